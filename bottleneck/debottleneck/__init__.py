@@ -1,0 +1,51 @@
+"""debottleneck: what each stage of a training loop waits for, and what to do.
+
+The API for scripts that mark their own stages is standard library only, and
+nearly free when nobody records::
+
+    from debottleneck import stage, step
+
+    for batch in step(loader):          # each iteration is a step
+        with stage("forward"):
+            ...
+
+    @stage("load")
+    def read_next(): ...
+
+`load_recording(path)` opens what `bottleneck profile` wrote; it needs pandas,
+which is imported only then.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from debottleneck.agent.marks import stage, step
+from debottleneck.version import __version__
+
+if TYPE_CHECKING:
+    import os
+
+    from debottleneck.recording import Recording
+
+__all__ = ["__version__", "load_recording", "stage", "step"]
+
+
+def load_recording(path: str | os.PathLike[str]) -> Recording:
+    """Open a recording's folder, finished or cut off.
+
+    Args:
+        path: A folder that `bottleneck profile` wrote.
+
+    Returns:
+        The frozen recording; `facts.partial` says whether it was cut off.
+
+    Raises:
+        debottleneck.errors.RecordingError: Not a recording, a newer schema, or a
+            broken table.
+    """
+    from pathlib import Path
+
+    from debottleneck.collect.assemble import load
+
+    return load(Path(path))

@@ -1,0 +1,1 @@
+"""Recording -> tables -> findings; nothing here collects, prints or plots."""

@@ -1,0 +1,292 @@
+"""Recording: everything known of one run, frozen; the middle of the toolkit.
+
+A recording is a folder: `recording.json` (facts) beside one Parquet file a table.
+Times are `time.monotonic_ns()` of the machine that ran the script, in nanoseconds.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import pandas as pd
+
+from debottleneck.errors import RecordingError
+
+SCHEMA = 1
+"""Version of the folder's layout; a newer one is refused, not guessed at."""
+
+FACTS_FILE = "recording.json"
+
+COLUMNS: Mapping[str, Mapping[str, str]] = MappingProxyType(
+    {
+        # One line of code (or a torch method) that marks a stage. `stage` is a
+        # word of words.STAGES or "step"; `kind` is function, generator, coroutine,
+        # iterator, torch, api or option.
+        "sites": {
+            "pid": "int64",
+            "site": "int64",
+            "stage": "str",
+            "name": "str",
+            "file": "str",
+            "line": "int64",
+            "kind": "str",
+        },
+        # Every thread that was seen. `python` is false for threads made by
+        # libraries (BLAS, OpenMP, autograd), whose `name` is the kernel's.
+        "threads": {
+            "pid": "int64",
+            "tid": "int64",
+            "ident": "int64",
+            "name": "str",
+            "python": "bool",
+        },
+        # `edge` is 1 on entering a site, -1 on leaving, 0 for a step's start.
+        # `cpu_ns` is the thread's CPU clock; `calls` is on leaving the number of
+        # consecutive tiny calls that this pair stands for.
+        "marks": {
+            "pid": "int64",
+            "tid": "int64",
+            "t_ns": "int64",
+            "cpu_ns": "int64",
+            "site": "int64",
+            "edge": "int8",
+            "calls": "int32",
+        },
+        # A thread's state at `end_ns`, standing for the time since `start_ns`;
+        # `state` is a word of STATES; `holder` is the tid that held the GIL then
+        # (0: nobody, -1: unknown); on-CPU and run-queue time passed in between.
+        "waits": {
+            "pid": "int64",
+            "tid": "int64",
+            "start_ns": "int64",
+            "end_ns": "int64",
+            "state": "int8",
+            "detail": "int32",
+            "holder": "int64",
+            "oncpu_ns": "int64",
+            "delay_ns": "int64",
+        },
+        # What a wait was on: system call, and file path or socket peer ("").
+        "details": {"detail": "int32", "syscall": "str", "what": "str"},
+        # CPython's own count of GIL hand-overs so far.
+        "handovers": {"pid": "int64", "t_ns": "int64", "switches": "int64"},
+        # When an instrument of BLOCKS was at work.
+        "blocks": {"kind": "str", "start_ns": "int64", "end_ns": "int64"},
+        # py-spy: `stack` of a thread from `start_ns` to `end_ns`, `weight_ns` of
+        # them; for the block "gil" times are the whole block's, weight is exact.
+        "stacks": {
+            "block": "str",
+            "pid": "int64",
+            "tid": "int64",
+            "start_ns": "int64",
+            "end_ns": "int64",
+            "weight_ns": "int64",
+            "stack": "int32",
+        },
+        # Frames of each stack; depth 0 is the outermost.
+        "frames": {
+            "stack": "int32",
+            "depth": "int32",
+            "function": "str",
+            "file": "str",
+            "line": "int64",
+        },
+        # yappi: sums over the windows of one clock ("wall" or "cpu").
+        "functions": {
+            "clock": "str",
+            "tid": "int64",
+            "thread": "str",
+            "function": "str",
+            "file": "str",
+            "line": "int64",
+            "calls": "int64",
+            "self_ns": "int64",
+            "total_ns": "int64",
+        },
+    }
+)
+"""Every table with its columns and their types; `frames` of analysis builds on it."""
+
+STATES = (
+    "running",
+    "gil",
+    "lock",
+    "disk",
+    "network",
+    "ipc",
+    "sleep",
+    "unattributed",
+)
+"""What the wait sampler can see; `running` is on a core or waiting for one."""
+
+BLOCKS = ("stacks", "gil", "functions-wall", "functions-cpu")
+"""Instruments with blocks of steps of their own; all other time is quiet."""
+
+
+@dataclass(frozen=True)
+class NotMeasured:
+    """Something the report lacks: `what`, `why`, and the `remedy`."""
+
+    what: str
+    why: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of the run beside its tables.
+
+    Attributes:
+        command: The target's command line as the user gave it.
+        script: Path of the script, or the module's name.
+        directory: Working directory of the run.
+        created: ISO 8601 time of the start, UTC.
+        start_ns: Monotonic time of the target's launch.
+        end_ns: Monotonic time at which measuring ended.
+        pid: The target's process.
+        main_tid: Its main thread.
+        options: The profile command's options, by name.
+        environment: Host, Python, libraries, limits (`environment.describe`).
+        exit_code: The target's exit code, None while it still ran.
+        exit_signal: The signal that ended it, if one did.
+        ended_by: Why measuring ended: "exit", "steps", "seconds" or "signal".
+        partial: True when the run was cut off, with `partial_why`.
+        rates: Asked and achieved rates and costs of the instruments.
+        not_measured: What is missing and why.
+    """
+
+    command: tuple[str, ...]
+    script: str
+    directory: str
+    created: str
+    start_ns: int
+    end_ns: int
+    pid: int
+    main_tid: int
+    options: Mapping[str, Any] = field(default_factory=dict)
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    exit_code: int | None = None
+    exit_signal: int | None = None
+    ended_by: str = "exit"
+    partial: bool = False
+    partial_why: str = ""
+    rates: Mapping[str, Any] = field(default_factory=dict)
+    not_measured: tuple[NotMeasured, ...] = ()
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One run: facts and tables, immutable by agreement; `COLUMNS` lists them.
+
+    A table of an instrument that did not run is present and empty, and
+    `facts.not_measured` says why.
+    """
+
+    facts: Facts
+    sites: pd.DataFrame
+    threads: pd.DataFrame
+    marks: pd.DataFrame
+    waits: pd.DataFrame
+    details: pd.DataFrame
+    handovers: pd.DataFrame
+    blocks: pd.DataFrame
+    stacks: pd.DataFrame
+    frames: pd.DataFrame
+    functions: pd.DataFrame
+    path: Path | None = None
+
+    @classmethod
+    def of(
+        cls, facts: Facts, tables: Mapping[str, pd.DataFrame], path: Path | None = None
+    ) -> Recording:
+        """Make a recording from some tables; those not given are empty."""
+        whole = {name: tables.get(name, empty(name)) for name in COLUMNS}
+        return cls(facts=facts, path=path, **whole)
+
+    def save(self, folder: Path) -> None:
+        """Write the folder; facts last, so that they vouch for the tables."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in COLUMNS:
+            table: pd.DataFrame = getattr(self, name)
+            table.to_parquet(
+                folder / f"{name}.parquet", index=False, compression="zstd"
+            )
+        facts = dataclasses.asdict(self.facts)
+        text = json.dumps({"schema": SCHEMA, **facts}, indent=1)
+        (folder / FACTS_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def empty(name: str) -> pd.DataFrame:
+    """An empty table of that name with its columns typed."""
+    return pd.DataFrame(
+        {column: pd.Series(dtype=kind) for column, kind in COLUMNS[name].items()}
+    )
+
+
+def typed(name: str, rows: pd.DataFrame) -> pd.DataFrame:
+    """The columns of table `name`, in order and with their types."""
+    return rows[list(COLUMNS[name])].astype(dict(COLUMNS[name]))
+
+
+def read(folder: Path) -> Recording:
+    """Read a finished recording.
+
+    Raises:
+        RecordingError: No recording there, a newer schema, or a broken table.
+    """
+    facts = _read_facts(folder)
+    tables = {name: _read_table(folder, name) for name in COLUMNS}
+    return Recording.of(facts, tables, folder)
+
+
+def _read_facts(folder: Path) -> Facts:
+    file = folder / FACTS_FILE
+    if not file.is_file():
+        raise RecordingError(
+            f"{folder} is not a recording (it has no {FACTS_FILE})",
+            "name a folder that `bottleneck profile` wrote",
+        )
+    try:
+        raw = json.loads(file.read_text(encoding="utf-8"))
+        schema = raw.pop("schema")
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise RecordingError(
+            f"{file} is damaged ({error})", "profile the script again"
+        ) from error
+    if not isinstance(schema, int) or schema > SCHEMA:
+        raise RecordingError(
+            f"{folder} was written by a newer debottleneck (schema {schema!r}, "
+            f"this one reads up to {SCHEMA})",
+            "upgrade with: pip install --upgrade debottleneck",
+        )
+    return _facts_of(file, raw)
+
+
+def _facts_of(file: Path, raw: dict[str, Any]) -> Facts:
+    try:
+        missing = tuple(NotMeasured(**entry) for entry in raw.pop("not_measured"))
+        command = tuple(raw.pop("command"))
+        return Facts(command=command, not_measured=missing, **raw)
+    except (KeyError, TypeError) as error:
+        raise RecordingError(
+            f"{file} lacks facts this version needs ({error})",
+            "profile the script again",
+        ) from error
+
+
+def _read_table(folder: Path, name: str) -> pd.DataFrame:
+    file = folder / f"{name}.parquet"
+    try:
+        return typed(name, pd.read_parquet(file))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise RecordingError(
+            f"table {file} is missing or broken ({reason})",
+            "profile the script again, or restore the file",
+        ) from error

@@ -1,0 +1,67 @@
+"""Raw files of a run while it is being measured, shared by its three processes.
+
+The agent (inside the script) and the wait sampler append fixed records to files
+that the tool reads: no thread and no message in the script, and whatever was
+written survives a `kill -9`. Standard library only.
+"""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+MARK = struct.Struct("<qqii")
+"""t_ns, cpu_ns, site * 4 + edge, calls; a zero t_ns is a record not yet written."""
+
+ENTER, LEAVE, STEP_START = 0, 1, 2
+
+MARK_HEADER = struct.Struct("<8sqqq")
+"""Magic, pid, tid, ident of the thread; the records begin at MARK_START."""
+
+MARK_MAGIC = b"dbnmark1"
+MARK_START = 48
+MARK_FILE_BYTES = MARK_START + 10_000 * MARK.size
+
+WAIT = struct.Struct("<qqqqqqiiii")
+"""pid, tid, start_ns, end_ns, oncpu_ns, delay_ns, holder, state, detail, 0."""
+
+CONTROL_BYTES = 64
+CONTROL = struct.Struct("<BBxxiqq")
+"""Mode, boundary stage's index (255: any), target mode sequence, trainer tid, 0."""
+
+RECORD, FUNCTIONS_WALL, FUNCTIONS_CPU, FINISHED, STOP = range(5)
+"""Modes that the tool sets in the first byte of the control file."""
+
+CONFIG = "config.json"
+CONTROL_FILE = "control.bin"
+WAITS_FILE = "waits.bin"
+DETAILS_FILE = "details.jsonl"
+HANDOVERS_FILE = "handovers.bin"
+HANDOVER = struct.Struct("<qqq")
+"""pid, t_ns, switches."""
+SAMPLER_FILE = "sampler.json"
+
+
+def agent_file(folder: Path, pid: int) -> Path:
+    """Facts the agent states about its process."""
+    return folder / f"agent-{pid}.json"
+
+
+def sites_file(folder: Path, pid: int) -> Path:
+    """One JSON line a site, in order of its number."""
+    return folder / f"sites-{pid}.jsonl"
+
+
+def names_file(folder: Path, pid: int) -> Path:
+    """Names of Python threads, JSON lines of [tid, ident, name]."""
+    return folder / f"names-{pid}.jsonl"
+
+
+def events_file(folder: Path, pid: int) -> Path:
+    """What the agent did when: yappi windows, failures; JSON lines."""
+    return folder / f"events-{pid}.jsonl"
+
+
+def marks_glob() -> str:
+    """Pattern of the mark files of every thread and process."""
+    return "marks-*.bin"

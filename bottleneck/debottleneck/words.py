@@ -1,0 +1,53 @@
+"""The closed lists of words: stages, causes, roles. Standard library only."""
+
+STEP_STAGES = (
+    "load",
+    "augment",
+    "transfer",
+    "forward",
+    "loss",
+    "backward",
+    "update",
+)
+"""Parts of one training step, in the order in which a loop usually runs them."""
+
+BETWEEN_STAGES = ("evaluate", "checkpoint", "log")
+"""What happens between steps; whatever runs inside them counts as them."""
+
+OTHER = "other"
+"""The rest of the step, outside every stage."""
+
+STEP = "step"
+"""A function that is a whole step: it bounds steps and is no stage of its own."""
+
+STAGES = (*STEP_STAGES, *BETWEEN_STAGES, OTHER)
+
+CAUSES = (
+    "python",
+    "native",
+    "gil",
+    "lock",
+    "disk",
+    "network",
+    "ipc",
+    "sleep",
+    "runqueue",
+    "unattributed",
+)
+"""Why a thread's time passed; DESIGN's table gives each one's reading."""
+
+CAUSE_READINGS = {
+    "python": "on a core, holding the GIL",
+    "native": "on a core, not holding the GIL (BLAS, decoding, torch kernels)",
+    "gil": "waiting for the GIL",
+    "lock": "waiting for a lock, queue, condition, join or OpenMP barrier",
+    "disk": "reading, writing or syncing a file, or paging one in",
+    "network": "waiting on an internet socket",
+    "ipc": "waiting on a pipe, FIFO or local socket to another process",
+    "sleep": "sleeping on purpose",
+    "runqueue": "ready to run, but no core was free",
+    "unattributed": "none of these could be shown",
+}
+
+ROLES = ("trainer", "loader", "autograd", "pin-memory", "worker", "pool", "other")
+"""What a thread is for."""
