@@ -13,7 +13,7 @@ from pathlib import Path
 MARK = struct.Struct("<qqii")
 """t_ns, cpu_ns, site * 4 + edge, calls; a zero t_ns is a record not yet written."""
 
-ENTER, LEAVE, STEP_START = 0, 1, 2
+ENTER, LEAVE, STEP_START, STEP_END = range(4)
 
 MARK_HEADER = struct.Struct("<8sqqq")
 """Magic, pid, tid, ident of the thread; the records begin at MARK_START."""
@@ -27,7 +27,7 @@ WAIT = struct.Struct("<qqqqqqiiii")
 
 CONTROL_BYTES = 64
 CONTROL = struct.Struct("<BBxxiqq")
-"""Mode, boundary stage's index (255: any), target mode sequence, trainer tid, 0."""
+"""Mode, boundary stage's index in words.STAGES (255: any), 0, trainer tid, 0."""
 
 RECORD, FUNCTIONS_WALL, FUNCTIONS_CPU, FINISHED, STOP = range(5)
 """Modes that the tool sets in the first byte of the control file."""

@@ -1,0 +1,1 @@
+"""Lives inside the profiled process; standard library and yappi only."""

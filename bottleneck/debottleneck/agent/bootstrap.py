@@ -1,0 +1,321 @@
+"""Run the target as `__main__`, as plain `python` would, with recording around it."""
+
+from __future__ import annotations
+
+import atexit
+import builtins
+import importlib.util
+import json
+import os
+import platform
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from pathlib import Path
+from types import CodeType, ModuleType, TracebackType
+from typing import Any
+
+from debottleneck import spool
+from debottleneck.agent import discover, functions, gil, marks
+from debottleneck.agent.wrap import FRAME_FILE
+
+_AGENT_FOLDER = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_kept: list[object] = []
+
+
+def main(folder: str) -> None:
+    """Set the stage and run the script; exits as the script does.
+
+    Args:
+        folder: The spool folder with `config.json`.
+    """
+    spooled = Path(folder)
+    config = json.loads((spooled / spool.CONFIG).read_text(encoding="utf-8"))
+    _kept.append(sys.modules["__main__"])
+    user, code = _prepare(config)
+    _state_facts(spooled, config, _record(spooled, config))
+    hooks = _after_imports(config, user)
+    discover.install(user, hooks)
+    threading.excepthook = _clean_thread_hook(threading.excepthook)
+    try:
+        exec(code(), sys.modules["__main__"].__dict__)
+    except SystemExit:
+        raise
+    except BaseException:
+        sys.excepthook = _clean_hook(sys.excepthook)
+        raise
+
+
+def _record(folder: Path, config: Mapping[str, Any]) -> str:
+    """Start recording; returns why yappi cannot, or ""."""
+    why = "" if config["functions"] else "switched off"
+    why = why or functions.unavailable()
+    recorder = marks.Recorder(folder, lambda mode: None)
+    windows = functions.Windows(recorder)
+    if not why:
+        recorder.attend = windows.attend
+        if config["functions"] == "all":
+            windows.attend(spool.FUNCTIONS_WALL)
+            atexit.register(windows.attend, spool.FINISHED)
+    marks.start(recorder)
+    atexit.register(marks.finish)
+    return why
+
+
+def _state_facts(folder: Path, config: Mapping[str, Any], yappi: str) -> None:
+    """Write what the tool cannot know from outside; renamed into place."""
+    found = gil.locate() if config["waits"] else "switched off"
+    gil.allow_tracer(config["tool_pid"]) if sys.platform == "linux" else None
+    facts = {
+        "pid": os.getpid(),
+        "main_tid": threading.get_native_id(),
+        "python": platform.python_version(),
+        "executable": sys.executable,
+        "gil": found if isinstance(found, dict) else None,
+        "no_gil_because": found if isinstance(found, str) else "",
+        "no_yappi_because": yappi,
+    }
+    path = spool.agent_file(folder, os.getpid())
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(facts), encoding="utf-8")
+    partial.rename(path)
+
+
+def _prepare(
+    config: Mapping[str, Any],
+) -> tuple[discover.UserCode, Callable[[], CodeType]]:
+    """`__main__`, `sys.argv` and `sys.path[0]` as plain python sets them."""
+    sys.orig_argv = [sys.executable, *config["command"]]
+    sys.argv = [config["target"], *config["arguments"]]
+    if config["module"]:
+        return _prepare_module(config)
+    if _is_runnable_folder(config["target"]):
+        _set_path(os.path.abspath(config["target"]))
+        return _prepare_spec("__main__", config, config["target"])
+    path = os.path.abspath(config["target"])
+    _set_path(os.path.dirname(os.path.realpath(path)))
+    main_module = _main_module(None, path, SourceFileLoader("__main__", path))
+    user = _user_code(config, [os.path.dirname(os.path.realpath(path))])
+    named = {**user.stages.get("__main__", {}), **user.stages.get(_stem(path), {})}
+    main_module.__package__ = None
+    return user, lambda: discover.compile_marked(_source(path), path, named)
+
+
+def _source(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def _stem(path: str) -> str:
+    return os.path.splitext(os.path.basename(path))[0]
+
+
+def _is_runnable_folder(path: str) -> bool:
+    return os.path.isdir(path) or path.endswith((".zip", ".pyz"))
+
+
+def _set_path(first: str) -> None:
+    """Put the target's folder where our own has been put by the interpreter."""
+    if sys.flags.safe_path:
+        return
+    if sys.path and os.path.abspath(sys.path[0]) + os.sep == _AGENT_FOLDER:
+        sys.path[0] = first
+    else:
+        sys.path.insert(0, first)
+
+
+def _prepare_module(
+    config: Mapping[str, Any],
+) -> tuple[discover.UserCode, Callable[[], CodeType]]:
+    _set_path(os.getcwd())
+    name = config["target"]
+    spec = _find(name)
+    if spec.submodule_search_locations is not None:
+        spec = _find(f"{name}.__main__")
+    return _prepare_spec(spec.name, config, spec.origin or name)
+
+
+def _find(name: str) -> ModuleSpec:
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError):
+        spec = None
+    if spec is None:
+        sys.stderr.write(f"{sys.executable}: No module named {name}\n")
+        raise SystemExit(1)
+    return spec
+
+
+def _prepare_spec(
+    name: str, config: Mapping[str, Any], argv0: str
+) -> tuple[discover.UserCode, Callable[[], CodeType]]:
+    """A module run with -m, or the `__main__` of a folder or zip file."""
+    spec = _main_spec() if name == "__main__" else _find(name)
+    origin = spec.origin or argv0
+    module = _main_module(spec, origin, spec.loader)
+    module.__package__ = spec.parent
+    if config["module"]:
+        sys.argv[0] = origin
+    root = os.path.dirname(os.path.abspath(origin))
+    for _ in range(name.count(".") if name != "__main__" else 0):
+        root = os.path.dirname(root)
+    user = _user_code(config, [root])
+    return user, lambda: _code_of(spec, origin, user)
+
+
+def _main_spec() -> ModuleSpec:
+    """The spec of `__main__` in sys.path[0], which is not the running module."""
+    from importlib.machinery import PathFinder
+
+    spec = PathFinder.find_spec("__main__", [sys.path[0]])
+    if spec is None:
+        where = sys.path[0]
+        sys.stderr.write(
+            f"{sys.executable}: can't find '__main__' module in {where!r}\n"
+        )
+        raise SystemExit(1)
+    return spec
+
+
+def _code_of(spec: ModuleSpec, origin: str, user: discover.UserCode) -> CodeType:
+    loader = spec.loader
+    if isinstance(loader, SourceFileLoader):
+        named = {**user.stages.get(spec.name, {}), **user.stages.get("__main__", {})}
+        return discover.compile_marked(loader.get_data(origin), origin, named)
+    code = loader.get_code(spec.name)  # type: ignore[union-attr] # zip files have one
+    return code  # type: ignore[no-any-return] # typed as Any by importlib
+
+
+def _main_module(spec: ModuleSpec | None, path: str, loader: Any) -> ModuleType:
+    """A fresh `__main__`; the interpreter's own stays alive but out of sight."""
+    module = ModuleType("__main__")
+    namespace = module.__dict__
+    namespace["__builtins__"] = builtins
+    namespace["__file__"] = path
+    namespace["__loader__"] = loader
+    namespace["__spec__"] = spec
+    namespace["__cached__"] = spec.cached if spec else None
+    if sys.version_info < (3, 14):
+        namespace["__annotations__"] = {}
+    sys.modules["__main__"] = module
+    return module
+
+
+def _user_code(config: Mapping[str, Any], roots: list[str]) -> discover.UserCode:
+    folders = tuple(os.path.abspath(root).rstrip(os.sep) + os.sep for root in roots)
+    stages = {module: dict(names) for module, names in config["stages"].items()}
+    user = discover.UserCode(folders, tuple(config["include"]), stages)
+    _check_stages(config, user)
+    return user
+
+
+def _check_stages(config: Mapping[str, Any], user: discover.UserCode) -> None:
+    """Refuse a `--stage` that names nothing, before the script runs."""
+    for module, names in user.stages.items():
+        for qualified in names:
+            if module in ("__main__", _stem(config["target"])):
+                path = sys.modules["__main__"].__file__ or ""
+                why = discover.missing_in_source(path, module, qualified)
+            else:
+                why = discover.missing_target(module, qualified)
+            if why:
+                sys.stderr.write(
+                    f"bottleneck: --stage {module}:{qualified}: {why}; "
+                    "name it as module:Qualified.name\n"
+                )
+                raise SystemExit(2)
+
+
+def _after_imports(
+    config: Mapping[str, Any], user: discover.UserCode
+) -> dict[str, Callable[[ModuleType], None]]:
+    """What to do after the import of torch, and of the modules of --stage."""
+    hooks: dict[str, Callable[[ModuleType], None]] = {}
+    for module, names in user.stages.items():
+        if module in ("__main__", _stem(config["target"])):
+            continue
+        if module in sys.modules:
+            _wrap_all(names)(sys.modules[module])
+        else:
+            hooks[module] = _wrap_all(names)
+    hooks["torch"] = _chain(hooks.get("torch"), _torch_hook)
+    return hooks
+
+
+def _torch_hook(module: ModuleType) -> None:
+    from debottleneck.agent import torch
+
+    torch.install(module)
+
+
+def _chain(
+    first: Callable[[ModuleType], None] | None, second: Callable[[ModuleType], None]
+) -> Callable[[ModuleType], None]:
+    def both(module: ModuleType) -> None:
+        if first is not None:
+            first(module)
+        second(module)
+
+    return both
+
+
+def _wrap_all(names: Mapping[str, str]) -> Callable[[ModuleType], None]:
+    def hook(module: ModuleType) -> None:
+        for qualified, stage in names.items():
+            discover.wrap_attribute(module, qualified, stage)
+
+    return hook
+
+
+def _clean_hook(plain: Callable[..., Any]) -> Callable[..., Any]:
+    def hook(
+        kind: type[BaseException], error: BaseException, trace: TracebackType | None
+    ) -> None:
+        _clean(error)
+        plain(kind, error, error.__traceback__)
+
+    return hook
+
+
+def _clean_thread_hook(plain: Callable[..., Any]) -> Callable[..., Any]:
+    def hook(args: Any) -> None:
+        if args.exc_value is not None:
+            _clean(args.exc_value)
+            fields = (args.exc_type, args.exc_value, args.exc_value.__traceback__)
+            args = threading.ExceptHookArgs((*fields, args.thread))
+        plain(args)
+
+    return hook
+
+
+def _clean(error: BaseException) -> None:
+    """Take our own frames out of an exception's traceback, and of its causes'."""
+    seen: set[int] = set()
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        found = waiting.pop()
+        if found is None or id(found) in seen:
+            continue
+        seen.add(id(found))
+        found.__traceback__ = _stripped(found.__traceback__)
+        waiting += [found.__cause__, found.__context__]
+        if isinstance(found, BaseExceptionGroup):
+            waiting += found.exceptions
+
+
+def _stripped(trace: TracebackType | None) -> TracebackType | None:
+    """The traceback without our frames, and without importlib's around them."""
+    entries = []
+    while trace is not None:
+        entries.append(trace)
+        trace = trace.tb_next
+    files = [entry.tb_frame.f_code.co_filename for entry in entries]
+    imports = any(file == discover.__file__ for file in files)
+    kept = None
+    for entry, file in zip(reversed(entries), reversed(files), strict=True):
+        ours = file == FRAME_FILE or file.startswith(_AGENT_FOLDER)
+        if not ours and not (imports and file.startswith("<frozen importlib")):
+            entry.tb_next = kept
+            kept = entry
+    return kept

@@ -1,0 +1,94 @@
+"""yappi windows: calls, wall and CPU time of each thread's functions.
+
+Started and stopped at a step's boundary by the trainer, one clock a window. What a
+window saw is added up in memory and written as JSON lines, one a window.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from time import monotonic_ns
+from typing import Any
+
+from debottleneck import spool
+from debottleneck.agent import marks
+
+MOST_FUNCTIONS = 400
+"""Kept of each thread and window, by total time."""
+
+
+def unavailable() -> str:
+    """Why yappi cannot run in this interpreter, or ""."""
+    if not getattr(sys, "_is_gil_enabled", lambda: True)():
+        return "importing yappi would switch the GIL on in this free-threaded build"
+    try:
+        import yappi  # noqa: F401 - only whether it is there
+    except ImportError as error:
+        return f"yappi is not installed for the script's Python ({error})"
+    return ""
+
+
+class Windows:
+    """Follows the tool's wishes: a window of one clock, or none.
+
+    Args:
+        recorder: Where to write.
+    """
+
+    def __init__(self, recorder: marks.Recorder) -> None:
+        self._recorder = recorder
+        self._clock = ""
+        self._since = 0
+
+    def attend(self, mode: int) -> None:
+        """Called by the trainer between two stages when the mode has changed."""
+        if self._clock:
+            self._stop()
+        wanted = {spool.FUNCTIONS_WALL: "wall", spool.FUNCTIONS_CPU: "cpu"}.get(mode)
+        if wanted:
+            self._start(wanted)
+
+    def _start(self, clock: str) -> None:
+        import yappi
+
+        if sys.getprofile() is not None or yappi.is_running():
+            why = "the script uses a profile function of its own"
+            marks.write_event(
+                self._recorder, {"event": "functions-refused", "why": why}
+            )
+            return
+        self._since = monotonic_ns()
+        self._clock = clock
+        yappi.clear_stats()
+        yappi.set_clock_type(clock)
+        yappi.set_context_name_callback(lambda: threading.current_thread().name)
+        yappi.start(builtins=False, profile_threads=True)
+
+    def _stop(self) -> None:
+        import yappi
+
+        yappi.stop()
+        ended = monotonic_ns()
+        rows = [row for thread in yappi.get_thread_stats() for row in _rows(thread)]
+        yappi.clear_stats()
+        yappi.set_context_name_callback(None)
+        event = {"event": "functions", "clock": self._clock, "rows": rows}
+        window = {"start_ns": self._since, "stop_ns": ended, "end_ns": monotonic_ns()}
+        self._clock = ""
+        marks.write_event(self._recorder, {**event, **window})
+
+
+def _rows(thread: Any) -> list[list[Any]]:
+    """[ident, thread, function, file, line, calls, self_ns, total_ns], biggest first."""
+    import yappi
+
+    stats = list(yappi.get_func_stats(filter={"ctx_id": thread.id}))
+    stats.sort(key=lambda s: -s.ttot)
+    ours = __file__.rsplit("/", 1)[0]
+    return [
+        [thread.tid, thread.name, s.name, s.module, s.lineno, s.ncall]
+        + [round(s.tsub * 1e9), round(s.ttot * 1e9)]
+        for s in stats[:MOST_FUNCTIONS]
+        if not s.module.startswith(ours)
+    ]

@@ -1,0 +1,454 @@
+"""Stage and step marks: cheap, per thread, on the monotonic clock.
+
+A mark is one fixed record in a memory-mapped file of its thread, so nothing has to
+be flushed and nothing is lost when the process is killed. Two savings keep a pair
+near two microseconds. The thread's CPU clock, a system call, is not read again
+within `SHORT_NS` of the last mark: so short a time is taken as spent on the core.
+Consecutive tiny calls of one stage become one pair with a count.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from functools import wraps
+from pathlib import Path
+from time import monotonic_ns, thread_time_ns
+from types import TracebackType
+from typing import IO, ParamSpec, TypeVar
+
+from debottleneck import spool
+from debottleneck.words import OTHER, STAGES, STEP
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+SHORT_NS = 20_000
+"""Marks closer than this share one reading of the CPU clock, and tiny calls of one
+stage that follow each other within it are joined."""
+
+TINY_NS = 100_000
+"""Only calls shorter than this are joined with the next one."""
+
+NAMES_EVERY_NS = 500_000_000
+
+_pack = spool.MARK.pack_into
+_SIZE = spool.MARK.size
+
+
+class _Track:
+    """One thread's open stages and its mark file."""
+
+    __slots__ = (
+        "buffer",
+        "cpu",
+        "end",
+        "open",
+        "pos",
+        "sequence",
+        "t",
+        "tail_calls",
+        "tail_depth",
+        "tail_stage",
+        "tid",
+    )
+
+    def __init__(self) -> None:
+        self.tid = threading.get_native_id()
+        self.sequence = 0
+        self.open: list[tuple[int, str, int, int]] = []
+        self.tail_stage = ""
+        self.tail_depth = 0
+        self.tail_calls = 0
+        self.t = monotonic_ns()
+        self.cpu = thread_time_ns()
+        self.buffer = _new_file(self)
+        self.pos = spool.MARK_START
+        self.end = spool.MARK_FILE_BYTES - _SIZE
+
+
+class Recorder:
+    """The process's side of the recording: folder, sites, control page.
+
+    Args:
+        folder: The spool folder, which exists and holds the control file.
+        attend: Called at an outermost mark of the trainer when the tool asks for
+            another mode (`spool.RECORD` ...), with that mode.
+    """
+
+    def __init__(self, folder: Path, attend: Callable[[int], None]) -> None:
+        self.folder = folder
+        self.attend = attend
+        self.pid = os.getpid()
+        self.mode = spool.RECORD
+        self.names_due = 0
+        self.named: set[tuple[int, str]] = set()
+        with open(folder / spool.CONTROL_FILE, "r+b") as file:
+            self.control = mmap.mmap(file.fileno(), spool.CONTROL_BYTES)
+        self.sites_file: IO[str] | None = None
+
+    def write_site(self, line: str) -> None:
+        """Append one site's JSON line to this process's list."""
+        if self.sites_file is None:
+            path = spool.sites_file(self.folder, self.pid)
+            self.sites_file = open(path, "a", encoding="utf-8")  # noqa: SIM115 - lives as long as the process
+        self.sites_file.write(line + "\n")
+        self.sites_file.flush()
+
+
+_on = False
+_recorder: Recorder | None = None
+_local = threading.local()
+_stages: list[str] = []
+_site_lines: list[str] = []
+_site_numbers: dict[tuple[str, str, int, str], int] = {}
+_site_lock = threading.Lock()
+_nowhere = bytearray(spool.MARK_FILE_BYTES)
+
+
+def start(recorder: Recorder) -> None:
+    """Begin recording in this process, and in children that it forks."""
+    global _on, _recorder
+    _recorder = recorder
+    _on = True
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_after_fork)
+
+
+def finish() -> None:
+    """Stop recording for good; marks become a test of one global."""
+    global _on
+    if _on and _recorder is not None:
+        _write_names(_recorder)
+    _on = False
+
+
+def recording() -> bool:
+    """Whether marks are being written."""
+    return _on
+
+
+def site_of(stage: str, name: str, file: str, line: int, kind: str) -> int:
+    """The number of a place that marks `stage`; the same place, the same number."""
+    key = (stage, file, line, name)
+    with _site_lock:
+        number = _site_numbers.get(key)
+        if number is None:
+            number = len(_stages)
+            _stages.append(stage)
+            fields = {"site": number, "stage": stage, "name": name}
+            place = {"file": file, "line": line, "kind": kind}
+            _site_lines.append(json.dumps({**fields, **place}))
+            _site_numbers[key] = number
+            if _on and _recorder is not None:
+                _recorder.write_site(_site_lines[-1])
+    return number
+
+
+def enter(site: int) -> int:
+    """Mark that this thread enters a site; returns what `leave` needs.
+
+    A stage inside itself (recursion, a layer's forward in the model's) is not
+    marked again. Raises SystemExit in the trainer when the tool asks to stop.
+    """
+    if not _on:
+        return -1
+    try:
+        track: _Track = _local.track
+    except AttributeError:
+        track = _open_track()
+    stage = _stages[site]
+    stack = track.open
+    if stack:
+        if stack[-1][1] == stage:
+            return -1
+    elif _recorder.control[0] != _recorder.mode:  # type: ignore[union-attr] # set while on
+        _attend(track, stage)
+    now = monotonic_ns()
+    since = now - track.t
+    if since < SHORT_NS:
+        cpu = track.cpu + since
+        if track.tail_stage == stage and track.tail_depth == len(stack):
+            track.pos -= _SIZE
+            track.t = now
+            track.cpu = cpu
+            stack.append((site, stage, track.tail_calls + 1, now))
+            track.tail_stage = ""
+            return site
+    else:
+        cpu = thread_time_ns()
+    _pack(track.buffer, track.pos, now, cpu, site << 2, 0)
+    track.pos += _SIZE
+    if track.pos > track.end:
+        _next_file(track)
+    track.t = now
+    track.cpu = cpu
+    track.tail_stage = ""
+    stack.append((site, stage, 1, now))
+    return site
+
+
+def leave(token: int) -> None:
+    """Mark that this thread leaves the site that `enter` returned."""
+    if token < 0:
+        return
+    track: _Track = _local.track
+    stack = track.open
+    if stack and stack[-1][0] == token:
+        _, stage, calls, entered = stack.pop()
+    else:
+        stage, calls, entered = _remove(stack, token)
+    if not _on:
+        return
+    now = monotonic_ns()
+    since = now - track.t
+    cpu = track.cpu + since if since < SHORT_NS else thread_time_ns()
+    _pack(track.buffer, track.pos, now, cpu, token << 2 | 1, calls)
+    track.pos += _SIZE
+    track.t = now
+    track.cpu = cpu
+    if track.pos > track.end:
+        track.tail_stage = ""
+        _next_file(track)
+    elif now - entered < TINY_NS:
+        track.tail_stage = stage
+        track.tail_depth = len(stack)
+        track.tail_calls = calls
+    else:
+        track.tail_stage = ""
+
+
+def mark_step(site: int, edge: int = spool.STEP_START) -> None:
+    """Mark the start of a step on this thread (or, with edge 3, the end of all)."""
+    if not _on:
+        return
+    try:
+        track: _Track = _local.track
+    except AttributeError:
+        track = _open_track()
+    if not track.open and _recorder.control[0] != _recorder.mode:  # type: ignore[union-attr] # set while on
+        _attend(track, STEP)
+    track.t = monotonic_ns()
+    track.cpu = thread_time_ns()
+    _pack(track.buffer, track.pos, track.t, track.cpu, site << 2 | edge, 0)
+    track.tail_stage = ""
+    track.pos += _SIZE
+    if track.pos > track.end:
+        _next_file(track)
+
+
+class stage:  # noqa: N801 - reads as a word of the loop: with stage("load"):
+    """Mark a stage by hand: `with stage("load"):` or `@stage("load")`.
+
+    Args:
+        name: A word of `debottleneck.words.STAGES`, such as "load" or "forward".
+
+    Raises:
+        ValueError: The name is not one of them.
+    """
+
+    __slots__ = ("_name", "_tokens")
+
+    def __init__(self, name: str) -> None:
+        if name not in STAGES or name == OTHER:
+            known = ", ".join(word for word in STAGES if word != OTHER)
+            raise ValueError(f"unknown stage {name!r}; use one of: {known}")
+        self._name = name
+        self._tokens: list[int] = []
+
+    def __enter__(self) -> stage:
+        if _on:
+            caller = sys._getframe(1)
+            where = (caller.f_code.co_filename, caller.f_lineno)
+            site = site_of(self._name, caller.f_code.co_name, *where, "api")
+            self._tokens.append(enter(site))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._tokens:
+            leave(self._tokens.pop())
+
+    def __call__(self, function: Callable[P, T]) -> Callable[P, T]:
+        """Decorate a function, generator or coroutine; it stays of its kind."""
+        from debottleneck.agent.wrap import wrap
+
+        return wrap(function, self._name, kind="api")
+
+
+def step(iterable: Iterable[T]) -> Iterator[T]:
+    """Iterate, marking each iteration as a step and the wait for it as `load`.
+
+    Args:
+        iterable: What the training loop runs over.
+
+    Yields:
+        The iterable's own items, unchanged.
+    """
+    if not _on:
+        yield from iterable
+        return
+    frame = sys._getframe(1)
+    where = (frame.f_code.co_filename, frame.f_lineno)
+    steps = site_of(STEP, "step", *where, "api")
+    loads = site_of("load", "step", *where, "api")
+    iterator = iter(iterable)
+    while True:
+        mark_step(steps)
+        token = enter(loads)
+        try:
+            item = next(iterator)
+        except StopIteration:
+            leave(token)
+            mark_step(steps, spool.STEP_END)
+            return
+        except BaseException:
+            leave(token)
+            raise
+        leave(token)
+        yield item
+
+
+def with_leave(function: Callable[P, T], site: int) -> Callable[P, T]:
+    """`function` between enter and leave; the plainest wrapper, for patches."""
+
+    @wraps(function)
+    def marked(*args: P.args, **kwargs: P.kwargs) -> T:
+        token = enter(site)
+        try:
+            return function(*args, **kwargs)
+        finally:
+            leave(token)
+
+    return marked
+
+
+def _remove(
+    stack: list[tuple[int, str, int, int]], token: int
+) -> tuple[str, int, int]:
+    """Take the last entry of that site out: coroutines need not nest."""
+    for index in range(len(stack) - 1, -1, -1):
+        if stack[index][0] == token:
+            _, name, calls, entered = stack.pop(index)
+            return name, calls, entered
+    return "", 1, 0
+
+
+def _open_track() -> _Track:
+    track = _Track()
+    _local.track = track
+    if _recorder is not None:
+        _write_names(_recorder)
+    return track
+
+
+def _new_file(track: _Track) -> mmap.mmap | bytearray:
+    """A fresh mark file with its space reserved, or memory when there is none."""
+    if _recorder is None:
+        return _nowhere
+    name = f"marks-{_recorder.pid}-{track.tid}-{track.sequence}-{monotonic_ns()}.bin"
+    try:
+        with open(_recorder.folder / name, "w+b") as file:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, spool.MARK_FILE_BYTES)
+            else:
+                file.truncate(spool.MARK_FILE_BYTES)
+            buffer = mmap.mmap(file.fileno(), spool.MARK_FILE_BYTES)
+    except OSError as error:
+        _fail(f"marks stopped: {error}")
+        return _nowhere
+    ident = threading.get_ident()
+    header = (spool.MARK_MAGIC, _recorder.pid, track.tid, ident)
+    spool.MARK_HEADER.pack_into(buffer, 0, *header)
+    return buffer
+
+
+def _next_file(track: _Track) -> None:
+    track.sequence += 1
+    track.buffer = _new_file(track)
+    track.pos = spool.MARK_START
+
+
+def _fail(what: str) -> None:
+    """The disk is full or gone: stop recording, let the script train on."""
+    global _on
+    _on = False
+    if _recorder is not None:
+        write_event(_recorder, {"event": "failure", "what": what})
+
+
+def write_event(recorder: Recorder, event: dict[str, object]) -> None:
+    """Append a JSON line to the process's events; a full disk loses it."""
+    path = spool.events_file(recorder.folder, recorder.pid)
+    try:
+        with open(path, "a", encoding="utf-8") as file:
+            file.write(json.dumps({"t_ns": monotonic_ns(), **event}) + "\n")
+    except OSError:
+        return
+
+
+def _attend(track: _Track, stage: str) -> None:
+    """Outermost mark, and the control page differs from the mode: see what is asked."""
+    recorder = _recorder
+    if recorder is None:
+        return
+    mode, boundary, _, trainer, _ = spool.CONTROL.unpack_from(recorder.control)
+    if mode == spool.FINISHED:
+        recorder.mode = mode
+        recorder.attend(mode)
+        finish()
+    elif track.tid == trainer and (boundary == 255 or _is_boundary(boundary, stage)):
+        recorder.mode = mode
+        recorder.attend(mode)
+        if mode == spool.STOP:
+            finish()
+            raise SystemExit(0)
+    elif monotonic_ns() > recorder.names_due:
+        _write_names(recorder)
+
+
+def _is_boundary(boundary: int, stage: str) -> bool:
+    return stage == STEP or (boundary < len(STAGES) and STAGES[boundary] == stage)
+
+
+def _write_names(recorder: Recorder) -> None:
+    """Append the Python threads not yet listed, with their present names."""
+    recorder.names_due = monotonic_ns() + NAMES_EVERY_NS
+    threads = list(threading._active.items())  # type: ignore[attr-defined] # enumerate() takes a lock the caller may hold
+    lines = []
+    for ident, thread in threads:
+        key = (thread.native_id, thread.name)
+        if key[0] is not None and key not in recorder.named:
+            recorder.named.add(key)
+            lines.append(json.dumps([thread.native_id, ident, thread.name]) + "\n")
+    if lines:
+        path = spool.names_file(recorder.folder, recorder.pid)
+        with open(path, "a", encoding="utf-8") as file:
+            file.write("".join(lines))
+
+
+def write_names_if_due() -> None:
+    """List new threads, at most twice a second."""
+    if _on and _recorder is not None and monotonic_ns() > _recorder.names_due:
+        _write_names(_recorder)
+
+
+def _after_fork() -> None:
+    """A forked child records on its own: new files, nothing open."""
+    global _local, _recorder
+    if not _on or _recorder is None:
+        return
+    _local = threading.local()
+    recorder = Recorder(_recorder.folder, lambda mode: None)
+    recorder.mode = _recorder.mode
+    _recorder = recorder
+    for line in _site_lines:
+        recorder.write_site(line)

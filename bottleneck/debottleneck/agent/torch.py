@@ -1,0 +1,157 @@
+"""PyTorch's stages, without name rules; only when the script imports torch.
+
+`DataLoader` iteration is `load`, the outermost module call `forward` (`loss` for a
+loss module), `Tensor.backward` and `autograd.backward` are `backward`, an
+optimizer's `step` and `zero_grad` are `update`, `.to(device)` is `transfer`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from functools import wraps
+from types import ModuleType
+from typing import Any
+
+from debottleneck.agent.marks import enter, leave, site_of
+from debottleneck.agent.wrap import wrap
+
+LOSS_FUNCTIONS = (
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+    "cosine_embedding_loss",
+    "cross_entropy",
+    "ctc_loss",
+    "gaussian_nll_loss",
+    "hinge_embedding_loss",
+    "huber_loss",
+    "kl_div",
+    "l1_loss",
+    "margin_ranking_loss",
+    "mse_loss",
+    "multi_margin_loss",
+    "multilabel_margin_loss",
+    "multilabel_soft_margin_loss",
+    "nll_loss",
+    "poisson_nll_loss",
+    "smooth_l1_loss",
+    "soft_margin_loss",
+    "triplet_margin_loss",
+)
+
+
+def install(torch: ModuleType) -> None:
+    """Patch the modules that `import torch` has just brought."""
+    _modules(torch)
+    _losses(torch)
+    _autograd(torch)
+    _optimizers(torch)
+    _loaders(torch)
+    _transfers(torch)
+
+
+def _site(stage: str, name: str) -> int:
+    return site_of(stage, name, "", 0, "torch")
+
+
+def _patch(place: Any, name: str, stage: str, label: str) -> None:
+    plain = getattr(place, name, None)
+    if plain is not None:
+        setattr(place, name, wrap(plain, stage, kind="torch", name=label))
+
+
+def _modules(torch: ModuleType) -> None:
+    """Mark the outermost module call of each thread; inner ones cost a comparison."""
+    module = torch.nn.Module
+    loss_kind = torch.nn.modules.loss._Loss
+    plain = module.__call__
+    local = threading.local()
+    forward = wrap(plain, "forward", kind="torch", name="torch.nn.Module.__call__")
+    loss = wrap(plain, "loss", kind="torch", name="torch.nn loss module")
+
+    @wraps(plain)
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if getattr(local, "inside", False) and not isinstance(self, loss_kind):
+            return plain(self, *args, **kwargs)
+        before, local.inside = getattr(local, "inside", False), True
+        try:
+            marked = loss if isinstance(self, loss_kind) else forward
+            return marked(self, *args, **kwargs)
+        finally:
+            local.inside = before
+
+    call.__code__ = call.__code__.replace(co_filename=forward.__code__.co_filename)
+    module.__call__ = call
+
+
+def _losses(torch: ModuleType) -> None:
+    functional = torch.nn.functional
+    for name in LOSS_FUNCTIONS:
+        _patch(functional, name, "loss", f"torch.nn.functional.{name}")
+
+
+def _autograd(torch: ModuleType) -> None:
+    _patch(torch.Tensor, "backward", "backward", "torch.Tensor.backward")
+    _patch(torch.autograd, "backward", "backward", "torch.autograd.backward")
+    _patch(torch.autograd, "grad", "backward", "torch.autograd.grad")
+
+
+def _optimizers(torch: ModuleType) -> None:
+    """Each optimizer class wraps its own `step` when first made; hook that point."""
+    optimizer = torch.optim.Optimizer
+    _patch(optimizer, "zero_grad", "update", "torch.optim.Optimizer.zero_grad")
+    opened = threading.local()
+
+    def before(self: Any, args: Any, kwargs: Any) -> None:
+        name = f"torch.optim.{type(self).__name__}.step"
+        opened.tokens = [*getattr(opened, "tokens", ()), enter(_site("update", name))]
+
+    def after(self: Any, args: Any, kwargs: Any) -> None:
+        tokens = getattr(opened, "tokens", [])
+        if tokens:
+            leave(tokens.pop())
+
+    from torch.optim.optimizer import (
+        register_optimizer_step_post_hook,
+        register_optimizer_step_pre_hook,
+    )
+
+    register_optimizer_step_pre_hook(before)
+    register_optimizer_step_post_hook(after)
+
+
+def _loaders(torch: ModuleType) -> None:
+    from torch.utils.data import _utils, dataloader
+
+    base = dataloader._BaseDataLoaderIter
+    _patch(base, "__next__", "load", "torch DataLoader")
+    for owner in (
+        _utils.fetch._MapDatasetFetcher,
+        _utils.fetch._IterableDatasetFetcher,
+    ):
+        _patch(owner, "fetch", "load", "torch Dataset and collate")
+
+
+def _transfers(torch: ModuleType) -> None:
+    for owner, label in ((torch.Tensor, "torch.Tensor"), (torch.nn.Module, "Module")):
+        owner.to = _to(owner.to, torch.device, _site("transfer", f"{label}.to"))
+        _patch(owner, "cuda", "transfer", f"{label}.cuda")
+
+
+def _to(
+    plain: Callable[..., Any], device: type, site: int
+) -> Callable[..., Any]:
+    """Marks `.to(device)`, not `.to(dtype)`."""
+
+    @wraps(plain)
+    def to(self: Any, *args: Any, **kwargs: Any) -> Any:
+        where = args[0] if args else kwargs.get("device")
+        if not isinstance(where, (str, int, device)):
+            return plain(self, *args, **kwargs)
+        token = enter(site)
+        try:
+            return plain(self, *args, **kwargs)
+        finally:
+            leave(token)
+
+    return to

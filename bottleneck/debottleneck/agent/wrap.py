@@ -1,0 +1,165 @@
+"""Wrap a function so that its calls mark a stage; the point where strategies act.
+
+The wrapper keeps the kind of what it wraps (function, generator, coroutine, async
+generator), its name, signature and pickling. Its code is named `[stage load]`, so
+that a stack shows which stage it is in. It refers to nothing but `enter` and
+`leave`, which pickle by name.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from functools import wraps
+from types import FunctionType
+from typing import Any, TypeVar, cast
+
+from debottleneck.agent.marks import enter, leave, site_of
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+MARKER = "[stage "
+"""How the name of a wrapper's frame begins."""
+
+FRAME_FILE = "<debottleneck stage, passed over like importlib._bootstrap>"
+"""File of the wrappers' frames. `warnings` and `logging` pass over frames whose
+file holds both "importlib" and "_bootstrap", so a `stacklevel` still points to the
+user's own line."""
+
+
+def wrap(
+    function: F,
+    stage: str,
+    *,
+    kind: str = "function",
+    name: str = "",
+    file: str = "",
+    line: int = 0,
+) -> F:
+    """`function` with its calls marked as `stage`; unchanged if not a function.
+
+    Args:
+        function: A Python function; builtins are wrapped with `kind="option"` only.
+        stage: The stage's name, or "step".
+        kind: How the site was found: "function", "api", "torch" or "option".
+        name: Qualified name to report, by default the function's.
+        file: Where it is defined, by default from its code.
+        line: Its first line, likewise.
+    """
+    code = getattr(function, "__code__", None)
+    if code is None and kind not in ("option", "torch"):
+        return function
+    name = name or getattr(function, "__qualname__", repr(function))
+    file = file or getattr(code, "co_filename", "")
+    line = line or getattr(code, "co_firstlineno", 0)
+    site = site_of(stage, name, file, line, _kind_of(function, kind))
+    marked = _wrapper_for(function)(function, site)
+    return cast(F, _renamed(marked, f"{MARKER}{stage}]"))
+
+
+def _kind_of(function: Callable[..., Any], kind: str) -> str:
+    if kind != "function":
+        return kind
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        return "generator"
+    return "coroutine" if inspect.iscoroutinefunction(function) else "function"
+
+
+def _wrapper_for(function: Callable[..., Any]) -> Callable[..., FunctionType]:
+    if inspect.iscoroutinefunction(function):
+        return _coroutine
+    if inspect.isasyncgenfunction(function):
+        return _async_generator
+    if inspect.isgeneratorfunction(function):
+        return _generator
+    return _plain
+
+
+def _renamed(function: FunctionType, name: str) -> FunctionType:
+    code = function.__code__
+    function.__code__ = code.replace(
+        co_name=name, co_qualname=name, co_filename=FRAME_FILE
+    )
+    return function
+
+
+def _plain(function: Callable[..., Any], site: int) -> Callable[..., Any]:
+    @wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        token = enter(site)
+        try:
+            return function(*args, **kwargs)
+        finally:
+            leave(token)
+
+    return wrapper
+
+
+def _coroutine(
+    function: Callable[..., Awaitable[Any]], site: int
+) -> Callable[..., Awaitable[Any]]:
+    @wraps(function)
+    async def wrapper(*args: Any, **kwargs: Any) -> Any:
+        token = enter(site)
+        try:
+            return await function(*args, **kwargs)
+        finally:
+            leave(token)
+
+    return wrapper
+
+
+def _generator(
+    function: Callable[..., Generator[Any, Any, Any]], site: int
+) -> Callable[..., Generator[Any, Any, Any]]:
+    """Marks the time inside the generator, from each resumption to its yield."""
+
+    @wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        inner = function(*args, **kwargs)
+        resume: Callable[..., Any] = inner.send
+        value: tuple[Any, ...] = (None,)
+        while True:
+            token = enter(site)
+            try:
+                item = resume(*value)
+            except StopIteration as stop:
+                return stop.value
+            finally:
+                leave(token)
+            try:
+                resume, value = inner.send, ((yield item),)
+            except GeneratorExit:
+                inner.close()
+                raise
+            except BaseException as error:
+                resume, value = inner.throw, (error,)
+
+    return wrapper
+
+
+def _async_generator(
+    function: Callable[..., AsyncGenerator[Any, Any]], site: int
+) -> Callable[..., AsyncGenerator[Any, Any]]:
+    @wraps(function)
+    async def wrapper(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+        inner = function(*args, **kwargs)
+        resume: Callable[..., Any] = inner.asend
+        value: tuple[Any, ...] = (None,)
+        while True:
+            token = enter(site)
+            try:
+                item = await resume(*value)
+            except StopAsyncIteration:
+                return
+            finally:
+                leave(token)
+            try:
+                resume, value = inner.asend, ((yield item),)
+            except GeneratorExit:
+                await inner.aclose()
+                raise
+            except BaseException as error:
+                resume, value = inner.athrow, (error,)
+
+    return wrapper

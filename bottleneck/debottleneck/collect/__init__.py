@@ -1,0 +1,1 @@
+"""Lives in the tool's processes, beside the target."""

@@ -1,0 +1,217 @@
+"""Thin readers of one process's /proc files, with every descriptor kept open."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import struct
+from dataclasses import dataclass, field
+
+from debottleneck.collect import waits
+
+_GIL = struct.Struct("<QQiiQ")
+GIL_STATE_BYTES = 0xD0
+"""Interval, holder, locked, switch number, then two conditions and two mutexes."""
+
+UNKNOWN_HOLDER = -1
+
+
+@dataclass(frozen=True)
+class GilPlace:
+    """Where a process keeps its GIL; see agent.gil."""
+
+    gil: int
+    native_id_offset: int
+
+
+@dataclass
+class ThreadFiles:
+    """One thread: its open files, and what it showed at the last tick."""
+
+    tid: int
+    syscall: int
+    schedstat: int
+    last_text: bytes = b""
+    oncpu: int = 0
+    delay: int = 0
+    state: int = 0
+    detail: int = 0
+    row: list[int] = field(default_factory=list)
+
+    def close(self) -> None:
+        """Close both files."""
+        os.close(self.syscall)
+        os.close(self.schedstat)
+
+
+def open_thread(pid: int, tid: int) -> ThreadFiles | None:
+    """Open a thread's files, None when it is gone already."""
+    base = f"/proc/{pid}/task/{tid}"
+    try:
+        syscall = os.open(f"{base}/syscall", os.O_RDONLY)
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    try:
+        schedstat = os.open(f"{base}/schedstat", os.O_RDONLY)
+    except (FileNotFoundError, ProcessLookupError):
+        os.close(syscall)
+        return None
+    return ThreadFiles(tid, syscall, schedstat)
+
+
+class Gil:
+    """Reads who holds one process's GIL, from its memory."""
+
+    def __init__(self, pid: int, place: GilPlace) -> None:
+        self.place = place
+        self.switches = 0
+        self._memory = os.open(f"/proc/{pid}/mem", os.O_RDONLY)
+        self._tids: dict[int, int] = {}
+
+    def covers(self, address: int) -> bool:
+        """Whether a futex at that address is a wait for this GIL."""
+        return 0 <= address - self.place.gil < GIL_STATE_BYTES
+
+    def holder(self) -> int:
+        """The kernel's thread id of the holder, 0 when free, -1 when unreadable."""
+        try:
+            text = os.pread(self._memory, _GIL.size, self.place.gil)
+            _, state, locked, _, self.switches = _GIL.unpack(text)
+        except (OSError, struct.error):
+            return UNKNOWN_HOLDER
+        if locked != 1 or not state:
+            return 0
+        tid = self._tids.get(state)
+        return self._learn(state) if tid is None else tid
+
+    def _learn(self, state: int) -> int:
+        place = state + self.place.native_id_offset
+        try:
+            tid = int.from_bytes(os.pread(self._memory, 8, place), "little")
+        except OSError:
+            return UNKNOWN_HOLDER
+        if tid:
+            self._tids[state] = tid
+        return tid
+
+    def forget(self) -> None:
+        """Threads came or went: thread states may have been reused."""
+        self._tids.clear()
+
+    def read(self, address: int, size: int) -> bytes:
+        """Some of the process's memory, b"" when it cannot be read."""
+        try:
+            return os.pread(self._memory, size, address)
+        except OSError:
+            return b""
+
+    def close(self) -> None:
+        """Close the memory file."""
+        os.close(self._memory)
+
+
+class Descriptors:
+    """What a process's file descriptors lead to, asked when a thread blocks."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._sockets: dict[str, tuple[str, str]] = {}
+
+    def cause(self, fd: int) -> tuple[str, str]:
+        """Cause of waiting on `fd`, and the path or peer."""
+        path = f"/proc/{self._pid}/fd/{fd}"
+        try:
+            link = os.readlink(path)
+            if link.startswith("socket:"):
+                return self._socket(link.removeprefix("socket:").strip("[]"))
+            is_fifo = link.startswith("/") and stat.S_ISFIFO(os.stat(path).st_mode)
+        except OSError:
+            return "unattributed", "closed descriptor"
+        return waits.cause_of_link(link, is_fifo)
+
+    def watched(self, epoll_fd: int) -> list[int]:
+        """The descriptors that an epoll watches."""
+        try:
+            with open(f"/proc/{self._pid}/fdinfo/{epoll_fd}") as file:
+                return waits.parse_epoll(file.read())
+        except OSError:
+            return []
+
+    def _socket(self, inode: str) -> tuple[str, str]:
+        if inode not in self._sockets:
+            self._read_sockets()
+        return self._sockets.setdefault(inode, ("network", "socket"))
+
+    def _read_sockets(self) -> None:
+        for kind in ("tcp", "tcp6", "udp", "udp6", "unix"):
+            with contextlib.suppress(OSError):
+                with open(f"/proc/{self._pid}/net/{kind}") as file:
+                    self._sockets.update(waits.parse_sockets(file.read(), kind))
+
+
+def children_of(pid: int) -> list[int]:
+    """Direct children of a process, of all its threads."""
+    found: list[int] = []
+    try:
+        for tid in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{tid}/children") as file:
+                found += [int(word) for word in file.read().split()]
+    except FileNotFoundError:
+        return _children_by_scan(pid) if os.path.exists(f"/proc/{pid}") else []
+    except OSError:
+        return []
+    return found
+
+
+def _children_by_scan(pid: int) -> list[int]:
+    """Kernels without CONFIG_PROC_CHILDREN: read every process's parent."""
+    found = []
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            with contextlib.suppress(OSError, ValueError, IndexError):
+                with open(f"/proc/{name}/stat") as file:
+                    parent = int(file.read().rpartition(")")[2].split()[1])
+                if parent == pid:
+                    found.append(int(name))
+    return found
+
+
+def place_in_child(pid: int, child: int, place: GilPlace) -> GilPlace | None:
+    """The GIL of a child that runs the same interpreter, forked or spawned."""
+    mine, theirs = _image_of(pid, place.gil), None
+    if mine is not None:
+        theirs = _base_of(child, mine[0])
+    if mine is None or theirs is None:
+        return None
+    return GilPlace(place.gil - mine[1] + theirs, place.native_id_offset)
+
+
+def _maps(pid: int) -> list[tuple[int, int, str]]:
+    try:
+        with open(f"/proc/{pid}/maps", errors="replace") as file:
+            lines = [line.split(None, 5) for line in file]
+    except OSError:
+        return []
+    ranges = ((line[0].partition("-"), line) for line in lines)
+    return [
+        (int(r[0], 16), int(r[2], 16), line[5].strip() if len(line) > 5 else "")
+        for r, line in ranges
+    ]
+
+
+def _image_of(pid: int, address: int) -> tuple[str, int] | None:
+    """The file whose mappings hold `address` or end just before it, and its base."""
+    base: dict[str, int] = {}
+    last = ""
+    for low, high, path in _maps(pid):
+        if path.startswith("/"):
+            base.setdefault(path, low)
+            last = path
+        if low <= address < high:
+            return (last, base[last]) if last else None
+    return None
+
+
+def _base_of(pid: int, path: str) -> int | None:
+    return next((low for low, _, found in _maps(pid) if found == path), None)

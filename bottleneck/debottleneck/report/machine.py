@@ -1,0 +1,141 @@
+"""The report for scripts and CI jobs: one JSON document of a stable schema.
+
+`schema` is this module's SCHEMA; it grows when a key changes its meaning or goes.
+New keys may appear without that: read by name and ignore what you do not know.
+A number that was not measured is null, never 0. Times are milliseconds "per step";
+in a recording without steps `loop.unit` is "second" and they are milliseconds per
+second of wall time. A `share` is of the step (of wall time without steps).
+
+| key | what |
+| --- | --- |
+| `schema` | version of this document, an integer |
+| `steps` | quiet steps that every time and share comes from |
+| `step_ms` | their mean; `step_ms_low`, `step_ms_high` bound it (95 %) |
+| `step_ms_median`, `step_ms_p95` | median and 95th percentile |
+| `loop` | `found`, `unit`, `rule`, `warmup` (steps left out), `warmup_why` |
+| `verdict` | three sentences: `what`, `where`, `action` |
+| `stages` | the trainer's: `stage`, `ms_per_step`, `share`, `low` and `high` (95 % \
+interval of `ms_per_step`), `median_ms`, `p95_ms`, `cpu_ms_per_step`, \
+`calls_per_step`; they add up to `step_ms` |
+| `causes` | `stage`, `role`, `cause`, `ms_per_step`, `share`, `low`, `high`, \
+`median_ms`, `p95_ms`; those of role `trainer` add up to their stage, those of other \
+roles are sums over the role's threads |
+| `gil` | `handovers_per_s`; `waits`: `stage`, `role`, `holder_thread`, \
+`holder_tid`, `holder_function`, `holder_file`, `holder_line`, `share` |
+| `waited_on` | files and peers: `stage`, `role`, `cause`, `syscall`, `what`, \
+`ms_per_step` |
+| `findings` | most to gain first: `kind`, `severity`, `stage`, `cause`, `role`, \
+`summary`, `action`, `ceiling` (speed-up if that time vanished), `share`, `evidence`, \
+`where` (a list of `function`, `file`, `line`) |
+| `threads` | `pid`, `tid`, `name`, `role`, `wall_ms`, and the thread's own shares by \
+cause |
+| `lines` | the user's lines: `stage`, `role`, `thread`, `function`, `file`, `line`, \
+`share` |
+| `instruments` | `name`, `steps`, `step_ms`, `slowdown`, `low`, `high`, `note` |
+| `not_measured` | `what`, `why`, `remedy` |
+| `partial`, `partial_why` | true when the run was cut off |
+| `run` | `command`, `script`, `directory`, `created`, `seconds`, `exit_code`, \
+`exit_signal`, `ended_by` |
+| `environment` | host, Python and libraries as recorded |
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from debottleneck.analysis.result import Analysis
+
+SCHEMA = 1
+"""Version of the document."""
+
+
+def render(analysis: Analysis) -> str:
+    """The document as strict JSON (no NaN, no infinity) with a final newline."""
+    return json.dumps(document(analysis), indent=1, allow_nan=False) + "\n"
+
+
+def document(analysis: Analysis) -> dict[str, Any]:
+    """The document as plain dicts, lists, strings, numbers and None."""
+    whole = {
+        "schema": SCHEMA,
+        **_steps(analysis),
+        "verdict": dataclasses.asdict(analysis.verdict),
+        "stages": _rows(analysis.stages),
+        "causes": _rows(analysis.causes),
+        "gil": {
+            "handovers_per_s": analysis.handovers_per_s,
+            "waits": _rows(analysis.gil_waits),
+        },
+        "waited_on": _rows(analysis.waited_on),
+        "findings": [dataclasses.asdict(finding) for finding in analysis.findings],
+        "threads": _rows(analysis.threads),
+        "lines": _rows(analysis.lines),
+        "instruments": _rows(analysis.instruments),
+        "not_measured": [dataclasses.asdict(gap) for gap in analysis.not_measured],
+        **_run(analysis),
+    }
+    return {key: _strict(value) for key, value in whole.items()}
+
+
+def _steps(analysis: Analysis) -> dict[str, Any]:
+    loop = analysis.loop
+    return {
+        "steps": loop.measured,
+        "step_ms": loop.step_ms if loop.found else None,
+        "step_ms_low": loop.step_low if loop.found else None,
+        "step_ms_high": loop.step_high if loop.found else None,
+        "step_ms_median": loop.step_median_ms if loop.found else None,
+        "step_ms_p95": loop.step_p95_ms if loop.found else None,
+        "loop": {
+            "found": loop.found,
+            "unit": loop.unit,
+            "rule": loop.rule,
+            "warmup": loop.warmup,
+            "warmup_why": loop.warmup_why,
+        },
+    }
+
+
+def _run(analysis: Analysis) -> dict[str, Any]:
+    facts = analysis.recording.facts
+    return {
+        "partial": facts.partial,
+        "partial_why": facts.partial_why,
+        "run": {
+            "command": list(facts.command),
+            "script": facts.script,
+            "directory": facts.directory,
+            "created": facts.created,
+            "seconds": (facts.end_ns - facts.start_ns) / 1e9,
+            "exit_code": facts.exit_code,
+            "exit_signal": facts.exit_signal,
+            "ended_by": facts.ended_by,
+        },
+        "environment": facts.environment,
+    }
+
+
+def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return [dict(row) for row in table.to_dict("records")]
+
+
+def _strict(value: Any) -> Any:
+    """The same in JSON's own types; what is not a number becomes null."""
+    if isinstance(value, Mapping):
+        return {str(key): _strict(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [_strict(item) for item in value]
+    if isinstance(value, np.generic):
+        return _strict(value.item())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    return str(value)
