@@ -40,6 +40,8 @@ HANDOVERS_FILE = "handovers.bin"
 HANDOVER = struct.Struct("<qqq")
 """pid, t_ns, switches."""
 SAMPLER_FILE = "sampler.json"
+COMMS_FILE = "comms.jsonl"
+LOAD_FILE = "load.jsonl"
 
 
 def agent_file(folder: Path, pid: int) -> Path:

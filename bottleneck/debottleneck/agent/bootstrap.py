@@ -75,6 +75,7 @@ def _state_facts(folder: Path, config: Mapping[str, Any], yappi: str) -> None:
         "gil": found if isinstance(found, dict) else None,
         "no_gil_because": found if isinstance(found, str) else "",
         "no_yappi_because": yappi,
+        "mark_pair_us": marks.calibrate(),
     }
     path = spool.agent_file(folder, os.getpid())
     partial = path.with_suffix(".partial")

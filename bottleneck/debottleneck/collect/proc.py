@@ -215,3 +215,15 @@ def _image_of(pid: int, address: int) -> tuple[str, int] | None:
 
 def _base_of(pid: int, path: str) -> int | None:
     return next((low for low, _, found in _maps(pid) if found == path), None)
+
+
+def busy_seconds() -> float | None:
+    """CPU time that all cores have spent working so far, None without /proc/stat."""
+    try:
+        with open("/proc/stat") as file:
+            text = file.readline()
+    except OSError:
+        return None
+    fields = [int(word) for word in text.split()[1:]]
+    user, nice, system, _, _, irq, softirq, *_ = fields
+    return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")

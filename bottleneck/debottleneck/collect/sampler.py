@@ -26,6 +26,7 @@ from debottleneck.collect.proc import (
     Gil,
     GilPlace,
     ThreadFiles,
+    busy_seconds,
     children_of,
     open_thread,
     place_in_child,
@@ -226,6 +227,8 @@ class Sampler:
         self._ticks = 0
         self._late = 0
         self._random = random.Random(pid)
+        self._own_s = 0.0
+        self._comms: dict[tuple[int, int], str] = {}
 
     def run(self) -> None:
         """Sample until told to stop or until the target is gone."""
@@ -245,6 +248,7 @@ class Sampler:
                     _drain(rows, out)
                     _drain(counts, switches)
                     self._details.flush()
+                    self._note_surroundings(now)
                     tuned = self._tune(now, tuned)
                 due = self._sleep(due)
             self._count_switches(time.monotonic_ns(), switches)
@@ -336,6 +340,32 @@ class Sampler:
         elif share < MOST_CPU / 2 and self._period_ns > self._asked_ns:
             self._period_ns = max(self._period_ns / 1.2, self._asked_ns)
         return now, cpu
+
+    def _note_surroundings(self, now: int) -> None:
+        """The machine's load beside the target's, and threads' kernel names."""
+        for watched in self._watched.values():
+            self._own_s += watched.oncpu / 1e9
+            watched.oncpu = 0
+        busy = busy_seconds()
+        if busy is not None:
+            own = self._own_s + time.process_time()
+            self._append(spool.LOAD_FILE, [now, busy, own])
+        for watched in self._watched.values():
+            for tid in watched.threads:
+                self._note_comm(watched.pid, tid)
+
+    def _note_comm(self, pid: int, tid: int) -> None:
+        try:
+            comm = Path(f"/proc/{pid}/task/{tid}/comm").read_text().strip()
+        except OSError:
+            return
+        if self._comms.get((pid, tid)) != comm:
+            self._comms[pid, tid] = comm
+            self._append(spool.COMMS_FILE, [pid, tid, comm])
+
+    def _append(self, name: str, line: list[object]) -> None:
+        with (self._folder / name).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
 
     def _report(self, begun: int) -> None:
         wall = max(time.monotonic_ns() - begun, 1)

@@ -61,9 +61,11 @@ class Perceptron:
             weight += speed
 
 
-def load_batch(rows: np.ndarray, index: int) -> np.ndarray:
+def load_batch(
+    rows: np.ndarray, labels: np.ndarray, index: int
+) -> tuple[np.ndarray, np.ndarray]:
     start = index * BATCH % ROWS
-    return rows[start : start + BATCH]
+    return rows[start : start + BATCH], labels[start : start + BATCH]
 
 
 def loss(logits: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]:
@@ -77,16 +79,16 @@ def loss(logits: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]:
 
 def train(model: Perceptron, steps: int, seed: int, watch: Watch) -> list[float]:
     """The losses of all steps."""
-    rows, labels = blobs(seed)
+    rows, classes = blobs(seed)
     losses = []
     for index in range(steps):
         with watch("step"):
             with watch("load"):
-                batch = load_batch(rows, index)
+                batch, labels = load_batch(rows, classes, index)
             with watch("forward"):
                 hidden, logits = model.forward(batch)
             with watch("loss"):
-                value, error = loss(logits, load_batch(labels, index))
+                value, error = loss(logits, labels)
             with watch("backward"):
                 gradients = model.backward(batch, hidden, error)
             with watch("update"):

@@ -21,6 +21,11 @@ def decimals(scale: float) -> int:
     return min(4, max(0, 2 - math.floor(math.log10(scale))))
 
 
+def table_digits(scale: float) -> int:
+    """Digits for a table whose largest number is of this size: parts stay visible."""
+    return 0 if scale >= 10_000 else max(1, decimals(scale))
+
+
 def number(value: float | None, digits: int | None = None) -> str:
     """A number with `digits` decimals, or about three figures; "-" if missing."""
     if value is None or not math.isfinite(value):
@@ -38,12 +43,14 @@ def percent(share: float | None, digits: int = 1) -> str:
     return f"{100 * share:.{digits}f} %"
 
 
-def interval(low: float, high: float, digits: int | None = None) -> str:
+def interval(
+    low: float, high: float, digits: int | None = None, between: str = " to "
+) -> str:
     """The bounds of a 95 % interval, "low to high"."""
     if not (math.isfinite(low) and math.isfinite(high)):
         return NOTHING
     places = decimals(max(abs(low), abs(high))) if digits is None else digits
-    return f"{low:,.{places}f} to {high:,.{places}f}"
+    return f"{low:,.{places}f}{between}{high:,.{places}f}"
 
 
 def times(ceiling: float) -> str:
@@ -59,6 +66,12 @@ def count(value: int, noun: str, plural: str = "") -> str:
 def clean(text: object) -> str:
     """A name from the user's program on one line, without control characters."""
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(text))
+
+
+def cut(text: object, width: int, mark: str = "...") -> str:
+    """A clean name of at most `width` characters."""
+    known = clean(text)
+    return known if len(known) <= width else known[: width - len(mark)] + mark
 
 
 def short(file: str, directory: str = "") -> str:
@@ -77,6 +90,11 @@ def _standard_library(path: PurePosixPath) -> PurePosixPath:
         if part.startswith("python3") and path.parts[index - 1] == "lib":
             return PurePosixPath(*path.parts[index + 1 :])
     return path
+
+
+def below(text: object, directory: str) -> str:
+    """A clean text; a path below the run's folder loses that folder."""
+    return clean(str(text).removeprefix(directory.rstrip("/") + "/"))
 
 
 def place(function: str, file: str, line: int, directory: str = "") -> str:

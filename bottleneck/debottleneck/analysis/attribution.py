@@ -1,0 +1,278 @@
+"""Stage x cause: split exact times by what the wait sampler saw. Time is conserved.
+
+For the trainer each step's stage has an exact wall time W and CPU time C from the
+marks. C is divided into `python` and `native` by the share of on-CPU samples in
+which the thread held the GIL. The rest, W - C, gives first the run-queue delay,
+exact per tick from schedstat and laid on the segments whose CPU clock shows the
+loss; what remains is divided among the causes that samples saw in that step's
+stage, drawn towards the stage's overall mix where a step has few. What samples do
+not support stays `unattributed`.
+
+Other threads have no marks everywhere, so wall, on-CPU and delay come from
+schedstat tick by tick.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from debottleneck.analysis.timeline import Lookup
+from debottleneck.loop import CODE
+from debottleneck.recording import STATES
+from debottleneck.words import CAUSES
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+STAGE_COUNT = len(CODE)
+CAUSE = {name: number for number, name in enumerate(CAUSES)}
+RUNNING = STATES.index("running")
+CAUSE_OF_STATE = np.array([CAUSE.get(name, -1) for name in STATES])
+"""State number -> cause number, -1 for running."""
+
+PRIOR_NS = 10e6
+"""A step's own samples outweigh its stage's overall mix beyond this much time."""
+
+STALE_WEIGHT = 0.05
+"""Weight of a running tick whose CPU time the kernel had not yet booked."""
+
+CONSERVED_WITHIN = 1e-6
+
+
+@dataclass(frozen=True)
+class Samples:
+    """What the samples of one thread say, on a grid of steps x stages.
+
+    Attributes:
+        blocked: (steps, stages, causes) nanoseconds seen waiting.
+        seen: (steps, stages) nanoseconds that samples stand for.
+        held: (steps, stages) on-CPU weight with the GIL held.
+        ran: (steps, stages) on-CPU weight in all.
+        delay: (steps, stages) run-queue delay.
+        count: (stages,) number of samples.
+        reads_gil: False when the holder could not be read.
+    """
+
+    blocked: Floats
+    seen: Floats
+    held: Floats
+    ran: Floats
+    delay: Floats
+    count: Floats
+    reads_gil: bool
+
+
+def split(wall: Floats, cpu: Floats, samples: Samples | None) -> Floats:
+    """Causes of each step's stage.
+
+    Args:
+        wall: (steps, stages) exact nanoseconds.
+        cpu: (steps, stages) exact thread CPU time.
+        samples: None when nothing was sampled.
+
+    Returns:
+        (steps, stages, causes), summing over causes to `wall`.
+    """
+    result = np.zeros((*wall.shape, len(CAUSES)))
+    if samples is None:
+        result[..., CAUSE["unattributed"]] = wall
+        return result
+    cpu = np.minimum(cpu, wall)
+    _split_on_cpu(result, cpu, samples)
+    off = wall - cpu
+    delay = np.minimum(samples.delay, off)
+    result[..., CAUSE["runqueue"]] += delay
+    _split_waiting(result, wall, off - delay, samples)
+    check_conserved(result, wall)
+    return result
+
+
+def check_conserved(causes: Floats, wall: Floats) -> None:
+    """Causes add up to the stage, or this is a bug that must not be reported."""
+    off = np.abs(causes.sum(axis=-1) - wall)
+    if wall.size and off.max() > CONSERVED_WITHIN * max(wall.max(), 1.0):
+        raise AssertionError("causes do not add up to their stage")
+
+
+def _split_on_cpu(result: Floats, cpu: Floats, samples: Samples) -> None:
+    ran = samples.ran.sum(axis=0)
+    if not samples.reads_gil:
+        result[..., CAUSE["unattributed"]] += cpu
+        return
+    overall = np.divide(
+        samples.held.sum(axis=0), ran, out=np.zeros_like(ran), where=ran > 0
+    )
+    share = (samples.held + PRIOR_NS * overall) / (samples.ran + PRIOR_NS)
+    known = ran > 0
+    result[..., CAUSE["python"]] += np.where(known, cpu * share, 0.0)
+    result[..., CAUSE["native"]] += np.where(known, cpu * (1 - share), 0.0)
+    result[..., CAUSE["unattributed"]] += np.where(known, 0.0, cpu)
+
+
+def _split_waiting(
+    result: Floats, wall: Floats, waiting: Floats, samples: Samples
+) -> None:
+    """Divide off-CPU time without run-queue delay among the causes seen."""
+    pooled = samples.blocked.sum(axis=0)
+    total = pooled.sum(axis=-1)
+    mix = np.divide(
+        pooled, total[:, None], out=np.zeros_like(pooled), where=total[:, None] > 0
+    )
+    own = samples.blocked.sum(axis=-1)
+    fractions = (samples.blocked + PRIOR_NS * mix) / (own + PRIOR_NS)[..., None]
+    supported = _supported(wall, waiting, samples)
+    result += (waiting * supported)[..., None] * fractions
+    missing = 1.0 - supported * (total > 0)
+    result[..., CAUSE["unattributed"]] += waiting * missing
+
+
+def _supported(wall: Floats, waiting: Floats, samples: Samples) -> Floats:
+    """(stages,) the part of the waiting that samples can account for, with their
+    sampling error (three standard deviations)."""
+    blocked = samples.blocked.sum(axis=(0, 2))
+    seen = samples.seen.sum(axis=0)
+    share = np.divide(blocked, seen, out=np.zeros_like(seen), where=seen > 0)
+    count = np.maximum(samples.count, 1)
+    error = 3 * np.sqrt(np.maximum(share * (1 - share), 1 / count) / count)
+    could_be = wall.sum(axis=0) * np.minimum(share + error, 1.0) * (blocked > 0)
+    needed = waiting.sum(axis=0)
+    result: Floats = np.minimum(
+        np.divide(could_be, needed, out=np.ones_like(needed), where=needed > 0), 1.0
+    )
+    return result
+
+
+def gather(
+    rows: pd.DataFrame, lookup: Lookup, step_of_segment: Ints, steps: int
+) -> Samples:
+    """Lay one thread's samples on the grid of quiet steps and stages.
+
+    Args:
+        rows: The thread's rows of the table `waits`.
+        lookup: Its segments.
+        step_of_segment: For each segment its row on the grid, -1 for none.
+        steps: Rows of the grid.
+    """
+    end = rows["end_ns"].to_numpy(np.int64)
+    start = rows["start_ns"].to_numpy(np.int64)
+    segment = lookup.index(end - 1)
+    step = np.where(segment >= 0, step_of_segment[np.maximum(segment, 0)], -1)
+    kept = step >= 0
+    cell = step[kept] * STAGE_COUNT + lookup.stage[segment[kept]]
+    state = rows["state"].to_numpy(np.int64)[kept]
+    length = (end - start)[kept].astype(np.float64)
+    oncpu = rows["oncpu_ns"].to_numpy(np.float64)[kept]
+    holder = rows["holder"].to_numpy(np.int64)[kept]
+    tid = rows["tid"].to_numpy(np.int64)[kept]
+    running = state == RUNNING
+    ran = np.where(running, np.maximum(oncpu, STALE_WEIGHT * length), 0.0)
+    cells = steps * STAGE_COUNT
+    grid = (steps, STAGE_COUNT)
+    waits = ~running
+    place = cell[waits] * len(CAUSES) + CAUSE_OF_STATE[state[waits]]
+    return Samples(
+        blocked=np.bincount(place, length[waits], cells * len(CAUSES)).reshape(
+            (*grid, len(CAUSES))
+        ),
+        seen=np.bincount(cell, length, cells).reshape(grid),
+        held=np.bincount(cell, ran * (holder == tid), cells).reshape(grid),
+        ran=np.bincount(cell, ran, cells).reshape(grid),
+        delay=_lay_delay(rows, lookup, step_of_segment, grid, cell[waits], length),
+        count=np.bincount(cell % STAGE_COUNT, minlength=STAGE_COUNT).astype(float),
+        reads_gil=bool((rows["holder"] >= 0).any()),
+    )
+
+
+def _lay_delay(
+    rows: pd.DataFrame,
+    lookup: Lookup,
+    step_of_segment: Ints,
+    grid: tuple[int, int],
+    blocked_cells: Ints,
+    lengths: Floats,
+) -> Floats:
+    """Each tick's run-queue delay, on the segments it overlaps.
+
+    Within a tick it goes to the segments in proportion to the off-CPU time, by the
+    thread's exact clock, that is not explained by the stage's usual waiting.
+    """
+    delayed = rows[rows["delay_ns"] > 0]
+    if delayed.empty or not len(lookup.start):
+        return np.zeros(grid)
+    first = np.searchsorted(lookup.end, delayed["start_ns"], side="right")
+    last = np.searchsorted(lookup.start, delayed["end_ns"], side="left") - 1
+    count = np.maximum(last - first + 1, 0)
+    tick = np.repeat(np.arange(len(delayed)), count)
+    offset = np.arange(len(tick)) - np.repeat(np.cumsum(count) - count, count)
+    segment = np.repeat(first, count) + offset
+    begin = np.maximum(lookup.start[segment], delayed["start_ns"].to_numpy()[tick])
+    stop = np.minimum(lookup.end[segment], delayed["end_ns"].to_numpy()[tick])
+    weight = np.maximum(stop - begin, 0) * _unexplained(lookup, blocked_cells, lengths)[
+        segment
+    ]
+    total = np.bincount(tick, weight, len(delayed))
+    share = np.divide(
+        weight, total[tick], out=np.zeros_like(weight), where=total[tick] > 0
+    )
+    delay = share * delayed["delay_ns"].to_numpy(np.float64)[tick]
+    step = step_of_segment[segment]
+    inside = step >= 0
+    cell = step[inside] * STAGE_COUNT + lookup.stage[segment[inside]]
+    laid: Floats = np.bincount(cell, delay[inside], grid[0] * grid[1]).reshape(grid)
+    return laid
+
+
+def _unexplained(lookup: Lookup, blocked_cells: Ints, lengths: Floats) -> Floats:
+    """Each segment's off-CPU share beyond its stage's blocked share, at least 2 %."""
+    wall = (lookup.end - lookup.start).astype(np.float64)
+    off = 1.0 - lookup.table["cpu_ns"].to_numpy(np.float64) / np.maximum(wall, 1)
+    by_stage = np.bincount(lookup.stage, wall, STAGE_COUNT)
+    blocked = np.bincount(
+        blocked_cells % STAGE_COUNT, minlength=STAGE_COUNT
+    ) * (lengths.mean() if len(lengths) else 0.0)
+    usual = np.divide(
+        blocked, by_stage, out=np.zeros_like(by_stage), where=by_stage > 0
+    )
+    result: Floats = np.maximum(off - np.minimum(usual, 1.0)[lookup.stage], 0.02)
+    return result
+
+
+def by_schedstat(rows: pd.DataFrame, stages: Ints, weight: Floats) -> Floats:
+    """Causes of a thread without a grid of steps, from its ticks alone.
+
+    Args:
+        rows: The thread's rows of the table `waits`.
+        stages: (rows,) stage number of each.
+        weight: (rows,) the part of each row that counts, 0 to 1.
+
+    Returns:
+        (stages, causes) nanoseconds, summing to the thread's time.
+    """
+    length = (rows["end_ns"] - rows["start_ns"]).to_numpy(np.float64) * weight
+    oncpu = rows["oncpu_ns"].to_numpy(np.float64) * weight
+    delay = rows["delay_ns"].to_numpy(np.float64) * weight
+    state = rows["state"].to_numpy(np.int64)
+    running = state == RUNNING
+    holds = (rows["holder"] == rows["tid"]).to_numpy()
+    cells = STAGE_COUNT * len(CAUSES)
+    waits = ~running
+    place = stages[waits] * len(CAUSES) + CAUSE_OF_STATE[state[waits]]
+    ran = np.where(running, np.maximum(oncpu, STALE_WEIGHT * length), 0.0)
+    grid = (1, STAGE_COUNT)
+    samples = Samples(
+        blocked=np.bincount(place, length[waits], cells).reshape((*grid, len(CAUSES))),
+        seen=np.bincount(stages, length, STAGE_COUNT).reshape(grid),
+        held=np.bincount(stages, ran * holds, STAGE_COUNT).reshape(grid),
+        ran=np.bincount(stages, ran, STAGE_COUNT).reshape(grid),
+        delay=np.bincount(stages, delay, STAGE_COUNT).reshape(grid),
+        count=np.bincount(stages[weight > 0], minlength=STAGE_COUNT).astype(float),
+        reads_gil=bool((rows["holder"] >= 0).any()),
+    )
+    wall = samples.seen
+    cpu = np.bincount(stages, oncpu, STAGE_COUNT).reshape(grid)
+    result: Floats = split(wall, cpu, samples)[0]
+    return result

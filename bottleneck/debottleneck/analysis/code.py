@@ -1,0 +1,224 @@
+"""py-spy's stacks: lines of the user's code by stage, and flame graphs."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from debottleneck.analysis.frames import typed
+from debottleneck.analysis.timeline import NAMES, Lookup
+from debottleneck.recording import Recording
+from debottleneck.words import OTHER, STAGES, STEP
+
+MARKER = "[stage "
+"""Begins the name of a wrapper's frame, which names the stage."""
+
+_FOREIGN = ("site-packages", "dist-packages", "<frozen", "<debottleneck")
+_OURS = os.sep + os.path.join("debottleneck", "agent") + os.sep
+
+Frame = tuple[str, str, int]
+
+
+@dataclass(frozen=True)
+class Code:
+    """Every different stack of a recording, looked at once.
+
+    Attributes:
+        frames: Stack number -> its frames without ours, outermost first.
+        stage: Stack number -> the stage its marker names, "" without one.
+        line: Stack number -> innermost frame of the user's code, else innermost.
+    """
+
+    frames: dict[int, tuple[Frame, ...]]
+    stage: dict[int, str]
+    line: dict[int, Frame]
+
+
+def code_of(recording: Recording) -> Code:
+    """Read the table of frames."""
+    folders = user_folders(recording)
+    frames: dict[int, tuple[Frame, ...]] = {}
+    stage: dict[int, str] = {}
+    line: dict[int, Frame] = {}
+    ordered = recording.frames.sort_values(["stack", "depth"], kind="stable")
+    for number, rows in ordered.groupby("stack"):
+        whole = list(zip(rows["function"], rows["file"], rows["line"], strict=True))
+        kept = tuple(f for f in whole if not _is_ours(f))
+        stack = int(number)
+        frames[stack] = kept
+        stage[stack] = _marked_stage(whole)
+        own = [f for f in kept if is_user_file(f[1], folders)]
+        line[stack] = (own or list(kept) or [("", "", 0)])[-1]
+    return Code(frames, stage, line)
+
+
+def user_folders(recording: Recording) -> tuple[str, ...]:
+    """Folders of the user's code: the script's and those of marked functions."""
+    facts = recording.facts
+    script = os.path.join(facts.directory, facts.script)
+    files = {str(f) for f in recording.sites["file"] if str(f).startswith(os.sep)}
+    folders = {os.path.dirname(f) for f in files} | {os.path.dirname(script)}
+    return tuple(folder + os.sep for folder in sorted(folders) if folder)
+
+
+def is_user_file(file: str, folders: tuple[str, ...]) -> bool:
+    """Whether a file is the user's own, not a library's."""
+    if any(part in file for part in _FOREIGN):
+        return False
+    return file.startswith(folders) if folders else False
+
+
+def _is_ours(frame: Frame) -> bool:
+    function, file, _ = frame
+    return function.startswith(MARKER) or "<debottleneck" in file or _OURS in file
+
+
+def _marked_stage(frames: list[Frame]) -> str:
+    """The stage of a stack: its outermost between-steps marker, else the innermost."""
+    names = [f[0][len(MARKER) : -1] for f in frames if f[0].startswith(MARKER)]
+    names = [name for name in names if name in STAGES and name != STEP]
+    between = [n for n in names if n in ("evaluate", "checkpoint", "log")]
+    return (between[:1] or names[-1:] or [""])[0]
+
+
+def sampled(
+    recording: Recording,
+    code: Code,
+    segments: pd.DataFrame,
+    roles: dict[tuple[int, int], str],
+) -> pd.DataFrame:
+    """One row a sample: block, pid, tid, thread, role, stage, stack, weight_ms.
+
+    The stage is the marker's in the stack; without one, that of the thread's marks
+    at that time.
+    """
+    table = recording.stacks.copy()
+    if table.empty:
+        return table.assign(thread="", role="", stage="", weight_ms=0.0)
+    names = recording.threads.set_index(["pid", "tid"])["name"].to_dict()
+    keys = list(zip(table["pid"], table["tid"], strict=True))
+    keys = [k if k in names else (k[0], k[0]) for k in keys]
+    table["tid"] = [tid for _, tid in keys]
+    table["thread"] = [names.get(key, f"thread {key[1]}") for key in keys]
+    table["role"] = [roles.get(key, "other") for key in keys]
+    marked = table["stack"].map(code.stage).fillna("")
+    timed = _stage_by_time(table, segments)
+    table["stage"] = np.where(marked != "", marked, timed)
+    table["weight_ms"] = table["weight_ns"] / 1e6
+    return table
+
+
+def _stage_by_time(table: pd.DataFrame, segments: pd.DataFrame) -> np.ndarray:
+    result = np.full(len(table), OTHER, dtype=object)
+    middle = ((table["start_ns"] + table["end_ns"]) // 2).to_numpy(np.int64)
+    timed = (table["block"] == "stacks").to_numpy()
+    marked = dict(list(segments.groupby(["pid", "tid"])))
+    for key, index in table.groupby(["pid", "tid"]).indices.items():
+        if key in marked:
+            chosen = index[timed[index]]
+            lookup = Lookup(marked[key])
+            result[chosen] = NAMES[lookup.stages(middle[chosen])]
+    return result
+
+
+def line_table(table: pd.DataFrame, code: Code) -> pd.DataFrame:
+    """`frames.COLUMNS["lines"]`: share of each stage's samples by line of code."""
+    rows = table[table["block"] == "stacks"]
+    if rows.empty:
+        return typed("lines", pd.DataFrame())
+    places = [code.line[int(stack)] for stack in rows["stack"]]
+    rows = rows.assign(
+        function=[p[0] for p in places],
+        file=[p[1] for p in places],
+        line=[p[2] for p in places],
+    )
+    keys = ["stage", "role", "thread", "function", "file", "line"]
+    sums = rows.groupby(keys, as_index=False)["weight_ms"].sum()
+    whole = sums.groupby(["stage", "role"])["weight_ms"].transform("sum")
+    sums["share"] = sums["weight_ms"] / whole.where(whole > 0, 1.0)
+    sums = sums.sort_values(["stage", "role", "share"], ascending=[True, True, False])
+    return typed("lines", sums)
+
+
+def holders(table: pd.DataFrame, code: Code) -> dict[int, Frame]:
+    """tid -> the line of code that thread runs most while it holds the GIL."""
+    rows = table[table["block"] == "gil"]
+    found: dict[int, Frame] = {}
+    for tid, of_thread in rows.groupby("tid"):
+        sums: dict[Frame, float] = {}
+        for stack, weight in zip(
+            of_thread["stack"], of_thread["weight_ms"], strict=True
+        ):
+            place = code.line[int(stack)]
+            sums[place] = sums.get(place, 0.0) + float(weight)
+        found[int(tid)] = _widest(sums)
+    return found
+
+
+def _widest(sums: dict[Frame, float]) -> Frame:
+    """Of the function with most time, its heaviest line."""
+    functions: dict[tuple[str, str], float] = {}
+    for (function, file, _), weight in sums.items():
+        key = (function, file)
+        functions[key] = functions.get(key, 0.0) + weight
+    function, file = max(functions, key=lambda key: functions[key])
+    of_function = {f: w for f, w in sums.items() if f[:2] == (function, file)}
+    return max(of_function, key=lambda frame: of_function[frame])
+
+
+def flame_table(table: pd.DataFrame, code: Code) -> pd.DataFrame:
+    """`frames.COLUMNS["flame"]`: one tree a stage and role; ids are unique overall.
+
+    GIL time comes from its own window, scaled to the length of the stack windows.
+    """
+    lengths = _window_lengths(table)
+    scale = lengths.get("stacks", 0.0) / lengths["gil"] if lengths.get("gil") else 0.0
+    nodes: dict[tuple[str, str, tuple[Frame, ...]], list[float]] = {}
+    keys = zip(
+        table["block"],
+        table["stage"],
+        table["role"],
+        table["stack"],
+        table["weight_ms"],
+        strict=True,
+    )
+    for block, stage, role, stack, weight in keys:
+        column, amount = (0, weight) if block == "stacks" else (1, weight * scale)
+        path = code.frames[int(stack)]
+        for depth in range(1, len(path) + 1):
+            node = nodes.setdefault((stage, role, path[:depth]), [0.0, 0.0])
+            node[column] += amount
+    return typed("flame", pd.DataFrame(_flame_rows(nodes)))
+
+
+def _window_lengths(table: pd.DataFrame) -> dict[str, float]:
+    """Seconds covered by each kind of window."""
+    found = {}
+    for kind, rows in table.groupby("block"):
+        if kind == "gil":
+            spans = rows[["start_ns", "end_ns"]].drop_duplicates()
+            found[str(kind)] = float((spans["end_ns"] - spans["start_ns"]).sum())
+        else:
+            by_thread = rows.groupby(["pid", "tid"])["weight_ns"].sum()
+            found[str(kind)] = float(by_thread.max())
+    return found
+
+
+def _flame_rows(
+    nodes: dict[tuple[str, str, tuple[Frame, ...]], list[float]],
+) -> list[dict[str, object]]:
+    ids = {key: number for number, key in enumerate(nodes, start=1)}
+    rows: list[dict[str, object]] = []
+    for (stage, role, path), (weight, gil) in nodes.items():
+        if weight <= 0:
+            continue
+        function, file, line = path[-1]
+        parent = ids.get((stage, role, path[:-1]), 0)
+        place = {"function": function, "file": file, "line": line}
+        lead = {"stage": stage, "role": role, "id": ids[stage, role, path]}
+        amounts = {"weight_ms": weight, "gil_ms": min(gil, weight)}
+        rows.append({**lead, "parent": parent, **place, **amounts})
+    return rows

@@ -1,0 +1,105 @@
+"""What the instruments themselves cost in this run: each against quiet neighbours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from debottleneck.analysis.frames import typed
+from debottleneck.analysis.statistics import ratio_interval
+from debottleneck.recording import Recording
+
+NEIGHBOURS_NS = 3_000_000_000
+"""Quiet steps this near to a block are what its steps are held against."""
+
+FEWEST_NEIGHBOURS = 5
+
+LABELS = {
+    "stacks": "py-spy, all threads",
+    "gil": "py-spy, GIL holder",
+    "functions-wall": "yappi, wall clock",
+    "functions-cpu": "yappi, CPU clock",
+}
+_NAN = float("nan")
+
+
+def instrument_table(
+    recording: Recording, steps: pd.DataFrame, marks_per_step: float
+) -> pd.DataFrame:
+    """`frames.COLUMNS["instruments"]`."""
+    quiet = steps[steps["block"] == "quiet"]
+    step_ms = float(quiet["wall_ns"].median()) / 1e6 if len(quiet) else _NAN
+    rates = recording.facts.rates
+    rows = [_marks(rates, marks_per_step, step_ms, len(quiet))]
+    if "sampler" in rates:
+        rows.append(_waits(rates["sampler"], step_ms, len(quiet)))
+    for kind, blocks in recording.blocks.groupby("kind", sort=False):
+        rows.append(_block(str(kind), blocks, steps))
+    return typed("instruments", pd.DataFrame(rows))
+
+
+def _row(name: str, steps: int, step_ms: float, note: str) -> dict[str, Any]:
+    lead = {"name": name, "steps": steps, "step_ms": step_ms}
+    return {**lead, "slowdown": _NAN, "low": _NAN, "high": _NAN, "note": note}
+
+
+def _marks(
+    rates: Mapping[str, Any], per_step: float, step_ms: float, steps: int
+) -> dict[str, Any]:
+    pair_us = rates.get("mark_pair_us")
+    if pair_us is None or not per_step:
+        return _row("marks", steps, step_ms, "cost not measured")
+    cost = per_step * pair_us / 1e3
+    note = f"{per_step:.1f} pairs a step at {pair_us:.1f} us each, in every step"
+    row = _row("marks", steps, step_ms, note)
+    row["slowdown"] = cost / max(step_ms - cost, 1e-9) if step_ms == step_ms else _NAN
+    return row
+
+
+def _waits(sampler: Mapping[str, Any], step_ms: float, steps: int) -> dict[str, Any]:
+    if "achieved_hz" not in sampler:
+        return _row("wait sampler", 0, _NAN, str(sampler.get("failed", "did not run")))
+    note = (
+        f"{sampler['achieved_hz']:.0f} of {sampler['asked_hz']:.0f} samples/s, "
+        f"{sampler['cpu_share']:.1%} of one core, in a process of its own"
+    )
+    return _row("wait sampler", steps, step_ms, note)
+
+
+def _block(kind: str, blocks: pd.DataFrame, steps: pd.DataFrame) -> dict[str, Any]:
+    inside = np.zeros(len(steps), bool)
+    near = np.zeros(len(steps), bool)
+    start = steps["start_ns"].to_numpy(np.int64)
+    end = steps["end_ns"].to_numpy(np.int64)
+    for block in blocks.itertuples(index=False):
+        inside |= (start >= block.start_ns) & (end <= block.end_ns)
+        near |= (end > block.start_ns - NEIGHBOURS_NS) & (
+            start < block.end_ns + NEIGHBOURS_NS
+        )
+    wall = steps["wall_ns"].to_numpy(np.float64)
+    quiet = (steps["block"] == "quiet").to_numpy()
+    beside = wall[quiet & near]
+    if len(beside) < FEWEST_NEIGHBOURS:
+        beside = wall[quiet]
+    return _compared(kind, wall[inside], beside, len(blocks))
+
+
+def _compared(
+    kind: str,
+    within: NDArray[np.float64],
+    beside: NDArray[np.float64],
+    blocks: int,
+) -> dict[str, Any]:
+    windows = f"{blocks} window{'s' if blocks != 1 else ''}, left out of all timing"
+    if not len(within) or not len(beside):
+        note = f"{windows}; no whole step fell inside"
+        return _row(LABELS.get(kind, kind), len(within), _NAN, note)
+    ratio, low, high = ratio_interval(within, beside)
+    row = _row(
+        LABELS.get(kind, kind), len(within), float(np.median(within)) / 1e6, windows
+    )
+    return {**row, "slowdown": ratio - 1, "low": low - 1, "high": high - 1}

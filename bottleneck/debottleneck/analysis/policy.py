@@ -1,0 +1,62 @@
+"""Every threshold of the diagnosis, with the argument for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Policy:
+    """When evidence is enough for a finding; shares are of the step.
+
+    Attributes name the threshold, the line beside each argues it.
+    """
+
+    # Below five steps a bootstrap interval has hardly any different resamples.
+    min_steps: int = 5
+    # Ends at most 1.11x: less is within what repeated runs differ by (FACTS: 8 %).
+    wait_share: float = 0.10
+    # Input work also costs cores once hidden, so it must promise 1.25x at least.
+    input_work_share: float = 0.20
+    # An optimizer is a few array operations; Python above this is bookkeeping.
+    update_share: float = 0.20
+    # Every loop has some Python around its arrays; 1.43x pays for rewriting it.
+    python_share: float = 0.30
+    # Evaluation and checkpoints are part of training; less than this is usual.
+    between_share: float = 0.20
+    # Computing is what a loop is for; only near-total dominance is worth a word.
+    compute_share: float = 0.70
+    # A cause that fills less than half of its stage's own time is not its nature.
+    dominant: float = 0.50
+    # Others' jobs delay any run a little; above a quarter no share can be trusted.
+    busy_share: float = 0.25
+    # A thread that seldom wants a core cannot keep another from one.
+    contender_share: float = 0.10
+    # Half a core of foreign work can delay a thread for half of its time.
+    foreign_cores: float = 0.50
+    # More time than this without a cause, and "nothing is wrong" cannot be said.
+    unknown_share: float = 0.30
+    # A line with fewer samples than this of its stage says nothing about it.
+    line_share: float = 0.05
+    # More lines than these are not read; the page has them all.
+    max_lines: int = 3
+    # Ends at 1.43x and more: worth the next hour.
+    high_share: float = 0.30
+    # Ends at 1.18x and more: worth doing when convenient.
+    medium_share: float = 0.15
+    # A share of 1 would promise an infinite gain; 100x says as much.
+    most_share: float = 0.99
+
+    def severity(self, share: float) -> str:
+        """The word for that share of the step at stake."""
+        if share >= self.high_share:
+            return "high"
+        return "medium" if share >= self.medium_share else "low"
+
+    def ceiling(self, share: float) -> float:
+        """Speed-up if that share vanished: 1 / (1 - share)."""
+        return 1.0 / (1.0 - min(max(share, 0.0), self.most_share))
+
+
+DEFAULT = Policy()
+"""What `diagnose` uses unless told otherwise."""

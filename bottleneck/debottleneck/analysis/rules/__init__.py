@@ -1,0 +1,46 @@
+"""Rules: evidence in, findings out; one small function a kind.
+
+A rule has the signature `(Evidence, Policy) -> tuple[Finding, ...]`: usually one
+finding, one a stage where stages differ, and none when it abstains: because nothing
+is wrong, or because what it needs was not measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from debottleneck.analysis.policy import Policy
+from debottleneck.analysis.result import Finding
+from debottleneck.analysis.rules.contention import gil, oversubscription
+from debottleneck.analysis.rules.evidence import Evidence
+from debottleneck.analysis.rules.guards import machine_busy, too_short
+from debottleneck.analysis.rules.inputs import input_compute, input_io, starvation
+from debottleneck.analysis.rules.work import (
+    between_steps,
+    compute_bound,
+    python_bound,
+    update_bound,
+    waiting,
+)
+
+Rule = Callable[[Evidence, Policy], tuple[Finding, ...]]
+
+RUN_RULES: tuple[Rule, ...] = (machine_busy, gil, oversubscription, waiting)
+"""Those that say something of a run in which no steps were found."""
+
+STEP_RULES: tuple[Rule, ...] = (
+    machine_busy,
+    starvation,
+    gil,
+    oversubscription,
+    input_io,
+    input_compute,
+    waiting,
+    update_bound,
+    python_bound,
+    between_steps,
+    compute_bound,
+)
+"""All of them; of two findings on the same time the earlier rule's stays."""
+
+__all__ = ["RUN_RULES", "STEP_RULES", "Evidence", "Rule", "too_short"]

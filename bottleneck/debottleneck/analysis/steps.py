@@ -1,0 +1,108 @@
+"""The loop: which thread trains, its steps, what is warm-up, what was quiet."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from debottleneck.analysis.frames import typed
+from debottleneck.loop import Marks, Steps, choose_trainer
+from debottleneck.recording import Recording
+
+Ints = NDArray[np.int64]
+
+MOST_WARMUP_SHARE = 0.25
+"""No more than this part of the steps is called warm-up."""
+
+FAR_FROM_MEDIAN = 0.3
+"""A leading step this far from the median, and from the usual spread, is warm-up."""
+
+QUIET, WARMUP = "quiet", "warmup"
+
+
+def find_loop(
+    recording: Recording,
+    threads: dict[tuple[int, int], tuple[Marks, pd.DataFrame]],
+) -> tuple[int, Steps]:
+    """The trainer's tid and its steps; the main thread and none when none shows."""
+    facts = recording.facts
+    own = {tid: marks for (pid, tid), (marks, _) in threads.items() if pid == facts.pid}
+    return choose_trainer(own, facts.main_tid)
+
+
+def label(
+    steps: Steps, blocks: pd.DataFrame, end_ns: int, asked_warmup: int | None
+) -> tuple[pd.DataFrame, int, str]:
+    """`frames.COLUMNS["steps"]`, the number of warm-up steps, and why that many.
+
+    Args:
+        steps: Of the trainer.
+        blocks: The recording's; a step that overlaps one is not quiet.
+        end_ns: When measuring ended; later steps are left out.
+        asked_warmup: The user's number, None to choose.
+    """
+    inside = steps.end <= end_ns
+    start, end = steps.start[inside], steps.end[inside]
+    wall = end - start
+    names = np.full(len(wall), QUIET, dtype=object)
+    for block in blocks.itertuples(index=False):
+        touched = (start < block.end_ns) & (end > block.start_ns)
+        kind = "functions" if str(block.kind).startswith("functions") else "stacks"
+        names[touched] = kind
+    warmup, why = choose_warmup(wall, names == QUIET, asked_warmup)
+    names[:warmup] = WARMUP
+    table = pd.DataFrame(
+        {
+            "step": np.arange(len(wall)),
+            "start_ns": start,
+            "end_ns": end,
+            "wall_ns": wall,
+            "block": names,
+        }
+    )
+    return typed("steps", table), warmup, why
+
+
+def choose_warmup(
+    wall: Ints, quiet: NDArray[np.bool_], asked: int | None
+) -> tuple[int, str]:
+    """How many leading steps to leave out, and a sentence that says why."""
+    if asked is not None:
+        return min(asked, len(wall)), "as asked with --warmup"
+    if len(wall) < 4:
+        return 0, "too few steps to tell a warm-up"
+    later = wall[len(wall) // 4 :][quiet[len(wall) // 4 :]]
+    later = later if len(later) else wall
+    middle = float(np.median(later))
+    spread = 1.4826 * float(np.median(np.abs(later - middle)))
+    far = np.abs(wall - middle) > max(FAR_FROM_MEDIAN * middle, 4 * spread)
+    most = max(1, int(MOST_WARMUP_SHARE * len(wall)))
+    count = int(np.argmin(far)) if not far.all() else most
+    count = max(1, min(count, most))
+    ratio = float(np.max(wall[:count])) / middle
+    return count, f"the first took up to {ratio:.1f} times the median step"
+
+
+def with_stages(
+    steps: pd.DataFrame, segments: pd.DataFrame
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Each step's time by stage, and the trainer's segments with their step.
+
+    Args:
+        steps: Labelled steps.
+        segments: The trainer's.
+
+    Returns:
+        `frames.COLUMNS["step_stages"]`, which sums to each step's `wall_ns`, and the
+        segments within steps with a column `step`.
+    """
+    starts = steps["start_ns"].to_numpy(np.int64)
+    ends = steps["end_ns"].to_numpy(np.int64)
+    begin = segments["start_ns"].to_numpy(np.int64)
+    index = np.searchsorted(starts, begin, side="right") - 1
+    inside = (index >= 0) & (begin < ends[np.maximum(index, 0)])
+    within = segments[inside].assign(step=index[inside])
+    within["wall_ns"] = within["end_ns"] - within["start_ns"]
+    sums = within.groupby(["step", "stage"], as_index=False)[["wall_ns", "cpu_ns"]].sum()
+    return typed("step_stages", sums), within.reset_index(drop=True)

@@ -1,0 +1,147 @@
+"""Marks -> what each thread was doing when: segments without gaps or overlaps."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from debottleneck.analysis.frames import typed
+from debottleneck.loop import CODE, Marks
+from debottleneck.recording import Recording
+from debottleneck.spool import ENTER, LEAVE
+from debottleneck.words import BETWEEN_STAGES, OTHER, STEP
+
+NO_SITE = -1
+NAMES = np.array(list(CODE), dtype=object)
+"""Stage number of `loop.CODE` -> name."""
+
+_BETWEEN = frozenset(CODE[name] for name in BETWEEN_STAGES)
+_STEP = CODE[STEP]
+_OTHER = CODE[OTHER]
+
+
+def marks_by_thread(
+    recording: Recording,
+) -> dict[tuple[int, int], tuple[Marks, pd.DataFrame]]:
+    """(pid, tid) -> its marks for `loop`, and the same rows of the table."""
+    sites = recording.sites.set_index(["pid", "site"])
+    found = {}
+    for (pid, tid), rows in recording.marks.groupby(["pid", "tid"], sort=True):
+        rows = rows.sort_values("t_ns", kind="stable")
+        if pid not in sites.index.get_level_values(0):
+            continue
+        of_pid = sites.loc[pid]
+        known = rows["site"].isin(of_pid.index)
+        rows = rows[known]
+        stages = of_pid["stage"].map(CODE)
+        minor = of_pid["name"].str.endswith("zero_grad")
+        marks = Marks(
+            rows["t_ns"].to_numpy(np.int64),
+            rows["edge"].to_numpy(np.int64),
+            rows["site"].map(stages).to_numpy(np.int64),
+            rows["site"].map(minor).to_numpy(np.bool_),
+        )
+        found[int(pid), int(tid)] = (marks, rows)
+    return found
+
+
+def segments_of(
+    threads: dict[tuple[int, int], tuple[Marks, pd.DataFrame]],
+) -> pd.DataFrame:
+    """`frames.COLUMNS["segments"]` of every thread with marks.
+
+    A segment lies between two consecutive marks of its thread and belongs to the
+    innermost open stage; within evaluate, checkpoint or log, to that. Their lengths
+    add up to the time between the thread's first and last mark.
+    """
+    parts = [
+        _of_thread(pid, tid, marks, rows) for (pid, tid), (marks, rows) in threads.items()
+    ]
+    whole = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+    return typed("segments", whole)
+
+
+def _of_thread(pid: int, tid: int, marks: Marks, rows: pd.DataFrame) -> pd.DataFrame:
+    sites = rows["site"].to_numpy(np.int64)
+    stage, site = _tops(marks.edge, marks.stage, sites)
+    start, end = marks.t[:-1], marks.t[1:]
+    cpu = np.diff(rows["cpu_ns"].to_numpy(np.int64))
+    kept = end > start
+    return pd.DataFrame(
+        {
+            "tid": tid,
+            "pid": pid,
+            "stage": NAMES[stage[:-1][kept]],
+            "site": site[:-1][kept],
+            "start_ns": start[kept],
+            "end_ns": end[kept],
+            "cpu_ns": np.clip(cpu[kept], 0, (end - start)[kept]),
+        }
+    )
+
+
+def _tops(
+    edges: NDArray[np.int64], stages: NDArray[np.int64], sites: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """After each mark: the stage that time belongs to from then on, and its site."""
+    stack: list[tuple[int, int]] = []
+    tops, places = [], []
+    for edge, stage, site in zip(
+        edges.tolist(), stages.tolist(), sites.tolist(), strict=True
+    ):
+        if stage != _STEP:
+            if edge == ENTER:
+                stack.append((stage, site))
+            elif edge == LEAVE:
+                _leave(stack, site)
+        top, place = _owner(stack)
+        tops.append(top)
+        places.append(place)
+    return np.array(tops, np.int64), np.array(places, np.int64)
+
+
+def _leave(stack: list[tuple[int, int]], site: int) -> None:
+    """Close the last entry of that site; coroutines need not nest."""
+    for index in range(len(stack) - 1, -1, -1):
+        if stack[index][1] == site:
+            del stack[index]
+            return
+
+
+def _owner(stack: list[tuple[int, int]]) -> tuple[int, int]:
+    if not stack:
+        return _OTHER, NO_SITE
+    for entry in stack:
+        if entry[0] in _BETWEEN:
+            return entry
+    return stack[-1]
+
+
+class Lookup:
+    """Finds a thread's segment at a time.
+
+    Args:
+        segments: Segments of one thread, any order.
+    """
+
+    def __init__(self, segments: pd.DataFrame) -> None:
+        self.table = segments.sort_values("start_ns").reset_index(drop=True)
+        self.start = self.table["start_ns"].to_numpy(np.int64)
+        self.end = self.table["end_ns"].to_numpy(np.int64)
+        self.stage = self.table["stage"].map(CODE).to_numpy(np.int64)
+
+    def index(self, times: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Index of the segment that holds each time, -1 outside of all."""
+        found = np.searchsorted(self.start, times, side="right") - 1
+        if not len(self.start):
+            return np.full(len(times), -1)
+        inside = (found >= 0) & (times < self.end[np.maximum(found, 0)])
+        return np.where(inside, found, -1)
+
+    def stages(self, times: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Stage number at each time, `other` outside of all segments."""
+        index = self.index(times)
+        if not len(self.stage):
+            return np.full(len(times), _OTHER)
+        return np.where(index >= 0, self.stage[np.maximum(index, 0)], _OTHER)

@@ -1,0 +1,102 @@
+"""What the user asked of one profile, checked and frozen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from debottleneck.errors import UsageError
+from debottleneck.words import OTHER, STAGES, STEP
+
+
+@dataclass(frozen=True)
+class StageTarget:
+    """`--stage NAME=module:Qualified.name`."""
+
+    stage: str
+    module: str
+    qualified: str
+
+    @classmethod
+    def parse(cls, text: str) -> StageTarget:
+        """Read the option's value.
+
+        Raises:
+            UsageError: Not of that form, or no such stage.
+        """
+        stage, equals, rest = text.partition("=")
+        module, colon, qualified = rest.partition(":")
+        if not (equals and colon and module and qualified):
+            raise UsageError(
+                f"--stage {text!r} is not of the form NAME=module:Qualified.name",
+                "write for example --stage load=data:Reader.next_rows",
+            )
+        known = [word for word in (*STAGES, STEP) if word != OTHER]
+        if stage not in known:
+            raise UsageError(
+                f"--stage {text!r} names no stage",
+                f"use one of: {', '.join(known)}",
+            )
+        return cls(stage, module, qualified)
+
+
+@dataclass(frozen=True)
+class Options:
+    """One profile.
+
+    Attributes:
+        target: The script's path, or the module's name.
+        arguments: The script's own arguments.
+        module: True for `-m`.
+        python: Interpreter to run it with.
+        steps: End measuring after so many steps, None for no such bound.
+        seconds: End measuring after so many seconds of training.
+        stop: End the script with the measurement.
+        warmup: Steps left out, None to choose from the data.
+        output: The recording's folder.
+        include: Patterns of further user code.
+        stages: Stages named on the command line.
+        stacks: Whether py-spy runs.
+        functions: Whether yappi runs: "windows", "all" or "".
+        waits: Whether /proc is sampled.
+        rate: Ticks per second of the wait sampler.
+    """
+
+    target: str
+    arguments: tuple[str, ...]
+    module: bool
+    python: str
+    steps: int | None
+    seconds: float
+    stop: bool
+    warmup: int | None
+    output: Path
+    include: tuple[str, ...] = ()
+    stages: tuple[StageTarget, ...] = field(default=())
+    stacks: bool = True
+    functions: str = "windows"
+    waits: bool = True
+    rate: float = 200.0
+
+    def __post_init__(self) -> None:
+        """Check the numbers.
+
+        Raises:
+            UsageError: One is out of range.
+        """
+        if self.steps is not None and self.steps < 1:
+            raise UsageError("--steps must be at least 1")
+        if not 0 < self.seconds < 1e7:
+            raise UsageError("--seconds must be positive")
+        if self.warmup is not None and self.warmup < 0:
+            raise UsageError("--warmup must not be negative")
+        if not 1 <= self.rate <= 2000:
+            raise UsageError(
+                "--rate must be between 1 and 2000 Hz", "200 suits most loops"
+            )
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """The target's command line after the interpreter."""
+        lead = ("-m", self.target) if self.module else (self.target,)
+        return (*lead, *self.arguments)

@@ -1,0 +1,72 @@
+"""When which instrument works: every one that slows the loop gets blocks of its own.
+
+Quiet time first and between all others, growing with the run, so that a short run
+gets every instrument and a long one is left alone most of the time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+QUIET_STEPS = 5
+"""A quiet block holds at least so many steps, or lasts `LONGEST_QUIET_S`."""
+
+LONGEST_QUIET_S = 20.0
+FUNCTION_STEPS = 3
+"""A yappi window ends after so many steps, or `LONGEST_FUNCTIONS_S`."""
+
+LONGEST_FUNCTIONS_S = 2.0
+
+
+@dataclass(frozen=True)
+class Block:
+    """One block to come.
+
+    Attributes:
+        kind: "quiet", or a word of `recording.BLOCKS`.
+        seconds: Its least length (py-spy's is exact and whole).
+    """
+
+    kind: str
+    seconds: float
+
+
+def blocks(*, stacks: bool, functions: bool) -> Iterator[Block]:
+    """The blocks of a run, without end.
+
+    Args:
+        stacks: Whether py-spy takes part.
+        functions: Whether yappi does.
+    """
+    quiet, long = 1.2, 1
+    while True:
+        yield Block("quiet", quiet)
+        if stacks:
+            yield Block("stacks", long)
+            yield Block("quiet", quiet)
+        if functions:
+            yield Block("functions-wall", 0.0)
+            yield Block("quiet", quiet)
+        if stacks:
+            yield Block("gil", long)
+            yield Block("quiet", quiet)
+        if functions:
+            yield Block("functions-cpu", 0.0)
+        quiet = min(quiet * 3, LONGEST_QUIET_S)
+        long = 2
+
+
+def is_over(block: Block, seconds: float, steps: int, has_steps: bool) -> bool:
+    """Whether a quiet or yappi block has lasted long enough.
+
+    Args:
+        block: The block.
+        seconds: Since it began.
+        steps: Steps ended since.
+        has_steps: Whether the script shows any.
+    """
+    if block.kind == "quiet":
+        enough = not has_steps or steps >= QUIET_STEPS
+        return seconds >= block.seconds and (enough or seconds >= LONGEST_QUIET_S)
+    return steps >= FUNCTION_STEPS or (seconds >= LONGEST_FUNCTIONS_S and steps >= 1)

@@ -1,0 +1,52 @@
+"""One verb a file; `main` is the only place where an error becomes an exit code.
+
+Nothing heavy is imported at the door: a verb's module is, when it runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from debottleneck.errors import BottleneckError
+from debottleneck.version import __version__
+
+DESCRIPTION = """\
+What each stage of a training loop really waits for, and what to do about it.
+
+  bottleneck profile train.py --epochs 3     measure one run and report it
+  bottleneck report bottleneck-runs/NAME     render a recording again
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb.
+
+    Args:
+        argv: Arguments after the program's name, by default the process's.
+
+    Returns:
+        The exit code: the script's own for `profile`, 2 for bad input.
+    """
+    from debottleneck.commands import profile, report
+
+    parser = argparse.ArgumentParser(
+        prog="bottleneck",
+        description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", title="verbs")
+    for verb in (profile, report):
+        verb.add(verbs)
+    arguments = parser.parse_args(argv)
+    if arguments.verb is None:
+        parser.print_help(sys.stderr)
+        return 2
+    try:
+        code: int = arguments.run(arguments)
+    except BottleneckError as error:
+        print(f"bottleneck: {error}", file=sys.stderr)
+        return 2
+    return code

@@ -1,0 +1,199 @@
+"""`bottleneck profile script.py`: measure one run, report it, hand its exit code on."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from debottleneck.errors import UsageError
+
+if TYPE_CHECKING:
+    from debottleneck.collect.options import Options
+
+    Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
+
+RUNS = "bottleneck-runs"
+
+
+def add(verbs: Verbs) -> None:
+    """Declare the verb."""
+    parser = verbs.add_parser(
+        "profile",
+        help="run a script as plain python would, and find what its loop waits for",
+        description="Run SCRIPT as plain python would, and find what its training "
+        "loop waits for. Options of bottleneck come before the script.",
+        usage="bottleneck profile [OPTIONS] (SCRIPT | -m MODULE) [ARGS...]",
+    )
+    _add_bounds(parser)
+    _add_instruments(parser)
+    parser.add_argument("-m", dest="module", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("target", help="the script, or with -m the module")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="ARGS")
+    parser.set_defaults(run=run)
+
+
+def _add_bounds(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--steps", type=int, metavar="N", help="measure N steps")
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=60.0,
+        metavar="S",
+        help="measure S seconds of training (default 60); the script goes on",
+    )
+    parser.add_argument(
+        "--stop", action="store_true", help="end the script with the measurement"
+    )
+    parser.add_argument(
+        "--warmup", type=int, metavar="N", help="leave N steps out (default: chosen)"
+    )
+    parser.add_argument(
+        "--output", type=Path, metavar="DIR", help=f"default: a new one in {RUNS}/"
+    )
+    parser.add_argument(
+        "--format", choices=("text", "json"), default="text", help="of the final report"
+    )
+    parser.add_argument(
+        "--report-file",
+        type=Path,
+        metavar="FILE",
+        help="write the final report here instead of to stderr",
+    )
+
+
+def _add_instruments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--stage",
+        action="append",
+        default=[],
+        metavar="NAME=module:Qualified.name",
+        help="this function is that stage (repeatable)",
+    )
+    parser.add_argument(
+        "--include",
+        action="append",
+        default=[],
+        metavar="PATTERN",
+        help="user code outside the script's folder: a path, module or pattern",
+    )
+    parser.add_argument("--python", default=sys.executable, help="interpreter to use")
+    parser.add_argument("--rate", type=float, default=200.0, metavar="HZ")
+    parser.add_argument("--no-stacks", action="store_true", help="do not attach py-spy")
+    parser.add_argument("--no-waits", action="store_true", help="do not sample /proc")
+    parser.add_argument("--no-functions", action="store_true", help="do not use yappi")
+    parser.add_argument(
+        "--functions",
+        choices=("windows", "all"),
+        default="windows",
+        help="yappi over a few steps (default) or the whole run",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Measure, report, and wait for the script."""
+    options = _options(arguments)
+    from debottleneck.collect.session import Session
+
+    session = Session(options, _say)
+    session.measure()
+    _report(session.folder, options, arguments.format, arguments.report_file)
+    return session.finish()
+
+
+def _say(line: str) -> None:
+    print(f"bottleneck: {line}", file=sys.stderr, flush=True)
+
+
+def _options(arguments: argparse.Namespace) -> Options:
+    from debottleneck.collect.options import Options, StageTarget
+
+    if not arguments.module:
+        _check_script(arguments.target)
+    return Options(
+        target=arguments.target,
+        arguments=tuple(arguments.arguments),
+        module=arguments.module,
+        python=arguments.python,
+        steps=arguments.steps,
+        seconds=arguments.seconds,
+        stop=arguments.stop,
+        warmup=arguments.warmup,
+        output=_output(arguments.output, arguments.target),
+        include=tuple(arguments.include),
+        stages=tuple(StageTarget.parse(text) for text in arguments.stage),
+        stacks=not arguments.no_stacks,
+        functions="" if arguments.no_functions else arguments.functions,
+        waits=not arguments.no_waits,
+        rate=arguments.rate,
+    )
+
+
+def _check_script(target: str) -> None:
+    """Refuse what is not a Python file before anything is run."""
+    path = Path(target)
+    if not path.exists():
+        raise UsageError(f"there is no file {target!r}", "give the path of a script")
+    if path.is_dir():
+        if not (path / "__main__.py").is_file():
+            raise UsageError(
+                f"{target!r} is a folder without __main__.py", "name a script in it"
+            )
+        return
+    if path.suffix in (".zip", ".pyz"):
+        return
+    if not os.access(path, os.R_OK):
+        raise UsageError(f"{target!r} cannot be read", "check its permissions")
+    if b"\0" in path.read_bytes()[:4096]:
+        raise UsageError(
+            f"{target!r} is not a Python script", "give the path of a .py file"
+        )
+
+
+def _output(asked: Path | None, target: str) -> Path:
+    """The recording's folder; never one that exists."""
+    if asked is not None:
+        if asked.exists():
+            raise UsageError(f"{asked} exists already", "choose another --output")
+        return asked
+    name = Path(target).stem or "run"
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    base = Path(RUNS) / f"{name}-{stamp}"
+    number, folder = 1, base
+    while folder.exists():
+        number += 1
+        folder = base.with_name(f"{base.name}-{number}")
+    return folder
+
+
+def _report(
+    folder: Path, options: Options, format: str, file: Path | None
+) -> None:
+    """Analyse the recording, write the page, print the report and the next command."""
+    from debottleneck import load_recording
+    from debottleneck.analysis.analyse import analyse
+    from debottleneck.report import render, save, write
+    from debottleneck.report.terminal import render as render_text
+
+    begun = time.monotonic()
+    analysis = analyse(load_recording(folder))
+    page = folder / "report.html"
+    write(analysis, page)
+    footer = (
+        f"Page       {page}",
+        f"Recording  {folder}",
+        f"Again      bottleneck report {folder}",
+    )
+    if format == "text":
+        text = render_text(analysis, footer=footer)
+    else:
+        text = render(analysis, format)
+    if file is None:
+        print(text, file=sys.stderr, flush=True)
+    else:
+        save(text, file)
+        _say(f"wrote {file}")
+    _say(f"report made in {time.monotonic() - begun:.1f} s")

@@ -1,0 +1,230 @@
+"""Tables in, plotly figures out; nothing here measures or estimates.
+
+Every text that comes from the user's program passes `plain`: plotly reads a little
+HTML in labels and hover texts. Colours of ink and lines come from the page's theme.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from debottleneck import words
+from debottleneck.analysis.result import Loop
+from debottleneck.report.colours import BLOCK_COLOURS, stage_colour
+from debottleneck.report.quantities import (
+    clean,
+    in_order,
+    number,
+    percent,
+    table_digits,
+)
+
+MOST_BARS = 400
+MOST_SHADES = 200
+BINS = 60
+FAR = 3.0
+"""The distribution is drawn up to this many times the 95th percentile."""
+
+
+def plain(text: object) -> str:
+    """A name that plotly shows as it is: its pseudo-HTML is escaped."""
+    escaped = clean(text).replace("&", "&amp;")
+    return escaped.replace("<", "&lt;").replace(">", "&gt;")
+
+
+def blank(height: int, **layout: Any) -> go.Figure:
+    """A figure without a template, with the margins that all share."""
+    margin = {"l": 56, "r": 12, "t": 8, "b": 44}
+    figure = go.Figure(layout={"template": {}, "height": height, "margin": margin})
+    figure.update_layout(showlegend=False, bargap=0, **layout)
+    return figure
+
+
+def heat_map(values: pd.DataFrame, whole_ms: float, unit: str) -> go.Figure:
+    """Milliseconds by row (stage or role) and cause; blank where none occurred.
+
+    Args:
+        values: Rows by causes, in the order to show.
+        whole_ms: What shares in the hover text are of.
+        unit: "step" or "second".
+    """
+    cells = values.to_numpy(dtype="float64")
+    digits = table_digits(float(np.nanmax(cells)) if cells.size else 0.0)
+    text = [[number(v, digits) if np.isfinite(v) else "" for v in r] for r in cells]
+    share = [[percent(v / whole_ms) if whole_ms else "-" for v in r] for r in cells]
+    figure = blank(70 + 38 * len(values), hovermode="closest")
+    figure.update_layout(margin={"l": 84, "r": 8, "t": 34, "b": 8})
+    figure.add_heatmap(
+        x=[plain(c) for c in values.columns],
+        y=[plain(r) for r in values.index],
+        z=cells,
+        text=text,
+        customdata=share,
+        texttemplate="%{text}",
+        hovertemplate="<b>%{y}</b>, %{x}<br>%{text} ms per "
+        + unit
+        + "<br>%{customdata} of it<extra></extra>",
+        coloraxis="coloraxis",
+        hoverongaps=False,
+        xgap=2,
+        ygap=2,
+    )
+    figure.update_xaxes(side="top", showgrid=False, ticks="", fixedrange=True)
+    figure.update_yaxes(autorange="reversed", showgrid=False, ticks="", fixedrange=True)
+    return figure
+
+
+def step_bars(steps: pd.DataFrame, step_stages: pd.DataFrame) -> go.Figure:
+    """Every step's time by stage; neighbours are averaged into MOST_BARS bars."""
+    ordered = steps.sort_values("step")
+    numbers = ordered.step.to_numpy()
+    per_bar = max(1, -(-len(numbers) // MOST_BARS))
+    edges = numbers[::per_bar]
+    counts = np.diff(np.append(np.arange(0, len(numbers), per_bar), len(numbers)))
+    ends = numbers[np.cumsum(counts) - 1]
+    stages = in_order(step_stages.stage.unique(), words.STAGES)
+    sums = _sums_by_bar(step_stages, numbers, per_bar, len(edges), stages)
+    figure = blank(320, barmode="stack", hovermode="x unified")
+    spans = [f"step {a}" if a == b else f"steps {a} to {b}" for a, b in zip(edges, ends)]
+    for index, stage in enumerate(stages):
+        _one_stage(figure, stage, edges, ends, sums[index] / counts / 1e6, spans)
+    figure.update_xaxes(title="step", showgrid=False)
+    figure.update_yaxes(title="ms per step", rangemode="tozero")
+    figure.update_layout(shapes=_shades(ordered))
+    return figure
+
+
+def _one_stage(
+    figure: go.Figure,
+    stage: str,
+    edges: np.ndarray[Any, Any],
+    ends: np.ndarray[Any, Any],
+    mean_ms: np.ndarray[Any, Any],
+    spans: Sequence[str],
+) -> None:
+    figure.add_bar(
+        name=plain(stage),
+        x=(edges + ends) / 2,
+        width=(ends - edges + 1).astype("float64"),
+        y=mean_ms,
+        customdata=np.array(spans),
+        marker={"color": stage_colour(stage), "line": {"width": 0}},
+        hovertemplate="%{y:.4~g} ms",
+    )
+
+
+def _sums_by_bar(
+    step_stages: pd.DataFrame,
+    numbers: np.ndarray[Any, Any],
+    per_bar: int,
+    bars: int,
+    stages: list[str],
+) -> np.ndarray[Any, Any]:
+    """Wall nanoseconds, a row a stage, a column a bar."""
+    place = np.searchsorted(numbers, step_stages.step.to_numpy()) // per_bar
+    codes = pd.Categorical(step_stages.stage, categories=stages).codes
+    flat = codes.astype("int64") * bars + np.minimum(place, bars - 1)
+    weights = step_stages.wall_ns.to_numpy(dtype="float64")
+    sums = np.bincount(flat, weights=weights, minlength=bars * len(stages))
+    return sums.reshape(len(stages), bars)
+
+
+def _shades(steps: pd.DataFrame) -> list[dict[str, Any]]:
+    """Shaded spans of steps in which something beside marks and waits was at work."""
+    spans = block_spans(steps)
+    return [
+        {
+            "type": "rect",
+            "xref": "x",
+            "yref": "paper",
+            "x0": first - 0.5,
+            "x1": last + 0.5,
+            "y0": 0,
+            "y1": 1,
+            "fillcolor": BLOCK_COLOURS.get(block, "#a3a9b0"),
+            "opacity": 0.16,
+            "line": {"width": 0},
+            "layer": "below",
+        }
+        for block, first, last in spans
+    ]
+
+
+def block_spans(steps: pd.DataFrame) -> list[tuple[str, int, int]]:
+    """Runs of steps in one block other than quiet; near ones joined if many."""
+    if steps.empty:
+        return []
+    block = steps.block.astype("str").to_numpy()
+    starts = np.flatnonzero(np.append(True, block[1:] != block[:-1]))
+    ends = np.append(starts[1:], len(block)) - 1
+    number_of = steps.step.to_numpy()
+    gap = len(block) / MOST_SHADES if len(starts) > 2 * MOST_SHADES else 0
+    spans: list[tuple[str, int, int]] = []
+    last_of: dict[str, int] = {}
+    for a, b in zip(starts.tolist(), ends.tolist(), strict=True):
+        kind = block[a]
+        if kind == "quiet":
+            continue
+        at = last_of.get(kind)
+        if at is not None and number_of[a] - spans[at][2] < gap:
+            spans[at] = (kind, spans[at][1], int(number_of[b]))
+        else:
+            last_of[kind] = len(spans)
+            spans.append((kind, int(number_of[a]), int(number_of[b])))
+    return spans
+
+
+def distribution(steps: pd.DataFrame, loop: Loop) -> go.Figure:
+    """How many quiet steps took how long, with median and 95th percentile."""
+    wall = steps.wall_ns[steps.block == "quiet"].to_numpy(dtype="float64") / 1e6
+    end = min(float(wall.max()), FAR * max(loop.step_p95_ms, loop.step_median_ms))
+    inside = wall[wall <= end]
+    counts, edges = np.histogram(inside, bins=min(BINS, max(5, len(inside) // 4)))
+    figure = blank(260, hovermode="closest")
+    figure.add_bar(
+        x=(edges[:-1] + edges[1:]) / 2,
+        y=counts,
+        width=np.diff(edges) * 0.94,
+        customdata=np.column_stack([edges[:-1], edges[1:]]),
+        marker={"color": "#3f8db3", "line": {"width": 0}},
+        hovertemplate="%{customdata[0]:.4~g} to %{customdata[1]:.4~g} ms: "
+        "%{y} steps<extra></extra>",
+    )
+    _line_at(figure, loop.step_median_ms, "median", "right")
+    _line_at(figure, loop.step_p95_ms, "95th percentile", "left")
+    figure.update_xaxes(title="ms per step", showgrid=False)
+    figure.update_yaxes(title="steps", rangemode="tozero")
+    figure.update_layout(margin={"l": 56, "r": 12, "t": 26, "b": 44})
+    return figure
+
+
+def _line_at(figure: go.Figure, value: float, text: str, anchor: str) -> None:
+    figure.add_shape(
+        type="line",
+        x0=value,
+        x1=value,
+        y0=0,
+        y1=1,
+        yref="paper",
+        line={"width": 1.5, "dash": "dot"},
+    )
+    figure.add_annotation(
+        x=value,
+        y=1,
+        yref="paper",
+        yanchor="bottom",
+        xanchor=anchor,
+        showarrow=False,
+        text=f"{text} {number(value)} ms",
+    )
+
+
+def beyond(steps: pd.DataFrame, loop: Loop) -> int:
+    """Quiet steps that `distribution` leaves out because they are so long."""
+    wall = steps.wall_ns[steps.block == "quiet"] / 1e6
+    return int((wall > FAR * max(loop.step_p95_ms, loop.step_median_ms)).sum())

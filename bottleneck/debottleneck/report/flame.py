@@ -1,0 +1,175 @@
+"""Flame graphs, a stage each: the widest frames, the rest folded together."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from debottleneck.analysis.result import Analysis
+from debottleneck.report.figures import blank, plain
+from debottleneck.report.quantities import percent, short
+
+MOST_NODES = 400
+SMALLER = "(smaller)"
+ROW = 24
+HELD = 0.5
+"""A frame is marked as holding the GIL from this share of its time."""
+
+Row = dict[Hashable, Any]
+
+
+def stages(flame: pd.DataFrame) -> list[str]:
+    """Stages with stacks, the heaviest first."""
+    tops = flame[~flame.parent.isin(flame.id)]
+    weights = tops.groupby("stage").weight_ms.sum().sort_values(ascending=False)
+    return [str(stage) for stage in weights[weights > 0].index]
+
+
+def cut(nodes: pd.DataFrame, most: int = MOST_NODES) -> pd.DataFrame:
+    """The widest nodes of one stage, at most `most` with the folded remainders.
+
+    Returns:
+        Columns of `flame` plus `self_ms`; folded nodes are called SMALLER.
+    """
+    ranked = _parents_first(nodes)
+    for keep in range(most, 0, -max(1, most // 40)):
+        whole = _fold(ranked, keep)
+        if len(whole) <= most:
+            return _with_self(whole)
+    return _with_self(ranked.head(0))
+
+
+def _parents_first(nodes: pd.DataFrame) -> pd.DataFrame:
+    """By weight, descending; of equal weights the outer frame comes first."""
+    parent = dict(zip(nodes.id, nodes.parent, strict=True))
+    depth = {-1: -1}
+
+    def down(node: int) -> int:
+        path = []
+        while node in parent and node not in depth:
+            path.append(node)
+            node = parent[node]
+        for step, above in enumerate(reversed(path), 1):
+            depth[above] = depth.get(node, -1) + step
+        return depth.get(path[0] if path else node, 0)
+
+    depths = np.array([down(i) for i in nodes.id], dtype="int64")
+    ranked = nodes.assign(depth=depths)
+    order = {"by": ["weight_ms", "depth"], "ascending": [False, True]}
+    return ranked.sort_values(**order, kind="stable")
+
+
+def _fold(ranked: pd.DataFrame, keep: int) -> pd.DataFrame:
+    kept, rest = ranked.head(keep), ranked.iloc[keep:]
+    edge = rest[rest.parent.isin(kept.id) | ~rest.parent.isin(ranked.id)]
+    sums = edge.groupby("parent")[["weight_ms", "gil_ms"]].sum().reset_index()
+    sums = sums[sums.weight_ms > 0]
+    fold = sums.assign(
+        id=-2 - np.arange(len(sums)), function=SMALLER, file="", line=0, depth=0
+    )
+    columns = ["id", "parent", "function", "file", "line", "weight_ms", "gil_ms"]
+    return pd.concat([kept[columns], fold[columns]], ignore_index=True)
+
+
+def _with_self(nodes: pd.DataFrame) -> pd.DataFrame:
+    inner = nodes.groupby("parent").weight_ms.sum()
+    inside = nodes.id.map(inner).fillna(0.0)
+    return nodes.assign(self_ms=(nodes.weight_ms - inside).clip(lower=0.0))
+
+
+def figure(analysis: Analysis, stage: str) -> go.Figure:
+    """An icicle of the stage's stacks, a root for each role.
+
+    Colours are the page's: `meta.kind` says per node 0 library, 1 the user's own
+    code, 2 neither; `meta.gil` is the share of its time in which it held the GIL.
+    """
+    part = analysis.flame[analysis.flame.stage == stage]
+    nodes = cut(_one_tree(part), MOST_NODES)
+    whole = float(nodes.weight_ms[nodes.parent == -1].sum())
+    directory = analysis.recording.facts.directory
+    texts = [_describe(row, whole, directory) for row in nodes.to_dict("records")]
+    gil = (nodes.gil_ms / nodes.weight_ms.where(nodes.weight_ms > 0)).fillna(0.0)
+    drawn = blank(min(900, 40 + ROW * _depth(nodes)))
+    drawn.update_layout(
+        margin={"l": 0, "r": 0, "t": 4, "b": 0},
+        meta={"kind": _kinds(nodes, analysis), "gil": gil.round(3).tolist()},
+    )
+    drawn.add_icicle(
+        ids=[str(i) for i in nodes.id],
+        labels=[_label(row) for row in nodes.to_dict("records")],
+        parents=["" if p == -1 else str(p) for p in nodes.parent],
+        values=nodes.self_ms.round(4).to_numpy(),
+        customdata=texts,
+        branchvalues="remainder",
+        sort=False,
+        tiling={"orientation": "v", "pad": 1},
+        pathbar={"visible": False},
+        textposition="middle left",
+        hovertemplate="%{customdata}<extra></extra>",
+    )
+    return drawn
+
+
+def _one_tree(part: pd.DataFrame) -> pd.DataFrame:
+    """The stage's nodes renumbered, with a root node for each role."""
+    part = part.assign(key=part.role.astype("str") + "/" + part.id.astype("str"))
+    roles = list(dict.fromkeys(part.role))
+    number = {key: len(roles) + i for i, key in enumerate(part.key)}
+    above = part.role.astype("str") + "/" + part.parent.astype("str")
+    at_top = ~above.isin(part.key)
+    root = part.role.map({role: i for i, role in enumerate(roles)})
+    parent = above.map(number).where(~at_top, root).astype("int64")
+    nodes = part.assign(id=part.key.map(number), parent=parent)
+    tops = nodes[at_top].groupby("role", sort=False)[["weight_ms", "gil_ms"]].sum()
+    heads = tops.reset_index().assign(parent=-1, file="", line=0)
+    heads = heads.assign(id=heads.role.map(roles.index), function=heads.role)
+    columns = ["id", "parent", "function", "file", "line", "weight_ms", "gil_ms"]
+    return pd.concat([heads[columns], nodes[columns]], ignore_index=True)
+
+
+def _kinds(nodes: pd.DataFrame, analysis: Analysis) -> list[int]:
+    own = set(analysis.lines.file) | {analysis.recording.facts.script}
+    directory = analysis.recording.facts.directory
+    return [
+        2 if not file else int(file in own or _below(file, directory))
+        for file in nodes.file
+    ]
+
+
+def _below(file: str, directory: str) -> bool:
+    inside = bool(directory) and file.startswith(directory.rstrip("/") + "/")
+    return inside and "-packages/" not in file and "/lib/python3" not in file
+
+
+def _depth(nodes: pd.DataFrame) -> int:
+    parent = dict(zip(nodes.id, nodes.parent, strict=True))
+    deepest = 0
+    for node in parent:
+        depth = 0
+        while node in parent:
+            node, depth = parent[node], depth + 1
+        deepest = max(deepest, depth)
+    return deepest
+
+
+def _label(row: Row) -> str:
+    held = row["weight_ms"] > 0 and row["gil_ms"] / row["weight_ms"] >= HELD
+    mark = "\N{BLACK CIRCLE} " if held and row["file"] else ""
+    return mark + plain(row["function"])
+
+
+def _describe(row: Row, whole: float, directory: str) -> str:
+    lines = [f"<b>{plain(row['function'])}</b>"]
+    if row["file"]:
+        spot = short(row["file"], directory)
+        lines.append(plain(f"{spot}:{row['line']}" if row["line"] else spot))
+    if whole > 0:
+        lines.append(f"{percent(row['weight_ms'] / whole)} of the stage's samples")
+    if row["gil_ms"] > 0 and row["weight_ms"] > 0:
+        share = min(1.0, row["gil_ms"] / row["weight_ms"])
+        lines.append(f"held the GIL {percent(share)} of its time")
+    return "<br>".join(lines)

@@ -1,0 +1,154 @@
+"""The stage x cause table as printable cells: adds up, and fits a width."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import pandas as pd
+
+from debottleneck import words
+from debottleneck.analysis.result import Analysis
+from debottleneck.report.quantities import (
+    in_order,
+    interval,
+    number,
+    percent,
+    table_digits,
+)
+
+REST = "rest"
+GAP = 2
+"""Columns of space between two cells, as in `rich_tables.plain_table`."""
+
+KEPT = "unattributed"
+"""This cause is never folded into the rest."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The table before it is fitted: `values` has a row a stage, a column a cause.
+
+    `lead` are the cells left of the causes (name, ms, share, interval), by row.
+    """
+
+    title: str
+    lead_headers: tuple[str, ...]
+    lead: tuple[tuple[str, ...], ...]
+    total: tuple[str, ...]
+    values: pd.DataFrame
+    digits: int
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Text cells of the fitted table."""
+
+    headers: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    total: tuple[str, ...]
+
+
+def pivot(causes: pd.DataFrame, index: str = "stage") -> pd.DataFrame:
+    """Milliseconds, a row a stage (or role), a column a cause that occurs."""
+    order = words.STAGES if index == "stage" else words.ROLES
+    if causes.empty:
+        return pd.DataFrame(dtype="float64")
+    table = causes.pivot_table(
+        index=index, columns="cause", values="ms_per_step", aggfunc="sum"
+    )
+    table = table.loc[:, (table.fillna(0) > 0).any()]
+    rows = in_order(map(str, table.index), order)
+    return table.reindex(index=rows, columns=in_order(table.columns, words.CAUSES))
+
+
+def of(analysis: Analysis) -> Grid:
+    """The trainer's stages by cause; without steps every role's time by cause."""
+    return _by_stage(analysis) if analysis.loop.found else _by_role(analysis)
+
+
+def _by_stage(analysis: Analysis) -> Grid:
+    loop = analysis.loop
+    digits = table_digits(loop.step_ms)
+    stages = analysis.stages.set_index("stage")
+    names = in_order(stages.index, words.STAGES)
+    lead = tuple(
+        (
+            name,
+            number(stages.ms_per_step[name], digits),
+            percent(stages.share[name]),
+            interval(stages.low[name], stages.high[name], digits, "-"),
+        )
+        for name in names
+    )
+    causes = analysis.causes[analysis.causes.role == "trainer"]
+    bounds = interval(loop.step_low, loop.step_high, digits, "-")
+    whole = float(stages.ms_per_step.sum())
+    return Grid(
+        title="The step by stage and cause, ms per step",
+        lead_headers=("stage", "ms", "share", "95 % of ms"),
+        lead=lead,
+        total=("step", number(whole, digits), percent(stages.share.sum()), bounds),
+        values=pivot(causes).reindex(names),
+        digits=digits,
+        note="" if len(causes) else "Causes were not measured; see below.",
+    )
+
+
+def _by_role(analysis: Analysis) -> Grid:
+    values = pivot(analysis.causes, "role")
+    sums = values.sum(axis=1)
+    digits = table_digits(float(sums.max()) if len(sums) else 0.0)
+    roles = list(map(str, values.index))
+    over = bool((sums > 1_000.5).any())
+    lead = tuple((role, number(float(sums[role]), digits)) for role in roles)
+    return Grid(
+        title="The run by role and cause, ms per second of wall time",
+        lead_headers=("role", "ms/s"),
+        lead=lead,
+        total=(),
+        values=values,
+        digits=digits,
+        note="A role with several threads can exceed a second." if over else "",
+    )
+
+
+def fit(grid: Grid, width: int) -> tuple[Cells, str]:
+    """Cells that fit, with a sentence on causes summed into `rest`, if any were."""
+    values, digits, folded = grid.values, grid.digits, ""
+    while _width(grid, values) > width and values.shape[1] > 2:
+        values = _fold_smallest(values)
+    if REST in values.columns:
+        gone = [c for c in grid.values.columns if c not in values.columns]
+        folded = f"rest is {', '.join(gone)}."
+    return _cells(replace(grid, values=values), digits), folded
+
+
+def _fold_smallest(values: pd.DataFrame) -> pd.DataFrame:
+    sums = values.drop(columns=[REST, KEPT], errors="ignore").sum().sort_values()
+    spare = 1 if REST in values.columns else 2
+    small = list(sums.index[:spare])
+    rest = values.reindex(columns=[*small, REST]).sum(axis=1, min_count=1)
+    kept = values.drop(columns=[*small, REST], errors="ignore")
+    last = [KEPT] if KEPT in kept.columns else []
+    order = [c for c in kept.columns if c != KEPT]
+    return kept.assign(**{REST: rest})[[*order, REST, *last]]
+
+
+def _width(grid: Grid, values: pd.DataFrame) -> int:
+    cells = _cells(replace(grid, values=values), grid.digits)
+    columns = zip(cells.headers, *cells.rows, *([cells.total] if cells.total else []))
+    return sum(max(map(len, column)) + GAP for column in columns) - GAP
+
+
+def _cells(grid: Grid, digits: int) -> Cells:
+    names = {KEPT: "unattr."}
+    causes = tuple(names.get(c, str(c)) for c in grid.values.columns)
+    body = [
+        tuple(number(float(v), digits) for v in row) for row in grid.values.to_numpy()
+    ]
+    body = body or [()] * len(grid.lead)
+    rows = tuple(lead + cells for lead, cells in zip(grid.lead, body, strict=True))
+    sums = tuple(number(float(v), digits) for v in grid.values.sum())
+    total = grid.total + sums if grid.total else ()
+    return Cells((*grid.lead_headers, *causes), rows, total)

@@ -1,0 +1,270 @@
+"""The report on the terminal: verdict first, then what it rests on.
+
+Plain ASCII of ours, readable at 80 columns and without colour; names from the
+user's program are printed as they are, less control characters.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from debottleneck.analysis.result import Analysis, Finding
+from debottleneck.report import matrix
+from debottleneck.report.quantities import (
+    NOTHING,
+    below,
+    clean,
+    count,
+    cut,
+    interval,
+    number,
+    percent,
+    place,
+    places,
+    table_digits,
+    times,
+)
+from debottleneck.report.rich_tables import heading, paragraph, plain_table
+from debottleneck.report.sentences import (
+    HOW_TO_MARK,
+    ending,
+    loop_lines,
+    shares_of_thread,
+    slowdown,
+)
+
+MOST_THREADS = 16
+MOST_WAITS = 8
+MOST_PLACES = 3
+
+Part = Callable[[Console, Analysis], None]
+
+
+def render(
+    analysis: Analysis,
+    *,
+    footer: tuple[str, ...] = (),
+    width: int = 80,
+    colour: bool = False,
+) -> str:
+    """The report as text.
+
+    Args:
+        analysis: What to report.
+        footer: Lines for the end: where things lie, what to type next.
+        width: Columns to fit.
+        colour: Use the terminal's colours.
+    """
+    console = Console(
+        file=io.StringIO(),
+        width=width,
+        force_terminal=colour,
+        color_system="standard" if colour else None,
+        markup=False,
+        highlight=False,
+        emoji=False,
+        legacy_windows=False,
+        _environ={},
+    )
+    with console.capture() as captured:
+        for part in PARTS:
+            part(console, analysis)
+        _footer(console, footer)
+    lines = [line.rstrip() for line in captured.get().splitlines()]
+    return "\n".join(lines).strip("\n") + "\n"
+
+
+def _verdict(console: Console, analysis: Analysis) -> None:
+    verdict = analysis.verdict
+    table = Table.grid(padding=(0, 1))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    rows = {"What": verdict.what, "Where": verdict.where, "Do": verdict.action}
+    for name, text in rows.items():
+        table.add_row(name, Text(clean(text), style="bold" if name == "What" else ""))
+    console.print(table)
+    console.print()
+
+
+def _run(console: Console, analysis: Analysis) -> None:
+    cut = ending(analysis)
+    if cut:
+        paragraph(console, cut, style="yellow")
+    for line in loop_lines(analysis.loop):
+        paragraph(console, line)
+    if not analysis.loop.found:
+        paragraph(console, HOW_TO_MARK)
+
+
+def _matrix(console: Console, analysis: Analysis) -> None:
+    if analysis.causes.empty and analysis.stages.empty:
+        return
+    grid = matrix.of(analysis)
+    heading(console, grid.title)
+    shown, folded = matrix.fit(grid, console.width)
+    table = plain_table(*shown.headers, left=1)
+    for row in shown.rows:
+        table.add_row(*row)
+    table.add_section()
+    if grid.total:
+        table.add_row(*shown.total, style="bold")
+    console.print(table)
+    for note in filter(None, (folded, grid.note)):
+        console.print(Text(note))
+    console.print()
+
+
+def _findings(console: Console, analysis: Analysis) -> None:
+    if not analysis.findings:
+        return
+    heading(console, "Findings, most to gain first")
+    directory = analysis.recording.facts.directory
+    for rank, finding in enumerate(analysis.findings, 1):
+        _finding(console, rank, finding, directory)
+
+
+def _finding(console: Console, rank: int, finding: Finding, directory: str) -> None:
+    table = Table.grid(padding=(0, 1))
+    table.add_column(no_wrap=True, justify="right")
+    table.add_column(overflow="fold")
+    style = {"high": "red", "medium": "yellow"}.get(finding.severity, "")
+    head = Text(f"{finding.severity.upper()} ", style=style)
+    table.add_row(f"{rank}.", head + Text(clean(finding.summary), style="bold"))
+    table.add_row("", _stake(finding))
+    below = Table.grid(padding=(0, 1))
+    spots = places(finding.where[:MOST_PLACES], directory)
+    if spots:
+        below.add_row("where", Text(spots))
+    below.add_row("do", Text(clean(finding.action)))
+    table.add_row("", below)
+    console.print(table)
+    console.print()
+
+
+def _stake(finding: Finding) -> Text:
+    what = " / ".join(word for word in (finding.stage, finding.cause) if word)
+    gain = f"at most {times(finding.ceiling)} as fast without it"
+    share = f"{percent(finding.share)} of the step"
+    parts = (what, f"{share}, {gain}", f"[{finding.kind}]")
+    return Text(clean("  ".join(part for part in parts if part)))
+
+
+def _threads(console: Console, analysis: Analysis) -> None:
+    if analysis.threads.empty:
+        return
+    heading(console, "Threads, and where each one's own time went")
+    table = plain_table("thread", "role", "seen s", "shares of its time", left=2)
+    _words_last(table)
+    table.columns[0].no_wrap = table.columns[1].no_wrap = True
+    for row in analysis.threads.head(MOST_THREADS).to_dict("records"):
+        seen = number(row["wall_ms"] / 1e3)
+        table.add_row(cut(row["name"], 24), row["role"], seen, shares_of_thread(row))
+    console.print(table)
+    _and_more(console, len(analysis.threads) - MOST_THREADS, "thread")
+
+
+def _gil(console: Console, analysis: Analysis) -> None:
+    if analysis.gil_waits.empty and analysis.handovers_per_s is None:
+        return
+    heading(console, "Waiting for the GIL")
+    if analysis.handovers_per_s is not None:
+        rate = number(analysis.handovers_per_s, 0)
+        paragraph(console, f"The GIL changed hands {rate} times a second.")
+    if not analysis.gil_waits.empty:
+        console.print(_gil_table(analysis))
+        _and_more(console, len(analysis.gil_waits) - MOST_WAITS, "pair")
+
+
+def _gil_table(analysis: Analysis) -> Table:
+    table = plain_table("stage", "waits", "holds", "running", "of step", left=4)
+    directory = analysis.recording.facts.directory
+    for row in analysis.gil_waits.head(MOST_WAITS).to_dict("records"):
+        code = place(
+            row["holder_function"], row["holder_file"], row["holder_line"], directory
+        )
+        holder = cut(row["holder_thread"], 20) or "unknown"
+        share = percent(row["share"])
+        table.add_row(
+            row["stage"], row["role"], holder, code or "not known", share
+        )
+    return table
+
+
+def _waited_on(console: Console, analysis: Analysis) -> None:
+    if analysis.waited_on.empty:
+        return
+    heading(console, "What the waits were on")
+    unit = "ms/step" if analysis.loop.found else "ms/s"
+    table = plain_table("stage", "role", "cause", "on", unit, left=4)
+    directory = analysis.recording.facts.directory
+    digits = table_digits(float(analysis.waited_on.ms_per_step.max()))
+    for row in analysis.waited_on.head(MOST_WAITS).to_dict("records"):
+        what = f"{clean(row['syscall'])} {below(row['what'], directory)}".strip()
+        cells = (row["stage"], row["role"], row["cause"], what)
+        table.add_row(*cells, number(row["ms_per_step"], digits))
+    console.print(table)
+    _and_more(console, len(analysis.waited_on) - MOST_WAITS, "place")
+
+
+def _instruments(console: Console, analysis: Analysis) -> None:
+    if analysis.instruments.empty:
+        return
+    heading(console, "What the instruments cost in this run")
+    table = plain_table("instrument", "steps", "slow-down", "95 %", "note", left=1)
+    _words_last(table)
+    for row in analysis.instruments.to_dict("records"):
+        low, high = 100 * row["low"], 100 * row["high"]
+        bounds = interval(low, high, 1)
+        steps = f"{row['steps']:,}" if row["steps"] else NOTHING
+        name = clean(row["name"])
+        table.add_row(name, steps, slowdown(row["slowdown"]), bounds, clean(row["note"]))
+    console.print(table)
+    console.print()
+
+
+def _missing(console: Console, analysis: Analysis) -> None:
+    if not analysis.not_measured:
+        return
+    heading(console, "Not measured")
+    for gap in analysis.not_measured:
+        text = Text(f"{clean(gap.what)}: {clean(gap.why)}.")
+        if gap.remedy:
+            text.append(f" To have it: {clean(gap.remedy)}.")
+        console.print(Padding(text, (0, 0, 0, 2)))
+    console.print()
+
+
+def _footer(console: Console, footer: tuple[str, ...]) -> None:
+    for line in footer:
+        console.print(Text(line), soft_wrap=True)
+
+
+def _words_last(table: Table) -> None:
+    table.columns[-1].justify = "left"
+    table.columns[-1].no_wrap = False
+
+
+def _and_more(console: Console, left: int, noun: str) -> None:
+    if left > 0:
+        paragraph(console, f"and {count(left, noun)} more, in the page and the JSON")
+    else:
+        console.print()
+
+
+PARTS: tuple[Part, ...] = (
+    _verdict,
+    _run,
+    _matrix,
+    _findings,
+    _threads,
+    _gil,
+    _waited_on,
+    _instruments,
+    _missing,
+)

@@ -1,0 +1,204 @@
+"""What every thread did during one step: stages, and below them the waits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from debottleneck import words
+from debottleneck.analysis.result import Analysis
+from debottleneck.recording import STATES
+from debottleneck.report.colours import cause_colour, stage_colour
+from debottleneck.report.figures import blank, plain
+from debottleneck.report.quantities import clean, cut
+
+MOST_ROWS = 24
+MOST_BARS = 6_000
+KEY = ["pid", "tid"]
+STAGE_STRIP = (0.30, 0.38)
+WAIT_STRIP = (0.72, 0.15)
+"""Offset from the row's top, and height, in rows; the thread's name is above."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """One step to look at closely."""
+
+    step: int
+    start_ns: int
+    end_ns: int
+
+    @property
+    def milliseconds(self) -> float:
+        """Its length."""
+        return (self.end_ns - self.start_ns) / 1e6
+
+
+def windows(analysis: Analysis) -> dict[str, Window]:
+    """The quiet step nearest the median, and the slowest one where it differs."""
+    quiet = analysis.steps[analysis.steps.block == "quiet"]
+    if quiet.empty:
+        return {}
+    wall = quiet.wall_ns.to_numpy(dtype="float64")
+    typical = int(np.abs(wall - analysis.loop.step_median_ms * 1e6).argmin())
+    slowest = int(wall.argmax())
+    chosen = {"typical": typical}
+    if slowest != typical:
+        chosen["slowest"] = slowest
+    return {name: _window(quiet.iloc[index]) for name, index in chosen.items()}
+
+
+def _window(row: pd.Series) -> Window:
+    return Window(int(row["step"]), int(row["start_ns"]), int(row["end_ns"]))
+
+
+def segments_in(analysis: Analysis, window: Window) -> pd.DataFrame:
+    """Stages of every thread within the window: pid, tid, name, start_ms, ms, note."""
+    part = _clip(analysis.segments, window)
+    part = part.assign(name=part.stage.astype("str"), note="")
+    return _fit(part[[*KEY, "name", "note", "start_ms", "ms"]], window)
+
+
+def waits_in(analysis: Analysis, window: Window) -> pd.DataFrame:
+    """Sampled states of every thread within the window; like samples are joined."""
+    part = _clip(analysis.recording.waits, window)
+    part = part.sort_values([*KEY, "start_ms"], kind="stable")
+    part = part.assign(name=_state_names(part), note="")
+    gil = part.name == "gil"
+    if gil.any():
+        holders = part.holder[gil].map(_thread_names(analysis)).fillna("")
+        part.loc[gil, "note"] = ("held by " + holders).where(holders != "", "")
+    return _fit(_joined(part), window)
+
+
+def _clip(table: pd.DataFrame, window: Window) -> pd.DataFrame:
+    inside = (table.end_ns > window.start_ns) & (table.start_ns < window.end_ns)
+    part = table[inside]
+    start = part.start_ns.clip(lower=window.start_ns)
+    end = part.end_ns.clip(upper=window.end_ns)
+    return part.assign(
+        start_ms=(start - window.start_ns) / 1e6, ms=(end - start) / 1e6
+    )
+
+
+def _state_names(waits: pd.DataFrame) -> np.ndarray[Any, Any]:
+    """Each sample's cause, as far as this one sample shows it."""
+    known = np.array(STATES, dtype=object)
+    names = known[waits.state.to_numpy(dtype="int64")]
+    running = names == "running"
+    holder = waits.holder.to_numpy()
+    own = holder == waits.tid.to_numpy()
+    names = np.where(running & own, "python", names)
+    names = np.where(running & ~own & (holder >= 0), "native", names)
+    late = waits.delay_ns.to_numpy() > waits.oncpu_ns.to_numpy()
+    return np.where(running & late, "runqueue", names)
+
+
+def _thread_names(analysis: Analysis) -> dict[int, str]:
+    threads = analysis.threads
+    return dict(zip(threads.tid, map(clean, threads.name), strict=True))
+
+
+def _joined(part: pd.DataFrame) -> pd.DataFrame:
+    """Neighbouring samples of one thread with the same name and note as one bar."""
+    if part.empty:
+        return part[[*KEY, "name", "note", "start_ms", "ms"]]
+    same = part[[*KEY, "name", "note"]].eq(part[[*KEY, "name", "note"]].shift())
+    begins = part.start_ms.to_numpy()
+    ends = begins + part.ms.to_numpy()
+    touches = np.append(False, np.abs(begins[1:] - ends[:-1]) < 1e-3)
+    run = (~(same.all(axis=1) & touches)).cumsum()
+    whole = part.assign(end=ends).groupby(run, sort=False)
+    first = whole[[*KEY, "name", "note", "start_ms"]].first()
+    return first.assign(ms=whole["end"].max() - first.start_ms)
+
+
+def _fit(bars: pd.DataFrame, window: Window) -> pd.DataFrame:
+    """At most about MOST_BARS: of bars too thin to see, one a thread and pixel."""
+    if len(bars) <= MOST_BARS:
+        return bars
+    threads = bars.groupby(KEY, sort=False).ngroup().to_numpy()
+    pixels = max(100, MOST_BARS // max(1, int(threads.max()) + 1) // 2)
+    pixel = window.milliseconds / pixels
+    thin = bars.ms.to_numpy() < pixel
+    spot = threads * (pixels + 1) + (bars.start_ms.to_numpy() // pixel).astype("int64")
+    longest = bars[thin].assign(spot=spot[thin]).sort_values("ms", ascending=False)
+    kept = longest.drop_duplicates("spot").drop(columns="spot")
+    kept = kept.assign(ms=kept.ms.clip(lower=pixel))
+    return pd.concat([kept, bars[~thin]]).sort_values([*KEY, "start_ms"])
+
+
+def rows_of(analysis: Analysis, *bars: pd.DataFrame) -> pd.DataFrame:
+    """Threads with something to draw, the trainer first: pid, tid, name, role."""
+    keys = pd.concat([b[KEY] for b in bars]).drop_duplicates()
+    rows = keys.merge(analysis.threads[[*KEY, "name", "role"]], on=KEY, how="left")
+    rows = rows.fillna({"name": "", "role": "other"})
+    rank = rows.role.map({r: i for i, r in enumerate(words.ROLES)}).fillna(99)
+    first = rows.tid != analysis.loop.trainer_tid
+    rows = rows.assign(first=first, rank=rank).sort_values(
+        ["first", "rank", "name", "tid"], kind="stable"
+    )
+    return rows[[*KEY, "name", "role"]].reset_index(drop=True)
+
+
+def figure(analysis: Analysis, window: Window) -> tuple[go.Figure, int]:
+    """The timeline of one step, and the number of threads left out of it."""
+    stages, waits = segments_in(analysis, window), waits_in(analysis, window)
+    rows = rows_of(analysis, stages, waits)
+    shown = rows.head(MOST_ROWS).assign(row=lambda r: np.arange(len(r), dtype="int64"))
+    drawn = blank(74 + 56 * len(shown), hovermode="closest", barmode="overlay")
+    drawn.update_layout(margin={"l": 8, "r": 12, "t": 4, "b": 44})
+    _strips(drawn, stages, shown, STAGE_STRIP, stage_colour)
+    _strips(drawn, waits, shown, WAIT_STRIP, cause_colour)
+    for name, role, row in zip(shown.name, shown.role, shown.row, strict=True):
+        _label(drawn, name, role, row)
+    end = window.milliseconds
+    drawn.update_xaxes(title="ms since the step began", range=[0, end], zeroline=False)
+    drawn.update_yaxes(
+        range=[len(shown), 0], showticklabels=False, showgrid=False, zeroline=False
+    )
+    return drawn, len(rows) - len(shown)
+
+
+def _label(drawn: go.Figure, name: str, role: str, row: int) -> None:
+    known = cut(name, 40, "\N{HORIZONTAL ELLIPSIS}")
+    text = f"<b>{plain(known)}</b>  {plain(role)}" if known and known != role else plain(role)
+    drawn.add_annotation(
+        x=0,
+        xref="paper",
+        xanchor="left",
+        y=row + 0.02,
+        yanchor="top",
+        text=text,
+        showarrow=False,
+        borderpad=0,
+    )
+
+
+def _strips(
+    drawn: go.Figure,
+    bars: pd.DataFrame,
+    rows: pd.DataFrame,
+    strip: tuple[float, float],
+    colour: Any,
+) -> None:
+    placed = bars.merge(rows[[*KEY, "row"]], on=KEY)
+    offset, height = strip
+    for name, part in placed.groupby("name", sort=False):
+        drawn.add_bar(
+            name=plain(name),
+            orientation="h",
+            base=part.start_ms.to_numpy(),
+            x=part.ms.to_numpy(),
+            y=part.row.to_numpy(dtype="float64"),
+            width=height,
+            offset=offset,
+            customdata=np.array([f" {plain(n)}" if n else "" for n in part.note]),
+            marker={"color": colour(name), "line": {"width": 0}},
+            hovertemplate="<b>%{fullData.name}</b>%{customdata}<br>%{x:.4~g} ms from "
+            "%{base:.4~g} ms<extra></extra>",
+        )

@@ -1,0 +1,105 @@
+"""What all tests share: the guard, and the command in a process of its own."""
+
+from __future__ import annotations
+
+import builtins
+import importlib.util
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+
+import pytest
+
+SOURCES = Path(__file__).parents[1] / "bottleneck"
+
+Profile = Callable[..., tuple[subprocess.CompletedProcess[str], Path]]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what needs PyTorch where there is none."""
+    if importlib.util.find_spec("torch") is not None:
+        return
+    skip = pytest.mark.skip(reason="PyTorch is not installed")
+    for item in items:
+        if item.get_closest_marker("torch"):
+            item.add_marker(skip)
+
+
+def _state() -> dict[str, object]:
+    """Everything in this process that the agent or a collector might change."""
+    return {
+        "threads": set(threading.enumerate()),
+        "children": set(multiprocessing.active_children()),
+        "meta_path": list(sys.meta_path),
+        "loader": SourceFileLoader.get_code,
+        "builtins": set(vars(builtins)) - {"_"},
+        "excepthooks": (sys.excepthook, threading.excepthook),
+        "profilers": (sys.getprofile(), sys.gettrace()),
+        "main": sys.modules["__main__"],
+        "arguments": (list(sys.argv), os.getcwd()),
+        "signals": [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)],
+        "switch_interval": sys.getswitchinterval(),
+        "environment": {
+            name: value
+            for name, value in os.environ.items()
+            if name.upper().startswith(("BOTTLENECK", "DEBOTTLENECK"))
+        },
+    }
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind() -> Iterator[None]:
+    """Every test leaves the process as it found it, and yappi at rest."""
+    before = _state()
+    yield
+    after = _state()
+    changed = {
+        name: (before[name], after[name])
+        for name in before
+        if before[name] != after[name]
+    }
+    assert not changed
+    yappi = sys.modules.get("yappi")
+    assert yappi is None or not yappi.is_running()
+
+
+@pytest.fixture
+def environment() -> dict[str, str]:
+    """The environment for our own processes: this checkout, and nothing of ours."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    return {**kept, "PYTHONPATH": str(SOURCES)}
+
+
+@pytest.fixture
+def profile(tmp_path: Path, environment: dict[str, str]) -> Profile:
+    """Run `profile OPTIONS script arguments`; returns the process and the recording.
+
+    `script` is a path, or ("-m", "module"). Keyword arguments go to
+    `subprocess.run`; the recording's folder is new for every call.
+    """
+    made: list[Path] = []
+
+    def run(
+        script: Path | Sequence[str],
+        *options: str,
+        arguments: Sequence[str] = (),
+        env: dict[str, str] | None = None,
+        timeout: float = 120,
+        **how: object,
+    ) -> tuple[subprocess.CompletedProcess[str], Path]:
+        made.append(tmp_path / f"recording-{len(made)}")
+        target = [str(script)] if isinstance(script, Path) else list(script)
+        command = [sys.executable, "-m", "debottleneck", "profile"]
+        command += ["--output", str(made[-1]), *options, *target, *arguments]
+        settings = {"capture_output": True, "text": True, **how}
+        whole = {**environment, **(env or {})}
+        done = subprocess.run(command, env=whole, timeout=timeout, **settings)
+        return done, made[-1]
+
+    return run

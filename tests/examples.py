@@ -1,0 +1,793 @@
+"""Hand-made analyses of runs that never happened, the same on every machine.
+
+Each is consistent as a real one is: stages add up to the step, the trainer's causes
+to their stage. No collector and no pass of `analysis` is involved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from debottleneck import words
+from debottleneck.analysis import frames
+from debottleneck.analysis.result import Analysis, Finding, Loop, Verdict, Where
+from debottleneck.recording import STATES, Facts, NotMeasured, Recording, typed
+
+HOME = "/home/ada/project"
+TRAIN = f"{HOME}/train.py"
+DATA = f"{HOME}/data.py"
+NUMPY = "/opt/venv/lib/python3.11/site-packages/numpy/core/fromnumeric.py"
+PID, MAIN = 4100, 4100
+SAMPLE_NS = 5_000_000
+SECOND = 1_000_000_000
+
+Causes = Mapping[str, float]
+"""Cause -> milliseconds per step."""
+
+
+@dataclass(frozen=True)
+class Thread:
+    """One thread of a plan: who it is, and its causes' shares of its own time."""
+
+    tid: int
+    name: str
+    role: str
+    shares: Mapping[str, float]
+    stage: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What an example's loop does: the mean milliseconds by stage and cause."""
+
+    stages: Mapping[str, Causes]
+    steps: int = 240
+    warmup: int = 6
+    jitter: float = 0.03
+    threads: Sequence[Thread] = ()
+    every: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """Instrument's block -> (first step, number of steps)."""
+    slow: tuple[int, float] = (150, 2.4)
+    """One step that takes that many times as long."""
+
+
+def input_bound() -> Analysis:
+    """A loop that waits for its storage server."""
+    plan = Plan(
+        stages={
+            "load": {"network": 98.6, "python": 2.1, "unattributed": 0.5},
+            "augment": {"python": 6.3, "native": 3.1},
+            "forward": {"native": 33.8, "python": 1.4, "runqueue": 0.9},
+            "loss": {"native": 0.8, "python": 0.3},
+            "backward": {"native": 26.2, "python": 0.8, "lock": 1.2},
+            "update": {"python": 4.4, "native": 1.9},
+            "other": {"python": 0.9, "disk": 0.4, "unattributed": 0.3},
+        },
+        every={"stacks": (80, 12), "functions": (110, 8)},
+        threads=(
+            Thread(4107, "pool-0", "pool", {"native": 0.21, "lock": 0.79}),
+            Thread(4108, "pool-1", "pool", {"native": 0.2, "lock": 0.79}),
+        ),
+    )
+    built = build(plan)
+    finding = Finding(
+        kind="input-bound-io",
+        severity="high",
+        stage="load",
+        cause="network",
+        role="trainer",
+        summary="The loop waits for data from 10.0.0.7:9000 in more than half of "
+        "each step.",
+        action="Fetch the next batch while this one trains: bottleneck try prefetch "
+        "train.py.",
+        ceiling=1 / (1 - _share(built, "load", "network")),
+        share=_share(built, "load", "network"),
+        evidence={
+            "network_ms_per_step": 98.6,
+            "peer": "10.0.0.7:9000",
+            "python_share_of_load": 0.021,
+        },
+        where=(Where("load_batch", DATA, 41), Where("read_rows", DATA, 17)),
+    )
+    second = replace(
+        finding,
+        kind="update-bound-python",
+        severity="low",
+        stage="update",
+        cause="python",
+        summary="The update spends its time in Python, one parameter after another.",
+        action="Update all parameters in one array, or use foreach=True.",
+        share=_share(built, "update", "python"),
+        ceiling=1 / (1 - _share(built, "update", "python")),
+        evidence={"parameters": 62},
+        where=(Where("update", TRAIN, 88),),
+    )
+    return replace(
+        built,
+        findings=(finding, second),
+        verdict=Verdict(
+            "The loop waits for data from the network in 53 % of each step.",
+            "load: load_batch data.py:41, on 10.0.0.7:9000",
+            "Fetch the next batch while this one trains (at most 2.15x as fast).",
+        ),
+        waited_on=frames.typed(
+            "waited_on",
+            pd.DataFrame(
+                {
+                    "stage": ["load", "other"],
+                    "role": "trainer",
+                    "cause": ["network", "disk"],
+                    "syscall": ["recvfrom", "write"],
+                    "what": ["10.0.0.7:9000", f"{HOME}/runs/log.csv"],
+                    "ms_per_step": [98.6, 0.4],
+                }
+            ),
+        ),
+    )
+
+
+def gil_bound() -> Analysis:
+    """A trainer that waits for two pure-Python augment threads to drop the GIL."""
+    busy = {"python": 0.46, "gil": 0.5, "runqueue": 0.02, "unattributed": 0.02}
+    plan = Plan(
+        stages={
+            "load": {"lock": 1.2, "gil": 0.8},
+            "forward": {"native": 6.1, "gil": 7.9, "python": 1.3},
+            "backward": {"native": 5.2, "gil": 6.6, "python": 1.1},
+            "update": {"python": 3.9, "gil": 9.8, "runqueue": 0.2},
+            "other": {"python": 0.3, "gil": 0.4, "unattributed": 0.1},
+        },
+        steps=900,
+        warmup=20,
+        jitter=0.08,
+        every={"stacks": (300, 60), "functions": (420, 40)},
+        slow=(610, 1.8),
+        threads=(
+            Thread(4121, "augment-0", "loader", busy, "augment"),
+            Thread(4122, "augment-1", "loader", busy, "augment"),
+        ),
+    )
+    built = build(plan)
+    share = _share(built, "", "gil")
+    holder = Where("jitter_colours", f"{HOME}/augment.py", 63)
+    finding = Finding(
+        kind="gil-contention",
+        severity="high",
+        stage="",
+        cause="gil",
+        role="trainer",
+        summary="The training thread waits for the GIL while augment threads run "
+        "Python code.",
+        action="Move augmentation into worker processes, or into NumPy calls that "
+        "release the GIL.",
+        ceiling=1 / (1 - share),
+        share=share,
+        evidence={"waiters": ["MainThread"], "holders": ["augment-0", "augment-1"]},
+        where=(holder,),
+    )
+    return replace(
+        built,
+        findings=(finding,),
+        verdict=Verdict(
+            "Training waits for the GIL in more than half of each step.",
+            "held by augment-0 and augment-1: jitter_colours augment.py:63",
+            "Move augmentation into worker processes.",
+        ),
+        handovers_per_s=1180.4,
+        gil_waits=_gil_waits(holder, share),
+    )
+
+
+def healthy() -> Analysis:
+    """A balanced loop without a finding, its causes all shown."""
+    plan = Plan(
+        stages={
+            "load": {"disk": 0.11, "python": 0.2},
+            "forward": {"native": 1.62, "python": 0.08},
+            "backward": {"native": 2.41, "python": 0.07},
+            "update": {"native": 0.41, "python": 0.12},
+            "other": {"python": 0.04, "unattributed": 0.02},
+        },
+        steps=4_000,
+        warmup=40,
+        slow=(2_000, 6.0),
+        every={"stacks": (1_000, 200)},
+    )
+    return replace(
+        build(plan),
+        verdict=Verdict(
+            "Nothing holds this loop up: 88 % of each step computes.",
+            "forward and backward, as they should be",
+            "Nothing to change; a faster model or machine is what would help.",
+        ),
+        not_measured=(
+            NotMeasured(
+                "functions (yappi)",
+                "it was switched off with --no-functions",
+                "profile again without --no-functions",
+            ),
+        ),
+        functions=frames.empty("functions"),
+    )
+
+
+def no_steps() -> Analysis:
+    """A script without a training loop: causes and threads of the whole run."""
+    built = build(
+        Plan(
+            stages={"other": {"python": 610.0, "disk": 240.0, "native": 150.0}},
+            steps=1,
+            warmup=0,
+            threads=(Thread(4131, "writer", "other", {"disk": 0.7, "lock": 0.3}),),
+        )
+    )
+    loop = Loop(
+        trainer_tid=MAIN,
+        found=False,
+        rule="no function has a training name and PyTorch was not imported",
+        unit="second",
+    )
+    return replace(
+        built,
+        loop=loop,
+        steps=frames.empty("steps"),
+        step_stages=frames.empty("step_stages"),
+        stages=frames.empty("stages"),
+        verdict=Verdict(
+            "The script computes in Python for 61 % of its time.",
+            "main thread: convert convert.py:12",
+            "Mark the stages of its loop to see more.",
+        ),
+        not_measured=(
+            NotMeasured(
+                "stages and steps",
+                "no training loop was recognised",
+                'mark them with stage("load"), or --stage NAME=module:function',
+            ),
+        ),
+    )
+
+
+def killed() -> Analysis:
+    """The input-bound run, ended by SIGKILL after its first 40 steps, without waits."""
+    built = build(
+        Plan(
+            stages={"load": {"unattributed": 100.0}, "forward": {"unattributed": 30.0}},
+            steps=40,
+            warmup=2,
+            slow=(20, 1.5),
+        )
+    )
+    facts = replace(
+        built.recording.facts,
+        exit_signal=9,
+        ended_by="signal",
+        partial=True,
+        partial_why="the script was killed",
+    )
+    gap = NotMeasured(
+        "waits and causes",
+        "/proc/4100/syscall cannot be read (Operation not permitted)",
+        "run as the same user, without a hardened ptrace_scope",
+    )
+    stacks = NotMeasured(
+        "stacks (py-spy)", "the run was too short", "let it run for 20 s"
+    )
+    empties = {
+        name: frames.empty(name)
+        for name in ("causes", "threads", "flame", "lines", "functions", "instruments")
+    }
+    return replace(
+        built,
+        recording=replace(built.recording, facts=facts, waits=_no_waits()),
+        verdict=Verdict(
+            "Loading takes 77 % of each step; why was not measured.",
+            "load: load_batch data.py:41",
+            "Profile it where /proc can be read, to learn what load waits for.",
+        ),
+        not_measured=(gap, stacks),
+        **empties,
+    )
+
+
+EVIL = "<script>window.pwned = 1; alert(1)</script>"
+EVIL_FILE = f"{HOME}/it's \"</script><img src=x onerror='window.pwned=2'>&.py"
+
+
+def hostile() -> Analysis:
+    """The GIL-bound run with names that try to get out of the page."""
+    base = gil_bound()
+    facts = replace(
+        base.recording.facts,
+        command=("python", EVIL_FILE, EVIL, "{{ 7 * 7 }}", "\x1b[31mred"),
+        script=EVIL_FILE,
+        environment={EVIL: {"host</script>": EVIL}, "list": [EVIL, 1, None, 2.5]},
+        options={"stage": [EVIL]},
+    )
+    evil = {"function": EVIL, "file": EVIL_FILE, "thread": EVIL, "name": EVIL}
+    evil |= {"holder_thread": EVIL, "holder_function": EVIL, "holder_file": EVIL_FILE}
+    evil |= {"what": EVIL, "note": EVIL}
+    tables = {
+        name: getattr(base, name).assign(
+            **{c: v for c, v in evil.items() if c in frames.COLUMNS[name]}
+        )
+        for name in ("threads", "gil_waits", "lines", "flame", "functions")
+    }
+    place = Where(EVIL, EVIL_FILE, 3)
+    finding = replace(
+        base.findings[0],
+        summary=EVIL,
+        action=f"%{{customdata}} {EVIL}",
+        where=(place,),
+        evidence={EVIL: EVIL},
+    )
+    return replace(
+        base,
+        recording=replace(base.recording, facts=facts),
+        findings=(finding,),
+        verdict=Verdict(EVIL, f"{EVIL} {EVIL_FILE}:3\x07", f"a\u2028b\ud800 {EVIL}"),
+        not_measured=(NotMeasured(EVIL, EVIL, EVIL),),
+        waited_on=_hostile_waits(),
+        **tables,
+    )
+
+
+def long_run(steps: int = 100_000, threads: int = 8, waits: int = 1_000_000) -> Analysis:
+    """A ten-minute run: many short steps, many samples."""
+    others = tuple(
+        Thread(5000 + i, f"worker-{i}", "loader", {"python": 0.5, "lock": 0.5}, "load")
+        for i in range(threads - 1)
+    )
+    plan = Plan(
+        stages={
+            "load": {"lock": 0.9, "python": 0.2},
+            "augment": {"python": 0.4},
+            "transfer": {"native": 0.2},
+            "forward": {"native": 1.5},
+            "loss": {"native": 0.1},
+            "backward": {"native": 2.1},
+            "update": {"python": 0.5},
+            "other": {"python": 0.1},
+        },
+        steps=steps,
+        warmup=100,
+        slow=(steps // 2, 30.0),
+        threads=others,
+        every={"stacks": (20_000, 4_000), "functions": (60_000, 500)},
+    )
+    built = build(plan, with_waits=False)
+    dense = _dense_waits(plan, int(built.steps.end_ns.max()), waits)
+    return replace(
+        built,
+        recording=replace(built.recording, waits=dense),
+        flame=_wide_flame(6_000),
+        verdict=Verdict("The loop computes.", "forward", "Nothing."),
+    )
+
+
+EXAMPLES: Mapping[str, Callable[[], Analysis]] = {
+    "input_bound": input_bound,
+    "gil_bound": gil_bound,
+    "healthy": healthy,
+    "no_steps": no_steps,
+    "killed": killed,
+    "hostile": hostile,
+}
+
+
+def build(plan: Plan, with_waits: bool = True) -> Analysis:
+    """An analysis of the planned loop, without findings."""
+    steps, step_stages = _steps_of(plan)
+    segments = _segments_of(plan, steps, step_stages)
+    loop = _loop_of(plan, steps)
+    waits = _sampled_waits(plan, steps, segments) if with_waits else _no_waits()
+    return Analysis(
+        recording=Recording.of(_facts(steps), {"waits": waits}),
+        loop=loop,
+        verdict=Verdict("", "", ""),
+        findings=(),
+        not_measured=(),
+        handovers_per_s=None,
+        steps=steps,
+        step_stages=step_stages,
+        segments=segments,
+        stages=_stages_of(plan, steps, step_stages, loop),
+        causes=_causes_of(plan, steps, step_stages, loop),
+        threads=_threads_of(plan, steps),
+        gil_waits=frames.empty("gil_waits"),
+        waited_on=frames.empty("waited_on"),
+        lines=_lines(),
+        flame=_flame(plan),
+        functions=_functions(),
+        instruments=_instruments(loop),
+    )
+
+
+def _facts(steps: pd.DataFrame) -> Facts:
+    return Facts(
+        command=("python", "train.py", "--epochs", "3"),
+        script=TRAIN,
+        directory=HOME,
+        created="2026-11-20T09:30:00Z",
+        start_ns=0,
+        end_ns=int(steps.end_ns.max()) + SECOND,
+        pid=PID,
+        main_tid=MAIN,
+        options={"rate": 200, "warmup": None, "stacks": True},
+        environment={
+            "host": {"system": "Linux 6.18 x86_64", "cores": 8, "quota": None},
+            "python": {"version": "3.11.9", "gil": True},
+            "libraries": {"numpy": "2.4.6", "torch": "2.13.0"},
+            "load": {"before": 0.31, "per_core": [0.1, 0.04, 0.02]},
+        },
+        exit_code=0,
+        rates={"waits": {"asked_hz": 200, "reached_hz": 198.7, "cpu_share": 0.031}},
+    )
+
+
+def _loop_of(plan: Plan, steps: pd.DataFrame) -> Loop:
+    wall = steps.wall_ns[steps.block == "quiet"].to_numpy() / 1e6
+    doubt = 1.96 * float(wall.std()) / len(wall) ** 0.5
+    return Loop(
+        trainer_tid=MAIN,
+        found=True,
+        rule="a step begins at each load",
+        warmup=plan.warmup,
+        warmup_why="until then step times were still falling",
+        measured=len(wall),
+        step_ms=float(wall.mean()),
+        step_low=float(wall.mean()) - doubt,
+        step_high=float(wall.mean()) + doubt,
+        step_median_ms=float(np.median(wall)),
+        step_p95_ms=float(np.quantile(wall, 0.95)),
+    )
+
+
+def _steps_of(plan: Plan) -> tuple[pd.DataFrame, pd.DataFrame]:
+    random = np.random.default_rng(7)
+    means = np.array([sum(causes.values()) for causes in plan.stages.values()])
+    factors = random.lognormal(0, plan.jitter, (plan.steps, len(means)))
+    factors[: plan.warmup] *= 1.7
+    if plan.slow[0] < plan.steps:
+        factors[plan.slow[0], 0] *= plan.slow[1] * 2
+    block = np.full(plan.steps, "quiet", dtype=object)
+    block[: plan.warmup] = "warmup"
+    for kind, (first, number) in plan.every.items():
+        block[first : first + number] = kind
+        factors[first : first + number] *= 1.09
+    wall = (means * factors * 1e6).astype("int64")
+    whole = wall.sum(axis=1)
+    ends = SECOND + np.cumsum(whole)
+    steps = pd.DataFrame(
+        {
+            "step": np.arange(plan.steps),
+            "start_ns": ends - whole,
+            "end_ns": ends,
+            "wall_ns": whole,
+            "block": block,
+        }
+    )
+    names = list(plan.stages)
+    parts = pd.DataFrame(
+        {
+            "step": np.repeat(np.arange(plan.steps), len(names)),
+            "stage": np.tile(np.array(names, dtype=object), plan.steps),
+            "wall_ns": wall.ravel(),
+            "cpu_ns": wall.ravel() // 2,
+        }
+    )
+    return frames.typed("steps", steps), frames.typed("step_stages", parts)
+
+
+def _segments_of(
+    plan: Plan, steps: pd.DataFrame, step_stages: pd.DataFrame
+) -> pd.DataFrame:
+    ends = steps.start_ns.iloc[0] + step_stages.wall_ns.cumsum()
+    mine = pd.DataFrame(
+        {
+            "tid": MAIN,
+            "pid": PID,
+            "stage": step_stages.stage,
+            "site": np.where(step_stages.stage == "other", -1, 1),
+            "start_ns": ends - step_stages.wall_ns,
+            "end_ns": ends,
+            "cpu_ns": step_stages.cpu_ns,
+        }
+    )
+    others = [
+        steps.assign(tid=t.tid, pid=PID, stage=t.stage, site=9, cpu_ns=0)
+        for t in plan.threads
+        if t.stage
+    ]
+    return frames.typed("segments", pd.concat([mine, *others], ignore_index=True))
+
+
+def _quiet(steps: pd.DataFrame, step_stages: pd.DataFrame) -> pd.DataFrame:
+    quiet = steps.step[steps.block == "quiet"]
+    return step_stages[step_stages.step.isin(quiet)]
+
+
+def _stages_of(
+    plan: Plan, steps: pd.DataFrame, step_stages: pd.DataFrame, loop: Loop
+) -> pd.DataFrame:
+    rows = []
+    parts = _quiet(steps, step_stages)
+    for stage in plan.stages:
+        ms = parts.wall_ns[parts.stage == stage].to_numpy() / 1e6
+        doubt = 1.96 * float(ms.std()) / len(ms) ** 0.5
+        rows.append(
+            {
+                "stage": stage,
+                "ms_per_step": ms.mean(),
+                "share": ms.mean() / loop.step_ms,
+                "low": ms.mean() - doubt,
+                "high": ms.mean() + doubt,
+                "median_ms": np.median(ms),
+                "p95_ms": np.quantile(ms, 0.95),
+                "cpu_ms_per_step": ms.mean() / 2,
+                "calls_per_step": 1.0,
+            }
+        )
+    return frames.typed("stages", pd.DataFrame(rows))
+
+
+def _causes_of(
+    plan: Plan, steps: pd.DataFrame, step_stages: pd.DataFrame, loop: Loop
+) -> pd.DataFrame:
+    parts = _quiet(steps, step_stages)
+    rows = []
+    for stage, causes in plan.stages.items():
+        mean = parts.wall_ns[parts.stage == stage].mean() / 1e6
+        for cause, ms in causes.items():
+            part = mean * ms / sum(causes.values())
+            rows.append(_cause(stage, "trainer", cause, part, loop))
+    for thread in plan.threads:
+        for cause, share in thread.shares.items():
+            part = share * loop.step_ms
+            rows.append(_cause(thread.stage or "other", thread.role, cause, part, loop))
+    table = pd.DataFrame(rows)
+    summed = table.groupby(["stage", "role", "cause"], sort=False, as_index=False).sum()
+    return frames.typed("causes", summed)
+
+
+def _cause(
+    stage: str, role: str, cause: str, ms: float, loop: Loop
+) -> dict[str, Any]:
+    return {
+        "stage": stage,
+        "role": role,
+        "cause": cause,
+        "ms_per_step": ms,
+        "share": ms / loop.step_ms,
+        "low": ms * 0.97,
+        "high": ms * 1.03,
+        "median_ms": ms,
+        "p95_ms": ms * 1.1,
+    }
+
+
+def _threads_of(plan: Plan, steps: pd.DataFrame) -> pd.DataFrame:
+    sums = dict.fromkeys(words.CAUSES, 0.0)
+    for causes in plan.stages.values():
+        for cause, ms in causes.items():
+            sums[cause] += ms
+    whole = sum(sums.values())
+    main = {c: ms / whole for c, ms in sums.items()}
+    everyone = [Thread(MAIN, "MainThread", "trainer", main), *plan.threads]
+    seen = float(steps.wall_ns[steps.block == "quiet"].sum()) / 1e6
+    rows = [
+        {
+            "pid": PID,
+            "tid": thread.tid,
+            "name": thread.name,
+            "role": thread.role,
+            "wall_ms": seen,
+            **{cause: thread.shares.get(cause, 0.0) for cause in words.CAUSES},
+        }
+        for thread in everyone
+    ]
+    return frames.typed("threads", pd.DataFrame(rows))
+
+
+def _no_waits() -> pd.DataFrame:
+    return Recording.of(
+        Facts((), "", "", "", start_ns=0, end_ns=0, pid=0, main_tid=0), {}
+    ).waits
+
+
+def _sampled_waits(
+    plan: Plan, steps: pd.DataFrame, segments: pd.DataFrame
+) -> pd.DataFrame:
+    """Samples as the wait sampler takes them, causes drawn by their shares."""
+    random = np.random.default_rng(11)
+    ticks = np.arange(SECOND, int(steps.end_ns.max()), SAMPLE_NS)
+    mine = segments[segments.tid == MAIN]
+    at = np.searchsorted(mine.start_ns.to_numpy(), ticks + SAMPLE_NS, "right") - 1
+    stage = mine.stage.to_numpy()[np.minimum(at, len(mine) - 1)]
+    tables = []
+    states = np.full(len(ticks), "native", dtype=object)
+    for name, causes in plan.stages.items():
+        here = stage == name
+        shares = np.array(list(causes.values())) / sum(causes.values())
+        states[here] = random.choice(list(causes), here.sum(), p=shares)
+    tables.append(_waits_of(MAIN, ticks, states, plan))
+    for thread in plan.threads:
+        shares = np.array(list(thread.shares.values()))
+        drawn = random.choice(
+            list(thread.shares), len(ticks), p=shares / shares.sum()
+        )
+        tables.append(_waits_of(thread.tid, ticks, drawn.astype(object), plan))
+    return typed("waits", pd.concat(tables, ignore_index=True))
+
+
+def _waits_of(
+    tid: int, ticks: np.ndarray[Any, Any], causes: np.ndarray[Any, Any], plan: Plan
+) -> pd.DataFrame:
+    numbers = {state: index for index, state in enumerate(STATES)}
+    running = np.isin(causes, ["python", "native", "runqueue"])
+    names = np.where(running, "running", causes)
+    other = plan.threads[0].tid if plan.threads else 0
+    holder = np.where(causes == "python", tid, np.where(causes == "gil", other, 0))
+    late = causes == "runqueue"
+    return pd.DataFrame(
+        {
+            "pid": PID,
+            "tid": tid,
+            "start_ns": ticks,
+            "end_ns": ticks + SAMPLE_NS,
+            "state": [numbers[name] for name in names],
+            "detail": 0,
+            "holder": holder,
+            "oncpu_ns": np.where(running & ~late, SAMPLE_NS, 0),
+            "delay_ns": np.where(late, SAMPLE_NS, 0),
+        }
+    )
+
+
+def _dense_waits(plan: Plan, end_ns: int, rows: int) -> pd.DataFrame:
+    tids = np.array([MAIN, *(thread.tid for thread in plan.threads)])
+    each = rows // len(tids)
+    edges = np.linspace(SECOND, end_ns, each + 1).astype("int64")
+    random = np.random.default_rng(3)
+    whole = {
+        "pid": np.full(each * len(tids), PID),
+        "tid": np.repeat(tids, each),
+        "start_ns": np.tile(edges[:-1], len(tids)),
+        "end_ns": np.tile(edges[1:], len(tids)),
+        "state": random.integers(0, len(STATES), each * len(tids)),
+    }
+    rest = {"detail": 0, "holder": 0, "oncpu_ns": 0, "delay_ns": 0}
+    return typed("waits", pd.DataFrame({**whole, **rest}))
+
+
+def _share(analysis: Analysis, stage: str, cause: str) -> float:
+    table = analysis.causes
+    mine = table[(table.role == "trainer") & (table.cause == cause)]
+    return float(mine.share[(mine.stage == stage) | (stage == "")].sum())
+
+
+def _gil_waits(holder: Where, share: float) -> pd.DataFrame:
+    parts = {"update": 0.39, "forward": 0.31, "backward": 0.26, "load": 0.04}
+    rows = [
+        {
+            "stage": stage,
+            "role": "trainer",
+            "holder_thread": f"augment-{index}",
+            "holder_tid": 4121 + index,
+            "holder_function": holder.function,
+            "holder_file": holder.file,
+            "holder_line": holder.line,
+            "share": share * part / 2,
+        }
+        for stage, part in parts.items()
+        for index in (0, 1)
+    ]
+    return frames.typed("gil_waits", pd.DataFrame(rows))
+
+
+def _hostile_waits() -> pd.DataFrame:
+    row = {
+        "stage": "load",
+        "role": "trainer",
+        "cause": "disk",
+        "syscall": "read",
+        "what": EVIL_FILE,
+        "ms_per_step": 1.5,
+    }
+    return frames.typed("waited_on", pd.DataFrame([row]))
+
+
+def _lines() -> pd.DataFrame:
+    rows = [
+        ("load", "load_batch", DATA, 41, 0.71),
+        ("load", "read_rows", DATA, 17, 0.24),
+        ("forward", "forward", TRAIN, 52, 0.93),
+        ("backward", "backward", TRAIN, 70, 0.9),
+        ("update", "update", TRAIN, 88, 0.66),
+        ("update", "update", TRAIN, 89, 0.31),
+    ]
+    table = pd.DataFrame(rows, columns=["stage", "function", "file", "line", "share"])
+    return frames.typed("lines", table.assign(role="trainer", thread="MainThread"))
+
+
+def _flame(plan: Plan) -> pd.DataFrame:
+    """A small tree for each stage: the script, its function, what that called."""
+    rows = []
+    for stage, causes in plan.stages.items():
+        ms = 10 * sum(causes.values())
+        gil = 10 * causes.get("python", 0.0)
+        inner = f"{stage}_batch" if stage == "load" else stage
+        tree = [
+            (-1, "<module>", TRAIN, 120, 1.0),
+            (0, "main", TRAIN, 101, 1.0),
+            (1, inner, DATA if stage == "load" else TRAIN, 41, 0.96),
+            (2, "dot", NUMPY, 210, 0.55),
+            (2, "_wrapreduction", NUMPY, 88, 0.3),
+            (4, "sum", NUMPY, 2172, 0.22),
+        ]
+        for index, (parent, function, file, line, share) in enumerate(tree):
+            held = gil * share if file != NUMPY else 0.6 * ms * share * (index == 5)
+            row = (stage, "trainer", index, parent, function, file, line, ms * share)
+            rows.append((*row, min(held, ms * share)))
+    return frames.typed("flame", pd.DataFrame(rows, columns=[*frames.COLUMNS["flame"]]))
+
+
+def _wide_flame(nodes: int) -> pd.DataFrame:
+    random = np.random.default_rng(5)
+    ids = np.arange(nodes)
+    parent = np.where(ids == 0, -1, (ids - 1) // 3)
+    weight = np.zeros(nodes)
+    weight[-nodes // 2 :] = random.exponential(4.0, nodes - nodes // 2)[: nodes // 2]
+    for index in range(nodes - 1, 0, -1):
+        weight[parent[index]] += weight[index]
+    one = pd.DataFrame(
+        {
+            "role": "trainer",
+            "id": ids,
+            "parent": parent,
+            "function": [f"function_with_a_long_name_{i}" for i in ids],
+            "file": [f"/opt/lib/python3.11/site-packages/pkg/mod_{i % 90}.py" for i in ids],
+            "line": ids,
+            "weight_ms": weight,
+            "gil_ms": weight * 0.4,
+        }
+    )
+    stages = ("load", "augment", "forward", "loss", "backward", "update", "other")
+    return frames.typed("flame", pd.concat([one.assign(stage=s) for s in stages]))
+
+
+def _functions() -> pd.DataFrame:
+    rows = [
+        ("load_batch", DATA, 33, 48, 14.1, 4742.0, 12.9, 110.2),
+        ("read_rows", DATA, 12, 1536, 4602.3, 4710.5, 71.0, 84.1),
+        ("forward", TRAIN, 50, 48, 1702.1, 1733.0, 1688.4, 1719.6),
+        ("update", TRAIN, 84, 48, 301.5, 310.2, 300.1, 308.8),
+        ("Adam.<lambda>", TRAIN, 90, 2976, 8.8, 8.8, 8.7, 8.7),
+    ]
+    columns = ["function", "file", "line", "calls"]
+    times = ["self_wall_ms", "total_wall_ms", "self_cpu_ms", "total_cpu_ms"]
+    table = pd.DataFrame(rows, columns=[*columns, *times])
+    waiting = table.total_wall_ms - table.total_cpu_ms
+    table = table.assign(
+        thread="MainThread", role="trainer", wall_minus_cpu_ms=waiting
+    )
+    more = [table.assign(thread=f"augment-{i}", role="loader") for i in range(2)]
+    return frames.typed("functions", pd.concat([table, *more]))
+
+
+def _instruments(loop: Loop) -> pd.DataFrame:
+    nan = float("nan")
+    rows = [
+        ("marks", 0, nan, nan, nan, nan, "about 1.1 us a mark, 14 marks a step"),
+        ("waits", 0, nan, nan, nan, nan, "3.1 % of one core, in its own process"),
+        ("stacks", 12, loop.step_ms * 1.09, 0.09, 0.071, 0.112, "py-spy at 100 Hz"),
+        ("functions", 8, loop.step_ms * 1.31, 0.31, 0.27, 0.36, "yappi, two clocks"),
+    ]
+    return frames.typed(
+        "instruments", pd.DataFrame(rows, columns=[*frames.COLUMNS["instruments"]])
+    )

@@ -1,0 +1,3 @@
+"""A package with training code."""
+
+print("package", __name__)

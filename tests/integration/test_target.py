@@ -1,0 +1,418 @@
+"""A profiled script behaves as under plain python; misuse is answered in a sentence.
+
+Each script runs twice, plain and profiled, and says what it sees. Its standard output
+and exit status must be equal, and its standard error must be found whole in that of
+the profiled run, beside the tool's own lines.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from debottleneck import load_recording
+
+SCRIPTS = Path(__file__).parent / "scripts"
+QUICK = ("--no-stacks", "--no-functions")
+EXITS = (
+    *("text", "zero", "three", "none", "true"),
+    *("big", "negative", "object", "hard", "end"),
+)
+FAILURES = (
+    *("plain", "method", "generator", "chained", "during", "silenced", "grouped"),
+    *("imported", "unprintable", "interrupted", "import", "missing"),
+)
+
+Target = Path | tuple[str, str]
+Both = Callable[..., subprocess.CompletedProcess[str]]
+Profile = Callable[..., tuple[subprocess.CompletedProcess[str], Path]]
+
+
+def status(returncode: int) -> int:
+    """The status a shell shows: 128 + N for a death by signal N."""
+    return 128 - returncode if returncode < 0 else returncode
+
+
+def scrubbed(text: str) -> str:
+    """Without addresses, and without runpy's frames, which `-m` shows."""
+    text = re.sub(r"0x[0-9a-f]+", "0x", text)
+    return re.sub(r'  File "<frozen runpy>".*\n', "", text)
+
+
+@pytest.fixture
+def both(profile: Profile, environment: dict[str, str]) -> Both:
+    """Run a target plain and profiled, compare them, return the plain run."""
+
+    def run(
+        script: Target,
+        *arguments: str,
+        env: dict[str, str] | None = None,
+        **how: object,
+    ) -> subprocess.CompletedProcess[str]:
+        target = [str(script)] if isinstance(script, Path) else list(script)
+        settings = {"capture_output": True, "text": True, "cwd": SCRIPTS, **how}
+        plain = subprocess.run(
+            [sys.executable, *target, *arguments],
+            env={**environment, **(env or {})},
+            timeout=60,
+            **settings,
+        )
+        ours, _ = profile(script, *QUICK, arguments=arguments, env=env, **settings)
+        assert scrubbed(ours.stdout) == scrubbed(plain.stdout), ours.stderr
+        assert scrubbed(plain.stderr) in scrubbed(ours.stderr)
+        assert "debottleneck/agent" not in ours.stderr
+        assert ours.returncode == status(plain.returncode)
+        return plain
+
+    return run
+
+
+def test_attributes(both: Both) -> None:
+    """`__main__`, arguments, path, streams, hooks and environment are the same."""
+    plain = both(SCRIPTS / "attributes.py", "--epochs", "3", "--output", "x", "")
+    assert "--epochs" in plain.stdout
+
+
+def test_relative_path(profile: Profile, environment: dict[str, str]) -> None:
+    """A script named relative to the working directory sees the same names."""
+    how = {"cwd": SCRIPTS.parent, "capture_output": True, "text": True}
+    command = [sys.executable, "scripts/attributes.py"]
+    plain = subprocess.run(command, env=environment, **how)
+    ours, _ = profile(("scripts/attributes.py",), *QUICK, **how)
+    assert ours.stdout == plain.stdout
+
+
+def test_symbolic_link(both: Both, tmp_path: Path) -> None:
+    """Modules are found beside the script that a symbolic link leads to."""
+    link = tmp_path / "link.py"
+    link.symlink_to(SCRIPTS / "fail.py")
+    assert both(link, "imported").returncode == 1
+
+
+def test_environment_of_the_streams(both: Both) -> None:
+    """Encodings that the environment asks for reach the script."""
+    odd = {"PYTHONIOENCODING": "latin-1:replace", "LC_ALL": "C"}
+    assert "iso8859-1" in both(SCRIPTS / "attributes.py", env=odd).stdout
+
+
+def test_standard_input(both: Both) -> None:
+    """Standard input reaches the script."""
+    plain = both(SCRIPTS / "reader.py", input="one\ntwo\nthrée\nfour")
+    assert "four" in plain.stdout
+
+
+def test_closed_standard_input(both: Both) -> None:
+    """A script that reads from an empty input meets its end."""
+    assert both(SCRIPTS / "reader.py", stdin=subprocess.DEVNULL).returncode == 1
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "# -*- coding: latin-1 -*-\nprint(ascii('é'))\n".encode("latin-1"),
+        b"\xef\xbb\xbfprint(ascii('\xc3\xa9'))\n",
+        b"def load():\r\n    return '''a\r\nb'''\r\nprint(repr(load()))\r\n",
+        b"\x0cprint(__file__[-3:])",
+        b"#!/usr/bin/env python\nfrom __future__ import annotations\n"
+        b"def load(x: nowhere): ...\nprint(load.__annotations__)\n",
+        b"assert False, 'assertions are on'\n",
+        b"",
+    ],
+    ids=["cookie", "bom", "crlf", "formfeed", "future", "assert", "empty"],
+)
+def test_source_text(both: Both, tmp_path: Path, source: bytes) -> None:
+    """Encodings, line ends, future imports and assertions are python's own."""
+    script = tmp_path / "text.py"
+    script.write_bytes(source)
+    both(script)
+
+
+def test_source_that_does_not_compile(both: Both, tmp_path: Path) -> None:
+    """A syntax error is shown as plain python shows it, in script and module."""
+    (tmp_path / "broken.py").write_text('"""No Python."""\n\ndef load(:\n    pass\n')
+    (tmp_path / "main.py").write_text("def load():\n    import broken\n\nload()\n")
+    for script in ("broken.py", "main.py"):
+        plain = both(tmp_path / script)
+        assert "SyntaxError" in plain.stderr
+        assert plain.returncode == 1
+
+
+@pytest.mark.parametrize("way", EXITS)
+def test_exit(both: Both, way: str) -> None:
+    """Every way to exit gives the same status and words."""
+    assert "before" in both(SCRIPTS / "leave.py", way).stdout
+
+
+@pytest.mark.parametrize("way", FAILURES)
+def test_uncaught_exception(both: Both, way: str) -> None:
+    """Tracebacks through stages are plain python's, without frames of ours."""
+    plain = both(SCRIPTS / "fail.py", way)
+    assert plain.returncode in (1, -signal.SIGINT)
+    assert plain.stderr
+
+
+@pytest.mark.parametrize("way", ["caught", "deleting"])
+def test_handled_exception(both: Both, way: str) -> None:
+    """Exceptions that the script or the interpreter deals with change nothing."""
+    assert both(SCRIPTS / "fail.py", way).returncode == 0
+
+
+def test_exception_in_a_thread(both: Both) -> None:
+    """A thread's exception is printed, or given to the script's own hook."""
+    assert "went on" in both(SCRIPTS / "thread_error.py").stdout
+
+
+def test_own_hooks(both: Both) -> None:
+    """The script's excepthook and exit functions run, in python's order."""
+    assert "registered first" in both(SCRIPTS / "hooks.py").stdout
+
+
+def test_threads_alive_at_exit(both: Both) -> None:
+    """Python waits for a thread that outlives the main one, not for a daemon."""
+    assert "thread ends after main" in both(SCRIPTS / "alive.py").stdout
+
+
+@pytest.mark.parametrize("method", ["spawn", "fork", "forkserver"])
+def test_multiprocessing(both: Both, method: str) -> None:
+    """Worker processes find `__main__` by every start method."""
+    plain = both(SCRIPTS / "processes.py", method)
+    assert plain.returncode == 0, plain.stderr
+
+
+@pytest.mark.parametrize("script", ["pickles.py", "kinds.py"])
+def test_marked_functions(both: Both, script: str) -> None:
+    """Functions of every kind named with training words keep their behaviour."""
+    plain = both(SCRIPTS / script)
+    assert plain.returncode == 0, plain.stderr
+
+
+@pytest.mark.parametrize(
+    ("module", "arguments"),
+    [
+        ("package", ("--flag", "x")),
+        ("package.train", ("a",)),
+        ("package.nowhere", ()),
+        ("package.inner", ()),
+        ("nowhere", ()),
+        ("json.tool", ("--help",)),
+    ],
+)
+def test_module(both: Both, module: str, arguments: Sequence[str]) -> None:
+    """`-m` runs modules and packages, and refuses what is neither."""
+    both(("-m", module), *arguments)
+
+
+def test_folder(both: Both) -> None:
+    """A folder with a `__main__.py` runs as python runs it."""
+    assert both(SCRIPTS / "app").returncode == 1
+
+
+def test_folder_without_main(both: Both, tmp_path: Path) -> None:
+    """A folder that cannot be run is refused as python refuses it."""
+    (tmp_path / "data").mkdir()
+    assert "__main__" in both(tmp_path / "data").stderr
+
+
+def test_zip_file(both: Both, tmp_path: Path) -> None:
+    """A zip file with a `__main__.py` runs as python runs it."""
+    archive = shutil.make_archive(str(tmp_path / "app"), "zip", SCRIPTS / "app")
+    assert both(Path(archive)).returncode == 1
+
+
+def test_nothing_is_written_beside_the_script(profile: Profile, tmp_path: Path) -> None:
+    """A profiled run leaves its folder as it was, but for the recording."""
+    folder = shutil.copytree(SCRIPTS, tmp_path / "scripts")
+    before = sorted(folder.rglob("*"))
+    plain = {"PYTHONDONTWRITEBYTECODE": "1"}
+    profile(folder / "fail.py", *QUICK, arguments=["imported"], cwd=folder, env=plain)
+    assert sorted(folder.rglob("*")) == before
+
+
+def start(command: Sequence[str], env: dict[str, str]) -> subprocess.Popen[str]:
+    """Start in a process group of its own and wait until it says it is ready."""
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=env,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+@pytest.mark.parametrize("way", ["handled", "unhandled"])
+def test_interrupt(environment: dict[str, str], tmp_path: Path, way: str) -> None:
+    """Ctrl-C reaches the script alone; the recording and report are still written."""
+    script = [str(SCRIPTS / "wait_for_signal.py"), way]
+    folder = tmp_path / "recording"
+    options = ["--output", str(folder), *QUICK]
+    profile = ["-m", "debottleneck", "profile", *options]
+    ends = []
+    for prefix in ([], profile):
+        process = start([sys.executable, *prefix, *script], environment)
+        os.killpg(process.pid, signal.SIGINT)
+        out, err = process.communicate(timeout=120)
+        ends.append((status(process.returncode), out))
+        assert ("KeyboardInterrupt" in err) is (way == "unhandled")
+        assert err.count("Traceback") <= 1
+    assert ends[0] == ends[1]
+    assert len(load_recording(folder).marks) > 20
+    assert (folder / "report.html").is_file()
+
+
+def test_second_interrupt(environment: dict[str, str], tmp_path: Path) -> None:
+    """A second Ctrl-C ends a script that went on after the first."""
+    script = [str(SCRIPTS / "wait_for_signal.py"), "handled"]
+    options = ["--output", str(tmp_path / "recording"), *QUICK]
+    command = [sys.executable, "-m", "debottleneck", "profile", *options, *script]
+    process = start(command, environment)
+    os.kill(process.pid, 0)
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "interrupted, going on\n"
+    os.killpg(process.pid, signal.SIGINT)
+    process.communicate(timeout=120)
+    assert process.returncode in (4, 128 + signal.SIGINT)
+
+
+def test_terminating_the_tool(environment: dict[str, str], tmp_path: Path) -> None:
+    """SIGTERM to the tool is passed on: the script ends, the recording loads."""
+    folder = tmp_path / "recording"
+    script = [str(SCRIPTS / "wait_for_signal.py"), "unhandled"]
+    options = ["--output", str(folder), *QUICK]
+    command = [sys.executable, "-m", "debottleneck", "profile", *options, *script]
+    process = start(command, environment)
+    os.kill(process.pid, signal.SIGTERM)
+    process.communicate(timeout=120)
+    assert status(process.returncode) == 128 + signal.SIGTERM
+    assert len(load_recording(folder).marks) > 20
+    deadline = time.monotonic() + 10
+    while _group_lives(process.pid) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not _group_lives(process.pid)
+
+
+def _group_lives(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("name", ["SIGKILL", "SIGTERM", "SIGSEGV", "SIGABRT"])
+def test_death_by_signal(profile: Profile, name: str) -> None:
+    """A target that a signal kills is reported as such; its recording loads."""
+    number = signal.Signals[name]
+    done, folder = profile(
+        SCRIPTS / "killed.py", *QUICK, arguments=[str(int(number))], cwd=SCRIPTS
+    )
+    assert done.returncode == 128 + number
+    assert done.stdout == "dies\n"
+    assert name in done.stderr
+    assert "Traceback" not in done.stderr
+    record = load_recording(folder)
+    assert record.facts.exit_signal == number
+    assert record.facts.partial
+    assert record.facts.partial_why
+    assert (record.marks["edge"] == 1).sum() > 50
+
+
+def test_recording_of_a_finished_run(profile: Profile) -> None:
+    """A run that ended by itself is whole, and its facts say how it ended."""
+    done, folder = profile(SCRIPTS / "leave.py", *QUICK, arguments=["three"])
+    facts = load_recording(folder).facts
+    assert done.returncode == 3
+    assert (facts.exit_code, facts.exit_signal, facts.partial) == (3, None, False)
+    assert facts.command[-2:] == (str(SCRIPTS / "leave.py"), "three")
+
+
+def complaint(done: subprocess.CompletedProcess[str]) -> str:
+    """The one sentence on standard error of a run that was refused."""
+    assert done.returncode == 2, done.stderr
+    assert done.stdout == ""
+    lines = [line for line in done.stderr.splitlines() if line.strip()]
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("bottleneck: ")
+    return lines[0]
+
+
+def test_no_such_file(profile: Profile, tmp_path: Path) -> None:
+    """A script that is not there is named, and no recording is made."""
+    done, folder = profile(tmp_path / "nowhere.py")
+    assert "nowhere.py" in complaint(done)
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize(
+    "content", [b"\x7fELF" + bytes(range(256)), b"PAR1\x00\x01", b"\xff\xfe\x00"]
+)
+def test_not_python(profile: Profile, tmp_path: Path, content: bytes) -> None:
+    """A file that is no text is refused in a sentence."""
+    script = tmp_path / "model.bin"
+    script.write_bytes(content)
+    done, folder = profile(script)
+    assert "model.bin" in complaint(done)
+    assert not folder.exists()
+
+
+def test_output_exists(profile: Profile, tmp_path: Path) -> None:
+    """A recording is never overwritten."""
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    (kept / "recording.json").write_text("{}")
+    script = SCRIPTS / "leave.py"
+    done, _ = profile(script, "--output", str(kept), arguments=["end"])
+    assert "kept" in complaint(done)
+    assert (kept / "recording.json").read_text() == "{}"
+
+
+def test_output_cannot_be_made(profile: Profile, tmp_path: Path) -> None:
+    """An output below a file is refused before the script runs."""
+    (tmp_path / "file").write_text("")
+    script, output = SCRIPTS / "leave.py", str(tmp_path / "file" / "run")
+    done, _ = profile(script, "--output", output, arguments=["end"])
+    assert "file" in complaint(done)
+
+
+@pytest.mark.parametrize(
+    ("option", "word"),
+    [
+        (("--stage", "load"), "--stage"),
+        (("--stage", "load="), "--stage"),
+        (("--stage", "load=module"), "--stage"),
+        (("--stage", "cooking=leave:load"), "cooking"),
+        (("--stage", "load=leave:no_such_function"), "no_such_function"),
+        (("--stage", "load=no_such_module:load"), "no_such_module"),
+        (("--colour",), "--colour"),
+        (("--steps", "0"), "--steps"),
+        (("--steps", "many"), "--steps"),
+        (("--seconds", "-1"), "--seconds"),
+        (("--seconds", "nan"), "--seconds"),
+        (("--warmup", "-1"), "--warmup"),
+        (("--rate", "0"), "--rate"),
+    ],
+    ids=lambda value: "=".join(value) if isinstance(value, tuple) else "",
+)
+def test_bad_option(profile: Profile, option: tuple[str, ...], word: str) -> None:
+    """An option that cannot be honoured is named, before the script runs."""
+    done, _ = profile(SCRIPTS / "leave.py", *option, arguments=["end"], cwd=SCRIPTS)
+    assert word in complaint(done)
+
+
+def test_no_script(profile: Profile) -> None:
+    """`profile` without a script asks for one."""
+    done, _ = profile(())
+    assert "script" in complaint(done)

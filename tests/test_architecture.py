@@ -1,0 +1,211 @@
+"""The rooms of the package: who may import whom, and what is heavy at the door."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "bottleneck" / "debottleneck"
+MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
+
+BASE = {"errors", "words", "spool", "version"}
+MIDDLE = BASE | {"recording", "environment", "loop"}
+SIBLINGS = {"agent", "collect", "analysis", "strategies"}
+MAY_IMPORT = {
+    **{room: BASE for room in BASE},
+    **{room: MIDDLE for room in MIDDLE - BASE},
+    **{room: MIDDLE | {room} for room in SIBLINGS},
+    "agent": {"agent", "words", "spool", "errors"},
+    "planted": {"planted"},
+    "trials": MIDDLE | SIBLINGS | {"trials"},
+    "report": MIDDLE | SIBLINGS | {"trials", "report"},
+    "commands": MIDDLE | SIBLINGS | {"trials", "report", "commands", "planted"},
+    "__main__": {"commands"},
+}
+"""Room -> the rooms of ours it may import; `debottleneck/__init__` is the front."""
+
+ONLY_IN = {
+    "plotly": {"report"},
+    "jinja2": {"report"},
+    "rich": {"report", "commands", "collect"},
+    "yappi": {"agent"},
+    "torch": {"agent", "planted"},
+    "pandas": set(MAY_IMPORT) - {"agent", "strategies", "planted"} - BASE,
+    "numpy": set(MAY_IMPORT) - {"agent"} - BASE,
+    "pyarrow": set(MAY_IMPORT) - {"agent", "strategies", "planted"} - BASE,
+}
+"""Library -> the rooms that may import it."""
+
+HEAVY = "import sys; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+
+
+def room(path: Path) -> str:
+    """The room a module lies in: its folder, or itself at the top."""
+    first = path.relative_to(PACKAGE).parts[0]
+    return first.removesuffix(".py")
+
+
+def label(path: Path) -> str:
+    """The module as the map names it."""
+    return path.relative_to(PACKAGE).as_posix()
+
+
+@cache
+def imports(path: Path) -> frozenset[str]:
+    """Dotted names of everything a module imports, lazily or not."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{label(path)}:{node.lineno} imports relatively"
+            module = node.module or ""
+            found.add(module)
+            found |= {f"{module}.{alias.name}" for alias in node.names}
+    return frozenset(found)
+
+
+def rooms_imported(path: Path) -> set[str]:
+    """The rooms of ours that a module imports."""
+    parts = [name.split(".") for name in imports(path)]
+    ours = {part[1] for part in parts if part[0] == "debottleneck" and len(part) > 1}
+    return {name for name in ours if (PACKAGE / name).is_dir()} | {
+        name for name in ours if (PACKAGE / f"{name}.py").is_file()
+    }
+
+
+@pytest.mark.parametrize("path", MODULES, ids=label)
+def test_imports_run_one_way(path: Path) -> None:
+    """A module imports only rooms below its own."""
+    if path == PACKAGE / "__init__.py":
+        return
+    assert room(path) in MAY_IMPORT, f"give {room(path)} a place in MAY_IMPORT"
+    assert rooms_imported(path) <= MAY_IMPORT[room(path)]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=label)
+def test_libraries_stay_in_their_rooms(path: Path) -> None:
+    """Plotly is for reports, yappi for the agent; the agent takes no pandas."""
+    libraries = {name.partition(".")[0] for name in imports(path)}
+    misplaced = {
+        library
+        for library in libraries & set(ONLY_IN)
+        if room(path) not in ONLY_IN[library]
+    }
+    assert not misplaced
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in MODULES if room(path) == "agent"], ids=label
+)
+def test_agent_is_standard_library(path: Path) -> None:
+    """The agent lives in foreign processes: standard library, yappi, torch."""
+    allowed = {*sys.stdlib_module_names, "debottleneck", "yappi", "torch"}
+    assert {name.partition(".")[0] for name in imports(path)} <= allowed
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in MODULES if room(path) == "agent"], ids=label
+)
+def test_agent_imports_libraries_late(path: Path) -> None:
+    """No module of the agent imports yappi or torch when it is loaded."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    top = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    names = {
+        *(alias.name for node in top for alias in node.names),
+        *(node.module or "" for node in top if isinstance(node, ast.ImportFrom)),
+    }
+    assert not {name.partition(".")[0] for name in names} & {"yappi", "torch"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=label)
+def test_modules_and_functions_stay_small(path: Path) -> None:
+    """A module has at most 400 lines, a function at most 50."""
+    text = path.read_text(encoding="utf-8")
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
+    long = {
+        node.name: (node.end_lineno or 0) - node.lineno + 1
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, kinds) and (node.end_lineno or 0) - node.lineno >= 50
+    }
+    if label(path) == "agent/marks.py":
+        long.pop("enter", None)  # the hot path: a call would cost a tenth of a mark
+    assert not long
+    assert text.count("\n") <= 400
+
+
+@pytest.mark.parametrize("path", MODULES, ids=label)
+def test_every_module_is_on_the_map(path: Path) -> None:
+    """`debottleneck/README.md` has a line for each module that does something."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    is_docstring_only = all(isinstance(node, ast.Expr) for node in tree.body)
+    if is_docstring_only and path.name == "__init__.py":
+        return
+    text = (PACKAGE / "README.md").read_text(encoding="utf-8")
+    assert f"`{label(path)}`" in text
+
+
+def test_the_map_names_only_what_is_there() -> None:
+    """`debottleneck/README.md` names no module that is gone."""
+    text = (PACKAGE / "README.md").read_text(encoding="utf-8")
+    named = {part for part in text.split("`")[1::2] if part.endswith(".py")}
+    assert named <= {label(path) for path in MODULES}
+
+
+def loaded_by(statement: str) -> set[str]:
+    """What a fresh interpreter has loaded after `statement`, but not before it."""
+    bare, after = _loaded("pass"), _loaded(statement)
+    return after - bare
+
+
+def _loaded(statement: str) -> set[str]:
+    code = f"import sys; sys.path.insert(0, {str(PACKAGE.parent)!r})\n{statement}\n"
+    done = subprocess.run(
+        [sys.executable, "-c", code + HEAVY], capture_output=True, text=True, check=True
+    )
+    return set(done.stdout.splitlines()[-1].split())
+
+
+def test_import_is_standard_library_only() -> None:
+    """`import debottleneck` loads nothing that has to be installed."""
+    loaded = loaded_by("from debottleneck import stage, step, load_recording")
+    assert loaded - {"debottleneck"} <= set(sys.stdlib_module_names)
+
+
+@pytest.mark.parametrize("option", ["--help", "--version", "profile --help"])
+def test_nothing_heavy_at_the_door(option: str) -> None:
+    """Help and version answer from the standard library alone."""
+    lines = [
+        "from debottleneck.commands import main",
+        f"try: code = main({option.split()!r})",
+        "except SystemExit as end: code = end.code",
+        "assert not code, code",
+    ]
+    loaded = loaded_by("\n".join(lines))
+    assert loaded - {"debottleneck"} <= set(sys.stdlib_module_names)
+
+
+def test_pandas_imports_in_the_repository() -> None:
+    """The source root does not pass for PyData's bottleneck (DESIGN, section 2)."""
+    command = [sys.executable, "-W", "error", "-c", "import pandas"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_fire_door() -> None:
+    """Importing the source root says whose name it is, and what ours is."""
+    code = "import sys; sys.path.insert(0, '.'); import bottleneck"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("ImportError: ")
+    assert "PyData" in last
+    assert "debottleneck" in last

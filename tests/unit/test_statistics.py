@@ -1,0 +1,121 @@
+"""Intervals of known samples."""
+
+from __future__ import annotations
+
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from debottleneck.analysis.statistics import mean_interval, ratio_interval
+
+
+def test_interval_of_normal_samples_agrees_with_theory() -> None:
+    """Its width is that of the normal approximation."""
+    values = np.random.default_rng(1).normal(10.0, 2.0, size=400)
+    mean, low, high = mean_interval(values)
+    assert float(mean) == pytest.approx(values.mean())
+    assert float(high - low) == pytest.approx(2 * 1.96 * 2.0 / 20, rel=0.2)
+
+
+def test_interval_covers_the_truth_about_as_often_as_stated() -> None:
+    """Of 200 samples about 95 % of the intervals contain the true mean."""
+    rng = np.random.default_rng(2)
+    samples = rng.exponential(1.0, size=(60, 200))
+    _, low, high = mean_interval(samples)
+    assert 0.86 <= np.mean((low <= 1.0) & (high >= 1.0)) <= 0.99
+
+
+def test_columns_agree_with_single_samples() -> None:
+    """Vectorising over columns changes nothing."""
+    values = np.random.default_rng(3).random((50, 4))
+    together = mean_interval(values)
+    alone = mean_interval(values[:, 2])
+    assert [float(part[2]) for part in together] == pytest.approx(
+        [float(part) for part in alone]
+    )
+
+
+def test_no_steps_have_no_mean() -> None:
+    """Empty samples give NaN of the right shape."""
+    assert all(np.isnan(part) for part in mean_interval(np.empty(0)))
+    parts = mean_interval(np.empty((0, 3)))
+    assert [part.shape for part in parts] == [(3,)] * 3
+    assert all(np.isnan(part).all() for part in parts)
+
+
+def test_one_step_has_a_mean_and_no_bounds() -> None:
+    """A single step says nothing of its spread."""
+    mean, low, high = mean_interval(np.array([[1.5, 2.0]]))
+    assert mean.tolist() == [1.5, 2.0]
+    assert np.isnan(low).all()
+    assert np.isnan(high).all()
+
+
+def test_whole_numbers_are_accepted() -> None:
+    """Nanoseconds come as integers."""
+    mean, low, high = mean_interval(np.array([1, 2, 3, 4], dtype=np.int64))
+    assert low < mean == 2.5 < high
+
+
+def test_slow_drift_widens_the_interval_of_a_long_run() -> None:
+    """Blocks of consecutive steps keep the likeness of neighbours."""
+    noise = np.random.default_rng(4).normal(size=100)
+    alike = np.repeat(noise, 100)
+    shuffled = np.random.default_rng(5).permutation(alike)
+    widths = [
+        float(high - low) for _, low, high in map(mean_interval, [alike, shuffled])
+    ]
+    assert widths[0] > 2 * widths[1]
+
+
+def test_a_long_run_needs_little_memory() -> None:
+    """Of 20,000 steps of 60 columns no second copy is made, and every step counts."""
+    values = np.random.default_rng(6).random((20_000, 60))
+    mean_interval(values[:10])
+    tracemalloc.start()
+    mean, _, _ = mean_interval(values)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < values.nbytes
+    np.testing.assert_allclose(mean, values.mean(axis=0))
+
+
+def test_the_seed_decides_the_interval() -> None:
+    """Same seed, same bounds; another seed, others."""
+    values = np.random.default_rng(7).random(30)
+    same = [mean_interval(values, seed=seed)[1] for seed in (1, 1, 2)]
+    assert same[0] == same[1] != same[2]
+
+
+def test_ratio_of_a_slowed_instrument() -> None:
+    """A slowdown of a fifth is found, and its interval contains it."""
+    rng = np.random.default_rng(8)
+    quiet = rng.normal(10.0, 0.3, size=200)
+    under = rng.normal(12.0, 0.3, size=40)
+    ratio, low, high = ratio_interval(under, quiet)
+    assert ratio == pytest.approx(1.2, abs=0.03)
+    assert low < 1.2 < high
+    assert high - low < 0.1
+
+
+def test_ratio_of_long_runs_is_exact_in_its_middle() -> None:
+    """More values than are resampled still all count for the ratio itself."""
+    a, b = np.arange(1.0, 5002.0), np.arange(1.0, 3002.0)
+    ratio, low, high = ratio_interval(a, b)
+    assert ratio == pytest.approx(2501 / 1501)
+    assert low <= ratio <= high
+
+
+@pytest.mark.parametrize(("a", "b"), [([], [1.0]), ([1.0], []), ([1.0, 2.0], [0.0])])
+def test_ratio_without_a_basis_is_nan(a: list[float], b: list[float]) -> None:
+    """Empty samples, or a median of 0 below the line, give no number."""
+    assert all(np.isnan(part) for part in ratio_interval(a, b))
+
+
+def test_ratio_of_single_steps_has_no_bounds() -> None:
+    """One step under the instrument gives a ratio and no interval."""
+    ratio, low, high = ratio_interval([3.0], [2.0, 2.0, 2.0])
+    assert ratio == 1.5
+    assert np.isnan(low)
+    assert np.isnan(high)
