@@ -337,7 +337,9 @@ def hostile() -> Analysis:
     )
 
 
-def long_run(steps: int = 100_000, threads: int = 8, waits: int = 1_000_000) -> Analysis:
+def long_run(
+    steps: int = 100_000, threads: int = 8, waits: int = 1_000_000
+) -> Analysis:
     """A ten-minute run: many short steps, many samples."""
     others = tuple(
         Thread(5000 + i, f"worker-{i}", "loader", {"python": 0.5, "lock": 0.5}, "load")
@@ -555,9 +557,7 @@ def _causes_of(
     return frames.typed("causes", summed)
 
 
-def _cause(
-    stage: str, role: str, cause: str, ms: float, loop: Loop
-) -> dict[str, Any]:
+def _cause(stage: str, role: str, cause: str, ms: float, loop: Loop) -> dict[str, Any]:
     return {
         "stage": stage,
         "role": role,
@@ -618,9 +618,7 @@ def _sampled_waits(
     tables.append(_waits_of(MAIN, ticks, states, plan))
     for thread in plan.threads:
         shares = np.array(list(thread.shares.values()))
-        drawn = random.choice(
-            list(thread.shares), len(ticks), p=shares / shares.sum()
-        )
+        drawn = random.choice(list(thread.shares), len(ticks), p=shares / shares.sum())
         tables.append(_waits_of(thread.tid, ticks, drawn.astype(object), plan))
     return typed("waits", pd.concat(tables, ignore_index=True))
 
@@ -751,7 +749,9 @@ def _wide_flame(nodes: int) -> pd.DataFrame:
             "id": ids,
             "parent": parent,
             "function": [f"function_with_a_long_name_{i}" for i in ids],
-            "file": [f"/opt/lib/python3.11/site-packages/pkg/mod_{i % 90}.py" for i in ids],
+            "file": [
+                f"/opt/lib/python3.11/site-packages/pkg/mod_{i % 90}.py" for i in ids
+            ],
             "line": ids,
             "weight_ms": weight,
             "gil_ms": weight * 0.4,
@@ -773,9 +773,7 @@ def _functions() -> pd.DataFrame:
     times = ["self_wall_ms", "total_wall_ms", "self_cpu_ms", "total_cpu_ms"]
     table = pd.DataFrame(rows, columns=[*columns, *times])
     waiting = table.total_wall_ms - table.total_cpu_ms
-    table = table.assign(
-        thread="MainThread", role="trainer", wall_minus_cpu_ms=waiting
-    )
+    table = table.assign(thread="MainThread", role="trainer", wall_minus_cpu_ms=waiting)
     more = [table.assign(thread=f"augment-{i}", role="loader") for i in range(2)]
     return frames.typed("functions", pd.concat([table, *more]))
 

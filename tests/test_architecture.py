@@ -18,8 +18,8 @@ BASE = {"errors", "words", "spool", "version"}
 MIDDLE = BASE | {"recording", "environment", "loop"}
 SIBLINGS = {"agent", "collect", "analysis", "strategies"}
 MAY_IMPORT = {
-    **{room: BASE for room in BASE},
-    **{room: MIDDLE for room in MIDDLE - BASE},
+    **dict.fromkeys(BASE, BASE),
+    **dict.fromkeys(MIDDLE - BASE, MIDDLE),
     **{room: MIDDLE | {room} for room in SIBLINGS},
     "agent": {"agent", "words", "spool", "errors"},
     "planted": {"planted"},
@@ -135,8 +135,6 @@ def test_modules_and_functions_stay_small(path: Path) -> None:
         for node in ast.walk(ast.parse(text))
         if isinstance(node, kinds) and (node.end_lineno or 0) - node.lineno >= 50
     }
-    if label(path) == "agent/marks.py":
-        long.pop("enter", None)  # the hot path: a call would cost a tenth of a mark
     assert not long
     assert text.count("\n") <= 400
 

@@ -125,9 +125,7 @@ def _trainer_score(marks: Marks) -> float:
 
 
 def _take(marks: Marks, mask: NDArray[np.bool_]) -> Marks:
-    return Marks(
-        marks.t[mask], marks.edge[mask], marks.stage[mask], marks.minor[mask]
-    )
+    return Marks(marks.t[mask], marks.edge[mask], marks.stage[mask], marks.minor[mask])
 
 
 def _explicit(marks: Marks, mask: NDArray[np.bool_]) -> Steps:
@@ -166,8 +164,7 @@ def _input_since_compute(stages: Ints) -> NDArray[np.bool_]:
     previous_load = np.concatenate(([-1], last_load[:-1]))
     computes = np.isin(stages, COMPUTE)
     last_compute = np.maximum.accumulate(np.where(computes, index, -1))
-    result: NDArray[np.bool_] = (previous_load >= 0) & (previous_load > last_compute)
-    return result
+    return np.asarray((previous_load >= 0) & (previous_load > last_compute))
 
 
 def _without_evaluation(steps: Steps, entries: Marks) -> Steps:

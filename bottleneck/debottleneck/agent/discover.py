@@ -98,8 +98,8 @@ def compile_marked(
         source, path, "exec", ast.PyCF_ONLY_AST, dont_inherit=True, optimize=-1
     )
     Marker(dict(named), by_name).visit(tree)
-    code: CodeType = compile(tree, path, "exec", dont_inherit=True, optimize=-1)
-    return code
+    assert isinstance(tree, ast.Module)
+    return compile(tree, path, "exec", dont_inherit=True, optimize=-1)
 
 
 class Marker(ast.NodeVisitor):
@@ -118,7 +118,7 @@ class Marker(ast.NodeVisitor):
         self._owner: ast.ClassDef | None = None
         self._bases: dict[str, tuple[str, ...]] = {}
 
-    def visit_ClassDef(self, node: ast.ClassDef) -> None:  # noqa: N802, D102 - ast's name
+    def visit_ClassDef(self, node: ast.ClassDef) -> None:  # noqa: D102 - ast's name
         self._bases[node.name] = self._all_bases(node)
         outer, self._owner = self._owner, node
         self._scope.append(node.name)
@@ -126,7 +126,7 @@ class Marker(ast.NodeVisitor):
         self._scope.pop()
         self._owner = outer
 
-    def visit_FunctionDef(self, node: Function) -> None:  # noqa: N802, D102 - ast's name
+    def visit_FunctionDef(self, node: Function) -> None:  # noqa: D102 - ast's name
         qualified = ".".join((*self._scope, node.name))
         owner, self._owner = self._owner, None
         self._scope += [node.name, "<locals>"]
@@ -163,7 +163,8 @@ def _last_name(node: ast.expr) -> str:
 
 def _decorate(node: Function, stage: str, qualified: str) -> None:
     """Outermost, so that compilers below see the plain function; but inside
-    staticmethod and its like, which must stay outermost."""
+    staticmethod and its like, which must stay outermost.
+    """
     decorators = node.decorator_list
     below = [i for i, d in enumerate(decorators) if _last_name(d) in _BELOW]
     place = below[-1] + 1 if below else 0
@@ -210,8 +211,8 @@ def install(
             self.get_data(path), path, named, code.owns(path, fullname)
         )
 
-    SourceFileLoader.get_code = get_code  # type: ignore[method-assign] # the one place every finder shares
-    sys.meta_path.insert(0, AfterImport(dict(after_import)))  # type: ignore[arg-type] # a finder by duck typing
+    setattr(SourceFileLoader, "get_code", get_code)  # noqa: B010 - the place every finder shares
+    sys.meta_path.insert(0, AfterImport(dict(after_import)))
 
 
 class AfterImport:

@@ -121,7 +121,8 @@ def start(recorder: Recorder) -> None:
 
 def calibrate(pairs: int = 200) -> float:
     """Median microseconds of a pair of marks on this machine, as a loop meets them:
-    another stage each time, too far apart to share the CPU clock's reading."""
+    another stage each time, too far apart to share the CPU clock's reading.
+    """
     site = site_of(STEP, "calibration", "", 0, "api")
     leave(enter(site))
     track: _Track = _local.track
@@ -260,7 +261,7 @@ def mark_step(site: int, edge: int = spool.STEP_START) -> None:
         _next_file(track)
 
 
-class stage:  # noqa: N801 - reads as a word of the loop: with stage("load"):
+class stage:
     """Mark a stage by hand: `with stage("load"):` or `@stage("load")`.
 
     Args:
@@ -350,9 +351,7 @@ def with_leave(function: Callable[P, T], site: int) -> Callable[P, T]:
     return marked
 
 
-def _remove(
-    stack: list[tuple[int, str, int, int]], token: int
-) -> tuple[str, int, int]:
+def _remove(stack: list[tuple[int, str, int, int]], token: int) -> tuple[str, int, int]:
     """Take the last entry of that site out: coroutines need not nest."""
     for index in range(len(stack) - 1, -1, -1):
         if stack[index][0] == token:

@@ -52,7 +52,7 @@ _SOURCE = re.compile(r"loader|batch|dataset|reader|stream|feeder|source", re.I)
 _LOSS = re.compile(r"(loss|criterion)$", re.I)
 _AUGMENT = re.compile(r"augment|transform", re.I)
 _TABLE_LIKE = re.compile(
-    r"dict|counter|meter|metric|average|tracker|progress|bar$|cache|config|stat|"
+    r"dict|counter|(?<!para)meter|metric|average|tracker|progress|bar$|cache|config|stat|"
     r"logger|history|schedul|buffer|queue|table|registry|hash|env|game|agent$|"
     r"filter|view|widget|event|index|ema$",
     re.I,

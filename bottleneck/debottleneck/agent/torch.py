@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from debottleneck.agent.marks import enter, leave, site_of
-from debottleneck.agent.wrap import wrap
+from debottleneck.agent.wrap import as_frame_of_ours, wrap
 
 LOSS_FUNCTIONS = (
     "binary_cross_entropy",
@@ -80,8 +80,7 @@ def _modules(torch: ModuleType) -> None:
         finally:
             local.inside = before
 
-    call.__code__ = call.__code__.replace(co_filename=forward.__code__.co_filename)
-    module.__call__ = call
+    module.__call__ = as_frame_of_ours(call)
 
 
 def _losses(torch: ModuleType) -> None:
@@ -138,9 +137,7 @@ def _transfers(torch: ModuleType) -> None:
         _patch(owner, "cuda", "transfer", f"{label}.cuda")
 
 
-def _to(
-    plain: Callable[..., Any], device: type, site: int
-) -> Callable[..., Any]:
+def _to(plain: Callable[..., Any], device: type, site: int) -> Callable[..., Any]:
     """Marks `.to(device)`, not `.to(dtype)`."""
 
     @wraps(plain)
@@ -154,4 +151,4 @@ def _to(
         finally:
             leave(token)
 
-    return to
+    return as_frame_of_ours(to)

@@ -65,7 +65,7 @@ def _kind_of(function: Callable[..., Any], kind: str) -> str:
     return "coroutine" if inspect.iscoroutinefunction(function) else "function"
 
 
-def _wrapper_for(function: Callable[..., Any]) -> Callable[..., FunctionType]:
+def _wrapper_for(function: Callable[..., Any]) -> Callable[..., Callable[..., Any]]:
     if inspect.iscoroutinefunction(function):
         return _coroutine
     if inspect.isasyncgenfunction(function):
@@ -75,11 +75,16 @@ def _wrapper_for(function: Callable[..., Any]) -> Callable[..., FunctionType]:
     return _plain
 
 
-def _renamed(function: FunctionType, name: str) -> FunctionType:
-    code = function.__code__
-    function.__code__ = code.replace(
-        co_name=name, co_qualname=name, co_filename=FRAME_FILE
-    )
+def _renamed(function: Callable[..., Any], name: str) -> Callable[..., Any]:
+    assert isinstance(function, FunctionType)
+    function.__code__ = function.__code__.replace(co_name=name, co_qualname=name)
+    return as_frame_of_ours(function)
+
+
+def as_frame_of_ours(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function` with its frames recognisable as ours, see FRAME_FILE."""
+    assert isinstance(function, FunctionType)
+    function.__code__ = function.__code__.replace(co_filename=FRAME_FILE)
     return function
 
 
@@ -132,7 +137,7 @@ def _generator(
             except GeneratorExit:
                 inner.close()
                 raise
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001 - thrown on into the inner one
                 resume, value = inner.throw, (error,)
 
     return wrapper
@@ -159,7 +164,7 @@ def _async_generator(
             except GeneratorExit:
                 await inner.aclose()
                 raise
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001 - thrown on into the inner one
                 resume, value = inner.athrow, (error,)
 
     return wrapper

@@ -70,9 +70,7 @@ def analyse(recording: Recording) -> Analysis:
     return _without_loop(tables, loop, found)
 
 
-def _quiet(
-    recording: Recording, quiet_steps: pd.DataFrame | None
-) -> thread_pass.Quiet:
+def _quiet(recording: Recording, quiet_steps: pd.DataFrame | None) -> thread_pass.Quiet:
     if quiet_steps is not None:
         start = quiet_steps["start_ns"].to_numpy(np.int64)
         end = quiet_steps["end_ns"].to_numpy(np.int64)
@@ -143,9 +141,7 @@ def _whole(
     code = code_pass.code_of(recording)
     sampled = code_pass.sampled(recording, code, segments, roles)
     around = (recording, causes, segments, roles)
-    waits = gil_pass.wait_table(
-        *around, code_pass.holders(sampled, code), tables.quiet
-    )
+    waits = gil_pass.wait_table(*around, code_pass.holders(sampled, code), tables.quiet)
     evidence = Evidence(
         loop=loop,
         stages=stages,
@@ -210,7 +206,9 @@ def _calls_per_step(tables: _Tables) -> dict[str, float]:
     marks, count = _quiet_marks(tables)
     left = marks[marks["edge"] == LEAVE]
     sites = tables.recording.sites
-    stages = sites[sites["pid"] == tables.recording.facts.pid].set_index("site")["stage"]
+    stages = sites[sites["pid"] == tables.recording.facts.pid].set_index("site")[
+        "stage"
+    ]
     sums = left["calls"].groupby(left["site"].map(stages)).sum()
     return {str(stage): float(calls) / count for stage, calls in sums.items()}
 

@@ -66,6 +66,11 @@ class Samples:
     reads_gil: bool
 
 
+def sums(cells: Ints, weights: Floats | None = None, minlength: int = 0) -> Floats:
+    """Sum of weights (or count) in each cell, as `numpy.bincount`, always float."""
+    return np.bincount(cells, weights, minlength).astype(np.float64)
+
+
 def split(wall: Floats, cpu: Floats, samples: Samples | None) -> Floats:
     """Causes of each step's stage.
 
@@ -132,7 +137,8 @@ def _split_waiting(
 
 def _supported(wall: Floats, waiting: Floats, samples: Samples) -> Floats:
     """(stages,) the part of the waiting that samples can account for, with their
-    sampling error (three standard deviations)."""
+    sampling error (three standard deviations).
+    """
     blocked = samples.blocked.sum(axis=(0, 2))
     seen = samples.seen.sum(axis=0)
     share = np.divide(blocked, seen, out=np.zeros_like(seen), where=seen > 0)
@@ -175,14 +181,14 @@ def gather(
     waits = ~running
     place = cell[waits] * len(CAUSES) + CAUSE_OF_STATE[state[waits]]
     return Samples(
-        blocked=np.bincount(place, length[waits], cells * len(CAUSES)).reshape(
+        blocked=sums(place, length[waits], cells * len(CAUSES)).reshape(
             (*grid, len(CAUSES))
         ),
-        seen=np.bincount(cell, length, cells).reshape(grid),
-        held=np.bincount(cell, ran * (holder == tid), cells).reshape(grid),
-        ran=np.bincount(cell, ran, cells).reshape(grid),
+        seen=sums(cell, length, cells).reshape(grid),
+        held=sums(cell, ran * (holder == tid), cells).reshape(grid),
+        ran=sums(cell, ran, cells).reshape(grid),
         delay=_lay_delay(rows, lookup, step_of_segment, grid, cell[waits], length),
-        count=np.bincount(cell % STAGE_COUNT, minlength=STAGE_COUNT).astype(float),
+        count=sums(cell % STAGE_COUNT, minlength=STAGE_COUNT),
         reads_gil=bool((rows["holder"] >= 0).any()),
     )
 
@@ -211,10 +217,11 @@ def _lay_delay(
     segment = np.repeat(first, count) + offset
     begin = np.maximum(lookup.start[segment], delayed["start_ns"].to_numpy()[tick])
     stop = np.minimum(lookup.end[segment], delayed["end_ns"].to_numpy()[tick])
-    weight = np.maximum(stop - begin, 0) * _unexplained(lookup, blocked_cells, lengths)[
-        segment
-    ]
-    total = np.bincount(tick, weight, len(delayed))
+    weight = (
+        np.maximum(stop - begin, 0)
+        * _unexplained(lookup, blocked_cells, lengths)[segment]
+    )
+    total = sums(tick, weight, len(delayed))
     share = np.divide(
         weight, total[tick], out=np.zeros_like(weight), where=total[tick] > 0
     )
@@ -222,7 +229,7 @@ def _lay_delay(
     step = step_of_segment[segment]
     inside = step >= 0
     cell = step[inside] * STAGE_COUNT + lookup.stage[segment[inside]]
-    laid: Floats = np.bincount(cell, delay[inside], grid[0] * grid[1]).reshape(grid)
+    laid: Floats = sums(cell, delay[inside], grid[0] * grid[1]).reshape(grid)
     return laid
 
 
@@ -230,10 +237,10 @@ def _unexplained(lookup: Lookup, blocked_cells: Ints, lengths: Floats) -> Floats
     """Each segment's off-CPU share beyond its stage's blocked share, at least 2 %."""
     wall = (lookup.end - lookup.start).astype(np.float64)
     off = 1.0 - lookup.table["cpu_ns"].to_numpy(np.float64) / np.maximum(wall, 1)
-    by_stage = np.bincount(lookup.stage, wall, STAGE_COUNT)
-    blocked = np.bincount(
-        blocked_cells % STAGE_COUNT, minlength=STAGE_COUNT
-    ) * (lengths.mean() if len(lengths) else 0.0)
+    by_stage = sums(lookup.stage, wall, STAGE_COUNT)
+    blocked = sums(blocked_cells % STAGE_COUNT, minlength=STAGE_COUNT) * (
+        lengths.mean() if len(lengths) else 0.0
+    )
     usual = np.divide(
         blocked, by_stage, out=np.zeros_like(by_stage), where=by_stage > 0
     )
@@ -264,15 +271,15 @@ def by_schedstat(rows: pd.DataFrame, stages: Ints, weight: Floats) -> Floats:
     ran = np.where(running, np.maximum(oncpu, STALE_WEIGHT * length), 0.0)
     grid = (1, STAGE_COUNT)
     samples = Samples(
-        blocked=np.bincount(place, length[waits], cells).reshape((*grid, len(CAUSES))),
-        seen=np.bincount(stages, length, STAGE_COUNT).reshape(grid),
-        held=np.bincount(stages, ran * holds, STAGE_COUNT).reshape(grid),
-        ran=np.bincount(stages, ran, STAGE_COUNT).reshape(grid),
-        delay=np.bincount(stages, delay, STAGE_COUNT).reshape(grid),
-        count=np.bincount(stages[weight > 0], minlength=STAGE_COUNT).astype(float),
+        blocked=sums(place, length[waits], cells).reshape((*grid, len(CAUSES))),
+        seen=sums(stages, length, STAGE_COUNT).reshape(grid),
+        held=sums(stages, ran * holds, STAGE_COUNT).reshape(grid),
+        ran=sums(stages, ran, STAGE_COUNT).reshape(grid),
+        delay=sums(stages, delay, STAGE_COUNT).reshape(grid),
+        count=sums(stages[weight > 0], minlength=STAGE_COUNT),
         reads_gil=bool((rows["holder"] >= 0).any()),
     )
     wall = samples.seen
-    cpu = np.bincount(stages, oncpu, STAGE_COUNT).reshape(grid)
+    cpu = sums(stages, oncpu, STAGE_COUNT).reshape(grid)
     result: Floats = split(wall, cpu, samples)[0]
     return result

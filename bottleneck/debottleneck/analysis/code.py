@@ -144,7 +144,7 @@ def line_table(table: pd.DataFrame, code: Code) -> pd.DataFrame:
 
 
 def holders(table: pd.DataFrame, code: Code) -> dict[int, Frame]:
-    """tid -> the line of code that thread runs most while it holds the GIL."""
+    """Tid -> the line of code that thread runs most while it holds the GIL."""
     rows = table[table["block"] == "gil"]
     found: dict[int, Frame] = {}
     for tid, of_thread in rows.groupby("tid"):

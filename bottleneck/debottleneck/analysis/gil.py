@@ -24,7 +24,8 @@ def wait_table(
     quiet: Quiet,
 ) -> pd.DataFrame:
     """`frames.COLUMNS["gil_waits"]`: the cause `gil` of each stage and role, divided
-    by who held the GIL when a waiting sample was taken."""
+    by who held the GIL when a waiting sample was taken.
+    """
     rows = recording.waits[recording.waits["state"] == _GIL]
     start = rows["start_ns"].to_numpy(np.int64)
     end = rows["end_ns"].to_numpy(np.int64)

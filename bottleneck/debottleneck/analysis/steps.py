@@ -79,7 +79,9 @@ def choose_warmup(
     far = np.abs(wall - middle) > max(FAR_FROM_MEDIAN * middle, 4 * spread)
     most = max(1, int(MOST_WARMUP_SHARE * len(wall)))
     count = int(np.argmin(far)) if not far.all() else most
-    count = max(1, min(count, most))
+    if count == 0:
+        return 1, "the first step is always left out; it took no longer than others"
+    count = min(count, most)
     ratio = float(np.max(wall[:count])) / middle
     return count, f"the first took up to {ratio:.1f} times the median step"
 
@@ -104,5 +106,7 @@ def with_stages(
     inside = (index >= 0) & (begin < ends[np.maximum(index, 0)])
     within = segments[inside].assign(step=index[inside])
     within["wall_ns"] = within["end_ns"] - within["start_ns"]
-    sums = within.groupby(["step", "stage"], as_index=False)[["wall_ns", "cpu_ns"]].sum()
+    sums = within.groupby(["step", "stage"], as_index=False)[
+        ["wall_ns", "cpu_ns"]
+    ].sum()
     return typed("step_stages", sums), within.reset_index(drop=True)

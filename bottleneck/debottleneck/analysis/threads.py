@@ -52,7 +52,8 @@ class Quiet:
     def share(self, start: NDArray[np.int64], end: NDArray[np.int64]) -> Floats:
         """The part of each interval that is quiet, 0 to 1."""
         length = np.maximum(end - start, 1)
-        return (self.before(end) - self.before(start)) / length
+        result: Floats = (self.before(end) - self.before(start)) / length
+        return result
 
 
 def cause_totals(

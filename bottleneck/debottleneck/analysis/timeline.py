@@ -56,7 +56,8 @@ def segments_of(
     add up to the time between the thread's first and last mark.
     """
     parts = [
-        _of_thread(pid, tid, marks, rows) for (pid, tid), (marks, rows) in threads.items()
+        _of_thread(pid, tid, marks, rows)
+        for (pid, tid), (marks, rows) in threads.items()
     ]
     whole = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
     return typed("segments", whole)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from debottleneck.analysis.attribution import STAGE_COUNT, gather, split
+from debottleneck.analysis.attribution import STAGE_COUNT, gather, split, sums
 from debottleneck.analysis.frames import typed
 from debottleneck.analysis.statistics import mean_interval
 from debottleneck.analysis.timeline import NAMES, Lookup
@@ -36,7 +36,10 @@ class Grid:
 
 
 def grid_of(
-    steps: pd.DataFrame, within: pd.DataFrame, segments: pd.DataFrame, rows: pd.DataFrame
+    steps: pd.DataFrame,
+    within: pd.DataFrame,
+    segments: pd.DataFrame,
+    rows: pd.DataFrame,
 ) -> Grid:
     """Exact times and causes of every quiet step.
 
@@ -54,8 +57,8 @@ def grid_of(
     cell = row[row >= 0] * STAGE_COUNT + counted["stage"].map(CODE).to_numpy(np.int64)
     shape = (len(numbers), STAGE_COUNT)
     cells = shape[0] * shape[1]
-    wall = np.bincount(cell, counted["wall_ns"], cells).reshape(shape)
-    cpu = np.bincount(cell, counted["cpu_ns"], cells).reshape(shape)
+    wall = sums(cell, counted["wall_ns"], cells).reshape(shape)
+    cpu = sums(cell, counted["cpu_ns"], cells).reshape(shape)
     samples = None
     if len(rows):
         lookup = Lookup(segments)

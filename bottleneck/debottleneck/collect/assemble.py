@@ -19,7 +19,6 @@ RAW = "raw"
 """The spool's folder within the recording's, removed once all is put together."""
 
 
-
 def load(folder: Path) -> Recording:
     """A recording's folder, finished or cut off.
 
@@ -271,7 +270,9 @@ def failures(raw: Path, windows: Iterable[stacks.Window]) -> list[NotMeasured]:
     for path in sorted(raw.glob("events-*.jsonl")):
         for event in reading.read_lines(path):
             if event["event"] == "failure":
-                found.append(NotMeasured("marks", event["what"], "free some disk space"))
+                found.append(
+                    NotMeasured("marks", event["what"], "free some disk space")
+                )
             elif event["event"] == "functions-refused":
                 found.append(NotMeasured("functions", event["why"], "switch it off"))
     return found

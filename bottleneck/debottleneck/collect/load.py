@@ -10,6 +10,7 @@ import pandas as pd
 from debottleneck import spool
 from debottleneck.collect import reading
 
+
 def foreign(raw: Path, blocks: pd.DataFrame) -> float | None:
     """Cores that others kept busy, the median over quiet half-seconds.
 

@@ -13,9 +13,7 @@ from numpy.typing import NDArray
 from debottleneck import spool
 from debottleneck.loop import CODE, Marks
 
-MARK_DTYPE = np.dtype(
-    [("t", "<i8"), ("cpu", "<i8"), ("code", "<i4"), ("calls", "<i4")]
-)
+MARK_DTYPE = np.dtype([("t", "<i8"), ("cpu", "<i8"), ("code", "<i4"), ("calls", "<i4")])
 WAIT_DTYPE = np.dtype(
     [(n, "<i8") for n in ("pid", "tid", "start_ns", "end_ns", "oncpu_ns", "delay_ns")]
     + [(n, "<i4") for n in ("holder", "state", "detail", "pad")]
@@ -44,7 +42,8 @@ class MarkFile:
 
     def new_records(self) -> NDArray[np.void]:
         """Records since the last call; the last one is held back while it may
-        change."""
+        change.
+        """
         offset = spool.MARK_START + self._read * MARK_DTYPE.itemsize
         raw = np.fromfile(self.path, dtype=MARK_DTYPE, offset=offset)
         written = self._written(raw)

@@ -228,6 +228,7 @@ class Sampler:
         self._late = 0
         self._random = random.Random(pid)
         self._own_s = 0.0
+        self._cpu_before = 0
         self._comms: dict[tuple[int, int], str] = {}
 
     def run(self) -> None:
@@ -235,8 +236,9 @@ class Sampler:
         self._wait_for_agent()
         self._watch(self._pid, self._place)
         out, switches = bytearray(), bytearray()
-        self._began = begun = time.monotonic_ns()
-        due, flush, tuned = begun, begun, (begun, time.process_time_ns())
+        begun = time.monotonic_ns()
+        self._cpu_before = time.process_time_ns()
+        due, flush, tuned = float(begun), begun, (begun, time.process_time_ns())
         path = self._folder / spool.WAITS_FILE
         with path.open("wb") as rows, self._handovers().open("wb") as counts:
             while not self.stopping and not self._main_gone():
@@ -372,7 +374,7 @@ class Sampler:
         facts = {
             "asked_hz": 1e9 / self._asked_ns,
             "achieved_hz": self._ticks / wall * 1e9,
-            "cpu_share": time.process_time_ns() / wall,
+            "cpu_share": (time.process_time_ns() - self._cpu_before) / wall,
             "late_ticks": self._late,
             "ticks": self._ticks,
         }

@@ -1,7 +1,7 @@
 """When which instrument works: every one that slows the loop gets blocks of its own.
 
-Quiet time first and between all others, growing with the run, so that a short run
-gets every instrument and a long one is left alone most of the time.
+Quiet time first and in between, growing with the run, so that a short run gets every
+instrument and a long one is left alone most of the time.
 """
 
 from __future__ import annotations
@@ -39,20 +39,16 @@ def blocks(*, stacks: bool, functions: bool) -> Iterator[Block]:
         stacks: Whether py-spy takes part.
         functions: Whether yappi does.
     """
-    quiet, long = 1.2, 1
+    quiet, long = 1.0, 1
     while True:
         yield Block("quiet", quiet)
+        if functions:
+            yield Block("functions-wall", 0.0)
+            yield Block("functions-cpu", 0.0)
         if stacks:
             yield Block("stacks", long)
             yield Block("quiet", quiet)
-        if functions:
-            yield Block("functions-wall", 0.0)
-            yield Block("quiet", quiet)
-        if stacks:
             yield Block("gil", long)
-            yield Block("quiet", quiet)
-        if functions:
-            yield Block("functions-cpu", 0.0)
         quiet = min(quiet * 3, LONGEST_QUIET_S)
         long = 2
 

@@ -6,7 +6,6 @@ import os
 import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from debottleneck import environment
@@ -81,7 +80,8 @@ class Session:
         self, outcome: Outcome, agent: dict[str, Any], foreign: float | None
     ) -> Facts:
         options = self._options
-        signal = -outcome.exit_code if (outcome.exit_code or 0) < 0 else None
+        code = outcome.exit_code
+        signal = -code if code is not None and code < 0 else None
         described = environment.describe(options.python, agent)
         described["packages"] = environment.package_versions(options.python)
         described["thread_pools"] = self._run.pools
@@ -125,9 +125,7 @@ class Session:
         elif agent.get("no_gil_because"):
             found.append(NotMeasured("gil", agent["no_gil_because"]))
         if not options.stacks:
-            found.append(
-                NotMeasured("stacks", "switched off", "leave out --no-stacks")
-            )
+            found.append(NotMeasured("stacks", "switched off", "leave out --no-stacks"))
         elif stacks.find() is None:
             found.append(
                 NotMeasured("stacks", "py-spy is missing", "pip install py-spy")
@@ -151,4 +149,3 @@ class Session:
             remedy = "use --functions all, or profile a longer run"
             return [NotMeasured("functions", why, remedy)]
         return []
-

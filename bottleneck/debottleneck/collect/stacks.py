@@ -102,7 +102,13 @@ def find() -> str | None:
 
 
 def attach(
-    program: str, pid: int, kind: str, seconds: int, path: Path, *, children: bool,
+    program: str,
+    pid: int,
+    kind: str,
+    seconds: int,
+    path: Path,
+    *,
+    children: bool,
     child_setup: Callable[[], None] | None = None,
 ) -> Window:
     """Start one window on a running process.

@@ -56,24 +56,70 @@ SYSCALLS = {"x86_64": _table(_X86), "aarch64": _table(_ARM64)}
 """Machine (as `platform.machine()` names it) -> number -> name."""
 
 _ON_FD = frozenset(
-    "read write pread64 pwrite64 readv writev preadv pwritev preadv2 pwritev2 fsync "
-    "fdatasync syncfs sync_file_range fallocate ftruncate getdents getdents64 fstat "
-    "sendfile splice copy_file_range recvfrom sendto recvmsg sendmsg recvmmsg "
-    "sendmmsg accept accept4 connect".split()
+    [
+        "read",
+        "write",
+        "pread64",
+        "pwrite64",
+        "readv",
+        "writev",
+        "preadv",
+        "pwritev",
+        "preadv2",
+        "pwritev2",
+        "fsync",
+        "fdatasync",
+        "syncfs",
+        "sync_file_range",
+        "fallocate",
+        "ftruncate",
+        "getdents",
+        "getdents64",
+        "fstat",
+        "sendfile",
+        "splice",
+        "copy_file_range",
+        "recvfrom",
+        "sendto",
+        "recvmsg",
+        "sendmsg",
+        "recvmmsg",
+        "sendmmsg",
+        "accept",
+        "accept4",
+        "connect",
+    ]
 )
 _ON_FILES = frozenset(
-    "open openat openat2 stat lstat newfstatat statx truncate rename renameat "
-    "renameat2 unlink unlinkat sync msync io_getevents io_uring_enter".split()
+    [
+        "open",
+        "openat",
+        "openat2",
+        "stat",
+        "lstat",
+        "newfstatat",
+        "statx",
+        "truncate",
+        "rename",
+        "renameat",
+        "renameat2",
+        "unlink",
+        "unlinkat",
+        "sync",
+        "msync",
+        "io_getevents",
+        "io_uring_enter",
+    ]
 )
 _LOCKS = frozenset(
-    "futex futex_waitv wait4 waitid semop semtimedop flock fcntl".split()
+    ["futex", "futex_waitv", "wait4", "waitid", "semop", "semtimedop", "flock", "fcntl"]
 )
 _SLEEPS = frozenset(
-    "nanosleep clock_nanosleep pause rt_sigtimedwait rt_sigsuspend".split()
+    ["nanosleep", "clock_nanosleep", "pause", "rt_sigtimedwait", "rt_sigsuspend"]
 )
-_POLLS = frozenset("poll ppoll".split())
-_SELECTS = frozenset("select pselect6".split())
-_EPOLLS = frozenset("epoll_wait epoll_pwait epoll_pwait2".split())
+_POLLS = frozenset(["poll", "ppoll"])
+_SELECTS = frozenset(["select", "pselect6"])
+_EPOLLS = frozenset(["epoll_wait", "epoll_pwait", "epoll_pwait2"])
 
 PAGE_FAULT = -1
 """Blocked, but not in a system call: the kernel is bringing a page in."""
@@ -161,7 +207,9 @@ def parse_polled(memory: bytes) -> list[int]:
 
 def parse_fd_set(memory: bytes, count: int) -> list[int]:
     """The descriptors below `count` that are set in an fd_set."""
-    return [i for i in range(min(count, len(memory) * 8)) if memory[i // 8] >> i % 8 & 1]
+    return [
+        i for i in range(min(count, len(memory) * 8)) if memory[i // 8] >> i % 8 & 1
+    ]
 
 
 def parse_epoll(text: str) -> list[int]:

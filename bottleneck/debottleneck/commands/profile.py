@@ -30,7 +30,9 @@ def add(verbs: Verbs) -> None:
     )
     _add_bounds(parser)
     _add_instruments(parser)
-    parser.add_argument("-m", dest="module", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument(
+        "-m", dest="module", action="store_true", help=argparse.SUPPRESS
+    )
     parser.add_argument("target", help="the script, or with -m the module")
     parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="ARGS")
     parser.set_defaults(run=run)
@@ -169,9 +171,7 @@ def _output(asked: Path | None, target: str) -> Path:
     return folder
 
 
-def _report(
-    folder: Path, options: Options, format: str, file: Path | None
-) -> None:
+def _report(folder: Path, options: Options, format: str, file: Path | None) -> None:
     """Analyse the recording, write the page, print the report and the next command."""
     from debottleneck import load_recording
     from debottleneck.analysis.analyse import analyse

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Options:
     """What to render: a recording, a format, a file (None: text and JSON to stdout,
-    the page beside the recording)."""
+    the page beside the recording).
+    """
 
     folder: Path
     format: str

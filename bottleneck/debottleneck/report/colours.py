@@ -72,7 +72,9 @@ def cause_colour(cause: str) -> str:
 def ink_on(colour: str) -> str:
     """Black or white, whichever is easier to read on that colour (WCAG 2)."""
     channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-    linear = [c / 12.92 if c <= 0.04 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    linear = [
+        c / 12.92 if c <= 0.04 else ((c + 0.055) / 1.055) ** 2.4 for c in channels
+    ]
     bright = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
     return "#111418" if bright > 0.18 else "#ffffff"
 
@@ -123,7 +125,7 @@ THEMES: Mapping[str, Any] = MappingProxyType(
             "#a0aab3",
             "#30363c",
             "#22272c",
-            ["#20262b", "#1f4256", "#22688a", "#3d95bd", "#83c4e0", "#d5eefa"],
+            ["#20262b", "#1d3644", "#1b4a61", "#1a6081", "#1a77a2", "#1b86b8"],
         ),
     }
 )

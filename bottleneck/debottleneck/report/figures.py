@@ -52,13 +52,16 @@ def heat_map(values: pd.DataFrame, whole_ms: float, unit: str) -> go.Figure:
         values: Rows by causes, in the order to show.
         whole_ms: What shares in the hover text are of.
         unit: "step" or "second".
+
+    `meta.slant` is the room that slanted column names need on a narrow page.
     """
     cells = values.to_numpy(dtype="float64")
     digits = table_digits(float(np.nanmax(cells)) if cells.size else 0.0)
     text = [[number(v, digits) if np.isfinite(v) else "" for v in r] for r in cells]
     share = [[percent(v / whole_ms) if whole_ms else "-" for v in r] for r in cells]
     figure = blank(70 + 38 * len(values), hovermode="closest")
-    figure.update_layout(margin={"l": 84, "r": 8, "t": 34, "b": 8})
+    margin = {"l": 84, "r": 8, "t": 34, "b": 8}
+    figure.update_layout(margin=margin, meta={"slant": 52})
     figure.add_heatmap(
         x=[plain(c) for c in values.columns],
         y=[plain(r) for r in values.index],
@@ -90,7 +93,9 @@ def step_bars(steps: pd.DataFrame, step_stages: pd.DataFrame) -> go.Figure:
     stages = in_order(step_stages.stage.unique(), words.STAGES)
     sums = _sums_by_bar(step_stages, numbers, per_bar, len(edges), stages)
     figure = blank(320, barmode="stack", hovermode="x unified")
-    spans = [f"step {a}" if a == b else f"steps {a} to {b}" for a, b in zip(edges, ends)]
+    spans = [
+        f"step {a}" if a == b else f"steps {a} to {b}" for a, b in zip(edges, ends)
+    ]
     for index, stage in enumerate(stages):
         _one_stage(figure, stage, edges, ends, sums[index] / counts / 1e6, spans)
     figure.update_xaxes(title="step", showgrid=False)
@@ -195,15 +200,18 @@ def distribution(steps: pd.DataFrame, loop: Loop) -> go.Figure:
         hovertemplate="%{customdata[0]:.4~g} to %{customdata[1]:.4~g} ms: "
         "%{y} steps<extra></extra>",
     )
-    _line_at(figure, loop.step_median_ms, "median", "right")
-    _line_at(figure, loop.step_p95_ms, "95th percentile", "left")
+    middle = (float(edges[0]) + float(edges[-1])) / 2
+    _line_at(figure, loop.step_median_ms, "median", middle, 0)
+    _line_at(figure, loop.step_p95_ms, "95th percentile", middle, 15)
     figure.update_xaxes(title="ms per step", showgrid=False)
     figure.update_yaxes(title="steps", rangemode="tozero")
-    figure.update_layout(margin={"l": 56, "r": 12, "t": 26, "b": 44})
+    figure.update_layout(margin={"l": 56, "r": 12, "t": 38, "b": 44})
     return figure
 
 
-def _line_at(figure: go.Figure, value: float, text: str, anchor: str) -> None:
+def _line_at(
+    figure: go.Figure, value: float, text: str, middle: float, up: int
+) -> None:
     figure.add_shape(
         type="line",
         x0=value,
@@ -218,7 +226,8 @@ def _line_at(figure: go.Figure, value: float, text: str, anchor: str) -> None:
         y=1,
         yref="paper",
         yanchor="bottom",
-        xanchor=anchor,
+        xanchor="right" if value > middle else "left",
+        yshift=up,
         showarrow=False,
         text=f"{text} {number(value)} ms",
     )

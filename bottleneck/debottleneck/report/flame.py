@@ -14,6 +14,9 @@ from debottleneck.report.figures import blank, plain
 from debottleneck.report.quantities import percent, short
 
 MOST_NODES = 400
+ALL_NODES = 2_400
+"""Nodes of one stage, and of the page: beyond, it grows and scripts slow down."""
+
 SMALLER = "(smaller)"
 ROW = 24
 HELD = 0.5
@@ -36,11 +39,12 @@ def cut(nodes: pd.DataFrame, most: int = MOST_NODES) -> pd.DataFrame:
         Columns of `flame` plus `self_ms`; folded nodes are called SMALLER.
     """
     ranked = _parents_first(nodes)
-    for keep in range(most, 0, -max(1, most // 40)):
+    keep = most
+    whole = _fold(ranked, keep)
+    while len(whole) > most:
+        keep -= max(1, (len(whole) - most) // 2)
         whole = _fold(ranked, keep)
-        if len(whole) <= most:
-            return _with_self(whole)
-    return _with_self(ranked.head(0))
+    return _with_self(whole)
 
 
 def _parents_first(nodes: pd.DataFrame) -> pd.DataFrame:
@@ -81,14 +85,21 @@ def _with_self(nodes: pd.DataFrame) -> pd.DataFrame:
     return nodes.assign(self_ms=(nodes.weight_ms - inside).clip(lower=0.0))
 
 
-def figure(analysis: Analysis, stage: str) -> go.Figure:
+def figures(analysis: Analysis) -> dict[str, go.Figure]:
+    """A figure for each stage that has stacks; together at most ALL_NODES."""
+    names = stages(analysis.flame)
+    most = min(MOST_NODES, ALL_NODES // max(1, len(names)))
+    return {name: figure(analysis, name, most) for name in names}
+
+
+def figure(analysis: Analysis, stage: str, most: int = MOST_NODES) -> go.Figure:
     """An icicle of the stage's stacks, a root for each role.
 
     Colours are the page's: `meta.kind` says per node 0 library, 1 the user's own
     code, 2 neither; `meta.gil` is the share of its time in which it held the GIL.
     """
     part = analysis.flame[analysis.flame.stage == stage]
-    nodes = cut(_one_tree(part), MOST_NODES)
+    nodes = cut(_one_tree(part), most)
     whole = float(nodes.weight_ms[nodes.parent == -1].sum())
     directory = analysis.recording.facts.directory
     texts = [_describe(row, whole, directory) for row in nodes.to_dict("records")]
@@ -106,6 +117,7 @@ def figure(analysis: Analysis, stage: str) -> go.Figure:
         customdata=texts,
         branchvalues="remainder",
         sort=False,
+        leaf={"opacity": 1},
         tiling={"orientation": "v", "pad": 1},
         pathbar={"visible": False},
         textposition="middle left",

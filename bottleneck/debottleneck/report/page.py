@@ -9,6 +9,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
+import pandas as pd
 import plotly.graph_objects as go
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -88,9 +89,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(percent=percent, number=number, times=times, clean=clean)
-    environment.globals.update(
-        STAGE_COLOURS=STAGE_COLOURS, CAUSE_COLOURS=CAUSE_COLOURS
-    )
+    environment.globals.update(STAGE_COLOURS=STAGE_COLOURS, CAUSE_COLOURS=CAUSE_COLOURS)
     return environment
 
 
@@ -140,20 +139,14 @@ def _finding(finding: Finding, directory: str) -> dict[str, Any]:
     return {
         "it": finding,
         "where": [place(w.function, w.file, w.line, directory) for w in finding.where],
-        "evidence": {clean(k): _evidence(v) for k, v in finding.evidence.items()},
+        "evidence": {_name(k): _evidence(v) for k, v in finding.evidence.items()},
     }
 
 
 def _evidence(value: Any) -> str:
-    if isinstance(value, bool | str):
-        return clean(value)
-    if isinstance(value, int):
+    if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
-    if isinstance(value, float):
-        return number(value)
-    if isinstance(value, list | tuple):
-        return ", ".join(map(_evidence, value))
-    return clean(value)
+    return _leaf(value)
 
 
 def _ribbon(analysis: Analysis) -> list[dict[str, Any]]:
@@ -194,6 +187,7 @@ def _step_sections(analysis: Analysis, drawing: Drawing) -> dict[str, Any]:
         **_steps(analysis, drawing),
         "timelines": _timelines(analysis, drawing),
         "stage_key": _stage_key(analysis),
+        "timeline_key": _stage_key(analysis, analysis.segments),
         "cause_key": _cause_key(analysis),
     }
 
@@ -219,7 +213,9 @@ def _steps(analysis: Analysis, drawing: Drawing) -> dict[str, Any]:
         "all_steps": count(len(analysis.steps), "step"),
         "distribution": spread,
         "beyond": figures.beyond(analysis.steps, analysis.loop),
-        "block_key": [(BLOCK_NAMES[b], BLOCK_COLOURS[b]) for b in blocks if b in BLOCK_NAMES],
+        "block_key": [
+            (BLOCK_NAMES[b], BLOCK_COLOURS[b]) for b in blocks if b in BLOCK_NAMES
+        ],
     }
 
 
@@ -240,8 +236,9 @@ def _timelines(analysis: Analysis, drawing: Drawing) -> list[dict[str, Any]]:
     return drawn
 
 
-def _stage_key(analysis: Analysis) -> list[tuple[str, str]]:
-    seen = {*analysis.stages.stage, *analysis.step_stages.stage.unique()}
+def _stage_key(analysis: Analysis, *extra: pd.DataFrame) -> list[tuple[str, str]]:
+    tables_with_stages = (analysis.stages, analysis.step_stages, *extra)
+    seen = {stage for table in tables_with_stages for stage in table.stage.unique()}
     names = in_order(map(str, seen), words.STAGES)
     return [(name, STAGE_COLOURS.get(name, "#a3a9b0")) for name in names]
 
@@ -253,8 +250,8 @@ def _cause_key(analysis: Analysis) -> list[tuple[str, str]]:
 
 def _code_sections(analysis: Analysis, drawing: Drawing) -> dict[str, Any]:
     flames = {
-        stage: drawing.add(f"flame-{index}", flame.figure(analysis, stage))
-        for index, stage in enumerate(flame.stages(analysis.flame))
+        stage: drawing.add(f"flame-{index}", figure)
+        for index, (stage, figure) in enumerate(flame.figures(analysis).items())
     }
     return {
         "flames": flames,
@@ -274,7 +271,9 @@ def _tail(analysis: Analysis) -> dict[str, Any]:
         "rates": flat(facts.rates),
         "gaps": analysis.not_measured,
         "environment": {
-            clean(group): flat(value) if isinstance(value, Mapping) else [("", _leaf(value))]
+            clean(group): flat(value)
+            if isinstance(value, Mapping)
+            else [("", _leaf(value))]
             for group, value in facts.environment.items()
         },
         "options": flat(facts.options),
@@ -288,12 +287,16 @@ def flat(value: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
     """A nested dict as (path, text) pairs."""
     pairs: list[tuple[str, str]] = []
     for key, item in value.items():
-        name = f"{prefix}{clean(key)}"
+        name = f"{prefix}{_name(key)}"
         if isinstance(item, Mapping):
             pairs += flat(item, f"{name} / ")
         else:
             pairs.append((name, _leaf(item)))
     return pairs
+
+
+def _name(key: object) -> str:
+    return clean(key).replace("_", " ")
 
 
 def _leaf(value: Any) -> str:
@@ -303,9 +306,9 @@ def _leaf(value: Any) -> str:
         return ", ".join(map(_leaf, value))
     if isinstance(value, Mapping):
         return ", ".join(f"{name} {text}" for name, text in flat(value))
-    if isinstance(value, float):
-        return number(value)
-    return clean(value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.4g}" if isinstance(value, float) else clean(value)
 
 
 MISSING_WORDS: Mapping[str, tuple[str, ...]] = {

@@ -65,7 +65,9 @@ def count(value: int, noun: str, plural: str = "") -> str:
 
 def clean(text: object) -> str:
     """A name from the user's program on one line, without control characters."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(text))
+    return "".join(
+        c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(text)
+    )
 
 
 def cut(text: object, width: int, mark: str = "...") -> str:

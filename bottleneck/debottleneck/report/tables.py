@@ -26,6 +26,7 @@ from debottleneck.report.sentences import shares_of_thread, slowdown
 
 MOST_ROWS = 400
 MOST_FUNCTIONS = 800
+DASH = "\N{EN DASH}"
 
 Row = dict[Hashable, Any]
 
@@ -101,7 +102,7 @@ def stage_causes(analysis: Analysis) -> Table:
     rows = []
     for name in names:
         at = stages.loc[name]
-        bounds = interval(at.low, at.high, digits)
+        bounds = interval(at.low, at.high, digits, DASH)
         body = [_number(float(v), digits) for v in values.loc[name]]
         times = [_number(float(at[c]), digits) for c in ("median_ms", "p95_ms")]
         rows.append(
@@ -117,7 +118,7 @@ def stage_causes(analysis: Analysis) -> Table:
     total = (
         Cell("step"),
         _number(float(stages.ms_per_step.sum()), digits),
-        Cell(interval(loop.step_low, loop.step_high, digits), kind="num"),
+        Cell(interval(loop.step_low, loop.step_high, digits, DASH), kind="num"),
         _percent(float(stages.share.sum())),
         _number(loop.step_median_ms, digits),
         _number(loop.step_p95_ms, digits),
@@ -125,7 +126,7 @@ def stage_causes(analysis: Analysis) -> Table:
     )
     heads = _heads(
         "stage",
-        numbers=("ms per step", "95 % interval", "share", "median", "95th perc."),
+        numbers=("ms", "95 % interval", "share", "median", "95th percentile"),
     )
     extra = tuple(Cell(str(c), kind="num") for c in values.columns)
     caption = (
@@ -147,8 +148,9 @@ def role_causes(analysis: Analysis, unit: str) -> Table:
     if analysis.loop.found:
         causes = causes[causes.role != "trainer"]
     values = matrix.pivot(causes, "role")
+    digits = table_digits(float(values.max().max())) if values.size else 1
     rows = tuple(
-        (Cell(str(role)), *(_number(float(v)) for v in values.loc[role]))
+        (Cell(str(role)), *(_number(float(v), digits) for v in values.loc[role]))
         for role in values.index
     )
     heads = _heads("role", numbers=tuple(map(str, values.columns)))
@@ -168,7 +170,7 @@ def threads(analysis: Analysis) -> Table:
             Cell(row["role"], row["role"]),
             Cell(str(row["tid"]), float(row["tid"]), "num"),
             _number(row["wall_ms"] / 1e3),
-            Cell(shares_of_thread(row)),
+            Cell(shares_of_thread(row), kind="text"),
         )
         for row in shown.to_dict("records")
     )
@@ -208,13 +210,14 @@ def waited_on(analysis: Analysis, unit: str) -> Table:
     """Files and peers that stages waited on."""
     directory = analysis.recording.facts.directory
     shown = analysis.waited_on.head(MOST_ROWS)
+    digits = table_digits(float(shown.ms_per_step.max())) if len(shown) else 1
     rows = tuple(
         (
             Cell(row["stage"], words_rank(row["stage"]), "stage"),
             Cell(row["role"], row["role"]),
             Cell(row["cause"], row["cause"], "cause"),
             _code(f"{row['syscall']} {below(row['what'], directory)}".strip()),
-            _number(row["ms_per_step"]),
+            _number(row["ms_per_step"], digits),
         )
         for row in shown.to_dict("records")
     )
@@ -304,13 +307,15 @@ def instruments(analysis: Analysis) -> Table:
             _number(row["step_ms"] if row["steps"] else float("nan")),
             Cell(slowdown(row["slowdown"]), _key(row["slowdown"]), "num"),
             Cell(interval(100 * row["low"], 100 * row["high"], 1), kind="num"),
-            Cell(clean(row["note"])),
+            Cell(clean(row["note"]), kind="text"),
         )
         for row in analysis.instruments.to_dict("records")
     )
     numbers = ("its steps", "their median, ms", "slow-down", "95 % interval, %")
     heads = (*_heads("instrument", numbers=numbers), Cell("note"))
-    caption = "Slow-down of the steps that each instrument had, against quiet neighbours."
+    caption = (
+        "Slow-down of the steps that each instrument had, against quiet neighbours."
+    )
     return Table("instruments-table", caption, heads, rows)
 
 

@@ -190,9 +190,7 @@ def _gil_table(analysis: Analysis) -> Table:
         )
         holder = cut(row["holder_thread"], 20) or "unknown"
         share = percent(row["share"])
-        table.add_row(
-            row["stage"], row["role"], holder, code or "not known", share
-        )
+        table.add_row(row["stage"], row["role"], holder, code or "not known", share)
     return table
 
 
@@ -223,7 +221,9 @@ def _instruments(console: Console, analysis: Analysis) -> None:
         bounds = interval(low, high, 1)
         steps = f"{row['steps']:,}" if row["steps"] else NOTHING
         name = clean(row["name"])
-        table.add_row(name, steps, slowdown(row["slowdown"]), bounds, clean(row["note"]))
+        table.add_row(
+            name, steps, slowdown(row["slowdown"]), bounds, clean(row["note"])
+        )
     console.print(table)
     console.print()
 

@@ -22,6 +22,8 @@ KEY = ["pid", "tid"]
 STAGE_STRIP = (0.30, 0.38)
 WAIT_STRIP = (0.72, 0.15)
 """Offset from the row's top, and height, in rows; the thread's name is above."""
+BARE = 0.42
+"""What a row of a thread without stages saves: its wait strip moves up by it."""
 
 
 @dataclass(frozen=True)
@@ -80,9 +82,7 @@ def _clip(table: pd.DataFrame, window: Window) -> pd.DataFrame:
     part = table[inside]
     start = part.start_ns.clip(lower=window.start_ns)
     end = part.end_ns.clip(upper=window.end_ns)
-    return part.assign(
-        start_ms=(start - window.start_ns) / 1e6, ms=(end - start) / 1e6
-    )
+    return part.assign(start_ms=(start - window.start_ns) / 1e6, ms=(end - start) / 1e6)
 
 
 def _state_names(waits: pd.DataFrame) -> np.ndarray[Any, Any]:
@@ -149,24 +149,40 @@ def figure(analysis: Analysis, window: Window) -> tuple[go.Figure, int]:
     """The timeline of one step, and the number of threads left out of it."""
     stages, waits = segments_in(analysis, window), waits_in(analysis, window)
     rows = rows_of(analysis, stages, waits)
-    shown = rows.head(MOST_ROWS).assign(row=lambda r: np.arange(len(r), dtype="int64"))
-    drawn = blank(74 + 56 * len(shown), hovermode="closest", barmode="overlay")
+    shown = _placed(rows.head(MOST_ROWS), stages)
+    bottom = float(shown.height.sum())
+    drawn = blank(int(74 + 56 * bottom), hovermode="closest", barmode="overlay")
     drawn.update_layout(margin={"l": 8, "r": 12, "t": 4, "b": 44})
-    _strips(drawn, stages, shown, STAGE_STRIP, stage_colour)
-    _strips(drawn, waits, shown, WAIT_STRIP, cause_colour)
-    for name, role, row in zip(shown.name, shown.role, shown.row, strict=True):
-        _label(drawn, name, role, row)
+    _strips(drawn, stages, shown.assign(row=shown.top), STAGE_STRIP, stage_colour)
+    _strips(drawn, waits, shown.assign(row=shown.waits), WAIT_STRIP, cause_colour)
+    for name, role, top in zip(shown.name, shown.role, shown.top, strict=True):
+        _label(drawn, name, role, top)
     end = window.milliseconds
     drawn.update_xaxes(title="ms since the step began", range=[0, end], zeroline=False)
     drawn.update_yaxes(
-        range=[len(shown), 0], showticklabels=False, showgrid=False, zeroline=False
+        range=[bottom, 0], showticklabels=False, showgrid=False, zeroline=False
     )
     return drawn, len(rows) - len(shown)
 
 
-def _label(drawn: go.Figure, name: str, role: str, row: int) -> None:
+def _placed(rows: pd.DataFrame, stages: pd.DataFrame) -> pd.DataFrame:
+    """Rows with their `height`, their `top`, and the top that their waits go by."""
+    staged = rows.merge(
+        stages[KEY].drop_duplicates(), on=KEY, how="left", indicator=True
+    )
+    saved = np.where(staged["_merge"] == "both", 0.0, BARE)
+    height = 1.0 - saved
+    top = height.cumsum() - height
+    return rows.assign(height=height, top=top, waits=top - saved)
+
+
+def _label(drawn: go.Figure, name: str, role: str, row: float) -> None:
     known = cut(name, 40, "\N{HORIZONTAL ELLIPSIS}")
-    text = f"<b>{plain(known)}</b>  {plain(role)}" if known and known != role else plain(role)
+    text = (
+        f"<b>{plain(known)}</b>  {plain(role)}"
+        if known and known != role
+        else plain(role)
+    )
     drawn.add_annotation(
         x=0,
         xref="paper",

@@ -20,12 +20,11 @@ def train(steps):
 
 train(20)
 print("ready", flush=True)
-if sys.argv[1] == "handled":
-    try:
-        train(3000)
-    except KeyboardInterrupt:
-        print("interrupted, going on", flush=True)
-        train(5)
-        sys.exit(4)
-else:
+if sys.argv[1] == "unhandled":
     train(3000)
+try:
+    train(3000)
+except KeyboardInterrupt:
+    print("interrupted, going on", flush=True)
+    train(5 if sys.argv[1] == "handled" else 3000)
+    sys.exit(4)

@@ -216,9 +216,10 @@ def _crowd(evidence: Evidence, amount: Cost, rivals: Contenders, cores: float) -
     if rivals.pooled:
         who += [_pool_title(*pool) for pool in pools(evidence)]
     named = f" ({names(who, 4)})" if who else ""
+    room = f"{cores:g} core{'s' if cores != 1 else ''}"
     return (
         f"{spends(evidence, amount, DOING['runqueue'])}: {rivals.at_once} of the "
-        f"script's own threads compete for {cores:g} core{'s' if cores != 1 else ''}{named}."
+        f"script's own threads compete for {room}{named}."
     )
 
 

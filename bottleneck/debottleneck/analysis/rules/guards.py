@@ -41,7 +41,7 @@ def too_short(evidence: Evidence, policy: Policy) -> tuple[Finding, ...]:
 
 
 def machine_busy(evidence: Evidence, policy: Policy) -> tuple[Finding, ...]:
-    """No core is free for the trainer, and the script's own threads cannot be the reason."""
+    """No core is free for the trainer, and its own process cannot be the reason."""
     amount = cost(evidence, trainer_stages(evidence), ["runqueue"])
     if amount is None or amount.share < policy.busy_share:
         return ()
@@ -70,8 +70,8 @@ def _busy_summary(evidence: Evidence, amount: Cost, others: float | None) -> str
     if others is not None:
         used = f" (other programs used {others:.1f} cores meanwhile)"
     return (
-        f"{spends(evidence, amount, DOING['runqueue'])}, and the script's own threads cannot "
-        f"be the reason{used}."
+        f"{spends(evidence, amount, DOING['runqueue'])}, and the script's own "
+        f"threads cannot be the reason{used}."
     )
 
 

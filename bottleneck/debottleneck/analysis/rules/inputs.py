@@ -138,12 +138,12 @@ def _compute_action(evidence: Evidence, stage: str, cause: str, amount: Cost) ->
         )
     if cause == "native":
         return (
-            f"Do it ahead in {counted(workers, 'thread')} (strategy `prefetch`): the GIL is "
-            "free meanwhile, so that work runs beside the rest of the step."
+            f"Do it ahead in {counted(workers, 'thread')} (strategy `prefetch`): the "
+            "GIL is free meanwhile, so that work runs beside the rest of the step."
         )
     return (
-        f"Do it ahead in {counted(workers, 'subprocess', 'subprocesses')} (strategy `prefetch`): in threads "
-        "it would compete with the trainer for the GIL."
+        f"Do it ahead in {counted(workers, 'subprocess', 'subprocesses')} (strategy "
+        "`prefetch`): in threads it would compete with the trainer for the GIL."
     )
 
 

@@ -14,6 +14,13 @@
     layout.autosize = true;
     layout.font = { family: css("--text"), size: narrow.matches ? 11 : 12 };
     if (narrow.matches) layout.dragmode = false;
+    if (narrow.matches && layout.meta && layout.meta.slant) {
+      layout.xaxis.tickangle = -55;
+      layout.margin.t += layout.meta.slant;
+      layout.height += layout.meta.slant;
+      layout.margin.l -= 14;
+      layout.margin.r += 22;
+    }
     return layout;
   }
 

@@ -1,0 +1,204 @@
+"""Rules on threads: GIL, starvation, too many threads, a busy machine."""
+
+from __future__ import annotations
+
+import pytest
+from made_loops import (
+    LOOP,
+    crowd,
+    gil_loop,
+    kinds,
+    loop_of,
+    only,
+    starved,
+    threads,
+    trainer_thread,
+)
+
+from debottleneck.analysis.findings import diagnose
+from debottleneck.analysis.policy import DEFAULT
+from debottleneck.analysis.result import Where
+from debottleneck.analysis.rules import Evidence
+from debottleneck.analysis.rules.contention import contenders
+
+
+def test_gil_contention_names_holder_function_and_line() -> None:
+    """Waits of all stages count; the holder's thread, function and line are named."""
+    one = only(diagnose(gil_loop()), "gil-contention")
+    assert one.share == pytest.approx(0.5)
+    assert (one.stage, one.cause) == ("forward", "gil")
+    assert 'thread "augment-1" holds it in `augment` (train.py:31)' in one.summary
+    assert "for 89 % of that wait" in one.summary
+    assert one.where[0] == Where("augment", "/home/u/train.py", 31)
+    assert one.evidence["handovers_per_s"] == 190.0
+    assert one.evidence["holder_line"] == 31
+
+
+def test_gil_holder_without_stacks_is_still_named() -> None:
+    """Without py-spy the holding thread is named, and no line is invented."""
+    evidence = gil_loop()
+    bare = evidence.gil_waits.assign(holder_function="", holder_file="", holder_line=0)
+    one = only(
+        diagnose(Evidence(LOOP, evidence.stages, evidence.causes, gil_waits=bare)),
+        "gil-contention",
+    )
+    assert 'thread "augment-1" holds it for' in one.summary
+    assert one.where == ()
+
+
+def test_gil_contention_without_holders_says_so() -> None:
+    """Waiters alone (no holder read) still give the finding."""
+    (one,) = diagnose(loop_of({("forward", "gil"): 0.2, ("forward", "native"): 0.4}))
+    assert one.kind == "gil-contention"
+    assert "not known" in one.summary
+
+
+@pytest.mark.parametrize("cause", ["sleep", "python", "network", "native", "disk"])
+def test_starvation_names_the_producer_and_its_cause(cause: str) -> None:
+    """The thread behind the queue is named with what it does itself."""
+    producer = {"name": "producer", "role": "loader", cause: 0.9, "lock": 0.1}
+    (one,) = diagnose(starved(producer))
+    assert (one.kind, one.stage, one.cause) == ("starvation", "load", "lock")
+    assert 'thread "producer", itself 90 % of the time' in one.summary
+    assert one.evidence["producer_cause"] == cause
+    assert [place.function for place in one.where] == ["produce", "get"]
+
+
+def test_starvation_outside_every_stage_needs_a_producer() -> None:
+    """A queue read in plain loop code starves too; without a producer it waits."""
+    producer = {"name": "producer", "role": "loader", "python": 0.9}
+    assert kinds(diagnose(starved(producer, "other"))) == ["starvation"]
+    alone = loop_of({("other", "lock"): 0.8, ("forward", "native"): 0.2})
+    assert kinds(diagnose(alone)) == ["waiting"]
+
+
+def test_starvation_by_an_unseen_producer_says_so() -> None:
+    """A lock in `load` is starvation even if no thread can be named."""
+    (one,) = diagnose(loop_of({("load", "lock"): 0.5, ("forward", "native"): 0.5}))
+    assert one.kind == "starvation"
+    assert "could not be seen" in one.summary
+
+
+def test_a_guessed_producer_is_called_probable() -> None:
+    """Of unrecognised threads the one at work is taken, and marked as a guess."""
+    evidence = loop_of(
+        {("load", "lock"): 0.8, ("forward", "native"): 0.2},
+        threads=threads(
+            trainer_thread(lock=0.8),
+            {"name": "heartbeat", "role": "other", "sleep": 1.0},
+            {"name": "feed", "role": "other", "python": 0.8},
+            {"name": "idle", "role": "other", "lock": 1.0},
+        ),
+    )
+    (one,) = diagnose(evidence)
+    assert 'probably for thread "feed"' in one.summary
+
+
+def test_an_idle_loader_waits_on_a_lock_itself() -> None:
+    """A loader that waits as well is named, with no cause made up for it."""
+    (one,) = diagnose(starved({"name": "producer", "role": "loader", "lock": 1.0}))
+    assert "itself waiting on a lock" in one.summary
+    assert one.evidence["producer_cause"] == ""
+
+
+def test_loader_processes_starve_the_trainer_over_a_pipe() -> None:
+    """Waiting on DataLoader workers is starvation, with the workers' own cause."""
+    workers = [
+        {"pid": pid, "name": "pt_data_worker", "role": "worker", "native": 0.9}
+        for pid in (7, 8)
+    ]
+    evidence = loop_of(
+        {("load", "ipc"): 0.5, ("forward", "native"): 0.5},
+        threads=threads(trainer_thread(ipc=0.5, native=0.5), *workers),
+        cores=4,
+    )
+    (one,) = diagnose(evidence)
+    assert (one.kind, one.cause) == ("starvation", "ipc")
+    assert "2 loader processes, themselves 90 % of the time" in one.summary
+    assert one.evidence["producer_cause"] == "native"
+    assert "num_workers" in one.action
+
+
+def test_more_threads_than_cores_is_oversubscription() -> None:
+    """Own threads that outnumber the cores are counted and named."""
+    (one,) = diagnose(crowd(3, cores=2))
+    assert (one.kind, one.cause) == ("oversubscription", "runqueue")
+    assert "4 of the script's own threads compete for 2 cores" in one.summary
+    assert '"metrics-0"' in one.summary
+    assert "at most 2 busy threads" in one.action
+
+
+def test_oversubscription_names_the_library_pools() -> None:
+    """Pool threads lead to the environment variables and threadpoolctl."""
+    pool = [{"name": "python", "role": "pool", "native": 0.9} for _ in range(8)]
+    evidence = loop_of(
+        {("forward", "runqueue"): 0.3, ("forward", "native"): 0.6},
+        threads=threads(trainer_thread(native=0.6, runqueue=0.3), *pool),
+        environment={
+            "thread_pools": [
+                {"library": "openblas", "threads": 9},
+                {"library": "openmp (gomp)", "file": "libgomp.so.1"},
+                {"library": "mkl", "threads": 1},
+            ],
+            "foreign_load": 1.25,
+        },
+        cores=4,
+    )
+    one = only(diagnose(evidence), "oversubscription")
+    assert "8 pool threads, openblas with 9 threads and openmp (gomp)" in one.summary
+    assert "mkl" not in one.summary
+    assert "OMP_NUM_THREADS=4" in one.action
+    assert "threadpoolctl" in one.action
+    assert "1.2 cores" in one.action
+    assert one.evidence["foreign_load"] == 1.25
+
+
+def test_a_run_queue_of_others_is_a_busy_machine() -> None:
+    """One thread on two cores cannot crowd itself out: others did."""
+    evidence = crowd(0, cores=2, environment={"foreign_load": 2.4})
+    found = diagnose(evidence)
+    assert kinds(found) == ["machine-busy"]
+    assert "other programs used 2.4 cores" in found[0].summary
+
+
+def test_a_busy_machine_without_foreign_load_hints_at_a_quota() -> None:
+    """No core free, nobody else there: a limit is the likely reason."""
+    (one,) = diagnose(crowd(0, cores=2, environment={"foreign_load": 0.05}))
+    assert one.kind == "machine-busy"
+    assert "quota" in one.action
+
+
+def test_a_busy_machine_comes_first() -> None:
+    """The guard is the headline even before larger shares."""
+    shares = {("load", "network"): 0.5, ("forward", "runqueue"): 0.3}
+    evidence = loop_of(
+        shares, cores=2, threads=threads(trainer_thread(network=0.5, runqueue=0.3))
+    )
+    assert kinds(diagnose(evidence)) == ["machine-busy", "input-bound-io"]
+
+
+def test_little_foreign_delay_is_ignored() -> None:
+    """Below the guard's threshold nothing is said of the machine."""
+    evidence = loop_of(
+        {("forward", "runqueue"): 0.2, ("forward", "native"): 0.6},
+        threads=threads(trainer_thread(native=0.6, runqueue=0.2)),
+        cores=2,
+    )
+    assert diagnose(evidence) == ()
+
+
+@pytest.mark.parametrize("load", [None, 0.1])
+def test_run_queue_without_knowledge_abstains(load: float | None) -> None:
+    """Neither threads nor cores nor a foreign load: no one can be blamed."""
+    environment = {} if load is None else {"foreign_load": load}
+    evidence = loop_of({("forward", "runqueue"): 0.6}, environment=environment)
+    assert diagnose(evidence) == ()
+
+
+def test_threads_bound_by_the_gil_count_once_a_process() -> None:
+    """Python threads of one process cannot crowd the cores; processes can."""
+    busy = {"role": "other", "python": 0.3, "runqueue": 0.2}
+    same = threads(*({**busy, "name": f"t{n}"} for n in range(4)))
+    apart = threads(*({**busy, "name": f"t{n}", "pid": n} for n in range(4)))
+    counted = [contenders(Evidence(LOOP, threads=t), DEFAULT) for t in (same, apart)]
+    assert [one.at_once for one in counted if one] == [1, 4]
