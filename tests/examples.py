@@ -21,7 +21,8 @@ from debottleneck.recording import STATES, Facts, NotMeasured, Recording, typed
 HOME = "/home/ada/project"
 TRAIN = f"{HOME}/train.py"
 DATA = f"{HOME}/data.py"
-NUMPY = "/opt/venv/lib/python3.11/site-packages/numpy/core/fromnumeric.py"
+LIBRARY = "/opt/venv/lib/python3.11/site-packages"
+NUMPY = f"{LIBRARY}/numpy/core/fromnumeric.py"
 PID, MAIN = 4100, 4100
 SAMPLE_NS = 5_000_000
 SECOND = 1_000_000_000
@@ -749,9 +750,7 @@ def _wide_flame(nodes: int) -> pd.DataFrame:
             "id": ids,
             "parent": parent,
             "function": [f"function_with_a_long_name_{i}" for i in ids],
-            "file": [
-                f"/opt/lib/python3.11/site-packages/pkg/mod_{i % 90}.py" for i in ids
-            ],
+            "file": [f"{LIBRARY}/pkg/mod_{i % 90}.py" for i in ids],
             "line": ids,
             "weight_ms": weight,
             "gil_ms": weight * 0.4,

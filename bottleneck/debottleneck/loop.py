@@ -196,7 +196,8 @@ def _run_ends(outer: Marks, stage: int) -> Ints:
     """Times at which runs of one stage end, a run broken by another stage."""
     left = _take(outer, outer.edge == LEAVE)
     after = np.concatenate((left.stage[1:], [-1]))
-    return left.t[(left.stage == stage) & (after != stage)]
+    ends: Ints = left.t[(left.stage == stage) & (after != stage)]
+    return ends
 
 
 def _between(times: Ints, rule: str) -> Steps:

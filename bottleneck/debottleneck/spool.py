@@ -26,11 +26,12 @@ WAIT = struct.Struct("<qqqqqqiiii")
 """pid, tid, start_ns, end_ns, oncpu_ns, delay_ns, holder, state, detail, 0."""
 
 CONTROL_BYTES = 64
-CONTROL = struct.Struct("<BBxxiqq")
-"""Mode, boundary stage's index in words.STAGES (255: any), 0, trainer tid, 0."""
+CONTROL = struct.Struct("<BBBxiqq")
+"""Call number, mode, boundary stage's index in words.STAGES (255: any), 0, trainer
+tid, 0. A new call number asks the agent to look at the rest."""
 
 RECORD, FUNCTIONS_WALL, FUNCTIONS_CPU, FINISHED, STOP = range(5)
-"""Modes that the tool sets in the first byte of the control file."""
+"""Modes that the tool asks for."""
 
 CONFIG = "config.json"
 CONTROL_FILE = "control.bin"

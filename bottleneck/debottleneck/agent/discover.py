@@ -162,8 +162,9 @@ def _last_name(node: ast.expr) -> str:
 
 
 def _decorate(node: Function, stage: str, qualified: str) -> None:
-    """Outermost, so that compilers below see the plain function; but inside
-    staticmethod and its like, which must stay outermost.
+    """Put the mark outermost, so that compilers below it see the plain function.
+
+    Only staticmethod and its like stay outside of it, as they must.
     """
     decorators = node.decorator_list
     below = [i for i, d in enumerate(decorators) if _last_name(d) in _BELOW]

@@ -80,15 +80,19 @@ class Windows:
 
 
 def _rows(thread: Any) -> list[list[Any]]:
-    """[ident, thread, function, file, line, calls, self_ns, total_ns], biggest first."""
+    """Ident, thread, function, file, line, calls, self and total ns; biggest first."""
     import yappi
 
     stats = list(yappi.get_func_stats(filter={"ctx_id": thread.id}))
     stats.sort(key=lambda s: -s.ttot)
     ours = __file__.rsplit("/", 1)[0]
+    lead = (thread.tid, thread.name)
     return [
-        [thread.tid, thread.name, s.name, s.module, s.lineno, s.ncall]
-        + [round(s.tsub * 1e9), round(s.ttot * 1e9)]
+        [*lead, s.name, s.module, s.lineno, s.ncall, _ns(s.tsub), _ns(s.ttot)]
         for s in stats[:MOST_FUNCTIONS]
         if not s.module.startswith(ours)
     ]
+
+
+def _ns(seconds: float) -> int:
+    return round(seconds * 1e9)

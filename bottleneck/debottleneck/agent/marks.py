@@ -34,8 +34,6 @@ stage that follow each other within it are joined."""
 TINY_NS = 100_000
 """Only calls shorter than this are joined with the next one."""
 
-NAMES_EVERY_NS = 500_000_000
-
 _pack = spool.MARK.pack_into
 _SIZE = spool.MARK.size
 
@@ -85,7 +83,7 @@ class Recorder:
         self.attend = attend
         self.pid = os.getpid()
         self.mode = spool.RECORD
-        self.names_due = 0
+        self.call = 0
         self.named: set[tuple[int, str]] = set()
         with open(folder / spool.CONTROL_FILE, "r+b") as file:
             self.control = mmap.mmap(file.fileno(), spool.CONTROL_BYTES)
@@ -120,8 +118,10 @@ def start(recorder: Recorder) -> None:
 
 
 def calibrate(pairs: int = 200) -> float:
-    """Median microseconds of a pair of marks on this machine, as a loop meets them:
-    another stage each time, too far apart to share the CPU clock's reading.
+    """Median microseconds of a pair of marks on this machine.
+
+    Each pair enters another stage, too far from the last to share its reading of
+    the CPU clock: the usual case of a loop.
     """
     site = site_of(STEP, "calibration", "", 0, "api")
     leave(enter(site))
@@ -186,7 +186,7 @@ def enter(site: int) -> int:
     if stack:
         if stack[-1][1] == stage:
             return -1
-    elif _recorder.control[0] != _recorder.mode:  # type: ignore[union-attr] # set while on
+    elif _recorder.control[0] != _recorder.call:  # type: ignore[union-attr] # set while on
         _attend(track, stage)
     now = monotonic_ns()
     since = now - track.t
@@ -250,7 +250,7 @@ def mark_step(site: int, edge: int = spool.STEP_START) -> None:
         track: _Track = _local.track
     except AttributeError:
         track = _open_track()
-    if not track.open and _recorder.control[0] != _recorder.mode:  # type: ignore[union-attr] # set while on
+    if not track.open and _recorder.control[0] != _recorder.call:  # type: ignore[union-attr] # set while on
         _attend(track, STEP)
     track.t = monotonic_ns()
     track.cpu = thread_time_ns()
@@ -414,23 +414,27 @@ def write_event(recorder: Recorder, event: dict[str, object]) -> None:
 
 
 def _attend(track: _Track, stage: str) -> None:
-    """Outermost mark, and the control page differs from the mode: see what is asked."""
+    """The tool has called, and this is an outermost mark: see what it asks for.
+
+    A window begins and ends at a step's boundary of the trainer, so the call stays
+    open until then.
+    """
     recorder = _recorder
     if recorder is None:
         return
-    mode, boundary, _, trainer, _ = spool.CONTROL.unpack_from(recorder.control)
-    if mode == spool.FINISHED:
-        recorder.mode = mode
+    call, mode, boundary, _, trainer, _ = spool.CONTROL.unpack_from(recorder.control)
+    if mode == recorder.mode:
+        recorder.call = call
+        _write_names(recorder)
+    elif mode == spool.FINISHED:
         recorder.attend(mode)
         finish()
     elif track.tid == trainer and (boundary == 255 or _is_boundary(boundary, stage)):
-        recorder.mode = mode
+        recorder.call, recorder.mode = call, mode
         recorder.attend(mode)
         if mode == spool.STOP:
             finish()
             raise SystemExit(0)
-    elif monotonic_ns() > recorder.names_due:
-        _write_names(recorder)
 
 
 def _is_boundary(boundary: int, stage: str) -> bool:
@@ -439,7 +443,6 @@ def _is_boundary(boundary: int, stage: str) -> bool:
 
 def _write_names(recorder: Recorder) -> None:
     """Append the Python threads not yet listed, with their present names."""
-    recorder.names_due = monotonic_ns() + NAMES_EVERY_NS
     threads = list(threading._active.items())  # type: ignore[attr-defined] # enumerate() takes a lock the caller may hold
     lines = []
     for ident, thread in threads:
@@ -453,12 +456,6 @@ def _write_names(recorder: Recorder) -> None:
             file.write("".join(lines))
 
 
-def write_names_if_due() -> None:
-    """List new threads, at most twice a second."""
-    if _on and _recorder is not None and monotonic_ns() > _recorder.names_due:
-        _write_names(_recorder)
-
-
 def _after_fork() -> None:
     """A forked child records on its own: new files, nothing open."""
     global _local, _recorder
@@ -467,6 +464,7 @@ def _after_fork() -> None:
     _local = threading.local()
     recorder = Recorder(_recorder.folder, lambda mode: None)
     recorder.mode = _recorder.mode
+    recorder.call = _recorder.call
     _recorder = recorder
     for line in _site_lines:
         recorder.write_site(line)

@@ -89,7 +89,7 @@ def split(wall: Floats, cpu: Floats, samples: Samples | None) -> Floats:
     cpu = np.minimum(cpu, wall)
     _split_on_cpu(result, cpu, samples)
     off = wall - cpu
-    delay = np.minimum(samples.delay, off)
+    delay = _fitted(samples.delay, off, samples.blocked.sum(axis=-1))
     result[..., CAUSE["runqueue"]] += delay
     _split_waiting(result, wall, off - delay, samples)
     check_conserved(result, wall)
@@ -118,6 +118,19 @@ def _split_on_cpu(result: Floats, cpu: Floats, samples: Samples) -> None:
     result[..., CAUSE["unattributed"]] += np.where(known, 0.0, cpu)
 
 
+def _fitted(delay: Floats, off: Floats, blocked: Floats) -> Floats:
+    """The delay, no more in any cell than its off-CPU time.
+
+    A tick may straddle cells; what was laid on one too many goes where off-CPU time
+    is left that no sample explains, so that the total, which is exact, is kept.
+    """
+    fitted = np.minimum(delay, off)
+    excess = float((delay - fitted).sum())
+    spare = np.maximum(off - fitted - blocked, 0.0)
+    total = float(spare.sum())
+    return fitted + spare * min(excess / total, 1.0) if total > 0 else fitted
+
+
 def _split_waiting(
     result: Floats, wall: Floats, waiting: Floats, samples: Samples
 ) -> None:
@@ -136,8 +149,9 @@ def _split_waiting(
 
 
 def _supported(wall: Floats, waiting: Floats, samples: Samples) -> Floats:
-    """(stages,) the part of the waiting that samples can account for, with their
-    sampling error (three standard deviations).
+    """Shape (stages,): the part of the waiting that samples can account for.
+
+    They are given their sampling error, three standard deviations.
     """
     blocked = samples.blocked.sum(axis=(0, 2))
     seen = samples.seen.sum(axis=0)
@@ -203,19 +217,22 @@ def _lay_delay(
 ) -> Floats:
     """Each tick's run-queue delay, on the segments it overlaps.
 
-    Within a tick it goes to the segments in proportion to the off-CPU time, by the
-    thread's exact clock, that is not explained by the stage's usual waiting.
+    The kernel books a delay when it ends, so one longer than its tick reaches back.
+    It goes to segments in proportion to their off-CPU time, by the thread's exact
+    clock, that is not explained by the stage's usual waiting.
     """
     delayed = rows[rows["delay_ns"] > 0]
     if delayed.empty or not len(lookup.start):
         return np.zeros(grid)
-    first = np.searchsorted(lookup.end, delayed["start_ns"], side="right")
+    booked = delayed["end_ns"] - delayed["delay_ns"]
+    start = np.minimum(delayed["start_ns"], booked).to_numpy(np.int64)
+    first = np.searchsorted(lookup.end, start, side="right")
     last = np.searchsorted(lookup.start, delayed["end_ns"], side="left") - 1
     count = np.maximum(last - first + 1, 0)
     tick = np.repeat(np.arange(len(delayed)), count)
     offset = np.arange(len(tick)) - np.repeat(np.cumsum(count) - count, count)
     segment = np.repeat(first, count) + offset
-    begin = np.maximum(lookup.start[segment], delayed["start_ns"].to_numpy()[tick])
+    begin = np.maximum(lookup.start[segment], start[tick])
     stop = np.minimum(lookup.end[segment], delayed["end_ns"].to_numpy()[tick])
     weight = (
         np.maximum(stop - begin, 0)

@@ -23,8 +23,10 @@ def wait_table(
     lines: dict[int, Frame],
     quiet: Quiet,
 ) -> pd.DataFrame:
-    """`frames.COLUMNS["gil_waits"]`: the cause `gil` of each stage and role, divided
-    by who held the GIL when a waiting sample was taken.
+    """`frames.COLUMNS["gil_waits"]`: who held the GIL when others waited for it.
+
+    The cause `gil` of each stage and role is divided by the holders that its
+    waiting samples saw.
     """
     rows = recording.waits[recording.waits["state"] == _GIL]
     start = rows["start_ns"].to_numpy(np.int64)

@@ -12,8 +12,11 @@ from debottleneck.words import OTHER, ROLES
 _PIN = re.compile(r"pin_?memory", re.I)
 _AUTOGRAD = re.compile(r"^pt_autograd", re.I)
 _LOADER = re.compile(
-    r"load|fetch|read|produc|feed|augment|decode|worker|batch|queue", re.I
+    r"load|fetch|(?<!th)read|produc|feed|augment|decode|worker|batch|queue", re.I
 )
+_PLUMBING = re.compile(r"QueueFeederThread|QueueManagerThread|_serve\)|resource_shar")
+"""Helper threads of multiprocessing, which make no batches."""
+
 _INPUT = ("load", "augment", "transfer")
 
 
@@ -49,6 +52,8 @@ def _role(
         return "trainer"
     if _AUTOGRAD.search(name):
         return "autograd"
+    if _PLUMBING.search(name) and key not in ran:
+        return OTHER
     if key[0] != pid:
         return "worker" if python or key[0] == key[1] else "pool"
     if _PIN.search(name):

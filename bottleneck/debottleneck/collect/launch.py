@@ -28,6 +28,7 @@ NO_STEPS_AFTER_S = 8.0
 """Without steps by then, the run is measured as a whole until some appear."""
 
 STOP_GRACE_S = 10.0
+NAMES_EVERY_S = 1.0
 _FORWARDED = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2")
 
 
@@ -70,6 +71,9 @@ class Run:
         self._program = stacks.find() if options.stacks else None
         self._seen: Seen | None = None
         self._training_since: float | None = None
+        self._mode = spool.RECORD
+        self._calls = 0
+        self._names_due = 0.0
         self._write_config()
         self.outcome = Outcome(time.monotonic_ns())
         self.pools: list[dict[str, object]] = []
@@ -94,7 +98,7 @@ class Run:
             if self._bound_reached():
                 break
             self._conduct()
-            self._look_at_pools()
+            self._look_around()
         if self._target.poll() is not None:
             self.outcome.exit_code = self._target.returncode
         self._end()
@@ -173,8 +177,11 @@ class Run:
             limit += NO_STEPS_AFTER_S
         return self._ended("seconds", now - begun >= limit)
 
-    def _look_at_pools(self) -> None:
-        """Once, some time into training, while the libraries are mapped."""
+    def _look_around(self) -> None:
+        """Thread names once a second; thread pools once, when they are mapped."""
+        if time.monotonic() > self._names_due:
+            self._names_due = time.monotonic() + NAMES_EVERY_S
+            self._set_mode(self._mode)
         if not self.pools and self._steps_measured() > 2:
             self.pools = thread_pools(self._target.pid)
 
@@ -233,10 +240,14 @@ class Run:
             self._set_mode(modes[self._block.kind])
 
     def _set_mode(self, mode: int) -> None:
+        """Ask the agent for a mode; asking for the present one lists new threads."""
+        self._mode = mode
+        self._calls = (self._calls + 1) % 256
         seen = self._seen
         boundary = seen.boundary if seen else ANY_BOUNDARY
         trainer = seen.trainer_tid if seen else self._target.pid
-        spool.CONTROL.pack_into(self._control, 0, mode, boundary, 0, trainer, 0)
+        call = (self._calls, mode, boundary, 0, trainer, 0)
+        spool.CONTROL.pack_into(self._control, 0, *call)
 
     def _attach(self, block: schedule.Block) -> None:
         if self._program is None:

@@ -141,13 +141,13 @@ class Descriptors:
     def _socket(self, inode: str) -> tuple[str, str]:
         if inode not in self._sockets:
             self._read_sockets()
-        return self._sockets.setdefault(inode, ("network", "socket"))
+        return self._sockets.setdefault(inode, ("unattributed", "unknown socket"))
 
     def _read_sockets(self) -> None:
         for kind in ("tcp", "tcp6", "udp", "udp6", "unix"):
-            with contextlib.suppress(OSError):
-                with open(f"/proc/{self._pid}/net/{kind}") as file:
-                    self._sockets.update(waits.parse_sockets(file.read(), kind))
+            path = f"/proc/{self._pid}/net/{kind}"
+            with contextlib.suppress(OSError), open(path) as file:
+                self._sockets.update(waits.parse_sockets(file.read(), kind))
 
 
 def children_of(pid: int) -> list[int]:

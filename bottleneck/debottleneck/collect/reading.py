@@ -41,9 +41,7 @@ class MarkFile:
         return self._written(raw)[: -hold_back or None]
 
     def new_records(self) -> NDArray[np.void]:
-        """Records since the last call; the last one is held back while it may
-        change.
-        """
+        """Records since the last call; the last one waits while it may change."""
         offset = spool.MARK_START + self._read * MARK_DTYPE.itemsize
         raw = np.fromfile(self.path, dtype=MARK_DTYPE, offset=offset)
         written = self._written(raw)

@@ -87,6 +87,8 @@ class Window:
         """Why there is nothing to read, or ""."""
         if self.path.exists() and self.path.stat().st_size:
             return ""
+        if self.process.returncode == -signal.SIGINT:
+            return "the run ended before py-spy had begun"
         text = self.log.read_text(encoding="utf-8", errors="replace")
         return " ".join(text.split())[:200] or f"exit code {self.process.returncode}"
 

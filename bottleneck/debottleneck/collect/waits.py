@@ -7,7 +7,9 @@ Sources: proc(5) for `syscall`, `schedstat` (Documentation/scheduler/sched-stats
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from debottleneck.errors import BottleneckError
 from debottleneck.words import CAUSES
@@ -55,71 +57,23 @@ def _table(text: str) -> dict[int, str]:
 SYSCALLS = {"x86_64": _table(_X86), "aarch64": _table(_ARM64)}
 """Machine (as `platform.machine()` names it) -> number -> name."""
 
-_ON_FD = frozenset(
-    [
-        "read",
-        "write",
-        "pread64",
-        "pwrite64",
-        "readv",
-        "writev",
-        "preadv",
-        "pwritev",
-        "preadv2",
-        "pwritev2",
-        "fsync",
-        "fdatasync",
-        "syncfs",
-        "sync_file_range",
-        "fallocate",
-        "ftruncate",
-        "getdents",
-        "getdents64",
-        "fstat",
-        "sendfile",
-        "splice",
-        "copy_file_range",
-        "recvfrom",
-        "sendto",
-        "recvmsg",
-        "sendmsg",
-        "recvmmsg",
-        "sendmmsg",
-        "accept",
-        "accept4",
-        "connect",
-    ]
+_KINDS: Mapping[str, str] = MappingProxyType(
+    {
+        "fd": """read write pread64 pwrite64 readv writev preadv pwritev preadv2
+            pwritev2 fsync fdatasync syncfs sync_file_range fallocate ftruncate
+            getdents getdents64 fstat sendfile splice copy_file_range recvfrom sendto
+            recvmsg sendmsg recvmmsg sendmmsg accept accept4 connect""",
+        "files": """open openat openat2 stat lstat newfstatat statx truncate rename
+            renameat renameat2 unlink unlinkat sync msync io_getevents
+            io_uring_enter""",
+        "lock": "futex futex_waitv wait4 waitid semop semtimedop flock fcntl",
+        "sleep": "nanosleep clock_nanosleep pause rt_sigtimedwait rt_sigsuspend",
+        "poll": "poll ppoll",
+        "select": "select pselect6",
+        "epoll": "epoll_wait epoll_pwait epoll_pwait2",
+    }
 )
-_ON_FILES = frozenset(
-    [
-        "open",
-        "openat",
-        "openat2",
-        "stat",
-        "lstat",
-        "newfstatat",
-        "statx",
-        "truncate",
-        "rename",
-        "renameat",
-        "renameat2",
-        "unlink",
-        "unlinkat",
-        "sync",
-        "msync",
-        "io_getevents",
-        "io_uring_enter",
-    ]
-)
-_LOCKS = frozenset(
-    ["futex", "futex_waitv", "wait4", "waitid", "semop", "semtimedop", "flock", "fcntl"]
-)
-_SLEEPS = frozenset(
-    ["nanosleep", "clock_nanosleep", "pause", "rt_sigtimedwait", "rt_sigsuspend"]
-)
-_POLLS = frozenset(["poll", "ppoll"])
-_SELECTS = frozenset(["select", "pselect6"])
-_EPOLLS = frozenset(["epoll_wait", "epoll_pwait", "epoll_pwait2"])
+_KIND_OF_CALL = {name: kind for kind, names in _KINDS.items() for name in names.split()}
 
 PAGE_FAULT = -1
 """Blocked, but not in a system call: the kernel is bringing a page in."""
@@ -234,16 +188,7 @@ def cause_of_link(link: str, is_fifo: bool) -> tuple[str, str]:
 
 def kind_of_call(name: str) -> str:
     """How a call is looked at: fd, files, lock, sleep, poll, select, epoll or ""."""
-    kinds = (
-        ("fd", _ON_FD),
-        ("files", _ON_FILES),
-        ("lock", _LOCKS),
-        ("sleep", _SLEEPS),
-        ("poll", _POLLS),
-        ("select", _SELECTS),
-        ("epoll", _EPOLLS),
-    )
-    return next((kind for kind, names in kinds if name in names), "")
+    return _KIND_OF_CALL.get(name, "")
 
 
 def strongest(causes: list[tuple[str, str]]) -> tuple[str, str]:

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Options:
-    """What to render: a recording, a format, a file (None: text and JSON to stdout,
-    the page beside the recording).
+    """What to render.
+
+    Without `output` text and JSON go to stdout, the page beside the recording.
     """
 
     folder: Path

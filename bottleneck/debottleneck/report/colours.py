@@ -72,11 +72,13 @@ def cause_colour(cause: str) -> str:
 def ink_on(colour: str) -> str:
     """Black or white, whichever is easier to read on that colour (WCAG 2)."""
     channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-    linear = [
-        c / 12.92 if c <= 0.04 else ((c + 0.055) / 1.055) ** 2.4 for c in channels
-    ]
-    bright = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    red, green, blue = map(_linear, channels)
+    bright = 0.2126 * red + 0.7152 * green + 0.0722 * blue
     return "#111418" if bright > 0.18 else "#ffffff"
+
+
+def _linear(channel: float) -> float:
+    return channel / 12.92 if channel <= 0.04 else ((channel + 0.055) / 1.055) ** 2.4
 
 
 def _theme(ink: str, muted: str, line: str, sheet: str, scale: list[str]) -> Any:

@@ -6,7 +6,6 @@ HTML in labels and hover texts. Colours of ink and lines come from the page's th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -93,12 +92,9 @@ def step_bars(steps: pd.DataFrame, step_stages: pd.DataFrame) -> go.Figure:
     stages = in_order(step_stages.stage.unique(), words.STAGES)
     sums = _sums_by_bar(step_stages, numbers, per_bar, len(edges), stages)
     figure = blank(320, barmode="stack", hovermode="x unified")
-    spans = [
-        f"step {a}" if a == b else f"steps {a} to {b}" for a, b in zip(edges, ends)
-    ]
     for index, stage in enumerate(stages):
-        _one_stage(figure, stage, edges, ends, sums[index] / counts / 1e6, spans)
-    figure.update_xaxes(title="step", showgrid=False)
+        _one_stage(figure, stage, edges, ends, sums[index] / counts / 1e6)
+    figure.update_xaxes(title="step", showgrid=False, hoverformat=",.0f")
     figure.update_yaxes(title="ms per step", rangemode="tozero")
     figure.update_layout(shapes=_shades(ordered))
     return figure
@@ -110,14 +106,12 @@ def _one_stage(
     edges: np.ndarray[Any, Any],
     ends: np.ndarray[Any, Any],
     mean_ms: np.ndarray[Any, Any],
-    spans: Sequence[str],
 ) -> None:
     figure.add_bar(
         name=plain(stage),
         x=(edges + ends) / 2,
         width=(ends - edges + 1).astype("float64"),
         y=mean_ms,
-        customdata=np.array(spans),
         marker={"color": stage_colour(stage), "line": {"width": 0}},
         hovertemplate="%{y:.4~g} ms",
     )

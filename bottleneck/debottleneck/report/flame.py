@@ -106,6 +106,7 @@ def figure(analysis: Analysis, stage: str, most: int = MOST_NODES) -> go.Figure:
     gil = (nodes.gil_ms / nodes.weight_ms.where(nodes.weight_ms > 0)).fillna(0.0)
     drawn = blank(min(900, 40 + ROW * _depth(nodes)))
     drawn.update_layout(
+        uniformtext={"minsize": 10, "mode": "hide"},
         margin={"l": 0, "r": 0, "t": 4, "b": 0},
         meta={"kind": _kinds(nodes, analysis), "gil": gil.round(3).tolist()},
     )

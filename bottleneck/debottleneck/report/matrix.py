@@ -137,7 +137,8 @@ def _fold_smallest(values: pd.DataFrame) -> pd.DataFrame:
 
 def _width(grid: Grid, values: pd.DataFrame) -> int:
     cells = _cells(replace(grid, values=values), grid.digits)
-    columns = zip(cells.headers, *cells.rows, *([cells.total] if cells.total else []))
+    lines = [line for line in (cells.headers, *cells.rows, cells.total) if line]
+    columns = zip(*lines, strict=True)
     return sum(max(map(len, column)) + GAP for column in columns) - GAP
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
@@ -24,6 +24,7 @@ from debottleneck.report.colours import (
     BLOCK_NAMES,
     CAUSE_COLOURS,
     STAGE_COLOURS,
+    STRANGER,
     THEMES,
     ink_on,
 )
@@ -153,22 +154,30 @@ def _ribbon(analysis: Analysis) -> list[dict[str, Any]]:
     """The mean step as a bar: stages with their share, each split into causes."""
     if not analysis.loop.found or analysis.stages.empty:
         return []
-    digits = table_digits(analysis.loop.step_ms)
     stages = analysis.stages.set_index("stage")
     trainer = analysis.causes[analysis.causes.role == "trainer"]
     values = matrix.pivot(trainer).reindex(stages.index).fillna(0.0)
-    parts = []
-    for stage in in_order(stages.index, words.STAGES):
-        ms, share = float(stages.ms_per_step[stage]), float(stages.share[stage])
-        colour = STAGE_COLOURS.get(stage, "#a3a9b0")
-        causes = [
-            {"cause": cause, "share": float(v) / ms, "ms": number(float(v), digits)}
-            for cause, v in values.loc[stage].items()
-            if ms > 0 and v > 0
-        ]
-        part = {"stage": stage, "ms": number(ms, digits), "share": share}
-        parts.append({**part, "causes": causes, "ink": ink_on(colour)})
-    return [part for part in parts if part["share"] > 0]
+    digits = table_digits(analysis.loop.step_ms)
+    return [
+        {
+            "stage": stage,
+            "ms": number(float(stages.ms_per_step[stage]), digits),
+            "share": float(stages.share[stage]),
+            "causes": _parts(values.loc[stage], digits),
+            "ink": ink_on(STAGE_COLOURS.get(stage, STRANGER)),
+        }
+        for stage in in_order(stages.index, words.STAGES)
+        if stages.share[stage] > 0
+    ]
+
+
+def _parts(causes: pd.Series, digits: int) -> list[dict[str, Any]]:
+    whole = float(causes.sum())
+    return [
+        {"cause": str(cause), "share": ms / whole, "ms": number(ms, digits)}
+        for cause, ms in zip(causes.index, map(float, causes), strict=True)
+        if ms > 0
+    ]
 
 
 def _step_sections(analysis: Analysis, drawing: Drawing) -> dict[str, Any]:
@@ -186,9 +195,8 @@ def _step_sections(analysis: Analysis, drawing: Drawing) -> dict[str, Any]:
         "role_causes": tables.role_causes(analysis, loop.unit),
         **_steps(analysis, drawing),
         "timelines": _timelines(analysis, drawing),
-        "stage_key": _stage_key(analysis),
-        "timeline_key": _stage_key(analysis, analysis.segments),
-        "cause_key": _cause_key(analysis),
+        "stage_key": _coloured(analysis.stages.stage, words.STAGES, STAGE_COLOURS),
+        "cause_key": _coloured(values.columns, words.CAUSES, CAUSE_COLOURS),
     }
 
 
@@ -204,7 +212,7 @@ def _steps(analysis: Analysis, drawing: Drawing) -> dict[str, Any]:
         drawn = figures.distribution(analysis.steps, analysis.loop)
         spread = drawing.add("distribution", drawn)
     per_bar = -(-len(analysis.steps) // figures.MOST_BARS)
-    blocks = tables.occurring(analysis.steps, "block", list(BLOCK_NAMES))
+    blocks = set(analysis.steps.block)
     return {
         "bars": drawing.add(
             "bars", figures.step_bars(analysis.steps, analysis.step_stages)
@@ -214,7 +222,7 @@ def _steps(analysis: Analysis, drawing: Drawing) -> dict[str, Any]:
         "distribution": spread,
         "beyond": figures.beyond(analysis.steps, analysis.loop),
         "block_key": [
-            (BLOCK_NAMES[b], BLOCK_COLOURS[b]) for b in blocks if b in BLOCK_NAMES
+            (name, BLOCK_COLOURS[b]) for b, name in BLOCK_NAMES.items() if b in blocks
         ],
     }
 
@@ -223,29 +231,26 @@ def _timelines(analysis: Analysis, drawing: Drawing) -> list[dict[str, Any]]:
     titles = {"typical": "A typical step", "slowest": "The slowest step"}
     drawn = []
     for name, window in timeline.windows(analysis).items():
-        figure, left_out = timeline.figure(analysis, window)
+        strip = timeline.draw(analysis, window)
         drawn.append(
             {
                 "title": titles[name],
                 "step": f"{window.step:,}",
                 "ms": number(window.milliseconds),
-                "figure": drawing.add(f"timeline-{name}", figure),
-                "left_out": left_out,
+                "figure": drawing.add(f"timeline-{name}", strip.figure),
+                "left_out": strip.left_out,
+                "stages": _coloured(strip.stages, words.STAGES, STAGE_COLOURS),
+                "causes": _coloured(strip.causes, words.CAUSES, CAUSE_COLOURS),
             }
         )
     return drawn
 
 
-def _stage_key(analysis: Analysis, *extra: pd.DataFrame) -> list[tuple[str, str]]:
-    tables_with_stages = (analysis.stages, analysis.step_stages, *extra)
-    seen = {stage for table in tables_with_stages for stage in table.stage.unique()}
-    names = in_order(map(str, seen), words.STAGES)
-    return [(name, STAGE_COLOURS.get(name, "#a3a9b0")) for name in names]
-
-
-def _cause_key(analysis: Analysis) -> list[tuple[str, str]]:
-    names = tables.occurring(analysis.causes, "cause", words.CAUSES)
-    return [(name, CAUSE_COLOURS.get(name, "#a3a9b0")) for name in names]
+def _coloured(
+    names: Iterable[str], order: Sequence[str], colours: Mapping[str, str]
+) -> list[tuple[str, str]]:
+    """Names with their colours, for a key."""
+    return [(name, colours.get(name, STRANGER)) for name in in_order(names, order)]
 
 
 def _code_sections(analysis: Analysis, drawing: Drawing) -> dict[str, Any]:
@@ -271,16 +276,17 @@ def _tail(analysis: Analysis) -> dict[str, Any]:
         "rates": flat(facts.rates),
         "gaps": analysis.not_measured,
         "environment": {
-            clean(group): flat(value)
-            if isinstance(value, Mapping)
-            else [("", _leaf(value))]
-            for group, value in facts.environment.items()
+            clean(group): _group(value) for group, value in facts.environment.items()
         },
         "options": flat(facts.options),
         "stage_readings": STAGE_READINGS,
         "cause_readings": words.CAUSE_READINGS,
         "why_missing": _why_missing(analysis),
     }
+
+
+def _group(value: Any) -> list[tuple[str, str]]:
+    return flat(value) if isinstance(value, Mapping) else [("", _leaf(value))]
 
 
 def flat(value: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:

@@ -66,7 +66,8 @@ def loop_lines(loop: Loop) -> list[str]:
             f"No training loop was recognised{why}. Times are of the whole run, in "
             "milliseconds per second of wall time."
         ]
-    lines = [f"{step_line(loop)} {_sentence(loop.rule)}"]
+    measured = step_line(loop) if loop.measured else "No quiet step was measured."
+    lines = [f"{measured} {_sentence(loop.rule)}".strip()]
     if loop.warmup or loop.warmup_why:
         lines.append(warmup_line(loop))
     return lines

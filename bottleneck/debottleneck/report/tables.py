@@ -6,8 +6,6 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
-
 from debottleneck import words
 from debottleneck.analysis.result import Analysis
 from debottleneck.report import matrix
@@ -260,7 +258,7 @@ FUNCTION_NUMBERS = (
 
 
 def functions(analysis: Analysis) -> Table:
-    """yappi's functions by thread, those with the longest totals."""
+    """Functions that yappi saw, by thread: those with the longest totals."""
     directory = analysis.recording.facts.directory
     ranked = analysis.functions.sort_values("total_wall_ms", ascending=False)
     shown = ranked.head(MOST_FUNCTIONS)
@@ -317,8 +315,3 @@ def instruments(analysis: Analysis) -> Table:
         "Slow-down of the steps that each instrument had, against quiet neighbours."
     )
     return Table("instruments-table", caption, heads, rows)
-
-
-def occurring(table: pd.DataFrame, column: str, order: Sequence[str]) -> list[str]:
-    """Words of a closed list that occur in a table's column."""
-    return in_order(map(str, table[column].unique()), order)

@@ -40,6 +40,16 @@ class Window:
         return (self.end_ns - self.start_ns) / 1e6
 
 
+@dataclass(frozen=True)
+class Timeline:
+    """A drawn step: threads that found no room, stages and causes in sight."""
+
+    figure: go.Figure
+    left_out: int
+    stages: set[str]
+    causes: set[str]
+
+
 def windows(analysis: Analysis) -> dict[str, Window]:
     """The quiet step nearest the median, and the slowest one where it differs."""
     quiet = analysis.steps[analysis.steps.block == "quiet"]
@@ -145,8 +155,8 @@ def rows_of(analysis: Analysis, *bars: pd.DataFrame) -> pd.DataFrame:
     return rows[[*KEY, "name", "role"]].reset_index(drop=True)
 
 
-def figure(analysis: Analysis, window: Window) -> tuple[go.Figure, int]:
-    """The timeline of one step, and the number of threads left out of it."""
+def draw(analysis: Analysis, window: Window) -> Timeline:
+    """The timeline of one step."""
     stages, waits = segments_in(analysis, window), waits_in(analysis, window)
     rows = rows_of(analysis, stages, waits)
     shown = _placed(rows.head(MOST_ROWS), stages)
@@ -162,15 +172,15 @@ def figure(analysis: Analysis, window: Window) -> tuple[go.Figure, int]:
     drawn.update_yaxes(
         range=[bottom, 0], showticklabels=False, showgrid=False, zeroline=False
     )
-    return drawn, len(rows) - len(shown)
+    left_out = len(rows) - len(shown)
+    return Timeline(drawn, left_out, set(stages["name"]), set(waits["name"]))
 
 
 def _placed(rows: pd.DataFrame, stages: pd.DataFrame) -> pd.DataFrame:
     """Rows with their `height`, their `top`, and the top that their waits go by."""
-    staged = rows.merge(
-        stages[KEY].drop_duplicates(), on=KEY, how="left", indicator=True
-    )
-    saved = np.where(staged["_merge"] == "both", 0.0, BARE)
+    staged = stages[KEY].drop_duplicates().assign(staged=True)
+    known = rows.merge(staged, on=KEY, how="left").staged.notna()
+    saved = np.where(known, 0.0, BARE)
     height = 1.0 - saved
     top = height.cumsum() - height
     return rows.assign(height=height, top=top, waits=top - saved)
@@ -178,18 +188,14 @@ def _placed(rows: pd.DataFrame, stages: pd.DataFrame) -> pd.DataFrame:
 
 def _label(drawn: go.Figure, name: str, role: str, row: float) -> None:
     known = cut(name, 40, "\N{HORIZONTAL ELLIPSIS}")
-    text = (
-        f"<b>{plain(known)}</b>  {plain(role)}"
-        if known and known != role
-        else plain(role)
-    )
+    named = f"<b>{plain(known)}</b>  " if known and known != role else ""
     drawn.add_annotation(
         x=0,
         xref="paper",
         xanchor="left",
         y=row + 0.02,
         yanchor="top",
-        text=text,
+        text=named + plain(role),
         showarrow=False,
         borderpad=0,
     )

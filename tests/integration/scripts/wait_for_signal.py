@@ -19,12 +19,12 @@ def train(steps):
 
 
 train(20)
-print("ready", flush=True)
-if sys.argv[1] == "unhandled":
-    train(3000)
 try:
+    print("ready", flush=True)
     train(3000)
 except KeyboardInterrupt:
+    if sys.argv[1] == "unhandled":
+        raise
     print("interrupted, going on", flush=True)
     train(5 if sys.argv[1] == "handled" else 3000)
     sys.exit(4)

@@ -142,7 +142,7 @@ def where(
     """The lines that carry the stage (of that thread, or else of the trainer)."""
     table = evidence.lines
     if thread:
-        rows = table[table["thread"] == thread]
+        rows = table[(table["thread"] == thread) & (table["role"] != TRAINER)]
     else:
         rows = table[(table["role"] == TRAINER) & (table["stage"] == stage)]
     best = rows[rows["share"] >= policy.line_share]

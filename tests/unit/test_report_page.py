@@ -1,0 +1,136 @@
+"""The page as a text: whole, offline, escaped, and not too big."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from html.parser import HTMLParser
+
+import examples
+import pytest
+
+from debottleneck.report import page, render
+
+NAMES = list(examples.EXAMPLES)
+MOST_BYTES = 6_000_000
+
+
+class Structure(HTMLParser):
+    """Collects what the tests ask for: headings, tables, elements, addresses."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.counts: dict[str, int] = {}
+        self.levels: list[int] = []
+        self.ids: list[str] = []
+        self.addresses: list[str] = []
+        self.handlers: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note the element and the attributes that could reach outside."""
+        self.counts[tag] = self.counts.get(tag, 0) + 1
+        if re.fullmatch(r"h[1-6]", tag):
+            self.levels.append(int(tag[1]))
+        for name, value in attrs:
+            if name == "id":
+                self.ids.append(value or "")
+            if name in ("src", "href", "action"):
+                self.addresses.append(value or "")
+            if name.startswith("on"):
+                self.handlers.append(name)
+
+
+def structure(html: str) -> Structure:
+    """The parsed page."""
+    parser = Structure()
+    parser.feed(html)
+    return parser
+
+
+@pytest.fixture(scope="module")
+def pages() -> dict[str, str]:
+    """Every example's page."""
+    return {name: render(examples.EXAMPLES[name](), "html") for name in NAMES}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_page_is_one_offline_file(pages: dict[str, str], name: str) -> None:
+    """No address leads outside the page, and it is below the size that was set."""
+    html = pages[name]
+    assert len(html.encode()) < MOST_BYTES
+    for address in structure(html).addresses:
+        assert address.startswith("#") or address == "data:,"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_page_is_well_built(pages: dict[str, str], name: str) -> None:
+    """One h1, no heading level skipped, a caption a table, no id twice, a language."""
+    parsed = structure(pages[name])
+    assert parsed.levels.count(1) == 1
+    steps = zip(parsed.levels, parsed.levels[1:], strict=False)
+    assert all(later <= earlier + 1 for earlier, later in steps)
+    assert parsed.counts.get("table", 0) == parsed.counts.get("caption", 0)
+    assert len(parsed.ids) == len(set(parsed.ids))
+    assert '<html lang="en">' in pages[name]
+
+
+def test_hostile_names_stay_text(pages: dict[str, str]) -> None:
+    """Names with markup add no element and no event handler to the page."""
+    hostile, tame = structure(pages["hostile"]), structure(pages["gil_bound"])
+    assert hostile.counts["script"] == tame.counts["script"] == 3
+    assert "img" not in hostile.counts
+    assert hostile.handlers == []
+    assert "{{ 7 * 7 }}" in pages["hostile"]
+
+
+def test_inline_json_cannot_end_its_element(pages: dict[str, str]) -> None:
+    """The data element holds no `<`, and reads back as JSON."""
+    data = re.search(r'id="data">(.*?)</script>', pages["hostile"], re.DOTALL)
+    assert data is not None
+    assert not set("<>&\u2028\u2029") & set(data[1])
+    assert json.loads(data[1])["figures"]
+
+
+def test_inline_json_reads_back() -> None:
+    """Escaping changes nothing of the value."""
+    value = {"a": "</script><!--\u2028&", "b": [1, None, "\u2029"]}
+    assert json.loads(str(page.inline_json(value))) == value
+
+
+def test_a_missing_part_says_why(pages: dict[str, str]) -> None:
+    """A section without data gives the reason and the remedy instead of a figure."""
+    assert "it was switched off with --no-functions" in pages["healthy"]
+    killed = " ".join(pages["killed"].split())
+    assert killed.count("Not measured: the run was too short.") == 2
+    assert 'data-figure="heat"' not in killed
+    assert 'data-figure="flame-0"' not in killed
+
+
+def test_sections_come_in_their_order(pages: dict[str, str]) -> None:
+    """From the verdict down to how to read the numbers."""
+    html = pages["input_bound"]
+    wanted = (
+        "verdict findings matrix run timeline flame lines gil threads functions cost "
+        "gaps environment reading"
+    )
+    places = [html.index(f'id="{name}"') for name in wanted.split()]
+    assert places == sorted(places)
+
+
+def test_without_a_loop_there_are_no_step_sections(pages: dict[str, str]) -> None:
+    """No steps: roles by cause, and a sentence on how to mark stages."""
+    html = pages["no_steps"]
+    assert 'id="timeline"' not in html
+    assert "Roles and causes" in html
+    assert "No training loop was recognised" in html
+
+
+@pytest.mark.slow
+def test_a_ten_minute_run_renders_soon_and_small() -> None:
+    """100,000 steps and a million samples: under 10 s of work and under 6 MB."""
+    analysis = examples.long_run()
+    begin = time.process_time()
+    html = render(analysis, "html")
+    assert time.process_time() - begin < 10
+    assert len(html.encode()) < MOST_BYTES

@@ -1,0 +1,113 @@
+"""What holds for every terminal report, whatever it reports."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import examples
+import pytest
+
+from debottleneck.analysis import frames
+from debottleneck.analysis.result import Analysis
+from debottleneck.report import matrix, terminal
+
+NAMES = list(examples.EXAMPLES)
+
+
+def wide() -> Analysis:
+    """An analysis with all ten causes in sight."""
+    from debottleneck import words
+
+    every = {cause: 1.0 + index for index, cause in enumerate(words.CAUSES)}
+    return examples.build(examples.Plan(stages={"load": every, "other": every}))
+
+
+def bare() -> Analysis:
+    """An analysis in which steps were found and nothing else was."""
+    built = examples.healthy()
+    names = set(frames.COLUMNS) - {"steps", "step_stages"}
+    loop = replace(built.loop, measured=0)
+    empties = {name: frames.empty(name) for name in names}
+    warm = built.steps.assign(block="warmup")
+    return replace(built, loop=loop, steps=warm, **empties)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_no_line_is_wider_than_the_terminal(name: str, width: int) -> None:
+    """Every line fits the columns asked for, from 60 on."""
+    lines = terminal.render(examples.EXAMPLES[name](), width=width).splitlines()
+    assert max(map(len, lines)) <= width
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_verdict_comes_first(name: str) -> None:
+    """The first lines say what, where and what to do."""
+    text = terminal.render(examples.EXAMPLES[name]())
+    heads = [line.split()[0] for line in text.split("\n\n")[0].splitlines()]
+    assert [head for head in heads if head in ("What", "Where", "Do")] == [
+        "What",
+        "Where",
+        "Do",
+    ]
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if n != "hostile"])
+def test_our_own_words_are_ascii(name: str) -> None:
+    """Without strange names in it the report needs no Unicode terminal."""
+    assert terminal.render(examples.EXAMPLES[name]()).isascii()
+
+
+def test_control_characters_do_not_reach_the_terminal() -> None:
+    """Escape sequences in the user's names cannot recolour or clear the screen."""
+    text = terminal.render(examples.hostile(), colour=False)
+    assert "\x1b" not in text
+    assert "\x07" not in text
+
+
+def test_colour_only_adds_escape_sequences() -> None:
+    """Without its colours the coloured report is the plain one."""
+    analysis = examples.input_bound()
+    coloured = terminal.render(analysis, colour=True)
+    assert "\x1b[" in coloured
+    bare_text = re.sub(r"\x1b\[[0-9;]*m", "", coloured)
+    assert [x.rstrip() for x in bare_text.splitlines()] == terminal.render(
+        analysis
+    ).splitlines()
+
+
+def test_causes_that_do_not_fit_are_summed_into_a_named_rest() -> None:
+    """Ten causes at 80 columns: some become `rest`, and the sums stay the same."""
+    grid = matrix.of(wide())
+    cells, folded = matrix.fit(grid, 80)
+    assert folded.startswith("rest is ")
+    assert cells.headers[-2:] == ("rest", "unattr.")
+    causes = [float(text) for text in cells.total[4:]]
+    assert sum(causes) == pytest.approx(float(cells.total[1]), abs=0.1 * len(causes))
+
+
+def test_all_causes_are_shown_where_they_fit() -> None:
+    """At 140 columns nothing is folded."""
+    cells, folded = matrix.fit(matrix.of(wide()), 140)
+    assert not folded
+    assert len(cells.headers) == 4 + 10
+
+
+def test_a_script_without_a_loop_is_told_how_to_mark_stages() -> None:
+    """No loop: the report says so, and names the API and the option."""
+    text = terminal.render(examples.no_steps())
+    for part in ("No training loop", 'with stage("load"):', "step(loader)", "--stage"):
+        assert part in " ".join(text.split())
+
+
+def test_a_killed_run_is_said_to_be_partial() -> None:
+    """The signal is named, and the report says what it covers."""
+    text = " ".join(terminal.render(examples.killed()).split())
+    assert "ended by signal 9 (SIGKILL)" in text
+    assert "recording is partial" in text
+
+
+def test_a_run_without_any_table_still_has_a_report() -> None:
+    """Empty tables leave their sections out instead of failing."""
+    assert "No quiet step was measured" in terminal.render(bare())
