@@ -171,7 +171,7 @@ def test_the_flame_graph_follows_its_controls(
     page.wait_for_function(
         "document.getElementById('flame-figure').dataset.drawn !== 'flame-0'"
     )
-    assert "update" in frames_shown(page)
+    assert "\N{BLACK CIRCLE} update" in frames_shown(page)
     assert "load_batch" not in frames_shown(page)
     before = fills(page)
     page.check("input[name=flame-colour][value=gil]")

@@ -98,6 +98,14 @@ def test_inline_json_reads_back() -> None:
     assert json.loads(str(page.inline_json(value))) == value
 
 
+def test_names_in_backticks_are_set_as_code() -> None:
+    """Backticks become code elements, what is in them stays escaped text."""
+    assert page.code("in `a.<b>` & `c`") == (
+        "in <code>a.&lt;b&gt;</code> &amp; <code>c</code>"
+    )
+    assert page.code("an odd ` <one>") == "an odd ` &lt;one&gt;"
+
+
 def test_a_missing_part_says_why(pages: dict[str, str]) -> None:
     """A section without data gives the reason and the remedy instead of a figure."""
     assert "it was switched off with --no-functions" in pages["healthy"]

@@ -155,6 +155,9 @@ def recording() -> bool:
 def site_of(stage: str, name: str, file: str, line: int, kind: str) -> int:
     """The number of a place that marks `stage`; the same place, the same number."""
     key = (stage, file, line, name)
+    known = _site_numbers.get(key)
+    if known is not None:
+        return known
     with _site_lock:
         number = _site_numbers.get(key)
         if number is None:

@@ -57,13 +57,12 @@ def _add_bounds(parser: argparse.ArgumentParser) -> None:
         "--output", type=Path, metavar="DIR", help=f"default: a new one in {RUNS}/"
     )
     parser.add_argument(
-        "--format", choices=("text", "json"), default="text", help="of the final report"
-    )
-    parser.add_argument(
-        "--report-file",
-        type=Path,
-        metavar="FILE",
-        help="write the final report here instead of to stderr",
+        "--format",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("FORMAT", "FILE"),
+        help="also write the report to FILE as json, text or html (repeatable)",
     )
 
 
@@ -97,13 +96,31 @@ def _add_instruments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure, report, and wait for the script."""
+    copies = _copies(arguments.format)
     options = _options(arguments)
     from debottleneck.collect.session import Session
 
     session = Session(options, _say)
     session.measure()
-    _report(session.folder, options, arguments.format, arguments.report_file)
+    _report(session.folder, copies)
     return session.finish()
+
+
+def _copies(asked: list[list[str]]) -> list[tuple[str, Path]]:
+    """The further reports asked for, checked before the run."""
+    found = []
+    for format, name in asked:
+        path = Path(name)
+        if format not in ("json", "text", "html"):
+            raise UsageError(
+                f"--format {format!r} is not known", "use json, text or html"
+            )
+        if not path.absolute().parent.is_dir():
+            raise UsageError(
+                f"--format {format}: there is no folder for {name!r}", "make it first"
+            )
+        found.append((format, path))
+    return found
 
 
 def _say(line: str) -> None:
@@ -171,14 +188,14 @@ def _output(asked: Path | None, target: str) -> Path:
     return folder
 
 
-def _report(folder: Path, options: Options, format: str, file: Path | None) -> None:
+def _report(folder: Path, copies: list[tuple[str, Path]]) -> None:
     """Analyse the recording, write the page, print the report and the next command."""
+    begun = time.monotonic()
     from debottleneck import load_recording
     from debottleneck.analysis.analyse import analyse
-    from debottleneck.report import render, save, write
-    from debottleneck.report.terminal import render as render_text
+    from debottleneck.report import write
+    from debottleneck.report.terminal import render
 
-    begun = time.monotonic()
     analysis = analyse(load_recording(folder))
     page = folder / "report.html"
     write(analysis, page)
@@ -187,13 +204,8 @@ def _report(folder: Path, options: Options, format: str, file: Path | None) -> N
         f"Recording  {folder}",
         f"Again      bottleneck report {folder}",
     )
-    if format == "text":
-        text = render_text(analysis, footer=footer)
-    else:
-        text = render(analysis, format)
-    if file is None:
-        print(text, file=sys.stderr, flush=True)
-    else:
-        save(text, file)
-        _say(f"wrote {file}")
+    print(render(analysis, footer=footer), file=sys.stderr, flush=True)
+    for format, path in copies:
+        write(analysis, path, format)
+        _say(f"wrote {path}")
     _say(f"report made in {time.monotonic() - begun:.1f} s")

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 
 from debottleneck.analysis.result import Analysis
 from debottleneck.report.figures import blank, plain
-from debottleneck.report.quantities import percent, short
+from debottleneck.report.quantities import home, percent, short
 
 MOST_NODES = 400
 ALL_NODES = 2_400
@@ -101,7 +101,7 @@ def figure(analysis: Analysis, stage: str, most: int = MOST_NODES) -> go.Figure:
     part = analysis.flame[analysis.flame.stage == stage]
     nodes = cut(_one_tree(part), most)
     whole = float(nodes.weight_ms[nodes.parent == -1].sum())
-    directory = analysis.recording.facts.directory
+    directory = home(analysis.recording.facts)
     texts = [_describe(row, whole, directory) for row in nodes.to_dict("records")]
     gil = (nodes.gil_ms / nodes.weight_ms.where(nodes.weight_ms > 0)).fillna(0.0)
     drawn = blank(min(900, 40 + ROW * _depth(nodes)))
@@ -145,10 +145,10 @@ def _one_tree(part: pd.DataFrame) -> pd.DataFrame:
 
 
 def _kinds(nodes: pd.DataFrame, analysis: Analysis) -> list[int]:
-    own = set(analysis.lines.file) | {analysis.recording.facts.script}
-    directory = analysis.recording.facts.directory
+    own = set(analysis.recording.sites.file)
+    directory = home(analysis.recording.facts)
     return [
-        2 if not file else int(file in own or _below(file, directory))
+        2 if not file else int(file in own or _below(str(file), directory))
         for file in nodes.file
     ]
 

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from plotly.io.json import to_json_plotly
 from plotly.offline import get_plotlyjs
 
@@ -31,6 +31,7 @@ from debottleneck.report.colours import (
 from debottleneck.report.quantities import (
     clean,
     count,
+    home,
     in_order,
     number,
     percent,
@@ -43,6 +44,7 @@ from debottleneck.report.sentences import (
     HOW_TO_MARK,
     STAGE_READINGS,
     ending,
+    handovers,
     loop_lines,
 )
 from debottleneck.version import __version__
@@ -89,9 +91,22 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(percent=percent, number=number, times=times, clean=clean)
+    environment.filters.update(
+        percent=percent, number=number, times=times, clean=clean, code=code
+    )
     environment.globals.update(STAGE_COLOURS=STAGE_COLOURS, CAUSE_COLOURS=CAUSE_COLOURS)
     return environment
+
+
+def code(text: str) -> Markup:
+    """A sentence whose `names in backticks` are set as code, everything escaped."""
+    parts = clean(text).split("`")
+    if len(parts) % 2 == 0:
+        return escape("`".join(parts))
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if index % 2 else escape(part)
+        for index, part in enumerate(parts)
+    )
 
 
 def _asset(name: str) -> Markup:
@@ -119,7 +134,7 @@ def _data(drawn: Mapping[str, go.Figure]) -> Markup:
 
 def _head(analysis: Analysis) -> dict[str, Any]:
     facts = analysis.recording.facts
-    directory = facts.directory
+    directory = home(facts)
     return {
         "title": short(facts.script, directory) or "a run",
         "command": " ".join(map(clean, facts.command)),
@@ -262,11 +277,16 @@ def _code_sections(analysis: Analysis, drawing: Drawing) -> dict[str, Any]:
         "flames": flames,
         "lines": tables.lines(analysis),
         "gil": tables.gil_waits(analysis),
-        "handovers": analysis.handovers_per_s,
+        "handovers": _handovers(analysis),
         "waited_on": tables.waited_on(analysis, analysis.loop.unit),
         "threads": tables.threads(analysis),
         "functions": tables.functions(analysis),
     }
+
+
+def _handovers(analysis: Analysis) -> str:
+    rate = analysis.handovers_per_s
+    return "" if rate is None else handovers(rate)
 
 
 def _tail(analysis: Analysis) -> dict[str, Any]:

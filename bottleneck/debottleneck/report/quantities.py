@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
 from debottleneck.analysis.result import Where
+from debottleneck.recording import Facts
 
 NOTHING = "-"
 """Stands where there is no number; a zero is printed as a zero."""
@@ -74,6 +75,14 @@ def cut(text: object, width: int, mark: str = "...") -> str:
     """A clean name of at most `width` characters."""
     known = clean(text)
     return known if len(known) <= width else known[: width - len(mark)] + mark
+
+
+def home(facts: Facts) -> str:
+    """The folder that paths are shown below: the run's, or else the script's."""
+    script = PurePosixPath(facts.script)
+    if not script.is_absolute() or script.is_relative_to(facts.directory):
+        return facts.directory
+    return str(script.parent)
 
 
 def short(file: str, directory: str = "") -> str:

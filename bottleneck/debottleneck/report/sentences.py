@@ -61,7 +61,8 @@ def _signal(code: int) -> str:
 def loop_lines(loop: Loop) -> list[str]:
     """How the loop was measured, in a few sentences."""
     if not loop.found:
-        why = f" ({clean(loop.rule)})" if loop.rule else ""
+        reason = clean(loop.rule).partition(";")[0]
+        why = f" ({reason})" if reason and "recognised" not in reason else ""
         return [
             f"No training loop was recognised{why}. Times are of the whole run, in "
             "milliseconds per second of wall time."
@@ -91,6 +92,12 @@ def warmup_line(loop: Loop) -> str:
     why = f": {clean(loop.warmup_why)}" if loop.warmup_why else ""
     text = f"{count(loop.warmup, 'warm-up step')} {verb} left out{why}"
     return _sentence(text)
+
+
+def handovers(rate: float) -> str:
+    """How often the GIL changed hands."""
+    times = number(rate, 0 if rate >= 10 else 1)
+    return f"The GIL changed hands {times} times a second."
 
 
 def _sentence(text: str) -> str:

@@ -13,6 +13,7 @@ from debottleneck.report.quantities import (
     NOTHING,
     below,
     clean,
+    home,
     in_order,
     interval,
     number,
@@ -181,7 +182,7 @@ def threads(analysis: Analysis) -> Table:
 
 def gil_waits(analysis: Analysis) -> Table:
     """Who waits for the GIL, who holds it, and the code that the holder runs."""
-    directory = analysis.recording.facts.directory
+    directory = home(analysis.recording.facts)
     shown = analysis.gil_waits.head(MOST_ROWS)
     rows = tuple(
         (
@@ -206,8 +207,9 @@ def gil_waits(analysis: Analysis) -> Table:
 
 def waited_on(analysis: Analysis, unit: str) -> Table:
     """Files and peers that stages waited on."""
-    directory = analysis.recording.facts.directory
-    shown = analysis.waited_on.head(MOST_ROWS)
+    directory = home(analysis.recording.facts)
+    named = analysis.waited_on[analysis.waited_on.what != ""]
+    shown = named.head(MOST_ROWS)
     digits = table_digits(float(shown.ms_per_step.max())) if len(shown) else 1
     rows = tuple(
         (
@@ -220,14 +222,14 @@ def waited_on(analysis: Analysis, unit: str) -> Table:
         for row in shown.to_dict("records")
     )
     heads = _heads("stage", "role", "cause", "on", numbers=(f"ms per {unit}",))
-    left = len(analysis.waited_on) - len(shown)
+    left = len(named) - len(shown)
     caption = "Files, pipes and peers behind the waits."
     return Table("waited-on", caption, heads, rows, left_out=left)
 
 
 def lines(analysis: Analysis) -> Table:
     """Lines of the user's code by their share of a stage's samples."""
-    directory = analysis.recording.facts.directory
+    directory = home(analysis.recording.facts)
     shown = analysis.lines.head(MOST_ROWS)
     rows = tuple(
         (
@@ -244,7 +246,10 @@ def lines(analysis: Analysis) -> Table:
         "stage", "role", "thread", "function", "line", numbers=("share of stage",)
     )
     left = len(analysis.lines) - len(shown)
-    caption = "Lines of your code by their share of the stage's samples in that role."
+    caption = (
+        "Share of the stage's samples in that role by the innermost line of your code, "
+        "or of a library where none of your code was on the stack."
+    )
     return Table("lines-table", caption, heads, rows, left_out=left, filterable=True)
 
 
@@ -259,7 +264,7 @@ FUNCTION_NUMBERS = (
 
 def functions(analysis: Analysis) -> Table:
     """Functions that yappi saw, by thread: those with the longest totals."""
-    directory = analysis.recording.facts.directory
+    directory = home(analysis.recording.facts)
     ranked = analysis.functions.sort_values("total_wall_ms", ascending=False)
     shown = ranked.head(MOST_FUNCTIONS)
     rows = tuple(_function(row, directory) for row in shown.to_dict("records"))
@@ -292,7 +297,7 @@ def _function(row: Row, directory: str) -> tuple[Cell, ...]:
         _code(row["function"]),
         _spot(row, directory),
         Cell(f"{row['calls']:,}", float(row["calls"]), "num"),
-        *(_number(row[column]) for column in FUNCTION_NUMBERS),
+        *(_number(row[column], 2) for column in FUNCTION_NUMBERS),
     )
 
 

@@ -22,6 +22,7 @@ from debottleneck.report.quantities import (
     clean,
     count,
     cut,
+    home,
     interval,
     number,
     percent,
@@ -34,6 +35,7 @@ from debottleneck.report.rich_tables import heading, paragraph, plain_table
 from debottleneck.report.sentences import (
     HOW_TO_MARK,
     ending,
+    handovers,
     loop_lines,
     shares_of_thread,
     slowdown,
@@ -124,33 +126,34 @@ def _findings(console: Console, analysis: Analysis) -> None:
     if not analysis.findings:
         return
     heading(console, "Findings, most to gain first")
-    directory = analysis.recording.facts.directory
+    directory = home(analysis.recording.facts)
     for rank, finding in enumerate(analysis.findings, 1):
-        _finding(console, rank, finding, directory)
+        console.print(_finding(rank, finding, directory, analysis.loop.unit))
+        console.print()
 
 
-def _finding(console: Console, rank: int, finding: Finding, directory: str) -> None:
+def _finding(rank: int, finding: Finding, directory: str, unit: str) -> Table:
     table = Table.grid(padding=(0, 1))
     table.add_column(no_wrap=True, justify="right")
     table.add_column(overflow="fold")
     style = {"high": "red", "medium": "yellow"}.get(finding.severity, "")
     head = Text(f"{finding.severity.upper()} ", style=style)
     table.add_row(f"{rank}.", head + Text(clean(finding.summary), style="bold"))
-    table.add_row("", _stake(finding))
+    table.add_row("", _stake(finding, unit))
     below = Table.grid(padding=(0, 1))
     spots = places(finding.where[:MOST_PLACES], directory)
     if spots:
         below.add_row("where", Text(spots))
     below.add_row("do", Text(clean(finding.action)))
     table.add_row("", below)
-    console.print(table)
-    console.print()
+    return table
 
 
-def _stake(finding: Finding) -> Text:
+def _stake(finding: Finding, unit: str) -> Text:
+    whole = "step" if unit == "step" else "run"
     what = " / ".join(word for word in (finding.stage, finding.cause) if word)
     gain = f"at most {times(finding.ceiling)} as fast without it"
-    share = f"{percent(finding.share)} of the step"
+    share = f"{percent(finding.share)} of the {whole}"
     parts = (what, f"{share}, {gain}", f"[{finding.kind}]")
     return Text(clean("  ".join(part for part in parts if part)))
 
@@ -170,12 +173,11 @@ def _threads(console: Console, analysis: Analysis) -> None:
 
 
 def _gil(console: Console, analysis: Analysis) -> None:
-    if analysis.gil_waits.empty and analysis.handovers_per_s is None:
+    if analysis.gil_waits.empty:
         return
     heading(console, "Waiting for the GIL")
     if analysis.handovers_per_s is not None:
-        rate = number(analysis.handovers_per_s, 0)
-        paragraph(console, f"The GIL changed hands {rate} times a second.")
+        paragraph(console, handovers(analysis.handovers_per_s))
     if not analysis.gil_waits.empty:
         console.print(_gil_table(analysis))
         _and_more(console, len(analysis.gil_waits) - MOST_WAITS, "pair")
@@ -183,7 +185,7 @@ def _gil(console: Console, analysis: Analysis) -> None:
 
 def _gil_table(analysis: Analysis) -> Table:
     table = plain_table("stage", "waits", "holds", "running", "of step", left=4)
-    directory = analysis.recording.facts.directory
+    directory = home(analysis.recording.facts)
     for row in analysis.gil_waits.head(MOST_WAITS).to_dict("records"):
         code = place(
             row["holder_function"], row["holder_file"], row["holder_line"], directory
@@ -195,19 +197,20 @@ def _gil_table(analysis: Analysis) -> Table:
 
 
 def _waited_on(console: Console, analysis: Analysis) -> None:
-    if analysis.waited_on.empty:
+    named = analysis.waited_on[analysis.waited_on.what != ""]
+    if named.empty:
         return
     heading(console, "What the waits were on")
     unit = "ms/step" if analysis.loop.found else "ms/s"
     table = plain_table("stage", "role", "cause", "on", unit, left=4)
-    directory = analysis.recording.facts.directory
-    digits = table_digits(float(analysis.waited_on.ms_per_step.max()))
-    for row in analysis.waited_on.head(MOST_WAITS).to_dict("records"):
+    directory = home(analysis.recording.facts)
+    digits = table_digits(float(named.ms_per_step.max()))
+    for row in named.head(MOST_WAITS).to_dict("records"):
         what = f"{clean(row['syscall'])} {below(row['what'], directory)}".strip()
         cells = (row["stage"], row["role"], row["cause"], what)
         table.add_row(*cells, number(row["ms_per_step"], digits))
     console.print(table)
-    _and_more(console, len(analysis.waited_on) - MOST_WAITS, "place")
+    _and_more(console, len(named) - MOST_WAITS, "place")
 
 
 def _instruments(console: Console, analysis: Analysis) -> None:
