@@ -76,7 +76,21 @@ def input_bound() -> Analysis:
         ),
     )
     built = build(plan)
-    finding = Finding(
+    return replace(
+        built,
+        findings=(_slow_source(built), _slow_update(built)),
+        verdict=Verdict(
+            "The loop waits for data from the network in 54 % of each step.",
+            "load: load_batch data.py:41, on 10.0.0.7:9000",
+            "Fetch the next batch while this one trains (at most 2.17x as fast).",
+        ),
+        waited_on=_peers(),
+    )
+
+
+def _slow_source(built: Analysis) -> Finding:
+    share = _share(built, "load", "network")
+    return Finding(
         kind="input-bound-io",
         severity="high",
         stage="load",
@@ -84,10 +98,9 @@ def input_bound() -> Analysis:
         role="trainer",
         summary="The loop waits for data from 10.0.0.7:9000 in more than half of "
         "each step.",
-        action="Fetch the next batch while this one trains: bottleneck try prefetch "
-        "train.py.",
-        ceiling=1 / (1 - _share(built, "load", "network")),
-        share=_share(built, "load", "network"),
+        action="Fetch the next batch while this one trains: strategy `prefetch`.",
+        ceiling=1 / (1 - share),
+        share=share,
         evidence={
             "network_ms_per_step": 98.6,
             "peer": "10.0.0.7:9000",
@@ -95,41 +108,35 @@ def input_bound() -> Analysis:
         },
         where=(Where("load_batch", DATA, 41), Where("read_rows", DATA, 17)),
     )
-    second = replace(
-        finding,
+
+
+def _slow_update(built: Analysis) -> Finding:
+    share = _share(built, "update", "python")
+    return Finding(
         kind="update-bound-python",
         severity="low",
         stage="update",
         cause="python",
+        role="trainer",
         summary="The update spends its time in Python, one parameter after another.",
-        action="Update all parameters in one array, or use foreach=True.",
-        share=_share(built, "update", "python"),
-        ceiling=1 / (1 - _share(built, "update", "python")),
+        action="Update all parameters in one array, or use `foreach=True`.",
+        ceiling=1 / (1 - share),
+        share=share,
         evidence={"parameters": 62},
         where=(Where("update", TRAIN, 88),),
     )
-    return replace(
-        built,
-        findings=(finding, second),
-        verdict=Verdict(
-            "The loop waits for data from the network in 53 % of each step.",
-            "load: load_batch data.py:41, on 10.0.0.7:9000",
-            "Fetch the next batch while this one trains (at most 2.15x as fast).",
-        ),
-        waited_on=frames.typed(
-            "waited_on",
-            pd.DataFrame(
-                {
-                    "stage": ["load", "other"],
-                    "role": "trainer",
-                    "cause": ["network", "disk"],
-                    "syscall": ["recvfrom", "write"],
-                    "what": ["10.0.0.7:9000", f"{HOME}/runs/log.csv"],
-                    "ms_per_step": [98.6, 0.4],
-                }
-            ),
-        ),
-    )
+
+
+def _peers() -> pd.DataFrame:
+    rows = {
+        "stage": ["load", "other", "forward"],
+        "role": "trainer",
+        "cause": ["network", "disk", "lock"],
+        "syscall": ["recvfrom", "write", "futex"],
+        "what": ["10.0.0.7:9000", f"{HOME}/runs/log.csv", ""],
+        "ms_per_step": [98.6, 0.4, 0.1],
+    }
+    return frames.typed("waited_on", pd.DataFrame(rows))
 
 
 def gil_bound() -> Analysis:

@@ -1,4 +1,4 @@
-"""Print what a pair of marks (enter and leave) costs: `python tests/benchmarks/mark_cost.py`.
+"""Print what a pair of marks costs: `python tests/benchmarks/mark_cost.py`.
 
 Medians of repeated timings of an empty wrapped function, less those of the function
 itself, in microseconds. The bound is 3.

@@ -111,6 +111,7 @@ def test_a_missing_part_says_why(pages: dict[str, str]) -> None:
     assert "it was switched off with --no-functions" in pages["healthy"]
     killed = " ".join(pages["killed"].split())
     assert killed.count("Not measured: the run was too short.") == 2
+    assert killed.count("Operation not permitted") == 4
     assert 'data-figure="heat"' not in killed
     assert 'data-figure="flame-0"' not in killed
 

@@ -133,17 +133,18 @@ def _prepare_module(
     name = config["target"]
     spec = _find(name)
     if spec.submodule_search_locations is not None:
-        spec = _find(f"{name}.__main__")
+        why = f"; {name!r} is a package and cannot be directly executed"
+        spec = _find(f"{name}.__main__", why)
     return _prepare_spec(spec.name, config, spec.origin or name)
 
 
-def _find(name: str) -> ModuleSpec:
+def _find(name: str, why: str = "") -> ModuleSpec:
     try:
         spec = importlib.util.find_spec(name)
     except (ImportError, ValueError):
         spec = None
     if spec is None:
-        sys.stderr.write(f"{sys.executable}: No module named {name}\n")
+        sys.stderr.write(f"{sys.executable}: No module named {name}{why}\n")
         raise SystemExit(1)
     return spec
 

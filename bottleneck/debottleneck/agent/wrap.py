@@ -11,7 +11,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from functools import wraps
-from types import FunctionType
+from types import FunctionType, coroutine
 from typing import Any, TypeVar, cast
 
 from debottleneck.agent.marks import enter, leave, site_of
@@ -53,8 +53,12 @@ def wrap(
     file = file or getattr(code, "co_filename", "")
     line = line or getattr(code, "co_firstlineno", 0)
     site = site_of(stage, name, file, line, _kind_of(function, kind))
-    marked = _wrapper_for(function)(function, site)
-    return cast(F, _renamed(marked, f"{MARKER}{stage}]"))
+    marked = _renamed(_wrapper_for(function)(function, site), f"{MARKER}{stage}]")
+    for name in ("__defaults__", "__kwdefaults__"):
+        setattr(marked, name, getattr(function, name, None))
+    if code is not None and code.co_flags & inspect.CO_ITERABLE_COROUTINE:
+        marked = coroutine(marked)
+    return cast(F, marked)
 
 
 def _kind_of(function: Callable[..., Any], kind: str) -> str:

@@ -27,6 +27,17 @@ from debottleneck.spool import LEAVE
 FEWEST_STEPS = 2
 """Quiet steps below which the run is measured by wall time instead."""
 
+_SHARED = (
+    "stages",
+    "causes",
+    "threads",
+    "gil_waits",
+    "waited_on",
+    "lines",
+    "functions",
+)
+"""Tables that the diagnosis and the report both look at."""
+
 NO_LOOP = (
     "no training loop was recognised; mark it with step() and stage(), "
     "or name functions with --stage NAME=module:function"
@@ -168,15 +179,9 @@ def _whole(
         steps=tables.steps,
         step_stages=tables.step_stages,
         segments=segments,
-        stages=stages,
-        causes=causes,
-        threads=evidence.threads,
-        gil_waits=waits,
-        waited_on=evidence.waited_on,
-        lines=evidence.lines,
         flame=code_pass.flame_table(sampled, code),
-        functions=evidence.functions,
         instruments=instrument_table(recording, tables.steps, _marks_per_step(tables)),
+        **{name: getattr(evidence, name) for name in _SHARED},
     )
 
 

@@ -7,6 +7,9 @@ import pandas as pd
 from debottleneck.analysis.frames import typed
 from debottleneck.recording import Recording
 
+OURS = "<debottleneck"
+"""Begins the file of our own wrappers' frames."""
+
 _KEYS = ["tid", "thread", "function", "file", "line"]
 
 
@@ -19,6 +22,7 @@ def function_table(
     and CPU times are scaled to the calls of the wall windows before subtracting.
     """
     table = recording.functions
+    table = table[~table["file"].str.startswith(OURS)]
     if table.empty:
         return typed("functions", pd.DataFrame())
     wall = table[table["clock"] == "wall"].drop(columns="clock")

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from debottleneck.analysis.frames import typed
+from debottleneck.analysis.frames import empty, typed
 from debottleneck.loop import Marks, Steps, choose_trainer
 from debottleneck.recording import Recording
 
@@ -102,6 +102,8 @@ def with_stages(
     starts = steps["start_ns"].to_numpy(np.int64)
     ends = steps["end_ns"].to_numpy(np.int64)
     begin = segments["start_ns"].to_numpy(np.int64)
+    if not len(starts):
+        return empty("step_stages"), segments.iloc[:0].assign(step=0, wall_ns=0)
     index = np.searchsorted(starts, begin, side="right") - 1
     inside = (index >= 0) & (begin < ends[np.maximum(index, 0)])
     within = segments[inside].assign(step=index[inside])

@@ -19,6 +19,7 @@ from debottleneck.collect import schedule, stacks
 from debottleneck.collect.options import Options
 from debottleneck.collect.progress import ANY_BOUNDARY, Progress, Seen
 from debottleneck.environment import thread_pools
+from debottleneck.errors import UsageError
 from debottleneck.recording import NotMeasured
 
 _ENTRY = Path(__file__).resolve().parent.parent / "agent" / "entry.py"
@@ -82,7 +83,13 @@ class Run:
         """Launch the target, then the wait sampler beside it."""
         command = [self._options.python, str(_ENTRY), str(self._folder)]
         self.outcome.start_ns = time.monotonic_ns()
-        self._target = subprocess.Popen(command, close_fds=False)
+        try:
+            self._target = subprocess.Popen(command, close_fds=False)
+        except OSError as error:
+            raise UsageError(
+                f"{self._options.python!r} cannot be run ({error.strerror})",
+                "name an interpreter with --python",
+            ) from error
         self.outcome.pid = self._target.pid
         self._signals = Signals(self._target)
         self._signals.hold()
@@ -90,6 +97,15 @@ class Run:
             self._start_sampler()
         self._progress = Progress(self._folder, self._target.pid)
         self._begin_blocks()
+
+    def has_begun(self) -> bool:
+        """Wait until the agent hands over to the script; False if it refuses to."""
+        stated = spool.agent_file(self._folder, self._target.pid)
+        while not stated.exists():
+            if not self._signals.wait(POLL_S / 10):
+                self._end()
+                return stated.exists()
+        return True
 
     def measure(self) -> Outcome:
         """Conduct the blocks until the measurement is over or the target ends."""

@@ -10,199 +10,28 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import random
 import signal
 import sys
 import time
 from pathlib import Path
 from types import FrameType
+from typing import IO
 
 from debottleneck import spool
-from debottleneck.collect import waits
 from debottleneck.collect.proc import (
-    UNKNOWN_HOLDER,
-    Descriptors,
-    Gil,
     GilPlace,
-    ThreadFiles,
     busy_seconds,
     children_of,
-    open_thread,
     place_in_child,
 )
-
-STATE = {name: number for number, name in enumerate(waits.STATES)}
-RUNNING = STATE["running"]
+from debottleneck.collect.watched import Details, Watched
 
 MOST_CPU = 0.05
 """Share of one core above which the sampler lowers its own rate."""
 
-LONGEST_ROW_NS = 250_000_000
-"""An unchanged wait is written at least this often."""
-
 FLUSH_EVERY_NS = 500_000_000
 CHILDREN_EVERY_NS = 300_000_000
-MOST_DETAILS = 5_000
-
-
-class Details:
-    """Numbers what waits were on, and lists them in the spool."""
-
-    def __init__(self, path: Path) -> None:
-        self._numbers: dict[tuple[str, str], int] = {("", ""): 0}
-        self._file = path.open("w", encoding="utf-8")
-
-    def number(self, call: str, what: str) -> int:
-        """The number of a (system call, file or peer); bounded in count."""
-        known = self._numbers.get((call, what))
-        if known is not None:
-            return known
-        if len(self._numbers) >= MOST_DETAILS:
-            what = "(more)"
-        number = self._numbers.setdefault((call, what), len(self._numbers))
-        self._file.write(json.dumps([number, call, what]) + "\n")
-        return number
-
-    def flush(self) -> None:
-        """Let the tool see them."""
-        self._file.flush()
-
-
-class Watched:
-    """One process under observation."""
-
-    def __init__(self, pid: int, place: GilPlace | None, details: Details) -> None:
-        self.pid = pid
-        self.gil = Gil(pid, place) if place else None
-        self.threads: dict[int, ThreadFiles] = {}
-        self.gone = False
-        self.oncpu = 0
-        self._descriptors = Descriptors(pid)
-        self._details = details
-        self._names = waits.SYSCALLS.get(platform.machine(), {})
-        self._links = -1
-        self.last_ns = 0
-
-    def refresh(self) -> None:
-        """Open threads that have appeared, when their number has changed."""
-        try:
-            links = os.stat(f"/proc/{self.pid}/task").st_nlink
-            if links == self._links:
-                return
-            self._links = links
-            present = {int(name) for name in os.listdir(f"/proc/{self.pid}/task")}
-        except OSError:
-            self.gone = True
-            return
-        for tid in present - self.threads.keys():
-            files = open_thread(self.pid, tid)
-            if files is not None:
-                self.threads[tid] = files
-        if self.gil is not None:
-            self.gil.forget()
-
-    def tick(self, now: int, out: bytearray) -> None:
-        """Sample every thread once, appending finished rows to `out`."""
-        self.refresh()
-        holder = self.gil.holder() if self.gil is not None else UNKNOWN_HOLDER
-        since = self.last_ns or now
-        for files in list(self.threads.values()):
-            try:
-                self._sample(files, since, now, holder, out)
-            except (OSError, waits.ParseError):
-                self._forget(files, out)
-        self.last_ns = now
-
-    def _sample(
-        self, files: ThreadFiles, since: int, now: int, holder: int, out: bytearray
-    ) -> None:
-        text = os.pread(files.schedstat, 64, 0)
-        row = files.row
-        if text == files.last_text and files.state != RUNNING:
-            if row and row[6] == holder and now - row[2] < LONGEST_ROW_NS:
-                row[3] = now
-                return
-            self._write(files, out)
-            files.row = self._row(files, since, now, 0, 0, holder)
-            return
-        oncpu, delay, _ = waits.parse_schedstat(text)
-        first = not files.last_text
-        files.state, files.detail = self._state(files)
-        self._write(files, out)
-        ran, queued = oncpu - files.oncpu, delay - files.delay
-        files.last_text, files.oncpu, files.delay = text, oncpu, delay
-        if not first:
-            self.oncpu += ran
-            files.row = self._row(files, since, now, ran, queued, holder)
-
-    def _row(
-        self, files: ThreadFiles, since: int, now: int, ran: int, queued: int, by: int
-    ) -> list[int]:
-        place = (self.pid, files.tid, since, now, ran, queued)
-        return [*place, by, files.state, files.detail, 0]
-
-    def _write(self, files: ThreadFiles, out: bytearray) -> None:
-        if files.row:
-            out += spool.WAIT.pack(*files.row)
-            files.row = []
-
-    def _forget(self, files: ThreadFiles, out: bytearray) -> None:
-        self._write(files, out)
-        files.close()
-        del self.threads[files.tid]
-
-    def _state(self, files: ThreadFiles) -> tuple[int, int]:
-        call = waits.parse_syscall(os.pread(files.syscall, 256, 0))
-        if call is None:
-            return RUNNING, 0
-        if call.number == waits.PAGE_FAULT:
-            return STATE["disk"], self._details.number("page fault", "")
-        name = self._names.get(call.number, f"system call {call.number}")
-        if name == "futex" and self.gil and self.gil.covers(call.arguments[0]):
-            return STATE["gil"], 0
-        cause, what = self._cause(waits.kind_of_call(name), call)
-        return STATE[cause], self._details.number(name, what)
-
-    def _cause(self, kind: str, call: waits.Call) -> tuple[str, str]:
-        """Cause of a blocked call, and the file or peer it is about."""
-        arguments = call.arguments or (0,) * 6
-        if kind == "fd":
-            return self._descriptors.cause(arguments[0])
-        if kind in ("lock", "sleep"):
-            return kind, ""
-        if kind == "files":
-            return "disk", ""
-        if kind in ("poll", "select", "epoll"):
-            return self._polled(kind, arguments)
-        return "unattributed", ""
-
-    def _polled(self, kind: str, arguments: tuple[int, ...]) -> tuple[str, str]:
-        """Of all descriptors waited on, the one that says most."""
-        if kind == "epoll":
-            watched = self._descriptors.watched(arguments[0])
-            causes = [self._descriptors.cause(fd) for fd in watched[:16]]
-            only_local = all(cause in ("ipc", "lock") for cause, _ in causes)
-            timed = arguments[3] not in (0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF)
-            if only_local and timed and len(causes) <= 1:
-                return "sleep", "timeout of an event loop"
-            return waits.strongest(causes)
-        if self.gil is None:
-            return "unattributed", ""
-        if kind == "poll":
-            memory = self.gil.read(arguments[0], 8 * min(arguments[1], 16))
-            fds = waits.parse_polled(memory)
-        else:
-            memory = self.gil.read(arguments[1], 128) if arguments[1] else b""
-            fds = waits.parse_fd_set(memory, min(arguments[0], 1024))
-        return waits.strongest([self._descriptors.cause(fd) for fd in fds[:16]])
-
-    def close(self, out: bytearray) -> None:
-        """Write what is pending and close every file."""
-        for files in list(self.threads.values()):
-            self._forget(files, out)
-        if self.gil is not None:
-            self.gil.close()
 
 
 class Sampler:
@@ -382,9 +211,9 @@ class Sampler:
         path.write_text(json.dumps(facts), encoding="utf-8")
 
 
-def _drain(file: object, out: bytearray) -> None:
-    file.write(out)  # type: ignore[attr-defined] # an open binary file
-    file.flush()  # type: ignore[attr-defined] # likewise
+def _drain(file: IO[bytes], out: bytearray) -> None:
+    file.write(out)
+    file.flush()
     out.clear()
 
 

@@ -42,15 +42,22 @@ class Session:
             ) from error
         self._run = Run(options, self._raw, say)
 
-    def measure(self) -> None:
-        """Run until the measurement is over, then save the recording."""
-        options = self._options
-        command = " ".join(options.command)
-        self._say(f"profiling {command}; recording to {self.folder}")
+    def measure(self) -> bool:
+        """Run until the measurement is over, then save the recording.
+
+        Returns:
+            False when the script was not even begun; the agent has said why.
+        """
         self._run.start()
+        if not self._run.has_begun():
+            shutil.rmtree(self.folder, ignore_errors=True)
+            return False
+        command = " ".join(self._options.command)
+        self._say(f"profiling {command}; recording to {self.folder}")
         outcome = self._run.measure()
         self._tell_end(outcome)
         self._save(outcome)
+        return True
 
     def finish(self) -> int:
         """Wait for the script to end; its exit code, 128 + N after signal N."""

@@ -101,8 +101,8 @@ def run(arguments: argparse.Namespace) -> int:
     from debottleneck.collect.session import Session
 
     session = Session(options, _say)
-    session.measure()
-    _report(session.folder, copies)
+    if session.measure():
+        _report(session.folder, copies)
     return session.finish()
 
 

@@ -100,7 +100,8 @@ def _environment() -> Environment:
 
 def code(text: str) -> Markup:
     """A sentence whose `names in backticks` are set as code, everything escaped."""
-    parts = clean(text).split("`")
+    unbroken = clean(text).replace(" %", "\N{NO-BREAK SPACE}%")
+    parts = unbroken.split("`")
     if len(parts) % 2 == 0:
         return escape("`".join(parts))
     return Markup("").join(
@@ -339,7 +340,7 @@ def _leaf(value: Any) -> str:
 
 MISSING_WORDS: Mapping[str, tuple[str, ...]] = {
     "waits": ("wait", "cause", "thread"),
-    "gil": ("gil",),
+    "gil": ("gil", "wait", "cause"),
     "stacks": ("stack", "py-spy", "flame", "line"),
     "functions": ("function", "yappi"),
     "stages": ("stage", "step", "loop"),
@@ -354,6 +355,8 @@ def _why_missing(analysis: Analysis) -> dict[str, str]:
 def _why(analysis: Analysis, hints: tuple[str, ...]) -> str:
     for gap in analysis.not_measured:
         if any(hint in gap.what.lower() for hint in hints):
-            remedy = f" To have it: {clean(gap.remedy)}." if gap.remedy else ""
-            return f"Not measured: {clean(gap.why)}.{remedy}"
+            remedy = (
+                f" To have it: {clean(gap.remedy).rstrip('.')}." if gap.remedy else ""
+            )
+            return f"Not measured: {clean(gap.why).rstrip('.')}.{remedy}"
     return ""

@@ -68,7 +68,7 @@ def loop_lines(loop: Loop) -> list[str]:
             "milliseconds per second of wall time."
         ]
     measured = step_line(loop) if loop.measured else "No quiet step was measured."
-    lines = [f"{measured} {_sentence(loop.rule)}".strip()]
+    lines = [f"{measured} {sentence(loop.rule)}".strip()]
     if loop.warmup or loop.warmup_why:
         lines.append(warmup_line(loop))
     return lines
@@ -91,7 +91,7 @@ def warmup_line(loop: Loop) -> str:
     verb = "was" if loop.warmup == 1 else "were"
     why = f": {clean(loop.warmup_why)}" if loop.warmup_why else ""
     text = f"{count(loop.warmup, 'warm-up step')} {verb} left out{why}"
-    return _sentence(text)
+    return sentence(text)
 
 
 def handovers(rate: float) -> str:
@@ -100,7 +100,8 @@ def handovers(rate: float) -> str:
     return f"The GIL changed hands {times} times a second."
 
 
-def _sentence(text: str) -> str:
+def sentence(text: str) -> str:
+    """The text cleaned, with a capital at its start and a period at its end."""
     said = clean(text).strip()
     if not said:
         return ""

@@ -236,9 +236,9 @@ def _missing(console: Console, analysis: Analysis) -> None:
         return
     heading(console, "Not measured")
     for gap in analysis.not_measured:
-        text = Text(f"{clean(gap.what)}: {clean(gap.why)}.")
+        text = Text(f"{clean(gap.what)}: {clean(gap.why).rstrip('.')}.")
         if gap.remedy:
-            text.append(f" To have it: {clean(gap.remedy)}.")
+            text.append(f" To have it: {clean(gap.remedy).rstrip('.')}.")
         console.print(Padding(text, (0, 0, 0, 2)))
     console.print()
 
