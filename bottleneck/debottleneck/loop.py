@@ -25,7 +25,7 @@ COMPUTE = tuple(CODE[name] for name in ("forward", "loss", "backward", "update")
 BETWEEN = tuple(CODE[name] for name in BETWEEN_STAGES)
 TRAINING = tuple(CODE[name] for name in ("backward", "update"))
 
-LOADS_PER_UPDATE = 0.6
+LOADS_PER_UPDATE = 0.1
 """With fewer loads than this an update, loads do not bound the steps (a loop that
 loads once an epoch); with more, they do (also when gradients are accumulated)."""
 

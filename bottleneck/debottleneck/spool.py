@@ -30,8 +30,13 @@ CONTROL = struct.Struct("<BBBxiqq")
 """Call number, mode, boundary stage's index in words.STAGES (255: any), 0, trainer
 tid, 0. A new call number asks the agent to look at the rest."""
 
+ANY_BOUNDARY = 255
+
 RECORD, FUNCTIONS_WALL, FUNCTIONS_CPU, FINISHED, STOP = range(5)
 """Modes that the tool asks for."""
+
+RAW_FOLDER = "raw"
+"""The spool's folder within the recording's, removed once all is put together."""
 
 CONFIG = "config.json"
 CONTROL_FILE = "control.bin"

@@ -11,6 +11,7 @@ import ast
 import builtins
 import fnmatch
 import importlib.util
+import inspect
 import os
 import sys
 import sysconfig
@@ -255,13 +256,16 @@ def wrap_attribute(module: ModuleType, qualified: str, stage: str) -> bool:
     place: Any = module
     for owner in owners:
         place = getattr(place, owner, None)
-    found = getattr(place, name, None)
-    if found is None:
+    found = inspect.getattr_static(place, name, getattr(place, name, None))
+    method = type(found) if isinstance(found, staticmethod | classmethod) else None
+    plain = found.__func__ if method else found
+    if not callable(plain) or isinstance(plain, type):
         return False
-    if getattr(found, "__code__", None) and found.__code__.co_name.startswith("["):
+    if getattr(plain, "__code__", None) and plain.__code__.co_name.startswith("["):
         return True
     label = f"{module.__name__}.{qualified}"
-    setattr(place, name, wrap(found, stage, kind="option", name=label))
+    marked: Any = wrap(plain, stage, kind="option", name=label)
+    setattr(place, name, method(marked) if method else marked)
     return True
 
 
@@ -270,7 +274,7 @@ def missing_target(module: str, qualified: str) -> str:
     if module in sys.builtin_module_names:
         return ""
     try:
-        spec = importlib.util.find_spec(module)
+        spec = _spec_of(module)
     except (ImportError, ValueError) as error:
         return f"no module {module!r} ({error})"
     if spec is None:
@@ -278,6 +282,18 @@ def missing_target(module: str, qualified: str) -> str:
     if not isinstance(spec.loader, SourceFileLoader) or not spec.origin:
         return ""
     return missing_in_source(spec.origin, module, qualified)
+
+
+def _spec_of(module: str) -> ModuleSpec | None:
+    """Its spec; unlike `find_spec` alone, without importing the packages above it."""
+    name, *inner = module.split(".")
+    spec = importlib.util.find_spec(name)
+    for part in inner:
+        if spec is None or spec.submodule_search_locations is None:
+            return None
+        name = f"{name}.{part}"
+        spec = PathFinder.find_spec(name, spec.submodule_search_locations)
+    return spec
 
 
 def missing_in_source(path: str, module: str, qualified: str) -> str:
@@ -297,6 +313,8 @@ def missing_in_source(path: str, module: str, qualified: str) -> str:
                 return ""
             return f"{module!r} defines no {qualified!r}"
         body = found[0].body
+    if isinstance(found[0], ast.ClassDef):
+        return f"{qualified!r} is a class, not a function of it"
     return ""
 
 

@@ -91,11 +91,14 @@ class Recorder:
 
     def write_site(self, line: str) -> None:
         """Append one site's JSON line to this process's list."""
-        if self.sites_file is None:
-            path = spool.sites_file(self.folder, self.pid)
-            self.sites_file = open(path, "a", encoding="utf-8")  # noqa: SIM115 - lives as long as the process
-        self.sites_file.write(line + "\n")
-        self.sites_file.flush()
+        path = spool.sites_file(self.folder, self.pid)
+        try:
+            if self.sites_file is None:
+                self.sites_file = open(path, "a", encoding="utf-8")  # noqa: SIM115 - lives as long as the process
+            self.sites_file.write(line + "\n")
+            self.sites_file.flush()
+        except OSError as error:
+            _fail(f"marks stopped: {error}")
 
 
 _on = False
@@ -455,8 +458,11 @@ def _write_names(recorder: Recorder) -> None:
             lines.append(json.dumps([thread.native_id, ident, thread.name]) + "\n")
     if lines:
         path = spool.names_file(recorder.folder, recorder.pid)
-        with open(path, "a", encoding="utf-8") as file:
-            file.write("".join(lines))
+        try:
+            with open(path, "a", encoding="utf-8") as file:
+                file.write("".join(lines))
+        except OSError as error:
+            _fail(f"marks stopped: {error}")
 
 
 def _after_fork() -> None:

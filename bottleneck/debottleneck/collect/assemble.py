@@ -15,9 +15,6 @@ from debottleneck.collect import reading, stacks
 from debottleneck.errors import RecordingError
 from debottleneck.recording import Facts, NotMeasured, Recording, empty, typed
 
-RAW = "raw"
-"""The spool's folder within the recording's, removed once all is put together."""
-
 
 def load(folder: Path) -> Recording:
     """A recording's folder, finished or cut off.
@@ -25,14 +22,16 @@ def load(folder: Path) -> Recording:
     Raises:
         RecordingError: Not a recording, a newer schema, or a broken table.
     """
-    if (folder / recording.FACTS_FILE).is_file() or not (folder / RAW).is_dir():
+    if (folder / recording.FACTS_FILE).is_file() or not (
+        folder / spool.RAW_FOLDER
+    ).is_dir():
         return recording.read(folder)
     return _cut_off(folder)
 
 
 def _cut_off(folder: Path) -> Recording:
     """The tool itself was killed: what the spool holds, marked as partial."""
-    raw = folder / RAW
+    raw = folder / spool.RAW_FOLDER
     try:
         config = json.loads((raw / spool.CONFIG).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

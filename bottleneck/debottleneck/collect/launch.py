@@ -13,14 +13,16 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from debottleneck import spool
 from debottleneck.collect import schedule, stacks
 from debottleneck.collect.options import Options
-from debottleneck.collect.progress import ANY_BOUNDARY, Progress, Seen
 from debottleneck.environment import thread_pools
 from debottleneck.errors import UsageError
-from debottleneck.recording import NotMeasured
+
+if TYPE_CHECKING:
+    from debottleneck.collect.progress import Seen
 
 _ENTRY = Path(__file__).resolve().parent.parent / "agent" / "entry.py"
 
@@ -43,7 +45,6 @@ class Outcome:
     ended_by: str = "exit"
     exit_code: int | None = None
     windows: list[stacks.Window] = field(default_factory=list)
-    not_measured: list[NotMeasured] = field(default_factory=list)
     stopped_by_signal: bool = False
 
 
@@ -95,6 +96,9 @@ class Run:
         self._signals.hold()
         if self._options.waits and os.path.exists("/proc/self/task"):
             self._start_sampler()
+        # NumPy is imported while the script starts, not before.
+        from debottleneck.collect.progress import Progress
+
         self._progress = Progress(self._folder, self._target.pid)
         self._begin_blocks()
 
@@ -260,7 +264,7 @@ class Run:
         self._mode = mode
         self._calls = (self._calls + 1) % 256
         seen = self._seen
-        boundary = seen.boundary if seen else ANY_BOUNDARY
+        boundary = seen.boundary if seen else spool.ANY_BOUNDARY
         trainer = seen.trainer_tid if seen else self._target.pid
         call = (self._calls, mode, boundary, 0, trainer, 0)
         spool.CONTROL.pack_into(self._control, 0, *call)

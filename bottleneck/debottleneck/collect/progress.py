@@ -12,8 +12,6 @@ from debottleneck import spool
 from debottleneck.collect import reading
 from debottleneck.loop import CODE, Steps, choose_trainer
 
-ANY_BOUNDARY = 255
-
 
 @dataclass(frozen=True)
 class Seen:
@@ -69,4 +67,4 @@ def _boundary(steps: Steps) -> int:
     for name in ("load", "forward"):
         if steps.rule.endswith(f"each {name}"):
             return CODE[name]
-    return ANY_BOUNDARY
+    return spool.ANY_BOUNDARY

@@ -31,7 +31,7 @@ Frame = tuple[str, str, int]
 """Function, file, line."""
 
 _FRAME = re.compile(r"(?P<function>.*) \((?P<file>.*):(?P<line>\d+)\)$")
-_THREAD = re.compile(r"thread \((?P<tid>0x[0-9A-Fa-f]+|\d+)\)(: (?P<name>.*))?$")
+_THREAD = re.compile(r"thread \((?P<tid>0x[0-9A-Fa-f]+|0|[1-9][0-9]*)\)(: .*)?$")
 _PROCESS = re.compile(r"process (?P<pid>\d+):")
 
 
@@ -158,8 +158,8 @@ def parse_chrometrace(text: str, origin_ns: int) -> list[Sample]:
     """
     try:
         events = json.loads(text)
-        rows = [_event(event) for event in events]
-    except (ValueError, KeyError, TypeError) as error:
+        rows = [row for row in map(_event, events) if not _names_process(row[1][2])]
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise ParseError(f"py-spy's trace is not readable ({error})") from error
     threads: dict[tuple[int, int], list[tuple[str, int, Frame]]] = {}
     for key, row in rows:
@@ -176,6 +176,11 @@ def _event(event: dict[str, Any]) -> tuple[tuple[int, int], tuple[str, int, Fram
     frame = (str(event["name"]), str(place["filename"]), int(place["line"] or 0))
     key = (int(event["pid"]), int(event["tid"]))
     return key, (str(event["ph"]), int(event["ts"]), frame)
+
+
+def _names_process(frame: Frame) -> bool:
+    """With child processes, py-spy puts each one's command line below its stacks."""
+    return not frame[1] and _PROCESS.match(frame[0]) is not None
 
 
 def _between_changes(
@@ -208,7 +213,7 @@ def parse_raw(lines: Iterable[str], pid: int) -> list[tuple[Sample, int]]:
     for line in lines:
         body, _, count = line.rstrip("\n").rpartition(" ")
         entry = _stack_of(body.split(";"), pid)
-        if entry is not None and count.isdigit():
+        if entry is not None and count.isdecimal():
             found.append((entry, int(count)))
     return found
 

@@ -169,7 +169,7 @@ def parse_fd_set(memory: bytes, count: int) -> list[int]:
 def parse_epoll(text: str) -> list[int]:
     """The descriptors watched, from `/proc/PID/fdinfo/EPOLLFD`."""
     lines = (line.split() for line in text.splitlines() if line.startswith("tfd:"))
-    return [int(f[1]) for f in lines if len(f) > 1 and f[1].isdigit()]
+    return [int(f[1]) for f in lines if len(f) > 1 and f[1].isdecimal()]
 
 
 def cause_of_link(link: str, is_fifo: bool) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import sys
 import time
@@ -101,9 +102,22 @@ def run(arguments: argparse.Namespace) -> int:
     from debottleneck.collect.session import Session
 
     session = Session(options, _say)
+    session.start()
+    _prepare_report()
     if session.measure():
         _report(session.folder, copies)
     return session.finish()
+
+
+def _prepare_report() -> None:
+    """Import what the report needs while the script starts, not after it."""
+    for name in (
+        "analysis.analyse",
+        "collect.saving",
+        "report.page",
+        "report.terminal",
+    ):
+        importlib.import_module(f"debottleneck.{name}")
 
 
 def _copies(asked: list[list[str]]) -> list[tuple[str, Path]]:

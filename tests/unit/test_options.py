@@ -1,0 +1,94 @@
+"""What the user asked for, checked at the door."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from debottleneck.collect.options import Options, StageTarget
+from debottleneck.errors import UsageError
+from debottleneck.words import STAGES
+
+GOOD = Options(
+    target="train.py",
+    arguments=("--epochs", "3"),
+    module=False,
+    python="/usr/bin/python3",
+    steps=None,
+    seconds=60.0,
+    stop=False,
+    warmup=None,
+    output=Path("run"),
+)
+
+
+@pytest.mark.parametrize("stage", [s for s in (*STAGES, "step") if s != "other"])
+def test_a_stage_target_of_every_stage(stage: str) -> None:
+    """Each stage, and the step, can be given to a function."""
+    found = StageTarget.parse(f"{stage}=pkg.data:Reader.next_rows")
+    assert found == StageTarget(stage, "pkg.data", "Reader.next_rows")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "load", "load=", "load=data", "load=data:", "load=:read", "=data:read"],
+)
+def test_a_stage_target_of_another_form(text: str) -> None:
+    """What is missing is shown by an example."""
+    with pytest.raises(UsageError, match="--stage") as caught:
+        StageTarget.parse(text)
+    assert caught.value.remedy
+
+
+@pytest.mark.parametrize("stage", ["other", "loading", "Load", " load"])
+def test_an_unknown_stage_is_refused_with_the_list(stage: str) -> None:
+    """The known words are in the remedy."""
+    with pytest.raises(UsageError, match="names no stage") as caught:
+        StageTarget.parse(f"{stage}=data:read")
+    assert "load, augment" in caught.value.remedy
+    assert "other" not in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("change", "option"),
+    [
+        ({"steps": 0}, "--steps"),
+        ({"steps": -5}, "--steps"),
+        ({"seconds": 0.0}, "--seconds"),
+        ({"seconds": -1.0}, "--seconds"),
+        ({"seconds": float("nan")}, "--seconds"),
+        ({"seconds": float("inf")}, "--seconds"),
+        ({"warmup": -1}, "--warmup"),
+        ({"rate": 0.0}, "--rate"),
+        ({"rate": 2001.0}, "--rate"),
+        ({"rate": float("nan")}, "--rate"),
+    ],
+)
+def test_a_number_out_of_range_is_refused(change: dict[str, Any], option: str) -> None:
+    """Before anything runs, and with the option's name."""
+    with pytest.raises(UsageError, match=option):
+        dataclasses.replace(GOOD, **change)
+
+
+@pytest.mark.parametrize(
+    "change", [{"steps": 1}, {"seconds": 0.1}, {"warmup": 0}, {"rate": 1.0}]
+)
+def test_the_least_values_are_accepted(change: dict[str, Any]) -> None:
+    """The bounds themselves are fine."""
+    assert dataclasses.replace(GOOD, **change)
+
+
+def test_options_are_frozen() -> None:
+    """Nobody changes them on the way."""
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        GOOD.steps = 3  # type: ignore[misc]
+
+
+def test_the_command_is_what_follows_the_interpreter() -> None:
+    """A script by its path, a module with -m."""
+    assert GOOD.command == ("train.py", "--epochs", "3")
+    module = dataclasses.replace(GOOD, module=True, target="pkg.train")
+    assert module.command == ("-m", "pkg.train", "--epochs", "3")
