@@ -23,6 +23,7 @@ import os, sys, threading
 from pathlib import Path
 from debottleneck import spool, stage, step
 from debottleneck.agent import marks
+from debottleneck.agent.recorder import Recorder
 from debottleneck.agent.wrap import wrap
 
 now = [1_000_000_000, 0]
@@ -36,7 +37,7 @@ marks.thread_time_ns = lambda: now[1]
 folder = Path(sys.argv[1])
 (folder / spool.CONTROL_FILE).write_bytes(bytes(spool.CONTROL_BYTES))
 attended = []
-recorder = marks.Recorder(folder, attended.append)
+recorder = Recorder(folder, attended.append)
 marks.start(recorder)
 """
 

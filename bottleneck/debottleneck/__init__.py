@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from debottleneck.agent.marks import stage, step
+from debottleneck.agent.api import stage, step
 from debottleneck.version import __version__
 
 if TYPE_CHECKING:

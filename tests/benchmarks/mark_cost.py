@@ -11,6 +11,7 @@ from pathlib import Path
 
 from debottleneck import spool, stage
 from debottleneck.agent import marks
+from debottleneck.agent.recorder import Recorder
 from debottleneck.agent.wrap import wrap
 
 CALLS = 20_000
@@ -34,7 +35,7 @@ def main() -> None:
     print(f"{'nobody records, wrapper':40}{median_us(load) - bare:8.2f} us")
     folder = Path(tempfile.mkdtemp())
     (folder / spool.CONTROL_FILE).write_bytes(bytes(spool.CONTROL_BYTES))
-    marks.start(marks.Recorder(folder, lambda mode: None))
+    marks.start(Recorder(folder, lambda mode: None))
 
     def two() -> None:
         load()

@@ -13,6 +13,7 @@ from marking import run_marked
 import debottleneck
 from debottleneck import spool
 from debottleneck.agent import marks
+from debottleneck.agent.recorder import Recorder
 from debottleneck.collect import reading
 from debottleneck.words import STAGES
 
@@ -330,8 +331,8 @@ def test_sites_that_cannot_be_written_stop_recording(tmp_path: Path) -> None:
         wait(200_000)
     import shutil
     shutil.rmtree(folder)
-    recorder.sites_file.close()
-    recorder.sites_file = None
+    recorder._sites.close()
+    recorder._sites = None
     with stage("forward"):
         print("trains on")
     assert not marks.recording()
@@ -450,13 +451,13 @@ late.join()
 def test_events_are_json_lines_and_a_lost_disk_is_silent(tmp_path: Path) -> None:
     """Each event is a line with its time; where none can be written, none is."""
     (tmp_path / spool.CONTROL_FILE).write_bytes(bytes(spool.CONTROL_BYTES))
-    recorder = marks.Recorder(tmp_path, lambda mode: None)
-    marks.write_event(recorder, {"event": "one"})
-    marks.write_event(recorder, {"event": "two"})
+    recorder = Recorder(tmp_path, lambda mode: None)
+    recorder.write_event({"event": "one"})
+    recorder.write_event({"event": "two"})
     text = spool.events_file(tmp_path, recorder.pid).read_text()
     assert [json.loads(line)["event"] for line in text.splitlines()] == ["one", "two"]
     shutil.rmtree(tmp_path)
-    marks.write_event(recorder, {"event": "three"})
+    recorder.write_event({"event": "three"})
 
 
 @pytest.mark.parametrize("name", ["", "lode", "other", "step", "LOAD"])

@@ -17,6 +17,7 @@ import pytest
 
 from debottleneck import spool, stage
 from debottleneck.agent import marks
+from debottleneck.agent.recorder import Recorder
 from debottleneck.agent.wrap import FRAME_FILE, wrap
 
 
@@ -27,12 +28,11 @@ def recording(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[bool]:
         yield False
         return
     (tmp_path / spool.CONTROL_FILE).write_bytes(bytes(spool.CONTROL_BYTES))
-    recorder = marks.Recorder(tmp_path, lambda mode: None)
+    recorder = Recorder(tmp_path, lambda mode: None)
     marks.start(recorder)
     yield True
     marks.finish()
-    if recorder.sites_file is not None:
-        recorder.sites_file.close()
+    recorder.close()
 
 
 def add(left: int, right: int = 2, *rest: int, scale: int = 1) -> int:

@@ -18,6 +18,7 @@ from typing import Any
 
 from debottleneck import spool
 from debottleneck.agent import discover, functions, gil, marks
+from debottleneck.agent.recorder import Recorder
 from debottleneck.agent.wrap import FRAME_FILE
 
 _AGENT_FOLDER = os.path.dirname(os.path.abspath(__file__)) + os.sep
@@ -51,7 +52,7 @@ def _record(folder: Path, config: Mapping[str, Any]) -> str:
     """Start recording; returns why yappi cannot, or ""."""
     why = "" if config["functions"] else "switched off"
     why = why or functions.unavailable()
-    recorder = marks.Recorder(folder, lambda mode: None)
+    recorder = Recorder(folder, lambda mode: None)
     windows = functions.Windows(recorder)
     if not why:
         recorder.attend = windows.attend

@@ -12,7 +12,7 @@ from time import monotonic_ns
 from typing import Any
 
 from debottleneck import spool
-from debottleneck.agent import marks
+from debottleneck.agent.recorder import Recorder
 
 MOST_FUNCTIONS = 400
 """Kept of each thread and window, by total time."""
@@ -36,7 +36,7 @@ class Windows:
         recorder: Where to write.
     """
 
-    def __init__(self, recorder: marks.Recorder) -> None:
+    def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
         self._clock = ""
         self._since = 0
@@ -54,9 +54,7 @@ class Windows:
 
         if sys.getprofile() is not None or yappi.is_running():
             why = "the script uses a profile function of its own"
-            marks.write_event(
-                self._recorder, {"event": "functions-refused", "why": why}
-            )
+            self._recorder.write_event({"event": "functions-refused", "why": why})
             return
         self._since = monotonic_ns()
         self._clock = clock
@@ -76,7 +74,7 @@ class Windows:
         event = {"event": "functions", "clock": self._clock, "rows": rows}
         window = {"start_ns": self._since, "stop_ns": ended, "end_ns": monotonic_ns()}
         self._clock = ""
-        marks.write_event(self._recorder, {**event, **window})
+        self._recorder.write_event({**event, **window})
 
 
 def _rows(thread: Any) -> list[list[Any]]:

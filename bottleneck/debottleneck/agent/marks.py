@@ -12,20 +12,12 @@ from __future__ import annotations
 import json
 import mmap
 import os
-import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from functools import wraps
-from pathlib import Path
 from time import monotonic_ns, thread_time_ns
-from types import TracebackType
-from typing import IO, ParamSpec, TypeVar
 
 from debottleneck import spool
-from debottleneck.words import OTHER, STAGES, STEP
-
-P = ParamSpec("P")
-T = TypeVar("T")
+from debottleneck.agent.recorder import Recorder
+from debottleneck.words import STAGES, STEP
 
 SHORT_NS = 20_000
 """Marks closer than this share one reading of the CPU clock, and tiny calls of one
@@ -67,38 +59,6 @@ class _Track:
         self.buffer = _new_file(self)
         self.pos = spool.MARK_START
         self.end = spool.MARK_FILE_BYTES - _SIZE
-
-
-class Recorder:
-    """The process's side of the recording: folder, sites, control page.
-
-    Args:
-        folder: The spool folder, which exists and holds the control file.
-        attend: Called at an outermost mark of the trainer when the tool asks for
-            another mode (`spool.RECORD` ...), with that mode.
-    """
-
-    def __init__(self, folder: Path, attend: Callable[[int], None]) -> None:
-        self.folder = folder
-        self.attend = attend
-        self.pid = os.getpid()
-        self.mode = spool.RECORD
-        self.call = 0
-        self.named: set[tuple[int, str]] = set()
-        with open(folder / spool.CONTROL_FILE, "r+b") as file:
-            self.control = mmap.mmap(file.fileno(), spool.CONTROL_BYTES)
-        self.sites_file: IO[str] | None = None
-
-    def write_site(self, line: str) -> None:
-        """Append one site's JSON line to this process's list."""
-        path = spool.sites_file(self.folder, self.pid)
-        try:
-            if self.sites_file is None:
-                self.sites_file = open(path, "a", encoding="utf-8")  # noqa: SIM115 - lives as long as the process
-            self.sites_file.write(line + "\n")
-            self.sites_file.flush()
-        except OSError as error:
-            _fail(f"marks stopped: {error}")
 
 
 _on = False
@@ -171,7 +131,7 @@ def site_of(stage: str, name: str, file: str, line: int, kind: str) -> int:
             _site_lines.append(json.dumps({**fields, **place}))
             _site_numbers[key] = number
             if _on and _recorder is not None:
-                _recorder.write_site(_site_lines[-1])
+                _write_site(_recorder, _site_lines[-1])
     return number
 
 
@@ -267,96 +227,6 @@ def mark_step(site: int, edge: int = spool.STEP_START) -> None:
         _next_file(track)
 
 
-class stage:
-    """Mark a stage by hand: `with stage("load"):` or `@stage("load")`.
-
-    Args:
-        name: A word of `debottleneck.words.STAGES`, such as "load" or "forward".
-
-    Raises:
-        ValueError: The name is not one of them.
-    """
-
-    __slots__ = ("_name", "_tokens")
-
-    def __init__(self, name: str) -> None:
-        if name not in STAGES or name == OTHER:
-            known = ", ".join(word for word in STAGES if word != OTHER)
-            raise ValueError(f"unknown stage {name!r}; use one of: {known}")
-        self._name = name
-        self._tokens: list[int] = []
-
-    def __enter__(self) -> stage:
-        if _on:
-            caller = sys._getframe(1)
-            where = (caller.f_code.co_filename, caller.f_lineno)
-            site = site_of(self._name, caller.f_code.co_name, *where, "api")
-            self._tokens.append(enter(site))
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._tokens:
-            leave(self._tokens.pop())
-
-    def __call__(self, function: Callable[P, T]) -> Callable[P, T]:
-        """Decorate a function, generator or coroutine; it stays of its kind."""
-        from debottleneck.agent.wrap import wrap
-
-        return wrap(function, self._name, kind="api")
-
-
-def step(iterable: Iterable[T]) -> Iterator[T]:
-    """Iterate, marking each iteration as a step and the wait for it as `load`.
-
-    Args:
-        iterable: What the training loop runs over.
-
-    Yields:
-        The iterable's own items, unchanged.
-    """
-    if not _on:
-        yield from iterable
-        return
-    frame = sys._getframe(1)
-    where = (frame.f_code.co_filename, frame.f_lineno)
-    steps = site_of(STEP, "step", *where, "api")
-    loads = site_of("load", "step", *where, "api")
-    iterator = iter(iterable)
-    while True:
-        mark_step(steps)
-        token = enter(loads)
-        try:
-            item = next(iterator)
-        except StopIteration:
-            leave(token)
-            mark_step(steps, spool.STEP_END)
-            return
-        except BaseException:
-            leave(token)
-            raise
-        leave(token)
-        yield item
-
-
-def with_leave(function: Callable[P, T], site: int) -> Callable[P, T]:
-    """`function` between enter and leave; the plainest wrapper, for patches."""
-
-    @wraps(function)
-    def marked(*args: P.args, **kwargs: P.kwargs) -> T:
-        token = enter(site)
-        try:
-            return function(*args, **kwargs)
-        finally:
-            leave(token)
-
-    return marked
-
-
 def _remove(stack: list[tuple[int, str, int, int]], token: int) -> tuple[str, int, int]:
     """Take the last entry of that site out: coroutines need not nest."""
     for index in range(len(stack) - 1, -1, -1):
@@ -406,17 +276,7 @@ def _fail(what: str) -> None:
     global _on
     _on = False
     if _recorder is not None:
-        write_event(_recorder, {"event": "failure", "what": what})
-
-
-def write_event(recorder: Recorder, event: dict[str, object]) -> None:
-    """Append a JSON line to the process's events; a full disk loses it."""
-    path = spool.events_file(recorder.folder, recorder.pid)
-    try:
-        with open(path, "a", encoding="utf-8") as file:
-            file.write(json.dumps({"t_ns": monotonic_ns(), **event}) + "\n")
-    except OSError:
-        return
+        _recorder.write_event({"event": "failure", "what": what})
 
 
 def _attend(track: _Track, stage: str) -> None:
@@ -447,22 +307,18 @@ def _is_boundary(boundary: int, stage: str) -> bool:
     return stage == STEP or (boundary < len(STAGES) and STAGES[boundary] == stage)
 
 
+def _write_site(recorder: Recorder, line: str) -> None:
+    try:
+        recorder.write_site(line)
+    except OSError as error:
+        _fail(f"marks stopped: {error}")
+
+
 def _write_names(recorder: Recorder) -> None:
-    """Append the Python threads not yet listed, with their present names."""
-    threads = list(threading._active.items())  # type: ignore[attr-defined] # enumerate() takes a lock the caller may hold
-    lines = []
-    for ident, thread in threads:
-        key = (thread.native_id, thread.name)
-        if key[0] is not None and key not in recorder.named:
-            recorder.named.add(key)
-            lines.append(json.dumps([thread.native_id, ident, thread.name]) + "\n")
-    if lines:
-        path = spool.names_file(recorder.folder, recorder.pid)
-        try:
-            with open(path, "a", encoding="utf-8") as file:
-                file.write("".join(lines))
-        except OSError as error:
-            _fail(f"marks stopped: {error}")
+    try:
+        recorder.write_names()
+    except OSError as error:
+        _fail(f"marks stopped: {error}")
 
 
 def _after_fork() -> None:
@@ -476,4 +332,4 @@ def _after_fork() -> None:
     recorder.call = _recorder.call
     _recorder = recorder
     for line in _site_lines:
-        recorder.write_site(line)
+        _write_site(recorder, line)
