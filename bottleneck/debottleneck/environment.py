@@ -69,9 +69,9 @@ def cpu_quota() -> float | None:
     """Cores that the control group grants, None without a limit or a cgroup."""
     try:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-    except (OSError, ValueError):
+        return None if quota == "max" else int(quota) / int(period)
+    except (OSError, ValueError, ZeroDivisionError):
         return None
-    return None if quota == "max" else int(quota) / int(period)
 
 
 def thread_pools(pid: int) -> list[dict[str, Any]]:

@@ -5,6 +5,9 @@ be flushed and nothing is lost when the process is killed. Two savings keep a pa
 near two microseconds. The thread's CPU clock, a system call, is not read again
 within `SHORT_NS` of the last mark: so short a time is taken as spent on the core.
 Consecutive tiny calls of one stage become one pair with a count.
+
+The CPU clock is read before the wall clock: its system call is where a kernel with
+lazy preemption takes the core away, and that wait belongs to what ran before.
 """
 
 from __future__ import annotations
@@ -167,6 +170,7 @@ def enter(site: int) -> int:
             return site
     else:
         cpu = thread_time_ns()
+        now = monotonic_ns()
     _pack(track.buffer, track.pos, now, cpu, site << 2, 0)
     track.pos += _SIZE
     if track.pos > track.end:
@@ -192,7 +196,11 @@ def leave(token: int) -> None:
         return
     now = monotonic_ns()
     since = now - track.t
-    cpu = track.cpu + since if since < SHORT_NS else thread_time_ns()
+    if since < SHORT_NS:
+        cpu = track.cpu + since
+    else:
+        cpu = thread_time_ns()
+        now = monotonic_ns()
     _pack(track.buffer, track.pos, now, cpu, token << 2 | 1, calls)
     track.pos += _SIZE
     track.t = now
@@ -218,8 +226,8 @@ def mark_step(site: int, edge: int = spool.STEP_START) -> None:
         track = _open_track()
     if not track.open and _recorder.control[0] != _recorder.call:  # type: ignore[union-attr] # set while on
         _attend(track, STEP)
-    track.t = monotonic_ns()
     track.cpu = thread_time_ns()
+    track.t = monotonic_ns()
     _pack(track.buffer, track.pos, track.t, track.cpu, site << 2 | edge, 0)
     track.tail_stage = ""
     track.pos += _SIZE

@@ -65,6 +65,21 @@ class Samples:
     count: Floats
     reads_gil: bool
 
+    @property
+    def usual(self) -> Floats:
+        """Shape (stages,): the part of each stage that samples saw waiting."""
+        return blocked_share(self.blocked, self.seen)
+
+
+def blocked_share(blocked: Floats, seen: Floats) -> Floats:
+    """Shape (stages,): time seen waiting, as a part of the time seen at all."""
+    whole = seen.sum(axis=0)
+    waiting = blocked.sum(axis=(0, 2))
+    share: Floats = np.divide(
+        waiting, whole, out=np.zeros_like(whole), where=whole > 0
+    )
+    return share
+
 
 def sums(cells: Ints, weights: Floats | None = None, minlength: int = 0) -> Floats:
     """Sum of weights (or count) in each cell, as `numpy.bincount`, always float."""
@@ -89,7 +104,7 @@ def split(wall: Floats, cpu: Floats, samples: Samples | None) -> Floats:
     cpu = np.minimum(cpu, wall)
     _split_on_cpu(result, cpu, samples)
     off = wall - cpu
-    delay = _fitted(samples.delay, off, samples.blocked.sum(axis=-1))
+    delay = _fitted(samples.delay, off, wall * samples.usual)
     result[..., CAUSE["runqueue"]] += delay
     _split_waiting(result, wall, off - delay, samples)
     check_conserved(result, wall)
@@ -153,12 +168,10 @@ def _supported(wall: Floats, waiting: Floats, samples: Samples) -> Floats:
 
     They are given their sampling error, three standard deviations.
     """
-    blocked = samples.blocked.sum(axis=(0, 2))
-    seen = samples.seen.sum(axis=0)
-    share = np.divide(blocked, seen, out=np.zeros_like(seen), where=seen > 0)
+    share = samples.usual
     count = np.maximum(samples.count, 1)
     error = 3 * np.sqrt(np.maximum(share * (1 - share), 1 / count) / count)
-    could_be = wall.sum(axis=0) * np.minimum(share + error, 1.0) * (blocked > 0)
+    could_be = wall.sum(axis=0) * np.minimum(share + error, 1.0) * (share > 0)
     needed = waiting.sum(axis=0)
     result: Floats = np.minimum(
         np.divide(could_be, needed, out=np.ones_like(needed), where=needed > 0), 1.0
@@ -194,14 +207,16 @@ def gather(
     grid = (steps, STAGE_COUNT)
     waits = ~running
     place = cell[waits] * len(CAUSES) + CAUSE_OF_STATE[state[waits]]
+    blocked = sums(place, length[waits], cells * len(CAUSES))
+    seen = sums(cell, length, cells).reshape(grid)
+    blocked = blocked.reshape((*grid, len(CAUSES)))
+    usual = blocked_share(blocked, seen)
     return Samples(
-        blocked=sums(place, length[waits], cells * len(CAUSES)).reshape(
-            (*grid, len(CAUSES))
-        ),
-        seen=sums(cell, length, cells).reshape(grid),
+        blocked=blocked,
+        seen=seen,
         held=sums(cell, ran * (holder == tid), cells).reshape(grid),
         ran=sums(cell, ran, cells).reshape(grid),
-        delay=_lay_delay(rows, lookup, step_of_segment, grid, cell[waits], length),
+        delay=_lay_delay(rows, lookup, step_of_segment, grid, usual),
         count=sums(cell % STAGE_COUNT, minlength=STAGE_COUNT),
         reads_gil=bool((rows["holder"] >= 0).any()),
     )
@@ -212,8 +227,7 @@ def _lay_delay(
     lookup: Lookup,
     step_of_segment: Ints,
     grid: tuple[int, int],
-    blocked_cells: Ints,
-    lengths: Floats,
+    usual: Floats,
 ) -> Floats:
     """Each tick's run-queue delay, on the segments it overlaps.
 
@@ -234,10 +248,7 @@ def _lay_delay(
     segment = np.repeat(first, count) + offset
     begin = np.maximum(lookup.start[segment], start[tick])
     stop = np.minimum(lookup.end[segment], delayed["end_ns"].to_numpy()[tick])
-    weight = (
-        np.maximum(stop - begin, 0)
-        * _unexplained(lookup, blocked_cells, lengths)[segment]
-    )
+    weight = np.maximum(stop - begin, 0) * _unexplained(lookup, usual)[segment]
     total = sums(tick, weight, len(delayed))
     share = np.divide(
         weight, total[tick], out=np.zeros_like(weight), where=total[tick] > 0
@@ -250,18 +261,11 @@ def _lay_delay(
     return laid
 
 
-def _unexplained(lookup: Lookup, blocked_cells: Ints, lengths: Floats) -> Floats:
+def _unexplained(lookup: Lookup, usual: Floats) -> Floats:
     """Each segment's off-CPU share beyond its stage's blocked share, at least 2 %."""
     wall = (lookup.end - lookup.start).astype(np.float64)
     off = 1.0 - lookup.table["cpu_ns"].to_numpy(np.float64) / np.maximum(wall, 1)
-    by_stage = sums(lookup.stage, wall, STAGE_COUNT)
-    blocked = sums(blocked_cells % STAGE_COUNT, minlength=STAGE_COUNT) * (
-        lengths.mean() if len(lengths) else 0.0
-    )
-    usual = np.divide(
-        blocked, by_stage, out=np.zeros_like(by_stage), where=by_stage > 0
-    )
-    result: Floats = np.maximum(off - np.minimum(usual, 1.0)[lookup.stage], 0.02)
+    result: Floats = np.maximum(off - usual[lookup.stage], 0.02)
     return result
 
 

@@ -127,5 +127,6 @@ def waited_on(
     whole = sums.groupby(["stage", "role", "cause"])["weight"].transform("sum")
     sums["ms_per_step"] = sums["weight"] / whole * total
     named = sums.merge(recording.details, on="detail", how="left")
+    named = named.fillna({"syscall": "", "what": ""})  # a run cut off lacks the last
     table = named.sort_values("ms_per_step", ascending=False).head(200)
     return typed("waited_on", table)

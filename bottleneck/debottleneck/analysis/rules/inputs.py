@@ -167,7 +167,7 @@ def _starved(
         return None
     if stage == OTHER and producer is None:
         return None
-    doing = DOING["lock"] if cause == "lock" else "waiting for its loader processes"
+    doing = DOING["lock"] if cause == "lock" else "waiting on a pipe"
     opening = f"{spends(evidence, amount, doing)}{inside(evidence, stage)}"
     own = where(evidence, policy, stage)
     theirs = where(evidence, policy, "", producer.name) if producer else ()

@@ -1,0 +1,127 @@
+"""What is said of the machine: plain values, and None where nothing is known."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from made_runs import table
+
+from debottleneck import __version__, environment
+from debottleneck.collect import load
+from debottleneck.recording import empty
+
+SECOND = 1_000_000_000
+
+
+def test_the_description_is_plain_and_whole() -> None:
+    """JSON can hold it, and it states what `compare` has to check."""
+    found = environment.describe("/usr/bin/python3", {"python": "3.13.1"})
+    assert json.loads(json.dumps(found)) == found
+    assert found["debottleneck"] == __version__
+    assert found["python"] == "3.13.1"
+    assert found["interpreter"] == "/usr/bin/python3"
+    assert found["cores"] >= 1
+    assert found["machine"]
+    assert found["system"].startswith(os.uname().sysname)
+
+
+def test_the_agents_word_outweighs_ours() -> None:
+    """The script's own interpreter counts, not the one the tool was given."""
+    target = {"python": "3.12.0", "executable": "/venv/bin/python"}
+    found = environment.describe("python", target)
+    assert (found["python"], found["interpreter"]) == ("3.12.0", "/venv/bin/python")
+
+
+def test_only_set_variables_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Thread counts that the user chose, and no others."""
+    for name in environment.THREAD_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    assert environment.describe("python", {})["thread_variables"] == {}
+    monkeypatch.setenv("OMP_NUM_THREADS", "4")
+    found = environment.describe("python", {})["thread_variables"]
+    assert found == {"OMP_NUM_THREADS": "4"}
+
+
+@pytest.mark.parametrize(
+    ("text", "cores"),
+    [
+        ("200000 100000\n", 2.0),
+        ("50000 100000\n", 0.5),
+        ("max 100000\n", None),
+        ("", None),
+        ("many 100000\n", None),
+        ("200000 0\n", None),
+    ],
+)
+def test_the_quota_of_the_control_group(
+    monkeypatch: pytest.MonkeyPatch, text: str, cores: float | None
+) -> None:
+    """Cores granted; no limit, or a text that is not the kernel's, is None."""
+    monkeypatch.setattr(Path, "read_text", lambda self, **how: text)
+    assert environment.cpu_quota() == cores
+
+
+def test_no_control_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine without cgroups has no quota."""
+
+    def missing(self: Path, **how: object) -> str:
+        raise FileNotFoundError(self)
+
+    monkeypatch.setattr(Path, "read_text", missing)
+    assert environment.cpu_quota() is None
+    assert environment.thread_pools(1) == []
+
+
+def test_thread_pools_by_their_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each mapped library once, whatever its version; others not at all."""
+    maps = (
+        "7f0-7f1 r-xp 0 08:01 1 /v/numpy.libs/libscipy_openblas64_-ff651d7f.so\n"
+        "7f1-7f2 r--p 0 08:01 1 /v/numpy.libs/libscipy_openblas64_-ff651d7f.so\n"
+        "7f2-7f3 r-xp 0 08:01 2 /v/torch/lib/libgomp-98b21ff3.so.1\n"
+        "7f3-7f4 r-xp 0 08:01 3 /usr/lib/libc.so.6\n"
+        "7f4-7f5 rw-p 0 00:00 0 [heap]\n"
+    )
+    monkeypatch.setattr(Path, "read_text", lambda self, **how: maps)
+    assert environment.thread_pools(1) == [
+        {"library": "openblas", "file": "libscipy_openblas64_-ff651d7f.so"},
+        {"library": "openmp (gomp)", "file": "libgomp-98b21ff3.so.1"},
+    ]
+
+
+def test_versions_are_the_target_interpreters(tmp_path: Path) -> None:
+    """Asked of the interpreter itself; one that cannot answer says nothing."""
+    found = environment.package_versions(sys.executable)
+    assert {"numpy", "pandas"} <= set(found)
+    broken = tmp_path / "python"
+    broken.write_text("#!/bin/sh\necho no; exit 1\n")
+    broken.chmod(0o755)
+    assert environment.package_versions(str(broken)) == {}
+
+
+def loaded(folder: Path, rows: list[list[float]]) -> float | None:
+    """Foreign load from lines of [s, all CPU seconds, own CPU seconds]."""
+    text = "".join(json.dumps([s * SECOND, a, o]) + "\n" for s, a, o in rows)
+    (folder / "load.jsonl").write_text(text)
+    return load.foreign(folder, empty("blocks"))
+
+
+def test_foreign_load_is_what_the_run_did_not_use(tmp_path: Path) -> None:
+    """The median of cores busy with others; none is none, too little is unknown."""
+    rows = [[n, 1.75 * n, 1.25 * n] for n in range(6)]
+    assert loaded(tmp_path, rows) == 0.5
+    assert loaded(tmp_path, [[n, n, n] for n in range(6)]) == 0.0
+    assert loaded(tmp_path, rows[:2]) is None
+    assert load.foreign(tmp_path / "none", empty("blocks")) is None
+
+
+def test_foreign_load_leaves_out_the_instruments(tmp_path: Path) -> None:
+    """While py-spy works, the machine is busy with us."""
+    rows = [[n, n + (8 * min(max(n - 2, 0), 2)), n] for n in range(7)]
+    loaded(tmp_path, rows)
+    spans = [("stacks", 2 * SECOND, 4 * SECOND)]
+    assert load.foreign(tmp_path, table("blocks", spans)) == 0.0
+    assert load.foreign(tmp_path, table("blocks", [("gil", 0, 9 * SECOND)])) is None
