@@ -96,27 +96,29 @@ def _autograd(torch: ModuleType) -> None:
 
 
 def _optimizers(torch: ModuleType) -> None:
-    """Each optimizer class wraps its own `step` when first made; hook that point."""
+    """Each optimizer class wraps its own `step` when first made; be around that."""
     optimizer = torch.optim.Optimizer
     _patch(optimizer, "zero_grad", "update", "torch.optim.Optimizer.zero_grad")
-    opened = threading.local()
+    optimizer.profile_hook_step = staticmethod(_around(optimizer.profile_hook_step))
 
-    def before(self: Any, args: Any, kwargs: Any) -> None:
-        name = f"torch.optim.{type(self).__name__}.step"
-        opened.tokens = [*getattr(opened, "tokens", ()), enter(_site("update", name))]
 
-    def after(self: Any, args: Any, kwargs: Any) -> None:
-        tokens = getattr(opened, "tokens", [])
-        if tokens:
-            leave(tokens.pop())
+def _around(plain: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(plain)
+    def profile_hook_step(function: Callable[..., Any]) -> Callable[..., Any]:
+        stepped = plain(function)
 
-    from torch.optim.optimizer import (
-        register_optimizer_step_post_hook,
-        register_optimizer_step_pre_hook,
-    )
+        @wraps(stepped)
+        def step(self: Any, *args: Any, **kwargs: Any) -> Any:
+            name = f"torch.optim.{type(self).__name__}.step"
+            token = enter(_site("update", name))
+            try:
+                return stepped(self, *args, **kwargs)
+            finally:
+                leave(token)
 
-    register_optimizer_step_pre_hook(before)
-    register_optimizer_step_post_hook(after)
+        return as_frame_of_ours(step)
+
+    return profile_hook_step
 
 
 def _loaders(torch: ModuleType) -> None:

@@ -155,10 +155,12 @@ def _split_waiting(
     mix = np.divide(
         pooled, total[:, None], out=np.zeros_like(pooled), where=total[:, None] > 0
     )
-    own = samples.blocked.sum(axis=-1)
-    fractions = (samples.blocked + PRIOR_NS * mix) / (own + PRIOR_NS)[..., None]
+    own = samples.blocked.sum(axis=-1) + PRIOR_NS
     supported = _supported(wall, waiting, samples)
-    result += (waiting * supported)[..., None] * fractions
+    explained = waiting * supported / own
+    for cause in np.flatnonzero(pooled.sum(axis=0)):
+        seen = samples.blocked[..., cause] + PRIOR_NS * mix[:, cause]
+        result[..., cause] += explained * seen
     missing = 1.0 - supported * (total > 0)
     result[..., CAUSE["unattributed"]] += waiting * missing
 

@@ -107,6 +107,7 @@ class Run:
         stated = spool.agent_file(self._folder, self._target.pid)
         while not stated.exists():
             if not self._signals.wait(POLL_S / 10):
+                self.outcome.exit_code = self._target.returncode
                 self._end()
                 return stated.exists()
         return True
