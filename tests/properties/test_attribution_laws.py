@@ -66,6 +66,7 @@ def grids(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, Samples]:
     return some(*grid), some(*grid), samples
 
 
+@settings(deadline=None)
 @given(grids())
 def test_causes_add_up_to_their_stage(
     made: tuple[np.ndarray, np.ndarray, Samples],
@@ -77,6 +78,7 @@ def test_causes_add_up_to_their_stage(
     assert (found >= -1e-3).all()
 
 
+@settings(deadline=None)
 @given(grids())
 def test_run_queue_delay_is_never_made_up(
     made: tuple[np.ndarray, np.ndarray, Samples],
@@ -88,6 +90,7 @@ def test_run_queue_delay_is_never_made_up(
     assert (found <= wall - np.minimum(cpu, wall) + 1e-3).all()
 
 
+@settings(deadline=None)
 @given(grids())
 def test_causes_nobody_saw_are_not_claimed(
     made: tuple[np.ndarray, np.ndarray, Samples],
@@ -122,6 +125,7 @@ def ticks(draw: st.DrawFn, tid: int = PID) -> list[tuple[int, ...]]:
     return rows
 
 
+@settings(max_examples=50, deadline=None)
 @given(ticks(), st.data())
 def test_a_threads_causes_are_its_time(
     rows: list[tuple[int, ...]], data: st.DataObject
@@ -137,6 +141,7 @@ def test_a_threads_causes_are_its_time(
     assert (found >= -1e-3).all()
 
 
+@settings(max_examples=50, deadline=None)
 @given(ticks(), st.lists(st.integers(1, 30), min_size=1, max_size=20))
 def test_samples_are_laid_on_the_grid_once(
     rows: list[tuple[int, ...]], lengths: list[int]
@@ -158,6 +163,7 @@ def test_samples_are_laid_on_the_grid_once(
     assert found.delay.sum() <= table["delay_ns"].sum() * (1 + 1e-9)
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 20), st.integers(1, 20)), max_size=8),
     st.integers(0, 100),
@@ -216,7 +222,7 @@ _TRAIN = ["load", "load", "forward", "backward", "update", "evaluate", "step"]
 _WORDS = [sign + name for name in _TRAIN for sign in "+-"]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(recordings())
 def test_any_run_is_analysed_and_its_time_adds_up(recording: Recording) -> None:
     """Stages are the step, the trainer's causes their stage, shares a whole."""

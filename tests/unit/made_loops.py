@@ -171,6 +171,7 @@ def gil_loop(**more: Any) -> Evidence:
                     "stage": "forward",
                     "role": "trainer",
                     "holder_thread": thread,
+                    "holder_tid": 7,
                     "holder_function": function,
                     "holder_file": "/home/u/train.py" if function else "",
                     "holder_line": line,

@@ -45,7 +45,7 @@ def recording(
     return Recording.of(
         FACTS,
         {
-            "sites": sites(),
+            "sites": sites().assign(kind="api"),
             "marks": marks({PID: words}),
             "threads": threads((PID, "MainThread"), (101, "loader-0")),
             "stacks": table("stacks", sampled),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from debottleneck.analysis import code as code_pass
 from debottleneck.analysis import gil as gil_pass
@@ -125,7 +126,8 @@ def _with_loop(tables: _Tables, loop: Loop, grid: trainer_pass.Grid) -> Analysis
         p95,
     )
     stages = trainer_pass.stage_table(grid, _calls_per_step(tables))
-    return _whole(tables, loop, stages, trainer_pass.cause_table(grid), "trainer")
+    own = (trainer_pass.cause_table(grid), grid.causes.sum(axis=0))
+    return _whole(tables, loop, stages, own)
 
 
 def _without_loop(tables: _Tables, loop: Loop, found: Steps) -> Analysis:
@@ -134,20 +136,24 @@ def _without_loop(tables: _Tables, loop: Loop, found: Steps) -> Analysis:
     if len(found):
         rule = f"only {len(found)} steps were seen, too few of them undisturbed"
     none = Loop(loop.trainer_tid, False, rule, unit="second")
-    return _whole(tables, none, empty("stages"), empty("causes"), "")
+    return _whole(tables, none, empty("stages"), None)
 
 
 def _whole(
     tables: _Tables,
     loop: Loop,
     stages: pd.DataFrame,
-    trainer_causes: pd.DataFrame,
-    done: str,
+    trainer: tuple[pd.DataFrame, NDArray[np.float64]] | None,
 ) -> Analysis:
+    """The tables of all threads, with the trainer's exact ones where it has steps."""
     recording, segments, roles = tables.recording, tables.segments, tables.roles
     totals = thread_pass.cause_totals(recording, segments, tables.quiet)
-    others = thread_pass.causes_of_roles(totals, roles, tables.quiet, without=done)
-    causes = pd.concat([t for t in (trainer_causes, others) if len(t)] or [others])
+    done = "trainer" if trainer else ""
+    causes = thread_pass.causes_of_roles(totals, roles, tables.quiet, without=done)
+    if trainer is not None:
+        causes = pd.concat([t for t in (trainer[0], causes) if len(t)] or [causes])
+        if totals:
+            totals[recording.facts.pid, tables.trainer] = trainer[1]
     causes = typed("causes", causes)
     code = code_pass.code_of(recording)
     sampled = code_pass.sampled(recording, code, segments, roles)

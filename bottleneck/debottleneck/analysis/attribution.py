@@ -75,9 +75,7 @@ def blocked_share(blocked: Floats, seen: Floats) -> Floats:
     """Shape (stages,): time seen waiting, as a part of the time seen at all."""
     whole = seen.sum(axis=0)
     waiting = blocked.sum(axis=(0, 2))
-    share: Floats = np.divide(
-        waiting, whole, out=np.zeros_like(whole), where=whole > 0
-    )
+    share: Floats = np.divide(waiting, whole, out=np.zeros_like(whole), where=whole > 0)
     return share
 
 

@@ -16,6 +16,9 @@ from debottleneck.words import OTHER, STAGES, STEP
 MARKER = "[stage "
 """Begins the name of a wrapper's frame, which names the stage."""
 
+_FRAMELESS = ("api", "torch")
+"""Kinds of sites whose marks may leave no frame: with stage(), PyTorch's hooks."""
+
 _FOREIGN = ("site-packages", "dist-packages", "<frozen", "<debottleneck")
 _OURS = os.sep + os.path.join("debottleneck", "agent") + os.sep
 
@@ -105,17 +108,24 @@ def sampled(
     table["thread"] = [names.get(key, f"thread {key[1]}") for key in keys]
     table["role"] = [roles.get(key, "other") for key in keys]
     marked = table["stack"].map(code.stage).fillna("")
-    timed = _stage_by_time(table, segments)
+    timed = _stage_by_time(recording, table, segments)
     table["stage"] = np.where(marked != "", marked, timed)
     table["weight_ms"] = table["weight_ns"] / 1e6
     return table
 
 
-def _stage_by_time(table: pd.DataFrame, segments: pd.DataFrame) -> np.ndarray:
+def _stage_by_time(
+    recording: Recording, table: pd.DataFrame, segments: pd.DataFrame
+) -> np.ndarray:
+    """For stacks without a marker: only marks that leave no frame can be open."""
     result = np.full(len(table), OTHER, dtype=object)
+    sites = recording.sites
+    frameless = sites[sites["kind"].isin(_FRAMELESS)]
+    known = pd.MultiIndex.from_frame(frameless[["pid", "site"]])
+    here = pd.MultiIndex.from_frame(segments[["pid", "site"]])
     middle = ((table["start_ns"] + table["end_ns"]) // 2).to_numpy(np.int64)
     timed = (table["block"] == "stacks").to_numpy()
-    marked = dict(list(segments.groupby(["pid", "tid"])))
+    marked = dict(list(segments[here.isin(known)].groupby(["pid", "tid"])))
     for key, index in table.groupby(["pid", "tid"]).indices.items():
         if key in marked:
             chosen = index[timed[index]]

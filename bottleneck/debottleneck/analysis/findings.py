@@ -59,7 +59,14 @@ def diagnose(evidence: Evidence, policy: Policy = DEFAULT) -> tuple[Finding, ...
         return short
     rules = STEP_RULES if evidence.loop.found else RUN_RULES
     found = [one for rule in rules for one in rule(evidence, policy)]
-    return tuple(sorted(_distinct(found), key=_rank))
+    return tuple(sorted(_distinct(_without_symptoms(found)), key=_rank))
+
+
+def _without_symptoms(found: list[Finding]) -> list[Finding]:
+    """With too many threads for the cores, waits for locks among them follow."""
+    if not any(one.kind == "oversubscription" for one in found):
+        return found
+    return [one for one in found if (one.kind, one.cause) != ("waiting", "lock")]
 
 
 def _distinct(found: Iterable[Finding]) -> list[Finding]:

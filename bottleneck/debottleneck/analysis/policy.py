@@ -38,6 +38,8 @@ class Policy:
     unknown_share: float = 0.30
     # A line with fewer samples than this of its stage says nothing about it.
     line_share: float = 0.05
+    # A thread that holds the GIL half as long as the longest shares the blame.
+    holder_share: float = 0.50
     # More lines than these are not read; the page has them all.
     max_lines: int = 3
     # Ends at 1.43x and more: worth the next hour.

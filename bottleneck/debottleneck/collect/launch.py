@@ -76,6 +76,7 @@ class Run:
         self._mode = spool.RECORD
         self._calls = 0
         self._names_due = 0.0
+        self._too_slow = False
         self._write_config()
         self.outcome = Outcome(time.monotonic_ns())
         self.pools: list[dict[str, object]] = []
@@ -237,7 +238,9 @@ class Run:
         if block.kind.startswith("functions") and not has_steps:
             self._next_block()
         elif schedule.is_over(block, seconds, steps, has_steps):
-            self._set_mode(spool.RECORD)
+            if block.kind != "quiet":
+                self._too_slow = self._too_slow or seconds > schedule.TOO_SLOW_S
+                self._set_mode(spool.RECORD)
             self._next_block()
 
     def _may_begin(self) -> bool:
@@ -251,6 +254,8 @@ class Run:
 
     def _next_block(self) -> None:
         self._block = next(self._blocks)
+        while self._too_slow and self._block.kind.startswith("functions"):
+            self._block = next(self._blocks)
         self._block_since = time.monotonic()
         self._block_steps = self._steps_measured()
         modes = {

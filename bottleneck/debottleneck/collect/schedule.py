@@ -16,7 +16,9 @@ LONGEST_QUIET_S = 20.0
 FUNCTION_STEPS = 3
 """A yappi window ends after so many steps, or `LONGEST_FUNCTIONS_S`."""
 
-LONGEST_FUNCTIONS_S = 2.0
+LONGEST_FUNCTIONS_S = 0.5
+TOO_SLOW_S = 2.0
+"""A yappi window that took longer than this is the last one: code of tiny calls."""
 
 
 @dataclass(frozen=True)

@@ -54,24 +54,33 @@ def gil(evidence: Evidence, policy: Policy) -> tuple[Finding, ...]:
 
 @dataclass(frozen=True)
 class Holder:
-    """The thread that holds the GIL most while the trainer waits for it."""
+    """The threads that hold the GIL most while the trainer waits for it."""
 
-    thread: str
+    threads: tuple[str, ...]
     part: float
     where: tuple[Where, ...]
+
+    @property
+    def title(self) -> str:
+        """How a sentence calls them, with its verb."""
+        called = names([f'"{name}"' for name in self.threads])
+        if len(self.threads) == 1:
+            return f"thread {called} holds"
+        return f"threads {called} hold"
 
 
 def _holder(evidence: Evidence, policy: Policy) -> Holder | None:
     waits = evidence.gil_waits
-    rows = waits[(waits["role"] == TRAINER) & (waits["holder_thread"] != "")]
+    rows = waits[(waits["role"] == TRAINER) & (waits["holder_tid"] > 0)]
     total = float(waits.loc[waits["role"] == TRAINER, "share"].sum())
     if rows.empty or total <= 0:
         return None
-    sums = rows.groupby("holder_thread")["share"].sum()
-    thread = str(sums.idxmax())
-    code = _holder_code(rows[rows["holder_thread"] == thread], policy)
-    places = code or where(evidence, policy, "", thread)
-    return Holder(thread, float(sums.max()) / total, places)
+    sums = rows.groupby("holder_thread")["share"].sum().sort_values(ascending=False)
+    chosen = sums[sums >= policy.holder_share * sums.iloc[0]].head(policy.max_lines)
+    threads = tuple(str(name) for name in chosen.index)
+    code = _holder_code(rows[rows["holder_thread"].isin(threads)], policy)
+    places = code or where(evidence, policy, "", threads[0])
+    return Holder(threads, float(chosen.sum()) / total, places)
 
 
 def _holder_code(rows: pd.DataFrame, policy: Policy) -> tuple[Where, ...]:
@@ -94,7 +103,7 @@ def _gil_summary(
         return f"{opening}; who holds it then is not known."
     code = f" in {spot(holder.where[0])}" if holder.where else ""
     part = f"for {percent(holder.part)} of that wait"
-    return f'{opening}; thread "{holder.thread}" holds it{code} {part}.'
+    return f"{opening}; {holder.title} it{code} {part}."
 
 
 def _gil_action(holder: Holder | None) -> str:
@@ -103,7 +112,8 @@ def _gil_action(holder: Holder | None) -> str:
             "Move Python work of the other threads into processes "
             "(`multiprocessing`), or into native code that releases the GIL."
         )
-    code = spot(holder.where[0]) if holder.where else f'thread "{holder.thread}"'
+    thread = f'thread "{holder.threads[0]}"'
+    code = spot(holder.where[0]) if holder.where else thread
     return (
         f"Move {code} into a process of its own (for input: strategy `prefetch` in a "
         "subprocess), or into native code that releases the GIL."
@@ -113,7 +123,8 @@ def _gil_action(holder: Holder | None) -> str:
 def _gil_evidence(evidence: Evidence, holder: Holder | None) -> dict[str, object]:
     numbers: dict[str, object] = {}
     if holder:
-        numbers |= {"holder_thread": holder.thread, "holder_part": holder.part}
+        numbers |= {"holder_thread": names(list(holder.threads))}
+        numbers["holder_part"] = holder.part
     if holder and holder.where:
         code = holder.where[0]
         numbers |= {"holder_function": code.function}

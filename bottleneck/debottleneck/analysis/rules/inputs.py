@@ -33,6 +33,9 @@ IO_CAUSES = ("network", "disk", "ipc", "sleep")
 MOST_FETCHES = 32
 """More fetches in flight than this are advised to nobody: mind the source."""
 
+MOST_PRODUCERS = 3
+"""More than these at first are a guess: the source's own limit shows by then."""
+
 
 def fetches(share: float) -> int:
     """How many fetches in flight hide a wait of that share behind the rest."""
@@ -129,6 +132,8 @@ def _compute_action(evidence: Evidence, stage: str, cause: str, amount: Cost) ->
             "while the previous step computes."
         )
     workers = fetches(amount.share)
+    if evidence.cores is not None:
+        workers = min(workers, max(int(evidence.cores), 1))
     if evidence.cores is not None and evidence.cores < 2:
         return f"Make `{stage}` cheaper or do it once beforehand: one core is all here."
     if uses_torch(evidence):
@@ -213,7 +218,7 @@ def _starved_action(producer: Producer | None, share: float) -> str:
     if producer.role == "worker":
         return _worker_action(producer)
     if producer.cause in IO_CAUSES:
-        many = fetches(share) + producer.count
+        many = min(fetches(share), MOST_PRODUCERS) + producer.count
         return f"Run {many} producers at once, so that their waits overlap."
     if producer.cause in ("python", "gil"):
         return (

@@ -102,8 +102,9 @@ def _wait_action(
 
 def update_bound(evidence: Evidence, policy: Policy) -> tuple[Finding, ...]:
     """The update is Python that walks from parameter to parameter."""
-    amount = cost(evidence, ["update"], ["python"])
-    part = fills(evidence, "update", ["python"])
+    causes = ["python", "native"] if uses_torch(evidence) else ["python"]
+    amount = cost(evidence, ["update"], causes)
+    part = fills(evidence, "update", causes)
     if amount is None or part is None or amount.share < policy.update_share:
         return ()
     if part < policy.dominant:
@@ -111,7 +112,8 @@ def update_bound(evidence: Evidence, policy: Policy) -> tuple[Finding, ...]:
     often = calls(evidence, "update")
     many = f", in {often:.0f} calls a step" if often and often >= 2 else ""
     lines = where(evidence, policy, "update")
-    doing = spends(evidence, amount, f"{DOING['python']} in `update`")
+    work = DOING["python"] if len(causes) == 1 else "in Python and small kernels"
+    doing = spends(evidence, amount, f"{work} in `update`")
     return (
         finding(
             policy,
@@ -119,7 +121,7 @@ def update_bound(evidence: Evidence, policy: Policy) -> tuple[Finding, ...]:
             amount,
             stage="update",
             cause="python",
-            summary=f"{doing}{many}: per-parameter work, not array arithmetic.",
+            summary=f"{doing}{many}: work parameter by parameter.",
             action=_update_action(evidence),
             where=lines,
             evidence={"python_part_of_stage": part, "calls_per_step": often}
