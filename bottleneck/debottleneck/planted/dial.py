@@ -38,7 +38,7 @@ STEP_S = 0.02
 BUFFER = bytes(1 << 18)
 """Hashing it takes some 0.2 to 0.8 ms and lets go of the GIL meanwhile."""
 
-SWITCH_S = 0.001
+SWITCH_S = 0.002
 """Switch interval for `gil`: the default of 5 ms is a quarter of the step."""
 
 MOST_GIL_STEPS = 4
@@ -105,7 +105,7 @@ def gil(seconds: float, stack: ExitStack) -> Work:
     go = _rivals(1, stack, lambda: sum(range(400)), cores[1:2])
     if len(cores) > 1:  # on one core the wait would be for the core
         os.sched_setaffinity(0, cores[:1])
-    budget, morsel = int(seconds * 1e9), BUFFER[: 1 << 18]
+    budget, morsel = int(seconds * 1e9), BUFFER[: 1 << 16]
 
     def work() -> None:
         wall, cpu, delay = counters_ns()
@@ -133,7 +133,9 @@ def _rivals(
             while go.is_set() and not ended.is_set():
                 unit()
 
-    threads = [threading.Thread(target=contend, name=f"rival-{n}") for n in range(count)]
+    threads = [
+        threading.Thread(target=contend, name=f"rival-{n}") for n in range(count)
+    ]
     for thread in threads:
         thread.start()
         stack.callback(thread.join)
@@ -261,6 +263,9 @@ CAUSES = {
     "runqueue": runqueue,
 }
 """Name -> function of the seconds a step, and of what is to be undone at the end."""
+
+TAKES = {"gil": 1.4, "runqueue": 2.0}
+"""What a cause takes of the step beyond itself: others must be let run."""
 
 WAITS = ("lock", "disk", "network", "ipc", "sleep")
 
@@ -433,7 +438,7 @@ def run(options: Namespace, stack: ExitStack) -> dict[str, object]:
         train_healthy(rounds, fixed(units), Pace(options), watch)
     else:
         in_loader = options.place == "loader"
-        used = 2 * options.share if names == ["runqueue"] else options.share
+        used = options.share * TAKES.get(names[0], 1.0)
         rest = STEP_S * max(1 - used, 0.05)
         filler = filler_for(names[0], in_loader, rest)
         loop = train_fed if in_loader else train
