@@ -67,7 +67,8 @@ def _record(folder: Path, config: Mapping[str, Any]) -> str:
 def _state_facts(folder: Path, config: Mapping[str, Any], yappi: str) -> None:
     """Write what the tool cannot know from outside; renamed into place."""
     found = gil.locate() if config["waits"] else "switched off"
-    gil.allow_tracer(config["tool_pid"]) if sys.platform == "linux" else None
+    if sys.platform == "linux":
+        gil.allow_tracer(config["tool_pid"])
     facts = {
         "pid": os.getpid(),
         "main_tid": threading.get_native_id(),
@@ -266,7 +267,9 @@ def _chain(
 def _wrap_all(names: Mapping[str, str]) -> Callable[[ModuleType], None]:
     def hook(module: ModuleType) -> None:
         for qualified, stage in names.items():
-            discover.wrap_attribute(module, qualified, stage)
+            if not discover.wrap_attribute(module, qualified, stage):
+                target = f"{module.__name__}:{qualified}"
+                marks.note({"event": "stage-missing", "what": target})
 
     return hook
 

@@ -113,6 +113,12 @@ def finish() -> None:
     _on = False
 
 
+def note(event: dict[str, object]) -> None:
+    """Write an event for the report, when there is a recording."""
+    if _on and _recorder is not None:
+        _recorder.write_event(event)
+
+
 def recording() -> bool:
     """Whether marks are being written."""
     return _on

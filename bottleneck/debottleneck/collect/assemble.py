@@ -267,14 +267,22 @@ def failures(raw: Path, windows: Iterable[stacks.Window]) -> list[NotMeasured]:
             )
         )
     for path in sorted(raw.glob("events-*.jsonl")):
-        for event in reading.read_lines(path):
-            if event["event"] == "failure":
-                found.append(
-                    NotMeasured("marks", event["what"], "free some disk space")
-                )
-            elif event["event"] == "functions-refused":
-                found.append(NotMeasured("functions", event["why"], "switch it off"))
+        events = (_event_failure(event) for event in reading.read_lines(path))
+        found += [entry for entry in events if entry is not None]
     return found
+
+
+def _event_failure(event: dict[str, Any]) -> NotMeasured | None:
+    """What an event of the agent means for the report."""
+    kind = event["event"]
+    if kind == "failure":
+        return NotMeasured("marks", event["what"], "free some disk space")
+    if kind == "functions-refused":
+        return NotMeasured("functions", event["why"], "leave that profiler out")
+    if kind == "stage-missing":
+        why = f"{event['what']} is no plain function or method"
+        return NotMeasured("a --stage", why, "name module:Qualified.name of one")
+    return None
 
 
 def _remedy(text: str) -> str:
