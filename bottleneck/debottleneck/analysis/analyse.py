@@ -200,8 +200,9 @@ def _cores(recording: Recording) -> float | None:
 
 
 def _places(recording: Recording, segments: pd.DataFrame) -> dict[str, Where]:
-    """Where each stage that took most of its time is marked."""
-    sites = recording.sites.set_index(["pid", "site"])
+    """Where each stage that took most of its time is marked, in the user's code."""
+    own = recording.sites[recording.sites["kind"] != "torch"]
+    sites = own.set_index(["pid", "site"])
     length = segments["end_ns"] - segments["start_ns"]
     found: dict[str, Where] = {}
     sums = length.groupby([segments["stage"], segments["pid"], segments["site"]]).sum()

@@ -14,7 +14,7 @@ schedstat tick by tick.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -39,6 +39,13 @@ PRIOR_NS = 10e6
 
 STALE_WEIGHT = 0.05
 """Weight of a running tick whose CPU time the kernel had not yet booked."""
+
+QUEUED_NS = 1e6
+"""Delay that a tick later shows to have been possible at the sample itself: the
+thread may have been queued then, after waking and before it took the GIL again."""
+
+QUEUED_WEIGHT = 0.1
+"""Weight of such a sample where the GIL's holder is concerned."""
 
 CONSERVED_WITHIN = 1e-6
 
@@ -203,6 +210,7 @@ def gather(
     tid = rows["tid"].to_numpy(np.int64)[kept]
     running = state == RUNNING
     ran = np.where(running, np.maximum(oncpu, STALE_WEIGHT * length), 0.0)
+    ran *= _on_core(rows)[kept]
     cells = steps * STAGE_COUNT
     grid = (steps, STAGE_COUNT)
     waits = ~running
@@ -220,6 +228,15 @@ def gather(
         count=sums(cell % STAGE_COUNT, minlength=STAGE_COUNT),
         reads_gil=bool((rows["holder"] >= 0).any()),
     )
+
+
+def _on_core(rows: pd.DataFrame) -> Floats:
+    """How surely each running sample was on a core, and not waiting for one.
+
+    Waiting for a core is booked when it ends, in the tick after the sample's.
+    """
+    later = np.append(rows["delay_ns"].to_numpy(np.float64)[1:], 0.0)[: len(rows)]
+    return np.maximum(1.0 - later / QUEUED_NS, QUEUED_WEIGHT)
 
 
 def _lay_delay(
@@ -272,6 +289,10 @@ def _unexplained(lookup: Lookup, usual: Floats) -> Floats:
 def by_schedstat(rows: pd.DataFrame, stages: Ints, weight: Floats) -> Floats:
     """Causes of a thread without a grid of steps, from its ticks alone.
 
+    A tick's on-CPU time may have passed in the stage before the one it ends in, so
+    only the thread's totals are exact. They are laid on the stages by what samples
+    saw there: on-CPU time by running ones, waiting by waiting ones.
+
     Args:
         rows: The thread's rows of the table `waits`.
         stages: (rows,) stage number of each.
@@ -289,7 +310,8 @@ def by_schedstat(rows: pd.DataFrame, stages: Ints, weight: Floats) -> Floats:
     cells = STAGE_COUNT * len(CAUSES)
     waits = ~running
     place = stages[waits] * len(CAUSES) + CAUSE_OF_STATE[state[waits]]
-    ran = np.where(running, np.maximum(oncpu, STALE_WEIGHT * length), 0.0)
+    busy = np.where(running, np.maximum(oncpu, STALE_WEIGHT * length), 0.0)
+    ran = busy * _on_core(rows)
     grid = (1, STAGE_COUNT)
     samples = Samples(
         blocked=sums(place, length[waits], cells).reshape((*grid, len(CAUSES))),
@@ -300,7 +322,21 @@ def by_schedstat(rows: pd.DataFrame, stages: Ints, weight: Floats) -> Floats:
         count=sums(stages[weight > 0], minlength=STAGE_COUNT),
         reads_gil=bool((rows["holder"] >= 0).any()),
     )
-    wall = samples.seen
-    cpu = sums(stages, oncpu, STAGE_COUNT).reshape(grid)
-    result: Floats = split(wall, cpu, samples)[0]
+    whole = float(length.sum())
+    on_core = min(float(oncpu.sum()), whole)
+    queued = min(float(delay.sum()), whole - on_core)
+    busy_here = sums(stages, busy, STAGE_COUNT).reshape(grid)
+    cpu = _laid(on_core, busy_here, samples.seen)
+    off = _laid(queued, samples.delay, samples.seen)
+    waited = samples.blocked.sum(axis=-1)
+    wall = cpu + off + _laid(whole - on_core - queued, waited, samples.seen)
+    result: Floats = split(wall, cpu, replace(samples, delay=off))[0]
     return result
+
+
+def _laid(total: float, seen: Floats, otherwise: Floats) -> Floats:
+    """A thread's total on its stages, as seen there; where nothing was, by length."""
+    by = seen if seen.sum() > 0 else otherwise
+    whole = float(by.sum())
+    laid: Floats = by / whole * total if whole > 0 else np.zeros_like(by)
+    return laid

@@ -17,6 +17,8 @@ NEIGHBOURS_NS = 3_000_000_000
 """Quiet steps this near to a block are what its steps are held against."""
 
 FEWEST_NEIGHBOURS = 5
+LOWERED = 0.8
+"""Below this part of the asked rate the report says that it was lowered."""
 
 LABELS = {
     "stacks": "py-spy, all threads",
@@ -67,6 +69,8 @@ def _waits(sampler: Mapping[str, Any], step_ms: float, steps: int) -> dict[str, 
         f"{sampler['achieved_hz']:.0f} of {sampler['asked_hz']:.0f} samples/s, "
         f"{sampler['cpu_share']:.1%} of one core, in a process of its own"
     )
+    if sampler["achieved_hz"] < LOWERED * sampler["asked_hz"]:
+        note += "; it lowered its rate to use no more"
     return _row("wait sampler", steps, step_ms, note)
 
 

@@ -30,6 +30,12 @@ from debottleneck.collect.watched import Details, Watched
 MOST_CPU = 0.05
 """Share of one core above which the sampler lowers its own rate."""
 
+SLOWEST_NS = 250e6
+"""Longest period between ticks: with fewer samples there is nothing to say."""
+
+FASTER = 1.2
+"""Factor by which a rate that was lowered is tried higher again."""
+
 FLUSH_EVERY_NS = 500_000_000
 CHILDREN_EVERY_NS = 300_000_000
 
@@ -162,14 +168,11 @@ class Sampler:
 
     def _tune(self, now: int, before: tuple[int, int]) -> tuple[int, int]:
         """Keep the sampler's own CPU use below its bound by lowering the rate."""
-        cpu = time.process_time_ns()
-        if now == before[0]:
+        if now - before[0] < FLUSH_EVERY_NS / 2:
             return before
+        cpu = time.process_time_ns()
         share = (cpu - before[1]) / (now - before[0])
-        if share > MOST_CPU:
-            self._period_ns = min(self._period_ns * 1.4, 50e6)
-        elif share < MOST_CPU / 2 and self._period_ns > self._asked_ns:
-            self._period_ns = max(self._period_ns / 1.2, self._asked_ns)
+        self._period_ns = tuned_period(self._period_ns, self._asked_ns, share)
         return now, cpu
 
     def _note_surroundings(self, now: int) -> None:
@@ -209,6 +212,19 @@ class Sampler:
         }
         path = self._folder / spool.SAMPLER_FILE
         path.write_text(json.dumps(facts), encoding="utf-8")
+
+
+def tuned_period(period_ns: float, asked_ns: float, share: float) -> float:
+    """The next period, by the share of one core used at the present one.
+
+    Beyond the bound the rate falls at once to where the bound will hold; it rises
+    again in small steps, and only as far as the bound allows.
+    """
+    if share > MOST_CPU:
+        return min(period_ns * max(share / MOST_CPU, 1.1), SLOWEST_NS)
+    if share * FASTER < MOST_CPU:
+        return max(period_ns / FASTER, asked_ns)
+    return period_ns
 
 
 def _drain(file: IO[bytes], out: bytearray) -> None:

@@ -40,7 +40,11 @@ class Session:
 
     def start(self) -> None:
         """Launch the script; nothing heavy has been imported until then."""
-        self._run.start()
+        try:
+            self._run.start()
+        except UsageError:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            raise
 
     def measure(self) -> bool:
         """Run until the measurement is over, then save the recording.
