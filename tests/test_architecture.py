@@ -24,8 +24,11 @@ MAY_IMPORT = {
     "agent": {"agent", "words", "spool", "errors"},
     "planted": {"planted"},
     "trials": MIDDLE | SIBLINGS | {"trials"},
-    "report": MIDDLE | SIBLINGS | {"trials", "report"},
-    "commands": MIDDLE | SIBLINGS | {"trials", "report", "commands", "planted"},
+    "selfcheck": MIDDLE | SIBLINGS | {"selfcheck", "planted"},
+    "report": MIDDLE | SIBLINGS | {"trials", "selfcheck", "report"},
+    "commands": MIDDLE
+    | SIBLINGS
+    | {"trials", "selfcheck", "report", "commands", "planted"},
     "__main__": {"commands"},
 }
 """Room -> the rooms of ours it may import; `debottleneck/__init__` is the front."""

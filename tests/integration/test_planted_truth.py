@@ -21,7 +21,7 @@ SHORT |= {
     name: ["--steps", "2", "--side", "64"] for name in ("torch_loader", "torch_workers")
 }
 BY_NAME = [name for name, loop in PLANTED.items() if loop.stage and not loop.needs]
-HELPERS = {"__init__.py", "truth.py", "rows_server.py"}
+HELPERS = {"__init__.py", "truth.py", "rows_server.py", "dialled.py"}
 
 
 def run(name: str, folder: Path) -> tuple[list[str], dict[str, object]]:

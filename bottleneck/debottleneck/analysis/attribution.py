@@ -37,9 +37,6 @@ CAUSE_OF_STATE = np.array([CAUSE.get(name, -1) for name in STATES])
 PRIOR_NS = 10e6
 """A step's own samples outweigh its stage's overall mix beyond this much time."""
 
-STALE_WEIGHT = 0.05
-"""Weight of a running tick whose CPU time the kernel had not yet booked."""
-
 QUEUED_NS = 1e6
 """Delay that a tick later shows to have been possible at the sample itself: the
 thread may have been queued then, after waking and before it took the GIL again."""
@@ -205,12 +202,10 @@ def gather(
     cell = step[kept] * STAGE_COUNT + lookup.stage[segment[kept]]
     state = rows["state"].to_numpy(np.int64)[kept]
     length = (end - start)[kept].astype(np.float64)
-    oncpu = rows["oncpu_ns"].to_numpy(np.float64)[kept]
     holder = rows["holder"].to_numpy(np.int64)[kept]
     tid = rows["tid"].to_numpy(np.int64)[kept]
     running = state == RUNNING
-    ran = np.where(running, np.maximum(oncpu, STALE_WEIGHT * length), 0.0)
-    ran *= _on_core(rows)[kept]
+    ran = np.where(running, _on_core(rows)[kept], 0.0)
     cells = steps * STAGE_COUNT
     grid = (steps, STAGE_COUNT)
     waits = ~running
@@ -231,12 +226,19 @@ def gather(
 
 
 def _on_core(rows: pd.DataFrame) -> Floats:
-    """How surely each running sample was on a core, and not waiting for one.
+    """Time on a core that each running sample stands for.
 
-    Waiting for a core is booked when it ends, in the tick after the sample's.
+    Its tick less the tick's run-queue delay; less again if the thread may have been
+    queued at the sample itself, which is booked in the tick after. A tick's own
+    on-CPU time says less: the kernel books it late, and much of it may have passed
+    before what the sample shows.
     """
-    later = np.append(rows["delay_ns"].to_numpy(np.float64)[1:], 0.0)[: len(rows)]
-    return np.maximum(1.0 - later / QUEUED_NS, QUEUED_WEIGHT)
+    length = (rows["end_ns"] - rows["start_ns"]).to_numpy(np.float64)
+    delay = rows["delay_ns"].to_numpy(np.float64)
+    later = np.append(delay[1:], 0.0)[: len(rows)]
+    sure = np.maximum(1.0 - later / QUEUED_NS, QUEUED_WEIGHT)
+    result: Floats = np.maximum(length - delay, 0.0) * sure
+    return result
 
 
 def _lay_delay(
@@ -310,8 +312,7 @@ def by_schedstat(rows: pd.DataFrame, stages: Ints, weight: Floats) -> Floats:
     cells = STAGE_COUNT * len(CAUSES)
     waits = ~running
     place = stages[waits] * len(CAUSES) + CAUSE_OF_STATE[state[waits]]
-    busy = np.where(running, np.maximum(oncpu, STALE_WEIGHT * length), 0.0)
-    ran = busy * _on_core(rows)
+    ran = np.where(running, _on_core(rows) * weight, 0.0)
     grid = (1, STAGE_COUNT)
     samples = Samples(
         blocked=sums(place, length[waits], cells).reshape((*grid, len(CAUSES))),
@@ -325,8 +326,7 @@ def by_schedstat(rows: pd.DataFrame, stages: Ints, weight: Floats) -> Floats:
     whole = float(length.sum())
     on_core = min(float(oncpu.sum()), whole)
     queued = min(float(delay.sum()), whole - on_core)
-    busy_here = sums(stages, busy, STAGE_COUNT).reshape(grid)
-    cpu = _laid(on_core, busy_here, samples.seen)
+    cpu = _laid(on_core, samples.ran, samples.seen)
     off = _laid(queued, samples.delay, samples.seen)
     waited = samples.blocked.sum(axis=-1)
     wall = cpu + off + _laid(whole - on_core - queued, waited, samples.seen)

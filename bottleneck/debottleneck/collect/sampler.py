@@ -36,6 +36,7 @@ SLOWEST_NS = 250e6
 FASTER = 1.2
 """Factor by which a rate that was lowered is tried higher again."""
 
+TUNE_EVERY_NS = 250_000_000
 FLUSH_EVERY_NS = 500_000_000
 CHILDREN_EVERY_NS = 300_000_000
 
@@ -86,7 +87,7 @@ class Sampler:
                     _drain(counts, switches)
                     self._details.flush()
                     self._note_surroundings(now)
-                    tuned = self._tune(now, tuned)
+                tuned = self._tune(now, tuned)
                 due = self._sleep(due)
             self._count_switches(time.monotonic_ns(), switches)
             for watched in self._watched.values():
@@ -168,7 +169,7 @@ class Sampler:
 
     def _tune(self, now: int, before: tuple[int, int]) -> tuple[int, int]:
         """Keep the sampler's own CPU use below its bound by lowering the rate."""
-        if now - before[0] < FLUSH_EVERY_NS / 2:
+        if now - before[0] < TUNE_EVERY_NS:
             return before
         cpu = time.process_time_ns()
         share = (cpu - before[1]) / (now - before[0])

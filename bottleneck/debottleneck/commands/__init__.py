@@ -17,6 +17,7 @@ What each stage of a training loop really waits for, and what to do about it.
 
   bottleneck profile train.py --epochs 3     measure one run and report it
   bottleneck report bottleneck-runs/NAME     render a recording again
+  bottleneck selfcheck                       how far to trust it on this machine
 """
 
 
@@ -29,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: the script's own for `profile`, 2 for bad input.
     """
-    from debottleneck.commands import profile, report
+    from debottleneck.commands import profile, report, selfcheck
 
     parser = argparse.ArgumentParser(
         prog="bottleneck",
@@ -38,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=__version__)
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", title="verbs")
-    for verb in (profile, report):
+    for verb in (profile, report, selfcheck):
         verb.add(verbs)
     arguments = parser.parse_args(argv)
     if arguments.verb is None:

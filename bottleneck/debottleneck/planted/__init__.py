@@ -109,6 +109,7 @@ PLANTED: Mapping[str, Planted] = MappingProxyType(
         ),
         "balanced": _planted("balanced", "", "", "--steps 300"),
         "numpy_5ms": _planted("numpy_5ms", "", "", "--seconds 3"),
+        "dial": _planted("dial", "load", "sleep", "--steps 100 --cause sleep"),
         "plain": _planted("plain", "", "", "--steps 30"),
     }
 )

@@ -1,0 +1,95 @@
+"""`bottleneck selfcheck`: can the attribution be trusted on this machine?"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from debottleneck.errors import UsageError
+
+if TYPE_CHECKING:
+    Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to check, and how to print it."""
+
+    python: str
+    quick: bool
+    scale: bool
+    format: str
+
+    def __post_init__(self) -> None:
+        """Check the interpreter before anything is run.
+
+        Raises:
+            UsageError: There is none.
+        """
+        if shutil.which(self.python) is None:
+            raise UsageError(
+                f"{self.python!r} cannot be run", "name an interpreter with --python"
+            )
+
+
+def add(verbs: Verbs) -> None:
+    """Declare the verb."""
+    parser = verbs.add_parser(
+        "selfcheck",
+        help="plant every cause, and print how far off the attribution is here",
+        description="Plant every cause at known strengths in a small loop, profile "
+        "it, and print the error of each and what the instruments cost. Takes about "
+        "two minutes on a quiet machine. Exit code 1 if an error exceeds its bound.",
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="a selection, in about half a minute"
+    )
+    parser.add_argument(
+        "--scale",
+        action="store_true",
+        help="instead: how size, cost and report time grow with threads and steps",
+    )
+    parser.add_argument("--python", default=sys.executable, help="interpreter to use")
+    parser.add_argument("--format", choices=("text", "json"), default="text")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Measure, print, judge."""
+    options = Options(
+        arguments.python, arguments.quick, arguments.scale, arguments.format
+    )
+    return _scale(options) if options.scale else _check(options)
+
+
+def _check(options: Options) -> int:
+    from debottleneck.report import selfcheck as rendered
+    from debottleneck.selfcheck.check import Progress, Wanted
+    from debottleneck.selfcheck.check import run as check
+    from debottleneck.selfcheck.result import exit_code
+
+    _say(
+        "planting causes; rows come as they are measured (Ctrl-C prints what is there)"
+    )
+    progress = Progress(lambda row: _say(rendered.row_line(row)), _say)
+    found = check(Wanted(options.python, options.quick), progress)
+    as_json = options.format == "json"
+    sys.stdout.write(rendered.document(found) if as_json else rendered.text(found))
+    return exit_code(found)
+
+
+def _scale(options: Options) -> int:
+    from debottleneck.report import growth as rendered
+    from debottleneck.selfcheck.scale import run as scale
+
+    found = scale(options.python, _say)
+    as_json = options.format == "json"
+    sys.stdout.write(rendered.document(found) if as_json else rendered.text(found))
+    return 0
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

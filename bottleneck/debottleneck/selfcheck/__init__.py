@@ -1,0 +1,1 @@
+"""How far the attribution can be trusted, and what it costs, on this machine."""

@@ -1,0 +1,191 @@
+"""What the instruments do to a loop's own steps: rounds in changing order."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from debottleneck.analysis.result import Analysis
+from debottleneck.analysis.statistics import mean_interval
+from debottleneck.errors import BottleneckError
+from debottleneck.selfcheck.measure import (
+    SCRIPT,
+    Instruments,
+    Ran,
+    in_folder,
+    profiled,
+)
+from debottleneck.selfcheck.result import BOUNDS, Cost, judged_cost
+
+Floats = NDArray[np.float64]
+
+PLAIN = "plain python"
+MARKS, QUIET, DEFAULT = "marks", "marks + waits", "default, outside yappi"
+SETS = {
+    MARKS: Instruments(waits=False),
+    QUIET: Instruments(),
+    DEFAULT: Instruments(stacks=True, functions=True),
+}
+"""Name -> instruments, each held against plain Python in the same round."""
+
+PROMISED = {QUIET: BOUNDS.quiet_cost, DEFAULT: BOUNDS.default_cost}
+STEP_S = 0.005
+LEFT_OUT = 0.1
+"""Part of each run's first steps that is not counted."""
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """How many rounds, and how long each run in them trains.
+
+    Attributes:
+        count: Rounds with marks and with marks and waits.
+        seconds: Of each of their runs.
+        default_every: The default set takes part in each so many'th round.
+        default_s: For so long: its windows take turns.
+    """
+
+    count: int = 5
+    seconds: float = 1.2
+    default_every: int = 2
+    default_s: float = 5.0
+
+
+FULL = Rounds()
+QUICK = Rounds(count=2, seconds=0.8, default_every=2, default_s=4.0)
+
+
+@dataclass
+class Gathered:
+    """What the rounds yielded so far."""
+
+    medians: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
+    last: dict[str, Analysis] = field(default_factory=dict)
+
+
+def measure(python: str, rounds: Rounds, gathered: Gathered) -> Iterator[str]:
+    """Run the rounds into `gathered`; yields a line after each.
+
+    A pair of medians is the set's own and plain Python's in the same round.
+    """
+    units = _units(python)
+    for number in range(rounds.count):
+        names = [MARKS, QUIET]
+        if number % rounds.default_every == 0:
+            names.append(DEFAULT)
+        order = [PLAIN, *names][:: -1 if number % 2 else 1]
+        found = {}
+        for name in order:
+            long = rounds.default_s if name == DEFAULT else rounds.seconds
+            options = ("--cause", "none", "--units", str(units))
+            arguments = (*options, "--seconds", str(long))
+            found[name] = _median_ms(python, name, arguments, gathered)
+        for name in names:
+            pair = found[name], found[PLAIN]
+            gathered.medians.setdefault(name, []).append(pair)
+        yield f"cost, round {number + 1} of {rounds.count}"
+
+
+def _units(python: str) -> int:
+    """Fixed work for a stage, so that three of them take `STEP_S`."""
+    told = _plain(python, ("--cause", "none", "--steps", "3"))
+    scale = STEP_S / (float(told["median_step_ms"]) / 1e3)
+    return max(round(int(told["units"]) * scale), 1)
+
+
+def _plain(python: str, arguments: tuple[str, ...]) -> dict[str, Any]:
+    command = [python, str(SCRIPT), *arguments]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    last = done.stdout.rstrip().rpartition("\n")[2]
+    if done.returncode or not last.startswith("truth "):
+        raise BottleneckError(
+            f"the dialled loop did not run through (exit code {done.returncode})",
+            f"try: {' '.join(command)}",
+        )
+    told: dict[str, Any] = json.loads(last.removeprefix("truth "))
+    return told
+
+
+def _median_ms(
+    python: str, name: str, arguments: tuple[str, ...], gathered: Gathered
+) -> float:
+    if name == PLAIN:
+        told = _plain(python, arguments)
+        return float(np.median(_steps_ms(told, None)))
+
+    def run(keep: Path) -> Ran:
+        return profiled(python, arguments, SETS[name], keep)
+
+    ran = in_folder(run)
+    if ran.analysis is not None:
+        gathered.last[name] = ran.analysis
+    return float(np.median(_steps_ms(ran.told, ran.analysis)))
+
+
+def _steps_ms(told: dict[str, Any], analysis: Analysis | None) -> Floats:
+    """The loop's own step times, less the first ones and those in yappi windows."""
+    start = np.array(told["start_ns"], np.int64)
+    end = np.array(told["end_ns"], np.int64)
+    kept = np.arange(len(start)) >= LEFT_OUT * len(start)
+    if analysis is not None:
+        for block in analysis.recording.blocks.itertuples(index=False):
+            if str(block.kind).startswith("functions"):
+                kept &= (end <= block.start_ns) | (start >= block.end_ns)
+    steps: Floats = (end - start)[kept] / 1e6
+    return steps
+
+
+def costs(gathered: Gathered, foreign: float | None) -> list[Cost]:
+    """Each set's slow-down with its interval over rounds, and the windows' own."""
+    found = []
+    for name, pairs in gathered.medians.items():
+        ours, theirs = np.array(pairs).T
+        ratio, low, high = mean_interval(ours / theirs - 1)
+        bound = PROMISED.get(name)
+        note = f"{len(pairs)} rounds"
+        step_ms = float(np.median(ours))
+        numbers = (step_ms, float(ratio), float(low), float(high))
+        cost = Cost(name, *numbers, bound, note=note)
+        verdict = judged_cost(cost, foreign)
+        found.append(Cost(name, *numbers, bound, verdict, note))
+    if DEFAULT in gathered.last:
+        found += _windows(gathered.last[DEFAULT])
+    return found
+
+
+def _windows(analysis: Analysis) -> list[Cost]:
+    """py-spy's and yappi's blocks against their quiet neighbours, in one run."""
+    return [
+        Cost(
+            row.name,
+            row.step_ms,
+            row.slowdown,
+            row.low,
+            row.high,
+            note=f"{row.steps} steps of its windows in one run, by profile itself",
+        )
+        for row in analysis.instruments.itertuples(index=False)
+        if row.name not in ("marks", "wait sampler")
+    ]
+
+
+def facts(gathered: Gathered) -> dict[str, float | None]:
+    """What the instruments state of their own cost and rate."""
+    analysis = gathered.last.get(QUIET)
+    if analysis is None:
+        return {}
+    rates = analysis.recording.facts.rates
+    sampler = rates.get("sampler", {})
+    return {
+        "mark_pair_us": rates.get("mark_pair_us"),
+        "sampler_cpu_share": sampler.get("cpu_share"),
+        "asked_hz": sampler.get("asked_hz"),
+        "achieved_hz": sampler.get("achieved_hz"),
+    }

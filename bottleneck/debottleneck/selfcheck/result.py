@@ -1,0 +1,272 @@
+"""What a self-check found: rows, costs, and the judgement on them."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from dataclasses import dataclass, field
+
+OK, OFF, NOT_JUDGED, SKIPPED = "ok", "off", "not judged", "skipped"
+VERDICTS = (OK, OFF, NOT_JUDGED, SKIPPED)
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What counts as an error: percentage points, and shares of the median step."""
+
+    # Half of the smallest strength's distance to the middle one would still rank
+    # causes rightly; 4 points is a third of it.
+    row_points: float = 4.0
+    # Errors of single rows are sampling; their median says whether there is a bias.
+    median_points: float = 1.5
+    # Quiet steps are what all shares come from: they must be the script's own.
+    quiet_cost: float = 0.02
+    # py-spy stops the loop for a moment at each of its samples.
+    default_cost: float = 0.03
+    # Half a core of others' work delays samples and steps alike.
+    foreign_cores: float = 0.5
+
+
+BOUNDS = Bounds()
+
+
+@dataclass(frozen=True)
+class Row:
+    """One cause in one run of the dialled loop.
+
+    Attributes:
+        causes: All that was planted in that run; empty for the healthy loop.
+        cause: The one that this row is about, "" for the healthy loop.
+        place: Where it was planted: "trainer" or "loader".
+        dialled: The share asked for.
+        truth: Its share by the loop's exact counters (of the step; in a loader of
+            that thread's time), NaN where there is none.
+        attributed: Its share by `profile`.
+        low: Lower bound of the error in percentage points (95 %).
+        high: Upper bound.
+        foreign: Cores that other work kept busy meanwhile, None if unknown.
+        verdict: One of `VERDICTS`.
+        note: Why it was skipped or not judged, or what else is to be said.
+    """
+
+    causes: tuple[str, ...]
+    cause: str
+    place: str
+    dialled: float
+    truth: float = math.nan
+    attributed: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+    foreign: float | None = None
+    verdict: str = NOT_JUDGED
+    note: str = ""
+
+    @property
+    def error(self) -> float:
+        """Attributed less truth, in percentage points."""
+        return 100 * (self.attributed - self.truth)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a set of instruments does to the loop's own median step.
+
+    Attributes:
+        name: The instruments.
+        step_ms: Median step with them, of all rounds.
+        slowdown: Median step with them against without, less 1.
+        low: Lower bound (95 %, over rounds).
+        high: Upper bound.
+        bound: What it may be, None where there is no promise.
+        verdict: One of `VERDICTS`.
+        note: How it was measured.
+    """
+
+    name: str
+    step_ms: float
+    slowdown: float
+    low: float
+    high: float
+    bound: float | None = None
+    verdict: str = NOT_JUDGED
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What is known of the place in which the check ran.
+
+    Attributes:
+        python: The interpreter of the loops.
+        version: Its version.
+        cores: Usable cores.
+        quota: CPU quota in cores, None without one.
+        foreign: Cores that others kept busy before the check, None if unknown.
+        schedstat: Whether the kernel counts run-queue delay.
+        problems: What instruments said they could not do, and why.
+    """
+
+    python: str
+    version: str
+    cores: int
+    quota: float | None
+    foreign: float | None
+    schedstat: bool
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Check:
+    """A whole self-check, or what there was of it when it was interrupted."""
+
+    machine: Machine
+    rows: tuple[Row, ...]
+    costs: tuple[Cost, ...] = ()
+    facts: dict[str, float | None] = field(default_factory=dict)
+    interrupted: bool = False
+
+    def errors(self) -> list[float]:
+        """Sizes of the errors of all rows that were judged, in points."""
+        judged = (row for row in self.rows if row.cause and row.verdict in (OK, OFF))
+        return [abs(row.error) for row in judged]
+
+    @property
+    def median_error(self) -> float:
+        """Median error in points, NaN when no row was judged."""
+        errors = self.errors()
+        return statistics.median(errors) if errors else math.nan
+
+    @property
+    def worst_error(self) -> float:
+        """Largest error in points, NaN when no row was judged."""
+        return max(self.errors(), default=math.nan)
+
+
+def is_busy(foreign: float | None, bounds: Bounds = BOUNDS) -> bool:
+    """Whether others' work makes a measurement worthless."""
+    return foreign is not None and foreign > bounds.foreign_cores
+
+
+def judged(row: Row, bounds: Bounds = BOUNDS) -> tuple[str, str]:
+    """Verdict on a measured row, and a note that goes with it."""
+    if is_busy(row.foreign, bounds):
+        return NOT_JUDGED, f"other work kept {row.foreign:.1f} cores busy"
+    if not math.isfinite(row.error):
+        return OFF, "nothing was attributed"
+    return (OK if abs(row.error) <= bounds.row_points else OFF), ""
+
+
+def judged_cost(cost: Cost, foreign: float | None, bounds: Bounds = BOUNDS) -> str:
+    """Verdict on a cost: off only when it is beyond its bound and beyond noise."""
+    if cost.bound is None or not math.isfinite(cost.slowdown):
+        return NOT_JUDGED
+    if cost.slowdown <= cost.bound:
+        return OK
+    return NOT_JUDGED if cost.low <= 0 or is_busy(foreign, bounds) else OFF
+
+
+def failures(check: Check, bounds: Bounds = BOUNDS) -> list[str]:
+    """What exceeds its bound, a sentence each; empty when all is well."""
+    off = [row for row in check.rows if row.verdict == OFF and row.cause]
+    found = []
+    if off:
+        found.append(
+            f"{len(off)} of {len(check.errors())} attributions are more than "
+            f"{bounds.row_points:g} points off, the worst {check.worst_error:.1f}"
+        )
+    if check.median_error > bounds.median_points:
+        found.append(
+            f"the median error is {check.median_error:.1f} points, more than "
+            f"{bounds.median_points:g}"
+        )
+    found += [
+        f"the healthy loop was not left in peace: {row.note}"
+        for row in check.rows
+        if row.verdict == OFF and not row.cause
+    ]
+    found += [
+        f"{cost.name} cost {cost.slowdown:.1%}, more than {cost.bound:.0%}"
+        for cost in check.costs
+        if cost.verdict == OFF and cost.bound is not None
+    ]
+    return found
+
+
+def reasons(check: Check, bounds: Bounds = BOUNDS) -> list[str]:
+    """What may be wrong on this machine, a sentence each with its remedy."""
+    machine, found = check.machine, []
+    found += [f"{problem}" for problem in machine.problems]
+    if not machine.schedstat:
+        found.append(
+            "the kernel counts no run-queue delay (/proc/self/schedstat is missing or "
+            "empty), so waiting for a core cannot be told from other waits; it takes "
+            "a kernel with CONFIG_SCHED_INFO"
+        )
+    if machine.quota is not None:
+        found.append(
+            f"a CPU quota of {machine.quota:g} cores stops all threads now and then; "
+            "raise it, or read `runqueue` as the quota"
+        )
+    if is_busy(machine.foreign, bounds) or any(
+        is_busy(row.foreign, bounds) for row in check.rows
+    ):
+        found.append("other work keeps the machine busy; run it again on a quiet one")
+    return found
+
+
+def exit_code(check: Check, bounds: Bounds = BOUNDS) -> int:
+    """1 if an error exceeds its bound, 130 after Ctrl-C, else 0."""
+    if check.interrupted:
+        return 130
+    return 1 if failures(check, bounds) else 0
+
+
+@dataclass(frozen=True)
+class Size:
+    """One recording and what came of it.
+
+    Attributes:
+        threads: Threads of the script.
+        steps: Quiet steps in the recording.
+        seconds: Time that it covers.
+        recording_bytes: Of all its files.
+        report_s: Seconds until its page was written, in a process of its own.
+        report_peak_mib: That process's peak memory.
+        sampler_cpu_share: Of one core; None where nothing was sampled live.
+        asked_hz: Samples a second that were asked for.
+        achieved_hz: That were taken.
+        late_ticks: Samples that began later than planned.
+    """
+
+    threads: int
+    steps: int
+    seconds: float
+    recording_bytes: int
+    report_s: float
+    report_peak_mib: float
+    sampler_cpu_share: float | None = None
+    asked_hz: float | None = None
+    achieved_hz: float | None = None
+    late_ticks: int | None = None
+
+
+@dataclass(frozen=True)
+class Growth:
+    """How everything grows: with threads in live runs, with steps in recordings."""
+
+    threads: tuple[Size, ...]
+    steps: tuple[Size, ...]
+
+    def lowered(self) -> list[Size]:
+        """Runs in which the sampler lowered its own rate."""
+        return [
+            size
+            for size in self.threads
+            if size.achieved_hz is not None
+            and size.asked_hz is not None
+            and size.achieved_hz < LOWERED * size.asked_hz
+        ]
+
+
+LOWERED = 0.8
+"""Below this part of the asked rate the sampler is said to have lowered it."""
