@@ -1,12 +1,19 @@
-"""The wait sampler's own bound: how it lowers and raises its rate."""
+"""The wait sampler's manners: its rate, and how soon it runs."""
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
+from debottleneck.collect.prompt import SLICE_NS
 from debottleneck.collect.sampler import MOST_CPU, SLOWEST_NS, tuned_period
 
 ASKED = 5e6
+SCHED = Path("/proc/self/sched")
 
 
 def test_rate_falls_to_where_the_bound_holds() -> None:
@@ -35,3 +42,20 @@ def test_rate_recovers() -> None:
 def test_rate_rests_near_the_bound() -> None:
     """Between too much and room for more nothing changes."""
     assert tuned_period(2 * ASKED, ASKED, 0.045) == 2 * ASKED
+
+
+@pytest.mark.skipif(not SCHED.exists(), reason="the kernel shows no /proc/self/sched")
+def test_sampler_runs_soon_after_it_wakes() -> None:
+    """The kernel grants the short slice, in a process of its own."""
+    code = (
+        "from debottleneck.collect.prompt import ask_for_short_slice as ask\n"
+        "assert ask()\n"
+        "print(open('/proc/self/sched').read())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    found = re.search(r"se\.slice\s*:\s*(\d+)", done.stdout)
+    if found is None:
+        pytest.skip("this kernel has no slices")
+    assert int(found.group(1)) == SLICE_NS

@@ -25,6 +25,7 @@ from debottleneck.collect.proc import (
     children_of,
     place_in_child,
 )
+from debottleneck.collect.prompt import ask_for_short_slice
 from debottleneck.collect.watched import Details, Watched
 
 MOST_CPU = 0.05
@@ -243,6 +244,7 @@ def main(folder: str, pid: str, rate: str) -> None:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ask_for_short_slice()
     sampler.run()
 
 
