@@ -40,7 +40,6 @@ def test_records_and_who_wrote_them(tmp_path: Path) -> None:
     assert file.started
     assert (file.pid, file.tid, file.ident) == (7, 8, 140_000)
     assert file.records().tolist() == pairs(2)
-    assert file.records(hold_back=1).tolist() == pairs(2)[:-1]
 
 
 def test_the_dtypes_are_the_structs() -> None:

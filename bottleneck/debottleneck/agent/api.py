@@ -81,11 +81,8 @@ def step(iterable: Iterable[T]) -> Iterator[T]:
         try:
             item = next(iterator)
         except StopIteration:
+            break
+        finally:
             leave(token)
-            mark_step(steps, STEP_END)
-            return
-        except BaseException:
-            leave(token)
-            raise
-        leave(token)
         yield item
+    mark_step(steps, STEP_END)

@@ -43,7 +43,7 @@ def main(folder: str) -> None:
         exec(code(), sys.modules["__main__"].__dict__)
     except SystemExit:
         raise
-    except BaseException:
+    except BaseException:  # whatever ends the script is shown without our frames
         sys.excepthook = _clean_hook(sys.excepthook)
         raise
 

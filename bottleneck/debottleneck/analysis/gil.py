@@ -29,22 +29,31 @@ def wait_table(
     waiting samples saw.
     """
     rows = recording.waits[recording.waits["state"] == _GIL]
-    start = rows["start_ns"].to_numpy(np.int64)
-    end = rows["end_ns"].to_numpy(np.int64)
-    weight = quiet.share(start, end) * (end - start)
-    rows = rows.assign(weight=weight)[weight > 0]
+    rows = _in_quiet_time(rows, segments, roles, quiet)
     if rows.empty:
         return typed("gil_waits", pd.DataFrame())
-    rows["role"] = [
-        roles.get(key, "other") for key in zip(rows["pid"], rows["tid"], strict=True)
-    ]
-    rows["stage"] = _stages(rows, segments)
     rows["holder"] = rows["holder"].where(rows["holder"] != rows["tid"], 0)
     sums = rows.groupby(["stage", "role", "pid", "holder"], as_index=False)[
         "weight"
     ].sum()
     sums["share"] = _scaled(sums, causes)
     return typed("gil_waits", _named(sums, recording, lines))
+
+
+def _in_quiet_time(
+    rows: pd.DataFrame,
+    segments: pd.DataFrame,
+    roles: dict[tuple[int, int], str],
+    quiet: Quiet,
+) -> pd.DataFrame:
+    """Samples of quiet time with their `weight` in ns, `role` and `stage`."""
+    start = rows["start_ns"].to_numpy(np.int64)
+    end = rows["end_ns"].to_numpy(np.int64)
+    weight = quiet.share(start, end) * (end - start)
+    kept = rows.assign(weight=weight)[weight > 0]
+    keys = zip(kept["pid"], kept["tid"], strict=True)
+    named = [roles.get(key, "other") for key in keys]
+    return kept.assign(role=named, stage=_stages(kept, segments))
 
 
 def _stages(rows: pd.DataFrame, segments: pd.DataFrame) -> np.ndarray:
@@ -108,16 +117,9 @@ def waited_on(
 ) -> pd.DataFrame:
     """`frames.COLUMNS["waited_on"]`: files and peers behind each stage's waits."""
     rows = recording.waits[recording.waits["detail"] > 0]
-    start = rows["start_ns"].to_numpy(np.int64)
-    end = rows["end_ns"].to_numpy(np.int64)
-    weight = quiet.share(start, end) * (end - start)
-    rows = rows.assign(weight=weight)[weight > 0]
+    rows = _in_quiet_time(rows, segments, roles, quiet)
     if rows.empty:
         return typed("waited_on", pd.DataFrame())
-    rows["role"] = [
-        roles.get(key, "other") for key in zip(rows["pid"], rows["tid"], strict=True)
-    ]
-    rows["stage"] = _stages(rows, segments)
     rows["cause"] = np.array(STATES, dtype=object)[rows["state"].to_numpy(np.int64)]
     keys = ["stage", "role", "cause", "detail"]
     sums = rows.groupby(keys, as_index=False)["weight"].sum()

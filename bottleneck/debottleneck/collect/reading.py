@@ -35,10 +35,10 @@ class MarkFile:
         self._read = 0
         self.full = False
 
-    def records(self, *, hold_back: int = 0) -> NDArray[np.void]:
-        """All records, without the last `hold_back` that may still change."""
+    def records(self) -> NDArray[np.void]:
+        """All records, once nobody writes any more."""
         raw = np.fromfile(self.path, dtype=MARK_DTYPE, offset=spool.MARK_START)
-        return self._written(raw)[: -hold_back or None]
+        return self._written(raw)
 
     def new_records(self) -> NDArray[np.void]:
         """Records since the last call; the last one waits while it may change."""
