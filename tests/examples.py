@@ -651,6 +651,7 @@ def _waits_of(
             "holder": holder,
             "oncpu_ns": np.where(running & ~late, SAMPLE_NS, 0),
             "delay_ns": np.where(late, SAMPLE_NS, 0),
+            "slices": 0,
         }
     )
 
@@ -667,7 +668,7 @@ def _dense_waits(plan: Plan, end_ns: int, rows: int) -> pd.DataFrame:
         "end_ns": np.tile(edges[1:], len(tids)),
         "state": random.integers(0, len(STATES), each * len(tids)),
     }
-    rest = {"detail": 0, "holder": 0, "oncpu_ns": 0, "delay_ns": 0}
+    rest = dict.fromkeys(("detail", "holder", "oncpu_ns", "delay_ns", "slices"), 0)
     return typed("waits", pd.DataFrame({**whole, **rest}))
 
 

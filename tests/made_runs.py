@@ -78,10 +78,11 @@ def wait(
     oncpu: float = 0.0,
     delay: float = 0.0,
     detail: int = 0,
+    slices: int = 0,
 ) -> tuple[int, ...]:
     """A row of the table of waits."""
     times = (pid, tid, round(start * MS), round(end * MS), STATES.index(state))
-    return (*times, detail, holder, round(oncpu * MS), round(delay * MS))
+    return (*times, detail, holder, round(oncpu * MS), round(delay * MS), slices)
 
 
 def running(start: float, end: float, **more: Any) -> tuple[int, ...]:

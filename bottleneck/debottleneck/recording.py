@@ -18,7 +18,7 @@ import pandas as pd
 
 from debottleneck.errors import RecordingError
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of the folder's layout; a newer one is refused, not guessed at."""
 
 FACTS_FILE = "recording.json"
@@ -60,7 +60,8 @@ COLUMNS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         },
         # A thread's state at `end_ns`, standing for the time since `start_ns`;
         # `state` is a word of STATES; `holder` is the tid that held the GIL then
-        # (0: nobody, -1: unknown); on-CPU and run-queue time passed in between.
+        # (0: nobody, -1: unknown); on-CPU and run-queue time passed in between, and
+        # the thread was given a core so many times.
         "waits": {
             "pid": "int64",
             "tid": "int64",
@@ -71,6 +72,7 @@ COLUMNS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "holder": "int64",
             "oncpu_ns": "int64",
             "delay_ns": "int64",
+            "slices": "int32",
         },
         # What a wait was on: system call, and file path or socket peer ("").
         "details": {"detail": "int32", "syscall": "str", "what": "str"},
@@ -238,7 +240,7 @@ def read(folder: Path) -> Recording:
     """Read a finished recording.
 
     Raises:
-        RecordingError: No recording there, a newer schema, or a broken table.
+        RecordingError: No recording there, another schema, or a broken table.
     """
     facts = _read_facts(folder)
     tables = {name: _read_table(folder, name) for name in COLUMNS}
@@ -262,8 +264,14 @@ def _read_facts(folder: Path) -> Facts:
     if not isinstance(schema, int) or schema > SCHEMA:
         raise RecordingError(
             f"{folder} was written by a newer debottleneck (schema {schema!r}, "
-            f"this one reads up to {SCHEMA})",
+            f"this one reads {SCHEMA})",
             "upgrade with: pip install --upgrade debottleneck",
+        )
+    if schema < SCHEMA:
+        raise RecordingError(
+            f"{folder} was written by an older debottleneck (schema {schema}, this "
+            f"one reads {SCHEMA})",
+            "profile the script again",
         )
     return _facts_of(file, raw)
 

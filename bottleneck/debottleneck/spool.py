@@ -23,7 +23,7 @@ MARK_START = 48
 MARK_FILE_BYTES = MARK_START + 10_000 * MARK.size
 
 WAIT = struct.Struct("<qqqqqqiiii")
-"""pid, tid, start_ns, end_ns, oncpu_ns, delay_ns, holder, state, detail, 0."""
+"""pid, tid, start_ns, end_ns, oncpu_ns, delay_ns, holder, state, detail, slices."""
 
 CONTROL_BYTES = 64
 CONTROL = struct.Struct("<BBBxiqq")

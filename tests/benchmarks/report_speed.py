@@ -69,7 +69,7 @@ def waits(rng: np.random.Generator) -> pd.DataFrame:
         rows = {"start_ns": start, "end_ns": start + TICK_NS, "state": state}
         more = {"detail": 0, "holder": PID, "oncpu_ns": ran}
         delay = rng.integers(0, 500_000, len(start)) * (state == 0)
-        whole = {"pid": PID, "tid": tid, **rows, **more, "delay_ns": delay}
+        whole = {"pid": PID, "tid": tid, **rows, **more, "delay_ns": delay, "slices": 0}
         parts.append(pd.DataFrame(whole))
     return typed("waits", pd.concat(parts, ignore_index=True))
 

@@ -61,6 +61,7 @@ def grids(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, Samples]:
         ran=ran,
         delay=some(*grid),
         count=rng.integers(0, 1000, STAGE_COUNT).astype(float),
+        slices=rng.integers(0, 1000, STAGE_COUNT).astype(float),
         reads_gil=draw(st.booleans()),
     )
     return some(*grid), some(*grid), samples

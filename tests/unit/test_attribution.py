@@ -151,6 +151,14 @@ def test_waiting_that_samples_deny_is_unattributed() -> None:
     assert sum(found.values()) == pytest.approx(100)
 
 
+def test_waits_too_short_to_be_seen_are_named_by_those_seen() -> None:
+    """A thread that was given a core 500 times has waited 500 times between samples."""
+    rows = ticks(100, 1, {90: ("running", 0), 100: ("disk", 0)})
+    rows = [(*row[:-1], 5) for row in rows]
+    found = shares(analysed({"load": (100, 40)}, rows))
+    assert found[("load", "disk")] == pytest.approx(60)
+
+
 def test_an_unreadable_gil_is_not_guessed() -> None:
     """Without the holder, time on a core is neither python nor native."""
     rows = ticks(100, 5, {60: ("running", -1), 100: ("sleep", -1)})

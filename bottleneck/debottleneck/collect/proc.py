@@ -35,6 +35,7 @@ class ThreadFiles:
     last_text: bytes = b""
     oncpu: int = 0
     delay: int = 0
+    slices: int = 0
     state: int = 0
     detail: int = 0
     row: list[int] = field(default_factory=list)

@@ -16,7 +16,7 @@ from debottleneck.loop import CODE, Marks
 MARK_DTYPE = np.dtype([("t", "<i8"), ("cpu", "<i8"), ("code", "<i4"), ("calls", "<i4")])
 WAIT_DTYPE = np.dtype(
     [(n, "<i8") for n in ("pid", "tid", "start_ns", "end_ns", "oncpu_ns", "delay_ns")]
-    + [(n, "<i4") for n in ("holder", "state", "detail", "pad")]
+    + [(n, "<i4") for n in ("holder", "state", "detail", "slices")]
 )
 HANDOVER_DTYPE = np.dtype([("pid", "<i8"), ("t_ns", "<i8"), ("switches", "<i8")])
 

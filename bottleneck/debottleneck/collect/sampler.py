@@ -25,7 +25,7 @@ from debottleneck.collect.proc import (
     children_of,
     place_in_child,
 )
-from debottleneck.collect.prompt import ask_for_short_slice
+from debottleneck.collect.prompt import Aside, ask_for_short_slice
 from debottleneck.collect.watched import Details, Watched
 
 MOST_CPU = 0.05
@@ -40,6 +40,7 @@ FASTER = 1.2
 TUNE_EVERY_NS = 250_000_000
 FLUSH_EVERY_NS = 500_000_000
 CHILDREN_EVERY_NS = 300_000_000
+ASIDE_EVERY_NS = 20_000_000
 
 
 class Sampler:
@@ -60,6 +61,8 @@ class Sampler:
         self._period_ns = self._asked_ns
         self._watched: dict[int, Watched] = {}
         self._children_due = 0
+        self._aside = Aside(pid)
+        self._aside_due = 0
         self.stopping = False
         self._ticks = 0
         self._late = 0
@@ -132,6 +135,9 @@ class Sampler:
         if now >= self._children_due:
             self._children_due = now + CHILDREN_EVERY_NS
             self._find_children(out)
+        if now >= self._aside_due:
+            self._aside_due = now + ASIDE_EVERY_NS
+            self._aside.step()
         for watched in self._watched.values():
             try:
                 watched.tick(now, out)

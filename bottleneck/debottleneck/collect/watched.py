@@ -105,23 +105,31 @@ class Watched:
                 row[3] = now
                 return
             self._write(files, out)
-            files.row = self._row(files, since, now, 0, 0, holder)
+            files.row = self._row(files, since, now, (0, 0, 0), holder)
             return
-        oncpu, delay, _ = waits.parse_schedstat(text)
+        oncpu, delay, slices = waits.parse_schedstat(text)
         first = not files.last_text
         files.state, files.detail = self._state(files)
         self._write(files, out)
-        ran, queued = oncpu - files.oncpu, delay - files.delay
+        passed = (oncpu - files.oncpu, delay - files.delay, slices - files.slices)
         files.last_text, files.oncpu, files.delay = text, oncpu, delay
+        files.slices = slices
         if not first:
-            self.oncpu += ran
-            files.row = self._row(files, since, now, ran, queued, holder)
+            self.oncpu += passed[0]
+            files.row = self._row(files, since, now, passed, holder)
 
     def _row(
-        self, files: ThreadFiles, since: int, now: int, ran: int, queued: int, by: int
+        self,
+        files: ThreadFiles,
+        since: int,
+        now: int,
+        passed: tuple[int, int, int],
+        holder: int,
     ) -> list[int]:
+        """A row of `spool.WAIT`; `passed`: on-CPU, run-queue delay, time slices."""
+        ran, queued, slices = passed
         place = (self.pid, files.tid, since, now, ran, queued)
-        return [*place, by, files.state, files.detail, 0]
+        return [*place, holder, files.state, files.detail, slices]
 
     def _write(self, files: ThreadFiles, out: bytearray) -> None:
         if files.row:
