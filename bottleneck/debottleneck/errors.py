@@ -21,3 +21,7 @@ class UsageError(BottleneckError):
 
 class RecordingError(BottleneckError):
     """A recording cannot be read or written."""
+
+
+class StrategyError(BottleneckError):
+    """A strategy cannot be applied to this, because the numbers would change."""

@@ -48,6 +48,8 @@ HANDOVER = struct.Struct("<qqq")
 SAMPLER_FILE = "sampler.json"
 COMMS_FILE = "comms.jsonl"
 LOAD_FILE = "load.jsonl"
+STRATEGIES_FILE = "strategies.jsonl"
+"""What strategies did and why not, see `strategies.automatic.notes`."""
 
 
 def agent_file(folder: Path, pid: int) -> Path:
@@ -68,6 +70,11 @@ def names_file(folder: Path, pid: int) -> Path:
 def events_file(folder: Path, pid: int) -> Path:
     """What the agent did when: yappi windows, failures; JSON lines."""
     return folder / f"events-{pid}.jsonl"
+
+
+def outputs_file(folder: Path, pid: int) -> Path:
+    """What the stages of a process returned, JSON lines, for the equality gate."""
+    return folder / f"outputs-{pid}.jsonl"
 
 
 def marks_glob() -> str:

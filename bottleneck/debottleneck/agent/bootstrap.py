@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import builtins
+import importlib
 import importlib.util
 import json
 import os
@@ -22,6 +23,18 @@ from debottleneck.agent.recorder import Recorder
 from debottleneck.agent.wrap import FRAME_FILE
 
 _AGENT_FOLDER = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_STRATEGIES_FOLDER = os.path.join(os.path.dirname(_AGENT_FOLDER[:-1]), "strategies", "")
+_OURS = (_AGENT_FOLDER, _STRATEGIES_FOLDER)
+"""Folders whose frames are not the user's concern."""
+
+_PLUGINS = {
+    "strategies": "debottleneck.strategies.automatic.install",
+    "outputs": "debottleneck.agent.outputs",
+}
+"""Key of the configuration -> module, in the order in which they wrap stages: its
+`install(folder, config)` runs before the script, `after_torch(torch)` after torch's
+import. Named and not imported, as the agent stands below the strategies."""
+
 _kept: list[object] = []
 
 
@@ -35,8 +48,14 @@ def main(folder: str) -> None:
     config = json.loads((spooled / spool.CONFIG).read_text(encoding="utf-8"))
     _kept.append(sys.modules["__main__"])
     user, code = _prepare(config)
-    _state_facts(spooled, config, _record(spooled, config))
+    if config.get("record", True):
+        _state_facts(spooled, config, _record(spooled, config))
     hooks = _after_imports(config, user)
+    for name in _PLUGINS:
+        if config.get(name):
+            plugin = importlib.import_module(_PLUGINS[name])
+            plugin.install(spooled, config)
+            hooks["torch"] = _chain(hooks["torch"], plugin.after_torch)
     discover.install(user, hooks)
     threading.excepthook = _clean_thread_hook(threading.excepthook)
     try:
@@ -320,7 +339,7 @@ def _stripped(trace: TracebackType | None) -> TracebackType | None:
     imports = any(file == discover.__file__ for file in files)
     kept = None
     for entry, file in zip(reversed(entries), reversed(files), strict=True):
-        ours = file == FRAME_FILE or file.startswith(_AGENT_FOLDER)
+        ours = file == FRAME_FILE or file.startswith(_OURS)
         if not ours and not (imports and file.startswith("<frozen importlib")):
             entry.tb_next = kept
             kept = entry

@@ -9,12 +9,15 @@ that a stack shows which stage it is in. It refers to nothing but `enter` and
 from __future__ import annotations
 
 import inspect
+import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from dataclasses import dataclass
 from functools import wraps
 from types import FunctionType, coroutine
 from typing import Any, TypeVar, cast
 
 from debottleneck.agent.marks import enter, leave, site_of
+from debottleneck.words import STEP
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -25,6 +28,59 @@ FRAME_FILE = "<debottleneck stage, passed over like importlib._bootstrap>"
 """File of the wrappers' frames. `warnings` and `logging` pass over frames whose
 file holds both "importlib" and "_bootstrap", so a `stacklevel` still points to the
 user's own line."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A function that marks a stage, as strategies meet it.
+
+    Attributes:
+        function: What the user wrote.
+        marked: The same, marking each call: for calls on other threads.
+        stage: The stage's name, or "step".
+        name: Qualified name.
+        kind: "function", "generator", "coroutine", "api", "torch" or "option".
+    """
+
+    function: Callable[..., Any]
+    marked: Callable[..., Any]
+    stage: str
+    name: str
+    kind: str
+
+
+Act = Callable[[Found, Callable[..., Any]], Callable[..., Any]]
+"""(what was found, what the wrapper would call) -> what it calls instead."""
+
+Watch = Callable[[Found], None]
+"""Told of a stage's call before anything else happens in it."""
+
+_actors: list[Act] = []
+_watchers: list[Watch] = []
+_inside = threading.local()
+
+
+def act_with(act: Act) -> None:
+    """Let this decide what the wrappers made from now on call.
+
+    The last one added is the outermost. It returns a function of the same kind
+    (plain, generator ...), or what it was given to leave the stage alone.
+    """
+    _actors.append(act)
+
+
+def watch_with(watch: Watch) -> None:
+    """Let this know of outermost calls of the wrappers made from now on.
+
+    It is called on the thread that calls, before every actor.
+    """
+    _watchers.append(watch)
+
+
+def stop_acting() -> None:
+    """Wrappers made from now on call the user's function again."""
+    _actors.clear()
+    _watchers.clear()
 
 
 def wrap(
@@ -52,13 +108,44 @@ def wrap(
     name = name or getattr(function, "__qualname__", repr(function))
     file = file or getattr(code, "co_filename", "")
     line = line or getattr(code, "co_firstlineno", 0)
-    site = site_of(stage, name, file, line, _kind_of(function, kind))
+    kind = _kind_of(function, kind)
+    site = site_of(stage, name, file, line, kind)
     marked = _renamed(_wrapper_for(function)(function, site), f"{MARKER}{stage}]")
+    if _actors or _watchers:
+        called = _acting(Found(function, marked, stage, name, kind))
+        if called is not function:
+            marker = _wrapper_for(function)(called, site)
+            marked = wraps(function)(_renamed(marker, f"{MARKER}{stage}]"))
     for name in ("__defaults__", "__kwdefaults__"):
         setattr(marked, name, getattr(function, name, None))
     if code is not None and code.co_flags & inspect.CO_ITERABLE_COROUTINE:
         marked = coroutine(marked)
     return cast(F, marked)
+
+
+def _acting(found: Found) -> Callable[..., Any]:
+    called = found.function
+    for act in _actors:
+        called = act(found, called)
+    if not _watchers or found.kind in ("generator", "coroutine"):
+        return called
+    return _watched(found, called)
+
+
+def _watched(found: Found, called: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(called)
+    def announced(*args: Any, **kwargs: Any) -> Any:
+        if getattr(_inside, "stage", False):
+            return called(*args, **kwargs)
+        _inside.stage = found.stage != STEP  # a step's stages are outermost ones
+        try:
+            for watch in _watchers:
+                watch(found)
+            return called(*args, **kwargs)
+        finally:
+            _inside.stage = False
+
+    return as_frame_of_ours(announced)
 
 
 def _kind_of(function: Callable[..., Any], kind: str) -> str:

@@ -1,0 +1,329 @@
+"""Writes down what every stage returned, for the equality gate.
+
+Only in runs of its own, which nobody times. A line an outermost stage call of a
+thread that trains; calls that strategies make ahead on their own threads are not
+written, as the trainer gets their results in its own calls. What an update changed
+is looked at when the next other stage begins, where strategies have applied it.
+"""
+
+from __future__ import annotations
+
+import atexit
+import inspect
+import os
+import sys
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from time import monotonic_ns
+from types import MappingProxyType, ModuleType
+from typing import Any
+
+from debottleneck import spool
+from debottleneck.agent import marks
+from debottleneck.agent.digests import Content
+from debottleneck.agent.journal import Journal, Line, Look, Thread
+from debottleneck.agent.wrap import Found, act_with, as_frame_of_ours
+from debottleneck.words import STEP
+
+LINES = 20_000
+"""Lines that a process writes at most, unless the configuration says otherwise."""
+
+OBJECTS_UPDATED = 2
+"""Objects within objects in which an update's arrays are looked for: an optimizer's
+parameters and their values."""
+
+_COMPUTE = ("forward", "loss", "backward", "update")
+_SILENT = ("log", "checkpoint")
+"""What they return goes nowhere, and often holds the time."""
+
+_NOTHING = object()
+_NO_NAMES: Mapping[str, Any] = MappingProxyType({})
+
+
+def _never() -> bool:
+    return False
+
+
+def _nothing() -> None:
+    return None
+
+
+is_worker: Callable[[], bool] = _never
+"""Whether this thread is a strategy's own; set by what installs strategies."""
+
+settle: Callable[[], None] = _nothing
+"""Applies what strategies have put off, updates in flight; set likewise, where that
+is not sure to have happened before a stage's call. May raise what an update raised."""
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """What is watched.
+
+    Attributes:
+        stage: The stage's name, or "step".
+        name: Qualified name.
+        joins: Whether strategies have applied what they put off when it is called:
+            they are not told of a generator's items.
+        reached: Where an update's arrays are, from its arguments.
+    """
+
+    stage: str
+    name: str
+    joins: bool
+    reached: Callable[[tuple[Any, ...], Mapping[str, Any]], Any]
+
+
+_journal: Journal | None = None
+_inside: ContextVar[bool] = ContextVar("inside a stage's coroutine", default=False)
+
+
+def install(folder: Path, config: Mapping[str, Any]) -> None:
+    """Write the outputs of every stage that is wrapped from now on.
+
+    Args:
+        folder: The spool folder.
+        config: The run's configuration; `outputs_lines` bounds what is written.
+    """
+    global _journal
+    path = spool.outputs_file(folder, os.getpid())
+    _journal = Journal(path, int(config.get("outputs_lines", LINES)))
+    act_with(_watching)
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_forget)
+
+
+def after_torch(torch: ModuleType) -> None:
+    """Watch the optimizers, whose steps PyTorch's classes wrap themselves."""
+    optimizer = torch.optim.Optimizer
+    plain = optimizer.profile_hook_step
+    optimizer.profile_hook_step = staticmethod(_watching_steps(plain))
+
+
+def finish() -> None:
+    """Write what waits, and that the script ran to its end if it did."""
+    journal = _journal
+    if journal is None:
+        return
+    ended = marks.recording() and getattr(sys, "last_type", None) is None
+    try:
+        settle()
+    finally:
+        journal.close(ended)
+        _forget()
+
+
+def _forget() -> None:
+    """Also of a forked child: its outputs are its parent's inputs."""
+    global _journal
+    _journal = None
+
+
+atexit.register(finish)
+# When loaded: strategies load this before they register their own end, which then
+# comes first and applies what they have put off.
+
+
+def _watching(found: Found, called: Callable[..., Any]) -> Callable[..., Any]:
+    """The actor: what the wrapper calls, with its outputs written down."""
+    if found.name.endswith("Optimizer.zero_grad"):
+        return called
+    kind = _kind_of(found.function)
+    joins = kind is _function
+    stage = _Stage(found.stage, found.name, joins, lambda args, kwargs: (args, kwargs))
+    return kind(stage, called)
+
+
+def _kind_of(
+    plain: Callable[..., Any],
+) -> Callable[[_Stage, Callable[..., Any]], Callable[..., Any]]:
+    if inspect.iscoroutinefunction(plain):
+        return _coroutine
+    if inspect.isasyncgenfunction(plain):
+        return _async_generator
+    return _generator if inspect.isgeneratorfunction(plain) else _function
+
+
+def _function(stage: _Stage, called: Callable[..., Any]) -> Callable[..., Any]:
+    @as_frame_of_ours
+    def watched(*args: Any, **kwargs: Any) -> Any:
+        return _watch(stage, called, args, kwargs)
+
+    return watched
+
+
+def _coroutine(stage: _Stage, called: Callable[..., Any]) -> Callable[..., Any]:
+    @as_frame_of_ours
+    async def watched(*args: Any, **kwargs: Any) -> Any:
+        return await _watch_async(stage, called, args, kwargs)
+
+    return watched
+
+
+def _generator(stage: _Stage, called: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda *args, **kwargs: _Items(stage, called(*args, **kwargs))
+
+
+def _async_generator(stage: _Stage, called: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda *args, **kwargs: _AsyncItems(stage, called(*args, **kwargs))
+
+
+class _Items:
+    """A generator, each item of which is an output."""
+
+    def __init__(self, stage: _Stage, inner: Any) -> None:
+        self._stage, self._inner = stage, inner
+
+    def __iter__(self) -> _Items:
+        return self
+
+    def __next__(self) -> Any:
+        return self.send(None)
+
+    def send(self, value: Any) -> Any:
+        return _watch(self._stage, self._inner.send, (value,))
+
+    def throw(self, *error: Any) -> Any:
+        return _watch(self._stage, self._inner.throw, error)
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+class _AsyncItems:
+    """An asynchronous generator, likewise."""
+
+    def __init__(self, stage: _Stage, inner: Any) -> None:
+        self._stage, self._inner = stage, inner
+
+    def asend(self, value: Any) -> Any:
+        return _watch_async(self._stage, self._inner.asend, (value,))
+
+    def athrow(self, *error: Any) -> Any:
+        return _watch_async(self._stage, self._inner.athrow, error)
+
+    def aclose(self) -> Any:
+        return self._inner.aclose()
+
+
+def _watching_steps(plain: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(plain)
+    def profile_hook_step(function: Callable[..., Any]) -> Callable[..., Any]:
+        stepped = plain(function)
+
+        @as_frame_of_ours
+        @wraps(stepped)
+        def step(self: Any, *args: Any, **kwargs: Any) -> Any:
+            name = f"torch.optim.{type(self).__name__}.step"
+            stage = _Stage("update", name, False, _parameters)
+            return _watch(stage, stepped, (self, *args), kwargs)
+
+        return step
+
+    return profile_hook_step
+
+
+def _parameters(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    return [group["params"] for group in args[0].param_groups]
+
+
+@as_frame_of_ours
+def _watch(
+    stage: _Stage,
+    call: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any] = _NO_NAMES,
+) -> Any:
+    thread = _enter(stage, args)
+    if thread is None:
+        return call(*args, **kwargs)
+    opens = stage.stage != STEP
+    thread.depth += opens
+    result = _NOTHING
+    try:
+        result = call(*args, **kwargs)
+        return result
+    finally:
+        thread.depth -= opens
+        _leave(thread, stage, result, args, kwargs)
+
+
+@as_frame_of_ours
+async def _watch_async(
+    stage: _Stage,
+    call: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any] = _NO_NAMES,
+) -> Any:
+    """Tasks take turns on a thread: what is open is in the task's context."""
+    thread = _enter(stage, args)
+    if thread is None:
+        return await call(*args, **kwargs)
+    token = _inside.set(stage.stage != STEP)
+    result = _NOTHING
+    try:
+        result = await call(*args, **kwargs)
+        return result
+    finally:
+        _inside.reset(token)
+        _leave(thread, stage, result, args, kwargs)
+
+
+def _enter(stage: _Stage, args: tuple[Any, ...]) -> Thread | None:
+    """A stage begins; None when its output is not to be written."""
+    journal = _journal
+    if journal is None or is_worker():
+        return None
+    thread = journal.thread()
+    if thread.depth or _inside.get():
+        return None
+    goes_on = stage.stage == "update" and _subject(stage, args) not in thread.updated
+    if thread.waiting and stage.joins and not goes_on:
+        try:
+            settle()
+        finally:
+            journal.write_waiting(thread)
+    return thread
+
+
+def _subject(stage: _Stage, args: tuple[Any, ...]) -> tuple[str, int]:
+    """Which update it is: the function, and what it is called on or with."""
+    return stage.name, id(args[0]) if args else 0
+
+
+def _leave(
+    thread: Thread,
+    stage: _Stage,
+    result: Any,
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+) -> None:
+    """Write what came of the call, or let it wait; an interruption is no output."""
+    thread.trains = thread.trains or stage.stage in _COMPUTE
+    error = sys.exception() if result is _NOTHING else None
+    interrupted = result is _NOTHING and not isinstance(error, Exception)
+    journal = _journal
+    if interrupted or journal is None or not thread.trains or stage.stage in _SILENT:
+        return
+    line: Line = {"t_ns": monotonic_ns(), "thread": thread.number}
+    line |= {"stage": stage.stage, "name": stage.name}
+    if error is not None:
+        journal.note(thread, line, f"raised {type(error).__qualname__}")
+    elif stage.stage == "update":
+        look = _look_at(result, lambda: stage.reached(args, kwargs))
+        journal.postpone(thread, line, _subject(stage, args), look)
+    else:
+        journal.note(thread, line, result)
+
+
+def _look_at(result: Any, reached: Callable[[], Any]) -> Look:
+    """What an update returned, and the arrays within its reach by then."""
+
+    def look() -> dict[str, Any]:
+        content = Content().add(result).add_arrays(reached(), OBJECTS_UPDATED)
+        return content.fields()
+
+    return look

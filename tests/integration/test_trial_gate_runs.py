@@ -1,0 +1,156 @@
+"""The equality gate on real runs: workloads that agree, scripts made to break."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from debottleneck import spool
+from debottleneck.trials.gate import judge
+from debottleneck.trials.outputs import Outputs, read
+from debottleneck.trials.result import Judgement
+
+ROOT = Path(__file__).parents[2]
+ENTRY = ROOT / "bottleneck" / "debottleneck" / "agent" / "entry.py"
+BREAKING = Path(__file__).parent / "scripts" / "breaking"
+
+
+class Ran(NamedTuple):
+    """One run: what its stages returned, what strategies said, what it printed."""
+
+    outputs: Outputs
+    notes: list[dict[str, object]]
+    printed: str
+
+
+Run = Callable[..., Ran]
+
+
+@pytest.fixture
+def run(tmp_path: Path, environment: dict[str, str]) -> Run:
+    """Run a script under the agent, writing its outputs down."""
+
+    def once(script: Path, *arguments: str, strategies: str = "") -> Ran:
+        folder = tmp_path / f"spool-{len(list(tmp_path.iterdir()))}"
+        folder.mkdir()
+        (folder / spool.CONTROL_FILE).write_bytes(bytes(spool.CONTROL_BYTES))
+        config = {
+            "target": str(script),
+            "arguments": arguments,
+            "command": [str(script), *arguments],
+            "module": False,
+            "include": [],
+            "stages": {},
+            "functions": "",
+            "waits": False,
+            "tool_pid": os.getpid(),
+            "strategies": strategies,
+            "outputs": True,
+        }
+        (folder / spool.CONFIG).write_text(json.dumps(config))
+        process = subprocess.Popen(
+            [sys.executable, str(ENTRY), str(folder)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+        printed, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors
+        path = folder / spool.STRATEGIES_FILE
+        said = path.read_text().splitlines() if path.exists() else []
+        notes = [json.loads(line) for line in said]
+        return Ran(read(folder, process.pid), notes, printed)
+
+    return once
+
+
+def judged(run: Run, script: Path, *arguments: str, strategies: str) -> Judgement:
+    """Two plain runs, and one with the strategies."""
+    plain = [run(script, *arguments).outputs for _ in range(2)]
+    return judge(*plain, run(script, *arguments, strategies=strategies).outputs)
+
+
+@pytest.mark.parametrize("name", ["article_load", "article_forward", "article_update"])
+def test_two_plain_runs_agree(run: Run, name: str) -> None:
+    """The workloads are seeded: run after run the same bits, to the very end."""
+    script = ROOT / "workloads" / f"{name}.py"
+    runs = [run(script, "--delay", "0.001", "--steps", "8") for _ in range(3)]
+    assert len({each.printed for each in runs}) == 1
+    first = runs[0].outputs
+    assert first.ended
+    assert {event.stage for event in first.trained} >= {"load", "forward", "update"}
+    assert judge(*(each.outputs for each in runs)) == Judgement("same")
+
+
+def test_another_seed_is_different(run: Run) -> None:
+    """Other weights show in the first forward pass, and the step is named."""
+    script = ROOT / "workloads" / "article_update.py"
+    how = ("--delay", "0", "--steps", "4")
+    plain, other = run(script, *how), run(script, *how, "--seed", "1")
+    found = judge(plain.outputs, plain.outputs, other.outputs)
+    assert found.numbers == "different"
+    assert "Perceptron.forward (forward) of step 1" in found.why
+
+
+def test_a_script_without_seeds_is_unverified(run: Run) -> None:
+    """Nothing can be said of a script that never computes the same twice."""
+    script = BREAKING / "unseeded.py"
+    plain = [run(script, "6").outputs for _ in range(3)]
+    found = judge(*plain)
+    assert found.numbers == "unverified"
+    assert "differs from itself" in found.why
+    assert "set its seeds" in found.why
+    assert "forward of step 1" in found.why
+
+
+def test_stopped_runs_are_compared_as_far_as_both_go(run: Run) -> None:
+    """A trial is stopped after so many steps; the rest is not held against it."""
+    script = ROOT / "workloads" / "article_update.py"
+    whole = run(script, "--delay", "0", "--steps", "9").outputs
+    shorter = run(script, "--delay", "0", "--steps", "5").outputs
+    stopped = Outputs(shorter.trained[:-2])
+    assert judge(whole, whole, stopped).numbers == "same"
+    assert judge(whole, whole, shorter).numbers == "different"
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments", "strategies"),
+    [
+        ("hidden_state", (), "parallel-forward"),
+        ("load_follows_loss", (), "prefetch:workers=4,depth=8"),
+        ("shared_update", ("visible",), "parallel-update"),
+        ("shared_update", ("hidden",), "parallel-update"),
+        ("global_rng", (), "prefetch:workers=2"),
+        ("reused_buffer", (), "prefetch:depth=4"),
+        ("unseeded", (), "prefetch"),
+    ],
+)
+def test_scripts_made_to_break_are_caught(
+    run: Run, script: str, arguments: tuple[str, ...], strategies: str
+) -> None:
+    """The strategy sees that it does not apply, or the gate refuses what it did."""
+    path = BREAKING / f"{script}.py"
+    plain = [run(path, *arguments).outputs for _ in range(2)]
+    tried = run(path, *arguments, strategies=strategies)
+    found = judge(*plain, tried.outputs)
+    engaged = any(note["state"] == "engaged" for note in tried.notes)
+    assert found.numbers in ("different", "unverified") or not engaged
+    if found.numbers == "different":
+        assert "of step " in found.why
+
+
+def test_a_strategy_that_is_right_passes(run: Run) -> None:
+    """Batches that were fetched ahead are the same bits in the same order."""
+    script = ROOT / "workloads" / "article_load.py"
+    how = ("--delay", "0.005", "--steps", "12")
+    assert judged(run, script, *how, strategies="prefetch:workers=4") == Judgement(
+        "same"
+    )
