@@ -12,6 +12,10 @@ nearly free when nobody records::
     @stage("load")
     def read_next(): ...
 
+The strategies are a library too, see `debottleneck.strategies`::
+
+    from debottleneck import prefetch, parallel_forward, parallel_update
+
 `load_recording(path)` opens what `bottleneck profile` wrote; it needs pandas,
 which is imported only then.
 """
@@ -27,8 +31,36 @@ if TYPE_CHECKING:
     import os
 
     from debottleneck.recording import Recording
+    from debottleneck.strategies import (
+        BranchParallel,
+        MicroBatchParallel,
+        ParallelOptimizer,
+        parallel_forward,
+        parallel_update,
+        prefetch,
+    )
 
-__all__ = ["__version__", "load_recording", "stage", "step"]
+__all__ = [
+    "BranchParallel",
+    "MicroBatchParallel",
+    "ParallelOptimizer",
+    "__version__",
+    "load_recording",
+    "parallel_forward",
+    "parallel_update",
+    "prefetch",
+    "stage",
+    "step",
+]
+
+
+def __getattr__(name: str) -> object:
+    """The strategies, loaded when they are asked for."""
+    if name in __all__:
+        from debottleneck import strategies
+
+        return getattr(strategies, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def load_recording(path: str | os.PathLike[str]) -> Recording:

@@ -1,0 +1,213 @@
+"""`workers="auto"`: the smallest number of threads that keeps the trainer fed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import median
+
+MOST = 32
+"""More threads than this wait on each other more than on the source."""
+SHORTEST_PERIOD = 6
+"""Batches that a number of workers is judged by, at least."""
+STARVING_CALLS = 0.1
+"""Share of calls that had to wait from which the trainer starves ..."""
+STARVING_TIME = 0.03
+"""... if waiting is also this share of the time."""
+AS_FAST = 1.05
+"""A time a batch within this factor of the best is as good."""
+STARVED_PERIODS = 3
+"""So many starving periods in a row, and the search begins again."""
+CALM_PERIODS = 16
+"""So many periods later one less is tried; then twice as many later."""
+LONGEST_SKIP = 64
+
+
+class Adaptive:
+    """Searches while the loop runs: doubles, then halves the interval.
+
+    It judges a number of workers by the time a batch: the mean wait, plus the median
+    of what the trainer did between, so that a pause between two batches does not
+    count. The search begins again when the trainer starves after all, and now and
+    then, later and later, to see whether one less would do.
+
+    Args:
+        depth: Batches that may be ready, which hide a change for a while.
+        most: Never more workers than this.
+    """
+
+    def __init__(self, depth: int, most: int = MOST) -> None:
+        self.workers = 1
+        self.why = "still finding out how many keep the trainer fed"
+        self._depth = depth
+        self._most = most
+        self._times: dict[int, float] = {}
+        self._fed: dict[int, bool] = {}
+        self._settled = False
+        self._starved = self._calm = 0
+        self._patience = CALM_PERIODS
+        self._skip = 1
+        self.begin()
+
+    def begin(self) -> None:
+        """An iteration begins; what was found before stays."""
+        self._last_ns: int | None = None
+        self._waits: list[int] = []
+        self._between: list[int] = []
+
+    def batch(self, now_ns: int, waited_ns: int) -> int:
+        """A batch was handed over.
+
+        Args:
+            now_ns: When.
+            waited_ns: How long the trainer waited for it; 0 if it was ready.
+
+        Returns:
+            How many workers there should be from now on.
+        """
+        last, self._last_ns = self._last_ns, now_ns
+        if last is None:
+            return self.workers
+        if self._skip:
+            self._skip -= 1
+            return self.workers
+        self._waits.append(waited_ns)
+        self._between.append(max(0, now_ns - last - waited_ns))
+        if len(self._waits) >= max(SHORTEST_PERIOD, 2 * self.workers):
+            self._end_period()
+        return self.workers
+
+    def _end_period(self) -> None:
+        waited = sum(self._waits) / len(self._waits)
+        time = waited + median(self._between)
+        calls = sum(wait > 0 for wait in self._waits) / len(self._waits)
+        starving = calls >= STARVING_CALLS and waited >= STARVING_TIME * time
+        self._waits, self._between = [], []
+        if self._settled:
+            self._watch(starving, time)
+        else:
+            self._search(starving, time)
+
+    def _search(self, starving: bool, time: float) -> None:
+        now = self.workers
+        before = min(self._times.values(), default=float("inf"))
+        self._times[now], self._fed[now] = time, not starving
+        helps = time * AS_FAST < before
+        highest = now == max(self._times)
+        if starving and highest and helps and now < self._most:
+            self._change(min(2 * now, self._most))
+            return
+        if starving and helps and now == self._most:
+            self._settle(now)
+            return
+        good = self._smallest_good()
+        bad = max((each for each in self._times if each < good), default=0)
+        if good - bad > 1:
+            self._change((good + bad) // 2)
+        else:
+            self._settle(good)
+
+    def _smallest_good(self) -> int:
+        enough = min(self._times.values()) * AS_FAST
+        return min(
+            each
+            for each, time in self._times.items()
+            if self._fed[each] or time <= enough
+        )
+
+    def _settle(self, workers: int) -> None:
+        self._settled = True
+        self._starved = self._calm = 0
+        threads = f"{workers} thread{'s' if workers > 1 else ''}"
+        if self._fed[workers]:
+            self.why = f"{threads} kept the trainer fed"
+        elif workers == self._most:
+            self.why = f"{threads} are the most it uses, and the trainer still waits"
+        else:
+            self.why = f"more than {threads} did not make it faster"
+        self._change(workers)
+
+    def _watch(self, starving: bool, time: float) -> None:
+        usual = self._times[self.workers]
+        other = not usual / 1.25 < time < usual * 1.25
+        worse = starving and (self._fed[self.workers] or other)
+        self._starved = self._starved + 1 if worse else 0
+        self._calm += 1
+        if self._starved >= STARVED_PERIODS:
+            self._patience = CALM_PERIODS
+            self._forget()
+            self._search(starving, time)
+        elif self._calm >= self._patience and self.workers > 1:
+            self._patience *= 2
+            self._forget()
+            self._times[self.workers], self._fed[self.workers] = time, not starving
+            self._change(self.workers - 1)
+
+    def _forget(self) -> None:
+        self._times.clear()
+        self._fed.clear()
+        self._settled = False
+
+    def _change(self, workers: int) -> None:
+        """Leave out the batches that the previous number made."""
+        fewer = workers < self.workers
+        rest = self._depth + self.workers if fewer else workers
+        self._skip = min(LONGEST_SKIP, rest) if workers != self.workers else 0
+        self.workers = workers
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a prefetch did so far.
+
+    Attributes:
+        workers: Threads that fetch now.
+        batches: Batches handed over.
+        waited_ns: How long the consumer waited for them in all, nanoseconds.
+        why: One sentence on the number of workers.
+    """
+
+    workers: int
+    batches: int
+    waited_ns: int
+    why: str
+
+
+class Tally:
+    """The counts of one iteration, and the number of workers it should have.
+
+    Args:
+        workers: A number, or what finds it.
+        why: The report's sentence where the number is fixed.
+    """
+
+    def __init__(self, workers: int | Adaptive, why: str) -> None:
+        self._adaptive = workers if isinstance(workers, Adaptive) else None
+        self.workers = workers.workers if isinstance(workers, Adaptive) else workers
+        self._why = why
+        self._batches = self._waited_ns = 0
+        if self._adaptive is not None:
+            self._adaptive.begin()
+
+    @property
+    def is_one(self) -> bool:
+        """Whether there is one worker and will be."""
+        return self._adaptive is None and self.workers == 1
+
+    def add(self, now_ns: int, waited_ns: int) -> None:
+        """A batch was handed over, see `Adaptive.batch`."""
+        self._batches += 1
+        self._waited_ns += waited_ns
+        if self._adaptive is not None:
+            self.workers = self._adaptive.batch(now_ns, waited_ns)
+
+    def received(self, found: Report, waited_ns: int) -> None:
+        """A batch came from the process that fetches, which counts there."""
+        self.workers, self._why = found.workers, found.why
+        self._adaptive = None
+        self._batches += 1
+        self._waited_ns += waited_ns
+
+    def report(self) -> Report:
+        """What it comes to so far."""
+        why = self._why if self._adaptive is None else self._adaptive.why
+        return Report(self.workers, self._batches, self._waited_ns, why)

@@ -1,0 +1,159 @@
+"""What calls read and change, seen by looking before and after them.
+
+While a strategy still learns, it looks at everything its calls can reach, before and
+after each. What differs was changed. Calls of which one changes what another one
+reaches have to keep their order.
+"""
+
+from __future__ import annotations
+
+import array
+import pickle
+import random
+import sys
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from debottleneck.strategies import torch_memory
+from debottleneck.strategies.automatic.surroundings import Variable, variables
+from debottleneck.strategies.conflicts import (
+    PLAIN,
+    Reach,
+    contents,
+    is_buffer,
+    is_random,
+    reach,
+    sharing,
+)
+
+MOST_HASHED = 1 << 25
+"""Bytes of an array that are looked at; of a larger one, evenly spread elements."""
+
+
+class Look:
+    """What some values hold at this moment.
+
+    Args:
+        values: Arguments of a call, its receiver among them.
+        bound: Variables that it may use besides.
+    """
+
+    def __init__(self, values: Sequence[Any], bound: Sequence[Variable] = ()) -> None:
+        self.reach = reach(*values, *(variable.value() for variable in bound))
+        self.reach.holders += bound
+        held = [*self.reach.buffers, *self.reach.holders]
+        self._prints = {identity(each): (each, fingerprint(each)) for each in held}
+
+    @classmethod
+    def of(cls, function: Callable[..., Any], values: Sequence[Any]) -> Look:
+        """Everything that this call can reach, as far as can be seen."""
+        return cls(values, variables(function, values))
+
+    def again(self) -> Look:
+        """What the same values hold now."""
+        now = Look(())
+        now._prints = {
+            key: (each, fingerprint(each)) for key, (each, _) in self._prints.items()
+        }
+        return now
+
+    def update(self, later: Look) -> None:
+        """Take another look's values in, and what they held then."""
+        self._prints.update(later._prints)
+
+    def changed(self, later: Look) -> Reach:
+        """What differs between two looks, of all that both have seen."""
+        found = Reach()
+        for key in self._prints.keys() & later._prints.keys():
+            each, before = self._prints[key]
+            if not _equal(before, later._prints[key][1]):
+                kind = found.buffers if is_buffer(each) else found.holders
+                kind.append(each)
+        return found
+
+
+class Dice:
+    """The random generators that the whole process shares, at one moment."""
+
+    def __init__(self) -> None:
+        self._prints = [(each, fingerprint(each)) for each in _shared_generators()]
+
+    def thrown(self) -> bool:
+        """Whether a number has been drawn since."""
+        return any(before != fingerprint(each) for each, before in self._prints)
+
+
+def meet(changed: Reach, other: Reach) -> bool:
+    """Whether what one call changed is within another one's reach."""
+    theirs = {identity(each) for each in other.holders}
+    if any(identity(each) in theirs for each in changed.holders):
+        return True
+    return sharing(changed.buffers, other.buffers)
+
+
+def identity(each: Any) -> object:
+    """The same for the same object, and for the same variable."""
+    return each.key if isinstance(each, Variable) else id(each)
+
+
+def fingerprint(value: Any) -> object:
+    """Differs when a value's own content differs; what it refers to has its own."""
+    if isinstance(value, Variable):
+        return [value.value()]
+    if torch_memory.is_tensor(value):
+        return torch_memory.fingerprint(value)
+    if isinstance(value, bytearray | array.array):
+        return zlib.crc32(value), len(value)
+    if is_buffer(value):
+        return _of_array(value)
+    if is_random(value):
+        return _of_generator(value)
+    if isinstance(value, Mapping):
+        return [*value.keys(), *value.values()]
+    if isinstance(value, list | tuple | set | frozenset):
+        return contents(value)
+    names = getattr(value, "__dict__", {})
+    return [*names.keys(), *names.values()]
+
+
+def _of_array(value: Any) -> object:
+    if value.dtype.hasobject:
+        return list(value.ravel())
+    numpy: Any = sys.modules["numpy"]
+    if value.nbytes > MOST_HASHED:
+        value = value.reshape(-1)[:: value.nbytes // MOST_HASHED + 1]
+    raw = numpy.ascontiguousarray(value).reshape(-1).view("u1")
+    return value.shape, zlib.crc32(raw)
+
+
+def _of_generator(value: Any) -> object:
+    if torch_memory.is_generator(value):
+        return torch_memory.generator_state(value)
+    if isinstance(value, random.Random):
+        return value.getstate()
+    if hasattr(value, "bit_generator"):
+        return pickle.dumps(value.bit_generator.state)
+    return pickle.dumps(value.get_state(legacy=False))
+
+
+def _shared_generators() -> list[Any]:
+    numpy = sys.modules.get("numpy.random.mtrand")
+    torch = sys.modules.get("torch")
+    found = [
+        getattr(random, "_inst", None),
+        getattr(numpy, "_rand", None),
+        getattr(torch, "default_generator", None),
+    ]
+    return [each for each in found if each is not None]
+
+
+def _equal(before: object, after: object) -> bool:
+    """Lists hold what a value refers to: the same objects, or equal plain values."""
+    if not (isinstance(before, list) and isinstance(after, list)):
+        return before == after
+    return len(before) == len(after) and all(
+        one is other
+        or (type(one) is type(other) and isinstance(one, PLAIN) and one == other)
+        for one, other in zip(before, after, strict=True)
+    )

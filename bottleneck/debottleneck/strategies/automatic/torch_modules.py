@@ -1,0 +1,216 @@
+"""Parallel forward for an unmodified script's torch module.
+
+It acts on a module that is the only one called in a step. Several are another actor's
+business: siblings. The module stays the user's: its call is made on a stand-in.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from functools import wraps
+from types import ModuleType
+from typing import Any
+
+from debottleneck.agent.wrap import Found, as_frame_of_ours
+from debottleneck.errors import StrategyError
+from debottleneck.strategies import pools
+from debottleneck.strategies.automatic.boundaries import Boundaries
+from debottleneck.strategies.automatic.notes import (
+    ENGAGED,
+    FAILED,
+    REFUSED,
+    SUMMARY,
+    Notes,
+)
+from debottleneck.strategies.blas import cores
+from debottleneck.strategies.spec import FORWARD, Strategy
+from debottleneck.strategies.torch_chunks import Chunks
+from debottleneck.strategies.torch_forward import (
+    BranchParallel,
+    MicroBatchParallel,
+    standing_in,
+)
+from debottleneck.strategies.torch_trace import hooked, name_of
+
+ALIKE = 2
+"""Steps in a row with the same module, before it is looked at."""
+
+TWICE = "your script uses the graph of one backward again: it needs all of it"
+
+_ENDS = ("backward", "update", "load")
+_SPECIAL = (
+    "OptimizedModule",
+    "ScriptModule",
+    "DataParallel",
+    "DistributedDataParallel",
+)
+
+
+class Modules:
+    """Patches `torch.nn.Module.__call__`, around the agent's marks.
+
+    Args:
+        strategy: The settings of `parallel-forward`.
+        notes: Where it says what it does.
+        boundaries: Tells when a step's forward calls are over.
+    """
+
+    def __init__(
+        self, strategy: Strategy, notes: Notes, boundaries: Boundaries
+    ) -> None:
+        self._workers = strategy.number("workers", cores())
+        self._chunks = strategy.number("chunks", 0)
+        self._notes = notes
+        self._local = threading.local()
+        self._undo: list[Callable[[], None]] = []
+        self._called: list[Any] = []
+        self._last: Any = None
+        self._alike = 0
+        self._known: dict[int, tuple[Any, Any]] = {}
+        self._keeps_graph = False
+        self._calls = 0
+        boundaries.on_enter(self._entered)
+
+    def install(self, torch: ModuleType) -> None:
+        """Begin to watch modules, and what is asked of the graph."""
+        module, loss = torch.nn.Module, torch.nn.modules.loss._Loss
+        plain = module.__call__
+
+        @wraps(plain)
+        def call(called: Any, *args: Any, **kwargs: Any) -> Any:
+            if getattr(self._local, "inside", False):
+                return plain(called, *args, **kwargs)
+            if pools.is_worker() or isinstance(called, loss):
+                return plain(called, *args, **kwargs)
+            self._local.inside = True
+            try:
+                return self._outermost(plain, called, args, kwargs)
+            finally:
+                self._local.inside = False
+
+        self._patch(module, "__call__", as_frame_of_ours(call))
+        for name, at in (("backward", 2), ("grad", 3)):
+            self._patch(torch.autograd, name, self._asking(torch.autograd, name, at))
+
+    def close(self) -> None:
+        """Undo it, and say what it came to."""
+        while self._undo:
+            self._undo.pop()()
+        if self._calls:
+            text = f"{self._calls} calls of a module ran in {self._workers} threads"
+            self._notes.say(FORWARD, SUMMARY, text, calls=self._calls)
+        self._known.clear()
+        self._called, self._last = [], None
+
+    def _patch(self, owner: Any, name: str, ours: Any) -> None:
+        plain = getattr(owner, name)
+        setattr(owner, name, ours)
+
+        def undo() -> None:
+            if getattr(owner, name) is ours:
+                setattr(owner, name, plain)
+
+        self._undo.append(undo)
+
+    def _asking(self, owner: Any, name: str, at: int) -> Callable[..., Any]:
+        """See whether a graph is used twice: then its parts cannot be functions.
+
+        `retain_graph` and `create_graph` are the arguments at this position and next.
+        """
+        plain = getattr(owner, name)
+
+        @wraps(plain)
+        def asked(*args: Any, **kwargs: Any) -> Any:
+            said = kwargs.get("retain_graph"), kwargs.get("create_graph")
+            if any((*args[at : at + 2], *said)) and not self._keeps_graph:
+                self._keeps_graph = True
+                if self._calls:
+                    self._notes.say(FORWARD, FAILED, TWICE)
+            return plain(*args, **kwargs)
+
+        return as_frame_of_ours(asked)
+
+    def _entered(self, stage: str, found: Found) -> None:
+        """Another stage begins: the step's forward calls are over."""
+        if stage not in _ENDS or not self._called:
+            return
+        called, self._called = self._called, []
+        alone = called[0] if len(called) == 1 else None
+        self._alike = (
+            self._alike + 1 if alone is not None and alone is self._last else 1
+        )
+        self._last = alone
+
+    def _outermost(
+        self,
+        plain: Callable[..., Any],
+        module: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Any:
+        if len(self._called) < 2:
+            self._called.append(module)
+        known = self._known.get(id(module))
+        if known is None and module is self._last and self._alike >= ALIKE:
+            known = self._known[id(module)] = module, self._stand_in(module)
+        if known is None or known[1] is None or self._keeps_graph:
+            return plain(module, *args, **kwargs)
+        try:
+            result = plain(known[1], *args, **kwargs)
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # noqa: BLE001 - may come from a thread; the plain call raises its own
+            result = plain(module, *args, **kwargs)
+            self._known[id(module)] = module, None
+            what = f"{type(error).__name__}: {error}".partition("\n")[0]
+            self._notes.say(
+                FORWARD, FAILED, f"in threads {name_of(module)} raised {what}"
+            )
+        else:
+            self._served(module)
+        return result
+
+    def _stand_in(self, module: Any) -> Any:
+        """What runs in threads instead; None, and why, when nothing can."""
+        if type(module) in (BranchParallel, MicroBatchParallel):
+            return None
+        try:
+            return self._made(module)
+        except StrategyError as error:
+            self._notes.say(FORWARD, REFUSED, str(error))
+            return None
+
+    def _made(self, module: Any) -> Any:
+        name = name_of(module)
+        if self._workers < 2:
+            raise StrategyError("workers=1 leaves the calls one after the other")
+        if any(kind.__name__ in _SPECIAL for kind in type(module).__mro__):
+            raise StrategyError(f"{name} runs its parts in a way of its own")
+        if hooked(module):
+            raise StrategyError(f"{name} has hooks, which would see a stand-in")
+        if self._keeps_graph:
+            raise StrategyError(TWICE)
+        if not self._chunks:
+            return BranchParallel(module, self._workers)
+        workers = min(self._workers, self._chunks)
+        runner = Chunks(module, self._chunks, workers, self._refused_for(module))
+        return standing_in(MicroBatchParallel, module, runner)
+
+    def _refused_for(self, module: Any) -> Callable[[StrategyError], None]:
+        def refused(error: StrategyError) -> None:
+            self._known[id(module)] = module, None
+            self._notes.say(FORWARD, REFUSED, str(error))
+
+        return refused
+
+    def _served(self, module: Any) -> None:
+        """A call ran in threads, unless it has just been refused."""
+        if self._known[id(module)][1] is None:
+            return
+        self._calls += 1
+        name = name_of(module)
+        text = f"independent branches of {name} run side by side"
+        if self._chunks:
+            text = f"{name} runs on {self._chunks} parts of the batch"
+        self._notes.say(FORWARD, ENGAGED, text, workers=self._workers)

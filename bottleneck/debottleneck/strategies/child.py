@@ -1,0 +1,386 @@
+"""A process of our own that runs one function and never outlives this process.
+
+Forked where the system can: the function and its data need no pickling. Two pipes lead
+to it, one for what it sends and one, the lifeline, over which nothing is ever sent: when
+this process ends, however it ends, the kernel kills the child by it. Other processes
+that this one forks close their copies of both, so that an end is always seen.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextvars
+import os
+import pickle
+import signal
+import sys
+import threading
+import time
+import traceback
+import warnings
+from collections.abc import Callable
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from typing import Any, NoReturn, TypeAlias
+
+from debottleneck.errors import StrategyError
+from debottleneck.strategies import pools
+from debottleneck.strategies.transport import Gone
+
+GRACE_S = 1.0
+"""How long a child that is asked to end may take to finish what it does."""
+
+End: TypeAlias = "Connection[Any, Any]"
+Main: TypeAlias = "Callable[[End], None]"
+
+
+class Child:
+    """A process that runs `main(connection)`.
+
+    Args:
+        main: What it does. It ends with it; `Gone` ends it silently.
+        name: For messages, and of the thread that forks.
+        in_this_thread: Fork from the calling thread, which is then the child's main
+            thread. It must not have run OpenMP code: see `_fork`.
+
+    Raises:
+        StrategyError: No process can be started here.
+    """
+
+    def __init__(self, main: Main, name: str, *, in_this_thread: bool = False) -> None:
+        self.name = name
+        self._owner = os.getpid()
+        self._status: int | None = None
+        self._lock = threading.Lock()
+        if not forks():
+            self._start_spawned(main)
+            return
+        with _forking:
+            self.connection, theirs = _open(Pipe())
+            lifeline, self._lifeline = _open(Pipe(duplex=False))
+            kept = (theirs, lifeline)
+            context = contextvars.copy_context()
+            try:
+                self.pid = (
+                    _fork(main, kept)
+                    if in_this_thread
+                    else _in_fresh_thread(
+                        lambda: context.run(_fork, main, kept), f"bottleneck-{name}"
+                    )
+                )
+            except BaseException:
+                _close(self.connection, self._lifeline)
+                raise
+            finally:
+                _close(*kept)
+        _alive[id(self)] = self
+
+    def _start_spawned(self, main: Main) -> None:
+        """Where there is no fork: a fresh interpreter that is given `main`."""
+        import multiprocessing
+
+        try:
+            pickled = pickle.dumps(main)
+        except (pickle.PicklingError, TypeError, AttributeError) as error:
+            raise StrategyError(
+                f"this system starts processes afresh, and what {self.name} runs "
+                f"cannot be sent to one: {error}",
+                "define it at the top of a module, or use where='thread'",
+            ) from error
+        self.connection, theirs = _open(Pipe())
+        process = multiprocessing.get_context("spawn").Process(
+            target=_spawned, args=(theirs, pickled), name=self.name, daemon=True
+        )
+        try:
+            process.start()
+        finally:
+            _close(theirs)
+        self._process = process
+        self.pid = process.pid or 0
+        _alive[id(self)] = self
+
+    def wait(self, timeout_s: float) -> bool:
+        """Whether it has ended, after waiting that long for it."""
+        until = time.monotonic() + timeout_s
+        nap_s = 0.0002
+        while not self._reap():
+            left = until - time.monotonic()
+            if left <= 0:
+                return False
+            time.sleep(min(nap_s, left))
+            nap_s = min(2 * nap_s, 0.01)
+        return True
+
+    def end(self, grace_s: float = GRACE_S) -> None:
+        """End it: ask, wait a moment, kill. Does nothing in another process.
+
+        A thread that reads from the connection meanwhile finds it at its end.
+        """
+        if os.getpid() != self._owner or _alive.pop(id(self), None) is None:
+            return
+        _hang_up(self.connection)
+        if not self.wait(grace_s):
+            self._kill()
+            self.wait(5)
+        _close(self.connection)
+        if forks():
+            _close(self._lifeline)
+
+    def why(self) -> str:
+        """How it ended, as the rest of a sentence about it."""
+        self.wait(1)
+        status = self._status
+        if status is None:
+            return "closed its connection"
+        if status >= 0:
+            return f"ended with exit code {status}"
+        try:
+            name = signal.Signals(-status).name
+        except ValueError:
+            name = f"signal {-status}"
+        hint = " (when memory ran out, perhaps)" if name == "SIGKILL" else ""
+        return f"was killed by {name}{hint}"
+
+    def _reap(self) -> bool:
+        with self._lock:
+            if self._status is not None:
+                return True
+            if not forks():
+                self._status = self._process.exitcode
+                return self._status is not None
+            try:
+                pid, status = os.waitpid(self.pid, os.WNOHANG)
+            except ChildProcessError:  # somebody else has waited for it
+                self._status = 0
+                return True
+            if pid:
+                self._status = os.waitstatus_to_exitcode(status)
+            return pid != 0
+
+    def _kill(self) -> None:
+        with self._lock:
+            if self._status is None:
+                os.kill(self.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
+
+
+def forks() -> bool:
+    """Whether children are forked; macOS can, but its libraries do not survive it."""
+    return hasattr(os, "fork") and sys.platform != "darwin"
+
+
+def in_child() -> bool:
+    """Whether this process is such a child, or was forked by one."""
+    return _is_child
+
+
+def end_all() -> None:
+    """Kill every child of this process, at its exit."""
+    for child in list(_alive.values()):
+        child.end(0)
+
+
+_is_child = False
+_alive: dict[int, Child] = {}
+_ends: dict[int, End] = {}
+"""Ends of pipes that other forked processes must not keep open."""
+_forking = threading.RLock()
+_kept: set[int] = set()
+"""Ends that the child about to be forked by the holder of `_forking` keeps."""
+_kept_by = 0
+
+
+def _open(ends: tuple[End, End]) -> tuple[End, End]:
+    for end in ends:
+        _ends[id(end)] = end
+    return ends
+
+
+def _close(*ends: End) -> None:
+    for end in ends:
+        _ends.pop(id(end), None)
+        end.close()
+
+
+def _hang_up(connection: End) -> None:
+    """End both directions, for every thread and process that uses it."""
+    import socket
+
+    try:
+        with socket.fromfd(
+            connection.fileno(), socket.AF_UNIX, socket.SOCK_STREAM
+        ) as door:
+            door.shutdown(socket.SHUT_RDWR)
+    except (OSError, AttributeError):  # it has ended already; Windows has no AF_UNIX
+        return
+
+
+def _in_fresh_thread(call: Callable[[], int], name: str) -> int:
+    """Fork from a thread that has run nothing else, see `_fork`."""
+    results: list[int] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            results.append(call())
+        except BaseException as error:  # noqa: BLE001 - raised by the caller's thread
+            errors.append(error)
+
+    thread = threading.Thread(target=run, name=name, daemon=True)
+    thread.start()
+    thread.join()
+    if errors:
+        raise errors[0]
+    return results[0]
+
+
+def _fork(main: Main, kept: tuple[End, End]) -> int:
+    """The child's pid; the child itself never returns.
+
+    The forking thread becomes the child's main thread. OpenMP (libgomp, so torch on
+    CPU) keeps a team of threads for each thread that has used it, and the child's copy
+    of that team has no threads: it would wait for them for ever. A thread that never
+    ran OpenMP code has no team, and the child makes its own, of the same size.
+    """
+    global _kept_by
+    _allow_fork()
+    for stream in (sys.stdout, sys.stderr):
+        _flush(stream)
+    _kept.update(map(id, kept))
+    _kept_by = threading.get_ident()
+    try:
+        try:
+            pid = os.fork()
+        except OSError as error:
+            raise StrategyError(
+                f"no process could be started: {error}", "use where='thread'"
+            ) from error
+        if pid == 0:
+            _run(main, *kept)
+        return pid
+    finally:
+        _kept.clear()
+        _kept_by = 0
+
+
+def _allow_fork() -> None:
+    """Have Python 3.12 and later not warn of threads at our own fork.
+
+    The warning is about locks that another thread holds at the fork and that nobody
+    releases in the child. The interpreter renews its own (import, logging, threading).
+    The child runs only the user's loading code, before which no other thread of ours
+    runs, and a loader that does hang is ended with its parent. The filter names this
+    module: everybody else's forks warn as ever.
+    """
+    if sys.version_info < (3, 12):
+        return
+    for _, _, _, module, _ in warnings.filters:
+        if getattr(module, "pattern", "") == __name__:
+            return
+    warnings.filterwarnings(
+        "ignore", r".*multi-threaded", DeprecationWarning, module=__name__
+    )
+
+
+def _run(main: Main, connection: End, lifeline: End) -> NoReturn:
+    """The forked child's life; it leaves without the parent's exit handlers."""
+    code = 1
+    try:
+        _settle(lifeline)
+        main(connection)
+        code = 0
+    except Gone:
+        code = 0
+    except BaseException:  # noqa: BLE001 - nothing of the parent's may go on in the child
+        traceback.print_exc()
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            _flush(stream)
+        os._exit(code)
+
+
+def _settle(lifeline: End) -> None:
+    """Signals, stdin and life of a child; Ctrl-C is for the parent to act on."""
+    global _is_child
+    _is_child = True
+    pools.as_worker()
+    _die_with(lifeline)
+    signal.set_wakeup_fd(-1)
+    for number in signal.valid_signals():
+        if callable(signal.getsignal(number)):
+            signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+
+
+def _die_with(lifeline: End) -> None:
+    """Be killed when nobody holds the other end any more.
+
+    Linux sends a signal of choice when a pipe is hung up. PR_SET_PDEATHSIG would kill
+    the child as soon as the *thread* that forked it ends.
+    """
+    import fcntl
+
+    number = lifeline.fileno()
+    if not hasattr(fcntl, "F_SETSIG"):
+        watch = threading.Thread(target=_watch, args=(lifeline,), daemon=True)
+        watch.start()
+        return
+    fcntl.fcntl(number, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(number, fcntl.F_SETSIG, signal.SIGKILL)
+    flags = fcntl.fcntl(number, fcntl.F_GETFL)
+    fcntl.fcntl(number, fcntl.F_SETFL, flags | os.O_ASYNC)
+    if lifeline.poll(0):
+        os._exit(1)
+
+
+def _watch(lifeline: End) -> None:
+    lifeline.poll(None)
+    os._exit(1)
+
+
+def _spawned(connection: End, pickled: bytes) -> None:
+    """What a spawned child runs."""
+    import multiprocessing
+
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_leave_after, args=(parent,), daemon=True).start()
+    pools.as_worker()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        pickle.loads(pickled)(connection)
+    except Gone:
+        return
+
+
+def _leave_after(parent: Any) -> None:
+    parent.join()
+    os._exit(1)
+
+
+def _flush(stream: Any) -> None:
+    try:
+        stream.flush()
+    except (OSError, ValueError, AttributeError):  # closed, or pythonw's None
+        return
+
+
+def _after_fork() -> None:
+    """A forked process, ours or not, keeps no end but those meant for it."""
+    global _forking, _kept_by
+    keeps = set(_kept) if _kept_by == threading.get_ident() else set()
+    for key, end in list(_ends.items()):
+        if key not in keeps:
+            end.close()
+    _ends.clear()
+    _alive.clear()
+    _kept.clear()
+    _kept_by = 0
+    _forking = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+atexit.register(end_all)

@@ -1,0 +1,244 @@
+"""Which values share memory, so that calls on them must keep their order.
+
+A value is looked into: arrays, tensors and buffers; lists, tuples and dicts of them;
+attributes of an object, one level deep; parameters and buffers of a torch module.
+"""
+
+from __future__ import annotations
+
+import array
+import random
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from typing import Any, TypeVar
+
+from debottleneck.strategies import torch_memory
+
+Span = tuple[str, int, int]
+"""Device, first byte, the byte after the last."""
+
+Tag = TypeVar("Tag")
+
+PLAIN = (type(None), bool, int, float, complex, str, bytes)
+"""Values that no call can change."""
+
+OPAQUE = (type, ModuleType, FunctionType, BuiltinFunctionType, MethodType)
+"""Values that are not looked into."""
+
+_CONTAINERS_DEEP = 3
+_MOST_HELD = 100_000
+"""Values looked at in one argument: more is a data set, not a parameter."""
+
+
+@dataclass
+class Reach:
+    """What a value holds.
+
+    Attributes:
+        buffers: Arrays, tensors, byte arrays.
+        holders: Objects, lists, dicts and random generators, which change otherwise.
+    """
+
+    buffers: list[Any] = field(default_factory=list)
+    holders: list[Any] = field(default_factory=list)
+
+
+def reach(*values: Any) -> Reach:
+    """Everything that calls with these values may read or change."""
+    found, seen = Reach(), set[int]()
+    for value in values:
+        _collect(value, found, seen, objects=1, containers=_CONTAINERS_DEEP)
+    return found
+
+
+def _collect(
+    value: Any, found: Reach, seen: set[int], objects: int, containers: int
+) -> None:
+    if isinstance(value, (*PLAIN, *OPAQUE)) or id(value) in seen:
+        return
+    if len(seen) >= _MOST_HELD:
+        return
+    seen.add(id(value))
+    if is_buffer(value):
+        found.buffers.append(value)
+        return
+    found.holders.append(value)
+    if is_random(value):
+        return
+    if isinstance(value, Mapping | list | tuple | set | frozenset):
+        inner = contents(value) if containers else []
+        left = (objects, containers - 1)
+    else:
+        inner = attributes(value) if objects else []
+        left = (objects - 1, containers)
+    for each in inner:
+        _collect(each, found, seen, *left)
+
+
+def contents(container: Any) -> list[Any]:
+    """The values of a container."""
+    return list(container.values() if isinstance(container, Mapping) else container)
+
+
+def attributes(value: Any) -> list[Any]:
+    """What an object's attributes hold; a torch module's whole state."""
+    if torch_memory.is_module(value):
+        return list(torch_memory.state_of(value))
+    found = list(getattr(value, "__dict__", {}).values())
+    for kind in type(value).__mro__:
+        names = kind.__dict__.get("__slots__", ())
+        for name in (names,) if isinstance(names, str) else names:
+            found.append(getattr(value, name, None))
+    return found
+
+
+def is_buffer(value: Any) -> bool:
+    """Whether it is memory that a call can write into."""
+    kind = getattr(sys.modules.get("numpy"), "ndarray", ())
+    return (
+        isinstance(value, kind)
+        or torch_memory.is_tensor(value)
+        or isinstance(value, bytearray | array.array)
+    )
+
+
+def is_random(value: Any) -> bool:
+    """Whether it draws random numbers, and changes with each."""
+    numpy = getattr(sys.modules.get("numpy"), "random", None)
+    kinds = (random.Random, getattr(numpy, "Generator", ()))
+    legacy = getattr(numpy, "RandomState", ())
+    return isinstance(value, (*kinds, legacy)) or torch_memory.is_generator(value)
+
+
+def span(buffer: Any) -> Span | None:
+    """The bytes between a buffer's first and last; None where it has none."""
+    if torch_memory.is_tensor(buffer):
+        return torch_memory.span(buffer)
+    if isinstance(buffer, array.array):
+        start, items = buffer.buffer_info()
+        return ("cpu", start, start + items * buffer.itemsize) if items else None
+    if isinstance(buffer, bytearray):
+        return ("object", id(buffer), id(buffer) + 1)
+    if buffer.size == 0:
+        return None
+    low = high = int(buffer.__array_interface__["data"][0])
+    for length, stride in zip(buffer.shape, buffer.strides, strict=True):
+        low += min(0, (length - 1) * stride)
+        high += max(0, (length - 1) * stride)
+    return "cpu", low, high + buffer.itemsize
+
+
+def size(value: Any) -> int:
+    """Bytes of all that a value holds."""
+    total = 0
+    for buffer in reach(value).buffers:
+        if torch_memory.is_tensor(buffer):
+            total += torch_memory.size(buffer)
+        elif isinstance(buffer, bytearray | array.array):
+            total += len(buffer) * getattr(buffer, "itemsize", 1)
+        else:
+            total += int(buffer.nbytes)
+    return total
+
+
+def sharing(one: Sequence[Any], other: Sequence[Any]) -> bool:
+    """Whether any buffer of the one overlaps any of the other."""
+    tagged = [(0, each) for each in one] + [(1, each) for each in other]
+    return any(first != second for first, second in overlaps(tagged))
+
+
+def grouped(values: Sequence[Any]) -> list[list[int]]:
+    """Split values into groups that share no memory with each other.
+
+    Args:
+        values: What each call is about; a tuple stands for all its members.
+
+    Returns:
+        Indices, in their original order inside a group, groups by their first one.
+    """
+    tagged = []
+    same: dict[int, int] = {}
+    joined = Groups(len(values))
+    for index, value in enumerate(values):
+        tagged += [(index, buffer) for buffer in reach(value).buffers]
+        for each in value if isinstance(value, tuple) else (value,):
+            if not isinstance(each, PLAIN):
+                joined.join(index, same.setdefault(id(each), index))
+    for first, second in overlaps(tagged):
+        joined.join(first, second)
+    return joined.members()
+
+
+class Groups:
+    """Which of a number of things belong together (union and find).
+
+    Args:
+        count: How many things there are, each on its own at first.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._first = list(range(count))
+
+    def of(self, index: int) -> int:
+        """The first member of its group."""
+        while self._first[index] != index:
+            self._first[index] = self._first[self._first[index]]
+            index = self._first[index]
+        return index
+
+    def join(self, one: int, other: int) -> None:
+        """Put two groups together."""
+        first, second = sorted((self.of(one), self.of(other)))
+        self._first[second] = first
+
+    def members(self) -> list[list[int]]:
+        """All groups, by their first members."""
+        found: dict[int, list[int]] = {}
+        for index in range(len(self._first)):
+            found.setdefault(self.of(index), []).append(index)
+        return list(found.values())
+
+
+def overlaps(tagged: Sequence[tuple[Tag, Any]]) -> Iterator[tuple[Tag, Tag]]:
+    """Pairs of different tags whose buffers overlap: a sweep over the addresses.
+
+    Args:
+        tagged: Buffers, each with what it belongs to.
+    """
+    spans = [(span(buffer), tag, buffer) for tag, buffer in tagged]
+    placed = [(where, tag, buffer) for where, tag, buffer in spans if where is not None]
+    placed.sort(key=lambda entry: entry[0])
+    open_spans: list[tuple[Span, Tag, Any]] = []
+    for entry in placed:
+        (where, start, _), tag, buffer = entry
+        open_spans = [e for e in open_spans if e[0][0] == where and e[0][2] > start]
+        for _, other, earlier in open_spans:
+            if tag != other and _really(buffer, earlier):
+                yield other, tag
+        open_spans.append(entry)
+
+
+def _really(one: Any, other: Any) -> bool:
+    """Whether two buffers whose bounds overlap share a byte; True when unsure.
+
+    Columns of one matrix lie between each other and share nothing.
+    """
+    numpy = sys.modules.get("numpy")
+    if numpy is None or not all(isinstance(b, numpy.ndarray) for b in (one, other)):
+        return True
+    if one.flags.forc and other.flags.forc:
+        return True
+    try:
+        return bool(numpy.shares_memory(one, other, max_work=1000))
+    except numpy.exceptions.TooHardError:
+        return True
+
+
+def flattened(value: Any) -> list[Any]:
+    """A value and what containers in it hold."""
+    if isinstance(value, Mapping | list | tuple):
+        return [value, *chain.from_iterable(map(flattened, contents(value)))]
+    return [value]

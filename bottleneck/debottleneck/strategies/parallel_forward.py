@@ -1,0 +1,52 @@
+"""Compute independent branches of a model at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, TypeVar
+
+from debottleneck.strategies.blas import cores
+from debottleneck.strategies.together import results
+
+T = TypeVar("T")
+
+
+def parallel_forward(
+    branches: Sequence[Callable[..., T]],
+    inputs: Any,
+    *,
+    workers: int | None = None,
+    paired: bool = False,
+) -> list[T]:
+    """Call every branch with `inputs`, several at once.
+
+    The same as `[branch(inputs) for branch in branches]` when the branches neither
+    change what another one reads nor draw from one random generator. The calling
+    thread computes a share itself. Threads of BLAS and OpenMP are divided among the
+    workers meanwhile, so that cores are not oversubscribed; a library may then sum in
+    another order. Context variables and torch's grad mode, autocast and CUDA stream
+    are carried into the workers. Called by a branch, it runs in sequence.
+
+    Args:
+        branches: Callables or torch modules.
+        inputs: What each is called with.
+        workers: How many run at once; by default as many as there are branches, at
+            most one a core. Branches that wait rather than compute gain from more.
+        paired: Whether `inputs` is a sequence with one element for each branch.
+
+    Returns:
+        What the branches return, in their order.
+
+    Raises:
+        ValueError: `paired`, and there are not as many inputs as branches.
+        BaseException: That of the first branch, in order, that raised; branches that
+            had not begun by then are not called, the others have ended.
+    """
+    if workers is not None and workers < 1:
+        raise ValueError(f"workers={workers}: at least one has to do the work")
+    given = list(inputs) if paired else [inputs] * len(branches)
+    if len(given) != len(branches):
+        raise ValueError(f"{len(branches)} branches, but {len(given)} inputs")
+    calls = [partial(branch, x) for branch, x in zip(branches, given, strict=True)]
+    return results(calls, min(len(calls), workers or cores()))

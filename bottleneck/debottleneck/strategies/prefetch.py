@@ -1,0 +1,245 @@
+"""`prefetch`: fetch the next batches while the trainer works on this one."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from operator import getitem
+from types import TracebackType
+from typing import Any, Generic, Literal, Protocol, TypeVar, overload
+
+from debottleneck.strategies.adaptive import Adaptive, Report, Tally
+from debottleneck.strategies.remote import Remote
+from debottleneck.strategies.sources import (
+    Fetched,
+    Pulled,
+    Source,
+    is_function,
+    is_indexed,
+    is_one_pass,
+    length_of,
+)
+from debottleneck.strategies.spec import AUTO
+from debottleneck.strategies.window import Batches
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+AS_ASKED = "as many as were asked for"
+ONE_THREAD = "an iterator is pulled by one thread, in order"
+
+
+class Indexed(Protocol[T_co]):
+    """Something that gives an item for a position."""
+
+    def __getitem__(self, index: Any, /) -> T_co: ...
+
+
+@overload
+def prefetch(  # type: ignore[overload-overlap]  # an iterator is an iterable too
+    source: Iterator[T],
+    *,
+    workers: int | Literal["auto"] = 1,
+    depth: int = 2,
+    where: str = "thread",
+    order: bool = True,
+) -> Iteration[T]: ...
+
+
+@overload
+def prefetch(
+    source: Iterable[T] | Indexed[T] | Callable[[int], T],
+    *,
+    workers: int | Literal["auto"] = 1,
+    depth: int = 2,
+    where: str = "thread",
+    order: bool = True,
+    count: int | None = None,
+) -> Prefetch[T]: ...
+
+
+def prefetch(
+    source: Iterable[T] | Indexed[T] | Callable[[int], T],
+    *,
+    workers: int | Literal["auto"] = 1,
+    depth: int = 2,
+    where: str = "thread",
+    order: bool = True,
+    count: int | None = None,
+) -> Prefetch[T] | Iteration[T]:
+    """Iterate over `source` with the next batches fetched in the background.
+
+    The batches, and where an exception comes among them, are those of the plain
+    loop. At most `workers` batches are being fetched and `depth` more are held.
+
+    Args:
+        source: What the loop runs over.
+
+            * A sequence, or an object with `__getitem__` but no `__iter__`, such as
+              a PyTorch dataset: up to `workers` positions are fetched at once, in
+              threads. It ends at its length, or at the first IndexError. It must
+              not change meanwhile.
+            * A function of a position: `source(0)`, `source(1)` ..., likewise.
+            * Any other iterable, a `DataLoader` or a file: a fresh iterator for each
+              loop over the result.
+            * An iterator, such as a generator. It belongs to the prefetch from then
+              on: what was fetched but not asked for is lost with it.
+
+            Iterators can only be pulled by one thread, in order: `workers` makes no
+            difference to the last two.
+        workers: Threads that fetch; "auto" finds the smallest number that keeps the
+            loop fed, see `report`.
+        depth: Batches to hold beyond those being fetched.
+        where: "thread", or "process": the threads run in a process of their own,
+            for sources that would keep the trainer from the GIL. An exception ends
+            the iteration there.
+        order: Deliver in order; False: as they are completed, a failure still after
+            everything before it.
+        count: How many batches, where the source is a function.
+
+    Returns:
+        An iterable, as often as the source is; an iterator for an iterator. Both have
+        `close()`, `report()`, and close at the end of a `with`. Dropped without
+        that, no thread stays behind either. `len` is the source's.
+
+    Raises:
+        TypeError: The source is none of these.
+        ValueError: A number is too small, or a word unknown.
+    """
+    plan = Plan(workers, depth, where, order)
+    if not is_one_pass(source):
+        return Prefetch(source, plan, count)
+    make, why = _maker(source, count)
+    return _begin(make, plan, _tally(plan, why, Adaptive(depth)))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The settings of `prefetch`, checked."""
+
+    workers: int | str
+    depth: int
+    where: str
+    order: bool
+
+    def __post_init__(self) -> None:
+        for name in ("workers", "depth"):
+            value = getattr(self, name)
+            if (name, value) != ("workers", AUTO) and not _is_count(value):
+                words = ' or "auto"' if name == "workers" else ""
+                raise ValueError(f"{name} is a number from 1 on{words}, not {value!r}")
+        if self.where not in ("thread", "process"):
+            raise ValueError(f'where is "thread" or "process", not {self.where!r}')
+
+
+Iteration = Batches[T] | Remote[T]
+"""One loop over a prefetch: an iterator with `close`, `report` and `with`."""
+
+
+class Prefetch(Generic[T]):
+    """What `prefetch` returns for anything that can be iterated over anew."""
+
+    def __init__(
+        self,
+        source: Iterable[T] | Indexed[T] | Callable[[int], T],
+        plan: Plan,
+        count: int | None,
+    ) -> None:
+        self._source = source
+        self._plan = plan
+        self._count = count
+        self._make, self._why = _maker(source, count)
+        self._tally = Tally(0, "no loop has begun")
+        self._tuner = Adaptive(plan.depth)
+        self._running: weakref.WeakSet[Iteration[T]] = weakref.WeakSet()
+
+    def __iter__(self) -> Iteration[T]:
+        if hasattr(type(self._source), "__next__"):  # it starts itself anew
+            self.close()
+        if len(self._running):  # two loops at once do not share what they find out
+            self._tuner = Adaptive(self._plan.depth)
+        self._tally = _tally(self._plan, self._why, self._tuner)
+        begun = _begin(self._make, self._plan, self._tally)
+        self._running.add(begun)
+        return begun
+
+    def __len__(self) -> int:
+        known = is_function(self._source)
+        length = self._count if known else length_of(self._source)
+        if length is None:
+            raise TypeError(f"object of type {_kind(self._source)} has no len()")
+        return length
+
+    def __bool__(self) -> bool:
+        return bool(self._source)
+
+    def close(self, *, wait: bool = True) -> None:
+        """End the loops that run.
+
+        Args:
+            wait: Return when fetches that have begun have ended too.
+        """
+        for each in list(self._running):
+            each.close(wait=wait)
+
+    def report(self) -> Report:
+        """What the latest loop did so far; with `workers="auto"`, what it chose."""
+        return self._tally.report()
+
+    def __enter__(self) -> Prefetch[T]:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _begin(make: Callable[[], Source[T]], plan: Plan, tally: Tally) -> Iteration[T]:
+    if plan.where == "thread":
+        return Batches(make(), tally, plan.depth, order=plan.order)
+    return Remote(make, tally, plan.depth, order=plan.order)
+
+
+def _tally(plan: Plan, why: str, tuner: Adaptive) -> Tally:
+    if why == ONE_THREAD:
+        return Tally(1, why)
+    return Tally(tuner if plan.workers == AUTO else int(plan.workers), why)
+
+
+def _maker(
+    source: Iterable[T] | Indexed[T] | Callable[[int], T], count: int | None
+) -> tuple[Callable[[], Source[T]], str]:
+    """What makes the source of one loop, and why it has its number of workers."""
+    found: Any = source
+    if is_function(source):
+        return partial(Fetched, found, count), AS_ASKED
+    if count is not None:
+        raise TypeError("count= is for functions of a position; a slice limits others")
+    if is_indexed(source):
+        return partial(_fetched, found), AS_ASKED
+    if hasattr(type(source), "__iter__"):
+        return partial(_pulled, found), ONE_THREAD
+    raise TypeError(f"an object of type {_kind(source)} cannot be iterated over")
+
+
+def _fetched(source: Indexed[T]) -> Fetched[T]:
+    fetch: Any = partial(getitem, source)
+    return Fetched(fetch, length_of(source))
+
+
+def _pulled(source: Iterable[T]) -> Pulled[T]:
+    return Pulled(iter(source))
+
+
+def _kind(source: object) -> str:
+    return repr(type(source).__name__)
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and value >= 1

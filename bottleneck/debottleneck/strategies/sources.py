@@ -1,0 +1,180 @@
+"""What a prefetch takes batches from: an iterator, or anything with an index."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextvars import copy_context
+from functools import partial
+from typing import Any, Generic, Protocol, TypeVar
+
+from debottleneck.strategies.torch_context import captured
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Source(Protocol[T_co]):
+    """Hands out calls, each of which gets one batch on some thread.
+
+    They run with the context variables and PyTorch settings (gradients, autocast) of
+    the thread that made the source. A call raises `StopIteration` where the sequence
+    ends.
+    """
+
+    def next_call(self) -> Callable[[], T_co] | None:
+        """The call for the next position; None when there is none."""
+
+    def give_back(self) -> None:
+        """The last call handed out will not be made."""
+
+    def go_on(self) -> None:
+        """What a call raised has been raised to the consumer, too."""
+
+    def stop(self) -> None:
+        """Calls handed out get nothing from now on; takes no lock."""
+
+
+class Pulled(Generic[T]):
+    """An iterator. Its calls must be made one after the other.
+
+    After a call that raised, calls pull nothing until `go_on`: what lies beyond a
+    failure is pulled only when it is asked for.
+    """
+
+    def __init__(self, iterator: Iterator[T]) -> None:
+        self._iterator = iterator
+        self._context, self._settings = copy_context(), captured()
+        self._failures = self._seen = 0
+        self._stopped = False
+
+    def next_call(self) -> Callable[[], T]:
+        """The next pull."""
+        return partial(self._pull, self._seen)
+
+    def give_back(self) -> None:
+        """Nothing to do: a pull has no position of its own."""
+
+    def go_on(self) -> None:
+        """Calls handed out from now on pull again."""
+        self._seen = self._failures
+
+    def stop(self) -> None:
+        """Pull no more."""
+        self._stopped = True
+
+    def _pull(self, seen: int) -> T:
+        if self._stopped or seen != self._failures:
+            raise StopIteration
+        try:
+            with self._settings():
+                return self._context.run(next, self._iterator)
+        except BaseException:
+            self._failures += 1
+            raise
+
+
+class Fetched(Generic[T]):
+    """`fetch(0)`, `fetch(1)` ...; the calls may be made at once.
+
+    The sequence ends at its length, or where `fetch` raises IndexError, and after
+    any other exception.
+
+    Args:
+        fetch: A function of a position.
+        length: None when only `fetch` knows the end.
+    """
+
+    def __init__(self, fetch: Callable[[int], T], length: int | None) -> None:
+        self._fetch = fetch
+        self._context, self._settings = copy_context(), captured()
+        self._lock = threading.Lock()
+        self._stopped = False
+        self._next = 0
+        self._end = sys.maxsize if length is None else length
+
+    def next_call(self) -> Callable[[], T] | None:
+        """The fetch of the next position."""
+        if self._next >= self._end:
+            return None
+        self._next += 1
+        return partial(self._get, self._next - 1)
+
+    def give_back(self) -> None:
+        """The last position is handed out again."""
+        self._next -= 1
+
+    def go_on(self) -> None:
+        """Nothing to do: a failure is the end."""
+
+    def stop(self) -> None:
+        """Fetch no more."""
+        self._stopped = True
+
+    def _get(self, position: int) -> T:
+        if self._stopped or position >= self._end:
+            raise StopIteration
+        try:
+            with self._settings():
+                return self._context.copy().run(self._fetch, position)
+        except BaseException as error:
+            with self._lock:
+                self._end = min(self._end, position)
+            if isinstance(error, IndexError | StopIteration):
+                raise StopIteration from None
+            raise
+
+
+def is_indexed(source: object) -> bool:
+    """Whether positions of it can be fetched concurrently, as `source[i]`.
+
+    True for known sequences, and for objects with `__getitem__` but no `__iter__`,
+    such as PyTorch's map-style datasets.
+    """
+    kind = type(source)
+    if kind in (list, tuple, range) or _is_array(source):
+        return True
+    own = getattr(kind, "__iter__", None)
+    return hasattr(kind, "__getitem__") and own in (None, Sequence.__iter__)
+
+
+def is_one_pass(source: object) -> bool:
+    """Whether it is an iterator that goes on where it was, as generators do.
+
+    Loaders that are their own iterator often start anew in `__iter__`; one that does
+    more there than `return self` is taken for such.
+    """
+    kind = type(source)
+    if not (hasattr(kind, "__next__") and hasattr(kind, "__iter__")):
+        return False
+    begin: Any = inspect.unwrap(kind.__iter__)
+    code = getattr(begin, "__code__", None)
+    return code is None or code.co_code == _returns_itself.__code__.co_code
+
+
+def is_function(source: object) -> bool:
+    """Whether it can only be called."""
+    kind = type(source)
+    others = hasattr(kind, "__iter__") or hasattr(kind, "__getitem__")
+    return callable(source) and not others
+
+
+def length_of(source: object) -> int | None:
+    """`len(source)`, or None where it has none."""
+    if not hasattr(type(source), "__len__"):
+        return None
+    try:
+        return len(source)  # type: ignore[arg-type]
+    except TypeError:  # declared, but not to be had: an IterableDataset's loader
+        return None
+
+
+def _returns_itself(itself: T) -> T:
+    return itself
+
+
+def _is_array(source: object) -> bool:
+    numpy = sys.modules.get("numpy")
+    return numpy is not None and isinstance(source, numpy.ndarray) and source.ndim > 0

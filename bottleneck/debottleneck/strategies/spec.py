@@ -1,0 +1,116 @@
+"""How a strategy is written: `prefetch:workers=4,depth=8+parallel-update`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from debottleneck.errors import UsageError
+
+PREFETCH, FORWARD, UPDATE = "prefetch", "parallel-forward", "parallel-update"
+AUTO = "auto"
+
+_COUNTS: Mapping[str, tuple[int, int]] = MappingProxyType(
+    {"workers": (1, 256), "depth": (1, 4096), "chunks": (2, 256)}
+)
+"""Setting -> the range of its whole numbers."""
+
+_SETTINGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        PREFETCH: ("workers", "depth", "where"),
+        FORWARD: ("workers", "chunks"),
+        UPDATE: ("workers",),
+    }
+)
+STRATEGIES = tuple(_SETTINGS)
+
+_WORDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {"where": ("thread", "process"), "workers": (AUTO,)}
+)
+"""Setting -> the words it may have."""
+
+Setting = int | str
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """One strategy with the settings that were asked for.
+
+    Attributes:
+        name: A word of `STRATEGIES`.
+        settings: Only those that were given; the rest is the strategy's choice.
+    """
+
+    name: str
+    settings: Mapping[str, Setting] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        """As it is written on the command line."""
+        given = ",".join(f"{key}={value}" for key, value in self.settings.items())
+        return f"{self.name}:{given}" if given else self.name
+
+    def number(self, setting: str, otherwise: int) -> int:
+        """A setting that is a number, or the strategy's own choice."""
+        value = self.settings.get(setting, otherwise)
+        return value if isinstance(value, int) else otherwise
+
+    def word(self, setting: str, otherwise: str) -> str:
+        """A setting that is a word, or the strategy's own choice."""
+        value = self.settings.get(setting, otherwise)
+        return value if isinstance(value, str) else otherwise
+
+
+Strategies = tuple[Strategy, ...]
+
+
+def parse(text: str) -> Strategies:
+    """Read `NAME[:KEY=VALUE,...][+NAME...]`.
+
+    Args:
+        text: One or several strategies that act together.
+
+    Raises:
+        UsageError: No such strategy or setting, or one strategy twice.
+    """
+    found = tuple(_parse_one(part.strip()) for part in text.split("+"))
+    names = [strategy.name for strategy in found]
+    if len(set(names)) < len(names):
+        raise UsageError(f"--strategy {text!r} names a strategy twice")
+    return found
+
+
+def written(strategies: Strategies) -> str:
+    """The text that `parse` reads; "" for none."""
+    return "+".join(str(strategy) for strategy in strategies)
+
+
+def _parse_one(text: str) -> Strategy:
+    name, _, given = text.partition(":")
+    if name not in STRATEGIES:
+        raise UsageError(
+            f"there is no strategy {name!r}", f"use one of: {', '.join(STRATEGIES)}"
+        )
+    settings: dict[str, Setting] = {}
+    for pair in filter(None, given.split(",")):
+        key, equals, value = pair.strip().partition("=")
+        if not equals or key not in _SETTINGS[name]:
+            known = ", ".join(_SETTINGS[name])
+            raise UsageError(
+                f"strategy {name} has no setting {pair!r}", f"it has: {known}"
+            )
+        settings[key] = _value(name, key, value)
+    return Strategy(name, settings)
+
+
+def _value(name: str, key: str, text: str) -> Setting:
+    words = _WORDS.get(key, ())
+    if text in words:
+        return text
+    low, high = _COUNTS.get(key, (1, 0))
+    if text.isdecimal() and low <= int(text) <= high:
+        return int(text)
+    allowed = [*words, *([f"a number from {low} to {high}"] if key in _COUNTS else [])]
+    raise UsageError(
+        f"{name}: {key}={text!r} cannot be", f"{key} is {' or '.join(allowed)}"
+    )

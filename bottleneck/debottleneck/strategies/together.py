@@ -1,0 +1,121 @@
+"""Make several calls at once: the calling thread and pool threads share them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from contextvars import copy_context
+from typing import Any, Generic, ParamSpec, TypeVar
+
+from debottleneck.strategies import pools, torch_context
+from debottleneck.strategies.blas import Limits, limited
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def results(calls: Sequence[Callable[[], T]], workers: int) -> list[T]:
+    """What the calls return, in their order; at most `workers` run at once.
+
+    Calls begin in their order. After one that raised no other begins, and those that
+    run are waited for; then the first exception in the order is raised. On a thread
+    of a strategy, and with one worker, the calls run one after the other.
+    """
+    workers = min(workers, len(calls))
+    if workers <= 1 or pools.is_worker():
+        return [call() for call in calls]
+    with limited(workers) as limits:
+        shared = _Shared(calls)
+        futures = _submit(shared, workers - 1, limits)
+        limits.in_worker()
+        try:
+            shared.take_part()
+            _wait(futures)
+        finally:
+            shared.stop()
+            _wait(futures)
+    return shared.results()
+
+
+def carrying(function: Callable[P, T], limits: Limits | None = None) -> Callable[P, T]:
+    """`function` for one call on a worker, under the calling thread's settings.
+
+    Context variables (NumPy's error state among them) and torch's grad mode and
+    autocast are those of the thread that calls this. What the function sets in them
+    is not brought back.
+    """
+    context, torch_settings = copy_context(), torch_context.captured()
+
+    def carried(*args: P.args, **kwargs: P.kwargs) -> T:
+        if limits is not None:
+            limits.in_worker()
+        with torch_settings():
+            return context.run(function, *args, **kwargs)
+
+    return carried
+
+
+class _Shared(Generic[T]):
+    """Calls that several threads take one after the other.
+
+    Args:
+        calls: In the order in which they begin.
+    """
+
+    def __init__(self, calls: Sequence[Callable[[], T]]) -> None:
+        self._calls = calls
+        self._lock = threading.Lock()
+        self._next = 0
+        self._done: dict[int, T] = {}
+        self._raised: dict[int, BaseException] = {}
+
+    def take_part(self) -> None:
+        """Make calls until none is left or one has raised."""
+        while (index := self._draw()) is not None:
+            try:
+                result = self._calls[index]()
+            except BaseException as error:  # noqa: BLE001 - raised on the calling thread
+                with self._lock:
+                    self._raised[index] = error
+                self.stop()
+            else:
+                with self._lock:
+                    self._done[index] = result
+
+    def stop(self) -> None:
+        """Let no further call begin."""
+        with self._lock:
+            self._next = len(self._calls)
+
+    def results(self) -> list[T]:
+        """All results in order, or the first exception."""
+        if self._raised:
+            raise self._raised[min(self._raised)]
+        return [self._done[index] for index in range(len(self._calls))]
+
+    def _draw(self) -> int | None:
+        with self._lock:
+            if self._next >= len(self._calls):
+                return None
+            self._next += 1
+            return self._next - 1
+
+
+def _submit(shared: _Shared[Any], helpers: int, limits: Limits) -> list[Future[None]]:
+    """Ask pool threads to take part; with none to be had, the caller does it all."""
+    futures: list[Future[None]] = []
+    try:
+        pool = pools.shared(helpers)
+        for _ in range(helpers):
+            futures.append(pool.submit(carrying(shared.take_part, limits)))
+    except RuntimeError:  # the interpreter is ending
+        return futures
+    return futures
+
+
+def _wait(futures: Sequence[Future[None]]) -> None:
+    """Until every helper that has begun has ended; the others are let go."""
+    for future in futures:
+        if not future.cancel():
+            future.result()

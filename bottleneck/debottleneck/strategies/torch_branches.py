@@ -1,0 +1,265 @@
+"""Which parts of a module's graph may run at the same time.
+
+The nodes, in the order of forward, are divided into consecutive stretches. In a stretch
+the connected parts that feed each other nowhere are its branches. Because a stretch is
+consecutive, its backward too is: sums of gradients keep their order.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+def _names(*lines: str) -> frozenset[str]:
+    return frozenset(name for line in lines for name in line.split())
+
+
+_HEAVY = _names(
+    "linear bilinear conv1d conv2d conv3d conv_transpose1d conv_transpose2d",
+    "conv_transpose3d embedding_bag layer_norm group_norm interpolate",
+    "multi_head_attention_forward scaled_dot_product_attention",
+    "addmm baddbmm bmm chain_matmul einsum inner matmul mm multi_dot tensordot cdist",
+    "cholesky eigh inverse qr solve svd fft ifft rfft irfft",
+    "cumsum log_softmax softmax sort topk",
+)
+"""Functions and methods that are worth a thread; so are modules with parameters."""
+
+_RANDOM = _names(
+    "dropout dropout1d dropout2d dropout3d alpha_dropout feature_alpha_dropout",
+    "native_dropout rrelu gumbel_softmax fractional_max_pool2d fractional_max_pool3d",
+    "multi_head_attention_forward scaled_dot_product_attention",
+    "rand rand_like randn randn_like randint randint_like randperm",
+    "bernoulli bernoulli_ normal normal_ uniform_ random_ multinomial poisson",
+    "exponential_ geometric_ cauchy_ log_normal_",
+)
+"""Functions and methods that may draw random numbers."""
+
+
+_Groups = list[list[Any]]
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Consecutive nodes.
+
+    Attributes:
+        nodes: In order.
+        branches: The same nodes in two or more independent groups, or nothing.
+    """
+
+    nodes: tuple[Any, ...]
+    branches: tuple[tuple[Any, ...], ...] = ()
+
+
+def stretches(nodes: Sequence[Any], part: Callable[[str], Any]) -> list[Stretch]:
+    """Divide a graph.
+
+    Args:
+        nodes: In the order of forward.
+        part: From a module's path to the module.
+    """
+    found: list[Stretch] = []
+    for groups in _divided(nodes, part):
+        together = tuple(_in_order(groups))
+        branches = _worth(groups, part)
+        if len(branches) > 1 and _may_run_at_once(branches, part):
+            found.append(Stretch(together, tuple(map(tuple, branches))))
+        elif found and not found[-1].branches:
+            found[-1] = Stretch((*found[-1].nodes, *together))
+        else:
+            found.append(Stretch(together))
+    return found
+
+
+def works(node: Any) -> bool:
+    """Whether a node computes something, instead of naming a value."""
+    return node.op in ("call_function", "call_method", "call_module")
+
+
+def _in_order(groups: _Groups) -> list[Any]:
+    return sorted((node for group in groups for node in group), key=_position)
+
+
+def _position(node: Any) -> int:
+    order: int = node.meta["order"]
+    return order
+
+
+def _divided(nodes: Sequence[Any], part: Callable[[str], Any]) -> list[_Groups]:
+    """Consecutive stretches, each as its connected groups."""
+    for order, node in enumerate(nodes):
+        node.meta["order"] = order
+    arguments = [node for node in nodes if node.op == "placeholder"]
+    return _split(list(filter(works, nodes)), arguments, part)
+
+
+def _split(
+    region: list[Any], counted: list[Any], part: Callable[[str], Any]
+) -> list[_Groups]:
+    """Cut where one value is all that the rest needs; look into what stays connected.
+
+    Args:
+        region: Consecutive nodes.
+        counted: Values from before that count as needed; those not in it, such as a
+            mask that every layer reads or the input of a residual sum, do not.
+        part: From a module's path to the module.
+    """
+    found: list[_Groups] = []
+    for piece in _pieces(region, counted):
+        for groups in _joined(piece):
+            whole = _in_order(groups)
+            working = sum(_works_hard(group, part) for group in groups)
+            if working == 1 and (counted or len(whole) < len(region)):
+                found += _split(whole, [], part)
+            else:
+                found.append(groups)
+    return found
+
+
+def _pieces(region: list[Any], counted: list[Any]) -> list[list[Any]]:
+    found: list[list[Any]] = [[]]
+    live = set(counted)
+    for node in region:
+        found[-1].append(node)
+        at = _position(node)
+        live = {n for n in (*live, node) if any(_position(u) > at for u in n.users)}
+        if live <= {node}:
+            found.append([])
+    return [piece for piece in found if piece]
+
+
+def _joined(piece: list[Any]) -> list[_Groups]:
+    """A new stretch begins at each node that reads from two groups."""
+    found: list[_Groups] = [[]]
+    for node in piece:
+        groups = found[-1]
+        feeding = [g for g in groups if any(each in g for each in node.all_input_nodes)]
+        if len(feeding) > 1:
+            found.append([[node]])
+        elif feeding:
+            feeding[0].append(node)
+        else:
+            groups.append([node])
+    return found
+
+
+def _worth(groups: _Groups, part: Callable[[str], Any]) -> _Groups:
+    """The groups with work for a thread; what is light goes with the first."""
+    heavy = [group for group in groups if _works_hard(group, part)]
+    if len(heavy) < 2:
+        return []
+    light = [group for group in groups if group not in heavy]
+    return [_in_order([heavy[0], *light]), *heavy[1:]]
+
+
+def _works_hard(group: Sequence[Any], part: Callable[[str], Any]) -> bool:
+    return any(_heavy(node, part) for node in group)
+
+
+def _heavy(node: Any, part: Callable[[str], Any]) -> bool:
+    if node.op == "call_module":
+        return any(True for _ in part(node.target).parameters())
+    return _called(node) in _HEAVY or node.target is operator.matmul
+
+
+def _called(node: Any) -> str:
+    """Name of the function or method of a node; "" of a module's."""
+    if node.op == "call_module":
+        return ""
+    target = node.target
+    return target if isinstance(target, str) else getattr(target, "__name__", "")
+
+
+def _may_run_at_once(
+    branches: Sequence[Sequence[Any]], part: Callable[[str], Any]
+) -> bool:
+    """Whether the numbers stay: no draw, write or state that two branches share."""
+    drawing = sum(any(draws(node, part) for node in branch) for branch in branches)
+    if drawing > 1:
+        return False
+    if any(_writes_outside(branch, part) for branch in branches):
+        return False
+    if not all(_known(node) for branch in branches for node in branch):
+        return False
+    states = [_states(branch, part) for branch in branches]
+    return sum(map(len, states)) == len(set().union(*states))
+
+
+def draws(node: Any, part: Callable[[str], Any]) -> bool:
+    """Whether a node may draw random numbers."""
+    if node.op == "call_module":
+        return any(draws_itself(each) for each in part(node.target).modules())
+    return _called(node) in _RANDOM and node.kwargs.get("training", True) is not False
+
+
+def draws_itself(module: Any) -> bool:
+    """Whether torch's own module draws random numbers in its present mode."""
+    from torch import nn
+
+    if isinstance(module, nn.FractionalMaxPool2d | nn.FractionalMaxPool3d):
+        return True
+    if not module.training:
+        return False
+    if isinstance(module, nn.RReLU):
+        return True
+    chance = getattr(module, "p", None)
+    if isinstance(module, nn.modules.dropout._DropoutNd):
+        return bool(chance)
+    return isinstance(module, nn.MultiheadAttention | nn.RNNBase) and bool(
+        module.dropout
+    )
+
+
+def _states(branch: Iterable[Any], part: Callable[[str], Any]) -> set[int]:
+    """Modules of a branch that may write to their buffers."""
+    return {
+        id(each)
+        for node in branch
+        if node.op == "call_module"
+        for each in part(node.target).modules()
+        if each.training and any(True for _ in each.buffers(recurse=False))
+    }
+
+
+def _known(node: Any) -> bool:
+    """Whether a function is torch's or Python's, not one that fx does not look into."""
+    if node.op != "call_function":
+        return True
+    home = (getattr(node.target, "__module__", None) or "torch").partition(".")[0]
+    return home in ("torch", "operator", "_operator", "builtins", math.__name__)
+
+
+def _writes_outside(branch: Sequence[Any], part: Callable[[str], Any]) -> bool:
+    """Whether an in-place operation may change what the branch did not make."""
+    for node in branch:
+        if "out" in node.kwargs:
+            return True
+        if _in_place(node, part):
+            changed = node.args[0] if node.args else node.kwargs.get("input")
+            if changed not in branch or not _fresh(changed, part):
+                return True
+    return False
+
+
+def _in_place(node: Any, part: Callable[[str], Any]) -> bool:
+    if node.op == "call_module":
+        return any(getattr(m, "inplace", False) for m in part(node.target).modules())
+    name = _called(node)
+    if node.kwargs.get("inplace") or any(each is True for each in node.args[1:]):
+        return True
+    if node.op == "call_function" and getattr(operator, name, None) is node.target:
+        return name in ("setitem", "delitem") or (
+            name.startswith("i") and hasattr(operator, name[1:])
+        )
+    return name.endswith("_") and not name.endswith("__")
+
+
+def _fresh(node: Any, part: Callable[[str], Any]) -> bool:
+    """Whether a node's value is a new tensor for certain, no view of another."""
+    if node.op == "call_module":
+        return any(True for _ in part(node.target).parameters())
+    return _called(node) in _HEAVY or node.target in (operator.add, operator.mul)

@@ -1,0 +1,193 @@
+"""The graph of a module's layers by `torch.fx`, without touching the module."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from debottleneck.errors import StrategyError
+
+_CONTAINERS = (list, dict, set)
+_HOOKS = (
+    "_forward_hooks",
+    "_forward_pre_hooks",
+    "_backward_hooks",
+    "_backward_pre_hooks",
+)
+_MEMBERS = ("_modules", "_parameters", "_buffers")
+
+REMEDY = "call parallel_forward with the branches, or split forward into such modules"
+
+
+def optional_arguments(module: Any) -> dict[str, Any]:
+    """The arguments of forward that have a default, as forward would get them.
+
+    Raises:
+        StrategyError: It takes any number of arguments.
+    """
+    parameters = inspect.signature(type(module).forward).parameters.values()
+    kinds = {parameter.kind for parameter in parameters}
+    if kinds & {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}:
+        raise StrategyError(
+            f"forward of {name_of(module)} takes any number of arguments", REMEDY
+        )
+    return {
+        parameter.name: parameter.default
+        for parameter in parameters
+        if parameter.default is not inspect.Parameter.empty
+    }
+
+
+def traced(module: Any) -> list[Any]:
+    """The nodes of the module's graph, in the order of its forward.
+
+    The arguments with defaults have these values. A stand-in that shares the tensors is
+    traced, so that a forward that sets attributes spoils none of the module's.
+
+    Raises:
+        StrategyError: Forward cannot be followed, or has effects beside its result.
+    """
+    from torch.fx import Tracer
+
+    _refuse_hooks(module)
+    twins: dict[int, Any] = {}
+    twin = _twin(module, twins)
+    fixed = optional_arguments(module)
+    try:
+        graph = Tracer().trace(twin, concrete_args=fixed or None)
+    except _untraceable() as error:
+        first = str(error).strip().partition("\n")[0].rstrip(".")
+        raise StrategyError(
+            f"torch.fx cannot follow forward of {name_of(module)}: {first}", REMEDY
+        ) from error
+    for original in module.modules():
+        changed = _changed(original, twins[id(original)])
+        if changed:
+            raise StrategyError(
+                f"forward of {name_of(original)} changes its {changed!r}",
+                "let forward only return, or give parallel_forward the branches",
+            )
+    return _without_checks(graph)
+
+
+def name_of(module: Any) -> str:
+    """How a module is called in a sentence."""
+    return type(module).__name__
+
+
+def hooked(module: Any) -> bool:
+    """Whether hooks of the module, none of its parts', run around its forward."""
+    return any(vars(module).get(name) for name in _HOOKS)
+
+
+def refuse_inner_hooks(module: Any) -> None:
+    """A hook of a part may look at anything, in the order of the calls.
+
+    Raises:
+        StrategyError: A part of the module has hooks, or all modules have.
+    """
+    for name, part in module.named_modules():
+        if part is not module and hooked(part):
+            raise StrategyError(
+                f"layer {name!r} has hooks, which would run in another order",
+                "remove them, or put them on the whole module",
+            )
+
+
+def _refuse_hooks(module: Any) -> None:
+    from torch.nn.modules import module as owner
+
+    refuse_inner_hooks(module)
+    if any(getattr(owner, f"_global{name}", None) for name in _HOOKS):
+        raise StrategyError(
+            "there are hooks for all modules, which would run in another order",
+            "remove them",
+        )
+
+
+def _untraceable() -> tuple[type[Exception], ...]:
+    """What a forward may raise when it gets proxies instead of tensors."""
+    from torch.fx.proxy import TraceError
+
+    return (
+        TraceError,
+        TypeError,
+        ValueError,
+        RuntimeError,
+        AttributeError,
+        AssertionError,
+        LookupError,
+        NameError,
+        ArithmeticError,
+    )
+
+
+def _twin(module: Any, known: dict[int, Any]) -> Any:
+    """The same tree of modules around the same tensors."""
+    if id(module) not in known:
+        twin = known[id(module)] = object.__new__(type(module))
+        for name, value in vars(module).items():
+            copied = value.copy() if isinstance(value, _CONTAINERS) else value
+            vars(twin)[name] = copied
+        for name, part in module._modules.items():
+            if part is not None:
+                twin._modules[name] = _twin(part, known)
+    return known[id(module)]
+
+
+def _changed(module: Any, twin: Any) -> str:
+    """The name of an attribute that forward has changed, "" when there is none."""
+    before, after = vars(module), vars(twin)
+    for name in (*before, *after):
+        if name not in before or name not in after:
+            return str(name)
+        if name == "_modules":
+            continue
+        if not _same(before[name], after[name]):
+            inner = name in _MEMBERS and _first_changed(before[name], after[name])
+            return inner or str(name)
+    return ""
+
+
+def _same(before: Any, after: Any) -> bool:
+    if not isinstance(before, _CONTAINERS):
+        return before is after
+    if type(before) is not type(after) or len(before) != len(after):
+        return False
+    if isinstance(before, dict) and isinstance(after, dict):
+        return all(after.get(key, _same) is value for key, value in before.items())
+    if isinstance(before, set):
+        return before == after
+    return all(one is other for one, other in zip(before, after, strict=True))
+
+
+def _first_changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    names = [name for name in before if after.get(name, _same) is not before[name]]
+    return names[0] if names else ""
+
+
+def _without_checks(graph: Any) -> list[Any]:
+    """The nodes but for what guards the arguments' defaults; the caller does."""
+    for node in reversed(list(graph.nodes)):
+        said = node.args[1] if len(node.args) == 2 else None
+        if isinstance(said, str) and "has been specialized to have value" in said:
+            guarded = node.args[0]
+            graph.erase_node(node)
+            if guarded.op == "call_function" and not guarded.users:
+                graph.erase_node(guarded)
+    return list(graph.nodes)
+
+
+def refuse_parameter_hooks(module: Any) -> None:
+    """A hook would see a parameter's gradient in parts.
+
+    Raises:
+        StrategyError: A parameter has hooks.
+    """
+    for name, parameter in module.named_parameters():
+        if parameter._backward_hooks:
+            raise StrategyError(
+                f"parameter {name!r} has hooks, which would see parts of its gradient",
+                "remove them, or change the gradients after backward",
+            )

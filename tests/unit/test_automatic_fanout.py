@@ -1,0 +1,112 @@
+"""A load that loads each element of a list is run for all of them at once."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from typing import Any
+
+import numpy as np
+import pytest
+
+from debottleneck.strategies.automatic.fanout import Fanout, Pattern
+from debottleneck.strategies.automatic.predict import Call
+
+
+class Script:
+    """`load_batch(files)` that calls `load_image(file, 16)` for each."""
+
+    def __init__(self, *, begin: bool = True, order: Any = list) -> None:
+        self.begun: list[Any] = []
+        self.plain: list[Any] = []
+        self.engaged: list[object] = []
+        self.order = order
+        self._begin = begin
+        self.fanout = Fanout(self._submit, lambda key, _: self.engaged.append(key))
+
+    def _submit(self, pattern: Pattern, call: Call) -> Future[Any]:
+        self.begun.append(call.args[0])
+        future: Future[Any] = Future()
+        if self._begin:
+            future.set_running_or_notify_cancel()
+            future.set_result(("ahead", *call.args))
+        return future
+
+    def _image(self, file: Any, side: int) -> Any:
+        self.plain.append(file)
+        if file == "broken":
+            raise ValueError(file)
+        return ("plain", file, side)
+
+    def image(self, file: Any, side: int) -> Any:
+        """The marked inner load."""
+        call = Call((file, side), {})
+        return self.fanout.inner("load_image", call, self._image)
+
+    def batch(self, files: Any) -> list[Any]:
+        """The marked outer load."""
+
+        def plain(files: Any) -> list[Any]:
+            return [self.image(file, 16) for file in self.order(files)]
+
+        return self.fanout.outer("load_batch", Call((files,), {}), plain)
+
+
+def test_the_second_batch_is_begun_as_a_whole() -> None:
+    """One batch teaches the pattern, the next ones' elements begin together."""
+    script = Script()
+    assert script.batch(["a", "b", "c", "d"]) == [
+        ("plain", name, 16) for name in "abcd"
+    ]
+    assert script.batch(["e", "f", "g", "h", "i"]) == [
+        ("ahead", name, 16) for name in "efghi"
+    ]
+    assert script.begun == list("efghi")
+    assert script.engaged == ["load_batch"]
+    assert script.fanout.ahead == 5
+
+
+def test_what_has_not_begun_is_done_by_the_trainer() -> None:
+    """With all workers busy the trainer does not wait for them."""
+    script = Script(begin=False)
+    script.batch(["a", "b", "c", "d"])
+    assert script.batch(["e", "f", "g", "h"])[0] == ("plain", "e", 16)
+
+
+def test_numbers_out_of_an_array_are_elements_too() -> None:
+    """Indices picked by a generator are compared by value."""
+    script = Script()
+    script.batch(np.array([3, 1, 4, 1]))
+    assert [found[0] for found in script.batch(np.array([5, 9, 2, 6]))] == ["ahead"] * 4
+
+
+def test_another_order_than_the_list_s_is_no_pattern() -> None:
+    """A batch that sorts its files first is left alone."""
+    script = Script(order=lambda files: sorted(files, reverse=True))
+    for _ in range(3):
+        script.batch(["a", "b", "c", "d"])
+    assert script.begun == []
+
+
+def test_an_element_skipped_is_not_mixed_up() -> None:
+    """A result is handed out only for the very element it was made for."""
+    script = Script()
+    script.batch(["a", "b", "c", "d"])
+    script.order = lambda files: files[1:]
+    assert [found[1] for found in script.batch(["e", "f", "g", "h"])] == list("fgh")
+
+
+def test_few_elements_are_not_worth_it() -> None:
+    """Two files a batch are loaded in place."""
+    script = Script()
+    script.batch(["a", "b"])
+    script.batch(["c", "d"])
+    assert script.begun == []
+
+
+def test_an_error_comes_from_the_plain_call() -> None:
+    """The element that fails raises where it would have."""
+    script = Script(begin=False)
+    script.batch(["a", "b", "c", "d"])
+    with pytest.raises(ValueError, match="broken"):
+        script.batch(["e", "broken", "g", "h"])
+    assert not script.fanout.inside()

@@ -1,0 +1,216 @@
+from __future__ import annotations
+
+import contextvars
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+
+from debottleneck.strategies import pools
+from debottleneck.strategies.parallel_forward import parallel_forward
+
+
+@pytest.fixture(autouse=True)
+def pools_end() -> Iterator[None]:
+    """Threads are kept for the next call; a test ends them."""
+    yield
+    pools.close_all()
+
+
+def adder(amount: int) -> Callable[[int], int]:
+    """A branch that adds."""
+    return lambda value: value + amount
+
+
+def failing(error: BaseException) -> Callable[[object], object]:
+    """A branch that raises."""
+
+    def branch(value: object) -> object:
+        raise error
+
+    return branch
+
+
+@pytest.mark.parametrize("workers", [None, 1, 2, 3, 9])
+def test_results_come_in_order(workers: int | None) -> None:
+    """Whatever the number of workers, results are those of the plain loop."""
+    branches = [adder(amount) for amount in range(7)]
+    assert parallel_forward(branches, 10, workers=workers) == list(range(10, 17))
+
+
+def test_paired_inputs() -> None:
+    """Paired, each branch gets its own element."""
+    branches = [adder(amount) for amount in range(3)]
+    assert parallel_forward(branches, [10, 20, 30], paired=True) == [10, 21, 32]
+
+
+def test_paired_inputs_must_match() -> None:
+    """Too few or too many inputs are refused before anything is called."""
+    with pytest.raises(ValueError, match="2 branches, but 3 inputs"):
+        parallel_forward([adder(1), adder(2)], [1, 2, 3], paired=True)
+
+
+def test_no_worker_is_refused() -> None:
+    """A number of workers below one cannot be."""
+    with pytest.raises(ValueError, match="at least one"):
+        parallel_forward([adder(1)], 1, workers=0)
+
+
+def test_no_branches() -> None:
+    """No branches, no results."""
+    assert parallel_forward([], 1) == []
+
+
+def test_branches_run_at_once() -> None:
+    """Two branches that wait for each other both come through."""
+    met = threading.Barrier(2, timeout=30)
+    assert len(parallel_forward([lambda _: met.wait()] * 2, 0, workers=2)) == 2
+
+
+def test_the_caller_takes_a_share() -> None:
+    """With as many workers as branches, one of them is the calling thread."""
+    met = threading.Barrier(2, timeout=30)
+
+    def branch(_: object) -> threading.Thread:
+        met.wait()
+        return threading.current_thread()
+
+    threads = parallel_forward([branch, branch], 0, workers=2)
+    assert threading.current_thread() in threads
+    assert len(set(threads)) == 2
+
+
+def test_the_first_exception_in_order_is_raised() -> None:
+    """Of two branches that fail, the earlier one's exception arrives."""
+    met = threading.Barrier(2, timeout=30)
+
+    def slow(_: object) -> None:
+        met.wait()
+        time.sleep(0.02)
+        raise KeyError("first")
+
+    def fast(_: object) -> None:
+        met.wait()
+        raise IndexError("second")
+
+    with pytest.raises(KeyError, match="first"):
+        parallel_forward([slow, fast], 0, workers=2)
+
+
+def test_everything_has_ended_when_an_exception_arrives() -> None:
+    """A branch that runs when another fails is waited for."""
+    running, ended = threading.Event(), threading.Event()
+
+    def first(_: object) -> None:
+        assert running.wait(30)
+        raise ValueError("stop")
+
+    def second(_: object) -> None:
+        running.set()
+        time.sleep(0.05)
+        ended.set()
+
+    with pytest.raises(ValueError, match="stop"):
+        parallel_forward([first, second], 0, workers=2)
+    assert ended.is_set()
+
+
+def test_no_branch_begins_after_one_has_failed() -> None:
+    """As in sequence, what comes after the failure is not called."""
+    called: list[int] = []
+    rest = [lambda _, i=i: called.append(i) for i in range(50)]
+    with pytest.raises(ZeroDivisionError):
+        parallel_forward([failing(ZeroDivisionError())] * 2 + rest, 0, workers=2)
+    assert len(called) <= 1
+
+
+def test_the_traceback_names_the_branch() -> None:
+    """The user's frame is in the traceback, whichever thread it was on."""
+    with pytest.raises(ValueError) as caught:
+        parallel_forward([adder(1), failing(ValueError("x"))], 0, workers=2)
+    frames = [entry.name for entry in caught.traceback]
+    assert frames[-1] == "branch"
+
+
+def test_nested_calls_do_not_block() -> None:
+    """A branch that calls it again runs in sequence, on however few threads."""
+
+    def outer(value: int) -> int:
+        return sum(parallel_forward([adder(1)] * 4, value, workers=2))
+
+    assert parallel_forward([outer] * 6, 1, workers=2) == [8] * 6
+
+
+def test_context_variables_are_carried() -> None:
+    """A branch sees the caller's context variables, on any thread."""
+    variable: contextvars.ContextVar[str] = contextvars.ContextVar("v", default="no")
+    variable.set("yes")
+    met = threading.Barrier(2, timeout=30)
+
+    def branch(_: object) -> str:
+        met.wait()
+        return variable.get()
+
+    assert parallel_forward([branch] * 2, 0, workers=2) == ["yes", "yes"]
+
+
+def test_numbers_are_the_plain_loop_s() -> None:
+    """Products of arrays come out the same, bit for bit."""
+    rng = np.random.default_rng(0)
+    weights = [rng.normal(size=(16, 16)) for _ in range(6)]
+    batch = rng.normal(size=(8, 16))
+    branches = [lambda x, w=w: np.tanh(x @ w) for w in weights]
+    found = parallel_forward(branches, batch, workers=3)
+    for one, other in zip(found, [branch(batch) for branch in branches], strict=True):
+        assert one.tobytes() == other.tobytes()
+
+
+def test_waiting_branches_overlap() -> None:
+    """Five branches that sleep take nearly the time of one."""
+    branches = [lambda _: time.sleep(0.05)] * 5
+    parallel_forward(branches, 0, workers=5)
+    begun = time.perf_counter()
+    for _ in range(4):
+        parallel_forward(branches, 0, workers=5)
+    assert (time.perf_counter() - begun) / 4 < 0.05 * 5 / 2
+
+
+@pytest.mark.torch
+def test_torch_settings_are_carried() -> None:
+    """Grad mode, inference mode and autocast are the caller's on every thread."""
+    torch = pytest.importorskip("torch")
+    met = threading.Barrier(2, timeout=30)
+
+    def branch(_: object) -> tuple[bool, bool, bool]:
+        met.wait()
+        grad, inference = torch.is_grad_enabled(), torch.is_inference_mode_enabled()
+        return grad, inference, torch.is_autocast_enabled("cpu")
+
+    assert parallel_forward([branch] * 2, 0, workers=2) == [(True, False, False)] * 2
+    with torch.no_grad(), torch.autocast("cpu"):
+        found = parallel_forward([branch] * 2, 0, workers=2)
+    assert found == [(False, False, True)] * 2
+    with torch.inference_mode():
+        found = parallel_forward([branch] * 2, 0, workers=2)
+    assert found == [(False, True, False)] * 2
+
+
+@pytest.mark.torch
+def test_torch_modules_under_autograd() -> None:
+    """Outputs and gradients of modules are those of the plain loop."""
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(0)
+    layers = [torch.nn.Linear(8, 8) for _ in range(4)]
+    batch = torch.randn(5, 8)
+
+    def gradients(outputs: list[object]) -> list[object]:
+        for layer in layers:
+            layer.zero_grad()
+        torch.stack(outputs).square().sum().backward()
+        return [p.grad.clone() for layer in layers for p in layer.parameters()]
+
+    plain = gradients([layer(batch) for layer in layers])
+    found = gradients(parallel_forward(layers, batch, workers=3))
+    assert all(torch.equal(a, b) for a, b in zip(plain, found, strict=True))

@@ -1,0 +1,51 @@
+"""How strategies are written on the command line."""
+
+from __future__ import annotations
+
+import pytest
+
+from debottleneck.errors import UsageError
+from debottleneck.strategies.spec import Strategy, parse, written
+
+
+def test_a_name_alone_leaves_the_settings_open() -> None:
+    """The strategy chooses what is not given."""
+    (found,) = parse("prefetch")
+    assert found == Strategy("prefetch", {})
+    assert found.number("workers", 4) == 4
+    assert found.word("where", "thread") == "thread"
+
+
+def test_settings_are_numbers_or_words() -> None:
+    """A count is a number, a place is a word."""
+    (found,) = parse("prefetch:workers=8,depth=16,where=process")
+    assert found.settings == {"workers": 8, "depth": 16, "where": "process"}
+    assert found.number("depth", 1) == 16
+    assert found.word("where", "thread") == "process"
+
+
+def test_several_act_together() -> None:
+    """What is written is what was read."""
+    text = "prefetch:workers=4+parallel-forward+parallel-update:workers=2"
+    assert written(parse(text)) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("prefect", "there is no strategy 'prefect'"),
+        ("", "there is no strategy ''"),
+        ("prefetch:speed=3", "has no setting 'speed=3'"),
+        ("prefetch:workers", "has no setting 'workers'"),
+        ("prefetch:workers=0", "workers='0' cannot be"),
+        ("prefetch:workers=many", "workers is auto or a number from 1 to 256"),
+        ("prefetch:where=gpu", "where is thread or process"),
+        ("parallel-update:depth=2", "it has: workers"),
+        ("prefetch+prefetch:workers=2", "names a strategy twice"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_what_can(text: str, said: str) -> None:
+    """The sentence names what was wrong and what there is."""
+    with pytest.raises(UsageError) as caught:
+        parse(text)
+    assert said in str(caught.value)

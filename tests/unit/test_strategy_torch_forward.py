@@ -1,0 +1,295 @@
+"""Branches of a torch module and parts of its batch in threads."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from made_modules import (
+    Attention,
+    Block,
+    Both,
+    Branching,
+    Centred,
+    Columns,
+    Counting,
+    Dropping,
+    Frozen,
+    Halves,
+    Inception,
+    Mean,
+    Meeting,
+    Noisy,
+    Residual,
+    SharedNorm,
+    Towers,
+    Writing,
+)
+
+from debottleneck.errors import StrategyError
+from debottleneck.strategies import pools
+from debottleneck.strategies.torch_forward import BranchParallel, MicroBatchParallel
+
+torch = pytest.importorskip("torch")
+nn = torch.nn
+
+pytestmark = pytest.mark.torch
+
+
+@pytest.fixture(autouse=True)
+def single_threads() -> Iterator[None]:
+    """One thread within each operation, so that sums have one order."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    yield
+    torch.set_num_threads(before)
+    pools.close_all()
+
+
+def image() -> tuple[Any, ...]:
+    """Four small images."""
+    return (torch.randn(4, 3, 8, 8),)
+
+
+def rows() -> tuple[Any, ...]:
+    """Six rows."""
+    return (torch.randn(6, 8),)
+
+
+ARCHITECTURES: list[tuple[type, Callable[[], tuple[Any, ...]], int]] = [
+    (Inception, image, 4),
+    (Residual, image, 2),
+    (Towers, lambda: (*rows(), *rows()), 2),
+    (Attention, rows, 3),
+    (Halves, rows, 2),
+    (Frozen, rows, 2),
+]
+
+
+def tensors(value: Any) -> list[Any]:
+    """The tensors of a result, in order."""
+    from torch.utils._pytree import tree_leaves
+
+    return [leaf for leaf in tree_leaves(value) if isinstance(leaf, torch.Tensor)]
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two results have the same bits; both may be missing."""
+    if one is None or other is None:
+        return one is other
+    return bool(torch.equal(one, other))
+
+
+@pytest.mark.parametrize(("kind", "make", "branches"), ARCHITECTURES)
+@pytest.mark.parametrize("workers", [2, 4])
+def test_branches_compute_the_same_bits(
+    kind: type, make: Callable[[], tuple[Any, ...]], branches: int, workers: int
+) -> None:
+    """Outputs, gradients of parameters and inputs, and statistics are the module's."""
+    plain = kind()
+    threaded = BranchParallel(copy.deepcopy(plain), workers)
+    assert vars(threaded)["_stand_in"][1].branches == branches
+    for _ in range(3):
+        inputs = make()
+        ours = [each.clone().requires_grad_() for each in inputs]
+        theirs = [each.clone().requires_grad_() for each in inputs]
+        one, other = tensors(plain(*theirs)), tensors(threaded(*ours))
+        assert all(map(same, one, other))
+        sum(each.square().sum() for each in one).backward()
+        sum(each.square().sum() for each in other).backward()
+        assert all(same(a.grad, b.grad) for a, b in zip(theirs, ours, strict=True))
+        for a, b in zip(plain.parameters(), threaded.parameters(), strict=True):
+            assert same(a.grad, b.grad)
+    for a, b in zip(plain.buffers(), threaded.buffers(), strict=True):
+        assert same(a, b)
+
+
+def test_branches_run_at_once_forward_and_backward() -> None:
+    """Two branches that wait for each other in both directions come through."""
+    barrier = threading.Barrier(2)
+
+    def meet(x: Any) -> Any:
+        return Meeting.apply(x, barrier)
+
+    BranchParallel(Both(meet, meet), 2)(*rows()).sum().backward()
+
+
+def test_the_first_failing_branch_is_raised() -> None:
+    """Exceptions are those of the sequence, whichever branch fails sooner."""
+    late = threading.Event()
+
+    def first(x: Any) -> Any:
+        late.wait(10)
+        raise KeyError("first")
+
+    def second(x: Any) -> Any:
+        late.set()
+        raise KeyError("second")
+
+    with pytest.raises(KeyError, match="first"):
+        BranchParallel(Both(first, second), 2)(*rows())
+
+
+def test_grad_modes_and_autocast_reach_the_threads() -> None:
+    """Without gradients nothing is recorded; autocast's types are the module's."""
+    plain = Attention()
+    threaded = BranchParallel(plain, 3)
+    with torch.no_grad():
+        assert not threaded(*rows()).requires_grad
+    with torch.inference_mode():
+        assert threaded(*rows()).is_inference()
+    inputs = rows()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert same(plain(*inputs), threaded(*inputs))
+
+
+def test_random_numbers_keep_their_order() -> None:
+    """Branches that both draw stay in sequence; in evaluation they need not."""
+    plain = Dropping()
+    threaded = BranchParallel(copy.deepcopy(plain), 2)
+    inputs = rows()
+    torch.manual_seed(5)
+    expected = plain(*inputs)
+    torch.manual_seed(5)
+    assert same(expected, threaded(*inputs))
+    assert same(plain.eval()(*inputs), threaded.eval()(*inputs))
+    plans = vars(threaded)["_stand_in"][1]._plans.values()
+    counts = [[len(each.branches) for each in plan.stretches] for plan in plans]
+    assert [sum(map(bool, each)) for each in counts] == [1, 2]
+
+
+@pytest.mark.parametrize("kind", [Writing, SharedNorm])
+def test_branches_that_touch_each_other_stay_in_sequence(kind: type) -> None:
+    """In-place writes and shared statistics leave nothing to run at once."""
+    with pytest.raises(StrategyError, match="feeds the next"):
+        BranchParallel(kind())
+
+
+def test_what_cannot_be_followed_is_refused_with_a_reason() -> None:
+    """Chains, ways that depend on data, effects, hooks; the module stays the same."""
+    chain = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 8))
+    with pytest.raises(StrategyError, match="each layer of Sequential feeds the next"):
+        BranchParallel(chain)
+    with pytest.raises(StrategyError, match=r"torch\.fx cannot follow .* Branching"):
+        BranchParallel(Branching())
+    counting = Counting()
+    with pytest.raises(StrategyError, match="changes its 'seen'"):
+        BranchParallel(counting)
+    assert (counting.seen, counting.kept) == (0, [])
+    hooked = Attention()
+    hooked.q.register_forward_hook(lambda *each: None)
+    with pytest.raises(StrategyError, match="layer 'q' has hooks"):
+        BranchParallel(hooked)
+    watched = Attention()
+    watched.q.weight.register_hook(lambda gradient: gradient)
+    with pytest.raises(StrategyError, match=r"parameter 'q\.weight' has hooks"):
+        BranchParallel(watched)
+
+
+def test_a_stand_in_is_the_module_to_everyone() -> None:
+    """Class, parameters, state, hooks, modes, types, containers and copies."""
+    module = Attention()
+    threaded = BranchParallel(module, 2)
+    assert isinstance(threaded, Attention)
+    assert list(threaded.state_dict()) == list(module.state_dict())
+    calls = []
+    threaded.register_forward_hook(lambda *each: calls.append(each))
+    whole = nn.Sequential(threaded, nn.Linear(8, 2))
+    assert "0.q.weight" in whole.state_dict()
+    whole.eval()
+    assert not module.training
+    assert threaded.train() is threaded
+    assert threaded.to(torch.float64) is threaded
+    assert module.q.weight.dtype == torch.float64
+    assert threaded.float()(*rows()).shape == (6, 8)
+    assert len(calls) == 1
+    threaded.extra = 3
+    assert module.extra == 3
+    del threaded.extra
+    threaded._forward_hooks.clear()
+    for copied in (copy.deepcopy(threaded), pickle.loads(pickle.dumps(threaded))):
+        assert type(copied) is BranchParallel
+        inputs = rows()
+        assert same(copied(*inputs), module(*inputs))
+
+
+def test_other_arguments_and_other_layers_are_honoured() -> None:
+    """An optional argument runs the module as it is; a replaced layer is called."""
+    module = Inception().eval()
+    threaded = BranchParallel(module, 2)
+    inputs = image()
+    scale = torch.tensor(3.0)
+    assert same(threaded(*inputs, scale), module(*inputs, scale))
+    assert same(threaded(*inputs, scale=None), module(*inputs))
+    module.one = Block(4, 4, 3).eval()
+    assert same(threaded(*inputs), module(*inputs))
+    with pytest.raises(TypeError):
+        threaded()
+
+
+def test_the_graph_of_a_graph_is_refused() -> None:
+    """Gradients of gradients are an error, not wrong numbers."""
+    inputs = rows()[0].requires_grad_()
+    result = BranchParallel(Attention(), 2)(inputs).sum()
+    (gradient,) = torch.autograd.grad(result, inputs, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        gradient.sum().backward()
+
+
+@pytest.mark.parametrize("batch", [1, 2, 7, 32])
+@pytest.mark.parametrize("chunks", [2, 3])
+def test_parts_of_the_batch_are_equal(batch: int, chunks: int) -> None:
+    """Outputs and gradients are equal within a millionth of the largest."""
+    plain = Columns()
+    threaded = MicroBatchParallel(copy.deepcopy(plain), chunks)
+    for _ in range(3):
+        x = torch.randn(batch, 8)
+        ours, theirs = x.clone().requires_grad_(), x.clone().requires_grad_()
+        one, other = plain(theirs, shift=0.5), threaded(ours, shift=0.5)
+        assert same(one["best"], other["best"])
+        close = {"rtol": 1e-6, "atol": 1e-6}
+        torch.testing.assert_close(one["scores"], other["scores"], **close)
+        one["scores"].square().mean().backward()
+        other["scores"].square().mean().backward()
+        torch.testing.assert_close(theirs.grad, ours.grad, **close)
+        for a, b in zip(plain.parameters(), threaded.parameters(), strict=True):
+            torch.testing.assert_close(a.grad, b.grad, **close)
+
+
+def test_modules_that_look_at_the_whole_batch_are_refused() -> None:
+    """By their layers at once, by their results on the first call."""
+    normed = nn.Sequential(nn.Linear(8, 8), nn.BatchNorm1d(8))
+    with pytest.raises(StrategyError, match="BatchNorm1d, whose result depends"):
+        MicroBatchParallel(normed, 2)
+    MicroBatchParallel(normed.eval(), 2)(*rows())
+    dropping = nn.Sequential(nn.Linear(8, 8), nn.Dropout(0.1))
+    with pytest.raises(StrategyError, match="Dropout, which draws random numbers"):
+        MicroBatchParallel(dropping, 2)
+    threaded = MicroBatchParallel(dropping.eval(), 2)
+    threaded(*rows())
+    with pytest.raises(StrategyError, match="Dropout"):
+        threaded.train()(*rows())
+    reasons = {Centred: "from other rows", Mean: "one row for each", Noisy: "draws"}
+    for kind, reason in reasons.items():
+        with pytest.raises(StrategyError, match=reason):
+            MicroBatchParallel(kind(), 2)(*rows())
+    with pytest.raises(StrategyError, match="first dimensions are not one batch"):
+        MicroBatchParallel(Towers(), 2)(torch.randn(4, 8), torch.randn(1, 8))
+
+
+def test_a_tensor_that_is_no_parameter_is_not_forgotten() -> None:
+    """A gradient that would be lost is refused instead."""
+    outside = torch.ones(8, requires_grad=True)
+
+    class Outside(nn.Module):
+        def forward(self, x: Any) -> Any:
+            """Not only of what it is given."""
+            return x * outside
+
+    with pytest.raises(StrategyError, match="no parameter of it"):
+        MicroBatchParallel(Outside(), 2)(*rows())

@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from debottleneck.strategies import pools
+from debottleneck.strategies.parallel_update import parallel_update, partition
+
+
+@pytest.fixture(autouse=True)
+def pools_end() -> Iterator[None]:
+    """Threads are kept for the next call; a test ends them."""
+    yield
+    pools.close_all()
+
+
+def descend(parameter: np.ndarray, gradient: np.ndarray) -> None:
+    """One step of gradient descent."""
+    parameter -= np.float64(0.1) * gradient
+
+
+class Parameter:
+    """Holds its value and its momentum."""
+
+    def __init__(self, value: np.ndarray) -> None:
+        self.value = value
+        self.speed = np.zeros_like(value)
+
+    def update(self, gradient: np.ndarray) -> None:
+        """One step with momentum."""
+        self.speed *= 0.9
+        self.speed += gradient
+        self.value -= 0.1 * self.speed
+
+
+@pytest.mark.parametrize("workers", [None, 1, 2, 5])
+def test_numbers_are_the_plain_loop_s(workers: int | None) -> None:
+    """Arrays of many sizes end up the same, bit for bit."""
+    rng = np.random.default_rng(1)
+    plain = [rng.normal(size=size) for size in (1, 300, 7, 50_000, 2, 64)]
+    found = [value.copy() for value in plain]
+    for _ in range(5):
+        gradients = [rng.normal(size=value.shape) for value in plain]
+        for value, gradient in zip(plain, gradients, strict=True):
+            descend(value, gradient)
+        parallel_update(descend, found, gradients, workers=workers)
+    for one, other in zip(plain, found, strict=True):
+        assert one.tobytes() == other.tobytes()
+
+
+def test_objects_that_share_an_array_keep_their_order() -> None:
+    """Two parameters around one array are updated by one worker, in order."""
+    order: list[int] = []
+    shared = np.zeros(4)
+    parameters = [Parameter(shared), Parameter(np.zeros(4)), Parameter(shared[1:])]
+
+    def update(parameter: Parameter, number: int) -> None:
+        if number == 0:
+            time.sleep(0.03)
+        order.append(number)
+
+    parallel_update(update, parameters, [0, 1, 2], workers=3)
+    assert order.index(0) < order.index(2)
+
+
+def test_a_shared_gradient_is_not_used_by_two_at_once() -> None:
+    """A gradient that an update scales in place is scaled in order."""
+    gradient = np.ones(3)
+
+    def update(parameter: np.ndarray, given: np.ndarray) -> None:
+        given *= 2
+        parameter += given
+
+    parameters = [np.zeros(3) for _ in range(4)]
+    parallel_update(update, parameters, [gradient] * 4, workers=4)
+    assert [value[0] for value in parameters] == [2, 4, 8, 16]
+
+
+def test_as_many_gradients_as_parameters() -> None:
+    """A missing gradient is refused before anything is updated."""
+    value = np.ones(2)
+    with pytest.raises(ValueError, match="shorter"):
+        parallel_update(descend, [value, value], [value])
+    assert value.tolist() == [1, 1]
+
+
+def test_nothing_to_update() -> None:
+    """No parameters are no work; generators will do."""
+    parallel_update(descend, iter(()), iter(()))
+
+
+def test_no_worker_is_refused() -> None:
+    """A number of workers below one cannot be."""
+    with pytest.raises(ValueError, match="at least one"):
+        parallel_update(descend, [], [], workers=0)
+
+
+def test_an_exception_arrives() -> None:
+    """What an update raises is raised, when all that ran have ended."""
+
+    def update(parameter: np.ndarray, number: int) -> None:
+        if number == 1:
+            raise KeyError("second")
+
+    with pytest.raises(KeyError, match="second"):
+        parallel_update(update, [np.zeros(1) for _ in range(3)], range(3), workers=3)
+
+
+def test_updates_run_at_once() -> None:
+    """Updates that wait for each other come through."""
+    met = threading.Barrier(2, timeout=30)
+    values = [np.zeros(3), np.zeros(3)]
+    parallel_update(lambda p, g: met.wait(), values, values, workers=2)
+
+
+def test_a_return_value_is_dropped() -> None:
+    """An update may return something; the whole returns None."""
+    values = [np.zeros(3), np.zeros(3)]
+    assert parallel_update(lambda p, g: 1, values, values, workers=2) is None  # type: ignore[func-returns-value]
+
+
+def test_the_longest_go_first() -> None:
+    """Costs are dealt out so that the largest share is small."""
+    shares = partition([[0], [1], [2], [3]], [3, 3, 2, 4], 2)
+    assert shares == [[0, 1], [2, 3]]
+
+
+def test_a_group_stays_together() -> None:
+    """Members of a group are on one worker, in their order."""
+    shares = partition([[0, 3], [1], [2]], [1, 1, 1, 1], 3)
+    assert [0, 3] in shares
+
+
+def test_calls_without_size_are_spread() -> None:
+    """Parameters of unknown size cost one call each."""
+    shares = partition([[i] for i in range(6)], [0] * 6, 3)
+    assert sorted(map(len, shares)) == [2, 2, 2]
+
+
+@pytest.mark.torch
+def test_tensors() -> None:
+    """Tensors are updated in place; tied ones keep their order."""
+    torch = pytest.importorskip("torch")
+    tied = torch.zeros(4)
+
+    def update(parameter: object, number: float) -> None:
+        parameter *= 2  # type: ignore[operator]
+        parameter += number
+
+    parallel_update(
+        update, [tied, torch.zeros(2), tied[:2]], [1.0, 5.0, 3.0], workers=3
+    )
+    assert tied.tolist() == [5.0, 5.0, 1.0, 1.0]
