@@ -22,6 +22,7 @@ MAY_IMPORT = {
     **dict.fromkeys(MIDDLE - BASE, MIDDLE),
     **{room: MIDDLE | {room} for room in SIBLINGS},
     "agent": {"agent", "words", "spool", "errors"},
+    "strategies": MIDDLE | {"strategies", "agent"},
     "planted": {"planted"},
     "trials": MIDDLE | SIBLINGS | {"trials"},
     "selfcheck": MIDDLE | SIBLINGS | {"selfcheck", "planted"},
@@ -38,7 +39,7 @@ ONLY_IN = {
     "jinja2": {"report"},
     "rich": {"report"},
     "yappi": {"agent"},
-    "torch": {"agent", "planted"},
+    "torch": {"agent", "planted", "strategies"},
     "pandas": set(MAY_IMPORT) - {"agent", "strategies", "planted"} - BASE,
     "numpy": set(MAY_IMPORT) - {"agent"} - BASE,
     "pyarrow": set(MAY_IMPORT) - {"agent", "strategies", "planted"} - BASE,
@@ -142,6 +143,19 @@ def test_modules_and_functions_stay_small(path: Path) -> None:
     assert text.count("\n") <= 400
 
 
+LIBRARY = [
+    path
+    for path in MODULES
+    if room(path) == "strategies" and "automatic" not in path.parts
+]
+
+
+@pytest.mark.parametrize("path", LIBRARY, ids=label)
+def test_the_strategies_library_needs_no_agent(path: Path) -> None:
+    """What users import knows nothing of how it is applied to unedited scripts."""
+    assert not {name for name in imports(path) if ".agent" in name}
+
+
 def on_the_map() -> set[str]:
     """Modules with a row in `debottleneck/README.md`, below their folder's heading."""
     folder, found = "", set()
@@ -193,7 +207,8 @@ def _loaded(statement: str) -> set[str]:
 
 def test_import_is_standard_library_only() -> None:
     """`import debottleneck` loads nothing that has to be installed."""
-    loaded = loaded_by("from debottleneck import stage, step, load_recording")
+    names = "stage, step, load_recording, prefetch, parallel_forward, parallel_update"
+    loaded = loaded_by(f"from debottleneck import {names}")
     assert loaded - {"debottleneck"} <= set(sys.stdlib_module_names)
 
 

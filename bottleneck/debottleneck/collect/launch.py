@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import mmap
 import os
 import signal
 import subprocess
@@ -18,13 +17,14 @@ from typing import TYPE_CHECKING
 from debottleneck import spool
 from debottleneck.collect import schedule, stacks
 from debottleneck.collect.options import Options
+from debottleneck.collect.start import launch, make_control
 from debottleneck.environment import thread_pools
 from debottleneck.errors import UsageError
 
 if TYPE_CHECKING:
     from debottleneck.collect.progress import Seen
 
-_ENTRY = Path(__file__).resolve().parent.parent / "agent" / "entry.py"
+ENTRY = Path(__file__).resolve().parent.parent / "agent" / "entry.py"
 
 POLL_S = 0.1
 NO_STEPS_AFTER_S = 8.0
@@ -63,7 +63,7 @@ class Run:
         self._options = options
         self._folder = folder
         self._say = say
-        self._control = _make_control(folder)
+        self._control = make_control(folder)
         self._sampler: subprocess.Popen[bytes] | None = None
         self._window: stacks.Window | None = None
         self._block: schedule.Block | None = None
@@ -83,10 +83,10 @@ class Run:
 
     def start(self) -> None:
         """Launch the target, then the wait sampler beside it."""
-        command = [self._options.python, str(_ENTRY), str(self._folder)]
+        command = [self._options.python, str(ENTRY), str(self._folder)]
         self.outcome.start_ns = time.monotonic_ns()
         try:
-            self._target = subprocess.Popen(command, close_fds=False)
+            self._target = launch(command, self._options.log)
         except OSError as error:
             raise UsageError(
                 f"{self._options.python!r} cannot be run ({error.strerror})",
@@ -141,27 +141,17 @@ class Run:
         return self._target.returncode
 
     @property
+    def signalled(self) -> bool:
+        """Whether a signal reached the tool since the launch, and was passed on."""
+        return self._signals.passed_on
+
+    @property
     def _measured_enough(self) -> bool:
         return self.outcome.ended_by in ("steps", "seconds")
 
     def _write_config(self) -> None:
-        options = self._options
-        stages: dict[str, dict[str, str]] = {}
-        for target in options.stages:
-            stages.setdefault(target.module, {})[target.qualified] = target.stage
-        config = {
-            "target": options.target,
-            "arguments": options.arguments,
-            "command": options.command,
-            "module": options.module,
-            "include": options.include,
-            "stages": stages,
-            "functions": options.functions,
-            "waits": options.waits,
-            "tool_pid": os.getpid(),
-        }
         path = self._folder / spool.CONFIG
-        path.write_text(json.dumps(config), encoding="utf-8")
+        path.write_text(json.dumps(self._options.configuration), encoding="utf-8")
 
     def _start_sampler(self) -> None:
         module = "debottleneck.collect.sampler"
@@ -369,13 +359,6 @@ class Signals:
         self.passed_on = True
         if not from_terminal and self._target.poll() is None:
             self._target.send_signal(number)
-
-
-def _make_control(folder: Path) -> mmap.mmap:
-    path = folder / spool.CONTROL_FILE
-    path.write_bytes(bytes(spool.CONTROL_BYTES))
-    with path.open("r+b") as file:
-        return mmap.mmap(file.fileno(), spool.CONTROL_BYTES)
 
 
 def _clear_mask() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -60,6 +61,9 @@ class Options:
         functions: Whether yappi runs: "windows", "all" or "".
         waits: Whether /proc is sampled.
         rate: Ticks per second of the wait sampler.
+        strategies: What is applied to the script, as `strategies.spec` reads it.
+        outputs: Whether what the stages return is written down, for the gate.
+        log: Where the script's own output goes, None for the tool's.
     """
 
     target: str
@@ -77,6 +81,9 @@ class Options:
     functions: str = "windows"
     waits: bool = True
     rate: float = 200.0
+    strategies: str = ""
+    outputs: bool = False
+    log: Path | None = None
 
     def __post_init__(self) -> None:
         """Check the numbers.
@@ -100,3 +107,23 @@ class Options:
         """The target's command line after the interpreter."""
         lead = ("-m", self.target) if self.module else (self.target,)
         return (*lead, *self.arguments)
+
+    @property
+    def configuration(self) -> dict[str, object]:
+        """What the agent is told, as JSON; this process is the tool's."""
+        stages: dict[str, dict[str, str]] = {}
+        for target in self.stages:
+            stages.setdefault(target.module, {})[target.qualified] = target.stage
+        return {
+            "target": self.target,
+            "arguments": self.arguments,
+            "command": self.command,
+            "module": self.module,
+            "include": self.include,
+            "stages": stages,
+            "functions": self.functions,
+            "waits": self.waits,
+            "tool_pid": os.getpid(),
+            "strategies": self.strategies,
+            "outputs": self.outputs,
+        }

@@ -33,8 +33,9 @@ class Aside:
 
     def __init__(self, pid: int) -> None:
         self._stat = f"/proc/{pid}/stat"
-        affinity = getattr(os, "sched_getaffinity", lambda _: set())
-        self._allowed = set(affinity(0))
+        self._allowed: set[int] = set()
+        if hasattr(os, "sched_getaffinity"):
+            self._allowed = os.sched_getaffinity(0)
         self._avoided = -1
 
     def step(self) -> None:

@@ -73,6 +73,11 @@ class Session:
             self._say(f"the script ended with exit code {code}")
         return code
 
+    @property
+    def signalled(self) -> bool:
+        """Whether Ctrl-C or another signal reached the tool meanwhile."""
+        return self._run.signalled
+
     def _tell_end(self, outcome: Outcome) -> None:
         if outcome.exit_code is not None:
             return

@@ -16,6 +16,8 @@ DESCRIPTION = """\
 What each stage of a training loop really waits for, and what to do about it.
 
   bottleneck profile train.py --epochs 3     measure one run and report it
+  bottleneck compare train.py                try remedies on it, measure each
+  bottleneck run --strategy prefetch x.py    apply one, without an edit
   bottleneck report bottleneck-runs/NAME     render a recording again
   bottleneck selfcheck                       how far to trust it on this machine
 """
@@ -30,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: the script's own for `profile`, 2 for bad input.
     """
-    from debottleneck.commands import profile, report, selfcheck
+    from debottleneck.commands import compare, profile, report, run, selfcheck
 
     parser = argparse.ArgumentParser(
         prog="bottleneck",
@@ -39,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=__version__)
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", title="verbs")
-    for verb in (profile, report, selfcheck):
+    for verb in (profile, compare, run, report, selfcheck):
         verb.add(verbs)
     arguments = parser.parse_args(argv)
     if arguments.verb is None:

@@ -83,6 +83,13 @@ def _add_instruments(parser: argparse.ArgumentParser) -> None:
         help="user code outside the script's folder: a path, module or pattern",
     )
     parser.add_argument("--python", default=sys.executable, help="interpreter to use")
+    parser.add_argument(
+        "--strategy",
+        action="append",
+        default=[],
+        metavar="S",
+        help="profile with this strategy applied (repeatable; see `bottleneck run`)",
+    )
     parser.add_argument("--rate", type=float, default=200.0, metavar="HZ")
     parser.add_argument("--no-stacks", action="store_true", help="do not attach py-spy")
     parser.add_argument("--no-waits", action="store_true", help="do not sample /proc")
@@ -101,7 +108,7 @@ def run(arguments: argparse.Namespace) -> int:
     options = _options(arguments)
     from debottleneck.collect.session import Session
 
-    session = Session(options, _say)
+    session = Session(options, say)
     session.start()
     _prepare_report()
     if session.measure():
@@ -137,15 +144,17 @@ def _copies(asked: list[list[str]]) -> list[tuple[str, Path]]:
     return found
 
 
-def _say(line: str) -> None:
+def say(line: str) -> None:
+    """Print one line of ours where the script's own output is not disturbed."""
     print(f"bottleneck: {line}", file=sys.stderr, flush=True)
 
 
 def _options(arguments: argparse.Namespace) -> Options:
     from debottleneck.collect.options import Options, StageTarget
+    from debottleneck.strategies.spec import parse, written
 
     if not arguments.module:
-        _check_script(arguments.target)
+        check_script(arguments.target)
     return Options(
         target=arguments.target,
         arguments=tuple(arguments.arguments),
@@ -155,17 +164,20 @@ def _options(arguments: argparse.Namespace) -> Options:
         seconds=arguments.seconds,
         stop=arguments.stop,
         warmup=arguments.warmup,
-        output=_output(arguments.output, arguments.target),
+        output=new_folder(arguments.output, arguments.target),
         include=tuple(arguments.include),
         stages=tuple(StageTarget.parse(text) for text in arguments.stage),
         stacks=not arguments.no_stacks,
         functions="" if arguments.no_functions else arguments.functions,
         waits=not arguments.no_waits,
         rate=arguments.rate,
+        strategies=written(parse("+".join(arguments.strategy)))
+        if arguments.strategy
+        else "",
     )
 
 
-def _check_script(target: str) -> None:
+def check_script(target: str) -> None:
     """Refuse what is not a Python file before anything is run."""
     path = Path(target)
     if not path.exists():
@@ -186,15 +198,15 @@ def _check_script(target: str) -> None:
         )
 
 
-def _output(asked: Path | None, target: str) -> Path:
-    """The recording's folder; never one that exists."""
+def new_folder(asked: Path | None, target: str, prefix: str = "") -> Path:
+    """The folder for results, by default named by the script; never one there is."""
     if asked is not None:
         if asked.exists():
             raise UsageError(f"{asked} exists already", "choose another --output")
         return asked
     name = Path(target).stem or "run"
     stamp = time.strftime("%Y%m%d-%H%M%S")
-    base = Path(RUNS) / f"{name}-{stamp}"
+    base = Path(RUNS) / f"{prefix}{name}-{stamp}"
     number, folder = 1, base
     while folder.exists():
         number += 1
@@ -221,5 +233,5 @@ def _report(folder: Path, copies: list[tuple[str, Path]]) -> None:
     print(render(analysis, footer=footer), file=sys.stderr, flush=True)
     for format, path in copies:
         write(analysis, path, format)
-        _say(f"wrote {path}")
-    _say(f"report made in {time.monotonic() - begun:.1f} s")
+        say(f"wrote {path}")
+    say(f"report made in {time.monotonic() - begun:.1f} s")

@@ -1,4 +1,4 @@
-"""`bottleneck report DIR`: render a recording again."""
+"""`bottleneck report DIR`: render a recording or a comparison again."""
 
 from __future__ import annotations
 
@@ -29,9 +29,12 @@ def add(verbs: Verbs) -> None:
     parser = verbs.add_parser(
         "report",
         help="render a recording again: text, JSON or the HTML page",
-        description="Render a recording that `bottleneck profile` wrote.",
+        description="Render a recording that `bottleneck profile` wrote, or a "
+        "comparison that `bottleneck compare` wrote.",
     )
-    parser.add_argument("recording", type=Path, help="the recording's folder")
+    parser.add_argument(
+        "recording", type=Path, help="the recording's or the comparison's folder"
+    )
     parser.add_argument(
         "--format",
         choices=("text", "json", "html"),
@@ -45,12 +48,9 @@ def add(verbs: Verbs) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Read, analyse, render."""
     options = Options(arguments.recording, arguments.format, arguments.output)
-    from debottleneck import load_recording
-    from debottleneck.analysis.analyse import analyse
-    from debottleneck.report import render, save
+    from debottleneck.report import save
 
-    analysis = analyse(load_recording(options.folder))
-    text = render(analysis, options.format)
+    text = _text(options)
     output = options.output
     if output is None and options.format == "html":
         output = options.folder / "report.html"
@@ -60,3 +60,14 @@ def run(arguments: argparse.Namespace) -> int:
         save(text, output)
         print(f"Wrote {output}", file=sys.stderr)
     return 0
+
+
+def _text(options: Options) -> str:
+    from debottleneck import load_recording
+    from debottleneck.analysis.analyse import analyse
+    from debottleneck.report import render, render_comparison
+    from debottleneck.trials.save import is_comparison, load
+
+    if is_comparison(options.folder):
+        return render_comparison(load(options.folder), options.format)
+    return render(analyse(load_recording(options.folder)), options.format)

@@ -1,4 +1,4 @@
-"""Renderers: a finished Analysis in, a text out; none of them computes anything.
+"""Renderers: an Analysis or a Comparison in, a text out; none computes anything.
 
 `text` is for the terminal, `json` for scripts and CI (`machine` documents the
 schema), `html` is one self-contained page. Each is imported when first asked for.
@@ -9,10 +9,11 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
+from types import MappingProxyType, ModuleType
 
 from debottleneck.analysis.result import Analysis
 from debottleneck.errors import BottleneckError, UsageError
+from debottleneck.trials.result import Comparison
 
 FORMATS: Mapping[str, str] = MappingProxyType(
     {
@@ -22,6 +23,15 @@ FORMATS: Mapping[str, str] = MappingProxyType(
     }
 )
 """Format -> the module whose `render(analysis)` makes it."""
+
+COMPARISON_FORMATS: Mapping[str, str] = MappingProxyType(
+    {
+        "text": "debottleneck.report.comparison",
+        "json": "debottleneck.report.comparison_json",
+        "html": "debottleneck.report.pair",
+    }
+)
+"""Format -> the module whose `render(comparison)` makes it."""
 
 SUFFIXES: Mapping[str, str] = MappingProxyType(
     {".txt": "text", ".json": "json", ".html": "html"}
@@ -35,14 +45,29 @@ def render(analysis: Analysis, format: str = "text") -> str:
     Raises:
         UsageError: No such format.
     """
-    if format not in FORMATS:
+    text: str = _module(FORMATS, format).render(analysis)
+    return text
+
+
+def render_comparison(comparison: Comparison, format: str = "text") -> str:
+    """A comparison in one of FORMATS; the page opens its recordings.
+
+    Raises:
+        UsageError: No such format.
+        RecordingError: A row claims more than its interval shows.
+    """
+    module = _module(COMPARISON_FORMATS, format)
+    text: str = module.render(comparison)
+    return text
+
+
+def _module(formats: Mapping[str, str], format: str) -> ModuleType:
+    if format not in formats:
         raise UsageError(
             f"there is no report format {format!r}",
-            f"choose one of: {', '.join(FORMATS)}",
+            f"choose one of: {', '.join(formats)}",
         )
-    module = importlib.import_module(FORMATS[format])
-    text: str = module.render(analysis)
-    return text
+    return importlib.import_module(formats[format])
 
 
 def write(analysis: Analysis, path: Path, format: str | None = None) -> None:

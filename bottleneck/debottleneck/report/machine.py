@@ -81,7 +81,7 @@ def document(analysis: Analysis) -> dict[str, Any]:
         "not_measured": [dataclasses.asdict(gap) for gap in analysis.not_measured],
         **_run(analysis),
     }
-    return {key: _strict(value) for key, value in whole.items()}
+    return {key: strict(value) for key, value in whole.items()}
 
 
 def _steps(analysis: Analysis) -> dict[str, Any]:
@@ -126,14 +126,14 @@ def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
     return [dict(row) for row in table.to_dict("records")]
 
 
-def _strict(value: Any) -> Any:
+def strict(value: Any) -> Any:
     """The same in JSON's own types; what is not a number becomes null."""
     if isinstance(value, Mapping):
-        return {str(key): _strict(item) for key, item in value.items()}
+        return {str(key): strict(item) for key, item in value.items()}
     if isinstance(value, list | tuple | np.ndarray):
-        return [_strict(item) for item in value]
+        return [strict(item) for item in value]
     if isinstance(value, np.generic):
-        return _strict(value.item())
+        return strict(value.item())
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if value is None or isinstance(value, bool | int | str):

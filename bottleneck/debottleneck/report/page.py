@@ -71,31 +71,32 @@ def render(analysis: Analysis) -> str:
         **_code_sections(analysis, drawing),
         **_tail(analysis),
     }
-    template = _environment().get_template("page.html.j2")
+    template = environment().get_template("page.html.j2")
     page = template.render(
         **context,
-        css=_asset("page.css"),
-        script=_asset("page.js"),
+        css=asset("page.css"),
+        script=asset("page.js"),
         plotly=Markup(get_plotlyjs()),
-        data=_data(drawing.figures),
+        data=data(drawing.figures),
     )
     return page.encode("utf-8", "replace").decode("utf-8")
 
 
 @cache
-def _environment() -> Environment:
-    environment = Environment(
+def environment() -> Environment:
+    """Templates with escaping on, our filters and colours."""
+    made = Environment(
         loader=PackageLoader("debottleneck.report", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(
+    made.filters.update(
         percent=percent, number=number, times=times, clean=clean, code=code
     )
-    environment.globals.update(STAGE_COLOURS=STAGE_COLOURS, CAUSE_COLOURS=CAUSE_COLOURS)
-    return environment
+    made.globals.update(STAGE_COLOURS=STAGE_COLOURS, CAUSE_COLOURS=CAUSE_COLOURS)
+    return made
 
 
 def code(text: str) -> Markup:
@@ -110,7 +111,8 @@ def code(text: str) -> Markup:
     )
 
 
-def _asset(name: str) -> Markup:
+def asset(name: str) -> Markup:
+    """One of the package's own files, as it is."""
     folder = resources.files("debottleneck.report") / "templates"
     return Markup((folder / name).read_text(encoding="utf-8"))
 
@@ -123,7 +125,7 @@ def inline_json(value: Any) -> Markup:
     return Markup(text)
 
 
-def _data(drawn: Mapping[str, go.Figure]) -> Markup:
+def data(drawn: Mapping[str, go.Figure]) -> Markup:
     """Every figure and the two themes, as inline JSON."""
     plain = {name: figure.to_plotly_json() for name, figure in drawn.items()}
     for figure in plain.values():
@@ -147,7 +149,7 @@ def _head(analysis: Analysis) -> dict[str, Any]:
         "loop_lines": loop_lines(analysis.loop),
         "how_to_mark": HOW_TO_MARK,
         "cut_off": ending(analysis),
-        "ribbon": _ribbon(analysis),
+        "ribbon": ribbon(analysis),
         "findings": [_finding(f, directory) for f in analysis.findings],
     }
 
@@ -166,7 +168,7 @@ def _evidence(value: Any) -> str:
     return _leaf(value)
 
 
-def _ribbon(analysis: Analysis) -> list[dict[str, Any]]:
+def ribbon(analysis: Analysis) -> list[dict[str, Any]]:
     """The mean step as a bar: stages with their share, each split into causes."""
     if not analysis.loop.found or analysis.stages.empty:
         return []
@@ -211,8 +213,8 @@ def _step_sections(analysis: Analysis, drawing: Drawing) -> dict[str, Any]:
         "role_causes": tables.role_causes(analysis, loop.unit),
         **_steps(analysis, drawing),
         "timelines": _timelines(analysis, drawing),
-        "stage_key": _coloured(analysis.stages.stage, words.STAGES, STAGE_COLOURS),
-        "cause_key": _coloured(values.columns, words.CAUSES, CAUSE_COLOURS),
+        "stage_key": coloured(analysis.stages.stage, words.STAGES, STAGE_COLOURS),
+        "cause_key": coloured(values.columns, words.CAUSES, CAUSE_COLOURS),
     }
 
 
@@ -255,14 +257,14 @@ def _timelines(analysis: Analysis, drawing: Drawing) -> list[dict[str, Any]]:
                 "ms": number(window.milliseconds),
                 "figure": drawing.add(f"timeline-{name}", strip.figure),
                 "left_out": strip.left_out,
-                "stages": _coloured(strip.stages, words.STAGES, STAGE_COLOURS),
-                "causes": _coloured(strip.causes, words.CAUSES, CAUSE_COLOURS),
+                "stages": coloured(strip.stages, words.STAGES, STAGE_COLOURS),
+                "causes": coloured(strip.causes, words.CAUSES, CAUSE_COLOURS),
             }
         )
     return drawn
 
 
-def _coloured(
+def coloured(
     names: Iterable[str], order: Sequence[str], colours: Mapping[str, str]
 ) -> list[tuple[str, str]]:
     """Names with their colours, for a key."""

@@ -8,13 +8,15 @@
 
   const config = { responsive: true, displayModeBar: false, displaylogo: false };
 
-  function themed(figure) {
+  const SLIM = 668;  // narrower figures slant their columns' names
+
+  function themed(figure, width) {
     const layout = structuredClone(figure.layout);
     layout.template = data.themes[dark.matches ? "dark" : "light"];
     layout.autosize = true;
     layout.font = { family: css("--text"), size: narrow.matches ? 11 : 12 };
     if (narrow.matches) layout.dragmode = false;
-    if (narrow.matches && layout.meta && layout.meta.slant) {
+    if (width <= SLIM && layout.meta && layout.meta.slant) {
       layout.xaxis.tickangle = -55;
       layout.margin.t += layout.meta.slant;
       layout.height += layout.meta.slant;
@@ -43,7 +45,7 @@
 
   async function draw(element) {
     const figure = data.figures[element.dataset.figure];
-    const layout = themed(figure);
+    const layout = themed(figure, element.clientWidth);
     let traces = figure.data;
     if (layout.meta && layout.meta.gil) {
       const marker = { colors: flameColours(layout.meta) };
@@ -134,8 +136,10 @@
   const contents = document.querySelector("nav details");
   const wide = matchMedia("(min-width: 1100px)");
   const unfold = () => { contents.open = wide.matches; };
-  wide.addEventListener("change", unfold);
-  unfold();
+  if (contents) {
+    wide.addEventListener("change", unfold);
+    unfold();
+  }
 
   document.querySelectorAll("table[data-sortable]").forEach(sortable);
   document.querySelectorAll("input[data-filters]").forEach(filterable);

@@ -1,0 +1,187 @@
+"""`bottleneck compare script.py`: try strategies, measure them, keep what helps."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import re
+import shutil
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from debottleneck.commands.profile import RUNS, check_script, new_folder
+from debottleneck.commands.run import add_target
+from debottleneck.errors import UsageError
+
+if TYPE_CHECKING:
+    from debottleneck.trials.compare import Wanted
+    from debottleneck.trials.result import Comparison
+
+    Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
+
+UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it."""
+
+NARROWEST, WIDEST = 60, 120
+
+
+def add(verbs: Verbs) -> None:
+    """Declare the verb."""
+    parser = verbs.add_parser(
+        "compare",
+        help="try strategies on a script, unedited, and measure what each gains",
+        description="Run SCRIPT with and without strategies in interleaved rounds, "
+        "check that the numbers stay the same, and say which is faster by how much. "
+        "Without --strategy those are tried that a profile of the script supports.",
+        usage="bottleneck compare [OPTIONS] (SCRIPT | -m MODULE) [ARGS...]",
+    )
+    parser.add_argument(
+        "--strategy",
+        action="append",
+        default=[],
+        metavar="S",
+        help="try this and no other: NAME[:KEY=VALUE,...][+NAME...] (repeatable)",
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=5, metavar="N", help="at most N (default 5)"
+    )
+    parser.add_argument(
+        "--steps", type=int, metavar="N", help="steps of a trial (default: about 3 s)"
+    )
+    parser.add_argument(
+        "--budget", metavar="T", help="end after this time: 90s, 5m, 1h"
+    )
+    parser.add_argument(
+        "--output", type=Path, metavar="DIR", help=f"default: a new one in {RUNS}/"
+    )
+    parser.add_argument("--format", choices=("text", "json"), default="text")
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="of the order of the trials"
+    )
+    add_target(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Compare, print the table, save the folder."""
+    wanted = _wanted(arguments)
+    from debottleneck.report.progress import Bar
+    from debottleneck.trials.compare import run as compare
+
+    bar = Bar(sys.stderr)
+    try:
+        with _ended_by_ctrl_c(), bar:
+            comparison, interrupted = compare(
+                wanted, bar.watch, lambda line: bar.say(f"bottleneck: {line}")
+            )
+    except KeyboardInterrupt:
+        print("bottleneck: ended by Ctrl-C, nothing was measured", file=sys.stderr)
+        return INTERRUPTED
+    _print(comparison, arguments.format)
+    return INTERRUPTED if interrupted else 0
+
+
+@contextmanager
+def _ended_by_ctrl_c() -> Iterator[None]:
+    """Being asked to end in another way, as by a time limit, counts as Ctrl-C."""
+    names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {name: signal.getsignal(getattr(signal, name)) for name in names}
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    try:
+        for name in names:
+            signal.signal(getattr(signal, name), interrupt)
+        yield
+    finally:
+        for name, handler in before.items():
+            signal.signal(getattr(signal, name), handler)
+
+
+def _wanted(arguments: argparse.Namespace) -> Wanted:
+    from debottleneck.collect.options import StageTarget
+    from debottleneck.strategies.spec import parse, written
+
+    strategies = {written(s): s for s in map(parse, arguments.strategy)}
+    budget = None if arguments.budget is None else seconds_of(arguments.budget)
+    if not arguments.module:
+        check_script(arguments.target)
+    if shutil.which(arguments.python) is None:
+        raise UsageError(
+            f"{arguments.python!r} cannot be run", "name an interpreter with --python"
+        )
+    from debottleneck.trials.compare import Wanted
+    from debottleneck.trials.trial import Target
+
+    return Wanted(
+        target=Target(
+            target=arguments.target,
+            arguments=tuple(arguments.arguments),
+            module=arguments.module,
+            python=arguments.python,
+            include=tuple(arguments.include),
+            stages=tuple(StageTarget.parse(text) for text in arguments.stage),
+        ),
+        strategies=tuple(strategies.values()),
+        rounds=arguments.rounds,
+        steps=arguments.steps,
+        budget_s=budget,
+        folder=new_folder(arguments.output, arguments.target, prefix="compare-"),
+        seed=arguments.seed,
+    )
+
+
+def seconds_of(text: str) -> float:
+    """Read a duration such as 90s, 1.5m or 1h; a bare number is seconds.
+
+    Raises:
+        UsageError: It is none, or not positive.
+    """
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*", text.lower())
+    seconds = float(found[1]) * UNITS.get(found[2], 0.0) if found else 0.0
+    if not 0 < seconds < math.inf:
+        raise UsageError(
+            f"--budget {text!r} is no duration", "write for example 90s, 5m or 1h"
+        )
+    return seconds
+
+
+def _print(comparison: Comparison, format: str) -> None:
+    """The table and where things lie, or one JSON document."""
+    from debottleneck.report import comparison as as_text
+    from debottleneck.report import comparison_json as as_json
+
+    folder = comparison.folder or Path()
+    if format == "json":
+        sys.stdout.write(as_json.render(comparison))
+        return
+    page = _page(comparison, folder)
+    width = shutil.get_terminal_size((80, 24)).columns
+    footer = (
+        f"Page       {page}",
+        f"Saved      {folder}",
+        f"Again      bottleneck report {folder}",
+    )
+    text = as_text.render(
+        comparison,
+        max(NARROWEST, min(width, WIDEST)),
+        footer=footer,
+        colour=sys.stdout.isatty(),
+    )
+    sys.stdout.write(text)
+
+
+def _page(comparison: Comparison, folder: Path) -> Path:
+    """Write both recordings side by side."""
+    from debottleneck.report import render_comparison, save
+
+    page = folder / "report.html"
+    save(render_comparison(comparison, "html"), page)
+    return page

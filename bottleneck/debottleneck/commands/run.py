@@ -1,0 +1,88 @@
+"""`bottleneck run --strategy S script.py`: run a script with strategies, for real."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from debottleneck.commands.profile import check_script, say
+
+if TYPE_CHECKING:
+    Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
+
+
+def add(verbs: Verbs) -> None:
+    """Declare the verb."""
+    parser = verbs.add_parser(
+        "run",
+        help="run a script with strategies applied, without editing it",
+        description="Run SCRIPT as plain python would, with strategies applied to its "
+        "stages. Nothing is measured; what the strategies did is said at the end.",
+        usage="bottleneck run --strategy S [OPTIONS] (SCRIPT | -m MODULE) [ARGS...]",
+        epilog="strategies: prefetch[:workers=4,depth=8,where=process], "
+        "parallel-forward[:workers=4], parallel-update[:workers=4]; several act "
+        "together",
+    )
+    parser.add_argument(
+        "--strategy",
+        action="append",
+        required=True,
+        metavar="S",
+        help="NAME[:KEY=VALUE,...], also joined by + (repeatable)",
+    )
+    add_target(parser)
+    parser.set_defaults(run=run)
+
+
+def add_target(parser: argparse.ArgumentParser) -> None:
+    """The options that say what is run, for every verb that applies strategies."""
+    parser.add_argument(
+        "--stage",
+        action="append",
+        default=[],
+        metavar="NAME=module:Qualified.name",
+        help="this function is that stage (repeatable)",
+    )
+    parser.add_argument(
+        "--include",
+        action="append",
+        default=[],
+        metavar="PATTERN",
+        help="user code outside the script's folder: a path, module or pattern",
+    )
+    parser.add_argument("--python", default=sys.executable, help="interpreter to use")
+    parser.add_argument(
+        "-m", dest="module", action="store_true", help=argparse.SUPPRESS
+    )
+    parser.add_argument("target", help="the script, or with -m the module")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="ARGS")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the script; its exit code."""
+    from debottleneck.collect import apply
+    from debottleneck.collect.options import Options, StageTarget
+    from debottleneck.strategies.spec import parse, written
+
+    strategies = written(parse("+".join(arguments.strategy)))
+    if not arguments.module:
+        check_script(arguments.target)
+    options = Options(
+        target=arguments.target,
+        arguments=tuple(arguments.arguments),
+        module=arguments.module,
+        python=arguments.python,
+        steps=None,
+        seconds=1.0,
+        stop=False,
+        warmup=None,
+        output=Path(),
+        include=tuple(arguments.include),
+        stages=tuple(StageTarget.parse(text) for text in arguments.stage),
+        waits=False,
+        functions="",
+        strategies=strategies,
+    )
+    return apply.run(options, say)

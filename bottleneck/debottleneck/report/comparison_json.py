@@ -1,0 +1,175 @@
+"""A comparison for scripts and CI jobs: one JSON document of a stable schema.
+
+`schema` is this module's SCHEMA; it grows when a key changes its meaning or goes.
+New keys may appear without that. What was not measured is null, never 0.
+
+| key | what |
+| --- | --- |
+| `schema` | version of this document, an integer |
+| `baseline` | the plain script: `step_ms` with its 95 % interval `low` and `high`, \
+`memory_mb` (peak of its process tree), `cpu_ms` (CPU time a step) |
+| `trials` | best first: `strategy`, `settings`, `verdict`, `step_ms`, `speedup` with \
+its 95 % interval `low` and `high` (plain step over this one's, paired by round), \
+`rounds`, `memory_mb` (beyond the plain script's), `numbers`, `predicted` (speed-up), \
+`why`, `spec` (for --strategy), `cpu_ms`, `did` (sentences) |
+| `best` | the `spec` of the winner, null when nothing is faster |
+| `keep` | lines of code that make it permanent |
+| `run` | the command that applies it without an edit, "" without a winner |
+| `deterministic` | false when two plain runs differ |
+| `notes` | sentences that qualify the table |
+| `command`, `created` | the script's command line, and when (ISO 8601, UTC) |
+| `rounds`, `steps` | rounds begun, steps of a trial |
+| `folder`, `before`, `after` | where it is saved, recordings of the plain script and \
+of the winner; null where there is none |
+| `environment` | host, Python and libraries |
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from debottleneck.report import comparison_words as words
+from debottleneck.report.machine import strict
+from debottleneck.trials.result import (
+    NUMBERS,
+    VERDICTS,
+    Comparison,
+    Interval,
+    Trial,
+)
+
+SCHEMA = 1
+"""Version of the document."""
+
+_POSITIVE = {"type": ["number", "null"], "minimum": 0}
+_COUNT = {"type": "integer", "minimum": 0}
+_TEXT = {"type": "string"}
+_TEXTS = {"type": "array", "items": _TEXT}
+_PLACE = {"type": ["string", "null"]}
+
+_BASELINE = {
+    "step_ms": _POSITIVE,
+    "low": _POSITIVE,
+    "high": _POSITIVE,
+    "memory_mb": _POSITIVE,
+    "cpu_ms": _POSITIVE,
+}
+_TRIAL = {
+    "strategy": _TEXT,
+    "settings": {
+        "type": "object",
+        "additionalProperties": {"type": ["integer", "string"]},
+    },
+    "verdict": {"enum": list(VERDICTS)},
+    "step_ms": _POSITIVE,
+    "speedup": _POSITIVE,
+    "low": _POSITIVE,
+    "high": _POSITIVE,
+    "rounds": _COUNT,
+    "memory_mb": {"type": ["number", "null"]},
+    "numbers": {"enum": list(NUMBERS)},
+    "predicted": _POSITIVE,
+    "why": _TEXT,
+    "spec": _TEXT,
+    "cpu_ms": _POSITIVE,
+    "did": _TEXTS,
+}
+
+
+def _object(properties: Mapping[str, Any]) -> dict[str, Any]:
+    """An object that has all of these, and may have more."""
+    found = dict(properties)
+    return {"type": "object", "required": list(found), "properties": found}
+
+
+JSON_SCHEMA: Mapping[str, Any] = MappingProxyType(
+    {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "bottleneck compare --format json",
+        **_object(
+            {
+                "schema": {"const": SCHEMA},
+                "baseline": _object(_BASELINE),
+                "trials": {"type": "array", "items": _object(_TRIAL)},
+                "best": _PLACE,
+                "keep": _TEXTS,
+                "run": _TEXT,
+                "deterministic": {"type": "boolean"},
+                "notes": _TEXTS,
+                "command": _TEXTS,
+                "created": _TEXT,
+                "rounds": _COUNT,
+                "steps": _COUNT,
+                "folder": _PLACE,
+                "before": _PLACE,
+                "after": _PLACE,
+                "environment": {"type": "object"},
+            }
+        ),
+    }
+)
+"""The document's JSON Schema."""
+
+
+def render(comparison: Comparison) -> str:
+    """The document as strict JSON (no NaN, no infinity) with a final newline."""
+    return json.dumps(document(comparison), indent=1, allow_nan=False) + "\n"
+
+
+def document(comparison: Comparison) -> dict[str, Any]:
+    """The document as plain dicts, lists, strings, numbers and None.
+
+    Raises:
+        RecordingError: A row claims more than its interval shows.
+    """
+    words.check(comparison)
+    whole = {
+        "schema": SCHEMA,
+        "baseline": {
+            **_estimate("step_ms", comparison.baseline_ms),
+            "memory_mb": comparison.baseline_memory_mb,
+            "cpu_ms": comparison.baseline_cpu_ms,
+        },
+        "trials": [_trial(trial) for trial in comparison.trials],
+        "best": comparison.best or None,
+        "keep": comparison.keep,
+        "run": comparison.run,
+        "deterministic": comparison.deterministic,
+        "notes": comparison.notes,
+        "command": comparison.command,
+        "created": comparison.created,
+        "rounds": comparison.rounds,
+        "steps": comparison.steps,
+        "folder": comparison.folder,
+        "before": comparison.before,
+        "after": comparison.after,
+        "environment": comparison.environment,
+    }
+    return {key: strict(value) for key, value in whole.items()}
+
+
+def _trial(trial: Trial) -> dict[str, Any]:
+    return {
+        "strategy": trial.strategy,
+        "settings": trial.settings,
+        "verdict": trial.verdict,
+        "step_ms": trial.step_ms,
+        **_estimate("speedup", trial.speedup),
+        "rounds": trial.rounds,
+        "memory_mb": trial.memory_mb,
+        "numbers": trial.numbers,
+        "predicted": trial.predicted,
+        "why": trial.why,
+        "spec": trial.spec,
+        "cpu_ms": trial.cpu_ms,
+        "did": trial.did,
+    }
+
+
+def _estimate(name: str, estimate: Interval | None) -> dict[str, float | None]:
+    if estimate is None:
+        return {name: None, "low": None, "high": None}
+    return {name: estimate.value, "low": estimate.low, "high": estimate.high}

@@ -1,0 +1,1 @@
+"""Interleaved trials of strategies: rounds, equality gate, verdicts."""

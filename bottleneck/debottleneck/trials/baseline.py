@@ -1,0 +1,114 @@
+"""The script by itself: profiled once before, and once with the winner after."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from debottleneck.analysis.analyse import analyse
+from debottleneck.analysis.result import Analysis
+from debottleneck.collect import assemble
+from debottleneck.collect.session import Session
+from debottleneck.errors import BottleneckError
+from debottleneck.trials import plan
+from debottleneck.trials.trial import Target, last_lines
+
+PROFILE_S = (8.0, 60.0)
+"""Training seconds of a profile: quiet blocks and py-spy's two have room in the first;
+a script that starts slowly or takes long steps is profiled again for longer."""
+
+LAST_LINES = 12
+
+
+def profile(
+    target: Target, strategies: str, folder: Path, log: Path, say: Callable[[str], None]
+) -> Analysis:
+    """Profile the script until it has shown some steps.
+
+    Args:
+        target: The script.
+        strategies: What is applied, "" for nothing.
+        folder: Of the recording, which does not exist yet.
+        log: For the script's own output.
+        say: Prints one line for the user.
+
+    Raises:
+        BottleneckError: The script fails by itself.
+        KeyboardInterrupt: Ctrl-C reached it.
+    """
+    analysis = _once(target, strategies, folder, log, say, PROFILE_S[0])
+    if is_cut_short(analysis):
+        say(
+            f"few steps in {PROFILE_S[0]:.0f} s; profiling for up to {PROFILE_S[1]:.0f}"
+        )
+        shutil.rmtree(folder, ignore_errors=True)
+        analysis = _once(target, strategies, folder, log, say, PROFILE_S[1])
+    return analysis
+
+
+def is_cut_short(analysis: Analysis) -> bool:
+    """Whether the profile ended, and not the script, before it showed enough steps."""
+    by_us = analysis.recording.facts.ended_by == "seconds"
+    return by_us and len(analysis.steps) < plan.FEWEST_STEPS
+
+
+def _once(
+    target: Target,
+    strategies: str,
+    folder: Path,
+    log: Path,
+    say: Callable[[str], None],
+    seconds: float,
+) -> Analysis:
+    options = target.options(
+        seconds=seconds, output=folder, log=log, strategies=strategies, functions=""
+    )
+    session = Session(options, lambda line: None)
+    session.start()
+    measured = session.measure()
+    code = session.finish()
+    if session.signalled:
+        raise KeyboardInterrupt
+    recording = assemble.load(folder) if measured else None
+    if recording is None or (code and recording.facts.ended_by != "seconds"):
+        raise _failure(target, code, log, say)
+    return analyse(recording)
+
+
+def _failure(
+    target: Target, code: int, log: Path, say: Callable[[str], None]
+) -> BottleneckError:
+    for line in last_lines(log, LAST_LINES):
+        say(f"  {line}")
+    ran = " ".join([target.python, *target.command])
+    return BottleneckError(
+        f"the script fails by itself, with exit code {code} (its output: {log})",
+        f"make this run first: {ran}",
+    )
+
+
+def check(analysis: Analysis, target: Target) -> None:
+    """Refuse a script that shows nothing to compare.
+
+    Raises:
+        BottleneckError: No steps, or too few of them.
+    """
+    if not analysis.loop.found:
+        raise BottleneckError(
+            f"{target.target} shows no training steps to compare",
+            "name its functions with --stage, or mark its loop with debottleneck.step",
+        )
+    if len(analysis.steps) < plan.FEWEST_STEPS:
+        raise BottleneckError(
+            f"{target.target} ran {len(analysis.steps)} training steps only",
+            f"let it run at least {plan.FEWEST_STEPS}, better {plan.LEAST_STEPS}",
+        )
+
+
+def is_busy(analysis: Analysis) -> str:
+    """A sentence if other work kept the machine busy meanwhile, else ""."""
+    cores = analysis.recording.facts.environment.get("foreign_load")
+    if not isinstance(cores, float) or cores < plan.BUSY_CORES:
+        return ""
+    return f"other work kept {cores:.1f} cores busy: intervals are wider than need be"

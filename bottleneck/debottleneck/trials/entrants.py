@@ -1,0 +1,217 @@
+"""One candidate through the comparison: what it did, why it left, its row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from statistics import fmean
+from typing import Any
+
+from debottleneck.strategies.automatic.notes import ENGAGED, REFUSED, SUMMARY
+from debottleneck.strategies.automatic.notes import FAILED as NOTED_FAILURE
+from debottleneck.strategies.spec import PREFETCH, Setting, Strategies, written
+from debottleneck.trials import verdict
+from debottleneck.trials.result import (
+    DIFFERENT,
+    FAILED,
+    FASTER,
+    NOT_APPLICABLE,
+    UNFINISHED,
+    UNVERIFIED,
+    Interval,
+    Judgement,
+    Trial,
+)
+from debottleneck.trials.trial import Measured
+from debottleneck.trials.verdict import OWN_CHOICE, Pair
+
+NOTHING_DONE = "it found nothing in this script to act on"
+CUT_OFF = "the comparison ended before it had run a whole round"
+
+
+@dataclass
+class Entrant:
+    """A candidate, and what has been measured of it so far.
+
+    Attributes:
+        strategies: What it applies.
+        judgement: What the equality gate says.
+        left: The verdict with which it left the rounds for good, "" while it runs.
+        why: A sentence with it.
+        decided: True when more rounds would hardly change its verdict.
+        pairs: It and the plain script, a pair a round.
+        did: What its strategies said of themselves.
+        keep: Lines of code that make it permanent, as far as they know them.
+    """
+
+    strategies: Strategies
+    judgement: Judgement = field(default_factory=lambda: Judgement("unverified"))
+    left: str = ""
+    why: str = ""
+    decided: bool = False
+    pairs: list[Pair] = field(default_factory=list)
+    did: tuple[str, ...] = ()
+    keep: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def spec(self) -> str:
+        """As it is written after `--strategy`."""
+        return written(self.strategies)
+
+    @property
+    def runs(self) -> bool:
+        """Whether it takes part in the next round."""
+        return not self.left and not self.decided
+
+    def leave(self, verdict: str, why: str) -> None:
+        """It runs no more."""
+        self.left, self.why = verdict, why
+
+    def admit(self, measured: Measured) -> bool:
+        """Look at one of its runs; False, and it leaves, if it cannot be counted."""
+        self.did = told(measured.notes, len(self.strategies) == 1) or self.did
+        self.keep.update(kept(measured.notes))
+        if measured.failure:
+            self.leave(FAILED, measured.failure)
+        else:
+            self._check_applied(measured.notes)
+        return not self.left
+
+    def _check_applied(self, notes: tuple[Mapping[str, Any], ...]) -> None:
+        for strategy in self.strategies:
+            lines = [note for note in notes if note.get("strategy") == strategy.name]
+            said = {str(line.get("state")): str(line.get("text")) for line in lines}
+            if ENGAGED not in said:
+                failed = NOTED_FAILURE in said
+                why = said.get(NOTED_FAILURE if failed else REFUSED, NOTHING_DONE)
+                alone = len(self.strategies) == 1
+                self.leave(
+                    FAILED if failed else NOT_APPLICABLE,
+                    why if alone else f"{strategy.name}: {why}",
+                )
+                return
+
+    def judge(self, judgement: Judgement) -> None:
+        """Take what the equality gate says; different numbers end it."""
+        self.judgement = judgement
+        if judgement.numbers == "different":
+            self.leave(DIFFERENT, judgement.why)
+
+    @property
+    def drop(self) -> int:
+        """First steps that are not counted."""
+        return verdict.left_out(self.pairs, self.strategies)
+
+    def counted(self) -> list[verdict.Counted]:
+        """The steps that count, a pair of both sides' a round."""
+        return verdict.counted(self.pairs, self.drop, self._burst())
+
+    def speedup(self, rows: int, seed: int) -> Interval | None:
+        """Over the rounds so far, None before the first."""
+        if not self.pairs:
+            return None
+        how = {"rows": rows, "burst": self._burst(), "seed": seed}
+        return verdict.speedup(self.counted(), **how)
+
+    def _burst(self) -> int:
+        fetching = [each for each in self.strategies if each.name == PREFETCH]
+        return max((each.number("workers", OWN_CHOICE) for each in fetching), default=1)
+
+    def row(self, rows: int, seed: int, plain_mb: float | None) -> Trial:
+        """Its row of the table."""
+        interval = self.speedup(rows, seed)
+        own = [pair.own for pair in self.pairs]
+        steps = [counted for _, counted in self.counted()]
+        step = verdict.typical(steps).value if steps else None
+        peak = mean_of([run.memory_mb for run in own])
+        extra = None if peak is None or plain_mb is None else peak - plain_mb
+        decided = self.left or self._word(interval)
+        return Trial(
+            strategy="+".join(each.name for each in self.strategies),
+            settings=self._settings(),
+            spec=self.spec,
+            verdict=decided,
+            numbers=self.judgement.numbers,
+            why=self._reason(decided),
+            rounds=len(own),
+            step_ms=step,
+            speedup=interval,
+            memory_mb=extra,
+            cpu_ms=mean_of([run.cpu_ms(self.drop) for run in own]),
+            did=self.did,
+        )
+
+    def _word(self, interval: Interval | None) -> str:
+        if interval is None:
+            return UNFINISHED
+        if self.judgement.numbers == "unverified":
+            return UNVERIFIED
+        return verdict.word(interval)
+
+    def _reason(self, decided: str) -> str:
+        if decided == UNFINISHED:
+            return CUT_OFF
+        return self.why or self.judgement.why
+
+    def _settings(self) -> dict[str, Setting]:
+        alone = len(self.strategies) == 1
+        return {
+            key if alone else f"{each.name}.{key}": value
+            for each in self.strategies
+            for key, value in each.settings.items()
+        }
+
+
+def told(notes: tuple[Mapping[str, Any], ...], alone: bool) -> tuple[str, ...]:
+    """What the strategies did, in their words: the sum of it, else its beginning.
+
+    Args:
+        notes: Of one run.
+        alone: Whether there is one strategy, that need not be named.
+    """
+    for states in ((SUMMARY, NOTED_FAILURE), (ENGAGED,)):
+        found = [note for note in notes if note.get("state") in states]
+        if found:
+            names = ("" if alone else f"{note['strategy']}: " for note in found)
+            texts = (str(note["text"]) for note in found)
+            return tuple(map("".join, zip(names, texts, strict=True)))
+    return ()
+
+
+def kept(notes: tuple[Mapping[str, Any], ...]) -> dict[str, tuple[str, ...]]:
+    """Strategy -> the lines of code it names itself, of those that name some."""
+    return {
+        str(note["strategy"]): tuple(map(str, note["keep"]))
+        for note in notes
+        if note.get("keep")
+    }
+
+
+def mean_of(values: list[float | None]) -> float | None:
+    """Mean of what is known, None if nothing is."""
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else None
+
+
+def best_of(rows: list[Trial]) -> Trial | None:
+    """The fastest; of those about as fast, the one that asks for least."""
+    faster = [
+        (row.speedup.value, row)
+        for row in rows
+        if row.verdict == FASTER and row.speedup is not None
+    ]
+    if not faster:
+        return None
+    most = max(value for value, _ in faster)
+    near = [pair for pair in faster if pair[0] >= verdict.POLICY.as_good * most]
+    return min(near, key=lambda pair: (_cost(pair[1]), -pair[0]))[1]
+
+
+def _cost(row: Trial) -> tuple[int, int, int]:
+    """Strategies, a process more or not, threads and batches that it keeps."""
+    values = row.settings.values()
+    numbers = [value for value in values if isinstance(value, int)]
+    if not any(key.endswith("workers") for key in row.settings):
+        numbers.append(OWN_CHOICE)
+    apart = sum(value == "process" for value in values)
+    return row.strategy.count("+"), apart, sum(numbers)

@@ -1,0 +1,259 @@
+"""The equality gate: does a strategy compute the numbers of the plain script?
+
+Two plain runs are compared first. Only where they agree can a third one be judged.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict, deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from debottleneck.trials.outputs import Floats, Output, Outputs, number_steps
+from debottleneck.trials.result import Judgement
+
+TOLERANCE = 1e-6
+"""Summing in another order moves float64 by some 1e-16 a sum and float32 by 1e-7."""
+
+FEWEST = 8
+"""Outputs that must be common to the runs before they are called the same."""
+
+SEEDS = "set its seeds"
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """The same call in two runs; `step` counts from 1."""
+
+    step: int
+    first: Output
+    second: Output
+
+    @property
+    def same(self) -> bool:
+        """Whether they agree in every bit."""
+        return (self.first.rest, self.first.bits) == (
+            self.second.rest,
+            self.second.bits,
+        )
+
+
+@dataclass(frozen=True)
+class _Difference:
+    """Where two runs first differ by more than the tolerance, and how."""
+
+    where: str
+    how: str
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """Two runs side by side.
+
+    Attributes:
+        common: Outputs with something in them that both have.
+        same: Whether all agree in every bit.
+        difference: The first that is beyond the tolerance.
+    """
+
+    common: int
+    same: bool
+    difference: _Difference | None
+
+
+def judge(
+    first: Outputs,
+    second: Outputs,
+    candidate: Outputs,
+    tolerance: float = TOLERANCE,
+    *,
+    engaged_ns: int = 0,
+) -> Judgement:
+    """Compare a run under a strategy with two plain ones.
+
+    Args:
+        first: A plain run.
+        second: Another one.
+        candidate: The run with the strategy.
+        tolerance: Relative difference of an array's norm, and of its largest value,
+            that still counts as equal.
+        engaged_ns: When the strategy began to act, monotonic; only outputs after that
+            tell anything of it.
+
+    Returns:
+        "unverified" when the plain runs differ or too little is common to all;
+        "same", "equal" or "different" else.
+    """
+    ordered = _same_order(first, second)
+    plain = _compare(first, second, tolerance, ordered)
+    if plain.difference is not None:
+        return Judgement("unverified", _unlike_itself(plain.difference))
+    found = _compare(first, candidate, tolerance, ordered)
+    if found.difference is not None:
+        where, how = found.difference.where, found.difference.how
+        return Judgement("different", f"{where}: {how}")
+    doubt = _doubt(plain, found, candidate, engaged_ns)
+    if doubt:
+        return Judgement("unverified", doubt)
+    if plain.same and found.same:
+        return Judgement("same")
+    return Judgement("equal", _equal(tolerance, plain.same))
+
+
+def _doubt(
+    plain: _Compared, found: _Compared, candidate: Outputs, engaged_ns: int
+) -> str:
+    """Why too little was compared, or ""."""
+    common = min(plain.common, found.common)
+    if common == 0:
+        return "no stage returned anything to compare; mark one that does with --stage"
+    if common < FEWEST:
+        return f"only {common} outputs could be compared; use more --steps"
+    if engaged_ns and _count_after(candidate, engaged_ns, found.common) < FEWEST:
+        return "the strategy began to act too late to be checked; use more --steps"
+    return ""
+
+
+def _equal(tolerance: float, reproducible: bool) -> str:
+    within = f"equal within {tolerance:.0e}".replace("e-0", "e-")
+    why = " (summation order)" if reproducible else ", as two plain runs are"
+    return within + why
+
+
+def _unlike_itself(difference: _Difference) -> str:
+    return (
+        f"your script differs from itself; {SEEDS}: in two plain runs, "
+        f"{difference.where}: {difference.how}"
+    )
+
+
+def _count_after(run: Outputs, since_ns: int, limit: int) -> int:
+    """Of the first `limit` outputs with something in them, those after a time."""
+    times = [event.t_ns for event in run.trained if event.leaves]
+    return sum(t_ns > since_ns for t_ns in times[:limit])
+
+
+def _same_order(first: Outputs, second: Outputs) -> bool:
+    """Whether the stages take turns in the same way in both, as far as both go."""
+    pairs = zip(first.trained, second.trained, strict=False)
+    return all((a.stage, a.name) == (b.stage, b.name) for a, b in pairs)
+
+
+def _compare(
+    first: Outputs, second: Outputs, tolerance: float, ordered: bool
+) -> _Compared:
+    common, same = 0, True
+    for pair in _pairs(first, second, ordered):
+        common += bool(pair.first.leaves)
+        if pair.same:
+            continue
+        same = False
+        how = _how_different(pair, tolerance)
+        if how:
+            return _Compared(common, same, _Difference(_place(pair), how))
+    return _Compared(common, same, _missing(first, second) if ordered else None)
+
+
+def _pairs(first: Outputs, second: Outputs, ordered: bool) -> Iterator[_Pair]:
+    """Each call of the first run with its like in the second.
+
+    Where the stages take turns by the clock (a log line each second), each function's
+    calls are compared in their own order.
+    """
+    others = second.trained
+    steps = number_steps([event.stage for event in first.trained])
+    if ordered:
+        for step, one, other in zip(steps, first.trained, others, strict=False):
+            yield _Pair(step, one, other)
+        return
+    waiting: defaultdict[tuple[str, str], deque[Output]] = defaultdict(deque)
+    for event in others:
+        waiting[event.stage, event.name].append(event)
+    for step, one in zip(steps, first.trained, strict=True):
+        queue = waiting[one.stage, one.name]
+        if queue:
+            yield _Pair(step, one, queue.popleft())
+
+
+def _missing(first: Outputs, second: Outputs) -> _Difference | None:
+    """A run that came to its own end before the other one got as far."""
+    counts = len(first.trained), len(second.trained)
+    longer, shorter = (first, second) if counts[0] > counts[1] else (second, first)
+    if not shorter.ended or counts[0] == counts[1]:
+        return None
+    step = number_steps([event.stage for event in longer.trained])[min(counts)]
+    how = "the script had ended by then in one of the two runs"
+    return _Difference(f"step {step}", how)
+
+
+def _place(pair: _Pair) -> str:
+    """Which call it was: the loss of step 4, or load_batch (load) of step 1."""
+    one = pair.first
+    called = one.name if one.name == one.stage else f"{one.name} ({one.stage})"
+    what = "the loss" if one.stage == "loss" else called
+    return f"{what} of step {pair.step}" if pair.step else f"{what} before step 1"
+
+
+def _how_different(pair: _Pair, tolerance: float) -> str:
+    """The difference in words, "" when it is within the tolerance."""
+    one, other = pair.first, pair.second
+    if one.stage != other.stage:
+        return f"in its place {other.name} ({other.stage}) was called"
+    if one.rest != other.rest or len(one.sketches) != len(other.sketches):
+        return "other integers, texts or shapes"
+    apart = distance(one, other)
+    if apart <= tolerance:
+        return ""
+    numbers = one.number, other.number
+    if numbers[0] is not None and numbers[1] is not None:
+        return "{} against {}".format(*_told_apart(numbers[0], numbers[1]))
+    return f"its values differ by {_share(apart)}"
+
+
+def distance(one: Output, other: Output) -> float:
+    """The largest relative difference of their float arrays.
+
+    Of each array the norm of the difference over the norm, and the largest difference
+    over the largest value; equal infinities and NaNs do not differ.
+    """
+    pairs = zip(one.sketches, other.sketches, one.norms, other.norms, strict=True)
+    return max((_apart(*pair) for pair in pairs), default=0.0)
+
+
+def _apart(one: Floats, other: Floats, norm: float, other_norm: float) -> float:
+    if len(one) != len(other):
+        return math.inf
+    equal = (one == other) | (np.isnan(one) & np.isnan(other))
+    if bool(equal.all()):
+        return 0.0
+    with np.errstate(all="ignore"):
+        gap = np.where(equal, 0.0, one - other)
+        largest = max(_largest(one), _largest(other))
+        by_norm = np.linalg.norm(gap) / np.maximum(norm, other_norm)
+        by_value = np.abs(gap).max() / np.float64(largest)
+    worst = float(np.maximum(by_norm, by_value))
+    return math.inf if math.isnan(worst) else worst
+
+
+def _largest(values: Floats) -> float:
+    finite = np.abs(values[np.isfinite(values)])
+    return float(finite.max()) if len(finite) else 0.0
+
+
+def _told_apart(one: float, other: float) -> tuple[str, str]:
+    """Both with as few digits as show that they differ, four at least."""
+    for digits in range(4, 17):
+        texts = f"{one:.{digits}g}", f"{other:.{digits}g}"
+        if texts[0] != texts[1]:
+            return texts
+    return repr(one), repr(other)
+
+
+def _share(apart: float) -> str:
+    """A relative difference as people read it."""
+    if not math.isfinite(apart):
+        return "more than can be said"
+    return f"{apart * 100:.0f} %" if apart >= 0.01 else f"a relative {apart:.1e}"

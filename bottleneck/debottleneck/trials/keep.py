@@ -1,0 +1,163 @@
+"""How to keep the winner: lines of code, and the command that needs none."""
+
+from __future__ import annotations
+
+import ast
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import pandas as pd
+
+from debottleneck.strategies.spec import (
+    FORWARD,
+    PREFETCH,
+    UPDATE,
+    Strategies,
+    Strategy,
+    written,
+)
+from debottleneck.trials.trial import Target
+
+INDEX_NAMES = ("index", "idx", "i", "step", "number", "n", "k", "batch_index", "batch")
+"""How people call the number of a batch, the likeliest first."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """The function of a stage: qualified name, kind, and its parameters."""
+
+    name: str
+    kind: str
+    parameters: tuple[str, ...] = ()
+
+    @property
+    def call(self) -> str:
+        """How it is called from outside: a method on an object of its class."""
+        owner, _, method = self.name.rpartition(".")
+        owner = owner.rpartition(".")[2]
+        return f"{owner.lower()}.{method}" if owner and owner != "<locals>" else method
+
+
+def command(target: Target, strategies: Strategies) -> str:
+    """The `bottleneck run` command that applies them to the script as it is."""
+    words = ["bottleneck", "run", "--strategy", written(strategies)]
+    for stage in target.stages:
+        words += ["--stage", f"{stage.stage}={stage.module}:{stage.qualified}"]
+    for pattern in target.include:
+        words += ["--include", pattern]
+    return shlex.join([*words, *target.command])
+
+
+def lines(
+    strategies: Strategies,
+    sites: pd.DataFrame,
+    known: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
+) -> tuple[str, ...]:
+    """Lines of code that make the strategies permanent.
+
+    Args:
+        strategies: What won.
+        sites: The recording's table, for the names of the user's functions.
+        known: Strategy -> the lines that it named itself.
+    """
+    makers = {PREFETCH: _prefetch, FORWARD: _forward, UPDATE: _update}
+    found: list[str] = []
+    for strategy in strategies:
+        stage = {PREFETCH: "load", FORWARD: "forward", UPDATE: "update"}[strategy.name]
+        own = known.get(strategy.name)
+        found += own or makers[strategy.name](strategy, site_of(stage, sites))
+    return tuple(dict.fromkeys(found))
+
+
+def site_of(stage: str, sites: pd.DataFrame) -> Site | None:
+    """The user's first function of a stage, else a library's; None without any."""
+    rows = sites[sites["stage"] == stage]
+    if rows.empty:
+        return None
+    row = rows.sort_values("kind", key=lambda kinds: kinds == "torch", kind="stable")
+    name, kind, file, line = row.iloc[0][["name", "kind", "file", "line"]]
+    return Site(str(name), str(kind), _parameters(str(file), int(line), str(name)))
+
+
+def _parameters(file: str, line: int, name: str) -> tuple[str, ...]:
+    """Names of the parameters of the function there, less the receiver; () if lost."""
+    try:
+        with open(file, "rb") as source:
+            tree = ast.parse(source.read())
+    except (OSError, SyntaxError, ValueError):
+        return ()
+    last = name.rpartition(".")[2]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef) and node.name == last:
+            first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
+            if first <= line <= node.lineno:
+                given = [*node.args.posonlyargs, *node.args.args]
+                names = tuple(argument.arg for argument in given)
+                return names[1:] if names[:1] in (("self",), ("cls",)) else names
+    return ()
+
+
+def _settings(strategy: Strategy, *names: str) -> str:
+    """`, workers=4, where="process"`: those that were asked for."""
+    given = {key: strategy.settings[key] for key in names if key in strategy.settings}
+    return "".join(
+        f", {key}={value!r}".replace("'", '"') for key, value in given.items()
+    )
+
+
+def _prefetch(strategy: Strategy, site: Site | None) -> list[str]:
+    how = _settings(strategy, "workers", "depth", "where")
+    opening = "from debottleneck import prefetch"
+    if site is None:
+        return [opening, f"for batch in prefetch(source{how}):"]
+    if site.kind == "torch" or site.name.endswith(("__next__", "__iter__")):
+        return [opening, f"for batch in prefetch(loader{how}):"]
+    given = ", ".join(site.parameters)
+    if site.kind == "generator":
+        return [opening, f"for batch in prefetch({site.call}({given}){how}):"]
+    index = next((n for n in INDEX_NAMES if n in site.parameters), None)
+    given = ", ".join("i" if n == index else n for n in site.parameters)
+    if index is None:
+        given = ", ".join([*site.parameters[:-1], "i"])
+    source = f"lambda i: {site.call}({given})"
+    return [opening, f"for batch in prefetch({source}{how}, count=STEPS):"]
+
+
+def _forward(strategy: Strategy, site: Site | None) -> list[str]:
+    how = _settings(strategy, "workers")
+    if site is not None and site.kind == "torch":
+        chunks = _settings(strategy, "chunks")
+        kind = "MicroBatchParallel" if chunks else "BranchParallel"
+        opening = f"from debottleneck.strategies.torch_forward import {kind}"
+        return [opening, f"model = {kind}(model{chunks}{how})"]
+    opening = "from debottleneck import parallel_forward"
+    if site is None or "." not in site.call:
+        called = site.call if site else "forward"
+        branches = f"[partial({called}, layer) for layer in layers]"
+        first = "from functools import partial"
+        inputs = site.parameters[-1] if site and site.parameters else "inputs"
+        return [
+            opening,
+            first,
+            f"outputs = parallel_forward({branches}, {inputs}{how})",
+        ]
+    owner, _, method = site.call.rpartition(".")
+    inputs = site.parameters[0] if site.parameters else "inputs"
+    branches = f"[{owner}.{method} for {owner} in {owner}s]"
+    return [opening, f"outputs = parallel_forward({branches}, {inputs}{how})"]
+
+
+def _update(strategy: Strategy, site: Site | None) -> list[str]:
+    how = _settings(strategy, "workers")
+    if site is not None and site.kind == "torch":
+        opening = "from debottleneck.strategies.torch_update import ParallelOptimizer"
+        return [opening, f"optimizer = ParallelOptimizer(optimizer{how})"]
+    opening = "from debottleneck import parallel_update"
+    if site is not None and "." in site.call:
+        method = site.call.rpartition(".")[2]
+        update = f"lambda parameter, gradient: parameter.{method}(gradient)"
+    else:
+        update = site.call if site else "update"
+    return [opening, f"parallel_update({update}, parameters, gradients{how})"]

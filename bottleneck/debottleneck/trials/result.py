@@ -1,0 +1,127 @@
+"""What a comparison found: rows of the table, and what to keep."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from debottleneck.strategies.spec import Setting
+
+FASTER, SAME_SPEED, SLOWER = "faster", "no difference", "slower"
+DIFFERENT, UNVERIFIED = "different numbers", "unverified"
+NOT_APPLICABLE, FAILED, UNFINISHED = "not applicable", "failed", "not finished"
+VERDICTS = (
+    FASTER,
+    SAME_SPEED,
+    SLOWER,
+    DIFFERENT,
+    UNVERIFIED,
+    NOT_APPLICABLE,
+    FAILED,
+    UNFINISHED,
+)
+
+NUMBERS = ("same", "equal", "different", "unverified")
+"""Bit-identical; equal within the tolerance; not so; the script differs from itself."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What the equality gate says of one strategy.
+
+    Attributes:
+        numbers: A word of `NUMBERS`.
+        why: A sentence: where it first differs, or why it cannot be told.
+    """
+
+    numbers: str
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate and its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One row of the table: a strategy with its settings, over all rounds.
+
+    Attributes:
+        strategy: "prefetch", or several joined by "+".
+        settings: By name; of several strategies as "prefetch.workers".
+        spec: The text for `--strategy`.
+        verdict: A word of `VERDICTS`.
+        numbers: A word of `NUMBERS`.
+        why: One sentence: why not applicable, where numbers differ, how it failed.
+        rounds: Rounds in which it ran to the end.
+        step_ms: Mean steady-state step, None when it never ran.
+        speedup: Baseline's step over this one's, paired by round; None likewise.
+        memory_mb: Peak memory of the process tree beyond the baseline's, MB; None
+            where /proc is missing.
+        cpu_ms: CPU time of the process tree a step, milliseconds.
+        predicted: Speed-up predicted beforehand; None until there are predictions.
+        did: What the strategy did, in its own words.
+    """
+
+    strategy: str
+    settings: Mapping[str, Setting]
+    spec: str
+    verdict: str
+    numbers: str = "unverified"
+    why: str = ""
+    rounds: int = 0
+    step_ms: float | None = None
+    speedup: Interval | None = None
+    memory_mb: float | None = None
+    cpu_ms: float | None = None
+    predicted: float | None = None
+    did: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One `bottleneck compare`.
+
+    Attributes:
+        command: The script's command line.
+        created: ISO 8601, UTC.
+        baseline_ms: The plain script's steady-state step, milliseconds.
+        baseline_memory_mb: Peak memory of its process tree.
+        baseline_cpu_ms: CPU time a step.
+        rounds: Rounds begun.
+        steps: Steps of a trial.
+        trials: The rows, best first.
+        best: The spec of the winner, "" when nothing is faster.
+        keep: Lines of code that make it permanent; empty without a winner.
+        run: The `bottleneck run` command that applies it.
+        deterministic: False when two plain runs differ.
+        notes: Sentences the user should know: rounds cut short, machine busy.
+        environment: Host, Python, libraries (`environment.describe`).
+        folder: Where it is saved.
+        before: The baseline's recording, in the folder, if there is one.
+        after: The winner's.
+    """
+
+    command: tuple[str, ...]
+    created: str
+    baseline_ms: Interval | None
+    baseline_memory_mb: float | None
+    baseline_cpu_ms: float | None
+    rounds: int
+    steps: int
+    trials: tuple[Trial, ...]
+    best: str = ""
+    keep: tuple[str, ...] = ()
+    run: str = ""
+    deterministic: bool = True
+    notes: tuple[str, ...] = ()
+    environment: Mapping[str, object] = field(default_factory=dict)
+    folder: Path | None = None
+    before: Path | None = None
+    after: Path | None = None

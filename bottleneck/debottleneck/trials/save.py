@@ -1,0 +1,203 @@
+"""A comparison's folder: comparison.json beside two Parquet tables, logs, recordings.
+
+`trials.parquet` has a row for each trial and round, `steps.parquet` one for each of
+their steps. Round -1 is the equality gate's, whose times are not counted.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from debottleneck.errors import RecordingError
+from debottleneck.trials.result import Comparison, Interval, Trial
+from debottleneck.trials.trial import Measured
+
+SCHEMA = 1
+FILE, TRIALS, STEPS = "comparison.json", "trials.parquet", "steps.parquet"
+LOGS, BASELINE, BEST = "logs", "baseline", "best"
+GATE_ROUND = -1
+_AGAIN = "run `bottleneck compare` again"
+
+
+@dataclass(frozen=True)
+class Ran:
+    """One trial as it was run, in order.
+
+    Attributes:
+        spec: Its strategies, "" for the plain script.
+        round: From 0, `GATE_ROUND` for the equality gate.
+        measured: What it showed.
+    """
+
+    spec: str
+    round: int
+    measured: Measured
+
+
+def save(comparison: Comparison, ran: Sequence[Ran], folder: Path) -> None:
+    """Write the folder, comparison.json last: it vouches for the rest.
+
+    Raises:
+        RecordingError: It cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _trials(ran).to_parquet(folder / TRIALS, index=False, compression="zstd")
+        _steps(ran).to_parquet(folder / STEPS, index=False, compression="zstd")
+        text = json.dumps(_plain(comparison, folder), indent=1, allow_nan=False)
+        partial = folder / f"{FILE}.partial"
+        partial.write_text(text + "\n", encoding="utf-8")
+        partial.rename(folder / FILE)
+    except OSError as error:
+        raise RecordingError(
+            f"{folder} cannot be written ({error.strerror})",
+            "choose another place with --output",
+        ) from error
+
+
+def is_comparison(folder: Path) -> bool:
+    """Whether a comparison was saved there."""
+    return (folder / FILE).is_file()
+
+
+def load(folder: Path) -> Comparison:
+    """Read a comparison back.
+
+    Raises:
+        RecordingError: None is there, another schema, or it is damaged.
+    """
+    file = folder / FILE
+    if not file.is_file():
+        raise RecordingError(
+            f"{folder} is not a comparison (it has no {FILE})",
+            "name a folder that `bottleneck compare` wrote",
+        )
+    try:
+        raw = json.loads(file.read_text(encoding="utf-8"))
+        schema = raw.pop("schema")
+    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+        raise RecordingError(f"{file} is damaged ({error})", _AGAIN) from error
+    _check_schema(folder, schema)
+    try:
+        return _comparison(raw, folder)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise RecordingError(
+            f"{file} lacks what this version needs ({error})", _AGAIN
+        ) from error
+
+
+def _check_schema(folder: Path, schema: object) -> None:
+    if schema == SCHEMA:
+        return
+    newer = not isinstance(schema, int) or schema > SCHEMA
+    age = "newer" if newer else "older"
+    upgrade = "upgrade with: pip install --upgrade debottleneck"
+    raise RecordingError(
+        f"{folder} was written by a {age} debottleneck (schema {schema!r}, this one "
+        f"reads {SCHEMA})",
+        upgrade if newer else _AGAIN,
+    )
+
+
+def _plain(comparison: Comparison, folder: Path) -> dict[str, Any]:
+    """As JSON holds it; paths are relative, so that the folder can be moved."""
+    found = dataclasses.asdict(_without_views(comparison))
+    for name in ("before", "after"):
+        path = found[name]
+        found[name] = None if path is None else Path(path).name
+    del found["folder"]
+    return {"schema": SCHEMA, **found}
+
+
+def _without_views(comparison: Comparison) -> Comparison:
+    """Mappings as dicts, which `asdict` can copy and JSON write."""
+    trials = tuple(
+        dataclasses.replace(trial, settings=dict(trial.settings))
+        for trial in comparison.trials
+    )
+    environment = dict(comparison.environment)
+    return dataclasses.replace(comparison, trials=trials, environment=environment)
+
+
+def _comparison(raw: Mapping[str, Any], folder: Path) -> Comparison:
+    places = {
+        name: folder / raw[name] if raw[name] is not None else None
+        for name in ("before", "after")
+    }
+    return Comparison(
+        **{
+            **raw,
+            **places,
+            "folder": folder,
+            "baseline_ms": _interval(raw["baseline_ms"]),
+            "trials": tuple(_trial(one) for one in raw["trials"]),
+            **{name: tuple(raw[name]) for name in ("command", "keep", "notes")},
+        }
+    )
+
+
+def _trial(raw: Mapping[str, Any]) -> Trial:
+    did, speedup = tuple(raw["did"]), _interval(raw["speedup"])
+    return Trial(**{**raw, "did": did, "speedup": speedup})
+
+
+def _interval(raw: Mapping[str, float] | None) -> Interval | None:
+    return None if raw is None else Interval(**raw)
+
+
+def _trials(ran: Sequence[Ran]) -> pd.DataFrame:
+    rows = [_row(order, one) for order, one in enumerate(ran)]
+    kinds = {
+        "trial": "int64",
+        "spec": "str",
+        "round": "int64",
+        "steps": "int64",
+        "mean_ms": "float64",
+        "engaged": "int64",
+        "memory_mb": "float64",
+        "cpu_s": "float64",
+        "seconds": "float64",
+        "exit_code": "Int64",
+        "failure": "str",
+        "notes": "str",
+    }
+    return pd.DataFrame(rows, columns=list(kinds)).astype(kinds)
+
+
+def _row(order: int, one: Ran) -> tuple[object, ...]:
+    found = one.measured
+    mean = float(found.step_ns.mean()) / 1e6 if len(found.step_ns) else None
+    return (
+        order,
+        one.spec,
+        one.round,
+        len(found.step_ns),
+        mean,
+        found.engaged,
+        found.memory_mb,
+        found.cpu_s,
+        found.seconds,
+        found.exit_code,
+        found.failure,
+        json.dumps([dict(note) for note in found.notes]),
+    )
+
+
+def _steps(ran: Sequence[Ran]) -> pd.DataFrame:
+    counts = [len(one.measured.step_ns) for one in ran]
+    steps = [one.measured.step_ns for one in ran]
+    return pd.DataFrame(
+        {
+            "trial": np.repeat(np.arange(len(ran), dtype=np.int64), counts),
+            "step": np.concatenate([np.arange(0), *map(np.arange, counts)]),
+            "wall_ns": np.concatenate([np.empty(0, np.int64), *steps]),
+        }
+    ).astype("int64")

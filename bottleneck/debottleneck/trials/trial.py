@@ -1,0 +1,312 @@
+"""One timed run of the script: marks only, stopped after so many steps."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from debottleneck import spool
+from debottleneck.collect.launch import ENTRY
+from debottleneck.collect.options import Options, StageTarget
+from debottleneck.collect.progress import Progress, Seen
+from debottleneck.collect.reading import read_lines
+from debottleneck.collect.start import launch, make_control
+from debottleneck.errors import UsageError
+from debottleneck.loop import NONE, Steps
+from debottleneck.strategies.automatic.notes import ENGAGED
+from debottleneck.trials.memory import Usage, tree_of
+
+if TYPE_CHECKING:
+    from debottleneck.trials.outputs import Outputs
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+POLL_S = 0.1
+STOP_GRACE_S = 3.0
+"""A script that was told to end at a step, or interrupted, gets so long for it."""
+
+STUCK_SHARE = 0.3
+"""A script out of time that ended no step in this part of it hangs; else it is slow."""
+
+UNBOUNDED_S = 1e6
+
+
+@dataclass(frozen=True)
+class Target:
+    """The script of every trial.
+
+    Attributes are those of `collect.options.Options`.
+    """
+
+    target: str
+    arguments: tuple[str, ...]
+    module: bool
+    python: str
+    include: tuple[str, ...] = ()
+    stages: tuple[StageTarget, ...] = ()
+
+    def options(self, **how: Any) -> Options:
+        """The options of one run of it.
+
+        Args:
+            **how: Fields of `Options` beside the script's own.
+        """
+        whole = {
+            **vars(self),
+            "steps": None,
+            "seconds": UNBOUNDED_S,
+            "stop": True,
+            "warmup": None,
+            "output": Path(),
+            **how,
+        }
+        return Options(**whole)
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """Its command line after the interpreter."""
+        return self.options().command
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one trial showed.
+
+    Attributes:
+        step_ns: Length of every step, shape (steps,).
+        start_ns: Its beginning, monotonic, likewise.
+        rule: How steps are bounded, a sentence.
+        engaged: The first step after every strategy had begun to act.
+        memory_mb: Peak of the process tree, None without /proc.
+        cpu_s: CPU time of the processes that have ended with it.
+        cpu: Rows of monotonic ns and CPU seconds of the tree so far, (n, 2).
+        seconds: From launch to end.
+        exit_code: The script's, negative for a signal, None if it had to be killed.
+        failure: "" or why it cannot be counted, a sentence with the log's path.
+        notes: The strategies' lines.
+        outputs: What the stages returned, if that was asked for.
+    """
+
+    step_ns: Ints
+    start_ns: Ints
+    rule: str = ""
+    engaged: int = 0
+    memory_mb: float | None = None
+    cpu_s: float = 0.0
+    cpu: Floats | None = None
+    seconds: float = 0.0
+    exit_code: int | None = None
+    failure: str = ""
+    notes: tuple[Mapping[str, Any], ...] = ()
+    outputs: Outputs | None = None
+
+    def cpu_ms(self, first: int) -> float | None:
+        """CPU time of the tree a step from step `first` on, None if not known."""
+        count = len(self.step_ns) - first
+        if self.cpu is None or len(self.cpu) < 2 or count < 1:
+            return None
+        ends = [self.start_ns[first], self.start_ns[-1] + self.step_ns[-1]]
+        begin, end = np.interp(ends, self.cpu[:, 0], self.cpu[:, 1])
+        return float(end - begin) * 1e3 / count
+
+
+def run_trial(
+    target: Target,
+    strategies: str,
+    *,
+    steps: int,
+    outputs: bool,
+    limit_s: float,
+    log: Path,
+) -> Measured:
+    """Run the script once.
+
+    Args:
+        target: The script.
+        strategies: What is applied, "" for the plain script.
+        steps: The script is stopped after so many, unless it ends before.
+        outputs: Whether what its stages return is written down; slows it.
+        limit_s: It is killed after so long.
+        log: File for the script's own output, which is appended.
+
+    Raises:
+        UsageError: The interpreter cannot be run.
+        KeyboardInterrupt: Ctrl-C; the script is killed.
+    """
+    options = target.options(
+        strategies=strategies, outputs=outputs, waits=False, stacks=False, functions=""
+    )
+    place = tempfile.TemporaryDirectory(
+        prefix="bottleneck-trial-", ignore_cleanup_errors=True
+    )
+    with place as name:
+        script = _Script(options, Path(name), log)
+        try:
+            failure = script.run(steps, limit_s)
+        finally:
+            script.end()
+        return script.measured(failure)
+
+
+class _Script:
+    """The running script, in a session of its own: Ctrl-C is the tool's alone."""
+
+    def __init__(self, options: Options, folder: Path, log: Path) -> None:
+        self._options = options
+        self._folder = folder
+        self._log = log
+        self._control = make_control(folder)
+        config = folder / spool.CONFIG
+        config.write_text(json.dumps(options.configuration), encoding="utf-8")
+        self._cpu_before = _children_cpu_s()
+        self._begun = time.monotonic()
+        self._process = self._launch()
+        self._progress = Progress(folder, self._process.pid)
+        self._usage = Usage(self._process.pid)
+        self._seen: Seen | None = None
+        self._grew = self._begun
+        self._seconds = 0.0
+        self._told_to_stop = False
+
+    def _launch(self) -> subprocess.Popen[bytes]:
+        command = [self._options.python, str(ENTRY), str(self._folder)]
+        try:
+            return launch(command, self._log, own_session=True)
+        except OSError as error:
+            self._control.close()
+            raise UsageError(
+                f"{self._options.python!r} cannot be run ({error.strerror})",
+                "name an interpreter with --python",
+            ) from error
+
+    def run(self, steps: int, limit_s: float) -> str:
+        """Follow it until it has done its steps or ends; why it failed, or ""."""
+        while not self._has_ended(POLL_S):
+            self._look()
+            if self._count >= steps:
+                return self._stop()
+            if time.monotonic() - self._begun > limit_s:
+                return self._out_of_time(limit_s)
+        return self._verdict_on_exit()
+
+    @property
+    def _count(self) -> int:
+        return len(self._seen.steps) if self._seen else 0
+
+    def _look(self) -> None:
+        before = self._count
+        self._usage.look()
+        if not spool.agent_file(self._folder, self._process.pid).exists():
+            return  # the agent still times its own marks, which look like steps
+        self._seen = self._progress.look() or self._seen
+        if self._count > before:
+            self._grew = time.monotonic()
+
+    def _has_ended(self, seconds: float) -> bool:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(seconds)
+        return self._process.poll() is not None
+
+    def _stop(self) -> str:
+        """End it at its next step; what it does after that is of no account."""
+        self._told_to_stop = True
+        assert self._seen is not None
+        call = (1, spool.STOP, self._seen.boundary, 0, self._seen.trainer_tid, 0)
+        spool.CONTROL.pack_into(self._control, 0, *call)
+        self._has_ended(STOP_GRACE_S)
+        return ""
+
+    def _out_of_time(self, limit_s: float) -> str:
+        idle = time.monotonic() - self._grew
+        if self._count and idle < STUCK_SHARE * limit_s:
+            return self._stop()
+        self._process.send_signal(signal.SIGINT)  # its traceback shows where it hangs
+        self._has_ended(STOP_GRACE_S)
+        after = f"after step {self._count}" if self._count else "before its first step"
+        return f"hung {after}, ended after {limit_s:.0f} s; its output: {self._log}"
+
+    def _verdict_on_exit(self) -> str:
+        code = self._process.returncode
+        if not code:
+            return ""
+        how = f"exit code {code}" if code > 0 else f"signal {-code}"
+        lines = last_lines(self._log, 1)
+        said = f" ({lines[0][:120]})" if lines else ""
+        return f"ended with {how}{said}; its output: {self._log}"
+
+    def end(self) -> None:
+        """Leave nothing of it running."""
+        left = {*tree_of(self._process.pid)[1:], *self._usage.left()}
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        for pid in left - {self._process.pid}:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        self._process.wait()
+        self._seconds = time.monotonic() - self._begun
+        self._control.close()
+
+    def measured(self, failure: str) -> Measured:
+        """What the ended script left in the spool."""
+        self._seen = self._progress.look() or self._seen
+        steps = self._seen.steps if self._seen else NONE
+        if not failure and not len(steps):
+            failure = f"showed no steps; its output: {self._log}"
+        notes = tuple(read_lines(self._folder / spool.STRATEGIES_FILE))
+        return Measured(
+            step_ns=steps.end - steps.start,
+            start_ns=steps.start,
+            rule=steps.rule,
+            engaged=engaged_at(notes, steps),
+            memory_mb=self._usage.peak_mb,
+            cpu_s=_children_cpu_s() - self._cpu_before,
+            cpu=self._usage.cpu,
+            seconds=self._seconds,
+            exit_code=self._process.returncode,
+            failure=failure,
+            notes=notes,
+            outputs=self._outputs() if self._options.outputs else None,
+        )
+
+    def _outputs(self) -> Outputs:
+        from debottleneck.trials.outputs import read
+
+        return read(self._folder, self._process.pid)
+
+
+def engaged_at(notes: Iterable[Mapping[str, Any]], steps: Steps) -> int:
+    """The first step that begins after every strategy has begun to act."""
+    first: dict[str, int] = {}
+    for note in notes:
+        if note.get("state") == ENGAGED:
+            first.setdefault(str(note["strategy"]), int(note["t_ns"]))
+    if not first:
+        return 0
+    return int(np.searchsorted(steps.start, max(first.values())))
+
+
+def last_lines(log: Path, count: int) -> list[str]:
+    """The last lines with text of a script's output."""
+    try:
+        text = log.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return []
+    return [line for line in text.splitlines() if line.strip()][-count:]
+
+
+def _children_cpu_s() -> float:
+    times = os.times()
+    return times.children_user + times.children_system

@@ -1,0 +1,250 @@
+"""Hand-made comparisons of scripts that never ran, the same on every machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import examples
+
+from debottleneck.analysis.result import Analysis, Verdict
+from debottleneck.strategies.spec import parse
+from debottleneck.trials import result
+from debottleneck.trials.result import Comparison, Interval, Trial
+
+
+def trial(
+    spec: str,
+    verdict: str,
+    ratio: tuple[float, float, float] | None = None,
+    numbers: str = "same",
+    plain_ms: float = 185.5,
+    **more: object,
+) -> Trial:
+    """One row; its step follows from the plain one and the ratio."""
+    known = spec if "<" not in spec else "prefetch"
+    found = parse(known)
+    names = "+".join(each.name for each in found)
+    settings = {
+        key if len(found) == 1 else f"{each.name}.{key}": value
+        for each in found
+        for key, value in each.settings.items()
+    }
+    made = Trial(names, settings, spec, verdict, numbers=numbers)
+    if ratio is not None:
+        step_ms = plain_ms / ratio[0]
+        rest = {"rounds": 5, "step_ms": step_ms, "speedup": Interval(*ratio)}
+        made = replace(made, **rest, cpu_ms=0.45 * plain_ms, memory_mb=38.2)
+    return replace(made, **more)
+
+
+def faster() -> Comparison:
+    """Prefetch wins; two rows do not apply, one changes the numbers."""
+    best = "prefetch:workers=4,depth=8"
+    return Comparison(
+        command=("train.py", "--epochs", "3"),
+        created="2026-11-20T09:30:00Z",
+        baseline_ms=Interval(185.5, 181.9, 189.1),
+        baseline_memory_mb=412.0,
+        baseline_cpu_ms=84.1,
+        rounds=5,
+        steps=60,
+        trials=(
+            trial(
+                best,
+                result.FASTER,
+                (2.16, 2.09, 2.22),
+                did=("fetched 296 batches ahead, dropped 2",),
+                predicted=2.11,
+            ),
+            trial("prefetch:workers=2", result.FASTER, (1.84, 1.79, 1.9)),
+            trial(
+                "parallel-update:workers=2", result.SAME_SPEED, (1.004, 0.991, 1.018)
+            ),
+            trial(
+                "prefetch:workers=4,where=process+parallel-update:workers=2",
+                result.SLOWER,
+                (0.81, 0.77, 0.86),
+                numbers="equal",
+                memory_mb=1480.0,
+            ),
+            trial(
+                "parallel-forward:chunks=2",
+                result.DIFFERENT,
+                (1.2, 1.1, 1.3),
+                "different",
+                why="numbers first differ in step 3, forward: 0.25 instead of 0.24",
+                rounds=1,
+            ),
+            trial(
+                "parallel-forward",
+                result.NOT_APPLICABLE,
+                numbers="unverified",
+                why="your layers feed each other: forward of layer 2 reads the output "
+                "of layer 1",
+            ),
+        ),
+        best=best,
+        keep=(
+            "from debottleneck import prefetch",
+            "",
+            "for batch in prefetch(load_batch, workers=4, depth=8, count=STEPS):",
+        ),
+        run=f"bottleneck run --strategy {best} train.py --epochs 3",
+        notes=("the machine was busy with other work in 1 of 5 rounds",),
+        environment={"cores": 8, "python": "3.11.9"},
+    )
+
+
+def nothing() -> Comparison:
+    """A loop that no strategy helps."""
+    return replace(
+        faster(),
+        trials=(
+            trial("prefetch:workers=2", result.SAME_SPEED, (1.01, 0.98, 1.03)),
+            trial("parallel-update", result.SLOWER, (0.93, 0.9, 0.96)),
+        ),
+        best="",
+        keep=(),
+        run="",
+        notes=(),
+    )
+
+
+def unverified() -> Comparison:
+    """Fast, but the script differs from itself."""
+    why = "your script differs from itself; set its seeds"
+    return replace(
+        nothing(),
+        trials=(
+            trial(
+                "prefetch:workers=4",
+                result.UNVERIFIED,
+                (2.6, 2.51, 2.7),
+                "unverified",
+                why=why,
+            ),
+            trial(
+                "prefetch:workers=2",
+                result.UNVERIFIED,
+                (1.9, 1.8, 2.0),
+                "unverified",
+                why=why,
+            ),
+        ),
+        deterministic=False,
+    )
+
+
+def interrupted() -> Comparison:
+    """Ctrl-C in the first round, a crash, and a baseline that took very long."""
+    return replace(
+        nothing(),
+        baseline_ms=Interval(12345.6, 12001.2, 12701.9),
+        baseline_cpu_ms=98765.4,
+        baseline_memory_mb=None,
+        rounds=1,
+        trials=(
+            trial(
+                "parallel-update",
+                result.FAILED,
+                numbers="unverified",
+                why="exit code 1: ZeroDivisionError, see logs/parallel-update-1.log",
+            ),
+            trial("prefetch:workers=8", result.UNFINISHED, numbers="unverified"),
+        ),
+        notes=("interrupted: only what was measured is shown",),
+    )
+
+
+def slow_machine() -> Comparison:
+    """Numbers so wide that a column has to go at 80 characters."""
+    return replace(
+        interrupted(),
+        rounds=5,
+        trials=(
+            trial(
+                "parallel-forward:workers=16,chunks=16+parallel-update:workers=16",
+                result.FASTER,
+                (13.45, 12.91, 14.02),
+                plain_ms=12345.6,
+                memory_mb=12345.0,
+            ),
+            trial(
+                "prefetch:workers=8",
+                result.UNVERIFIED,
+                (1.0021, 1.0004, 1.0101),
+                "unverified",
+                plain_ms=12345.6,
+                why="its outputs were too large to compare",
+            ),
+            trial("prefetch", result.DIFFERENT, numbers="different"),
+        ),
+        best="parallel-forward:workers=16,chunks=16+parallel-update:workers=16",
+        notes=(),
+    )
+
+
+def hostile() -> Comparison:
+    """Markup and control characters wherever a text may stand."""
+    evil = examples.EVIL
+    spec = f"{evil}:workers=2"
+    return replace(
+        faster(),
+        command=("train.py", evil, "a\nb\x07"),
+        trials=(
+            trial(
+                spec,
+                result.FASTER,
+                (2.0, 1.9, 2.1),
+                why=f"{evil}\x1b[2J{{{{ 7 * 7 }}}}",
+                did=(evil,),
+            ),
+        ),
+        best=spec,
+        keep=(evil, "b\x1b[31m"),
+        run=f"bottleneck run '{evil}'",
+        notes=(evil,),
+        environment={evil: {evil: evil}},
+    )
+
+
+def after() -> Analysis:
+    """The loop of `examples.input_bound` with its batches fetched by two threads."""
+    plan = examples.Plan(
+        stages={
+            "load": {"lock": 3.1, "python": 0.4},
+            "augment": {"python": 6.5, "native": 3.2},
+            "forward": {"native": 33.9, "python": 1.4, "gil": 0.8},
+            "loss": {"native": 0.8, "python": 0.3},
+            "backward": {"native": 26.3, "python": 0.8, "lock": 1.2},
+            "update": {"python": 4.5, "native": 1.9, "gil": 0.2},
+            "other": {"python": 0.9, "disk": 0.4},
+        },
+        threads=tuple(
+            examples.Thread(
+                4200 + i,
+                f"bottleneck-prefetch-{i}",
+                "loader",
+                {"network": 0.9, "python": 0.1},
+                "load",
+            )
+            for i in range(2)
+        ),
+    )
+    verdict = Verdict(
+        "The loop computes: forward takes 43 % of each step.",
+        "forward: forward train.py:60",
+        "Nothing waits; only faster arithmetic helps.",
+    )
+    return replace(examples.build(plan), verdict=verdict)
+
+
+COMPARISONS: Mapping[str, Callable[[], Comparison]] = {
+    "faster": faster,
+    "nothing": nothing,
+    "unverified": unverified,
+    "interrupted": interrupted,
+    "slow_machine": slow_machine,
+    "hostile": hostile,
+}

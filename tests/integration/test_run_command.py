@@ -1,0 +1,313 @@
+"""`bottleneck run` changes when things are done, and nothing that the script says."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+WORKLOADS = Path(__file__).parents[2] / "workloads"
+PREFETCH = "prefetch:workers=3,depth=4"
+HEAD = """
+import time
+import numpy as np
+rng = np.random.default_rng(0)
+data = rng.normal(size=(400, 8))
+weights = np.zeros(8)
+def forward(batch):
+    return batch @ weights
+def update(gradient):
+    global weights
+    weights = weights - 0.1 * gradient
+def train(batch):
+    error = forward(batch) - batch.sum(axis=1)
+    update(batch.T @ error / len(batch))
+"""
+TAIL = """
+print(repr(float(np.square(data @ weights - data.sum(axis=1)).mean())))
+"""
+
+LOOPS = {
+    "positions": """
+def load_batch(rows, index):
+    time.sleep(0.002)
+    return rows[index * 10 : index * 10 + 10]
+for index in range(40):
+    train(load_batch(data, index))
+""",
+    "epochs": """
+def load_batch(index, rows):
+    time.sleep(0.002)
+    return rows[index * 10 : index * 10 + 10]
+for epoch in range(4):
+    for index in range(10):
+        train(load_batch(index, rows=data))
+""",
+    "backwards": """
+class Loader:
+    def load(self, start):
+        time.sleep(0.002)
+        return data[start : start + 20]
+loader = Loader()
+for start in range(380, 0, -20):
+    train(loader.load(start))
+""",
+    "generator": """
+def batches(size):
+    for start in range(0, len(data), size):
+        time.sleep(0.002)
+        yield data[start : start + size]
+    return "all"
+for batch in batches(10):
+    train(batch)
+""",
+    "iterator": """
+class BatchLoader:
+    def __init__(self):
+        self.at = 0
+    def __iter__(self):
+        return self
+    def __next__(self):
+        if self.at >= 400:
+            raise StopIteration
+        self.at += 10
+        return data[self.at - 10 : self.at]
+for epoch in range(2):
+    for batch in BatchLoader():
+        train(batch)
+""",
+    "queue": """
+import queue, threading
+batches = queue.Queue(4)
+def produce():
+    for start in range(0, 400, 10):
+        batches.put(data[start : start + 10])
+def next_batch(source):
+    return source.get()
+threading.Thread(target=produce, daemon=True).start()
+for _ in range(40):
+    train(next_batch(batches))
+""",
+    "list": """
+def load_row(index):
+    time.sleep(0.0005)
+    return data[index]
+def load_batch(indices):
+    return np.stack([load_row(index) for index in indices])
+for _ in range(20):
+    train(load_batch(rng.integers(400, size=8)))
+""",
+    "to the end": """
+def load_batch(index):
+    if index >= 17:
+        raise IndexError("no more")
+    return data[index * 10 : index * 10 + 10]
+index = 0
+while True:
+    try:
+        train(load_batch(index))
+    except IndexError as end:
+        print(end)
+        break
+    index += 1
+""",
+}
+"""Loops that are fetched ahead."""
+
+REFUSED = {
+    "at random": """
+def load_batch(index):
+    return data[index * 10 : index * 10 + 10]
+for index in rng.permutation(40):
+    train(load_batch(int(index)))
+""",
+    "a generator's state": """
+def load_batch(rows, source):
+    return rows[source.integers(400, size=10)]
+for _ in range(30):
+    train(load_batch(data, rng))
+""",
+    "the last loss": """
+def load_batch(index, loss):
+    return data[index * 10 : index * 10 + 10] * (1 + loss % 0.5)
+loss = 0.0
+for index in range(40):
+    batch = load_batch(index, loss)
+    train(batch)
+    loss = float(np.square(batch @ weights).mean())
+""",
+    "one buffer": """
+buffer = np.zeros((10, 8))
+def load_batch(index):
+    buffer[:] = data[index * 10 : index * 10 + 10]
+    return buffer
+for index in range(40):
+    train(load_batch(index))
+""",
+    "one buffer in a generator": """
+def batches():
+    buffer = np.zeros((10, 8))
+    for index in range(40):
+        buffer[:] = data[index * 10 : index * 10 + 10]
+        yield buffer
+for batch in batches():
+    train(batch)
+""",
+}
+"""Loops whose numbers would change, or whose next call nobody can know."""
+
+
+def both(
+    script: Path, *strategies: str, expected: int = 0, given: Sequence[str] = ()
+) -> subprocess.CompletedProcess[str]:
+    """Run plain and with strategies; the same output and exit code."""
+    plain = subprocess.run(
+        [sys.executable, str(script), *given],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    asked = [word for text in strategies for word in ("--strategy", text)]
+    ours = subprocess.run(
+        [sys.executable, "-m", "debottleneck", "run", *asked, str(script), *given],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert plain.returncode == expected, plain.stderr
+    assert ours.returncode == expected, ours.stderr
+    assert ours.stdout == plain.stdout
+    return ours
+
+
+def written(folder: Path, body: str) -> Path:
+    """A script of the head, this loop, and the loss at its end."""
+    script = folder / "train.py"
+    script.write_text(HEAD + textwrap.dedent(body) + TAIL, encoding="utf-8")
+    return script
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_loads_run_ahead_and_train_the_same(tmp_path: Path, loop: str) -> None:
+    """Every form of loading is fetched ahead, and the loss is the same to the bit."""
+    done = both(written(tmp_path, LOOPS[loop]), PREFETCH)
+    assert "loads were made ahead" in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("loop", REFUSED)
+def test_loads_that_cannot_be_foreseen_are_left_alone(
+    tmp_path: Path, loop: str
+) -> None:
+    """The loop trains as plain, and one sentence says why nothing was fetched."""
+    done = both(written(tmp_path, REFUSED[loop]), PREFETCH)
+    assert "were made ahead" not in done.stderr
+    said = [line for line in done.stderr.splitlines() if line.startswith("bottleneck:")]
+    assert len(said) == 1, done.stderr
+    assert any(why in said[0] for why in ("constant step", "fills the same array"))
+
+
+def test_an_exception_is_the_script_s_own(tmp_path: Path) -> None:
+    """Traceback and exit code are those of plain python."""
+    body = """
+def load_batch(index):
+    if index == 20:
+        raise OSError("the disk is gone")
+    return data[index * 10 : index * 10 + 10]
+for index in range(40):
+    train(load_batch(index))
+"""
+    script = written(tmp_path, body)
+    done = both(script, PREFETCH, expected=1)
+    command = [sys.executable, str(script)]
+    plain = subprocess.run(command, capture_output=True, text=True)
+    assert plain.stderr in done.stderr
+
+
+def test_an_exit_code_is_passed_on(tmp_path: Path) -> None:
+    """`sys.exit(7)` in the loop ends fetches too."""
+    body = """
+def load_batch(index):
+    time.sleep(0.01)
+    return data[index * 10 : index * 10 + 10]
+for index in range(40):
+    train(load_batch(index))
+    if index == 12:
+        raise SystemExit(7)
+"""
+    both(written(tmp_path, body), PREFETCH, expected=7)
+
+
+@pytest.mark.parametrize(
+    ("script", "strategy", "did"),
+    [
+        ("article_load.py", PREFETCH, "loads were made ahead"),
+        ("article_forward.py", "parallel-forward", "forward calls were made ahead"),
+        ("article_update.py", "parallel-update", "updates in"),
+        ("article_update.py", f"{PREFETCH}+parallel-update", "loads were made ahead"),
+        ("remote_shards.py", PREFETCH, "loads were made ahead"),
+    ],
+)
+def test_workloads_train_the_same(script: str, strategy: str, did: str) -> None:
+    """Loops that nobody edited print the same losses, faster."""
+    knob = "--latency" if script.startswith("remote") else "--delay"
+    done = both(WORKLOADS / script, strategy, given=["--steps", "10", knob, "0.01"])
+    assert did in done.stderr, done.stderr
+
+
+def test_what_was_made_ahead_is_taken_by_no_other_thread(tmp_path: Path) -> None:
+    """Two threads that load in turn get what they asked for."""
+    body = """
+import threading
+def load_batch(index):
+    time.sleep(0.001)
+    return data[index * 10 : index * 10 + 10]
+sums = {}
+def read(first):
+    for index in range(first, 40, 2):
+        sums[index] = float(load_batch(index).sum())
+threads = [threading.Thread(target=read, args=(n,)) for n in (0, 1)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print([sums[index] for index in range(40)])
+"""
+    both(written(tmp_path, body), PREFETCH)
+
+
+def test_a_loop_without_loads_is_told_so(tmp_path: Path) -> None:
+    """Where nothing marks a load there is nothing to fetch ahead."""
+    body = """
+for start in range(0, 400, 10):
+    train(data[start : start + 10])
+"""
+    done = both(written(tmp_path, body), "prefetch")
+    assert "no function of the script marks a load" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--strategy", "prefect", "x.py"], "there is no strategy 'prefect'"),
+        (["--strategy", "prefetch", "nowhere.py"], "there is no file 'nowhere.py'"),
+        (["x.py"], "--strategy"),
+    ],
+)
+def test_misuse_is_answered_in_a_sentence(
+    tmp_path: Path, arguments: list[str], said: str
+) -> None:
+    """Exit code 2, and what to do."""
+    (tmp_path / "x.py").write_text("print(1)\n", encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "debottleneck", "run", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert done.stdout == ""

@@ -1,0 +1,86 @@
+"""Trials that were never run: step times by hand, and a script whose clock is ours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from debottleneck.strategies.automatic.notes import ENGAGED, REFUSED
+from debottleneck.trials.rounds import Course
+from debottleneck.trials.trial import Measured
+
+RULE = "a step begins at each load"
+MS = 1_000_000
+
+
+def measured(
+    steps_ms: Sequence[float], *, failure: str = "", rule: str = RULE, **more: Any
+) -> Measured:
+    """A trial with these steps."""
+    step_ns = np.array([round(ms * MS) for ms in steps_ms], np.int64)
+    start_ns = np.concatenate([[0], np.cumsum(step_ns)[:-1]]).astype(np.int64)
+    return Measured(step_ns, start_ns[: len(step_ns)], rule, failure=failure, **more)
+
+
+def note(strategy: str, state: str = ENGAGED, text: str = "", t_ns: int = 0) -> dict:
+    """One line of a strategy."""
+    return {"t_ns": t_ns, "pid": 1, "strategy": strategy, "state": state, "text": text}
+
+
+class FakeScript:
+    """What `run_trial` would show of a script, on a clock that only it advances.
+
+    Args:
+        step_ms: Specification -> its step; "" is the plain script.
+        noise: Relative standard deviation between runs.
+        refused: Specification -> why it does not apply.
+        failing: Specification -> rounds (from 0) in which it fails.
+    """
+
+    def __init__(
+        self,
+        step_ms: Mapping[str, float],
+        *,
+        noise: float = 0.0,
+        refused: Mapping[str, str] | None = None,
+        failing: Mapping[str, Sequence[int]] | None = None,
+        steps: int = 40,
+    ) -> None:
+        self.step_ms = step_ms
+        self.now = 0.0
+        self.ran: list[tuple[str, int]] = []
+        self.interrupt_at = -1
+        self._noise = noise
+        self._refused = refused or {}
+        self._failing = failing or {}
+        self._steps = steps
+        self._rng = np.random.default_rng(7)
+
+    def one(self, spec: str, number: int) -> Measured:
+        """Run it."""
+        if len(self.ran) == self.interrupt_at:
+            raise KeyboardInterrupt
+        self.ran.append((spec, number))
+        around = np.exp(self._rng.normal(0, self._noise)) if self._noise else 1.0
+        step = self.step_ms[spec] * float(around)
+        self.now += step * self._steps / 1e3
+        names = [part.partition(":")[0] for part in spec.split("+") if part]
+        refused = self._refused.get(spec)
+        notes = tuple(
+            note(name, REFUSED, refused) if refused else note(name) for name in names
+        )
+        failure = "broke" if number in self._failing.get(spec, ()) else ""
+        return measured([step] * self._steps, failure=failure, notes=notes)
+
+    def course(self, budget_s: float | None = None, **how: Any) -> Course:
+        """A course by its clock."""
+        return Course(ends_s=budget_s, clock=lambda: self.now, **how)
+
+
+def script(path: Path, text: str) -> Path:
+    """Write a script; its path."""
+    path.write_text(text, encoding="utf-8")
+    return path

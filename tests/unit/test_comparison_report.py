@@ -1,0 +1,434 @@
+"""Comparisons as text, JSON and page: what they promise, and what they refuse."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import comparisons
+import examples
+import pytest
+
+from debottleneck.commands import main
+from debottleneck.errors import RecordingError, UsageError
+from debottleneck.report import (
+    COMPARISON_FORMATS,
+    comparison,
+    comparison_json,
+    comparison_words,
+    pair,
+    render_comparison,
+)
+from debottleneck.trials import result
+from debottleneck.trials.result import Comparison, Interval
+from debottleneck.trials.save import save
+
+NAMES = list(comparisons.COMPARISONS)
+KEYS = ["schema", "baseline", "trials", "best", "keep"]
+BASELINE_KEYS = ["step_ms", "low", "high"]
+TRIAL_KEYS = [
+    "strategy",
+    "settings",
+    "verdict",
+    "step_ms",
+    "speedup",
+    "low",
+    "high",
+    "rounds",
+    "memory_mb",
+    "numbers",
+    "predicted",
+    "why",
+]
+
+
+def refuse(constant: str) -> Any:
+    """Stop at NaN and Infinity, which are not JSON."""
+    raise ValueError(constant)
+
+
+def document(name: str) -> dict[str, Any]:
+    """The comparison's document after a trip through strict JSON."""
+    text = render_comparison(comparisons.COMPARISONS[name](), "json")
+    loaded: dict[str, Any] = json.loads(text, parse_constant=refuse)
+    return loaded
+
+
+KINDS = {
+    "object": lambda v: isinstance(v, dict),
+    "array": lambda v: isinstance(v, list),
+    "string": lambda v: isinstance(v, str),
+    "boolean": lambda v: isinstance(v, bool),
+    "null": lambda v: v is None,
+    "integer": lambda v: isinstance(v, int) and not isinstance(v, bool),
+    "number": lambda v: isinstance(v, int | float) and not isinstance(v, bool),
+}
+
+
+def misfits(value: Any, schema: Any, at: str = "$") -> list[str]:
+    """Where a value does not fit: the part of JSON Schema that ours uses."""
+    kinds = schema.get("type", list(KINDS))
+    kinds = [kinds] if isinstance(kinds, str) else kinds
+    found = [] if any(KINDS[kind](value) for kind in kinds) else [f"{at}: type"]
+    if "enum" in schema and value not in schema["enum"]:
+        found.append(f"{at}: enum")
+    if "const" in schema and value != schema["const"]:
+        found.append(f"{at}: const")
+    if value is not None and value < schema["minimum"] if "minimum" in schema else 0:
+        found.append(f"{at}: minimum")
+    if isinstance(value, dict):
+        found += [
+            f"{at}.{k}: missing" for k in schema.get("required", ()) if k not in value
+        ]
+        known, others = (
+            schema.get("properties", {}),
+            schema.get("additionalProperties", {}),
+        )
+        for key, each in value.items():
+            found += misfits(each, known.get(key, others), f"{at}.{key}")
+    for index, each in enumerate(value if isinstance(value, list) else ()):
+        found += misfits(each, schema.get("items", {}), f"{at}[{index}]")
+    return found
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_document_fits_its_schema(name: str) -> None:
+    """Types, words and required keys are those that the schema states."""
+    assert misfits(document(name), comparison_json.JSON_SCHEMA) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "where"),
+    [
+        ({"schema": 2}, "$.schema: const"),
+        ({"best": 3}, "$.best: type"),
+        ({"rounds": -1}, "$.rounds: minimum"),
+        ({"keep": [1]}, "$.keep[0]: type"),
+        ({"baseline": {}}, "$.baseline.step_ms: missing"),
+    ],
+)
+def test_the_schema_refuses(change: dict[str, Any], where: str) -> None:
+    """A document with a wrong part does not fit, so that fitting says something."""
+    assert where in misfits(
+        {**document("faster"), **change}, comparison_json.JSON_SCHEMA
+    )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_promised_keys_come_first(name: str) -> None:
+    """The keys that scripts rely on, in the order that was promised."""
+    whole = document(name)
+    assert list(whole)[: len(KEYS)] == KEYS
+    assert list(whole["baseline"])[: len(BASELINE_KEYS)] == BASELINE_KEYS
+    assert all(list(row)[: len(TRIAL_KEYS)] == TRIAL_KEYS for row in whole["trials"])
+
+
+def test_every_key_is_documented() -> None:
+    """The module's docstring names each key of the document and of its rows."""
+    text = comparison_json.__doc__ or ""
+    whole = document("faster")
+    for key in (*whole, *whole["baseline"], *whole["trials"][0]):
+        assert f"`{key}`" in text
+
+
+def test_what_was_not_measured_is_null() -> None:
+    """No speed-up, no memory, no winner: null, never 0 or an empty text."""
+    whole = document("interrupted")
+    assert whole["best"] is None
+    assert whole["baseline"]["memory_mb"] is None
+    row = whole["trials"][0]
+    assert [row[key] for key in ("step_ms", "speedup", "low", "memory_mb")] == [
+        None
+    ] * 4
+
+
+def test_numbers_that_json_lacks_become_null() -> None:
+    """Infinity and NaN do not make the document unreadable."""
+    odd = replace(comparisons.faster(), baseline_cpu_ms=float("nan"))
+    text = render_comparison(odd, "json")
+    assert json.loads(text, parse_constant=refuse)["baseline"]["cpu_ms"] is None
+
+
+def with_first(whole: Comparison, **changes: Any) -> Comparison:
+    """The comparison with its first row changed."""
+    first, *others = whole.trials
+    return replace(whole, trials=(replace(first, **changes), *others))
+
+
+OVERCLAIMS = {
+    "interval includes 1": {"speedup": Interval(1.2, 0.99, 1.4)},
+    "interval begins at 1": {"speedup": Interval(1.2, 1.0, 1.4)},
+    "no interval": {"speedup": None},
+    "numbers not verified": {"numbers": "unverified"},
+    "numbers differ": {"numbers": "different"},
+    "slower, but not shown": {
+        "verdict": result.SLOWER,
+        "speedup": Interval(0.9, 0.8, 1.0),
+    },
+    "best is not faster": {"verdict": result.SAME_SPEED},
+}
+
+
+@pytest.mark.parametrize("format", list(COMPARISON_FORMATS))
+@pytest.mark.parametrize("claim", list(OVERCLAIMS))
+def test_no_renderer_claims_more_than_was_shown(format: str, claim: str) -> None:
+    """Whoever made the comparison: what its intervals do not show is not printed."""
+    wrong = with_first(comparisons.faster(), **OVERCLAIMS[claim])
+    with pytest.raises(RecordingError, match=r"prefetch:workers=4.*compare"):
+        render_comparison(wrong, format)
+
+
+def test_a_bound_beside_1_is_not_printed_as_1() -> None:
+    """Digits grow until the reader sees on which side of 1 a bound lies."""
+    assert comparison_words.bounds(Interval(1.02, 1.0004, 1.05)) == "1.0004 to 1.0500"
+    assert comparison_words.bounds(Interval(0.98, 0.96, 0.997)) == "0.960 to 0.997"
+    assert comparison_words.bounds(Interval(1.01, 1.0, 1.02)) == "1.00 to 1.02"
+    assert comparison_words.bounds(Interval(13.4, 12.9, 14.02)) == "12.9 to 14.0"
+
+
+HEADLINES = {
+    "faster": "prefetch:workers=4,depth=8 is faster: 2.16x as fast (2.09 to 2.22), "
+    "the same numbers, +38 MB.",
+    "nothing": "Nothing is faster: the best, prefetch:workers=2, is 1.01x as fast "
+    "(0.98 to 1.03), which is no difference.",
+    "unverified": "Nothing is shown to be safe: prefetch:workers=4 is 2.60x as fast "
+    "(2.51 to 2.70), but its numbers are unverified.",
+    "interrupted": "Nothing is faster: 1 failed, 1 not finished.",
+}
+
+
+@pytest.mark.parametrize("name", list(HEADLINES))
+def test_the_outcome_in_one_sentence(name: str) -> None:
+    """The headline says what won and by how much, or why nothing did."""
+    whole = comparisons.COMPARISONS[name]()
+    assert comparison_words.headline(whole) == HEADLINES[name]
+
+
+def test_the_outcome_when_only_refused_ones_are_fast() -> None:
+    """Fast with other numbers is not faster; nothing tried is said as well."""
+    whole = comparisons.faster()
+    refused = replace(whole, trials=whole.trials[3:], best="")
+    assert comparison_words.headline(refused) == (
+        "Nothing is faster with the same numbers: parallel-forward:chunks=2 is 1.20x "
+        "as fast (1.10 to 1.30), but changes them."
+    )
+    none = replace(whole, trials=(), best="")
+    assert "no strategy was tried" in comparison_words.headline(none)
+    slower = replace(comparisons.nothing(), trials=comparisons.nothing().trials[1:])
+    assert comparison_words.headline(slower).endswith("which is slower.")
+
+
+def test_equal_numbers_are_not_called_the_same() -> None:
+    """Within a tolerance is not bit by bit."""
+    equal = with_first(comparisons.faster(), numbers="equal", memory_mb=None)
+    assert comparison_words.headline(equal).endswith(
+        "(2.09 to 2.22), numbers equal within the tolerance."
+    )
+
+
+@pytest.mark.parametrize("width", [60, 72, 80, 93, 110, 160])
+@pytest.mark.parametrize("name", NAMES)
+def test_text_fits_and_no_number_is_broken(name: str, width: int) -> None:
+    """Only code is longer than the width; a speed-up and its interval stay whole."""
+    whole = comparisons.COMPARISONS[name]()
+    text = comparison.render(whole, width)
+    long = [line for line in text.splitlines() if len(line) > width]
+    assert all(line.startswith("    ") for line in long)
+    for trial in whole.trials:
+        assert name == "hostile" or all(
+            piece in text
+            for one in comparison_words.pieces(trial.spec)
+            for piece in one
+        )
+        if trial.speedup is not None:
+            cell = f"({comparison_words.bounds(trial.speedup, '-')})"
+            assert any(cell in line for line in text.splitlines())
+
+
+def test_a_narrow_table_says_what_it_leaves_out() -> None:
+    """Columns go in a fixed order, and their names are printed; a wide one has all."""
+    narrow = comparison.render(comparisons.faster(), 80)
+    assert "Left out for want of width: predicted." in narrow
+    wide = comparison.render(comparisons.faster(), 160)
+    assert "Left out" not in wide
+    assert "2.11x" in wide
+
+
+def test_a_reason_is_printed_once() -> None:
+    """Rows with the same reason share its line."""
+    text = " ".join(comparison.render(comparisons.unverified()).split())
+    reason = "your script differs from itself; set its seeds"
+    assert text.count(reason) == 1
+    assert f"prefetch:workers=4, prefetch:workers=2: {reason}" in text
+
+
+def test_the_code_is_printed_as_it_is_typed() -> None:
+    """The lines to keep and the command are whole lines, however long."""
+    whole = comparisons.faster()
+    long = replace(whole, run="bottleneck run " + "x " * 80, keep=("y" * 120,))
+    lines = comparison.render(long).splitlines()
+    assert "    " + "y" * 120 in lines
+    assert "    bottleneck run " + ("x " * 80).strip() in lines
+
+
+def test_hostile_text_is_printed_without_control_characters() -> None:
+    """Escape sequences in reasons and code never reach the terminal."""
+    text = comparison.render(comparisons.hostile())
+    assert all(letter.isprintable() or letter == "\n" for letter in text)
+
+
+def test_colour_is_for_terminals_only() -> None:
+    """Escape sequences appear when asked for; the footer is the last line."""
+    plain = comparison.render(comparisons.faster(), footer=("Page  a/report.html",))
+    assert "\x1b" not in plain
+    assert plain.endswith("\nPage  a/report.html\n")
+    assert "\x1b[32m" in comparison.render(comparisons.faster(), colour=True)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "prefetch",
+        "prefetch:workers=4,depth=8",
+        "prefetch:workers=4,where=process+parallel-update:workers=2+parallel-forward",
+        "",
+    ],
+)
+def test_pieces_of_a_strategy_join_to_it(spec: str) -> None:
+    """Breaking a strategy's text loses and adds nothing."""
+    joined = ["".join(strategy) for strategy in comparison_words.pieces(spec)]
+    assert "".join(joined) == spec
+
+
+def sides(whole: Comparison, *analyses: Any) -> pair.Recordings:
+    """Recordings that were never saved."""
+    named = zip(pair.labels(whole).items(), analyses, strict=False)
+    return pair.Recordings(
+        tuple(pair.Side(id, label, each) for (id, label), each in named)
+    )
+
+
+@pytest.fixture(scope="module")
+def both() -> str:
+    """The page of a comparison with both recordings."""
+    whole = comparisons.faster()
+    shown = sides(whole, examples.input_bound(), comparisons.after())
+    return pair.render(whole, shown)
+
+
+def data_of(html: str) -> dict[str, Any]:
+    """The page's figures."""
+    found = re.search(r'id="data">(.*?)</script>', html, re.DOTALL)
+    assert found is not None
+    figures: dict[str, Any] = json.loads(found[1])["figures"]
+    return figures
+
+
+def test_both_recordings_share_rows_and_scales(both: str) -> None:
+    """The same rows, columns, shades and axes of time on both sides."""
+    drawn = data_of(both)
+    before, after = drawn["heat-before"], drawn["heat-after"]
+    assert before["data"][0]["x"] == after["data"][0]["x"]
+    assert before["data"][0]["y"] == after["data"][0]["y"]
+    assert before["layout"]["coloraxis"] == after["layout"]["coloraxis"]
+    for name, axis in (("bars", "yaxis"), ("timeline", "xaxis")):
+        pairs = [drawn[f"{name}-{id}"]["layout"][axis] for id in ("before", "after")]
+        assert pairs[0]["range"] == pairs[1]["range"]
+    assert drawn["timeline-before"]["layout"]["xaxis"]["range"][1] == pytest.approx(
+        183, abs=3
+    )
+
+
+def test_the_pair_page_is_one_offline_file(both: str) -> None:
+    """No address leads outside, one h1, no id twice."""
+    page = both.partition('<script type="application/json"')[0]
+    addresses = re.findall(r'(?:src|href)="([^"]*)"', page)
+    assert all(a.startswith("#") or a == "data:," for a in addresses)
+    ids = re.findall(r' id="([^"]*)"', page)
+    assert len(ids) == len(set(ids))
+    assert page.count("<h1") == 1
+    assert len(both.encode()) < 6_000_000
+
+
+def test_the_step_shrinks_by_the_difference(both: str) -> None:
+    """The stages' table ends in both steps and their difference; bars scale."""
+    total = re.search(r"<tfoot>(.*?)</tfoot>", both, re.DOTALL)
+    assert total is not None
+    cells = re.findall(r">([^<>]+)</t[hd]>", total[1])
+    before, after, change = (float(cells[at]) for at in (1, 3, 5))
+    assert change == pytest.approx(after - before, abs=0.11)
+    widths = re.findall(r"width:calc\(100% \* ([\d.]+)\)", both)
+    assert float(widths[0]) == 1
+    assert float(widths[1]) == pytest.approx(after / before, abs=0.001)
+
+
+def test_hostile_text_stays_text_on_the_page() -> None:
+    """Markup in strategies, reasons, code and environment adds no element."""
+    whole = comparisons.hostile()
+    html = pair.render(whole, sides(whole, examples.hostile(), examples.hostile()))
+    assert html.count("<script") == 3
+    assert "<img" not in html.partition('<script type="application/json"')[0]
+    assert "{{ 7 * 7 }}" in html
+
+
+def test_without_a_winner_the_plain_recording_is_alone() -> None:
+    """One side, no difference, no code to keep."""
+    whole = comparisons.nothing()
+    html = pair.render(whole, sides(whole, examples.healthy()))
+    assert 'class="sides two"' not in html
+    assert 'id="keep"' not in html
+    assert sorted(data_of(html)) == ["bars-before", "heat-before", "timeline-before"]
+    bare = pair.render(whole, pair.Recordings())
+    assert 'id="sides"' not in bare
+    assert 'id="trials-table"' in bare
+
+
+def test_recordings_without_steps_or_causes_say_so() -> None:
+    """Each side has its figure or the reason why there is none."""
+    whole = comparisons.faster()
+    html = pair.render(whole, sides(whole, examples.no_steps(), examples.killed()))
+    assert html.count(pair.NO_LOOP) == 3
+    assert "Causes were not measured in this run." in html
+    assert sorted(data_of(html)) == ["bars-after", "timeline-after"]
+
+
+def test_recordings_are_read_from_the_folder(tmp_path: Path) -> None:
+    """What was saved is analysed and shown; what cannot be read is named."""
+    examples.input_bound().recording.save(tmp_path / "baseline")
+    whole = replace(
+        comparisons.faster(), before=tmp_path / "baseline", after=tmp_path / "gone"
+    )
+    shown = pair.read(whole)
+    assert [side.id for side in shown.sides] == ["before"]
+    (gap,) = shown.gaps
+    assert gap.startswith("With prefetch:workers=4,depth=8 cannot be shown:")
+    assert "cannot be shown" in render_comparison(whole, "html")
+
+
+def test_an_unknown_format_names_the_known_ones() -> None:
+    """The message lists what could have been meant."""
+    with pytest.raises(UsageError, match="text, json, html"):
+        render_comparison(comparisons.faster(), "pdf")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A saved comparison."""
+    save(comparisons.faster(), (), tmp_path)
+    return tmp_path
+
+
+def test_report_opens_a_comparison(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`bottleneck report` prints the table, the document, or writes the page."""
+    assert main(["report", str(folder)]) == 0
+    assert capsys.readouterr().out == comparison.render(comparisons.faster())
+    assert main(["report", str(folder), "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["best"] == "prefetch:workers=4,depth=8"
+    assert main(["report", str(folder), "--format", "html"]) == 0
+    assert "Wrote" in capsys.readouterr().err
+    assert "2.16x as fast" in (folder / "report.html").read_text()

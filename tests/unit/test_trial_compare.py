@@ -1,0 +1,269 @@
+"""A whole comparison on a script that is never run: gate, rounds, winner, folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import examples
+import pytest
+from made_trials import FakeScript
+
+from debottleneck.analysis.result import Analysis
+from debottleneck.errors import BottleneckError, UsageError
+from debottleneck.strategies.spec import parse
+from debottleneck.trials import baseline, check, compare, gate, result, save
+from debottleneck.trials.result import Comparison, Judgement
+from debottleneck.trials.trial import Measured, Target
+
+TARGET = Target("train.py", ("--lr", "1"), False, "python")
+FETCH, FETCH_MORE = "prefetch:workers=2", "prefetch:workers=4"
+UPDATE = "parallel-update"
+BOTH = f"{FETCH_MORE}+{UPDATE}"
+
+Run = Callable[..., tuple[Comparison, bool]]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Compare a fake script; profiles are made by hand, outputs are its words."""
+    profiles: list[str] = []
+
+    def profile(
+        target: Target, spec: str, folder: Path, log: Path, say: object
+    ) -> Analysis:
+        profiles.append(spec)
+        folder.mkdir()
+        return examples.input_bound()
+
+    def compared(
+        script: FakeScript,
+        *specs: str,
+        judgements: Mapping[str, Judgement] | None = None,
+        own_choice: bool = False,
+        **how: object,
+    ) -> tuple[Comparison, bool]:
+        given = judgements or {}
+
+        def run_trial(
+            target: Target, spec: str, *, steps: int, outputs: bool, **rest: object
+        ) -> Measured:
+            found = script.one(spec, -1 if outputs else 0)
+            return replace(found, outputs=spec or "plain")
+
+        def judge(
+            first: str, second: str, candidate: str, engaged_ns: int = 0
+        ) -> Judgement:
+            assert engaged_ns == 0, "a fake strategy engages at once"
+            return given.get(candidate, Judgement("same"))
+
+        monkeypatch.setattr(compare, "run_trial", run_trial)
+        monkeypatch.setattr(gate, "judge", judge)
+        monkeypatch.setattr(baseline, "profile", profile)
+        chosen = tuple(map(parse, specs))
+        if own_choice:
+            planned = compare.plan
+            monkeypatch.setattr(planned, "candidates", lambda *_: chosen)
+        wanted = compare.Wanted(
+            target=TARGET,
+            strategies=() if own_choice else chosen,
+            rounds=how.pop("rounds", 4),
+            steps=40,
+            budget_s=how.pop("budget_s", None),
+            folder=tmp_path / "run",
+        )
+        found = compare.run(wanted, lambda *_: None, lambda line: None)
+        assert profiles[0] == ""
+        return found
+
+    return compared
+
+
+def specs(comparison: Comparison) -> list[tuple[str, str]]:
+    """The rows' specifications and verdicts."""
+    return [(row.spec, row.verdict) for row in comparison.trials]
+
+
+def test_the_winner_is_first_kept_and_recorded(run: Run, tmp_path: Path) -> None:
+    """Rows are best first; code, command, recordings and tables belong to them."""
+    script = FakeScript({"": 10.0, FETCH: 5.0, FETCH_MORE: 2.5, UPDATE: 10.0})
+    found, interrupted = run(script, UPDATE, FETCH, FETCH_MORE)
+    assert not interrupted
+    assert specs(found) == [
+        (FETCH_MORE, result.FASTER),
+        (FETCH, result.FASTER),
+        (UPDATE, result.SAME_SPEED),
+    ]
+    assert found.best == FETCH_MORE
+    assert found.keep[0] == "from debottleneck import prefetch"
+    assert found.run == f"bottleneck run --strategy {FETCH_MORE} train.py --lr 1"
+    assert found.after == tmp_path / "run" / "best"
+    assert found.baseline_ms is not None
+    assert found.baseline_ms.value == pytest.approx(10.0)
+    assert found.deterministic
+    assert save.load(tmp_path / "run") == found
+
+
+def test_every_candidate_is_checked_before_the_rounds(run: Run) -> None:
+    """Two plain runs and one of each come first, outside all timing."""
+    script = FakeScript({"": 10.0, FETCH: 5.0, UPDATE: 5.0}, noise=0.1)
+    run(script, FETCH, UPDATE)
+    assert script.ran[:4] == [("", -1), ("", -1), (FETCH, -1), (UPDATE, -1)]
+    assert {number for _, number in script.ran[4:]} == {0}
+
+
+def test_different_numbers_are_refused_however_fast(run: Run) -> None:
+    """It runs no round, and is no winner."""
+    script = FakeScript({"": 10.0, FETCH: 1.0})
+    why = "the loss of step 4: 0.8123 against 0.8125"
+    found, _ = run(script, FETCH, judgements={FETCH: Judgement("different", why)})
+    assert specs(found) == [(FETCH, result.DIFFERENT)]
+    assert found.trials[0].why == why
+    assert (found.best, found.keep, found.run) == ("", (), "")
+    assert (FETCH, 0) not in script.ran
+    assert found.after is None
+
+
+def test_a_script_that_differs_from_itself(run: Run) -> None:
+    """Speed is shown, nothing is called faster, and the reason is a note."""
+    why = "your script differs from itself at step 1 (load); set its seeds"
+    unsure = Judgement("unverified", why)
+    script = FakeScript({"": 10.0, FETCH: 2.0})
+    found, _ = run(script, FETCH, judgements={"plain": unsure, FETCH: unsure})
+    assert specs(found) == [(FETCH, result.UNVERIFIED)]
+    assert found.trials[0].speedup is not None
+    assert not found.deterministic
+    assert why in found.notes
+    assert found.best == ""
+
+
+def test_a_gate_that_cannot_run_verifies_nothing(run: Run) -> None:
+    """A plain script that breaks under it is said, not passed."""
+    script = FakeScript({"": 10.0, FETCH: 2.0}, failing={"": [-1]})
+    found, _ = run(script, FETCH)
+    assert specs(found) == [(FETCH, result.UNVERIFIED)]
+    assert any("could not be verified" in note for note in found.notes)
+
+
+def test_what_never_applies_is_measured_nowhere(run: Run) -> None:
+    """The plain step then comes from the profile."""
+    script = FakeScript({"": 10.0, UPDATE: 10.0}, refused={UPDATE: "one update a step"})
+    found, _ = run(script, UPDATE)
+    assert specs(found) == [(UPDATE, result.NOT_APPLICABLE)]
+    assert found.trials[0].why == "one update a step"
+    assert found.rounds == 0
+    assert found.baseline_ms is not None
+    assert found.baseline_ms.value == examples.input_bound().loop.step_ms
+
+
+def test_two_winners_are_combined(run: Run) -> None:
+    """The best of each, together, against the better one in rounds of their own."""
+    steps = {"": 10.0, FETCH: 7.0, FETCH_MORE: 5.0, UPDATE: 8.0, BOTH: 3.0}
+    script = FakeScript(steps)
+    found, _ = run(script, FETCH, FETCH_MORE, UPDATE, own_choice=True)
+    assert specs(found)[0] == (BOTH, result.FASTER)
+    assert found.best == BOTH
+    ran = [spec for spec, number in script.ran if number == 0]
+    assert ran.count(BOTH) == 3
+    assert ran.count(FETCH_MORE) == 6
+    assert ran.count(FETCH) == 3
+    assert any("parallel_update" in line for line in found.keep)
+
+
+def test_a_combination_that_gains_nothing_is_not_kept(run: Run) -> None:
+    """The better one alone asks for less."""
+    steps = {"": 10.0, FETCH_MORE: 5.0, UPDATE: 8.0, BOTH: 4.95}
+    found, _ = run(FakeScript(steps), FETCH_MORE, UPDATE, own_choice=True)
+    assert found.best == FETCH_MORE
+    assert (BOTH, result.FASTER) in specs(found)
+
+
+def test_asked_for_strategies_are_not_combined(run: Run) -> None:
+    """--strategy names what is tried, and nothing else."""
+    steps = {"": 10.0, FETCH_MORE: 5.0, UPDATE: 8.0}
+    found, _ = run(FakeScript(steps), FETCH_MORE, UPDATE)
+    assert len(found.trials) == 2
+
+
+@pytest.mark.parametrize("at", range(1, 12))
+def test_ctrl_c_keeps_what_was_measured(run: Run, at: int, tmp_path: Path) -> None:
+    """Whenever it comes, there is a comparison, and it can be read again."""
+    script = FakeScript({"": 10.0, FETCH: 5.0, UPDATE: 10.0}, noise=0.1)
+    script.interrupt_at = at
+    found, interrupted = run(script, FETCH, UPDATE)
+    assert interrupted
+    assert any("Ctrl-C" in note for note in found.notes)
+    for row in found.trials:
+        assert (row.verdict == result.UNFINISHED) == (row.rounds == 0)
+    assert save.load(tmp_path / "run") == found
+    assert found.after is None
+
+
+def test_the_budget_ends_it(run: Run) -> None:
+    """Used up by the profile: no trial is begun, and the rows say so."""
+    found, interrupted = run(FakeScript({"": 10.0, FETCH: 5.0}), FETCH, budget_s=1e-9)
+    assert not interrupted
+    assert specs(found) == [(FETCH, result.UNFINISHED)]
+    assert any("--budget" in note for note in found.notes)
+
+
+def test_a_winner_that_cannot_be_profiled_still_wins(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its recording is missing, and a note says why."""
+    script = FakeScript({"": 10.0, FETCH: 5.0})
+    profile = baseline.profile
+
+    def failing(target: Target, spec: str, *rest: object) -> Analysis:
+        if spec:
+            raise BottleneckError("it broke")
+        return examples.input_bound()
+
+    found = []
+    monkeypatch.setattr(baseline, "profile", profile)
+    original = compare._Work._record_best
+
+    def record(work: compare._Work, say: object) -> None:
+        monkeypatch.setattr(baseline, "profile", failing)
+        original(work, say)
+
+    monkeypatch.setattr(compare._Work, "_record_best", record)
+    found, _ = run(script, FETCH)
+    assert found.best == FETCH
+    assert found.after is None
+    assert any("it broke" in note for note in found.notes)
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [({"rounds": 2}, "--rounds"), ({"rounds": 0}, "--rounds"), ({"steps": 3}, "--st")],
+)
+def test_numbers_out_of_range(change: dict, word: str, tmp_path: Path) -> None:
+    """Refused before anything is run."""
+    given = {"rounds": 5, "steps": None, **change}
+    with pytest.raises(UsageError, match=word):
+        compare.Wanted(TARGET, (), budget_s=None, folder=tmp_path / "run", **given)
+
+
+def test_the_steps_of_the_gate() -> None:
+    """Enough for a strategy to act, few enough to cost little."""
+    assert 10 <= check.STEPS <= 25
+
+
+def test_a_profile_that_was_cut_short_is_made_again() -> None:
+    """Only if the profile and not the script came to its end."""
+    whole = examples.input_bound()
+    few = replace(whole, steps=whole.steps.iloc[:3])
+    facts = replace(whole.recording.facts, ended_by="seconds")
+    ours = replace(few, recording=replace(few.recording, facts=facts))
+    assert baseline.is_cut_short(ours)
+    assert not baseline.is_cut_short(replace(ours, steps=whole.steps))
+    own = replace(facts, ended_by="exit")
+    theirs = replace(ours, recording=replace(ours.recording, facts=own))
+    assert not baseline.is_cut_short(theirs)
+    with pytest.raises(BottleneckError, match="3 training steps only"):
+        baseline.check(theirs, TARGET)
+    none = replace(whole, loop=replace(whole.loop, found=False))
+    with pytest.raises(BottleneckError, match="no training steps"):
+        baseline.check(none, TARGET)

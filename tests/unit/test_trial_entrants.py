@@ -1,0 +1,141 @@
+"""A candidate's way through the comparison, and which of them is best."""
+
+from __future__ import annotations
+
+import pytest
+from made_trials import measured, note
+
+from debottleneck.strategies.automatic.notes import ENGAGED, REFUSED, SUMMARY
+from debottleneck.strategies.automatic.notes import FAILED as WENT_WRONG
+from debottleneck.strategies.spec import parse
+from debottleneck.trials import result
+from debottleneck.trials.entrants import NOTHING_DONE, Entrant, best_of
+from debottleneck.trials.result import Interval, Judgement, Trial
+from debottleneck.trials.verdict import Pair
+
+
+def ran(spec: str, *notes: dict, ms: float = 5.0, rounds: int = 3) -> Entrant:
+    """A candidate that ran some rounds beside a plain step of 10 ms."""
+    entrant = Entrant(parse(spec), Judgement("same"))
+    own = measured([ms] * 40, notes=notes, memory_mb=60.0)
+    if entrant.admit(own):
+        entrant.pairs = [Pair(measured([10.0] * 40), own)] * rounds
+    return entrant
+
+
+def test_a_row_of_one_that_won() -> None:
+    """Speed, memory beyond the plain script's, settings and what it did."""
+    notes = note("prefetch"), note("prefetch", SUMMARY, "38 of 40 loads made ahead")
+    row = ran("prefetch:workers=4,depth=8", *notes).row(1, 0, 50.0)
+    assert row.verdict == result.FASTER
+    assert row.speedup is not None
+    assert row.speedup.value == pytest.approx(2.0)
+    assert row.step_ms == pytest.approx(5.0)
+    assert row.settings == {"workers": 4, "depth": 8}
+    assert row.memory_mb == pytest.approx(10.0)
+    assert row.did == ("38 of 40 loads made ahead",)
+    assert row.rounds == 3
+
+
+def test_several_strategies_name_their_settings_and_words() -> None:
+    """Of a combination each setting and sentence says whose it is."""
+    notes = [note(name, SUMMARY, "worked") for name in ("prefetch", "parallel-update")]
+    notes += [note("prefetch"), note("parallel-update")]
+    row = ran("prefetch:workers=4+parallel-update", *notes).row(1, 0, None)
+    assert row.strategy == "prefetch+parallel-update"
+    assert row.settings == {"prefetch.workers": 4}
+    assert row.did == ("prefetch: worked", "parallel-update: worked")
+
+
+@pytest.mark.parametrize(
+    ("notes", "verdict", "why"),
+    [
+        ([], result.NOT_APPLICABLE, NOTHING_DONE),
+        ([(REFUSED, "no load")], result.NOT_APPLICABLE, "no load"),
+        ([(REFUSED, "no load"), (WENT_WRONG, "lost")], result.FAILED, "lost"),
+        ([(REFUSED, "one of two"), (ENGAGED, "load")], result.FASTER, ""),
+        ([(ENGAGED, "load"), (WENT_WRONG, "lost")], result.FASTER, ""),
+    ],
+)
+def test_what_its_strategy_says(
+    notes: list[tuple[str, str]], verdict: str, why: str
+) -> None:
+    """It counts once it acted somewhere; else its own reason is the row's."""
+    said = [note("prefetch", *each) for each in notes]
+    row = ran("prefetch", *said).row(1, 0, None)
+    assert (row.verdict, row.why) == (verdict, why)
+
+
+def test_half_a_combination_does_not_count() -> None:
+    """If one of two does not apply, the row says which."""
+    notes = note("prefetch"), note("parallel-update", REFUSED, "one update a step")
+    row = ran("prefetch+parallel-update", *notes).row(1, 0, None)
+    assert row.verdict == result.NOT_APPLICABLE
+    assert row.why == "parallel-update: one update a step"
+
+
+def test_different_numbers_beat_speed() -> None:
+    """However fast it is, it is refused, and says where it differs."""
+    entrant = ran("prefetch", note("prefetch"))
+    entrant.judge(Judgement("different", "the loss of step 4"))
+    row = entrant.row(1, 0, None)
+    assert (row.verdict, row.why) == (result.DIFFERENT, "the loss of step 4")
+    assert not entrant.runs
+
+
+def test_unverified_shows_its_speed() -> None:
+    """Nobody can say whether it is right, but how fast it is, is known."""
+    entrant = ran("prefetch", note("prefetch"))
+    entrant.judge(Judgement("unverified", "set its seeds"))
+    row = entrant.row(1, 0, None)
+    assert (row.verdict, row.why) == (result.UNVERIFIED, "set its seeds")
+    assert row.speedup is not None
+
+
+def test_without_a_round_it_is_not_finished() -> None:
+    """What never ran claims nothing."""
+    row = Entrant(parse("prefetch")).row(1, 0, None)
+    assert row.verdict == result.UNFINISHED
+    assert row.why
+    assert (row.step_ms, row.speedup, row.cpu_ms) == (None, None, None)
+
+
+def faster(spec: str, ratio: float) -> Trial:
+    """A row that is faster."""
+    found = parse(spec)
+    names = "+".join(each.name for each in found)
+    values = {
+        f"{each.name}.{key}": value
+        for each in found
+        for key, value in each.settings.items()
+    }
+    interval = Interval(ratio, ratio * 0.95, ratio * 1.05)
+    return Trial(names, values, spec, result.FASTER, speedup=interval)
+
+
+@pytest.mark.parametrize(
+    ("rows", "best"),
+    [
+        ([], None),
+        ([("prefetch:workers=2", 1.9), ("prefetch:workers=8", 3.0)], 1),
+        ([("prefetch:workers=8", 3.0), ("prefetch:workers=4", 2.95)], 1),
+        ([("prefetch:workers=2", 2.0), ("prefetch", 2.0)], 0),
+        ([("prefetch:where=process", 2.0), ("prefetch:workers=8", 1.98)], 1),
+        ([("prefetch+parallel-update", 2.0), ("prefetch", 1.98)], 1),
+        ([("prefetch+parallel-update", 2.4), ("prefetch", 1.98)], 0),
+    ],
+)
+def test_the_best_is_the_cheapest_of_the_fastest(
+    rows: list[tuple[str, float]], best: int | None
+) -> None:
+    """Three per cent are not worth threads, processes or another strategy."""
+    made = [faster(*row) for row in rows]
+    assert best_of(made) is (None if best is None else made[best])
+
+
+def test_what_is_not_faster_is_never_best() -> None:
+    """Unverified, different or slower rows do not win, however fast."""
+    row = faster("prefetch", 9.0)
+    others = [v for v in result.VERDICTS if v != result.FASTER]
+    rows = [Trial("prefetch", {}, "prefetch", v, speedup=row.speedup) for v in others]
+    assert best_of(rows) is None

@@ -1,0 +1,173 @@
+"""Rounds of trials that were never run: order, early ends, budget, Ctrl-C."""
+
+from __future__ import annotations
+
+import pytest
+from made_trials import FakeScript, measured
+
+from debottleneck.strategies.spec import parse
+from debottleneck.trials.entrants import Entrant
+from debottleneck.trials.result import FAILED, FASTER, NOT_APPLICABLE, Judgement
+from debottleneck.trials.rounds import Course, Played, Rules, play
+
+FAST, SLOW, SAME = "prefetch:workers=4", "parallel-forward", "parallel-update"
+STEPS = {"": 10.0, FAST: 4.0, SLOW: 15.0, SAME: 10.0}
+
+
+def entrants(*specs: str) -> list[Entrant]:
+    """Candidates that the gate has let through."""
+    return [Entrant(parse(spec), Judgement("same")) for spec in specs]
+
+
+def played(
+    script: FakeScript,
+    candidates: list[Entrant],
+    *,
+    rounds: int = 5,
+    seed: int = 0,
+    course: Course | None = None,
+) -> Played:
+    """Play the rounds."""
+    found = Played()
+    rules = Rules(rounds, len(candidates), seed)
+    play(candidates, script.one, rules, course or script.course(), found)
+    return found
+
+
+def test_every_round_has_everybody_once() -> None:
+    """The plain script and each candidate, as long as nothing is clear."""
+    script = FakeScript(STEPS, noise=0.3)
+    candidates = entrants(FAST, SAME)
+    assert played(script, candidates).begun == 5
+    for number in range(3):
+        ran = [spec for spec, at in script.ran if at == number]
+        assert sorted(ran) == sorted(["", FAST, SAME])
+    assert [len(each.pairs) for each in candidates] == [5, 5]
+
+
+def test_the_order_is_random_and_the_seeds() -> None:
+    """Rounds differ in order; the same seed gives the same orders."""
+    runs = {}
+    for seed in (0, 0, 1):
+        script = FakeScript(STEPS, noise=0.3)
+        played(script, entrants(FAST, SLOW, SAME), seed=seed)
+        runs.setdefault(seed, []).append(script.ran)
+    assert runs[0][0] == runs[0][1]
+    assert runs[0][0] != runs[1][0]
+    orders = {
+        tuple(spec for spec, at in runs[0][0] if at == number) for number in range(3)
+    }
+    assert len(orders) > 1
+
+
+def test_pairs_are_of_one_round() -> None:
+    """Whatever the order, a candidate is held against its own round's plain run."""
+    script = FakeScript({"": 10.0, FAST: 5.0}, noise=0.2)
+    (candidate,) = entrants(FAST)
+    plain = played(script, [candidate]).plain
+    assert [pair.plain for pair in candidate.pairs] == plain
+
+
+def test_a_clear_verdict_runs_no_more() -> None:
+    """After three rounds that agree the others go on alone."""
+    script = FakeScript({"": 10.0, FAST: 4.0})
+    (candidate,) = entrants(FAST)
+    assert played(script, [candidate]).begun == 3
+    assert candidate.decided
+    assert candidate.row(1, 0, None).verdict == FASTER
+
+
+def test_what_does_not_apply_leaves_at_once() -> None:
+    """Its reason is its own, and it takes no more time."""
+    why = "your layers feed each other"
+    script = FakeScript(STEPS, refused={SLOW: why})
+    (candidate,) = entrants(SLOW)
+    played(script, [candidate])
+    assert [spec for spec, _ in script.ran].count(SLOW) == 1
+    row = candidate.row(1, 0, None)
+    assert (row.verdict, row.why, row.rounds) == (NOT_APPLICABLE, why, 0)
+    assert row.step_ms is None
+
+
+def test_a_crash_is_a_row() -> None:
+    """A candidate that breaks in a later round leaves with the reason."""
+    script = FakeScript(STEPS, noise=0.2, failing={FAST: [1]})
+    broken, other = entrants(FAST, SAME)
+    assert played(script, [broken, other]).begun == 5
+    assert broken.row(2, 0, None).verdict == FAILED
+    assert broken.row(2, 0, None).why == "broke"
+    assert len(broken.pairs) == 1
+    assert len(other.pairs) == 5
+
+
+def test_a_plain_failure_costs_its_round() -> None:
+    """The others of that round have nothing to be held against."""
+    script = FakeScript(STEPS, noise=0.2, failing={"": [1]})
+    (candidate,) = entrants(SAME)
+    found = played(script, [candidate])
+    assert found.failures == ["broke"]
+    assert len(candidate.pairs) == 4
+
+
+def test_a_plain_script_that_fails_twice_ends_it() -> None:
+    """There is no point in going on without it."""
+    script = FakeScript(STEPS, noise=0.2, failing={"": range(9)})
+    found = played(script, entrants(SAME))
+    assert (found.begun, len(found.failures)) == (2, 2)
+
+
+def test_the_budget_ends_it_before_a_trial() -> None:
+    """No trial is begun that would end after the budget."""
+    script = FakeScript(STEPS, noise=0.1)
+    (candidate,) = entrants(SAME)
+    course = script.course(budget_s=2.5)
+    found = played(script, [candidate], course=course)
+    assert course.over
+    assert script.now <= 2.5
+    assert found.begun < 5
+    assert len(candidate.pairs) >= 2
+
+
+def test_ctrl_c_keeps_whole_pairs() -> None:
+    """What ran before the interrupt is paired, also in the round that it cut."""
+    script = FakeScript(STEPS, noise=0.1)
+    candidates = entrants(FAST, SAME)
+    script.interrupt_at = 5
+    found = Played()
+    with pytest.raises(KeyboardInterrupt):
+        play(candidates, script.one, Rules(5, 2, 0), script.course(), found)
+    assert found.begun == 2
+    cut = {spec for spec, at in script.ran if at == 1}
+    expected = [1 + ("" in cut and spec in cut) for spec in (FAST, SAME)]
+    assert [len(each.pairs) for each in candidates] == expected
+
+
+def test_other_steps_cannot_be_matched() -> None:
+    """A candidate whose steps are bounded by another rule is not compared."""
+    script = FakeScript(STEPS)
+
+    def one(spec: str, number: int) -> object:
+        found = script.one(spec, number)
+        if not spec:
+            return found
+        steps = [4.0] * 40
+        return measured(steps, rule="a step ends with each update", notes=found.notes)
+
+    (candidate,) = entrants(FAST)
+    play([candidate], one, Rules(5, 1, 0), script.course(), Played())
+    assert candidate.left == FAILED
+    assert "cannot be matched" in candidate.why
+    assert script.ran.count((FAST, 0)) == 1
+
+
+def test_the_watch_counts_down() -> None:
+    """Each trial is told of beforehand, with what is done and what is left."""
+    told: list[tuple[str, int, int]] = []
+    script = FakeScript(STEPS, noise=0.3)
+    course = script.course(watch=lambda *what: told.append(what))
+    course.later = 1
+    played(script, entrants(FAST, SAME), course=course)
+    assert [done for _, done, _ in told] == list(range(len(told)))
+    assert told[0][2] == 16
+    assert told[-1][2] == 2
+    assert told[0][0].startswith("round 1 of 5: ")

@@ -1,0 +1,237 @@
+"""Speed-ups, their intervals and verdicts: arithmetic on steps made by hand."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from made_trials import measured
+
+from debottleneck.strategies.spec import parse
+from debottleneck.trials.result import FASTER, SAME_SPEED, SLOWER, Interval
+from debottleneck.trials.verdict import (
+    POLICY,
+    Pair,
+    counted,
+    is_clear,
+    left_out,
+    speedup,
+    student_t,
+    typical,
+    warmup_of,
+    word,
+)
+
+
+def pairs(ratios: list[float], steps: int = 40, plain_ms: float = 10.0) -> list:
+    """Counted steps of rounds in which the ratio was exactly this."""
+    made = [
+        Pair(measured([plain_ms] * steps), measured([plain_ms / ratio] * steps))
+        for ratio in ratios
+    ]
+    return counted(made, 2)
+
+
+@pytest.mark.parametrize(
+    ("tail", "freedom", "value"),
+    [
+        (0.025, 1, 12.706),
+        (0.025, 2, 4.303),
+        (0.025, 3, 3.182),
+        (0.025, 4, 2.776),
+        (0.025, 30, 2.042),
+        (0.005, 9, 3.250),
+        (0.0005, 5, 6.869),
+        (0.025, 1000, 1.962),
+    ],
+)
+def test_students_t(tail: float, freedom: int, value: float) -> None:
+    """The quantiles are those of the printed tables."""
+    assert student_t(tail, freedom) == pytest.approx(value, abs=6e-4)
+
+
+def test_the_speedup_is_the_mean_ratio_of_the_rounds() -> None:
+    """Rounds of 2x and 8x are 4x in the mean: ratios multiply."""
+    assert speedup(pairs([2.0, 8.0, 4.0])).value == pytest.approx(4.0)
+
+
+def test_exact_rounds_have_no_width() -> None:
+    """Three rounds that agree to the nanosecond leave nothing to doubt."""
+    found = speedup(pairs([2.5, 2.5, 2.5]))
+    assert (found.low, found.high) == pytest.approx((2.5, 2.5), rel=1e-6)
+
+
+@pytest.mark.parametrize("rounds", [1, 2])
+def test_few_rounds_assume_how_rounds_differ(rounds: int) -> None:
+    """One round or two cannot show it, so their interval is not believed."""
+    found = speedup(pairs([1.05] * rounds))
+    assert found.low < 1 < found.high
+    assert word(found) == SAME_SPEED
+    assert speedup(pairs([2.0] * rounds)).low > 1.5
+
+
+def test_the_mean_and_not_the_median() -> None:
+    """A prefetch of four: three batches come at once, the fourth is waited for."""
+    bursty = measured([0.1, 0.1, 0.1, 9.7] * 20)
+    steady = [Pair(measured([10.0] * 80), bursty)] * 3
+    found = speedup(counted(steady, 0, burst=4), burst=4)
+    assert found.value == pytest.approx(4.0)
+    assert found.high / found.low < 1.01
+
+
+def test_only_whole_bursts_are_counted() -> None:
+    """The window holds a multiple of the burst, and the same steps on both sides."""
+    pair = Pair(measured(range(1, 31)), measured(range(1, 28)))
+    ((plain, own),) = counted([pair], 6, burst=8)
+    assert len(plain) == len(own) == 16
+    assert np.array_equal(plain, own)
+
+
+def test_more_rows_widen_every_interval() -> None:
+    """The intervals hold for all candidates at once."""
+    made = pairs([1.8, 2.0, 2.2, 2.1])
+    alone, among = speedup(made), speedup(made, rows=8)
+    assert among.low < alone.low
+    assert among.high > alone.high
+    assert among.value == alone.value
+
+
+@pytest.mark.parametrize(
+    ("interval", "expected"),
+    [
+        (Interval(2.0, 1.9, 2.1), FASTER),
+        (Interval(1.01, 1.005, 1.015), SAME_SPEED),
+        (Interval(2.0, 0.99, 4.0), SAME_SPEED),
+        (Interval(1.5, 1.0, 2.2), SAME_SPEED),
+        (Interval(0.5, 0.4, 0.6), SLOWER),
+        (Interval(0.99, 0.985, 0.995), SAME_SPEED),
+        (Interval(0.5, 0.2, 1.01), SAME_SPEED),
+    ],
+)
+def test_words(interval: Interval, expected: str) -> None:
+    """Faster and slower need an interval without 1, and two per cent."""
+    assert word(interval) == expected
+
+
+@pytest.mark.parametrize(
+    ("interval", "expected"),
+    [
+        (Interval(4.0, 3.8, 4.2), True),
+        (Interval(1.2, 1.05, 1.37), False),
+        (Interval(1.0, 0.99, 1.01), True),
+        (Interval(1.0, 0.9, 1.11), False),
+        (Interval(0.5, 0.49, 0.51), True),
+    ],
+)
+def test_a_clear_verdict_needs_no_more_rounds(
+    interval: Interval, expected: bool
+) -> None:
+    """It would stand with an interval twice as wide, or lies within two per cent."""
+    assert is_clear(interval) is expected
+
+
+def test_both_sides_leave_out_the_same_steps() -> None:
+    """The longest of warm-up, engagement and the filling of the prefetch counts."""
+    plain = measured([50.0, 50.0, 50.0] + [10.0] * 97)
+    own = measured([10.0] * 100, engaged=2)
+    pair = [Pair(plain, own)]
+    assert warmup_of(plain) == 3
+    assert left_out(pair, parse("parallel-update")) == 3
+    assert left_out(pair, parse("prefetch:workers=4,depth=6")) == 12
+    assert left_out(pair, parse("prefetch:workers=2")) == 8
+    late = [Pair(plain, measured([10.0] * 100, engaged=7))]
+    assert left_out(late, parse("parallel-update")) == 7
+
+
+def test_never_more_than_half_is_left_out() -> None:
+    """A prefetch as deep as the run is still measured."""
+    pair = [Pair(measured([10.0] * 30), measured([10.0] * 28))]
+    assert left_out(pair, parse("prefetch:workers=8,depth=64")) == 14
+
+
+def test_at_least_two_are_left_out() -> None:
+    """Also where the analysis would drop one."""
+    pair = [Pair(measured([10.0] * 30), measured([10.0] * 30))]
+    assert left_out(pair, parse("parallel-update")) == POLICY.least_left_out
+
+
+def test_typical_step() -> None:
+    """Mean over the rounds in milliseconds, with bounds around it."""
+    runs = [measured([ms] * 10).step_ns for ms in (9.0, 10.0, 11.0)]
+    found = typical(runs)
+    assert found.low < found.value < found.high
+    assert found.value == pytest.approx((9 * 10 * 11) ** (1 / 3))
+
+
+FACTORS = st.floats(0.2, 5.0, allow_nan=False)
+NOISY = st.lists(
+    st.lists(st.integers(10_000, 10_000_000), min_size=6, max_size=30),
+    min_size=1,
+    max_size=5,
+)
+
+
+@settings(deadline=None, max_examples=40)
+@given(NOISY)
+def test_equal_samples_contain_one(rounds: list[list[int]]) -> None:
+    """The ratio of a run to itself is 1, whatever the run."""
+    made = [(np.array(steps), np.array(steps)) for steps in rounds]
+    found = speedup(made)
+    assert found.low <= 1 <= found.high
+    assert found.value == pytest.approx(1.0)
+    assert word(found) == SAME_SPEED
+
+
+@settings(deadline=None, max_examples=40)
+@given(NOISY, st.integers(2, 50), st.integers(0, 3))
+def test_the_unit_does_not_matter(
+    rounds: list[list[int]], scale: int, seed: int
+) -> None:
+    """Slower by the same factor on both sides is the same ratio and interval."""
+    made = [(np.array(steps), np.array(steps[::-1]) + 1) for steps in rounds]
+    scaled = [(plain * scale, own * scale) for plain, own in made]
+    one, other = speedup(made, seed=seed), speedup(scaled, seed=seed)
+    assert other.value == pytest.approx(one.value)
+    assert other.low == pytest.approx(one.low)
+    assert other.high == pytest.approx(one.high)
+
+
+@settings(deadline=None, max_examples=40)
+@given(NOISY, FACTORS)
+def test_the_interval_moves_with_the_ratio(
+    rounds: list[list[int]], factor: float
+) -> None:
+    """Faster by a factor moves value and bounds by that factor."""
+    made = [(np.array(s, float), np.array(s[::-1], float)) for s in rounds]
+    moved = [(plain, own / factor) for plain, own in made]
+    one, other = speedup(made), speedup(moved)
+    for name in ("value", "low", "high"):
+        assert getattr(other, name) == pytest.approx(getattr(one, name) * factor)
+
+
+@settings(deadline=None, max_examples=40)
+@given(NOISY)
+def test_swapping_sides_inverts(rounds: list[list[int]]) -> None:
+    """What is twice as fast one way is half as fast the other."""
+    made = [(np.array(steps), np.array(steps[::-1]) + 5) for steps in rounds]
+    there = speedup(made)
+    back = speedup([(own, plain) for plain, own in made])
+    assert there.value * back.value == pytest.approx(1.0)
+    assert there.low <= there.value <= there.high
+    assert there.low * back.high == pytest.approx(1.0)
+
+
+def test_noise_alone_is_seldom_called_faster() -> None:
+    """Of 200 candidates that change nothing, at most a handful of one in forty."""
+    rng = np.random.default_rng(1)
+
+    def run() -> np.ndarray:
+        level = 10e6 * math.exp(rng.normal(0, 0.04))
+        return np.maximum(level * (1 + rng.normal(0, 0.1, 40)), 1).astype(np.int64)
+
+    words = [word(speedup([(run(), run()) for _ in range(5)])) for _ in range(200)]
+    assert words.count(FASTER) <= 10
+    assert words.count(SLOWER) <= 10
