@@ -94,6 +94,7 @@ def main() -> None:
         (20, 5, 2),
         (20, 15, 2),
         (30, 5, 4),
+        (60, 1, 30),
         (60, 2, 30),
     ):
         shares = [steady(load_ms / 1e3, compute_ms / 1e3, workers) for _ in range(3)]

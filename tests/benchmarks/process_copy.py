@@ -1,4 +1,6 @@
-"""Print what a batch costs through a process: `python tests/benchmarks/process_copy.py`.
+"""Print what a batch costs through a process.
+
+`python tests/benchmarks/process_copy.py`, on two idle cores: it prints the load it met.
 
 Every batch is another piece of a large array, as in training, so none is in a cache
 already. Medians over batches, in steady state: one copy of a batch in this process, the
@@ -73,7 +75,9 @@ def waiting(megabytes: float, pause_us: float) -> float:
 def main() -> None:
     """Measure each size and print a line for it."""
     print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
-    print(f"{'batch':>10}{'copy':>12}{'stream':>12}{'ready':>12}  stream/copy  ready/copy")
+    print(
+        f"{'batch':>10}{'copy':>12}{'stream':>12}{'ready':>12}  stream/copy  ready/copy"
+    )
     for size in MEGABYTES:
         copy, stream = copying(size), streaming(size)
         wait = waiting(size, 3 * stream)

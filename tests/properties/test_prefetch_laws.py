@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from hypothesis import given, settings
@@ -64,10 +64,16 @@ def generated(source: Plain) -> Iterator[int]:
     yield from source
 
 
-def asked(iterator: Iterator[Any], times: int) -> list[object]:
-    """What so many calls of `next` gave: a batch, or an exception as text."""
+def asked(
+    iterator: Iterator[Any], times: int, naps: Sequence[float] = (0.0,)
+) -> list[object]:
+    """What so many calls of `next` gave: a batch, or an exception as text.
+
+    Between them a nap, during which the prefetch may run ahead.
+    """
     seen: list[object] = []
-    for _ in range(times):
+    for number in range(times):
+        time.sleep(naps[number % len(naps)])
         try:
             seen.append(next(iterator))
         except Exception as error:  # noqa: BLE001 - all are compared
@@ -75,21 +81,27 @@ def asked(iterator: Iterator[Any], times: int) -> list[object]:
     return seen
 
 
-def closed(found: Iteration[Any], times: int) -> list[object]:
+def closed(
+    found: Iteration[Any], times: int, naps: Sequence[float] = (0.0,)
+) -> list[object]:
     """Likewise of a prefetch, which then leaves nothing behind."""
     with found:
-        return asked(iter(found), times)
+        return asked(iter(found), times, naps)
 
 
 @law
-@given(st.integers(0, 25), FAILURES, WORKERS, DEPTHS)
+@given(st.integers(0, 25), FAILURES, NAPS, st.booleans(), DEPTHS)
 def test_an_iterator_that_fails_and_goes_on(
-    length: int, failures: dict[int, type[Exception]], workers: Any, depth: int
+    length: int,
+    failures: dict[int, type[Exception]],
+    naps: list[float],
+    order: bool,
+    depth: int,
 ) -> None:
     """Each `next` gives what it gives without a prefetch, beyond any failure."""
     plain = asked(iter(Plain(length, failures)), 30)
-    found = prefetch(Plain(length, failures), workers=workers, depth=depth)
-    assert closed(found, 30) == plain
+    found = prefetch(Plain(length, failures), order=order, depth=depth)
+    assert closed(found, 30, naps) == plain
 
 
 @law

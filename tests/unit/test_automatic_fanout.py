@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from debottleneck.errors import StrategyError
 from debottleneck.strategies.automatic.fanout import Fanout, Pattern
 from debottleneck.strategies.automatic.predict import Call
 
@@ -19,9 +20,12 @@ class Script:
         self.begun: list[Any] = []
         self.plain: list[Any] = []
         self.engaged: list[object] = []
+        self.said: list[str] = []
         self.order = order
         self._begin = begin
-        self.fanout = Fanout(self._submit, lambda key, _: self.engaged.append(key))
+        self.fanout = Fanout(
+            self._submit, lambda key, _: self.engaged.append(key), self.said.append
+        )
 
     def _submit(self, pattern: Pattern, call: Call) -> Future[Any]:
         self.begun.append(call.args[0])
@@ -60,7 +64,7 @@ def test_the_second_batch_is_begun_as_a_whole() -> None:
     assert script.batch(["e", "f", "g", "h", "i"]) == [
         ("ahead", name, 16) for name in "efghi"
     ]
-    assert script.begun == list("efghi")
+    assert script.begun == list("ihgfe")
     assert script.engaged == ["load_batch"]
     assert script.fanout.ahead == 5
 
@@ -110,3 +114,19 @@ def test_an_error_comes_from_the_plain_call() -> None:
     with pytest.raises(ValueError, match="broken"):
         script.batch(["e", "broken", "g", "h"])
     assert not script.fanout.inside()
+
+
+def test_workers_that_cannot_be_had_end_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The batch is loaded plainly, and one sentence says why."""
+    script = Script()
+    script.batch(["a", "b", "c", "d"])
+
+    def refuse(pattern: Pattern, call: Call) -> Future[Any]:
+        raise StrategyError("no process can be started here")
+
+    monkeypatch.setattr(script.fanout, "_submit", refuse)
+    for _ in range(2):
+        assert script.batch(["e", "f", "g", "h"])[0] == ("plain", "e", 16)
+    assert script.said == [
+        "its elements cannot be loaded at once: no process can be started here"
+    ]

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from debottleneck.errors import StrategyError
 from debottleneck.strategies.automatic.predict import Call, Progression
 from debottleneck.strategies.automatic.speculate import Speculation
 
@@ -139,3 +140,15 @@ def test_closed_speculation_calls_plainly() -> None:
     assert loader.load(5) == 5
     assert loader.plain_calls[-1] == (5,)
     assert loader.callers[0].closed
+
+
+def test_a_caller_that_cannot_be_made_ends_it() -> None:
+    """Where no process can be started the calls are plain, and it is said why."""
+    said: list[str] = []
+
+    def begin(progression: Progression, call: Call) -> AtOnce:
+        raise StrategyError("no process can be started here")
+
+    load = Speculation(lambda n: n, begin, 3, lambda: None, said.append)
+    assert [load(n) for n in range(8)] == list(range(8))
+    assert said == ["it cannot be called ahead: no process can be started here"]

@@ -293,3 +293,86 @@ def test_a_tensor_that_is_no_parameter_is_not_forgotten() -> None:
 
     with pytest.raises(StrategyError, match="no parameter of it"):
         MicroBatchParallel(Outside(), 2)(*rows())
+
+
+class Switched(Attention):
+    """A number that the trainer changes, and a layer that may draw."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.factor, self.noise = 1.0, False
+
+    def forward(self, x: Any) -> Any:
+        """More than its parent, at times."""
+        if self.noise:
+            x = x + torch.rand(8)
+        return super().forward(x) * self.factor
+
+
+def test_what_forward_looks_at_may_change() -> None:
+    """A setting that changes is honoured, as is a hook that comes later."""
+    module = Switched()
+    threaded = BranchParallel(module, 2)
+    inputs = rows()
+    for factor in (2.0, 3.0):
+        module.factor = factor
+        assert same(threaded(*inputs), module(*inputs))
+    calls: list[Any] = []
+    module.q.register_forward_hook(lambda *each: calls.append(each))
+    threaded(*inputs)
+    assert len(calls) == 1
+    for factor in range(20):
+        module.factor = factor
+        assert same(threaded(*inputs), module(*inputs))
+
+
+def test_forwards_with_values_of_their_own_are_refused() -> None:
+    """A draw would be made once for all, and so would a constant; no draw is lost."""
+    noisy = Switched()
+    noisy.noise = True
+    before = torch.get_rng_state()
+    with pytest.raises(StrategyError, match="Switched draws random numbers"):
+        BranchParallel(noisy)
+    assert torch.equal(torch.get_rng_state(), before)
+
+    class Constant(Attention):
+        def forward(self, x: Any) -> Any:
+            """With a tensor made on the way."""
+            return super().forward(x) + torch.ones(8)
+
+    with pytest.raises(StrategyError, match="makes a tensor without its arguments"):
+        BranchParallel(Constant())
+
+
+def test_following_a_module_leaves_other_threads_alone() -> None:
+    """While fx replaces the call of all modules, another thread's calls are plain."""
+    begun, done = threading.Event(), threading.Event()
+    layer, found = nn.Linear(8, 8), []
+
+    class Waiting(Attention):
+        def forward(self, x: Any) -> Any:
+            """Is being followed while the other thread works."""
+            begun.set()
+            done.wait(10)
+            return super().forward(x)
+
+    def work() -> None:
+        begun.wait(10)
+        found.append(layer(torch.ones(2, 8)))
+        done.set()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    BranchParallel(Waiting(), 2)
+    thread.join()
+    assert type(found[0]) is torch.Tensor
+
+
+def test_each_result_may_have_a_backward_of_its_own() -> None:
+    """Branches that share nothing are used once each, and not twice."""
+    threaded = BranchParallel(Halves(), 2)
+    result = threaded(*rows())
+    result["a"].sum().backward()
+    result["b"][0].sum().backward()
+    with pytest.raises(RuntimeError, match="second time"):
+        result["a"].sum().backward()

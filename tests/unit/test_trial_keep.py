@@ -11,6 +11,7 @@ import pytest
 from made_trials import script
 
 from debottleneck.collect.options import StageTarget
+from debottleneck.recording import Recording
 from debottleneck.strategies.spec import parse
 from debottleneck.trials import keep
 from debottleneck.trials.trial import Target
@@ -130,6 +131,24 @@ def test_a_combination_keeps_both(tmp_path: Path) -> None:
     found = keep.lines(parse("prefetch+parallel-update"), sites(place, *rows))
     assert len(found) == 4
     assert "for batch in prefetch(lambda i: fetch(i), count=STEPS):" in found
+
+
+def test_functions_that_were_never_called_are_not_named(tmp_path: Path) -> None:
+    """An imported model's forward is not the one the loop spends its time in."""
+    rows = [("forward", "Unused.forward", 1, "function")] * 2
+    rows = [*rows, ("forward", "Layer.forward", 13, "function")]
+    marks = made_runs.table("marks", [(1, 7, t, t, 2, 1, 1) for t in range(4)])
+    facts = made_runs.EMPTY.facts
+    tables = {"sites": sites(tmp_path / "train.py", *rows), "marks": marks}
+    found = keep.called(Recording.of(facts, tables))
+    assert found["name"].tolist() == ["Layer.forward"]
+
+
+def test_lines_that_a_strategy_knows_itself_come_first(tmp_path: Path) -> None:
+    """What it did is kept, not what strategies of its name usually do."""
+    known = {"prefetch": ("from here", "it was done like this")}
+    found = keep.lines(parse("prefetch"), made_runs.EMPTY.sites, known)
+    assert found == known["prefetch"]
 
 
 @pytest.mark.parametrize("spec", ["prefetch", "parallel-forward", "parallel-update"])

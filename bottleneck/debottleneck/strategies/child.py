@@ -1,9 +1,9 @@
 """A process of our own that runs one function and never outlives this process.
 
 Forked where the system can: the function and its data need no pickling. Two pipes lead
-to it, one for what it sends and one, the lifeline, over which nothing is ever sent: when
-this process ends, however it ends, the kernel kills the child by it. Other processes
-that this one forks close their copies of both, so that an end is always seen.
+to it, one for what it sends and one, the lifeline, over which nothing is ever sent:
+when this process ends, however it ends, the kernel kills the child by it. Other
+processes that this one forks close their copies of both, so that an end is seen.
 """
 
 from __future__ import annotations
@@ -52,28 +52,29 @@ class Child:
         self._owner = os.getpid()
         self._status: int | None = None
         self._lock = threading.Lock()
-        if not forks():
+        self._spawned: Any = None
+        if forks():
+            self._start_forked(main, in_this_thread)
+        else:
             self._start_spawned(main)
-            return
+        _alive[id(self)] = self
+
+    def _start_forked(self, main: Main, in_this_thread: bool) -> None:
         with _forking:
             self.connection, theirs = _open(Pipe())
             lifeline, self._lifeline = _open(Pipe(duplex=False))
             kept = (theirs, lifeline)
-            context = contextvars.copy_context()
             try:
                 self.pid = (
                     _fork(main, kept)
                     if in_this_thread
-                    else _in_fresh_thread(
-                        lambda: context.run(_fork, main, kept), f"bottleneck-{name}"
-                    )
+                    else _fork_in_fresh_thread(main, kept, f"bottleneck-{self.name}")
                 )
             except BaseException:
                 _close(self.connection, self._lifeline)
                 raise
             finally:
                 _close(*kept)
-        _alive[id(self)] = self
 
     def _start_spawned(self, main: Main) -> None:
         """Where there is no fork: a fresh interpreter that is given `main`."""
@@ -95,9 +96,8 @@ class Child:
             process.start()
         finally:
             _close(theirs)
-        self._process = process
+        self._spawned = process
         self.pid = process.pid or 0
-        _alive[id(self)] = self
 
     def wait(self, timeout_s: float) -> bool:
         """Whether it has ended, after waiting that long for it."""
@@ -123,7 +123,7 @@ class Child:
             self._kill()
             self.wait(5)
         _close(self.connection)
-        if forks():
+        if self._spawned is None:
             _close(self._lifeline)
 
     def why(self) -> str:
@@ -145,8 +145,8 @@ class Child:
         with self._lock:
             if self._status is not None:
                 return True
-            if not forks():
-                self._status = self._process.exitcode
+            if self._spawned is not None:
+                self._status = self._spawned.exitcode
                 return self._status is not None
             try:
                 pid, status = os.waitpid(self.pid, os.WNOHANG)
@@ -214,14 +214,15 @@ def _hang_up(connection: End) -> None:
         return
 
 
-def _in_fresh_thread(call: Callable[[], int], name: str) -> int:
+def _fork_in_fresh_thread(main: Main, kept: tuple[End, End], name: str) -> int:
     """Fork from a thread that has run nothing else, see `_fork`."""
+    context = contextvars.copy_context()
     results: list[int] = []
     errors: list[BaseException] = []
 
     def run() -> None:
         try:
-            results.append(call())
+            results.append(context.run(_fork, main, kept))
         except BaseException as error:  # noqa: BLE001 - raised by the caller's thread
             errors.append(error)
 
@@ -247,6 +248,8 @@ def _fork(main: Main, kept: tuple[End, End]) -> int:
         _flush(stream)
     _kept.update(map(id, kept))
     _kept_by = threading.get_ident()
+    random: Any = sys.modules.get("random")
+    state = random and random.getstate()
     try:
         try:
             pid = os.fork()
@@ -255,6 +258,10 @@ def _fork(main: Main, kept: tuple[End, End]) -> int:
                 f"no process could be started: {error}", "use where='thread'"
             ) from error
         if pid == 0:
+            if (
+                random is not None
+            ):  # it has drawn a new seed, as in every forked process
+                random.setstate(state)
             _run(main, *kept)
         return pid
     finally:
@@ -271,8 +278,6 @@ def _allow_fork() -> None:
     runs, and a loader that does hang is ended with its parent. The filter names this
     module: everybody else's forks warn as ever.
     """
-    if sys.version_info < (3, 12):
-        return
     for _, _, _, module, _ in warnings.filters:
         if getattr(module, "pattern", "") == __name__:
             return

@@ -71,38 +71,33 @@ def prefetch(
 ) -> Prefetch[T] | Iteration[T]:
     """Iterate over `source` with the next batches fetched in the background.
 
-    The batches, and where an exception comes among them, are those of the plain
-    loop. At most `workers` batches are being fetched and `depth` more are held.
+    The batches, and where an exception comes among them, are those of the plain loop.
 
     Args:
-        source: What the loop runs over.
+        source: What the loop runs over. `workers` positions at once are fetched of
 
-            * A sequence, or an object with `__getitem__` but no `__iter__`, such as
-              a PyTorch dataset: up to `workers` positions are fetched at once, in
-              threads. It ends at its length, or at the first IndexError. It must
-              not change meanwhile.
-            * A function of a position: `source(0)`, `source(1)` ..., likewise.
-            * Any other iterable, a `DataLoader` or a file: a fresh iterator for each
-              loop over the result.
-            * An iterator, such as a generator. It belongs to the prefetch from then
-              on: what was fetched but not asked for is lost with it.
+            * a sequence, or an object with `__getitem__` but no `__iter__`, such as a
+              PyTorch dataset: up to its length or the first IndexError;
+            * a function of a position: `source(0)`, `source(1)` ..., likewise.
 
-            Iterators can only be pulled by one thread, in order: `workers` makes no
-            difference to the last two.
-        workers: Threads that fetch; "auto" finds the smallest number that keeps the
-            loop fed, see `report`.
-        depth: Batches to hold beyond those being fetched.
-        where: "thread", or "process": the threads run in a process of their own,
-            for sources that would keep the trainer from the GIL. An exception ends
-            the iteration there.
+            One thread, whatever `workers` is, pulls in order
+
+            * any other iterable, such as a DataLoader: anew for each loop;
+            * an iterator, such as a generator. What was fetched of it but not asked
+              for is lost when the loop is left.
+        workers: Threads that fetch, that is batches under way at once; "auto" finds
+            the smallest number that keeps the loop fed, see `report`.
+        depth: Most batches to hold beyond those.
+        where: "thread", or "process": the threads run in a process of their own, for
+            sources that keep the GIL from the trainer. An exception is the end there.
         order: Deliver in order; False: as they are completed, a failure still after
             everything before it.
         count: How many batches, where the source is a function.
 
     Returns:
         An iterable, as often as the source is; an iterator for an iterator. Both have
-        `close()`, `report()`, and close at the end of a `with`. Dropped without
-        that, no thread stays behind either. `len` is the source's.
+        `close()` and `report()` and close at the end of a `with`; dropped without
+        that they leave no thread behind either. `len` is the source's.
 
     Raises:
         TypeError: The source is none of these.

@@ -28,7 +28,6 @@ ITEM, LAST, ERROR = range(3)
 """Kinds of what a child sends."""
 
 
-
 class Remote(Exception):
     """The traceback of an exception as it was in the other process; its cause here."""
 
@@ -63,9 +62,7 @@ class Items(Iterator[T], Generic[T]):
     end the process.
     """
 
-    def __init__(
-        self, make: Callable[[], Iterable[T]], depth: int, name: str
-    ) -> None:
+    def __init__(self, make: Callable[[], Iterable[T]], depth: int, name: str) -> None:
         streams = randomness.streams(make) if forks() else ()
         self._source = _Source(streams)
         self._child = Child(functools.partial(_stream, make, depth, streams), name)
@@ -151,27 +148,21 @@ def _stream(
 ) -> None:
     """The child's part: send item after item."""
     sender = Sender(connection, depth)
-    last = randomness.states(streams)
-
-    def news() -> randomness.States | None:
-        nonlocal last
-        before, last = last, randomness.states(streams)
-        return randomness.changed(last, before) if last != before else None
-
+    draws = randomness.Draws(streams)
     items: Iterable[Any] = ()
     try:
         items = iter(make())
         for item in items:
-            sender.send(ITEM, (item, news()))
+            sender.send(ITEM, (item, draws.news()))
     except Gone:
         close = getattr(items, "close", None)
         if close is not None:
             close()
         raise
     except BaseException as error:  # noqa: BLE001 - raised in the parent
-        sender.tell(ERROR, (carried(error), news()))
+        sender.tell(ERROR, (carried(error), draws.news()))
     else:
-        sender.tell(LAST, (None, news()))
+        sender.tell(LAST, (None, draws.news()))
 
 
 class Calls:
@@ -204,9 +195,7 @@ class Calls:
             self._idle.put(server)
         self._threads = pools.own(workers, name)
 
-    def submit(
-        self, args: tuple[Any, ...], kwargs: Mapping[str, Any]
-    ) -> Future[Any]:
+    def submit(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Future[Any]:
         """Begin `function(*args, **kwargs)` in a process that is idle.
 
         Returns:

@@ -8,6 +8,7 @@ takes them over, as if it had drawn itself.
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import pickle
 import sys
@@ -45,10 +46,24 @@ def states(of: Sequence[Any]) -> States:
     return tuple(_state(each) for each in of)
 
 
-def changed(states: States, since: States) -> States:
-    """The states that are other ones; None for those that stayed."""
-    pairs = zip(states, since, strict=True)
-    return tuple(new if new != old else None for new, old in pairs)
+class Draws:
+    """Tells which streams have been drawn from, cheaply enough to ask for each item.
+
+    Args:
+        of: The streams, watched from now on.
+    """
+
+    def __init__(self, of: Sequence[Any]) -> None:
+        self._of = of
+        self._marks = [_mark(each) for each in of]
+
+    def news(self) -> States | None:
+        """The states of those drawn from since the last call; None when all stayed."""
+        before, self._marks = self._marks, [_mark(each) for each in self._of]
+        if before == self._marks:
+            return None
+        drawn = zip(self._of, self._marks, before, strict=True)
+        return tuple(_state(each) if new != old else None for each, new, old in drawn)
 
 
 def take_over(of: Sequence[Any], states: States, since: States) -> None:
@@ -87,7 +102,8 @@ def part_ways(number: int) -> None:
 
 def reachable(roots: Iterable[object]) -> Iterator[Any]:
     """Objects that the roots hold: elements, attributes, closures, frames."""
-    waiting, seen = list(roots), set()
+    waiting: list[Any] = list(roots)
+    seen: set[int] = set()
     while waiting and len(seen) < MOST_OBJECTS:
         each = waiting.pop()
         if isinstance(each, _LEAVES) or id(each) in seen:
@@ -138,7 +154,8 @@ def _global_streams() -> list[Any]:
 
 def _kind(each: Any) -> str:
     """What kind of stream it is, "" for none; asked of the libraries that are there."""
-    random, torch = sys.modules.get("random"), sys.modules.get("torch")
+    random: Any = sys.modules.get("random")
+    torch: Any = sys.modules.get("torch")
     if random is not None and isinstance(each, random.Random):
         return "" if isinstance(each, random.SystemRandom) else "random"
     if "numpy.random.mtrand" in sys.modules:
@@ -146,7 +163,8 @@ def _kind(each: Any) -> str:
             return "state"
         if isinstance(each, sys.modules["numpy.random"].Generator):
             return "generator"
-    if torch is not None and isinstance(each, getattr(torch, "Generator", ())):
+    generator: Any = getattr(torch, "Generator", None)
+    if generator is not None and isinstance(each, generator):
         return "torch" if each.device.type == "cpu" else ""
     return ""
 
@@ -162,6 +180,16 @@ def _state(stream: Any) -> bytes:
     else:
         state = stream.get_state().numpy()
     return pickle.dumps(state, protocol=5)
+
+
+def _mark(stream: Any) -> Any:
+    """Something that is another one after a draw; less work than the whole state."""
+    kind = _kind(stream)
+    if kind == "random":
+        return stream.getstate()
+    if kind == "state" and type(stream._bit_generator).__name__ == "MT19937":
+        return ctypes.string_at(stream._bit_generator.ctypes.state_address, 625 * 4)
+    return _state(stream)
 
 
 def _set(stream: Any, state: Any) -> None:

@@ -84,12 +84,13 @@ class Chunks:
         import torch
 
         streams = randomness.streams()
-        before = randomness.states(streams), self._writes()
+        before = randomness.states(streams), self._writes(args, kwargs)
         plain = self.module.forward(*args, **kwargs)
         if randomness.states(streams) != before[0]:
             return plain, _refusal(self.module, "draws random numbers", ALTERNATIVE)
-        if self._writes() != before[1]:
-            return plain, _refusal(self.module, "changes its buffers", ALTERNATIVE)
+        if self._writes(args, kwargs) != before[1]:
+            why = "changes its buffers or its arguments"
+            return plain, _refusal(self.module, why, ALTERNATIVE)
         try:
             if _strangers(self.module, plain, (args, kwargs)):
                 why = "uses a tensor that needs a gradient and is no parameter of it"
@@ -101,8 +102,13 @@ class Chunks:
             return plain, error
         return plain, None
 
-    def _writes(self) -> list[int]:
-        return [b._version for part in self._parts for b in part.buffers(recurse=False)]
+    def _writes(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[int]:
+        """How often buffers and arguments were written to, as torch counts it."""
+        from torch.utils._pytree import tree_leaves
+
+        buffers = [b for part in self._parts for b in part.buffers(recurse=False)]
+        given = [*buffers, *tree_leaves((args, kwargs))]
+        return [getattr(e, "_version", 0) for e in given if not _uncounted(e)]
 
     def _in_parts(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         import torch
@@ -145,6 +151,10 @@ class _Shape:
 
     def __init__(self, spec: Any) -> None:
         self.spec = spec
+
+
+def _uncounted(value: Any) -> bool:
+    return bool(getattr(value, "is_inference", bool)())
 
 
 def _refusal(module: Any, why: str, remedy: str) -> StrategyError:

@@ -11,11 +11,17 @@ from debottleneck.errors import StrategyError
 from debottleneck.strategies.torch_branches import Stretch, stretches
 from debottleneck.strategies.torch_tasks import Task, run_tasks
 from debottleneck.strategies.torch_trace import (
+    hooked,
     name_of,
     optional_arguments,
     refuse_parameter_hooks,
     traced,
 )
+
+MOST_CHANGES = 8
+"""Changes of a module's parts and settings after which it is left alone."""
+
+_CHANGING = (list, dict, set)
 
 
 class Branches:
@@ -35,6 +41,7 @@ class Branches:
         self._fixed = optional_arguments(module)
         self._plans: dict[tuple[bool, ...], _Plan | None] = {}
         self._structure = _structure(module)
+        self._changes = 0
         refuse_parameter_hooks(module)
         modes = _modes(self._structure)
         plan = self._plans[modes] = self._plan_for()
@@ -42,7 +49,7 @@ class Branches:
             raise StrategyError(
                 f"each layer of {name_of(module)} feeds the next: there are no "
                 "independent branches",
-                "try parts of the batch: MicroBatchParallel, chunks=2",
+                "try parts of the batch: MicroBatchParallel, parallel-forward:chunks=2",
             )
         self.branches = max(len(stretch.branches) for stretch in plan.stretches)
 
@@ -54,6 +61,11 @@ class Branches:
         if not _unchanged(self._structure):
             self._structure = _structure(self.module)
             self._plans.clear()
+            self._changes += 1
+        if self._changes > MOST_CHANGES or any(
+            hooked(e) for e, *_ in self._structure[1:]
+        ):
+            return self.module.forward(*args, **kwargs)
         modes = _modes(self._structure)
         if modes not in self._plans:
             try:
@@ -92,20 +104,38 @@ def _argument_names(module: Any) -> tuple[str, ...]:
     return names
 
 
-_Structure = list[tuple[Any, tuple[Any, ...]]]
-"""Every module with its parts."""
+_Structure = list[tuple[Any, tuple[Any, ...], dict[str, Any]]]
+"""Every module with its parts, and with what its forward may have looked at."""
 
 
 def _structure(module: Any) -> _Structure:
-    return [(each, tuple(each._modules.values())) for each in module.modules()]
+    return [
+        (each, tuple(each._modules.values()), _settings(each))
+        for each in module.modules()
+    ]
+
+
+def _settings(module: Any) -> dict[str, Any]:
+    """Attributes that are no tensors, parts or containers; modes are told apart."""
+    return {
+        name: value
+        for name, value in vars(module).items()
+        if name[0] != "_" and name != "training" and not isinstance(value, _CHANGING)
+    }
 
 
 def _unchanged(structure: _Structure) -> bool:
-    return all(tuple(each._modules.values()) == parts for each, parts in structure)
+    for each, parts, settings in structure:
+        now = vars(each)
+        if tuple(each._modules.values()) != parts:
+            return False
+        if any(now.get(name, now) is not value for name, value in settings.items()):
+            return False
+    return True
 
 
 def _modes(structure: _Structure) -> tuple[bool, ...]:
-    return tuple([each.training for each, _ in structure])
+    return tuple([each.training for each, *_ in structure])
 
 
 def _on_cpu(given: Mapping[str, Any]) -> bool:

@@ -76,6 +76,7 @@ class _Job:
             if parameter.requires_grad
         ]
         self.aliases: dict[tuple[int, int], Any] = {}
+        self._spent: set[int] = set()
         self.outputs: list[Sequence[Any]] = []
 
     @property
@@ -127,6 +128,12 @@ class _Job:
         ]
         if not wanted or not real:
             return [None] * len(wanted)
+        if at in self._spent:
+            raise RuntimeError(
+                "Trying to backward through the graph a second time: branches that "
+                "run in threads are kept for one backward only"
+            )
+        self._spent.add(at)
         outputs, gradients = zip(*real, strict=True)
         found = torch.autograd.grad(outputs, wanted, gradients, allow_unused=True)
         return tuple(found)

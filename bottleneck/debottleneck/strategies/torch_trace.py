@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import threading
 from collections.abc import Mapping
 from typing import Any
 
 from debottleneck.errors import StrategyError
+from debottleneck.strategies import randomness
 
 _CONTAINERS = (list, dict, set)
 _HOOKS = (
@@ -48,21 +50,32 @@ def traced(module: Any) -> list[Any]:
     Raises:
         StrategyError: Forward cannot be followed, or has effects beside its result.
     """
-    from torch.fx import Tracer
-
     _refuse_hooks(module)
     twins: dict[int, Any] = {}
     twin = _twin(module, twins)
     fixed = optional_arguments(module)
+    streams = randomness.streams()
+    before = randomness.states(streams)
     try:
-        graph = Tracer().trace(twin, concrete_args=fixed or None)
+        graph = _tracer().trace(twin, concrete_args=fixed or None)
     except _untraceable() as error:
         first = str(error).strip().partition("\n")[0].rstrip(".")
         raise StrategyError(
             f"torch.fx cannot follow forward of {name_of(module)}: {first}", REMEDY
         ) from error
+    drawn = randomness.states(streams)
+    if drawn != before:
+        randomness.take_over(streams, before, drawn)
+        raise StrategyError(
+            f"forward of {name_of(module)} draws random numbers", REMEDY
+        )
     for original in module.modules():
         changed = _changed(original, twins[id(original)])
+        if changed.startswith("_tensor_constant"):
+            raise StrategyError(
+                f"forward of {name_of(module)} makes a tensor without its arguments",
+                "make it once, as a buffer",
+            )
         if changed:
             raise StrategyError(
                 f"forward of {name_of(original)} changes its {changed!r}",
@@ -104,6 +117,25 @@ def _refuse_hooks(module: Any) -> None:
             "there are hooks for all modules, which would run in another order",
             "remove them",
         )
+
+
+def _tracer() -> Any:
+    """Follows the calls of this thread; fx would follow those of all."""
+    from torch.fx import Tracer
+
+    tracer = Tracer()
+    call, get, here = tracer.call_module, tracer.getattr, threading.get_ident()
+
+    def call_module(part: Any, forward: Any, args: Any, kwargs: Any) -> Any:
+        if threading.get_ident() != here:
+            return forward(*args, **kwargs)
+        return call(part, forward, args, kwargs)
+
+    def getattr_(name: str, value: Any, known: dict[str, Any]) -> Any:
+        return get(name, value, known) if threading.get_ident() == here else value
+
+    tracer.call_module, tracer.getattr = call_module, getattr_
+    return tracer
 
 
 def _untraceable() -> tuple[type[Exception], ...]:

@@ -207,7 +207,8 @@ class Parts:
         layout = [value for group in groups for p in group for value in _place(p)]
         if layout != self._layout:
             self._layout = layout
-            self._picked = partition(groups, self.workers)
+            here = all(p.is_cpu for group in groups for p in group)
+            self._picked = partition(groups, self.workers if here else 1)
             kind = type(optimizer)
             self._clones = [object.__new__(kind) for _ in self._picked]
         for clone, picked in zip(self._clones, self._picked, strict=True):

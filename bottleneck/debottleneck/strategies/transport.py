@@ -2,8 +2,9 @@
 
 The sender copies an object's buffers into a slot, a piece of shared memory without a
 name; the receiver's arrays lie in it, and when they are gone it is used again. A slot
-is made when none is free and replaced when an object is too large for it. Its descriptor
-travels through the connection, so nothing is left behind, however a process ends.
+is made when none is free and replaced when an object is too large for it. Its
+descriptor travels through the connection: nothing is left behind, however a process
+ends.
 Small objects go through the connection itself, and everything does where there is no
 memory without a name (outside Linux and FreeBSD).
 """
@@ -18,6 +19,7 @@ import socket
 import struct
 import threading
 import weakref
+from collections import deque
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from typing import Any
@@ -28,8 +30,9 @@ from debottleneck.strategies.packing import Buffer, copy_bytes, pack, unpack
 INLINE_BYTES = 16 * 1024
 """Objects up to this size go through the connection: cheaper than a slot."""
 
-MOST_READY = 128
-"""Objects under way: each slot costs both processes a descriptor."""
+MOST_READY = 64
+"""Objects under way: each slot costs both processes a descriptor, and what goes back
+for all of them must fit into the pipe while the sender is busy."""
 
 HELD = 4
 """Slots that objects in use may occupy: a loop keeps this batch and the last one."""
@@ -182,6 +185,7 @@ class Receiver:
 
     def __init__(self, connection: Connection[Any, Any], held: int = HELD) -> None:
         self._connection = connection
+        self._answers = _Answers(connection)
         self._most_held = held
         self._held: set[int] = set()
         self._slots: dict[int, mmap.mmap] = {}
@@ -202,10 +206,14 @@ class Receiver:
         begin = _HEADER.size + 8 * count
         lengths = struct.unpack_from(f"<{count}Q", message, _HEADER.size)
         if credit:
-            self._write(_CREDIT_MARK)
+            self._answers.say(_CREDIT_MARK)
         if slot < 0:
             return kind, unpack(_split(message[begin:], lengths), copy=True)
         return kind, self._unpack(slot, lengths)
+
+    def reply(self, message: bytes) -> None:
+        """Give `Sender.listen` something to return."""
+        self._answers.say(_REPLY_MARK + message)
 
     def _unpack(self, slot: int, lengths: Sequence[int]) -> Any:
         import ctypes
@@ -214,24 +222,13 @@ class Receiver:
         whole = (ctypes.c_ubyte * len(memory)).from_buffer(memory)
         copy = len(self._held) >= self._most_held
         self._held.add(slot)
-        back = weakref.finalize(
-            whole, _give_back, self._connection, self._held, slot
-        )
+        back = weakref.finalize(whole, _give_back, self._answers, self._held, slot)
         back.atexit = False
         view = memoryview(whole)
         places, _ = _places(lengths)
         spans = zip(places, lengths, strict=True)
         parts = [view[place : place + length] for place, length in spans]
         return unpack(parts, copy=copy)
-
-    def reply(self, message: bytes) -> None:
-        """Give `Sender.listen` something to return.
-
-        Raises:
-            Gone: The sender has ended.
-        """
-        if not self._write(_REPLY_MARK + message):
-            raise Gone
 
     def _map(self, slot: int, size: int) -> None:
         with _socket(self._connection) as door:
@@ -241,13 +238,34 @@ class Receiver:
         finally:
             os.close(descriptor)
 
-    def _write(self, message: bytes) -> bool:
-        """Whether there is somebody to read it."""
-        try:
-            self._connection.send_bytes(message)
-        except OSError:
-            return False
-        return True
+
+class _Answers:
+    """Writes whole messages from any thread, and from within the garbage collector.
+
+    The collector may run in the midst of a write of its own thread, so nobody waits
+    for the lock: whoever holds it writes what the others have left.
+    """
+
+    def __init__(self, connection: Connection[Any, Any]) -> None:
+        self._connection = connection
+        self._lock = threading.Lock()
+        self._unsaid: deque[bytes] = deque()
+
+    def say(self, message: bytes) -> None:
+        """Write it, or leave it to the thread that writes; nothing once it is shut."""
+        self._unsaid.append(message)
+        while self._unsaid and self._lock.acquire(blocking=False):
+            try:
+                with contextlib.suppress(IndexError, OSError):
+                    self._connection.send_bytes(self._unsaid.popleft())
+            finally:
+                self._lock.release()
+
+
+def _give_back(answers: _Answers, held: set[int], slot: int) -> None:
+    """Nothing lies in the slot any more; called where its last array has died."""
+    held.discard(slot)
+    answers.say(_SLOT.pack(_SLOT_MARK, slot))
 
 
 def packed(value: object) -> list[Buffer]:
@@ -297,12 +315,3 @@ def _split(memory: Buffer, lengths: Sequence[int]) -> list[Buffer]:
         parts.append(memory[begin : begin + length])
         begin += length
     return parts
-
-
-def _give_back(
-    connection: Connection[Any, Any], held: set[int], slot: int
-) -> None:
-    """Nothing lies in the slot any more; called where its last array has died."""
-    held.discard(slot)
-    with contextlib.suppress(OSError):  # the sender has ended
-        connection.send_bytes(_SLOT.pack(_SLOT_MARK, slot))

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from debottleneck.strategies.automatic.notes import ENGAGED
 from debottleneck.trials import gate, save
 from debottleneck.trials.entrants import Entrant
 from debottleneck.trials.result import Judgement
 from debottleneck.trials.rounds import PLAIN, Course, RunOne
-from debottleneck.trials.trial import Measured
+from debottleneck.trials.trial import Measured, engaged_ns
 
 STEPS = 25
 """Steps whose numbers are compared; a strategy acts after two or three of them."""
@@ -76,8 +74,8 @@ class Gate:
         first, second = (run.outputs for run in plain.runs)
         if first is None or second is None or measured.outputs is None:
             return Judgement("unverified", "nothing was written down to compare")
-        engaged_ns = engaged_at(measured.notes)
-        return gate.judge(first, second, measured.outputs, engaged_ns=engaged_ns)
+        begun = engaged_ns(measured.notes)
+        return gate.judge(first, second, measured.outputs, engaged_ns=begun)
 
     def _run(self, spec: str, text: str, left: int) -> Measured:
         return self.course.run(
@@ -86,9 +84,3 @@ class Gate:
             left,
             lambda: self.one(spec, save.GATE_ROUND),
         )
-
-
-def engaged_at(notes: Sequence[Mapping[str, Any]]) -> int:
-    """When the last of the strategies began to act, monotonic; 0 if none did."""
-    times = [int(note["t_ns"]) for note in notes if note.get("state") == ENGAGED]
-    return max(times, default=0)

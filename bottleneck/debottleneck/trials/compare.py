@@ -280,7 +280,8 @@ class _Work:
     def _keep(self, strategies: Strategies) -> tuple[str, ...]:
         own = [each.keep for each in self.entrants if each.strategies == strategies]
         known = own[0] if own else {}
-        return keep.lines(strategies, self.analysis.recording.sites, known)
+        sites = keep.called(self.analysis.recording)
+        return keep.lines(strategies, sites, known)
 
     def _profiled_ms(self) -> Interval | None:
         """The plain step of the profile, when no round was run."""

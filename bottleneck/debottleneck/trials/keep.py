@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 import pandas as pd
 
+from debottleneck.recording import Recording
 from debottleneck.strategies.spec import (
     FORWARD,
     PREFETCH,
@@ -59,7 +60,7 @@ def lines(
 
     Args:
         strategies: What won.
-        sites: The recording's table, for the names of the user's functions.
+        sites: As `called` lists them, for the names of the user's functions.
         known: Strategy -> the lines that it named itself.
     """
     makers = {PREFETCH: _prefetch, FORWARD: _forward, UPDATE: _update}
@@ -71,8 +72,18 @@ def lines(
     return tuple(dict.fromkeys(found))
 
 
+def called(recording: Recording) -> pd.DataFrame:
+    """The sites that marked anything, the one that did so most often first.
+
+    A stage inside itself is not marked, so the outermost function comes first.
+    """
+    counts = recording.marks[["pid", "site"]].value_counts().rename("marks")
+    found = recording.sites.merge(counts.reset_index(), on=["pid", "site"])
+    return found.sort_values("marks", ascending=False, kind="stable")
+
+
 def site_of(stage: str, sites: pd.DataFrame) -> Site | None:
-    """The user's first function of a stage, else a library's; None without any."""
+    """The user's own function of a stage, else a library's; None without any."""
     rows = sites[sites["stage"] == stage]
     if rows.empty:
         return None

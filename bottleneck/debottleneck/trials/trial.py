@@ -289,13 +289,21 @@ class _Script:
 
 def engaged_at(notes: Iterable[Mapping[str, Any]], steps: Steps) -> int:
     """The first step that begins after every strategy has begun to act."""
+    moment = engaged_ns(notes)
+    return int(np.searchsorted(steps.start, moment)) if moment else 0
+
+
+def engaged_ns(notes: Iterable[Mapping[str, Any]]) -> int:
+    """When the last of the strategies began to act, monotonic; 0 if none did.
+
+    One that acts at several places counts from its first: an evaluation after the
+    training is no reason to leave the training out.
+    """
     first: dict[str, int] = {}
     for note in notes:
         if note.get("state") == ENGAGED:
             first.setdefault(str(note["strategy"]), int(note["t_ns"]))
-    if not first:
-        return 0
-    return int(np.searchsorted(steps.start, max(first.values())))
+    return max(first.values(), default=0)
 
 
 def last_lines(log: Path, count: int) -> list[str]:

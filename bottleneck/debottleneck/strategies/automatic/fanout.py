@@ -13,6 +13,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
+from debottleneck.errors import StrategyError
 from debottleneck.strategies.automatic.predict import Call, Place, differing, same
 
 FEWEST = 4
@@ -87,15 +88,18 @@ class Fanout:
     Args:
         submit: (pattern, inner call) -> its future.
         engaged: Told the outer key and the pattern once it is recognised.
+        failed: Told why that could not be done after all.
     """
 
     def __init__(
         self,
         submit: Callable[[Pattern, Call], Future[Any]],
         engaged: Callable[[object, Pattern], None],
+        failed: Callable[[str], None],
     ) -> None:
         self._submit = submit
         self._engaged = engaged
+        self._failed = failed
         self._local = threading.local()
         self._patterns: dict[object, Pattern] = {}
         self._hopeless: dict[object, int] = {}
@@ -143,9 +147,14 @@ class Fanout:
         elements = frame.call.items().get(pattern.elements)
         if not _is_list(elements) or len(elements) < FEWEST:  # type: ignore[arg-type] # a list has a length
             return
-        for element in elements:  # type: ignore[union-attr] # it is one
-            call = pattern.template.with_value(pattern.place, element)
-            frame.begun.append((call, self._submit(pattern, call)))
+        try:
+            for element in reversed(elements):  # type: ignore[arg-type] # it is one
+                call = pattern.template.with_value(pattern.place, element)
+                frame.begun.appendleft((call, self._submit(pattern, call)))
+        except (StrategyError, RuntimeError, OSError) as error:
+            frame.begun.clear()
+            self._patterns.clear()
+            self._failed(f"its elements cannot be loaded at once: {error}")
 
     def _learn(self, key: object, frame: Frame) -> None:
         tries = self._hopeless.get(key, 0)

@@ -41,7 +41,7 @@ class Loads:
         self._generators = 0
         self._found: dict[object, Found] = {}
         self._pools: dict[object, Caller] = {}
-        self._fanout = Fanout(self._submit, self._fans_out)
+        self._fanout = Fanout(self._submit, self._fans_out, self._refuse)
         self._lock = threading.Lock()
 
     def act(self, found: Found, called: Callable[..., Any]) -> Callable[..., Any]:
@@ -128,10 +128,13 @@ class Loads:
         returned: list[Any] = []
         source = _returning(items, returned)
         where = "process" if self._in_process else "thread"
-        with prefetch(source, depth=self._depth, where=where) as batches:
+        batches = prefetch(source, depth=self._depth, where=where)
+        try:
             for batch in batches:
                 self._generators += 1
                 yield batch
+        finally:  # a source that gives nothing more must not hold up the loop's end
+            batches.close(wait=False)
         return returned[0] if returned else None
 
     def engaged(self, text: str) -> None:

@@ -9,6 +9,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from debottleneck.errors import StrategyError
 from debottleneck.strategies.automatic.buffers import reuses
 from debottleneck.strategies.automatic.predict import Call, Progression, differing
 
@@ -128,10 +129,13 @@ class Speculation:
         """Begin calls up to the depth, when the next ones are foreseen."""
         if self.given_up or not self._progression.foresees:
             return
-        caller = self._ready_caller(call)
         wanted = self._progression.ahead(self._depth)
-        for forecast in wanted[len(self._ahead) :]:
-            self._ahead.append((forecast, caller.submit(forecast)))
+        try:
+            caller = self._ready_caller(call)
+            for forecast in wanted[len(self._ahead) :]:
+                self._ahead.append((forecast, caller.submit(forecast)))
+        except (StrategyError, RuntimeError, OSError) as error:
+            self._give_up(f"it cannot be called ahead: {error}")
 
     def _ready_caller(self, call: Call) -> Caller:
         """The caller; made anew when the arguments that stay have changed."""

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from debottleneck.errors import StrategyError
 from debottleneck.strategies.adaptive import Tally
+from debottleneck.strategies.process import Items, iterate
 from debottleneck.strategies.sources import Pulled
 from debottleneck.strategies.torch_context import captured
 from debottleneck.strategies.window import Batches
@@ -21,7 +23,8 @@ Fetch = Callable[[Any], Any]
 """Gets the batch of an index."""
 
 
-def _is_iterable(loader: Any) -> bool:
+def is_iterable(loader: Any) -> bool:
+    """Whether the data set can only be read one row after the other."""
     from torch.utils.data import IterableDataset
 
     return isinstance(loader.dataset, IterableDataset)
@@ -42,7 +45,7 @@ class Threads:
         self, loader: Any, draw: Draw, fetch: Fetch, tally: Tally, depth: int
     ) -> None:
         self._drawn = _Drawn(draw, fetch)
-        if _is_iterable(loader):
+        if is_iterable(loader):
             pulled = Pulled(_Plain(draw, fetch))
             one = Tally(1, "an iterable is read by one thread")
             self._batches: Batches[Any] = Batches(pulled, one, depth)
@@ -51,12 +54,8 @@ class Threads:
 
     def take(self) -> Any:
         """The next batch, or what the plain fetch would have raised."""
-        delivered = False
-        try:
-            batch = next(self._batches)
-            delivered = True
-        finally:
-            self._drawn.taken(delivered)
+        batch = next(self._batches)
+        self._drawn.delivered()
         return batch
 
     def close(self) -> None:
@@ -73,6 +72,9 @@ class _Plain(Iterator[Any]):
 
     def __next__(self) -> Any:
         return self.fetch(self.draw())
+
+    def close(self) -> None:
+        """Nothing runs."""
 
 
 @dataclass
@@ -110,11 +112,17 @@ class _Drawn:
         """Calls that have not begun get nothing."""
         self.stopped = True
 
-    def taken(self, delivered: bool) -> None:
-        """The first index is done with; after a failure the others begin anew."""
+    def delivered(self) -> None:
+        """The batch of the first index was taken."""
         if self.pending:
             self.pending.popleft()
-        self.handed = max(0, self.handed - 1) if delivered else 0
+            self.handed -= 1
+
+    def go_on(self) -> None:
+        """The first index has failed: those after it are handed out again."""
+        if self.pending:
+            self.pending.popleft()
+        self.handed = 0
 
     def _get(self, index: Any, error: BaseException | None) -> Any:
         if self.stopped:
@@ -123,6 +131,36 @@ class _Drawn:
             raise error
         with self.settings():
             return self.fetch(index)
+
+
+class Forked:
+    """The rest of an iterable data set, read by one forked process.
+
+    Args:
+        draw: The plain loader's, as it is at the fork.
+        fetch: Likewise.
+        depth: Batches that may be ready.
+        failed: Told what went wrong.
+    """
+
+    def __init__(
+        self, draw: Draw, fetch: Fetch, depth: int, failed: Callable[[str], None]
+    ) -> None:
+        self._items: Items[Any] | _Plain
+        try:
+            make = partial(_Plain, draw, fetch)
+            self._items = iterate(make, depth=depth, name="DataLoader")
+        except StrategyError as error:
+            failed(str(error))
+            self._items = _Plain(draw, fetch)
+
+    def take(self) -> Any:
+        """The next batch, or what its fetch raised."""
+        return next(self._items)
+
+    def close(self) -> None:
+        """End the process."""
+        self._items.close()
 
 
 class Processes:
@@ -202,7 +240,6 @@ def _with_processes(loader: Any, rest: _Rest, workers: int, depth: int) -> Any:
     from torch.utils.data import dataloader
 
     twin = copy.copy(loader)
-    workers = 1 if _is_iterable(loader) else workers
     name = "batch_sampler" if loader._auto_collation else "sampler"
     vars(twin).update(
         {

@@ -25,10 +25,14 @@ from debottleneck.strategies.automatic.notes import (
 from debottleneck.strategies.automatic.torch_ahead import (
     Draw,
     Fetch,
+    Forked,
     Processes,
     Threads,
+    is_iterable,
 )
 from debottleneck.strategies.spec import AUTO, PREFETCH, Strategy
+
+Ahead = Threads | Processes | Forked
 
 WATCHED = 2
 """Batches of a loader that are fetched plainly at first."""
@@ -126,6 +130,8 @@ class Loaders:
                 "processes; raise num_workers instead",
             )
             return
+        if type(iterator).__name__ != "_SingleProcessDataLoaderIter":
+            return  # somebody's own way to iterate
         if loader not in self._known:
             self._known[loader] = _Seen(loader, self)
         feed = _Feed(self, loader, iterator, self._known[loader])
@@ -214,7 +220,7 @@ class _Feed:
         self._draw: Draw = iterator._sampler_iter.__next__
         self._fetch: Fetch = iterator._dataset_fetcher.fetch
         self._pin = _pinned(iterator)
-        self._ahead: Threads | Processes | None = None
+        self._ahead: Ahead | None = None
         self._first = True
 
     def take(self) -> Any:
@@ -231,8 +237,10 @@ class _Feed:
         self._owner.delivered()
         return batch
 
-    def _begun(self) -> Threads | Processes:
+    def _begun(self) -> Ahead:
         owner, loader = self._owner, self._loader
+        if owner.process and is_iterable(loader):
+            return Forked(self._draw, self._fetch, owner.depth, owner.failed)
         if owner.process:
             how = owner.workers, owner.depth, owner.failed
             return Processes(loader, self._draw, self._fetch, *how)

@@ -154,7 +154,7 @@ class Modules:
         known = self._known.get(id(module))
         if known is None and module is self._last and self._alike >= ALIKE:
             known = self._known[id(module)] = module, self._stand_in(module)
-        if known is None or known[1] is None or self._keeps_graph:
+        if known is None or known[1] is None or self._keeps_graph or hooked(module):
             return plain(module, *args, **kwargs)
         try:
             result = plain(known[1], *args, **kwargs)

@@ -1,0 +1,440 @@
+"""Strategies on torch's own loaders, modules and optimizers, nothing edited."""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from debottleneck.agent.wrap import Found
+from debottleneck.strategies import pools
+from debottleneck.strategies.automatic.notes import Notes
+from debottleneck.strategies.automatic.torch_hooks import TorchHooks
+from debottleneck.strategies.spec import parse
+
+torch = pytest.importorskip("torch")
+nn = torch.nn
+data = torch.utils.data
+
+pytestmark = pytest.mark.torch
+
+
+class Steps:
+    """What `Boundaries` tells, said by the test."""
+
+    def __init__(self) -> None:
+        self.callbacks: list[Callable[[str, Found], None]] = []
+
+    def on_enter(self, callback: Callable[[str, Found], None]) -> None:
+        """As `Boundaries` has it."""
+        self.callbacks.append(callback)
+
+    def backward(self) -> None:
+        """The step's backward begins."""
+        found = Found(print, print, "backward", "backward", "torch")
+        for callback in self.callbacks:
+            callback("backward", found)
+
+
+class Acting:
+    """Strategies that act in this process.
+
+    Args:
+        spec: Which ones.
+        folder: For their notes.
+    """
+
+    def __init__(self, spec: str, folder: Path) -> None:
+        self.file, self.steps = folder / "notes.jsonl", Steps()
+        self.hooks = TorchHooks(parse(spec), Notes(self.file), self.steps)  # type: ignore[arg-type] # says the same
+
+    def __enter__(self) -> Acting:
+        self.hooks.install(torch)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.hooks.close()
+        pools.close_all()
+
+    def said(self, state: str) -> list[str]:
+        """The sentences of one kind."""
+        if not self.file.exists():
+            return []
+        lines = map(json.loads, self.file.read_text().splitlines())
+        return [line["text"] for line in lines if line["state"] == state]
+
+
+@pytest.fixture(autouse=True)
+def patches_undone() -> Iterator[None]:
+    """Torch's own functions are back at the end."""
+    torch.manual_seed(0)
+
+    def patched() -> list[Any]:
+        return [
+            nn.Module.__call__,
+            data.DataLoader.__iter__,
+            torch.autograd.backward,
+            torch.autograd.grad,
+            torch.optim.Optimizer.profile_hook_step,
+        ]
+
+    before = patched()
+    yield
+    assert patched() == before
+
+
+class Rows(data.Dataset):  # type: ignore[misc] # torch is not typed here
+    """Numbered rows; `act` is called for each."""
+
+    def __init__(self, count: int, act: Callable[[int], Any] = lambda index: 0) -> None:
+        self.count, self.act = count, act
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> Any:
+        return torch.tensor([float(index), float(self.act(index))])
+
+
+def epochs(loader: Any, count: int = 2) -> list[Any]:
+    """The batches of several epochs, with the trainer drawing numbers in between."""
+    torch.manual_seed(1)
+    found = []
+    for _ in range(count):
+        for batch in loader:
+            found += [batch.clone(), torch.rand(2)]
+    return found
+
+
+def same(one: list[Any], other: list[Any]) -> bool:
+    """The same tensors in the same order."""
+    return len(one) == len(other) and all(map(torch.equal, one, other))
+
+
+@pytest.mark.parametrize(
+    "spec", ["prefetch", "prefetch:workers=3,depth=4", "prefetch:workers=auto"]
+)
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_threads_load_the_same_batches(
+    spec: str, shuffle: bool, tmp_path: Path
+) -> None:
+    """Batches, shuffling and the trainer's own numbers stay; other threads fetch."""
+    seen: set[str] = set()
+
+    def act(index: int) -> int:
+        seen.add(threading.current_thread().name)
+        return index * index
+
+    loader = data.DataLoader(Rows(30, act), batch_size=4, shuffle=shuffle)
+    plain = epochs(loader)
+    with Acting(spec, tmp_path) as acting:
+        assert same(plain, epochs(loader))
+        assert len(acting.said("engaged")) == 1
+    assert any(name.startswith("bottleneck-") for name in seen)
+    assert acting.said("summary") == ["14 batches of a DataLoader were fetched ahead"]
+
+
+class Stream(data.IterableDataset):  # type: ignore[misc] # torch is not typed here
+    """Rows one after the other."""
+
+    def __iter__(self) -> Iterator[Any]:
+        return (torch.tensor([float(index)]) for index in range(21))
+
+
+@pytest.mark.parametrize("where", ["thread", "process"])
+def test_an_iterable_data_set_is_read_in_order(where: str, tmp_path: Path) -> None:
+    """One thread, or one process, whatever was asked for."""
+    loader = data.DataLoader(Stream(), batch_size=4)
+    plain = epochs(loader)
+    with Acting(f"prefetch:workers=3,where={where}", tmp_path) as acting:
+        assert same(plain, epochs(loader))
+        assert acting.said("engaged")
+
+
+def test_processes_load_the_same_batches(tmp_path: Path) -> None:
+    """Torch's own workers take the rest of the same sampler."""
+    loader = data.DataLoader(Rows(30), batch_size=4, shuffle=True)
+    plain = epochs(loader)
+    with Acting("prefetch:workers=2,where=process", tmp_path) as acting:
+        assert same(plain, epochs(loader))
+        assert not acting.said("failed")
+    assert acting.said("summary") == ["14 batches of a DataLoader were fetched ahead"]
+
+
+def outcome(loader: Any) -> list[Any]:
+    """First numbers of the batches, and the failures where they come."""
+    found: list[Any] = []
+    iterator = iter(loader)
+    while True:
+        try:
+            found.append(next(iterator)[0, 0].item())
+        except StopIteration:
+            return found
+        except ValueError as error:
+            found.append(str(error))
+
+
+@pytest.mark.parametrize("spec", ["prefetch:workers=3", "prefetch:where=process"])
+def test_a_failing_item_fails_where_it_did(spec: str, tmp_path: Path) -> None:
+    """The exception comes once, at its batch, and the loader goes on after it."""
+
+    def act(index: int) -> int:
+        if index == 17:
+            raise ValueError("no row 17")
+        return 0
+
+    loader = data.DataLoader(Rows(30, act), batch_size=4)
+    plain = outcome(loader)
+    assert plain == [0.0, 4.0, 8.0, 12.0, "no row 17", 20.0, 24.0, 28.0]
+    with Acting(spec, tmp_path):
+        assert outcome(loader) == plain
+
+
+def test_an_epoch_left_early_leaves_nothing(tmp_path: Path) -> None:
+    """After a break the threads end, and the next epoch is whole."""
+    loader = data.DataLoader(Rows(40), batch_size=4)
+    with Acting("prefetch:workers=2", tmp_path):
+        for _ in range(3):
+            for number, _batch in enumerate(loader):
+                if number == 4:
+                    break
+        assert len(list(loader)) == 10
+
+
+class Drawing(data.Sampler):  # type: ignore[misc] # torch is not typed here
+    """Draws each index from the global generator."""
+
+    def __iter__(self) -> Iterator[int]:
+        return (int(torch.randint(30, ())) for _ in range(30))
+
+    def __len__(self) -> int:
+        return 30
+
+
+def with_numbers_of_its_own(**settings: Any) -> Any:
+    """A loader whose data set has a generator."""
+    own = random.Random(3)
+    return data.DataLoader(Rows(30, lambda index: own.random()), **settings)
+
+
+@pytest.mark.parametrize(
+    ("make", "spec", "reason"),
+    [
+        (
+            lambda: data.DataLoader(Rows(30), batch_size=4, sampler=Drawing()),
+            "prefetch",
+            "sampler draws from the global random numbers",
+        ),
+        (
+            lambda: data.DataLoader(Rows(30, lambda index: torch.rand(()))),
+            "prefetch",
+            "data set draws from the global random numbers",
+        ),
+        (
+            lambda: with_numbers_of_its_own(batch_size=4),
+            "prefetch:workers=2",
+            "generator of its own",
+        ),
+        (
+            lambda: data.DataLoader(Rows(30), num_workers=1),
+            "prefetch",
+            "already loads ahead in 1 worker processes; raise num_workers",
+        ),
+    ],
+)
+def test_loaders_that_would_change_are_left_alone(
+    make: Callable[[], Any], spec: str, reason: str, tmp_path: Path
+) -> None:
+    """The sentence says what random numbers would change, and the batches do not."""
+    plain = epochs(make())
+    with Acting(spec, tmp_path) as acting:
+        assert same(plain, epochs(make()))
+        assert not acting.said("engaged")
+        assert reason in acting.said("refused")[0]
+
+
+def test_one_thread_keeps_a_data_set_s_own_numbers(tmp_path: Path) -> None:
+    """A generator of the data set's own is drawn from in the same order."""
+    plain = epochs(with_numbers_of_its_own(batch_size=4))
+    with Acting("prefetch", tmp_path) as acting:
+        assert same(plain, epochs(with_numbers_of_its_own(batch_size=4)))
+        assert acting.said("engaged")
+
+
+class Net(nn.Module):  # type: ignore[misc] # torch is not typed here
+    """Two branches and a head."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b, self.head = nn.Linear(8, 8), nn.Linear(8, 8), nn.Linear(8, 2)
+
+    def forward(self, x: Any) -> Any:
+        """Rows in, rows out."""
+        return self.head(torch.tanh(self.a(x)) * torch.tanh(self.b(x)))
+
+
+class Chain(nn.Module):  # type: ignore[misc] # torch is not typed here
+    """Layers that feed each other, and something to switch on."""
+
+    def __init__(self, effect: Callable[[Any], Any] = lambda x: x) -> None:
+        super().__init__()
+        self.a, self.b, self.effect = nn.Linear(8, 8), nn.Linear(8, 2), effect
+
+    def forward(self, x: Any) -> Any:
+        """Rows in, rows out."""
+        return self.effect(self.b(torch.tanh(self.a(x))))
+
+
+def trained(
+    make: Callable[[], Any],
+    optimizer: Callable[[Any], Any],
+    acting: Acting | None = None,
+    **backward: bool,
+) -> list[Any]:
+    """Losses and final parameters of a short training."""
+    torch.manual_seed(2)
+    model, loss_of = make(), nn.MSELoss()
+    stepping = optimizer(model.parameters())
+    schedule = torch.optim.lr_scheduler.StepLR(stepping, 3)
+    found = []
+    for _ in range(8):
+        x = torch.randn(6, 8)
+        stepping.zero_grad()
+        loss = loss_of(model(x), x[:, :2])
+        if acting is not None:
+            acting.steps.backward()
+        loss.backward(**backward)
+        stepping.step()
+        schedule.step()
+        found.append(loss.detach())
+    with torch.no_grad():
+        found.append(model.eval()(torch.ones(2, 8)))
+    return [*found, *(each.detach() for each in model.parameters())]
+
+
+def sgd(parameters: Any) -> Any:
+    """An optimizer with state."""
+    return torch.optim.SGD(parameters, lr=0.1, momentum=0.9)
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """One thread within each operation, so that sums have one order."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_branches_of_the_only_module_run_side_by_side(tmp_path: Path) -> None:
+    """Losses and parameters have the same bits; it says so after two plain steps."""
+    plain = trained(Net, sgd)
+    with Acting("parallel-forward:workers=2", tmp_path) as acting:
+        assert same(plain, trained(Net, sgd, acting))
+    assert acting.said("engaged") == ["independent branches of Net run side by side"]
+    assert acting.said("summary") == ["7 calls of a module ran in 2 threads"]
+
+
+def test_parts_of_the_batch_are_equal(tmp_path: Path) -> None:
+    """Losses and parameters within a millionth."""
+    plain = trained(Chain, sgd)
+    with Acting("parallel-forward:chunks=2,workers=2", tmp_path) as acting:
+        ours = trained(Chain, sgd, acting)
+    for one, other in zip(plain, ours, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-6)
+    assert acting.said("engaged") == ["Chain runs on 2 parts of the batch"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "make", "reason"),
+    [
+        ("parallel-forward:workers=2", Chain, "each layer of Chain feeds the next"),
+        (
+            "parallel-forward:workers=2,chunks=2",
+            lambda: Chain(lambda x: x + torch.rand(())),
+            "Chain draws random numbers",
+        ),
+        ("parallel-forward:workers=1", Net, "workers=1"),
+    ],
+)
+@pytest.mark.usefixtures("one_thread")
+def test_modules_that_would_change_are_left_alone(
+    spec: str, make: Callable[[], Any], reason: str, tmp_path: Path
+) -> None:
+    """The sentence says why, and every number stays."""
+    plain = trained(make, sgd)
+    with Acting(spec, tmp_path) as acting:
+        assert same(plain, trained(make, sgd, acting))
+    assert not acting.said("engaged")
+    assert reason in acting.said("refused")[0]
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_a_graph_that_is_used_again_stays_whole(tmp_path: Path) -> None:
+    """`retain_graph=True` is seen before anything is divided."""
+    plain = trained(Net, sgd, retain_graph=True)
+    with Acting("parallel-forward:workers=2", tmp_path) as acting:
+        assert same(plain, trained(Net, sgd, acting, retain_graph=True))
+    assert "graph of one backward again" in acting.said("refused")[0]
+
+
+def test_several_modules_a_step_are_not_its_business(tmp_path: Path) -> None:
+    """Siblings are left to the actor that runs them side by side."""
+    models = Net(), Net()
+    with Acting("parallel-forward:workers=2", tmp_path) as acting:
+        for _ in range(4):
+            x = torch.randn(4, 8)
+            loss = (models[0](x) + models[1](x)).sum()
+            acting.steps.backward()
+            loss.backward()
+    assert not acting.file.exists()
+
+
+def test_a_failing_module_raises_its_own_exception(tmp_path: Path) -> None:
+    """What the user's module raises comes from the plain call."""
+    wrong = torch.randn(4, 7)
+    with Acting("parallel-forward:workers=2", tmp_path) as acting:
+        model = Net()
+        for _ in range(4):
+            loss = model(torch.randn(4, 8)).sum()
+            acting.steps.backward()
+            loss.backward()
+        with pytest.raises(RuntimeError, match="shapes"):
+            model(wrong)
+        assert model(torch.randn(4, 8)).shape == (4, 2)
+    assert not acting.said("failed")
+
+
+@pytest.mark.parametrize("spec", ["parallel-update", "parallel-update:workers=3"])
+def test_an_optimizer_steps_in_threads(spec: str, tmp_path: Path) -> None:
+    """The same bits; hooks and schedulers work; afterwards the step is torch's own."""
+    plain = trained(Net, sgd)
+    step = torch.optim.SGD.step
+    with Acting(spec, tmp_path) as acting:
+        # As in a new process, where no optimizer has been made yet.
+        torch.optim.SGD.step = step.__wrapped__
+        assert same(plain, trained(Net, sgd))
+    assert "SGD updates 6 parameters in" in acting.said("engaged")[0]
+    assert acting.said("summary")[0].startswith("7 optimizer steps")
+    assert torch.optim.SGD.step.__wrapped__ is step.__wrapped__
+    assert same(plain, trained(Net, sgd))
+
+
+def test_an_optimizer_that_cannot_be_divided_is_left_alone(tmp_path: Path) -> None:
+    """The sentence says why, and every number stays."""
+
+    def adam(parameters: Any) -> Any:
+        return torch.optim.Adam(parameters, foreach=True)
+
+    plain = trained(Net, adam)
+    step = torch.optim.Adam.step
+    with Acting("parallel-update", tmp_path) as acting:
+        torch.optim.Adam.step = step.__wrapped__
+        assert same(plain, trained(Net, adam))
+    assert "foreach=True" in acting.said("refused")[0]

@@ -1,0 +1,509 @@
+from __future__ import annotations
+
+import gc
+import mmap
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from debottleneck.errors import StrategyError
+from debottleneck.strategies import child, pools
+from debottleneck.strategies.process import Calls, Remote, iterate
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+
+ROWS = np.arange(20_000.0)
+
+
+def children() -> set[int]:
+    """Processes that this one has started and not yet waited for."""
+    found = set()
+    for task in Path("/proc/self/task").iterdir():
+        try:
+            found |= set(map(int, (task / "children").read_text().split()))
+        except OSError:
+            continue
+    return found
+
+
+def descriptors() -> set[str]:
+    """Open files of this process."""
+    return set(os.listdir("/proc/self/fd"))
+
+
+@pytest.fixture(autouse=True)
+def nothing_of_the_child_stays() -> Iterator[None]:
+    """No process, thread, descriptor or named shared memory is left."""
+    before = children(), descriptors(), threading.active_count()
+    named = set(os.listdir("/dev/shm"))
+    yield
+    gc.collect()
+    assert (children(), descriptors(), threading.active_count()) == before
+    assert not {n for n in set(os.listdir("/dev/shm")) - named if "debottle" in n}
+
+
+def numbers(count: int) -> Iterator[tuple[int, np.ndarray]]:
+    """Items small and large."""
+    for number in range(count):
+        yield number, ROWS + number
+
+
+def until_gone(pid: int) -> None:
+    """Return when a process has ended; it may still wait to be reaped by another."""
+    while True:
+        try:
+            if (
+                Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+                == "Z"
+            ):
+                return
+        except (FileNotFoundError, ProcessLookupError):
+            return
+        time.sleep(0.01)
+
+
+class Strange(Exception):
+    """Pickles, but cannot be loaded again."""
+
+    def __init__(self, one: int, two: int) -> None:
+        super().__init__(f"strange {one} {two}")
+
+
+class Told(Exception):
+    """An exception as users write them."""
+
+
+def test_items_come_in_order_from_another_process() -> None:
+    """The sequence is the plain one."""
+    found = list(iterate(lambda: numbers(30), depth=3))
+    assert [number for number, _ in found] == list(range(30))
+    assert all((rows == ROWS + number).all() for number, rows in found)
+    assert next(iter(iterate(lambda: [os.getpid()], depth=1))) != os.getpid()
+
+
+def test_it_is_bounded() -> None:
+    """At most `depth` items wait, and one more is made."""
+    made = mmap.mmap(-1, 8)
+
+    def source() -> Iterator[int]:
+        for number in range(50):
+            made[0] = number + 1
+            yield number
+
+    items = iterate(source, depth=3)
+    for taken in range(1, 20):
+        next(items)
+        time.sleep(0.005)
+        assert made[0] <= taken + 3 + 1
+    items.close()
+    made.close()
+
+
+def test_an_exception_comes_at_its_place_once() -> None:
+    """Its type and arguments are kept, its traceback there is its cause here."""
+
+    def source() -> Iterator[int]:
+        yield 1
+        raise Told("row", 7)
+
+    items = iterate(source, depth=4)
+    assert next(items) == 1
+    with pytest.raises(Told) as caught:
+        next(items)
+    assert caught.value.args == ("row", 7)
+    assert isinstance(caught.value.__cause__, Remote)
+    assert 'raise Told("row", 7)' in str(caught.value.__cause__)
+    assert list(items) == []
+
+
+def test_an_exception_that_cannot_travel_is_told_in_words() -> None:
+    """A RuntimeError names it, the traceback is there as ever."""
+
+    def source() -> Iterator[int]:
+        raise Strange(1, 2)
+        yield
+
+    with pytest.raises(RuntimeError, match="Strange: strange 1 2") as caught:
+        next(iterate(source, depth=1))
+    assert "raise Strange" in str(caught.value.__cause__)
+
+
+def test_an_item_that_cannot_travel_is_refused() -> None:
+    """A sentence says so, where the item would have come."""
+    items = iterate(lambda: iter([1, lambda: 2]), depth=1)
+    assert next(items) == 1
+    with pytest.raises(StrategyError, match=r"cannot go to another process"):
+        next(items)
+
+
+def test_a_source_that_ends_at_once_and_one_that_fails_to_begin() -> None:
+    """No items, or the exception of what should have made them."""
+
+    def fails() -> Iterator[int]:
+        raise Told("no file")
+
+    assert list(iterate(lambda: iter(()), depth=1)) == []
+    with pytest.raises(Told):
+        next(iterate(fails, depth=1))
+
+
+def test_a_killed_child_is_told_of() -> None:
+    """The signal is named; nothing hangs."""
+
+    def source() -> Iterator[int]:
+        yield 1
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    items = iterate(source, depth=1, name="loader")
+    assert next(items) == 1
+    with pytest.raises(StrategyError, match="process of loader was killed by SIGKILL"):
+        next(items)
+    assert list(items) == []
+
+
+def test_a_child_that_leaves_is_told_of() -> None:
+    """`os._exit` in a loader is no end of the data."""
+    with pytest.raises(StrategyError, match="ended with exit code 3"):
+        next(iterate(lambda: os._exit(3), depth=1))
+
+
+@pytest.mark.parametrize("way", ["close", "drop", "break"])
+def test_it_ends_early(way: str) -> None:
+    """Closing, dropping and leaving a loop each end the process."""
+    items = iterate(lambda: numbers(10_000), depth=2)
+    pid = items._child.pid
+    if way == "close":
+        items.close()
+        assert list(items) == []
+    elif way == "break":
+        for _ in items:
+            break
+    del items
+    until_gone(pid)
+
+
+def test_a_busy_child_is_ended_too() -> None:
+    """One that works on an item for long is killed after a moment."""
+    items = iterate(lambda: iter(lambda: time.sleep(100), 1), depth=1)
+    begun = time.monotonic()
+    items.close()
+    assert time.monotonic() - begun < 60
+
+
+def test_finally_runs_in_a_child_that_waits(tmp_path: Path) -> None:
+    """A generator is closed as in a plain loop that is left."""
+    place = tmp_path / "closed"
+
+    def source() -> Iterator[int]:
+        try:
+            while True:
+                yield 1
+        finally:
+            place.write_text("yes")
+
+    items = iterate(source, depth=1)
+    next(items)
+    next(items)
+    items.close()
+    assert place.read_text() == "yes"
+
+
+def test_closing_from_another_thread_ends_the_loop() -> None:
+    """Whoever waits for an item finds the end."""
+    items = iterate(lambda: iter(lambda: time.sleep(100), 1), depth=1)
+    threading.Timer(0.1, items.close).start()
+    assert list(items) == []
+    while threading.active_count() > 1:
+        time.sleep(0.01)
+
+
+def test_start_and_stop_leave_nothing() -> None:
+    """Many short lives, at every stage of their work."""
+    for number in range(60):
+        items = iterate(lambda: numbers(20), depth=1 + number % 3)
+        for _ in range(number % 5):
+            next(items)
+        if number % 2:
+            items.close()
+
+
+def test_several_at_once_do_not_hold_each_other() -> None:
+    """Each ends when it is closed though the others were forked beside it."""
+    many = [iterate(lambda: numbers(1000), depth=1) for _ in range(4)]
+    for items in many:
+        next(items)
+    for items in many:
+        pid = items._child.pid
+        os.kill(pid, signal.SIGKILL)
+        with pytest.raises(StrategyError, match="SIGKILL"):
+            list(items)
+
+
+def test_forking_warns_nobody_of_our_fork() -> None:
+    """Python 3.12 and later warn of threads at a fork; not at this one."""
+    stop = threading.Event()
+    thread = threading.Thread(target=stop.wait)
+    thread.start()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert list(iterate(lambda: range(3), depth=1)) == [0, 1, 2]
+    stop.set()
+    thread.join()
+
+
+def test_the_child_is_no_interactive_twin() -> None:
+    """Handlers are the system's, Ctrl-C is the parent's, stdin is empty."""
+
+    def source() -> Iterator[Any]:
+        yield signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+        yield signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+        yield os.read(0, 1) == b""
+        yield pools.is_worker() and child.in_child()
+
+    before = signal.signal(signal.SIGTERM, lambda number, frame: None)
+    try:
+        assert list(iterate(source, depth=1)) == [True] * 4
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.parametrize("kind", ["global", "numpy", "own"])
+def test_epochs_draw_on(kind: str) -> None:
+    """A second epoch shuffles otherwise than the first, as in a plain loop."""
+    own = np.random.default_rng(5)
+    draw = {"global": random.random, "numpy": np.random.random, "own": own.random}
+
+    def epoch() -> Iterator[float]:
+        for _ in range(4):
+            yield draw[kind]()
+
+    def loops(run: Callable[[], Any]) -> list[float]:
+        random.seed(1)
+        np.random.seed(1)
+        own.bit_generator.state = np.random.default_rng(5).bit_generator.state
+        return [value for _ in range(3) for value in run()] + [draw[kind]()]
+
+    states = random.getstate(), np.random.get_state()
+    plain = loops(epoch)
+    assert loops(lambda: iterate(epoch, depth=2)) == plain
+    random.setstate(states[0])
+    np.random.set_state(states[1])
+
+
+def test_an_epoch_that_is_left_draws_no_further() -> None:
+    """The stream goes on after the last item that was taken."""
+    rng = np.random.default_rng(5)
+
+    def epoch() -> Iterator[float]:
+        while True:
+            yield rng.random()
+
+    items = iterate(epoch, depth=3)
+    found = [next(items), next(items)]
+    items.close()
+    plain = np.random.default_rng(5)
+    assert [*found, rng.random()] == [plain.random() for _ in range(3)]
+
+
+@pytest.mark.torch
+def test_tensors_and_openmp_work_in_the_child() -> None:
+    """A parent that has computed in parallel does not hang its child's first sum."""
+    import torch
+
+    rows = torch.ones(2_000_000)
+    total = (rows + rows).sum()
+
+    def source() -> Iterator[Any]:
+        yield (rows + rows).sum(), rows[:100], torch.get_num_threads()
+
+    (found, part, threads), *_ = list(iterate(source, depth=1))
+    assert found == total
+    assert torch.equal(part, rows[:100])
+    assert threads == torch.get_num_threads()
+
+
+def test_a_system_without_fork_starts_afresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What can be pickled runs there; what cannot is refused with what to do."""
+    monkeypatch.setattr(child, "forks", lambda: False)
+    monkeypatch.setattr("debottleneck.strategies.process.forks", lambda: False)
+    items = iterate(partial(range, 5), depth=2)
+    assert list(items) == [0, 1, 2, 3, 4]
+    items = iterate(partial(map, np.full, [(9000,)] * 9, range(9)), depth=2)
+    assert next(items).sum() == 0
+    assert next(items).sum() == 9000
+    items.close()
+    with pytest.raises(StrategyError, match="top of a module"):
+        iterate(lambda: numbers(3), depth=1)
+    from multiprocessing import resource_tracker
+
+    resource_tracker._resource_tracker._stop()  # type: ignore[attr-defined] # spawn's own
+
+
+PARENT = """
+import os, sys, time
+from debottleneck.strategies.process import Calls, iterate
+
+def source():
+    yield os.getpid()
+    while True:
+        time.sleep(100)
+
+items = iterate(source, depth=1)
+calls = Calls(os.getpid, 2)
+print(next(items), *(calls.submit((), {}).result() for _ in range(4)), flush=True)
+"""
+
+
+def script(text: str, environment: dict[str, str]) -> subprocess.Popen[str]:
+    """A script of its own, with its output piped."""
+    command = [sys.executable, "-c", text]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(
+        command, env=environment, text=True, stdout=pipe, stderr=pipe
+    )
+
+
+@pytest.mark.parametrize("end", ["kill", "exit", "end", "raise"])
+def test_no_child_outlives_its_parent(end: str, environment: dict[str, str]) -> None:
+    """However the script ends, killed or not, with everything left open."""
+    ends = {
+        "kill": "os.kill(os.getpid(), 9)",
+        "exit": "os._exit(0)",
+        "end": "",
+        "raise": "raise SystemExit('gone')",
+    }
+    parent = script(PARENT + ends[end], environment)
+    out, error = parent.communicate(timeout=60)
+    assert "Traceback" not in error
+    for pid in set(map(int, out.split())):
+        until_gone(pid)
+
+
+def test_ctrl_c_is_the_parents(environment: dict[str, str]) -> None:
+    """The child prints nothing and goes on; the parent's own traceback ends both."""
+    text = PARENT + "import signal; os.killpg(0, signal.SIGINT); time.sleep(100)"
+    parent = subprocess.Popen(
+        [sys.executable, "-c", text],
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    out, error = parent.communicate(timeout=60)
+    assert error.count("KeyboardInterrupt") == 1
+    for pid in set(map(int, out.split())):
+        until_gone(pid)
+
+
+def test_output_of_parent_and_child_is_printed_once(
+    environment: dict[str, str],
+) -> None:
+    """What waits in a buffer at the fork is not printed by both."""
+    text = """
+from debottleneck.strategies.process import iterate
+def source():
+    print("child")
+    yield 1
+print("parent")
+for item in iterate(source, depth=1):
+    print(item)
+"""
+    out, error = script(text, environment).communicate(timeout=60)
+    assert sorted(out.split()) == ["1", "child", "parent"]
+    assert not error
+
+
+def test_calls_are_made_in_other_processes() -> None:
+    """Results and keywords; what was true at the fork is true there."""
+    offset = 3
+    calls = Calls(lambda x, *, by=1: (os.getpid(), x * by + offset, ROWS), 2)
+    futures = [calls.submit((n,), {"by": 2}) for n in range(12)]
+    results = [future.result() for future in futures]
+    assert [value for _, value, _ in results] == [2 * n + 3 for n in range(12)]
+    assert os.getpid() not in {pid for pid, _, _ in results}
+    assert all((rows == ROWS).all() for _, _, rows in results)
+    calls.close()
+
+
+def test_calls_are_made_at_once() -> None:
+    """Two workers meet each other: neither waits for the other one's end."""
+    here, there = os.pipe(), os.pipe()
+
+    def meet(number: int) -> bytes:
+        os.write((here, there)[number][1], b"x")
+        return os.read((there, here)[number][0], 1)
+
+    calls = Calls(meet, 2)
+    futures = [calls.submit((number,), {}) for number in (0, 1)]
+    assert [future.result(60) for future in futures] == [b"x", b"x"]
+    calls.close()
+    for each in (*here, *there):
+        os.close(each)
+
+
+def test_a_call_that_raises_harms_no_other() -> None:
+    """The exception is its future's, with the other traceback as the cause."""
+    calls = Calls(lambda x: 1 // x, 1)
+    failed, fine = calls.submit((0,), {}), calls.submit((1,), {})
+    with pytest.raises(ZeroDivisionError) as caught:
+        failed.result()
+    assert isinstance(caught.value.__cause__, Remote)
+    assert fine.result() == 1
+    with pytest.raises(StrategyError, match="arguments cannot go"):
+        calls.submit((lambda: 1,), {}).result()
+    calls.close()
+
+
+def test_calls_of_a_process_that_died_fail() -> None:
+    """Each of them says how it died, and closing works."""
+    calls = Calls(lambda: os.kill(os.getpid(), signal.SIGKILL), 1)
+    for _ in range(2):
+        with pytest.raises(StrategyError, match="killed by SIGKILL"):
+            calls.submit((), {}).result()
+    calls.close()
+
+
+def test_closing_waits_for_no_call() -> None:
+    """One that sleeps for ever fails, one that waits is cancelled."""
+    calls = Calls(time.sleep, 1)
+    running, waiting = calls.submit((100,), {}), calls.submit((100,), {})
+    while not running.running():
+        time.sleep(0.01)
+    calls.close()
+    assert isinstance(running.exception(), StrategyError)
+    assert waiting.cancelled()
+    with pytest.raises(RuntimeError):
+        calls.submit((0,), {})
+
+
+def test_workers_draw_different_numbers() -> None:
+    """They were forked from one random state, and do not all go on from it."""
+    calls = Calls(lambda: (os.getpid(), np.random.random(), random.random()), 3)
+    found = {calls.submit((), {}).result() for _ in range(12)}
+    firsts = {pid: (one, two) for pid, one, two in found}
+    assert len({one for one, _ in firsts.values()}) == len(firsts)
+    calls.close()
+
+
+def test_dropped_calls_end_their_processes() -> None:
+    """No close is needed."""
+    calls = Calls(os.getpid, 2)
+    pid = calls.submit((), {}).result()
+    del calls
+    gc.collect()
+    until_gone(pid)
+    while threading.active_count() > 1:
+        time.sleep(0.01)
