@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from concurrent.futures import Future
 from typing import Any
 
@@ -9,14 +10,16 @@ import numpy as np
 import pytest
 
 from debottleneck.errors import StrategyError
-from debottleneck.strategies.automatic.fanout import Fanout, Pattern
+from debottleneck.strategies.automatic.fanout import Fanout, Pattern, sizes
 from debottleneck.strategies.automatic.predict import Call
 
 
 class Script:
     """`load_batch(files)` that calls `load_image(file, 16)` for each."""
 
-    def __init__(self, *, begin: bool = True, order: Any = list) -> None:
+    def __init__(
+        self, *, begin: bool = True, order: Any = list, workers: int = 32
+    ) -> None:
         self.begun: list[Any] = []
         self.plain: list[Any] = []
         self.engaged: list[object] = []
@@ -24,15 +27,21 @@ class Script:
         self.order = order
         self._begin = begin
         self.fanout = Fanout(
-            self._submit, lambda key, _: self.engaged.append(key), self.said.append
+            self._submit,
+            workers,
+            lambda key, _: self.engaged.append(key),
+            self.said.append,
         )
 
-    def _submit(self, pattern: Pattern, call: Call) -> Future[Any]:
-        self.begun.append(call.args[0])
-        future: Future[Any] = Future()
+    def _submit(self, pattern: Pattern, calls: list[Call]) -> Future[list[Any]]:
+        self.begun += [call.args[0] for call in calls]
+        future: Future[list[Any]] = Future()
         if self._begin:
             future.set_running_or_notify_cancel()
-            future.set_result(("ahead", *call.args))
+            args = itertools.takewhile(
+                lambda a: a[0] != "broken", (c.args for c in calls)
+            )
+            future.set_result([("ahead", *each) for each in args])
         return future
 
     def _image(self, file: Any, side: int) -> Any:
@@ -74,6 +83,31 @@ def test_what_has_not_begun_is_done_by_the_trainer() -> None:
     script = Script(begin=False)
     script.batch(["a", "b", "c", "d"])
     assert script.batch(["e", "f", "g", "h"])[0] == ("plain", "e", 16)
+
+
+def test_a_part_s_failure_leaves_the_rest_to_the_trainer() -> None:
+    """What came before it is used; it and what follows are called plainly."""
+    script = Script(workers=1)
+    script.batch(list("abcdefgh"))
+    with pytest.raises(ValueError, match="broken"):
+        script.batch(["i", "j", "k", "l", "m", "broken", "o", "p"])
+    assert script.fanout.ahead == 4
+    assert script.plain[8:] == ["i", "broken"]
+
+
+@pytest.mark.parametrize("workers", [1, 2, 8])
+@pytest.mark.parametrize("count", [4, 32, 1000])
+def test_parts_are_long_at_the_end_and_short_where_all_meet(
+    count: int, workers: int
+) -> None:
+    """They add up, never grow, and are single calls in the trainer's own share."""
+    found = sizes(count, workers)
+    assert found == sorted(found, reverse=True)
+    trainers = count - sum(found)
+    share = count / (workers + 1)
+    assert 0.3 * share - 1 <= trainers <= share / 2
+    near = int(0.9 * share) - trainers
+    assert found[len(found) - near :] == [1] * near
 
 
 def test_numbers_out_of_an_array_are_elements_too() -> None:
@@ -121,7 +155,7 @@ def test_workers_that_cannot_be_had_end_it(monkeypatch: pytest.MonkeyPatch) -> N
     script = Script()
     script.batch(["a", "b", "c", "d"])
 
-    def refuse(pattern: Pattern, call: Call) -> Future[Any]:
+    def refuse(pattern: Pattern, calls: list[Call]) -> Future[list[Any]]:
         raise StrategyError("no process can be started here")
 
     monkeypatch.setattr(script.fanout, "_submit", refuse)

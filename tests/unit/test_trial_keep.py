@@ -144,11 +144,19 @@ def test_functions_that_were_never_called_are_not_named(tmp_path: Path) -> None:
     assert found["name"].tolist() == ["Layer.forward"]
 
 
-def test_lines_that_a_strategy_knows_itself_come_first(tmp_path: Path) -> None:
+def test_lines_that_a_strategy_knows_itself_come_first() -> None:
     """What it did is kept, not what strategies of its name usually do."""
     known = {"prefetch": ("from here", "it was done like this")}
     found = keep.lines(parse("prefetch"), made_runs.EMPTY.sites, known)
     assert found == known["prefetch"]
+
+
+def test_a_strategy_s_comment_is_added_to_the_lines() -> None:
+    """What the permanent form must mind stands below it."""
+    known = {"prefetch": ("# a connection for each thread",)}
+    found = keep.lines(parse("prefetch"), made_runs.EMPTY.sites, known)
+    assert found[0] == "from debottleneck import prefetch"
+    assert found[-1] == "# a connection for each thread"
 
 
 @pytest.mark.parametrize("spec", ["prefetch", "parallel-forward", "parallel-update"])

@@ -53,19 +53,18 @@ def test_no_more_fetches_than_can_help() -> None:
 def test_a_load_that_holds_the_gil_gets_a_process(cause: str) -> None:
     """Threads are tried beside it, so that they are seen not to help."""
     found = planned(finding("input-bound-compute", "augment", cause))
-    assert found == ["prefetch:where=process", "prefetch:workers=2"]
+    assert found == ["prefetch:workers=2,where=process", "prefetch:workers=2"]
 
 
 def test_a_load_of_native_code_gets_no_more_threads_than_cores() -> None:
     """And a process, should its Python part be what is left."""
     one = finding("input-bound-compute", "load", "native")
-    assert planned(one) == ["prefetch:workers=2", "prefetch:where=process"]
+    assert planned(one) == ["prefetch:workers=2", "prefetch:workers=2,where=process"]
     assert planned(one, cores=8) == [
         "prefetch:workers=2",
         "prefetch:workers=4",
         "prefetch:workers=8",
-        "prefetch:where=process",
-        "prefetch:workers=4,where=process",
+        "prefetch:workers=8,where=process",
     ]
 
 

@@ -30,6 +30,9 @@ from debottleneck.strategies.transport import Gone
 GRACE_S = 1.0
 """How long a child that is asked to end may take to finish what it does."""
 
+EXIT_GRACE_S = 0.5
+"""The same at the interpreter's exit, for all children together."""
+
 End: TypeAlias = "Connection[Any, Any]"
 Main: TypeAlias = "Callable[[End], None]"
 
@@ -125,6 +128,8 @@ class Child:
         _close(self.connection)
         if self._spawned is None:
             _close(self._lifeline)
+        elif self._status is not None:
+            self._spawned.close()
 
     def why(self) -> str:
         """How it ended, as the rest of a sentence about it."""
@@ -174,9 +179,13 @@ def in_child() -> bool:
 
 
 def end_all() -> None:
-    """Kill every child of this process, at its exit."""
-    for child in list(_alive.values()):
-        child.end(0)
+    """End every child of this process, at its exit; one moment for all of them."""
+    children = list(_alive.values())
+    until = time.monotonic() + EXIT_GRACE_S
+    for child in children:
+        _hang_up(child.connection)
+    for child in children:
+        child.end(max(0.0, until - time.monotonic()))
 
 
 _is_child = False

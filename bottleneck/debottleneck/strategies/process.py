@@ -70,6 +70,7 @@ class Items(Iterator[T], Generic[T]):
         self._lock = threading.Lock()
         self._ended = False
         self._end = weakref.finalize(self, _end, self._child, self._source)
+        self._end.atexit = False  # the child's module ends all of them at once
 
     def __iter__(self) -> Items[T]:
         return self
@@ -185,6 +186,7 @@ class Calls:
         self._idle: SimpleQueue[_Server] = SimpleQueue()
         servers: list[_Server] = []
         self._end = weakref.finalize(self, _end_servers, servers)
+        self._end.atexit = False
         try:
             for number in range(workers):
                 servers.append(_Server(function, number, name))
@@ -209,8 +211,9 @@ class Calls:
 
     def close(self) -> None:
         """End the processes; calls under way fail."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
         self._end()
-        self._threads.shutdown(wait=True, cancel_futures=True)
+        self._threads.join()
 
 
 class _Server:

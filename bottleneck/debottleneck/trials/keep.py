@@ -61,14 +61,16 @@ def lines(
     Args:
         strategies: What won.
         sites: As `called` lists them, for the names of the user's functions.
-        known: Strategy -> the lines that it named itself.
+        known: Strategy -> the lines that it named itself; comments are added to ours.
     """
     makers = {PREFETCH: _prefetch, FORWARD: _forward, UPDATE: _update}
     found: list[str] = []
     for strategy in strategies:
         stage = {PREFETCH: "load", FORWARD: "forward", UPDATE: "update"}[strategy.name]
-        own = known.get(strategy.name)
-        found += own or makers[strategy.name](strategy, site_of(stage, sites))
+        own = known.get(strategy.name, ())
+        if all(line.startswith("#") for line in own):
+            own = (*makers[strategy.name](strategy, site_of(stage, sites)), *own)
+        found += own
     return tuple(dict.fromkeys(found))
 
 

@@ -92,10 +92,8 @@ def _for_input(finding: Finding, cores: int) -> list[str]:
     threads = [f"{PREFETCH}:workers={count}" for count in counts]
     if finding.kind == "input-bound-io":
         return threads
-    apart = [f"{PREFETCH}:where=process"]
-    if cores > 2:
-        apart.append(f"{PREFETCH}:workers={min(cores - 1, 4)},where=process")
-    return [*apart, threads[0]] if finding.cause in HOLDS_GIL else [*threads, *apart]
+    apart = f"{PREFETCH}:workers={max(cores, 2)},where=process"
+    return [apart, threads[0]] if finding.cause in HOLDS_GIL else [*threads, apart]
 
 
 def _for_forward(finding: Finding, analysis: Analysis, cores: int) -> list[str]:

@@ -29,6 +29,10 @@ class ThreadCaller:
         """Begin one call."""
         return self._pool.submit(self._made, call)
 
+    def submit_all(self, calls: list[Call]) -> Future[list[Any]]:
+        """Begin calls that one thread makes, up to the first that fails."""
+        return self._pool.submit(up_to_failure, self._made, calls)
+
     def _made(self, call: Call) -> Any:
         mine = self._replicas.of(call)
         return self._function(*mine.args, **mine.kwargs)
@@ -64,17 +68,36 @@ class ProcessCaller:
 
         replicas = Replicas()
 
-        def made(number: Any) -> Any:
-            call = replicas.of(template.with_value(place, number))
+        def one(value: Any) -> Any:
+            call = replicas.of(template.with_value(place, value))
             return function(*call.args, **call.kwargs)
+
+        def made(values: list[Any], alone: bool) -> Any:
+            return one(values[0]) if alone else up_to_failure(one, values)
 
         self._place = place
         self._calls = Calls(made, workers, what)
 
     def submit(self, call: Call) -> Future[Any]:
         """Begin one call."""
-        return self._calls.submit((call.items()[self._place],), {})
+        return self._calls.submit(([call.items()[self._place]], True), {})
+
+    def submit_all(self, calls: list[Call]) -> Future[list[Any]]:
+        """Begin calls that one process makes, up to the first that fails."""
+        values = [call.items()[self._place] for call in calls]
+        return self._calls.submit((values, False), {})
 
     def close(self) -> None:
         """End the processes."""
         self._calls.close()
+
+
+def up_to_failure(make: Callable[[Any], Any], calls: list[Any]) -> list[Any]:
+    """Results of calls in a row; one that fails is made again where it belongs."""
+    results: list[Any] = []
+    for call in calls:
+        try:
+            results.append(make(call))
+        except BaseException:  # noqa: BLE001 - the trainer's own call shows it
+            break
+    return results

@@ -1,7 +1,9 @@
 """A load that calls another one for each element of a list: all of them at once.
 
 `load_batch(files)` that calls `load_image(file)` for each file in turn is recognised
-once; from then on the inner calls begin together when the outer call does.
+once; from then on workers begin the inner calls when the outer call does, from the
+last on, while the trainer makes them from the first on. Where they meet all is done,
+so the trainer is never idle and waits once a batch, not once an element.
 """
 
 from __future__ import annotations
@@ -38,12 +40,46 @@ class Pattern:
 
 
 @dataclass
+class Part:
+    """Inner calls in a row that one worker makes; results up to the first failure."""
+
+    calls: deque[Call]
+    future: Future[list[Any]]
+    results: deque[Any] | None = None
+
+    def take(self) -> tuple[bool, Any]:
+        """(True, the next call's result), or False when the trainer is to make it."""
+        self.calls.popleft()
+        if self.results is None:
+            made: list[Any] = [] if self.future.cancel() else self.future.result()
+            self.results = deque(made)
+        return (True, self.results.popleft()) if self.results else (False, None)
+
+
+@dataclass
 class Frame:
-    """One outer call under way on one thread."""
+    """One outer call under way on one thread; the first `own` calls are its own."""
 
     call: Call
     seen: list[tuple[object, Call]] = field(default_factory=list)
-    begun: deque[tuple[Call, Future[Any]]] = field(default_factory=deque)
+    parts: deque[Part] = field(default_factory=deque)
+    own: int = 0
+
+
+def sizes(count: int, workers: int) -> list[int]:
+    """Lengths of the parts of a batch, from its end to its beginning.
+
+    The trainer and the workers meet where each has done its share. Far from there a
+    part is long, to save hand-overs; near it one call, so that nobody waits long. The
+    first calls are the trainer's in any case.
+    """
+    found, left = [], count
+    meeting = 0.9 * count / (workers + 1)
+    while left > meeting / 2:
+        size = max(1, int((left - meeting) / (2 * workers)))
+        found.append(size)
+        left -= size
+    return found
 
 
 def recognise(frame: Frame) -> Pattern | None:
@@ -86,18 +122,21 @@ class Fanout:
     """Runs the inner calls of one strategy's loads together.
 
     Args:
-        submit: (pattern, inner call) -> its future.
+        submit: (pattern, inner calls) -> their results, up to the first that failed.
+        workers: How many make them.
         engaged: Told the outer key and the pattern once it is recognised.
         failed: Told why that could not be done after all.
     """
 
     def __init__(
         self,
-        submit: Callable[[Pattern, Call], Future[Any]],
+        submit: Callable[[Pattern, list[Call]], Future[list[Any]]],
+        workers: int,
         engaged: Callable[[object, Pattern], None],
         failed: Callable[[str], None],
     ) -> None:
         self._submit = submit
+        self._workers = workers
         self._engaged = engaged
         self._failed = failed
         self._local = threading.local()
@@ -119,8 +158,7 @@ class Fanout:
             return result
         finally:
             self._local.frame = None
-            for _, future in frame.begun:
-                future.cancel()
+            self._drop(frame)
 
     def inside(self) -> bool:
         """Whether this thread is within an outer load."""
@@ -132,27 +170,46 @@ class Fanout:
         frame.seen.append((key, call))
         self._local.frame = None
         try:
-            if frame.begun:
-                forecast, future = frame.begun.popleft()
-                if differing(forecast, call) == () and not future.cancel():
-                    error = future.exception()
-                    if error is None:
-                        self.ahead += 1
-                        return future.result()
-            return plain(*call.args, **call.kwargs)
+            ready, result = self._ready(frame, call)
+            return result if ready else plain(*call.args, **call.kwargs)
         finally:
             self._local.frame = frame
+
+    def _ready(self, frame: Frame, call: Call) -> tuple[bool, Any]:
+        if len(frame.seen) <= frame.own:
+            return False, None
+        while frame.parts and not frame.parts[0].calls:
+            frame.parts.popleft()
+        if not frame.parts:
+            return False, None
+        part = frame.parts[0]
+        if differing(part.calls[0], call) != ():
+            self._drop(frame)
+            return False, None
+        ready, result = part.take()
+        self.ahead += ready
+        return ready, result
+
+    def _drop(self, frame: Frame) -> None:
+        while frame.parts:
+            frame.parts.pop().future.cancel()
 
     def _begin(self, pattern: Pattern, frame: Frame) -> None:
         elements = frame.call.items().get(pattern.elements)
         if not _is_list(elements) or len(elements) < FEWEST:  # type: ignore[arg-type] # a list has a length
             return
+        template, place = pattern.template, pattern.place
+        calls = [template.with_value(place, element) for element in elements]  # type: ignore[union-attr] # it is one
+        end = len(calls)
         try:
-            for element in reversed(elements):  # type: ignore[arg-type] # it is one
-                call = pattern.template.with_value(pattern.place, element)
-                frame.begun.appendleft((call, self._submit(pattern, call)))
+            for size in sizes(len(calls), self._workers):
+                some = calls[end - size : end]
+                part = Part(deque(some), self._submit(pattern, some))
+                frame.parts.appendleft(part)
+                end -= size
+            frame.own = end
         except (StrategyError, RuntimeError, OSError) as error:
-            frame.begun.clear()
+            self._drop(frame)
             self._patterns.clear()
             self._failed(f"its elements cannot be loaded at once: {error}")
 

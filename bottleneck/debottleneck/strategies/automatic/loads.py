@@ -13,6 +13,7 @@ from debottleneck.strategies.automatic.callers import ProcessCaller, ThreadCalle
 from debottleneck.strategies.automatic.fanout import Fanout, Pattern
 from debottleneck.strategies.automatic.notes import ENGAGED, REFUSED, SUMMARY, Notes
 from debottleneck.strategies.automatic.predict import Call, Place, Progression, same
+from debottleneck.strategies.automatic.replicas import needs_replicas
 from debottleneck.strategies.automatic.speculate import Caller, Speculation
 from debottleneck.strategies.automatic.streams import Streams, is_source
 from debottleneck.strategies.pools import is_worker
@@ -41,7 +42,7 @@ class Loads:
         self._generators = 0
         self._found: dict[object, Found] = {}
         self._pools: dict[object, Caller] = {}
-        self._fanout = Fanout(self._submit, self._fans_out, self._refuse)
+        self._fanout = Fanout(self._submit, self._helpers, self._fans_out, self._refuse)
         self._lock = threading.Lock()
 
     def act(self, found: Found, called: Callable[..., Any]) -> Callable[..., Any]:
@@ -73,31 +74,40 @@ class Loads:
         """A load in place, whose inner loads may run together."""
         return self._fanout.outer(called, call, called)
 
-    def _submit(self, pattern: Pattern, call: Call) -> Future[Any]:
+    def _submit(self, pattern: Pattern, calls: list[Call]) -> Future[list[Any]]:
         key = pattern.inner
         with self._lock:
             if key not in self._pools:
                 found = self._found[key]
-                self._pools[key] = self.caller(found, call, pattern.place)
-        return self._pools[key].submit(call)
+                where = calls[0], pattern.place
+                self._pools[key] = self.caller(found, *where, self._helpers)
+        return self._pools[key].submit_all(calls)
 
-    def caller(self, found: Found, template: Call, place: Place) -> Caller:
+    @property
+    def _helpers(self) -> int:
+        """Workers for one batch's elements: the trainer is one of them itself."""
+        return max(1, self._workers - 1)
+
+    def caller(
+        self, found: Found, template: Call, place: Place, workers: int = 0
+    ) -> Caller:
         """Where calls of this function are made ahead."""
         what = f"prefetch-{found.name.rpartition('.')[2]}"
+        workers = workers or self._workers
         if self._in_process:
-            return ProcessCaller(found.marked, template, place, self._workers, what)
-        return ThreadCaller(found.marked, self._workers, what)
+            return ProcessCaller(found.marked, template, place, workers, what)
+        return ThreadCaller(found.marked, workers, what)
 
     def _fans_out(self, key: object, pattern: Pattern) -> None:
         inner = self._found[pattern.inner]
         outer = self._found[key]
-        where = ', where="process"' if self._in_process else ""
+        kind = "Process" if self._in_process else "Thread"
         elements = parameter(outer.function, pattern.elements)
-        call = f"{inner.name.rpartition('.')[2]}({elements}[i])"
-        settings = f"workers={self._workers}{where}, count=len({elements})"
+        call = f"{inner.name.rpartition('.')[2]}, {elements}"
         keep = (
-            "from debottleneck import prefetch",
-            f"items = list(prefetch(lambda i: {call}, {settings}))  # in {outer.name}",
+            f"from concurrent.futures import {kind}PoolExecutor",
+            f"pool = {kind}PoolExecutor({self._workers})  # once, before the loop",
+            f"items = list(pool.map({call}, chunksize=8))  # in {outer.name}",
         )
         text = f"the calls of {inner.name} for one batch are made at once"
         self._notes.say(PREFETCH, ENGAGED, text, keep)
@@ -137,9 +147,9 @@ class Loads:
             batches.close(wait=False)
         return returned[0] if returned else None
 
-    def engaged(self, text: str) -> None:
-        """Note that it acts from now on."""
-        self._notes.say(PREFETCH, ENGAGED, text)
+    def engaged(self, text: str, *keep: str) -> None:
+        """Note that it acts from now on, and code that a permanent form needs."""
+        self._notes.say(PREFETCH, ENGAGED, text, keep)
 
     def _refuse(self, text: str) -> None:
         self._notes.say(PREFETCH, REFUSED, text)
@@ -283,6 +293,12 @@ class _Function:
         return self._loads.outer(self._called, Call(args, kwargs))
 
     def _begin(self, progression: Progression, call: Call) -> Caller:
+        if needs_replicas(call):
+            self._loads.engaged(
+                "each worker has a connection of its own",
+                "# give each thread a connection of its own, as in threading.local():",
+                "# one connection carries one request at a time",
+            )
         assert progression.place is not None, "it is asked for when one foresees"
         return self._loads.caller(self._function, call, progression.place)
 

@@ -134,15 +134,15 @@ class Producers:
         """Note something about one thread."""
         self._notes.say(PREFETCH, state, f"thread {work.thread.name!r} {what}")
 
-    def counted(self) -> None:
-        """One more item was passed on."""
-        with self._lock:
-            self.items += 1
-
-    def forget(self, child: Child) -> bool:
-        """A child has ended; whether that was to be expected."""
+    def forget(self, child: Child, items: int) -> None:
+        """A child has ended that passed so many items on."""
         with self._lock:
             self._children.pop(id(child), None)
+            self.items += items
+
+    def closed(self) -> bool:
+        """Whether children are being ended."""
+        with self._lock:
             return self._closed
 
 
@@ -157,6 +157,7 @@ class _Moved:
         self._child = child
         self._receiver = Receiver(child.connection, held)
         self._acted = False
+        self._items = 0
 
     def passes_on(self) -> bool:
         """Do what the child says until it ends; False: the plain work is to run.
@@ -170,7 +171,7 @@ class _Moved:
             return self._gone()
         finally:
             self._child.end()
-            self._producers.forget(self._child)
+            self._producers.forget(self._child, self._items)
 
     def _pass_on(self) -> bool:
         while True:
@@ -189,10 +190,10 @@ class _Moved:
                 return True
 
     def _put(self, key: int, item: Any) -> None:
-        if not self._acted:
+        if not self._items:
             self._producers.say(ENGAGED, self._work, "loads in a process of its own")
         self._acted = True
-        self._producers.counted()
+        self._items += 1
         self._work.shared[key].put(item)
 
     def _unfit(self, why: str) -> bool:
@@ -213,7 +214,7 @@ class _Moved:
 
     def _gone(self) -> bool:
         why = self._child.why()
-        if self._producers.forget(self._child):
+        if self._producers.closed():
             return True
         self._producers.say(FAILED, self._work, f"lost its process: it {why}")
         if not self._acted:

@@ -22,19 +22,11 @@ class Replicas:
         self._all: list[Any] = []
         self._lock = threading.Lock()
 
-    @property
-    def count(self) -> int:
-        """How many were made."""
-        return len(self._all)
-
     def of(self, call: Call) -> Call:
         """The call with this thread's replicas in place."""
-        http = sys.modules.get("http.client")
-        if http is None:
+        if not needs_replicas(call):
             return call
-        kind = http.HTTPConnection
-        if not any(isinstance(value, kind) for value in call.items().values()):
-            return call
+        kind = sys.modules["http.client"].HTTPConnection
         args = tuple(self._own(v) if isinstance(v, kind) else v for v in call.args)
         kwargs: Mapping[str, Any] = {
             k: self._own(v) if isinstance(v, kind) else v
@@ -58,6 +50,14 @@ class Replicas:
             for replica in self._all:
                 replica.close()
             self._all.clear()
+
+
+def needs_replicas(call: Call) -> bool:
+    """Whether an argument is a connection that two threads may not use at once."""
+    http = sys.modules.get("http.client")
+    if http is None:
+        return False
+    return any(isinstance(v, http.HTTPConnection) for v in call.items().values())
 
 
 def _fresh(connection: Any) -> Any:

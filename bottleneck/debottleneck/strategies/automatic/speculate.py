@@ -26,6 +26,9 @@ class Caller(Protocol):
     def submit(self, call: Call) -> Future[Any]:
         """Begin one call."""
 
+    def submit_all(self, calls: list[Call]) -> Future[list[Any]]:
+        """Begin calls in a row; results up to the first that fails."""
+
     def close(self) -> None:
         """Drop what has not begun, wait for nothing."""
 
