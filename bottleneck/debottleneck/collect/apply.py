@@ -66,4 +66,5 @@ def said(folder: Path) -> list[str]:
     path = folder / spool.STRATEGIES_FILE
     if not path.exists():
         return ["no strategy had anything to act on"]
-    return [f"{n['strategy']}: {n['text']}" for n in read_lines(path)]
+    notes = [note for note in read_lines(path) if note["state"] != "keep"]
+    return [f"{note['strategy']}: {note['text']}" for note in notes]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
 
-from debottleneck.strategies.automatic.notes import ENGAGED, REFUSED, SUMMARY
+from debottleneck.strategies.automatic.notes import ENGAGED, KEEP, REFUSED, SUMMARY
 from debottleneck.strategies.automatic.notes import FAILED as NOTED_FAILURE
 from debottleneck.strategies.spec import PREFETCH, Setting, Strategies, written
 from debottleneck.trials import verdict
@@ -181,9 +181,9 @@ def told(notes: tuple[Mapping[str, Any], ...], alone: bool) -> tuple[str, ...]:
 def kept(notes: tuple[Mapping[str, Any], ...]) -> dict[str, tuple[str, ...]]:
     """Strategy -> the lines of code it names itself, of those that name some."""
     return {
-        str(note["strategy"]): tuple(map(str, note["keep"]))
+        str(note["strategy"]): tuple(map(str, note["lines"]))
         for note in notes
-        if note.get("keep")
+        if note.get("state") == KEEP
     }
 
 

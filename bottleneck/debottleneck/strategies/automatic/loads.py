@@ -110,7 +110,7 @@ class Loads:
             f"items = list(pool.map({call}, chunksize=8))  # in {outer.name}",
         )
         text = f"the calls of {inner.name} for one batch are made at once"
-        self._notes.say(PREFETCH, ENGAGED, text, keep)
+        self.engaged(text, *keep)
 
     def _generator(
         self, found: Found, called: Callable[..., Any]
@@ -149,7 +149,9 @@ class Loads:
 
     def engaged(self, text: str, *keep: str) -> None:
         """Note that it acts from now on, and code that a permanent form needs."""
-        self._notes.say(PREFETCH, ENGAGED, text, keep)
+        self._notes.say(PREFETCH, ENGAGED, text)
+        if keep:
+            self._notes.keep(PREFETCH, *keep)
 
     def _refuse(self, text: str) -> None:
         self._notes.say(PREFETCH, REFUSED, text)

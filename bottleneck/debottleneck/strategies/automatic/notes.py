@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from time import monotonic_ns
 
@@ -16,6 +17,8 @@ FAILED = "failed"
 """It went wrong; the plain calls were made instead."""
 SUMMARY = "summary"
 """What it did in all, with counts."""
+KEEP = "keep"
+"""Lines of code that make it permanent."""
 
 
 class Notes:
@@ -32,30 +35,36 @@ class Notes:
         self._lock = threading.Lock()
         self._said: set[tuple[str, str, str]] = set()
 
-    def say(
-        self,
-        strategy: str,
-        state: str,
-        text: str,
-        keep: tuple[str, ...] = (),
-        **counts: int,
-    ) -> None:
+    def say(self, strategy: str, state: str, text: str, **counts: int) -> None:
         """Note one thing.
 
         Args:
             strategy: A word of `spec.STRATEGIES`.
             state: `ENGAGED`, `REFUSED`, `FAILED` or `SUMMARY`.
             text: A sentence for the user, without a final period.
-            keep: Lines of code that make it permanent, if it knows them.
             counts: Numbers that belong to it.
         """
+        self._write(strategy, state, text, counts)
+
+    def keep(self, strategy: str, *lines: str) -> None:
+        """Name lines of code that make permanent what it does, in place of the usual.
+
+        Args:
+            strategy: A word of `spec.STRATEGIES`.
+            *lines: Python; comments alone are added to the usual lines.
+        """
+        self._write(strategy, KEEP, "\n".join(lines), {"lines": lines})
+
+    def _write(
+        self, strategy: str, state: str, text: str, more: Mapping[str, object]
+    ) -> None:
         key = (strategy, state, text)
         with self._lock:
             if key in self._said or self._path is None:
                 return
             self._said.add(key)
             line = {"t_ns": monotonic_ns(), "pid": os.getpid(), "strategy": strategy}
-            said = {"state": state, "text": text, "keep": keep, **counts}
+            said = {"state": state, "text": text, **more}
             try:
                 with self._path.open("a", encoding="utf-8") as file:
                     file.write(json.dumps({**line, **said}) + "\n")

@@ -134,11 +134,15 @@ class Producers:
         """Note something about one thread."""
         self._notes.say(PREFETCH, state, f"thread {work.thread.name!r} {what}")
 
-    def forget(self, child: Child, items: int) -> None:
-        """A child has ended that passed so many items on."""
+    def counted(self) -> None:
+        """One more item was passed on."""
+        with self._lock:
+            self.items += 1
+
+    def forget(self, child: Child) -> None:
+        """A child has ended."""
         with self._lock:
             self._children.pop(id(child), None)
-            self.items += items
 
     def closed(self) -> bool:
         """Whether children are being ended."""
@@ -171,7 +175,7 @@ class _Moved:
             return self._gone()
         finally:
             self._child.end()
-            self._producers.forget(self._child, self._items)
+            self._producers.forget(self._child)
 
     def _pass_on(self) -> bool:
         while True:
@@ -194,6 +198,7 @@ class _Moved:
             self._producers.say(ENGAGED, self._work, "loads in a process of its own")
         self._acted = True
         self._items += 1
+        self._producers.counted()
         self._work.shared[key].put(item)
 
     def _unfit(self, why: str) -> bool:
