@@ -3,10 +3,14 @@
 `python tests/benchmarks/process_copy.py`, on two idle cores: it prints the load it met.
 
 Every batch is another piece of a large array, as in training, so none is in a cache
-already. Medians over batches, in steady state: one copy of a batch in this process, the
-time from batch to batch when a child sends them as fast as it can, and the time to take
-one that waits. The bound is 2 copies for batches from 4 MB; small ones are judged by
-their microseconds. Needs two idle cores, and prints the load it met.
+already. Medians over batches, in steady state:
+
+* copy: one copy of a batch in this process;
+* ready: taking a batch that waits, which is what the trainer pays;
+* stream: from batch to batch when all are taken at once.
+
+The bound is 2 copies: for a ready batch from 1 MB, in a stream from 16 MB. Smaller
+ones are judged by their microseconds.
 """
 
 import os

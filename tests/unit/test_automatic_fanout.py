@@ -91,8 +91,8 @@ def test_a_part_s_failure_leaves_the_rest_to_the_trainer() -> None:
     script.batch(list("abcdefgh"))
     with pytest.raises(ValueError, match="broken"):
         script.batch(["i", "j", "k", "l", "m", "broken", "o", "p"])
-    assert script.fanout.ahead == 4
-    assert script.plain[8:] == ["i", "broken"]
+    assert script.fanout.ahead == 3
+    assert script.plain[8:] == ["i", "j", "broken"]
 
 
 @pytest.mark.parametrize("workers", [1, 2, 8])
@@ -105,7 +105,7 @@ def test_parts_are_long_at_the_end_and_short_where_all_meet(
     assert found == sorted(found, reverse=True)
     trainers = count - sum(found)
     share = count / (workers + 1)
-    assert 0.3 * share - 1 <= trainers <= share / 2
+    assert 0.5 * share - 1 <= trainers <= 0.7 * share
     near = int(0.9 * share) - trainers
     assert found[len(found) - near :] == [1] * near
 

@@ -338,8 +338,7 @@ def _die_with(lifeline: End) -> None:
 
     number = lifeline.fileno()
     if not hasattr(fcntl, "F_SETSIG"):
-        watch = threading.Thread(target=_watch, args=(lifeline,), daemon=True)
-        watch.start()
+        _leave_after(lambda: lifeline.poll(None))
         return
     fcntl.fcntl(number, fcntl.F_SETOWN, os.getpid())
     fcntl.fcntl(number, fcntl.F_SETSIG, signal.SIGKILL)
@@ -349,18 +348,13 @@ def _die_with(lifeline: End) -> None:
         os._exit(1)
 
 
-def _watch(lifeline: End) -> None:
-    lifeline.poll(None)
-    os._exit(1)
-
-
 def _spawned(connection: End, pickled: bytes) -> None:
     """What a spawned child runs."""
     import multiprocessing
 
     parent = multiprocessing.parent_process()
     if parent is not None:
-        threading.Thread(target=_leave_after, args=(parent,), daemon=True).start()
+        _leave_after(parent.join)
     pools.as_worker()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
@@ -369,9 +363,14 @@ def _spawned(connection: End, pickled: bytes) -> None:
         return
 
 
-def _leave_after(parent: Any) -> None:
-    parent.join()
-    os._exit(1)
+def _leave_after(wait: Callable[[], object]) -> None:
+    """End the process when `wait` returns, which a thread waits for."""
+
+    def watch() -> None:
+        wait()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _flush(stream: Any) -> None:

@@ -75,7 +75,7 @@ def sizes(count: int, workers: int) -> list[int]:
     """
     found, left = [], count
     meeting = 0.9 * count / (workers + 1)
-    while left > meeting / 2:
+    while left > 0.75 * meeting:
         size = max(1, int((left - meeting) / (2 * workers)))
         found.append(size)
         left -= size

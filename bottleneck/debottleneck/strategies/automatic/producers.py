@@ -134,6 +134,16 @@ class Producers:
         """Note something about one thread."""
         self._notes.say(PREFETCH, state, f"thread {work.thread.name!r} {what}")
 
+    def keep(self, work: Work) -> None:
+        """Name the code that makes it permanent."""
+        name = getattr(work.function, "__name__", "produce")
+        self._notes.keep(
+            PREFETCH,
+            f"# have {name} yield its batches instead of putting them into a queue:",
+            "from debottleneck import prefetch",
+            f'for batch in prefetch({name}(...), where="process"):',
+        )
+
     def counted(self) -> None:
         """One more item was passed on."""
         with self._lock:
@@ -196,6 +206,7 @@ class _Moved:
     def _put(self, key: int, item: Any) -> None:
         if not self._items:
             self._producers.say(ENGAGED, self._work, "loads in a process of its own")
+            self._producers.keep(self._work)
         self._acted = True
         self._items += 1
         self._producers.counted()

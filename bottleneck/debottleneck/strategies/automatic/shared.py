@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from debottleneck.strategies.automatic.thread_work import Work
+from debottleneck.strategies.automatic.thread_work import Work, attributes
 from debottleneck.strategies.process import carried, received
 from debottleneck.strategies.transport import Sender
 
@@ -126,8 +126,8 @@ _NOWHERE = object()
 
 
 def _simple(each: Any) -> dict[str, Any]:
-    held = getattr(each, "__dict__", {})
-    return {name: value for name, value in held.items() if type(value) in _SIMPLE}
+    held = attributes(each).items()
+    return {name: value for name, value in held if type(value) in _SIMPLE}
 
 
 def apply(changes: Sequence[Change], work: Work) -> None:

@@ -88,7 +88,7 @@ def examine(thread: threading.Thread) -> Work | None:
     args, kwargs = handed
     given = [*args, *kwargs.values()]
     work.given = [each for each in given if isinstance(each, _MUTABLE)]
-    _follow(work, [target, *given, *_attributes(thread)])
+    _follow(work, [target, *given, thread])
     if not work.obstacle and not work.queues:
         work.obstacle = "fills no queue"
     return work
@@ -149,7 +149,7 @@ def _leads_to(each: Any, names: set[str], kinds: list[type]) -> list[Any]:
         return []
     if _is_instance(each):
         kinds.append(type(each))
-        return _attributes(each)
+        return list(attributes(each).values())
     return []
 
 
@@ -220,12 +220,12 @@ def _function_of(target: Any) -> Function | None:
     return plain if isinstance(plain, Function) else None
 
 
-def _attributes(each: Any) -> list[Any]:
-    """Values of an instance's attributes, without what makes it a thread."""
+def attributes(each: Any) -> dict[str, Any]:
+    """An instance's attributes, without those that make it a thread."""
     held = getattr(each, "__dict__", {})
     if not isinstance(each, threading.Thread):
-        return list(held.values())
-    return [value for name, value in held.items() if name not in _THREAD_NAMES]
+        return dict(held)
+    return {name: value for name, value in held.items() if name not in _THREAD_NAMES}
 
 
 def _buffers() -> tuple[type, ...]:
