@@ -29,6 +29,7 @@ class Script:
         self.fanout = Fanout(
             self._submit,
             workers,
+            1,
             lambda key, _: self.engaged.append(key),
             self.said.append,
         )
@@ -108,6 +109,13 @@ def test_parts_are_long_at_the_end_and_short_where_all_meet(
     assert 0.5 * share - 1 <= trainers <= 0.7 * share
     near = int(0.9 * share) - trainers
     assert found[len(found) - near :] == [1] * near
+
+
+def test_parts_for_processes_are_never_single_calls() -> None:
+    """A message costs about as much as a short call; the last part may be shorter."""
+    assert sizes(32, 1, least=4) == [8, 4, 4, 4, 4]
+    assert sizes(5, 1, least=4) == [4]
+    assert sizes(4, 3, least=4) == [4]
 
 
 def test_numbers_out_of_an_array_are_elements_too() -> None:

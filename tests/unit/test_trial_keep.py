@@ -79,14 +79,9 @@ def sites(path: Path, *rows: tuple[str, str, int, str]) -> pd.DataFrame:
             "workers=5)",
         ),
         (
-            "parallel-forward:chunks=2",
-            ("forward", "torch.nn.Module.__call__", 0, "torch"),
-            "model = MicroBatchParallel(model, chunks=2)",
-        ),
-        (
             "parallel-forward",
             ("forward", "torch.nn.Module.__call__", 0, "torch"),
-            "model = BranchParallel(model)",
+            "outputs = parallel_forward(branches, inputs)",
         ),
         (
             "parallel-update:workers=2",

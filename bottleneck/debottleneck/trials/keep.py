@@ -140,12 +140,9 @@ def _prefetch(strategy: Strategy, site: Site | None) -> list[str]:
 
 def _forward(strategy: Strategy, site: Site | None) -> list[str]:
     how = _settings(strategy, "workers")
-    if site is not None and site.kind == "torch":
-        chunks = _settings(strategy, "chunks")
-        kind = "MicroBatchParallel" if chunks else "BranchParallel"
-        opening = f"from debottleneck.strategies.torch_forward import {kind}"
-        return [opening, f"model = {kind}(model{chunks}{how})"]
     opening = "from debottleneck import parallel_forward"
+    if site is not None and site.kind == "torch":
+        return [opening, f"outputs = parallel_forward(branches, inputs{how})"]
     if site is None or "." not in site.call:
         called = site.call if site else "forward"
         branches = f"[partial({called}, layer) for layer in layers]"
@@ -165,7 +162,7 @@ def _forward(strategy: Strategy, site: Site | None) -> list[str]:
 def _update(strategy: Strategy, site: Site | None) -> list[str]:
     how = _settings(strategy, "workers")
     if site is not None and site.kind == "torch":
-        opening = "from debottleneck.strategies.torch_update import ParallelOptimizer"
+        opening = "from debottleneck import ParallelOptimizer"
         return [opening, f"optimizer = ParallelOptimizer(optimizer{how})"]
     opening = "from debottleneck import parallel_update"
     if site is not None and "." in site.call:

@@ -66,17 +66,17 @@ class Frame:
     own: int = 0
 
 
-def sizes(count: int, workers: int) -> list[int]:
+def sizes(count: int, workers: int, least: int = 1) -> list[int]:
     """Lengths of the parts of a batch, from its end to its beginning.
 
     The trainer and the workers meet where each has done its share. Far from there a
-    part is long, to save hand-overs; near it one call, so that nobody waits long. The
+    part is long, to save hand-overs; near it short, so that nobody waits long. The
     first calls are the trainer's in any case.
     """
     found, left = [], count
     meeting = 0.9 * count / (workers + 1)
     while left > 0.75 * meeting:
-        size = max(1, int((left - meeting) / (2 * workers)))
+        size = min(left, max(least, int((left - meeting) / (2 * workers))))
         found.append(size)
         left -= size
     return found
@@ -124,6 +124,7 @@ class Fanout:
     Args:
         submit: (pattern, inner calls) -> their results, up to the first that failed.
         workers: How many make them.
+        least: Calls in the shortest part; more where handing one over costs more.
         engaged: Told the outer key and the pattern once it is recognised.
         failed: Told why that could not be done after all.
     """
@@ -132,11 +133,13 @@ class Fanout:
         self,
         submit: Callable[[Pattern, list[Call]], Future[list[Any]]],
         workers: int,
+        least: int,
         engaged: Callable[[object, Pattern], None],
         failed: Callable[[str], None],
     ) -> None:
         self._submit = submit
         self._workers = workers
+        self._least = least
         self._engaged = engaged
         self._failed = failed
         self._local = threading.local()
@@ -202,7 +205,7 @@ class Fanout:
         calls = [template.with_value(place, element) for element in elements]  # type: ignore[union-attr] # it is one
         end = len(calls)
         try:
-            for size in sizes(len(calls), self._workers):
+            for size in sizes(len(calls), self._workers, self._least):
                 some = calls[end - size : end]
                 part = Part(deque(some), self._submit(pattern, some))
                 frame.parts.appendleft(part)

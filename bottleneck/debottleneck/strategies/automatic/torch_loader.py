@@ -111,6 +111,19 @@ class Loaders:
             who = f"{self.workers} {what}{'es' if self.process else 's'} fetch"
         text = f"{who} the batches of your DataLoader ahead, {self.depth} beyond those"
         self._notes.say(PREFETCH, ENGAGED, text, workers=self.workers)
+        self._notes.keep(PREFETCH, *self._permanent())
+
+    def _permanent(self) -> list[str]:
+        """Lines of code that do the same."""
+        if self.process:
+            return [f"loader = DataLoader(..., num_workers={self.workers})"]
+        batch = "loader.collate_fn([loader.dataset[i] for i in batches[n]])"
+        return [
+            "from debottleneck import prefetch",
+            "batches = list(loader.batch_sampler)",
+            f"load = lambda n: {batch}",
+            f"for batch in prefetch(load, workers={self.workers}, count=len(batches)):",
+        ]
 
     def failed(self, why: str) -> None:
         """Say what went wrong."""

@@ -214,3 +214,10 @@ class Modules:
         if self._chunks:
             text = f"{name} runs on {self._chunks} parts of the batch"
         self._notes.say(FORWARD, ENGAGED, text, workers=self._workers)
+        kind = "MicroBatchParallel" if self._chunks else "BranchParallel"
+        how = f", chunks={self._chunks}" if self._chunks else ""
+        self._notes.keep(
+            FORWARD,
+            f"from debottleneck import {kind}",
+            f"model = {kind}(model{how}, workers={self._workers})",
+        )
