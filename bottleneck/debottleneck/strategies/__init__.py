@@ -7,19 +7,18 @@
     for batch in prefetch(load_batch, workers=4, count=1000):
         ...
 
-Each name is loaded when it is asked for: the first three need the standard library
-only, the others are for PyTorch.
+Standard library only at import; PyTorch's forms are loaded when they are asked for.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
+from debottleneck.strategies.parallel_forward import parallel_forward
+from debottleneck.strategies.parallel_update import parallel_update
+from debottleneck.strategies.prefetch import prefetch
+
 if TYPE_CHECKING:
-    from debottleneck.strategies.parallel_forward import parallel_forward
-    from debottleneck.strategies.parallel_update import parallel_update
-    from debottleneck.strategies.prefetch import prefetch
     from debottleneck.strategies.torch_forward import BranchParallel, MicroBatchParallel
     from debottleneck.strategies.torch_update import ParallelOptimizer
 
@@ -32,18 +31,15 @@ __all__ = [
     "prefetch",
 ]
 
-_MODULES = {
-    "BranchParallel": "torch_forward",
-    "MicroBatchParallel": "torch_forward",
-    "ParallelOptimizer": "torch_update",
-    "parallel_forward": "parallel_forward",
-    "parallel_update": "parallel_update",
-    "prefetch": "prefetch",
-}
-
 
 def __getattr__(name: str) -> object:
-    """Load one of the names above."""
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    """PyTorch's forms, which import torch."""
+    if name in ("BranchParallel", "MicroBatchParallel"):
+        from debottleneck.strategies import torch_forward
+
+        return getattr(torch_forward, name)
+    if name == "ParallelOptimizer":
+        from debottleneck.strategies.torch_update import ParallelOptimizer
+
+        return ParallelOptimizer
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
