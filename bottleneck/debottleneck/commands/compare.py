@@ -14,8 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from debottleneck.commands.profile import RUNS, check_script, new_folder
-from debottleneck.commands.run import add_target
+from debottleneck.commands.target import RUNS, add_target, check_script, new_folder
 from debottleneck.errors import UsageError
 
 if TYPE_CHECKING:

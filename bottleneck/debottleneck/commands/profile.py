@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import os
+import shlex
 import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from debottleneck.commands.target import (
+    RUNS,
+    add_target,
+    check_script,
+    new_folder,
+    say,
+)
 from debottleneck.errors import UsageError
 
 if TYPE_CHECKING:
     from debottleneck.collect.options import Options
 
     Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
-
-RUNS = "bottleneck-runs"
 
 
 def add(verbs: Verbs) -> None:
@@ -31,11 +36,7 @@ def add(verbs: Verbs) -> None:
     )
     _add_bounds(parser)
     _add_instruments(parser)
-    parser.add_argument(
-        "-m", dest="module", action="store_true", help=argparse.SUPPRESS
-    )
-    parser.add_argument("target", help="the script, or with -m the module")
-    parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="ARGS")
+    add_target(parser)
     parser.set_defaults(run=run)
 
 
@@ -69,21 +70,6 @@ def _add_bounds(parser: argparse.ArgumentParser) -> None:
 
 def _add_instruments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--stage",
-        action="append",
-        default=[],
-        metavar="NAME=module:Qualified.name",
-        help="this function is that stage (repeatable)",
-    )
-    parser.add_argument(
-        "--include",
-        action="append",
-        default=[],
-        metavar="PATTERN",
-        help="user code outside the script's folder: a path, module or pattern",
-    )
-    parser.add_argument("--python", default=sys.executable, help="interpreter to use")
-    parser.add_argument(
         "--strategy",
         action="append",
         default=[],
@@ -112,7 +98,7 @@ def run(arguments: argparse.Namespace) -> int:
     session.start()
     _prepare_report()
     if session.measure():
-        _report(session.folder, copies)
+        _report(options, copies)
     return session.finish()
 
 
@@ -144,11 +130,6 @@ def _copies(asked: list[list[str]]) -> list[tuple[str, Path]]:
     return found
 
 
-def say(line: str) -> None:
-    """Print one line of ours where the script's own output is not disturbed."""
-    print(f"bottleneck: {line}", file=sys.stderr, flush=True)
-
-
 def _options(arguments: argparse.Namespace) -> Options:
     from debottleneck.collect.options import Options, StageTarget
     from debottleneck.strategies.spec import parse, written
@@ -177,46 +158,19 @@ def _options(arguments: argparse.Namespace) -> Options:
     )
 
 
-def check_script(target: str) -> None:
-    """Refuse what is not a Python file before anything is run."""
-    path = Path(target)
-    if not path.exists():
-        raise UsageError(f"there is no file {target!r}", "give the path of a script")
-    if path.is_dir():
-        if not (path / "__main__.py").is_file():
-            raise UsageError(
-                f"{target!r} is a folder without __main__.py", "name a script in it"
-            )
-        return
-    if path.suffix in (".zip", ".pyz"):
-        return
-    if not os.access(path, os.R_OK):
-        raise UsageError(f"{target!r} cannot be read", "check its permissions")
-    if b"\0" in path.read_bytes()[:4096]:
-        raise UsageError(
-            f"{target!r} is not a Python script", "give the path of a .py file"
-        )
+def _compare(options: Options) -> str:
+    """The command that tries remedies on the same script."""
+    words = ["bottleneck", "compare"]
+    for stage in options.stages:
+        words += ["--stage", f"{stage.stage}={stage.module}:{stage.qualified}"]
+    for pattern in options.include:
+        words += ["--include", pattern]
+    return shlex.join([*words, *options.command])
 
 
-def new_folder(asked: Path | None, target: str, prefix: str = "") -> Path:
-    """The folder for results, by default named by the script; never one there is."""
-    if asked is not None:
-        if asked.exists():
-            raise UsageError(f"{asked} exists already", "choose another --output")
-        return asked
-    name = Path(target).stem or "run"
-    stamp = time.strftime("%Y%m%d-%H%M%S")
-    base = Path(RUNS) / f"{prefix}{name}-{stamp}"
-    number, folder = 1, base
-    while folder.exists():
-        number += 1
-        folder = base.with_name(f"{base.name}-{number}")
-    return folder
-
-
-def _report(folder: Path, copies: list[tuple[str, Path]]) -> None:
+def _report(options: Options, copies: list[tuple[str, Path]]) -> None:
     """Analyse the recording, write the page, print the report and the next command."""
-    begun = time.monotonic()
+    begun, folder = time.monotonic(), options.output
     from debottleneck import load_recording
     from debottleneck.analysis.analyse import analyse
     from debottleneck.report import write
@@ -225,12 +179,14 @@ def _report(folder: Path, copies: list[tuple[str, Path]]) -> None:
     analysis = analyse(load_recording(folder))
     page = folder / "report.html"
     write(analysis, page)
-    footer = (
+    footer = [
         f"Page       {page}",
         f"Recording  {folder}",
         f"Again      bottleneck report {folder}",
-    )
-    print(render(analysis, footer=footer), file=sys.stderr, flush=True)
+    ]
+    if analysis.findings and not options.strategies:
+        footer.append(f"Remedies   {_compare(options)}")
+    print(render(analysis, footer=tuple(footer)), file=sys.stderr, flush=True)
     for format, path in copies:
         write(analysis, path, format)
         say(f"wrote {path}")

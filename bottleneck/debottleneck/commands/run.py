@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from debottleneck.commands.profile import check_script, say
+from debottleneck.commands.target import add_target, check_script, say
 
 if TYPE_CHECKING:
     Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -34,30 +33,6 @@ def add(verbs: Verbs) -> None:
     )
     add_target(parser)
     parser.set_defaults(run=run)
-
-
-def add_target(parser: argparse.ArgumentParser) -> None:
-    """The options that say what is run, for every verb that applies strategies."""
-    parser.add_argument(
-        "--stage",
-        action="append",
-        default=[],
-        metavar="NAME=module:Qualified.name",
-        help="this function is that stage (repeatable)",
-    )
-    parser.add_argument(
-        "--include",
-        action="append",
-        default=[],
-        metavar="PATTERN",
-        help="user code outside the script's folder: a path, module or pattern",
-    )
-    parser.add_argument("--python", default=sys.executable, help="interpreter to use")
-    parser.add_argument(
-        "-m", dest="module", action="store_true", help=argparse.SUPPRESS
-    )
-    parser.add_argument("target", help="the script, or with -m the module")
-    parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="ARGS")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -1,0 +1,79 @@
+"""What every verb that runs a script shares: its options, checks, folders, lines."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from pathlib import Path
+
+from debottleneck.errors import UsageError
+
+RUNS = "bottleneck-runs"
+
+
+def add_target(parser: argparse.ArgumentParser) -> None:
+    """The options that say what is run, for every verb that applies strategies."""
+    parser.add_argument(
+        "--stage",
+        action="append",
+        default=[],
+        metavar="NAME=module:Qualified.name",
+        help="this function is that stage (repeatable)",
+    )
+    parser.add_argument(
+        "--include",
+        action="append",
+        default=[],
+        metavar="PATTERN",
+        help="user code outside the script's folder: a path, module or pattern",
+    )
+    parser.add_argument("--python", default=sys.executable, help="interpreter to use")
+    parser.add_argument(
+        "-m", dest="module", action="store_true", help=argparse.SUPPRESS
+    )
+    parser.add_argument("target", help="the script, or with -m the module")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="ARGS")
+
+
+def check_script(target: str) -> None:
+    """Refuse what is not a Python file before anything is run."""
+    path = Path(target)
+    if not path.exists():
+        raise UsageError(f"there is no file {target!r}", "give the path of a script")
+    if path.is_dir():
+        if not (path / "__main__.py").is_file():
+            raise UsageError(
+                f"{target!r} is a folder without __main__.py", "name a script in it"
+            )
+        return
+    if path.suffix in (".zip", ".pyz"):
+        return
+    if not os.access(path, os.R_OK):
+        raise UsageError(f"{target!r} cannot be read", "check its permissions")
+    if b"\0" in path.read_bytes()[:4096]:
+        raise UsageError(
+            f"{target!r} is not a Python script", "give the path of a .py file"
+        )
+
+
+def new_folder(asked: Path | None, target: str, prefix: str = "") -> Path:
+    """The folder for results, by default named by the script; never one there is."""
+    if asked is not None:
+        if asked.exists():
+            raise UsageError(f"{asked} exists already", "choose another --output")
+        return asked
+    name = Path(target).stem or "run"
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    base = Path(RUNS) / f"{prefix}{name}-{stamp}"
+    number, folder = 1, base
+    while folder.exists():
+        number += 1
+        folder = base.with_name(f"{base.name}-{number}")
+    return folder
+
+
+def say(line: str) -> None:
+    """Print one line of ours where the script's own output is not disturbed."""
+    print(f"bottleneck: {line}", file=sys.stderr, flush=True)
