@@ -259,7 +259,7 @@ def _read_facts(folder: Path) -> Facts:
         schema = raw.pop("schema")
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise RecordingError(
-            f"{file} is damaged ({error})", "profile the script again"
+            f"{file} is damaged ({_in_one_line(error)})", "profile the script again"
         ) from error
     if not isinstance(schema, int) or schema > SCHEMA:
         raise RecordingError(
@@ -283,7 +283,7 @@ def _facts_of(file: Path, raw: dict[str, Any]) -> Facts:
         return Facts(command=command, not_measured=missing, **raw)
     except (KeyError, TypeError) as error:
         raise RecordingError(
-            f"{file} lacks facts this version needs ({error})",
+            f"{file} lacks facts this version needs ({_in_one_line(error)})",
             "profile the script again",
         ) from error
 
@@ -293,8 +293,11 @@ def _read_table(folder: Path, name: str) -> pd.DataFrame:
     try:
         return typed(name, pd.read_parquet(file))
     except (OSError, ValueError, KeyError, TypeError) as error:
-        reason = " ".join(str(error).split())[:120]
         raise RecordingError(
-            f"table {file} is missing or broken ({reason})",
+            f"table {file} is missing or broken ({_in_one_line(error)})",
             "profile the script again, or restore the file",
         ) from error
+
+
+def _in_one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:120]

@@ -17,6 +17,8 @@ from debottleneck.trials.gate import judge
 from debottleneck.trials.outputs import Outputs, read
 from debottleneck.trials.result import Judgement
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 ENTRY = ROOT / "bottleneck" / "debottleneck" / "agent" / "entry.py"
 BREAKING = Path(__file__).parent / "scripts" / "breaking"

@@ -243,7 +243,7 @@ def test_a_forked_child_shares_its_parents_memory() -> None:
     """Pages that nobody has written since the fork count once."""
     code = (
         "import os, time; x = bytearray(b'x') * 80_000_000; pid = os.fork(); "
-        "print('ready', flush=True); time.sleep(600)"
+        "os.write(1, b'ready\\n'); time.sleep(600)"
     )
     command = [sys.executable, "-c", code]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
