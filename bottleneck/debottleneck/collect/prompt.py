@@ -5,7 +5,7 @@ at which one of its threads stopped, and not at random ones. One that wakes on t
 trainer's own core sees it running too often: a core that idles while the trainer
 waits takes some 50 us to wake, in which a short wait ends, and one that works does
 not. (Reads of 0.25 ms, O_DIRECT: seen waiting 16 to 45 % of the time instead of 57
-in every third run, 51 to 59 % once the sampler stayed off.)
+in every third run, 51 to 62 % once the sampler stayed off.)
 """
 
 from __future__ import annotations

@@ -9,7 +9,8 @@ from typing import Any, Protocol
 
 from debottleneck.agent.wrap import as_frame_of_ours
 from debottleneck.strategies import pools
-from debottleneck.strategies.automatic.runs import Call, Place
+from debottleneck.strategies.automatic.predict import Place
+from debottleneck.strategies.automatic.runs import Call
 from debottleneck.strategies.automatic.siblings import Plan
 from debottleneck.strategies.blas import limit, restore
 from debottleneck.strategies.together import carrying
@@ -132,9 +133,7 @@ class Ahead:
                 self._futures[position] = done
                 try:
                     done.set_result(plainly(self._calls[position]))
-                except BaseException as error:
-                    if not isinstance(error, Exception):
-                        raise
+                except Exception as error:  # noqa: BLE001 - raised when its call comes
                     done.set_exception(error)
 
     def _break(self) -> None:

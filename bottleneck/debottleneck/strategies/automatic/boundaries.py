@@ -27,10 +27,6 @@ class Boundaries:
         """Call this before every outermost stage call, with stage and function."""
         self._callbacks.append(callback)
 
-    def close(self) -> None:
-        """Tell nobody any more."""
-        self._callbacks.clear()
-
     def _entered(self, found: Found) -> None:
         if not is_worker():
             for callback in self._callbacks:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from debottleneck.agent.wrap import Found, as_frame_of_ours
@@ -25,7 +26,7 @@ from debottleneck.strategies.automatic.notes import (
     SUMMARY,
     Notes,
 )
-from debottleneck.strategies.automatic.runs import Call, Lanes, Run
+from debottleneck.strategies.automatic.runs import Call, Lanes, LeftAlone, Run
 from debottleneck.strategies.automatic.siblings import (
     Part,
     Plan,
@@ -137,7 +138,7 @@ class Forwards:
             if len(self._kinds) > MOST_KINDS:
                 del self._kinds[next(iter(self._kinds))]
         if self._workers == 1:
-            return _Plainly(self, call, depth)
+            return LeftAlone(call, Call.is_like, partial(self.watched, depth))
         return kind.begin(call, depth)
 
     def _refuse(self) -> None:
@@ -186,7 +187,7 @@ class _Kind:
         """The next run: watched, made ahead, or left alone."""
         if self._pause:
             self._pause -= 1
-            return _Plainly(self.owner, call, depth)
+            return LeftAlone(call, Call.is_like, partial(self.owner.watched, depth))
         plan, last = self._plan, self._last
         if plan is not None:
             return Ahead(self.owner, plan, call, self.pause)
@@ -218,25 +219,6 @@ class _Kind:
         self._tries = 0
         self._pause = self._next_pause
         self._next_pause = min(2 * self._next_pause, LONGEST_PAUSE)
-
-
-class _Plainly:
-    """A run that is left alone."""
-
-    def __init__(self, owner: Forwards, first: Call, depth: int) -> None:
-        self._owner = owner
-        self._first = first
-        self._depth = depth
-
-    @as_frame_of_ours
-    def serve(self, call: Call, plainly: Callable[[Call], Any]) -> Any:
-        return plainly(call)
-
-    def begins_anew(self, call: Call) -> bool:
-        return call.is_like(self._first)
-
-    def end(self) -> None:
-        self._owner.watched(self._depth)
 
 
 class _Watched:

@@ -31,9 +31,7 @@ class Call:
 
     def items(self) -> dict[Place, Any]:
         """Arguments by position or name."""
-        found: dict[Place, Any] = dict(enumerate(self.args))
-        found.update(self.kwargs)
-        return found
+        return by_place(self.args, self.kwargs)
 
     def with_value(self, place: Place, value: Any) -> Call:
         """The same call with another value in one place."""
@@ -41,6 +39,13 @@ class Call:
             args = (*self.args[:place], value, *self.args[place + 1 :])
             return Call(args, self.kwargs)
         return Call(self.args, {**self.kwargs, place: value})
+
+
+def by_place(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[Place, Any]:
+    """Arguments by position or name."""
+    found: dict[Place, Any] = dict(enumerate(args))
+    found.update(kwargs)
+    return found
 
 
 def same(one: Any, other: Any) -> bool:

@@ -18,9 +18,8 @@ from typing import Any, Protocol
 
 from debottleneck.agent.wrap import Found, as_frame_of_ours
 from debottleneck.strategies import pools
+from debottleneck.strategies.automatic.predict import Place, by_place
 from debottleneck.strategies.conflicts import PLAIN
-
-Place = int | str
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +40,7 @@ class Call:
 
     def items(self) -> dict[Place, Any]:
         """Arguments by position or name."""
-        found: dict[Place, Any] = dict(enumerate(self.args))
-        found.update(self.kwargs)
-        return found
+        return by_place(self.args, self.kwargs)
 
     def subject(self) -> Any:
         """What it is about: the first argument that is not a plain value."""
@@ -94,6 +91,39 @@ class Run(Protocol):
 
     def end(self) -> None:
         """The run is over: wait for what is under way."""
+
+
+class LeftAlone:
+    """A run whose calls are all made where they are.
+
+    Args:
+        first: Its first call.
+        again: Whether (a call, the first) is the beginning of the next run.
+        ended: Told when it is over.
+    """
+
+    def __init__(
+        self,
+        first: Call,
+        again: Callable[[Call, Call], bool],
+        ended: Callable[[], None],
+    ) -> None:
+        self._first = first
+        self._again = again
+        self._ended = ended
+
+    @as_frame_of_ours
+    def serve(self, call: Call, plainly: Callable[[Call], Any]) -> Any:
+        """Make it."""
+        return plainly(call)
+
+    def begins_anew(self, call: Call) -> bool:
+        """Whether the first call comes again."""
+        return self._again(call, self._first)
+
+    def end(self) -> None:
+        """Tell."""
+        self._ended()
 
 
 class Lanes:

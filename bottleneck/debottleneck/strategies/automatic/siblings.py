@@ -15,7 +15,8 @@ from typing import Any
 
 from debottleneck.agent.wrap import Found
 from debottleneck.strategies.automatic.evidence import Dice, Look, meet
-from debottleneck.strategies.automatic.runs import Call, Place, same
+from debottleneck.strategies.automatic.predict import Place
+from debottleneck.strategies.automatic.runs import Call, same
 from debottleneck.strategies.conflicts import (
     PLAIN,
     Reach,

@@ -15,6 +15,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from debottleneck.agent.wrap import Found, as_frame_of_ours
@@ -27,7 +28,7 @@ from debottleneck.strategies.automatic.notes import (
     SUMMARY,
     Notes,
 )
-from debottleneck.strategies.automatic.runs import Call, Lanes, Run
+from debottleneck.strategies.automatic.runs import Call, Lanes, LeftAlone, Run
 from debottleneck.strategies.automatic.turns import Turns
 from debottleneck.strategies.blas import limit, restore
 from debottleneck.strategies.spec import UPDATE, Strategy
@@ -151,7 +152,7 @@ class Updates:
             if len(self._kinds) > MOST_KINDS:
                 del self._kinds[next(iter(self._kinds))]
         if self._workers == 1:
-            return _Plainly(self, call, depth)
+            return LeftAlone(call, Call.is_about, partial(self.watched, depth))
         return kind.begin(call, depth)
 
     def _refuse(self) -> None:
@@ -194,7 +195,7 @@ class _Kind:
         plan = self._plan
         if self._pause:
             self._pause -= 1
-            return _Plainly(self.owner, call, depth)
+            return LeftAlone(call, Call.is_about, partial(self.owner.watched, depth))
         if plan is not None:
             return _Pooled(self, *plan, call)
         return _Watched(self, Record(len(self._last or ())), call, depth)
@@ -223,25 +224,6 @@ class _Kind:
         self._tries = 0
         self._pause = self._next_pause
         self._next_pause = min(2 * self._next_pause, LONGEST_PAUSE)
-
-
-class _Plainly:
-    """A run that is left alone."""
-
-    def __init__(self, owner: Updates, first: Call, depth: int) -> None:
-        self._owner = owner
-        self._first = first
-        self._depth = depth
-
-    @as_frame_of_ours
-    def serve(self, call: Call, plainly: Callable[[Call], Any]) -> Any:
-        return plainly(call)
-
-    def begins_anew(self, call: Call) -> bool:
-        return call.is_about(self._first)
-
-    def end(self) -> None:
-        self._owner.watched(self._depth)
 
 
 class _Watched:
