@@ -63,6 +63,15 @@ class Strategy:
 
 Strategies = tuple[Strategy, ...]
 
+PREFETCH_WORKERS = 4
+"""Workers of a prefetch where none were asked for."""
+
+
+def prefetch_size(strategy: Strategy) -> tuple[int, int]:
+    """(workers, depth) of a prefetch, its own choice where nothing was asked for."""
+    workers = strategy.number("workers", PREFETCH_WORKERS)
+    return workers, strategy.number("depth", 2 * workers)
+
 
 def parse(text: str) -> Strategies:
     """Read `NAME[:KEY=VALUE,...][+NAME...]`.

@@ -9,7 +9,14 @@ from typing import Any
 
 from debottleneck.strategies.automatic.notes import ENGAGED, KEEP, REFUSED, SUMMARY
 from debottleneck.strategies.automatic.notes import FAILED as NOTED_FAILURE
-from debottleneck.strategies.spec import PREFETCH, Setting, Strategies, written
+from debottleneck.strategies.spec import (
+    PREFETCH,
+    PREFETCH_WORKERS,
+    Setting,
+    Strategies,
+    prefetch_size,
+    written,
+)
 from debottleneck.trials import verdict
 from debottleneck.trials.result import (
     DIFFERENT,
@@ -23,7 +30,7 @@ from debottleneck.trials.result import (
     Trial,
 )
 from debottleneck.trials.trial import Measured
-from debottleneck.trials.verdict import OWN_CHOICE, Pair
+from debottleneck.trials.verdict import Pair
 
 NOTHING_DONE = "it found nothing in this script to act on"
 CUT_OFF = "the comparison ended before it had run a whole round"
@@ -115,7 +122,7 @@ class Entrant:
 
     def _burst(self) -> int:
         fetching = [each for each in self.strategies if each.name == PREFETCH]
-        return max((each.number("workers", OWN_CHOICE) for each in fetching), default=1)
+        return max((prefetch_size(each)[0] for each in fetching), default=1)
 
     def row(self, rows: int, seed: int, plain_mb: float | None) -> Trial:
         """Its row of the table."""
@@ -212,6 +219,6 @@ def _cost(row: Trial) -> tuple[int, int, int]:
     values = row.settings.values()
     numbers = [value for value in values if isinstance(value, int)]
     if not any(key.endswith("workers") for key in row.settings):
-        numbers.append(OWN_CHOICE)
+        numbers.append(PREFETCH_WORKERS)
     apart = sum(value == "process" for value in values)
     return row.strategy.count("+"), apart, sum(numbers)

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from debottleneck.analysis.steps import choose_warmup
-from debottleneck.strategies.spec import PREFETCH, Strategies
+from debottleneck.strategies.spec import PREFETCH, Strategies, prefetch_size
 from debottleneck.trials.result import FASTER, SAME_SPEED, SLOWER, Interval
 from debottleneck.trials.trial import Measured
 
@@ -55,9 +55,6 @@ class Policy:
 
 POLICY = Policy()
 
-OWN_CHOICE = 4
-"""Workers that a strategy is reckoned to take where none were asked for."""
-
 
 @dataclass(frozen=True)
 class Pair:
@@ -76,8 +73,7 @@ def left_out(pairs: Sequence[Pair], strategies: Strategies) -> int:
     filled = 0
     for strategy in strategies:
         if strategy.name == PREFETCH:
-            workers = strategy.number("workers", OWN_CHOICE)
-            filled = strategy.number("depth", 2 * workers) + workers
+            filled = sum(prefetch_size(strategy))
     found = [POLICY.least_left_out]
     for pair in pairs:
         found += [warmup_of(pair.plain), pair.own.engaged + filled]

@@ -18,9 +18,8 @@ from debottleneck.strategies.automatic.speculate import Caller, Speculation
 from debottleneck.strategies.automatic.streams import Streams, is_source
 from debottleneck.strategies.pools import is_worker
 from debottleneck.strategies.prefetch import prefetch
-from debottleneck.strategies.spec import PREFETCH, Strategy
+from debottleneck.strategies.spec import PREFETCH, Strategy, prefetch_size
 
-WORKERS = 4
 LEAST_IN_PROCESS = 2
 """Elements in a message to a process, which costs 0.1 to 0.2 ms."""
 
@@ -37,8 +36,7 @@ class Loads:
     """
 
     def __init__(self, strategy: Strategy, notes: Notes) -> None:
-        self._workers = strategy.number("workers", WORKERS)
-        self._depth = strategy.number("depth", 2 * self._workers)
+        self._workers, self._depth = prefetch_size(strategy)
         self._in_process = strategy.word("where", "thread") == "process"
         self._notes = notes
         self._functions: list[_Function] = []
