@@ -11,7 +11,8 @@ import examples
 import pytest
 
 from debottleneck.analysis.result import Analysis
-from debottleneck.report import pair, save
+from debottleneck.report import evidence, save
+from debottleneck.report.html import comparison as pair
 from debottleneck.trials.result import Comparison
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
@@ -36,9 +37,9 @@ def browser() -> Iterator[Any]:
 
 def html(whole: Comparison, *analyses: Analysis) -> str:
     """The page of a comparison with recordings that were never saved."""
-    named = zip(pair.labels(whole).items(), analyses, strict=False)
-    shown = tuple(pair.Side(id, label, each) for (id, label), each in named)
-    return pair.render(whole, pair.Recordings(shown))
+    named = zip(evidence.labels(whole).items(), analyses, strict=False)
+    shown = tuple(evidence.Side(id, label, each) for (id, label), each in named)
+    return pair.render(whole, evidence.Evidence(shown))
 
 
 @pytest.fixture(scope="module")

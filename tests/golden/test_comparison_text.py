@@ -11,7 +11,7 @@ from pathlib import Path
 import comparisons
 import pytest
 
-from debottleneck.report import comparison
+from debottleneck.report.text import comparison
 
 ACCEPT = os.environ.get("BOTTLENECK_ACCEPT_GOLDEN") == "1"
 FOOTER = (

@@ -11,7 +11,7 @@ from pathlib import Path
 import examples
 import pytest
 
-from debottleneck.report import terminal
+from debottleneck.report.text import run as terminal
 
 ACCEPT = os.environ.get("BOTTLENECK_ACCEPT_GOLDEN") == "1"
 FOOTER = (

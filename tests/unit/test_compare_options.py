@@ -10,7 +10,7 @@ import pytest
 from debottleneck.commands import main
 from debottleneck.commands.compare import seconds_of
 from debottleneck.errors import UsageError
-from debottleneck.report.progress import LINE_EVERY_S, Bar, time_left
+from debottleneck.report.text.progress import LINE_EVERY_S, Bar, time_left
 
 
 @pytest.mark.parametrize(

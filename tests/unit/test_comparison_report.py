@@ -16,12 +16,13 @@ from debottleneck.commands import main
 from debottleneck.errors import RecordingError, UsageError
 from debottleneck.report import (
     COMPARISON_FORMATS,
-    comparison,
-    comparison_json,
     comparison_words,
-    pair,
+    evidence,
     render_comparison,
 )
+from debottleneck.report.html import comparison as pair
+from debottleneck.report.machine import comparison as comparison_json
+from debottleneck.report.text import comparison
 from debottleneck.trials import result
 from debottleneck.trials.result import Comparison, Interval
 from debottleneck.trials.save import save
@@ -303,11 +304,11 @@ def test_pieces_of_a_strategy_join_to_it(spec: str) -> None:
     assert "".join(joined) == spec
 
 
-def sides(whole: Comparison, *analyses: Any) -> pair.Recordings:
+def sides(whole: Comparison, *analyses: Any) -> evidence.Evidence:
     """Recordings that were never saved."""
-    named = zip(pair.labels(whole).items(), analyses, strict=False)
-    return pair.Recordings(
-        tuple(pair.Side(id, label, each) for (id, label), each in named)
+    named = zip(evidence.labels(whole).items(), analyses, strict=False)
+    return evidence.Evidence(
+        tuple(evidence.Side(id, label, each) for (id, label), each in named)
     )
 
 
@@ -381,7 +382,7 @@ def test_without_a_winner_the_plain_recording_is_alone() -> None:
     assert 'class="sides two"' not in html
     assert 'id="keep"' not in html
     assert sorted(data_of(html)) == ["bars-before", "heat-before", "timeline-before"]
-    bare = pair.render(whole, pair.Recordings())
+    bare = pair.render(whole, evidence.Evidence())
     assert 'id="sides"' not in bare
     assert 'id="trials-table"' in bare
 
@@ -401,7 +402,7 @@ def test_recordings_are_read_from_the_folder(tmp_path: Path) -> None:
     whole = replace(
         comparisons.faster(), before=tmp_path / "baseline", after=tmp_path / "gone"
     )
-    shown = pair.read(whole)
+    shown = evidence.read(whole)
     assert [side.id for side in shown.sides] == ["before"]
     (gap,) = shown.gaps
     assert gap.startswith("With prefetch:workers=4,depth=8 cannot be shown:")

@@ -10,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from debottleneck.analysis import frames
-from debottleneck.report import figures, flame, timeline
+from debottleneck.report.figures import flame, timeline
+from debottleneck.report.figures import steps as figures
+from debottleneck.report.figures.base import plain
 
 
 @pytest.mark.parametrize("steps", [1, 5, 399, 401, 1_003])
@@ -58,7 +60,7 @@ def test_the_distribution_counts_quiet_steps() -> None:
 
 def test_plotly_texts_are_escaped() -> None:
     """A name with markup is shown, not read."""
-    assert figures.plain("<b>&\x1b") == "&lt;b&gt;&amp;\N{REPLACEMENT CHARACTER}"
+    assert plain("<b>&\x1b") == "&lt;b&gt;&amp;\N{REPLACEMENT CHARACTER}"
 
 
 def test_windows_are_the_typical_and_the_slowest_step() -> None:

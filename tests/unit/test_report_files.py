@@ -62,7 +62,7 @@ def test_names_that_are_no_text_do_not_stop_the_page(tmp_path: Path) -> None:
 def test_text_and_json_do_not_import_plotly(environment: dict[str, str]) -> None:
     """The renderers are imported lazily: only the page pays for plotly."""
     code = (
-        "import sys, debottleneck.report.terminal, debottleneck.report.machine;"
+        "import sys, debottleneck.report.text.run, debottleneck.report.machine.run;"
         "sys.exit('plotly' in sys.modules or 'jinja2' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], env=environment, timeout=60)

@@ -10,7 +10,8 @@ from html.parser import HTMLParser
 import examples
 import pytest
 
-from debottleneck.report import page, render
+from debottleneck.report import render
+from debottleneck.report.html import sheet
 
 NAMES = list(examples.EXAMPLES)
 MOST_BYTES = 6_000_000
@@ -95,15 +96,15 @@ def test_inline_json_cannot_end_its_element(pages: dict[str, str]) -> None:
 def test_inline_json_reads_back() -> None:
     """Escaping changes nothing of the value."""
     value = {"a": "</script><!--\u2028&", "b": [1, None, "\u2029"]}
-    assert json.loads(str(page.inline_json(value))) == value
+    assert json.loads(str(sheet.inline_json(value))) == value
 
 
 def test_names_in_backticks_are_set_as_code() -> None:
     """Backticks become code elements, what is in them stays escaped text."""
-    assert page.code("in `a.<b>` & `c`") == (
+    assert sheet.code("in `a.<b>` & `c`") == (
         "in <code>a.&lt;b&gt;</code> &amp; <code>c</code>"
     )
-    assert page.code("an odd ` <one>") == "an odd ` &lt;one&gt;"
+    assert sheet.code("an odd ` <one>") == "an odd ` &lt;one&gt;"
 
 
 def test_a_missing_part_says_why(pages: dict[str, str]) -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from debottleneck.analysis import frames
 from debottleneck.analysis.result import Analysis
-from debottleneck.report import matrix, terminal
+from debottleneck.report import matrix
+from debottleneck.report.text import run as terminal
 
 NAMES = list(examples.EXAMPLES)
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from debottleneck.commands import main
-from debottleneck.report import growth as growth_text
-from debottleneck.report import selfcheck as rendered
+from debottleneck.report.text import growth as growth_text
+from debottleneck.report.text import selfcheck as rendered
 from debottleneck.selfcheck.compare import Truth
 from debottleneck.selfcheck.cost import Gathered, costs
 from debottleneck.selfcheck.plan import IN_TRAINER, LOADER, cases

@@ -70,7 +70,7 @@ def add(verbs: Verbs) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Compare, print the table, save the folder."""
     wanted = _wanted(arguments)
-    from debottleneck.report.progress import Bar
+    from debottleneck.report.text.progress import Bar
     from debottleneck.trials.compare import run as compare
 
     bar = Bar(sys.stderr)
@@ -154,8 +154,8 @@ def seconds_of(text: str) -> float:
 
 def _print(comparison: Comparison, format: str) -> None:
     """The table and where things lie, or one JSON document."""
-    from debottleneck.report import comparison as as_text
-    from debottleneck.report import comparison_json as as_json
+    from debottleneck.report.machine import comparison as as_json
+    from debottleneck.report.text import comparison as as_text
 
     folder = comparison.folder or Path()
     if format == "json":

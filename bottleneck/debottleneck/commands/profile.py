@@ -174,7 +174,7 @@ def _report(options: Options, copies: list[tuple[str, Path]]) -> None:
     from debottleneck import load_recording
     from debottleneck.analysis.analyse import analyse
     from debottleneck.report import write
-    from debottleneck.report.terminal import render
+    from debottleneck.report.text.run import render
 
     analysis = analyse(load_recording(folder))
     page = folder / "report.html"

@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _check(options: Options) -> int:
-    from debottleneck.report import selfcheck as rendered
+    from debottleneck.report.text import selfcheck as rendered
     from debottleneck.selfcheck.check import Progress, Wanted
     from debottleneck.selfcheck.check import run as check
     from debottleneck.selfcheck.result import exit_code
@@ -82,7 +82,7 @@ def _check(options: Options) -> int:
 
 
 def _scale(options: Options) -> int:
-    from debottleneck.report import growth as rendered
+    from debottleneck.report.text import growth as rendered
     from debottleneck.selfcheck.scale import run as scale
 
     found = scale(options.python, _say)

@@ -17,18 +17,18 @@ from debottleneck.trials.result import Comparison
 
 FORMATS: Mapping[str, str] = MappingProxyType(
     {
-        "text": "debottleneck.report.terminal",
-        "json": "debottleneck.report.machine",
-        "html": "debottleneck.report.page",
+        "text": "debottleneck.report.text.run",
+        "json": "debottleneck.report.machine.run",
+        "html": "debottleneck.report.html.run",
     }
 )
 """Format -> the module whose `render(analysis)` makes it."""
 
 COMPARISON_FORMATS: Mapping[str, str] = MappingProxyType(
     {
-        "text": "debottleneck.report.comparison",
-        "json": "debottleneck.report.comparison_json",
-        "html": "debottleneck.report.pair",
+        "text": "debottleneck.report.text.comparison",
+        "json": "debottleneck.report.machine.comparison",
+        "html": "debottleneck.report.html.comparison",
     }
 )
 """Format -> the module whose `render(comparison)` makes it."""

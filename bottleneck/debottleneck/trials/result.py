@@ -106,6 +106,8 @@ class Comparison:
         folder: Where it is saved.
         before: The baseline's recording, in the folder, if there is one.
         after: The winner's.
+        recorded: True when it was made of saved recordings: one run each, in which
+            nobody compared the numbers.
     """
 
     command: tuple[str, ...]
@@ -125,3 +127,4 @@ class Comparison:
     folder: Path | None = None
     before: Path | None = None
     after: Path | None = None
+    recorded: bool = False

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from debottleneck.trials.trial import Measured
 
 SCHEMA = 1
 FILE, TRIALS, STEPS = "comparison.json", "trials.parquet", "steps.parquet"
+LOSSES = "losses.parquet"
 LOGS, BASELINE, BEST = "logs", "baseline", "best"
 GATE_ROUND = -1
 _AGAIN = "run `bottleneck compare` again"
@@ -40,6 +41,38 @@ class Ran:
     spec: str
     round: int
     measured: Measured
+
+
+@dataclass(frozen=True)
+class Measurements:
+    """Every trial of a comparison as it was measured.
+
+    Attributes:
+        trials: `trials.parquet`, a row each run.
+        steps: `steps.parquet`, a row each step: trial, step, wall_ns.
+        losses: `losses.parquet`, of the gate's runs: spec ("" for the plain script),
+            step from 1, value. Empty when no stage returned one number a step.
+    """
+
+    trials: pd.DataFrame = field(default_factory=lambda: _trials(()))
+    steps: pd.DataFrame = field(default_factory=lambda: _steps(()))
+    losses: pd.DataFrame = field(default_factory=lambda: _losses(()))
+
+
+def measurements(folder: Path) -> Measurements:
+    """Read a comparison's tables; one that is lost or broken is empty."""
+    tables = {}
+    for name, file in (("trials", TRIALS), ("steps", STEPS), ("losses", LOSSES)):
+        try:
+            tables[name] = pd.read_parquet(folder / file)
+        except (OSError, ValueError):
+            continue
+    return Measurements(**tables)
+
+
+def _losses(rows: Sequence[tuple[str, int, float]]) -> pd.DataFrame:
+    kinds = {"spec": "str", "step": "int64", "value": "float64"}
+    return pd.DataFrame(rows, columns=list(kinds)).astype(kinds)
 
 
 def save(comparison: Comparison, ran: Sequence[Ran], folder: Path) -> None:

@@ -36,7 +36,7 @@ from typing import Any
 from rich.console import Console
 
 from debottleneck.report.quantities import NOTHING, clean, interval, number, percent
-from debottleneck.report.rich_tables import heading, paragraph, plain_table
+from debottleneck.report.text.tables import heading, paragraph, plain_table
 from debottleneck.selfcheck.result import (
     BOUNDS,
     NOT_JUDGED,

@@ -1,8 +1,4 @@
-"""Tables in, plotly figures out; nothing here measures or estimates.
-
-Every text that comes from the user's program passes `plain`: plotly reads a little
-HTML in labels and hover texts. Colours of ink and lines come from the page's theme.
-"""
+"""Every step of a run: its time by stage, and how step times spread."""
 
 from __future__ import annotations
 
@@ -15,70 +11,14 @@ import plotly.graph_objects as go
 from debottleneck import words
 from debottleneck.analysis.result import Loop
 from debottleneck.report.colours import BLOCK_COLOURS, stage_colour
-from debottleneck.report.quantities import (
-    clean,
-    in_order,
-    number,
-    percent,
-    table_digits,
-)
+from debottleneck.report.figures.base import blank, plain
+from debottleneck.report.quantities import in_order, number
 
 MOST_BARS = 400
 MOST_SHADES = 200
 BINS = 60
 FAR = 3.0
 """The distribution is drawn up to this many times the 95th percentile."""
-
-
-def plain(text: object) -> str:
-    """A name that plotly shows as it is: its pseudo-HTML is escaped."""
-    escaped = clean(text).replace("&", "&amp;")
-    return escaped.replace("<", "&lt;").replace(">", "&gt;")
-
-
-def blank(height: int, **layout: Any) -> go.Figure:
-    """A figure without a template, with the margins that all share."""
-    margin = {"l": 56, "r": 12, "t": 8, "b": 44}
-    figure = go.Figure(layout={"template": {}, "height": height, "margin": margin})
-    figure.update_layout(showlegend=False, bargap=0, **layout)
-    return figure
-
-
-def heat_map(values: pd.DataFrame, whole_ms: float, unit: str) -> go.Figure:
-    """Milliseconds by row (stage or role) and cause; blank where none occurred.
-
-    Args:
-        values: Rows by causes, in the order to show.
-        whole_ms: What shares in the hover text are of.
-        unit: "step" or "second".
-
-    `meta.slant` is the room that slanted column names need on a narrow page.
-    """
-    cells = values.to_numpy(dtype="float64")
-    digits = table_digits(float(np.nanmax(cells)) if cells.size else 0.0)
-    text = [[number(v, digits) if np.isfinite(v) else "" for v in r] for r in cells]
-    share = [[percent(v / whole_ms) if whole_ms else "-" for v in r] for r in cells]
-    figure = blank(70 + 38 * len(values), hovermode="closest")
-    margin = {"l": 84, "r": 8, "t": 34, "b": 8}
-    figure.update_layout(margin=margin, meta={"slant": 52})
-    figure.add_heatmap(
-        x=[plain(c) for c in values.columns],
-        y=[plain(r) for r in values.index],
-        z=cells,
-        text=text,
-        customdata=share,
-        texttemplate="%{text}",
-        hovertemplate="<b>%{y}</b>, %{x}<br>%{text} ms per "
-        + unit
-        + "<br>%{customdata} of it<extra></extra>",
-        coloraxis="coloraxis",
-        hoverongaps=False,
-        xgap=2,
-        ygap=2,
-    )
-    figure.update_xaxes(side="top", showgrid=False, ticks="", fixedrange=True)
-    figure.update_yaxes(autorange="reversed", showgrid=False, ticks="", fixedrange=True)
-    return figure
 
 
 def step_bars(steps: pd.DataFrame, step_stages: pd.DataFrame) -> go.Figure:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -11,22 +10,10 @@ import plotly.graph_objects as go
 
 from debottleneck import words
 from debottleneck.analysis.result import Analysis
-from debottleneck.report import figures, matrix, timeline
+from debottleneck.report import matrix
+from debottleneck.report.evidence import Side
+from debottleneck.report.figures import causes, steps, timeline
 from debottleneck.report.quantities import in_order, number
-
-
-@dataclass(frozen=True)
-class Side:
-    """One recording: what it is of, and its analysis."""
-
-    id: str
-    label: str
-    analysis: Analysis
-
-    @property
-    def step_ms(self) -> float:
-        """Its mean step, 0 without steps."""
-        return self.analysis.loop.step_ms if self.analysis.loop.found else 0.0
 
 
 def causes_of(analysis: Analysis) -> pd.DataFrame:
@@ -49,7 +36,7 @@ def heats(found: Sequence[Side]) -> Drawn:
     for side in found:
         if side.id in known:
             table = known[side.id].reindex(index=rows, columns=columns)
-            figure = figures.heat_map(table, side.step_ms, "step")
+            figure = causes.heat_map(table, side.step_ms, "step")
             figure.update_layout(coloraxis={"cmin": 0, "cmax": top})
             drawn[side.id] = (figure, "")
     return drawn
@@ -59,9 +46,9 @@ def bars(found: Sequence[Side]) -> Drawn:
     """Step time over the run, the same scale of time."""
     drawn: Drawn = {}
     for side in found:
-        steps, stages = side.analysis.steps, side.analysis.step_stages
-        if not (steps.empty or stages.empty):
-            drawn[side.id] = (figures.step_bars(steps, stages), "")
+        table, stages = side.analysis.steps, side.analysis.step_stages
+        if not (table.empty or stages.empty):
+            drawn[side.id] = (steps.step_bars(table, stages), "")
     top = max((_height(figure) for figure, _ in drawn.values()), default=0.0)
     for figure, _ in drawn.values():
         figure.update_yaxes(range=[0, 1.04 * top])

@@ -9,7 +9,7 @@ import json
 from rich.console import Console
 
 from debottleneck.report.quantities import NOTHING, number, percent
-from debottleneck.report.rich_tables import heading, paragraph, plain_table
+from debottleneck.report.text.tables import heading, paragraph, plain_table
 from debottleneck.selfcheck.result import Growth, Size
 
 SCHEMA = 1

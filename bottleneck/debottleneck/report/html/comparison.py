@@ -3,87 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from debottleneck import words
-from debottleneck.analysis.analyse import analyse
-from debottleneck.collect.assemble import load as load_recording
-from debottleneck.errors import RecordingError
-from debottleneck.report import comparison_words, page, pair_figures, pair_tables
+from debottleneck.report import comparison_words
 from debottleneck.report.colours import CAUSE_COLOURS, STAGE_COLOURS
-from debottleneck.report.pair_figures import Side, causes_of
+from debottleneck.report.evidence import Evidence, Side, read
+from debottleneck.report.figures import sides as pair_figures
+from debottleneck.report.figures.sides import causes_of
+from debottleneck.report.html import comparison_tables, sheet
 from debottleneck.report.quantities import clean, number
-from debottleneck.report.sentences import ending, loop_lines, sentence
+from debottleneck.report.sentences import ending, loop_lines
 from debottleneck.trials.result import Comparison
 from debottleneck.version import __version__
 
 NO_LOOP = "No training loop was recognised in this recording."
 
 
-@dataclass(frozen=True)
-class Recordings:
-    """The recordings of a comparison that could be read, and why others could not."""
-
-    sides: tuple[Side, ...] = ()
-    gaps: tuple[str, ...] = ()
-
-
-def read(comparison: Comparison) -> Recordings:
-    """Open and analyse the recordings of the plain script and of the winner."""
-    sides: list[Side] = []
-    gaps: list[str] = []
-    for id, label, path in _places(comparison):
-        try:
-            sides.append(Side(id, label, analyse(load_recording(path))))
-        except RecordingError as error:
-            gaps.append(sentence(f"{label} cannot be shown: {error}"))
-    return Recordings(tuple(sides), tuple(gaps))
-
-
-def labels(comparison: Comparison) -> dict[str, str]:
-    """What stands above each side."""
-    return {"before": "The plain script", "after": f"With {clean(comparison.best)}"}
-
-
-def _places(comparison: Comparison) -> list[tuple[str, str, Path]]:
-    paths = {"before": comparison.before, "after": comparison.after}
-    return [
-        (id, label, path)
-        for id, label in labels(comparison).items()
-        if (path := paths[id]) is not None
-    ]
-
-
-def render(comparison: Comparison, recordings: Recordings | None = None) -> str:
-    """The page.
+def render(comparison: Comparison, evidence: Evidence | None = None) -> str:
+    """The sheet.
 
     Args:
         comparison: What was compared.
-        recordings: Its recordings; by default they are read from where it says.
+        evidence: What stands behind it; by default read from where it says.
 
     Raises:
         RecordingError: A row claims more than its interval shows.
     """
     comparison_words.check(comparison)
-    shown = read(comparison) if recordings is None else recordings
-    drawing = page.Drawing()
+    shown = read(comparison) if evidence is None else evidence
+    drawing = sheet.Drawing()
     context = {
         **_head(comparison),
         **_sides(shown.sides, drawing),
         "gaps": shown.gaps,
     }
-    made = page.environment().get_template("pair.html.j2")
+    made = sheet.environment().get_template("comparison.html.j2")
     text = made.render(
         **context,
-        css=page.asset("page.css") + page.asset("pair.css"),
-        script=page.asset("page.js"),
+        css=sheet.asset("page.css") + sheet.asset("comparison.css"),
+        script=sheet.asset("page.js"),
         plotly=Markup(get_plotlyjs()),
-        data=page.data(drawing.figures),
+        data=sheet.data(drawing.figures),
     )
     return text.encode("utf-8", "replace").decode("utf-8")
 
@@ -98,22 +63,22 @@ def _head(comparison: Comparison) -> dict[str, Any]:
         "headline": comparison_words.headline(comparison),
         "basis": comparison_words.basis(comparison),
         "notes": comparison_words.notes(comparison),
-        "trials": pair_tables.trials(comparison),
+        "trials": comparison_tables.trials(comparison),
         "keep": "\n".join(map(clean, comparison.keep)),
         "run": clean(comparison.run),
-        "environment": page.flat(comparison.environment),
+        "environment": sheet.flat(comparison.environment),
     }
 
 
-def _sides(sides: Sequence[Side], drawing: page.Drawing) -> dict[str, Any]:
+def _sides(sides: Sequence[Side], drawing: sheet.Drawing) -> dict[str, Any]:
     found = [side for side in sides if side.analysis.loop.found]
     stages = [name for side in found for name in side.analysis.stages.stage]
     causes = [name for side in found for name in causes_of(side.analysis).columns]
     return {
         "sides": [_summary(side, found) for side in sides],
-        "stages": pair_tables.stages(found) if found else None,
-        "stage_key": page.coloured(stages, words.STAGES, STAGE_COLOURS),
-        "cause_key": page.coloured(causes, words.CAUSES, CAUSE_COLOURS),
+        "stages": comparison_tables.stages(found) if found else None,
+        "stage_key": sheet.coloured(stages, words.STAGES, STAGE_COLOURS),
+        "cause_key": sheet.coloured(causes, words.CAUSES, CAUSE_COLOURS),
         "heats": _figures("heat", sides, pair_figures.heats(found), drawing),
         "bars": _figures("bars", sides, pair_figures.bars(found), drawing),
         "timelines": _figures(
@@ -132,14 +97,14 @@ def _summary(side: Side, found: Sequence[Side]) -> dict[str, Any]:
         "label": side.label,
         "what": analysis.verdict.what,
         "lines": list(filter(None, lines)),
-        "ribbon": page.ribbon(analysis),
+        "ribbon": sheet.ribbon(analysis),
         "ms": number(side.step_ms) if side.step_ms else "",
         "part": f"{side.step_ms / longest:.4f}" if longest else "1",
     }
 
 
 def _figures(
-    kind: str, sides: Sequence[Side], drawn: pair_figures.Drawn, drawing: page.Drawing
+    kind: str, sides: Sequence[Side], drawn: pair_figures.Drawn, drawing: sheet.Drawing
 ) -> list[dict[str, str]]:
     """A cell for each side: its figure's name, or why there is none."""
     cells = []

@@ -10,7 +10,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from debottleneck.analysis.result import Analysis
-from debottleneck.report.figures import blank, plain
+from debottleneck.report.figures.base import blank, plain
 from debottleneck.report.quantities import home, percent, short
 
 MOST_NODES = 400

@@ -8,8 +8,8 @@ import pandas as pd
 
 from debottleneck import words
 from debottleneck.report import comparison_words
-from debottleneck.report.comparison import BASELINE
-from debottleneck.report.pair_figures import Side
+from debottleneck.report.evidence import Side
+from debottleneck.report.html.tables import DASH, Cell, Table, words_rank
 from debottleneck.report.quantities import (
     NOTHING,
     clean,
@@ -18,7 +18,7 @@ from debottleneck.report.quantities import (
     number,
     table_digits,
 )
-from debottleneck.report.tables import DASH, Cell, Table, words_rank
+from debottleneck.report.text.comparison import BASELINE
 from debottleneck.trials.result import Comparison, Trial
 
 HEADS = ("strategy", "verdict", "numbers")

@@ -31,7 +31,6 @@ from debottleneck.report.quantities import (
     table_digits,
     times,
 )
-from debottleneck.report.rich_tables import heading, paragraph, plain_table
 from debottleneck.report.sentences import (
     HOW_TO_MARK,
     ending,
@@ -40,6 +39,7 @@ from debottleneck.report.sentences import (
     shares_of_thread,
     slowdown,
 )
+from debottleneck.report.text.tables import heading, paragraph, plain_table
 
 MOST_THREADS = 16
 MOST_WAITS = 8

@@ -13,7 +13,7 @@ from debottleneck import words
 from debottleneck.analysis.result import Analysis
 from debottleneck.recording import STATES
 from debottleneck.report.colours import cause_colour, stage_colour
-from debottleneck.report.figures import blank, plain
+from debottleneck.report.figures.base import blank, plain
 from debottleneck.report.quantities import clean, cut
 
 MOST_ROWS = 24

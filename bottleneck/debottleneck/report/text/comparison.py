@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.text import Text
 
 from debottleneck.report import comparison_words as words
-from debottleneck.report.comparison_json import SCHEMA, document
+from debottleneck.report.machine.comparison import SCHEMA, document
 from debottleneck.report.quantities import NOTHING, clean, number, table_digits
-from debottleneck.report.rich_tables import heading, paragraph, plain_table
+from debottleneck.report.text.tables import heading, paragraph, plain_table
 from debottleneck.trials.result import (
     DIFFERENT,
     FAILED,

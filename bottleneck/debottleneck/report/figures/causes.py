@@ -1,0 +1,47 @@
+"""Stage by cause as a heat map."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from debottleneck.report.figures.base import blank, plain
+from debottleneck.report.quantities import number, percent, table_digits
+
+
+def heat_map(values: pd.DataFrame, whole_ms: float, unit: str) -> go.Figure:
+    """Milliseconds by row (stage or role) and cause; blank where none occurred.
+
+    Args:
+        values: Rows by causes, in the order to show.
+        whole_ms: What shares in the hover text are of.
+        unit: "step" or "second".
+
+    `meta.slant` is the room that slanted column names need on a narrow page.
+    """
+    cells = values.to_numpy(dtype="float64")
+    digits = table_digits(float(np.nanmax(cells)) if cells.size else 0.0)
+    text = [[number(v, digits) if np.isfinite(v) else "" for v in r] for r in cells]
+    share = [[percent(v / whole_ms) if whole_ms else "-" for v in r] for r in cells]
+    figure = blank(70 + 38 * len(values), hovermode="closest")
+    margin = {"l": 84, "r": 8, "t": 34, "b": 8}
+    figure.update_layout(margin=margin, meta={"slant": 52})
+    figure.add_heatmap(
+        x=[plain(c) for c in values.columns],
+        y=[plain(r) for r in values.index],
+        z=cells,
+        text=text,
+        customdata=share,
+        texttemplate="%{text}",
+        hovertemplate="<b>%{y}</b>, %{x}<br>%{text} ms per "
+        + unit
+        + "<br>%{customdata} of it<extra></extra>",
+        coloraxis="coloraxis",
+        hoverongaps=False,
+        xgap=2,
+        ygap=2,
+    )
+    figure.update_xaxes(side="top", showgrid=False, ticks="", fixedrange=True)
+    figure.update_yaxes(autorange="reversed", showgrid=False, ticks="", fixedrange=True)
+    return figure

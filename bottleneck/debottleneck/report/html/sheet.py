@@ -1,0 +1,167 @@
+"""What the pages share: figures gathered, templates, assets, bits of markup."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+from plotly.io.json import to_json_plotly
+
+from debottleneck import words
+from debottleneck.analysis.result import Analysis
+from debottleneck.report import matrix
+from debottleneck.report.colours import (
+    CAUSE_COLOURS,
+    STAGE_COLOURS,
+    STRANGER,
+    THEMES,
+    ink_on,
+)
+from debottleneck.report.quantities import (
+    clean,
+    in_order,
+    number,
+    percent,
+    table_digits,
+    times,
+)
+
+
+@dataclass
+class Drawing:
+    """Figures by name, gathered while the page is put together."""
+
+    figures: dict[str, go.Figure] = field(default_factory=dict)
+
+    def add(self, name: str, figure: go.Figure) -> str:
+        """Keep the figure; the template places it by the name returned."""
+        self.figures[name] = figure
+        return name
+
+
+@cache
+def environment() -> Environment:
+    """Templates with escaping on, our filters and colours."""
+    made = Environment(
+        loader=PackageLoader("debottleneck.report.html", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters.update(
+        percent=percent, number=number, times=times, clean=clean, code=code
+    )
+    made.globals.update(STAGE_COLOURS=STAGE_COLOURS, CAUSE_COLOURS=CAUSE_COLOURS)
+    return made
+
+
+def code(text: str) -> Markup:
+    """A sentence whose `names in backticks` are set as code, everything escaped."""
+    unbroken = clean(text).replace(" %", "\N{NO-BREAK SPACE}%")
+    parts = unbroken.split("`")
+    if len(parts) % 2 == 0:
+        return escape("`".join(parts))
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if index % 2 else escape(part)
+        for index, part in enumerate(parts)
+    )
+
+
+def asset(name: str) -> Markup:
+    """One of the package's own files, as it is."""
+    folder = resources.files("debottleneck.report.html") / "templates"
+    return Markup((folder / name).read_text(encoding="utf-8"))
+
+
+def inline_json(value: Any) -> Markup:
+    """JSON that cannot end the script element it stands in."""
+    text = value if isinstance(value, str) else json.dumps(value, allow_nan=False)
+    for letter in "<>&\N{LINE SEPARATOR}\N{PARAGRAPH SEPARATOR}":
+        text = text.replace(letter, f"\\u{ord(letter):04x}")
+    return Markup(text)
+
+
+def data(drawn: Mapping[str, go.Figure]) -> Markup:
+    """Every figure and the two themes, as inline JSON."""
+    plain = {name: figure.to_plotly_json() for name, figure in drawn.items()}
+    for figure in plain.values():
+        figure["layout"].pop("template", None)
+    return inline_json(
+        to_json_plotly({"figures": plain, "themes": dict(THEMES)}, engine="json")
+    )
+
+
+def ribbon(analysis: Analysis) -> list[dict[str, Any]]:
+    """The mean step as a bar: stages with their share, each split into causes."""
+    if not analysis.loop.found or analysis.stages.empty:
+        return []
+    stages = analysis.stages.set_index("stage")
+    trainer = analysis.causes[analysis.causes.role == "trainer"]
+    values = matrix.pivot(trainer).reindex(stages.index).fillna(0.0)
+    digits = table_digits(analysis.loop.step_ms)
+    return [
+        {
+            "stage": stage,
+            "ms": number(float(stages.ms_per_step[stage]), digits),
+            "share": float(stages.share[stage]),
+            "causes": _parts(values.loc[stage], digits),
+            "ink": ink_on(STAGE_COLOURS.get(stage, STRANGER)),
+        }
+        for stage in in_order(stages.index, words.STAGES)
+        if stages.share[stage] > 0
+    ]
+
+
+def _parts(causes: pd.Series, digits: int) -> list[dict[str, Any]]:
+    whole = float(causes.sum())
+    return [
+        {"cause": str(cause), "share": ms / whole, "ms": number(ms, digits)}
+        for cause, ms in zip(causes.index, map(float, causes), strict=True)
+        if ms > 0
+    ]
+
+
+def coloured(
+    names: Iterable[str], order: Sequence[str], colours: Mapping[str, str]
+) -> list[tuple[str, str]]:
+    """Names with their colours, for a key."""
+    return [(name, colours.get(name, STRANGER)) for name in in_order(names, order)]
+
+
+def flat(value: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """A nested dict as (path, text) pairs."""
+    pairs: list[tuple[str, str]] = []
+    for key, item in value.items():
+        name = f"{prefix}{name_of(key)}"
+        if isinstance(item, Mapping):
+            pairs += flat(item, f"{name} / ")
+        else:
+            pairs.append((name, leaf(item)))
+    return pairs
+
+
+def name_of(key: object) -> str:
+    """A key as people read it."""
+    return clean(key).replace("_", " ")
+
+
+def leaf(value: Any) -> str:
+    """One fact as text."""
+    if value is None or value == "" or value == []:
+        return "-"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(leaf, value))
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {text}" for name, text in flat(value))
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.4g}" if isinstance(value, float) else clean(value)

@@ -1,0 +1,1 @@
+"""Reports as JSON for scripts and CI; each module documents its schema."""

@@ -1,0 +1,1 @@
+"""Reports for the terminal: rich tables at a given width, verdict first."""
