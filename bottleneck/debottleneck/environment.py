@@ -7,6 +7,8 @@ import platform
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,35 @@ THREAD_VARIABLES = (
     "BLIS_NUM_THREADS",
     "NUMEXPR_NUM_THREADS",
 )
+
+NUMERICAL = ("numpy", "scipy", "torch")
+"""Packages whose version changes how fast, and how exactly, numbers are computed."""
+
+FOREIGN_CORES = 0.25
+"""Other work that kept so many cores more or fewer busy is a difference. On two cores
+it takes an eighth of the machine; an idle desktop or a sampler takes less."""
+
+MEMORY_GIB = 1.0
+"""Machines of the same make report somewhat different sizes."""
+
+NONE = "none"
+
+_FACTS = (
+    # (what people call it, key, whether it can change the speed)
+    ("system", "system", True),
+    ("machine", "machine", True),
+    ("processor", "processor", True),
+    ("cores", "cores", True),
+    ("CPU quota", "cpu_quota", True),
+    ("memory (GiB)", "memory_gib", False),
+    ("Python", "python", True),
+    ("interpreter", "interpreter", False),
+    ("debottleneck", "debottleneck", False),
+    ("cores kept busy by other work", "foreign_load", True),
+)
+_APART = {"memory_gib": MEMORY_GIB, "foreign_load": FOREIGN_CORES}
+_NONE_KEYS = ("cpu_quota",)
+"""Facts of which None says that there is none, not that nobody knows."""
 
 _PACKAGES = ("numpy", "torch", "pandas", "scipy", "yappi", "PIL")
 
@@ -56,6 +87,88 @@ def describe(python: str, target: dict[str, Any]) -> dict[str, Any]:
             name: os.environ[name] for name in THREAD_VARIABLES if name in os.environ
         },
     }
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One fact of the surroundings that two runs do not share.
+
+    Attributes:
+        what: What people call it: "cores", "Python", "numpy".
+        before: Its value in the first run, as text.
+        after: In the second.
+        matters: Whether it can change the speed by itself.
+    """
+
+    what: str
+    before: str
+    after: str
+    matters: bool
+
+
+def differences(
+    before: Mapping[str, Any], after: Mapping[str, Any]
+) -> tuple[Difference, ...]:
+    """What two recordings' environments do not share, what matters first.
+
+    A fact that one of them does not know is no difference: the versions of the tool
+    that wrote them may differ.
+
+    Args:
+        before: `Facts.environment` of one run.
+        after: Of the other.
+    """
+    found = [
+        Difference(what, _said(before[key]), _said(after[key]), matters)
+        for what, key, matters in _FACTS
+        if key in before and key in after and _apart(key, before[key], after[key])
+    ]
+    for key, rest in (("thread_variables", NONE), ("packages", "not installed")):
+        found += _named(before.get(key), after.get(key), rest)
+    found += _pools(before.get("thread_pools"), after.get("thread_pools"))
+    return tuple(sorted(found, key=lambda one: not one.matters))
+
+
+def _apart(key: str, one: object, other: object) -> bool:
+    """Whether two values differ, by more than chance where they are measured."""
+    if None in (one, other) and key not in _NONE_KEYS:
+        return False
+    if isinstance(one, int | float) and isinstance(other, int | float):
+        return abs(one - other) > _APART.get(key, 0.0)
+    return one != other
+
+
+def _said(value: object) -> str:
+    if value is None:
+        return NONE
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _named(before: object, after: object, missing: str) -> list[Difference]:
+    """Of two mappings by name, either of which a recording may lack."""
+    if not (isinstance(before, Mapping) and isinstance(after, Mapping)):
+        return []
+    return [
+        Difference(
+            str(name),
+            str(before.get(name, missing)),
+            str(after.get(name, missing)),
+            name in NUMERICAL or name in THREAD_VARIABLES,
+        )
+        for name in sorted({*before, *after})
+        if before.get(name) != after.get(name)
+    ]
+
+
+def _pools(before: object, after: object) -> list[Difference]:
+    """Thread pools by library; the file is another with every build of a package."""
+    if not (isinstance(before, list) and isinstance(after, list)):
+        return []
+    names = [
+        sorted({str(pool["library"]) for pool in pools}) for pools in (before, after)
+    ]
+    one, other = (", ".join(each) or NONE for each in names)
+    return [] if one == other else [Difference("thread pools", one, other, True)]
 
 
 def usable_cores() -> int:

@@ -15,11 +15,19 @@ from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from debottleneck.errors import RecordingError
 
-SCHEMA = 2
+SCHEMA = 3
 """Version of the folder's layout; a newer one is refused, not guessed at."""
+
+OLDEST = 2
+"""The oldest layout that is still read."""
+
+ADDED: Mapping[str, int] = MappingProxyType({"sources": 3})
+"""Tables that came with a later layout than `OLDEST`: empty in older folders."""
 
 FACTS_FILE = "recording.json"
 
@@ -46,7 +54,8 @@ COLUMNS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "name": "str",
             "python": "bool",
         },
-        # `edge` is 1 on entering a site, -1 on leaving, 0 for a step's start.
+        # `edge` is 0 on entering a site, 1 on leaving it, 2 and 3 where a step
+        # begins and ends (`spool.ENTER` and so on).
         # `cpu_ns` is the thread's CPU clock; `calls` is on leaving the number of
         # consecutive tiny calls that this pair stands for.
         "marks": {
@@ -111,6 +120,9 @@ COLUMNS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "self_ns": "int64",
             "total_ns": "int64",
         },
+        # Lines of the user's own files near every place that the other tables name;
+        # `file` is written as they write it, `text` has no line end.
+        "sources": {"file": "str", "line": "int64", "text": "str"},
     }
 )
 """Every table with its columns and their types; `frames` of analysis builds on it."""
@@ -201,6 +213,7 @@ class Recording:
     stacks: pd.DataFrame
     frames: pd.DataFrame
     functions: pd.DataFrame
+    sources: pd.DataFrame
     path: Path | None = None
 
     @classmethod
@@ -216,12 +229,26 @@ class Recording:
         folder.mkdir(parents=True, exist_ok=True)
         for name in COLUMNS:
             table: pd.DataFrame = getattr(self, name)
-            table.to_parquet(
-                folder / f"{name}.parquet", index=False, compression="zstd"
-            )
+            _write(table, folder / f"{name}.parquet")
         facts = dataclasses.asdict(self.facts)
         text = json.dumps({"schema": SCHEMA, **facts}, indent=1)
         (folder / FACTS_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def _write(table: pd.DataFrame, file: Path) -> None:
+    """One table in its smallest form: of times only the differences.
+
+    A reader knows the columns' types (`COLUMNS`), so the file says them once.
+    """
+    times = [name for name in table.columns if name.endswith("_ns")]
+    pq.write_table(
+        pa.Table.from_pandas(table, preserve_index=False).replace_schema_metadata(None),
+        file,
+        compression="zstd",
+        store_schema=False,
+        use_dictionary=[name for name in table.columns if name not in times],
+        column_encoding=dict.fromkeys(times, "DELTA_BINARY_PACKED"),
+    )
 
 
 def empty(name: str) -> pd.DataFrame:
@@ -242,12 +269,14 @@ def read(folder: Path) -> Recording:
     Raises:
         RecordingError: No recording there, another schema, or a broken table.
     """
-    facts = _read_facts(folder)
-    tables = {name: _read_table(folder, name) for name in COLUMNS}
+    schema, facts = _read_facts(folder)
+    there = [name for name in COLUMNS if ADDED.get(name, 0) <= schema]
+    tables = {name: _read_table(folder, name) for name in there}
     return Recording.of(facts, tables, folder)
 
 
-def _read_facts(folder: Path) -> Facts:
+def _read_facts(folder: Path) -> tuple[int, Facts]:
+    """The layout's version, and the facts."""
     file = folder / FACTS_FILE
     if not file.is_file():
         raise RecordingError(
@@ -261,19 +290,23 @@ def _read_facts(folder: Path) -> Facts:
         raise RecordingError(
             f"{file} is damaged ({_in_one_line(error)})", "profile the script again"
         ) from error
+    _check_schema(folder, schema)
+    return schema, _facts_of(file, raw)
+
+
+def _check_schema(folder: Path, schema: object) -> None:
     if not isinstance(schema, int) or schema > SCHEMA:
         raise RecordingError(
             f"{folder} was written by a newer debottleneck (schema {schema!r}, "
             f"this one reads {SCHEMA})",
             "upgrade with: pip install --upgrade debottleneck",
         )
-    if schema < SCHEMA:
+    if schema < OLDEST:
         raise RecordingError(
             f"{folder} was written by an older debottleneck (schema {schema}, this "
-            f"one reads {SCHEMA})",
+            f"one reads {OLDEST} to {SCHEMA})",
             "profile the script again",
         )
-    return _facts_of(file, raw)
 
 
 def _facts_of(file: Path, raw: dict[str, Any]) -> Facts:

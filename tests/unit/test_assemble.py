@@ -254,7 +254,9 @@ def test_an_unfinished_recording_loads(raw: Path) -> None:
     assert (facts.pid, facts.main_tid) == (PID, PID)
     assert facts.start_ns == MS
     assert facts.end_ns == (10 * STEPS + 1) * MS
-    assert [entry.what for entry in facts.not_measured] == ["environment and stacks"]
+    assert [entry.what for entry in facts.not_measured] == [
+        "environment, stacks and source lines"
+    ]
     check_cut_off(recording)
     found = analyse(recording)
     assert found.loop.measured == STEPS - 4

@@ -125,3 +125,101 @@ def test_foreign_load_leaves_out_the_instruments(tmp_path: Path) -> None:
     spans = [("stacks", 2 * SECOND, 4 * SECOND)]
     assert load.foreign(tmp_path, table("blocks", spans)) == 0.0
     assert load.foreign(tmp_path, table("blocks", [("gil", 0, 9 * SECOND)])) is None
+
+
+SURROUNDINGS = {
+    "debottleneck": "0.1.0",
+    "system": "Linux 6.1",
+    "machine": "x86_64",
+    "processor": "AMD EPYC",
+    "cores": 8,
+    "cpu_quota": None,
+    "memory_gib": 31.2,
+    "python": "3.11.7",
+    "interpreter": "/venv/bin/python",
+    "thread_variables": {},
+    "packages": {"numpy": "2.4.6", "PIL": "13.0.0"},
+    "thread_pools": [{"library": "openblas", "file": "libopenblas-1.so"}],
+    "foreign_load": 0.1,
+}
+
+
+def apart(**changed: object) -> list[tuple[str, str, str, bool]]:
+    """The differences to `SURROUNDINGS` after a change; None takes a fact away."""
+    after = {**SURROUNDINGS, **changed}
+    found = environment.differences(SURROUNDINGS, after)
+    return [(one.what, one.before, one.after, one.matters) for one in found]
+
+
+def test_the_same_surroundings_do_not_differ() -> None:
+    """Nor do two of which nothing is known."""
+    assert apart() == []
+    assert environment.differences({}, {}) == ()
+    here = environment.describe(sys.executable, {})
+    assert environment.differences(here, here) == ()
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ({"cores": 2}, ("cores", "8", "2", True)),
+        ({"cpu_quota": 2.0}, ("CPU quota", "none", "2", True)),
+        ({"processor": "Xeon"}, ("processor", "AMD EPYC", "Xeon", True)),
+        ({"system": "Linux 6.2"}, ("system", "Linux 6.1", "Linux 6.2", True)),
+        ({"machine": "aarch64"}, ("machine", "x86_64", "aarch64", True)),
+        ({"memory_gib": 15.5}, ("memory (GiB)", "31.2", "15.5", False)),
+        ({"python": "3.13.1"}, ("Python", "3.11.7", "3.13.1", True)),
+        (
+            {"interpreter": "/usr/bin/python"},
+            ("interpreter", "/venv/bin/python", "/usr/bin/python", False),
+        ),
+        ({"debottleneck": "0.2.0"}, ("debottleneck", "0.1.0", "0.2.0", False)),
+        (
+            {"thread_variables": {"OMP_NUM_THREADS": "1"}},
+            ("OMP_NUM_THREADS", "none", "1", True),
+        ),
+        ({"foreign_load": 1.5}, ("cores kept busy by other work", "0.1", "1.5", True)),
+        ({"thread_pools": []}, ("thread pools", "openblas", "none", True)),
+        (
+            {"packages": {"numpy": "2.0.0", "PIL": "13.0.0"}},
+            ("numpy", "2.4.6", "2.0.0", True),
+        ),
+        ({"packages": {"numpy": "2.4.6"}}, ("PIL", "13.0.0", "not installed", False)),
+    ],
+)
+def test_a_difference_in_peoples_words(
+    changed: dict[str, object], expected: tuple[object, ...]
+) -> None:
+    """What it is, both values, and whether it can change the speed."""
+    assert apart(**changed) == [expected]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"foreign_load": 0.3},
+        {"memory_gib": 31.3},
+        {"memory_gib": None},
+        {"thread_pools": [{"library": "openblas", "file": "libopenblas-2.so"}]},
+    ],
+)
+def test_what_is_no_difference(changed: dict[str, object]) -> None:
+    """Less than chance, another build's file name, or a fact that nobody knows."""
+    assert apart(**changed) == []
+
+
+def test_facts_that_one_side_lacks_are_no_difference() -> None:
+    """A recording that was cut off knows nothing of its surroundings."""
+    assert environment.differences(SURROUNDINGS, {}) == ()
+    assert environment.differences({}, SURROUNDINGS) == ()
+
+
+def test_what_can_change_the_speed_comes_first() -> None:
+    """Of several differences, in the order of the facts within each part."""
+    found = apart(interpreter="/a", debottleneck="9", cores=1, python="3.14.0")
+    assert [what for what, *_ in found] == [
+        "cores",
+        "Python",
+        "interpreter",
+        "debottleneck",
+    ]

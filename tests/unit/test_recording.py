@@ -174,3 +174,38 @@ def test_facts_are_written_last(saved: Path) -> None:
     tables = [(saved / f"{name}.parquet").stat() for name in recording.COLUMNS]
     facts = (saved / recording.FACTS_FILE).stat()
     assert all(table.st_mtime_ns <= facts.st_mtime_ns for table in tables)
+
+
+def test_the_layout_before_source_lines_is_read(saved: Path) -> None:
+    """Schema 2 had no table of sources: it is then empty, and all else is there."""
+    (saved / "sources.parquet").unlink()
+    rewrite(saved, lambda facts: facts.update(schema=2))
+    loaded = recording.read(saved)
+    assert loaded.facts == FACTS
+    assert loaded.marks["t_ns"].tolist() == [1_000, 2_000]
+    pd.testing.assert_frame_equal(loaded.sources, recording.empty("sources"))
+
+
+def test_other_tables_of_an_older_layout_are_not_optional(saved: Path) -> None:
+    """Only what a later layout added may be missing."""
+    rewrite(saved, lambda facts: facts.update(schema=2))
+    (saved / "blocks.parquet").unlink()
+    assert "blocks.parquet" in refusal(saved)
+
+
+@pytest.mark.parametrize("schema", [0, 1])
+def test_layouts_too_old_are_refused(saved: Path, schema: int) -> None:
+    """Which one it is, which ones are read, and what to do."""
+    rewrite(saved, lambda facts: facts.update(schema=schema))
+    message = refusal(saved)
+    assert f"older debottleneck (schema {schema}, this one reads 2 to 3)" in message
+    assert "profile the script again" in message
+
+
+def test_source_lines_come_back(tmp_path: Path) -> None:
+    """Text with quotes, tabs and letters of any language survives."""
+    lines = [("/w/train.py", 3, "\tname = 'ü\"'"), ("/w/train.py", 4, "")]
+    table = pd.DataFrame(lines, columns=["file", "line", "text"])
+    Recording.of(FACTS, {"sources": recording.typed("sources", table)}).save(tmp_path)
+    found = recording.read(tmp_path).sources
+    assert list(found.itertuples(index=False, name=None)) == lines

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import examples
+import numpy as np
 import pytest
 from made_trials import FakeScript
 
@@ -14,6 +15,7 @@ from debottleneck.analysis.result import Analysis
 from debottleneck.errors import BottleneckError, UsageError
 from debottleneck.strategies.spec import parse
 from debottleneck.trials import baseline, check, compare, gate, result, save
+from debottleneck.trials.outputs import Output, Outputs
 from debottleneck.trials.result import Comparison, Judgement
 from debottleneck.trials.trial import Measured, Target
 
@@ -25,9 +27,19 @@ BOTH = f"{FETCH_MORE}+{UPDATE}"
 Run = Callable[..., tuple[Comparison, bool]]
 
 
+def outputs_of(spec: str) -> Outputs:
+    """Two steps whose losses are 1, and whose functions bear the strategies' name."""
+    one, name = (np.ones(1),), spec or "plain"
+    events = [
+        Output(0, 0, stage, name, 1, "", "", (1.0,), one)
+        for stage in ("load", "loss") * 2
+    ]
+    return Outputs(tuple(events))
+
+
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Compare a fake script; profiles are made by hand, outputs are its words."""
+    """Compare a fake script; profiles and outputs are made by hand."""
     profiles: list[str] = []
 
     def profile(
@@ -50,13 +62,13 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
             target: Target, spec: str, *, steps: int, outputs: bool, **rest: object
         ) -> Measured:
             found = script.one(spec, -1 if outputs else 0)
-            return replace(found, outputs=spec or "plain")
+            return replace(found, outputs=outputs_of(spec) if outputs else None)
 
         def judge(
-            first: str, second: str, candidate: str, engaged_ns: int = 0
+            first: Outputs, second: Outputs, candidate: Outputs, engaged_ns: int = 0
         ) -> Judgement:
             assert engaged_ns == 0, "a fake strategy engages at once"
-            return given.get(candidate, Judgement("same"))
+            return given.get(candidate.events[0].name, Judgement("same"))
 
         monkeypatch.setattr(compare, "run_trial", run_trial)
         monkeypatch.setattr(gate, "judge", judge)
@@ -111,6 +123,17 @@ def test_every_candidate_is_checked_before_the_rounds(run: Run) -> None:
     run(script, FETCH, UPDATE)
     assert script.ran[:4] == [("", -1), ("", -1), (FETCH, -1), (UPDATE, -1)]
     assert {number for _, number in script.ran[4:]} == {0}
+
+
+def test_losses_of_all_that_were_checked(run: Run, tmp_path: Path) -> None:
+    """The plain script's once, though it is checked twice; a combination's too."""
+    steps = {"": 10.0, UPDATE: 5.0, FETCH_MORE: 5.0, f"{UPDATE}+{FETCH_MORE}": 2.5}
+    run(FakeScript({**steps, BOTH: 2.5}), UPDATE, FETCH_MORE, own_choice=True)
+    table = save.measurements(tmp_path / "run").losses
+    assert sorted(set(table["spec"]), key=len)[:3] == ["", UPDATE, FETCH_MORE]
+    assert table["spec"].nunique() == 4
+    assert set(table.groupby("spec")["step"].apply(tuple)) == {(1, 2)}
+    assert set(table["value"]) == {1.0}
 
 
 def test_different_numbers_are_refused_however_fast(run: Run) -> None:

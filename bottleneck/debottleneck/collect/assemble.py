@@ -57,7 +57,9 @@ def _cut_off(folder: Path) -> Recording:
         partial=True,
         partial_why="bottleneck itself was ended before it could finish the recording",
         not_measured=(
-            NotMeasured("environment and stacks", "the recording was cut off"),
+            NotMeasured(
+                "environment, stacks and source lines", "the recording was cut off"
+            ),
         ),
     )
     return Recording.of(facts, tables, folder)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from debottleneck import environment
-from debottleneck.collect import assemble, load, stacks
+from debottleneck.collect import assemble, load, sources, stacks
 from debottleneck.collect.launch import Outcome
 from debottleneck.collect.options import Options
 from debottleneck.recording import Facts, NotMeasured, Recording
@@ -40,8 +40,10 @@ def save(
     if foreign is not None:
         described["foreign_load"] = foreign
     facts = _facts(options, outcome, began, described, _rates(raw, agent))
-    missing = tuple(_not_measured(options, raw, outcome, agent))
-    whole = replace(facts, not_measured=missing)
+    run = sources.Run(facts.directory, facts.script, began.timestamp())
+    tables["sources"], unread = sources.gather(tables, run)
+    missing = [*_not_measured(options, raw, outcome, agent), *unread]
+    whole = replace(facts, not_measured=tuple(missing))
     Recording.of(whole, tables).save(options.output)
 
 
@@ -72,7 +74,11 @@ def _facts(
         end_ns=outcome.end_ns,
         pid=outcome.pid,
         main_tid=outcome.pid,
-        options={"warmup": options.warmup, "rate": options.rate},
+        options={
+            "warmup": options.warmup,
+            "rate": options.rate,
+            "strategies": options.strategies,
+        },
         environment=described,
         exit_code=None if signal else outcome.exit_code,
         exit_signal=signal,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +14,7 @@ from debottleneck.analysis.result import Analysis
 from debottleneck.environment import cpu_quota, usable_cores
 from debottleneck.errors import BottleneckError, UsageError
 from debottleneck.strategies.spec import Strategies, parse
-from debottleneck.trials import baseline, check, keep, plan, save, verdict
+from debottleneck.trials import baseline, check, keep, losses, plan, save, verdict
 from debottleneck.trials.entrants import Entrant, best_of, mean_of
 from debottleneck.trials.result import (
     DIFFERENT,
@@ -111,7 +111,7 @@ def run(
     work = _Work(wanted, analysis, Course(watch, ends))
     work.measure(say)
     comparison = replace(work.comparison(), created=created.isoformat("T", "seconds"))
-    save.save(comparison, work.ran, wanted.folder)
+    save.save(comparison, work.ran, wanted.folder, losses.rows(work.curves))
     return comparison, work.interrupted
 
 
@@ -137,6 +137,7 @@ class _Work:
     entrants: list[Entrant] = field(default_factory=list)
     played: Played = field(default_factory=Played)
     ran: list[save.Ran] = field(default_factory=list)
+    curves: dict[str, Mapping[str, losses.Curve]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     deterministic: bool = True
     interrupted: bool = False
@@ -171,7 +172,7 @@ class _Work:
             self.notes.append("ended by Ctrl-C; this is what was measured until then")
 
     def one(self, spec: str, number: int) -> Measured:
-        """Run a trial; kept for the tables."""
+        """Run a trial; its times and losses are kept for the tables."""
         outputs = number == save.GATE_ROUND
         log = self._log("gate" if outputs else f"round-{number + 1}", spec)
         measured = run_trial(
@@ -182,6 +183,8 @@ class _Work:
             limit_s=self.limit_s,
             log=log,
         )
+        if measured.outputs is not None and spec not in self.curves:
+            self.curves[spec] = losses.curves_of(measured.outputs)
         self.ran.append(save.Ran(spec, number, replace(measured, outputs=None)))
         return measured
 
@@ -243,7 +246,7 @@ class _Work:
         peak = mean_of([run.memory_mb for run in self.played.plain])
         seed = self.wanted.seed
         rows = [each.row(self.rows, seed, peak) for each in self.entrants]
-        return sorted(rows, key=_rank)
+        return sorted(rows, key=rank)
 
     def comparison(self) -> Comparison:
         """What was found, whatever ended it."""
@@ -299,7 +302,8 @@ class _Work:
         return [*found, busy] if busy else found
 
 
-def _rank(row: Trial) -> tuple[int, float]:
+def rank(row: Trial) -> tuple[int, float]:
+    """Where a row stands in the table: by verdict, then by speed."""
     return ORDER.index(row.verdict), -(row.speedup.value if row.speedup else 0.0)
 
 

@@ -135,7 +135,7 @@ class Entrant:
         decided = self.left or self._word(interval)
         return Trial(
             strategy="+".join(each.name for each in self.strategies),
-            settings=self._settings(),
+            settings=settings_of(self.strategies),
             spec=self.spec,
             verdict=decided,
             numbers=self.judgement.numbers,
@@ -160,13 +160,15 @@ class Entrant:
             return CUT_OFF
         return self.why or self.judgement.why
 
-    def _settings(self) -> dict[str, Setting]:
-        alone = len(self.strategies) == 1
-        return {
-            key if alone else f"{each.name}.{key}": value
-            for each in self.strategies
-            for key, value in each.settings.items()
-        }
+
+def settings_of(strategies: Strategies) -> dict[str, Setting]:
+    """All settings of a row: of several strategies as "prefetch.workers"."""
+    alone = len(strategies) == 1
+    return {
+        key if alone else f"{each.name}.{key}": value
+        for each in strategies
+        for key, value in each.settings.items()
+    }
 
 
 def told(notes: tuple[Mapping[str, Any], ...], alone: bool) -> tuple[str, ...]:

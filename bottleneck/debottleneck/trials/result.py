@@ -107,7 +107,10 @@ class Comparison:
         before: The baseline's recording, in the folder, if there is one.
         after: The winner's.
         recorded: True when it was made of saved recordings: one run each, in which
-            nobody compared the numbers.
+            nobody compared the numbers. `spec` of a row is then its recording's name,
+            and `before` and `after` are the first and the best row's recording.
+        baseline: The name of the recording that stands for the plain script, ""
+            where the plain script itself was run.
     """
 
     command: tuple[str, ...]
@@ -128,3 +131,4 @@ class Comparison:
     before: Path | None = None
     after: Path | None = None
     recorded: bool = False
+    baseline: str = ""

@@ -1,7 +1,8 @@
-"""A comparison's folder: comparison.json beside two Parquet tables, logs, recordings.
+"""A comparison's folder: comparison.json beside Parquet tables, logs, recordings.
 
 `trials.parquet` has a row for each trial and round, `steps.parquet` one for each of
-their steps. Round -1 is the equality gate's, whose times are not counted.
+their steps. Round -1 is the equality gate's, whose times are not counted; the losses
+of its runs are in `losses.parquet`.
 """
 
 from __future__ import annotations
@@ -17,12 +18,14 @@ import numpy as np
 import pandas as pd
 
 from debottleneck.errors import RecordingError
+from debottleneck.trials.losses import Row as Loss
 from debottleneck.trials.result import Comparison, Interval, Trial
 from debottleneck.trials.trial import Measured
 
 SCHEMA = 1
 FILE, TRIALS, STEPS = "comparison.json", "trials.parquet", "steps.parquet"
 LOSSES = "losses.parquet"
+FILES = {"trials": TRIALS, "steps": STEPS, "losses": LOSSES}
 LOGS, BASELINE, BEST = "logs", "baseline", "best"
 GATE_ROUND = -1
 _AGAIN = "run `bottleneck compare` again"
@@ -59,10 +62,15 @@ class Measurements:
     losses: pd.DataFrame = field(default_factory=lambda: _losses(()))
 
 
+def tables_of(ran: Sequence[Ran], losses: Sequence[Loss] = ()) -> Measurements:
+    """The tables of runs that are not saved, or not yet."""
+    return Measurements(_trials(ran), _steps(ran), _losses(losses))
+
+
 def measurements(folder: Path) -> Measurements:
     """Read a comparison's tables; one that is lost or broken is empty."""
     tables = {}
-    for name, file in (("trials", TRIALS), ("steps", STEPS), ("losses", LOSSES)):
+    for name, file in FILES.items():
         try:
             tables[name] = pd.read_parquet(folder / file)
         except (OSError, ValueError):
@@ -70,21 +78,34 @@ def measurements(folder: Path) -> Measurements:
     return Measurements(**tables)
 
 
-def _losses(rows: Sequence[tuple[str, int, float]]) -> pd.DataFrame:
+def _losses(rows: Sequence[Loss]) -> pd.DataFrame:
     kinds = {"spec": "str", "step": "int64", "value": "float64"}
     return pd.DataFrame(rows, columns=list(kinds)).astype(kinds)
 
 
-def save(comparison: Comparison, ran: Sequence[Ran], folder: Path) -> None:
+def save(
+    comparison: Comparison,
+    ran: Sequence[Ran],
+    folder: Path,
+    losses: Sequence[Loss] = (),
+) -> None:
     """Write the folder, comparison.json last: it vouches for the rest.
+
+    Args:
+        comparison: What was found.
+        ran: Every trial, in order.
+        folder: Is made if it is not there.
+        losses: Of the gate's runs, as `trials.losses.rows` gives them.
 
     Raises:
         RecordingError: It cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _trials(ran).to_parquet(folder / TRIALS, index=False, compression="zstd")
-        _steps(ran).to_parquet(folder / STEPS, index=False, compression="zstd")
+        measured = tables_of(ran, losses)
+        for name, file in FILES.items():
+            table: pd.DataFrame = getattr(measured, name)
+            table.to_parquet(folder / file, index=False, compression="zstd")
         text = json.dumps(_plain(comparison, folder), indent=1, allow_nan=False)
         partial = folder / f"{FILE}.partial"
         partial.write_text(text + "\n", encoding="utf-8")

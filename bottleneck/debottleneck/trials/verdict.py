@@ -134,6 +134,49 @@ def speedup(
     return _interval(logs, spread, rows, seed)
 
 
+def apart(
+    plain: Ints,
+    own: Ints,
+    *,
+    rows: int = 1,
+    bursts: tuple[int, int] = (1, 1),
+    seed: int = 0,
+) -> Interval:
+    """How many times faster the steps of another run are, each having run once.
+
+    The runs may be of any length: each side's blocks of steps are resampled by
+    themselves. How much runs differ from each other cannot be seen in one of each; the
+    usual spread is assumed, as for fewer rounds than `POLICY.min_rounds`.
+
+    Args:
+        plain: Steps of the run that the other is compared with, ns.
+        own: Steps of the other.
+        rows: Runs compared with it: the intervals hold for all at once (Bonferroni).
+        bursts: Of each, steps that come at once after a wait: only whole ones count.
+        seed: The same seed gives the same interval.
+    """
+    plain, own = (
+        steps[len(steps) % burst if len(steps) >= burst else 0 :]
+        for steps, burst in zip((plain, own), bursts, strict=True)
+    )
+    drawn = np.log(_means(plain, bursts[0], seed) / _means(own, bursts[1], seed + 1))
+    log = math.log(float(plain.mean()) / float(own.mean()))
+    return _interval(np.array([log]), drawn[np.newaxis], rows, seed)
+
+
+def _means(steps: Ints, burst: int, seed: int) -> Floats:
+    """Mean steps of resampled blocks of whole bursts, (resamples,)."""
+    burst = min(burst, len(steps))
+    bursts = len(steps) // burst
+    count = min(POLICY.blocks, bursts)
+    edges = np.linspace(0, bursts, count + 1).astype(np.int64) * burst
+    sums = np.add.reduceat(steps.astype(np.float64), edges[:-1])
+    rng = np.random.default_rng(seed)
+    times = rng.multinomial(count, np.full(count, 1 / count), size=POLICY.resamples)
+    means: Floats = (times @ sums) / (times @ np.diff(edges))
+    return means
+
+
 def typical(runs: Sequence[Ints], *, seed: int = 0) -> Interval:
     """Mean step over rounds, each a run's steps in ns: milliseconds, 95 % interval."""
     logs = np.log([float(steps.mean()) / 1e6 for steps in runs])

@@ -1,0 +1,193 @@
+"""Lines of the user's own files near the places that a recording names.
+
+They are gathered when the run has ended, so that a page made later, or on another
+machine, shows the code that was measured.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import tokenize
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from debottleneck.recording import NotMeasured, empty, typed
+
+AROUND = 8
+"""Lines kept before and after a place."""
+
+MOST_LINES = 20_000
+MOST_CHARACTERS = 400
+"""Of a line; a longer one is data, not code."""
+
+MOST_BYTES = 2_000_000
+"""Of a file; a larger one was generated."""
+
+NAMED = 3
+"""Files that a message names."""
+
+WHAT = "source lines"
+CHANGED, UNREADABLE, TOO_LARGE = "changed", "unreadable", "too large"
+
+_WHY = {
+    CHANGED: "changed after the run began",
+    UNREADABLE: "could not be read",
+    TOO_LARGE: f"had more than {MOST_BYTES // 1_000_000} MB",
+}
+_REMEDY = {
+    CHANGED: "edit them when the profile has ended, or profile again",
+    UNREADABLE: "profile where they can be read, as UTF-8 or as their first line says",
+    TOO_LARGE: "",
+}
+_LIBRARY = re.compile(
+    r"[/\\](site-packages|dist-packages|lib(64)?[/\\]python3[^/\\]*)[/\\]"
+)
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+
+Place = tuple[str, int]
+"""A file and a line of it."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What tells the user's files from others, and old text from new.
+
+    Attributes:
+        directory: Where the script was started.
+        script: Its path, or the module's name.
+        began_s: When, in seconds since 1970.
+    """
+
+    directory: str
+    script: str
+    began_s: float
+
+
+def gather(
+    tables: Mapping[str, pd.DataFrame], run: Run
+) -> tuple[pd.DataFrame, list[NotMeasured]]:
+    """The recording's table `sources`, and what it had to leave out.
+
+    Args:
+        tables: The recording's others.
+        run: Of the recording.
+    """
+    marked = _files(tables["sites"])
+    folders = tuple(_folders(marked, run))
+    places = [
+        (file, line)
+        for file, line in places_of(tables)
+        if is_users_own(file, marked, folders)
+    ]
+    wanted, is_whole = lines_around(places)
+    rows: list[tuple[str, int, str]] = []
+    left_out: dict[str, list[str]] = {}
+    for file, numbers in wanted.items():
+        lines, why = read_lines(Path(file), run.began_s)
+        if why:
+            left_out.setdefault(why, []).append(file)
+        rows += [
+            (file, number, lines[number - 1])
+            for number in sorted(numbers)
+            if number <= len(lines)
+        ]
+    return _table(rows), _missing(left_out, is_whole)
+
+
+def places_of(tables: Mapping[str, pd.DataFrame]) -> list[Place]:
+    """Every place that the tables name, the most important first, each once.
+
+    Stages come first, then lines by how many stacks have them, then functions.
+    """
+    columns = ["file", "line"]
+    functions = tables["functions"].sort_values("total_ns", ascending=False)
+    frames = tables["frames"].groupby(columns).size().sort_values(ascending=False)
+    parts = [tables["sites"][columns], functions[columns]]
+    parts.insert(1, frames.reset_index()[columns])
+    whole = pd.concat(parts).drop_duplicates()
+    rows = zip(whole["file"], whole["line"], strict=True)
+    return [(str(file), int(line)) for file, line in rows if line > 0]
+
+
+def is_users_own(file: str, marked: set[str], folders: tuple[str, ...]) -> bool:
+    """Whether a file is the user's: in their folders, and no library's or ours."""
+    if not os.path.isabs(file) or _LIBRARY.search(file):
+        return False
+    if file in marked:
+        return True
+    return file.startswith(folders) and not file.startswith(_PACKAGE)
+
+
+def lines_around(places: Iterable[Place]) -> tuple[dict[str, set[int]], bool]:
+    """File -> numbers of its lines near a place; whether there was room for all."""
+    found: dict[str, set[int]] = {}
+    room = MOST_LINES
+    for file, line in places:
+        known = found.setdefault(file, set())
+        near = set(range(max(line - AROUND, 1), line + AROUND + 1)) - known
+        if len(near) > room:
+            return found, False
+        known |= near
+        room -= len(near)
+    return found, True
+
+
+def read_lines(file: Path, began_s: float) -> tuple[list[str], str]:
+    """A file's lines as Python reads them, cut; and a key of `_WHY` without them."""
+    try:
+        known = file.stat()
+        if not stat.S_ISREG(known.st_mode):
+            return [], UNREADABLE
+        if known.st_mtime > began_s:
+            return [], CHANGED
+        if known.st_size > MOST_BYTES:
+            return [], TOO_LARGE
+        with tokenize.open(file) as source:
+            return [_cut(line) for line in source], ""
+    except (OSError, SyntaxError, ValueError, LookupError):
+        return [], UNREADABLE
+
+
+def _cut(line: str) -> str:
+    """Without its end; half of a surrogate pair could not be saved."""
+    text = line.rstrip("\n")[:MOST_CHARACTERS]
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _files(sites: pd.DataFrame) -> set[str]:
+    return {str(file) for file in sites["file"] if file}
+
+
+def _folders(marked: set[str], run: Run) -> set[str]:
+    """The run's, the script's, and those of the user's files with a stage."""
+    script = os.path.abspath(os.path.join(run.directory, run.script))
+    own = {file for file in marked if is_users_own(file, marked, ())}
+    found = {run.directory, *(os.path.dirname(file) for file in {script, *own})}
+    return {folder.rstrip(os.sep) + os.sep for folder in found if os.path.isabs(folder)}
+
+
+def _table(rows: list[tuple[str, int, str]]) -> pd.DataFrame:
+    if not rows:
+        return empty("sources")
+    return typed("sources", pd.DataFrame(rows, columns=["file", "line", "text"]))
+
+
+def _missing(left_out: Mapping[str, list[str]], is_whole: bool) -> list[NotMeasured]:
+    found = [
+        NotMeasured(WHAT, f"{_named(files)} {_WHY[why]}", _REMEDY[why])
+        for why, files in left_out.items()
+    ]
+    if not is_whole:
+        found.append(NotMeasured(WHAT, f"no more than {MOST_LINES:,} lines are kept"))
+    return found
+
+
+def _named(files: list[str]) -> str:
+    names = [os.path.basename(file) for file in files]
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more

@@ -1,0 +1,296 @@
+"""A comparison made of saved recordings: one run each, whenever and wherever.
+
+Only steps and stages are looked at; the page analyses the two recordings it shows.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+import numpy as np
+from numpy.typing import NDArray
+
+from debottleneck.analysis.analyse import FEWEST_STEPS
+from debottleneck.analysis.statistics import mean_interval
+from debottleneck.analysis.steps import QUIET, find_loop, label
+from debottleneck.analysis.timeline import marks_by_thread
+from debottleneck.collect.assemble import load
+from debottleneck.environment import differences
+from debottleneck.errors import UsageError
+from debottleneck.recording import Facts, Recording
+from debottleneck.strategies.spec import PREFETCH, Strategies, parse, prefetch_size
+from debottleneck.trials import save, verdict
+from debottleneck.trials.compare import rank
+from debottleneck.trials.entrants import settings_of
+from debottleneck.trials.result import FASTER, Comparison, Interval, Trial
+from debottleneck.trials.save import Measurements
+from debottleneck.trials.trial import Measured
+from debottleneck.words import STAGES
+
+Ints = NDArray[np.int64]
+
+NO_OUTPUTS = "recordings hold no outputs, so the numbers were not compared"
+FEW_STEPS = 20
+"""With fewer the interval rests on too few blocks of steps."""
+
+ONCE = (
+    "each was run once; the intervals allow for "
+    f"{100 * verdict.POLICY.round_to_round:.0f} % between runs, which is usual, but it "
+    "was not measured here"
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What is needed of a recording.
+
+    Attributes:
+        name: The recording's folder, with as many folders above it as tell it apart.
+        path: Where it is.
+        facts: Its own.
+        rule: How its steps are bounded.
+        stages: Those that its trainer marks.
+        start_ns: The quiet steps' beginnings, shape (steps,).
+        step_ns: Their lengths, likewise.
+    """
+
+    name: str
+    path: Path
+    facts: Facts
+    rule: str
+    stages: frozenset[str]
+    start_ns: Ints
+    step_ns: Ints
+
+    @property
+    def strategies(self) -> Strategies:
+        """What was applied to the script; () for nothing, or what nobody knows now."""
+        try:
+            return parse(self.applied) if self.applied else ()
+        except UsageError:
+            return ()
+
+    @property
+    def applied(self) -> str:
+        """Likewise, as it is written."""
+        return str(self.facts.options.get("strategies", ""))
+
+    @property
+    def burst(self) -> int:
+        """Steps that come at once, when batches fetched side by side have arrived."""
+        fetching = [s for s in self.strategies if s.name == PREFETCH]
+        return max((prefetch_size(each)[0] for each in fetching), default=1)
+
+    @property
+    def target(self) -> tuple[str, ...]:
+        """The script's name, wherever it lies, and its arguments."""
+        lead = 2 if self.facts.command[:1] == ("-m",) else 1
+        script = os.path.basename(self.facts.script)
+        return (script, *self.facts.command[lead:])
+
+
+def unchanged(recording: Recording) -> Recording:
+    """The recording as it is."""
+    return recording
+
+
+def compare_recordings(
+    before: Path,
+    candidates: Sequence[Path],
+    *,
+    change: Callable[[Recording], Recording] = unchanged,
+    seed: int = 0,
+) -> tuple[Comparison, Measurements]:
+    """Compare the steps of recordings with those of the first.
+
+    Args:
+        before: The baseline's folder.
+        candidates: The others'.
+        change: Applied to each recording before anything is taken from it.
+        seed: Of the intervals.
+
+    Returns:
+        The comparison, best candidate first, and the quiet steps of each recording
+        (spec "" is the baseline).
+
+    Raises:
+        RecordingError: One cannot be read.
+        UsageError: One shows no steps, or is named twice.
+    """
+    paths = (before, *candidates)
+    first, *others = [
+        _run(change(load(path)), path, name)
+        for path, name in zip(paths, names_of(paths), strict=True)
+    ]
+    trials = sorted((_row(first, run, len(others), seed) for run in others), key=rank)
+    ran = [_ran("", first), *(_ran(run.name, run) for run in others)]
+    return _comparison(first, others, trials), save.tables_of(ran)
+
+
+def _comparison(
+    first: Run, others: Sequence[Run], trials: Sequence[Trial]
+) -> Comparison:
+    best = trials[0]
+    after = next(run for run in others if run.name == best.spec)
+    return Comparison(
+        command=first.facts.command,
+        created=max(run.facts.created for run in (first, *others)),
+        baseline_ms=_step(first),
+        baseline_memory_mb=None,
+        baseline_cpu_ms=None,
+        rounds=1,
+        steps=len(first.step_ns),
+        trials=tuple(trials),
+        best=best.spec if best.verdict == FASTER else "",
+        notes=(
+            ONCE,
+            *_about(first),
+            *(n for run in others for n in _unlike(first, run)),
+        ),
+        environment=first.facts.environment,
+        before=first.path,
+        after=after.path,
+        recorded=True,
+        baseline=first.name,
+    )
+
+
+def names_of(paths: Sequence[Path]) -> list[str]:
+    """A name for each: its folder's, with folders above it until no two are the same.
+
+    Folders that all of them end in, such as `baseline`, tell nothing and are left out.
+
+    Raises:
+        UsageError: Fewer than two, or the same one twice.
+    """
+    parts = [path.resolve().parts for path in paths]
+    if len(parts) < 2:
+        raise UsageError(
+            "a comparison needs two recordings", "name a baseline and a candidate"
+        )
+    twice = next(
+        (path for path in paths if parts.count(path.resolve().parts) > 1), None
+    )
+    if twice is not None:
+        raise UsageError(f"{twice} is named twice", "name each recording once")
+    while len({each[-1] for each in parts}) == 1:
+        parts = [each[:-1] for each in parts]
+    for depth in range(1, max(map(len, parts)) + 1):
+        names = [str(PurePath(*each[-depth:])) for each in parts]
+        if len(set(names)) == len(names):
+            break
+    return names
+
+
+def _run(recording: Recording, path: Path, name: str) -> Run:
+    facts = recording.facts
+    threads = marks_by_thread(recording)
+    trainer, steps = find_loop(recording, threads)
+    asked = facts.options.get("warmup")
+    table, _, _ = label(steps, recording.blocks, facts.end_ns, asked)
+    quiet = table[table["block"] == QUIET]
+    if len(quiet) < FEWEST_STEPS:
+        raise UsageError(
+            f"{path} shows no training steps to compare"
+            if not len(table)
+            else f"{path} shows {len(quiet)} quiet steps, too few to compare",
+            "profile it again for longer, with its functions named by --stage or its "
+            "loop marked with debottleneck.step",
+        )
+    stages = _stages(recording, trainer)
+    times = (quiet[column].to_numpy(np.int64) for column in ("start_ns", "wall_ns"))
+    return Run(name, path, facts, steps.rule, stages, *times)
+
+
+def _stages(recording: Recording, trainer: int) -> frozenset[str]:
+    marks, sites, pid = recording.marks, recording.sites, recording.facts.pid
+    own = marks.loc[(marks["pid"] == pid) & (marks["tid"] == trainer), "site"].unique()
+    found = sites.loc[(sites["pid"] == pid) & sites["site"].isin(own), "stage"]
+    return frozenset(map(str, found))
+
+
+def _row(first: Run, run: Run, rows: int, seed: int) -> Trial:
+    bursts = first.burst, run.burst
+    ratio = verdict.apart(
+        first.step_ns, run.step_ns, rows=rows, bursts=bursts, seed=seed
+    )
+    strategies = run.strategies
+    return Trial(
+        strategy="+".join(each.name for each in strategies) or run.name,
+        settings=settings_of(strategies),
+        spec=run.name,
+        verdict=verdict.word(ratio),
+        numbers="unverified",
+        why=NO_OUTPUTS,
+        rounds=1,
+        step_ms=float(run.step_ns.mean()) / 1e6,
+        speedup=ratio,
+        did=(f"ran with {run.applied}",) if run.applied else (),
+    )
+
+
+def _step(run: Run) -> Interval:
+    """Mean step with its interval, as the analysis of the recording has it."""
+    found = mean_interval(run.step_ns / 1e6)
+    return Interval(*(float(each) for each in found))
+
+
+def _about(run: Run) -> list[str]:
+    """What a reader should know of a recording by itself."""
+    said = []
+    if len(run.step_ns) < FEW_STEPS:
+        said.append(f"only {len(run.step_ns)} quiet steps of {run.name} were measured")
+    if run.facts.partial:
+        why = run.facts.partial_why or "cut off"
+        said.append(f"the recording {run.name} is partial: {why}")
+    return said
+
+
+def _unlike(first: Run, run: Run) -> list[str]:
+    """Likewise, and why it may be no candidate for the first: another loop or place."""
+    said = _about(run)
+    if first.target != run.target:
+        said.append(
+            f"not the same command was run: `{shlex.join(first.target)}` for "
+            f"{first.name}, `{shlex.join(run.target)}` for {run.name}; a step may not "
+            "be the same work"
+        )
+    if first.rule != run.rule:
+        said.append(
+            f"steps are bounded in different ways: {first.rule} in {first.name}, "
+            f"{run.rule} in {run.name}"
+        )
+    for one, other in ((first, run), (run, first)):
+        own = [stage for stage in STAGES if stage in one.stages - other.stages]
+        if own:
+            said.append(
+                f"only {one.name} marks {', '.join(own)}, {other.name} does not"
+            )
+    surroundings = _surroundings(first, run)
+    if surroundings:
+        said.append(f"the surroundings of {run.name} were different: {surroundings}")
+    return said
+
+
+def _surroundings(first: Run, run: Run) -> str:
+    found = differences(first.facts.environment, run.facts.environment)
+    return ", ".join(
+        f"{one.what} {one.after} instead of {one.before}"
+        for one in found
+        if one.matters
+    )
+
+
+def _ran(spec: str, run: Run) -> save.Ran:
+    measured = Measured(
+        run.step_ns,
+        run.start_ns,
+        run.rule,
+        seconds=(run.facts.end_ns - run.facts.start_ns) / 1e9,
+        exit_code=run.facts.exit_code,
+    )
+    return save.Ran(spec, 0, measured)
