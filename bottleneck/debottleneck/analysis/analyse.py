@@ -60,9 +60,7 @@ class _Tables:
 
 def analyse(recording: Recording) -> Analysis:
     """Find the loop, attribute its time, diagnose it."""
-    threads = marks_by_thread(recording)
-    trainer, found = find_loop(recording, threads)
-    segments = segments_of(threads)
+    trainer, found, segments = _read_marks(recording)
     own = segments[
         (segments["tid"] == trainer) & (segments["pid"] == recording.facts.pid)
     ]
@@ -80,6 +78,13 @@ def analyse(recording: Recording) -> Analysis:
         grid = trainer_pass.grid_of(steps, within, own, rows)
         return _with_loop(tables, loop, grid)
     return _without_loop(tables, loop, found)
+
+
+def _read_marks(recording: Recording) -> tuple[int, Steps, pd.DataFrame]:
+    """The trainer, its steps, and segments; the sorted marks are large and go here."""
+    threads = marks_by_thread(recording)
+    trainer, found = find_loop(recording, threads)
+    return trainer, found, segments_of(threads)
 
 
 def _quiet(recording: Recording, quiet_steps: pd.DataFrame | None) -> thread_pass.Quiet:

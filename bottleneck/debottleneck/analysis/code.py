@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 
 import numpy as np
 import pandas as pd
@@ -23,6 +26,8 @@ _FOREIGN = ("site-packages", "dist-packages", "<frozen", "<debottleneck")
 _OURS = os.sep + os.path.join("debottleneck", "agent") + os.sep
 
 Frame = tuple[str, str, int]
+_Place = tuple[str, str, int, Frame]
+"""A node of a flame graph: stage, role, the parent's id (0: none), and its frame."""
 
 
 @dataclass(frozen=True)
@@ -46,16 +51,21 @@ def code_of(recording: Recording) -> Code:
     frames: dict[int, tuple[Frame, ...]] = {}
     stage: dict[int, str] = {}
     line: dict[int, Frame] = {}
-    ordered = recording.frames.sort_values(["stack", "depth"], kind="stable")
-    for number, rows in ordered.groupby("stack"):
-        whole = list(zip(rows["function"], rows["file"], rows["line"], strict=True))
+    for stack, whole in _whole_stacks(recording.frames):
         kept = tuple(f for f in whole if not _is_ours(f))
-        stack = int(number)
         frames[stack] = kept
         stage[stack] = _marked_stage(whole)
         own = [f for f in kept if is_user_file(f[1], folders)]
         line[stack] = (own or list(kept) or [("", "", 0)])[-1]
     return Code(frames, stage, line)
+
+
+def _whole_stacks(table: pd.DataFrame) -> Iterator[tuple[int, list[Frame]]]:
+    """Every stack's number and frames, outermost first."""
+    ordered = table.sort_values(["stack", "depth"], kind="stable")
+    columns = (ordered[name].tolist() for name in ("stack", "function", "file", "line"))
+    for stack, rows in groupby(zip(*columns, strict=True), key=itemgetter(0)):
+        yield stack, [row[1:] for row in rows]
 
 
 def user_folders(recording: Recording) -> tuple[str, ...]:
@@ -179,6 +189,15 @@ def _widest(sums: dict[Frame, float]) -> Frame:
     return max(of_function, key=lambda frame: of_function[frame])
 
 
+@dataclass
+class _Node:
+    """A node while samples are added up, milliseconds."""
+
+    id: int
+    weight: float = 0.0
+    held: float = 0.0
+
+
 def flame_table(table: pd.DataFrame, code: Code) -> pd.DataFrame:
     """`frames.COLUMNS["flame"]`: one tree a stage and role; ids are unique overall.
 
@@ -186,21 +205,17 @@ def flame_table(table: pd.DataFrame, code: Code) -> pd.DataFrame:
     """
     lengths = _window_lengths(table)
     scale = lengths.get("stacks", 0.0) / lengths["gil"] if lengths.get("gil") else 0.0
-    nodes: dict[tuple[str, str, tuple[Frame, ...]], list[float]] = {}
-    keys = zip(
-        table["block"],
-        table["stage"],
-        table["role"],
-        table["stack"],
-        table["weight_ms"],
-        strict=True,
-    )
-    for block, stage, role, stack, weight in keys:
-        column, amount = (0, weight) if block == "stacks" else (1, weight * scale)
-        path = code.frames[int(stack)]
-        for depth in range(1, len(path) + 1):
-            node = nodes.setdefault((stage, role, path[:depth]), [0.0, 0.0])
-            node[column] += amount
+    keys = ["block", "stage", "role", "stack"]
+    sums = table.groupby(keys, sort=False, as_index=False)["weight_ms"].sum()
+    nodes: dict[_Place, _Node] = {}
+    for block, stage, role, stack, weight in sums.itertuples(index=False, name=None):
+        held = 0.0 if block == "stacks" else weight * scale
+        parent = 0
+        for frame in code.frames[int(stack)]:
+            node = nodes.setdefault((stage, role, parent, frame), _Node(len(nodes) + 1))
+            node.weight += weight if block == "stacks" else 0.0
+            node.held += held
+            parent = node.id
     return typed("flame", pd.DataFrame(_flame_rows(nodes)))
 
 
@@ -217,18 +232,13 @@ def _window_lengths(table: pd.DataFrame) -> dict[str, float]:
     return found
 
 
-def _flame_rows(
-    nodes: dict[tuple[str, str, tuple[Frame, ...]], list[float]],
-) -> list[dict[str, object]]:
-    ids = {key: number for number, key in enumerate(nodes, start=1)}
+def _flame_rows(nodes: Mapping[_Place, _Node]) -> list[dict[str, object]]:
     rows: list[dict[str, object]] = []
-    for (stage, role, path), (weight, gil) in nodes.items():
-        if weight <= 0:
+    for (stage, role, parent, (function, file, line)), node in nodes.items():
+        if node.weight <= 0:
             continue
-        function, file, line = path[-1]
-        parent = ids.get((stage, role, path[:-1]), 0)
+        lead = {"stage": stage, "role": role, "id": node.id, "parent": parent}
         place = {"function": function, "file": file, "line": line}
-        lead = {"stage": stage, "role": role, "id": ids[stage, role, path]}
-        amounts = {"weight_ms": weight, "gil_ms": min(gil, weight)}
-        rows.append({**lead, "parent": parent, **place, **amounts})
+        held = min(node.held, node.weight)
+        rows.append({**lead, **place, "weight_ms": node.weight, "gil_ms": held})
     return rows

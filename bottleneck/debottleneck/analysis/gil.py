@@ -51,19 +51,15 @@ def _in_quiet_time(
     end = rows["end_ns"].to_numpy(np.int64)
     weight = quiet.share(start, end) * (end - start)
     kept = rows.assign(weight=weight)[weight > 0]
-    keys = zip(kept["pid"], kept["tid"], strict=True)
-    named = [roles.get(key, "other") for key in keys]
-    return kept.assign(role=named, stage=_stages(kept, segments))
-
-
-def _stages(rows: pd.DataFrame, segments: pd.DataFrame) -> np.ndarray:
-    result = np.full(len(rows), "other", dtype=object)
+    role = np.full(len(kept), "other", dtype=object)
+    stage = role.copy()
+    times = kept["end_ns"].to_numpy(np.int64) - 1
     marked = dict(list(segments.groupby(["pid", "tid"])))
-    for key, index in rows.groupby(["pid", "tid"]).indices.items():
+    for key, index in kept.groupby(["pid", "tid"]).indices.items():
+        role[index] = roles.get(key, "other")
         if key in marked:
-            times = rows["end_ns"].to_numpy(np.int64)[index] - 1
-            result[index] = NAMES[Lookup(marked[key]).stages(times)]
-    return result
+            stage[index] = NAMES[Lookup(marked[key]).stages(times[index])]
+    return kept.assign(role=role, stage=stage)
 
 
 def _scaled(sums: pd.DataFrame, causes: pd.DataFrame) -> pd.Series:

@@ -119,6 +119,14 @@ def _owner(stack: list[tuple[int, int]]) -> tuple[int, int]:
     return stack[-1]
 
 
+def stage_codes(stages: pd.Series) -> NDArray[np.int64]:
+    """The number in `loop.CODE` of each stage; names are few, rows are many."""
+    place, names = pd.factorize(stages)
+    codes = np.array([CODE[str(name)] for name in names], np.int64)
+    found: NDArray[np.int64] = codes[place]
+    return found
+
+
 class Lookup:
     """Finds a thread's segment at a time.
 
@@ -127,10 +135,12 @@ class Lookup:
     """
 
     def __init__(self, segments: pd.DataFrame) -> None:
-        self.table = segments.sort_values("start_ns").reset_index(drop=True)
+        in_order = segments["start_ns"].is_monotonic_increasing
+        ordered = segments if in_order else segments.sort_values("start_ns")
+        self.table = ordered.reset_index(drop=True)
         self.start = self.table["start_ns"].to_numpy(np.int64)
         self.end = self.table["end_ns"].to_numpy(np.int64)
-        self.stage = self.table["stage"].map(CODE).to_numpy(np.int64)
+        self.stage = stage_codes(self.table["stage"])
 
     def index(self, times: NDArray[np.int64]) -> NDArray[np.int64]:
         """Index of the segment that holds each time, -1 outside of all."""

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from debottleneck.analysis.attribution import STAGE_COUNT, gather, split, sums
 from debottleneck.analysis.frames import typed
 from debottleneck.analysis.statistics import mean_interval
-from debottleneck.analysis.timeline import NAMES, Lookup
-from debottleneck.loop import CODE
+from debottleneck.analysis.timeline import NAMES, Lookup, stage_codes
 from debottleneck.words import CAUSES
 
 Floats = NDArray[np.float64]
@@ -54,7 +53,7 @@ def grid_of(
     row_of_step[numbers] = np.arange(len(numbers))
     row = row_of_step[within["step"].to_numpy(np.int64)]
     counted = within[row >= 0]
-    cell = row[row >= 0] * STAGE_COUNT + counted["stage"].map(CODE).to_numpy(np.int64)
+    cell = row[row >= 0] * STAGE_COUNT + stage_codes(counted["stage"])
     shape = (len(numbers), STAGE_COUNT)
     cells = shape[0] * shape[1]
     wall = sums(cell, counted["wall_ns"], cells).reshape(shape)
