@@ -1,12 +1,37 @@
-"""What all figures share: the empty one, and names set as they are."""
+"""What all figures share: the empty one, names set as they are, rows with names."""
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import plotly.graph_objects as go
 
+from debottleneck.report import strategy_words
+from debottleneck.report.comparison_words import PLAIN
 from debottleneck.report.quantities import clean
+from debottleneck.trials.result import Comparison
+
+TALLEST = 640
+"""Pixels; a higher figure does not fit on a screen of 1280 x 720."""
+
+NEUTRAL = "#7d8790"
+ACCENT = "#3f8db3"
+"""Marks that stand for no stage and no cause; readable on light and on dark."""
+
+THOUSANDS = {"separatethousands": True, "exponentformat": "none"}
+"""Of an axis: 12,000 and not 12k."""
+
+LEVEL = {"zeroline": False, "fixedrange": True, **THOUSANDS}
+"""Of an axis of values that is neither moved nor zoomed."""
+
+LINE = 15
+"""Pixels of a line of text above a row."""
+
+WIDEST = 44
+"""Letters of a line that fit on a page of 390 pixels."""
 
 
 def plain(text: object) -> str:
@@ -21,3 +46,92 @@ def blank(height: int, **layout: Any) -> go.Figure:
     figure = go.Figure(layout={"template": {}, "height": height, "margin": margin})
     figure.update_layout(showlegend=False, bargap=0, **layout)
     return figure
+
+
+def title(text: str) -> dict[str, Any]:
+    """An axis's title, as large as the rest of the text and near the axis."""
+    return {"text": text, "standoff": 6, "font": {"size": 12}}
+
+
+def wrapped(spec: str, width: int = WIDEST) -> list[str]:
+    """A strategy's name in lines that fit, ready for plotly."""
+    lines = textwrap.wrap(strategy_words.named(spec), width) or [""]
+    return [plain(line) for line in lines]
+
+
+def name_above(figure: go.Figure, text: str, y: float) -> None:
+    """A row's name at the left edge, its upper edge at `y`; `text` is plotly's."""
+    figure.add_annotation(
+        x=0,
+        xref="paper",
+        xanchor="left",
+        y=y,
+        yanchor="top",
+        text=text,
+        align="left",
+        showarrow=False,
+        borderpad=0,
+    )
+
+
+def baseline(comparison: Comparison) -> str:
+    """What stands above the row that the others are compared with."""
+    return clean(comparison.baseline) if comparison.recorded else PLAIN
+
+
+def named(spec: str, said: str) -> str:
+    """The strategy in bold and what is said of it, on a line of its own if long."""
+    lines = wrapped(spec)
+    bold = [f"<b>{line}</b>" for line in lines]
+    if not said:
+        return "<br>".join(bold)
+    short = len(lines) == 1 and len(lines[0]) + len(said) < 46
+    return "<br>".join(bold) + ("  " if short else "<br>") + said
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Where rows lie, in pixels from the top.
+
+    Attributes:
+        middles: Of each row's band, below its name.
+        bottom: Of the last row.
+        left_out: Rows that found no room.
+    """
+
+    middles: list[float]
+    bottom: float
+    left_out: int
+
+
+def add_rows(figure: go.Figure, names: Sequence[str], band: float) -> Rows:
+    """Give the figure rows, their names above them, and its height.
+
+    Args:
+        figure: Its y axis is set to pixels.
+        names: What stands above each row, plotly's text, lines split by <br>.
+        band: Pixels of a row below its name.
+    """
+    margin = figure.layout.margin
+    room = TALLEST - margin.t - margin.b - LINE
+    top, middles = 0.0, []
+    for name in names:
+        height = LINE * (1 + name.count("<br>"))
+        if top + height + band > room:
+            break
+        name_above(figure, name, top + 1)
+        middles.append(top + height + band / 2)
+        top += height + band
+    left_out = len(names) - len(middles)
+    if left_out:
+        name_above(figure, f"and {left_out} more, which the table has", top + 1)
+        top += LINE
+    figure.update_layout(height=int(top + margin.t + margin.b))
+    figure.update_yaxes(
+        range=[top, 0],
+        showticklabels=False,
+        showgrid=False,
+        zeroline=False,
+        fixedrange=True,
+    )
+    return Rows(middles, top, left_out)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from debottleneck.analysis.result import Analysis
-from debottleneck.report.figures.base import blank, plain
+from debottleneck.report.figures.base import TALLEST, blank, name_above, plain
 from debottleneck.report.quantities import home, percent, short
 
 MOST_NODES = 400
@@ -19,6 +19,12 @@ ALL_NODES = 2_400
 
 SMALLER = "(smaller)"
 ROW = 24
+LEAST_ROW = 20
+"""Pixels of a level; a deep graph has lower ones, down to what text needs."""
+
+SUMS = ("weight_ms", "gil_ms")
+"""Columns that folded nodes add up."""
+
 HELD = 0.5
 """A frame is marked as holding the GIL from this share of its time."""
 
@@ -32,18 +38,25 @@ def stages(flame: pd.DataFrame) -> list[str]:
     return [str(stage) for stage in weights[weights > 0].index]
 
 
-def cut(nodes: pd.DataFrame, most: int = MOST_NODES) -> pd.DataFrame:
+def cut(
+    nodes: pd.DataFrame, most: int = MOST_NODES, sums: Sequence[str] = SUMS
+) -> pd.DataFrame:
     """The widest nodes of one stage, at most `most` with the folded remainders.
+
+    Args:
+        nodes: Columns of `flame`; of each node the weight is its children's or more.
+        most: The number to keep.
+        sums: Columns that folded nodes add up.
 
     Returns:
         Columns of `flame` plus `self_ms`; folded nodes are called SMALLER.
     """
     ranked = _parents_first(nodes)
     keep = most
-    whole = _fold(ranked, keep)
+    whole = _fold(ranked, keep, sums)
     while len(whole) > most:
         keep -= max(1, (len(whole) - most) // 2)
-        whole = _fold(ranked, keep)
+        whole = _fold(ranked, keep, sums)
     return _with_self(whole)
 
 
@@ -67,15 +80,15 @@ def _parents_first(nodes: pd.DataFrame) -> pd.DataFrame:
     return ranked.sort_values(**order, kind="stable")
 
 
-def _fold(ranked: pd.DataFrame, keep: int) -> pd.DataFrame:
+def _fold(ranked: pd.DataFrame, keep: int, summed: Sequence[str]) -> pd.DataFrame:
     kept, rest = ranked.head(keep), ranked.iloc[keep:]
     edge = rest[rest.parent.isin(kept.id) | ~rest.parent.isin(ranked.id)]
-    sums = edge.groupby("parent")[["weight_ms", "gil_ms"]].sum().reset_index()
+    sums = edge.groupby("parent")[[*summed]].sum().reset_index()
     sums = sums[sums.weight_ms > 0]
     fold = sums.assign(
         id=-2 - np.arange(len(sums)), function=SMALLER, file="", line=0, depth=0
     )
-    columns = ["id", "parent", "function", "file", "line", "weight_ms", "gil_ms"]
+    columns = ["id", "parent", "function", "file", "line", *summed]
     return pd.concat([kept[columns], fold[columns]], ignore_index=True)
 
 
@@ -104,26 +117,50 @@ def figure(analysis: Analysis, stage: str, most: int = MOST_NODES) -> go.Figure:
     directory = home(analysis.recording.facts)
     texts = [_describe(row, whole, directory) for row in nodes.to_dict("records")]
     gil = (nodes.gil_ms / nodes.weight_ms.where(nodes.weight_ms > 0)).fillna(0.0)
-    drawn = blank(min(900, 40 + ROW * _depth(nodes)))
+    labels = [_label(row) for row in nodes.to_dict("records")]
+    drawn = icicle(nodes, labels, texts)
+    kinds = _kinds(nodes, analysis)
+    drawn.update_layout(meta={"kind": kinds, "gil": gil.round(3).tolist()})
+    return drawn
+
+
+def icicle(nodes: pd.DataFrame, labels: list[str], texts: list[str]) -> go.Figure:
+    """The nodes as nested bars, no higher than TALLEST.
+
+    Args:
+        nodes: id, parent (-1 at the top) and `self_ms`.
+        labels: What stands in each, plotly's text.
+        texts: What is shown under the pointer.
+
+    Levels for which there is no room show when one chooses a frame above them.
+    """
+    depth = _depth(nodes)
+    most = (TALLEST - 24) // LEAST_ROW
+    foot = 20 if depth > most else 0
+    drawn = blank(min(TALLEST, 4 + ROW * depth + foot))
     drawn.update_layout(
         uniformtext={"minsize": 10, "mode": "hide"},
-        margin={"l": 0, "r": 0, "t": 4, "b": 0},
-        meta={"kind": _kinds(nodes, analysis), "gil": gil.round(3).tolist()},
+        margin={"l": 0, "r": 0, "t": 4, "b": foot},
     )
     drawn.add_icicle(
         ids=[str(i) for i in nodes.id],
-        labels=[_label(row) for row in nodes.to_dict("records")],
+        labels=labels,
         parents=["" if p == -1 else str(p) for p in nodes.parent],
         values=nodes.self_ms.round(4).to_numpy(),
         customdata=texts,
         branchvalues="remainder",
         sort=False,
         leaf={"opacity": 1},
+        maxdepth=most if depth > most else -1,
         tiling={"orientation": "v", "pad": 1},
         pathbar={"visible": False},
         textposition="middle left",
         hovertemplate="%{customdata}<extra></extra>",
     )
+    if foot:
+        said = f"{depth - most} more levels: choose a frame to see what is below it"
+        name_above(drawn, said, 0)
+        drawn.update_annotations(yref="paper")
     return drawn
 
 

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from debottleneck import words
 from debottleneck.analysis.result import Loop
 from debottleneck.report.colours import BLOCK_COLOURS, stage_colour
-from debottleneck.report.figures.base import blank, plain
+from debottleneck.report.figures.base import blank, plain, title
 from debottleneck.report.quantities import in_order, number
 
 MOST_BARS = 400
@@ -34,8 +34,8 @@ def step_bars(steps: pd.DataFrame, step_stages: pd.DataFrame) -> go.Figure:
     figure = blank(320, barmode="stack", hovermode="x unified")
     for index, stage in enumerate(stages):
         _one_stage(figure, stage, edges, ends, sums[index] / counts / 1e6)
-    figure.update_xaxes(title="step", showgrid=False, hoverformat=",.0f")
-    figure.update_yaxes(title="ms per step", rangemode="tozero")
+    figure.update_xaxes(title=title("step"), showgrid=False, hoverformat=",.0f")
+    figure.update_yaxes(title=title("ms per step"), rangemode="tozero")
     figure.update_layout(shapes=_shades(ordered))
     return figure
 
@@ -137,8 +137,8 @@ def distribution(steps: pd.DataFrame, loop: Loop) -> go.Figure:
     middle = (float(edges[0]) + float(edges[-1])) / 2
     _line_at(figure, loop.step_median_ms, "median", middle, 0)
     _line_at(figure, loop.step_p95_ms, "95th percentile", middle, 15)
-    figure.update_xaxes(title="ms per step", showgrid=False)
-    figure.update_yaxes(title="steps", rangemode="tozero")
+    figure.update_xaxes(title=title("ms per step"), showgrid=False)
+    figure.update_yaxes(title=title("steps"), rangemode="tozero")
     figure.update_layout(margin={"l": 56, "r": 12, "t": 38, "b": 44})
     return figure
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 import numpy as np
@@ -11,19 +11,43 @@ import plotly.graph_objects as go
 
 from debottleneck import words
 from debottleneck.analysis.result import Analysis
-from debottleneck.recording import STATES
 from debottleneck.report.colours import cause_colour, stage_colour
-from debottleneck.report.figures.base import blank, plain
+from debottleneck.report.figures.base import TALLEST, blank, name_above, plain, title
 from debottleneck.report.quantities import clean, cut
+from debottleneck.report.samples import causes_of
 
-MOST_ROWS = 24
 MOST_BARS = 6_000
 KEY = ["pid", "tid"]
-STAGE_STRIP = (0.30, 0.38)
-WAIT_STRIP = (0.72, 0.15)
-"""Offset from the row's top, and height, in rows; the thread's name is above."""
-BARE = 0.42
-"""What a row of a thread without stages saves: its wait strip moves up by it."""
+EDGES = {"l": 8, "r": 12, "t": 4, "b": 44}
+ROOM = TALLEST - EDGES["t"] - EDGES["b"]
+
+
+@dataclass(frozen=True)
+class Strips:
+    """Pixels of one row: its name, the stages, the waits, and gaps after both.
+
+    A thread without stages has no strip of stages, and no gap after it.
+    """
+
+    name: float
+    stages: float
+    between: float
+    waits: float
+    after: float
+
+    @property
+    def inner(self) -> float:
+        """What a row without stages saves."""
+        return self.stages + self.between
+
+    @property
+    def whole(self) -> float:
+        """A row with stages."""
+        return self.name + self.inner + self.waits + self.after
+
+
+LARGE = Strips(name=17, stages=21, between=2, waits=9, after=7)
+SMALL = Strips(name=15, stages=9, between=1, waits=5, after=3)
 
 
 @dataclass(frozen=True)
@@ -79,7 +103,7 @@ def waits_in(analysis: Analysis, window: Window) -> pd.DataFrame:
     """Sampled states of every thread within the window; like samples are joined."""
     part = _clip(analysis.recording.waits, window)
     part = part.sort_values([*KEY, "start_ms"], kind="stable")
-    part = part.assign(name=_state_names(part), note="")
+    part = part.assign(name=causes_of(part), note="")
     gil = part.name == "gil"
     if gil.any():
         holders = part.holder[gil].map(_thread_names(analysis)).fillna("")
@@ -93,19 +117,6 @@ def _clip(table: pd.DataFrame, window: Window) -> pd.DataFrame:
     start = part.start_ns.clip(lower=window.start_ns)
     end = part.end_ns.clip(upper=window.end_ns)
     return part.assign(start_ms=(start - window.start_ns) / 1e6, ms=(end - start) / 1e6)
-
-
-def _state_names(waits: pd.DataFrame) -> np.ndarray[Any, Any]:
-    """Each sample's cause, as far as this one sample shows it."""
-    known = np.array(STATES, dtype=object)
-    names = known[waits.state.to_numpy(dtype="int64")]
-    running = names == "running"
-    holder = waits.holder.to_numpy()
-    own = holder == waits.tid.to_numpy()
-    names = np.where(running & own, "python", names)
-    names = np.where(running & ~own & (holder >= 0), "native", names)
-    late = waits.delay_ns.to_numpy() > waits.oncpu_ns.to_numpy()
-    return np.where(running & late, "runqueue", names)
 
 
 def _thread_names(analysis: Analysis) -> dict[int, str]:
@@ -156,19 +167,24 @@ def rows_of(analysis: Analysis, *bars: pd.DataFrame) -> pd.DataFrame:
 
 
 def draw(analysis: Analysis, window: Window) -> Timeline:
-    """The timeline of one step."""
+    """The timeline of one step; threads share the room, the last may find none."""
     stages, waits = segments_in(analysis, window), waits_in(analysis, window)
     rows = rows_of(analysis, stages, waits)
-    shown = _placed(rows.head(MOST_ROWS), stages)
-    bottom = float(shown.height.sum())
-    drawn = blank(int(74 + 56 * bottom), hovermode="closest", barmode="overlay")
-    drawn.update_layout(margin={"l": 8, "r": 12, "t": 4, "b": 44})
-    _strips(drawn, stages, shown.assign(row=shown.top), STAGE_STRIP, stage_colour)
-    _strips(drawn, waits, shown.assign(row=shown.waits), WAIT_STRIP, cause_colour)
+    shown, strips = _placed(rows, stages)
+    bottom = float((shown.top + shown.height).max()) if len(shown) else strips.whole
+    height = int(bottom + EDGES["t"] + EDGES["b"])
+    drawn = blank(height, hovermode="closest", barmode="overlay")
+    drawn.update_layout(margin=EDGES)
+    below = shown.top + strips.name
+    _strips(drawn, stages, shown.assign(row=below), strips.stages, stage_colour)
+    low = shown.assign(row=below + np.where(shown.staged, strips.inner, 0.0))
+    _strips(drawn, waits, low, strips.waits, cause_colour)
     for name, role, top in zip(shown.name, shown.role, shown.top, strict=True):
         _label(drawn, name, role, top)
     end = window.milliseconds
-    drawn.update_xaxes(title="ms since the step began", range=[0, end], zeroline=False)
+    drawn.update_xaxes(
+        title=title("ms since the step began"), range=[0, end], zeroline=False, nticks=8
+    )
     drawn.update_yaxes(
         range=[bottom, 0], showticklabels=False, showgrid=False, zeroline=False
     )
@@ -176,40 +192,45 @@ def draw(analysis: Analysis, window: Window) -> Timeline:
     return Timeline(drawn, left_out, set(stages["name"]), set(waits["name"]))
 
 
-def _placed(rows: pd.DataFrame, stages: pd.DataFrame) -> pd.DataFrame:
-    """Rows with their `height`, their `top`, and the top that their waits go by."""
-    staged = stages[KEY].drop_duplicates().assign(staged=True)
-    known = rows.merge(staged, on=KEY, how="left").staged.notna()
-    saved = np.where(known, 0.0, BARE)
-    height = 1.0 - saved
+def _placed(rows: pd.DataFrame, stages: pd.DataFrame) -> tuple[pd.DataFrame, Strips]:
+    """Rows that fit with `staged`, `top` and `height`, and how high strips are."""
+    known = stages[KEY].drop_duplicates().assign(staged=True)
+    staged = rows.merge(known, on=KEY, how="left").staged.notna().to_numpy()
+    large, small = _heights(staged, LARGE), _heights(staged, SMALL)
+    spare = large.sum() - small.sum()
+    part = float(np.clip((ROOM - small.sum()) / spare, 0, 1)) if spare else 1.0
+    strips = _between(SMALL, LARGE, part)
+    height = _heights(staged, strips)
     top = height.cumsum() - height
-    return rows.assign(height=height, top=top, waits=top - saved)
+    placed = rows.assign(staged=staged, height=height, top=top)
+    return placed[height.cumsum() <= ROOM + 1e-6], strips
 
 
-def _label(drawn: go.Figure, name: str, role: str, row: float) -> None:
+def _heights(staged: Any, strips: Strips) -> np.ndarray[Any, Any]:
+    return np.where(staged, strips.whole, strips.whole - strips.inner)
+
+
+def _between(small: Strips, large: Strips, part: float) -> Strips:
+    """Strips `part` of the way from the small ones to the large ones."""
+    low, high = astuple(small), astuple(large)
+    return Strips(*(a + part * (b - a) for a, b in zip(low, high, strict=True)))
+
+
+def _label(drawn: go.Figure, name: str, role: str, top: float) -> None:
     known = cut(name, 40, "\N{HORIZONTAL ELLIPSIS}")
     named = f"<b>{plain(known)}</b>  " if known and known != role else ""
-    drawn.add_annotation(
-        x=0,
-        xref="paper",
-        xanchor="left",
-        y=row + 0.02,
-        yanchor="top",
-        text=named + plain(role),
-        showarrow=False,
-        borderpad=0,
-    )
+    name_above(drawn, named + plain(role), top + 1)
 
 
 def _strips(
     drawn: go.Figure,
     bars: pd.DataFrame,
     rows: pd.DataFrame,
-    strip: tuple[float, float],
+    height: float,
     colour: Any,
 ) -> None:
+    """Bars of that height below each thread's `row`."""
     placed = bars.merge(rows[[*KEY, "row"]], on=KEY)
-    offset, height = strip
     for name, part in placed.groupby("name", sort=False):
         drawn.add_bar(
             name=plain(name),
@@ -218,7 +239,7 @@ def _strips(
             x=part.ms.to_numpy(),
             y=part.row.to_numpy(dtype="float64"),
             width=height,
-            offset=offset,
+            offset=0,
             customdata=np.array([f" {plain(n)}" if n else "" for n in part.note]),
             marker={"color": colour(name), "line": {"width": 0}},
             hovertemplate="<b>%{fullData.name}</b>%{customdata}<br>%{x:.4~g} ms from "

@@ -1,0 +1,129 @@
+"""What strategies cost: memory and CPU time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from debottleneck.report.figures.base import (
+    ACCENT,
+    LEVEL,
+    NEUTRAL,
+    Rows,
+    add_rows,
+    baseline,
+    blank,
+    named,
+    title,
+)
+from debottleneck.report.quantities import number, table_digits
+from debottleneck.trials.result import Comparison
+
+
+def cost(comparison: Comparison) -> go.Figure | None:
+    """Memory and CPU time per step of each strategy beside the plain script's.
+
+    Returns:
+        None where neither was measured.
+    """
+    table = _costs(comparison)
+    shown = [c for c in ("memory", "cpu") if table[c].notna().any()]
+    if len(table) < 2 or not shown:
+        return None
+    figure = blank(100, hovermode="closest", barmode="overlay")
+    figure.update_layout(margin={"l": 8, "r": 12, "t": 4, "b": 48})
+    rows = add_rows(
+        figure, [named(s or baseline(comparison), "") for s in table.spec], band=26
+    )
+    units = {"memory": ("peak memory, MB", "MB"), "cpu": ("CPU ms per step", "ms")}
+    width = 0.46 if len(shown) == 2 else 1.0
+    for index, column in enumerate(shown):
+        start = index * (1.0 - width)
+        _panel(figure, index, (start, start + width), table, column, units[column])
+        _cost_bars(figure, index, rows, table, column, units[column][1])
+    return figure
+
+
+def _costs(comparison: Comparison) -> pd.DataFrame:
+    """spec, memory, cpu, a row for the plain script and each strategy that ran."""
+    base = comparison.baseline_memory_mb
+    ran = [t for t in comparison.trials if t.step_ms is not None]
+    memory = [
+        None if t.memory_mb is None or base is None else base + t.memory_mb for t in ran
+    ]
+    return pd.DataFrame(
+        {
+            "spec": ["", *(t.spec for t in ran)],
+            "memory": pd.Series([base, *memory], dtype="float64"),
+            "cpu": pd.Series(
+                [comparison.baseline_cpu_ms, *(t.cpu_ms for t in ran)], dtype="float64"
+            ),
+        }
+    )
+
+
+def _panel(
+    figure: go.Figure,
+    index: int,
+    domain: tuple[float, float],
+    table: pd.DataFrame,
+    column: str,
+    units: tuple[str, str],
+) -> None:
+    figure.update_layout(
+        {
+            f"xaxis{index + 1 if index else ''}": {
+                "domain": domain,
+                "title": title(units[0]),
+                "range": [0, 1.6 * float(table[column].max()) or 1.0],
+                "nticks": 4,
+                **LEVEL,
+            }
+        }
+    )
+
+
+def _cost_bars(
+    figure: go.Figure,
+    index: int,
+    rows: Rows,
+    table: pd.DataFrame,
+    column: str,
+    unit: str,
+) -> None:
+    values = table[column].head(len(rows.middles)).tolist()
+    digits = 0 if column == "memory" else table_digits(max(table[column]))
+    texts = _differences(values, digits, unit)
+    figure.add_bar(
+        orientation="h",
+        x=[0.0 if np.isnan(v) else v for v in values],
+        y=rows.middles,
+        width=15,
+        text=texts,
+        textposition="outside",
+        cliponaxis=False,
+        xaxis=f"x{index + 1 if index else ''}",
+        customdata=[f"{number(v, digits)} {unit}" for v in values],
+        marker={
+            "color": [NEUTRAL] + [ACCENT] * (len(values) - 1),
+            "line": {"width": 0},
+        },
+        hovertemplate="%{customdata}<extra></extra>",
+    )
+
+
+def _differences(values: Sequence[float], digits: int, unit: str) -> list[str]:
+    """The plain script's value, and how much more or less the others need."""
+    first = values[0]
+    said = [f"{number(first, digits)} {unit}"]
+    for value in values[1:]:
+        difference = value - first
+        if np.isnan(difference):
+            said.append(number(value, digits))
+        else:
+            sign = "+" if difference >= 0 else "-"
+            said.append(f"{sign}{number(abs(difference), digits)} {unit}")
+    return said

@@ -1,0 +1,274 @@
+"""How trials went: times of their steps, speed-ups; their cost is in `costs`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from debottleneck.report import comparison_words
+from debottleneck.report.evidence import trial_steps
+from debottleneck.report.figures.base import (
+    ACCENT,
+    LEVEL,
+    NEUTRAL,
+    add_rows,
+    baseline,
+    blank,
+    named,
+    plain,
+    title,
+    wrapped,
+)
+from debottleneck.report.figures.costs import cost
+from debottleneck.report.quantities import cut, interval, number, table_digits
+from debottleneck.trials.counted import counted_steps
+from debottleneck.trials.result import (
+    DIFFERENT,
+    FASTER,
+    SAME_SPEED,
+    SLOWER,
+    UNVERIFIED,
+    Comparison,
+    Interval,
+    Trial,
+)
+from debottleneck.trials.save import Measurements
+
+__all__ = ["cost", "distribution", "speedups"]
+
+MOST_DOTS = 200
+"""Rounds of a row that are drawn."""
+
+SPREAD = (0.05, 0.25, 0.75, 0.95)
+"""Parts of all steps between which the thin and the thick box lie."""
+
+SHAPES: Mapping[str, str] = MappingProxyType(
+    {
+        FASTER: "circle",
+        SAME_SPEED: "square",
+        SLOWER: "triangle-left",
+        DIFFERENT: "x",
+        UNVERIFIED: "cross",
+    }
+)
+"""Verdict -> the mark of its row, so that colour is not the only sign."""
+
+PREDICTED = "diamond-open"
+FAR = 3.0
+"""An interval is cut at this many times the largest speed-up."""
+
+
+def distribution(measured: Measurements, comparison: Comparison) -> go.Figure | None:
+    """Step times of every trial: rounds as dots, all steps as boxes behind.
+
+    A dot is the mean of a round's steps that count. The thin box holds 90 % of all
+    of them, the thick one half. The upright line is the mean over rounds, with its
+    interval where there is one. Of recordings all quiet steps count, in one round.
+
+    Returns:
+        None where no trial was timed.
+    """
+    counted = trial_steps if comparison.recorded else counted_steps
+    steps = counted(measured)
+    means: dict[str, tuple[float, Interval | None]] = {}
+    if comparison.baseline_ms is not None:
+        means[""] = (comparison.baseline_ms.value, comparison.baseline_ms)
+    for trial in comparison.trials:
+        if trial.step_ms is not None:
+            means.setdefault(trial.spec, (trial.step_ms, None))
+    by_spec = dict(iter(steps.groupby("spec")))
+    order = [spec for spec in dict.fromkeys(("", *means)) if spec in by_spec]
+    if not order:
+        return None
+    digits = table_digits(float(steps.ms.median()))
+    texts = [_mean_text(means.get(spec), digits) for spec in order]
+    labels = [spec or baseline(comparison) for spec in order]
+    names = list(map(named, labels, texts))
+    figure = _empty("ms per step")
+    rows = add_rows(figure, names, band=34)
+    for spec, middle in zip(order, rows.middles, strict=False):
+        _row(figure, spec, by_spec[spec], means.get(spec), middle)
+    figure.update_xaxes(rangemode="tozero")
+    return figure
+
+
+def _empty(unit: str) -> go.Figure:
+    figure = blank(100, hovermode="closest", barmode="overlay")
+    figure.update_layout(margin={"l": 8, "r": 16, "t": 4, "b": 48})
+    figure.update_xaxes(title=title(unit), nticks=6, **LEVEL)
+    return figure
+
+
+def _mean_text(mean: tuple[float, Interval | None] | None, digits: int) -> str:
+    if mean is None:
+        return ""
+    value, bounds = mean
+    said = f"{number(value, digits)} ms"
+    if bounds is not None:
+        said += f" ({interval(bounds.low, bounds.high, digits)})"
+    return said
+
+
+def _row(
+    figure: go.Figure,
+    spec: str,
+    steps: pd.DataFrame,
+    mean: tuple[float, Interval | None] | None,
+    middle: float,
+) -> None:
+    low, first, third, high = np.quantile(steps.ms, SPREAD).tolist()
+    said = f"all {len(steps):,} steps: half lie between {number(first)} and "
+    said += f"{number(third)} ms,<br>90 % between {number(low)} and {number(high)} ms"
+    for start, end, wide in ((low, high, 5), (first, third, 14)):
+        figure.add_bar(
+            orientation="h",
+            base=[start],
+            x=[end - start],
+            y=[middle],
+            width=wide,
+            marker={"color": NEUTRAL, "opacity": 0.35, "line": {"width": 0}},
+            hovertemplate=f"{said}<extra></extra>",
+        )
+    _rounds(figure, steps, ACCENT if spec else NEUTRAL, middle)
+    if mean is not None:
+        _mean(figure, mean, middle)
+
+
+def _rounds(figure: go.Figure, steps: pd.DataFrame, colour: str, middle: float) -> None:
+    """A dot a round, moved a little up or down so that equal ones are seen."""
+    means = steps.groupby("round").ms.mean()
+    means = means.iloc[:: -(-len(means) // MOST_DOTS)]
+    golden = 0.618034 * np.arange(len(means)) % 1.0
+    figure.add_scatter(
+        x=means.to_numpy(),
+        y=middle + 12 * (golden - 0.5),
+        mode="markers",
+        customdata=means.index.to_numpy() + 1,
+        marker={"color": colour, "size": 7, "opacity": 0.85, "line": {"width": 0}},
+        hovertemplate="round %{customdata}: %{x:.4~g} ms per step<extra></extra>",
+    )
+
+
+def _mean(
+    figure: go.Figure, mean: tuple[float, Interval | None], middle: float
+) -> None:
+    value, bounds = mean
+    error = None
+    said = f"mean of the rounds: {number(value)} ms"
+    if bounds is not None:
+        said += f"<br>95 % interval {interval(bounds.low, bounds.high)} ms"
+        error = _arms(bounds)
+    figure.add_scatter(
+        x=[value],
+        y=[middle],
+        error_x=error,
+        mode="markers",
+        marker={
+            "symbol": "line-ns-open",
+            "size": 22,
+            "color": NEUTRAL,
+            "line": {"width": 2, "color": NEUTRAL},
+        },
+        hovertemplate=f"{said}<extra></extra>",
+    )
+
+
+def _arms(bounds: Interval, colour: str = NEUTRAL) -> dict[str, object]:
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": [max(0.0, bounds.high - bounds.value)],
+        "arrayminus": [max(0.0, bounds.value - bounds.low)],
+        "thickness": 2,
+        "width": 5,
+        "color": colour,
+    }
+
+
+def speedups(comparison: Comparison) -> go.Figure | None:
+    """Each strategy's speed-up with its interval, and what was predicted.
+
+    Returns:
+        None where no strategy has a speed-up.
+    """
+    known = [(t, t.speedup) for t in comparison.trials if t.speedup is not None]
+    if not known:
+        return None
+    names = [named(trial.spec, _verdict(trial)) for trial, _ in known]
+    who = "the " * (not comparison.recorded) + cut(baseline(comparison), 28)
+    figure = _empty(f"times as fast as {plain(who)}")
+    rows = add_rows(figure, names, band=26)
+    for (trial, ratio), middle in zip(known, rows.middles, strict=False):
+        _even(figure, middle)
+        _speedup(figure, trial, ratio, middle)
+        if trial.predicted is not None:
+            _prediction(figure, trial.predicted, middle)
+    figure.update_xaxes(range=_reach(comparison), ticksuffix="x")
+    return figure
+
+
+def _verdict(trial: Trial) -> str:
+    said = f"{comparison_words.speedup(trial.speedup)} "
+    return f"{said}({comparison_words.bounds(trial.speedup)}), {plain(trial.verdict)}"
+
+
+def _reach(comparison: Comparison) -> list[float]:
+    """From the lowest to the highest that is drawn, 1 included, with room."""
+    found = [t.speedup for t in comparison.trials if t.speedup is not None]
+    predicted = [t.predicted for t in comparison.trials if t.predicted is not None]
+    values = [1.0, *(each.value for each in found), *predicted]
+    top = max(*values, *(min(s.high, FAR * max(values)) for s in found))
+    low = min(*values, *(s.low for s in found))
+    room = 0.06 * (top - low) or 0.1
+    return [max(0.0, low - room), top + room]
+
+
+def _even(figure: go.Figure, middle: float) -> None:
+    """A piece of the line of no difference, only where no text stands."""
+    figure.add_scatter(
+        x=[1, 1],
+        y=[middle - 13, middle + 13],
+        mode="lines",
+        line={"width": 1.5, "color": NEUTRAL, "dash": "dot"},
+        hoverinfo="skip",
+    )
+
+
+def _speedup(figure: go.Figure, trial: Trial, ratio: Interval, middle: float) -> None:
+    colour = ACCENT if trial.verdict == FASTER else NEUTRAL
+    said = f"<b>{'<br>'.join(wrapped(trial.spec))}</b><br>{_verdict(trial)}"
+    figure.add_scatter(
+        name=plain(trial.verdict),
+        x=[ratio.value],
+        y=[middle],
+        error_x=_arms(ratio, colour),
+        mode="markers",
+        marker={
+            "symbol": SHAPES.get(trial.verdict, "circle-open"),
+            "size": 11,
+            "color": colour,
+            "line": {"width": 0},
+        },
+        customdata=[said],
+        hovertemplate="%{customdata}<extra></extra>",
+    )
+
+
+def _prediction(figure: go.Figure, predicted: float, middle: float) -> None:
+    figure.add_scatter(
+        name="predicted",
+        x=[predicted],
+        y=[middle],
+        mode="markers",
+        marker={
+            "symbol": PREDICTED,
+            "size": 13,
+            "color": "#c9772b",
+            "line": {"width": 2},
+        },
+        hovertemplate="predicted: %{x:.3~g}x<extra></extra>",
+    )
