@@ -1,0 +1,53 @@
+"""Folded stacks, one a line: `thread;stage;frame;frame microseconds`.
+
+The format of Brendan Gregg's flamegraph.pl, also read by speedscope and inferno. The
+numbers are py-spy's sampled time.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import cache
+
+from debottleneck.analysis.code import Frame
+from debottleneck.analysis.result import Analysis
+from debottleneck.report.exports.stacks import Place, stacks_of
+from debottleneck.report.quantities import home, place
+
+
+def render(analysis: Analysis) -> str:
+    """The lines, the longest time of each thread first.
+
+    Raises:
+        UsageError: py-spy was not at work.
+    """
+    directory = home(analysis.recording.facts)
+    stacks = stacks_of(analysis)
+
+    @cache
+    def named(frame: Frame) -> str:
+        return _plain(place(*frame, directory))
+
+    @cache
+    def path(where: Place) -> str:
+        return ";".join(map(named, stacks.at(where)))
+
+    lines = []
+    for thread, samples in stacks.threads.items():
+        sums: Counter[str] = Counter()
+        for where, weight in samples:
+            sums[path(where)] += weight
+        lines += [
+            f"{_plain(thread)};{stack} {_microseconds(weight)}"
+            for stack, weight in sums.most_common()
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _plain(name: str) -> str:
+    """Without the separator."""
+    return name.replace(";", ",")
+
+
+def _microseconds(nanoseconds: int) -> int:
+    return max(1, round(nanoseconds / 1000))
