@@ -30,7 +30,7 @@ from debottleneck.version import __version__
 if TYPE_CHECKING:
     import os
 
-    from debottleneck.recording import Recording
+    from debottleneck.report.notebook import Shown
     from debottleneck.strategies import (
         BranchParallel,
         MicroBatchParallel,
@@ -63,14 +63,17 @@ def __getattr__(name: str) -> object:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def load_recording(path: str | os.PathLike[str]) -> Recording:
+def load_recording(path: str | os.PathLike[str]) -> Shown:
     """Open a recording's folder, finished or cut off.
+
+    In a notebook the recording shows its verdict and where the time goes, and
+    `.figure("timeline")` is a plotly figure.
 
     Args:
         path: A folder that `bottleneck profile` wrote.
 
     Returns:
-        The frozen recording; `facts.partial` says whether it was cut off.
+        The frozen `recording.Recording`; `facts.partial` says whether it was cut off.
 
     Raises:
         debottleneck.errors.RecordingError: Not a recording, a newer schema, or a
@@ -79,5 +82,6 @@ def load_recording(path: str | os.PathLike[str]) -> Recording:
     from pathlib import Path
 
     from debottleneck.collect.assemble import load
+    from debottleneck.report.notebook import Shown
 
-    return load(Path(path))
+    return Shown.like(load(Path(path)))

@@ -2,14 +2,38 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
+import comparisons
 import pytest
+from made_runs import (
+    FACTS,
+    FILE,
+    MS,
+    PID,
+    loop_words,
+    marks,
+    running,
+    sites,
+    table,
+    threads,
+    waits,
+)
 
-from debottleneck import __version__
+from debottleneck import __version__, report
 from debottleneck.commands import main
+from debottleneck.commands.report import FILES, FORMATS, ONE_RUN, Options
+from debottleneck.recording import Recording
+from debottleneck.trials.save import save as trials_saved
+
+needs_kaleido = pytest.mark.skipif(
+    not (find_spec("kaleido") and Path("/usr/bin/chromium").exists()),
+    reason="needs kaleido and /usr/bin/chromium",
+)
 
 
 def command(environment: dict[str, str], *words: str) -> tuple[int, str, str]:
@@ -35,7 +59,10 @@ def test_version(environment: dict[str, str]) -> None:
     [
         ((), ["profile", "report", "bottleneck profile train.py"]),
         (("profile",), ["--steps", "--seconds", "--stage", "--no-waits", "-m MODULE"]),
-        (("report",), ["--format", "--output"]),
+        (
+            ("report",),
+            ["--format", "--output", "--png FIGURE", "--redact", "candidate", *FORMATS],
+        ),
     ],
 )
 def test_help(
@@ -87,6 +114,12 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("report gone", ["gone is not a recording", "bottleneck profile"]),
         ("report taken", ["taken is not a recording", "bottleneck profile"]),
         ("report file", ["file is not a recording", "bottleneck profile"]),
+        ("report --redact gone", ["gone is not a recording", "bottleneck profile"]),
+        ("report --output no/x.json taken", ["no folder", "make it first"]),
+        ("report --format perfetto taken taken", ["one run", "e.g. taken"]),
+        ("report --png pie taken", ["no figure called 'pie'", "timeline"]),
+        ("report --png steps taken taken", ["called 'steps'", "waterfall"]),
+        ("report gone taken", ["gone is not a recording", "bottleneck profile"]),
     ],
 )
 def test_misuse_is_one_sentence_with_its_remedy(
@@ -125,3 +158,144 @@ def test_words_that_are_not_understood(
     assert out == ""
     assert "usage: bottleneck" in errors
     assert word in errors
+
+
+def test_the_formats_at_the_door_are_those_there_are() -> None:
+    """The door lists them itself: importing the renderers' table takes pandas."""
+    assert set(FORMATS) == set(report.FORMATS)
+    assert set(FORMATS) - set(ONE_RUN) == set(report.COMPARISON_FORMATS)
+    assert set(FILES) <= set(FORMATS)
+
+
+@pytest.mark.parametrize(
+    ("asked", "file"),
+    [
+        ({}, None),
+        ({"format": "collapsed"}, None),
+        ({"format": "html"}, "run/report.html"),
+        ({"format": "perfetto", "redact": True}, "run/redacted-trace.json"),
+        ({"png": "flame:load"}, "run/flame-load.png"),
+        ({"format": "html", "candidates": (Path("b"),)}, "comparison.html"),
+        ({"png": "change", "candidates": (Path("b"),)}, "change.png"),
+        ({"format": "html", "output": Path("x.html")}, "x.html"),
+    ],
+)
+def test_where_a_report_goes(asked: dict[str, object], file: str | None) -> None:
+    """Text to stdout, files to the folder; of several recordings beside them all."""
+    found = Options(Path("run"), **asked).file
+    assert found == (None if file is None else Path(file))
+
+
+@pytest.fixture
+def recorded(place: Path) -> Path:
+    """Two recordings, `one` and `two`, and a comparison of them, `both`."""
+    ticks = [running(at, at + 5) for at in range(0, 1200, 5)]
+    words = loop_words(40, {"load": (20, 5), "forward": (10, 10)})
+    stack = [(0, 0, "main", FILE, 90), (0, 1, "load_fn", FILE, 21)]
+    sampled = [
+        ("stacks", PID, PID, i * MS, (i + 10) * MS, 10 * MS, 0) for i in (900, 910)
+    ]
+    called = (PID, "MainThread", "load_fn", FILE, 21, 4, 9 * MS, 30 * MS)
+    tables = {
+        "sites": sites(),
+        "threads": threads((PID, "MainThread")),
+        "marks": marks({PID: words}),
+        "waits": waits(ticks),
+        "blocks": table("blocks", [("stacks", 900 * MS, 990 * MS)]),
+        "stacks": table("stacks", sampled),
+        "frames": table("frames", stack),
+        "functions": table("functions", [("wall", *called), ("cpu", *called)]),
+    }
+    for name in ("one", "two", "both/baseline", "both/best"):
+        Recording.of(FACTS, tables).save(place / name)
+    whole = comparisons.faster()
+    after = place / "both/best"
+    whole = dataclasses.replace(whole, before=place / "both/baseline", after=after)
+    trials_saved(whole, (), place / "both")
+    return place
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("redact", [False, True])
+def test_every_format_from_the_command(
+    recorded: Path, capsys: pytest.CaptureFixture[str], format: str, redact: bool
+) -> None:
+    """What is not on stdout is in a file, said with what to do with it."""
+    words = ["report", "one", "--format", format, *["--redact"] * redact]
+    assert main(words) == 0
+    out, errors = capsys.readouterr()
+    file = Options(Path("one"), format=format, redact=redact).file
+    if file is None:
+        assert (bool(out), errors) == (True, "")
+        return
+    assert out == ""
+    wrote, told = errors.splitlines()
+    assert wrote == f"Wrote {file}"
+    assert told
+    assert file.stat().st_size > 100
+
+
+@pytest.mark.parametrize("words", [["both"], ["one", "two"]])
+@pytest.mark.parametrize("format", list(report.COMPARISON_FORMATS))
+def test_comparisons_from_the_command(
+    recorded: Path, capsys: pytest.CaptureFixture[str], words: list[str], format: str
+) -> None:
+    """Saved by `compare`, or made here of two recordings."""
+    assert main(["report", *words, "--format", format, "--output", "out"]) == 0
+    assert "Wrote out" in capsys.readouterr().err
+    text = (recorded / "out").read_text()
+    assert ("prefetch" if words == ["both"] else "two") in text
+
+
+def test_a_format_of_one_run_names_a_run(
+    recorded: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A comparison has two recordings: the message names one."""
+    assert main(["report", "both", "--format", "speedscope"]) == 2
+    assert "name one recording, e.g. both/baseline" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(bool(find_spec("kaleido")), reason="kaleido is installed")
+def test_a_picture_without_kaleido(
+    recorded: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The message says what to install, and nothing is written."""
+    assert main(["report", "one", "--png", "timeline"]) == 2
+    errors = capsys.readouterr().err
+    assert errors == (
+        "bottleneck: a picture needs kaleido, which is not installed; pip install "
+        "kaleido\n"
+    )
+    assert not list((recorded / "one").glob("*.png"))
+
+
+@needs_kaleido
+@pytest.mark.parametrize(
+    "words", [["one", "--png", "timeline"], ["both", "--png", "speedups", "--redact"]]
+)
+def test_a_picture_of_a_figure(
+    recorded: Path, environment: dict[str, str], words: list[str]
+) -> None:
+    """A PNG file of 2 x 1200 pixels' width, in the folder; kaleido leaves threads."""
+    code, out, errors = command(environment, "report", *words)
+    assert (code, out) == (0, "")
+    file = recorded / errors.removeprefix("Wrote ").strip()
+    name = "timeline.png" if words[0] == "one" else "redacted-speedups.png"
+    assert file.name == name
+    content = file.read_bytes()
+    assert content.startswith(b"\x89PNG")
+    assert int.from_bytes(content[16:20], "big") == 2400
+
+
+@needs_kaleido
+@pytest.mark.parametrize("browser", ["/nowhere/chromium", "/bin/true"])
+def test_a_picture_without_a_browser(
+    recorded: Path, environment: dict[str, str], browser: str
+) -> None:
+    """One sentence, and where to name a browser."""
+    named = {**environment, "BROWSER_PATH": browser}
+    code, _, errors = command(named, "report", "one", "--png", "timeline")
+    assert code == 2
+    assert "browser" in errors
+    assert "BROWSER_PATH" in errors
+    assert errors.count("\n") == 1

@@ -3,23 +3,48 @@
 from __future__ import annotations
 
 import json
+import pstats
 import subprocess
 import sys
 from pathlib import Path
 
+import comparisons
 import examples
+import made_exports
 import pytest
 
 from debottleneck import report
 from debottleneck.errors import BottleneckError, UsageError
+from debottleneck.report import evidence
 
 
-@pytest.mark.parametrize("format", list(report.FORMATS))
-def test_every_format_renders(format: str) -> None:
-    """Each name in the table leads to a text that ends its last line."""
+@pytest.mark.parametrize("format", ["text", "json", "html"])
+def test_every_report_says_the_verdict(format: str) -> None:
+    """Each name leads to a text that ends its last line."""
     text = report.render(examples.healthy(), format)
+    assert isinstance(text, str)
     assert text.endswith("\n") or format == "html"
     assert "Nothing holds this loop up" in text
+
+
+@pytest.mark.parametrize("format", ["perfetto", "speedscope", "collapsed", "pstats"])
+def test_every_export_has_the_users_functions(format: str, tmp_path: Path) -> None:
+    """Each name leads to content that can be written to a file as it is."""
+    analysis = made_exports.analysis()
+    content = report.render(analysis, format)
+    assert content
+    report.save(content, tmp_path / "out")
+    whole = content if isinstance(content, bytes) else content.encode()
+    assert (tmp_path / "out").read_bytes() == whole
+    assert b"load" in whole
+
+
+def test_the_page_of_a_comparison_shows_what_it_is_given() -> None:
+    """Evidence that was read already is not read again; the others need none."""
+    given = evidence.Evidence(gaps=("The moon is in the way.",))
+    for format in report.COMPARISON_FORMATS:
+        text = report.render_comparison(comparisons.faster(), format, given)
+        assert ("The moon is in the way." in text) == (format == "html")
 
 
 def test_an_unknown_format_names_the_known_ones() -> None:
@@ -29,9 +54,11 @@ def test_an_unknown_format_names_the_known_ones() -> None:
 
 
 def test_the_ending_chooses_the_format(tmp_path: Path) -> None:
-    """A .json file gets JSON, anything unknown gets text."""
+    """A .json file gets JSON, .pstats its bytes, anything unknown gets text."""
     report.write(examples.healthy(), tmp_path / "a.JSON")
     assert json.loads((tmp_path / "a.JSON").read_text())["schema"] == 1
+    report.write(made_exports.analysis(), tmp_path / "a.pstats")
+    assert pstats.Stats(str(tmp_path / "a.pstats")).total_tt > 0
     report.write(examples.healthy(), tmp_path / "a.log")
     assert (tmp_path / "a.log").read_text().startswith("What")
 

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from debottleneck.commands.report import FORMATS
 from debottleneck.commands.target import (
     RUNS,
     add_target,
@@ -64,7 +65,7 @@ def _add_bounds(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar=("FORMAT", "FILE"),
-        help="also write the report to FILE as json, text or html (repeatable)",
+        help=f"also write the report to FILE: {', '.join(FORMATS)} (repeatable)",
     )
 
 
@@ -107,8 +108,8 @@ def _prepare_report() -> None:
     for name in (
         "analysis.analyse",
         "collect.saving",
-        "report.page",
-        "report.terminal",
+        "report.html.run",
+        "report.text.run",
     ):
         importlib.import_module(f"debottleneck.{name}")
 
@@ -118,9 +119,9 @@ def _copies(asked: list[list[str]]) -> list[tuple[str, Path]]:
     found = []
     for format, name in asked:
         path = Path(name)
-        if format not in ("json", "text", "html"):
+        if format not in FORMATS:
             raise UsageError(
-                f"--format {format!r} is not known", "use json, text or html"
+                f"--format {format!r} is not known", f"use one of {', '.join(FORMATS)}"
             )
         if not path.absolute().parent.is_dir():
             raise UsageError(

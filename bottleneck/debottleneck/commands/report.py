@@ -1,73 +1,261 @@
-"""`bottleneck report DIR`: render a recording or a comparison again."""
+"""`bottleneck report DIR [DIR ...]`: render recordings and comparisons again."""
 
 from __future__ import annotations
 
 import argparse
+import re
+import shlex
 import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from debottleneck.errors import UsageError
+
 if TYPE_CHECKING:
+    from debottleneck.analysis.result import Analysis
+    from debottleneck.recording import Recording
+    from debottleneck.report.evidence import Evidence
+    from debottleneck.trials.result import Comparison
+    from debottleneck.trials.save import Measurements
+
     Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
+
+FORMATS = ("text", "json", "html", "perfetto", "speedscope", "collapsed", "pstats")
+
+ONE_RUN = ("perfetto", "speedscope", "collapsed", "pstats")
+"""Formats of tools that know nothing of comparisons."""
+
+FILES: Mapping[str, str] = MappingProxyType(
+    {
+        "html": "report.html",
+        "perfetto": "trace.json",
+        "speedscope": "profile.speedscope.json",
+        "pstats": "profile.pstats",
+    }
+)
+"""Format -> the file that it is written to unless asked otherwise; else to stdout."""
+
+COMPARED = "comparison.html"
+"""The page of several recordings, in the working directory: it belongs to none."""
+
+NEXT: Mapping[str, str] = MappingProxyType(
+    {
+        "html": "Open it in a browser; it needs no network.",
+        "perfetto": "Open it in Perfetto's UI or in chrome://tracing.",
+        "speedscope": "Open it with: speedscope {file}",
+        "collapsed": "Draw it with: flamegraph.pl {file} > flame.svg",
+        "pstats": "Look at it with: snakeviz {file} (or python -m pstats {file})",
+    }
+)
+"""Format -> what to do with the file."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """What to render.
+    """What to render, and where to.
 
-    Without `output` text and JSON go to stdout, the page beside the recording.
+    Attributes:
+        folder: A recording's or a comparison's.
+        candidates: Recordings to compare with it.
+        format: One of FORMATS.
+        output: The file asked for.
+        png: The figure to draw instead, "" for none.
+        redact: Leave out paths, arguments and source.
     """
 
     folder: Path
-    format: str
-    output: Path | None
+    candidates: tuple[Path, ...] = ()
+    format: str = "text"
+    output: Path | None = None
+    png: str = ""
+    redact: bool = False
+
+    def __post_init__(self) -> None:
+        """Check what would fail only after the work is done.
+
+        Raises:
+            UsageError: There is no folder for the output.
+        """
+        if self.output is not None and not self.output.absolute().parent.is_dir():
+            raise UsageError(
+                f"there is no folder for {str(self.output)!r}",
+                "make it first, or name another place with --output",
+            )
+
+    @property
+    def file(self) -> Path | None:
+        """Where the result goes, None for stdout."""
+        if self.output is not None:
+            return self.output
+        name = FILES.get(self.format, "")
+        if self.png:
+            name = re.sub(r"[^\w.-]", "-", self.png) + ".png"
+        if not name:
+            return None
+        name = f"redacted-{name}" if self.redact else name
+        if not self.candidates:
+            return self.folder / name
+        return Path(name if self.png else name.replace(FILES["html"], COMPARED))
 
 
 def add(verbs: Verbs) -> None:
     """Declare the verb."""
     parser = verbs.add_parser(
         "report",
-        help="render a recording again: text, JSON or the HTML page",
+        help="render a recording again, or compare saved ones",
         description="Render a recording that `bottleneck profile` wrote, or a "
-        "comparison that `bottleneck compare` wrote.",
+        "comparison that `bottleneck compare` wrote. With several recordings the "
+        "first is compared with each of the others.",
+        epilog="Text, json and collapsed stacks go to stdout, all else to a file in "
+        "the folder, the page of several recordings to the working directory.",
     )
     parser.add_argument(
         "recording", type=Path, help="the recording's or the comparison's folder"
     )
     parser.add_argument(
-        "--format",
-        choices=("text", "json", "html"),
-        default="text",
-        help="text and json go to stdout, html to report.html in the folder",
+        "candidate", type=Path, nargs="*", help="recordings to compare it with"
     )
-    parser.add_argument("--output", type=Path, help="write to this file instead")
+    parser.add_argument(
+        "--format",
+        choices=FORMATS,
+        default="text",
+        metavar="FORMAT",
+        help=f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}; text by default",
+    )
+    parser.add_argument(
+        "--output", type=Path, metavar="FILE", help="write to this file instead"
+    )
+    parser.add_argument(
+        "--png", default="", metavar="FIGURE", help="draw one figure (needs kaleido)"
+    )
+    parser.add_argument(
+        "--redact", action="store_true", help="leave out paths, arguments and source"
+    )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Read, analyse, render."""
-    options = Options(arguments.recording, arguments.format, arguments.output)
-    from debottleneck.report import save
+    options = Options(
+        folder=arguments.recording,
+        candidates=tuple(arguments.candidate),
+        format=arguments.format,
+        output=arguments.output,
+        png=arguments.png,
+        redact=arguments.redact,
+    )
+    from debottleneck.trials.save import is_comparison
 
-    text = _text(options)
-    output = options.output
-    if output is None and options.format == "html":
-        output = options.folder / "report.html"
-    if output is None:
-        sys.stdout.write(text if text.endswith("\n") else text + "\n")
-    else:
-        save(text, output)
-        print(f"Wrote {output}", file=sys.stderr)
+    compares = bool(options.candidates) or is_comparison(options.folder)
+    content = _of_comparison(options) if compares else _of_recording(options)
+    _put(content, options)
     return 0
 
 
-def _text(options: Options) -> str:
-    from debottleneck import load_recording
-    from debottleneck.analysis.analyse import analyse
-    from debottleneck.report import render, render_comparison
-    from debottleneck.trials.save import is_comparison, load
+def _put(content: str | bytes, options: Options) -> None:
+    """To the file, with where it lies and what to do with it; or to stdout."""
+    from debottleneck.report import save
 
-    if is_comparison(options.folder):
-        return render_comparison(load(options.folder), options.format)
-    return render(analyse(load_recording(options.folder)), options.format)
+    file = options.file
+    if file is None:
+        assert isinstance(content, str)
+        sys.stdout.write(content if content.endswith("\n") else content + "\n")
+        return
+    save(content, file)
+    print(f"Wrote {file}", file=sys.stderr)
+    if not options.png and options.format in NEXT:
+        told = NEXT[options.format].format(file=shlex.quote(str(file)))
+        print(told, file=sys.stderr)
+
+
+def _of_recording(options: Options) -> str | bytes:
+    if options.png:
+        return _picture_of_recording(options)
+    from debottleneck.report import render
+
+    return render(_analysed(options), options.format)
+
+
+def _picture_of_recording(options: Options) -> bytes:
+    from debottleneck.report import picture
+    from debottleneck.report.figures import catalogue
+
+    catalogue.check_run(options.png)
+    picture.check()
+    return picture.png(catalogue.of_run(_analysed(options), options.png))
+
+
+def _analysed(options: Options) -> Analysis:
+    from debottleneck.analysis.analyse import analyse
+    from debottleneck.collect.assemble import load
+
+    return analyse(_change(options)(load(options.folder)))
+
+
+def _change(options: Options) -> Callable[[Recording], Recording]:
+    """What is done to a recording before it is analysed."""
+    from debottleneck.report import evidence, redact
+
+    return redact.recording if options.redact else evidence.as_it_is
+
+
+def _of_comparison(options: Options) -> str | bytes:
+    if options.format in ONE_RUN:
+        one = options.folder if options.candidates else options.folder / "baseline"
+        raise UsageError(
+            f"--format {options.format} shows one run, not a comparison",
+            f"name one recording, e.g. {one}",
+        )
+    if options.png:
+        return _picture_of_comparison(options)
+    from debottleneck.report import render_comparison
+
+    comparison, measured = _compared(options)
+    page = options.format == "html"
+    shown = _evidence(options, comparison, measured) if page else None
+    return render_comparison(_redacted(options, comparison), options.format, shown)
+
+
+def _picture_of_comparison(options: Options) -> bytes:
+    from debottleneck.report import picture
+    from debottleneck.report.figures import catalogue
+
+    catalogue.check_comparison(options.png)
+    picture.check()
+    comparison, measured = _compared(options)
+    shown = _evidence(options, comparison, measured)
+    redacted = _redacted(options, comparison)
+    return picture.png(catalogue.of_comparison(redacted, shown, options.png))
+
+
+def _compared(options: Options) -> tuple[Comparison, Measurements | None]:
+    """The comparison, and its trials unless they lie in its folder."""
+    if options.candidates:
+        from debottleneck.trials.recorded import compare_recordings
+
+        return compare_recordings(
+            options.folder, options.candidates, change=_change(options)
+        )
+    from debottleneck.trials.save import load
+
+    return load(options.folder), None
+
+
+def _evidence(
+    options: Options, comparison: Comparison, measured: Measurements | None
+) -> Evidence:
+    from debottleneck.report import evidence, redact
+
+    shown = evidence.read(comparison, change=_change(options), measured=measured)
+    return redact.evidence(shown, comparison) if options.redact else shown
+
+
+def _redacted(options: Options, comparison: Comparison) -> Comparison:
+    if not options.redact:
+        return comparison
+    from debottleneck.report import redact
+
+    return redact.comparison(comparison)

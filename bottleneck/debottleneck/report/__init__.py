@@ -1,7 +1,8 @@
-"""Renderers: an Analysis or a Comparison in, a text out; none computes anything.
+"""Renderers: an Analysis or a Comparison in, a file's content out; none computes.
 
 `text` is for the terminal, `json` for scripts and CI (`machine` documents the
-schema), `html` is one self-contained page. Each is imported when first asked for.
+schema), `html` is one self-contained page; the others are for tools that people use
+already. Each is imported when first asked for.
 """
 
 from __future__ import annotations
@@ -10,19 +11,27 @@ import importlib
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType, ModuleType
+from typing import TYPE_CHECKING
 
 from debottleneck.analysis.result import Analysis
 from debottleneck.errors import BottleneckError, UsageError
 from debottleneck.trials.result import Comparison
+
+if TYPE_CHECKING:
+    from debottleneck.report.evidence import Evidence
 
 FORMATS: Mapping[str, str] = MappingProxyType(
     {
         "text": "debottleneck.report.text.run",
         "json": "debottleneck.report.machine.run",
         "html": "debottleneck.report.html.run",
+        "perfetto": "debottleneck.report.exports.perfetto",
+        "speedscope": "debottleneck.report.exports.speedscope",
+        "collapsed": "debottleneck.report.exports.collapsed",
+        "pstats": "debottleneck.report.exports.pstats",
     }
 )
-"""Format -> the module whose `render(analysis)` makes it."""
+"""Format -> the module whose `render(analysis)` makes it, as text or bytes."""
 
 COMPARISON_FORMATS: Mapping[str, str] = MappingProxyType(
     {
@@ -31,33 +40,48 @@ COMPARISON_FORMATS: Mapping[str, str] = MappingProxyType(
         "html": "debottleneck.report.html.comparison",
     }
 )
-"""Format -> the module whose `render(comparison)` makes it."""
+"""Format -> the module whose `render(comparison)` makes it; the page's also takes
+what stands behind the comparison."""
 
 SUFFIXES: Mapping[str, str] = MappingProxyType(
-    {".txt": "text", ".json": "json", ".html": "html"}
+    {
+        ".txt": "text",
+        ".json": "json",
+        ".html": "html",
+        ".folded": "collapsed",
+        ".pstats": "pstats",
+    }
 )
 """File ending -> format, for `write`."""
 
 
-def render(analysis: Analysis, format: str = "text") -> str:
+def render(analysis: Analysis, format: str = "text") -> str | bytes:
     """The report of an analysis in one of FORMATS.
 
     Raises:
         UsageError: No such format.
     """
-    text: str = _module(FORMATS, format).render(analysis)
-    return text
+    made: str | bytes = _module(FORMATS, format).render(analysis)
+    return made
 
 
-def render_comparison(comparison: Comparison, format: str = "text") -> str:
-    """A comparison in one of FORMATS; the page opens its recordings.
+def render_comparison(
+    comparison: Comparison, format: str = "text", shown: Evidence | None = None
+) -> str:
+    """A comparison in one of COMPARISON_FORMATS.
+
+    Args:
+        comparison: What was compared.
+        format: One of COMPARISON_FORMATS.
+        shown: What stands behind it, for the page; by default it opens the recordings.
 
     Raises:
         UsageError: No such format.
         RecordingError: A row claims more than its interval shows.
     """
     module = _module(COMPARISON_FORMATS, format)
-    text: str = module.render(comparison)
+    behind = (shown,) if format == "html" else ()
+    text: str = module.render(comparison, *behind)
     return text
 
 
@@ -85,15 +109,18 @@ def write(analysis: Analysis, path: Path, format: str | None = None) -> None:
     save(render(analysis, chosen), path)
 
 
-def save(text: str, path: Path) -> None:
-    """Put a finished text at `path` in one move.
+def save(content: str | bytes, path: Path) -> None:
+    """Put a finished text or the bytes of a file at `path` in one move.
 
     Raises:
         BottleneckError: The file cannot be written.
     """
     half = path.with_name(path.name + ".part")
+    whole = (
+        content if isinstance(content, bytes) else content.encode("utf-8", "replace")
+    )
     try:
-        half.write_text(text, encoding="utf-8", errors="replace")
+        half.write_bytes(whole)
         half.replace(path)
     except OSError as error:
         raise BottleneckError(

@@ -1,0 +1,98 @@
+"""A recording that shows itself in a notebook: its verdict, its table, its figures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from markupsafe import Markup
+
+from debottleneck.analysis.analyse import analyse
+from debottleneck.analysis.result import Analysis
+from debottleneck.recording import Recording
+from debottleneck.report import matrix
+from debottleneck.report.quantities import clean
+from debottleneck.report.sentences import ending
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+WIDTH = 100
+"""Characters that the table may take; small causes are summed into one column."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Shown(Recording):
+    """A recording as `load_recording` hands it out; it differs in how it is shown."""
+
+    @classmethod
+    def like(cls, recording: Recording) -> Shown:
+        """The same recording, shown."""
+        each = {one.name: getattr(recording, one.name) for one in fields(Recording)}
+        return cls(**each)
+
+    @cached_property
+    def analysis(self) -> Analysis:
+        """What `bottleneck report` would say of it, made when first asked for."""
+        return analyse(self)
+
+    def figure(self, name: str = "timeline") -> go.Figure:
+        """A plotly figure of the recording.
+
+        Args:
+            name: "causes", "steps", "distribution", "timeline" (a typical step),
+                "slowest" (the slowest step), "flame" (the heaviest stage) or
+                "flame:STAGE".
+
+        Raises:
+            debottleneck.errors.UsageError: No such figure, or nothing was measured
+                for it; its message names those there are.
+        """
+        from debottleneck.report.figures import catalogue
+
+        return catalogue.of_run(self.analysis, name)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: three lines, and where the time goes."""
+        return str(card(self.analysis))
+
+
+def card(analysis: Analysis) -> Markup:
+    """The verdict's lines above the stage x cause table, without script or sheet."""
+    verdict = analysis.verdict
+    lines = {"What": verdict.what, "Where": verdict.where, "Do": verdict.action}
+    cut_off = ending(analysis)
+    parts = [Markup("<div>{}</div>").format(clean(cut_off))] if cut_off else []
+    parts += [
+        Markup("<div><b>{}</b> {}</div>").format(name, clean(text))
+        for name, text in lines.items()
+        if text
+    ]
+    return Markup("<div>{}</div>").format(Markup("").join([*parts, _table(analysis)]))
+
+
+def _table(analysis: Analysis) -> Markup:
+    grid = matrix.of(analysis)
+    cells, folded = matrix.fit(grid, WIDTH)
+    rows = [_row(row, "td") for row in (*cells.rows, cells.total) if row]
+    note = " ".join(filter(None, (folded, grid.note)))
+    return Markup(
+        '<table><caption style="text-align:left">{}. {}</caption>'
+        "<thead>{}</thead><tbody>{}</tbody></table>"
+    ).format(grid.title, note, _row(cells.headers, "th"), Markup("").join(rows))
+
+
+def _row(cells: tuple[str, ...], kind: str) -> Markup:
+    """A row; its first cell names it."""
+    scope = Markup(' scope="col"') if kind == "th" else Markup("")
+    first = Markup('<th{} style="text-align:left">{}</th>').format(
+        scope or Markup(' scope="row"'), clean(cells[0])
+    )
+    rest = (
+        Markup('<{0}{1} style="text-align:right">{2}</{0}>').format(
+            Markup(kind), scope, clean(cell)
+        )
+        for cell in cells[1:]
+    )
+    return Markup("<tr>{}{}</tr>").format(first, Markup("").join(rest))
