@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import examples
+import numpy as np
+import pandas as pd
 
 from debottleneck.analysis.result import Analysis, Verdict
+from debottleneck.environment import Difference
+from debottleneck.recording import typed
+from debottleneck.report import evidence
 from debottleneck.strategies.spec import parse
 from debottleneck.trials import result
 from debottleneck.trials.result import Comparison, Interval, Trial
+from debottleneck.trials.save import GATE_ROUND, Measurements
 
 
 def trial(
@@ -209,6 +215,33 @@ def hostile() -> Comparison:
     )
 
 
+def recorded() -> Comparison:
+    """Saved recordings: one is faster than the first, one like it, one slower."""
+    why = "recordings hold no outputs, so the numbers were not compared"
+    rest = {"why": why, "numbers": "unverified", "rounds": 1}
+    rest |= {"memory_mb": None, "cpu_ms": None, "settings": {}}
+    rows = (
+        ("with-threads", result.FASTER, (2.1, 1.99, 2.22), ("ran with prefetch",)),
+        ("tuesday/baseline", result.SAME_SPEED, (1.01, 0.9, 1.13), ()),
+        ("compare-train-20261120-093000/best", result.SLOWER, (0.8, 0.7, 0.9), ()),
+    )
+    return replace(
+        nothing(),
+        baseline_ms=Interval(185.5, 181.9, 189.1),
+        baseline_cpu_ms=None,
+        baseline_memory_mb=None,
+        rounds=1,
+        trials=tuple(
+            replace(trial("prefetch", word, ratio, **rest), spec=name, did=did)
+            for name, word, ratio, did in rows
+        ),
+        best="with-threads",
+        recorded=True,
+        baseline="slow-run",
+        notes=("each was run once",),
+    )
+
+
 def after() -> Analysis:
     """The loop of `examples.input_bound` with its batches fetched by two threads."""
     plan = examples.Plan(
@@ -240,6 +273,79 @@ def after() -> Analysis:
     return replace(examples.build(plan), verdict=verdict)
 
 
+def measured(whole: Comparison) -> Measurements:
+    """The gate's runs with their losses, and every trial's steps."""
+    random = np.random.default_rng(11)
+    plain = whole.baseline_ms.value if whole.baseline_ms else 100.0
+    timed = {"": plain} | {t.spec: t.step_ms for t in whole.trials if t.step_ms}
+    rows = [
+        {"spec": spec, "round": round, "mean_ms": mean * random.lognormal(0, 0.02)}
+        for round in range(GATE_ROUND, whole.rounds)
+        for spec, mean in timed.items()
+    ]
+    trials = pd.DataFrame(rows).assign(
+        trial=range(len(rows)), steps=whole.steps, failure="", engaged=4
+    )
+    steps = pd.DataFrame(
+        {
+            "trial": np.repeat(trials.trial.to_numpy(), whole.steps),
+            "step": np.tile(np.arange(whole.steps), len(rows)),
+            "wall_ns": np.repeat(trials.mean_ms.to_numpy(), whole.steps)
+            * random.lognormal(0, 0.05, whole.steps * len(rows))
+            * 1e6,
+        }
+    ).astype("int64")
+    curves = [
+        (spec, step + 1, 2.3 * 0.97**step + 0.02 * (number == 2) * (step > 2))
+        for number, spec in enumerate(timed)
+        for step in range(30)
+    ]
+    losses = pd.DataFrame(curves, columns=["spec", "step", "value"])
+    return Measurements(trials, steps, losses)
+
+
+CODE = """\
+def read_rows(connection, count):
+    rows = []
+    while len(rows) < count:
+        rows.append(connection.recv())
+    return rows
+
+
+def load_batch(index):
+    \"\"\"The rows of one batch, from the storage server.\"\"\"
+    if index % 100 == 0:
+        check(connection)
+    rows = read_rows(connection, BATCH)
+    return np.stack(rows)
+"""
+"""What stands from line 30 on in the file that `examples` loads with."""
+
+
+def with_sources(
+    analysis: Analysis, code: str = CODE, first: int = 30, file: str = examples.DATA
+) -> Analysis:
+    """The analysis of a recording that kept lines of the user's file."""
+    lines = code.splitlines()
+    numbers = range(first, first + len(lines))
+    table = pd.DataFrame({"file": file, "line": numbers, "text": lines})
+    kept = replace(analysis.recording, sources=typed("sources", table))
+    return replace(analysis, recording=kept)
+
+
+def shown(
+    whole: Comparison,
+    *analyses: Analysis,
+    trials: bool = False,
+    differences: Sequence[Difference] = (),
+) -> evidence.Evidence:
+    """What stands behind a comparison whose recordings were never saved."""
+    named = zip(evidence.labels(whole).items(), analyses, strict=False)
+    sides = tuple(evidence.Side(id, label, each) for (id, label), each in named)
+    runs = measured(whole) if trials else Measurements()
+    return evidence.Evidence(sides, (), runs, tuple(differences))
+
+
 COMPARISONS: Mapping[str, Callable[[], Comparison]] = {
     "faster": faster,
     "nothing": nothing,
@@ -247,4 +353,5 @@ COMPARISONS: Mapping[str, Callable[[], Comparison]] = {
     "interrupted": interrupted,
     "slow_machine": slow_machine,
     "hostile": hostile,
+    "recorded": recorded,
 }

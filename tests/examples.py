@@ -307,39 +307,49 @@ EVIL = "<script>window.pwned = 1; alert(1)</script>"
 EVIL_FILE = f"{HOME}/it's \"</script><img src=x onerror='window.pwned=2'>&.py"
 
 
-def hostile() -> Analysis:
+HOSTILE = (
+    EVIL,
+    "</script></pre></style><img src=x onerror=window.pwned=1>",
+    "'\"><svg onload=window.pwned=1>${window.pwned=1}{{window.pwned=1}}",
+    '<a href="javascript:window.pwned=1">${7*7}</a> {{7*7}} {% raw %} %{x}',
+    "`${window.pwned=1}` \\u003cimg src=x onerror=window.pwned=1\\u003e",
+)
+"""Names that would run, or be filled in, where they are not escaped."""
+
+
+def hostile(evil: str = EVIL) -> Analysis:
     """The GIL-bound run with names that try to get out of the page."""
     base = gil_bound()
     facts = replace(
         base.recording.facts,
-        command=("python", EVIL_FILE, EVIL, "{{ 7 * 7 }}", "\x1b[31mred"),
+        command=("python", EVIL_FILE, evil, "{{ 7 * 7 }}", "\x1b[31mred"),
         script=EVIL_FILE,
-        environment={EVIL: {"host</script>": EVIL}, "list": [EVIL, 1, None, 2.5]},
-        options={"stage": [EVIL]},
+        environment={evil: {"host</script>": evil}, "list": [evil, 1, None, 2.5]},
+        options={"stage": [evil]},
     )
-    evil = {"function": EVIL, "file": EVIL_FILE, "thread": EVIL, "name": EVIL}
-    evil |= {"holder_thread": EVIL, "holder_function": EVIL, "holder_file": EVIL_FILE}
-    evil |= {"what": EVIL, "note": EVIL}
+    named = {"function": evil, "file": EVIL_FILE, "thread": evil, "name": evil}
+    named |= {"holder_thread": evil, "holder_function": evil, "holder_file": EVIL_FILE}
+    named |= {"what": evil, "note": evil}
     tables = {
         name: getattr(base, name).assign(
-            **{c: v for c, v in evil.items() if c in frames.COLUMNS[name]}
+            **{c: v for c, v in named.items() if c in frames.COLUMNS[name]}
         )
         for name in ("threads", "gil_waits", "lines", "flame", "functions")
     }
-    place = Where(EVIL, EVIL_FILE, 3)
+    place = Where(evil, EVIL_FILE, 3)
     finding = replace(
         base.findings[0],
-        summary=EVIL,
-        action=f"%{{customdata}} {EVIL}",
+        summary=evil,
+        action=f"%{{customdata}} {evil}",
         where=(place,),
-        evidence={EVIL: EVIL},
+        evidence={evil: evil},
     )
     return replace(
         base,
-        recording=replace(base.recording, facts=facts),
+        recording=replace(base.recording, facts=facts, sources=_hostile_source(evil)),
         findings=(finding,),
-        verdict=Verdict(EVIL, f"{EVIL} {EVIL_FILE}:3\x07", f"a\u2028b\ud800 {EVIL}"),
-        not_measured=(NotMeasured(EVIL, EVIL, EVIL),),
+        verdict=Verdict(evil, f"{evil} {EVIL_FILE}:3\x07", f"a\u2028b\ud800 {evil}"),
+        not_measured=(NotMeasured(evil, evil, evil),),
         waited_on=_hostile_waits(),
         **tables,
     )
@@ -695,6 +705,11 @@ def _gil_waits(holder: Where, share: float) -> pd.DataFrame:
         for index in (0, 1)
     ]
     return frames.typed("gil_waits", pd.DataFrame(rows))
+
+
+def _hostile_source(evil: str) -> pd.DataFrame:
+    rows = {"file": EVIL_FILE, "line": range(1, 6), "text": f"    name = {evil}"}
+    return typed("sources", pd.DataFrame(rows))
 
 
 def _hostile_waits() -> pd.DataFrame:

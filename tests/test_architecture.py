@@ -38,6 +38,7 @@ ONLY_IN = {
     "plotly": {"report"},
     "jinja2": {"report"},
     "rich": {"report"},
+    "kaleido": {"report"},
     "yappi": {"agent"},
     "torch": {"agent", "planted", "strategies"},
     "pandas": set(MAY_IMPORT) - {"agent", "strategies", "planted"} - BASE,

@@ -1,94 +1,136 @@
-"""Print what a ten-minute run costs: `python tests/benchmarks/report_speed.py`.
+"""Print what reports of long runs cost: `python tests/benchmarks/report_speed.py`.
 
-A made-up recording of 100,000 steps, 8 threads at 200 samples a second. Bounds: 30 MB
-on disk, page under 6 MB, analysed and rendered in 10 s and 1 GB.
+First one recording of ten minutes, then a comparison of two. Each is analysed and
+rendered by `bottleneck report` in a process of its own, and opened in Chromium if
+there is one. Ends with status 1 if a bound is missed.
 """
 
-import resource
+from __future__ import annotations
+
+import os
 import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
+import long_runs
 
-from debottleneck.recording import STATES, Facts, Recording, empty, typed
-
-STEPS, STEP_NS, THREADS, TICK_NS = 100_000, 6_000_000, 8, 5_000_000
-STAGES = ("load", "forward", "loss", "backward", "update")
-PID = 1000
+CHROMIUM = Path("/usr/bin/chromium")
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+DRAWN = "document.documentElement.dataset.drawn === 'all'"
+PAGE = "report.html"
 
 
-def made(seed: int = 0) -> Recording:
-    """The recording: marks of one trainer, waits of every thread."""
-    rng = np.random.default_rng(seed)
-    end = STEPS * STEP_NS
-    facts = Facts(("train.py",), "train.py", "/home/user", "", 0, end, PID, PID)
-    names = pd.DataFrame(
-        {
-            "pid": PID,
-            "tid": np.arange(PID, PID + THREADS),
-            "ident": np.arange(THREADS),
-            "name": ["MainThread"] + [f"loader-{i}" for i in range(1, THREADS)],
-            "python": True,
-        }
-    )
-    tables = {"sites": sites(), "threads": typed("threads", names)}
-    return Recording.of(facts, {**tables, "marks": marks(rng), "waits": waits(rng)})
+@dataclass(frozen=True)
+class Bounds:
+    """The most that is allowed."""
+
+    seconds: float
+    memory_gb: float
+    page_mb: float = 6.0
+    interactive_s: float = 3.0
+    recording_mb: float = 30.0
 
 
-def sites() -> pd.DataFrame:
-    """One function a stage."""
-    rows = pd.DataFrame(
-        {"stage": STAGES, "name": STAGES, "file": "/home/user/train.py"}
-    )
-    rows = rows.assign(pid=PID, site=range(len(STAGES)), line=1, kind="function")
-    return typed("sites", rows)
+@dataclass(frozen=True)
+class Cost:
+    """What one report took; `interactive_s` is None without a browser."""
+
+    recording_mb: float
+    seconds: float
+    cpu_s: float
+    memory_gb: float
+    page_mb: float
+    interactive_s: float | None
 
 
-def marks(rng: np.random.Generator) -> pd.DataFrame:
-    """Each step enters and leaves every stage once, with jitter."""
-    parts = rng.uniform(0.5, 1.5, (STEPS, 2 * len(STAGES)))
-    lengths = parts / parts.sum(axis=1, keepdims=True) * STEP_NS
-    times = np.cumsum(lengths.ravel()).astype(np.int64)
-    site = np.tile(np.repeat(np.arange(len(STAGES)), 2), STEPS)
-    edge = np.tile([0, 1], STEPS * len(STAGES))
-    rows = {"t_ns": times, "cpu_ns": times * 3 // 4, "site": site, "edge": edge}
-    return typed("marks", pd.DataFrame({"pid": PID, "tid": PID, **rows, "calls": edge}))
+ONE = Bounds(seconds=10.0, memory_gb=1.0)
+PAIR = Bounds(seconds=15.0, memory_gb=1.5)
 
 
-def waits(rng: np.random.Generator) -> pd.DataFrame:
-    """Every thread sampled at every tick, running or waiting at random."""
-    parts = [empty("waits")][:0]
-    start = np.arange(0, STEPS * STEP_NS, TICK_NS)
-    for tid in range(PID, PID + THREADS):
-        state = rng.choice(len(STATES), len(start), p=[0.5, *[0.5 / 7] * 7])
-        ran = np.where(state == 0, rng.integers(3_000_000, 5_000_000, len(start)), 0)
-        rows = {"start_ns": start, "end_ns": start + TICK_NS, "state": state}
-        more = {"detail": 0, "holder": PID, "oncpu_ns": ran}
-        delay = rng.integers(0, 500_000, len(start)) * (state == 0)
-        whole = {"pid": PID, "tid": tid, **rows, **more, "delay_ns": delay, "slices": 0}
-        parts.append(pd.DataFrame(whole))
-    return typed("waits", pd.concat(parts, ignore_index=True))
+def report(folder: Path) -> tuple[float, float, float]:
+    """Of `bottleneck report`: seconds, those on a core, and GB of memory."""
+    command = [sys.executable, "-m", "debottleneck", "report", str(folder)]
+    before = time.monotonic()
+    process = subprocess.Popen([*command, "--format", "html"])
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    seconds = time.monotonic() - before
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command)} ended with {process.returncode}")
+    return seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / 1e6
 
 
-def main() -> None:
-    """Save it, report it in a process of its own, print each cost."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name) / "recording"
-        made().save(folder)
-        size = sum(path.stat().st_size for path in folder.iterdir())
-        command = [sys.executable, "-m", "debottleneck", "report", str(folder)]
+def why_no_browser() -> str:
+    """Why a page cannot be opened here, "" if it can."""
+    try:
+        import playwright.sync_api  # noqa: F401
+    except ImportError:
+        return "playwright is not installed"
+    return "" if CHROMIUM.exists() else f"there is no {CHROMIUM}"
+
+
+def interactive(page: Path) -> float:
+    """Seconds from opening the page until every figure is drawn."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as play:
+        browser = play.chromium.launch(
+            executable_path=str(CHROMIUM), headless=True, args=ARGUMENTS
+        )
+        opened = browser.new_page(viewport={"width": 1280, "height": 900})
         before = time.monotonic()
-        subprocess.run([*command, "--format", "html"], check=True)
+        opened.goto(page.as_uri())
+        opened.wait_for_function(DRAWN, timeout=60_000)
         seconds = time.monotonic() - before
-        page = (folder / "report.html").stat().st_size
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6
-    print(f"recording {size / 1e6:.1f} MB, page {page / 1e6:.1f} MB")
-    print(f"analysed and rendered in {seconds:.1f} s, peak memory {peak:.2f} GB")
+        browser.close()
+    return seconds
+
+
+def measure(folder: Path) -> Cost:
+    """What the report of a saved folder takes."""
+    recordings = [file.parent for file in folder.rglob("recording.json")]
+    sizes = [sum(f.stat().st_size for f in place.iterdir()) for place in recordings]
+    spent = report(folder)
+    page = folder / PAGE
+    opened = None if why_no_browser() else interactive(page)
+    return Cost(max(sizes) / 1e6, *spent, page.stat().st_size / 1e6, opened)
+
+
+def tell(name: str, cost: Cost, bounds: Bounds) -> bool:
+    """Print each figure beside its bound; whether all are kept."""
+    kept = True
+    print(name)
+    for what, value, most, unit in (
+        ("a recording on disk", cost.recording_mb, bounds.recording_mb, "MB"),
+        ("analyse and render", cost.seconds, bounds.seconds, "s"),
+        ("peak memory", cost.memory_gb, bounds.memory_gb, "GB"),
+        ("page", cost.page_mb, bounds.page_mb, "MB"),
+        ("until interactive", cost.interactive_s, bounds.interactive_s, "s"),
+    ):
+        if value is None:
+            print(f"  {what:20} not measured: {why_no_browser()}")
+            continue
+        good = value <= most
+        kept &= good
+        word = "" if good else "   MISSED"
+        print(f"  {what:20} {value:6.2f} {unit:3} (at most {most:g}){word}")
+    print(f"  on a core            {cost.cpu_s:6.2f} s   (a busy machine takes longer)")
+    return kept
+
+
+def main() -> int:
+    """Make both, measure both."""
+    with tempfile.TemporaryDirectory() as name:
+        one, pair = Path(name, "recording"), Path(name, "comparison")
+        long_runs.recording().save(one)
+        kept = tell("one recording of ten minutes", measure(one), ONE)
+        long_runs.comparison(pair)
+        kept &= tell("a comparison of two", measure(pair), PAIR)
+    return 0 if kept else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

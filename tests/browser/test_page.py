@@ -2,89 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import browsing
 import examples
 import pytest
+from browsing import opened
 
-from debottleneck.report import write
+from debottleneck.report.html import run, sheet
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-
-CHROMIUM = Path("/usr/bin/chromium")
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--no-first-run",
-    "--disable-sync",
-    "--disable-component-update",
-]
-DRAWN = "document.documentElement.dataset.drawn === 'all'"
 NAMES = list(examples.EXAMPLES)
-
-pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"needs {CHROMIUM}")
-
-
-@dataclass
-class Opened:
-    """A page that was drawn, and what it said and asked for meanwhile."""
-
-    page: Any
-    said: list[str] = field(default_factory=list)
-    asked: list[str] = field(default_factory=list)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """One chromium for the module."""
-    with sync_api.sync_playwright() as play:
-        chromium = play.chromium.launch(
-            executable_path=str(CHROMIUM), headless=True, args=ARGUMENTS
-        )
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Every example's page as a file."""
-    folder = tmp_path_factory.mktemp("pages")
-    made = {name: folder / f"{name}.html" for name in NAMES}
-    for name, path in made.items():
-        write(examples.EXAMPLES[name](), path)
-    return made
-
-
-def opened(
-    browser: Any, path: Path, width: int = 1400, scheme: str = "light"
-) -> Opened:
-    """Open the file and wait until all its figures are drawn."""
-    page = browser.new_page(
-        viewport={"width": width, "height": 900}, color_scheme=scheme
-    )
-    seen = Opened(page)
-    page.on("console", lambda message: seen.said.append(message.text))
-    page.on("pageerror", lambda error: seen.said.append(str(error)))
-    page.on("dialog", lambda dialog: (seen.said.append("dialog"), dialog.dismiss()))
-    page.on("request", lambda request: seen.asked.append(request.url))
-    page.goto(path.as_uri())
-    page.wait_for_function(DRAWN)
-    return seen
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize(("width", "scheme"), [(1400, "light"), (400, "dark")])
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
 def test_page_draws_in_silence(
     browser: Any, files: dict[str, Path], name: str, width: int, scheme: str
 ) -> None:
     """Every figure has an area, nothing is said or asked for, nothing overflows."""
     seen = opened(browser, files[name], width, scheme)
     assert seen.said == []
-    assert [url for url in seen.asked if not url.startswith(("file:", "data:"))] == []
+    assert seen.left == []
     areas = seen.page.evaluate(
         """[...document.querySelectorAll('.figure')].map((figure) => {
           const drawing = figure.querySelector('svg.main-svg, canvas');
@@ -122,6 +61,7 @@ def column(page: Any, table: str, number: int) -> list[float]:
 def test_clicking_a_header_sorts(browser: Any, files: dict[str, Path]) -> None:
     """First click: largest first; second: smallest first; the header says which."""
     page = opened(browser, files["input_bound"]).page
+    browsing.unfold(page)
     header = page.locator("#functions-table thead th").nth(3)
     header.locator("button").click()
     assert header.get_attribute("aria-sort") == "descending"
@@ -137,6 +77,7 @@ def test_clicking_a_header_sorts(browser: Any, files: dict[str, Path]) -> None:
 def test_typing_filters_the_functions(browser: Any, files: dict[str, Path]) -> None:
     """Only rows with every word typed stay, and the count says how many."""
     page = opened(browser, files["input_bound"]).page
+    page.locator("#functions summary").click()
     page.fill("#functions-table-filter", "augment-1 DATA.py")
     rows = page.locator("#functions-table tbody tr:visible")
     assert rows.count() == 2
@@ -197,4 +138,71 @@ def test_the_page_follows_a_change_of_scheme(
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == (
         "rgb(21, 24, 27)"
     )
+    page.close()
+
+
+def test_long_tables_are_folded(browser: Any, files: dict[str, Path]) -> None:
+    """A table beyond 12 rows waits behind a line that says how many it has."""
+    page = opened(browser, files["input_bound"]).page
+    fold = page.locator("#functions details.fold")
+    assert fold.locator("summary").inner_text() == "All 15 functions"
+    assert page.locator("#functions-table").is_hidden()
+    fold.locator("summary").click()
+    assert page.locator("#functions-table tbody tr:visible").count() == 15
+    assert page.locator("#lines-table").is_visible()
+    page.close()
+
+
+def test_the_step_of_a_figure_can_be_read_in_numbers(
+    browser: Any, files: dict[str, Path]
+) -> None:
+    """Each figure of steps has its numbers folded below it, longest bars included."""
+    page = opened(browser, files["input_bound"]).page
+    browsing.unfold(page)
+    rows = page.locator("#bars-table tbody tr").all_inner_texts()
+    assert [row.split("\t")[0] for row in rows][-1] == "216 to 239"
+    counts = page.locator("#distribution-table tbody td").all_inner_texts()
+    assert sum(map(int, counts)) == 213
+    strip = page.locator("#timeline-typical-table tbody tr").first.inner_text()
+    assert strip.startswith("MainThread\ttrainer\tload ")
+    page.close()
+
+
+def test_pages_can_share_a_script_file(browser: Any, tmp_path: Path) -> None:
+    """A page made for a shelf draws with the file above it, and is small."""
+    page = tmp_path / "one" / "report.html"
+    page.parent.mkdir()
+    page.write_text(run.render(examples.healthy(), "../plotly.js"), encoding="utf-8")
+    (tmp_path / "plotly.js").write_text(sheet.plotly_file(), encoding="utf-8")
+    assert page.stat().st_size < 300_000
+    seen = opened(browser, page)
+    assert seen.said == []
+    assert seen.page.locator("#matrix .figure svg.main-svg").count() > 0
+    assert seen.asked[1:] == [(tmp_path / "plotly.js").as_uri()]
+    seen.page.close()
+
+
+def test_without_the_script_file_the_page_says_so(browser: Any, tmp_path: Path) -> None:
+    """Figures that cannot be drawn say why, and the tables still sort."""
+    path = tmp_path / "report.html"
+    path.write_text(run.render(examples.healthy(), "../gone.js"), encoding="utf-8")
+    page = browser.new_page()
+    page.goto(path.as_uri())
+    page.wait_for_function("document.documentElement.dataset.drawn === 'none'")
+    said = page.locator(".figure").all_inner_texts()
+    assert {text.partition(";")[2] for text in said} == {
+        " the tables hold the same numbers."
+    }
+    assert page.locator("[data-sortable] th button").count() > 0
+    page.close()
+
+
+def test_an_old_browser_gets_the_tables(browser: Any, files: dict[str, Path]) -> None:
+    """Without DecompressionStream each figure's place says what it takes."""
+    page = browser.new_page()
+    page.add_init_script("delete window.DecompressionStream")
+    page.goto(files["healthy"].as_uri())
+    page.wait_for_function("document.documentElement.dataset.drawn === 'none'")
+    said = page.locator(".figure").first.inner_text()
+    assert said.startswith("Figures need a browser of 2023 or later")
     page.close()

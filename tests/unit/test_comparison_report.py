@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,17 @@ import examples
 import pytest
 
 from debottleneck.commands import main
+from debottleneck.environment import Difference
 from debottleneck.errors import RecordingError, UsageError
 from debottleneck.report import (
     COMPARISON_FORMATS,
     comparison_words,
     evidence,
     render_comparison,
+    strategy_words,
 )
+from debottleneck.report.figures import sides
+from debottleneck.report.html import answers, side_by_side
 from debottleneck.report.html import comparison as pair
 from debottleneck.report.machine import comparison as comparison_json
 from debottleneck.report.text import comparison
@@ -191,12 +196,12 @@ def test_a_bound_beside_1_is_not_printed_as_1() -> None:
 
 
 HEADLINES = {
-    "faster": "prefetch:workers=4,depth=8 is faster: 2.16x as fast (2.09 to 2.22), "
-    "the same numbers, +38 MB.",
-    "nothing": "Nothing is faster: the best, prefetch:workers=2, is 1.01x as fast "
+    "faster": "Prefetch with 4 threads, 8 ahead: 2.16x faster (2.09 to 2.22), same "
+    "numbers, +38 MB.",
+    "nothing": "Nothing is faster: the best, prefetch with 2 threads, is 1.01x as fast "
     "(0.98 to 1.03), which is no difference.",
-    "unverified": "Nothing is shown to be safe: prefetch:workers=4 is 2.60x as fast "
-    "(2.51 to 2.70), but its numbers are unverified.",
+    "unverified": "Nothing is shown to be safe: prefetch with 4 threads is 2.60x as "
+    "fast (2.51 to 2.70), but its numbers are unverified.",
     "interrupted": "Nothing is faster: 1 failed, 1 not finished.",
 }
 
@@ -213,13 +218,38 @@ def test_the_outcome_when_only_refused_ones_are_fast() -> None:
     whole = comparisons.faster()
     refused = replace(whole, trials=whole.trials[3:], best="")
     assert comparison_words.headline(refused) == (
-        "Nothing is faster with the same numbers: parallel-forward:chunks=2 is 1.20x "
-        "as fast (1.10 to 1.30), but changes them."
+        "Nothing is faster with the same numbers: parallel forward, each batch in 2 "
+        "parts is 1.20x as fast (1.10 to 1.30), but changes them."
     )
     none = replace(whole, trials=(), best="")
     assert "no strategy was tried" in comparison_words.headline(none)
     slower = replace(comparisons.nothing(), trials=comparisons.nothing().trials[1:])
     assert comparison_words.headline(slower).endswith("which is slower.")
+
+
+@pytest.mark.parametrize(
+    ("spec", "name"),
+    [
+        ("prefetch", "prefetch"),
+        ("prefetch:workers=1", "prefetch with 1 thread"),
+        ("prefetch:workers=8,depth=16", "prefetch with 8 threads, 16 ahead"),
+        ("prefetch:workers=2,where=process", "prefetch in 2 processes"),
+        ("prefetch:where=process", "prefetch in another process"),
+        ("prefetch:workers=auto", "prefetch with as many threads as help"),
+        ("parallel-forward", "parallel forward"),
+        (
+            "parallel-forward:workers=2,chunks=4+parallel-update",
+            "parallel forward with 2 threads, each batch in 4 parts and parallel "
+            "update",
+        ),
+        ("runs/plain", "runs/plain"),
+        ("", ""),
+        ("prefetch:workers=\x1b", "prefetch:workers=\N{REPLACEMENT CHARACTER}"),
+    ],
+)
+def test_strategies_are_called_what_people_call_them(spec: str, name: str) -> None:
+    """Settings become words; what is no strategy stays as it is."""
+    assert strategy_words.named(spec) == name
 
 
 def test_equal_numbers_are_not_called_the_same() -> None:
@@ -304,19 +334,20 @@ def test_pieces_of_a_strategy_join_to_it(spec: str) -> None:
     assert "".join(joined) == spec
 
 
-def sides(whole: Comparison, *analyses: Any) -> evidence.Evidence:
-    """Recordings that were never saved."""
-    named = zip(evidence.labels(whole).items(), analyses, strict=False)
-    return evidence.Evidence(
-        tuple(evidence.Side(id, label, each) for (id, label), each in named)
-    )
+DIFFERENCES = (
+    Difference("cores", "8", "4", matters=True),
+    Difference("memory (GiB)", "31", "64", matters=False),
+)
 
 
 @pytest.fixture(scope="module")
 def both() -> str:
     """The page of a comparison with both recordings."""
     whole = comparisons.faster()
-    shown = sides(whole, examples.input_bound(), comparisons.after())
+    plain = comparisons.with_sources(examples.input_bound())
+    shown = comparisons.shown(
+        whole, plain, comparisons.after(), trials=True, differences=DIFFERENCES
+    )
     return pair.render(whole, shown)
 
 
@@ -369,7 +400,9 @@ def test_the_step_shrinks_by_the_difference(both: str) -> None:
 def test_hostile_text_stays_text_on_the_page() -> None:
     """Markup in strategies, reasons, code and environment adds no element."""
     whole = comparisons.hostile()
-    html = pair.render(whole, sides(whole, examples.hostile(), examples.hostile()))
+    html = pair.render(
+        whole, comparisons.shown(whole, examples.hostile(), examples.hostile())
+    )
     assert html.count("<script") == 3
     assert "<img" not in html.partition('<script type="application/json"')[0]
     assert "{{ 7 * 7 }}" in html
@@ -378,22 +411,229 @@ def test_hostile_text_stays_text_on_the_page() -> None:
 def test_without_a_winner_the_plain_recording_is_alone() -> None:
     """One side, no difference, no code to keep."""
     whole = comparisons.nothing()
-    html = pair.render(whole, sides(whole, examples.healthy()))
+    html = pair.render(whole, comparisons.shown(whole, examples.healthy()))
     assert 'class="sides two"' not in html
     assert 'id="keep"' not in html
-    assert sorted(data_of(html)) == ["bars-before", "heat-before", "timeline-before"]
+    drawn = data_of(html)
+    assert {"change", "heat-before", "timeline-before", "bars-before"} <= set(drawn)
+    assert not {"waterfall", "flame-change"} & set(drawn)
+    assert "needs two recordings with a training loop" in section(html, "change")
     bare = pair.render(whole, evidence.Evidence())
-    assert 'id="sides"' not in bare
+    assert 'id="change"' not in bare
     assert 'id="trials-table"' in bare
 
 
 def test_recordings_without_steps_or_causes_say_so() -> None:
     """Each side has its figure or the reason why there is none."""
     whole = comparisons.faster()
-    html = pair.render(whole, sides(whole, examples.no_steps(), examples.killed()))
-    assert html.count(pair.NO_LOOP) == 3
-    assert "Causes were not measured in this run." in html
-    assert sorted(data_of(html)) == ["bars-after", "timeline-after"]
+    shown = comparisons.shown(whole, examples.no_steps(), examples.killed())
+    html = pair.render(whole, shown)
+    assert html.count(side_by_side.NO_LOOP) == 3
+    assert "Causes were not measured in this run." in section(html, "matrix")
+    assert "Causes were not measured in these runs." in section(html, "change")
+    assert "the run was too short. To have it: let it run for 20 s." in html
+    drawn = data_of(html)
+    assert {"bars-after", "timeline-after"} <= set(drawn)
+    assert not {"bars-before", "timeline-before", "change", "waterfall"} & set(drawn)
+
+
+def section(html: str, id: str) -> str:
+    """The text of one section, its tags taken out."""
+    found = re.search(rf'<section id="{id}">(.*?)</section>', html, re.DOTALL)
+    assert found is not None, id
+    bare = re.sub(r"<[^>]+>", " ", found[1])
+    return " ".join(bare.replace("&#39;", "'").replace("&#34;", '"').split())
+
+
+ORDER = (
+    "trials",
+    "keep",
+    "change",
+    "measured",
+    "timeline",
+    "losses",
+    "findings",
+    "matrix",
+    "run",
+    "flame",
+    "cost",
+    "environment",
+    "reading",
+)
+
+
+def test_the_verdict_comes_first_and_details_last(both: str) -> None:
+    """Verdict, evidence, detail; the contents name every section in that order."""
+    assert re.findall(r'<section id="([^"]*)"', both) == list(ORDER)
+    contents = both.partition("<nav")[2].partition("</nav>")[0]
+    assert re.findall(r'href="#([^"]*)"', contents) == ["verdict", *ORDER]
+    heights = [int(level) for level in re.findall(r"<h([1-6])", both)]
+    assert heights[0] == 1
+    assert all(b - a <= 1 for a, b in pairwise(heights))
+
+
+def test_heavy_details_are_folded(both: str) -> None:
+    """Heat maps, steps and flame graphs lie in folds that are closed."""
+    for id in ("matrix", "run", "flame"):
+        part = both.partition(f'<section id="{id}">')[2].partition("</section>")[0]
+        fold = part.partition('<details class="fold">')[2]
+        assert part.count('class="figure"') == fold.count('class="figure"') > 0
+    assert '<details class="fold" open' not in both
+
+
+def test_every_figure_says_how_to_read_it(both: str) -> None:
+    """A caption beneath each, and a label for who cannot see it."""
+    figures = re.findall(r'<figure>\s*<div class="figure".*?</figure>', both, re.DOTALL)
+    assert len(figures) == both.count('class="figure"') == 15
+    for one in figures:
+        caption = re.search(r"<figcaption>(.+?)</figcaption>", one, re.DOTALL)
+        assert caption is not None
+        assert len(caption[1]) > 20
+        assert re.search(r'aria-label="[^"]{10,}"', one)
+
+
+def head(html: str) -> dict[str, str]:
+    """Question -> answer."""
+    part = html.partition('<dl class="verdict">')[2].partition("</dl>")[0]
+    pairs = re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", part, re.DOTALL)
+    return {name: re.sub(r"<[^>]+>", "", text) for name, text in pairs}
+
+
+def test_the_head_answers_five_questions(both: str) -> None:
+    """What it was, what was done, the gain, the numbers, and how sure it is."""
+    found = head(both)
+    assert list(found) == [
+        answers.WHAT,
+        answers.DONE,
+        answers.GAIN,
+        answers.NUMBERS,
+        answers.TRUST,
+    ]
+    assert found[answers.WHAT].startswith("The loop waits for data from the network")
+    assert "Prefetch with 4 threads, 8 ahead." in found[answers.DONE]
+    assert "85.9 ms instead of 185.5 ms" in found[answers.GAIN]
+    assert "between 2.09x and 2.22x faster" in found[answers.GAIN]
+    assert "bit for bit" in found[answers.NUMBERS]
+    assert "5 rounds of 60 steps" in found[answers.TRUST]
+    assert "2.11x was predicted" in found[answers.TRUST]
+
+
+def test_equal_numbers_are_answered_as_such() -> None:
+    """Within the tolerance is said, and not called bit for bit."""
+    equal = with_first(comparisons.faster(), numbers="equal")
+    found = head(pair.render(equal, evidence.Evidence()))
+    assert "within rounding" in found[answers.NUMBERS]
+
+
+def test_the_head_without_a_winner_says_what_was_tried() -> None:
+    """Nothing was done and nothing gained, so neither is answered."""
+    found = head(pair.render(comparisons.nothing(), evidence.Evidence()))
+    assert list(found) == [answers.WHAT, answers.TRIED, answers.TRUST]
+    assert found[answers.TRIED] == "Prefetch with 2 threads; parallel update."
+    none = replace(comparisons.nothing(), trials=(), rounds=0)
+    assert head(pair.render(none, evidence.Evidence()))[answers.TRUST] == (
+        "No strategy came to be measured."
+    )
+
+
+def test_differences_that_matter_are_warned_of(both: str) -> None:
+    """Near the head those that can change the times, all of them in a table."""
+    warnings = re.findall(r'<p class="warning">(.*?)</p>', both)
+    assert warnings[0] == "The recordings differ in cores: 8 before, 4 after."
+    assert not any("memory" in one for one in warnings)
+    table = section(both, "environment")
+    assert "cores 8 4 yes" in table
+    assert "memory (GiB) 31 64 no" in table
+
+
+def test_predictions_stand_beside_what_was_measured(both: str) -> None:
+    """The error, and whether the interval holds the prediction."""
+    assert "2.11x 2.16x 2.09\N{EN DASH}2.22 -2 % yes" in section(both, "measured")
+    wrong = with_first(comparisons.faster(), predicted=3.0)
+    html = pair.render(wrong, evidence.Evidence())
+    assert "3.00x 2.16x 2.09\N{EN DASH}2.22 +39 % no" in section(html, "measured")
+    none = with_first(comparisons.faster(), predicted=None)
+    html = pair.render(none, evidence.Evidence())
+    assert "Predicted and measured" not in html
+
+
+def test_losses_are_shown_or_missed(both: str) -> None:
+    """The largest difference in words; without losses, how to have them."""
+    assert "in all 30 steps" in section(both, "losses")
+    html = pair.render(comparisons.faster(), evidence.Evidence())
+    assert "--stage loss=MODULE:FUNCTION" in section(html, "losses")
+
+
+def test_findings_show_the_users_own_lines(both: str) -> None:
+    """The hot line is marked in words too; a place without source is named."""
+    found = section(both, "findings")
+    assert "71 % \N{BLACK RIGHT-POINTING TRIANGLE} this line: 41 rows = read" in found
+    assert 'class="line hot"' in both
+    assert "update train.py:88" in found
+    whole = comparisons.faster()
+    bare = pair.render(whole, comparisons.shown(whole, examples.input_bound()))
+    assert "places are only named" in section(bare, "findings")
+
+
+def test_code_can_be_copied(both: str) -> None:
+    """A button for the lines and one for the command, each beside its text."""
+    for id in re.findall(r'data-copies="([^"]*)"', both):
+        assert f'<pre id="{id}" tabindex="0"' in both
+    assert both.count("data-copies=") == 2
+
+
+def test_saved_recordings_share_the_page() -> None:
+    """Names instead of strategies, no code to keep, and what nobody checked."""
+    whole = comparisons.recorded()
+    shown = comparisons.shown(whole, examples.input_bound(), comparisons.after())
+    html = pair.render(whole, shown)
+    found = head(html)
+    assert found["What it became"].startswith("with-threads: The loop computes")
+    assert found[answers.NUMBERS].startswith("Not checked: these are saved recordings")
+    assert "each was run once" in found[answers.TRUST]
+    assert 'id="keep"' not in html
+    assert 'id="losses"' not in html
+    assert "recording verdict numbers speed-up" in section(html, "trials")
+    assert "memory, MB" not in section(html, "trials")
+    assert "slow-run - -" in section(html, "trials")
+    assert "plain script" not in section(html, "trials")
+
+
+def test_timelines_show_the_same_span_of_time() -> None:
+    """One step of the slower, and all that the faster did as long, marked."""
+    found = comparisons.shown(
+        comparisons.faster(), examples.input_bound(), comparisons.after()
+    ).found
+    windows = sides.windows(found)
+    spans = [window.milliseconds for window in windows.values()]
+    assert spans[0] == spans[1] > 180
+    drawn = sides.timelines(found)
+    assert drawn["before"][1].startswith("step ")
+    assert drawn["after"][1].startswith("3 steps from step ")
+    figure = drawn["after"][0]
+    assert len(figure.layout.shapes) == 2
+    longest = max(float(max(b.base + b.x)) for b in figure.data if len(b.x))
+    assert longest == pytest.approx(spans[1], abs=0.01)
+    turned = (found[1], found[0])
+    assert sides.windows(turned) == windows
+
+
+def test_a_timeline_stays_within_quiet_steps() -> None:
+    """No time is shown in which instruments worked; without such, one typical step."""
+    shown = comparisons.shown(
+        comparisons.faster(), examples.input_bound(), comparisons.after()
+    )
+    before, after = shown.found
+    steps = after.analysis.steps
+    loud = steps.assign(block=["quiet" if n % 2 else "stacks" for n in steps.step])
+    mixed = replace(after, analysis=replace(after.analysis, steps=loud))
+    window = sides.windows([before, mixed])["after"]
+    assert window.milliseconds < 100
+    half = steps.assign(block=["quiet" if n > 100 else "stacks" for n in steps.step])
+    later = replace(after, analysis=replace(after.analysis, steps=half))
+    window = sides.windows([before, later])["after"]
+    assert window.step > 100
+    assert window.milliseconds > 180
 
 
 def test_recordings_are_read_from_the_folder(tmp_path: Path) -> None:
@@ -405,7 +645,7 @@ def test_recordings_are_read_from_the_folder(tmp_path: Path) -> None:
     shown = evidence.read(whole)
     assert [side.id for side in shown.sides] == ["before"]
     (gap,) = shown.gaps
-    assert gap.startswith("With prefetch:workers=4,depth=8 cannot be shown:")
+    assert gap.startswith("Prefetch with 4 threads, 8 ahead cannot be shown:")
     assert "cannot be shown" in render_comparison(whole, "html")
 
 
@@ -432,4 +672,4 @@ def test_report_opens_a_comparison(
     assert json.loads(capsys.readouterr().out)["best"] == "prefetch:workers=4,depth=8"
     assert main(["report", str(folder), "--format", "html"]) == 0
     assert "Wrote" in capsys.readouterr().err
-    assert "2.16x as fast" in (folder / "report.html").read_text()
+    assert "2.16x faster" in (folder / "report.html").read_text()

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 import re
 import time
 from html.parser import HTMLParser
 
 import examples
+import plotly.graph_objects as go
 import pytest
+from plotly.offline import get_plotlyjs
 
 from debottleneck.report import render
-from debottleneck.report.html import sheet
+from debottleneck.report.html import run, sheet
 
 NAMES = list(examples.EXAMPLES)
 MOST_BYTES = 6_000_000
@@ -134,6 +138,52 @@ def test_without_a_loop_there_are_no_step_sections(pages: dict[str, str]) -> Non
     assert 'id="timeline"' not in html
     assert "Roles and causes" in html
     assert "No training loop was recognised" in html
+
+
+def test_plotly_is_packed_and_comes_out_whole() -> None:
+    """Less than half of its size, the same bytes each time, all of it inside."""
+    script = sheet.plotly_file()
+    sheet.plotly_file.cache_clear()
+    assert sheet.plotly_file() == script
+    packed = re.fullmatch(r'window\.packedPlotly="([A-Za-z0-9+/=]+)";', script)
+    assert packed is not None
+    assert gzip.decompress(base64.b64decode(packed[1])).decode() == get_plotlyjs()
+    assert len(script) < len(get_plotlyjs()) / 2
+
+
+def test_the_page_is_the_same_each_time(pages: dict[str, str]) -> None:
+    """Rendered again, not a byte differs."""
+    assert render(examples.input_bound(), "html") == pages["input_bound"]
+
+
+def test_a_page_may_leave_plotly_in_a_file_of_its_own() -> None:
+    """With a place given, the page names it, escaped, and holds no plotly."""
+    html = run.render(examples.healthy(), '../a"b.js')
+    assert '<script src="../a&#34;b.js"></script>' in html
+    assert "packedPlotly=" not in html
+
+
+def test_without_figures_there_is_no_plotly() -> None:
+    """What draws nothing needs no script that draws."""
+    bare, drawn = sheet.Drawing(), sheet.Drawing()
+    drawn.add("one", go.Figure())
+    held = ["packedPlotly=" in sheet.scripts(each) for each in (bare, drawn)]
+    assert held == [False, True]
+
+
+def test_long_tables_fold(pages: dict[str, str]) -> None:
+    """Beyond 12 rows a table stands in details that say how many; others do not."""
+    html = pages["input_bound"]
+    assert "<summary>All 15 functions</summary>" in html
+    assert "lines</summary>" not in html
+
+
+def test_every_figure_has_a_caption_and_a_label(pages: dict[str, str]) -> None:
+    """As many captions as figures; labels hold numbers with their unit."""
+    html = pages["gil_bound"]
+    labels = re.findall(r'data-figure="[^"]+" role="img" aria-label="([^"]+)"', html)
+    assert len(labels) == html.count("<figcaption>") == 6
+    assert sum("ms" in label for label in labels) == 5
 
 
 @pytest.mark.slow

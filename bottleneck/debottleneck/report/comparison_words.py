@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Collection
 
 from debottleneck.errors import RecordingError
 from debottleneck.report.quantities import (
@@ -18,6 +19,7 @@ from debottleneck.report.quantities import (
     table_digits,
 )
 from debottleneck.report.sentences import sentence
+from debottleneck.report.strategy_words import named
 from debottleneck.trials.result import (
     DIFFERENT,
     FASTER,
@@ -33,8 +35,14 @@ NOT_DETERMINISTIC = (
     "Two plain runs of this script gave different numbers, so no strategy can be shown "
     "to keep them; set its seeds and compare again."
 )
+PLAIN = "plain script"
+OF_RECORDINGS = (
+    "Speed-ups are ratios of mean quiet steps of one recording each, in brackets their "
+    "95 % interval."
+)
 KEPT_NUMBERS = ("same", "equal")
 MOST_DIGITS = 4
+PIECE = r".+?(?:[:,/]|-(?=\d)|$)"
 
 
 def check(comparison: Comparison) -> None:
@@ -42,10 +50,12 @@ def check(comparison: Comparison) -> None:
 
     Raises:
         RecordingError: Something is called faster or slower though its interval
-            includes 1 or is missing, or faster though its numbers are not kept.
+            includes 1 or is missing, or faster though its numbers are not kept; those
+            of saved recordings nobody knows.
     """
+    kept = (*KEPT_NUMBERS, UNVERIFIED) if comparison.recorded else KEPT_NUMBERS
     for trial in comparison.trials:
-        if not _is_shown(trial):
+        if not _is_shown(trial, kept):
             raise RecordingError(
                 f"the comparison calls {clean(trial.spec)} {trial.verdict}, which its "
                 f"interval ({bounds(trial.speedup)}) and numbers ({trial.numbers}) do "
@@ -61,10 +71,10 @@ def check(comparison: Comparison) -> None:
         )
 
 
-def _is_shown(trial: Trial) -> bool:
+def _is_shown(trial: Trial, kept: Collection[str]) -> bool:
     speedup = trial.speedup
     if trial.verdict == FASTER:
-        return speedup is not None and speedup.low > 1 and trial.numbers in KEPT_NUMBERS
+        return speedup is not None and speedup.low > 1 and trial.numbers in kept
     if trial.verdict == SLOWER:
         return speedup is not None and speedup.high < 1
     return True
@@ -79,23 +89,37 @@ def winner(comparison: Comparison) -> Trial | None:
 
 def headline(comparison: Comparison) -> str:
     """The outcome in one sentence."""
+    if comparison.recorded:
+        return _of_recordings(comparison)
     found = winner(comparison)
     if found is not None:
         extra = memory(found.memory_mb)
         more = "" if extra == NOTHING else f", {extra} MB"
-        kept = "the same numbers"
+        kept = "same numbers"
         if found.numbers == "equal":
             kept = "numbers equal within the tolerance"
-        return f"{_faster(found)}, {kept}{more}."
+        return sentence(f"{named(found.spec)}: {_gain(found)}, {kept}{more}")
     return _nothing(comparison)
 
 
-def _faster(trial: Trial) -> str:
-    return f"{clean(trial.spec)} is faster: {_speed(trial)}"
+def _gain(trial: Trial) -> str:
+    return f"{speedup(trial.speedup)} faster ({bounds(trial.speedup)})"
 
 
 def _speed(trial: Trial) -> str:
     return f"{speedup(trial.speedup)} as fast ({bounds(trial.speedup)})"
+
+
+def _of_recordings(comparison: Comparison) -> str:
+    """The best of several recordings beside the first."""
+    if not comparison.trials:
+        return "Nothing was compared."
+    best, first = comparison.trials[0], clean(comparison.baseline)
+    value = speedup(best.speedup)
+    said = f"{clean(best.spec)}: {value} as fast as {first} ({bounds(best.speedup)})"
+    if best.verdict != FASTER:
+        said += f", {_in_words(best.verdict)}"
+    return f"{said}; numbers were not compared."
 
 
 def _nothing(comparison: Comparison) -> str:
@@ -104,19 +128,19 @@ def _nothing(comparison: Comparison) -> str:
     tempting = _fastest(comparison, UNVERIFIED)
     if tempting and _quick(tempting):
         return (
-            f"Nothing is shown to be safe: {clean(tempting.spec)} is {_speed(tempting)}"
+            f"Nothing is shown to be safe: {named(tempting.spec)} is {_speed(tempting)}"
             ", but its numbers are unverified."
         )
     refused = _fastest(comparison, DIFFERENT)
     if refused and _quick(refused):
         return (
-            f"Nothing is faster with the same numbers: {clean(refused.spec)} is "
+            f"Nothing is faster with the same numbers: {named(refused.spec)} is "
             f"{_speed(refused)}, but changes them."
         )
     best = _fastest(comparison, SAME_SPEED) or _fastest(comparison, SLOWER)
     if best:
         return (
-            f"Nothing is faster: the best, {clean(best.spec)}, is {_speed(best)}, "
+            f"Nothing is faster: the best, {named(best.spec)}, is {_speed(best)}, "
             f"{_in_words(best.verdict)}."
         )
     return f"Nothing is faster: {_tally(comparison)}."
@@ -148,6 +172,8 @@ def _tally(comparison: Comparison) -> str:
 def basis(comparison: Comparison) -> str:
     """What the plain script does, and how often both were measured."""
     parts = [plain_step(comparison)]
+    if comparison.recorded:
+        return " ".join((*parts, OF_RECORDINGS))
     parts.append(
         f"{sentence(count(comparison.rounds, 'round'))[:-1]} of "
         f"{count(comparison.steps, 'step')} a trial, in random order, the plain script "
@@ -158,17 +184,23 @@ def basis(comparison: Comparison) -> str:
 
 def plain_step(comparison: Comparison) -> str:
     """The plain script's step with its interval, memory and CPU time; "" if none."""
-    base = comparison.baseline_ms
+    base, who = comparison.baseline_ms, baseline(comparison)
+    who = who if comparison.recorded else f"The {who}"
     if base is None:
-        return "The plain script was not measured."
+        return f"{who} was not measured."
     digits = table_digits(base.value)
-    said = f"The plain script takes {number(base.value, digits)} ms a step"
+    said = f"{who} takes {number(base.value, digits)} ms a step"
     said += f" (95 % interval {interval(base.low, base.high, digits)})"
     if comparison.baseline_cpu_ms is not None:
         said += f", {number(comparison.baseline_cpu_ms)} ms of CPU time"
     if comparison.baseline_memory_mb is not None:
         said += f" and at most {comparison.baseline_memory_mb:,.0f} MB of memory"
     return f"{said}."
+
+
+def baseline(comparison: Comparison) -> str:
+    """What all rows are compared with: the plain script, or a recording's name."""
+    return clean(comparison.baseline) if comparison.recorded else PLAIN
 
 
 def notes(comparison: Comparison) -> list[str]:
@@ -224,7 +256,8 @@ def numbers(trial: Trial) -> str:
 def pieces(spec: str) -> list[list[str]]:
     """Where a strategy's text may break: by strategy, then by setting.
 
-    `a:b=1,c=2+d` is [["a:", "b=1,", "c=2+"], ["d"]].
+    `a:b=1,c=2+d` is [["a:", "b=1,", "c=2+"], ["d"]]. The name of a recording breaks
+    behind a folder and before a date.
     """
     each = re.findall(r"[^+]*\+|[^+]+$", clean(spec)) or [""]
-    return [re.findall(r"[^:,]*[:,]|[^:,]+$", one) or [one] for one in each]
+    return [re.findall(PIECE, one) or [one] for one in each]

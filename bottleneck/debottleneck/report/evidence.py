@@ -6,7 +6,7 @@ recordings, arrive here in the same shape.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,13 +15,25 @@ import pandas as pd
 from debottleneck.analysis.analyse import analyse
 from debottleneck.analysis.result import Analysis
 from debottleneck.collect.assemble import load as load_recording
+from debottleneck.environment import Difference, differences
 from debottleneck.errors import RecordingError
 from debottleneck.recording import Recording
 from debottleneck.report.quantities import clean
 from debottleneck.report.sentences import sentence
+from debottleneck.report.strategy_words import capital, named
 from debottleneck.trials import save
 from debottleneck.trials.result import Comparison
 from debottleneck.trials.save import Measurements
+
+__all__ = [
+    "Difference",
+    "Evidence",
+    "Side",
+    "as_it_is",
+    "labels",
+    "read",
+    "trial_steps",
+]
 
 
 @dataclass(frozen=True)
@@ -46,11 +58,13 @@ class Evidence:
         sides: The plain script's recording and the winner's, those that could be read.
         gaps: Why others could not, as sentences.
         measured: Every trial's times and losses; empty tables if they are lost.
+        differences: What the surroundings of both recordings do not share.
     """
 
     sides: tuple[Side, ...] = ()
     gaps: tuple[str, ...] = ()
     measured: Measurements = field(default_factory=Measurements)
+    differences: tuple[Difference, ...] = ()
 
     @property
     def found(self) -> tuple[Side, ...]:
@@ -64,13 +78,16 @@ def as_it_is(recording: Recording) -> Recording:
 
 
 def read(
-    comparison: Comparison, change: Callable[[Recording], Recording] = as_it_is
+    comparison: Comparison,
+    change: Callable[[Recording], Recording] = as_it_is,
+    measured: Measurements | None = None,
 ) -> Evidence:
-    """Open and analyse what a saved comparison refers to.
+    """Open and analyse what a comparison refers to.
 
     Args:
         comparison: What was compared.
         change: Applied to each recording before it is analysed.
+        measured: Its tables; by default read from its folder, empty without one.
     """
     sides: list[Side] = []
     gaps: list[str] = []
@@ -80,14 +97,25 @@ def read(
             sides.append(Side(id, label, analyse(recording)))
         except RecordingError as error:
             gaps.append(sentence(f"{label} cannot be shown: {error}"))
-    folder = comparison.folder
-    measured = Measurements() if folder is None else save.measurements(folder)
-    return Evidence(tuple(sides), tuple(gaps), measured)
+    if measured is None:
+        folder = comparison.folder
+        measured = Measurements() if folder is None else save.measurements(folder)
+    return Evidence(tuple(sides), tuple(gaps), measured, _differences(sides))
+
+
+def _differences(sides: Sequence[Side]) -> tuple[Difference, ...]:
+    if len(sides) < 2:
+        return ()
+    one, other = (side.analysis.recording.facts.environment for side in sides)
+    return differences(one, other)
 
 
 def labels(comparison: Comparison) -> Mapping[str, str]:
-    """What stands above each side."""
-    return {"before": "The plain script", "after": f"With {clean(comparison.best)}"}
+    """What stands above each side; `after` is the best row's recording."""
+    if comparison.recorded:
+        best = next((trial.spec for trial in comparison.trials), "")
+        return {"before": clean(comparison.baseline), "after": clean(best)}
+    return {"before": "The plain script", "after": capital(named(comparison.best))}
 
 
 def _places(comparison: Comparison) -> list[tuple[str, str, Path]]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pandas as pd
+from markupsafe import Markup
 
 from debottleneck import words
+from debottleneck.environment import Difference
 from debottleneck.report import comparison_words
 from debottleneck.report.evidence import Side
 from debottleneck.report.html.tables import DASH, Cell, Table, words_rank
@@ -18,17 +20,38 @@ from debottleneck.report.quantities import (
     number,
     table_digits,
 )
-from debottleneck.report.text.comparison import BASELINE
-from debottleneck.trials.result import Comparison, Trial
+from debottleneck.report.strategy_words import named
+from debottleneck.trials.result import (
+    DIFFERENT,
+    FAILED,
+    FASTER,
+    SLOWER,
+    Comparison,
+    Interval,
+    Trial,
+)
 
-HEADS = ("strategy", "verdict", "numbers")
+SIGNS = {FASTER: "\N{CHECK MARK}", SLOWER: "\N{DOWNWARDS ARROW}"}
+SIGNS |= dict.fromkeys((DIFFERENT, FAILED), "\N{MULTIPLICATION SIGN}")
+"""Beside the words, so that the eye finds them without a colour."""
+
 NUMBERS = (
-    "step, ms",
     "speed-up",
     "95 % interval",
+    "step, ms",
     "memory, MB",
-    "CPU a step, ms",
+    "CPU, ms",
     "rounds",
+)
+
+
+OF_TRIALS = (
+    "Every trial against the plain script, best first. Memory is the peak of all its "
+    "processes beyond the plain script's; CPU is the time of all threads in a step."
+)
+OF_RECORDINGS = (
+    "Every recording beside the first, best first. A speed-up is the first one's mean "
+    "quiet step over the other's."
 )
 
 
@@ -37,26 +60,29 @@ def trials(comparison: Comparison) -> Table:
     rows, base = comparison.trials, comparison.baseline_ms
     digits = _digits(base.value if base else None)
     cpu_digits = _digits(comparison.baseline_cpu_ms)
-    predicted = any(trial.predicted is not None for trial in rows)
-    numbers = (*NUMBERS, *("predicted",) * predicted)
     heads = (
-        *(Cell(head) for head in HEADS),
-        *(Cell(head, kind="num") for head in numbers),
-        Cell("remark"),
+        Cell("recording" if comparison.recorded else "strategy"),
+        *(Cell(head) for head in ("verdict", "numbers")),
+        *(Cell(head, kind="num") for head in NUMBERS),
+        Cell("remark", kind="text"),
     )
-    lines = [_plain_row(comparison, digits, cpu_digits)]
-    lines += [_trial_row(trial, digits, cpu_digits) for trial in rows]
-    guesses = [None, *(trial.predicted for trial in rows)]
-    remarks = [_plain_remark(comparison, digits), *map(_remark, rows)]
-    body = tuple(
-        (*line, *(_predicted(guess),) * predicted, Cell(remark, kind="text"))
-        for line, guess, remark in zip(lines, guesses, remarks, strict=True)
+    body = (
+        _plain_row(comparison, digits, cpu_digits),
+        *(_trial_row(trial, digits, cpu_digits) for trial in rows),
     )
-    caption = (
-        "Every trial against the plain script, best first. Memory is the peak of all "
-        "its processes beyond the plain script's; CPU time is of all threads."
+    kept = _filled(body)
+    return Table(
+        "trials-table",
+        OF_RECORDINGS if comparison.recorded else OF_TRIALS,
+        tuple(heads[at] for at in kept),
+        tuple(tuple(row[at] for at in kept) for row in body),
     )
-    return Table("trials-table", caption, heads, body)
+
+
+def _filled(rows: Sequence[Sequence[Cell]]) -> list[int]:
+    """Columns in which something stands."""
+    columns = enumerate(zip(*rows, strict=True))
+    return [at for at, cells in columns if any(c.text != NOTHING for c in cells)]
 
 
 def _digits(scale: float | None) -> int:
@@ -68,15 +94,16 @@ def _plain_row(
 ) -> tuple[Cell, ...]:
     base = comparison.baseline_ms
     return (
-        Cell(BASELINE, "", "code"),
+        Cell(comparison_words.baseline(comparison), ""),
         Cell(NOTHING),
         Cell(NOTHING),
+        Cell(NOTHING, 1.0, "num"),
+        Cell(NOTHING, 1.0, "num"),
         _measured(base.value if base else None, digits),
-        Cell(NOTHING, 1.0, "num"),
-        Cell(NOTHING, 1.0, "num"),
         Cell(number(comparison.baseline_memory_mb, 0), 0.0, "num"),
         _measured(comparison.baseline_cpu_ms, cpu_digits),
         _measured(comparison.rounds, 0),
+        Cell(_plain_remark(comparison, digits), kind="text"),
     )
 
 
@@ -91,22 +118,32 @@ def _trial_row(trial: Trial, digits: int, cpu_digits: int) -> tuple[Cell, ...]:
     ratio, extra = trial.speedup, trial.memory_mb
     value, low = (ratio.value, ratio.low) if ratio else (-1.0, -1.0)
     return (
-        Cell(clean(trial.spec), clean(trial.spec), "code"),
-        Cell(trial.verdict, trial.verdict),
+        _name(trial),
+        Cell(_marked(trial.verdict), trial.verdict, "outcome"),
         Cell(comparison_words.numbers(trial)),
-        _measured(trial.step_ms, digits),
         Cell(comparison_words.speedup(ratio), value, "num"),
         Cell(comparison_words.bounds(ratio, DASH), low, "num"),
+        _measured(trial.step_ms, digits),
         Cell(comparison_words.memory(extra), -1e9 if extra is None else extra, "num"),
         _measured(trial.cpu_ms, cpu_digits),
         _measured(trial.rounds, 0),
+        Cell(_remark(trial), kind="text"),
     )
 
 
-def _predicted(ratio: float | None) -> Cell:
-    if ratio is None:
-        return Cell(NOTHING, -1.0, "num")
-    return Cell(f"{ratio:.2f}x", ratio, "num")
+def _name(trial: Trial) -> Cell:
+    """What people call it, and below how it is written."""
+    name, spec = named(trial.spec), clean(trial.spec)
+    if name == spec:
+        return Cell(name, spec, "name")
+    pieces = [piece for one in comparison_words.pieces(spec) for piece in one]
+    broken = Markup("<wbr>").join(pieces)
+    return Cell(Markup("{}<br><code>{}</code>").format(name, broken), spec, "name")
+
+
+def _marked(verdict: str) -> str:
+    sign = SIGNS.get(verdict)
+    return f"{sign} {verdict}" if sign else verdict
 
 
 def _remark(trial: Trial) -> str:
@@ -115,6 +152,57 @@ def _remark(trial: Trial) -> str:
 
 def _measured(value: float | None, digits: int) -> Cell:
     return Cell(number(value, digits), -1.0 if value is None else value, "num")
+
+
+def predictions(comparison: Comparison) -> Table | None:
+    """What was predicted beside what was measured; None without predictions."""
+    rows = tuple(
+        _predicted(trial, trial.predicted, trial.speedup)
+        for trial in comparison.trials
+        if trial.predicted is not None and trial.speedup is not None
+    )
+    if not rows:
+        return None
+    numbers = ("predicted", "measured", "95 % interval", "error")
+    heads = (
+        Cell("strategy"),
+        *(Cell(head, kind="num") for head in numbers),
+        Cell("prediction inside the interval"),
+    )
+    caption = (
+        "Speed-ups as predicted from the plain script alone, and as measured; the "
+        "error is of the prediction."
+    )
+    return Table("predictions-table", caption, heads, rows)
+
+
+def _predicted(trial: Trial, guess: float, ratio: Interval) -> tuple[Cell, ...]:
+    error = guess / ratio.value - 1
+    inside = ratio.low <= guess <= ratio.high
+    return (
+        _name(trial),
+        Cell(f"{guess:.2f}x", guess, "num"),
+        Cell(comparison_words.speedup(ratio), ratio.value, "num"),
+        Cell(comparison_words.bounds(ratio, DASH), ratio.low, "num"),
+        Cell(f"{100 * error:+.0f} %", error, "num"),
+        Cell("yes" if inside else "no"),
+    )
+
+
+def differences(found: Sequence[Difference]) -> Table:
+    """What differs between the places where both recordings were made."""
+    rows = tuple(
+        (
+            Cell(clean(one.what)),
+            Cell(clean(one.before) or NOTHING, kind="text"),
+            Cell(clean(one.after) or NOTHING, kind="text"),
+            Cell("yes" if one.matters else "no"),
+        )
+        for one in found
+    )
+    heads = tuple(map(Cell, ("what", "before", "after", "can change the times")))
+    caption = "What differed between the two recordings."
+    return Table("differences-table", caption, heads, rows)
 
 
 def stages(found: Sequence[Side]) -> Table:

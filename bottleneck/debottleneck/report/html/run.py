@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from markupsafe import Markup
-from plotly.offline import get_plotlyjs
+import plotly.graph_objects as go
 
 from debottleneck import words
 from debottleneck.analysis.result import Analysis, Finding
@@ -18,13 +17,12 @@ from debottleneck.report.colours import (
     STAGE_COLOURS,
 )
 from debottleneck.report.figures import causes, flame, steps, timeline
-from debottleneck.report.html import sheet, tables
+from debottleneck.report.html import described, sheet, source, tables
 from debottleneck.report.quantities import (
     clean,
     count,
     home,
     number,
-    place,
     short,
 )
 from debottleneck.report.sentences import (
@@ -37,8 +35,13 @@ from debottleneck.report.sentences import (
 from debottleneck.version import __version__
 
 
-def render(analysis: Analysis) -> str:
-    """The page."""
+def render(analysis: Analysis, plotly_src: str | None = None) -> str:
+    """The page.
+
+    Args:
+        analysis: What to show.
+        plotly_src: Where it finds plotly's file, by default in itself: `sheet.finish`.
+    """
     drawing = sheet.Drawing()
     context = {
         **_head(analysis),
@@ -46,15 +49,8 @@ def render(analysis: Analysis) -> str:
         **_code_sections(analysis, drawing),
         **_tail(analysis),
     }
-    template = sheet.environment().get_template("run.html.j2")
-    page = template.render(
-        **context,
-        css=sheet.asset("page.css"),
-        script=sheet.asset("page.js"),
-        plotly=Markup(get_plotlyjs()),
-        data=sheet.data(drawing.figures),
-    )
-    return page.encode("utf-8", "replace").decode("utf-8")
+    styles = ("page.css", "source.css")
+    return sheet.finish("run.html.j2", context, drawing, plotly_src, styles=styles)
 
 
 def _head(analysis: Analysis) -> dict[str, Any]:
@@ -72,14 +68,14 @@ def _head(analysis: Analysis) -> dict[str, Any]:
         "how_to_mark": HOW_TO_MARK,
         "cut_off": ending(analysis),
         "ribbon": sheet.ribbon(analysis),
-        "findings": [_finding(f, directory) for f in analysis.findings],
+        "findings": [_finding(f, analysis) for f in analysis.findings],
     }
 
 
-def _finding(finding: Finding, directory: str) -> dict[str, Any]:
+def _finding(finding: Finding, analysis: Analysis) -> dict[str, Any]:
     return {
         "it": finding,
-        "where": [place(w.function, w.file, w.line, directory) for w in finding.where],
+        "code": source.code_of(analysis, finding),
         "evidence": {
             sheet.name_of(k): _evidence(v) for k, v in finding.evidence.items()
         },
@@ -99,7 +95,9 @@ def _step_sections(analysis: Analysis, drawing: sheet.Drawing) -> dict[str, Any]
     whole = loop.step_ms if loop.found else 1e3
     heat = None
     if values.size:
-        heat = drawing.add("heat", causes.heat_map(values, whole, loop.unit))
+        drawn = causes.heat_map(values, whole, loop.unit)
+        label = described.heat(values, whole, loop.unit)
+        heat = _shown(drawing, "heat", drawn, label)
     return {
         "unit": loop.unit,
         "heat": heat,
@@ -119,24 +117,35 @@ def _by_role(analysis: Analysis) -> Any:
 def _steps(analysis: Analysis, drawing: sheet.Drawing) -> dict[str, Any]:
     if analysis.steps.empty or analysis.step_stages.empty:
         return {"bars": None, "distribution": None, "beyond": 0, "block_key": []}
-    spread = None
-    if (analysis.steps.block == "quiet").sum() >= 2:
-        drawn = steps.distribution(analysis.steps, analysis.loop)
-        spread = drawing.add("distribution", drawn)
-    per_bar = -(-len(analysis.steps) // steps.MOST_BARS)
+    drawn = steps.step_bars(analysis.steps, analysis.step_stages)
     blocks = set(analysis.steps.block)
     return {
-        "bars": drawing.add(
-            "bars", steps.step_bars(analysis.steps, analysis.step_stages)
-        ),
-        "per_bar": per_bar,
+        "bars": _shown(drawing, "bars", drawn, described.bars(analysis)),
+        "bars_table": described.bars_table(drawn),
+        "per_bar": -(-len(analysis.steps) // steps.MOST_BARS),
         "all_steps": count(len(analysis.steps), "step"),
-        "distribution": spread,
+        "distribution": _distribution(analysis, drawing),
         "beyond": steps.beyond(analysis.steps, analysis.loop),
         "block_key": [
             (name, BLOCK_COLOURS[b]) for b, name in BLOCK_NAMES.items() if b in blocks
         ],
     }
+
+
+def _shown(
+    drawing: sheet.Drawing, name: str, figure: go.Figure, label: str
+) -> dict[str, str]:
+    """A figure's name on the page, and what it shows in words."""
+    return {"name": drawing.add(name, figure), "label": label}
+
+
+def _distribution(analysis: Analysis, drawing: sheet.Drawing) -> dict[str, Any] | None:
+    if (analysis.steps.block == "quiet").sum() < 2:
+        return None
+    drawn = steps.distribution(analysis.steps, analysis.loop)
+    label = described.distribution(analysis)
+    shown = _shown(drawing, "distribution", drawn, label)
+    return {**shown, "table": described.bins_table(drawn)}
 
 
 def _timelines(analysis: Analysis, drawing: sheet.Drawing) -> list[dict[str, Any]]:
@@ -149,7 +158,15 @@ def _timelines(analysis: Analysis, drawing: sheet.Drawing) -> list[dict[str, Any
                 "title": titles[name],
                 "step": f"{window.step:,}",
                 "ms": number(window.milliseconds),
-                "figure": drawing.add(f"timeline-{name}", strip.figure),
+                **_shown(
+                    drawing,
+                    f"timeline-{name}",
+                    strip.figure,
+                    described.strip(analysis, window),
+                ),
+                "table": described.strip_table(
+                    analysis, window, f"timeline-{name}-table"
+                ),
                 "left_out": strip.left_out,
                 "stages": sheet.coloured(strip.stages, words.STAGES, STAGE_COLOURS),
                 "causes": sheet.coloured(strip.causes, words.CAUSES, CAUSE_COLOURS),
@@ -160,7 +177,9 @@ def _timelines(analysis: Analysis, drawing: sheet.Drawing) -> list[dict[str, Any
 
 def _code_sections(analysis: Analysis, drawing: sheet.Drawing) -> dict[str, Any]:
     flames = {
-        stage: drawing.add(f"flame-{index}", figure)
+        stage: _shown(
+            drawing, f"flame-{index}", figure, described.flame(analysis, stage)
+        )
         for index, (stage, figure) in enumerate(flame.figures(analysis).items())
     }
     return {

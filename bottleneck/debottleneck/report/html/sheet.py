@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
+from importlib.resources.abc import Traversable
 from typing import Any
 
 import pandas as pd
@@ -14,16 +17,17 @@ import plotly.graph_objects as go
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 from plotly.io.json import to_json_plotly
+from plotly.offline import get_plotlyjs
 
 from debottleneck import words
 from debottleneck.analysis.result import Analysis
 from debottleneck.report import matrix
 from debottleneck.report.colours import (
-    CAUSE_COLOURS,
-    STAGE_COLOURS,
     STRANGER,
     THEMES,
+    cause_colour,
     ink_on,
+    stage_colour,
 )
 from debottleneck.report.quantities import (
     clean,
@@ -60,7 +64,7 @@ def environment() -> Environment:
     made.filters.update(
         percent=percent, number=number, times=times, clean=clean, code=code
     )
-    made.globals.update(STAGE_COLOURS=STAGE_COLOURS, CAUSE_COLOURS=CAUSE_COLOURS)
+    made.globals.update(stage_colour=stage_colour, cause_colour=cause_colour)
     return made
 
 
@@ -78,8 +82,11 @@ def code(text: str) -> Markup:
 
 def asset(name: str) -> Markup:
     """One of the package's own files, as it is."""
-    folder = resources.files("debottleneck.report.html") / "templates"
-    return Markup((folder / name).read_text(encoding="utf-8"))
+    return Markup((_templates() / name).read_text(encoding="utf-8"))
+
+
+def _templates() -> Traversable:
+    return resources.files("debottleneck.report.html") / "templates"
 
 
 def inline_json(value: Any) -> Markup:
@@ -88,6 +95,65 @@ def inline_json(value: Any) -> Markup:
     for letter in "<>&\N{LINE SEPARATOR}\N{PARAGRAPH SEPARATOR}":
         text = text.replace(letter, f"\\u{ord(letter):04x}")
     return Markup(text)
+
+
+def finish(
+    template: str,
+    context: Mapping[str, Any],
+    drawing: Drawing,
+    plotly_src: str | None = None,
+    *,
+    styles: Sequence[str] = ("page.css",),
+    programs: Sequence[str] = ("page.js",),
+) -> str:
+    """The page: the template with its style, its script and its figures.
+
+    Args:
+        template: Such as "run.html.j2"; it places `css` and `scripts`.
+        context: Its texts and tables.
+        drawing: Its figures.
+        plotly_src: Where the page finds the file that `plotly_file` makes, seen from
+            the page; by default the page holds it.
+        styles: Its style sheets, one after the other.
+        programs: Its scripts, one after the other.
+    """
+    page = environment().get_template(template)
+    text = page.render(
+        **context,
+        css=_joined(styles),
+        scripts=scripts(drawing, plotly_src, programs),
+    )
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _joined(names: Sequence[str]) -> Markup:
+    return Markup("\n").join(map(asset, names))
+
+
+def scripts(
+    drawing: Drawing,
+    plotly_src: str | None = None,
+    programs: Sequence[str] = ("page.js",),
+) -> Markup:
+    """The elements that end a page; without a figure it needs no plotly."""
+    plotly = Markup("<script>{}</script>\n").format(Markup(plotly_file()))
+    if plotly_src is not None:
+        plotly = Markup('<script src="{}"></script>\n').format(plotly_src)
+    return Markup(
+        '<script type="application/json" id="data">{}</script>\n{}<script>{}</script>'
+    ).format(
+        data(drawing.figures), plotly if drawing.figures else "", _joined(programs)
+    )
+
+
+@cache
+def plotly_file() -> str:
+    """A script that holds plotly.js packed; the page's own script unpacks it.
+
+    The same bytes whenever it is made: gzip's time stamp is zero.
+    """
+    packed = gzip.compress(get_plotlyjs().encode(), compresslevel=9, mtime=0)
+    return f'window.packedPlotly="{base64.b64encode(packed).decode()}";'
 
 
 def data(drawn: Mapping[str, go.Figure]) -> Markup:
@@ -114,7 +180,7 @@ def ribbon(analysis: Analysis) -> list[dict[str, Any]]:
             "ms": number(float(stages.ms_per_step[stage]), digits),
             "share": float(stages.share[stage]),
             "causes": _parts(values.loc[stage], digits),
-            "ink": ink_on(STAGE_COLOURS.get(stage, STRANGER)),
+            "ink": ink_on(stage_colour(stage)),
         }
         for stage in in_order(stages.index, words.STAGES)
         if stages.share[stage] > 0

@@ -45,7 +45,10 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """A table of the page; `left_out` rows did not fit, `total` is its last row."""
+    """A table of the page; `left_out` rows did not fit, `total` is its last row.
+
+    `things` is what its rows are: a table that says it folds away when it is long.
+    """
 
     id: str
     caption: str
@@ -55,6 +58,7 @@ class Table:
     sortable: bool = True
     filterable: bool = False
     left_out: int = 0
+    things: str = ""
 
 
 def _number(value: float, digits: int | None = None) -> Cell:
@@ -177,7 +181,7 @@ def threads(analysis: Analysis) -> Table:
     left = len(analysis.threads) - len(shown)
     caption = "Each thread's own time in quiet steps, by cause."
     heads = (*heads, Cell("shares of its own time"))
-    return Table("threads-table", caption, heads, rows, left_out=left)
+    return Table("threads-table", caption, heads, rows, left_out=left, things="threads")
 
 
 def gil_waits(analysis: Analysis) -> Table:
@@ -202,7 +206,7 @@ def gil_waits(analysis: Analysis) -> Table:
     if not analysis.loop.found:
         caption = "Waits for the GIL by holder; shares are of wall time."
     left = len(analysis.gil_waits) - len(shown)
-    return Table("gil-table", caption, heads, rows, left_out=left)
+    return Table("gil-table", caption, heads, rows, left_out=left, things="waits")
 
 
 def waited_on(analysis: Analysis, unit: str) -> Table:
@@ -224,7 +228,9 @@ def waited_on(analysis: Analysis, unit: str) -> Table:
     heads = _heads("stage", "role", "cause", "on", numbers=(f"ms per {unit}",))
     left = len(named) - len(shown)
     caption = "Files, pipes and peers behind the waits."
-    return Table("waited-on", caption, heads, rows, left_out=left)
+    return Table(
+        "waited-on", caption, heads, rows, left_out=left, things="files and peers"
+    )
 
 
 def lines(analysis: Analysis) -> Table:
@@ -250,7 +256,15 @@ def lines(analysis: Analysis) -> Table:
         "Share of the stage's samples in that role by the innermost line of your code, "
         "or of a library where none of your code was on the stack."
     )
-    return Table("lines-table", caption, heads, rows, left_out=left, filterable=True)
+    return Table(
+        "lines-table",
+        caption,
+        heads,
+        rows,
+        filterable=True,
+        left_out=left,
+        things="lines",
+    )
 
 
 FUNCTION_NUMBERS = (
@@ -284,7 +298,13 @@ def functions(analysis: Analysis) -> Table:
     caption = "Functions that ran while yappi was on, per thread."
     left = len(ranked) - len(shown)
     return Table(
-        "functions-table", caption, heads, rows, left_out=left, filterable=True
+        "functions-table",
+        caption,
+        heads,
+        rows,
+        filterable=True,
+        left_out=left,
+        things="functions",
     )
 
 

@@ -7,7 +7,8 @@ New keys may appear without that. What was not measured is null, never 0.
 | --- | --- |
 | `schema` | version of this document, an integer |
 | `baseline` | the plain script: `step_ms` with its 95 % interval `low` and `high`, \
-`memory_mb` (peak of its process tree), `cpu_ms` (CPU time a step) |
+`memory_mb` (peak of its process tree), `cpu_ms` (CPU time a step); `name` of the \
+recording that stands for it, null if the script itself was run |
 | `trials` | best first: `strategy`, `settings`, `verdict`, `step_ms`, `speedup` with \
 its 95 % interval `low` and `high` (plain step over this one's, paired by round), \
 `rounds`, `memory_mb` (beyond the plain script's), `numbers`, `predicted` (speed-up), \
@@ -22,6 +23,9 @@ its 95 % interval `low` and `high` (plain step over this one's, paired by round)
 | `folder`, `before`, `after` | where it is saved, recordings of the plain script and \
 of the winner; null where there is none |
 | `environment` | host, Python and libraries |
+| `recorded` | true when it was made of saved recordings, one run each: `spec` of a \
+trial is its recording's name, nobody compared the numbers, and a verdict is of the \
+speed alone |
 """
 
 from __future__ import annotations
@@ -56,6 +60,7 @@ _BASELINE = {
     "high": _POSITIVE,
     "memory_mb": _POSITIVE,
     "cpu_ms": _POSITIVE,
+    "name": _PLACE,
 }
 _TRIAL = {
     "strategy": _TEXT,
@@ -107,6 +112,7 @@ JSON_SCHEMA: Mapping[str, Any] = MappingProxyType(
                 "before": _PLACE,
                 "after": _PLACE,
                 "environment": {"type": "object"},
+                "recorded": {"type": "boolean"},
             }
         ),
     }
@@ -132,6 +138,7 @@ def document(comparison: Comparison) -> dict[str, Any]:
             **_estimate("step_ms", comparison.baseline_ms),
             "memory_mb": comparison.baseline_memory_mb,
             "cpu_ms": comparison.baseline_cpu_ms,
+            "name": comparison.baseline or None,
         },
         "trials": [_trial(trial) for trial in comparison.trials],
         "best": comparison.best or None,
@@ -147,6 +154,7 @@ def document(comparison: Comparison) -> dict[str, Any]:
         "before": comparison.before,
         "after": comparison.after,
         "environment": comparison.environment,
+        "recorded": comparison.recorded,
     }
     return {key: strict(value) for key, value in whole.items()}
 

@@ -25,9 +25,11 @@ from debottleneck.trials.result import (
 
 __all__ = ["SCHEMA", "document", "render"]
 
+TRIALS = "Trials, best first; ms a step, MB beyond the plain script's"
+RECORDINGS = "Recordings, best first; ms a step"
 GAP = 2
 INDENT = 2
-BASELINE = "plain script"
+BASELINE = words.PLAIN
 MOST_NAME = 30
 """A strategy may need this much; what is longer is folded."""
 SPARE = ("predicted", "CPU", "memory", "numbers", "step")
@@ -104,11 +106,12 @@ def _console(width: int, colour: bool) -> Console:
 def _trials(console: Console, comparison: Comparison) -> None:
     if not comparison.trials:
         return
-    heading(console, "Trials, best first; ms a step, MB beyond the plain script's")
-    specs = [BASELINE, *(trial.spec for trial in comparison.trials)]
+    heading(console, RECORDINGS if comparison.recorded else TRIALS)
+    specs = [words.baseline(comparison), *(trial.spec for trial in comparison.trials)]
     every = _columns(comparison)
-    columns, room = _fitted(every, specs, console.width)
-    table = plain_table("strategy", *(c.header for c in columns), left=1)
+    first = "recording" if comparison.recorded else "strategy"
+    columns, room = _fitted(every, [first, *specs], console.width)
+    table = plain_table(first, *(c.header for c in columns), left=1)
     table.columns[0].width, table.columns[0].no_wrap = room, False
     for column, one in zip(columns, table.columns[1:], strict=True):
         if not column.is_number:
@@ -139,6 +142,8 @@ def _columns(comparison: Comparison) -> list[Column]:
         Column("numbers", (NOTHING, *map(words.numbers, rows)), is_number=False),
         Column("verdict", (NOTHING, *(t.verdict for t in rows)), is_number=False),
     ]
+    if comparison.recorded:  # which know nothing of memory and of all processes
+        made = [column for column in made if column.header not in ("memory", "CPU")]
     if any(trial.predicted is not None for trial in rows):
         made.insert(2, Column("predicted", (NOTHING, *map(_predicted, rows))))
     return made

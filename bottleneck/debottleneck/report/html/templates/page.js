@@ -1,19 +1,53 @@
 "use strict";
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
+  const root = document.documentElement;
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const narrow = matchMedia("(max-width: 700px)");
-  const css = (name) =>
-    getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  const css = (name) => getComputedStyle(root).getPropertyValue(name).trim();
+  const all = (selector, within = document) => [...within.querySelectorAll(selector)];
 
   const config = { responsive: true, displayModeBar: false, displaylogo: false };
-
   const SLIM = 668;  // narrower figures slant their columns' names
+  const SHEET = 680;  // pixels of a printed page between its margins, A4 or Letter
+  const TOO_OLD =
+    "Figures need a browser of 2023 or later; the tables hold the same numbers.";
+  const NO_FILE =
+    "Figures need the file plotly.js that belongs to this page; " +
+    "the tables hold the same numbers.";
+
+  let printing = false;
+
+  // plotly.js, packed
+
+  async function unpack() {
+    const packed = atob(window.packedPlotly);
+    delete window.packedPlotly;
+    const bytes = new Uint8Array(packed.length);
+    for (let i = 0; i < packed.length; i++) bytes[i] = packed.charCodeAt(i);
+    const stream = new Blob([bytes]).stream();
+    const whole = stream.pipeThrough(new DecompressionStream("gzip"));
+    const script = document.createElement("script");
+    script.textContent = await new Response(whole).text();
+    document.head.append(script);
+  }
+
+  function withoutFigures(why) {
+    for (const element of all(".figure")) {
+      element.removeAttribute("role");
+      element.textContent = why;
+      element.classList.add("missing");
+    }
+    root.dataset.drawn = "none";
+  }
+
+  // Figures
 
   function themed(figure, width) {
     const layout = structuredClone(figure.layout);
-    layout.template = data.themes[dark.matches ? "dark" : "light"];
+    layout.template = data.themes[dark.matches && !printing ? "dark" : "light"];
     layout.autosize = true;
+    if (printing) layout.width = SHEET;
     layout.font = { family: css("--text"), size: narrow.matches ? 11 : 12 };
     if (narrow.matches) layout.dragmode = false;
     if (width <= SLIM && layout.meta && layout.meta.slant) {
@@ -36,7 +70,7 @@
 
   function flameColours(meta) {
     const chosen = document.querySelector("input[name=flame-colour]:checked");
-    if (chosen.value === "gil") {
+    if (chosen && chosen.value === "gil") {
       return meta.gil.map((g) => mix(css("--gil-none"), css("--gil-all"), Math.min(1, g)));
     }
     const kinds = [css("--library"), css("--own"), css("--plain")];
@@ -45,12 +79,14 @@
 
   async function draw(element) {
     const figure = data.figures[element.dataset.figure];
-    const layout = themed(figure, element.clientWidth);
+    const layout = themed(figure, printing ? SHEET : element.clientWidth);
     let traces = figure.data;
     if (layout.meta && layout.meta.gil) {
       const marker = { colors: flameColours(layout.meta) };
       marker.line = { width: 1, color: css("--paper") };
-      traces = traces.map((trace) => ({ ...trace, marker, root: { color: "rgba(0,0,0,0)" } }));
+      const textfont = { color: css("--flame-ink") };
+      const more = { marker, textfont, root: { color: "rgba(0,0,0,0)" } };
+      traces = traces.map((trace) => ({ ...trace, ...more }));
       delete layout.meta;
     }
     element.style.height = `${layout.height}px`;
@@ -58,31 +94,65 @@
     element.dataset.drawn = element.dataset.figure;
   }
 
+  const folded = (element) => element.closest("details:not([open])") !== null;
+
   async function drawAll() {
-    for (const element of document.querySelectorAll(".figure")) {
+    for (const element of all(".figure")) {
+      if (folded(element)) continue;
       await draw(element);
       await new Promise((resolve) => setTimeout(resolve));
     }
-    document.documentElement.dataset.drawn = "all";
+    root.dataset.drawn = "all";
+  }
+
+  function drawUnfolded(event) {
+    if (!event.target.open || printing) return;
+    all(".figure", event.target).filter((e) => !folded(e)).forEach(draw);
+  }
+
+  // What is on paper: everything unfolded, light, as wide as the sheet.
+
+  function print() {
+    printing = true;
+    root.classList.add("printing");
+    for (const fold of all("main details:not([open])")) {
+      fold.open = true;
+      fold.dataset.opened = "";
+    }
+    all(".figure").forEach(draw);
+  }
+
+  function printed() {
+    printing = false;
+    root.classList.remove("printing");
+    for (const fold of all("details[data-opened]")) {
+      fold.open = false;
+      delete fold.dataset.opened;
+    }
+    drawAll();
   }
 
   function flameControls() {
-    const figure = document.getElementById("flame-figure");
-    if (!figure) return;
-    const select = document.getElementById("flame-stage");
-    select.addEventListener("change", () => {
-      figure.dataset.figure = select.value;
-      Plotly.purge(figure);
-      draw(figure);
-    });
-    for (const radio of document.querySelectorAll("input[name=flame-colour]")) {
-      radio.addEventListener("change", () => {
-        document.getElementById("flame-key-kind").hidden = radio.value !== "kind";
-        document.getElementById("flame-key-gil").hidden = radio.value !== "gil";
+    for (const select of all("select[data-flames]")) {
+      const figure = document.getElementById(select.dataset.flames);
+      select.addEventListener("change", () => {
+        figure.dataset.figure = select.value;
+        figure.setAttribute("aria-label", select.selectedOptions[0].dataset.label);
+        Plotly.purge(figure);
         draw(figure);
       });
     }
+    for (const radio of all("input[name=flame-colour]")) {
+      radio.addEventListener("change", () => {
+        document.getElementById("flame-key-kind").hidden = radio.value !== "kind";
+        document.getElementById("flame-key-gil").hidden = radio.value !== "gil";
+        all("select[data-flames]").forEach((select) =>
+          draw(document.getElementById(select.dataset.flames)));
+      });
+    }
   }
+
+  // Tables
 
   const sortKey = (cell) => cell.dataset.sort ?? cell.textContent.trim();
 
@@ -141,10 +211,22 @@
     unfold();
   }
 
-  document.querySelectorAll("table[data-sortable]").forEach(sortable);
-  document.querySelectorAll("input[data-filters]").forEach(filterable);
-  flameControls();
-  dark.addEventListener("change", drawAll);
-  narrow.addEventListener("change", drawAll);
-  drawAll();
+  all("table[data-sortable]").forEach(sortable);
+  all("input[data-filters]").forEach(filterable);
+
+  async function figures() {
+    if (all(".figure").length) {
+      if (!window.packedPlotly) return withoutFigures(NO_FILE);
+      if (!window.DecompressionStream) return withoutFigures(TOO_OLD);
+      await unpack();
+      flameControls();
+      document.addEventListener("toggle", drawUnfolded, true);
+      dark.addEventListener("change", drawAll);
+      narrow.addEventListener("change", drawAll);
+      addEventListener("beforeprint", print);
+      addEventListener("afterprint", printed);
+    }
+    await drawAll();
+  }
+  figures();
 })();

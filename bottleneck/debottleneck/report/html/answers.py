@@ -1,0 +1,126 @@
+"""The head of a comparison's page: five questions, a short answer to each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from debottleneck.report import comparison_words
+from debottleneck.report.evidence import Evidence, Side
+from debottleneck.report.quantities import clean, count, number, table_digits
+from debottleneck.report.sentences import sentence
+from debottleneck.report.strategy_words import named
+from debottleneck.trials.result import Comparison, Trial
+
+WHAT, DONE, TRIED = "What it was", "What was done", "What was tried"
+GAIN, NUMBERS, TRUST = "What it gained", "Same numbers?", "How sure is it?"
+
+KEPT = {
+    "same": "Yes, bit for bit: everything that the stages returned was compared with "
+    "the plain script's.",
+    "equal": "Yes, within rounding: everything that the stages returned was compared "
+    "with the plain script's and lies within the tolerance.",
+}
+NOT_COMPARED = (
+    "Not checked: these are saved recordings, and nobody compared what they computed. "
+    "`bottleneck compare` does."
+)
+ONCE = (
+    "Less than a comparison is: each was run once, and not in turns with the others. "
+    "`bottleneck compare` runs them so."
+)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A question, its answer, and what stands smaller below it."""
+
+    question: str
+    answer: str
+    more: str = ""
+
+
+def answers(comparison: Comparison, evidence: Evidence) -> list[Answer]:
+    """Those questions that this comparison can answer."""
+    found = comparison_words.winner(comparison)
+    if comparison.recorded:
+        given = [_was(comparison, evidence), _recorded(comparison, evidence)]
+        given += [Answer(NUMBERS, NOT_COMPARED), Answer(TRUST, ONCE)]
+    elif found is None:
+        given = [_was(comparison, evidence), _tried(comparison), _trust(comparison)]
+    else:
+        given = [_was(comparison, evidence), _done(found), _gain(comparison, found)]
+        given += [Answer(NUMBERS, KEPT[found.numbers]), _trust(comparison, found)]
+    return [one for one in given if one.answer]
+
+
+def _side(evidence: Evidence, id: str) -> Side | None:
+    return next((side for side in evidence.sides if side.id == id), None)
+
+
+def _was(comparison: Comparison, evidence: Evidence) -> Answer:
+    step = comparison_words.plain_step(comparison)
+    side = _side(evidence, "before")
+    what = sentence(side.analysis.verdict.what) if side else ""
+    return Answer(WHAT, what, step) if what else Answer(WHAT, step)
+
+
+def _recorded(comparison: Comparison, evidence: Evidence) -> Answer:
+    side = _side(evidence, "after")
+    names = ", ".join(clean(trial.spec) for trial in comparison.trials)
+    what = f"{side.label}: {sentence(side.analysis.verdict.what)}" if side else names
+    return Answer("What it became", what)
+
+
+def _tried(comparison: Comparison) -> Answer:
+    names = "; ".join(named(trial.spec) for trial in comparison.trials)
+    return Answer(TRIED, sentence(names))
+
+
+def _done(found: Trial) -> Answer:
+    did = sentence("; ".join(found.did))
+    more = f"{did} The script itself was not edited."
+    return Answer(DONE, sentence(named(found.spec)), more.strip())
+
+
+def _gain(comparison: Comparison, found: Trial) -> Answer:
+    base, ratio = comparison.baseline_ms, found.speedup
+    if base is None or ratio is None or found.step_ms is None:
+        return Answer(GAIN, "")
+    digits = table_digits(found.step_ms)
+    said = (
+        f"A step takes {number(found.step_ms, digits)} ms instead of "
+        f"{number(base.value, digits)} ms. With 95 % certainty it is between "
+        f"{comparison_words.bounds(ratio, 'x and ')}x faster."
+    )
+    return Answer(GAIN, said, _cost(comparison, found))
+
+
+def _cost(comparison: Comparison, found: Trial) -> str:
+    parts = []
+    if found.memory_mb is not None:
+        parts.append(f"memory {comparison_words.memory(found.memory_mb)} MB")
+    if found.cpu_ms is not None and comparison.baseline_cpu_ms is not None:
+        digits = table_digits(found.cpu_ms)
+        parts.append(
+            f"CPU time a step {number(found.cpu_ms, digits)} ms instead of "
+            f"{number(comparison.baseline_cpu_ms, digits)} ms"
+        )
+    return sentence(f"Its price: {', '.join(parts)}") if parts else ""
+
+
+def _trust(comparison: Comparison, found: Trial | None = None) -> Answer:
+    if not comparison.rounds:
+        return Answer(TRUST, "No strategy came to be measured.")
+    rounds, steps = comparison.rounds, comparison.steps
+    said = (
+        f"{count(rounds, 'round')} of {count(steps, 'step')} a trial, in random order, "
+        "the plain script in each; speed-ups are paired by round."
+    )
+    guess = "" if found is None else _guess(found)
+    return Answer(TRUST, sentence(said), guess)
+
+
+def _guess(found: Trial) -> str:
+    if found.predicted is None:
+        return ""
+    return f"{found.predicted:.2f}x was predicted before it was tried."

@@ -1,0 +1,135 @@
+"""The user's own source around a place, as the recording kept it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from textwrap import dedent
+
+import pandas as pd
+
+from debottleneck.analysis.result import Analysis, Finding, Where
+from debottleneck.report.quantities import clean, home, percent, place, short
+
+AROUND = 3
+MOST_EXCERPTS = 3
+"""Of one finding; further places are named only."""
+TAB = 4
+
+
+@dataclass(frozen=True)
+class SourceLine:
+    """One line of the user's code.
+
+    Attributes:
+        number: Its number in the file.
+        text: The line, without the indentation that all lines of the excerpt have.
+        hot: True for the line that the finding names.
+        share: Its share of the stage's samples, "" where none were seen.
+    """
+
+    number: int
+    text: str
+    hot: bool
+    share: str
+
+
+@dataclass(frozen=True)
+class Excerpt:
+    """A few lines around a place.
+
+    Attributes:
+        place: Function, file and line, as people read them.
+        name: The file and the range of lines.
+        stage: The stage whose samples the shares are of, "" without shares.
+        lines: The lines, in order.
+    """
+
+    place: str
+    name: str
+    stage: str
+    lines: tuple[SourceLine, ...]
+
+
+@dataclass(frozen=True)
+class Code:
+    """A finding's places: some with their lines, `named` ones without."""
+
+    excerpts: tuple[Excerpt, ...]
+    named: tuple[str, ...]
+
+
+def code_of(analysis: Analysis, finding: Finding) -> Code:
+    """The code at a finding's places, each line at most once."""
+    directory = home(analysis.recording.facts)
+    found: list[Excerpt] = []
+    named: list[str] = []
+    seen: set[tuple[str, int]] = set()
+    for where in finding.where:
+        if (where.file, where.line) in seen:
+            continue
+        room = len(found) < MOST_EXCERPTS
+        one = excerpt(analysis, where, finding.stage) if room else None
+        if one is None:
+            named.append(place(where.function, where.file, where.line, directory))
+        else:
+            found.append(one)
+            seen |= {(where.file, line.number) for line in one.lines}
+    return Code(tuple(found), tuple(named))
+
+
+def excerpt(
+    analysis: Analysis, where: Where, stage: str = "", around: int = AROUND
+) -> Excerpt | None:
+    """The lines around a place; None where the recording has none of them.
+
+    Args:
+        analysis: Of the recording.
+        where: The place.
+        stage: Whose samples the shares are of; by default the stage with most.
+        around: Lines before and after.
+    """
+    table = analysis.recording.sources
+    near = (table.line - where.line).abs() <= around
+    rows = table[(table.file == where.file) & near].sort_values("line")
+    if not (rows.line == where.line).any():
+        return None
+    numbers = [int(line) for line in rows.line]
+    known, of = _shares(analysis.lines, where.file, numbers, stage)
+    lines = [
+        SourceLine(number, text, number == where.line, known.get(number, ""))
+        for number, text in zip(numbers, _texts(rows.text), strict=True)
+    ]
+    kept = _without_blank_ends(lines)
+    directory = home(analysis.recording.facts)
+    first, last = kept[0].number, kept[-1].number
+    name = f"{short(where.file, directory)}, lines {first} to {last}"
+    spot = place(where.function, where.file, where.line, directory)
+    return Excerpt(spot, name, of, tuple(kept))
+
+
+def _texts(lines: Iterable[object]) -> list[str]:
+    """Lines without what all of them are indented by, and without control letters."""
+    cleaned = [clean(str(line).expandtabs(TAB)) for line in lines]
+    return dedent("\n".join(cleaned)).split("\n")
+
+
+def _without_blank_ends(lines: list[SourceLine]) -> list[SourceLine]:
+    inked = [at for at, line in enumerate(lines) if line.text.strip() or line.hot]
+    return lines[inked[0] : inked[-1] + 1]
+
+
+def _shares(
+    table: pd.DataFrame, file: str, numbers: list[int], stage: str
+) -> tuple[dict[int, str], str]:
+    """Line -> its share of one stage's samples, and which stage that is."""
+    rows = table[(table.file == file) & table.line.isin(numbers)]
+    own = rows[rows.stage == stage]
+    if own.empty:
+        if rows.empty:
+            return {}, ""
+        stage = str(rows.sort_values("share").stage.iloc[-1])
+        own = rows[rows.stage == stage]
+    by_role = own.groupby(["line", "role"]).share.sum()
+    highest = by_role.groupby("line").max()
+    return {int(str(line)): percent(share, 0) for line, share in highest.items()}, stage

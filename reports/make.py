@@ -1,0 +1,307 @@
+"""Makes the evidence shelf: every workload before and after its best strategy.
+
+    python reports/make.py [WORKLOAD ...]   compares them anew, all without a name
+    python reports/make.py --render         runs nothing: texts, pages and README again
+
+A workload's folder holds its comparison's small files, without anything that tells of
+the machine's folders, `report.txt` and `report.html`. Beside the folders lie plotly.js,
+which the pages share, and README.md with one table of all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from debottleneck.collect.assemble import load as load_recording
+from debottleneck.errors import BottleneckError
+from debottleneck.report import comparison_words, evidence, redact, save
+from debottleneck.report.html import comparison as page
+from debottleneck.report.html.sheet import plotly_file
+from debottleneck.report.neutral import Rules, Words
+from debottleneck.report.quantities import clean, count
+from debottleneck.report.strategy_words import named
+from debottleneck.report.text import comparison as comparison_text
+from debottleneck.report.text import run as run_text
+from debottleneck.trials import save as saving
+from debottleneck.trials.result import Comparison
+
+ROOT = Path(__file__).resolve().parents[1]
+WORKLOADS = "workloads"
+EXPECTED = re.compile(r"^EXPECTED\b", re.M)
+"""What a workload has and its helpers have not: what it expects of a diagnosis."""
+
+IMPORTED = re.compile(r"^\s*(?:import|from) (\w+)", re.M)
+OPTIONAL = ("torch", "PIL")
+ROUNDS = 5
+WIDTH = 100
+PLOTLY, TEXT, PAGE, README = "plotly.js", "report.txt", "report.html", "README.md"
+
+PLACES = r"/(?:home|root|tmp|work|Users|opt|srv|mnt|var|private)/[^\s\"'<>&;,)]*"
+"""Where people keep things; what the kernel itself names is the same everywhere."""
+
+NONE = "-"
+HEADS = (
+    "workload",
+    "verdict",
+    "strategy",
+    "predicted",
+    "measured",
+    "same numbers?",
+    "machine",
+    "date",
+)
+TOP = """\
+# The evidence shelf
+
+What strategies make of the [workloads](../workloads/README.md): each was compared by
+`bottleneck compare workloads/WORKLOAD.py` with and without them, unedited, in rounds of
+random order. Written by `reports/make.py`; a test holds every text against its data.
+
+"""
+BOTTOM = """
+## How to read it
+
+* **Verdict**: *faster* only where the whole 95 % interval is above 1 and the numbers
+  that the script computes stayed the same; otherwise why nothing helps.
+* **Strategy**: the best one, applied to the script as it is.
+* **Predicted**: the speed-up that was predicted before anything was tried, `-` where
+  nothing was.
+* **Measured**: how many times as fast the mean step got, in brackets the 95 % interval
+  over rounds.
+* **Same numbers?** *same*: bit for bit; *equal*: within the tolerance.
+
+`report.txt` holds the table of all trials, the code to keep, and the profiles of the
+script before and after. `report.html` shows the same with figures: open it from a
+checkout, as it takes `plotly.js` from beside its folder. The other files are the data:
+`bottleneck report reports/WORKLOAD` opens them.
+
+## How to make it again
+
+```
+python reports/make.py                    # all of it, some 15 minutes on two cores
+python reports/make.py article_load       # one workload
+python reports/make.py --render           # texts, pages and this file, from the data
+```
+
+Run it on a quiet machine. A workload whose package is missing is skipped and keeps what
+it had.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Make the shelf; 0 if all of it was made."""
+    parser = argparse.ArgumentParser(description="make the evidence shelf again")
+    parser.add_argument("workloads", nargs="*", metavar="WORKLOAD")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="default: 5")
+    parser.add_argument("--render", action="store_true", help="from the data there is")
+    parser.add_argument("--into", type=Path, default=Path(__file__).parent)
+    asked = parser.parse_args(arguments)
+    names = asked.workloads or workloads()
+    if unknown := sorted(set(names) - set(workloads())):
+        parser.error(f"no such workload: {', '.join(unknown)}")
+    asked.into.mkdir(parents=True, exist_ok=True)
+    failed = [] if asked.render else run(names, asked.rounds, asked.into)
+    render(asked.into)
+    told = machine_paths(asked.into)
+    print(*told, sep="\n", file=sys.stderr, end="\n" if told else "")
+    size = sum(f.stat().st_size for f in asked.into.rglob("*") if f.is_file())
+    print(f"{len(shelved(asked.into))} workloads, {size / 1e6:.1f} MB in {asked.into}")
+    return 1 if failed or told else 0
+
+
+def workloads() -> list[str]:
+    """Every workload's name."""
+    files = sorted((ROOT / WORKLOADS).glob("*.py"))
+    return [file.stem for file in files if EXPECTED.search(source(file.stem))]
+
+
+def source(name: str) -> str:
+    """A workload's script."""
+    return (ROOT / WORKLOADS / f"{name}.py").read_text(encoding="utf-8")
+
+
+def missing(name: str) -> list[str]:
+    """Packages that the workload needs and this Python lacks."""
+    needs = set(IMPORTED.findall(source(name)))
+    return [p for p in OPTIONAL if p in needs and importlib.util.find_spec(p) is None]
+
+
+def run(names: Iterable[str], rounds: int, into: Path) -> list[str]:
+    """Compare each and put it on the shelf; those that failed."""
+    failed = []
+    for name in names:
+        if lacks := missing(name):
+            print(f"{name}: skipped, needs {' and '.join(lacks)}", file=sys.stderr)
+            continue
+        with tempfile.TemporaryDirectory(prefix="shelf-") as place:
+            found = Path(place, name)
+            print(f"{name}: comparing", file=sys.stderr)
+            if compare(name, rounds, found):
+                shelve(found, into / name)
+            else:
+                failed.append(name)
+    return failed
+
+
+def compare(name: str, rounds: int, output: Path) -> bool:
+    """Run `bottleneck compare` in the repository's root; whether it went well."""
+    command = [sys.executable, "-m", "debottleneck", "compare", "--format", "json"]
+    options = ["--rounds", str(rounds), "--output", str(output)]
+    script = f"{WORKLOADS}/{name}.py"
+    ended = subprocess.run(
+        [*command, *options, script], cwd=ROOT, stdout=subprocess.DEVNULL, check=False
+    )
+    if ended.returncode:
+        print(f"{name}: failed, the shelf keeps what it had", file=sys.stderr)
+    return ended.returncode == 0
+
+
+def shelve(found: Path, folder: Path) -> None:
+    """Put a comparison's data in its folder, free of this machine's folders."""
+    roots = (str(ROOT), str(found))
+    new = found.with_name("shelved")
+    saving.save(redact.portable_comparison(saving.load(found), roots), (), new)
+    for name, file in saving.FILES.items():
+        table: pd.DataFrame = getattr(saving.measurements(found), name)
+        without_paths(table, roots).to_parquet(new / file, index=False)
+    for name in (saving.BASELINE, saving.BEST):
+        if (found / name).is_dir():
+            redact.portable(load_recording(found / name), roots).save(new / name)
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(new, folder)
+
+
+def without_paths(table: pd.DataFrame, roots: tuple[str, ...]) -> pd.DataFrame:
+    """A table of trials without this machine's folders in its texts."""
+    words = Words(Rules(strict=False, roots=roots))
+    texts = [column for column in ("failure", "notes") if column in table]
+    clear = {column: [words.text(text) for text in table[column]] for column in texts}
+    return table.assign(**clear)
+
+
+def shelved(shelf: Path) -> list[Path]:
+    """The folders of the shelf that hold a comparison."""
+    return [path for path in sorted(shelf.iterdir()) if saving.is_comparison(path)]
+
+
+def render(shelf: Path) -> None:
+    """Write everything that is made of the data."""
+    save(plotly_file(), shelf / PLOTLY)
+    for folder in shelved(shelf):
+        save(text(folder), folder / TEXT)
+        comparison = saving.load(folder)
+        save(page.render(comparison, plotly_src=f"../{PLOTLY}"), folder / PAGE)
+    save(readme(shelf), shelf / README)
+
+
+def text(folder: Path) -> str:
+    """The comparison's text, and below it those of both recordings."""
+    comparison = saving.load(folder)
+    parts = [comparison_text.render(comparison, WIDTH)]
+    for side in evidence.read(comparison).sides:
+        head = f"{side.id.capitalize()}: {side.label}"
+        parts.append(f"{'#' * WIDTH}\n{head}\n{'#' * WIDTH}\n")
+        parts.append(run_text.render(side.analysis, width=WIDTH))
+    return "\n".join(parts)
+
+
+def readme(shelf: Path) -> str:
+    """The table of all workloads, and what stands around it."""
+    folders = shelved(shelf)
+    lines = [HEADS, ("---",) * len(HEADS)]
+    lines += [row(folder.name, saving.load(folder)) for folder in folders]
+    table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    about = "".join(f"* `{f.name}`: {describe(f.name)}\n" for f in folders)
+    return f"{TOP}{table}\n## The workloads\n\n{about}{BOTTOM}"
+
+
+def row(name: str, comparison: Comparison) -> tuple[str, ...]:
+    """A workload's line of the table."""
+    best = comparison_words.winner(comparison)
+    found: tuple[str, ...] = (nothing(comparison), *(NONE,) * 4)
+    if best is not None:
+        ratio, guess = best.speedup, best.predicted
+        measured = (
+            f"{comparison_words.speedup(ratio)} ({comparison_words.bounds(ratio)})"
+        )
+        predicted = NONE if guess is None else f"{guess:.2f}x"
+        found = (best.verdict, named(best.spec), predicted, measured, best.numbers)
+    links = f"[{name}]({name}/{TEXT}) ([page]({name}/{PAGE}))"
+    cells = (*found, machine(comparison), clean(comparison.created)[:10])
+    return (links, *(cell.replace("|", "\\|") for cell in cells))
+
+
+def nothing(comparison: Comparison) -> str:
+    """Why there is no winner."""
+    why = comparison_words.headline(comparison)
+    return f"nothing helps: {why.partition(': ')[2].rstrip('.') or why}"
+
+
+def machine(comparison: Comparison) -> str:
+    """What it ran on."""
+    known = comparison.environment
+    cores, python = known.get("cores"), known.get("python")
+    parts = [
+        str(known.get("processor") or ""),
+        count(cores, "core") if isinstance(cores, int) else "",
+        f"Python {python}" if python else "",
+    ]
+    return clean(", ".join(filter(None, parts))) or NONE
+
+
+def describe(name: str) -> str:
+    """What the workload is, in its own first line."""
+    said = ast.get_docstring(ast.parse(source(name))) or name
+    return said.partition("\n")[0]
+
+
+def machine_paths(shelf: Path) -> list[str]:
+    """Every place where the shelf names a folder of a machine."""
+    own = [str(ROOT), sys.prefix, tempfile.gettempdir(), os.path.expanduser("~")]
+    known = "|".join(re.escape(path) for path in own if path.count("/") > 1)
+    place = re.compile(rf"(?<![\w.~/-])(?:{known}|{PLACES})")
+    made = [
+        shelf / README,
+        *(f for folder in shelved(shelf) for f in folder.rglob("*")),
+    ]
+    return [
+        f"{file.relative_to(shelf)} names {match[0]}"
+        for file in made
+        if file.is_file()
+        for match in place.finditer("\n".join(texts_of(file)))
+    ]
+
+
+def texts_of(file: Path) -> Iterator[str]:
+    """All texts of a file; Parquet packs them, so they are read from its columns."""
+    if file.suffix != ".parquet":
+        yield file.read_text(encoding="utf-8")
+        return
+    table = pq.read_table(file)
+    yield str(table.schema.metadata)
+    for column in table.columns:
+        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+            yield from (str(text) for text in column.unique().to_pylist())
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except BottleneckError as error:
+        sys.exit(f"make.py: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)

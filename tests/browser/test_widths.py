@@ -1,0 +1,71 @@
+"""Nothing is cut and nothing overflows, from a phone's width to a desk's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import browsing
+import pytest
+from browsing import opened
+
+PAGES = ["input_bound", "gil_bound", "healthy", "hostile", "no_steps", "pair"]
+
+CUT = """() => [...document.querySelectorAll('.figure')].flatMap((figure) => {
+  const box = figure.getBoundingClientRect();
+  return [...figure.querySelectorAll('svg text')].filter((text) => {
+    if (!text.textContent.trim() || text.style.visibility === 'hidden') return false;
+    const it = text.getBoundingClientRect();
+    return it.width > 0 && (it.left < box.left - 1 || it.right > box.right + 1
+      || it.top < box.top - 1 || it.bottom > box.bottom + 1);
+  }).map((text) => [figure.dataset.figure, text.textContent]);
+})"""
+"""Texts that reach beyond their figure's box; plotly hides what does not fit a bar."""
+
+WIDE = """() => [...document.querySelectorAll('main *')].filter((one) =>
+  !one.closest('.scroll, pre, svg, .heard, .ribbon .stage')
+  && one.getBoundingClientRect().right > innerWidth + 1
+).map((one) => one.outerHTML.slice(0, 120))"""
+"""Elements that reach beyond the window, except in what scrolls or hides by itself."""
+
+
+@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("width", [390, 1000, 1280])
+def test_no_label_is_cut_and_nothing_overflows(
+    browser: Any, files: dict[str, Path], name: str, width: int
+) -> None:
+    """Every text of every figure lies in its figure, all else in the window."""
+    page = opened(browser, files[name], width).page
+    browsing.unfold(page)
+    assert page.evaluate(CUT) == []
+    assert page.evaluate(WIDE) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.close()
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_no_figure_is_higher_than_a_screen(
+    browser: Any, files: dict[str, Path], name: str
+) -> None:
+    """A figure fits into 720 pixels, on a phone too, where names are slanted."""
+    page = opened(browser, files[name], 390).page
+    browsing.unfold(page)
+    heights = page.evaluate(
+        """[...document.querySelectorAll('.figure')].map(
+             (one) => one.getBoundingClientRect().height)"""
+    )
+    assert max(heights) <= 720
+    page.close()
+
+
+def test_wide_tables_scroll_within_their_region(
+    browser: Any, files: dict[str, Path]
+) -> None:
+    """On a phone the table of stages scrolls by itself, and by the arrow keys."""
+    page = opened(browser, files["input_bound"], 390).page
+    region = page.locator("#matrix .scroll").first
+    assert region.evaluate("(it) => it.scrollWidth > it.clientWidth + 100")
+    region.focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("document.activeElement.scrollLeft > 0")
+    page.close()
