@@ -10,7 +10,10 @@ import pytest
 from browsing import opened
 
 PAGES = ["input_bound", "gil_bound", "no_steps", "killed", "pair"]
-LOOKS = [(width, scheme) for width in (1280, 390) for scheme in ("light", "dark")]
+LOOKS = [
+    *((name, *look) for name in PAGES for look in ((1280, "light"), (390, "dark"))),
+    *(("pair", *look) for look in ((1280, "dark"), (390, "light"))),
+]
 
 CONTRAST = """() => {
   const channel = (c) => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
@@ -50,8 +53,7 @@ def problems(page: Any) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("name", PAGES)
-@pytest.mark.parametrize(("width", "scheme"), LOOKS)
+@pytest.mark.parametrize(("name", "width", "scheme"), LOOKS)
 def test_axe_finds_nothing(
     browser: Any, files: dict[str, Path], name: str, width: int, scheme: str
 ) -> None:

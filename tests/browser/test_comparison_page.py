@@ -16,7 +16,7 @@ from debottleneck.report import evidence
 from debottleneck.report.html import comparison as pair
 
 FIGURES = {"both": 15, "hostile": 15, "recorded": 13, "one": 9, "none": 2}
-WIDTHS = [(1280, "light"), (1000, "dark"), (390, "dark"), (390, "light")]
+WIDTHS = [(1280, "light"), (1000, "dark"), (390, "dark")]
 CORES = Difference("cores", "8", "4", matters=True)
 
 

@@ -38,12 +38,9 @@ def use_everything(page: Any) -> None:
     for figure in page.locator(".figure").all():
         figure.scroll_into_view_if_needed()
         box = figure.bounding_box()
-        for part in (0.05, 0.3, 0.6, 0.95):
+        for part in (0.05, 0.5, 0.95):
             page.mouse.move(
                 box["x"] + part * box["width"], box["y"] + part * box["height"]
-            )
-            page.mouse.move(
-                box["x"] + part * box["width"], box["y"] + box["height"] / 2
             )
     for frame in page.locator(".figure g.slice").all()[:2]:
         frame.click(force=True)
@@ -95,7 +92,7 @@ def test_nothing_in_a_run_page_runs(browser: Any, tmp_path: Path, evil: str) -> 
     check(seen, scripts)
 
 
-@pytest.mark.parametrize("evil", examples.HOSTILE)
+@pytest.mark.parametrize("evil", [examples.HOSTILE[0], " ".join(examples.HOSTILE)])
 def test_nothing_in_a_comparison_runs(browser: Any, tmp_path: Path, evil: str) -> None:
     """Likewise names, strategies, commands and code of a comparison."""
     path = tmp_path / "pair.html"

@@ -28,33 +28,24 @@ WIDE = """() => [...document.querySelectorAll('main *')].filter((one) =>
 ).map((one) => one.outerHTML.slice(0, 120))"""
 """Elements that reach beyond the window, except in what scrolls or hides by itself."""
 
+HEIGHTS = """[...document.querySelectorAll('.figure')].map(
+  (one) => one.getBoundingClientRect().height)"""
+SCREEN = 720
+"""Pixels: figures fit on a screen, on a phone too, where names are slanted."""
+
 
 @pytest.mark.parametrize("name", PAGES)
 @pytest.mark.parametrize("width", [390, 1000, 1280])
 def test_no_label_is_cut_and_nothing_overflows(
     browser: Any, files: dict[str, Path], name: str, width: int
 ) -> None:
-    """Every text of every figure lies in its figure, all else in the window."""
+    """Texts of a figure lie in it, it on a screen, all else in the window."""
     page = opened(browser, files[name], width).page
     browsing.unfold(page)
     assert page.evaluate(CUT) == []
     assert page.evaluate(WIDE) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    page.close()
-
-
-@pytest.mark.parametrize("name", PAGES)
-def test_no_figure_is_higher_than_a_screen(
-    browser: Any, files: dict[str, Path], name: str
-) -> None:
-    """A figure fits into 720 pixels, on a phone too, where names are slanted."""
-    page = opened(browser, files[name], 390).page
-    browsing.unfold(page)
-    heights = page.evaluate(
-        """[...document.querySelectorAll('.figure')].map(
-             (one) => one.getBoundingClientRect().height)"""
-    )
-    assert max(heights) <= 720
+    assert max(page.evaluate(HEIGHTS)) <= SCREEN
     page.close()
 
 

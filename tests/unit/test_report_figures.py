@@ -61,6 +61,7 @@ def test_the_distribution_counts_quiet_steps() -> None:
 def test_plotly_texts_are_escaped() -> None:
     """A name with markup is shown, not read."""
     assert plain("<b>&\x1b") == "&lt;b&gt;&amp;\N{REPLACEMENT CHARACTER}"
+    assert plain("$a$") == "&#36;a&#36;"
 
 
 def test_windows_are_the_typical_and_the_slowest_step() -> None:

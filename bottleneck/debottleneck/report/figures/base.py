@@ -35,8 +35,8 @@ WIDEST = 44
 
 
 def plain(text: object) -> str:
-    """A name that plotly shows as it is: its pseudo-HTML is escaped."""
-    escaped = clean(text).replace("&", "&amp;")
+    """A name that plotly shows as it is: neither its pseudo-HTML nor a formula."""
+    escaped = clean(text).replace("&", "&amp;").replace("$", "&#36;")
     return escaped.replace("<", "&lt;").replace(">", "&gt;")
 
 
