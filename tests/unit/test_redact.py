@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import comparisons
@@ -353,6 +353,19 @@ def test_the_command_of_a_comparison_keeps_what_is_ours() -> None:
     assert clean.trials[-1].why == "ended with exit code 1"
     assert clean.keep == (f"# from train.py in {HOME}", *comparisons.faster().keep)
     assert clean.environment["thread_variables"] == {"OMP_NUM_THREADS": "2"}
+
+
+def test_a_relative_path_is_portable_as_it_is() -> None:
+    """A command that was given below the root says the same everywhere."""
+    script = "workloads/train.py"
+    given = replace(
+        comparisons.faster(),
+        command=(script, "--epochs", "3"),
+        run=f"bottleneck run --strategy prefetch {script} --epochs 3",
+    )
+    moved = redact.portable_comparison(given, ["/home/ada/project"])
+    assert (moved.command, moved.run) == (given.command, given.run)
+    assert redact.comparison(given).command == ("train.py", "(arguments left out)")
 
 
 def test_a_portable_comparison_keeps_its_arguments() -> None:

@@ -65,6 +65,8 @@ def place(file: str, rules: Rules, own: bool = False) -> str:
     """
     if "/" not in file or file.startswith("<"):
         return file
+    if not rules.strict and not file.startswith("/"):
+        return file
     if AGENT in file:
         return LIBRARY + file[file.index(AGENT) :]
     name = PurePosixPath(file).name
