@@ -16,7 +16,10 @@ from debottleneck.report import evidence
 from debottleneck.report.html import comparison as pair
 
 FIGURES = {"both": 15, "hostile": 15, "recorded": 13, "one": 9, "none": 2}
-WIDTHS = [(1280, "light"), (1000, "dark"), (390, "dark")]
+LOOKS = [
+    *((name, *look) for name in FIGURES for look in ((1280, "light"), (390, "dark"))),
+    ("both", 1000, "dark"),
+]
 CORES = Difference("cores", "8", "4", matters=True)
 
 
@@ -54,8 +57,7 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return made
 
 
-@pytest.mark.parametrize("name", list(FIGURES))
-@pytest.mark.parametrize(("width", "scheme"), WIDTHS)
+@pytest.mark.parametrize(("name", "width", "scheme"), LOOKS)
 def test_the_page_draws_in_silence(
     browser: Any, compared: dict[str, Path], name: str, width: int, scheme: str
 ) -> None:

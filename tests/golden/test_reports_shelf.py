@@ -44,6 +44,7 @@ def folder_of(workload: str) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workload", WORKLOADS)
 def test_text_is_what_the_data_says(workload: str) -> None:
     """The committed text is, byte for byte, what is rendered of the data now."""

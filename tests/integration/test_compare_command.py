@@ -63,6 +63,7 @@ def command(folder: Path, *words: str) -> list[str]:
     return [*lead, "--output", str(folder / "run"), *words]
 
 
+@pytest.mark.alone
 def test_the_articles_updates_in_parallel(compare: Compare, tmp_path: Path) -> None:
     """Five sleeping updates at once are several times faster, the numbers the same."""
     words = ("--strategy", "parallel-update", "--rounds", "3", "--format", "json")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Profile
+from running import Profile
 
 from debottleneck import load_recording
 from debottleneck.analysis.analyse import analyse
@@ -47,7 +47,7 @@ def shares(analysis: Analysis, stage: str) -> dict[str, float]:
     return {row.cause: row.ms_per_step / whole for row in rows.itertuples()}
 
 
-@pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.parametrize("name", WITH_STAGE)
 def test_causes_agree_with_the_truth(profile: Profile, name: str) -> None:
     """The planted stage's waiting, queueing and computing are what its clocks say."""
@@ -67,7 +67,7 @@ def test_causes_agree_with_the_truth(profile: Profile, name: str) -> None:
     assert max(counted, key=lambda cause: counted[cause]) == loop.cause
 
 
-@pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.parametrize("name", ["article_update", "gil_augment", "small_adam"])
 def test_stage_times_are_exact(profile: Profile, name: str) -> None:
     """Stages and `other` add up to the step, causes to their stage."""
@@ -79,7 +79,7 @@ def test_stage_times_are_exact(profile: Profile, name: str) -> None:
     assert any(entry.what == "waits" for entry in analysis.not_measured)
 
 
-@pytest.mark.slow
+@pytest.mark.alone
 def test_the_gil_holder_is_named_with_its_line(profile: Profile) -> None:
     """Waits name the holding thread, py-spy its function and line."""
     loop = PLANTED["gil_augment"]
@@ -96,7 +96,7 @@ def test_the_gil_holder_is_named_with_its_line(profile: Profile) -> None:
     assert (folder / "report.html").stat().st_size < 6_000_000
 
 
-@pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.parametrize("name", [n for n in WITH_STAGE if PLANTED[n].thread_cause])
 def test_the_thread_to_blame_shows_its_own_cause(profile: Profile, name: str) -> None:
     """A producer or holder is listed with what holds it up itself."""
@@ -108,7 +108,7 @@ def test_the_thread_to_blame_shows_its_own_cause(profile: Profile, name: str) ->
     assert own.idxmax() == loop.thread_cause
 
 
-@pytest.mark.slow
+@pytest.mark.alone
 def test_a_balanced_loop_has_no_finding(profile: Profile) -> None:
     """Where nothing is wrong nothing is found, other than a machine that is busy."""
     analysis, _, _ = profiled(profile, "balanced", *QUIET)
@@ -116,7 +116,7 @@ def test_a_balanced_loop_has_no_finding(profile: Profile) -> None:
     assert kinds <= {"machine-busy"}
 
 
-@pytest.mark.slow
+@pytest.mark.alone
 def test_a_script_without_a_loop_gets_its_whole_run(profile: Profile) -> None:
     """Threads and causes per second of wall time, and how to mark stages."""
     analysis, _, _ = profiled(profile, "plain", *QUIET)
@@ -126,7 +126,7 @@ def test_a_script_without_a_loop_gets_its_whole_run(profile: Profile) -> None:
     assert {"sleep", "python"} <= set(analysis.causes["cause"])
 
 
-@pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.torch
 def test_loader_processes_show_their_own_causes(profile: Profile) -> None:
     """DataLoader workers are threads of role worker whose `load` is measured."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from conftest import Profile
+from running import Profile
 
 from debottleneck import load_recording
 from debottleneck.analysis.analyse import analyse

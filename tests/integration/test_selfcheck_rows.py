@@ -14,7 +14,7 @@ from debottleneck.selfcheck.plan import LOADER, TRAINER, Case
 from debottleneck.selfcheck.result import SKIPPED
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.alone,
     pytest.mark.skipif(
         not os.path.exists("/proc/self/schedstat"), reason="needs /proc with schedstat"
     ),

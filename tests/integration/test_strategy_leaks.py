@@ -117,7 +117,7 @@ def run(code: str, environment: dict[str, str]) -> subprocess.CompletedProcess[s
     )
 
 
-@pytest.mark.slow  # other programs use /dev/shm as well
+@pytest.mark.alone  # other programs use /dev/shm as well
 @pytest.mark.skipif(not os.path.isdir("/dev/shm"), reason="needs Linux")
 def test_a_thousand_cycles_leave_nothing(environment: dict[str, str]) -> None:
     """Closed, broken off, dropped or kept for a while; threads, and processes."""

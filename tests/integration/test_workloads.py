@@ -207,7 +207,7 @@ def test_workload_learns(name: str, plain: Plain) -> None:
     assert 0 < accuracy <= 1
 
 
-@pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.parametrize("name", cases(*TWINS))
 def test_workload_is_diagnosed(name: str, plain: Plain, report: Any) -> None:
     """A profile finds what is planted, and leaves the numbers as they were."""
@@ -217,7 +217,7 @@ def test_workload_is_diagnosed(name: str, plain: Plain, report: Any) -> None:
     judge(found, expected(name))
 
 
-@pytest.mark.slow
+@pytest.mark.alone
 def test_marked_loop_is_its_twin(plain: Plain, report: Any) -> None:
     """Marks by hand and marks by name tell the same of the same loop."""
     pairs = [report(name) for name in TWINS]

@@ -269,6 +269,7 @@ def test_a_picture_without_kaleido(
     assert not list((recorded / "one").glob("*.png"))
 
 
+@pytest.mark.slow
 @needs_kaleido
 @pytest.mark.parametrize(
     "words", [["one", "--png", "timeline"], ["both", "--png", "speedups", "--redact"]]
@@ -287,6 +288,7 @@ def test_a_picture_of_a_figure(
     assert int.from_bytes(content[16:20], "big") == 2400
 
 
+@pytest.mark.slow
 @needs_kaleido
 @pytest.mark.parametrize("browser", ["/nowhere/chromium", "/bin/true"])
 def test_a_picture_without_a_browser(

@@ -27,10 +27,18 @@ LONG_S = 60.0
 def all_end() -> Iterator[None]:
     """Threads of iterations that were dropped end; the guard sees the others."""
     yield
+    if not ours():
+        return
     gc.collect()
-    for thread in threading.enumerate():
-        if thread.name.startswith("bottleneck-"):
-            thread.join(LONG_S)
+    for thread in ours():
+        thread.join(LONG_S)
+
+
+def ours() -> list[threading.Thread]:
+    """The threads of iterations that still run."""
+    return [
+        each for each in threading.enumerate() if each.name.startswith("bottleneck-")
+    ]
 
 
 class Dataset:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 
 import plotly.graph_objects as go
 
@@ -43,6 +44,8 @@ def png(figure: go.Figure) -> bytes:
     import kaleido
     from kaleido import errors
 
+    # What fails is raised as one sentence; its watchdog's remarks add nothing.
+    logging.getLogger("choreographer").setLevel(logging.ERROR)
     size = {"width": WIDTH, "height": figure.layout.height or HEIGHT}
     try:
         made: bytes = kaleido.calc_fig_sync(
