@@ -194,7 +194,7 @@ class Facts:
     not_measured: tuple[NotMeasured, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # tables have no single truth value
 class Recording:
     """One run: facts and tables, immutable by agreement; `COLUMNS` lists them.
 

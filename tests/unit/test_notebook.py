@@ -56,11 +56,11 @@ def test_it_stays_frozen(folder: Path) -> None:
         load_recording(folder).path = None  # type: ignore[misc]
 
 
-def test_it_equals_itself_and_no_other_kind(folder: Path) -> None:
-    """As any recording does."""
+def test_it_equals_itself_alone(folder: Path) -> None:
+    """On every Python: comparing tables has no single answer."""
     loaded = load_recording(folder)
     assert loaded == loaded
-    assert loaded == Shown.like(loaded)
+    assert loaded != Shown.like(loaded)
     assert loaded != FACTS
 
 

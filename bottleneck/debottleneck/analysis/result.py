@@ -92,7 +92,7 @@ class Verdict:
     action: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # tables have no single truth value
 class Analysis:
     """Everything a report shows; the tables are those of `analysis.frames`."""
 
