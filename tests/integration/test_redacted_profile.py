@@ -33,7 +33,7 @@ for _ in range(150):
 SECRETS = ("zq1qz", "zq2qz", "zq3qz", "zq4qz")
 
 
-@pytest.mark.slow
+@pytest.mark.alone  # py-spy needs steps enough
 def test_a_profile_from_a_temporary_folder_can_be_shown_to_anyone(
     profile: Profile, tmp_path: Path
 ) -> None:
