@@ -20,13 +20,13 @@ import pyarrow.parquet as pq
 
 from debottleneck.errors import RecordingError
 
-SCHEMA = 3
+SCHEMA = 4
 """Version of the folder's layout; a newer one is refused, not guessed at."""
 
 OLDEST = 2
 """The oldest layout that is still read."""
 
-ADDED: Mapping[str, int] = MappingProxyType({"sources": 3})
+ADDED: Mapping[str, int] = MappingProxyType({"sources": 3, "bursts": 4, "loads": 4})
 """Tables that came with a later layout than `OLDEST`: empty in older folders."""
 
 FACTS_FILE = "recording.json"
@@ -87,6 +87,25 @@ COLUMNS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "details": {"detail": "int32", "syscall": "str", "what": "str"},
         # CPython's own count of GIL hand-overs so far.
         "handovers": {"pid": "int64", "t_ns": "int64", "switches": "int64"},
+        # The GIL read some times in a row, within `span_ns` from `t_ns` on: held in
+        # `held` of spool.BURST_READS readings, given up `releases` times meanwhile.
+        "bursts": {
+            "pid": "int64",
+            "t_ns": "int64",
+            "span_ns": "int64",
+            "held": "int32",
+            "releases": "int32",
+        },
+        # Functions that load: how a prefetch would have to fetch them (a form of
+        # strategies.automatic.scout), bytes of a typical result, and the most loads
+        # within one load.
+        "loads": {
+            "pid": "int64",
+            "name": "str",
+            "form": "str",
+            "bytes": "int64",
+            "inner": "int64",
+        },
         # When an instrument of BLOCKS was at work.
         "blocks": {"kind": "str", "start_ns": "int64", "end_ns": "int64"},
         # py-spy: `stack` of a thread from `start_ns` to `end_ns`, `weight_ns` of
@@ -209,6 +228,8 @@ class Recording:
     waits: pd.DataFrame
     details: pd.DataFrame
     handovers: pd.DataFrame
+    bursts: pd.DataFrame
+    loads: pd.DataFrame
     blocks: pd.DataFrame
     stacks: pd.DataFrame
     frames: pd.DataFrame

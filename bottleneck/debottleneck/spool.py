@@ -45,6 +45,14 @@ DETAILS_FILE = "details.jsonl"
 HANDOVERS_FILE = "handovers.bin"
 HANDOVER = struct.Struct("<qqq")
 """pid, t_ns, switches."""
+BURSTS_FILE = "bursts.bin"
+BURST = struct.Struct("<qqqii")
+"""pid, t_ns, span_ns, held, releases: readings of the GIL in quick succession."""
+
+BURST_READS = 24
+"""Readings of a burst: about a microsecond each, so that releases of the GIL some
+microseconds apart are counted, and one burst a tick costs the sampler half a percent
+of a core."""
 SAMPLER_FILE = "sampler.json"
 COMMS_FILE = "comms.jsonl"
 LOAD_FILE = "load.jsonl"

@@ -86,6 +86,10 @@ def tables_of(raw: Path, windows: Iterable[stacks.Window]) -> dict[str, pd.DataF
             "handovers",
             reading.read_fixed(raw / spool.HANDOVERS_FILE, reading.HANDOVER_DTYPE),
         ),
+        "bursts": typed(
+            "bursts", reading.read_fixed(raw / spool.BURSTS_FILE, reading.BURST_DTYPE)
+        ),
+        "loads": _loads(raw),
         "blocks": _blocks(raw, windows),
         "stacks": sampled,
         "frames": frames,
@@ -170,6 +174,26 @@ def _blocks(raw: Path, windows: Iterable[stacks.Window]) -> pd.DataFrame:
     columns = list(recording.COLUMNS["blocks"])
     rows.sort(key=lambda row: row[1])
     return typed("blocks", pd.DataFrame(rows, columns=columns))
+
+
+def _loads(raw: Path) -> pd.DataFrame:
+    """What was seen of functions that load, the first that each process says."""
+    rows = [
+        {"pid": reading.pid_of(path), **event}
+        for path in sorted(raw.glob("events-*.jsonl"))
+        for event in reading.read_lines(path)
+        if event["event"] == "load"
+    ]
+    return typed("loads", pd.DataFrame(rows)) if rows else empty("loads")
+
+
+def has_functions(raw: Path) -> bool:
+    """Whether yappi had a window in any process."""
+    return any(
+        event["event"] == "functions"
+        for path in raw.glob("events-*.jsonl")
+        for event in reading.read_lines(path)
+    )
 
 
 def _functions(raw: Path, threads: pd.DataFrame) -> pd.DataFrame:

@@ -126,4 +126,5 @@ class Options:
             "tool_pid": os.getpid(),
             "strategies": self.strategies,
             "outputs": self.outputs,
+            "scout": self.waits and not self.strategies,
         }

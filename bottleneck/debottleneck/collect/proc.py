@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import stat
 import struct
+import sys
+import time
 from dataclasses import dataclass, field
 
+from debottleneck import spool
 from debottleneck.collect import waits
 
 _GIL = struct.Struct("<QQiiQ")
+_LOCKED, _HELD = 16, (1).to_bytes(4, sys.byteorder)
 GIL_STATE_BYTES = 0xD0
 """Interval, holder, locked, switch number, then two conditions and two mutexes."""
 
@@ -85,6 +90,24 @@ class Gil:
             return 0
         tid = self._tids.get(state)
         return self._learn(state) if tid is None else tid
+
+    def burst(self) -> tuple[int, int, int] | None:
+        """Read in quick succession whether it is held.
+
+        Returns:
+            (span in ns, readings in which it was held, times it was given up
+            meanwhile), None when unreadable.
+        """
+        memory, place = self._memory, self.place.gil + _LOCKED
+        begun = time.monotonic_ns()
+        try:
+            read = [os.pread(memory, 4, place) for _ in range(spool.BURST_READS)]
+        except OSError:
+            return None
+        span = time.monotonic_ns() - begun
+        pairs = itertools.pairwise(read)
+        released = sum(before == _HELD != after for before, after in pairs)
+        return span, read.count(_HELD), released
 
     def _learn(self, state: int) -> int:
         place = state + self.place.native_id_offset

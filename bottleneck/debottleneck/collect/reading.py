@@ -19,6 +19,12 @@ WAIT_DTYPE = np.dtype(
     + [(n, "<i4") for n in ("holder", "state", "detail", "slices")]
 )
 HANDOVER_DTYPE = np.dtype([("pid", "<i8"), ("t_ns", "<i8"), ("switches", "<i8")])
+BURST_DTYPE = np.dtype(
+    [
+        *((name, "<i8") for name in ("pid", "t_ns", "span_ns")),
+        *((name, "<i4") for name in ("held", "releases")),
+    ]
+)
 
 
 class MarkFile:

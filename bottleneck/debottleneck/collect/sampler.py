@@ -70,6 +70,7 @@ class Sampler:
         self._own_s = 0.0
         self._cpu_before = 0
         self._comms: dict[tuple[int, int], str] = {}
+        self._bursts = bytearray()
 
     def run(self) -> None:
         """Sample until told to stop or until the target is gone."""
@@ -79,8 +80,11 @@ class Sampler:
         begun = time.monotonic_ns()
         self._cpu_before = time.process_time_ns()
         due, flush, tuned = float(begun), begun, (begun, time.process_time_ns())
-        path = self._folder / spool.WAITS_FILE
-        with path.open("wb") as rows, self._handovers().open("wb") as counts:
+        with (
+            self._open(spool.WAITS_FILE) as rows,
+            self._open(spool.HANDOVERS_FILE) as counts,
+            self._open(spool.BURSTS_FILE) as bursts,
+        ):
             while not self.stopping and not self._main_gone():
                 now = time.monotonic_ns()
                 self._tick(now, out)
@@ -89,6 +93,7 @@ class Sampler:
                     self._count_switches(now, switches)
                     _drain(rows, out)
                     _drain(counts, switches)
+                    _drain(bursts, self._bursts)
                     self._details.flush()
                     self._note_surroundings(now)
                 tuned = self._tune(now, tuned)
@@ -98,11 +103,12 @@ class Sampler:
                 watched.close(out)
             _drain(rows, out)
             _drain(counts, switches)
+            _drain(bursts, self._bursts)
         self._details.flush()
         self._report(begun)
 
-    def _handovers(self) -> Path:
-        return self._folder / spool.HANDOVERS_FILE
+    def _open(self, name: str) -> IO[bytes]:
+        return (self._folder / name).open("wb")
 
     def _wait_for_agent(self) -> None:
         """The agent states the GIL's place before the script's first line."""
@@ -143,7 +149,15 @@ class Sampler:
                 watched.tick(now, out)
             except PermissionError as error:
                 self._fail(f"/proc/{watched.pid} cannot be read ({error.strerror})")
+        self._read_burst(now)
         self._ticks += 1
+
+    def _read_burst(self, now: int) -> None:
+        """How often the target gives its GIL up, from readings in a row."""
+        gil = self._watched[self._pid].gil
+        found = gil.burst() if gil is not None else None
+        if found is not None:
+            self._bursts += spool.BURST.pack(self._pid, now, *found)
 
     def _find_children(self, out: bytearray) -> None:
         """Begin with new descendants of the target, end with those gone."""

@@ -122,7 +122,7 @@ def _functions_missing(
     if agent.get("no_yappi_because"):
         remedy = "pip install yappi for the interpreter that runs the script"
         return [NotMeasured("functions", agent["no_yappi_because"], remedy)]
-    if not any(raw.glob("events-*.jsonl")):
+    if not assemble.has_functions(raw):
         why = "the run showed no steps, or ended before a window"
         remedy = "use --functions all, or profile a longer run"
         return [NotMeasured("functions", why, remedy)]

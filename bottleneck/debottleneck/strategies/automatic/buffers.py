@@ -49,3 +49,14 @@ def _place(value: Any) -> tuple[int, int] | None:
         size = int(value.element_size() * value.nelement())
         return (int(pointer()), size) if size else None
     return None
+
+
+def size_of(value: Any) -> int:
+    """Bytes of all arrays, tensors and byte strings within a value."""
+    if isinstance(value, bytes):
+        return len(value)
+    if isinstance(value, dict):
+        return sum(map(size_of, value.values()))
+    if isinstance(value, tuple | list):
+        return sum(map(size_of, value))
+    return sum(size for _, size in _places(value, DEPTH))
