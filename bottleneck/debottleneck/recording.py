@@ -26,7 +26,7 @@ SCHEMA = 4
 OLDEST = 2
 """The oldest layout that is still read."""
 
-ADDED: Mapping[str, int] = MappingProxyType({"sources": 3, "bursts": 4, "loads": 4})
+ADDED: Mapping[str, int] = MappingProxyType({"sources": 3, "bursts": 4, "forms": 4})
 """Tables that came with a later layout than `OLDEST`: empty in older folders."""
 
 FACTS_FILE = "recording.json"
@@ -96,15 +96,16 @@ COLUMNS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "held": "int32",
             "releases": "int32",
         },
-        # Functions that load: how a prefetch would have to fetch them (a form of
-        # strategies.automatic.scout), bytes of a typical result, and the most loads
-        # within one load.
-        "loads": {
+        # How strategies would have to treat a function, from its first calls: a form
+        # of strategies.automatic.scout. `size` is of a load the most loads within one,
+        # else calls of a run that could be made at once; `bytes` a load's result.
+        "forms": {
             "pid": "int64",
+            "stage": "str",
             "name": "str",
             "form": "str",
+            "size": "int64",
             "bytes": "int64",
-            "inner": "int64",
         },
         # When an instrument of BLOCKS was at work.
         "blocks": {"kind": "str", "start_ns": "int64", "end_ns": "int64"},
@@ -190,6 +191,8 @@ class Facts:
         exit_signal: The signal that ended it, if one did.
         ended_by: Why measuring ended: "exit", "steps", "seconds" or "signal".
         partial: True when the run was cut off, with `partial_why`.
+        machine: What the machine costs a loop (`machine.Machine.as_dict`), {} where
+            it was not measured.
         rates: Asked and achieved rates and costs of the instruments.
         not_measured: What is missing and why.
     """
@@ -209,6 +212,7 @@ class Facts:
     ended_by: str = "exit"
     partial: bool = False
     partial_why: str = ""
+    machine: Mapping[str, Any] = field(default_factory=dict)
     rates: Mapping[str, Any] = field(default_factory=dict)
     not_measured: tuple[NotMeasured, ...] = ()
 
@@ -229,7 +233,7 @@ class Recording:
     details: pd.DataFrame
     handovers: pd.DataFrame
     bursts: pd.DataFrame
-    loads: pd.DataFrame
+    forms: pd.DataFrame
     blocks: pd.DataFrame
     stacks: pd.DataFrame
     frames: pd.DataFrame

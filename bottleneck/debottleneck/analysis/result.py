@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,6 +93,76 @@ class Verdict:
     action: str
 
 
+@dataclass(frozen=True)
+class Prediction:
+    """What a strategy should make of the loop, said before anybody tries it.
+
+    Attributes:
+        spec: As it is written after `--strategy`; "" for the loop as it is.
+        step_ms: Mean step, milliseconds.
+        step_low: Lower bound of what will be measured (90 %).
+        step_high: Upper bound.
+        speedup: How many times faster than the loop as it was recorded.
+        low: Lower bound of what will be measured (90 %).
+        high: Upper bound.
+        limit: What keeps it from being faster, without a period: "limited by the GIL
+            at 3 threads".
+        memory_mb: Memory beyond the plain script's, a rough figure; None if unknown.
+        why_not: Why it would not act on this script as it is, "" if it may.
+        worth: Whether it should be tried: it may act, and gains enough.
+    """
+
+    spec: str
+    step_ms: float
+    step_low: float
+    step_high: float
+    speedup: float
+    low: float
+    high: float
+    limit: str = ""
+    memory_mb: float | None = None
+    why_not: str = ""
+    worth: bool = False
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether even the upper bound is not worth a trial."""
+        return self.high < WORTH
+
+
+WORTH = 1.05
+"""A strategy predicted to gain less than this is not recommended: repeated runs differ
+by more, and threads are not for free."""
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What every strategy should make of one loop.
+
+    Attributes:
+        plain: The loop as it is, under the question's assumptions.
+        rows: One for each strategy in its best setting, the fastest first.
+        settings: Every setting that was looked at, a tuple for each strategy, in order
+            of its workers: a curve of speed-up over workers.
+        replayed: The simulated plain step over the measured one, 1 for a perfect
+            replay; the rest of the loop's time is what the model does not see.
+        machine: The prices that were assumed (`machine.Machine.as_dict`).
+        question: What was assumed beside the recording, a sentence; "" for nothing.
+    """
+
+    plain: Prediction
+    rows: tuple[Prediction, ...]
+    settings: tuple[tuple[Prediction, ...], ...]
+    replayed: float
+    machine: Mapping[str, Any]
+    question: str = ""
+
+    @property
+    def best(self) -> Prediction | None:
+        """The one to try first, None if none is worth it."""
+        return next((row for row in self.rows if row.worth), None)
+
+
 @dataclass(frozen=True, eq=False)  # tables have no single truth value
 class Analysis:
     """Everything a report shows; the tables are those of `analysis.frames`."""
@@ -114,3 +185,4 @@ class Analysis:
     flame: pd.DataFrame
     functions: pd.DataFrame
     instruments: pd.DataFrame
+    predictions: Predictions | None = None

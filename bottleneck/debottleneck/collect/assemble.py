@@ -89,7 +89,7 @@ def tables_of(raw: Path, windows: Iterable[stacks.Window]) -> dict[str, pd.DataF
         "bursts": typed(
             "bursts", reading.read_fixed(raw / spool.BURSTS_FILE, reading.BURST_DTYPE)
         ),
-        "loads": _loads(raw),
+        "forms": _forms(raw),
         "blocks": _blocks(raw, windows),
         "stacks": sampled,
         "frames": frames,
@@ -176,15 +176,15 @@ def _blocks(raw: Path, windows: Iterable[stacks.Window]) -> pd.DataFrame:
     return typed("blocks", pd.DataFrame(rows, columns=columns))
 
 
-def _loads(raw: Path) -> pd.DataFrame:
-    """What was seen of functions that load, the first that each process says."""
+def _forms(raw: Path) -> pd.DataFrame:
+    """What each process says of the functions that strategies act on."""
     rows = [
         {"pid": reading.pid_of(path), **event}
         for path in sorted(raw.glob("events-*.jsonl"))
         for event in reading.read_lines(path)
-        if event["event"] == "load"
+        if event["event"] == "form"
     ]
-    return typed("loads", pd.DataFrame(rows)) if rows else empty("loads")
+    return typed("forms", pd.DataFrame(rows)) if rows else empty("forms")
 
 
 def has_functions(raw: Path) -> bool:

@@ -1,12 +1,14 @@
-"""Looks at the first loads of a plain run: how a prefetch would have to fetch them.
+"""Looks at the first calls of a plain run: how strategies would have to treat them.
 
-Nothing is changed and nothing is called ahead. The same recognition that decides for
-`prefetch` decides here, so that a prediction is of what the strategy would do.
+Nothing is changed and nothing is called ahead. Loads are judged by what decides for
+`prefetch` itself; forward and update calls by their arguments alone, which is cheap,
+so that what only shows in memory (layers that share state) is left to `compare`.
 """
 
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from statistics import median
@@ -19,10 +21,14 @@ from debottleneck.strategies.automatic.buffers import reuses, size_of
 from debottleneck.strategies.automatic.fanout import Frame, recognise
 from debottleneck.strategies.automatic.predict import Call, Progression
 from debottleneck.strategies.automatic.streams import is_source
+from debottleneck.strategies.conflicts import PLAIN
 from debottleneck.strategies.pools import is_worker
 
 WATCHED = 6
-"""Calls of a function that are looked at; the first may differ from the others."""
+"""Loads of a function that are looked at; the first may differ from the others."""
+
+MOST_CALLS = 32
+"""Forward and update calls of a thread that are looked at."""
 
 INDEXED, STREAM, ELEMENTS, VARIES = "indexed", "stream", "elements", "varies"
 GENERATOR, LOADER, BUFFER = "generator", "loader", "buffer"
@@ -30,40 +36,51 @@ GENERATOR, LOADER, BUFFER = "generator", "loader", "buffer"
 for each element of a list; none of these; a generator; torch's loader; it fills the
 same memory each time, so that it cannot be called ahead."""
 
-EVENT = "load"
+SIBLINGS, CHAIN = "siblings", "chain"
+"""Forms of forward calls: `size` in a row take the same arguments; none do."""
+
+POOLED, RETURNS = "pooled", "returns"
+"""Forms of updates: `size` in a row change distinct objects and return nothing."""
+
+EVENT = "form"
 """Kind of the line in the process's events."""
+
+Note = Callable[[dict[str, object]], None]
 
 
 def install(folder: Path, config: Mapping[str, Any]) -> None:
-    """Look at every function that loads, wrapped from now on."""
+    """Look at every function that loads, computes or updates, wrapped from now on."""
     act_with(Scout(marks.note).act)
 
 
 def after_torch(torch: ModuleType) -> None:
-    """Nothing more: torch's loaders are marked by functions, too."""
+    """Nothing more: torch's loaders and modules are marked by functions, too."""
 
 
 class Scout:
-    """Looks at loads until it knows their form.
+    """Looks at calls until it knows their form.
 
     Args:
-        note: Is given one event for each function.
+        note: Is given one event for each form.
     """
 
-    def __init__(self, note: Callable[[dict[str, object]], None]) -> None:
+    def __init__(self, note: Note) -> None:
         self._note = note
         self._local = threading.local()
 
     def act(self, found: Found, called: Callable[..., Any]) -> Callable[..., Any]:
-        """What the wrapper of a load calls; other stages are left alone."""
-        if found.stage != "load" or found.kind in ("coroutine", "api"):
+        """What a wrapper calls; stages that no strategy acts on are left alone."""
+        if found.kind in ("coroutine", "api"):
             return called
-        seen = _Seen(found, self._note)
-        if found.kind == "generator":
-            return self._generator(called, seen)
-        return self._function(called, seen)
+        if found.stage == "load":
+            seen = _Loads(found, self._note)
+            make = self._generator if found.kind == GENERATOR else self._load
+            return make(called, seen)
+        if found.stage in ("forward", "update") and found.kind != GENERATOR:
+            return self._computed(found, called)
+        return called
 
-    def _function(self, called: Callable[..., Any], seen: _Seen) -> Callable[..., Any]:
+    def _load(self, called: Callable[..., Any], seen: _Loads) -> Callable[..., Any]:
         local = self._local
 
         def load(*args: Any, **kwargs: Any) -> Any:
@@ -83,7 +100,9 @@ class Scout:
 
         return as_frame_of_ours(load)
 
-    def _generator(self, called: Callable[..., Any], seen: _Seen) -> Callable[..., Any]:
+    def _generator(
+        self, called: Callable[..., Any], seen: _Loads
+    ) -> Callable[..., Any]:
         def load(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
             items = called(*args, **kwargs)
             while not seen.known:
@@ -97,11 +116,28 @@ class Scout:
 
         return as_frame_of_ours(load)
 
+    def _computed(self, found: Found, called: Callable[..., Any]) -> Callable[..., Any]:
+        local, stage, note = self._local, found.stage, self._note
 
-class _Seen:
+        def compute(*args: Any, **kwargs: Any) -> Any:
+            runs = getattr(local, stage, None)
+            if runs is None:
+                runs = _Siblings(note) if stage == "forward" else _Updates(note)
+                setattr(local, stage, runs)
+            if runs.known or is_worker():
+                return called(*args, **kwargs)
+            runs.begun(found.name, Call(args, kwargs))
+            result = called(*args, **kwargs)
+            runs.ended(result)
+            return result
+
+        return as_frame_of_ours(compute)
+
+
+class _Loads:
     """What is known of one function's loads."""
 
-    def __init__(self, found: Found, note: Callable[[dict[str, object]], None]) -> None:
+    def __init__(self, found: Found, note: Note) -> None:
         self._found = found
         self._note = note
         self._progression = Progression()
@@ -120,7 +156,9 @@ class _Seen:
             self._look(frame)
         if len(self._sizes) >= WATCHED and not self.known:
             self.known, self._before = True, None
-            self._note(self._event())
+            form, name = self._form(), self._found.name
+            size = round(median(self._sizes))
+            self._note(_event("load", name, form, self._inner, size))
 
     def _look(self, frame: Frame) -> None:
         values = list(frame.call.items().values())
@@ -130,15 +168,6 @@ class _Seen:
         self._foreseen = self._progression.foresees
         self._elements = self._elements or recognise(frame) is not None
         self._inner = max(self._inner, len(frame.seen))
-
-    def _event(self) -> dict[str, object]:
-        return {
-            "event": EVENT,
-            "name": self._found.name,
-            "form": self._form(),
-            "bytes": round(median(self._sizes)),
-            "inner": self._inner,
-        }
 
     def _form(self) -> str:
         """In the order in which `prefetch` itself asks."""
@@ -153,3 +182,88 @@ class _Seen:
         if self._foreseen:
             return INDEXED
         return ELEMENTS if self._elements else VARIES
+
+
+class _Siblings:
+    """Forward calls of one thread: how many in a row take the same arguments."""
+
+    def __init__(self, note: Note) -> None:
+        self._note = note
+        self._leader: tuple[str, list[Any]] | None = None
+        self._size = self._calls = 0
+        self._runs: Counter[tuple[str, int]] = Counter()
+        self.known = False
+
+    def begun(self, name: str, call: Call) -> None:
+        """Before a call is made."""
+        values = list(call.items().values())
+        if self._leader is not None and _is_sibling(values, self._leader[1]):
+            self._size += 1
+            return
+        if self._leader is not None:
+            self._runs[self._leader[0], self._size] += 1
+        self._leader, self._size = (name, values), 1
+
+    def ended(self, result: Any) -> None:
+        """After it: enough is known after some."""
+        self._calls += 1
+        if self._calls >= MOST_CALLS:
+            self.known, self._leader = True, None
+            often = [run for run, count in self._runs.items() if count > 1]
+            name, size = max(often, key=lambda run: run[1], default=("", 1))
+            form = SIBLINGS if size > 1 else CHAIN
+            self._note(_event("forward", name, form, size))
+
+
+def _is_sibling(values: list[Any], leader: list[Any]) -> bool:
+    """Whether all but the layer itself are the leader's own arguments."""
+    if not values or not leader or (values[0] is leader[0] and len(values) > 1):
+        return False
+    known = {id(value) for value in leader if not isinstance(value, PLAIN)}
+    rest = values if id(values[0]) in known else values[1:]
+    return bool(rest) and all(id(v) in known or isinstance(v, PLAIN) for v in rest)
+
+
+class _Updates:
+    """Update calls of one thread: how many in a row change distinct objects."""
+
+    def __init__(self, note: Note) -> None:
+        self._note = note
+        self._run: list[Any] = []
+        self._calls = 0
+        self._sizes: list[int] = []
+        self._name = ""
+        self._returns = False
+        self.known = False
+
+    def begun(self, name: str, call: Call) -> None:
+        """Before a call is made."""
+        self._name = self._name or name
+        subject = next(iter(call.items().values()), None)
+        if any(subject is each for each in self._run):
+            self._sizes.append(len(self._run))
+            self._run = []
+        self._run.append(subject)
+
+    def ended(self, result: Any) -> None:
+        """After it: enough is known after some."""
+        self._returns = self._returns or result is not None
+        self._calls += 1
+        if self._calls >= MOST_CALLS:
+            self.known, self._run = True, []
+            form = RETURNS if self._returns else POOLED
+            size = round(median(self._sizes)) if self._sizes else 1
+            self._note(_event("update", self._name, form, size))
+
+
+def _event(
+    stage: str, name: str, form: str, size: int, result: int = 0
+) -> dict[str, object]:
+    return {
+        "event": EVENT,
+        "stage": stage,
+        "name": name,
+        "form": form,
+        "size": size,
+        "bytes": result,
+    }

@@ -1,0 +1,1 @@
+"""What handing work over costs on this machine, measured once and kept."""

@@ -1,0 +1,1 @@
+"""What each strategy would gain, from one recording: the loop, simulated."""

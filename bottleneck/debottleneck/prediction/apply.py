@@ -1,0 +1,174 @@
+"""A strategy as it is written -> the simulated loop with it, or why it does not apply."""
+
+from __future__ import annotations
+
+from collections import Counter as Tally
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from debottleneck.prediction.demand import Demand, Form
+from debottleneck.prediction.engine import Gil, Thread
+from debottleneck.prediction.parallel import Forward, Pool, Shares, Update
+from debottleneck.prediction.prefetch import Ahead, Elements, Size
+from debottleneck.prediction.programs import Feed, Handler, Loop, threads
+from debottleneck.strategies.spec import (
+    FORWARD,
+    PREFETCH,
+    Strategies,
+    Strategy,
+    prefetch_size,
+)
+
+MOST_WORKERS = 8
+"""Threads of parallel forward and update, where none were asked for."""
+
+TORCH_LOADER, TORCH_STEP = "torch DataLoader", "torch.optim."
+TORCH_DEPTH = 2
+
+ONE_FORWARD = "one forward call a step: there is nothing to run beside it"
+ONE_UPDATE = "one update call a step: there is nothing to run beside it"
+CHAIN = "no two forward calls of a step take the same arguments"
+VARIES = "its arguments do not advance by a constant step"
+BUFFER = "it fills the same array for every batch"
+NO_LOAD = "no function of the script marks a load"
+RETURNS = "an update returns a value, not None"
+SOURCE = "it takes from a queue or an iterator of this process"
+
+
+@dataclass(frozen=True)
+class Setup:
+    """A loop with strategies, to be simulated.
+
+    Attributes:
+        threads: The trainer first.
+        fill: Steps until what is ahead is full.
+        burst: Steps whose batches come at once: only whole bursts are counted.
+    """
+
+    threads: list[Thread]
+    fill: int
+    burst: int
+
+
+def setup(loop: Loop, strategies: Strategies) -> Setup:
+    """The simulated threads of a loop with these strategies.
+
+    Args:
+        loop: What is simulated.
+        strategies: () for the loop as it is.
+    """
+    gil = loop.gil()
+    apart = any(
+        each.name == PREFETCH and each.word("where", "thread") == "process"
+        for each in strategies
+    )
+    feed = Feed(loop, gil, moved=apart)
+    handlers: list[Handler] = []
+    fill, burst = 2, 1
+    for strategy in strategies:
+        if strategy.name == PREFETCH:
+            handler, ahead = _prefetch(loop, gil, feed, strategy)
+            fill, burst = fill + ahead, prefetch_size(strategy)[0]
+            handlers += [handler] if handler else []
+        else:
+            handlers += _parallel(loop, gil, strategy)
+    return Setup(threads(loop, gil, feed, handlers), fill, burst)
+
+
+def _prefetch(
+    loop: Loop, gil: Gil | None, feed: Feed, strategy: Strategy
+) -> tuple[Handler | None, int]:
+    apart = strategy.word("where", "thread") == "process"
+    made = loop.demand.producers
+    name, form = load_form(loop.demand)
+    workers, depth = prefetch_size(strategy)
+    if made and apart:
+        return None, len(made)
+    if name == TORCH_LOADER:
+        workers = strategy.number("workers", 1)
+        ahead = workers + strategy.number("depth", TORCH_DEPTH)
+        return Ahead(loop, gil, Size(workers, ahead, apart, form.bytes)), ahead
+    if form.form == "elements":
+        return Elements(
+            loop, gil, Size(workers, 1, apart, form.bytes), max(form.size, 1)
+        ), 1
+    if form.form in ("stream", "generator") or made:
+        size = Size(1, depth, apart, form.bytes)
+        return Ahead(loop, gil, size, feed if made else None), depth
+    return Ahead(loop, gil, Size(workers, depth, apart, form.bytes)), depth
+
+
+def _parallel(loop: Loop, gil: Gil | None, strategy: Strategy) -> list[Handler]:
+    demand, cores = loop.demand, max(1, round(loop.machine.cores))
+    if strategy.name == FORWARD:
+        calls = calls_of(demand, "forward")
+        name, form = form_of(demand, "forward")
+        size = form.size
+        chunks = strategy.number("chunks", 0)
+        if chunks and calls < 2:
+            workers = min(chunks, strategy.number("workers", cores))
+            pool = Pool(loop, gil, max(1, workers - 1))
+            return [Shares(pool, stage, chunks) for stage in ("forward", "backward")]
+        workers = strategy.number("workers", min(MOST_WORKERS, size or calls))
+        pool = Pool(loop, gil, max(1, min(workers, size or calls) - 1))
+        return [Forward(pool, name, size)]
+    if demand_has(demand, TORCH_STEP):
+        shares = strategy.number("workers", cores)
+        return [Shares(Pool(loop, gil, max(1, shares - 1)), "update", shares)]
+    calls = calls_of(demand, "update")
+    workers = strategy.number("workers", min(MOST_WORKERS, calls))
+    return [Update(Pool(loop, gil, max(1, min(workers, calls) - 1)), 0)]
+
+
+def load_form(demand: Demand) -> tuple[str, Form]:
+    """The name of what loads, most often, and how it is called."""
+    names = Tally(
+        part.name for step in demand.steps for part in step if part.stage == "load"
+    )
+    name = names.most_common(1)[0][0] if names else ""
+    return name, demand.forms.get(name, Form("", 0, 0))
+
+
+def form_of(demand: Demand, stage: str) -> tuple[str, Form]:
+    """The function of a stage whose calls' form is known, and the form."""
+    names = {part.name for step in demand.steps for part in step if part.stage == stage}
+    known = [(name, demand.forms[name]) for name in names if name in demand.forms]
+    return max(known, key=lambda pair: pair[1].size, default=("", Form("", 0, 0)))
+
+
+def demand_has(demand: Demand, prefix: str) -> bool:
+    """Whether a part's name begins so."""
+    return any(p.name.startswith(prefix) for step in demand.steps for p in step)
+
+
+def calls_of(demand: Demand, stage: str) -> int:
+    """Calls of a stage in a typical step."""
+    counts = Tally(sum(part.stage == stage for part in step) for step in demand.steps)
+    return counts.most_common(1)[0][0] if counts else 0
+
+
+def why_not(demand: Demand, strategy: Strategy) -> str:
+    """Why `compare` would find nothing to act on, "" if it may; from one recording."""
+    if strategy.name == PREFETCH:
+        return _no_prefetch(demand, strategy)
+    if strategy.name == FORWARD:
+        if calls_of(demand, "forward") < 2 and not strategy.settings.get("chunks"):
+            return ONE_FORWARD
+        return CHAIN if form_of(demand, "forward")[1].form == "chain" else ""
+    if demand_has(demand, TORCH_STEP):
+        return ""
+    if calls_of(demand, "update") < 2:
+        return ONE_UPDATE
+    return RETURNS if form_of(demand, "update")[1].form == "returns" else ""
+
+
+def _no_prefetch(demand: Demand, strategy: Strategy) -> str:
+    name, form = load_form(demand)
+    if not name:
+        return NO_LOAD
+    apart = strategy.word("where", "thread") == "process"
+    if apart and form.form == "stream" and not demand.producers:
+        return f"{name}: {SOURCE}"
+    reasons: Mapping[str, str] = {"varies": VARIES, "buffer": BUFFER}
+    why = reasons.get(form.form, "")
+    return f"{name}: {why}" if why else ""

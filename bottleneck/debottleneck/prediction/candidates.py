@@ -1,0 +1,91 @@
+"""Which strategies and settings are predicted, where nobody names them."""
+
+from __future__ import annotations
+
+from debottleneck.prediction.apply import (
+    MOST_WORKERS,
+    TORCH_STEP,
+    calls_of,
+    demand_has,
+    load_form,
+)
+from debottleneck.prediction.demand import Demand
+from debottleneck.strategies.spec import FORWARD, PREFETCH, UPDATE, Strategies, parse
+
+THREADS = (1, 2, 4, 8, 16)
+"""Loads in flight: each about twice the one before."""
+
+MOSTLY = 0.5
+"""Loads that wait for the outside for less than this gain nothing from more threads
+than there are cores."""
+
+LEAST_SHARE = 0.02
+"""A stage that takes less of the step has nothing to gain from."""
+
+
+def families(demand: Demand, cores: int) -> list[list[Strategies]]:
+    """Settings to choose from, for each strategy that may gain something.
+
+    Args:
+        demand: The loop.
+        cores: Cores of the machine.
+    """
+    found = []
+    if share(demand, "load") > LEAST_SHARE or demand.producers:
+        found += _prefetches(demand, cores)
+    if share(demand, "forward") > LEAST_SHARE and calls_of(demand, "forward") > 1:
+        counts = _workers(calls_of(demand, "forward"), cores)
+        found.append([parse(f"{FORWARD}:workers={count}") for count in counts])
+    elif share(demand, "forward") > LEAST_SHARE and demand_has(demand, "torch."):
+        found.append([parse(f"{FORWARD}:chunks={max(cores, 2)}")])
+    if share(demand, "update") > LEAST_SHARE:
+        calls = calls_of(demand, "update")
+        if demand_has(demand, TORCH_STEP):
+            found.append([parse(f"{UPDATE}:workers={max(cores, 2)}")])
+        elif calls > 1:
+            counts = _workers(calls, cores)
+            found.append([parse(f"{UPDATE}:workers={count}") for count in counts])
+    return found
+
+
+def _prefetches(demand: Demand, cores: int) -> list[list[Strategies]]:
+    _, form = load_form(demand)
+    apart = [
+        f"{PREFETCH}:workers={count},where=process" for count in (1, max(cores, 2))
+    ]
+    if demand.producers:
+        threads, apart = [f"{PREFETCH}:workers=1"], [f"{PREFETCH}:where=process"]
+    elif form.form in ("stream", "generator"):
+        threads = [f"{PREFETCH}:workers=1"]
+        apart = [] if form.form == "stream" else apart[:1]
+    else:
+        waits = share_outside(demand, "load") > MOSTLY
+        counts = [n for n in THREADS if waits or n <= max(cores, 2)]
+        threads = [f"{PREFETCH}:workers={count}" for count in counts]
+        if form.form == "elements":
+            threads, apart = threads[1:], apart[1:]
+    return [[parse(each) for each in texts] for texts in (threads, apart) if texts]
+
+
+def _workers(calls: int, cores: int) -> list[int]:
+    """As many as there are cores; more only pay where calls wait."""
+    most = min(calls, MOST_WORKERS)
+    return sorted({min(max(cores, 2), most), most})
+
+
+def share(demand: Demand, stage: str) -> float:
+    """The part of a step that a stage takes."""
+    whole = mine = 0.0
+    for step in demand.steps:
+        for part in step:
+            length = part.python + part.native + part.outside + part.lock
+            whole += length
+            mine += length if part.stage == stage else 0.0
+    return mine / whole if whole else 0.0
+
+
+def share_outside(demand: Demand, stage: str) -> float:
+    """The part of a stage's time that it waits for the outside."""
+    parts = [part for step in demand.steps for part in step if part.stage == stage]
+    whole = sum(part.python + part.native + part.outside + part.lock for part in parts)
+    return sum(part.outside for part in parts) / whole if whole else 0.0

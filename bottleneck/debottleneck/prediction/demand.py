@@ -1,0 +1,352 @@
+"""What each step of a recording asks for: Python, native code, waiting; call by call.
+
+The quiet steps' segments are gathered into outermost calls of stages and the gaps
+between them, in order. A segment's CPU time is exact; it is divided into Python and
+native code by its stage's share, and what it spent off a core by its stage's causes.
+Waiting for the GIL and for a core is left out: the simulation brings forth its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from debottleneck.analysis.result import Analysis
+from debottleneck.analysis.steps import QUIET
+from debottleneck.analysis.timeline import Lookup, marks_by_thread, stage_codes
+from debottleneck.loop import CODE, Marks, outermost
+from debottleneck.recording import STATES
+from debottleneck.spool import BURST_READS, ENTER, LEAVE
+from debottleneck.words import OTHER, STEP_STAGES
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+OUTSIDE = ("disk", "network", "ipc", "sleep", "unattributed")
+"""Waits for something that is not a thread of this loop."""
+
+MOST_STEPS = 400
+"""Steps that are replayed, evenly picked from more."""
+
+PRIOR_NS = 200e3
+"""Burst readings of a stage outweigh those of all stages beyond this much time."""
+
+MOST_SEEN = 0.95
+"""Releases seen, of those that readings of no correlation would show: beyond this
+they come too fast to be counted."""
+
+NAMES = list(CODE)
+RUNNING = STATES.index("running")
+FEWEST_SHARE = 0.02
+"""A thread that does less than this of the time makes no batches."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """An outermost call of a stage, or the code between two calls (`other`).
+
+    Attributes:
+        stage: A word of `words.STAGES`.
+        name: What is called, "" between calls.
+        python: Nanoseconds on a core with the GIL.
+        native: Without it.
+        outside: Waiting for something that is no thread of the loop.
+        lock: Waiting for another thread.
+        releases: How many times it gives the GIL up.
+    """
+
+    stage: str
+    name: str
+    python: float
+    native: float
+    outside: float
+    lock: float
+    releases: float
+
+
+@dataclass(frozen=True)
+class Producer:
+    """A thread that makes the trainer's batches: its work for one of them.
+
+    Attributes:
+        work: As a part of a step.
+        apart: Whether it lives in a process of its own.
+    """
+
+    work: Part
+    apart: bool
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a strategy would have to treat a function (`recording.COLUMNS`)."""
+
+    form: str
+    size: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Demand:
+    """A loop, ready to be replayed.
+
+    Attributes:
+        steps: The parts of each step, in order.
+        step_ns: Measured mean of the quiet steps.
+        producers: Threads and processes that make batches.
+        forms: Name of a function that marks a stage -> how it is called.
+        pool_share: Native CPU time of library threads beside the trainer's own.
+        python_known: False where `python` and `native` could not be told apart.
+    """
+
+    steps: tuple[tuple[Part, ...], ...]
+    step_ns: float
+    producers: tuple[Producer, ...] = ()
+    forms: Mapping[str, Form] = field(default_factory=dict)
+    pool_share: float = 0.0
+    python_known: bool = True
+
+
+@dataclass(frozen=True)
+class _Mix:
+    """Of each stage (by `CODE`): shares of on-CPU and of off-CPU time, releases."""
+
+    python: Floats
+    outside: Floats
+    lock: Floats
+    rate: Floats
+    known: bool
+
+
+def demand_of(analysis: Analysis) -> Demand | None:
+    """The loop of an analysis; None when it has no steps to replay."""
+    if not analysis.loop.found or analysis.causes.empty:
+        return None
+    recording, trainer = analysis.recording, analysis.loop.trainer_tid
+    key = (recording.facts.pid, trainer)
+    threads = marks_by_thread(recording)
+    if key not in threads:
+        return None
+    mix = _mix(analysis)
+    steps = _steps(analysis, threads[key], mix)
+    if not steps:
+        return None
+    return Demand(
+        steps=steps,
+        step_ns=analysis.loop.step_ms * 1e6,
+        producers=_producers(analysis, mix),
+        forms=_forms(analysis),
+        pool_share=_pool_share(analysis),
+        python_known=mix.known,
+    )
+
+
+def _mix(analysis: Analysis) -> _Mix:
+    grid = np.zeros((len(NAMES), 10))
+    own = analysis.causes[analysis.causes["role"] == "trainer"]
+    causes = ["python", "native", *OUTSIDE, "lock", "gil", "runqueue"]
+    column = {cause: number for number, cause in enumerate(causes)}
+    for row in own.itertuples(index=False):
+        grid[CODE[row.stage], column[row.cause]] += row.ms_per_step
+    on_core, off = grid[:, :2].sum(axis=1), grid[:, 2:].sum(axis=1)
+    known = bool(on_core.sum() > 0)
+    python = _ratio(grid[:, 0], on_core, float(_total(grid[:, 0], on_core)))
+    return _Mix(
+        python,
+        _ratio(grid[:, 2:7].sum(axis=1), off, 0.0),
+        _ratio(grid[:, 7], off, 0.0),
+        _releases(analysis),
+        known,
+    )
+
+
+def _ratio(part: Floats, whole: Floats, otherwise: float) -> Floats:
+    return np.divide(part, whole, out=np.full_like(whole, otherwise), where=whole > 0)
+
+
+def _total(part: Floats, whole: Floats) -> float:
+    return float(part.sum() / whole.sum()) if whole.sum() > 0 else 0.5
+
+
+def _releases(analysis: Analysis) -> Floats:
+    """Times the GIL is given up, a nanosecond on a core, by stage.
+
+    A stage that bursts hardly met has the rate of all stages together.
+    """
+    recording = analysis.recording
+    bursts = recording.bursts[recording.bursts["pid"] == recording.facts.pid]
+    own = analysis.segments[
+        (analysis.segments["tid"] == analysis.loop.trainer_tid)
+        & (analysis.segments["pid"] == recording.facts.pid)
+    ]
+    if bursts.empty or own.empty:
+        return np.zeros(len(NAMES))
+    at = bursts["t_ns"].to_numpy(np.int64)
+    index = Lookup(own)
+    found = index.index(at)
+    counted = (found >= 0) & _runs(analysis, at)
+    stage = index.stage[np.maximum(found, 0)][counted]
+    spans = bursts["span_ns"].to_numpy(np.float64)[counted]
+    times = bursts["releases"].to_numpy(np.float64)[counted]
+    held = bursts["held"].to_numpy(np.float64)[counted] / BURST_READS
+    span = np.bincount(stage, spans, len(NAMES))
+    count = np.bincount(stage, times, len(NAMES))
+    seen = np.bincount(stage, minlength=len(NAMES)).astype(np.float64)
+    share = _ratio(np.bincount(stage, held, len(NAMES)), seen, 0.0)
+    rate = _ratio(count * _missed(count, share, seen), span, 0.0)
+    typical = float((rate * span).sum() / span.sum()) if span.sum() > 0 else 0.0
+    return np.asarray((rate * span + typical * PRIOR_NS) / (span + PRIOR_NS))
+
+
+def _missed(count: Floats, share: Floats, bursts: Floats) -> Floats:
+    """By what to multiply releases seen, as some fall between two readings.
+
+    Of a process that goes on and off at random, on for `p` of the time, readings in a
+    row differ from on to off with probability p (1 - p) (1 - exp(-x)), where x
+    p (1 - p) changes from on to off happen in truth.
+    """
+    chance = share * (1 - share)
+    seen = _ratio(count, bursts * (BURST_READS - 1) * chance, 0.0)
+    seen = np.clip(seen, 0.0, MOST_SEEN)
+    return np.where(seen > 0, -np.log1p(-seen) / np.where(seen > 0, seen, 1.0), 1.0)
+
+
+def _runs(analysis: Analysis, at: Ints) -> NDArray[np.bool_]:
+    """Whether the trainer's sample of that tick shows it running."""
+    waits = analysis.recording.waits
+    own = waits[
+        (waits["tid"] == analysis.loop.trainer_tid)
+        & (waits["pid"] == analysis.recording.facts.pid)
+    ].sort_values("end_ns")
+    ends = own["end_ns"].to_numpy(np.int64)
+    if not len(ends):
+        return np.ones(len(at), np.bool_)
+    place = np.minimum(np.searchsorted(ends, at), len(ends) - 1)
+    state: NDArray[np.bool_] = own["state"].to_numpy(np.int64)[place] == RUNNING
+    return state
+
+
+def _steps(
+    analysis: Analysis, marked: tuple[Marks, pd.DataFrame], mix: _Mix
+) -> tuple[tuple[Part, ...], ...]:
+    marks, rows = marked
+    quiet = analysis.steps[analysis.steps["block"] == QUIET]
+    if len(quiet) > MOST_STEPS:
+        places = np.linspace(0, len(quiet) - 1, MOST_STEPS).astype(np.int64)
+        quiet = quiet.iloc[places]
+    start, end = quiet["start_ns"].to_numpy(), quiet["end_ns"].to_numpy()
+    own = analysis.segments[
+        (analysis.segments["tid"] == analysis.loop.trainer_tid)
+        & (analysis.segments["pid"] == analysis.recording.facts.pid)
+    ].sort_values("start_ns")
+    begin = own["start_ns"].to_numpy(np.int64)
+    step = np.searchsorted(start, begin, side="right") - 1
+    inside = (step >= 0) & (begin < end[np.maximum(step, 0)])
+    own, begin, step = own[inside], begin[inside], step[inside]
+    unit, enter, site = _units(marks, rows, begin)
+    new = np.flatnonzero(np.diff(step, prepend=-1) | np.diff(unit, prepend=-1))
+    sums = _sums(own, mix, new)
+    names = dict(
+        zip(analysis.recording.sites["site"], analysis.recording.sites["name"])
+    )
+    found: list[list[Part]] = [[] for _ in range(len(quiet))]
+    for place, first in enumerate(new.tolist()):
+        call = unit[first]
+        outer = call // 2 if call % 2 else -1
+        stage = NAMES[enter[outer]] if outer >= 0 else OTHER
+        name = str(names.get(site[outer], "")) if outer >= 0 else ""
+        found[step[first]].append(Part(stage, name, *sums[place]))
+    return tuple(tuple(parts) for parts in found if parts)
+
+
+def _units(marks: Marks, rows: pd.DataFrame, begin: Ints) -> tuple[Ints, Ints, Ints]:
+    """For each segment 2 i + 1 within outermost call i, 2 i between calls.
+
+    Returns:
+        The numbers, and of each outermost call its stage and its site.
+    """
+    sited = Marks(marks.t, marks.edge, marks.stage, marks.minor)
+    outer = outermost(sited)
+    entered = outer.edge == ENTER
+    left = outer.t[outer.edge == LEAVE]
+    entries = outer.t[entered]
+    sites = rows["site"].to_numpy(np.int64)
+    mine = (marks.edge == ENTER) & np.isin(marks.t, entries)
+    at = dict(zip(marks.t[mine].tolist(), sites[mine].tolist(), strict=True))
+    index = np.searchsorted(entries, begin, side="right") - 1
+    within = (index >= 0) & (index < len(left))
+    within &= begin < left[np.clip(index, 0, max(len(left) - 1, 0))]
+    unit = np.where(within, 2 * index + 1, 2 * (index + 1))
+    stage = outer.stage[entered]
+    return unit, stage, np.array([at.get(t, -1) for t in entries.tolist()], np.int64)
+
+
+def _sums(own: pd.DataFrame, mix: _Mix, new: Ints) -> list[tuple[float, ...]]:
+    """python, native, outside, lock and releases of each part."""
+    if not len(new):
+        return []
+    stage = stage_codes(own["stage"])
+    cpu = own["cpu_ns"].to_numpy(np.float64)
+    off = (own["end_ns"] - own["start_ns"]).to_numpy(np.float64) - cpu
+    columns = (
+        cpu * mix.python[stage],
+        cpu * (1 - mix.python[stage]),
+        off * mix.outside[stage],
+        off * mix.lock[stage],
+        cpu * mix.rate[stage],
+    )
+    sums = [np.add.reduceat(column, new).tolist() for column in columns]
+    return list(zip(*sums, strict=True))
+
+
+def _producers(analysis: Analysis, mix: _Mix) -> tuple[Producer, ...]:
+    """Loader threads and workers, if the trainer waits for them or takes from them."""
+    threads = analysis.threads
+    makers = threads[threads["role"].isin(("loader", "worker"))]
+    idle = makers["lock"] + makers["ipc"] + makers["runqueue"] + makers["gil"]
+    makers = makers[1 - idle > FEWEST_SHARE]
+    count, steps = len(makers), max(analysis.loop.measured, 1)
+    found = []
+    for row in makers.to_dict("records"):
+        each = row["wall_ms"] * 1e6 * count / steps
+        apart = row["pid"] != analysis.recording.facts.pid
+        outside = row["disk"] + row["network"] + row["sleep"]
+        cpu = each * (row["python"] + row["native"])
+        rate = mix.rate[CODE["load"]] * cpu * (row["native"] > FEWEST_SHARE)
+        work = Part(
+            "load",
+            str(row["name"]),
+            each * row["python"],
+            each * row["native"],
+            each * outside,
+            0.0,
+            rate,
+        )
+        found.append(Producer(work, apart))
+    return tuple(found)
+
+
+def _forms(analysis: Analysis) -> dict[str, Form]:
+    table = analysis.recording.forms
+    own = table[table["pid"] == analysis.recording.facts.pid]
+    return {
+        str(row.name): Form(str(row.form), int(row.size), int(row.bytes))
+        for row in own.itertuples(index=False)
+    }
+
+
+def _pool_share(analysis: Analysis) -> float:
+    """Native time of BLAS and OpenMP threads, for each of the trainer's own."""
+    threads = analysis.threads
+    own = threads[threads["role"] == "trainer"]
+    pools = threads[threads["role"] == "pool"]
+    native = float((own["wall_ms"] * own["native"]).sum())
+    beside = float((pools["wall_ms"] * pools["native"]).sum())
+    return beside / native if native > 0 else 0.0
+
+
+STEP_PARTS = STEP_STAGES

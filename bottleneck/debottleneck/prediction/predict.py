@@ -1,0 +1,263 @@
+"""Analysis -> what each strategy would gain, with an interval, and why no more.
+
+The loop is simulated some times, each time with other steps drawn from the measured
+ones and other prices within what is known of them, plain and with each strategy; the
+speed-up is the ratio, so that what the model misses in both falls out. To its spread
+comes how much repeated runs differ: the interval is of what will be measured.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from debottleneck.analysis.result import WORTH, Analysis, Prediction, Predictions
+from debottleneck.machine import Machine
+from debottleneck.prediction import memory
+from debottleneck.prediction.apply import why_not
+from debottleneck.prediction.candidates import families
+from debottleneck.prediction.demand import Demand, Part, demand_of
+from debottleneck.prediction.limits import limit
+from debottleneck.prediction.question import AS_IT_IS, Question
+from debottleneck.prediction.replay import Replayed, drawn, operations, replay
+from debottleneck.strategies.spec import Strategies, parse, written
+
+Z90 = 1.645
+"""Standard deviations to either side that hold 90 % of a normal distribution."""
+
+RUN_TO_RUN = 0.03
+"""How far a speed-up from some rounds lies from another such: trials differ by 6 % a
+round (`trials.verdict.POLICY.round_to_round`), and there are three to five."""
+
+TIMES = 8
+"""Simulated runs of each strategy."""
+
+GLANCES = 2
+"""Of each setting, to choose one."""
+
+STEPS = 96
+"""Steps of a run, fewer where steps have many operations."""
+
+OPERATIONS = 12_000
+"""Of one run at most, but for the least steps: about a twentieth of a second."""
+
+LEAST_STEPS = 8
+
+AS_GOOD = 0.97
+"""Of settings this close the one with the fewest threads is named."""
+
+MOST_STREAMING = 0.25
+"""Native code of a loop streams through memory for a quarter of its time at most; the
+rest stays in its caches. Which it is cannot be seen from outside."""
+
+SPREADS = {
+    "wake_ns": 0.3,
+    "wake_soon_ns": 0.3,
+    "signal_ns": 0.2,
+    "cold_ns": 0.4,
+    "refill_most_ns": 0.4,
+    "call_ns": 0.3,
+    "message_ns": 0.3,
+    "delay_ns": 0.3,
+}
+"""How well each price is known: standard deviation of its logarithm, as seen between
+measurements of the same machine and between kinds of code."""
+
+SHARE_ERROR = 0.1
+"""Of a stage's Python share, likewise: it comes from samples."""
+
+RELEASES_ERROR = 0.25
+
+
+def with_predictions(analysis: Analysis) -> Analysis:
+    """The analysis with what strategies would gain, where it has a loop to replay."""
+    return replace(analysis, predictions=predict(analysis))
+
+
+def predict(
+    analysis: Analysis,
+    strategies: Sequence[Strategies] = (),
+    question: Question = AS_IT_IS,
+    *,
+    thorough: bool = False,
+    seed: int = 0,
+) -> Predictions | None:
+    """What strategies would make of a recorded loop.
+
+    Args:
+        analysis: Of the plain script.
+        strategies: Which; () for each in the setting that suits the loop.
+        question: What is otherwise than recorded.
+        thorough: Simulate every setting as often as the best, for a curve.
+        seed: The same seed gives the same predictions.
+
+    Returns:
+        None when the recording shows no steps to replay.
+    """
+    demand = demand_of(analysis)
+    if demand is None:
+        return None
+    recorded = machine_of(analysis)
+    model = _Model(demand, recorded, question, seed)
+    if strategies:
+        settings = [[model.predicted(each)] for each in strategies]
+    else:
+        cores = max(1, round(model.machine.cores))
+        times = TIMES if thorough else GLANCES
+        settings = [
+            [model.predicted(each, times) for each in family]
+            for family in families(model.demand, cores)
+        ]
+    rows = [_best_of(model, family) for family in settings]
+    return Predictions(
+        plain=model.predicted(()),
+        rows=tuple(sorted(rows, key=lambda row: -row.speedup)),
+        settings=tuple(map(tuple, settings)),
+        replayed=model.replayed,
+        machine=model.machine.as_dict(),
+        question=question.text,
+    )
+
+
+def machine_of(analysis: Analysis) -> Machine:
+    """The machine as the recording knows it; ordinary prices where it does not."""
+    facts = analysis.recording.facts
+    cores = facts.environment.get("cores") or 1
+    quota = facts.environment.get("cpu_quota")
+    usable = float(min(cores, quota) if quota else cores)
+    return replace(Machine.of(facts.machine), cores=usable)
+
+
+@dataclass(frozen=True)
+class _Try:
+    """One draw: the steps, the prices, and how fast the recorded loop is with them."""
+
+    demand: Demand
+    machine: Machine
+    picks: tuple[int, ...]
+    plain_ns: float
+    seed: int
+
+
+class _Model:
+    """A loop, and several draws of what is not known exactly.
+
+    Args:
+        demand: The recorded loop.
+        recorded: The machine it was recorded on.
+        question: What is otherwise.
+        seed: Of the draws.
+    """
+
+    def __init__(
+        self, demand: Demand, recorded: Machine, question: Question, seed: int
+    ) -> None:
+        self._recorded = demand
+        self.demand = question.demand(demand)
+        self.machine = question.machine(recorded)
+        self._question = question
+        self._tries = [self._try(recorded, seed + i) for i in range(TIMES)]
+        plain = [each.plain_ns for each in self._tries]
+        self.replayed = float(np.mean(plain)) / demand.step_ns
+
+    def _try(self, recorded: Machine, seed: int) -> _Try:
+        rng = np.random.default_rng(seed)
+        picks = tuple(drawn(self._recorded, STEPS, rng))
+        machine, demand = _priced(recorded, rng), _perturbed(self._recorded, rng)
+        plain = replay(demand, machine, (), picks, seed)
+        return _Try(
+            self._question.demand(demand),
+            self._question.machine(machine),
+            picks,
+            plain.step_ns,
+            seed,
+        )
+
+    def predicted(self, strategies: Strategies, times: int = TIMES) -> Prediction:
+        """What these strategies make of it, from so many simulated runs."""
+        runs, ratios = [], []
+        for each in self._tries[:times]:
+            run = self._run(each, strategies)
+            runs.append(run)
+            ratios.append(math.log(each.plain_ns / run.step_ns))
+        middle = float(np.mean(ratios))
+        spread = float(np.std(ratios, ddof=1)) if times > 1 else 0.0
+        half = Z90 * math.hypot(spread, RUN_TO_RUN)
+        gain, low, high = (math.exp(middle + d * half) for d in (0, -1, 1))
+        step = self._recorded.step_ns / 1e6
+        why = next((w for w in (why_not(self.demand, s) for s in strategies) if w), "")
+        return Prediction(
+            spec=written(strategies),
+            step_ms=step / gain,
+            step_low=step / high,
+            step_high=step / low,
+            speedup=gain,
+            low=low,
+            high=high,
+            limit=limit(runs, strategies, gain, self.machine),
+            memory_mb=memory.beyond_mb(self.demand, strategies),
+            why_not=why,
+            worth=not why and gain >= WORTH and bool(strategies),
+        )
+
+    def _run(self, each: _Try, strategies: Strategies) -> Replayed:
+        cost = operations(each.demand, strategies, each.picks)
+        steps = max(LEAST_STEPS, min(STEPS, int(OPERATIONS / max(cost, 1.0))))
+        picks = each.picks[:steps]
+        run = replay(each.demand, each.machine, strategies, picks, each.seed)
+        if steps < STEPS:  # the plain loop's time is of all picks; these may be longer
+            scale = _length(self._recorded, each.picks) / _length(self._recorded, picks)
+            run = replace(run, step_ns=run.step_ns * scale)
+        return run
+
+
+def _length(demand: Demand, picks: Sequence[int]) -> float:
+    """Mean work in these steps."""
+    whole = sum(
+        part.python + part.native + part.outside + part.lock
+        for pick in picks
+        for part in demand.steps[pick]
+    )
+    return max(whole / len(picks), 1.0)
+
+
+def _priced(machine: Machine, rng: np.random.Generator) -> Machine:
+    """The machine with prices drawn within what is known of them."""
+    prices = {
+        name: getattr(machine, name) * math.exp(spread * rng.standard_normal())
+        for name, spread in SPREADS.items()
+    }
+    streaming = MOST_STREAMING * rng.random()
+    native = (1 - streaming) * machine.slow_compute + streaming * machine.slow_memory
+    return replace(machine, slow_native=native, **prices)
+
+
+def _perturbed(demand: Demand, rng: np.random.Generator) -> Demand:
+    """The loop with shares drawn within what is known of them."""
+    shift = math.exp(SHARE_ERROR * rng.standard_normal())
+    often = math.exp(RELEASES_ERROR * rng.standard_normal())
+
+    def drawn_part(part: Part) -> Part:
+        python = min(part.python * shift, part.python + part.native)
+        native = part.native + part.python - python
+        return replace(
+            part, python=python, native=native, releases=part.releases * often
+        )
+
+    return replace(
+        demand,
+        steps=tuple(tuple(map(drawn_part, step)) for step in demand.steps),
+        producers=tuple(
+            replace(each, work=drawn_part(each.work)) for each in demand.producers
+        ),
+    )
+
+
+def _best_of(model: _Model, settings: Sequence[Prediction]) -> Prediction:
+    """The fastest setting; of those about as fast the one that comes first."""
+    most = max(row.speedup for row in settings)
+    best = next(row for row in settings if row.speedup >= AS_GOOD * most)
+    return model.predicted(parse(best.spec))

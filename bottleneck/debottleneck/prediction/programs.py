@@ -1,0 +1,228 @@
+"""The loop as programs of simulated threads: as it is, and with strategies applied.
+
+A strategy takes over some parts of each step: a `Handler` makes them in another way,
+with helper threads of its own. What is left is made by the trainer as it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import Protocol
+
+from debottleneck.machine import Machine
+from debottleneck.prediction.demand import Demand, Part, Producer
+from debottleneck.prediction.engine import (
+    GIVE,
+    HOLD,
+    MARK,
+    NATIVE,
+    TAKE,
+    WAIT,
+    Counter,
+    Gil,
+    Op,
+    Thread,
+)
+
+SHAPE = 2.0
+"""Of the gamma distribution of stretches of code between two releases of the GIL:
+less even than a clock, more even than chance."""
+
+Ops = list[Op]
+Step = Sequence[Part]
+
+QUEUE_DEPTH = 4
+"""Batches that the script's own producers keep ready: it is not known, and matters
+little where one side is always the slower one."""
+
+MOST_CYCLES = 2000
+"""Times that a part gives the GIL up at most in the simulation."""
+
+
+@dataclass(frozen=True)
+class Loop:
+    """What is simulated.
+
+    Attributes:
+        demand: The recorded loop.
+        steps: The steps to replay, in order.
+        machine: What it runs on.
+        rng: Of how stretches of code differ.
+        most_cycles: Alternations of Python and native code in one part at most.
+    """
+
+    demand: Demand
+    steps: Sequence[Step]
+    machine: Machine
+    rng: Random
+    most_cycles: int = MOST_CYCLES
+
+    source: Counter = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        """Open the source."""
+        self.source.value = self.machine.source_limit
+
+    def gil(self) -> Gil | None:
+        """One for each process."""
+        return Gil() if self.machine.gil else None
+
+    def waiting(self, outside: float) -> Ops:
+        """A wait for the outside, which may have to serve others first."""
+        wait: Ops = [(WAIT, outside)]
+        if not self.machine.source_limit:
+            return wait
+        return [(TAKE, self.source), *wait, (GIVE, self.source)]
+
+
+class Handler(Protocol):
+    """Makes some parts of each step in another way."""
+
+    @property
+    def always(self) -> bool:
+        """Whether its helpers want the trainer's GIL while other parts run."""
+
+    def takes(self, step: Step) -> dict[int, int]:
+        """First part -> one beyond the last, of each run of parts that it makes."""
+
+    def make(self, number: int, step: Step, first: int, end: int) -> Iterator[Op]:
+        """The trainer's operations for such a run, in step `number`."""
+
+    def helpers(self) -> list[Thread]:
+        """Threads that help."""
+
+
+@dataclass
+class Cycles:
+    """Parts as operations, the same for the same part.
+
+    Attributes:
+        loop: Whose parts they are.
+        fine: Whether the GIL is given up as often as measured, which matters where
+            another thread of the process wants it.
+    """
+
+    loop: Loop
+    fine: bool
+    _known: dict[int, Ops] = field(default_factory=dict)
+
+    def of(self, part: Part) -> Ops:
+        """Its operations."""
+        found = self._known.get(id(part))
+        if found is None:
+            found = self._known[id(part)] = self._ops(part)
+        return found
+
+    def _ops(self, part: Part) -> Ops:
+        count = max(1, round(part.releases)) if self.fine else 1
+        count = min(count, self.loop.most_cycles)
+        outside = part.outside
+        if not self.loop.demand.producers:
+            outside += part.lock  # of a thread that nothing is known of
+        python, native = (
+            self._spread(part.python, count),
+            self._spread(part.native, count),
+        )
+        ops: Ops = []
+        for number in range(count):
+            if outside and number == count // 2:
+                ops.append((HOLD, python[number] / 2))
+                ops += self.loop.waiting(outside)
+                ops.append((HOLD, python[number] / 2))
+            elif part.python:
+                ops.append((HOLD, python[number]))
+            if part.native or count > 1:
+                ops.append((NATIVE, native[number]))
+        return ops
+
+    def _spread(self, whole: float, count: int) -> list[float]:
+        """Random pieces that add up to the whole; one piece is all of it."""
+        drawn = [self.loop.rng.gammavariate(SHAPE, 1.0) for _ in range(count)]
+        scale = whole / sum(drawn)
+        return [scale * each for each in drawn]
+
+
+def threads(
+    loop: Loop, gil: Gil | None, feed: Feed, handlers: Sequence[Handler]
+) -> list[Thread]:
+    """The trainer first, then everybody else."""
+    helpers = [thread for handler in handlers for thread in handler.helpers()]
+    others = [*helpers, *feed.threads]
+    fine = any(thread.gil is gil for thread in feed.threads)
+    fine = fine or any(handler.always for handler in handlers)
+    program = _trainer(loop, handlers, feed, Cycles(loop, fine))
+    return [Thread(program, gil), *others]
+
+
+def _trainer(
+    loop: Loop, handlers: Sequence[Handler], feed: Feed, cycles: Cycles
+) -> Iterator[Op]:
+    for number, step in enumerate(loop.steps):
+        yield MARK, 0.0
+        runs = {
+            first: (end, handler)
+            for handler in handlers
+            for first, end in handler.takes(step).items()
+        }
+        place = 0
+        while place < len(step):
+            if place in runs:
+                end, handler = runs[place]
+                yield from handler.make(number, step, place, end)
+                place = end
+                continue
+            part = step[place]
+            if part.stage == "load":
+                yield from feed.take(number)
+            yield from cycles.of(part)
+            place += 1
+    yield MARK, 0.0
+
+
+class Feed:
+    """The script's own threads or processes that make its batches.
+
+    Args:
+        loop: Who needs them.
+        gil: The trainer's.
+        moved: Whether its threads run in processes of their own.
+    """
+
+    def __init__(self, loop: Loop, gil: Gil | None, moved: bool) -> None:
+        self._loop = loop
+        self._moved = moved
+        makers = loop.demand.producers
+        self._items = [Counter() for _ in makers]
+        self._room = [Counter(QUEUE_DEPTH) for _ in makers]
+        self.threads = [
+            Thread(self._program(number, maker), self._gil_of(maker, gil))
+            for number, maker in enumerate(makers)
+        ]
+
+    def take(self, number: int) -> Iterator[Op]:
+        """The trainer takes the next batch, from one after the other."""
+        if self._items:
+            which = number % len(self._items)
+            yield TAKE, self._items[which]
+            yield GIVE, self._room[which]
+            if self._moved:
+                yield HOLD, self._loop.machine.message_ns
+
+    def _gil_of(self, maker: Producer, gil: Gil | None) -> Gil | None:
+        return self._loop.gil() if maker.apart or self._moved else gil
+
+    def _program(self, number: int, maker: Producer) -> Iterator[Op]:
+        ops = Cycles(self._loop, fine=not (maker.apart or self._moved)).of(maker.work)
+        while True:
+            yield from ops
+            if self._moved:
+                yield HOLD, self._loop.machine.message_ns
+            yield TAKE, self._room[number]
+            yield GIVE, self._items[number]
+
+
+def span(step: Step, stage: str) -> dict[int, int]:
+    """Each single part of a stage."""
+    return {i: i + 1 for i, part in enumerate(step) if part.stage == stage}

@@ -1,0 +1,90 @@
+"""What if: more cores, no GIL, a faster source, a stage for free."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from debottleneck.errors import UsageError
+from debottleneck.machine import Machine
+from debottleneck.prediction.demand import Demand, Part, Producer
+from debottleneck.words import STAGES
+
+Step = Sequence[Part]
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is assumed to be otherwise than in the recording.
+
+    Attributes:
+        cores: So many cores; None for as many as there were.
+        no_gil: A free-threaded interpreter.
+        source_speed: Waiting for the outside takes 1 / so long.
+        source_limit: The source serves so many at once; 0 for any number.
+        free: Stages that take no time.
+    """
+
+    cores: float | None = None
+    no_gil: bool = False
+    source_speed: float = 1.0
+    source_limit: int = 0
+    free: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check the numbers.
+
+        Raises:
+            UsageError: One is out of range, or there is no such stage.
+        """
+        if self.cores is not None and not 0 < self.cores <= 4096:
+            raise UsageError("--cores must be between 1 and 4096")
+        if not 0 < self.source_speed < 1e6:
+            raise UsageError("--source-speed must be positive", "2 is twice as fast")
+        if self.source_limit < 0:
+            raise UsageError("--source-limit must not be negative")
+        if unknown := sorted(set(self.free) - set(STAGES)):
+            raise UsageError(
+                f"--free {unknown[0]!r} is no stage", f"use one of {', '.join(STAGES)}"
+            )
+
+    @property
+    def text(self) -> str:
+        """As a person would say it, "" for nothing."""
+        said = []
+        if self.cores is not None:
+            said.append(f"{self.cores:g} cores")
+        if self.no_gil:
+            said.append("no GIL (free-threaded Python)")
+        if self.source_speed != 1:
+            said.append(f"a source {self.source_speed:g} times as fast")
+        if self.source_limit:
+            said.append(f"a source that serves {self.source_limit} at once")
+        said += [f"`{stage}` for free" for stage in self.free]
+        return ", ".join(said)
+
+    def machine(self, machine: Machine) -> Machine:
+        """The machine, so changed."""
+        cores = machine.cores if self.cores is None else self.cores
+        limit = self.source_limit or machine.source_limit
+        gil = machine.gil and not self.no_gil
+        return replace(machine, cores=cores, gil=gil, source_limit=limit)
+
+    def demand(self, demand: Demand) -> Demand:
+        """The loop, so changed."""
+        if self.source_speed == 1 and not self.free:
+            return demand
+        steps = tuple(
+            tuple(self._part(part) for part in step if part.stage not in self.free)
+            for step in demand.steps
+        )
+        made = tuple(
+            Producer(self._part(each.work), each.apart) for each in demand.producers
+        )
+        return replace(demand, steps=steps, producers=made)
+
+    def _part(self, part: Part) -> Part:
+        return replace(part, outside=part.outside / self.source_speed)
+
+
+AS_IT_IS = Question()

@@ -1,0 +1,110 @@
+"""One simulated run: steps drawn from the measured ones, and the time of a step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+
+import numpy as np
+
+from debottleneck.machine import Machine
+from debottleneck.prediction.apply import setup
+from debottleneck.prediction.demand import Demand
+from debottleneck.prediction.engine import Simulation, Thread
+from debottleneck.prediction.programs import MOST_CYCLES, Loop
+from debottleneck.strategies.spec import FORWARD, PREFETCH, Strategies
+
+NEIGHBOURS = 4
+"""Steps that are drawn together: consecutive steps resemble each other."""
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """What one simulated run showed.
+
+    Attributes:
+        step_ns: Mean steady-state step.
+        steps: How many it is the mean of.
+        busy: Mean number of cores at work.
+        starved: Part of the time that the trainer waits for other threads.
+        gil: Part of the time that it waits for the GIL.
+        helpers_gil: Of the others' time that they do not wait for work.
+        helpers_outside: The part of it that they wait for the outside.
+        threads: All threads, the trainer too.
+    """
+
+    step_ns: float
+    steps: int
+    busy: float = 0.0
+    starved: float = 0.0
+    gil: float = 0.0
+    helpers_gil: float = 0.0
+    helpers_outside: float = 0.0
+    threads: int = 1
+
+
+def drawn(demand: Demand, count: int, rng: np.random.Generator) -> list[int]:
+    """Numbers of measured steps, some neighbours at a time, with replacement."""
+    size = min(NEIGHBOURS, len(demand.steps))
+    starts = rng.integers(len(demand.steps) - size + 1, size=-(-count // size))
+    return [int(start) + i for start in starts for i in range(size)][:count]
+
+
+def replay(
+    demand: Demand,
+    machine: Machine,
+    strategies: Strategies,
+    picks: Sequence[int],
+    seed: int = 0,
+) -> Replayed:
+    """Simulate these steps.
+
+    Args:
+        demand: The recorded loop.
+        machine: What it runs on.
+        strategies: () for the loop as it is.
+        picks: Numbers of the steps, in order.
+        seed: Of how stretches of code between releases of the GIL differ.
+    """
+    steps = [demand.steps[pick] for pick in picks]
+    made = setup(Loop(demand, steps, machine, Random(seed)), strategies)
+    simulation = Simulation(machine)
+    whole = max(simulation.run(made.threads), 1.0)
+    marks = np.array(made.threads[0].marks)
+    first = min(made.fill, len(picks) // 2)
+    first += (len(marks) - 1 - first) % made.burst
+    counted = marks[min(first, len(marks) - 2) :]
+    main, others = made.threads[0], made.threads[1:]
+    return Replayed(
+        max(float(counted[-1] - counted[0]) / (len(counted) - 1), 1.0),
+        len(counted) - 1,
+        simulation.busy_ns / whole,
+        main.blocked_ns / whole,
+        main.gil_ns / whole,
+        *_of_helpers(others, whole),
+        len(made.threads),
+    )
+
+
+def _of_helpers(others: Sequence[Thread], whole: float) -> tuple[float, float]:
+    """Shares of their time that they want the GIL, and wait for the outside."""
+    active = sum(max(whole - each.blocked_ns, 0.0) for each in others)
+    if not active:
+        return 0.0, 0.0
+    gil = sum(each.gil_ns for each in others)
+    outside = sum(each.outside_ns for each in others)
+    return gil / active, outside / active
+
+
+def operations(demand: Demand, strategies: Strategies, picks: Sequence[int]) -> float:
+    """About how many operations a step has, for how long a run may be."""
+    names = {each.name for each in strategies}
+    count = 0.0
+    for pick in picks[: 4 * NEIGHBOURS]:
+        for part in demand.steps[pick]:
+            fine = bool(demand.producers) or PREFETCH in names
+            fine = fine or part.stage in ("update", "backward")
+            fine = fine or (FORWARD in names and part.stage == "forward")
+            count += 2 + 2 * min(part.releases, MOST_CYCLES) * fine
+    return count / max(min(len(picks), 4 * NEIGHBOURS), 1) if strategies else 0.0
