@@ -15,7 +15,7 @@ PACKAGE = ROOT / "bottleneck" / "debottleneck"
 MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
 
 BASE = {"errors", "words", "spool", "version"}
-MIDDLE = BASE | {"recording", "environment", "loop"}
+MIDDLE = BASE | {"recording", "environment", "loop", "machine"}
 SIBLINGS = {"agent", "collect", "analysis", "strategies"}
 MAY_IMPORT = {
     **dict.fromkeys(BASE, BASE),
@@ -24,12 +24,16 @@ MAY_IMPORT = {
     "agent": {"agent", "words", "spool", "errors"},
     "strategies": MIDDLE | {"strategies", "agent"},
     "planted": {"planted"},
-    "trials": MIDDLE | SIBLINGS | {"trials"},
+    "calibration": MIDDLE | {"calibration"},
+    "collect": MIDDLE | {"collect", "calibration"},
+    "prediction": MIDDLE | {"analysis", "strategies", "prediction"},
+    "trials": MIDDLE | SIBLINGS | {"trials", "prediction", "calibration"},
     "selfcheck": MIDDLE | SIBLINGS | {"selfcheck", "planted"},
-    "report": MIDDLE | SIBLINGS | {"trials", "selfcheck", "report"},
+    "report": MIDDLE | SIBLINGS | {"trials", "selfcheck", "prediction", "report"},
     "commands": MIDDLE
     | SIBLINGS
-    | {"trials", "selfcheck", "report", "commands", "planted"},
+    | {"trials", "selfcheck", "prediction", "calibration", "report"}
+    | {"commands", "planted"},
     "__main__": {"commands"},
 }
 """Room -> the rooms of ours it may import; `debottleneck/__init__` is the front."""

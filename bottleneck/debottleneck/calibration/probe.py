@@ -130,7 +130,7 @@ def handing_over(cycles: int = 150, repeats: int = 7) -> dict[str, float]:
 
 def _some_python() -> None:
     """Some fifty microseconds of Python code that touches many objects."""
-    pickle._Pickler(io.BytesIO(), 2).dump(_MANY)  # type: ignore[attr-defined] # the pure one
+    pickle._Pickler(io.BytesIO(), 2).dump(_MANY)  # the pure one
 
 
 _MANY = [{f"key {i}": (i, str(i), [i] * 3)} for i in range(4)]
@@ -178,13 +178,13 @@ def message(times: int = 300) -> dict[str, float]:
                 break
             os.write(back[1], pickle.dumps(("result", 1, [1, 2])))
         os._exit(0)
-    found, spent = [], time.process_time_ns()
+    found, began = [], time.process_time_ns()
     for number in range(times):
         begun = time.perf_counter_ns()
         os.write(there[1], pickle.dumps(("call", number)))
         pickle.loads(os.read(back[0], 4096))
         found.append(time.perf_counter_ns() - begun)
-    spent = (time.process_time_ns() - spent) / times
+    spent = (time.process_time_ns() - began) / times
     os.write(there[1], pickle.dumps(None))
     os.waitpid(child, 0)
     for fd in (*there, *back):

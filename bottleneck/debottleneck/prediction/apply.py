@@ -1,4 +1,4 @@
-"""A strategy as it is written -> the simulated loop with it, or why it does not apply."""
+"""A strategy as it is written -> the simulated loop with it, or why it cannot act."""
 
 from __future__ import annotations
 

@@ -15,13 +15,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from debottleneck.analysis.attribution import sums
 from debottleneck.analysis.result import Analysis
 from debottleneck.analysis.steps import QUIET
 from debottleneck.analysis.timeline import Lookup, marks_by_thread, stage_codes
 from debottleneck.loop import CODE, Marks, outermost
 from debottleneck.recording import STATES
 from debottleneck.spool import BURST_READS, ENTER, LEAVE
-from debottleneck.words import OTHER, STEP_STAGES
+from debottleneck.words import OTHER
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -193,10 +194,10 @@ def _releases(analysis: Analysis) -> Floats:
     spans = bursts["span_ns"].to_numpy(np.float64)[counted]
     times = bursts["releases"].to_numpy(np.float64)[counted]
     held = bursts["held"].to_numpy(np.float64)[counted] / BURST_READS
-    span = np.bincount(stage, spans, len(NAMES))
-    count = np.bincount(stage, times, len(NAMES))
-    seen = np.bincount(stage, minlength=len(NAMES)).astype(np.float64)
-    share = _ratio(np.bincount(stage, held, len(NAMES)), seen, 0.0)
+    span = sums(stage, spans, len(NAMES))
+    count = sums(stage, times, len(NAMES))
+    seen = sums(stage, minlength=len(NAMES))
+    share = _ratio(sums(stage, held, len(NAMES)), seen, 0.0)
     rate = _ratio(count * _missed(count, share, seen), span, 0.0)
     typical = float((rate * span).sum() / span.sum()) if span.sum() > 0 else 0.0
     return np.asarray((rate * span + typical * PRIOR_NS) / (span + PRIOR_NS))
@@ -249,17 +250,17 @@ def _steps(
     own, begin, step = own[inside], begin[inside], step[inside]
     unit, enter, site = _units(marks, rows, begin)
     new = np.flatnonzero(np.diff(step, prepend=-1) | np.diff(unit, prepend=-1))
-    sums = _sums(own, mix, new)
-    names = dict(
-        zip(analysis.recording.sites["site"], analysis.recording.sites["name"])
-    )
+    amounts = _amounts(own, mix, new)
+    sites = analysis.recording.sites
+    sites = sites[sites["pid"] == analysis.recording.facts.pid]
+    names = dict(zip(sites["site"], sites["name"], strict=True))
     found: list[list[Part]] = [[] for _ in range(len(quiet))]
     for place, first in enumerate(new.tolist()):
         call = unit[first]
         outer = call // 2 if call % 2 else -1
         stage = NAMES[enter[outer]] if outer >= 0 else OTHER
         name = str(names.get(site[outer], "")) if outer >= 0 else ""
-        found[step[first]].append(Part(stage, name, *sums[place]))
+        found[step[first]].append(Part(stage, name, *amounts[place]))
     return tuple(tuple(parts) for parts in found if parts)
 
 
@@ -269,8 +270,7 @@ def _units(marks: Marks, rows: pd.DataFrame, begin: Ints) -> tuple[Ints, Ints, I
     Returns:
         The numbers, and of each outermost call its stage and its site.
     """
-    sited = Marks(marks.t, marks.edge, marks.stage, marks.minor)
-    outer = outermost(sited)
+    outer = outermost(marks)
     entered = outer.edge == ENTER
     left = outer.t[outer.edge == LEAVE]
     entries = outer.t[entered]
@@ -285,7 +285,7 @@ def _units(marks: Marks, rows: pd.DataFrame, begin: Ints) -> tuple[Ints, Ints, I
     return unit, stage, np.array([at.get(t, -1) for t in entries.tolist()], np.int64)
 
 
-def _sums(own: pd.DataFrame, mix: _Mix, new: Ints) -> list[tuple[float, ...]]:
+def _amounts(own: pd.DataFrame, mix: _Mix, new: Ints) -> list[tuple[float, ...]]:
     """python, native, outside, lock and releases of each part."""
     if not len(new):
         return []
@@ -299,8 +299,8 @@ def _sums(own: pd.DataFrame, mix: _Mix, new: Ints) -> list[tuple[float, ...]]:
         off * mix.lock[stage],
         cpu * mix.rate[stage],
     )
-    sums = [np.add.reduceat(column, new).tolist() for column in columns]
-    return list(zip(*sums, strict=True))
+    added = [np.add.reduceat(column, new).tolist() for column in columns]
+    return list(zip(*added, strict=True))
 
 
 def _producers(analysis: Analysis, mix: _Mix) -> tuple[Producer, ...]:
@@ -347,6 +347,3 @@ def _pool_share(analysis: Analysis) -> float:
     native = float((own["wall_ms"] * own["native"]).sum())
     beside = float((pools["wall_ms"] * pools["native"]).sum())
     return beside / native if native > 0 else 0.0
-
-
-STEP_PARTS = STEP_STAGES

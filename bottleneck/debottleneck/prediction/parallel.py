@@ -228,10 +228,10 @@ def runs(step: Step, stage: str, leader: str, size: int) -> dict[int, int]:
         if part is not None and part.stage == "other":
             continue
         like = part is not None and part.stage == stage
-        if like and calls and len(calls) < (size or len(step)):
-            if size or part.name == step[calls[0]].name:  # type: ignore[union-attr] # it is like
-                calls.append(place)
-                continue
+        room = bool(calls) and len(calls) < (size or len(step))
+        if like and room and (size or part.name == step[calls[0]].name):  # type: ignore[union-attr] # it is like
+            calls.append(place)
+            continue
         if len(calls) > 1:
             found[calls[0]] = calls[-1] + 1
         begins = like and leader in ("", part.name)  # type: ignore[union-attr] # it is like
