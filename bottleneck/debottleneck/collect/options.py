@@ -64,6 +64,8 @@ class Options:
         strategies: What is applied to the script, as `strategies.spec` reads it.
         outputs: Whether what the stages return is written down, for the gate.
         log: Where the script's own output goes, None for the tool's.
+        calibrate: Whether the recording is to hold what the machine costs, which is
+            measured first if it never was.
     """
 
     target: str
@@ -84,6 +86,7 @@ class Options:
     strategies: str = ""
     outputs: bool = False
     log: Path | None = None
+    calibrate: bool = False
 
     def __post_init__(self) -> None:
         """Check the numbers.

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from debottleneck import environment
+from debottleneck.calibration import measure
 from debottleneck.collect import assemble, load, sources, stacks
 from debottleneck.collect.launch import Outcome
 from debottleneck.collect.options import Options
@@ -85,8 +86,15 @@ def _facts(
         ended_by=outcome.ended_by if signal is None else "signal",
         partial=signal is not None,
         partial_why=f"the script was ended by signal {signal}" if signal else "",
+        machine=_machine(options),
         rates=rates,
     )
+
+
+def _machine(options: Options) -> dict[str, Any]:
+    """What the machine costs a loop, as it was measured; {} where it was not."""
+    found = measure.kept(options.python) if options.calibrate else None
+    return found.as_dict() if found is not None else {}
 
 
 def _not_measured(

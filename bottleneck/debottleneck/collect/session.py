@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from debottleneck import spool
+from debottleneck.calibration import measure
 from debottleneck.collect.launch import Outcome, Run
 from debottleneck.collect.options import Options
 from debottleneck.errors import UsageError
@@ -40,6 +41,8 @@ class Session:
 
     def start(self) -> None:
         """Launch the script; nothing heavy has been imported until then."""
+        if self._options.calibrate:
+            measure.ensure(self._options.python, self._say)
         try:
             self._run.start()
         except UsageError:

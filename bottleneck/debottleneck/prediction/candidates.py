@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from debottleneck.prediction.apply import (
     MOST_WORKERS,
     TORCH_STEP,
@@ -23,6 +25,17 @@ LEAST_SHARE = 0.02
 """A stage that takes less of the step has nothing to gain from."""
 
 
+BESIDE = "augment"
+"""What a script may do to a batch between loading and training on it."""
+
+
+def with_inputs(demand: Demand) -> Demand:
+    """The loop with all that a prefetch by hand would make ahead."""
+    if share(demand, BESIDE) > LEAST_SHARE and share(demand, "load") > 0:
+        return replace(demand, inputs=("load", BESIDE))
+    return demand
+
+
 def families(demand: Demand, cores: int) -> list[list[Strategies]]:
     """Settings to choose from, for each strategy that may gain something.
 
@@ -31,7 +44,8 @@ def families(demand: Demand, cores: int) -> list[list[Strategies]]:
         cores: Cores of the machine.
     """
     found = []
-    if share(demand, "load") > LEAST_SHARE or demand.producers:
+    fetching = sum(share(demand, each) for each in demand.inputs)
+    if fetching > LEAST_SHARE or demand.producers:
         found += _prefetches(demand, cores)
     if share(demand, "forward") > LEAST_SHARE and calls_of(demand, "forward") > 1:
         counts = _workers(calls_of(demand, "forward"), cores)

@@ -40,6 +40,9 @@ MOST_SEEN = 0.95
 """Releases seen, of those that readings of no correlation would show: beyond this
 they come too fast to be counted."""
 
+API = "api"
+"""Form of what the script marks with `stage()`: no strategy acts there."""
+
 NAMES = list(CODE)
 RUNNING = STATES.index("running")
 FEWEST_SHARE = 0.02
@@ -101,6 +104,7 @@ class Demand:
         producers: Threads and processes that make batches.
         forms: Name of a function that marks a stage -> how it is called.
         pool_share: Native CPU time of library threads beside the trainer's own.
+        inputs: Stages that a prefetch makes ahead.
         python_known: False where `python` and `native` could not be told apart.
     """
 
@@ -109,6 +113,7 @@ class Demand:
     producers: tuple[Producer, ...] = ()
     forms: Mapping[str, Form] = field(default_factory=dict)
     pool_share: float = 0.0
+    inputs: tuple[str, ...] = ("load",)
     python_known: bool = True
 
 
@@ -331,12 +336,13 @@ def _producers(analysis: Analysis, mix: _Mix) -> tuple[Producer, ...]:
 
 
 def _forms(analysis: Analysis) -> dict[str, Form]:
-    table = analysis.recording.forms
-    own = table[table["pid"] == analysis.recording.facts.pid]
-    return {
-        str(row.name): Form(str(row.form), int(row.size), int(row.bytes))
-        for row in own.itertuples(index=False)
-    }
+    pid = analysis.recording.facts.pid
+    sites, table = analysis.recording.sites, analysis.recording.forms
+    by_hand = sites[(sites["pid"] == pid) & (sites["kind"] == API)]
+    found = {str(name): Form(API, 0, 0) for name in by_hand["name"]}
+    for row in table[table["pid"] == pid].itertuples(index=False):
+        found[str(row.name)] = Form(str(row.form), int(row.size), int(row.bytes))
+    return found
 
 
 def _pool_share(analysis: Analysis) -> float:

@@ -161,7 +161,7 @@ class Simulation:
                 left = (ends[0][0] - self._clocks[which]) / self._paces[which]
                 if self.now + left < best:
                     best, kind = self.now + max(left, 0.0), which
-        if self._timed and self._timed[0][0] <= best:
+        if self._timed and self._timed[0][0] < best:
             at, _, what, thread, turn = heappop(self._timed)
             self._advance(at)
             if turn == thread.turn:

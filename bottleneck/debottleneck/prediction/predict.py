@@ -15,10 +15,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from debottleneck.analysis.result import WORTH, Analysis, Prediction, Predictions
+from debottleneck.analysis.steps import QUIET
 from debottleneck.machine import Machine
 from debottleneck.prediction import memory
 from debottleneck.prediction.apply import why_not
-from debottleneck.prediction.candidates import families
+from debottleneck.prediction.candidates import families, with_inputs
 from debottleneck.prediction.demand import Demand, Part, demand_of
 from debottleneck.prediction.limits import limit
 from debottleneck.prediction.question import AS_IT_IS, Question
@@ -28,9 +29,18 @@ from debottleneck.strategies.spec import Strategies, parse, written
 Z90 = 1.645
 """Standard deviations to either side that hold 90 % of a normal distribution."""
 
-RUN_TO_RUN = 0.03
-"""How far a speed-up from some rounds lies from another such: trials differ by 6 % a
-round (`trials.verdict.POLICY.round_to_round`), and there are three to five."""
+LEAST_APART, WORK_APART = 0.015, 0.06
+"""How far a measured speed-up lies from another such, without any cause: steps that
+wait repeat well; working ones are as fast as the machine happens to be, and shared
+machines change by far more than that (FACTS: below 8 % is noise)."""
+
+WOBBLE = 0.7
+"""Of how much the recording's own half seconds differ: speed-ups are ratios, which
+differ by the root of 2 more, and means over several rounds, which differ less."""
+
+SPAN_NS, FEWEST_SPANS, MOST_WOBBLE = 500_000_000, 4, 0.15
+"""Half seconds of which a step's mean is taken; with fewer of them nothing is known;
+a machine that wobbles more was disturbed, not unlike itself."""
 
 TIMES = 8
 """Simulated runs of each strategy."""
@@ -100,8 +110,10 @@ def predict(
     demand = demand_of(analysis)
     if demand is None:
         return None
+    if not strategies:
+        demand = with_inputs(demand)
     recorded = machine_of(analysis)
-    model = _Model(demand, recorded, question, seed)
+    model = _Model(demand, recorded, question, wobble_of(analysis), seed)
     if strategies:
         settings = [[model.predicted(each)] for each in strategies]
     else:
@@ -131,6 +143,33 @@ def machine_of(analysis: Analysis) -> Machine:
     return replace(Machine.of(facts.machine), cores=usable)
 
 
+def wobble_of(analysis: Analysis) -> float:
+    """How much the quiet half seconds of a recording differ: the standard deviation
+    of the logarithm of their mean steps, robust, 0 where there are too few.
+    """
+    quiet = analysis.steps[analysis.steps["block"] == QUIET]
+    start = quiet["start_ns"].to_numpy(np.int64)
+    if not len(start):
+        return 0.0
+    spans = (start - start[0]) // SPAN_NS
+    means = quiet["wall_ns"].groupby(spans).mean()[quiet.groupby(spans).size() > 2]
+    if len(means) < FEWEST_SPANS:
+        return 0.0
+    logs = np.log(means.to_numpy(np.float64))
+    middle = np.median(np.abs(logs - np.median(logs)))
+    return min(1.4826 * float(middle), MOST_WOBBLE)
+
+
+def work_share(demand: Demand) -> float:
+    """The part of the loop's time that it works rather than waits."""
+    work = whole = 0.0
+    for step in demand.steps:
+        for part in step:
+            work += part.python + part.native
+            whole += part.python + part.native + part.outside + part.lock
+    return work / whole if whole else 0.0
+
+
 @dataclass(frozen=True)
 class _Try:
     """One draw: the steps, the prices, and how fast the recorded loop is with them."""
@@ -149,11 +188,17 @@ class _Model:
         demand: The recorded loop.
         recorded: The machine it was recorded on.
         question: What is otherwise.
+        wobble: How much the recording's own half seconds differ.
         seed: Of the draws.
     """
 
     def __init__(
-        self, demand: Demand, recorded: Machine, question: Question, seed: int
+        self,
+        demand: Demand,
+        recorded: Machine,
+        question: Question,
+        wobble: float,
+        seed: int,
     ) -> None:
         self._recorded = demand
         self.demand = question.demand(demand)
@@ -161,6 +206,8 @@ class _Model:
         self._question = question
         self._tries = [self._try(recorded, seed + i) for i in range(TIMES)]
         plain = [each.plain_ns for each in self._tries]
+        work = work_share(demand)
+        self._apart = math.hypot(LEAST_APART + WORK_APART * work, WOBBLE * wobble)
         self.replayed = float(np.mean(plain)) / demand.step_ns
 
     def _try(self, recorded: Machine, seed: int) -> _Try:
@@ -185,7 +232,7 @@ class _Model:
             ratios.append(math.log(each.plain_ns / run.step_ns))
         middle = float(np.mean(ratios))
         spread = float(np.std(ratios, ddof=1)) if times > 1 else 0.0
-        half = Z90 * math.hypot(spread, RUN_TO_RUN)
+        half = Z90 * math.hypot(spread, self._apart)
         gain, low, high = (math.exp(middle + d * half) for d in (0, -1, 1))
         step = self._recorded.step_ns / 1e6
         why = next((w for w in (why_not(self.demand, s) for s in strategies) if w), "")

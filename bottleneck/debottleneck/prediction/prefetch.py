@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 from debottleneck.prediction.demand import Part
 from debottleneck.prediction.engine import (
@@ -11,7 +12,6 @@ from debottleneck.prediction.engine import (
     HOLD,
     NATIVE,
     TAKE,
-    WAIT,
     Counter,
     Gil,
     Op,
@@ -19,6 +19,9 @@ from debottleneck.prediction.engine import (
 )
 from debottleneck.prediction.programs import Cycles, Feed, Loop, Step, span
 from debottleneck.strategies.automatic.fanout import sizes
+
+LEAST_APART = 2
+"""Elements in a message to a process (`strategies.automatic.loads`)."""
 
 
 @dataclass(frozen=True)
@@ -30,12 +33,49 @@ class Size:
         ahead: Batches begun and not taken at most.
         apart: Whether they are processes.
         bytes: Of a batch, which go through shared memory then.
+        receiving: What taking one costs the trainer then, in messages' costs.
     """
 
     workers: int
     ahead: int
     apart: bool
     bytes: int = 0
+    receiving: float = 0.0
+
+
+class Remote:
+    """A process that makes what a thread of the trainer's process asks it for.
+
+    Args:
+        loop: The loop.
+    """
+
+    def __init__(self, loop: Loop) -> None:
+        self._loop = loop
+        self._asked, self._answered = Counter(), Counter()
+        self._job: Iterable[Op] = ()
+
+    def call(self, job: Iterable[Op]) -> Iterator[Op]:
+        """What the thread does: ask, wait, receive."""
+        half = self._loop.machine.message_ns / 2
+        yield HOLD, half
+        self._job = job
+        yield GIVE, self._asked
+        yield TAKE, self._answered
+        yield HOLD, half
+
+    def thread(self) -> Thread:
+        """The process."""
+        return Thread(self._serve(), self._loop.gil())
+
+    def _serve(self) -> Iterator[Op]:
+        half = self._loop.machine.message_ns / 2
+        while True:
+            yield TAKE, self._asked
+            yield HOLD, half
+            yield from self._job
+            yield HOLD, half
+            yield GIVE, self._answered
 
 
 class Ahead:
@@ -52,13 +92,16 @@ class Ahead:
         self, loop: Loop, gil: Gil | None, size: Size, feed: Feed | None = None
     ) -> None:
         self._loop, self._gil, self._size, self._feed = loop, gil, size, feed
+        stages = loop.demand.inputs
         self._items = [
-            part for step in loop.steps for part in step if part.stage == "load"
+            step[first:end]
+            for step in loop.steps
+            for first, end in inputs(step, stages).items()
         ]
         self._begun = Counter()
         self._ready = [Counter() for _ in self._items]
-        self._next = self._taken = 0
-        self._asked = 0
+        self._next = self._taken = self._asked = 0
+        self._cycles = Cycles(loop, fine=not size.apart)
 
     @property
     def always(self) -> bool:
@@ -66,46 +109,60 @@ class Ahead:
         return not self._size.apart
 
     def takes(self, step: Step) -> dict[int, int]:
-        """Every load."""
-        return span(step, "load")
+        """Every load, with what prepares it."""
+        return inputs(step, self._loop.demand.inputs)
 
     def make(self, number: int, step: Step, first: int, end: int) -> Iterator[Op]:
         """Take what is ready, and let the next one begin."""
-        machine, place = self._loop.machine, self._taken
+        call_ns, place = self._loop.machine.call_ns, self._taken
         self._taken += 1
+        yield HOLD, call_ns / 2
         while self._asked < min(len(self._items), place + 1 + self._size.ahead):
             self._asked += 1
             yield GIVE, self._begun
-        yield HOLD, machine.call_ns / 2
         yield TAKE, self._ready[place]
-        if self._size.apart:
-            yield HOLD, machine.message_ns
-        else:
-            yield HOLD, machine.call_ns / 4
+        received = self._size.receiving * self._loop.machine.message_ns
+        yield HOLD, call_ns / 4 + received
 
     def helpers(self) -> list[Thread]:
         """The workers."""
         made = []
         for _ in range(self._size.workers):
-            gil = self._loop.gil() if self._size.apart else self._gil
-            made.append(Thread(self._work(), gil))
+            remote = Remote(self._loop) if self._size.apart else None
+            made.append(Thread(self._work(remote), self._gil))
+            made += [remote.thread()] if remote else []
         return made
 
-    def _work(self) -> Iterator[Op]:
-        apart, machine = self._size.apart, self._loop.machine
-        cycles = Cycles(self._loop, fine=not apart)
+    def _work(self, remote: Remote | None) -> Iterator[Op]:
+        call_ns = self._loop.machine.call_ns
         while True:
             yield TAKE, self._begun
             place = self._next
             self._next += 1
-            yield HOLD, machine.message_ns if apart else machine.call_ns / 2
+            yield HOLD, call_ns / 4
             if self._feed is not None:
                 yield from self._feed.take(place)
-            yield from cycles.of(self._items[place])
-            if apart:
-                yield NATIVE, machine.copy_ns_per_byte * self._size.bytes
-                yield WAIT, machine.delay_ns
+            if remote is not None:
+                yield from remote.call(self._job(place))
+            else:
+                yield from self._job(place)
             yield GIVE, self._ready[place]
+
+    def _job(self, place: int) -> Iterator[Op]:
+        for part in self._items[place]:
+            yield from self._cycles.of(part)
+        if self._size.apart:
+            yield NATIVE, self._loop.machine.copy_ns_per_byte * self._size.bytes
+
+
+@dataclass(eq=False)
+class _Some:
+    """Elements in a row that a worker may make, and who makes them."""
+
+    count: int
+    piece: Part
+    begun: bool = False
+    ready: Counter = field(default_factory=Counter)
 
 
 class Elements:
@@ -118,18 +175,15 @@ class Elements:
         count: Elements of a batch.
     """
 
-    LEAST_APART = 2
-
     def __init__(self, loop: Loop, gil: Gil | None, size: Size, count: int) -> None:
         self._loop, self._gil, self._size = loop, gil, size
         self._helpers = max(1, size.workers - 1)
-        least = self.LEAST_APART if size.apart else 1
-        self._parts = sizes(count, self._helpers, least)
-        self._own = count - sum(self._parts)
+        self._sizes = sizes(count, self._helpers, LEAST_APART if size.apart else 1)
+        self._own = count - sum(self._sizes)
         self._count = count
-        self._jobs = Counter()
-        self._queue: list[tuple[list[int], int, Part, Counter]] = []
-        self._cycles = Cycles(loop, fine=not size.apart)
+        self._given = Counter()
+        self._queue: deque[_Some] = deque()
+        self._cycles = Cycles(loop, fine=True)
         self._pieces: dict[int, Part] = {}
 
     @property
@@ -143,26 +197,45 @@ class Elements:
 
     def make(self, number: int, step: Step, first: int, end: int) -> Iterator[Op]:
         """Hand parts out, make the first elements, then take or make each part."""
-        machine, apart = self._loop.machine, self._size.apart
+        call_ns = self._loop.machine.call_ns
         piece = self._piece(step[first])
-        begun: list[tuple[list[int], int, Part, Counter]] = []
-        for size in self._parts:
-            job = ([0], size, piece, Counter())
-            begun.append(job)
-            self._queue.append(job)
-            yield HOLD, machine.message_ns / 2 if apart else machine.call_ns / 4
-            yield GIVE, self._jobs
-        yield from self._elements(piece, self._own)
-        for state, size, _, ready in reversed(begun):
-            if state[0]:
-                yield TAKE, ready
-                yield HOLD, machine.message_ns / 2 if apart else machine.call_ns / 4
+        begun = [_Some(size, piece) for size in self._sizes]
+        for some in begun:
+            self._queue.append(some)
+            yield HOLD, call_ns / 2
+            yield GIVE, self._given
+        yield from self._made(piece, self._own)
+        for some in reversed(begun):
+            if some.begun:
+                yield TAKE, some.ready
+                yield HOLD, call_ns / 4
             else:
-                state[0] = 2
-                yield from self._elements(piece, size)
+                some.begun = True
+                yield from self._made(piece, some.count)
 
-    def _elements(self, piece: Part, size: int) -> Iterator[Op]:
-        for _ in range(size):
+    def helpers(self) -> list[Thread]:
+        """The workers."""
+        made = []
+        for _ in range(self._helpers):
+            remote = Remote(self._loop) if self._size.apart else None
+            made.append(Thread(self._work(remote), self._gil))
+            made += [remote.thread()] if remote else []
+        return made
+
+    def _work(self, remote: Remote | None) -> Iterator[Op]:
+        while True:
+            yield TAKE, self._given
+            some = self._queue.popleft()
+            if some.begun:
+                continue
+            some.begun = True
+            yield HOLD, self._loop.machine.call_ns / 4
+            job = self._made(some.piece, some.count)
+            yield from remote.call(job) if remote is not None else job
+            yield GIVE, some.ready
+
+    def _made(self, piece: Part, count: int) -> Iterator[Op]:
+        for _ in range(count):
             yield from self._cycles.of(piece)
 
     def _piece(self, part: Part) -> Part:
@@ -172,27 +245,20 @@ class Elements:
             found = self._pieces[id(part)] = share_of(part, 1 / self._count)
         return found
 
-    def helpers(self) -> list[Thread]:
-        """The workers."""
-        apart = self._size.apart
-        gils = [self._loop.gil() if apart else self._gil for _ in range(self._helpers)]
-        return [Thread(self._work(), gil) for gil in gils]
 
-    def _work(self) -> Iterator[Op]:
-        machine, apart = self._loop.machine, self._size.apart
-        while True:
-            yield TAKE, self._jobs
-            state, size, piece, ready = self._queue.pop(0)
-            if state[0]:
-                continue
-            state[0] = 1
-            yield HOLD, machine.message_ns if apart else machine.call_ns / 4
-            yield from self._elements(piece, size)
-            if apart:
-                share = self._size.bytes * size / self._count
-                yield NATIVE, machine.copy_ns_per_byte * share
-                yield WAIT, machine.delay_ns
-            yield GIVE, ready
+def inputs(step: Step, stages: Sequence[str]) -> dict[int, int]:
+    """Runs of parts that begin with a load and go on with what prepares its batch."""
+    found: dict[int, int] = {}
+    begun = -1
+    for place, part in enumerate(step):
+        if part.stage == stages[0]:
+            begun = place
+            found[begun] = place + 1
+        elif part.stage in stages[1:] and begun >= 0:
+            found[begun] = place + 1
+        elif part.stage != "other":
+            begun = -1
+    return found
 
 
 def share_of(part: Part, share: float) -> Part:
