@@ -96,5 +96,9 @@ class Machine:
         Raises:
             TypeError: A value is no number.
         """
-        names = {each.name for each in dataclasses.fields(cls)}
-        return cls(**{name: value for name, value in raw.items() if name in names})
+        kinds = {each.name: type(each.default) for each in dataclasses.fields(cls)}
+        known = {name: value for name, value in raw.items() if name in kinds}
+        for name, value in known.items():
+            if not isinstance(value, str if kinds[name] is str else int | float):
+                raise TypeError(f"{name} is {value!r}")
+        return cls(**known)

@@ -67,27 +67,29 @@ def waking(times: int = 120) -> dict[str, float]:
     The thread waits some milliseconds, so that its core goes idle and its caches are
     another's; its first piece of Python code then takes longer than its second.
     """
-    lock, begun = threading.Lock(), [0]
+    call, done, begun = threading.Lock(), threading.Lock(), [0]
     woken, costs, lost = [], [], []
     for _ in range(50):
         _some_python()
-    lock.acquire()
+    call.acquire()
+    done.acquire()
 
     def wait() -> None:
         for _ in range(times):
-            lock.acquire()
+            call.acquire()
             woken.append(time.perf_counter_ns() - begun[0])
             first = _cpu_of(_some_python)
             lost.append(first - _cpu_of(_some_python))
+            done.release()
 
-    thread = threading.Thread(target=wait)
+    thread = threading.Thread(target=wait, daemon=True)
     thread.start()
     for _ in range(times):
         time.sleep(0.002)
         begun[0] = time.perf_counter_ns()
-        lock.release()
+        call.release()
         costs.append(time.perf_counter_ns() - begun[0])
-        time.sleep(0.0005)  # gives the GIL up
+        done.acquire()
     thread.join()
     return {
         "wake_ns": median(woken),
