@@ -5,7 +5,8 @@
 
 A workload's folder holds its comparison's small files, without anything that tells of
 the machine's folders, `report.txt` and `report.html`. Beside the folders lie plotly.js,
-which the pages share, and README.md with one table of all.
+which the pages share, predictions.parquet, the ledger of all predictions, and README.md
+with one table of all workloads and one of the ledger. `causes.toml` is written by hand.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -27,7 +29,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from debottleneck.collect.assemble import load as load_recording
-from debottleneck.errors import BottleneckError
+from debottleneck.errors import BottleneckError, UsageError
 from debottleneck.report import comparison_words, evidence, redact, save
 from debottleneck.report.html import comparison as page
 from debottleneck.report.html.sheet import plotly_file
@@ -35,7 +37,9 @@ from debottleneck.report.neutral import Rules, Words
 from debottleneck.report.quantities import clean, count
 from debottleneck.report.strategy_words import named
 from debottleneck.report.text import comparison as comparison_text
+from debottleneck.report.text import ledger as ledger_text
 from debottleneck.report.text import run as run_text
+from debottleneck.trials import ledger
 from debottleneck.trials import save as saving
 from debottleneck.trials.result import Comparison
 
@@ -56,6 +60,7 @@ PLOTLY, TEXT, PAGE, README = "plotly.js", "report.txt", "report.html", "README.m
 PLACES = r"/(?:home|root|tmp|work|Users|opt|srv|mnt|var|private)/[^\s\"'<>&;,)]*"
 """Where people keep things; what the kernel itself names is the same everywhere."""
 
+CAUSES = "causes.toml"
 NONE = "-"
 HEADS = (
     "workload",
@@ -75,14 +80,24 @@ What strategies make of the [workloads](../workloads/README.md): each was compar
 random order. Written by `reports/make.py`; a test holds every text against its data.
 
 """
+LEDGER_TOP = """
+## The ledger
+
+Every strategy that was run, hopeless ones too: what was predicted from the profile of
+the plain script, before anything was tried, beside what was measured. An error is the
+predicted value over the measured one, less 1; *inside* says whether the measured
+speed-up lies in the predicted interval. A miss stays in it. The same as a table for
+pandas, Polars or DuckDB: `predictions.parquet`.
+
+"""
 BOTTOM = """
 ## How to read it
 
 * **Verdict**: *faster* only where the whole 95 % interval is above 1 and the numbers
   that the script computes stayed the same; otherwise why nothing helps.
 * **Strategy**: the best one, applied to the script as it is.
-* **Predicted**: the speed-up that was predicted before anything was tried, `-` where
-  nothing was.
+* **Predicted**: the speed-up that was predicted before anything was tried, in brackets
+  the 90 % interval of what would be measured; `-` where nothing was.
 * **Measured**: how many times as fast the mean step got, in brackets the 95 % interval
   over rounds.
 * **Same numbers?** *same*: bit for bit; *equal*: within the tolerance.
@@ -162,8 +177,8 @@ def run(names: Iterable[str], rounds: int, into: Path) -> list[str]:
 
 def compare(name: str, rounds: int, output: Path) -> bool:
     """Run `bottleneck compare` in the repository's root; whether it went well."""
-    command = [sys.executable, "-m", "debottleneck", "compare", "--format", "json"]
-    options = ["--rounds", str(rounds), "--output", str(output)]
+    command = [sys.executable, "-m", "debottleneck", "compare", "--all"]
+    options = ["--format", "json", "--rounds", str(rounds), "--output", str(output)]
     script = [f"{WORKLOADS}/{name}.py"]
     if name in LONGER:
         script += ["--steps", str(LONGER[name])]
@@ -210,7 +225,41 @@ def render(shelf: Path) -> None:
         save(text(folder), folder / TEXT)
         comparison = saving.load(folder)
         save(page.render(comparison, plotly_src=f"../{PLOTLY}"), folder / PAGE)
+    ledger.write(predictions(shelf), shelf / ledger.FILE)
     save(readme(shelf), shelf / README)
+
+
+def predictions(shelf: Path) -> pd.DataFrame:
+    """The ledger of all comparisons on the shelf, with the causes known of misses."""
+    known = causes(shelf)
+    tables = []
+    for folder in shelved(shelf):
+        table = ledger.rows(saving.load(folder), known.get(folder.name))
+        tables.append(table.assign(workload=folder.name))
+    return ledger.joined(tables)
+
+
+def causes(shelf: Path) -> Mapping[str, Mapping[str, str]]:
+    """Workload -> specification -> why its prediction missed, as written by hand.
+
+    Raises:
+        UsageError: The file is no such table.
+    """
+    file = shelf / CAUSES
+    if not file.exists():
+        return {}
+    try:
+        found = tomllib.loads(file.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{file} is no TOML ({error})", "correct it") from error
+    for workload, table in found.items():
+        texts = table.values() if isinstance(table, dict) else [None]
+        if not all(isinstance(text, str) for text in texts):
+            raise UsageError(
+                f"{file} has no sentences in [{workload}]",
+                'write: "prefetch:workers=2" = "the cause"',
+            )
+    return found
 
 
 def text(folder: Path) -> str:
@@ -231,7 +280,8 @@ def readme(shelf: Path) -> str:
     lines += [row(folder.name, saving.load(folder)) for folder in folders]
     table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
     about = "".join(f"* `{f.name}`: {describe(f.name)}\n" for f in folders)
-    return f"{TOP}{table}\n## The workloads\n\n{about}{BOTTOM}"
+    listed = f"{LEDGER_TOP}{ledger_text.render(predictions(shelf))}"
+    return f"{TOP}{table}{listed}\n## The workloads\n\n{about}{BOTTOM}"
 
 
 def row(name: str, comparison: Comparison) -> tuple[str, ...]:
@@ -243,7 +293,7 @@ def row(name: str, comparison: Comparison) -> tuple[str, ...]:
         measured = (
             f"{comparison_words.speedup(ratio)} ({comparison_words.bounds(ratio)})"
         )
-        predicted = NONE if guess is None else f"{guess:.2f}x"
+        predicted = comparison_words.predicted(guess)
         found = (best.verdict, named(best.spec), predicted, measured, best.numbers)
     links = f"[{name}]({name}/{TEXT}) ([page]({name}/{PAGE}))"
     cells = (*found, machine(comparison), clean(comparison.created)[:10])
@@ -281,6 +331,7 @@ def machine_paths(shelf: Path) -> list[str]:
     place = re.compile(rf"(?<![\w.~/-])(?:{known}|{PLACES})")
     made = [
         shelf / README,
+        shelf / ledger.FILE,
         *(f for folder in shelved(shelf) for f in folder.rglob("*")),
     ]
     return [

@@ -15,7 +15,7 @@ from debottleneck.recording import typed
 from debottleneck.report import evidence
 from debottleneck.strategies.spec import parse
 from debottleneck.trials import result
-from debottleneck.trials.result import Comparison, Interval, Trial
+from debottleneck.trials.result import Comparison, Interval, Predicted, Trial
 from debottleneck.trials.save import GATE_ROUND, Measurements
 
 
@@ -44,6 +44,15 @@ def trial(
     return replace(made, **more)
 
 
+def guess(
+    ratio: tuple[float, float, float], limit: str = "", plain_ms: float = 185.5
+) -> Predicted:
+    """A prediction; its steps follow from the plain one and the ratios."""
+    value, low, high = ratio
+    steps = (round(plain_ms / each, 1) for each in (value, high, low))
+    return Predicted(*steps, *ratio, limit)
+
+
 def faster() -> Comparison:
     """Prefetch wins; two rows do not apply, one changes the numbers."""
     best = "prefetch:workers=4,depth=8"
@@ -61,7 +70,7 @@ def faster() -> Comparison:
                 result.FASTER,
                 (2.16, 2.09, 2.22),
                 did=("fetched 296 batches ahead, dropped 2",),
-                predicted=2.11,
+                predicted=guess((2.11, 1.94, 2.29), "limited by the rest of the step"),
             ),
             trial("prefetch:workers=2", result.FASTER, (1.84, 1.79, 1.9)),
             trial(
@@ -115,6 +124,55 @@ def nothing() -> Comparison:
         run="",
         notes=(),
     )
+
+
+def predicted() -> Comparison:
+    """Everything was predicted: one well, one not, and two were not even tried."""
+    best, update = "prefetch:workers=4", "parallel-update:workers=2"
+    slower = "threads would make it slower: the GIL changes hands between 3 threads"
+    return replace(
+        faster(),
+        trials=(
+            trial(
+                best,
+                result.FASTER,
+                (1.52, 1.44, 1.6),
+                did=("fetched 296 batches ahead",),
+                predicted=guess((1.56, 1.42, 1.71), "limited by 2 cores"),
+            ),
+            trial(
+                update,
+                result.SLOWER,
+                (0.91, 0.88, 0.94),
+                predicted=guess((1.06, 1.0, 1.12), "limited by the rest of the step"),
+            ),
+            trial(
+                "prefetch:workers=2,where=process",
+                result.SKIPPED,
+                numbers="unverified",
+                predicted=guess((1.0, 0.95, 1.049)),
+                why="predicted 1.00x (0.95 to 1.05); `--all` tries it nevertheless",
+            ),
+            trial(
+                "parallel-forward",
+                result.SKIPPED,
+                numbers="unverified",
+                predicted=guess((0.69, 0.55, 0.87), slower),
+                why=f"predicted 0.69x (0.55 to 0.87): {slower}; `--all` tries it "
+                "nevertheless",
+            ),
+        ),
+        best=best,
+        run=f"bottleneck run --strategy {best} train.py --epochs 3",
+        notes=(),
+    )
+
+
+def skipped() -> Comparison:
+    """No candidate was predicted to gain anything, so nothing was run."""
+    rows = tuple(t for t in predicted().trials if t.verdict == result.SKIPPED)
+    costs = {"baseline_memory_mb": None, "baseline_cpu_ms": None}
+    return replace(nothing(), rounds=0, trials=rows, **costs)
 
 
 def unverified() -> Comparison:
@@ -349,6 +407,8 @@ def shown(
 COMPARISONS: Mapping[str, Callable[[], Comparison]] = {
     "faster": faster,
     "nothing": nothing,
+    "predicted": predicted,
+    "skipped": skipped,
     "unverified": unverified,
     "interrupted": interrupted,
     "slow_machine": slow_machine,

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import made_predictions
 import numpy as np
 import pandas as pd
 
@@ -86,6 +87,14 @@ def input_bound() -> Analysis:
         ),
         waited_on=_peers(),
     )
+
+
+def predicted() -> Analysis:
+    """The same loop, with what strategies would make of it."""
+    base = input_bound()
+    facts = replace(base.recording.facts, command=("train.py", "--epochs", "3"))
+    recording = replace(base.recording, facts=facts)
+    return replace(base, recording=recording, predictions=made_predictions.WAITING)
 
 
 def _slow_source(built: Analysis) -> Finding:
@@ -351,6 +360,7 @@ def hostile(evil: str = EVIL) -> Analysis:
         verdict=Verdict(evil, f"{evil} {EVIL_FILE}:3\x07", f"a\u2028b\ud800 {evil}"),
         not_measured=(NotMeasured(evil, evil, evil),),
         waited_on=_hostile_waits(),
+        predictions=made_predictions.hostile(evil),
         **tables,
     )
 
@@ -392,6 +402,7 @@ def long_run(
 
 EXAMPLES: Mapping[str, Callable[[], Analysis]] = {
     "input_bound": input_bound,
+    "predicted": predicted,
     "gil_bound": gil_bound,
     "healthy": healthy,
     "no_steps": no_steps,

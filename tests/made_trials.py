@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from debottleneck.analysis.result import Prediction, Predictions
 from debottleneck.strategies.automatic.notes import ENGAGED, REFUSED
+from debottleneck.strategies.spec import Strategies, written
 from debottleneck.trials.rounds import Course
 from debottleneck.trials.trial import Measured
 
@@ -28,6 +30,28 @@ def measured(
 def note(strategy: str, state: str = ENGAGED, text: str = "", t_ns: int = 0) -> dict:
     """One line of a strategy."""
     return {"t_ns": t_ns, "pid": 1, "strategy": strategy, "state": state, "text": text}
+
+
+def predictions(
+    asked: Sequence[Strategies], said: Mapping[str, tuple[float, float]]
+) -> Predictions:
+    """What `predict` would say of a plain step of 10 ms.
+
+    Args:
+        asked: Of which strategies; sorted as they come.
+        said: Specification -> speed-up and its upper bound.
+    """
+    rows = []
+    for each in asked:
+        gain, high = said[written(each)]
+        low = gain * gain / high
+        steps = 10.0 / gain, 10.0 / high, 10.0 / low
+        rows.append(
+            Prediction(written(each), *steps, gain, low, high, "limited by the GIL")
+        )
+    plain = Prediction("", 10.0, 10.0, 10.0, 1.0, 1.0, 1.0)
+    rows.sort(key=lambda row: -row.speedup)
+    return Predictions(plain, tuple(rows), (), 1.0, {})
 
 
 class FakeScript:

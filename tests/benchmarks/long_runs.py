@@ -24,6 +24,7 @@ from debottleneck.trials.result import (
     SLOWER,
     Comparison,
     Interval,
+    Predicted,
     Trial,
 )
 from debottleneck.trials.trial import Measured
@@ -259,7 +260,9 @@ def found(folder: Path) -> Comparison:
         ratio = Interval(speed, speed * 0.98, speed * 1.02)
         verdict = FASTER if speed > 1 else SLOWER if speed < 1 else SAME_SPEED
         row = Trial(spec.split(":")[0], {}, spec, verdict, "same", rounds=ROUNDS)
-        more = {"speedup": ratio, "step_ms": plain / speed, "predicted": speed * 1.1}
+        step = plain / speed
+        said = Predicted(step, step, step, speed * 1.1, speed, speed * 1.2)
+        more = {"speedup": ratio, "step_ms": step, "predicted": said}
         rows.append(replace(row, **more, memory_mb=20.0, cpu_ms=plain))
     return Comparison(
         command=("train.py",),

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import comparisons
 import examples
+import made_predictions
 
 from debottleneck.analysis.result import Analysis
 from debottleneck.report import evidence, render
 from debottleneck.report.html import comparison as pair
+from debottleneck.report.html import predictions
 from debottleneck.trials.result import Comparison
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -74,6 +76,13 @@ def unfold(page: Any) -> None:
 def run_page(name: str) -> str:
     """An example's page."""
     return render(examples.EXAMPLES[name](), "html")
+
+
+def asked_page() -> str:
+    """The page of predictions under a question."""
+    curves = made_predictions.WAITING.settings
+    found = replace(made_predictions.WITH_CORES, settings=curves)
+    return predictions.render(found, examples.predicted().recording)
 
 
 def pair_page(whole: Comparison, *analyses: Analysis) -> str:

@@ -29,10 +29,11 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture(scope="session")
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Every example's page as a file, and "pair": a comparison with two recordings."""
+    """Every example's page as a file, "pair" of two recordings, "asked" of what if."""
     folder = tmp_path_factory.mktemp("pages")
     texts = {name: browsing.run_page(name) for name in examples.EXAMPLES}
     texts["pair"] = browsing.both_sides()
+    texts["asked"] = browsing.asked_page()
     made = {name: folder / f"{name}.html" for name in texts}
     for name, path in made.items():
         path.write_text(texts[name], encoding="utf-8")

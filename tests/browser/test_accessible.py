@@ -9,7 +9,7 @@ import browsing
 import pytest
 from browsing import opened
 
-PAGES = ["input_bound", "gil_bound", "no_steps", "killed", "pair"]
+PAGES = ["predicted", "gil_bound", "no_steps", "killed", "pair", "asked"]
 LOOKS = [
     *((name, *look) for name in PAGES for look in ((1280, "light"), (390, "dark"))),
     *(("pair", *look) for look in ((1280, "dark"), (390, "light"))),
@@ -80,7 +80,7 @@ def test_axe_finds_nothing(
     page.close()
 
 
-@pytest.mark.parametrize("name", ["input_bound", "gil_bound", "pair"])
+@pytest.mark.parametrize("name", ["predicted", "gil_bound", "pair"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_in_figures_is_readable(
     browser: Any, files: dict[str, Path], name: str, scheme: str

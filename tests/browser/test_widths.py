@@ -9,7 +9,7 @@ import browsing
 import pytest
 from browsing import opened
 
-PAGES = ["input_bound", "gil_bound", "healthy", "hostile", "no_steps", "pair"]
+PAGES = ["predicted", "gil_bound", "healthy", "hostile", "no_steps", "pair", "asked"]
 
 CUT = """() => [...document.querySelectorAll('.figure')].flatMap((figure) => {
   const box = figure.getBoundingClientRect();

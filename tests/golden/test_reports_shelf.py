@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import pandas as pd
 import pytest
 
 SHELF = Path(__file__).parents[2] / "reports"
@@ -67,6 +68,21 @@ def test_table_is_what_the_data_says() -> None:
     assert readme == make.readme(SHELF), f"{AGAIN} --render"
     for workload in WORKLOADS:
         assert f"| [{workload}]({workload}/report.txt)" in readme
+
+
+def test_ledger_is_what_the_data_says() -> None:
+    """The table of predictions is that of the comparisons now, and a miss stays."""
+    table = make.ledger.read(SHELF / make.ledger.FILE)
+    assert (SHELF / make.ledger.FILE).is_file(), f"{AGAIN} --render"
+    pd.testing.assert_frame_equal(table, make.predictions(SHELF))
+
+
+def test_causes_are_of_predictions_on_the_shelf() -> None:
+    """Each cause written by hand belongs to a row of the ledger."""
+    table = make.predictions(SHELF)
+    known = set(zip(table["workload"], table["spec"], strict=True))
+    written = make.causes(SHELF)
+    assert {(name, spec) for name in written for spec in written[name]} <= known
 
 
 def test_every_folder_is_a_workload() -> None:

@@ -41,7 +41,7 @@ PAIRS = [name for name in catalogue.COMPARISON if name != "trials"]
 @pytest.mark.parametrize("name", RUNS)
 def test_a_figure_of_a_run_stands_alone(name: str) -> None:
     """It has a title, white paper, room for both, and something to see."""
-    figure = catalogue.of_run(examples.gil_bound(), name)
+    figure = catalogue.of_run(examples.predicted(), name)
     assert stands_alone(figure)
 
 
@@ -112,6 +112,8 @@ def test_what_was_not_measured_is_said() -> None:
     """The message names the figures that there are instead."""
     with pytest.raises(UsageError, match=r"'flame:cook' here.*steps.*flame:forward"):
         catalogue.of_run(examples.healthy(), "flame:cook")
+    with pytest.raises(UsageError, match=r"'predictions' here.*flame:forward"):
+        catalogue.of_run(examples.healthy(), "predictions")
     with pytest.raises(UsageError, match=r"'steps' here.*choose one of: causes"):
         catalogue.of_run(examples.no_steps(), "steps")
     with pytest.raises(UsageError, match=r"'waterfall' here.*speedups"):

@@ -63,6 +63,8 @@ def test_version(environment: dict[str, str]) -> None:
             ("report",),
             ["--format", "--output", "--png FIGURE", "--redact", "candidate", *FORMATS],
         ),
+        (("predict",), ["--cores", "--no-gil", "--free STAGE", "--strategy S"]),
+        (("calibrate",), ["--python", "--again", "--format"]),
     ],
 )
 def test_help(

@@ -29,6 +29,7 @@ from debottleneck.report.html import comparison as pair
 from debottleneck.report.machine import comparison as comparison_json
 from debottleneck.report.text import comparison
 from debottleneck.trials import result
+from debottleneck.trials.ledger import Summary
 from debottleneck.trials.result import Comparison, Interval
 from debottleneck.trials.save import save
 
@@ -109,7 +110,7 @@ def test_the_document_fits_its_schema(name: str) -> None:
 @pytest.mark.parametrize(
     ("change", "where"),
     [
-        ({"schema": 2}, "$.schema: const"),
+        ({"schema": 1}, "$.schema: const"),
         ({"best": 3}, "$.best: type"),
         ({"rounds": -1}, "$.rounds: minimum"),
         ({"keep": [1]}, "$.keep[0]: type"),
@@ -136,8 +137,25 @@ def test_every_key_is_documented() -> None:
     """The module's docstring names each key of the document and of its rows."""
     text = comparison_json.__doc__ or ""
     whole = document("faster")
-    for key in (*whole, *whole["baseline"], *whole["trials"][0]):
+    row = whole["trials"][0]
+    for key in (*whole, *whole["baseline"], *row, *row["predicted"]):
         assert f"`{key}`" in text
+
+
+def test_a_prediction_is_an_object_with_its_errors() -> None:
+    """Step, speed-up, their intervals and what came of them; null without one."""
+    rows = {row["spec"]: row["predicted"] for row in document("predicted")["trials"]}
+    said = rows["parallel-update:workers=2"]
+    assert (said["speedup"], said["low"], said["high"]) == (1.06, 1.0, 1.12)
+    assert said["step_error"] == pytest.approx(175.0 / (185.5 / 0.91) - 1)
+    assert said["speedup_error"] == pytest.approx(1.06 / 0.91 - 1)
+    assert said["inside"] is False
+    assert rows["prefetch:workers=4"]["inside"] is True
+    unknown = rows["parallel-forward"]
+    assert unknown["limit"].startswith("threads would make it slower")
+    errors = ("step_error", "speedup_error", "inside")
+    assert [unknown[key] for key in errors] == [None] * 3
+    assert document("nothing")["trials"][0]["predicted"] is None
 
 
 def test_what_was_not_measured_is_null() -> None:
@@ -203,6 +221,8 @@ HEADLINES = {
     "unverified": "Nothing is shown to be safe: prefetch with 4 threads is 2.60x as "
     "fast (2.51 to 2.70), but its numbers are unverified.",
     "interrupted": "Nothing is faster: 1 failed, 1 not finished.",
+    "skipped": "Nothing was tried: the best prediction, prefetch in 2 processes, is "
+    "1.00x (0.95 to 1.05).",
 }
 
 
@@ -282,10 +302,57 @@ def test_text_fits_and_no_number_is_broken(name: str, width: int) -> None:
 def test_a_narrow_table_says_what_it_leaves_out() -> None:
     """Columns go in a fixed order, and their names are printed; a wide one has all."""
     narrow = comparison.render(comparisons.faster(), 80)
-    assert "Left out for want of width: predicted." in narrow
+    assert "Left out for want of width: step, error, memory, CPU." in narrow
+    assert "Trials, best first\n" in narrow
     wide = comparison.render(comparisons.faster(), 160)
     assert "Left out" not in wide
-    assert "2.11x" in wide
+    assert "Trials, best first; ms a step, MB beyond the plain script's\n" in wide
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_predictions_stand_beside_measured_speedups(width: int) -> None:
+    """With the error of the step time, also where the terminal is narrow."""
+    text = comparison.render(comparisons.predicted(), width)
+    both = r"1\.52x \(1\.44-1\.60\)  1\.56x \(1\.42-1\.71\) +-2\.6 %"
+    assert re.search(both, text)
+    assert re.search(r"0\.69x \(0\.55-0\.87\) +- .* not", text)
+    words = " ".join(text.split())
+    assert "parallel-forward: predicted 0.69x (0.55 to 0.87): threads would" in words
+    assert "Errors are of the predicted step time." in words
+
+
+def test_without_measurements_there_are_no_errors() -> None:
+    """What is predicted hopeless has a prediction, and no column for its error."""
+    text = " ".join(comparison.render(comparisons.skipped(), 120).split())
+    assert "speed-up (95 %) predicted memory" in text
+    assert "Errors are" not in text
+    assert "0 rounds" not in text
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [
+        (0.031, "+3.1 %"),
+        (-0.0004, "-0.0 %"),
+        (0.14, "+14 %"),
+        (-0.0995, "-10 %"),
+        (3.0, "+300 %"),
+        (None, "-"),
+        (float("nan"), "-"),
+    ],
+)
+def test_errors_have_a_sign_and_few_digits(share: float | None, text: str) -> None:
+    """About two figures, and nothing where nothing is known."""
+    assert comparison_words.error(share) == text
+
+
+def test_predictions_so_far_in_one_line() -> None:
+    """How many, how far off, how many inside, and where they are kept."""
+    line = comparison_words.so_far(Summary(1200, 0.031, 0.14, 0.83), "a/b.parquet")
+    assert line == (
+        "Predictions so far: 1,200, median error 3.1 %, worst 14 %, 83 % inside their "
+        "interval (a/b.parquet)"
+    )
 
 
 def test_a_reason_is_printed_once() -> None:
@@ -515,7 +582,7 @@ def test_the_head_answers_five_questions(both: str) -> None:
     assert "between 2.09x and 2.22x faster" in found[answers.GAIN]
     assert "bit for bit" in found[answers.NUMBERS]
     assert "5 rounds of 60 steps" in found[answers.TRUST]
-    assert "2.11x was predicted" in found[answers.TRUST]
+    assert "2.11x (1.94 to 2.29) was predicted" in found[answers.TRUST]
 
 
 def test_equal_numbers_are_answered_as_such() -> None:
@@ -536,6 +603,19 @@ def test_the_head_without_a_winner_says_what_was_tried() -> None:
     )
 
 
+def test_what_was_not_tried_is_told_apart() -> None:
+    """Below what was tried, with the reason; alone where nothing was."""
+    some = replace(comparisons.predicted(), trials=comparisons.predicted().trials[1:])
+    found = head(pair.render(replace(some, best=""), evidence.Evidence()))
+    assert found[answers.TRIED] == (
+        "Parallel update with 2 threads. Not tried, as no gain is predicted: prefetch "
+        "in 2 processes; parallel forward."
+    )
+    found = head(pair.render(comparisons.skipped(), evidence.Evidence()))
+    assert found[answers.TRIED].startswith("Nothing. Not tried, as no gain")
+    assert found[answers.TRUST] == "No strategy came to be measured."
+
+
 def test_differences_that_matter_are_warned_of(both: str) -> None:
     """Near the head those that can change the times, all of them in a table."""
     warnings = re.findall(r'<p class="warning">(.*?)</p>', both)
@@ -547,11 +627,18 @@ def test_differences_that_matter_are_warned_of(both: str) -> None:
 
 
 def test_predictions_stand_beside_what_was_measured(both: str) -> None:
-    """The error, and whether the interval holds the prediction."""
-    assert "2.11x 2.16x 2.09\N{EN DASH}2.22 -2 % yes" in section(both, "measured")
-    wrong = with_first(comparisons.faster(), predicted=3.0)
-    html = pair.render(wrong, evidence.Evidence())
-    assert "3.00x 2.16x 2.09\N{EN DASH}2.22 +39 % no" in section(html, "measured")
+    """Both intervals and errors, of speed-up and step, and whether it came inside."""
+    text = section(both, "measured").replace("\N{EN DASH}", "-")
+    ratios = "2.11x (1.94-2.29) 2.16x (2.09-2.22) -2.3 %"
+    steps = "87.9 (81.0-95.6) 85.9 +2.4 % yes limited by the rest of the step"
+    assert f"{ratios} {steps}" in text
+    assert "hollow diamond" in text
+    wrong = with_first(
+        comparisons.faster(), predicted=comparisons.guess((3.0, 2.7, 3.3))
+    )
+    text = section(pair.render(wrong, evidence.Evidence()), "measured")
+    assert "+39 %" in text
+    assert text.partition("-28 % ")[2].startswith("no -")
     none = with_first(comparisons.faster(), predicted=None)
     html = pair.render(none, evidence.Evidence())
     assert "Predicted and measured" not in html

@@ -147,11 +147,12 @@ def test_speedups_show_values_and_intervals(name: str) -> None:
         assert drawn is None
         return
     assert drawn is not None
-    marks = [t for t in drawn.data if t.error_x.array]
+    every = [t for t in drawn.data if t.error_x.array]
+    marks = [t for t in every if t.name != "predicted"]
     assert [t.x[0] for t in marks] == [t.speedup.value for t in known if t.speedup]
     low, high = drawn.layout.xaxis.range
     assert low <= 1 <= high
-    assert all(low <= t.x[0] <= high for t in marks)
+    assert all(low <= t.x[0] <= high for t in every)
 
 
 def test_verdicts_have_shapes_of_their_own() -> None:
@@ -159,16 +160,25 @@ def test_verdicts_have_shapes_of_their_own() -> None:
     drawn = trials.speedups(comparisons.faster())
     assert drawn is not None
     shapes = {t.name: t.marker.symbol for t in drawn.data if t.error_x.array}
+    assert shapes.pop("predicted") == trials.PREDICTED
     assert len(set(shapes.values())) == len(shapes) == 4
 
 
 def test_predictions_are_hollow_diamonds() -> None:
-    """Beside the measured value, only where there is a prediction."""
+    """With a thin bar, below the measured value, only where there is a prediction."""
     drawn = trials.speedups(comparisons.faster())
     assert drawn is not None
     (mark,) = drawn.select_traces({"name": "predicted"})
     assert mark.x[0] == 2.11
     assert mark.marker.symbol == trials.PREDICTED
+    assert mark.x[0] + mark.error_x.array[0] == pytest.approx(2.29)
+    assert mark.x[0] - mark.error_x.arrayminus[0] == pytest.approx(1.94)
+    (measured,) = (t for t in drawn.data if t.x[0] == 2.16)
+    assert mark.error_x.thickness < measured.error_x.thickness
+    assert mark.y[0] == measured.y[0] + trials.BELOW
+    skipped = trials.speedups(comparisons.predicted())
+    assert skipped is not None
+    assert len(list(skipped.select_traces({"name": "predicted"}))) == 2
 
 
 def test_a_boundless_interval_does_not_flatten_the_figure() -> None:

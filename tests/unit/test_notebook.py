@@ -74,6 +74,15 @@ def test_a_figure_by_its_name(folder: Path) -> None:
     assert loaded.analysis is loaded.analysis
 
 
+def test_predictions_are_made_when_they_are_drawn(folder: Path) -> None:
+    """Only then, and once: what is shown otherwise does not need them."""
+    loaded = load_recording(folder)
+    assert loaded.analysis.predictions is None
+    figure = loaded.figure("predictions")
+    assert "prefetch, threads" in {trace.name for trace in figure.data}
+    assert loaded.analysis.predictions is None
+
+
 def test_a_figure_that_there_is_not(folder: Path) -> None:
     """The message has the names."""
     with pytest.raises(UsageError, match="choose one of: causes, steps"):

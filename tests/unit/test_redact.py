@@ -19,6 +19,8 @@ from debottleneck.analysis.analyse import analyse
 from debottleneck.analysis.code import is_user_file, user_folders
 from debottleneck.analysis.result import Analysis
 from debottleneck.loop import CODE
+from debottleneck.machine import Machine
+from debottleneck.prediction.predict import with_predictions
 from debottleneck.recording import COLUMNS, Facts, NotMeasured, Recording
 from debottleneck.report import FORMATS, evidence, redact, render, render_comparison
 from debottleneck.report.neutral import HOME, Rules, Words, distinct, place
@@ -27,6 +29,8 @@ from debottleneck.trials.result import Comparison
 
 STEPS, STEP_MS, PROFILED = 60, 40, 45
 """Steps of the made run; from PROFILED on py-spy and yappi are at work."""
+
+MACHINE = Machine(cores=2.0, wake_ns=4e4, measured="2026-11-01T09:00:00+00:00")
 
 LIBRARIES = "lib/python3.11/site-packages"
 
@@ -90,8 +94,16 @@ def run_of(house: House) -> Recording:
             "frames": table("frames", [(0, d, *f) for d, f in enumerate(stack)]),
             "functions": table("functions", functions),
             "sources": table("sources", [(other, 12, house.source)]),
+            "forms": table("forms", forms_of(house)),
+            "bursts": table("bursts", [(PID, 100 * MS, MS, 20, 3)]),
         },
     )
+
+
+def forms_of(house: House) -> list[tuple[object, ...]]:
+    """How two loads fetch, one of them named by a path."""
+    kept = (PID, "load", "load_fn", "varies", 0, 4096)
+    return [kept, (PID, "load", house.thread, "indexed", 0, 4096)]
 
 
 def facts_of(house: House) -> Facts:
@@ -116,6 +128,7 @@ def facts_of(house: House) -> Facts:
         },
         partial=True,
         partial_why=why,
+        machine=MACHINE.as_dict(),
         not_measured=(NotMeasured("a thing", why, why),),
     )
 
@@ -164,7 +177,8 @@ def test_nothing_of_the_house_is_in_any_format(format: str) -> None:
     house = House()
     made = run_of(house)
     assert leaks(render(analyse(made), format), house)
-    content = render(analyse(redact.recording(made)), format)
+    analysis = with_predictions(analyse(redact.recording(made)))
+    content = render(analysis, format)
     assert leaks(content, house) == []
     name = "train.py" if isinstance(content, str) else b"train.py"
     assert name in content
@@ -248,6 +262,19 @@ def test_the_analysis_is_the_same(roots: str | None) -> None:
     assert before.findings
     assert "load_fn" in set(before.lines.function)
     same(before, analyse(changed))
+
+
+def test_predictions_are_the_same() -> None:
+    """They are made after the redaction: forms keep their functions, prices stay."""
+    made = run_of(House())
+    clean = redact.recording(made)
+    assert clean.facts.machine == MACHINE.as_dict()
+    assert list(clean.forms.name) == ["load_fn", "reader (a path)"]
+    assert len(clean.bursts) == 1
+    before, after = (with_predictions(analyse(each)) for each in (made, clean))
+    assert before.predictions is not None
+    assert before.predictions.rows
+    assert before.predictions == after.predictions
 
 
 def test_own_files_keep_their_names_apart() -> None:

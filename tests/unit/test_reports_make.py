@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -12,7 +13,9 @@ import examples
 import pandas as pd
 import pytest
 
-from debottleneck.trials import save
+from debottleneck.errors import UsageError
+from debottleneck.report.text import ledger as ledger_text
+from debottleneck.trials import ledger, save
 from debottleneck.trials.result import Comparison
 
 ROOT = Path(__file__).parents[2]
@@ -59,7 +62,7 @@ def test_row_of_a_winner() -> None:
         "[article_load](article_load/report.txt) ([page](article_load/report.html))",
         "faster",
         "prefetch with 4 threads, 8 ahead",
-        "2.11x",
+        "2.11x (1.94 to 2.29)",
         "2.16x (2.09 to 2.22)",
         "same",
         "8 cores, Python 3.11.9",
@@ -99,6 +102,82 @@ def test_readme_has_a_row_for_each_folder(tmp_path: Path) -> None:
     assert [row[: row.index("]")] for row in rows] == ["| [article_load", "| [balanced"]
     assert {row.count(" | ") for row in rows} == {len(make.HEADS) - 1}
     assert "* `balanced`: A healthy loop: nothing is planted" in readme
+
+
+def shelf_of(folder: Path, *names: str, causes: str = "") -> Path:
+    """A shelf whose workloads were all predicted."""
+    for name in names:
+        save.save(comparisons.predicted(), (), folder / name)
+    (folder / make.CAUSES).write_text(causes)
+    return folder
+
+
+MISSED = '[branches]\n"parallel-update:workers=2" = "updates share a | lock"\n'
+
+
+def test_readme_holds_predictions_against_targets(tmp_path: Path) -> None:
+    """A row for each pair that was run, how good they are, and causes of misses."""
+    readme = make.readme(shelf_of(tmp_path, "balanced", "branches", causes=MISSED))
+    part = readme.partition("## The ledger")[2].partition("## ")[0]
+    rows = [line for line in part.splitlines() if line.startswith("| b")]
+    assert [row.split(" | ")[1] for row in rows] == [
+        "`prefetch:workers=4`",
+        "`parallel-update:workers=2`",
+    ] * 2
+    assert {row.count(" | ") for row in rows} == {len(ledger_text.HEADS) - 1}
+    assert "| 1.56x (1.42 to 1.71) | 1.52x (1.44 to 1.60) | +2.6 % |" in rows[0]
+    assert rows[0].endswith("| -2.6 % | yes |")
+    assert rows[1].endswith("| -14 % | no |")
+    assert "4 predictions: median error of the step time 8.4 % (target: at most" in part
+    assert "50 % inside their interval (target: at least 80 %, missed)." in part
+    off = "`parallel-update:workers=2` (-14 %)"
+    assert f"* branches, {off}: updates share a | lock\n" in part
+    assert f"* balanced, {off}: {ledger_text.UNKNOWN}\n" in part
+
+
+def test_the_ledger_is_made_of_the_data(tmp_path: Path) -> None:
+    """Each rendering writes it anew: nothing twice, with the causes of now."""
+    shelf = shelf_of(tmp_path / "shelf", "balanced", "branches")
+    make.render(shelf)
+    (shelf / make.CAUSES).write_text(MISSED)
+    make.render(shelf)
+    table = ledger.read(shelf / ledger.FILE)
+    assert list(table["workload"]) == ["balanced"] * 2 + ["branches"] * 2
+    assert list(table["cause"]) == ["", "", "", "updates share a | lock"]
+    pd.testing.assert_frame_equal(table, make.predictions(shelf))
+
+
+def test_a_shelf_without_predictions_says_so(tmp_path: Path) -> None:
+    """Comparisons of before have none, and the ledger has no row."""
+    save.save(comparisons.nothing(), (), tmp_path / "balanced")
+    assert ledger_text.NO_PREDICTIONS in make.readme(tmp_path)
+    assert make.predictions(tmp_path).empty
+
+
+@pytest.mark.parametrize(
+    ("causes", "words"),
+    [("[branches", "no TOML"), ("branches = 1", r"\[branches\]"), ("[b]\nx=1", "b")],
+)
+def test_causes_that_cannot_be_read(tmp_path: Path, causes: str, words: str) -> None:
+    """The file is named, with how it is written."""
+    shelf = shelf_of(tmp_path, "branches", causes=causes)
+    with pytest.raises(UsageError, match=rf"causes\.toml.*{words}"):
+        make.readme(shelf)
+
+
+def test_shelved_comparisons_try_everything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is predicted hopeless is measured too, or a miss would never be seen."""
+    ran: list[list[str]] = []
+
+    def note(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        ran.append(command)
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(make.subprocess, "run", note)
+    assert make.compare("branches", 3, tmp_path / "branches")
+    assert "--all" in ran[0]
 
 
 def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch) -> None:

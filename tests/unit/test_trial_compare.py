@@ -9,12 +9,12 @@ from pathlib import Path
 import examples
 import numpy as np
 import pytest
-from made_trials import FakeScript
+from made_trials import FakeScript, predictions
 
-from debottleneck.analysis.result import Analysis
+from debottleneck.analysis.result import Analysis, Predictions
 from debottleneck.errors import BottleneckError, UsageError
-from debottleneck.strategies.spec import parse
-from debottleneck.trials import baseline, check, compare, gate, result, save
+from debottleneck.strategies.spec import Strategies, parse
+from debottleneck.trials import baseline, check, compare, forecast, gate, result, save
 from debottleneck.trials.outputs import Output, Outputs
 from debottleneck.trials.result import Comparison, Judgement
 from debottleneck.trials.trial import Measured, Target
@@ -54,6 +54,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         *specs: str,
         judgements: Mapping[str, Judgement] | None = None,
         own_choice: bool = False,
+        predicted: Mapping[str, tuple[float, float]] | None = None,
         **how: object,
     ) -> tuple[Comparison, bool]:
         given = judgements or {}
@@ -70,6 +71,12 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
             assert engaged_ns == 0, "a fake strategy engages at once"
             return given.get(candidate.events[0].name, Judgement("same"))
 
+        def predict(
+            analysis: Analysis, asked: tuple[Strategies, ...], *, seed: int
+        ) -> Predictions | None:
+            return predictions(asked, predicted) if predicted is not None else None
+
+        monkeypatch.setattr(forecast, "predict", predict)
         monkeypatch.setattr(compare, "run_trial", run_trial)
         monkeypatch.setattr(gate, "judge", judge)
         monkeypatch.setattr(baseline, "profile", profile)
@@ -84,6 +91,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
             steps=40,
             budget_s=how.pop("budget_s", None),
             folder=tmp_path / "run",
+            everything=bool(how.pop("everything", False)),
         )
         found = compare.run(wanted, lambda *_: None, lambda line: None)
         assert profiles[0] == ""
@@ -200,6 +208,96 @@ def test_a_combination_that_gains_nothing_is_not_kept(run: Run) -> None:
     found, _ = run(FakeScript(steps), FETCH_MORE, UPDATE, own_choice=True)
     assert found.best == FETCH_MORE
     assert (BOTH, result.FASTER) in specs(found)
+
+
+GAIN, NONE, LOSS = (2.0, 2.2), (1.0, 1.04), (0.7, 0.8)
+"""Predicted speed-up and its upper bound."""
+
+
+def test_the_most_promising_is_tried_first(run: Run) -> None:
+    """In the order of what is predicted; the fastest measured is first in the table."""
+    script = FakeScript({"": 10.0, FETCH: 5.0, FETCH_MORE: 2.5, UPDATE: 10.0})
+    said = {FETCH: (1.4, 1.6), UPDATE: (1.9, 2.1), FETCH_MORE: (1.5, 1.7)}
+    found, _ = run(script, FETCH, UPDATE, FETCH_MORE, own_choice=True, predicted=said)
+    checked = [spec for spec, number in script.ran if spec and number < 0]
+    assert checked[:3] == [UPDATE, FETCH_MORE, FETCH]
+    assert [row.spec for row in found.trials] == [FETCH_MORE, FETCH, UPDATE]
+
+
+def test_what_is_predicted_hopeless_is_not_run(run: Run, tmp_path: Path) -> None:
+    """It stays in the table with the reason, and how to try it nevertheless."""
+    script = FakeScript({"": 10.0, FETCH: 5.0})
+    said = {FETCH: GAIN, UPDATE: NONE, FETCH_MORE: LOSS}
+    found, _ = run(script, UPDATE, FETCH_MORE, FETCH, own_choice=True, predicted=said)
+    assert specs(found) == [
+        (FETCH, result.FASTER),
+        (UPDATE, result.SKIPPED),
+        (FETCH_MORE, result.SKIPPED),
+    ]
+    assert {spec for spec, _ in script.ran} == {"", FETCH}
+    skipped = found.trials[2]
+    assert skipped.why == (
+        "predicted 0.70x (0.61 to 0.80): limited by the GIL; `--all` tries it "
+        "nevertheless"
+    )
+    assert skipped.predicted is not None
+    assert (skipped.rounds, skipped.speedup) == (0, None)
+    assert save.load(tmp_path / "run") == found
+
+
+def test_intervals_hold_for_those_that_are_run(run: Run, tmp_path: Path) -> None:
+    """A row that is not tried makes no interval wider."""
+    steps = {"": 10.0, FETCH: 5.0}
+    script = FakeScript(steps, noise=0.1)
+    alone, _ = run(script, FETCH)
+    (tmp_path / "run").rename(tmp_path / "alone")
+    beside = FakeScript(steps, noise=0.1)
+    said = {FETCH: GAIN, UPDATE: NONE}
+    found, _ = run(beside, FETCH, UPDATE, own_choice=True, predicted=said)
+    assert found.trials[0].speedup == alone.trials[0].speedup
+
+
+def test_nothing_is_run_where_nothing_is_promising(run: Run) -> None:
+    """No gate, no rounds; the plain step is the profile's."""
+    script = FakeScript({"": 10.0})
+    found, interrupted = run(script, FETCH, own_choice=True, predicted={FETCH: NONE})
+    assert not interrupted
+    assert script.ran == []
+    assert specs(found) == [(FETCH, result.SKIPPED)]
+    assert (found.best, found.rounds, found.after) == ("", 0, None)
+    assert found.baseline_ms is not None
+
+
+@pytest.mark.parametrize(
+    "how", [{"own_choice": True, "everything": True}, {"own_choice": False}]
+)
+def test_what_is_asked_for_is_run(run: Run, how: dict[str, bool]) -> None:
+    """By --all or by its name, whatever is predicted of it."""
+    script = FakeScript({"": 10.0, FETCH: 12.0})
+    found, _ = run(script, FETCH, predicted={FETCH: LOSS}, **how)
+    assert specs(found) == [(FETCH, result.SLOWER)]
+    assert found.trials[0].predicted is not None
+    assert found.trials[0].step_error is not None
+
+
+def test_without_predictions_nothing_is_skipped(run: Run) -> None:
+    """A profile that shows nothing to replay leaves it to the trials."""
+    script = FakeScript({"": 10.0, FETCH: 12.0})
+    found, _ = run(script, FETCH, own_choice=True)
+    assert specs(found) == [(FETCH, result.SLOWER)]
+    assert found.trials[0].predicted is None
+
+
+def test_a_combination_is_predicted_and_tried_anyway(run: Run) -> None:
+    """Both of its strategies have won, so a bad prediction does not stop it."""
+    steps = {"": 10.0, FETCH_MORE: 5.0, UPDATE: 8.0, BOTH: 3.0}
+    said = {FETCH_MORE: GAIN, UPDATE: GAIN, BOTH: LOSS}
+    script = FakeScript(steps)
+    found, _ = run(script, FETCH_MORE, UPDATE, own_choice=True, predicted=said)
+    assert found.best == BOTH
+    assert found.trials[0].predicted is not None
+    assert found.trials[0].predicted.speedup == 0.7
+    assert not found.trials[0].inside
 
 
 def test_asked_for_strategies_are_not_combined(run: Run) -> None:

@@ -98,7 +98,7 @@ def waking(times: int = 120) -> dict[str, float]:
     }
 
 
-def handing_over(cycles: int = 150, repeats: int = 7) -> dict[str, float]:
+def handing_over(cycles: int = 120, repeats: int = 15) -> dict[str, float]:
     """What Python code loses when the GIL came from another core.
 
     Two threads alternate Python code and hashing, which gives the GIL up, so that it
@@ -121,9 +121,11 @@ def handing_over(cycles: int = 150, repeats: int = 7) -> dict[str, float]:
 
     with ThreadPoolExecutor(2) as pool:
         for _ in range(repeats):
-            alone, _ = pool.submit(alternate).result()
+            before, _ = pool.submit(alternate).result()
             both = [pool.submit(alternate) for _ in range(2)]
             pairs = [each.result() for each in both]
+            after, _ = pool.submit(alternate).result()
+            alone = (before + after) / 2
             waits = max(sum(pair[1] for pair in pairs) / 2, 0.1)
             spent = sum(pair[0] for pair in pairs) / 2
             found.append((spent - alone) / waits)

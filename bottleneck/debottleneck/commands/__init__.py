@@ -19,6 +19,8 @@ What each stage of a training loop really waits for, and what to do about it.
   bottleneck compare train.py                try remedies on it, measure each
   bottleneck run --strategy prefetch x.py    apply one, without an edit
   bottleneck report bottleneck-runs/NAME     render a recording again
+  bottleneck predict bottleneck-runs/NAME    what each remedy would gain
+  bottleneck calibrate                       what threads cost on this machine
   bottleneck selfcheck                       how far to trust it on this machine
 """
 
@@ -32,7 +34,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: the script's own for `profile`, 2 for bad input.
     """
-    from debottleneck.commands import compare, profile, report, run, selfcheck
+    from debottleneck.commands import (
+        calibrate,
+        compare,
+        predict,
+        profile,
+        report,
+        run,
+        selfcheck,
+    )
 
     parser = argparse.ArgumentParser(
         prog="bottleneck",
@@ -41,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=__version__)
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", title="verbs")
-    for verb in (profile, compare, run, report, selfcheck):
+    for verb in (profile, compare, run, report, predict, calibrate, selfcheck):
         verb.add(verbs)
     arguments = parser.parse_args(argv)
     if arguments.verb is None:

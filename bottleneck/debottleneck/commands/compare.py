@@ -15,7 +15,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from debottleneck.commands.target import RUNS, add_target, check_script, new_folder
-from debottleneck.errors import UsageError
+from debottleneck.errors import RecordingError, UsageError
 
 if TYPE_CHECKING:
     from debottleneck.trials.compare import Wanted
@@ -37,7 +37,8 @@ def add(verbs: Verbs) -> None:
         help="try strategies on a script, unedited, and measure what each gains",
         description="Run SCRIPT with and without strategies in interleaved rounds, "
         "check that the numbers stay the same, and say which is faster by how much. "
-        "Without --strategy those are tried that a profile of the script supports.",
+        "Without --strategy those are tried that a profile of the script supports, "
+        "the most promising first, but for those that are predicted to gain nothing.",
         usage="bottleneck compare [OPTIONS] (SCRIPT | -m MODULE) [ARGS...]",
     )
     parser.add_argument(
@@ -46,6 +47,12 @@ def add(verbs: Verbs) -> None:
         default=[],
         metavar="S",
         help="try this and no other: NAME[:KEY=VALUE,...][+NAME...] (repeatable)",
+    )
+    parser.add_argument(
+        "--all",
+        dest="everything",
+        action="store_true",
+        help="try also what is predicted to gain nothing",
     )
     parser.add_argument(
         "--rounds", type=int, default=5, metavar="N", help="at most N (default 5)"
@@ -82,7 +89,7 @@ def run(arguments: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print("bottleneck: ended by Ctrl-C, nothing was measured", file=sys.stderr)
         return INTERRUPTED
-    _print(comparison, arguments.format)
+    _print(comparison, arguments.format, _remembered(comparison))
     return INTERRUPTED if interrupted else 0
 
 
@@ -134,6 +141,7 @@ def _wanted(arguments: argparse.Namespace) -> Wanted:
         budget_s=budget,
         folder=new_folder(arguments.output, arguments.target, prefix="compare-"),
         seed=arguments.seed,
+        everything=arguments.everything,
     )
 
 
@@ -152,7 +160,27 @@ def seconds_of(text: str) -> float:
     return seconds
 
 
-def _print(comparison: Comparison, format: str) -> None:
+def _remembered(comparison: Comparison) -> str:
+    """Add what was predicted to the ledger beside the runs; how good they were so far.
+
+    A ledger that cannot be written is said, and is no reason to lose the comparison.
+    """
+    from debottleneck.report.comparison_words import so_far
+    from debottleneck.trials import ledger
+
+    rows = ledger.rows(comparison)
+    if rows.empty or comparison.folder is None:
+        return ""
+    file = comparison.folder.parent / ledger.FILE
+    try:
+        known = ledger.summary(ledger.append(rows, file))
+    except RecordingError as error:
+        print(f"bottleneck: predictions are not kept: {error}", file=sys.stderr)
+        return ""
+    return so_far(known, str(file)) if known else ""
+
+
+def _print(comparison: Comparison, format: str, remembered: str) -> None:
     """The table and where things lie, or one JSON document."""
     from debottleneck.report.machine import comparison as as_json
     from debottleneck.report.text import comparison as as_text
@@ -164,6 +192,7 @@ def _print(comparison: Comparison, format: str) -> None:
     page = _page(comparison, folder)
     width = shutil.get_terminal_size((80, 24)).columns
     footer = (
+        *([remembered, ""] if remembered else []),
         f"Page       {page}",
         f"Saved      {folder}",
         f"Again      bottleneck report {folder}",

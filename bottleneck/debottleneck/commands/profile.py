@@ -108,6 +108,7 @@ def _prepare_report() -> None:
     for name in (
         "analysis.analyse",
         "collect.saving",
+        "prediction.predict",
         "report.html.run",
         "report.text.run",
     ):
@@ -153,6 +154,7 @@ def _options(arguments: argparse.Namespace) -> Options:
         functions="" if arguments.no_functions else arguments.functions,
         waits=not arguments.no_waits,
         rate=arguments.rate,
+        calibrate=True,
         strategies=written(parse("+".join(arguments.strategy)))
         if arguments.strategy
         else "",
@@ -174,10 +176,11 @@ def _report(options: Options, copies: list[tuple[str, Path]]) -> None:
     begun, folder = time.monotonic(), options.output
     from debottleneck import load_recording
     from debottleneck.analysis.analyse import analyse
+    from debottleneck.prediction.predict import with_predictions
     from debottleneck.report import write
     from debottleneck.report.text.run import render
 
-    analysis = analyse(load_recording(folder))
+    analysis = with_predictions(analyse(load_recording(folder)))
     page = folder / "report.html"
     write(analysis, page)
     footer = [

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 FORMATS = ("text", "json", "html", "perfetto", "speedscope", "collapsed", "pstats")
 
+PREDICTED = ("text", "json", "html")
+"""Formats that end with what strategies should gain; predicting takes a second."""
+
 ONE_RUN = ("perfetto", "speedscope", "collapsed", "pstats")
 """Formats of tools that know nothing of comparisons."""
 
@@ -176,7 +179,10 @@ def _of_recording(options: Options) -> str | bytes:
         return _picture_of_recording(options)
     from debottleneck.report import render
 
-    return render(_analysed(options), options.format)
+    analysis = _analysed(options)
+    if options.format in PREDICTED:
+        analysis = _predicted(analysis)
+    return render(analysis, options.format)
 
 
 def _picture_of_recording(options: Options) -> bytes:
@@ -185,7 +191,10 @@ def _picture_of_recording(options: Options) -> bytes:
 
     catalogue.check_run(options.png)
     picture.check()
-    return picture.png(catalogue.of_run(_analysed(options), options.png))
+    analysis = _analysed(options)
+    if options.png == catalogue.PREDICTIONS:
+        analysis = _predicted(analysis)
+    return picture.png(catalogue.of_run(analysis, options.png))
 
 
 def _analysed(options: Options) -> Analysis:
@@ -193,6 +202,12 @@ def _analysed(options: Options) -> Analysis:
     from debottleneck.collect.assemble import load
 
     return analyse(_change(options)(load(options.folder)))
+
+
+def _predicted(analysis: Analysis) -> Analysis:
+    from debottleneck.prediction.predict import with_predictions
+
+    return with_predictions(analysis)
 
 
 def _change(options: Options) -> Callable[[Recording], Recording]:

@@ -83,7 +83,13 @@ RELEASES_ERROR = 0.25
 
 
 def with_predictions(analysis: Analysis) -> Analysis:
-    """The analysis with what strategies would gain, where it has a loop to replay."""
+    """The analysis with what strategies would gain, where it has a loop to replay.
+
+    A run with a strategy applied is left as it is: its steps are no longer the plain
+    script's, which another strategy would have to begin with.
+    """
+    if analysis.recording.facts.options.get("strategies"):
+        return analysis
     return replace(analysis, predictions=predict(analysis))
 
 
@@ -116,6 +122,7 @@ def predict(
     model = _Model(demand, recorded, question, wobble_of(analysis), seed)
     if strategies:
         settings = [[model.predicted(each)] for each in strategies]
+        rows = [row for (row,) in settings]
     else:
         cores = max(1, round(model.machine.cores))
         times = TIMES if thorough else GLANCES
@@ -123,7 +130,7 @@ def predict(
             [model.predicted(each, times) for each in family]
             for family in families(model.demand, cores)
         ]
-    rows = [_best_of(model, family) for family in settings]
+        rows = [_best_of(model, family) for family in settings]
     return Predictions(
         plain=model.predicted(()),
         rows=tuple(sorted(rows, key=lambda row: -row.speedup)),
@@ -144,8 +151,9 @@ def machine_of(analysis: Analysis) -> Machine:
 
 
 def wobble_of(analysis: Analysis) -> float:
-    """How much the quiet half seconds of a recording differ: the standard deviation
-    of the logarithm of their mean steps, robust, 0 where there are too few.
+    """How much the quiet half seconds of a recording differ, 0 if there are few.
+
+    A robust standard deviation of the logarithm of their mean steps.
     """
     quiet = analysis.steps[analysis.steps["block"] == QUIET]
     start = quiet["start_ns"].to_numpy(np.int64)

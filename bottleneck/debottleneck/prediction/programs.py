@@ -139,6 +139,8 @@ class Cycles:
 
     def _spread(self, whole: float, count: int) -> list[float]:
         """Random pieces that add up to the whole; one piece is all of it."""
+        if count == 1:
+            return [whole]
         drawn = [self.loop.rng.gammavariate(SHAPE, 1.0) for _ in range(count)]
         scale = whole / sum(drawn)
         return [scale * each for each in drawn]

@@ -5,6 +5,7 @@ Text, JSON and page say the same because they take it from here.
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Collection
@@ -20,14 +21,17 @@ from debottleneck.report.quantities import (
 )
 from debottleneck.report.sentences import sentence
 from debottleneck.report.strategy_words import named
+from debottleneck.trials.ledger import Summary
 from debottleneck.trials.result import (
     DIFFERENT,
     FASTER,
     SAME_SPEED,
+    SKIPPED,
     SLOWER,
     UNVERIFIED,
     Comparison,
     Interval,
+    Predicted,
     Trial,
 )
 
@@ -40,6 +44,9 @@ OF_RECORDINGS = (
     "Speed-ups are ratios of mean quiet steps of one recording each, in brackets their "
     "95 % interval."
 )
+NOT_MEASURED = "No strategy came to be measured."
+PREDICTED = "Predictions are from the profile alone, in brackets their 90 % interval."
+ERRORS = "Errors are of the predicted step time."
 KEPT_NUMBERS = ("same", "equal")
 MOST_DIGITS = 4
 PIECE = r".+?(?:[:,/]|-(?=\d)|$)"
@@ -125,6 +132,8 @@ def _of_recordings(comparison: Comparison) -> str:
 def _nothing(comparison: Comparison) -> str:
     if not comparison.trials:
         return "Nothing is faster: no strategy was tried."
+    if all(trial.verdict == SKIPPED for trial in comparison.trials):
+        return _hopeless(comparison)
     tempting = _fastest(comparison, UNVERIFIED)
     if tempting and _quick(tempting):
         return (
@@ -144,6 +153,18 @@ def _nothing(comparison: Comparison) -> str:
             f"{_in_words(best.verdict)}."
         )
     return f"Nothing is faster: {_tally(comparison)}."
+
+
+def _hopeless(comparison: Comparison) -> str:
+    """Every row was predicted not to be worth a trial."""
+    known = [(t.predicted.speedup, t) for t in comparison.trials if t.predicted]
+    if not known:
+        return "Nothing was tried."
+    best = max(known, key=lambda pair: pair[0])[1]
+    return (
+        f"Nothing was tried: the best prediction, {named(best.spec)}, is "
+        f"{predicted(best.predicted)}."
+    )
 
 
 def _in_words(verdict: str) -> str:
@@ -178,7 +199,13 @@ def basis(comparison: Comparison) -> str:
         f"{sentence(count(comparison.rounds, 'round'))[:-1]} of "
         f"{count(comparison.steps, 'step')} a trial, in random order, the plain script "
         "in each; speed-ups are paired by round, in brackets their 95 % interval."
+        if comparison.rounds
+        else NOT_MEASURED
     )
+    if any(trial.predicted for trial in comparison.trials):
+        parts.append(PREDICTED)
+    if any(trial.step_error is not None for trial in comparison.trials):
+        parts.append(ERRORS)
     return " ".join(filter(None, parts))
 
 
@@ -229,6 +256,30 @@ def bounds(ratio: Interval | None, between: str = " to ") -> str:
     if ratio is None:
         return NOTHING
     return interval(ratio.low, ratio.high, _digits(ratio), between)
+
+
+def predicted(said: Predicted | None, between: str = " to ") -> str:
+    """A predicted speed-up with its 90 % interval."""
+    if said is None:
+        return NOTHING
+    return f"{said.speedup:.2f}x ({interval(said.low, said.high, 2, between)})"
+
+
+def error(share: float | None) -> str:
+    """How far a prediction is off, with its sign."""
+    if share is None or not math.isfinite(share):
+        return NOTHING
+    percent = 100 * share
+    return f"{percent:+.{0 if abs(percent) >= 9.95 else 1}f} %"
+
+
+def so_far(known: Summary, file: str) -> str:
+    """How good the predictions of a ledger are, in one line."""
+    median, worst = (error(share)[1:] for share in (known.median, known.worst))
+    return (
+        f"Predictions so far: {known.count:,}, median error {median}, worst {worst}, "
+        f"{100 * known.inside:.0f} % inside their interval ({clean(file)})"
+    )
 
 
 def _digits(ratio: Interval) -> int:

@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from debottleneck.analysis.analyse import analyse
 from debottleneck.analysis.result import Analysis
+from debottleneck.prediction.predict import with_predictions
 from debottleneck.recording import Recording
 from debottleneck.report import matrix
 from debottleneck.report.quantities import clean
@@ -37,13 +38,19 @@ class Shown(Recording):
         """What `bottleneck report` would say of it, made when first asked for."""
         return analyse(self)
 
+    @cached_property
+    def _predicted(self) -> Analysis:
+        """The same with predictions, which nothing else that is shown here needs."""
+        return with_predictions(self.analysis)
+
     def figure(self, name: str = "timeline") -> go.Figure:
         """A plotly figure of the recording.
 
         Args:
             name: "causes", "steps", "distribution", "timeline" (a typical step),
-                "slowest" (the slowest step), "flame" (the heaviest stage) or
-                "flame:STAGE".
+                "slowest" (the slowest step), "flame" (the heaviest stage),
+                "flame:STAGE" or "predictions" (what strategies should gain; it
+                takes some seconds).
 
         Raises:
             debottleneck.errors.UsageError: No such figure, or nothing was measured
@@ -51,7 +58,8 @@ class Shown(Recording):
         """
         from debottleneck.report.figures import catalogue
 
-        return catalogue.of_run(self.analysis, name)
+        predicted = name == catalogue.PREDICTIONS
+        return catalogue.of_run(self._predicted if predicted else self.analysis, name)
 
     def _repr_html_(self) -> str:
         """What a notebook shows: three lines, and where the time goes."""

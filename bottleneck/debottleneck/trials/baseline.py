@@ -62,7 +62,12 @@ def _once(
     seconds: float,
 ) -> Analysis:
     options = target.options(
-        seconds=seconds, output=folder, log=log, strategies=strategies, functions=""
+        seconds=seconds,
+        output=folder,
+        log=log,
+        strategies=strategies,
+        functions="",
+        calibrate=True,
     )
     session = Session(options, lambda line: None)
     session.start()

@@ -14,7 +14,16 @@ from debottleneck.analysis.result import Analysis
 from debottleneck.environment import cpu_quota, usable_cores
 from debottleneck.errors import BottleneckError, UsageError
 from debottleneck.strategies.spec import Strategies, parse
-from debottleneck.trials import baseline, check, keep, losses, plan, save, verdict
+from debottleneck.trials import (
+    baseline,
+    check,
+    forecast,
+    keep,
+    losses,
+    plan,
+    save,
+    verdict,
+)
 from debottleneck.trials.entrants import Entrant, best_of, mean_of
 from debottleneck.trials.result import (
     DIFFERENT,
@@ -22,6 +31,7 @@ from debottleneck.trials.result import (
     FASTER,
     NOT_APPLICABLE,
     SAME_SPEED,
+    SKIPPED,
     SLOWER,
     UNFINISHED,
     UNVERIFIED,
@@ -42,11 +52,12 @@ ORDER = (
     SLOWER,
     UNVERIFIED,
     UNFINISHED,
+    SKIPPED,
     DIFFERENT,
     NOT_APPLICABLE,
     FAILED,
 )
-"""Of the rows; within a verdict the fastest first."""
+"""Of the rows; within a verdict the fastest first, as measured, else as predicted."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +71,8 @@ class Wanted:
         steps: Of a trial; None to choose from the length of a step.
         budget_s: Seconds in all, None for as long as the rounds take.
         folder: Where it is saved; does not exist yet.
-        seed: Of the order of trials, and of the intervals.
+        seed: Of the order of trials, of the intervals and of the predictions.
+        everything: Try also what is predicted hopeless; what is named is tried anyway.
     """
 
     target: Target
@@ -70,6 +82,7 @@ class Wanted:
     budget_s: float | None
     folder: Path
     seed: int = 0
+    everything: bool = False
 
     def __post_init__(self) -> None:
         """Check the numbers.
@@ -144,9 +157,13 @@ class _Work:
     after: Path | None = None
 
     def __post_init__(self) -> None:
-        chosen = self.wanted.strategies
-        chosen = chosen or plan.candidates(self.analysis, _cores())
-        self.entrants = [Entrant(each) for each in chosen]
+        named = self.wanted.strategies
+        self.entrants = forecast.entrants(
+            self.analysis,
+            named or plan.candidates(self.analysis, _cores()),
+            skip=not (named or self.wanted.everything),
+            seed=self.wanted.seed,
+        )
         step_ms = self.analysis.loop.step_ms
         self.steps = self.wanted.steps or plan.steps_of_trial(step_ms)
         plain_s = self.steps * step_ms / 1e3
@@ -160,13 +177,14 @@ class _Work:
     def measure(self, say: Callable[[str], None]) -> None:
         """Gate, rounds, the combination, a recording of the winner; or until Ctrl-C."""
         try:
-            rounds = self.wanted.rounds * (len(self.entrants) + 1)
-            self.course.later = rounds
-            self._gate(self.entrants)
-            self.course.later = 0
-            self._play(self.entrants)
-            self._combine()
-            self._record_best(say)
+            promising = [each for each in self.entrants if each.runs]
+            if promising:
+                self.course.later = self.wanted.rounds * (len(promising) + 1)
+                self._gate(promising)
+                self.course.later = 0
+                self._play(promising)
+                self._combine()
+                self._record_best(say)
         except KeyboardInterrupt:
             self.interrupted = True
             self.notes.append("ended by Ctrl-C; this is what was measured until then")
@@ -210,7 +228,7 @@ class _Work:
         best = self._best_of_each()
         if self.wanted.strategies or len(best) < 2 or self.course.over:
             return
-        both = Entrant(parse("+".join(row.spec for row in best)))
+        both = self._together(parse("+".join(row.spec for row in best)))
         alone = max(best, key=lambda row: row.speedup.value if row.speedup else 0.0)
         rival = next(each for each in self.entrants if each.spec == alone.spec)
         self.entrants.append(both)
@@ -220,6 +238,12 @@ class _Work:
         if both.runs:
             rival.decided = False
             self._play([rival, both])
+
+    def _together(self, strategies: Strategies) -> Entrant:
+        """A combination; its parts have won, so it is tried whatever is predicted."""
+        seed = self.wanted.seed
+        (both,) = forecast.entrants(self.analysis, (strategies,), skip=False, seed=seed)
+        return both
 
     def _best_of_each(self) -> list[Trial]:
         rows = self._trials()
@@ -304,7 +328,8 @@ class _Work:
 
 def rank(row: Trial) -> tuple[int, float]:
     """Where a row stands in the table: by verdict, then by speed."""
-    return ORDER.index(row.verdict), -(row.speedup.value if row.speedup else 0.0)
+    promised = row.predicted.speedup if row.predicted else 0.0
+    return ORDER.index(row.verdict), -(row.speedup.value if row.speedup else promised)
 
 
 def _cores() -> int:

@@ -27,6 +27,7 @@ from debottleneck.trials.result import (
     UNVERIFIED,
     Interval,
     Judgement,
+    Predicted,
     Trial,
 )
 from debottleneck.trials.trial import Measured
@@ -49,6 +50,7 @@ class Entrant:
         pairs: It and the plain script, a pair a round.
         did: What its strategies said of themselves.
         keep: Lines of code that make it permanent, as far as they know them.
+        predicted: What was said of it before anything was run, if anything was.
     """
 
     strategies: Strategies
@@ -59,6 +61,7 @@ class Entrant:
     pairs: list[Pair] = field(default_factory=list)
     did: tuple[str, ...] = ()
     keep: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    predicted: Predicted | None = None
 
     @property
     def spec(self) -> str:
@@ -145,6 +148,7 @@ class Entrant:
             speedup=interval,
             memory_mb=extra,
             cpu_ms=mean_of([run.cpu_ms(self.drop) for run in own]),
+            predicted=self.predicted,
             did=self.did,
         )
 

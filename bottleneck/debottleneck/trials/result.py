@@ -11,6 +11,7 @@ from debottleneck.strategies.spec import Setting
 FASTER, SAME_SPEED, SLOWER = "faster", "no difference", "slower"
 DIFFERENT, UNVERIFIED = "different numbers", "unverified"
 NOT_APPLICABLE, FAILED, UNFINISHED = "not applicable", "failed", "not finished"
+SKIPPED = "not tried"
 VERDICTS = (
     FASTER,
     SAME_SPEED,
@@ -20,6 +21,7 @@ VERDICTS = (
     NOT_APPLICABLE,
     FAILED,
     UNFINISHED,
+    SKIPPED,
 )
 
 NUMBERS = ("same", "equal", "different", "unverified")
@@ -49,6 +51,29 @@ class Interval:
 
 
 @dataclass(frozen=True)
+class Predicted:
+    """What was said of a row before it was run; the intervals hold 90 %.
+
+    Attributes:
+        step_ms: Mean step, milliseconds.
+        step_low: Lower bound of the measured step.
+        step_high: Upper bound.
+        speedup: How many times faster than the profiled script.
+        low: Lower bound of the measured speed-up.
+        high: Upper bound.
+        limit: What keeps it from being faster, a clause; "" if nobody said.
+    """
+
+    step_ms: float
+    step_low: float
+    step_high: float
+    speedup: float
+    low: float
+    high: float
+    limit: str = ""
+
+
+@dataclass(frozen=True)
 class Trial:
     """One row of the table: a strategy with its settings, over all rounds.
 
@@ -58,14 +83,15 @@ class Trial:
         spec: The text for `--strategy`.
         verdict: A word of `VERDICTS`.
         numbers: A word of `NUMBERS`.
-        why: One sentence: why not applicable, where numbers differ, how it failed.
+        why: One sentence: why not applicable or not tried, where numbers differ, how
+            it failed.
         rounds: Rounds in which it ran to the end.
         step_ms: Mean steady-state step, None when it never ran.
         speedup: Baseline's step over this one's, paired by round; None likewise.
         memory_mb: Peak memory of the process tree beyond the baseline's, MB; None
             where /proc is missing.
         cpu_ms: CPU time of the process tree a step, milliseconds.
-        predicted: Speed-up predicted beforehand; None until there are predictions.
+        predicted: Said before it was run; None without a prediction.
         did: What the strategy did, in its own words.
     """
 
@@ -80,8 +106,29 @@ class Trial:
     speedup: Interval | None = None
     memory_mb: float | None = None
     cpu_ms: float | None = None
-    predicted: float | None = None
+    predicted: Predicted | None = None
     did: tuple[str, ...] = ()
+
+    @property
+    def step_error(self) -> float | None:
+        """Predicted step over the measured one, less 1; None unless both are known."""
+        if self.predicted is None or self.step_ms is None:
+            return None
+        return self.predicted.step_ms / self.step_ms - 1
+
+    @property
+    def speedup_error(self) -> float | None:
+        """Predicted speed-up over the measured one, less 1; None likewise."""
+        if self.predicted is None or self.speedup is None:
+            return None
+        return self.predicted.speedup / self.speedup.value - 1
+
+    @property
+    def inside(self) -> bool | None:
+        """Whether the predicted interval holds the measured speed-up; None likewise."""
+        if self.predicted is None or self.speedup is None:
+            return None
+        return self.predicted.low <= self.speedup.value <= self.predicted.high
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,13 @@ import pandas as pd
 
 from debottleneck.errors import RecordingError
 from debottleneck.trials.losses import Row as Loss
-from debottleneck.trials.result import Comparison, Interval, Trial
+from debottleneck.trials.result import Comparison, Interval, Predicted, Trial
 from debottleneck.trials.trial import Measured
 
-SCHEMA = 1
+SCHEMA = 2
+READABLE = (1, SCHEMA)
+"""In the first, a prediction was a number without an interval."""
+
 FILE, TRIALS, STEPS = "comparison.json", "trials.parquet", "steps.parquet"
 LOSSES = "losses.parquet"
 FILES = {"trials": TRIALS, "steps": STEPS, "losses": LOSSES}
@@ -149,14 +152,14 @@ def load(folder: Path) -> Comparison:
 
 
 def _check_schema(folder: Path, schema: object) -> None:
-    if schema == SCHEMA:
+    if schema in READABLE:
         return
     newer = not isinstance(schema, int) or schema > SCHEMA
     age = "newer" if newer else "older"
     upgrade = "upgrade with: pip install --upgrade debottleneck"
     raise RecordingError(
         f"{folder} was written by a {age} debottleneck (schema {schema!r}, this one "
-        f"reads {SCHEMA})",
+        f"reads {' and '.join(map(str, READABLE))})",
         upgrade if newer else _AGAIN,
     )
 
@@ -199,8 +202,19 @@ def _comparison(raw: Mapping[str, Any], folder: Path) -> Comparison:
 
 
 def _trial(raw: Mapping[str, Any]) -> Trial:
-    did, speedup = tuple(raw["did"]), _interval(raw["speedup"])
-    return Trial(**{**raw, "did": did, "speedup": speedup})
+    known = {
+        "did": tuple(raw["did"]),
+        "speedup": _interval(raw["speedup"]),
+        "predicted": _predicted(raw["predicted"]),
+    }
+    return Trial(**{**raw, **known})
+
+
+def _predicted(raw: Mapping[str, Any] | float | None) -> Predicted | None:
+    """A prediction; a bare number is none, as nothing is shown without an interval."""
+    if raw is None or isinstance(raw, int | float):
+        return None
+    return Predicted(**raw)
 
 
 def _interval(raw: Mapping[str, float] | None) -> Interval | None:

@@ -23,6 +23,7 @@ from debottleneck.report.figures import (
     flame,
     flame_change,
     losses,
+    predictions,
     sides,
     steps,
     timeline,
@@ -56,6 +57,8 @@ TITLES: Mapping[str, str] = MappingProxyType(
         "slowest": "The slowest step: stages of each thread, below them its waits",
         "flame": "Stacks of the heaviest stage; orange is the script's own code, "
         "a dot marks code that held the GIL",
+        "predictions": "What strategies should gain, with 90 % bands: speed-up over "
+        "workers",
         "change": "The mean step before and after: stages by cause",
         "waterfall": "From the old mean step to the new one, cause by cause",
         "speedups": "Speed-up of each strategy with its 95 % interval",
@@ -75,6 +78,9 @@ TITLES: Mapping[str, str] = MappingProxyType(
 
 STAGE = "flame:"
 """Begins the name of one stage's flame graph."""
+
+PREDICTIONS = "predictions"
+"""The figure that needs predictions, which take time to make."""
 
 
 def of_run(analysis: Analysis, name: str) -> go.Figure:
@@ -241,6 +247,11 @@ def _flame(analysis: Analysis, stage: str = "") -> Drawn:
     return flame.figure(analysis, chosen) if chosen in stages else None
 
 
+def _predictions(analysis: Analysis) -> Drawn:
+    found = analysis.predictions
+    return None if found is None else predictions.curve(found)
+
+
 RUN: Mapping[str, Callable[[Analysis], Drawn]] = MappingProxyType(
     {
         "causes": _causes,
@@ -249,6 +260,7 @@ RUN: Mapping[str, Callable[[Analysis], Drawn]] = MappingProxyType(
         "timeline": _typical,
         "slowest": _slowest,
         "flame": _flame,
+        PREDICTIONS: _predictions,
     }
 )
 """Name -> the figure of a recording."""

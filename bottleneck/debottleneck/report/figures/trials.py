@@ -34,6 +34,7 @@ from debottleneck.trials.result import (
     UNVERIFIED,
     Comparison,
     Interval,
+    Predicted,
     Trial,
 )
 from debottleneck.trials.save import Measurements
@@ -58,6 +59,10 @@ SHAPES: Mapping[str, str] = MappingProxyType(
 """Verdict -> the mark of its row, so that colour is not the only sign."""
 
 PREDICTED = "diamond-open"
+GUESSED = "#c9772b"
+BELOW = 9
+"""Pixels from what was measured down to what was predicted, around a row's middle."""
+
 FAR = 3.0
 """An interval is cut at this many times the largest speed-up."""
 
@@ -204,9 +209,11 @@ def speedups(comparison: Comparison) -> go.Figure | None:
     rows = add_rows(figure, names, band=26)
     for (trial, ratio), middle in zip(known, rows.middles, strict=False):
         _even(figure, middle)
-        _speedup(figure, trial, ratio, middle)
-        if trial.predicted is not None:
-            _prediction(figure, trial.predicted, middle)
+        if trial.predicted is None:
+            _speedup(figure, trial, ratio, middle)
+        else:
+            _speedup(figure, trial, ratio, middle - BELOW / 2)
+            _prediction(figure, trial.predicted, middle + BELOW / 2)
     figure.update_xaxes(range=_reach(comparison), ticksuffix="x")
     return figure
 
@@ -219,8 +226,9 @@ def _verdict(trial: Trial) -> str:
 def _reach(comparison: Comparison) -> list[float]:
     """From the lowest to the highest that is drawn, 1 included, with room."""
     found = [t.speedup for t in comparison.trials if t.speedup is not None]
-    predicted = [t.predicted for t in comparison.trials if t.predicted is not None]
-    values = [1.0, *(each.value for each in found), *predicted]
+    drawn = [t.predicted for t in comparison.trials if t.predicted and t.speedup]
+    found += [_interval(each) for each in drawn]
+    values = [1.0, *(each.value for each in found)]
     top = max(*values, *(min(s.high, FAR * max(values)) for s in found))
     low = min(*values, *(s.low for s in found))
     room = 0.06 * (top - low) or 0.1
@@ -258,17 +266,25 @@ def _speedup(figure: go.Figure, trial: Trial, ratio: Interval, middle: float) ->
     )
 
 
-def _prediction(figure: go.Figure, predicted: float, middle: float) -> None:
+def _interval(said: Predicted) -> Interval:
+    return Interval(said.speedup, said.low, said.high)
+
+
+def _prediction(figure: go.Figure, said: Predicted, middle: float) -> None:
+    """A hollow diamond with a thin bar, below what was measured."""
+    arms = {**_arms(_interval(said), GUESSED), "thickness": 1, "width": 3}
+    text = f"predicted: {comparison_words.predicted(said)}, 90 % interval"
     figure.add_scatter(
         name="predicted",
-        x=[predicted],
+        x=[said.speedup],
         y=[middle],
+        error_x=arms,
         mode="markers",
         marker={
             "symbol": PREDICTED,
-            "size": 13,
-            "color": "#c9772b",
+            "size": 11,
+            "color": GUESSED,
             "line": {"width": 2},
         },
-        hovertemplate="predicted: %{x:.3~g}x<extra></extra>",
+        hovertemplate=f"{text}<extra></extra>",
     )

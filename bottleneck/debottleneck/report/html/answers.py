@@ -9,7 +9,7 @@ from debottleneck.report.evidence import Evidence, Side
 from debottleneck.report.quantities import clean, count, number, table_digits
 from debottleneck.report.sentences import sentence
 from debottleneck.report.strategy_words import named
-from debottleneck.trials.result import Comparison, Trial
+from debottleneck.trials.result import SKIPPED, Comparison, Trial
 
 WHAT, DONE, TRIED = "What it was", "What was done", "What was tried"
 GAIN, NUMBERS, TRUST = "What it gained", "Same numbers?", "How sure is it?"
@@ -72,8 +72,13 @@ def _recorded(comparison: Comparison, evidence: Evidence) -> Answer:
 
 
 def _tried(comparison: Comparison) -> Answer:
-    names = "; ".join(named(trial.spec) for trial in comparison.trials)
-    return Answer(TRIED, sentence(names))
+    """What was tried, and below what was not worth it."""
+    names: dict[bool, list[str]] = {True: [], False: []}
+    for trial in comparison.trials:
+        names[trial.verdict == SKIPPED].append(named(trial.spec))
+    tried, left = ("; ".join(names[skipped]) for skipped in (False, True))
+    more = f"Not tried, as no gain is predicted: {left}." if left else ""
+    return Answer(TRIED, sentence(tried or "nothing" * bool(left)), more)
 
 
 def _done(found: Trial) -> Answer:
@@ -110,7 +115,7 @@ def _cost(comparison: Comparison, found: Trial) -> str:
 
 def _trust(comparison: Comparison, found: Trial | None = None) -> Answer:
     if not comparison.rounds:
-        return Answer(TRUST, "No strategy came to be measured.")
+        return Answer(TRUST, comparison_words.NOT_MEASURED)
     rounds, steps = comparison.rounds, comparison.steps
     said = (
         f"{count(rounds, 'round')} of {count(steps, 'step')} a trial, in random order, "
@@ -123,4 +128,5 @@ def _trust(comparison: Comparison, found: Trial | None = None) -> Answer:
 def _guess(found: Trial) -> str:
     if found.predicted is None:
         return ""
-    return f"{found.predicted:.2f}x was predicted before it was tried."
+    said = comparison_words.predicted(found.predicted)
+    return f"{said} was predicted before it was tried, with 90 % certainty."

@@ -28,6 +28,7 @@ from debottleneck.trials.result import (
     SLOWER,
     Comparison,
     Interval,
+    Predicted,
     Trial,
 )
 
@@ -52,6 +53,21 @@ OF_TRIALS = (
 OF_RECORDINGS = (
     "Every recording beside the first, best first. A speed-up is the first one's mean "
     "quiet step over the other's."
+)
+
+
+PREDICTIONS = (
+    "predicted (90 %)",
+    "measured (95 %)",
+    "error",
+    "step predicted, ms (90 %)",
+    "step measured, ms",
+    "error",
+)
+OF_PREDICTIONS = (
+    "Speed-ups and steps as predicted from the plain script's profile alone, and as "
+    "measured; an error is the predicted value over the measured one, less 1. Inside "
+    "says whether the measured speed-up lies in the predicted interval."
 )
 
 
@@ -156,37 +172,47 @@ def _measured(value: float | None, digits: int) -> Cell:
 
 def predictions(comparison: Comparison) -> Table | None:
     """What was predicted beside what was measured; None without predictions."""
+    base = comparison.baseline_ms
+    digits = _digits(base.value if base else None)
     rows = tuple(
-        _predicted(trial, trial.predicted, trial.speedup)
+        _predicted(trial, trial.predicted, trial.speedup, digits)
         for trial in comparison.trials
         if trial.predicted is not None and trial.speedup is not None
     )
     if not rows:
         return None
-    numbers = ("predicted", "measured", "95 % interval", "error")
     heads = (
         Cell("strategy"),
-        *(Cell(head, kind="num") for head in numbers),
-        Cell("prediction inside the interval"),
+        *(Cell(head, kind="num") for head in PREDICTIONS),
+        Cell("inside"),
+        Cell("expected limit", kind="text"),
     )
-    caption = (
-        "Speed-ups as predicted from the plain script alone, and as measured; the "
-        "error is of the prediction."
-    )
-    return Table("predictions-table", caption, heads, rows)
+    return Table("predictions-table", OF_PREDICTIONS, heads, rows)
 
 
-def _predicted(trial: Trial, guess: float, ratio: Interval) -> tuple[Cell, ...]:
-    error = guess / ratio.value - 1
-    inside = ratio.low <= guess <= ratio.high
+def _predicted(
+    trial: Trial, said: Predicted, ratio: Interval, digits: int
+) -> tuple[Cell, ...]:
+    step = interval(said.step_low, said.step_high, digits, DASH)
+    bounds = comparison_words.bounds(ratio, DASH)
+    measured = f"{comparison_words.speedup(ratio)} ({bounds})"
     return (
         _name(trial),
-        Cell(f"{guess:.2f}x", guess, "num"),
-        Cell(comparison_words.speedup(ratio), ratio.value, "num"),
-        Cell(comparison_words.bounds(ratio, DASH), ratio.low, "num"),
-        Cell(f"{100 * error:+.0f} %", error, "num"),
-        Cell("yes" if inside else "no"),
+        Cell(comparison_words.predicted(said, DASH), said.speedup, "num"),
+        Cell(measured, ratio.value, "num"),
+        _error(trial.speedup_error),
+        Cell(f"{number(said.step_ms, digits)} ({step})", said.step_ms, "num"),
+        _measured(trial.step_ms, digits),
+        _error(trial.step_error),
+        Cell("yes" if trial.inside else "no"),
+        Cell(clean(said.limit) or NOTHING, kind="text"),
     )
+
+
+def _error(share: float | None) -> Cell:
+    """How far a prediction is off; sorted by how far, whichever way."""
+    known = -1.0 if share is None else abs(share)
+    return Cell(comparison_words.error(share), known, "num")
 
 
 def differences(found: Sequence[Difference]) -> Table:

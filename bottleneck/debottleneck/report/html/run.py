@@ -17,7 +17,7 @@ from debottleneck.report.colours import (
     STAGE_COLOURS,
 )
 from debottleneck.report.figures import causes, flame, steps, timeline
-from debottleneck.report.html import described, sheet, source, tables
+from debottleneck.report.html import described, predictions, sheet, source, tables
 from debottleneck.report.quantities import (
     clean,
     count,
@@ -45,6 +45,7 @@ def render(analysis: Analysis, plotly_src: str | None = None) -> str:
     drawing = sheet.Drawing()
     context = {
         **_head(analysis),
+        "predicted": _predicted(analysis, drawing),
         **_step_sections(analysis, drawing),
         **_code_sections(analysis, drawing),
         **_tail(analysis),
@@ -80,6 +81,13 @@ def _finding(finding: Finding, analysis: Analysis) -> dict[str, Any]:
             sheet.name_of(k): _evidence(v) for k, v in finding.evidence.items()
         },
     }
+
+
+def _predicted(analysis: Analysis, drawing: sheet.Drawing) -> dict[str, Any] | None:
+    found = analysis.predictions
+    if found is None:
+        return None
+    return predictions.section(found, analysis.recording, drawing, alone=False)
 
 
 def _evidence(value: Any) -> str:

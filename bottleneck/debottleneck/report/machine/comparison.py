@@ -11,8 +11,13 @@ New keys may appear without that. What was not measured is null, never 0.
 recording that stands for it, null if the script itself was run |
 | `trials` | best first: `strategy`, `settings`, `verdict`, `step_ms`, `speedup` with \
 its 95 % interval `low` and `high` (plain step over this one's, paired by round), \
-`rounds`, `memory_mb` (beyond the plain script's), `numbers`, `predicted` (speed-up), \
+`rounds`, `memory_mb` (beyond the plain script's), `numbers`, `predicted`, \
 `why`, `spec` (for --strategy), `cpu_ms`, `did` (sentences) |
+| `predicted` | said before the trial was run, null if nothing was: `step_ms` with the \
+90 % interval `step_low` and `step_high` of what would be measured, `speedup` with \
+`low` and `high`, `limit` (what keeps it from being faster); and how it came, null \
+without a measurement: `step_error` and `speedup_error` (predicted over measured less \
+1), `inside` (whether the measured speed-up lies within `low` and `high`) |
 | `best` | the `spec` of the winner, null when nothing is faster |
 | `keep` | lines of code that make it permanent |
 | `run` | the command that applies it without an edit, "" without a winner |
@@ -32,6 +37,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from types import MappingProxyType
 from typing import Any
 
@@ -45,7 +51,7 @@ from debottleneck.trials.result import (
     Trial,
 )
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of the document."""
 
 _POSITIVE = {"type": ["number", "null"], "minimum": 0}
@@ -62,6 +68,23 @@ _BASELINE = {
     "cpu_ms": _POSITIVE,
     "name": _PLACE,
 }
+_ERROR = {"type": ["number", "null"]}
+_PREDICTED = {
+    **dict.fromkeys(("step_ms", "step_low", "step_high"), _POSITIVE),
+    **dict.fromkeys(("speedup", "low", "high"), _POSITIVE),
+    "limit": _TEXT,
+    "step_error": _ERROR,
+    "speedup_error": _ERROR,
+    "inside": {"type": ["boolean", "null"]},
+}
+
+
+def _object(properties: Mapping[str, Any]) -> dict[str, Any]:
+    """An object that has all of these, and may have more."""
+    found = dict(properties)
+    return {"type": "object", "required": list(found), "properties": found}
+
+
 _TRIAL = {
     "strategy": _TEXT,
     "settings": {
@@ -76,19 +99,12 @@ _TRIAL = {
     "rounds": _COUNT,
     "memory_mb": {"type": ["number", "null"]},
     "numbers": {"enum": list(NUMBERS)},
-    "predicted": _POSITIVE,
+    "predicted": {**_object(_PREDICTED), "type": ["object", "null"]},
     "why": _TEXT,
     "spec": _TEXT,
     "cpu_ms": _POSITIVE,
     "did": _TEXTS,
 }
-
-
-def _object(properties: Mapping[str, Any]) -> dict[str, Any]:
-    """An object that has all of these, and may have more."""
-    found = dict(properties)
-    return {"type": "object", "required": list(found), "properties": found}
-
 
 JSON_SCHEMA: Mapping[str, Any] = MappingProxyType(
     {
@@ -169,12 +185,23 @@ def _trial(trial: Trial) -> dict[str, Any]:
         "rounds": trial.rounds,
         "memory_mb": trial.memory_mb,
         "numbers": trial.numbers,
-        "predicted": trial.predicted,
+        "predicted": _predicted(trial),
         "why": trial.why,
         "spec": trial.spec,
         "cpu_ms": trial.cpu_ms,
         "did": trial.did,
     }
+
+
+def _predicted(trial: Trial) -> dict[str, Any] | None:
+    if trial.predicted is None:
+        return None
+    came = {
+        "step_error": trial.step_error,
+        "speedup_error": trial.speedup_error,
+        "inside": trial.inside,
+    }
+    return {**asdict(trial.predicted), **came}
 
 
 def _estimate(name: str, estimate: Interval | None) -> dict[str, float | None]:

@@ -31,6 +31,9 @@ roles are sums over the role's threads |
 cause |
 | `lines` | the user's lines: `stage`, `role`, `thread`, `function`, `file`, `line`, \
 `share` |
+| `predictions` | what strategies should gain, null in a recording without steps: \
+`question`, `plain`, `rows`, `settings`, `replayed`, `machine`, `notes`, as in \
+`report.machine.predictions` |
 | `instruments` | `name`, `steps`, `step_ms`, `slowdown`, `low`, `high`, `note` |
 | `not_measured` | `what`, `why`, `remedy` |
 | `partial`, `partial_why` | true when the run was cut off |
@@ -43,14 +46,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
-from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from debottleneck.analysis.result import Analysis
+from debottleneck.report.machine import predictions
+from debottleneck.report.machine.strict import strict as strict
 
 SCHEMA = 1
 """Version of the document."""
@@ -77,11 +79,17 @@ def document(analysis: Analysis) -> dict[str, Any]:
         "findings": [dataclasses.asdict(finding) for finding in analysis.findings],
         "threads": _rows(analysis.threads),
         "lines": _rows(analysis.lines),
+        "predictions": _predictions(analysis),
         "instruments": _rows(analysis.instruments),
         "not_measured": [dataclasses.asdict(gap) for gap in analysis.not_measured],
         **_run(analysis),
     }
     return {key: strict(value) for key, value in whole.items()}
+
+
+def _predictions(analysis: Analysis) -> dict[str, Any] | None:
+    found = analysis.predictions
+    return None if found is None else predictions.document(found)
 
 
 def _steps(analysis: Analysis) -> dict[str, Any]:
@@ -124,18 +132,3 @@ def _run(analysis: Analysis) -> dict[str, Any]:
 
 def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
     return [dict(row) for row in table.to_dict("records")]
-
-
-def strict(value: Any) -> Any:
-    """The same in JSON's own types; what is not a number becomes null."""
-    if isinstance(value, Mapping):
-        return {str(key): strict(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | np.ndarray):
-        return [strict(item) for item in value]
-    if isinstance(value, np.generic):
-        return strict(value.item())
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if value is None or isinstance(value, bool | int | str):
-        return value
-    return str(value)

@@ -25,14 +25,13 @@ from debottleneck.trials.result import (
 
 __all__ = ["SCHEMA", "document", "render"]
 
-TRIALS = "Trials, best first; ms a step, MB beyond the plain script's"
-RECORDINGS = "Recordings, best first; ms a step"
+UNITS = {"step": "ms a step", "memory": "MB beyond the plain script's"}
 GAP = 2
 INDENT = 2
 BASELINE = words.PLAIN
 MOST_NAME = 30
 """A strategy may need this much; what is longer is folded."""
-SPARE = ("predicted", "CPU", "memory", "numbers", "step")
+SPARE = ("CPU", "memory", "step", "error", "predicted", "numbers")
 """Columns that go, in this order, where the width is short."""
 
 STYLES = {FASTER: "green", SLOWER: "yellow", DIFFERENT: "red", FAILED: "red"}
@@ -106,11 +105,11 @@ def _console(width: int, colour: bool) -> Console:
 def _trials(console: Console, comparison: Comparison) -> None:
     if not comparison.trials:
         return
-    heading(console, RECORDINGS if comparison.recorded else TRIALS)
     specs = [words.baseline(comparison), *(trial.spec for trial in comparison.trials)]
     every = _columns(comparison)
     first = "recording" if comparison.recorded else "strategy"
     columns, room = _fitted(every, [first, *specs], console.width)
+    heading(console, _title(comparison, [column.header for column in columns]))
     table = plain_table(first, *(c.header for c in columns), left=1)
     table.columns[0].width, table.columns[0].no_wrap = room, False
     for column, one in zip(columns, table.columns[1:], strict=True):
@@ -126,6 +125,13 @@ def _trials(console: Console, comparison: Comparison) -> None:
     if gone:
         console.print(Text(f"Left out for want of width: {', '.join(gone)}."))
     console.print()
+
+
+def _title(comparison: Comparison, shown: Sequence[str]) -> str:
+    """What the rows are, and the units of the columns that are shown."""
+    units = ", ".join(unit for column, unit in UNITS.items() if column in shown)
+    rows = "Recordings" if comparison.recorded else "Trials"
+    return f"{rows}, best first{'; ' * bool(units)}{units}"
 
 
 def _columns(comparison: Comparison) -> list[Column]:
@@ -145,7 +151,7 @@ def _columns(comparison: Comparison) -> list[Column]:
     if comparison.recorded:  # which know nothing of memory and of all processes
         made = [column for column in made if column.header not in ("memory", "CPU")]
     if any(trial.predicted is not None for trial in rows):
-        made.insert(2, Column("predicted", (NOTHING, *map(_predicted, rows))))
+        made[2:2] = _predictions(rows)
     return made
 
 
@@ -162,8 +168,14 @@ def _speedup(trial: Trial) -> str:
     return f"{ratio} ({words.bounds(trial.speedup, '-')})"
 
 
-def _predicted(trial: Trial) -> str:
-    return NOTHING if trial.predicted is None else f"{trial.predicted:.2f}x"
+def _predictions(rows: Sequence[Trial]) -> list[Column]:
+    """What was predicted, and how far its step time is off the measured one."""
+    said = (words.predicted(trial.predicted, "-") for trial in rows)
+    errors = [trial.step_error for trial in rows]
+    made = [Column("predicted", (NOTHING, *said))]
+    if any(error is not None for error in errors):
+        made.append(Column("error", (NOTHING, *map(words.error, errors))))
+    return made
 
 
 def _whole(megabytes: float | None) -> str:

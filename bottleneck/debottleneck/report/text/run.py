@@ -6,7 +6,6 @@ user's program are printed as they are, less control characters.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 
 from rich.console import Console
@@ -39,7 +38,14 @@ from debottleneck.report.sentences import (
     shares_of_thread,
     slowdown,
 )
-from debottleneck.report.text.tables import heading, paragraph, plain_table
+from debottleneck.report.text import predictions
+from debottleneck.report.text.tables import (
+    heading,
+    new_console,
+    paragraph,
+    plain_table,
+    tidy,
+)
 
 MOST_THREADS = 16
 MOST_WAITS = 8
@@ -60,26 +66,15 @@ def render(
     Args:
         analysis: What to report.
         footer: Lines for the end: where things lie, what to type next.
-        width: Columns to fit.
+        width: Columns to fit; only commands may be longer.
         colour: Use the terminal's colours.
     """
-    console = Console(
-        file=io.StringIO(),
-        width=width,
-        force_terminal=colour,
-        color_system="standard" if colour else None,
-        markup=False,
-        highlight=False,
-        emoji=False,
-        legacy_windows=False,
-        _environ={},
-    )
+    console = new_console(width, colour)
     with console.capture() as captured:
         for part in PARTS:
             part(console, analysis)
         _footer(console, footer)
-    lines = [line.rstrip() for line in captured.get().splitlines()]
-    return "\n".join(lines).strip("\n") + "\n"
+    return tidy(captured.get())
 
 
 def _verdict(console: Console, analysis: Analysis) -> None:
@@ -270,4 +265,5 @@ PARTS: tuple[Part, ...] = (
     _waited_on,
     _instruments,
     _missing,
+    predictions.part,
 )

@@ -1,0 +1,78 @@
+"""`bottleneck calibrate`: what does handing work over cost on this machine?"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from debottleneck.commands.target import say
+from debottleneck.errors import UsageError
+
+if TYPE_CHECKING:
+    from debottleneck.machine import Machine
+
+    Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
+
+
+@dataclass(frozen=True)
+class Options:
+    """Which interpreter, whether to measure anew, and how to print it."""
+
+    python: str
+    again: bool
+    format: str
+
+    def __post_init__(self) -> None:
+        """Check the interpreter before anything is run.
+
+        Raises:
+            UsageError: There is none.
+        """
+        if shutil.which(self.python) is None:
+            raise UsageError(
+                f"{self.python!r} cannot be run", "name an interpreter with --python"
+            )
+
+
+def add(verbs: Verbs) -> None:
+    """Declare the verb."""
+    parser = verbs.add_parser(
+        "calibrate",
+        help="measure what threads and processes cost on this machine",
+        description="Print what handing work to threads and processes costs on this "
+        "machine, as predictions assume it. It is measured once for each "
+        "interpreter, which takes some 4 seconds, and kept.",
+    )
+    parser.add_argument("--python", default=sys.executable, help="interpreter to use")
+    parser.add_argument(
+        "--again", action="store_true", help="measure although it is known"
+    )
+    parser.add_argument("--format", choices=("text", "json"), default="text")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Measure if need be, print."""
+    options = Options(arguments.python, arguments.again, arguments.format)
+    from debottleneck.calibration import measure
+    from debottleneck.report.text import prices as rendered
+
+    machine = _machine(options)
+    file = measure.file(options.python)
+    as_json = options.format == "json"
+    show = rendered.document if as_json else rendered.text
+    sys.stdout.write(show(machine, options.python, file))
+    return 0
+
+
+def _machine(options: Options) -> Machine:
+    from debottleneck.calibration import measure
+
+    known = None if options.again else measure.kept(options.python)
+    if known is not None:
+        return known
+    say("measuring this machine (some 4 s; let nothing else run)")
+    return measure.measure(options.python)

@@ -1,0 +1,235 @@
+"""`bottleneck predict DIR`: what would each strategy gain, and what if."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from debottleneck.errors import BottleneckError, UsageError
+
+if TYPE_CHECKING:
+    from debottleneck.analysis.result import Analysis, Predictions
+    from debottleneck.prediction.question import Question
+    from debottleneck.strategies.spec import Strategies
+
+    Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
+
+FORMATS = ("text", "json", "html")
+PAGE = "predictions.html"
+"""The page, in the recording's folder unless asked otherwise."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to predict, and where to.
+
+    Attributes:
+        folder: The recording's.
+        strategies: Those asked for, as written; () for each in its best setting.
+        cores: So many cores, None for as many as there were.
+        no_gil: A free-threaded interpreter.
+        source_speed: Waiting for the outside takes 1 / so long.
+        source_limit: The source serves so many at once; 0 for any number.
+        free: Stages that take no time.
+        format: One of FORMATS.
+        output: The file asked for.
+    """
+
+    folder: Path
+    strategies: tuple[str, ...] = ()
+    cores: float | None = None
+    no_gil: bool = False
+    source_speed: float = 1.0
+    source_limit: int = 0
+    free: tuple[str, ...] = ()
+    format: str = "text"
+    output: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Check what would fail only after the work is done.
+
+        Raises:
+            UsageError: There is no folder for the output.
+        """
+        if self.output is not None and not self.output.absolute().parent.is_dir():
+            raise UsageError(
+                f"there is no folder for {str(self.output)!r}",
+                "make it first, or name another place with --output",
+            )
+
+    @property
+    def file(self) -> Path | None:
+        """Where the result goes, None for stdout."""
+        if self.output is not None or self.format != "html":
+            return self.output
+        return self.folder / PAGE
+
+    def question(self) -> Question:
+        """What is assumed to be otherwise than in the recording.
+
+        Raises:
+            UsageError: A number is out of range, or there is no such stage.
+        """
+        from debottleneck.prediction.question import Question
+
+        return Question(
+            cores=self.cores,
+            no_gil=self.no_gil,
+            source_speed=self.source_speed,
+            source_limit=self.source_limit,
+            free=self.free,
+        )
+
+    def parsed(self) -> list[Strategies]:
+        """The strategies asked for.
+
+        Raises:
+            UsageError: There is no such strategy or setting.
+        """
+        from debottleneck.strategies.spec import parse
+
+        return [parse(text) for text in self.strategies]
+
+
+def add(verbs: Verbs) -> None:
+    """Declare the verb."""
+    parser = verbs.add_parser(
+        "predict",
+        help="what would each strategy gain, and what if: more cores, no GIL, ...",
+        description="Simulate the loop of a recording, with and without each "
+        "strategy, and say what it should gain. Options ask what would change on "
+        "another machine or with another source of data.",
+        epilog="Text and json go to stdout, the page to a file in the folder.",
+    )
+    parser.add_argument("recording", type=Path, help="the recording's folder")
+    _add_questions(parser)
+    parser.add_argument(
+        "--strategy",
+        action="append",
+        default=[],
+        metavar="S",
+        help="predict this one, joined by + for several at once (repeatable)",
+    )
+    parser.add_argument("--format", choices=FORMATS, default="text")
+    parser.add_argument(
+        "--output", type=Path, metavar="FILE", help="write to this file instead"
+    )
+    parser.set_defaults(run=run)
+
+
+def _add_questions(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--cores", type=float, metavar="N", help="with N cores")
+    parser.add_argument(
+        "--no-gil", action="store_true", help="with free-threaded Python"
+    )
+    parser.add_argument(
+        "--source-speed",
+        type=float,
+        default=1.0,
+        metavar="X",
+        help="with disks and peers X times as fast",
+    )
+    parser.add_argument(
+        "--source-limit",
+        type=int,
+        default=0,
+        metavar="N",
+        help="with a source that serves N requests at once",
+    )
+    parser.add_argument(
+        "--free",
+        action="append",
+        default=[],
+        metavar="STAGE",
+        help="as if this stage took no time (repeatable)",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Read, simulate, render."""
+    options = Options(
+        folder=arguments.recording,
+        strategies=tuple(arguments.strategy),
+        cores=arguments.cores,
+        no_gil=arguments.no_gil,
+        source_speed=arguments.source_speed,
+        source_limit=arguments.source_limit,
+        free=tuple(arguments.free),
+        format=arguments.format,
+        output=arguments.output,
+    )
+    question, strategies = options.question(), options.parsed()
+    analysis = _analysed(options.folder)
+    found = _predicted(options, analysis, question, strategies)
+    _put(_rendered(options, analysis, found), options.file)
+    return 0
+
+
+def _analysed(folder: Path) -> Analysis:
+    from debottleneck.analysis.analyse import analyse
+    from debottleneck.collect.assemble import load
+    from debottleneck.trials.save import is_comparison
+
+    if is_comparison(folder):
+        raise UsageError(
+            f"{folder} is a comparison, not a recording",
+            f"name one recording, e.g. {folder / 'baseline'}",
+        )
+    recording = load(folder)
+    applied = recording.facts.options.get("strategies")
+    if applied:
+        raise UsageError(
+            f"{folder} was recorded with {applied}, and predictions are made from the "
+            "plain script",
+            "profile it without --strategy",
+        )
+    return analyse(recording)
+
+
+def _predicted(
+    options: Options,
+    analysis: Analysis,
+    question: Question,
+    strategies: list[Strategies],
+) -> Predictions:
+    from debottleneck.prediction.predict import predict
+
+    thorough = options.format == "html"
+    found = predict(analysis, strategies, question, thorough=thorough)
+    if found is None:
+        raise BottleneckError(
+            f"{options.folder} shows no steps that could be simulated",
+            "profile the script for longer, or mark its loop: `for batch in "
+            'step(loader):` and `with stage("load"):` from debottleneck',
+        )
+    return found
+
+
+def _rendered(options: Options, analysis: Analysis, found: Predictions) -> str:
+    if options.format == "html":
+        from debottleneck.report.html import predictions as page
+
+        return page.render(found, analysis.recording)
+    if options.format == "json":
+        from debottleneck.report.machine import predictions as machine
+
+        return machine.render(found, analysis.recording)
+    from debottleneck.report.text import predictions as text
+
+    return text.render(found, analysis.recording)
+
+
+def _put(content: str, file: Path | None) -> None:
+    """To the file, with where it lies; or to stdout."""
+    if file is None:
+        sys.stdout.write(content)
+        return
+    from debottleneck.report import save
+
+    save(content, file)
+    print(f"Wrote {file}", file=sys.stderr)
+    if file.suffix == ".html":
+        print("Open it in a browser; it needs no network.", file=sys.stderr)

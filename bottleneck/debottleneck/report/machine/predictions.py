@@ -1,0 +1,75 @@
+"""Predictions as JSON: a key of a run's document, and a document of their own.
+
+`schema` is this module's SCHEMA; it grows when a key changes its meaning or goes. New
+keys may appear without that. What is not known is null.
+
+| key | what |
+| --- | --- |
+| `schema` | version of this document, an integer |
+| `recording` | the folder they were made from, null if it has none |
+| `script` | its script |
+| `question` | what was assumed beside the recording, a sentence; "" for nothing |
+| `plain` | the loop as it is under that question, a row |
+| `rows` | a row for each strategy in its best setting, the fastest first |
+| `settings` | every setting that was looked at: a list of rows for each strategy |
+| `replayed` | the simulated plain step over the measured one, 1 for a perfect replay |
+| `machine` | the prices that were assumed, nanoseconds where a name ends in `_ns`; \
+`measured` is the date, "" for an ordinary machine's |
+| `notes` | sentences that qualify the rows |
+
+A row is:
+
+| key | what |
+| --- | --- |
+| `spec` | as it is written after `--strategy`; "" for the loop as it is |
+| `step_ms` | the predicted mean step; `step_low`, `step_high` bound what will be \
+measured (90 %) |
+| `speedup` | over the loop as it was recorded; `low`, `high` bound it (90 %) |
+| `limit` | what keeps it from being faster |
+| `memory_mb` | roughly, beyond the plain script's |
+| `why_not` | why it would not act on this script, "" if it may |
+| `worth` | true if it should be tried |
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+from debottleneck.analysis.result import Prediction, Predictions
+from debottleneck.recording import Recording
+from debottleneck.report import prediction_words as words
+from debottleneck.report.machine.strict import strict
+
+SCHEMA = 1
+"""Version of the document."""
+
+
+def render(found: Predictions, recording: Recording) -> str:
+    """A document of their own as strict JSON with a final newline."""
+    path = recording.path
+    whole = {
+        "schema": SCHEMA,
+        "recording": None if path is None else str(path),
+        "script": recording.facts.script,
+        **document(found),
+    }
+    return json.dumps(strict(whole), indent=1, allow_nan=False) + "\n"
+
+
+def document(found: Predictions) -> dict[str, Any]:
+    """The keys that a run's document has, too, under `predictions`."""
+    return {
+        "question": found.question,
+        "plain": _row(found.plain, found),
+        "rows": [_row(row, found) for row in found.rows],
+        "settings": [[_row(row, found) for row in each] for each in found.settings],
+        "replayed": found.replayed,
+        "machine": dict(found.machine),
+        "notes": words.notes(found),
+    }
+
+
+def _row(row: Prediction, found: Predictions) -> dict[str, Any]:
+    return {**dataclasses.asdict(row), "worth": words.is_worth(row, found)}

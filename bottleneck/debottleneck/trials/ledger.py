@@ -1,0 +1,235 @@
+"""The ledger: what was predicted beside what was measured, over many comparisons.
+
+One Parquet file, a row for each strategy that was predicted and run. Rows are added or
+made anew by the same comparison; a miss stays in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from types import MappingProxyType
+
+import pandas as pd
+
+from debottleneck.errors import RecordingError
+from debottleneck.trials.result import Comparison, Interval, Predicted, Trial
+
+FILE = "predictions.parquet"
+
+COLUMNS: Mapping[str, str] = MappingProxyType(
+    {
+        "workload": "str",
+        "strategy": "str",
+        "spec": "str",
+        "machine": "str",
+        "cores": "Int64",
+        "python": "str",
+        "date": "str",
+        "predicted_ms": "float64",
+        "predicted_low_ms": "float64",
+        "predicted_high_ms": "float64",
+        "predicted_speedup": "float64",
+        "predicted_speedup_low": "float64",
+        "predicted_speedup_high": "float64",
+        "measured_ms": "float64",
+        "measured_low_ms": "float64",
+        "measured_high_ms": "float64",
+        "measured_speedup": "float64",
+        "measured_speedup_low": "float64",
+        "measured_speedup_high": "float64",
+        "step_error": "float64",
+        "speedup_error": "float64",
+        "inside": "bool",
+        "verdict": "str",
+        "cause": "str",
+    }
+)
+"""Predicted intervals hold 90 %, measured ones 95 %. Errors are predicted over measured
+less 1; `inside` says whether the measured speed-up lies within the predicted interval,
+`cause` why a prediction missed, "" where nobody has said."""
+
+KEY = ["workload", "spec", "date"]
+"""What tells a row from all others."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How good the predictions of a ledger are.
+
+    Attributes:
+        count: Rows.
+        median: Of the step errors without their signs, 0.1 for 10 %.
+        worst: The largest of them.
+        inside: The part of rows whose interval held what was measured.
+    """
+
+    count: int
+    median: float
+    worst: float
+    inside: float
+
+
+def rows(
+    comparison: Comparison, causes: Mapping[str, str] | None = None
+) -> pd.DataFrame:
+    """A comparison's rows of the ledger: those both predicted and measured.
+
+    Args:
+        comparison: Of a script; saved recordings were never predicted.
+        causes: Specification -> why its prediction missed.
+    """
+    known = causes or {}
+    found = [
+        {**_about(comparison), **_trial(trial, trial.predicted, trial.speedup)}
+        for trial in comparison.trials
+        if trial.predicted is not None and trial.speedup is not None
+    ]
+    for row in found:
+        row["cause"] = known.get(str(row["spec"]), "")
+    return _typed(pd.DataFrame(found, columns=list(COLUMNS)))
+
+
+def workload(comparison: Comparison) -> str:
+    """The script's name without its folder and ending, or the module's."""
+    command = comparison.command
+    if command[:1] == ("-m",):
+        return "".join(command[1:2])
+    return PurePath("".join(command[:1])).stem
+
+
+def _about(comparison: Comparison) -> dict[str, object]:
+    known = comparison.environment
+    cores = known.get("cores")
+    return {
+        "workload": workload(comparison),
+        "machine": str(known.get("processor") or ""),
+        "cores": cores if isinstance(cores, int) else None,
+        "python": str(known.get("python") or ""),
+        "date": comparison.created,
+    }
+
+
+def _trial(trial: Trial, predicted: Predicted, measured: Interval) -> dict[str, object]:
+    step = measured_step(trial)
+    return {
+        "strategy": trial.strategy,
+        "spec": trial.spec,
+        "predicted_ms": predicted.step_ms,
+        "predicted_low_ms": predicted.step_low,
+        "predicted_high_ms": predicted.step_high,
+        "predicted_speedup": predicted.speedup,
+        "predicted_speedup_low": predicted.low,
+        "predicted_speedup_high": predicted.high,
+        "measured_ms": step.value if step else None,
+        "measured_low_ms": step.low if step else None,
+        "measured_high_ms": step.high if step else None,
+        "measured_speedup": measured.value,
+        "measured_speedup_low": measured.low,
+        "measured_speedup_high": measured.high,
+        "step_error": trial.step_error,
+        "speedup_error": trial.speedup_error,
+        "inside": trial.inside,
+        "verdict": trial.verdict,
+    }
+
+
+def measured_step(trial: Trial) -> Interval | None:
+    """A row's step, ms, with an interval as wide as the one of its speed-up."""
+    step, ratio = trial.step_ms, trial.speedup
+    if step is None or ratio is None:
+        return None
+    return Interval(
+        step, step * ratio.value / ratio.high, step * ratio.value / ratio.low
+    )
+
+
+def _typed(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with the columns and types of a ledger, rows numbered from 0."""
+    return table[[*COLUMNS]].astype(dict(COLUMNS)).reset_index(drop=True)
+
+
+def empty() -> pd.DataFrame:
+    """A ledger without rows."""
+    return _typed(pd.DataFrame(columns=list(COLUMNS)))
+
+
+def joined(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """Rows of all tables in order; of the same row the last one, in the first's place.
+
+    Args:
+        tables: As `rows` and `read` give them.
+    """
+    kept: dict[tuple[object, ...], dict[str, object]] = {}
+    for table in tables:
+        for row in table.to_dict("records"):
+            kept[tuple(row[name] for name in KEY)] = row
+    return _typed(pd.DataFrame(list(kept.values()), columns=list(COLUMNS)))
+
+
+def read(file: Path) -> pd.DataFrame:
+    """Read a ledger; one that is not there is empty.
+
+    Raises:
+        RecordingError: It cannot be read, or is none.
+    """
+    if not file.exists():
+        return empty()
+    try:
+        return _typed(pd.read_parquet(file))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RecordingError(
+            f"{file} cannot be read as a ledger of predictions",
+            "move it away, and a new one is begun",
+        ) from error
+
+
+def write(table: pd.DataFrame, file: Path) -> None:
+    """Write a ledger in one move.
+
+    Raises:
+        RecordingError: It cannot be written.
+    """
+    partial = file.with_name(f"{file.name}.partial")
+    try:
+        _typed(table).to_parquet(partial, index=False, compression="zstd")
+        partial.replace(file)
+    except OSError as error:
+        raise RecordingError(
+            f"{file} cannot be written ({error.strerror})",
+            "choose another place with --output",
+        ) from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def append(added: pd.DataFrame, file: Path) -> pd.DataFrame:
+    """Add rows to a ledger, which is made if it is not there.
+
+    Args:
+        added: As `rows` gives them.
+        file: What was in it stays, but for the same rows.
+
+    Returns:
+        All rows that are now in it.
+
+    Raises:
+        RecordingError: It cannot be read or written; nothing is changed then.
+    """
+    table = joined((read(file), added))
+    write(table, file)
+    return table
+
+
+def summary(table: pd.DataFrame) -> Summary | None:
+    """How good they are; None without rows."""
+    errors = table["step_error"].abs().dropna()
+    if errors.empty:
+        return None
+    return Summary(
+        count=len(table),
+        median=float(errors.median()),
+        worst=float(errors.max()),
+        inside=float(table["inside"].mean()),
+    )

@@ -1,0 +1,95 @@
+"""Predictions made by hand, of runs that never happened."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from debottleneck.analysis.result import WORTH, Prediction, Predictions
+from debottleneck.machine import Machine
+
+STEP_MS = 185.5
+"""The plain loop's step, as in the example that waits for its data."""
+
+MEASURED = "2026-11-01T09:00:00+00:00"
+
+
+def row(spec: str, gain: float, doubt: float = 0.04, **more: object) -> Prediction:
+    """A strategy with its speed-up, and how far its bounds are away from it."""
+    low, high = gain * (1 - doubt), gain * (1 + doubt)
+    made = Prediction(
+        spec=spec,
+        step_ms=STEP_MS / gain,
+        step_low=STEP_MS / high,
+        step_high=STEP_MS / low,
+        speedup=gain,
+        low=low,
+        high=high,
+        worth=bool(spec) and gain >= WORTH,
+    )
+    return replace(made, **more)
+
+
+PLAIN = row("", 1.0)
+SOURCE = "limited by the source, 5 at once"
+REST = "limited by the rest of the step"
+SLOWER = "threads would make it slower: the GIL changes hands between 2 threads"
+ONE_CALL = "one forward call a step: there is nothing to run beside it"
+
+THREADS = tuple(
+    row(f"prefetch:workers={count}", gain, limit=limit, memory_mb=3.0 + count)
+    for count, gain, limit in (
+        (1, 1.42, SOURCE),
+        (2, 1.81, SOURCE),
+        (4, 2.16, REST),
+        (8, 2.17, REST),
+    )
+)
+PROCESSES = tuple(
+    row(f"prefetch:workers={count},where=process", gain, limit=SOURCE, memory_mb=21.2)
+    for count, gain in ((1, 1.35), (2, 1.62))
+)
+FORWARD = row(
+    "parallel-forward:chunks=2", 1.2, limit=REST, why_not=ONE_CALL, worth=False
+)
+UPDATE = row("parallel-update:workers=2", 0.81, limit=SLOWER, memory_mb=3.0)
+
+WAITING = Predictions(
+    plain=PLAIN,
+    rows=(THREADS[2], PROCESSES[1], FORWARD, UPDATE),
+    settings=(THREADS, PROCESSES, (FORWARD,), (UPDATE,)),
+    replayed=1.01,
+    machine=Machine(cores=2.0, measured=MEASURED).as_dict(),
+)
+"""A loop that prefetch would help, and nothing else."""
+
+NOTHING = replace(
+    WAITING,
+    rows=(row("prefetch:workers=1", 1.046, limit=REST), UPDATE),
+    settings=((row("prefetch:workers=1", 1.046, limit=REST),), (UPDATE,)),
+    replayed=0.66,
+    machine=Machine(cores=2.0).as_dict(),
+)
+"""A loop that nothing would help, replayed badly, on a machine nobody measured."""
+
+WITH_CORES = replace(
+    WAITING,
+    plain=row("", 1.2),
+    rows=(row("prefetch:workers=8", 3.1), row("parallel-forward:workers=2", 1.22)),
+    question="8 cores, `augment` for free",
+)
+"""The answer to a question that by itself gains a fifth."""
+
+
+def hostile(evil: str) -> Predictions:
+    """Names that try to get out of the page wherever there is a text."""
+    bad = replace(
+        row(evil, 1.5), limit=f"{evil}\x1b[31m", why_not=f"{evil}\x07\n", worth=True
+    )
+    odd = replace(bad, spec=f"prefetch:workers=2+{evil}", why_not="")
+    return replace(
+        WAITING,
+        rows=(odd, bad, *WAITING.rows),
+        settings=((bad, odd), *WAITING.settings),
+        machine={**WAITING.machine, "measured": evil},
+        question=evil,
+    )
