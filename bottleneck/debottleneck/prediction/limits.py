@@ -10,8 +10,9 @@ from debottleneck.machine import Machine
 from debottleneck.prediction.replay import Replayed
 from debottleneck.strategies.spec import Strategies
 
-FULL = 0.9
-"""Cores that work for this part of the time are the limit."""
+FULL = 0.75
+"""Cores that work for this part of the time are the limit: the rest of it one of them
+waits for the other, at the beginning and at the end of what is shared."""
 
 STARVED = 0.15
 """A trainer that waits for others for this part of the time is held up by them."""
@@ -35,9 +36,12 @@ def limit(
     """
     if not strategies:
         return ""
-    busy, starved, gil, helpers_gil, outside, threads = np.mean(
+    busy, starved, gil, helpers_gil, outside, threads, waits = np.mean(
         [
-            (r.busy, r.starved, r.gil, r.helpers_gil, r.helpers_outside, r.threads)
+            (
+                *(r.busy, r.starved, r.gil, r.helpers_gil),
+                *(r.helpers_outside, r.threads, r.outside),
+            )
             for r in runs
         ],
         axis=0,
@@ -55,8 +59,8 @@ def limit(
     if busy > FULL * machine.cores:
         return f"limited by {machine.cores:g} cores"
     if starved > STARVED and outside > 0.5:
-        waiting = max(1, round(count * float(outside)))
+        waiting = max(1, round((count - 1) * float(outside)))
         return f"limited by the source, {waiting} at once"
-    if starved > STARVED:
+    if starved > STARVED or waits > 0.5:
         return "limited by the longest of the calls"
     return "limited by the rest of the step"

@@ -38,6 +38,12 @@ WOBBLE = 0.7
 """Of how much the recording's own half seconds differ: speed-ups are ratios, which
 differ by the root of 2 more, and means over several rounds, which differ less."""
 
+HASTY = ((60e3, 0.25), (500e3, 0.08))
+"""Nanoseconds between two hand-overs of the GIL, and how far the simulation is off
+then: what the kernel does in some microseconds depends on what it has just done. Two
+threads of small torch operations gained 0.47 where 0.60 was simulated; two that decode
+images were within some percent."""
+
 SPAN_NS, FEWEST_SPANS, MOST_WOBBLE = 500_000_000, 4, 0.15
 """Half seconds of which a step's mean is taken; with fewer of them nothing is known;
 a machine that wobbles more was disturbed, not unlike itself."""
@@ -240,7 +246,7 @@ class _Model:
             ratios.append(math.log(each.plain_ns / run.step_ns))
         middle = float(np.mean(ratios))
         spread = float(np.std(ratios, ddof=1)) if times > 1 else 0.0
-        half = Z90 * math.hypot(spread, self._apart)
+        half = Z90 * math.hypot(spread, self._apart, _hasty(runs))
         gain, low, high = (math.exp(middle + d * half) for d in (0, -1, 1))
         step = self._recorded.step_ns / 1e6
         why = next((w for w in (why_not(self.demand, s) for s in strategies) if w), "")
@@ -267,6 +273,12 @@ class _Model:
             scale = _length(self._recorded, each.picks) / _length(self._recorded, picks)
             run = replace(run, step_ns=run.step_ns * scale)
         return run
+
+
+def _hasty(runs: Sequence[Replayed]) -> float:
+    """What is not known of threads that hand the GIL over all the time."""
+    between = float(np.mean([run.switch_ns for run in runs]))
+    return next((error for below, error in HASTY if between < below), 0.0)
 
 
 def _length(demand: Demand, picks: Sequence[int]) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
@@ -32,6 +33,8 @@ class Replayed:
         helpers_gil: Of the others' time that they do not wait for work.
         helpers_outside: The part of it that they wait for the outside.
         threads: All threads, the trainer too.
+        outside: Part of the time that the trainer waits for the outside.
+        switch_ns: Mean time between two hand-overs of the trainer's GIL.
     """
 
     step_ns: float
@@ -42,6 +45,8 @@ class Replayed:
     helpers_gil: float = 0.0
     helpers_outside: float = 0.0
     threads: int = 1
+    outside: float = 0.0
+    switch_ns: float = math.inf
 
 
 def drawn(demand: Demand, count: int, rng: np.random.Generator) -> list[int]:
@@ -84,6 +89,8 @@ def replay(
         main.gil_ns / whole,
         *_of_helpers(others, whole),
         len(made.threads),
+        main.outside_ns / whole,
+        whole / max(main.gil.switches - 1, 1e-9) if main.gil else math.inf,
     )
 
 
