@@ -93,7 +93,10 @@ def raw(tmp_path: Path) -> Path:
     (raw / spool.WAITS_FILE).write_bytes(b"".join(rows))
     taken = [spool.HANDOVER.pack(PID, at * MS, at) for at in (0, 50, 100)]
     (raw / spool.HANDOVERS_FILE).write_bytes(b"".join(taken))
-    lines(spool.events_file(raw, PID), [functions(20), functions(40)])
+    seen = [spool.BURST.pack(PID, at * MS, 25_000, 12, at % 3) for at in range(9)]
+    (raw / spool.BURSTS_FILE).write_bytes(b"".join(seen))
+    events = [functions(20), form("load", "indexed"), functions(40)]
+    lines(spool.events_file(raw, PID), events)
     sampler = {"asked_hz": 200.0, "achieved_hz": 197.0, "cpu_share": 0.03}
     (raw / spool.SAMPLER_FILE).write_text(json.dumps(sampler))
     return raw
@@ -104,6 +107,12 @@ def functions(start: int) -> dict[str, Any]:
     lead = {"t_ns": 0, "event": "functions", "clock": "wall"}
     row = [LOADER_IDENT, "loader", "read", "/w/data.py", 7, 3, 100, 400]
     return {**lead, "start_ns": start * MS, "end_ns": start * MS + MS, "rows": [row]}
+
+
+def form(stage: str, kind: str) -> dict[str, Any]:
+    """An event that says how a function is called."""
+    lead = {"t_ns": 0, "event": "form", "stage": stage, "name": f"{stage}_ß"}
+    return {**lead, "form": kind, "size": 0, "bytes": 512}
 
 
 def window(raw: Path, kind: str, text: str) -> stacks.Window:
@@ -165,6 +174,21 @@ def test_waits_and_what_they_were_on(raw: Path) -> None:
         [1, "recvfrom", "10.0.0.7:9000"],
     ]
     assert tables["handovers"]["switches"].tolist() == [0, 50, 100]
+
+
+def test_bursts_and_forms(raw: Path) -> None:
+    """How often the GIL is given up, and how functions are called."""
+    tables = assemble.tables_of(raw, ())
+    bursts = tables["bursts"]
+    assert (len(bursts), bursts["releases"].sum()) == (9, 9)
+    assert bursts.iloc[4].tolist() == [PID, 4 * MS, 25_000, 12, 1]
+    assert tables["forms"].values.tolist() == [
+        [PID, "load", "load_ß", "indexed", 0, 512]
+    ]
+    assert assemble.has_functions(raw)
+    lines(spool.events_file(raw, PID), [form("load", "varies")])
+    assert not assemble.has_functions(raw)
+    assert len(assemble.tables_of(raw, ())["functions"]) == 0
 
 
 def test_functions_are_summed_over_windows(raw: Path) -> None:
@@ -277,6 +301,7 @@ FILES = (
     spool.WAITS_FILE,
     spool.DETAILS_FILE,
     spool.HANDOVERS_FILE,
+    spool.BURSTS_FILE,
     spool.COMMS_FILE,
     "events-700.jsonl",
     spool.SAMPLER_FILE,

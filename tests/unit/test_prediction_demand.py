@@ -16,7 +16,13 @@ from debottleneck.errors import UsageError
 from debottleneck.machine import Machine
 from debottleneck.prediction.candidates import families, with_inputs
 from debottleneck.prediction.demand import Demand, demand_of
-from debottleneck.prediction.predict import machine_of, predict, with_predictions
+from debottleneck.prediction.predict import (
+    machine_of,
+    predict,
+    with_predictions,
+    wobble_of,
+    work_share,
+)
 from debottleneck.prediction.question import Question
 from debottleneck.prediction.replay import operations
 from debottleneck.recording import Recording
@@ -282,3 +288,39 @@ def test_waits_are_tried_with_more_threads_than_cores() -> None:
     ]
     assert "prefetch:workers=16" not in specs
     assert "prefetch:workers=2,where=process" in specs
+
+
+def test_a_machine_that_wobbles_widens_the_intervals() -> None:
+    """Half seconds that differ say how much runs will; equal ones add nothing."""
+    steady = analysed()
+    assert wobble_of(steady) == pytest.approx(0, abs=1e-6)
+    walls = [LENGTH * MS * (1.3 if i // 8 % 2 else 1.0) for i in range(200)]
+    ends = pd.Series(walls).cumsum()
+    steps = pd.DataFrame(
+        {
+            "step": range(200),
+            "start_ns": (ends - walls).astype("int64"),
+            "end_ns": ends.astype("int64"),
+            "wall_ns": pd.Series(walls).astype("int64"),
+            "block": "quiet",
+        }
+    )
+    assert 0 < wobble_of(replace(steady, steps=steps)) <= 0.15
+    assert wobble_of(replace(steady, steps=steps.iloc[:20])) == 0
+
+
+def test_loops_that_work_are_less_certain_than_loops_that_wait() -> None:
+    """The machine is as fast as it happens to be, a wait as long as it was."""
+    loop = demanded()
+    assert work_share(loop) == pytest.approx((BESIDE + FORWARD) / LENGTH, rel=0.05)
+
+
+def test_a_run_with_a_strategy_is_not_predicted() -> None:
+    """Its steps are no longer the plain script's."""
+    analysis = analysed()
+    facts = replace(
+        analysis.recording.facts, options={"strategies": "prefetch:workers=2"}
+    )
+    applied = replace(analysis, recording=replace(analysis.recording, facts=facts))
+    assert with_predictions(applied).predictions is None
+    assert with_predictions(analysis).predictions is not None

@@ -47,6 +47,7 @@ def test_the_dtypes_are_the_structs() -> None:
     assert reading.MARK_DTYPE.itemsize == spool.MARK.size
     assert reading.WAIT_DTYPE.itemsize == spool.WAIT.size
     assert reading.HANDOVER_DTYPE.itemsize == spool.HANDOVER.size
+    assert reading.BURST_DTYPE.itemsize == spool.BURST.size
     assert (spool.MARK_FILE_BYTES - spool.MARK_START) % spool.MARK.size == 0
 
 

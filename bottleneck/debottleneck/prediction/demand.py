@@ -9,7 +9,7 @@ Waiting for the GIL and for a core is left out: the simulation brings forth its 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -134,7 +134,9 @@ def demand_of(analysis: Analysis) -> Demand | None:
         return None
     recording, trainer = analysis.recording, analysis.loop.trainer_tid
     key = (recording.facts.pid, trainer)
-    threads = marks_by_thread(recording)
+    marks = recording.marks
+    own = marks[(marks["pid"] == key[0]) & (marks["tid"] == key[1])]
+    threads = marks_by_thread(replace(recording, marks=own))
     if key not in threads:
         return None
     mix = _mix(analysis)
