@@ -230,13 +230,14 @@ def render(shelf: Path) -> None:
 
 
 def predictions(shelf: Path) -> pd.DataFrame:
-    """The ledger of all comparisons on the shelf, with the causes known of misses."""
+    """The ledger: what is on the shelf, with the causes of misses, and what was once."""
     known = causes(shelf)
-    tables = []
+    tables = [ledger.read(shelf / ledger.FILE)]
     for folder in shelved(shelf):
         table = ledger.rows(saving.load(folder), known.get(folder.name))
         tables.append(table.assign(workload=folder.name))
-    return ledger.joined(tables)
+    order = ["workload", "spec", "date"]
+    return ledger.joined(tables).sort_values(order, kind="stable", ignore_index=True)
 
 
 def causes(shelf: Path) -> Mapping[str, Mapping[str, str]]:

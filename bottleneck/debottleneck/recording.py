@@ -97,7 +97,7 @@ COLUMNS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "releases": "int32",
         },
         # How strategies would have to treat a function, from its first calls: a form
-        # of strategies.automatic.scout. `size` is of a load the most loads within one,
+        # of agent.scout. `size` is of a load the most loads within one,
         # else calls of a run that could be made at once; `bytes` a load's result.
         "forms": {
             "pid": "int64",

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from debottleneck.agent.calls import Call
+from debottleneck.agent.elements import Pattern
 from debottleneck.errors import StrategyError
-from debottleneck.strategies.automatic.fanout import Fanout, Pattern, sizes
-from debottleneck.strategies.automatic.predict import Call
+from debottleneck.strategies.automatic.fanout import Fanout, sizes
 
 
 class Script:

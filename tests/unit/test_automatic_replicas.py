@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from debottleneck.strategies.automatic.predict import Call
+from debottleneck.agent.calls import Call
 from debottleneck.strategies.automatic.replicas import Replicas, needs_replicas
 
 

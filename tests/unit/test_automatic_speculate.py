@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from debottleneck.agent.calls import Call, Progression
 from debottleneck.errors import StrategyError
-from debottleneck.strategies.automatic.predict import Call, Progression
 from debottleneck.strategies.automatic.speculate import Speculation
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from debottleneck.strategies.automatic.predict import Call
-from debottleneck.strategies.automatic.streams import Streams, is_source
+from debottleneck.agent.calls import Call, is_source
+from debottleneck.strategies.automatic.streams import Streams
 
 
 @pytest.fixture(autouse=True)

@@ -147,6 +147,16 @@ def test_the_ledger_is_made_of_the_data(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(table, make.predictions(shelf))
 
 
+def test_what_was_once_predicted_stays(tmp_path: Path) -> None:
+    """A comparison that is made anew adds its rows; a miss of before is not lost."""
+    shelf = shelf_of(tmp_path, "balanced")
+    before = make.predictions(shelf).assign(date="2026-01-01T00:00:00+00:00")
+    ledger.write(before, shelf / ledger.FILE)
+    after = make.predictions(shelf)
+    assert len(after) == 2 * len(before)
+    assert set(before["date"]) < set(after["date"])
+
+
 def test_a_shelf_without_predictions_says_so(tmp_path: Path) -> None:
     """Comparisons of before have none, and the ledger has no row."""
     save.save(comparisons.nothing(), (), tmp_path / "balanced")

@@ -29,7 +29,7 @@ _OURS = (_AGENT_FOLDER, _STRATEGIES_FOLDER)
 
 _PLUGINS = {
     "strategies": "debottleneck.strategies.automatic.install",
-    "scout": "debottleneck.strategies.automatic.scout",
+    "scout": "debottleneck.agent.scout",
     "outputs": "debottleneck.agent.outputs",
 }
 """Key of the configuration -> module, in the order in which they wrap stages: its

@@ -105,5 +105,18 @@ def _row(row: Mapping[Hashable, Any]) -> tuple[str, ...]:
 def _miss(row: Mapping[Hashable, Any]) -> str:
     """The line of a prediction that was far off."""
     off = error(row["step_error"])
-    why = clean(row["cause"]) or UNKNOWN
+    why = clean(row["cause"]) or _drift(row) or UNKNOWN
     return f"* {row['workload']}, `{clean(row['spec'])}` ({off}): {why}\n"
+
+
+def _drift(row: Mapping[Hashable, Any]) -> str:
+    """Where the speed-up was right the machine was not as fast as when profiled."""
+    if abs(row["speedup_error"]) > NEEDS_CAUSE:
+        return ""
+    then = row["predicted_ms"] * row["predicted_speedup"]
+    now = row["measured_ms"] * row["measured_speedup"]
+    return (
+        f"the plain script itself took {number(now)} ms in the rounds and "
+        f"{number(then)} ms when it was profiled; its speed-up was "
+        f"{error(row['speedup_error'])} off"
+    )

@@ -7,9 +7,9 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Any, Protocol
 
+from debottleneck.agent.calls import Place
 from debottleneck.agent.wrap import as_frame_of_ours
 from debottleneck.strategies import pools
-from debottleneck.strategies.automatic.predict import Place
 from debottleneck.strategies.automatic.runs import Call
 from debottleneck.strategies.automatic.siblings import Plan
 from debottleneck.strategies.blas import limit, restore

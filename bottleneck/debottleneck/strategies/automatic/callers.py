@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
-from debottleneck.strategies.automatic.predict import Call, Place
+from debottleneck.agent.calls import Call, Place
 from debottleneck.strategies.automatic.replicas import Replicas
 from debottleneck.strategies.pools import own
 

@@ -10,33 +10,14 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
+from debottleneck.agent.calls import Call, differing
+from debottleneck.agent.elements import FEWEST, Pattern, is_list, recognise
 from debottleneck.errors import StrategyError
-from debottleneck.strategies.automatic.predict import Call, Place, differing, same
-
-FEWEST = 4
-"""Elements below which handing them out is not worth its cost."""
-
-
-@dataclass(frozen=True)
-class Pattern:
-    """How an outer call leads to its inner calls.
-
-    Attributes:
-        elements: Where the outer call has its list.
-        inner: Key of the inner function.
-        place: Where the inner call has its element.
-        template: One inner call; its other arguments stay.
-    """
-
-    elements: Place
-    inner: object
-    place: Place
-    template: Call
 
 
 @dataclass
@@ -80,42 +61,6 @@ def sizes(count: int, workers: int, least: int = 1) -> list[int]:
         found.append(size)
         left -= size
     return found
-
-
-def recognise(frame: Frame) -> Pattern | None:
-    """The pattern of an outer call that has ended; None when there is none."""
-    if len(frame.seen) < FEWEST:
-        return None
-    inner, first = frame.seen[0]
-    calls = [call for key, call in frame.seen if key == inner]
-    if len(calls) < len(frame.seen):
-        return None
-    places = differing(first, calls[1])
-    if places is None or len(places) != 1:
-        return None
-    place = places[0]
-    for where, value in frame.call.items().items():
-        if _leads_to(value, calls, place):
-            return Pattern(where, inner, place, first)
-    return None
-
-
-def _leads_to(value: Any, calls: Sequence[Call], place: Place) -> bool:
-    """Whether the calls run over these elements, all else the same."""
-    if not _is_list(value) or len(value) != len(calls):
-        return False
-    first = calls[0]
-    for element, call in zip(value, calls, strict=True):
-        if differing(first, call) not in ((), (place,)):
-            return False
-        if not same(element, call.items()[place]):
-            return False
-    return True
-
-
-def _is_list(value: Any) -> bool:
-    shape = getattr(value, "shape", None)
-    return isinstance(value, list | tuple) or (shape is not None and len(shape) == 1)
 
 
 class Fanout:
@@ -199,7 +144,7 @@ class Fanout:
 
     def _begin(self, pattern: Pattern, frame: Frame) -> None:
         elements = frame.call.items().get(pattern.elements)
-        if not _is_list(elements) or len(elements) < FEWEST:  # type: ignore[arg-type] # a list has a length
+        if not is_list(elements) or len(elements) < FEWEST:  # type: ignore[arg-type] # a list has a length
             return
         template, place = pattern.template, pattern.place
         calls = [template.with_value(place, element) for element in elements]  # type: ignore[union-attr] # it is one
@@ -220,7 +165,7 @@ class Fanout:
         tries = self._hopeless.get(key, 0)
         if tries >= 3:
             return
-        found = recognise(frame)
+        found = recognise(frame.call, frame.seen)
         if found is None:
             self._hopeless[key] = tries + 1
             return

@@ -7,15 +7,16 @@ from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from typing import Any
 
+from debottleneck.agent.calls import Call, Place, Progression, is_source, same
+from debottleneck.agent.elements import Pattern
+from debottleneck.agent.results import reuses
 from debottleneck.agent.wrap import Found, as_frame_of_ours
-from debottleneck.strategies.automatic.buffers import reuses
 from debottleneck.strategies.automatic.callers import ProcessCaller, ThreadCaller
-from debottleneck.strategies.automatic.fanout import Fanout, Pattern
+from debottleneck.strategies.automatic.fanout import Fanout
 from debottleneck.strategies.automatic.notes import ENGAGED, REFUSED, SUMMARY, Notes
-from debottleneck.strategies.automatic.predict import Call, Place, Progression, same
 from debottleneck.strategies.automatic.replicas import needs_replicas
 from debottleneck.strategies.automatic.speculate import Caller, Speculation
-from debottleneck.strategies.automatic.streams import Streams, is_source
+from debottleneck.strategies.automatic.streams import Streams
 from debottleneck.strategies.pools import is_worker
 from debottleneck.strategies.prefetch import prefetch
 from debottleneck.strategies.spec import PREFETCH, Strategy, prefetch_size

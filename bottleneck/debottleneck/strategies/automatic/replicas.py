@@ -7,7 +7,7 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
-from debottleneck.strategies.automatic.predict import Call
+from debottleneck.agent.calls import Call
 
 
 class Replicas:

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import Any, Protocol
 
+from debottleneck.agent.calls import Place, by_place
 from debottleneck.agent.wrap import Found, as_frame_of_ours
 from debottleneck.strategies import pools
-from debottleneck.strategies.automatic.predict import Place, by_place
 from debottleneck.strategies.conflicts import PLAIN
 
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from itertools import permutations
 from typing import Any
 
+from debottleneck.agent.calls import Place
 from debottleneck.agent.wrap import Found
 from debottleneck.strategies.automatic.evidence import Dice, Look, meet
-from debottleneck.strategies.automatic.predict import Place
 from debottleneck.strategies.automatic.runs import Call, same
 from debottleneck.strategies.conflicts import (
     PLAIN,

@@ -9,9 +9,9 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from debottleneck.agent.calls import Call, Progression, differing
+from debottleneck.agent.results import reuses
 from debottleneck.errors import StrategyError
-from debottleneck.strategies.automatic.buffers import reuses
-from debottleneck.strategies.automatic.predict import Call, Progression, differing
 
 MOST_MISSES = 3
 """Wrong forecasts in a row after which a function is left alone for good."""

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from debottleneck.strategies.automatic.predict import Call
+from debottleneck.agent.calls import Call
 from debottleneck.strategies.pools import own
 
 
@@ -111,12 +111,3 @@ class Streams:
         for _, stream in self._streams.values():
             stream.close()
         self._streams.clear()
-
-
-def is_source(value: Any) -> bool:
-    """Whether an argument gives something else each time: a queue or an iterator."""
-    if hasattr(value, "__next__"):
-        return True
-    return callable(getattr(value, "get", None)) and callable(
-        getattr(value, "put", None)
-    )

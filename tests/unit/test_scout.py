@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from debottleneck.agent import scout
+from debottleneck.agent.results import size_of
 from debottleneck.agent.wrap import Found
-from debottleneck.strategies.automatic import scout
-from debottleneck.strategies.automatic.buffers import size_of
 
 Events = list[dict[str, object]]
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from debottleneck.strategies.automatic.predict import (
+from debottleneck.agent.calls import (
     Call,
     Progression,
     differing,

@@ -1,4 +1,4 @@
-"""Which call comes next: a whole number that advances, everything else the same.
+"""Calls and which one comes next: a whole number that advances, all else the same.
 
 The number advances by a constant step, or as it did the last time around, so that a
 loop over epochs is foreseen at its turn too.
@@ -18,7 +18,7 @@ MOST_REMEMBERED = 1_000_000
 CONFIRMED = 2
 """Equal steps in a row after which the next is foreseen."""
 
-_BY_VALUE = (str, bytes, float, complex, bool, type(None), PurePath, slice, range)
+BY_VALUE = (str, bytes, float, complex, bool, type(None), PurePath, slice, range)
 Place = int | str
 
 
@@ -56,7 +56,7 @@ def same(one: Any, other: Any) -> bool:
         return False
     if isinstance(one, tuple):
         return len(one) == len(other) and all(map(same, one, other))
-    return (isinstance(one, _BY_VALUE) or is_number(one)) and bool(one == other)
+    return (isinstance(one, BY_VALUE) or is_number(one)) and bool(one == other)
 
 
 def is_number(value: Any) -> bool:
@@ -143,3 +143,12 @@ class Progression:
         if number in self._follows:
             return self._follows[number]
         return number + self._step if self._equal_steps >= CONFIRMED else None
+
+
+def is_source(value: Any) -> bool:
+    """Whether an argument gives something else each time: a queue or an iterator."""
+    if hasattr(value, "__next__"):
+        return True
+    return callable(getattr(value, "get", None)) and callable(
+        getattr(value, "put", None)
+    )

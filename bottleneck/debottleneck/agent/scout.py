@@ -10,19 +10,17 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from types import ModuleType
 from typing import Any
 
 from debottleneck.agent import marks
+from debottleneck.agent.calls import BY_VALUE, Call, Progression, is_number, is_source
+from debottleneck.agent.elements import recognise
+from debottleneck.agent.results import reuses, size_of
 from debottleneck.agent.wrap import Found, act_with, as_frame_of_ours
-from debottleneck.strategies.automatic.buffers import reuses, size_of
-from debottleneck.strategies.automatic.fanout import Frame, recognise
-from debottleneck.strategies.automatic.predict import Call, Progression
-from debottleneck.strategies.automatic.streams import is_source
-from debottleneck.strategies.conflicts import PLAIN
-from debottleneck.strategies.pools import is_worker
 
 WATCHED = 6
 """Loads of a function that are looked at; the first may differ from the others."""
@@ -84,13 +82,13 @@ class Scout:
         local = self._local
 
         def load(*args: Any, **kwargs: Any) -> Any:
-            if seen.known or is_worker():
+            if seen.known:
                 return called(*args, **kwargs)
             call, outer = Call(args, kwargs), getattr(local, "frame", None)
             if outer is not None:
                 outer.seen.append((called, call))
                 return called(*args, **kwargs)
-            local.frame = frame = Frame(call)
+            local.frame = frame = _Frame(call)
             try:
                 result = called(*args, **kwargs)
             finally:
@@ -124,7 +122,7 @@ class Scout:
             if runs is None:
                 runs = _Siblings(note) if stage == "forward" else _Updates(note)
                 setattr(local, stage, runs)
-            if runs.known or is_worker():
+            if runs.known:
                 return called(*args, **kwargs)
             runs.begun(found.name, Call(args, kwargs))
             result = called(*args, **kwargs)
@@ -132,6 +130,14 @@ class Scout:
             return result
 
         return as_frame_of_ours(compute)
+
+
+@dataclass
+class _Frame:
+    """An outermost load under way, and the loads within it."""
+
+    call: Call
+    seen: list[tuple[object, Call]] = field(default_factory=list)
 
 
 class _Loads:
@@ -147,7 +153,7 @@ class _Loads:
         self._before: Any = None
         self.known = False
 
-    def made(self, frame: Frame | None, result: Any) -> None:
+    def made(self, frame: _Frame | None, result: Any) -> None:
         """Take in one outermost load, without holding on to what it returned."""
         self._sizes.append(size_of(result))
         self._reused = self._reused or reuses(self._before, result)
@@ -160,13 +166,13 @@ class _Loads:
             size = round(median(self._sizes))
             self._note(_event("load", name, form, self._inner, size))
 
-    def _look(self, frame: Frame) -> None:
+    def _look(self, frame: _Frame) -> None:
         values = list(frame.call.items().values())
         method = self._found.name.endswith(".__next__")
         self._takes = method or any(map(is_source, values))
         self._progression.learn(frame.call)
         self._foreseen = self._progression.foresees
-        self._elements = self._elements or recognise(frame) is not None
+        self._elements = self._elements or recognise(frame.call, frame.seen) is not None
         self._inner = max(self._inner, len(frame.seen))
 
     def _form(self) -> str:
@@ -219,9 +225,14 @@ def _is_sibling(values: list[Any], leader: list[Any]) -> bool:
     """Whether all but the layer itself are the leader's own arguments."""
     if not values or not leader or (values[0] is leader[0] and len(values) > 1):
         return False
-    known = {id(value) for value in leader if not isinstance(value, PLAIN)}
+    known = {id(value) for value in leader if not _is_plain(value)}
     rest = values if id(values[0]) in known else values[1:]
-    return bool(rest) and all(id(v) in known or isinstance(v, PLAIN) for v in rest)
+    return bool(rest) and all(id(v) in known or _is_plain(v) for v in rest)
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether no call can change it."""
+    return isinstance(value, BY_VALUE) or is_number(value)
 
 
 class _Updates:

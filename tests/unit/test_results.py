@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from debottleneck.strategies.automatic.buffers import reuses
+from debottleneck.agent.results import reuses
 
 DATA = np.arange(100.0)
 
