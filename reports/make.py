@@ -230,7 +230,7 @@ def render(shelf: Path) -> None:
 
 
 def predictions(shelf: Path) -> pd.DataFrame:
-    """The ledger: what is on the shelf, with the causes of misses, and what was once."""
+    """The ledger: what is on the shelf, with causes of misses, and what was once."""
     known = causes(shelf)
     tables = [ledger.read(shelf / ledger.FILE)]
     for folder in shelved(shelf):
