@@ -236,7 +236,7 @@ def predictions(shelf: Path) -> pd.DataFrame:
     for folder in shelved(shelf):
         table = ledger.rows(saving.load(folder), known.get(folder.name))
         tables.append(table.assign(workload=folder.name))
-    order = ["workload", "spec", "date"]
+    order = ["workload", "date"]
     return ledger.joined(tables).sort_values(order, kind="stable", ignore_index=True)
 
 

@@ -130,9 +130,21 @@ def test_readme_holds_predictions_against_targets(tmp_path: Path) -> None:
     assert rows[1].endswith("| -14 % | no |")
     assert "4 predictions: median error of the step time 8.4 % (target: at most" in part
     assert "50 % inside their interval (target: at least 80 %, missed)." in part
-    off = "`parallel-update:workers=2` (-14 %)"
+    off = "`parallel-update:workers=2` (step -14 %, speed-up +16 %)"
     assert f"* branches, {off}: updates share a | lock\n" in part
     assert f"* balanced, {off}: {ledger_text.UNKNOWN}\n" in part
+
+
+def test_causes_that_the_numbers_show_need_no_words() -> None:
+    """The machine was slower than when profiled; or the rounds hold the prediction."""
+    table = ledger.rows(comparisons.predicted())
+    drifted = table.iloc[[1]].assign(step_error=-0.2, speedup_error=0.02)
+    assert "the plain script itself took" in ledger_text.render(drifted)
+    wide = table.iloc[[1]].assign(
+        speedup_error=0.3, measured_speedup_low=0.1, measured_speedup_high=9.0
+    )
+    assert "they differ so much" in ledger_text.render(wide)
+    assert ledger_text.UNKNOWN in ledger_text.render(table.iloc[[1]])
 
 
 def test_the_ledger_is_made_of_the_data(tmp_path: Path) -> None:

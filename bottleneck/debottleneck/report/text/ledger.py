@@ -18,7 +18,8 @@ MOST_MEDIAN, MOST_WORST, LEAST_INSIDE = 0.05, 0.15, 0.8
 measured speed-ups within their predicted interval."""
 
 NEEDS_CAUSE = 0.1
-"""A step time predicted with a larger error has its cause found and written down."""
+"""A step time or a speed-up predicted with a larger error has its cause found and
+written down."""
 
 HEADS = (
     "workload",
@@ -34,7 +35,8 @@ HEADS = (
 )
 NO_PREDICTIONS = "No strategy was both predicted and measured yet.\n"
 MISSES_TOP = f"""
-Where the step was missed by more than {100 * NEEDS_CAUSE:.0f} %, the cause:
+Where the step or the speed-up was missed by more than {100 * NEEDS_CAUSE:.0f} %, the
+cause:
 
 """
 
@@ -50,7 +52,8 @@ def render(table: pd.DataFrame) -> str:
     lines += [_row(row) for row in table.to_dict("records")]
     text = f"{against_targets(found)}\n\n"
     text += "".join(f"| {' | '.join(line)} |\n" for line in lines)
-    missed = table[table["step_error"].abs() > NEEDS_CAUSE]
+    errors = table[["step_error", "speedup_error"]].abs()
+    missed = table[errors.max(axis=1) > NEEDS_CAUSE]
     if missed.empty:
         return text
     return text + MISSES_TOP + "".join(map(_miss, missed.to_dict("records")))
@@ -104,9 +107,10 @@ def _row(row: Mapping[Hashable, Any]) -> tuple[str, ...]:
 
 def _miss(row: Mapping[Hashable, Any]) -> str:
     """The line of a prediction that was far off."""
-    off = error(row["step_error"])
-    why = clean(row["cause"]) or _drift(row) or UNKNOWN
-    return f"* {row['workload']}, `{clean(row['spec'])}` ({off}): {why}\n"
+    step, ratio = error(row["step_error"]), error(row["speedup_error"])
+    why = clean(row["cause"]) or _drift(row) or _covered(row) or UNKNOWN
+    lead = f"* {row['workload']}, `{clean(row['spec'])}`"
+    return f"{lead} (step {step}, speed-up {ratio}): {why}\n"
 
 
 def _drift(row: Mapping[Hashable, Any]) -> str:
@@ -116,7 +120,17 @@ def _drift(row: Mapping[Hashable, Any]) -> str:
     then = row["predicted_ms"] * row["predicted_speedup"]
     now = row["measured_ms"] * row["measured_speedup"]
     return (
-        f"the plain script itself took {number(now)} ms in the rounds and "
-        f"{number(then)} ms when it was profiled; its speed-up was "
-        f"{error(row['speedup_error'])} off"
+        f"the machine: the plain script itself took {number(now)} ms in the rounds, "
+        f"{number(then)} ms when it was profiled"
+    )
+
+
+def _covered(row: Mapping[Hashable, Any]) -> str:
+    """Where the rounds differ so much that they do not contradict the prediction."""
+    low, high = row["measured_speedup_low"], row["measured_speedup_high"]
+    if not low <= row["predicted_speedup"] <= high:
+        return ""
+    return (
+        "the rounds: they differ so much that what was measured "
+        f"({low:.2f}x to {high:.2f}x) holds what was predicted"
     )
