@@ -160,8 +160,8 @@ def why_not(demand: Demand, strategy: Strategy) -> str:
     if strategy.name == PREFETCH:
         return _no_prefetch(demand, strategy)
     if strategy.name == FORWARD:
-        if calls_of(demand, "forward") < 2 and not strategy.settings.get("chunks"):
-            return ONE_FORWARD
+        if calls_of(demand, "forward") < 2:
+            return "" if strategy.settings.get("chunks") else ONE_FORWARD
         return CHAIN if form_of(demand, "forward")[1].form == "chain" else ""
     if demand_has(demand, TORCH_STEP):
         return ""

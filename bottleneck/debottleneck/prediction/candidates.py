@@ -64,9 +64,8 @@ def families(demand: Demand, cores: int) -> list[list[Strategies]]:
 
 def _prefetches(demand: Demand, cores: int) -> list[list[Strategies]]:
     _, form = load_form(demand)
-    apart = [
-        f"{PREFETCH}:workers={count},where=process" for count in (1, max(cores, 2))
-    ]
+    counts = sorted({*(n for n in THREADS if n < cores), max(cores, 2)})
+    apart = [f"{PREFETCH}:workers={count},where=process" for count in counts]
     if demand.producers:
         threads, apart = [f"{PREFETCH}:workers=1"], [f"{PREFETCH}:where=process"]
     elif form.form in ("stream", "generator"):

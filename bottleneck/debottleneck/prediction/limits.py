@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
 from debottleneck.machine import Machine
 from debottleneck.prediction.replay import Replayed
-from debottleneck.strategies.spec import Strategies
+from debottleneck.strategies.spec import PREFETCH, Strategies
 
 FULL = 0.75
 """Cores that work for this part of the time are the limit: the rest of it one of them
@@ -21,6 +22,9 @@ CONTENDED = 0.2
 """Threads that wait for the GIL for this part of their time are held up by it."""
 
 SLOWER = 0.98
+
+MOSTLY = 0.5
+"""Who waits for the outside for more than this of the time is held up by it."""
 
 
 def limit(
@@ -36,17 +40,12 @@ def limit(
     """
     if not strategies:
         return ""
-    busy, starved, gil, helpers_gil, outside, threads, waits = np.mean(
-        [
-            (
-                *(r.busy, r.starved, r.gil, r.helpers_gil),
-                *(r.helpers_outside, r.threads, r.outside),
-            )
-            for r in runs
-        ],
-        axis=0,
+    names = ("busy", "starved", "gil", "helpers_gil", "helpers_outside", "at_once")
+    busy, starved, gil, helpers_gil, outside, at_once, waits, threads = (
+        float(np.mean([getattr(run, name) for run in runs]))
+        for name in (*names, "outside", "threads")
     )
-    count = round(float(threads))
+    count = round(threads)
     held = machine.gil and max(gil, helpers_gil) > CONTENDED
     if gain < SLOWER:
         return "threads would make it slower: " + (
@@ -58,9 +57,11 @@ def limit(
         return f"limited by the GIL at {count} threads"
     if busy > FULL * machine.cores:
         return f"limited by {machine.cores:g} cores"
-    if starved > STARVED and outside > 0.5:
-        waiting = max(1, round((count - 1) * float(outside)))
-        return f"limited by the source, {waiting} at once"
-    if starved > STARVED or waits > 0.5:
+    fetches = any(each.name == PREFETCH for each in strategies)
+    if starved > STARVED and outside > MOSTLY:
+        return f"limited by the source, {max(1, math.ceil(at_once - 0.1))} at once"
+    if starved > STARVED and fetches:
+        return "limited by the loads, which take longer than the rest"
+    if starved > STARVED or waits > MOSTLY:
         return "limited by the longest of the calls"
     return "limited by the rest of the step"

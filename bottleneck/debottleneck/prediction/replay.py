@@ -12,7 +12,7 @@ import numpy as np
 from debottleneck.machine import Machine
 from debottleneck.prediction.apply import setup
 from debottleneck.prediction.demand import Demand
-from debottleneck.prediction.engine import Simulation, Thread
+from debottleneck.prediction.engine import Simulation
 from debottleneck.prediction.programs import MOST_CYCLES, Loop
 from debottleneck.strategies.spec import FORWARD, PREFETCH, Strategies
 
@@ -32,6 +32,7 @@ class Replayed:
         gil: Part of the time that it waits for the GIL.
         helpers_gil: Of the others' time that they do not wait for work.
         helpers_outside: The part of it that they wait for the outside.
+        at_once: How many of them wait for the outside, on average.
         threads: All threads, the trainer too.
         outside: Part of the time that the trainer waits for the outside.
         switch_ns: Mean time between two hand-overs of the trainer's GIL.
@@ -44,6 +45,7 @@ class Replayed:
     gil: float = 0.0
     helpers_gil: float = 0.0
     helpers_outside: float = 0.0
+    at_once: float = 0.0
     threads: int = 1
     outside: float = 0.0
     switch_ns: float = math.inf
@@ -81,27 +83,21 @@ def replay(
     first += (len(marks) - 1 - first) % made.burst
     counted = marks[min(first, len(marks) - 2) :]
     main, others = made.threads[0], made.threads[1:]
-    return Replayed(
-        max(float(counted[-1] - counted[0]) / (len(counted) - 1), 1.0),
-        len(counted) - 1,
-        simulation.busy_ns / whole,
-        main.blocked_ns / whole,
-        main.gil_ns / whole,
-        *_of_helpers(others, whole),
-        len(made.threads),
-        main.outside_ns / whole,
-        whole / max(main.gil.switches - 1, 1e-9) if main.gil else math.inf,
-    )
-
-
-def _of_helpers(others: Sequence[Thread], whole: float) -> tuple[float, float]:
-    """Shares of their time that they want the GIL, and wait for the outside."""
-    active = sum(max(whole - each.blocked_ns, 0.0) for each in others)
-    if not active:
-        return 0.0, 0.0
-    gil = sum(each.gil_ns for each in others)
+    active = max(sum(max(whole - each.blocked_ns, 0.0) for each in others), 1.0)
     outside = sum(each.outside_ns for each in others)
-    return gil / active, outside / active
+    return Replayed(
+        step_ns=max(float(counted[-1] - counted[0]) / (len(counted) - 1), 1.0),
+        steps=len(counted) - 1,
+        busy=simulation.busy_ns / whole,
+        starved=main.blocked_ns / whole,
+        gil=main.gil_ns / whole,
+        helpers_gil=sum(each.gil_ns for each in others) / active,
+        helpers_outside=outside / active,
+        at_once=outside / whole,
+        threads=len(made.threads),
+        outside=main.outside_ns / whole,
+        switch_ns=whole / max(main.gil.switches - 1, 1e-9) if main.gil else math.inf,
+    )
 
 
 def operations(demand: Demand, strategies: Strategies, picks: Sequence[int]) -> float:
