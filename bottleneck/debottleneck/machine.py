@@ -35,9 +35,8 @@ class Machine:
         refill_most_ns: The same where the GIL came from another core.
         call_ns: A call given to a pool thread and its result taken: CPU time of both.
         message_ns: The same to a process: CPU time of each side.
-        delay_ns: Until a process that waits for a message acts on it.
         copy_ns_per_byte: An array into shared memory, CPU time.
-        fork_ns: A process forked and ended.
+        fork_ns: A process forked and ended: paid once, no part of a step.
         slow_python: How many times as long Python code takes with all cores busy.
         slow_compute: Native code that stays in its caches, likewise.
         slow_memory: Native code that streams through memory, likewise.
@@ -58,7 +57,6 @@ class Machine:
     refill_most_ns: float = 40e3
     call_ns: float = 40e3
     message_ns: float = 60e3
-    delay_ns: float = 10e3
     copy_ns_per_byte: float = 0.2
     fork_ns: float = 2e6
     slow_python: float = 1.02

@@ -25,7 +25,6 @@ FREE = Machine(
     refill_most_ns=0,
     call_ns=0,
     message_ns=0,
-    delay_ns=0,
     copy_ns_per_byte=0,
     slow_python=1,
     slow_native=1,

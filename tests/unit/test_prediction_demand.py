@@ -25,7 +25,7 @@ from debottleneck.prediction.predict import (
 )
 from debottleneck.prediction.question import Question
 from debottleneck.prediction.replay import operations
-from debottleneck.recording import Recording
+from debottleneck.recording import Recording, empty
 from debottleneck.spool import BURST_READS
 from debottleneck.strategies.spec import parse, written
 
@@ -326,3 +326,17 @@ def test_a_run_with_a_strategy_is_not_predicted() -> None:
     applied = replace(analysis, recording=replace(analysis.recording, facts=facts))
     assert with_predictions(applied).predictions is None
     assert with_predictions(analysis).predictions is not None
+
+
+def test_without_waits_nothing_is_known_of_python_and_native() -> None:
+    """Nobody sampled who holds the GIL: the prediction says so by its width."""
+    blind = analysed(waits=empty("waits"))
+    loop = demand_of(blind)
+    assert loop is not None
+    assert not loop.python_known
+    asked = [parse("prefetch:workers=2")]
+    wide, narrow = predict(blind, asked), predict(analysed(), asked)
+    assert wide is not None
+    assert narrow is not None
+    (unsure,), (sure,) = wide.rows, narrow.rows
+    assert unsure.high / unsure.low >= sure.high / sure.low

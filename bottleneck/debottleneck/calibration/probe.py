@@ -53,8 +53,9 @@ def main() -> None:
         "call_ns": call_ns(),
     }
     if hasattr(os, "fork"):
-        found |= {"fork_ns": fork_ns(), **message()}
-        found["switch_ns"] = switch_ns(found["delay_ns"])
+        spent, delay = message()
+        found |= {"message_ns": spent * MACHINERY, "wake_soon_ns": 2 * delay}
+        found |= {"switch_ns": switch_ns(delay), "fork_ns": fork_ns()}
         found["copy_ns_per_byte"] = copy_ns_per_byte()
         if cores > 1:
             found |= slow_downs(cores)
@@ -172,8 +173,8 @@ def fork_ns(times: int = 7) -> float:
     return median(found)
 
 
-def message(times: int = 300) -> dict[str, float]:
-    """CPU time of a small message to another process and back, and its delay."""
+def message(times: int = 300) -> tuple[float, float]:
+    """CPU time of a small message to another process and back, and its delay, ns."""
     there, back = os.pipe(), os.pipe()
     child = os.fork()
     if not child:
@@ -193,12 +194,7 @@ def message(times: int = 300) -> dict[str, float]:
     os.waitpid(child, 0)
     for fd in (*there, *back):
         os.close(fd)
-    delay = max((median(found) - spent) / 2, 0.0)
-    return {
-        "message_ns": spent * MACHINERY,
-        "delay_ns": delay,
-        "wake_soon_ns": 2 * delay,
-    }
+    return spent, max((median(found) - spent) / 2, 0.0)
 
 
 def switch_ns(delay_ns: float) -> float:
@@ -208,7 +204,7 @@ def switch_ns(delay_ns: float) -> float:
     allowed = os.sched_getaffinity(0)
     try:
         os.sched_setaffinity(0, {min(allowed)})
-        return min(message()["delay_ns"], delay_ns)
+        return min(message()[1], delay_ns)
     except OSError:
         return delay_ns
     finally:

@@ -77,7 +77,6 @@ SPREADS = {
     "refill_most_ns": 0.4,
     "call_ns": 0.3,
     "message_ns": 0.3,
-    "delay_ns": 0.3,
 }
 """How well each price is known: standard deviation of its logarithm, as seen between
 measurements of the same machine and between kinds of code."""
@@ -304,12 +303,14 @@ def _priced(machine: Machine, rng: np.random.Generator) -> Machine:
 
 def _perturbed(demand: Demand, rng: np.random.Generator) -> Demand:
     """The loop with shares drawn within what is known of them."""
-    shift = math.exp(SHARE_ERROR * rng.standard_normal())
+    shift, share = math.exp(SHARE_ERROR * rng.standard_normal()), rng.random()
     often = math.exp(RELEASES_ERROR * rng.standard_normal())
 
     def drawn_part(part: Part) -> Part:
-        python = min(part.python * shift, part.python + part.native)
-        native = part.native + part.python - python
+        whole = part.python + part.native
+        known = min(part.python * shift, whole)
+        python = known if demand.python_known else share * whole
+        native = whole - python
         return replace(
             part, python=python, native=native, releases=part.releases * often
         )

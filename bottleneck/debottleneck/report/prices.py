@@ -79,11 +79,10 @@ PRICES = (
         US,
     ),
     Price("message_ns", "us", "the same to a process, CPU time of each side", US),
-    Price("delay_ns", "us", "until a process that waits for a message acts on it", US),
     Price(
         "copy_ns_per_byte", "ns/byte", "an array copied into shared memory, CPU time"
     ),
-    Price("fork_ns", "ms", "a process forked and ended", MS),
+    Price("fork_ns", "ms", "a process forked and ended, once", MS),
     Price(
         "slow_python", "x", "how many times as long Python takes with all cores busy"
     ),
