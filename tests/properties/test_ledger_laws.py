@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 import pandas as pd
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -29,6 +30,8 @@ TABLES = st.lists(ROW, max_size=6).map(
         [pd.DataFrame(rows, columns=list(ledger.COLUMNS)).astype(dict(ledger.COLUMNS))]
     )
 )
+
+pytestmark = pytest.mark.slow
 
 quick = settings(max_examples=40, deadline=None)
 

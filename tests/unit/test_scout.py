@@ -100,23 +100,24 @@ def test_a_buffer_that_is_filled_again(events: Events) -> None:
     assert noted(events)[0] == "buffer"
 
 
-def test_a_generator_yields_what_it_did(events: Events) -> None:
-    """Items, return value and the rest of the items are its own."""
+def test_a_generator_is_called_so_and_left_alone(events: Events) -> None:
+    """What is sent and thrown into it reaches it; its value is its own."""
 
-    def batches(count: int) -> Iterator[np.ndarray]:
-        for i in range(count):
-            yield np.full(2, i)
+    def batches(count: int) -> Iterator[object]:
+        try:
+            got = yield count
+            yield got
+        except KeyError:
+            yield "caught"
         return "end"
 
-    def all_of(count: int) -> Iterator[np.ndarray]:
-        ended.append((yield from load(count)))
-
-    ended: list[str] = []
     load = watched(events, batches, kind="generator")
-    for count in (3, 9):
-        assert [int(batch[0]) for batch in all_of(count)] == list(range(count))
-    assert ended == ["end", "end"]
-    assert noted(events)[0] == "generator"
+    items = load(3)
+    assert (next(items), items.send("a"), items.throw(KeyError)) == (3, "a", "caught")
+    with pytest.raises(StopIteration, match="end"):
+        next(items)
+    list(load(1))
+    assert noted(events) == ("generator", 0, 0)
 
 
 def test_a_torch_loader_is_called_so(events: Events) -> None:

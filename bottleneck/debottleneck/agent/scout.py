@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -70,10 +70,10 @@ class Scout:
         """What a wrapper calls; stages that no strategy acts on are left alone."""
         if found.kind in ("coroutine", "api"):
             return called
+        if found.stage == "load" and found.kind == GENERATOR:
+            return self._generator(found, called)
         if found.stage == "load":
-            seen = _Loads(found, self._note)
-            make = self._generator if found.kind == GENERATOR else self._load
-            return make(called, seen)
+            return self._load(called, _Loads(found, self._note))
         if found.stage in ("forward", "update") and found.kind != GENERATOR:
             return self._computed(found, called)
         return called
@@ -99,18 +99,16 @@ class Scout:
         return as_frame_of_ours(load)
 
     def _generator(
-        self, called: Callable[..., Any], seen: _Loads
+        self, found: Found, called: Callable[..., Any]
     ) -> Callable[..., Any]:
-        def load(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-            items = called(*args, **kwargs)
-            while not seen.known:
-                try:
-                    item = next(items)
-                except StopIteration as end:
-                    return end.value
-                seen.made(None, item)
-                yield item
-            return (yield from items)
+        """Its items are left alone: who takes them may send and throw things, too."""
+        note, noted = self._note, threading.Event()
+
+        def load(*args: Any, **kwargs: Any) -> Any:
+            if not noted.is_set():
+                noted.set()
+                note(_event("load", found.name, GENERATOR, 0))
+            return called(*args, **kwargs)
 
         return as_frame_of_ours(load)
 
@@ -153,13 +151,12 @@ class _Loads:
         self._before: Any = None
         self.known = False
 
-    def made(self, frame: _Frame | None, result: Any) -> None:
+    def made(self, frame: _Frame, result: Any) -> None:
         """Take in one outermost load, without holding on to what it returned."""
         self._sizes.append(size_of(result))
         self._reused = self._reused or reuses(self._before, result)
         self._before = result
-        if frame is not None:
-            self._look(frame)
+        self._look(frame)
         if len(self._sizes) >= WATCHED and not self.known:
             self.known, self._before = True, None
             form, name = self._form(), self._found.name
@@ -181,8 +178,6 @@ class _Loads:
             return LOADER
         if self._reused:
             return BUFFER
-        if self._found.kind == GENERATOR:
-            return GENERATOR
         if self._takes:
             return STREAM
         if self._foreseen:

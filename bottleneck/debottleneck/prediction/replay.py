@@ -13,7 +13,7 @@ from debottleneck.machine import Machine
 from debottleneck.prediction.apply import setup
 from debottleneck.prediction.demand import Demand
 from debottleneck.prediction.engine import Simulation
-from debottleneck.prediction.programs import MOST_CYCLES, Loop
+from debottleneck.prediction.programs import MOST_CYCLES, Loop, Step
 from debottleneck.strategies.spec import FORWARD, PREFETCH, Strategies
 
 NEIGHBOURS = 4
@@ -75,6 +75,8 @@ def replay(
         seed: Of how stretches of code between releases of the GIL differ.
     """
     steps = [demand.steps[pick] for pick in picks]
+    if not strategies and not demand.producers:
+        return _alone(steps, machine)
     made = setup(Loop(demand, steps, machine, Random(seed)), strategies)
     simulation = Simulation(machine)
     whole = max(simulation.run(made.threads), 1.0)
@@ -97,6 +99,18 @@ def replay(
         threads=len(made.threads),
         outside=main.outside_ns / whole,
         switch_ns=whole / max(main.gil.switches - 1, 1e-9) if main.gil else math.inf,
+    )
+
+
+def _alone(steps: Sequence[Step], machine: Machine) -> Replayed:
+    """One thread alone waits for nobody: its steps are as long as their parts."""
+    pace, _ = machine.paces(1)
+    work = sum(part.python + part.native for step in steps for part in step) / pace
+    waits = sum(part.outside + part.lock for step in steps for part in step)
+    whole = max(work + waits, 1.0)
+    count = len(steps)
+    return Replayed(
+        whole / count, count, busy=work * pace / whole, outside=waits / whole
     )
 
 
