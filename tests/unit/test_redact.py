@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -166,9 +167,10 @@ SECRETS = [f"zq{number}qz" for number in range(1, 12)]
 
 
 def leaks(content: str | bytes, house: House) -> list[str]:
-    """What of the house is to be read in it."""
+    """What of the house is to be read in it; a port within a number is chance."""
     text = content if isinstance(content, str) else content.decode("latin-1")
-    return [word for word in (*SECRETS, house.peer, "9431", "--lr") if word in text]
+    found = [word for word in (*SECRETS, house.peer, "--lr") if word in text]
+    return [*found, *({"9431"} & set(re.findall(r"(?<![\d.])\d+(?!\d)", text)))]
 
 
 @pytest.mark.parametrize("format", list(FORMATS))

@@ -48,13 +48,13 @@ SPAN_NS, FEWEST_SPANS, MOST_WOBBLE = 500_000_000, 4, 0.15
 """Half seconds of which a step's mean is taken; with fewer of them nothing is known;
 a machine that wobbles more was disturbed, not unlike itself."""
 
-TIMES = 8
+TIMES = 6
 """Simulated runs of each strategy."""
 
-GLANCES = 2
-"""Of each setting, to choose one."""
+GLANCES, UNKNOWN = 1, 0.05
+"""Runs of each setting to choose one, and the spread that is assumed of them."""
 
-STEPS = 96
+STEPS = 64
 """Steps of a run, fewer where steps have many operations."""
 
 OPERATIONS = 12_000
@@ -244,7 +244,7 @@ class _Model:
             runs.append(run)
             ratios.append(math.log(each.plain_ns / run.step_ns))
         middle = float(np.mean(ratios))
-        spread = float(np.std(ratios, ddof=1)) if times > 1 else 0.0
+        spread = float(np.std(ratios, ddof=1)) if times > 1 else UNKNOWN
         half = Z90 * math.hypot(spread, self._apart, _hasty(runs))
         gain, low, high = (math.exp(middle + d * half) for d in (0, -1, 1))
         step = self._recorded.step_ns / 1e6

@@ -42,7 +42,7 @@ from types import MappingProxyType
 from typing import Any
 
 from debottleneck.report import comparison_words as words
-from debottleneck.report.machine.run import strict
+from debottleneck.report.machine.strict import strict
 from debottleneck.trials.result import (
     NUMBERS,
     VERDICTS,

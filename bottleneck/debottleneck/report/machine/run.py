@@ -52,7 +52,7 @@ import pandas as pd
 
 from debottleneck.analysis.result import Analysis
 from debottleneck.report.machine import predictions
-from debottleneck.report.machine.strict import strict as strict
+from debottleneck.report.machine.strict import strict
 
 SCHEMA = 1
 """Version of the document."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +12,15 @@ from rich.text import Text
 from debottleneck.report import comparison_words as words
 from debottleneck.report.machine.comparison import SCHEMA, document
 from debottleneck.report.quantities import NOTHING, clean, number, table_digits
-from debottleneck.report.text.tables import heading, paragraph, plain_table
+from debottleneck.report.text.tables import (
+    INDENT,
+    broken,
+    heading,
+    new_console,
+    paragraph,
+    plain_table,
+    tidy,
+)
 from debottleneck.trials.result import (
     DIFFERENT,
     FAILED,
@@ -27,11 +34,11 @@ __all__ = ["SCHEMA", "document", "render"]
 
 UNITS = {"step": "ms a step", "memory": "MB beyond the plain script's"}
 GAP = 2
-INDENT = 2
 BASELINE = words.PLAIN
 MOST_NAME = 30
 """A strategy may need this much; what is longer is folded."""
-SPARE = ("CPU", "memory", "step", "error", "predicted", "numbers")
+ERROR = "error"
+SPARE = ("CPU", "memory", "step", ERROR, "predicted", "numbers")
 """Columns that go, in this order, where the width is short."""
 
 STYLES = {FASTER: "green", SLOWER: "yellow", DIFFERENT: "red", FAILED: "red"}
@@ -73,7 +80,7 @@ def render(
         RecordingError: A row claims more than its interval shows.
     """
     words.check(comparison)
-    console = _console(width, colour)
+    console = new_console(width, colour)
     with console.capture() as captured:
         console.print(Text(words.headline(comparison), style="bold"))
         console.print()
@@ -84,22 +91,7 @@ def render(
         _notes(console, comparison)
         for line in footer:
             console.print(Text(line), soft_wrap=True)
-    lines = [line.rstrip() for line in captured.get().splitlines()]
-    return "\n".join(lines).strip("\n") + "\n"
-
-
-def _console(width: int, colour: bool) -> Console:
-    return Console(
-        file=io.StringIO(),
-        width=width,
-        force_terminal=colour,
-        color_system="standard" if colour else None,
-        markup=False,
-        highlight=False,
-        emoji=False,
-        legacy_windows=False,
-        _environ={},
-    )
+    return tidy(captured.get())
 
 
 def _trials(console: Console, comparison: Comparison) -> None:
@@ -116,7 +108,7 @@ def _trials(console: Console, comparison: Comparison) -> None:
         if not column.is_number:
             one.justify, one.no_wrap, one.min_width = "left", False, column.width
     for index, spec in enumerate(specs):
-        name = "\n".join(_broken(spec, room))
+        name = "\n".join(broken(spec, room))
         style = STYLES.get(comparison.trials[index - 1].verdict, "") if index else ""
         cells = [column.cells[index] for column in columns]
         table.add_row(name, *cells[:-1], Text(cells[-1], style=style))
@@ -124,7 +116,19 @@ def _trials(console: Console, comparison: Comparison) -> None:
     gone = [column.header for column in every if column not in columns]
     if gone:
         console.print(Text(f"Left out for want of width: {', '.join(gone)}."))
+    if ERROR in gone:
+        console.print(Text(_errors(comparison)))
     console.print()
+
+
+def _errors(comparison: Comparison) -> str:
+    """The column of errors as a sentence, where it has no room."""
+    known = [
+        f"{clean(trial.spec)} {words.error(trial.step_error)}"
+        for trial in comparison.trials
+        if trial.step_error is not None
+    ]
+    return f"The predicted step was off by: {', '.join(known)}."
 
 
 def _title(comparison: Comparison, shown: Sequence[str]) -> str:
@@ -174,7 +178,7 @@ def _predictions(rows: Sequence[Trial]) -> list[Column]:
     errors = [trial.step_error for trial in rows]
     made = [Column("predicted", (NOTHING, *said))]
     if any(error is not None for error in errors):
-        made.append(Column("error", (NOTHING, *map(words.error, errors))))
+        made.append(Column(ERROR, (NOTHING, *map(words.error, errors))))
     return made
 
 
@@ -204,22 +208,6 @@ def _least(spec: str) -> int:
         for at, piece in enumerate(strategy)
     )
     return min(needed, MOST_NAME)
-
-
-def _broken(spec: str, room: int) -> list[str]:
-    """A strategy's text in lines of at most `room`, each strategy on its own."""
-    if len(clean(spec)) <= room:
-        return [clean(spec)]
-    lines: list[str] = []
-    for strategy in words.pieces(spec):
-        line = ""
-        for piece in strategy:
-            if line.strip() and len(line) + len(piece) > room:
-                lines.append(line)
-                line = " " * INDENT
-            line += piece
-        lines.append(line)
-    return lines
 
 
 def _reasons(console: Console, comparison: Comparison) -> None:
