@@ -103,7 +103,6 @@ class Demand:
         step_ns: Measured mean of the quiet steps.
         producers: Threads and processes that make batches.
         forms: Name of a function that marks a stage -> how it is called.
-        pool_share: Native CPU time of library threads beside the trainer's own.
         inputs: Stages that a prefetch makes ahead.
         python_known: False where `python` and `native` could not be told apart.
     """
@@ -112,7 +111,6 @@ class Demand:
     step_ns: float
     producers: tuple[Producer, ...] = ()
     forms: Mapping[str, Form] = field(default_factory=dict)
-    pool_share: float = 0.0
     inputs: tuple[str, ...] = ("load",)
     python_known: bool = True
 
@@ -148,7 +146,6 @@ def demand_of(analysis: Analysis) -> Demand | None:
         step_ns=analysis.loop.step_ms * 1e6,
         producers=_producers(analysis, mix),
         forms=_forms(analysis),
-        pool_share=_pool_share(analysis),
         python_known=mix.known,
     )
 
@@ -345,13 +342,3 @@ def _forms(analysis: Analysis) -> dict[str, Form]:
     for row in table[table["pid"] == pid].itertuples(index=False):
         found[str(row.name)] = Form(str(row.form), int(row.size), int(row.bytes))
     return found
-
-
-def _pool_share(analysis: Analysis) -> float:
-    """Native time of BLAS and OpenMP threads, for each of the trainer's own."""
-    threads = analysis.threads
-    own = threads[threads["role"] == "trainer"]
-    pools = threads[threads["role"] == "pool"]
-    native = float((own["wall_ms"] * own["native"]).sum())
-    beside = float((pools["wall_ms"] * pools["native"]).sum())
-    return beside / native if native > 0 else 0.0
