@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import shutil
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from debottleneck.commands.target import say
-from debottleneck.errors import UsageError
+from debottleneck.commands.target import check_interpreter, say
 
 if TYPE_CHECKING:
     from debottleneck.machine import Machine
@@ -31,10 +29,7 @@ class Options:
         Raises:
             UsageError: There is none.
         """
-        if shutil.which(self.python) is None:
-            raise UsageError(
-                f"{self.python!r} cannot be run", "name an interpreter with --python"
-            )
+        check_interpreter(self.python)
 
 
 def add(verbs: Verbs) -> None:

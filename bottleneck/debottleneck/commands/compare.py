@@ -14,7 +14,13 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from debottleneck.commands.target import RUNS, add_target, check_script, new_folder
+from debottleneck.commands.target import (
+    RUNS,
+    add_target,
+    check_interpreter,
+    check_script,
+    new_folder,
+)
 from debottleneck.errors import RecordingError, UsageError
 
 if TYPE_CHECKING:
@@ -119,10 +125,7 @@ def _wanted(arguments: argparse.Namespace) -> Wanted:
     budget = None if arguments.budget is None else seconds_of(arguments.budget)
     if not arguments.module:
         check_script(arguments.target)
-    if shutil.which(arguments.python) is None:
-        raise UsageError(
-            f"{arguments.python!r} cannot be run", "name an interpreter with --python"
-        )
+    check_interpreter(arguments.python)
     from debottleneck.trials.compare import Wanted
     from debottleneck.trials.trial import Target
 

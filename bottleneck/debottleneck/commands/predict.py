@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from debottleneck.commands.target import check_output
 from debottleneck.errors import BottleneckError, UsageError
 
 if TYPE_CHECKING:
@@ -54,11 +55,7 @@ class Options:
         Raises:
             UsageError: There is no folder for the output.
         """
-        if self.output is not None and not self.output.absolute().parent.is_dir():
-            raise UsageError(
-                f"there is no folder for {str(self.output)!r}",
-                "make it first, or name another place with --output",
-            )
+        check_output(self.output)
 
     @property
     def file(self) -> Path | None:

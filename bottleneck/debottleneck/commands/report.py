@@ -12,6 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from debottleneck.commands.target import check_output
 from debottleneck.errors import UsageError
 
 if TYPE_CHECKING:
@@ -82,11 +83,7 @@ class Options:
         Raises:
             UsageError: There is no folder for the output.
         """
-        if self.output is not None and not self.output.absolute().parent.is_dir():
-            raise UsageError(
-                f"there is no folder for {str(self.output)!r}",
-                "make it first, or name another place with --output",
-            )
+        check_output(self.output)
 
     @property
     def file(self) -> Path | None:

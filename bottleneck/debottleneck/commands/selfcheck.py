@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import shutil
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from debottleneck.errors import UsageError
+from debottleneck.commands.target import check_interpreter
 
 if TYPE_CHECKING:
     Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -29,10 +28,7 @@ class Options:
         Raises:
             UsageError: There is none.
         """
-        if shutil.which(self.python) is None:
-            raise UsageError(
-                f"{self.python!r} cannot be run", "name an interpreter with --python"
-            )
+        check_interpreter(self.python)
 
 
 def add(verbs: Verbs) -> None:

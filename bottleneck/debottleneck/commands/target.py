@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -55,6 +56,31 @@ def check_script(target: str) -> None:
     if b"\0" in path.read_bytes()[:4096]:
         raise UsageError(
             f"{target!r} is not a Python script", "give the path of a .py file"
+        )
+
+
+def check_interpreter(python: str) -> None:
+    """Refuse an interpreter that there is not, before anything is run.
+
+    Raises:
+        UsageError: There is none.
+    """
+    if shutil.which(python) is None:
+        raise UsageError(
+            f"{python!r} cannot be run", "name an interpreter with --python"
+        )
+
+
+def check_output(file: Path | None) -> None:
+    """Refuse a file that has no folder before the work is done.
+
+    Raises:
+        UsageError: There is no folder for it.
+    """
+    if file is not None and not file.absolute().parent.is_dir():
+        raise UsageError(
+            f"there is no folder for {str(file)!r}",
+            "make it first, or name another place with --output",
         )
 
 

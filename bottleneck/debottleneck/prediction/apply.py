@@ -11,6 +11,7 @@ from debottleneck.prediction.engine import Gil, Thread
 from debottleneck.prediction.parallel import Forward, Pool, Shares, Update
 from debottleneck.prediction.prefetch import Ahead, Elements, Size
 from debottleneck.prediction.programs import Feed, Handler, Loop, threads
+from debottleneck.strategies.automatic.forwards import MOST_WORKERS
 from debottleneck.strategies.spec import (
     FORWARD,
     PREFETCH,
@@ -18,9 +19,6 @@ from debottleneck.strategies.spec import (
     Strategy,
     prefetch_size,
 )
-
-MOST_WORKERS = 8
-"""Threads of parallel forward and update, where none were asked for."""
 
 TORCH_LOADER, TORCH_STEP = "torch DataLoader", "torch.optim."
 TORCH_DEPTH = 2
@@ -125,7 +123,7 @@ def _parallel(loop: Loop, gil: Gil | None, strategy: Strategy) -> list[Handler]:
         return [Shares(Pool(loop, gil, max(1, shares - 1)), "update", shares)]
     calls = calls_of(demand, "update")
     workers = strategy.number("workers", min(MOST_WORKERS, calls))
-    return [Update(Pool(loop, gil, max(1, min(workers, calls) - 1)), 0)]
+    return [Update(Pool(loop, gil, max(1, min(workers, calls) - 1)))]
 
 
 def load_form(demand: Demand) -> tuple[str, Form]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from debottleneck.prediction.apply import (
-    MOST_WORKERS,
     TORCH_STEP,
     calls_of,
     demand_has,
     load_form,
 )
 from debottleneck.prediction.demand import Demand
+from debottleneck.strategies.automatic.forwards import MOST_WORKERS
 from debottleneck.strategies.spec import FORWARD, PREFETCH, UPDATE, Strategies, parse
 
 THREADS = (1, 2, 4, 8, 16)
@@ -88,17 +88,14 @@ def _workers(calls: int, cores: int) -> list[int]:
 
 def share(demand: Demand, stage: str) -> float:
     """The part of a step that a stage takes."""
-    whole = mine = 0.0
-    for step in demand.steps:
-        for part in step:
-            length = part.python + part.native + part.outside + part.lock
-            whole += length
-            mine += length if part.stage == stage else 0.0
+    parts = [part for step in demand.steps for part in step]
+    whole = sum(part.length for part in parts)
+    mine = sum(part.length for part in parts if part.stage == stage)
     return mine / whole if whole else 0.0
 
 
 def share_outside(demand: Demand, stage: str) -> float:
     """The part of a stage's time that it waits for the outside."""
     parts = [part for step in demand.steps for part in step if part.stage == stage]
-    whole = sum(part.python + part.native + part.outside + part.lock for part in parts)
+    whole = sum(part.length for part in parts)
     return sum(part.outside for part in parts) / whole if whole else 0.0

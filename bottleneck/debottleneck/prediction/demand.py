@@ -71,6 +71,16 @@ class Part:
     lock: float
     releases: float
 
+    @property
+    def work(self) -> float:
+        """Nanoseconds on a core."""
+        return self.python + self.native
+
+    @property
+    def length(self) -> float:
+        """Nanoseconds that it takes by itself."""
+        return self.work + self.outside + self.lock
+
 
 @dataclass(frozen=True)
 class Producer:

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from itertools import count
@@ -122,7 +122,6 @@ class Simulation:
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
         self.now = self.busy_ns = 0.0
-        self._threads = 0
         self._numbers = count()
         self._clocks = [0.0, 0.0]
         self._ends: tuple[list[tuple[float, int, Thread]], ...] = ([], [])
@@ -363,8 +362,3 @@ class Simulation:
         holder.turn = next(self._numbers)
         self._computes(-1)
         return max(end[0] - self._clocks[HOLD], 0.0)
-
-
-def finish(machine: Machine, threads: Iterable[Thread]) -> float:
-    """When the first of these threads has ended, ns."""
-    return Simulation(machine).run(tuple(threads))

@@ -138,11 +138,10 @@ class Update:
 
     Args:
         pool: Makes them.
-        size: Calls of a run that can be pooled, 0 for all.
     """
 
-    def __init__(self, pool: Pool, size: int) -> None:
-        self._pool, self._size = pool, size
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
 
     @property
     def always(self) -> bool:
@@ -151,7 +150,7 @@ class Update:
 
     def takes(self, step: Step) -> dict[int, int]:
         """Runs of calls, with what lies between them."""
-        return runs(step, "update", "", self._size)
+        return runs(step, "update", "", 0)
 
     def make(self, number: int, step: Step, first: int, end: int) -> Iterator[Op]:
         """All but the last by workers; then wait."""
@@ -192,7 +191,7 @@ class Shares:
     def takes(self, step: Step) -> dict[int, int]:
         """The longest call of the stage."""
         mine = [i for i, part in enumerate(step) if part.stage == self._stage]
-        best = max(mine, key=lambda i: length(step[i]), default=None)
+        best = max(mine, key=lambda i: step[i].length, default=None)
         return {} if best is None else {best: best + 1}
 
     def make(self, number: int, step: Step, first: int, end: int) -> Iterator[Op]:
@@ -214,11 +213,6 @@ class Shares:
     def helpers(self) -> list[Thread]:
         """The pool's."""
         return self._pool.threads()
-
-
-def length(part: Part) -> float:
-    """How long a part takes by itself."""
-    return part.python + part.native + part.outside + part.lock
 
 
 def runs(step: Step, stage: str, leader: str, size: int) -> dict[int, int]:

@@ -152,7 +152,11 @@ def machine_of(analysis: Analysis) -> Machine:
     cores = facts.environment.get("cores") or 1
     quota = facts.environment.get("cpu_quota")
     usable = float(min(cores, quota) if quota else cores)
-    return replace(Machine.of(facts.machine), cores=usable)
+    try:
+        known = Machine.of(facts.machine)
+    except TypeError:  # damaged by hand: no reason to withhold the rest of a report
+        known = Machine()
+    return replace(known, cores=usable)
 
 
 def wobble_of(analysis: Analysis) -> float:
@@ -175,12 +179,9 @@ def wobble_of(analysis: Analysis) -> float:
 
 def work_share(demand: Demand) -> float:
     """The part of the loop's time that it works rather than waits."""
-    work = whole = 0.0
-    for step in demand.steps:
-        for part in step:
-            work += part.python + part.native
-            whole += part.python + part.native + part.outside + part.lock
-    return work / whole if whole else 0.0
+    parts = [part for step in demand.steps for part in step]
+    whole = sum(part.length for part in parts)
+    return sum(part.work for part in parts) / whole if whole else 0.0
 
 
 @dataclass(frozen=True)
@@ -282,11 +283,7 @@ def _hasty(runs: Sequence[Replayed]) -> float:
 
 def _length(demand: Demand, picks: Sequence[int]) -> float:
     """Mean work in these steps."""
-    whole = sum(
-        part.python + part.native + part.outside + part.lock
-        for pick in picks
-        for part in demand.steps[pick]
-    )
+    whole = sum(part.length for pick in picks for part in demand.steps[pick])
     return max(whole / len(picks), 1.0)
 
 
@@ -307,10 +304,9 @@ def _perturbed(demand: Demand, rng: np.random.Generator) -> Demand:
     often = math.exp(RELEASES_ERROR * rng.standard_normal())
 
     def drawn_part(part: Part) -> Part:
-        whole = part.python + part.native
-        known = min(part.python * shift, whole)
-        python = known if demand.python_known else share * whole
-        native = whole - python
+        known = min(part.python * shift, part.work)
+        python = known if demand.python_known else share * part.work
+        native = part.work - python
         return replace(
             part, python=python, native=native, releases=part.releases * often
         )

@@ -19,9 +19,7 @@ from debottleneck.prediction.engine import (
 )
 from debottleneck.prediction.programs import Cycles, Feed, Loop, Step, span
 from debottleneck.strategies.automatic.fanout import sizes
-
-LEAST_APART = 2
-"""Elements in a message to a process (`strategies.automatic.loads`)."""
+from debottleneck.strategies.automatic.loads import LEAST_IN_PROCESS
 
 
 @dataclass(frozen=True)
@@ -178,7 +176,7 @@ class Elements:
     def __init__(self, loop: Loop, gil: Gil | None, size: Size, count: int) -> None:
         self._loop, self._gil, self._size = loop, gil, size
         self._helpers = max(1, size.workers - 1)
-        self._sizes = sizes(count, self._helpers, LEAST_APART if size.apart else 1)
+        self._sizes = sizes(count, self._helpers, LEAST_IN_PROCESS if size.apart else 1)
         self._own = count - sum(self._sizes)
         self._count = count
         self._given = Counter()

@@ -50,15 +50,13 @@ class Loop:
         steps: The steps to replay, in order.
         machine: What it runs on.
         rng: Of how stretches of code differ.
-        most_cycles: Alternations of Python and native code in one part at most.
+        source: Places at the source, where it serves so many at once.
     """
 
     demand: Demand
     steps: Sequence[Step]
     machine: Machine
     rng: Random
-    most_cycles: int = MOST_CYCLES
-
     source: Counter = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
@@ -117,7 +115,7 @@ class Cycles:
 
     def _ops(self, part: Part) -> Ops:
         count = max(1, round(part.releases)) if self.fine else 1
-        count = min(count, self.loop.most_cycles)
+        count = min(count, MOST_CYCLES)
         outside = part.outside
         if not self.loop.demand.producers:
             outside += part.lock  # of a thread that nothing is known of

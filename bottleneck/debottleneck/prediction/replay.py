@@ -105,8 +105,8 @@ def replay(
 def _alone(steps: Sequence[Step], machine: Machine) -> Replayed:
     """One thread alone waits for nobody: its steps are as long as their parts."""
     pace, _ = machine.paces(1)
-    work = sum(part.python + part.native for step in steps for part in step) / pace
-    waits = sum(part.outside + part.lock for step in steps for part in step)
+    work = sum(part.work for step in steps for part in step) / pace
+    waits = sum(part.length - part.work for step in steps for part in step)
     whole = max(work + waits, 1.0)
     count = len(steps)
     return Replayed(
