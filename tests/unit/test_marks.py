@@ -429,22 +429,35 @@ print("not reached")
     assert done.texts == ["+load", "-load", "+forward", "-forward"]
 
 
-def test_a_call_lists_new_threads(tmp_path: Path) -> None:
-    """Asked for the mode it is in, the agent lists threads that have come since."""
+def test_threads_without_marks_are_listed_as_they_come(tmp_path: Path) -> None:
+    """The next outermost mark of any thread lists those that have come since."""
     snippet = f"""
 {ASK}
 one_step()
 done = threading.Event()
-late = threading.Thread(target=done.wait, name="late")
-late.start()
-ask(1, spool.RECORD)
+quiet = threading.Thread(target=done.wait, name="quiet")
+quiet.start()
 one_step()
 done.set()
-late.join()
+quiet.join()
 """
     done = run_marked(tmp_path, snippet)
     names = reading.read_lines(spool.names_file(tmp_path, done.pid))
-    assert [name for _, _, name in names] == ["MainThread", "late"]
+    assert [name for _, _, name in names] == ["MainThread", "quiet"]
+
+
+def test_a_call_lists_new_names(tmp_path: Path) -> None:
+    """Asked for the mode it is in, the agent lists names that have changed."""
+    snippet = f"""
+{ASK}
+one_step()
+threading.current_thread().name = "renamed"
+ask(1, spool.RECORD)
+one_step()
+"""
+    done = run_marked(tmp_path, snippet)
+    names = reading.read_lines(spool.names_file(tmp_path, done.pid))
+    assert [name for _, _, name in names] == ["MainThread", "renamed"]
     assert done.texts.count("+load") == 2
 
 

@@ -72,6 +72,7 @@ _site_lines: list[str] = []
 _site_numbers: dict[tuple[str, str, int, str], int] = {}
 _site_lock = threading.Lock()
 _nowhere = bytearray(spool.MARK_FILE_BYTES)
+_threads = threading._active  # type: ignore[attr-defined] # enumerate() takes a lock the caller may hold
 
 
 def start(recorder: Recorder) -> None:
@@ -161,7 +162,10 @@ def enter(site: int) -> int:
     if stack:
         if stack[-1][1] == stage:
             return -1
-    elif _recorder.control[0] != _recorder.call:  # type: ignore[union-attr] # set while on
+    elif (
+        _recorder.control[0] != _recorder.call  # type: ignore[union-attr] # set while on
+        or len(_threads) != _recorder.threads  # type: ignore[union-attr]
+    ):
         _attend(track, stage)
     now = monotonic_ns()
     since = now - track.t
@@ -230,7 +234,10 @@ def mark_step(site: int, edge: int = spool.STEP_START) -> None:
         track: _Track = _local.track
     except AttributeError:
         track = _open_track()
-    if not track.open and _recorder.control[0] != _recorder.call:  # type: ignore[union-attr] # set while on
+    if not track.open and (
+        _recorder.control[0] != _recorder.call  # type: ignore[union-attr] # set while on
+        or len(_threads) != _recorder.threads  # type: ignore[union-attr]
+    ):
         _attend(track, STEP)
     track.cpu = thread_time_ns()
     track.t = monotonic_ns()
@@ -294,7 +301,7 @@ def _fail(what: str) -> None:
 
 
 def _attend(track: _Track, stage: str) -> None:
-    """The tool has called, and this is an outermost mark: see what it asks for.
+    """The tool has called or threads have come: see to it at an outermost mark.
 
     A window begins and ends at a step's boundary of the trainer, so the call stays
     open until then.
@@ -302,6 +309,8 @@ def _attend(track: _Track, stage: str) -> None:
     recorder = _recorder
     if recorder is None:
         return
+    if len(_threads) != recorder.threads:
+        _write_names(recorder)
     call, mode, boundary, _, trainer, _ = spool.CONTROL.unpack_from(recorder.control)
     if mode == recorder.mode:
         recorder.call = call

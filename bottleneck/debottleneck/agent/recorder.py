@@ -29,6 +29,7 @@ class Recorder:
         self.pid = os.getpid()
         self.mode = spool.RECORD
         self.call = 0
+        self.threads = 0
         with open(folder / spool.CONTROL_FILE, "r+b") as file:
             self.control = mmap.mmap(file.fileno(), spool.CONTROL_BYTES)
         self._named: set[tuple[int, str]] = set()
@@ -51,6 +52,7 @@ class Recorder:
     def write_names(self) -> None:
         """Append the Python threads not yet listed, with their present names."""
         threads = list(threading._active.items())  # type: ignore[attr-defined] # enumerate() takes a lock the caller may hold
+        self.threads = len(threads)
         lines = []
         for ident, thread in threads:
             key = (thread.native_id, thread.name)
