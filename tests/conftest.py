@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 
+import hypothesis
 import pytest
 from running import Profile
 
@@ -22,6 +23,10 @@ SOURCES = Path(__file__).parents[1] / "bottleneck"
 
 ENDING_S = 30.0
 """Threads that were told to end have this long: others may need the machine."""
+
+
+hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.load_profile("any machine")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -17,8 +17,13 @@ from debottleneck.report.html import comparison as pair
 
 FIGURES = {"both": 15, "hostile": 15, "recorded": 13, "one": 9, "none": 2}
 LOOKS = [
-    *((name, *look) for name in FIGURES for look in ((1280, "light"), (390, "dark"))),
+    ("both", 1280, "light"),
     ("both", 1000, "dark"),
+    ("both", 390, "dark"),
+    ("hostile", 390, "light"),
+    ("recorded", 1280, "dark"),
+    ("one", 390, "dark"),
+    ("none", 1280, "light"),
 ]
 CORES = Difference("cores", "8", "4", matters=True)
 

@@ -7,47 +7,9 @@ from typing import Any
 
 import browsing
 import examples
-import pytest
 from browsing import opened
 
 from debottleneck.report.html import run, sheet
-
-NAMES = list(examples.EXAMPLES)
-
-
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
-def test_page_draws_in_silence(
-    browser: Any, files: dict[str, Path], name: str, width: int, scheme: str
-) -> None:
-    """Every figure has an area, nothing is said or asked for, nothing overflows."""
-    seen = opened(browser, files[name], width, scheme)
-    assert seen.said == []
-    assert seen.left == []
-    areas = seen.page.evaluate(
-        """[...document.querySelectorAll('.figure')].map((figure) => {
-          const drawing = figure.querySelector('svg.main-svg, canvas');
-          const box = drawing ? drawing.getBoundingClientRect() : {width: 0, height: 0};
-          return box.width * box.height;
-        })"""
-    )
-    assert all(area > 0 for area in areas)
-    assert areas or name == "killed"
-    assert seen.page.evaluate("document.documentElement.scrollWidth") <= width
-    seen.page.close()
-
-
-def test_hostile_names_never_run(browser: Any, files: dict[str, Path]) -> None:
-    """Scripts in names are shown in tables and figures, and do nothing."""
-    page = opened(browser, files["hostile"]).page
-    assert page.evaluate("window.pwned") is None
-    assert page.locator("h1").inner_text() == examples.EVIL
-    assert page.locator("#threads-table tbody th").first.inner_text() == examples.EVIL
-    shown = page.locator("#flame-figure text.slicetext").all_text_contents()
-    assert any("<script>window.pwned" in text for text in shown)
-    page.locator("#timeline .figure").first.hover()
-    assert page.evaluate("window.pwned") is None
-    page.close()
 
 
 def column(page: Any, table: str, number: int) -> list[float]:

@@ -1,4 +1,4 @@
-"""Nothing is cut and nothing overflows, from a phone's width to a desk's."""
+"""All is drawn, nothing cut, nothing overflows: on a phone and on a desk."""
 
 from __future__ import annotations
 
@@ -6,10 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import browsing
+import examples
 import pytest
 from browsing import opened
 
-PAGES = ["predicted", "gil_bound", "healthy", "hostile", "no_steps", "pair", "asked"]
+PAGES = [*examples.EXAMPLES, "pair", "asked"]
+
+AREAS = """[...document.querySelectorAll('.figure')].map((figure) => {
+  const drawing = figure.querySelector('svg.main-svg, canvas');
+  const box = drawing ? drawing.getBoundingClientRect() : {width: 0, height: 0};
+  return box.width * box.height;
+})"""
 
 CUT = """() => [...document.querySelectorAll('.figure')].flatMap((figure) => {
   const box = figure.getBoundingClientRect();
@@ -35,17 +42,28 @@ SCREEN = 720
 
 
 @pytest.mark.parametrize("name", PAGES)
-@pytest.mark.parametrize("width", [390, 1280])
-def test_no_label_is_cut_and_nothing_overflows(
-    browser: Any, files: dict[str, Path], name: str, width: int
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+def test_a_page_is_drawn_whole_and_in_silence(
+    browser: Any, files: dict[str, Path], name: str, width: int, scheme: str
 ) -> None:
-    """Texts of a figure lie in it, it on a screen, all else in the window."""
-    page = opened(browser, files[name], width).page
+    """Texts of a figure lie in it, it on a screen, all else in the window.
+
+    Nothing is said or asked for, before and after every fold is open.
+    """
+    seen = opened(browser, files[name], width, scheme)
+    page = seen.page
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
     browsing.unfold(page)
+    areas = page.evaluate(AREAS)
+    assert all(area > 0 for area in areas)
+    assert areas or name == "killed"
     assert page.evaluate(CUT) == []
     assert page.evaluate(WIDE) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    assert max(page.evaluate(HEIGHTS)) <= SCREEN
+    assert max(page.evaluate(HEIGHTS), default=0) <= SCREEN
+    assert page.evaluate("window.pwned") is None
+    assert seen.said == []
+    assert seen.left == []
     page.close()
 
 

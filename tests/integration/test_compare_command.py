@@ -67,7 +67,7 @@ def command(folder: Path, *words: str) -> list[str]:
 def test_the_articles_updates_in_parallel(compare: Compare, tmp_path: Path) -> None:
     """Five sleeping updates at once are several times faster, the numbers the same."""
     words = ("--strategy", "parallel-update", "--rounds", "3", "--format", "json")
-    done = compare(*words, str(UPDATE), "--delay", "0.005", "--steps", "500")
+    done = compare(*words, str(UPDATE), "--delay", "0.005", "--steps", "250")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     (row,) = found["trials"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 from typing import Any
@@ -65,13 +64,32 @@ def test_causes_agree_with_the_truth(profile: Profile, name: str) -> None:
         assert queued == pytest.approx(known["runqueue_s"] / wall, abs=MARGIN + unknown)
     counted = {c: s for c, s in found.items() if c != "runqueue" or c == loop.cause}
     assert max(counted, key=lambda cause: counted[cause]) == loop.cause
+    if loop.thread_cause:
+        assert cause_of_thread(analysis, loop.thread) == loop.thread_cause
+    if name == "torch_workers":
+        assert_workers_load(analysis)
+
+
+def cause_of_thread(analysis: Analysis, name: str) -> str:
+    """What mostly holds up the producer or holder itself."""
+    rows = analysis.threads[analysis.threads["name"].str.startswith(name)]
+    assert len(rows)
+    own = rows[[*WAITS, "python", "native"]].sum().drop("gil")
+    return str(own.idxmax())
+
+
+def assert_workers_load(analysis: Analysis) -> None:
+    """DataLoader's processes are threads of role worker whose `load` is measured."""
+    table = analysis.causes
+    rows = table[(table["role"] == "worker") & (table["stage"] == "load")]
+    assert rows["ms_per_step"].sum() > 0
+    assert "native" in set(rows["cause"])
 
 
 @pytest.mark.alone
-@pytest.mark.parametrize("name", ["article_update", "gil_augment", "small_adam"])
-def test_stage_times_are_exact(profile: Profile, name: str) -> None:
+def test_stage_times_are_exact(profile: Profile) -> None:
     """Stages and `other` add up to the step, causes to their stage."""
-    analysis, _, _ = profiled(profile, name, *QUIET, "--no-waits")
+    analysis, _, _ = profiled(profile, "article_update", *QUIET, "--no-waits")
     total = analysis.stages["ms_per_step"].sum()
     assert total == pytest.approx(analysis.loop.step_ms)
     assert analysis.stages["share"].sum() == pytest.approx(1.0)
@@ -97,18 +115,6 @@ def test_the_gil_holder_is_named_with_its_line(profile: Profile) -> None:
 
 
 @pytest.mark.alone
-@pytest.mark.parametrize("name", [n for n in WITH_STAGE if PLANTED[n].thread_cause])
-def test_the_thread_to_blame_shows_its_own_cause(profile: Profile, name: str) -> None:
-    """A producer or holder is listed with what holds it up itself."""
-    loop = PLANTED[name]
-    analysis, _, _ = profiled(profile, name, *QUIET)
-    rows = analysis.threads[analysis.threads["name"].str.startswith(loop.thread)]
-    assert len(rows)
-    own = rows[[*WAITS, "python", "native"]].sum().drop("gil")
-    assert own.idxmax() == loop.thread_cause
-
-
-@pytest.mark.alone
 def test_a_balanced_loop_has_no_finding(profile: Profile) -> None:
     """Where nothing is wrong nothing is found, other than a machine that is busy."""
     analysis, _, _ = profiled(profile, "balanced", *QUIET)
@@ -124,16 +130,3 @@ def test_a_script_without_a_loop_gets_its_whole_run(profile: Profile) -> None:
     assert analysis.loop.unit == "second"
     assert "step()" in analysis.loop.rule
     assert {"sleep", "python"} <= set(analysis.causes["cause"])
-
-
-@pytest.mark.alone
-@pytest.mark.torch
-def test_loader_processes_show_their_own_causes(profile: Profile) -> None:
-    """DataLoader workers are threads of role worker whose `load` is measured."""
-    if importlib.util.find_spec("PIL") is None:
-        pytest.skip("Pillow is not installed")
-    analysis, _, _ = profiled(profile, "torch_workers", *QUIET)
-    table = analysis.causes
-    rows = table[(table["role"] == "worker") & (table["stage"] == "load")]
-    assert rows["ms_per_step"].sum() > 0
-    assert "native" in set(rows["cause"])

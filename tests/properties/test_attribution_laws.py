@@ -67,7 +67,6 @@ def grids(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, Samples]:
     return some(*grid), some(*grid), samples
 
 
-@settings(deadline=None)
 @given(grids())
 def test_causes_add_up_to_their_stage(
     made: tuple[np.ndarray, np.ndarray, Samples],
@@ -79,7 +78,6 @@ def test_causes_add_up_to_their_stage(
     assert (found >= -1e-3).all()
 
 
-@settings(deadline=None)
 @given(grids())
 def test_run_queue_delay_is_never_made_up(
     made: tuple[np.ndarray, np.ndarray, Samples],
@@ -91,7 +89,6 @@ def test_run_queue_delay_is_never_made_up(
     assert (found <= wall - np.minimum(cpu, wall) + 1e-3).all()
 
 
-@settings(deadline=None)
 @given(grids())
 def test_causes_nobody_saw_are_not_claimed(
     made: tuple[np.ndarray, np.ndarray, Samples],
@@ -126,7 +123,7 @@ def ticks(draw: st.DrawFn, tid: int = PID) -> list[tuple[int, ...]]:
     return rows
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(ticks(), st.data())
 def test_a_threads_causes_are_its_time(
     rows: list[tuple[int, ...]], data: st.DataObject
@@ -142,7 +139,7 @@ def test_a_threads_causes_are_its_time(
     assert (found >= -1e-3).all()
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(ticks(), st.lists(st.integers(1, 30), min_size=1, max_size=20))
 def test_samples_are_laid_on_the_grid_once(
     rows: list[tuple[int, ...]], lengths: list[int]
@@ -164,7 +161,6 @@ def test_samples_are_laid_on_the_grid_once(
     assert found.delay.sum() <= table["delay_ns"].sum() * (1 + 1e-9)
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 20), st.integers(1, 20)), max_size=8),
     st.integers(0, 100),
@@ -223,7 +219,7 @@ _TRAIN = ["load", "load", "forward", "backward", "update", "evaluate", "step"]
 _WORDS = [sign + name for name in _TRAIN for sign in "+-"]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(recordings())
 def test_any_run_is_analysed_and_its_time_adds_up(recording: Recording) -> None:
     """Stages are the step, the trainer's causes their stage, shares a whole."""

@@ -33,7 +33,7 @@ TABLES = st.lists(ROW, max_size=6).map(
 
 pytestmark = pytest.mark.slow
 
-quick = settings(max_examples=40, deadline=None)
+quick = settings(max_examples=40)
 
 
 def keys(table: pd.DataFrame) -> list[tuple[str, ...]]:

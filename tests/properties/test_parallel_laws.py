@@ -35,7 +35,7 @@ def plainly(outcomes: list[int | None], value: int) -> list[int] | int:
     return found
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(st.none() | st.integers(), max_size=12), st.integers(1, 6))
 def test_forward_is_the_plain_loop(outcomes: list[int | None], workers: int) -> None:
     """Any branches, any failures, any number of workers: the plain outcome."""
@@ -57,7 +57,7 @@ def test_forward_is_the_plain_loop(outcomes: list[int | None], workers: int) -> 
     assert found == plainly(outcomes, 7)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(SLICES, max_size=8), st.integers(1, 5))
 def test_update_is_the_plain_loop(
     slices: list[tuple[int, int, int]], workers: int
@@ -78,7 +78,6 @@ def test_update_is_the_plain_loop(
     assert plain.tobytes() == found.tobytes()
 
 
-@settings(deadline=None)
 @given(st.lists(SLICES, max_size=10))
 def test_groups_share_nothing(slices: list[tuple[int, int, int]]) -> None:
     """Every index is in one group; arrays of two groups share no byte."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import struct
 
-from hypothesis import assume, example, given, settings
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from debottleneck.collect import stacks, waits
@@ -28,7 +28,6 @@ TEXT = st.one_of(st.lists(WORDS, max_size=6).map("\n".join), LINES.map("\n".join
 JUNK = st.one_of(st.binary(max_size=200), TEXT.map(str.encode))
 
 
-@settings(deadline=None)
 @given(JUNK)
 def test_any_bytes_of_a_syscall_file(text: bytes) -> None:
     """A call, nothing, or a ParseError."""
@@ -39,7 +38,6 @@ def test_any_bytes_of_a_syscall_file(text: bytes) -> None:
     assert found is None or isinstance(found, Call)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 500), st.lists(st.integers(0, 2**64 - 1), max_size=6))
 def test_a_call_comes_back(number: int, arguments: list[int]) -> None:
     """What the kernel prints is read back as it was."""
@@ -47,7 +45,6 @@ def test_a_call_comes_back(number: int, arguments: list[int]) -> None:
     assert waits.parse_syscall(text) == Call(number, tuple(arguments))
 
 
-@settings(deadline=None)
 @given(JUNK)
 def test_any_bytes_of_schedstat(text: bytes) -> None:
     """Three numbers, or a ParseError."""
@@ -57,7 +54,6 @@ def test_any_bytes_of_schedstat(text: bytes) -> None:
         return
 
 
-@settings(deadline=None)
 @given(TEXT, st.sampled_from(["tcp", "tcp6", "udp", "udp6", "unix"]))
 def test_any_text_of_a_socket_table(text: str, kind: str) -> None:
     """Lines that do not fit are left out; the rest has a cause."""
@@ -66,7 +62,6 @@ def test_any_text_of_a_socket_table(text: str, kind: str) -> None:
         assert isinstance(what, str)
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=100), st.integers(-5, 2000))
 def test_any_memory_of_descriptors(memory: bytes, count: int) -> None:
     """Descriptors are never negative, nor beyond the count."""
@@ -74,7 +69,6 @@ def test_any_memory_of_descriptors(memory: bytes, count: int) -> None:
     assert all(0 <= fd < count for fd in waits.parse_fd_set(memory, count))
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(-(2**31), 2**31 - 1), max_size=20), st.binary(max_size=7))
 def test_polled_descriptors_come_back(numbers: list[int], rest: bytes) -> None:
     """Every whole entry that is not negative, in order."""
@@ -82,7 +76,6 @@ def test_polled_descriptors_come_back(numbers: list[int], rest: bytes) -> None:
     assert waits.parse_polled(memory) == [n for n in numbers if n >= 0]
 
 
-@settings(deadline=None)
 @given(TEXT)
 @example("tfd: ²")
 def test_any_text_of_an_epoll(text: str) -> None:
@@ -90,7 +83,6 @@ def test_any_text_of_an_epoll(text: str) -> None:
     assert all(fd >= 0 for fd in waits.parse_epoll(text))
 
 
-@settings(deadline=None)
 @given(st.text(), st.booleans())
 def test_any_link(link: str, fifo: bool) -> None:
     """Every link leads to a cause of the list."""
@@ -99,7 +91,6 @@ def test_any_link(link: str, fifo: bool) -> None:
     assert isinstance(what, str)
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(CAUSES), st.text()), max_size=5))
 def test_the_strongest_is_one_of_them(causes: list[tuple[str, str]]) -> None:
     """No cause is made up, but for a wait on nothing at all."""
@@ -142,7 +133,6 @@ EVENTS = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(st.one_of(st.text(max_size=80), VALUES.map(json.dumps)))
 @example('[{"args": {"filename": "", "line": Infinity}, "name": "f"}]')
 def test_any_text_in_place_of_a_trace(text: str) -> None:
@@ -154,7 +144,6 @@ def test_any_text_in_place_of_a_trace(text: str) -> None:
     assert all(isinstance(sample, stacks.Sample) for sample in found)
 
 
-@settings(deadline=None)
 @given(EVENTS, st.integers(0, 10**15))
 def test_samples_of_a_trace_follow_each_other(
     events: list[dict[str, object]], origin: int
@@ -180,7 +169,6 @@ PARTS = st.one_of(
 )
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.lists(PARTS, max_size=6), st.text(max_size=3))))
 @example([(["thread (5): x", "f (a.py:1)"], "²"), (["thread (007)"], "1")])
 def test_any_lines_of_a_raw_file(lines: list[tuple[list[str], str]]) -> None:
@@ -191,7 +179,6 @@ def test_any_lines_of_a_raw_file(lines: list[tuple[list[str], str]]) -> None:
         assert count >= 0
 
 
-@settings(deadline=None)
 @given(st.text(), st.text(), st.text())
 def test_any_stage_option(stage: str, module: str, qualified: str) -> None:
     """`--stage` is understood, or refused with our error."""

@@ -17,7 +17,7 @@ DEPTHS = st.integers(1, 6)
 FAILURES = st.dictionaries(st.integers(0, 24), st.sampled_from(ERRORS), max_size=4)
 NAPS = st.lists(st.sampled_from([0.0, 0.0, 1e-4, 5e-4]), min_size=1, max_size=5)
 
-law = settings(max_examples=120, deadline=None)
+law = settings(max_examples=120)
 
 
 class Plain:

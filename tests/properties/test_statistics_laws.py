@@ -21,7 +21,7 @@ SAMPLES = arrays.arrays(np.float64, SHAPES, elements=NUMBERS)
 TIMES = arrays.arrays(np.float64, st.integers(2, 40), elements=POSITIVE)
 CLOSE = {"rtol": 1e-9, "atol": 1e-5}
 
-quick = settings(max_examples=60, deadline=None)
+quick = settings(max_examples=60)
 
 
 @quick

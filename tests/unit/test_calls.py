@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from debottleneck.agent.calls import (
@@ -109,7 +109,6 @@ def test_calls_of_another_shape_differ_altogether() -> None:
     assert differing(Call((1,), {"a": 2}), Call((1,), {"a": 3})) == ("a",)
 
 
-@settings(deadline=None)
 @given(
     start=st.integers(-(10**6), 10**6),
     step=st.integers(-50, 50),

@@ -11,7 +11,7 @@ import made_exports
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from made_exports import CHILD, HOSTILE, LOADER, PEER, STEP_MS, STEPS
 from made_runs import EMPTY, PID, marks, sites, threads
@@ -226,7 +226,6 @@ def of_words(words: list[tuple[str, str]], gaps: list[int]) -> Recording:
     return replace(EMPTY, **tables, marks=marks({PID: rows}))
 
 
-@settings(deadline=None)
 @given(WORDS, st.lists(st.integers(0, 9), min_size=40, max_size=40))
 def test_calls_nest_and_cover_what_segments_cover(
     words: list[tuple[str, str]], gaps: list[int]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from debottleneck import loop
@@ -256,7 +256,6 @@ def _arrays(*columns: Sequence[int]) -> list[np.ndarray]:
     return [np.array(column, np.int64) for column in columns]
 
 
-@settings(deadline=None)
 @given(rows())
 def test_steps_are_in_order_and_never_overlap(made: Marks) -> None:
     """Whatever was marked: steps have a length, follow each other, say their rule."""

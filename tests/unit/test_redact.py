@@ -230,7 +230,7 @@ def houses(draw: st.DrawFn) -> House:
 
 
 @given(houses())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_whatever_the_house_is_called(house: House) -> None:
     """Spaces, quotes and brackets in names let none of them through."""
     assert leaks(everything(redact.recording(run_of(house))), house) == []

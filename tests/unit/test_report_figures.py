@@ -123,7 +123,7 @@ def trees(draw: st.DrawFn) -> pd.DataFrame:
     return table.assign(stage="load", role="trainer")
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(nodes=trees(), most=st.integers(3, 40))
 def test_cutting_a_flame_graph_keeps_its_weight(nodes: pd.DataFrame, most: int) -> None:
     """Self times of the kept and folded nodes sum to the root; parents exist."""

@@ -174,7 +174,7 @@ NOISY = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(NOISY)
 def test_equal_samples_contain_one(rounds: list[list[int]]) -> None:
     """The ratio of a run to itself is 1, whatever the run."""
@@ -185,7 +185,7 @@ def test_equal_samples_contain_one(rounds: list[list[int]]) -> None:
     assert word(found) == SAME_SPEED
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(NOISY, st.integers(2, 50), st.integers(0, 3))
 def test_the_unit_does_not_matter(
     rounds: list[list[int]], scale: int, seed: int
@@ -199,7 +199,7 @@ def test_the_unit_does_not_matter(
     assert other.high == pytest.approx(one.high)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(NOISY, FACTORS)
 def test_the_interval_moves_with_the_ratio(
     rounds: list[list[int]], factor: float
@@ -212,7 +212,7 @@ def test_the_interval_moves_with_the_ratio(
         assert getattr(other, name) == pytest.approx(getattr(one, name) * factor)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(NOISY)
 def test_swapping_sides_inverts(rounds: list[list[int]]) -> None:
     """What is twice as fast one way is half as fast the other."""
