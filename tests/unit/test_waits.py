@@ -46,11 +46,12 @@ Num       RefCount Protocol Flags    Type St Inode Path
             Call(0, (3, 0x7F00, 0x20000, 0, 0, 0)),
         ),
         (b"-1 0x7ffd9a2b0c38 0x7f8c5d0a1b2c\n", Call(waits.PAGE_FAULT)),
+        (b"-1 0x0 0x0\n", Call(waits.ENDED)),
         (b"35 0x7ffc\n", Call(35, (0x7FFC,))),
     ],
 )
 def test_a_system_call_and_its_arguments(text: bytes, call: Call | None) -> None:
-    """Running, blocked in a call, or bringing a page in."""
+    """Running, blocked in a call, bringing a page in, or at its end."""
     assert waits.parse_syscall(text) == call
 
 

@@ -104,7 +104,7 @@ class Sampler:
             _drain(rows, out)
             _drain(counts, switches)
             _drain(bursts, self._bursts)
-        self._details.flush()
+        self._details.close()
         self._report(begun)
 
     def _open(self, name: str) -> IO[bytes]:

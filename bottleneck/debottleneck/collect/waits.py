@@ -76,6 +76,8 @@ _KINDS: Mapping[str, str] = MappingProxyType(
 _KIND_OF_CALL = {name: kind for kind, names in _KINDS.items() for name in names.split()}
 
 PAGE_FAULT = -1
+ENDED = -2
+"""What is left of a thread that has exited: no call, no stack, no place in code."""
 """Blocked, but not in a system call: the kernel is bringing a page in."""
 
 
@@ -98,9 +100,10 @@ def parse_syscall(text: bytes) -> Call | None:
     fields = text.split()
     try:
         number = int(fields[0])
+        values = tuple(int(field, 16) for field in fields[1:7])
         if number < 0:
-            return Call(PAGE_FAULT)
-        return Call(number, tuple(int(field, 16) for field in fields[1:7]))
+            return Call(PAGE_FAULT if any(values) else ENDED)
+        return Call(number, values)
     except (IndexError, ValueError) as error:
         raise ParseError(f"unexpected text in a syscall file: {text[:80]!r}") from error
 

@@ -49,6 +49,10 @@ class Details:
         """Let the tool see them."""
         self._file.flush()
 
+    def close(self) -> None:
+        """Nothing more will be numbered."""
+        self._file.close()
+
 
 class Watched:
     """One process under observation."""
@@ -145,6 +149,8 @@ class Watched:
         call = waits.parse_syscall(os.pread(files.syscall, 256, 0))
         if call is None:
             return RUNNING, 0
+        if call.number == waits.ENDED:
+            raise ProcessLookupError(files.tid)
         if call.number == waits.PAGE_FAULT:
             return STATE["disk"], self._details.number("page fault", "")
         name = self._names.get(call.number, f"system call {call.number}")
