@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import subprocess
 import sys
+from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -257,11 +258,15 @@ def test_a_format_of_one_run_names_a_run(
     assert "name one recording, e.g. both/baseline" in capsys.readouterr().err
 
 
-@pytest.mark.skipif(bool(find_spec("kaleido")), reason="kaleido is installed")
 def test_a_picture_without_kaleido(
-    recorded: Path, capsys: pytest.CaptureFixture[str]
+    recorded: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The message says what to install, and nothing is written."""
+
+    def none(name: str, package: str | None = None) -> ModuleSpec | None:
+        return None if name == "kaleido" else find_spec(name, package)
+
+    monkeypatch.setattr("importlib.util.find_spec", none)
     assert main(["report", "one", "--png", "timeline"]) == 2
     errors = capsys.readouterr().err
     assert errors == (
