@@ -7,11 +7,15 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from statistics import median
+from typing import TypeVar
 
 import pytest
 
 from debottleneck.calibration import measure
+from debottleneck.machine import Machine
 from debottleneck.prediction.engine import (
     HOLD,
     NATIVE,
@@ -76,7 +80,10 @@ def gain(work: Callable[[], object]) -> float:
     return median(2 * one() / both() for _ in range(5))
 
 
-def undisturbed(measured: Callable[[], float]) -> float:
+Found = TypeVar("Found")
+
+
+def undisturbed(measured: Callable[[], Found]) -> Found:
     """What is measured while the machine is free, by what two native threads gain.
 
     Of a few tries the first before and after which both cores were to be had; a
@@ -89,12 +96,21 @@ def undisturbed(measured: Callable[[], float]) -> float:
     pytest.skip("other work takes the second core")
 
 
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Machine:
+    """Its prices, measured while it is free: those that are kept may be of any time."""
+    cache: Path = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(cache))
+        return undisturbed(lambda: measure.measure(sys.executable))
+
+
 def native() -> None:
     """Some 20 milliseconds without the GIL."""
     hashlib.sha256(LARGE).digest()
 
 
-def test_the_convoy_is_as_long_as_simulated() -> None:
+def test_the_convoy_is_as_long_as_simulated(machine: Machine) -> None:
     """One thread of short waits against one of Python code: the article's worst case.
 
     Each return from a wait costs a switch interval; the margin is for what else runs.
@@ -125,7 +141,6 @@ def test_the_convoy_is_as_long_as_simulated() -> None:
     alone = undisturbed(short)
     real = undisturbed(beside) / alone
     gil, ops = Gil(), [(WAIT, alone * 1e9 - 100 * US), (HOLD, 100 * US)] * 60
-    machine = measure.ensure(sys.executable, print)
     program: list[Op] = [*ops]
     first = Thread(iter(program), gil)
     took = Simulation(machine).run([first, Thread(iter([(HOLD, 1e12)]), gil)])
@@ -136,9 +151,13 @@ def test_the_convoy_is_as_long_as_simulated() -> None:
 
 @pytest.mark.parametrize(("held", "released"), [(100, 100), (20, 80), (300, 300)])
 def test_two_threads_that_alternate_gain_as_much_as_simulated(
-    held: int, released: int
+    machine: Machine, held: int, released: int
 ) -> None:
-    """Python code and hashing in turns: how much two threads gain over one."""
+    """Python code and hashing in turns: how much two threads gain over one.
+
+    This code needs next to nothing from a cache, so what refilling one costs the code
+    that calibration measures is the most that it can cost here.
+    """
     data = b"\0" * max(4096, round(released * _bytes_per_us()))
     count = round(40_000 / (held + released))
 
@@ -147,10 +166,12 @@ def test_two_threads_that_alternate_gain_as_much_as_simulated(
             python_for(held / 1e6)
             hashlib.sha256(data).digest()
 
+    def simulated(machine: Machine) -> float:
+        gil = Gil()
+        ops: list[Op] = [(HOLD, held * US), (NATIVE, released * US)] * count
+        took = Simulation(machine).run([Thread(iter(ops), gil), Thread(iter(ops), gil)])
+        return 2 * count * (held + released) * US / took
+
     real = undisturbed(lambda: gain(alternate))
-    machine = measure.ensure(sys.executable, print)
-    gil = Gil()
-    ops: list[Op] = [(HOLD, held * US), (NATIVE, released * US)] * count
-    took = Simulation(machine).run([Thread(iter(ops), gil), Thread(iter(ops), gil)])
-    simulated = 2 * count * (held + released) * US / took
-    assert real == pytest.approx(simulated, rel=0.35)
+    assert real > 0.75 * simulated(machine)
+    assert real < 1.25 * simulated(replace(machine, refill_most_ns=0.0, cold_ns=0.0))
