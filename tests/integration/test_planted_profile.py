@@ -49,7 +49,10 @@ def shares(analysis: Analysis, stage: str) -> dict[str, float]:
 @pytest.mark.alone
 @pytest.mark.parametrize("name", WITH_STAGE)
 def test_causes_agree_with_the_truth(profile: Profile, name: str) -> None:
-    """The planted stage's waiting, queueing and computing are what its clocks say."""
+    """The planted stage's waiting, queueing and computing are what its clocks say.
+
+    A producer or holder is listed with what holds it up itself.
+    """
     loop = PLANTED[name]
     analysis, truth, _ = profiled(profile, name, *QUIET)
     assert analysis.loop.found

@@ -19,7 +19,7 @@ import threading
 from time import monotonic_ns, thread_time_ns
 
 from debottleneck import spool
-from debottleneck.agent.recorder import Recorder
+from debottleneck.agent.recorder import THREADS, Recorder
 from debottleneck.words import STAGES, STEP
 
 SHORT_NS = 20_000
@@ -72,7 +72,6 @@ _site_lines: list[str] = []
 _site_numbers: dict[tuple[str, str, int, str], int] = {}
 _site_lock = threading.Lock()
 _nowhere = bytearray(spool.MARK_FILE_BYTES)
-_threads = threading._active  # type: ignore[attr-defined] # enumerate() takes a lock the caller may hold
 
 
 def start(recorder: Recorder) -> None:
@@ -164,7 +163,7 @@ def enter(site: int) -> int:
             return -1
     elif (
         _recorder.control[0] != _recorder.call  # type: ignore[union-attr] # set while on
-        or len(_threads) != _recorder.threads  # type: ignore[union-attr]
+        or len(THREADS) != _recorder.listed  # type: ignore[union-attr]
     ):
         _attend(track, stage)
     now = monotonic_ns()
@@ -236,7 +235,7 @@ def mark_step(site: int, edge: int = spool.STEP_START) -> None:
         track = _open_track()
     if not track.open and (
         _recorder.control[0] != _recorder.call  # type: ignore[union-attr] # set while on
-        or len(_threads) != _recorder.threads  # type: ignore[union-attr]
+        or len(THREADS) != _recorder.listed  # type: ignore[union-attr]
     ):
         _attend(track, STEP)
     track.cpu = thread_time_ns()
@@ -309,8 +308,6 @@ def _attend(track: _Track, stage: str) -> None:
     recorder = _recorder
     if recorder is None:
         return
-    if len(_threads) != recorder.threads:
-        _write_names(recorder)
     call, mode, boundary, _, trainer, _ = spool.CONTROL.unpack_from(recorder.control)
     if mode == recorder.mode:
         recorder.call = call

@@ -13,6 +13,9 @@ from typing import IO
 
 from debottleneck import spool
 
+THREADS: dict[int, threading.Thread] = threading._active  # type: ignore[attr-defined] # enumerate() takes a lock the caller may hold
+"""Ident -> thread, the interpreter's own table: as long as there are threads now."""
+
 
 class Recorder:
     """The process's side of the recording: folder, control page, lists.
@@ -21,6 +24,9 @@ class Recorder:
         folder: The spool folder, which exists and holds the control file.
         attend: Called at an outermost mark of the trainer when the tool asks for
             another mode (`spool.RECORD` ...), with that mode.
+
+    Attributes:
+        listed: How many Python threads there were when names were last written.
     """
 
     def __init__(self, folder: Path, attend: Callable[[int], None]) -> None:
@@ -29,7 +35,7 @@ class Recorder:
         self.pid = os.getpid()
         self.mode = spool.RECORD
         self.call = 0
-        self.threads = 0
+        self.listed = 0
         with open(folder / spool.CONTROL_FILE, "r+b") as file:
             self.control = mmap.mmap(file.fileno(), spool.CONTROL_BYTES)
         self._named: set[tuple[int, str]] = set()
@@ -51,14 +57,14 @@ class Recorder:
 
     def write_names(self) -> None:
         """Append the Python threads not yet listed, with their present names."""
-        threads = list(threading._active.items())  # type: ignore[attr-defined] # enumerate() takes a lock the caller may hold
-        self.threads = len(threads)
+        threads = list(THREADS.items())
+        self.listed = len(threads)
         lines = []
         for ident, thread in threads:
-            key = (thread.native_id, thread.name)
-            if key[0] is not None and key not in self._named:
-                self._named.add(key)
-                lines.append(json.dumps([thread.native_id, ident, thread.name]) + "\n")
+            tid, name = thread.native_id, thread.name
+            if tid is not None and (tid, name) not in self._named:
+                self._named.add((tid, name))
+                lines.append(json.dumps([tid, ident, name]) + "\n")
         if lines:
             path = spool.names_file(self.folder, self.pid)
             with open(path, "a", encoding="utf-8") as file:

@@ -76,9 +76,10 @@ _KINDS: Mapping[str, str] = MappingProxyType(
 _KIND_OF_CALL = {name: kind for kind, names in _KINDS.items() for name in names.split()}
 
 PAGE_FAULT = -1
+"""Blocked, but not in a system call: the kernel is bringing a page in."""
+
 ENDED = -2
 """What is left of a thread that has exited: no call, no stack, no place in code."""
-"""Blocked, but not in a system call: the kernel is bringing a page in."""
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,7 @@ class Child:
                     if in_this_thread
                     else _fork_in_fresh_thread(main, kept, f"bottleneck-{self.name}")
                 )
-            except BaseException:
+            except BaseException:  # raised again: nothing is left open, whatever it is
                 _close(self.connection, self._lifeline)
                 raise
             finally:
