@@ -24,23 +24,26 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+import ledger_markdown
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from debottleneck.collect.assemble import load as load_recording
 from debottleneck.errors import BottleneckError, UsageError
-from debottleneck.report import comparison_words, evidence, redact, save
+from debottleneck.recording.assemble import load as load_recording
+from debottleneck.report import save
 from debottleneck.report.html import comparison as page
 from debottleneck.report.html.sheet import plotly_file
-from debottleneck.report.neutral import Rules, Words
-from debottleneck.report.quantities import clean, count
+from debottleneck.report.redact import redact
+from debottleneck.report.redact.texts import Rules, Words
 from debottleneck.report.strategy_words import named
 from debottleneck.report.text import comparison as comparison_text
-from debottleneck.report.text import ledger as ledger_text
 from debottleneck.report.text import run as run_text
+from debottleneck.report.words import comparison as comparison_words
+from debottleneck.report.words.quantities import clean, count
 from debottleneck.trials import ledger
 from debottleneck.trials import save as saving
+from debottleneck.trials import sides as evidence
 from debottleneck.trials.result import Comparison
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -281,7 +284,7 @@ def readme(shelf: Path) -> str:
     lines += [row(folder.name, saving.load(folder)) for folder in folders]
     table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
     about = "".join(f"* `{f.name}`: {describe(f.name)}\n" for f in folders)
-    listed = f"{LEDGER_TOP}{ledger_text.render(predictions(shelf))}"
+    listed = f"{LEDGER_TOP}{ledger_markdown.render(predictions(shelf))}"
     return f"{TOP}{table}{listed}\n## The workloads\n\n{about}{BOTTOM}"
 
 

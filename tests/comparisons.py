@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 
 from debottleneck.analysis.result import Analysis, Verdict
-from debottleneck.environment import Difference
-from debottleneck.recording import typed
-from debottleneck.report import evidence
+from debottleneck.recording.environment import Difference
+from debottleneck.recording.recording import typed
 from debottleneck.strategies.spec import parse
 from debottleneck.trials import result
+from debottleneck.trials import sides as evidence
 from debottleneck.trials.result import Comparison, Interval, Predicted, Trial
 from debottleneck.trials.save import GATE_ROUND, Measurements
 

@@ -17,7 +17,13 @@ import pandas as pd
 from debottleneck import words
 from debottleneck.analysis import frames
 from debottleneck.analysis.result import Analysis, Finding, Loop, Verdict, Where
-from debottleneck.recording import STATES, Facts, NotMeasured, Recording, typed
+from debottleneck.recording.recording import (
+    STATES,
+    Facts,
+    NotMeasured,
+    Recording,
+    typed,
+)
 
 HOME = "/home/ada/project"
 TRAIN = f"{HOME}/train.py"

@@ -11,7 +11,7 @@ from made_runs import FACTS, FILE, MS, PID, marks, running, sites, table, wait, 
 
 from debottleneck.analysis.analyse import analyse
 from debottleneck.analysis.result import Analysis
-from debottleneck.recording import Recording
+from debottleneck.recording.recording import Recording
 
 LOADER, CHILD = 101, 200
 STEPS, STEP_MS = 20, 100

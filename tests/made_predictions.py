@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from debottleneck.analysis.result import WORTH, Prediction, Predictions
-from debottleneck.machine import Machine
+from debottleneck.recording.machine import Machine
 
 STEP_MS = 185.5
 """The plain loop's step, as in the example that waits for its data."""

@@ -7,9 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from debottleneck.loop import CODE
-from debottleneck.recording import COLUMNS, STATES, Facts, Recording, typed
-from debottleneck.spool import ENTER, LEAVE, STEP_END, STEP_START
+from debottleneck.recording.loop import CODE
+from debottleneck.recording.recording import COLUMNS, STATES, Facts, Recording, typed
+from debottleneck.recording.spool import ENTER, LEAVE, STEP_END, STEP_START
 from debottleneck.words import STEP
 
 PID = 100

@@ -13,15 +13,15 @@ import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
-from debottleneck import spool
-from debottleneck.collect import reading
+from debottleneck.recording import reading, spool
 
 SOURCES = Path(__file__).parents[1] / "bottleneck"
 
 _PRELUDE = """
 import os, sys, threading
 from pathlib import Path
-from debottleneck import spool, stage, step
+from debottleneck.recording import spool
+from debottleneck import stage, step
 from debottleneck.agent import marks
 from debottleneck.agent.recorder import Recorder
 from debottleneck.agent.wrap import wrap

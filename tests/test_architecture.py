@@ -14,26 +14,21 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "bottleneck" / "debottleneck"
 MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
 
-BASE = {"errors", "words", "spool", "version"}
-MIDDLE = BASE | {"recording", "environment", "loop", "machine"}
+BASE = {"errors", "words", "version"}
+MIDDLE = BASE | {"recording"}
 SIBLINGS = {"agent", "collect", "analysis", "strategies"}
 MAY_IMPORT = {
     **dict.fromkeys(BASE, BASE),
-    **dict.fromkeys(MIDDLE - BASE, MIDDLE),
+    "recording": MIDDLE,
     **{room: MIDDLE | {room} for room in SIBLINGS},
-    "agent": {"agent", "words", "spool", "errors"},
     "strategies": MIDDLE | {"strategies", "agent"},
-    "planted": {"planted"},
-    "calibration": MIDDLE | {"calibration"},
-    "collect": MIDDLE | {"collect", "calibration"},
     "prediction": MIDDLE | {"analysis", "strategies", "prediction"},
-    "trials": MIDDLE | SIBLINGS | {"trials", "prediction", "calibration"},
-    "selfcheck": MIDDLE | SIBLINGS | {"selfcheck", "planted"},
+    "trials": MIDDLE | SIBLINGS | {"trials", "prediction"},
+    "selfcheck": MIDDLE | SIBLINGS | {"selfcheck"},
     "report": MIDDLE | SIBLINGS | {"trials", "selfcheck", "prediction", "report"},
     "commands": MIDDLE
     | SIBLINGS
-    | {"trials", "selfcheck", "prediction", "calibration", "report"}
-    | {"commands", "planted"},
+    | {"trials", "selfcheck", "prediction", "report", "commands"},
     "__main__": {"commands"},
 }
 """Room -> the rooms of ours it may import; `debottleneck/__init__` is the front."""
@@ -44,10 +39,10 @@ ONLY_IN = {
     "rich": {"report"},
     "kaleido": {"report"},
     "yappi": {"agent"},
-    "torch": {"agent", "planted", "strategies"},
-    "pandas": set(MAY_IMPORT) - {"agent", "strategies", "planted"} - BASE,
+    "torch": {"agent", "strategies"},
+    "pandas": set(MAY_IMPORT) - {"agent", "strategies"} - BASE,
     "numpy": set(MAY_IMPORT) - {"agent"} - BASE,
-    "pyarrow": set(MAY_IMPORT) - {"agent", "strategies", "planted"} - BASE,
+    "pyarrow": set(MAY_IMPORT) - {"agent", "strategies"} - BASE,
 }
 """Library -> the rooms that may import it."""
 
@@ -97,6 +92,15 @@ def test_imports_run_one_way(path: Path) -> None:
         return
     assert room(path) in MAY_IMPORT, f"give {room(path)} a place in MAY_IMPORT"
     assert rooms_imported(path) <= MAY_IMPORT[room(path)]
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in MODULES if room(path) == "agent"], ids=label
+)
+def test_the_agent_takes_the_formats_only(path: Path) -> None:
+    """Of the room in the middle the agent knows the spool's formats alone."""
+    taken = {n for n in imports(path) if n.startswith("debottleneck.recording.")}
+    assert {name.split(".")[2] for name in taken} <= {"spool"}
 
 
 @pytest.mark.parametrize("path", MODULES, ids=label)
@@ -181,8 +185,8 @@ def does_nothing(path: Path) -> bool:
 
 @pytest.mark.parametrize("path", MODULES, ids=label)
 def test_every_module_is_on_the_map(path: Path) -> None:
-    """The map has a row for each module; the planted loops have their own table."""
-    if room(path) == "planted" or does_nothing(path):
+    """The map has a row for each module."""
+    if does_nothing(path):
         return
     folders = {parent.as_posix() + "/" for parent in path.relative_to(PACKAGE).parents}
     names = {label(path)} | (folders if path.name == "__init__.py" else set())

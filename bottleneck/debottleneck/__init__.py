@@ -81,7 +81,7 @@ def load_recording(path: str | os.PathLike[str]) -> Shown:
     """
     from pathlib import Path
 
-    from debottleneck.collect.assemble import load
+    from debottleneck.recording.assemble import load
     from debottleneck.report.notebook import Shown
 
     return Shown.like(load(Path(path)))

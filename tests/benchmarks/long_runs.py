@@ -15,8 +15,8 @@ import pandas as pd
 
 from debottleneck.collect import schedule
 from debottleneck.collect.stacks import RATE_HZ
-from debottleneck.recording import STATES, Facts, Recording, empty, typed
-from debottleneck.spool import ENTER, LEAVE
+from debottleneck.recording.recording import STATES, Facts, Recording, empty, typed
+from debottleneck.recording.spool import ENTER, LEAVE
 from debottleneck.trials import save
 from debottleneck.trials.result import (
     FASTER,

@@ -9,10 +9,11 @@ import tempfile
 import timeit
 from pathlib import Path
 
-from debottleneck import spool, stage
+from debottleneck import stage
 from debottleneck.agent import marks
 from debottleneck.agent.recorder import Recorder
 from debottleneck.agent.wrap import wrap
+from debottleneck.recording import spool
 
 CALLS = 20_000
 REPEATS = 15

@@ -14,9 +14,10 @@ import tempfile
 import time
 from pathlib import Path
 
+from planted_loops import PLANTED
+
 from debottleneck import load_recording
 from debottleneck.analysis.analyse import analyse
-from debottleneck.planted import PLANTED
 
 SCRIPT = str(PLANTED["numpy_5ms"].path)
 

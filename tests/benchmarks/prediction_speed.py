@@ -14,10 +14,10 @@ from collections.abc import Callable
 import long_runs
 
 from debottleneck.analysis.analyse import analyse
-from debottleneck.machine import Machine
 from debottleneck.prediction.demand import Demand, Part
 from debottleneck.prediction.predict import predict
 from debottleneck.prediction.replay import replay
+from debottleneck.recording.machine import Machine
 from debottleneck.strategies.spec import parse
 
 BOUND_S = 2.0

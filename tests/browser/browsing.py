@@ -11,9 +11,10 @@ import examples
 import made_predictions
 
 from debottleneck.analysis.result import Analysis
-from debottleneck.report import evidence, render
+from debottleneck.report import render
 from debottleneck.report.html import comparison as pair
 from debottleneck.report.html import predictions
+from debottleneck.trials import sides as evidence
 from debottleneck.trials.result import Comparison
 
 CHROMIUM = Path("/usr/bin/chromium")

@@ -11,9 +11,9 @@ import examples
 import pytest
 from browsing import opened
 
-from debottleneck.environment import Difference
-from debottleneck.report import evidence
+from debottleneck.recording.environment import Difference
 from debottleneck.report.html import comparison as pair
+from debottleneck.trials import sides as evidence
 
 FIGURES = {"both": 15, "hostile": 15, "recorded": 13, "one": 9, "none": 2}
 LOOKS = [

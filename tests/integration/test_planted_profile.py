@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from planted_loops import PLANTED
 from running import Profile
 
 from debottleneck import load_recording
 from debottleneck.analysis.analyse import analyse
 from debottleneck.analysis.result import Analysis
-from debottleneck.planted import PLANTED
 
 MARGIN = 0.07
 """Points by which a share may miss; some hundred samples have an error of three."""

@@ -11,9 +11,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from planted_loops import FOLDER, PLANTED
 
 from debottleneck.agent.discover import Marker
-from debottleneck.planted import FOLDER, PLANTED
 from debottleneck.words import CAUSES, STEP_STAGES
 
 SHORT = {name: ["--steps", "3"] for name in PLANTED}

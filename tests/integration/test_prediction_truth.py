@@ -13,8 +13,7 @@ from typing import TypeVar
 
 import pytest
 
-from debottleneck.calibration import measure
-from debottleneck.machine import Machine
+from debottleneck.collect import prices as measure
 from debottleneck.prediction.engine import (
     HOLD,
     NATIVE,
@@ -24,6 +23,7 @@ from debottleneck.prediction.engine import (
     Simulation,
     Thread,
 )
+from debottleneck.recording.machine import Machine
 
 US = 1e3
 pytestmark = [pytest.mark.slow, pytest.mark.alone]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from running import Profile
 
-from debottleneck.collect.assemble import load
+from debottleneck.recording.assemble import load
 
 SCRIPT = """\
 import sys, time

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import pytest
 
-from debottleneck import spool
+from debottleneck.recording import spool
 from debottleneck.trials.gate import judge
 from debottleneck.trials.outputs import Outputs, read
 from debottleneck.trials.result import Judgement

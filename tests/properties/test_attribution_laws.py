@@ -33,7 +33,7 @@ from debottleneck.analysis.attribution import (
 )
 from debottleneck.analysis.threads import Quiet
 from debottleneck.analysis.timeline import NAMES, Lookup
-from debottleneck.recording import STATES, Recording
+from debottleneck.recording.recording import STATES, Recording
 from debottleneck.words import CAUSES, STAGES
 
 PARTS = st.floats(0, 1)

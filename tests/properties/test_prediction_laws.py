@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from debottleneck.machine import Machine
 from debottleneck.prediction.apply import setup
 from debottleneck.prediction.demand import Demand, Part
 from debottleneck.prediction.engine import Simulation
 from debottleneck.prediction.programs import Loop
 from debottleneck.prediction.replay import replay
+from debottleneck.recording.machine import Machine
 from debottleneck.strategies.spec import Strategies, parse
 
 MS = 1e6

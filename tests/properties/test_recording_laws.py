@@ -11,9 +11,9 @@ import pandas as pd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from debottleneck import recording
 from debottleneck.errors import RecordingError
-from debottleneck.recording import Facts, NotMeasured, Recording
+from debottleneck.recording import recording
+from debottleneck.recording.recording import Facts, NotMeasured, Recording
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 NUMBER = st.integers(-(2**63), 2**63 - 1)

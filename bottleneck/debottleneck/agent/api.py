@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import ParamSpec, TypeVar
 
 from debottleneck.agent.marks import enter, leave, mark_step, recording, site_of
-from debottleneck.spool import STEP_END
+from debottleneck.recording.spool import STEP_END
 from debottleneck.words import OTHER, STAGES, STEP
 
 P = ParamSpec("P")

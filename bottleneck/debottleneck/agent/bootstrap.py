@@ -17,10 +17,10 @@ from pathlib import Path
 from types import CodeType, ModuleType, TracebackType
 from typing import Any
 
-from debottleneck import spool
 from debottleneck.agent import discover, functions, gil, marks
 from debottleneck.agent.recorder import Recorder
 from debottleneck.agent.wrap import FRAME_FILE
+from debottleneck.recording import spool
 
 _AGENT_FOLDER = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _STRATEGIES_FOLDER = os.path.join(os.path.dirname(_AGENT_FOLDER[:-1]), "strategies", "")

@@ -11,8 +11,8 @@ import threading
 from time import monotonic_ns
 from typing import Any
 
-from debottleneck import spool
 from debottleneck.agent.recorder import Recorder
+from debottleneck.recording import spool
 
 MOST_FUNCTIONS = 400
 """Kept of each thread and window, by total time."""

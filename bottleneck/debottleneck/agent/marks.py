@@ -18,8 +18,8 @@ import os
 import threading
 from time import monotonic_ns, thread_time_ns
 
-from debottleneck import spool
 from debottleneck.agent.recorder import THREADS, Recorder
+from debottleneck.recording import spool
 from debottleneck.words import STAGES, STEP
 
 SHORT_NS = 20_000

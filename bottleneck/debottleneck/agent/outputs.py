@@ -21,11 +21,11 @@ from time import monotonic_ns
 from types import MappingProxyType, ModuleType
 from typing import Any
 
-from debottleneck import spool
 from debottleneck.agent import marks
 from debottleneck.agent.digests import Content
 from debottleneck.agent.journal import Journal, Line, Look, Thread
 from debottleneck.agent.wrap import Found, act_with, as_frame_of_ours
+from debottleneck.recording import spool
 from debottleneck.words import STEP
 
 LINES = 20_000

@@ -11,7 +11,7 @@ from pathlib import Path
 from time import monotonic_ns
 from typing import IO
 
-from debottleneck import spool
+from debottleneck.recording import spool
 
 THREADS: dict[int, threading.Thread] = threading._active  # type: ignore[attr-defined] # enumerate() takes a lock the caller may hold
 """Ident -> thread, the interpreter's own table: as long as there are threads now."""

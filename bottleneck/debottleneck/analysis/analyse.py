@@ -21,9 +21,9 @@ from debottleneck.analysis.roles import roles_of
 from debottleneck.analysis.rules.evidence import Evidence
 from debottleneck.analysis.steps import find_loop, label, with_stages
 from debottleneck.analysis.timeline import marks_by_thread, segments_of
-from debottleneck.loop import Steps
-from debottleneck.recording import NotMeasured, Recording
-from debottleneck.spool import LEAVE
+from debottleneck.recording.loop import Steps
+from debottleneck.recording.recording import NotMeasured, Recording
+from debottleneck.recording.spool import LEAVE
 
 FEWEST_STEPS = 2
 """Quiet steps below which the run is measured by wall time instead."""

@@ -21,8 +21,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from debottleneck.analysis.timeline import Lookup
-from debottleneck.loop import CODE
-from debottleneck.recording import STATES
+from debottleneck.recording.loop import CODE
+from debottleneck.recording.recording import STATES
 from debottleneck.words import CAUSES
 
 Floats = NDArray[np.float64]

@@ -13,7 +13,7 @@ import pandas as pd
 
 from debottleneck.analysis.frames import typed
 from debottleneck.analysis.timeline import NAMES, Lookup
-from debottleneck.recording import Recording
+from debottleneck.recording.recording import Recording
 from debottleneck.words import OTHER, STAGES, STEP
 
 MARKER = "[stage "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from debottleneck.analysis.frames import typed
-from debottleneck.recording import Recording
+from debottleneck.recording.recording import Recording
 
 OURS = "<debottleneck"
 """Begins the file of our own wrappers' frames."""

@@ -9,7 +9,7 @@ from debottleneck.analysis.code import Frame
 from debottleneck.analysis.frames import typed
 from debottleneck.analysis.threads import Quiet
 from debottleneck.analysis.timeline import NAMES, Lookup
-from debottleneck.recording import STATES, Recording
+from debottleneck.recording.recording import STATES, Recording
 
 HANDING_OVER = "(changing hands)"
 _GIL = STATES.index("gil")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from debottleneck.analysis.frames import typed
 from debottleneck.analysis.statistics import ratio_interval
-from debottleneck.recording import Recording
+from debottleneck.recording.recording import Recording
 
 NEIGHBOURS_NS = 3_000_000_000
 """Quiet steps this near to a block are what its steps are held against."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from debottleneck.recording import NotMeasured, Recording
+from debottleneck.recording.recording import NotMeasured, Recording
 
 
 @dataclass(frozen=True)

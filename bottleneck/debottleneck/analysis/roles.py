@@ -6,7 +6,7 @@ import re
 
 import pandas as pd
 
-from debottleneck.recording import Recording
+from debottleneck.recording.recording import Recording
 from debottleneck.words import OTHER, ROLES
 
 _PIN = re.compile(r"pin_?memory", re.I)

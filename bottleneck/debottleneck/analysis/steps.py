@@ -7,8 +7,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from debottleneck.analysis.frames import empty, typed
-from debottleneck.loop import Marks, Steps, choose_trainer
-from debottleneck.recording import Recording
+from debottleneck.recording.loop import Marks, Steps, choose_trainer
+from debottleneck.recording.recording import Recording
 
 Ints = NDArray[np.int64]
 

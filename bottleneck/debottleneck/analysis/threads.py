@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from debottleneck.analysis.attribution import STAGE_COUNT, by_schedstat
 from debottleneck.analysis.frames import typed
 from debottleneck.analysis.timeline import NAMES, Lookup
-from debottleneck.recording import Recording
+from debottleneck.recording.recording import Recording
 from debottleneck.words import CAUSES
 
 Floats = NDArray[np.float64]

@@ -7,9 +7,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from debottleneck.analysis.frames import typed
-from debottleneck.loop import CODE, Marks
-from debottleneck.recording import Recording
-from debottleneck.spool import ENTER, LEAVE
+from debottleneck.recording.loop import CODE, Marks
+from debottleneck.recording.recording import Recording
+from debottleneck.recording.spool import ENTER, LEAVE
 from debottleneck.words import BETWEEN_STAGES, OTHER, STEP
 
 NO_SITE = -1

@@ -8,11 +8,11 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from debottleneck import spool
 from debottleneck.collect.launch import ENTRY, Signals
 from debottleneck.collect.options import Options
-from debottleneck.collect.reading import read_lines
 from debottleneck.errors import UsageError
+from debottleneck.recording import spool
+from debottleneck.recording.reading import read_lines
 
 SIGNALLED = 128
 POLL_S = 0.5

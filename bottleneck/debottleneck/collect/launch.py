@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from debottleneck import spool
 from debottleneck.collect import schedule, stacks
 from debottleneck.collect.options import Options
 from debottleneck.collect.start import launch, make_control
-from debottleneck.environment import thread_pools
 from debottleneck.errors import UsageError
+from debottleneck.recording import spool
+from debottleneck.recording.environment import thread_pools
 
 if TYPE_CHECKING:
     from debottleneck.collect.progress import Seen

@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from debottleneck import spool
-from debottleneck.collect import reading
+from debottleneck.recording import reading, spool
 
 
 def foreign(raw: Path, blocks: pd.DataFrame) -> float | None:

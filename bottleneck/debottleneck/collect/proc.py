@@ -11,8 +11,8 @@ import sys
 import time
 from dataclasses import dataclass, field
 
-from debottleneck import spool
 from debottleneck.collect import waits
+from debottleneck.recording import spool
 
 _GIL = struct.Struct("<QQiiQ")
 _LOCKED, _HELD = 16, (1).to_bytes(4, sys.byteorder)

@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from debottleneck import spool
-from debottleneck.collect import reading
-from debottleneck.loop import CODE, Steps, choose_trainer
+from debottleneck.recording import reading, spool
+from debottleneck.recording.loop import CODE, Steps, choose_trainer
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,6 @@ from pathlib import Path
 from types import FrameType
 from typing import IO
 
-from debottleneck import spool
 from debottleneck.collect.proc import (
     GilPlace,
     busy_seconds,
@@ -27,6 +26,7 @@ from debottleneck.collect.proc import (
 )
 from debottleneck.collect.prompt import Aside, ask_for_short_slice
 from debottleneck.collect.watched import Details, Watched
+from debottleneck.recording import spool
 
 MOST_CPU = 0.05
 """Share of one core above which the sampler lowers its own rate."""

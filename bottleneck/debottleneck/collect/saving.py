@@ -8,12 +8,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from debottleneck import environment
-from debottleneck.calibration import measure
-from debottleneck.collect import assemble, load, sources, stacks
+from debottleneck.collect import load, sources, stacks
+from debottleneck.collect import prices as measure
 from debottleneck.collect.launch import Outcome
 from debottleneck.collect.options import Options
-from debottleneck.recording import Facts, NotMeasured, Recording
+from debottleneck.recording import assemble, environment
+from debottleneck.recording.recording import Facts, NotMeasured, Recording
 
 
 def save(

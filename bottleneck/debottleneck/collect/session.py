@@ -6,11 +6,11 @@ import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from debottleneck import spool
-from debottleneck.calibration import measure
+from debottleneck.collect import prices as measure
 from debottleneck.collect.launch import Outcome, Run
 from debottleneck.collect.options import Options
 from debottleneck.errors import UsageError
+from debottleneck.recording import spool
 
 SIGNALLED = 128
 """Added to a signal's number for the exit code, as shells do."""

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from debottleneck.recording import NotMeasured, empty, typed
+from debottleneck.recording.recording import NotMeasured, empty, typed
 
 AROUND = 8
 """Lines kept before and after a place."""

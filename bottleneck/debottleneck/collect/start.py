@@ -6,7 +6,7 @@ import mmap
 import subprocess
 from pathlib import Path
 
-from debottleneck import spool
+from debottleneck.recording import spool
 
 
 def launch(

@@ -7,7 +7,6 @@ import os
 import platform
 from pathlib import Path
 
-from debottleneck import spool
 from debottleneck.collect import waits
 from debottleneck.collect.proc import (
     UNKNOWN_HOLDER,
@@ -17,6 +16,7 @@ from debottleneck.collect.proc import (
     ThreadFiles,
     open_thread,
 )
+from debottleneck.recording import spool
 
 STATE = {name: number for number, name in enumerate(waits.STATES)}
 RUNNING = STATE["running"]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from debottleneck.commands.target import check_interpreter, say
 
 if TYPE_CHECKING:
-    from debottleneck.machine import Machine
+    from debottleneck.recording.machine import Machine
 
     Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
 
@@ -52,7 +52,7 @@ def add(verbs: Verbs) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Measure if need be, print."""
     options = Options(arguments.python, arguments.again, arguments.format)
-    from debottleneck.calibration import measure
+    from debottleneck.collect import prices as measure
     from debottleneck.report.text import prices as rendered
 
     machine = _machine(options)
@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _machine(options: Options) -> Machine:
-    from debottleneck.calibration import measure
+    from debottleneck.collect import prices as measure
 
     known = None if options.again else measure.kept(options.python)
     if known is not None:

@@ -168,7 +168,7 @@ def _remembered(comparison: Comparison) -> str:
 
     A ledger that cannot be written is said, and is no reason to lose the comparison.
     """
-    from debottleneck.report.comparison_words import so_far
+    from debottleneck.report.words.comparison import so_far
     from debottleneck.trials import ledger
 
     rows = ledger.rows(comparison)

@@ -167,7 +167,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _analysed(folder: Path) -> Analysis:
     from debottleneck.analysis.analyse import analyse
-    from debottleneck.collect.assemble import load
+    from debottleneck.recording.assemble import load
     from debottleneck.trials.save import is_comparison
 
     if is_comparison(folder):

@@ -17,10 +17,10 @@ from debottleneck.errors import UsageError
 
 if TYPE_CHECKING:
     from debottleneck.analysis.result import Analysis
-    from debottleneck.recording import Recording
-    from debottleneck.report.evidence import Evidence
+    from debottleneck.recording.recording import Recording
     from debottleneck.trials.result import Comparison
     from debottleneck.trials.save import Measurements
+    from debottleneck.trials.sides import Evidence
 
     Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
 
@@ -196,7 +196,7 @@ def _picture_of_recording(options: Options) -> bytes:
 
 def _analysed(options: Options) -> Analysis:
     from debottleneck.analysis.analyse import analyse
-    from debottleneck.collect.assemble import load
+    from debottleneck.recording.assemble import load
 
     return analyse(_change(options)(load(options.folder)))
 
@@ -209,7 +209,8 @@ def _predicted(analysis: Analysis) -> Analysis:
 
 def _change(options: Options) -> Callable[[Recording], Recording]:
     """What is done to a recording before it is analysed."""
-    from debottleneck.report import evidence, redact
+    from debottleneck.report.redact import redact
+    from debottleneck.trials import sides as evidence
 
     return redact.recording if options.redact else evidence.as_it_is
 
@@ -259,7 +260,8 @@ def _compared(options: Options) -> tuple[Comparison, Measurements | None]:
 def _evidence(
     options: Options, comparison: Comparison, measured: Measurements | None
 ) -> Evidence:
-    from debottleneck.report import evidence, redact
+    from debottleneck.report.redact import redact
+    from debottleneck.trials import sides as evidence
 
     shown = evidence.read(comparison, change=_change(options), measured=measured)
     return redact.evidence(shown, comparison) if options.redact else shown
@@ -268,6 +270,6 @@ def _evidence(
 def _redacted(options: Options, comparison: Comparison) -> Comparison:
     if not options.redact:
         return comparison
-    from debottleneck.report import redact
+    from debottleneck.report.redact import redact
 
     return redact.comparison(comparison)

@@ -19,7 +19,6 @@ class Options:
 
     python: str
     quick: bool
-    scale: bool
     format: str
 
     def __post_init__(self) -> None:
@@ -43,11 +42,6 @@ def add(verbs: Verbs) -> None:
     parser.add_argument(
         "--quick", action="store_true", help="a selection, in about half a minute"
     )
-    parser.add_argument(
-        "--scale",
-        action="store_true",
-        help="instead: how size, cost and report time grow with threads and steps",
-    )
     parser.add_argument("--python", default=sys.executable, help="interpreter to use")
     parser.add_argument("--format", choices=("text", "json"), default="text")
     parser.set_defaults(run=run)
@@ -55,18 +49,12 @@ def add(verbs: Verbs) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure, print, judge."""
-    options = Options(
-        arguments.python, arguments.quick, arguments.scale, arguments.format
-    )
-    return _scale(options) if options.scale else _check(options)
-
-
-def _check(options: Options) -> int:
     from debottleneck.report.text import selfcheck as rendered
     from debottleneck.selfcheck.check import Progress, Wanted
     from debottleneck.selfcheck.check import run as check
     from debottleneck.selfcheck.result import exit_code
 
+    options = Options(arguments.python, arguments.quick, arguments.format)
     _say(
         "planting causes; rows come as they are measured (Ctrl-C prints what is there)"
     )
@@ -75,16 +63,6 @@ def _check(options: Options) -> int:
     as_json = options.format == "json"
     sys.stdout.write(rendered.document(found) if as_json else rendered.text(found))
     return exit_code(found)
-
-
-def _scale(options: Options) -> int:
-    from debottleneck.report.text import growth as rendered
-    from debottleneck.selfcheck.scale import run as scale
-
-    found = scale(options.python, _say)
-    as_json = options.format == "json"
-    sys.stdout.write(rendered.document(found) if as_json else rendered.text(found))
-    return 0
 
 
 def _say(line: str) -> None:

@@ -19,9 +19,9 @@ from debottleneck.analysis.attribution import sums
 from debottleneck.analysis.result import Analysis
 from debottleneck.analysis.steps import QUIET
 from debottleneck.analysis.timeline import Lookup, marks_by_thread, stage_codes
-from debottleneck.loop import CODE, Marks, outermost
-from debottleneck.recording import STATES
-from debottleneck.spool import BURST_READS, ENTER, LEAVE
+from debottleneck.recording.loop import CODE, Marks, outermost
+from debottleneck.recording.recording import STATES
+from debottleneck.recording.spool import BURST_READS, ENTER, LEAVE
 from debottleneck.words import OTHER
 
 Floats = NDArray[np.float64]

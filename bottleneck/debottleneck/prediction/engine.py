@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from itertools import count
 
-from debottleneck.machine import Machine
+from debottleneck.recording.machine import Machine
 
 HOLD, NATIVE, WAIT, TAKE, GIVE, MARK = range(6)
 """Operations, each a pair with its amount: nanoseconds of Python code, of native

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from debottleneck.machine import Machine
 from debottleneck.prediction.replay import Replayed
+from debottleneck.recording.machine import Machine
 from debottleneck.strategies.spec import PREFETCH, Strategies
 
 FULL = 0.75

@@ -16,7 +16,6 @@ import numpy as np
 
 from debottleneck.analysis.result import WORTH, Analysis, Prediction, Predictions
 from debottleneck.analysis.steps import QUIET
-from debottleneck.machine import Machine
 from debottleneck.prediction import memory
 from debottleneck.prediction.apply import why_not
 from debottleneck.prediction.candidates import families, with_inputs
@@ -24,6 +23,7 @@ from debottleneck.prediction.demand import Demand, Part, demand_of
 from debottleneck.prediction.limits import limit
 from debottleneck.prediction.question import AS_IT_IS, Question
 from debottleneck.prediction.replay import Replayed, drawn, operations, replay
+from debottleneck.recording.machine import Machine
 from debottleneck.strategies.spec import Strategies, parse, written
 
 Z90 = 1.645

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Protocol
 
-from debottleneck.machine import Machine
 from debottleneck.prediction.demand import Demand, Part, Producer
 from debottleneck.prediction.engine import (
     GIVE,
@@ -25,6 +24,7 @@ from debottleneck.prediction.engine import (
     Op,
     Thread,
 )
+from debottleneck.recording.machine import Machine
 
 SHAPE = 2.0
 """Of the gamma distribution of stretches of code between two releases of the GIL:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from debottleneck.errors import UsageError
-from debottleneck.machine import Machine
 from debottleneck.prediction.demand import Demand, Part, Producer
+from debottleneck.recording.machine import Machine
 from debottleneck.words import STAGES
 
 Step = Sequence[Part]

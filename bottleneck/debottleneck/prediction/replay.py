@@ -9,11 +9,11 @@ from random import Random
 
 import numpy as np
 
-from debottleneck.machine import Machine
 from debottleneck.prediction.apply import setup
 from debottleneck.prediction.demand import Demand
 from debottleneck.prediction.engine import Simulation
 from debottleneck.prediction.programs import MOST_CYCLES, Loop, Step
+from debottleneck.recording.machine import Machine
 from debottleneck.strategies.spec import FORWARD, PREFETCH, Strategies
 
 NEIGHBOURS = 4

@@ -18,7 +18,7 @@ from debottleneck.errors import BottleneckError, UsageError
 from debottleneck.trials.result import Comparison
 
 if TYPE_CHECKING:
-    from debottleneck.report.evidence import Evidence
+    from debottleneck.trials.sides import Evidence
 
 FORMATS: Mapping[str, str] = MappingProxyType(
     {

@@ -8,7 +8,7 @@ import pandas as pd
 
 from debottleneck import words
 from debottleneck.analysis.result import Analysis
-from debottleneck.report.quantities import (
+from debottleneck.report.words.quantities import (
     in_order,
     interval,
     number,

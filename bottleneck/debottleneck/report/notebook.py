@@ -11,10 +11,10 @@ from markupsafe import Markup
 from debottleneck.analysis.analyse import analyse
 from debottleneck.analysis.result import Analysis
 from debottleneck.prediction.predict import with_predictions
-from debottleneck.recording import Recording
+from debottleneck.recording.recording import Recording
 from debottleneck.report import matrix
-from debottleneck.report.quantities import clean
-from debottleneck.report.sentences import ending
+from debottleneck.report.words.quantities import clean
+from debottleneck.report.words.run import ending
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

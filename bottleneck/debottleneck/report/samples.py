@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from debottleneck.recording import STATES
+from debottleneck.recording.recording import STATES
 
 
 def causes_of(waits: pd.DataFrame) -> np.ndarray[Any, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from debottleneck.errors import UsageError
-from debottleneck.report.quantities import clean, count
+from debottleneck.report.words.quantities import clean, count
 from debottleneck.strategies.spec import AUTO, PREFETCH, Strategy, parse
 
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from debottleneck.collect.proc import busy_seconds
-from debottleneck.environment import cpu_quota, usable_cores
 from debottleneck.errors import BottleneckError
+from debottleneck.recording.environment import cpu_quota, usable_cores
 from debottleneck.selfcheck import cost, plan
 from debottleneck.selfcheck.measure import rows_of
 from debottleneck.selfcheck.result import SKIPPED, Check, Machine, Row

@@ -16,7 +16,7 @@ from debottleneck.analysis.statistics import mean_interval
 from debottleneck.analysis.steps import with_stages
 from debottleneck.analysis.threads import Quiet, cause_totals
 from debottleneck.analysis.trainer import grid_of
-from debottleneck.loop import CODE
+from debottleneck.recording.loop import CODE
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -12,11 +12,10 @@ from typing import Any
 
 from debottleneck.analysis.analyse import analyse
 from debottleneck.analysis.result import Analysis
-from debottleneck.collect import assemble
 from debottleneck.collect.options import Options
 from debottleneck.collect.session import SIGNALLED, Session
 from debottleneck.errors import BottleneckError
-from debottleneck.planted import FOLDER
+from debottleneck.recording import assemble
 from debottleneck.selfcheck.compare import Truth, in_loader, in_trainer
 from debottleneck.selfcheck.plan import LOADER, Case
 from debottleneck.selfcheck.result import (
@@ -29,7 +28,7 @@ from debottleneck.selfcheck.result import (
     judged,
 )
 
-SCRIPT = FOLDER / "dial.py"
+SCRIPT = Path(__file__).parent / "planted" / "dial.py"
 INTERRUPTED = SIGNALLED + 2
 UNBOUNDED_S = 1e6
 

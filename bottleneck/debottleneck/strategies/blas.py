@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from debottleneck.environment import cpu_quota, usable_cores
+from debottleneck.recording.environment import cpu_quota, usable_cores
 
 Names = tuple[tuple[str, str], ...]
 

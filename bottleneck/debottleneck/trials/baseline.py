@@ -8,9 +8,9 @@ from pathlib import Path
 
 from debottleneck.analysis.analyse import analyse
 from debottleneck.analysis.result import Analysis
-from debottleneck.collect import assemble
 from debottleneck.collect.session import Session
 from debottleneck.errors import BottleneckError
+from debottleneck.recording import assemble
 from debottleneck.trials import plan
 from debottleneck.trials.trial import Target, last_lines
 

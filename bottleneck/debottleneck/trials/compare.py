@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from debottleneck.analysis.result import Analysis
-from debottleneck.environment import cpu_quota, usable_cores
 from debottleneck.errors import BottleneckError, UsageError
+from debottleneck.recording.environment import cpu_quota, usable_cores
 from debottleneck.strategies.spec import Strategies, parse
 from debottleneck.trials import (
     baseline,

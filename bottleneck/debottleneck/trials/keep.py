@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 import pandas as pd
 
-from debottleneck.recording import Recording
+from debottleneck.recording.recording import Recording
 from debottleneck.strategies.spec import (
     FORWARD,
     PREFETCH,

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from debottleneck import spool
+from debottleneck.recording import spool
 from debottleneck.words import STEP_STAGES
 
 Floats = NDArray[np.float64]

@@ -18,10 +18,10 @@ from debottleneck.analysis.analyse import FEWEST_STEPS
 from debottleneck.analysis.statistics import mean_interval
 from debottleneck.analysis.steps import QUIET, find_loop, label
 from debottleneck.analysis.timeline import marks_by_thread
-from debottleneck.collect.assemble import load
-from debottleneck.environment import differences
 from debottleneck.errors import UsageError
-from debottleneck.recording import Facts, Recording
+from debottleneck.recording.assemble import load
+from debottleneck.recording.environment import differences
+from debottleneck.recording.recording import Facts, Recording
 from debottleneck.strategies.spec import PREFETCH, Strategies, parse, prefetch_size
 from debottleneck.trials import save, verdict
 from debottleneck.trials.compare import rank

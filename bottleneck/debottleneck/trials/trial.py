@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from debottleneck import spool
 from debottleneck.collect.launch import ENTRY
 from debottleneck.collect.options import Options, StageTarget
 from debottleneck.collect.progress import Progress, Seen
-from debottleneck.collect.reading import read_lines
 from debottleneck.collect.start import launch, make_control
 from debottleneck.errors import UsageError
-from debottleneck.loop import NONE, Steps
+from debottleneck.recording import spool
+from debottleneck.recording.loop import NONE, Steps
+from debottleneck.recording.reading import read_lines
 from debottleneck.strategies.automatic.notes import ENGAGED
 from debottleneck.trials.memory import Usage, tree_of
 

@@ -12,7 +12,7 @@ from functools import cache
 from debottleneck.analysis.code import Frame
 from debottleneck.analysis.result import Analysis
 from debottleneck.report.exports.stacks import Place, stacks_of
-from debottleneck.report.quantities import home, place
+from debottleneck.report.words.quantities import home, place
 
 
 def render(analysis: Analysis) -> str:

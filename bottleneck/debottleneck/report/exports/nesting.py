@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from debottleneck.analysis.timeline import marks_by_thread
-from debottleneck.loop import CODE, Marks
-from debottleneck.recording import Recording
+from debottleneck.recording.loop import CODE, Marks
+from debottleneck.recording.recording import Recording
+from debottleneck.recording.spool import ENTER, LEAVE
 from debottleneck.report.exports.threads import Key
-from debottleneck.spool import ENTER, LEAVE
 from debottleneck.words import STEP
 
 

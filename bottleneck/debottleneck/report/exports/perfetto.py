@@ -21,7 +21,7 @@ import numpy as np
 
 from debottleneck.analysis.result import Analysis
 from debottleneck.report.exports.tracks import Track, member, tracks_of
-from debottleneck.report.quantities import clean, home, short
+from debottleneck.report.words.quantities import clean, home, short
 from debottleneck.version import __version__
 
 MOST_SLICES = 2_000_000

@@ -20,7 +20,7 @@ import pandas as pd
 
 from debottleneck.analysis.result import Analysis
 from debottleneck.report.exports.missing import lacks
-from debottleneck.report.quantities import clean
+from debottleneck.report.words.quantities import clean
 
 KEYS = ["file", "line", "function"]
 SUMS = ["calls", "own", "total"]

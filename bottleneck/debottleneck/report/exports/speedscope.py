@@ -19,7 +19,7 @@ from debottleneck.errors import UsageError
 from debottleneck.report.exports.nesting import Calls, calls_by_thread
 from debottleneck.report.exports.stacks import Place, Stacks, stacks_of
 from debottleneck.report.exports.threads import labels
-from debottleneck.report.quantities import clean, short
+from debottleneck.report.words.quantities import clean, short
 from debottleneck.version import __version__
 
 SCHEMA = "https://www.speedscope.app/file-format-schema.json"

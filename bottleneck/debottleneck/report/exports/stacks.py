@@ -9,7 +9,7 @@ from debottleneck.analysis.code import Frame, code_of, sampled
 from debottleneck.analysis.result import Analysis
 from debottleneck.report.exports.missing import lacks
 from debottleneck.report.exports.threads import Key, labels, roles
-from debottleneck.report.quantities import clean
+from debottleneck.report.words.quantities import clean
 
 Place = tuple[str, int]
 """A stage, and the number of a stack in it."""

@@ -10,7 +10,7 @@ import pandas as pd
 from debottleneck import words
 from debottleneck.analysis.result import Analysis
 from debottleneck.analysis.roles import roles_of
-from debottleneck.report.quantities import clean
+from debottleneck.report.words.quantities import clean
 
 Key = tuple[int, int]
 """A thread: its process and its number."""

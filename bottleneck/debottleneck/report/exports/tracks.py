@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from debottleneck.analysis.result import Analysis
 from debottleneck.report.exports.nesting import Calls, calls_by_thread
 from debottleneck.report.exports.threads import Key, labels
-from debottleneck.report.quantities import clean, home, place
 from debottleneck.report.samples import causes_of
+from debottleneck.report.words.quantities import clean, home, place
 
 Ints = NDArray[np.int64]
 

@@ -10,8 +10,8 @@ from typing import Any
 import plotly.graph_objects as go
 
 from debottleneck.report import strategy_words
-from debottleneck.report.comparison_words import PLAIN
-from debottleneck.report.quantities import clean
+from debottleneck.report.words.comparison import PLAIN
+from debottleneck.report.words.quantities import clean
 from debottleneck.trials.result import Comparison
 
 TALLEST = 640

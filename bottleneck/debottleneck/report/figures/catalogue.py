@@ -16,7 +16,6 @@ from debottleneck.analysis.result import Analysis
 from debottleneck.errors import UsageError
 from debottleneck.report import matrix
 from debottleneck.report.colours import THEMES
-from debottleneck.report.evidence import Evidence, Side
 from debottleneck.report.figures import (
     causes,
     change,
@@ -31,6 +30,7 @@ from debottleneck.report.figures import (
 )
 from debottleneck.report.figures.base import plain
 from debottleneck.trials.result import Comparison
+from debottleneck.trials.sides import Evidence, Side
 
 Drawn: TypeAlias = go.Figure | None
 """None where the figure's data were not measured."""

@@ -7,7 +7,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from debottleneck.report.figures.base import blank, plain
-from debottleneck.report.quantities import number, percent, table_digits
+from debottleneck.report.words.quantities import number, percent, table_digits
 
 
 def heat_map(values: pd.DataFrame, whole_ms: float, unit: str) -> go.Figure:

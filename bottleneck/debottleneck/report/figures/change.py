@@ -10,10 +10,10 @@ import plotly.graph_objects as go
 
 from debottleneck import words
 from debottleneck.report.colours import cause_colour, ink_on
-from debottleneck.report.evidence import Side
 from debottleneck.report.figures.base import NEUTRAL, THOUSANDS, blank, plain, title
 from debottleneck.report.figures.sides import causes_of
-from debottleneck.report.quantities import in_order, number, percent, table_digits
+from debottleneck.report.words.quantities import in_order, number, percent, table_digits
+from debottleneck.trials.sides import Side
 
 PITCH = 40
 """Pixels of a stage: two bars."""

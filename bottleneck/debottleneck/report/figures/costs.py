@@ -19,7 +19,7 @@ from debottleneck.report.figures.base import (
     named,
     title,
 )
-from debottleneck.report.quantities import number, table_digits
+from debottleneck.report.words.quantities import number, table_digits
 from debottleneck.trials.result import Comparison
 
 

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 
 from debottleneck.analysis.result import Analysis
 from debottleneck.report.figures.base import TALLEST, blank, name_above, plain
-from debottleneck.report.quantities import home, percent, short
+from debottleneck.report.words.quantities import home, percent, short
 
 MOST_NODES = 400
 ALL_NODES = 2_400

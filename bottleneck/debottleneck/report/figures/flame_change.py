@@ -10,7 +10,7 @@ from debottleneck.analysis.result import Analysis
 from debottleneck.report.colours import ink_on
 from debottleneck.report.figures import flame
 from debottleneck.report.figures.base import plain
-from debottleneck.report.quantities import home, number, short, table_digits
+from debottleneck.report.words.quantities import home, number, short, table_digits
 
 LESS, SAME, MORE = "#1f78b4", "#d5d7d9", "#e07b1a"
 """Less time after than before, as much, more; told apart by colour-blind readers."""

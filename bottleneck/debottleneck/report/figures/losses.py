@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 
 from debottleneck.report import strategy_words
 from debottleneck.report.figures.base import ACCENT, NEUTRAL, blank, title, wrapped
-from debottleneck.report.quantities import count
+from debottleneck.report.words.quantities import count
 from debottleneck.trials.save import Measurements
 
 MOST_POINTS = 400

@@ -10,9 +10,9 @@ import plotly.graph_objects as go
 
 from debottleneck.analysis.result import Prediction, Predictions
 from debottleneck.errors import UsageError
-from debottleneck.report import prediction_words as words
 from debottleneck.report.colours import stage_colour
 from debottleneck.report.figures.base import LEVEL, NEUTRAL, blank, plain, title
+from debottleneck.report.words import predictions as words
 from debottleneck.strategies.spec import FORWARD, PREFETCH, UPDATE, Strategy, parse
 
 FEWEST = 2

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from debottleneck import words
 from debottleneck.analysis.result import Analysis
 from debottleneck.report import matrix
-from debottleneck.report.evidence import Side
 from debottleneck.report.figures import causes, steps, timeline
-from debottleneck.report.quantities import in_order, number
+from debottleneck.report.words.quantities import in_order, number
+from debottleneck.trials.sides import Side
 
 
 def causes_of(analysis: Analysis) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from debottleneck import words
 from debottleneck.analysis.result import Loop
 from debottleneck.report.colours import BLOCK_COLOURS, stage_colour
 from debottleneck.report.figures.base import blank, plain, title
-from debottleneck.report.quantities import in_order, number
+from debottleneck.report.words.quantities import in_order, number
 
 MOST_BARS = 400
 MOST_SHADES = 200

@@ -13,8 +13,8 @@ from debottleneck import words
 from debottleneck.analysis.result import Analysis
 from debottleneck.report.colours import cause_colour, stage_colour
 from debottleneck.report.figures.base import TALLEST, blank, name_above, plain, title
-from debottleneck.report.quantities import clean, cut
 from debottleneck.report.samples import causes_of
+from debottleneck.report.words.quantities import clean, cut
 
 MOST_BARS = 6_000
 KEY = ["pid", "tid"]

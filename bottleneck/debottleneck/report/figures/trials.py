@@ -9,8 +9,6 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from debottleneck.report import comparison_words
-from debottleneck.report.evidence import trial_steps
 from debottleneck.report.figures.base import (
     ACCENT,
     LEVEL,
@@ -24,7 +22,8 @@ from debottleneck.report.figures.base import (
     wrapped,
 )
 from debottleneck.report.figures.costs import cost
-from debottleneck.report.quantities import cut, interval, number, table_digits
+from debottleneck.report.words import comparison as comparison_words
+from debottleneck.report.words.quantities import cut, interval, number, table_digits
 from debottleneck.trials.counted import counted_steps
 from debottleneck.trials.result import (
     DIFFERENT,
@@ -38,6 +37,7 @@ from debottleneck.trials.result import (
     Trial,
 )
 from debottleneck.trials.save import Measurements
+from debottleneck.trials.sides import trial_steps
 
 __all__ = ["cost", "distribution", "speedups"]
 

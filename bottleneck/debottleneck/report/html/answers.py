@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from debottleneck.report import comparison_words
-from debottleneck.report.evidence import Evidence, Side
-from debottleneck.report.quantities import clean, count, number, table_digits
-from debottleneck.report.sentences import sentence
 from debottleneck.report.strategy_words import named
+from debottleneck.report.words import comparison as comparison_words
+from debottleneck.report.words.quantities import clean, count, number, table_digits
+from debottleneck.report.words.run import sentence
 from debottleneck.trials.result import SKIPPED, Comparison, Trial
+from debottleneck.trials.sides import Evidence, Side
 
 WHAT, DONE, TRIED = "What it was", "What was done", "What was tried"
 GAIN, NUMBERS, TRUST = "What it gained", "Same numbers?", "How sure is it?"

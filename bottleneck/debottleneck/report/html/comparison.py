@@ -10,10 +10,8 @@ import plotly.graph_objects as go
 
 from debottleneck import words
 from debottleneck.analysis.result import Analysis, Finding
-from debottleneck.environment import Difference
-from debottleneck.report import comparison_words
+from debottleneck.recording.environment import Difference
 from debottleneck.report.colours import CAUSE_COLOURS, STAGE_COLOURS
-from debottleneck.report.evidence import Evidence, Side, read
 from debottleneck.report.figures import change, flame_change, losses, trials
 from debottleneck.report.figures.sides import causes_of
 from debottleneck.report.html import (
@@ -23,14 +21,11 @@ from debottleneck.report.html import (
     side_by_side,
     source,
 )
-from debottleneck.report.quantities import clean, number
-from debottleneck.report.sentences import (
-    STAGE_READINGS,
-    ending,
-    loop_lines,
-    sentence,
-)
+from debottleneck.report.words import comparison as comparison_words
+from debottleneck.report.words.quantities import clean, number
+from debottleneck.report.words.run import STAGE_READINGS, ending, loop_lines, sentence
 from debottleneck.trials.result import Comparison
+from debottleneck.trials.sides import Evidence, Side, read
 from debottleneck.version import __version__
 
 STYLES = ("page.css", "source.css", "comparison.css")

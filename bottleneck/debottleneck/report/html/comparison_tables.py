@@ -8,11 +8,11 @@ import pandas as pd
 from markupsafe import Markup
 
 from debottleneck import words
-from debottleneck.environment import Difference
-from debottleneck.report import comparison_words
-from debottleneck.report.evidence import Side
+from debottleneck.recording.environment import Difference
 from debottleneck.report.html.tables import DASH, Cell, Table, words_rank
-from debottleneck.report.quantities import (
+from debottleneck.report.strategy_words import named
+from debottleneck.report.words import comparison as comparison_words
+from debottleneck.report.words.quantities import (
     NOTHING,
     clean,
     in_order,
@@ -20,7 +20,6 @@ from debottleneck.report.quantities import (
     number,
     table_digits,
 )
-from debottleneck.report.strategy_words import named
 from debottleneck.trials.result import (
     DIFFERENT,
     FAILED,
@@ -31,6 +30,7 @@ from debottleneck.trials.result import (
     Predicted,
     Trial,
 )
+from debottleneck.trials.sides import Side
 
 SIGNS = {FASTER: "\N{CHECK MARK}", SLOWER: "\N{DOWNWARDS ARROW}"}
 SIGNS |= dict.fromkeys((DIFFERENT, FAILED), "\N{MULTIPLICATION SIGN}")

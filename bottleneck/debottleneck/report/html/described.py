@@ -13,7 +13,7 @@ from debottleneck import words
 from debottleneck.analysis.result import Analysis
 from debottleneck.report.figures import timeline
 from debottleneck.report.html.tables import Cell, Table
-from debottleneck.report.quantities import (
+from debottleneck.report.words.quantities import (
     NOTHING,
     clean,
     count,

@@ -8,13 +8,15 @@ from typing import Any
 from markupsafe import Markup
 
 from debottleneck.analysis.result import Prediction, Predictions
-from debottleneck.recording import Recording
-from debottleneck.report import comparison_words, prices
-from debottleneck.report import prediction_words as words
+from debottleneck.recording.recording import Recording
 from debottleneck.report.figures import predictions as figures
 from debottleneck.report.html import sheet
 from debottleneck.report.html.tables import DASH, Cell, Table
-from debottleneck.report.quantities import (
+from debottleneck.report.strategy_words import named
+from debottleneck.report.words import comparison as comparison_words
+from debottleneck.report.words import predictions as words
+from debottleneck.report.words import prices
+from debottleneck.report.words.quantities import (
     NOTHING,
     clean,
     home,
@@ -22,7 +24,6 @@ from debottleneck.report.quantities import (
     short,
     table_digits,
 )
-from debottleneck.report.strategy_words import named
 from debottleneck.version import __version__
 
 CAPTION = (

@@ -18,14 +18,8 @@ from debottleneck.report.colours import (
 )
 from debottleneck.report.figures import causes, flame, steps, timeline
 from debottleneck.report.html import described, predictions, sheet, source, tables
-from debottleneck.report.quantities import (
-    clean,
-    count,
-    home,
-    number,
-    short,
-)
-from debottleneck.report.sentences import (
+from debottleneck.report.words.quantities import clean, count, home, number, short
+from debottleneck.report.words.run import (
     HOW_TO_MARK,
     STAGE_READINGS,
     ending,

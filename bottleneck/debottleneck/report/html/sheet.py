@@ -29,7 +29,7 @@ from debottleneck.report.colours import (
     ink_on,
     stage_colour,
 )
-from debottleneck.report.quantities import (
+from debottleneck.report.words.quantities import (
     clean,
     in_order,
     number,

@@ -8,11 +8,11 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from debottleneck.report.evidence import Side
 from debottleneck.report.figures import flame, sides
 from debottleneck.report.html import described, sheet, tables
 from debottleneck.report.html.tables import Table
-from debottleneck.report.quantities import number
+from debottleneck.report.words.quantities import number
+from debottleneck.trials.sides import Side
 
 NO_LOOP = "No training loop was recognised in this recording."
 MOST_FLAME_NODES = 1_600

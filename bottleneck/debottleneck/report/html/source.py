@@ -9,7 +9,7 @@ from textwrap import dedent
 import pandas as pd
 
 from debottleneck.analysis.result import Analysis, Finding, Where
-from debottleneck.report.quantities import clean, home, percent, place, short
+from debottleneck.report.words.quantities import clean, home, percent, place, short
 
 AROUND = 3
 MOST_EXCERPTS = 3

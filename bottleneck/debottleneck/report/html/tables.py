@@ -9,7 +9,7 @@ from typing import Any
 from debottleneck import words
 from debottleneck.analysis.result import Analysis
 from debottleneck.report import matrix
-from debottleneck.report.quantities import (
+from debottleneck.report.words.quantities import (
     NOTHING,
     below,
     clean,
@@ -21,7 +21,7 @@ from debottleneck.report.quantities import (
     short,
     table_digits,
 )
-from debottleneck.report.sentences import shares_of_thread, slowdown
+from debottleneck.report.words.run import shares_of_thread, slowdown
 
 MOST_ROWS = 400
 MOST_FUNCTIONS = 800

@@ -41,8 +41,8 @@ from dataclasses import asdict
 from types import MappingProxyType
 from typing import Any
 
-from debottleneck.report import comparison_words as words
 from debottleneck.report.machine.strict import strict
+from debottleneck.report.words import comparison as words
 from debottleneck.trials.result import (
     NUMBERS,
     VERDICTS,

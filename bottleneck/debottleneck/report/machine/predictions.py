@@ -38,9 +38,9 @@ import json
 from typing import Any
 
 from debottleneck.analysis.result import Prediction, Predictions
-from debottleneck.recording import Recording
-from debottleneck.report import prediction_words as words
+from debottleneck.recording.recording import Recording
 from debottleneck.report.machine.strict import strict
+from debottleneck.report.words import predictions as words
 
 SCHEMA = 1
 """Version of the document."""

@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.text import Text
 
-from debottleneck.report import comparison_words as words
 from debottleneck.report.machine.comparison import SCHEMA, document
-from debottleneck.report.quantities import NOTHING, clean, number, table_digits
 from debottleneck.report.text.tables import (
     INDENT,
     broken,
@@ -21,6 +19,8 @@ from debottleneck.report.text.tables import (
     plain_table,
     tidy,
 )
+from debottleneck.report.words import comparison as words
+from debottleneck.report.words.quantities import NOTHING, clean, number, table_digits
 from debottleneck.trials.result import (
     DIFFERENT,
     FAILED,

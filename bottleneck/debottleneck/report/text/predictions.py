@@ -9,10 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from debottleneck.analysis.result import Analysis, Prediction, Predictions
-from debottleneck.recording import Recording
-from debottleneck.report import comparison_words
-from debottleneck.report import prediction_words as words
-from debottleneck.report.quantities import NOTHING, clean, number, table_digits
+from debottleneck.recording.recording import Recording
 from debottleneck.report.text.tables import (
     broken,
     heading,
@@ -21,6 +18,9 @@ from debottleneck.report.text.tables import (
     plain_table,
     tidy,
 )
+from debottleneck.report.words import comparison as comparison_words
+from debottleneck.report.words import predictions as words
+from debottleneck.report.words.quantities import NOTHING, clean, number, table_digits
 
 EMPTY = "Predicted"
 TITLE = f"{EMPTY}, best first; ms a step, MB beyond the plain script's"

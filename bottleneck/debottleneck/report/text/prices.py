@@ -7,9 +7,7 @@ from pathlib import Path
 
 from rich.text import Text
 
-from debottleneck.machine import Machine
-from debottleneck.report.prices import PRICES
-from debottleneck.report.quantities import clean
+from debottleneck.recording.machine import Machine
 from debottleneck.report.text.tables import (
     heading,
     new_console,
@@ -17,6 +15,8 @@ from debottleneck.report.text.tables import (
     plain_table,
     tidy,
 )
+from debottleneck.report.words.prices import PRICES
+from debottleneck.report.words.quantities import clean
 
 SCHEMA = 1
 """Version of the JSON document."""

@@ -10,7 +10,7 @@ from typing import TextIO
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from debottleneck.report.quantities import clean
+from debottleneck.report.words.quantities import clean
 
 LINE_EVERY_S = 20.0
 """Without a terminal: often enough to see that it lives, seldom enough for a log."""

@@ -15,7 +15,15 @@ from rich.text import Text
 
 from debottleneck.analysis.result import Analysis, Finding
 from debottleneck.report import matrix
-from debottleneck.report.quantities import (
+from debottleneck.report.text import predictions
+from debottleneck.report.text.tables import (
+    heading,
+    new_console,
+    paragraph,
+    plain_table,
+    tidy,
+)
+from debottleneck.report.words.quantities import (
     NOTHING,
     below,
     clean,
@@ -30,21 +38,13 @@ from debottleneck.report.quantities import (
     table_digits,
     times,
 )
-from debottleneck.report.sentences import (
+from debottleneck.report.words.run import (
     HOW_TO_MARK,
     ending,
     handovers,
     loop_lines,
     shares_of_thread,
     slowdown,
-)
-from debottleneck.report.text import predictions
-from debottleneck.report.text.tables import (
-    heading,
-    new_console,
-    paragraph,
-    plain_table,
-    tidy,
 )
 
 MOST_THREADS = 16

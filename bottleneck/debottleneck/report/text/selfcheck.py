@@ -16,13 +16,7 @@ were not measured null::
      "exceeded": [sentence], "may_be_wrong": [sentence]}
 
 `causes` is empty and `cause` "" for the healthy loop; `verdict` is "ok", "off",
-"not judged" or "skipped". With --scale, schema 1 of that document is::
-
-    {"schema": 1,
-     "threads": [{"threads", "steps", "seconds", "recording_bytes",
-                  "sampler_cpu_share", "asked_hz", "achieved_hz", "late_ticks",
-                  "report_s", "report_peak_mib"}],
-     "steps": [the same], "said": [sentence]}
+"not judged" or "skipped".
 """
 
 from __future__ import annotations
@@ -35,8 +29,14 @@ from typing import Any
 
 from rich.console import Console
 
-from debottleneck.report.quantities import NOTHING, clean, interval, number, percent
 from debottleneck.report.text.tables import heading, paragraph, plain_table
+from debottleneck.report.words.quantities import (
+    NOTHING,
+    clean,
+    interval,
+    number,
+    percent,
+)
 from debottleneck.selfcheck.result import (
     BOUNDS,
     NOT_JUDGED,

@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from debottleneck.report.comparison_words import pieces
-from debottleneck.report.quantities import clean
+from debottleneck.report.words.comparison import pieces
+from debottleneck.report.words.quantities import clean
 
 _LINES = "\n".join(["    ", "    ", " -- ", "    ", " -- ", " -- ", "    ", "    "])
 PLAIN = Box(_LINES + "\n", ascii=True)

@@ -9,9 +9,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
 
-from debottleneck import spool
 from debottleneck.agent import outputs
 from debottleneck.agent.wrap import act_with, stop_acting
+from debottleneck.recording import spool
 from debottleneck.strategies import pools
 from debottleneck.strategies.automatic.boundaries import Boundaries
 from debottleneck.strategies.automatic.notes import FAILED, Notes

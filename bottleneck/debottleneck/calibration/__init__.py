@@ -1,1 +1,0 @@
-"""What handing work over costs on this machine, measured once and kept."""

@@ -1,0 +1,1 @@
+"""The room in the middle: what a run left behind, frozen."""

@@ -1,0 +1,1 @@
+"""Recordings and comparisons without what should not leave the house."""

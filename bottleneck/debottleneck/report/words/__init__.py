@@ -1,0 +1,1 @@
+"""What renderers say: sentences, cells and numbers as people read them."""

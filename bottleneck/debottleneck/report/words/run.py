@@ -1,0 +1,121 @@
+"""Sentences that more than one renderer says, so that they say the same."""
+
+from __future__ import annotations
+
+import math
+import signal
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+from debottleneck import words
+from debottleneck.analysis.result import Analysis, Loop
+from debottleneck.report.words.quantities import (
+    NOTHING,
+    clean,
+    count,
+    decimals,
+    interval,
+    number,
+)
+
+HOW_TO_MARK = (
+    'To see stages, mark them in the script, `with stage("load"):` and `for batch in '
+    "step(loader):`, both from debottleneck; or name them on the command line, "
+    "`--stage NAME=module:function`."
+)
+
+STAGE_READINGS: Mapping[str, str] = {
+    "load": "getting the next batch: reading, decoding, waiting for a loader",
+    "augment": "changing the batch before it is used",
+    "transfer": "moving the batch to a device",
+    "forward": "the model's predictions",
+    "loss": "comparing predictions with targets",
+    "backward": "gradients",
+    "update": "the optimizer's step and clearing gradients",
+    "evaluate": "between steps: validation",
+    "checkpoint": "between steps: saving the model",
+    "log": "between steps: metrics and progress",
+    "other": "the rest of the step, outside every stage",
+}
+
+
+def ending(analysis: Analysis) -> str:
+    """How the run was cut off, or ""."""
+    facts = analysis.recording.facts
+    parts = []
+    if facts.exit_signal:
+        parts.append(f"The script was ended by {_signal(facts.exit_signal)}.")
+    if facts.partial:
+        why = f": {clean(facts.partial_why)}" if facts.partial_why else ""
+        parts.append(f"This recording is partial{why}. It covers the time until then.")
+    return " ".join(parts)
+
+
+def _signal(code: int) -> str:
+    try:
+        return f"signal {code} ({signal.Signals(code).name})"
+    except ValueError:
+        return f"signal {code}"
+
+
+def loop_lines(loop: Loop) -> list[str]:
+    """How the loop was measured, in a few sentences."""
+    if not loop.found:
+        reason = clean(loop.rule).partition(";")[0]
+        why = f" ({reason})" if reason and "recognised" not in reason else ""
+        return [
+            f"No training loop was recognised{why}. Times are of the whole run, in "
+            "milliseconds per second of wall time."
+        ]
+    measured = step_line(loop) if loop.measured else "No quiet step was measured."
+    lines = [f"{measured} {sentence(loop.rule)}".strip()]
+    if loop.warmup or loop.warmup_why:
+        lines.append(warmup_line(loop))
+    return lines
+
+
+def step_line(loop: Loop) -> str:
+    """Number of quiet steps with their mean, interval, median and 95th percentile."""
+    digits = decimals(loop.step_ms)
+    mean = number(loop.step_ms, digits)
+    bounds = interval(loop.step_low, loop.step_high, digits)
+    return (
+        f"{count(loop.measured, 'quiet step')} measured: mean {mean} ms (95 % interval "
+        f"{bounds}), median {number(loop.step_median_ms, digits)} ms, 95th percentile "
+        f"{number(loop.step_p95_ms, digits)} ms."
+    )
+
+
+def warmup_line(loop: Loop) -> str:
+    """How many steps were left out at the start, and why."""
+    verb = "was" if loop.warmup == 1 else "were"
+    why = f": {clean(loop.warmup_why)}" if loop.warmup_why else ""
+    text = f"{count(loop.warmup, 'warm-up step')} {verb} left out{why}"
+    return sentence(text)
+
+
+def handovers(rate: float) -> str:
+    """How often the GIL changed hands."""
+    times = number(rate, 0 if rate >= 10 else 1)
+    return f"The GIL changed hands {times} times a second."
+
+
+def sentence(text: str) -> str:
+    """The text cleaned, with a capital at its start and a period at its end."""
+    said = clean(text).strip()
+    if not said:
+        return ""
+    return said[0].upper() + said[1:] + ("" if said.endswith((".", "!", "?")) else ".")
+
+
+def shares_of_thread(row: Mapping[Hashable, Any], least: float = 0.005) -> str:
+    """A thread's causes, largest first: "sleep 62 %, python 30 %"."""
+    shares = {cause: float(row[cause]) for cause in words.CAUSES}
+    seen = {c: s for c, s in shares.items() if math.isfinite(s) and s >= least}
+    ranked = sorted(seen, key=lambda cause: -seen[cause])
+    return ", ".join(f"{c} {100 * seen[c]:.0f}%" for c in ranked) or NOTHING
+
+
+def slowdown(ratio: float) -> str:
+    """An instrument's slow-down with its sign, "-" where it was not measured."""
+    return f"{100 * ratio:+.1f} %" if math.isfinite(ratio) else NOTHING

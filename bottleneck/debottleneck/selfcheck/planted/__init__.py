@@ -1,0 +1,1 @@
+"""The loop that `selfcheck` runs, as plain scripts under any interpreter."""

@@ -1,0 +1,1 @@
+../../bottleneck/debottleneck/selfcheck/planted/truth.py

@@ -1,0 +1,574 @@
+"""Marks: what a thread writes, what is joined, and how recording begins and ends."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from marking import run_marked
+
+import debottleneck
+from debottleneck.agent import marks
+from debottleneck.agent.recorder import Recorder
+from debottleneck.recording import reading, spool
+from debottleneck.words import STAGES
+
+
+def test_a_pair_carries_both_clocks(tmp_path: Path) -> None:
+    """Enter and leave are apart by the wall and by the CPU time of the stage."""
+    snippet = """
+    with stage("load"):
+        wait(1_000_000, cpu=300_000)
+    """
+    first, last = run_marked(tmp_path, snippet).marks
+    assert (first.text, last.text) == ("+load", "-load")
+    assert last.t_ns - first.t_ns == 1_000_000
+    assert last.cpu_ns - first.cpu_ns == 300_000
+
+
+def test_nested_stages_are_marked_in_order(tmp_path: Path) -> None:
+    """A stage in another one gets a pair of its own."""
+    snippet = """
+    with stage("load"):
+        wait(50_000)
+        with stage("augment"):
+            wait(50_000)
+        wait(50_000)
+    """
+    texts = run_marked(tmp_path, snippet).texts
+    assert texts == ["+load", "+augment", "-augment", "-load"]
+
+
+def test_a_stage_within_itself_is_marked_once(tmp_path: Path) -> None:
+    """Recursion counts once; the same stage below another one counts again."""
+    snippet = """
+    @stage("forward")
+    def layers(depth):
+        wait(50_000)
+        if depth:
+            layers(depth - 1)
+    layers(3)
+    wait(200_000)
+    with stage("load"), stage("augment"), stage("load"):
+        wait(50_000)
+    """
+    texts = run_marked(tmp_path, snippet).texts
+    assert texts[:2] == ["+forward", "-forward"]
+    assert texts[2:] == ["+load", "+augment", "+load", "-load", "-augment", "-load"]
+
+
+def test_an_exception_leaves_the_stage(tmp_path: Path) -> None:
+    """A stage that is left by an exception is left, and the exception goes on."""
+    snippet = """
+    try:
+        with stage("load"):
+            wait(200_000)
+            raise KeyError("mine")
+    except KeyError as error:
+        print(error)
+    with stage("forward"):
+        wait(200_000)
+    """
+    done = run_marked(tmp_path, snippet)
+    assert done.texts == ["+load", "-load", "+forward", "-forward"]
+    assert done.output == "'mine'\n"
+
+
+def test_tiny_calls_are_joined_and_counted(tmp_path: Path) -> None:
+    """Consecutive tiny calls of a stage become one pair that knows their number."""
+    snippet = """
+    for _ in range(500):
+        with stage("update"):
+            wait(2_000)
+        wait(500)
+    """
+    first, last = run_marked(tmp_path, snippet).marks
+    assert (first.text, last.text) == ("+update", "-update*500")
+    assert last.t_ns - first.t_ns == 500 * 2_500 - 500
+
+
+@pytest.mark.parametrize(
+    ("between", "length"),
+    [
+        (f"wait({marks.SHORT_NS})", "1_000"),
+        ("wait(1_000)", f"{marks.TINY_NS}"),
+        ("pass\n    with stage('loss'):\n        wait(1_000)", "1_000"),
+        ("marks.mark_step(marks.site_of('step', 's', 'f', 1, 'api'))", "1_000"),
+    ],
+    ids=["far apart", "long calls", "another stage between", "a step between"],
+)
+def test_other_calls_are_not_joined(tmp_path: Path, between: str, length: str) -> None:
+    """Calls that are far apart, long, or interrupted keep pairs of their own."""
+    snippet = f"""
+for _ in range(3):
+    with stage("update"):
+        wait({length})
+    {between}
+"""
+    texts = run_marked(tmp_path, snippet).texts
+    assert texts.count("+update") == texts.count("-update") == 3
+
+
+def test_calls_at_another_depth_are_not_joined(tmp_path: Path) -> None:
+    """The last call of an inner stage and a later outer one of its name stay apart."""
+    snippet = """
+    with stage("load"):
+        with stage("augment"):
+            wait(1_000)
+    with stage("augment"):
+        wait(1_000)
+    """
+    texts = run_marked(tmp_path, snippet).texts
+    assert texts == ["+load", "+augment", "-augment", "-load", "+augment", "-augment"]
+
+
+def test_so_short_a_time_counts_as_on_the_core(tmp_path: Path) -> None:
+    """Below SHORT_NS the CPU clock is not read: its time is the wall's."""
+    snippet = """
+    with stage("load"):
+        wait(15_000, cpu=1)
+        with stage("augment"):
+            wait(40_000, cpu=30_000)
+    """
+    cpu = [mark.cpu_ns for mark in run_marked(tmp_path, snippet).marks]
+    assert cpu[1] - cpu[0] == 15_000
+    assert cpu[2] - cpu[0] == 30_001
+
+
+def test_stages_need_not_nest(tmp_path: Path) -> None:
+    """Coroutines leave in another order than they entered; each pair is kept."""
+    snippet = """
+    load = marks.site_of("load", "a", "f.py", 1, "coroutine")
+    forward = marks.site_of("forward", "b", "f.py", 9, "coroutine")
+    first = marks.enter(load); wait(200_000)
+    second = marks.enter(forward); wait(200_000)
+    marks.leave(first); wait(200_000)
+    marks.leave(second)
+    """
+    texts = run_marked(tmp_path, snippet).texts
+    assert texts == ["+load", "+forward", "-load", "-forward"]
+
+
+def test_a_place_has_one_number(tmp_path: Path) -> None:
+    """The same line entered twice is one site, another line is another."""
+    snippet = """
+    a = marks.site_of("load", "f", "a.py", 3, "function")
+    assert a == marks.site_of("load", "f", "a.py", 3, "function")
+    assert a != marks.site_of("load", "f", "a.py", 4, "function")
+    for _ in range(3):
+        with stage("load"):
+            wait(200_000)
+    """
+    done = run_marked(tmp_path, snippet)
+    sites = reading.read_lines(spool.sites_file(tmp_path, done.pid))
+    assert [site["kind"] for site in sites] == ["function", "function", "api"]
+    assert sites[2]["file"].endswith("snippet.py")
+
+
+def test_step_marks_iterations_and_their_load(tmp_path: Path) -> None:
+    """`step` begins a step, marks the wait as load, and ends after the last item."""
+    snippet = """
+    def batches():
+        for number in range(2):
+            wait(200_000)
+            yield number
+    print([item for item in step(batches())])
+    """
+    done = run_marked(tmp_path, snippet)
+    one = ["begin", "+load", "-load"]
+    assert done.texts == [*one, *one, *one, "end"]
+    assert done.output == "[0, 1]\n"
+
+
+def test_step_passes_an_error_on(tmp_path: Path) -> None:
+    """An error in the loader reaches the loop, and the load is left."""
+    snippet = """
+    def broken():
+        wait(200_000)
+        raise OSError("disk")
+        yield
+    try:
+        list(step(broken()))
+    except OSError as error:
+        print(error)
+    """
+    done = run_marked(tmp_path, snippet)
+    assert done.texts == ["begin", "+load", "-load"]
+    assert done.output == "disk\n"
+
+
+def test_a_loop_may_break_out_of_step(tmp_path: Path) -> None:
+    """After a break nothing stays open: the next stage is an outermost one."""
+    snippet = """
+    for number in step(range(5)):
+        wait(200_000)
+        if number == 1:
+            break
+    with stage("forward"):
+        wait(200_000)
+    """
+    texts = run_marked(tmp_path, snippet).texts
+    one = ["begin", "+load", "-load"]
+    assert texts == [*one, *one, "+forward", "-forward"]
+
+
+def test_each_thread_has_its_own_marks_and_name(tmp_path: Path) -> None:
+    """Threads do not share a stack of stages, and are listed with their names."""
+    snippet = """
+    def work():
+        with stage("augment"):
+            wait(200_000)
+    with stage("load"):
+        thread = threading.Thread(target=work, name="a name: \\u00e4 \\u2603")
+        thread.start()
+        thread.join()
+    marks.finish()
+    """
+    done = run_marked(tmp_path, snippet)
+    by_thread = [[m.text for m in one] for one in done.threads.values()]
+    assert sorted(by_thread) == [["+augment", "-augment"], ["+load", "-load"]]
+    names = reading.read_lines(spool.names_file(tmp_path, done.pid))
+    tids = {tid for _, tid in done.threads}
+    assert {name for tid, _, name in names if tid in tids} == {
+        "MainThread",
+        "a name: \u00e4 \u2603",
+    }
+
+
+def test_a_full_file_is_followed_by_another(tmp_path: Path) -> None:
+    """More marks than a file holds are all there, in order, over several files."""
+    pairs = 12_000
+    snippet = f"""
+    load = marks.site_of("load", "f", "f.py", 1, "function")
+    for _ in range({pairs}):
+        token = marks.enter(load)
+        wait(30_000)
+        marks.leave(token)
+        wait(30_000)
+    """
+    done = run_marked(tmp_path, snippet)
+    assert len(list(tmp_path.glob(spool.marks_glob()))) == 3
+    assert done.texts == ["+load", "-load"] * pairs
+    times = [mark.t_ns for mark in done.marks]
+    assert {b - a for a, b in pairwise(times)} == {30_000}
+
+
+def test_a_forked_child_records_on_its_own(tmp_path: Path) -> None:
+    """A child's marks go to files of its own, with the sites known before the fork."""
+    snippet = """
+    load = marks.site_of("load", "f", "f.py", 1, "function")
+    with stage("forward"):
+        wait(200_000)
+        child = os.fork()
+        if not child:
+            token = marks.enter(load)
+            wait(200_000)
+            marks.leave(token)
+            os._exit(0)
+        os.waitpid(child, 0)
+        wait(200_000)
+    """
+    done = run_marked(tmp_path, snippet)
+    texts = {pid: [m.text for m in one] for (pid, _), one in done.threads.items()}
+    assert texts.pop(done.pid) == ["+forward", "-forward"]
+    assert list(texts.values()) == [["+load", "-load"]]
+
+
+def test_finish_ends_recording(tmp_path: Path) -> None:
+    """After `finish` nothing is written, even by stages that are still open."""
+    snippet = """
+    assert marks.recording()
+    with stage("load"):
+        wait(200_000)
+        marks.finish()
+    with stage("forward"):
+        wait(200_000)
+    for _ in step(range(2)):
+        wait(200_000)
+    assert not marks.recording()
+    """
+    assert run_marked(tmp_path, snippet).texts == ["+load"]
+
+
+def test_calibration_leaves_no_marks(tmp_path: Path) -> None:
+    """Measuring a pair's cost gives microseconds and is not part of the recording."""
+    snippet = """
+    from time import monotonic_ns
+    marks.monotonic_ns = monotonic_ns
+    assert 0 < marks.calibrate(20) < 1e5
+    marks.monotonic_ns = lambda: now[0]
+    with stage("load"):
+        wait(200_000)
+    """
+    assert run_marked(tmp_path, snippet).texts == ["+load", "-load"]
+
+
+def test_a_lost_folder_stops_recording_not_the_script(tmp_path: Path) -> None:
+    """When nothing can be written any more, the script trains on."""
+    folder = tmp_path / "spool"
+    folder.mkdir()
+    snippet = """
+    import shutil
+    shutil.rmtree(folder)
+    with stage("load"):
+        wait(200_000)
+    for item in step(range(2)):
+        print(item)
+    assert not marks.recording()
+    marks.finish()
+    """
+    assert run_marked(folder, snippet).output == "0\n1\n"
+
+
+def test_sites_that_cannot_be_written_stop_recording(tmp_path: Path) -> None:
+    """A full disk met while naming a new site or thread does not reach the script."""
+    snippet = """
+    with stage("load"):
+        wait(200_000)
+    import shutil
+    shutil.rmtree(folder)
+    recorder._sites.close()
+    recorder._sites = None
+    with stage("forward"):
+        print("trains on")
+    assert not marks.recording()
+    """
+    folder = tmp_path / "spool"
+    folder.mkdir()
+    assert run_marked(folder, snippet).output == "trains on\n"
+
+
+ASK = """
+def ask(call, mode, boundary=255, trainer=threading.get_native_id()):
+    spool.CONTROL.pack_into(recorder.control, 0, call, mode, boundary, 0, trainer, 0)
+def one_step():
+    for name in ("load", "forward"):
+        with stage(name):
+            wait(200_000)
+"""
+
+
+def test_a_window_begins_at_the_boundary(tmp_path: Path) -> None:
+    """The tool's wish is met once, by the trainer, at the boundary's stage."""
+    snippet = f"""
+{ASK}
+seen = []
+recorder.attend = lambda mode: seen.append((mode, now[0]))
+ask(1, spool.FUNCTIONS_WALL, {STAGES.index("load")})
+with stage("forward"):
+    wait(200_000)
+assert not seen
+before = now[0]
+one_step()
+one_step()
+assert seen == [(spool.FUNCTIONS_WALL, before)]
+"""
+    run_marked(tmp_path, snippet)
+
+
+def test_only_the_trainer_attends(tmp_path: Path) -> None:
+    """Another thread's boundary does not begin a window."""
+    snippet = f"""
+{ASK}
+ask(1, spool.FUNCTIONS_CPU, {STAGES.index("load")})
+other = threading.Thread(target=one_step)
+other.start()
+other.join()
+assert not attended
+one_step()
+assert attended == [spool.FUNCTIONS_CPU]
+"""
+    run_marked(tmp_path, snippet)
+
+
+def test_a_step_mark_is_a_boundary_too(tmp_path: Path) -> None:
+    """With `step` in the script, windows begin at its steps."""
+    snippet = f"""
+{ASK}
+ask(1, spool.FUNCTIONS_WALL, {STAGES.index("update")})
+for _ in step(range(1)):
+    assert attended == [spool.FUNCTIONS_WALL]
+"""
+    run_marked(tmp_path, snippet)
+
+
+def test_finished_ends_recording_from_outside(tmp_path: Path) -> None:
+    """The tool detaches: marks end, whoever meets the call, and windows are told."""
+    snippet = f"""
+{ASK}
+one_step()
+ask(1, spool.FINISHED, 255, -1)
+one_step()
+assert attended == [spool.FINISHED] and not marks.recording()
+"""
+    texts = run_marked(tmp_path, snippet).texts
+    assert texts[:4] == ["+load", "-load", "+forward", "-forward"]
+    assert texts.count("-load") == 1
+
+
+def test_stop_ends_the_script_cleanly(tmp_path: Path) -> None:
+    """`--stop` raises SystemExit(0) at a boundary, so `finally` and atexit run."""
+    snippet = f"""
+{ASK}
+import atexit
+atexit.register(print, "at exit")
+one_step()
+ask(1, spool.STOP, {STAGES.index("load")})
+try:
+    one_step()
+finally:
+    print("finally")
+print("not reached")
+"""
+    done = run_marked(tmp_path, snippet)
+    assert done.output == "finally\nat exit\n"
+    assert done.texts == ["+load", "-load", "+forward", "-forward"]
+
+
+def test_threads_without_marks_are_listed_as_they_come(tmp_path: Path) -> None:
+    """The next outermost mark of any thread lists those that have come since."""
+    snippet = f"""
+{ASK}
+one_step()
+done = threading.Event()
+quiet = threading.Thread(target=done.wait, name="quiet")
+quiet.start()
+one_step()
+done.set()
+quiet.join()
+"""
+    done = run_marked(tmp_path, snippet)
+    names = reading.read_lines(spool.names_file(tmp_path, done.pid))
+    assert [name for _, _, name in names] == ["MainThread", "quiet"]
+
+
+def test_a_call_lists_new_names(tmp_path: Path) -> None:
+    """Asked for the mode it is in, the agent lists names that have changed."""
+    snippet = f"""
+{ASK}
+one_step()
+threading.current_thread().name = "renamed"
+ask(1, spool.RECORD)
+one_step()
+"""
+    done = run_marked(tmp_path, snippet)
+    names = reading.read_lines(spool.names_file(tmp_path, done.pid))
+    assert [name for _, _, name in names] == ["MainThread", "renamed"]
+    assert done.texts.count("+load") == 2
+
+
+def test_events_are_json_lines_and_a_lost_disk_is_silent(tmp_path: Path) -> None:
+    """Each event is a line with its time; where none can be written, none is."""
+    (tmp_path / spool.CONTROL_FILE).write_bytes(bytes(spool.CONTROL_BYTES))
+    recorder = Recorder(tmp_path, lambda mode: None)
+    recorder.write_event({"event": "one"})
+    recorder.write_event({"event": "two"})
+    text = spool.events_file(tmp_path, recorder.pid).read_text()
+    assert [json.loads(line)["event"] for line in text.splitlines()] == ["one", "two"]
+    shutil.rmtree(tmp_path)
+    recorder.write_event({"event": "three"})
+
+
+@pytest.mark.parametrize("name", ["", "lode", "other", "step", "LOAD"])
+def test_unknown_stages_are_refused(name: str) -> None:
+    """A stage that is no word of the list is refused with the list."""
+    with pytest.raises(ValueError, match=r"use one of: load, augment, .*, log$"):
+        debottleneck.stage(name)
+
+
+@pytest.mark.parametrize("name", [word for word in STAGES if word != "other"])
+def test_every_stage_can_be_marked_when_nobody_records(name: str) -> None:
+    """Without a recording, marks change nothing and pass everything through."""
+    assert not marks.recording()
+    with debottleneck.stage(name) as entered:
+        assert isinstance(entered, debottleneck.stage)
+    assert list(debottleneck.step(iter("abc"))) == ["a", "b", "c"]
+    assert marks.enter(marks.site_of(name, "f", "f.py", 1, "function")) == -1
+    marks.leave(-1)
+
+
+def test_step_is_lazy_when_nobody_records() -> None:
+    """`step` takes an item only when the loop asks for one."""
+    taken: list[int] = []
+    loop = debottleneck.step(taken.append(n) or n for n in range(3))
+    assert taken == []
+    assert next(loop) == 0
+    assert taken == [0]
+
+
+KINDS = """
+def plain():
+    wait(200_000)
+
+def pairs():
+    for _ in range(2):
+        wait(200_000)
+        yield
+    wait(200_000)
+
+async def get():
+    wait(200_000)
+
+async def feed():
+    for _ in range(2):
+        wait(200_000)
+        yield
+
+def run(coroutine):
+    try:
+        coroutine.send(None)
+    except StopIteration as stop:
+        return stop.value
+"""
+
+
+@pytest.mark.parametrize(
+    ("use", "kind", "times", "spent_us"),
+    [
+        ("wrap(plain, 'load')()", "function", 1, 200),
+        ("for _ in wrap(pairs, 'load')(): wait(900_000)", "generator", 3, 600),
+        ("run(wrap(get, 'load')())", "coroutine", 1, 200),
+        (
+            "async def all():\n    async for _ in wrap(feed, 'load')(): wait(900_000)\n"
+            "run(all())",
+            "generator",
+            3,
+            400,
+        ),
+    ],
+    ids=["function", "generator", "coroutine", "async generator"],
+)
+def test_only_the_time_inside_is_marked(
+    tmp_path: Path, use: str, kind: str, times: int, spent_us: int
+) -> None:
+    """A pair a call; of generators, a pair from each resumption to its yield."""
+    done = run_marked(tmp_path, KINDS + use)
+    assert done.texts == ["+load", "-load"] * times
+    ends = [mark.t_ns for mark in done.marks]
+    spent = sum(b - a for a, b in zip(ends[::2], ends[1::2], strict=True))
+    assert spent == spent_us * 1_000
+    assert f'"kind": "{kind}"' in spool.sites_file(tmp_path, done.pid).read_text()
+
+
+def test_a_site_is_where_the_function_is_defined(tmp_path: Path) -> None:
+    """Name, file and line of the site are the function's, or as given."""
+    snippet = """
+    def plain():
+        pass
+    wrap(plain, "loss")
+    wrap(plain, "loss", file="given.py", line=77, name="Given.name")
+    print(plain.__code__.co_firstlineno)
+    """
+    done = run_marked(tmp_path, snippet)
+    own, given = reading.read_lines(spool.sites_file(tmp_path, done.pid))
+    assert own["name"] == "plain"
+    assert own["file"] == str(tmp_path / "snippet.py")
+    assert own["line"] == int(done.output)
+    assert (given["name"], given["file"], given["line"]) == (
+        "Given.name",
+        "given.py",
+        77,
+    )

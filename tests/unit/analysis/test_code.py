@@ -1,0 +1,223 @@
+"""py-spy's stacks by stage: marker frames, the user's lines, flame graphs."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import pandas as pd
+import pytest
+from made_runs import FACTS, MS, PID, loop_words, marks, sites, table, threads
+
+from debottleneck.agent.wrap import FRAME_FILE
+from debottleneck.analysis import code as code_pass
+from debottleneck.analysis.timeline import marks_by_thread, segments_of
+from debottleneck.recording.recording import Recording
+
+Frame = tuple[str, str, int]
+MAIN: Frame = ("<module>", "/w/train.py", 90)
+LOAD: Frame = ("load_fn", "/w/train.py", 11)
+READ: Frame = ("read", "/w/lib/data.py", 33)
+NUMPY: Frame = ("mean", "/v/lib/python3.11/site-packages/numpy/core.py", 7)
+SPIN: Frame = ("spin", "/w/train.py", 40)
+SPIN_LATER: Frame = ("spin", "/w/train.py", 41)
+
+
+def marker(stage: str) -> Frame:
+    """The wrapper's frame of a stage."""
+    return (f"[stage {stage}]", FRAME_FILE, 99)
+
+
+def recording(
+    stacks: Sequence[tuple[Frame, ...]], rows: Sequence[Sequence[object]]
+) -> Recording:
+    """Samples (block, tid, start, end, weight ms, stack) beside a marked loop."""
+    frames = [
+        (number, depth, *frame)
+        for number, stack in enumerate(stacks)
+        for depth, frame in enumerate(stack)
+    ]
+    sampled = [
+        (block, PID, tid, start * MS, end * MS, weight * MS, stack)
+        for block, tid, start, end, weight, stack in rows
+    ]
+    words = loop_words(4, {"load": (10, 5), "forward": (10, 10)})
+    return Recording.of(
+        FACTS,
+        {
+            "sites": sites().assign(kind="api"),
+            "marks": marks({PID: words}),
+            "threads": threads((PID, "MainThread"), (101, "loader-0")),
+            "stacks": table("stacks", sampled),
+            "frames": table("frames", frames),
+        },
+    )
+
+
+def sampled(made: Recording) -> tuple[pd.DataFrame, code_pass.Code]:
+    """The samples with their stages, and the code."""
+    code = code_pass.code_of(made)
+    roles = {(PID, PID): "trainer", (PID, 101): "loader"}
+    segments = segments_of(marks_by_thread(made))
+    return code_pass.sampled(made, code, segments, roles), code
+
+
+@pytest.mark.parametrize(
+    ("stack", "stage"),
+    [
+        ((MAIN, marker("load"), LOAD), "load"),
+        ((MAIN, marker("load"), LOAD, marker("augment"), SPIN), "augment"),
+        ((MAIN, marker("evaluate"), SPIN, marker("load"), LOAD), "evaluate"),
+        ((MAIN, marker("step"), SPIN), ""),
+        ((MAIN, marker("step"), SPIN, marker("loss"), SPIN), "loss"),
+        ((MAIN, ("[stage cooking]", FRAME_FILE, 1), SPIN), ""),
+        ((MAIN, SPIN), ""),
+    ],
+)
+def test_the_marker_in_a_stack_names_its_stage(
+    stack: tuple[Frame, ...], stage: str
+) -> None:
+    """The innermost; but what lies between steps takes all within it."""
+    code = code_pass.code_of(recording([stack], []))
+    assert code.stage == {0: stage}
+
+
+def test_our_frames_are_not_shown() -> None:
+    """Wrappers and the agent are not the user's program."""
+    agent = ("enter", "/x/debottleneck/agent/marks.py", 180)
+    stack = (MAIN, marker("load"), LOAD, agent)
+    code = code_pass.code_of(recording([stack], []))
+    assert code.frames[0] == (MAIN, LOAD)
+    assert code.line[0] == LOAD
+
+
+@pytest.mark.parametrize(
+    ("stack", "line"),
+    [
+        ((MAIN, LOAD, NUMPY), LOAD),
+        ((MAIN, LOAD, READ, NUMPY), READ),
+        ((NUMPY,), NUMPY),
+        ((marker("load"),), ("", "", 0)),
+    ],
+    ids=["below a library", "a module beside", "no user code", "nothing left"],
+)
+def test_the_line_is_the_innermost_of_the_users_own(
+    stack: tuple[Frame, ...], line: Frame
+) -> None:
+    """Time in a library is the user's line that called it."""
+    assert code_pass.code_of(recording([stack], [])).line == {0: line}
+
+
+def test_user_folders_are_the_scripts_and_those_of_marked_code() -> None:
+    """A relative script is found from the run's directory."""
+    facts = dataclasses.replace(FACTS, directory="/home/u", script="deep/train.py")
+    rows = [(PID, 0, "load", "read", "/data/code/reader.py", 3, "option")]
+    rows += [(PID, 1, "load", "torch DataLoader", "", 0, "torch")]
+    made = Recording.of(facts, {"sites": table("sites", rows)})
+    folders = code_pass.user_folders(made)
+    assert folders == ("/data/code/", "/home/u/deep/")
+    assert code_pass.is_user_file("/home/u/deep/er/x.py", folders)
+    assert not code_pass.is_user_file("/home/u/deeper/x.py", folders)
+    assert not code_pass.is_user_file("/home/u/deep/site-packages/x.py", folders)
+    assert not code_pass.is_user_file("<frozen runpy>", folders)
+    assert not code_pass.is_user_file("/home/u/deep/x.py", ())
+
+
+def test_a_sample_without_a_marker_has_the_stage_of_its_time() -> None:
+    """The thread's own marks tell; other threads' marks do not."""
+    rows = [
+        ("stacks", PID, 2, 8, 6, 0),
+        ("stacks", PID, 12, 18, 6, 0),
+        ("stacks", PID, 200, 210, 10, 0),
+        ("stacks", 101, 2, 8, 6, 0),
+        ("gil", PID, 2, 8, 6, 0),
+    ]
+    found, _ = sampled(recording([(MAIN, SPIN)], rows))
+    assert found["stage"].tolist() == ["load", "forward", "other", "other", "other"]
+    assert found["role"].tolist() == ["trainer"] * 3 + ["loader", "trainer"]
+    assert found["weight_ms"].tolist() == [6, 6, 10, 6, 6]
+
+
+def test_a_marker_outweighs_the_time() -> None:
+    """The two clocks are apart by some milliseconds; the stack itself is exact."""
+    made = recording([(MAIN, marker("update"), SPIN)], [("stacks", PID, 2, 8, 6, 0)])
+    assert sampled(made)[0]["stage"].tolist() == ["update"]
+
+
+def test_a_thread_py_spy_could_not_name_counts_for_the_process() -> None:
+    """An unknown thread's samples are its main thread's rather than lost."""
+    made = recording([(MAIN,)], [("stacks", 0, 2, 8, 6, 0)])
+    assert sampled(made)[0]["tid"].tolist() == [PID]
+
+
+def test_lines_share_their_stage() -> None:
+    """Of each stage and role, biggest first, adding up to one."""
+    stacks = [(MAIN, LOAD, NUMPY), (MAIN, LOAD), (MAIN, SPIN)]
+    rows = [
+        ("stacks", PID, 2, 4, 2, 0),
+        ("stacks", PID, 4, 5, 1, 1),
+        ("stacks", PID, 5, 6, 1, 2),
+        ("stacks", 101, 2, 8, 6, 2),
+        ("gil", PID, 0, 80, 50, 2),
+    ]
+    lines = code_pass.line_table(*sampled(recording(stacks, rows)))
+    found = lines[["stage", "role", "function", "line", "share"]].values.tolist()
+    assert found == [
+        ["load", "trainer", "load_fn", 11, 0.75],
+        ["load", "trainer", "spin", 40, 0.25],
+        ["other", "loader", "spin", 40, 1.0],
+    ]
+
+
+def test_the_holders_line_is_the_heaviest_of_its_heaviest_function() -> None:
+    """A function spread over many lines still is what holds the GIL."""
+    stacks = [(MAIN, SPIN), (MAIN, SPIN_LATER), (MAIN, LOAD)]
+    rows = [("gil", 101, 0, 100, weight, n) for n, weight in enumerate([3, 4, 5])]
+    rows += [("stacks", 101, 0, 100, 90, 2)]
+    found = code_pass.holders(*sampled(recording(stacks, rows)))
+    assert found == {101: SPIN_LATER}
+
+
+def test_flame_nodes_are_the_sum_of_what_is_above() -> None:
+    """Each node weighs at least its children; ids are unique, parents exist."""
+    stacks = [(MAIN, LOAD, NUMPY), (MAIN, LOAD), (MAIN, SPIN)]
+    rows = [
+        ("stacks", PID, 2, 4, 2, 0),
+        ("stacks", PID, 4, 5, 1, 1),
+        ("stacks", PID, 5, 8, 3, 2),
+        ("stacks", 101, 0, 40, 40, 2),
+        ("gil", PID, 40, 50, 2, 2),
+    ]
+    made = recording([*stacks, (MAIN, marker("load"), SPIN)], rows)
+    flame = code_pass.flame_table(*sampled(made))
+    assert flame["id"].is_unique
+    own = flame[(flame["stage"] == "load") & (flame["role"] == "trainer")]
+    weights = own.set_index("function")["weight_ms"].to_dict()
+    assert weights == {"<module>": 6, "load_fn": 3, "mean": 2, "spin": 3}
+    for node in own.itertuples():
+        children = own.loc[own["parent"] == node.id, "weight_ms"].sum()
+        assert children <= node.weight_ms
+        assert node.parent == 0 or node.parent in set(own["id"])
+    assert own.loc[own["parent"] == 0, "weight_ms"].tolist() == [6]
+
+
+def test_gil_time_is_scaled_to_the_stack_windows() -> None:
+    """A quarter of the GIL window is a quarter of the stack window, never more."""
+    rows = [
+        ("stacks", PID, 0, 40, 40, 0),
+        ("gil", PID, 50, 70, 5, 0),
+        ("gil", PID, 50, 70, 1, 1),
+    ]
+    stacks = [(MAIN, marker("load"), SPIN), (MAIN, marker("load"), LOAD)]
+    flame = code_pass.flame_table(*sampled(recording(stacks, rows)))
+    found = flame.set_index("function")["gil_ms"].to_dict()
+    assert found == {"<module>": pytest.approx(12), "spin": pytest.approx(10)}
+    assert (flame["gil_ms"] <= flame["weight_ms"]).all()
+
+
+def test_no_stacks_no_tables() -> None:
+    """Without py-spy the tables are empty, and typed."""
+    found, code = sampled(recording([], []))
+    assert code_pass.line_table(found, code).empty
+    assert code_pass.flame_table(found, code).empty
+    assert code_pass.holders(found, code) == {}

@@ -1,0 +1,188 @@
+"""Steps: which are warm-up, which an instrument disturbed, and what is in them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from made_runs import FACTS, MS, PID, loop_words, marks, sites, table
+
+from debottleneck.analysis.steps import choose_warmup, find_loop, label, with_stages
+from debottleneck.analysis.timeline import marks_by_thread, segments_of
+from debottleneck.recording.loop import NONE, Steps
+from debottleneck.recording.recording import Recording, empty
+
+
+def warmup(*wall: float, asked: int | None = None) -> int:
+    """The number chosen for quiet steps of these lengths."""
+    walls = np.array(wall) * MS
+    return choose_warmup(walls.astype(np.int64), np.ones(len(wall), bool), asked)[0]
+
+
+@pytest.mark.parametrize(
+    ("wall", "count"),
+    [
+        ([10] * 20, 1),
+        ([80, *[10] * 19], 1),
+        ([80, 50, 30, *[10] * 20], 3),
+        ([1, 1, *[10] * 20], 2),
+        ([80, 10, 80, *[10] * 20], 1),
+        ([80] * 10 + [10] * 10, 5),
+        ([80, 10, 10], 0),
+        ([], 0),
+    ],
+    ids=[
+        "even: the first is left out anyway",
+        "one slow",
+        "three slow",
+        "two fast",
+        "only leading ones",
+        "at most a quarter",
+        "too few",
+        "none",
+    ],
+)
+def test_leading_steps_of_another_length_are_warm_up(
+    wall: list[float], count: int
+) -> None:
+    """Those before the first that is like the later ones, within a quarter."""
+    assert warmup(*wall) == count
+
+
+def test_a_noisy_loop_is_not_all_warm_up() -> None:
+    """What the loop does anyway is no warm-up, however wide it is."""
+    rng = np.random.default_rng(1)
+    assert warmup(*rng.uniform(5, 40, 200)) <= 2
+
+
+@pytest.mark.parametrize(("asked", "count"), [(0, 0), (3, 3), (99, 5)])
+def test_the_users_number_holds(asked: int, count: int) -> None:
+    """As asked, if there are so many."""
+    assert warmup(*[10] * 5, asked=asked) == count
+
+
+def test_the_reason_is_a_sentence_with_its_number() -> None:
+    """Whoever doubts the choice sees what it rests on."""
+    wall = np.array([75.0, *[10] * 19]) * MS
+    _, why = choose_warmup(wall.astype(np.int64), np.ones(20, bool), None)
+    assert why == "the first took up to 7.5 times the median step"
+    _, why = choose_warmup(wall.astype(np.int64), np.ones(20, bool), 4)
+    assert why == "as asked with --warmup"
+
+
+def test_disturbed_steps_do_not_set_the_measure() -> None:
+    """Steps under an instrument say nothing of how long a step should be."""
+    wall = np.array([10.0] * 6 + [90] * 14) * MS
+    quiet = np.array([True] * 10 + [False] * 10)
+    quiet[6:10] = False
+    assert choose_warmup(wall.astype(np.int64), quiet, None)[0] >= 1
+
+
+def steps(count: int, ms: float = 10) -> Steps:
+    """Steps of equal length, one after the other."""
+    edges = (np.arange(count + 1) * ms * MS).astype(np.int64)
+    return Steps(edges[:-1], edges[1:], "a step begins at each load")
+
+
+def test_steps_that_touch_a_block_are_not_quiet() -> None:
+    """Even by a little, at either end; touching at a point is not overlapping."""
+    blocks = table(
+        "blocks",
+        [
+            ("stacks", 45 * MS, 60 * MS),
+            ("gil", 99 * MS, 101 * MS),
+            ("functions-wall", 140 * MS, 150 * MS),
+            ("functions-cpu", 150 * MS, 160 * MS),
+        ],
+    )
+    found, _, _ = label(steps(20), blocks, FACTS.end_ns, 2)
+    assert found["block"].tolist() == (
+        ["warmup"] * 2
+        + ["quiet"] * 2
+        + ["stacks"] * 2
+        + ["quiet"] * 3
+        + ["stacks"] * 2
+        + ["quiet"] * 3
+        + ["functions"] * 2
+        + ["quiet"] * 4
+    )
+
+
+def test_steps_after_the_measurement_are_left_out() -> None:
+    """The script trains on; what it does then is not part of this."""
+    found, _, _ = label(steps(20), empty("blocks"), 75 * MS, 0)
+    assert found["step"].tolist() == list(range(7))
+    assert (found["wall_ns"] == 10 * MS).all()
+
+
+def test_no_steps_no_table() -> None:
+    """Without a loop the table is empty, and typed."""
+    found, count, _ = label(NONE, empty("blocks"), FACTS.end_ns, None)
+    assert found.empty
+    assert count == 0
+
+
+def made(stages: dict[str, tuple[float, float]]) -> Recording:
+    """Eight steps of these stages."""
+    words = loop_words(8, stages)
+    return Recording.of(FACTS, {"sites": sites(), "marks": marks({PID: words})})
+
+
+def test_stages_add_up_to_each_step() -> None:
+    """`other` included, every step's stages are its wall time."""
+    recording = made({"load": (10, 1), "forward": (20, 19), "update": (5, 5)})
+    found = marks_by_thread(recording)
+    trainer, steps = find_loop(recording, found)
+    assert trainer == PID
+    table, _, _ = label(steps, empty("blocks"), FACTS.end_ns, 0)
+    by_stage, within = with_stages(table, segments_of(found))
+    sums = by_stage.groupby("step")["wall_ns"].sum()
+    assert sums.tolist() == table["wall_ns"].tolist()
+    one = by_stage[by_stage["step"] == 3].set_index("stage")
+    assert one["wall_ns"].to_dict() == {
+        "load": 10 * MS,
+        "forward": 20 * MS,
+        "update": 5 * MS,
+    }
+    assert one["cpu_ns"].to_dict()["load"] == MS
+    assert set(within["step"]) == set(range(7))
+
+
+def test_a_long_checkpoint_between_steps_belongs_to_its_step() -> None:
+    """A loop that stalls between two steps is told so."""
+    words = loop_words(3, {"load": (10, 10), "update": (5, 5)})
+    words += [(45, "+checkpoint", 45), (90, "-checkpoint", 50)]
+    words += loop_words(3, {"load": (10, 10), "update": (5, 5)}, start=95)
+    recording = Recording.of(FACTS, {"sites": sites(), "marks": marks({PID: words})})
+    found = marks_by_thread(recording)
+    table, _, _ = label(
+        find_loop(recording, found)[1], empty("blocks"), FACTS.end_ns, 0
+    )
+    by_stage, _ = with_stages(table, segments_of(found))
+    stalled = by_stage[by_stage["stage"] == "checkpoint"]
+    assert stalled["wall_ns"].tolist() == [45 * MS]
+    assert (
+        by_stage.groupby("step")["wall_ns"]
+        .sum()
+        .equals(
+            pd.Series(table["wall_ns"].to_numpy(), index=table["step"], name="wall_ns")
+        )
+    )
+
+
+def test_only_the_targets_own_process_trains() -> None:
+    """A worker process that computes is not the trainer of the run."""
+    words = loop_words(8, {"load": (10, 10), "forward": (5, 5)})
+    tables = {
+        "sites": pd.concat([sites(), sites(77)]),
+        "marks": pd.concat(
+            [
+                marks({PID: loop_words(4, {"forward": (30, 30)})}),
+                marks({77: words}, pid=77),
+            ]
+        ),
+    }
+    recording = Recording.of(FACTS, tables)
+    trainer, found = find_loop(recording, marks_by_thread(recording))
+    assert trainer == PID
+    assert len(found) == 3

@@ -1,0 +1,310 @@
+"""The command's door: help, version, and misuse in one sentence with a remedy."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
+from pathlib import Path
+
+import comparisons
+import pytest
+from made_runs import (
+    FACTS,
+    FILE,
+    MS,
+    PID,
+    loop_words,
+    marks,
+    running,
+    sites,
+    table,
+    threads,
+    waits,
+)
+
+from debottleneck import __version__, report
+from debottleneck.commands import main
+from debottleneck.commands.report import FILES, FORMATS, ONE_RUN, Options
+from debottleneck.recording.recording import Recording
+from debottleneck.trials.save import save as trials_saved
+
+needs_kaleido = pytest.mark.skipif(
+    not (find_spec("kaleido") and Path("/usr/bin/chromium").exists()),
+    reason="needs kaleido and /usr/bin/chromium",
+)
+
+
+def command(environment: dict[str, str], *words: str) -> tuple[int, str, str]:
+    """Exit code and both streams of `python -m debottleneck`."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-m", "debottleneck", *words],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_version(environment: dict[str, str]) -> None:
+    """`--version` prints the version and nothing else."""
+    assert command(environment, "--version") == (0, f"{__version__}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("verb", "words"),
+    [
+        ((), ["profile", "report", "bottleneck profile train.py"]),
+        (("profile",), ["--steps", "--seconds", "--stage", "--no-waits", "-m MODULE"]),
+        (
+            ("report",),
+            ["--format", "--output", "--png FIGURE", "--redact", "candidate", *FORMATS],
+        ),
+        (("predict",), ["--cores", "--no-gil", "--free STAGE", "--strategy S"]),
+        (("calibrate",), ["--python", "--again", "--format"]),
+    ],
+)
+def test_help(
+    environment: dict[str, str], verb: tuple[str, ...], words: list[str]
+) -> None:
+    """Help goes to stdout, names what there is, and fits in 80 columns."""
+    code, out, errors = command({**environment, "COLUMNS": "80"}, *verb, "--help")
+    assert (code, errors) == (0, "")
+    assert [word for word in words if word not in out] == []
+    assert max(map(len, out.splitlines())) <= 80
+
+
+def test_no_verb(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without a verb the help is on stderr, and the code says misuse."""
+    assert main([]) == 2
+    out, errors = capsys.readouterr()
+    assert out == ""
+    assert "profile" in errors
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with a script, a recording's folder and other things."""
+    (tmp_path / "train.py").write_text("raise SystemExit('was run')\n")
+    (tmp_path / "picture.png").write_bytes(b"\x89PNG\0\0")
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "file").write_text("")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("profile gone.py", ["no file 'gone.py'", "path of a script"]),
+        ("profile picture.png", ["not a Python script", ".py file"]),
+        ("profile taken", ["without __main__.py", "name a script"]),
+        ("profile --output taken train.py", ["exists already", "--output"]),
+        ("profile --output file/x train.py", ["cannot be written", "--output"]),
+        ("profile --steps 0 train.py", ["--steps", "at least 1"]),
+        ("profile --seconds 0 train.py", ["--seconds", "positive"]),
+        ("profile --seconds nan train.py", ["--seconds", "positive"]),
+        ("profile --warmup -1 train.py", ["--warmup"]),
+        ("profile --rate 9999 train.py", ["--rate", "2000"]),
+        ("profile --stage load train.py", ["--stage 'load'", "NAME=module:"]),
+        ("profile --stage cook=a:b train.py", ["names no stage", "load, augment"]),
+        ("profile --format xml out.xml train.py", ["'xml'", "json"]),
+        ("profile --format json no/x.json train.py", ["no folder", "make it first"]),
+        ("report gone", ["gone is not a recording", "bottleneck profile"]),
+        ("report taken", ["taken is not a recording", "bottleneck profile"]),
+        ("report file", ["file is not a recording", "bottleneck profile"]),
+        ("report --redact gone", ["gone is not a recording", "bottleneck profile"]),
+        ("report --output no/x.json taken", ["no folder", "make it first"]),
+        ("report --format perfetto taken taken", ["one run", "e.g. taken"]),
+        ("report --png pie taken", ["no figure called 'pie'", "timeline"]),
+        ("report --png steps taken taken", ["called 'steps'", "waterfall"]),
+        ("report gone taken", ["gone is not a recording", "bottleneck profile"]),
+    ],
+)
+def test_misuse_is_one_sentence_with_its_remedy(
+    place: Path, capsys: pytest.CaptureFixture[str], line: str, words: list[str]
+) -> None:
+    """On stderr, exit code 2, nothing on stdout, and no folder left behind."""
+    before = sorted(place.rglob("*"))
+    assert main(line.split()) == 2
+    out, errors = capsys.readouterr()
+    assert out == ""
+    assert errors.startswith("bottleneck: ")
+    assert errors.count("\n") == 1
+    assert [word for word in words if word not in errors] == []
+    assert sorted(place.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("line", "word"),
+    [
+        ("profile", "target"),
+        ("report", "recording"),
+        ("profile --steps many train.py", "--steps"),
+        ("report --format pdf taken", "--format"),
+        ("profile --no-such-option train.py", "error"),
+        ("fly", "fly"),
+    ],
+)
+def test_words_that_are_not_understood(
+    place: Path, capsys: pytest.CaptureFixture[str], line: str, word: str
+) -> None:
+    """Argparse's own refusal: usage and reason on stderr, exit code 2."""
+    with pytest.raises(SystemExit) as stopped:
+        main(line.split())
+    assert stopped.value.code == 2
+    out, errors = capsys.readouterr()
+    assert out == ""
+    assert "usage: bottleneck" in errors
+    assert word in errors
+
+
+def test_the_formats_at_the_door_are_those_there_are() -> None:
+    """The door lists them itself: importing the renderers' table takes pandas."""
+    assert set(FORMATS) == set(report.FORMATS)
+    assert set(FORMATS) - set(ONE_RUN) == set(report.COMPARISON_FORMATS)
+    assert set(FILES) <= set(FORMATS)
+
+
+@pytest.mark.parametrize(
+    ("asked", "file"),
+    [
+        ({}, None),
+        ({"format": "collapsed"}, None),
+        ({"format": "html"}, "run/report.html"),
+        ({"format": "perfetto", "redact": True}, "run/redacted-trace.json"),
+        ({"png": "flame:load"}, "run/flame-load.png"),
+        ({"format": "html", "candidates": (Path("b"),)}, "comparison.html"),
+        ({"png": "change", "candidates": (Path("b"),)}, "change.png"),
+        ({"format": "html", "output": Path("x.html")}, "x.html"),
+    ],
+)
+def test_where_a_report_goes(asked: dict[str, object], file: str | None) -> None:
+    """Text to stdout, files to the folder; of several recordings beside them all."""
+    found = Options(Path("run"), **asked).file
+    assert found == (None if file is None else Path(file))
+
+
+@pytest.fixture
+def recorded(place: Path) -> Path:
+    """Two recordings, `one` and `two`, and a comparison of them, `both`."""
+    ticks = [running(at, at + 5) for at in range(0, 1200, 5)]
+    words = loop_words(40, {"load": (20, 5), "forward": (10, 10)})
+    stack = [(0, 0, "main", FILE, 90), (0, 1, "load_fn", FILE, 21)]
+    sampled = [
+        ("stacks", PID, PID, i * MS, (i + 10) * MS, 10 * MS, 0) for i in (900, 910)
+    ]
+    called = (PID, "MainThread", "load_fn", FILE, 21, 4, 9 * MS, 30 * MS)
+    tables = {
+        "sites": sites(),
+        "threads": threads((PID, "MainThread")),
+        "marks": marks({PID: words}),
+        "waits": waits(ticks),
+        "blocks": table("blocks", [("stacks", 900 * MS, 990 * MS)]),
+        "stacks": table("stacks", sampled),
+        "frames": table("frames", stack),
+        "functions": table("functions", [("wall", *called), ("cpu", *called)]),
+    }
+    for name in ("one", "two", "both/baseline", "both/best"):
+        Recording.of(FACTS, tables).save(place / name)
+    whole = comparisons.faster()
+    after = place / "both/best"
+    whole = dataclasses.replace(whole, before=place / "both/baseline", after=after)
+    trials_saved(whole, (), place / "both")
+    return place
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("redact", [False, True])
+def test_every_format_from_the_command(
+    recorded: Path, capsys: pytest.CaptureFixture[str], format: str, redact: bool
+) -> None:
+    """What is not on stdout is in a file, said with what to do with it."""
+    words = ["report", "one", "--format", format, *["--redact"] * redact]
+    assert main(words) == 0
+    out, errors = capsys.readouterr()
+    file = Options(Path("one"), format=format, redact=redact).file
+    if file is None:
+        assert (bool(out), errors) == (True, "")
+        return
+    assert out == ""
+    wrote, told = errors.splitlines()
+    assert wrote == f"Wrote {file}"
+    assert told
+    assert file.stat().st_size > 100
+
+
+@pytest.mark.parametrize("words", [["both"], ["one", "two"]])
+@pytest.mark.parametrize("format", list(report.COMPARISON_FORMATS))
+def test_comparisons_from_the_command(
+    recorded: Path, capsys: pytest.CaptureFixture[str], words: list[str], format: str
+) -> None:
+    """Saved by `compare`, or made here of two recordings."""
+    assert main(["report", *words, "--format", format, "--output", "out"]) == 0
+    assert "Wrote out" in capsys.readouterr().err
+    text = (recorded / "out").read_text()
+    assert ("prefetch" if words == ["both"] else "two") in text
+
+
+def test_a_format_of_one_run_names_a_run(
+    recorded: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A comparison has two recordings: the message names one."""
+    assert main(["report", "both", "--format", "speedscope"]) == 2
+    assert "name one recording, e.g. both/baseline" in capsys.readouterr().err
+
+
+def test_a_picture_without_kaleido(
+    recorded: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The message says what to install, and nothing is written."""
+
+    def none(name: str, package: str | None = None) -> ModuleSpec | None:
+        return None if name == "kaleido" else find_spec(name, package)
+
+    monkeypatch.setattr("importlib.util.find_spec", none)
+    assert main(["report", "one", "--png", "timeline"]) == 2
+    errors = capsys.readouterr().err
+    assert errors == (
+        "bottleneck: a picture needs kaleido, which is not installed; pip install "
+        "kaleido\n"
+    )
+    assert not list((recorded / "one").glob("*.png"))
+
+
+@pytest.mark.slow
+@needs_kaleido
+@pytest.mark.parametrize(
+    "words", [["one", "--png", "timeline"], ["both", "--png", "speedups", "--redact"]]
+)
+def test_a_picture_of_a_figure(
+    recorded: Path, environment: dict[str, str], words: list[str]
+) -> None:
+    """A PNG file of 2 x 1200 pixels' width, in the folder; kaleido leaves threads."""
+    code, out, errors = command(environment, "report", *words)
+    assert (code, out) == (0, "")
+    file = recorded / errors.removeprefix("Wrote ").strip()
+    name = "timeline.png" if words[0] == "one" else "redacted-speedups.png"
+    assert file.name == name
+    content = file.read_bytes()
+    assert content.startswith(b"\x89PNG")
+    assert int.from_bytes(content[16:20], "big") == 2400
+
+
+@pytest.mark.slow
+@needs_kaleido
+@pytest.mark.parametrize("browser", ["/nowhere/chromium", "/bin/true"])
+def test_a_picture_without_a_browser(
+    recorded: Path, environment: dict[str, str], browser: str
+) -> None:
+    """One sentence, and where to name a browser."""
+    named = {**environment, "BROWSER_PATH": browser}
+    code, _, errors = command(named, "report", "one", "--png", "timeline")
+    assert code == 2
+    assert "browser" in errors
+    assert "BROWSER_PATH" in errors
+    assert errors.count("\n") == 1

@@ -1,0 +1,342 @@
+"""From a recording to what its steps ask for, and to predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+import pytest
+from made_runs import FACTS, MS, PID, marks, running, sites, table, threads, wait, waits
+
+from debottleneck.analysis.analyse import analyse
+from debottleneck.analysis.result import WORTH, Analysis
+from debottleneck.errors import UsageError
+from debottleneck.prediction.candidates import families, with_inputs
+from debottleneck.prediction.demand import Demand, demand_of
+from debottleneck.prediction.predict import (
+    machine_of,
+    predict,
+    with_predictions,
+    wobble_of,
+    work_share,
+)
+from debottleneck.prediction.question import Question
+from debottleneck.prediction.replay import operations
+from debottleneck.recording.machine import Machine
+from debottleneck.recording.recording import Recording, empty
+from debottleneck.recording.spool import BURST_READS
+from debottleneck.strategies.spec import parse, written
+
+STEPS, LENGTH = 40, 20.0
+LOAD, FORWARD, BESIDE = 12.0, 6.0, 2.0
+"""Of each step: 12 ms waiting for the network, 6 ms native, 2 ms Python between."""
+
+ENVIRONMENT = {"cores": 4, "cpu_quota": None}
+
+
+def words() -> list[tuple[Any, ...]]:
+    """The marks; the load takes no CPU time, its wait is all of it."""
+    found: list[tuple[Any, ...]] = []
+    for step in range(STEPS):
+        at, cpu = LENGTH * step, (LENGTH - LOAD) * step
+        found += [(at, "+load", cpu), (at + LOAD, "-load", cpu)]
+        found.append((at + LOAD + BESIDE, "+forward", cpu + BESIDE))
+        end = at + LOAD + BESIDE + FORWARD
+        found.append((end, "-forward", cpu + BESIDE + FORWARD))
+    return found
+
+
+def samples() -> list[tuple[int, ...]]:
+    """A tick each millisecond: network, then Python, then native code."""
+    rows = []
+    for step in range(STEPS):
+        for ms in range(int(LENGTH)):
+            start, end = LENGTH * step + ms, LENGTH * step + ms + 1
+            if ms < LOAD:
+                rows.append(wait(start, end, "network", detail=1))
+            else:
+                holder = PID if ms < LOAD + BESIDE else 0
+                rows.append(running(start, end, holder=holder))
+    return rows
+
+
+def bursts(releases: int) -> pd.DataFrame:
+    """One burst a millisecond: half of the readings held, so many releases."""
+    rows = [
+        (PID, round((ms + 0.5) * MS), 24_000, BURST_READS // 2, releases)
+        for ms in range(int(LENGTH) * STEPS)
+    ]
+    return table("bursts", rows)
+
+
+def recording(**tables: pd.DataFrame) -> Recording:
+    """The run above, with further tables."""
+    whole = {
+        "sites": sites(),
+        "threads": threads((PID, "MainThread")),
+        "marks": marks({PID: words()}),
+        "waits": waits(samples()),
+        "details": table("details", [(0, "", ""), (1, "recvfrom", "peer")]),
+        **tables,
+    }
+    facts = replace(FACTS, environment=ENVIRONMENT)
+    return Recording.of(facts, whole)
+
+
+def analysed(**tables: pd.DataFrame) -> Analysis:
+    """Its analysis."""
+    return analyse(recording(**tables))
+
+
+def demanded(**tables: pd.DataFrame) -> Demand:
+    """What it asks for."""
+    found = demand_of(analysed(**tables))
+    assert found is not None
+    return found
+
+
+def test_steps_are_outermost_calls_and_what_lies_between() -> None:
+    """In order, with their names, each with its kinds of time."""
+    loop = demanded()
+    for step in loop.steps:
+        assert [(part.stage, part.name) for part in step] == [
+            ("load", "load_fn"),
+            ("other", ""),
+            ("forward", "forward_fn"),
+        ]
+        load, between, forward = step
+        assert load.outside == pytest.approx(LOAD * MS)
+        assert load.python == load.native == load.lock == 0
+        assert between.python == pytest.approx(BESIDE * MS, rel=0.1)
+        assert forward.native == pytest.approx(FORWARD * MS, rel=0.1)
+    assert loop.step_ns == pytest.approx(LENGTH * MS)
+
+
+@pytest.mark.parametrize(("state", "lock"), [("gil", 0.0), ("lock", LOAD)])
+def test_waits_for_threads_are_not_waits_for_the_outside(
+    state: str, lock: float
+) -> None:
+    """The GIL is the simulation's own; another thread's lock is kept apart."""
+    rows = [
+        wait(LENGTH * step + ms, LENGTH * step + ms + 1, state, holder=7)
+        for step in range(STEPS)
+        for ms in range(int(LOAD))
+    ]
+    rows += [row for row in samples() if row[3] % round(LENGTH * MS) > LOAD * MS]
+    load = demanded(waits=waits(sorted(rows, key=lambda row: row[2]))).steps[5][0]
+    assert load.outside == 0
+    assert load.lock == pytest.approx(lock * MS)
+
+
+@pytest.mark.parametrize("releases", [0, 1, 3])
+def test_releases_are_counted_by_bursts(releases: int) -> None:
+    """A rate for each stage, with what falls between two readings."""
+    loop = demanded(bursts=bursts(releases))
+    _, between, _ = loop.steps[5]
+    seen = between.releases
+    raw = releases / 24_000 * BESIDE * MS
+    assert raw <= seen <= 2 * raw
+    assert (seen > 0) == (releases > 0)
+
+
+def test_forms_say_how_functions_are_called() -> None:
+    """Those of the trainer's process; stages marked by the script have their own."""
+    rows = [
+        (PID, "load", "load_fn", "indexed", 0, 1024),
+        (7, "load", "x", "varies", 0, 0),
+    ]
+    loop = demanded(forms=table("forms", rows))
+    assert loop.forms["load_fn"].form == "indexed"
+    assert loop.forms["load_fn"].bytes == 1024
+    assert set(loop.forms) == {"load_fn"}
+    marked = sites().assign(kind="api")
+    assert demanded(sites=marked).forms["load_fn"].form == "api"
+
+
+def test_a_run_without_steps_is_not_predicted() -> None:
+    """There is nothing to replay."""
+    found = analysed(marks=marks({PID: []}))
+    assert demand_of(found) is None
+    assert predict(found) is None
+    assert with_predictions(found).predictions is None
+
+
+def test_a_prediction_is_an_interval_around_what_the_model_says() -> None:
+    """Two fetches in flight halve the wait; the bounds hold the middle."""
+    found = predict(analysed(), [parse("prefetch:workers=2")])
+    assert found is not None
+    (row,) = found.rows
+    assert row.spec == "prefetch:workers=2"
+    assert row.low < row.speedup < row.high
+    assert row.step_low < row.step_ms < row.step_high
+    assert row.step_ms * row.speedup == pytest.approx(LENGTH)
+    assert row.speedup == pytest.approx(LENGTH / (BESIDE + FORWARD), rel=0.1)
+    assert row.worth
+    assert not row.hopeless
+    assert found.replayed == pytest.approx(1, abs=0.01)
+    assert found.plain.speedup == pytest.approx(1)
+
+
+def test_the_same_seed_gives_the_same_predictions() -> None:
+    """Every draw is from it."""
+    analysis, asked = analysed(bursts=bursts(1)), [parse("prefetch:workers=2")]
+    first = predict(analysis, asked, seed=3)
+    assert predict(analysis, asked, seed=3) == first
+    assert predict(analysis, asked, seed=4) != first
+
+
+def test_without_names_each_strategy_has_its_best_setting() -> None:
+    """The fastest first; of settings about as fast the one with fewest threads."""
+    found = predict(analysed())
+    assert found is not None
+    assert found.rows[0].spec.startswith("prefetch:workers=2")
+    gains = [row.speedup for row in found.rows]
+    assert gains == sorted(gains, reverse=True)
+    best = found.best
+    assert best is not None
+    assert best.speedup >= WORTH
+    assert all(settings for settings in found.settings)
+
+
+@pytest.mark.parametrize(
+    ("question", "expected"),
+    [
+        (Question(), LENGTH),
+        (Question(source_speed=2), LENGTH - LOAD / 2),
+        (Question(free=("load",)), LENGTH - LOAD),
+        (Question(free=("load", "forward")), BESIDE),
+        (Question(cores=64), LENGTH),
+        (Question(no_gil=True), LENGTH + 0.08 * BESIDE),
+    ],
+)
+def test_questions_change_the_loop(question: Question, expected: float) -> None:
+    """What if the source were faster, a stage free, the machine larger."""
+    found = predict(analysed(), [parse("prefetch:workers=1")], question)
+    assert found is not None
+    assert found.plain.step_ms == pytest.approx(expected, rel=0.02)
+    assert found.question == question.text
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"cores": 0.0},
+        {"source_speed": 0.0},
+        {"source_limit": -1},
+        {"free": ("loading",)},
+    ],
+)
+def test_questions_are_checked(wrong: Mapping[str, Any]) -> None:
+    """One sentence, before anything is computed."""
+    with pytest.raises(UsageError):
+        Question(**wrong)
+
+
+def test_a_question_is_said_in_words() -> None:
+    """As it stands above the table."""
+    asked = Question(cores=8, no_gil=True, source_speed=4, source_limit=2)
+    assert asked.text == (
+        "8 cores, no GIL (free-threaded Python), a source 4 times as fast, "
+        "a source that serves 2 at once"
+    )
+    assert Question().text == ""
+
+
+def test_prices_are_the_recordings_and_cores_its_environments() -> None:
+    """A quota counts; without a calibration an ordinary machine is assumed."""
+    analysis = analysed()
+    assert machine_of(analysis) == Machine(cores=4)
+    facts = replace(
+        analysis.recording.facts,
+        machine={"wake_ns": 1.0, "cores": 99, "something newer": 1},
+        environment={"cores": 8, "cpu_quota": 1.5},
+    )
+    changed = replace(analysis, recording=replace(analysis.recording, facts=facts))
+    assert machine_of(changed) == Machine(cores=1.5, wake_ns=1.0)
+
+
+def test_simulated_operations_are_bounded() -> None:
+    """However often the GIL is given up, and however many steps there are."""
+    loop = demanded(bursts=bursts(6))
+    strategies = parse("prefetch:workers=8")
+    assert operations(loop, strategies, range(16)) < 10_000
+    assert operations(loop, (), range(16)) == 0
+
+
+def test_augmenting_beside_the_load_is_fetched_ahead_by_hand() -> None:
+    """It belongs to the input, and the strategy says what to change."""
+    loop = demanded()
+    assert with_inputs(loop) is loop
+    augment = replace(loop.steps[0][2], stage="augment", name="augment")
+    steps = tuple((step[0], augment, *step[1:]) for step in loop.steps)
+    beside = replace(loop, steps=steps)
+    assert with_inputs(beside).inputs == ("load", "augment")
+
+
+def test_waits_are_tried_with_more_threads_than_cores() -> None:
+    """Work is not: it needs a core each."""
+    loop = demanded()
+    specs = [written(each) for family in families(loop, 2) for each in family]
+    assert "prefetch:workers=16" in specs
+    busy = tuple(
+        (replace(s[0], outside=0.0, native=LOAD * MS), *s[1:]) for s in loop.steps
+    )
+    specs = [
+        written(each)
+        for family in families(replace(loop, steps=busy), 2)
+        for each in family
+    ]
+    assert "prefetch:workers=16" not in specs
+    assert "prefetch:workers=2,where=process" in specs
+
+
+def test_a_machine_that_wobbles_widens_the_intervals() -> None:
+    """Half seconds that differ say how much runs will; equal ones add nothing."""
+    steady = analysed()
+    assert wobble_of(steady) == pytest.approx(0, abs=1e-6)
+    walls = [LENGTH * MS * (1.3 if i // 8 % 2 else 1.0) for i in range(200)]
+    ends = pd.Series(walls).cumsum()
+    steps = pd.DataFrame(
+        {
+            "step": range(200),
+            "start_ns": (ends - walls).astype("int64"),
+            "end_ns": ends.astype("int64"),
+            "wall_ns": pd.Series(walls).astype("int64"),
+            "block": "quiet",
+        }
+    )
+    assert 0 < wobble_of(replace(steady, steps=steps)) <= 0.15
+    assert wobble_of(replace(steady, steps=steps.iloc[:20])) == 0
+
+
+def test_loops_that_work_are_less_certain_than_loops_that_wait() -> None:
+    """The machine is as fast as it happens to be, a wait as long as it was."""
+    loop = demanded()
+    assert work_share(loop) == pytest.approx((BESIDE + FORWARD) / LENGTH, rel=0.05)
+
+
+def test_a_run_with_a_strategy_is_not_predicted() -> None:
+    """Its steps are no longer the plain script's."""
+    analysis = analysed()
+    facts = replace(
+        analysis.recording.facts, options={"strategies": "prefetch:workers=2"}
+    )
+    applied = replace(analysis, recording=replace(analysis.recording, facts=facts))
+    assert with_predictions(applied).predictions is None
+    assert with_predictions(analysis).predictions is not None
+
+
+def test_without_waits_nothing_is_known_of_python_and_native() -> None:
+    """Nobody sampled who holds the GIL: the prediction says so by its width."""
+    blind = analysed(waits=empty("waits"))
+    loop = demand_of(blind)
+    assert loop is not None
+    assert not loop.python_known
+    asked = [parse("prefetch:workers=2")]
+    wide, narrow = predict(blind, asked), predict(analysed(), asked)
+    assert wide is not None
+    assert narrow is not None
+    (unsure,), (sure,) = wide.rows, narrow.rows
+    assert unsure.high / unsure.low >= sure.high / sure.low

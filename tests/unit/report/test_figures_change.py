@@ -1,0 +1,252 @@
+"""Figures of what changed add up to both steps and are on one scale."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import comparisons
+import examples
+import pandas as pd
+import plotly.graph_objects as go
+import pytest
+
+from debottleneck.analysis import frames
+from debottleneck.analysis.result import Analysis
+from debottleneck.report.colours import cause_colour
+from debottleneck.report.figures import base, change, flame_change, sides, timeline
+from debottleneck.trials.sides import Side
+
+
+def pair() -> list[Side]:
+    """The loop that waits for its network, and with a prefetch."""
+    before = Side("before", "The plain script", examples.input_bound())
+    return [before, Side("after", "With prefetch", comparisons.after())]
+
+
+def without_causes(side: Side) -> Side:
+    """The same side, but its causes are lost."""
+    return replace(side, analysis=replace(side.analysis, causes=frames.empty("causes")))
+
+
+def bars_by_row(figure: go.Figure) -> dict[float, float]:
+    """Length of each stacked bar by its place."""
+    lengths: dict[float, float] = {}
+    for trace in figure.data:
+        if trace.type == "bar":
+            for y, x in zip(trace.y, trace.x, strict=True):
+                lengths[float(y)] = lengths.get(float(y), 0.0) + float(x)
+    return lengths
+
+
+def test_bars_sum_to_both_steps() -> None:
+    """All bars of a side are its step, and one axis holds both sides."""
+    found = pair()
+    drawn = change.bars(found)
+    assert drawn is not None
+    lengths = bars_by_row(drawn)
+    before = sum(ms for y, ms in lengths.items() if round(y % 1, 1) == 0.8)
+    after = sum(ms for y, ms in lengths.items() if round(y % 1, 1) == 0.2)
+    assert before == pytest.approx(found[0].step_ms)
+    assert after == pytest.approx(found[1].step_ms)
+    assert drawn.layout.xaxis.range[1] == pytest.approx(max(lengths.values()))
+
+
+def test_a_stage_of_one_side_is_zero_on_the_other() -> None:
+    """A stage that only one run has keeps its row on both sides."""
+    plan = examples.Plan(stages={"evaluate": {"python": 4.0}, "other": {"native": 1.0}})
+    odd = Side("after", "With something", examples.build(plan))
+    drawn = change.bars([pair()[0], odd])
+    assert drawn is not None
+    lengths = bars_by_row(drawn)
+    names = drawn.layout.yaxis.ticktext
+    rows = dict(zip(drawn.layout.yaxis.tickvals, names, strict=True))
+    (evaluate,) = (y for y, text in rows.items() if "evaluate" in text)
+    assert lengths[evaluate] == 0
+    assert lengths[evaluate + 0.4] == pytest.approx(4.0, rel=0.05)
+
+
+def test_bars_of_one_side_have_one_bar_a_stage() -> None:
+    """Without a second side nothing is called before or after."""
+    drawn = change.bars(pair()[:1])
+    assert drawn is not None
+    assert not any("before" in text for text in drawn.layout.yaxis.ticktext)
+
+
+def test_the_waterfall_leads_from_one_step_to_the_other() -> None:
+    """Each bar begins where the one before ends; totals are both mean steps."""
+    found = pair()
+    drawn = change.waterfall(found)
+    assert drawn is not None
+    bars = [trace for trace in drawn.data if trace.type == "bar"]
+    first, last = bars[0], bars[-1]
+    assert first.x[0] == pytest.approx(found[0].step_ms)
+    assert last.x[0] == pytest.approx(found[1].step_ms)
+    level = first.x[0]
+    for bar in bars[1:-1]:
+        low, high = bar.base[0], bar.base[0] + bar.x[0]
+        assert level == pytest.approx(low) or level == pytest.approx(high)
+        level = low if level == pytest.approx(high) else high
+    assert level == pytest.approx(last.x[0])
+
+
+def test_growing_bars_are_told_apart_without_colour() -> None:
+    """A cause that grew is hatched and has a plus, one that shrank has neither."""
+    drawn = change.waterfall(pair())
+    assert drawn is not None
+    bars = {trace.name: trace for trace in drawn.data if trace.type == "bar"}
+    texts = next(t.text for t in drawn.select_traces({"mode": "text"}))
+    said = dict(zip(bars, texts, strict=True))
+    assert said["network"].strip().startswith("-")
+    assert bars["network"].marker.pattern.shape is None
+    assert bars["network"].marker.color == cause_colour("network")
+    assert said["lock"].strip().startswith("+")
+    assert bars["lock"].marker.pattern.shape == "/"
+
+
+def test_gains_come_first_and_tiny_changes_are_joined() -> None:
+    """The largest gain is the second row, small ones the last but one."""
+    drawn = change.waterfall(pair())
+    assert drawn is not None
+    names = [trace.name for trace in drawn.data if trace.type == "bar"]
+    assert names[:2] == ["before", "network"]
+    assert names[-2:] == [change.OTHERS, "after"]
+    assert "unattributed" in names
+
+
+def test_nothing_to_compare_gives_no_figure() -> None:
+    """One side, no sides or lost causes: None, not an empty picture."""
+    found = pair()
+    bare = [without_causes(side) for side in found]
+    assert change.bars([]) is None
+    assert change.bars(bare) is None
+    assert change.waterfall(found[:1]) is None
+    assert change.waterfall([found[0], bare[1]]) is None
+
+
+def test_names_of_sides_are_escaped() -> None:
+    """What the user called a strategy is shown and not read by plotly."""
+    evil = [replace(side, label=examples.EVIL) for side in pair()]
+    for drawn in (change.bars(evil), change.waterfall(evil)):
+        assert drawn is not None
+        assert "<script" not in drawn.to_json().replace("\\u003c", "<")
+
+
+def test_the_difference_of_flames_has_the_steps_times() -> None:
+    """The trainer's root says both mean steps; children never outweigh parents."""
+    before, after = examples.input_bound(), comparisons.after()
+    drawn = flame_change.figure(before, after)
+    assert drawn is not None
+    trace = drawn.data[0]
+    text = dict(zip(trace.labels, trace.customdata, strict=True))
+    assert f"before {before.loop.step_ms:.1f} ms" in text["- trainer"]
+    assert f"after {after.loop.step_ms:.1f} ms" in text["- trainer"]
+    assert min(trace.values) >= 0
+    whole = (before.loop.step_ms + after.loop.step_ms) / 2
+    assert sum(trace.values) == pytest.approx(whole, rel=1e-3)
+
+
+def test_the_difference_is_coloured_by_its_sign() -> None:
+    """What takes less time is the one colour, what takes more the other."""
+    before, after = examples.input_bound(), comparisons.after()
+    less, more = (
+        flame_change.figure(*both) for both in ((before, after), (after, before))
+    )
+    assert less is not None
+    assert more is not None
+    place = [*less.data[0].labels].index("- load")
+    assert less.data[0].marker.colors[place] == flame_change.LESS
+    place = [*more.data[0].labels].index("+ load")
+    assert more.data[0].marker.colors[place] == flame_change.MORE
+
+
+def test_equal_runs_have_no_difference() -> None:
+    """The same recording twice is all one neutral colour."""
+    same = examples.input_bound()
+    drawn = flame_change.figure(same, same)
+    assert drawn is not None
+    assert set(drawn.data[0].marker.colors) == {flame_change.SAME}
+
+
+def test_an_unsampled_stage_has_no_frames() -> None:
+    """Where one run has no samples of a stage its frames are not called gone."""
+    before, after = examples.input_bound(), comparisons.after()
+    cut = replace(after, flame=after.flame[after.flame.stage != "forward"])
+    drawn = flame_change.figure(before, cut)
+    assert drawn is not None
+    trace = drawn.data[0]
+    (place,) = (i for i, label in enumerate(trace.labels) if label == "forward")
+    names = [label for label in trace.labels if label.endswith("forward")]
+    assert trace.ids[place] not in trace.parents
+    assert len(names) == 1
+
+
+def with_loader(analysis: Analysis) -> Analysis:
+    """The same run, whose loader threads have stacks too."""
+    mine = analysis.flame[analysis.flame.stage == "load"].assign(role="loader")
+    whole = pd.concat([analysis.flame, mine.assign(weight_ms=mine.weight_ms * 40)])
+    return replace(analysis, flame=whole)
+
+
+def test_other_roles_have_one_step_each() -> None:
+    """However many threads a role has, it is no wider than the step."""
+    before, after = examples.input_bound(), with_loader(comparisons.after())
+    drawn = flame_change.figure(before, after)
+    assert drawn is not None
+    trace = drawn.data[0]
+    text = dict(zip(trace.labels, trace.customdata, strict=True))
+    assert "before 0.0 ms per step" in text["+ loader"]
+    assert f"after {after.loop.step_ms:.1f} ms per step" in text["+ loader"]
+    assert [*trace.parents].count("") == 1
+
+
+def test_no_stacks_no_difference() -> None:
+    """Without stacks on either side, or without a loop, there is nothing to draw."""
+    before, after = examples.input_bound(), comparisons.after()
+    bare = replace(after, flame=frames.empty("flame"))
+    assert flame_change.figure(before, bare) is None
+    assert flame_change.figure(bare, before) is None
+    assert flame_change.figure(examples.no_steps(), after) is None
+
+
+def test_hostile_frames_are_escaped() -> None:
+    """Names of functions and files are text."""
+    evil = examples.hostile()
+    drawn = flame_change.figure(evil, evil)
+    if drawn is None:
+        pytest.fail("the hostile example has stacks")
+    trace = drawn.data[0]
+    assert any("&lt;" in label for label in trace.labels)
+    assert not any("<script" in text for text in (*trace.labels, *trace.customdata))
+
+
+def test_both_timelines_have_one_axis() -> None:
+    """The shorter step is drawn on the longer one's axis; loaders have stages."""
+    drawn = sides.timelines(pair())
+    ranges = {tuple(figure.layout.xaxis.range) for figure, _ in drawn.values()}
+    assert len(ranges) == 1
+    after, _ = drawn["after"]
+    loads = [t for t in after.data if t.name == "load"]
+    assert len(set(loads[0].y)) == 3
+
+
+@pytest.mark.parametrize("threads", [0, 8, 18, 60])
+def test_no_timeline_is_taller_than_a_screen(threads: int) -> None:
+    """Rows shrink, and those that find no room are counted."""
+    plan = examples.Plan(
+        stages={"load": {"lock": 3.0}, "other": {"python": 1.0}},
+        threads=tuple(
+            examples.Thread(
+                5000 + i, f"t{i}", "loader", {"python": 1.0}, "load" * (i % 2)
+            )
+            for i in range(threads)
+        ),
+    )
+    built = examples.build(plan)
+    drawn = timeline.draw(built, timeline.windows(built)["typical"])
+    assert drawn.figure.layout.height <= base.TALLEST
+    rows = len(drawn.figure.layout.annotations)
+    assert rows + drawn.left_out == threads + 1
+    assert (drawn.left_out > 0) == (threads > 18)
+    bottom = drawn.figure.layout.yaxis.range[0]
+    ends = [y + t.width for t in drawn.figure.data for y in t.y]
+    assert max(ends) <= bottom

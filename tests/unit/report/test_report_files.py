@@ -1,0 +1,96 @@
+"""Choosing a renderer and writing its text to a file."""
+
+from __future__ import annotations
+
+import json
+import pstats
+import subprocess
+import sys
+from pathlib import Path
+
+import comparisons
+import examples
+import made_exports
+import pytest
+
+from debottleneck import report
+from debottleneck.errors import BottleneckError, UsageError
+from debottleneck.trials import sides as evidence
+
+
+@pytest.mark.parametrize("format", ["text", "json", "html"])
+def test_every_report_says_the_verdict(format: str) -> None:
+    """Each name leads to a text that ends its last line."""
+    text = report.render(examples.healthy(), format)
+    assert isinstance(text, str)
+    assert text.endswith("\n") or format == "html"
+    assert "Nothing holds this loop up" in text
+
+
+@pytest.mark.parametrize("format", ["perfetto", "speedscope", "collapsed", "pstats"])
+def test_every_export_has_the_users_functions(format: str, tmp_path: Path) -> None:
+    """Each name leads to content that can be written to a file as it is."""
+    analysis = made_exports.analysis()
+    content = report.render(analysis, format)
+    assert content
+    report.save(content, tmp_path / "out")
+    whole = content if isinstance(content, bytes) else content.encode()
+    assert (tmp_path / "out").read_bytes() == whole
+    assert b"load" in whole
+
+
+def test_the_page_of_a_comparison_shows_what_it_is_given() -> None:
+    """Evidence that was read already is not read again; the others need none."""
+    given = evidence.Evidence(gaps=("The moon is in the way.",))
+    for format in report.COMPARISON_FORMATS:
+        text = report.render_comparison(comparisons.faster(), format, given)
+        assert ("The moon is in the way." in text) == (format == "html")
+
+
+def test_an_unknown_format_names_the_known_ones() -> None:
+    """The message lists what could have been meant."""
+    with pytest.raises(UsageError, match="text, json, html"):
+        report.render(examples.healthy(), "pdf")
+
+
+def test_the_ending_chooses_the_format(tmp_path: Path) -> None:
+    """A .json file gets JSON, .pstats its bytes, anything unknown gets text."""
+    report.write(examples.healthy(), tmp_path / "a.JSON")
+    assert json.loads((tmp_path / "a.JSON").read_text())["schema"] == 1
+    report.write(made_exports.analysis(), tmp_path / "a.pstats")
+    assert pstats.Stats(str(tmp_path / "a.pstats")).total_tt > 0
+    report.write(examples.healthy(), tmp_path / "a.log")
+    assert (tmp_path / "a.log").read_text().startswith("What")
+
+
+def test_a_failed_write_leaves_nothing_behind(tmp_path: Path) -> None:
+    """Where the file cannot be put, no part of it stays."""
+    target = tmp_path / "report.json"
+    target.mkdir()
+    (target / "kept").touch()
+    with pytest.raises(BottleneckError, match="cannot be written"):
+        report.save("text", target)
+    assert [p.name for p in tmp_path.iterdir()] == ["report.json"]
+    assert (target / "kept").exists()
+
+
+def test_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
+    """The message has the path and what to do."""
+    with pytest.raises(BottleneckError, match="--output"):
+        report.save("text", tmp_path / "nowhere" / "report.txt")
+
+
+def test_names_that_are_no_text_do_not_stop_the_page(tmp_path: Path) -> None:
+    """File names with undecodable bytes (surrogates) are written as a mark."""
+    report.save("a\udc80b", tmp_path / "a.txt")
+    assert (tmp_path / "a.txt").read_text() == "a?b"
+
+
+def test_text_and_json_do_not_import_plotly(environment: dict[str, str]) -> None:
+    """The renderers are imported lazily: only the page pays for plotly."""
+    code = (
+        "import sys, debottleneck.report.text.run, debottleneck.report.machine.run;"
+        "sys.exit('plotly' in sys.modules or 'jinja2' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env=environment, timeout=60)
+    assert done.returncode == 0
