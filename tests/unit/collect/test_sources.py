@@ -104,10 +104,10 @@ def test_this_packages_own_files_are_not_the_users() -> None:
     """Even where it is developed, its frames are not shown as the user's code."""
     package = Path(sources.__file__).parents[1]
     frames = [(package / "agent" / "bootstrap.py", 5)]
-    planted = (package / "planted" / "plain.py", 5)
+    planted = (package / "selfcheck" / "planted" / "dial.py", 5)
     named = tables(stages=[planted], frames=frames)
     found, _ = gather(named, run(package.parent))
-    assert set(kept(found)) == {"plain.py"}
+    assert set(kept(found)) == {"dial.py"}
 
 
 @pytest.mark.parametrize(
