@@ -51,9 +51,13 @@ class Content:
 
     Floats and the rest have a digest each: where only the floats differ, their
     sketches tell by how much.
+
+    Args:
+        values: Float64 values that are kept of all its arrays together.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, values: int = VALUES) -> None:
+        self._values = values
         self._rest = blake2b(digest_size=16)
         self._bits = blake2b(digest_size=16)
         self._numbers = array("d")
@@ -84,7 +88,9 @@ class Content:
             numpy = loaded("numpy", "ndarray")
             parts.append(numpy.array(self._numbers) if numpy else self._numbers)
         total = max(sum(map(len, parts)), 1)
-        widths = [max(LEAST_VALUES, VALUES * len(part) // total) for part in parts]
+        widths = [
+            max(LEAST_VALUES, self._values * len(part) // total) for part in parts
+        ]
         kept = [sketch(part, width) for part, width in zip(parts, widths, strict=True)]
         return {
             "rest": self._rest.hexdigest(),

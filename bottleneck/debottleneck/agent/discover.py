@@ -192,6 +192,14 @@ def _mark(stage: str, name: str, line: int) -> Callable[[Any], Any]:
     return decorate
 
 
+_installed: list[UserCode] = []
+
+
+def is_own(path: str, module: str) -> bool:
+    """Whether a file is the user's own code, once `install` was called."""
+    return any(code.owns(path, module) for code in _installed)
+
+
 def install(
     code: UserCode, after_import: Mapping[str, Callable[[ModuleType], None]]
 ) -> None:
@@ -201,6 +209,7 @@ def install(
         code: Which files are the user's.
         after_import: Module name -> what to do once it has been executed.
     """
+    _installed.append(code)
     setattr(builtins, DECORATOR, _mark)
     plain = SourceFileLoader.get_code
 

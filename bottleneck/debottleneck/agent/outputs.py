@@ -21,9 +21,10 @@ from time import monotonic_ns
 from types import MappingProxyType, ModuleType
 from typing import Any
 
-from debottleneck.agent import marks
+from debottleneck.agent import discover, marks
 from debottleneck.agent.digests import Content
 from debottleneck.agent.journal import Journal, Line, Look, Thread
+from debottleneck.agent.state import StateLog
 from debottleneck.agent.wrap import Found, act_with, as_frame_of_ours
 from debottleneck.recording import spool
 from debottleneck.words import STEP
@@ -78,6 +79,7 @@ class _Stage:
 
 
 _journal: Journal | None = None
+_states: StateLog | None = None
 _inside: ContextVar[bool] = ContextVar("inside a stage's coroutine", default=False)
 
 
@@ -86,11 +88,15 @@ def install(folder: Path, config: Mapping[str, Any]) -> None:
 
     Args:
         folder: The spool folder.
-        config: The run's configuration; `outputs_lines` bounds what is written.
+        config: The run's configuration; `outputs_lines` bounds what is written, and
+            "gate" says which steps are looked at.
     """
-    global _journal
+    global _journal, _states
     path = spool.outputs_file(folder, os.getpid())
     _journal = Journal(path, int(config.get("outputs_lines", LINES)))
+    if config.get("gate"):
+        state = spool.state_file(folder, os.getpid())
+        _states = StateLog(state, discover.is_own, **config["gate"])
     act_with(_watching)
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=_forget)
@@ -113,13 +119,17 @@ def finish() -> None:
         settle()
     finally:
         journal.close(ended)
+        if _states is not None:
+            _states.close()
         _forget()
 
 
 def _forget() -> None:
     """Also of a forked child: its outputs are its parent's inputs."""
-    global _journal
-    _journal = None
+    global _journal, _states
+    if _states is not None:
+        _states.abandon()
+    _journal = _states = None
 
 
 atexit.register(finish)
@@ -286,6 +296,10 @@ def _enter(stage: _Stage, args: tuple[Any, ...]) -> Thread | None:
             settle()
         finally:
             journal.write_waiting(thread)
+    if _states is not None and thread.trains:
+        if stage.joins:
+            settle()
+        _states.enters(stage.stage, sys._getframe(1))
     return thread
 
 
@@ -303,6 +317,8 @@ def _leave(
 ) -> None:
     """Write what came of the call, or let it wait; an interruption is no output."""
     thread.trains = thread.trains or stage.stage in _COMPUTE
+    if _states is not None and thread.trains:
+        _states.leaves(stage.stage, sys._getframe(1))
     error = sys.exception() if result is _NOTHING else None
     interrupted = result is _NOTHING and not isinstance(error, Exception)
     journal = _journal

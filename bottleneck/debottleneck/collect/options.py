@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -63,6 +64,7 @@ class Options:
         rate: Ticks per second of the wait sampler.
         strategies: What is applied to the script, as `strategies.spec` reads it.
         outputs: Whether what the stages return is written down, for the gate.
+        gate: What of the script's state is written down, see `agent.state.StateLog`.
         log: Where the script's own output goes, None for the tool's.
         calibrate: Whether the recording is to hold what the machine costs, which is
             measured first if it never was.
@@ -85,6 +87,7 @@ class Options:
     rate: float = 200.0
     strategies: str = ""
     outputs: bool = False
+    gate: Mapping[str, object] | None = None
     log: Path | None = None
     calibrate: bool = False
 
@@ -129,5 +132,6 @@ class Options:
             "tool_pid": os.getpid(),
             "strategies": self.strategies,
             "outputs": self.outputs,
+            "gate": self.gate,
             "scout": self.waits and not self.strategies,
         }

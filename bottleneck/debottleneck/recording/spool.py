@@ -85,6 +85,11 @@ def outputs_file(folder: Path, pid: int) -> Path:
     return folder / f"outputs-{pid}.jsonl"
 
 
+def state_file(folder: Path, pid: int) -> Path:
+    """What a process's variables held after its steps, JSON lines, likewise."""
+    return folder / f"state-{pid}.jsonl"
+
+
 def marks_glob() -> str:
     """Pattern of the mark files of every thread and process."""
     return "marks-*.bin"

@@ -1,0 +1,207 @@
+"""Writes down what the script's variables hold at the ends of steps, for the gate.
+
+A step's end is where the next begins, on the thread that trains. Small values are
+looked at after each of the first steps, then ever more rarely; large arrays more
+rarely still. Which steps depends on sizes alone, so that every run looks at the same.
+Standard library only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from pathlib import Path
+from time import monotonic_ns
+from types import FrameType
+from typing import IO, Any
+
+from debottleneck.agent.variables import Leaf, Look, Owns
+
+EVERY_STEP = 64
+"""Steps after each of which everything small is looked at."""
+
+RARER, MUCH_RARER = 1.02, 1.4
+"""Then the next look comes after so many times as many steps; large values are looked
+at, from the first step on, after so many times as many."""
+
+MANY_VALUES = 4_000
+"""With more of them, small values are looked at as rarely as large ones."""
+
+MANY_BYTES = 1 << 26
+"""Of more, large values are looked at after `HARDLY` times as many steps."""
+
+HARDLY = 4.0
+
+LOADS = 64
+"""Calls of loads before and after which it is seen what they change."""
+
+LARGE_LOADS = 3
+"""Of those, so many in which large arrays are looked at too."""
+
+BYTES = 256 << 20
+"""A process writes at most so many."""
+
+COMPUTE = ("forward", "loss", "backward", "update")
+
+
+class Steps:
+    """Counts the steps of a loop while it runs.
+
+    Args:
+        by_load: Whether a step begins with the first load after a computation; else
+            with the first kind of computation.
+    """
+
+    def __init__(self, by_load: bool) -> None:
+        self.count = 0
+        self._by_load = by_load
+        self._anchor = ""
+        self._before = ""
+        self._computed = True
+
+    def begins(self, stage: str) -> bool:
+        """Whether a stage that is entered outside all others begins a step."""
+        before, self._before = self._before, stage
+        if self._by_load:
+            begins = stage == "load" and self._computed
+            self._computed = stage in COMPUTE or (self._computed and not begins)
+        else:
+            self._anchor = self._anchor or (stage if stage in COMPUTE else "")
+            begins = stage == self._anchor != before
+        self.count += begins
+        return begins
+
+
+class StateLog:
+    """The file of looks, a line each: what is new in it and what is gone.
+
+    Args:
+        path: The file, in a folder that exists.
+        owns: Tells the user's own code.
+        by_load: As in `Steps`.
+        limit: The script is ended after so many steps; 0 for never.
+        loads: Whether it is to be seen what loads change.
+    """
+
+    def __init__(
+        self, path: Path, owns: Owns, *, by_load: bool, limit: int, loads: bool
+    ) -> None:
+        self._file: IO[str] | None = path.open("a", encoding="utf-8")
+        self._owns = owns
+        self._steps = Steps(by_load)
+        self._limit = limit
+        self._left = BYTES
+        self._small: dict[str, Leaf] = {}
+        self._large: dict[str, Leaf] = {}
+        self._next_small = self._next_large = 1
+        self._loads = LOADS if loads else 0
+        self._by_loads: set[str] = set()
+        self._by_others: set[str] = set()
+        self._before_load: Look | None = None
+        self._ended = False
+
+    def enters(self, stage: str, frame: FrameType) -> None:
+        """An outermost stage begins.
+
+        Raises:
+            SystemExit: The script has done the steps that were asked for.
+        """
+        if self._ended:
+            return
+        if self._steps.begins(stage):
+            done = self._steps.count - 1
+            if self._limit and done >= self._limit:
+                self.close("stopped", frame)
+                raise SystemExit(0)
+            if done >= self._next_small or done >= self._next_large:
+                self._look(done, frame)
+        if stage == "load" and self._loads:
+            self._watch_loads(frame, self._by_others)
+
+    def leaves(self, stage: str, frame: FrameType) -> None:
+        """It ends."""
+        if stage == "load" and self._loads and not self._ended:
+            self._watch_loads(frame, self._by_loads)
+            self._loads -= 1
+            if not self._loads:
+                self._write_loads()
+
+    def close(self, how: str = "ended", frame: FrameType | None = None) -> None:
+        """Look for the last time, and write no more.
+
+        Args:
+            how: "ended" when the script came to its own end, "stopped" else.
+            frame: Where it was stopped.
+        """
+        if self._ended:
+            return
+        self._ended = True
+        if self._loads:
+            self._write_loads()
+        look = Look(self._owns, large=True).at(frame)
+        values = {**look.small, **look.large}
+        fields = {"how": how, "step": self._steps.count, "complete": look.complete}
+        self._write({**fields, "all": values})
+        self.abandon()
+
+    def abandon(self) -> None:
+        """Write no more: a forked child's variables are not the script's."""
+        self._ended = True
+        file, self._file = self._file, None
+        if file is not None:
+            with contextlib.suppress(OSError):
+                file.close()
+
+    def _look(self, step: int, frame: FrameType) -> None:
+        large = step >= self._next_large
+        look = Look(self._owns, large=large).at(frame)
+        line: dict[str, Any] = {"step": step, "t_ns": monotonic_ns()}
+        line |= _change(self._small, look.small)
+        self._small = look.small
+        if large:
+            line["large"] = _change(self._large, look.large)
+            self._large = look.large
+        self._write(line)
+        rarer = HARDLY if look.large_bytes > MANY_BYTES else MUCH_RARER
+        if large:
+            self._next_large = max(step + 1, int(step * rarer))
+        if len(look.small) > MANY_VALUES:
+            self._next_small = self._next_large
+        else:
+            later = step * RARER if step >= EVERY_STEP else 0
+            self._next_small = max(step + 1, int(later))
+
+    def _watch_loads(self, frame: FrameType, changed: set[str]) -> None:
+        """What is not as it was before has been changed by loads, or by the rest."""
+        before = self._before_load
+        large = self._loads > LOADS - LARGE_LOADS
+        look = Look(self._owns, large=large).at(frame)
+        if before is not None:
+            changed |= _differing(before.small, look.small)
+            if before.large and look.large:
+                changed |= _differing(before.large, look.large)
+        self._before_load = look
+
+    def _write_loads(self) -> None:
+        self._loads, self._before_load = 0, None
+        self._write({"loads": sorted(self._by_loads - self._by_others)})
+
+    def _write(self, line: dict[str, Any]) -> None:
+        text = json.dumps(line) + "\n"
+        self._left -= len(text)
+        if self._file is None or self._left < 0:
+            return
+        try:
+            self._file.write(text)
+            self._file.flush()
+        except OSError:
+            self.abandon()
+
+
+def _change(before: dict[str, Leaf], now: dict[str, Leaf]) -> dict[str, Any]:
+    fresh = {path: leaf for path, leaf in now.items() if before.get(path) != leaf}
+    return {"set": fresh, "gone": [path for path in before if path not in now]}
+
+
+def _differing(before: dict[str, Leaf], now: dict[str, Leaf]) -> set[str]:
+    return {path for path in before.keys() & now.keys() if before[path] != now[path]}
