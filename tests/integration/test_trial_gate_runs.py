@@ -14,7 +14,7 @@ import pytest
 
 from debottleneck.recording import spool
 from debottleneck.trials.gate import judge
-from debottleneck.trials.outputs import Outputs, read
+from debottleneck.trials.gate_outputs import Outputs, read
 from debottleneck.trials.result import Judgement
 
 pytestmark = pytest.mark.slow

@@ -14,8 +14,16 @@ from made_trials import FakeScript, predictions
 from debottleneck.analysis.result import Analysis, Predictions
 from debottleneck.errors import BottleneckError, UsageError
 from debottleneck.strategies.spec import Strategies, parse
-from debottleneck.trials import baseline, check, compare, forecast, gate, result, save
-from debottleneck.trials.outputs import Output, Outputs
+from debottleneck.trials import (
+    baseline,
+    compare,
+    gate,
+    gate_runs,
+    result,
+    save,
+    shortlist,
+)
+from debottleneck.trials.gate_outputs import Output, Outputs
 from debottleneck.trials.result import Comparison, Judgement
 from debottleneck.trials.trial import Measured, Target
 
@@ -76,15 +84,14 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         ) -> Predictions | None:
             return predictions(asked, predicted) if predicted is not None else None
 
-        monkeypatch.setattr(forecast, "predict", predict)
+        monkeypatch.setattr(shortlist, "predict", predict)
         monkeypatch.setattr(compare, "run_trial", run_trial)
         monkeypatch.setattr(gate, "judge", judge)
         monkeypatch.setattr(baseline, "profile", profile)
         chosen = tuple(map(parse, specs))
         if own_choice:
-            planned = compare.plan
-            monkeypatch.setattr(planned, "candidates", lambda *_: chosen)
-        wanted = compare.Wanted(
+            monkeypatch.setattr(shortlist, "supported", lambda *_: chosen)
+        wanted = compare.CompareOptions(
             target=TARGET,
             strategies=() if own_choice else chosen,
             rounds=how.pop("rounds", 4),
@@ -364,12 +371,14 @@ def test_numbers_out_of_range(change: dict, word: str, tmp_path: Path) -> None:
     """Refused before anything is run."""
     given = {"rounds": 5, "steps": None, **change}
     with pytest.raises(UsageError, match=word):
-        compare.Wanted(TARGET, (), budget_s=None, folder=tmp_path / "run", **given)
+        compare.CompareOptions(
+            TARGET, (), budget_s=None, folder=tmp_path / "run", **given
+        )
 
 
 def test_the_steps_of_the_gate() -> None:
     """Enough for a strategy to act, few enough to cost little."""
-    assert 10 <= check.STEPS <= 25
+    assert 10 <= gate_runs.STEPS <= 25
 
 
 def test_a_profile_that_was_cut_short_is_made_again() -> None:

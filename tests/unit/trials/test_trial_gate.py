@@ -4,42 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from hashlib import blake2b
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from made_trials import output
 
 from debottleneck.trials.gate import FEWEST, distance, judge
-from debottleneck.trials.outputs import Output, Outputs, number_steps
+from debottleneck.trials.gate_outputs import Output, Outputs, number_steps
 
 LOOP = ("load", "forward", "loss", "backward", "update")
-
-
-def output(
-    stage: str,
-    *arrays: object,
-    name: str = "",
-    rest: str = "",
-    thread: int = 0,
-    t_ns: int = 0,
-) -> Output:
-    """An output that holds these float arrays."""
-    values = tuple(np.atleast_1d(np.asarray(array, np.float64)) for array in arrays)
-    bits = blake2b(b"".join(v.tobytes() for v in values)).hexdigest()
-    norms = tuple(float(np.linalg.norm(v)) for v in values)
-    return Output(
-        t_ns=t_ns,
-        thread=thread,
-        stage=stage,
-        name=name or f"{stage}_fn",
-        leaves=len(values) or bool(rest),
-        rest=f"{rest} {[v.shape for v in values]}",
-        bits=bits,
-        norms=norms,
-        sketches=values,
-    )
 
 
 def loop(steps: int, stages: Sequence[str] = LOOP) -> list[Output]:

@@ -18,7 +18,7 @@ import pytest
 from debottleneck.agent import outputs
 from debottleneck.agent.wrap import stop_acting, wrap
 from debottleneck.recording import spool
-from debottleneck.trials.outputs import Output, Outputs, read
+from debottleneck.trials.gate_outputs import Output, Outputs, read
 
 Written = Callable[[], Outputs]
 

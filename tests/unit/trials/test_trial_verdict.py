@@ -32,7 +32,7 @@ def pairs(ratios: list[float], steps: int = 40, plain_ms: float = 10.0) -> list:
         Pair(measured([plain_ms] * steps), measured([plain_ms / ratio] * steps))
         for ratio in ratios
     ]
-    return counted(made, 2)
+    return counted(made, parse("parallel-update"))
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_the_mean_and_not_the_median() -> None:
     """A prefetch of four: three batches come at once, the fourth is waited for."""
     bursty = measured([0.1, 0.1, 0.1, 9.7] * 20)
     steady = [Pair(measured([10.0] * 80), bursty)] * 3
-    found = speedup(counted(steady, 0, burst=4), burst=4)
+    found = speedup(counted(steady, parse("prefetch:workers=4")), burst=4)
     assert found.value == pytest.approx(4.0)
     assert found.high / found.low < 1.01
 
@@ -85,7 +85,7 @@ def test_the_mean_and_not_the_median() -> None:
 def test_only_whole_bursts_are_counted() -> None:
     """The window holds a multiple of the burst, and the same steps on both sides."""
     pair = Pair(measured(range(1, 31)), measured(range(1, 28)))
-    ((plain, own),) = counted([pair], 6, burst=8)
+    ((plain, own),) = counted([pair], parse("prefetch:workers=8,depth=1"))
     assert len(plain) == len(own) == 16
     assert np.array_equal(plain, own)
 
