@@ -17,39 +17,13 @@ from debottleneck.strategies.spec import Strategies, parse
 from debottleneck.trials import baseline, gate_runs, keep, save, shortlist, verdict
 from debottleneck.trials.entrants import Entrant, best_of, mean_of
 from debottleneck.trials.gate_outputs import Curve, loss_curves, loss_rows
-from debottleneck.trials.result import (
-    DIFFERENT,
-    FAILED,
-    FASTER,
-    NOT_APPLICABLE,
-    SAME_SPEED,
-    SKIPPED,
-    SLOWER,
-    UNFINISHED,
-    UNVERIFIED,
-    Comparison,
-    Interval,
-    Trial,
-)
+from debottleneck.trials.result import VERDICTS, Comparison, Interval, Trial
 from debottleneck.trials.rounds import PLAIN, Course, Watch, play
 from debottleneck.trials.trial import Measured, Target, run_trial
 
 LIMIT_TIMES, LIMIT_S = 10.0, 30.0
 """A trial is ended after ten times the plain script's time and half a minute: slower
 than that nobody wants it, and a hung one would never end."""
-
-ORDER = (
-    FASTER,
-    SAME_SPEED,
-    SLOWER,
-    UNVERIFIED,
-    UNFINISHED,
-    SKIPPED,
-    DIFFERENT,
-    NOT_APPLICABLE,
-    FAILED,
-)
-"""Of the rows; within a verdict the fastest first, as measured, else as predicted."""
 
 
 @dataclass(frozen=True)
@@ -223,7 +197,10 @@ class _Work:
 
         Its parts have won, so it is tried whatever is predicted.
         """
-        best = self._best_of_each()
+        rows = self._trials()
+        names = dict.fromkeys(row.strategy for row in rows)
+        winners = [best_of([row for row in rows if row.strategy == n]) for n in names]
+        best = [row for row in winners if row is not None]
         if self.wanted.strategies or len(best) < 2 or self.course.over:
             return
         combination = parse("+".join(row.spec for row in best))
@@ -235,12 +212,6 @@ class _Work:
         if both.runs:
             rival.decided = False
             self._play([rival, both])
-
-    def _best_of_each(self) -> list[Trial]:
-        rows = self._trials()
-        names = dict.fromkeys(row.strategy for row in rows)
-        best = [best_of([row for row in rows if row.strategy == n]) for n in names]
-        return [row for row in best if row is not None]
 
     def _record_best(self, say: Callable[[str], None]) -> None:
         """Profile the script with the winner, to be shown beside the plain one."""
@@ -273,6 +244,8 @@ class _Work:
         drop, steps = verdict.plain_left_out(plain), verdict.plain_counted(plain)
         strategies = parse(best.spec) if best else ()
         target, facts = self.wanted.target, self.analysis.recording.facts
+        named = (e.keep for e in self.entrants if best and e.spec == best.spec)
+        noted = next(named, {})
         return Comparison(
             command=target.command,
             created="",
@@ -283,7 +256,7 @@ class _Work:
             steps=self.steps,
             trials=tuple(trials),
             best=best.spec if best else "",
-            keep=self._keep(strategies),
+            keep=keep.lines(strategies, keep.called(self.analysis.recording), noted),
             run=keep.command(target, strategies) if best else "",
             deterministic=self.deterministic,
             notes=tuple(self._all_notes()),
@@ -292,11 +265,6 @@ class _Work:
             before=self.wanted.folder / save.BASELINE,
             after=self.after,
         )
-
-    def _keep(self, strategies: Strategies) -> tuple[str, ...]:
-        named = (e.keep for e in self.entrants if e.strategies == strategies)
-        sites = keep.called(self.analysis.recording)
-        return keep.lines(strategies, sites, next(named, {}))
 
     def _profiled_ms(self) -> Interval | None:
         """The plain step of the profile, when no round was run."""
@@ -317,7 +285,7 @@ class _Work:
 def rank(row: Trial) -> tuple[int, float]:
     """Where a row stands in the table: by verdict, then by speed."""
     promised = row.predicted.speedup if row.predicted else 0.0
-    return ORDER.index(row.verdict), -(_speed(row) or promised)
+    return VERDICTS.index(row.verdict), -(_speed(row) or promised)
 
 
 def _speed(row: Trial) -> float:

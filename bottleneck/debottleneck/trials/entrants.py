@@ -13,6 +13,7 @@ from debottleneck.strategies.spec import (
     PREFETCH_WORKERS,
     Setting,
     Strategies,
+    burst_of,
     written,
 )
 from debottleneck.trials import verdict
@@ -105,22 +106,21 @@ class Entrant:
         if judgement.numbers == "different":
             self.leave(DIFFERENT, judgement.why)
 
-    def counted(self) -> list[verdict.Counted]:
-        """The steps that count, a pair of both sides' a round."""
-        return verdict.counted(self.pairs, self.strategies)
-
     def speedup(self, rows: int, seed: int) -> Interval | None:
         """Over the rounds so far, None before the first."""
         if not self.pairs:
             return None
-        burst = verdict.burst_of(self.strategies)
-        return verdict.speedup(self.counted(), rows=rows, burst=burst, seed=seed)
+        pairs, burst = self._counted(), burst_of(self.strategies)
+        return verdict.speedup(pairs, rows=rows, burst=burst, seed=seed)
+
+    def _counted(self) -> list[verdict.Counted]:
+        return verdict.counted(self.pairs, self.strategies)
 
     def row(self, rows: int, seed: int, plain_mb: float | None) -> Trial:
         """Its row of the table."""
         interval = self.speedup(rows, seed)
         own = [pair.own for pair in self.pairs]
-        steps = [counted for _, counted in self.counted()]
+        steps = [counted for _, counted in self._counted()]
         peak = mean_of([run.memory_mb for run in own])
         extra = None if peak is None or plain_mb is None else peak - plain_mb
         drop = verdict.left_out(self.pairs, self.strategies)

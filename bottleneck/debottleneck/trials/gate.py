@@ -199,7 +199,7 @@ def distance(one: Output, other: Output) -> float:
     over the largest value; equal infinities and NaNs do not differ.
     """
     pairs = zip(one.sketches, other.sketches, one.norms, other.norms, strict=True)
-    return max((_apart(*pair) for pair in pairs), default=0.0)
+    return max((_apart(*arrays) for arrays in pairs), default=0.0)
 
 
 def _apart(one: Floats, other: Floats, norm: float, other_norm: float) -> float:

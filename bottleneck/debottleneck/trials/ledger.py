@@ -135,11 +135,6 @@ def _typed(table: pd.DataFrame) -> pd.DataFrame:
     return table[[*COLUMNS]].astype(dict(COLUMNS)).reset_index(drop=True)
 
 
-def empty() -> pd.DataFrame:
-    """A ledger without rows."""
-    return _typed(pd.DataFrame(columns=list(COLUMNS)))
-
-
 def joined(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
     """Rows of all tables in order; of the same row the last one, in the first's place.
 
@@ -160,7 +155,7 @@ def read(file: Path) -> pd.DataFrame:
         RecordingError: It cannot be read, or is none.
     """
     if not file.exists():
-        return empty()
+        return joined(())
     try:
         return _typed(pd.read_parquet(file))
     except (OSError, ValueError, KeyError, TypeError) as error:

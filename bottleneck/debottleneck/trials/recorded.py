@@ -22,7 +22,7 @@ from debottleneck.errors import UsageError
 from debottleneck.recording.assemble import load
 from debottleneck.recording.environment import differences
 from debottleneck.recording.recording import Facts, Recording
-from debottleneck.strategies.spec import Strategies
+from debottleneck.strategies.spec import Strategies, burst_of, known
 from debottleneck.trials import save, verdict
 from debottleneck.trials.compare import rank
 from debottleneck.trials.entrants import name_of, settings_of
@@ -54,8 +54,7 @@ class RecordedRun:
         facts: Its own.
         rule: How its steps are bounded.
         stages: Those that its trainer marks.
-        start_ns: The quiet steps' beginnings, shape (steps,).
-        step_ns: Their lengths, likewise.
+        step_ns: Lengths of the quiet steps, shape (steps,).
     """
 
     name: str
@@ -63,7 +62,6 @@ class RecordedRun:
     facts: Facts
     rule: str
     stages: frozenset[str]
-    start_ns: Ints
     step_ns: Ints
 
     @property
@@ -74,7 +72,7 @@ class RecordedRun:
     @property
     def strategies(self) -> Strategies:
         """Those of them that are known now."""
-        return verdict.strategies_in(self.applied)
+        return known(self.applied)
 
     @property
     def target(self) -> tuple[str, ...]:
@@ -131,7 +129,7 @@ def _comparison(
     return Comparison(
         command=first.facts.command,
         created=max(run.facts.created for run in (first, *others)),
-        baseline_ms=_step(first),
+        baseline_ms=Interval(*map(float, mean_interval(first.step_ns / 1e6))),
         baseline_memory_mb=None,
         baseline_cpu_ms=None,
         rounds=1,
@@ -160,11 +158,9 @@ def names_of(paths: Sequence[Path]) -> list[str]:
         raise UsageError(
             "a comparison needs two recordings", "name a baseline and a candidate"
         )
-    twice = next(
-        (path for path in paths if parts.count(path.resolve().parts) > 1), None
-    )
-    if twice is not None:
-        raise UsageError(f"{twice} is named twice", "name each recording once")
+    for path, own in zip(paths, parts, strict=True):
+        if parts.count(own) > 1:
+            raise UsageError(f"{path} is named twice", "name each recording once")
     while len({last for *_, last in parts}) == 1:
         parts = [tuple(above) for *above, _ in parts]
     for depth in range(1, max(map(len, parts)) + 1):
@@ -189,8 +185,8 @@ def _run(recording: Recording, path: Path, name: str) -> RecordedRun:
             "loop marked with debottleneck.step",
         )
     stages = _stages(recording, trainer)
-    times = (quiet[column].to_numpy(np.int64) for column in ("start_ns", "wall_ns"))
-    return RecordedRun(name, path, facts, steps.rule, stages, *times)
+    step_ns = quiet["wall_ns"].to_numpy(np.int64)
+    return RecordedRun(name, path, facts, steps.rule, stages, step_ns)
 
 
 def _stages(recording: Recording, trainer: int) -> frozenset[str]:
@@ -202,7 +198,7 @@ def _stages(recording: Recording, trainer: int) -> frozenset[str]:
 
 def _row(first: RecordedRun, run: RecordedRun, rows: int, seed: int) -> Trial:
     strategies = run.strategies
-    bursts = verdict.burst_of(first.strategies), verdict.burst_of(strategies)
+    bursts = burst_of(first.strategies), burst_of(strategies)
     ratio = verdict.apart(
         first.step_ns, run.step_ns, rows=rows, bursts=bursts, seed=seed
     )
@@ -218,11 +214,6 @@ def _row(first: RecordedRun, run: RecordedRun, rows: int, seed: int) -> Trial:
         speedup=ratio,
         did=(f"ran with {run.applied}",) if run.applied else (),
     )
-
-
-def _step(run: RecordedRun) -> Interval:
-    """Mean step with its interval, as the analysis of the recording has it."""
-    return Interval(*map(float, mean_interval(run.step_ns / 1e6)))
 
 
 def _about(run: RecordedRun) -> list[str]:
@@ -256,25 +247,20 @@ def _unlike(first: RecordedRun, run: RecordedRun) -> list[str]:
             notes.append(
                 f"only {one.name} marks {', '.join(own)}, {other.name} does not"
             )
-    surroundings = _surroundings(first, run)
+    surroundings = ", ".join(
+        f"{fact.what} {fact.after} instead of {fact.before}"
+        for fact in differences(first.facts.environment, run.facts.environment)
+        if fact.matters
+    )
     if surroundings:
         notes.append(f"the surroundings of {run.name} were different: {surroundings}")
     return notes
 
 
-def _surroundings(first: RecordedRun, run: RecordedRun) -> str:
-    return ", ".join(
-        f"{fact.what} {fact.after} instead of {fact.before}"
-        for fact in differences(first.facts.environment, run.facts.environment)
-        if fact.matters
-    )
-
-
 def _timed(spec: str, run: RecordedRun) -> save.TimedRun:
     measured = Measured(
-        run.step_ns,
-        run.start_ns,
-        run.rule,
+        step_ns=run.step_ns,
+        start_ns=np.zeros_like(run.step_ns),  # no table has them
         seconds=(run.facts.end_ns - run.facts.start_ns) / 1e9,
         exit_code=run.facts.exit_code,
     )

@@ -27,10 +27,6 @@ Watch = Callable[[str, int, int], None]
 """Told before each trial: what it is, trials done, trials to come (an estimate)."""
 
 
-def watch_nothing(text: str, done: int, left: int) -> None:
-    """For those who do not want to know."""
-
-
 @dataclass
 class Course:
     """Runs the trials of a comparison one by one, and knows how far it has come.
@@ -50,7 +46,7 @@ class Course:
     """
 
     run_one: RunOne
-    watch: Watch = watch_nothing
+    watch: Watch = lambda text, done, left: None
     ends_s: float | None = None
     clock: Callable[[], float] = time.monotonic
     over: bool = False

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from debottleneck.errors import RecordingError
+from debottleneck.strategies.spec import known
 from debottleneck.trials import verdict
 from debottleneck.trials.gate_outputs import Loss
 from debottleneck.trials.result import Comparison, Interval, Predicted, Trial
@@ -110,14 +111,12 @@ def _row(order: int, run: TimedRun) -> dict[str, object]:
         "round": run.round,
         "steps": len(step_ns),
         "mean_ms": float(step_ns.mean()) / 1e6 if len(step_ns) else None,
-        "engaged": measured.engaged,
-        "memory_mb": measured.memory_mb,
-        "cpu_s": measured.cpu_s,
-        "seconds": measured.seconds,
-        "exit_code": measured.exit_code,
-        "failure": measured.failure,
         "notes": json.dumps([dict(note) for note in measured.notes]),
+        **{name: getattr(measured, name) for name in _AS_MEASURED},
     }
+
+
+_AS_MEASURED = ("engaged", "memory_mb", "cpu_s", "seconds", "exit_code", "failure")
 
 
 def _of_steps(wall_ns: Ints, **same: object) -> pd.DataFrame:
@@ -154,7 +153,7 @@ def counted_steps(measured: Measurements) -> pd.DataFrame:
     for spec, rounds in runs.items():
         both = sorted(set(plain) & set(rounds))
         pairs = [verdict.Pair(plain[number], rounds[number]) for number in both]
-        counted = verdict.counted(pairs, verdict.strategies_in(spec))
+        counted = verdict.counted(pairs, known(spec))
         sides += [(spec, n, own) for n, (_, own) in zip(both, counted, strict=True)]
     parts = [
         _of_steps(wall_ns, spec=spec, round=number, ms=wall_ns / 1e6)
@@ -237,26 +236,20 @@ def load(folder: Path) -> Comparison:
         schema = raw.pop("schema")
     except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise RecordingError(f"{file} is damaged ({error})", _AGAIN) from error
-    _check_schema(folder, schema)
+    if schema != SCHEMA:
+        newer = not isinstance(schema, int) or schema > SCHEMA
+        age = "newer" if newer else "older"
+        raise RecordingError(
+            f"{folder} was written by a {age} debottleneck (schema {schema!r}, this "
+            f"one reads {SCHEMA})",
+            "upgrade with: pip install --upgrade debottleneck" if newer else _AGAIN,
+        )
     try:
         return _comparison(raw, folder)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise RecordingError(
             f"{file} lacks what this version needs ({error})", _AGAIN
         ) from error
-
-
-def _check_schema(folder: Path, schema: object) -> None:
-    if schema == SCHEMA:
-        return
-    newer = not isinstance(schema, int) or schema > SCHEMA
-    age = "newer" if newer else "older"
-    upgrade = "upgrade with: pip install --upgrade debottleneck"
-    raise RecordingError(
-        f"{folder} was written by a {age} debottleneck (schema {schema!r}, this one "
-        f"reads {SCHEMA})",
-        upgrade if newer else _AGAIN,
-    )
 
 
 def _written(value: object) -> object:

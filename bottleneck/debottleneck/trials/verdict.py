@@ -19,8 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from debottleneck.analysis.steps import choose_warmup
-from debottleneck.errors import UsageError
-from debottleneck.strategies.spec import PREFETCH, Strategies, parse, prefetch_size
+from debottleneck.strategies.spec import PREFETCH, Strategies, burst_of, prefetch_size
 from debottleneck.trials.result import FASTER, SAME_SPEED, SLOWER, Interval
 from debottleneck.trials.trial import Measured
 
@@ -68,20 +67,6 @@ class Pair:
     def common(self) -> int:
         """Steps that both of them have."""
         return min(len(self.plain.step_ns), len(self.own.step_ns))
-
-
-def strategies_in(text: str) -> Strategies:
-    """What was applied; () for nothing, or for what nobody knows now."""
-    try:
-        return parse(text) if text else ()
-    except UsageError:
-        return ()
-
-
-def burst_of(strategies: Strategies) -> int:
-    """Steps that come at once, when batches fetched side by side have arrived."""
-    fetching = [s for s in strategies if s.name == PREFETCH]
-    return max((prefetch_size(strategy)[0] for strategy in fetching), default=1)
 
 
 def left_out(pairs: Sequence[Pair], strategies: Strategies) -> int:

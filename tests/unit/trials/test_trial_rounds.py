@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from made_trials import FakeScript
@@ -79,42 +80,39 @@ def test_a_clear_verdict_runs_no_more() -> None:
     assert candidate.row(1, 0, None).verdict == FASTER
 
 
-def test_what_does_not_apply_leaves_at_once() -> None:
-    """Its reason is its own, and it takes no more time."""
-    why = "your layers feed each other"
-    script = FakeScript(STEPS, refused={SLOW: why})
-    (candidate,) = entrants(SLOW)
-    played(script, [candidate])
-    assert [spec for spec, _ in script.ran].count(SLOW) == 1
-    row = candidate.row(1, 0, None)
-    assert (row.verdict, row.why, row.rounds) == (NOT_APPLICABLE, why, 0)
-    assert row.step_ms is None
-
-
-def test_a_crash_is_a_row() -> None:
-    """A candidate that breaks in a later round leaves with the reason."""
-    script = FakeScript(STEPS, noise=0.2, failing={FAST: [1]})
+@pytest.mark.parametrize(
+    ("how", "row", "trials"),
+    [
+        ({"refused": {FAST: "fed in turn"}}, (NOT_APPLICABLE, "fed in turn", 0), 1),
+        ({"failing": {FAST: [1]}}, (FAILED, "broke", 1), 2),
+    ],
+)
+def test_what_cannot_go_on_leaves_at_once(
+    how: dict[str, Any], row: tuple[str, str, int], trials: int
+) -> None:
+    """With its own reason, and takes no more time; the others go on."""
+    script = FakeScript(STEPS, noise=0.2, **how)
     broken, other = entrants(FAST, SAME)
     assert played(script, [broken, other]).rounds == 5
-    assert broken.row(2, 0, None).verdict == FAILED
-    assert broken.row(2, 0, None).why == "broke"
-    assert len(broken.pairs) == 1
+    found = broken.row(2, 0, None)
+    assert (found.verdict, found.why, found.rounds) == row
+    assert (found.step_ms is None) == (found.rounds == 0)
+    assert [spec for spec, _ in script.ran].count(FAST) == trials
     assert len(other.pairs) == 5
 
 
-def test_a_plain_failure_costs_its_round() -> None:
-    """The others of that round have nothing to be held against."""
-    script = FakeScript(STEPS, noise=0.2, failing={"": [1]})
+@pytest.mark.parametrize(
+    ("failing", "rounds", "pairs"), [([1], 5, 4), (range(9), 2, 0)]
+)
+def test_a_plain_failure_costs_its_round(
+    failing: list[int], rounds: int, pairs: int
+) -> None:
+    """The others have nothing to be held against; after two it is not worth while."""
+    script = FakeScript(STEPS, noise=0.2, failing={"": failing})
     (candidate,) = entrants(SAME)
-    assert played(script, [candidate]).failures == ["broke"]
-    assert len(candidate.pairs) == 4
-
-
-def test_a_plain_script_that_fails_twice_ends_it() -> None:
-    """There is no point in going on without it."""
-    script = FakeScript(STEPS, noise=0.2, failing={"": range(9)})
-    course = played(script, entrants(SAME))
-    assert (course.rounds, len(course.failures)) == (2, 2)
+    course = played(script, [candidate])
+    assert (course.rounds, len(candidate.pairs)) == (rounds, pairs)
+    assert course.failures == ["broke"] * min(len(failing), 2)
 
 
 def test_the_budget_ends_it_before_a_trial() -> None:
