@@ -72,9 +72,9 @@ class Entrant:
         """Whether it takes part in the next round."""
         return not self.left and not self.decided
 
-    def leave(self, verdict: str, why: str) -> None:
+    def leave(self, verdict: str, reason: str) -> None:
         """It runs no more."""
-        self.left, self.why = verdict, why
+        self.left, self.why = verdict, reason
 
     def admit(self, measured: Measured) -> bool:
         """Look at one of its runs; False, and it leaves, if it cannot be counted."""
@@ -92,11 +92,11 @@ class Entrant:
             said = {str(line.get("state")): str(line.get("text")) for line in lines}
             if ENGAGED not in said:
                 failed = NOTED_FAILURE in said
-                why = said.get(NOTED_FAILURE if failed else REFUSED, NOTHING_DONE)
+                reason = said.get(NOTED_FAILURE if failed else REFUSED, NOTHING_DONE)
                 alone = len(self.strategies) == 1
                 self.leave(
                     FAILED if failed else NOT_APPLICABLE,
-                    why if alone else f"{strategy.name}: {why}",
+                    reason if alone else f"{strategy.name}: {reason}",
                 )
                 return
 
@@ -172,11 +172,11 @@ def words_of(notes: tuple[Mapping[str, Any], ...], alone: bool) -> tuple[str, ..
         alone: Whether there is one strategy, that need not be named.
     """
     for states in ((SUMMARY, NOTED_FAILURE), (ENGAGED,)):
-        told = [note for note in notes if note.get("state") in states]
-        if told:
+        lines = [note for note in notes if note.get("state") in states]
+        if lines:
             return tuple(
                 f"{'' if alone else note['strategy'] + ': '}{note['text']}"
-                for note in told
+                for note in lines
             )
     return ()
 

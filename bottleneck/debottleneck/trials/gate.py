@@ -85,8 +85,8 @@ def judge(
     ordered = _same_order(first, second)
     plain = _compare(first, second, ordered)
     if plain.difference is not None:
-        why = f"your script differs from itself; {SEEDS}: in two plain runs, "
-        return Judgement("unverified", f"{why}{plain.difference}")
+        itself = f"your script differs from itself; {SEEDS}: in two plain runs, "
+        return Judgement("unverified", f"{itself}{plain.difference}")
     tried = _compare(first, candidate, ordered)
     if tried.difference is not None:
         return Judgement("different", str(tried.difference))
@@ -96,8 +96,8 @@ def judge(
     if plain.same and tried.same:
         return Judgement("same")
     within = f"equal within {TOLERANCE:.0e}".replace("e-0", "e-")
-    why = " (summation order)" if plain.same else ", as two plain runs are"
-    return Judgement("equal", within + why)
+    likely = " (summation order)" if plain.same else ", as two plain runs are"
+    return Judgement("equal", within + likely)
 
 
 def _doubt(common: int, tried: _Compared, candidate: Outputs, engaged_ns: int) -> str:

@@ -37,8 +37,8 @@ def run_plain(course: Course) -> PlainRuns:
     runs = [_run(course, PLAIN, 2 - count) for count in range(2)]
     failures = [run.failure for run in runs if run.failure]
     if failures:
-        why = f"the numbers could not be verified: the script {failures[0]}"
-        return PlainRuns(why=why)
+        failure = f"the numbers could not be verified: the script {failures[0]}"
+        return PlainRuns(why=failure)
     first, second = (run.outputs for run in runs)
     if first is None or second is None:
         return PlainRuns(why="the numbers could not be verified")
@@ -67,6 +67,6 @@ def _judgement(measured: Measured, plain: PlainRuns) -> Judgement:
     return gate.judge(*plain.outputs, measured.outputs, engaged_ns=begun_ns)
 
 
-def _run(course: Course, spec: str, left: int) -> Measured:
+def _run(course: Course, spec: str, to_come: int) -> Measured:
     text = f"checking the numbers: {spec or 'plain'}"
-    return course.run(spec, GATE_ROUND, text, left)
+    return course.run(spec, GATE_ROUND, text, to_come)

@@ -65,16 +65,16 @@ class Course:
             self.over = self.clock() + expected > self.ends_s
         return not self.over
 
-    def run(self, spec: str, number: int, text: str, left: int) -> Measured:
+    def run(self, spec: str, number: int, text: str, to_come: int) -> Measured:
         """Run a trial, timed and told of.
 
         Args:
             spec: Its strategies.
             number: Its round, `GATE_ROUND` for the equality gate.
             text: What it is, for the user.
-            left: Trials of this phase, this one included.
+            to_come: Trials of this phase, this one included.
         """
-        self.watch(text, self.done, left + self.later)
+        self.watch(text, self.done, to_come + self.later)
         begun = self.clock()
         measured = self.run_one(spec, number)
         self.last_s[_kind(spec, number)] = self.clock() - begun
@@ -130,8 +130,8 @@ def _play_round(
                 return
             text = f"round {number + 1} of {rounds}: {spec or 'plain'}"
             still = sum(entrant is None or entrant.runs for entrant in order)
-            left = len(order) - place + (rounds - number - 1) * still
-            measured = course.run(spec, course.rounds - 1, text, left)
+            to_come = len(order) - place + (rounds - number - 1) * still
+            measured = course.run(spec, course.rounds - 1, text, to_come)
             if entrant is not None:
                 if entrant.admit(measured):
                     own.append((entrant, measured))
@@ -150,5 +150,5 @@ def _pair(plain: Measured, own: Sequence[tuple[Entrant, Measured]]) -> None:
         if measured.rule == plain.rule:
             entrant.pairs.append(Pair(plain, measured))
         else:
-            why = f"its steps cannot be matched: {measured.rule}, not: {plain.rule}"
-            entrant.leave(FAILED, why)
+            reason = f"its steps cannot be matched: {measured.rule}, not: {plain.rule}"
+            entrant.leave(FAILED, reason)
