@@ -79,7 +79,9 @@ class Entrant:
     def admit(self, measured: Measured) -> bool:
         """Look at one of its runs; False, and it leaves, if it cannot be counted."""
         self.did = words_of(measured.notes, len(self.strategies) == 1) or self.did
-        self.keep.update(kept(measured.notes))
+        for note in measured.notes:
+            if note.get("state") == KEEP:
+                self.keep[str(note["strategy"])] = tuple(map(str, note["lines"]))
         if measured.failure:
             self.leave(FAILED, measured.failure)
         else:
@@ -179,15 +181,6 @@ def words_of(notes: tuple[Mapping[str, Any], ...], alone: bool) -> tuple[str, ..
                 for note in lines
             )
     return ()
-
-
-def kept(notes: tuple[Mapping[str, Any], ...]) -> dict[str, tuple[str, ...]]:
-    """Strategy -> the lines of code it names itself, of those that name some."""
-    return {
-        str(note["strategy"]): tuple(map(str, note["lines"]))
-        for note in notes
-        if note.get("state") == KEEP
-    }
 
 
 def mean_of(values: list[float | None]) -> float | None:

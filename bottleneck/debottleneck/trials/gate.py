@@ -106,15 +106,11 @@ def _doubt(common: int, tried: _Compared, candidate: Outputs, engaged_ns: int) -
         return "no stage returned anything to compare; mark one that does with --stage"
     if common < FEWEST:
         return f"only {common} outputs could be compared; use more --steps"
-    if engaged_ns and _count_after(candidate, engaged_ns, tried.common) < FEWEST:
+    times = [event.t_ns for event in candidate.trained if event.leaves]
+    after = sum(t_ns > engaged_ns for t_ns in times[: tried.common])
+    if engaged_ns and after < FEWEST:
         return "the strategy began to act too late to be checked; use more --steps"
     return ""
-
-
-def _count_after(run: Outputs, since_ns: int, limit: int) -> int:
-    """Of the first `limit` outputs with something in them, those after a time."""
-    times = [event.t_ns for event in run.trained if event.leaves]
-    return sum(t_ns > since_ns for t_ns in times[:limit])
 
 
 def _same_order(first: Outputs, second: Outputs) -> bool:

@@ -63,13 +63,17 @@ def lines(
         sites: As `called` lists them, for the names of the user's functions.
         noted: Strategy -> the lines that it named itself; comments are added to ours.
     """
-    makers = {PREFETCH: _prefetch, FORWARD: _forward, UPDATE: _update}
+    makers = {
+        PREFETCH: ("load", _prefetch),
+        FORWARD: ("forward", _forward),
+        UPDATE: ("update", _update),
+    }
     code: list[str] = []
     for strategy in strategies:
-        stage = {PREFETCH: "load", FORWARD: "forward", UPDATE: "update"}[strategy.name]
+        stage, lines_of = makers[strategy.name]
         own = noted.get(strategy.name, ())
         if all(line.startswith("#") for line in own):
-            own = (*makers[strategy.name](strategy, site_of(stage, sites)), *own)
+            own = (*lines_of(strategy, site_of(stage, sites)), *own)
         code += own
     return tuple(dict.fromkeys(code))
 

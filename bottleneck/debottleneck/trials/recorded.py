@@ -75,6 +75,14 @@ class RecordedRun:
         return known(self.applied)
 
     @property
+    def measured(self) -> Measured:
+        """As if it had been a trial."""
+        seconds = (self.facts.end_ns - self.facts.start_ns) / 1e9
+        starts = np.zeros_like(self.step_ns)  # no table has them
+        code = self.facts.exit_code
+        return Measured(self.step_ns, starts, seconds=seconds, exit_code=code)
+
+    @property
     def target(self) -> tuple[str, ...]:
         """The script's name, wherever it lies, and its arguments."""
         lead = 2 if self.facts.command[:1] == ("-m",) else 1
@@ -116,7 +124,8 @@ def compare_recordings(
         for path, name in zip(paths, names_of(paths), strict=True)
     ]
     trials = sorted((_row(first, run, len(others), seed) for run in others), key=rank)
-    runs = [_timed("", first), *(_timed(run.name, run) for run in others)]
+    named = [("", first), *((run.name, run) for run in others)]
+    runs = [save.TimedRun(spec, 0, run.measured) for spec, run in named]
     return _comparison(first, others, trials), save.tables_of(runs)
 
 
@@ -255,13 +264,3 @@ def _unlike(first: RecordedRun, run: RecordedRun) -> list[str]:
     if surroundings:
         notes.append(f"the surroundings of {run.name} were different: {surroundings}")
     return notes
-
-
-def _timed(spec: str, run: RecordedRun) -> save.TimedRun:
-    measured = Measured(
-        step_ns=run.step_ns,
-        start_ns=np.zeros_like(run.step_ns),  # no table has them
-        seconds=(run.facts.end_ns - run.facts.start_ns) / 1e9,
-        exit_code=run.facts.exit_code,
-    )
-    return save.TimedRun(spec, 0, measured)
