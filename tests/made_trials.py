@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,13 @@ import numpy as np
 from debottleneck.analysis.result import Prediction, Predictions
 from debottleneck.strategies.automatic.notes import ENGAGED, REFUSED
 from debottleneck.strategies.spec import Strategies, written
+from debottleneck.trials.gate_outputs import Output
 from debottleneck.trials.rounds import Course
 from debottleneck.trials.trial import Measured
 
 RULE = "a step begins at each load"
 MS = 1_000_000
+LIMIT = "limited by the GIL"
 
 
 def measured(
@@ -32,6 +35,29 @@ def note(strategy: str, state: str = ENGAGED, text: str = "", t_ns: int = 0) -> 
     return {"t_ns": t_ns, "pid": 1, "strategy": strategy, "state": state, "text": text}
 
 
+def output(
+    stage: str,
+    *arrays: object,
+    name: str = "",
+    rest: str = "",
+    thread: int = 0,
+    t_ns: int = 0,
+) -> Output:
+    """What a stage's call returned: these float arrays; a float is one of one value."""
+    values = tuple(np.atleast_1d(np.asarray(array, np.float64)) for array in arrays)
+    return Output(
+        t_ns=t_ns,
+        thread=thread,
+        stage=stage,
+        name=name or f"{stage}_fn",
+        leaves=len(values) or bool(rest),
+        rest=f"{rest} {[v.shape for v in values]}",
+        bits=blake2b(b"".join(v.tobytes() for v in values)).hexdigest(),
+        norms=tuple(float(np.linalg.norm(v)) for v in values),
+        sketches=values,
+    )
+
+
 def predictions(
     asked: Sequence[Strategies], said: Mapping[str, tuple[float, float]]
 ) -> Predictions:
@@ -42,12 +68,14 @@ def predictions(
         said: Specification -> speed-up and its upper bound.
     """
     rows = []
-    for each in asked:
-        gain, high = said[written(each)]
+    for strategies in asked:
+        gain, high = said[written(strategies)]
         low = gain * gain / high
         steps = 10.0 / gain, 10.0 / high, 10.0 / low
         rows.append(
-            Prediction(written(each), *steps, gain, low, high, "limited by the GIL")
+            Prediction(
+                written(strategies), *steps, gain, low, high, "limited by the GIL"
+            )
         )
     plain = Prediction("", 10.0, 10.0, 10.0, 1.0, 1.0, 1.0)
     rows.sort(key=lambda row: -row.speedup)
@@ -101,7 +129,7 @@ class FakeScript:
 
     def course(self, budget_s: float | None = None, **how: Any) -> Course:
         """A course by its clock."""
-        return Course(ends_s=budget_s, clock=lambda: self.now, **how)
+        return Course(self.one, ends_s=budget_s, clock=lambda: self.now, **how)
 
 
 def script(path: Path, text: str) -> Path:

@@ -222,13 +222,13 @@ def comparison(folder: Path) -> None:
     losses(rng).to_parquet(folder / save.LOSSES, index=False)
 
 
-def ran(rng: np.random.Generator) -> Iterator[save.Ran]:
+def ran(rng: np.random.Generator) -> Iterator[save.TimedRun]:
     """Each trial of every round, the gate's first."""
     for spec in ("", "", *SPEEDS):
-        yield save.Ran(spec, save.GATE_ROUND, trial(rng, GATE_STEPS, 1.0))
+        yield save.TimedRun(spec, save.GATE_ROUND, trial(rng, GATE_STEPS, 1.0))
     for number in range(ROUNDS):
         for spec, speed in {"": 1.0, **SPEEDS}.items():
-            yield save.Ran(spec, number, trial(rng, TRIAL_STEPS, speed))
+            yield save.TimedRun(spec, number, trial(rng, TRIAL_STEPS, speed))
 
 
 def trial(rng: np.random.Generator, steps: int, speed: float) -> Measured:

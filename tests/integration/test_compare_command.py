@@ -39,28 +39,19 @@ for i in range(2000):
 """
 
 
-@pytest.fixture
-def compare(tmp_path: Path, environment: dict[str, str]) -> Compare:
-    """Run the command; its folder is "run" beside the scripts."""
-
-    def run(*words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            command(tmp_path, *words),
-            env=environment,
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=240,
-            check=False,
-        )
-
-    return run
-
-
 def command(folder: Path, *words: str) -> list[str]:
     """The command line."""
     lead = [sys.executable, "-m", "debottleneck", "compare"]
     return [*lead, "--output", str(folder / "run"), *words]
+
+
+@pytest.fixture
+def compare(tmp_path: Path, environment: dict[str, str]) -> Compare:
+    """Run the command; its folder is "run" beside the scripts."""
+    how = {"env": environment, "cwd": tmp_path, "timeout": 240}
+    return lambda *words: subprocess.run(
+        command(tmp_path, *words), capture_output=True, text=True, check=False, **how
+    )
 
 
 @pytest.mark.alone
@@ -97,8 +88,7 @@ def test_a_script_that_fails_by_itself(compare: Compare, tmp_path: Path) -> None
 
 def test_what_does_not_apply_says_why(compare: Compare, tmp_path: Path) -> None:
     """A table with the reason, and the script's own output is not in between."""
-    body = "print('noise')"
-    path = script(tmp_path / "train.py", LOOP.format(body=body))
+    path = script(tmp_path / "train.py", LOOP.format(body="print('noise')"))
     done = compare("--strategy", "parallel-update", str(path))
     assert done.returncode == 0, done.stderr
     assert "not applicable" in done.stdout
@@ -110,15 +100,15 @@ def test_what_does_not_apply_says_why(compare: Compare, tmp_path: Path) -> None:
 
 def running(text: str) -> list[str]:
     """Command lines with this text of processes that are there now."""
-    found = []
+    lines = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):
-            line = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            found += [line] if text in line else []
-    return found
+            lines.append(
+                path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            )
+    return [line for line in lines if text in line]
 
 
-@pytest.mark.skipif(not hasattr(os, "killpg"), reason="needs process groups")
 def test_ctrl_c_prints_what_was_measured(
     tmp_path: Path, environment: dict[str, str]
 ) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,9 +12,11 @@ from typing import NamedTuple
 import pytest
 
 from debottleneck.recording import spool
+from debottleneck.recording.reading import read_lines
 from debottleneck.trials.gate import judge
-from debottleneck.trials.outputs import Outputs, read
+from debottleneck.trials.gate_outputs import Outputs, read
 from debottleneck.trials.result import Judgement
+from debottleneck.trials.trial import Target
 
 pytestmark = pytest.mark.slow
 
@@ -24,7 +25,7 @@ ENTRY = ROOT / "bottleneck" / "debottleneck" / "agent" / "entry.py"
 BREAKING = Path(__file__).parent / "scripts" / "breaking"
 
 
-class Ran(NamedTuple):
+class GateRun(NamedTuple):
     """One run: what its stages returned, what strategies said, what it printed."""
 
     outputs: Outputs
@@ -32,30 +33,20 @@ class Ran(NamedTuple):
     printed: str
 
 
-Run = Callable[..., Ran]
+Run = Callable[..., GateRun]
 
 
 @pytest.fixture
 def run(tmp_path: Path, environment: dict[str, str]) -> Run:
     """Run a script under the agent, writing its outputs down."""
 
-    def once(script: Path, *arguments: str, strategies: str = "") -> Ran:
+    def once(script: Path, *arguments: str, strategies: str = "") -> GateRun:
         folder = tmp_path / f"spool-{len(list(tmp_path.iterdir()))}"
         folder.mkdir()
         (folder / spool.CONTROL_FILE).write_bytes(bytes(spool.CONTROL_BYTES))
-        config = {
-            "target": str(script),
-            "arguments": arguments,
-            "command": [str(script), *arguments],
-            "module": False,
-            "include": [],
-            "stages": {},
-            "functions": "",
-            "waits": False,
-            "tool_pid": os.getpid(),
-            "strategies": strategies,
-            "outputs": True,
-        }
+        target = Target(str(script), arguments, False, sys.executable)
+        how = {"waits": False, "stacks": False, "functions": "", "outputs": True}
+        config = target.options(strategies=strategies, **how).configuration
         (folder / spool.CONFIG).write_text(json.dumps(config))
         process = subprocess.Popen(
             [sys.executable, str(ENTRY), str(folder)],
@@ -66,18 +57,10 @@ def run(tmp_path: Path, environment: dict[str, str]) -> Run:
         )
         printed, errors = process.communicate(timeout=120)
         assert process.returncode == 0, errors
-        path = folder / spool.STRATEGIES_FILE
-        said = path.read_text().splitlines() if path.exists() else []
-        notes = [json.loads(line) for line in said]
-        return Ran(read(folder, process.pid), notes, printed)
+        notes = list(read_lines(folder / spool.STRATEGIES_FILE))
+        return GateRun(read(folder, process.pid), notes, printed)
 
     return once
-
-
-def judged(run: Run, script: Path, *arguments: str, strategies: str) -> Judgement:
-    """Two plain runs, and one with the strategies."""
-    plain = [run(script, *arguments).outputs for _ in range(2)]
-    return judge(*plain, run(script, *arguments, strategies=strategies).outputs)
 
 
 @pytest.mark.parametrize("name", ["article_load", "article_forward", "article_update"])
@@ -85,11 +68,11 @@ def test_two_plain_runs_agree(run: Run, name: str) -> None:
     """The workloads are seeded: run after run the same bits, to the very end."""
     script = ROOT / "workloads" / f"{name}.py"
     runs = [run(script, "--delay", "0.001", "--steps", "8") for _ in range(3)]
-    assert len({each.printed for each in runs}) == 1
+    assert len({plain.printed for plain in runs}) == 1
     first = runs[0].outputs
     assert first.ended
     assert {event.stage for event in first.trained} >= {"load", "forward", "update"}
-    assert judge(*(each.outputs for each in runs)) == Judgement("same")
+    assert judge(*(plain.outputs for plain in runs)) == Judgement("same")
 
 
 def test_another_seed_is_different(run: Run) -> None:
@@ -97,20 +80,17 @@ def test_another_seed_is_different(run: Run) -> None:
     script = ROOT / "workloads" / "article_update.py"
     how = ("--delay", "0", "--steps", "4")
     plain, other = run(script, *how), run(script, *how, "--seed", "1")
-    found = judge(plain.outputs, plain.outputs, other.outputs)
-    assert found.numbers == "different"
-    assert "Perceptron.forward (forward) of step 1" in found.why
+    judgement = judge(plain.outputs, plain.outputs, other.outputs)
+    assert judgement.numbers == "different"
+    assert "Perceptron.forward (forward) of step 1" in judgement.why
 
 
 def test_a_script_without_seeds_is_unverified(run: Run) -> None:
     """Nothing can be said of a script that never computes the same twice."""
-    script = BREAKING / "unseeded.py"
-    plain = [run(script, "6").outputs for _ in range(3)]
-    found = judge(*plain)
-    assert found.numbers == "unverified"
-    assert "differs from itself" in found.why
-    assert "set its seeds" in found.why
-    assert "forward of step 1" in found.why
+    judgement = judge(*(run(BREAKING / "unseeded.py", "6").outputs for _ in range(3)))
+    assert judgement.numbers == "unverified"
+    assert "differs from itself; set its seeds" in judgement.why
+    assert "forward of step 1" in judgement.why
 
 
 def test_stopped_runs_are_compared_as_far_as_both_go(run: Run) -> None:
@@ -142,17 +122,17 @@ def test_scripts_made_to_break_are_caught(
     path = BREAKING / f"{script}.py"
     plain = [run(path, *arguments).outputs for _ in range(2)]
     tried = run(path, *arguments, strategies=strategies)
-    found = judge(*plain, tried.outputs)
+    judgement = judge(*plain, tried.outputs)
     engaged = any(note["state"] == "engaged" for note in tried.notes)
-    assert found.numbers in ("different", "unverified") or not engaged
-    if found.numbers == "different":
-        assert "of step " in found.why
+    assert judgement.numbers in ("different", "unverified") or not engaged
+    if judgement.numbers == "different":
+        assert "of step " in judgement.why
 
 
 def test_a_strategy_that_is_right_passes(run: Run) -> None:
     """Batches that were fetched ahead are the same bits in the same order."""
     script = ROOT / "workloads" / "article_load.py"
     how = ("--delay", "0.005", "--steps", "12")
-    assert judged(run, script, *how, strategies="prefetch:workers=4") == Judgement(
-        "same"
-    )
+    plain = [run(script, *how).outputs for _ in range(2)]
+    fetched = run(script, *how, strategies="prefetch:workers=4").outputs
+    assert judge(*plain, fetched) == Judgement("same")

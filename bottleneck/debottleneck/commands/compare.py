@@ -24,7 +24,7 @@ from debottleneck.commands.target import (
 from debottleneck.errors import RecordingError, UsageError
 
 if TYPE_CHECKING:
-    from debottleneck.trials.compare import Wanted
+    from debottleneck.trials.compare import CompareOptions
     from debottleneck.trials.result import Comparison
 
     Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -117,7 +117,7 @@ def _ended_by_ctrl_c() -> Iterator[None]:
             signal.signal(getattr(signal, name), handler)
 
 
-def _wanted(arguments: argparse.Namespace) -> Wanted:
+def _wanted(arguments: argparse.Namespace) -> CompareOptions:
     from debottleneck.collect.options import StageTarget
     from debottleneck.strategies.spec import parse, written
 
@@ -126,10 +126,10 @@ def _wanted(arguments: argparse.Namespace) -> Wanted:
     if not arguments.module:
         check_script(arguments.target)
     check_interpreter(arguments.python)
-    from debottleneck.trials.compare import Wanted
+    from debottleneck.trials.compare import CompareOptions
     from debottleneck.trials.trial import Target
 
-    return Wanted(
+    return CompareOptions(
         target=Target(
             target=arguments.target,
             arguments=tuple(arguments.arguments),

@@ -89,6 +89,20 @@ def parse(text: str) -> Strategies:
     return found
 
 
+def known(text: str) -> Strategies:
+    """What `parse` reads; () where the text is "" or names no strategy of today."""
+    try:
+        return parse(text) if text else ()
+    except UsageError:
+        return ()
+
+
+def burst_of(strategies: Strategies) -> int:
+    """Steps whose batches come at once: those that a prefetch fetches side by side."""
+    fetching = [each for each in strategies if each.name == PREFETCH]
+    return max((prefetch_size(each)[0] for each in fetching), default=1)
+
+
 def written(strategies: Strategies) -> str:
     """The text that `parse` reads; "" for none."""
     return "+".join(str(strategy) for strategy in strategies)

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from debottleneck.analysis.analyse import analyse
 from debottleneck.analysis.result import Analysis
+from debottleneck.collect.options import Options
 from debottleneck.collect.session import Session
 from debottleneck.errors import BottleneckError
 from debottleneck.recording import assemble
-from debottleneck.trials import plan
+from debottleneck.trials.shortlist import FEWEST_STEPS, LEAST_STEPS
 from debottleneck.trials.trial import Target, last_lines
 
 PROFILE_S = (8.0, 60.0)
@@ -19,6 +20,9 @@ PROFILE_S = (8.0, 60.0)
 a script that starts slowly or takes long steps is profiled again for longer."""
 
 LAST_LINES = 12
+
+BUSY_CORES = 0.5
+"""Other work on half a core can delay each trial by half of its time."""
 
 
 def profile(
@@ -37,45 +41,39 @@ def profile(
         BottleneckError: The script fails by itself.
         KeyboardInterrupt: Ctrl-C reached it.
     """
-    analysis = _once(target, strategies, folder, log, say, PROFILE_S[0])
-    if is_cut_short(analysis):
-        say(
-            f"few steps in {PROFILE_S[0]:.0f} s; profiling for up to {PROFILE_S[1]:.0f}"
+    for seconds in PROFILE_S:
+        options = target.options(
+            seconds=seconds,
+            output=folder,
+            log=log,
+            strategies=strategies,
+            functions="",
+            calibrate=True,
         )
+        analysis = _analysed(options, target, log, say)
+        if not is_cut_short(analysis) or seconds == PROFILE_S[-1]:
+            break
+        say(f"few steps in {seconds:.0f} s; profiling for up to {PROFILE_S[-1]:.0f}")
         shutil.rmtree(folder, ignore_errors=True)
-        analysis = _once(target, strategies, folder, log, say, PROFILE_S[1])
     return analysis
 
 
 def is_cut_short(analysis: Analysis) -> bool:
     """Whether the profile ended, and not the script, before it showed enough steps."""
     by_us = analysis.recording.facts.ended_by == "seconds"
-    return by_us and len(analysis.steps) < plan.FEWEST_STEPS
+    return by_us and len(analysis.steps) < FEWEST_STEPS
 
 
-def _once(
-    target: Target,
-    strategies: str,
-    folder: Path,
-    log: Path,
-    say: Callable[[str], None],
-    seconds: float,
+def _analysed(
+    options: Options, target: Target, log: Path, say: Callable[[str], None]
 ) -> Analysis:
-    options = target.options(
-        seconds=seconds,
-        output=folder,
-        log=log,
-        strategies=strategies,
-        functions="",
-        calibrate=True,
-    )
     session = Session(options, lambda line: None)
     session.start()
     measured = session.measure()
     code = session.finish()
     if session.signalled:
         raise KeyboardInterrupt
-    recording = assemble.load(folder) if measured else None
+    recording = assemble.load(options.output) if measured else None
     if recording is None or (code and recording.facts.ended_by != "seconds"):
         raise _failure(target, code, log, say)
     return analyse(recording)
@@ -104,16 +102,16 @@ def check(analysis: Analysis, target: Target) -> None:
             f"{target.target} shows no training steps to compare",
             "name its functions with --stage, or mark its loop with debottleneck.step",
         )
-    if len(analysis.steps) < plan.FEWEST_STEPS:
+    if len(analysis.steps) < FEWEST_STEPS:
         raise BottleneckError(
             f"{target.target} ran {len(analysis.steps)} training steps only",
-            f"let it run at least {plan.FEWEST_STEPS}, better {plan.LEAST_STEPS}",
+            f"let it run at least {FEWEST_STEPS}, better {LEAST_STEPS}",
         )
 
 
-def is_busy(analysis: Analysis) -> str:
+def busy_note(analysis: Analysis) -> str:
     """A sentence if other work kept the machine busy meanwhile, else ""."""
     cores = analysis.recording.facts.environment.get("foreign_load")
-    if not isinstance(cores, float) or cores < plan.BUSY_CORES:
+    if not isinstance(cores, float) or cores < BUSY_CORES:
         return ""
     return f"other work kept {cores:.1f} cores busy: intervals are wider than need be"

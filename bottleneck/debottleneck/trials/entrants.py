@@ -10,11 +10,10 @@ from typing import Any
 from debottleneck.strategies.automatic.notes import ENGAGED, KEEP, REFUSED, SUMMARY
 from debottleneck.strategies.automatic.notes import FAILED as NOTED_FAILURE
 from debottleneck.strategies.spec import (
-    PREFETCH,
     PREFETCH_WORKERS,
     Setting,
     Strategies,
-    prefetch_size,
+    burst_of,
     written,
 )
 from debottleneck.trials import verdict
@@ -73,14 +72,16 @@ class Entrant:
         """Whether it takes part in the next round."""
         return not self.left and not self.decided
 
-    def leave(self, verdict: str, why: str) -> None:
+    def leave(self, verdict: str, reason: str) -> None:
         """It runs no more."""
-        self.left, self.why = verdict, why
+        self.left, self.why = verdict, reason
 
     def admit(self, measured: Measured) -> bool:
         """Look at one of its runs; False, and it leaves, if it cannot be counted."""
-        self.did = told(measured.notes, len(self.strategies) == 1) or self.did
-        self.keep.update(kept(measured.notes))
+        self.did = words_of(measured.notes, len(self.strategies) == 1) or self.did
+        for note in measured.notes:
+            if note.get("state") == KEEP:
+                self.keep[str(note["strategy"])] = tuple(map(str, note["lines"]))
         if measured.failure:
             self.leave(FAILED, measured.failure)
         else:
@@ -93,11 +94,11 @@ class Entrant:
             said = {str(line.get("state")): str(line.get("text")) for line in lines}
             if ENGAGED not in said:
                 failed = NOTED_FAILURE in said
-                why = said.get(NOTED_FAILURE if failed else REFUSED, NOTHING_DONE)
+                reason = said.get(NOTED_FAILURE if failed else REFUSED, NOTHING_DONE)
                 alone = len(self.strategies) == 1
                 self.leave(
                     FAILED if failed else NOT_APPLICABLE,
-                    why if alone else f"{strategy.name}: {why}",
+                    reason if alone else f"{strategy.name}: {reason}",
                 )
                 return
 
@@ -107,47 +108,37 @@ class Entrant:
         if judgement.numbers == "different":
             self.leave(DIFFERENT, judgement.why)
 
-    @property
-    def drop(self) -> int:
-        """First steps that are not counted."""
-        return verdict.left_out(self.pairs, self.strategies)
-
-    def counted(self) -> list[verdict.Counted]:
-        """The steps that count, a pair of both sides' a round."""
-        return verdict.counted(self.pairs, self.drop, self._burst())
-
     def speedup(self, rows: int, seed: int) -> Interval | None:
         """Over the rounds so far, None before the first."""
         if not self.pairs:
             return None
-        how = {"rows": rows, "burst": self._burst(), "seed": seed}
-        return verdict.speedup(self.counted(), **how)
+        pairs, burst = self._counted(), burst_of(self.strategies)
+        return verdict.speedup(pairs, rows=rows, burst=burst, seed=seed)
 
-    def _burst(self) -> int:
-        fetching = [each for each in self.strategies if each.name == PREFETCH]
-        return max((prefetch_size(each)[0] for each in fetching), default=1)
+    def _counted(self) -> list[verdict.Counted]:
+        return verdict.counted(self.pairs, self.strategies)
 
     def row(self, rows: int, seed: int, plain_mb: float | None) -> Trial:
         """Its row of the table."""
         interval = self.speedup(rows, seed)
         own = [pair.own for pair in self.pairs]
-        steps = [counted for _, counted in self.counted()]
-        step = verdict.typical(steps).value if steps else None
+        steps = [counted for _, counted in self._counted()]
         peak = mean_of([run.memory_mb for run in own])
         extra = None if peak is None or plain_mb is None else peak - plain_mb
-        decided = self.left or self._word(interval)
+        drop = verdict.left_out(self.pairs, self.strategies)
+        word = self.left or self._word(interval)
         return Trial(
-            strategy="+".join(each.name for each in self.strategies),
+            strategy=name_of(self.strategies),
             settings=settings_of(self.strategies),
             spec=self.spec,
-            verdict=decided,
+            verdict=word,
             numbers=self.judgement.numbers,
-            why=self._reason(decided),
+            why=CUT_OFF if word == UNFINISHED else self.why or self.judgement.why,
             rounds=len(own),
-            step_ms=step,
+            step_ms=verdict.typical(steps).value if steps else None,
             speedup=interval,
             memory_mb=extra,
-            cpu_ms=mean_of([run.cpu_ms(self.drop) for run in own]),
+            cpu_ms=mean_of([run.cpu_ms(drop) for run in own]),
             predicted=self.predicted,
             did=self.did,
         )
@@ -159,23 +150,23 @@ class Entrant:
             return UNVERIFIED
         return verdict.word(interval)
 
-    def _reason(self, decided: str) -> str:
-        if decided == UNFINISHED:
-            return CUT_OFF
-        return self.why or self.judgement.why
+
+def name_of(strategies: Strategies) -> str:
+    """Their names without settings."""
+    return "+".join(strategy.name for strategy in strategies)
 
 
 def settings_of(strategies: Strategies) -> dict[str, Setting]:
     """All settings of a row: of several strategies as "prefetch.workers"."""
     alone = len(strategies) == 1
     return {
-        key if alone else f"{each.name}.{key}": value
-        for each in strategies
-        for key, value in each.settings.items()
+        key if alone else f"{strategy.name}.{key}": value
+        for strategy in strategies
+        for key, value in strategy.settings.items()
     }
 
 
-def told(notes: tuple[Mapping[str, Any], ...], alone: bool) -> tuple[str, ...]:
+def words_of(notes: tuple[Mapping[str, Any], ...], alone: bool) -> tuple[str, ...]:
     """What the strategies did, in their words: the sum of it, else its beginning.
 
     Args:
@@ -183,27 +174,19 @@ def told(notes: tuple[Mapping[str, Any], ...], alone: bool) -> tuple[str, ...]:
         alone: Whether there is one strategy, that need not be named.
     """
     for states in ((SUMMARY, NOTED_FAILURE), (ENGAGED,)):
-        found = [note for note in notes if note.get("state") in states]
-        if found:
-            names = ("" if alone else f"{note['strategy']}: " for note in found)
-            texts = (str(note["text"]) for note in found)
-            return tuple(map("".join, zip(names, texts, strict=True)))
+        lines = [note for note in notes if note.get("state") in states]
+        if lines:
+            return tuple(
+                f"{'' if alone else note['strategy'] + ': '}{note['text']}"
+                for note in lines
+            )
     return ()
-
-
-def kept(notes: tuple[Mapping[str, Any], ...]) -> dict[str, tuple[str, ...]]:
-    """Strategy -> the lines of code it names itself, of those that name some."""
-    return {
-        str(note["strategy"]): tuple(map(str, note["lines"]))
-        for note in notes
-        if note.get("state") == KEEP
-    }
 
 
 def mean_of(values: list[float | None]) -> float | None:
     """Mean of what is known, None if nothing is."""
-    known = [value for value in values if value is not None]
-    return fmean(known) if known else None
+    numbers = [value for value in values if value is not None]
+    return fmean(numbers) if numbers else None
 
 
 def best_of(rows: list[Trial]) -> Trial | None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from debottleneck.trials.outputs import Floats, Output, Outputs, number_steps
+from debottleneck.trials.gate_outputs import Floats, Output, Outputs, number_steps
 from debottleneck.trials.result import Judgement
 
 TOLERANCE = 1e-6
@@ -35,10 +35,8 @@ class _Pair:
     @property
     def same(self) -> bool:
         """Whether they agree in every bit."""
-        return (self.first.rest, self.first.bits) == (
-            self.second.rest,
-            self.second.bits,
-        )
+        one, other = self.first, self.second
+        return (one.rest, one.bits) == (other.rest, other.bits)
 
 
 @dataclass(frozen=True)
@@ -47,6 +45,10 @@ class _Difference:
 
     where: str
     how: str
+
+    def __str__(self) -> str:
+        """As a clause."""
+        return f"{self.where}: {self.how}"
 
 
 @dataclass(frozen=True)
@@ -65,12 +67,7 @@ class _Compared:
 
 
 def judge(
-    first: Outputs,
-    second: Outputs,
-    candidate: Outputs,
-    tolerance: float = TOLERANCE,
-    *,
-    engaged_ns: int = 0,
+    first: Outputs, second: Outputs, candidate: Outputs, *, engaged_ns: int = 0
 ) -> Judgement:
     """Compare a run under a strategy with two plain ones.
 
@@ -78,8 +75,6 @@ def judge(
         first: A plain run.
         second: Another one.
         candidate: The run with the strategy.
-        tolerance: Relative difference of an array's norm, and of its largest value,
-            that still counts as equal.
         engaged_ns: When the strategy began to act, monotonic; only outputs after that
             tell anything of it.
 
@@ -88,52 +83,34 @@ def judge(
         "same", "equal" or "different" else.
     """
     ordered = _same_order(first, second)
-    plain = _compare(first, second, tolerance, ordered)
+    plain = _compare(first, second, ordered)
     if plain.difference is not None:
-        return Judgement("unverified", _unlike_itself(plain.difference))
-    found = _compare(first, candidate, tolerance, ordered)
-    if found.difference is not None:
-        where, how = found.difference.where, found.difference.how
-        return Judgement("different", f"{where}: {how}")
-    doubt = _doubt(plain, found, candidate, engaged_ns)
+        itself = f"your script differs from itself; {SEEDS}: in two plain runs, "
+        return Judgement("unverified", f"{itself}{plain.difference}")
+    tried = _compare(first, candidate, ordered)
+    if tried.difference is not None:
+        return Judgement("different", str(tried.difference))
+    doubt = _doubt(min(plain.common, tried.common), tried, candidate, engaged_ns)
     if doubt:
         return Judgement("unverified", doubt)
-    if plain.same and found.same:
+    if plain.same and tried.same:
         return Judgement("same")
-    return Judgement("equal", _equal(tolerance, plain.same))
+    within = f"equal within {TOLERANCE:.0e}".replace("e-0", "e-")
+    likely = " (summation order)" if plain.same else ", as two plain runs are"
+    return Judgement("equal", within + likely)
 
 
-def _doubt(
-    plain: _Compared, found: _Compared, candidate: Outputs, engaged_ns: int
-) -> str:
+def _doubt(common: int, tried: _Compared, candidate: Outputs, engaged_ns: int) -> str:
     """Why too little was compared, or ""."""
-    common = min(plain.common, found.common)
     if common == 0:
         return "no stage returned anything to compare; mark one that does with --stage"
     if common < FEWEST:
         return f"only {common} outputs could be compared; use more --steps"
-    if engaged_ns and _count_after(candidate, engaged_ns, found.common) < FEWEST:
+    times = [event.t_ns for event in candidate.trained if event.leaves]
+    after = sum(t_ns > engaged_ns for t_ns in times[: tried.common])
+    if engaged_ns and after < FEWEST:
         return "the strategy began to act too late to be checked; use more --steps"
     return ""
-
-
-def _equal(tolerance: float, reproducible: bool) -> str:
-    within = f"equal within {tolerance:.0e}".replace("e-0", "e-")
-    why = " (summation order)" if reproducible else ", as two plain runs are"
-    return within + why
-
-
-def _unlike_itself(difference: _Difference) -> str:
-    return (
-        f"your script differs from itself; {SEEDS}: in two plain runs, "
-        f"{difference.where}: {difference.how}"
-    )
-
-
-def _count_after(run: Outputs, since_ns: int, limit: int) -> int:
-    """Of the first `limit` outputs with something in them, those after a time."""
-    times = [event.t_ns for event in run.trained if event.leaves]
-    return sum(t_ns > since_ns for t_ns in times[:limit])
 
 
 def _same_order(first: Outputs, second: Outputs) -> bool:
@@ -142,16 +119,14 @@ def _same_order(first: Outputs, second: Outputs) -> bool:
     return all((a.stage, a.name) == (b.stage, b.name) for a, b in pairs)
 
 
-def _compare(
-    first: Outputs, second: Outputs, tolerance: float, ordered: bool
-) -> _Compared:
+def _compare(first: Outputs, second: Outputs, ordered: bool) -> _Compared:
     common, same = 0, True
     for pair in _pairs(first, second, ordered):
         common += bool(pair.first.leaves)
         if pair.same:
             continue
         same = False
-        how = _how_different(pair, tolerance)
+        how = _how_different(pair)
         if how:
             return _Compared(common, same, _Difference(_place(pair), how))
     return _Compared(common, same, _missing(first, second) if ordered else None)
@@ -197,7 +172,7 @@ def _place(pair: _Pair) -> str:
     return f"{what} of step {pair.step}" if pair.step else f"{what} before step 1"
 
 
-def _how_different(pair: _Pair, tolerance: float) -> str:
+def _how_different(pair: _Pair) -> str:
     """The difference in words, "" when it is within the tolerance."""
     one, other = pair.first, pair.second
     if one.stage != other.stage:
@@ -205,7 +180,7 @@ def _how_different(pair: _Pair, tolerance: float) -> str:
     if one.rest != other.rest or len(one.sketches) != len(other.sketches):
         return "other integers, texts or shapes"
     apart = distance(one, other)
-    if apart <= tolerance:
+    if apart <= TOLERANCE:
         return ""
     numbers = one.number, other.number
     if numbers[0] is not None and numbers[1] is not None:
@@ -220,7 +195,7 @@ def distance(one: Output, other: Output) -> float:
     over the largest value; equal infinities and NaNs do not differ.
     """
     pairs = zip(one.sketches, other.sketches, one.norms, other.norms, strict=True)
-    return max((_apart(*pair) for pair in pairs), default=0.0)
+    return max((_apart(*arrays) for arrays in pairs), default=0.0)
 
 
 def _apart(one: Floats, other: Floats, norm: float, other_norm: float) -> float:

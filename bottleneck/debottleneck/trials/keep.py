@@ -54,24 +54,28 @@ def command(target: Target, strategies: Strategies) -> str:
 def lines(
     strategies: Strategies,
     sites: pd.DataFrame,
-    known: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
+    noted: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
 ) -> tuple[str, ...]:
     """Lines of code that make the strategies permanent.
 
     Args:
         strategies: What won.
         sites: As `called` lists them, for the names of the user's functions.
-        known: Strategy -> the lines that it named itself; comments are added to ours.
+        noted: Strategy -> the lines that it named itself; comments are added to ours.
     """
-    makers = {PREFETCH: _prefetch, FORWARD: _forward, UPDATE: _update}
-    found: list[str] = []
+    makers = {
+        PREFETCH: ("load", _prefetch),
+        FORWARD: ("forward", _forward),
+        UPDATE: ("update", _update),
+    }
+    code: list[str] = []
     for strategy in strategies:
-        stage = {PREFETCH: "load", FORWARD: "forward", UPDATE: "update"}[strategy.name]
-        own = known.get(strategy.name, ())
+        stage, lines_of = makers[strategy.name]
+        own = noted.get(strategy.name, ())
         if all(line.startswith("#") for line in own):
-            own = (*makers[strategy.name](strategy, site_of(stage, sites)), *own)
-        found += own
-    return tuple(dict.fromkeys(found))
+            own = (*lines_of(strategy, site_of(stage, sites)), *own)
+        code += own
+    return tuple(dict.fromkeys(code))
 
 
 def called(recording: Recording) -> pd.DataFrame:
@@ -80,8 +84,8 @@ def called(recording: Recording) -> pd.DataFrame:
     A stage inside itself is not marked, so the outermost function comes first.
     """
     counts = recording.marks[["pid", "site"]].value_counts().rename("marks")
-    found = recording.sites.merge(counts.reset_index(), on=["pid", "site"])
-    return found.sort_values("marks", ascending=False, kind="stable")
+    sites = recording.sites.merge(counts.reset_index(), on=["pid", "site"])
+    return sites.sort_values("marks", ascending=False, kind="stable")
 
 
 def site_of(stage: str, sites: pd.DataFrame) -> Site | None:
@@ -121,42 +125,43 @@ def _settings(strategy: Strategy, *names: str) -> str:
 
 
 def _prefetch(strategy: Strategy, site: Site | None) -> list[str]:
-    how = _settings(strategy, "workers", "depth", "where")
-    opening = "from debottleneck import prefetch"
     if site is None:
-        return [opening, f"for batch in prefetch(source{how}):"]
-    if site.kind == "torch" or site.name.endswith(("__next__", "__iter__")):
-        return [opening, f"for batch in prefetch(loader{how}):"]
-    given = ", ".join(site.parameters)
-    if site.kind == "generator":
-        return [opening, f"for batch in prefetch({site.call}({given}){how}):"]
-    index = next((n for n in INDEX_NAMES if n in site.parameters), None)
-    given = ", ".join("i" if n == index else n for n in site.parameters)
+        source = "source"
+    elif site.kind == "torch" or site.name.endswith(("__next__", "__iter__")):
+        source = "loader"
+    elif site.kind == "generator":
+        source = f"{site.call}({', '.join(site.parameters)})"
+    else:
+        source = f"lambda i: {site.call}({', '.join(_indexed(site.parameters))})"
+    how = _settings(strategy, "workers", "depth", "where")
+    count = ", count=STEPS" if source.startswith("lambda") else ""
+    opening = "from debottleneck import prefetch"
+    return [opening, f"for batch in prefetch({source}{how}{count}):"]
+
+
+def _indexed(parameters: tuple[str, ...]) -> list[str]:
+    """With `i` in the place of the batch's number; the last one if none is named so."""
+    index = next((name for name in INDEX_NAMES if name in parameters), None)
     if index is None:
-        given = ", ".join([*site.parameters[:-1], "i"])
-    source = f"lambda i: {site.call}({given})"
-    return [opening, f"for batch in prefetch({source}{how}, count=STEPS):"]
+        return [*parameters[:-1], "i"]
+    return ["i" if name == index else name for name in parameters]
 
 
 def _forward(strategy: Strategy, site: Site | None) -> list[str]:
+    imports = ["from debottleneck import parallel_forward"]
+    branches, inputs = "branches", "inputs"
+    if site is None or site.kind != "torch":
+        owner, _, method = (site.call if site else "forward").rpartition(".")
+        parameters = site.parameters if site else ()
+        if owner:
+            branches = f"[{owner}.{method} for {owner} in {owner}s]"
+            inputs = parameters[0] if parameters else inputs
+        else:
+            imports.append("from functools import partial")
+            branches = f"[partial({method}, layer) for layer in layers]"
+            inputs = parameters[-1] if parameters else inputs
     how = _settings(strategy, "workers")
-    opening = "from debottleneck import parallel_forward"
-    if site is not None and site.kind == "torch":
-        return [opening, f"outputs = parallel_forward(branches, inputs{how})"]
-    if site is None or "." not in site.call:
-        called = site.call if site else "forward"
-        branches = f"[partial({called}, layer) for layer in layers]"
-        first = "from functools import partial"
-        inputs = site.parameters[-1] if site and site.parameters else "inputs"
-        return [
-            opening,
-            first,
-            f"outputs = parallel_forward({branches}, {inputs}{how})",
-        ]
-    owner, _, method = site.call.rpartition(".")
-    inputs = site.parameters[0] if site.parameters else "inputs"
-    branches = f"[{owner}.{method} for {owner} in {owner}s]"
-    return [opening, f"outputs = parallel_forward({branches}, {inputs}{how})"]
+    return [*imports, f"outputs = parallel_forward({branches}, {inputs}{how})"]
 
 
 def _update(strategy: Strategy, site: Site | None) -> list[str]:

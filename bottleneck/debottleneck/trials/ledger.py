@@ -18,32 +18,23 @@ from debottleneck.trials.result import Comparison, Interval, Predicted, Trial
 
 FILE = "predictions.parquet"
 
+_NUMBERS = tuple(
+    f"{side}_{name}"
+    for side in ("predicted", "measured")
+    for name in (
+        *("ms", "low_ms", "high_ms"),
+        *("speedup", "speedup_low", "speedup_high"),
+    )
+)
+
 COLUMNS: Mapping[str, str] = MappingProxyType(
     {
-        "workload": "str",
-        "strategy": "str",
-        "spec": "str",
-        "machine": "str",
+        **dict.fromkeys(("workload", "strategy", "spec", "machine"), "str"),
         "cores": "Int64",
-        "python": "str",
-        "date": "str",
-        "predicted_ms": "float64",
-        "predicted_low_ms": "float64",
-        "predicted_high_ms": "float64",
-        "predicted_speedup": "float64",
-        "predicted_speedup_low": "float64",
-        "predicted_speedup_high": "float64",
-        "measured_ms": "float64",
-        "measured_low_ms": "float64",
-        "measured_high_ms": "float64",
-        "measured_speedup": "float64",
-        "measured_speedup_low": "float64",
-        "measured_speedup_high": "float64",
-        "step_error": "float64",
-        "speedup_error": "float64",
+        **dict.fromkeys(("python", "date"), "str"),
+        **dict.fromkeys((*_NUMBERS, "step_error", "speedup_error"), "float64"),
         "inside": "bool",
-        "verdict": "str",
-        "cause": "str",
+        **dict.fromkeys(("verdict", "cause"), "str"),
     }
 )
 """Predicted intervals hold 90 %, measured ones 95 %. Errors are predicted over measured
@@ -80,15 +71,16 @@ def rows(
         comparison: Of a script; saved recordings were never predicted.
         causes: Specification -> why its prediction missed.
     """
-    known = causes or {}
-    found = [
-        {**_about(comparison), **_trial(trial, trial.predicted, trial.speedup)}
+    records = [
+        {
+            **_about(comparison),
+            **_trial(trial, trial.predicted, trial.speedup),
+            "cause": (causes or {}).get(trial.spec, ""),
+        }
         for trial in comparison.trials
         if trial.predicted is not None and trial.speedup is not None
     ]
-    for row in found:
-        row["cause"] = known.get(str(row["spec"]), "")
-    return _typed(pd.DataFrame(found, columns=list(COLUMNS)))
+    return _typed(pd.DataFrame(records, columns=list(COLUMNS)))
 
 
 def workload(comparison: Comparison) -> str:
@@ -100,34 +92,37 @@ def workload(comparison: Comparison) -> str:
 
 
 def _about(comparison: Comparison) -> dict[str, object]:
-    known = comparison.environment
-    cores = known.get("cores")
+    facts = comparison.environment
+    cores = facts.get("cores")
     return {
         "workload": workload(comparison),
-        "machine": str(known.get("processor") or ""),
+        "machine": str(facts.get("processor") or ""),
         "cores": cores if isinstance(cores, int) else None,
-        "python": str(known.get("python") or ""),
+        "python": str(facts.get("python") or ""),
         "date": comparison.created,
     }
 
 
-def _trial(trial: Trial, predicted: Predicted, measured: Interval) -> dict[str, object]:
-    step = measured_step(trial)
+def _trial(trial: Trial, said: Predicted, ratio: Interval) -> dict[str, object]:
+    """What was said of a row beside what was measured.
+
+    Its step's interval is as wide as the one of its speed-up.
+    """
+    step = trial.step_ms
+    low, high = (
+        None if step is None else step * ratio.value / bound
+        for bound in (ratio.high, ratio.low)
+    )
+    numbers = (
+        *(said.step_ms, said.step_low, said.step_high),
+        *(said.speedup, said.low, said.high),
+        *(step, low, high),
+        *(ratio.value, ratio.low, ratio.high),
+    )
     return {
         "strategy": trial.strategy,
         "spec": trial.spec,
-        "predicted_ms": predicted.step_ms,
-        "predicted_low_ms": predicted.step_low,
-        "predicted_high_ms": predicted.step_high,
-        "predicted_speedup": predicted.speedup,
-        "predicted_speedup_low": predicted.low,
-        "predicted_speedup_high": predicted.high,
-        "measured_ms": step.value if step else None,
-        "measured_low_ms": step.low if step else None,
-        "measured_high_ms": step.high if step else None,
-        "measured_speedup": measured.value,
-        "measured_speedup_low": measured.low,
-        "measured_speedup_high": measured.high,
+        **dict(zip(_NUMBERS, numbers, strict=True)),
         "step_error": trial.step_error,
         "speedup_error": trial.speedup_error,
         "inside": trial.inside,
@@ -135,24 +130,9 @@ def _trial(trial: Trial, predicted: Predicted, measured: Interval) -> dict[str, 
     }
 
 
-def measured_step(trial: Trial) -> Interval | None:
-    """A row's step, ms, with an interval as wide as the one of its speed-up."""
-    step, ratio = trial.step_ms, trial.speedup
-    if step is None or ratio is None:
-        return None
-    return Interval(
-        step, step * ratio.value / ratio.high, step * ratio.value / ratio.low
-    )
-
-
 def _typed(table: pd.DataFrame) -> pd.DataFrame:
     """The table with the columns and types of a ledger, rows numbered from 0."""
     return table[[*COLUMNS]].astype(dict(COLUMNS)).reset_index(drop=True)
-
-
-def empty() -> pd.DataFrame:
-    """A ledger without rows."""
-    return _typed(pd.DataFrame(columns=list(COLUMNS)))
 
 
 def joined(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
@@ -175,7 +155,7 @@ def read(file: Path) -> pd.DataFrame:
         RecordingError: It cannot be read, or is none.
     """
     if not file.exists():
-        return empty()
+        return joined(())
     try:
         return _typed(pd.read_parquet(file))
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -22,10 +22,10 @@ from debottleneck.errors import UsageError
 from debottleneck.recording.assemble import load
 from debottleneck.recording.environment import differences
 from debottleneck.recording.recording import Facts, Recording
-from debottleneck.strategies.spec import PREFETCH, Strategies, parse, prefetch_size
+from debottleneck.strategies.spec import Strategies, burst_of, known
 from debottleneck.trials import save, verdict
 from debottleneck.trials.compare import rank
-from debottleneck.trials.entrants import settings_of
+from debottleneck.trials.entrants import name_of, settings_of
 from debottleneck.trials.result import FASTER, Comparison, Interval, Trial
 from debottleneck.trials.save import Measurements
 from debottleneck.trials.trial import Measured
@@ -45,7 +45,7 @@ ONCE = (
 
 
 @dataclass(frozen=True)
-class Run:
+class RecordedRun:
     """What is needed of a recording.
 
     Attributes:
@@ -54,8 +54,7 @@ class Run:
         facts: Its own.
         rule: How its steps are bounded.
         stages: Those that its trainer marks.
-        start_ns: The quiet steps' beginnings, shape (steps,).
-        step_ns: Their lengths, likewise.
+        step_ns: Lengths of the quiet steps, shape (steps,).
     """
 
     name: str
@@ -63,27 +62,25 @@ class Run:
     facts: Facts
     rule: str
     stages: frozenset[str]
-    start_ns: Ints
     step_ns: Ints
 
     @property
-    def strategies(self) -> Strategies:
-        """What was applied to the script; () for nothing, or what nobody knows now."""
-        try:
-            return parse(self.applied) if self.applied else ()
-        except UsageError:
-            return ()
-
-    @property
     def applied(self) -> str:
-        """Likewise, as it is written."""
+        """The strategies that were applied to the script, as they are written."""
         return str(self.facts.options.get("strategies", ""))
 
     @property
-    def burst(self) -> int:
-        """Steps that come at once, when batches fetched side by side have arrived."""
-        fetching = [s for s in self.strategies if s.name == PREFETCH]
-        return max((prefetch_size(each)[0] for each in fetching), default=1)
+    def strategies(self) -> Strategies:
+        """Those of them that are known now."""
+        return known(self.applied)
+
+    @property
+    def measured(self) -> Measured:
+        """As if it had been a trial."""
+        seconds = (self.facts.end_ns - self.facts.start_ns) / 1e9
+        starts = np.zeros_like(self.step_ns)  # no table has them
+        code = self.facts.exit_code
+        return Measured(self.step_ns, starts, seconds=seconds, exit_code=code)
 
     @property
     def target(self) -> tuple[str, ...]:
@@ -127,30 +124,28 @@ def compare_recordings(
         for path, name in zip(paths, names_of(paths), strict=True)
     ]
     trials = sorted((_row(first, run, len(others), seed) for run in others), key=rank)
-    ran = [_ran("", first), *(_ran(run.name, run) for run in others)]
-    return _comparison(first, others, trials), save.tables_of(ran)
+    named = [("", first), *((run.name, run) for run in others)]
+    runs = [save.TimedRun(spec, 0, run.measured) for spec, run in named]
+    return _comparison(first, others, trials), save.tables_of(runs)
 
 
 def _comparison(
-    first: Run, others: Sequence[Run], trials: Sequence[Trial]
+    first: RecordedRun, others: Sequence[RecordedRun], trials: Sequence[Trial]
 ) -> Comparison:
     best = trials[0]
     after = next(run for run in others if run.name == best.spec)
+    notes = [note for run in others for note in _unlike(first, run)]
     return Comparison(
         command=first.facts.command,
         created=max(run.facts.created for run in (first, *others)),
-        baseline_ms=_step(first),
+        baseline_ms=Interval(*map(float, mean_interval(first.step_ns / 1e6))),
         baseline_memory_mb=None,
         baseline_cpu_ms=None,
         rounds=1,
         steps=len(first.step_ns),
         trials=tuple(trials),
         best=best.spec if best.verdict == FASTER else "",
-        notes=(
-            ONCE,
-            *_about(first),
-            *(n for run in others for n in _unlike(first, run)),
-        ),
+        notes=(ONCE, *_about(first), *notes),
         environment=first.facts.environment,
         before=first.path,
         after=after.path,
@@ -172,26 +167,23 @@ def names_of(paths: Sequence[Path]) -> list[str]:
         raise UsageError(
             "a comparison needs two recordings", "name a baseline and a candidate"
         )
-    twice = next(
-        (path for path in paths if parts.count(path.resolve().parts) > 1), None
-    )
-    if twice is not None:
-        raise UsageError(f"{twice} is named twice", "name each recording once")
-    while len({each[-1] for each in parts}) == 1:
-        parts = [each[:-1] for each in parts]
+    for path, own in zip(paths, parts, strict=True):
+        if parts.count(own) > 1:
+            raise UsageError(f"{path} is named twice", "name each recording once")
+    while len({last for *_, last in parts}) == 1:
+        parts = [tuple(above) for *above, _ in parts]
     for depth in range(1, max(map(len, parts)) + 1):
-        names = [str(PurePath(*each[-depth:])) for each in parts]
+        names = [str(PurePath(*path[-depth:])) for path in parts]
         if len(set(names)) == len(names):
             break
     return names
 
 
-def _run(recording: Recording, path: Path, name: str) -> Run:
+def _run(recording: Recording, path: Path, name: str) -> RecordedRun:
     facts = recording.facts
-    threads = marks_by_thread(recording)
-    trainer, steps = find_loop(recording, threads)
-    asked = facts.options.get("warmup")
-    table, _, _ = label(steps, recording.blocks, facts.end_ns, asked)
+    trainer, steps = find_loop(recording, marks_by_thread(recording))
+    warmup = facts.options.get("warmup")
+    table, _, _ = label(steps, recording.blocks, facts.end_ns, warmup)
     quiet = table[table["block"] == QUIET]
     if len(quiet) < FEWEST_STEPS:
         raise UsageError(
@@ -202,25 +194,25 @@ def _run(recording: Recording, path: Path, name: str) -> Run:
             "loop marked with debottleneck.step",
         )
     stages = _stages(recording, trainer)
-    times = (quiet[column].to_numpy(np.int64) for column in ("start_ns", "wall_ns"))
-    return Run(name, path, facts, steps.rule, stages, *times)
+    step_ns = quiet["wall_ns"].to_numpy(np.int64)
+    return RecordedRun(name, path, facts, steps.rule, stages, step_ns)
 
 
 def _stages(recording: Recording, trainer: int) -> frozenset[str]:
     marks, sites, pid = recording.marks, recording.sites, recording.facts.pid
     own = marks.loc[(marks["pid"] == pid) & (marks["tid"] == trainer), "site"].unique()
-    found = sites.loc[(sites["pid"] == pid) & sites["site"].isin(own), "stage"]
-    return frozenset(map(str, found))
+    stages = sites.loc[(sites["pid"] == pid) & sites["site"].isin(own), "stage"]
+    return frozenset(map(str, stages))
 
 
-def _row(first: Run, run: Run, rows: int, seed: int) -> Trial:
-    bursts = first.burst, run.burst
+def _row(first: RecordedRun, run: RecordedRun, rows: int, seed: int) -> Trial:
+    strategies = run.strategies
+    bursts = burst_of(first.strategies), burst_of(strategies)
     ratio = verdict.apart(
         first.step_ns, run.step_ns, rows=rows, bursts=bursts, seed=seed
     )
-    strategies = run.strategies
     return Trial(
-        strategy="+".join(each.name for each in strategies) or run.name,
+        strategy=name_of(strategies) or run.name,
         settings=settings_of(strategies),
         spec=run.name,
         verdict=verdict.word(ratio),
@@ -233,64 +225,42 @@ def _row(first: Run, run: Run, rows: int, seed: int) -> Trial:
     )
 
 
-def _step(run: Run) -> Interval:
-    """Mean step with its interval, as the analysis of the recording has it."""
-    found = mean_interval(run.step_ns / 1e6)
-    return Interval(*(float(each) for each in found))
-
-
-def _about(run: Run) -> list[str]:
+def _about(run: RecordedRun) -> list[str]:
     """What a reader should know of a recording by itself."""
-    said = []
+    notes = []
     if len(run.step_ns) < FEW_STEPS:
-        said.append(f"only {len(run.step_ns)} quiet steps of {run.name} were measured")
+        notes.append(f"only {len(run.step_ns)} quiet steps of {run.name} were measured")
     if run.facts.partial:
-        why = run.facts.partial_why or "cut off"
-        said.append(f"the recording {run.name} is partial: {why}")
-    return said
+        reason = run.facts.partial_why or "cut off"
+        notes.append(f"the recording {run.name} is partial: {reason}")
+    return notes
 
 
-def _unlike(first: Run, run: Run) -> list[str]:
-    """Likewise, and why it may be no candidate for the first: another loop or place."""
-    said = _about(run)
+def _unlike(first: RecordedRun, run: RecordedRun) -> list[str]:
+    """Why a run is no candidate for the first: too little, another loop or place."""
+    notes = _about(run)
     if first.target != run.target:
-        said.append(
+        notes.append(
             f"not the same command was run: `{shlex.join(first.target)}` for "
             f"{first.name}, `{shlex.join(run.target)}` for {run.name}; a step may not "
             "be the same work"
         )
     if first.rule != run.rule:
-        said.append(
+        notes.append(
             f"steps are bounded in different ways: {first.rule} in {first.name}, "
             f"{run.rule} in {run.name}"
         )
     for one, other in ((first, run), (run, first)):
         own = [stage for stage in STAGES if stage in one.stages - other.stages]
         if own:
-            said.append(
+            notes.append(
                 f"only {one.name} marks {', '.join(own)}, {other.name} does not"
             )
-    surroundings = _surroundings(first, run)
+    surroundings = ", ".join(
+        f"{fact.what} {fact.after} instead of {fact.before}"
+        for fact in differences(first.facts.environment, run.facts.environment)
+        if fact.matters
+    )
     if surroundings:
-        said.append(f"the surroundings of {run.name} were different: {surroundings}")
-    return said
-
-
-def _surroundings(first: Run, run: Run) -> str:
-    found = differences(first.facts.environment, run.facts.environment)
-    return ", ".join(
-        f"{one.what} {one.after} instead of {one.before}"
-        for one in found
-        if one.matters
-    )
-
-
-def _ran(spec: str, run: Run) -> save.Ran:
-    measured = Measured(
-        run.step_ns,
-        run.start_ns,
-        run.rule,
-        seconds=(run.facts.end_ns - run.facts.start_ns) / 1e9,
-        exit_code=run.facts.exit_code,
-    )
-    return save.Ran(spec, 0, measured)
+        notes.append(f"the surroundings of {run.name} were different: {surroundings}")
+    return notes

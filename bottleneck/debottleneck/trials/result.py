@@ -16,13 +16,14 @@ VERDICTS = (
     FASTER,
     SAME_SPEED,
     SLOWER,
-    DIFFERENT,
     UNVERIFIED,
-    NOT_APPLICABLE,
-    FAILED,
     UNFINISHED,
     SKIPPED,
+    DIFFERENT,
+    NOT_APPLICABLE,
+    FAILED,
 )
+"""In the order of the table's rows."""
 
 NUMBERS = ("same", "equal", "different", "unverified")
 """Bit-identical; equal within the tolerance; not so; the script differs from itself."""

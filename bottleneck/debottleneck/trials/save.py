@@ -7,7 +7,6 @@ of its runs are in `losses.parquet`.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,13 +17,14 @@ import numpy as np
 import pandas as pd
 
 from debottleneck.errors import RecordingError
-from debottleneck.trials.losses import Row as Loss
+from debottleneck.strategies.spec import known
+from debottleneck.trials import verdict
+from debottleneck.trials.gate_outputs import Loss
 from debottleneck.trials.result import Comparison, Interval, Predicted, Trial
 from debottleneck.trials.trial import Measured
+from debottleneck.trials.verdict import Ints
 
 SCHEMA = 2
-READABLE = (1, SCHEMA)
-"""In the first, a prediction was a number without an interval."""
 
 FILE, TRIALS, STEPS = "comparison.json", "trials.parquet", "steps.parquet"
 LOSSES = "losses.parquet"
@@ -33,9 +33,35 @@ LOGS, BASELINE, BEST = "logs", "baseline", "best"
 GATE_ROUND = -1
 _AGAIN = "run `bottleneck compare` again"
 
+_KINDS: Mapping[str, Mapping[str, str]] = {
+    "trials": {
+        "trial": "int64",
+        "spec": "str",
+        "round": "int64",
+        "steps": "int64",
+        "mean_ms": "float64",
+        "engaged": "int64",
+        "memory_mb": "float64",
+        "cpu_s": "float64",
+        "seconds": "float64",
+        "exit_code": "Int64",
+        "failure": "str",
+        "notes": "str",
+    },
+    "steps": {"trial": "int64", "step": "int64", "wall_ns": "int64"},
+    "losses": {"spec": "str", "step": "int64", "value": "float64"},
+    "counted": {"spec": "str", "round": "int64", "ms": "float64"},
+}
+"""Table -> its columns and their types."""
+
+
+def _table(name: str, rows: Any = ()) -> pd.DataFrame:
+    kinds = _KINDS[name]
+    return pd.DataFrame(rows, columns=list(kinds)).astype(kinds)
+
 
 @dataclass(frozen=True)
-class Ran:
+class TimedRun:
     """One trial as it was run, in order.
 
     Attributes:
@@ -60,14 +86,46 @@ class Measurements:
             step from 1, value. Empty when no stage returned one number a step.
     """
 
-    trials: pd.DataFrame = field(default_factory=lambda: _trials(()))
-    steps: pd.DataFrame = field(default_factory=lambda: _steps(()))
-    losses: pd.DataFrame = field(default_factory=lambda: _losses(()))
+    trials: pd.DataFrame = field(default_factory=lambda: _table("trials"))
+    steps: pd.DataFrame = field(default_factory=lambda: _table("steps"))
+    losses: pd.DataFrame = field(default_factory=lambda: _table("losses"))
 
 
-def tables_of(ran: Sequence[Ran], losses: Sequence[Loss] = ()) -> Measurements:
+def tables_of(runs: Sequence[TimedRun], losses: Sequence[Loss] = ()) -> Measurements:
     """The tables of runs that are not saved, or not yet."""
-    return Measurements(_trials(ran), _steps(ran), _losses(losses))
+    rows = [_row(order, run) for order, run in enumerate(runs)]
+    steps = [_of_steps(run.measured.step_ns, trial=i) for i, run in enumerate(runs)]
+    return Measurements(
+        trials=_table("trials", rows),
+        steps=_joined("steps", steps),
+        losses=_table("losses", losses),
+    )
+
+
+def _row(order: int, run: TimedRun) -> dict[str, object]:
+    measured = run.measured
+    step_ns = measured.step_ns
+    return {
+        "trial": order,
+        "spec": run.spec,
+        "round": run.round,
+        "steps": len(step_ns),
+        "mean_ms": float(step_ns.mean()) / 1e6 if len(step_ns) else None,
+        "notes": json.dumps([dict(note) for note in measured.notes]),
+        **{name: getattr(measured, name) for name in _AS_MEASURED},
+    }
+
+
+_AS_MEASURED = ("engaged", "memory_mb", "cpu_s", "seconds", "exit_code", "failure")
+
+
+def _of_steps(wall_ns: Ints, **same: object) -> pd.DataFrame:
+    return pd.DataFrame({"step": np.arange(len(wall_ns)), "wall_ns": wall_ns, **same})
+
+
+def _joined(name: str, parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    filled = [part for part in parts if len(part)]
+    return _table(name, pd.concat(filled, ignore_index=True) if filled else ())
 
 
 def measurements(folder: Path) -> Measurements:
@@ -81,14 +139,48 @@ def measurements(folder: Path) -> Measurements:
     return Measurements(**tables)
 
 
-def _losses(rows: Sequence[Loss]) -> pd.DataFrame:
-    kinds = {"spec": "str", "step": "int64", "value": "float64"}
-    return pd.DataFrame(rows, columns=list(kinds)).astype(kinds)
+def counted_steps(measured: Measurements) -> pd.DataFrame:
+    """Steps by spec ("" is the plain script) and round: spec, round, ms.
+
+    Left out are the gate's runs, failed ones, the warm-up, steps before a strategy
+    acted, and those that the pairing with the plain script leaves out: what is left
+    is what the verdicts counted.
+    """
+    runs = _timed(measured)
+    plain = runs.pop("", {})
+    alone = verdict.plain_counted([*plain.values()])
+    sides = [("", number, steps) for number, steps in zip(plain, alone, strict=True)]
+    for spec, rounds in runs.items():
+        both = sorted(set(plain) & set(rounds))
+        pairs = [verdict.Pair(plain[number], rounds[number]) for number in both]
+        counted = verdict.counted(pairs, known(spec))
+        sides += [(spec, n, own) for n, (_, own) in zip(both, counted, strict=True)]
+    parts = [
+        _of_steps(wall_ns, spec=spec, round=number, ms=wall_ns / 1e6)
+        for spec, number, wall_ns in sides
+    ]
+    return _joined("counted", parts)
+
+
+def _timed(measured: Measurements) -> dict[str, dict[int, Measured]]:
+    """Specification -> round -> the run, of those that are counted."""
+    table = measured.trials
+    timed = table[(table["round"] != GATE_ROUND) & (table.failure == "")]
+    by_trial = measured.steps.sort_values(["trial", "step"]).groupby("trial")
+    steps = {int(trial): part.wall_ns.to_numpy() for trial, part in by_trial}
+    runs: dict[str, dict[int, Measured]] = {}
+    columns = (timed.trial, timed.spec, timed["round"], timed.engaged)
+    for trial, spec, number, engaged in zip(*columns, strict=True):
+        wall = steps.get(int(trial))
+        if wall is not None:
+            run = Measured(wall, np.zeros_like(wall), engaged=int(engaged))
+            runs.setdefault(str(spec), {})[int(number)] = run
+    return runs
 
 
 def save(
     comparison: Comparison,
-    ran: Sequence[Ran],
+    runs: Sequence[TimedRun],
     folder: Path,
     losses: Sequence[Loss] = (),
 ) -> None:
@@ -96,20 +188,22 @@ def save(
 
     Args:
         comparison: What was found.
-        ran: Every trial, in order.
+        runs: Every trial, in order.
         folder: Is made if it is not there.
-        losses: Of the gate's runs, as `trials.losses.rows` gives them.
+        losses: Of the gate's runs, as `gate_outputs.loss_rows` gives them.
 
     Raises:
         RecordingError: It cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        measured = tables_of(ran, losses)
+        measured = tables_of(runs, losses)
         for name, file in FILES.items():
             table: pd.DataFrame = getattr(measured, name)
             table.to_parquet(folder / file, index=False, compression="zstd")
-        text = json.dumps(_plain(comparison, folder), indent=1, allow_nan=False)
+        fields = {"schema": SCHEMA, **vars(comparison)}
+        del fields["folder"]
+        text = json.dumps(fields, indent=1, allow_nan=False, default=_written)
         partial = folder / f"{FILE}.partial"
         partial.write_text(text + "\n", encoding="utf-8")
         partial.rename(folder / FILE)
@@ -142,7 +236,14 @@ def load(folder: Path) -> Comparison:
         schema = raw.pop("schema")
     except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise RecordingError(f"{file} is damaged ({error})", _AGAIN) from error
-    _check_schema(folder, schema)
+    if schema != SCHEMA:
+        newer = not isinstance(schema, int) or schema > SCHEMA
+        age = "newer" if newer else "older"
+        raise RecordingError(
+            f"{folder} was written by a {age} debottleneck (schema {schema!r}, this "
+            f"one reads {SCHEMA})",
+            "upgrade with: pip install --upgrade debottleneck" if newer else _AGAIN,
+        )
     try:
         return _comparison(raw, folder)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -151,121 +252,38 @@ def load(folder: Path) -> Comparison:
         ) from error
 
 
-def _check_schema(folder: Path, schema: object) -> None:
-    if schema in READABLE:
-        return
-    newer = not isinstance(schema, int) or schema > SCHEMA
-    age = "newer" if newer else "older"
-    upgrade = "upgrade with: pip install --upgrade debottleneck"
-    raise RecordingError(
-        f"{folder} was written by a {age} debottleneck (schema {schema!r}, this one "
-        f"reads {' and '.join(map(str, READABLE))})",
-        upgrade if newer else _AGAIN,
-    )
-
-
-def _plain(comparison: Comparison, folder: Path) -> dict[str, Any]:
-    """As JSON holds it; paths are relative, so that the folder can be moved."""
-    found = dataclasses.asdict(_without_views(comparison))
-    for name in ("before", "after"):
-        path = found[name]
-        found[name] = None if path is None else Path(path).name
-    del found["folder"]
-    return {"schema": SCHEMA, **found}
-
-
-def _without_views(comparison: Comparison) -> Comparison:
-    """Mappings as dicts, which `asdict` can copy and JSON write."""
-    trials = tuple(
-        dataclasses.replace(trial, settings=dict(trial.settings))
-        for trial in comparison.trials
-    )
-    environment = dict(comparison.environment)
-    return dataclasses.replace(comparison, trials=trials, environment=environment)
+def _written(value: object) -> object:
+    """What JSON has no form for; paths are relative, as the folder may be moved."""
+    if isinstance(value, Path):
+        return value.name
+    return dict(value) if isinstance(value, Mapping) else vars(value)
 
 
 def _comparison(raw: Mapping[str, Any], folder: Path) -> Comparison:
-    places = {
+    paths = {
         name: folder / raw[name] if raw[name] is not None else None
         for name in ("before", "after")
     }
     return Comparison(
         **{
             **raw,
-            **places,
+            **paths,
             "folder": folder,
-            "baseline_ms": _interval(raw["baseline_ms"]),
-            "trials": tuple(_trial(one) for one in raw["trials"]),
+            "baseline_ms": _maybe(Interval, raw["baseline_ms"]),
+            "trials": tuple(map(_trial, raw["trials"])),
             **{name: tuple(raw[name]) for name in ("command", "keep", "notes")},
         }
     )
 
 
 def _trial(raw: Mapping[str, Any]) -> Trial:
-    known = {
+    fields = {
         "did": tuple(raw["did"]),
-        "speedup": _interval(raw["speedup"]),
-        "predicted": _predicted(raw["predicted"]),
+        "speedup": _maybe(Interval, raw["speedup"]),
+        "predicted": _maybe(Predicted, raw["predicted"]),
     }
-    return Trial(**{**raw, **known})
+    return Trial(**{**raw, **fields})
 
 
-def _predicted(raw: Mapping[str, Any] | float | None) -> Predicted | None:
-    """A prediction; a bare number is none, as nothing is shown without an interval."""
-    if raw is None or isinstance(raw, int | float):
-        return None
-    return Predicted(**raw)
-
-
-def _interval(raw: Mapping[str, float] | None) -> Interval | None:
-    return None if raw is None else Interval(**raw)
-
-
-def _trials(ran: Sequence[Ran]) -> pd.DataFrame:
-    rows = [_row(order, one) for order, one in enumerate(ran)]
-    kinds = {
-        "trial": "int64",
-        "spec": "str",
-        "round": "int64",
-        "steps": "int64",
-        "mean_ms": "float64",
-        "engaged": "int64",
-        "memory_mb": "float64",
-        "cpu_s": "float64",
-        "seconds": "float64",
-        "exit_code": "Int64",
-        "failure": "str",
-        "notes": "str",
-    }
-    return pd.DataFrame(rows, columns=list(kinds)).astype(kinds)
-
-
-def _row(order: int, one: Ran) -> tuple[object, ...]:
-    found = one.measured
-    mean = float(found.step_ns.mean()) / 1e6 if len(found.step_ns) else None
-    return (
-        order,
-        one.spec,
-        one.round,
-        len(found.step_ns),
-        mean,
-        found.engaged,
-        found.memory_mb,
-        found.cpu_s,
-        found.seconds,
-        found.exit_code,
-        found.failure,
-        json.dumps([dict(note) for note in found.notes]),
-    )
-
-
-def _steps(ran: Sequence[Ran]) -> pd.DataFrame:
-    counts = [len(one.measured.step_ns) for one in ran]
-    steps = [one.measured.step_ns for one in ran]
-    return pd.DataFrame(
-        {
-            "trial": np.repeat(np.arange(len(ran), dtype=np.int64), counts),
-            "step": np.concatenate([np.arange(0), *map(np.arange, counts)]),
-            "wall_ns": np.concatenate([np.empty(0, np.int64), *steps]),
-        }
-    ).astype("int64")
+def _maybe(kind: type, raw: Mapping[str, Any] | None) -> Any:
+    return None if raw is None else kind(**raw)

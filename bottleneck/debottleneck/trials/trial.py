@@ -26,10 +26,10 @@ from debottleneck.recording import spool
 from debottleneck.recording.loop import NONE, Steps
 from debottleneck.recording.reading import read_lines
 from debottleneck.strategies.automatic.notes import ENGAGED
-from debottleneck.trials.memory import Usage, tree_of
+from debottleneck.trials.usage import Usage, tree_of
 
 if TYPE_CHECKING:
-    from debottleneck.trials.outputs import Outputs
+    from debottleneck.trials.gate_outputs import Outputs
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -282,7 +282,7 @@ class _Script:
         )
 
     def _outputs(self) -> Outputs:
-        from debottleneck.trials.outputs import read
+        from debottleneck.trials.gate_outputs import read
 
         return read(self._folder, self._process.pid)
 

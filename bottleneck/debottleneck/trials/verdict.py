@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from debottleneck.analysis.steps import choose_warmup
-from debottleneck.strategies.spec import PREFETCH, Strategies, prefetch_size
+from debottleneck.strategies.spec import PREFETCH, Strategies, burst_of, prefetch_size
 from debottleneck.trials.result import FASTER, SAME_SPEED, SLOWER, Interval
 from debottleneck.trials.trial import Measured
 
@@ -30,7 +30,7 @@ Counted = tuple[Ints, Ints]
 
 
 @dataclass(frozen=True)
-class Policy:
+class VerdictPolicy:
     """When a difference counts; the line beside each argues it."""
 
     # Less than this nobody notices, and repeated runs differ by it for no reason.
@@ -53,7 +53,7 @@ class Policy:
     least_left_out: int = 2
 
 
-POLICY = Policy()
+POLICY = VerdictPolicy()
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,11 @@ class Pair:
 
     plain: Measured
     own: Measured
+
+    @property
+    def common(self) -> int:
+        """Steps that both of them have."""
+        return min(len(self.plain.step_ns), len(self.own.step_ns))
 
 
 def left_out(pairs: Sequence[Pair], strategies: Strategies) -> int:
@@ -74,11 +79,15 @@ def left_out(pairs: Sequence[Pair], strategies: Strategies) -> int:
     for strategy in strategies:
         if strategy.name == PREFETCH:
             filled = sum(prefetch_size(strategy))
-    found = [POLICY.least_left_out]
-    for pair in pairs:
-        found += [warmup_of(pair.plain), pair.own.engaged + filled]
-    shortest = min((_common(pair) for pair in pairs), default=0)
-    return min(max(found), shortest // 2)
+    acting = [pair.own.engaged + filled for pair in pairs]
+    drop = max([plain_left_out([pair.plain for pair in pairs]), *acting])
+    shortest = min((pair.common for pair in pairs), default=0)
+    return min(drop, shortest // 2)
+
+
+def plain_left_out(runs: Sequence[Measured]) -> int:
+    """First steps of runs of the plain script that are not counted: the warm-up."""
+    return max([POLICY.least_left_out, *map(warmup_of, runs)])
 
 
 def warmup_of(measured: Measured) -> int:
@@ -87,27 +96,30 @@ def warmup_of(measured: Measured) -> int:
     return choose_warmup(wall, np.ones(len(wall), np.bool_), None)[0]
 
 
-def _common(pair: Pair) -> int:
-    return min(len(pair.plain.step_ns), len(pair.own.step_ns))
+def plain_counted(runs: Sequence[Measured]) -> list[Ints]:
+    """The steps that count of each run of the plain script by itself, ns."""
+    drop = plain_left_out(runs)
+    return [run.step_ns[min(drop, len(run.step_ns) // 2) :] for run in runs]
 
 
-def counted(pairs: Sequence[Pair], drop: int, burst: int = 1) -> list[Counted]:
+def counted(pairs: Sequence[Pair], strategies: Strategies) -> list[Counted]:
     """The steps of each pair that count: the same on both sides, as data may differ.
+
+    Of steps that come in bursts only whole bursts are counted, as one more or less of
+    the waits between them would show in the mean.
 
     Args:
         pairs: Of rounds in which both ran.
-        drop: First steps left out of each.
-        burst: Steps that come at once after a wait: only whole bursts are counted,
-            as one more or less of the waits would show in the mean.
+        strategies: Those of the second side.
     """
-    found = []
+    drop, burst = left_out(pairs, strategies), burst_of(strategies)
+    windows = []
     for pair in pairs:
-        end = _common(pair)
+        end = pair.common
         first = min(drop, end // 2)
         first += (end - first) % burst if end - first >= burst else 0
-        plain, own = pair.plain.step_ns[first:end], pair.own.step_ns[first:end]
-        found.append((plain, own))
-    return found
+        windows.append((pair.plain.step_ns[first:end], pair.own.step_ns[first:end]))
+    return windows
 
 
 def speedup(
@@ -128,9 +140,12 @@ def speedup(
     Returns:
         Plain mean step / own mean step; above 1 is faster.
     """
-    drawn = [_drawn(pair, burst, seed + i) for i, pair in enumerate(pairs)]
-    logs = np.array([log for log, _ in drawn])
-    spread = np.array([sample for _, sample in drawn])
+    logs = np.array([math.log(plain.sum() / own.sum()) for plain, own in pairs])
+    drawn = [
+        [_resampled(steps, burst, seed + i)[0] for steps in pair]
+        for i, pair in enumerate(pairs)
+    ]
+    spread = np.log([plain / own for plain, own in drawn])
     return _interval(logs, spread, rows, seed)
 
 
@@ -159,22 +174,31 @@ def apart(
         steps[len(steps) % burst if len(steps) >= burst else 0 :]
         for steps, burst in zip((plain, own), bursts, strict=True)
     )
-    drawn = np.log(_means(plain, bursts[0], seed) / _means(own, bursts[1], seed + 1))
+    sums, counts = _resampled(plain, bursts[0], seed)
+    own_sums, own_counts = _resampled(own, bursts[1], seed + 1)
+    drawn = np.log((sums / counts) / (own_sums / own_counts))
     log = math.log(float(plain.mean()) / float(own.mean()))
     return _interval(np.array([log]), drawn[np.newaxis], rows, seed)
 
 
-def _means(steps: Ints, burst: int, seed: int) -> Floats:
-    """Mean steps of resampled blocks of whole bursts, (resamples,)."""
-    burst = min(burst, len(steps))
-    bursts = len(steps) // burst
+def _resampled(steps: Ints, burst: int, seed: int) -> tuple[Floats, Floats]:
+    """Blocks of whole bursts, resampled: their sums and how many steps they hold.
+
+    Returns:
+        Both of shape (resamples,); the same seed draws the same blocks.
+    """
+    bursts = max(1, len(steps) // burst)
     count = min(POLICY.blocks, bursts)
-    edges = np.linspace(0, bursts, count + 1).astype(np.int64) * burst
-    sums = np.add.reduceat(steps.astype(np.float64), edges[:-1])
+    starts = np.linspace(0, bursts, count + 1).astype(np.int64)[:-1] * burst
+    sums = np.add.reduceat(steps.astype(np.float64), starts)
+    times = _draws(count, seed).astype(np.float64)
+    return times @ sums, times @ np.diff([*starts, len(steps)])
+
+
+def _draws(count: int, seed: int) -> Ints:
+    """How often each of so many is drawn, in each resample, (resamples, count)."""
     rng = np.random.default_rng(seed)
-    times = rng.multinomial(count, np.full(count, 1 / count), size=POLICY.resamples)
-    means: Floats = (times @ sums) / (times @ np.diff(edges))
-    return means
+    return rng.multinomial(count, np.full(count, 1 / count), size=POLICY.resamples)
 
 
 def typical(runs: Sequence[Ints], *, seed: int = 0) -> Interval:
@@ -184,23 +208,10 @@ def typical(runs: Sequence[Ints], *, seed: int = 0) -> Interval:
     return _interval(logs, as_drawn, 1, seed)
 
 
-def _drawn(pair: Counted, burst: int, seed: int) -> tuple[float, Floats]:
-    """One round's logarithm of the ratio, and resampled ones, (resamples,)."""
-    bursts = max(1, len(pair[0]) // burst)
-    count = min(POLICY.blocks, bursts)
-    edges = np.linspace(0, bursts, count + 1).astype(np.int64)[:-1] * burst
-    plain, own = (np.add.reduceat(side.astype(np.float64), edges) for side in pair)
-    rng = np.random.default_rng(seed)
-    times = rng.multinomial(count, np.full(count, 1 / count), size=POLICY.resamples)
-    resampled: Floats = np.log((times @ plain) / (times @ own))
-    return math.log(plain.sum() / own.sum()), resampled
-
-
 def _interval(logs: Floats, spread: Floats, rows: int, seed: int) -> Interval:
-    count, resamples = spread.shape
-    rng = np.random.default_rng(seed)
-    times = rng.multinomial(count, np.full(count, 1 / count), size=resamples)
-    drawn = np.einsum("kr,rk->k", times / count, spread)
+    """Of mean logarithms (rounds,) and resampled ones (rounds, resamples)."""
+    count = len(logs)
+    drawn = np.einsum("kr,rk->k", _draws(count, seed) / count, spread)
     error, tail = float(np.std(drawn)), POLICY.error / rows / 2
     if count < POLICY.min_rounds:
         error = math.hypot(error, POLICY.round_to_round / math.sqrt(count))
@@ -209,7 +220,7 @@ def _interval(logs: Floats, spread: Floats, rows: int, seed: int) -> Interval:
         half = error * math.sqrt(count / (count - 1)) * student_t(tail, count - 1)
     middle = float(logs.mean())
     bounds = (middle, middle - half, middle + half)
-    return Interval(*(math.exp(min(max(each, -300), 300)) for each in bounds))
+    return Interval(*(math.exp(min(max(bound, -300), 300)) for bound in bounds))
 
 
 def student_t(tail: float, freedom: int) -> float:

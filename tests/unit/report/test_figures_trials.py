@@ -14,9 +14,8 @@ import pytest
 
 from debottleneck.report.figures import base, losses, trials
 from debottleneck.trials import result
-from debottleneck.trials.counted import counted_steps
 from debottleneck.trials.result import Comparison
-from debottleneck.trials.save import GATE_ROUND, Measurements
+from debottleneck.trials.save import GATE_ROUND, Measurements, counted_steps
 
 Run = tuple[str, int, Sequence[float]]
 """A trial: its spec, its round, and its steps in milliseconds."""

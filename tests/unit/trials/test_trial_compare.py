@@ -7,15 +7,21 @@ from dataclasses import replace
 from pathlib import Path
 
 import examples
-import numpy as np
 import pytest
-from made_trials import FakeScript, predictions
+from made_trials import FakeScript, output, predictions
 
 from debottleneck.analysis.result import Analysis, Predictions
 from debottleneck.errors import BottleneckError, UsageError
 from debottleneck.strategies.spec import Strategies, parse
-from debottleneck.trials import baseline, check, compare, forecast, gate, result, save
-from debottleneck.trials.outputs import Output, Outputs
+from debottleneck.trials import (
+    baseline,
+    compare,
+    gate,
+    result,
+    save,
+    shortlist,
+)
+from debottleneck.trials.gate_outputs import Outputs
 from debottleneck.trials.result import Comparison, Judgement
 from debottleneck.trials.trial import Measured, Target
 
@@ -24,28 +30,29 @@ FETCH, FETCH_MORE = "prefetch:workers=2", "prefetch:workers=4"
 UPDATE = "parallel-update"
 BOTH = f"{FETCH_MORE}+{UPDATE}"
 
+STAGES = ("load", "loss") * 2
+
 Run = Callable[..., tuple[Comparison, bool]]
 
 
 def outputs_of(spec: str) -> Outputs:
     """Two steps whose losses are 1, and whose functions bear the strategies' name."""
-    one, name = (np.ones(1),), spec or "plain"
-    events = [
-        Output(0, 0, stage, name, 1, "", "", (1.0,), one)
-        for stage in ("load", "loss") * 2
-    ]
-    return Outputs(tuple(events))
+    name = spec or "plain"
+    return Outputs(tuple(output(stage, 1.0, name=name) for stage in STAGES))
 
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Compare a fake script; profiles and outputs are made by hand."""
     profiles: list[str] = []
+    broken: list[str] = []
 
     def profile(
         target: Target, spec: str, folder: Path, log: Path, say: object
     ) -> Analysis:
         profiles.append(spec)
+        if spec in broken:
+            raise BottleneckError("it broke")
         folder.mkdir()
         return examples.input_bound()
 
@@ -55,9 +62,11 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         judgements: Mapping[str, Judgement] | None = None,
         own_choice: bool = False,
         predicted: Mapping[str, tuple[float, float]] | None = None,
+        unprofiled: str = "none",
         **how: object,
     ) -> tuple[Comparison, bool]:
         given = judgements or {}
+        broken.append(unprofiled)
 
         def run_trial(
             target: Target, spec: str, *, steps: int, outputs: bool, **rest: object
@@ -76,15 +85,14 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         ) -> Predictions | None:
             return predictions(asked, predicted) if predicted is not None else None
 
-        monkeypatch.setattr(forecast, "predict", predict)
+        monkeypatch.setattr(shortlist, "predict", predict)
         monkeypatch.setattr(compare, "run_trial", run_trial)
         monkeypatch.setattr(gate, "judge", judge)
         monkeypatch.setattr(baseline, "profile", profile)
         chosen = tuple(map(parse, specs))
         if own_choice:
-            planned = compare.plan
-            monkeypatch.setattr(planned, "candidates", lambda *_: chosen)
-        wanted = compare.Wanted(
+            monkeypatch.setattr(shortlist, "supported", lambda *_: chosen)
+        wanted = compare.CompareOptions(
             target=TARGET,
             strategies=() if own_choice else chosen,
             rounds=how.pop("rounds", 4),
@@ -125,12 +133,11 @@ def test_the_winner_is_first_kept_and_recorded(run: Run, tmp_path: Path) -> None
     assert save.load(tmp_path / "run") == found
 
 
-def test_every_candidate_is_checked_before_the_rounds(run: Run) -> None:
-    """Two plain runs and one of each come first, outside all timing."""
-    script = FakeScript({"": 10.0, FETCH: 5.0, UPDATE: 5.0}, noise=0.1)
-    run(script, FETCH, UPDATE)
-    assert script.ran[:4] == [("", -1), ("", -1), (FETCH, -1), (UPDATE, -1)]
-    assert {number for _, number in script.ran[4:]} == {0}
+def test_a_winner_that_cannot_be_profiled_still_wins(run: Run) -> None:
+    """Its recording is missing, and a note says why."""
+    found, _ = run(FakeScript({"": 10.0, FETCH: 5.0}), FETCH, unprofiled=FETCH)
+    assert (found.best, found.after) == (FETCH, None)
+    assert any("it broke" in note for note in found.notes)
 
 
 def test_losses_of_all_that_were_checked(run: Run, tmp_path: Path) -> None:
@@ -151,30 +158,31 @@ def test_different_numbers_are_refused_however_fast(run: Run) -> None:
     found, _ = run(script, FETCH, judgements={FETCH: Judgement("different", why)})
     assert specs(found) == [(FETCH, result.DIFFERENT)]
     assert found.trials[0].why == why
-    assert (found.best, found.keep, found.run) == ("", (), "")
+    assert (found.best, found.keep, found.run, found.after) == ("", (), "", None)
     assert (FETCH, 0) not in script.ran
-    assert found.after is None
 
 
-def test_a_script_that_differs_from_itself(run: Run) -> None:
+UNSURE = Judgement("unverified", "your script differs from itself; set its seeds")
+
+
+@pytest.mark.parametrize(
+    ("judgements", "failing", "note"),
+    [
+        ({"plain": UNSURE, FETCH: UNSURE}, {}, UNSURE.why),
+        ({}, {"": [-1]}, "the numbers could not be verified: the script broke"),
+    ],
+)
+def test_what_cannot_be_verified_wins_nothing(
+    run: Run, judgements: dict, failing: dict, note: str
+) -> None:
     """Speed is shown, nothing is called faster, and the reason is a note."""
-    why = "your script differs from itself at step 1 (load); set its seeds"
-    unsure = Judgement("unverified", why)
-    script = FakeScript({"": 10.0, FETCH: 2.0})
-    found, _ = run(script, FETCH, judgements={"plain": unsure, FETCH: unsure})
+    script = FakeScript({"": 10.0, FETCH: 2.0}, failing=failing)
+    found, _ = run(script, FETCH, judgements=judgements)
     assert specs(found) == [(FETCH, result.UNVERIFIED)]
     assert found.trials[0].speedup is not None
-    assert not found.deterministic
-    assert why in found.notes
+    assert found.deterministic == (not judgements)
+    assert note in found.notes
     assert found.best == ""
-
-
-def test_a_gate_that_cannot_run_verifies_nothing(run: Run) -> None:
-    """A plain script that breaks under it is said, not passed."""
-    script = FakeScript({"": 10.0, FETCH: 2.0}, failing={"": [-1]})
-    found, _ = run(script, FETCH)
-    assert specs(found) == [(FETCH, result.UNVERIFIED)]
-    assert any("could not be verified" in note for note in found.notes)
 
 
 def test_what_never_applies_is_measured_nowhere(run: Run) -> None:
@@ -188,13 +196,25 @@ def test_what_never_applies_is_measured_nowhere(run: Run) -> None:
     assert found.baseline_ms.value == examples.input_bound().loop.step_ms
 
 
+GAIN, NONE, LOSS = (2.0, 2.2), (1.0, 1.04), (0.7, 0.8)
+"""Predicted speed-up and its upper bound."""
+
+
 def test_two_winners_are_combined(run: Run) -> None:
-    """The best of each, together, against the better one in rounds of their own."""
+    """The best of each, together, against the better one in rounds of their own.
+
+    Both have won, so a bad prediction of the combination does not stop it.
+    """
     steps = {"": 10.0, FETCH: 7.0, FETCH_MORE: 5.0, UPDATE: 8.0, BOTH: 3.0}
     script = FakeScript(steps)
-    found, _ = run(script, FETCH, FETCH_MORE, UPDATE, own_choice=True)
+    said = {**dict.fromkeys(steps, GAIN), BOTH: LOSS}
+    asked = (FETCH, FETCH_MORE, UPDATE)
+    found, _ = run(script, *asked, own_choice=True, predicted=said)
     assert specs(found)[0] == (BOTH, result.FASTER)
     assert found.best == BOTH
+    assert found.trials[0].predicted is not None
+    assert found.trials[0].predicted.speedup == 0.7
+    assert not found.trials[0].inside
     ran = [spec for spec, number in script.ran if number == 0]
     assert ran.count(BOTH) == 3
     assert ran.count(FETCH_MORE) == 6
@@ -202,16 +222,15 @@ def test_two_winners_are_combined(run: Run) -> None:
     assert any("parallel_update" in line for line in found.keep)
 
 
-def test_a_combination_that_gains_nothing_is_not_kept(run: Run) -> None:
-    """The better one alone asks for less."""
+@pytest.mark.parametrize(("own_choice", "rows"), [(True, 3), (False, 2)])
+def test_a_combination_must_gain_and_be_ours(
+    run: Run, own_choice: bool, rows: int
+) -> None:
+    """One that gains nothing is not kept; beside --strategy none is tried."""
     steps = {"": 10.0, FETCH_MORE: 5.0, UPDATE: 8.0, BOTH: 4.95}
-    found, _ = run(FakeScript(steps), FETCH_MORE, UPDATE, own_choice=True)
+    found, _ = run(FakeScript(steps), FETCH_MORE, UPDATE, own_choice=own_choice)
     assert found.best == FETCH_MORE
-    assert (BOTH, result.FASTER) in specs(found)
-
-
-GAIN, NONE, LOSS = (2.0, 2.2), (1.0, 1.04), (0.7, 0.8)
-"""Predicted speed-up and its upper bound."""
+    assert len(found.trials) == rows
 
 
 def test_the_most_promising_is_tried_first(run: Run) -> None:
@@ -245,6 +264,36 @@ def test_what_is_predicted_hopeless_is_not_run(run: Run, tmp_path: Path) -> None
     assert save.load(tmp_path / "run") == found
 
 
+@pytest.mark.parametrize(
+    ("how", "verdict"),
+    [
+        ({"own_choice": True, "predicted": {FETCH: LOSS}}, result.SKIPPED),
+        (
+            {"own_choice": True, "predicted": {FETCH: LOSS}, "everything": True},
+            result.SLOWER,
+        ),
+        ({"predicted": {FETCH: LOSS}}, result.SLOWER),
+        ({"own_choice": True}, result.SLOWER),
+    ],
+)
+def test_what_is_asked_for_or_not_predicted_is_run(
+    run: Run, how: dict[str, object], verdict: str
+) -> None:
+    """By --all or by its name; what is predicted hopeless needs no gate, no round."""
+    script = FakeScript({"": 10.0, FETCH: 12.0})
+    found, interrupted = run(script, FETCH, **how)
+    assert not interrupted
+    assert specs(found) == [(FETCH, verdict)]
+    assert (found.best, found.after) == ("", None)
+    assert found.baseline_ms is not None
+    skipped = verdict == result.SKIPPED
+    assert skipped == (script.ran == []) == (found.rounds == 0)
+    assert (found.trials[0].predicted is None) == ("predicted" not in how)
+    if not skipped:  # two plain runs and one of each come before the rounds
+        assert script.ran[:3] == [("", -1), ("", -1), (FETCH, -1)]
+        assert {number for _, number in script.ran[3:]} == {0}
+
+
 def test_intervals_hold_for_those_that_are_run(run: Run, tmp_path: Path) -> None:
     """A row that is not tried makes no interval wider."""
     steps = {"": 10.0, FETCH: 5.0}
@@ -255,56 +304,6 @@ def test_intervals_hold_for_those_that_are_run(run: Run, tmp_path: Path) -> None
     said = {FETCH: GAIN, UPDATE: NONE}
     found, _ = run(beside, FETCH, UPDATE, own_choice=True, predicted=said)
     assert found.trials[0].speedup == alone.trials[0].speedup
-
-
-def test_nothing_is_run_where_nothing_is_promising(run: Run) -> None:
-    """No gate, no rounds; the plain step is the profile's."""
-    script = FakeScript({"": 10.0})
-    found, interrupted = run(script, FETCH, own_choice=True, predicted={FETCH: NONE})
-    assert not interrupted
-    assert script.ran == []
-    assert specs(found) == [(FETCH, result.SKIPPED)]
-    assert (found.best, found.rounds, found.after) == ("", 0, None)
-    assert found.baseline_ms is not None
-
-
-@pytest.mark.parametrize(
-    "how", [{"own_choice": True, "everything": True}, {"own_choice": False}]
-)
-def test_what_is_asked_for_is_run(run: Run, how: dict[str, bool]) -> None:
-    """By --all or by its name, whatever is predicted of it."""
-    script = FakeScript({"": 10.0, FETCH: 12.0})
-    found, _ = run(script, FETCH, predicted={FETCH: LOSS}, **how)
-    assert specs(found) == [(FETCH, result.SLOWER)]
-    assert found.trials[0].predicted is not None
-    assert found.trials[0].step_error is not None
-
-
-def test_without_predictions_nothing_is_skipped(run: Run) -> None:
-    """A profile that shows nothing to replay leaves it to the trials."""
-    script = FakeScript({"": 10.0, FETCH: 12.0})
-    found, _ = run(script, FETCH, own_choice=True)
-    assert specs(found) == [(FETCH, result.SLOWER)]
-    assert found.trials[0].predicted is None
-
-
-def test_a_combination_is_predicted_and_tried_anyway(run: Run) -> None:
-    """Both of its strategies have won, so a bad prediction does not stop it."""
-    steps = {"": 10.0, FETCH_MORE: 5.0, UPDATE: 8.0, BOTH: 3.0}
-    said = {FETCH_MORE: GAIN, UPDATE: GAIN, BOTH: LOSS}
-    script = FakeScript(steps)
-    found, _ = run(script, FETCH_MORE, UPDATE, own_choice=True, predicted=said)
-    assert found.best == BOTH
-    assert found.trials[0].predicted is not None
-    assert found.trials[0].predicted.speedup == 0.7
-    assert not found.trials[0].inside
-
-
-def test_asked_for_strategies_are_not_combined(run: Run) -> None:
-    """--strategy names what is tried, and nothing else."""
-    steps = {"": 10.0, FETCH_MORE: 5.0, UPDATE: 8.0}
-    found, _ = run(FakeScript(steps), FETCH_MORE, UPDATE)
-    assert len(found.trials) == 2
 
 
 @pytest.mark.parametrize("at", range(1, 12))
@@ -329,33 +328,6 @@ def test_the_budget_ends_it(run: Run) -> None:
     assert any("--budget" in note for note in found.notes)
 
 
-def test_a_winner_that_cannot_be_profiled_still_wins(
-    run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its recording is missing, and a note says why."""
-    script = FakeScript({"": 10.0, FETCH: 5.0})
-    profile = baseline.profile
-
-    def failing(target: Target, spec: str, *rest: object) -> Analysis:
-        if spec:
-            raise BottleneckError("it broke")
-        return examples.input_bound()
-
-    found = []
-    monkeypatch.setattr(baseline, "profile", profile)
-    original = compare._Work._record_best
-
-    def record(work: compare._Work, say: object) -> None:
-        monkeypatch.setattr(baseline, "profile", failing)
-        original(work, say)
-
-    monkeypatch.setattr(compare._Work, "_record_best", record)
-    found, _ = run(script, FETCH)
-    assert found.best == FETCH
-    assert found.after is None
-    assert any("it broke" in note for note in found.notes)
-
-
 @pytest.mark.parametrize(
     ("change", "word"),
     [({"rounds": 2}, "--rounds"), ({"rounds": 0}, "--rounds"), ({"steps": 3}, "--st")],
@@ -364,12 +336,9 @@ def test_numbers_out_of_range(change: dict, word: str, tmp_path: Path) -> None:
     """Refused before anything is run."""
     given = {"rounds": 5, "steps": None, **change}
     with pytest.raises(UsageError, match=word):
-        compare.Wanted(TARGET, (), budget_s=None, folder=tmp_path / "run", **given)
-
-
-def test_the_steps_of_the_gate() -> None:
-    """Enough for a strategy to act, few enough to cost little."""
-    assert 10 <= check.STEPS <= 25
+        compare.CompareOptions(
+            TARGET, (), budget_s=None, folder=tmp_path / "run", **given
+        )
 
 
 def test_a_profile_that_was_cut_short_is_made_again() -> None:

@@ -9,7 +9,13 @@ from debottleneck.strategies.automatic.notes import ENGAGED, REFUSED, SUMMARY
 from debottleneck.strategies.automatic.notes import FAILED as WENT_WRONG
 from debottleneck.strategies.spec import parse
 from debottleneck.trials import result
-from debottleneck.trials.entrants import NOTHING_DONE, Entrant, best_of
+from debottleneck.trials.entrants import (
+    NOTHING_DONE,
+    Entrant,
+    best_of,
+    name_of,
+    settings_of,
+)
 from debottleneck.trials.result import Interval, Judgement, Trial
 from debottleneck.trials.verdict import Pair
 
@@ -74,21 +80,21 @@ def test_half_a_combination_does_not_count() -> None:
     assert row.why == "parallel-update: one update a step"
 
 
-def test_different_numbers_beat_speed() -> None:
-    """However fast it is, it is refused, and says where it differs."""
+@pytest.mark.parametrize(
+    ("judgement", "verdict", "runs"),
+    [
+        (Judgement("different", "the loss of step 4"), result.DIFFERENT, False),
+        (Judgement("unverified", "set its seeds"), result.UNVERIFIED, True),
+    ],
+)
+def test_numbers_count_before_speed(
+    judgement: Judgement, verdict: str, runs: bool
+) -> None:
+    """However fast it is: its speed is shown, and why it is no winner."""
     entrant = ran("prefetch", note("prefetch"))
-    entrant.judge(Judgement("different", "the loss of step 4"))
+    entrant.judge(judgement)
     row = entrant.row(1, 0, None)
-    assert (row.verdict, row.why) == (result.DIFFERENT, "the loss of step 4")
-    assert not entrant.runs
-
-
-def test_unverified_shows_its_speed() -> None:
-    """Nobody can say whether it is right, but how fast it is, is known."""
-    entrant = ran("prefetch", note("prefetch"))
-    entrant.judge(Judgement("unverified", "set its seeds"))
-    row = entrant.row(1, 0, None)
-    assert (row.verdict, row.why) == (result.UNVERIFIED, "set its seeds")
+    assert (row.verdict, row.why, entrant.runs) == (verdict, judgement.why, runs)
     assert row.speedup is not None
 
 
@@ -102,15 +108,10 @@ def test_without_a_round_it_is_not_finished() -> None:
 
 def faster(spec: str, ratio: float) -> Trial:
     """A row that is faster."""
-    found = parse(spec)
-    names = "+".join(each.name for each in found)
-    values = {
-        f"{each.name}.{key}": value
-        for each in found
-        for key, value in each.settings.items()
-    }
+    strategies = parse(spec)
     interval = Interval(ratio, ratio * 0.95, ratio * 1.05)
-    return Trial(names, values, spec, result.FASTER, speedup=interval)
+    how = name_of(strategies), settings_of(strategies)
+    return Trial(*how, spec, result.FASTER, speedup=interval)
 
 
 @pytest.mark.parametrize(
@@ -129,8 +130,8 @@ def test_the_best_is_the_cheapest_of_the_fastest(
     rows: list[tuple[str, float]], best: int | None
 ) -> None:
     """Three per cent are not worth threads, processes or another strategy."""
-    made = [faster(*row) for row in rows]
-    assert best_of(made) is (None if best is None else made[best])
+    trials = [faster(*row) for row in rows]
+    assert best_of(trials) is (None if best is None else trials[best])
 
 
 def test_what_is_not_faster_is_never_best() -> None:

@@ -2,44 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from hashlib import blake2b
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from made_trials import output
 
 from debottleneck.trials.gate import FEWEST, distance, judge
-from debottleneck.trials.outputs import Output, Outputs, number_steps
+from debottleneck.trials.gate_outputs import Output, Outputs, number_steps
+from debottleneck.trials.result import Judgement
 
 LOOP = ("load", "forward", "loss", "backward", "update")
-
-
-def output(
-    stage: str,
-    *arrays: object,
-    name: str = "",
-    rest: str = "",
-    thread: int = 0,
-    t_ns: int = 0,
-) -> Output:
-    """An output that holds these float arrays."""
-    values = tuple(np.atleast_1d(np.asarray(array, np.float64)) for array in arrays)
-    bits = blake2b(b"".join(v.tobytes() for v in values)).hexdigest()
-    norms = tuple(float(np.linalg.norm(v)) for v in values)
-    return Output(
-        t_ns=t_ns,
-        thread=thread,
-        stage=stage,
-        name=name or f"{stage}_fn",
-        leaves=len(values) or bool(rest),
-        rest=f"{rest} {[v.shape for v in values]}",
-        bits=bits,
-        norms=norms,
-        sketches=values,
-    )
 
 
 def loop(steps: int, stages: Sequence[str] = LOOP) -> list[Output]:
@@ -68,89 +45,87 @@ def changed(events: list[Output], place: int, *arrays: object, **more: str) -> O
 PLAIN = loop(6)
 
 
+def against(plain: list[Output], candidate: Outputs) -> Judgement:
+    """The candidate held against two plain runs alike."""
+    return judge(run(plain), run(plain), candidate)
+
+
 def test_the_same_bits_are_the_same() -> None:
-    """Three runs alike pass without a word."""
-    found = judge(run(PLAIN), run(PLAIN), run(PLAIN))
-    assert (found.numbers, found.why) == ("same", "")
-
-
-def test_runs_of_different_length_are_compared_as_far_as_all_go() -> None:
-    """Runs are stopped by the clock, a little sooner or later."""
-    found = judge(run(PLAIN), run(PLAIN[:17]), run(PLAIN[:22]))
-    assert found.numbers == "same"
+    """Without a word, and as far as all go: runs are stopped by the clock."""
+    assert against(PLAIN, run(PLAIN)) == Judgement("same")
+    assert judge(run(PLAIN), run(PLAIN[:17]), run(PLAIN[:22])) == Judgement("same")
 
 
 def test_a_script_that_differs_from_itself_is_unverified() -> None:
     """The first difference of the plain runs is named, whatever the candidate does."""
     other = changed(PLAIN, 5 * 3 + 2, 0.25)
-    found = judge(run(PLAIN), other, run(PLAIN))
-    assert found.numbers == "unverified"
-    assert found.why.startswith("your script differs from itself; set its seeds")
-    assert "the loss of step 4" in found.why
+    judgement = judge(run(PLAIN), other, run(PLAIN))
+    assert judgement.numbers == "unverified"
+    assert judgement.why.startswith("your script differs from itself; set its seeds")
+    assert "the loss of step 4" in judgement.why
 
 
-def test_a_loss_that_differs_is_named_with_both_numbers() -> None:
-    """Step and both values, with as many digits as tell them apart."""
-    plain = [*PLAIN]
-    plain[17] = output("loss", 0.81231)
-    found = judge(run(plain), run(plain), changed(plain, 17, 0.81252))
-    assert found.numbers == "different"
-    assert found.why == "the loss of step 4: 0.8123 against 0.8125"
+NAMED = [*PLAIN]
+NAMED[10] = output("load", PLAIN[10].sketches[0], name="Source.load_batch")
+NAMED[17] = output("loss", 0.81231)
+SWAPPED = [*NAMED]
+SWAPPED[8], SWAPPED[9] = SWAPPED[9], SWAPPED[8]
 
 
-def test_an_array_that_differs_is_named_with_step_stage_and_size() -> None:
-    """A load of other rows says which load it was, and by how much it is off."""
-    values = PLAIN[10].sketches[0] * [1, 1, 1, 1, 1.5]
-    plain = [*PLAIN]
-    plain[10] = output("load", PLAIN[10].sketches[0], name="Source.load_batch")
-    other = changed(plain, 10, values, name="Source.load_batch")
-    found = judge(run(plain), run(plain), other)
-    assert found.numbers == "different"
-    assert found.why.startswith("Source.load_batch (load) of step 3: its values differ")
-    assert found.why.endswith("%")
-
-
-def test_the_first_of_several_differences_is_named() -> None:
-    """What goes wrong early makes all that follows differ."""
-    later = list(changed(PLAIN, 21, np.ones(5)).events)
-    found = judge(run(PLAIN), run(PLAIN), changed(later, 6, np.zeros(5)))
-    assert found.why.startswith("forward_fn (forward) of step 2")
-
-
-def test_another_order_of_summation_is_equal() -> None:
-    """A difference of a rounding is equal within the stated tolerance."""
-    other = changed(PLAIN, 8, PLAIN[8].sketches[0] * (1 + 1e-9))
-    found = judge(run(PLAIN), run(PLAIN), other)
-    assert found.numbers == "equal"
-    assert found.why == "equal within 1e-6 (summation order)"
+@pytest.mark.parametrize(
+    ("candidate", "numbers", "why"),
+    [
+        # Both losses with as many digits as tell them apart.
+        (
+            changed(NAMED, 17, 0.81252),
+            "different",
+            "the loss of step 4: 0.8123 against 0.8125",
+        ),
+        # An array by its function, step and how far it is off.
+        (
+            changed(NAMED, 10, PLAIN[10].sketches[0] * 1.5, name="Source.load_batch"),
+            "different",
+            r"Source.load_batch \(load\) of step 3: its values differ by \d\d %",
+        ),
+        # What goes wrong early makes all that follows differ.
+        (
+            changed([*changed(NAMED, 21, np.ones(5)).events], 6, np.zeros(5)),
+            "different",
+            r"forward_fn \(forward\) of step 2: its values differ .*",
+        ),
+        # Labels, texts and shapes have no tolerance, however close the floats are.
+        (
+            changed(NAMED, 5, PLAIN[5].sketches[0], rest="labels 3 1 2"),
+            "different",
+            r"load_fn \(load\) of step 2: other integers, texts or shapes",
+        ),
+        # A stage in the place of another one.
+        (run(SWAPPED), "different", r".*in its place update_fn \(update\) was called"),
+        # A rounding is equal within the stated tolerance.
+        (
+            changed(NAMED, 8, PLAIN[8].sketches[0] * (1 + 1e-9)),
+            "equal",
+            r"equal within 1e-6 \(summation order\)",
+        ),
+    ],
+)
+def test_the_first_difference_is_named(
+    candidate: Outputs, numbers: str, why: str
+) -> None:
+    """With its call, its step and its size."""
+    judgement = against(NAMED, candidate)
+    assert judgement.numbers == numbers
+    assert re.fullmatch(why, judgement.why)
 
 
 def test_plain_runs_that_differ_by_rounding_can_still_be_judged() -> None:
     """Sums of several threads vary in the last bits; the sentence says so."""
     second = changed(PLAIN, 8, PLAIN[8].sketches[0] * (1 + 1e-12))
-    found = judge(run(PLAIN), second, run(PLAIN))
-    assert found.numbers == "equal"
-    assert "as two plain runs are" in found.why
-    assert judge(run(PLAIN), second, changed(PLAIN, 8, [1.0] * 5)).numbers == (
-        "different"
-    )
-
-
-def test_integers_have_no_tolerance() -> None:
-    """Other labels, texts or shapes are different, however close the floats are."""
-    other = changed(PLAIN, 5, PLAIN[5].sketches[0], rest="labels 3 1 2")
-    found = judge(run(PLAIN), run(PLAIN), other)
-    assert found.numbers == "different"
-    assert found.why == "load_fn (load) of step 2: other integers, texts or shapes"
-
-
-def test_another_order_of_stages_is_different() -> None:
-    """A stage in the place of another one is named."""
-    swapped = [*PLAIN]
-    swapped[8], swapped[9] = swapped[9], swapped[8]
-    found = judge(run(PLAIN), run(PLAIN), run(swapped))
-    assert found.numbers == "different"
-    assert "update_fn (update) was called" in found.why
+    judgement = judge(run(PLAIN), second, run(PLAIN))
+    assert judgement.numbers == "equal"
+    assert "as two plain runs are" in judgement.why
+    other = changed(PLAIN, 8, [1.0] * 5)
+    assert judge(run(PLAIN), second, other).numbers == "different"
 
 
 def test_stages_that_follow_the_clock_are_compared_each_on_its_own() -> None:
@@ -169,35 +144,34 @@ def test_stages_that_follow_the_clock_are_compared_each_on_its_own() -> None:
     assert judge(at(4, 11), at(6, 16), run(wrong)).numbers == "different"
 
 
-def test_too_few_outputs_tell_nothing() -> None:
-    """A handful of equal outputs proves nothing, and the remedy is named."""
-    few = run(PLAIN[: FEWEST - 1])
-    found = judge(few, few, few)
-    assert found.numbers == "unverified"
-    assert "--steps" in found.why
-
-
-def test_stages_that_return_nothing_tell_nothing() -> None:
-    """Calls without any value in them are no evidence."""
-    empty = run([output(stage) for _ in range(9) for stage in LOOP])
-    found = judge(empty, empty, empty)
-    assert found.numbers == "unverified"
-    assert "--stage" in found.why
-
-
-def test_a_strategy_that_began_late_was_not_seen() -> None:
-    """Only outputs after it has begun to act speak for it."""
+@pytest.mark.parametrize(
+    ("outputs", "engaged_ns", "remedy"),
+    [
+        # A handful of equal outputs proves nothing, calls without values neither.
+        (PLAIN[: FEWEST - 1], 0, "--steps"),
+        ([output(stage) for _ in range(9) for stage in LOOP], 0, "--stage"),
+        # Only outputs after a strategy has begun to act speak for it.
+        (PLAIN, 450, "too late to be checked; use more --steps"),
+    ],
+)
+def test_too_little_tells_nothing(
+    outputs: list[Output], engaged_ns: int, remedy: str
+) -> None:
+    """It is unverified, and the remedy is named."""
+    alike = run(outputs)
+    judgement = judge(alike, alike, alike, engaged_ns=engaged_ns)
+    assert judgement.numbers == "unverified"
+    assert remedy in judgement.why
     early = judge(run(PLAIN), run(PLAIN), run(PLAIN), engaged_ns=150)
-    late = judge(run(PLAIN), run(PLAIN), run(PLAIN), engaged_ns=450)
-    assert (early.numbers, late.numbers) == ("same", "unverified")
+    assert early == Judgement("same")
 
 
 def test_batches_that_get_lost_are_found() -> None:
     """A script that ends of itself sooner than the plain one has lost steps."""
     short = run(PLAIN[:25], ended=True)
-    found = judge(run(PLAIN, ended=True), run(PLAIN, ended=True), short)
-    assert found.numbers == "different"
-    assert found.why.startswith("step 6: ")
+    judgement = judge(run(PLAIN, ended=True), run(PLAIN, ended=True), short)
+    assert judgement.numbers == "different"
+    assert judgement.why.startswith("step 6: ")
 
 
 def test_only_the_thread_that_trains_counts() -> None:
@@ -213,9 +187,9 @@ def test_equal_infinities_and_nans_do_not_differ() -> None:
     odd = np.array([np.nan, np.inf, 1.0])
     plain = [*PLAIN]
     plain[8] = output("backward", odd)
-    assert judge(run(plain), run(plain), run(plain)).numbers == "same"
+    assert against(plain, run(plain)).numbers == "same"
     other = changed(plain, 8, np.array([np.nan, -np.inf, 1.0]))
-    assert judge(run(plain), run(plain), other).numbers == "different"
+    assert against(plain, other).numbers == "different"
 
 
 def test_values_too_small_to_square_are_compared() -> None:
@@ -224,7 +198,7 @@ def test_values_too_small_to_square_are_compared() -> None:
     plain[8] = replace(output("backward", [1e-200, 2e-200]), norms=(0.0,))
     other = [*PLAIN]
     other[8] = replace(output("backward", [1e-200, 3e-200]), norms=(0.0,))
-    assert judge(run(plain), run(plain), run(other)).numbers == "different"
+    assert against(plain, run(other)).numbers == "different"
 
 
 @pytest.mark.parametrize(
@@ -268,5 +242,5 @@ def test_distance_is_relative_and_symmetric(values: list[float], scale: float) -
 def test_every_change_beyond_the_tolerance_is_found(place: int, by: float) -> None:
     """Wherever one output is moved, its size decides between equal and different."""
     values = PLAIN[place].sketches[0] * (1 + by)
-    found = judge(run(PLAIN), run(PLAIN), changed(PLAIN, place, values))
-    assert found.numbers == ("different" if by > 1e-6 else "equal")
+    judgement = against(PLAIN, changed(PLAIN, place, values))
+    assert judgement.numbers == ("different" if by > 1e-6 else "equal")

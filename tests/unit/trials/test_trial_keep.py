@@ -42,80 +42,45 @@ def sites(path: Path, *rows: tuple[str, str, int, str]) -> pd.DataFrame:
     return made_runs.table("sites", made)
 
 
-@pytest.mark.parametrize(
-    ("spec", "row", "line"),
-    [
-        (
-            "prefetch:workers=4,depth=8",
-            ("load", "load_rows", 8, "function"),
-            "for batch in prefetch(lambda i: load_rows(rows, labels, i, delay), "
-            "workers=4, depth=8, count=STEPS):",
-        ),
-        (
-            "prefetch:where=process",
-            ("load", "Loader.load_batch", 4, "function"),
-            'for batch in prefetch(lambda i: loader.load_batch(i), where="process", '
-            "count=STEPS):",
-        ),
-        (
-            "prefetch:workers=2",
-            ("load", "Loader.read", 2, "function"),
-            "for batch in prefetch(lambda i: loader.read(i), workers=2, count=STEPS):",
-        ),
-        (
-            "prefetch",
-            ("load", "Loader.batches", 5, "generator"),
-            "for batch in prefetch(loader.batches()):",
-        ),
-        (
-            "prefetch:workers=2",
-            ("load", "torch.utils.data.DataLoader.__next__", 0, "torch"),
-            "for batch in prefetch(loader, workers=2):",
-        ),
-        (
-            "parallel-forward:workers=5",
-            ("forward", "Layer.forward", 13, "function"),
-            "outputs = parallel_forward([layer.forward for layer in layers], x, "
-            "workers=5)",
-        ),
-        (
-            "parallel-forward",
-            ("forward", "torch.nn.Module.__call__", 0, "torch"),
-            "outputs = parallel_forward(branches, inputs)",
-        ),
-        (
-            "parallel-update:workers=2",
-            ("update", "Parameter.update", 0, "function"),
-            "parallel_update(lambda parameter, gradient: parameter.update(gradient), "
-            "parameters, gradients, workers=2)",
-        ),
-        (
-            "parallel-update",
-            ("update", "SGD.step", 0, "torch"),
-            "optimizer = ParallelOptimizer(optimizer)",
-        ),
-        (
-            "parallel-update",
-            ("update", "update", 0, "function"),
-            "parallel_update(update, parameters, gradients)",
-        ),
-        (
-            "parallel-forward",
-            ("forward", "forward", 0, "function"),
-            "outputs = parallel_forward([partial(forward, layer) for layer in layers], "
-            "inputs)",
-        ),
-    ],
-)
-def test_the_line(
-    tmp_path: Path, spec: str, row: tuple[str, str, int, str], line: str
-) -> None:
+LINES = """\
+prefetch:workers=4,depth=8 / load load_rows 8 function /
+ for batch in prefetch(lambda i: load_rows(rows, labels, i, delay), workers=4, depth=8,
+ count=STEPS):
+prefetch:where=process / load Loader.load_batch 4 function /
+ for batch in prefetch(lambda i: loader.load_batch(i), where="process", count=STEPS):
+prefetch:workers=2 / load Loader.read 2 function /
+ for batch in prefetch(lambda i: loader.read(i), workers=2, count=STEPS):
+prefetch / load Loader.batches 5 generator /
+ for batch in prefetch(loader.batches()):
+prefetch:workers=2 / load torch.utils.data.DataLoader.__next__ 0 torch /
+ for batch in prefetch(loader, workers=2):
+parallel-forward:workers=5 / forward Layer.forward 13 function /
+ outputs = parallel_forward([layer.forward for layer in layers], x, workers=5)
+parallel-forward / forward torch.nn.Module.__call__ 0 torch /
+ outputs = parallel_forward(branches, inputs)
+parallel-forward / forward forward 0 function /
+ outputs = parallel_forward([partial(forward, layer) for layer in layers], inputs)
+parallel-update:workers=2 / update Parameter.update 0 function /
+ parallel_update(lambda parameter, gradient: parameter.update(gradient), parameters,
+ gradients, workers=2)
+parallel-update / update SGD.step 0 torch /
+ optimizer = ParallelOptimizer(optimizer)
+parallel-update / update update 0 function /
+ parallel_update(update, parameters, gradients)
+"""
+"""Specification / stage, name, line and kind of the function / what keeps it."""
+
+
+@pytest.mark.parametrize("case", LINES.replace("\n ", " ").splitlines())
+def test_the_line(tmp_path: Path, case: str) -> None:
     """It has the winner's settings and the user's names, and it is Python."""
+    spec, site, line = case.split(" / ")
+    stage, name, number, kind = site.split()
     place = script(tmp_path / "train.py", SOURCE)
-    found = keep.lines(parse(spec), sites(place, row))
-    assert found[-1] == line
-    assert found[0].startswith("from debottleneck")
-    whole = [*found[:-1], f"{line} pass" if line.endswith(":") else line]
+    code = keep.lines(parse(spec), sites(place, (stage, name, int(number), kind)))
+    assert code[-1] == line
+    assert code[0].startswith("from debottleneck")
+    whole = [*code[:-1], f"{line} pass" if line.endswith(":") else line]
     ast.parse("\n".join(whole))
 
 
@@ -123,9 +88,9 @@ def test_a_combination_keeps_both(tmp_path: Path) -> None:
     """The lines of each, imports once."""
     place = script(tmp_path / "train.py", SOURCE)
     rows = ("load", "fetch", 10, "function"), ("update", "Layer.update", 0, "function")
-    found = keep.lines(parse("prefetch+parallel-update"), sites(place, *rows))
-    assert len(found) == 4
-    assert "for batch in prefetch(lambda i: fetch(i), count=STEPS):" in found
+    code = keep.lines(parse("prefetch+parallel-update"), sites(place, *rows))
+    assert len(code) == 4
+    assert "for batch in prefetch(lambda i: fetch(i), count=STEPS):" in code
 
 
 def test_functions_that_were_never_called_are_not_named(tmp_path: Path) -> None:
@@ -139,19 +104,14 @@ def test_functions_that_were_never_called_are_not_named(tmp_path: Path) -> None:
     assert found["name"].tolist() == ["Layer.forward"]
 
 
-def test_lines_that_a_strategy_knows_itself_come_first() -> None:
-    """What it did is kept, not what strategies of its name usually do."""
-    known = {"prefetch": ("from here", "it was done like this")}
-    found = keep.lines(parse("prefetch"), made_runs.EMPTY.sites, known)
-    assert found == known["prefetch"]
-
-
-def test_a_strategy_s_comment_is_added_to_the_lines() -> None:
-    """What the permanent form must mind stands below it."""
-    known = {"prefetch": ("# a connection for each thread",)}
-    found = keep.lines(parse("prefetch"), made_runs.EMPTY.sites, known)
-    assert found[0] == "from debottleneck import prefetch"
-    assert found[-1] == "# a connection for each thread"
+def test_lines_that_a_strategy_knows_itself() -> None:
+    """What it did is kept; a comment is added below what strategies usually do."""
+    sites = made_runs.EMPTY.sites
+    own = ("from here", "it was done like this")
+    assert keep.lines(parse("prefetch"), sites, {"prefetch": own}) == own
+    comment = ("# a connection for each thread",)
+    code = keep.lines(parse("prefetch"), sites, {"prefetch": comment})
+    assert (code[0], code[-1]) == ("from debottleneck import prefetch", *comment)
 
 
 @pytest.mark.parametrize("spec", ["prefetch", "parallel-forward", "parallel-update"])
@@ -159,8 +119,7 @@ def test_without_a_site_or_a_file(tmp_path: Path, spec: str) -> None:
     """A stage that was never named still gives a line to start from."""
     gone = sites(tmp_path / "gone.py", ("load", "load", 3, "function"))
     for table in (gone, made_runs.EMPTY.sites):
-        found = keep.lines(parse(spec), table)
-        assert found[0].startswith("from debottleneck")
+        assert keep.lines(parse(spec), table)[0].startswith("from debottleneck")
 
 
 def test_the_command() -> None:

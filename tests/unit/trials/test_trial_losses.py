@@ -7,29 +7,22 @@ from pathlib import Path
 from typing import Any
 
 import comparisons
-import numpy as np
 import pandas as pd
 import pytest
+from made_trials import output
 
-from debottleneck.trials import losses, save
-from debottleneck.trials.outputs import Output, Outputs
+from debottleneck.trials import save
+from debottleneck.trials.gate_outputs import STAND_INS, Outputs, loss_curves, loss_rows
 
 VECTOR = (0.5, 0.25, 0.125)
+LOAD = ("load", VECTOR)
 
 
-def event(stage: str, *arrays: Any, thread: int = 0) -> Output:
-    """A call of a stage that returned these arrays; a float is one of one value."""
-    kept = tuple(np.atleast_1d(np.asarray(values, float)) for values in arrays)
-    leaves = sum(map(len, kept))
-    norms = tuple(float(np.linalg.norm(values)) for values in kept)
-    return Output(0, thread, stage, stage, leaves, "", "", norms, kept)
-
-
-def loop(steps: int, *stages: tuple[Any, ...]) -> Outputs:
-    """Each step calls these stages, whose `i` stands for the step from 0."""
+def loop(steps: int, *stages: tuple[Any, ...], thread: int = 0) -> Outputs:
+    """Each step calls these stages; a function gives the value of a step from 0."""
     return Outputs(
         tuple(
-            event(stage, *(v(i) if callable(v) else v for v in values))
+            output(stage, *(v(i) if callable(v) else v for v in values), thread=thread)
             for i in range(steps)
             for stage, *values in stages
         )
@@ -41,67 +34,61 @@ def falling(step: int) -> float:
     return 1 / (step + 1)
 
 
-def test_the_loss_of_each_step() -> None:
-    """One number a step, counted from 1, whatever else the stages return."""
-    run = loop(4, ("load", VECTOR), ("forward", VECTOR), ("loss", falling))
-    assert losses.curves_of(run) == {"loss": {1: 1.0, 2: 0.5, 3: 1 / 3, 4: 0.25}}
+FALLING = {1: 1.0, 2: 0.5, 3: 1 / 3}
+QUIET = loop(1, LOAD, ("forward", VECTOR), ("update", VECTOR)).events
+SPEAKING = loop(1, LOAD, ("forward", VECTOR), ("update", 3.0)).events
 
 
-def test_several_losses_a_step_are_averaged() -> None:
-    """A step of two micro-batches has one loss: their mean."""
-    run = loop(3, ("load", VECTOR), ("loss", 1.0), ("loss", 2.0), ("update", VECTOR))
-    assert losses.curves_of(run)["loss"] == {1: 1.5, 2: 1.5, 3: 1.5}
-
-
-def test_a_loss_may_come_with_its_gradient() -> None:
-    """The single value is the loss; of two it is not known which."""
-    both = loop(3, ("load", VECTOR), ("loss", VECTOR, falling))
-    assert losses.curves_of(both)["loss"] == {1: 1.0, 2: 0.5, 3: 1 / 3}
-    assert losses.curves_of(loop(3, ("load", VECTOR), ("loss", 1.0, 2.0))) == {}
-
-
-@pytest.mark.parametrize("stage", losses.STAND_INS)
-def test_another_stage_may_return_the_loss(stage: str) -> None:
-    """`backward`, or `train_step` as a whole, where nothing is called loss."""
-    run = loop(5, ("load", VECTOR), ("update", VECTOR), (stage, falling))
-    assert losses.curves_of(run)[stage] == {n + 1: falling(n) for n in range(5)}
+@pytest.mark.parametrize(
+    ("run", "curves"),
+    [
+        # One number a step, whatever else the stages return.
+        (
+            loop(3, LOAD, ("forward", VECTOR), ("loss", falling)),
+            {"loss": FALLING},
+        ),
+        # A step of two micro-batches has one loss: their mean.
+        (
+            loop(2, LOAD, ("loss", 1.0), ("loss", 2.0), ("update", VECTOR)),
+            {"loss": {1: 1.5, 2: 1.5}},
+        ),
+        # It may come with its gradient; of two numbers it is not known which.
+        (loop(3, LOAD, ("loss", VECTOR, falling)), {"loss": FALLING}),
+        (loop(3, LOAD, ("loss", 1.0, 2.0)), {}),
+        # Where nothing is called loss another stage may return it.
+        *(
+            (loop(3, LOAD, ("update", VECTOR), (stage, falling)), {stage: FALLING})
+            for stage in STAND_INS
+            if stage != "update"
+        ),
+        # Only `train_step` is marked: its calls are the steps.
+        (loop(3, ("step", falling)), {"step": FALLING}),
+        # A number in half of the steps is no loss.
+        (Outputs((*QUIET, *SPEAKING) * 5), {}),
+        (Outputs(SPEAKING * 3), {"update": dict.fromkeys((1, 2, 3), 3.0)}),
+        # An evaluation on another thread has losses of its own.
+        (
+            Outputs(
+                loop(3, LOAD, ("forward", VECTOR), ("loss", falling)).events
+                + loop(3, ("loss", 9.0), thread=2).events
+            ),
+            {"loss": FALLING},
+        ),
+        # No outputs, or one step only.
+        (Outputs(), {}),
+        (loop(1, LOAD, ("loss", 1.0)), {}),
+    ],
+)
+def test_the_loss_of_each_step(run: Outputs, curves: dict[str, Any]) -> None:
+    """Steps count from 1; a curve is of a stage that returns one number a step."""
+    assert loss_curves(run) == curves
 
 
 def test_the_order_of_stand_ins() -> None:
     """The loss itself first, then forward, backward, step, update."""
     order = ("update", "backward", "forward", "loss", "step")
-    run = loop(5, ("load", VECTOR), *((stage, falling) for stage in order))
-    assert list(losses.curves_of(run)) == ["loss", *losses.STAND_INS]
-
-
-def test_a_function_that_is_the_whole_step() -> None:
-    """Only `train_step` is marked: its calls are the steps."""
-    run = loop(5, ("step", falling))
-    assert losses.curves_of(run) == {"step": {n + 1: falling(n) for n in range(5)}}
-
-
-def test_a_number_now_and_then_is_no_loss() -> None:
-    """An update that returns a number in half of the steps does not stand in."""
-    quiet = loop(1, ("load", VECTOR), ("forward", VECTOR), ("update", VECTOR)).events
-    told = loop(1, ("load", VECTOR), ("forward", VECTOR), ("update", 3.0)).events
-    assert losses.curves_of(Outputs((*quiet, *told) * 5)) == {}
-    assert "update" in losses.curves_of(Outputs(told * 5))
-
-
-@pytest.mark.parametrize("run", [Outputs(), loop(1, ("load", VECTOR), ("loss", 1.0))])
-def test_no_curve(run: Outputs) -> None:
-    """No outputs, or one step only."""
-    assert losses.curves_of(run) == {}
-    assert losses.rows({"": losses.curves_of(run), "prefetch": {}}) == []
-
-
-def test_other_threads_do_not_train() -> None:
-    """An evaluation beside the loop has losses of its own."""
-    own = loop(3, ("load", VECTOR), ("forward", VECTOR), ("loss", 1.0)).events
-    beside = tuple(event("loss", 9.0, thread=2) for _ in range(3))
-    assert losses.curves_of(Outputs(own + beside))["loss"] == dict.fromkeys(
-        (1, 2, 3), 1
-    )
+    run = loop(5, LOAD, *((stage, falling) for stage in order))
+    assert list(loss_curves(run)) == ["loss", *STAND_INS]
 
 
 def test_the_plain_script_decides_the_stage() -> None:
@@ -109,24 +96,20 @@ def test_the_plain_script_decides_the_stage() -> None:
     plain = {"backward": {1: 0.5, 2: 0.4}, "step": {1: 8.0, 2: 9.0}}
     own = {"loss": {1: 7.0, 2: 7.0}, "backward": {2: 0.4, 1: 0.5}}
     runs = {"": plain, "prefetch": own, "failed": {}}
-    assert losses.rows(runs) == [
-        ("", 1, 0.5),
-        ("", 2, 0.4),
-        ("prefetch", 1, 0.5),
-        ("prefetch", 2, 0.4),
+    both = [
+        (spec, *point) for spec in ("", "prefetch") for point in ((1, 0.5), (2, 0.4))
     ]
-    assert losses.rows({"prefetch": own}) == []
+    assert loss_rows(runs) == both
+    assert loss_rows({"prefetch": own}) == loss_rows({"": {}, "prefetch": own}) == []
 
 
 def test_losses_are_saved_and_read(tmp_path: Path) -> None:
     """Also those that are no number any more; without any the table is empty."""
     rows = [("", 1, 0.5), ("", 2, math.nan), ("prefetch", 1, math.inf)]
     save.save(comparisons.faster(), [], tmp_path, rows)
-    found = save.measurements(tmp_path).losses
-    assert list(found["spec"]) == ["", "", "prefetch"]
-    assert list(found["step"]) == [1, 2, 1]
-    assert found["value"].to_list()[::2] == [0.5, math.inf]
-    assert math.isnan(found["value"][1])
+    table = save.measurements(tmp_path).losses
+    expected = pd.DataFrame(rows, columns=["spec", "step", "value"])
+    pd.testing.assert_frame_equal(table, expected, check_dtype=False)
     save.save(comparisons.faster(), [], tmp_path)
     again = save.measurements(tmp_path).losses
-    pd.testing.assert_frame_equal(again, found.iloc[:0])
+    pd.testing.assert_frame_equal(again, table.iloc[:0])

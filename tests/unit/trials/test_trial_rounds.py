@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
-from made_trials import FakeScript, measured
+from made_trials import FakeScript
 
 from debottleneck.strategies.spec import parse
 from debottleneck.trials.entrants import Entrant
 from debottleneck.trials.result import FAILED, FASTER, NOT_APPLICABLE, Judgement
-from debottleneck.trials.rounds import Course, Played, Rules, play
+from debottleneck.trials.rounds import Course, play
+from debottleneck.trials.trial import Measured
 
 FAST, SLOW, SAME = "prefetch:workers=4", "parallel-forward", "parallel-update"
 STEPS = {"": 10.0, FAST: 4.0, SLOW: 15.0, SAME: 10.0}
@@ -26,23 +30,22 @@ def played(
     rounds: int = 5,
     seed: int = 0,
     course: Course | None = None,
-) -> Played:
+) -> Course:
     """Play the rounds."""
-    found = Played()
-    rules = Rules(rounds, len(candidates), seed)
-    play(candidates, script.one, rules, course or script.course(), found)
-    return found
+    course = course or script.course()
+    play(candidates, course, rounds=rounds, rows=len(candidates), seed=seed)
+    return course
 
 
 def test_every_round_has_everybody_once() -> None:
     """The plain script and each candidate, as long as nothing is clear."""
     script = FakeScript(STEPS, noise=0.3)
     candidates = entrants(FAST, SAME)
-    assert played(script, candidates).begun == 5
+    assert played(script, candidates).rounds == 5
     for number in range(3):
         ran = [spec for spec, at in script.ran if at == number]
         assert sorted(ran) == sorted(["", FAST, SAME])
-    assert [len(each.pairs) for each in candidates] == [5, 5]
+    assert [len(entrant.pairs) for entrant in candidates] == [5, 5]
 
 
 def test_the_order_is_random_and_the_seeds() -> None:
@@ -72,59 +75,54 @@ def test_a_clear_verdict_runs_no_more() -> None:
     """After three rounds that agree the others go on alone."""
     script = FakeScript({"": 10.0, FAST: 4.0})
     (candidate,) = entrants(FAST)
-    assert played(script, [candidate]).begun == 3
+    assert played(script, [candidate]).rounds == 3
     assert candidate.decided
     assert candidate.row(1, 0, None).verdict == FASTER
 
 
-def test_what_does_not_apply_leaves_at_once() -> None:
-    """Its reason is its own, and it takes no more time."""
-    why = "your layers feed each other"
-    script = FakeScript(STEPS, refused={SLOW: why})
-    (candidate,) = entrants(SLOW)
-    played(script, [candidate])
-    assert [spec for spec, _ in script.ran].count(SLOW) == 1
-    row = candidate.row(1, 0, None)
-    assert (row.verdict, row.why, row.rounds) == (NOT_APPLICABLE, why, 0)
-    assert row.step_ms is None
-
-
-def test_a_crash_is_a_row() -> None:
-    """A candidate that breaks in a later round leaves with the reason."""
-    script = FakeScript(STEPS, noise=0.2, failing={FAST: [1]})
+@pytest.mark.parametrize(
+    ("how", "row", "trials"),
+    [
+        ({"refused": {FAST: "fed in turn"}}, (NOT_APPLICABLE, "fed in turn", 0), 1),
+        ({"failing": {FAST: [1]}}, (FAILED, "broke", 1), 2),
+    ],
+)
+def test_what_cannot_go_on_leaves_at_once(
+    how: dict[str, Any], row: tuple[str, str, int], trials: int
+) -> None:
+    """With its own reason, and takes no more time; the others go on."""
+    script = FakeScript(STEPS, noise=0.2, **how)
     broken, other = entrants(FAST, SAME)
-    assert played(script, [broken, other]).begun == 5
-    assert broken.row(2, 0, None).verdict == FAILED
-    assert broken.row(2, 0, None).why == "broke"
-    assert len(broken.pairs) == 1
+    assert played(script, [broken, other]).rounds == 5
+    found = broken.row(2, 0, None)
+    assert (found.verdict, found.why, found.rounds) == row
+    assert (found.step_ms is None) == (found.rounds == 0)
+    assert [spec for spec, _ in script.ran].count(FAST) == trials
     assert len(other.pairs) == 5
 
 
-def test_a_plain_failure_costs_its_round() -> None:
-    """The others of that round have nothing to be held against."""
-    script = FakeScript(STEPS, noise=0.2, failing={"": [1]})
+@pytest.mark.parametrize(
+    ("failing", "rounds", "pairs"), [([1], 5, 4), (range(9), 2, 0)]
+)
+def test_a_plain_failure_costs_its_round(
+    failing: list[int], rounds: int, pairs: int
+) -> None:
+    """The others have nothing to be held against; after two it is not worth while."""
+    script = FakeScript(STEPS, noise=0.2, failing={"": failing})
     (candidate,) = entrants(SAME)
-    found = played(script, [candidate])
-    assert found.failures == ["broke"]
-    assert len(candidate.pairs) == 4
-
-
-def test_a_plain_script_that_fails_twice_ends_it() -> None:
-    """There is no point in going on without it."""
-    script = FakeScript(STEPS, noise=0.2, failing={"": range(9)})
-    found = played(script, entrants(SAME))
-    assert (found.begun, len(found.failures)) == (2, 2)
+    course = played(script, [candidate])
+    assert (course.rounds, len(candidate.pairs)) == (rounds, pairs)
+    assert course.failures == ["broke"] * min(len(failing), 2)
 
 
 def test_the_budget_ends_it_before_a_trial() -> None:
     """No trial is begun that would end after the budget."""
     script = FakeScript(STEPS, noise=0.1)
     (candidate,) = entrants(SAME)
-    course = script.course(budget_s=2.5)
-    found = played(script, [candidate], course=course)
+    course = played(script, [candidate], course=script.course(budget_s=2.5))
     assert course.over
     assert script.now <= 2.5
-    assert found.begun < 5
+    assert course.rounds < 5
     assert len(candidate.pairs) >= 2
 
 
@@ -133,28 +131,25 @@ def test_ctrl_c_keeps_whole_pairs() -> None:
     script = FakeScript(STEPS, noise=0.1)
     candidates = entrants(FAST, SAME)
     script.interrupt_at = 5
-    found = Played()
+    course = script.course()
     with pytest.raises(KeyboardInterrupt):
-        play(candidates, script.one, Rules(5, 2, 0), script.course(), found)
-    assert found.begun == 2
+        played(script, candidates, course=course)
+    assert course.rounds == 2
     cut = {spec for spec, at in script.ran if at == 1}
     expected = [1 + ("" in cut and spec in cut) for spec in (FAST, SAME)]
-    assert [len(each.pairs) for each in candidates] == expected
+    assert [len(entrant.pairs) for entrant in candidates] == expected
 
 
 def test_other_steps_cannot_be_matched() -> None:
     """A candidate whose steps are bounded by another rule is not compared."""
     script = FakeScript(STEPS)
 
-    def one(spec: str, number: int) -> object:
-        found = script.one(spec, number)
-        if not spec:
-            return found
-        steps = [4.0] * 40
-        return measured(steps, rule="a step ends with each update", notes=found.notes)
+    def one(spec: str, number: int) -> Measured:
+        trial = script.one(spec, number)
+        return replace(trial, rule="a step ends with each update") if spec else trial
 
     (candidate,) = entrants(FAST)
-    play([candidate], one, Rules(5, 1, 0), script.course(), Played())
+    played(script, [candidate], course=Course(one))
     assert candidate.left == FAILED
     assert "cannot be matched" in candidate.why
     assert script.ran.count((FAST, 0)) == 1
@@ -162,12 +157,10 @@ def test_other_steps_cannot_be_matched() -> None:
 
 def test_the_watch_counts_down() -> None:
     """Each trial is told of beforehand, with what is done and what is left."""
-    told: list[tuple[str, int, int]] = []
+    trials: list[tuple[str, int, int]] = []
     script = FakeScript(STEPS, noise=0.3)
-    course = script.course(watch=lambda *what: told.append(what))
-    course.later = 1
+    course = script.course(watch=lambda *trial: trials.append(trial), later=1)
     played(script, entrants(FAST, SAME), course=course)
-    assert [done for _, done, _ in told] == list(range(len(told)))
-    assert told[0][2] == 16
-    assert told[-1][2] == 2
-    assert told[0][0].startswith("round 1 of 5: ")
+    assert [done for _, done, _ in trials] == list(range(len(trials)))
+    assert (trials[0][2], trials[-1][2]) == (16, 2)
+    assert trials[0][0].startswith("round 1 of 5: ")

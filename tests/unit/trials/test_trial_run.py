@@ -17,7 +17,6 @@ from made_trials import note, script
 from debottleneck.errors import UsageError
 from debottleneck.recording.loop import Steps
 from debottleneck.strategies.automatic.notes import REFUSED
-from debottleneck.trials.memory import Usage, cpu_seconds, memory_mb, tree_of
 from debottleneck.trials.trial import (
     Measured,
     Target,
@@ -25,6 +24,7 @@ from debottleneck.trials.trial import (
     last_lines,
     run_trial,
 )
+from debottleneck.trials.usage import Usage, cpu_seconds, memory_mb, tree_of
 
 LOOP = """
 import sys, time

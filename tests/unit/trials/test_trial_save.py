@@ -26,9 +26,11 @@ def example(folder: Path) -> Comparison:
 
 
 RAN = [
-    save.Ran("", save.GATE_ROUND, measured([5.0, 6.0], memory_mb=40.0)),
-    save.Ran("prefetch", 0, measured([2.0], notes=(note("prefetch"),), exit_code=0)),
-    save.Ran("prefetch", 1, measured([], failure="broke", exit_code=-9)),
+    save.TimedRun("", save.GATE_ROUND, measured([5.0, 6.0], memory_mb=40.0)),
+    save.TimedRun(
+        "prefetch", 0, measured([2.0], notes=(note("prefetch"),), exit_code=0)
+    ),
+    save.TimedRun("prefetch", 1, measured([], failure="broke", exit_code=-9)),
 ]
 
 
@@ -87,24 +89,6 @@ def test_every_step_is_kept(tmp_path: Path) -> None:
     assert list(table["wall_ns"]) == [5_000_000, 6_000_000, 2_000_000]
 
 
-@pytest.mark.parametrize("old", [None, 2.11])
-def test_what_the_first_version_saved_is_read(
-    tmp_path: Path, old: float | None
-) -> None:
-    """A prediction was a bare number then, which nobody can show without bounds."""
-    save.save(example(tmp_path), RAN, tmp_path)
-    file = tmp_path / save.FILE
-    raw = json.loads(file.read_text(encoding="utf-8"))
-    assert raw["schema"] == save.SCHEMA > 1
-    raw["schema"] = 1
-    for row in raw["trials"]:
-        row["predicted"] = old
-    file.write_text(json.dumps(raw), encoding="utf-8")
-    found = save.load(tmp_path)
-    assert {row.predicted for row in found.trials} == {None}
-    assert found.trials[0].speedup == comparisons.faster().trials[0].speedup
-
-
 def test_predictions_come_back_with_their_bounds(tmp_path: Path) -> None:
     """Also those of rows that were not tried."""
     save.save(comparisons.predicted(), RAN, tmp_path)
@@ -118,11 +102,11 @@ def test_predictions_come_back_with_their_bounds(tmp_path: Path) -> None:
         ("", ["damaged", "again"]),
         ("[]", ["damaged", "again"]),
         ("{}", ["damaged", "again"]),
-        ('{"schema": 1}', ["lacks", "again"]),
-        ('{"schema": 1, "command": 3}', ["lacks", "again"]),
+        ('{"schema": 2}', ["lacks", "again"]),
+        ('{"schema": 2, "command": 3}', ["lacks", "again"]),
+        ('{"schema": 1}', ["older", "again"]),
         ('{"schema": 99}', ["newer", "upgrade"]),
         ('{"schema": "x"}', ["newer", "upgrade"]),
-        ('{"schema": 0}', ["older", "again"]),
     ],
 )
 def test_what_cannot_be_read_says_so(

@@ -32,7 +32,7 @@ def pairs(ratios: list[float], steps: int = 40, plain_ms: float = 10.0) -> list:
         Pair(measured([plain_ms] * steps), measured([plain_ms / ratio] * steps))
         for ratio in ratios
     ]
-    return counted(made, 2)
+    return counted(made, parse("parallel-update"))
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_the_mean_and_not_the_median() -> None:
     """A prefetch of four: three batches come at once, the fourth is waited for."""
     bursty = measured([0.1, 0.1, 0.1, 9.7] * 20)
     steady = [Pair(measured([10.0] * 80), bursty)] * 3
-    found = speedup(counted(steady, 0, burst=4), burst=4)
+    found = speedup(counted(steady, parse("prefetch:workers=4")), burst=4)
     assert found.value == pytest.approx(4.0)
     assert found.high / found.low < 1.01
 
@@ -85,7 +85,7 @@ def test_the_mean_and_not_the_median() -> None:
 def test_only_whole_bursts_are_counted() -> None:
     """The window holds a multiple of the burst, and the same steps on both sides."""
     pair = Pair(measured(range(1, 31)), measured(range(1, 28)))
-    ((plain, own),) = counted([pair], 6, burst=8)
+    ((plain, own),) = counted([pair], parse("prefetch:workers=8,depth=1"))
     assert len(plain) == len(own) == 16
     assert np.array_equal(plain, own)
 
@@ -109,16 +109,7 @@ def test_more_rows_widen_every_interval() -> None:
         (Interval(0.5, 0.4, 0.6), SLOWER),
         (Interval(0.99, 0.985, 0.995), SAME_SPEED),
         (Interval(0.5, 0.2, 1.01), SAME_SPEED),
-    ],
-)
-def test_words(interval: Interval, expected: str) -> None:
-    """Faster and slower need an interval without 1, and two per cent."""
-    assert word(interval) == expected
-
-
-@pytest.mark.parametrize(
-    ("interval", "expected"),
-    [
+        # A clear verdict would stand with twice the width, or lies within two per cent.
         (Interval(4.0, 3.8, 4.2), True),
         (Interval(1.2, 1.05, 1.37), False),
         (Interval(1.0, 0.99, 1.01), True),
@@ -126,11 +117,10 @@ def test_words(interval: Interval, expected: str) -> None:
         (Interval(0.5, 0.49, 0.51), True),
     ],
 )
-def test_a_clear_verdict_needs_no_more_rounds(
-    interval: Interval, expected: bool
-) -> None:
-    """It would stand with an interval twice as wide, or lies within two per cent."""
-    assert is_clear(interval) is expected
+def test_words(interval: Interval, expected: str | bool) -> None:
+    """Faster and slower need an interval without 1, and two per cent."""
+    decided = is_clear if isinstance(expected, bool) else word
+    assert decided(interval) == expected
 
 
 def test_both_sides_leave_out_the_same_steps() -> None:
@@ -146,16 +136,14 @@ def test_both_sides_leave_out_the_same_steps() -> None:
     assert left_out(late, parse("parallel-update")) == 7
 
 
-def test_never_more_than_half_is_left_out() -> None:
-    """A prefetch as deep as the run is still measured."""
+@pytest.mark.parametrize(
+    ("spec", "drop"),
+    [("prefetch:workers=8,depth=64", 14), ("parallel-update", POLICY.least_left_out)],
+)
+def test_never_more_than_half_is_left_out(spec: str, drop: int) -> None:
+    """A prefetch as deep as the run is still measured; two at least are left out."""
     pair = [Pair(measured([10.0] * 30), measured([10.0] * 28))]
-    assert left_out(pair, parse("prefetch:workers=8,depth=64")) == 14
-
-
-def test_at_least_two_are_left_out() -> None:
-    """Also where the analysis would drop one."""
-    pair = [Pair(measured([10.0] * 30), measured([10.0] * 30))]
-    assert left_out(pair, parse("parallel-update")) == POLICY.least_left_out
+    assert left_out(pair, parse(spec)) == drop
 
 
 def test_typical_step() -> None:
@@ -174,40 +162,30 @@ NOISY = st.lists(
 )
 
 
+def both(rounds: list[list[int]], more: float = 0, kind: type = int) -> list:
+    """Each round's steps, and the same ones turned round and a little longer."""
+    return [(np.array(s, kind), np.array(s[::-1], kind) + more) for s in rounds]
+
+
 @settings(max_examples=40)
 @given(NOISY)
 def test_equal_samples_contain_one(rounds: list[list[int]]) -> None:
     """The ratio of a run to itself is 1, whatever the run."""
-    made = [(np.array(steps), np.array(steps)) for steps in rounds]
-    found = speedup(made)
-    assert found.low <= 1 <= found.high
-    assert found.value == pytest.approx(1.0)
-    assert word(found) == SAME_SPEED
+    ratio = speedup([(np.array(steps), np.array(steps)) for steps in rounds])
+    assert ratio.low <= 1 <= ratio.high
+    assert ratio.value == pytest.approx(1.0)
+    assert word(ratio) == SAME_SPEED
 
 
 @settings(max_examples=40)
-@given(NOISY, st.integers(2, 50), st.integers(0, 3))
-def test_the_unit_does_not_matter(
-    rounds: list[list[int]], scale: int, seed: int
-) -> None:
-    """Slower by the same factor on both sides is the same ratio and interval."""
-    made = [(np.array(steps), np.array(steps[::-1]) + 1) for steps in rounds]
-    scaled = [(plain * scale, own * scale) for plain, own in made]
-    one, other = speedup(made, seed=seed), speedup(scaled, seed=seed)
-    assert other.value == pytest.approx(one.value)
-    assert other.low == pytest.approx(one.low)
-    assert other.high == pytest.approx(one.high)
-
-
-@settings(max_examples=40)
-@given(NOISY, FACTORS)
+@given(NOISY, st.integers(2, 50), FACTORS, st.integers(0, 3))
 def test_the_interval_moves_with_the_ratio(
-    rounds: list[list[int]], factor: float
+    rounds: list[list[int]], scale: int, factor: float, seed: int
 ) -> None:
-    """Faster by a factor moves value and bounds by that factor."""
-    made = [(np.array(s, float), np.array(s[::-1], float)) for s in rounds]
-    moved = [(plain, own / factor) for plain, own in made]
-    one, other = speedup(made), speedup(moved)
+    """The unit does not matter; faster by a factor moves value and bounds by it."""
+    pairs = both(rounds, 1, float)
+    moved = [(plain * scale, own * scale / factor) for plain, own in pairs]
+    one, other = speedup(pairs, seed=seed), speedup(moved, seed=seed)
     for name in ("value", "low", "high"):
         assert getattr(other, name) == pytest.approx(getattr(one, name) * factor)
 
@@ -216,9 +194,9 @@ def test_the_interval_moves_with_the_ratio(
 @given(NOISY)
 def test_swapping_sides_inverts(rounds: list[list[int]]) -> None:
     """What is twice as fast one way is half as fast the other."""
-    made = [(np.array(steps), np.array(steps[::-1]) + 5) for steps in rounds]
-    there = speedup(made)
-    back = speedup([(own, plain) for plain, own in made])
+    pairs = both(rounds, 5)
+    there = speedup(pairs)
+    back = speedup([(own, plain) for plain, own in pairs])
     assert there.value * back.value == pytest.approx(1.0)
     assert there.low <= there.value <= there.high
     assert there.low * back.high == pytest.approx(1.0)

@@ -24,7 +24,6 @@ from debottleneck.report.figures.base import (
 from debottleneck.report.figures.costs import cost
 from debottleneck.report.words import comparison as comparison_words
 from debottleneck.report.words.quantities import cut, interval, number, table_digits
-from debottleneck.trials.counted import counted_steps
 from debottleneck.trials.result import (
     DIFFERENT,
     FASTER,
@@ -36,7 +35,7 @@ from debottleneck.trials.result import (
     Predicted,
     Trial,
 )
-from debottleneck.trials.save import Measurements
+from debottleneck.trials.save import Measurements, counted_steps
 from debottleneck.trials.sides import trial_steps
 
 __all__ = ["cost", "distribution", "speedups"]

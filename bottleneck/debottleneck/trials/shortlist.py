@@ -1,10 +1,17 @@
-"""Which strategies are worth trying: those that the findings of one profile support."""
+"""Which strategies are tried, and in which order.
+
+Those that one profile's findings support, the most promising first, without those that
+are predicted hopeless.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import dataclasses
+import math
+from collections.abc import Sequence
 
-from debottleneck.analysis.result import Analysis, Finding
+from debottleneck.analysis.result import Analysis, Finding, Prediction
+from debottleneck.prediction.predict import predict
 from debottleneck.strategies.spec import (
     FORWARD,
     PREFETCH,
@@ -14,6 +21,8 @@ from debottleneck.strategies.spec import (
     parse,
     written,
 )
+from debottleneck.trials.entrants import Entrant
+from debottleneck.trials.result import SKIPPED, Predicted
 
 THREADS = (2, 4, 8)
 """Loads in flight that are tried: each twice the one before, as the gain levels off
@@ -32,11 +41,10 @@ LEAST_STEPS = 30
 FEWEST_STEPS = 8
 """With fewer in the whole script half of them are not enough to compare."""
 
-BUSY_CORES = 0.5
-"""Other work on half a core can delay each trial by half of its time."""
+NEVERTHELESS = "`--all` tries it nevertheless"
 
 
-def candidates(analysis: Analysis, cores: int) -> tuple[Strategies, ...]:
+def supported(analysis: Analysis, cores: int) -> tuple[Strategies, ...]:
     """What to try, by the rank of the finding that speaks for it.
 
     Without such a finding each strategy is tried as it comes, so that "nothing is
@@ -46,20 +54,10 @@ def candidates(analysis: Analysis, cores: int) -> tuple[Strategies, ...]:
         analysis: Of the plain script.
         cores: Cores that the script may use.
     """
-    asked: list[str] = []
+    texts: list[str] = []
     for finding in analysis.findings:
-        asked += _for_finding(finding, analysis, cores)
-    return distinct(asked or STRATEGIES)
-
-
-def distinct(texts: Iterable[str]) -> tuple[Strategies, ...]:
-    """Each of them once, in order, as `spec.parse` reads them.
-
-    Raises:
-        UsageError: One is no strategy.
-    """
-    found = {written(each): each for each in map(parse, texts)}
-    return tuple(found.values())
+        texts += _for_finding(finding, analysis, cores)
+    return tuple(map(parse, dict.fromkeys(texts or STRATEGIES)))
 
 
 def _for_finding(finding: Finding, analysis: Analysis, cores: int) -> list[str]:
@@ -107,6 +105,58 @@ def _parallel(name: str, finding: Finding, cores: int) -> list[str]:
     """As it comes, and for work (not waits) with no more threads than cores."""
     waits = finding.kind == "waiting"
     return [name] if waits else [name, f"{name}:workers={max(cores, 2)}"]
+
+
+def entrants(
+    analysis: Analysis, candidates: Sequence[Strategies], *, skip: bool, seed: int = 0
+) -> list[Entrant]:
+    """Candidates with what is predicted of them, the most promising first.
+
+    Args:
+        analysis: Of the plain script.
+        candidates: What may be tried.
+        skip: Those predicted hopeless leave before they are run.
+        seed: Of the predictions.
+    """
+    predictions = _predictions(analysis, candidates, seed)
+    entrants = []
+    for strategies in candidates:
+        row = predictions.get(written(strategies))
+        entrant = Entrant(strategies, predicted=_predicted(row) if row else None)
+        if skip and row and row.hopeless:
+            entrant.leave(SKIPPED, _why(row))
+        entrants.append(entrant)
+    return sorted(entrants, key=_promise)
+
+
+def _predictions(
+    analysis: Analysis, candidates: Sequence[Strategies], seed: int
+) -> dict[str, Prediction]:
+    """By specification; none where the recording shows nothing to replay."""
+    predicted = predict(analysis, candidates, seed=seed) if candidates else None
+    rows = predicted.rows if predicted else ()
+    return {row.spec: row for row in rows if _is_finite(row)}
+
+
+def _is_finite(row: Prediction) -> bool:
+    numbers = row.step_ms, row.step_low, row.step_high, row.speedup, row.low, row.high
+    return all(map(math.isfinite, numbers))
+
+
+def _predicted(row: Prediction) -> Predicted:
+    names = (field.name for field in dataclasses.fields(Predicted))
+    return Predicted(**{name: getattr(row, name) for name in names})
+
+
+def _why(row: Prediction) -> str:
+    gain = f"predicted {row.speedup:.2f}x ({row.low:.2f} to {row.high:.2f})"
+    reason = row.why_not or row.limit
+    return f"{gain}{': ' if reason else ''}{reason}; {NEVERTHELESS}"
+
+
+def _promise(entrant: Entrant) -> float:
+    """Least for the most promising; unknown is no gain."""
+    return -(entrant.predicted.speedup if entrant.predicted else 1.0)
 
 
 def steps_of_trial(step_ms: float) -> int:

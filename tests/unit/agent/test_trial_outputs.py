@@ -18,7 +18,7 @@ import pytest
 from debottleneck.agent import outputs
 from debottleneck.agent.wrap import stop_acting, wrap
 from debottleneck.recording import spool
-from debottleneck.trials.outputs import Output, Outputs, read
+from debottleneck.trials.gate_outputs import Output, Outputs, read
 
 Written = Callable[[], Outputs]
 
@@ -39,13 +39,13 @@ def written(tmp_path: Path) -> Iterator[Written]:
 
 def marked(stage: str, function: Callable[..., Any], **how: str) -> Callable[..., Any]:
     """The function as discovery would leave it."""
-    made: Callable[..., Any] = wrap(function, stage, **how)
-    return made
+    wrapper: Callable[..., Any] = wrap(function, stage, **how)
+    return wrapper
 
 
-def stages(found: Outputs) -> list[str]:
+def stages(run: Outputs) -> list[str]:
     """In order."""
-    return [event.stage for event in found.events]
+    return [event.stage for event in run.events]
 
 
 def content(event: Output) -> tuple[str, str]:
@@ -68,19 +68,25 @@ def test_every_call_is_a_line(written: Written) -> None:
     assert content(found.events[1]) == content(found.events[3])
 
 
-def test_results_and_exceptions_are_the_same_objects(written: Written) -> None:
-    """Nothing is copied, and an error reaches the caller as it was raised."""
-    array, error = np.ones(2), KeyError("mine")
+def failing(error: BaseException) -> Callable[[], None]:
+    """A function that raises it."""
 
     def fail() -> None:
         raise error
 
+    return fail
+
+
+def test_results_and_exceptions_are_the_same_objects(written: Written) -> None:
+    """Nothing is copied, an error reaches the caller; an interruption is no output."""
+    array, error = np.ones(2), KeyError("mine")
     assert marked("load", lambda: array)() is array
     with pytest.raises(KeyError) as caught:
-        marked("forward", fail)()
+        marked("forward", failing(error))()
     assert caught.value is error
-    first, second = written().events
-    assert (first.stage, second.stage) == ("load", "forward")
+    with pytest.raises(KeyboardInterrupt):
+        marked("forward", failing(KeyboardInterrupt()))()
+    assert stages(written()) == ["load", "forward"]
 
 
 def test_an_error_is_not_the_one_that_is_being_handled(written: Written) -> None:
@@ -95,44 +101,18 @@ def test_an_error_is_not_the_one_that_is_being_handled(written: Written) -> None
     assert content(first) == content(second)
 
 
-def test_an_interruption_is_no_output(written: Written) -> None:
-    """Ctrl-C and an exit come when they come."""
-
-    def interrupted() -> None:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        marked("forward", interrupted)()
-    assert not written().events
-
-
 def test_only_outermost_calls_are_written(written: Written) -> None:
-    """What a stage calls within itself is part of what it returns."""
+    """Not what a stage calls within itself, but what a whole step does.
+
+    Logging and checkpoints return times and paths, which differ from run to run.
+    """
     inner = marked("augment", lambda value: value + 1)
-    outer = marked("load", lambda value: inner(value) * 2)
-    assert outer(1) == 4
-    assert stages(written()) == ["load"]
-
-
-def test_a_step_function_does_not_hide_its_stages(written: Written) -> None:
-    """`train_step` is written after what it calls."""
-    load, loss = marked("load", lambda: 1.0), marked("loss", lambda: 2.0)
-
-    def train_step() -> float:
-        load()
-        return float(loss())
-
-    assert marked("step", train_step)() == 2.0
-    assert stages(written()) == ["load", "loss", "step"]
-
-
-def test_logging_and_checkpoints_are_left_out(written: Written) -> None:
-    """They return times and paths, which differ from run to run."""
-    inner = marked("forward", lambda: 1.0)
-    marked("log", lambda: inner())()
+    load = marked("load", lambda value: inner(value) * 2)
+    assert marked("step", lambda: load(1))() == 4
+    marked("log", lambda: inner(1))()
     marked("checkpoint", lambda: "model-2026.npz")()
     marked("evaluate", lambda: 0.5)()
-    assert stages(written()) == ["evaluate"]
+    assert stages(written()) == ["load", "step", "evaluate"]
 
 
 def test_a_generator_works_as_before(written: Written) -> None:
@@ -201,27 +181,29 @@ class Parameter:
         self.value = np.zeros(3)
 
 
-def test_updates_are_looked_at_when_another_stage_begins(written: Written) -> None:
-    """A strategy may apply them late, but not later than that."""
+@pytest.mark.parametrize("layers", [1, 2])
+def test_updates_are_looked_at_when_another_stage_begins(
+    written: Written, layers: int
+) -> None:
+    """A strategy may apply them late, but not later than that.
+
+    Weights and bias of one layer may be moved side by side by two functions.
+    """
     late: list[Callable[[], None]] = []
 
-    def update(parameter: Parameter, gradient: float) -> None:
-        late.append(lambda: parameter.value.__iadd__(gradient))
+    def update(parameter: Parameter) -> None:
+        late.append(lambda: parameter.value.__iadd__(1.0))
 
-    def load() -> float:
-        return 1.0
-
-    first, second = Parameter(), Parameter()
-    apply, fetch = marked("update", update), marked("load", load)
-    for parameter, gradient in ((first, 1.0), (second, 2.0)):
-        apply(parameter, gradient)
+    parameters = [Parameter() for _ in range(layers)]
+    for number in range(2):
+        name = f"update_{number}"
+        marked("update", update, name=name)(parameters[number % layers])
     for act in late:
         act()
-    fetch()
-    after = written().events
-    assert [event.stage for event in after] == ["update", "update", "load"]
-    assert after[0].sketches[0].tolist() == [1.0] * 3
-    assert after[1].sketches[0].tolist() == [2.0] * 3
+    marked("load", lambda: 1.0)()
+    after = written()
+    assert stages(after) == ["update", "update", "load"]
+    assert {event.sketches[0][0] for event in after.events[:2]} == {2 / layers}
 
 
 def test_the_same_parameter_again_ends_the_wait(written: Written) -> None:
@@ -235,23 +217,6 @@ def test_the_same_parameter_again_ends_the_wait(written: Written) -> None:
         apply(only)
     values = [event.sketches[0][0] for event in written().events]
     assert values == [1, 2, 3]
-
-
-def test_two_updates_of_one_layer_wait_together(written: Written) -> None:
-    """Weights and bias of a layer may be moved side by side by two functions."""
-    late: list[Callable[[], None]] = []
-    layer = Parameter()
-
-    def update_bias(layer: Parameter) -> None:
-        late.append(lambda: layer.value.fill(2))
-
-    marked("update", lambda layer: None, name="update_weights")(layer)
-    marked("update", update_bias)(layer)
-    late[0]()
-    marked("load", lambda: 1.0)()
-    found = written().events
-    assert [event.stage for event in found] == ["update", "update", "load"]
-    assert {event.sketches[0][0] for event in found[:2]} == {2}
 
 
 def test_what_strategies_put_off_is_settled_first(

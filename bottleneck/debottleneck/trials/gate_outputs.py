@@ -1,4 +1,7 @@
-"""What the stages of one run returned, as `agent.outputs` wrote it down."""
+"""What the stages of one run returned, as `agent.outputs` wrote it down.
+
+Read into `Outputs`, numbered by steps, and the loss curve drawn from them.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from debottleneck.recording import spool
-from debottleneck.words import STEP_STAGES
+from debottleneck.words import STEP, STEP_STAGES
 
 Floats = NDArray[np.float64]
 
@@ -24,6 +28,23 @@ LOADS_PER_UPDATE = 0.1
 
 MAIN = 0
 """Number of the main thread."""
+
+LOSS = "loss"
+STAND_INS = ("forward", "backward", STEP, "update")
+"""Stages that may return the loss where none is called that, in this order."""
+
+NEARLY_EVERY = 0.9
+"""A stand-in returns one number in this part of the steps; what returns one now and
+then is no loss."""
+
+FEWEST_POINTS = 2
+"""One step draws no curve."""
+
+Curve = Mapping[int, float]
+"""Step from 1 -> its loss, the mean where a step has several."""
+
+Loss = tuple[str, int, float]
+"""The run's strategies, "" for the plain script; step from 1; value."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +118,9 @@ def read(folder: Path, pid: int) -> Outputs:
     return Outputs(events, ended=any("end" in line for line in lines))
 
 
+_AS_WRITTEN = ("t_ns", "thread", "stage", "name", "leaves", "rest", "bits")
+
+
 def _parsed(lines: Iterable[str]) -> Iterable[Mapping[str, Any]]:
     """The lines up to one that was cut off when the script was killed."""
     for line in lines:
@@ -110,17 +134,8 @@ def _output(line: Mapping[str, Any]) -> Output:
     values = np.frombuffer(base64.b64decode(line["values"]), dtype=np.float64)
     bounds = np.cumsum(line["lengths"], dtype=np.int64)[:-1]
     sketches = tuple(np.split(values, bounds)) if line["lengths"] else ()
-    return Output(
-        t_ns=line["t_ns"],
-        thread=line["thread"],
-        stage=line["stage"],
-        name=line["name"],
-        leaves=line["leaves"],
-        rest=line["rest"],
-        bits=line["bits"],
-        norms=tuple(line["norms"]),
-        sketches=sketches,
-    )
+    plain = {name: line[name] for name in _AS_WRITTEN}
+    return Output(**plain, norms=tuple(line["norms"]), sketches=sketches)
 
 
 def number_steps(stages: Sequence[str]) -> list[int]:
@@ -154,3 +169,56 @@ def _numbered(stages: Sequence[str], opening: str) -> list[int]:
             computed = True
         numbers.append(number)
     return numbers
+
+
+def loss_curves(run: Outputs) -> dict[str, Curve]:
+    """Stage -> the number it returned in each step, of stages that could be the loss.
+
+    Args:
+        run: What its stages returned; of no use afterwards.
+    """
+    events = run.trained
+    numbers = number_steps([event.stage for event in events])
+    curves = {}
+    for stage in (LOSS, *STAND_INS):
+        own = [(n, e) for n, e in zip(numbers, events, strict=True) if e.stage == stage]
+        steps = max(numbers, default=0)
+        if stage == STEP:  # it is a whole step, and may be the only thing marked
+            own = list(zip(count(1), (event for _, event in own), strict=False))
+            steps = max(steps, len(own))
+        curve = _means((number, _loss(event)) for number, event in own)
+        share = 0 if stage == LOSS else NEARLY_EVERY
+        if len(curve) >= max(FEWEST_POINTS, share * steps):
+            curves[stage] = curve
+    return curves
+
+
+def _loss(event: Output) -> float | None:
+    """What it returned if that is a number; a loss may come with its gradient."""
+    if event.number is not None or event.stage != LOSS:
+        return event.number
+    single = [values for values in event.sketches if len(values) == 1]
+    return float(single[0][0]) if len(single) == 1 else None
+
+
+def _means(pairs: Iterable[tuple[int, float | None]]) -> Curve:
+    by_step: dict[int, list[float]] = {}
+    for step, value in pairs:
+        if step and value is not None:
+            by_step.setdefault(step, []).append(value)
+    return {step: sum(values) / len(values) for step, values in by_step.items()}
+
+
+def loss_rows(runs: Mapping[str, Mapping[str, Curve]]) -> list[Loss]:
+    """The curves that can be laid on top of each other: all of the same stage.
+
+    Args:
+        runs: A run's strategies -> what `loss_curves` gave for it; "" is the plain
+            script, which decides the stage.
+    """
+    stage = next(iter(runs.get("", {})), "")
+    return [
+        (spec, step, value)
+        for spec, curves in runs.items()
+        for step, value in sorted(curves.get(stage, {}).items())
+    ]

@@ -65,12 +65,10 @@ class Usage:
 
 def tree_of(pid: int) -> list[int]:
     """A process and its descendants, itself first; those that have ended too."""
-    found, waiting = [pid], [pid]
-    while waiting:
-        fresh = [child for child in children_of(waiting.pop()) if child not in found]
-        found += fresh
-        waiting += fresh
-    return found
+    tree = [pid]
+    for parent in tree:  # which grows meanwhile
+        tree += [child for child in children_of(parent) if child not in tree]
+    return tree
 
 
 def cpu_seconds(pid: int) -> float:
@@ -117,11 +115,11 @@ def memory_mb(pids: list[int]) -> float:
 
 def _fields(path: str) -> dict[str, int]:
     """Lines of `Name:  123 kB` as bytes."""
-    found: dict[str, int] = {}
+    sizes: dict[str, int] = {}
     with contextlib.suppress(OSError), open(path, errors="replace") as file:
         for line in file:
             name, _, rest = line.partition(":")
             words = rest.split()
             if len(words) == 2 and words[1] == "kB" and words[0].isdecimal():
-                found[name] = int(words[0]) * 1024
-    return found
+                sizes[name] = int(words[0]) * 1024
+    return sizes
