@@ -24,7 +24,7 @@ from typing import Any
 from debottleneck.agent import discover, marks
 from debottleneck.agent.digests import Content
 from debottleneck.agent.journal import Journal, Line, Look, Thread
-from debottleneck.agent.state import StateLog
+from debottleneck.agent.state import Extent, StateLog
 from debottleneck.agent.wrap import Found, act_with, as_frame_of_ours
 from debottleneck.recording import spool
 from debottleneck.words import STEP
@@ -96,7 +96,7 @@ def install(folder: Path, config: Mapping[str, Any]) -> None:
     _journal = Journal(path, int(config.get("outputs_lines", LINES)))
     if config.get("gate"):
         state = spool.state_file(folder, os.getpid())
-        _states = StateLog(state, discover.is_own, **config["gate"])
+        _states = StateLog(state, discover.is_own, Extent(**config["gate"]))
     act_with(_watching)
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=_forget)
@@ -300,6 +300,8 @@ def _enter(stage: _Stage, args: tuple[Any, ...]) -> Thread | None:
         if stage.joins:
             settle()
         _states.enters(stage.stage, sys._getframe(1))
+        if stage.stage == "load":
+            _states.loads(stage.name, args)
     return thread
 
 
@@ -319,6 +321,10 @@ def _leave(
     thread.trains = thread.trains or stage.stage in _COMPUTE
     if _states is not None and thread.trains:
         _states.leaves(stage.stage, sys._getframe(1))
+        if stage.stage == "load" and isinstance(
+            sys.exception(), (StopIteration, StopAsyncIteration)
+        ):
+            _states.exhausts(stage.name)
     error = sys.exception() if result is _NOTHING else None
     interrupted = result is _NOTHING and not isinstance(error, Exception)
     journal = _journal

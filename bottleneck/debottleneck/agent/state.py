@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic_ns
 from types import FrameType
@@ -72,29 +73,46 @@ class Steps:
         return begins
 
 
+@dataclass(frozen=True)
+class Extent:
+    """How far the script is followed.
+
+    Attributes:
+        by_load: As in `Steps`.
+        limit: It is ended after so many steps, once the loads of an epoch have come to
+            their end; 0 for never.
+        most: It is ended after so many whether they have or not.
+        loads: Whether it is to be seen what loads change.
+    """
+
+    by_load: bool
+    limit: int
+    most: int
+    loads: bool
+
+
 class StateLog:
     """The file of looks, a line each: what is new in it and what is gone.
 
     Args:
         path: The file, in a folder that exists.
         owns: Tells the user's own code.
-        by_load: As in `Steps`.
-        limit: The script is ended after so many steps; 0 for never.
-        loads: Whether it is to be seen what loads change.
+        extent: How far the script is followed.
     """
 
-    def __init__(
-        self, path: Path, owns: Owns, *, by_load: bool, limit: int, loads: bool
-    ) -> None:
+    def __init__(self, path: Path, owns: Owns, extent: Extent) -> None:
         self._file: IO[str] | None = path.open("a", encoding="utf-8")
         self._owns = owns
-        self._steps = Steps(by_load)
-        self._limit = limit
+        self._steps = Steps(extent.by_load)
+        self._extent = extent
+        self._epochs = 0
+        self._loader = ""
+        self._first_index: int | None = None
         self._left = BYTES
         self._small: dict[str, Leaf] = {}
         self._large: dict[str, Leaf] = {}
         self._next_small = self._next_large = 1
-        self._loads = LOADS if loads else 0
+        self._loads = LOADS if extent.loads else 0
         self._by_loads: set[str] = set()
         self._by_others: set[str] = set()
         self._before_load: Look | None = None
@@ -110,13 +128,34 @@ class StateLog:
             return
         if self._steps.begins(stage):
             done = self._steps.count - 1
-            if self._limit and done >= self._limit:
+            if self._is_enough(done):
                 self.close("stopped", frame)
                 raise SystemExit(0)
             if done >= self._next_small or done >= self._next_large:
                 self._look(done, frame)
         if stage == "load" and self._loads:
             self._watch_loads(frame, self._by_others)
+
+    def _is_enough(self, done: int) -> bool:
+        if not self._extent.limit or done < self._extent.limit:
+            return False
+        return bool(self._epochs) or done >= self._extent.most
+
+    def loads(self, name: str, args: tuple[Any, ...]) -> None:
+        """A load is called: an epoch is over when its index is the first one again."""
+        numbers = [arg for arg in args[:2] if type(arg) is int]
+        if not numbers or name != (self._loader or name):
+            return
+        self._loader = name
+        if self._first_index is None:
+            self._first_index = numbers[0]
+        elif numbers[0] == self._first_index:
+            self._epochs += 1
+
+    def exhausts(self, name: str) -> None:
+        """An iterator of loads has no more; the first one's end is an epoch's."""
+        self._loader = self._loader or name
+        self._epochs += name == self._loader
 
     def leaves(self, stage: str, frame: FrameType) -> None:
         """It ends."""
@@ -141,6 +180,7 @@ class StateLog:
         look = Look(self._owns, large=True).at(frame)
         values = {**look.small, **look.large}
         fields = {"how": how, "step": self._steps.count, "complete": look.complete}
+        fields["epochs"] = self._epochs
         self._write({**fields, "all": values})
         self.abandon()
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from debottleneck.trials.gate_outputs import Floats, Output, Outputs, number_steps
 from debottleneck.trials.result import Judgement
+from debottleneck.trials.state import States, compare
 
 TOLERANCE = 1e-6
 """Summing in another order moves float64 by some 1e-16 a sum and float32 by 1e-7."""
@@ -43,12 +44,8 @@ class _Pair:
 class _Difference:
     """Where two runs first differ by more than the tolerance, and how."""
 
-    where: str
-    how: str
-
-    def __str__(self) -> str:
-        """As a clause."""
-        return f"{self.where}: {self.how}"
+    step: int
+    clause: str
 
 
 @dataclass(frozen=True)
@@ -86,18 +83,46 @@ def judge(
     plain = _compare(first, second, ordered)
     if plain.difference is not None:
         itself = f"your script differs from itself; {SEEDS}: in two plain runs, "
-        return Judgement("unverified", f"{itself}{plain.difference}")
+        return Judgement("unverified", f"{itself}{plain.difference.clause}")
     tried = _compare(first, candidate, ordered)
-    if tried.difference is not None:
-        return Judgement("different", str(tried.difference))
+    state, same_state = _compare_state(first, second, candidate)
+    found = min(filter(None, (tried.difference, state)), key=_step_of, default=None)
+    looked = _looked_at(first, candidate)
+    if found is not None:
+        return Judgement("different", found.clause, *looked)
     doubt = _doubt(min(plain.common, tried.common), tried, candidate, engaged_ns)
     if doubt:
-        return Judgement("unverified", doubt)
-    if plain.same and tried.same:
-        return Judgement("same")
+        return Judgement("unverified", doubt, *looked)
+    if plain.same and tried.same and same_state:
+        return Judgement("same", "", *looked)
     within = f"equal within {TOLERANCE:.0e}".replace("e-0", "e-")
     likely = " (summation order)" if plain.same else ", as two plain runs are"
-    return Judgement("equal", within + likely)
+    return Judgement("equal", within + likely, *looked)
+
+
+def _step_of(difference: _Difference) -> int:
+    return difference.step
+
+
+def _compare_state(
+    first: Outputs, second: Outputs, candidate: Outputs
+) -> tuple[_Difference | None, bool]:
+    """What variables held; nothing differs where that was not written down."""
+    states = first.state, second.state, candidate.state
+    if states[0] is None or states[1] is None or states[2] is None:
+        return None, True
+    found, same = compare(states[0], states[1], states[2], TOLERANCE)
+    return _Difference(found.step, found.what) if found else None, same
+
+
+def _looked_at(first: Outputs, candidate: Outputs) -> tuple[int, int]:
+    """Steps and epochs that both runs went through."""
+    counts = [
+        max(number_steps([event.stage for event in run.trained]), default=0)
+        for run in (first, candidate)
+    ]
+    states: list[States | None] = [first.state, candidate.state]
+    return min(counts), min(state.epochs if state else 0 for state in states)
 
 
 def _doubt(common: int, tried: _Compared, candidate: Outputs, engaged_ns: int) -> str:
@@ -128,7 +153,8 @@ def _compare(first: Outputs, second: Outputs, ordered: bool) -> _Compared:
         same = False
         how = _how_different(pair)
         if how:
-            return _Compared(common, same, _Difference(_place(pair), how))
+            clause = f"{_place(pair)}: {how}"
+            return _Compared(common, same, _Difference(pair.step, clause))
     return _Compared(common, same, _missing(first, second) if ordered else None)
 
 
@@ -161,7 +187,7 @@ def _missing(first: Outputs, second: Outputs) -> _Difference | None:
         return None
     step = number_steps([event.stage for event in longer.trained])[min(counts)]
     how = "the script had ended by then in one of the two runs"
-    return _Difference(f"step {step}", how)
+    return _Difference(step, f"step {step}: {how}")
 
 
 def _place(pair: _Pair) -> str:

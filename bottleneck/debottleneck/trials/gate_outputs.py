@@ -18,6 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from debottleneck.recording import spool
+from debottleneck.trials.state import States
+from debottleneck.trials.state import read as read_state
 from debottleneck.words import STEP, STEP_STAGES
 
 Floats = NDArray[np.float64]
@@ -88,10 +90,12 @@ class Outputs:
     Attributes:
         events: Of every thread that trains.
         ended: Whether the script ran to its own end; else it was stopped somewhere.
+        state: What its variables held, None where that was not written down.
     """
 
     events: tuple[Output, ...] = ()
     ended: bool = False
+    state: States | None = None
 
     @property
     def trained(self) -> tuple[Output, ...]:
@@ -115,7 +119,8 @@ def read(folder: Path, pid: int) -> Outputs:
         return Outputs()
     lines = list(_parsed(text.splitlines()))
     events = tuple(_output(line) for line in lines if "stage" in line)
-    return Outputs(events, ended=any("end" in line for line in lines))
+    ended = any("end" in line for line in lines)
+    return Outputs(events, ended, read_state(folder, pid))
 
 
 _AS_WRITTEN = ("t_ns", "thread", "stage", "name", "leaves", "rest", "bits")

@@ -36,10 +36,14 @@ class Judgement:
     Attributes:
         numbers: A word of `NUMBERS`.
         why: A sentence: where it first differs, or why it cannot be told.
+        steps: Steps that were compared.
+        epochs: How often what is loaded came to its end in them.
     """
 
     numbers: str
     why: str = ""
+    steps: int = 0
+    epochs: int = 0
 
 
 @dataclass(frozen=True)

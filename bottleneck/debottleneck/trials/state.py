@@ -70,6 +70,7 @@ class States:
         ended: Whether the script came to its own end.
         steps: How many steps it did.
         complete: Whether everything within reach was looked at.
+        epochs: How often what is loaded came to its end.
     """
 
     histories: Mapping[str, History]
@@ -81,6 +82,7 @@ class States:
     ended: bool
     steps: int
     complete: bool
+    epochs: int
 
 
 @dataclass(frozen=True)
@@ -142,6 +144,7 @@ def _assembled(lines: Iterable[Mapping[str, Any]]) -> States | None:
         ended=last.get("how") == "ended",
         steps=last.get("step", looked[-1]),
         complete=last.get("complete", True),
+        epochs=last.get("epochs", 0),
     )
 
 

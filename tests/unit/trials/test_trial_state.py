@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from debottleneck.agent.state import StateLog, Steps
+from debottleneck.agent.state import Extent, StateLog, Steps
 from debottleneck.recording import spool
 from debottleneck.strategies.spec import parse
 from debottleneck.trials.state import States, compare, read, readable, unlike
@@ -59,9 +59,7 @@ def run(tmp_path: Path) -> Callable[..., States]:
         log = StateLog(
             spool.state_file(folder, PID),
             lambda path, name: name == MODULE,
-            by_load=True,
-            limit=limit,
-            loads=True,
+            Extent(by_load=True, limit=limit, most=limit, loads=True),
         )
         frame = sys._getframe()
         with pytest.MonkeyPatch.context() as patch:
