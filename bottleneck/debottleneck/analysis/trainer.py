@@ -6,19 +6,23 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from debottleneck.analysis.attribution import STAGE_COUNT, gather, split, sums
-from debottleneck.analysis.frames import typed
+from debottleneck.analysis.frames import (
+    Floats,
+    Ints,
+    bounds,
+    holding,
+    quiet_steps,
+    typed,
+)
 from debottleneck.analysis.statistics import mean_interval
 from debottleneck.analysis.timeline import NAMES, Lookup, stage_codes
 from debottleneck.words import CAUSES
 
-Floats = NDArray[np.float64]
-
 
 @dataclass(frozen=True)
-class Grid:
+class StepGrid:
     """The quiet steps of the trainer.
 
     Attributes:
@@ -28,7 +32,7 @@ class Grid:
         causes: (steps, stages, causes) nanoseconds, summing to `wall`.
     """
 
-    steps: NDArray[np.int64]
+    steps: Ints
     wall: Floats
     cpu: Floats
     causes: Floats
@@ -39,7 +43,7 @@ def grid_of(
     within: pd.DataFrame,
     segments: pd.DataFrame,
     rows: pd.DataFrame,
-) -> Grid:
+) -> StepGrid:
     """Exact times and causes of every quiet step.
 
     Args:
@@ -48,7 +52,7 @@ def grid_of(
         segments: All of the trainer's segments.
         rows: The trainer's rows of the table `waits`, empty when not sampled.
     """
-    numbers = steps.loc[steps["block"] == "quiet", "step"].to_numpy(np.int64)
+    numbers = quiet_steps(steps)["step"].to_numpy(np.int64)
     row_of_step = np.full(len(steps), -1)
     row_of_step[numbers] = np.arange(len(numbers))
     row = row_of_step[within["step"].to_numpy(np.int64)]
@@ -61,22 +65,13 @@ def grid_of(
     samples = None
     if len(rows):
         lookup = Lookup(segments)
-        places = _row_of_segment(lookup, steps, row_of_step)
+        step = holding(*bounds(steps), lookup.start)
+        places = np.where(step >= 0, row_of_step[step], -1)
         samples = gather(rows, lookup, places, len(numbers))
-    return Grid(numbers, wall, cpu, split(wall, cpu, samples))
+    return StepGrid(numbers, wall, cpu, split(wall, cpu, samples))
 
 
-def _row_of_segment(
-    lookup: Lookup, steps: pd.DataFrame, row_of_step: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    starts = steps["start_ns"].to_numpy(np.int64)
-    ends = steps["end_ns"].to_numpy(np.int64)
-    index = np.searchsorted(starts, lookup.start, side="right") - 1
-    inside = (index >= 0) & (lookup.start < ends[np.maximum(index, 0)])
-    return np.where(inside, row_of_step[np.maximum(index, 0)], -1)
-
-
-def stage_table(grid: Grid, calls: dict[str, float]) -> pd.DataFrame:
+def stage_table(grid: StepGrid, calls: dict[str, float]) -> pd.DataFrame:
     """`frames.COLUMNS["stages"]`; stages that took no time are left out."""
     step_ns = max(float(grid.wall.sum()) / max(len(grid.steps), 1), 1e-9)
     present = np.flatnonzero(grid.wall.sum(axis=0) > 0)
@@ -99,7 +94,7 @@ def stage_table(grid: Grid, calls: dict[str, float]) -> pd.DataFrame:
     return typed("stages", table)
 
 
-def cause_table(grid: Grid) -> pd.DataFrame:
+def cause_table(grid: StepGrid) -> pd.DataFrame:
     """Rows of `frames.COLUMNS["causes"]` for the trainer."""
     flat = grid.causes.reshape(len(grid.steps), -1)
     present = np.flatnonzero(flat.sum(axis=0) > 0)
@@ -123,7 +118,7 @@ def cause_table(grid: Grid) -> pd.DataFrame:
     return typed("causes", table)
 
 
-def step_interval(grid: Grid) -> tuple[float, float, float, float, float]:
+def step_interval(grid: StepGrid) -> tuple[float, float, float, float, float]:
     """Mean step with bounds, median and 95th percentile, in milliseconds."""
     walls = grid.wall.sum(axis=1) / 1e6
     mean, low, high = mean_interval(walls)

@@ -16,8 +16,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from debottleneck.analysis.attribution import sums
+from debottleneck.analysis.frames import quiet_steps
 from debottleneck.analysis.result import Analysis
-from debottleneck.analysis.steps import QUIET
 from debottleneck.analysis.timeline import Lookup, marks_by_thread, stage_codes
 from debottleneck.recording.loop import CODE, Marks, outermost
 from debottleneck.recording.recording import STATES
@@ -249,7 +249,7 @@ def _steps(
     analysis: Analysis, marked: tuple[Marks, pd.DataFrame], mix: _Mix
 ) -> tuple[tuple[Part, ...], ...]:
     marks, rows = marked
-    quiet = analysis.steps[analysis.steps["block"] == QUIET]
+    quiet = quiet_steps(analysis.steps)
     if len(quiet) > MOST_STEPS:
         places = np.linspace(0, len(quiet) - 1, MOST_STEPS).astype(np.int64)
         quiet = quiet.iloc[places]

@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from debottleneck.analysis.frames import quiet_steps
 from debottleneck.analysis.result import WORTH, Analysis, Prediction, Predictions
-from debottleneck.analysis.steps import QUIET
 from debottleneck.prediction import memory
 from debottleneck.prediction.apply import why_not
 from debottleneck.prediction.candidates import families, with_inputs
@@ -164,7 +164,7 @@ def wobble_of(analysis: Analysis) -> float:
 
     A robust standard deviation of the logarithm of their mean steps.
     """
-    quiet = analysis.steps[analysis.steps["block"] == QUIET]
+    quiet = quiet_steps(analysis.steps)
     start = quiet["start_ns"].to_numpy(np.int64)
     if not len(start):
         return 0.0

@@ -14,7 +14,7 @@ from debottleneck.analysis.attribution import CAUSE
 from debottleneck.analysis.result import Analysis
 from debottleneck.analysis.statistics import mean_interval
 from debottleneck.analysis.steps import with_stages
-from debottleneck.analysis.threads import Quiet, cause_totals
+from debottleneck.analysis.threads import QuietTime, cause_totals
 from debottleneck.analysis.trainer import grid_of
 from debottleneck.recording.loop import CODE
 
@@ -170,7 +170,7 @@ def _batch_error(
     steps = analysis.steps[analysis.steps["block"] == "quiet"].iloc[batch]
     start = steps["start_ns"].to_numpy(np.int64)
     end = steps["end_ns"].to_numpy(np.int64)
-    quiet = Quiet(start, end, float(len(steps)))
+    quiet = QuietTime(start, end, float(len(steps)))
     grid = cause_totals(analysis.recording, analysis.segments, quiet).get(key)
     share = _true_share(truth, cause, steps)
     if grid is None or share is None or grid.sum() <= 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -48,8 +49,7 @@ def analysed(
         "threads": threads((PID, "MainThread")),
         "waits": waits(rows),
     }
-    facts = FACTS.__class__(**{**vars(FACTS), "options": {"warmup": 0}})
-    return analyse(Recording.of(facts, tables))
+    return analyse(Recording.of(replace(FACTS, options={"warmup": 0}), tables))
 
 
 def shares(found: Analysis) -> dict[tuple[str, str], float]:
@@ -74,45 +74,56 @@ def ticks(step_ms: float, every: float, made: dict[float, tuple[str, int]]) -> l
     return rows
 
 
-def test_pure_sleep() -> None:
-    """A stage that only sleeps is sleep."""
-    rows = ticks(100, 5, {100: ("sleep", 0)})
-    found = shares(analysed({"load": (100, 0)}, rows))
-    assert found == {("load", "sleep"): 100}
+MIXED = {
+    30: ("network", 0),
+    40: ("running", PID),
+    70: ("running", 0),
+    75: ("gil", 777),
+    80: ("running", PID),
+}
 
 
-def test_pure_python() -> None:
-    """A stage that holds the GIL on a core is python."""
-    rows = ticks(100, 5, {100: ("running", PID)})
-    found = shares(analysed({"augment": (100, 100)}, rows))
-    assert found == {("augment", "python"): 100}
-
-
-def test_pure_native() -> None:
-    """A stage on a core while nobody, or another, holds the GIL is native."""
-    rows = ticks(100, 5, {50: ("running", 0), 100: ("running", 777)})
-    found = shares(analysed({"forward": (100, 100)}, rows))
-    assert found == {("forward", "native"): 100}
-
-
-def test_a_mixed_step() -> None:
-    """Each stage has its own causes, and a stage may have several."""
-    made = {
-        30: ("network", 0),
-        40: ("running", PID),
-        70: ("running", 0),
-        75: ("gil", 777),
-        80: ("running", PID),
-    }
-    stages = {"load": (40, 10), "forward": (40, 35)}
-    found = shares(analysed(stages, ticks(80, 5, made)))
-    assert found == {
-        ("load", "network"): 30,
-        ("load", "python"): 10,
-        ("forward", "native"): pytest.approx(30, abs=1e-5),
-        ("forward", "python"): pytest.approx(5, abs=1e-5),
-        ("forward", "gil"): 5,
-    }
+@pytest.mark.parametrize(
+    ("stages", "states", "causes"),
+    [
+        ({"load": (100, 0)}, {100: ("sleep", 0)}, {("load", "sleep"): 100}),
+        (
+            {"augment": (100, 100)},
+            {100: ("running", PID)},
+            {("augment", "python"): 100},
+        ),
+        (
+            {"forward": (100, 100)},
+            {50: ("running", 0), 100: ("running", 777)},
+            {("forward", "native"): 100},
+        ),
+        (
+            {"load": (40, 10), "forward": (40, 35)},
+            MIXED,
+            {
+                ("load", "network"): 30,
+                ("load", "python"): 10,
+                ("forward", "native"): pytest.approx(30, abs=1e-5),
+                ("forward", "python"): pytest.approx(5, abs=1e-5),
+                ("forward", "gil"): 5,
+            },
+        ),
+        (
+            {"load": (100, 60)},
+            {60: ("running", -1), 100: ("sleep", -1)},
+            {("load", "unattributed"): 60, ("load", "sleep"): 40},
+        ),
+    ],
+    ids=["sleep", "python", "native", "mixed", "the GIL's holder unread"],
+)
+def test_a_stage_has_the_causes_that_samples_saw(
+    stages: dict[str, tuple[float, float]],
+    states: dict[float, tuple[str, int]],
+    causes: dict[tuple[str, str], float],
+) -> None:
+    """On a core with the GIL is python, without it native, unread is not guessed."""
+    step_ms = sum(wall for wall, _ in stages.values())
+    assert shares(analysed(stages, ticks(step_ms, 5, states))) == causes
 
 
 def test_exact_times_come_from_the_marks() -> None:
@@ -157,13 +168,6 @@ def test_waits_too_short_to_be_seen_are_named_by_those_seen() -> None:
     rows = [(*row[:-1], 5) for row in rows]
     found = shares(analysed({"load": (100, 40)}, rows))
     assert found[("load", "disk")] == pytest.approx(60)
-
-
-def test_an_unreadable_gil_is_not_guessed() -> None:
-    """Without the holder, time on a core is neither python nor native."""
-    rows = ticks(100, 5, {60: ("running", -1), 100: ("sleep", -1)})
-    found = shares(analysed({"load": (100, 60)}, rows))
-    assert found == {("load", "unattributed"): 60, ("load", "sleep"): 40}
 
 
 def test_run_queue_delay_is_exact() -> None:

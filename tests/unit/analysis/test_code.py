@@ -54,7 +54,7 @@ def recording(
     )
 
 
-def sampled(made: Recording) -> tuple[pd.DataFrame, code_pass.Code]:
+def sampled(made: Recording) -> tuple[pd.DataFrame, code_pass.StackCode]:
     """The samples with their stages, and the code."""
     code = code_pass.code_of(made)
     roles = {(PID, PID): "trainer", (PID, 101): "loader"}

@@ -18,7 +18,7 @@ from debottleneck.analysis.instruments import instrument_table
 from debottleneck.analysis.roles import roles_of
 from debottleneck.analysis.steps import find_loop, label, with_stages
 from debottleneck.analysis.threads import (
-    Quiet,
+    QuietTime,
     cause_totals,
     causes_of_roles,
     thread_table,
@@ -30,9 +30,9 @@ from debottleneck.recording.recording import Facts, NotMeasured, Recording
 SEGMENTS = frames.empty("segments")
 STEPS = frames.empty("steps")
 CAUSES = frames.empty("causes")
-NO_TIME = Quiet(np.empty(0, np.int64), np.empty(0, np.int64), 0.0)
-ALL_TIME = Quiet(np.array([0]), np.array([FACTS.end_ns]), 10.0)
-CODE = code.Code({}, {}, {})
+NO_TIME = QuietTime(np.empty(0, np.int64), np.empty(0, np.int64), 0.0)
+ALL_TIME = QuietTime(np.array([0]), np.array([FACTS.end_ns]), 10.0)
+CODE = code.StackCode({}, {}, {})
 
 
 def samples() -> pd.DataFrame:
@@ -52,7 +52,7 @@ PASSES: dict[str, tuple[Callable[[], Any], str]] = {
     "lines": (lambda: code.line_table(samples(), CODE), "lines"),
     "flame": (lambda: code.flame_table(samples(), CODE), "flame"),
     "gil": (
-        lambda: gil.wait_table(EMPTY, CAUSES, SEGMENTS, {}, {}, ALL_TIME),
+        lambda: gil.wait_table(EMPTY, CAUSES, SEGMENTS, {}, ALL_TIME, {}),
         "gil_waits",
     ),
     "waited": (

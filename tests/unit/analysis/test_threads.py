@@ -9,7 +9,7 @@ from made_runs import FACTS, MS, PID, marks, running, sites, threads, wait, wait
 
 from debottleneck.analysis.roles import roles_of
 from debottleneck.analysis.threads import (
-    Quiet,
+    QuietTime,
     cause_totals,
     causes_of_roles,
     thread_table,
@@ -19,13 +19,13 @@ from debottleneck.recording.recording import Recording, empty
 from debottleneck.words import CAUSES
 
 
-def quiet(*spans: tuple[int, int]) -> Quiet:
+def quiet(*spans: tuple[int, int]) -> QuietTime:
     """Quiet time from (start, end) in milliseconds, a step each."""
     edges = np.array(spans, np.int64).reshape(-1, 2) * MS
-    return Quiet(edges[:, 0], edges[:, 1], float(len(spans)))
+    return QuietTime(edges[:, 0], edges[:, 1], float(len(spans)))
 
 
-def share(made: Quiet, start: int, end: int) -> float:
+def share(made: QuietTime, start: int, end: int) -> float:
     """The quiet part of one interval in milliseconds."""
     return float(made.share(np.array([start]) * MS, np.array([end]) * MS)[0])
 
@@ -83,7 +83,7 @@ def run(*names: tuple[int, str]) -> Recording:
     )
 
 
-def totals(recording: Recording, made: Quiet) -> dict[tuple[int, int], np.ndarray]:
+def totals(recording: Recording, made: QuietTime) -> dict[tuple[int, int], np.ndarray]:
     """Nanoseconds by thread, stage and cause."""
     return cause_totals(recording, segments_of(marks_by_thread(recording)), made)
 

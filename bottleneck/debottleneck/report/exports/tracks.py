@@ -12,9 +12,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from debottleneck.analysis.result import Analysis
+from debottleneck.analysis.threads import sample_causes
 from debottleneck.report.exports.nesting import Calls, calls_by_thread
 from debottleneck.report.exports.threads import Key, labels
-from debottleneck.report.samples import causes_of
 from debottleneck.report.words.quantities import clean, home, place
 
 Ints = NDArray[np.int64]
@@ -177,7 +177,7 @@ def _waits_by_thread(analysis: Analysis) -> dict[Key, pd.DataFrame]:
     waits = analysis.recording.waits
     details = analysis.recording.details
     known = details.detail[details.what != ""]
-    cause = causes_of(waits)
+    cause = sample_causes(waits)
     rows = waits[["pid", "tid", "start_ns", "end_ns"]].assign(
         cause=cause,
         holder=waits.holder.where((cause == "gil") & (waits.holder > 0), 0),

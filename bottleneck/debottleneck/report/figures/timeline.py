@@ -11,9 +11,9 @@ import plotly.graph_objects as go
 
 from debottleneck import words
 from debottleneck.analysis.result import Analysis
+from debottleneck.analysis.threads import sample_causes
 from debottleneck.report.colours import cause_colour, stage_colour
 from debottleneck.report.figures.base import TALLEST, blank, name_above, plain, title
-from debottleneck.report.samples import causes_of
 from debottleneck.report.words.quantities import clean, cut
 
 MOST_BARS = 6_000
@@ -103,7 +103,7 @@ def waits_in(analysis: Analysis, window: Window) -> pd.DataFrame:
     """Sampled states of every thread within the window; like samples are joined."""
     part = _clip(analysis.recording.waits, window)
     part = part.sort_values([*KEY, "start_ms"], kind="stable")
-    part = part.assign(name=causes_of(part), note="")
+    part = part.assign(name=sample_causes(part), note="")
     gil = part.name == "gil"
     if gil.any():
         holders = part.holder[gil].map(_thread_names(analysis)).fillna("")
