@@ -44,7 +44,7 @@ def analyse(recording: Recording) -> Analysis:
     facts = recording.facts
     trainer, bounded, segments = _read_marks(recording)
     asked = facts.options.get("warmup")
-    steps, warmup, why = label(bounded, recording.blocks, facts.end_ns, asked)
+    steps, warmup, reason = label(bounded, recording.blocks, facts.end_ns, asked)
     ours = of_thread(segments, facts.pid, trainer)
     step_stages, within = with_stages(steps, ours)
     quiet = quiet_steps(steps)
@@ -53,7 +53,7 @@ def analyse(recording: Recording) -> Analysis:
         rows = of_thread(recording.waits, facts.pid, trainer).sort_values("end_ns")
         grid = trainer_pass.grid_of(steps, within, ours, rows)
     time = _quiet_time(recording, quiet if grid else None)
-    loop = _loop(trainer, bounded, (warmup, why), grid)
+    loop = _loop(trainer, bounded, (warmup, reason), grid)
     calls, pairs = _calls_per_step(recording, trainer, quiet)
     roles = roles_of(recording, trainer, segments)
     causes, threads = _causes(recording, trainer, segments, roles, time, grid)

@@ -16,7 +16,7 @@ from debottleneck.analysis.frames import typed
 from debottleneck.analysis.roles import Roles
 from debottleneck.analysis.timeline import NAMES, stages_at
 from debottleneck.recording.recording import Recording
-from debottleneck.words import OTHER, STAGES, STEP
+from debottleneck.words import BETWEEN_STAGES, OTHER, STAGES, STEP
 
 MARKER = "[stage "
 """Begins the name of a wrapper's frame, which names the stage."""
@@ -95,15 +95,12 @@ def _marked_stage(frames: list[Frame]) -> str:
     """The stage of a stack: its outermost between-steps marker, else the innermost."""
     names = [f[0][len(MARKER) : -1] for f in frames if f[0].startswith(MARKER)]
     names = [name for name in names if name in STAGES and name != STEP]
-    between = [n for n in names if n in ("evaluate", "checkpoint", "log")]
+    between = [n for n in names if n in BETWEEN_STAGES]
     return (between[:1] or names[-1:] or [""])[0]
 
 
 def sampled(
-    recording: Recording,
-    code: StackCode,
-    segments: pd.DataFrame,
-    roles: Roles,
+    recording: Recording, code: StackCode, segments: pd.DataFrame, roles: Roles
 ) -> pd.DataFrame:
     """One row a sample: block, pid, tid, thread, role, stage, stack, weight_ms.
 

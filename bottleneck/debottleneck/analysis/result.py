@@ -160,11 +160,6 @@ class Predictions:
     machine: Mapping[str, Any]
     question: str = ""
 
-    @property
-    def best(self) -> Prediction | None:
-        """The one to try first, None if none is worth it."""
-        return next((row for row in self.rows if row.worth), None)
-
 
 @dataclass(frozen=True, eq=False)  # tables have no single truth value
 class Analysis:

@@ -53,7 +53,7 @@ def label(
         touched = (start < block.end_ns) & (end > block.start_ns)
         kind = "functions" if str(block.kind).startswith("functions") else "stacks"
         names[touched] = kind
-    warmup, why = choose_warmup(wall, names == QUIET, asked_warmup)
+    warmup, reason = choose_warmup(wall, names == QUIET, asked_warmup)
     names[:warmup] = WARMUP
     table = pd.DataFrame(
         {
@@ -64,7 +64,7 @@ def label(
             "block": names,
         }
     )
-    return typed("steps", table), warmup, why
+    return typed("steps", table), warmup, reason
 
 
 def choose_warmup(

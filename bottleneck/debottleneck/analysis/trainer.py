@@ -73,49 +73,41 @@ def grid_of(
 
 def stage_table(grid: StepGrid, calls: dict[str, float]) -> pd.DataFrame:
     """`frames.COLUMNS["stages"]`; stages that took no time are left out."""
-    step_ns = max(float(grid.wall.sum()) / max(len(grid.steps), 1), 1e-9)
     present = np.flatnonzero(grid.wall.sum(axis=0) > 0)
-    mean, low, high = mean_interval(grid.wall[:, present])
-    median = np.median(grid.wall[:, present], axis=0)
-    p95 = np.quantile(grid.wall[:, present], 0.95, axis=0)
-    table = pd.DataFrame(
-        {
-            "stage": NAMES[present],
-            "ms_per_step": mean / 1e6,
-            "share": mean / step_ns,
-            "low": low / 1e6,
-            "high": high / 1e6,
-            "median_ms": median / 1e6,
-            "p95_ms": p95 / 1e6,
-            "cpu_ms_per_step": grid.cpu[:, present].mean(axis=0) / 1e6,
-            "calls_per_step": [calls.get(NAMES[i], 0.0) for i in present],
-        }
-    )
-    return typed("stages", table)
+    columns = {
+        "stage": NAMES[present],
+        "cpu_ms_per_step": grid.cpu[:, present].mean(axis=0) / 1e6,
+        "calls_per_step": [calls.get(NAMES[stage], 0.0) for stage in present],
+    }
+    spread = _spread(grid, grid.wall[:, present])
+    return typed("stages", pd.DataFrame(columns | spread))
 
 
 def cause_table(grid: StepGrid) -> pd.DataFrame:
     """Rows of `frames.COLUMNS["causes"]` for the trainer."""
     flat = grid.causes.reshape(len(grid.steps), -1)
     present = np.flatnonzero(flat.sum(axis=0) > 0)
-    values = flat[:, present]
-    mean, low, high = mean_interval(values)
-    step_ns = max(float(grid.wall.sum()) / max(len(grid.steps), 1), 1e-9)
     stage, cause = np.divmod(present, len(CAUSES))
-    table = pd.DataFrame(
-        {
-            "stage": NAMES[stage],
-            "role": "trainer",
-            "cause": np.array(CAUSES, dtype=object)[cause],
-            "ms_per_step": mean / 1e6,
-            "share": mean / step_ns,
-            "low": low / 1e6,
-            "high": high / 1e6,
-            "median_ms": np.median(values, axis=0) / 1e6,
-            "p95_ms": np.quantile(values, 0.95, axis=0) / 1e6,
-        }
-    )
-    return typed("causes", table)
+    columns = {
+        "stage": NAMES[stage],
+        "role": "trainer",
+        "cause": np.array(CAUSES, dtype=object)[cause],
+    }
+    return typed("causes", pd.DataFrame(columns | _spread(grid, flat[:, present])))
+
+
+def _spread(grid: StepGrid, values: Floats) -> dict[str, Floats]:
+    """Columns that say how long parts of the step are, from (steps, parts) ns."""
+    step_ns = max(float(grid.wall.sum()) / max(len(grid.steps), 1), 1e-9)
+    mean, low, high = mean_interval(values)
+    return {
+        "ms_per_step": mean / 1e6,
+        "share": mean / step_ns,
+        "low": low / 1e6,
+        "high": high / 1e6,
+        "median_ms": np.median(values, axis=0) / 1e6,
+        "p95_ms": np.quantile(values, 0.95, axis=0) / 1e6,
+    }
 
 
 def step_interval(grid: StepGrid) -> tuple[float, float, float, float, float]:

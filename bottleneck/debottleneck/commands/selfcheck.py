@@ -50,7 +50,6 @@ def add(verbs: Verbs) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Measure, print, judge."""
     from debottleneck.report.text import selfcheck as rendered
-    from debottleneck.selfcheck.check import Progress, Wanted
     from debottleneck.selfcheck.check import run as check
     from debottleneck.selfcheck.result import exit_code
 
@@ -58,8 +57,12 @@ def run(arguments: argparse.Namespace) -> int:
     _say(
         "planting causes; rows come as they are measured (Ctrl-C prints what is there)"
     )
-    progress = Progress(lambda row: _say(rendered.row_line(row)), _say)
-    found = check(Wanted(options.python, options.quick), progress)
+    found = check(
+        options.python,
+        quick=options.quick,
+        on_row=lambda row: _say(rendered.row_line(row)),
+        on_line=_say,
+    )
     as_json = options.format == "json"
     sys.stdout.write(rendered.document(found) if as_json else rendered.text(found))
     return exit_code(found)

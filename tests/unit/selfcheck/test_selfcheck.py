@@ -11,17 +11,17 @@ import pytest
 
 from debottleneck.commands import main
 from debottleneck.report.text import selfcheck as rendered
-from debottleneck.selfcheck.compare import Truth
+from debottleneck.selfcheck.accuracy import Truth
+from debottleneck.selfcheck.cases import IN_TRAINER, LOADER, cases
 from debottleneck.selfcheck.cost import Gathered, costs
-from debottleneck.selfcheck.plan import IN_TRAINER, LOADER, cases
 from debottleneck.selfcheck.result import (
     NOT_JUDGED,
     OFF,
     OK,
     SKIPPED,
     Check,
-    Cost,
-    Machine,
+    CheckedMachine,
+    InstrumentCost,
     Row,
     exit_code,
     failures,
@@ -31,13 +31,15 @@ from debottleneck.selfcheck.result import (
 )
 from debottleneck.words import CAUSES
 
-MACHINE = Machine("/usr/bin/python3", "3.11.2", 2, None, 0.1, True)
+MACHINE = CheckedMachine("/usr/bin/python3", "3.11.2", 2, None, 0.1, True)
 ROW = Row(("sleep",), "sleep", "trainer", 0.4, 0.39, 0.40, -0.5, 2.5, 0.1, OK)
-COST = Cost("marks + waits", 5.0, 0.01, -0.01, 0.02, 0.02, OK, "5 rounds")
+COST = InstrumentCost("marks + waits", 5.0, 0.01, -0.01, 0.02, 0.02, OK, "5 rounds")
 
 
 def check(
-    *rows: Row, machine: Machine = MACHINE, costs: tuple[Cost, ...] = ()
+    *rows: Row,
+    machine: CheckedMachine = MACHINE,
+    costs: tuple[InstrumentCost, ...] = (),
 ) -> Check:
     """A check of those rows."""
     return Check(machine, rows, costs)

@@ -92,11 +92,11 @@ def main_stage(analysis: Analysis, cause: str) -> str:
 def fills(analysis: Analysis, stage: str, causes: Iterable[str]) -> float | None:
     """The causes' part of the stage, leaving out its time in the run queue."""
     part = cost(analysis, [stage], causes)
-    whole = stage_cost(analysis, stage)
-    if part is None or whole is None:
+    total = stage_cost(analysis, stage)
+    if part is None or total is None:
         return None
     queued = cost(analysis, [stage], ["runqueue"])
-    base = whole.ms - (queued.ms if queued else 0.0)
+    base = total.ms - (queued.ms if queued else 0.0)
     return part.ms / base if base > 0 else None
 
 

@@ -41,7 +41,7 @@ from debottleneck.selfcheck.result import (
     BOUNDS,
     NOT_JUDGED,
     Check,
-    Cost,
+    InstrumentCost,
     Row,
     failures,
     is_busy,
@@ -144,7 +144,7 @@ def _costs(console: Console, check: Check) -> None:
     paragraph(console, _rates(check.facts))
 
 
-def _cost_cells(cost: Cost) -> tuple[str, ...]:
+def _cost_cells(cost: InstrumentCost) -> tuple[str, ...]:
     bounds = interval(100 * cost.low, 100 * cost.high, 1)
     allowed = f"{cost.bound:.0%}" if cost.bound is not None else NOTHING
     verdict = cost.verdict if cost.bound is not None else ""
