@@ -38,10 +38,12 @@ from debottleneck.words import CAUSES
 
 STEPS = 12
 
+Stages = dict[str, tuple[float, float]]
+States = dict[float, tuple[str, int]]
+Causes = dict[tuple[str, str], float]
 
-def analysed(
-    stages: dict[str, tuple[float, float]], rows: Sequence[Sequence[int]]
-) -> Analysis:
+
+def analysed(stages: Stages, rows: Sequence[Sequence[int]]) -> Analysis:
     """A loop of these stages (wall, CPU) with these samples, no warm-up left out."""
     tables = {
         "sites": sites(),
@@ -52,20 +54,20 @@ def analysed(
     return analyse(Recording.of(replace(FACTS, options={"warmup": 0}), tables))
 
 
-def shares(found: Analysis) -> dict[tuple[str, str], float]:
+def shares(analysis: Analysis) -> Causes:
     """(stage, cause) -> milliseconds per step of the trainer, rounded."""
-    own = found.causes[found.causes["role"] == "trainer"]
+    own = analysis.causes[analysis.causes["role"] == "trainer"]
     keys = zip(own["stage"], own["cause"], strict=True)
     values = own["ms_per_step"].round(6)
     return {k: v for k, v in zip(keys, values, strict=True) if v}
 
 
-def ticks(step_ms: float, every: float, made: dict[float, tuple[str, int]]) -> list:
+def ticks(step_ms: float, every: float, states: States) -> list:
     """Samples of every step: up to each offset in that state, with that GIL holder."""
     rows = []
     for step in range(STEPS):
         at = 0.0
-        for until, (state, holder) in made.items():
+        for until, (state, holder) in states.items():
             while at < until:
                 start, end = step * step_ms + at, step * step_ms + at + every
                 on = every if state == "running" else 0.0
@@ -74,56 +76,41 @@ def ticks(step_ms: float, every: float, made: dict[float, tuple[str, int]]) -> l
     return rows
 
 
-MIXED = {
-    30: ("network", 0),
-    40: ("running", PID),
-    70: ("running", 0),
-    75: ("gil", 777),
-    80: ("running", PID),
+CASES: dict[str, tuple[Stages, States, Causes]] = {
+    "sleep": ({"load": (100, 0)}, {100: ("sleep", 0)}, {("load", "sleep"): 100}),
+    "python": (
+        {"augment": (100, 100)},
+        {100: ("running", PID)},
+        {("augment", "python"): 100},
+    ),
+    "native": (
+        {"forward": (100, 100)},
+        {50: ("running", 0), 100: ("running", 777)},
+        {("forward", "native"): 100},
+    ),
+    "mixed": (
+        {"load": (40, 10), "forward": (40, 35)},
+        {30: ("network", 0), 40: ("running", PID), 70: ("running", 0)}
+        | {75: ("gil", 777), 80: ("running", PID)},
+        {("load", "network"): 30, ("load", "python"): 10, ("forward", "native"): 30}
+        | {("forward", "python"): 5, ("forward", "gil"): 5},
+    ),
+    "the GIL's holder unread": (
+        {"load": (100, 60)},
+        {60: ("running", -1), 100: ("sleep", -1)},
+        {("load", "unattributed"): 60, ("load", "sleep"): 40},
+    ),
 }
 
 
-@pytest.mark.parametrize(
-    ("stages", "states", "causes"),
-    [
-        ({"load": (100, 0)}, {100: ("sleep", 0)}, {("load", "sleep"): 100}),
-        (
-            {"augment": (100, 100)},
-            {100: ("running", PID)},
-            {("augment", "python"): 100},
-        ),
-        (
-            {"forward": (100, 100)},
-            {50: ("running", 0), 100: ("running", 777)},
-            {("forward", "native"): 100},
-        ),
-        (
-            {"load": (40, 10), "forward": (40, 35)},
-            MIXED,
-            {
-                ("load", "network"): 30,
-                ("load", "python"): 10,
-                ("forward", "native"): pytest.approx(30, abs=1e-5),
-                ("forward", "python"): pytest.approx(5, abs=1e-5),
-                ("forward", "gil"): 5,
-            },
-        ),
-        (
-            {"load": (100, 60)},
-            {60: ("running", -1), 100: ("sleep", -1)},
-            {("load", "unattributed"): 60, ("load", "sleep"): 40},
-        ),
-    ],
-    ids=["sleep", "python", "native", "mixed", "the GIL's holder unread"],
-)
+@pytest.mark.parametrize(("stages", "states", "causes"), CASES.values(), ids=CASES)
 def test_a_stage_has_the_causes_that_samples_saw(
-    stages: dict[str, tuple[float, float]],
-    states: dict[float, tuple[str, int]],
-    causes: dict[tuple[str, str], float],
+    stages: Stages, states: States, causes: Causes
 ) -> None:
     """On a core with the GIL is python, without it native, unread is not guessed."""
     step_ms = sum(wall for wall, _ in stages.values())
-    assert shares(analysed(stages, ticks(step_ms, 5, states))) == causes
+    found = shares(analysed(stages, ticks(step_ms, 5, states)))
+    assert found == pytest.approx(causes, abs=1e-5)
 
 
 def test_exact_times_come_from_the_marks() -> None:
@@ -143,14 +130,6 @@ def test_without_samples_nothing_is_claimed() -> None:
         ("forward", "unattributed"): 10,
     }
     assert found.loop.found
-
-
-def test_a_stage_nobody_sampled_is_unattributed() -> None:
-    """A stage too short for the rate is not filled with its neighbours' causes."""
-    rows = ticks(101, 5, {100: ("sleep", 0)})
-    found = shares(analysed({"load": (100, 0), "loss": (1, 1)}, rows))
-    assert found[("loss", "unattributed")] == 1
-    assert ("loss", "sleep") not in found
 
 
 def test_waiting_that_samples_deny_is_unattributed() -> None:
@@ -257,15 +236,6 @@ def test_a_thread_without_steps_goes_by_its_ticks() -> None:
     assert augment["lock"] / augment["gil"] == pytest.approx(2)
     assert sum(augment.values()) == pytest.approx(40)
     assert found[CODE["load"], CAUSE["native"]] == pytest.approx(10)
-
-
-def test_a_tick_that_is_half_quiet_counts_half() -> None:
-    """Weights cut a tick at the edge of a block."""
-    rows = waits([wait(0, 10, "sleep"), running(10, 20)])
-    stages = np.full(2, CODE["load"])
-    found = by_schedstat(rows, stages, np.array([0.5, 0.25])) / MS
-    assert found.sum() == pytest.approx(7.5)
-    assert found[CODE["load"], CAUSE["python"]] == pytest.approx(2.5)
 
 
 def test_causes_that_do_not_add_up_are_a_bug() -> None:

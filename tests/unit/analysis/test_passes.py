@@ -9,7 +9,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from made_runs import EMPTY, FACTS, MS, PID, marks, running, sites, threads, wait, waits
+from made_runs import (
+    EMPTY,
+    FACTS,
+    MS,
+    PID,
+    loop_words,
+    marks,
+    running,
+    sites,
+    threads,
+    wait,
+    waits,
+)
 
 from debottleneck.analysis import code, frames, gil
 from debottleneck.analysis.analyse import analyse
@@ -66,10 +78,8 @@ PASSES: dict[str, tuple[Callable[[], Any], str]] = {
 @pytest.mark.parametrize("name", PASSES)
 def test_a_pass_of_nothing_is_an_empty_table(name: str) -> None:
     """No rows, and the columns with their types."""
-    made, table = PASSES[name]
-    found = made()
-    assert found.empty
-    pd.testing.assert_frame_equal(found, frames.empty(table))
+    run, table = PASSES[name]
+    pd.testing.assert_frame_equal(run(), frames.empty(table))
 
 
 def test_passes_without_a_table() -> None:
@@ -77,6 +87,7 @@ def test_passes_without_a_table() -> None:
     assert marks_by_thread(EMPTY) == {}
     assert find_loop(EMPTY, {}) == (PID, NONE)
     assert roles_of(EMPTY, PID, SEGMENTS) == {}
+    assert cause_totals(EMPTY, SEGMENTS, ALL_TIME) == {}
     assert gil.handovers_per_s(EMPTY, ALL_TIME) is None
     assert code.holders(samples(), CODE) == {}
     assert code.code_of(EMPTY) == CODE
@@ -84,9 +95,9 @@ def test_passes_without_a_table() -> None:
 
 def test_marks_always_have_a_line_among_the_instruments() -> None:
     """Their cost is stated even when it was not measured."""
-    found = instrument_table(EMPTY, STEPS, 0.0)
-    assert found["note"].tolist() == ["cost not measured"]
-    assert found["slowdown"].isna().all()
+    table = instrument_table(EMPTY, STEPS, 0.0)
+    assert table["note"].tolist() == ["cost not measured"]
+    assert table["slowdown"].isna().all()
 
 
 def test_a_recording_of_nothing_is_analysed() -> None:
@@ -130,18 +141,17 @@ def test_a_run_without_a_loop_is_measured_by_the_second() -> None:
 
 def test_too_few_steps_are_no_loop() -> None:
     """A loop of two iterations is seen, and said to be too short."""
-    words = [(0, "+load"), (5, "-load"), (5, "+forward"), (9, "-forward")]
-    words += [(10, "+load"), (15, "-load"), (15, "+forward"), (19, "-forward")]
-    tables = {"sites": sites(), "marks": marks({PID: words})}
-    found = analyse(Recording.of(FACTS, tables))
+    words = loop_words(2, {"load": (5, 5), "forward": (4, 4)})
+    found = analyse(
+        Recording.of(FACTS, {"sites": sites(), "marks": marks({PID: words})})
+    )
     assert not found.loop.found
     assert "only 1 steps were seen" in found.loop.rule
 
 
 def test_steps_after_the_end_of_measuring_are_not_counted() -> None:
     """`ended_by` steps: the script trained on, the report does not."""
-    words = [(ms, word) for ms in range(0, 400, 10) for word in ("+load", "-load")]
+    words = loop_words(40, {"load": (10, 10)})
     facts = dataclasses.replace(FACTS, end_ns=200 * MS)
     tables = {"sites": sites(), "marks": marks({PID: words})}
-    found = analyse(Recording.of(facts, tables))
-    assert len(found.steps) == 20
+    assert len(analyse(Recording.of(facts, tables)).steps) == 20

@@ -19,8 +19,9 @@ from made_loops import (
     trainer_thread,
 )
 
-from debottleneck.analysis.findings import diagnose, verdict
+from debottleneck.analysis.findings import diagnose
 from debottleneck.analysis.frames import empty
+from debottleneck.analysis.result import Analysis
 from debottleneck.analysis.rules.inputs import fetches
 
 
@@ -85,27 +86,25 @@ def test_a_small_wait_is_no_finding() -> None:
     assert kinds(diagnose(socket_loop(0.09))) == ["compute-bound"]
 
 
-def test_decoding_in_native_code_wants_threads() -> None:
-    """Native input work may run in threads, because the GIL is free."""
-    shares = {("load", "native"): 0.4, ("load", "python"): 0.05}
-    (finding,) = diagnose(loop_of({**shares, ("forward", "native"): 0.55}, cores=4))
-    assert (finding.kind, finding.cause) == ("input-bound-compute", "native")
-    assert finding.share == pytest.approx(0.45)
-    assert "1 thread" in finding.action
-    assert "GIL is free" in finding.action
-
-
-def test_python_input_wants_a_subprocess() -> None:
-    """Python input work in threads would compete for the GIL."""
-    (finding,) = diagnose(loop_of({("augment", "python"): 0.7}, cores=4))
-    assert (finding.kind, finding.cause) == ("input-bound-compute", "python")
-    assert "3 subprocess" in finding.action
-
-
-def test_one_core_cannot_overlap_input_work() -> None:
-    """With a single core prefetching computation gains nothing, and is not advised."""
-    (finding,) = diagnose(loop_of({("load", "native"): 0.6}, cores=1))
-    assert "prefetch" not in finding.action
+@pytest.mark.parametrize(
+    ("stage", "cause", "cores", "advice"),
+    [
+        ("load", "native", 4, "2 threads (strategy `prefetch`): the GIL is free"),
+        ("augment", "python", 4, "2 subprocesses (strategy `prefetch`)"),
+        ("load", "native", 2, "2 threads"),
+        ("load", "native", 1, "one core is all here"),
+        ("transfer", "native", 4, "non_blocking=True"),
+    ],
+)
+def test_input_work_moves_to_where_it_can_run(
+    stage: str, cause: str, cores: float, advice: str
+) -> None:
+    """Native work to threads, Python to subprocesses, neither on a single core."""
+    shares = {(stage, cause): 0.6, (stage, "lock"): 0.05}
+    (finding,) = diagnose(loop_of(shares, cores=cores))
+    assert (finding.kind, finding.cause) == ("input-bound-compute", cause)
+    assert finding.share == pytest.approx(0.6)
+    assert advice in finding.action
 
 
 @pytest.mark.parametrize(
@@ -135,11 +134,30 @@ def test_repeated_waits_want_their_strategy(stage: str, strategy: str) -> None:
     assert strategy in finding.action
 
 
-def test_a_barrier_behind_which_helpers_compute_is_no_wait() -> None:
-    """Waiting for the pool's own computing is computing."""
-    helper = {"stage": "forward", "role": "pool", "cause": "native"} | timed(0.5, 1.0)
-    shares = {("forward", "lock"): 0.3, ("forward", "native"): 0.6}
-    assert diagnose(loop_of(shares, other_roles=[helper])) == ()
+HELPER = {"stage": "forward", "role": "pool", "cause": "native"} | timed(0.5, 1.0)
+QUEUED = {("forward", "runqueue"): 0.6}
+NOTHING_WRONG = {
+    "a barrier behind which helpers compute": loop_of(
+        {("forward", "lock"): 0.3, ("forward", "native"): 0.6}, other_roles=[HELPER]
+    ),
+    "an update of array operations": loop_of(
+        {("update", "native"): 0.5, ("update", "python"): 0.25}
+    ),
+    "sixty per cent of computing": loop_of(
+        {("forward", "native"): 0.6, ("backward", "native"): 0.4}
+    ),
+    "a little foreign delay": loop_of(
+        {("forward", "runqueue"): 0.2}, threads=threads(trainer_thread()), cores=2
+    ),
+    "a run queue alone": loop_of(QUEUED),
+    "a run queue and little load": loop_of(QUEUED, environment={"foreign_load": 0.1}),
+}
+
+
+@pytest.mark.parametrize("analysis", NOTHING_WRONG.values(), ids=NOTHING_WRONG)
+def test_nothing_is_wrong(analysis: Analysis) -> None:
+    """What looks like a case of a rule and is none, or blames nobody."""
+    assert diagnose(analysis) == ()
 
 
 def test_per_parameter_python_is_update_bound() -> None:
@@ -163,12 +181,6 @@ def test_per_parameter_python_is_update_bound() -> None:
     assert "one array operation" in finding.action
     assert finding.evidence["most_called"] == "adam"
     assert finding.where[0].line == 50
-
-
-def test_an_update_of_array_operations_is_no_finding() -> None:
-    """Native update time is arithmetic, however long."""
-    shares = {("update", "native"): 0.5, ("update", "python"): 0.25}
-    assert diagnose(loop_of({**shares, ("forward", "native"): 0.25})) == ()
 
 
 def test_a_delayed_python_update_is_still_python() -> None:
@@ -196,13 +208,6 @@ def test_compute_bound_is_said_quietly_and_last() -> None:
     findings = diagnose(loop_of({("forward", "native"): 0.75, ("load", "disk"): 0.12}))
     assert kinds(findings) == ["input-bound-io", "compute-bound"]
     assert findings[1].severity == "low"
-
-
-def test_sixty_per_cent_of_computing_is_no_finding() -> None:
-    """A loop that computes most of the time is healthy; the verdict says on what."""
-    analysis = loop_of({("forward", "native"): 0.6, ("backward", "native"): 0.4})
-    assert diagnose(analysis) == ()
-    assert "native code in `forward` (60 %)" in verdict(analysis, ()).what
 
 
 @pytest.mark.parametrize("stage", ["evaluate", "checkpoint", "log"])

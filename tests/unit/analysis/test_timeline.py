@@ -31,31 +31,21 @@ def row(found: pd.DataFrame) -> list[tuple[float, str]]:
     return list(zip(lengths.tolist(), found["stage"].tolist(), strict=True))
 
 
-@pytest.mark.parametrize(
-    ("words", "lengths"),
-    [
-        ("0+load 10-load 13+forward 20-forward", "10 load, 3 other, 7 forward"),
-        ("0+load 2+augment 5-augment 9-load", "2 load, 3 augment, 4 load"),
-        (
-            "0+load 1+augment 2+load 4-load 5-augment 9-load",
-            "1 load, 1 augment, 2 load, 1 augment, 4 load",
-        ),
-        ("0+load 2+forward 5-load 9-forward", "2 load, 3 forward, 4 forward"),
-        ("0-load 2+forward 5-forward", "2 other, 3 forward"),
-        (
-            "0| 1+step 2+load 4-load 7-step 9||",
-            "1 other, 1 other, 2 load, 3 other, 2 other",
-        ),
-    ],
-    ids=[
-        "time outside of all stages is other",
-        "an inner stage interrupts the outer one",
-        "recursion returns to the right stage",
-        "coroutines need not nest",
-        "a leaving without its entry closes nothing",
-        "steps and step functions are no stages",
-    ],
-)
+NESTED = {
+    "0+load 10-load 13+forward 20-forward": "10 load, 3 other, 7 forward",
+    "0+load 2+augment 5-augment 9-load": "2 load, 3 augment, 4 load",
+    "0+load 1+augment 2+load 4-load 5-augment 9-load": (
+        "1 load, 1 augment, 2 load, 1 augment, 4 load"
+    ),
+    # Coroutines need not nest, and what was entered before the first mark may leave.
+    "0+load 2+forward 5-load 9-forward": "2 load, 3 forward, 4 forward",
+    "0-load 2+forward 5-forward": "2 other, 3 forward",
+    # Steps and step functions bound steps and are no stages.
+    "0| 1+step 2+load 4-load 7-step 9||": "1 other, 1 other, 2 load, 3 other, 2 other",
+}
+
+
+@pytest.mark.parametrize(("words", "lengths"), NESTED.items())
 def test_time_belongs_to_the_innermost_open_stage(words: str, lengths: str) -> None:
     """Each millisecond counts once, for the stage entered last and not yet left."""
     pairs = (re.fullmatch(r"(\d+)(.+)", word) for word in words.split())
