@@ -13,7 +13,6 @@ from debottleneck.analysis.timeline import NAMES, stages_at
 from debottleneck.recording.recording import STATES, Recording
 
 HANDING_OVER = "(changing hands)"
-PLACE = ("holder_function", "holder_file", "holder_line")
 _GIL = STATES.index("gil")
 
 
@@ -73,16 +72,15 @@ def _named(
     sums: pd.DataFrame, recording: Recording, lines: dict[int, Frame]
 ) -> pd.DataFrame:
     names = recording.threads.set_index(["pid", "tid"])["name"].to_dict()
-    holders = list(zip(sums["pid"], sums["holder"], strict=True))
-    columns = ["holder_tid", "holder_thread", *PLACE]
     rows = [
         (
             tid,
             names.get((pid, tid), f"thread {tid}") if tid > 0 else HANDING_OVER,
             *lines.get(tid, ("", "", 0)),
         )
-        for pid, tid in holders
+        for pid, tid in zip(sums["pid"], sums["holder"], strict=True)
     ]
+    columns = [f"holder_{n}" for n in ("tid", "thread", "function", "file", "line")]
     table = sums.join(pd.DataFrame(rows, sums.index, columns))
     return table.sort_values("share", ascending=False)
 

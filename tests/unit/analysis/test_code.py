@@ -79,8 +79,7 @@ def test_the_marker_in_a_stack_names_its_stage(
     stack: tuple[Frame, ...], stage: str
 ) -> None:
     """The innermost; but what lies between steps takes all within it."""
-    code = code_pass.code_of(recording([stack], []))
-    assert code.stage == {0: stage}
+    assert code_pass.code_of(recording([stack], [])).stage == {0: stage}
 
 
 @pytest.mark.parametrize(

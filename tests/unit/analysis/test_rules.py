@@ -28,11 +28,7 @@ from debottleneck.analysis.rules.inputs import fetches
 def test_network_wait_in_load_is_input_bound_io() -> None:
     """A socket wait is named with its peer, its lines, its share and its ceiling."""
     finding = only(diagnose(socket_loop()), "input-bound-io")
-    assert (finding.stage, finding.cause, finding.role) == (
-        "load",
-        "network",
-        "trainer",
-    )
+    assert (finding.stage, finding.cause) == ("load", "network")
     assert finding.summary == (
         "The trainer spends 62 % of each step (61 to 63 %) waiting for the network "
         "(10.0.0.7:5000) in `load`."
