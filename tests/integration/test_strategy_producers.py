@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import gc
-import json
 import os
 import queue
 import random
@@ -16,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from made_acting import Noted
 
 from debottleneck.strategies import child
 from debottleneck.strategies.automatic.notes import (
@@ -23,13 +23,10 @@ from debottleneck.strategies.automatic.notes import (
     FAILED,
     REFUSED,
     SUMMARY,
-    Notes,
 )
 from debottleneck.strategies.automatic.producers import Producers
 from debottleneck.strategies.automatic.thread_work import examine
 from debottleneck.strategies.spec import parse
-
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
 WORKLOADS = Path(__file__).parents[2] / "workloads"
 ROWS = np.arange(10_000.0)
@@ -37,24 +34,13 @@ LOCK = threading.Lock()
 COUNT = 0
 
 
-class Session:
-    """Producers at work, and what they noted.
-
-    Args:
-        folder: For the notes.
-    """
+class Session(Noted):
+    """Producers at work, and what they noted."""
 
     def __init__(self, folder: Path) -> None:
-        self.path = folder / "notes.jsonl"
-        self.producers = Producers(parse("prefetch:where=process")[0], Notes(self.path))
+        super().__init__(folder)
+        self.producers = Producers(parse("prefetch:where=process")[0], self.notes)
         self.failures: list[Any] = []
-
-    def said(self, state: str) -> list[str]:
-        """The sentences of one kind."""
-        if not self.path.exists():
-            return []
-        lines = map(json.loads, self.path.read_text().splitlines())
-        return [line["text"] for line in lines if line["state"] == state]
 
 
 @pytest.fixture

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 
 from debottleneck.prediction.demand import API, Demand, Form
 from debottleneck.prediction.engine import Gil, Thread
-from debottleneck.prediction.parallel import Forward, Pool, Shares, Update
+from debottleneck.prediction.parallel import Forward, Pool, Update
 from debottleneck.prediction.prefetch import Ahead, Elements, Size
 from debottleneck.prediction.programs import Feed, Handler, Loop, threads
 from debottleneck.strategies.automatic.forwards import MOST_WORKERS
 from debottleneck.strategies.spec import (
     FORWARD,
     PREFETCH,
+    UPDATE,
     Strategies,
     Strategy,
     prefetch_size,
@@ -28,6 +29,7 @@ TORCH_QUEUE = 20.0
 a small message: each is opened and mapped anew (measured: 1.2 ms a batch of two)."""
 
 ONE_FORWARD = "one forward call a step: there is nothing to run beside it"
+NOT_SIMULATED = "torch's own form of the step, which only a trial can measure"
 ONE_UPDATE = "one update call a step: there is nothing to run beside it"
 CHAIN = "no two forward calls of a step take the same arguments"
 VARIES = "its arguments do not advance by a constant step"
@@ -105,22 +107,14 @@ def _prefetch(
 
 
 def _parallel(loop: Loop, gil: Gil | None, strategy: Strategy) -> list[Handler]:
-    demand, cores = loop.demand, max(1, round(loop.machine.cores))
+    demand = loop.demand
     if strategy.name == FORWARD:
         calls = calls_of(demand, "forward")
         name, form = form_of(demand, "forward")
         size = form.size
-        chunks = strategy.number("chunks", 0)
-        if chunks and calls < 2:
-            workers = min(chunks, strategy.number("workers", cores))
-            pool = Pool(loop, gil, max(1, workers - 1))
-            return [Shares(pool, stage, chunks) for stage in ("forward", "backward")]
         workers = strategy.number("workers", min(MOST_WORKERS, size or calls))
         pool = Pool(loop, gil, max(1, min(workers, size or calls) - 1))
         return [Forward(pool, name, size)]
-    if demand_has(demand, TORCH_STEP):
-        shares = strategy.number("workers", cores)
-        return [Shares(Pool(loop, gil, max(1, shares - 1)), "update", shares)]
     calls = calls_of(demand, "update")
     workers = strategy.number("workers", min(MOST_WORKERS, calls))
     return [Update(Pool(loop, gil, max(1, min(workers, calls) - 1)))]
@@ -142,9 +136,14 @@ def form_of(demand: Demand, stage: str) -> tuple[str, Form]:
     return max(known, key=lambda pair: pair[1].size, default=("", Form("", 0, 0)))
 
 
-def demand_has(demand: Demand, prefix: str) -> bool:
-    """Whether a part's name begins so."""
-    return any(p.name.startswith(prefix) for step in demand.steps for p in step)
+def simulated(demand: Demand, strategies: Strategies) -> bool:
+    """Whether the loop with these strategies can be simulated.
+
+    Of an optimizer's step nobody knows how long torch's own forms of it take.
+    """
+    names = {part.name for step in demand.steps for part in step}
+    optimizer = any(name.startswith(TORCH_STEP) for name in names)
+    return not optimizer or all(each.name != UPDATE for each in strategies)
 
 
 def calls_of(demand: Demand, stage: str) -> int:
@@ -159,10 +158,8 @@ def why_not(demand: Demand, strategy: Strategy) -> str:
         return _no_prefetch(demand, strategy)
     if strategy.name == FORWARD:
         if calls_of(demand, "forward") < 2:
-            return "" if strategy.settings.get("chunks") else ONE_FORWARD
+            return ONE_FORWARD
         return CHAIN if form_of(demand, "forward")[1].form == "chain" else ""
-    if demand_has(demand, TORCH_STEP):
-        return ""
     if calls_of(demand, "update") < 2:
         return ONE_UPDATE
     return RETURNS if form_of(demand, "update")[1].form == "returns" else ""

@@ -4,12 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from debottleneck.prediction.apply import (
-    TORCH_STEP,
-    calls_of,
-    demand_has,
-    load_form,
-)
+from debottleneck.prediction.apply import calls_of, load_form, simulated
 from debottleneck.prediction.demand import Demand
 from debottleneck.strategies.automatic.forwards import MOST_WORKERS
 from debottleneck.strategies.spec import FORWARD, PREFETCH, UPDATE, Strategies, parse
@@ -47,18 +42,12 @@ def families(demand: Demand, cores: int) -> list[list[Strategies]]:
     fetching = sum(share(demand, each) for each in demand.inputs)
     if fetching > LEAST_SHARE or demand.producers:
         found += _prefetches(demand, cores)
-    if share(demand, "forward") > LEAST_SHARE and calls_of(demand, "forward") > 1:
-        counts = _workers(calls_of(demand, "forward"), cores)
-        found.append([parse(f"{FORWARD}:workers={count}") for count in counts])
-    elif share(demand, "forward") > LEAST_SHARE and demand_has(demand, "torch."):
-        found.append([parse(f"{FORWARD}:chunks={max(cores, 2)}")])
-    if share(demand, "update") > LEAST_SHARE:
-        calls = calls_of(demand, "update")
-        if demand_has(demand, TORCH_STEP):
-            found.append([parse(f"{UPDATE}:workers={max(cores, 2)}")])
-        elif calls > 1:
+    for name, stage in ((FORWARD, "forward"), (UPDATE, "update")):
+        calls = calls_of(demand, stage)
+        able = calls > 1 and simulated(demand, parse(name))
+        if able and share(demand, stage) > LEAST_SHARE:
             counts = _workers(calls, cores)
-            found.append([parse(f"{UPDATE}:workers={count}") for count in counts])
+            found.append([parse(f"{name}:workers={count}") for count in counts])
     return found
 
 

@@ -305,15 +305,8 @@ class Simulation:
         self._watch_out(thread, gil)
 
     def _watch_out(self, thread: Thread, gil: Gil) -> None:
-        entry = (
-            self.now + self._machine.switch_interval_ns,
-            next(self._numbers),
-            _IMPATIENT,
-            thread,
-            thread.turn,
-        )
         thread.seen_switches = gil.switches
-        heappush(self._timed, entry)
+        self._later(self._machine.switch_interval_ns, _IMPATIENT, thread)
 
     def _release(self, thread: Thread) -> None:
         gil = thread.gil

@@ -16,11 +16,10 @@ import numpy as np
 
 from debottleneck.analysis.result import WORTH, Analysis, Prediction, Predictions
 from debottleneck.analysis.steps import QUIET
-from debottleneck.prediction import memory
-from debottleneck.prediction.apply import why_not
+from debottleneck.prediction.apply import simulated, why_not
 from debottleneck.prediction.candidates import families, with_inputs
 from debottleneck.prediction.demand import Demand, Part, demand_of
-from debottleneck.prediction.limits import limit
+from debottleneck.prediction.limits import beyond_mb, limit
 from debottleneck.prediction.question import AS_IT_IS, Question
 from debottleneck.prediction.replay import Replayed, drawn, operations, replay
 from debottleneck.recording.machine import Machine
@@ -110,7 +109,8 @@ def predict(
 
     Args:
         analysis: Of the plain script.
-        strategies: Which; () for each in the setting that suits the loop.
+        strategies: Which; () for each in the setting that suits the loop. Those that
+            cannot be simulated have no row.
         question: What is otherwise than recorded.
         thorough: Simulate every setting as often as the best, for a curve.
         seed: The same seed gives the same predictions.
@@ -126,7 +126,8 @@ def predict(
     recorded = machine_of(analysis)
     model = _Model(demand, recorded, question, wobble_of(analysis), seed)
     if strategies:
-        settings = [[model.predicted(each)] for each in strategies]
+        able = [each for each in strategies if simulated(model.demand, each)]
+        settings = [[model.predicted(each)] for each in able]
         rows = [row for (row,) in settings]
     else:
         cores = max(1, round(model.machine.cores))
@@ -259,7 +260,7 @@ class _Model:
             low=low,
             high=high,
             limit=limit(runs, strategies, gain, self.machine),
-            memory_mb=memory.beyond_mb(self.demand, strategies),
+            memory_mb=beyond_mb(self.demand, strategies),
             why_not=why,
             worth=not why and gain >= WORTH and bool(strategies),
         )

@@ -76,11 +76,13 @@ class Loop:
 
 
 class Handler(Protocol):
-    """Makes some parts of each step in another way."""
+    """Makes some parts of each step in another way.
 
-    @property
-    def always(self) -> bool:
-        """Whether its helpers want the trainer's GIL while other parts run."""
+    Attributes:
+        always: Whether its helpers want the trainer's GIL while other parts run.
+    """
+
+    always: bool
 
     def takes(self, step: Step) -> dict[int, int]:
         """First part -> one beyond the last, of each run of parts that it makes."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from statistics import median
+from typing import Self
 
 MOST = 32
 """More threads than this wait on each other more than on the source."""
@@ -211,3 +212,23 @@ class Tally:
         """What it comes to so far."""
         why = self._why if self._adaptive is None else self._adaptive.why
         return Report(self.workers, self._batches, self._waited_ns, why)
+
+
+class Reporting:
+    """What loops over a prefetch have in common: a report, and an end by `with`."""
+
+    _tally: Tally
+
+    def close(self, *, wait: bool = True) -> None:
+        """End it, and drop what was fetched."""
+        raise NotImplementedError
+
+    def report(self) -> Report:
+        """What the latest loop did so far; with `workers="auto"`, what it chose."""
+        return self._tally.report()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()

@@ -16,7 +16,6 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from queue import Empty, SimpleQueue
 from time import monotonic
-from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -120,17 +119,6 @@ class Workers:
             thread.join(None if until is None else max(0.0, until - monotonic()))
         return not any(thread.is_alive() for thread in others)
 
-    def __enter__(self) -> Workers:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.shutdown()
-
     def _start_one(self) -> None:
         name = f"bottleneck-{self._what}-{self._count + 1}"
         thread = threading.Thread(
@@ -180,7 +168,7 @@ def shared(workers: int) -> Workers:
 def made_here(call: Callable[[], T]) -> Future[T]:
     """The call made on the calling thread, where there is no other."""
     future: Future[T] = Future()
-    _make(future, call, (), {})
+    make(future, call)
     return future
 
 
@@ -222,16 +210,15 @@ def _serve(tasks: _Queue, idle: threading.Semaphore) -> None:
             if task is _ALL_LEAVE:
                 tasks.put(_ALL_LEAVE)  # for the next thread
             return
-        _make(*task)
-        del task  # an idle thread keeps no batch alive
+        future, call, args, kwargs = task
+        make(future, call, *args, **kwargs)
+        del task, future, call, args, kwargs  # an idle thread keeps no batch alive
 
 
-def _make(
-    future: Future[Any],
-    call: Callable[..., Any],
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
+def make(
+    future: Future[Any], call: Callable[..., Any], /, *args: Any, **kwargs: Any
 ) -> None:
+    """Make a call here and now, and put what comes of it into its future."""
     if not future.set_running_or_notify_cancel():
         return
     try:
@@ -258,6 +245,5 @@ def _after_fork() -> None:
         pool._begin()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+os.register_at_fork(after_in_child=_after_fork)
 atexit.register(close_all, EXIT_GRACE_S)

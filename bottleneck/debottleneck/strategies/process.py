@@ -1,6 +1,6 @@
 """Run a loader in a process of its own: the way out when it holds the GIL.
 
-`iterate` streams what an iterable gives, `Calls` makes single calls. Both fork (see
+`Items` streams what an iterable gives, `Calls` makes single calls. Both fork (see
 `child`), so that what they run need not be pickled; what it returns comes through
 shared memory (see `transport`).
 """
@@ -19,7 +19,7 @@ from typing import Any, Generic, TypeVar
 
 from debottleneck.errors import StrategyError
 from debottleneck.strategies import pools, randomness
-from debottleneck.strategies.child import Child, End, forks
+from debottleneck.strategies.child import Child, End
 from debottleneck.strategies.transport import Gone, Receiver, Sender
 
 T = TypeVar("T")
@@ -39,31 +39,25 @@ class Remote(Exception):
         return f'\n"""\n{self._text}"""'
 
 
-def iterate(
-    make: Callable[[], Iterable[T]], *, depth: int, name: str = "loader"
-) -> Items[T]:
-    """What `make()` gives, made by a process of its own.
+class Items(Iterator[T], Generic[T]):
+    """What `make()` gives, made in order by a process of its own.
+
+    What the child raises comes at its place, once. `close`, the end of the items, the
+    last reference and the interpreter's end each end the process.
 
     Args:
-        make: Called in the child. Where there is no fork it is pickled.
+        make: Called in the child.
         depth: Most items that are ready; the child works on one more.
         name: For messages.
 
     Raises:
-        StrategyError: No process can be started, or `make` cannot be sent to it.
-    """
-    return Items(make, depth, name)
-
-
-class Items(Iterator[T], Generic[T]):
-    """The items, in order; what the child raises comes at its place, once.
-
-    `close`, the end of the items, the last reference and the interpreter's end each
-    end the process.
+        StrategyError: No process can be started.
     """
 
-    def __init__(self, make: Callable[[], Iterable[T]], depth: int, name: str) -> None:
-        streams = randomness.streams(make) if forks() else ()
+    def __init__(
+        self, make: Callable[[], Iterable[T]], *, depth: int, name: str = "loader"
+    ) -> None:
+        streams = randomness.streams(make)
         self._source = _Source(streams)
         self._child = Child(functools.partial(_stream, make, depth, streams), name)
         self._receiver = Receiver(self._child.connection)
@@ -177,7 +171,7 @@ class Calls:
         name: For messages and threads.
 
     Raises:
-        StrategyError: No process can be started, or `function` cannot be sent to it.
+        StrategyError: No process can be started.
     """
 
     def __init__(

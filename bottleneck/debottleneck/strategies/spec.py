@@ -12,14 +12,14 @@ PREFETCH, FORWARD, UPDATE = "prefetch", "parallel-forward", "parallel-update"
 AUTO = "auto"
 
 _COUNTS: Mapping[str, tuple[int, int]] = MappingProxyType(
-    {"workers": (1, 256), "depth": (1, 4096), "chunks": (2, 256)}
+    {"workers": (1, 256), "depth": (1, 4096)}
 )
 """Setting -> the range of its whole numbers."""
 
 _SETTINGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         PREFETCH: ("workers", "depth", "where"),
-        FORWARD: ("workers", "chunks"),
+        FORWARD: ("workers",),
         UPDATE: ("workers",),
     }
 )

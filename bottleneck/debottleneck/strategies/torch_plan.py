@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from operator import attrgetter
 from typing import Any
 
 from debottleneck.errors import StrategyError
@@ -49,7 +50,7 @@ class Branches:
             raise StrategyError(
                 f"each layer of {name_of(module)} feeds the next: there are no "
                 "independent branches",
-                "try parts of the batch: MicroBatchParallel, parallel-forward:chunks=2",
+                "let torch use more threads within a layer: torch.set_num_threads",
             )
         self.branches = max(len(stretch.branches) for stretch in plan.stretches)
 
@@ -164,7 +165,7 @@ class _Plan:
 
         values = {n: given[n.target] for n in self._inputs if n.target in given}
         for node in self._attributes:
-            values[node] = _attribute(self._module, node.target)
+            values[node] = attrgetter(node.target)(self._module)
         for stretch, branches, done in zip(
             self.stretches, self._branches, self._done, strict=True
         ):
@@ -186,12 +187,6 @@ def _run_branches(
     tasks = [branch.task(values) for branch in branches]
     for branch, outputs in zip(branches, run_tasks(tasks, workers), strict=True):
         values.update(branch.named(outputs))
-
-
-def _attribute(module: Any, path: str) -> Any:
-    for name in path.split("."):
-        module = getattr(module, name)
-    return module
 
 
 def _last_uses(found: Sequence[Stretch], result: Any) -> list[list[Any]]:
@@ -248,7 +243,6 @@ class _Branch:
             if node.op == "call_module"
             for part in module.get_submodule(node.target).modules()
         ]
-        self._specs: list[Any] = []
 
     def _place(self, node: Any) -> Callable[[Any], Any]:
         def place(source: Any) -> Any:
@@ -278,7 +272,7 @@ class _Branch:
         return Task(partial(self._run, specs), leaves, uses, owned)
 
     def _run(self, specs: Sequence[tuple[int, Any]], leaves: Sequence[Any]) -> Any:
-        """The leaves of the results, and how to put them together as the last one."""
+        """The leaves of the results, and last how they are put together."""
         from torch.fx.node import map_aggregate
         from torch.utils._pytree import tree_flatten, tree_unflatten
 
@@ -295,18 +289,11 @@ class _Branch:
             given = map_aggregate(args, value_of), map_aggregate(kwargs, value_of)
             values[node] = _computed(node, self._module, *given)
         found, spec = tree_flatten([values[node] for node in self._results])
-        return [*found, _Shape(spec)]
+        return [*found, spec]
 
     def named(self, outputs: Sequence[Any]) -> dict[Any, Any]:
         """The results by their nodes."""
         from torch.utils._pytree import tree_unflatten
 
-        *leaves, shape = outputs
-        return dict(zip(self._results, tree_unflatten(leaves, shape.spec), strict=True))
-
-
-@dataclass(frozen=True)
-class _Shape:
-    """How leaves make up a branch's results."""
-
-    spec: Any
+        *leaves, spec = outputs
+        return dict(zip(self._results, tree_unflatten(leaves, spec), strict=True))

@@ -19,6 +19,12 @@ _HOOKS = (
 )
 _MEMBERS = ("_modules", "_parameters", "_buffers")
 
+_UNTRACEABLE = (
+    *(TypeError, ValueError, RuntimeError, AttributeError, AssertionError),
+    *(LookupError, NameError, ArithmeticError),
+)
+"""What a forward may raise when it gets proxies instead of tensors."""
+
 REMEDY = "call parallel_forward with the branches, or split forward into such modules"
 
 
@@ -58,7 +64,7 @@ def traced(module: Any) -> list[Any]:
     before = randomness.states(streams)
     try:
         graph = _tracer().trace(twin, concrete_args=fixed or None)
-    except _untraceable() as error:
+    except _UNTRACEABLE as error:
         first = str(error).strip().partition("\n")[0].rstrip(".")
         raise StrategyError(
             f"torch.fx cannot follow forward of {name_of(module)}: {first}", REMEDY
@@ -94,12 +100,14 @@ def hooked(module: Any) -> bool:
     return any(vars(module).get(name) for name in _HOOKS)
 
 
-def refuse_inner_hooks(module: Any) -> None:
+def _refuse_hooks(module: Any) -> None:
     """A hook of a part may look at anything, in the order of the calls.
 
     Raises:
         StrategyError: A part of the module has hooks, or all modules have.
     """
+    from torch.nn.modules import module as owner
+
     for name, part in module.named_modules():
         if part is not module and hooked(part):
             raise StrategyError(
@@ -107,11 +115,6 @@ def refuse_inner_hooks(module: Any) -> None:
                 "remove them, or put them on the whole module",
             )
 
-
-def _refuse_hooks(module: Any) -> None:
-    from torch.nn.modules import module as owner
-
-    refuse_inner_hooks(module)
     if any(getattr(owner, f"_global{name}", None) for name in _HOOKS):
         raise StrategyError(
             "there are hooks for all modules, which would run in another order",
@@ -136,23 +139,6 @@ def _tracer() -> Any:
 
     tracer.call_module, tracer.getattr = call_module, getattr_
     return tracer
-
-
-def _untraceable() -> tuple[type[Exception], ...]:
-    """What a forward may raise when it gets proxies instead of tensors."""
-    from torch.fx.proxy import TraceError
-
-    return (
-        TraceError,
-        TypeError,
-        ValueError,
-        RuntimeError,
-        AttributeError,
-        AssertionError,
-        LookupError,
-        NameError,
-        ArithmeticError,
-    )
 
 
 def _twin(module: Any, known: dict[int, Any]) -> Any:

@@ -6,7 +6,7 @@ is made when none is free and replaced when an object is too large for it. Its
 descriptor travels through the connection: nothing is left behind, however a process
 ends.
 Small objects go through the connection itself, and everything does where there is no
-memory without a name (outside Linux and FreeBSD).
+memory without a name (interpreters built for an old C library).
 """
 
 from __future__ import annotations

@@ -254,9 +254,8 @@ def test_the_outcome_when_only_refused_ones_are_fast() -> None:
         ("prefetch:workers=auto", "prefetch with as many threads as help"),
         ("parallel-forward", "parallel forward"),
         (
-            "parallel-forward:workers=2,chunks=4+parallel-update",
-            "parallel forward with 2 threads, each batch in 4 parts and parallel "
-            "update",
+            "parallel-forward:workers=2+parallel-update",
+            "parallel forward with 2 threads and parallel update",
         ),
         ("runs/plain", "runs/plain"),
         ("", ""),

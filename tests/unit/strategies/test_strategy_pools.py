@@ -8,6 +8,7 @@ import threading
 import traceback
 import weakref
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -22,6 +23,13 @@ def ours() -> list[threading.Thread]:
     return [t for t in threading.enumerate() if t.name.startswith("bottleneck-")]
 
 
+@contextmanager
+def ended(workers: pools.Workers) -> Iterator[pools.Workers]:
+    """Shut down afterwards."""
+    yield workers
+    workers.shutdown()
+
+
 @pytest.fixture(autouse=True)
 def all_end() -> Iterator[None]:
     """Every thread of ours ends after the test."""
@@ -33,7 +41,7 @@ def all_end() -> Iterator[None]:
 
 def test_calls_return_through_futures() -> None:
     """Results come back in futures, and calls know that they run on a worker."""
-    with pools.own(2, "test") as workers:
+    with ended(pools.own(2, "test")) as workers:
         future = workers.submit(lambda x, *, y: (x + y, pools.is_worker()), 1, y=2)
         assert future.result(LONG_S) == (3, True)
     assert not pools.is_worker()
@@ -47,7 +55,7 @@ def test_no_more_threads_than_allowed_and_needed() -> None:
         begun.release()
         assert go.wait(LONG_S)
 
-    with pools.own(3, "test") as workers:
+    with ended(pools.own(3, "test")) as workers:
         for _ in range(5):
             workers.submit(call)
         for _ in range(3):
@@ -84,7 +92,7 @@ def test_an_exception_is_the_calls_own() -> None:
     def fails() -> None:
         raise KeyError("here")
 
-    with pools.own(1, "test") as workers:
+    with ended(pools.own(1, "test")) as workers:
         future = workers.submit(fails)
         error = future.exception(LONG_S)
         assert isinstance(error, KeyError)
@@ -166,7 +174,6 @@ def test_no_thread_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
         workers.submit(int)
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_forked_child_begins_without_threads() -> None:
     """What was made before the fork works there, with threads of the child's own."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from debottleneck.errors import UsageError
-from debottleneck.strategies.spec import Strategy, parse, written
+from debottleneck.strategies.spec import Strategy, burst_of, known, parse, written
 
 
 def test_a_name_alone_leaves_the_settings_open() -> None:
@@ -31,6 +31,15 @@ def test_several_act_together() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "burst"),
+    [("", 1), ("parallel-forward", 1), ("prefetch", 4), ("prefetch:speed=3", 1)],
+)
+def test_bursts_are_as_long_as_there_are_workers(text: str, burst: int) -> None:
+    """Of a prefetch; a text of another time, or none, names no strategy."""
+    assert burst_of(known(text)) == burst
+
+
+@pytest.mark.parametrize(
     ("text", "said"),
     [
         ("prefect", "there is no strategy 'prefect'"),
@@ -41,6 +50,7 @@ def test_several_act_together() -> None:
         ("prefetch:workers=many", "workers is auto or a number from 1 to 256"),
         ("prefetch:where=gpu", "where is thread or process"),
         ("parallel-update:depth=2", "it has: workers"),
+        ("parallel-forward:chunks=2", "has no setting 'chunks=2'"),
         ("prefetch+prefetch:workers=2", "names a strategy twice"),
     ],
 )

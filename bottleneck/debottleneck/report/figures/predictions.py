@@ -110,7 +110,7 @@ def _alone(spec: str) -> Strategy | None:
 
 
 def _count(strategy: Strategy) -> int:
-    return strategy.number("workers", strategy.number("chunks", 0))
+    return strategy.number("workers", 0)
 
 
 def _name(strategy: Strategy) -> str:
