@@ -199,7 +199,7 @@ def _predicted(
     found = predict(analysis, strategies, question, thorough=thorough)
     if found is not None and len(found.rows) < len(strategies):
         raise UsageError(
-            f"parallel-update is {NOT_SIMULATED} here",
+            f"parallel-update is not predicted here: it is {NOT_SIMULATED}",
             "bottleneck compare --strategy parallel-update measures it",
         )
     if found is None:

@@ -331,16 +331,8 @@ def _producers(analysis: Analysis, mix: _Mix) -> tuple[Producer, ...]:
         outside = row["disk"] + row["network"] + row["sleep"]
         cpu = each * (row["python"] + row["native"])
         rate = mix.rate[CODE["load"]] * cpu * (row["native"] > FEWEST_SHARE)
-        work = Part(
-            "load",
-            str(row["name"]),
-            each * row["python"],
-            each * row["native"],
-            each * outside,
-            0.0,
-            rate,
-        )
-        found.append(Producer(work, apart))
+        times = (each * row["python"], each * row["native"], each * outside)
+        found.append(Producer(Part("load", str(row["name"]), *times, 0.0, rate), apart))
     return tuple(found)
 
 

@@ -256,11 +256,5 @@ def inputs(step: Step, stages: Sequence[str]) -> dict[int, int]:
 
 def share_of(part: Part, share: float) -> Part:
     """That much of a part."""
-    return replace(
-        part,
-        python=part.python * share,
-        native=part.native * share,
-        outside=part.outside * share,
-        lock=part.lock * share,
-        releases=part.releases * share,
-    )
+    names = ("python", "native", "outside", "lock", "releases")
+    return replace(part, **{name: getattr(part, name) * share for name in names})

@@ -121,10 +121,8 @@ class Cycles:
         outside = part.outside
         if not self.loop.demand.producers:
             outside += part.lock  # of a thread that nothing is known of
-        python, native = (
-            self._spread(part.python, count),
-            self._spread(part.native, count),
-        )
+        python = self._spread(part.python, count)
+        native = self._spread(part.native, count)
         ops: Ops = []
         for number in range(count):
             if outside and number == count // 2:

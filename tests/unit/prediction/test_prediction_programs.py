@@ -168,12 +168,6 @@ def test_producers_that_hold_the_gil_are_moved_to_processes() -> None:
     assert moved == pytest.approx(6, rel=0.05)
 
 
-def test_depth_beyond_the_need_changes_nothing() -> None:
-    """Equal steps never use more than the workers have in hand."""
-    found = {step_ms(FETCHED, f"prefetch:workers=2,depth={n}") for n in (4, 8, 32)}
-    assert max(found) == pytest.approx(min(found), rel=0.01)
-
-
 def test_two_strategies_act_together() -> None:
     """Each takes its own parts of the step."""
     loop = demand(part("load", outside=6), *[part("forward", "b", native=4)] * 2)

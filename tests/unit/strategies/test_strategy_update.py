@@ -67,19 +67,6 @@ def test_objects_that_share_an_array_keep_their_order() -> None:
     assert order.index(0) < order.index(2)
 
 
-def test_a_shared_gradient_is_not_used_by_two_at_once() -> None:
-    """A gradient that an update scales in place is scaled in order."""
-    gradient = np.ones(3)
-
-    def update(parameter: np.ndarray, given: np.ndarray) -> None:
-        given *= 2
-        parameter += given
-
-    parameters = [np.zeros(3) for _ in range(4)]
-    parallel_update(update, parameters, [gradient] * 4, workers=4)
-    assert [value[0] for value in parameters] == [2, 4, 8, 16]
-
-
 def test_as_many_gradients_as_parameters() -> None:
     """A missing gradient, or no worker, is refused before anything is updated."""
     value = np.ones(2)
@@ -122,19 +109,3 @@ def test_shares_are_even(
 ) -> None:
     """The longest go first, a group stays together, unknown sizes cost a call each."""
     assert partition(groups, costs, workers) == shares
-
-
-@pytest.mark.torch
-def test_tensors() -> None:
-    """Tensors are updated in place; tied ones keep their order."""
-    torch = pytest.importorskip("torch")
-    tied = torch.zeros(4)
-
-    def update(parameter: object, number: float) -> None:
-        parameter *= 2  # type: ignore[operator]
-        parameter += number
-
-    parallel_update(
-        update, [tied, torch.zeros(2), tied[:2]], [1.0, 5.0, 3.0], workers=3
-    )
-    assert tied.tolist() == [5.0, 5.0, 1.0, 1.0]
