@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import gc
 import mmap
 import os
@@ -26,28 +27,26 @@ ROWS = np.arange(20_000.0)
 
 def children() -> set[int]:
     """Processes that this one has started and not yet waited for."""
-    found = set()
+    pids = set()
     for task in Path("/proc/self/task").iterdir():
-        try:
-            found |= set(map(int, (task / "children").read_text().split()))
-        except OSError:
-            continue
-    return found
+        with contextlib.suppress(OSError):
+            pids |= set(map(int, (task / "children").read_text().split()))
+    return pids
 
 
-def descriptors() -> set[str]:
-    """Open files of this process."""
-    return set(os.listdir("/proc/self/fd"))
+def held() -> tuple[set[int], set[str], int]:
+    """Processes, open files and threads of this process."""
+    return children(), set(os.listdir("/proc/self/fd")), threading.active_count()
 
 
 @pytest.fixture(autouse=True)
 def nothing_of_the_child_stays() -> Iterator[None]:
     """No process, thread, descriptor or named shared memory is left."""
-    before = children(), descriptors(), threading.active_count()
+    before = held()
     named = set(os.listdir("/dev/shm"))
     yield
     gc.collect()
-    assert (children(), descriptors(), threading.active_count()) == before
+    assert held() == before
     assert not {n for n in set(os.listdir("/dev/shm")) - named if "debottle" in n}
 
 
@@ -59,16 +58,10 @@ def numbers(count: int) -> Iterator[tuple[int, np.ndarray]]:
 
 def until_gone(pid: int) -> None:
     """Return when a process has ended; it may still wait to be reaped by another."""
-    while True:
-        try:
-            if (
-                Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-                == "Z"
-            ):
-                return
-        except (FileNotFoundError, ProcessLookupError):
-            return
-        time.sleep(0.01)
+    state = Path(f"/proc/{pid}/stat")
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        while not state.read_text().rpartition(")")[2].startswith(" Z"):
+            time.sleep(0.01)
 
 
 class Strange(Exception):
@@ -125,8 +118,8 @@ def test_an_exception_comes_at_its_place_once() -> None:
     assert list(items) == []
 
 
-def test_an_exception_that_cannot_travel_is_told_in_words() -> None:
-    """A RuntimeError names it, the traceback is there as ever."""
+def test_what_cannot_travel() -> None:
+    """An exception is told in words, its traceback as ever; an item is refused."""
 
     def source() -> Iterator[int]:
         raise Strange(1, 2)
@@ -135,10 +128,6 @@ def test_an_exception_that_cannot_travel_is_told_in_words() -> None:
     with pytest.raises(RuntimeError, match="Strange: strange 1 2") as caught:
         next(Items(source, depth=1))
     assert "raise Strange" in str(caught.value.__cause__)
-
-
-def test_an_item_that_cannot_travel_is_refused() -> None:
-    """A sentence says so, where the item would have come."""
     items = Items(lambda: iter([1, lambda: 2]), depth=1)
     assert next(items) == 1
     with pytest.raises(StrategyError, match=r"cannot go to another process"):
@@ -156,24 +145,25 @@ def test_a_source_that_ends_at_once_and_one_that_fails_to_begin() -> None:
         next(Items(fails, depth=1))
 
 
-def test_a_killed_child_is_told_of() -> None:
-    """The signal is named; nothing hangs."""
+@pytest.mark.parametrize(
+    ("leave", "how"),
+    [
+        (lambda: os.kill(os.getpid(), signal.SIGKILL), "was killed by SIGKILL"),
+        (lambda: os._exit(3), "ended with exit code 3"),
+    ],
+)
+def test_a_child_that_goes_is_told_of(leave: Callable[[], None], how: str) -> None:
+    """The signal or the code is named; it is no end of the data, and nothing hangs."""
 
     def source() -> Iterator[int]:
         yield 1
-        os.kill(os.getpid(), signal.SIGKILL)
+        leave()
 
     items = Items(source, depth=1, name="loader")
     assert next(items) == 1
-    with pytest.raises(StrategyError, match="process of loader was killed by SIGKILL"):
+    with pytest.raises(StrategyError, match=f"process of loader {how}"):
         next(items)
     assert list(items) == []
-
-
-def test_a_child_that_leaves_is_told_of() -> None:
-    """`os._exit` in a loader is no end of the data."""
-    with pytest.raises(StrategyError, match="ended with exit code 3"):
-        next(Items(lambda: os._exit(3), depth=1))
 
 
 @pytest.mark.parametrize("way", ["close", "drop", "break"])
@@ -353,12 +343,13 @@ print(next(items), *(calls.submit((), {}).result() for _ in range(4)), flush=Tru
 """
 
 
-def script(text: str, environment: dict[str, str]) -> subprocess.Popen[str]:
+def script(
+    text: str, environment: dict[str, str], **more: Any
+) -> subprocess.Popen[str]:
     """A script of its own, with its output piped."""
-    command = [sys.executable, "-c", text]
-    pipe = subprocess.PIPE
+    command, pipe = [sys.executable, "-c", text], subprocess.PIPE
     return subprocess.Popen(
-        command, env=environment, text=True, stdout=pipe, stderr=pipe
+        command, env=environment, text=True, stdout=pipe, stderr=pipe, **more
     )
 
 
@@ -381,14 +372,7 @@ def test_no_child_outlives_its_parent(end: str, environment: dict[str, str]) -> 
 def test_ctrl_c_is_the_parents(environment: dict[str, str]) -> None:
     """The child prints nothing and goes on; the parent's own traceback ends both."""
     text = PARENT + "import signal; os.killpg(0, signal.SIGINT); time.sleep(100)"
-    parent = subprocess.Popen(
-        [sys.executable, "-c", text],
-        env=environment,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
+    parent = script(text, environment, start_new_session=True)
     out, error = parent.communicate(timeout=60)
     assert error.count("KeyboardInterrupt") == 1
     for pid in set(map(int, out.split())):

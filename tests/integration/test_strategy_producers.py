@@ -153,26 +153,6 @@ def test_what_it_asks_of_a_queue_is_asked_of_the_script(session: Session) -> Non
     assert session.said(ENGAGED)
 
 
-def test_a_full_queue_is_full_there(session: Session) -> None:
-    """`put_nowait` and timeouts raise where they would."""
-    batches: queue.Queue[Any] = queue.Queue(1)
-
-    def work() -> None:
-        batches.put("first")
-        try:
-            batches.put_nowait("second")
-        except queue.Full:
-            batches.put(("full", batches.full(), os.getpid()))
-
-    thread = start(work)
-    while not batches.full():
-        time.sleep(0.01)
-    time.sleep(0.1)
-    assert batches.get() == "first"
-    assert batches.get()[:2] == ("full", True) or batches.empty()
-    thread.join()
-
-
 def test_an_exception_is_the_threads(session: Session) -> None:
     """It comes after the items before it, with its type, to `threading.excepthook`."""
 
@@ -292,6 +272,7 @@ def test_threads_of_others_are_left_alone(session: Session) -> None:
     timer.join()
     start(lambda: done.append(2), name="logger").join()
     assert done == [1, 2]
+    assert examine(threading.Thread(target=subprocess.run, args=(["true"],))) is None
     assert session.said(REFUSED) == ["thread 'logger' fills no queue"]
 
 
@@ -369,13 +350,6 @@ def test_closing_ends_threads_that_wait(session: Session) -> None:
     session.producers.close()
     thread.join()
     assert not session.failures
-
-
-def test_the_tools_own_threads_are_nobodys(session: Session) -> None:
-    """Work of the standard library is not examined."""
-    thread = threading.Thread(target=subprocess.run, args=(["true"],))
-    assert examine(thread) is None
-    assert examine(threading.Thread()) is None
 
 
 DRIVER = """
