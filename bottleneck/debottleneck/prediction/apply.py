@@ -65,8 +65,8 @@ def setup(loop: Loop, strategies: Strategies) -> Setup:
     """
     gil = loop.gil()
     apart = any(
-        each.name == PREFETCH and each.word("where", "thread") == "process"
-        for each in strategies
+        one.name == PREFETCH and one.word("where", "thread") == "process"
+        for one in strategies
     )
     feed = Feed(loop, gil, moved=apart)
     handlers: list[Handler] = []
@@ -85,11 +85,11 @@ def _prefetch(
     loop: Loop, gil: Gil | None, feed: Feed, strategy: Strategy
 ) -> tuple[Handler | None, int]:
     apart = strategy.word("where", "thread") == "process"
-    made = loop.demand.producers
+    producers = loop.demand.producers
     name, form = load_form(loop.demand)
     workers, depth = prefetch_size(strategy)
-    if made and apart:
-        return None, len(made)
+    if producers and apart:
+        return None, len(producers)
     if name == TORCH_LOADER:
         workers = strategy.number("workers", 1)
         ahead = workers + strategy.number("depth", TORCH_DEPTH)
@@ -100,9 +100,9 @@ def _prefetch(
         return Elements(
             loop, gil, Size(workers, 1, apart, form.bytes), max(form.size, 1)
         ), 1
-    if form.form in ("stream", "generator") or made:
+    if form.form in ("stream", "generator") or producers:
         size = Size(1, depth, apart, form.bytes)
-        return Ahead(loop, gil, size, feed if made else None), depth
+        return Ahead(loop, gil, size, feed if producers else None), depth
     return Ahead(loop, gil, Size(workers, depth, apart, form.bytes)), depth
 
 
@@ -132,8 +132,8 @@ def load_form(demand: Demand) -> tuple[str, Form]:
 def form_of(demand: Demand, stage: str) -> tuple[str, Form]:
     """The function of a stage whose calls' form is known, and the form."""
     names = {part.name for step in demand.steps for part in step if part.stage == stage}
-    known = [(name, demand.forms[name]) for name in names if name in demand.forms]
-    return max(known, key=lambda pair: pair[1].size, default=("", Form("", 0, 0)))
+    forms = [(name, demand.forms[name]) for name in names if name in demand.forms]
+    return max(forms, key=lambda pair: pair[1].size, default=("", Form("", 0, 0)))
 
 
 def simulated(demand: Demand, strategies: Strategies) -> bool:
@@ -143,7 +143,7 @@ def simulated(demand: Demand, strategies: Strategies) -> bool:
     """
     names = {part.name for step in demand.steps for part in step}
     optimizer = any(name.startswith(TORCH_STEP) for name in names)
-    return not optimizer or all(each.name != UPDATE for each in strategies)
+    return not optimizer or all(strategy.name != UPDATE for strategy in strategies)
 
 
 def calls_of(demand: Demand, stage: str) -> int:
@@ -175,8 +175,8 @@ def _no_prefetch(demand: Demand, strategy: Strategy) -> str:
     if form.form == API:
         return MARKED
     reasons: Mapping[str, str] = {"varies": VARIES, "buffer": BUFFER}
-    why = reasons.get(form.form, "")
+    reason = reasons.get(form.form, "")
     beside = demand.inputs[1:]
-    if not why and beside:
+    if not reason and beside:
         return f"`{beside[0]}` {BESIDE}"
-    return f"{name}: {why}" if why else ""
+    return f"{name}: {reason}" if reason else ""

@@ -38,17 +38,17 @@ def families(demand: Demand, cores: int) -> list[list[Strategies]]:
         demand: The loop.
         cores: Cores of the machine.
     """
-    found = []
-    fetching = sum(share(demand, each) for each in demand.inputs)
+    settings = []
+    fetching = sum(share(demand, name) for name in demand.inputs)
     if fetching > LEAST_SHARE or demand.producers:
-        found += _prefetches(demand, cores)
+        settings += _prefetches(demand, cores)
     for name, stage in ((FORWARD, "forward"), (UPDATE, "update")):
         calls = calls_of(demand, stage)
         able = calls > 1 and simulated(demand, parse(name))
         if able and share(demand, stage) > LEAST_SHARE:
             counts = _workers(calls, cores)
-            found.append([parse(f"{name}:workers={count}") for count in counts])
-    return found
+            settings.append([parse(f"{name}:workers={count}") for count in counts])
+    return settings
 
 
 def _prefetches(demand: Demand, cores: int) -> list[list[Strategies]]:
@@ -66,7 +66,7 @@ def _prefetches(demand: Demand, cores: int) -> list[list[Strategies]]:
         threads = [f"{PREFETCH}:workers={count}" for count in counts]
         if form.form == "elements":
             threads, apart = threads[1:], apart[1:]
-    return [[parse(each) for each in texts] for texts in (threads, apart) if texts]
+    return [[parse(text) for text in texts] for texts in (threads, apart) if texts]
 
 
 def _workers(calls: int, cores: int) -> list[int]:
@@ -78,13 +78,13 @@ def _workers(calls: int, cores: int) -> list[int]:
 def share(demand: Demand, stage: str) -> float:
     """The part of a step that a stage takes."""
     parts = [part for step in demand.steps for part in step]
-    whole = sum(part.length for part in parts)
+    total = sum(part.length for part in parts)
     mine = sum(part.length for part in parts if part.stage == stage)
-    return mine / whole if whole else 0.0
+    return mine / total if total else 0.0
 
 
 def share_outside(demand: Demand, stage: str) -> float:
     """The part of a stage's time that it waits for the outside."""
     parts = [part for step in demand.steps for part in step if part.stage == stage]
-    whole = sum(part.length for part in parts)
-    return sum(part.outside for part in parts) / whole if whole else 0.0
+    total = sum(part.length for part in parts)
+    return sum(part.outside for part in parts) / total if total else 0.0

@@ -65,7 +65,7 @@ def limit(
         return f"limited by the GIL at {count} threads"
     if busy > FULL * machine.cores:
         return f"limited by {machine.cores:g} cores"
-    fetches = any(each.name == PREFETCH for each in strategies)
+    fetches = any(strategy.name == PREFETCH for strategy in strategies)
     if starved > STARVED and outside > MOSTLY:
         return f"limited by the source, {max(1, math.ceil(at_once - 0.1))} at once"
     if starved > STARVED and fetches:
@@ -82,12 +82,12 @@ def beyond_mb(demand: Demand, strategies: Strategies) -> float:
         demand: The loop; how large its batches are, as far as known.
         strategies: What is applied.
     """
-    found = THREADS_MB if strategies else 0.0
+    megabytes = THREADS_MB if strategies else 0.0
     for strategy in strategies:
         if strategy.name == PREFETCH:
             workers, depth = prefetch_size(strategy)
             batches = (workers + depth) * load_form(demand)[1].bytes / 1e6
             apart = strategy.word("where", "thread") == "process"
             processes = len(demand.producers) or workers
-            found += batches + (PROCESS_MB * processes if apart else 0.0)
-    return found
+            megabytes += batches + (PROCESS_MB * processes if apart else 0.0)
+    return megabytes

@@ -171,7 +171,7 @@ def runs(step: Step, stage: str, leader: str, size: int) -> dict[int, int]:
         leader: The function whose call begins a run, "" for any.
         size: Calls of a run; 0 for as many as are of one function.
     """
-    found: dict[int, int] = {}
+    ends: dict[int, int] = {}
     calls: list[int] = []
     for place, part in enumerate([*step, None]):
         if part is not None and part.stage == "other":
@@ -182,7 +182,7 @@ def runs(step: Step, stage: str, leader: str, size: int) -> dict[int, int]:
             calls.append(place)
             continue
         if len(calls) > 1:
-            found[calls[0]] = calls[-1] + 1
+            ends[calls[0]] = calls[-1] + 1
         begins = like and leader in ("", part.name)  # type: ignore[union-attr] # it is like
         calls = [place] if begins else []
-    return found
+    return ends

@@ -241,17 +241,17 @@ def _helpers(
 
 def inputs(step: Step, stages: Sequence[str]) -> dict[int, int]:
     """Runs of parts that begin with a load and go on with what prepares its batch."""
-    found: dict[int, int] = {}
+    ends: dict[int, int] = {}
     begun = -1
     for place, part in enumerate(step):
         if part.stage == stages[0]:
             begun = place
-            found[begun] = place + 1
+            ends[begun] = place + 1
         elif part.stage in stages[1:] and begun >= 0:
-            found[begun] = place + 1
+            ends[begun] = place + 1
         elif part.stage != "other":
             begun = -1
-    return found
+    return ends
 
 
 def share_of(part: Part, share: float) -> Part:

@@ -79,10 +79,10 @@ class Child:
         until = time.monotonic() + timeout_s
         nap_s = 0.0002
         while not self._reap():
-            left = until - time.monotonic()
-            if left <= 0:
+            remaining_s = until - time.monotonic()
+            if remaining_s <= 0:
                 return False
-            time.sleep(min(nap_s, left))
+            time.sleep(min(nap_s, remaining_s))
             nap_s = min(2 * nap_s, 0.01)
         return True
 

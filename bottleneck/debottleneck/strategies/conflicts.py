@@ -48,14 +48,14 @@ class Reach:
 
 def reach(*values: Any) -> Reach:
     """Everything that calls with these values may read or change."""
-    found, seen = Reach(), set[int]()
+    held, seen = Reach(), set[int]()
     for value in values:
-        _collect(value, found, seen, objects=1, containers=_CONTAINERS_DEEP)
-    return found
+        _collect(value, held, seen, objects=1, containers=_CONTAINERS_DEEP)
+    return held
 
 
 def _collect(
-    value: Any, found: Reach, seen: set[int], objects: int, containers: int
+    value: Any, held: Reach, seen: set[int], objects: int, containers: int
 ) -> None:
     if isinstance(value, (*PLAIN, *OPAQUE)) or id(value) in seen:
         return
@@ -63,19 +63,19 @@ def _collect(
         return
     seen.add(id(value))
     if is_buffer(value):
-        found.buffers.append(value)
+        held.buffers.append(value)
         return
-    found.holders.append(value)
+    held.holders.append(value)
     if is_random(value):
         return
     if isinstance(value, Mapping | list | tuple | set | frozenset):
         inner = contents(value) if containers else []
-        left = (objects, containers - 1)
+        depths = (objects, containers - 1)
     else:
         inner = attributes(value) if objects else []
-        left = (objects - 1, containers)
-    for each in inner:
-        _collect(each, found, seen, *left)
+        depths = (objects - 1, containers)
+    for member in inner:
+        _collect(member, held, seen, *depths)
 
 
 def contents(container: Any) -> list[Any]:
@@ -87,12 +87,12 @@ def attributes(value: Any) -> list[Any]:
     """What an object's attributes hold; a torch module's whole state."""
     if _is_torch(value, "nn", "Module"):
         return [*value.parameters(), *value.buffers()]
-    found = list(getattr(value, "__dict__", {}).values())
+    values = list(getattr(value, "__dict__", {}).values())
     for kind in type(value).__mro__:
         names = kind.__dict__.get("__slots__", ())
         for name in (names,) if isinstance(names, str) else names:
-            found.append(getattr(value, name, None))
-    return found
+            values.append(getattr(value, name, None))
+    return values
 
 
 def is_buffer(value: Any) -> bool:
@@ -174,7 +174,7 @@ def size(value: Any) -> int:
 
 def sharing(one: Sequence[Any], other: Sequence[Any]) -> bool:
     """Whether any buffer of the one overlaps any of the other."""
-    tagged = [(0, each) for each in one] + [(1, each) for each in other]
+    tagged = [(0, buffer) for buffer in one] + [(1, buffer) for buffer in other]
     return any(first != second for first, second in overlaps(tagged))
 
 
@@ -192,9 +192,9 @@ def grouped(values: Sequence[Any]) -> list[list[int]]:
     joined = Groups(len(values))
     for index, value in enumerate(values):
         tagged += [(index, buffer) for buffer in reach(value).buffers]
-        for each in value if isinstance(value, tuple) else (value,):
-            if not isinstance(each, PLAIN):
-                joined.join(index, same.setdefault(id(each), index))
+        for member in value if isinstance(value, tuple) else (value,):
+            if not isinstance(member, PLAIN):
+                joined.join(index, same.setdefault(id(member), index))
     for first, second in overlaps(tagged):
         joined.join(first, second)
     return joined.members()
@@ -224,10 +224,10 @@ class Groups:
 
     def members(self) -> list[list[int]]:
         """All groups, by their first members."""
-        found: dict[int, list[int]] = {}
+        groups: dict[int, list[int]] = {}
         for index in range(len(self._first)):
-            found.setdefault(self.of(index), []).append(index)
-        return list(found.values())
+            groups.setdefault(self.of(index), []).append(index)
+        return list(groups.values())
 
 
 def overlaps(tagged: Sequence[tuple[Tag, Any]]) -> Iterator[tuple[Tag, Tag]]:

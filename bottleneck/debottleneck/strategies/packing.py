@@ -74,13 +74,13 @@ def _owned(part: Buffer) -> Any:
 
 def _reducers() -> Mapping[type, Reducer]:
     """Type -> how it is taken apart; libraries that are not loaded have no objects."""
-    found: dict[type, Reducer] = {}
+    reducers: dict[type, Reducer] = {}
     if "numpy" in sys.modules:
-        found[sys.modules["numpy"].ndarray] = _array
+        reducers[sys.modules["numpy"].ndarray] = _array
     if hasattr(sys.modules.get("torch"), "Tensor"):
         torch: Any = sys.modules["torch"]
-        found |= {torch.Tensor: _tensor, torch.nn.Parameter: _tensor}
-    return {**copyreg.dispatch_table, **found}
+        reducers |= {torch.Tensor: _tensor, torch.nn.Parameter: _tensor}
+    return {**copyreg.dispatch_table, **reducers}
 
 
 def _array(array: Any) -> Any:

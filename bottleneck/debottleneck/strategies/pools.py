@@ -99,10 +99,10 @@ class Workers:
             cancel_futures: Drop calls that no thread has begun.
         """
         with self._lock:
-            told, self._closed = self._closed, True
+            was_closed, self._closed = self._closed, True
             if cancel_futures:
                 self._cancel()
-            if cancel_futures or not told:
+            if cancel_futures or not was_closed:
                 for _ in range(self._count):  # wakes all at once
                     self._tasks.put(_ALL_LEAVE)
         if wait:
@@ -133,7 +133,7 @@ class Workers:
             return
         self._count += 1
         if len(self._threads) > 2 * self._count:  # those that left after a resize
-            self._threads = [each for each in self._threads if each.is_alive()]
+            self._threads = [other for other in self._threads if other.is_alive()]
         self._threads.append(thread)
 
     def _cancel(self) -> None:

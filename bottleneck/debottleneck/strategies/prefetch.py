@@ -105,8 +105,8 @@ def prefetch(
     plan = Plan(workers, depth, where, order)
     if not is_one_pass(source):
         return Prefetch(source, plan, count)
-    make, why = _maker(source, count)
-    return _begin(make, plan, _tally(plan, why, Adaptive(depth)))
+    make, reason = _maker(source, count)
+    return _begin(make, plan, _tally(plan, reason, Adaptive(depth)))
 
 
 @dataclass(frozen=True)
@@ -160,8 +160,8 @@ class Prefetch(Reporting, Generic[T]):
         return begun
 
     def __len__(self) -> int:
-        known = is_function(self._source)
-        length = self._count if known else length_of(self._source)
+        by_count = is_function(self._source)
+        length = self._count if by_count else length_of(self._source)
         if length is None:
             raise TypeError(f"object of type {_kind(self._source)} has no len()")
         return length
@@ -175,8 +175,8 @@ class Prefetch(Reporting, Generic[T]):
         Args:
             wait: Return when fetches that have begun have ended too.
         """
-        for each in list(self._running):
-            each.close(wait=wait)
+        for loop in list(self._running):
+            loop.close(wait=wait)
 
 
 def _begin(make: Callable[[], Source[T]], plan: Plan, tally: Tally) -> Iteration[T]:
@@ -185,10 +185,10 @@ def _begin(make: Callable[[], Source[T]], plan: Plan, tally: Tally) -> Iteration
     return Remote(make, tally, plan.depth, order=plan.order)
 
 
-def _tally(plan: Plan, why: str, tuner: Adaptive) -> Tally:
-    if why == ONE_THREAD:
-        return Tally(1, why)
-    return Tally(tuner if plan.workers == AUTO else int(plan.workers), why)
+def _tally(plan: Plan, reason: str, tuner: Adaptive) -> Tally:
+    if reason == ONE_THREAD:
+        return Tally(1, reason)
+    return Tally(tuner if plan.workers == AUTO else int(plan.workers), reason)
 
 
 def _maker(

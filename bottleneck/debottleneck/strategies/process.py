@@ -106,11 +106,11 @@ class Items(Iterator[T], Generic[T]):
     def _fail(self) -> None:
         """The connection has ended: closed by another thread, or the child died."""
         closed = not self._end.alive
-        why = "" if closed else self._child.why()
+        how = "" if closed else self._child.why()
         self._finish()
         if closed:
             raise StopIteration
-        raise died(self._child.name, why)
+        raise died(self._child.name, how)
 
 
 class _Source:
@@ -277,20 +277,20 @@ def carried(error: BaseException) -> tuple[bytes, str, str]:
     return pickled, words, text
 
 
-def received(told: tuple[bytes, str, str]) -> BaseException:
+def received(message: tuple[bytes, str, str]) -> BaseException:
     """The exception again, its own traceback's text as its cause.
 
     One that cannot be pickled becomes a RuntimeError of the same words.
     """
-    pickled, words, text = told
+    pickled, words, text = message
     error: BaseException = pickle.loads(pickled) if pickled else RuntimeError(words)
     error.__cause__ = Remote(text)
     return error
 
 
-def died(name: str, why: str) -> StrategyError:
+def died(name: str, how: str) -> StrategyError:
     """What to say when a child is gone before its time."""
     return StrategyError(
-        f"the process of {name} {why}",
+        f"the process of {name} {how}",
         "see what it printed; where='thread' runs the same in this process",
     )

@@ -49,8 +49,8 @@ class Remote(Reporting, Generic[T]):
 
     def __next__(self) -> T:
         began_ns = monotonic_ns()
-        batch, found = next(self._items)
-        self._tally.received(found, monotonic_ns() - began_ns)
+        batch, report = next(self._items)
+        self._tally.received(report, monotonic_ns() - began_ns)
         return batch
 
     def close(self, *, wait: bool = True) -> None:

@@ -134,24 +134,24 @@ def _tracer() -> Any:
             return forward(*args, **kwargs)
         return call(part, forward, args, kwargs)
 
-    def getattr_(name: str, value: Any, known: dict[str, Any]) -> Any:
-        return get(name, value, known) if threading.get_ident() == here else value
+    def getattr_(name: str, value: Any, seen: dict[str, Any]) -> Any:
+        return get(name, value, seen) if threading.get_ident() == here else value
 
     tracer.call_module, tracer.getattr = call_module, getattr_
     return tracer
 
 
-def _twin(module: Any, known: dict[int, Any]) -> Any:
+def _twin(module: Any, twins: dict[int, Any]) -> Any:
     """The same tree of modules around the same tensors."""
-    if id(module) not in known:
-        twin = known[id(module)] = object.__new__(type(module))
+    if id(module) not in twins:
+        twin = twins[id(module)] = object.__new__(type(module))
         for name, value in vars(module).items():
             copied = value.copy() if isinstance(value, _CONTAINERS) else value
             vars(twin)[name] = copied
         for name, part in module._modules.items():
             if part is not None:
-                twin._modules[name] = _twin(part, known)
-    return known[id(module)]
+                twin._modules[name] = _twin(part, twins)
+    return twins[id(module)]
 
 
 def _changed(module: Any, twin: Any) -> str:

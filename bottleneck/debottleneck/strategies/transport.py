@@ -219,12 +219,12 @@ class Receiver:
         import ctypes
 
         memory = self._slots[slot]
-        whole = (ctypes.c_ubyte * len(memory)).from_buffer(memory)
+        mapped = (ctypes.c_ubyte * len(memory)).from_buffer(memory)
         copy = len(self._held) >= self._most_held
         self._held.add(slot)
-        back = weakref.finalize(whole, _give_back, self._answers, self._held, slot)
+        back = weakref.finalize(mapped, _give_back, self._answers, self._held, slot)
         back.atexit = False
-        view = memoryview(whole)
+        view = memoryview(mapped)
         places, _ = _places(lengths)
         spans = zip(places, lengths, strict=True)
         parts = [view[place : place + length] for place, length in spans]

@@ -94,7 +94,7 @@ class AsCompleted(Generic[T]):
         return self._failed is not None and position > self._failed[0]
 
     def _any_before(self, position: int) -> bool:
-        return any(each < position for each in self._positions.values())
+        return any(other < position for other in self._positions.values())
 
 
 class Batches(Reporting, Generic[T]):

@@ -26,10 +26,6 @@ STAGES: Mapping[str, str] = MappingProxyType(
 )
 """A strategy's line has the colour of the stage that it acts on."""
 
-PARTS = "parts of the batch"
-KINDS = ("threads", "processes", PARTS)
-"""What an axis counts."""
-
 RECORDED, ASSUMED = "the loop as recorded", "the loop as assumed"
 """Levels without a strategy: measured, and under a question."""
 
@@ -116,8 +112,6 @@ def _count(strategy: Strategy) -> int:
 def _name(strategy: Strategy) -> str:
     kinds = {"process": "processes", "thread": "threads"}
     kind = kinds[strategy.word("where", "thread")]
-    if not strategy.settings.get("workers"):
-        kind = PARTS
     return f"{strategy.name.replace('-', ' ')}, {kind}"
 
 
