@@ -19,7 +19,6 @@ than there are cores."""
 LEAST_SHARE = 0.02
 """A stage that takes less of the step has nothing to gain from."""
 
-
 BESIDE = "augment"
 """What a script may do to a batch between loading and training on it."""
 

@@ -26,7 +26,6 @@ class Replayed:
 
     Attributes:
         step_ns: Mean steady-state step.
-        steps: How many it is the mean of.
         busy: Mean number of cores at work.
         starved: Part of the time that the trainer waits for other threads.
         gil: Part of the time that it waits for the GIL.
@@ -39,7 +38,6 @@ class Replayed:
     """
 
     step_ns: float
-    steps: int
     busy: float = 0.0
     starved: float = 0.0
     gil: float = 0.0
@@ -89,7 +87,6 @@ def replay(
     outside = sum(thread.outside_ns for thread in others)
     return Replayed(
         step_ns=max(float(counted[-1] - counted[0]) / (len(counted) - 1), 1.0),
-        steps=len(counted) - 1,
         busy=simulation.busy_ns / total,
         starved=main.blocked_ns / total,
         gil=main.gil_ns / total,
@@ -108,10 +105,8 @@ def _alone(steps: Sequence[Step], machine: Machine) -> Replayed:
     work = sum(part.work for step in steps for part in step) / pace
     waits = sum(part.length - part.work for step in steps for part in step)
     total = max(work + waits, 1.0)
-    count = len(steps)
-    return Replayed(
-        total / count, count, busy=work * pace / total, outside=waits / total
-    )
+    step_ns, busy = total / len(steps), work * pace / total
+    return Replayed(step_ns, busy=busy, outside=waits / total)
 
 
 def operations(demand: Demand, strategies: Strategies, picks: Sequence[int]) -> float:

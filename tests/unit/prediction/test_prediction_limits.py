@@ -14,7 +14,7 @@ from debottleneck.recording.machine import Machine
 from debottleneck.strategies.spec import parse
 
 TWO = Machine(cores=2)
-EASY = Replayed(1e6, 90, busy=1.0, threads=3, switch_ns=inf)
+EASY = Replayed(1e6, busy=1.0, threads=3, switch_ns=inf)
 PREFETCH, FORWARD = parse("prefetch:workers=2"), parse("parallel-forward:workers=2")
 SERVED = replace(EASY, starved=0.5, helpers_outside=0.9, at_once=1.98)
 REST = "limited by the rest of the step"

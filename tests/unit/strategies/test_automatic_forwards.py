@@ -367,16 +367,6 @@ def test_after_closing_calls_are_plain(acting: Acting) -> None:
     assert threads_of(layers) == {MAIN}
 
 
-def test_other_stages_and_kinds_are_left_alone(acting: Acting) -> None:
-    """Only plain forward functions are acted on."""
-
-    @acting.mark("forward")
-    def forward(count: int) -> Iterator[int]:
-        yield from range(count)
-
-    assert list(forward(3)) == [0, 1, 2]
-
-
 def test_one_worker_is_refused(tmp_path: Path) -> None:
     """A single worker leaves everything as it is, and says so."""
     acting = Acting(Forwards, "parallel-forward:workers=1", tmp_path)

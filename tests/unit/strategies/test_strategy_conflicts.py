@@ -73,15 +73,11 @@ def test_byte_arrays_and_arrays_of_the_standard_library() -> None:
     assert size([numbers, raw]) == 24
 
 
-def test_a_cycle_ends() -> None:
-    """An object that refers to itself is looked at once."""
+def test_what_is_reached() -> None:
+    """An object that refers to itself once; a generator, which changes, as a holder."""
     itself: list[object] = [np.zeros(2)]
     itself.append(itself)
     assert len(reach(itself).buffers) == 1
-
-
-def test_random_generators_are_holders() -> None:
-    """A generator changes with every number, though it holds no array."""
     generators = [random.Random(1), np.random.default_rng(1), np.random.RandomState(1)]
     assert reach(generators).holders[1:] == generators
 

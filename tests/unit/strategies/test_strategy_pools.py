@@ -139,24 +139,17 @@ def test_shutdown_drops_what_has_not_begun() -> None:
         workers.submit(call)
 
 
-def test_shared_threads_are_reused() -> None:
-    """The same size is the same threads, until all are closed."""
-    pool = pools.shared(2)
-    assert pools.shared(2) is pool
-    assert pools.shared(3) is not pool
-    pool.submit(int).result(LONG_S)
-    pools.close_all()
-    assert not ours()
-    assert pools.shared(2) is not pool
-
-
 def test_the_end_waits_for_a_moment_only() -> None:
-    """A call that does not return is left to its daemon thread."""
+    """A call that does not return is left to its daemon thread; others are new."""
     begun, go = threading.Event(), threading.Event()
-    future = pools.shared(1).submit(lambda: begun.set() or go.wait(LONG_S))
+    pool = pools.shared(1)
+    assert pools.shared(1) is pool
+    assert pools.shared(3) is not pool
+    future = pool.submit(lambda: begun.set() or go.wait(LONG_S))
     assert begun.wait(LONG_S)
     pools.close_all(grace_s=0.01)
     assert not future.done()
+    assert pools.shared(1) is not pool
     assert all(thread.daemon for thread in ours())
     go.set()
     assert future.result(LONG_S)

@@ -8,20 +8,14 @@ from debottleneck.errors import UsageError
 from debottleneck.strategies.spec import Strategy, burst_of, known, parse, written
 
 
-def test_a_name_alone_leaves_the_settings_open() -> None:
-    """The strategy chooses what is not given."""
-    (found,) = parse("prefetch")
-    assert found == Strategy("prefetch", {})
-    assert found.number("workers", 4) == 4
-    assert found.word("where", "thread") == "thread"
-
-
 def test_settings_are_numbers_or_words() -> None:
-    """A count is a number, a place is a word."""
-    (found,) = parse("prefetch:workers=8,depth=16,where=process")
-    assert found.settings == {"workers": 8, "depth": 16, "where": "process"}
-    assert found.number("depth", 1) == 16
-    assert found.word("where", "thread") == "process"
+    """A count is a number, a place is a word; what is not given is open."""
+    (bare,), (full,) = parse("prefetch"), parse("prefetch:workers=8,where=process")
+    assert bare == Strategy("prefetch", {})
+    assert full.settings == {"workers": 8, "where": "process"}
+    assert (bare.number("workers", 4), full.number("workers", 4)) == (4, 8)
+    assert bare.word("where", "thread") == "thread"
+    assert full.word("where", "thread") == "process"
 
 
 def test_several_act_together() -> None:

@@ -26,6 +26,9 @@ STAGES: Mapping[str, str] = MappingProxyType(
 )
 """A strategy's line has the colour of the stage that it acts on."""
 
+KINDS = ("threads", "processes")
+"""What an axis counts."""
+
 RECORDED, ASSUMED = "the loop as recorded", "the loop as assumed"
 """Levels without a strategy: measured, and under a question."""
 
