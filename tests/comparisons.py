@@ -84,7 +84,7 @@ def faster() -> Comparison:
                 memory_mb=1480.0,
             ),
             trial(
-                "parallel-forward:chunks=2",
+                "parallel-forward:workers=2",
                 result.DIFFERENT,
                 (1.2, 1.1, 1.3),
                 "different",
@@ -228,7 +228,7 @@ def slow_machine() -> Comparison:
         rounds=5,
         trials=(
             trial(
-                "parallel-forward:workers=16,chunks=16+parallel-update:workers=16",
+                "parallel-forward:workers=16+parallel-update:workers=16",
                 result.FASTER,
                 (13.45, 12.91, 14.02),
                 plain_ms=12345.6,
@@ -244,7 +244,7 @@ def slow_machine() -> Comparison:
             ),
             trial("prefetch", result.DIFFERENT, numbers="different"),
         ),
-        best="parallel-forward:workers=16,chunks=16+parallel-update:workers=16",
+        best="parallel-forward:workers=16+parallel-update:workers=16",
         notes=(),
     )
 

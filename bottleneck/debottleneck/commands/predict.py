@@ -192,10 +192,16 @@ def _predicted(
     question: Question,
     strategies: list[Strategies],
 ) -> Predictions:
+    from debottleneck.prediction.apply import NOT_SIMULATED
     from debottleneck.prediction.predict import predict
 
     thorough = options.format == "html"
     found = predict(analysis, strategies, question, thorough=thorough)
+    if found is not None and len(found.rows) < len(strategies):
+        raise UsageError(
+            f"parallel-update is not predicted here: it is {NOT_SIMULATED}",
+            "bottleneck compare --strategy parallel-update measures it",
+        )
     if found is None:
         raise BottleneckError(
             f"{options.folder} shows no steps that could be simulated",

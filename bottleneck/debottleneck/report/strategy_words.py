@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from debottleneck.errors import UsageError
 from debottleneck.report.words.quantities import clean, count
-from debottleneck.strategies.spec import AUTO, PREFETCH, Strategy, parse
+from debottleneck.strategies.spec import AUTO, PREFETCH, Strategy, known
 
 
 def named(spec: str) -> str:
     """What people call a strategy; a text that is none stays as it is."""
-    try:
-        return " and ".join(map(_one, parse(spec)))
-    except UsageError:
-        return clean(spec)
+    return " and ".join(map(_one, known(spec))) or clean(spec)
 
 
 def capital(text: str) -> str:
@@ -22,8 +18,7 @@ def capital(text: str) -> str:
 
 def _one(strategy: Strategy) -> str:
     name = strategy.name.replace("-", " ")
-    details = [f"{name}{_workers(strategy)}", *_depth(strategy), *_chunks(strategy)]
-    return ", ".join(details)
+    return ", ".join([f"{name}{_workers(strategy)}", *_depth(strategy)])
 
 
 def _workers(strategy: Strategy) -> str:
@@ -41,8 +36,3 @@ def _workers(strategy: Strategy) -> str:
 def _depth(strategy: Strategy) -> list[str]:
     depth = strategy.settings.get("depth")
     return [] if depth is None else [f"{depth} ahead"]
-
-
-def _chunks(strategy: Strategy) -> list[str]:
-    chunks = strategy.settings.get("chunks")
-    return [] if chunks is None else [f"each batch in {chunks} parts"]

@@ -218,15 +218,10 @@ def test_questions_change_the_loop(question: Question, expected: float) -> None:
     assert found.question == question.text
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"cores": 0.0},
-        {"source_speed": 0.0},
-        {"source_limit": -1},
-        {"free": ("loading",)},
-    ],
-)
+WRONG = ({"cores": 0.0}, {"source_speed": 0.0}, {"source_limit": -1}, {"free": ("x",)})
+
+
+@pytest.mark.parametrize("wrong", WRONG)
 def test_questions_are_checked(wrong: Mapping[str, Any]) -> None:
     """One sentence, before anything is computed."""
     with pytest.raises(UsageError):

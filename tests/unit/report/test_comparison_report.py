@@ -234,8 +234,8 @@ def test_the_outcome_when_only_refused_ones_are_fast() -> None:
     whole = comparisons.faster()
     refused = replace(whole, trials=whole.trials[3:], best="")
     assert comparison_words.headline(refused) == (
-        "Nothing is faster with the same numbers: parallel forward, each batch in 2 "
-        "parts is 1.20x as fast (1.10 to 1.30), but changes them."
+        "Nothing is faster with the same numbers: parallel forward with 2 "
+        "threads is 1.20x as fast (1.10 to 1.30), but changes them."
     )
     none = replace(whole, trials=(), best="")
     assert "no strategy was tried" in comparison_words.headline(none)
@@ -254,9 +254,8 @@ def test_the_outcome_when_only_refused_ones_are_fast() -> None:
         ("prefetch:workers=auto", "prefetch with as many threads as help"),
         ("parallel-forward", "parallel forward"),
         (
-            "parallel-forward:workers=2,chunks=4+parallel-update",
-            "parallel forward with 2 threads, each batch in 4 parts and parallel "
-            "update",
+            "parallel-forward:workers=2+parallel-update",
+            "parallel forward with 2 threads and parallel update",
         ),
         ("runs/plain", "runs/plain"),
         ("", ""),

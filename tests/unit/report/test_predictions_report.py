@@ -166,7 +166,7 @@ def test_a_curve_for_each_strategy() -> None:
         "the loop as recorded",
         "prefetch, threads",
         "prefetch, processes",
-        "parallel forward, parts of the batch",
+        "parallel forward, threads",
         "parallel update, threads",
     ]
     assert list(traces["prefetch, threads"].x) == [1, 2, 4, 8]

@@ -26,8 +26,7 @@ STAGES: Mapping[str, str] = MappingProxyType(
 )
 """A strategy's line has the colour of the stage that it acts on."""
 
-PARTS = "parts of the batch"
-KINDS = ("threads", "processes", PARTS)
+KINDS = ("threads", "processes")
 """What an axis counts."""
 
 RECORDED, ASSUMED = "the loop as recorded", "the loop as assumed"
@@ -110,14 +109,12 @@ def _alone(spec: str) -> Strategy | None:
 
 
 def _count(strategy: Strategy) -> int:
-    return strategy.number("workers", strategy.number("chunks", 0))
+    return strategy.number("workers", 0)
 
 
 def _name(strategy: Strategy) -> str:
     kinds = {"process": "processes", "thread": "threads"}
     kind = kinds[strategy.word("where", "thread")]
-    if not strategy.settings.get("workers"):
-        kind = PARTS
     return f"{strategy.name.replace('-', ' ')}, {kind}"
 
 
