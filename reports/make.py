@@ -26,6 +26,7 @@ from pathlib import Path
 
 import ledger_markdown
 import pandas as pd
+import portable
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -34,16 +35,13 @@ from debottleneck.recording.assemble import load as load_recording
 from debottleneck.report import save
 from debottleneck.report.html import comparison as page
 from debottleneck.report.html.sheet import plotly_file
-from debottleneck.report.redact import redact
-from debottleneck.report.redact.texts import Rules, Words
-from debottleneck.report.strategy_words import named
 from debottleneck.report.text import comparison as comparison_text
 from debottleneck.report.text import run as run_text
 from debottleneck.report.words import comparison as comparison_words
 from debottleneck.report.words.quantities import clean, count
-from debottleneck.trials import ledger
+from debottleneck.report.words.strategies import named
+from debottleneck.trials import ledger, sides
 from debottleneck.trials import save as saving
-from debottleneck.trials import sides as evidence
 from debottleneck.trials.result import Comparison
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -197,23 +195,15 @@ def shelve(found: Path, folder: Path) -> None:
     """Put a comparison's data in its folder, free of this machine's folders."""
     roots = (str(ROOT), str(found))
     new = found.with_name("shelved")
-    saving.save(redact.portable_comparison(saving.load(found), roots), (), new)
+    saving.save(portable.comparison(saving.load(found), roots), (), new)
     for name, file in saving.FILES.items():
         table: pd.DataFrame = getattr(saving.measurements(found), name)
-        without_paths(table, roots).to_parquet(new / file, index=False)
+        portable.trials(table, roots).to_parquet(new / file, index=False)
     for name in (saving.BASELINE, saving.BEST):
         if (found / name).is_dir():
-            redact.portable(load_recording(found / name), roots).save(new / name)
+            portable.recording(load_recording(found / name), roots).save(new / name)
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(new, folder)
-
-
-def without_paths(table: pd.DataFrame, roots: tuple[str, ...]) -> pd.DataFrame:
-    """A table of trials without this machine's folders in its texts."""
-    words = Words(Rules(strict=False, roots=roots))
-    texts = [column for column in ("failure", "notes") if column in table]
-    clear = {column: [words.text(text) for text in table[column]] for column in texts}
-    return table.assign(**clear)
 
 
 def shelved(shelf: Path) -> list[Path]:
@@ -270,7 +260,8 @@ def text(folder: Path) -> str:
     """The comparison's text, and below it those of both recordings."""
     comparison = saving.load(folder)
     parts = [comparison_text.render(comparison, WIDTH)]
-    for side in evidence.read(comparison).sides:
+    labels = comparison_words.labels(comparison)
+    for side in sides.read(comparison, labels).sides:
         head = f"{side.id.capitalize()}: {side.label}"
         parts.append(f"{'#' * WIDTH}\n{head}\n{'#' * WIDTH}\n")
         parts.append(run_text.render(side.analysis, width=WIDTH))

@@ -12,9 +12,9 @@ import pandas as pd
 from debottleneck.analysis.result import Analysis, Verdict
 from debottleneck.recording.environment import Difference
 from debottleneck.recording.recording import typed
+from debottleneck.report.words.comparison import labels
 from debottleneck.strategies.spec import parse
-from debottleneck.trials import result
-from debottleneck.trials import sides as evidence
+from debottleneck.trials import result, sides
 from debottleneck.trials.result import Comparison, Interval, Predicted, Trial
 from debottleneck.trials.save import GATE_ROUND, Measurements
 
@@ -396,12 +396,12 @@ def shown(
     *analyses: Analysis,
     trials: bool = False,
     differences: Sequence[Difference] = (),
-) -> evidence.Evidence:
+) -> sides.Sides:
     """What stands behind a comparison whose recordings were never saved."""
-    named = zip(evidence.labels(whole).items(), analyses, strict=False)
-    sides = tuple(evidence.Side(id, label, each) for (id, label), each in named)
+    named = zip(labels(whole).items(), analyses, strict=False)
+    both = tuple(sides.Side(id, label, analysis) for (id, label), analysis in named)
     runs = measured(whole) if trials else Measurements()
-    return evidence.Evidence(sides, (), runs, tuple(differences))
+    return sides.Sides(both, (), runs, tuple(differences))
 
 
 COMPARISONS: Mapping[str, Callable[[], Comparison]] = {

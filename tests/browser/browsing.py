@@ -88,9 +88,9 @@ def asked_page() -> str:
 
 def pair_page(whole: Comparison, *analyses: Analysis) -> str:
     """The page of a comparison with recordings that were never saved."""
-    named = zip(evidence.labels(whole).items(), analyses, strict=False)
-    shown = tuple(evidence.Side(id, label, each) for (id, label), each in named)
-    return pair.render(whole, evidence.Evidence(shown))
+    named = zip(labels(whole).items(), analyses, strict=False)
+    shown = tuple(Side(id, label, each) for (id, label), each in named)
+    return pair.render(whole, Sides(shown))
 
 
 def both_sides() -> str:

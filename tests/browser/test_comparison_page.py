@@ -46,7 +46,7 @@ def pages() -> dict[str, str]:
         ),
         "recorded": pair.render(saved, shown(saved, plain, after, trials=True)),
         "one": pair.render(lost, shown(lost, examples.healthy(), trials=True)),
-        "none": pair.render(comparisons.unverified(), evidence.Evidence()),
+        "none": pair.render(comparisons.unverified(), Sides()),
         "hostile": pair.render(evil, shown(evil, bad, bad, trials=True)),
     }
 

@@ -49,7 +49,8 @@ def add(verbs: Verbs) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure, print, judge."""
-    from debottleneck.report.text import selfcheck as rendered
+    from debottleneck.report.machine import selfcheck as document
+    from debottleneck.report.text import selfcheck as text
     from debottleneck.selfcheck.check import Progress, Wanted
     from debottleneck.selfcheck.check import run as check
     from debottleneck.selfcheck.result import exit_code
@@ -58,10 +59,10 @@ def run(arguments: argparse.Namespace) -> int:
     _say(
         "planting causes; rows come as they are measured (Ctrl-C prints what is there)"
     )
-    progress = Progress(lambda row: _say(rendered.row_line(row)), _say)
+    progress = Progress(lambda row: _say(text.row_line(row)), _say)
     found = check(Wanted(options.python, options.quick), progress)
-    as_json = options.format == "json"
-    sys.stdout.write(rendered.document(found) if as_json else rendered.text(found))
+    render = document.render if options.format == "json" else text.render
+    sys.stdout.write(render(found))
     return exit_code(found)
 
 

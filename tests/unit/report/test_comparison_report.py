@@ -481,7 +481,7 @@ def test_without_a_winner_the_plain_recording_is_alone() -> None:
     assert {"change", "heat-before", "timeline-before", "bars-before"} <= set(drawn)
     assert not {"waterfall", "flame-change"} & set(drawn)
     assert "needs two recordings with a training loop" in section(html, "change")
-    bare = pair.render(whole, evidence.Evidence())
+    bare = pair.render(whole, Sides())
     assert 'id="change"' not in bare
     assert 'id="trials-table"' in bare
 
@@ -584,17 +584,17 @@ def test_the_head_answers_five_questions(both: str) -> None:
 def test_equal_numbers_are_answered_as_such() -> None:
     """Within the tolerance is said, and not called bit for bit."""
     equal = with_first(comparisons.faster(), numbers="equal")
-    found = head(pair.render(equal, evidence.Evidence()))
+    found = head(pair.render(equal, Sides()))
     assert "within rounding" in found[answers.NUMBERS]
 
 
 def test_the_head_without_a_winner_says_what_was_tried() -> None:
     """Nothing was done and nothing gained, so neither is answered."""
-    found = head(pair.render(comparisons.nothing(), evidence.Evidence()))
+    found = head(pair.render(comparisons.nothing(), Sides()))
     assert list(found) == [answers.WHAT, answers.TRIED, answers.TRUST]
     assert found[answers.TRIED] == "Prefetch with 2 threads; parallel update."
     none = replace(comparisons.nothing(), trials=(), rounds=0)
-    assert head(pair.render(none, evidence.Evidence()))[answers.TRUST] == (
+    assert head(pair.render(none, Sides()))[answers.TRUST] == (
         "No strategy came to be measured."
     )
 
@@ -602,12 +602,12 @@ def test_the_head_without_a_winner_says_what_was_tried() -> None:
 def test_what_was_not_tried_is_told_apart() -> None:
     """Below what was tried, with the reason; alone where nothing was."""
     some = replace(comparisons.predicted(), trials=comparisons.predicted().trials[1:])
-    found = head(pair.render(replace(some, best=""), evidence.Evidence()))
+    found = head(pair.render(replace(some, best=""), Sides()))
     assert found[answers.TRIED] == (
         "Parallel update with 2 threads. Not tried, as no gain is predicted: prefetch "
         "in 2 processes; parallel forward."
     )
-    found = head(pair.render(comparisons.skipped(), evidence.Evidence()))
+    found = head(pair.render(comparisons.skipped(), Sides()))
     assert found[answers.TRIED].startswith("Nothing. Not tried, as no gain")
     assert found[answers.TRUST] == "No strategy came to be measured."
 
@@ -632,18 +632,18 @@ def test_predictions_stand_beside_what_was_measured(both: str) -> None:
     wrong = with_first(
         comparisons.faster(), predicted=comparisons.guess((3.0, 2.7, 3.3))
     )
-    text = section(pair.render(wrong, evidence.Evidence()), "measured")
+    text = section(pair.render(wrong, Sides()), "measured")
     assert "+39 %" in text
     assert text.partition("-28 % ")[2].startswith("no -")
     none = with_first(comparisons.faster(), predicted=None)
-    html = pair.render(none, evidence.Evidence())
+    html = pair.render(none, Sides())
     assert "Predicted and measured" not in html
 
 
 def test_losses_are_shown_or_missed(both: str) -> None:
     """The largest difference in words; without losses, how to have them."""
     assert "in all 30 steps" in section(both, "losses")
-    html = pair.render(comparisons.faster(), evidence.Evidence())
+    html = pair.render(comparisons.faster(), Sides())
     assert "--stage loss=MODULE:FUNCTION" in section(html, "losses")
 
 

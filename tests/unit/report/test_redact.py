@@ -475,6 +475,6 @@ def test_recordings_that_are_told_apart_by_folders_get_numbers() -> None:
     assert clean.trials[0].strategy == "recording 2"
     assert clean.trials[1].spec == other.spec
     assert clean.notes == ("only 9 quiet steps of recording 2 were measured",)
-    side = evidence.Side("after", "zq1qz/run", analyse(run_of(House())))
-    shown = redact.evidence(evidence.Evidence((side,)), made)
+    side = Side("after", "zq1qz/run", analyse(run_of(House())))
+    shown = redact.evidence(Sides((side,)), made)
     assert shown.sides[0].label == "recording 2"

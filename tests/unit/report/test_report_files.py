@@ -41,7 +41,7 @@ def test_every_export_has_the_users_functions(format: str, tmp_path: Path) -> No
 
 def test_the_page_of_a_comparison_shows_what_it_is_given() -> None:
     """Evidence that was read already is not read again; the others need none."""
-    given = evidence.Evidence(gaps=("The moon is in the way.",))
+    given = Sides(gaps=("The moon is in the way.",))
     for format in report.COMPARISON_FORMATS:
         text = report.render_comparison(comparisons.faster(), format, given)
         assert ("The moon is in the way." in text) == (format == "html")

@@ -1,10 +1,14 @@
-"""Strategies as people call them: "prefetch with 4 threads"."""
+"""Strategies as people call them ("prefetch with 4 threads") and as they break."""
 
 from __future__ import annotations
+
+import re
 
 from debottleneck.errors import UsageError
 from debottleneck.report.words.quantities import clean, count
 from debottleneck.strategies.spec import AUTO, PREFETCH, Strategy, parse
+
+PIECE = r".+?(?:[:,/]|-(?=\d)|$)"
 
 
 def named(spec: str) -> str:
@@ -15,15 +19,11 @@ def named(spec: str) -> str:
         return clean(spec)
 
 
-def capital(text: str) -> str:
-    """The text with a capital at its start."""
-    return text[:1].upper() + text[1:]
-
-
 def _one(strategy: Strategy) -> str:
-    name = strategy.name.replace("-", " ")
-    details = [f"{name}{_workers(strategy)}", *_depth(strategy), *_chunks(strategy)]
-    return ", ".join(details)
+    name = f"{strategy.name.replace('-', ' ')}{_workers(strategy)}"
+    depth, chunks = (strategy.settings.get(key) for key in ("depth", "chunks"))
+    name += "" if depth is None else f", {depth} ahead"
+    return name + ("" if chunks is None else f", each batch in {chunks} parts")
 
 
 def _workers(strategy: Strategy) -> str:
@@ -38,11 +38,11 @@ def _workers(strategy: Strategy) -> str:
     return f" with {count(int(workers), 'thread')}"
 
 
-def _depth(strategy: Strategy) -> list[str]:
-    depth = strategy.settings.get("depth")
-    return [] if depth is None else [f"{depth} ahead"]
+def pieces(spec: str) -> list[list[str]]:
+    """Where a strategy's text may break: by strategy, then by setting.
 
-
-def _chunks(strategy: Strategy) -> list[str]:
-    chunks = strategy.settings.get("chunks")
-    return [] if chunks is None else [f"each batch in {chunks} parts"]
+    `a:b=1,c=2+d` is [["a:", "b=1,", "c=2+"], ["d"]]. The name of a recording breaks
+    behind a folder and before a date.
+    """
+    strategies = re.findall(r"[^+]*\+|[^+]+$", clean(spec)) or [""]
+    return [re.findall(PIECE, text) or [text] for text in strategies]
