@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import examples
 import numpy as np
@@ -15,6 +16,7 @@ from debottleneck.recording.recording import typed
 from debottleneck.report.words.comparison import labels
 from debottleneck.strategies.spec import parse
 from debottleneck.trials import result, sides
+from debottleneck.trials.entrants import settings_of
 from debottleneck.trials.result import Comparison, Interval, Predicted, Trial
 from debottleneck.trials.save import GATE_ROUND, Measurements
 
@@ -28,15 +30,9 @@ def trial(
     **more: object,
 ) -> Trial:
     """One row; its step follows from the plain one and the ratio."""
-    known = spec if "<" not in spec else "prefetch"
-    found = parse(known)
-    names = "+".join(each.name for each in found)
-    settings = {
-        key if len(found) == 1 else f"{each.name}.{key}": value
-        for each in found
-        for key, value in each.settings.items()
-    }
-    made = Trial(names, settings, spec, verdict, numbers=numbers)
+    strategies = parse(spec if "<" not in spec else "prefetch")
+    names = "+".join(strategy.name for strategy in strategies)
+    made = Trial(names, settings_of(strategies), spec, verdict, numbers=numbers)
     if ratio is not None:
         step_ms = plain_ms / ratio[0]
         rest = {"rounds": 5, "step_ms": step_ms, "speedup": Interval(*ratio)}
@@ -177,27 +173,17 @@ def skipped() -> Comparison:
 
 def unverified() -> Comparison:
     """Fast, but the script differs from itself."""
-    why = "your script differs from itself; set its seeds"
-    return replace(
-        nothing(),
-        trials=(
-            trial(
-                "prefetch:workers=4",
-                result.UNVERIFIED,
-                (2.6, 2.51, 2.7),
-                "unverified",
-                why=why,
-            ),
-            trial(
-                "prefetch:workers=2",
-                result.UNVERIFIED,
-                (1.9, 1.8, 2.0),
-                "unverified",
-                why=why,
-            ),
-        ),
-        deterministic=False,
+    row = partial(
+        trial,
+        verdict=result.UNVERIFIED,
+        numbers="unverified",
+        why="your script differs from itself; set its seeds",
     )
+    rows = (
+        row("prefetch:workers=4", ratio=(2.6, 2.51, 2.7)),
+        row("prefetch:workers=2", ratio=(1.9, 1.8, 2.0)),
+    )
+    return replace(nothing(), trials=rows, deterministic=False)
 
 
 def interrupted() -> Comparison:
@@ -298,6 +284,12 @@ def recorded() -> Comparison:
         baseline="slow-run",
         notes=("each was run once",),
     )
+
+
+def with_first(whole: Comparison, **changes: object) -> Comparison:
+    """The comparison with its first row changed."""
+    first, *others = whole.trials
+    return replace(whole, trials=(replace(first, **changes), *others))
 
 
 def after() -> Analysis:

@@ -13,7 +13,7 @@ from browsing import opened
 
 from debottleneck.recording.environment import Difference
 from debottleneck.report.html import comparison as pair
-from debottleneck.trials import sides as evidence
+from debottleneck.trials.sides import Sides
 
 FIGURES = {"both": 15, "hostile": 15, "recorded": 13, "one": 9, "none": 2}
 LOOKS = [

@@ -8,6 +8,7 @@ from dataclasses import replace
 import examples
 import pytest
 
+from debottleneck import words
 from debottleneck.analysis import frames
 from debottleneck.analysis.result import Analysis
 from debottleneck.report import matrix
@@ -18,8 +19,6 @@ NAMES = list(examples.EXAMPLES)
 
 def wide() -> Analysis:
     """An analysis with all ten causes in sight."""
-    from debottleneck import words
-
     every = {cause: 1.0 + index for index, cause in enumerate(words.CAUSES)}
     return examples.build(examples.Plan(stages={"load": every, "other": every}))
 
@@ -48,11 +47,8 @@ def test_verdict_comes_first(name: str) -> None:
     """The first lines say what, where and what to do."""
     text = terminal.render(examples.EXAMPLES[name]())
     heads = [line.split()[0] for line in text.split("\n\n")[0].splitlines()]
-    assert [head for head in heads if head in ("What", "Where", "Do")] == [
-        "What",
-        "Where",
-        "Do",
-    ]
+    order = ["What", "Where", "Do"]
+    assert [head for head in heads if head in order] == order
 
 
 @pytest.mark.parametrize("name", [n for n in NAMES if n != "hostile"])
@@ -64,8 +60,7 @@ def test_our_own_words_are_ascii(name: str) -> None:
 def test_control_characters_do_not_reach_the_terminal() -> None:
     """Escape sequences in the user's names cannot recolour or clear the screen."""
     text = terminal.render(examples.hostile(), colour=False)
-    assert "\x1b" not in text
-    assert "\x07" not in text
+    assert text.replace("\n", "").isprintable()
 
 
 def test_colour_only_adds_escape_sequences() -> None:
