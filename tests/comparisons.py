@@ -126,6 +126,7 @@ def predicted() -> Comparison:
     """Everything was predicted: one well, one not, and two were not even tried."""
     best, update = "prefetch:workers=4", "parallel-update:workers=2"
     slower = "threads would make it slower: the GIL changes hands between 3 threads"
+    untried = partial(trial, verdict=result.SKIPPED, numbers="unverified")
     return replace(
         faster(),
         trials=(
@@ -142,17 +143,13 @@ def predicted() -> Comparison:
                 (0.91, 0.88, 0.94),
                 predicted=guess((1.06, 1.0, 1.12), "limited by the rest of the step"),
             ),
-            trial(
+            untried(
                 "prefetch:workers=2,where=process",
-                result.SKIPPED,
-                numbers="unverified",
                 predicted=guess((1.0, 0.95, 1.049)),
                 why="predicted 1.00x (0.95 to 1.05); `--all` tries it nevertheless",
             ),
-            trial(
+            untried(
                 "parallel-forward",
-                result.SKIPPED,
-                numbers="unverified",
                 predicted=guess((0.69, 0.55, 0.87), slower),
                 why=f"predicted 0.69x (0.55 to 0.87): {slower}; `--all` tries it "
                 "nevertheless",

@@ -56,8 +56,7 @@ def tracks_of(analysis: Analysis) -> list[Track]:
     names = labels(analysis)
     calls = calls_by_thread(analysis.recording)
     waits = _waits_by_thread(analysis)
-    tracks = [steps(analysis), blocks(analysis), instruments(analysis)]
-    tracks += gil(analysis, names)
+    tracks = [*_of_the_run(analysis), *gil(analysis, names)]
     for key, label in names.items():
         if key in calls:
             tracks.append(stages(analysis, key, label, calls[key]))
@@ -72,41 +71,22 @@ def member(name: str, **arguments: Any) -> str:
     return json.dumps(slice, separators=(",", ":"))[1:-1]
 
 
-def steps(analysis: Analysis) -> Track:
-    """Every step with its number."""
-    table = analysis.steps
-    texts = [member(f"step {number}") for number in table.step]
-    return _flat(analysis, "steps", table.start_ns, table.end_ns, texts)
-
-
-def blocks(analysis: Analysis) -> Track:
-    """Which steps were warm-up, quiet, or shared with an instrument."""
-    table = analysis.steps
-    new = table.block.ne(table.block.shift()).to_numpy()
-    last = np.roll(new, -1)
-    start, end = table.start_ns[new], table.end_ns[last]
-    texts = [member(f"{kind} steps") for kind in table.block[new]]
-    return _flat(analysis, "blocks of steps", start, end, texts)
-
-
-def instruments(analysis: Analysis) -> Track:
-    """When an instrument that slows the script was at work."""
-    table = analysis.recording.blocks.sort_values("start_ns")
-    texts = [member(kind) for kind in table.kind]
-    return _flat(analysis, "instruments", table.start_ns, table.end_ns, texts)
-
-
-def _flat(
-    analysis: Analysis,
-    name: str,
-    start: pd.Series,
-    end: pd.Series,
-    texts: Sequence[str],
-) -> Track:
-    """A track of the target's process whose slices each have their own text."""
-    begin = start.to_numpy(np.int64)
-    slices = (begin, _no_overlap(begin, end.to_numpy(np.int64)), np.arange(len(begin)))
-    return Track(analysis.recording.facts.pid, 0, name, *slices, texts, fine=False)
+def _of_the_run(analysis: Analysis) -> Iterator[Track]:
+    """Steps by number, what runs of them were for, and when instruments worked."""
+    steps, windows = analysis.steps, analysis.recording.blocks.sort_values("start_ns")
+    first = steps.block.ne(steps.block.shift()).to_numpy()
+    begins, ends = steps[first], steps[np.roll(first, -1)]
+    kinds = [f"{kind} steps" for kind in begins.block]
+    numbers = [f"step {number}" for number in steps.step]
+    for name, start, end, texts in (
+        ("steps", steps.start_ns, steps.end_ns, numbers),
+        ("blocks of steps", begins.start_ns, ends.end_ns, kinds),
+        ("instruments", windows.start_ns, windows.end_ns, windows.kind),
+    ):
+        begin = start.to_numpy(np.int64)
+        end = _no_overlap(begin, end.to_numpy(np.int64))
+        slices = (begin, end, np.arange(len(begin)), [member(text) for text in texts])
+        yield Track(analysis.recording.facts.pid, 0, name, *slices, fine=False)
 
 
 def _no_overlap(start: Ints, end: Ints) -> Ints:

@@ -89,8 +89,8 @@ def paths(names: Iterable[str]) -> re.Pattern[str]:
     """Finds these paths, though they do not look like one (spaces), and what does."""
     odd = [n for n in names if len(n) > 1 and not re.fullmatch(_ANY_PATH, n)]
     odd = sorted((n for n in odd if "/" in n), key=len, reverse=True)
-    known = (rf"(?<![\w.~/-]){re.escape(n)}(?:/{_PART})*(?![\w-])" for n in odd)
-    return re.compile("|".join([*known, _ANY_PATH]))
+    patterns = (rf"(?<![\w.~/-]){re.escape(n)}(?:/{_PART})*(?![\w-])" for n in odd)
+    return re.compile("|".join([*patterns, _ANY_PATH]))
 
 
 @dataclass(frozen=True)

@@ -169,7 +169,7 @@ def _least(spec: str) -> int:
 
 def _reasons(console: Console, comparison: Comparison) -> None:
     winner = words.winner(comparison)
-    lines = [f"{specs}: {why}" for specs, why in words.reasons(comparison)]
+    lines = [f"{specs}: {reason}" for specs, reason in words.reasons(comparison)]
     if winner:
         lines += [f"{clean(winner.spec)} did: {clean(text)}" for text in winner.did]
     for line in lines:

@@ -145,10 +145,10 @@ def _finding(rank: int, finding: Finding, directory: str, unit: str) -> Table:
 
 
 def _stake(finding: Finding, unit: str) -> Text:
-    whole = "step" if unit == "step" else "run"
+    of = "step" if unit == "step" else "run"
     what = " / ".join(word for word in (finding.stage, finding.cause) if word)
     gain = f"at most {times(finding.ceiling)} as fast without it"
-    share = f"{percent(finding.share)} of the {whole}"
+    share = f"{percent(finding.share)} of the {of}"
     parts = (what, f"{share}, {gain}", f"[{finding.kind}]")
     return Text(clean("  ".join(part for part in parts if part)))
 
