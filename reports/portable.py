@@ -109,9 +109,9 @@ def comparison(comparison: Comparison, roots: tuple[str, ...]) -> Comparison:
     script = next(iter(comparison.command), "")
     kept = {"before": comparison.before, "after": comparison.after}
     folders = (os.path.dirname(script), comparison.folder, *kept.values())
-    paths_known = (str(folder) for folder in folders if folder)
+    texts = (str(folder) for folder in folders if folder)
     places = Places(roots, {script: Places(roots).place(script)})
-    changed = places.knowing(paths_known, comparison.environment).value(comparison)
+    changed = places.knowing(texts, comparison.environment).value(comparison)
     names = {side: path and Path(path.name) for side, path in kept.items()}
     return replace(changed, folder=None, **names)
 

@@ -59,7 +59,10 @@ def shown(events: list[dict[str, Any]], most: int) -> list[tuple[Any, ...]]:
 
 def test_every_line_is_there_in_order() -> None:
     """Steps, blocks, instruments and GIL above the threads, the trainer first."""
-    assert list(lines(made_exports.analysis()).names) == [
+    trace = lines(made_exports.analysis())
+    assert trace.whole["otherData"]["command"] == "python train.py"
+    assert trace.whole["otherData"]["left_out"] == "nothing"
+    assert list(trace.names) == [
         "steps",
         "blocks of steps",
         "instruments",
@@ -135,13 +138,6 @@ def test_the_gil_has_a_line_and_a_counter() -> None:
     ]
 
 
-def test_the_trace_says_what_it_is_of() -> None:
-    """Tool, command, and that nothing was left out."""
-    whole = lines(made_exports.analysis()).whole
-    assert whole["otherData"]["command"] == "python train.py"
-    assert whole["otherData"]["left_out"] == "nothing"
-
-
 @pytest.mark.parametrize("name", list(examples.EXAMPLES))
 def test_slices_of_a_line_nest_or_follow(name: str) -> None:
     """Also in recordings without marks, waits or steps: nothing overlaps in part."""
@@ -179,8 +175,7 @@ def test_hostile_names_are_text() -> None:
 
 def test_an_empty_recording_is_an_empty_trace() -> None:
     """Valid, with the process's name and no slices."""
-    found = lines(analyse(EMPTY))
-    assert {e["ph"] for e in found.events} == {"M"}
+    assert {event["ph"] for event in lines(analyse(EMPTY)).events} == {"M"}
 
 
 def test_the_shortest_slices_go_first_and_the_trace_says_so() -> None:
