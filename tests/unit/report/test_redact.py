@@ -433,5 +433,7 @@ def test_recordings_that_are_told_apart_by_folders_get_numbers() -> None:
     assert clean.trials[1].spec == other.spec
     assert clean.notes == ("only 9 quiet steps of recording 2 were measured",)
     side = Side("after", "zq1qz/run", analyse(run_of(House())))
-    shown = redact.sides(Sides((side,)), made)
+    gaps = ("zq1qz/run cannot be shown: it is gone",)
+    shown = redact.sides(Sides((side,), gaps), made)
+    assert shown.gaps == ("recording 2 cannot be shown: it is gone",)
     assert shown.sides[0].label == "recording 2"
