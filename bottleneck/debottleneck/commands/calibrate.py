@@ -53,13 +53,13 @@ def run(arguments: argparse.Namespace) -> int:
     """Measure if need be, print."""
     options = Options(arguments.python, arguments.again, arguments.format)
     from debottleneck.collect import prices as measure
-    from debottleneck.report.text import prices as rendered
+    from debottleneck.report.machine import prices as document
+    from debottleneck.report.text import prices as text
 
     machine = _machine(options)
     file = measure.file(options.python)
-    as_json = options.format == "json"
-    show = rendered.document if as_json else rendered.text
-    sys.stdout.write(show(machine, options.python, file))
+    render = document.render if options.format == "json" else text.render
+    sys.stdout.write(render(machine, options.python, file))
     return 0
 
 

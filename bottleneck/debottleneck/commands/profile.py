@@ -182,7 +182,7 @@ def _report(options: Options, copies: list[tuple[str, Path]]) -> None:
 
     analysis = with_predictions(analyse(load_recording(folder)))
     page = folder / "report.html"
-    write(analysis, page)
+    write(analysis, page, "html")
     footer = [
         f"Page       {page}",
         f"Recording  {folder}",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from debottleneck.recording.recording import Recording
     from debottleneck.trials.result import Comparison
     from debottleneck.trials.save import Measurements
-    from debottleneck.trials.sides import Evidence
+    from debottleneck.trials.sides import Sides
 
     Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
 
@@ -210,9 +210,9 @@ def _predicted(analysis: Analysis) -> Analysis:
 def _change(options: Options) -> Callable[[Recording], Recording]:
     """What is done to a recording before it is analysed."""
     from debottleneck.report.redact import redact
-    from debottleneck.trials import sides as evidence
+    from debottleneck.trials.sides import unchanged
 
-    return redact.recording if options.redact else evidence.as_it_is
+    return redact.recording if options.redact else unchanged
 
 
 def _of_comparison(options: Options) -> str | bytes:
@@ -228,7 +228,7 @@ def _of_comparison(options: Options) -> str | bytes:
 
     comparison, measured = _compared(options)
     page = options.format == "html"
-    shown = _evidence(options, comparison, measured) if page else None
+    shown = _sides(options, comparison, measured) if page else None
     return render_comparison(_redacted(options, comparison), options.format, shown)
 
 
@@ -239,7 +239,7 @@ def _picture_of_comparison(options: Options) -> bytes:
     catalogue.check_comparison(options.png)
     picture.check()
     comparison, measured = _compared(options)
-    shown = _evidence(options, comparison, measured)
+    shown = _sides(options, comparison, measured)
     redacted = _redacted(options, comparison)
     return picture.png(catalogue.of_comparison(redacted, shown, options.png))
 
@@ -257,14 +257,15 @@ def _compared(options: Options) -> tuple[Comparison, Measurements | None]:
     return load(options.folder), None
 
 
-def _evidence(
+def _sides(
     options: Options, comparison: Comparison, measured: Measurements | None
-) -> Evidence:
+) -> Sides:
     from debottleneck.report.redact import redact
-    from debottleneck.trials import sides as evidence
+    from debottleneck.report.words.comparison import labels
+    from debottleneck.trials.sides import read
 
-    shown = evidence.read(comparison, change=_change(options), measured=measured)
-    return redact.evidence(shown, comparison) if options.redact else shown
+    shown = read(comparison, labels(comparison), _change(options), measured)
+    return redact.sides(shown, comparison) if options.redact else shown
 
 
 def _redacted(options: Options, comparison: Comparison) -> Comparison:

@@ -49,7 +49,8 @@ def add(verbs: Verbs) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure, print, judge."""
-    from debottleneck.report.text import selfcheck as rendered
+    from debottleneck.report.machine import selfcheck as document
+    from debottleneck.report.text import selfcheck as text
     from debottleneck.selfcheck.check import run as check
     from debottleneck.selfcheck.result import exit_code
 
@@ -60,11 +61,11 @@ def run(arguments: argparse.Namespace) -> int:
     found = check(
         options.python,
         quick=options.quick,
-        on_row=lambda row: _say(rendered.row_line(row)),
+        on_row=lambda row: _say(text.row_line(row)),
         on_line=_say,
     )
-    as_json = options.format == "json"
-    sys.stdout.write(rendered.document(found) if as_json else rendered.text(found))
+    render = document.render if options.format == "json" else text.render
+    sys.stdout.write(render(found))
     return exit_code(found)
 
 

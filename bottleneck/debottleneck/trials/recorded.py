@@ -29,6 +29,7 @@ from debottleneck.trials.compare import rank
 from debottleneck.trials.entrants import name_of, settings_of
 from debottleneck.trials.result import FASTER, Comparison, Interval, Trial
 from debottleneck.trials.save import Measurements
+from debottleneck.trials.sides import unchanged
 from debottleneck.trials.trial import Measured
 from debottleneck.words import STAGES
 
@@ -89,11 +90,6 @@ class RecordedRun:
         lead = 2 if self.facts.command[:1] == ("-m",) else 1
         script = os.path.basename(self.facts.script)
         return (script, *self.facts.command[lead:])
-
-
-def unchanged(recording: Recording) -> Recording:
-    """The recording as it is."""
-    return recording
 
 
 def compare_recordings(

@@ -14,10 +14,10 @@ from debottleneck.analysis import frames
 from debottleneck.errors import UsageError
 from debottleneck.report.figures import catalogue
 from debottleneck.trials import save
-from debottleneck.trials.sides import Evidence, Side
+from debottleneck.trials.sides import Side, Sides
 
 
-def shown() -> Evidence:
+def shown() -> Sides:
     """Both recordings of a comparison, and a few timed steps."""
     sides = (
         Side("before", "The plain script", examples.input_bound()),
@@ -26,7 +26,7 @@ def shown() -> Evidence:
     losses = pd.DataFrame(
         {"spec": ["", "", "x", "x"], "step": [1, 2, 1, 2], "value": [2.0, 1.0] * 2}
     )
-    return Evidence(sides, (), save.Measurements(losses=losses))
+    return Sides(sides, (), save.Measurements(losses=losses))
 
 
 def of_comparison(name: str) -> go.Figure:
@@ -117,7 +117,7 @@ def test_what_was_not_measured_is_said() -> None:
     with pytest.raises(UsageError, match=r"'steps' here.*choose one of: causes"):
         catalogue.of_run(examples.no_steps(), "steps")
     with pytest.raises(UsageError, match=r"'waterfall' here.*speedups"):
-        catalogue.of_comparison(comparisons.faster(), Evidence(), "waterfall")
+        catalogue.of_comparison(comparisons.faster(), Sides(), "waterfall")
 
 
 def test_a_recording_without_anything_has_no_figures() -> None:

@@ -1,4 +1,4 @@
-"""Comparisons as text, JSON and page: what they promise, and what they refuse."""
+"""The page of a comparison: what it promises, and what it refuses."""
 
 from __future__ import annotations
 
@@ -12,389 +12,18 @@ from typing import Any
 import comparisons
 import examples
 import pytest
+from comparisons import with_first
 
 from debottleneck.commands import main
-from debottleneck.errors import RecordingError, UsageError
 from debottleneck.recording.environment import Difference
-from debottleneck.report import COMPARISON_FORMATS, render_comparison, strategy_words
+from debottleneck.report import render_comparison
 from debottleneck.report.figures import sides
 from debottleneck.report.html import answers, side_by_side
 from debottleneck.report.html import comparison as pair
-from debottleneck.report.machine import comparison as comparison_json
 from debottleneck.report.text import comparison
-from debottleneck.report.words import comparison as comparison_words
-from debottleneck.trials import result
-from debottleneck.trials import sides as evidence
-from debottleneck.trials.ledger import Summary
-from debottleneck.trials.result import Comparison, Interval
+from debottleneck.report.words.comparison import labels
 from debottleneck.trials.save import save
-
-NAMES = list(comparisons.COMPARISONS)
-KEYS = ["schema", "baseline", "trials", "best", "keep"]
-BASELINE_KEYS = ["step_ms", "low", "high"]
-TRIAL_KEYS = [
-    "strategy",
-    "settings",
-    "verdict",
-    "step_ms",
-    "speedup",
-    "low",
-    "high",
-    "rounds",
-    "memory_mb",
-    "numbers",
-    "predicted",
-    "why",
-]
-
-
-def refuse(constant: str) -> Any:
-    """Stop at NaN and Infinity, which are not JSON."""
-    raise ValueError(constant)
-
-
-def document(name: str) -> dict[str, Any]:
-    """The comparison's document after a trip through strict JSON."""
-    text = render_comparison(comparisons.COMPARISONS[name](), "json")
-    loaded: dict[str, Any] = json.loads(text, parse_constant=refuse)
-    return loaded
-
-
-KINDS = {
-    "object": lambda v: isinstance(v, dict),
-    "array": lambda v: isinstance(v, list),
-    "string": lambda v: isinstance(v, str),
-    "boolean": lambda v: isinstance(v, bool),
-    "null": lambda v: v is None,
-    "integer": lambda v: isinstance(v, int) and not isinstance(v, bool),
-    "number": lambda v: isinstance(v, int | float) and not isinstance(v, bool),
-}
-
-
-def misfits(value: Any, schema: Any, at: str = "$") -> list[str]:
-    """Where a value does not fit: the part of JSON Schema that ours uses."""
-    kinds = schema.get("type", list(KINDS))
-    kinds = [kinds] if isinstance(kinds, str) else kinds
-    found = [] if any(KINDS[kind](value) for kind in kinds) else [f"{at}: type"]
-    if "enum" in schema and value not in schema["enum"]:
-        found.append(f"{at}: enum")
-    if "const" in schema and value != schema["const"]:
-        found.append(f"{at}: const")
-    if value is not None and value < schema["minimum"] if "minimum" in schema else 0:
-        found.append(f"{at}: minimum")
-    if isinstance(value, dict):
-        found += [
-            f"{at}.{k}: missing" for k in schema.get("required", ()) if k not in value
-        ]
-        known, others = (
-            schema.get("properties", {}),
-            schema.get("additionalProperties", {}),
-        )
-        for key, each in value.items():
-            found += misfits(each, known.get(key, others), f"{at}.{key}")
-    for index, each in enumerate(value if isinstance(value, list) else ()):
-        found += misfits(each, schema.get("items", {}), f"{at}[{index}]")
-    return found
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_the_document_fits_its_schema(name: str) -> None:
-    """Types, words and required keys are those that the schema states."""
-    assert misfits(document(name), comparison_json.JSON_SCHEMA) == []
-
-
-@pytest.mark.parametrize(
-    ("change", "where"),
-    [
-        ({"schema": 1}, "$.schema: const"),
-        ({"best": 3}, "$.best: type"),
-        ({"rounds": -1}, "$.rounds: minimum"),
-        ({"keep": [1]}, "$.keep[0]: type"),
-        ({"baseline": {}}, "$.baseline.step_ms: missing"),
-    ],
-)
-def test_the_schema_refuses(change: dict[str, Any], where: str) -> None:
-    """A document with a wrong part does not fit, so that fitting says something."""
-    assert where in misfits(
-        {**document("faster"), **change}, comparison_json.JSON_SCHEMA
-    )
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_the_promised_keys_come_first(name: str) -> None:
-    """The keys that scripts rely on, in the order that was promised."""
-    whole = document(name)
-    assert list(whole)[: len(KEYS)] == KEYS
-    assert list(whole["baseline"])[: len(BASELINE_KEYS)] == BASELINE_KEYS
-    assert all(list(row)[: len(TRIAL_KEYS)] == TRIAL_KEYS for row in whole["trials"])
-
-
-def test_every_key_is_documented() -> None:
-    """The module's docstring names each key of the document and of its rows."""
-    text = comparison_json.__doc__ or ""
-    whole = document("faster")
-    row = whole["trials"][0]
-    for key in (*whole, *whole["baseline"], *row, *row["predicted"]):
-        assert f"`{key}`" in text
-
-
-def test_a_prediction_is_an_object_with_its_errors() -> None:
-    """Step, speed-up, their intervals and what came of them; null without one."""
-    rows = {row["spec"]: row["predicted"] for row in document("predicted")["trials"]}
-    said = rows["parallel-update:workers=2"]
-    assert (said["speedup"], said["low"], said["high"]) == (1.06, 1.0, 1.12)
-    assert said["step_error"] == pytest.approx(175.0 / (185.5 / 0.91) - 1)
-    assert said["speedup_error"] == pytest.approx(1.06 / 0.91 - 1)
-    assert said["inside"] is False
-    assert rows["prefetch:workers=4"]["inside"] is True
-    unknown = rows["parallel-forward"]
-    assert unknown["limit"].startswith("threads would make it slower")
-    errors = ("step_error", "speedup_error", "inside")
-    assert [unknown[key] for key in errors] == [None] * 3
-    assert document("nothing")["trials"][0]["predicted"] is None
-
-
-def test_what_was_not_measured_is_null() -> None:
-    """No speed-up, no memory, no winner: null, never 0 or an empty text."""
-    whole = document("interrupted")
-    assert whole["best"] is None
-    assert whole["baseline"]["memory_mb"] is None
-    row = whole["trials"][0]
-    assert [row[key] for key in ("step_ms", "speedup", "low", "memory_mb")] == [
-        None
-    ] * 4
-
-
-def test_numbers_that_json_lacks_become_null() -> None:
-    """Infinity and NaN do not make the document unreadable."""
-    odd = replace(comparisons.faster(), baseline_cpu_ms=float("nan"))
-    text = render_comparison(odd, "json")
-    assert json.loads(text, parse_constant=refuse)["baseline"]["cpu_ms"] is None
-
-
-def with_first(whole: Comparison, **changes: Any) -> Comparison:
-    """The comparison with its first row changed."""
-    first, *others = whole.trials
-    return replace(whole, trials=(replace(first, **changes), *others))
-
-
-OVERCLAIMS = {
-    "interval includes 1": {"speedup": Interval(1.2, 0.99, 1.4)},
-    "interval begins at 1": {"speedup": Interval(1.2, 1.0, 1.4)},
-    "no interval": {"speedup": None},
-    "numbers not verified": {"numbers": "unverified"},
-    "numbers differ": {"numbers": "different"},
-    "slower, but not shown": {
-        "verdict": result.SLOWER,
-        "speedup": Interval(0.9, 0.8, 1.0),
-    },
-    "best is not faster": {"verdict": result.SAME_SPEED},
-}
-
-
-@pytest.mark.parametrize("format", list(COMPARISON_FORMATS))
-@pytest.mark.parametrize("claim", list(OVERCLAIMS))
-def test_no_renderer_claims_more_than_was_shown(format: str, claim: str) -> None:
-    """Whoever made the comparison: what its intervals do not show is not printed."""
-    wrong = with_first(comparisons.faster(), **OVERCLAIMS[claim])
-    with pytest.raises(RecordingError, match=r"prefetch:workers=4.*compare"):
-        render_comparison(wrong, format)
-
-
-def test_a_bound_beside_1_is_not_printed_as_1() -> None:
-    """Digits grow until the reader sees on which side of 1 a bound lies."""
-    assert comparison_words.bounds(Interval(1.02, 1.0004, 1.05)) == "1.0004 to 1.0500"
-    assert comparison_words.bounds(Interval(0.98, 0.96, 0.997)) == "0.960 to 0.997"
-    assert comparison_words.bounds(Interval(1.01, 1.0, 1.02)) == "1.00 to 1.02"
-    assert comparison_words.bounds(Interval(13.4, 12.9, 14.02)) == "12.9 to 14.0"
-
-
-HEADLINES = {
-    "faster": "Prefetch with 4 threads, 8 ahead: 2.16x faster (2.09 to 2.22), same "
-    "numbers, +38 MB.",
-    "nothing": "Nothing is faster: the best, prefetch with 2 threads, is 1.01x as fast "
-    "(0.98 to 1.03), which is no difference.",
-    "unverified": "Nothing is shown to be safe: prefetch with 4 threads is 2.60x as "
-    "fast (2.51 to 2.70), but its numbers are unverified.",
-    "interrupted": "Nothing is faster: 1 failed, 1 not finished.",
-    "skipped": "Nothing was tried: the best prediction, prefetch in 2 processes, is "
-    "1.00x (0.95 to 1.05).",
-}
-
-
-@pytest.mark.parametrize("name", list(HEADLINES))
-def test_the_outcome_in_one_sentence(name: str) -> None:
-    """The headline says what won and by how much, or why nothing did."""
-    whole = comparisons.COMPARISONS[name]()
-    assert comparison_words.headline(whole) == HEADLINES[name]
-
-
-def test_the_outcome_when_only_refused_ones_are_fast() -> None:
-    """Fast with other numbers is not faster; nothing tried is said as well."""
-    whole = comparisons.faster()
-    refused = replace(whole, trials=whole.trials[3:], best="")
-    assert comparison_words.headline(refused) == (
-        "Nothing is faster with the same numbers: parallel forward with 2 "
-        "threads is 1.20x as fast (1.10 to 1.30), but changes them."
-    )
-    none = replace(whole, trials=(), best="")
-    assert "no strategy was tried" in comparison_words.headline(none)
-    slower = replace(comparisons.nothing(), trials=comparisons.nothing().trials[1:])
-    assert comparison_words.headline(slower).endswith("which is slower.")
-
-
-@pytest.mark.parametrize(
-    ("spec", "name"),
-    [
-        ("prefetch", "prefetch"),
-        ("prefetch:workers=1", "prefetch with 1 thread"),
-        ("prefetch:workers=8,depth=16", "prefetch with 8 threads, 16 ahead"),
-        ("prefetch:workers=2,where=process", "prefetch in 2 processes"),
-        ("prefetch:where=process", "prefetch in another process"),
-        ("prefetch:workers=auto", "prefetch with as many threads as help"),
-        ("parallel-forward", "parallel forward"),
-        (
-            "parallel-forward:workers=2+parallel-update",
-            "parallel forward with 2 threads and parallel update",
-        ),
-        ("runs/plain", "runs/plain"),
-        ("", ""),
-        ("prefetch:workers=\x1b", "prefetch:workers=\N{REPLACEMENT CHARACTER}"),
-    ],
-)
-def test_strategies_are_called_what_people_call_them(spec: str, name: str) -> None:
-    """Settings become words; what is no strategy stays as it is."""
-    assert strategy_words.named(spec) == name
-
-
-def test_equal_numbers_are_not_called_the_same() -> None:
-    """Within a tolerance is not bit by bit."""
-    equal = with_first(comparisons.faster(), numbers="equal", memory_mb=None)
-    assert comparison_words.headline(equal).endswith(
-        "(2.09 to 2.22), numbers equal within the tolerance."
-    )
-
-
-@pytest.mark.parametrize("width", [60, 72, 80, 93, 110, 160])
-@pytest.mark.parametrize("name", NAMES)
-def test_text_fits_and_no_number_is_broken(name: str, width: int) -> None:
-    """Only code is longer than the width; a speed-up and its interval stay whole."""
-    whole = comparisons.COMPARISONS[name]()
-    text = comparison.render(whole, width)
-    long = [line for line in text.splitlines() if len(line) > width]
-    assert all(line.startswith("    ") for line in long)
-    for trial in whole.trials:
-        assert name == "hostile" or all(
-            piece in text
-            for one in comparison_words.pieces(trial.spec)
-            for piece in one
-        )
-        if trial.speedup is not None:
-            cell = f"({comparison_words.bounds(trial.speedup, '-')})"
-            assert any(cell in line for line in text.splitlines())
-
-
-def test_a_narrow_table_says_what_it_leaves_out() -> None:
-    """Columns go in a fixed order, and their names are printed; a wide one has all."""
-    narrow = comparison.render(comparisons.faster(), 80)
-    assert "Left out for want of width: step, error, memory, CPU." in narrow
-    assert "Trials, best first\n" in narrow
-    wide = comparison.render(comparisons.faster(), 160)
-    assert "Left out" not in wide
-    assert "Trials, best first; ms a step, MB beyond the plain script's\n" in wide
-
-
-@pytest.mark.parametrize("width", [80, 120])
-def test_predictions_stand_beside_measured_speedups(width: int) -> None:
-    """With the error of the step time, also where the terminal is narrow."""
-    text = comparison.render(comparisons.predicted(), width)
-    both = r"1\.52x \(1\.44-1\.60\)  1\.56x \(1\.42-1\.71\) +-2\.6 %"
-    assert re.search(both, text)
-    assert re.search(r"0\.69x \(0\.55-0\.87\) +- .* not", text)
-    words = " ".join(text.split())
-    assert "parallel-forward: predicted 0.69x (0.55 to 0.87): threads would" in words
-    assert "Errors are of the predicted step time." in words
-
-
-def test_without_measurements_there_are_no_errors() -> None:
-    """What is predicted hopeless has a prediction, and no column for its error."""
-    text = " ".join(comparison.render(comparisons.skipped(), 120).split())
-    assert "speed-up (95 %) predicted memory" in text
-    assert "Errors are" not in text
-    assert "0 rounds" not in text
-
-
-@pytest.mark.parametrize(
-    ("share", "text"),
-    [
-        (0.031, "+3.1 %"),
-        (-0.0004, "-0.0 %"),
-        (0.14, "+14 %"),
-        (-0.0995, "-10 %"),
-        (3.0, "+300 %"),
-        (None, "-"),
-        (float("nan"), "-"),
-    ],
-)
-def test_errors_have_a_sign_and_few_digits(share: float | None, text: str) -> None:
-    """About two figures, and nothing where nothing is known."""
-    assert comparison_words.error(share) == text
-
-
-def test_predictions_so_far_in_one_line() -> None:
-    """How many, how far off, how many inside, and where they are kept."""
-    line = comparison_words.so_far(Summary(1200, 0.031, 0.14, 0.83), "a/b.parquet")
-    assert line == (
-        "Predictions so far: 1,200, median error 3.1 %, worst 14 %, 83 % inside their "
-        "interval (a/b.parquet)"
-    )
-
-
-def test_a_reason_is_printed_once() -> None:
-    """Rows with the same reason share its line."""
-    text = " ".join(comparison.render(comparisons.unverified()).split())
-    reason = "your script differs from itself; set its seeds"
-    assert text.count(reason) == 1
-    assert f"prefetch:workers=4, prefetch:workers=2: {reason}" in text
-
-
-def test_the_code_is_printed_as_it_is_typed() -> None:
-    """The lines to keep and the command are whole lines, however long."""
-    whole = comparisons.faster()
-    long = replace(whole, run="bottleneck run " + "x " * 80, keep=("y" * 120,))
-    lines = comparison.render(long).splitlines()
-    assert "    " + "y" * 120 in lines
-    assert "    bottleneck run " + ("x " * 80).strip() in lines
-
-
-def test_hostile_text_is_printed_without_control_characters() -> None:
-    """Escape sequences in reasons and code never reach the terminal."""
-    text = comparison.render(comparisons.hostile())
-    assert all(letter.isprintable() or letter == "\n" for letter in text)
-
-
-def test_colour_is_for_terminals_only() -> None:
-    """Escape sequences appear when asked for; the footer is the last line."""
-    plain = comparison.render(comparisons.faster(), footer=("Page  a/report.html",))
-    assert "\x1b" not in plain
-    assert plain.endswith("\nPage  a/report.html\n")
-    assert "\x1b[32m" in comparison.render(comparisons.faster(), colour=True)
-
-
-@pytest.mark.parametrize(
-    "spec",
-    [
-        "prefetch",
-        "prefetch:workers=4,depth=8",
-        "prefetch:workers=4,where=process+parallel-update:workers=2+parallel-forward",
-        "",
-    ],
-)
-def test_pieces_of_a_strategy_join_to_it(spec: str) -> None:
-    """Breaking a strategy's text loses and adds nothing."""
-    joined = ["".join(strategy) for strategy in comparison_words.pieces(spec)]
-    assert "".join(joined) == spec
-
+from debottleneck.trials.sides import Sides, read
 
 DIFFERENCES = (
     Difference("cores", "8", "4", matters=True),
@@ -480,7 +109,7 @@ def test_without_a_winner_the_plain_recording_is_alone() -> None:
     assert {"change", "heat-before", "timeline-before", "bars-before"} <= set(drawn)
     assert not {"waterfall", "flame-change"} & set(drawn)
     assert "needs two recordings with a training loop" in section(html, "change")
-    bare = pair.render(whole, evidence.Evidence())
+    bare = pair.render(whole, Sides())
     assert 'id="change"' not in bare
     assert 'id="trials-table"' in bare
 
@@ -583,17 +212,17 @@ def test_the_head_answers_five_questions(both: str) -> None:
 def test_equal_numbers_are_answered_as_such() -> None:
     """Within the tolerance is said, and not called bit for bit."""
     equal = with_first(comparisons.faster(), numbers="equal")
-    found = head(pair.render(equal, evidence.Evidence()))
+    found = head(pair.render(equal, Sides()))
     assert "within rounding" in found[answers.NUMBERS]
 
 
 def test_the_head_without_a_winner_says_what_was_tried() -> None:
     """Nothing was done and nothing gained, so neither is answered."""
-    found = head(pair.render(comparisons.nothing(), evidence.Evidence()))
+    found = head(pair.render(comparisons.nothing(), Sides()))
     assert list(found) == [answers.WHAT, answers.TRIED, answers.TRUST]
     assert found[answers.TRIED] == "Prefetch with 2 threads; parallel update."
     none = replace(comparisons.nothing(), trials=(), rounds=0)
-    assert head(pair.render(none, evidence.Evidence()))[answers.TRUST] == (
+    assert head(pair.render(none, Sides()))[answers.TRUST] == (
         "No strategy came to be measured."
     )
 
@@ -601,12 +230,12 @@ def test_the_head_without_a_winner_says_what_was_tried() -> None:
 def test_what_was_not_tried_is_told_apart() -> None:
     """Below what was tried, with the reason; alone where nothing was."""
     some = replace(comparisons.predicted(), trials=comparisons.predicted().trials[1:])
-    found = head(pair.render(replace(some, best=""), evidence.Evidence()))
+    found = head(pair.render(replace(some, best=""), Sides()))
     assert found[answers.TRIED] == (
         "Parallel update with 2 threads. Not tried, as no gain is predicted: prefetch "
         "in 2 processes; parallel forward."
     )
-    found = head(pair.render(comparisons.skipped(), evidence.Evidence()))
+    found = head(pair.render(comparisons.skipped(), Sides()))
     assert found[answers.TRIED].startswith("Nothing. Not tried, as no gain")
     assert found[answers.TRUST] == "No strategy came to be measured."
 
@@ -631,18 +260,18 @@ def test_predictions_stand_beside_what_was_measured(both: str) -> None:
     wrong = with_first(
         comparisons.faster(), predicted=comparisons.guess((3.0, 2.7, 3.3))
     )
-    text = section(pair.render(wrong, evidence.Evidence()), "measured")
+    text = section(pair.render(wrong, Sides()), "measured")
     assert "+39 %" in text
     assert text.partition("-28 % ")[2].startswith("no -")
     none = with_first(comparisons.faster(), predicted=None)
-    html = pair.render(none, evidence.Evidence())
+    html = pair.render(none, Sides())
     assert "Predicted and measured" not in html
 
 
 def test_losses_are_shown_or_missed(both: str) -> None:
     """The largest difference in words; without losses, how to have them."""
     assert "in all 30 steps" in section(both, "losses")
-    html = pair.render(comparisons.faster(), evidence.Evidence())
+    html = pair.render(comparisons.faster(), Sides())
     assert "--stage loss=MODULE:FUNCTION" in section(html, "losses")
 
 
@@ -724,17 +353,11 @@ def test_recordings_are_read_from_the_folder(tmp_path: Path) -> None:
     whole = replace(
         comparisons.faster(), before=tmp_path / "baseline", after=tmp_path / "gone"
     )
-    shown = evidence.read(whole)
+    shown = read(whole, labels(whole))
     assert [side.id for side in shown.sides] == ["before"]
     (gap,) = shown.gaps
     assert gap.startswith("Prefetch with 4 threads, 8 ahead cannot be shown:")
     assert "cannot be shown" in render_comparison(whole, "html")
-
-
-def test_an_unknown_format_names_the_known_ones() -> None:
-    """The message lists what could have been meant."""
-    with pytest.raises(UsageError, match="text, json, html"):
-        render_comparison(comparisons.faster(), "pdf")
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from debottleneck.report import strategy_words
+from debottleneck.report.words import strategies
 from debottleneck.report.words.comparison import PLAIN
 from debottleneck.report.words.quantities import clean
 from debottleneck.trials.result import Comparison
@@ -55,7 +55,7 @@ def title(text: str) -> dict[str, Any]:
 
 def wrapped(spec: str, width: int = WIDEST) -> list[str]:
     """A strategy's name in lines that fit, ready for plotly."""
-    lines = textwrap.wrap(strategy_words.named(spec), width) or [""]
+    lines = textwrap.wrap(strategies.named(spec), width) or [""]
     return [plain(line) for line in lines]
 
 

@@ -30,7 +30,7 @@ from debottleneck.report.figures import (
 )
 from debottleneck.report.figures.base import plain
 from debottleneck.trials.result import Comparison
-from debottleneck.trials.sides import Evidence, Side
+from debottleneck.trials.sides import Side, Sides
 
 Drawn: TypeAlias = go.Figure | None
 """None where the figure's data were not measured."""
@@ -102,7 +102,7 @@ def of_run(analysis: Analysis, name: str) -> go.Figure:
     return _alone(_flame(analysis, stage), name, title, known)
 
 
-def of_comparison(comparison: Comparison, shown: Evidence, name: str) -> go.Figure:
+def of_comparison(comparison: Comparison, shown: Sides, name: str) -> go.Figure:
     """A figure of a comparison.
 
     Args:
@@ -266,12 +266,12 @@ RUN: Mapping[str, Callable[[Analysis], Drawn]] = MappingProxyType(
 """Name -> the figure of a recording."""
 
 
-def _losses(comparison: Comparison, shown: Evidence) -> Drawn:
+def _losses(comparison: Comparison, shown: Sides) -> Drawn:
     drawn = losses.curves(shown.measured, comparison.best)
     return drawn[0] if drawn else None
 
 
-def _flames(_: Comparison, shown: Evidence) -> Drawn:
+def _flames(_: Comparison, shown: Sides) -> Drawn:
     if len(shown.found) < FEWEST:
         return None
     return flame_change.figure(*(side.analysis for side in shown.found[:2]))
@@ -279,17 +279,17 @@ def _flames(_: Comparison, shown: Evidence) -> Drawn:
 
 def _side(
     draw: Callable[[Sequence[Side]], sides.Drawn], id: str
-) -> Callable[[Comparison, Evidence], Drawn]:
+) -> Callable[[Comparison, Sides], Drawn]:
     """One side of a figure that both sides are drawn for, on the scale of both."""
 
-    def drawn(_: Comparison, shown: Evidence) -> Drawn:
+    def drawn(_: Comparison, shown: Sides) -> Drawn:
         both = draw(shown.found)
         return both[id][0] if id in both else None
 
     return drawn
 
 
-COMPARISON: Mapping[str, Callable[[Comparison, Evidence], Drawn]] = MappingProxyType(
+COMPARISON: Mapping[str, Callable[[Comparison, Sides], Drawn]] = MappingProxyType(
     {
         "change": lambda _, shown: change.bars(shown.found),
         "waterfall": lambda _, shown: change.waterfall(shown.found),

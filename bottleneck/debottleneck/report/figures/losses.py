@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from debottleneck.report import strategy_words
 from debottleneck.report.figures.base import ACCENT, NEUTRAL, blank, title, wrapped
+from debottleneck.report.words import strategies
 from debottleneck.report.words.quantities import count
 from debottleneck.trials.save import Measurements
 
@@ -123,7 +123,7 @@ def _gaps(plain_values: pd.Series, own: pd.Series) -> pd.Series:
 def _difference(base: pd.Series, own: pd.Series, spec: str) -> str:
     both = base.index.intersection(own.index)
     steps = count(len(both), "step")
-    lead = f"Losses of the plain script and of {strategy_words.named(spec)}"
+    lead = f"Losses of the plain script and of {strategies.named(spec)}"
     if not len(both):
         return f"{lead} have no step in common."
     gaps = _gaps(base[both], own[both])

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from debottleneck.report.strategy_words import named
 from debottleneck.report.words import comparison as comparison_words
-from debottleneck.report.words.quantities import clean, count, number, table_digits
+from debottleneck.report.words.quantities import clean, number, table_digits
 from debottleneck.report.words.run import sentence
+from debottleneck.report.words.strategies import named
 from debottleneck.trials.result import SKIPPED, Comparison, Trial
-from debottleneck.trials.sides import Evidence, Side
+from debottleneck.trials.sides import Side, Sides
 
 WHAT, DONE, TRIED = "What it was", "What was done", "What was tried"
 GAIN, NUMBERS, TRUST = "What it gained", "Same numbers?", "How sure is it?"
@@ -39,7 +39,7 @@ class Answer:
     more: str = ""
 
 
-def answers(comparison: Comparison, evidence: Evidence) -> list[Answer]:
+def answers(comparison: Comparison, evidence: Sides) -> list[Answer]:
     """Those questions that this comparison can answer."""
     found = comparison_words.winner(comparison)
     if comparison.recorded:
@@ -53,18 +53,18 @@ def answers(comparison: Comparison, evidence: Evidence) -> list[Answer]:
     return [one for one in given if one.answer]
 
 
-def _side(evidence: Evidence, id: str) -> Side | None:
+def _side(evidence: Sides, id: str) -> Side | None:
     return next((side for side in evidence.sides if side.id == id), None)
 
 
-def _was(comparison: Comparison, evidence: Evidence) -> Answer:
+def _was(comparison: Comparison, evidence: Sides) -> Answer:
     step = comparison_words.plain_step(comparison)
     side = _side(evidence, "before")
     what = sentence(side.analysis.verdict.what) if side else ""
     return Answer(WHAT, what, step) if what else Answer(WHAT, step)
 
 
-def _recorded(comparison: Comparison, evidence: Evidence) -> Answer:
+def _recorded(comparison: Comparison, evidence: Sides) -> Answer:
     side = _side(evidence, "after")
     names = ", ".join(clean(trial.spec) for trial in comparison.trials)
     what = f"{side.label}: {sentence(side.analysis.verdict.what)}" if side else names
@@ -116,13 +116,8 @@ def _cost(comparison: Comparison, found: Trial) -> str:
 def _trust(comparison: Comparison, found: Trial | None = None) -> Answer:
     if not comparison.rounds:
         return Answer(TRUST, comparison_words.NOT_MEASURED)
-    rounds, steps = comparison.rounds, comparison.steps
-    said = (
-        f"{count(rounds, 'round')} of {count(steps, 'step')} a trial, in random order, "
-        "the plain script in each; speed-ups are paired by round."
-    )
     guess = "" if found is None else _guess(found)
-    return Answer(TRUST, sentence(said), guess)
+    return Answer(TRUST, f"{comparison_words.rounds(comparison)}.", guess)
 
 
 def _guess(found: Trial) -> str:

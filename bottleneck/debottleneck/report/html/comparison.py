@@ -23,9 +23,15 @@ from debottleneck.report.html import (
 )
 from debottleneck.report.words import comparison as comparison_words
 from debottleneck.report.words.quantities import clean, number
-from debottleneck.report.words.run import STAGE_READINGS, ending, loop_lines, sentence
+from debottleneck.report.words.run import (
+    STAGE_READINGS,
+    ending,
+    loop_lines,
+    not_measured,
+    sentence,
+)
 from debottleneck.trials.result import Comparison
-from debottleneck.trials.sides import Evidence, Side, read
+from debottleneck.trials.sides import Side, Sides, read
 from debottleneck.version import __version__
 
 STYLES = ("page.css", "source.css", "comparison.css")
@@ -34,7 +40,7 @@ PROGRAMS = ("page.js", "comparison.js")
 
 def render(
     comparison: Comparison,
-    evidence: Evidence | None = None,
+    evidence: Sides | None = None,
     plotly_src: str | None = None,
 ) -> str:
     """The page.
@@ -48,7 +54,7 @@ def render(
         RecordingError: A row claims more than its interval shows.
     """
     comparison_words.check(comparison)
-    shown = read(comparison) if evidence is None else evidence
+    shown = evidence or read(comparison, comparison_words.labels(comparison))
     drawing = sheet.Drawing()
     context = {
         **_head(comparison, shown),
@@ -66,7 +72,7 @@ def render(
     )
 
 
-def _head(comparison: Comparison, shown: Evidence) -> dict[str, Any]:
+def _head(comparison: Comparison, shown: Sides) -> dict[str, Any]:
     script = next(iter(comparison.command), "")
     return {
         "title": clean(PurePosixPath(script).name) or "a script",
@@ -80,7 +86,7 @@ def _head(comparison: Comparison, shown: Evidence) -> dict[str, Any]:
         "warnings": [
             *_doubts(comparison, shown),
             *comparison_words.notes(comparison),
-            *shown.gaps,
+            *map(sentence, shown.gaps),
         ],
         "trials": comparison_tables.trials(comparison),
         "predictions": comparison_tables.predictions(comparison),
@@ -93,7 +99,7 @@ def _head(comparison: Comparison, shown: Evidence) -> dict[str, Any]:
     }
 
 
-def _doubts(comparison: Comparison, shown: Evidence) -> list[str]:
+def _doubts(comparison: Comparison, shown: Sides) -> list[str]:
     """What differs and matters; notes of saved recordings say it themselves."""
     if comparison.recorded:
         return []
@@ -108,7 +114,7 @@ def _doubt(found: Difference) -> str:
 
 
 def _evidence(
-    comparison: Comparison, shown: Evidence, drawing: sheet.Drawing
+    comparison: Comparison, shown: Sides, drawing: sheet.Drawing
 ) -> dict[str, Any]:
     """What shows the gain: both steps, their change, the trials, the losses."""
     found = shown.found
@@ -162,7 +168,7 @@ def _summary(side: Side, found: Sequence[Side]) -> dict[str, Any]:
     }
 
 
-def _details(shown: Evidence, drawing: sheet.Drawing) -> dict[str, Any]:
+def _details(shown: Sides, drawing: sheet.Drawing) -> dict[str, Any]:
     before = next((s.analysis for s in shown.sides if s.id == "before"), None)
     return {
         "heats": side_by_side.heats(shown.sides, drawing),
@@ -189,8 +195,7 @@ def _why(sides: Sequence[Side], hints: tuple[str, ...]) -> str:
     for side in sides:
         for gap in side.analysis.not_measured:
             if any(hint in gap.what.lower() for hint in hints):
-                remedy = f" To have it: {gap.remedy.rstrip('.')}." if gap.remedy else ""
-                return f"{side.label}: {clean(gap.why).rstrip('.')}.{clean(remedy)}"
+                return f"{side.label}: {not_measured(gap)}"
     return ""
 
 

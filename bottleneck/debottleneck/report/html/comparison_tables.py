@@ -10,7 +10,6 @@ from markupsafe import Markup
 from debottleneck import words
 from debottleneck.recording.environment import Difference
 from debottleneck.report.html.tables import DASH, Cell, Table, words_rank
-from debottleneck.report.strategy_words import named
 from debottleneck.report.words import comparison as comparison_words
 from debottleneck.report.words.quantities import (
     NOTHING,
@@ -20,6 +19,7 @@ from debottleneck.report.words.quantities import (
     number,
     table_digits,
 )
+from debottleneck.report.words.strategies import named, pieces
 from debottleneck.trials.result import (
     DIFFERENT,
     FAILED,
@@ -152,8 +152,8 @@ def _name(trial: Trial) -> Cell:
     name, spec = named(trial.spec), clean(trial.spec)
     if name == spec:
         return Cell(name, spec, "name")
-    pieces = [piece for one in comparison_words.pieces(spec) for piece in one]
-    broken = Markup("<wbr>").join(pieces)
+    parts = [piece for one in pieces(spec) for piece in one]
+    broken = Markup("<wbr>").join(parts)
     return Cell(Markup("{}<br><code>{}</code>").format(name, broken), spec, "name")
 
 

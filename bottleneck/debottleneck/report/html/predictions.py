@@ -12,8 +12,6 @@ from debottleneck.recording.recording import Recording
 from debottleneck.report.figures import predictions as figures
 from debottleneck.report.html import sheet
 from debottleneck.report.html.tables import DASH, Cell, Table
-from debottleneck.report.strategy_words import named
-from debottleneck.report.words import comparison as comparison_words
 from debottleneck.report.words import predictions as words
 from debottleneck.report.words import prices
 from debottleneck.report.words.quantities import (
@@ -24,6 +22,7 @@ from debottleneck.report.words.quantities import (
     short,
     table_digits,
 )
+from debottleneck.report.words.strategies import named, pieces
 from debottleneck.version import __version__
 
 CAPTION = (
@@ -119,7 +118,7 @@ def _strategy(spec: str) -> Cell:
     name, written = named(spec) if spec else words.AS_IT_IS, clean(spec)
     if not spec or name == written:
         return Cell(name, written or name, "name")
-    parts = [part for one in comparison_words.pieces(written) for part in one]
+    parts = [part for one in pieces(written) for part in one]
     broken = Markup("<wbr>").join(parts)
     return Cell(Markup("{}<br><code>{}</code>").format(name, broken), written, "name")
 

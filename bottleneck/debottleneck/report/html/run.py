@@ -25,6 +25,7 @@ from debottleneck.report.words.run import (
     ending,
     handovers,
     loop_lines,
+    not_measured,
 )
 from debottleneck.version import __version__
 
@@ -239,8 +240,5 @@ def _why_missing(analysis: Analysis) -> dict[str, str]:
 def _why(analysis: Analysis, hints: tuple[str, ...]) -> str:
     for gap in analysis.not_measured:
         if any(hint in gap.what.lower() for hint in hints):
-            remedy = (
-                f" To have it: {clean(gap.remedy).rstrip('.')}." if gap.remedy else ""
-            )
-            return f"Not measured: {clean(gap.why).rstrip('.')}.{remedy}"
+            return f"Not measured: {not_measured(gap)}"
     return ""

@@ -1,9 +1,13 @@
-"""Strategies as people call them: "prefetch with 4 threads"."""
+"""Strategies as people call them ("prefetch with 4 threads") and as they break."""
 
 from __future__ import annotations
 
+import re
+
 from debottleneck.report.words.quantities import clean, count
 from debottleneck.strategies.spec import AUTO, PREFETCH, Strategy, known
+
+PIECE = r".+?(?:[:,/]|-(?=\d)|$)"
 
 
 def named(spec: str) -> str:
@@ -11,14 +15,10 @@ def named(spec: str) -> str:
     return " and ".join(map(_one, known(spec))) or clean(spec)
 
 
-def capital(text: str) -> str:
-    """The text with a capital at its start."""
-    return text[:1].upper() + text[1:]
-
-
 def _one(strategy: Strategy) -> str:
-    name = strategy.name.replace("-", " ")
-    return ", ".join([f"{name}{_workers(strategy)}", *_depth(strategy)])
+    name = f"{strategy.name.replace('-', ' ')}{_workers(strategy)}"
+    depth = strategy.settings.get("depth")
+    return name if depth is None else f"{name}, {depth} ahead"
 
 
 def _workers(strategy: Strategy) -> str:
@@ -33,6 +33,11 @@ def _workers(strategy: Strategy) -> str:
     return f" with {count(int(workers), 'thread')}"
 
 
-def _depth(strategy: Strategy) -> list[str]:
-    depth = strategy.settings.get("depth")
-    return [] if depth is None else [f"{depth} ahead"]
+def pieces(spec: str) -> list[list[str]]:
+    """Where a strategy's text may break: by strategy, then by setting.
+
+    `a:b=1,c=2+d` is [["a:", "b=1,", "c=2+"], ["d"]]. The name of a recording breaks
+    behind a folder and before a date.
+    """
+    strategies = re.findall(r"[^+]*\+|[^+]+$", clean(spec)) or [""]
+    return [re.findall(PIECE, text) or [text] for text in strategies]
