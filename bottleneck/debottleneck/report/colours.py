@@ -82,18 +82,20 @@ def contrast(first: str, second: str) -> float:
     return (bright + 0.05) / (dark + 0.05)
 
 
+def channels(colour: str) -> tuple[int, int, int]:
+    """Red, green and blue of "#rrggbb", 0 to 255."""
+    red, green, blue = bytes.fromhex(colour[1:])
+    return red, green, blue
+
+
 def _luminance(colour: str) -> float:
-    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-    red, green, blue = map(_linear, channels)
+    red, green, blue = map(_linear, channels(colour))
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
-def _linear(channel: float) -> float:
-    return channel / 12.92 if channel <= 0.04 else ((channel + 0.055) / 1.055) ** 2.4
-
-
-PAPERS: Mapping[str, str] = MappingProxyType({"light": "#fbfaf7", "dark": "#15181b"})
-"""What figures lie on; page.css says the same."""
+def _linear(channel: int) -> float:
+    part = channel / 255
+    return part / 12.92 if part <= 0.04 else ((part + 0.055) / 1.055) ** 2.4
 
 
 def _theme(ink: str, muted: str, line: str, sheet: str, scale: list[str]) -> Any:

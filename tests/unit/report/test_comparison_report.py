@@ -18,7 +18,7 @@ from debottleneck.errors import RecordingError, UsageError
 from debottleneck.recording.environment import Difference
 from debottleneck.report import COMPARISON_FORMATS, render_comparison, strategy_words
 from debottleneck.report.figures import sides
-from debottleneck.report.html import answers, side_by_side
+from debottleneck.report.html import answers
 from debottleneck.report.html import comparison as pair
 from debottleneck.report.machine import comparison as comparison_json
 from debottleneck.report.text import comparison
@@ -425,11 +425,11 @@ def data_of(html: str) -> dict[str, Any]:
 def test_both_recordings_share_rows_and_scales(both: str) -> None:
     """The same rows, columns, shades and axes of time on both sides."""
     drawn = data_of(both)
-    before, after = drawn["heat-before"], drawn["heat-after"]
+    before, after = drawn["causes-before"], drawn["causes-after"]
     assert before["data"][0]["x"] == after["data"][0]["x"]
     assert before["data"][0]["y"] == after["data"][0]["y"]
     assert before["layout"]["coloraxis"] == after["layout"]["coloraxis"]
-    for name, axis in (("bars", "yaxis"), ("timeline", "xaxis")):
+    for name, axis in (("steps", "yaxis"), ("timeline", "xaxis")):
         pairs = [drawn[f"{name}-{id}"]["layout"][axis] for id in ("before", "after")]
         assert pairs[0]["range"] == pairs[1]["range"]
     assert drawn["timeline-before"]["layout"]["xaxis"]["range"][1] == pytest.approx(
@@ -478,7 +478,7 @@ def test_without_a_winner_the_plain_recording_is_alone() -> None:
     assert 'class="sides two"' not in html
     assert 'id="keep"' not in html
     drawn = data_of(html)
-    assert {"change", "heat-before", "timeline-before", "bars-before"} <= set(drawn)
+    assert {"change", "causes-before", "timeline-before", "steps-before"} <= set(drawn)
     assert not {"waterfall", "flame-change"} & set(drawn)
     assert "needs two recordings with a training loop" in section(html, "change")
     bare = pair.render(whole, evidence.Evidence())
@@ -491,13 +491,13 @@ def test_recordings_without_steps_or_causes_say_so() -> None:
     whole = comparisons.faster()
     shown = comparisons.shown(whole, examples.no_steps(), examples.killed())
     html = pair.render(whole, shown)
-    assert html.count(side_by_side.NO_LOOP) == 3
+    assert html.count(pair.NO_LOOP) == 3
     assert "Causes were not measured in this run." in section(html, "matrix")
     assert "Causes were not measured in these runs." in section(html, "change")
     assert "the run was too short. To have it: let it run for 20 s." in html
     drawn = data_of(html)
-    assert {"bars-after", "timeline-after"} <= set(drawn)
-    assert not {"bars-before", "timeline-before", "change", "waterfall"} & set(drawn)
+    assert {"steps-after", "timeline-after"} <= set(drawn)
+    assert not {"steps-before", "timeline-before", "change", "waterfall"} & set(drawn)
 
 
 def section(html: str, id: str) -> str:
@@ -690,10 +690,13 @@ def test_timelines_show_the_same_span_of_time() -> None:
     windows = sides.windows(found)
     spans = [window.milliseconds for window in windows.values()]
     assert spans[0] == spans[1] > 180
-    drawn = sides.timelines(found)
-    assert drawn["before"][1].startswith("step ")
-    assert drawn["after"][1].startswith("3 steps from step ")
-    figure = drawn["after"][0]
+    before, after = (
+        sides.span_in_words(side.analysis, windows[side.id]) for side in found
+    )
+    assert before.startswith("step ")
+    assert after.startswith("3 steps from step ")
+    figure = sides.strips(found, "after")
+    assert figure is not None
     assert len(figure.layout.shapes) == 2
     longest = max(float(max(b.base + b.x)) for b in figure.data if len(b.x))
     assert longest == pytest.approx(spans[1], abs=0.01)

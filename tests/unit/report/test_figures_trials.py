@@ -12,7 +12,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
-from debottleneck.report.figures import base, losses, trials
+from debottleneck.report.figures import base, costs, losses, trials
 from debottleneck.trials import result
 from debottleneck.trials.result import Comparison
 from debottleneck.trials.save import GATE_ROUND, Measurements, counted_steps
@@ -102,7 +102,7 @@ def test_every_round_is_a_dot() -> None:
     """A row for the plain script and each strategy that ran, a dot each round."""
     comparison = comparisons.faster()
     tables = rounds(comparison)
-    drawn = trials.distribution(tables, comparison)
+    drawn = trials.distribution(comparison, tables)
     assert drawn is not None
     ran = [t for t in comparison.trials if t.step_ms is not None]
     names = [note.text for note in drawn.layout.annotations]
@@ -118,7 +118,7 @@ def test_every_round_is_a_dot() -> None:
 def test_the_plain_mean_has_its_interval() -> None:
     """The arms of the plain script's mean end at the interval's bounds."""
     comparison = comparisons.faster()
-    drawn = trials.distribution(rounds(comparison), comparison)
+    drawn = trials.distribution(comparison, rounds(comparison))
     assert drawn is not None
     (mean,) = (t for t in drawn.data if t["type"] == "scatter" and t.error_x.array)
     assert mean.x[0] + mean.error_x.array[0] == pytest.approx(189.1)
@@ -128,10 +128,10 @@ def test_the_plain_mean_has_its_interval() -> None:
 def test_a_hundred_thousand_steps_stay_few_points() -> None:
     """All steps are drawn as boxes, and of very many rounds some are dots."""
     comparison = comparisons.faster()
-    drawn = trials.distribution(rounds(comparison, steps=5_000), comparison)
+    drawn = trials.distribution(comparison, rounds(comparison, steps=5_000))
     assert drawn is not None
     assert points(drawn) <= 10 * len(drawn.layout.annotations)
-    many = trials.distribution(rounds(comparison, steps=8, count=900), comparison)
+    many = trials.distribution(comparison, rounds(comparison, steps=8, count=900))
     assert many is not None
     assert points(many) <= 400 * len(many.layout.annotations)
 
@@ -191,7 +191,7 @@ def test_a_boundless_interval_does_not_flatten_the_figure() -> None:
 
 def test_cost_is_the_plain_scripts_and_what_is_added() -> None:
     """Bars have the whole, texts the difference to the plain script."""
-    drawn = trials.cost(comparisons.faster())
+    drawn = costs.cost(comparisons.faster())
     assert drawn is not None
     memory, cpu = drawn.data
     assert memory.x[:2] == pytest.approx((412.0, 450.2))
@@ -203,13 +203,13 @@ def test_cost_is_the_plain_scripts_and_what_is_added() -> None:
 def test_unknown_costs_are_not_zeros() -> None:
     """What was not measured has no panel; nothing at all has no figure."""
     comparison = replace(comparisons.faster(), baseline_memory_mb=None)
-    drawn = trials.cost(comparison)
+    drawn = costs.cost(comparison)
     assert drawn is not None
     assert len(drawn.data) == 1
-    assert trials.cost(comparisons.interrupted()) is None
+    assert costs.cost(comparisons.interrupted()) is None
     bare = [replace(t, cpu_ms=None) for t in comparison.trials]
     nothing = replace(comparison, trials=tuple(bare), baseline_cpu_ms=None)
-    assert trials.cost(nothing) is None
+    assert costs.cost(nothing) is None
 
 
 def test_recordings_have_their_own_names_and_all_their_steps() -> None:
@@ -220,7 +220,7 @@ def test_recordings_have_their_own_names_and_all_their_steps() -> None:
         comparisons.faster(), trials=(one,), recorded=True, baseline="runs/<old>"
     )
     tables = measured([("", 0, [9.0] * 9), ("runs/new", 0, [50.0, *[4.0] * 8])])
-    drawn = trials.distribution(tables, comparison)
+    drawn = trials.distribution(comparison, tables)
     assert drawn is not None
     first, second = (note.text for note in drawn.layout.annotations)
     assert "runs/&lt;old&gt;" in first
@@ -238,8 +238,8 @@ def test_very_many_strategies_fit_on_a_screen() -> None:
     comparison = replace(comparisons.faster(), trials=several)
     for drawn in (
         trials.speedups(comparison),
-        trials.cost(comparison),
-        trials.distribution(rounds(comparison, 8, 2), comparison),
+        costs.cost(comparison),
+        trials.distribution(comparison, rounds(comparison, 8, 2)),
     ):
         assert drawn is not None
         assert drawn.layout.height <= base.TALLEST
@@ -253,13 +253,11 @@ def test_names_of_strategies_are_escaped() -> None:
     comparison = comparisons.hostile()
     (spec,) = (t.spec for t in comparison.trials)
     tables = replace(rounds(comparison), losses=loss_table({"": [1.0], spec: [1.0]}))
-    drawn_losses = losses.curves(tables, spec)
-    assert drawn_losses is not None
     for drawn in (
-        trials.distribution(tables, comparison),
+        trials.distribution(comparison, tables),
         trials.speedups(comparison),
-        trials.cost(comparison),
-        drawn_losses[0],
+        costs.cost(comparison),
+        losses.curves(tables.losses, spec),
     ):
         assert drawn is not None
         assert "script&gt;" in drawn.to_json()
@@ -269,10 +267,10 @@ def test_names_of_strategies_are_escaped() -> None:
 def test_empty_comparisons_give_no_figures() -> None:
     """Nothing measured: None each time."""
     comparison = replace(comparisons.nothing(), trials=())
-    assert trials.distribution(Measurements(), comparison) is None
+    assert trials.distribution(comparison, Measurements()) is None
     assert trials.speedups(comparison) is None
-    assert trials.cost(comparison) is None
-    assert losses.curves(Measurements(), "") is None
+    assert costs.cost(comparison) is None
+    assert losses.curves(Measurements().losses, "") is None
 
 
 def test_long_names_are_broken_where_they_may() -> None:
@@ -295,9 +293,7 @@ def loss_table(values: Mapping[str, Sequence[float]]) -> pd.DataFrame:
 
 def said(values: Mapping[str, Sequence[float]], best: str = "prefetch") -> str:
     """The sentence on these losses."""
-    found = losses.curves(Measurements(losses=loss_table(values)), best)
-    assert found is not None
-    return found[1]
+    return losses.largest(loss_table(values), best)
 
 
 def test_equal_losses_are_said_to_be() -> None:
@@ -336,9 +332,9 @@ def test_runs_of_other_lengths_are_compared_where_both_have_steps() -> None:
 def test_both_of_two_equal_curves_are_seen() -> None:
     """The plain one is wide and pale beneath, the best thin and with markers."""
     curve = {"": [2.0, 1.0], "prefetch": [2.0, 1.0], "parallel-update": [2.0, 1.0]}
-    found = losses.curves(Measurements(losses=loss_table(curve)), "prefetch")
+    found = losses.curves(loss_table(curve), "prefetch")
     assert found is not None
-    first, _, last = found[0].data
+    first, _, last = found.data
     assert first.line.width > 2 * last.line.width
     assert first.opacity < last.opacity
     assert "markers" in last.mode
@@ -348,20 +344,19 @@ def test_both_of_two_equal_curves_are_seen() -> None:
 def test_losses_that_are_no_numbers_leave_gaps() -> None:
     """The curve is broken there, the rest is drawn; nothing but such is no curve."""
     odd = {"": [1.0, float("nan"), float("-inf"), 2.0]}
-    found = losses.curves(Measurements(losses=loss_table(odd)), "")
+    found = losses.curves(loss_table(odd), "")
     assert found is not None
-    assert found[0].data[0].y == (1.0, None, None, 2.0)
-    none = Measurements(losses=loss_table({"": [float("nan")]}))
-    assert losses.curves(none, "") is None
+    assert found.data[0].y == (1.0, None, None, 2.0)
+    assert losses.curves(loss_table({"": [float("nan")]}), "") is None
 
 
 def test_long_curves_are_thinned() -> None:
     """A curve of very many steps is drawn with few points."""
     steps = np.arange(1, 100_001)
     table = pd.DataFrame({"spec": "", "step": steps, "value": 1.0 / steps})
-    found = losses.curves(Measurements(losses=table), "")
+    found = losses.curves(table, "")
     assert found is not None
-    assert points(found[0]) <= losses.MOST_POINTS
+    assert points(found) <= losses.MOST_POINTS
 
 
 def test_hostile_words_reach_the_sentence_clean() -> None:

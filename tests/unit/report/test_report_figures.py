@@ -22,7 +22,8 @@ def test_step_bars_keep_the_time(steps: int) -> None:
         stages={"load": {"sleep": 3.0}, "other": {"python": 1.0}}, steps=steps, warmup=0
     )
     built = examples.build(plan, with_waits=False)
-    drawn = figures.step_bars(built.steps, built.step_stages)
+    drawn = figures.step_bars(built)
+    assert drawn is not None
     assert [bar.name for bar in drawn.data] == ["load", "other"]
     assert len(drawn.data[0].x) <= figures.MOST_BARS
     shown = sum(float(np.sum(bar.y * bar.width)) for bar in drawn.data)
@@ -53,9 +54,9 @@ def test_very_many_blocks_are_joined() -> None:
 def test_the_distribution_counts_quiet_steps() -> None:
     """Every quiet step is in a bar or counted as beyond the edge."""
     built = examples.healthy()
-    drawn = figures.distribution(built.steps, built.loop)
-    beyond = figures.beyond(built.steps, built.loop)
-    assert int(np.sum(drawn.data[0].y)) + beyond == built.loop.measured
+    drawn = figures.distribution(built)
+    assert drawn is not None
+    assert int(np.sum(drawn.data[0].y)) + figures.beyond(built) == built.loop.measured
 
 
 def test_plotly_texts_are_escaped() -> None:
@@ -105,7 +106,7 @@ def test_joined_samples_keep_their_time() -> None:
 def test_a_crowded_timeline_is_thinned() -> None:
     """However many samples a step has, the number of bars stays drawable."""
     built = examples.long_run(steps=200, threads=4, waits=400_000)
-    window = timeline.Window(0, int(1e9), int(built.steps.end_ns.max()))
+    window = timeline.StepWindow(0, int(1e9), int(built.steps.end_ns.max()))
     assert len(timeline.waits_in(built, window)) <= 1.1 * timeline.MOST_BARS
 
 

@@ -117,7 +117,7 @@ def test_a_missing_part_says_why(pages: dict[str, str]) -> None:
     killed = " ".join(pages["killed"].split())
     assert killed.count("Not measured: the run was too short.") == 2
     assert killed.count("Operation not permitted") == 4
-    assert 'data-figure="heat"' not in killed
+    assert 'data-figure="causes"' not in killed
     assert 'data-figure="flame-0"' not in killed
 
 
@@ -166,7 +166,7 @@ def test_a_page_may_leave_plotly_in_a_file_of_its_own() -> None:
 def test_without_figures_there_is_no_plotly() -> None:
     """What draws nothing needs no script that draws."""
     bare, drawn = sheet.Drawing(), sheet.Drawing()
-    drawn.add("one", go.Figure())
+    drawn.add("one", go.Figure(), "")
     held = ["packedPlotly=" in sheet.scripts(each) for each in (bare, drawn)]
     assert held == [False, True]
 

@@ -39,12 +39,6 @@ def test_lines_around_the_place_are_shown(analysis: Analysis) -> None:
     assert shown.name == "data.py, lines 38 to 42"
 
 
-def test_more_lines_can_be_asked_for(analysis: Analysis) -> None:
-    """`around` is how many before and after."""
-    one = source.excerpt(analysis, AT, "load", around=1)
-    assert [line.number for line in lines_of(one)] == [40, 41, 42]
-
-
 def test_common_indentation_is_left_out(analysis: Analysis) -> None:
     """What all lines are indented by goes, the rest stays."""
     texts = [line.text for line in lines_of(source.excerpt(analysis, AT))]

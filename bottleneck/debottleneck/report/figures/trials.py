@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from debottleneck.report.figures.base import (
     LEVEL,
     NEUTRAL,
     add_rows,
+    arms,
     baseline,
     blank,
     named,
@@ -21,7 +23,6 @@ from debottleneck.report.figures.base import (
     title,
     wrapped,
 )
-from debottleneck.report.figures.costs import cost
 from debottleneck.report.words import comparison as comparison_words
 from debottleneck.report.words.quantities import cut, interval, number, table_digits
 from debottleneck.trials.result import (
@@ -37,8 +38,6 @@ from debottleneck.trials.result import (
 )
 from debottleneck.trials.save import Measurements, counted_steps
 from debottleneck.trials.sides import trial_steps
-
-__all__ = ["cost", "distribution", "speedups"]
 
 MOST_DOTS = 200
 """Rounds of a row that are drawn."""
@@ -66,7 +65,7 @@ FAR = 3.0
 """An interval is cut at this many times the largest speed-up."""
 
 
-def distribution(measured: Measurements, comparison: Comparison) -> go.Figure | None:
+def distribution(comparison: Comparison, measured: Measurements) -> go.Figure | None:
     """Step times of every trial: rounds as dots, all steps as boxes behind.
 
     A dot is the mean of a round's steps that count. The thin box holds 90 % of all
@@ -89,20 +88,20 @@ def distribution(measured: Measurements, comparison: Comparison) -> go.Figure | 
     if not order:
         return None
     digits = table_digits(float(steps.ms.median()))
-    texts = [_mean_text(means.get(spec), digits) for spec in order]
-    labels = [spec or baseline(comparison) for spec in order]
-    names = list(map(named, labels, texts))
     figure = _empty("ms per step")
+    names = [
+        named(spec or baseline(comparison), _mean_text(means.get(spec), digits))
+        for spec in order
+    ]
     rows = add_rows(figure, names, band=34)
     for spec, middle in zip(order, rows.middles, strict=False):
         _row(figure, spec, by_spec[spec], means.get(spec), middle)
-    figure.update_xaxes(rangemode="tozero")
-    return figure
+    return figure.update_xaxes(rangemode="tozero")
 
 
 def _empty(unit: str) -> go.Figure:
-    figure = blank(100, hovermode="closest", barmode="overlay")
-    figure.update_layout(margin={"l": 8, "r": 16, "t": 4, "b": 48})
+    figure = blank(100, hovermode="closest", margin={"l": 8, "r": 16, "t": 4, "b": 48})
+    figure.update_layout(barmode="overlay")
     figure.update_xaxes(title=title(unit), nticks=6, **LEVEL)
     return figure
 
@@ -181,16 +180,9 @@ def _mean(
     )
 
 
-def _arms(bounds: Interval, colour: str = NEUTRAL) -> dict[str, object]:
-    return {
-        "type": "data",
-        "symmetric": False,
-        "array": [max(0.0, bounds.high - bounds.value)],
-        "arrayminus": [max(0.0, bounds.value - bounds.low)],
-        "thickness": 2,
-        "width": 5,
-        "color": colour,
-    }
+def _arms(bounds: Interval, colour: str = NEUTRAL) -> dict[str, Any]:
+    style = {"thickness": 2, "width": 5, "color": colour}
+    return arms(bounds.value, bounds.low, bounds.high, **style)
 
 
 def speedups(comparison: Comparison) -> go.Figure | None:
@@ -199,22 +191,21 @@ def speedups(comparison: Comparison) -> go.Figure | None:
     Returns:
         None where no strategy has a speed-up.
     """
-    known = [(t, t.speedup) for t in comparison.trials if t.speedup is not None]
-    if not known:
+    timed = [(t, t.speedup) for t in comparison.trials if t.speedup is not None]
+    if not timed:
         return None
-    names = [named(trial.spec, _verdict(trial)) for trial, _ in known]
+    names = [named(trial.spec, _verdict(trial)) for trial, _ in timed]
     who = "the " * (not comparison.recorded) + cut(baseline(comparison), 28)
     figure = _empty(f"times as fast as {plain(who)}")
     rows = add_rows(figure, names, band=26)
-    for (trial, ratio), middle in zip(known, rows.middles, strict=False):
+    for (trial, ratio), middle in zip(timed, rows.middles, strict=False):
         _even(figure, middle)
         if trial.predicted is None:
             _speedup(figure, trial, ratio, middle)
         else:
             _speedup(figure, trial, ratio, middle - BELOW / 2)
             _prediction(figure, trial.predicted, middle + BELOW / 2)
-    figure.update_xaxes(range=_reach(comparison), ticksuffix="x")
-    return figure
+    return figure.update_xaxes(range=_reach(comparison), ticksuffix="x")
 
 
 def _verdict(trial: Trial) -> str:
@@ -224,12 +215,12 @@ def _verdict(trial: Trial) -> str:
 
 def _reach(comparison: Comparison) -> list[float]:
     """From the lowest to the highest that is drawn, 1 included, with room."""
-    found = [t.speedup for t in comparison.trials if t.speedup is not None]
-    drawn = [t.predicted for t in comparison.trials if t.predicted and t.speedup]
-    found += [_interval(each) for each in drawn]
-    values = [1.0, *(each.value for each in found)]
-    top = max(*values, *(min(s.high, FAR * max(values)) for s in found))
-    low = min(*values, *(s.low for s in found))
+    rows = [(t.speedup, t.predicted) for t in comparison.trials if t.speedup]
+    drawn = [ratio for ratio, _ in rows]
+    drawn += [_interval(predicted) for _, predicted in rows if predicted]
+    values = [1.0, *(ratio.value for ratio in drawn)]
+    top = max(*values, *(min(ratio.high, FAR * max(values)) for ratio in drawn))
+    low = min(*values, *(ratio.low for ratio in drawn))
     room = 0.06 * (top - low) or 0.1
     return [max(0.0, low - room), top + room]
 
@@ -271,13 +262,13 @@ def _interval(said: Predicted) -> Interval:
 
 def _prediction(figure: go.Figure, said: Predicted, middle: float) -> None:
     """A hollow diamond with a thin bar, below what was measured."""
-    arms = {**_arms(_interval(said), GUESSED), "thickness": 1, "width": 3}
+    thin = {**_arms(_interval(said), GUESSED), "thickness": 1, "width": 3}
     text = f"predicted: {comparison_words.predicted(said)}, 90 % interval"
     figure.add_scatter(
         name="predicted",
         x=[said.speedup],
         y=[middle],
-        error_x=arms,
+        error_x=thin,
         mode="markers",
         marker={
             "symbol": PREDICTED,

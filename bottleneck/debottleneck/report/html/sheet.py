@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
-from typing import Any
+from typing import Any, TypeAlias
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -23,12 +23,16 @@ from debottleneck import words
 from debottleneck.analysis.result import Analysis
 from debottleneck.report import matrix
 from debottleneck.report.colours import (
+    CAUSE_COLOURS,
+    STAGE_COLOURS,
     STRANGER,
     THEMES,
     cause_colour,
     ink_on,
     stage_colour,
 )
+from debottleneck.report.figures import described, flame
+from debottleneck.report.figures.catalogue import Entry
 from debottleneck.report.words.quantities import (
     clean,
     in_order,
@@ -37,6 +41,19 @@ from debottleneck.report.words.quantities import (
     table_digits,
     times,
 )
+from debottleneck.report.words.run import STAGE_READINGS
+from debottleneck.version import __version__
+
+Key: TypeAlias = list[tuple[str, str]]
+"""Names and their colours."""
+
+
+@dataclass(frozen=True)
+class PlacedFigure:
+    """A figure of the page: what it is called there, and what it shows in words."""
+
+    name: str
+    label: str
 
 
 @dataclass
@@ -45,10 +62,48 @@ class Drawing:
 
     figures: dict[str, go.Figure] = field(default_factory=dict)
 
-    def add(self, name: str, figure: go.Figure) -> str:
-        """Keep the figure; the template places it by the name returned."""
+    def add(self, name: str, figure: go.Figure, label: str) -> PlacedFigure:
+        """Keep a figure; the template places what is returned."""
         self.figures[name] = figure
-        return name
+        return PlacedFigure(name, label)
+
+    def place(self, entry: Entry, *subject: Any) -> PlacedFigure | None:
+        """Draw a figure of the catalogue; None where its data were not measured."""
+        figure = entry.draw(*subject)
+        if figure is None:
+            return None
+        return self.add(entry.name, figure, entry.words(*subject))
+
+    def flames(
+        self, analysis: Analysis, most: int, prefix: str = "flame", lead: str = ""
+    ) -> dict[str, PlacedFigure]:
+        """Each stage's flame graph of at most so many nodes, the heaviest first.
+
+        Args:
+            analysis: What is drawn.
+            most: Nodes of one of them.
+            prefix: Begins their names.
+            lead: Begins their labels.
+        """
+        graphs = {}
+        for index, stage in enumerate(flame.stages(analysis.flame)):
+            figure = flame.figure(analysis, stage, most)
+            label = f"{lead}{described.flame(analysis, stage)}"
+            graphs[stage] = self.add(f"{prefix}-{index}", figure, label)
+        return graphs
+
+    def keys(self, prefix: str) -> tuple[Key, Key]:
+        """Stages and causes in sight in the figures whose names begin so."""
+        names = {
+            str(trace.name)
+            for name, figure in self.figures.items()
+            if name.startswith(prefix)
+            for trace in figure.data
+        }
+        return (
+            coloured(names & {*STAGE_COLOURS}, words.STAGES, STAGE_COLOURS),
+            coloured(names & {*CAUSE_COLOURS}, words.CAUSES, CAUSE_COLOURS),
+        )
 
 
 @cache
@@ -64,7 +119,13 @@ def environment() -> Environment:
     made.filters.update(
         percent=percent, number=number, times=times, clean=clean, code=code
     )
-    made.globals.update(stage_colour=stage_colour, cause_colour=cause_colour)
+    made.globals.update(
+        stage_colour=stage_colour,
+        cause_colour=cause_colour,
+        stage_readings=STAGE_READINGS,
+        cause_readings=words.CAUSE_READINGS,
+        version=__version__,
+    )
     return made
 
 
@@ -171,8 +232,7 @@ def ribbon(analysis: Analysis) -> list[dict[str, Any]]:
     if not analysis.loop.found or analysis.stages.empty:
         return []
     stages = analysis.stages.set_index("stage")
-    trainer = analysis.causes[analysis.causes.role == "trainer"]
-    values = matrix.pivot(trainer).reindex(stages.index).fillna(0.0)
+    values = matrix.trainer_causes(analysis).reindex(stages.index).fillna(0.0)
     digits = table_digits(analysis.loop.step_ms)
     return [
         {
@@ -188,9 +248,9 @@ def ribbon(analysis: Analysis) -> list[dict[str, Any]]:
 
 
 def _parts(causes: pd.Series, digits: int) -> list[dict[str, Any]]:
-    whole = float(causes.sum())
+    sum_ms = float(causes.sum())
     return [
-        {"cause": str(cause), "share": ms / whole, "ms": number(ms, digits)}
+        {"cause": str(cause), "share": ms / sum_ms, "ms": number(ms, digits)}
         for cause, ms in zip(causes.index, map(float, causes), strict=True)
         if ms > 0
     ]
@@ -198,7 +258,7 @@ def _parts(causes: pd.Series, digits: int) -> list[dict[str, Any]]:
 
 def coloured(
     names: Iterable[str], order: Sequence[str], colours: Mapping[str, str]
-) -> list[tuple[str, str]]:
+) -> Key:
     """Names with their colours, for a key."""
     return [(name, colours.get(name, STRANGER)) for name in in_order(names, order)]
 
@@ -231,3 +291,13 @@ def leaf(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:.4g}" if isinstance(value, float) else clean(value)
+
+
+def why_missing(analysis: Analysis, *hints: str) -> str:
+    """Why what has one of those words in its name was not measured, and the remedy."""
+    for gap in analysis.not_measured:
+        if any(hint in gap.what.lower() for hint in hints):
+            remedy = clean(gap.remedy).rstrip(".")
+            why = f"{clean(gap.why).rstrip('.')}."
+            return f"{why} To have it: {remedy}." if remedy else why
+    return ""
