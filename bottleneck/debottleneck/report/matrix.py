@@ -124,8 +124,8 @@ def fit(matrix: CauseMatrix, width: int) -> tuple[Cells, str]:
     while _width(_cells(matrix, values)) > width and values.shape[1] > 2:
         values = _fold_smallest(values)
     if REST in values.columns:
-        gone = matrix.values.columns.difference(values.columns, sort=False)
-        folded = f"rest is {', '.join(gone)}."
+        folded_in = matrix.values.columns.difference(values.columns, sort=False)
+        folded = f"rest is {', '.join(folded_in)}."
     return _cells(matrix, values), folded
 
 

@@ -101,24 +101,17 @@ def test_the_waterfall_leads_from_one_step_to_the_other() -> None:
 
 
 def test_growing_bars_are_told_apart_without_colour() -> None:
-    """A cause that grew is hatched and has a plus, one that shrank has neither."""
+    """Gains come first; what grew is hatched, with a plus; tiny changes are joined."""
     drawn = change.waterfall(pair())
     assert drawn is not None
     bars = {trace.name: trace for trace in drawn.data if trace.type == "bar"}
     texts = next(t.text for t in drawn.select_traces({"mode": "text"}))
     said = dict(zip(bars, texts, strict=True))
-    assert said["network"].strip().startswith("-")
-    assert bars["network"].marker.pattern.shape is None
-    assert bars["network"].marker.color == cause_colour("network")
-    assert said["lock"].strip().startswith("+")
-    assert bars["lock"].marker.pattern.shape == "/"
-
-
-def test_gains_come_first_and_tiny_changes_are_joined() -> None:
-    """The largest gain is the second row, small ones the last but one."""
-    drawn = change.waterfall(pair())
-    assert drawn is not None
-    names = [trace.name for trace in drawn.data if trace.type == "bar"]
+    for name, sign, pattern in (("network", "-", None), ("lock", "+", "/")):
+        assert said[name].strip().startswith(sign)
+        assert bars[name].marker.pattern.shape == pattern
+        assert bars[name].marker.color == cause_colour(name)
+    names = list(bars)
     assert names[:2] == ["before", "network"]
     assert names[-2:] == [change.OTHERS, "after"]
     assert "unattributed" in names
@@ -147,8 +140,7 @@ def test_the_difference_of_flames_has_the_steps_times() -> None:
     before, after = examples.input_bound(), comparisons.after()
     drawn = flame_change.figure(sides_of(before, after))
     assert drawn is not None
-    trace = drawn.data[0]
-    text = dict(zip(trace.labels, trace.customdata, strict=True))
+    (trace,), text = drawn.data, flames(before, after)
     assert f"before {before.loop.step_ms:.1f} ms" in text["- trainer"]
     assert f"after {after.loop.step_ms:.1f} ms" in text["- trainer"]
     assert min(trace.values) >= 0
@@ -157,39 +149,29 @@ def test_the_difference_of_flames_has_the_steps_times() -> None:
 
 
 def test_the_difference_is_coloured_by_its_sign() -> None:
-    """What takes less time is the one colour, what takes more the other."""
+    """What takes less time is one colour, more the other; equal runs are neutral."""
     before, after = examples.input_bound(), comparisons.after()
-    less, more = (
-        flame_change.figure(sides_of(*both))
-        for both in ((before, after), (after, before))
-    )
-    assert less is not None
-    assert more is not None
-    place = [*less.data[0].labels].index("- load")
-    assert less.data[0].marker.colors[place] == flame_change.LESS
-    place = [*more.data[0].labels].index("+ load")
-    assert more.data[0].marker.colors[place] == flame_change.MORE
-
-
-def test_equal_runs_have_no_difference() -> None:
-    """The same recording twice is all one neutral colour."""
-    same = examples.input_bound()
-    drawn = flame_change.figure(sides_of(same, same))
-    assert drawn is not None
-    assert set(drawn.data[0].marker.colors) == {flame_change.SAME}
+    for both, label, colour in (
+        ((before, after), "- load", flame_change.LESS),
+        ((after, before), "+ load", flame_change.MORE),
+        ((before, before), "load", flame_change.SAME),
+    ):
+        drawn = flame_change.figure(sides_of(*both))
+        assert drawn is not None
+        (trace,) = drawn.data
+        assert trace.marker.colors[[*trace.labels].index(label)] == colour
+    assert set(trace.marker.colors) == {flame_change.SAME}
 
 
 def test_an_unsampled_stage_has_no_frames() -> None:
     """Where one run has no samples of a stage its frames are not called gone."""
-    before, after = examples.input_bound(), comparisons.after()
+    after = comparisons.after()
     cut = replace(after, flame=after.flame[after.flame.stage != "forward"])
-    drawn = flame_change.figure(sides_of(before, cut))
+    drawn = flame_change.figure(sides_of(examples.input_bound(), cut))
     assert drawn is not None
     trace = drawn.data[0]
-    (place,) = (i for i, label in enumerate(trace.labels) if label == "forward")
-    names = [label for label in trace.labels if label.endswith("forward")]
+    (place,) = (at for at, label in enumerate(trace.labels) if "forward" in label)
     assert trace.ids[place] not in trace.parents
-    assert len(names) == 1
 
 
 def with_loader(analysis: Analysis) -> Analysis:

@@ -87,15 +87,9 @@ def test_failed_trials_and_strangers_do_not_count() -> None:
     """A failed run is left out; a name that is no strategy is read as it is."""
     failed = measured([("", 0, [9.0] * 9), ("x", 0, [5.0] * 9)], failure="exit code 1")
     assert set(counted_steps(failed).spec) == {""}
+    assert list(counted_steps(Measurements()).columns) == ["spec", "round", "ms"]
     odd = counted_steps(measured([("", 0, [9.0] * 9), ("<no> spec", 0, [5.0] * 9)]))
     assert set(odd.ms[odd.spec == "<no> spec"]) == {5.0}
-
-
-def test_no_measurements_count_nothing() -> None:
-    """Empty tables give an empty table with its columns."""
-    table = counted_steps(Measurements())
-    assert list(table.columns) == ["spec", "round", "ms"]
-    assert table.empty
 
 
 def test_every_round_is_a_dot() -> None:
@@ -154,27 +148,21 @@ def test_speedups_show_values_and_intervals(name: str) -> None:
     assert all(low <= t.x[0] <= high for t in every)
 
 
-def test_verdicts_have_shapes_of_their_own() -> None:
-    """Faster, slower and different numbers are told apart without colour."""
+def test_marks_are_told_apart_without_colour() -> None:
+    """A shape for each verdict; predictions are hollow, below what was measured."""
     drawn = trials.speedups(comparisons.faster())
     assert drawn is not None
-    shapes = {t.name: t.marker.symbol for t in drawn.data if t.error_x.array}
+    marks = [t for t in drawn.data if t.error_x.array]
+    shapes = {t.name: t.marker.symbol for t in marks}
     assert shapes.pop("predicted") == trials.PREDICTED
     assert len(set(shapes.values())) == len(shapes) == 4
-
-
-def test_predictions_are_hollow_diamonds() -> None:
-    """With a thin bar, below the measured value, only where there is a prediction."""
-    drawn = trials.speedups(comparisons.faster())
-    assert drawn is not None
-    (mark,) = drawn.select_traces({"name": "predicted"})
-    assert mark.x[0] == 2.11
-    assert mark.marker.symbol == trials.PREDICTED
-    assert mark.x[0] + mark.error_x.array[0] == pytest.approx(2.29)
-    assert mark.x[0] - mark.error_x.arrayminus[0] == pytest.approx(1.94)
-    (measured,) = (t for t in drawn.data if t.x[0] == 2.16)
-    assert mark.error_x.thickness < measured.error_x.thickness
-    assert mark.y[0] == measured.y[0] + trials.BELOW
+    (guess,) = (t for t in marks if t.name == "predicted")
+    assert guess.x[0] == 2.11
+    assert guess.x[0] + guess.error_x.array[0] == pytest.approx(2.29)
+    assert guess.x[0] - guess.error_x.arrayminus[0] == pytest.approx(1.94)
+    (measured,) = (t for t in marks if t.x[0] == 2.16)
+    assert guess.error_x.thickness < measured.error_x.thickness
+    assert guess.y[0] == measured.y[0] + trials.BELOW
     skipped = trials.speedups(comparisons.predicted())
     assert skipped is not None
     assert len(list(skipped.select_traces({"name": "predicted"}))) == 2
@@ -296,37 +284,32 @@ def said(values: Mapping[str, Sequence[float]], best: str = "prefetch") -> str:
     return losses.largest(loss_table(values), best)
 
 
-def test_equal_losses_are_said_to_be() -> None:
-    """Every bit the same, not-a-numbers in the same place included."""
-    curve = [2.0, 1.5, float("nan"), float("inf")]
-    assert said({"": curve, "prefetch": curve}) == (
-        "Losses of the plain script and of prefetch are the same to the last bit in "
-        "all 4 steps."
-    )
+CURVE = [2.0, 1.5, float("nan"), float("inf")]
 
 
-def test_the_largest_difference_has_its_step() -> None:
-    """How large, how large beside the loss, and where."""
-    sentence = said({"": [2.0, 4.0, 1.0], "prefetch": [2.0, 4.0 + 1.2e-7, 1.0]})
-    assert "differ by at most 1.2e-07 (3e-08 of the loss) at step 2 of 3" in sentence
-
-
-def test_a_loss_that_is_no_number_is_a_difference() -> None:
-    """NaN on one side only is named with its step."""
-    sentence = said({"": [2.0, 1.0], "prefetch": [2.0, float("nan")]})
-    assert "differ at step 2: 1 and nan" in sentence
-
-
-def test_without_a_winner_the_farthest_is_told() -> None:
-    """The strategy that differs most is the one to hear of."""
-    sentence = said({"": [1.0], "prefetch": [1.0], "parallel-update": [1.5]}, "")
-    assert "parallel update differ by at most 0.5" in sentence
-
-
-def test_runs_of_other_lengths_are_compared_where_both_have_steps() -> None:
-    """Steps that only one run has are not counted."""
-    assert "all 2 steps" in said({"": [1.0, 2.0, 3.0], "prefetch": [1.0, 2.0]})
-    assert "nothing to compare" in said({"": [1.0]})
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"": CURVE, "prefetch": CURVE}, "prefetch are the same to the last bit in"),
+        (
+            {"": [2.0, 4.0, 1.0], "prefetch": [2.0, 4.0 + 1.2e-7, 1.0]},
+            "differ by at most 1.2e-07 (3e-08 of the loss) at step 2 of 3",
+        ),
+        ({"": [2.0, 1.0], "prefetch": [2.0, float("nan")]}, "at step 2: 1 and nan"),
+        (
+            {"": [1.0], "parallel-forward": [1.0], "parallel-update": [1.5]},
+            "parallel update differ by at most 0.5",
+        ),
+        ({"": [1.0, 2.0, 3.0], "prefetch": [1.0, 2.0]}, "all 2 steps"),
+        ({"": [1.0]}, "nothing to compare"),
+    ],
+    ids=["equal", "apart", "no number", "no winner", "lengths", "alone"],
+)
+def test_the_largest_difference_is_said(
+    values: Mapping[str, Sequence[float]], sentence: str
+) -> None:
+    """How large, how large beside the loss, and at which of the steps of both."""
+    assert sentence in said(values)
 
 
 def test_both_of_two_equal_curves_are_seen() -> None:

@@ -160,7 +160,7 @@ def drawn(found: Predictions) -> dict[str, Any]:
 
 
 def test_a_curve_for_each_strategy() -> None:
-    """Workers in order, one point with arms, and the level of the plain loop."""
+    """Workers in order, bands, one point with arms, and levels without a strategy."""
     traces = drawn(made.WAITING)
     assert list(traces) == [
         "the loop as recorded",
@@ -174,16 +174,7 @@ def test_a_curve_for_each_strategy() -> None:
     (arm,) = traces["parallel update, threads"].error_y.array
     assert arm == pytest.approx(0.04 * 0.81)
     assert set(traces["the loop as recorded"].y) == {1.0}
-
-
-def test_a_question_has_a_level_of_its_own() -> None:
-    """What the loop does under it without any strategy."""
     assert set(drawn(made.WITH_CORES)["the loop as assumed"].y) == {1.2}
-    assert "the loop as assumed" not in drawn(made.WAITING)
-
-
-def test_bands_are_as_wide_as_the_interval() -> None:
-    """They go along the lower bounds and back along the upper ones."""
     figure = figures.curve(made.WAITING)
     assert figure is not None
     band = figure.data[0]

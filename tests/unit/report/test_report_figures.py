@@ -31,7 +31,7 @@ def test_step_bars_keep_the_time(steps: int) -> None:
 
 
 def test_blocks_of_instruments_are_shaded() -> None:
-    """Runs of steps that are not quiet become spans, the quiet ones do not."""
+    """Runs of steps that are not quiet become spans; very many are joined."""
     blocks = ["warmup"] * 2 + ["quiet"] * 3 + ["stacks"] * 2 + ["functions"] + ["quiet"]
     steps = pd.DataFrame({"step": range(len(blocks)), "block": blocks})
     assert figures.block_spans(steps) == [
@@ -39,16 +39,10 @@ def test_blocks_of_instruments_are_shaded() -> None:
         ("stacks", 5, 6),
         ("functions", 7, 7),
     ]
-
-
-def test_very_many_blocks_are_joined() -> None:
-    """Alternating blocks stay few enough to draw, and their ends stay."""
-    blocks = ["quiet", "stacks"] * 5_000
-    steps = pd.DataFrame({"step": range(len(blocks)), "block": blocks})
-    spans = figures.block_spans(steps)
+    many = pd.DataFrame({"step": range(10_000), "block": ["quiet", "stacks"] * 5_000})
+    spans = figures.block_spans(many)
     assert len(spans) <= figures.MOST_SHADES
-    assert spans[0][1] == 1
-    assert spans[-1][2] == 9_999
+    assert (spans[0][1], spans[-1][2]) == (1, 9_999)
 
 
 def test_the_distribution_counts_quiet_steps() -> None:

@@ -49,14 +49,16 @@ def test_common_indentation_is_left_out(analysis: Analysis) -> None:
     ]
 
 
-def test_blank_lines_at_the_ends_are_left_out(analysis: Analysis) -> None:
+@pytest.mark.parametrize(
+    ("line", "numbers"),
+    [(37, [34, 35, 36, 37, 38, 39, 40]), (33, [30, 31, 32, 33, 34])],
+)
+def test_blank_lines_at_the_ends_are_left_out(
+    analysis: Analysis, line: int, numbers: list[int]
+) -> None:
     """An excerpt begins and ends with code; blank lines within it stay."""
-    top = Where("load_batch", examples.DATA, 37)
-    numbers = [line.number for line in lines_of(source.excerpt(analysis, top))]
-    assert numbers == [34, 35, 36, 37, 38, 39, 40]
-    low = Where("read_rows", examples.DATA, 33)
-    numbers = [line.number for line in lines_of(source.excerpt(analysis, low))]
-    assert numbers == [30, 31, 32, 33, 34]
+    shown = source.excerpt(analysis, replace(AT, line=line))
+    assert [line.number for line in lines_of(shown)] == numbers
 
 
 def test_control_characters_and_tabs_are_made_harmless() -> None:
@@ -86,15 +88,10 @@ def test_shares_are_of_the_findings_stage(analysis: Analysis) -> None:
     assert other is not None
     assert other.stage == "augment"
     assert [line.share for line in other.lines] == ["", "90 %", "", "", ""]
-
-
-def test_without_samples_the_place_is_still_marked(analysis: Analysis) -> None:
-    """No stacks: no shares, but the line that the finding names."""
-    bare = replace(analysis, lines=analysis.lines.head(0))
-    shown = source.excerpt(bare, AT, "load")
-    assert shown is not None
-    assert shown.stage == ""
-    assert [line.number for line in shown.lines if line.hot] == [41]
+    bare = source.excerpt(replace(analysis, lines=analysis.lines.head(0)), AT, "load")
+    assert bare is not None
+    assert bare.stage == ""
+    assert [line.number for line in bare.lines if line.hot] == [41]
 
 
 @pytest.mark.parametrize(

@@ -43,11 +43,15 @@ def plain(text: object) -> str:
 
 
 def blank(height: int, **layout: Any) -> go.Figure:
-    """A figure without a template, with the margins that all share."""
+    """A figure without a template, with what all share unless `layout` says else."""
     margin = {"l": 56, "r": 12, "t": 8, "b": 44}
-    figure = go.Figure(layout={"template": {}, "height": height, "margin": margin})
-    figure.update_layout(showlegend=False, bargap=0, **layout)
-    return figure
+    shared = {
+        "margin": margin,
+        "hovermode": "closest",
+        "showlegend": False,
+        "bargap": 0,
+    }
+    return go.Figure(layout={"template": {}, "height": height, **shared, **layout})
 
 
 def signed(value: float, digits: int, sign_of_zero: str = "-") -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any
 
 import plotly.graph_objects as go
@@ -79,7 +78,7 @@ class Entry:
 
 
 def _by_name(entries: Iterable[Entry]) -> Mapping[str, Entry]:
-    return MappingProxyType({entry.name: entry for entry in entries})
+    return {entry.name: entry for entry in entries}
 
 
 def _window(name: str) -> Callable[[Analysis], str]:
@@ -279,10 +278,10 @@ def _drawn(entries: Mapping[str, Entry], *subject: Any) -> list[str]:
 
 
 def _missing(name: str, names: list[str]) -> UsageError:
-    known = f"choose one of: {', '.join(names)}"
+    others = f"choose one of: {', '.join(names)}"
     return UsageError(
         f"there is no figure {name!r} here: what it draws was not measured",
-        known if names else "profile the script for longer",
+        others if names else "profile the script for longer",
     )
 
 

@@ -41,7 +41,6 @@ def heat_map(values: pd.DataFrame, whole_ms: float, unit: str) -> go.Figure:
     share = [[percent(v / whole_ms) if whole_ms else "-" for v in r] for r in ms]
     margin = {"l": 84, "r": 8, "t": 34, "b": 8}
     figure = blank(70 + 38 * len(values), margin=margin, meta={"slant": 52})
-    figure.update_layout(hovermode="closest")
     figure.add_heatmap(
         x=[plain(c) for c in values.columns],
         y=[plain(r) for r in values.index],

@@ -45,7 +45,6 @@ def bars(sides: Sequence[Side]) -> go.Figure | None:
     causes = in_order((c for _, t in pairs for c in t.columns), words.CAUSES)
     margin = {"l": 8, "r": 66, "t": 4, "b": 48}
     figure = blank(PITCH * len(stages) + 56, barmode="stack", margin=margin)
-    figure.update_layout(hovermode="closest")
     rows = pd.concat(
         _rows_of(side, table.reindex(index=stages, columns=causes), index, len(pairs))
         for index, (side, table) in enumerate(pairs)
@@ -206,7 +205,6 @@ def _changes(changes: pd.Series, first: float, last: float) -> list[WaterfallRow
 def _drawn(rows: list[WaterfallRow], digits: int) -> go.Figure:
     margin = {"l": 8, "r": 76, "t": 4, "b": 48}
     figure = blank(BAR * len(rows) + 52, barmode="overlay", margin=margin)
-    figure.update_layout(hovermode="closest")
     for index, row in enumerate(rows):
         _one_row(figure, row, index, digits)
     _steps_between(figure, rows)

@@ -34,8 +34,7 @@ def cost(comparison: Comparison) -> go.Figure | None:
     shown = [c for c in ("memory", "cpu") if table[c].notna().any()]
     if len(table) < 2 or not shown:
         return None
-    figure = blank(100, hovermode="closest", margin={"l": 8, "r": 12, "t": 4, "b": 48})
-    figure.update_layout(barmode="overlay")
+    figure = blank(100, barmode="overlay", margin={"l": 8, "r": 12, "t": 4, "b": 48})
     names = [named(spec or baseline(comparison), "") for spec in table.spec]
     rows = add_rows(figure, names, band=26)
     width = 0.46 if len(shown) == 2 else 1.0

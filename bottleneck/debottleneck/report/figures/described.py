@@ -24,8 +24,8 @@ def heat(analysis: Analysis) -> str:
     cells = values.stack().sort_values(ascending=False).head(2)
     named = [f"{row}/{cause} {number(ms)} ms" for (row, cause), ms in cells.items()]
     largest = clean(", then ".join(named))
-    whole = f"{number(whole_ms)} ms a {analysis.loop.unit}"
-    return f"Heat map of causes: largest is {largest}, of {whole}."
+    of = f"{number(whole_ms)} ms a {analysis.loop.unit}"
+    return f"Heat map of causes: largest is {largest}, of {of}."
 
 
 def bars(analysis: Analysis) -> str:

@@ -39,8 +39,9 @@ def curves(losses: pd.DataFrame, best: str) -> go.Figure | None:
     series = _series(losses)
     if not any(np.isfinite(values).any() for values in series.values()):
         return None
-    figure = blank(300, hovermode="closest", margin={"l": 8, "r": 12, "t": 8, "b": 48})
-    figure.update_layout(showlegend=len(series) > 1, legend=LEGEND_ABOVE)
+    margin = {"l": 8, "r": 12, "t": 8, "b": 48}
+    several = len(series) > 1
+    figure = blank(300, margin=margin, showlegend=several, legend=LEGEND_ABOVE)
     others = [spec for spec in series if spec not in ("", best)]
     for spec in dict.fromkeys(("", *others, best)):
         if spec in series:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 
 import plotly.graph_objects as go
 
@@ -36,9 +35,11 @@ FEWEST = 2
 BAND = 0.16
 """How much of its colour the band around a line has."""
 
-STAGES: Mapping[str, str] = MappingProxyType(
-    {PREFETCH: "load", FORWARD: "forward", UPDATE: "update"}
-)
+STAGES: Mapping[str, str] = {
+    PREFETCH: "load",
+    FORWARD: "forward",
+    UPDATE: "update",
+}
 """A strategy's line has the colour of the stage that it acts on."""
 
 PARTS = "parts of the batch"
@@ -75,8 +76,8 @@ def curve(predicted: Predictions | None) -> go.Figure | None:
     lines = [] if predicted is None else curves(predicted)
     if predicted is None or not any(len(line.rows) >= FEWEST for line in lines):
         return None
-    figure = blank(380, hovermode="closest", margin={"l": 8, "r": 16, "t": 8, "b": 48})
-    figure.update_layout(showlegend=True, legend=LEGEND_ABOVE)
+    margin = {"l": 8, "r": 16, "t": 8, "b": 48}
+    figure = blank(380, margin=margin, showlegend=True, legend=LEGEND_ABOVE)
     ticks = sorted({workers for line in lines for workers in line.workers})
     ends = [ticks[0] / 1.15, ticks[-1] * 1.15]
     for line in lines:

@@ -47,7 +47,7 @@ def bars(sides: Sequence[Side], id: str) -> go.Figure | None:
     figure = drawn.get(id)
     if figure is None:
         return None
-    top = max(_height(each) for each in drawn.values() if each is not None)
+    top = max(map(_height, filter(None, drawn.values())))
     return figure.update_yaxes(range=[0, 1.04 * top])
 
 

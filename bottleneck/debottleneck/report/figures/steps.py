@@ -119,9 +119,7 @@ def distribution(analysis: Analysis) -> go.Figure | None:
         return None
     inside = wall[wall <= min(wall.max(), edge)]
     counts, edges = np.histogram(inside, bins=min(BINS, max(5, len(inside) // 4)))
-    figure = blank(
-        260, hovermode="closest", margin={"l": 56, "r": 12, "t": 38, "b": 44}
-    )
+    figure = blank(260, margin={"l": 56, "r": 12, "t": 38, "b": 44})
     figure.add_bar(
         x=(edges[:-1] + edges[1:]) / 2,
         y=counts,

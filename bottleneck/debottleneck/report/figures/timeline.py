@@ -84,8 +84,8 @@ def of_run(analysis: Analysis, name: str) -> go.Figure | None:
     Returns:
         None without a quiet step.
     """
-    found = windows(analysis)
-    window = found.get(name, found.get("typical"))
+    chosen = windows(analysis)
+    window = chosen.get(name, chosen.get("typical"))
     return None if window is None else draw(analysis, window)
 
 
@@ -130,9 +130,9 @@ def _joined(part: pd.DataFrame) -> pd.DataFrame:
     ends = begins + part.ms.to_numpy()
     touches = np.append(False, np.abs(begins[1:] - ends[:-1]) < 1e-3)
     run = (~(same.all(axis=1) & touches)).cumsum()
-    whole = part.assign(end=ends).groupby(run, sort=False)
-    first = whole[[*KEY, "name", "note", "start_ms"]].first()
-    return first.assign(ms=whole["end"].max() - first.start_ms)
+    runs = part.assign(end=ends).groupby(run, sort=False)
+    first = runs[[*KEY, "name", "note", "start_ms"]].first()
+    return first.assign(ms=runs["end"].max() - first.start_ms)
 
 
 def _fit(bars: pd.DataFrame, window: StepWindow) -> pd.DataFrame:
@@ -173,8 +173,8 @@ def draw(analysis: Analysis, window: StepWindow) -> go.Figure:
     shown, strips = _placed(rows, stages)
     bottom = float((shown.top + shown.height).max()) if len(shown) else strips.whole
     height = int(bottom + EDGES["t"] + EDGES["b"])
-    drawn = blank(height, hovermode="closest", barmode="overlay", margin=EDGES)
-    drawn.update_layout(meta={"left_out": len(rows) - len(shown)})
+    meta = {"left_out": len(rows) - len(shown)}
+    drawn = blank(height, barmode="overlay", margin=EDGES, meta=meta)
     below = shown.top + strips.name
     _strips(drawn, stages, shown.assign(row=below), strips.stages, stage_colour)
     low = shown.assign(row=below + np.where(shown.staged, strips.inner, 0.0))
@@ -193,8 +193,8 @@ def draw(analysis: Analysis, window: StepWindow) -> go.Figure:
 
 def _placed(rows: pd.DataFrame, stages: pd.DataFrame) -> tuple[pd.DataFrame, Strips]:
     """Rows that fit with `staged`, `top` and `height`, and how high strips are."""
-    known = stages[KEY].drop_duplicates().assign(staged=True)
-    staged = rows.merge(known, on=KEY, how="left").staged.notna().to_numpy()
+    threads = stages[KEY].drop_duplicates().assign(staged=True)
+    staged = rows.merge(threads, on=KEY, how="left").staged.notna().to_numpy()
     large, small = _heights(staged, LARGE), _heights(staged, SMALL)
     spare = large.sum() - small.sum()
     part = float(np.clip((ROOM - small.sum()) / spare, 0, 1)) if spare else 1.0
@@ -216,8 +216,8 @@ def _between(small: Strips, large: Strips, part: float) -> Strips:
 
 
 def _label(drawn: go.Figure, name: str, role: str, top: float) -> None:
-    known = cut(name, 40, "\N{HORIZONTAL ELLIPSIS}")
-    named = f"<b>{plain(known)}</b>  " if known and known != role else ""
+    short = cut(name, 40, "\N{HORIZONTAL ELLIPSIS}")
+    named = f"<b>{plain(short)}</b>  " if short and short != role else ""
     name_above(drawn, named + plain(role), top + 1)
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -45,21 +44,22 @@ MOST_DOTS = 200
 SPREAD = (0.05, 0.25, 0.75, 0.95)
 """Parts of all steps between which the thin and the thick box lie."""
 
-SHAPES: Mapping[str, str] = MappingProxyType(
-    {
-        FASTER: "circle",
-        SAME_SPEED: "square",
-        SLOWER: "triangle-left",
-        DIFFERENT: "x",
-        UNVERIFIED: "cross",
-    }
-)
+SHAPES: Mapping[str, str] = {
+    FASTER: "circle",
+    SAME_SPEED: "square",
+    SLOWER: "triangle-left",
+    DIFFERENT: "x",
+    UNVERIFIED: "cross",
+}
 """Verdict -> the mark of its row, so that colour is not the only sign."""
 
 PREDICTED = "diamond-open"
 GUESSED = "#c9772b"
 BELOW = 9
 """Pixels from what was measured down to what was predicted, around a row's middle."""
+
+Mean: TypeAlias = tuple[float, Interval | None]
+"""Of a trial's rounds, with its interval where there is one."""
 
 FAR = 3.0
 """An interval is cut at this many times the largest speed-up."""
@@ -77,7 +77,7 @@ def distribution(comparison: Comparison, measured: Measurements) -> go.Figure | 
     """
     counted = trial_steps if comparison.recorded else counted_steps
     steps = counted(measured)
-    means: dict[str, tuple[float, Interval | None]] = {}
+    means: dict[str, Mean] = {}
     if comparison.baseline_ms is not None:
         means[""] = (comparison.baseline_ms.value, comparison.baseline_ms)
     for trial in comparison.trials:
@@ -100,13 +100,11 @@ def distribution(comparison: Comparison, measured: Measurements) -> go.Figure | 
 
 
 def _empty(unit: str) -> go.Figure:
-    figure = blank(100, hovermode="closest", margin={"l": 8, "r": 16, "t": 4, "b": 48})
-    figure.update_layout(barmode="overlay")
-    figure.update_xaxes(title=title(unit), nticks=6, **LEVEL)
-    return figure
+    figure = blank(100, barmode="overlay", margin={"l": 8, "r": 16, "t": 4, "b": 48})
+    return figure.update_xaxes(title=title(unit), nticks=6, **LEVEL)
 
 
-def _mean_text(mean: tuple[float, Interval | None] | None, digits: int) -> str:
+def _mean_text(mean: Mean | None, digits: int) -> str:
     if mean is None:
         return ""
     value, bounds = mean
@@ -120,7 +118,7 @@ def _row(
     figure: go.Figure,
     spec: str,
     steps: pd.DataFrame,
-    mean: tuple[float, Interval | None] | None,
+    mean: Mean | None,
     middle: float,
 ) -> None:
     low, first, third, high = np.quantile(steps.ms, SPREAD).tolist()
@@ -156,27 +154,34 @@ def _rounds(figure: go.Figure, steps: pd.DataFrame, colour: str, middle: float) 
     )
 
 
-def _mean(
-    figure: go.Figure, mean: tuple[float, Interval | None], middle: float
-) -> None:
+def _mean(figure: go.Figure, mean: Mean, middle: float) -> None:
     value, bounds = mean
-    error = None
     said = f"mean of the rounds: {number(value)} ms"
     if bounds is not None:
         said += f"<br>95 % interval {interval(bounds.low, bounds.high)} ms"
-        error = _arms(bounds)
+    line = {"width": 2, "color": NEUTRAL}
+    marker = {"symbol": "line-ns-open", "size": 22, "color": NEUTRAL, "line": line}
+    _mark(figure, (value, middle), said, marker, _arms(bounds) if bounds else None)
+
+
+def _mark(
+    figure: go.Figure,
+    place: tuple[float, float],
+    said: str,
+    marker: dict[str, Any],
+    error: dict[str, Any] | None,
+    name: str | None = None,
+) -> None:
+    """One mark with its arms, and what is said under the pointer."""
     figure.add_scatter(
-        x=[value],
-        y=[middle],
+        name=name,
+        x=place[:1],
+        y=place[1:],
         error_x=error,
         mode="markers",
-        marker={
-            "symbol": "line-ns-open",
-            "size": 22,
-            "color": NEUTRAL,
-            "line": {"width": 2, "color": NEUTRAL},
-        },
-        hovertemplate=f"{said}<extra></extra>",
+        marker=marker,
+        customdata=[said],
+        hovertemplate="%{customdata}<extra></extra>",
     )
 
 
@@ -239,21 +244,10 @@ def _even(figure: go.Figure, middle: float) -> None:
 def _speedup(figure: go.Figure, trial: Trial, ratio: Interval, middle: float) -> None:
     colour = ACCENT if trial.verdict == FASTER else NEUTRAL
     said = f"<b>{'<br>'.join(wrapped(trial.spec))}</b><br>{_verdict(trial)}"
-    figure.add_scatter(
-        name=plain(trial.verdict),
-        x=[ratio.value],
-        y=[middle],
-        error_x=_arms(ratio, colour),
-        mode="markers",
-        marker={
-            "symbol": SHAPES.get(trial.verdict, "circle-open"),
-            "size": 11,
-            "color": colour,
-            "line": {"width": 0},
-        },
-        customdata=[said],
-        hovertemplate="%{customdata}<extra></extra>",
-    )
+    symbol = SHAPES.get(trial.verdict, "circle-open")
+    marker = {"symbol": symbol, "size": 11, "color": colour, "line": {"width": 0}}
+    error = _arms(ratio, colour)
+    _mark(figure, (ratio.value, middle), said, marker, error, plain(trial.verdict))
 
 
 def _interval(said: Predicted) -> Interval:
@@ -264,17 +258,5 @@ def _prediction(figure: go.Figure, said: Predicted, middle: float) -> None:
     """A hollow diamond with a thin bar, below what was measured."""
     thin = {**_arms(_interval(said), GUESSED), "thickness": 1, "width": 3}
     text = f"predicted: {comparison_words.predicted(said)}, 90 % interval"
-    figure.add_scatter(
-        name="predicted",
-        x=[said.speedup],
-        y=[middle],
-        error_x=thin,
-        mode="markers",
-        marker={
-            "symbol": PREDICTED,
-            "size": 11,
-            "color": GUESSED,
-            "line": {"width": 2},
-        },
-        hovertemplate=f"{text}<extra></extra>",
-    )
+    marker = {"symbol": PREDICTED, "size": 11, "color": GUESSED, "line": {"width": 2}}
+    _mark(figure, (said.speedup, middle), text, marker, thin, "predicted")

@@ -29,9 +29,6 @@ from debottleneck.report.words.run import ending, loop_lines, sentence
 from debottleneck.trials.result import Comparison
 from debottleneck.trials.sides import Evidence, Side, read
 
-STYLES = ("page.css", "source.css", "comparison.css")
-PROGRAMS = ("page.js", "comparison.js")
-
 NO_LOOP = "No training loop was recognised in this recording."
 FLAME_NODES = 1_600
 """Of all flame graphs of both recordings together, beside their difference."""
@@ -72,14 +69,7 @@ def render(
         "strip_keys": drawing.keys("timeline"),
         "flames": _flames(shown.sides, drawing),
     }
-    return sheet.finish(
-        "comparison.html.j2",
-        context,
-        drawing,
-        plotly_src,
-        styles=STYLES,
-        programs=PROGRAMS,
-    )
+    return sheet.finish("comparison.html.j2", context, drawing, plotly_src)
 
 
 def _head(comparison: Comparison, shown: Evidence) -> dict[str, Any]:
@@ -116,14 +106,14 @@ def _doubt(difference: Difference) -> str:
 
 def _steps(shown: Evidence) -> dict[str, Any]:
     """Both mean steps, on one scale."""
-    found = shown.found
-    stages = [name for side in found for name in side.analysis.stages.stage]
-    causes = [c for side in found for c in matrix.trainer_causes(side.analysis)]
-    longest = max((side.step_ms for side in found), default=0.0)
+    with_loop = shown.found
+    stages = [name for side in with_loop for name in side.analysis.stages.stage]
+    causes = [c for side in with_loop for c in matrix.trainer_causes(side.analysis)]
+    longest = max((side.step_ms for side in with_loop), default=0.0)
     return {
         "sides": [_summary(side, longest) for side in shown.sides],
-        "found": len(found),
-        "stages": comparison_tables.stages(found) if found else None,
+        "found": len(with_loop),
+        "stages": comparison_tables.stages(with_loop) if with_loop else None,
         "stage_key": sheet.coloured(stages, words.STAGES, STAGE_COLOURS),
         "cause_key": sheet.coloured(causes, words.CAUSES, CAUSE_COLOURS),
     }
@@ -197,11 +187,12 @@ def _findings(shown: Evidence) -> dict[str, Any]:
     """What held the plain script up, and why stacks or code are missing."""
     before = next((s.analysis for s in shown.sides if s.id == "before"), None)
     missing = [
-        (side.label, sheet.why_missing(side.analysis, "stack", "py-spy"))
+        f"{side.label}: {reason}"
         for side in shown.sides
+        if (reason := sheet.why_missing(side.analysis, "stack", "py-spy"))
     ]
     return {
-        "no_stacks": next((f"{label}: {why}" for label, why in missing if why), ""),
+        "no_stacks": next(iter(missing), ""),
         "findings": None if before is None else source.findings(before),
         "no_sources": before is not None and before.recording.sources.empty,
     }

@@ -54,8 +54,7 @@ def render(analysis: Analysis, plotly_src: str | None = None) -> str:
         **_code_sections(analysis, drawing),
         **_tail(analysis),
     }
-    styles = ("page.css", "source.css")
-    return sheet.finish("run.html.j2", context, drawing, plotly_src, styles=styles)
+    return sheet.finish("run.html.j2", context, drawing, plotly_src)
 
 
 def _head(analysis: Analysis) -> dict[str, Any]:
@@ -157,8 +156,8 @@ def _tail(analysis: Analysis) -> dict[str, Any]:
         },
         "options": sheet.flat(facts.options),
         "why_missing": {
-            kind: f"Not measured: {why}" if why else ""
+            kind: f"Not measured: {reason}" if reason else ""
             for kind, hints in MISSING_WORDS.items()
-            for why in (sheet.why_missing(analysis, *hints),)
+            for reason in (sheet.why_missing(analysis, *hints),)
         },
     }

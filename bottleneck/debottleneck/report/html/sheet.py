@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
-from importlib.resources.abc import Traversable
 from typing import Any, TypeAlias
 
 import pandas as pd
@@ -109,24 +108,25 @@ class Drawing:
 @cache
 def environment() -> Environment:
     """Templates with escaping on, our filters and colours."""
-    made = Environment(
+    templates = Environment(
         loader=PackageLoader("debottleneck.report.html", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters.update(
+    templates.filters.update(
         percent=percent, number=number, times=times, clean=clean, code=code
     )
-    made.globals.update(
+    templates.globals.update(
         stage_colour=stage_colour,
         cause_colour=cause_colour,
         stage_readings=STAGE_READINGS,
         cause_readings=words.CAUSE_READINGS,
         version=__version__,
+        asset=asset,
     )
-    return made
+    return templates
 
 
 def code(text: str) -> Markup:
@@ -143,11 +143,8 @@ def code(text: str) -> Markup:
 
 def asset(name: str) -> Markup:
     """One of the package's own files, as it is."""
-    return Markup((_templates() / name).read_text(encoding="utf-8"))
-
-
-def _templates() -> Traversable:
-    return resources.files("debottleneck.report.html") / "templates"
+    file = resources.files("debottleneck.report.html") / "templates" / name
+    return Markup(file.read_text(encoding="utf-8"))
 
 
 def inline_json(value: Any) -> Markup:
@@ -163,48 +160,24 @@ def finish(
     context: Mapping[str, Any],
     drawing: Drawing,
     plotly_src: str | None = None,
-    *,
-    styles: Sequence[str] = ("page.css",),
-    programs: Sequence[str] = ("page.js",),
 ) -> str:
-    """The page: the template with its style, its script and its figures.
+    """The page: the template with its figures; without one it needs no plotly.
 
     Args:
-        template: Such as "run.html.j2"; it places `css` and `scripts`.
+        template: Such as "run.html.j2"; it ends in `scripts`.
         context: Its texts and tables.
         drawing: Its figures.
         plotly_src: Where the page finds the file that `plotly_file` makes, seen from
             the page; by default the page holds it.
-        styles: Its style sheets, one after the other.
-        programs: Its scripts, one after the other.
     """
+    plotly = Markup("<script>{}</script>").format(Markup(plotly_file()))
+    if plotly_src is not None:
+        plotly = Markup('<script src="{}"></script>').format(plotly_src)
     page = environment().get_template(template)
     text = page.render(
-        **context,
-        css=_joined(styles),
-        scripts=scripts(drawing, plotly_src, programs),
+        **context, data=data(drawing.figures), plotly=plotly if drawing.figures else ""
     )
     return text.encode("utf-8", "replace").decode("utf-8")
-
-
-def _joined(names: Sequence[str]) -> Markup:
-    return Markup("\n").join(map(asset, names))
-
-
-def scripts(
-    drawing: Drawing,
-    plotly_src: str | None = None,
-    programs: Sequence[str] = ("page.js",),
-) -> Markup:
-    """The elements that end a page; without a figure it needs no plotly."""
-    plotly = Markup("<script>{}</script>\n").format(Markup(plotly_file()))
-    if plotly_src is not None:
-        plotly = Markup('<script src="{}"></script>\n').format(plotly_src)
-    return Markup(
-        '<script type="application/json" id="data">{}</script>\n{}<script>{}</script>'
-    ).format(
-        data(drawing.figures), plotly if drawing.figures else "", _joined(programs)
-    )
 
 
 @cache
@@ -223,7 +196,7 @@ def data(drawn: Mapping[str, go.Figure]) -> Markup:
     for figure in plain.values():
         figure["layout"].pop("template", None)
     return inline_json(
-        to_json_plotly({"figures": plain, "themes": dict(THEMES)}, engine="json")
+        to_json_plotly({"figures": plain, "themes": THEMES}, engine="json")
     )
 
 
@@ -298,6 +271,6 @@ def why_missing(analysis: Analysis, *hints: str) -> str:
     for gap in analysis.not_measured:
         if any(hint in gap.what.lower() for hint in hints):
             remedy = clean(gap.remedy).rstrip(".")
-            why = f"{clean(gap.why).rstrip('.')}."
-            return f"{why} To have it: {remedy}." if remedy else why
+            reason = f"{clean(gap.why).rstrip('.')}."
+            return f"{reason} To have it: {remedy}." if remedy else reason
     return ""

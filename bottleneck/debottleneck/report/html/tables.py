@@ -114,12 +114,11 @@ def _kind_of_head(kind: str) -> str:
 
 def cells(columns: Sequence[Column], row: Any) -> tuple[Cell, ...]:
     """A row's cells."""
-    made = []
-    for column in columns:
-        value = column.value(row)
-        text, sort = (value, "") if isinstance(value, str) else value
-        made.append(Cell(text, sort, column.kind))
-    return tuple(made)
+    values = [(column.value(row), column.kind) for column in columns]
+    return tuple(
+        Cell(value, kind=kind) if isinstance(value, str) else Cell(*value, kind)
+        for value, kind in values
+    )
 
 
 def sorted_by(value: float | None) -> float:
