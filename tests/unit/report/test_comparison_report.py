@@ -416,7 +416,6 @@ def both() -> str:
 def data_of(html: str) -> dict[str, Any]:
     """The page's figures."""
     found = re.search(r'id="data">(.*?)</script>', html, re.DOTALL)
-    assert found is not None
     figures: dict[str, Any] = json.loads(found[1])["figures"]
     return figures
 
@@ -439,7 +438,6 @@ def test_both_recordings_share_rows_and_scales(both: str) -> None:
 def test_the_step_shrinks_by_the_difference(both: str) -> None:
     """The stages' table ends in both steps and their difference; bars scale."""
     total = re.search(r"<tfoot>(.*?)</tfoot>", both, re.DOTALL)
-    assert total is not None
     cells = re.findall(r">([^<>]+)</t[hd]>", total[1])
     before, after, change = (float(cells[at]) for at in (1, 3, 5))
     assert change == pytest.approx(after - before, abs=0.11)
@@ -491,7 +489,6 @@ def test_recordings_without_steps_or_causes_say_so() -> None:
 def section(html: str, id: str) -> str:
     """The text of one section, its tags taken out."""
     found = re.search(rf'<section id="{id}">(.*?)</section>', html, re.DOTALL)
-    assert found is not None, id
     bare = re.sub(r"<[^>]+>", " ", found[1])
     return " ".join(bare.replace("&#39;", "'").replace("&#34;", '"').split())
 
@@ -526,7 +523,6 @@ def test_every_figure_says_how_to_read_it(both: str) -> None:
     assert len(figures) == both.count('class="figure"') == 15
     for one in figures:
         caption = re.search(r"<figcaption>(.+?)</figcaption>", one, re.DOTALL)
-        assert caption is not None
         assert len(caption[1]) > 20
         assert re.search(r'aria-label="[^"]{10,}"', one)
 
@@ -660,7 +656,6 @@ def test_timelines_show_the_same_span_of_time() -> None:
     assert before.startswith("step ")
     assert after.startswith("3 steps from step ")
     figure = sides.strips(found, "after")
-    assert figure is not None
     assert len(figure.layout.shapes) == 2
     longest = max(float(max(b.base + b.x)) for b in figure.data if len(b.x))
     assert longest == pytest.approx(spans[1], abs=0.01)

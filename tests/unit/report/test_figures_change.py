@@ -29,9 +29,8 @@ def pair() -> list[Side]:
 
 def flames(before: Analysis, after: Analysis) -> dict[str, str]:
     """Frames of the difference, and what is said of each."""
-    drawn = flame_change.figure(sides_of(before, after))
-    assert drawn is not None
-    return dict(zip(drawn.data[0].labels, drawn.data[0].customdata, strict=True))
+    (trace,) = flame_change.figure(sides_of(before, after)).data
+    return dict(zip(trace.labels, trace.customdata, strict=True))
 
 
 def without_causes(side: Side) -> Side:
@@ -53,7 +52,6 @@ def test_bars_sum_to_both_steps() -> None:
     """All bars of a side are its step, and one axis holds both sides."""
     found = pair()
     drawn = change.bars(found)
-    assert drawn is not None
     lengths = bars_by_row(drawn)
     before = sum(ms for y, ms in lengths.items() if round(y % 1, 1) == 0.8)
     after = sum(ms for y, ms in lengths.items() if round(y % 1, 1) == 0.2)
@@ -67,7 +65,6 @@ def test_a_stage_of_one_side_is_zero_on_the_other() -> None:
     plan = examples.Plan(stages={"evaluate": {"python": 4.0}, "other": {"native": 1.0}})
     odd = Side("after", "With something", examples.build(plan))
     drawn = change.bars([pair()[0], odd])
-    assert drawn is not None
     lengths = bars_by_row(drawn)
     names = drawn.layout.yaxis.ticktext
     rows = dict(zip(drawn.layout.yaxis.tickvals, names, strict=True))
@@ -79,7 +76,6 @@ def test_a_stage_of_one_side_is_zero_on_the_other() -> None:
 def test_bars_of_one_side_have_one_bar_a_stage() -> None:
     """Without a second side nothing is called before or after."""
     drawn = change.bars(pair()[:1])
-    assert drawn is not None
     assert not any("before" in text for text in drawn.layout.yaxis.ticktext)
 
 
@@ -87,7 +83,6 @@ def test_the_waterfall_leads_from_one_step_to_the_other() -> None:
     """Each bar begins where the one before ends; totals are both mean steps."""
     found = pair()
     drawn = change.waterfall(found)
-    assert drawn is not None
     bars = [trace for trace in drawn.data if trace.type == "bar"]
     first, last = bars[0], bars[-1]
     assert first.x[0] == pytest.approx(found[0].step_ms)
@@ -103,7 +98,6 @@ def test_the_waterfall_leads_from_one_step_to_the_other() -> None:
 def test_growing_bars_are_told_apart_without_colour() -> None:
     """Gains come first; what grew is hatched, with a plus; tiny changes are joined."""
     drawn = change.waterfall(pair())
-    assert drawn is not None
     bars = {trace.name: trace for trace in drawn.data if trace.type == "bar"}
     texts = next(t.text for t in drawn.select_traces({"mode": "text"}))
     said = dict(zip(bars, texts, strict=True))
@@ -131,7 +125,6 @@ def test_names_of_sides_are_escaped() -> None:
     """What the user called a strategy is shown and not read by plotly."""
     evil = [replace(side, label=examples.EVIL) for side in pair()]
     for drawn in (change.bars(evil), change.waterfall(evil)):
-        assert drawn is not None
         assert "<script" not in drawn.to_json().replace("\\u003c", "<")
 
 
@@ -139,7 +132,6 @@ def test_the_difference_of_flames_has_the_steps_times() -> None:
     """The trainer's root says both mean steps; children never outweigh parents."""
     before, after = examples.input_bound(), comparisons.after()
     drawn = flame_change.figure(sides_of(before, after))
-    assert drawn is not None
     (trace,), text = drawn.data, flames(before, after)
     assert f"before {before.loop.step_ms:.1f} ms" in text["- trainer"]
     assert f"after {after.loop.step_ms:.1f} ms" in text["- trainer"]
@@ -157,7 +149,6 @@ def test_the_difference_is_coloured_by_its_sign() -> None:
         ((before, before), "load", flame_change.SAME),
     ):
         drawn = flame_change.figure(sides_of(*both))
-        assert drawn is not None
         (trace,) = drawn.data
         assert trace.marker.colors[[*trace.labels].index(label)] == colour
     assert set(trace.marker.colors) == {flame_change.SAME}
@@ -168,7 +159,6 @@ def test_an_unsampled_stage_has_no_frames() -> None:
     after = comparisons.after()
     cut = replace(after, flame=after.flame[after.flame.stage != "forward"])
     drawn = flame_change.figure(sides_of(examples.input_bound(), cut))
-    assert drawn is not None
     trace = drawn.data[0]
     (place,) = (at for at, label in enumerate(trace.labels) if "forward" in label)
     assert trace.ids[place] not in trace.parents
@@ -210,8 +200,6 @@ def test_hostile_frames_are_escaped() -> None:
 def test_both_timelines_have_one_axis() -> None:
     """The shorter step is drawn on the longer one's axis; loaders have stages."""
     before, after = (sides.strips(pair(), id) for id in ("before", "after"))
-    assert before is not None
-    assert after is not None
     assert before.layout.xaxis.range == after.layout.xaxis.range
     loads = [t for t in after.data if t.name == "load"]
     assert len(set(loads[0].y)) == 3

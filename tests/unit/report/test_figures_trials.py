@@ -97,7 +97,6 @@ def test_every_round_is_a_dot() -> None:
     comparison = comparisons.faster()
     tables = rounds(comparison)
     drawn = trials.distribution(comparison, tables)
-    assert drawn is not None
     ran = [t for t in comparison.trials if t.step_ms is not None]
     names = [note.text for note in drawn.layout.annotations]
     assert len(names) == 1 + len(ran)
@@ -113,7 +112,6 @@ def test_the_plain_mean_has_its_interval() -> None:
     """The arms of the plain script's mean end at the interval's bounds."""
     comparison = comparisons.faster()
     drawn = trials.distribution(comparison, rounds(comparison))
-    assert drawn is not None
     (mean,) = (t for t in drawn.data if t["type"] == "scatter" and t.error_x.array)
     assert mean.x[0] + mean.error_x.array[0] == pytest.approx(189.1)
     assert mean.x[0] - mean.error_x.arrayminus[0] == pytest.approx(181.9)
@@ -123,10 +121,8 @@ def test_a_hundred_thousand_steps_stay_few_points() -> None:
     """All steps are drawn as boxes, and of very many rounds some are dots."""
     comparison = comparisons.faster()
     drawn = trials.distribution(comparison, rounds(comparison, steps=5_000))
-    assert drawn is not None
     assert points(drawn) <= 10 * len(drawn.layout.annotations)
     many = trials.distribution(comparison, rounds(comparison, steps=8, count=900))
-    assert many is not None
     assert points(many) <= 400 * len(many.layout.annotations)
 
 
@@ -139,7 +135,6 @@ def test_speedups_show_values_and_intervals(name: str) -> None:
     if not known:
         assert drawn is None
         return
-    assert drawn is not None
     every = [t for t in drawn.data if t.error_x.array]
     marks = [t for t in every if t.name != "predicted"]
     assert [t.x[0] for t in marks] == [t.speedup.value for t in known if t.speedup]
@@ -151,7 +146,6 @@ def test_speedups_show_values_and_intervals(name: str) -> None:
 def test_marks_are_told_apart_without_colour() -> None:
     """A shape for each verdict; predictions are hollow, below what was measured."""
     drawn = trials.speedups(comparisons.faster())
-    assert drawn is not None
     marks = [t for t in drawn.data if t.error_x.array]
     shapes = {t.name: t.marker.symbol for t in marks}
     assert shapes.pop("predicted") == trials.PREDICTED
@@ -164,7 +158,6 @@ def test_marks_are_told_apart_without_colour() -> None:
     assert guess.error_x.thickness < measured.error_x.thickness
     assert guess.y[0] == measured.y[0] + trials.BELOW
     skipped = trials.speedups(comparisons.predicted())
-    assert skipped is not None
     assert len(list(skipped.select_traces({"name": "predicted"}))) == 2
 
 
@@ -173,14 +166,12 @@ def test_a_boundless_interval_does_not_flatten_the_figure() -> None:
     wild = comparisons.trial("prefetch", result.SAME_SPEED, (1.1, 0.01, 1e130))
     comparison = replace(comparisons.nothing(), trials=(wild,))
     drawn = trials.speedups(comparison)
-    assert drawn is not None
     assert drawn.layout.xaxis.range[1] < 10
 
 
 def test_cost_is_the_plain_scripts_and_what_is_added() -> None:
     """Bars have the whole, texts the difference to the plain script."""
     drawn = costs.cost(comparisons.faster())
-    assert drawn is not None
     memory, cpu = drawn.data
     assert memory.x[:2] == pytest.approx((412.0, 450.2))
     assert memory.text[:2] == ("412 MB", "+38 MB")
@@ -192,7 +183,6 @@ def test_unknown_costs_are_not_zeros() -> None:
     """What was not measured has no panel; nothing at all has no figure."""
     comparison = replace(comparisons.faster(), baseline_memory_mb=None)
     drawn = costs.cost(comparison)
-    assert drawn is not None
     assert len(drawn.data) == 1
     assert costs.cost(comparisons.interrupted()) is None
     bare = [replace(t, cpu_ms=None) for t in comparison.trials]
@@ -209,13 +199,11 @@ def test_recordings_have_their_own_names_and_all_their_steps() -> None:
     )
     tables = measured([("", 0, [9.0] * 9), ("runs/new", 0, [50.0, *[4.0] * 8])])
     drawn = trials.distribution(comparison, tables)
-    assert drawn is not None
     first, second = (note.text for note in drawn.layout.annotations)
     assert "runs/&lt;old&gt;" in first
     assert "runs/new" in second
     assert any("all 9 steps" in str(t.hovertemplate) for t in drawn.data)
     shown = trials.speedups(comparison)
-    assert shown is not None
     assert shown.layout.xaxis.title.text == "times as fast as runs/&lt;old&gt;"
 
 
@@ -229,7 +217,6 @@ def test_very_many_strategies_fit_on_a_screen() -> None:
         costs.cost(comparison),
         trials.distribution(comparison, rounds(comparison, 8, 2)),
     ):
-        assert drawn is not None
         assert drawn.layout.height <= base.TALLEST
         last = drawn.layout.annotations[-1].text
         assert last.startswith("and ")
@@ -247,7 +234,6 @@ def test_names_of_strategies_are_escaped() -> None:
         costs.cost(comparison),
         losses.curves(tables.losses, spec),
     ):
-        assert drawn is not None
         assert "script&gt;" in drawn.to_json()
         assert "<script" not in drawn.to_json().replace("\\u003c", "<")
 
@@ -316,7 +302,6 @@ def test_both_of_two_equal_curves_are_seen() -> None:
     """The plain one is wide and pale beneath, the best thin and with markers."""
     curve = {"": [2.0, 1.0], "prefetch": [2.0, 1.0], "parallel-update": [2.0, 1.0]}
     found = losses.curves(loss_table(curve), "prefetch")
-    assert found is not None
     first, _, last = found.data
     assert first.line.width > 2 * last.line.width
     assert first.opacity < last.opacity
@@ -328,7 +313,6 @@ def test_losses_that_are_no_numbers_leave_gaps() -> None:
     """The curve is broken there, the rest is drawn; nothing but such is no curve."""
     odd = {"": [1.0, float("nan"), float("-inf"), 2.0]}
     found = losses.curves(loss_table(odd), "")
-    assert found is not None
     assert found.data[0].y == (1.0, None, None, 2.0)
     assert losses.curves(loss_table({"": [float("nan")]}), "") is None
 
@@ -338,7 +322,6 @@ def test_long_curves_are_thinned() -> None:
     steps = np.arange(1, 100_001)
     table = pd.DataFrame({"spec": "", "step": steps, "value": 1.0 / steps})
     found = losses.curves(table, "")
-    assert found is not None
     assert points(found) <= losses.MOST_POINTS
 
 

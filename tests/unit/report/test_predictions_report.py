@@ -155,7 +155,6 @@ def test_a_run_s_document_holds_the_same() -> None:
 def drawn(found: Predictions) -> dict[str, Any]:
     """The named traces of the curve."""
     figure = figures.curve(found)
-    assert figure is not None
     return {trace.name: trace for trace in figure.data if trace.name}
 
 
@@ -176,7 +175,6 @@ def test_a_curve_for_each_strategy() -> None:
     assert set(traces["the loop as recorded"].y) == {1.0}
     assert set(drawn(made.WITH_CORES)["the loop as assumed"].y) == {1.2}
     figure = figures.curve(made.WAITING)
-    assert figure is not None
     band = figure.data[0]
     assert list(band.x) == [1, 2, 4, 8, 8, 4, 2, 1]
     assert band.y[0] == made.THREADS[0].low
@@ -208,7 +206,6 @@ def test_names_never_become_markup(evil: str) -> None:
         assert 'href="javascript' not in html
         assert "\x1b" not in html
     figure = figures.curve(found)
-    assert figure is not None
     shown = [t for trace in figure.data for t in trace.customdata or ()]
     assert not [t for t in shown if "<img" in t or "<script" in t]
 

@@ -23,7 +23,6 @@ def test_step_bars_keep_the_time(steps: int) -> None:
     )
     built = examples.build(plan, with_waits=False)
     drawn = figures.step_bars(built)
-    assert drawn is not None
     assert [bar.name for bar in drawn.data] == ["load", "other"]
     assert len(drawn.data[0].x) <= figures.MOST_BARS
     shown = sum(float(np.sum(bar.y * bar.width)) for bar in drawn.data)
@@ -49,7 +48,6 @@ def test_the_distribution_counts_quiet_steps() -> None:
     """Every quiet step is in a bar or counted as beyond the edge."""
     built = examples.healthy()
     drawn = figures.distribution(built)
-    assert drawn is not None
     assert int(np.sum(drawn.data[0].y)) + figures.beyond(built) == built.loop.measured
 
 

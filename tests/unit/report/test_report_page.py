@@ -86,7 +86,6 @@ def test_a_page_is_well_built_and_offline(pages: dict[str, str], name: str) -> N
 def test_inline_json_cannot_end_its_element(pages: dict[str, str]) -> None:
     """The data element holds no `<`, and reads back as what it was."""
     data = re.search(r'id="data">(.*?)</script>', pages["hostile"], re.DOTALL)
-    assert data is not None
     assert not set("<>&\u2028\u2029") & set(data[1])
     assert json.loads(data[1])["figures"]
     value = {"a": "</script><!--\u2028&", "b": [1, None, "\u2029"]}
@@ -145,7 +144,6 @@ def test_plotly_is_packed_and_comes_out_whole() -> None:
     sheet.plotly_file.cache_clear()
     assert sheet.plotly_file() == script
     packed = re.fullmatch(r'window\.packedPlotly="([A-Za-z0-9+/=]+)";', script)
-    assert packed is not None
     assert gzip.decompress(base64.b64decode(packed[1])).decode() == get_plotlyjs()
     assert len(script) < len(get_plotlyjs()) / 2
 
