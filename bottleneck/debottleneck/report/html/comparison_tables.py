@@ -14,7 +14,7 @@ from debottleneck import words
 from debottleneck.recording.environment import Difference
 from debottleneck.report.html.tables import (
     DASH,
-    Column,
+    Field,
     Table,
     Value,
     bounded,
@@ -68,16 +68,16 @@ def trials(comparison: Comparison) -> Table:
     digits = table_digits(base.value if base else 1.0)
     cpu_digits = table_digits(comparison.baseline_cpu_ms or 1.0)
     columns = [
-        Column("recording" if comparison.recorded else "strategy", "name", _name),
-        Column("verdict", "outcome", lambda trial: (_marked(trial), trial.verdict)),
-        Column("numbers", "", comparison_words.numbers),
-        Column("speed-up", "num", _speedup),
-        Column("95 % interval", "num", _bounds),
-        Column("step, ms", "num", lambda trial: numeric(trial.step_ms, digits)),
-        Column("memory, MB", "num", _memory),
-        Column("CPU, ms", "num", lambda trial: numeric(trial.cpu_ms, cpu_digits)),
-        Column("rounds", "num", lambda trial: numeric(trial.rounds, 0)),
-        Column("remark", "text", _remark),
+        Field("recording" if comparison.recorded else "strategy", "name", _name),
+        Field("verdict", "outcome", lambda trial: (_marked(trial), trial.verdict)),
+        Field("numbers", "", comparison_words.numbers),
+        Field("speed-up", "num", _speedup),
+        Field("95 % interval", "num", _bounds),
+        Field("step, ms", "num", lambda trial: numeric(trial.step_ms, digits)),
+        Field("memory, MB", "num", _memory),
+        Field("CPU, ms", "num", lambda trial: numeric(trial.cpu_ms, cpu_digits)),
+        Field("rounds", "num", lambda trial: numeric(trial.rounds, 0)),
+        Field("remark", "text", _remark),
     ]
     plain: list[Value] = [
         comparison_words.baseline(comparison),
@@ -96,7 +96,7 @@ def trials(comparison: Comparison) -> Table:
     return _filled(build("trials-table", caption, _by_place(columns), rows))
 
 
-def _by_place(columns: Sequence[Column]) -> list[Column]:
+def _by_place(columns: Sequence[Field]) -> list[Field]:
     """Columns of rows whose values are known already."""
     return [c._replace(value=itemgetter(at)) for at, c in enumerate(columns)]
 
@@ -170,15 +170,15 @@ def predictions(comparison: Comparison) -> Table | None:
         return f"{number(said.step_ms, digits)} ({bounds})", said.step_ms
 
     columns = [
-        Column("strategy", "name", _name),
-        Column("predicted (90 %)", "num", _predicted),
-        Column("measured (95 %)", "num", _measured),
-        Column("error", "num", lambda trial: _error(trial.speedup_error)),
-        Column("step predicted, ms (90 %)", "num", step),
-        Column("step measured, ms", "num", lambda t: numeric(t.step_ms, digits)),
-        Column("error", "num", lambda trial: _error(trial.step_error)),
-        Column("inside", "", lambda trial: "yes" if trial.inside else "no"),
-        Column("expected limit", "text", lambda t: clean(t.predicted.limit) or NOTHING),
+        Field("strategy", "name", _name),
+        Field("predicted (90 %)", "num", _predicted),
+        Field("measured (95 %)", "num", _measured),
+        Field("error", "num", lambda trial: _error(trial.speedup_error)),
+        Field("step predicted, ms (90 %)", "num", step),
+        Field("step measured, ms", "num", lambda t: numeric(t.step_ms, digits)),
+        Field("error", "num", lambda trial: _error(trial.step_error)),
+        Field("inside", "", lambda trial: "yes" if trial.inside else "no"),
+        Field("expected limit", "text", lambda t: clean(t.predicted.limit) or NOTHING),
     ]
     return build("predictions-table", OF_PREDICTIONS, columns, rows)
 
@@ -201,10 +201,10 @@ def _error(share: float | None) -> Value:
 def differences(between: Sequence[Difference]) -> Table:
     """What differs between the places where both recordings were made."""
     columns = [
-        Column("what", "", lambda one: clean(one.what)),
-        Column("before", "text", lambda one: clean(one.before) or NOTHING),
-        Column("after", "text", lambda one: clean(one.after) or NOTHING),
-        Column("can change the times", "", lambda one: "yes" if one.matters else "no"),
+        Field("what", "", lambda one: clean(one.what)),
+        Field("before", "text", lambda one: clean(one.before) or NOTHING),
+        Field("after", "text", lambda one: clean(one.after) or NOTHING),
+        Field("can change the times", "", lambda one: "yes" if one.matters else "no"),
     ]
     caption = "What differed between the two recordings."
     return build("differences-table", caption, columns, between)
@@ -218,23 +218,23 @@ def stages(sides: Sequence[Side]) -> Table:
     rows = [(name, [_time(table, name) for table in tables]) for name in names]
     loops = [side.analysis.loop for side in sides]
     total = ("step", [(loop.step_ms, loop.step_low, loop.step_high) for loop in loops])
-    columns = [Column("stage", "stage", lambda row: (row[0], stage_rank(row[0])))]
+    columns = [Field("stage", "stage", lambda row: (row[0], stage_rank(row[0])))]
     for at, side in enumerate(sides):
         name = f"{side.id}, ms" if len(sides) == 2 else "ms"
         columns += _side_columns(name, at, digits)
     if len(sides) == 2:
-        columns.append(Column("difference", "num", lambda row: _change(row, digits)))
+        columns.append(Field("difference", "num", lambda row: _change(row, digits)))
     caption = "Each stage of the training thread, in ms per step of the recordings."
     return build("stages-table", caption, columns, rows, total=total)
 
 
-def _side_columns(name: str, at: int, digits: int) -> list[Column]:
+def _side_columns(name: str, at: int, digits: int) -> list[Field]:
     def bounds(row: Any) -> Value:
         _, low, high = row[1][at]
         return bounded(low, high, digits)
 
-    time = Column(name, "num", lambda row: numeric(row[1][at][0], digits))
-    return [time, Column("95 %", "num", bounds)]
+    time = Field(name, "num", lambda row: numeric(row[1][at][0], digits))
+    return [time, Field("95 %", "num", bounds)]
 
 
 def _time(table: pd.DataFrame, name: str) -> tuple[float, ...]:

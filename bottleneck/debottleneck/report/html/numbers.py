@@ -14,7 +14,7 @@ import plotly.graph_objects as go
 from debottleneck import words
 from debottleneck.analysis.result import Analysis
 from debottleneck.report.figures import timeline
-from debottleneck.report.html.tables import ROLE, Column, Table, build, numbers
+from debottleneck.report.html.tables import ROLE, Field, Table, build, numbers
 from debottleneck.report.words.quantities import (
     NOTHING,
     clean,
@@ -41,9 +41,9 @@ def bars(figure: go.Figure, id: str) -> Table:
         end = round(middle[part[-1]] + (width[part[-1]] - 1) / 2)
         rows.append((begin, end, means.sum(), *means))
     names = ("all", *(clean(trace.name) for trace in traces))
-    columns = [Column("steps", "num", _steps)]
+    columns = [Field("steps", "num", _steps)]
     for at, name in enumerate(names, 2):
-        columns.append(Column(name, "num", numbers(at, digits)))
+        columns.append(Field(name, "num", numbers(at, digits)))
     caption = "Mean step time by stage along the run, ms per step; all kinds of steps."
     return _unsorted(build(id, caption, columns, rows))
 
@@ -64,12 +64,12 @@ def bins(figure: go.Figure, id: str) -> Table:
         for part in parts
     ]
     columns = [
-        Column(
+        Field(
             "ms per step",
             "num",
             lambda row: f"{number(row[0], digits)} to {number(row[1], digits)}",
         ),
-        Column("steps", "num", lambda row: f"{row[2]:,}"),
+        Field("steps", "num", lambda row: f"{row[2]:,}"),
     ]
     return _unsorted(build(id, "How many quiet steps took how long.", columns, rows))
 
@@ -95,10 +95,10 @@ def strip(analysis: Analysis, window: timeline.StepWindow, what: str, id: str) -
     stages = timeline.segments_in(analysis, window)
     waits = timeline.waits_in(analysis, window)
     columns = [
-        Column("thread", "code", lambda row: clean(row["name"]) or row["role"]),
+        Field("thread", "code", lambda row: clean(row["name"]) or row["role"]),
         ROLE,
-        Column("stages, ms", "text", itemgetter("stages")),
-        Column("causes, ms as sampled", "text", itemgetter("causes")),
+        Field("stages, ms", "text", itemgetter("stages")),
+        Field("causes, ms as sampled", "text", itemgetter("causes")),
     ]
     rows = timeline.rows_of(analysis, stages, waits).to_dict("records")
     for row in rows:

@@ -15,7 +15,7 @@ from debottleneck.report.html import sheet
 from debottleneck.report.html.comparison_tables import strategy
 from debottleneck.report.html.tables import (
     DASH,
-    Column,
+    Field,
     Table,
     Value,
     build,
@@ -96,17 +96,17 @@ def section(
 def _table(predicted: Predictions, rows: Sequence[Prediction]) -> Table:
     digits = table_digits(max((row.step_ms for row in rows), default=1.0))
     columns = [
-        Column("strategy", "name", _strategy),
-        Column(
+        Field("strategy", "name", _strategy),
+        Field(
             "worth trying",
             "",
             lambda r: words.worth(r, predicted) if r.spec else NOTHING,
         ),
         SPEEDUP,
         INTERVAL,
-        Column("step, ms", "num", lambda row: numeric(row.step_ms, digits)),
-        Column("memory, MB", "num", _memory),
-        Column("why no faster", "text", words.why),
+        Field("step, ms", "num", lambda row: numeric(row.step_ms, digits)),
+        Field("memory, MB", "num", _memory),
+        Field("why no faster", "text", words.why),
     ]
     return build("predictions-table", CAPTION, columns, rows)
 
@@ -120,10 +120,10 @@ def _memory(row: Prediction) -> Value:
     return text, sorted_by(row.memory_mb)
 
 
-SPEEDUP = Column(
+SPEEDUP = Field(
     "speed-up", "num", lambda row: (words.speedup(row), sorted_by(row.speedup))
 )
-INTERVAL = Column(
+INTERVAL = Field(
     "90 % interval", "num", lambda row: (words.bounds(row, DASH), sorted_by(row.low))
 )
 
@@ -132,7 +132,7 @@ def _settings(predicted: Predictions) -> Table:
     """The curve in numbers."""
     rows = [row for curve in figures.curves(predicted) for row in curve.rows]
     columns = [
-        Column("setting", "code", lambda row: clean(row.spec)),
+        Field("setting", "code", lambda row: clean(row.spec)),
         SPEEDUP,
         INTERVAL,
     ]

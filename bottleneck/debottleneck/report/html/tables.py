@@ -34,7 +34,7 @@ Value: TypeAlias = str | tuple[str, float | str]
 """A cell's text, and what its column sorts by where that is not the text."""
 
 
-class Column(NamedTuple):
+class Field(NamedTuple):
     """A column: its heading, how it looks, and a row's value in it.
 
     Kinds: "" for words, "num" for numbers, "text" for sentences, "code" for names of
@@ -76,7 +76,7 @@ class Table:
 def build(
     id: str,
     caption: str,
-    columns: Sequence[Column],
+    columns: Sequence[Field],
     rows: Sequence[Any] | pd.DataFrame,
     *,
     total: Any = None,
@@ -112,7 +112,7 @@ def _kind_of_head(kind: str) -> str:
     return kind if kind in ("num", "text") else ""
 
 
-def cells(columns: Sequence[Column], row: Any) -> tuple[Cell, ...]:
+def cells(columns: Sequence[Field], row: Any) -> tuple[Cell, ...]:
     """A row's cells."""
     values = [(column.value(row), column.kind) for column in columns]
     return tuple(
@@ -167,8 +167,8 @@ def _spot(directory: str, prefix: str = "") -> Callable[[Any], Value]:
     return value
 
 
-STAGE = Column("stage", "stage", lambda row: (row["stage"], stage_rank(row["stage"])))
-ROLE = Column("role", "", itemgetter("role"))
+STAGE = Field("stage", "stage", lambda row: (row["stage"], stage_rank(row["stage"])))
+ROLE = Field("role", "", itemgetter("role"))
 
 
 def stage_causes(analysis: Analysis, id: str = "stage-causes") -> Table:
@@ -180,12 +180,12 @@ def stage_causes(analysis: Analysis, id: str = "stage-causes") -> Table:
     rows = stages.join(values).reindex(in_order(stages.index, words.STAGES))
     columns = [
         STAGE,
-        Column("ms", "num", numbers("ms_per_step", digits)),
-        Column("95 % interval", "num", lambda r: bounded(r["low"], r["high"], digits)),
-        Column("share", "num", _share),
-        Column("median", "num", numbers("median_ms", digits)),
-        Column("95th percentile", "num", numbers("p95_ms", digits)),
-        *(Column(str(c), "num", numbers(c, digits)) for c in values.columns),
+        Field("ms", "num", numbers("ms_per_step", digits)),
+        Field("95 % interval", "num", lambda r: bounded(r["low"], r["high"], digits)),
+        Field("share", "num", _share),
+        Field("median", "num", numbers("median_ms", digits)),
+        Field("95th percentile", "num", numbers("p95_ms", digits)),
+        *(Field(str(c), "num", numbers(c, digits)) for c in values.columns),
     ]
     total = {
         **rows.sum(numeric_only=True),
@@ -209,7 +209,7 @@ def role_causes(analysis: Analysis, unit: str) -> Table:
         causes = causes[causes.role != "trainer"]
     values = matrix.pivot(causes, "role")
     digits = table_digits(float(values.max().max())) if values.size else 1
-    columns = [ROLE, *(Column(c, "num", numbers(c, digits)) for c in values.columns)]
+    columns = [ROLE, *(Field(c, "num", numbers(c, digits)) for c in values.columns)]
     caption = (
         f"Time by role and cause, ms per {unit}, summed over the threads of a role: "
         f"several threads can exceed the {unit}."
@@ -221,11 +221,11 @@ def role_causes(analysis: Analysis, unit: str) -> Table:
 def threads(analysis: Analysis) -> Table:
     """Every thread with its role, the time it was seen, and its shares."""
     columns = [
-        Column("thread", "code", _code("name")),
+        Field("thread", "code", _code("name")),
         ROLE,
-        Column("id", "num", lambda row: (str(row["tid"]), float(row["tid"]))),
-        Column("seen, s", "num", lambda row: numeric(row["wall_ms"] / 1e3)),
-        Column("shares of its own time", "text", shares_of_thread),
+        Field("id", "num", lambda row: (str(row["tid"]), float(row["tid"]))),
+        Field("seen, s", "num", lambda row: numeric(row["wall_ms"] / 1e3)),
+        Field("shares of its own time", "text", shares_of_thread),
     ]
     caption = "Each thread's own time in quiet steps, by cause."
     return build("threads-table", caption, columns, analysis.threads, things="threads")
@@ -237,12 +237,10 @@ def gil_waits(analysis: Analysis) -> Table:
     columns = [
         STAGE,
         ROLE._replace(heading="who waits"),
-        Column(
-            "who holds it", "code", lambda r: clean(r["holder_thread"] or "unknown")
-        ),
-        Column("running", "code", _code("holder_function")),
-        Column("at", "code", _spot(directory, "holder_")),
-        Column("share", "num", _share),
+        Field("who holds it", "code", lambda r: clean(r["holder_thread"] or "unknown")),
+        Field("running", "code", _code("holder_function")),
+        Field("at", "code", _spot(directory, "holder_")),
+        Field("share", "num", _share),
     ]
     caption = "Waits for the GIL by stage and holder; shares are of the step."
     if not analysis.loop.found:
@@ -262,9 +260,9 @@ def waited_on(analysis: Analysis, unit: str) -> Table:
     columns = [
         STAGE,
         ROLE,
-        Column("cause", "cause", itemgetter("cause")),
-        Column("on", "code", lambda row: clean(target(row).strip()) or NOTHING),
-        Column(f"ms per {unit}", "num", numbers("ms_per_step", digits)),
+        Field("cause", "cause", itemgetter("cause")),
+        Field("on", "code", lambda row: clean(target(row).strip()) or NOTHING),
+        Field(f"ms per {unit}", "num", numbers("ms_per_step", digits)),
     ]
     caption = "Files, pipes and peers behind the waits."
     return build("waited-on", caption, columns, rows, things="files and peers")
@@ -275,10 +273,10 @@ def lines(analysis: Analysis) -> Table:
     columns = [
         STAGE,
         ROLE,
-        Column("thread", "code", _code("thread")),
-        Column("function", "code", _code("function")),
-        Column("line", "code", _spot(home(analysis.recording.facts))),
-        Column("share of stage", "num", _share),
+        Field("thread", "code", _code("thread")),
+        Field("function", "code", _code("function")),
+        Field("line", "code", _spot(home(analysis.recording.facts))),
+        Field("share of stage", "num", _share),
     ]
     caption = (
         "Share of the stage's samples in that role by the innermost line of your code, "
@@ -291,15 +289,15 @@ def lines(analysis: Analysis) -> Table:
 def functions(analysis: Analysis) -> Table:
     """Functions that yappi saw, by thread: those with the longest totals."""
     columns = [
-        Column("thread", "code", _thread_and_role),
-        Column("function", "code", _code("function")),
-        Column("at", "code", _spot(home(analysis.recording.facts))),
-        Column("calls", "num", lambda row: (f"{row['calls']:,}", float(row["calls"]))),
-        Column("self wall, ms", "num", numbers("self_wall_ms", 2)),
-        Column("total wall, ms", "num", numbers("total_wall_ms", 2)),
-        Column("self CPU, ms", "num", numbers("self_cpu_ms", 2)),
-        Column("total CPU, ms", "num", numbers("total_cpu_ms", 2)),
-        Column("wall minus CPU, ms", "num", numbers("wall_minus_cpu_ms", 2)),
+        Field("thread", "code", _thread_and_role),
+        Field("function", "code", _code("function")),
+        Field("at", "code", _spot(home(analysis.recording.facts))),
+        Field("calls", "num", lambda row: (f"{row['calls']:,}", float(row["calls"]))),
+        Field("self wall, ms", "num", numbers("self_wall_ms", 2)),
+        Field("total wall, ms", "num", numbers("total_wall_ms", 2)),
+        Field("self CPU, ms", "num", numbers("self_cpu_ms", 2)),
+        Field("total CPU, ms", "num", numbers("total_cpu_ms", 2)),
+        Field("wall minus CPU, ms", "num", numbers("wall_minus_cpu_ms", 2)),
     ]
     rows = analysis.functions.sort_values("total_wall_ms", ascending=False)
     table = build(
@@ -328,20 +326,20 @@ def instruments(analysis: Analysis) -> Table:
         return interval(100 * row["low"], 100 * row["high"], 1)
 
     columns = [
-        Column("instrument", "code", _code("name")),
-        Column("its steps", "num", steps),
-        Column(
+        Field("instrument", "code", _code("name")),
+        Field("its steps", "num", steps),
+        Field(
             "their median, ms",
             "num",
             lambda r: numeric(r["step_ms"] if r["steps"] else None),
         ),
-        Column(
+        Field(
             "slow-down",
             "num",
             lambda r: (slowdown(r["slowdown"]), sorted_by(r["slowdown"])),
         ),
-        Column("95 % interval, %", "num", bounds),
-        Column("note", "text", lambda row: clean(row["note"])),
+        Field("95 % interval, %", "num", bounds),
+        Field("note", "text", lambda row: clean(row["note"])),
     ]
     caption = (
         "Slow-down of the steps that each instrument had, against quiet neighbours."
