@@ -97,7 +97,7 @@ def test_folded_figures_are_drawn_when_opened(
     assert heat.locator("svg").count() == 0
     page.locator("#matrix summary").first.click()
     page.wait_for_function(
-        "document.querySelector('#matrix .figure').dataset.drawn === 'heat-before'"
+        "document.querySelector('#matrix .figure').dataset.drawn === 'causes-before'"
     )
     assert heat.locator("svg.main-svg").first.bounding_box()["width"] > 300
     page.close()
