@@ -18,7 +18,7 @@ from types import CodeType, ModuleType, TracebackType
 from typing import Any
 
 from debottleneck.agent import discover, functions, gil, marks
-from debottleneck.agent.recorder import Recorder
+from debottleneck.agent.spool_writer import SpoolWriter
 from debottleneck.agent.wrap import FRAME_FILE
 from debottleneck.recording import spool
 
@@ -70,32 +70,30 @@ def main(folder: str) -> None:
 
 def _record(folder: Path, config: Mapping[str, Any]) -> str:
     """Start recording; returns why yappi cannot, or ""."""
-    why = "" if config["functions"] else "switched off"
-    why = why or functions.unavailable()
-    recorder = Recorder(folder, lambda mode: None)
-    windows = functions.Windows(recorder)
-    if not why:
-        recorder.attend = windows.attend
+    refusal = functions.unavailable() if config["functions"] else "switched off"
+    writer = SpoolWriter(folder, lambda mode: None)
+    windows = functions.Windows(writer)
+    if not refusal:
+        writer.attend = windows.attend
         if config["functions"] == "all":
             windows.attend(spool.FUNCTIONS_WALL)
             atexit.register(windows.attend, spool.FINISHED)
-    marks.start(recorder)
+    marks.start(writer)
     atexit.register(marks.finish)
-    return why
+    return refusal
 
 
 def _state_facts(folder: Path, config: Mapping[str, Any], yappi: str) -> None:
     """Write what the tool cannot know from outside; renamed into place."""
-    found = gil.locate() if config["waits"] else "switched off"
-    if sys.platform == "linux":
-        gil.allow_tracer(config["tool_pid"])
+    place = gil.locate() if config["waits"] else "switched off"
+    gil.allow_tracer(config["tool_pid"])
     facts = {
         "pid": os.getpid(),
         "main_tid": threading.get_native_id(),
         "python": platform.python_version(),
         "executable": sys.executable,
-        "gil": found if isinstance(found, dict) else None,
-        "no_gil_because": found if isinstance(found, str) else "",
+        "gil": place if isinstance(place, dict) else None,
+        "no_gil_because": place if isinstance(place, str) else "",
         "no_yappi_because": yappi,
         "mark_pair_us": marks.calibrate(),
     }
@@ -155,18 +153,18 @@ def _prepare_module(
     name = config["target"]
     spec = _find(name)
     if spec.submodule_search_locations is not None:
-        why = f"; {name!r} is a package and cannot be directly executed"
-        spec = _find(f"{name}.__main__", why)
+        reason = f"; {name!r} is a package and cannot be directly executed"
+        spec = _find(f"{name}.__main__", reason)
     return _prepare_spec(spec.name, config, spec.origin or name)
 
 
-def _find(name: str, why: str = "") -> ModuleSpec:
+def _find(name: str, reason: str = "") -> ModuleSpec:
     try:
         spec = importlib.util.find_spec(name)
     except (ImportError, ValueError):
         spec = None
     if spec is None:
-        sys.stderr.write(f"{sys.executable}: No module named {name}{why}\n")
+        sys.stderr.write(f"{sys.executable}: No module named {name}{reason}\n")
         raise SystemExit(1)
     return spec
 
@@ -240,12 +238,12 @@ def _check_stages(config: Mapping[str, Any], user: discover.UserCode) -> None:
         for qualified in names:
             if module in ("__main__", _stem(config["target"])):
                 path = sys.modules["__main__"].__file__ or ""
-                why = discover.missing_in_source(path, module, qualified)
+                reason = discover.missing_in_source(path, module, qualified)
             else:
-                why = discover.missing_target(module, qualified)
-            if why:
+                reason = discover.missing_target(module, qualified)
+            if reason:
                 sys.stderr.write(
-                    f"bottleneck: --stage {module}:{qualified}: {why}; "
+                    f"bottleneck: --stage {module}:{qualified}: {reason}; "
                     "name it as module:Qualified.name\n"
                 )
                 raise SystemExit(2)
@@ -320,14 +318,14 @@ def _clean(error: BaseException) -> None:
     seen: set[int] = set()
     waiting: list[BaseException | None] = [error]
     while waiting:
-        found = waiting.pop()
-        if found is None or id(found) in seen:
+        link = waiting.pop()
+        if link is None or id(link) in seen:
             continue
-        seen.add(id(found))
-        found.__traceback__ = _stripped(found.__traceback__)
-        waiting += [found.__cause__, found.__context__]
-        if isinstance(found, BaseExceptionGroup):
-            waiting += found.exceptions
+        seen.add(id(link))
+        link.__traceback__ = _stripped(link.__traceback__)
+        waiting += [link.__cause__, link.__context__]
+        if isinstance(link, BaseExceptionGroup):
+            waiting += link.exceptions
 
 
 def _stripped(trace: TracebackType | None) -> TracebackType | None:

@@ -256,16 +256,16 @@ def wrap_attribute(module: ModuleType, qualified: str, stage: str) -> bool:
     place: Any = module
     for owner in owners:
         place = getattr(place, owner, None)
-    found = inspect.getattr_static(place, name, getattr(place, name, None))
-    method = type(found) if isinstance(found, staticmethod | classmethod) else None
-    plain = found.__func__ if method else found
+    attribute = inspect.getattr_static(place, name, getattr(place, name, None))
+    is_method = isinstance(attribute, staticmethod | classmethod)
+    plain = attribute.__func__ if is_method else attribute
     if not callable(plain) or isinstance(plain, type):
         return False
     if getattr(plain, "__code__", None) and plain.__code__.co_name.startswith("["):
         return True
     label = f"{module.__name__}.{qualified}"
     marked: Any = wrap(plain, stage, kind="option", name=label)
-    setattr(place, name, method(marked) if method else marked)
+    setattr(place, name, type(attribute)(marked) if is_method else marked)
     return True
 
 
@@ -302,18 +302,18 @@ def missing_in_source(path: str, module: str, qualified: str) -> str:
         tree = ast.parse(file.read())
     body: list[ast.stmt] = tree.body
     for part in qualified.split("."):
-        found = [
+        definitions = [
             n
             for n in ast.walk(ast.Module(body, []))
             if isinstance(n, Function | ast.ClassDef) and n.name == part
         ]
-        if not found:
+        if not definitions:
             names = {n.asname or n.name for n in _imports(tree)}
             if part in names or "*" in names or not _is_plain(tree, part):
                 return ""
             return f"{module!r} defines no {qualified!r}"
-        body = found[0].body
-    if isinstance(found[0], ast.ClassDef):
+        body = definitions[0].body
+    if isinstance(definitions[0], ast.ClassDef):
         return f"{qualified!r} is a class, not a function of it"
     return ""
 

@@ -42,9 +42,9 @@ def ensure(python: str, say: Callable[[str], None]) -> Machine:
         python: The interpreter that runs the script.
         say: Prints one line for the user.
     """
-    found = kept(python)
-    if found is not None:
-        return found
+    machine = kept(python)
+    if machine is not None:
+        return machine
     say("measuring this machine once, for predictions (some 4 s)")
     try:
         return measure(python)

@@ -12,7 +12,7 @@ from marking import run_marked
 
 import debottleneck
 from debottleneck.agent import marks
-from debottleneck.agent.recorder import Recorder
+from debottleneck.agent.spool_writer import SpoolWriter
 from debottleneck.recording import reading, spool
 from debottleneck.words import STAGES
 
@@ -330,8 +330,8 @@ def test_sites_that_cannot_be_written_stop_recording(tmp_path: Path) -> None:
         wait(200_000)
     import shutil
     shutil.rmtree(folder)
-    recorder._sites.close()
-    recorder._sites = None
+    writer._sites.close()
+    writer._sites = None
     with stage("forward"):
         print("trains on")
     assert not marks.recording()
@@ -343,7 +343,7 @@ def test_sites_that_cannot_be_written_stop_recording(tmp_path: Path) -> None:
 
 ASK = """
 def ask(call, mode, boundary=255, trainer=threading.get_native_id()):
-    spool.CONTROL.pack_into(recorder.control, 0, call, mode, boundary, 0, trainer, 0)
+    spool.CONTROL.pack_into(writer.control, 0, call, mode, boundary, 0, trainer, 0)
 def one_step():
     for name in ("load", "forward"):
         with stage(name):
@@ -356,7 +356,7 @@ def test_a_window_begins_at_the_boundary(tmp_path: Path) -> None:
     snippet = f"""
 {ASK}
 seen = []
-recorder.attend = lambda mode: seen.append((mode, now[0]))
+writer.attend = lambda mode: seen.append((mode, now[0]))
 ask(1, spool.FUNCTIONS_WALL, {STAGES.index("load")})
 with stage("forward"):
     wait(200_000)
@@ -463,13 +463,13 @@ one_step()
 def test_events_are_json_lines_and_a_lost_disk_is_silent(tmp_path: Path) -> None:
     """Each event is a line with its time; where none can be written, none is."""
     (tmp_path / spool.CONTROL_FILE).write_bytes(bytes(spool.CONTROL_BYTES))
-    recorder = Recorder(tmp_path, lambda mode: None)
-    recorder.write_event({"event": "one"})
-    recorder.write_event({"event": "two"})
-    text = spool.events_file(tmp_path, recorder.pid).read_text()
+    writer = SpoolWriter(tmp_path, lambda mode: None)
+    writer.write_event({"event": "one"})
+    writer.write_event({"event": "two"})
+    text = spool.events_file(tmp_path, writer.pid).read_text()
     assert [json.loads(line)["event"] for line in text.splitlines()] == ["one", "two"]
     shutil.rmtree(tmp_path)
-    recorder.write_event({"event": "three"})
+    writer.write_event({"event": "three"})
 
 
 @pytest.mark.parametrize("name", ["", "lode", "other", "step", "LOAD"])

@@ -17,7 +17,7 @@ import pytest
 
 from debottleneck import stage
 from debottleneck.agent import marks
-from debottleneck.agent.recorder import Recorder
+from debottleneck.agent.spool_writer import SpoolWriter
 from debottleneck.agent.wrap import FRAME_FILE, wrap
 from debottleneck.recording import spool
 
@@ -29,11 +29,11 @@ def recording(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[bool]:
         yield False
         return
     (tmp_path / spool.CONTROL_FILE).write_bytes(bytes(spool.CONTROL_BYTES))
-    recorder = Recorder(tmp_path, lambda mode: None)
-    marks.start(recorder)
+    writer = SpoolWriter(tmp_path, lambda mode: None)
+    marks.start(writer)
     yield True
     marks.finish()
-    recorder.close()
+    writer.close()
 
 
 def add(left: int, right: int = 2, *rest: int, scale: int = 1) -> int:

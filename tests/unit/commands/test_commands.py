@@ -27,7 +27,7 @@ from made_runs import (
 
 from debottleneck import __version__, report
 from debottleneck.commands import main
-from debottleneck.commands.report import FILES, FORMATS, ONE_RUN, Options
+from debottleneck.commands.report import FILES, FORMATS, ONE_RUN, ReportOptions
 from debottleneck.recording.recording import Recording
 from debottleneck.trials.save import save as trials_saved
 
@@ -185,7 +185,7 @@ def test_the_formats_at_the_door_are_those_there_are() -> None:
 )
 def test_where_a_report_goes(asked: dict[str, object], file: str | None) -> None:
     """Text to stdout, files to the folder; of several recordings beside them all."""
-    found = Options(Path("run"), **asked).file
+    found = ReportOptions(Path("run"), **asked).file
     assert found == (None if file is None else Path(file))
 
 
@@ -227,7 +227,7 @@ def test_every_format_from_the_command(
     words = ["report", "one", "--format", format, *["--redact"] * redact]
     assert main(words) == 0
     out, errors = capsys.readouterr()
-    file = Options(Path("one"), format=format, redact=redact).file
+    file = ReportOptions(Path("one"), format=format, redact=redact).file
     if file is None:
         assert (bool(out), errors) == (True, "")
         return

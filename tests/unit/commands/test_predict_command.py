@@ -12,7 +12,7 @@ from made_runs import EMPTY, FACTS, PID, loop_words, marks, running, sites, thre
 from made_runs import waits as waits_of
 
 from debottleneck.commands import main
-from debottleneck.commands.predict import Options
+from debottleneck.commands.predict import PredictOptions
 from debottleneck.recording.recording import Recording
 from debottleneck.trials.save import save as trials_saved
 
@@ -115,7 +115,7 @@ def test_the_page_lies_in_the_folder(
 )
 def test_where_predictions_go(asked: dict[str, object], file: str | None) -> None:
     """Text and JSON to stdout, the page to the folder, unless asked otherwise."""
-    found = Options(Path("run"), **asked).file
+    found = PredictOptions(Path("run"), **asked).file
     assert found == (None if file is None else Path(file))
 
 
