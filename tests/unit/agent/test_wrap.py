@@ -33,7 +33,6 @@ def recording(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[bool]:
     marks.start(writer)
     yield True
     marks.finish()
-    writer.close()
 
 
 def add(left: int, right: int = 2, *rest: int, scale: int = 1) -> int:
