@@ -240,7 +240,7 @@ def _slow_down(work: Work, cores: int) -> float:
 def _spend(work: Work, seconds: float) -> float:
     """CPU time a call of `work`, called for so long."""
     ends, count, begun = time.monotonic() + seconds, 0, time.thread_time_ns()
-    while time.monotonic() < ends:
+    while not count or time.monotonic() < ends:  # a busy machine may be late already
         work()
         count += 1
     return (time.thread_time_ns() - begun) / count

@@ -6,6 +6,7 @@ import os
 import socket
 import struct
 import sys
+from collections.abc import Callable
 
 import pytest
 
@@ -54,25 +55,26 @@ def test_a_system_call_and_its_arguments(text: bytes, call: SystemCall | None) -
     assert waits.parse_syscall(text) == call
 
 
-@pytest.mark.parametrize(
-    "text", [b"", b"\n", b"blocked", b"0 zero", b"0x1 0x2", b"\xff\x00"]
-)
-def test_other_text_is_no_system_call(text: bytes) -> None:
-    """What the kernel would not write is our error, with the text."""
-    with pytest.raises(ProcFormatError, match="syscall file"):
-        waits.parse_syscall(text)
-
-
 def test_schedstat() -> None:
     """On-CPU time, run-queue delay, time slices."""
     assert waits.parse_schedstat(b"123456789 42 7\n") == (123456789, 42, 7)
 
 
-@pytest.mark.parametrize("text", [b"", b"1 2", b"1 2 3 4", b"1 2 x"])
-def test_other_text_is_no_schedstat(text: bytes) -> None:
-    """Anything but three numbers is our error."""
-    with pytest.raises(ProcFormatError, match="schedstat"):
-        waits.parse_schedstat(text)
+@pytest.mark.parametrize(
+    ("parse", "text"),
+    [
+        *((waits.parse_syscall, text) for text in (b"", b"\n", b"blocked", b"0 zero")),
+        *((waits.parse_syscall, text) for text in (b"0x1 0x2", b"\xff\x00")),
+        *(
+            (waits.parse_schedstat, text)
+            for text in (b"", b"1 2", b"1 2 3 4", b"1 2 x")
+        ),
+    ],
+)
+def test_other_text_is_our_error(parse: Callable[[bytes], object], text: bytes) -> None:
+    """What the kernel would not write is refused, with the text."""
+    with pytest.raises(ProcFormatError, match="unexpected text"):
+        parse(text)
 
 
 def test_internet_sockets_have_peers() -> None:
@@ -107,23 +109,15 @@ def test_the_running_kernels_own_text() -> None:
             assert found[inode] == ("network", f"127.0.0.1:{port}")
 
 
-def test_polled_descriptors() -> None:
-    """Of `struct pollfd`, negative descriptors and a torn end are left out."""
+def test_descriptors_waited_on() -> None:
+    """Of pollfds, an fd_set below the count, and an epoll; torn ends are left out."""
     memory = struct.pack("<ihh", 5, 1, 0) + struct.pack("<ihh", -1, 1, 0)
     memory += struct.pack("<ihh", 9, 4, 0) + b"\x07\0\0"
     assert waits.parse_polled(memory) == [5, 9]
     assert waits.parse_polled(b"") == []
-
-
-def test_selected_descriptors() -> None:
-    """Bits below the count, as far as memory was read."""
     assert waits.parse_fd_set(bytes([0b1001, 0b1]), 64) == [0, 3, 8]
     assert waits.parse_fd_set(bytes([0b1001, 0b1]), 4) == [0, 3]
     assert waits.parse_fd_set(b"", 1024) == []
-
-
-def test_epolls_descriptors() -> None:
-    """Every `tfd:` line names one."""
     text = (
         "pos:\t0\nflags:\t02\nmnt_id:\t15\n"
         "tfd:        5 events:       19 data:                5  pos:0 ino:1 sdev:e\n"
