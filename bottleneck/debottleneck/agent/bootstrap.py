@@ -56,7 +56,7 @@ def main(folder: str) -> None:
         if config.get(name):
             plugin = importlib.import_module(_PLUGINS[name])
             plugin.install(spooled, config)
-            hooks["torch"] = _chain(hooks["torch"], plugin.after_torch)
+            hooks["torch"].append(plugin.after_torch)
     discover.install(user, hooks)
     threading.excepthook = _clean_thread_hook(threading.excepthook)
     try:
@@ -111,29 +111,22 @@ def _prepare(
     sys.argv = [config["target"], *config["arguments"]]
     if config["module"]:
         return _prepare_module(config)
-    if _is_runnable_folder(config["target"]):
-        _set_path(os.path.abspath(config["target"]))
-        return _prepare_spec("__main__", config, config["target"])
-    path = os.path.abspath(config["target"])
+    target = config["target"]
+    if os.path.isdir(target) or target.endswith((".zip", ".pyz")):
+        _set_path(os.path.abspath(target))
+        return _prepare_spec("__main__", config, target)
+    path = os.path.abspath(target)
     _set_path(os.path.dirname(os.path.realpath(path)))
     main_module = _main_module(None, path, SourceFileLoader("__main__", path))
     user = _user_code(config, [os.path.dirname(os.path.realpath(path))])
     named = {**user.stages.get("__main__", {}), **user.stages.get(_stem(path), {})}
     main_module.__package__ = None
-    return user, lambda: discover.compile_marked(_source(path), path, named)
-
-
-def _source(path: str) -> bytes:
-    with open(path, "rb") as file:
-        return file.read()
+    source = Path(path)
+    return user, lambda: discover.compile_marked(source.read_bytes(), path, named)
 
 
 def _stem(path: str) -> str:
     return os.path.splitext(os.path.basename(path))[0]
-
-
-def _is_runnable_folder(path: str) -> bool:
-    return os.path.isdir(path) or path.endswith((".zip", ".pyz"))
 
 
 def _set_path(first: str) -> None:
@@ -251,17 +244,17 @@ def _check_stages(config: Mapping[str, Any], user: discover.UserCode) -> None:
 
 def _after_imports(
     config: Mapping[str, Any], user: discover.UserCode
-) -> dict[str, Callable[[ModuleType], None]]:
+) -> dict[str, list[discover.Hook]]:
     """What to do after the import of torch, and of the modules of --stage."""
-    hooks: dict[str, Callable[[ModuleType], None]] = {}
+    hooks: dict[str, list[discover.Hook]] = {}
     for module, names in user.stages.items():
         if module in ("__main__", _stem(config["target"])):
             continue
         if module in sys.modules:
             _wrap_all(names)(sys.modules[module])
         else:
-            hooks[module] = _wrap_all(names)
-    hooks["torch"] = _chain(hooks.get("torch"), _torch_hook)
+            hooks[module] = [_wrap_all(names)]
+    hooks.setdefault("torch", []).append(_torch_hook)
     return hooks
 
 
@@ -271,18 +264,7 @@ def _torch_hook(module: ModuleType) -> None:
     torch.install(module)
 
 
-def _chain(
-    first: Callable[[ModuleType], None] | None, second: Callable[[ModuleType], None]
-) -> Callable[[ModuleType], None]:
-    def both(module: ModuleType) -> None:
-        if first is not None:
-            first(module)
-        second(module)
-
-    return both
-
-
-def _wrap_all(names: Mapping[str, str]) -> Callable[[ModuleType], None]:
+def _wrap_all(names: Mapping[str, str]) -> discover.Hook:
     def hook(module: ModuleType) -> None:
         for qualified, stage in names.items():
             if not discover.wrap_attribute(module, qualified, stage):

@@ -15,7 +15,7 @@ import inspect
 import os
 import sys
 import sysconfig
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.abc import Loader
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
@@ -33,6 +33,8 @@ _NEVER = {"property", "cached_property", "setter", "getter", "deleter", "overloa
 _FOREIGN = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
+Hook = Callable[[ModuleType], None]
+"""Is given a module that has just been imported."""
 
 
 @dataclass(frozen=True)
@@ -192,9 +194,7 @@ def _mark(stage: str, name: str, line: int) -> Callable[[Any], Any]:
     return decorate
 
 
-def install(
-    code: UserCode, after_import: Mapping[str, Callable[[ModuleType], None]]
-) -> None:
+def install(code: UserCode, after_import: Mapping[str, Sequence[Hook]]) -> None:
     """Mark user modules as they are imported, and call back after some imports.
 
     Args:
@@ -224,28 +224,29 @@ class AfterImport:
         hooks: Module name -> what to do once it has been executed.
     """
 
-    def __init__(self, hooks: dict[str, Callable[[ModuleType], None]]) -> None:
+    def __init__(self, hooks: dict[str, Sequence[Hook]]) -> None:
         self._hooks = hooks
 
     def find_spec(
         self, name: str, path: Any = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """The usual spec, with the hook behind its loader's `exec_module`."""
-        hook = self._hooks.pop(name, None)
-        if hook is None:
+        hooks = self._hooks.pop(name, None)
+        if hooks is None:
             return None
         spec = PathFinder.find_spec(name, path, target)
         if spec is not None and spec.loader is not None:
-            _hook_loader(spec.loader, hook)
+            _hook_loader(spec.loader, hooks)
         return spec
 
 
-def _hook_loader(loader: Loader, hook: Callable[[ModuleType], None]) -> None:
+def _hook_loader(loader: Loader, hooks: Sequence[Hook]) -> None:
     plain = loader.exec_module
 
     def exec_module(module: ModuleType) -> None:
         plain(module)
-        hook(module)
+        for hook in hooks:
+            hook(module)
 
     loader.exec_module = exec_module  # type: ignore[method-assign] # this instance only
 

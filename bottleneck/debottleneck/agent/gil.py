@@ -110,6 +110,4 @@ def _native_id_positions(memory: int) -> set[int]:
 def allow_tracer(pid: int) -> None:
     """Where Yama restricts ptrace, let that process and its children read us."""
     pr_set_ptracer = 0x59616D61
-    libc = ctypes.CDLL(None)
-    if hasattr(libc, "prctl"):
-        libc.prctl(pr_set_ptracer, ctypes.c_ulong(pid), 0, 0, 0)
+    ctypes.CDLL(None).prctl(pr_set_ptracer, ctypes.c_ulong(pid), 0, 0, 0)

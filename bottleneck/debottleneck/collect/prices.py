@@ -23,7 +23,6 @@ MOST_CORES = 16
 
 LIMIT_S = 60.0
 ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
-_AGAIN = "measure it with: bottleneck calibrate"
 
 
 def kept(python: str) -> Machine | None:

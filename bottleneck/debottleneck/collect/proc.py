@@ -198,12 +198,15 @@ def _children_by_scan(pid: int) -> list[int]:
 
 def place_in_child(pid: int, child: int, place: GilPlace) -> GilPlace | None:
     """The GIL of a child that runs the same interpreter, forked or spawned."""
-    mine, theirs = _image_of(pid, place.gil), None
-    if mine is not None:
-        theirs = _base_of(child, mine[0])
-    if mine is None or theirs is None:
+    image = _image_of(pid, place.gil)
+    if image is None:
         return None
-    return GilPlace(place.gil - mine[1] + theirs, place.native_id_offset)
+    path, base = image
+    bases = (low for low, _, mapped in _maps(child) if mapped == path)
+    child_base = next(bases, None)
+    if child_base is None:
+        return None
+    return GilPlace(place.gil - base + child_base, place.native_id_offset)
 
 
 def _maps(pid: int) -> list[tuple[int, int, str]]:
@@ -230,10 +233,6 @@ def _image_of(pid: int, address: int) -> tuple[str, int] | None:
         if low <= address < high:
             return (last, base[last]) if last else None
     return None
-
-
-def _base_of(pid: int, path: str) -> int | None:
-    return next((low for low, _, image in _maps(pid) if image == path), None)
 
 
 def busy_seconds() -> float | None:

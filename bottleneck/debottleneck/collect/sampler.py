@@ -79,7 +79,7 @@ class Sampler:
         begun = time.monotonic_ns()
         self._cpu_before = time.process_time_ns()
         due, flush, tuned = float(begun), begun, (begun, time.process_time_ns())
-        while not self.stopping and not self._main_gone():
+        while not self.stopping and not self._watched[self._pid].gone:
             now = time.monotonic_ns()
             self._tick(now)
             if now >= flush:
@@ -117,11 +117,7 @@ class Sampler:
             time.sleep(0.005)
         if path.exists():
             place = json.loads(path.read_text(encoding="utf-8"))["gil"]
-            if place:
-                self._place = GilPlace(place["gil"], place["native_id_offset"])
-
-    def _main_gone(self) -> bool:
-        return self._watched[self._pid].gone
+            self._place = GilPlace(**place) if place else None
 
     def _watch(self, pid: int, place: GilPlace | None) -> None:
         try:
@@ -131,8 +127,7 @@ class Sampler:
                 self._fail(f"/proc/{pid} cannot be read ({error.strerror})")
 
     def _fail(self, reason: str) -> None:
-        path = self._folder / spool.SAMPLER_FILE
-        path.write_text(json.dumps({"failed": reason}), encoding="utf-8")
+        self._append(spool.SAMPLER_FILE, line_of({"failed": reason}))
         raise SystemExit(3)
 
     def _tick(self, now: int) -> None:
@@ -225,8 +220,7 @@ class Sampler:
             "late_ticks": self._late,
             "ticks": self._ticks,
         }
-        path = self._folder / spool.SAMPLER_FILE
-        path.write_text(json.dumps(facts), encoding="utf-8")
+        self._append(spool.SAMPLER_FILE, line_of(facts))
 
 
 def tuned_period(period_ns: float, asked_ns: float, share: float) -> float:

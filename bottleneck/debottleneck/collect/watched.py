@@ -46,7 +46,7 @@ class Details:
         return number
 
 
-def line_of(values: list[object]) -> bytes:
+def line_of(values: object) -> bytes:
     """A line of JSON for the spool."""
     return json.dumps(values).encode() + b"\n"
 

@@ -79,16 +79,6 @@ class PredictOptions:
             free=self.free,
         )
 
-    def parsed(self) -> list[Strategies]:
-        """The strategies asked for.
-
-        Raises:
-            UsageError: There is no such strategy or setting.
-        """
-        from debottleneck.strategies.spec import parse
-
-        return [parse(text) for text in self.strategies]
-
 
 def add(verbs: Verbs) -> None:
     """Declare the verb."""
@@ -157,7 +147,10 @@ def run(arguments: argparse.Namespace) -> int:
         format=arguments.format,
         output=arguments.output,
     )
-    question, strategies = options.question(), options.parsed()
+    from debottleneck.strategies.spec import parse
+
+    question = options.question()
+    strategies = [parse(text) for text in options.strategies]
     analysis = _analysed(options.folder)
     predictions = _predicted(options, analysis, question, strategies)
     file = options.file

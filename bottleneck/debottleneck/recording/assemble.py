@@ -235,7 +235,13 @@ def _window_rows(
 def failures(raw: Path, windows: Iterable[pyspy.PySpyWindow]) -> list[NotMeasured]:
     """What the instruments could not do, as each of them states it."""
     missing = [
-        NotMeasured("stacks (one or more windows)", text, _remedy(text))
+        NotMeasured(
+            "stacks (one or more windows)",
+            text,
+            "allow ptrace (as root, or in a container: --cap-add SYS_PTRACE)"
+            if "ermission" in text
+            else "profile for longer, or use --no-stacks",
+        )
         for text in sorted({w.failure for w in windows if w.failure})
     ]
     sampler = reading.read_json(raw / spool.SAMPLER_FILE)
@@ -260,9 +266,3 @@ def _event_failure(event: dict[str, Any]) -> NotMeasured | None:
         reason = f"{event['what']} is no plain function or method"
         return NotMeasured("a --stage", reason, "name module:Qualified.name of one")
     return None
-
-
-def _remedy(text: str) -> str:
-    if "ermission" in text:
-        return "allow ptrace (as root, or in a container: --cap-add SYS_PTRACE)"
-    return "profile for longer, or use --no-stacks"

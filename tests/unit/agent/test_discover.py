@@ -295,8 +295,8 @@ def test_a_hook_runs_once_after_its_module(folder: Path) -> None:
     (folder / "late_module.py").write_text("value = 1\n")
     seen: list[int] = []
     hooks = {
-        "late_module": lambda module: seen.append(module.value),
-        "no_such_module_x": print,
+        "late_module": [lambda module: seen.append(module.value)],
+        "no_such_module_x": [print],
     }
     discover.install(UserCode((), (), {}), hooks)
     first = importlib.import_module("late_module")
