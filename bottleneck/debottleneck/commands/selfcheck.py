@@ -4,30 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from debottleneck.commands.target import check_interpreter
 
 if TYPE_CHECKING:
     Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
-
-
-@dataclass(frozen=True)
-class Options:
-    """What to check, and how to print it."""
-
-    python: str
-    quick: bool
-    format: str
-
-    def __post_init__(self) -> None:
-        """Check the interpreter before anything is run.
-
-        Raises:
-            UsageError: There is none.
-        """
-        check_interpreter(self.python)
 
 
 def add(verbs: Verbs) -> None:
@@ -54,19 +36,19 @@ def run(arguments: argparse.Namespace) -> int:
     from debottleneck.selfcheck.check import run as check
     from debottleneck.selfcheck.result import exit_code
 
-    options = Options(arguments.python, arguments.quick, arguments.format)
+    check_interpreter(arguments.python)
     _say(
         "planting causes; rows come as they are measured (Ctrl-C prints what is there)"
     )
-    found = check(
-        options.python,
-        quick=options.quick,
+    result = check(
+        arguments.python,
+        quick=arguments.quick,
         on_row=lambda row: _say(text.row_line(row)),
         on_line=_say,
     )
-    render = document.render if options.format == "json" else text.render
-    sys.stdout.write(render(found))
-    return exit_code(found)
+    render = document.render if arguments.format == "json" else text.render
+    sys.stdout.write(render(result))
+    return exit_code(result)
 
 
 def _say(line: str) -> None:

@@ -11,7 +11,8 @@ from typing import Any
 from debottleneck.analysis.analyse import analyse
 from debottleneck.analysis.result import Analysis
 from debottleneck.collect.options import Options
-from debottleneck.collect.session import SIGNALLED, Session
+from debottleneck.collect.session import Session
+from debottleneck.collect.target import SIGNALLED
 from debottleneck.errors import BottleneckError
 from debottleneck.recording import assemble
 from debottleneck.selfcheck.accuracy import Truth, in_loader, in_trainer

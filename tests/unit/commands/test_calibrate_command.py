@@ -94,17 +94,6 @@ def test_strange_paths_do_no_harm() -> None:
     assert "\x1b" not in said
 
 
-def test_an_interpreter_that_is_not_there(
-    shelf: Shelf, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Nothing is measured; the message names the option."""
-    assert main(["calibrate", "--python", "/no/python"]) == 2
-    out, errors = capsys.readouterr()
-    assert (out, shelf.measured) == ("", [])
-    assert "'/no/python' cannot be run" in errors
-    assert "--python" in errors
-
-
 def test_a_measurement_that_fails_is_one_sentence(
     shelf: Shelf, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
