@@ -45,12 +45,12 @@ ENDS = ("", "_low", "_high")
 
 def render(table: pd.DataFrame) -> str:
     """The ledger in Markdown: how good it is, a line for each row, causes of misses."""
-    found = ledger.summary(table)
-    if found is None:
+    summary = ledger.summary(table)
+    if summary is None:
         return NO_PREDICTIONS
     lines = [HEADS, ("---",) * len(HEADS)]
     lines += [_row(row) for row in table.to_dict("records")]
-    text = f"{against_targets(found)}\n\n"
+    text = f"{against_targets(summary)}\n\n"
     text += "".join(f"| {' | '.join(line)} |\n" for line in lines)
     errors = table[["step_error", "speedup_error"]].abs()
     missed = table[errors.max(axis=1) > NEEDS_CAUSE]
@@ -59,30 +59,30 @@ def render(table: pd.DataFrame) -> str:
     return text + MISSES_TOP + "".join(map(_miss, missed.to_dict("records")))
 
 
-def against_targets(found: ledger.Summary) -> str:
+def against_targets(summary: ledger.Summary) -> str:
     """How good the predictions are, beside how good they ought to be."""
     parts = (
         (
-            f"median error of the step time {100 * found.median:.1f} %",
+            f"median error of the step time {100 * summary.median:.1f} %",
             f"at most {100 * MOST_MEDIAN:.0f} %",
-            found.median <= MOST_MEDIAN,
+            summary.median <= MOST_MEDIAN,
         ),
         (
-            f"the worst {100 * found.worst:.1f} %",
+            f"the worst {100 * summary.worst:.1f} %",
             f"at most {100 * MOST_WORST:.0f} %",
-            found.worst <= MOST_WORST,
+            summary.worst <= MOST_WORST,
         ),
         (
-            f"{100 * found.inside:.0f} % inside their interval",
+            f"{100 * summary.inside:.0f} % inside their interval",
             f"at least {100 * LEAST_INSIDE:.0f} %",
-            found.inside >= LEAST_INSIDE,
+            summary.inside >= LEAST_INSIDE,
         ),
     )
-    said = "; ".join(
+    targets = "; ".join(
         f"{what} (target: {target}, {'met' if met else 'missed'})"
         for what, target, met in parts
     )
-    return f"{count(found.count, 'prediction')}: {said}."
+    return f"{count(summary.count, 'prediction')}: {targets}."
 
 
 def _row(row: Mapping[Hashable, Any]) -> tuple[str, ...]:
@@ -108,9 +108,9 @@ def _row(row: Mapping[Hashable, Any]) -> tuple[str, ...]:
 def _miss(row: Mapping[Hashable, Any]) -> str:
     """The line of a prediction that was far off."""
     step, ratio = error(row["step_error"]), error(row["speedup_error"])
-    why = clean(row["cause"]) or _drift(row) or _covered(row) or UNKNOWN
+    cause = clean(row["cause"]) or _drift(row) or _covered(row) or UNKNOWN
     lead = f"* {row['workload']}, `{clean(row['spec'])}`"
-    return f"{lead} (step {step}, speed-up {ratio}): {why}\n"
+    return f"{lead} (step {step}, speed-up {ratio}): {cause}\n"
 
 
 def _drift(row: Mapping[Hashable, Any]) -> str:

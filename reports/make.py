@@ -26,6 +26,7 @@ from pathlib import Path
 
 import ledger_markdown
 import pandas as pd
+import portable
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -34,16 +35,13 @@ from debottleneck.recording.assemble import load as load_recording
 from debottleneck.report import save
 from debottleneck.report.html import comparison as page
 from debottleneck.report.html.sheet import plotly_file
-from debottleneck.report.redact import redact
-from debottleneck.report.redact.texts import Rules, Words
-from debottleneck.report.strategy_words import named
 from debottleneck.report.text import comparison as comparison_text
 from debottleneck.report.text import run as run_text
 from debottleneck.report.words import comparison as comparison_words
 from debottleneck.report.words.quantities import clean, count
-from debottleneck.trials import ledger
+from debottleneck.report.words.strategies import named
+from debottleneck.trials import ledger, sides
 from debottleneck.trials import save as saving
-from debottleneck.trials import sides as evidence
 from debottleneck.trials.result import Comparison
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -137,11 +135,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked.into.mkdir(parents=True, exist_ok=True)
     failed = [] if asked.render else run(names, asked.rounds, asked.into)
     render(asked.into)
-    told = machine_paths(asked.into)
-    print(*told, sep="\n", file=sys.stderr, end="\n" if told else "")
+    leaks = machine_paths(asked.into)
+    print(*leaks, sep="\n", file=sys.stderr, end="\n" if leaks else "")
     size = sum(f.stat().st_size for f in asked.into.rglob("*") if f.is_file())
     print(f"{len(shelved(asked.into))} workloads, {size / 1e6:.1f} MB in {asked.into}")
-    return 1 if failed or told else 0
+    return 1 if failed or leaks else 0
 
 
 def workloads() -> list[str]:
@@ -169,10 +167,10 @@ def run(names: Iterable[str], rounds: int, into: Path) -> list[str]:
             print(f"{name}: skipped, needs {' and '.join(lacks)}", file=sys.stderr)
             continue
         with tempfile.TemporaryDirectory(prefix="shelf-") as place:
-            found = Path(place, name)
+            fresh = Path(place, name)
             print(f"{name}: comparing", file=sys.stderr)
-            if compare(name, rounds, found):
-                shelve(found, into / name)
+            if compare(name, rounds, fresh):
+                shelve(fresh, into / name)
             else:
                 failed.append(name)
     return failed
@@ -193,27 +191,19 @@ def compare(name: str, rounds: int, output: Path) -> bool:
     return ended.returncode == 0
 
 
-def shelve(found: Path, folder: Path) -> None:
+def shelve(fresh: Path, folder: Path) -> None:
     """Put a comparison's data in its folder, free of this machine's folders."""
-    roots = (str(ROOT), str(found))
-    new = found.with_name("shelved")
-    saving.save(redact.portable_comparison(saving.load(found), roots), (), new)
+    roots = (str(ROOT), str(fresh))
+    new = fresh.with_name("shelved")
+    saving.save(portable.comparison(saving.load(fresh), roots), (), new)
     for name, file in saving.FILES.items():
-        table: pd.DataFrame = getattr(saving.measurements(found), name)
-        without_paths(table, roots).to_parquet(new / file, index=False)
+        table: pd.DataFrame = getattr(saving.measurements(fresh), name)
+        portable.trials(table, roots).to_parquet(new / file, index=False)
     for name in (saving.BASELINE, saving.BEST):
-        if (found / name).is_dir():
-            redact.portable(load_recording(found / name), roots).save(new / name)
+        if (fresh / name).is_dir():
+            portable.recording(load_recording(fresh / name), roots).save(new / name)
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(new, folder)
-
-
-def without_paths(table: pd.DataFrame, roots: tuple[str, ...]) -> pd.DataFrame:
-    """A table of trials without this machine's folders in its texts."""
-    words = Words(Rules(strict=False, roots=roots))
-    texts = [column for column in ("failure", "notes") if column in table]
-    clear = {column: [words.text(text) for text in table[column]] for column in texts}
-    return table.assign(**clear)
 
 
 def shelved(shelf: Path) -> list[Path]:
@@ -234,10 +224,10 @@ def render(shelf: Path) -> None:
 
 def predictions(shelf: Path) -> pd.DataFrame:
     """The ledger: what is on the shelf, with causes of misses, and what was once."""
-    known = causes(shelf)
+    reasons = causes(shelf)
     tables = [ledger.read(shelf / ledger.FILE)]
     for folder in shelved(shelf):
-        table = ledger.rows(saving.load(folder), known.get(folder.name))
+        table = ledger.rows(saving.load(folder), reasons.get(folder.name))
         tables.append(table.assign(workload=folder.name))
     order = ["workload", "date"]
     return ledger.joined(tables).sort_values(order, kind="stable", ignore_index=True)
@@ -253,24 +243,25 @@ def causes(shelf: Path) -> Mapping[str, Mapping[str, str]]:
     if not file.exists():
         return {}
     try:
-        found = tomllib.loads(file.read_text(encoding="utf-8"))
+        tables = tomllib.loads(file.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{file} is no TOML ({error})", "correct it") from error
-    for workload, table in found.items():
+    for workload, table in tables.items():
         texts = table.values() if isinstance(table, dict) else [None]
         if not all(isinstance(text, str) for text in texts):
             raise UsageError(
                 f"{file} has no sentences in [{workload}]",
                 'write: "prefetch:workers=2" = "the cause"',
             )
-    return found
+    return tables
 
 
 def text(folder: Path) -> str:
     """The comparison's text, and below it those of both recordings."""
     comparison = saving.load(folder)
     parts = [comparison_text.render(comparison, WIDTH)]
-    for side in evidence.read(comparison).sides:
+    labels = comparison_words.labels(comparison)
+    for side in sides.read(comparison, labels).sides:
         head = f"{side.id.capitalize()}: {side.label}"
         parts.append(f"{'#' * WIDTH}\n{head}\n{'#' * WIDTH}\n")
         parts.append(run_text.render(side.analysis, width=WIDTH))
@@ -291,31 +282,29 @@ def readme(shelf: Path) -> str:
 def row(name: str, comparison: Comparison) -> tuple[str, ...]:
     """A workload's line of the table."""
     best = comparison_words.winner(comparison)
-    found: tuple[str, ...] = (nothing(comparison), *(NONE,) * 4)
+    outcome: tuple[str, ...] = (nothing(comparison), *(NONE,) * 4)
     if best is not None:
-        ratio, guess = best.speedup, best.predicted
-        measured = (
-            f"{comparison_words.speedup(ratio)} ({comparison_words.bounds(ratio)})"
-        )
-        predicted = comparison_words.predicted(guess)
-        found = (best.verdict, named(best.spec), predicted, measured, best.numbers)
+        predicted = comparison_words.predicted(best.predicted)
+        bounds = comparison_words.bounds(best.speedup)
+        measured = f"{comparison_words.speedup(best.speedup)} ({bounds})"
+        outcome = (best.verdict, named(best.spec), predicted, measured, best.numbers)
     links = f"[{name}]({name}/{TEXT}) ([page]({name}/{PAGE}))"
-    cells = (*found, machine(comparison), clean(comparison.created)[:10])
+    cells = (*outcome, machine(comparison), clean(comparison.created)[:10])
     return (links, *(cell.replace("|", "\\|") for cell in cells))
 
 
 def nothing(comparison: Comparison) -> str:
     """Why there is no winner."""
-    why = comparison_words.headline(comparison)
-    return f"nothing helps: {why.partition(': ')[2].rstrip('.') or why}"
+    headline = comparison_words.headline(comparison)
+    return f"nothing helps: {headline.partition(': ')[2].rstrip('.') or headline}"
 
 
 def machine(comparison: Comparison) -> str:
     """What it ran on."""
-    known = comparison.environment
-    cores, python = known.get("cores"), known.get("python")
+    facts = comparison.environment
+    cores, python = facts.get("cores"), facts.get("python")
     parts = [
-        str(known.get("processor") or ""),
+        str(facts.get("processor") or ""),
         count(cores, "core") if isinstance(cores, int) else "",
         f"Python {python}" if python else "",
     ]
@@ -324,23 +313,23 @@ def machine(comparison: Comparison) -> str:
 
 def describe(name: str) -> str:
     """What the workload is, in its own first line."""
-    said = ast.get_docstring(ast.parse(source(name))) or name
-    return said.partition("\n")[0]
+    docstring = ast.get_docstring(ast.parse(source(name))) or name
+    return docstring.partition("\n")[0]
 
 
 def machine_paths(shelf: Path) -> list[str]:
     """Every place where the shelf names a folder of a machine."""
     own = [str(ROOT), sys.prefix, tempfile.gettempdir(), os.path.expanduser("~")]
-    known = "|".join(re.escape(path) for path in own if path.count("/") > 1)
-    place = re.compile(rf"(?<![\w.~/-])(?:{known}|{PLACES})")
-    made = [
+    folders = "|".join(re.escape(path) for path in own if path.count("/") > 1)
+    place = re.compile(rf"(?<![\w.~/-])(?:{folders}|{PLACES})")
+    files = [
         shelf / README,
         shelf / ledger.FILE,
         *(f for folder in shelved(shelf) for f in folder.rglob("*")),
     ]
     return [
         f"{file.relative_to(shelf)} names {match[0]}"
-        for file in made
+        for file in files
         if file.is_file()
         for match in place.finditer("\n".join(texts_of(file)))
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import examples
 import numpy as np
@@ -12,9 +13,10 @@ import pandas as pd
 from debottleneck.analysis.result import Analysis, Verdict
 from debottleneck.recording.environment import Difference
 from debottleneck.recording.recording import typed
+from debottleneck.report.words.comparison import labels
 from debottleneck.strategies.spec import parse
-from debottleneck.trials import result
-from debottleneck.trials import sides as evidence
+from debottleneck.trials import result, sides
+from debottleneck.trials.entrants import settings_of
 from debottleneck.trials.result import Comparison, Interval, Predicted, Trial
 from debottleneck.trials.save import GATE_ROUND, Measurements
 
@@ -28,15 +30,9 @@ def trial(
     **more: object,
 ) -> Trial:
     """One row; its step follows from the plain one and the ratio."""
-    known = spec if "<" not in spec else "prefetch"
-    found = parse(known)
-    names = "+".join(each.name for each in found)
-    settings = {
-        key if len(found) == 1 else f"{each.name}.{key}": value
-        for each in found
-        for key, value in each.settings.items()
-    }
-    made = Trial(names, settings, spec, verdict, numbers=numbers)
+    strategies = parse(spec if "<" not in spec else "prefetch")
+    names = "+".join(strategy.name for strategy in strategies)
+    made = Trial(names, settings_of(strategies), spec, verdict, numbers=numbers)
     if ratio is not None:
         step_ms = plain_ms / ratio[0]
         rest = {"rounds": 5, "step_ms": step_ms, "speedup": Interval(*ratio)}
@@ -84,7 +80,7 @@ def faster() -> Comparison:
                 memory_mb=1480.0,
             ),
             trial(
-                "parallel-forward:chunks=2",
+                "parallel-forward:workers=2",
                 result.DIFFERENT,
                 (1.2, 1.1, 1.3),
                 "different",
@@ -130,6 +126,7 @@ def predicted() -> Comparison:
     """Everything was predicted: one well, one not, and two were not even tried."""
     best, update = "prefetch:workers=4", "parallel-update:workers=2"
     slower = "threads would make it slower: the GIL changes hands between 3 threads"
+    untried = partial(trial, verdict=result.SKIPPED, numbers="unverified")
     return replace(
         faster(),
         trials=(
@@ -146,17 +143,13 @@ def predicted() -> Comparison:
                 (0.91, 0.88, 0.94),
                 predicted=guess((1.06, 1.0, 1.12), "limited by the rest of the step"),
             ),
-            trial(
+            untried(
                 "prefetch:workers=2,where=process",
-                result.SKIPPED,
-                numbers="unverified",
                 predicted=guess((1.0, 0.95, 1.049)),
                 why="predicted 1.00x (0.95 to 1.05); `--all` tries it nevertheless",
             ),
-            trial(
+            untried(
                 "parallel-forward",
-                result.SKIPPED,
-                numbers="unverified",
                 predicted=guess((0.69, 0.55, 0.87), slower),
                 why=f"predicted 0.69x (0.55 to 0.87): {slower}; `--all` tries it "
                 "nevertheless",
@@ -177,27 +170,17 @@ def skipped() -> Comparison:
 
 def unverified() -> Comparison:
     """Fast, but the script differs from itself."""
-    why = "your script differs from itself; set its seeds"
-    return replace(
-        nothing(),
-        trials=(
-            trial(
-                "prefetch:workers=4",
-                result.UNVERIFIED,
-                (2.6, 2.51, 2.7),
-                "unverified",
-                why=why,
-            ),
-            trial(
-                "prefetch:workers=2",
-                result.UNVERIFIED,
-                (1.9, 1.8, 2.0),
-                "unverified",
-                why=why,
-            ),
-        ),
-        deterministic=False,
+    row = partial(
+        trial,
+        verdict=result.UNVERIFIED,
+        numbers="unverified",
+        why="your script differs from itself; set its seeds",
     )
+    rows = (
+        row("prefetch:workers=4", ratio=(2.6, 2.51, 2.7)),
+        row("prefetch:workers=2", ratio=(1.9, 1.8, 2.0)),
+    )
+    return replace(nothing(), trials=rows, deterministic=False)
 
 
 def interrupted() -> Comparison:
@@ -228,7 +211,7 @@ def slow_machine() -> Comparison:
         rounds=5,
         trials=(
             trial(
-                "parallel-forward:workers=16,chunks=16+parallel-update:workers=16",
+                "parallel-forward:workers=16+parallel-update:workers=16",
                 result.FASTER,
                 (13.45, 12.91, 14.02),
                 plain_ms=12345.6,
@@ -244,7 +227,7 @@ def slow_machine() -> Comparison:
             ),
             trial("prefetch", result.DIFFERENT, numbers="different"),
         ),
-        best="parallel-forward:workers=16,chunks=16+parallel-update:workers=16",
+        best="parallel-forward:workers=16+parallel-update:workers=16",
         notes=(),
     )
 
@@ -298,6 +281,12 @@ def recorded() -> Comparison:
         baseline="slow-run",
         notes=("each was run once",),
     )
+
+
+def with_first(whole: Comparison, **changes: object) -> Comparison:
+    """The comparison with its first row changed."""
+    first, *others = whole.trials
+    return replace(whole, trials=(replace(first, **changes), *others))
 
 
 def after() -> Analysis:
@@ -396,12 +385,12 @@ def shown(
     *analyses: Analysis,
     trials: bool = False,
     differences: Sequence[Difference] = (),
-) -> evidence.Evidence:
+) -> sides.Sides:
     """What stands behind a comparison whose recordings were never saved."""
-    named = zip(evidence.labels(whole).items(), analyses, strict=False)
-    sides = tuple(evidence.Side(id, label, each) for (id, label), each in named)
+    named = zip(labels(whole).items(), analyses, strict=False)
+    both = tuple(sides.Side(id, label, analysis) for (id, label), analysis in named)
     runs = measured(whole) if trials else Measurements()
-    return evidence.Evidence(sides, (), runs, tuple(differences))
+    return sides.Sides(both, (), runs, tuple(differences))
 
 
 COMPARISONS: Mapping[str, Callable[[], Comparison]] = {

@@ -18,10 +18,12 @@ from debottleneck import words
 from debottleneck.analysis import frames
 from debottleneck.analysis.result import Analysis, Finding, Loop, Verdict, Where
 from debottleneck.recording.recording import (
+    COLUMNS,
     STATES,
     Facts,
     NotMeasured,
     Recording,
+    empty,
     typed,
 )
 
@@ -91,7 +93,12 @@ def input_bound() -> Analysis:
             "load: load_batch data.py:41, on 10.0.0.7:9000",
             "Fetch the next batch while this one trains (at most 2.17x as fast).",
         ),
-        waited_on=_peers(),
+        waited_on=_table(
+            "waited_on",
+            ("load", "trainer", "network", "recvfrom", "10.0.0.7:9000", 98.6),
+            ("other", "trainer", "disk", "write", f"{HOME}/runs/log.csv", 0.4),
+            ("forward", "trainer", "lock", "futex", "", 0.1),
+        ),
     )
 
 
@@ -104,18 +111,15 @@ def predicted() -> Analysis:
 
 
 def _slow_source(built: Analysis) -> Finding:
-    share = _share(built, "load", "network")
-    return Finding(
-        kind="input-bound-io",
+    return _finding(
+        built,
+        "input-bound-io",
+        "load",
+        "network",
         severity="high",
-        stage="load",
-        cause="network",
-        role="trainer",
         summary="The loop waits for data from 10.0.0.7:9000 in more than half of "
         "each step.",
         action="Fetch the next batch while this one trains: strategy `prefetch`.",
-        ceiling=1 / (1 - share),
-        share=share,
         evidence={
             "network_ms_per_step": 98.6,
             "peer": "10.0.0.7:9000",
@@ -126,32 +130,41 @@ def _slow_source(built: Analysis) -> Finding:
 
 
 def _slow_update(built: Analysis) -> Finding:
-    share = _share(built, "update", "python")
-    return Finding(
-        kind="update-bound-python",
+    return _finding(
+        built,
+        "update-bound-python",
+        "update",
+        "python",
         severity="low",
-        stage="update",
-        cause="python",
-        role="trainer",
         summary="The update spends its time in Python, one parameter after another.",
         action="Update all parameters in one array, or use `foreach=True`.",
-        ceiling=1 / (1 - share),
-        share=share,
         evidence={"parameters": 62},
         where=(Where("update", TRAIN, 88),),
     )
 
 
-def _peers() -> pd.DataFrame:
-    rows = {
-        "stage": ["load", "other", "forward"],
-        "role": "trainer",
-        "cause": ["network", "disk", "lock"],
-        "syscall": ["recvfrom", "write", "futex"],
-        "what": ["10.0.0.7:9000", f"{HOME}/runs/log.csv", ""],
-        "ms_per_step": [98.6, 0.4, 0.1],
-    }
-    return frames.typed("waited_on", pd.DataFrame(rows))
+def _finding(
+    built: Analysis, kind: str, stage: str, cause: str, **more: Any
+) -> Finding:
+    """A finding on that part of the trainer's time, "" for all stages."""
+    table = built.causes[built.causes.role == "trainer"]
+    mine = table[(table.cause == cause) & ((table.stage == stage) | (stage == ""))]
+    share = float(mine.share.sum())
+    numbers: dict[str, Any] = {"share": share, "ceiling": 1 / (1 - share)}
+    part = {"kind": kind, "stage": stage, "cause": cause, "role": "trainer"}
+    return Finding(**part, **numbers, **more)
+
+
+def _columns(name: str, *columns: Any) -> pd.DataFrame:
+    """A table of `frames`, or `waits` of a recording, from its columns in order."""
+    kinds = COLUMNS[name] if name == "waits" else frames.COLUMNS[name]
+    made = pd.DataFrame(dict(zip(kinds, columns, strict=True)))
+    return typed(name, made) if name == "waits" else frames.typed(name, made)
+
+
+def _table(name: str, *rows: tuple[Any, ...]) -> pd.DataFrame:
+    """A table of `frames` from whole rows, in the order of its columns."""
+    return frames.typed(name, pd.DataFrame(rows, columns=[*frames.COLUMNS[name]]))
 
 
 def gil_bound() -> Analysis:
@@ -176,20 +189,17 @@ def gil_bound() -> Analysis:
         ),
     )
     built = build(plan)
-    share = _share(built, "", "gil")
     holder = Where("jitter_colours", f"{HOME}/augment.py", 63)
-    finding = Finding(
-        kind="gil-contention",
+    finding = _finding(
+        built,
+        "gil-contention",
+        "",
+        "gil",
         severity="high",
-        stage="",
-        cause="gil",
-        role="trainer",
         summary="The training thread waits for the GIL while augment threads run "
         "Python code.",
         action="Move augmentation into worker processes, or into NumPy calls that "
         "release the GIL.",
-        ceiling=1 / (1 - share),
-        share=share,
         evidence={"waiters": ["MainThread"], "holders": ["augment-0", "augment-1"]},
         where=(holder,),
     )
@@ -202,7 +212,7 @@ def gil_bound() -> Analysis:
             "Move augmentation into worker processes.",
         ),
         handovers_per_s=1180.4,
-        gil_waits=_gil_waits(holder, share),
+        gil_waits=_gil_waits(holder, finding.share),
     )
 
 
@@ -301,20 +311,17 @@ def killed() -> Analysis:
     stacks = NotMeasured(
         "stacks (py-spy)", "the run was too short", "let it run for 20 s"
     )
-    empties = {
-        name: frames.empty(name)
-        for name in ("causes", "threads", "flame", "lines", "functions", "instruments")
-    }
+    missing = ("causes", "threads", "flame", "lines", "functions", "instruments")
     return replace(
         built,
-        recording=replace(built.recording, facts=facts, waits=_no_waits()),
+        recording=replace(built.recording, facts=facts, waits=empty("waits")),
         verdict=Verdict(
             "Loading takes 77 % of each step; why was not measured.",
             "load: load_batch data.py:41",
             "Profile it where /proc can be read, to learn what load waits for.",
         ),
         not_measured=(gap, stacks),
-        **empties,
+        **{name: frames.empty(name) for name in missing},
     )
 
 
@@ -365,7 +372,9 @@ def hostile(evil: str = EVIL) -> Analysis:
         findings=(finding,),
         verdict=Verdict(evil, f"{evil} {EVIL_FILE}:3\x07", f"a\u2028b\ud800 {evil}"),
         not_measured=(NotMeasured(evil, evil, evil),),
-        waited_on=_hostile_waits(),
+        waited_on=_table(
+            "waited_on", ("load", "trainer", "disk", "read", EVIL_FILE, 1.5)
+        ),
         predictions=made_predictions.hostile(evil),
         **tables,
     )
@@ -407,13 +416,8 @@ def long_run(
 
 
 EXAMPLES: Mapping[str, Callable[[], Analysis]] = {
-    "input_bound": input_bound,
-    "predicted": predicted,
-    "gil_bound": gil_bound,
-    "healthy": healthy,
-    "no_steps": no_steps,
-    "killed": killed,
-    "hostile": hostile,
+    make.__name__: make
+    for make in (input_bound, predicted, gil_bound, healthy, no_steps, killed, hostile)
 }
 
 
@@ -422,12 +426,10 @@ def build(plan: Plan, with_waits: bool = True) -> Analysis:
     steps, step_stages = _steps_of(plan)
     segments = _segments_of(plan, steps, step_stages)
     loop = _loop_of(plan, steps)
-    waits = _sampled_waits(plan, steps, segments) if with_waits else _no_waits()
+    waits = _sampled_waits(plan, steps, segments) if with_waits else empty("waits")
     return Analysis(
         recording=Recording.of(_facts(steps), {"waits": waits}),
         loop=loop,
-        verdict=Verdict("", "", ""),
-        findings=(),
         not_measured=(),
         handovers_per_s=None,
         steps=steps,
@@ -500,42 +502,22 @@ def _steps_of(plan: Plan) -> tuple[pd.DataFrame, pd.DataFrame]:
     wall = (means * factors * 1e6).astype("int64")
     whole = wall.sum(axis=1)
     ends = SECOND + np.cumsum(whole)
-    steps = pd.DataFrame(
-        {
-            "step": np.arange(plan.steps),
-            "start_ns": ends - whole,
-            "end_ns": ends,
-            "wall_ns": whole,
-            "block": block,
-        }
+    steps = np.arange(plan.steps)
+    stage = np.tile(np.array(list(plan.stages), dtype=object), plan.steps)
+    parts = (np.repeat(steps, len(means)), stage, wall.ravel(), wall.ravel() // 2)
+    return (
+        _columns("steps", steps, ends - whole, ends, whole, block),
+        _columns("step_stages", *parts),
     )
-    names = list(plan.stages)
-    parts = pd.DataFrame(
-        {
-            "step": np.repeat(np.arange(plan.steps), len(names)),
-            "stage": np.tile(np.array(names, dtype=object), plan.steps),
-            "wall_ns": wall.ravel(),
-            "cpu_ns": wall.ravel() // 2,
-        }
-    )
-    return frames.typed("steps", steps), frames.typed("step_stages", parts)
 
 
 def _segments_of(
     plan: Plan, steps: pd.DataFrame, step_stages: pd.DataFrame
 ) -> pd.DataFrame:
     ends = steps.start_ns.iloc[0] + step_stages.wall_ns.cumsum()
-    mine = pd.DataFrame(
-        {
-            "tid": MAIN,
-            "pid": PID,
-            "stage": step_stages.stage,
-            "site": np.where(step_stages.stage == "other", -1, 1),
-            "start_ns": ends - step_stages.wall_ns,
-            "end_ns": ends,
-            "cpu_ns": step_stages.cpu_ns,
-        }
-    )
+    stage, wall, cpu = step_stages.stage, step_stages.wall_ns, step_stages.cpu_ns
+    site = np.where(stage == "other", -1, 1)
+    mine = _columns("segments", MAIN, PID, stage, site, ends - wall, ends, cpu)
     others = [
         steps.assign(tid=t.tid, pid=PID, stage=t.stage, site=9, cpu_ns=0)
         for t in plan.threads
@@ -556,21 +538,10 @@ def _stages_of(
     parts = _quiet(steps, step_stages)
     for stage in plan.stages:
         ms = parts.wall_ns[parts.stage == stage].to_numpy() / 1e6
-        doubt = 1.96 * float(ms.std()) / len(ms) ** 0.5
-        rows.append(
-            {
-                "stage": stage,
-                "ms_per_step": ms.mean(),
-                "share": ms.mean() / loop.step_ms,
-                "low": ms.mean() - doubt,
-                "high": ms.mean() + doubt,
-                "median_ms": np.median(ms),
-                "p95_ms": np.quantile(ms, 0.95),
-                "cpu_ms_per_step": ms.mean() / 2,
-                "calls_per_step": 1.0,
-            }
-        )
-    return frames.typed("stages", pd.DataFrame(rows))
+        mean, doubt = ms.mean(), 1.96 * float(ms.std()) / len(ms) ** 0.5
+        spread = (mean - doubt, mean + doubt, np.median(ms), np.quantile(ms, 0.95))
+        rows.append((stage, mean, mean / loop.step_ms, *spread, mean / 2, 1.0))
+    return _table("stages", *rows)
 
 
 def _causes_of(
@@ -582,28 +553,17 @@ def _causes_of(
         mean = parts.wall_ns[parts.stage == stage].mean() / 1e6
         for cause, ms in causes.items():
             part = mean * ms / sum(causes.values())
-            rows.append(_cause(stage, "trainer", cause, part, loop))
+            rows.append((stage, "trainer", cause, part))
     for thread in plan.threads:
         for cause, share in thread.shares.items():
             part = share * loop.step_ms
-            rows.append(_cause(thread.stage or "other", thread.role, cause, part, loop))
-    table = pd.DataFrame(rows)
-    summed = table.groupby(["stage", "role", "cause"], sort=False, as_index=False).sum()
-    return frames.typed("causes", summed)
-
-
-def _cause(stage: str, role: str, cause: str, ms: float, loop: Loop) -> dict[str, Any]:
-    return {
-        "stage": stage,
-        "role": role,
-        "cause": cause,
-        "ms_per_step": ms,
-        "share": ms / loop.step_ms,
-        "low": ms * 0.97,
-        "high": ms * 1.03,
-        "median_ms": ms,
-        "p95_ms": ms * 1.1,
-    }
+            rows.append((thread.stage or "other", thread.role, cause, part))
+    keys = ["stage", "role", "cause"]
+    table = pd.DataFrame(rows, columns=[*keys, "ms"])
+    table = table.groupby(keys, sort=False, as_index=False).sum()
+    ms = table.ms
+    times = (ms, ms / loop.step_ms, ms * 0.97, ms * 1.03, ms, ms * 1.1)
+    return _columns("causes", *(table[key] for key in keys), *times)
 
 
 def _threads_of(plan: Plan, steps: pd.DataFrame) -> pd.DataFrame:
@@ -611,28 +571,15 @@ def _threads_of(plan: Plan, steps: pd.DataFrame) -> pd.DataFrame:
     for causes in plan.stages.values():
         for cause, ms in causes.items():
             sums[cause] += ms
-    whole = sum(sums.values())
-    main = {c: ms / whole for c, ms in sums.items()}
+    total = sum(sums.values())
+    main = {c: ms / total for c, ms in sums.items()}
     everyone = [Thread(MAIN, "MainThread", "trainer", main), *plan.threads]
     seen = float(steps.wall_ns[steps.block == "quiet"].sum()) / 1e6
     rows = [
-        {
-            "pid": PID,
-            "tid": thread.tid,
-            "name": thread.name,
-            "role": thread.role,
-            "wall_ms": seen,
-            **{cause: thread.shares.get(cause, 0.0) for cause in words.CAUSES},
-        }
-        for thread in everyone
+        (PID, t.tid, t.name, t.role, seen, *(t.shares.get(c, 0.0) for c in sums))
+        for t in everyone
     ]
-    return frames.typed("threads", pd.DataFrame(rows))
-
-
-def _no_waits() -> pd.DataFrame:
-    return Recording.of(
-        Facts((), "", "", "", start_ns=0, end_ns=0, pid=0, main_tid=0), {}
-    ).waits
+    return _table("threads", *rows)
 
 
 def _sampled_waits(
@@ -661,26 +608,16 @@ def _sampled_waits(
 def _waits_of(
     tid: int, ticks: np.ndarray[Any, Any], causes: np.ndarray[Any, Any], plan: Plan
 ) -> pd.DataFrame:
-    numbers = {state: index for index, state in enumerate(STATES)}
     running = np.isin(causes, ["python", "native", "runqueue"])
     names = np.where(running, "running", causes)
     other = plan.threads[0].tid if plan.threads else 0
     holder = np.where(causes == "python", tid, np.where(causes == "gil", other, 0))
     late = causes == "runqueue"
-    return pd.DataFrame(
-        {
-            "pid": PID,
-            "tid": tid,
-            "start_ns": ticks,
-            "end_ns": ticks + SAMPLE_NS,
-            "state": [numbers[name] for name in names],
-            "detail": 0,
-            "holder": holder,
-            "oncpu_ns": np.where(running & ~late, SAMPLE_NS, 0),
-            "delay_ns": np.where(late, SAMPLE_NS, 0),
-            "slices": 0,
-        }
-    )
+    state = [STATES.index(name) for name in names]
+    on_core = np.where(running & ~late, SAMPLE_NS, 0)
+    delay = np.where(late, SAMPLE_NS, 0)
+    times = (ticks, ticks + SAMPLE_NS)
+    return _columns("waits", PID, tid, *times, state, 0, holder, on_core, delay, 0)
 
 
 def _dense_waits(plan: Plan, end_ns: int, rows: int) -> pd.DataFrame:
@@ -688,57 +625,25 @@ def _dense_waits(plan: Plan, end_ns: int, rows: int) -> pd.DataFrame:
     each = rows // len(tids)
     edges = np.linspace(SECOND, end_ns, each + 1).astype("int64")
     random = np.random.default_rng(3)
-    whole = {
-        "pid": np.full(each * len(tids), PID),
-        "tid": np.repeat(tids, each),
-        "start_ns": np.tile(edges[:-1], len(tids)),
-        "end_ns": np.tile(edges[1:], len(tids)),
-        "state": random.integers(0, len(STATES), each * len(tids)),
-    }
-    rest = dict.fromkeys(("detail", "holder", "oncpu_ns", "delay_ns", "slices"), 0)
-    return typed("waits", pd.DataFrame({**whole, **rest}))
-
-
-def _share(analysis: Analysis, stage: str, cause: str) -> float:
-    table = analysis.causes
-    mine = table[(table.role == "trainer") & (table.cause == cause)]
-    return float(mine.share[(mine.stage == stage) | (stage == "")].sum())
+    times = (np.tile(edges[:-1], len(tids)), np.tile(edges[1:], len(tids)))
+    state = random.integers(0, len(STATES), each * len(tids))
+    return _columns("waits", PID, np.repeat(tids, each), *times, state, 0, 0, 0, 0, 0)
 
 
 def _gil_waits(holder: Where, share: float) -> pd.DataFrame:
     parts = {"update": 0.39, "forward": 0.31, "backward": 0.26, "load": 0.04}
+    place = (holder.function, holder.file, holder.line)
     rows = [
-        {
-            "stage": stage,
-            "role": "trainer",
-            "holder_thread": f"augment-{index}",
-            "holder_tid": 4121 + index,
-            "holder_function": holder.function,
-            "holder_file": holder.file,
-            "holder_line": holder.line,
-            "share": share * part / 2,
-        }
+        (stage, "trainer", f"augment-{i}", 4121 + i, *place, share * part / 2)
         for stage, part in parts.items()
-        for index in (0, 1)
+        for i in (0, 1)
     ]
-    return frames.typed("gil_waits", pd.DataFrame(rows))
+    return _table("gil_waits", *rows)
 
 
 def _hostile_source(evil: str) -> pd.DataFrame:
     rows = {"file": EVIL_FILE, "line": range(1, 6), "text": f"    name = {evil}"}
     return typed("sources", pd.DataFrame(rows))
-
-
-def _hostile_waits() -> pd.DataFrame:
-    row = {
-        "stage": "load",
-        "role": "trainer",
-        "cause": "disk",
-        "syscall": "read",
-        "what": EVIL_FILE,
-        "ms_per_step": 1.5,
-    }
-    return frames.typed("waited_on", pd.DataFrame([row]))
 
 
 def _lines() -> pd.DataFrame:
@@ -750,8 +655,7 @@ def _lines() -> pd.DataFrame:
         ("update", "update", TRAIN, 88, 0.66),
         ("update", "update", TRAIN, 89, 0.31),
     ]
-    table = pd.DataFrame(rows, columns=["stage", "function", "file", "line", "share"])
-    return frames.typed("lines", table.assign(role="trainer", thread="MainThread"))
+    return _table("lines", *((s, "trainer", "MainThread", *row) for s, *row in rows))
 
 
 def _flame(plan: Plan) -> pd.DataFrame:
@@ -773,7 +677,7 @@ def _flame(plan: Plan) -> pd.DataFrame:
             held = gil * share if file != NUMPY else 0.6 * ms * share * (index == 5)
             row = (stage, "trainer", index, parent, function, file, line, ms * share)
             rows.append((*row, min(held, ms * share)))
-    return frames.typed("flame", pd.DataFrame(rows, columns=[*frames.COLUMNS["flame"]]))
+    return _table("flame", *rows)
 
 
 def _wide_flame(nodes: int) -> pd.DataFrame:
@@ -784,20 +688,12 @@ def _wide_flame(nodes: int) -> pd.DataFrame:
     weight[-nodes // 2 :] = random.exponential(4.0, nodes - nodes // 2)[: nodes // 2]
     for index in range(nodes - 1, 0, -1):
         weight[parent[index]] += weight[index]
-    one = pd.DataFrame(
-        {
-            "role": "trainer",
-            "id": ids,
-            "parent": parent,
-            "function": [f"function_with_a_long_name_{i}" for i in ids],
-            "file": [f"{LIBRARY}/pkg/mod_{i % 90}.py" for i in ids],
-            "line": ids,
-            "weight_ms": weight,
-            "gil_ms": weight * 0.4,
-        }
-    )
+    names = [f"function_with_a_long_name_{i}" for i in ids]
+    files = [f"{LIBRARY}/pkg/mod_{i % 90}.py" for i in ids]
+    columns = ("trainer", ids, parent, names, files, ids, weight, weight * 0.4)
     stages = ("load", "augment", "forward", "loss", "backward", "update", "other")
-    return frames.typed("flame", pd.concat([one.assign(stage=s) for s in stages]))
+    table = pd.concat([_columns("flame", s, *columns) for s in stages])
+    return frames.typed("flame", table)
 
 
 def _functions() -> pd.DataFrame:
@@ -808,13 +704,9 @@ def _functions() -> pd.DataFrame:
         ("update", TRAIN, 84, 48, 301.5, 310.2, 300.1, 308.8),
         ("Adam.<lambda>", TRAIN, 90, 2976, 8.8, 8.8, 8.7, 8.7),
     ]
-    columns = ["function", "file", "line", "calls"]
-    times = ["self_wall_ms", "total_wall_ms", "self_cpu_ms", "total_cpu_ms"]
-    table = pd.DataFrame(rows, columns=[*columns, *times])
-    waiting = table.total_wall_ms - table.total_cpu_ms
-    table = table.assign(thread="MainThread", role="trainer", wall_minus_cpu_ms=waiting)
-    more = [table.assign(thread=f"augment-{i}", role="loader") for i in range(2)]
-    return frames.typed("functions", pd.concat([table, *more]))
+    roles = {"MainThread": "trainer", "augment-0": "loader", "augment-1": "loader"}
+    table = [(*who, *r, r[5] - r[7]) for who in roles.items() for r in rows]
+    return _table("functions", *table)
 
 
 def _instruments(loop: Loop) -> pd.DataFrame:
@@ -825,6 +717,4 @@ def _instruments(loop: Loop) -> pd.DataFrame:
         ("stacks", 12, loop.step_ms * 1.09, 0.09, 0.071, 0.112, "py-spy at 100 Hz"),
         ("functions", 8, loop.step_ms * 1.31, 0.31, 0.27, 0.36, "yappi, two clocks"),
     ]
-    return frames.typed(
-        "instruments", pd.DataFrame(rows, columns=[*frames.COLUMNS["instruments"]])
-    )
+    return _table("instruments", *rows)

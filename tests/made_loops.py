@@ -1,16 +1,18 @@
-"""Loops made by hand for the tests of rules: shares in, evidence out."""
+"""Loops made by hand for the tests of rules: shares in, an analysis out."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
+from made_runs import FACTS, PID, table
 
 from debottleneck.analysis import frames
-from debottleneck.analysis.result import Finding, Loop
-from debottleneck.analysis.rules import Evidence
+from debottleneck.analysis.result import Analysis, Finding, Loop
+from debottleneck.recording.recording import Recording
 from debottleneck.words import CAUSES
 
 STEP_MS = 100.0
@@ -48,10 +50,33 @@ def timed(share: float, doubt: float) -> dict[str, float]:
     return {"ms_per_step": ms, "share": share, "low": ms - doubt, "high": ms + doubt}
 
 
+TORCH = table("sites", [(PID, 0, "load", "torch DataLoader", "", 0, "torch")])
+"""The sites of a script whose loads PyTorch's own hooks mark."""
+
+
+def analysis_of(
+    loop: Loop = LOOP,
+    cores: float | None = None,
+    environment: Mapping[str, Any] | None = None,
+    sites: pd.DataFrame | None = None,
+    handovers_per_s: float | None = None,
+    **tables: pd.DataFrame,
+) -> Analysis:
+    """An analysis without findings: of these tables, the others empty."""
+    facts = replace(FACTS, environment={"cores": cores, **(environment or {})})
+    return Analysis(
+        recording=Recording.of(facts, {} if sites is None else {"sites": sites}),
+        loop=loop,
+        not_measured=(),
+        handovers_per_s=handovers_per_s,
+        **{name: frames.empty(name) for name in frames.COLUMNS} | tables,
+    )
+
+
 def loop_of(
     shares: Shares, calls: Mapping[str, float] | None = None, **more: Any
-) -> Evidence:
-    """Evidence of a loop whose trainer spends these shares; the rest as given."""
+) -> Analysis:
+    """A loop whose trainer spends these shares; the rest as for `analysis_of`."""
     causes = [
         {"stage": stage, "role": "trainer", "cause": cause, **timed(share, 1.0)}
         for (stage, cause), share in shares.items()
@@ -65,12 +90,8 @@ def loop_of(
         for stage, share in totals.items()
     ]
     causes += more.pop("other_roles", [])
-    return Evidence(
-        loop=more.pop("loop", LOOP),
-        stages=rows("stages", stages),
-        causes=rows("causes", causes),
-        **more,
-    )
+    made = {"stages": rows("stages", stages), "causes": rows("causes", causes)}
+    return analysis_of(**made | more)
 
 
 def threads(*made: Mapping[str, Any]) -> pd.DataFrame:
@@ -109,18 +130,18 @@ def lines(*made: tuple[str, str, str, str, int, float]) -> pd.DataFrame:
     )
 
 
-def kinds(found: Sequence[Finding]) -> list[str]:
+def kinds(findings: Sequence[Finding]) -> list[str]:
     """The kinds, in order."""
-    return [one.kind for one in found]
+    return [finding.kind for finding in findings]
 
 
-def only(found: Sequence[Finding], kind: str) -> Finding:
+def only(findings: Sequence[Finding], kind: str) -> Finding:
     """The one finding of that kind."""
-    (one,) = [finding for finding in found if finding.kind == kind]
-    return one
+    (finding,) = [finding for finding in findings if finding.kind == kind]
+    return finding
 
 
-def socket_loop(share: float = 0.62) -> Evidence:
+def socket_loop(share: float = 0.62) -> Analysis:
     """A loop that waits for a socket in `load`."""
     return loop_of(
         {
@@ -150,7 +171,7 @@ def socket_loop(share: float = 0.62) -> Evidence:
     )
 
 
-def gil_loop(**more: Any) -> Evidence:
+def gil_loop() -> Analysis:
     """Augment threads hold the GIL while the trainer's forward waits."""
     waits = [
         ("augment-1", 0.30, "augment", 31),
@@ -181,11 +202,10 @@ def gil_loop(**more: Any) -> Evidence:
             ],
         ),
         handovers_per_s=190.0,
-        **more,
     )
 
 
-def starved(producer: Mapping[str, Any], stage: str = "load") -> Evidence:
+def starved(producer: Mapping[str, Any], stage: str = "load") -> Analysis:
     """A trainer in a queue's lock beside one producer thread."""
     return loop_of(
         {(stage, "lock"): 0.8, ("forward", "native"): 0.2},
@@ -197,8 +217,8 @@ def starved(producer: Mapping[str, Any], stage: str = "load") -> Evidence:
     )
 
 
-def crowd(count: int, cores: float | None, **more: Any) -> Evidence:
-    """A trainer that queues for a core beside `count` native threads."""
+def crowd(count: int, foreign_load: float = 0.0) -> Analysis:
+    """A trainer that queues for one of two cores beside `count` native threads."""
     helpers = [
         {"name": f"metrics-{n}", "role": "other", "native": 0.5, "runqueue": 0.5}
         for n in range(count)
@@ -206,6 +226,6 @@ def crowd(count: int, cores: float | None, **more: Any) -> Evidence:
     return loop_of(
         {("forward", "runqueue"): 0.45, ("forward", "native"): 0.55},
         threads=threads(trainer_thread(native=0.55, runqueue=0.45), *helpers),
-        cores=cores,
-        **more,
+        cores=2,
+        environment={"foreign_load": foreign_load},
     )

@@ -209,36 +209,3 @@ class Counting(nn.Module):
         self.seen += 1
         self.kept.append(x)
         return self.a(x) + self.b(x)
-
-
-class Columns(nn.Module):
-    """Rows in, a dictionary of rows out."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.a, self.b = nn.Linear(8, 16), nn.Linear(16, 3)
-
-    def forward(self, x: Any, *, shift: Any = 0.0) -> Any:
-        hidden = torch.relu(self.a(x))
-        return {"scores": self.b(hidden) + shift, "best": hidden.argmax(1)}
-
-
-class Centred(nn.Module):
-    """Each row is compared with the others."""
-
-    def forward(self, x: Any) -> Any:
-        return x - x.mean(0)
-
-
-class Mean(nn.Module):
-    """One number for the batch."""
-
-    def forward(self, x: Any) -> Any:
-        return x.mean()
-
-
-class Noisy(nn.Module):
-    """It draws without a layer that says so."""
-
-    def forward(self, x: Any) -> Any:
-        return x + torch.rand(())

@@ -49,7 +49,7 @@ PROCESSES = tuple(
     for count, gain in ((1, 1.35), (2, 1.62))
 )
 FORWARD = row(
-    "parallel-forward:chunks=2", 1.2, limit=REST, why_not=ONE_CALL, worth=False
+    "parallel-forward:workers=2", 1.2, limit=REST, why_not=ONE_CALL, worth=False
 )
 UPDATE = row("parallel-update:workers=2", 0.81, limit=SLOWER, memory_mb=3.0)
 

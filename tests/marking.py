@@ -1,6 +1,6 @@
 """Run a snippet with recording on, in a process and on a clock of its own.
 
-The snippet has `stage`, `step`, `marks`, `spool`, `wrap`, `recorder`, `folder` and
+The snippet has `stage`, `step`, `marks`, `spool`, `wrap`, `writer`, `folder` and
 `wait(ns, cpu=0)`, which alone makes time pass.
 """
 
@@ -23,7 +23,7 @@ from pathlib import Path
 from debottleneck.recording import spool
 from debottleneck import stage, step
 from debottleneck.agent import marks
-from debottleneck.agent.recorder import Recorder
+from debottleneck.agent.spool_writer import SpoolWriter
 from debottleneck.agent.wrap import wrap
 
 now = [1_000_000_000, 0]
@@ -37,8 +37,8 @@ marks.thread_time_ns = lambda: now[1]
 folder = Path(sys.argv[1])
 (folder / spool.CONTROL_FILE).write_bytes(bytes(spool.CONTROL_BYTES))
 attended = []
-recorder = Recorder(folder, attended.append)
-marks.start(recorder)
+writer = SpoolWriter(folder, attended.append)
+marks.start(writer)
 """
 
 _SIGNS = {

@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from debottleneck.report.notebook import Shown
     from debottleneck.strategies import (
         BranchParallel,
-        MicroBatchParallel,
-        ParallelOptimizer,
         parallel_forward,
         parallel_update,
         prefetch,
@@ -42,8 +40,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BranchParallel",
-    "MicroBatchParallel",
-    "ParallelOptimizer",
     "__version__",
     "load_recording",
     "parallel_forward",

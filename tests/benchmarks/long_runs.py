@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from debottleneck.collect import schedule
-from debottleneck.collect.stacks import RATE_HZ
+from debottleneck.recording.pyspy import RATE_HZ
 from debottleneck.recording.recording import STATES, Facts, Recording, empty, typed
 from debottleneck.recording.spool import ENTER, LEAVE
 from debottleneck.trials import save

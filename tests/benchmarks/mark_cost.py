@@ -11,7 +11,7 @@ from pathlib import Path
 
 from debottleneck import stage
 from debottleneck.agent import marks
-from debottleneck.agent.recorder import Recorder
+from debottleneck.agent.spool_writer import SpoolWriter
 from debottleneck.agent.wrap import wrap
 from debottleneck.recording import spool
 
@@ -36,7 +36,7 @@ def main() -> None:
     print(f"{'nobody records, wrapper':40}{median_us(load) - bare:8.2f} us")
     folder = Path(tempfile.mkdtemp())
     (folder / spool.CONTROL_FILE).write_bytes(bytes(spool.CONTROL_BYTES))
-    marks.start(Recorder(folder, lambda mode: None))
+    marks.start(SpoolWriter(folder, lambda mode: None))
 
     def two() -> None:
         load()

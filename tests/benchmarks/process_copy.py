@@ -21,7 +21,7 @@ from time import perf_counter
 
 import numpy as np
 
-from debottleneck.strategies.process import iterate
+from debottleneck.strategies.process import Items
 
 BATCHES = 80
 MEGABYTES = (0.01, 0.25, 1, 4, 16, 64)
@@ -55,7 +55,7 @@ def copying(megabytes: float) -> float:
 def streaming(megabytes: float) -> float:
     """Microseconds from batch to batch, taken at once."""
     times, last = [], perf_counter()
-    for _ in iterate(lambda: batches(megabytes), depth=2):
+    for _ in Items(lambda: batches(megabytes), depth=2):
         now = perf_counter()
         times.append(now - last)
         last = now
@@ -65,7 +65,7 @@ def streaming(megabytes: float) -> float:
 def waiting(megabytes: float, pause_us: float) -> float:
     """Microseconds of taking a batch that has been ready for a while."""
     times = []
-    items = iterate(lambda: batches(megabytes), depth=2)
+    items = Items(lambda: batches(megabytes), depth=2)
     while True:
         until = perf_counter() + pause_us / 1e6
         while perf_counter() < until:

@@ -19,11 +19,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from debottleneck.analysis.analyse import analyse
 from debottleneck.errors import BottleneckError
 from debottleneck.recording import assemble
 from debottleneck.recording.recording import Recording
-from debottleneck.selfcheck.measure import WAITS_ONLY, Ran, profiled
 
+SCRIPT = Path(__file__).parent / "nappers.py"
 THREADS = (1, 8, 64, 256)
 STEPS = (100, 1_000, 10_000, 100_000)
 SECONDS = 6.0
@@ -67,8 +68,8 @@ def main() -> None:
     print(*HEADS, sep="\t")
     with tempfile.TemporaryDirectory(prefix="scale-") as folder:
         for count in THREADS:
-            show(_with_threads(sys.executable, count, Path(folder, f"t{count}")))
-        base = _base(sys.executable, Path(folder, "base"))
+            show(_with_threads(count, Path(folder, f"t{count}")))
+        base = assemble.load(Path(folder, f"t{THREADS[0]}"))
         for count in STEPS:
             show(_with_steps(base, count, Path(folder, f"s{count}")))
 
@@ -91,39 +92,26 @@ def show(size: Size) -> None:
     )
 
 
-def _with_threads(python: str, count: int, place: Path) -> Size:
-    place.mkdir()
-    options = ("--cause", "sleep", "--seconds", str(SECONDS))
-    nappers = ("--nappers", str(count - 1))
-    ran = profiled(python, (*options, *nappers), WAITS_ONLY, place)
-    return _sized(place / "run", count, ran)
-
-
-def _sized(folder: Path, threads: int, ran: Ran) -> Size:
-    if ran.analysis is None:
-        raise BottleneckError(str(ran.told["unavailable"]))
-    sampler = ran.analysis.recording.facts.rates.get("sampler", {})
+def _with_threads(count: int, folder: Path) -> Size:
+    command = [sys.executable, "-m", "debottleneck", "profile", "--no-stacks"]
+    command += ["--no-functions", "--output", str(folder)]
+    command += [str(SCRIPT), str(count), str(SECONDS)]
+    nothing = subprocess.DEVNULL
+    subprocess.run(command, check=True, stdout=nothing, stderr=nothing)
+    recording = assemble.load(folder)
+    sampler = recording.facts.rates.get("sampler", {})
     report_s, peak = report_cost(folder)
     return Size(
-        threads=threads,
-        steps=ran.analysis.loop.measured,
+        threads=count,
+        steps=analyse(recording).loop.measured,
         seconds=SECONDS,
-        recording_bytes=ran.bytes,
+        recording_bytes=sum(file.stat().st_size for file in folder.iterdir()),
         report_s=report_s,
         report_peak_mib=peak,
         sampler_cpu_share=sampler.get("cpu_share"),
         achieved_hz=sampler.get("achieved_hz"),
         late_ticks=sampler.get("late_ticks"),
     )
-
-
-def _base(python: str, place: Path) -> Recording:
-    """A measured run of a few hundred steps."""
-    place.mkdir()
-    ran = profiled(python, ("--cause", "sleep", "--steps", "150"), WAITS_ONLY, place)
-    if ran.analysis is None:
-        raise BottleneckError(str(ran.told["unavailable"]))
-    return assemble.load(place / "run")
 
 
 def _with_steps(base: Recording, count: int, folder: Path) -> Size:

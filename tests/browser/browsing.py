@@ -14,7 +14,6 @@ from debottleneck.analysis.result import Analysis
 from debottleneck.report import render
 from debottleneck.report.html import comparison as pair
 from debottleneck.report.html import predictions
-from debottleneck.trials import sides as evidence
 from debottleneck.trials.result import Comparison
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -88,9 +87,7 @@ def asked_page() -> str:
 
 def pair_page(whole: Comparison, *analyses: Analysis) -> str:
     """The page of a comparison with recordings that were never saved."""
-    named = zip(evidence.labels(whole).items(), analyses, strict=False)
-    shown = tuple(evidence.Side(id, label, each) for (id, label), each in named)
-    return pair.render(whole, evidence.Evidence(shown))
+    return pair.render(whole, comparisons.shown(whole, *analyses))
 
 
 def both_sides() -> str:

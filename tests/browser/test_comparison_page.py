@@ -13,7 +13,7 @@ from browsing import opened
 
 from debottleneck.recording.environment import Difference
 from debottleneck.report.html import comparison as pair
-from debottleneck.trials import sides as evidence
+from debottleneck.trials.sides import Sides
 
 FIGURES = {"both": 15, "hostile": 15, "recorded": 13, "one": 9, "none": 2}
 LOOKS = [
@@ -46,7 +46,7 @@ def pages() -> dict[str, str]:
         ),
         "recorded": pair.render(saved, shown(saved, plain, after, trials=True)),
         "one": pair.render(lost, shown(lost, examples.healthy(), trials=True)),
-        "none": pair.render(comparisons.unverified(), evidence.Evidence()),
+        "none": pair.render(comparisons.unverified(), Sides()),
         "hostile": pair.render(evil, shown(evil, bad, bad, trials=True)),
     }
 
@@ -97,7 +97,7 @@ def test_folded_figures_are_drawn_when_opened(
     assert heat.locator("svg").count() == 0
     page.locator("#matrix summary").first.click()
     page.wait_for_function(
-        "document.querySelector('#matrix .figure').dataset.drawn === 'heat-before'"
+        "document.querySelector('#matrix .figure').dataset.drawn === 'causes-before'"
     )
     assert heat.locator("svg.main-svg").first.bounding_box()["width"] > 300
     page.close()

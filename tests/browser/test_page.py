@@ -121,11 +121,11 @@ def test_the_step_of_a_figure_can_be_read_in_numbers(
     """Each figure of steps has its numbers folded below it, longest bars included."""
     page = opened(browser, files["input_bound"]).page
     browsing.unfold(page)
-    rows = page.locator("#bars-table tbody tr").all_inner_texts()
+    rows = page.locator("#steps-table tbody tr").all_inner_texts()
     assert [row.split("\t")[0] for row in rows][-1] == "216 to 239"
     counts = page.locator("#distribution-table tbody td").all_inner_texts()
     assert sum(map(int, counts)) == 213
-    strip = page.locator("#timeline-typical-table tbody tr").first.inner_text()
+    strip = page.locator("#timeline-table tbody tr").first.inner_text()
     assert strip.startswith("MainThread\ttrainer\tload ")
     page.close()
 

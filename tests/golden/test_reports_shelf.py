@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import base64
 import gzip
-import importlib.util
 import os
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 
+import make
 import pandas as pd
 import pytest
 
@@ -24,17 +23,6 @@ MOST_PAGE_BYTES = 1_000_000
 AGAIN = "make it with: python reports/make.py"
 
 
-def make_module() -> ModuleType:
-    """The script that makes the shelf, imported."""
-    spec = importlib.util.spec_from_file_location("reports_make", SHELF / "make.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-make = make_module()
 WORKLOADS = make.workloads()
 
 

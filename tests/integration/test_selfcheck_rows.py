@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from debottleneck.selfcheck.cases import LOADER, TRAINER, Case
 from debottleneck.selfcheck.measure import rows_of
-from debottleneck.selfcheck.plan import LOADER, TRAINER, Case
 from debottleneck.selfcheck.result import SKIPPED
 
 pytestmark = [

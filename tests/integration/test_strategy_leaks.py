@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from textwrap import dedent
@@ -118,7 +117,6 @@ def run(code: str, environment: dict[str, str]) -> subprocess.CompletedProcess[s
 
 
 @pytest.mark.alone  # other programs use /dev/shm as well
-@pytest.mark.skipif(not os.path.isdir("/dev/shm"), reason="needs Linux")
 def test_a_thousand_cycles_leave_nothing(environment: dict[str, str]) -> None:
     """Closed, broken off, dropped or kept for a while; threads, and processes."""
     done = run(LEAKS.replace("PROCESSES", "40"), environment)
@@ -134,7 +132,6 @@ def test_the_interpreter_ends(way: str, environment: dict[str, str]) -> None:
     assert done.stdout in ("", "True\n")
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_fork_in_the_midst(environment: dict[str, str]) -> None:
     """The child begins anew and is told so; the parent goes on."""
     done = run(FORK, environment)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import gc
 import mmap
 import os
@@ -11,7 +12,6 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,37 +20,33 @@ import pytest
 
 from debottleneck.errors import StrategyError
 from debottleneck.strategies import child, pools
-from debottleneck.strategies.process import Calls, Remote, iterate
-
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+from debottleneck.strategies.process import Calls, Items, Remote
 
 ROWS = np.arange(20_000.0)
 
 
 def children() -> set[int]:
     """Processes that this one has started and not yet waited for."""
-    found = set()
+    pids = set()
     for task in Path("/proc/self/task").iterdir():
-        try:
-            found |= set(map(int, (task / "children").read_text().split()))
-        except OSError:
-            continue
-    return found
+        with contextlib.suppress(OSError):
+            pids |= set(map(int, (task / "children").read_text().split()))
+    return pids
 
 
-def descriptors() -> set[str]:
-    """Open files of this process."""
-    return set(os.listdir("/proc/self/fd"))
+def held() -> tuple[set[int], set[str], int]:
+    """Processes, open files and threads of this process."""
+    return children(), set(os.listdir("/proc/self/fd")), threading.active_count()
 
 
 @pytest.fixture(autouse=True)
 def nothing_of_the_child_stays() -> Iterator[None]:
     """No process, thread, descriptor or named shared memory is left."""
-    before = children(), descriptors(), threading.active_count()
+    before = held()
     named = set(os.listdir("/dev/shm"))
     yield
     gc.collect()
-    assert (children(), descriptors(), threading.active_count()) == before
+    assert held() == before
     assert not {n for n in set(os.listdir("/dev/shm")) - named if "debottle" in n}
 
 
@@ -62,16 +58,10 @@ def numbers(count: int) -> Iterator[tuple[int, np.ndarray]]:
 
 def until_gone(pid: int) -> None:
     """Return when a process has ended; it may still wait to be reaped by another."""
-    while True:
-        try:
-            if (
-                Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-                == "Z"
-            ):
-                return
-        except (FileNotFoundError, ProcessLookupError):
-            return
-        time.sleep(0.01)
+    state = Path(f"/proc/{pid}/stat")
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        while not state.read_text().rpartition(")")[2].startswith(" Z"):
+            time.sleep(0.01)
 
 
 class Strange(Exception):
@@ -87,10 +77,10 @@ class Told(Exception):
 
 def test_items_come_in_order_from_another_process() -> None:
     """The sequence is the plain one."""
-    found = list(iterate(lambda: numbers(30), depth=3))
+    found = list(Items(lambda: numbers(30), depth=3))
     assert [number for number, _ in found] == list(range(30))
     assert all((rows == ROWS + number).all() for number, rows in found)
-    assert next(iter(iterate(lambda: [os.getpid()], depth=1))) != os.getpid()
+    assert next(iter(Items(lambda: [os.getpid()], depth=1))) != os.getpid()
 
 
 def test_it_is_bounded() -> None:
@@ -102,7 +92,7 @@ def test_it_is_bounded() -> None:
             made[0] = number + 1
             yield number
 
-    items = iterate(source, depth=3)
+    items = Items(source, depth=3)
     for taken in range(1, 20):
         next(items)
         time.sleep(0.005)
@@ -118,7 +108,7 @@ def test_an_exception_comes_at_its_place_once() -> None:
         yield 1
         raise Told("row", 7)
 
-    items = iterate(source, depth=4)
+    items = Items(source, depth=4)
     assert next(items) == 1
     with pytest.raises(Told) as caught:
         next(items)
@@ -128,21 +118,17 @@ def test_an_exception_comes_at_its_place_once() -> None:
     assert list(items) == []
 
 
-def test_an_exception_that_cannot_travel_is_told_in_words() -> None:
-    """A RuntimeError names it, the traceback is there as ever."""
+def test_what_cannot_travel() -> None:
+    """An exception is told in words, its traceback as ever; an item is refused."""
 
     def source() -> Iterator[int]:
         raise Strange(1, 2)
         yield
 
     with pytest.raises(RuntimeError, match="Strange: strange 1 2") as caught:
-        next(iterate(source, depth=1))
+        next(Items(source, depth=1))
     assert "raise Strange" in str(caught.value.__cause__)
-
-
-def test_an_item_that_cannot_travel_is_refused() -> None:
-    """A sentence says so, where the item would have come."""
-    items = iterate(lambda: iter([1, lambda: 2]), depth=1)
+    items = Items(lambda: iter([1, lambda: 2]), depth=1)
     assert next(items) == 1
     with pytest.raises(StrategyError, match=r"cannot go to another process"):
         next(items)
@@ -154,35 +140,36 @@ def test_a_source_that_ends_at_once_and_one_that_fails_to_begin() -> None:
     def fails() -> Iterator[int]:
         raise Told("no file")
 
-    assert list(iterate(lambda: iter(()), depth=1)) == []
+    assert list(Items(lambda: iter(()), depth=1)) == []
     with pytest.raises(Told):
-        next(iterate(fails, depth=1))
+        next(Items(fails, depth=1))
 
 
-def test_a_killed_child_is_told_of() -> None:
-    """The signal is named; nothing hangs."""
+@pytest.mark.parametrize(
+    ("leave", "how"),
+    [
+        (lambda: os.kill(os.getpid(), signal.SIGKILL), "was killed by SIGKILL"),
+        (lambda: os._exit(3), "ended with exit code 3"),
+    ],
+)
+def test_a_child_that_goes_is_told_of(leave: Callable[[], None], how: str) -> None:
+    """The signal or the code is named; it is no end of the data, and nothing hangs."""
 
     def source() -> Iterator[int]:
         yield 1
-        os.kill(os.getpid(), signal.SIGKILL)
+        leave()
 
-    items = iterate(source, depth=1, name="loader")
+    items = Items(source, depth=1, name="loader")
     assert next(items) == 1
-    with pytest.raises(StrategyError, match="process of loader was killed by SIGKILL"):
+    with pytest.raises(StrategyError, match=f"process of loader {how}"):
         next(items)
     assert list(items) == []
-
-
-def test_a_child_that_leaves_is_told_of() -> None:
-    """`os._exit` in a loader is no end of the data."""
-    with pytest.raises(StrategyError, match="ended with exit code 3"):
-        next(iterate(lambda: os._exit(3), depth=1))
 
 
 @pytest.mark.parametrize("way", ["close", "drop", "break"])
 def test_it_ends_early(way: str) -> None:
     """Closing, dropping and leaving a loop each end the process."""
-    items = iterate(lambda: numbers(10_000), depth=2)
+    items = Items(lambda: numbers(10_000), depth=2)
     pid = items._child.pid
     if way == "close":
         items.close()
@@ -196,7 +183,7 @@ def test_it_ends_early(way: str) -> None:
 
 def test_a_busy_child_is_ended_too() -> None:
     """One that works on an item for long is killed after a moment."""
-    items = iterate(lambda: iter(lambda: time.sleep(100), 1), depth=1)
+    items = Items(lambda: iter(lambda: time.sleep(100), 1), depth=1)
     begun = time.monotonic()
     items.close()
     assert time.monotonic() - begun < 60
@@ -213,7 +200,7 @@ def test_finally_runs_in_a_child_that_waits(tmp_path: Path) -> None:
         finally:
             place.write_text("yes")
 
-    items = iterate(source, depth=1)
+    items = Items(source, depth=1)
     next(items)
     next(items)
     items.close()
@@ -222,7 +209,7 @@ def test_finally_runs_in_a_child_that_waits(tmp_path: Path) -> None:
 
 def test_closing_from_another_thread_ends_the_loop() -> None:
     """Whoever waits for an item finds the end."""
-    items = iterate(lambda: iter(lambda: time.sleep(100), 1), depth=1)
+    items = Items(lambda: iter(lambda: time.sleep(100), 1), depth=1)
     threading.Timer(0.1, items.close).start()
     assert list(items) == []
     while threading.active_count() > 1:
@@ -232,7 +219,7 @@ def test_closing_from_another_thread_ends_the_loop() -> None:
 def test_start_and_stop_leave_nothing() -> None:
     """Many short lives, at every stage of their work."""
     for number in range(60):
-        items = iterate(lambda: numbers(20), depth=1 + number % 3)
+        items = Items(lambda: numbers(20), depth=1 + number % 3)
         for _ in range(number % 5):
             next(items)
         if number % 2:
@@ -241,7 +228,7 @@ def test_start_and_stop_leave_nothing() -> None:
 
 def test_several_at_once_do_not_hold_each_other() -> None:
     """Each ends when it is closed though the others were forked beside it."""
-    many = [iterate(lambda: numbers(1000), depth=1) for _ in range(4)]
+    many = [Items(lambda: numbers(1000), depth=1) for _ in range(4)]
     for items in many:
         next(items)
     for items in many:
@@ -258,7 +245,7 @@ def test_forking_warns_nobody_of_our_fork() -> None:
     thread.start()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert list(iterate(lambda: range(3), depth=1)) == [0, 1, 2]
+        assert list(Items(lambda: range(3), depth=1)) == [0, 1, 2]
     stop.set()
     thread.join()
 
@@ -274,7 +261,7 @@ def test_the_child_is_no_interactive_twin() -> None:
 
     before = signal.signal(signal.SIGTERM, lambda number, frame: None)
     try:
-        assert list(iterate(source, depth=1)) == [True] * 4
+        assert list(Items(source, depth=1)) == [True] * 4
     finally:
         signal.signal(signal.SIGTERM, before)
 
@@ -297,7 +284,7 @@ def test_epochs_draw_on(kind: str) -> None:
 
     states = random.getstate(), np.random.get_state()
     plain = loops(epoch)
-    assert loops(lambda: iterate(epoch, depth=2)) == plain
+    assert loops(lambda: Items(epoch, depth=2)) == plain
     random.setstate(states[0])
     np.random.set_state(states[1])
 
@@ -310,7 +297,7 @@ def test_an_epoch_that_is_left_draws_no_further() -> None:
         while True:
             yield rng.random()
 
-    items = iterate(epoch, depth=3)
+    items = Items(epoch, depth=3)
     found = [next(items), next(items)]
     items.close()
     plain = np.random.default_rng(5)
@@ -328,50 +315,41 @@ def test_tensors_and_openmp_work_in_the_child() -> None:
     def source() -> Iterator[Any]:
         yield (rows + rows).sum(), rows[:100], torch.get_num_threads()
 
-    (found, part, threads), *_ = list(iterate(source, depth=1))
+    (found, part, threads), *_ = list(Items(source, depth=1))
     assert found == total
     assert torch.equal(part, rows[:100])
     assert threads == torch.get_num_threads()
 
 
-def test_a_system_without_fork_starts_afresh(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What can be pickled runs there; what cannot is refused with what to do."""
-    monkeypatch.setattr(child, "forks", lambda: False)
-    monkeypatch.setattr("debottleneck.strategies.process.forks", lambda: False)
-    items = iterate(partial(range, 5), depth=2)
-    assert list(items) == [0, 1, 2, 3, 4]
-    items = iterate(partial(map, np.full, [(9000,)] * 9, range(9)), depth=2)
-    assert next(items).sum() == 0
-    assert next(items).sum() == 9000
-    items.close()
-    with pytest.raises(StrategyError, match="top of a module"):
-        iterate(lambda: numbers(3), depth=1)
-    from multiprocessing import resource_tracker
-
-    resource_tracker._resource_tracker._stop()  # type: ignore[attr-defined] # spawn's own
+def test_another_system_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One sentence says what it needs, and what to do."""
+    monkeypatch.setattr(child.sys, "platform", "darwin")
+    with pytest.raises(StrategyError, match="needs Linux; use where='thread'"):
+        Items(lambda: numbers(3), depth=1)
 
 
 PARENT = """
 import os, sys, time
-from debottleneck.strategies.process import Calls, iterate
+from debottleneck.strategies.process import Calls, Items
 
 def source():
     yield os.getpid()
     while True:
         time.sleep(100)
 
-items = iterate(source, depth=1)
+items = Items(source, depth=1)
 calls = Calls(os.getpid, 2)
 print(next(items), *(calls.submit((), {}).result() for _ in range(4)), flush=True)
 """
 
 
-def script(text: str, environment: dict[str, str]) -> subprocess.Popen[str]:
+def script(
+    text: str, environment: dict[str, str], **more: Any
+) -> subprocess.Popen[str]:
     """A script of its own, with its output piped."""
-    command = [sys.executable, "-c", text]
-    pipe = subprocess.PIPE
+    command, pipe = [sys.executable, "-c", text], subprocess.PIPE
     return subprocess.Popen(
-        command, env=environment, text=True, stdout=pipe, stderr=pipe
+        command, env=environment, text=True, stdout=pipe, stderr=pipe, **more
     )
 
 
@@ -394,14 +372,7 @@ def test_no_child_outlives_its_parent(end: str, environment: dict[str, str]) -> 
 def test_ctrl_c_is_the_parents(environment: dict[str, str]) -> None:
     """The child prints nothing and goes on; the parent's own traceback ends both."""
     text = PARENT + "import signal; os.killpg(0, signal.SIGINT); time.sleep(100)"
-    parent = subprocess.Popen(
-        [sys.executable, "-c", text],
-        env=environment,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
+    parent = script(text, environment, start_new_session=True)
     out, error = parent.communicate(timeout=60)
     assert error.count("KeyboardInterrupt") == 1
     for pid in set(map(int, out.split())):
@@ -413,12 +384,12 @@ def test_output_of_parent_and_child_is_printed_once(
 ) -> None:
     """What waits in a buffer at the fork is not printed by both."""
     text = """
-from debottleneck.strategies.process import iterate
+from debottleneck.strategies.process import Items
 def source():
     print("child")
     yield 1
 print("parent")
-for item in iterate(source, depth=1):
+for item in Items(source, depth=1):
     print(item)
 """
     out, error = script(text, environment).communicate(timeout=60)

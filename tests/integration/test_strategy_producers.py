@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import gc
-import json
 import os
 import queue
 import random
@@ -16,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from made_acting import Noted
 
 from debottleneck.strategies import child
 from debottleneck.strategies.automatic.notes import (
@@ -23,13 +23,10 @@ from debottleneck.strategies.automatic.notes import (
     FAILED,
     REFUSED,
     SUMMARY,
-    Notes,
 )
 from debottleneck.strategies.automatic.producers import Producers
 from debottleneck.strategies.automatic.thread_work import examine
 from debottleneck.strategies.spec import parse
-
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
 WORKLOADS = Path(__file__).parents[2] / "workloads"
 ROWS = np.arange(10_000.0)
@@ -37,24 +34,13 @@ LOCK = threading.Lock()
 COUNT = 0
 
 
-class Session:
-    """Producers at work, and what they noted.
-
-    Args:
-        folder: For the notes.
-    """
+class Session(Noted):
+    """Producers at work, and what they noted."""
 
     def __init__(self, folder: Path) -> None:
-        self.path = folder / "notes.jsonl"
-        self.producers = Producers(parse("prefetch:where=process")[0], Notes(self.path))
+        super().__init__(folder)
+        self.producers = Producers(parse("prefetch:where=process")[0], self.notes)
         self.failures: list[Any] = []
-
-    def said(self, state: str) -> list[str]:
-        """The sentences of one kind."""
-        if not self.path.exists():
-            return []
-        lines = map(json.loads, self.path.read_text().splitlines())
-        return [line["text"] for line in lines if line["state"] == state]
 
 
 @pytest.fixture
@@ -165,26 +151,6 @@ def test_what_it_asks_of_a_queue_is_asked_of_the_script(session: Session) -> Non
     for thread in threads:
         thread.join()
     assert session.said(ENGAGED)
-
-
-def test_a_full_queue_is_full_there(session: Session) -> None:
-    """`put_nowait` and timeouts raise where they would."""
-    batches: queue.Queue[Any] = queue.Queue(1)
-
-    def work() -> None:
-        batches.put("first")
-        try:
-            batches.put_nowait("second")
-        except queue.Full:
-            batches.put(("full", batches.full(), os.getpid()))
-
-    thread = start(work)
-    while not batches.full():
-        time.sleep(0.01)
-    time.sleep(0.1)
-    assert batches.get() == "first"
-    assert batches.get()[:2] == ("full", True) or batches.empty()
-    thread.join()
 
 
 def test_an_exception_is_the_threads(session: Session) -> None:
@@ -306,6 +272,7 @@ def test_threads_of_others_are_left_alone(session: Session) -> None:
     timer.join()
     start(lambda: done.append(2), name="logger").join()
     assert done == [1, 2]
+    assert examine(threading.Thread(target=subprocess.run, args=(["true"],))) is None
     assert session.said(REFUSED) == ["thread 'logger' fills no queue"]
 
 
@@ -383,13 +350,6 @@ def test_closing_ends_threads_that_wait(session: Session) -> None:
     session.producers.close()
     thread.join()
     assert not session.failures
-
-
-def test_the_tools_own_threads_are_nobodys(session: Session) -> None:
-    """Work of the standard library is not examined."""
-    thread = threading.Thread(target=subprocess.run, args=(["true"],))
-    assert examine(thread) is None
-    assert examine(threading.Thread()) is None
 
 
 DRIVER = """

@@ -31,7 +31,7 @@ from debottleneck.analysis.attribution import (
     gather,
     split,
 )
-from debottleneck.analysis.threads import Quiet
+from debottleneck.analysis.threads import QuietTime
 from debottleneck.analysis.timeline import NAMES, Lookup
 from debottleneck.recording.recording import STATES, Recording
 from debottleneck.words import CAUSES, STAGES
@@ -172,7 +172,7 @@ def test_quiet_shares_add_up(
     """The quiet part of an interval is the sum of its overlaps."""
     lengths = np.array([part for pair in gaps for part in pair], np.int64)
     edges = np.cumsum(lengths)
-    quiet = Quiet(edges[0::2], edges[1::2], 1.0)
+    quiet = QuietTime(edges[0::2], edges[1::2], 1.0)
     share = quiet.share(np.array([start]), np.array([start + length]))
     overlap = [
         max(0, min(b, start + length) - max(a, start))

@@ -8,10 +8,11 @@ import struct
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from debottleneck.collect import stacks, waits
+from debottleneck.collect import waits
 from debottleneck.collect.options import StageTarget
-from debottleneck.collect.waits import Call
+from debottleneck.collect.waits import SystemCall
 from debottleneck.errors import UsageError
+from debottleneck.recording import pyspy
 from debottleneck.words import CAUSES
 
 LINES = st.lists(st.text(st.characters(codec="utf-8"), max_size=60), max_size=8)
@@ -30,27 +31,27 @@ JUNK = st.one_of(st.binary(max_size=200), TEXT.map(str.encode))
 
 @given(JUNK)
 def test_any_bytes_of_a_syscall_file(text: bytes) -> None:
-    """A call, nothing, or a ParseError."""
+    """A call, nothing, or a ProcFormatError."""
     try:
         found = waits.parse_syscall(text)
-    except waits.ParseError:
+    except waits.ProcFormatError:
         return
-    assert found is None or isinstance(found, Call)
+    assert found is None or isinstance(found, SystemCall)
 
 
 @given(st.integers(0, 500), st.lists(st.integers(0, 2**64 - 1), max_size=6))
 def test_a_call_comes_back(number: int, arguments: list[int]) -> None:
     """What the kernel prints is read back as it was."""
     text = " ".join([str(number), *map(hex, arguments)]).encode() + b"\n"
-    assert waits.parse_syscall(text) == Call(number, tuple(arguments))
+    assert waits.parse_syscall(text) == SystemCall(number, tuple(arguments))
 
 
 @given(JUNK)
 def test_any_bytes_of_schedstat(text: bytes) -> None:
-    """Three numbers, or a ParseError."""
+    """Three numbers, or a ProcFormatError."""
     try:
         assert len(waits.parse_schedstat(text)) == 3
-    except waits.ParseError:
+    except waits.ProcFormatError:
         return
 
 
@@ -136,12 +137,12 @@ EVENTS = st.lists(
 @given(st.one_of(st.text(max_size=80), VALUES.map(json.dumps)))
 @example('[{"args": {"filename": "", "line": Infinity}, "name": "f"}]')
 def test_any_text_in_place_of_a_trace(text: str) -> None:
-    """Samples, or py-spy's ParseError."""
+    """Samples, or a PySpyFormatError."""
     try:
-        found = stacks.parse_chrometrace(text, 0)
-    except stacks.ParseError:
+        found = pyspy.parse_chrometrace(text, 0)
+    except pyspy.PySpyFormatError:
         return
-    assert all(isinstance(sample, stacks.Sample) for sample in found)
+    assert all(isinstance(sample, pyspy.Sample) for sample in found)
 
 
 @given(EVENTS, st.integers(0, 10**15))
@@ -150,7 +151,7 @@ def test_samples_of_a_trace_follow_each_other(
 ) -> None:
     """In order of time, a thread's samples have a length and never overlap."""
     events.sort(key=lambda event: event["ts"])
-    found = stacks.parse_chrometrace(json.dumps(events), origin)
+    found = pyspy.parse_chrometrace(json.dumps(events), origin)
     last: dict[tuple[int, int], int] = {}
     for sample in found:
         key = (sample.pid, sample.thread)
@@ -174,7 +175,7 @@ PARTS = st.one_of(
 def test_any_lines_of_a_raw_file(lines: list[tuple[list[str], str]]) -> None:
     """Lines that do not fit are left out; the rest has a stack and a count."""
     texts = [f"{';'.join(parts)} {count}" for parts, count in lines]
-    for sample, count in stacks.parse_raw(texts, 1):
+    for sample, count in pyspy.parse_raw(texts, 1):
         assert sample.frames
         assert count >= 0
 

@@ -19,9 +19,7 @@ def test_a_strategy_is_a_function_not_its_module(name: str) -> None:
     assert getattr(debottleneck, name) is getattr(strategies, name)
 
 
-@pytest.mark.parametrize(
-    "name", ["BranchParallel", "MicroBatchParallel", "ParallelOptimizer"]
-)
+@pytest.mark.parametrize("name", ["BranchParallel"])
 def test_torch_s_forms_are_there(name: str) -> None:
     """They are loaded when they are asked for."""
     pytest.importorskip("torch")

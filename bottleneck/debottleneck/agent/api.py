@@ -29,8 +29,8 @@ class stage:
 
     def __init__(self, name: str) -> None:
         if name not in STAGES or name == OTHER:
-            known = ", ".join(word for word in STAGES if word != OTHER)
-            raise ValueError(f"unknown stage {name!r}; use one of: {known}")
+            names = ", ".join(word for word in STAGES if word != OTHER)
+            raise ValueError(f"unknown stage {name!r}; use one of: {names}")
         self._name = name
         self._tokens: list[int] = []
 

@@ -18,7 +18,7 @@ from types import CodeType, ModuleType, TracebackType
 from typing import Any
 
 from debottleneck.agent import discover, functions, gil, marks
-from debottleneck.agent.recorder import Recorder
+from debottleneck.agent.spool_writer import SpoolWriter
 from debottleneck.agent.wrap import FRAME_FILE
 from debottleneck.recording import spool
 
@@ -56,7 +56,7 @@ def main(folder: str) -> None:
         if config.get(name):
             plugin = importlib.import_module(_PLUGINS[name])
             plugin.install(spooled, config)
-            hooks["torch"] = _chain(hooks["torch"], plugin.after_torch)
+            hooks["torch"].append(plugin.after_torch)
     discover.install(user, hooks)
     threading.excepthook = _clean_thread_hook(threading.excepthook)
     try:
@@ -70,32 +70,30 @@ def main(folder: str) -> None:
 
 def _record(folder: Path, config: Mapping[str, Any]) -> str:
     """Start recording; returns why yappi cannot, or ""."""
-    why = "" if config["functions"] else "switched off"
-    why = why or functions.unavailable()
-    recorder = Recorder(folder, lambda mode: None)
-    windows = functions.Windows(recorder)
-    if not why:
-        recorder.attend = windows.attend
+    refusal = functions.unavailable() if config["functions"] else "switched off"
+    writer = SpoolWriter(folder, lambda mode: None)
+    windows = functions.Windows(writer)
+    if not refusal:
+        writer.attend = windows.attend
         if config["functions"] == "all":
             windows.attend(spool.FUNCTIONS_WALL)
             atexit.register(windows.attend, spool.FINISHED)
-    marks.start(recorder)
+    marks.start(writer)
     atexit.register(marks.finish)
-    return why
+    return refusal
 
 
 def _state_facts(folder: Path, config: Mapping[str, Any], yappi: str) -> None:
     """Write what the tool cannot know from outside; renamed into place."""
-    found = gil.locate() if config["waits"] else "switched off"
-    if sys.platform == "linux":
-        gil.allow_tracer(config["tool_pid"])
+    place = gil.locate() if config["waits"] else "switched off"
+    gil.allow_tracer(config["tool_pid"])
     facts = {
         "pid": os.getpid(),
         "main_tid": threading.get_native_id(),
         "python": platform.python_version(),
         "executable": sys.executable,
-        "gil": found if isinstance(found, dict) else None,
-        "no_gil_because": found if isinstance(found, str) else "",
+        "gil": place if isinstance(place, dict) else None,
+        "no_gil_because": place if isinstance(place, str) else "",
         "no_yappi_because": yappi,
         "mark_pair_us": marks.calibrate(),
     }
@@ -113,29 +111,22 @@ def _prepare(
     sys.argv = [config["target"], *config["arguments"]]
     if config["module"]:
         return _prepare_module(config)
-    if _is_runnable_folder(config["target"]):
-        _set_path(os.path.abspath(config["target"]))
-        return _prepare_spec("__main__", config, config["target"])
-    path = os.path.abspath(config["target"])
+    target = config["target"]
+    if os.path.isdir(target) or target.endswith((".zip", ".pyz")):
+        _set_path(os.path.abspath(target))
+        return _prepare_spec("__main__", config, target)
+    path = os.path.abspath(target)
     _set_path(os.path.dirname(os.path.realpath(path)))
     main_module = _main_module(None, path, SourceFileLoader("__main__", path))
     user = _user_code(config, [os.path.dirname(os.path.realpath(path))])
     named = {**user.stages.get("__main__", {}), **user.stages.get(_stem(path), {})}
     main_module.__package__ = None
-    return user, lambda: discover.compile_marked(_source(path), path, named)
-
-
-def _source(path: str) -> bytes:
-    with open(path, "rb") as file:
-        return file.read()
+    source = Path(path)
+    return user, lambda: discover.compile_marked(source.read_bytes(), path, named)
 
 
 def _stem(path: str) -> str:
     return os.path.splitext(os.path.basename(path))[0]
-
-
-def _is_runnable_folder(path: str) -> bool:
-    return os.path.isdir(path) or path.endswith((".zip", ".pyz"))
 
 
 def _set_path(first: str) -> None:
@@ -155,18 +146,18 @@ def _prepare_module(
     name = config["target"]
     spec = _find(name)
     if spec.submodule_search_locations is not None:
-        why = f"; {name!r} is a package and cannot be directly executed"
-        spec = _find(f"{name}.__main__", why)
+        reason = f"; {name!r} is a package and cannot be directly executed"
+        spec = _find(f"{name}.__main__", reason)
     return _prepare_spec(spec.name, config, spec.origin or name)
 
 
-def _find(name: str, why: str = "") -> ModuleSpec:
+def _find(name: str, reason: str = "") -> ModuleSpec:
     try:
         spec = importlib.util.find_spec(name)
     except (ImportError, ValueError):
         spec = None
     if spec is None:
-        sys.stderr.write(f"{sys.executable}: No module named {name}{why}\n")
+        sys.stderr.write(f"{sys.executable}: No module named {name}{reason}\n")
         raise SystemExit(1)
     return spec
 
@@ -240,12 +231,12 @@ def _check_stages(config: Mapping[str, Any], user: discover.UserCode) -> None:
         for qualified in names:
             if module in ("__main__", _stem(config["target"])):
                 path = sys.modules["__main__"].__file__ or ""
-                why = discover.missing_in_source(path, module, qualified)
+                reason = discover.missing_in_source(path, module, qualified)
             else:
-                why = discover.missing_target(module, qualified)
-            if why:
+                reason = discover.missing_target(module, qualified)
+            if reason:
                 sys.stderr.write(
-                    f"bottleneck: --stage {module}:{qualified}: {why}; "
+                    f"bottleneck: --stage {module}:{qualified}: {reason}; "
                     "name it as module:Qualified.name\n"
                 )
                 raise SystemExit(2)
@@ -253,17 +244,17 @@ def _check_stages(config: Mapping[str, Any], user: discover.UserCode) -> None:
 
 def _after_imports(
     config: Mapping[str, Any], user: discover.UserCode
-) -> dict[str, Callable[[ModuleType], None]]:
+) -> dict[str, list[discover.Hook]]:
     """What to do after the import of torch, and of the modules of --stage."""
-    hooks: dict[str, Callable[[ModuleType], None]] = {}
+    hooks: dict[str, list[discover.Hook]] = {}
     for module, names in user.stages.items():
         if module in ("__main__", _stem(config["target"])):
             continue
         if module in sys.modules:
             _wrap_all(names)(sys.modules[module])
         else:
-            hooks[module] = _wrap_all(names)
-    hooks["torch"] = _chain(hooks.get("torch"), _torch_hook)
+            hooks[module] = [_wrap_all(names)]
+    hooks.setdefault("torch", []).append(_torch_hook)
     return hooks
 
 
@@ -273,18 +264,7 @@ def _torch_hook(module: ModuleType) -> None:
     torch.install(module)
 
 
-def _chain(
-    first: Callable[[ModuleType], None] | None, second: Callable[[ModuleType], None]
-) -> Callable[[ModuleType], None]:
-    def both(module: ModuleType) -> None:
-        if first is not None:
-            first(module)
-        second(module)
-
-    return both
-
-
-def _wrap_all(names: Mapping[str, str]) -> Callable[[ModuleType], None]:
+def _wrap_all(names: Mapping[str, str]) -> discover.Hook:
     def hook(module: ModuleType) -> None:
         for qualified, stage in names.items():
             if not discover.wrap_attribute(module, qualified, stage):
@@ -320,14 +300,14 @@ def _clean(error: BaseException) -> None:
     seen: set[int] = set()
     waiting: list[BaseException | None] = [error]
     while waiting:
-        found = waiting.pop()
-        if found is None or id(found) in seen:
+        link = waiting.pop()
+        if link is None or id(link) in seen:
             continue
-        seen.add(id(found))
-        found.__traceback__ = _stripped(found.__traceback__)
-        waiting += [found.__cause__, found.__context__]
-        if isinstance(found, BaseExceptionGroup):
-            waiting += found.exceptions
+        seen.add(id(link))
+        link.__traceback__ = _stripped(link.__traceback__)
+        waiting += [link.__cause__, link.__context__]
+        if isinstance(link, BaseExceptionGroup):
+            waiting += link.exceptions
 
 
 def _stripped(trace: TracebackType | None) -> TracebackType | None:

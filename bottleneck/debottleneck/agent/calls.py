@@ -43,9 +43,9 @@ class Call:
 
 def by_place(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[Place, Any]:
     """Arguments by position or name."""
-    found: dict[Place, Any] = dict(enumerate(args))
-    found.update(kwargs)
-    return found
+    arguments: dict[Place, Any] = dict(enumerate(args))
+    arguments.update(kwargs)
+    return arguments
 
 
 def same(one: Any, other: Any) -> bool:
@@ -120,17 +120,17 @@ class Progression:
 
     def ahead(self, count: int) -> list[Call]:
         """The next calls, as far as foreseen, at most `count`."""
-        found: list[Call] = []
+        calls: list[Call] = []
         if self._last is None or self.place is None:
-            return found
+            return calls
         number = self._number()
         kind = type(self._last.items()[self.place])
         for _ in range(count):
             number = self._next(number)
             if number is None:
                 break
-            found.append(self._last.with_value(self.place, kind(number)))
-        return found
+            calls.append(self._last.with_value(self.place, kind(number)))
+        return calls
 
     def _number(self) -> int | None:
         if self._last is None or self.place is None:

@@ -177,13 +177,13 @@ class Content:
     def _add_set(self, value: Any, depth: int) -> None:
         """Sets have no order: their items' digests, sorted."""
         self._state(f"set {len(value)}")
-        found = []
+        digests = []
         for item in islice(value, MANY):
             part = Content()
             part._add(item, 0, depth - 1)
-            found.append(part._rest.digest() + part._bits.digest())
+            digests.append(part._rest.digest() + part._bits.digest())
             self._leaves += part._leaves
-        self._rest.update(b"".join(sorted(found)))
+        self._rest.update(b"".join(sorted(digests)))
 
     def _add_array(self, value: Any) -> bool:
         """Take it in if it is an array or a tensor; False if it is none."""
@@ -204,19 +204,19 @@ class Content:
             self._state(f"unreadable {type(value).__qualname__}")
 
     def _add_numpy(self, value: Any, numpy: Any) -> None:
-        found = numpy.asarray(value)
-        kind, names = found.dtype, found.dtype.names
-        self._state(f"array {kind.str} {found.shape}")
+        values = numpy.asarray(value)
+        kind, names = values.dtype, values.dtype.names
+        self._state(f"array {kind.str} {values.shape}")
         if names:
             for name in names:
-                self._add_numpy(found[name], numpy)
+                self._add_numpy(values[name], numpy)
             return
         if kind.hasobject:
-            self._add(found.tolist(), 0, 2)
+            self._add(values.tolist(), 0, 2)
             return
         if kind.char in "gG":  # its bytes hold some that mean nothing
-            found = found.astype("f8" if kind.char == "g" else "c16")
-        flat = numpy.ascontiguousarray(found).reshape(-1)
+            values = values.astype("f8" if kind.char == "g" else "c16")
+        flat = numpy.ascontiguousarray(values).reshape(-1)
         raw = flat.view(numpy.uint8) if flat.size and flat.itemsize else b""
         if kind.kind in "fc":
             self._bits.update(raw)

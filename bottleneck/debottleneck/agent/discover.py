@@ -15,7 +15,7 @@ import inspect
 import os
 import sys
 import sysconfig
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.abc import Loader
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
@@ -33,6 +33,8 @@ _NEVER = {"property", "cached_property", "setter", "getter", "deleter", "overloa
 _FOREIGN = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
+Hook = Callable[[ModuleType], None]
+"""Is given a module that has just been imported."""
 
 
 @dataclass(frozen=True)
@@ -200,9 +202,7 @@ def is_own(path: str, module: str) -> bool:
     return any(code.owns(path, module) for code in _installed)
 
 
-def install(
-    code: UserCode, after_import: Mapping[str, Callable[[ModuleType], None]]
-) -> None:
+def install(code: UserCode, after_import: Mapping[str, Sequence[Hook]]) -> None:
     """Mark user modules as they are imported, and call back after some imports.
 
     Args:
@@ -233,28 +233,29 @@ class AfterImport:
         hooks: Module name -> what to do once it has been executed.
     """
 
-    def __init__(self, hooks: dict[str, Callable[[ModuleType], None]]) -> None:
+    def __init__(self, hooks: dict[str, Sequence[Hook]]) -> None:
         self._hooks = hooks
 
     def find_spec(
         self, name: str, path: Any = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """The usual spec, with the hook behind its loader's `exec_module`."""
-        hook = self._hooks.pop(name, None)
-        if hook is None:
+        hooks = self._hooks.pop(name, None)
+        if hooks is None:
             return None
         spec = PathFinder.find_spec(name, path, target)
         if spec is not None and spec.loader is not None:
-            _hook_loader(spec.loader, hook)
+            _hook_loader(spec.loader, hooks)
         return spec
 
 
-def _hook_loader(loader: Loader, hook: Callable[[ModuleType], None]) -> None:
+def _hook_loader(loader: Loader, hooks: Sequence[Hook]) -> None:
     plain = loader.exec_module
 
     def exec_module(module: ModuleType) -> None:
         plain(module)
-        hook(module)
+        for hook in hooks:
+            hook(module)
 
     loader.exec_module = exec_module  # type: ignore[method-assign] # this instance only
 
@@ -265,16 +266,16 @@ def wrap_attribute(module: ModuleType, qualified: str, stage: str) -> bool:
     place: Any = module
     for owner in owners:
         place = getattr(place, owner, None)
-    found = inspect.getattr_static(place, name, getattr(place, name, None))
-    method = type(found) if isinstance(found, staticmethod | classmethod) else None
-    plain = found.__func__ if method else found
+    attribute = inspect.getattr_static(place, name, getattr(place, name, None))
+    is_method = isinstance(attribute, staticmethod | classmethod)
+    plain = attribute.__func__ if is_method else attribute
     if not callable(plain) or isinstance(plain, type):
         return False
     if getattr(plain, "__code__", None) and plain.__code__.co_name.startswith("["):
         return True
     label = f"{module.__name__}.{qualified}"
     marked: Any = wrap(plain, stage, kind="option", name=label)
-    setattr(place, name, method(marked) if method else marked)
+    setattr(place, name, type(attribute)(marked) if is_method else marked)
     return True
 
 
@@ -311,18 +312,18 @@ def missing_in_source(path: str, module: str, qualified: str) -> str:
         tree = ast.parse(file.read())
     body: list[ast.stmt] = tree.body
     for part in qualified.split("."):
-        found = [
+        definitions = [
             n
             for n in ast.walk(ast.Module(body, []))
             if isinstance(n, Function | ast.ClassDef) and n.name == part
         ]
-        if not found:
+        if not definitions:
             names = {n.asname or n.name for n in _imports(tree)}
             if part in names or "*" in names or not _is_plain(tree, part):
                 return ""
             return f"{module!r} defines no {qualified!r}"
-        body = found[0].body
-    if isinstance(found[0], ast.ClassDef):
+        body = definitions[0].body
+    if isinstance(definitions[0], ast.ClassDef):
         return f"{qualified!r} is a class, not a function of it"
     return ""
 

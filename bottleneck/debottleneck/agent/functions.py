@@ -11,7 +11,7 @@ import threading
 from time import monotonic_ns
 from typing import Any
 
-from debottleneck.agent.recorder import Recorder
+from debottleneck.agent.spool_writer import SpoolWriter
 from debottleneck.recording import spool
 
 MOST_FUNCTIONS = 400
@@ -33,11 +33,11 @@ class Windows:
     """Follows the tool's wishes: a window of one clock, or none.
 
     Args:
-        recorder: Where to write.
+        writer: Where to write.
     """
 
-    def __init__(self, recorder: Recorder) -> None:
-        self._recorder = recorder
+    def __init__(self, writer: SpoolWriter) -> None:
+        self._writer = writer
         self._clock = ""
         self._since = 0
 
@@ -53,8 +53,8 @@ class Windows:
         import yappi
 
         if sys.getprofile() is not None or yappi.is_running():
-            why = "the script uses a profile function of its own"
-            self._recorder.write_event({"event": "functions-refused", "why": why})
+            reason = "the script uses a profile function of its own"
+            self._writer.write_event({"event": "functions-refused", "why": reason})
             return
         self._since = monotonic_ns()
         self._clock = clock
@@ -74,7 +74,7 @@ class Windows:
         event = {"event": "functions", "clock": self._clock, "rows": rows}
         window = {"start_ns": self._since, "stop_ns": ended, "end_ns": monotonic_ns()}
         self._clock = ""
-        self._recorder.write_event({**event, **window})
+        self._writer.write_event({**event, **window})
 
 
 def _rows(thread: Any) -> list[list[Any]]:

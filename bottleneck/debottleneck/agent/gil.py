@@ -52,42 +52,42 @@ def locate() -> dict[str, int] | str:
 
 def _read(memory: int, address: int, size: int) -> bytes:
     """What can be read of that range, page by page: never a fault, as a pointer may."""
-    found = b""
-    while len(found) < size:
-        here = address + len(found)
-        step = min(_PAGE - here % _PAGE, size - len(found))
+    text = b""
+    while len(text) < size:
+        here = address + len(text)
+        step = min(_PAGE - here % _PAGE, size - len(text))
         try:
             page = os.pread(memory, step, here)
         except OSError:
-            return found
+            return text
         if len(page) < step:
-            return found + page
-        found += page
-    return found
+            return text + page
+        text += page
+    return text
 
 
 def _find_interval(memory: int, runtime: int) -> int | None:
     before = sys.getswitchinterval()
-    hits: set[int] | None = None
+    common: set[int] | None = None
     try:
         for interval in INTERVALS:
             sys.setswitchinterval(interval)
             number = round(interval * 1e6)
             text = _read(memory, runtime, _RUNTIME_BYTES)
-            found = _positions(text, struct.pack("<Q", number))
-            hits = found if hits is None else hits & found
+            hits = _positions(text, struct.pack("<Q", number))
+            common = hits if common is None else common & hits
     finally:
         sys.setswitchinterval(before)
-    return runtime + min(hits) if hits else None
+    return runtime + min(common) if common else None
 
 
 def _positions(memory: bytes, word: bytes) -> set[int]:
-    found, place = set(), memory.find(word)
+    positions, place = set(), memory.find(word)
     while place >= 0:
         if place % _WORD == 0:
-            found.add(place)
+            positions.add(place)
         place = memory.find(word, place + 1)
-    return found
+    return positions
 
 
 def _find_native_id(memory: int) -> int | None:
@@ -110,6 +110,4 @@ def _native_id_positions(memory: int) -> set[int]:
 def allow_tracer(pid: int) -> None:
     """Where Yama restricts ptrace, let that process and its children read us."""
     pr_set_ptracer = 0x59616D61
-    libc = ctypes.CDLL(None)
-    if hasattr(libc, "prctl"):
-        libc.prctl(pr_set_ptracer, ctypes.c_ulong(pid), 0, 0, 0)
+    ctypes.CDLL(None).prctl(pr_set_ptracer, ctypes.c_ulong(pid), 0, 0, 0)

@@ -16,9 +16,10 @@ import json
 import mmap
 import os
 import threading
+from collections.abc import Callable
 from time import monotonic_ns, thread_time_ns
 
-from debottleneck.agent.recorder import THREADS, Recorder
+from debottleneck.agent.spool_writer import THREADS, SpoolWriter
 from debottleneck.recording import spool
 from debottleneck.words import STAGES, STEP
 
@@ -65,7 +66,7 @@ class _Track:
 
 
 _on = False
-_recorder: Recorder | None = None
+_writer: SpoolWriter | None = None
 _local = threading.local()
 _stages: list[str] = []
 _site_lines: list[str] = []
@@ -74,13 +75,12 @@ _site_lock = threading.Lock()
 _nowhere = bytearray(spool.MARK_FILE_BYTES)
 
 
-def start(recorder: Recorder) -> None:
+def start(writer: SpoolWriter) -> None:
     """Begin recording in this process, and in children that it forks."""
-    global _on, _recorder
-    _recorder = recorder
+    global _on, _writer
+    _writer = writer
     _on = True
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def calibrate(pairs: int = 200) -> float:
@@ -108,15 +108,15 @@ def calibrate(pairs: int = 200) -> float:
 def finish() -> None:
     """Stop recording for good; marks become a test of one global."""
     global _on
-    if _on and _recorder is not None:
-        _write_names(_recorder)
+    if _on and _writer is not None:
+        _try(_writer.write_names)
     _on = False
 
 
 def note(event: dict[str, object]) -> None:
     """Write an event for the report, when there is a recording."""
-    if _on and _recorder is not None:
-        _recorder.write_event(event)
+    if _on and _writer is not None:
+        _writer.write_event(event)
 
 
 def recording() -> bool:
@@ -127,9 +127,9 @@ def recording() -> bool:
 def site_of(stage: str, name: str, file: str, line: int, kind: str) -> int:
     """The number of a place that marks `stage`; the same place, the same number."""
     key = (stage, file, line, name)
-    known = _site_numbers.get(key)
-    if known is not None:
-        return known
+    number = _site_numbers.get(key)
+    if number is not None:
+        return number
     with _site_lock:
         number = _site_numbers.get(key)
         if number is None:
@@ -139,8 +139,8 @@ def site_of(stage: str, name: str, file: str, line: int, kind: str) -> int:
             place = {"file": file, "line": line, "kind": kind}
             _site_lines.append(json.dumps({**fields, **place}))
             _site_numbers[key] = number
-            if _on and _recorder is not None:
-                _write_site(_recorder, _site_lines[-1])
+            if _on and _writer is not None:
+                _try(_writer.write_sites, _site_lines[-1:])
     return number
 
 
@@ -162,8 +162,8 @@ def enter(site: int) -> int:
         if stack[-1][1] == stage:
             return -1
     elif (
-        _recorder.control[0] != _recorder.call  # type: ignore[union-attr] # set while on
-        or len(THREADS) != _recorder.listed  # type: ignore[union-attr]
+        _writer.control[0] != _writer.call  # type: ignore[union-attr] # set while on
+        or len(THREADS) != _writer.listed  # type: ignore[union-attr]
     ):
         _attend(track, stage)
     now = monotonic_ns()
@@ -234,8 +234,8 @@ def mark_step(site: int, edge: int = spool.STEP_START) -> None:
     except AttributeError:
         track = _open_track()
     if not track.open and (
-        _recorder.control[0] != _recorder.call  # type: ignore[union-attr] # set while on
-        or len(THREADS) != _recorder.listed  # type: ignore[union-attr]
+        _writer.control[0] != _writer.call  # type: ignore[union-attr] # set while on
+        or len(THREADS) != _writer.listed  # type: ignore[union-attr]
     ):
         _attend(track, STEP)
     track.cpu = thread_time_ns()
@@ -259,28 +259,25 @@ def _remove(stack: list[tuple[int, str, int, int]], token: int) -> tuple[str, in
 def _open_track() -> _Track:
     track = _Track()
     _local.track = track
-    if _recorder is not None:
-        _write_names(_recorder)
+    if _writer is not None:
+        _try(_writer.write_names)
     return track
 
 
 def _new_file(track: _Track) -> mmap.mmap | bytearray:
     """A fresh mark file with its space reserved, or memory when there is none."""
-    if _recorder is None:
+    if _writer is None:
         return _nowhere
-    name = f"marks-{_recorder.pid}-{track.tid}-{track.sequence}-{monotonic_ns()}.bin"
+    name = f"marks-{_writer.pid}-{track.tid}-{track.sequence}-{monotonic_ns()}.bin"
     try:
-        with open(_recorder.folder / name, "w+b") as file:
-            if hasattr(os, "posix_fallocate"):
-                os.posix_fallocate(file.fileno(), 0, spool.MARK_FILE_BYTES)
-            else:
-                file.truncate(spool.MARK_FILE_BYTES)
+        with open(_writer.folder / name, "w+b") as file:
+            os.posix_fallocate(file.fileno(), 0, spool.MARK_FILE_BYTES)
             buffer = mmap.mmap(file.fileno(), spool.MARK_FILE_BYTES)
     except OSError as error:
         _fail(f"marks stopped: {error}")
         return _nowhere
     ident = threading.get_ident()
-    header = (spool.MARK_MAGIC, _recorder.pid, track.tid, ident)
+    header = (spool.MARK_MAGIC, _writer.pid, track.tid, ident)
     spool.MARK_HEADER.pack_into(buffer, 0, *header)
     return buffer
 
@@ -295,8 +292,8 @@ def _fail(what: str) -> None:
     """The disk is full or gone: stop recording, let the script train on."""
     global _on
     _on = False
-    if _recorder is not None:
-        _recorder.write_event({"event": "failure", "what": what})
+    if _writer is not None:
+        _writer.write_event({"event": "failure", "what": what})
 
 
 def _attend(track: _Track, stage: str) -> None:
@@ -305,19 +302,19 @@ def _attend(track: _Track, stage: str) -> None:
     A window begins and ends at a step's boundary of the trainer, so the call stays
     open until then.
     """
-    recorder = _recorder
-    if recorder is None:
+    writer = _writer
+    if writer is None:
         return
-    call, mode, boundary, _, trainer, _ = spool.CONTROL.unpack_from(recorder.control)
-    if mode == recorder.mode:
-        recorder.call = call
-        _write_names(recorder)
+    call, mode, boundary, _, trainer, _ = spool.CONTROL.unpack_from(writer.control)
+    if mode == writer.mode:
+        writer.call = call
+        _try(writer.write_names)
     elif mode == spool.FINISHED:
-        recorder.attend(mode)
+        writer.attend(mode)
         finish()
     elif track.tid == trainer and (boundary == 255 or _is_boundary(boundary, stage)):
-        recorder.call, recorder.mode = call, mode
-        recorder.attend(mode)
+        writer.call, writer.mode = call, mode
+        writer.attend(mode)
         if mode == spool.STOP:
             finish()
             raise SystemExit(0)
@@ -327,29 +324,22 @@ def _is_boundary(boundary: int, stage: str) -> bool:
     return stage == STEP or (boundary < len(STAGES) and STAGES[boundary] == stage)
 
 
-def _write_site(recorder: Recorder, line: str) -> None:
+def _try(write: Callable[..., None], *arguments: object) -> None:
+    """Write to the spool, or stop recording."""
     try:
-        recorder.write_site(line)
-    except OSError as error:
-        _fail(f"marks stopped: {error}")
-
-
-def _write_names(recorder: Recorder) -> None:
-    try:
-        recorder.write_names()
+        write(*arguments)
     except OSError as error:
         _fail(f"marks stopped: {error}")
 
 
 def _after_fork() -> None:
     """A forked child records on its own: new files, nothing open."""
-    global _local, _recorder
-    if not _on or _recorder is None:
+    global _local, _writer
+    if not _on or _writer is None:
         return
     _local = threading.local()
-    recorder = Recorder(_recorder.folder, lambda mode: None)
-    recorder.mode = _recorder.mode
-    recorder.call = _recorder.call
-    _recorder = recorder
-    for line in _site_lines:
-        _write_site(recorder, line)
+    writer = SpoolWriter(_writer.folder, lambda mode: None)
+    writer.mode = _writer.mode
+    writer.call = _writer.call
+    _writer = writer
+    _try(writer.write_sites, _site_lines)

@@ -23,7 +23,12 @@ from typing import Any
 
 from debottleneck.agent import discover, marks
 from debottleneck.agent.digests import Content
-from debottleneck.agent.journal import Journal, Line, Look, Thread
+from debottleneck.agent.outputs_file import (
+    Line,
+    Look,
+    OutputsFile,
+    ThreadOutputs,
+)
 from debottleneck.agent.state import Extent, StateLog
 from debottleneck.agent.wrap import Found, act_with, as_frame_of_ours
 from debottleneck.recording import spool
@@ -78,7 +83,7 @@ class _Stage:
     reached: Callable[[tuple[Any, ...], Mapping[str, Any]], Any]
 
 
-_journal: Journal | None = None
+_outputs: OutputsFile | None = None
 _states: StateLog | None = None
 _inside: ContextVar[bool] = ContextVar("inside a stage's coroutine", default=False)
 
@@ -91,15 +96,14 @@ def install(folder: Path, config: Mapping[str, Any]) -> None:
         config: The run's configuration; `outputs_lines` bounds what is written, and
             "gate" says which steps are looked at.
     """
-    global _journal, _states
+    global _outputs, _states
     path = spool.outputs_file(folder, os.getpid())
-    _journal = Journal(path, int(config.get("outputs_lines", LINES)))
+    _outputs = OutputsFile(path, int(config.get("outputs_lines", LINES)))
     if config.get("gate"):
         state = spool.state_file(folder, os.getpid())
         _states = StateLog(state, discover.is_own, Extent(**config["gate"]))
     act_with(_watching)
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=_forget)
+    os.register_at_fork(after_in_child=_forget)
 
 
 def after_torch(torch: ModuleType) -> None:
@@ -111,14 +115,14 @@ def after_torch(torch: ModuleType) -> None:
 
 def finish() -> None:
     """Write what waits, and that the script ran to its end if it did."""
-    journal = _journal
-    if journal is None:
+    outputs = _outputs
+    if outputs is None:
         return
     ended = marks.recording() and getattr(sys, "last_type", None) is None
     try:
         settle()
     finally:
-        journal.close(ended)
+        outputs.close(ended)
         if _states is not None:
             _states.close()
         _forget()
@@ -126,10 +130,10 @@ def finish() -> None:
 
 def _forget() -> None:
     """Also of a forked child: its outputs are its parent's inputs."""
-    global _journal, _states
+    global _outputs, _states
     if _states is not None:
         _states.abandon()
-    _journal = _states = None
+    _outputs = _states = None
 
 
 atexit.register(finish)
@@ -282,12 +286,12 @@ async def _watch_async(
         _leave(thread, stage, result, args, kwargs)
 
 
-def _enter(stage: _Stage, args: tuple[Any, ...]) -> Thread | None:
+def _enter(stage: _Stage, args: tuple[Any, ...]) -> ThreadOutputs | None:
     """A stage begins; None when its output is not to be written."""
-    journal = _journal
-    if journal is None or is_worker():
+    outputs = _outputs
+    if outputs is None or is_worker():
         return None
-    thread = journal.thread()
+    thread = outputs.thread()
     if thread.depth or _inside.get():
         return None
     goes_on = stage.stage == "update" and _subject(stage, args) not in thread.updated
@@ -295,13 +299,11 @@ def _enter(stage: _Stage, args: tuple[Any, ...]) -> Thread | None:
         try:
             settle()
         finally:
-            journal.write_waiting(thread)
+            outputs.write_waiting(thread)
     if _states is not None and thread.trains:
         if stage.joins:
             settle()
-        _states.enters(stage.stage, sys._getframe(1))
-        if stage.stage == "load":
-            _states.loads(stage.name, args)
+        _states.enters(stage.stage, stage.name, args, sys._getframe(1))
     return thread
 
 
@@ -311,7 +313,7 @@ def _subject(stage: _Stage, args: tuple[Any, ...]) -> tuple[str, int]:
 
 
 def _leave(
-    thread: Thread,
+    thread: ThreadOutputs,
     stage: _Stage,
     result: Any,
     args: tuple[Any, ...],
@@ -320,25 +322,21 @@ def _leave(
     """Write what came of the call, or let it wait; an interruption is no output."""
     thread.trains = thread.trains or stage.stage in _COMPUTE
     if _states is not None and thread.trains:
-        _states.leaves(stage.stage, sys._getframe(1))
-        if stage.stage == "load" and isinstance(
-            sys.exception(), (StopIteration, StopAsyncIteration)
-        ):
-            _states.exhausts(stage.name)
+        _states.leaves(stage.stage, stage.name, sys._getframe(1))
     error = sys.exception() if result is _NOTHING else None
     interrupted = result is _NOTHING and not isinstance(error, Exception)
-    journal = _journal
-    if interrupted or journal is None or not thread.trains or stage.stage in _SILENT:
+    outputs = _outputs
+    if interrupted or outputs is None or not thread.trains or stage.stage in _SILENT:
         return
     line: Line = {"t_ns": monotonic_ns(), "thread": thread.number}
     line |= {"stage": stage.stage, "name": stage.name}
     if error is not None:
-        journal.note(thread, line, f"raised {type(error).__qualname__}")
+        outputs.note(thread, line, f"raised {type(error).__qualname__}")
     elif stage.stage == "update":
         look = _look_at(result, lambda: stage.reached(args, kwargs))
-        journal.postpone(thread, line, _subject(stage, args), look)
+        outputs.postpone(thread, line, _subject(stage, args), look)
     else:
-        journal.note(thread, line, result)
+        outputs.note(thread, line, result)
 
 
 def _look_at(result: Any, reached: Callable[[], Any]) -> Look:

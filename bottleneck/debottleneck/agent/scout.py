@@ -220,9 +220,9 @@ def _is_sibling(values: list[Any], leader: list[Any]) -> bool:
     """Whether all but the layer itself are the leader's own arguments."""
     if not values or not leader or (values[0] is leader[0] and len(values) > 1):
         return False
-    known = {id(value) for value in leader if not _is_plain(value)}
-    rest = values if id(values[0]) in known else values[1:]
-    return bool(rest) and all(id(v) in known or _is_plain(v) for v in rest)
+    shared = {id(value) for value in leader if not _is_plain(value)}
+    rest = values if id(values[0]) in shared else values[1:]
+    return bool(rest) and all(id(v) in shared or _is_plain(v) for v in rest)
 
 
 def _is_plain(value: Any) -> bool:
@@ -246,7 +246,7 @@ class _Updates:
         """Before a call is made."""
         self._name = self._name or name
         subject = next(iter(call.items().values()), None)
-        if any(subject is each for each in self._run):
+        if any(subject is earlier for earlier in self._run):
             self._sizes.append(len(self._run))
             self._run = []
         self._run.append(subject)

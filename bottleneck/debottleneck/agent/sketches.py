@@ -45,9 +45,10 @@ def _first_weights(count: int) -> list[float]:
     """Fixed weights between 0.5 and 1.5 with random signs; the first is 1."""
     with _lock:
         while len(_weights) < count:
-            made = random.Random(len(_weights))
-            more = [made.uniform(0.5, 1.5) * made.choice((-1, 1)) for _ in _weights]
-            _weights.extend(more)
+            generator = random.Random(len(_weights))
+            for _ in range(len(_weights)):
+                size, sign = generator.uniform(0.5, 1.5), generator.choice((-1, 1))
+                _weights.append(size * sign)
         return _weights[:count]
 
 
@@ -60,11 +61,11 @@ def _folded(flat: Any, width: int, numpy: Any) -> tuple[float, bytes]:
     for row in range(0, len(weights), rows):
         chunk = flat[row * width : (row + rows) * width].astype(numpy.float64)
         squares += float(numpy.einsum("i,i->", chunk, chunk))
-        whole = len(chunk) // width
-        table, rest = chunk[: whole * width].reshape(-1, width), chunk[whole * width :]
-        values += numpy.einsum("r,rj->j", weights[row : row + whole], table)
+        full = len(chunk) // width
+        table, rest = chunk[: full * width].reshape(-1, width), chunk[full * width :]
+        values += numpy.einsum("r,rj->j", weights[row : row + full], table)
         if len(rest):
-            values[: len(rest)] += weights[row + whole] * rest
+            values[: len(rest)] += weights[row + full] * rest
     return math.sqrt(squares) if squares >= 0 else math.nan, values.tobytes()
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic_ns
@@ -118,8 +119,16 @@ class StateLog:
         self._before_load: Look | None = None
         self._ended = False
 
-    def enters(self, stage: str, frame: FrameType) -> None:
+    def enters(
+        self, stage: str, name: str, args: tuple[Any, ...], frame: FrameType
+    ) -> None:
         """An outermost stage begins.
+
+        Args:
+            stage: Its word.
+            name: The function's.
+            args: What it is called with.
+            frame: Where it is called.
 
         Raises:
             SystemExit: The script has done the steps that were asked for.
@@ -133,16 +142,18 @@ class StateLog:
                 raise SystemExit(0)
             if done >= self._next_small or done >= self._next_large:
                 self._look(done, frame)
-        if stage == "load" and self._loads:
-            self._watch_loads(frame, self._by_others)
+        if stage == "load":
+            self._count_epochs(name, args)
+            if self._loads:
+                self._watch_loads(frame, self._by_others)
 
     def _is_enough(self, done: int) -> bool:
         if not self._extent.limit or done < self._extent.limit:
             return False
         return bool(self._epochs) or done >= self._extent.most
 
-    def loads(self, name: str, args: tuple[Any, ...]) -> None:
-        """A load is called: an epoch is over when its index is the first one again."""
+    def _count_epochs(self, name: str, args: tuple[Any, ...]) -> None:
+        """An epoch is over when the index of a load is the first one again."""
         numbers = [arg for arg in args[:2] if type(arg) is int]
         if not numbers or name != (self._loader or name):
             return
@@ -152,14 +163,14 @@ class StateLog:
         elif numbers[0] == self._first_index:
             self._epochs += 1
 
-    def exhausts(self, name: str) -> None:
-        """An iterator of loads has no more; the first one's end is an epoch's."""
-        self._loader = self._loader or name
-        self._epochs += name == self._loader
-
-    def leaves(self, stage: str, frame: FrameType) -> None:
-        """It ends."""
-        if stage == "load" and self._loads and not self._ended:
+    def leaves(self, stage: str, name: str, frame: FrameType) -> None:
+        """It ends: an iterator of loads that has no more ends an epoch."""
+        if stage != "load" or self._ended:
+            return
+        if isinstance(sys.exception(), (StopIteration, StopAsyncIteration)):
+            self._loader = self._loader or name
+            self._epochs += name == self._loader
+        if self._loads:
             self._watch_loads(frame, self._by_loads)
             self._loads -= 1
             if not self._loads:

@@ -18,15 +18,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from debottleneck.analysis.frames import Floats, Ints, bounds
 from debottleneck.analysis.timeline import Lookup
 from debottleneck.recording.loop import CODE
 from debottleneck.recording.recording import STATES
 from debottleneck.words import CAUSES
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 STAGE_COUNT = len(CODE)
 CAUSE = {name: number for number, name in enumerate(CAUSES)}
@@ -79,15 +76,14 @@ class Samples:
     @property
     def usual(self) -> Floats:
         """Shape (stages,): the part of each stage that samples saw waiting."""
-        return blocked_share(self.blocked, self.seen)
+        return ratio(self.blocked.sum(axis=(0, 2)), self.seen.sum(axis=0))
 
 
-def blocked_share(blocked: Floats, seen: Floats) -> Floats:
-    """Shape (stages,): time seen waiting, as a part of the time seen at all."""
-    whole = seen.sum(axis=0)
-    waiting = blocked.sum(axis=(0, 2))
-    share: Floats = np.divide(waiting, whole, out=np.zeros_like(whole), where=whole > 0)
-    return share
+def ratio(part: Floats, total: Floats, otherwise: float = 0.0) -> Floats:
+    """The part of each total, `otherwise` where the total is not positive."""
+    ratios: Floats = np.full(np.broadcast_shapes(part.shape, total.shape), otherwise)
+    np.divide(part, total, out=ratios, where=total > 0)
+    return ratios
 
 
 def sums(cells: Ints, weights: Floats | None = None, minlength: int = 0) -> Floats:
@@ -132,14 +128,12 @@ def _split_on_cpu(result: Floats, cpu: Floats, samples: Samples) -> None:
     if not samples.reads_gil:
         result[..., CAUSE["unattributed"]] += cpu
         return
-    overall = np.divide(
-        samples.held.sum(axis=0), ran, out=np.zeros_like(ran), where=ran > 0
-    )
+    overall = ratio(samples.held.sum(axis=0), ran)
     share = (samples.held + PRIOR_NS * overall) / (samples.ran + PRIOR_NS)
-    known = ran > 0
-    result[..., CAUSE["python"]] += np.where(known, cpu * share, 0.0)
-    result[..., CAUSE["native"]] += np.where(known, cpu * (1 - share), 0.0)
-    result[..., CAUSE["unattributed"]] += np.where(known, 0.0, cpu)
+    seen = ran > 0
+    result[..., CAUSE["python"]] += np.where(seen, cpu * share, 0.0)
+    result[..., CAUSE["native"]] += np.where(seen, cpu * (1 - share), 0.0)
+    result[..., CAUSE["unattributed"]] += np.where(seen, 0.0, cpu)
 
 
 def _fitted(delay: Floats, off: Floats, blocked: Floats) -> Floats:
@@ -161,9 +155,7 @@ def _split_waiting(
     """Divide off-CPU time without run-queue delay among the causes seen."""
     pooled = samples.blocked.sum(axis=0)
     total = pooled.sum(axis=-1)
-    mix = np.divide(
-        pooled, total[:, None], out=np.zeros_like(pooled), where=total[:, None] > 0
-    )
+    mix = ratio(pooled, total[:, None])
     own = samples.blocked.sum(axis=-1) + PRIOR_NS
     supported = _supported(wall, waiting, samples)
     explained = waiting * supported / own
@@ -186,11 +178,7 @@ def _supported(wall: Floats, waiting: Floats, samples: Samples) -> Floats:
     hidden = HIDDEN_NS * samples.slices
     could_be = wall.sum(axis=0) * np.minimum(share + error, 1.0) + hidden
     could_be *= share > 0
-    needed = waiting.sum(axis=0)
-    result: Floats = np.minimum(
-        np.divide(could_be, needed, out=np.ones_like(needed), where=needed > 0), 1.0
-    )
-    return result
+    return np.minimum(ratio(could_be, waiting.sum(axis=0), 1.0), 1.0)
 
 
 def gather(
@@ -204,37 +192,52 @@ def gather(
         step_of_segment: For each segment its row on the grid, -1 for none.
         steps: Rows of the grid.
     """
-    end = rows["end_ns"].to_numpy(np.int64)
-    start = rows["start_ns"].to_numpy(np.int64)
-    segment = lookup.index(end - 1)
+    segment = lookup.index(rows["end_ns"].to_numpy(np.int64) - 1)
     step = np.where(segment >= 0, step_of_segment[np.maximum(segment, 0)], -1)
     kept = step >= 0
     cell = step[kept] * STAGE_COUNT + lookup.stage[segment[kept]]
-    state = rows["state"].to_numpy(np.int64)[kept]
-    length = (end - start)[kept].astype(np.float64)
-    holder = rows["holder"].to_numpy(np.int64)[kept]
-    tid = rows["tid"].to_numpy(np.int64)[kept]
-    slices = rows["slices"].to_numpy(np.float64)[kept]
-    running = state == RUNNING
-    ran = np.where(running, _on_core(rows)[kept], 0.0)
-    cells = steps * STAGE_COUNT
-    grid = (steps, STAGE_COUNT)
-    waits = ~running
+    weight = np.ones(len(cell))
+    samples = _on_grid(rows[kept], cell, weight, _on_core(rows)[kept], steps)
+    delay = _lay_delay(rows, lookup, step_of_segment, samples)
+    return replace(samples, delay=delay, reads_gil=_reads_gil(rows))
+
+
+def _on_grid(
+    rows: pd.DataFrame, cell: Ints, weight: Floats, on_core: Floats, steps: int
+) -> Samples:
+    """Sum samples in their cells, the run-queue delay where it was booked.
+
+    Args:
+        rows: Of the table `waits`.
+        cell: (rows,) step times `STAGE_COUNT` plus stage.
+        weight: (rows,) the part of each row that counts.
+        on_core: (rows,) from `_on_core`.
+        steps: Rows of the grid.
+    """
+    start, end = bounds(rows)
+    length = (end - start) * weight
+    state = rows["state"].to_numpy(np.int64)
+    holds = (rows["holder"] == rows["tid"]).to_numpy()
+    waits = state != RUNNING
+    ran = np.where(waits, 0.0, on_core * weight)
     place = cell[waits] * len(CAUSES) + CAUSE_OF_STATE[state[waits]]
+    grid, cells = (steps, STAGE_COUNT), steps * STAGE_COUNT
     blocked = sums(place, length[waits], cells * len(CAUSES))
-    seen = sums(cell, length, cells).reshape(grid)
-    blocked = blocked.reshape((*grid, len(CAUSES)))
-    usual = blocked_share(blocked, seen)
+    stage = cell % STAGE_COUNT
     return Samples(
-        blocked=blocked,
-        seen=seen,
-        held=sums(cell, ran * (holder == tid), cells).reshape(grid),
+        blocked=blocked.reshape(*grid, len(CAUSES)),
+        seen=sums(cell, length, cells).reshape(grid),
+        held=sums(cell, ran * holds, cells).reshape(grid),
         ran=sums(cell, ran, cells).reshape(grid),
-        delay=_lay_delay(rows, lookup, step_of_segment, grid, usual),
-        count=sums(cell % STAGE_COUNT, minlength=STAGE_COUNT),
-        slices=sums(cell % STAGE_COUNT, slices, STAGE_COUNT),
-        reads_gil=bool((rows["holder"] >= 0).any()),
+        delay=sums(cell, rows["delay_ns"].to_numpy() * weight, cells).reshape(grid),
+        count=sums(stage[weight > 0], minlength=STAGE_COUNT),
+        slices=sums(stage, rows["slices"].to_numpy() * weight, STAGE_COUNT),
+        reads_gil=_reads_gil(rows),
     )
+
+
+def _reads_gil(rows: pd.DataFrame) -> bool:
+    return bool((rows["holder"] >= 0).any())
 
 
 def _on_core(rows: pd.DataFrame) -> Floats:
@@ -254,11 +257,7 @@ def _on_core(rows: pd.DataFrame) -> Floats:
 
 
 def _lay_delay(
-    rows: pd.DataFrame,
-    lookup: Lookup,
-    step_of_segment: Ints,
-    grid: tuple[int, int],
-    usual: Floats,
+    rows: pd.DataFrame, lookup: Lookup, step_of_segment: Ints, samples: Samples
 ) -> Floats:
     """Each tick's run-queue delay, on the segments it overlaps.
 
@@ -268,7 +267,7 @@ def _lay_delay(
     """
     delayed = rows[rows["delay_ns"] > 0]
     if delayed.empty or not len(lookup.start):
-        return np.zeros(grid)
+        return np.zeros_like(samples.seen)
     booked = delayed["end_ns"] - delayed["delay_ns"]
     start = np.minimum(delayed["start_ns"], booked).to_numpy(np.int64)
     first = np.searchsorted(lookup.end, start, side="right")
@@ -279,17 +278,14 @@ def _lay_delay(
     segment = np.repeat(first, count) + offset
     begin = np.maximum(lookup.start[segment], start[tick])
     stop = np.minimum(lookup.end[segment], delayed["end_ns"].to_numpy()[tick])
-    weight = np.maximum(stop - begin, 0) * _unexplained(lookup, usual)[segment]
-    total = sums(tick, weight, len(delayed))
-    share = np.divide(
-        weight, total[tick], out=np.zeros_like(weight), where=total[tick] > 0
-    )
+    weight = np.maximum(stop - begin, 0) * _unexplained(lookup, samples.usual)[segment]
+    share = ratio(weight, sums(tick, weight, len(delayed))[tick])
     delay = share * delayed["delay_ns"].to_numpy(np.float64)[tick]
     step = step_of_segment[segment]
     inside = step >= 0
     cell = step[inside] * STAGE_COUNT + lookup.stage[segment[inside]]
-    laid: Floats = sums(cell, delay[inside], grid[0] * grid[1]).reshape(grid)
-    return laid
+    cells = samples.seen.size
+    return sums(cell, delay[inside], cells).reshape(samples.seen.shape)
 
 
 def _unexplained(lookup: Lookup, usual: Floats) -> Floats:
@@ -315,41 +311,20 @@ def by_schedstat(rows: pd.DataFrame, stages: Ints, weight: Floats) -> Floats:
     Returns:
         (stages, causes) nanoseconds, summing to the thread's time.
     """
-    length = (rows["end_ns"] - rows["start_ns"]).to_numpy(np.float64) * weight
-    oncpu = rows["oncpu_ns"].to_numpy(np.float64) * weight
-    delay = rows["delay_ns"].to_numpy(np.float64) * weight
-    state = rows["state"].to_numpy(np.int64)
-    running = state == RUNNING
-    holds = (rows["holder"] == rows["tid"]).to_numpy()
-    cells = STAGE_COUNT * len(CAUSES)
-    waits = ~running
-    place = stages[waits] * len(CAUSES) + CAUSE_OF_STATE[state[waits]]
-    ran = np.where(running, _on_core(rows) * weight, 0.0)
-    grid = (1, STAGE_COUNT)
-    samples = Samples(
-        blocked=sums(place, length[waits], cells).reshape((*grid, len(CAUSES))),
-        seen=sums(stages, length, STAGE_COUNT).reshape(grid),
-        held=sums(stages, ran * holds, STAGE_COUNT).reshape(grid),
-        ran=sums(stages, ran, STAGE_COUNT).reshape(grid),
-        delay=sums(stages, delay, STAGE_COUNT).reshape(grid),
-        count=sums(stages[weight > 0], minlength=STAGE_COUNT),
-        slices=sums(stages, rows["slices"].to_numpy(np.float64) * weight, STAGE_COUNT),
-        reads_gil=bool((rows["holder"] >= 0).any()),
-    )
-    whole = float(length.sum())
-    on_core = min(float(oncpu.sum()), whole)
-    queued = min(float(delay.sum()), whole - on_core)
+    samples = _on_grid(rows, stages, weight, _on_core(rows), 1)
+    columns = (rows["end_ns"] - rows["start_ns"], rows["oncpu_ns"], rows["delay_ns"])
+    total, oncpu, delay = (float((c.to_numpy() * weight).sum()) for c in columns)
+    on_core = min(oncpu, total)
+    queued = min(delay, total - on_core)
     cpu = _laid(on_core, samples.ran, samples.seen)
     off = _laid(queued, samples.delay, samples.seen)
     waited = samples.blocked.sum(axis=-1)
-    wall = cpu + off + _laid(whole - on_core - queued, waited, samples.seen)
+    wall = cpu + off + _laid(total - on_core - queued, waited, samples.seen)
     result: Floats = split(wall, cpu, replace(samples, delay=off))[0]
     return result
 
 
 def _laid(total: float, seen: Floats, otherwise: Floats) -> Floats:
     """A thread's total on its stages, as seen there; where nothing was, by length."""
-    by = seen if seen.sum() > 0 else otherwise
-    whole = float(by.sum())
-    laid: Floats = by / whole * total if whole > 0 else np.zeros_like(by)
-    return laid
+    weights = seen if seen.sum() > 0 else otherwise
+    return ratio(weights, weights.sum()) * total

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
@@ -12,9 +13,10 @@ import numpy as np
 import pandas as pd
 
 from debottleneck.analysis.frames import typed
-from debottleneck.analysis.timeline import NAMES, Lookup
+from debottleneck.analysis.roles import Roles
+from debottleneck.analysis.timeline import NAMES, stages_at
 from debottleneck.recording.recording import Recording
-from debottleneck.words import OTHER, STAGES, STEP
+from debottleneck.words import BETWEEN_STAGES, OTHER, STAGES, STEP
 
 MARKER = "[stage "
 """Begins the name of a wrapper's frame, which names the stage."""
@@ -31,8 +33,8 @@ _Place = tuple[str, str, int, Frame]
 
 
 @dataclass(frozen=True)
-class Code:
-    """Every different stack of a recording, looked at once.
+class StackCode:
+    """The code of every different stack of a recording.
 
     Attributes:
         frames: Stack number -> its frames without ours, outermost first.
@@ -45,22 +47,22 @@ class Code:
     line: dict[int, Frame]
 
 
-def code_of(recording: Recording) -> Code:
+def code_of(recording: Recording) -> StackCode:
     """Read the table of frames."""
     folders = user_folders(recording)
     frames: dict[int, tuple[Frame, ...]] = {}
     stage: dict[int, str] = {}
     line: dict[int, Frame] = {}
-    for stack, whole in _whole_stacks(recording.frames):
-        kept = tuple(f for f in whole if not _is_ours(f))
+    for stack, all_frames in _stacks(recording.frames):
+        kept = tuple(f for f in all_frames if not _is_ours(f))
         frames[stack] = kept
-        stage[stack] = _marked_stage(whole)
+        stage[stack] = _marked_stage(all_frames)
         own = [f for f in kept if is_user_file(f[1], folders)]
         line[stack] = (own or list(kept) or [("", "", 0)])[-1]
-    return Code(frames, stage, line)
+    return StackCode(frames, stage, line)
 
 
-def _whole_stacks(table: pd.DataFrame) -> Iterator[tuple[int, list[Frame]]]:
+def _stacks(table: pd.DataFrame) -> Iterator[tuple[int, list[Frame]]]:
     """Every stack's number and frames, outermost first."""
     ordered = table.sort_values(["stack", "depth"], kind="stable")
     columns = (ordered[name].tolist() for name in ("stack", "function", "file", "line"))
@@ -93,15 +95,12 @@ def _marked_stage(frames: list[Frame]) -> str:
     """The stage of a stack: its outermost between-steps marker, else the innermost."""
     names = [f[0][len(MARKER) : -1] for f in frames if f[0].startswith(MARKER)]
     names = [name for name in names if name in STAGES and name != STEP]
-    between = [n for n in names if n in ("evaluate", "checkpoint", "log")]
+    between = [n for n in names if n in BETWEEN_STAGES]
     return (between[:1] or names[-1:] or [""])[0]
 
 
 def sampled(
-    recording: Recording,
-    code: Code,
-    segments: pd.DataFrame,
-    roles: dict[tuple[int, int], str],
+    recording: Recording, code: StackCode, segments: pd.DataFrame, roles: Roles
 ) -> pd.DataFrame:
     """One row a sample: block, pid, tid, thread, role, stage, stack, weight_ms.
 
@@ -128,65 +127,48 @@ def _stage_by_time(
     recording: Recording, table: pd.DataFrame, segments: pd.DataFrame
 ) -> np.ndarray:
     """For stacks without a marker: only marks that leave no frame can be open."""
-    result = np.full(len(table), OTHER, dtype=object)
     sites = recording.sites
     frameless = sites[sites["kind"].isin(_FRAMELESS)]
-    known = pd.MultiIndex.from_frame(frameless[["pid", "site"]])
-    here = pd.MultiIndex.from_frame(segments[["pid", "site"]])
+    marked = segments.merge(frameless[["pid", "site"]], on=["pid", "site"])
     middle = ((table["start_ns"] + table["end_ns"]) // 2).to_numpy(np.int64)
-    timed = (table["block"] == "stacks").to_numpy()
-    marked = dict(list(segments[here.isin(known)].groupby(["pid", "tid"])))
-    for key, index in table.groupby(["pid", "tid"]).indices.items():
-        if key in marked:
-            chosen = index[timed[index]]
-            lookup = Lookup(marked[key])
-            result[chosen] = NAMES[lookup.stages(middle[chosen])]
-    return result
+    stages = NAMES[stages_at(marked, table, middle)]
+    return np.where(table["block"] == "stacks", stages, OTHER)
 
 
-def line_table(table: pd.DataFrame, code: Code) -> pd.DataFrame:
+def line_table(table: pd.DataFrame, code: StackCode) -> pd.DataFrame:
     """`frames.COLUMNS["lines"]`: share of each stage's samples by line of code."""
     rows = table[table["block"] == "stacks"]
     if rows.empty:
         return typed("lines", pd.DataFrame())
+    place = ["function", "file", "line"]
     places = [code.line[int(stack)] for stack in rows["stack"]]
-    rows = rows.assign(
-        function=[p[0] for p in places],
-        file=[p[1] for p in places],
-        line=[p[2] for p in places],
-    )
-    keys = ["stage", "role", "thread", "function", "file", "line"]
+    rows = rows.join(pd.DataFrame(places, rows.index, place))
+    keys = ["stage", "role", "thread", *place]
     sums = rows.groupby(keys, as_index=False)["weight_ms"].sum()
-    whole = sums.groupby(["stage", "role"])["weight_ms"].transform("sum")
-    sums["share"] = sums["weight_ms"] / whole.where(whole > 0, 1.0)
+    total = sums.groupby(["stage", "role"])["weight_ms"].transform("sum")
+    sums["share"] = sums["weight_ms"] / total.where(total > 0, 1.0)
     sums = sums.sort_values(["stage", "role", "share"], ascending=[True, True, False])
     return typed("lines", sums)
 
 
-def holders(table: pd.DataFrame, code: Code) -> dict[int, Frame]:
+def holders(table: pd.DataFrame, code: StackCode) -> dict[int, Frame]:
     """Tid -> the line of code that thread runs most while it holds the GIL."""
     rows = table[table["block"] == "gil"]
-    found: dict[int, Frame] = {}
-    for tid, of_thread in rows.groupby("tid"):
-        sums: dict[Frame, float] = {}
-        for stack, weight in zip(
-            of_thread["stack"], of_thread["weight_ms"], strict=True
-        ):
-            place = code.line[int(stack)]
-            sums[place] = sums.get(place, 0.0) + float(weight)
-        found[int(tid)] = _widest(sums)
-    return found
+    lines: dict[int, Counter[Frame]] = defaultdict(Counter)
+    for tid, stack, weight in zip(
+        rows["tid"], rows["stack"], rows["weight_ms"], strict=True
+    ):
+        lines[int(tid)][code.line[int(stack)]] += weight
+    return {tid: _widest(weights) for tid, weights in lines.items()}
 
 
-def _widest(sums: dict[Frame, float]) -> Frame:
+def _widest(lines: Counter[Frame]) -> Frame:
     """Of the function with most time, its heaviest line."""
-    functions: dict[tuple[str, str], float] = {}
-    for (function, file, _), weight in sums.items():
-        key = (function, file)
-        functions[key] = functions.get(key, 0.0) + weight
-    function, file = max(functions, key=lambda key: functions[key])
-    of_function = {f: w for f, w in sums.items() if f[:2] == (function, file)}
-    return max(of_function, key=lambda frame: of_function[frame])
+    functions: Counter[tuple[str, str]] = Counter()
+    for (function, file, _), weight in lines.items():
+        functions[function, file] += weight
+    widest = max(functions, key=functions.__getitem__)
+    return max((f for f in lines if f[:2] == widest), key=lines.__getitem__)
 
 
 @dataclass
@@ -198,7 +180,7 @@ class _Node:
     held: float = 0.0
 
 
-def flame_table(table: pd.DataFrame, code: Code) -> pd.DataFrame:
+def flame_table(table: pd.DataFrame, code: StackCode) -> pd.DataFrame:
     """`frames.COLUMNS["flame"]`: one tree a stage and role; ids are unique overall.
 
     GIL time comes from its own window, scaled to the length of the stack windows.
@@ -216,29 +198,24 @@ def flame_table(table: pd.DataFrame, code: Code) -> pd.DataFrame:
             node.weight += weight if block == "stacks" else 0.0
             node.held += held
             parent = node.id
-    return typed("flame", pd.DataFrame(_flame_rows(nodes)))
+    rows = [
+        (*key, *frame, node.id, node.weight, min(node.held, node.weight))
+        for (*key, frame), node in nodes.items()
+        if node.weight > 0
+    ]
+    columns = ["stage", "role", "parent", "function", "file", "line", "id"]
+    table = pd.DataFrame(rows, columns=[*columns, "weight_ms", "gil_ms"])
+    return typed("flame", table)
 
 
 def _window_lengths(table: pd.DataFrame) -> dict[str, float]:
-    """Seconds covered by each kind of window."""
-    found = {}
+    """Nanoseconds covered by each kind of window."""
+    lengths = {}
     for kind, rows in table.groupby("block"):
         if kind == "gil":
             spans = rows[["start_ns", "end_ns"]].drop_duplicates()
-            found[str(kind)] = float((spans["end_ns"] - spans["start_ns"]).sum())
+            lengths[str(kind)] = float((spans["end_ns"] - spans["start_ns"]).sum())
         else:
             by_thread = rows.groupby(["pid", "tid"])["weight_ns"].sum()
-            found[str(kind)] = float(by_thread.max())
-    return found
-
-
-def _flame_rows(nodes: Mapping[_Place, _Node]) -> list[dict[str, object]]:
-    rows: list[dict[str, object]] = []
-    for (stage, role, parent, (function, file, line)), node in nodes.items():
-        if node.weight <= 0:
-            continue
-        lead = {"stage": stage, "role": role, "id": node.id, "parent": parent}
-        place = {"function": function, "file": file, "line": line}
-        held = min(node.held, node.weight)
-        rows.append({**lead, **place, "weight_ms": node.weight, "gil_ms": held})
-    return rows
+            lengths[str(kind)] = float(by_thread.max())
+    return lengths

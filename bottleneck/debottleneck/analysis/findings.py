@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-from debottleneck.analysis.policy import DEFAULT, Policy
-from debottleneck.analysis.result import Finding, Verdict
-from debottleneck.analysis.rules import RUN_RULES, STEP_RULES, Evidence, too_short
-from debottleneck.analysis.rules.evidence import (
-    TRAINER,
+from debottleneck.analysis.result import Analysis, Finding, Verdict
+from debottleneck.analysis.rules import RUN_RULES, STEP_RULES
+from debottleneck.analysis.rules.guards import too_short
+from debottleneck.analysis.rules.measures import (
     cost,
+    of_trainer,
     records,
     trainer_stages,
+    where,
 )
-from debottleneck.analysis.rules.evidence import where as lines_of
 from debottleneck.analysis.rules.wording import DOING, inside, names, percent, spot
+from debottleneck.analysis.thresholds import THRESHOLDS
 from debottleneck.words import CAUSES
 
 HOW_TO_MARK = (
@@ -43,59 +42,52 @@ PARTS, SMALLEST = 3, 0.01
 """A verdict without finding names this many parts of the time, none below 1 %."""
 
 
-def diagnose(evidence: Evidence, policy: Policy = DEFAULT) -> tuple[Finding, ...]:
+def diagnose(analysis: Analysis) -> tuple[Finding, ...]:
     """What holds the loop up: the headline first, the rest by time to gain.
-
-    Args:
-        evidence: The tables of an analysis.
-        policy: The thresholds.
 
     Returns:
         Findings, none for a healthy loop or where nothing was measured. A loop of
         too few steps gets that one finding and no diagnosis.
     """
-    short = too_short(evidence, policy)
+    short = tuple(too_short(analysis))
     if short:
         return short
-    rules = STEP_RULES if evidence.loop.found else RUN_RULES
-    found = [one for rule in rules for one in rule(evidence, policy)]
-    return tuple(sorted(_distinct(_without_symptoms(found)), key=_rank))
+    rules = STEP_RULES if analysis.loop.found else RUN_RULES
+    findings = [finding for rule in rules for finding in rule(analysis)]
+    return tuple(sorted(_distinct(_without_symptoms(findings)), key=_rank))
 
 
-def _without_symptoms(found: list[Finding]) -> list[Finding]:
+def _without_symptoms(findings: list[Finding]) -> list[Finding]:
     """With too many threads for the cores, waits for locks among them follow."""
-    if not any(one.kind == "oversubscription" for one in found):
-        return found
-    return [one for one in found if (one.kind, one.cause) != ("waiting", "lock")]
+    if not any(finding.kind == "oversubscription" for finding in findings):
+        return findings
+    return [f for f in findings if (f.kind, f.cause) != ("waiting", "lock")]
 
 
-def _distinct(found: Iterable[Finding]) -> list[Finding]:
+def _distinct(findings: list[Finding]) -> list[Finding]:
     """One finding for the same time: a stage's cause is diagnosed once."""
     kept: dict[tuple[str, str], Finding] = {}
-    for one in found:
-        kept.setdefault((one.stage, one.cause), one)
+    for finding in findings:
+        kept.setdefault((finding.stage, finding.cause), finding)
     return list(kept.values())
 
 
-def _rank(one: Finding) -> tuple[int, float]:
-    return RANK.get(one.kind, 1), -one.share
+def _rank(finding: Finding) -> tuple[int, float]:
+    return RANK.get(finding.kind, 1), -finding.share
 
 
-def verdict(
-    evidence: Evidence, findings: tuple[Finding, ...], policy: Policy = DEFAULT
-) -> Verdict:
+def verdict(analysis: Analysis, findings: tuple[Finding, ...]) -> Verdict:
     """The three lines: what the loop waits for, on which line, what to do.
 
     Args:
-        evidence: What `findings` were diagnosed from.
+        analysis: What `findings` were diagnosed from.
         findings: What `diagnose` returned; the first is the headline.
-        policy: The thresholds.
     """
     if findings:
         return _of_headline(findings[0])
-    if not _causes_known(evidence):
-        return _of_no_causes(evidence)
-    return _of_no_finding(evidence, policy)
+    if not _causes_known(analysis):
+        return _of_no_causes(analysis)
+    return _of_no_finding(analysis)
 
 
 def _of_headline(headline: Finding) -> Verdict:
@@ -113,23 +105,23 @@ def _no_line(headline: Finding) -> str:
 def _gain(headline: Finding) -> str:
     if headline.kind in NO_GAIN:
         return ""
-    whole = headline.kind == "between-steps" or headline.cause not in WAITS
-    thing = "that time" if whole else "that wait"
+    all_of_it = headline.kind == "between-steps" or headline.cause not in WAITS
+    thing = "that time" if all_of_it else "that wait"
     return f" Gain to expect: up to {headline.ceiling:.1f}x if {thing} vanished."
 
 
-def _causes_known(evidence: Evidence) -> bool:
+def _causes_known(analysis: Analysis) -> bool:
     """False when the trainer's time has no cause at all: nothing sampled it."""
-    whole = cost(evidence, trainer_stages(evidence), CAUSES)
-    unknown = cost(evidence, trainer_stages(evidence), ["unattributed"])
-    if whole is None:
+    total = cost(analysis, trainer_stages(analysis), CAUSES)
+    unknown = cost(analysis, trainer_stages(analysis), ["unattributed"])
+    if total is None:
         return False
-    return unknown is None or whole.ms == 0 or unknown.ms < NEARLY_ALL * whole.ms
+    return unknown is None or total.ms == 0 or unknown.ms < NEARLY_ALL * total.ms
 
 
-def _of_no_causes(evidence: Evidence) -> Verdict:
-    known = evidence.stages.sort_values("share", ascending=False).head(PARTS)
-    parts = [f"{percent(row['share'])} in `{row['stage']}`" for row in records(known)]
+def _of_no_causes(analysis: Analysis) -> Verdict:
+    largest = analysis.stages.sort_values("share", ascending=False).head(PARTS)
+    parts = [f"{percent(row['share'])} in `{row['stage']}`" for row in records(largest)]
     time = f"; the step's time: {names(parts)}" if parts else ""
     return Verdict(
         f"What the stages wait for was not measured{time}.",
@@ -138,53 +130,36 @@ def _of_no_causes(evidence: Evidence) -> Verdict:
     )
 
 
-def _of_no_finding(evidence: Evidence, policy: Policy) -> Verdict:
-    parts = _largest_parts(evidence)
-    whole = "each step" if evidence.loop.found else "the run"
-    goes = names([text for _, text in parts])
-    unknown = cost(evidence, trainer_stages(evidence), ["unattributed"])
-    opening = "Nothing is wrong"
-    if unknown and unknown.share >= policy.unknown_share:
-        opening = "No cause stands out, but part of the time has no known cause"
-    if not evidence.loop.found:
-        opening = f"No training steps were found ({evidence.loop.rule.rstrip('.')})"
-    time = f": the time of {whole} goes to {goes}." if goes else "."
-    stage = parts[0][0] if parts else ""
-    return Verdict(
-        opening + time, _main_line(evidence, policy, stage), _advice(evidence, policy)
-    )
-
-
-def _largest_parts(evidence: Evidence) -> list[tuple[str, str]]:
-    """Stage and sentence part of the trainer's largest (stage, cause) pairs."""
-    table = evidence.causes[evidence.causes["role"] == TRAINER]
-    rows = table.sort_values("share", ascending=False).head(PARTS)
-    return [
-        (
-            row["stage"],
-            f"{IN_TIME[row['cause']]}{inside(evidence, row['stage'])} "
-            f"({percent(row['share'])})",
-        )
-        for row in records(rows)
-        if row["share"] >= SMALLEST
+def _of_no_finding(analysis: Analysis) -> Verdict:
+    table = of_trainer(analysis.causes).sort_values("share", ascending=False)
+    parts = [row for row in records(table.head(PARTS)) if row["share"] >= SMALLEST]
+    texts = [
+        f"{IN_TIME[row['cause']]}{inside(analysis, row['stage'])} "
+        f"({percent(row['share'])})"
+        for row in parts
     ]
+    stages = trainer_stages(analysis)
+    opening = "Nothing is wrong"
+    if cost(analysis, stages, ["unattributed"], THRESHOLDS.unknown_share):
+        opening = "No cause stands out, but part of the time has no known cause"
+    if not analysis.loop.found:
+        opening = f"No training steps were found ({analysis.loop.rule.rstrip('.')})"
+    period = "each step" if analysis.loop.found else "the run"
+    time = f": the time of {period} goes to {names(texts)}." if texts else "."
+    places = where(analysis, parts[0]["stage"] if parts else "")
+    line = "No line stands out."
+    if places:
+        line = f"Most time is spent in {names([spot(place) for place in places])}."
+    return Verdict(opening + time, line, _advice(analysis))
 
 
-def _main_line(evidence: Evidence, policy: Policy, stage: str) -> str:
-    places = [spot(place) for place in lines_of(evidence, policy, stage)]
-    if not places:
-        return "No line stands out."
-    return f"Most time is spent in {names(places)}."
-
-
-def _advice(evidence: Evidence, policy: Policy) -> str:
-    if not evidence.loop.found:
+def _advice(analysis: Analysis) -> str:
+    if not analysis.loop.found:
         return HOW_TO_MARK
-    stages = evidence.stages
-    if stages.empty:
+    if analysis.stages.empty:
         return "No change is advised."
-    top = stages.sort_values("share").iloc[-1]
-    gain = policy.ceiling(float(top["share"]))
+    top = analysis.stages.sort_values("share").iloc[-1]
+    gain = THRESHOLDS.ceiling(float(top["share"]))
     part = f"`{top['stage']}`" if top["stage"] != "other" else "time outside stages"
     return (
         f"No change is advised; the largest part, {part}, would give at most "

@@ -10,150 +10,92 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
+
+from debottleneck.words import CAUSES
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+QUIET, WARMUP = "quiet", "warmup"
+"""Blocks of steps beside those of the instruments, `stacks` and `functions`."""
+
+
+def _columns(*groups: str) -> dict[str, str]:
+    """Column -> type, from groups of a type and the names of its columns, in order."""
+    words = (group.split() for group in groups)
+    return {name: kind for kind, *names in words for name in names}
+
 
 COLUMNS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
         # Every step found; block is warmup, quiet, stacks or functions.
-        "steps": {
-            "step": "int64",
-            "start_ns": "int64",
-            "end_ns": "int64",
-            "wall_ns": "int64",
-            "block": "str",
-        },
+        "steps": _columns("int64 step start_ns end_ns wall_ns", "str block"),
         # Each step's time by stage, `other` included: sums to wall_ns.
-        "step_stages": {
-            "step": "int64",
-            "stage": "str",
-            "wall_ns": "int64",
-            "cpu_ns": "int64",
-        },
+        "step_stages": _columns("int64 step", "str stage", "int64 wall_ns cpu_ns"),
         # The trainer's time on one line: no gaps, no overlaps, self time only.
         # Other threads' stages likewise. `site` is -1 for `other`.
-        "segments": {
-            "tid": "int64",
-            "pid": "int64",
-            "stage": "str",
-            "site": "int64",
-            "start_ns": "int64",
-            "end_ns": "int64",
-            "cpu_ns": "int64",
-        },
+        "segments": _columns(
+            "int64 tid pid", "str stage", "int64 site start_ns end_ns cpu_ns"
+        ),
         # Trainer only; low and high bound the mean (95 %, bootstrap over steps).
-        "stages": {
-            "stage": "str",
-            "ms_per_step": "float64",
-            "share": "float64",
-            "low": "float64",
-            "high": "float64",
-            "median_ms": "float64",
-            "p95_ms": "float64",
-            "cpu_ms_per_step": "float64",
-            "calls_per_step": "float64",
-        },
+        "stages": _columns(
+            "str stage",
+            "float64 ms_per_step share low high median_ms p95_ms cpu_ms_per_step",
+            "float64 calls_per_step",
+        ),
         # Causes of role trainer sum to their stage. Other roles: summed over the
         # role's threads, so their shares may exceed 1.
-        "causes": {
-            "stage": "str",
-            "role": "str",
-            "cause": "str",
-            "ms_per_step": "float64",
-            "share": "float64",
-            "low": "float64",
-            "high": "float64",
-            "median_ms": "float64",
-            "p95_ms": "float64",
-        },
+        "causes": _columns(
+            "str stage role cause",
+            "float64 ms_per_step share low high median_ms p95_ms",
+        ),
         # One row a thread: `wall_ms` seen in quiet time, and its cause shares
         # (columns named by the causes, of the thread's own time).
-        "threads": {
-            "pid": "int64",
-            "tid": "int64",
-            "name": "str",
-            "role": "str",
-            "wall_ms": "float64",
-            "python": "float64",
-            "native": "float64",
-            "gil": "float64",
-            "lock": "float64",
-            "disk": "float64",
-            "network": "float64",
-            "ipc": "float64",
-            "sleep": "float64",
-            "runqueue": "float64",
-            "unattributed": "float64",
-        },
+        "threads": _columns(
+            "int64 pid tid", "str name role", f"float64 wall_ms {' '.join(CAUSES)}"
+        ),
         # Who waits for the GIL in which stage, who holds it, running what code.
         # `share` is of the step. Function "" when no stacks were taken.
-        "gil_waits": {
-            "stage": "str",
-            "role": "str",
-            "holder_thread": "str",
-            "holder_tid": "int64",
-            "holder_function": "str",
-            "holder_file": "str",
-            "holder_line": "int64",
-            "share": "float64",
-        },
+        "gil_waits": _columns(
+            "str stage role holder_thread",
+            "int64 holder_tid",
+            "str holder_function holder_file",
+            "int64 holder_line",
+            "float64 share",
+        ),
         # What a stage's waits were on (files, peers), ms per step.
-        "waited_on": {
-            "stage": "str",
-            "role": "str",
-            "cause": "str",
-            "syscall": "str",
-            "what": "str",
-            "ms_per_step": "float64",
-        },
+        "waited_on": _columns(
+            "str stage role cause syscall what", "float64 ms_per_step"
+        ),
         # Lines of the user's own code, by share of the samples of the stage in
         # that role's threads; from py-spy's blocks.
-        "lines": {
-            "stage": "str",
-            "role": "str",
-            "thread": "str",
-            "function": "str",
-            "file": "str",
-            "line": "int64",
-            "share": "float64",
-        },
-        # Flame graph nodes: `path` is a tuple-like string id, `parent` its prefix;
-        # weight is the node's time incl. children; gil_share of it held the GIL.
-        "flame": {
-            "stage": "str",
-            "role": "str",
-            "id": "int64",
-            "parent": "int64",
-            "function": "str",
-            "file": "str",
-            "line": "int64",
-            "weight_ms": "float64",
-            "gil_ms": "float64",
-        },
+        "lines": _columns(
+            "str stage role thread function file", "int64 line", "float64 share"
+        ),
+        # Flame graph nodes: `parent` is the id of the node above, 0 for none;
+        # weight is the node's time incl. children; `gil_ms` of it held the GIL.
+        "flame": _columns(
+            "str stage role",
+            "int64 id parent",
+            "str function file",
+            "int64 line",
+            "float64 weight_ms gil_ms",
+        ),
         # yappi, per thread and function, per call of the windows.
-        "functions": {
-            "thread": "str",
-            "role": "str",
-            "function": "str",
-            "file": "str",
-            "line": "int64",
-            "calls": "int64",
-            "self_wall_ms": "float64",
-            "total_wall_ms": "float64",
-            "self_cpu_ms": "float64",
-            "total_cpu_ms": "float64",
-            "wall_minus_cpu_ms": "float64",
-        },
+        "functions": _columns(
+            "str thread role function file",
+            "int64 line calls",
+            "float64 self_wall_ms total_wall_ms self_cpu_ms total_cpu_ms",
+            "float64 wall_minus_cpu_ms",
+        ),
         # What each instrument costs in this run. `slowdown` is the ratio of its
         # steps' median to the quiet neighbours' minus 1, NaN where unmeasured.
-        "instruments": {
-            "name": "str",
-            "steps": "int64",
-            "step_ms": "float64",
-            "slowdown": "float64",
-            "low": "float64",
-            "high": "float64",
-            "note": "str",
-        },
+        "instruments": _columns(
+            "str name", "int64 steps", "float64 step_ms slowdown low high", "str note"
+        ),
     }
 )
 
@@ -169,5 +111,35 @@ def typed(name: str, rows: pd.DataFrame) -> pd.DataFrame:
     """The columns of table `name`, in order, typed, with a fresh index."""
     if rows.empty:
         return empty(name)
-    whole = rows[list(COLUMNS[name])].astype(dict(COLUMNS[name]))
-    return whole.reset_index(drop=True)
+    columns = COLUMNS[name]
+    return rows[list(columns)].astype(dict(columns)).reset_index(drop=True)
+
+
+def of_thread(table: pd.DataFrame, pid: int, tid: int) -> pd.DataFrame:
+    """The rows of one thread, from any table with the columns `pid` and `tid`."""
+    return table[(table["tid"] == tid) & (table["pid"] == pid)]
+
+
+def quiet_steps(steps: pd.DataFrame) -> pd.DataFrame:
+    """The steps that all timing comes from: after warm-up, by no instrument slowed."""
+    return steps[steps["block"] == QUIET]
+
+
+def bounds(table: pd.DataFrame) -> tuple[Ints, Ints]:
+    """Start and end of each row, nanoseconds."""
+    return table["start_ns"].to_numpy(np.int64), table["end_ns"].to_numpy(np.int64)
+
+
+def holding(start: Ints, end: Ints, times: Ints) -> Ints:
+    """Index of the interval from `start` up to `end` that holds each time, else -1.
+
+    Args:
+        start: Ascending; the intervals do not overlap.
+        end: Their ends, no part of them.
+        times: Any.
+    """
+    if not len(start):
+        return np.full(len(times), -1)
+    index = np.searchsorted(start, times, side="right") - 1
+    inside = (index >= 0) & (times < end[np.maximum(index, 0)])
+    return np.where(inside, index, -1)

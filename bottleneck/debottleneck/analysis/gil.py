@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 
 from debottleneck.analysis.code import Frame
-from debottleneck.analysis.frames import typed
-from debottleneck.analysis.threads import Quiet
-from debottleneck.analysis.timeline import NAMES, Lookup
+from debottleneck.analysis.frames import bounds, typed
+from debottleneck.analysis.roles import Roles
+from debottleneck.analysis.threads import QuietTime
+from debottleneck.analysis.timeline import NAMES, stages_at
 from debottleneck.recording.recording import STATES, Recording
 
 HANDING_OVER = "(changing hands)"
@@ -19,9 +20,9 @@ def wait_table(
     recording: Recording,
     causes: pd.DataFrame,
     segments: pd.DataFrame,
-    roles: dict[tuple[int, int], str],
+    roles: Roles,
+    quiet: QuietTime,
     lines: dict[int, Frame],
-    quiet: Quiet,
 ) -> pd.DataFrame:
     """`frames.COLUMNS["gil_waits"]`: who held the GIL when others waited for it.
 
@@ -33,65 +34,58 @@ def wait_table(
     if rows.empty:
         return typed("gil_waits", pd.DataFrame())
     rows["holder"] = rows["holder"].where(rows["holder"] != rows["tid"], 0)
-    sums = rows.groupby(["stage", "role", "pid", "holder"], as_index=False)[
-        "weight"
-    ].sum()
-    sums["share"] = _scaled(sums, causes)
+    keys = ["stage", "role", "pid", "holder"]
+    sums = rows.groupby(keys, as_index=False)["weight"].sum()
+    gil = causes[causes["cause"] == "gil"].set_index(["stage", "role"])["share"]
+    sums["share"] = _shared_out(gil, sums)
     return typed("gil_waits", _named(sums, recording, lines))
 
 
 def _in_quiet_time(
-    rows: pd.DataFrame,
-    segments: pd.DataFrame,
-    roles: dict[tuple[int, int], str],
-    quiet: Quiet,
+    rows: pd.DataFrame, segments: pd.DataFrame, roles: Roles, quiet: QuietTime
 ) -> pd.DataFrame:
     """Samples of quiet time with their `weight` in ns, `role` and `stage`."""
-    start = rows["start_ns"].to_numpy(np.int64)
-    end = rows["end_ns"].to_numpy(np.int64)
+    start, end = bounds(rows)
     weight = quiet.share(start, end) * (end - start)
     kept = rows.assign(weight=weight)[weight > 0]
-    role = np.full(len(kept), "other", dtype=object)
-    stage = role.copy()
-    times = kept["end_ns"].to_numpy(np.int64) - 1
-    marked = dict(list(segments.groupby(["pid", "tid"])))
-    for key, index in kept.groupby(["pid", "tid"]).indices.items():
-        role[index] = roles.get(key, "other")
-        if key in marked:
-            stage[index] = NAMES[Lookup(marked[key]).stages(times[index])]
-    return kept.assign(role=role, stage=stage)
+    keys = zip(kept["pid"], kept["tid"], strict=True)
+    stages = stages_at(segments, kept, kept["end_ns"].to_numpy(np.int64) - 1)
+    return kept.assign(
+        role=[roles.get(key, "other") for key in keys], stage=NAMES[stages]
+    )
 
 
-def _scaled(sums: pd.DataFrame, causes: pd.DataFrame) -> pd.Series:
-    """Samples say who; how much is what the attribution found."""
-    gil = causes[causes["cause"] == "gil"].set_index(["stage", "role"])["share"]
-    keys = pd.MultiIndex.from_frame(sums[["stage", "role"]])
-    whole = sums.groupby(["stage", "role"])["weight"].transform("sum")
-    total = pd.Series(gil.reindex(keys).fillna(0.0).to_numpy(), index=sums.index)
-    return sums["weight"] / whole * total
+def _shared_out(amounts: pd.Series, sums: pd.DataFrame) -> pd.Series:
+    """What the attribution found, divided by the `weight` of the rows of `sums`.
+
+    Args:
+        amounts: Of the attribution, indexed by some columns of `sums`.
+        sums: Samples, added up.
+    """
+    keys = list(amounts.index.names)
+    index = pd.MultiIndex.from_frame(sums[keys])
+    total = amounts.reindex(index).fillna(0.0).to_numpy()
+    return sums["weight"] / sums.groupby(keys)["weight"].transform("sum") * total
 
 
 def _named(
     sums: pd.DataFrame, recording: Recording, lines: dict[int, Frame]
 ) -> pd.DataFrame:
     names = recording.threads.set_index(["pid", "tid"])["name"].to_dict()
-    tids = [int(t) for t in sums["holder"]]
-    pids = [int(p) for p in sums["pid"]]
-    places = [lines.get(tid, ("", "", 0)) for tid in tids]
-    table = sums.assign(
-        holder_thread=[
-            names.get((pid, tid), f"thread {tid}") if tid > 0 else HANDING_OVER
-            for pid, tid in zip(pids, tids, strict=True)
-        ],
-        holder_tid=tids,
-        holder_function=[place[0] for place in places],
-        holder_file=[place[1] for place in places],
-        holder_line=[place[2] for place in places],
-    )
+    rows = [
+        (
+            tid,
+            names.get((pid, tid), f"thread {tid}") if tid > 0 else HANDING_OVER,
+            *lines.get(tid, ("", "", 0)),
+        )
+        for pid, tid in zip(sums["pid"], sums["holder"], strict=True)
+    ]
+    columns = [f"holder_{n}" for n in ("tid", "thread", "function", "file", "line")]
+    table = sums.join(pd.DataFrame(rows, sums.index, columns))
     return table.sort_values("share", ascending=False)
 
 
-def handovers_per_s(recording: Recording, quiet: Quiet) -> float | None:
+def handovers_per_s(recording: Recording, quiet: QuietTime) -> float | None:
     """Hand-overs of the target's GIL a second of quiet time; None when not read."""
     table = recording.handovers
     table = table[table["pid"] == recording.facts.pid].sort_values("t_ns")
@@ -108,8 +102,8 @@ def waited_on(
     recording: Recording,
     causes: pd.DataFrame,
     segments: pd.DataFrame,
-    roles: dict[tuple[int, int], str],
-    quiet: Quiet,
+    roles: Roles,
+    quiet: QuietTime,
 ) -> pd.DataFrame:
     """`frames.COLUMNS["waited_on"]`: files and peers behind each stage's waits."""
     rows = recording.waits[recording.waits["detail"] > 0]
@@ -117,13 +111,9 @@ def waited_on(
     if rows.empty:
         return typed("waited_on", pd.DataFrame())
     rows["cause"] = np.array(STATES, dtype=object)[rows["state"].to_numpy(np.int64)]
-    keys = ["stage", "role", "cause", "detail"]
-    sums = rows.groupby(keys, as_index=False)["weight"].sum()
-    amount = causes.set_index(["stage", "role", "cause"])["ms_per_step"]
-    index = pd.MultiIndex.from_frame(sums[["stage", "role", "cause"]])
-    total = amount.reindex(index).fillna(0.0).to_numpy()
-    whole = sums.groupby(["stage", "role", "cause"])["weight"].transform("sum")
-    sums["ms_per_step"] = sums["weight"] / whole * total
+    keys = ["stage", "role", "cause"]
+    sums = rows.groupby([*keys, "detail"], as_index=False)["weight"].sum()
+    sums["ms_per_step"] = _shared_out(causes.set_index(keys)["ms_per_step"], sums)
     named = sums.merge(recording.details, on="detail", how="left")
     named = named.fillna({"syscall": "", "what": ""})  # a run cut off lacks the last
     table = named.sort_values("ms_per_step", ascending=False).head(200)

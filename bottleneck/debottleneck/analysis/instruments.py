@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from debottleneck.analysis.frames import typed
+from debottleneck.analysis.frames import bounds, quiet_steps, typed
 from debottleneck.analysis.statistics import ratio_interval
 from debottleneck.recording.recording import Recording
 
@@ -33,7 +32,7 @@ def instrument_table(
     recording: Recording, steps: pd.DataFrame, marks_per_step: float
 ) -> pd.DataFrame:
     """`frames.COLUMNS["instruments"]`."""
-    quiet = steps[steps["block"] == "quiet"]
+    quiet = quiet_steps(steps)
     step_ms = float(quiet["wall_ns"].median()) / 1e6 if len(quiet) else _NAN
     rates = recording.facts.rates
     rows = [_marks(rates, marks_per_step, step_ms, len(quiet))]
@@ -75,35 +74,21 @@ def _waits(sampler: Mapping[str, Any], step_ms: float, steps: int) -> dict[str, 
 
 
 def _block(kind: str, blocks: pd.DataFrame, steps: pd.DataFrame) -> dict[str, Any]:
+    start, end = bounds(steps)
     inside = np.zeros(len(steps), bool)
     near = np.zeros(len(steps), bool)
-    start = steps["start_ns"].to_numpy(np.int64)
-    end = steps["end_ns"].to_numpy(np.int64)
-    for block in blocks.itertuples(index=False):
-        inside |= (start >= block.start_ns) & (end <= block.end_ns)
-        near |= (end > block.start_ns - NEIGHBOURS_NS) & (
-            start < block.end_ns + NEIGHBOURS_NS
-        )
-    wall = steps["wall_ns"].to_numpy(np.float64)
-    quiet = (steps["block"] == "quiet").to_numpy()
-    beside = wall[quiet & near]
+    for begins, ends in zip(*bounds(blocks), strict=True):
+        inside |= (start >= begins) & (end <= ends)
+        near |= (end > begins - NEIGHBOURS_NS) & (start < ends + NEIGHBOURS_NS)
+    within = steps.loc[inside, "wall_ns"].to_numpy(np.float64)
+    beside = quiet_steps(steps[near])["wall_ns"]
     if len(beside) < FEWEST_NEIGHBOURS:
-        beside = wall[quiet]
-    return _compared(kind, wall[inside], beside, len(blocks))
-
-
-def _compared(
-    kind: str,
-    within: NDArray[np.float64],
-    beside: NDArray[np.float64],
-    blocks: int,
-) -> dict[str, Any]:
-    windows = f"{blocks} window{'s' if blocks != 1 else ''}, left out of all timing"
-    if not len(within) or not len(beside):
+        beside = quiet_steps(steps)["wall_ns"]
+    label, count = LABELS.get(kind, kind), len(blocks)
+    windows = f"{count} window{'s' if count != 1 else ''}, left out of all timing"
+    if not len(within) or beside.empty:
         note = f"{windows}; no whole step fell inside"
-        return _row(LABELS.get(kind, kind), len(within), _NAN, note)
+        return _row(label, len(within), _NAN, note)
     ratio, low, high = ratio_interval(within, beside)
-    row = _row(
-        LABELS.get(kind, kind), len(within), float(np.median(within)) / 1e6, windows
-    )
+    row = _row(label, len(within), float(np.median(within)) / 1e6, windows)
     return {**row, "slowdown": ratio - 1, "low": low - 1, "high": high - 1}

@@ -93,6 +93,9 @@ class Verdict:
     action: str
 
 
+NO_VERDICT = Verdict("", "", "")
+
+
 @dataclass(frozen=True)
 class Prediction:
     """What a strategy should make of the loop, said before anybody tries it.
@@ -157,20 +160,16 @@ class Predictions:
     machine: Mapping[str, Any]
     question: str = ""
 
-    @property
-    def best(self) -> Prediction | None:
-        """The one to try first, None if none is worth it."""
-        return next((row for row in self.rows if row.worth), None)
-
 
 @dataclass(frozen=True, eq=False)  # tables have no single truth value
 class Analysis:
-    """Everything a report shows; the tables are those of `analysis.frames`."""
+    """Everything a report shows; the tables are those of `analysis.frames`.
+
+    Without `findings`, `verdict` and `predictions` it is what those are made from.
+    """
 
     recording: Recording
     loop: Loop
-    verdict: Verdict
-    findings: tuple[Finding, ...]
     not_measured: tuple[NotMeasured, ...]
     handovers_per_s: float | None
     steps: pd.DataFrame
@@ -185,4 +184,6 @@ class Analysis:
     flame: pd.DataFrame
     functions: pd.DataFrame
     instruments: pd.DataFrame
+    findings: tuple[Finding, ...] = ()
+    verdict: Verdict = NO_VERDICT
     predictions: Predictions | None = None

@@ -7,7 +7,7 @@ import re
 import pandas as pd
 
 from debottleneck.recording.recording import Recording
-from debottleneck.words import OTHER, ROLES
+from debottleneck.words import OTHER
 
 _PIN = re.compile(r"pin_?memory", re.I)
 _AUTOGRAD = re.compile(r"^pt_autograd", re.I)
@@ -17,13 +17,14 @@ _LOADER = re.compile(
 _PLUMBING = re.compile(r"QueueFeederThread|QueueManagerThread|_serve\)|resource_shar")
 """Helper threads of multiprocessing, which make no batches."""
 
+Roles = dict[tuple[int, int], str]
+"""(pid, tid) -> a word of `words.ROLES`."""
+
 _INPUT = ("load", "augment", "transfer")
 
 
-def roles_of(
-    recording: Recording, trainer: int, segments: pd.DataFrame
-) -> dict[tuple[int, int], str]:
-    """(pid, tid) -> a word of `words.ROLES`.
+def roles_of(recording: Recording, trainer: int, segments: pd.DataFrame) -> Roles:
+    """What each thread of the run is for.
 
     Args:
         recording: For threads and processes.
@@ -31,13 +32,12 @@ def roles_of(
         segments: Of all threads, for what they ran.
     """
     ran = _dominant_stage(segments)
-    found = {}
+    roles = {}
     for row in recording.threads.itertuples(index=False):
         key = (int(row.pid), int(row.tid))
         name, python = str(row.name), bool(row.python)
-        found[key] = _role(key, name, python, ran, recording.facts.pid, trainer)
-    assert set(found.values()) <= set(ROLES)
-    return found
+        roles[key] = _role(key, name, python, ran, recording.facts.pid, trainer)
+    return roles
 
 
 def _role(

@@ -13,22 +13,24 @@ import itertools
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-Floats = NDArray[np.float64]
+from debottleneck.analysis.frames import Floats
 
 MAX_BLOCKS = 1000
 """Blocks that are resampled at most: bounds time and memory of long runs."""
 
+RESAMPLES = 400
+"""Resampled means or ratios that an interval is read from."""
 
-def mean_interval(
-    blocks: ArrayLike, *, seed: int = 0, resamples: int = 400, level: float = 0.95
-) -> tuple[Floats, Floats, Floats]:
-    """Mean over steps with its bootstrap interval, for each column at once.
+LEVEL = 0.95
+BOUNDS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
+"""Quantiles of them that an interval reaches to."""
+
+
+def mean_interval(blocks: ArrayLike) -> tuple[Floats, Floats, Floats]:
+    """Mean over steps with its bootstrap interval of 95 %, for each column at once.
 
     Args:
         blocks: One value a step, shape (steps,), or one row a step, (steps, k).
-        seed: The same seed gives the same interval.
-        resamples: Resampled means that the interval is read from.
-        level: Coverage of the interval, between 0 and 1.
 
     Returns:
         Mean, lower and upper bound, in the unit of `blocks`, each of shape () or
@@ -43,8 +45,7 @@ def mean_interval(
         return origin, _nothing(shape), _nothing(shape)
     sums, counts = _block_sums(values, origin)
     mean = sums.sum(axis=0) / counts.sum()
-    drawn = _resampled_means(sums, counts, seed, resamples)
-    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    low, high = np.quantile(_resampled_means(sums, counts), BOUNDS, axis=0)
     return (
         origin + mean.reshape(shape),
         origin + np.minimum(low, mean).reshape(shape),
@@ -52,15 +53,8 @@ def mean_interval(
     )
 
 
-def ratio_interval(
-    a: ArrayLike,
-    b: ArrayLike,
-    *,
-    seed: int = 0,
-    resamples: int = 400,
-    level: float = 0.95,
-) -> tuple[float, float, float]:
-    """Ratio of the medians of two independent samples, with its interval.
+def ratio_interval(a: ArrayLike, b: ArrayLike) -> tuple[float, float, float]:
+    """Ratio of the medians of two independent samples, with its interval of 95 %.
 
     For an instrument's slowdown, `a` are the steps under it and `b` their quiet
     neighbours. Of more than 1000 values 1000 are resampled, evenly picked: the
@@ -69,9 +63,6 @@ def ratio_interval(
     Args:
         a: Positive values, shape (m,).
         b: Positive values, shape (n,), in the same unit.
-        seed: The same seed gives the same interval.
-        resamples: Resampled ratios that the interval is read from.
-        level: Coverage of the interval, between 0 and 1.
 
     Returns:
         median(a) / median(b), lower and upper bound. NaN where a sample is empty
@@ -85,11 +76,11 @@ def ratio_interval(
     ratio = float(np.median(above) / np.median(below))
     if above.size == 1 or below.size == 1:
         return ratio, nan, nan
-    rng = np.random.default_rng(seed)
-    bottoms = _resampled_medians(rng, below, resamples)
-    tops = _resampled_medians(rng, above, resamples)
+    rng = np.random.default_rng(0)
+    bottoms = _resampled_medians(rng, below)
+    tops = _resampled_medians(rng, above)
     drawn = tops[bottoms != 0] / bottoms[bottoms != 0]
-    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
+    low, high = np.quantile(drawn, BOUNDS)
     return ratio, min(float(low), ratio), max(float(high), ratio)
 
 
@@ -113,22 +104,20 @@ def _block_sums(values: NDArray[np.number], origin: Floats) -> tuple[Floats, Flo
     return np.asarray(sums, dtype=np.float64), np.diff(edges).astype(np.float64)
 
 
-def _resampled_means(sums: Floats, counts: Floats, seed: int, resamples: int) -> Floats:
+def _resampled_means(sums: Floats, counts: Floats) -> Floats:
     """Means of blocks drawn with replacement, (resamples, k)."""
     size = len(counts)
-    rng = np.random.default_rng(seed)
-    times = rng.multinomial(size, np.full(size, 1 / size), size=resamples)
+    rng = np.random.default_rng(0)
+    times = rng.multinomial(size, np.full(size, 1 / size), size=RESAMPLES)
     weights = times.astype(np.float64)
     means: Floats = (weights @ sums) / (weights @ counts)[:, np.newaxis]
     return means
 
 
-def _resampled_medians(
-    rng: np.random.Generator, values: Floats, resamples: int
-) -> Floats:
+def _resampled_medians(rng: np.random.Generator, values: Floats) -> Floats:
     """Medians of values drawn with replacement, (resamples,)."""
     size = min(len(values), MAX_BLOCKS)
     kept = values[np.linspace(0, len(values) - 1, size).astype(np.int64)]
-    picks = rng.integers(size, size=(resamples, size))
+    picks = rng.integers(size, size=(RESAMPLES, size))
     medians: Floats = np.median(kept[picks], axis=1)
     return medians

@@ -6,19 +6,22 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from debottleneck.analysis.frames import empty, typed
+from debottleneck.analysis.frames import (
+    QUIET,
+    WARMUP,
+    Ints,
+    bounds,
+    holding,
+    typed,
+)
 from debottleneck.recording.loop import Marks, Steps, choose_trainer
 from debottleneck.recording.recording import Recording
-
-Ints = NDArray[np.int64]
 
 MOST_WARMUP_SHARE = 0.25
 """No more than this part of the steps is called warm-up."""
 
 FAR_FROM_MEDIAN = 0.3
 """A leading step this far from the median, and from the usual spread, is warm-up."""
-
-QUIET, WARMUP = "quiet", "warmup"
 
 
 def find_loop(
@@ -50,7 +53,7 @@ def label(
         touched = (start < block.end_ns) & (end > block.start_ns)
         kind = "functions" if str(block.kind).startswith("functions") else "stacks"
         names[touched] = kind
-    warmup, why = choose_warmup(wall, names == QUIET, asked_warmup)
+    warmup, reason = choose_warmup(wall, names == QUIET, asked_warmup)
     names[:warmup] = WARMUP
     table = pd.DataFrame(
         {
@@ -61,7 +64,7 @@ def label(
             "block": names,
         }
     )
-    return typed("steps", table), warmup, why
+    return typed("steps", table), warmup, reason
 
 
 def choose_warmup(
@@ -99,16 +102,8 @@ def with_stages(
         `frames.COLUMNS["step_stages"]`, which sums to each step's `wall_ns`, and the
         segments within steps with a column `step`.
     """
-    starts = steps["start_ns"].to_numpy(np.int64)
-    ends = steps["end_ns"].to_numpy(np.int64)
-    begin = segments["start_ns"].to_numpy(np.int64)
-    if not len(starts):
-        return empty("step_stages"), segments.iloc[:0].assign(step=0, wall_ns=0)
-    index = np.searchsorted(starts, begin, side="right") - 1
-    inside = (index >= 0) & (begin < ends[np.maximum(index, 0)])
-    within = segments[inside].assign(step=index[inside])
-    within["wall_ns"] = within["end_ns"] - within["start_ns"]
-    sums = within.groupby(["step", "stage"], as_index=False)[
-        ["wall_ns", "cpu_ns"]
-    ].sum()
-    return typed("step_stages", sums), within.reset_index(drop=True)
+    start, end = bounds(segments)
+    table = segments.assign(step=holding(*bounds(steps), start), wall_ns=end - start)
+    within = table[table["step"] >= 0].reset_index(drop=True)
+    times = within.groupby(["step", "stage"], as_index=False)[["wall_ns", "cpu_ns"]]
+    return typed("step_stages", times.sum()), within

@@ -9,16 +9,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from debottleneck.analysis.attribution import STAGE_COUNT, by_schedstat
-from debottleneck.analysis.frames import typed
-from debottleneck.analysis.timeline import NAMES, Lookup
-from debottleneck.recording.recording import Recording
+from debottleneck.analysis.frames import Floats, Ints, bounds, typed
+from debottleneck.analysis.roles import Roles
+from debottleneck.analysis.timeline import NAMES, stages_at
+from debottleneck.recording.recording import STATES, Recording
 from debottleneck.words import CAUSES
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Quiet:
+class QuietTime:
     """The time that counts: quiet steps, or all time outside blocks.
 
     Attributes:
@@ -27,8 +26,8 @@ class Quiet:
         units: Number of steps, or seconds of wall time.
     """
 
-    start: NDArray[np.int64]
-    end: NDArray[np.int64]
+    start: Ints
+    end: Ints
     units: float
 
     @property
@@ -36,7 +35,7 @@ class Quiet:
         """Length of all intervals."""
         return float((self.end - self.start).sum())
 
-    def before(self, times: NDArray[np.int64]) -> Floats:
+    def before(self, times: Ints) -> Floats:
         """Quiet nanoseconds before each time."""
         if not len(self.start):
             return np.zeros(len(times))
@@ -49,7 +48,7 @@ class Quiet:
         )
         return result
 
-    def share(self, start: NDArray[np.int64], end: NDArray[np.int64]) -> Floats:
+    def share(self, start: Ints, end: Ints) -> Floats:
         """The part of each interval that is quiet, 0 to 1."""
         length = np.maximum(end - start, 1)
         result: Floats = (self.before(end) - self.before(start)) / length
@@ -57,54 +56,51 @@ class Quiet:
 
 
 def cause_totals(
-    recording: Recording, segments: pd.DataFrame, quiet: Quiet
+    recording: Recording, segments: pd.DataFrame, quiet: QuietTime
 ) -> dict[tuple[int, int], Floats]:
     """(pid, tid) -> (stages, causes) nanoseconds of quiet time."""
-    waits = recording.waits
-    if waits.empty:
-        return {}
-    start = waits["start_ns"].to_numpy(np.int64)
-    end = waits["end_ns"].to_numpy(np.int64)
-    weight = quiet.share(start, end)
-    marked = dict(list(segments.groupby(["pid", "tid"])))
-    found = {}
-    for key, index in waits.groupby(["pid", "tid"]).indices.items():
-        counted = index[weight[index] > 0]
+    waits, totals = recording.waits, {}
+    weight = quiet.share(*bounds(waits))
+    stages = stages_at(segments, waits, waits["end_ns"].to_numpy(np.int64) - 1)
+    for (pid, tid), places in waits.groupby(["pid", "tid"]).indices.items():
+        counted = places[weight[places] > 0]
         if len(counted):
             rows = waits.iloc[counted]
-            stages = _stages(marked.get(key), rows)
-            pid, tid = key
-            found[int(pid), int(tid)] = by_schedstat(rows, stages, weight[counted])
-    return found
+            causes = by_schedstat(rows, stages[counted], weight[counted])
+            totals[int(pid), int(tid)] = causes
+    return totals
 
 
-def _stages(segments: pd.DataFrame | None, rows: pd.DataFrame) -> NDArray[np.int64]:
-    table = segments if segments is not None else _NO_SEGMENTS
-    return Lookup(table).stages(rows["end_ns"].to_numpy(np.int64) - 1)
+def sample_causes(waits: pd.DataFrame) -> NDArray[np.object_]:
+    """A word of `words.CAUSES` for each row of `waits`, as far as it alone shows it.
 
-
-_NO_SEGMENTS = pd.DataFrame(
-    {"start_ns": [], "end_ns": [], "stage": [], "cpu_ns": []}
-).astype({"start_ns": "int64", "end_ns": "int64", "stage": "str"})
+    "running" instead where it is not known who held the GIL.
+    """
+    names = np.array(STATES, dtype=object)[waits["state"].to_numpy(np.int64)]
+    running = names == "running"
+    holder = waits["holder"].to_numpy()
+    holds = holder == waits["tid"].to_numpy()
+    names = np.where(running & holds, "python", names)
+    names = np.where(running & ~holds & (holder >= 0), "native", names)
+    late = waits["delay_ns"].to_numpy() > waits["oncpu_ns"].to_numpy()
+    return np.where(running & late, "runqueue", names)
 
 
 def thread_table(
-    recording: Recording,
-    totals: dict[tuple[int, int], Floats],
-    roles: dict[tuple[int, int], str],
+    recording: Recording, totals: dict[tuple[int, int], Floats], roles: Roles
 ) -> pd.DataFrame:
     """`frames.COLUMNS["threads"]`, trainer first, then by time on a core."""
     named = recording.threads.set_index(["pid", "tid"])["name"]
     rows = []
     for key, grid in totals.items():
         by_cause = grid.sum(axis=0)
-        whole = by_cause.sum()
-        if whole <= 0:
+        total = by_cause.sum()
+        if total <= 0:
             continue
-        shares = dict(zip(CAUSES, by_cause / whole, strict=True))
+        shares = dict(zip(CAUSES, by_cause / total, strict=True))
         lead = {"pid": key[0], "tid": key[1], "name": named.get(key, "")}
         role = roles.get(key, "other")
-        rows.append({**lead, "role": role, "wall_ms": whole / 1e6, **shares})
+        rows.append({**lead, "role": role, "wall_ms": total / 1e6, **shares})
     table = typed("threads", pd.DataFrame(rows))
     busy = table["wall_ms"] * (1 - table["sleep"] - table["lock"])
     order = pd.DataFrame({"other": table["role"] != "trainer", "busy": -busy})
@@ -113,8 +109,8 @@ def thread_table(
 
 def causes_of_roles(
     totals: dict[tuple[int, int], Floats],
-    roles: dict[tuple[int, int], str],
-    quiet: Quiet,
+    roles: Roles,
+    quiet: QuietTime,
     *,
     without: str,
 ) -> pd.DataFrame:

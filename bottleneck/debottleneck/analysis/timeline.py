@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from debottleneck.analysis.frames import typed
+from debottleneck.analysis.frames import Ints, bounds, empty, holding, typed
 from debottleneck.recording.loop import CODE, Marks
 from debottleneck.recording.recording import Recording
 from debottleneck.recording.spool import ENTER, LEAVE
@@ -26,14 +25,13 @@ def marks_by_thread(
 ) -> dict[tuple[int, int], tuple[Marks, pd.DataFrame]]:
     """(pid, tid) -> its marks for `loop`, and the same rows of the table."""
     sites = recording.sites.set_index(["pid", "site"])
-    found = {}
+    threads = {}
     for (pid, tid), rows in recording.marks.groupby(["pid", "tid"], sort=True):
-        rows = rows.sort_values("t_ns", kind="stable")
         if pid not in sites.index.get_level_values(0):
             continue
         of_pid = sites.loc[pid]
-        known = rows["site"].isin(of_pid.index)
-        rows = rows[known]
+        rows = rows.sort_values("t_ns", kind="stable")
+        rows = rows[rows["site"].isin(of_pid.index)]
         stages = of_pid["stage"].map(CODE)
         minor = of_pid["name"].str.endswith("zero_grad")
         marks = Marks(
@@ -42,8 +40,8 @@ def marks_by_thread(
             rows["site"].map(stages).to_numpy(np.int64),
             rows["site"].map(minor).to_numpy(np.bool_),
         )
-        found[int(pid), int(tid)] = (marks, rows)
-    return found
+        threads[int(pid), int(tid)] = (marks, rows)
+    return threads
 
 
 def segments_of(
@@ -59,8 +57,7 @@ def segments_of(
         _of_thread(pid, tid, marks, rows)
         for (pid, tid), (marks, rows) in threads.items()
     ]
-    whole = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
-    return typed("segments", whole)
+    return typed("segments", pd.concat(parts or [empty("segments")]))
 
 
 def _of_thread(pid: int, tid: int, marks: Marks, rows: pd.DataFrame) -> pd.DataFrame:
@@ -82,9 +79,7 @@ def _of_thread(pid: int, tid: int, marks: Marks, rows: pd.DataFrame) -> pd.DataF
     )
 
 
-def _tops(
-    edges: NDArray[np.int64], stages: NDArray[np.int64], sites: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _tops(edges: Ints, stages: Ints, sites: Ints) -> tuple[Ints, Ints]:
     """After each mark: the stage that time belongs to from then on, and its site."""
     stack: list[tuple[int, int]] = []
     tops, places = [], []
@@ -119,12 +114,11 @@ def _owner(stack: list[tuple[int, int]]) -> tuple[int, int]:
     return stack[-1]
 
 
-def stage_codes(stages: pd.Series) -> NDArray[np.int64]:
+def stage_codes(stages: pd.Series) -> Ints:
     """The number in `loop.CODE` of each stage; names are few, rows are many."""
     place, names = pd.factorize(stages)
-    codes = np.array([CODE[str(name)] for name in names], np.int64)
-    found: NDArray[np.int64] = codes[place]
-    return found
+    codes: Ints = np.array([CODE[str(name)] for name in names], np.int64)[place]
+    return codes
 
 
 class Lookup:
@@ -138,21 +132,27 @@ class Lookup:
         in_order = segments["start_ns"].is_monotonic_increasing
         ordered = segments if in_order else segments.sort_values("start_ns")
         self.table = ordered.reset_index(drop=True)
-        self.start = self.table["start_ns"].to_numpy(np.int64)
-        self.end = self.table["end_ns"].to_numpy(np.int64)
+        self.start, self.end = bounds(self.table)
         self.stage = stage_codes(self.table["stage"])
 
-    def index(self, times: NDArray[np.int64]) -> NDArray[np.int64]:
+    def index(self, times: Ints) -> Ints:
         """Index of the segment that holds each time, -1 outside of all."""
-        found = np.searchsorted(self.start, times, side="right") - 1
-        if not len(self.start):
-            return np.full(len(times), -1)
-        inside = (found >= 0) & (times < self.end[np.maximum(found, 0)])
-        return np.where(inside, found, -1)
+        return holding(self.start, self.end, times)
 
-    def stages(self, times: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Stage number at each time, `other` outside of all segments."""
-        index = self.index(times)
-        if not len(self.stage):
-            return np.full(len(times), _OTHER)
-        return np.where(index >= 0, self.stage[np.maximum(index, 0)], _OTHER)
+
+def stages_at(segments: pd.DataFrame, rows: pd.DataFrame, times: Ints) -> Ints:
+    """Stage number of each row at its time, by its thread's own segments.
+
+    Args:
+        segments: Of any threads.
+        rows: A table with the columns `pid` and `tid`.
+        times: A time for each row; outside of all segments is `other`.
+    """
+    stages = np.full(len(rows), _OTHER)
+    marked = dict(list(segments.groupby(["pid", "tid"])))
+    for key, places in rows.groupby(["pid", "tid"]).indices.items():
+        if key in marked:
+            lookup = Lookup(marked[key])
+            index = lookup.index(times[places])
+            stages[places] = np.where(index >= 0, lookup.stage[index], _OTHER)
+    return stages

@@ -6,19 +6,23 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from debottleneck.analysis.attribution import STAGE_COUNT, gather, split, sums
-from debottleneck.analysis.frames import typed
+from debottleneck.analysis.frames import (
+    Floats,
+    Ints,
+    bounds,
+    holding,
+    quiet_steps,
+    typed,
+)
 from debottleneck.analysis.statistics import mean_interval
 from debottleneck.analysis.timeline import NAMES, Lookup, stage_codes
 from debottleneck.words import CAUSES
 
-Floats = NDArray[np.float64]
-
 
 @dataclass(frozen=True)
-class Grid:
+class StepGrid:
     """The quiet steps of the trainer.
 
     Attributes:
@@ -28,7 +32,7 @@ class Grid:
         causes: (steps, stages, causes) nanoseconds, summing to `wall`.
     """
 
-    steps: NDArray[np.int64]
+    steps: Ints
     wall: Floats
     cpu: Floats
     causes: Floats
@@ -39,7 +43,7 @@ def grid_of(
     within: pd.DataFrame,
     segments: pd.DataFrame,
     rows: pd.DataFrame,
-) -> Grid:
+) -> StepGrid:
     """Exact times and causes of every quiet step.
 
     Args:
@@ -48,7 +52,7 @@ def grid_of(
         segments: All of the trainer's segments.
         rows: The trainer's rows of the table `waits`, empty when not sampled.
     """
-    numbers = steps.loc[steps["block"] == "quiet", "step"].to_numpy(np.int64)
+    numbers = quiet_steps(steps)["step"].to_numpy(np.int64)
     row_of_step = np.full(len(steps), -1)
     row_of_step[numbers] = np.arange(len(numbers))
     row = row_of_step[within["step"].to_numpy(np.int64)]
@@ -61,69 +65,52 @@ def grid_of(
     samples = None
     if len(rows):
         lookup = Lookup(segments)
-        places = _row_of_segment(lookup, steps, row_of_step)
+        step = holding(*bounds(steps), lookup.start)
+        places = np.where(step >= 0, row_of_step[step], -1)
         samples = gather(rows, lookup, places, len(numbers))
-    return Grid(numbers, wall, cpu, split(wall, cpu, samples))
+    return StepGrid(numbers, wall, cpu, split(wall, cpu, samples))
 
 
-def _row_of_segment(
-    lookup: Lookup, steps: pd.DataFrame, row_of_step: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    starts = steps["start_ns"].to_numpy(np.int64)
-    ends = steps["end_ns"].to_numpy(np.int64)
-    index = np.searchsorted(starts, lookup.start, side="right") - 1
-    inside = (index >= 0) & (lookup.start < ends[np.maximum(index, 0)])
-    return np.where(inside, row_of_step[np.maximum(index, 0)], -1)
-
-
-def stage_table(grid: Grid, calls: dict[str, float]) -> pd.DataFrame:
+def stage_table(grid: StepGrid, calls: dict[str, float]) -> pd.DataFrame:
     """`frames.COLUMNS["stages"]`; stages that took no time are left out."""
-    step_ns = max(float(grid.wall.sum()) / max(len(grid.steps), 1), 1e-9)
     present = np.flatnonzero(grid.wall.sum(axis=0) > 0)
-    mean, low, high = mean_interval(grid.wall[:, present])
-    median = np.median(grid.wall[:, present], axis=0)
-    p95 = np.quantile(grid.wall[:, present], 0.95, axis=0)
-    table = pd.DataFrame(
-        {
-            "stage": NAMES[present],
-            "ms_per_step": mean / 1e6,
-            "share": mean / step_ns,
-            "low": low / 1e6,
-            "high": high / 1e6,
-            "median_ms": median / 1e6,
-            "p95_ms": p95 / 1e6,
-            "cpu_ms_per_step": grid.cpu[:, present].mean(axis=0) / 1e6,
-            "calls_per_step": [calls.get(NAMES[i], 0.0) for i in present],
-        }
-    )
-    return typed("stages", table)
+    columns = {
+        "stage": NAMES[present],
+        "cpu_ms_per_step": grid.cpu[:, present].mean(axis=0) / 1e6,
+        "calls_per_step": [calls.get(NAMES[stage], 0.0) for stage in present],
+    }
+    spread = _spread(grid, grid.wall[:, present])
+    return typed("stages", pd.DataFrame(columns | spread))
 
 
-def cause_table(grid: Grid) -> pd.DataFrame:
+def cause_table(grid: StepGrid) -> pd.DataFrame:
     """Rows of `frames.COLUMNS["causes"]` for the trainer."""
     flat = grid.causes.reshape(len(grid.steps), -1)
     present = np.flatnonzero(flat.sum(axis=0) > 0)
-    values = flat[:, present]
-    mean, low, high = mean_interval(values)
-    step_ns = max(float(grid.wall.sum()) / max(len(grid.steps), 1), 1e-9)
     stage, cause = np.divmod(present, len(CAUSES))
-    table = pd.DataFrame(
-        {
-            "stage": NAMES[stage],
-            "role": "trainer",
-            "cause": np.array(CAUSES, dtype=object)[cause],
-            "ms_per_step": mean / 1e6,
-            "share": mean / step_ns,
-            "low": low / 1e6,
-            "high": high / 1e6,
-            "median_ms": np.median(values, axis=0) / 1e6,
-            "p95_ms": np.quantile(values, 0.95, axis=0) / 1e6,
-        }
-    )
-    return typed("causes", table)
+    columns = {
+        "stage": NAMES[stage],
+        "role": "trainer",
+        "cause": np.array(CAUSES, dtype=object)[cause],
+    }
+    return typed("causes", pd.DataFrame(columns | _spread(grid, flat[:, present])))
 
 
-def step_interval(grid: Grid) -> tuple[float, float, float, float, float]:
+def _spread(grid: StepGrid, values: Floats) -> dict[str, Floats]:
+    """Columns that say how long parts of the step are, from (steps, parts) ns."""
+    step_ns = max(float(grid.wall.sum()) / max(len(grid.steps), 1), 1e-9)
+    mean, low, high = mean_interval(values)
+    return {
+        "ms_per_step": mean / 1e6,
+        "share": mean / step_ns,
+        "low": low / 1e6,
+        "high": high / 1e6,
+        "median_ms": np.median(values, axis=0) / 1e6,
+        "p95_ms": np.quantile(values, 0.95, axis=0) / 1e6,
+    }
+
+
+def step_interval(grid: StepGrid) -> tuple[float, float, float, float, float]:
     """Mean step with bounds, median and 95th percentile, in milliseconds."""
     walls = grid.wall.sum(axis=1) / 1e6
     mean, low, high = mean_interval(walls)

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from debottleneck.collect.launch import ENTRY, Signals
 from debottleneck.collect.options import Options
-from debottleneck.errors import UsageError
+from debottleneck.collect.target import TargetProcess, exit_code
 from debottleneck.recording import spool
 from debottleneck.recording.reading import read_lines
-
-SIGNALLED = 128
-POLL_S = 0.5
 
 
 def run(options: Options, say: Callable[[str], None]) -> int:
@@ -33,35 +27,13 @@ def run(options: Options, say: Callable[[str], None]) -> int:
     """
     with tempfile.TemporaryDirectory(prefix="bottleneck-") as place:
         folder = Path(place)
-        config = {**options.configuration, "record": False}
-        (folder / spool.CONFIG).write_text(json.dumps(config), encoding="utf-8")
-        code = _wait(options, folder)
-        for line in said(folder):
+        code = TargetProcess(options, folder).finish()
+        for line in notes_of(folder):
             say(line)
-    if code < 0:
-        say(f"the script was ended by signal {-code}")
-        return SIGNALLED - code
-    return code
+    return exit_code(code, say)
 
 
-def _wait(options: Options, folder: Path) -> int:
-    command = [options.python, str(ENTRY), str(folder)]
-    try:
-        target = subprocess.Popen(command, close_fds=False)
-    except OSError as error:
-        raise UsageError(
-            f"{options.python!r} cannot be run ({error.strerror})",
-            "name an interpreter with --python",
-        ) from error
-    signals = Signals(target)
-    signals.hold()
-    while signals.wait(POLL_S):
-        pass
-    signals.release()
-    return target.returncode
-
-
-def said(folder: Path) -> list[str]:
+def notes_of(folder: Path) -> list[str]:
     """The strategies' notes as lines, in order."""
     path = folder / spool.STRATEGIES_FILE
     if not path.exists():

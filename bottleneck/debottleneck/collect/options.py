@@ -33,11 +33,10 @@ class StageTarget:
                 f"--stage {text!r} is not of the form NAME=module:Qualified.name",
                 "write for example --stage load=data:Reader.next_rows",
             )
-        known = [word for word in (*STAGES, STEP) if word != OTHER]
-        if stage not in known:
+        stages = [word for word in (*STAGES, STEP) if word != OTHER]
+        if stage not in stages:
             raise UsageError(
-                f"--stage {text!r} names no stage",
-                f"use one of: {', '.join(known)}",
+                f"--stage {text!r} names no stage", f"use one of: {', '.join(stages)}"
             )
         return cls(stage, module, qualified)
 
@@ -68,6 +67,7 @@ class Options:
         log: Where the script's own output goes, None for the tool's.
         calibrate: Whether the recording is to hold what the machine costs, which is
             measured first if it never was.
+        record: Whether there is a recording at all.
     """
 
     target: str
@@ -90,6 +90,7 @@ class Options:
     gate: Mapping[str, object] | None = None
     log: Path | None = None
     calibrate: bool = False
+    record: bool = True
 
     def __post_init__(self) -> None:
         """Check the numbers.
@@ -127,6 +128,7 @@ class Options:
             "module": self.module,
             "include": self.include,
             "stages": stages,
+            "record": self.record,
             "functions": self.functions,
             "waits": self.waits,
             "tool_pid": os.getpid(),

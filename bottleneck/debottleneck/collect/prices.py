@@ -23,7 +23,6 @@ MOST_CORES = 16
 
 LIMIT_S = 60.0
 ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
-_AGAIN = "measure it with: bottleneck calibrate"
 
 
 def kept(python: str) -> Machine | None:
@@ -42,9 +41,9 @@ def ensure(python: str, say: Callable[[str], None]) -> Machine:
         python: The interpreter that runs the script.
         say: Prints one line for the user.
     """
-    found = kept(python)
-    if found is not None:
-        return found
+    machine = kept(python)
+    if machine is not None:
+        return machine
     say("measuring this machine once, for predictions (some 4 s)")
     try:
         return measure(python)

@@ -14,6 +14,7 @@ import json
 import mmap
 import os
 import pickle
+import resource
 import sys
 import threading
 import time
@@ -36,30 +37,25 @@ threads that receive, shared memory (measured: 13 and 60 to 70 microseconds a si
 
 Work = Callable[[], object]
 
-try:
-    import resource
-except ImportError:  # Windows
-    resource = None  # type: ignore[assignment]
-
 
 def main() -> None:
     """Measure all that this system lets itself be asked."""
     cores = int(sys.argv[1])
-    found = {
+    spent, delay = message()
+    prices = {
         "gil": getattr(sys, "_is_gil_enabled", lambda: True)(),
         "switch_interval_ns": sys.getswitchinterval() * 1e9,
         **waking(),
         **handing_over(),
         "call_ns": call_ns(),
+        "message_ns": spent * MACHINERY,
+        "wake_soon_ns": 2 * delay,
+        "switch_ns": switch_ns(delay),
+        "fork_ns": fork_ns(),
+        "copy_ns_per_byte": copy_ns_per_byte(),
+        **(slow_downs(cores) if cores > 1 else {}),
     }
-    if hasattr(os, "fork"):
-        spent, delay = message()
-        found |= {"message_ns": spent * MACHINERY, "wake_soon_ns": 2 * delay}
-        found |= {"switch_ns": switch_ns(delay), "fork_ns": fork_ns()}
-        found["copy_ns_per_byte"] = copy_ns_per_byte()
-        if cores > 1:
-            found |= slow_downs(cores)
-    json.dump(found, sys.stdout)
+    json.dump(prices, sys.stdout)
 
 
 def waking(times: int = 120) -> dict[str, float]:
@@ -105,10 +101,8 @@ def handing_over(cycles: int = 120, repeats: int = 15) -> dict[str, float]:
     Two threads alternate Python code and hashing, which gives the GIL up, so that it
     changes hands about once a cycle; the kernel counts the waits.
     """
-    if resource is None or not hasattr(resource, "RUSAGE_THREAD"):
-        return {}
     data = b"\0" * 120_000
-    found = []
+    costs = []
 
     def alternate() -> tuple[float, float]:
         waits = resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw
@@ -124,13 +118,11 @@ def handing_over(cycles: int = 120, repeats: int = 15) -> dict[str, float]:
         for _ in range(repeats):
             before, _ = pool.submit(alternate).result()
             both = [pool.submit(alternate) for _ in range(2)]
-            pairs = [each.result() for each in both]
+            spent, waits = map(sum, zip(*(f.result() for f in both), strict=True))
             after, _ = pool.submit(alternate).result()
             alone = (before + after) / 2
-            waits = max(sum(pair[1] for pair in pairs) / 2, 0.1)
-            spent = sum(pair[0] for pair in pairs) / 2
-            found.append((spent - alone) / waits)
-    return {"refill_most_ns": max(median(found), 0.0)}
+            costs.append((spent / 2 - alone) / max(waits / 2, 0.1))
+    return {"refill_most_ns": max(median(costs), 0.0)}
 
 
 def _some_python() -> None:
@@ -147,30 +139,38 @@ def _cpu_of(work: Work) -> float:
     return time.thread_time_ns() - begun
 
 
-def call_ns(times: int = 300, repeats: int = 5) -> float:
+def _median_of(repeats: int, clock: Callable[[], int], work: Work) -> float:
+    """What a call of `work` takes on that clock."""
+    spans = []
+    for _ in range(repeats):
+        begun = clock()
+        work()
+        spans.append(clock() - begun)
+    return median(spans)
+
+
+def call_ns(times: int = 300) -> float:
     """CPU time of both threads for a call given to a pool and its result."""
-    found = []
     with ThreadPoolExecutor(1) as pool:
-        pool.submit(int).result()
-        for _ in range(repeats):
-            begun = time.process_time_ns()
+
+        def calls() -> None:
             for _ in range(times):
                 pool.submit(int).result()
-            found.append((time.process_time_ns() - begun) / times)
-    return median(found)
+
+        calls()
+        return _median_of(5, time.process_time_ns, calls) / times
 
 
-def fork_ns(times: int = 7) -> float:
+def fork_ns() -> float:
     """A child that is forked, ends at once, and is waited for."""
-    found = []
-    for _ in range(times):
-        begun = time.perf_counter_ns()
+
+    def fork() -> None:
         child = os.fork()
         if not child:
             os._exit(0)
         os.waitpid(child, 0)
-        found.append(time.perf_counter_ns() - begun)
-    return median(found)
+
+    return _median_of(7, time.perf_counter_ns, fork)
 
 
 def message(times: int = 300) -> tuple[float, float]:
@@ -183,24 +183,22 @@ def message(times: int = 300) -> tuple[float, float]:
                 break
             os.write(back[1], pickle.dumps(("result", 1, [1, 2])))
         os._exit(0)
-    found, began = [], time.process_time_ns()
+    delays, began = [], time.process_time_ns()
     for number in range(times):
         begun = time.perf_counter_ns()
         os.write(there[1], pickle.dumps(("call", number)))
         pickle.loads(os.read(back[0], 4096))
-        found.append(time.perf_counter_ns() - begun)
+        delays.append(time.perf_counter_ns() - begun)
     spent = (time.process_time_ns() - began) / times
     os.write(there[1], pickle.dumps(None))
     os.waitpid(child, 0)
     for fd in (*there, *back):
         os.close(fd)
-    return spent, max((median(found) - spent) / 2, 0.0)
+    return spent, max((median(delays) - spent) / 2, 0.0)
 
 
 def switch_ns(delay_ns: float) -> float:
     """One turn of two processes on one core, less what the message itself costs."""
-    if not hasattr(os, "sched_setaffinity"):
-        return delay_ns
     allowed = os.sched_getaffinity(0)
     try:
         os.sched_setaffinity(0, {min(allowed)})
@@ -213,17 +211,14 @@ def switch_ns(delay_ns: float) -> float:
 
 def copy_ns_per_byte() -> float:
     """Copying an array into memory that another process shares."""
-    shared = mmap.mmap(-1, BLOCK_BYTES)
     source = bytearray(BLOCK_BYTES)
-    view = memoryview(shared)
-    found = []
-    for _ in range(6):
-        begun = time.process_time_ns()
-        view[:] = source
-        found.append((time.process_time_ns() - begun) / BLOCK_BYTES)
-    view.release()
-    shared.close()
-    return median(found[1:])
+    with mmap.mmap(-1, BLOCK_BYTES) as shared:
+
+        def copy() -> None:
+            shared[:] = source
+
+        copy()
+        return _median_of(5, time.process_time_ns, copy) / BLOCK_BYTES
 
 
 def slow_downs(cores: int) -> dict[str, float]:
@@ -245,7 +240,7 @@ def _slow_down(work: Work, cores: int) -> float:
 def _spend(work: Work, seconds: float) -> float:
     """CPU time a call of `work`, called for so long."""
     ends, count, begun = time.monotonic() + seconds, 0, time.thread_time_ns()
-    while time.monotonic() < ends:
+    while not count or time.monotonic() < ends:  # a busy machine may be late already
         work()
         count += 1
     return (time.thread_time_ns() - begun) / count
@@ -260,10 +255,10 @@ def _on_all(work: Work, cores: int) -> float:
             os._exit(0)
         children.append(child)
     time.sleep(0.1 * WORK_S)
-    found = _spend(work, WORK_S)
+    spent = _spend(work, WORK_S)
     for child in children:
         os.waitpid(child, 0)
-    return found
+    return spent
 
 
 def _python() -> int:

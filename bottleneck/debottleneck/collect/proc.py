@@ -38,9 +38,7 @@ class ThreadFiles:
     syscall: int
     schedstat: int
     last_text: bytes = b""
-    oncpu: int = 0
-    delay: int = 0
-    slices: int = 0
+    counts: tuple[int, int, int] = (0, 0, 0)
     state: int = 0
     detail: int = 0
     row: list[int] = field(default_factory=list)
@@ -53,20 +51,18 @@ class ThreadFiles:
 
 def open_thread(pid: int, tid: int) -> ThreadFiles | None:
     """Open a thread's files, None when it is gone already."""
-    base = f"/proc/{pid}/task/{tid}"
+    files: list[int] = []
     try:
-        syscall = os.open(f"{base}/syscall", os.O_RDONLY)
+        for name in ("syscall", "schedstat"):
+            files.append(os.open(f"/proc/{pid}/task/{tid}/{name}", os.O_RDONLY))
     except (FileNotFoundError, ProcessLookupError):
+        for file in files:
+            os.close(file)
         return None
-    try:
-        schedstat = os.open(f"{base}/schedstat", os.O_RDONLY)
-    except (FileNotFoundError, ProcessLookupError):
-        os.close(syscall)
-        return None
-    return ThreadFiles(tid, syscall, schedstat)
+    return ThreadFiles(tid, files[0], files[1])
 
 
-class Gil:
+class GilReader:
     """Reads who holds one process's GIL, from its memory."""
 
     def __init__(self, pid: int, place: GilPlace) -> None:
@@ -110,11 +106,10 @@ class Gil:
         return span, read.count(_HELD), released
 
     def _learn(self, state: int) -> int:
-        place = state + self.place.native_id_offset
-        try:
-            tid = int.from_bytes(os.pread(self._memory, 8, place), "little")
-        except OSError:
+        raw = self.read(state + self.place.native_id_offset, 8)
+        if not raw:
             return UNKNOWN_HOLDER
+        tid = int.from_bytes(raw, "little")
         if tid:
             self._tids[state] = tid
         return tid
@@ -176,39 +171,42 @@ class Descriptors:
 
 def children_of(pid: int) -> list[int]:
     """Direct children of a process, of all its threads."""
-    found: list[int] = []
+    pids: list[int] = []
     try:
         for tid in os.listdir(f"/proc/{pid}/task"):
             with open(f"/proc/{pid}/task/{tid}/children") as file:
-                found += [int(word) for word in file.read().split()]
+                pids += [int(word) for word in file.read().split()]
     except FileNotFoundError:
         return _children_by_scan(pid) if os.path.exists(f"/proc/{pid}") else []
     except OSError:
         return []
-    return found
+    return pids
 
 
 def _children_by_scan(pid: int) -> list[int]:
     """Kernels without CONFIG_PROC_CHILDREN: read every process's parent."""
-    found = []
+    pids = []
     for name in os.listdir("/proc"):
         if name.isdigit():
             with contextlib.suppress(OSError, ValueError, IndexError):
                 with open(f"/proc/{name}/stat") as file:
                     parent = int(file.read().rpartition(")")[2].split()[1])
                 if parent == pid:
-                    found.append(int(name))
-    return found
+                    pids.append(int(name))
+    return pids
 
 
 def place_in_child(pid: int, child: int, place: GilPlace) -> GilPlace | None:
     """The GIL of a child that runs the same interpreter, forked or spawned."""
-    mine, theirs = _image_of(pid, place.gil), None
-    if mine is not None:
-        theirs = _base_of(child, mine[0])
-    if mine is None or theirs is None:
+    image = _image_of(pid, place.gil)
+    if image is None:
         return None
-    return GilPlace(place.gil - mine[1] + theirs, place.native_id_offset)
+    path, base = image
+    bases = (low for low, _, mapped in _maps(child) if mapped == path)
+    child_base = next(bases, None)
+    if child_base is None:
+        return None
+    return GilPlace(place.gil - base + child_base, place.native_id_offset)
 
 
 def _maps(pid: int) -> list[tuple[int, int, str]]:
@@ -235,10 +233,6 @@ def _image_of(pid: int, address: int) -> tuple[str, int] | None:
         if low <= address < high:
             return (last, base[last]) if last else None
     return None
-
-
-def _base_of(pid: int, path: str) -> int | None:
-    return next((low for low, _, found in _maps(pid) if found == path), None)
 
 
 def busy_seconds() -> float | None:

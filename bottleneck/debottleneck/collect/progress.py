@@ -21,7 +21,7 @@ class Seen:
     boundary: int
 
 
-class Progress:
+class StepCounter:
     """Follows the mark files of the target's own process.
 
     Args:
@@ -48,8 +48,7 @@ class Progress:
         return Seen(steps, trainer, _boundary(steps)) if len(steps) else None
 
     def _read_new(self) -> None:
-        pattern = spool.marks_glob().replace("*", f"{self._pid}-*")
-        for path in self._folder.glob(pattern):
+        for path in self._folder.glob(spool.marks_glob(self._pid)):
             if path not in self._files:
                 file = reading.MarkFile(path)
                 if file.started:

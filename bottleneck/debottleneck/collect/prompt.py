@@ -33,9 +33,7 @@ class Aside:
 
     def __init__(self, pid: int) -> None:
         self._stat = f"/proc/{pid}/stat"
-        self._allowed: set[int] = set()
-        if hasattr(os, "sched_getaffinity"):
-            self._allowed = os.sched_getaffinity(0)
+        self._allowed = os.sched_getaffinity(0)
         self._avoided = -1
 
     def step(self) -> None:
@@ -71,7 +69,7 @@ def ask_for_short_slice() -> bool:
         and ignores it.
     """
     number = _SCHED_SETATTR.get(platform.machine())
-    if platform.system() != "Linux" or number is None:
+    if number is None:
         return False
     nice = os.getpriority(os.PRIO_PROCESS, 0)
     normal = (_ATTRIBUTES.size, os.SCHED_OTHER, 0, nice, 0, SLICE_NS, 0, 0)

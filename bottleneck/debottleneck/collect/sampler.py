@@ -16,7 +16,6 @@ import sys
 import time
 from pathlib import Path
 from types import FrameType
-from typing import IO
 
 from debottleneck.collect.proc import (
     GilPlace,
@@ -25,7 +24,7 @@ from debottleneck.collect.proc import (
     place_in_child,
 )
 from debottleneck.collect.prompt import Aside, ask_for_short_slice
-from debottleneck.collect.watched import Details, Watched
+from debottleneck.collect.watched import Details, Watched, line_of
 from debottleneck.recording import spool
 
 MOST_CPU = 0.05
@@ -54,7 +53,7 @@ class Sampler:
 
     def __init__(self, folder: Path, pid: int, rate: float) -> None:
         self._folder = folder
-        self._details = Details(folder / spool.DETAILS_FILE)
+        self._details = Details()
         self._place: GilPlace | None = None
         self._pid = pid
         self._asked_ns = 1e9 / rate
@@ -70,45 +69,44 @@ class Sampler:
         self._own_s = 0.0
         self._cpu_before = 0
         self._comms: dict[tuple[int, int], str] = {}
+        self._waits = bytearray()
         self._bursts = bytearray()
 
     def run(self) -> None:
         """Sample until told to stop or until the target is gone."""
         self._wait_for_agent()
         self._watch(self._pid, self._place)
-        out, switches = bytearray(), bytearray()
         begun = time.monotonic_ns()
         self._cpu_before = time.process_time_ns()
         due, flush, tuned = float(begun), begun, (begun, time.process_time_ns())
-        with (
-            self._open(spool.WAITS_FILE) as rows,
-            self._open(spool.HANDOVERS_FILE) as counts,
-            self._open(spool.BURSTS_FILE) as bursts,
-        ):
-            while not self.stopping and not self._main_gone():
-                now = time.monotonic_ns()
-                self._tick(now, out)
-                if now >= flush:
-                    flush = now + FLUSH_EVERY_NS
-                    self._count_switches(now, switches)
-                    _drain(rows, out)
-                    _drain(counts, switches)
-                    _drain(bursts, self._bursts)
-                    self._details.flush()
-                    self._note_surroundings(now)
-                tuned = self._tune(now, tuned)
-                due = self._sleep(due)
-            self._count_switches(time.monotonic_ns(), switches)
-            for watched in self._watched.values():
-                watched.close(out)
-            _drain(rows, out)
-            _drain(counts, switches)
-            _drain(bursts, self._bursts)
-        self._details.close()
+        while not self.stopping and not self._watched[self._pid].gone:
+            now = time.monotonic_ns()
+            self._tick(now)
+            if now >= flush:
+                flush = now + FLUSH_EVERY_NS
+                self._flush(now)
+                self._note_surroundings(now)
+            tuned = self._tune(now, tuned)
+            due = self._sleep(due)
+        for watched in self._watched.values():
+            watched.close(self._waits)
+        self._flush(time.monotonic_ns())
         self._report(begun)
 
-    def _open(self, name: str) -> IO[bytes]:
-        return (self._folder / name).open("wb")
+    def _flush(self, now: int) -> None:
+        """Let the tool see what has been gathered, and the GIL's hand-overs so far."""
+        handovers = bytearray()
+        for pid, watched in self._watched.items():
+            if watched.gil is not None:
+                handovers += spool.HANDOVER.pack(pid, now, watched.gil.switches)
+        for name, rows in (
+            (spool.DETAILS_FILE, self._details.lines),
+            (spool.WAITS_FILE, self._waits),
+            (spool.HANDOVERS_FILE, handovers),
+            (spool.BURSTS_FILE, self._bursts),
+        ):
+            self._append(name, rows)
+            rows.clear()
 
     def _wait_for_agent(self) -> None:
         """The agent states the GIL's place before the script's first line."""
@@ -118,12 +116,8 @@ class Sampler:
                 return
             time.sleep(0.005)
         if path.exists():
-            found = json.loads(path.read_text(encoding="utf-8"))["gil"]
-            if found:
-                self._place = GilPlace(found["gil"], found["native_id_offset"])
-
-    def _main_gone(self) -> bool:
-        return self._watched[self._pid].gone
+            place = json.loads(path.read_text(encoding="utf-8"))["gil"]
+            self._place = GilPlace(**place) if place else None
 
     def _watch(self, pid: int, place: GilPlace | None) -> None:
         try:
@@ -132,21 +126,20 @@ class Sampler:
             if pid == self._pid:
                 self._fail(f"/proc/{pid} cannot be read ({error.strerror})")
 
-    def _fail(self, why: str) -> None:
-        path = self._folder / spool.SAMPLER_FILE
-        path.write_text(json.dumps({"failed": why}), encoding="utf-8")
+    def _fail(self, reason: str) -> None:
+        self._append(spool.SAMPLER_FILE, line_of({"failed": reason}))
         raise SystemExit(3)
 
-    def _tick(self, now: int, out: bytearray) -> None:
+    def _tick(self, now: int) -> None:
         if now >= self._children_due:
             self._children_due = now + CHILDREN_EVERY_NS
-            self._find_children(out)
+            self._find_children()
         if now >= self._aside_due:
             self._aside_due = now + ASIDE_EVERY_NS
             self._aside.step()
         for watched in self._watched.values():
             try:
-                watched.tick(now, out)
+                watched.tick(now, self._waits)
             except PermissionError as error:
                 self._fail(f"/proc/{watched.pid} cannot be read ({error.strerror})")
         self._read_burst(now)
@@ -155,11 +148,11 @@ class Sampler:
     def _read_burst(self, now: int) -> None:
         """How often the target gives its GIL up, from readings in a row."""
         gil = self._watched[self._pid].gil
-        found = gil.burst() if gil is not None else None
-        if found is not None:
-            self._bursts += spool.BURST.pack(self._pid, now, *found)
+        burst = gil.burst() if gil is not None else None
+        if burst is not None:
+            self._bursts += spool.BURST.pack(self._pid, now, *burst)
 
-    def _find_children(self, out: bytearray) -> None:
+    def _find_children(self) -> None:
         """Begin with new descendants of the target, end with those gone."""
         waiting, seen = [self._pid], {self._pid}
         while waiting:
@@ -171,12 +164,7 @@ class Sampler:
             place = self._place and place_in_child(self._pid, pid, self._place)
             self._watch(pid, place)
         for pid in [p for p in self._watched if p not in seen and p != self._pid]:
-            self._watched.pop(pid).close(out)
-
-    def _count_switches(self, now: int, out: bytearray) -> None:
-        for watched in self._watched.values():
-            if watched.gil is not None:
-                out += spool.HANDOVER.pack(watched.pid, now, watched.gil.switches)
+            self._watched.pop(pid).close(self._waits)
 
     def _sleep(self, due: float) -> float:
         """Wait for the next tick; one that is late is not made up for."""
@@ -205,7 +193,7 @@ class Sampler:
         busy = busy_seconds()
         if busy is not None:
             own = self._own_s + time.process_time()
-            self._append(spool.LOAD_FILE, [now, busy, own])
+            self._append(spool.LOAD_FILE, line_of([now, busy, own]))
         for watched in self._watched.values():
             for tid in watched.threads:
                 self._note_comm(watched.pid, tid)
@@ -217,11 +205,11 @@ class Sampler:
             return
         if self._comms.get((pid, tid)) != comm:
             self._comms[pid, tid] = comm
-            self._append(spool.COMMS_FILE, [pid, tid, comm])
+            self._append(spool.COMMS_FILE, line_of([pid, tid, comm]))
 
-    def _append(self, name: str, line: list[object]) -> None:
-        with (self._folder / name).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+    def _append(self, name: str, content: bytes | bytearray) -> None:
+        with (self._folder / name).open("ab") as file:
+            file.write(content)
 
     def _report(self, begun: int) -> None:
         wall = max(time.monotonic_ns() - begun, 1)
@@ -232,8 +220,7 @@ class Sampler:
             "late_ticks": self._late,
             "ticks": self._ticks,
         }
-        path = self._folder / spool.SAMPLER_FILE
-        path.write_text(json.dumps(facts), encoding="utf-8")
+        self._append(spool.SAMPLER_FILE, line_of(facts))
 
 
 def tuned_period(period_ns: float, asked_ns: float, share: float) -> float:
@@ -247,12 +234,6 @@ def tuned_period(period_ns: float, asked_ns: float, share: float) -> float:
     if share * FASTER < MOST_CPU:
         return max(period_ns / FASTER, asked_ns)
     return period_ns
-
-
-def _drain(file: IO[bytes], out: bytearray) -> None:
-    file.write(out)
-    file.flush()
-    out.clear()
 
 
 def main(folder: str, pid: str, rate: str) -> None:

@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from debottleneck.collect import load, sources, stacks
-from debottleneck.collect import prices as measure
-from debottleneck.collect.launch import Outcome
+import numpy as np
+import pandas as pd
+
+from debottleneck.collect import prices, sources, stacks
+from debottleneck.collect.conduct import Outcome
 from debottleneck.collect.options import Options
-from debottleneck.recording import assemble, environment
+from debottleneck.recording import assemble, environment, reading, spool
+from debottleneck.recording.pyspy import PySpyWindow
 from debottleneck.recording.recording import Facts, NotMeasured, Recording
 
 
-def save(
-    options: Options,
-    raw: Path,
-    outcome: Outcome,
-    began: datetime,
-    pools: list[dict[str, object]],
-) -> None:
+def save(options: Options, raw: Path, outcome: Outcome, began: datetime) -> None:
     """Put the recording together in the folder above the spool.
 
     Args:
@@ -30,108 +27,111 @@ def save(
         raw: The spool folder; every instrument has ended.
         outcome: What happened.
         began: When the script was launched.
-        pools: Thread-pool libraries seen in it.
     """
-    agent = assemble.agent_facts(raw, outcome.pid)
-    tables = assemble.tables_of(raw, outcome.windows)
-    described = environment.describe(options.python, agent)
-    described["packages"] = environment.package_versions(options.python)
-    described["thread_pools"] = pools
-    foreign = load.foreign(raw, tables["blocks"])
-    if foreign is not None:
-        described["foreign_load"] = foreign
-    facts = _facts(options, outcome, began, described, _rates(raw, agent))
-    run = sources.Run(facts.directory, facts.script, began.timestamp())
-    tables["sources"], unread = sources.gather(tables, run)
-    missing = [*_not_measured(options, raw, outcome, agent), *unread]
-    whole = replace(facts, not_measured=tuple(missing))
-    Recording.of(whole, tables).save(options.output)
-
-
-def _rates(raw: Path, agent: dict[str, Any]) -> dict[str, Any]:
-    """Rates and costs that the instruments state of themselves."""
-    sampler = assemble.sampler_facts(raw)
-    rates: dict[str, Any] = {"sampler": sampler} if sampler else {}
-    if "mark_pair_us" in agent:
-        rates["mark_pair_us"] = agent["mark_pair_us"]
-    return rates
-
-
-def _facts(
-    options: Options,
-    outcome: Outcome,
-    began: datetime,
-    described: dict[str, Any],
-    rates: dict[str, Any],
-) -> Facts:
+    agent = reading.read_json(spool.agent_file(raw, outcome.pid))
+    windows = [attachment.window() for attachment in outcome.attached]
+    tables = assemble.tables_of(raw, windows)
+    script = sources.MeasuredScript(os.getcwd(), options.target, began.timestamp())
+    tables["sources"], unread = sources.gather(tables, script)
+    missing = [
+        *assemble.failures(raw, windows),
+        *_lacking(options, raw, windows, agent),
+    ]
     code = outcome.exit_code
     signal = -code if code is not None and code < 0 else None
-    return Facts(
+    machine = prices.kept(options.python) if options.calibrate else None
+    facts = Facts(
         command=options.command,
-        script=options.target,
-        directory=os.getcwd(),
+        script=script.script,
+        directory=script.directory,
         created=began.isoformat(timespec="seconds"),
         start_ns=outcome.start_ns,
         end_ns=outcome.end_ns,
         pid=outcome.pid,
         main_tid=outcome.pid,
         options={
-            "warmup": options.warmup,
-            "rate": options.rate,
-            "strategies": options.strategies,
+            name: getattr(options, name) for name in ("warmup", "rate", "strategies")
         },
-        environment=described,
-        exit_code=None if signal else outcome.exit_code,
+        environment=_environment(options, raw, outcome, agent, tables["blocks"]),
+        exit_code=None if signal else code,
         exit_signal=signal,
         ended_by=outcome.ended_by if signal is None else "signal",
         partial=signal is not None,
         partial_why=f"the script was ended by signal {signal}" if signal else "",
-        machine=_machine(options),
-        rates=rates,
+        machine=machine.as_dict() if machine is not None else {},
+        rates=_rates(raw, agent),
+        not_measured=(*missing, *unread),
     )
+    Recording.of(facts, tables).save(options.output)
 
 
-def _machine(options: Options) -> dict[str, Any]:
-    """What the machine costs a loop, as it was measured; {} where it was not."""
-    found = measure.kept(options.python) if options.calibrate else None
-    return found.as_dict() if found is not None else {}
+def _environment(
+    options: Options,
+    raw: Path,
+    outcome: Outcome,
+    agent: dict[str, Any],
+    blocks: pd.DataFrame,
+) -> dict[str, Any]:
+    facts = environment.describe(options.python, agent)
+    facts["packages"] = environment.package_versions(options.python)
+    facts["thread_pools"] = outcome.pools
+    busy = foreign_load(raw, blocks)
+    return facts if busy is None else {**facts, "foreign_load": busy}
 
 
-def _not_measured(
-    options: Options, raw: Path, outcome: Outcome, agent: dict[str, Any]
-) -> list[NotMeasured]:
-    found = assemble.failures(raw, outcome.windows)
+def _rates(raw: Path, agent: dict[str, Any]) -> dict[str, Any]:
+    """Rates and costs that the instruments state of themselves."""
+    sampler = reading.read_json(raw / spool.SAMPLER_FILE)
+    rates: dict[str, Any] = {"sampler": sampler} if sampler else {}
+    return rates | {k: v for k, v in agent.items() if k == "mark_pair_us"}
+
+
+def _lacking(
+    options: Options, raw: Path, windows: list[PySpyWindow], agent: dict[str, Any]
+) -> Iterator[NotMeasured]:
+    """Of each instrument the first reason why it gave nothing."""
+    off = "switched off"
     if not options.waits:
-        found.append(NotMeasured("waits", "switched off", "leave out --no-waits"))
+        yield NotMeasured("waits", off, "leave out --no-waits")
     elif not os.path.exists("/proc/self/task"):
-        found.append(
-            NotMeasured("waits", "this system has no /proc", "profile on Linux")
-        )
+        yield NotMeasured("waits", "this system has no /proc", "profile on Linux")
     elif agent.get("no_gil_because"):
-        found.append(NotMeasured("gil", agent["no_gil_because"]))
+        yield NotMeasured("gil", agent["no_gil_because"])
     if not options.stacks:
-        found.append(NotMeasured("stacks", "switched off", "leave out --no-stacks"))
+        yield NotMeasured("stacks", off, "leave out --no-stacks")
     elif stacks.find() is None:
-        found.append(NotMeasured("stacks", "py-spy is missing", "pip install py-spy"))
-    elif not outcome.windows:
-        found.append(
-            NotMeasured("stacks", "the run was too short", "profile a longer run")
-        )
-    found += _functions_missing(options, raw, agent)
-    return found
-
-
-def _functions_missing(
-    options: Options, raw: Path, agent: dict[str, Any]
-) -> list[NotMeasured]:
+        yield NotMeasured("stacks", "py-spy is missing", "pip install py-spy")
+    elif not windows:
+        yield NotMeasured("stacks", "the run was too short", "profile a longer run")
     if not options.functions:
-        remedy = "leave out --no-functions"
-        return [NotMeasured("functions", "switched off", remedy)]
-    if agent.get("no_yappi_because"):
+        yield NotMeasured("functions", off, "leave out --no-functions")
+    elif agent.get("no_yappi_because"):
         remedy = "pip install yappi for the interpreter that runs the script"
-        return [NotMeasured("functions", agent["no_yappi_because"], remedy)]
-    if not assemble.has_functions(raw):
-        why = "the run showed no steps, or ended before a window"
+        yield NotMeasured("functions", agent["no_yappi_because"], remedy)
+    elif not assemble.has_functions(raw):
+        reason = "the run showed no steps, or ended before a window"
         remedy = "use --functions all, or profile a longer run"
-        return [NotMeasured("functions", why, remedy)]
-    return []
+        yield NotMeasured("functions", reason, remedy)
+
+
+def foreign_load(raw: Path, blocks: pd.DataFrame) -> float | None:
+    """Cores that others kept busy, the median over quiet half-seconds.
+
+    Args:
+        raw: The spool folder, with lines of [t_ns, all seconds, own seconds].
+        blocks: Times to leave out: py-spy's own work is not foreign.
+    """
+    lines = reading.read_lines(raw / spool.LOAD_FILE)
+    if len(lines) < 3:
+        return None
+    table = np.array(lines, np.float64)
+    start, end = table[:-1, 0], table[1:, 0]
+    quiet = np.ones(len(start), bool)
+    for block in blocks.itertuples(index=False):
+        quiet &= (end < block.start_ns) | (start > block.end_ns)
+    spans = np.diff(table, axis=0)[quiet]
+    spans = spans[spans[:, 0] > 1e8]
+    if not len(spans):
+        return None
+    cores = (spans[:, 1] - spans[:, 2]) / (spans[:, 0] / 1e9)
+    return round(max(float(np.median(cores)), 0.0), 2)

@@ -26,7 +26,7 @@ class Block:
     """One block to come.
 
     Attributes:
-        kind: "quiet", or a word of `recording.BLOCKS`.
+        kind: "quiet", or the instrument's, as in the recording's table.
         seconds: Its least length (py-spy's is exact and whole).
     """
 

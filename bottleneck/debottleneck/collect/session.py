@@ -6,14 +6,12 @@ import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from debottleneck.collect import prices as measure
-from debottleneck.collect.launch import Outcome, Run
+from debottleneck.collect import prices
+from debottleneck.collect.conduct import Conductor
 from debottleneck.collect.options import Options
+from debottleneck.collect.target import exit_code
 from debottleneck.errors import UsageError
 from debottleneck.recording import spool
-
-SIGNALLED = 128
-"""Added to a signal's number for the exit code, as shells do."""
 
 
 class Session:
@@ -37,14 +35,14 @@ class Session:
                 f"{options.output} cannot be written ({error.strerror})",
                 "choose another place with --output",
             ) from error
-        self._run = Run(options, self._raw, say)
+        self._conductor = Conductor(options, self._raw, say)
 
     def start(self) -> None:
         """Launch the script; nothing heavy has been imported until then."""
         if self._options.calibrate:
-            measure.ensure(self._options.python, self._say)
+            prices.ensure(self._options.python, self._say)
         try:
-            self._run.start()
+            self._conductor.start()
         except UsageError:
             shutil.rmtree(self.folder, ignore_errors=True)
             raise
@@ -55,40 +53,29 @@ class Session:
         Returns:
             False when the script was not even begun; the agent has said why.
         """
-        if not self._run.has_begun():
+        if not self._conductor.has_begun():
             shutil.rmtree(self.folder, ignore_errors=True)
             return False
         command = " ".join(self._options.command)
         self._say(f"profiling {command}; recording to {self.folder}")
-        outcome = self._run.measure()
-        self._tell_end(outcome)
-        self._save(outcome)
+        outcome = self._conductor.measure()
+        if outcome.exit_code is None:
+            what = "ending the script" if self._options.stop else "the script trains on"
+            self._say(f"measurement over ({outcome.ended_by}); {what}")
+        from debottleneck.collect.saving import save
+
+        save(self._options, self._raw, outcome, self._began)
+        shutil.rmtree(self._raw, ignore_errors=outcome.exit_code is None)
         return True
 
     def finish(self) -> int:
         """Wait for the script to end; its exit code, 128 + N after signal N."""
-        outcome = self._run.outcome
-        code = self._run.wait()
-        if code < 0:
-            self._say(f"the script was ended by signal {-code}")
-            return SIGNALLED - code
-        if outcome.exit_code is None:
+        code = self._conductor.wait()
+        if code >= 0 and self._conductor.outcome.exit_code is None:
             self._say(f"the script ended with exit code {code}")
-        return code
+        return exit_code(code, self._say)
 
     @property
     def signalled(self) -> bool:
         """Whether Ctrl-C or another signal reached the tool meanwhile."""
-        return self._run.signalled
-
-    def _tell_end(self, outcome: Outcome) -> None:
-        if outcome.exit_code is not None:
-            return
-        what = "ending the script" if self._options.stop else "the script trains on"
-        self._say(f"measurement over ({outcome.ended_by}); {what}")
-
-    def _save(self, outcome: Outcome) -> None:
-        from debottleneck.collect.saving import save
-
-        save(self._options, self._raw, outcome, self._began, self._run.pools)
-        shutil.rmtree(self._raw, ignore_errors=outcome.exit_code is None)
+        return self._conductor.signalled

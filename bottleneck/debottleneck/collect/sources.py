@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from debottleneck.recording.recording import NotMeasured, empty, typed
+from debottleneck.recording.recording import NotMeasured, typed
 
 AROUND = 8
 """Lines kept before and after a place."""
@@ -34,16 +34,19 @@ NAMED = 3
 WHAT = "source lines"
 CHANGED, UNREADABLE, TOO_LARGE = "changed", "unreadable", "too large"
 
-_WHY = {
-    CHANGED: "changed after the run began",
-    UNREADABLE: "could not be read",
-    TOO_LARGE: f"had more than {MOST_BYTES // 1_000_000} MB",
+_LEFT_OUT = {
+    CHANGED: (
+        "changed after the run began",
+        "edit them when the profile has ended, or profile again",
+    ),
+    UNREADABLE: (
+        "could not be read",
+        "profile where they can be read, as UTF-8 or as their first line says",
+    ),
+    TOO_LARGE: (f"had more than {MOST_BYTES // 1_000_000} MB", ""),
 }
-_REMEDY = {
-    CHANGED: "edit them when the profile has ended, or profile again",
-    UNREADABLE: "profile where they can be read, as UTF-8 or as their first line says",
-    TOO_LARGE: "",
-}
+"""Why a file's lines are not kept, and the remedy."""
+
 _LIBRARY = re.compile(
     r"[/\\](site-packages|dist-packages|lib(64)?[/\\]python3[^/\\]*)[/\\]"
 )
@@ -54,7 +57,7 @@ Place = tuple[str, int]
 
 
 @dataclass(frozen=True)
-class Run:
+class MeasuredScript:
     """What tells the user's files from others, and old text from new.
 
     Attributes:
@@ -69,7 +72,7 @@ class Run:
 
 
 def gather(
-    tables: Mapping[str, pd.DataFrame], run: Run
+    tables: Mapping[str, pd.DataFrame], run: MeasuredScript
 ) -> tuple[pd.DataFrame, list[NotMeasured]]:
     """The recording's table `sources`, and what it had to leave out.
 
@@ -77,7 +80,7 @@ def gather(
         tables: The recording's others.
         run: Of the recording.
     """
-    marked = _files(tables["sites"])
+    marked = {str(file) for file in tables["sites"]["file"] if file}
     folders = tuple(_folders(marked, run))
     places = [
         (file, line)
@@ -88,15 +91,16 @@ def gather(
     rows: list[tuple[str, int, str]] = []
     left_out: dict[str, list[str]] = {}
     for file, numbers in wanted.items():
-        lines, why = read_lines(Path(file), run.began_s)
-        if why:
-            left_out.setdefault(why, []).append(file)
+        lines, reason = read_lines(Path(file), run.began_s)
+        if reason:
+            left_out.setdefault(reason, []).append(file)
         rows += [
             (file, number, lines[number - 1])
             for number in sorted(numbers)
             if number <= len(lines)
         ]
-    return _table(rows), _missing(left_out, is_whole)
+    table = pd.DataFrame(rows, columns=["file", "line", "text"])
+    return typed("sources", table), _missing(left_out, is_whole)
 
 
 def places_of(tables: Mapping[str, pd.DataFrame]) -> list[Place]:
@@ -107,10 +111,9 @@ def places_of(tables: Mapping[str, pd.DataFrame]) -> list[Place]:
     columns = ["file", "line"]
     functions = tables["functions"].sort_values("total_ns", ascending=False)
     frames = tables["frames"].groupby(columns).size().sort_values(ascending=False)
-    parts = [tables["sites"][columns], functions[columns]]
-    parts.insert(1, frames.reset_index()[columns])
-    whole = pd.concat(parts).drop_duplicates()
-    rows = zip(whole["file"], whole["line"], strict=True)
+    parts = (tables["sites"], frames.reset_index(), functions)
+    places = pd.concat([part[columns] for part in parts]).drop_duplicates()
+    rows = zip(places["file"], places["line"], strict=True)
     return [(str(file), int(line)) for file, line in rows if line > 0]
 
 
@@ -125,27 +128,27 @@ def is_users_own(file: str, marked: set[str], folders: tuple[str, ...]) -> bool:
 
 def lines_around(places: Iterable[Place]) -> tuple[dict[str, set[int]], bool]:
     """File -> numbers of its lines near a place; whether there was room for all."""
-    found: dict[str, set[int]] = {}
+    numbers: dict[str, set[int]] = {}
     room = MOST_LINES
     for file, line in places:
-        known = found.setdefault(file, set())
-        near = set(range(max(line - AROUND, 1), line + AROUND + 1)) - known
+        kept = numbers.setdefault(file, set())
+        near = set(range(max(line - AROUND, 1), line + AROUND + 1)) - kept
         if len(near) > room:
-            return found, False
-        known |= near
+            return numbers, False
+        kept |= near
         room -= len(near)
-    return found, True
+    return numbers, True
 
 
 def read_lines(file: Path, began_s: float) -> tuple[list[str], str]:
-    """A file's lines as Python reads them, cut; and a key of `_WHY` without them."""
+    """A file's lines as Python reads them, cut; or a key of `_LEFT_OUT`."""
     try:
-        known = file.stat()
-        if not stat.S_ISREG(known.st_mode):
+        facts = file.stat()
+        if not stat.S_ISREG(facts.st_mode):
             return [], UNREADABLE
-        if known.st_mtime > began_s:
+        if facts.st_mtime > began_s:
             return [], CHANGED
-        if known.st_size > MOST_BYTES:
+        if facts.st_size > MOST_BYTES:
             return [], TOO_LARGE
         with tokenize.open(file) as source:
             return [_cut(line) for line in source], ""
@@ -159,32 +162,22 @@ def _cut(line: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def _files(sites: pd.DataFrame) -> set[str]:
-    return {str(file) for file in sites["file"] if file}
-
-
-def _folders(marked: set[str], run: Run) -> set[str]:
+def _folders(marked: set[str], run: MeasuredScript) -> set[str]:
     """The run's, the script's, and those of the user's files with a stage."""
     script = os.path.abspath(os.path.join(run.directory, run.script))
     own = {file for file in marked if is_users_own(file, marked, ())}
-    found = {run.directory, *(os.path.dirname(file) for file in {script, *own})}
-    return {folder.rstrip(os.sep) + os.sep for folder in found if os.path.isabs(folder)}
-
-
-def _table(rows: list[tuple[str, int, str]]) -> pd.DataFrame:
-    if not rows:
-        return empty("sources")
-    return typed("sources", pd.DataFrame(rows, columns=["file", "line", "text"]))
+    folders = {run.directory, *(os.path.dirname(file) for file in {script, *own})}
+    return {f.rstrip(os.sep) + os.sep for f in folders if os.path.isabs(f)}
 
 
 def _missing(left_out: Mapping[str, list[str]], is_whole: bool) -> list[NotMeasured]:
-    found = [
-        NotMeasured(WHAT, f"{_named(files)} {_WHY[why]}", _REMEDY[why])
-        for why, files in left_out.items()
-    ]
+    missing = []
+    for key, files in left_out.items():
+        reason, remedy = _LEFT_OUT[key]
+        missing.append(NotMeasured(WHAT, f"{_named(files)} {reason}", remedy))
     if not is_whole:
-        found.append(NotMeasured(WHAT, f"no more than {MOST_LINES:,} lines are kept"))
-    return found
+        missing.append(NotMeasured(WHAT, f"no more than {MOST_LINES:,} lines are kept"))
+    return missing
 
 
 def _named(files: list[str]) -> str:

@@ -12,17 +12,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from debottleneck.errors import BottleneckError
-from debottleneck.words import CAUSES
-
-RUNNING_STATE = "running"
-STATES = (
-    RUNNING_STATE,
-    *(c for c in CAUSES if c not in ("python", "native", "runqueue")),
-)
-"""What a sample can say; the same list as `recording.STATES`, which a test checks."""
 
 
-class ParseError(BottleneckError):
+class ProcFormatError(BottleneckError):
     """A text of /proc that is not of the form the kernel documents."""
 
 
@@ -83,18 +75,18 @@ ENDED = -2
 
 
 @dataclass(frozen=True)
-class Call:
+class SystemCall:
     """A system call a thread is blocked in: its number and six arguments."""
 
     number: int
     arguments: tuple[int, ...] = ()
 
 
-def parse_syscall(text: bytes) -> Call | None:
+def parse_syscall(text: bytes) -> SystemCall | None:
     """`/proc/PID/task/TID/syscall`: the call blocked in, None while running.
 
     Raises:
-        ParseError: Not of the kernel's form.
+        ProcFormatError: Not of the kernel's form.
     """
     if text.startswith(b"running"):
         return None
@@ -103,23 +95,25 @@ def parse_syscall(text: bytes) -> Call | None:
         number = int(fields[0])
         values = tuple(int(field, 16) for field in fields[1:7])
         if number < 0:
-            return Call(PAGE_FAULT if any(values) else ENDED)
-        return Call(number, values)
+            return SystemCall(PAGE_FAULT if any(values) else ENDED)
+        return SystemCall(number, values)
     except (IndexError, ValueError) as error:
-        raise ParseError(f"unexpected text in a syscall file: {text[:80]!r}") from error
+        raise ProcFormatError(
+            f"unexpected text in a syscall file: {text[:80]!r}"
+        ) from error
 
 
 def parse_schedstat(text: bytes) -> tuple[int, int, int]:
     """`schedstat`: on-CPU ns, run-queue delay ns, time slices.
 
     Raises:
-        ParseError: Not three numbers.
+        ProcFormatError: Not three numbers.
     """
     try:
         oncpu, delay, slices = text.split()
         return int(oncpu), int(delay), int(slices)
     except ValueError as error:
-        raise ParseError(f"unexpected text in schedstat: {text[:80]!r}") from error
+        raise ProcFormatError(f"unexpected text in schedstat: {text[:80]!r}") from error
 
 
 def parse_sockets(text: str, kind: str) -> dict[str, tuple[str, str]]:
@@ -129,14 +123,17 @@ def parse_sockets(text: str, kind: str) -> dict[str, tuple[str, str]]:
         text: The file's text, header line included; lines that do not fit are left out.
         kind: The file's name.
     """
-    found = {}
+    sockets = {}
     for line in text.splitlines()[1:]:
         fields = line.split()
         if kind == "unix" and len(fields) >= 7:
-            found[fields[6]] = ("ipc", fields[7] if len(fields) > 7 else "local socket")
+            sockets[fields[6]] = (
+                "ipc",
+                fields[7] if len(fields) > 7 else "local socket",
+            )
         elif kind != "unix" and len(fields) >= 10:
-            found[fields[9]] = ("network", _peer(fields[2]))
-    return found
+            sockets[fields[9]] = ("network", _peer(fields[2]))
+    return sockets
 
 
 def _peer(text: str) -> str:
@@ -150,17 +147,17 @@ def _peer(text: str) -> str:
     if len(raw) == 4:
         return ".".join(str(b) for b in raw[::-1]) + f":{number}"
     words = [raw[i : i + 4][::-1] for i in range(0, len(raw), 4)]
-    whole = b"".join(words)
-    if whole[:12] == b"\0" * 10 + b"\xff\xff":
-        return ".".join(str(b) for b in whole[12:]) + f":{number}"
-    groups = ":".join(whole[i : i + 2].hex() for i in range(0, len(whole), 2))
+    raw = b"".join(words)
+    if raw[:12] == b"\0" * 10 + b"\xff\xff":
+        return ".".join(str(b) for b in raw[12:]) + f":{number}"
+    groups = ":".join(raw[i : i + 2].hex() for i in range(0, len(raw), 2))
     return f"[{groups}]:{number}"
 
 
 def parse_polled(memory: bytes) -> list[int]:
     """The descriptors of an array of `struct pollfd` (negative ones are ignored)."""
-    whole = memory[: len(memory) // 8 * 8]
-    return [fd for fd, _, _ in struct.iter_unpack("<ihh", whole) if fd >= 0]
+    entries = memory[: len(memory) // 8 * 8]
+    return [fd for fd, _, _ in struct.iter_unpack("<ihh", entries) if fd >= 0]
 
 
 def parse_fd_set(memory: bytes, count: int) -> list[int]:

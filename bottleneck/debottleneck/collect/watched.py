@@ -5,20 +5,20 @@ from __future__ import annotations
 import json
 import os
 import platform
-from pathlib import Path
+from operator import sub
 
 from debottleneck.collect import waits
 from debottleneck.collect.proc import (
     UNKNOWN_HOLDER,
     Descriptors,
-    Gil,
     GilPlace,
+    GilReader,
     ThreadFiles,
     open_thread,
 )
 from debottleneck.recording import spool
 
-STATE = {name: number for number, name in enumerate(waits.STATES)}
+STATE = {name: number for number, name in enumerate(spool.STATES)}
 RUNNING = STATE["running"]
 
 LONGEST_ROW_NS = 250_000_000
@@ -28,30 +28,27 @@ MOST_DETAILS = 5_000
 
 
 class Details:
-    """Numbers what waits were on, and lists them in the spool."""
+    """Numbers what waits were on; `lines` are those not yet in the spool."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self) -> None:
         self._numbers: dict[tuple[str, str], int] = {("", ""): 0}
-        self._file = path.open("w", encoding="utf-8")
+        self.lines = bytearray()
 
     def number(self, call: str, what: str) -> int:
         """The number of a (system call, file or peer); bounded in count."""
-        known = self._numbers.get((call, what))
-        if known is not None:
-            return known
+        number = self._numbers.get((call, what))
+        if number is not None:
+            return number
         if len(self._numbers) >= MOST_DETAILS:
             what = "(more)"
         number = self._numbers.setdefault((call, what), len(self._numbers))
-        self._file.write(json.dumps([number, call, what]) + "\n")
+        self.lines += line_of([number, call, what])
         return number
 
-    def flush(self) -> None:
-        """Let the tool see them."""
-        self._file.flush()
 
-    def close(self) -> None:
-        """Nothing more will be numbered."""
-        self._file.close()
+def line_of(values: object) -> bytes:
+    """A line of JSON for the spool."""
+    return json.dumps(values).encode() + b"\n"
 
 
 class Watched:
@@ -59,7 +56,7 @@ class Watched:
 
     def __init__(self, pid: int, place: GilPlace | None, details: Details) -> None:
         self.pid = pid
-        self.gil = Gil(pid, place) if place else None
+        self.gil = GilReader(pid, place) if place else None
         self.threads: dict[int, ThreadFiles] = {}
         self.gone = False
         self.oncpu = 0
@@ -95,7 +92,7 @@ class Watched:
         for files in list(self.threads.values()):
             try:
                 self._sample(files, since, now, holder, out)
-            except (OSError, waits.ParseError):
+            except (OSError, waits.ProcFormatError):
                 self._forget(files, out)
         self.last_ns = now
 
@@ -103,37 +100,22 @@ class Watched:
         self, files: ThreadFiles, since: int, now: int, holder: int, out: bytearray
     ) -> None:
         text = os.pread(files.schedstat, 64, 0)
-        row = files.row
-        if text == files.last_text and files.state != RUNNING:
-            if row and row[6] == holder and now - row[2] < LONGEST_ROW_NS:
-                row[3] = now
-                return
-            self._write(files, out)
-            files.row = self._row(files, since, now, (0, 0, 0), holder)
+        first, row = not files.last_text, files.row
+        passed: tuple[int, ...] = (0, 0, 0)
+        if text != files.last_text or files.state == RUNNING:
+            counts = waits.parse_schedstat(text)
+            files.state, files.detail = self._state(files)
+            passed = tuple(map(sub, counts, files.counts))
+            files.last_text, files.counts = text, counts
+        elif row and row[6] == holder and now - row[2] < LONGEST_ROW_NS:
+            row[3] = now
             return
-        oncpu, delay, slices = waits.parse_schedstat(text)
-        first = not files.last_text
-        files.state, files.detail = self._state(files)
         self._write(files, out)
-        passed = (oncpu - files.oncpu, delay - files.delay, slices - files.slices)
-        files.last_text, files.oncpu, files.delay = text, oncpu, delay
-        files.slices = slices
         if not first:
-            self.oncpu += passed[0]
-            files.row = self._row(files, since, now, passed, holder)
-
-    def _row(
-        self,
-        files: ThreadFiles,
-        since: int,
-        now: int,
-        passed: tuple[int, int, int],
-        holder: int,
-    ) -> list[int]:
-        """A row of `spool.WAIT`; `passed`: on-CPU, run-queue delay, time slices."""
-        ran, queued, slices = passed
-        place = (self.pid, files.tid, since, now, ran, queued)
-        return [*place, holder, files.state, files.detail, slices]
+            ran, queued, slices = passed
+            self.oncpu += ran
+            files.row = [self.pid, files.tid, since, now, ran, queued]
+            files.row += [holder, files.state, files.detail, slices]
 
     def _write(self, files: ThreadFiles, out: bytearray) -> None:
         if files.row:
@@ -159,7 +141,7 @@ class Watched:
         cause, what = self._cause(waits.kind_of_call(name), call)
         return STATE[cause], self._details.number(name, what)
 
-    def _cause(self, kind: str, call: waits.Call) -> tuple[str, str]:
+    def _cause(self, kind: str, call: waits.SystemCall) -> tuple[str, str]:
         """Cause of a blocked call, and the file or peer it is about."""
         arguments = call.arguments or (0,) * 6
         if kind == "fd":

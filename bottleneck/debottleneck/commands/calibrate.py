@@ -4,32 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from debottleneck.commands.target import check_interpreter, say
 
 if TYPE_CHECKING:
-    from debottleneck.recording.machine import Machine
-
     Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
-
-
-@dataclass(frozen=True)
-class Options:
-    """Which interpreter, whether to measure anew, and how to print it."""
-
-    python: str
-    again: bool
-    format: str
-
-    def __post_init__(self) -> None:
-        """Check the interpreter before anything is run.
-
-        Raises:
-            UsageError: There is none.
-        """
-        check_interpreter(self.python)
 
 
 def add(verbs: Verbs) -> None:
@@ -51,23 +31,16 @@ def add(verbs: Verbs) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure if need be, print."""
-    options = Options(arguments.python, arguments.again, arguments.format)
-    from debottleneck.collect import prices as measure
-    from debottleneck.report.text import prices as rendered
+    python: str = arguments.python
+    check_interpreter(python)
+    from debottleneck.collect import prices
+    from debottleneck.report.machine import prices as document
+    from debottleneck.report.text import prices as text
 
-    machine = _machine(options)
-    file = measure.file(options.python)
-    as_json = options.format == "json"
-    show = rendered.document if as_json else rendered.text
-    sys.stdout.write(show(machine, options.python, file))
+    machine = None if arguments.again else prices.kept(python)
+    if machine is None:
+        say("measuring this machine (some 4 s; let nothing else run)")
+        machine = prices.measure(python)
+    render = document.render if arguments.format == "json" else text.render
+    sys.stdout.write(render(machine, python, prices.file(python)))
     return 0
-
-
-def _machine(options: Options) -> Machine:
-    from debottleneck.collect import prices as measure
-
-    known = None if options.again else measure.kept(options.python)
-    if known is not None:
-        return known
-    say("measuring this machine (some 4 s; let nothing else run)")
-    return measure.measure(options.python)

@@ -102,19 +102,19 @@ def run(arguments: argparse.Namespace) -> int:
 @contextmanager
 def _ended_by_ctrl_c() -> Iterator[None]:
     """Being asked to end in another way, as by a time limit, counts as Ctrl-C."""
-    names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    before = {name: signal.getsignal(getattr(signal, name)) for name in names}
+    numbers = (signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in numbers}
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
     try:
-        for name in names:
-            signal.signal(getattr(signal, name), interrupt)
+        for number in numbers:
+            signal.signal(number, interrupt)
         yield
     finally:
-        for name, handler in before.items():
-            signal.signal(getattr(signal, name), handler)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _wanted(arguments: argparse.Namespace) -> CompareOptions:
@@ -154,8 +154,8 @@ def seconds_of(text: str) -> float:
     Raises:
         UsageError: It is none, or not positive.
     """
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*", text.lower())
-    seconds = float(found[1]) * UNITS.get(found[2], 0.0) if found else 0.0
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*", text.lower())
+    seconds = float(match[1]) * UNITS.get(match[2], 0.0) if match else 0.0
     if not 0 < seconds < math.inf:
         raise UsageError(
             f"--budget {text!r} is no duration", "write for example 90s, 5m or 1h"
@@ -176,15 +176,16 @@ def _remembered(comparison: Comparison) -> str:
         return ""
     file = comparison.folder.parent / ledger.FILE
     try:
-        known = ledger.summary(ledger.append(rows, file))
+        summary = ledger.summary(ledger.append(rows, file))
     except RecordingError as error:
         print(f"bottleneck: predictions are not kept: {error}", file=sys.stderr)
         return ""
-    return so_far(known, str(file)) if known else ""
+    return so_far(summary, str(file)) if summary else ""
 
 
 def _print(comparison: Comparison, format: str, remembered: str) -> None:
-    """The table and where things lie, or one JSON document."""
+    """The table, with the page written and where things lie, or one JSON document."""
+    from debottleneck.report import render_comparison, save
     from debottleneck.report.machine import comparison as as_json
     from debottleneck.report.text import comparison as as_text
 
@@ -192,7 +193,8 @@ def _print(comparison: Comparison, format: str, remembered: str) -> None:
     if format == "json":
         sys.stdout.write(as_json.render(comparison))
         return
-    page = _page(comparison, folder)
+    page = folder / "report.html"
+    save(render_comparison(comparison, "html"), page)
     width = shutil.get_terminal_size((80, 24)).columns
     footer = (
         *([remembered, ""] if remembered else []),
@@ -207,12 +209,3 @@ def _print(comparison: Comparison, format: str, remembered: str) -> None:
         colour=sys.stdout.isatty(),
     )
     sys.stdout.write(text)
-
-
-def _page(comparison: Comparison, folder: Path) -> Path:
-    """Write both recordings side by side."""
-    from debottleneck.report import render_comparison, save
-
-    page = folder / "report.html"
-    save(render_comparison(comparison, "html"), page)
-    return page

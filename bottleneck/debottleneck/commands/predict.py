@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from debottleneck.commands.target import check_output
+from debottleneck.commands.target import OPEN_PAGE, check_output, put
 from debottleneck.errors import BottleneckError, UsageError
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ PAGE = "predictions.html"
 
 
 @dataclass(frozen=True)
-class Options:
+class PredictOptions:
     """What to predict, and where to.
 
     Attributes:
@@ -79,16 +78,6 @@ class Options:
             source_limit=self.source_limit,
             free=self.free,
         )
-
-    def parsed(self) -> list[Strategies]:
-        """The strategies asked for.
-
-        Raises:
-            UsageError: There is no such strategy or setting.
-        """
-        from debottleneck.strategies.spec import parse
-
-        return [parse(text) for text in self.strategies]
 
 
 def add(verbs: Verbs) -> None:
@@ -147,7 +136,7 @@ def _add_questions(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Read, simulate, render."""
-    options = Options(
+    options = PredictOptions(
         folder=arguments.recording,
         strategies=tuple(arguments.strategy),
         cores=arguments.cores,
@@ -158,10 +147,15 @@ def run(arguments: argparse.Namespace) -> int:
         format=arguments.format,
         output=arguments.output,
     )
-    question, strategies = options.question(), options.parsed()
+    from debottleneck.strategies.spec import parse
+
+    question = options.question()
+    strategies = [parse(text) for text in options.strategies]
     analysis = _analysed(options.folder)
-    found = _predicted(options, analysis, question, strategies)
-    _put(_rendered(options, analysis, found), options.file)
+    predictions = _predicted(options, analysis, question, strategies)
+    file = options.file
+    is_page = file is not None and file.suffix == ".html"
+    put(_rendered(options, analysis, predictions), file, OPEN_PAGE if is_page else "")
     return 0
 
 
@@ -187,46 +181,41 @@ def _analysed(folder: Path) -> Analysis:
 
 
 def _predicted(
-    options: Options,
+    options: PredictOptions,
     analysis: Analysis,
     question: Question,
     strategies: list[Strategies],
 ) -> Predictions:
+    from debottleneck.prediction.apply import NOT_SIMULATED
     from debottleneck.prediction.predict import predict
 
     thorough = options.format == "html"
-    found = predict(analysis, strategies, question, thorough=thorough)
-    if found is None:
+    predictions = predict(analysis, strategies, question, thorough=thorough)
+    if predictions is not None and len(predictions.rows) < len(strategies):
+        raise UsageError(
+            f"parallel-update is not predicted here: it is {NOT_SIMULATED}",
+            "bottleneck compare --strategy parallel-update measures it",
+        )
+    if predictions is None:
         raise BottleneckError(
             f"{options.folder} shows no steps that could be simulated",
             "profile the script for longer, or mark its loop: `for batch in "
             'step(loader):` and `with stage("load"):` from debottleneck',
         )
-    return found
+    return predictions
 
 
-def _rendered(options: Options, analysis: Analysis, found: Predictions) -> str:
+def _rendered(
+    options: PredictOptions, analysis: Analysis, predictions: Predictions
+) -> str:
     if options.format == "html":
         from debottleneck.report.html import predictions as page
 
-        return page.render(found, analysis.recording)
+        return page.render(predictions, analysis.recording)
     if options.format == "json":
         from debottleneck.report.machine import predictions as machine
 
-        return machine.render(found, analysis.recording)
+        return machine.render(predictions, analysis.recording)
     from debottleneck.report.text import predictions as text
 
-    return text.render(found, analysis.recording)
-
-
-def _put(content: str, file: Path | None) -> None:
-    """To the file, with where it lies; or to stdout."""
-    if file is None:
-        sys.stdout.write(content)
-        return
-    from debottleneck.report import save
-
-    save(content, file)
-    print(f"Wrote {file}", file=sys.stderr)
-    if file.suffix == ".html":
-        print("Open it in a browser; it needs no network.", file=sys.stderr)
+    return text.render(predictions, analysis.recording)

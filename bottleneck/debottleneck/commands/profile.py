@@ -14,8 +14,8 @@ from debottleneck.commands.report import FORMATS
 from debottleneck.commands.target import (
     RUNS,
     add_target,
-    check_script,
     new_folder,
+    options_of,
     say,
 )
 from debottleneck.errors import UsageError
@@ -117,7 +117,7 @@ def _prepare_report() -> None:
 
 def _copies(asked: list[list[str]]) -> list[tuple[str, Path]]:
     """The further reports asked for, checked before the run."""
-    found = []
+    copies = []
     for format, name in asked:
         path = Path(name)
         if format not in FORMATS:
@@ -128,36 +128,27 @@ def _copies(asked: list[list[str]]) -> list[tuple[str, Path]]:
             raise UsageError(
                 f"--format {format}: there is no folder for {name!r}", "make it first"
             )
-        found.append((format, path))
-    return found
+        copies.append((format, path))
+    return copies
 
 
 def _options(arguments: argparse.Namespace) -> Options:
-    from debottleneck.collect.options import Options, StageTarget
     from debottleneck.strategies.spec import parse, written
 
-    if not arguments.module:
-        check_script(arguments.target)
-    return Options(
-        target=arguments.target,
-        arguments=tuple(arguments.arguments),
-        module=arguments.module,
-        python=arguments.python,
+    asked = arguments.strategy
+    return options_of(
+        arguments,
         steps=arguments.steps,
         seconds=arguments.seconds,
         stop=arguments.stop,
         warmup=arguments.warmup,
         output=new_folder(arguments.output, arguments.target),
-        include=tuple(arguments.include),
-        stages=tuple(StageTarget.parse(text) for text in arguments.stage),
         stacks=not arguments.no_stacks,
         functions="" if arguments.no_functions else arguments.functions,
         waits=not arguments.no_waits,
         rate=arguments.rate,
         calibrate=True,
-        strategies=written(parse("+".join(arguments.strategy)))
-        if arguments.strategy
-        else "",
+        strategies=written(parse("+".join(asked))) if asked else "",
     )
 
 
@@ -182,7 +173,7 @@ def _report(options: Options, copies: list[tuple[str, Path]]) -> None:
 
     analysis = with_predictions(analyse(load_recording(folder)))
     page = folder / "report.html"
-    write(analysis, page)
+    write(analysis, page, "html")
     footer = [
         f"Page       {page}",
         f"Recording  {folder}",

@@ -5,14 +5,13 @@ from __future__ import annotations
 import argparse
 import re
 import shlex
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from debottleneck.commands.target import check_output
+from debottleneck.commands.target import OPEN_PAGE, check_output, put
 from debottleneck.errors import UsageError
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from debottleneck.recording.recording import Recording
     from debottleneck.trials.result import Comparison
     from debottleneck.trials.save import Measurements
-    from debottleneck.trials.sides import Evidence
+    from debottleneck.trials.sides import Sides
 
     Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
 
@@ -47,7 +46,7 @@ COMPARED = "comparison.html"
 
 NEXT: Mapping[str, str] = MappingProxyType(
     {
-        "html": "Open it in a browser; it needs no network.",
+        "html": OPEN_PAGE,
         "perfetto": "Open it in Perfetto's UI or in chrome://tracing.",
         "speedscope": "Open it with: speedscope {file}",
         "collapsed": "Draw it with: flamegraph.pl {file} > flame.svg",
@@ -58,7 +57,7 @@ NEXT: Mapping[str, str] = MappingProxyType(
 
 
 @dataclass(frozen=True)
-class Options:
+class ReportOptions:
     """What to render, and where to.
 
     Attributes:
@@ -139,7 +138,7 @@ def add(verbs: Verbs) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Read, analyse, render."""
-    options = Options(
+    options = ReportOptions(
         folder=arguments.recording,
         candidates=tuple(arguments.candidate),
         format=arguments.format,
@@ -151,27 +150,12 @@ def run(arguments: argparse.Namespace) -> int:
 
     compares = bool(options.candidates) or is_comparison(options.folder)
     content = _of_comparison(options) if compares else _of_recording(options)
-    _put(content, options)
+    advice = "" if options.png else NEXT.get(options.format, "")
+    put(content, options.file, advice.format(file=shlex.quote(str(options.file))))
     return 0
 
 
-def _put(content: str | bytes, options: Options) -> None:
-    """To the file, with where it lies and what to do with it; or to stdout."""
-    from debottleneck.report import save
-
-    file = options.file
-    if file is None:
-        assert isinstance(content, str)
-        sys.stdout.write(content if content.endswith("\n") else content + "\n")
-        return
-    save(content, file)
-    print(f"Wrote {file}", file=sys.stderr)
-    if not options.png and options.format in NEXT:
-        told = NEXT[options.format].format(file=shlex.quote(str(file)))
-        print(told, file=sys.stderr)
-
-
-def _of_recording(options: Options) -> str | bytes:
+def _of_recording(options: ReportOptions) -> str | bytes:
     if options.png:
         return _picture_of_recording(options)
     from debottleneck.report import render
@@ -182,7 +166,7 @@ def _of_recording(options: Options) -> str | bytes:
     return render(analysis, options.format)
 
 
-def _picture_of_recording(options: Options) -> bytes:
+def _picture_of_recording(options: ReportOptions) -> bytes:
     from debottleneck.report import picture
     from debottleneck.report.figures import catalogue
 
@@ -194,7 +178,7 @@ def _picture_of_recording(options: Options) -> bytes:
     return picture.png(catalogue.of_run(analysis, options.png))
 
 
-def _analysed(options: Options) -> Analysis:
+def _analysed(options: ReportOptions) -> Analysis:
     from debottleneck.analysis.analyse import analyse
     from debottleneck.recording.assemble import load
 
@@ -207,15 +191,15 @@ def _predicted(analysis: Analysis) -> Analysis:
     return with_predictions(analysis)
 
 
-def _change(options: Options) -> Callable[[Recording], Recording]:
+def _change(options: ReportOptions) -> Callable[[Recording], Recording]:
     """What is done to a recording before it is analysed."""
     from debottleneck.report.redact import redact
-    from debottleneck.trials import sides as evidence
+    from debottleneck.trials.sides import unchanged
 
-    return redact.recording if options.redact else evidence.as_it_is
+    return redact.recording if options.redact else unchanged
 
 
-def _of_comparison(options: Options) -> str | bytes:
+def _of_comparison(options: ReportOptions) -> str | bytes:
     if options.format in ONE_RUN:
         one = options.folder if options.candidates else options.folder / "baseline"
         raise UsageError(
@@ -228,23 +212,23 @@ def _of_comparison(options: Options) -> str | bytes:
 
     comparison, measured = _compared(options)
     page = options.format == "html"
-    shown = _evidence(options, comparison, measured) if page else None
+    shown = _sides(options, comparison, measured) if page else None
     return render_comparison(_redacted(options, comparison), options.format, shown)
 
 
-def _picture_of_comparison(options: Options) -> bytes:
+def _picture_of_comparison(options: ReportOptions) -> bytes:
     from debottleneck.report import picture
     from debottleneck.report.figures import catalogue
 
     catalogue.check_comparison(options.png)
     picture.check()
     comparison, measured = _compared(options)
-    shown = _evidence(options, comparison, measured)
+    shown = _sides(options, comparison, measured)
     redacted = _redacted(options, comparison)
     return picture.png(catalogue.of_comparison(redacted, shown, options.png))
 
 
-def _compared(options: Options) -> tuple[Comparison, Measurements | None]:
+def _compared(options: ReportOptions) -> tuple[Comparison, Measurements | None]:
     """The comparison, and its trials unless they lie in its folder."""
     if options.candidates:
         from debottleneck.trials.recorded import compare_recordings
@@ -257,17 +241,18 @@ def _compared(options: Options) -> tuple[Comparison, Measurements | None]:
     return load(options.folder), None
 
 
-def _evidence(
-    options: Options, comparison: Comparison, measured: Measurements | None
-) -> Evidence:
+def _sides(
+    options: ReportOptions, comparison: Comparison, measured: Measurements | None
+) -> Sides:
     from debottleneck.report.redact import redact
-    from debottleneck.trials import sides as evidence
+    from debottleneck.report.words.comparison import labels
+    from debottleneck.trials.sides import read
 
-    shown = evidence.read(comparison, change=_change(options), measured=measured)
-    return redact.evidence(shown, comparison) if options.redact else shown
+    shown = read(comparison, labels(comparison), _change(options), measured)
+    return redact.sides(shown, comparison) if options.redact else shown
 
 
-def _redacted(options: Options, comparison: Comparison) -> Comparison:
+def _redacted(options: ReportOptions, comparison: Comparison) -> Comparison:
     if not options.redact:
         return comparison
     from debottleneck.report.redact import redact

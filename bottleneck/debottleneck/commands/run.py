@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from debottleneck.commands.target import add_target, check_script, say
+from debottleneck.commands.target import add_target, options_of, say
 
 if TYPE_CHECKING:
     Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -38,26 +38,18 @@ def add(verbs: Verbs) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the script; its exit code."""
     from debottleneck.collect import apply
-    from debottleneck.collect.options import Options, StageTarget
     from debottleneck.strategies.spec import parse, written
 
-    strategies = written(parse("+".join(arguments.strategy)))
-    if not arguments.module:
-        check_script(arguments.target)
-    options = Options(
-        target=arguments.target,
-        arguments=tuple(arguments.arguments),
-        module=arguments.module,
-        python=arguments.python,
+    options = options_of(
+        arguments,
+        strategies=written(parse("+".join(arguments.strategy))),
         steps=None,
         seconds=1.0,
         stop=False,
         warmup=None,
         output=Path(),
-        include=tuple(arguments.include),
-        stages=tuple(StageTarget.parse(text) for text in arguments.stage),
         waits=False,
         functions="",
-        strategies=strategies,
+        record=False,
     )
     return apply.run(options, say)

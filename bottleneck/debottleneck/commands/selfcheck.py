@@ -4,30 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from debottleneck.commands.target import check_interpreter
 
 if TYPE_CHECKING:
     Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
-
-
-@dataclass(frozen=True)
-class Options:
-    """What to check, and how to print it."""
-
-    python: str
-    quick: bool
-    format: str
-
-    def __post_init__(self) -> None:
-        """Check the interpreter before anything is run.
-
-        Raises:
-            UsageError: There is none.
-        """
-        check_interpreter(self.python)
 
 
 def add(verbs: Verbs) -> None:
@@ -49,20 +31,24 @@ def add(verbs: Verbs) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure, print, judge."""
-    from debottleneck.report.text import selfcheck as rendered
-    from debottleneck.selfcheck.check import Progress, Wanted
+    from debottleneck.report.machine import selfcheck as document
+    from debottleneck.report.text import selfcheck as text
     from debottleneck.selfcheck.check import run as check
     from debottleneck.selfcheck.result import exit_code
 
-    options = Options(arguments.python, arguments.quick, arguments.format)
+    check_interpreter(arguments.python)
     _say(
         "planting causes; rows come as they are measured (Ctrl-C prints what is there)"
     )
-    progress = Progress(lambda row: _say(rendered.row_line(row)), _say)
-    found = check(Wanted(options.python, options.quick), progress)
-    as_json = options.format == "json"
-    sys.stdout.write(rendered.document(found) if as_json else rendered.text(found))
-    return exit_code(found)
+    result = check(
+        arguments.python,
+        quick=arguments.quick,
+        on_row=lambda row: _say(text.row_line(row)),
+        on_line=_say,
+    )
+    render = document.render if arguments.format == "json" else text.render
+    sys.stdout.write(render(result))
+    return exit_code(result)
 
 
 def _say(line: str) -> None:

@@ -1,4 +1,4 @@
-"""What every verb that runs a script shares: its options, checks, folders, lines."""
+"""What verbs share: options, checks, folders, where results and lines go."""
 
 from __future__ import annotations
 
@@ -8,10 +8,15 @@ import shutil
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from debottleneck.errors import UsageError
 
+if TYPE_CHECKING:
+    from debottleneck.collect.options import Options
+
 RUNS = "bottleneck-runs"
+OPEN_PAGE = "Open it in a browser; it needs no network."
 
 
 def add_target(parser: argparse.ArgumentParser) -> None:
@@ -36,6 +41,28 @@ def add_target(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("target", help="the script, or with -m the module")
     parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="ARGS")
+
+
+def options_of(arguments: argparse.Namespace, **how: Any) -> Options:
+    """The options of one run of what `add_target` has read, which is checked.
+
+    Args:
+        arguments: The parser's.
+        **how: Fields of `Options` beside the script's own.
+    """
+    from debottleneck.collect.options import Options, StageTarget
+
+    if not arguments.module:
+        check_script(arguments.target)
+    return Options(
+        target=arguments.target,
+        arguments=tuple(arguments.arguments),
+        module=arguments.module,
+        python=arguments.python,
+        include=tuple(arguments.include),
+        stages=tuple(StageTarget.parse(text) for text in arguments.stage),
+        **how,
+    )
 
 
 def check_script(target: str) -> None:
@@ -98,6 +125,26 @@ def new_folder(asked: Path | None, target: str, prefix: str = "") -> Path:
         number += 1
         folder = base.with_name(f"{base.name}-{number}")
     return folder
+
+
+def put(content: str | bytes, file: Path | None, advice: str = "") -> None:
+    """Write a result to its file, and where it lies; without a file, to stdout.
+
+    Args:
+        content: Text, unless there is a file.
+        file: Where it goes.
+        advice: What to do with the file, said after where it lies.
+    """
+    if file is None:
+        assert isinstance(content, str)
+        sys.stdout.write(content if content.endswith("\n") else content + "\n")
+        return
+    from debottleneck.report import save
+
+    save(content, file)
+    print(f"Wrote {file}", file=sys.stderr)
+    if advice:
+        print(advice, file=sys.stderr)
 
 
 def say(line: str) -> None:

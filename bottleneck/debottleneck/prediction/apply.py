@@ -8,13 +8,14 @@ from dataclasses import dataclass
 
 from debottleneck.prediction.demand import API, Demand, Form
 from debottleneck.prediction.engine import Gil, Thread
-from debottleneck.prediction.parallel import Forward, Pool, Shares, Update
+from debottleneck.prediction.parallel import Forward, Pool, Update
 from debottleneck.prediction.prefetch import Ahead, Elements, Size
 from debottleneck.prediction.programs import Feed, Handler, Loop, threads
 from debottleneck.strategies.automatic.forwards import MOST_WORKERS
 from debottleneck.strategies.spec import (
     FORWARD,
     PREFETCH,
+    UPDATE,
     Strategies,
     Strategy,
     prefetch_size,
@@ -28,6 +29,7 @@ TORCH_QUEUE = 20.0
 a small message: each is opened and mapped anew (measured: 1.2 ms a batch of two)."""
 
 ONE_FORWARD = "one forward call a step: there is nothing to run beside it"
+NOT_SIMULATED = "torch's own form of the step, which only a trial can measure"
 ONE_UPDATE = "one update call a step: there is nothing to run beside it"
 CHAIN = "no two forward calls of a step take the same arguments"
 VARIES = "its arguments do not advance by a constant step"
@@ -63,8 +65,8 @@ def setup(loop: Loop, strategies: Strategies) -> Setup:
     """
     gil = loop.gil()
     apart = any(
-        each.name == PREFETCH and each.word("where", "thread") == "process"
-        for each in strategies
+        one.name == PREFETCH and one.word("where", "thread") == "process"
+        for one in strategies
     )
     feed = Feed(loop, gil, moved=apart)
     handlers: list[Handler] = []
@@ -83,11 +85,11 @@ def _prefetch(
     loop: Loop, gil: Gil | None, feed: Feed, strategy: Strategy
 ) -> tuple[Handler | None, int]:
     apart = strategy.word("where", "thread") == "process"
-    made = loop.demand.producers
+    producers = loop.demand.producers
     name, form = load_form(loop.demand)
     workers, depth = prefetch_size(strategy)
-    if made and apart:
-        return None, len(made)
+    if producers and apart:
+        return None, len(producers)
     if name == TORCH_LOADER:
         workers = strategy.number("workers", 1)
         ahead = workers + strategy.number("depth", TORCH_DEPTH)
@@ -98,29 +100,21 @@ def _prefetch(
         return Elements(
             loop, gil, Size(workers, 1, apart, form.bytes), max(form.size, 1)
         ), 1
-    if form.form in ("stream", "generator") or made:
+    if form.form in ("stream", "generator") or producers:
         size = Size(1, depth, apart, form.bytes)
-        return Ahead(loop, gil, size, feed if made else None), depth
+        return Ahead(loop, gil, size, feed if producers else None), depth
     return Ahead(loop, gil, Size(workers, depth, apart, form.bytes)), depth
 
 
 def _parallel(loop: Loop, gil: Gil | None, strategy: Strategy) -> list[Handler]:
-    demand, cores = loop.demand, max(1, round(loop.machine.cores))
+    demand = loop.demand
     if strategy.name == FORWARD:
         calls = calls_of(demand, "forward")
         name, form = form_of(demand, "forward")
         size = form.size
-        chunks = strategy.number("chunks", 0)
-        if chunks and calls < 2:
-            workers = min(chunks, strategy.number("workers", cores))
-            pool = Pool(loop, gil, max(1, workers - 1))
-            return [Shares(pool, stage, chunks) for stage in ("forward", "backward")]
         workers = strategy.number("workers", min(MOST_WORKERS, size or calls))
         pool = Pool(loop, gil, max(1, min(workers, size or calls) - 1))
         return [Forward(pool, name, size)]
-    if demand_has(demand, TORCH_STEP):
-        shares = strategy.number("workers", cores)
-        return [Shares(Pool(loop, gil, max(1, shares - 1)), "update", shares)]
     calls = calls_of(demand, "update")
     workers = strategy.number("workers", min(MOST_WORKERS, calls))
     return [Update(Pool(loop, gil, max(1, min(workers, calls) - 1)))]
@@ -138,13 +132,18 @@ def load_form(demand: Demand) -> tuple[str, Form]:
 def form_of(demand: Demand, stage: str) -> tuple[str, Form]:
     """The function of a stage whose calls' form is known, and the form."""
     names = {part.name for step in demand.steps for part in step if part.stage == stage}
-    known = [(name, demand.forms[name]) for name in names if name in demand.forms]
-    return max(known, key=lambda pair: pair[1].size, default=("", Form("", 0, 0)))
+    forms = [(name, demand.forms[name]) for name in names if name in demand.forms]
+    return max(forms, key=lambda pair: pair[1].size, default=("", Form("", 0, 0)))
 
 
-def demand_has(demand: Demand, prefix: str) -> bool:
-    """Whether a part's name begins so."""
-    return any(p.name.startswith(prefix) for step in demand.steps for p in step)
+def simulated(demand: Demand, strategies: Strategies) -> bool:
+    """Whether the loop with these strategies can be simulated.
+
+    Of an optimizer's step nobody knows how long torch's own forms of it take.
+    """
+    names = {part.name for step in demand.steps for part in step}
+    optimizer = any(name.startswith(TORCH_STEP) for name in names)
+    return not optimizer or all(strategy.name != UPDATE for strategy in strategies)
 
 
 def calls_of(demand: Demand, stage: str) -> int:
@@ -159,10 +158,8 @@ def why_not(demand: Demand, strategy: Strategy) -> str:
         return _no_prefetch(demand, strategy)
     if strategy.name == FORWARD:
         if calls_of(demand, "forward") < 2:
-            return "" if strategy.settings.get("chunks") else ONE_FORWARD
+            return ONE_FORWARD
         return CHAIN if form_of(demand, "forward")[1].form == "chain" else ""
-    if demand_has(demand, TORCH_STEP):
-        return ""
     if calls_of(demand, "update") < 2:
         return ONE_UPDATE
     return RETURNS if form_of(demand, "update")[1].form == "returns" else ""
@@ -178,8 +175,8 @@ def _no_prefetch(demand: Demand, strategy: Strategy) -> str:
     if form.form == API:
         return MARKED
     reasons: Mapping[str, str] = {"varies": VARIES, "buffer": BUFFER}
-    why = reasons.get(form.form, "")
+    reason = reasons.get(form.form, "")
     beside = demand.inputs[1:]
-    if not why and beside:
+    if not reason and beside:
         return f"`{beside[0]}` {BESIDE}"
-    return f"{name}: {why}" if why else ""
+    return f"{name}: {reason}" if reason else ""

@@ -4,12 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from debottleneck.prediction.apply import (
-    TORCH_STEP,
-    calls_of,
-    demand_has,
-    load_form,
-)
+from debottleneck.prediction.apply import calls_of, load_form, simulated
 from debottleneck.prediction.demand import Demand
 from debottleneck.strategies.automatic.forwards import MOST_WORKERS
 from debottleneck.strategies.spec import FORWARD, PREFETCH, UPDATE, Strategies, parse
@@ -23,7 +18,6 @@ than there are cores."""
 
 LEAST_SHARE = 0.02
 """A stage that takes less of the step has nothing to gain from."""
-
 
 BESIDE = "augment"
 """What a script may do to a batch between loading and training on it."""
@@ -43,23 +37,17 @@ def families(demand: Demand, cores: int) -> list[list[Strategies]]:
         demand: The loop.
         cores: Cores of the machine.
     """
-    found = []
-    fetching = sum(share(demand, each) for each in demand.inputs)
+    settings = []
+    fetching = sum(share(demand, name) for name in demand.inputs)
     if fetching > LEAST_SHARE or demand.producers:
-        found += _prefetches(demand, cores)
-    if share(demand, "forward") > LEAST_SHARE and calls_of(demand, "forward") > 1:
-        counts = _workers(calls_of(demand, "forward"), cores)
-        found.append([parse(f"{FORWARD}:workers={count}") for count in counts])
-    elif share(demand, "forward") > LEAST_SHARE and demand_has(demand, "torch."):
-        found.append([parse(f"{FORWARD}:chunks={max(cores, 2)}")])
-    if share(demand, "update") > LEAST_SHARE:
-        calls = calls_of(demand, "update")
-        if demand_has(demand, TORCH_STEP):
-            found.append([parse(f"{UPDATE}:workers={max(cores, 2)}")])
-        elif calls > 1:
+        settings += _prefetches(demand, cores)
+    for name, stage in ((FORWARD, "forward"), (UPDATE, "update")):
+        calls = calls_of(demand, stage)
+        able = calls > 1 and simulated(demand, parse(name))
+        if able and share(demand, stage) > LEAST_SHARE:
             counts = _workers(calls, cores)
-            found.append([parse(f"{UPDATE}:workers={count}") for count in counts])
-    return found
+            settings.append([parse(f"{name}:workers={count}") for count in counts])
+    return settings
 
 
 def _prefetches(demand: Demand, cores: int) -> list[list[Strategies]]:
@@ -77,7 +65,7 @@ def _prefetches(demand: Demand, cores: int) -> list[list[Strategies]]:
         threads = [f"{PREFETCH}:workers={count}" for count in counts]
         if form.form == "elements":
             threads, apart = threads[1:], apart[1:]
-    return [[parse(each) for each in texts] for texts in (threads, apart) if texts]
+    return [[parse(text) for text in texts] for texts in (threads, apart) if texts]
 
 
 def _workers(calls: int, cores: int) -> list[int]:
@@ -89,13 +77,13 @@ def _workers(calls: int, cores: int) -> list[int]:
 def share(demand: Demand, stage: str) -> float:
     """The part of a step that a stage takes."""
     parts = [part for step in demand.steps for part in step]
-    whole = sum(part.length for part in parts)
+    total = sum(part.length for part in parts)
     mine = sum(part.length for part in parts if part.stage == stage)
-    return mine / whole if whole else 0.0
+    return mine / total if total else 0.0
 
 
 def share_outside(demand: Demand, stage: str) -> float:
     """The part of a stage's time that it waits for the outside."""
     parts = [part for step in demand.steps for part in step if part.stage == stage]
-    whole = sum(part.length for part in parts)
-    return sum(part.outside for part in parts) / whole if whole else 0.0
+    total = sum(part.length for part in parts)
+    return sum(part.outside for part in parts) / total if total else 0.0

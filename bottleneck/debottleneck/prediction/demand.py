@@ -16,8 +16,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from debottleneck.analysis.attribution import sums
+from debottleneck.analysis.frames import quiet_steps
 from debottleneck.analysis.result import Analysis
-from debottleneck.analysis.steps import QUIET
 from debottleneck.analysis.timeline import Lookup, marks_by_thread, stage_codes
 from debottleneck.recording.loop import CODE, Marks, outermost
 from debottleneck.recording.recording import STATES
@@ -168,23 +168,23 @@ def _mix(analysis: Analysis) -> _Mix:
     for row in own.itertuples(index=False):
         grid[CODE[row.stage], column[row.cause]] += row.ms_per_step
     on_core, off = grid[:, :2].sum(axis=1), grid[:, 2:].sum(axis=1)
-    known = bool(on_core.sum() > 0)
+    sampled = bool(on_core.sum() > 0)
     python = _ratio(grid[:, 0], on_core, float(_total(grid[:, 0], on_core)))
     return _Mix(
         python,
         _ratio(grid[:, 2:7].sum(axis=1), off, 0.0),
         _ratio(grid[:, 7], off, 0.0),
         _releases(analysis),
-        known,
+        sampled,
     )
 
 
-def _ratio(part: Floats, whole: Floats, otherwise: float) -> Floats:
-    return np.divide(part, whole, out=np.full_like(whole, otherwise), where=whole > 0)
+def _ratio(part: Floats, total: Floats, otherwise: float) -> Floats:
+    return np.divide(part, total, out=np.full_like(total, otherwise), where=total > 0)
 
 
-def _total(part: Floats, whole: Floats) -> float:
-    return float(part.sum() / whole.sum()) if whole.sum() > 0 else 0.5
+def _total(part: Floats, total: Floats) -> float:
+    return float(part.sum() / total.sum()) if total.sum() > 0 else 0.5
 
 
 def _releases(analysis: Analysis) -> Floats:
@@ -202,9 +202,9 @@ def _releases(analysis: Analysis) -> Floats:
         return np.zeros(len(NAMES))
     at = bursts["t_ns"].to_numpy(np.int64)
     index = Lookup(own)
-    found = index.index(at)
-    counted = (found >= 0) & _runs(analysis, at)
-    stage = index.stage[np.maximum(found, 0)][counted]
+    places = index.index(at)
+    counted = (places >= 0) & _runs(analysis, at)
+    stage = index.stage[np.maximum(places, 0)][counted]
     spans = bursts["span_ns"].to_numpy(np.float64)[counted]
     times = bursts["releases"].to_numpy(np.float64)[counted]
     held = bursts["held"].to_numpy(np.float64)[counted] / BURST_READS
@@ -249,7 +249,7 @@ def _steps(
     analysis: Analysis, marked: tuple[Marks, pd.DataFrame], mix: _Mix
 ) -> tuple[tuple[Part, ...], ...]:
     marks, rows = marked
-    quiet = analysis.steps[analysis.steps["block"] == QUIET]
+    quiet = quiet_steps(analysis.steps)
     if len(quiet) > MOST_STEPS:
         places = np.linspace(0, len(quiet) - 1, MOST_STEPS).astype(np.int64)
         quiet = quiet.iloc[places]
@@ -268,14 +268,14 @@ def _steps(
     sites = analysis.recording.sites
     sites = sites[sites["pid"] == analysis.recording.facts.pid]
     names = dict(zip(sites["site"], sites["name"], strict=True))
-    found: list[list[Part]] = [[] for _ in range(len(quiet))]
+    parts_by_step: list[list[Part]] = [[] for _ in range(len(quiet))]
     for place, first in enumerate(new.tolist()):
         call = unit[first]
         outer = call // 2 if call % 2 else -1
         stage = NAMES[enter[outer]] if outer >= 0 else OTHER
         name = str(names.get(site[outer], "")) if outer >= 0 else ""
-        found[step[first]].append(Part(stage, name, *amounts[place]))
-    return tuple(tuple(parts) for parts in found if parts)
+        parts_by_step[step[first]].append(Part(stage, name, *amounts[place]))
+    return tuple(tuple(parts) for parts in parts_by_step if parts)
 
 
 def _units(marks: Marks, rows: pd.DataFrame, begin: Ints) -> tuple[Ints, Ints, Ints]:
@@ -286,14 +286,14 @@ def _units(marks: Marks, rows: pd.DataFrame, begin: Ints) -> tuple[Ints, Ints, I
     """
     outer = outermost(marks)
     entered = outer.edge == ENTER
-    left = outer.t[outer.edge == LEAVE]
+    leaves = outer.t[outer.edge == LEAVE]
     entries = outer.t[entered]
     sites = rows["site"].to_numpy(np.int64)
     mine = (marks.edge == ENTER) & np.isin(marks.t, entries)
     at = dict(zip(marks.t[mine].tolist(), sites[mine].tolist(), strict=True))
     index = np.searchsorted(entries, begin, side="right") - 1
-    within = (index >= 0) & (index < len(left))
-    within &= begin < left[np.clip(index, 0, max(len(left) - 1, 0))]
+    within = (index >= 0) & (index < len(leaves))
+    within &= begin < leaves[np.clip(index, 0, max(len(leaves) - 1, 0))]
     unit = np.where(within, 2 * index + 1, 2 * (index + 1))
     stage = outer.stage[entered]
     return unit, stage, np.array([at.get(t, -1) for t in entries.tolist()], np.int64)
@@ -324,31 +324,25 @@ def _producers(analysis: Analysis, mix: _Mix) -> tuple[Producer, ...]:
     idle = makers["lock"] + makers["ipc"] + makers["runqueue"] + makers["gil"]
     makers = makers[1 - idle > FEWEST_SHARE]
     count, steps = len(makers), max(analysis.loop.measured, 1)
-    found = []
+    producers = []
     for row in makers.to_dict("records"):
-        each = row["wall_ms"] * 1e6 * count / steps
+        item_ns = row["wall_ms"] * 1e6 * count / steps
         apart = row["pid"] != analysis.recording.facts.pid
         outside = row["disk"] + row["network"] + row["sleep"]
-        cpu = each * (row["python"] + row["native"])
+        cpu = item_ns * (row["python"] + row["native"])
         rate = mix.rate[CODE["load"]] * cpu * (row["native"] > FEWEST_SHARE)
-        work = Part(
-            "load",
-            str(row["name"]),
-            each * row["python"],
-            each * row["native"],
-            each * outside,
-            0.0,
-            rate,
+        times = (item_ns * row["python"], item_ns * row["native"], item_ns * outside)
+        producers.append(
+            Producer(Part("load", str(row["name"]), *times, 0.0, rate), apart)
         )
-        found.append(Producer(work, apart))
-    return tuple(found)
+    return tuple(producers)
 
 
 def _forms(analysis: Analysis) -> dict[str, Form]:
     pid = analysis.recording.facts.pid
     sites, table = analysis.recording.sites, analysis.recording.forms
     by_hand = sites[(sites["pid"] == pid) & (sites["kind"] == API)]
-    found = {str(name): Form(API, 0, 0) for name in by_hand["name"]}
+    forms = {str(name): Form(API, 0, 0) for name in by_hand["name"]}
     for row in table[table["pid"] == pid].itertuples(index=False):
-        found[str(row.name)] = Form(str(row.form), int(row.size), int(row.bytes))
-    return found
+        forms[str(row.name)] = Form(str(row.form), int(row.size), int(row.bytes))
+    return forms

@@ -157,9 +157,9 @@ class Simulation:
             while ends and ends[0][1] != ends[0][2].turn:
                 heappop(ends)
             if ends:
-                left = (ends[0][0] - self._clocks[which]) / self._paces[which]
-                if self.now + left < best:
-                    best, kind = self.now + max(left, 0.0), which
+                remaining = (ends[0][0] - self._clocks[which]) / self._paces[which]
+                if self.now + remaining < best:
+                    best, kind = self.now + max(remaining, 0.0), which
         if self._timed and self._timed[0][0] < best:
             at, _, what, thread, turn = heappop(self._timed)
             self._advance(at)
@@ -305,15 +305,8 @@ class Simulation:
         self._watch_out(thread, gil)
 
     def _watch_out(self, thread: Thread, gil: Gil) -> None:
-        entry = (
-            self.now + self._machine.switch_interval_ns,
-            next(self._numbers),
-            _IMPATIENT,
-            thread,
-            thread.turn,
-        )
         thread.seen_switches = gil.switches
-        heappush(self._timed, entry)
+        self._later(self._machine.switch_interval_ns, _IMPATIENT, thread)
 
     def _release(self, thread: Thread) -> None:
         gil = thread.gil

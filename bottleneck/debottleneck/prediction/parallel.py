@@ -6,9 +6,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from debottleneck.prediction.demand import Part
 from debottleneck.prediction.engine import GIVE, HOLD, TAKE, Counter, Gil, Op, Thread
-from debottleneck.prediction.prefetch import share_of
 from debottleneck.prediction.programs import Cycles, Loop, Ops, Step
 
 BEGIN, TORCH_BEGIN = 1.0, 2.5
@@ -84,13 +82,10 @@ class Forward:
         size: Calls that share arguments, of a run; 0 for all of a function's.
     """
 
+    always = False
+
     def __init__(self, pool: Pool, leader: str, size: int) -> None:
         self._pool, self._leader, self._size = pool, leader, size
-
-    @property
-    def always(self) -> bool:
-        """Its workers rest while other parts run."""
-        return False
 
     def takes(self, step: Step) -> dict[int, int]:
         """Runs of calls of the same function, with what lies between them."""
@@ -140,13 +135,10 @@ class Update:
         pool: Makes them.
     """
 
+    always = False
+
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
-
-    @property
-    def always(self) -> bool:
-        """Its workers rest while other parts run."""
-        return False
 
     def takes(self, step: Step) -> dict[int, int]:
         """Runs of calls, with what lies between them."""
@@ -170,51 +162,6 @@ class Update:
         return self._pool.threads()
 
 
-class Shares:
-    """One call divided into equal shares, one the trainer's own: an optimizer's step.
-
-    Args:
-        pool: Makes the others.
-        stage: Whose calls are divided.
-        shares: How many.
-    """
-
-    def __init__(self, pool: Pool, stage: str, shares: int) -> None:
-        self._pool, self._stage, self._shares = pool, stage, shares
-        self._known: dict[int, Part] = {}
-
-    @property
-    def always(self) -> bool:
-        """Its workers rest while other parts run."""
-        return False
-
-    def takes(self, step: Step) -> dict[int, int]:
-        """The longest call of the stage."""
-        mine = [i for i, part in enumerate(step) if part.stage == self._stage]
-        best = max(mine, key=lambda i: step[i].length, default=None)
-        return {} if best is None else {best: best + 1}
-
-    def make(self, number: int, step: Step, first: int, end: int) -> Iterator[Op]:
-        """Give shares out, make one, help with what nobody has begun, wait."""
-        part = step[first]
-        share = self._known.setdefault(id(part), share_of(part, 1 / self._shares))
-        ops = self._pool.cycles.of(share)
-        jobs = [Job(ops) for _ in range(self._shares - 1)]
-        for job in jobs:
-            yield from self._pool.give(job)
-        yield from ops
-        for job in jobs:
-            if job.begun:
-                yield TAKE, job.ready
-            else:
-                job.begun = True
-                yield from ops
-
-    def helpers(self) -> list[Thread]:
-        """The pool's."""
-        return self._pool.threads()
-
-
 def runs(step: Step, stage: str, leader: str, size: int) -> dict[int, int]:
     """Runs of at least two calls of a stage, and what lies between them.
 
@@ -224,7 +171,7 @@ def runs(step: Step, stage: str, leader: str, size: int) -> dict[int, int]:
         leader: The function whose call begins a run, "" for any.
         size: Calls of a run; 0 for as many as are of one function.
     """
-    found: dict[int, int] = {}
+    ends: dict[int, int] = {}
     calls: list[int] = []
     for place, part in enumerate([*step, None]):
         if part is not None and part.stage == "other":
@@ -235,7 +182,7 @@ def runs(step: Step, stage: str, leader: str, size: int) -> dict[int, int]:
             calls.append(place)
             continue
         if len(calls) > 1:
-            found[calls[0]] = calls[-1] + 1
+            ends[calls[0]] = calls[-1] + 1
         begins = like and leader in ("", part.name)  # type: ignore[union-attr] # it is like
         calls = [place] if begins else []
-    return found
+    return ends

@@ -14,13 +14,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from debottleneck.analysis.frames import quiet_steps
 from debottleneck.analysis.result import WORTH, Analysis, Prediction, Predictions
-from debottleneck.analysis.steps import QUIET
-from debottleneck.prediction import memory
-from debottleneck.prediction.apply import why_not
+from debottleneck.prediction.apply import simulated, why_not
 from debottleneck.prediction.candidates import families, with_inputs
 from debottleneck.prediction.demand import Demand, Part, demand_of
-from debottleneck.prediction.limits import limit
+from debottleneck.prediction.limits import beyond_mb, limit
 from debottleneck.prediction.question import AS_IT_IS, Question
 from debottleneck.prediction.replay import Replayed, drawn, operations, replay
 from debottleneck.recording.machine import Machine
@@ -110,7 +109,8 @@ def predict(
 
     Args:
         analysis: Of the plain script.
-        strategies: Which; () for each in the setting that suits the loop.
+        strategies: Which; () for each in the setting that suits the loop. Those that
+            cannot be simulated have no row.
         question: What is otherwise than recorded.
         thorough: Simulate every setting as often as the best, for a curve.
         seed: The same seed gives the same predictions.
@@ -126,13 +126,14 @@ def predict(
     recorded = machine_of(analysis)
     model = _Model(demand, recorded, question, wobble_of(analysis), seed)
     if strategies:
-        settings = [[model.predicted(each)] for each in strategies]
+        able = [one for one in strategies if simulated(model.demand, one)]
+        settings = [[model.predicted(one)] for one in able]
         rows = [row for (row,) in settings]
     else:
         cores = max(1, round(model.machine.cores))
         times = TIMES if thorough else GLANCES
         settings = [
-            [model.predicted(each, times) for each in family]
+            [model.predicted(one, times) for one in family]
             for family in families(model.demand, cores)
         ]
         rows = [_best_of(model, family) for family in settings]
@@ -153,10 +154,10 @@ def machine_of(analysis: Analysis) -> Machine:
     quota = facts.environment.get("cpu_quota")
     usable = float(min(cores, quota) if quota else cores)
     try:
-        known = Machine.of(facts.machine)
+        priced = Machine.of(facts.machine)
     except TypeError:  # damaged by hand: no reason to withhold the rest of a report
-        known = Machine()
-    return replace(known, cores=usable)
+        priced = Machine()
+    return replace(priced, cores=usable)
 
 
 def wobble_of(analysis: Analysis) -> float:
@@ -164,7 +165,7 @@ def wobble_of(analysis: Analysis) -> float:
 
     A robust standard deviation of the logarithm of their mean steps.
     """
-    quiet = analysis.steps[analysis.steps["block"] == QUIET]
+    quiet = quiet_steps(analysis.steps)
     start = quiet["start_ns"].to_numpy(np.int64)
     if not len(start):
         return 0.0
@@ -180,8 +181,8 @@ def wobble_of(analysis: Analysis) -> float:
 def work_share(demand: Demand) -> float:
     """The part of the loop's time that it works rather than waits."""
     parts = [part for step in demand.steps for part in step]
-    whole = sum(part.length for part in parts)
-    return sum(part.work for part in parts) / whole if whole else 0.0
+    total = sum(part.length for part in parts)
+    return sum(part.work for part in parts) / total if total else 0.0
 
 
 @dataclass(frozen=True)
@@ -219,7 +220,7 @@ class _Model:
         self.machine = question.machine(recorded)
         self._question = question
         self._tries = [self._try(recorded, seed + i) for i in range(TIMES)]
-        plain = [each.plain_ns for each in self._tries]
+        plain = [attempt.plain_ns for attempt in self._tries]
         work = work_share(demand)
         self._apart = math.hypot(LEAST_APART + WORK_APART * work, WOBBLE * wobble)
         self.replayed = float(np.mean(plain)) / demand.step_ns
@@ -240,16 +241,18 @@ class _Model:
     def predicted(self, strategies: Strategies, times: int = TIMES) -> Prediction:
         """What these strategies make of it, from so many simulated runs."""
         runs, ratios = [], []
-        for each in self._tries[:times]:
-            run = self._run(each, strategies)
+        for attempt in self._tries[:times]:
+            run = self._run(attempt, strategies)
             runs.append(run)
-            ratios.append(math.log(each.plain_ns / run.step_ns))
+            ratios.append(math.log(attempt.plain_ns / run.step_ns))
         middle = float(np.mean(ratios))
         spread = float(np.std(ratios, ddof=1)) if times > 1 else UNKNOWN
         half = Z90 * math.hypot(spread, self._apart, _hasty(runs))
         gain, low, high = (math.exp(middle + d * half) for d in (0, -1, 1))
         step = self._recorded.step_ns / 1e6
-        why = next((w for w in (why_not(self.demand, s) for s in strategies) if w), "")
+        reason = next(
+            (w for w in (why_not(self.demand, s) for s in strategies) if w), ""
+        )
         return Prediction(
             spec=written(strategies),
             step_ms=step / gain,
@@ -259,18 +262,20 @@ class _Model:
             low=low,
             high=high,
             limit=limit(runs, strategies, gain, self.machine),
-            memory_mb=memory.beyond_mb(self.demand, strategies),
-            why_not=why,
-            worth=not why and gain >= WORTH and bool(strategies),
+            memory_mb=beyond_mb(self.demand, strategies),
+            why_not=reason,
+            worth=not reason and gain >= WORTH and bool(strategies),
         )
 
-    def _run(self, each: _Try, strategies: Strategies) -> Replayed:
-        cost = operations(each.demand, strategies, each.picks)
+    def _run(self, attempt: _Try, strategies: Strategies) -> Replayed:
+        cost = operations(attempt.demand, strategies, attempt.picks)
         steps = max(LEAST_STEPS, min(STEPS, int(OPERATIONS / max(cost, 1.0))))
-        picks = each.picks[:steps]
-        run = replay(each.demand, each.machine, strategies, picks, each.seed)
+        picks = attempt.picks[:steps]
+        run = replay(attempt.demand, attempt.machine, strategies, picks, attempt.seed)
         if steps < STEPS:  # the plain loop's time is of all picks; these may be longer
-            scale = _length(self._recorded, each.picks) / _length(self._recorded, picks)
+            scale = _length(self._recorded, attempt.picks) / _length(
+                self._recorded, picks
+            )
             run = replace(run, step_ns=run.step_ns * scale)
         return run
 
@@ -283,8 +288,8 @@ def _hasty(runs: Sequence[Replayed]) -> float:
 
 def _length(demand: Demand, picks: Sequence[int]) -> float:
     """Mean work in these steps."""
-    whole = sum(part.length for pick in picks for part in demand.steps[pick])
-    return max(whole / len(picks), 1.0)
+    total = sum(part.length for pick in picks for part in demand.steps[pick])
+    return max(total / len(picks), 1.0)
 
 
 def _priced(machine: Machine, rng: np.random.Generator) -> Machine:
@@ -304,8 +309,8 @@ def _perturbed(demand: Demand, rng: np.random.Generator) -> Demand:
     often = math.exp(RELEASES_ERROR * rng.standard_normal())
 
     def drawn_part(part: Part) -> Part:
-        known = min(part.python * shift, part.work)
-        python = known if demand.python_known else share * part.work
+        limited = min(part.python * shift, part.work)
+        python = limited if demand.python_known else share * part.work
         native = part.work - python
         return replace(
             part, python=python, native=native, releases=part.releases * often
@@ -315,7 +320,8 @@ def _perturbed(demand: Demand, rng: np.random.Generator) -> Demand:
         demand,
         steps=tuple(tuple(map(drawn_part, step)) for step in demand.steps),
         producers=tuple(
-            replace(each, work=drawn_part(each.work)) for each in demand.producers
+            replace(producer, work=drawn_part(producer.work))
+            for producer in demand.producers
         ),
     )
 

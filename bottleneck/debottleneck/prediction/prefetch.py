@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from debottleneck.prediction.demand import Part
@@ -100,11 +100,7 @@ class Ahead:
         self._ready = [Counter() for _ in self._items]
         self._next = self._taken = self._asked = 0
         self._cycles = Cycles(loop, fine=not size.apart)
-
-    @property
-    def always(self) -> bool:
-        """Threads fetch while the trainer trains."""
-        return not self._size.apart
+        self.always = not size.apart  # threads fetch while the trainer trains
 
     def takes(self, step: Step) -> dict[int, int]:
         """Every load, with what prepares it."""
@@ -124,12 +120,8 @@ class Ahead:
 
     def helpers(self) -> list[Thread]:
         """The workers."""
-        made = []
-        for _ in range(self._size.workers):
-            remote = Remote(self._loop) if self._size.apart else None
-            made.append(Thread(self._work(remote), self._gil))
-            made += [remote.thread()] if remote else []
-        return made
+        fetchers = self._size.workers
+        return _helpers(self._loop, self._gil, self._size.apart, fetchers, self._work)
 
     def _work(self, remote: Remote | None) -> Iterator[Op]:
         call_ns = self._loop.machine.call_ns
@@ -173,6 +165,8 @@ class Elements:
         count: Elements of a batch.
     """
 
+    always = False
+
     def __init__(self, loop: Loop, gil: Gil | None, size: Size, count: int) -> None:
         self._loop, self._gil, self._size = loop, gil, size
         self._helpers = max(1, size.workers - 1)
@@ -184,11 +178,6 @@ class Elements:
         self._cycles = Cycles(loop, fine=True)
         self._pieces: dict[int, Part] = {}
 
-    @property
-    def always(self) -> bool:
-        """Its workers rest while the trainer trains."""
-        return False
-
     def takes(self, step: Step) -> dict[int, int]:
         """Every load."""
         return span(step, "load")
@@ -196,7 +185,8 @@ class Elements:
     def make(self, number: int, step: Step, first: int, end: int) -> Iterator[Op]:
         """Hand parts out, make the first elements, then take or make each part."""
         call_ns = self._loop.machine.call_ns
-        piece = self._piece(step[first])
+        part = step[first]
+        piece = self._pieces.setdefault(id(part), share_of(part, 1 / self._count))
         begun = [_Some(size, piece) for size in self._sizes]
         for some in begun:
             self._queue.append(some)
@@ -213,12 +203,8 @@ class Elements:
 
     def helpers(self) -> list[Thread]:
         """The workers."""
-        made = []
-        for _ in range(self._helpers):
-            remote = Remote(self._loop) if self._size.apart else None
-            made.append(Thread(self._work(remote), self._gil))
-            made += [remote.thread()] if remote else []
-        return made
+        fetchers = self._helpers
+        return _helpers(self._loop, self._gil, self._size.apart, fetchers, self._work)
 
     def _work(self, remote: Remote | None) -> Iterator[Op]:
         while True:
@@ -236,36 +222,39 @@ class Elements:
         for _ in range(count):
             yield from self._cycles.of(piece)
 
-    def _piece(self, part: Part) -> Part:
-        """One element's share of a load."""
-        found = self._pieces.get(id(part))
-        if found is None:
-            found = self._pieces[id(part)] = share_of(part, 1 / self._count)
-        return found
+
+def _helpers(
+    loop: Loop,
+    gil: Gil | None,
+    apart: bool,
+    count: int,
+    work: Callable[[Remote | None], Iterator[Op]],
+) -> list[Thread]:
+    """Threads that do such work, each with its process if they have any."""
+    helpers = []
+    for _ in range(count):
+        remote = Remote(loop) if apart else None
+        helpers.append(Thread(work(remote), gil))
+        helpers += [remote.thread()] if remote else []
+    return helpers
 
 
 def inputs(step: Step, stages: Sequence[str]) -> dict[int, int]:
     """Runs of parts that begin with a load and go on with what prepares its batch."""
-    found: dict[int, int] = {}
+    ends: dict[int, int] = {}
     begun = -1
     for place, part in enumerate(step):
         if part.stage == stages[0]:
             begun = place
-            found[begun] = place + 1
+            ends[begun] = place + 1
         elif part.stage in stages[1:] and begun >= 0:
-            found[begun] = place + 1
+            ends[begun] = place + 1
         elif part.stage != "other":
             begun = -1
-    return found
+    return ends
 
 
 def share_of(part: Part, share: float) -> Part:
     """That much of a part."""
-    return replace(
-        part,
-        python=part.python * share,
-        native=part.native * share,
-        outside=part.outside * share,
-        lock=part.lock * share,
-        releases=part.releases * share,
-    )
+    names = ("python", "native", "outside", "lock", "releases")
+    return replace(part, **{name: getattr(part, name) * share for name in names})

@@ -76,11 +76,13 @@ class Loop:
 
 
 class Handler(Protocol):
-    """Makes some parts of each step in another way."""
+    """Makes some parts of each step in another way.
 
-    @property
-    def always(self) -> bool:
-        """Whether its helpers want the trainer's GIL while other parts run."""
+    Attributes:
+        always: Whether its helpers want the trainer's GIL while other parts run.
+    """
+
+    always: bool
 
     def takes(self, step: Step) -> dict[int, int]:
         """First part -> one beyond the last, of each run of parts that it makes."""
@@ -108,10 +110,10 @@ class Cycles:
 
     def of(self, part: Part) -> Ops:
         """Its operations."""
-        found = self._known.get(id(part))
-        if found is None:
-            found = self._known[id(part)] = self._ops(part)
-        return found
+        ops = self._known.get(id(part))
+        if ops is None:
+            ops = self._known[id(part)] = self._ops(part)
+        return ops
 
     def _ops(self, part: Part) -> Ops:
         count = max(1, round(part.releases)) if self.fine else 1
@@ -119,10 +121,8 @@ class Cycles:
         outside = part.outside
         if not self.loop.demand.producers:
             outside += part.lock  # of a thread that nothing is known of
-        python, native = (
-            self._spread(part.python, count),
-            self._spread(part.native, count),
-        )
+        python = self._spread(part.python, count)
+        native = self._spread(part.native, count)
         ops: Ops = []
         for number in range(count):
             if outside and number == count // 2:
@@ -135,13 +135,13 @@ class Cycles:
                 ops.append((NATIVE, native[number]))
         return ops
 
-    def _spread(self, whole: float, count: int) -> list[float]:
+    def _spread(self, total: float, count: int) -> list[float]:
         """Random pieces that add up to the whole; one piece is all of it."""
         if count == 1:
-            return [whole]
+            return [total]
         drawn = [self.loop.rng.gammavariate(SHAPE, 1.0) for _ in range(count)]
-        scale = whole / sum(drawn)
-        return [scale * each for each in drawn]
+        scale = total / sum(drawn)
+        return [scale * weight for weight in drawn]
 
 
 def threads(

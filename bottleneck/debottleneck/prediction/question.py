@@ -82,10 +82,11 @@ class Question:
             tuple(self._part(part) for part in step if part.stage not in self.free)
             for step in demand.steps
         )
-        made = tuple(
-            Producer(self._part(each.work), each.apart) for each in demand.producers
+        producers = tuple(
+            Producer(self._part(producer.work), producer.apart)
+            for producer in demand.producers
         )
-        return replace(demand, steps=steps, producers=made)
+        return replace(demand, steps=steps, producers=producers)
 
     def _part(self, part: Part) -> Part:
         python = part.python * (FREE_THREADED if self.no_gil else 1.0)

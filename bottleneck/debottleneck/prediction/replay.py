@@ -26,7 +26,6 @@ class Replayed:
 
     Attributes:
         step_ns: Mean steady-state step.
-        steps: How many it is the mean of.
         busy: Mean number of cores at work.
         starved: Part of the time that the trainer waits for other threads.
         gil: Part of the time that it waits for the GIL.
@@ -39,7 +38,6 @@ class Replayed:
     """
 
     step_ns: float
-    steps: int
     busy: float = 0.0
     starved: float = 0.0
     gil: float = 0.0
@@ -77,28 +75,27 @@ def replay(
     steps = [demand.steps[pick] for pick in picks]
     if not strategies and not demand.producers:
         return _alone(steps, machine)
-    made = setup(Loop(demand, steps, machine, Random(seed)), strategies)
+    setting = setup(Loop(demand, steps, machine, Random(seed)), strategies)
     simulation = Simulation(machine)
-    whole = max(simulation.run(made.threads), 1.0)
-    marks = np.array(made.threads[0].marks)
-    first = min(made.fill, len(picks) // 2)
-    first += (len(marks) - 1 - first) % made.burst
+    total = max(simulation.run(setting.threads), 1.0)
+    marks = np.array(setting.threads[0].marks)
+    first = min(setting.fill, len(picks) // 2)
+    first += (len(marks) - 1 - first) % setting.burst
     counted = marks[min(first, len(marks) - 2) :]
-    main, others = made.threads[0], made.threads[1:]
-    active = max(sum(max(whole - each.blocked_ns, 0.0) for each in others), 1.0)
-    outside = sum(each.outside_ns for each in others)
+    main, others = setting.threads[0], setting.threads[1:]
+    active = max(sum(max(total - thread.blocked_ns, 0.0) for thread in others), 1.0)
+    outside = sum(thread.outside_ns for thread in others)
     return Replayed(
         step_ns=max(float(counted[-1] - counted[0]) / (len(counted) - 1), 1.0),
-        steps=len(counted) - 1,
-        busy=simulation.busy_ns / whole,
-        starved=main.blocked_ns / whole,
-        gil=main.gil_ns / whole,
-        helpers_gil=sum(each.gil_ns for each in others) / active,
+        busy=simulation.busy_ns / total,
+        starved=main.blocked_ns / total,
+        gil=main.gil_ns / total,
+        helpers_gil=sum(thread.gil_ns for thread in others) / active,
         helpers_outside=outside / active,
-        at_once=outside / whole,
-        threads=len(made.threads),
-        outside=main.outside_ns / whole,
-        switch_ns=whole / max(main.gil.switches - 1, 1e-9) if main.gil else math.inf,
+        at_once=outside / total,
+        threads=len(setting.threads),
+        outside=main.outside_ns / total,
+        switch_ns=total / max(main.gil.switches - 1, 1e-9) if main.gil else math.inf,
     )
 
 
@@ -107,16 +104,14 @@ def _alone(steps: Sequence[Step], machine: Machine) -> Replayed:
     pace, _ = machine.paces(1)
     work = sum(part.work for step in steps for part in step) / pace
     waits = sum(part.length - part.work for step in steps for part in step)
-    whole = max(work + waits, 1.0)
-    count = len(steps)
-    return Replayed(
-        whole / count, count, busy=work * pace / whole, outside=waits / whole
-    )
+    total = max(work + waits, 1.0)
+    step_ns, busy = total / len(steps), work * pace / total
+    return Replayed(step_ns, busy=busy, outside=waits / total)
 
 
 def operations(demand: Demand, strategies: Strategies, picks: Sequence[int]) -> float:
     """About how many operations a step has, for how long a run may be."""
-    names = {each.name for each in strategies}
+    names = {strategy.name for strategy in strategies}
     count = 0.0
     for pick in picks[: 4 * NEIGHBOURS]:
         for part in demand.steps[pick]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import re
@@ -73,6 +74,7 @@ def describe(python: str, target: dict[str, Any]) -> dict[str, Any]:
     Returns:
         Plain values that JSON can hold.
     """
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return {
         "debottleneck": __version__,
         "system": f"{platform.system()} {platform.release()}",
@@ -80,7 +82,7 @@ def describe(python: str, target: dict[str, Any]) -> dict[str, Any]:
         "processor": _processor(),
         "cores": usable_cores(),
         "cpu_quota": cpu_quota(),
-        "memory_gib": _memory_gib(),
+        "memory_gib": round(memory / 2**30, 1),
         "python": target.get("python", platform.python_version()),
         "interpreter": target.get("executable", python),
         "thread_variables": {
@@ -118,15 +120,15 @@ def differences(
         before: `Facts.environment` of one run.
         after: Of the other.
     """
-    found = [
+    differing = [
         Difference(what, _said(before[key]), _said(after[key]), matters)
         for what, key, matters in _FACTS
         if key in before and key in after and _apart(key, before[key], after[key])
     ]
     for key, rest in (("thread_variables", NONE), ("packages", "not installed")):
-        found += _named(before.get(key), after.get(key), rest)
-    found += _pools(before.get("thread_pools"), after.get("thread_pools"))
-    return tuple(sorted(found, key=lambda one: not one.matters))
+        differing += _named(before.get(key), after.get(key), rest)
+    differing += _pools(before.get("thread_pools"), after.get("thread_pools"))
+    return tuple(sorted(differing, key=lambda one: not one.matters))
 
 
 def _apart(key: str, one: object, other: object) -> bool:
@@ -167,15 +169,13 @@ def _pools(before: object, after: object) -> list[Difference]:
     names = [
         sorted({str(pool["library"]) for pool in pools}) for pools in (before, after)
     ]
-    one, other = (", ".join(each) or NONE for each in names)
+    one, other = (", ".join(libraries) or NONE for libraries in names)
     return [] if one == other else [Difference("thread pools", one, other, True)]
 
 
 def usable_cores() -> int:
     """Cores this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return len(os.sched_getaffinity(0))
 
 
 def cpu_quota() -> float | None:
@@ -217,10 +217,8 @@ def package_versions(python: str) -> dict[str, str]:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode or not done.stdout.startswith("{"):
         return {}
-    import json
-
-    found: dict[str, str] = json.loads(done.stdout)
-    return found
+    versions: dict[str, str] = json.loads(done.stdout)
+    return versions
 
 
 def _processor() -> str:
@@ -228,12 +226,5 @@ def _processor() -> str:
         text = Path("/proc/cpuinfo").read_text()
     except OSError:
         return platform.processor() or sys.platform
-    found = re.search(r"^model name\s*: (.*)$", text, re.M)
-    return found.group(1) if found else platform.machine()
-
-
-def _memory_gib() -> float | None:
-    if not hasattr(os, "sysconf") or "SC_PHYS_PAGES" not in os.sysconf_names:
-        return None
-    pages, size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
-    return round(pages * size / 2**30, 1)
+    model = re.search(r"^model name\s*: (.*)$", text, re.M)
+    return model.group(1) if model else platform.machine()

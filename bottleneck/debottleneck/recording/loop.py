@@ -20,7 +20,6 @@ Ints = NDArray[np.int64]
 CODE = {name: number for number, name in enumerate((*STAGES, STEP))}
 """Stage name -> number, for arrays."""
 
-INPUT = tuple(CODE[name] for name in ("load", "augment", "transfer"))
 COMPUTE = tuple(CODE[name] for name in ("forward", "loss", "backward", "update"))
 BETWEEN = tuple(CODE[name] for name in BETWEEN_STAGES)
 TRAINING = tuple(CODE[name] for name in ("backward", "update"))
@@ -77,9 +76,9 @@ def find_steps(marks: Marks) -> Steps:
     kept = ~np.isin(outer.stage, BETWEEN) & ~outer.minor
     outer = _take(outer, kept)
     calls = marks.t[(marks.edge == ENTER) & (marks.stage == CODE[STEP])]
-    found = _by_loads(outer)
-    if found is not None:
-        return found
+    by_loads = _by_loads(outer)
+    if by_loads is not None:
+        return by_loads
     updates = _run_ends(outer, CODE["update"])
     if len(calls) >= 2 and len(calls) >= LOADS_PER_UPDATE * len(updates):
         return _between(calls, "a step begins at each call of the step function")
@@ -93,8 +92,8 @@ def outermost(marks: Marks) -> Marks:
     change = np.where(inner.edge == ENTER, 1, -1)
     depth = np.cumsum(change)
     entered = (inner.edge == ENTER) & (depth == 1)
-    left = (inner.edge == LEAVE) & (depth == 0)
-    return _take(inner, entered | left)
+    leaving = (inner.edge == LEAVE) & (depth == 0)
+    return _take(inner, entered | leaving)
 
 
 def choose_trainer(threads: Mapping[int, Marks], main: int) -> tuple[int, Steps]:
@@ -194,9 +193,9 @@ def _by_computation(outer: Marks, updates: Ints) -> Steps:
 
 def _run_ends(outer: Marks, stage: int) -> Ints:
     """Times at which runs of one stage end, a run broken by another stage."""
-    left = _take(outer, outer.edge == LEAVE)
-    after = np.concatenate((left.stage[1:], [-1]))
-    ends: Ints = left.t[(left.stage == stage) & (after != stage)]
+    leavings = _take(outer, outer.edge == LEAVE)
+    after = np.concatenate((leavings.stage[1:], [-1]))
+    ends: Ints = leavings.t[(leavings.stage == stage) & (after != stage)]
     return ends
 
 

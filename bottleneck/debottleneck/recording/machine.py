@@ -94,9 +94,9 @@ class Machine:
         Raises:
             TypeError: A value is no number.
         """
-        kinds = {each.name: type(each.default) for each in dataclasses.fields(cls)}
-        known = {name: value for name, value in raw.items() if name in kinds}
-        for name, value in known.items():
+        kinds = {field.name: type(field.default) for field in dataclasses.fields(cls)}
+        values = {name: value for name, value in raw.items() if name in kinds}
+        for name, value in values.items():
             if not isinstance(value, str if kinds[name] is str else int | float):
                 raise TypeError(f"{name} is {value!r}")
-        return cls(**known)
+        return cls(**values)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +14,24 @@ from numpy.typing import NDArray
 from debottleneck.recording import spool
 from debottleneck.recording.loop import CODE, Marks
 
-MARK_DTYPE = np.dtype([("t", "<i8"), ("cpu", "<i8"), ("code", "<i4"), ("calls", "<i4")])
-WAIT_DTYPE = np.dtype(
-    [(n, "<i8") for n in ("pid", "tid", "start_ns", "end_ns", "oncpu_ns", "delay_ns")]
-    + [(n, "<i4") for n in ("holder", "state", "detail", "slices")]
-)
-HANDOVER_DTYPE = np.dtype([("pid", "<i8"), ("t_ns", "<i8"), ("switches", "<i8")])
-BURST_DTYPE = np.dtype(
-    [
-        *((name, "<i8") for name in ("pid", "t_ns", "span_ns")),
-        *((name, "<i4") for name in ("held", "releases")),
-    ]
-)
+
+def _dtype(record: struct.Struct, names: str) -> np.dtype[Any]:
+    kinds = {"q": "<i8", "i": "<i4"}
+    codes = record.format.removeprefix("<")
+    return np.dtype([(n, kinds[c]) for n, c in zip(names.split(), codes, strict=True)])
+
+
+MARK_DTYPE = _dtype(spool.MARK, "t cpu code calls")
+_WAIT = "pid tid start_ns end_ns oncpu_ns delay_ns holder state detail slices"
+FIXED = {
+    "waits": (spool.WAITS_FILE, _dtype(spool.WAIT, _WAIT)),
+    "handovers": (spool.HANDOVERS_FILE, _dtype(spool.HANDOVER, "pid t_ns switches")),
+    "bursts": (
+        spool.BURSTS_FILE,
+        _dtype(spool.BURST, "pid t_ns span_ns held releases"),
+    ),
+}
+"""Table -> the sampler's file of it, and its records."""
 
 
 class MarkFile:
@@ -74,21 +81,30 @@ def read_fixed(path: Path, dtype: np.dtype[Any]) -> pd.DataFrame:
     if not path.exists():
         return pd.DataFrame(np.empty(0, dtype))
     data = path.read_bytes()
-    whole = len(data) // dtype.itemsize * dtype.itemsize
-    return pd.DataFrame(np.frombuffer(data[:whole], dtype))
+    size = len(data) // dtype.itemsize * dtype.itemsize
+    return pd.DataFrame(np.frombuffer(data[:size], dtype))
 
 
 def read_lines(path: Path) -> list[Any]:
     """JSON lines; a last line that was cut off is left out."""
     if not path.exists():
         return []
-    found = []
+    lines = []
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
-            found.append(json.loads(line))
+            lines.append(json.loads(line))
         except ValueError:
             continue
-    return found
+    return lines
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object; {} where there is none that can be read."""
+    try:
+        facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return facts
 
 
 def pid_of(path: Path) -> int:
@@ -116,7 +132,7 @@ def as_marks(
 ) -> Marks:
     """Records of one thread as arrays for `loop`; unknown sites are left out."""
     site = records["code"] >> 2
-    known = site < len(codes)
-    records, site = records[known], site[known].astype(np.int64)
+    is_listed = site < len(codes)
+    records, site = records[is_listed], site[is_listed].astype(np.int64)
     edge = (records["code"] & 3).astype(np.int64)
     return Marks(records["t"].astype(np.int64), edge, codes[site], minor[site])

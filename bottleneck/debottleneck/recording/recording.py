@@ -19,15 +19,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from debottleneck.errors import RecordingError
+from debottleneck.recording import spool
 
 SCHEMA = 4
-"""Version of the folder's layout; a newer one is refused, not guessed at."""
-
-OLDEST = 2
-"""The oldest layout that is still read."""
-
-ADDED: Mapping[str, int] = MappingProxyType({"sources": 3, "bursts": 4, "forms": 4})
-"""Tables that came with a later layout than `OLDEST`: empty in older folders."""
+"""Version of the folder's layout; any other one is refused, not guessed at."""
 
 FACTS_FILE = "recording.json"
 
@@ -107,7 +102,8 @@ COLUMNS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "size": "int64",
             "bytes": "int64",
         },
-        # When an instrument of BLOCKS was at work.
+        # When an instrument was at work that has blocks of steps of its own: stacks,
+        # gil, functions-wall or functions-cpu; all other time is quiet.
         "blocks": {"kind": "str", "start_ns": "int64", "end_ns": "int64"},
         # py-spy: `stack` of a thread from `start_ns` to `end_ns`, `weight_ns` of
         # them; for the block "gil" times are the whole block's, weight is exact.
@@ -147,20 +143,8 @@ COLUMNS: Mapping[str, Mapping[str, str]] = MappingProxyType(
 )
 """Every table with its columns and their types; `frames` of analysis builds on it."""
 
-STATES = (
-    "running",
-    "gil",
-    "lock",
-    "disk",
-    "network",
-    "ipc",
-    "sleep",
-    "unattributed",
-)
-"""What the wait sampler can see; `running` is on a core or waiting for one."""
-
-BLOCKS = ("stacks", "gil", "functions-wall", "functions-cpu")
-"""Instruments with blocks of steps of their own; all other time is quiet."""
+STATES = spool.STATES
+"""Words that a number of the column `state` stands for."""
 
 
 @dataclass(frozen=True)
@@ -246,8 +230,8 @@ class Recording:
         cls, facts: Facts, tables: Mapping[str, pd.DataFrame], path: Path | None = None
     ) -> Recording:
         """Make a recording from some tables; those not given are empty."""
-        whole = {name: tables.get(name, empty(name)) for name in COLUMNS}
-        return cls(facts=facts, path=path, **whole)
+        complete = {name: tables.get(name, empty(name)) for name in COLUMNS}
+        return cls(facts=facts, path=path, **complete)
 
     def save(self, folder: Path) -> None:
         """Write the folder; facts last, so that they vouch for the tables."""
@@ -294,14 +278,12 @@ def read(folder: Path) -> Recording:
     Raises:
         RecordingError: No recording there, another schema, or a broken table.
     """
-    schema, facts = _read_facts(folder)
-    there = [name for name in COLUMNS if ADDED.get(name, 0) <= schema]
-    tables = {name: _read_table(folder, name) for name in there}
+    facts = _read_facts(folder)
+    tables = {name: _read_table(folder, name) for name in COLUMNS}
     return Recording.of(facts, tables, folder)
 
 
-def _read_facts(folder: Path) -> tuple[int, Facts]:
-    """The layout's version, and the facts."""
+def _read_facts(folder: Path) -> Facts:
     file = folder / FACTS_FILE
     if not file.is_file():
         raise RecordingError(
@@ -316,34 +298,27 @@ def _read_facts(folder: Path) -> tuple[int, Facts]:
             f"{file} is damaged ({_in_one_line(error)})", "profile the script again"
         ) from error
     _check_schema(folder, schema)
-    return schema, _facts_of(file, raw)
-
-
-def _check_schema(folder: Path, schema: object) -> None:
-    if not isinstance(schema, int) or schema > SCHEMA:
-        raise RecordingError(
-            f"{folder} was written by a newer debottleneck (schema {schema!r}, "
-            f"this one reads {SCHEMA})",
-            "upgrade with: pip install --upgrade debottleneck",
-        )
-    if schema < OLDEST:
-        raise RecordingError(
-            f"{folder} was written by an older debottleneck (schema {schema}, this "
-            f"one reads {OLDEST} to {SCHEMA})",
-            "profile the script again",
-        )
-
-
-def _facts_of(file: Path, raw: dict[str, Any]) -> Facts:
     try:
         missing = tuple(NotMeasured(**entry) for entry in raw.pop("not_measured"))
-        command = tuple(raw.pop("command"))
-        return Facts(command=command, not_measured=missing, **raw)
+        return Facts(command=tuple(raw.pop("command")), not_measured=missing, **raw)
     except (KeyError, TypeError) as error:
         raise RecordingError(
             f"{file} lacks facts this version needs ({_in_one_line(error)})",
             "profile the script again",
         ) from error
+
+
+def _check_schema(folder: Path, schema: object) -> None:
+    if schema == SCHEMA:
+        return
+    writer, remedy = "a newer", "upgrade with: pip install --upgrade debottleneck"
+    if isinstance(schema, int) and schema < SCHEMA:
+        writer, remedy = "an older", "profile the script again"
+    raise RecordingError(
+        f"{folder} was written by {writer} debottleneck (schema {schema!r}, "
+        f"this one reads {SCHEMA})",
+        remedy,
+    )
 
 
 def _read_table(folder: Path, name: str) -> pd.DataFrame:

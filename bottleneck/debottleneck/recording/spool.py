@@ -8,6 +8,7 @@ written survives a `kill -9`. Standard library only.
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 MARK = struct.Struct("<qqii")
@@ -24,6 +25,18 @@ MARK_FILE_BYTES = MARK_START + 10_000 * MARK.size
 
 WAIT = struct.Struct("<qqqqqqiiii")
 """pid, tid, start_ns, end_ns, oncpu_ns, delay_ns, holder, state, detail, slices."""
+
+STATES = (
+    "running",
+    "gil",
+    "lock",
+    "disk",
+    "network",
+    "ipc",
+    "sleep",
+    "unattributed",
+)
+"""What a sample can say of a thread; `running` is on a core or waiting for one."""
 
 CONTROL_BYTES = 64
 CONTROL = struct.Struct("<BBBxiqq")
@@ -60,14 +73,25 @@ STRATEGIES_FILE = "strategies.jsonl"
 """What strategies did and why not, see `strategies.automatic.notes`."""
 
 
-def agent_file(folder: Path, pid: int) -> Path:
-    """Facts the agent states about its process."""
-    return folder / f"agent-{pid}.json"
+def _file_of(kind: str, ending: str = "jsonl") -> Callable[[Path, int], Path]:
+    """(spool folder, process) -> the process's file of that kind."""
+    return lambda folder, pid: folder / f"{kind}-{pid}.{ending}"
 
 
-def sites_file(folder: Path, pid: int) -> Path:
-    """One JSON line a site, in order of its number."""
-    return folder / f"sites-{pid}.jsonl"
+agent_file = _file_of("agent", "json")
+"""Facts the agent states about its process."""
+
+sites_file = _file_of("sites")
+"""One JSON line a site, in order of its number."""
+
+names_file = _file_of("names")
+"""Names of Python threads, JSON lines of [tid, ident, name]."""
+
+events_file = _file_of("events")
+"""What the agent did when: yappi windows, failures; JSON lines."""
+
+outputs_file = _file_of("outputs")
+"""What the stages of a process returned, JSON lines, for the equality gate."""
 
 
 def names_file(folder: Path, pid: int) -> Path:
@@ -93,3 +117,8 @@ def state_file(folder: Path, pid: int) -> Path:
 def marks_glob() -> str:
     """Pattern of the mark files of every thread and process."""
     return "marks-*.bin"
+
+
+def marks_glob(pid: int | str = "*") -> str:
+    """Pattern of the mark files of every thread of one process, or of all."""
+    return f"marks-{pid}-*.bin"

@@ -18,7 +18,7 @@ from debottleneck.errors import BottleneckError, UsageError
 from debottleneck.trials.result import Comparison
 
 if TYPE_CHECKING:
-    from debottleneck.trials.sides import Evidence
+    from debottleneck.trials.sides import Sides
 
 FORMATS: Mapping[str, str] = MappingProxyType(
     {
@@ -43,17 +43,6 @@ COMPARISON_FORMATS: Mapping[str, str] = MappingProxyType(
 """Format -> the module whose `render(comparison)` makes it; the page's also takes
 what stands behind the comparison."""
 
-SUFFIXES: Mapping[str, str] = MappingProxyType(
-    {
-        ".txt": "text",
-        ".json": "json",
-        ".html": "html",
-        ".folded": "collapsed",
-        ".pstats": "pstats",
-    }
-)
-"""File ending -> format, for `write`."""
-
 
 def render(analysis: Analysis, format: str = "text") -> str | bytes:
     """The report of an analysis in one of FORMATS.
@@ -61,12 +50,12 @@ def render(analysis: Analysis, format: str = "text") -> str | bytes:
     Raises:
         UsageError: No such format.
     """
-    made: str | bytes = _module(FORMATS, format).render(analysis)
-    return made
+    content: str | bytes = _module(FORMATS, format).render(analysis)
+    return content
 
 
 def render_comparison(
-    comparison: Comparison, format: str = "text", shown: Evidence | None = None
+    comparison: Comparison, format: str = "text", shown: Sides | None = None
 ) -> str:
     """A comparison in one of COMPARISON_FORMATS.
 
@@ -94,33 +83,29 @@ def _module(formats: Mapping[str, str], format: str) -> ModuleType:
     return importlib.import_module(formats[format])
 
 
-def write(analysis: Analysis, path: Path, format: str | None = None) -> None:
-    """Render into a file; whatever fails, no half-written file stays behind.
-
-    Args:
-        analysis: What to report.
-        path: The file to write; an older one is replaced only by a whole one.
-        format: One of FORMATS; by default the one of the file's ending, else text.
+def write(analysis: Analysis, path: Path, format: str) -> None:
+    """Render an analysis in one of FORMATS into a file.
 
     Raises:
         BottleneckError: The file cannot be written.
     """
-    chosen = format or SUFFIXES.get(path.suffix.lower(), "text")
-    save(render(analysis, chosen), path)
+    save(render(analysis, format), path)
 
 
 def save(content: str | bytes, path: Path) -> None:
     """Put a finished text or the bytes of a file at `path` in one move.
 
+    Whatever fails, no half-written file stays behind, and an older one is replaced
+    only by a whole one.
+
     Raises:
         BottleneckError: The file cannot be written.
     """
     half = path.with_name(path.name + ".part")
-    whole = (
-        content if isinstance(content, bytes) else content.encode("utf-8", "replace")
-    )
+    if isinstance(content, str):
+        content = content.encode("utf-8", "replace")
     try:
-        half.write_bytes(whole)
+        half.write_bytes(content)
         half.replace(path)
     except OSError as error:
         raise BottleneckError(

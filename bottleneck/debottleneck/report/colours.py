@@ -10,54 +10,49 @@ also has its name beside it or under the pointer, and its number in a table.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 
-STAGE_COLOURS: Mapping[str, str] = MappingProxyType(
-    {
-        "load": "#7a7bf3",
-        "augment": "#576690",
-        "transfer": "#399ca7",
-        "forward": "#e36502",
-        "loss": "#8c9558",
-        "backward": "#c62852",
-        "update": "#197352",
-        "evaluate": "#b48383",
-        "checkpoint": "#925703",
-        "log": "#7041e8",
-        "other": "#70767d",
-    }
-)
+STAGE_COLOURS: Mapping[str, str] = {
+    "load": "#7a7bf3",
+    "augment": "#576690",
+    "transfer": "#399ca7",
+    "forward": "#e36502",
+    "loss": "#8c9558",
+    "backward": "#c62852",
+    "update": "#197352",
+    "evaluate": "#b48383",
+    "checkpoint": "#925703",
+    "log": "#7041e8",
+    "other": "#70767d",
+}
 
-CAUSE_COLOURS: Mapping[str, str] = MappingProxyType(
-    {
-        "python": "#4280ff",
-        "native": "#08a090",
-        "gil": "#d31b75",
-        "lock": "#814cb8",
-        "disk": "#a28d66",
-        "network": "#736b11",
-        "ipc": "#4d6e47",
-        "sleep": "#8b8cbf",
-        "runqueue": "#ce7c27",
-        "unattributed": "#626569",
-        "running": "#467d90",
-    }
-)
+CAUSE_COLOURS: Mapping[str, str] = {
+    "python": "#4280ff",
+    "native": "#08a090",
+    "gil": "#d31b75",
+    "lock": "#814cb8",
+    "disk": "#a28d66",
+    "network": "#736b11",
+    "ipc": "#4d6e47",
+    "sleep": "#8b8cbf",
+    "runqueue": "#ce7c27",
+    "unattributed": "#626569",
+    "running": "#467d90",
+}
 """`running` is a sample on a core of which the GIL's holder is unknown."""
 
 STRANGER = "#70767d"
 
-BLOCK_COLOURS: Mapping[str, str] = MappingProxyType(
-    {"warmup": "#a3a9b0", "stacks": "#0b7a9b", "functions": "#b5651d"}
-)
-BLOCK_NAMES: Mapping[str, str] = MappingProxyType(
-    {
-        "warmup": "warm-up, left out",
-        "stacks": "stacks were taken",
-        "functions": "functions were counted",
-    }
-)
+BLOCK_COLOURS: Mapping[str, str] = {
+    "warmup": "#a3a9b0",
+    "stacks": "#0b7a9b",
+    "functions": "#b5651d",
+}
+BLOCK_NAMES: Mapping[str, str] = {
+    "warmup": "warm-up, left out",
+    "stacks": "stacks were taken",
+    "functions": "functions were counted",
+}
 
 
 def stage_colour(stage: str) -> str:
@@ -82,18 +77,20 @@ def contrast(first: str, second: str) -> float:
     return (bright + 0.05) / (dark + 0.05)
 
 
+def channels(colour: str) -> tuple[int, int, int]:
+    """Red, green and blue of "#rrggbb", 0 to 255."""
+    red, green, blue = bytes.fromhex(colour[1:])
+    return red, green, blue
+
+
 def _luminance(colour: str) -> float:
-    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-    red, green, blue = map(_linear, channels)
+    red, green, blue = map(_linear, channels(colour))
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
-def _linear(channel: float) -> float:
-    return channel / 12.92 if channel <= 0.04 else ((channel + 0.055) / 1.055) ** 2.4
-
-
-PAPERS: Mapping[str, str] = MappingProxyType({"light": "#fbfaf7", "dark": "#15181b"})
-"""What figures lie on; page.css says the same."""
+def _linear(channel: int) -> float:
+    part = channel / 255
+    return part / 12.92 if part <= 0.04 else ((part + 0.055) / 1.055) ** 2.4
 
 
 def _theme(ink: str, muted: str, line: str, sheet: str, scale: list[str]) -> Any:
@@ -129,22 +126,20 @@ def _theme(ink: str, muted: str, line: str, sheet: str, scale: list[str]) -> Any
     }
 
 
-THEMES: Mapping[str, Any] = MappingProxyType(
-    {
-        "light": _theme(
-            "#1b1f24",
-            "#56606b",
-            "#e4e4df",
-            "#ffffff",
-            ["#f4f3ee", "#d5e5ec", "#a6cbdd", "#78b1cd", "#4f98bb"],
-        ),
-        "dark": _theme(
-            "#e8eaec",
-            "#a0aab3",
-            "#30363c",
-            "#22272c",
-            ["#20262b", "#1d3644", "#1b4a61", "#195d7d", "#17709a"],
-        ),
-    }
-)
+THEMES: Mapping[str, Any] = {
+    "light": _theme(
+        "#1b1f24",
+        "#56606b",
+        "#e4e4df",
+        "#ffffff",
+        ["#f4f3ee", "#d5e5ec", "#a6cbdd", "#78b1cd", "#4f98bb"],
+    ),
+    "dark": _theme(
+        "#e8eaec",
+        "#a0aab3",
+        "#30363c",
+        "#22272c",
+        ["#20262b", "#1d3644", "#1b4a61", "#195d7d", "#17709a"],
+    ),
+}
 """plotly templates; the page takes the one that its reader prefers."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 import pandas as pd
 
@@ -25,7 +26,7 @@ KEPT = "unattributed"
 
 
 @dataclass(frozen=True)
-class Grid:
+class CauseMatrix:
     """The table before it is fitted: `values` has a row a stage, a column a cause.
 
     `lead` are the cells left of the causes (name, ms, share, interval), by row.
@@ -62,12 +63,17 @@ def pivot(causes: pd.DataFrame, index: str = "stage") -> pd.DataFrame:
     return table.reindex(index=rows, columns=in_order(table.columns, words.CAUSES))
 
 
-def of(analysis: Analysis) -> Grid:
+def trainer_causes(analysis: Analysis) -> pd.DataFrame:
+    """The trainer's milliseconds per step, a row a stage, a column a cause."""
+    return pivot(analysis.causes[analysis.causes.role == "trainer"])
+
+
+def of(analysis: Analysis) -> CauseMatrix:
     """The trainer's stages by cause; without steps every role's time by cause."""
     return _by_stage(analysis) if analysis.loop.found else _by_role(analysis)
 
 
-def _by_stage(analysis: Analysis) -> Grid:
+def _by_stage(analysis: Analysis) -> CauseMatrix:
     loop = analysis.loop
     digits = table_digits(loop.step_ms)
     stages = analysis.stages.set_index("stage")
@@ -81,28 +87,27 @@ def _by_stage(analysis: Analysis) -> Grid:
         )
         for name in names
     )
-    causes = analysis.causes[analysis.causes.role == "trainer"]
+    values = trainer_causes(analysis)
     bounds = interval(loop.step_low, loop.step_high, digits, "-")
-    whole = float(stages.ms_per_step.sum())
-    return Grid(
+    total = number(float(stages.ms_per_step.sum()), digits)
+    return CauseMatrix(
         title="The step by stage and cause, ms per step",
         lead_headers=("stage", "ms", "share", "95 % of ms"),
         lead=lead,
-        total=("step", number(whole, digits), percent(stages.share.sum()), bounds),
-        values=pivot(causes).reindex(names),
+        total=("step", total, percent(stages.share.sum()), bounds),
+        values=values.reindex(names),
         digits=digits,
-        note="" if len(causes) else "Causes were not measured; see below.",
+        note="" if values.size else "Causes were not measured; see below.",
     )
 
 
-def _by_role(analysis: Analysis) -> Grid:
+def _by_role(analysis: Analysis) -> CauseMatrix:
     values = pivot(analysis.causes, "role")
     sums = values.sum(axis=1)
     digits = table_digits(float(sums.max()) if len(sums) else 0.0)
-    roles = list(map(str, values.index))
     over = bool((sums > 1_000.5).any())
-    lead = tuple((role, number(float(sums[role]), digits)) for role in roles)
-    return Grid(
+    lead = tuple((str(role), number(float(ms), digits)) for role, ms in sums.items())
+    return CauseMatrix(
         title="The run by role and cause, ms per second of wall time",
         lead_headers=("role", "ms/s"),
         lead=lead,
@@ -113,43 +118,41 @@ def _by_role(analysis: Analysis) -> Grid:
     )
 
 
-def fit(grid: Grid, width: int) -> tuple[Cells, str]:
+def fit(matrix: CauseMatrix, width: int) -> tuple[Cells, str]:
     """Cells that fit, with a sentence on causes summed into `rest`, if any were."""
-    values, digits, folded = grid.values, grid.digits, ""
-    while _width(grid, values) > width and values.shape[1] > 2:
+    values, folded = matrix.values, ""
+    while _width(_cells(matrix, values)) > width and values.shape[1] > 2:
         values = _fold_smallest(values)
     if REST in values.columns:
-        gone = [c for c in grid.values.columns if c not in values.columns]
-        folded = f"rest is {', '.join(gone)}."
-    return _cells(replace(grid, values=values), digits), folded
+        folded_in = matrix.values.columns.difference(values.columns, sort=False)
+        folded = f"rest is {', '.join(folded_in)}."
+    return _cells(matrix, values), folded
 
 
 def _fold_smallest(values: pd.DataFrame) -> pd.DataFrame:
     sums = values.drop(columns=[REST, KEPT], errors="ignore").sum().sort_values()
-    spare = 1 if REST in values.columns else 2
-    small = list(sums.index[:spare])
+    small = list(sums.index[: 1 if REST in values.columns else 2])
     rest = values.reindex(columns=[*small, REST]).sum(axis=1, min_count=1)
-    kept = values.drop(columns=[*small, REST], errors="ignore")
+    kept = values.drop(columns=[*small, REST], errors="ignore").assign(**{REST: rest})
     last = [KEPT] if KEPT in kept.columns else []
-    order = [c for c in kept.columns if c != KEPT]
-    return kept.assign(**{REST: rest})[[*order, REST, *last]]
+    return kept[[*kept.columns.drop(last), *last]]
 
 
-def _width(grid: Grid, values: pd.DataFrame) -> int:
-    cells = _cells(replace(grid, values=values), grid.digits)
+def _width(cells: Cells) -> int:
     lines = [line for line in (cells.headers, *cells.rows, cells.total) if line]
     columns = zip(*lines, strict=True)
     return sum(max(map(len, column)) + GAP for column in columns) - GAP
 
 
-def _cells(grid: Grid, digits: int) -> Cells:
-    names = {KEPT: "unattr."}
-    causes = tuple(names.get(c, str(c)) for c in grid.values.columns)
-    body = [
-        tuple(number(float(v), digits) for v in row) for row in grid.values.to_numpy()
-    ]
-    body = body or [()] * len(grid.lead)
-    rows = tuple(lead + cells for lead, cells in zip(grid.lead, body, strict=True))
-    sums = tuple(number(float(v), digits) for v in grid.values.sum())
-    total = grid.total + sums if grid.total else ()
-    return Cells((*grid.lead_headers, *causes), rows, total)
+def _cells(matrix: CauseMatrix, values: pd.DataFrame) -> Cells:
+    causes = ("unattr." if c == KEPT else str(c) for c in values.columns)
+    body = [_texts(row, matrix.digits) for row in values.to_numpy()]
+    body = body or [()] * len(matrix.lead)
+    rows = tuple(lead + texts for lead, texts in zip(matrix.lead, body, strict=True))
+    sums = _texts(values.sum(), matrix.digits)
+    total = matrix.total + sums if matrix.total else ()
+    return Cells((*matrix.lead_headers, *causes), rows, total)
+
+
+def _texts(row: Iterable[float], digits: int) -> tuple[str, ...]:
+    return tuple(number(float(ms), digits) for ms in row)

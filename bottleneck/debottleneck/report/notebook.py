@@ -30,8 +30,8 @@ class Shown(Recording):
     @classmethod
     def like(cls, recording: Recording) -> Shown:
         """The same recording, shown."""
-        each = {one.name: getattr(recording, one.name) for one in fields(Recording)}
-        return cls(**each)
+        values = {f.name: getattr(recording, f.name) for f in fields(Recording)}
+        return cls(**values)
 
     @cached_property
     def analysis(self) -> Analysis:

@@ -48,7 +48,7 @@ def png(figure: go.Figure) -> bytes:
     logging.getLogger("choreographer").setLevel(logging.ERROR)
     size = {"width": WIDTH, "height": figure.layout.height or HEIGHT}
     try:
-        made: bytes = kaleido.calc_fig_sync(
+        content: bytes = kaleido.calc_fig_sync(
             figure.to_plotly_json(),
             opts={"format": "png", "scale": SCALE, **size},
             kopts={"mathjax": False},
@@ -64,8 +64,8 @@ def png(figure: go.Figure) -> bytes:
         errors.KaleidoError,
         TimeoutError,
     ) as error:
-        why = " ".join(str(next(iter(error.args), "no answer")).split())[:160]
+        reason = " ".join(str(next(iter(error.args), "no answer")).split())[:160]
         raise BottleneckError(
-            f"the browser drew no picture ({why})", BROWSER
+            f"the browser drew no picture ({reason})", BROWSER
         ) from error
-    return made
+    return content

@@ -2,76 +2,55 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from debottleneck.collect.proc import busy_seconds
-from debottleneck.errors import BottleneckError
 from debottleneck.recording.environment import cpu_quota, usable_cores
-from debottleneck.selfcheck import cost, plan
+from debottleneck.selfcheck import cases, cost
 from debottleneck.selfcheck.measure import rows_of
-from debottleneck.selfcheck.result import SKIPPED, Check, Machine, Row
+from debottleneck.selfcheck.result import Check, CheckedMachine, Row
 
 WATCH_S = 0.5
 """How long others' work is watched before anything is run."""
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """What to check.
+def run(
+    python: str,
+    *,
+    quick: bool,
+    on_row: Callable[[Row], None],
+    on_line: Callable[[str], None],
+) -> Check:
+    """Run every case and the rounds of cost.
 
-    Attributes:
+    Args:
         python: The interpreter of the loops.
         quick: A selection of the rows and fewer rounds.
+        on_row: Gets each row as it comes.
+        on_line: Gets what else is worth a line meanwhile.
     """
-
-    python: str
-    quick: bool = False
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Who is told what as it comes."""
-
-    row: Callable[[Row], None]
-    line: Callable[[str], None]
-
-
-def run(wanted: Wanted, progress: Progress) -> Check:
-    """Run every case and the rounds of cost; they appear as they come."""
     foreign = foreign_cores()
     rows: list[Row] = []
     problems: dict[str, None] = {}
     gathered = cost.Gathered()
     interrupted = False
-    rounds = cost.QUICK if wanted.quick else cost.FULL
     try:
-        for case in plan.cases(quick=wanted.quick):
-            found, missing = _rows(case, wanted.python)
+        for case in cases.cases(quick=quick):
+            of_case, missing = rows_of(case, python)
             problems |= dict.fromkeys(missing)
-            rows += found
-            for row in found:
-                progress.row(row)
-        for line in cost.measure(wanted.python, rounds, gathered):
-            progress.line(line)
+            rows += of_case
+            for row in of_case:
+                on_row(row)
+        for line in cost.measure(python, cost.QUICK if quick else cost.FULL, gathered):
+            on_line(line)
     except KeyboardInterrupt:
         interrupted = True
-    machine = _machine(wanted.python, gathered, foreign, tuple(problems))
+    machine = _machine(python, gathered, foreign, tuple(problems))
     busiest = max((row.foreign or 0.0 for row in rows), default=foreign or 0.0)
     costs = tuple(cost.costs(gathered, busiest))
     return Check(machine, tuple(rows), costs, cost.facts(gathered), interrupted)
-
-
-def _rows(case: plan.Case, python: str) -> tuple[list[Row], tuple[str, ...]]:
-    try:
-        return rows_of(case, python)
-    except BottleneckError as error:
-        cause = "+".join(case.causes)
-        lead = (case.causes, cause, case.place, case.share)
-        return [Row(*lead, verdict=SKIPPED, note=str(error))], (str(error),)
 
 
 def foreign_cores() -> float | None:
@@ -97,11 +76,11 @@ def _machine(
     gathered: cost.Gathered,
     foreign: float | None,
     problems: tuple[str, ...],
-) -> Machine:
-    seen = next(iter(gathered.last.values()), None)
-    facts = seen.recording.facts.environment if seen is not None else {}
-    return Machine(
-        python=os.fspath(python),
+) -> CheckedMachine:
+    analysis = next(iter(gathered.last.values()), None)
+    facts = analysis.recording.facts.environment if analysis is not None else {}
+    return CheckedMachine(
+        python=python,
         version=str(facts.get("python", "")),
         cores=usable_cores(),
         quota=cpu_quota(),

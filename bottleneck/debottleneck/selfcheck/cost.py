@@ -5,32 +5,23 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from debottleneck.analysis.frames import Floats
 from debottleneck.analysis.result import Analysis
 from debottleneck.analysis.statistics import mean_interval
 from debottleneck.errors import BottleneckError
-from debottleneck.selfcheck.measure import (
-    SCRIPT,
-    Instruments,
-    Ran,
-    in_folder,
-    profiled,
-)
-from debottleneck.selfcheck.result import BOUNDS, Cost, judged_cost
-
-Floats = NDArray[np.float64]
+from debottleneck.selfcheck.measure import SCRIPT, WAITS_ONLY, Instruments, profiled
+from debottleneck.selfcheck.result import BOUNDS, InstrumentCost, judged_cost
 
 PLAIN = "plain python"
 MARKS, QUIET, DEFAULT = "marks", "marks + waits", "default, outside yappi"
 SETS = {
     MARKS: Instruments(waits=False),
-    QUIET: Instruments(),
+    QUIET: WAITS_ONLY,
     DEFAULT: Instruments(stacks=True, functions=True),
 }
 """Name -> instruments, each held against plain Python in the same round."""
@@ -42,24 +33,22 @@ LEFT_OUT = 0.1
 
 
 @dataclass(frozen=True)
-class Rounds:
+class CostRounds:
     """How many rounds, and how long each run in them trains.
 
     Attributes:
-        count: Rounds with marks and with marks and waits.
-        seconds: Of each of their runs.
-        default_every: The default set takes part in each so many'th round.
-        default_s: For so long: its windows take turns.
+        count: Rounds; the default set takes part in every other one.
+        seconds: Of each run.
+        default_s: Of those of the default set, as its windows take turns.
     """
 
-    count: int = 5
-    seconds: float = 1.2
-    default_every: int = 2
-    default_s: float = 5.0
+    count: int
+    seconds: float
+    default_s: float
 
 
-FULL = Rounds()
-QUICK = Rounds(count=2, seconds=0.8, default_every=2, default_s=4.0)
+FULL = CostRounds(5, 1.2, 5.0)
+QUICK = CostRounds(2, 0.8, 4.0)
 
 
 @dataclass
@@ -70,34 +59,31 @@ class Gathered:
     last: dict[str, Analysis] = field(default_factory=dict)
 
 
-def measure(python: str, rounds: Rounds, gathered: Gathered) -> Iterator[str]:
+def measure(python: str, rounds: CostRounds, gathered: Gathered) -> Iterator[str]:
     """Run the rounds into `gathered`; yields a line after each.
 
     A pair of medians is the set's own and plain Python's in the same round.
     """
     units = _units(python)
     for number in range(rounds.count):
-        names = [MARKS, QUIET]
-        if number % rounds.default_every == 0:
-            names.append(DEFAULT)
-        order = [PLAIN, *names][:: -1 if number % 2 else 1]
-        found = {}
-        for name in order:
-            long = rounds.default_s if name == DEFAULT else rounds.seconds
+        names = [MARKS, QUIET] if number % 2 else [MARKS, QUIET, DEFAULT]
+        medians = {}
+        for name in [PLAIN, *names][:: -1 if number % 2 else 1]:
+            seconds = rounds.default_s if name == DEFAULT else rounds.seconds
             options = ("--cause", "none", "--units", str(units))
-            arguments = (*options, "--seconds", str(long))
-            found[name] = _median_ms(python, name, arguments, gathered)
+            arguments = (*options, "--seconds", str(seconds))
+            medians[name] = _median_ms(python, name, arguments, gathered)
         for name in names:
-            pair = found[name], found[PLAIN]
+            pair = medians[name], medians[PLAIN]
             gathered.medians.setdefault(name, []).append(pair)
         yield f"cost, round {number + 1} of {rounds.count}"
 
 
 def _units(python: str) -> int:
     """Fixed work for a stage, so that three of them take `STEP_S`."""
-    told = _plain(python, ("--cause", "none", "--steps", "3"))
-    scale = STEP_S / (float(told["median_step_ms"]) / 1e3)
-    return max(round(int(told["units"]) * scale), 1)
+    truth = _plain(python, ("--cause", "none", "--steps", "3"))
+    scale = STEP_S / (float(truth["median_step_ms"]) / 1e3)
+    return max(round(int(truth["units"]) * scale), 1)
 
 
 def _plain(python: str, arguments: tuple[str, ...]) -> dict[str, Any]:
@@ -109,30 +95,25 @@ def _plain(python: str, arguments: tuple[str, ...]) -> dict[str, Any]:
             f"the dialled loop did not run through (exit code {done.returncode})",
             f"try: {' '.join(command)}",
         )
-    told: dict[str, Any] = json.loads(last.removeprefix("truth "))
-    return told
+    truth: dict[str, Any] = json.loads(last.removeprefix("truth "))
+    return truth
 
 
 def _median_ms(
     python: str, name: str, arguments: tuple[str, ...], gathered: Gathered
 ) -> float:
     if name == PLAIN:
-        told = _plain(python, arguments)
-        return float(np.median(_steps_ms(told, None)))
-
-    def run(keep: Path) -> Ran:
-        return profiled(python, arguments, SETS[name], keep)
-
-    ran = in_folder(run)
-    if ran.analysis is not None:
-        gathered.last[name] = ran.analysis
-    return float(np.median(_steps_ms(ran.told, ran.analysis)))
+        return float(np.median(_steps_ms(_plain(python, arguments), None)))
+    run = profiled(python, arguments, SETS[name])
+    if run.analysis is not None:
+        gathered.last[name] = run.analysis
+    return float(np.median(_steps_ms(run.truth, run.analysis)))
 
 
-def _steps_ms(told: dict[str, Any], analysis: Analysis | None) -> Floats:
+def _steps_ms(truth: dict[str, Any], analysis: Analysis | None) -> Floats:
     """The loop's own step times, less the first ones and those in yappi windows."""
-    start = np.array(told["start_ns"], np.int64)
-    end = np.array(told["end_ns"], np.int64)
+    start = np.array(truth["start_ns"], np.int64)
+    end = np.array(truth["end_ns"], np.int64)
     kept = np.arange(len(start)) >= LEFT_OUT * len(start)
     if analysis is not None:
         for block in analysis.recording.blocks.itertuples(index=False):
@@ -142,33 +123,25 @@ def _steps_ms(told: dict[str, Any], analysis: Analysis | None) -> Floats:
     return steps
 
 
-def costs(gathered: Gathered, foreign: float | None) -> list[Cost]:
+def costs(gathered: Gathered, foreign: float | None) -> list[InstrumentCost]:
     """Each set's slow-down with its interval over rounds, and the windows' own."""
-    found = []
+    rows = []
     for name, pairs in gathered.medians.items():
         ours, theirs = np.array(pairs).T
-        ratio, low, high = mean_interval(ours / theirs - 1)
-        bound = PROMISED.get(name)
-        note = f"{len(pairs)} rounds"
-        step_ms = float(np.median(ours))
-        numbers = (step_ms, float(ratio), float(low), float(high))
-        cost = Cost(name, *numbers, bound, note=note)
-        verdict = judged_cost(cost, foreign)
-        found.append(Cost(name, *numbers, bound, verdict, note))
+        slowdown, low, high = map(float, mean_interval(ours / theirs - 1))
+        numbers = float(np.median(ours)), slowdown, low, high, PROMISED.get(name)
+        row = InstrumentCost(name, *numbers, note=f"{len(pairs)} rounds")
+        rows.append(replace(row, verdict=judged_cost(row, foreign)))
     if DEFAULT in gathered.last:
-        found += _windows(gathered.last[DEFAULT])
-    return found
+        rows += _windows(gathered.last[DEFAULT])
+    return rows
 
 
-def _windows(analysis: Analysis) -> list[Cost]:
+def _windows(analysis: Analysis) -> list[InstrumentCost]:
     """py-spy's and yappi's blocks against their quiet neighbours, in one run."""
     return [
-        Cost(
-            row.name,
-            row.step_ms,
-            row.slowdown,
-            row.low,
-            row.high,
+        InstrumentCost(
+            *(row.name, row.step_ms, row.slowdown, row.low, row.high),
             note=f"{row.steps} steps of its windows in one run, by profile itself",
         )
         for row in analysis.instruments.itertuples(index=False)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,11 +11,12 @@ from typing import Any
 from debottleneck.analysis.analyse import analyse
 from debottleneck.analysis.result import Analysis
 from debottleneck.collect.options import Options
-from debottleneck.collect.session import SIGNALLED, Session
+from debottleneck.collect.session import Session
+from debottleneck.collect.target import SIGNALLED
 from debottleneck.errors import BottleneckError
 from debottleneck.recording import assemble
-from debottleneck.selfcheck.compare import Truth, in_loader, in_trainer
-from debottleneck.selfcheck.plan import LOADER, Case
+from debottleneck.selfcheck.accuracy import Truth, in_loader, in_trainer
+from debottleneck.selfcheck.cases import LOADER, Case
 from debottleneck.selfcheck.result import (
     NOT_JUDGED,
     OFF,
@@ -46,30 +45,36 @@ WAITS_ONLY = Instruments()
 
 
 @dataclass(frozen=True)
-class Ran:
-    """One run: what the loop told of itself, and what was made of it."""
+class DialledRun:
+    """One run: what the loop says of itself, and what was made of it.
 
-    told: dict[str, Any]
+    Attributes:
+        truth: The JSON that the loop wrote.
+        analysis: None where the loop could not plant its cause.
+    """
+
+    truth: dict[str, Any]
     analysis: Analysis | None
-    bytes: int = 0
 
 
 def profiled(
-    python: str, arguments: tuple[str, ...], instruments: Instruments, keep: Path
-) -> Ran:
-    """Profile the dialled loop.
-
-    Args:
-        python: The interpreter that runs it.
-        arguments: The loop's options.
-        instruments: What takes part beside the marks.
-        keep: An empty folder; the recording is in its folder "run" afterwards.
+    python: str, arguments: tuple[str, ...], instruments: Instruments
+) -> DialledRun:
+    """Profile the dialled loop, in a folder that is removed afterwards.
 
     Raises:
         KeyboardInterrupt: Ctrl-C reached the loop.
         BottleneckError: The loop could not be run.
     """
-    story = keep / "truth.json"
+    folder = tempfile.TemporaryDirectory("", "selfcheck-", ignore_cleanup_errors=True)
+    with folder as path:
+        return _profiled_in(Path(path), python, arguments, instruments)
+
+
+def _profiled_in(
+    folder: Path, python: str, arguments: tuple[str, ...], instruments: Instruments
+) -> DialledRun:
+    story = folder / "truth.json"
     options = Options(
         target=str(SCRIPT),
         arguments=(*arguments, "--truth", str(story)),
@@ -79,7 +84,7 @@ def profiled(
         seconds=UNBOUNDED_S,
         stop=False,
         warmup=None,
-        output=keep / "run",
+        output=folder / "run",
         waits=instruments.waits,
         stacks=instruments.stacks,
         functions="windows" if instruments.functions else "",
@@ -95,38 +100,31 @@ def profiled(
             f"the dialled loop did not run through (exit code {code})",
             f"try: {python} {SCRIPT} {' '.join(arguments)}",
         )
-    told = json.loads(story.read_text(encoding="utf-8"))
-    if "unavailable" in told:
-        return Ran(told, None)
-    size = sum(file.stat().st_size for file in options.output.iterdir())
-    return Ran(told, analyse(assemble.load(options.output)), size)
+    truth = json.loads(story.read_text(encoding="utf-8"))
+    if "unavailable" in truth:
+        return DialledRun(truth, None)
+    return DialledRun(truth, analyse(assemble.load(options.output)))
 
 
 def _say_nothing(line: str) -> None:
     """The self-check has its own progress."""
 
 
-def in_folder(run: Callable[[Path], Ran]) -> Ran:
-    """Run with a folder that is removed afterwards, whatever happens."""
-    folder = Path(tempfile.mkdtemp(prefix="selfcheck-"))
-    try:
-        return run(folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
 def rows_of(case: Case, python: str) -> tuple[list[Row], tuple[str, ...]]:
-    """The rows of one case, and what instruments said they could not do."""
-    ran = in_folder(lambda keep: profiled(python, case.arguments, WAITS_ONLY, keep))
-    if ran.analysis is None:
-        return [_skipped(case, ran.told["unavailable"])], ()
-    rows = judged_rows(case, Truth.of(ran.told), ran.analysis)
-    return rows, _problems(ran.analysis)
+    """The rows of one case, and what could not be done or measured."""
+    try:
+        run = profiled(python, case.arguments, WAITS_ONLY)
+    except BottleneckError as error:
+        return [_skipped(case, str(error))], (str(error),)
+    if run.analysis is None:
+        return [_skipped(case, run.truth["unavailable"])], ()
+    rows = judged_rows(case, Truth.of(run.truth), run.analysis)
+    return rows, _problems(run.analysis)
 
 
-def _skipped(case: Case, why: str) -> Row:
+def _skipped(case: Case, note: str) -> Row:
     cause = "+".join(case.causes)
-    return Row(case.causes, cause, case.place, case.share, verdict=SKIPPED, note=why)
+    return Row(case.causes, cause, case.place, case.share, verdict=SKIPPED, note=note)
 
 
 def judged_rows(case: Case, truth: Truth, analysis: Analysis) -> list[Row]:
@@ -139,9 +137,9 @@ def judged_rows(case: Case, truth: Truth, analysis: Analysis) -> list[Row]:
     rows = []
     for cause in case.causes:
         row = Row(case.causes, cause, case.place, dialled, foreign=foreign)
-        found = compare(analysis, truth, cause)
-        if found is not None:
-            row = replace(row, **vars(found))
+        shares = compare(analysis, truth, cause)
+        if shares is not None:
+            row = replace(row, **vars(shares))
         verdict, note = judged(row)
         rows.append(replace(row, verdict=verdict, note=note))
     return rows

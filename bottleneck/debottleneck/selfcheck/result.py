@@ -7,7 +7,7 @@ import statistics
 from dataclasses import dataclass, field
 
 OK, OFF, NOT_JUDGED, SKIPPED = "ok", "off", "not judged", "skipped"
-VERDICTS = (OK, OFF, NOT_JUDGED, SKIPPED)
+"""Verdicts on a row; a cost has the first three."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Row:
         low: Lower bound of the error in percentage points (95 %).
         high: Upper bound.
         foreign: Cores that other work kept busy meanwhile, None if unknown.
-        verdict: One of `VERDICTS`.
+        verdict: `OK`, `OFF`, `NOT_JUDGED` or `SKIPPED`.
         note: Why it was skipped or not judged, or what else is to be said.
     """
 
@@ -68,7 +68,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Cost:
+class InstrumentCost:
     """What a set of instruments does to the loop's own median step.
 
     Attributes:
@@ -78,7 +78,7 @@ class Cost:
         low: Lower bound (95 %, over rounds).
         high: Upper bound.
         bound: What it may be, None where there is no promise.
-        verdict: One of `VERDICTS`.
+        verdict: `OK`, `OFF`, `NOT_JUDGED` or `SKIPPED`.
         note: How it was measured.
     """
 
@@ -93,7 +93,7 @@ class Cost:
 
 
 @dataclass(frozen=True)
-class Machine:
+class CheckedMachine:
     """What is known of the place in which the check ran.
 
     Attributes:
@@ -119,9 +119,9 @@ class Machine:
 class Check:
     """A whole self-check, or what there was of it when it was interrupted."""
 
-    machine: Machine
+    machine: CheckedMachine
     rows: tuple[Row, ...]
-    costs: tuple[Cost, ...] = ()
+    costs: tuple[InstrumentCost, ...] = ()
     facts: dict[str, float | None] = field(default_factory=dict)
     interrupted: bool = False
 
@@ -142,80 +142,81 @@ class Check:
         return max(self.errors(), default=math.nan)
 
 
-def is_busy(foreign: float | None, bounds: Bounds = BOUNDS) -> bool:
+def is_busy(foreign: float | None) -> bool:
     """Whether others' work makes a measurement worthless."""
-    return foreign is not None and foreign > bounds.foreign_cores
+    return foreign is not None and foreign > BOUNDS.foreign_cores
 
 
-def judged(row: Row, bounds: Bounds = BOUNDS) -> tuple[str, str]:
+def judged(row: Row) -> tuple[str, str]:
     """Verdict on a measured row, and a note that goes with it."""
-    if is_busy(row.foreign, bounds):
+    if is_busy(row.foreign):
         return NOT_JUDGED, f"other work kept {row.foreign:.1f} cores busy"
     if not math.isfinite(row.error):
         return OFF, "nothing was attributed"
-    return (OK if abs(row.error) <= bounds.row_points else OFF), ""
+    return (OK if abs(row.error) <= BOUNDS.row_points else OFF), ""
 
 
-def judged_cost(cost: Cost, foreign: float | None, bounds: Bounds = BOUNDS) -> str:
+def judged_cost(cost: InstrumentCost, foreign: float | None) -> str:
     """Verdict on a cost: off only when it is beyond its bound and beyond noise."""
     if cost.bound is None or not math.isfinite(cost.slowdown):
         return NOT_JUDGED
     if cost.slowdown <= cost.bound:
         return OK
-    return NOT_JUDGED if cost.low <= 0 or is_busy(foreign, bounds) else OFF
+    return NOT_JUDGED if cost.low <= 0 or is_busy(foreign) else OFF
 
 
-def failures(check: Check, bounds: Bounds = BOUNDS) -> list[str]:
+def failures(check: Check) -> list[str]:
     """What exceeds its bound, a sentence each; empty when all is well."""
-    off = [row for row in check.rows if row.verdict == OFF and row.cause]
-    found = []
-    if off:
-        found.append(
-            f"{len(off)} of {len(check.errors())} attributions are more than "
-            f"{bounds.row_points:g} points off, the worst {check.worst_error:.1f}"
+    off = [row for row in check.rows if row.verdict == OFF]
+    errors = sum(bool(row.cause) for row in off)
+    sentences = []
+    if errors:
+        sentences.append(
+            f"{errors} of {len(check.errors())} attributions are more than "
+            f"{BOUNDS.row_points:g} points off, the worst {check.worst_error:.1f}"
         )
-    if check.median_error > bounds.median_points:
-        found.append(
+    if check.median_error > BOUNDS.median_points:
+        sentences.append(
             f"the median error is {check.median_error:.1f} points, more than "
-            f"{bounds.median_points:g}"
+            f"{BOUNDS.median_points:g}"
         )
-    found += [
+    sentences += [
         f"the healthy loop was not left in peace: {row.note}"
-        for row in check.rows
-        if row.verdict == OFF and not row.cause
+        for row in off
+        if not row.cause
     ]
-    found += [
+    sentences += [
         f"{cost.name} cost {cost.slowdown:.1%}, more than {cost.bound:.0%}"
         for cost in check.costs
         if cost.verdict == OFF and cost.bound is not None
     ]
-    return found
+    return sentences
 
 
-def reasons(check: Check, bounds: Bounds = BOUNDS) -> list[str]:
+def reasons(check: Check) -> list[str]:
     """What may be wrong on this machine, a sentence each with its remedy."""
-    machine, found = check.machine, []
-    found += [f"{problem}" for problem in machine.problems]
+    machine = check.machine
+    sentences = list(machine.problems)
     if not machine.schedstat:
-        found.append(
+        sentences.append(
             "the kernel counts no run-queue delay (/proc/self/schedstat is missing or "
             "empty), so waiting for a core cannot be told from other waits; it takes "
             "a kernel with CONFIG_SCHED_INFO"
         )
     if machine.quota is not None:
-        found.append(
+        sentences.append(
             f"a CPU quota of {machine.quota:g} cores stops all threads now and then; "
             "raise it, or read `runqueue` as the quota"
         )
-    if is_busy(machine.foreign, bounds) or any(
-        is_busy(row.foreign, bounds) for row in check.rows
-    ):
-        found.append("other work keeps the machine busy; run it again on a quiet one")
-    return found
+    if any(map(is_busy, (machine.foreign, *(row.foreign for row in check.rows)))):
+        sentences.append(
+            "other work keeps the machine busy; run it again on a quiet one"
+        )
+    return sentences
 
 
-def exit_code(check: Check, bounds: Bounds = BOUNDS) -> int:
+def exit_code(check: Check) -> int:
     """1 if an error exceeds its bound, 130 after Ctrl-C, else 0."""
     if check.interrupted:
         return 130
-    return 1 if failures(check, bounds) else 0
+    return 1 if failures(check) else 0

@@ -7,7 +7,7 @@
     for batch in prefetch(load_batch, workers=4, count=1000):
         ...
 
-Standard library only at import; PyTorch's forms are loaded when they are asked for.
+Standard library only at import; PyTorch's form is loaded when it is asked for.
 """
 
 from __future__ import annotations
@@ -19,13 +19,10 @@ from debottleneck.strategies.parallel_update import parallel_update
 from debottleneck.strategies.prefetch import prefetch
 
 if TYPE_CHECKING:
-    from debottleneck.strategies.torch_forward import BranchParallel, MicroBatchParallel
-    from debottleneck.strategies.torch_update import ParallelOptimizer
+    from debottleneck.strategies.torch_forward import BranchParallel
 
 __all__ = [
     "BranchParallel",
-    "MicroBatchParallel",
-    "ParallelOptimizer",
     "parallel_forward",
     "parallel_update",
     "prefetch",
@@ -33,13 +30,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """PyTorch's forms, which import torch."""
-    if name in ("BranchParallel", "MicroBatchParallel"):
-        from debottleneck.strategies import torch_forward
+    """PyTorch's form, which imports torch."""
+    if name == "BranchParallel":
+        from debottleneck.strategies.torch_forward import BranchParallel
 
-        return getattr(torch_forward, name)
-    if name == "ParallelOptimizer":
-        from debottleneck.strategies.torch_update import ParallelOptimizer
-
-        return ParallelOptimizer
+        return BranchParallel
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

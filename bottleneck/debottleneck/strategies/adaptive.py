@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from statistics import median
+from typing import Self
 
 MOST = 32
 """More threads than this wait on each other more than on the source."""
@@ -100,7 +101,7 @@ class Adaptive:
             self._settle(now)
             return
         good = self._smallest_good()
-        bad = max((each for each in self._times if each < good), default=0)
+        bad = max((number for number in self._times if number < good), default=0)
         if good - bad > 1:
             self._change((good + bad) // 2)
         else:
@@ -109,9 +110,9 @@ class Adaptive:
     def _smallest_good(self) -> int:
         enough = min(self._times.values()) * AS_FAST
         return min(
-            each
-            for each, time in self._times.items()
-            if self._fed[each] or time <= enough
+            number
+            for number, time in self._times.items()
+            if self._fed[number] or time <= enough
         )
 
     def _settle(self, workers: int) -> None:
@@ -177,13 +178,13 @@ class Tally:
 
     Args:
         workers: A number, or what finds it.
-        why: The report's sentence where the number is fixed.
+        reason: The report's sentence where the number is fixed.
     """
 
-    def __init__(self, workers: int | Adaptive, why: str) -> None:
+    def __init__(self, workers: int | Adaptive, reason: str) -> None:
         self._adaptive = workers if isinstance(workers, Adaptive) else None
         self.workers = workers.workers if isinstance(workers, Adaptive) else workers
-        self._why = why
+        self._why = reason
         self._batches = self._waited_ns = 0
         if self._adaptive is not None:
             self._adaptive.begin()
@@ -200,14 +201,34 @@ class Tally:
         if self._adaptive is not None:
             self.workers = self._adaptive.batch(now_ns, waited_ns)
 
-    def received(self, found: Report, waited_ns: int) -> None:
+    def received(self, report: Report, waited_ns: int) -> None:
         """A batch came from the process that fetches, which counts there."""
-        self.workers, self._why = found.workers, found.why
+        self.workers, self._why = report.workers, report.why
         self._adaptive = None
         self._batches += 1
         self._waited_ns += waited_ns
 
     def report(self) -> Report:
         """What it comes to so far."""
-        why = self._why if self._adaptive is None else self._adaptive.why
-        return Report(self.workers, self._batches, self._waited_ns, why)
+        reason = self._why if self._adaptive is None else self._adaptive.why
+        return Report(self.workers, self._batches, self._waited_ns, reason)
+
+
+class Reporting:
+    """What loops over a prefetch have in common: a report, and an end by `with`."""
+
+    _tally: Tally
+
+    def close(self, *, wait: bool = True) -> None:
+        """End it, and drop what was fetched."""
+        raise NotImplementedError
+
+    def report(self) -> Report:
+        """What the latest loop did so far; with `workers="auto"`, what it chose."""
+        return self._tally.report()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()

@@ -1,10 +1,10 @@
 """Divide the threads of BLAS and OpenMP among workers, and give them back.
 
 A product that runs on every core, made by four workers at once, asks for four times
-the cores. So each worker gets its share: the libraries are found among the files
-mapped into the process and asked through ctypes. OpenBLAS, MKL, BLIS and torch keep
-one number for the process, set from the calling thread before any work is handed
-out; OpenMP keeps one for each thread, which a worker sets for itself.
+the cores. So each worker gets its share, set before any work is handed out: OpenBLAS,
+MKL, BLIS and torch keep one number for the process; OpenMP keeps one for each thread,
+which a worker sets for itself. This runs inside the script, whose interpreter need not
+have threadpoolctl, and threadpoolctl knows neither torch nor a number for each thread.
 """
 
 from __future__ import annotations
@@ -15,38 +15,28 @@ import os
 import re
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from debottleneck.recording.environment import cpu_quota, usable_cores
 
-Names = tuple[tuple[str, str], ...]
+_FILE = re.compile(r"lib((scipy_)?openblas|mkl_rt|blis|(gomp|iomp5|omp)\b)")
+"""Beginning of the name of a library's file."""
 
-_OPENBLAS: Names = tuple(
-    (
-        f"{prefix}openblas_get_num_threads{suffix}",
-        f"{prefix}openblas_set_num_threads{suffix}",
-    )
-    for prefix in ("", "scipy_")
-    for suffix in ("", "64_", "_64")
-)
-_OPENMP: Names = (("omp_get_max_threads", "omp_set_num_threads"),)
-
-_KINDS: tuple[tuple[str, str, Names, bool], ...] = (
-    ("OpenBLAS", r"lib(scipy_)?openblas", _OPENBLAS, False),
-    ("MKL", r"libmkl_rt", (("MKL_Get_Max_Threads", "MKL_Set_Num_Threads"),), False),
-    (
-        "BLIS",
-        r"libblis",
-        (("bli_thread_get_num_threads", "bli_thread_set_num_threads"),),
-        False,
+_BY_THREAD = ("omp_get_max_threads", "omp_set_num_threads")
+_FUNCTIONS = (
+    *(
+        (f"{start}_get_num_threads{end}", f"{start}_set_num_threads{end}")
+        for start in ("openblas", "scipy_openblas")
+        for end in ("", "64_", "_64")
     ),
-    ("OpenMP", r"lib(gomp|iomp5|omp)\b", _OPENMP, True),
+    ("MKL_Get_Max_Threads", "MKL_Set_Num_Threads"),
+    ("bli_thread_get_num_threads", "bli_thread_set_num_threads"),
+    _BY_THREAD,
 )
-"""Library, pattern of its file, its functions, whether each thread has a number."""
+"""What tells and what sets the number; of a library, the first that it has."""
 
 _BRING_LIBRARIES = ("numpy", "scipy", "torch", "sklearn", "numexpr", "cv2")
 """Modules after whose import the mapped files are read again."""
@@ -57,26 +47,14 @@ class Library:
     """One thread pool.
 
     Attributes:
-        name: What a person calls it.
         get: Its number of threads.
         put: Sets it.
         by_thread: Whether each thread has a number of its own.
     """
 
-    name: str
     get: Callable[[], int]
     put: Callable[[int], object]
     by_thread: bool = False
-
-
-@dataclass(frozen=True)
-class Change:
-    """What was asked of one library, and what it says afterwards."""
-
-    name: str
-    before: int
-    wanted: int
-    now: int
 
 
 @dataclass(frozen=True)
@@ -84,27 +62,16 @@ class Limits:
     """The threads that each worker may use now.
 
     Attributes:
-        threads: A worker's share of the cores, 0 where no library is known.
-        changes: Libraries that were set; one that had no more than that is not.
+        threads: A worker's share of the cores.
+        by_thread: Libraries that each worker sets for itself.
     """
 
     threads: int
-    changes: tuple[Change, ...] = ()
-    _by_thread: tuple[Library, ...] = ()
-
-    @property
-    def known(self) -> bool:
-        """Whether any thread pool was found."""
-        return self.threads > 0
-
-    @property
-    def verified(self) -> bool:
-        """Whether every library says what it was asked for."""
-        return all(change.now == change.wanted for change in self.changes)
+    by_thread: tuple[Library, ...] = ()
 
     def in_worker(self) -> None:
         """Take the share on this thread; a worker calls it before its work."""
-        for library in self._by_thread:
+        for library in self.by_thread:
             if library.get() > self.threads:
                 library.put(self.threads)
 
@@ -129,6 +96,11 @@ class _Held:
         self.restore: list[tuple[Library, int]] = []
         self.count = 0
 
+    def put_back(self) -> None:
+        while self.restore:
+            library, threads = self.restore.pop()
+            library.put(threads)
+
 
 _held = _Held()
 
@@ -136,31 +108,33 @@ _held = _Held()
 def _after_fork() -> None:
     """A forked child gives back at once what its parent had limited."""
     global _held
-    before, _held = _held.restore, _Held()
-    while before:
-        library, threads = before.pop()
-        library.put(threads)
+    before, _held = _held, _Held()
+    before.put_back()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+os.register_at_fork(after_in_child=_after_fork)
 
 
-def limit(workers: int, libraries: tuple[Library, ...] | None = None) -> Limits:
+def limit(workers: int) -> Limits:
     """Divide the threads among that many workers until `restore`.
 
     While another limit holds, that one stays: a number is set once, before work is
-    handed out, and never while workers are busy.
+    handed out, and never while workers are busy. A number is never raised.
 
     Args:
         workers: How many will call into the libraries at once.
-        libraries: The pools, by default those found in this process.
     """
     with _held.lock:
         _held.count += 1
         if _held.count == 1:
-            found = mapped() if libraries is None else libraries
-            _held.limits = _set(found, max(1, cores() // max(1, workers)))
+            libraries, share = mapped(), max(1, cores() // max(1, workers))
+            for library in libraries:
+                before = library.get()
+                if before > share:
+                    _held.restore.append((library, before))
+                    library.put(share)
+            by_thread = tuple(library for library in libraries if library.by_thread)
+            _held.limits = Limits(share, by_thread)
         return _held.limits
 
 
@@ -169,51 +143,22 @@ def restore() -> None:
     with _held.lock:
         _held.count = max(0, _held.count - 1)
         if _held.count == 0:
-            while _held.restore:
-                library, threads = _held.restore.pop()
-                library.put(threads)
-
-
-@contextmanager
-def limited(
-    workers: int, libraries: tuple[Library, ...] | None = None
-) -> Iterator[Limits]:
-    """`limit` for the body, then `restore`."""
-    limits = limit(workers, libraries)
-    try:
-        yield limits
-    finally:
-        restore()
-
-
-def _set(libraries: tuple[Library, ...], share: int) -> Limits:
-    if not libraries:
-        return Limits(0)
-    changes = []
-    for library in libraries:
-        before = library.get()
-        if before > share:
-            _held.restore.append((library, before))
-            library.put(share)
-            changes.append(Change(library.name, before, share, library.get()))
-    by_thread = tuple(library for library in libraries if library.by_thread)
-    return Limits(share, tuple(changes), by_thread)
+            _held.put_back()
 
 
 def mapped() -> tuple[Library, ...]:
     """The thread pools in this process; empty where its files cannot be listed."""
-    loaded = tuple(name in sys.modules for name in _BRING_LIBRARIES)
-    return _mapped(os.getpid(), loaded)
+    return _mapped(tuple(name in sys.modules for name in _BRING_LIBRARIES))
 
 
 @cache
-def _mapped(pid: int, loaded: tuple[bool, ...]) -> tuple[Library, ...]:
+def _mapped(loaded: tuple[bool, ...]) -> tuple[Library, ...]:
     """Cached by what might have brought a library since."""
-    found = [library for path in _files() for library in _in_file(path)]
+    libraries = [library for path in _files() if (library := _in_file(path))]
     torch = sys.modules.get("torch")
     if torch is not None and hasattr(torch, "set_num_threads"):
-        found.insert(0, Library("torch", torch.get_num_threads, torch.set_num_threads))
-    return tuple(found)
+        libraries.insert(0, Library(torch.get_num_threads, torch.set_num_threads))
+    return tuple(libraries)
 
 
 def _files() -> list[str]:
@@ -221,21 +166,18 @@ def _files() -> list[str]:
         lines = Path("/proc/self/maps").read_text(errors="replace").splitlines()
     except OSError:
         return []
-    paths = (line.partition("/") for line in lines if ".so" in line)
-    return sorted({slash + rest for _, slash, rest in paths if slash})
+    paths = {line[line.index("/") :] for line in lines if "/" in line and ".so" in line}
+    return sorted(path for path in paths if _FILE.match(os.path.basename(path)))
 
 
-def _in_file(path: str) -> Iterator[Library]:
-    for name, pattern, functions, by_thread in _KINDS:
-        if not re.match(pattern, path.rpartition("/")[2]):
-            continue
-        try:
-            library = ctypes.CDLL(path, mode=getattr(os, "RTLD_NOLOAD", 0))
-        except OSError:
-            continue
-        for get, put in functions:
-            if hasattr(library, get) and hasattr(library, put):
-                asks, sets = getattr(library, get), getattr(library, put)
-                asks.restype, sets.argtypes = ctypes.c_int, (ctypes.c_int,)
-                yield Library(name, asks, sets, by_thread)
-                break
+def _in_file(path: str) -> Library | None:
+    try:
+        library = ctypes.CDLL(path, mode=os.RTLD_NOLOAD)
+    except OSError:
+        return None
+    for names in _FUNCTIONS:
+        if all(hasattr(library, name) for name in names):
+            get, put = (getattr(library, name) for name in names)
+            get.restype, put.argtypes = ctypes.c_int, (ctypes.c_int,)
+            return Library(get, put, names == _BY_THREAD)
+    return None

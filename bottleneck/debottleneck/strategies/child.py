@@ -1,9 +1,9 @@
 """A process of our own that runs one function and never outlives this process.
 
-Forked where the system can: the function and its data need no pickling. Two pipes lead
-to it, one for what it sends and one, the lifeline, over which nothing is ever sent:
-when this process ends, however it ends, the kernel kills the child by it. Other
-processes that this one forks close their copies of both, so that an end is seen.
+It is forked: the function and its data need no pickling. Two pipes lead to it, one for
+what it sends and one, the lifeline, over which nothing is ever sent: when this process
+ends, however it ends, the kernel kills the child by it. Other processes that this one
+forks close their copies of both, so that an end is seen.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import atexit
 import contextvars
 import os
-import pickle
 import signal
 import sys
 import threading
@@ -19,6 +18,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable
+from concurrent.futures import Future
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import Any, NoReturn, TypeAlias
@@ -47,7 +47,7 @@ class Child:
             thread. It must not have run OpenMP code: see `_fork`.
 
     Raises:
-        StrategyError: No process can be started here.
+        StrategyError: No process can be started, or this is not Linux.
     """
 
     def __init__(self, main: Main, name: str, *, in_this_thread: bool = False) -> None:
@@ -55,14 +55,8 @@ class Child:
         self._owner = os.getpid()
         self._status: int | None = None
         self._lock = threading.Lock()
-        self._spawned: Any = None
-        if forks():
-            self._start_forked(main, in_this_thread)
-        else:
-            self._start_spawned(main)
-        _alive[id(self)] = self
-
-    def _start_forked(self, main: Main, in_this_thread: bool) -> None:
+        if sys.platform != "linux":
+            raise StrategyError("where='process' needs Linux", "use where='thread'")
         with _forking:
             self.connection, theirs = _open(Pipe())
             lifeline, self._lifeline = _open(Pipe(duplex=False))
@@ -78,39 +72,17 @@ class Child:
                 raise
             finally:
                 _close(*kept)
-
-    def _start_spawned(self, main: Main) -> None:
-        """Where there is no fork: a fresh interpreter that is given `main`."""
-        import multiprocessing
-
-        try:
-            pickled = pickle.dumps(main)
-        except (pickle.PicklingError, TypeError, AttributeError) as error:
-            raise StrategyError(
-                f"this system starts processes afresh, and what {self.name} runs "
-                f"cannot be sent to one: {error}",
-                "define it at the top of a module, or use where='thread'",
-            ) from error
-        self.connection, theirs = _open(Pipe())
-        process = multiprocessing.get_context("spawn").Process(
-            target=_spawned, args=(theirs, pickled), name=self.name, daemon=True
-        )
-        try:
-            process.start()
-        finally:
-            _close(theirs)
-        self._spawned = process
-        self.pid = process.pid or 0
+        _alive[id(self)] = self
 
     def wait(self, timeout_s: float) -> bool:
         """Whether it has ended, after waiting that long for it."""
         until = time.monotonic() + timeout_s
         nap_s = 0.0002
         while not self._reap():
-            left = until - time.monotonic()
-            if left <= 0:
+            remaining_s = until - time.monotonic()
+            if remaining_s <= 0:
                 return False
-            time.sleep(min(nap_s, left))
+            time.sleep(min(nap_s, remaining_s))
             nap_s = min(2 * nap_s, 0.01)
         return True
 
@@ -125,11 +97,7 @@ class Child:
         if not self.wait(grace_s):
             self._kill()
             self.wait(5)
-        _close(self.connection)
-        if self._spawned is None:
-            _close(self._lifeline)
-        elif self._status is not None:
-            self._spawned.close()
+        _close(self.connection, self._lifeline)
 
     def why(self) -> str:
         """How it ended, as the rest of a sentence about it."""
@@ -150,9 +118,6 @@ class Child:
         with self._lock:
             if self._status is not None:
                 return True
-            if self._spawned is not None:
-                self._status = self._spawned.exitcode
-                return self._status is not None
             try:
                 pid, status = os.waitpid(self.pid, os.WNOHANG)
             except ChildProcessError:  # somebody else has waited for it
@@ -165,12 +130,7 @@ class Child:
     def _kill(self) -> None:
         with self._lock:
             if self._status is None:
-                os.kill(self.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
-
-
-def forks() -> bool:
-    """Whether children are forked; macOS can, but its libraries do not survive it."""
-    return hasattr(os, "fork") and sys.platform != "darwin"
+                os.kill(self.pid, signal.SIGKILL)
 
 
 def in_child() -> bool:
@@ -219,28 +179,18 @@ def _hang_up(connection: End) -> None:
             connection.fileno(), socket.AF_UNIX, socket.SOCK_STREAM
         ) as door:
             door.shutdown(socket.SHUT_RDWR)
-    except (OSError, AttributeError):  # it has ended already; Windows has no AF_UNIX
+    except OSError:  # it has ended already
         return
 
 
 def _fork_in_fresh_thread(main: Main, kept: tuple[End, End], name: str) -> int:
     """Fork from a thread that has run nothing else, see `_fork`."""
-    context = contextvars.copy_context()
-    results: list[int] = []
-    errors: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            results.append(context.run(_fork, main, kept))
-        except BaseException as error:  # noqa: BLE001 - raised by the caller's thread
-            errors.append(error)
-
-    thread = threading.Thread(target=run, name=name, daemon=True)
+    pid: Future[int] = Future()
+    call = (pid, contextvars.copy_context().run, _fork, main, kept)
+    thread = threading.Thread(target=pools.make, args=call, name=name, daemon=True)
     thread.start()
     thread.join()
-    if errors:
-        raise errors[0]
-    return results[0]
+    return pid.result()
 
 
 def _fork(main: Main, kept: tuple[End, End]) -> int:
@@ -331,46 +281,18 @@ def _settle(lifeline: End) -> None:
 def _die_with(lifeline: End) -> None:
     """Be killed when nobody holds the other end any more.
 
-    Linux sends a signal of choice when a pipe is hung up. PR_SET_PDEATHSIG would kill
-    the child as soon as the *thread* that forked it ends.
+    The kernel sends a signal of choice when a pipe is hung up. PR_SET_PDEATHSIG would
+    kill the child as soon as the *thread* that forked it ends.
     """
     import fcntl
 
     number = lifeline.fileno()
-    if not hasattr(fcntl, "F_SETSIG"):
-        _leave_after(lambda: lifeline.poll(None))
-        return
     fcntl.fcntl(number, fcntl.F_SETOWN, os.getpid())
     fcntl.fcntl(number, fcntl.F_SETSIG, signal.SIGKILL)
     flags = fcntl.fcntl(number, fcntl.F_GETFL)
     fcntl.fcntl(number, fcntl.F_SETFL, flags | os.O_ASYNC)
     if lifeline.poll(0):
         os._exit(1)
-
-
-def _spawned(connection: End, pickled: bytes) -> None:
-    """What a spawned child runs."""
-    import multiprocessing
-
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        _leave_after(parent.join)
-    pools.as_worker()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        pickle.loads(pickled)(connection)
-    except Gone:
-        return
-
-
-def _leave_after(wait: Callable[[], object]) -> None:
-    """End the process when `wait` returns, which a thread waits for."""
-
-    def watch() -> None:
-        wait()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def _flush(stream: Any) -> None:
@@ -394,6 +316,5 @@ def _after_fork() -> None:
     _forking = threading.RLock()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+os.register_at_fork(after_in_child=_after_fork)
 atexit.register(end_all)

@@ -1,7 +1,8 @@
-"""Which values share memory, so that calls on them must keep their order.
+"""Where values lie, so that calls on those that share memory keep their order.
 
 A value is looked into: arrays, tensors and buffers; lists, tuples and dicts of them;
 attributes of an object, one level deep; parameters and buffers of a torch module.
+Neither NumPy nor torch is imported for it.
 """
 
 from __future__ import annotations
@@ -9,13 +10,12 @@ from __future__ import annotations
 import array
 import random
 import sys
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any, TypeVar
-
-from debottleneck.strategies import torch_memory
 
 Span = tuple[str, int, int]
 """Device, first byte, the byte after the last."""
@@ -48,14 +48,14 @@ class Reach:
 
 def reach(*values: Any) -> Reach:
     """Everything that calls with these values may read or change."""
-    found, seen = Reach(), set[int]()
+    held, seen = Reach(), set[int]()
     for value in values:
-        _collect(value, found, seen, objects=1, containers=_CONTAINERS_DEEP)
-    return found
+        _collect(value, held, seen, objects=1, containers=_CONTAINERS_DEEP)
+    return held
 
 
 def _collect(
-    value: Any, found: Reach, seen: set[int], objects: int, containers: int
+    value: Any, held: Reach, seen: set[int], objects: int, containers: int
 ) -> None:
     if isinstance(value, (*PLAIN, *OPAQUE)) or id(value) in seen:
         return
@@ -63,19 +63,19 @@ def _collect(
         return
     seen.add(id(value))
     if is_buffer(value):
-        found.buffers.append(value)
+        held.buffers.append(value)
         return
-    found.holders.append(value)
+    held.holders.append(value)
     if is_random(value):
         return
     if isinstance(value, Mapping | list | tuple | set | frozenset):
         inner = contents(value) if containers else []
-        left = (objects, containers - 1)
+        depths = (objects, containers - 1)
     else:
         inner = attributes(value) if objects else []
-        left = (objects - 1, containers)
-    for each in inner:
-        _collect(each, found, seen, *left)
+        depths = (objects - 1, containers)
+    for member in inner:
+        _collect(member, held, seen, *depths)
 
 
 def contents(container: Any) -> list[Any]:
@@ -85,14 +85,14 @@ def contents(container: Any) -> list[Any]:
 
 def attributes(value: Any) -> list[Any]:
     """What an object's attributes hold; a torch module's whole state."""
-    if torch_memory.is_module(value):
-        return list(torch_memory.state_of(value))
-    found = list(getattr(value, "__dict__", {}).values())
+    if _is_torch(value, "nn", "Module"):
+        return [*value.parameters(), *value.buffers()]
+    values = list(getattr(value, "__dict__", {}).values())
     for kind in type(value).__mro__:
         names = kind.__dict__.get("__slots__", ())
         for name in (names,) if isinstance(names, str) else names:
-            found.append(getattr(value, name, None))
-    return found
+            values.append(getattr(value, name, None))
+    return values
 
 
 def is_buffer(value: Any) -> bool:
@@ -100,9 +100,26 @@ def is_buffer(value: Any) -> bool:
     kind = getattr(sys.modules.get("numpy"), "ndarray", ())
     return (
         isinstance(value, kind)
-        or torch_memory.is_tensor(value)
+        or is_tensor(value)
         or isinstance(value, bytearray | array.array)
     )
+
+
+def is_tensor(value: Any) -> bool:
+    """Whether it is a tensor of torch's; False where the script has not imported it."""
+    return _is_torch(value, "Tensor")
+
+
+def is_torch_generator(value: Any) -> bool:
+    """Whether it is a generator of random numbers of torch's."""
+    return _is_torch(value, "Generator")
+
+
+def _is_torch(value: Any, *names: str) -> bool:
+    kind: Any = sys.modules.get("torch")
+    for name in names:
+        kind = getattr(kind, name, None)
+    return kind is not None and isinstance(value, kind)
 
 
 def is_random(value: Any) -> bool:
@@ -110,13 +127,13 @@ def is_random(value: Any) -> bool:
     numpy = getattr(sys.modules.get("numpy"), "random", None)
     kinds = (random.Random, getattr(numpy, "Generator", ()))
     legacy = getattr(numpy, "RandomState", ())
-    return isinstance(value, (*kinds, legacy)) or torch_memory.is_generator(value)
+    return isinstance(value, (*kinds, legacy)) or is_torch_generator(value)
 
 
 def span(buffer: Any) -> Span | None:
     """The bytes between a buffer's first and last; None where it has none."""
-    if torch_memory.is_tensor(buffer):
-        return torch_memory.span(buffer)
+    if is_tensor(buffer):
+        return _span_of_tensor(buffer)
     if isinstance(buffer, array.array):
         start, items = buffer.buffer_info()
         return ("cpu", start, start + items * buffer.itemsize) if items else None
@@ -131,12 +148,23 @@ def span(buffer: Any) -> Span | None:
     return "cpu", low, high + buffer.itemsize
 
 
+def _span_of_tensor(tensor: Any) -> Span | None:
+    if "strided" not in str(tensor.layout) or tensor.device.type == "meta":
+        return None
+    if tensor.numel() == 0:
+        return None
+    start = int(tensor.data_ptr())
+    reach = sum((n - 1) * s for n, s in zip(tensor.shape, tensor.stride(), strict=True))
+    where = str(tensor.device)
+    return where, start, start + (int(reach) + 1) * int(tensor.element_size())
+
+
 def size(value: Any) -> int:
     """Bytes of all that a value holds."""
     total = 0
     for buffer in reach(value).buffers:
-        if torch_memory.is_tensor(buffer):
-            total += torch_memory.size(buffer)
+        if is_tensor(buffer):
+            total += int(buffer.numel()) * int(buffer.element_size())
         elif isinstance(buffer, bytearray | array.array):
             total += len(buffer) * getattr(buffer, "itemsize", 1)
         else:
@@ -146,7 +174,7 @@ def size(value: Any) -> int:
 
 def sharing(one: Sequence[Any], other: Sequence[Any]) -> bool:
     """Whether any buffer of the one overlaps any of the other."""
-    tagged = [(0, each) for each in one] + [(1, each) for each in other]
+    tagged = [(0, buffer) for buffer in one] + [(1, buffer) for buffer in other]
     return any(first != second for first, second in overlaps(tagged))
 
 
@@ -164,9 +192,9 @@ def grouped(values: Sequence[Any]) -> list[list[int]]:
     joined = Groups(len(values))
     for index, value in enumerate(values):
         tagged += [(index, buffer) for buffer in reach(value).buffers]
-        for each in value if isinstance(value, tuple) else (value,):
-            if not isinstance(each, PLAIN):
-                joined.join(index, same.setdefault(id(each), index))
+        for member in value if isinstance(value, tuple) else (value,):
+            if not isinstance(member, PLAIN):
+                joined.join(index, same.setdefault(id(member), index))
     for first, second in overlaps(tagged):
         joined.join(first, second)
     return joined.members()
@@ -196,10 +224,10 @@ class Groups:
 
     def members(self) -> list[list[int]]:
         """All groups, by their first members."""
-        found: dict[int, list[int]] = {}
+        groups: dict[int, list[int]] = {}
         for index in range(len(self._first)):
-            found.setdefault(self.of(index), []).append(index)
-        return list(found.values())
+            groups.setdefault(self.of(index), []).append(index)
+        return list(groups.values())
 
 
 def overlaps(tagged: Sequence[tuple[Tag, Any]]) -> Iterator[tuple[Tag, Tag]]:
@@ -242,3 +270,20 @@ def flattened(value: Any) -> list[Any]:
     if isinstance(value, Mapping | list | tuple):
         return [value, *chain.from_iterable(map(flattened, contents(value)))]
     return [value]
+
+
+def tensor_fingerprint(tensor: Any) -> object:
+    """Changes with the tensor: its version, and on the CPU its bytes too.
+
+    Torch counts writes itself, but not those of NumPy into shared memory, nor those
+    of a batch norm into its statistics.
+    """
+    version = -1 if tensor.is_inference() else int(tensor._version)
+    if tensor.device.type != "cpu" or span(tensor) is None:
+        return version
+    kind = getattr(sys.modules["torch"], "uint8")  # noqa: B009 - typed as a module
+    try:
+        raw = tensor.detach().contiguous().view(-1).view(kind).numpy()
+    except (RuntimeError, TypeError):  # quantised, conjugated, wrapped: no plain bytes
+        return version
+    return version, zlib.crc32(raw)

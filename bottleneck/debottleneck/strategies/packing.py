@@ -2,7 +2,8 @@
 
 Pickle protocol 5 leaves the bytes of arrays out of the pickle. It keeps dtype, order
 and writability; what NumPy would still pickle by value, arrays with gaps, is made dense
-in its own order of axes first, and tensors are taken apart by `torch_transport`.
+in its own order of axes first. CPU tensors of torch's are taken apart likewise; the
+others pickle as they do.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import pickle
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+from debottleneck.errors import StrategyError
 
 Buffer = memoryview
 Reducer = Callable[[Any], Any]
@@ -71,14 +74,13 @@ def _owned(part: Buffer) -> Any:
 
 def _reducers() -> Mapping[type, Reducer]:
     """Type -> how it is taken apart; libraries that are not loaded have no objects."""
-    found: dict[type, Reducer] = {}
+    reducers: dict[type, Reducer] = {}
     if "numpy" in sys.modules:
-        found[sys.modules["numpy"].ndarray] = _array
+        reducers[sys.modules["numpy"].ndarray] = _array
     if hasattr(sys.modules.get("torch"), "Tensor"):
-        from debottleneck.strategies import torch_transport
-
-        found |= torch_transport.reducers()
-    return {**copyreg.dispatch_table, **found}
+        torch: Any = sys.modules["torch"]
+        reducers |= {torch.Tensor: _tensor, torch.nn.Parameter: _tensor}
+    return {**copyreg.dispatch_table, **reducers}
 
 
 def _array(array: Any) -> Any:
@@ -96,3 +98,60 @@ def _array(array: Any) -> Any:
 
 def _transposed(base: Any, axes: tuple[int, ...]) -> Any:
     return base.transpose(axes)
+
+
+def _tensor(tensor: Any) -> Any:
+    import torch
+
+    if tensor.requires_grad and not tensor.is_leaf:
+        raise StrategyError(
+            "a tensor with a gradient's history cannot go to another process",
+            "detach it, or fetch in threads: where='thread'",
+        )
+    if not _is_plain(tensor):
+        return tensor.__reduce_ex__(2)
+    plain = tensor.detach().resolve_conj().resolve_neg()
+    if not _is_dense(plain):
+        plain = plain.clone(memory_format=torch.preserve_format)
+    line = plain.as_strided((plain.numel(),), (1,), plain.storage_offset())
+    memory = line.view(torch.uint8).numpy()
+    facts = (plain.dtype, tuple(plain.shape), plain.stride())
+    kind = (type(tensor) is torch.nn.Parameter, tensor.requires_grad)
+    return _restored_tensor, (pickle.PickleBuffer(memory), *facts, *kind)
+
+
+def _is_plain(tensor: Any) -> bool:
+    """Whether its bytes, type and strides are all there is to it."""
+    import torch
+
+    dense = tensor.layout == torch.strided and not tensor.is_quantized
+    return dense and tensor.device.type == "cpu" and tensor.numel() > 0
+
+
+def _is_dense(tensor: Any) -> bool:
+    """Whether its elements fill their memory without gaps or overlaps."""
+    expected = 1
+    axes = sorted(zip(tensor.stride(), tensor.shape, strict=True))
+    for stride, size in axes:
+        if size == 1:
+            continue
+        if stride != expected:
+            return False
+        expected *= size
+    return True
+
+
+def _restored_tensor(
+    memory: Any,
+    dtype: Any,
+    shape: tuple[int, ...],
+    stride: tuple[int, ...],
+    parameter: bool,
+    requires_grad: bool,
+) -> Any:
+    import torch
+
+    tensor = torch.frombuffer(memory, dtype=dtype).as_strided(shape, stride)
+    if parameter:
+        return torch.nn.Parameter(tensor, requires_grad)
+    return tensor.requires_grad_() if requires_grad else tensor

@@ -16,7 +16,6 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from queue import Empty, SimpleQueue
 from time import monotonic
-from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -100,10 +99,10 @@ class Workers:
             cancel_futures: Drop calls that no thread has begun.
         """
         with self._lock:
-            told, self._closed = self._closed, True
+            was_closed, self._closed = self._closed, True
             if cancel_futures:
                 self._cancel()
-            if cancel_futures or not told:
+            if cancel_futures or not was_closed:
                 for _ in range(self._count):  # wakes all at once
                     self._tasks.put(_ALL_LEAVE)
         if wait:
@@ -120,17 +119,6 @@ class Workers:
             thread.join(None if until is None else max(0.0, until - monotonic()))
         return not any(thread.is_alive() for thread in others)
 
-    def __enter__(self) -> Workers:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.shutdown()
-
     def _start_one(self) -> None:
         name = f"bottleneck-{self._what}-{self._count + 1}"
         thread = threading.Thread(
@@ -145,7 +133,7 @@ class Workers:
             return
         self._count += 1
         if len(self._threads) > 2 * self._count:  # those that left after a resize
-            self._threads = [each for each in self._threads if each.is_alive()]
+            self._threads = [other for other in self._threads if other.is_alive()]
         self._threads.append(thread)
 
     def _cancel(self) -> None:
@@ -180,7 +168,7 @@ def shared(workers: int) -> Workers:
 def made_here(call: Callable[[], T]) -> Future[T]:
     """The call made on the calling thread, where there is no other."""
     future: Future[T] = Future()
-    _make(future, call, (), {})
+    make(future, call)
     return future
 
 
@@ -222,16 +210,15 @@ def _serve(tasks: _Queue, idle: threading.Semaphore) -> None:
             if task is _ALL_LEAVE:
                 tasks.put(_ALL_LEAVE)  # for the next thread
             return
-        _make(*task)
-        del task  # an idle thread keeps no batch alive
+        future, call, args, kwargs = task
+        make(future, call, *args, **kwargs)
+        del task, future, call, args, kwargs  # an idle thread keeps no batch alive
 
 
-def _make(
-    future: Future[Any],
-    call: Callable[..., Any],
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
+def make(
+    future: Future[Any], call: Callable[..., Any], /, *args: Any, **kwargs: Any
 ) -> None:
+    """Make a call here and now, and put what comes of it into its future."""
     if not future.set_running_or_notify_cancel():
         return
     try:
@@ -258,6 +245,5 @@ def _after_fork() -> None:
         pool._begin()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+os.register_at_fork(after_in_child=_after_fork)
 atexit.register(close_all, EXIT_GRACE_S)

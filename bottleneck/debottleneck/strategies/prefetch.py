@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from operator import getitem
-from types import TracebackType
 from typing import Any, Generic, Literal, Protocol, TypeVar, overload
 
-from debottleneck.strategies.adaptive import Adaptive, Report, Tally
+from debottleneck.strategies.adaptive import Adaptive, Reporting, Tally
 from debottleneck.strategies.remote import Remote
 from debottleneck.strategies.sources import (
     Fetched,
@@ -106,8 +105,8 @@ def prefetch(
     plan = Plan(workers, depth, where, order)
     if not is_one_pass(source):
         return Prefetch(source, plan, count)
-    make, why = _maker(source, count)
-    return _begin(make, plan, _tally(plan, why, Adaptive(depth)))
+    make, reason = _maker(source, count)
+    return _begin(make, plan, _tally(plan, reason, Adaptive(depth)))
 
 
 @dataclass(frozen=True)
@@ -133,7 +132,7 @@ Iteration = Batches[T] | Remote[T]
 """One loop over a prefetch: an iterator with `close`, `report` and `with`."""
 
 
-class Prefetch(Generic[T]):
+class Prefetch(Reporting, Generic[T]):
     """What `prefetch` returns for anything that can be iterated over anew."""
 
     def __init__(
@@ -161,8 +160,8 @@ class Prefetch(Generic[T]):
         return begun
 
     def __len__(self) -> int:
-        known = is_function(self._source)
-        length = self._count if known else length_of(self._source)
+        by_count = is_function(self._source)
+        length = self._count if by_count else length_of(self._source)
         if length is None:
             raise TypeError(f"object of type {_kind(self._source)} has no len()")
         return length
@@ -176,23 +175,8 @@ class Prefetch(Generic[T]):
         Args:
             wait: Return when fetches that have begun have ended too.
         """
-        for each in list(self._running):
-            each.close(wait=wait)
-
-    def report(self) -> Report:
-        """What the latest loop did so far; with `workers="auto"`, what it chose."""
-        return self._tally.report()
-
-    def __enter__(self) -> Prefetch[T]:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
+        for loop in list(self._running):
+            loop.close(wait=wait)
 
 
 def _begin(make: Callable[[], Source[T]], plan: Plan, tally: Tally) -> Iteration[T]:
@@ -201,35 +185,27 @@ def _begin(make: Callable[[], Source[T]], plan: Plan, tally: Tally) -> Iteration
     return Remote(make, tally, plan.depth, order=plan.order)
 
 
-def _tally(plan: Plan, why: str, tuner: Adaptive) -> Tally:
-    if why == ONE_THREAD:
-        return Tally(1, why)
-    return Tally(tuner if plan.workers == AUTO else int(plan.workers), why)
+def _tally(plan: Plan, reason: str, tuner: Adaptive) -> Tally:
+    if reason == ONE_THREAD:
+        return Tally(1, reason)
+    return Tally(tuner if plan.workers == AUTO else int(plan.workers), reason)
 
 
 def _maker(
     source: Iterable[T] | Indexed[T] | Callable[[int], T], count: int | None
 ) -> tuple[Callable[[], Source[T]], str]:
     """What makes the source of one loop, and why it has its number of workers."""
-    found: Any = source
+    any_source: Any = source
     if is_function(source):
-        return partial(Fetched, found, count), AS_ASKED
+        return lambda: Fetched(any_source, count), AS_ASKED
     if count is not None:
         raise TypeError("count= is for functions of a position; a slice limits others")
     if is_indexed(source):
-        return partial(_fetched, found), AS_ASKED
+        fetch: Any = partial(getitem, source)
+        return lambda: Fetched(fetch, length_of(source)), AS_ASKED
     if hasattr(type(source), "__iter__"):
-        return partial(_pulled, found), ONE_THREAD
+        return lambda: Pulled(iter(any_source)), ONE_THREAD
     raise TypeError(f"an object of type {_kind(source)} cannot be iterated over")
-
-
-def _fetched(source: Indexed[T]) -> Fetched[T]:
-    fetch: Any = partial(getitem, source)
-    return Fetched(fetch, length_of(source))
-
-
-def _pulled(source: Iterable[T]) -> Pulled[T]:
-    return Pulled(iter(source))
 
 
 def _kind(source: object) -> str:

@@ -1,6 +1,6 @@
 """Run a loader in a process of its own: the way out when it holds the GIL.
 
-`iterate` streams what an iterable gives, `Calls` makes single calls. Both fork (see
+`Items` streams what an iterable gives, `Calls` makes single calls. Both fork (see
 `child`), so that what they run need not be pickled; what it returns comes through
 shared memory (see `transport`).
 """
@@ -19,7 +19,7 @@ from typing import Any, Generic, TypeVar
 
 from debottleneck.errors import StrategyError
 from debottleneck.strategies import pools, randomness
-from debottleneck.strategies.child import Child, End, forks
+from debottleneck.strategies.child import Child, End
 from debottleneck.strategies.transport import Gone, Receiver, Sender
 
 T = TypeVar("T")
@@ -39,31 +39,25 @@ class Remote(Exception):
         return f'\n"""\n{self._text}"""'
 
 
-def iterate(
-    make: Callable[[], Iterable[T]], *, depth: int, name: str = "loader"
-) -> Items[T]:
-    """What `make()` gives, made by a process of its own.
+class Items(Iterator[T], Generic[T]):
+    """What `make()` gives, made in order by a process of its own.
+
+    What the child raises comes at its place, once. `close`, the end of the items, the
+    last reference and the interpreter's end each end the process.
 
     Args:
-        make: Called in the child. Where there is no fork it is pickled.
+        make: Called in the child.
         depth: Most items that are ready; the child works on one more.
         name: For messages.
 
     Raises:
-        StrategyError: No process can be started, or `make` cannot be sent to it.
-    """
-    return Items(make, depth, name)
-
-
-class Items(Iterator[T], Generic[T]):
-    """The items, in order; what the child raises comes at its place, once.
-
-    `close`, the end of the items, the last reference and the interpreter's end each
-    end the process.
+        StrategyError: No process can be started.
     """
 
-    def __init__(self, make: Callable[[], Iterable[T]], depth: int, name: str) -> None:
-        streams = randomness.streams(make) if forks() else ()
+    def __init__(
+        self, make: Callable[[], Iterable[T]], *, depth: int, name: str = "loader"
+    ) -> None:
+        streams = randomness.streams(make)
         self._source = _Source(streams)
         self._child = Child(functools.partial(_stream, make, depth, streams), name)
         self._receiver = Receiver(self._child.connection)
@@ -112,11 +106,11 @@ class Items(Iterator[T], Generic[T]):
     def _fail(self) -> None:
         """The connection has ended: closed by another thread, or the child died."""
         closed = not self._end.alive
-        why = "" if closed else self._child.why()
+        how = "" if closed else self._child.why()
         self._finish()
         if closed:
             raise StopIteration
-        raise died(self._child.name, why)
+        raise died(self._child.name, how)
 
 
 class _Source:
@@ -177,7 +171,7 @@ class Calls:
         name: For messages and threads.
 
     Raises:
-        StrategyError: No process can be started, or `function` cannot be sent to it.
+        StrategyError: No process can be started.
     """
 
     def __init__(
@@ -283,20 +277,20 @@ def carried(error: BaseException) -> tuple[bytes, str, str]:
     return pickled, words, text
 
 
-def received(told: tuple[bytes, str, str]) -> BaseException:
+def received(message: tuple[bytes, str, str]) -> BaseException:
     """The exception again, its own traceback's text as its cause.
 
     One that cannot be pickled becomes a RuntimeError of the same words.
     """
-    pickled, words, text = told
+    pickled, words, text = message
     error: BaseException = pickle.loads(pickled) if pickled else RuntimeError(words)
     error.__cause__ = Remote(text)
     return error
 
 
-def died(name: str, why: str) -> StrategyError:
+def died(name: str, how: str) -> StrategyError:
     """What to say when a child is gone before its time."""
     return StrategyError(
-        f"the process of {name} {why}",
+        f"the process of {name} {how}",
         "see what it printed; where='thread' runs the same in this process",
     )

@@ -34,16 +34,16 @@ def streams(*roots: object) -> tuple[Any, ...]:
     Args:
         roots: A source, or what makes one.
     """
-    found: dict[int, Any] = {id(each): each for each in _global_streams()}
-    for each in reachable(roots):
-        if _kind(each):
-            found[id(each)] = each
-    return tuple(found.values())
+    by_id: dict[int, Any] = {id(value): value for value in _global_streams()}
+    for value in reachable(roots):
+        if _kind(value):
+            by_id[id(value)] = value
+    return tuple(by_id.values())
 
 
 def states(of: Sequence[Any]) -> States:
     """The state of each stream."""
-    return tuple(_state(each) for each in of)
+    return tuple(_state(stream) for stream in of)
 
 
 class Draws:
@@ -55,15 +55,17 @@ class Draws:
 
     def __init__(self, of: Sequence[Any]) -> None:
         self._of = of
-        self._marks = [_mark(each) for each in of]
+        self._marks = [_mark(stream) for stream in of]
 
     def news(self) -> States | None:
         """The states of those drawn from since the last call; None when all stayed."""
-        before, self._marks = self._marks, [_mark(each) for each in self._of]
+        before, self._marks = self._marks, [_mark(stream) for stream in self._of]
         if before == self._marks:
             return None
         drawn = zip(self._of, self._marks, before, strict=True)
-        return tuple(_state(each) if new != old else None for each, new, old in drawn)
+        return tuple(
+            _state(stream) if new != old else None for stream, new, old in drawn
+        )
 
 
 def take_over(of: Sequence[Any], states: States, since: States) -> None:
@@ -105,67 +107,67 @@ def reachable(roots: Iterable[object]) -> Iterator[Any]:
     waiting: list[Any] = list(roots)
     seen: set[int] = set()
     while waiting and len(seen) < MOST_OBJECTS:
-        each = waiting.pop()
-        if isinstance(each, _LEAVES) or id(each) in seen:
+        value = waiting.pop()
+        if isinstance(value, _LEAVES) or id(value) in seen:
             continue
-        seen.add(id(each))
-        yield each
-        waiting.extend(_held_by(each))
+        seen.add(id(value))
+        yield value
+        waiting.extend(_held_by(value))
 
 
-def _held_by(each: Any) -> list[Any]:
-    if isinstance(each, dict):
-        return [*list(each.values())[:_MOST_ELEMENTS]]
-    if isinstance(each, _CONTAINERS):
-        return list(each)[:_MOST_ELEMENTS]
-    if isinstance(each, functools.partial):
-        return [each.func, each.args, each.keywords]
-    if isinstance(each, types.MethodType):
-        return [each.__self__, each.__func__]
-    if isinstance(each, types.FunctionType):
-        return [*_cells(each), each.__defaults__, each.__kwdefaults__]
-    if isinstance(each, types.GeneratorType):
-        frame = each.gi_frame
+def _held_by(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return [*list(value.values())[:_MOST_ELEMENTS]]
+    if isinstance(value, _CONTAINERS):
+        return list(value)[:_MOST_ELEMENTS]
+    if isinstance(value, functools.partial):
+        return [value.func, value.args, value.keywords]
+    if isinstance(value, types.MethodType):
+        return [value.__self__, value.__func__]
+    if isinstance(value, types.FunctionType):
+        return [*_cells(value), value.__defaults__, value.__kwdefaults__]
+    if isinstance(value, types.GeneratorType):
+        frame = value.gi_frame
         return [] if frame is None else [dict(frame.f_locals)]
-    held = getattr(each, "__dict__", None)
+    held = getattr(value, "__dict__", None)
     return [held] if isinstance(held, dict) else []
 
 
 def _cells(function: types.FunctionType) -> list[Any]:
-    found = []
+    contents = []
     for cell in function.__closure__ or ():
         try:
-            found.append(cell.cell_contents)
+            contents.append(cell.cell_contents)
         except ValueError:  # not assigned yet
             continue
-    return found
+    return contents
 
 
 def _global_streams() -> list[Any]:
-    found: list[Any] = []
+    generators: list[Any] = []
     if "random" in sys.modules:
-        found.append(sys.modules["random"]._inst)
+        generators.append(sys.modules["random"]._inst)
     if "numpy.random.mtrand" in sys.modules:
-        found.append(sys.modules["numpy.random.mtrand"]._rand)
+        generators.append(sys.modules["numpy.random.mtrand"]._rand)
     if hasattr(sys.modules.get("torch"), "default_generator"):
-        found.append(sys.modules["torch"].default_generator)
-    return found
+        generators.append(sys.modules["torch"].default_generator)
+    return generators
 
 
-def _kind(each: Any) -> str:
+def _kind(value: Any) -> str:
     """What kind of stream it is, "" for none; asked of the libraries that are there."""
     random: Any = sys.modules.get("random")
     torch: Any = sys.modules.get("torch")
-    if random is not None and isinstance(each, random.Random):
-        return "" if isinstance(each, random.SystemRandom) else "random"
+    if random is not None and isinstance(value, random.Random):
+        return "" if isinstance(value, random.SystemRandom) else "random"
     if "numpy.random.mtrand" in sys.modules:
-        if isinstance(each, sys.modules["numpy.random.mtrand"].RandomState):
+        if isinstance(value, sys.modules["numpy.random.mtrand"].RandomState):
             return "state"
-        if isinstance(each, sys.modules["numpy.random"].Generator):
+        if isinstance(value, sys.modules["numpy.random"].Generator):
             return "generator"
     generator: Any = getattr(torch, "Generator", None)
-    if generator is not None and isinstance(each, generator):
-        return "torch" if each.device.type == "cpu" else ""
+    if generator is not None and isinstance(value, generator):
+        return "torch" if value.device.type == "cpu" else ""
     return ""
 
 

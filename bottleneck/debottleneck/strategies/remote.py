@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import partial
 from time import monotonic_ns
-from types import TracebackType
 from typing import Generic, TypeVar
 
-from debottleneck.strategies.adaptive import Report, Tally
+from debottleneck.strategies.adaptive import Report, Reporting, Tally
 from debottleneck.strategies.sources import Source
 from debottleneck.strategies.window import Batches
 
 T = TypeVar("T")
 
 
-class Remote(Generic[T]):
+class Remote(Reporting, Generic[T]):
     """An iterator over what a process fetches and sends.
 
     The bound is that of `Batches`: `workers` being fetched and `depth` more. One
@@ -36,22 +35,22 @@ class Remote(Generic[T]):
         *,
         order: bool = True,
     ) -> None:
-        from debottleneck.strategies.process import iterate
+        from debottleneck.strategies.process import Items
 
         self._tally = tally
         if tally.is_one:
-            self._items = iterate(partial(_one_by_one, make, tally), depth=depth)
+            self._items = Items(partial(_one_by_one, make, tally), depth=depth)
         else:
             fetch = partial(_fetch, make, tally, order)
-            self._items = iterate(fetch, depth=max(1, depth - 1))
+            self._items = Items(fetch, depth=max(1, depth - 1))
 
     def __iter__(self) -> Remote[T]:
         return self
 
     def __next__(self) -> T:
         began_ns = monotonic_ns()
-        batch, found = next(self._items)
-        self._tally.received(found, monotonic_ns() - began_ns)
+        batch, report = next(self._items)
+        self._tally.received(report, monotonic_ns() - began_ns)
         return batch
 
     def close(self, *, wait: bool = True) -> None:
@@ -61,21 +60,6 @@ class Remote(Generic[T]):
             wait: No difference: a process is ended in the midst of a fetch.
         """
         self._items.close()
-
-    def report(self) -> Report:
-        """What it did so far."""
-        return self._tally.report()
-
-    def __enter__(self) -> Remote[T]:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _one_by_one(

@@ -12,14 +12,14 @@ PREFETCH, FORWARD, UPDATE = "prefetch", "parallel-forward", "parallel-update"
 AUTO = "auto"
 
 _COUNTS: Mapping[str, tuple[int, int]] = MappingProxyType(
-    {"workers": (1, 256), "depth": (1, 4096), "chunks": (2, 256)}
+    {"workers": (1, 256), "depth": (1, 4096)}
 )
 """Setting -> the range of its whole numbers."""
 
 _SETTINGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         PREFETCH: ("workers", "depth", "where"),
-        FORWARD: ("workers", "chunks"),
+        FORWARD: ("workers",),
         UPDATE: ("workers",),
     }
 )
@@ -82,11 +82,11 @@ def parse(text: str) -> Strategies:
     Raises:
         UsageError: No such strategy or setting, or one strategy twice.
     """
-    found = tuple(_parse_one(part.strip()) for part in text.split("+"))
-    names = [strategy.name for strategy in found]
+    strategies = tuple(_parse_one(part.strip()) for part in text.split("+"))
+    names = [strategy.name for strategy in strategies]
     if len(set(names)) < len(names):
         raise UsageError(f"--strategy {text!r} names a strategy twice")
-    return found
+    return strategies
 
 
 def known(text: str) -> Strategies:
@@ -99,8 +99,8 @@ def known(text: str) -> Strategies:
 
 def burst_of(strategies: Strategies) -> int:
     """Steps whose batches come at once: those that a prefetch fetches side by side."""
-    fetching = [each for each in strategies if each.name == PREFETCH]
-    return max((prefetch_size(each)[0] for each in fetching), default=1)
+    fetching = [strategy for strategy in strategies if strategy.name == PREFETCH]
+    return max((prefetch_size(strategy)[0] for strategy in fetching), default=1)
 
 
 def written(strategies: Strategies) -> str:
@@ -118,9 +118,9 @@ def _parse_one(text: str) -> Strategy:
     for pair in filter(None, given.split(",")):
         key, equals, value = pair.strip().partition("=")
         if not equals or key not in _SETTINGS[name]:
-            known = ", ".join(_SETTINGS[name])
+            names = ", ".join(_SETTINGS[name])
             raise UsageError(
-                f"strategy {name} has no setting {pair!r}", f"it has: {known}"
+                f"strategy {name} has no setting {pair!r}", f"it has: {names}"
             )
         settings[key] = _value(name, key, value)
     return Strategy(name, settings)

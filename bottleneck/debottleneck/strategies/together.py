@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from contextvars import copy_context
 from typing import Any, Generic, ParamSpec, TypeVar
 
 from debottleneck.strategies import pools, torch_context
-from debottleneck.strategies.blas import Limits, limited
+from debottleneck.strategies.blas import Limits, limit, restore
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -25,16 +26,17 @@ def results(calls: Sequence[Callable[[], T]], workers: int) -> list[T]:
     workers = min(workers, len(calls))
     if workers <= 1 or pools.is_worker():
         return [call() for call in calls]
-    with limited(workers) as limits:
-        shared = _Shared(calls)
-        futures = _submit(shared, workers - 1, limits)
+    limits, shared = limit(workers), _Shared(calls)
+    futures: list[Future[None]] = []
+    try:
+        _submit(futures, shared, workers - 1, limits)
         limits.in_worker()
-        try:
-            shared.take_part()
-            _wait(futures)
-        finally:
-            shared.stop()
-            _wait(futures)
+        shared.take_part()
+        _wait(futures)
+    finally:
+        shared.stop()
+        _wait(futures)
+        restore()
     return shared.results()
 
 
@@ -102,16 +104,14 @@ class _Shared(Generic[T]):
             return self._next - 1
 
 
-def _submit(shared: _Shared[Any], helpers: int, limits: Limits) -> list[Future[None]]:
+def _submit(
+    futures: list[Future[None]], shared: _Shared[Any], helpers: int, limits: Limits
+) -> None:
     """Ask pool threads to take part; with none to be had, the caller does it all."""
-    futures: list[Future[None]] = []
-    try:
+    with suppress(RuntimeError):  # the interpreter is ending
         pool = pools.shared(helpers)
         for _ in range(helpers):
             futures.append(pool.submit(carrying(shared.take_part, limits)))
-    except RuntimeError:  # the interpreter is ending
-        return futures
-    return futures
 
 
 def _wait(futures: Sequence[Future[None]]) -> None:

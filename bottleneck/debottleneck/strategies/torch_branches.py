@@ -62,17 +62,17 @@ def stretches(nodes: Sequence[Any], part: Callable[[str], Any]) -> list[Stretch]
         nodes: In the order of forward.
         part: From a module's path to the module.
     """
-    found: list[Stretch] = []
+    divided: list[Stretch] = []
     for groups in _divided(nodes, part):
         together = tuple(_in_order(groups))
         branches = _worth(groups, part)
         if len(branches) > 1 and _may_run_at_once(branches, part):
-            found.append(Stretch(together, tuple(map(tuple, branches))))
-        elif found and not found[-1].branches:
-            found[-1] = Stretch((*found[-1].nodes, *together))
+            divided.append(Stretch(together, tuple(map(tuple, branches))))
+        elif divided and not divided[-1].branches:
+            divided[-1] = Stretch((*divided[-1].nodes, *together))
         else:
-            found.append(Stretch(together))
-    return found
+            divided.append(Stretch(together))
+    return divided
 
 
 def works(node: Any) -> bool:
@@ -108,43 +108,45 @@ def _split(
             mask that every layer reads or the input of a residual sum, do not.
         part: From a module's path to the module.
     """
-    found: list[_Groups] = []
+    parts: list[_Groups] = []
     for piece in _pieces(region, counted):
         for groups in _joined(piece):
-            whole = _in_order(groups)
+            nodes = _in_order(groups)
             working = sum(_works_hard(group, part) for group in groups)
-            if working == 1 and (counted or len(whole) < len(region)):
-                found += _split(whole, [], part)
+            if working == 1 and (counted or len(nodes) < len(region)):
+                parts += _split(nodes, [], part)
             else:
-                found.append(groups)
-    return found
+                parts.append(groups)
+    return parts
 
 
 def _pieces(region: list[Any], counted: list[Any]) -> list[list[Any]]:
-    found: list[list[Any]] = [[]]
+    pieces: list[list[Any]] = [[]]
     live = set(counted)
     for node in region:
-        found[-1].append(node)
+        pieces[-1].append(node)
         at = _position(node)
         live = {n for n in (*live, node) if any(_position(u) > at for u in n.users)}
         if live <= {node}:
-            found.append([])
-    return [piece for piece in found if piece]
+            pieces.append([])
+    return [piece for piece in pieces if piece]
 
 
 def _joined(piece: list[Any]) -> list[_Groups]:
     """A new stretch begins at each node that reads from two groups."""
-    found: list[_Groups] = [[]]
+    joined: list[_Groups] = [[]]
     for node in piece:
-        groups = found[-1]
-        feeding = [g for g in groups if any(each in g for each in node.all_input_nodes)]
+        groups = joined[-1]
+        feeding = [
+            g for g in groups if any(source in g for source in node.all_input_nodes)
+        ]
         if len(feeding) > 1:
-            found.append([[node]])
+            joined.append([[node]])
         elif feeding:
             feeding[0].append(node)
         else:
             groups.append([node])
-    return found
+    return joined
 
 
 def _worth(groups: _Groups, part: Callable[[str], Any]) -> _Groups:
@@ -192,7 +194,7 @@ def _may_run_at_once(
 def draws(node: Any, part: Callable[[str], Any]) -> bool:
     """Whether a node may draw random numbers."""
     if node.op == "call_module":
-        return any(draws_itself(each) for each in part(node.target).modules())
+        return any(draws_itself(module) for module in part(node.target).modules())
     return _called(node) in _RANDOM and node.kwargs.get("training", True) is not False
 
 
@@ -217,11 +219,11 @@ def draws_itself(module: Any) -> bool:
 def _states(branch: Iterable[Any], part: Callable[[str], Any]) -> set[int]:
     """Modules of a branch that may write to their buffers."""
     return {
-        id(each)
+        id(module)
         for node in branch
         if node.op == "call_module"
-        for each in part(node.target).modules()
-        if each.training and any(True for _ in each.buffers(recurse=False))
+        for module in part(node.target).modules()
+        if module.training and any(True for _ in module.buffers(recurse=False))
     }
 
 
@@ -249,7 +251,9 @@ def _in_place(node: Any, part: Callable[[str], Any]) -> bool:
     if node.op == "call_module":
         return any(getattr(m, "inplace", False) for m in part(node.target).modules())
     name = _called(node)
-    if node.kwargs.get("inplace") or any(each is True for each in node.args[1:]):
+    if node.kwargs.get("inplace") or any(
+        argument is True for argument in node.args[1:]
+    ):
         return True
     if node.op == "call_function" and getattr(operator, name, None) is node.target:
         return name in ("setitem", "delitem") or (

@@ -55,12 +55,12 @@ def _autocasts(torch: Any) -> list[dict[str, Any]]:
 
 
 def _older_autocasts(torch: Any) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
+    casts: list[dict[str, Any]] = []
     if torch.is_autocast_cpu_enabled():
-        found.append({"device_type": "cpu", "dtype": torch.get_autocast_cpu_dtype()})
+        casts.append({"device_type": "cpu", "dtype": torch.get_autocast_cpu_dtype()})
     if torch.is_autocast_enabled():
-        found.append({"device_type": "cuda", "dtype": torch.get_autocast_gpu_dtype()})
-    return found
+        casts.append({"device_type": "cuda", "dtype": torch.get_autocast_gpu_dtype()})
+    return casts
 
 
 def _stream(torch: Any) -> Any:

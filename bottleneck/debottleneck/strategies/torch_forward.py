@@ -1,7 +1,7 @@
-"""A module's forward in threads: its independent branches, or parts of the batch.
+"""A module's forward in threads: its independent branches.
 
-Both stand in for the module: parameters, state dict, hooks, `train`, `to` and all else
-are the module's own, and whoever asks is told that they are of its class. Backward runs
+It stands in for the module: parameters, state dict, hooks, `train`, `to` and all else
+are the module's own, and whoever asks is told that it is of its class. Backward runs
 in the same threads. What needs the graph of the graph (`create_graph=True`), or the
 same graph twice (`retain_graph=True`), needs the module itself.
 """
@@ -12,7 +12,6 @@ from functools import wraps
 from typing import Any
 
 from debottleneck.strategies.blas import cores
-from debottleneck.strategies.torch_chunks import Chunks
 from debottleneck.strategies.torch_plan import Branches
 
 _OWN = "_stand_in"
@@ -45,18 +44,34 @@ class BranchParallel:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """The module's result, its hooks included."""
-        return _called(self, args, kwargs)
+        import torch
+
+        # Torch's own call, marked as a stage wherever stages are marked.
+        return torch.nn.Module.__call__(self, *args, **kwargs)
 
     def _call_impl(self, *args: Any, **kwargs: Any) -> Any:
         """What torch calls within `__call__`: the hooks around a forward."""
-        return _hooked(self, args, kwargs)
+        import torch
+
+        return torch.nn.Module._call_impl(self, *args, **kwargs)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """The module's forward, without its hooks."""
         return vars(self)[_OWN][1](*args, **kwargs)
 
     def __getattr__(self, name: str) -> Any:
-        return _get(self, name)
+        """The module's; a method that returns the module returns its stand-in."""
+        module = _module(self)
+        value = getattr(module, name)
+        if getattr(value, "__self__", None) is not module:
+            return value
+
+        @wraps(value)
+        def method(*args: Any, **kwargs: Any) -> Any:
+            result = value(*args, **kwargs)
+            return self if result is module else result
+
+        return method
 
     def __setattr__(self, name: str, value: Any) -> None:
         setattr(_module(self), name, value)
@@ -72,98 +87,5 @@ class BranchParallel:
         return BranchParallel, (module, runner.workers)
 
 
-class MicroBatchParallel:
-    """Runs the module on parts of the batch in threads.
-
-    All tensors among the arguments are split along their first dimension, the outputs
-    put together again. Outputs and gradients are equal within 1e-6: a sum over the
-    batch becomes a sum over parts. The first call in each mode is compared with the
-    module's own result.
-
-    Args:
-        module: Treats each row alone and returns a row for each.
-        chunks: Parts of the batch; a smaller batch has a part for each row.
-        workers: Threads, the calling one among them; by default the cores it may use,
-            at most one for each part.
-
-    Raises:
-        StrategyError: Its result depends on the batch (batch normalisation in
-            training), it draws random numbers (dropout in training; draws of several
-            threads have no order), it has hooks inside. What only a call can show is
-            raised by the first call: a result that is not one row for each row, or
-            not the module's.
-    """
-
-    def __init__(self, module: Any, chunks: int, workers: int | None = None) -> None:
-        runner = Chunks(module, chunks, min(workers or cores(), chunks))
-        object.__setattr__(self, _OWN, (module, runner))
-
-    __class__ = property(lambda self: type(_module(self)))  # what it stands in for
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """The module's result, its hooks included."""
-        return _called(self, args, kwargs)
-
-    def _call_impl(self, *args: Any, **kwargs: Any) -> Any:
-        """What torch calls within `__call__`: the hooks around a forward."""
-        return _hooked(self, args, kwargs)
-
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """The module's forward, without its hooks."""
-        return vars(self)[_OWN][1](*args, **kwargs)
-
-    def __getattr__(self, name: str) -> Any:
-        return _get(self, name)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        setattr(_module(self), name, value)
-
-    def __delattr__(self, name: str) -> None:
-        delattr(_module(self), name)
-
-    def __repr__(self) -> str:
-        return f"MicroBatchParallel({_module(self)!r})"
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        module, runner = vars(self)[_OWN]
-        return MicroBatchParallel, (module, runner.chunks, runner.workers)
-
-
-def standing_in(kind: type, module: Any, runner: Any) -> Any:
-    """A stand-in of this kind whose forward is the runner."""
-    made: Any = object.__new__(kind)
-    object.__setattr__(made, _OWN, (module, runner))
-    return made
-
-
 def _module(stand_in: Any) -> Any:
     return object.__getattribute__(stand_in, "__dict__")[_OWN][0]
-
-
-def _called(stand_in: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Torch's own call, marked as a stage wherever stages are marked."""
-    import torch
-
-    return torch.nn.Module.__call__(stand_in, *args, **kwargs)
-
-
-def _hooked(stand_in: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Torch's own hooks, those of the module, around the stand-in's forward."""
-    import torch
-
-    return torch.nn.Module._call_impl(stand_in, *args, **kwargs)
-
-
-def _get(stand_in: Any, name: str) -> Any:
-    """The module's attribute; a method that returns the module returns its stand-in."""
-    module = _module(stand_in)
-    value = getattr(module, name)
-    if getattr(value, "__self__", None) is not module:
-        return value
-
-    @wraps(value)
-    def method(*args: Any, **kwargs: Any) -> Any:
-        result = value(*args, **kwargs)
-        return stand_in if result is module else result
-
-    return method

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from operator import attrgetter
 from typing import Any
 
 from debottleneck.errors import StrategyError
@@ -49,7 +50,7 @@ class Branches:
             raise StrategyError(
                 f"each layer of {name_of(module)} feeds the next: there are no "
                 "independent branches",
-                "try parts of the batch: MicroBatchParallel, parallel-forward:chunks=2",
+                "let torch use more threads within a layer: torch.set_num_threads",
             )
         self.branches = max(len(stretch.branches) for stretch in plan.stretches)
 
@@ -110,8 +111,8 @@ _Structure = list[tuple[Any, tuple[Any, ...], dict[str, Any]]]
 
 def _structure(module: Any) -> _Structure:
     return [
-        (each, tuple(each._modules.values()), _settings(each))
-        for each in module.modules()
+        (part, tuple(part._modules.values()), _settings(part))
+        for part in module.modules()
     ]
 
 
@@ -125,9 +126,9 @@ def _settings(module: Any) -> dict[str, Any]:
 
 
 def _unchanged(structure: _Structure) -> bool:
-    for each, parts, settings in structure:
-        now = vars(each)
-        if tuple(each._modules.values()) != parts:
+    for part, parts, settings in structure:
+        now = vars(part)
+        if tuple(part._modules.values()) != parts:
             return False
         if any(now.get(name, now) is not value for name, value in settings.items()):
             return False
@@ -135,7 +136,7 @@ def _unchanged(structure: _Structure) -> bool:
 
 
 def _modes(structure: _Structure) -> tuple[bool, ...]:
-    return tuple([each.training for each, *_ in structure])
+    return tuple([part.training for part, *_ in structure])
 
 
 def _on_cpu(given: Mapping[str, Any]) -> bool:
@@ -164,7 +165,7 @@ class _Plan:
 
         values = {n: given[n.target] for n in self._inputs if n.target in given}
         for node in self._attributes:
-            values[node] = _attribute(self._module, node.target)
+            values[node] = attrgetter(node.target)(self._module)
         for stretch, branches, done in zip(
             self.stretches, self._branches, self._done, strict=True
         ):
@@ -188,25 +189,19 @@ def _run_branches(
         values.update(branch.named(outputs))
 
 
-def _attribute(module: Any, path: str) -> Any:
-    for name in path.split("."):
-        module = getattr(module, name)
-    return module
-
-
-def _last_uses(found: Sequence[Stretch], result: Any) -> list[list[Any]]:
+def _last_uses(divided: Sequence[Stretch], result: Any) -> list[list[Any]]:
     """For each stretch the nodes whose values nothing needs after it."""
     from torch.fx.node import map_arg
 
     last: dict[Any, int] = {}
-    for at, stretch in enumerate(found):
+    for at, stretch in enumerate(divided):
         for node in stretch.nodes:
             last.update(dict.fromkeys((*node.all_input_nodes, node), at))
     map_arg(result, lambda node: last.pop(node, None))
-    gone: list[list[Any]] = [[] for _ in found]
+    unneeded: list[list[Any]] = [[] for _ in divided]
     for node, at in last.items():
-        gone[at].append(node)
-    return gone
+        unneeded[at].append(node)
+    return unneeded
 
 
 def _computed(node: Any, module: Any, args: Any, kwargs: Any) -> Any:
@@ -235,7 +230,10 @@ class _Branch:
         self._inside = set(nodes)
         self._inputs: list[tuple[Any, int]] = []
         self._code = [
-            (node, *(map_arg(each, self._place(node)) for each in (node.args, kwargs)))
+            (
+                node,
+                *(map_arg(given, self._place(node)) for given in (node.args, kwargs)),
+            )
             for node in nodes
             for kwargs in (node.kwargs,)
         ]
@@ -248,7 +246,6 @@ class _Branch:
             if node.op == "call_module"
             for part in module.get_submodule(node.target).modules()
         ]
-        self._specs: list[Any] = []
 
     def _place(self, node: Any) -> Callable[[Any], Any]:
         def place(source: Any) -> Any:
@@ -267,18 +264,20 @@ class _Branch:
         uses: list[int] = []
         specs = []
         for source, order in self._inputs:
-            found, spec = tree_flatten(values[source])
-            leaves += found
-            uses += [order] * len(found)
-            specs.append((len(found), spec))
+            flat, spec = tree_flatten(values[source])
+            leaves += flat
+            uses += [order] * len(flat)
+            specs.append((len(flat), spec))
         parameters = {
             id(p): p for part in self._parts for p in part._parameters.values()
         }
-        owned = [each for each in parameters.values() if each is not None]
+        owned = [
+            parameter for parameter in parameters.values() if parameter is not None
+        ]
         return Task(partial(self._run, specs), leaves, uses, owned)
 
     def _run(self, specs: Sequence[tuple[int, Any]], leaves: Sequence[Any]) -> Any:
-        """The leaves of the results, and how to put them together as the last one."""
+        """The leaves of the results, and last how they are put together."""
         from torch.fx.node import map_aggregate
         from torch.utils._pytree import tree_flatten, tree_unflatten
 
@@ -286,27 +285,22 @@ class _Branch:
         inputs = [tree_unflatten([next(rest) for _ in range(n)], s) for n, s in specs]
         values: dict[Any, Any] = {}
 
-        def value_of(each: Any) -> Any:
-            if isinstance(each, _Input):
-                return inputs[each.index]
-            return values.get(each, each) if hasattr(each, "op") else each
+        def value_of(argument: Any) -> Any:
+            if isinstance(argument, _Input):
+                return inputs[argument.index]
+            return (
+                values.get(argument, argument) if hasattr(argument, "op") else argument
+            )
 
         for node, args, kwargs in self._code:
             given = map_aggregate(args, value_of), map_aggregate(kwargs, value_of)
             values[node] = _computed(node, self._module, *given)
-        found, spec = tree_flatten([values[node] for node in self._results])
-        return [*found, _Shape(spec)]
+        results, spec = tree_flatten([values[node] for node in self._results])
+        return [*results, spec]
 
     def named(self, outputs: Sequence[Any]) -> dict[Any, Any]:
         """The results by their nodes."""
         from torch.utils._pytree import tree_unflatten
 
-        *leaves, shape = outputs
-        return dict(zip(self._results, tree_unflatten(leaves, shape.spec), strict=True))
-
-
-@dataclass(frozen=True)
-class _Shape:
-    """How leaves make up a branch's results."""
-
-    spec: Any
+        *leaves, spec = outputs
+        return dict(zip(self._results, tree_unflatten(leaves, spec), strict=True))

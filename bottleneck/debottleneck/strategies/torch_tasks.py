@@ -52,7 +52,10 @@ def run_tasks(tasks: Sequence[Task], workers: int) -> list[list[Any]]:
         return [list(outputs) for outputs in results(calls, workers)]
     tensors = iter(_concurrent().apply(job, *job.sources))
     return [
-        [next(tensors) if isinstance(each, torch.Tensor) else each for each in outputs]
+        [
+            next(tensors) if isinstance(output, torch.Tensor) else output
+            for output in outputs
+        ]
         for outputs in job.outputs
     ]
 
@@ -107,20 +110,20 @@ class _Job:
         """The gradients of `sources`."""
         rest = iter(gradients)
         given = [
-            [(each, next(rest)) for each in outputs if _is_tensor(each)]
+            [(output, next(rest)) for output in outputs if _is_tensor(output)]
             for outputs in self.outputs
         ]
         calls = [partial(self._backward, at, pairs) for at, pairs in enumerate(given)]
-        found = [iter(each) for each in results(calls, self.workers)]
-        inputs = {place: next(found[place[0]]) for place in self.places}
-        return [*inputs.values(), *(next(found[at]) for at, _ in self.owned)]
+        by_task = [iter(output) for output in results(calls, self.workers)]
+        inputs = {place: next(by_task[place[0]]) for place in self.places}
+        return [*inputs.values(), *(next(by_task[at]) for at, _ in self.owned)]
 
     def _backward(self, at: int, pairs: Sequence[tuple[Any, Any]]) -> Sequence[Any]:
         """The gradients of one task's inputs and parameters."""
         import torch
 
         wanted = [alias for place, alias in self._aliases_of(at)]
-        wanted += [parameter for each, parameter in self.owned if each == at]
+        wanted += [parameter for owner, parameter in self.owned if owner == at]
         real = [
             (output, gradient)
             for output, gradient in pairs
@@ -135,8 +138,8 @@ class _Job:
             )
         self._spent.add(at)
         outputs, gradients = zip(*real, strict=True)
-        found = torch.autograd.grad(outputs, wanted, gradients, allow_unused=True)
-        return tuple(found)
+        computed = torch.autograd.grad(outputs, wanted, gradients, allow_unused=True)
+        return tuple(computed)
 
     def _aliases_of(self, at: int) -> list[tuple[tuple[int, int], Any]]:
         return [(place, self.aliases[place]) for place in self.places if place[0] == at]
@@ -157,10 +160,13 @@ def _concurrent() -> Any:
             ctx.job = job
             ctx.set_materialize_grads(False)
             tensors = [
-                each for outputs in job.outputs for each in outputs if _is_tensor(each)
+                tensor
+                for outputs in job.outputs
+                for tensor in outputs
+                if _is_tensor(tensor)
             ]
-            pairs = [(each, each.detach()) for each in tensors]
-            fixed = [result for each, result in pairs if not each.requires_grad]
+            pairs = [(tensor, tensor.detach()) for tensor in tensors]
+            fixed = [result for tensor, result in pairs if not tensor.requires_grad]
             ctx.mark_non_differentiable(*fixed)
             return tuple(result for _, result in pairs)
 

@@ -19,6 +19,12 @@ _HOOKS = (
 )
 _MEMBERS = ("_modules", "_parameters", "_buffers")
 
+_UNTRACEABLE = (
+    *(TypeError, ValueError, RuntimeError, AttributeError, AssertionError),
+    *(LookupError, NameError, ArithmeticError),
+)
+"""What a forward may raise when it gets proxies instead of tensors."""
+
 REMEDY = "call parallel_forward with the branches, or split forward into such modules"
 
 
@@ -58,7 +64,7 @@ def traced(module: Any) -> list[Any]:
     before = randomness.states(streams)
     try:
         graph = _tracer().trace(twin, concrete_args=fixed or None)
-    except _untraceable() as error:
+    except _UNTRACEABLE as error:
         first = str(error).strip().partition("\n")[0].rstrip(".")
         raise StrategyError(
             f"torch.fx cannot follow forward of {name_of(module)}: {first}", REMEDY
@@ -94,12 +100,14 @@ def hooked(module: Any) -> bool:
     return any(vars(module).get(name) for name in _HOOKS)
 
 
-def refuse_inner_hooks(module: Any) -> None:
+def _refuse_hooks(module: Any) -> None:
     """A hook of a part may look at anything, in the order of the calls.
 
     Raises:
         StrategyError: A part of the module has hooks, or all modules have.
     """
+    from torch.nn.modules import module as owner
+
     for name, part in module.named_modules():
         if part is not module and hooked(part):
             raise StrategyError(
@@ -107,11 +115,6 @@ def refuse_inner_hooks(module: Any) -> None:
                 "remove them, or put them on the whole module",
             )
 
-
-def _refuse_hooks(module: Any) -> None:
-    from torch.nn.modules import module as owner
-
-    refuse_inner_hooks(module)
     if any(getattr(owner, f"_global{name}", None) for name in _HOOKS):
         raise StrategyError(
             "there are hooks for all modules, which would run in another order",
@@ -131,41 +134,24 @@ def _tracer() -> Any:
             return forward(*args, **kwargs)
         return call(part, forward, args, kwargs)
 
-    def getattr_(name: str, value: Any, known: dict[str, Any]) -> Any:
-        return get(name, value, known) if threading.get_ident() == here else value
+    def getattr_(name: str, value: Any, seen: dict[str, Any]) -> Any:
+        return get(name, value, seen) if threading.get_ident() == here else value
 
     tracer.call_module, tracer.getattr = call_module, getattr_
     return tracer
 
 
-def _untraceable() -> tuple[type[Exception], ...]:
-    """What a forward may raise when it gets proxies instead of tensors."""
-    from torch.fx.proxy import TraceError
-
-    return (
-        TraceError,
-        TypeError,
-        ValueError,
-        RuntimeError,
-        AttributeError,
-        AssertionError,
-        LookupError,
-        NameError,
-        ArithmeticError,
-    )
-
-
-def _twin(module: Any, known: dict[int, Any]) -> Any:
+def _twin(module: Any, twins: dict[int, Any]) -> Any:
     """The same tree of modules around the same tensors."""
-    if id(module) not in known:
-        twin = known[id(module)] = object.__new__(type(module))
+    if id(module) not in twins:
+        twin = twins[id(module)] = object.__new__(type(module))
         for name, value in vars(module).items():
             copied = value.copy() if isinstance(value, _CONTAINERS) else value
             vars(twin)[name] = copied
         for name, part in module._modules.items():
             if part is not None:
-                twin._modules[name] = _twin(part, known)
-    return known[id(module)]
+                twin._modules[name] = _twin(part, twins)
+    return twins[id(module)]
 
 
 def _changed(module: Any, twin: Any) -> str:

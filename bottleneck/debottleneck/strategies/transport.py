@@ -6,7 +6,7 @@ is made when none is free and replaced when an object is too large for it. Its
 descriptor travels through the connection: nothing is left behind, however a process
 ends.
 Small objects go through the connection itself, and everything does where there is no
-memory without a name (outside Linux and FreeBSD).
+memory without a name (interpreters built for an old C library).
 """
 
 from __future__ import annotations
@@ -219,12 +219,12 @@ class Receiver:
         import ctypes
 
         memory = self._slots[slot]
-        whole = (ctypes.c_ubyte * len(memory)).from_buffer(memory)
+        mapped = (ctypes.c_ubyte * len(memory)).from_buffer(memory)
         copy = len(self._held) >= self._most_held
         self._held.add(slot)
-        back = weakref.finalize(whole, _give_back, self._answers, self._held, slot)
+        back = weakref.finalize(mapped, _give_back, self._answers, self._held, slot)
         back.atexit = False
-        view = memoryview(whole)
+        view = memoryview(mapped)
         places, _ = _places(lengths)
         spans = zip(places, lengths, strict=True)
         parts = [view[place : place + length] for place, length in spans]

@@ -11,12 +11,11 @@ from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from queue import SimpleQueue
 from time import monotonic_ns
-from types import TracebackType
 from typing import Generic, TypeVar
 
 from debottleneck.errors import StrategyError
 from debottleneck.strategies import pools, sources
-from debottleneck.strategies.adaptive import Report, Tally
+from debottleneck.strategies.adaptive import Reporting, Tally
 from debottleneck.strategies.sources import Source
 
 T = TypeVar("T")
@@ -95,10 +94,10 @@ class AsCompleted(Generic[T]):
         return self._failed is not None and position > self._failed[0]
 
     def _any_before(self, position: int) -> bool:
-        return any(each < position for each in self._positions.values())
+        return any(other < position for other in self._positions.values())
 
 
-class Batches(Generic[T]):
+class Batches(Reporting, Generic[T]):
     """An iterator whose next batches are being fetched.
 
     At most `workers` batches are being fetched and `depth` more are ready or wait
@@ -162,21 +161,6 @@ class Batches(Generic[T]):
         self._closed.set()
         self._source.stop()
         self._pool.shutdown(wait, cancel_futures=True)
-
-    def report(self) -> Report:
-        """What it did so far."""
-        return self._tally.report()
-
-    def __enter__(self) -> Batches[T]:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _rest(self, ended: bool) -> None:
         """Let the threads go, even if the exception that is raised now is kept.

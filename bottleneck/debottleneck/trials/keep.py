@@ -165,10 +165,10 @@ def _forward(strategy: Strategy, site: Site | None) -> list[str]:
 
 
 def _update(strategy: Strategy, site: Site | None) -> list[str]:
-    how = _settings(strategy, "workers")
     if site is not None and site.kind == "torch":
-        opening = "from debottleneck import ParallelOptimizer"
-        return [opening, f"optimizer = ParallelOptimizer(optimizer{how})"]
+        owner = site.name.rpartition(".")[0]
+        return [f"optimizer = {owner}(..., fused=True)  # else foreach=True"]
+    how = _settings(strategy, "workers")
     opening = "from debottleneck import parallel_update"
     if site is not None and "." in site.call:
         method = site.call.rpartition(".")[2]

@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from debottleneck.analysis.analyse import FEWEST_STEPS
+from debottleneck.analysis.frames import quiet_steps
 from debottleneck.analysis.statistics import mean_interval
-from debottleneck.analysis.steps import QUIET, find_loop, label
+from debottleneck.analysis.steps import find_loop, label
 from debottleneck.analysis.timeline import marks_by_thread
 from debottleneck.errors import UsageError
 from debottleneck.recording.assemble import load
@@ -28,6 +29,7 @@ from debottleneck.trials.compare import rank
 from debottleneck.trials.entrants import name_of, settings_of
 from debottleneck.trials.result import FASTER, Comparison, Interval, Trial
 from debottleneck.trials.save import Measurements
+from debottleneck.trials.sides import unchanged
 from debottleneck.trials.trial import Measured
 from debottleneck.words import STAGES
 
@@ -88,11 +90,6 @@ class RecordedRun:
         lead = 2 if self.facts.command[:1] == ("-m",) else 1
         script = os.path.basename(self.facts.script)
         return (script, *self.facts.command[lead:])
-
-
-def unchanged(recording: Recording) -> Recording:
-    """The recording as it is."""
-    return recording
 
 
 def compare_recordings(
@@ -184,7 +181,7 @@ def _run(recording: Recording, path: Path, name: str) -> RecordedRun:
     trainer, steps = find_loop(recording, marks_by_thread(recording))
     warmup = facts.options.get("warmup")
     table, _, _ = label(steps, recording.blocks, facts.end_ns, warmup)
-    quiet = table[table["block"] == QUIET]
+    quiet = quiet_steps(table)
     if len(quiet) < FEWEST_STEPS:
         raise UsageError(
             f"{path} shows no training steps to compare"

@@ -30,6 +30,7 @@ where the source or the trainer becomes the limit."""
 
 INPUT_STAGES = ("load", "augment", "transfer")
 FORWARD_STAGES = ("forward", "loss", "backward")
+UPDATE_STAGE = "update"
 HOLDS_GIL = ("python", "gil")
 
 STEPS_FOR_S = 3.0
@@ -66,9 +67,10 @@ def _for_finding(finding: Finding, analysis: Analysis, cores: int) -> list[str]:
     if finding.stage in INPUT_STAGES:
         return _for_input(finding, cores)
     if finding.stage in FORWARD_STAGES:
-        return _for_forward(finding, analysis, cores)
-    if finding.stage == "update":
-        return _parallel(UPDATE, finding, cores)
+        return _parallel(FORWARD, finding, cores)
+    if finding.stage == UPDATE_STAGE:
+        torch = _kinds(analysis, UPDATE_STAGE) == {"torch"}
+        return [UPDATE] if torch else _parallel(UPDATE, finding, cores)
     return []
 
 
@@ -94,11 +96,10 @@ def _for_input(finding: Finding, cores: int) -> list[str]:
     return [apart, threads[0]] if finding.cause in HOLDS_GIL else [*threads, apart]
 
 
-def _for_forward(finding: Finding, analysis: Analysis, cores: int) -> list[str]:
+def _kinds(analysis: Analysis, stage: str) -> set[str]:
+    """Whose functions a stage is made of: the script's own, torch's."""
     sites = analysis.recording.sites
-    kinds = set(sites.loc[sites["stage"] == "forward", "kind"])
-    chunks = [f"{FORWARD}:chunks={max(cores, 2)}"] if "torch" in kinds else []
-    return [*_parallel(FORWARD, finding, cores), *chunks]
+    return set(sites.loc[sites["stage"] == stage, "kind"])
 
 
 def _parallel(name: str, finding: Finding, cores: int) -> list[str]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pandas as pd
 
@@ -18,22 +17,9 @@ from debottleneck.errors import RecordingError
 from debottleneck.recording.assemble import load as load_recording
 from debottleneck.recording.environment import Difference, differences
 from debottleneck.recording.recording import Recording
-from debottleneck.report.strategy_words import capital, named
-from debottleneck.report.words.quantities import clean
-from debottleneck.report.words.run import sentence
 from debottleneck.trials import save
 from debottleneck.trials.result import Comparison
 from debottleneck.trials.save import Measurements
-
-__all__ = [
-    "Difference",
-    "Evidence",
-    "Side",
-    "as_it_is",
-    "labels",
-    "read",
-    "trial_steps",
-]
 
 
 @dataclass(frozen=True)
@@ -51,12 +37,12 @@ class Side:
 
 
 @dataclass(frozen=True)
-class Evidence:
+class Sides:
     """What stands behind a comparison.
 
     Attributes:
         sides: The plain script's recording and the winner's, those that could be read.
-        gaps: Why others could not, as sentences.
+        gaps: Why others could not.
         measured: Every trial's times and losses; empty tables if they are lost.
         differences: What the surroundings of both recordings do not share.
     """
@@ -72,35 +58,39 @@ class Evidence:
         return tuple(side for side in self.sides if side.analysis.loop.found)
 
 
-def as_it_is(recording: Recording) -> Recording:
-    """The recording, unchanged."""
+def unchanged(recording: Recording) -> Recording:
+    """The recording as it is."""
     return recording
 
 
 def read(
     comparison: Comparison,
-    change: Callable[[Recording], Recording] = as_it_is,
+    labels: Mapping[str, str],
+    change: Callable[[Recording], Recording] = unchanged,
     measured: Measurements | None = None,
-) -> Evidence:
+) -> Sides:
     """Open and analyse what a comparison refers to.
 
     Args:
         comparison: What was compared.
+        labels: What stands above "before" and "after".
         change: Applied to each recording before it is analysed.
         measured: Its tables; by default read from its folder, empty without one.
     """
     sides: list[Side] = []
     gaps: list[str] = []
-    for id, label, path in _places(comparison):
+    for id, path in (("before", comparison.before), ("after", comparison.after)):
+        if path is None:
+            continue
         try:
             recording = change(load_recording(path))
-            sides.append(Side(id, label, analyse(recording)))
+            sides.append(Side(id, labels[id], analyse(recording)))
         except RecordingError as error:
-            gaps.append(sentence(f"{label} cannot be shown: {error}"))
+            gaps.append(f"{labels[id]} cannot be shown: {error}")
     if measured is None:
         folder = comparison.folder
         measured = Measurements() if folder is None else save.measurements(folder)
-    return Evidence(tuple(sides), tuple(gaps), measured, _differences(sides))
+    return Sides(tuple(sides), tuple(gaps), measured, _differences(sides))
 
 
 def _differences(sides: Sequence[Side]) -> tuple[Difference, ...]:
@@ -108,23 +98,6 @@ def _differences(sides: Sequence[Side]) -> tuple[Difference, ...]:
         return ()
     one, other = (side.analysis.recording.facts.environment for side in sides)
     return differences(one, other)
-
-
-def labels(comparison: Comparison) -> Mapping[str, str]:
-    """What stands above each side; `after` is the best row's recording."""
-    if comparison.recorded:
-        best = next((trial.spec for trial in comparison.trials), "")
-        return {"before": clean(comparison.baseline), "after": clean(best)}
-    return {"before": "The plain script", "after": capital(named(comparison.best))}
-
-
-def _places(comparison: Comparison) -> list[tuple[str, str, Path]]:
-    paths = {"before": comparison.before, "after": comparison.after}
-    return [
-        (id, label, path)
-        for id, label in labels(comparison).items()
-        if (path := paths[id]) is not None
-    ]
 
 
 def trial_steps(measured: Measurements) -> pd.DataFrame:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
-import subprocess
 import tempfile
 import time
 from collections.abc import Iterable, Mapping
@@ -17,11 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from debottleneck.collect.launch import ENTRY
 from debottleneck.collect.options import Options, StageTarget
-from debottleneck.collect.progress import Progress, Seen
-from debottleneck.collect.start import launch, make_control
-from debottleneck.errors import UsageError
+from debottleneck.collect.progress import Seen, StepCounter
+from debottleneck.collect.target import POLL_S, TargetProcess
 from debottleneck.recording import spool
 from debottleneck.recording.loop import NONE, Steps
 from debottleneck.recording.reading import read_lines
@@ -34,7 +30,6 @@ if TYPE_CHECKING:
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
-POLL_S = 0.1
 STOP_GRACE_S = 3.0
 """A script that was told to end at a step, or interrupted, gets so long for it."""
 
@@ -64,7 +59,7 @@ class Target:
         Args:
             **how: Fields of `Options` beside the script's own.
         """
-        whole = {
+        values = {
             **vars(self),
             "steps": None,
             "seconds": UNBOUNDED_S,
@@ -73,7 +68,7 @@ class Target:
             "output": Path(),
             **how,
         }
-        return Options(**whole)
+        return Options(**values)
 
     @property
     def command(self) -> tuple[str, ...]:
@@ -147,7 +142,12 @@ def run_trial(
         KeyboardInterrupt: Ctrl-C; the script is killed.
     """
     options = target.options(
-        strategies=strategies, outputs=outputs, waits=False, stacks=False, functions=""
+        strategies=strategies,
+        outputs=outputs,
+        waits=False,
+        stacks=False,
+        functions="",
+        log=log,
     )
     place = tempfile.TemporaryDirectory(
         prefix="bottleneck-trial-", ignore_cleanup_errors=True
@@ -168,33 +168,18 @@ class _Script:
         self._options = options
         self._folder = folder
         self._log = log
-        self._control = make_control(folder)
-        config = folder / spool.CONFIG
-        config.write_text(json.dumps(options.configuration), encoding="utf-8")
         self._cpu_before = _children_cpu_s()
         self._begun = time.monotonic()
-        self._process = self._launch()
-        self._progress = Progress(folder, self._process.pid)
-        self._usage = Usage(self._process.pid)
+        self._target = TargetProcess(options, folder, apart=True)
+        self._counter = StepCounter(folder, self._target.pid)
+        self._usage = Usage(self._target.pid)
         self._seen: Seen | None = None
         self._grew = self._begun
         self._seconds = 0.0
-        self._told_to_stop = False
-
-    def _launch(self) -> subprocess.Popen[bytes]:
-        command = [self._options.python, str(ENTRY), str(self._folder)]
-        try:
-            return launch(command, self._log, own_session=True)
-        except OSError as error:
-            self._control.close()
-            raise UsageError(
-                f"{self._options.python!r} cannot be run ({error.strerror})",
-                "name an interpreter with --python",
-            ) from error
 
     def run(self, steps: int, limit_s: float) -> str:
         """Follow it until it has done its steps or ends; why it failed, or ""."""
-        while not self._has_ended(POLL_S):
+        while self._target.wait(POLL_S):
             self._look()
             if self._count >= steps:
                 return self._stop()
@@ -209,37 +194,32 @@ class _Script:
     def _look(self) -> None:
         before = self._count
         self._usage.look()
-        if not spool.agent_file(self._folder, self._process.pid).exists():
+        if not spool.agent_file(self._folder, self._target.pid).exists():
             return  # the agent still times its own marks, which look like steps
-        self._seen = self._progress.look() or self._seen
+        self._seen = self._counter.look() or self._seen
         if self._count > before:
             self._grew = time.monotonic()
 
-    def _has_ended(self, seconds: float) -> bool:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(seconds)
-        return self._process.poll() is not None
-
     def _stop(self) -> str:
         """End it at its next step; what it does after that is of no account."""
-        self._told_to_stop = True
-        assert self._seen is not None
-        call = (1, spool.STOP, self._seen.boundary, 0, self._seen.trainer_tid, 0)
-        spool.CONTROL.pack_into(self._control, 0, *call)
-        self._has_ended(STOP_GRACE_S)
+        self._target.ask(spool.STOP, self._seen)
+        self._target.wait(STOP_GRACE_S)
         return ""
 
     def _out_of_time(self, limit_s: float) -> str:
         idle = time.monotonic() - self._grew
         if self._count and idle < STUCK_SHARE * limit_s:
             return self._stop()
-        self._process.send_signal(signal.SIGINT)  # its traceback shows where it hangs
-        self._has_ended(STOP_GRACE_S)
+        # The traceback of an interruption shows where it hangs.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._target.send(number)
+            if not self._target.wait(STOP_GRACE_S):
+                break
         after = f"after step {self._count}" if self._count else "before its first step"
         return f"hung {after}, ended after {limit_s:.0f} s; its output: {self._log}"
 
     def _verdict_on_exit(self) -> str:
-        code = self._process.returncode
+        code = self._target.returncode
         if not code:
             return ""
         how = f"exit code {code}" if code > 0 else f"signal {-code}"
@@ -249,19 +229,16 @@ class _Script:
 
     def end(self) -> None:
         """Leave nothing of it running."""
-        left = {*tree_of(self._process.pid)[1:], *self._usage.left()}
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        for pid in left - {self._process.pid}:
+        pids = {*tree_of(self._target.pid)[1:], *self._usage.left()}
+        self._target.kill()
+        for pid in pids - {self._target.pid}:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
-        self._process.wait()
         self._seconds = time.monotonic() - self._begun
-        self._control.close()
 
     def measured(self, failure: str) -> Measured:
         """What the ended script left in the spool."""
-        self._seen = self._progress.look() or self._seen
+        self._seen = self._counter.look() or self._seen
         steps = self._seen.steps if self._seen else NONE
         if not failure and not len(steps):
             failure = f"showed no steps; its output: {self._log}"
@@ -275,7 +252,7 @@ class _Script:
             cpu_s=_children_cpu_s() - self._cpu_before,
             cpu=self._usage.cpu,
             seconds=self._seconds,
-            exit_code=self._process.returncode,
+            exit_code=self._target.returncode,
             failure=failure,
             notes=notes,
             outputs=self._outputs() if self._options.outputs else None,
@@ -284,7 +261,7 @@ class _Script:
     def _outputs(self) -> Outputs:
         from debottleneck.trials.gate_outputs import read
 
-        return read(self._folder, self._process.pid)
+        return read(self._folder, self._target.pid)
 
 
 def engaged_at(notes: Iterable[Mapping[str, Any]], steps: Steps) -> int:

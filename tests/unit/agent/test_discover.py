@@ -291,20 +291,18 @@ def test_user_modules_are_marked_when_imported(folder: Path) -> None:
 
 
 def test_a_hook_runs_once_after_its_module(folder: Path) -> None:
-    """The callback sees the finished module; importing it again changes nothing."""
+    """The callback sees the finished module; one that is missing is still missing."""
     (folder / "late_module.py").write_text("value = 1\n")
     seen: list[int] = []
-    hooks = {"late_module": lambda module: seen.append(module.value)}
+    hooks = {
+        "late_module": [lambda module: seen.append(module.value)],
+        "no_such_module_x": [print],
+    }
     discover.install(UserCode((), (), {}), hooks)
     first = importlib.import_module("late_module")
     assert importlib.import_module("late_module") is first
     assert seen == [1]
-    assert list(hooks) == ["late_module"]
-
-
-def test_a_hook_of_a_missing_module_changes_nothing(folder: Path) -> None:
-    """A module that is not there is still not there."""
-    discover.install(UserCode((), (), {}), {"no_such_module_x": print})
+    assert list(hooks) == ["late_module", "no_such_module_x"]
     with pytest.raises(ModuleNotFoundError, match="no_such_module_x"):
         importlib.import_module("no_such_module_x")
 
@@ -344,52 +342,35 @@ def module_with(source: str) -> ModuleType:
     return module
 
 
-def test_an_attribute_is_wrapped_where_there_is_no_source() -> None:
-    """`--stage` reaches builtins and methods; what is missing is said to be."""
-    module = module_with("from math import sqrt\nclass A:\n    def go(self): return 1")
-    assert discover.wrap_attribute(module, "sqrt", "forward")
-    assert discover.wrap_attribute(module, "A.go", "load")
-    assert module.sqrt(9) == 3
-    assert is_marked(module.sqrt)
-    assert is_marked(module.A.go)
-    assert module.A().go() == 1
-    assert not discover.wrap_attribute(module, "A.missing", "load")
-    assert not discover.wrap_attribute(module, "missing.go", "load")
-
-
-def test_an_attribute_is_wrapped_once() -> None:
-    """What is marked already stays as it is."""
-    module = module_with("def go(): return 1")
-    assert discover.wrap_attribute(module, "go", "load")
-    once = module.go
-    assert discover.wrap_attribute(module, "go", "load")
-    assert module.go is once
-
-
-def test_wrapped_static_and_class_methods_keep_their_kind() -> None:
-    """They work through the class and through an instance, as before."""
-    source = """
+def test_an_attribute_is_wrapped_once_and_keeps_its_kind() -> None:
+    """`--stage` reaches builtins and methods, which work as before."""
+    module = module_with("""
+from math import sqrt
 class A:
+    def go(self): return 1
     @staticmethod
     def plain(x): return x
     @classmethod
     def whole(cls, x): return cls, x
-"""
-    module = module_with(source)
-    for name in ("A.plain", "A.whole"):
+""")
+    for name in ("sqrt", "A.go", "A.plain", "A.whole"):
         assert discover.wrap_attribute(module, name, "load")
-    made = module.A
+    made, once = module.A, module.sqrt
+    assert is_marked(module.sqrt)
+    assert is_marked(made.go)
+    assert (module.sqrt(9), made().go()) == (3, 1)
     assert made.plain(1) == made().plain(1) == 1
     assert made.whole(2) == made().whole(2) == (made, 2)
+    assert discover.wrap_attribute(module, "sqrt", "load")
+    assert module.sqrt is once
 
 
-def test_classes_and_properties_are_not_wrapped() -> None:
-    """Wrapping one would change what the script sees: it stays."""
-    source = "class A:\n    @property\n    def loss(self): return 3\n"
-    module = module_with(source)
+@pytest.mark.parametrize("name", ["A", "A.loss", "A.missing", "missing.go"])
+def test_what_is_no_function_is_not_wrapped(name: str) -> None:
+    """Wrapping a class or a property would change what the script sees."""
+    module = module_with("class A:\n    @property\n    def loss(self): return 3\n")
     made = module.A
-    assert not discover.wrap_attribute(module, "A", "load")
-    assert not discover.wrap_attribute(module, "A.loss", "loss")
+    assert not discover.wrap_attribute(module, name, "load")
     assert module.A is made
     assert made().loss == 3
 
@@ -408,6 +389,7 @@ def test_classes_and_properties_are_not_wrapped() -> None:
         ("dota:load", "no module 'dota' on the script's path"),
         ("data.inner:load", "no module 'data.inner'"),
         ("time:sleep", ""),
+        ("stars:loads", ""),
     ],
 )
 def test_targets_are_looked_for_before_the_run(
@@ -421,13 +403,8 @@ def test_targets_are_looked_for_before_the_run(
         "    class inner:\n        async def made(self): ...\n"
         "raise SystemExit('imported')\n"
     )
+    (folder / "stars.py").write_text("from json import *\n")
     module, _, qualified = target.partition(":")
     found = discover.missing_target(module, qualified)
     assert why in found
     assert bool(why) == bool(found)
-
-
-def test_star_imports_may_bring_anything(folder: Path) -> None:
-    """A module with a star import is given the benefit of the doubt."""
-    (folder / "stars.py").write_text("from json import *\n")
-    assert discover.missing_target("stars", "loads") == ""

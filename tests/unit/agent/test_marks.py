@@ -12,7 +12,7 @@ from marking import run_marked
 
 import debottleneck
 from debottleneck.agent import marks
-from debottleneck.agent.recorder import Recorder
+from debottleneck.agent.spool_writer import SpoolWriter
 from debottleneck.recording import reading, spool
 from debottleneck.words import STAGES
 
@@ -29,52 +29,132 @@ def test_a_pair_carries_both_clocks(tmp_path: Path) -> None:
     assert last.cpu_ns - first.cpu_ns == 300_000
 
 
-def test_nested_stages_are_marked_in_order(tmp_path: Path) -> None:
-    """A stage in another one gets a pair of its own."""
-    snippet = """
-    with stage("load"):
-        wait(50_000)
-        with stage("augment"):
+ONE_STEP = "begin +load -load"
+SNIPPETS = {
+    "a stage in another one has a pair of its own": (
+        """
+        with stage("load"):
             wait(50_000)
-        wait(50_000)
-    """
-    texts = run_marked(tmp_path, snippet).texts
-    assert texts == ["+load", "+augment", "-augment", "-load"]
-
-
-def test_a_stage_within_itself_is_marked_once(tmp_path: Path) -> None:
-    """Recursion counts once; the same stage below another one counts again."""
-    snippet = """
-    @stage("forward")
-    def layers(depth):
-        wait(50_000)
-        if depth:
-            layers(depth - 1)
-    layers(3)
-    wait(200_000)
-    with stage("load"), stage("augment"), stage("load"):
-        wait(50_000)
-    """
-    texts = run_marked(tmp_path, snippet).texts
-    assert texts[:2] == ["+forward", "-forward"]
-    assert texts[2:] == ["+load", "+augment", "+load", "-load", "-augment", "-load"]
-
-
-def test_an_exception_leaves_the_stage(tmp_path: Path) -> None:
-    """A stage that is left by an exception is left, and the exception goes on."""
-    snippet = """
-    try:
+            with stage("augment"):
+                wait(50_000)
+            wait(50_000)
+        """,
+        "+load +augment -augment -load",
+    ),
+    "recursion counts once, the same stage below another one again": (
+        """
+        @stage("forward")
+        def layers(depth):
+            wait(50_000)
+            if depth:
+                layers(depth - 1)
+        layers(3)
+        wait(200_000)
+        with stage("load"), stage("augment"), stage("load"):
+            wait(50_000)
+        """,
+        "+forward -forward +load +augment +load -load -augment -load",
+    ),
+    "an exception leaves the stage, and goes on": (
+        """
+        try:
+            with stage("load"):
+                wait(200_000)
+                raise KeyError("mine")
+        except KeyError as error:
+            assert error.args == ("mine",)
+        with stage("forward"):
+            wait(200_000)
+        """,
+        "+load -load +forward -forward",
+    ),
+    "calls at another depth are not joined": (
+        """
+        with stage("load"):
+            with stage("augment"):
+                wait(1_000)
+        with stage("augment"):
+            wait(1_000)
+        """,
+        "+load +augment -augment -load +augment -augment",
+    ),
+    "coroutines leave in another order than they entered": (
+        """
+        load = marks.site_of("load", "a", "f.py", 1, "coroutine")
+        forward = marks.site_of("forward", "b", "f.py", 9, "coroutine")
+        first = marks.enter(load); wait(200_000)
+        second = marks.enter(forward); wait(200_000)
+        marks.leave(first); wait(200_000)
+        marks.leave(second)
+        """,
+        "+load +forward -load -forward",
+    ),
+    "step begins a step, marks the wait as load, and ends after the last item": (
+        """
+        def batches():
+            for number in range(2):
+                wait(200_000)
+                yield number
+        assert [item for item in step(batches())] == [0, 1]
+        """,
+        f"{ONE_STEP} {ONE_STEP} {ONE_STEP} end",
+    ),
+    "an error in the loader reaches the loop, and the load is left": (
+        """
+        def broken():
+            wait(200_000)
+            raise OSError("disk")
+            yield
+        try:
+            list(step(broken()))
+        except OSError as error:
+            assert str(error) == "disk"
+        """,
+        ONE_STEP,
+    ),
+    "after a break out of step nothing stays open": (
+        """
+        for number in step(range(5)):
+            wait(200_000)
+            if number == 1:
+                break
+        with stage("forward"):
+            wait(200_000)
+        """,
+        f"{ONE_STEP} {ONE_STEP} +forward -forward",
+    ),
+    "after finish nothing is written, even by stages that are still open": (
+        """
+        assert marks.recording()
         with stage("load"):
             wait(200_000)
-            raise KeyError("mine")
-    except KeyError as error:
-        print(error)
-    with stage("forward"):
-        wait(200_000)
-    """
-    done = run_marked(tmp_path, snippet)
-    assert done.texts == ["+load", "-load", "+forward", "-forward"]
-    assert done.output == "'mine'\n"
+            marks.finish()
+        with stage("forward"):
+            wait(200_000)
+        for _ in step(range(2)):
+            wait(200_000)
+        assert not marks.recording()
+        """,
+        "+load",
+    ),
+    "measuring a pair's cost leaves no marks": (
+        """
+        from time import monotonic_ns
+        marks.monotonic_ns = monotonic_ns
+        assert 0 < marks.calibrate(20) < 1e5
+        marks.monotonic_ns = lambda: now[0]
+        with stage("load"):
+            wait(200_000)
+        """,
+        "+load -load",
+    ),
+}
+
+
+@pytest.mark.parametrize(("snippet", "texts"), SNIPPETS.values(), ids=SNIPPETS)
+def test_what_is_marked(tmp_path: Path, snippet: str, texts: str) -> None:
+    """Enterings and leavings in order, whatever the script does in between."""
+    assert " ".join(run_marked(tmp_path, snippet).texts) == texts
 
 
 def test_tiny_calls_are_joined_and_counted(tmp_path: Path) -> None:
@@ -112,19 +192,6 @@ for _ in range(3):
     assert texts.count("+update") == texts.count("-update") == 3
 
 
-def test_calls_at_another_depth_are_not_joined(tmp_path: Path) -> None:
-    """The last call of an inner stage and a later outer one of its name stay apart."""
-    snippet = """
-    with stage("load"):
-        with stage("augment"):
-            wait(1_000)
-    with stage("augment"):
-        wait(1_000)
-    """
-    texts = run_marked(tmp_path, snippet).texts
-    assert texts == ["+load", "+augment", "-augment", "-load", "+augment", "-augment"]
-
-
 def test_so_short_a_time_counts_as_on_the_core(tmp_path: Path) -> None:
     """Below SHORT_NS the CPU clock is not read: its time is the wall's."""
     snippet = """
@@ -136,20 +203,6 @@ def test_so_short_a_time_counts_as_on_the_core(tmp_path: Path) -> None:
     cpu = [mark.cpu_ns for mark in run_marked(tmp_path, snippet).marks]
     assert cpu[1] - cpu[0] == 15_000
     assert cpu[2] - cpu[0] == 30_001
-
-
-def test_stages_need_not_nest(tmp_path: Path) -> None:
-    """Coroutines leave in another order than they entered; each pair is kept."""
-    snippet = """
-    load = marks.site_of("load", "a", "f.py", 1, "coroutine")
-    forward = marks.site_of("forward", "b", "f.py", 9, "coroutine")
-    first = marks.enter(load); wait(200_000)
-    second = marks.enter(forward); wait(200_000)
-    marks.leave(first); wait(200_000)
-    marks.leave(second)
-    """
-    texts = run_marked(tmp_path, snippet).texts
-    assert texts == ["+load", "+forward", "-load", "-forward"]
 
 
 def test_a_place_has_one_number(tmp_path: Path) -> None:
@@ -166,53 +219,6 @@ def test_a_place_has_one_number(tmp_path: Path) -> None:
     sites = reading.read_lines(spool.sites_file(tmp_path, done.pid))
     assert [site["kind"] for site in sites] == ["function", "function", "api"]
     assert sites[2]["file"].endswith("snippet.py")
-
-
-def test_step_marks_iterations_and_their_load(tmp_path: Path) -> None:
-    """`step` begins a step, marks the wait as load, and ends after the last item."""
-    snippet = """
-    def batches():
-        for number in range(2):
-            wait(200_000)
-            yield number
-    print([item for item in step(batches())])
-    """
-    done = run_marked(tmp_path, snippet)
-    one = ["begin", "+load", "-load"]
-    assert done.texts == [*one, *one, *one, "end"]
-    assert done.output == "[0, 1]\n"
-
-
-def test_step_passes_an_error_on(tmp_path: Path) -> None:
-    """An error in the loader reaches the loop, and the load is left."""
-    snippet = """
-    def broken():
-        wait(200_000)
-        raise OSError("disk")
-        yield
-    try:
-        list(step(broken()))
-    except OSError as error:
-        print(error)
-    """
-    done = run_marked(tmp_path, snippet)
-    assert done.texts == ["begin", "+load", "-load"]
-    assert done.output == "disk\n"
-
-
-def test_a_loop_may_break_out_of_step(tmp_path: Path) -> None:
-    """After a break nothing stays open: the next stage is an outermost one."""
-    snippet = """
-    for number in step(range(5)):
-        wait(200_000)
-        if number == 1:
-            break
-    with stage("forward"):
-        wait(200_000)
-    """
-    texts = run_marked(tmp_path, snippet).texts
-    one = ["begin", "+load", "-load"]
-    assert texts == [*one, *one, "+forward", "-forward"]
 
 
 def test_each_thread_has_its_own_marks_and_name(tmp_path: Path) -> None:
@@ -277,73 +283,37 @@ def test_a_forked_child_records_on_its_own(tmp_path: Path) -> None:
     assert list(texts.values()) == [["+load", "-load"]]
 
 
-def test_finish_ends_recording(tmp_path: Path) -> None:
-    """After `finish` nothing is written, even by stages that are still open."""
-    snippet = """
-    assert marks.recording()
-    with stage("load"):
-        wait(200_000)
-        marks.finish()
-    with stage("forward"):
-        wait(200_000)
-    for _ in step(range(2)):
-        wait(200_000)
-    assert not marks.recording()
-    """
-    assert run_marked(tmp_path, snippet).texts == ["+load"]
+LOST = """
+import shutil
+with stage("load"):
+    wait(200_000)
+shutil.rmtree(folder)
+"""
 
 
-def test_calibration_leaves_no_marks(tmp_path: Path) -> None:
-    """Measuring a pair's cost gives microseconds and is not part of the recording."""
-    snippet = """
-    from time import monotonic_ns
-    marks.monotonic_ns = monotonic_ns
-    assert 0 < marks.calibrate(20) < 1e5
-    marks.monotonic_ns = lambda: now[0]
-    with stage("load"):
-        wait(200_000)
-    """
-    assert run_marked(tmp_path, snippet).texts == ["+load", "-load"]
-
-
-def test_a_lost_folder_stops_recording_not_the_script(tmp_path: Path) -> None:
+@pytest.mark.parametrize("when", ["before the first mark", "before another site"])
+def test_a_lost_folder_stops_recording_not_the_script(
+    tmp_path: Path, when: str
+) -> None:
     """When nothing can be written any more, the script trains on."""
     folder = tmp_path / "spool"
     folder.mkdir()
+    lost = LOST if when == "before another site" else "shutil.rmtree(folder)\n"
     snippet = """
-    import shutil
-    shutil.rmtree(folder)
-    with stage("load"):
-        wait(200_000)
-    for item in step(range(2)):
-        print(item)
-    assert not marks.recording()
-    marks.finish()
-    """
-    assert run_marked(folder, snippet).output == "0\n1\n"
-
-
-def test_sites_that_cannot_be_written_stop_recording(tmp_path: Path) -> None:
-    """A full disk met while naming a new site or thread does not reach the script."""
-    snippet = """
-    with stage("load"):
-        wait(200_000)
-    import shutil
-    shutil.rmtree(folder)
-    recorder._sites.close()
-    recorder._sites = None
-    with stage("forward"):
-        print("trains on")
-    assert not marks.recording()
-    """
-    folder = tmp_path / "spool"
-    folder.mkdir()
-    assert run_marked(folder, snippet).output == "trains on\n"
+with stage("forward"):
+    wait(200_000)
+for item in step(range(2)):
+    print(item)
+assert not marks.recording()
+marks.finish()
+"""
+    done = run_marked(folder, f"import shutil\n{lost}{snippet}")
+    assert done.output == "0\n1\n"
 
 
 ASK = """
 def ask(call, mode, boundary=255, trainer=threading.get_native_id()):
-    spool.CONTROL.pack_into(recorder.control, 0, call, mode, boundary, 0, trainer, 0)
+    spool.CONTROL.pack_into(writer.control, 0, call, mode, boundary, 0, trainer, 0)
 def one_step():
     for name in ("load", "forward"):
         with stage(name):
@@ -351,12 +321,12 @@ def one_step():
 """
 
 
-def test_a_window_begins_at_the_boundary(tmp_path: Path) -> None:
-    """The tool's wish is met once, by the trainer, at the boundary's stage."""
-    snippet = f"""
-{ASK}
+@pytest.mark.parametrize(
+    "snippet",
+    [
+        f"""
 seen = []
-recorder.attend = lambda mode: seen.append((mode, now[0]))
+writer.attend = lambda mode: seen.append((mode, now[0]))
 ask(1, spool.FUNCTIONS_WALL, {STAGES.index("load")})
 with stage("forward"):
     wait(200_000)
@@ -365,14 +335,8 @@ before = now[0]
 one_step()
 one_step()
 assert seen == [(spool.FUNCTIONS_WALL, before)]
-"""
-    run_marked(tmp_path, snippet)
-
-
-def test_only_the_trainer_attends(tmp_path: Path) -> None:
-    """Another thread's boundary does not begin a window."""
-    snippet = f"""
-{ASK}
+""",
+        f"""
 ask(1, spool.FUNCTIONS_CPU, {STAGES.index("load")})
 other = threading.Thread(target=one_step)
 other.start()
@@ -380,19 +344,18 @@ other.join()
 assert not attended
 one_step()
 assert attended == [spool.FUNCTIONS_CPU]
-"""
-    run_marked(tmp_path, snippet)
-
-
-def test_a_step_mark_is_a_boundary_too(tmp_path: Path) -> None:
-    """With `step` in the script, windows begin at its steps."""
-    snippet = f"""
-{ASK}
+""",
+        f"""
 ask(1, spool.FUNCTIONS_WALL, {STAGES.index("update")})
 for _ in step(range(1)):
     assert attended == [spool.FUNCTIONS_WALL]
-"""
-    run_marked(tmp_path, snippet)
+""",
+    ],
+    ids=["once, at the boundary's stage", "by the trainer only", "at a step's mark"],
+)
+def test_a_window_begins_at_the_boundary(tmp_path: Path, snippet: str) -> None:
+    """There the tool's wish is met."""
+    run_marked(tmp_path, ASK + snippet)
 
 
 def test_finished_ends_recording_from_outside(tmp_path: Path) -> None:
@@ -463,13 +426,13 @@ one_step()
 def test_events_are_json_lines_and_a_lost_disk_is_silent(tmp_path: Path) -> None:
     """Each event is a line with its time; where none can be written, none is."""
     (tmp_path / spool.CONTROL_FILE).write_bytes(bytes(spool.CONTROL_BYTES))
-    recorder = Recorder(tmp_path, lambda mode: None)
-    recorder.write_event({"event": "one"})
-    recorder.write_event({"event": "two"})
-    text = spool.events_file(tmp_path, recorder.pid).read_text()
+    writer = SpoolWriter(tmp_path, lambda mode: None)
+    writer.write_event({"event": "one"})
+    writer.write_event({"event": "two"})
+    text = spool.events_file(tmp_path, writer.pid).read_text()
     assert [json.loads(line)["event"] for line in text.splitlines()] == ["one", "two"]
     shutil.rmtree(tmp_path)
-    recorder.write_event({"event": "three"})
+    writer.write_event({"event": "three"})
 
 
 @pytest.mark.parametrize("name", ["", "lode", "other", "step", "LOAD"])

@@ -17,7 +17,7 @@ import pytest
 
 from debottleneck import stage
 from debottleneck.agent import marks
-from debottleneck.agent.recorder import Recorder
+from debottleneck.agent.spool_writer import SpoolWriter
 from debottleneck.agent.wrap import FRAME_FILE, wrap
 from debottleneck.recording import spool
 
@@ -29,11 +29,10 @@ def recording(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[bool]:
         yield False
         return
     (tmp_path / spool.CONTROL_FILE).write_bytes(bytes(spool.CONTROL_BYTES))
-    recorder = Recorder(tmp_path, lambda mode: None)
-    marks.start(recorder)
+    writer = SpoolWriter(tmp_path, lambda mode: None)
+    marks.start(writer)
     yield True
     marks.finish()
-    recorder.close()
 
 
 def add(left: int, right: int = 2, *rest: int, scale: int = 1) -> int:
@@ -186,19 +185,11 @@ def echoing(request: pytest.FixtureRequest) -> Echo:
     return echo if request.param == "plain" else wrap(echo, "load")
 
 
-def test_a_generator_is_one(echoing: Echo) -> None:
-    """It is known as a generator function and runs only when asked."""
-    log: list[object] = []
-    assert inspect.isgeneratorfunction(echoing)
-    made = echoing(log)
-    assert inspect.isgenerator(made)
-    made.close()
-    assert log == []
-
-
 def test_a_generator_is_sent_values(echoing: Echo) -> None:
-    """`send` reaches the function, and its return value the caller."""
+    """It is one; `send` reaches the function, and its return value the caller."""
+    assert inspect.isgeneratorfunction(echoing)
     made = echoing([])
+    assert inspect.isgenerator(made)
     assert next(made) == "first"
     assert made.send(7) == 7
     assert next(made) is None
@@ -221,32 +212,29 @@ def test_a_generator_is_delegated_to(echoing: Echo) -> None:
         made.send("stop")
 
 
-def test_a_generator_is_thrown_errors(echoing: Echo) -> None:
-    """An error thrown in is handled inside, or comes back out."""
+def test_a_generator_is_thrown_errors_and_closed(echoing: Echo) -> None:
+    """An error is handled inside or comes back out; `finally` runs, also forgotten."""
     log: list[object] = []
     made = echoing(log)
+    made.close()
+    assert log == []
+    made = echoing(log)
     next(made)
-    mine = ValueError("mine")
+    mine, other = ValueError("mine"), OSError("other")
     assert made.throw(mine) == "mended"
     assert log == [mine]
-    other = OSError("other")
     with pytest.raises(OSError, match="other") as caught:
         made.throw(other)
     assert caught.value is other
     assert log == [mine, "closed"]
-
-
-def test_a_generator_is_closed(echoing: Echo) -> None:
-    """`close`, and being forgotten, run what the function has in `finally`."""
-    log: list[object] = []
     made = echoing(log)
     next(made)
     made.close()
-    assert log == ["closed"]
+    assert log == [mine, "closed", "closed"]
     forgotten = echoing(log)
     next(forgotten)
     del forgotten
-    assert log == ["closed", "closed"]
+    assert log == [mine, "closed", "closed", "closed"]
 
 
 def test_a_stop_iteration_within_is_an_error(echoing: Echo) -> None:

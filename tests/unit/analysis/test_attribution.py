@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -37,10 +38,12 @@ from debottleneck.words import CAUSES
 
 STEPS = 12
 
+Stages = dict[str, tuple[float, float]]
+States = dict[float, tuple[str, int]]
+Causes = dict[tuple[str, str], float]
 
-def analysed(
-    stages: dict[str, tuple[float, float]], rows: Sequence[Sequence[int]]
-) -> Analysis:
+
+def analysed(stages: Stages, rows: Sequence[Sequence[int]]) -> Analysis:
     """A loop of these stages (wall, CPU) with these samples, no warm-up left out."""
     tables = {
         "sites": sites(),
@@ -48,24 +51,23 @@ def analysed(
         "threads": threads((PID, "MainThread")),
         "waits": waits(rows),
     }
-    facts = FACTS.__class__(**{**vars(FACTS), "options": {"warmup": 0}})
-    return analyse(Recording.of(facts, tables))
+    return analyse(Recording.of(replace(FACTS, options={"warmup": 0}), tables))
 
 
-def shares(found: Analysis) -> dict[tuple[str, str], float]:
+def shares(analysis: Analysis) -> Causes:
     """(stage, cause) -> milliseconds per step of the trainer, rounded."""
-    own = found.causes[found.causes["role"] == "trainer"]
+    own = analysis.causes[analysis.causes["role"] == "trainer"]
     keys = zip(own["stage"], own["cause"], strict=True)
     values = own["ms_per_step"].round(6)
     return {k: v for k, v in zip(keys, values, strict=True) if v}
 
 
-def ticks(step_ms: float, every: float, made: dict[float, tuple[str, int]]) -> list:
+def ticks(step_ms: float, every: float, states: States) -> list:
     """Samples of every step: up to each offset in that state, with that GIL holder."""
     rows = []
     for step in range(STEPS):
         at = 0.0
-        for until, (state, holder) in made.items():
+        for until, (state, holder) in states.items():
             while at < until:
                 start, end = step * step_ms + at, step * step_ms + at + every
                 on = every if state == "running" else 0.0
@@ -74,45 +76,41 @@ def ticks(step_ms: float, every: float, made: dict[float, tuple[str, int]]) -> l
     return rows
 
 
-def test_pure_sleep() -> None:
-    """A stage that only sleeps is sleep."""
-    rows = ticks(100, 5, {100: ("sleep", 0)})
-    found = shares(analysed({"load": (100, 0)}, rows))
-    assert found == {("load", "sleep"): 100}
+CASES: dict[str, tuple[Stages, States, Causes]] = {
+    "sleep": ({"load": (100, 0)}, {100: ("sleep", 0)}, {("load", "sleep"): 100}),
+    "python": (
+        {"augment": (100, 100)},
+        {100: ("running", PID)},
+        {("augment", "python"): 100},
+    ),
+    "native": (
+        {"forward": (100, 100)},
+        {50: ("running", 0), 100: ("running", 777)},
+        {("forward", "native"): 100},
+    ),
+    "mixed": (
+        {"load": (40, 10), "forward": (40, 35)},
+        {30: ("network", 0), 40: ("running", PID), 70: ("running", 0)}
+        | {75: ("gil", 777), 80: ("running", PID)},
+        {("load", "network"): 30, ("load", "python"): 10, ("forward", "native"): 30}
+        | {("forward", "python"): 5, ("forward", "gil"): 5},
+    ),
+    "the GIL's holder unread": (
+        {"load": (100, 60)},
+        {60: ("running", -1), 100: ("sleep", -1)},
+        {("load", "unattributed"): 60, ("load", "sleep"): 40},
+    ),
+}
 
 
-def test_pure_python() -> None:
-    """A stage that holds the GIL on a core is python."""
-    rows = ticks(100, 5, {100: ("running", PID)})
-    found = shares(analysed({"augment": (100, 100)}, rows))
-    assert found == {("augment", "python"): 100}
-
-
-def test_pure_native() -> None:
-    """A stage on a core while nobody, or another, holds the GIL is native."""
-    rows = ticks(100, 5, {50: ("running", 0), 100: ("running", 777)})
-    found = shares(analysed({"forward": (100, 100)}, rows))
-    assert found == {("forward", "native"): 100}
-
-
-def test_a_mixed_step() -> None:
-    """Each stage has its own causes, and a stage may have several."""
-    made = {
-        30: ("network", 0),
-        40: ("running", PID),
-        70: ("running", 0),
-        75: ("gil", 777),
-        80: ("running", PID),
-    }
-    stages = {"load": (40, 10), "forward": (40, 35)}
-    found = shares(analysed(stages, ticks(80, 5, made)))
-    assert found == {
-        ("load", "network"): 30,
-        ("load", "python"): 10,
-        ("forward", "native"): pytest.approx(30, abs=1e-5),
-        ("forward", "python"): pytest.approx(5, abs=1e-5),
-        ("forward", "gil"): 5,
-    }
+@pytest.mark.parametrize(("stages", "states", "causes"), CASES.values(), ids=CASES)
+def test_a_stage_has_the_causes_that_samples_saw(
+    stages: Stages, states: States, causes: Causes
+) -> None:
+    """On a core with the GIL is python, without it native, unread is not guessed."""
+    step_ms = sum(wall for wall, _ in stages.values())
+    found = shares(analysed(stages, ticks(step_ms, 5, states)))
+    assert found == pytest.approx(causes, abs=1e-5)
 
 
 def test_exact_times_come_from_the_marks() -> None:
@@ -134,14 +132,6 @@ def test_without_samples_nothing_is_claimed() -> None:
     assert found.loop.found
 
 
-def test_a_stage_nobody_sampled_is_unattributed() -> None:
-    """A stage too short for the rate is not filled with its neighbours' causes."""
-    rows = ticks(101, 5, {100: ("sleep", 0)})
-    found = shares(analysed({"load": (100, 0), "loss": (1, 1)}, rows))
-    assert found[("loss", "unattributed")] == 1
-    assert ("loss", "sleep") not in found
-
-
 def test_waiting_that_samples_deny_is_unattributed() -> None:
     """The clock shows 90 ms off the core, samples show 10: no cause gets the rest."""
     rows = ticks(100, 1, {90: ("running", 0), 100: ("lock", 0)})
@@ -157,13 +147,6 @@ def test_waits_too_short_to_be_seen_are_named_by_those_seen() -> None:
     rows = [(*row[:-1], 5) for row in rows]
     found = shares(analysed({"load": (100, 40)}, rows))
     assert found[("load", "disk")] == pytest.approx(60)
-
-
-def test_an_unreadable_gil_is_not_guessed() -> None:
-    """Without the holder, time on a core is neither python nor native."""
-    rows = ticks(100, 5, {60: ("running", -1), 100: ("sleep", -1)})
-    found = shares(analysed({"load": (100, 60)}, rows))
-    assert found == {("load", "unattributed"): 60, ("load", "sleep"): 40}
 
 
 def test_run_queue_delay_is_exact() -> None:
@@ -253,15 +236,6 @@ def test_a_thread_without_steps_goes_by_its_ticks() -> None:
     assert augment["lock"] / augment["gil"] == pytest.approx(2)
     assert sum(augment.values()) == pytest.approx(40)
     assert found[CODE["load"], CAUSE["native"]] == pytest.approx(10)
-
-
-def test_a_tick_that_is_half_quiet_counts_half() -> None:
-    """Weights cut a tick at the edge of a block."""
-    rows = waits([wait(0, 10, "sleep"), running(10, 20)])
-    stages = np.full(2, CODE["load"])
-    found = by_schedstat(rows, stages, np.array([0.5, 0.25])) / MS
-    assert found.sum() == pytest.approx(7.5)
-    assert found[CODE["load"], CAUSE["python"]] == pytest.approx(2.5)
 
 
 def test_causes_that_do_not_add_up_are_a_bug() -> None:

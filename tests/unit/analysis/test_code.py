@@ -19,6 +19,7 @@ MAIN: Frame = ("<module>", "/w/train.py", 90)
 LOAD: Frame = ("load_fn", "/w/train.py", 11)
 READ: Frame = ("read", "/w/lib/data.py", 33)
 NUMPY: Frame = ("mean", "/v/lib/python3.11/site-packages/numpy/core.py", 7)
+AGENT: Frame = ("enter", "/x/debottleneck/agent/marks.py", 180)
 SPIN: Frame = ("spin", "/w/train.py", 40)
 SPIN_LATER: Frame = ("spin", "/w/train.py", 41)
 
@@ -54,7 +55,7 @@ def recording(
     )
 
 
-def sampled(made: Recording) -> tuple[pd.DataFrame, code_pass.Code]:
+def sampled(made: Recording) -> tuple[pd.DataFrame, code_pass.StackCode]:
     """The samples with their stages, and the code."""
     code = code_pass.code_of(made)
     roles = {(PID, PID): "trainer", (PID, 101): "loader"}
@@ -78,17 +79,7 @@ def test_the_marker_in_a_stack_names_its_stage(
     stack: tuple[Frame, ...], stage: str
 ) -> None:
     """The innermost; but what lies between steps takes all within it."""
-    code = code_pass.code_of(recording([stack], []))
-    assert code.stage == {0: stage}
-
-
-def test_our_frames_are_not_shown() -> None:
-    """Wrappers and the agent are not the user's program."""
-    agent = ("enter", "/x/debottleneck/agent/marks.py", 180)
-    stack = (MAIN, marker("load"), LOAD, agent)
-    code = code_pass.code_of(recording([stack], []))
-    assert code.frames[0] == (MAIN, LOAD)
-    assert code.line[0] == LOAD
+    assert code_pass.code_of(recording([stack], [])).stage == {0: stage}
 
 
 @pytest.mark.parametrize(
@@ -98,14 +89,17 @@ def test_our_frames_are_not_shown() -> None:
         ((MAIN, LOAD, READ, NUMPY), READ),
         ((NUMPY,), NUMPY),
         ((marker("load"),), ("", "", 0)),
+        ((MAIN, marker("load"), LOAD, AGENT), LOAD),
     ],
-    ids=["below a library", "a module beside", "no user code", "nothing left"],
+    ids=["below a library", "a module beside", "no user code", "nothing left", "ours"],
 )
 def test_the_line_is_the_innermost_of_the_users_own(
     stack: tuple[Frame, ...], line: Frame
 ) -> None:
-    """Time in a library is the user's line that called it."""
-    assert code_pass.code_of(recording([stack], [])).line == {0: line}
+    """Time in a library is the user's line that called it; our frames are no code."""
+    code = code_pass.code_of(recording([stack], []))
+    assert code.line == {0: line}
+    assert not {marker("load"), AGENT} & set(code.frames[0])
 
 
 def test_user_folders_are_the_scripts_and_those_of_marked_code() -> None:
@@ -213,11 +207,3 @@ def test_gil_time_is_scaled_to_the_stack_windows() -> None:
     found = flame.set_index("function")["gil_ms"].to_dict()
     assert found == {"<module>": pytest.approx(12), "spin": pytest.approx(10)}
     assert (flame["gil_ms"] <= flame["weight_ms"]).all()
-
-
-def test_no_stacks_no_tables() -> None:
-    """Without py-spy the tables are empty, and typed."""
-    found, code = sampled(recording([], []))
-    assert code_pass.line_table(found, code).empty
-    assert code_pass.flame_table(found, code).empty
-    assert code_pass.holders(found, code) == {}

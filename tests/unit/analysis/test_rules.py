@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 from made_loops import (
-    LOOP,
+    TORCH,
     kinds,
     lines,
     loop_of,
@@ -16,35 +19,44 @@ from made_loops import (
     trainer_thread,
 )
 
-from debottleneck.analysis.findings import diagnose, verdict
-from debottleneck.analysis.policy import Policy
-from debottleneck.analysis.rules import Evidence
+from debottleneck.analysis.findings import diagnose
+from debottleneck.analysis.frames import empty
+from debottleneck.analysis.result import Analysis
 from debottleneck.analysis.rules.inputs import fetches
 
 
 def test_network_wait_in_load_is_input_bound_io() -> None:
     """A socket wait is named with its peer, its lines, its share and its ceiling."""
-    one = only(diagnose(socket_loop()), "input-bound-io")
-    assert (one.stage, one.cause, one.role) == ("load", "network", "trainer")
-    assert one.summary == (
+    finding = only(diagnose(socket_loop()), "input-bound-io")
+    assert (finding.stage, finding.cause) == ("load", "network")
+    assert finding.summary == (
         "The trainer spends 62 % of each step (61 to 63 %) waiting for the network "
         "(10.0.0.7:5000) in `load`."
     )
-    assert "`prefetch`" in one.action
-    assert "2 fetches in flight" in one.action
-    assert one.ceiling == pytest.approx(1 / 0.38)
-    assert one.severity == "high"
-    assert [place.function for place in one.where] == ["read_rows", "load_batch"]
-    assert one.evidence["waited_on"] == "10.0.0.7:5000"
+    assert "`prefetch`" in finding.action
+    assert "2 fetches in flight" in finding.action
+    assert finding.ceiling == pytest.approx(1 / 0.38)
+    assert finding.severity == "high"
+    assert [place.function for place in finding.where] == ["read_rows", "load_batch"]
+    assert finding.evidence["waited_on"] == "10.0.0.7:5000"
 
 
-@pytest.mark.parametrize("cause", ["network", "disk", "ipc", "sleep"])
-@pytest.mark.parametrize("stage", ["load", "augment", "transfer"])
-def test_every_wait_of_an_input_stage_is_input_bound_io(stage: str, cause: str) -> None:
-    """Any of the four waits in any input stage gives that one finding."""
-    found = diagnose(loop_of({(stage, cause): 0.4, ("forward", "native"): 0.6}))
-    assert kinds(found) == ["input-bound-io"]
-    assert (found[0].stage, found[0].cause) == (stage, cause)
+@pytest.mark.parametrize("cause", ["network", "disk", "ipc", "sleep", "lock"])
+@pytest.mark.parametrize(
+    ("stage", "kind"),
+    [
+        *((stage, "input-bound-io") for stage in ("load", "augment", "transfer")),
+        *((s, "waiting") for s in ("forward", "loss", "backward", "update", "other")),
+    ],
+)
+def test_every_wait_of_a_stage_has_its_finding(
+    stage: str, kind: str, cause: str
+) -> None:
+    """Input stages are input-bound, or starved by a lock; others should compute."""
+    findings = diagnose(loop_of({(stage, cause): 0.4, ("log", "python"): 0.1}))
+    starved = kind == "input-bound-io" and cause == "lock"
+    assert kinds(findings) == ["starvation" if starved else kind]
+    assert (findings[0].stage, findings[0].cause) == (stage, cause)
 
 
 def test_actions_differ_by_cause() -> None:
@@ -54,12 +66,6 @@ def test_actions_differ_by_cause() -> None:
         for cause in ("network", "disk", "ipc", "sleep")
     }
     assert len(actions) == 4
-
-
-def test_torch_input_is_told_of_the_dataloader() -> None:
-    """A script on PyTorch's hooks is pointed to num_workers."""
-    (one,) = diagnose(loop_of({("load", "disk"): 0.5}, torch=True))
-    assert "num_workers=1 or more" in one.action
 
 
 @pytest.mark.parametrize(
@@ -72,40 +78,45 @@ def test_fetches_in_flight_hide_the_wait(share: float, expected: int) -> None:
 
 
 def test_a_small_wait_is_no_finding() -> None:
-    """Less than the threshold is left alone, and the threshold is the policy's."""
-    evidence = socket_loop(0.09)
-    assert kinds(diagnose(evidence)) == ["compute-bound"]
-    strict = Policy(wait_share=0.05)
-    assert "input-bound-io" in kinds(diagnose(evidence, strict))
+    """Less than a tenth of the step is left alone."""
+    assert kinds(diagnose(socket_loop(0.09))) == ["compute-bound"]
 
 
-def test_decoding_in_native_code_wants_threads() -> None:
-    """Native input work may run in threads, because the GIL is free."""
-    shares = {("load", "native"): 0.4, ("load", "python"): 0.05}
-    (one,) = diagnose(loop_of({**shares, ("forward", "native"): 0.55}, cores=4))
-    assert (one.kind, one.cause) == ("input-bound-compute", "native")
-    assert one.share == pytest.approx(0.45)
-    assert "1 thread" in one.action
-    assert "GIL is free" in one.action
+@pytest.mark.parametrize(
+    ("stage", "cause", "cores", "advice"),
+    [
+        ("load", "native", 4, "2 threads (strategy `prefetch`): the GIL is free"),
+        ("augment", "python", 4, "2 subprocesses (strategy `prefetch`)"),
+        ("load", "native", 2, "2 threads"),
+        ("load", "native", 1, "one core is all here"),
+        ("transfer", "native", 4, "non_blocking=True"),
+    ],
+)
+def test_input_work_moves_to_where_it_can_run(
+    stage: str, cause: str, cores: float, advice: str
+) -> None:
+    """Native work to threads, Python to subprocesses, neither on a single core."""
+    shares = {(stage, cause): 0.6, (stage, "lock"): 0.05}
+    (finding,) = diagnose(loop_of(shares, cores=cores))
+    assert (finding.kind, finding.cause) == ("input-bound-compute", cause)
+    assert finding.share == pytest.approx(0.6)
+    assert advice in finding.action
 
 
-def test_python_input_wants_a_subprocess() -> None:
-    """Python input work in threads would compete for the GIL."""
-    (one,) = diagnose(loop_of({("augment", "python"): 0.7}, cores=4))
-    assert (one.kind, one.cause) == ("input-bound-compute", "python")
-    assert "3 subprocess" in one.action
-
-
-def test_one_core_cannot_overlap_input_work() -> None:
-    """With a single core prefetching computation gains nothing, and is not advised."""
-    (one,) = diagnose(loop_of({("load", "native"): 0.6}, cores=1))
-    assert "prefetch" not in one.action
-
-
-def test_torch_decoding_wants_worker_processes() -> None:
-    """A DataLoader without workers that decodes is told num_workers."""
-    (one,) = diagnose(loop_of({("load", "native"): 0.6}, cores=4, torch=True))
-    assert "num_workers=2" in one.action
+@pytest.mark.parametrize(
+    ("shares", "advice"),
+    [
+        ({("load", "disk"): 0.5}, "num_workers=1 or more"),
+        ({("load", "native"): 0.6}, "num_workers=2"),
+        ({("update", "python"): 0.5}, "foreach=True"),
+    ],
+)
+def test_torch_has_switches_of_its_own(
+    shares: dict[tuple[str, str], float], advice: str
+) -> None:
+    """A script on PyTorch's hooks is told of the DataLoader's and the optimizer's."""
+    (finding,) = diagnose(loop_of(shares, cores=4, sites=TORCH))
+    assert advice in finding.action
 
 
 @pytest.mark.parametrize(
@@ -113,118 +124,95 @@ def test_torch_decoding_wants_worker_processes() -> None:
 )
 def test_repeated_waits_want_their_strategy(stage: str, strategy: str) -> None:
     """Five waiting calls a step are what the parallel strategies are for."""
-    evidence = loop_of({(stage, "sleep"): 0.97}, calls={stage: 5.0})
-    (one,) = diagnose(evidence)
-    assert (one.kind, one.stage, one.cause) == ("waiting", stage, "sleep")
-    assert "5 calls" in one.action
-    assert strategy in one.action
+    (finding,) = diagnose(loop_of({(stage, "sleep"): 0.97}, calls={stage: 5.0}))
+    assert (finding.kind, finding.stage, finding.cause) == ("waiting", stage, "sleep")
+    assert "5 calls" in finding.action
+    assert strategy in finding.action
 
 
-@pytest.mark.parametrize("cause", ["sleep", "network", "disk", "ipc", "lock"])
-@pytest.mark.parametrize("stage", ["forward", "loss", "backward", "update", "other"])
-def test_any_wait_of_a_work_stage_is_waiting(stage: str, cause: str) -> None:
-    """Stages that should compute and wait instead are told so."""
-    found = diagnose(loop_of({(stage, cause): 0.3, ("load", "python"): 0.1}))
-    assert kinds(found) == ["waiting"]
-    assert (found[0].stage, found[0].cause) == (stage, cause)
+HELPER = {"stage": "forward", "role": "pool", "cause": "native"} | timed(0.5, 1.0)
+QUEUED = {("forward", "runqueue"): 0.6}
+NOTHING_WRONG = {
+    "a barrier behind which helpers compute": loop_of(
+        {("forward", "lock"): 0.3, ("forward", "native"): 0.6}, other_roles=[HELPER]
+    ),
+    "an update of array operations": loop_of(
+        {("update", "native"): 0.5, ("update", "python"): 0.25}
+    ),
+    "sixty per cent of computing": loop_of(
+        {("forward", "native"): 0.6, ("backward", "native"): 0.4}
+    ),
+    "a little foreign delay": loop_of(
+        {("forward", "runqueue"): 0.2}, threads=threads(trainer_thread()), cores=2
+    ),
+    "a run queue alone": loop_of(QUEUED),
+    "a run queue and little load": loop_of(QUEUED, environment={"foreign_load": 0.1}),
+}
 
 
-def test_a_barrier_behind_which_helpers_compute_is_no_wait() -> None:
-    """Waiting for the pool's own computing is computing."""
-    helper = {"stage": "forward", "role": "pool", "cause": "native"} | timed(0.5, 1.0)
-    evidence = loop_of(
-        {("forward", "lock"): 0.3, ("forward", "native"): 0.6}, other_roles=[helper]
-    )
-    assert diagnose(evidence) == ()
+@pytest.mark.parametrize("analysis", NOTHING_WRONG.values(), ids=NOTHING_WRONG)
+def test_nothing_is_wrong(analysis: Analysis) -> None:
+    """What looks like a case of a rule and is none, or blames nobody."""
+    assert diagnose(analysis) == ()
 
 
 def test_per_parameter_python_is_update_bound() -> None:
     """An optimizer of Python loops is told to use one array operation."""
-    evidence = loop_of(
-        {("update", "python"): 0.7, ("update", "native"): 0.1},
-        calls={"update": 300.0},
-        lines=lines(("update", "trainer", "MainThread", "adam", 50, 0.6)),
-        functions=rows(
-            "functions",
-            [
-                {
-                    "role": "trainer",
-                    "function": name,
-                    "file": "/home/u/train.py",
-                    "calls": calls,
-                }
-                for name, calls in [("adam", 300), ("train", 1)]
-            ],
-        ),
+    place: dict[str, Any] = {"role": "trainer", "file": "/home/u/train.py"}
+    functions = [
+        {**place, "function": name, "calls": calls}
+        for name, calls in [("adam", 300), ("train", 1)]
+    ]
+    (finding,) = diagnose(
+        loop_of(
+            {("update", "python"): 0.7, ("update", "native"): 0.1},
+            calls={"update": 300.0},
+            lines=lines(("update", "trainer", "MainThread", "adam", 50, 0.6)),
+            functions=rows("functions", functions),
+        )
     )
-    (one,) = diagnose(evidence)
-    assert (one.kind, one.stage, one.cause) == ("update-bound", "update", "python")
-    assert "in 300 calls a step" in one.summary
-    assert "one array operation" in one.action
-    assert one.evidence["most_called"] == "adam"
-    assert one.where[0].line == 50
-
-
-def test_torch_update_wants_foreach() -> None:
-    """PyTorch's optimizers have a switch for it."""
-    (one,) = diagnose(loop_of({("update", "python"): 0.5}, torch=True))
-    assert "foreach=True" in one.action
-
-
-def test_an_update_of_array_operations_is_no_finding() -> None:
-    """Native update time is arithmetic, however long."""
-    shares = {("update", "native"): 0.5, ("update", "python"): 0.25}
-    assert diagnose(loop_of({**shares, ("forward", "native"): 0.25})) == ()
+    assert (finding.kind, finding.stage) == ("update-bound", "update")
+    assert finding.cause == "python"
+    assert "in 300 calls a step" in finding.summary
+    assert "one array operation" in finding.action
+    assert finding.evidence["most_called"] == "adam"
+    assert finding.where[0].line == 50
 
 
 def test_a_delayed_python_update_is_still_python() -> None:
     """Time in the run queue does not hide what the stage is."""
-    evidence = loop_of(
+    analysis = loop_of(
         {("update", "python"): 0.3, ("update", "runqueue"): 0.6},
         threads=threads(trainer_thread(python=0.3, runqueue=0.6)),
         cores=2,
     )
-    assert kinds(diagnose(evidence)) == ["machine-busy", "update-bound"]
+    assert kinds(diagnose(analysis)) == ["machine-busy", "update-bound"]
 
 
 @pytest.mark.parametrize("stage", ["forward", "loss", "backward", "other"])
 def test_python_in_the_model_is_python_bound(stage: str) -> None:
     """Stages of Python code name their lines."""
+    slow = lines((stage, "trainer", "MainThread", "slow", 9, 0.8))
     shares = {(stage, "python"): 0.5, ("update", "native"): 0.5}
-    evidence = loop_of(
-        shares, lines=lines((stage, "trainer", "MainThread", "slow", 9, 0.8))
-    )
-    (one,) = diagnose(evidence)
-    assert (one.kind, one.stage) == ("python-bound", stage)
-    assert "`slow` (train.py:9)" in one.summary
+    (finding,) = diagnose(loop_of(shares, lines=slow))
+    assert (finding.kind, finding.stage) == ("python-bound", stage)
+    assert "`slow` (train.py:9)" in finding.summary
 
 
 def test_compute_bound_is_said_quietly_and_last() -> None:
     """Near-total native computing is a low finding behind any other."""
-    shares = {("forward", "native"): 0.75, ("load", "disk"): 0.12}
-    found = diagnose(loop_of(shares))
-    assert kinds(found) == ["input-bound-io", "compute-bound"]
-    assert found[1].severity == "low"
-
-
-def test_sixty_per_cent_of_computing_is_no_finding() -> None:
-    """A loop that computes most of the time is healthy; the verdict says on what."""
-    evidence = loop_of({("forward", "native"): 0.6, ("backward", "native"): 0.4})
-    assert diagnose(evidence) == ()
-    assert "native code in `forward` (60 %)" in verdict(evidence, ()).what
+    findings = diagnose(loop_of({("forward", "native"): 0.75, ("load", "disk"): 0.12}))
+    assert kinds(findings) == ["input-bound-io", "compute-bound"]
+    assert findings[1].severity == "low"
 
 
 @pytest.mark.parametrize("stage", ["evaluate", "checkpoint", "log"])
 def test_large_share_between_steps(stage: str) -> None:
     """What happens between steps may take too much of the loop."""
-    evidence = loop_of({(stage, "disk"): 0.4, ("forward", "native"): 0.6})
-    (one,) = diagnose(evidence)
-    assert (one.kind, one.stage, one.cause) == ("between-steps", stage, "disk")
-    assert "25 % of the loop" in one.action
-
-
-def test_between_steps_needs_no_causes() -> None:
-    """The marks alone tell how long evaluation takes."""
-    evidence = loop_of({("evaluate", "native"): 0.5, ("forward", "native"): 0.5})
-    (one,) = diagnose(Evidence(LOOP, evidence.stages))
-    assert (one.kind, one.cause) == ("between-steps", "")
+    analysis = loop_of({(stage, "disk"): 0.4, ("forward", "native"): 0.6})
+    (finding,) = diagnose(analysis)
+    assert (finding.kind, finding.stage) == ("between-steps", stage)
+    assert finding.cause == "disk"
+    assert "25 % of the loop" in finding.action
+    (bare,) = diagnose(replace(analysis, causes=empty("causes")))
+    assert (bare.kind, bare.cause) == ("between-steps", "")

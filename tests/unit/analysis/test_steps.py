@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from made_runs import FACTS, MS, PID, loop_words, marks, sites, table
+from made_runs import FACTS, MS, PID, Words, loop_words, marks, sites, table
 
 from debottleneck.analysis.steps import choose_warmup, find_loop, label, with_stages
 from debottleneck.analysis.timeline import marks_by_thread, segments_of
@@ -19,29 +19,19 @@ def warmup(*wall: float, asked: int | None = None) -> int:
     return choose_warmup(walls.astype(np.int64), np.ones(len(wall), bool), asked)[0]
 
 
-@pytest.mark.parametrize(
-    ("wall", "count"),
-    [
-        ([10] * 20, 1),
-        ([80, *[10] * 19], 1),
-        ([80, 50, 30, *[10] * 20], 3),
-        ([1, 1, *[10] * 20], 2),
-        ([80, 10, 80, *[10] * 20], 1),
-        ([80] * 10 + [10] * 10, 5),
-        ([80, 10, 10], 0),
-        ([], 0),
-    ],
-    ids=[
-        "even: the first is left out anyway",
-        "one slow",
-        "three slow",
-        "two fast",
-        "only leading ones",
-        "at most a quarter",
-        "too few",
-        "none",
-    ],
-)
+LEADING = {
+    "even: the first is left out anyway": ([10] * 20, 1),
+    "one slow": ([80, *[10] * 19], 1),
+    "three slow": ([80, 50, 30, *[10] * 20], 3),
+    "two fast": ([1, 1, *[10] * 20], 2),
+    "only leading ones": ([80, 10, 80, *[10] * 20], 1),
+    "at most a quarter": ([80] * 10 + [10] * 10, 5),
+    "too few": ([80, 10, 10], 0),
+    "none": ([], 0),
+}
+
+
+@pytest.mark.parametrize(("wall", "count"), LEADING.values(), ids=LEADING)
 def test_leading_steps_of_another_length_are_warm_up(
     wall: list[float], count: int
 ) -> None:
@@ -63,19 +53,18 @@ def test_the_users_number_holds(asked: int, count: int) -> None:
 
 def test_the_reason_is_a_sentence_with_its_number() -> None:
     """Whoever doubts the choice sees what it rests on."""
-    wall = np.array([75.0, *[10] * 19]) * MS
-    _, why = choose_warmup(wall.astype(np.int64), np.ones(20, bool), None)
-    assert why == "the first took up to 7.5 times the median step"
-    _, why = choose_warmup(wall.astype(np.int64), np.ones(20, bool), 4)
-    assert why == "as asked with --warmup"
+    wall, quiet = np.array([75, *[10] * 19]) * MS, np.ones(20, bool)
+    reasons = [choose_warmup(wall, quiet, asked)[1] for asked in (None, 4)]
+    assert reasons == [
+        "the first took up to 7.5 times the median step",
+        "as asked with --warmup",
+    ]
 
 
 def test_disturbed_steps_do_not_set_the_measure() -> None:
     """Steps under an instrument say nothing of how long a step should be."""
-    wall = np.array([10.0] * 6 + [90] * 14) * MS
-    quiet = np.array([True] * 10 + [False] * 10)
-    quiet[6:10] = False
-    assert choose_warmup(wall.astype(np.int64), quiet, None)[0] >= 1
+    wall = np.array([10] * 6 + [90] * 14) * MS
+    assert choose_warmup(wall, np.arange(20) < 6, None)[0] >= 1
 
 
 def steps(count: int, ms: float = 10) -> Steps:
@@ -96,16 +85,8 @@ def test_steps_that_touch_a_block_are_not_quiet() -> None:
         ],
     )
     found, _, _ = label(steps(20), blocks, FACTS.end_ns, 2)
-    assert found["block"].tolist() == (
-        ["warmup"] * 2
-        + ["quiet"] * 2
-        + ["stacks"] * 2
-        + ["quiet"] * 3
-        + ["stacks"] * 2
-        + ["quiet"] * 3
-        + ["functions"] * 2
-        + ["quiet"] * 4
-    )
+    letters = "".join(block[0] for block in found["block"])
+    assert letters == "wwqqssqqqssqqqffqqqq"
 
 
 def test_steps_after_the_measurement_are_left_out() -> None:
@@ -122,52 +103,38 @@ def test_no_steps_no_table() -> None:
     assert count == 0
 
 
-def made(stages: dict[str, tuple[float, float]]) -> Recording:
-    """Eight steps of these stages."""
-    words = loop_words(8, stages)
-    return Recording.of(FACTS, {"sites": sites(), "marks": marks({PID: words})})
+def staged(words: Words) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The steps of a loop with these marks, and their times by stage."""
+    recording = Recording.of(FACTS, {"sites": sites(), "marks": marks({PID: words})})
+    threads = marks_by_thread(recording)
+    trainer, steps = find_loop(recording, threads)
+    assert trainer == PID
+    table, _, _ = label(steps, empty("blocks"), FACTS.end_ns, 0)
+    by_stage, within = with_stages(table, segments_of(threads))
+    assert set(within["step"]) == set(table["step"])
+    sums = by_stage.groupby("step")["wall_ns"].sum()
+    assert sums.tolist() == table["wall_ns"].tolist()
+    return table, by_stage
 
 
 def test_stages_add_up_to_each_step() -> None:
-    """`other` included, every step's stages are its wall time."""
-    recording = made({"load": (10, 1), "forward": (20, 19), "update": (5, 5)})
-    found = marks_by_thread(recording)
-    trainer, steps = find_loop(recording, found)
-    assert trainer == PID
-    table, _, _ = label(steps, empty("blocks"), FACTS.end_ns, 0)
-    by_stage, within = with_stages(table, segments_of(found))
-    sums = by_stage.groupby("step")["wall_ns"].sum()
-    assert sums.tolist() == table["wall_ns"].tolist()
-    one = by_stage[by_stage["step"] == 3].set_index("stage")
-    assert one["wall_ns"].to_dict() == {
-        "load": 10 * MS,
-        "forward": 20 * MS,
-        "update": 5 * MS,
-    }
-    assert one["cpu_ns"].to_dict()["load"] == MS
-    assert set(within["step"]) == set(range(7))
+    """Every step's stages are its wall time, each with its CPU time."""
+    stages = {"load": (10, 1), "forward": (20, 19), "update": (5, 5)}
+    table, by_stage = staged(loop_words(8, stages))
+    assert len(table) == 7
+    step = by_stage[by_stage["step"] == 3].set_index("stage")
+    times = {name: (row["wall_ns"], row["cpu_ns"]) for name, row in step.iterrows()}
+    assert times == {name: (w * MS, c * MS) for name, (w, c) in stages.items()}
 
 
 def test_a_long_checkpoint_between_steps_belongs_to_its_step() -> None:
     """A loop that stalls between two steps is told so."""
-    words = loop_words(3, {"load": (10, 10), "update": (5, 5)})
+    stages = {"load": (10, 10), "update": (5, 5)}
+    words = loop_words(3, stages)
     words += [(45, "+checkpoint", 45), (90, "-checkpoint", 50)]
-    words += loop_words(3, {"load": (10, 10), "update": (5, 5)}, start=95)
-    recording = Recording.of(FACTS, {"sites": sites(), "marks": marks({PID: words})})
-    found = marks_by_thread(recording)
-    table, _, _ = label(
-        find_loop(recording, found)[1], empty("blocks"), FACTS.end_ns, 0
-    )
-    by_stage, _ = with_stages(table, segments_of(found))
+    _, by_stage = staged(words + loop_words(3, stages, start=95))
     stalled = by_stage[by_stage["stage"] == "checkpoint"]
     assert stalled["wall_ns"].tolist() == [45 * MS]
-    assert (
-        by_stage.groupby("step")["wall_ns"]
-        .sum()
-        .equals(
-            pd.Series(table["wall_ns"].to_numpy(), index=table["step"], name="wall_ns")
-        )
-    )
 
 
 def test_only_the_targets_own_process_trains() -> None:

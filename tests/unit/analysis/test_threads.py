@@ -9,25 +9,26 @@ from made_runs import FACTS, MS, PID, marks, running, sites, threads, wait, wait
 
 from debottleneck.analysis.roles import roles_of
 from debottleneck.analysis.threads import (
-    Quiet,
+    QuietTime,
     cause_totals,
     causes_of_roles,
+    sample_causes,
     thread_table,
 )
 from debottleneck.analysis.timeline import marks_by_thread, segments_of
-from debottleneck.recording.recording import Recording, empty
+from debottleneck.recording.recording import Recording
 from debottleneck.words import CAUSES
 
 
-def quiet(*spans: tuple[int, int]) -> Quiet:
+def quiet(*spans: tuple[int, int]) -> QuietTime:
     """Quiet time from (start, end) in milliseconds, a step each."""
     edges = np.array(spans, np.int64).reshape(-1, 2) * MS
-    return Quiet(edges[:, 0], edges[:, 1], float(len(spans)))
+    return QuietTime(edges[:, 0], edges[:, 1], float(len(spans)))
 
 
-def share(made: Quiet, start: int, end: int) -> float:
+def share(time: QuietTime, start: int, end: int) -> float:
     """The quiet part of one interval in milliseconds."""
-    return float(made.share(np.array([start]) * MS, np.array([end]) * MS)[0])
+    return float(time.share(np.array([start]) * MS, np.array([end]) * MS)[0])
 
 
 @pytest.mark.parametrize(
@@ -51,19 +52,18 @@ def test_the_quiet_part_of_an_interval(start: int, end: int, part: float) -> Non
 
 def test_adjoining_steps_leave_no_gap() -> None:
     """Where one step ends and the next begins nothing is lost."""
-    made = quiet((0, 10), (10, 20), (20, 30))
-    assert share(made, 5, 25) == 1.0
-    assert made.total_ns == 30 * MS
+    time = quiet((0, 10), (10, 20), (20, 30))
+    assert share(time, 5, 25) == 1.0
+    assert time.total_ns == 30 * MS
 
 
 def test_no_quiet_time() -> None:
     """A run without any has no quiet share of anything."""
-    made = quiet()
-    assert made.total_ns == 0
-    assert share(made, 0, 10) == 0
+    assert quiet().total_ns == 0
+    assert share(quiet(), 0, 10) == 0
 
 
-def run(*names: tuple[int, str]) -> Recording:
+def run() -> Recording:
     """A trainer, a loader that augments, and a pool thread, all sampled."""
     rows = [wait(n, n + 10, "sleep") for n in range(0, 100, 10)]
     for n in range(0, 100, 10):
@@ -83,47 +83,45 @@ def run(*names: tuple[int, str]) -> Recording:
     )
 
 
-def totals(recording: Recording, made: Quiet) -> dict[tuple[int, int], np.ndarray]:
+def totals(recording: Recording, time: QuietTime) -> dict[tuple[int, int], np.ndarray]:
     """Nanoseconds by thread, stage and cause."""
-    return cause_totals(recording, segments_of(marks_by_thread(recording)), made)
+    return cause_totals(recording, segments_of(marks_by_thread(recording)), time)
+
+
+def roles(recording: Recording) -> dict[tuple[int, int], str]:
+    """What each thread is for."""
+    return roles_of(recording, PID, segments_of(marks_by_thread(recording)))
 
 
 def test_only_quiet_time_counts() -> None:
     """Every thread's causes add up to the quiet time it was seen in."""
-    found = totals(run(), quiet((0, 25), (50, 75)))
-    assert {tid: grid.sum() / MS for (_, tid), grid in found.items()} == {
-        PID: pytest.approx(50),
-        101: pytest.approx(50),
-        102: pytest.approx(50),
+    grids = totals(run(), quiet((0, 25), (50, 75)))
+    assert {tid: grid.sum() / MS for (_, tid), grid in grids.items()} == {
+        tid: pytest.approx(50) for tid in (PID, 101, 102)
     }
 
 
 def test_the_table_of_threads() -> None:
     """Trainer first, then by time that was not sleep or lock; shares of their own."""
     recording = run()
-    segments = segments_of(marks_by_thread(recording))
-    roles = roles_of(recording, PID, segments)
-    table = thread_table(recording, totals(recording, quiet((0, 100))), roles)
+    by_thread = totals(recording, quiet((0, 100)))
+    table = thread_table(recording, by_thread, roles(recording))
     assert table["tid"].tolist() == [PID, 101, 102]
     assert table["role"].tolist() == ["trainer", "loader", "pool"]
     assert table["name"].tolist() == ["MainThread", "loader-0", "blas"]
-    by_tid = table.set_index("tid")
-    assert by_tid.at[PID, "sleep"] == pytest.approx(1)
-    assert by_tid.at[101, "python"] == pytest.approx(1)
-    assert by_tid.at[102, "gil"] == pytest.approx(0.5)
+    shares = zip(("sleep", "python", "gil"), table.index, strict=True)
+    largest = [table.at[row, cause] for cause, row in shares]
+    assert largest == pytest.approx([1, 1, 0.5])
     assert table[list(CAUSES)].sum(axis=1).tolist() == pytest.approx([1, 1, 1])
     assert table["wall_ms"].tolist() == pytest.approx([100, 100, 100])
 
 
 def test_causes_of_other_roles() -> None:
     """Per step and by stage, summed over a role's threads, the trainer left out."""
-    recording = run()
-    segments = segments_of(marks_by_thread(recording))
-    roles = roles_of(recording, PID, segments)
-    steps = quiet((0, 50), (50, 100))
-    table = causes_of_roles(
-        totals(recording, steps), roles, steps, without="trainer"
-    ).set_index(["role", "stage", "cause"])
+    recording, steps = run(), quiet((0, 50), (50, 100))
+    by_thread = totals(recording, steps)
+    table = causes_of_roles(by_thread, roles(recording), steps, without="trainer")
+    table = table.set_index(["role", "stage", "cause"])
     assert set(table.index.get_level_values(0)) == {"loader", "pool"}
     assert table.at[("loader", "augment", "python"), "ms_per_step"] == pytest.approx(30)
     assert table.at[("loader", "augment", "python"), "share"] == pytest.approx(0.6)
@@ -135,14 +133,21 @@ def test_two_threads_of_a_role_may_exceed_the_step() -> None:
     rows = [running(0, 100, tid=tid, holder=0) for tid in (101, 102)]
     made = threads((101, "loader-0"), (102, "loader-1"))
     recording = Recording.of(FACTS, {"threads": made, "waits": waits(rows)})
-    roles = {(PID, 101): "loader", (PID, 102): "loader"}
+    loaders = {(PID, 101): "loader", (PID, 102): "loader"}
     steps = quiet((0, 100))
-    table = causes_of_roles(totals(recording, steps), roles, steps, without="trainer")
+    by_thread = totals(recording, steps)
+    table = causes_of_roles(by_thread, loaders, steps, without="trainer")
     assert table["share"].tolist() == pytest.approx([2.0])
 
 
-def test_without_samples_there_are_no_threads() -> None:
-    """Nothing was sampled: an empty table with its columns."""
-    recording = Recording.of(FACTS, {"waits": empty("waits")})
-    assert totals(recording, quiet((0, 10))) == {}
-    assert thread_table(recording, {}, {}).empty
+def test_a_sample_alone_shows_its_cause() -> None:
+    """On a core by who holds the GIL, or queued; else what it waited for."""
+    rows = [
+        running(0, 10),
+        running(10, 20, holder=7),
+        running(20, 30, holder=-1),
+        running(30, 40, oncpu=1, delay=9),
+        wait(40, 50, "disk"),
+    ]
+    causes = ["python", "native", "running", "runqueue", "disk"]
+    assert sample_causes(waits(rows)).tolist() == causes

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
 from made_runs import FACTS, MS, PID, Words, marks, sites, table
 
-from debottleneck.analysis.timeline import NAMES, Lookup, marks_by_thread, segments_of
+from debottleneck.analysis.timeline import (
+    NAMES,
+    Lookup,
+    marks_by_thread,
+    segments_of,
+    stages_at,
+)
 from debottleneck.recording.recording import Recording
 
 
@@ -23,31 +31,27 @@ def row(found: pd.DataFrame) -> list[tuple[float, str]]:
     return list(zip(lengths.tolist(), found["stage"].tolist(), strict=True))
 
 
-def test_time_outside_of_stages_is_other() -> None:
-    """Between two stages the trainer does something that no mark names."""
-    words = [(0, "+load"), (10, "-load"), (13, "+forward"), (20, "-forward")]
-    found = segments(words)
-    assert row(found) == [(10, "load"), (3, "other"), (7, "forward")]
-    assert found["site"].tolist()[1] == -1
+NESTED = {
+    "0+load 10-load 13+forward 20-forward": "10 load, 3 other, 7 forward",
+    "0+load 2+augment 5-augment 9-load": "2 load, 3 augment, 4 load",
+    "0+load 1+augment 2+load 4-load 5-augment 9-load": (
+        "1 load, 1 augment, 2 load, 1 augment, 4 load"
+    ),
+    # Coroutines need not nest, and what was entered before the first mark may leave.
+    "0+load 2+forward 5-load 9-forward": "2 load, 3 forward, 4 forward",
+    "0-load 2+forward 5-forward": "2 other, 3 forward",
+    # Steps and step functions bound steps and are no stages.
+    "0| 1+step 2+load 4-load 7-step 9||": "1 other, 1 other, 2 load, 3 other, 2 other",
+}
 
 
-def test_nested_stages_count_self_time_once() -> None:
-    """An inner stage interrupts the outer one."""
-    words = [(0, "+load"), (2, "+augment"), (5, "-augment"), (9, "-load")]
-    assert row(segments(words)) == [(2, "load"), (3, "augment"), (4, "load")]
-
-
-def test_recursion_returns_to_the_right_stage() -> None:
-    """The same stage below another one, closed from the inside out."""
-    words = [(0, "+load"), (1, "+augment"), (2, "+load"), (4, "-load")]
-    words += [(5, "-augment"), (9, "-load")]
-    assert row(segments(words)) == [
-        (1, "load"),
-        (1, "augment"),
-        (2, "load"),
-        (1, "augment"),
-        (4, "load"),
-    ]
+@pytest.mark.parametrize(("words", "lengths"), NESTED.items())
+def test_time_belongs_to_the_innermost_open_stage(words: str, lengths: str) -> None:
+    """Each millisecond counts once, for the stage entered last and not yet left."""
+    pairs = (re.fullmatch(r"(\d+)(.+)", word) for word in words.split())
+    marked = [(int(pair[1]), pair[2]) for pair in pairs if pair]
+    parts = [f"{length:g} {stage}" for length, stage in row(segments(marked))]
+    assert ", ".join(parts) == lengths
 
 
 @pytest.mark.parametrize("between", ["evaluate", "checkpoint", "log"])
@@ -57,30 +61,6 @@ def test_what_lies_between_steps_takes_all_within_it(between: str) -> None:
     found = segments(words)
     assert {stage for _, stage in row(found)} == {between}
     assert found["site"].nunique() == 1
-
-
-def test_coroutines_need_not_nest() -> None:
-    """Leaving the outer one first leaves the inner one open."""
-    words = [(0, "+load"), (2, "+forward"), (5, "-load"), (9, "-forward")]
-    assert row(segments(words)) == [(2, "load"), (3, "forward"), (4, "forward")]
-
-
-def test_a_leaving_without_its_entry_closes_nothing() -> None:
-    """Marks cut off at the front do not shift the stages behind."""
-    words = [(0, "-load"), (2, "+forward"), (5, "-forward")]
-    assert row(segments(words)) == [(2, "other"), (3, "forward")]
-
-
-def test_step_marks_and_step_functions_are_no_stages() -> None:
-    """They bound steps; time inside of them is its stages' or other."""
-    words = [(0, "|"), (1, "+step"), (2, "+load"), (4, "-load"), (7, "-step")]
-    assert row(segments([*words, (9, "||")])) == [
-        (1, "other"),
-        (1, "other"),
-        (2, "load"),
-        (3, "other"),
-        (2, "other"),
-    ]
 
 
 def test_cpu_time_is_the_clocks_and_never_beyond_the_wall() -> None:
@@ -136,12 +116,12 @@ def test_lookup_finds_the_segment_of_a_time() -> None:
     lookup = Lookup(segments([(0, "+load"), (10, "-load"), (20, "+loss")]))
     times = np.array([-1, 0, 10 * MS - 1, 10 * MS, 20 * MS - 1, 20 * MS])
     assert lookup.index(times).tolist() == [-1, 0, 0, 1, 1, -1]
-    names = NAMES[lookup.stages(times)].tolist()
-    assert names == ["other", "load", "load", "other", "other", "other"]
+    assert Lookup(segments([])).index(np.array([5])).tolist() == [-1]
 
 
-def test_lookup_of_no_segments() -> None:
-    """A thread without marks is in no stage."""
-    lookup = Lookup(segments([]))
-    assert lookup.index(np.array([5])).tolist() == [-1]
-    assert NAMES[lookup.stages(np.array([5]))].tolist() == ["other"]
+def test_the_stage_at_a_time_is_of_the_threads_own_marks() -> None:
+    """Outside of them, and in a thread without marks, it is other."""
+    found = segments([(0, "+load"), (10, "-load"), (20, "+loss")])
+    rows = pd.DataFrame({"pid": PID, "tid": [PID, 7, PID, PID]})
+    stages = stages_at(found, rows, np.array([5, 5, 15, 25]) * MS)
+    assert NAMES[stages].tolist() == ["load", "other", "other", "other"]

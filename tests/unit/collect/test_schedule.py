@@ -47,35 +47,26 @@ def test_a_long_run_is_left_alone_most_of_the_time() -> None:
     assert sum(windows[-2:]) < 0.2 * sum(quiet[-2:])
 
 
-@pytest.mark.parametrize(
-    ("seconds", "steps", "has_steps", "over"),
-    [
-        (0.9, 100, True, False),
-        (1.0, schedule.QUIET_STEPS, True, True),
-        (1.0, schedule.QUIET_STEPS - 1, True, False),
-        (schedule.LONGEST_QUIET_S, 0, True, True),
-        (1.0, 0, False, True),
-        (0.5, 0, False, False),
-    ],
-)
-def test_a_quiet_block_holds_enough_steps(
-    seconds: float, steps: int, has_steps: bool, over: bool
-) -> None:
-    """So long, with so many steps, or for the longest time at least."""
-    assert is_over(Block("quiet", 1.0), seconds, steps, has_steps) is over
+QUIET, YAPPI = Block("quiet", 1.0), Block("functions-wall", 0.0)
 
 
 @pytest.mark.parametrize(
-    ("seconds", "steps", "over"),
+    ("block", "seconds", "steps", "has_steps", "over"),
     [
-        (0.01, schedule.FUNCTION_STEPS, True),
-        (0.01, schedule.FUNCTION_STEPS - 1, False),
-        (schedule.LONGEST_FUNCTIONS_S, 1, True),
-        (100.0, 0, False),
+        (QUIET, 0.9, 100, True, False),
+        (QUIET, 1.0, schedule.QUIET_STEPS, True, True),
+        (QUIET, 1.0, schedule.QUIET_STEPS - 1, True, False),
+        (QUIET, schedule.LONGEST_QUIET_S, 0, True, True),
+        (QUIET, 1.0, 0, False, True),
+        (QUIET, 0.5, 0, False, False),
+        (YAPPI, 0.01, schedule.FUNCTION_STEPS, True, True),
+        (YAPPI, 0.01, schedule.FUNCTION_STEPS - 1, True, False),
+        (YAPPI, schedule.LONGEST_FUNCTIONS_S, 1, True, True),
+        (YAPPI, 100.0, 0, True, False),
     ],
 )
-def test_a_yappi_window_ends_after_steps(
-    seconds: float, steps: int, over: bool
+def test_when_a_block_is_over(
+    block: Block, seconds: float, steps: int, has_steps: bool, over: bool
 ) -> None:
-    """A few steps, or one of a slow loop; never in the middle of the first."""
-    assert is_over(Block("functions-wall", 0.0), seconds, steps, True) is over
+    """Quiet: so long, with enough steps; yappi: some steps, never within the first."""
+    assert is_over(block, seconds, steps, has_steps) is over

@@ -11,7 +11,7 @@ import pytest
 from made_runs import table
 
 from debottleneck.collect import sources
-from debottleneck.collect.sources import AROUND, Run, gather
+from debottleneck.collect.sources import AROUND, MeasuredScript, gather
 from debottleneck.recording.recording import COLUMNS, empty
 
 LATER = 4e9
@@ -51,9 +51,9 @@ def numbered(path: Path, count: int = 100) -> Path:
     return path
 
 
-def run(folder: Path, began_s: float = LATER) -> Run:
+def run(folder: Path, began_s: float = LATER) -> MeasuredScript:
     """A script in `folder`, started there."""
-    return Run(str(folder), "train.py", began_s)
+    return MeasuredScript(str(folder), "train.py", began_s)
 
 
 def kept(found: pd.DataFrame) -> dict[str, list[int]]:
@@ -94,7 +94,7 @@ def test_only_the_users_own_files(tmp_path: Path) -> None:
     ]
     places = [(numbered(file), 1) for file in [*own, *foreign]]
     named = tables(stages=[(marked, 1), (foreign[1], 1), ("", 0)], frames=places)
-    here = Run(str(work), str(code / "train.py"), LATER)
+    here = MeasuredScript(str(work), str(code / "train.py"), LATER)
     found, missing = gather(named, here)
     assert set(kept(found)) == {"a.py", "b.py", "c.py", "marked.py"}
     assert missing == []

@@ -1,212 +1,55 @@
-"""What py-spy writes, as it really writes it, and what is read from it."""
+"""Attachments of py-spy: when they ended, and why they left nothing."""
 
 from __future__ import annotations
 
-import json
 import signal
-import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
-import pytest
-
-from debottleneck.collect import stacks
-from debottleneck.collect.stacks import Frame, ParseError, Sample, Window
-
-THREADING = "/usr/lib/python3.11/threading.py"
-RAW = """\
-thread (28085): MainThread;<module> (/w/train me.py:8);<lambda> (/w/train me.py:7) 23
-thread (28087): a;b (ü);Thread.run (/usr/lib/python3.11/threading.py:982);naïve (/w/t.py:5) 26
-thread (0x6D70): w;[stage load] (<debottleneck stage, passed over like importlib._bootstrap>:99);load (/w/t.py:3) 1
-"""  # noqa: E501 - as py-spy writes it
-RAW_WITH_CHILDREN = """\
-process 28085:"python t.py";thread (28085): MainThread;<module> (/w/t.py:8) 5
-process 28085:"python t.py";process 28090:"python -c import a; b()";thread (28090): MainThread;spin (/w/t.py:4) 7
-"""  # noqa: E501 - as py-spy writes it
+from debottleneck.collect import beside
+from debottleneck.collect.stacks import Attachment, log_of
 
 
-def test_holders_of_the_gil() -> None:
-    """Native ids, counts, and frames from the outermost on; any name of a thread."""
-    found = stacks.parse_raw(RAW.splitlines(), 28085)
-    assert [(s.pid, s.thread, n) for s, n in found] == [
-        (28085, 28085, 23),
-        (28085, 28087, 26),
-        (28085, 28016, 1),
-    ]
-    assert found[0][0].frames == (
-        ("<module>", "/w/train me.py", 8),
-        ("<lambda>", "/w/train me.py", 7),
-    )
-    assert found[1][0].frames == (
-        ("Thread.run", THREADING, 982),
-        ("naïve", "/w/t.py", 5),
-    )
-    assert found[2][0].frames[0][0] == "[stage load]"
+def attached(tmp_path: Path, code: str) -> Attachment:
+    """An attachment whose program has run this Python code instead of py-spy."""
+    path = tmp_path / "w.json"
+    process = beside.start([sys.executable, "-c", code], log_of(path))
+    return Attachment("stacks", path, 5, process)
 
 
-def test_child_processes_are_told_apart() -> None:
-    """The innermost process counts; its command line may hold the separator."""
-    found = stacks.parse_raw(RAW_WITH_CHILDREN.splitlines(), 1)
-    assert [(s.pid, s.thread, n) for s, n in found] == [
-        (28085, 28085, 5),
-        (28090, 28090, 7),
-    ]
-    assert found[1][0].frames == (("spin", "/w/t.py", 4),)
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        "",
-        "23",
-        "spin (/w/t.py:4) 23",
-        "thread (5): MainThread 23",
-        "thread (5): MainThread;spin (/w/t.py:4)",
-        "thread (5): MainThread;spin (/w/t.py:4) many",
-        "thread (x): MainThread;spin (/w/t.py:4) 3",
-        "py-spy> Sampling process 100 times a second",
-    ],
-)
-def test_lines_of_another_form_are_left_out(line: str) -> None:
-    """A line without thread, frame or count says nothing."""
-    assert stacks.parse_raw([line], 1) == []
-
-
-def event(
-    phase: str, at: int, name: str, line: int = 1, file: str = "/w/t.py", **ids: int
-) -> dict[str, Any]:
-    """One event of a chrome trace, as py-spy writes it."""
-    where = {"args": {"filename": file, "line": line}, "cat": "py-spy", "name": name}
-    return {**where, "ph": phase, "pid": 7, "tid": 140695887460032, "ts": at, **ids}
-
-
-def frame(name: str, line: int = 1) -> Frame:
-    """A frame of the events above."""
-    return (name, "/w/t.py", line)
-
-
-def parse(*events: dict[str, Any], origin: int = 0) -> list[Sample]:
-    """The samples of these events."""
-    return stacks.parse_chrometrace(json.dumps(events), origin)
-
-
-def test_a_stack_lasts_until_it_changes() -> None:
-    """Microseconds become nanoseconds from the origin on; idle time has no sample."""
-    found = parse(
-        event("B", 100, "<module>", 8),
-        event("B", 100, "load", 5),
-        event("E", 300, "load", 5),
-        event("B", 300, "füllen", 6),
-        event("E", 350, "füllen", 6),
-        event("E", 350, "<module>", 8),
-        event("B", 900, "<module>", 8),
-        event("E", 910, "<module>", 8),
-        origin=1_000_000,
-    )
-    module = frame("<module>", 8)
-    assert [(s.start_ns, s.end_ns, s.frames) for s in found] == [
-        (1_100_000, 1_300_000, (module, frame("load", 5))),
-        (1_300_000, 1_350_000, (module, frame("füllen", 6))),
-        (1_900_000, 1_910_000, (module,)),
-    ]
-    assert {(s.pid, s.thread) for s in found} == {(7, 140695887460032)}
-
-
-def test_threads_are_told_apart() -> None:
-    """Interleaved events of several threads and processes do not mix."""
-    found = parse(
-        event("B", 0, "a", tid=1),
-        event("B", 5, "b", tid=2),
-        event("B", 6, "c", pid=8, tid=1),
-        event("E", 10, "a", tid=1),
-        event("E", 20, "b", tid=2),
-        event("E", 30, "c", pid=8, tid=1),
-    )
-    assert [(s.pid, s.thread, s.end_ns, s.frames[0][0]) for s in found] == [
-        (7, 1, 10_000, "a"),
-        (7, 2, 20_000, "b"),
-        (8, 1, 30_000, "c"),
-    ]
-
-
-def test_command_lines_are_no_frames() -> None:
-    """With child processes py-spy puts each one's command below its stacks."""
-    command = 'process 28085:"python t.py; x"'
-    found = parse(
-        event("B", 0, command, 0, ""),
-        event("B", 0, "a"),
-        event("E", 9, "a"),
-        event("E", 9, command, 0, ""),
-    )
-    assert [s.frames for s in found] == [(frame("a"),)]
-
-
-def test_an_empty_trace_and_an_unfinished_one() -> None:
-    """No events, no samples; a stack that never ends has no known length."""
-    assert parse() == []
-    assert parse(event("B", 0, "a")) == []
-    assert parse(event("E", 5, "a"), event("E", 9, "b")) == []
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "[{",
-        "null",
-        "7",
-        "[7]",
-        '["event"]',
-        "[{}]",
-        '[{"args": null}]',
-        '[{"args": {"filename": "a", "line": "many"}, "name": "f"}]',
-    ],
-)
-def test_other_text_is_no_trace(text: str) -> None:
-    """A trace that is cut off or of another form is our error."""
-    with pytest.raises(ParseError, match="py-spy's trace is not readable"):
-        stacks.parse_chrometrace(text, 0)
-
-
-def window(tmp_path: Path, code: str) -> Window:
-    """A window whose program has run this Python code instead of py-spy."""
-    log = tmp_path / "w.log"
-    with log.open("wb") as out:
-        process = subprocess.Popen([sys.executable, "-c", code], stdout=out)
-    return Window("stacks", tmp_path / "w.json", 5, process, log)
-
-
-def test_a_window_that_wrote_something_has_not_failed(tmp_path: Path) -> None:
+def test_one_that_wrote_something_has_not_failed(tmp_path: Path) -> None:
     """What is there is read; when it ended is noted once."""
-    made = window(tmp_path, "pass")
-    made.process.wait()
-    made.path.write_text("[]")
-    assert made.ended()
-    ended = made.end_ns
-    made.stop()
-    assert made.end_ns == ended > 5
-    assert made.failure() == ""
+    attachment = attached(tmp_path, "pass")
+    attachment.process.wait()
+    attachment.path.write_text("[]")
+    assert attachment.ended()
+    ended = attachment.end_ns
+    attachment.stop()
+    window = attachment.window()
+    assert (window.kind, window.path) == ("stacks", attachment.path)
+    assert window.end_ns == ended > window.start_ns == 5
+    assert window.failure == ""
 
 
-def test_a_failed_window_says_why(tmp_path: Path) -> None:
+def test_a_failed_one_says_why(tmp_path: Path) -> None:
     """py-spy's own words on one line, else its exit code."""
-    made = window(tmp_path, "print('Permission Denied:\\n Try again'); exit(1)")
-    made.process.wait()
-    assert made.failure() == "Permission Denied: Try again"
-    made = window(tmp_path, "exit(3)")
-    made.process.wait()
-    made.path.write_text("")
-    assert made.failure() == "exit code 3"
+    code = "print('Permission Denied:\\n Try again'); exit(1)"
+    attachment = attached(tmp_path, code)
+    attachment.process.wait()
+    assert attachment.window().failure == "Permission Denied: Try again"
+    attachment = attached(tmp_path, "exit(3)")
+    attachment.process.wait()
+    attachment.path.write_text("")
+    assert attachment.window().failure == "exit code 3"
 
 
-def test_a_window_can_be_ended_early(tmp_path: Path) -> None:
+def test_one_can_be_ended_early(tmp_path: Path) -> None:
     """It is interrupted, as py-spy expects, and waited for."""
     code = "import signal; signal.signal(2, signal.SIG_DFL); print('up', flush=True)"
-    made = window(tmp_path, code + "; signal.pause()")
-    while not made.log.read_text():
-        assert made.process.poll() is None
-    assert not made.ended()
-    made.stop()
-    assert made.process.returncode == -signal.SIGINT
-    assert made.failure() == "the run ended before py-spy had begun"
+    attachment = attached(tmp_path, code + "; signal.pause()")
+    while not log_of(attachment.path).read_text():
+        assert attachment.process.poll() is None
+    assert not attachment.ended()
+    attachment.stop()
+    assert attachment.process.returncode == -signal.SIGINT
+    assert attachment.window().failure == "the run ended before py-spy had begun"

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from debottleneck.collect import waits
 from debottleneck.collect.watched import Details, Watched
 from debottleneck.recording import spool
 
@@ -21,7 +20,7 @@ pytestmark = pytest.mark.skipif(
 
 def test_a_script_that_has_ended_waits_for_nothing(tmp_path: Path) -> None:
     """Between its end and our noticing it, a process is there but gets no rows."""
-    details = Details(tmp_path / "details")
+    details = Details()
     out, after = bytearray(), bytearray()
     code = "import time; time.sleep(0.5)"
     with subprocess.Popen([sys.executable, "-c", code]) as process:
@@ -35,8 +34,7 @@ def test_a_script_that_has_ended_waits_for_nothing(tmp_path: Path) -> None:
             time.sleep(0.005)
         assert watched.threads == {}
         watched.close(after)
-    details.close()
-    assert "sleep" in {waits.STATES[row[7]] for row in spool.WAIT.iter_unpack(out)}
+    assert "sleep" in {spool.STATES[row[7]] for row in spool.WAIT.iter_unpack(out)}
     assert all(row[3] <= told for row in spool.WAIT.iter_unpack(after))
 
 

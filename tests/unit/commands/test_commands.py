@@ -8,6 +8,7 @@ import sys
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import comparisons
 import pytest
@@ -27,7 +28,8 @@ from made_runs import (
 
 from debottleneck import __version__, report
 from debottleneck.commands import main
-from debottleneck.commands.report import FILES, FORMATS, ONE_RUN, Options
+from debottleneck.commands.predict import PredictOptions
+from debottleneck.commands.report import FILES, FORMATS, ONE_RUN, ReportOptions
 from debottleneck.recording.recording import Recording
 from debottleneck.trials.save import save as trials_saved
 
@@ -123,6 +125,18 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("report --png pie taken", ["no figure called 'pie'", "timeline"]),
         ("report --png steps taken taken", ["called 'steps'", "waterfall"]),
         ("report gone taken", ["gone is not a recording", "bottleneck profile"]),
+        ("compare gone.py", ["no file 'gone.py'", "path of a script"]),
+        ("compare --strategy magic train.py", ["no strategy 'magic'", "prefetch"]),
+        ("compare --strategy prefetch:depth=x train.py", ["depth", "number"]),
+        ("compare --rounds 1 train.py", ["--rounds", "at least 3"]),
+        ("compare --steps 2 train.py", ["--steps", "at least"]),
+        ("compare --budget soon train.py", ["--budget", "5m"]),
+        ("compare --python gone train.py", ["'gone' cannot be run", "--python"]),
+        ("compare --output taken train.py", ["exists already", "--output"]),
+        ("compare --output file/x train.py", ["cannot be written", "--output"]),
+        ("compare --stage x train.py", ["--stage", "NAME=module"]),
+        ("calibrate --python gone", ["'gone' cannot be run", "--python"]),
+        ("selfcheck --python gone", ["'gone' cannot be run", "--python"]),
     ],
 )
 def test_misuse_is_one_sentence_with_its_remedy(
@@ -170,23 +184,36 @@ def test_the_formats_at_the_door_are_those_there_are() -> None:
     assert set(FILES) <= set(FORMATS)
 
 
+TWO = (Path("b"),)
+
+
 @pytest.mark.parametrize(
-    ("asked", "file"),
+    ("verb", "asked", "file"),
     [
-        ({}, None),
-        ({"format": "collapsed"}, None),
-        ({"format": "html"}, "run/report.html"),
-        ({"format": "perfetto", "redact": True}, "run/redacted-trace.json"),
-        ({"png": "flame:load"}, "run/flame-load.png"),
-        ({"format": "html", "candidates": (Path("b"),)}, "comparison.html"),
-        ({"png": "change", "candidates": (Path("b"),)}, "change.png"),
-        ({"format": "html", "output": Path("x.html")}, "x.html"),
+        (ReportOptions, {}, None),
+        (ReportOptions, {"format": "collapsed"}, None),
+        (ReportOptions, {"format": "html"}, "run/report.html"),
+        (
+            ReportOptions,
+            {"format": "perfetto", "redact": True},
+            "run/redacted-trace.json",
+        ),
+        (ReportOptions, {"png": "flame:load"}, "run/flame-load.png"),
+        (ReportOptions, {"format": "html", "candidates": TWO}, "comparison.html"),
+        (ReportOptions, {"png": "change", "candidates": TWO}, "change.png"),
+        (ReportOptions, {"format": "html", "output": Path("x.html")}, "x.html"),
+        (PredictOptions, {"format": "json"}, None),
+        (PredictOptions, {"format": "html"}, "run/predictions.html"),
+        (PredictOptions, {"format": "html", "output": Path("x.html")}, "x.html"),
+        (PredictOptions, {"output": Path("x.txt")}, "x.txt"),
     ],
 )
-def test_where_a_report_goes(asked: dict[str, object], file: str | None) -> None:
+def test_where_a_report_goes(
+    verb: type[Any], asked: dict[str, object], file: str | None
+) -> None:
     """Text to stdout, files to the folder; of several recordings beside them all."""
-    found = Options(Path("run"), **asked).file
-    assert found == (None if file is None else Path(file))
+    expected = None if file is None else Path(file)
+    assert verb(Path("run"), **asked).file == expected
 
 
 @pytest.fixture
@@ -227,7 +254,7 @@ def test_every_format_from_the_command(
     words = ["report", "one", "--format", format, *["--redact"] * redact]
     assert main(words) == 0
     out, errors = capsys.readouterr()
-    file = Options(Path("one"), format=format, redact=redact).file
+    file = ReportOptions(Path("one"), format=format, redact=redact).file
     if file is None:
         assert (bool(out), errors) == (True, "")
         return

@@ -1,13 +1,11 @@
-"""`bottleneck compare` at the door, and its bar."""
+"""`bottleneck compare`: its durations, and its bar."""
 
 from __future__ import annotations
 
 import io
-from pathlib import Path
 
 import pytest
 
-from debottleneck.commands import main
 from debottleneck.commands.compare import seconds_of
 from debottleneck.errors import UsageError
 from debottleneck.report.text.progress import LINE_EVERY_S, Bar, time_left
@@ -27,40 +25,6 @@ def test_what_is_no_duration(text: str) -> None:
     """Refused with examples."""
     with pytest.raises(UsageError, match="90s, 5m or 1h"):
         seconds_of(text)
-
-
-@pytest.mark.parametrize(
-    ("line", "words"),
-    [
-        ("compare gone.py", ["no file 'gone.py'", "path of a script"]),
-        ("compare --strategy magic train.py", ["no strategy 'magic'", "prefetch"]),
-        ("compare --strategy prefetch:depth=x train.py", ["depth", "number"]),
-        ("compare --rounds 1 train.py", ["--rounds", "at least 3"]),
-        ("compare --steps 2 train.py", ["--steps", "at least"]),
-        ("compare --budget soon train.py", ["--budget", "5m"]),
-        ("compare --python gone train.py", ["'gone' cannot be run", "--python"]),
-        ("compare --output taken train.py", ["exists already", "--output"]),
-        ("compare --output file/x train.py", ["cannot be written", "--output"]),
-        ("compare --stage x train.py", ["--stage", "NAME=module"]),
-    ],
-)
-def test_misuse(
-    line: str,
-    words: list[str],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    """One sentence with what to do, code 2, and nothing was run or made."""
-    (tmp_path / "train.py").write_text("raise SystemExit('was run')\n")
-    (tmp_path / "taken").mkdir()
-    (tmp_path / "file").write_text("")
-    monkeypatch.chdir(tmp_path)
-    assert main(line.split()) == 2
-    out, errors = capsys.readouterr()
-    assert out == ""
-    assert [word for word in words if word not in errors] == []
-    assert not (tmp_path / "bottleneck-runs").exists()
 
 
 @pytest.mark.parametrize(

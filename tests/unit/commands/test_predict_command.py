@@ -12,7 +12,6 @@ from made_runs import EMPTY, FACTS, PID, loop_words, marks, running, sites, thre
 from made_runs import waits as waits_of
 
 from debottleneck.commands import main
-from debottleneck.commands.predict import Options
 from debottleneck.recording.recording import Recording
 from debottleneck.trials.save import save as trials_saved
 
@@ -101,22 +100,6 @@ def test_the_page_lies_in_the_folder(
     assert out == ""
     assert errors.splitlines()[0] == "Wrote run/predictions.html"
     assert "</html>" in (place / "run/predictions.html").read_text()
-
-
-@pytest.mark.parametrize(
-    ("asked", "file"),
-    [
-        ({}, None),
-        ({"format": "json"}, None),
-        ({"format": "html"}, "run/predictions.html"),
-        ({"format": "html", "output": Path("x.html")}, "x.html"),
-        ({"output": Path("x.txt")}, "x.txt"),
-    ],
-)
-def test_where_predictions_go(asked: dict[str, object], file: str | None) -> None:
-    """Text and JSON to stdout, the page to the folder, unless asked otherwise."""
-    found = Options(Path("run"), **asked).file
-    assert found == (None if file is None else Path(file))
 
 
 @pytest.mark.parametrize("format", ["text", "json", "html"])

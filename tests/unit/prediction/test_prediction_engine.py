@@ -8,6 +8,7 @@ from dataclasses import replace
 from random import Random
 
 import pytest
+from made_machines import FREE
 
 from debottleneck.prediction.engine import (
     GIVE,
@@ -26,18 +27,6 @@ from debottleneck.prediction.engine import (
 from debottleneck.recording.machine import Machine
 
 MS = 1e6
-FREE = Machine(
-    cores=2,
-    wake_ns=0,
-    wake_soon_ns=0,
-    signal_ns=0,
-    switch_ns=0,
-    cold_ns=0,
-    refill_most_ns=0,
-    slow_python=1,
-    slow_native=1,
-)
-"""A machine on which nothing but work takes time."""
 
 
 def ended(machine: Machine, *threads: Thread) -> float:

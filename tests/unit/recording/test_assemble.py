@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -15,9 +13,8 @@ import pytest
 
 from debottleneck import load_recording
 from debottleneck.analysis.analyse import analyse
-from debottleneck.collect import stacks
 from debottleneck.errors import RecordingError
-from debottleneck.recording import assemble, spool
+from debottleneck.recording import assemble, pyspy, spool
 from debottleneck.recording.recording import COLUMNS, STATES, Recording
 from debottleneck.recording.spool import ENTER, LEAVE
 
@@ -116,15 +113,11 @@ def form(stage: str, kind: str) -> dict[str, Any]:
     return {**lead, "form": kind, "size": 0, "bytes": 512}
 
 
-def window(raw: Path, kind: str, text: str) -> stacks.Window:
+def window(raw: Path, kind: str, text: str, failure: str = "") -> pyspy.PySpyWindow:
     """A py-spy window that has ended and wrote this."""
     path = raw / f"{kind}.out"
     path.write_text(text, encoding="utf-8")
-    process = subprocess.Popen([sys.executable, "-c", ""])
-    process.wait()
-    log = raw / f"{kind}.log"
-    log.write_text("Permission Denied: Try again")
-    return stacks.Window(kind, path, 50 * MS, process, log, 60 * MS)
+    return pyspy.PySpyWindow(kind, path, 50 * MS, 60 * MS, failure)
 
 
 def test_marks_and_sites_of_every_file(raw: Path) -> None:
@@ -220,9 +213,7 @@ def test_stacks_of_both_kinds_of_window(raw: Path) -> None:
     windows = [
         window(raw, "stacks", json.dumps(trace)),
         window(raw, "gil", held),
-        stacks.Window(
-            "gil", raw / "none", 0, window(raw, "x", "").process, raw / "x.log"
-        ),
+        pyspy.PySpyWindow("gil", raw / "none", 0, 0, "exit code 1"),
     ]
     tables = assemble.tables_of(raw, windows)
     found = tables["stacks"]
@@ -230,14 +221,14 @@ def test_stacks_of_both_kinds_of_window(raw: Path) -> None:
     assert found["tid"].tolist() == [PID, LOADER, 0, LOADER]
     assert found["weight_ns"].tolist() == [2 * MS] * 3 + [70 * MS]
     assert set(found["stack"]) == {0}
-    assert found["start_ns"][0] == 50 * MS + stacks.STARTUP_NS
+    assert found["start_ns"][0] == 50 * MS + pyspy.STARTUP_NS
     assert tables["frames"].values.tolist() == [[0, 0, "spin", "/w/t.py", 5]]
     assert tables["blocks"]["kind"].value_counts()["gil"] == 2
 
 
 def test_failures_are_stated_with_their_remedy(raw: Path) -> None:
     """Each instrument's own words, once."""
-    failed = window(raw, "stacks", "")
+    failed = window(raw, "stacks", "", "Permission Denied: Try again")
     (raw / spool.SAMPLER_FILE).write_text('{"failed": "may not read /proc"}')
     events = [
         {"event": "failure", "what": "marks stopped: no space"},
@@ -256,9 +247,6 @@ def test_failures_are_stated_with_their_remedy(raw: Path) -> None:
 def test_a_run_without_failures(raw: Path) -> None:
     """Nothing to state."""
     assert assemble.failures(raw, ()) == []
-    assert assemble.sampler_facts(raw)["achieved_hz"] == 197.0
-    assert assemble.agent_facts(raw, PID)["mark_pair_us"] == 1.9
-    assert assemble.agent_facts(raw, 1) == {}
 
 
 def check_cut_off(recording: Recording) -> None:

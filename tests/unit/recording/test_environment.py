@@ -11,7 +11,7 @@ import pytest
 from made_runs import table
 
 from debottleneck import __version__
-from debottleneck.collect import load
+from debottleneck.collect.saving import foreign_load
 from debottleneck.recording import environment
 from debottleneck.recording.recording import empty
 
@@ -20,21 +20,16 @@ SECOND = 1_000_000_000
 
 def test_the_description_is_plain_and_whole() -> None:
     """JSON can hold it, and it states what `compare` has to check."""
-    found = environment.describe("/usr/bin/python3", {"python": "3.13.1"})
-    assert json.loads(json.dumps(found)) == found
-    assert found["debottleneck"] == __version__
-    assert found["python"] == "3.13.1"
-    assert found["interpreter"] == "/usr/bin/python3"
-    assert found["cores"] >= 1
-    assert found["machine"]
-    assert found["system"].startswith(os.uname().sysname)
-
-
-def test_the_agents_word_outweighs_ours() -> None:
-    """The script's own interpreter counts, not the one the tool was given."""
-    target = {"python": "3.12.0", "executable": "/venv/bin/python"}
-    found = environment.describe("python", target)
-    assert (found["python"], found["interpreter"]) == ("3.12.0", "/venv/bin/python")
+    described = environment.describe("/usr/bin/python3", {"python": "3.13.1"})
+    assert json.loads(json.dumps(described)) == described
+    assert described["debottleneck"] == __version__
+    assert described["python"] == "3.13.1"
+    assert described["interpreter"] == "/usr/bin/python3"
+    assert described["cores"] >= 1
+    assert described["machine"]
+    assert described["system"].startswith(os.uname().sysname)
+    target = {"executable": "/venv/bin/python"}
+    assert environment.describe("python", target)["interpreter"] == "/venv/bin/python"
 
 
 def test_only_set_variables_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,7 +102,7 @@ def loaded(folder: Path, rows: list[list[float]]) -> float | None:
     """Foreign load from lines of [s, all CPU seconds, own CPU seconds]."""
     text = "".join(json.dumps([s * SECOND, a, o]) + "\n" for s, a, o in rows)
     (folder / "load.jsonl").write_text(text)
-    return load.foreign(folder, empty("blocks"))
+    return foreign_load(folder, empty("blocks"))
 
 
 def test_foreign_load_is_what_the_run_did_not_use(tmp_path: Path) -> None:
@@ -116,7 +111,7 @@ def test_foreign_load_is_what_the_run_did_not_use(tmp_path: Path) -> None:
     assert loaded(tmp_path, rows) == 0.5
     assert loaded(tmp_path, [[n, n, n] for n in range(6)]) == 0.0
     assert loaded(tmp_path, rows[:2]) is None
-    assert load.foreign(tmp_path / "none", empty("blocks")) is None
+    assert foreign_load(tmp_path / "none", empty("blocks")) is None
 
 
 def test_foreign_load_leaves_out_the_instruments(tmp_path: Path) -> None:
@@ -124,8 +119,8 @@ def test_foreign_load_leaves_out_the_instruments(tmp_path: Path) -> None:
     rows = [[n, n + (8 * min(max(n - 2, 0), 2)), n] for n in range(7)]
     loaded(tmp_path, rows)
     spans = [("stacks", 2 * SECOND, 4 * SECOND)]
-    assert load.foreign(tmp_path, table("blocks", spans)) == 0.0
-    assert load.foreign(tmp_path, table("blocks", [("gil", 0, 9 * SECOND)])) is None
+    assert foreign_load(tmp_path, table("blocks", spans)) == 0.0
+    assert foreign_load(tmp_path, table("blocks", [("gil", 0, 9 * SECOND)])) is None
 
 
 SURROUNDINGS = {
@@ -153,9 +148,10 @@ def apart(**changed: object) -> list[tuple[str, str, str, bool]]:
 
 
 def test_the_same_surroundings_do_not_differ() -> None:
-    """Nor do two of which nothing is known."""
+    """Nor do two of which nothing is known, or one that was cut off and another."""
     assert apart() == []
-    assert environment.differences({}, {}) == ()
+    for before, after in (({}, {}), (SURROUNDINGS, {}), ({}, SURROUNDINGS)):
+        assert environment.differences(before, after) == ()
     here = environment.describe(sys.executable, {})
     assert environment.differences(here, here) == ()
 
@@ -207,12 +203,6 @@ def test_a_difference_in_peoples_words(
 def test_what_is_no_difference(changed: dict[str, object]) -> None:
     """Less than chance, another build's file name, or a fact that nobody knows."""
     assert apart(**changed) == []
-
-
-def test_facts_that_one_side_lacks_are_no_difference() -> None:
-    """A recording that was cut off knows nothing of its surroundings."""
-    assert environment.differences(SURROUNDINGS, {}) == ()
-    assert environment.differences({}, SURROUNDINGS) == ()
 
 
 def test_what_can_change_the_speed_comes_first() -> None:

@@ -44,154 +44,83 @@ def marks(row: str) -> Marks:
     return Marks(times, np.array(edges), np.array(stages), np.array(minors, bool))
 
 
-def begins(row: str) -> list[int]:
-    """Positions of the marks at which steps begin, 0 for the first mark."""
-    return [int(t) // TICK - 1 for t in find_steps(marks(row)).start]
-
-
 TRAIN = "load forward loss backward update "
 
 
-def test_each_load_begins_a_step() -> None:
-    """The plain loop: a step from each load to the next."""
-    found = find_steps(marks(TRAIN * 4))
-    assert found.rule == "a step begins at each load"
-    assert len(found) == 3
-    assert list(found.start) == [10, 110, 210]
-    assert list(found.end) == [110, 210, 310]
+BY_LOADS = "a step begins at each load"
+BY_UPDATES = "a step ends with each update"
+BY_CALLS = "a step begins at each call of the step function"
+BY_HAND = "a step begins where the script marks it with step()"
 
-
-def test_a_phase_of_input_is_one_step() -> None:
-    """Several loads, augment and transfer before computing belong together."""
-    row = "load load augment load transfer forward update " * 3
-    assert begins(row) == [0, 14]
-
-
-def test_a_load_with_its_rows_nested_counts_once() -> None:
-    """A collate that fetches rows is one load; inner loads bound nothing."""
-    row = "[load load load augment ] forward backward update " * 3
-    assert begins(row) == [0, 14]
-
-
-def test_accumulated_gradients_keep_a_step_a_load() -> None:
-    """Four loads an update: each load is a step."""
-    row = ("load forward backward " * 4 + "update ") * 3
-    assert len(begins(row)) == 11
-
-
-def test_a_load_an_epoch_bounds_no_steps() -> None:
-    """Far fewer loads than updates: each update ends a step."""
-    row = ("load " + "forward backward update " * 40) * 2
-    found = find_steps(marks(row))
-    assert found.rule == "a step ends with each update"
-    assert len(found) == 79
-
-
-def test_a_row_of_updates_is_one_update() -> None:
-    """An update a parameter, and layers' backward before: one step."""
-    row = "forward forward backward backward update update update " * 4
-    assert len(find_steps(marks(row))) == 3
-
-
-def test_zero_grad_bounds_nothing() -> None:
-    """`zero_grad` belongs to a step but does not end one."""
-    row = "zero_grad forward backward update " * 4
-    found = find_steps(marks(row))
-    assert len(found) == 3
-    assert list(np.diff(found.start)) == [80, 80]
+INPUT = "load load augment load transfer forward update " * 3
+MINOR = "zero_grad forward backward update " * 4
+HAND = "| load forward load forward " * 3 + "|| load forward load forward"
+EPOCH = "| load forward | load forward || "
+EPOCHS = EPOCH + "evaluate checkpoint " + EPOCH
+UNNAMED = TRAIN * 6 + "load forward loss " * 4 + TRAIN * 6
 
 
 @pytest.mark.parametrize(
-    ("row", "rule"),
+    ("row", "rule", "count"),
     [
-        ("forward loss backward ", "a step ends with each backward pass"),
-        ("forward loss ", "a step begins at each forward"),
-        ("forward ", "a step begins at each forward"),
-        ("update ", "a step begins at each update"),
-        ("backward ", "a step begins at each backward"),
-        ("augment ", "a step begins at each augment"),
-        ("loss ", "a step begins at each loss"),
-        ("load ", "a step begins at each load"),
-        ("load augment ", "a step begins at each load"),
+        (TRAIN * 4, BY_LOADS, 3),
+        ("load " * 5, BY_LOADS, 4),
+        ("load augment " * 5, BY_LOADS, 4),
+        # All input before a computation belongs together.
+        (INPUT, BY_LOADS, 2),
+        # A collate that fetches rows is one load.
+        ("[load load load augment ] forward backward update " * 3, BY_LOADS, 2),
+        # Four loads an update: each load is a step; with far fewer, each update is.
+        (("load forward backward " * 4 + "update ") * 3, BY_LOADS, 11),
+        (("load " + "forward backward update " * 40) * 2, BY_UPDATES, 79),
+        # An update a parameter, and layers' backward before: one step.
+        ("forward forward backward backward update update " * 4, BY_UPDATES, 3),
+        (MINOR, BY_UPDATES, 3),
+        # Nothing within `evaluate` bounds a step.
+        ((TRAIN * 3 + "[evaluate " + "load forward " * 5 + "] ") * 2, BY_LOADS, 5),
+        ("[step forward update ] " * 4 + "[evaluate forward ] ", BY_CALLS, 3),
+        # Loads that no training follows are no steps, but in a loop without any.
+        (UNNAMED, BY_LOADS, 11),
+        ("load forward " * 6, BY_LOADS, 5),
+        # A load outside of a step function feeds it.
+        ("load [step forward backward update ] " * 4, BY_LOADS, 3),
+        (HAND, BY_HAND, 3),
+        (EPOCHS, BY_HAND, 4),
+        # One mark by hand is no loop, nor is what lies between steps.
+        ("| " + TRAIN * 3, BY_LOADS, 2),
+        ("load", "", 0),
+        ("evaluate log checkpoint " * 5, "", 0),
+        # A loop that shows less is bounded by what it shows.
+        ("forward loss backward " * 5, "a step ends with each backward pass", 4),
+        ("forward loss " * 5, "a step begins at each forward", 4),
+        ("update " * 5, "a step begins at each update", 4),
+        ("backward " * 5, "a step begins at each backward", 4),
+        ("augment " * 5, "a step begins at each augment", 4),
+        ("loss " * 5, "a step begins at each loss", 4),
     ],
 )
-def test_what_is_left_bounds_the_steps(row: str, rule: str) -> None:
-    """A loop that shows less is bounded by what it shows."""
-    found = find_steps(marks(row * 5))
-    assert (found.rule, len(found)) == (rule, 4)
+def test_what_bounds_the_steps(row: str, rule: str, count: int) -> None:
+    """The rule that the marks show consistently, and how many steps it gives."""
+    steps = find_steps(marks(row))
+    assert (steps.rule, len(steps)) == (rule, count)
 
 
-@pytest.mark.parametrize("row", ["load", TRAIN, "evaluate log checkpoint " * 5])
-def test_no_loop_no_steps(row: str) -> None:
-    """Once is no loop, and what lies between steps makes none."""
-    assert len(find_steps(marks(row))) == 0
-
-
-def test_an_evaluation_within_evaluate_is_no_step() -> None:
-    """Loads and forward passes inside `evaluate` bound nothing."""
-    row = (TRAIN * 3 + "[evaluate " + "load forward " * 5 + "] ") * 2
-    assert len(begins(row)) == 5
-
-
-def test_a_function_with_a_training_name_within_evaluate_bounds_nothing() -> None:
-    """A step function's calls count only where the loop shows them outside."""
-    row = "[step forward backward update ] " * 4 + "[evaluate forward forward ] "
-    found = find_steps(marks(row))
-    assert found.rule == "a step begins at each call of the step function"
-    assert len(found) == 3
-
-
-def test_an_evaluation_without_a_name_is_left_out() -> None:
-    """Loads that no training follows, in a loop that trains, are no steps."""
-    found = find_steps(marks(TRAIN * 6 + "load forward loss " * 4 + TRAIN * 6))
-    starts = [int(t) // TICK - 1 for t in found.start]
-    assert len(found) == 11
-    evaluated = range(60, 84)
-    assert not [at for at in starts if at in evaluated]
-
-
-def test_an_inference_loop_has_steps() -> None:
-    """A loop that only computes forward, as a whole, is a loop."""
-    assert len(find_steps(marks("load forward " * 6))) == 5
-
-
-def test_a_step_function_bounds_what_has_no_loads() -> None:
-    """Calls of a step function bound the steps; stages inside belong to them."""
-    row = "[step forward loss backward update ] " * 4
-    found = find_steps(marks(row))
-    assert found.rule == "a step begins at each call of the step function"
-    assert list(np.diff(found.start)) == [100, 100]
-
-
-def test_loads_come_before_a_step_function() -> None:
-    """With loads outside of it, a step begins at the load that feeds it."""
-    row = "load [step forward backward update ] " * 4
-    found = find_steps(marks(row))
-    assert found.rule == "a step begins at each load"
-    assert len(found) == 3
-
-
-def test_explicit_steps_override_everything() -> None:
-    """`step()` in the script decides, and its end ends the last one."""
-    row = "| load forward load forward " * 3 + "|| load forward load forward"
-    found = find_steps(marks(row))
-    assert found.rule == "a step begins where the script marks it with step()"
-    assert [int(t) // TICK - 1 for t in found.start] == [0, 9, 18]
-    assert int(found.end[-1]) // TICK - 1 == 27
-
-
-def test_time_between_two_explicit_loops_is_no_step() -> None:
-    """From the end of one loop to the first step of the next nothing counts."""
-    epoch = "| load forward | load forward || "
-    found = find_steps(marks(epoch + "evaluate checkpoint " + epoch))
-    assert len(found) == 4
-    gaps = found.start[1:] - found.end[:-1]
-    assert sorted(gaps) == [0, 0, 50]
-
-
-def test_a_single_explicit_step_is_not_enough() -> None:
-    """One mark is no loop: the other rules decide."""
-    assert find_steps(marks("| " + TRAIN * 3)).rule == "a step begins at each load"
+@pytest.mark.parametrize(
+    ("row", "starts", "last"),
+    [
+        (TRAIN * 4, [0, 10, 20], 30),
+        (INPUT, [0, 14], 28),
+        (MINOR, [7, 15, 23], 31),
+        (HAND, [0, 9, 18], 27),
+        (EPOCHS, [0, 5, 15, 20], 25),
+        (UNNAMED, [0, 10, 20, 30, 40, 50, 84, 94, 104, 114, 124], 134),
+    ],
+)
+def test_where_steps_begin_and_end(row: str, starts: list[int], last: int) -> None:
+    """Positions of the marks, 0 for the first."""
+    steps = find_steps(marks(row))
+    assert [int(t) // TICK - 1 for t in steps.start] == starts
+    assert int(steps.end[-1]) // TICK - 1 == last
 
 
 @pytest.mark.parametrize(

@@ -41,12 +41,12 @@ def test_records_and_who_wrote_them(tmp_path: Path) -> None:
     assert file.records().tolist() == pairs(2)
 
 
-def test_the_dtypes_are_the_structs() -> None:
+def test_the_records_are_the_structs() -> None:
     """What the agent and the sampler pack is what is read."""
+    structs = {"waits": spool.WAIT, "handovers": spool.HANDOVER, "bursts": spool.BURST}
+    for name, (_, dtype) in reading.FIXED.items():
+        assert dtype.itemsize == structs[name].size
     assert reading.MARK_DTYPE.itemsize == spool.MARK.size
-    assert reading.WAIT_DTYPE.itemsize == spool.WAIT.size
-    assert reading.HANDOVER_DTYPE.itemsize == spool.HANDOVER.size
-    assert reading.BURST_DTYPE.itemsize == spool.BURST.size
     assert (spool.MARK_FILE_BYTES - spool.MARK_START) % spool.MARK.size == 0
 
 
@@ -98,18 +98,20 @@ def test_files_come_in_the_order_they_were_begun(tmp_path: Path) -> None:
 @pytest.mark.parametrize("cut", [0, 1, 23, 24, 47, 48])
 def test_fixed_records_cut_off(tmp_path: Path, cut: int) -> None:
     """Whole records count, the torn one does not."""
-    path = tmp_path / spool.HANDOVERS_FILE
+    name, dtype = reading.FIXED["handovers"]
+    path = tmp_path / name
     whole = spool.HANDOVER.pack(1, 2, 3) + spool.HANDOVER.pack(1, 4, 5)
     path.write_bytes(whole[:cut])
-    table = reading.read_fixed(path, reading.HANDOVER_DTYPE)
+    table = reading.read_fixed(path, dtype)
     assert list(table["switches"]) == [3, 5][: cut // 24]
     assert list(table.columns) == ["pid", "t_ns", "switches"]
 
 
 def test_files_that_are_not_there_are_empty(tmp_path: Path) -> None:
     """An instrument that did not run left nothing."""
-    assert len(reading.read_fixed(tmp_path / "none", reading.WAIT_DTYPE)) == 0
+    assert len(reading.read_fixed(tmp_path / "none", reading.MARK_DTYPE)) == 0
     assert reading.read_lines(tmp_path / "none") == []
+    assert reading.read_json(tmp_path / "none") == {}
     assert reading.mark_files(tmp_path) == []
 
 
@@ -137,8 +139,3 @@ def test_sites_as_arrays_for_the_loop(tmp_path: Path) -> None:
     assert list(found.t) == [10, 20, 40]
     assert list(found.edge) == [spool.ENTER, spool.LEAVE, spool.STEP_START]
     assert list(found.minor) == [True, True, False]
-
-
-def test_the_process_is_in_the_name() -> None:
-    """`sites-123.jsonl` is of process 123."""
-    assert reading.pid_of(Path("/a-1/sites-123.jsonl")) == 123

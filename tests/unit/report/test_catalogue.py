@@ -14,10 +14,10 @@ from debottleneck.analysis import frames
 from debottleneck.errors import UsageError
 from debottleneck.report.figures import catalogue
 from debottleneck.trials import save
-from debottleneck.trials.sides import Evidence, Side
+from debottleneck.trials.sides import Side, Sides
 
 
-def shown() -> Evidence:
+def shown() -> Sides:
     """Both recordings of a comparison, and a few timed steps."""
     sides = (
         Side("before", "The plain script", examples.input_bound()),
@@ -26,7 +26,7 @@ def shown() -> Evidence:
     losses = pd.DataFrame(
         {"spec": ["", "", "x", "x"], "step": [1, 2, 1, 2], "value": [2.0, 1.0] * 2}
     )
-    return Evidence(sides, (), save.Measurements(losses=losses))
+    return Sides(sides, (), save.Measurements(losses=losses))
 
 
 def of_comparison(name: str) -> go.Figure:
@@ -38,32 +38,25 @@ RUNS = [*catalogue.RUN, "flame:forward"]
 PAIRS = [name for name in catalogue.COMPARISON if name != "trials"]
 
 
-@pytest.mark.parametrize("name", RUNS)
-def test_a_figure_of_a_run_stands_alone(name: str) -> None:
-    """It has a title, white paper, room for both, and something to see."""
-    figure = catalogue.of_run(examples.predicted(), name)
-    assert stands_alone(figure)
-
-
-@pytest.mark.parametrize("name", PAIRS)
-def test_a_figure_of_a_comparison_stands_alone(name: str) -> None:
-    """Likewise."""
-    assert stands_alone(of_comparison(name))
-
-
-def stands_alone(figure: go.Figure) -> bool:
-    """Whether it says what it shows, on light paper, with its colours named."""
+@pytest.mark.parametrize("name", [*RUNS, *PAIRS])
+def test_a_figure_stands_alone(name: str) -> None:
+    """It has a title, white paper, something to see, and names for its colours."""
+    is_of_run = name in RUNS
+    figure = (
+        catalogue.of_run(examples.predicted(), name)
+        if is_of_run
+        else of_comparison(name)
+    )
     layout = figure.layout
     assert layout.title.text
     assert layout.paper_bgcolor == "#ffffff"
     assert layout.template.layout.font.color == "#1b1f24"
     assert figure.data
     names = {trace.name for trace in figure.data if trace.name}
-    told = [t.name for t in figure.data if t.name and t.showlegend is not False]
-    assert len(told) == len(set(told))
+    listed = [t.name for t in figure.data if t.name and t.showlegend is not False]
+    assert len(listed) == len(set(listed))
     if len(names) > 1 and any("showlegend" in trace for trace in figure.data):
         assert layout.showlegend
-    return True
 
 
 def test_the_legend_names_each_colour_once() -> None:
@@ -93,31 +86,29 @@ def test_the_heaviest_stage_is_the_flame_graph() -> None:
     assert list(other.data[0].labels)
 
 
-@pytest.mark.parametrize(
-    ("name", "known"), [("pie", "timeline"), ("", "causes"), ("change", "slowest")]
-)
-def test_a_name_of_no_recording_lists_those_there_are(name: str, known: str) -> None:
-    """A comparison's figures are none of a recording."""
-    with pytest.raises(UsageError, match=f"choose one of: .*{known}.*flame:STAGE"):
+@pytest.mark.parametrize("name", ["pie", "", "change"])
+def test_a_name_of_no_recording_lists_those_there_are(name: str) -> None:
+    """A comparison's figures are none of a recording, nor the other way round."""
+    with pytest.raises(UsageError, match=r"choose one of: causes.*flame:STAGE"):
         catalogue.of_run(examples.healthy(), name)
-
-
-def test_a_name_of_no_comparison_lists_those_there_are() -> None:
-    """A recording's figures are none of a comparison."""
     with pytest.raises(UsageError, match=r"no figure called 'steps'.*waterfall"):
         of_comparison("steps")
 
 
-def test_what_was_not_measured_is_said() -> None:
+@pytest.mark.parametrize(
+    ("example", "name", "others"),
+    [
+        ("healthy", "flame:cook", "steps.*flame:forward"),
+        ("healthy", "predictions", "flame:forward"),
+        ("no_steps", "steps", "choose one of: causes"),
+    ],
+)
+def test_what_was_not_measured_is_said(example: str, name: str, others: str) -> None:
     """The message names the figures that there are instead."""
-    with pytest.raises(UsageError, match=r"'flame:cook' here.*steps.*flame:forward"):
-        catalogue.of_run(examples.healthy(), "flame:cook")
-    with pytest.raises(UsageError, match=r"'predictions' here.*flame:forward"):
-        catalogue.of_run(examples.healthy(), "predictions")
-    with pytest.raises(UsageError, match=r"'steps' here.*choose one of: causes"):
-        catalogue.of_run(examples.no_steps(), "steps")
+    with pytest.raises(UsageError, match=f"'{name}' here.*{others}"):
+        catalogue.of_run(examples.EXAMPLES[example](), name)
     with pytest.raises(UsageError, match=r"'waterfall' here.*speedups"):
-        catalogue.of_comparison(comparisons.faster(), Evidence(), "waterfall")
+        catalogue.of_comparison(comparisons.faster(), Sides(), "waterfall")
 
 
 def test_a_recording_without_anything_has_no_figures() -> None:

@@ -59,7 +59,10 @@ def shown(events: list[dict[str, Any]], most: int) -> list[tuple[Any, ...]]:
 
 def test_every_line_is_there_in_order() -> None:
     """Steps, blocks, instruments and GIL above the threads, the trainer first."""
-    assert list(lines(made_exports.analysis()).names) == [
+    trace = lines(made_exports.analysis())
+    assert trace.whole["otherData"]["command"] == "python train.py"
+    assert trace.whole["otherData"]["left_out"] == "nothing"
+    assert list(trace.names) == [
         "steps",
         "blocks of steps",
         "instruments",
@@ -135,13 +138,6 @@ def test_the_gil_has_a_line_and_a_counter() -> None:
     ]
 
 
-def test_the_trace_says_what_it_is_of() -> None:
-    """Tool, command, and that nothing was left out."""
-    whole = lines(made_exports.analysis()).whole
-    assert whole["otherData"]["command"] == "python train.py"
-    assert whole["otherData"]["left_out"] == "nothing"
-
-
 @pytest.mark.parametrize("name", list(examples.EXAMPLES))
 def test_slices_of_a_line_nest_or_follow(name: str) -> None:
     """Also in recordings without marks, waits or steps: nothing overlaps in part."""
@@ -179,28 +175,25 @@ def test_hostile_names_are_text() -> None:
 
 def test_an_empty_recording_is_an_empty_trace() -> None:
     """Valid, with the process's name and no slices."""
-    found = lines(analyse(EMPTY))
-    assert {e["ph"] for e in found.events} == {"M"}
+    assert {event["ph"] for event in lines(analyse(EMPTY)).events} == {"M"}
 
 
 def test_the_shortest_slices_go_first_and_the_trace_says_so() -> None:
-    """Steps stay; what is gone is told in the data, on a line, and in the return."""
+    """Steps stay; what is gone is told in the data and on a line."""
     made = made_exports.analysis()
-    whole = Lines(perfetto.trace(made).text)
+    whole = Lines(perfetto.render(made))
     every = sum(e["ph"] == "X" for e in whole.events)
-    cut = perfetto.trace(made, most=every - 1)
-    found = Lines(cut.text)
+    found = Lines(perfetto.render(made, most=every - 1))
     assert len(found["steps"]) == STEPS - 1
     assert {e["name"] for e in found["MainThread (trainer)"]} == {
         "load",
         "forward",
         "update",
     }
-    assert cut.left_out.startswith(f"{STEPS} of ")
-    assert cut.left_out.endswith("left out, those of at most 10,000.0 us")
-    assert found.whole["otherData"]["left_out"] == cut.left_out
     (notice,) = found["left out"]
-    assert notice["name"] == cut.left_out
+    assert notice["name"].startswith(f"{STEPS} of ")
+    assert notice["name"].endswith("left out, those of at most 10,000.0 us")
+    assert found.whole["otherData"]["left_out"] == notice["name"]
     assert sum(e["ph"] == "X" for e in found.events) == every - STEPS + 1
 
 

@@ -17,10 +17,20 @@ from debottleneck.report.figures import base, change, flame_change, sides, timel
 from debottleneck.trials.sides import Side
 
 
+def sides_of(before: Analysis, after: Analysis) -> list[Side]:
+    """Both as sides of a comparison."""
+    return [Side("before", "The plain script", before), Side("after", "New", after)]
+
+
 def pair() -> list[Side]:
     """The loop that waits for its network, and with a prefetch."""
-    before = Side("before", "The plain script", examples.input_bound())
-    return [before, Side("after", "With prefetch", comparisons.after())]
+    return sides_of(examples.input_bound(), comparisons.after())
+
+
+def flames(before: Analysis, after: Analysis) -> dict[str, str]:
+    """Frames of the difference, and what is said of each."""
+    (trace,) = flame_change.figure(sides_of(before, after)).data
+    return dict(zip(trace.labels, trace.customdata, strict=True))
 
 
 def without_causes(side: Side) -> Side:
@@ -42,7 +52,6 @@ def test_bars_sum_to_both_steps() -> None:
     """All bars of a side are its step, and one axis holds both sides."""
     found = pair()
     drawn = change.bars(found)
-    assert drawn is not None
     lengths = bars_by_row(drawn)
     before = sum(ms for y, ms in lengths.items() if round(y % 1, 1) == 0.8)
     after = sum(ms for y, ms in lengths.items() if round(y % 1, 1) == 0.2)
@@ -56,7 +65,6 @@ def test_a_stage_of_one_side_is_zero_on_the_other() -> None:
     plan = examples.Plan(stages={"evaluate": {"python": 4.0}, "other": {"native": 1.0}})
     odd = Side("after", "With something", examples.build(plan))
     drawn = change.bars([pair()[0], odd])
-    assert drawn is not None
     lengths = bars_by_row(drawn)
     names = drawn.layout.yaxis.ticktext
     rows = dict(zip(drawn.layout.yaxis.tickvals, names, strict=True))
@@ -68,7 +76,6 @@ def test_a_stage_of_one_side_is_zero_on_the_other() -> None:
 def test_bars_of_one_side_have_one_bar_a_stage() -> None:
     """Without a second side nothing is called before or after."""
     drawn = change.bars(pair()[:1])
-    assert drawn is not None
     assert not any("before" in text for text in drawn.layout.yaxis.ticktext)
 
 
@@ -76,7 +83,6 @@ def test_the_waterfall_leads_from_one_step_to_the_other() -> None:
     """Each bar begins where the one before ends; totals are both mean steps."""
     found = pair()
     drawn = change.waterfall(found)
-    assert drawn is not None
     bars = [trace for trace in drawn.data if trace.type == "bar"]
     first, last = bars[0], bars[-1]
     assert first.x[0] == pytest.approx(found[0].step_ms)
@@ -90,24 +96,16 @@ def test_the_waterfall_leads_from_one_step_to_the_other() -> None:
 
 
 def test_growing_bars_are_told_apart_without_colour() -> None:
-    """A cause that grew is hatched and has a plus, one that shrank has neither."""
+    """Gains come first; what grew is hatched, with a plus; tiny changes are joined."""
     drawn = change.waterfall(pair())
-    assert drawn is not None
     bars = {trace.name: trace for trace in drawn.data if trace.type == "bar"}
     texts = next(t.text for t in drawn.select_traces({"mode": "text"}))
     said = dict(zip(bars, texts, strict=True))
-    assert said["network"].strip().startswith("-")
-    assert bars["network"].marker.pattern.shape is None
-    assert bars["network"].marker.color == cause_colour("network")
-    assert said["lock"].strip().startswith("+")
-    assert bars["lock"].marker.pattern.shape == "/"
-
-
-def test_gains_come_first_and_tiny_changes_are_joined() -> None:
-    """The largest gain is the second row, small ones the last but one."""
-    drawn = change.waterfall(pair())
-    assert drawn is not None
-    names = [trace.name for trace in drawn.data if trace.type == "bar"]
+    for name, sign, pattern in (("network", "-", None), ("lock", "+", "/")):
+        assert said[name].strip().startswith(sign)
+        assert bars[name].marker.pattern.shape == pattern
+        assert bars[name].marker.color == cause_colour(name)
+    names = list(bars)
     assert names[:2] == ["before", "network"]
     assert names[-2:] == [change.OTHERS, "after"]
     assert "unattributed" in names
@@ -127,17 +125,14 @@ def test_names_of_sides_are_escaped() -> None:
     """What the user called a strategy is shown and not read by plotly."""
     evil = [replace(side, label=examples.EVIL) for side in pair()]
     for drawn in (change.bars(evil), change.waterfall(evil)):
-        assert drawn is not None
         assert "<script" not in drawn.to_json().replace("\\u003c", "<")
 
 
 def test_the_difference_of_flames_has_the_steps_times() -> None:
     """The trainer's root says both mean steps; children never outweigh parents."""
     before, after = examples.input_bound(), comparisons.after()
-    drawn = flame_change.figure(before, after)
-    assert drawn is not None
-    trace = drawn.data[0]
-    text = dict(zip(trace.labels, trace.customdata, strict=True))
+    drawn = flame_change.figure(sides_of(before, after))
+    (trace,), text = drawn.data, flames(before, after)
     assert f"before {before.loop.step_ms:.1f} ms" in text["- trainer"]
     assert f"after {after.loop.step_ms:.1f} ms" in text["- trainer"]
     assert min(trace.values) >= 0
@@ -146,38 +141,27 @@ def test_the_difference_of_flames_has_the_steps_times() -> None:
 
 
 def test_the_difference_is_coloured_by_its_sign() -> None:
-    """What takes less time is the one colour, what takes more the other."""
+    """What takes less time is one colour, more the other; equal runs are neutral."""
     before, after = examples.input_bound(), comparisons.after()
-    less, more = (
-        flame_change.figure(*both) for both in ((before, after), (after, before))
-    )
-    assert less is not None
-    assert more is not None
-    place = [*less.data[0].labels].index("- load")
-    assert less.data[0].marker.colors[place] == flame_change.LESS
-    place = [*more.data[0].labels].index("+ load")
-    assert more.data[0].marker.colors[place] == flame_change.MORE
-
-
-def test_equal_runs_have_no_difference() -> None:
-    """The same recording twice is all one neutral colour."""
-    same = examples.input_bound()
-    drawn = flame_change.figure(same, same)
-    assert drawn is not None
-    assert set(drawn.data[0].marker.colors) == {flame_change.SAME}
+    for both, label, colour in (
+        ((before, after), "- load", flame_change.LESS),
+        ((after, before), "+ load", flame_change.MORE),
+        ((before, before), "load", flame_change.SAME),
+    ):
+        drawn = flame_change.figure(sides_of(*both))
+        (trace,) = drawn.data
+        assert trace.marker.colors[[*trace.labels].index(label)] == colour
+    assert set(trace.marker.colors) == {flame_change.SAME}
 
 
 def test_an_unsampled_stage_has_no_frames() -> None:
     """Where one run has no samples of a stage its frames are not called gone."""
-    before, after = examples.input_bound(), comparisons.after()
+    after = comparisons.after()
     cut = replace(after, flame=after.flame[after.flame.stage != "forward"])
-    drawn = flame_change.figure(before, cut)
-    assert drawn is not None
+    drawn = flame_change.figure(sides_of(examples.input_bound(), cut))
     trace = drawn.data[0]
-    (place,) = (i for i, label in enumerate(trace.labels) if label == "forward")
-    names = [label for label in trace.labels if label.endswith("forward")]
+    (place,) = (at for at, label in enumerate(trace.labels) if "forward" in label)
     assert trace.ids[place] not in trace.parents
-    assert len(names) == 1
 
 
 def with_loader(analysis: Analysis) -> Analysis:
@@ -190,41 +174,33 @@ def with_loader(analysis: Analysis) -> Analysis:
 def test_other_roles_have_one_step_each() -> None:
     """However many threads a role has, it is no wider than the step."""
     before, after = examples.input_bound(), with_loader(comparisons.after())
-    drawn = flame_change.figure(before, after)
-    assert drawn is not None
-    trace = drawn.data[0]
-    text = dict(zip(trace.labels, trace.customdata, strict=True))
+    text = flames(before, after)
     assert "before 0.0 ms per step" in text["+ loader"]
     assert f"after {after.loop.step_ms:.1f} ms per step" in text["+ loader"]
-    assert [*trace.parents].count("") == 1
+    assert "all threads" in text
 
 
 def test_no_stacks_no_difference() -> None:
     """Without stacks on either side, or without a loop, there is nothing to draw."""
     before, after = examples.input_bound(), comparisons.after()
     bare = replace(after, flame=frames.empty("flame"))
-    assert flame_change.figure(before, bare) is None
-    assert flame_change.figure(bare, before) is None
-    assert flame_change.figure(examples.no_steps(), after) is None
+    assert flame_change.figure(sides_of(before, bare)) is None
+    assert flame_change.figure(sides_of(bare, before)) is None
+    assert flame_change.figure(sides_of(examples.no_steps(), after)) is None
 
 
 def test_hostile_frames_are_escaped() -> None:
     """Names of functions and files are text."""
     evil = examples.hostile()
-    drawn = flame_change.figure(evil, evil)
-    if drawn is None:
-        pytest.fail("the hostile example has stacks")
-    trace = drawn.data[0]
-    assert any("&lt;" in label for label in trace.labels)
-    assert not any("<script" in text for text in (*trace.labels, *trace.customdata))
+    text = flames(evil, evil)
+    assert any("&lt;" in label for label in text)
+    assert not any("<script" in part for part in (*text, *text.values()))
 
 
 def test_both_timelines_have_one_axis() -> None:
     """The shorter step is drawn on the longer one's axis; loaders have stages."""
-    drawn = sides.timelines(pair())
-    ranges = {tuple(figure.layout.xaxis.range) for figure, _ in drawn.values()}
-    assert len(ranges) == 1
-    after, _ = drawn["after"]
+    before, after = (sides.strips(pair(), id) for id in ("before", "after"))
+    assert before.layout.xaxis.range == after.layout.xaxis.range
     loads = [t for t in after.data if t.name == "load"]
     assert len(set(loads[0].y)) == 3
 
@@ -243,10 +219,10 @@ def test_no_timeline_is_taller_than_a_screen(threads: int) -> None:
     )
     built = examples.build(plan)
     drawn = timeline.draw(built, timeline.windows(built)["typical"])
-    assert drawn.figure.layout.height <= base.TALLEST
-    rows = len(drawn.figure.layout.annotations)
-    assert rows + drawn.left_out == threads + 1
-    assert (drawn.left_out > 0) == (threads > 18)
-    bottom = drawn.figure.layout.yaxis.range[0]
-    ends = [y + t.width for t in drawn.figure.data for y in t.y]
+    assert drawn.layout.height <= base.TALLEST
+    rows, left_out = len(drawn.layout.annotations), drawn.layout.meta["left_out"]
+    assert rows + left_out == threads + 1
+    assert (left_out > 0) == (threads > 18)
+    bottom = drawn.layout.yaxis.range[0]
+    ends = [y + t.width for t in drawn.data for y in t.y]
     assert max(ends) <= bottom

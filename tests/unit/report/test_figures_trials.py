@@ -12,7 +12,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
-from debottleneck.report.figures import base, losses, trials
+from debottleneck.report.figures import base, costs, losses, trials
 from debottleneck.trials import result
 from debottleneck.trials.result import Comparison
 from debottleneck.trials.save import GATE_ROUND, Measurements, counted_steps
@@ -87,23 +87,16 @@ def test_failed_trials_and_strangers_do_not_count() -> None:
     """A failed run is left out; a name that is no strategy is read as it is."""
     failed = measured([("", 0, [9.0] * 9), ("x", 0, [5.0] * 9)], failure="exit code 1")
     assert set(counted_steps(failed).spec) == {""}
+    assert list(counted_steps(Measurements()).columns) == ["spec", "round", "ms"]
     odd = counted_steps(measured([("", 0, [9.0] * 9), ("<no> spec", 0, [5.0] * 9)]))
     assert set(odd.ms[odd.spec == "<no> spec"]) == {5.0}
-
-
-def test_no_measurements_count_nothing() -> None:
-    """Empty tables give an empty table with its columns."""
-    table = counted_steps(Measurements())
-    assert list(table.columns) == ["spec", "round", "ms"]
-    assert table.empty
 
 
 def test_every_round_is_a_dot() -> None:
     """A row for the plain script and each strategy that ran, a dot each round."""
     comparison = comparisons.faster()
     tables = rounds(comparison)
-    drawn = trials.distribution(tables, comparison)
-    assert drawn is not None
+    drawn = trials.distribution(comparison, tables)
     ran = [t for t in comparison.trials if t.step_ms is not None]
     names = [note.text for note in drawn.layout.annotations]
     assert len(names) == 1 + len(ran)
@@ -118,8 +111,7 @@ def test_every_round_is_a_dot() -> None:
 def test_the_plain_mean_has_its_interval() -> None:
     """The arms of the plain script's mean end at the interval's bounds."""
     comparison = comparisons.faster()
-    drawn = trials.distribution(rounds(comparison), comparison)
-    assert drawn is not None
+    drawn = trials.distribution(comparison, rounds(comparison))
     (mean,) = (t for t in drawn.data if t["type"] == "scatter" and t.error_x.array)
     assert mean.x[0] + mean.error_x.array[0] == pytest.approx(189.1)
     assert mean.x[0] - mean.error_x.arrayminus[0] == pytest.approx(181.9)
@@ -128,11 +120,9 @@ def test_the_plain_mean_has_its_interval() -> None:
 def test_a_hundred_thousand_steps_stay_few_points() -> None:
     """All steps are drawn as boxes, and of very many rounds some are dots."""
     comparison = comparisons.faster()
-    drawn = trials.distribution(rounds(comparison, steps=5_000), comparison)
-    assert drawn is not None
+    drawn = trials.distribution(comparison, rounds(comparison, steps=5_000))
     assert points(drawn) <= 10 * len(drawn.layout.annotations)
-    many = trials.distribution(rounds(comparison, steps=8, count=900), comparison)
-    assert many is not None
+    many = trials.distribution(comparison, rounds(comparison, steps=8, count=900))
     assert points(many) <= 400 * len(many.layout.annotations)
 
 
@@ -145,7 +135,6 @@ def test_speedups_show_values_and_intervals(name: str) -> None:
     if not known:
         assert drawn is None
         return
-    assert drawn is not None
     every = [t for t in drawn.data if t.error_x.array]
     marks = [t for t in every if t.name != "predicted"]
     assert [t.x[0] for t in marks] == [t.speedup.value for t in known if t.speedup]
@@ -154,29 +143,21 @@ def test_speedups_show_values_and_intervals(name: str) -> None:
     assert all(low <= t.x[0] <= high for t in every)
 
 
-def test_verdicts_have_shapes_of_their_own() -> None:
-    """Faster, slower and different numbers are told apart without colour."""
+def test_marks_are_told_apart_without_colour() -> None:
+    """A shape for each verdict; predictions are hollow, below what was measured."""
     drawn = trials.speedups(comparisons.faster())
-    assert drawn is not None
-    shapes = {t.name: t.marker.symbol for t in drawn.data if t.error_x.array}
+    marks = [t for t in drawn.data if t.error_x.array]
+    shapes = {t.name: t.marker.symbol for t in marks}
     assert shapes.pop("predicted") == trials.PREDICTED
     assert len(set(shapes.values())) == len(shapes) == 4
-
-
-def test_predictions_are_hollow_diamonds() -> None:
-    """With a thin bar, below the measured value, only where there is a prediction."""
-    drawn = trials.speedups(comparisons.faster())
-    assert drawn is not None
-    (mark,) = drawn.select_traces({"name": "predicted"})
-    assert mark.x[0] == 2.11
-    assert mark.marker.symbol == trials.PREDICTED
-    assert mark.x[0] + mark.error_x.array[0] == pytest.approx(2.29)
-    assert mark.x[0] - mark.error_x.arrayminus[0] == pytest.approx(1.94)
-    (measured,) = (t for t in drawn.data if t.x[0] == 2.16)
-    assert mark.error_x.thickness < measured.error_x.thickness
-    assert mark.y[0] == measured.y[0] + trials.BELOW
+    (guess,) = (t for t in marks if t.name == "predicted")
+    assert guess.x[0] == 2.11
+    assert guess.x[0] + guess.error_x.array[0] == pytest.approx(2.29)
+    assert guess.x[0] - guess.error_x.arrayminus[0] == pytest.approx(1.94)
+    (measured,) = (t for t in marks if t.x[0] == 2.16)
+    assert guess.error_x.thickness < measured.error_x.thickness
+    assert guess.y[0] == measured.y[0] + trials.BELOW
     skipped = trials.speedups(comparisons.predicted())
-    assert skipped is not None
     assert len(list(skipped.select_traces({"name": "predicted"}))) == 2
 
 
@@ -185,14 +166,12 @@ def test_a_boundless_interval_does_not_flatten_the_figure() -> None:
     wild = comparisons.trial("prefetch", result.SAME_SPEED, (1.1, 0.01, 1e130))
     comparison = replace(comparisons.nothing(), trials=(wild,))
     drawn = trials.speedups(comparison)
-    assert drawn is not None
     assert drawn.layout.xaxis.range[1] < 10
 
 
 def test_cost_is_the_plain_scripts_and_what_is_added() -> None:
     """Bars have the whole, texts the difference to the plain script."""
-    drawn = trials.cost(comparisons.faster())
-    assert drawn is not None
+    drawn = costs.cost(comparisons.faster())
     memory, cpu = drawn.data
     assert memory.x[:2] == pytest.approx((412.0, 450.2))
     assert memory.text[:2] == ("412 MB", "+38 MB")
@@ -203,13 +182,12 @@ def test_cost_is_the_plain_scripts_and_what_is_added() -> None:
 def test_unknown_costs_are_not_zeros() -> None:
     """What was not measured has no panel; nothing at all has no figure."""
     comparison = replace(comparisons.faster(), baseline_memory_mb=None)
-    drawn = trials.cost(comparison)
-    assert drawn is not None
+    drawn = costs.cost(comparison)
     assert len(drawn.data) == 1
-    assert trials.cost(comparisons.interrupted()) is None
+    assert costs.cost(comparisons.interrupted()) is None
     bare = [replace(t, cpu_ms=None) for t in comparison.trials]
     nothing = replace(comparison, trials=tuple(bare), baseline_cpu_ms=None)
-    assert trials.cost(nothing) is None
+    assert costs.cost(nothing) is None
 
 
 def test_recordings_have_their_own_names_and_all_their_steps() -> None:
@@ -220,14 +198,12 @@ def test_recordings_have_their_own_names_and_all_their_steps() -> None:
         comparisons.faster(), trials=(one,), recorded=True, baseline="runs/<old>"
     )
     tables = measured([("", 0, [9.0] * 9), ("runs/new", 0, [50.0, *[4.0] * 8])])
-    drawn = trials.distribution(tables, comparison)
-    assert drawn is not None
+    drawn = trials.distribution(comparison, tables)
     first, second = (note.text for note in drawn.layout.annotations)
     assert "runs/&lt;old&gt;" in first
     assert "runs/new" in second
     assert any("all 9 steps" in str(t.hovertemplate) for t in drawn.data)
     shown = trials.speedups(comparison)
-    assert shown is not None
     assert shown.layout.xaxis.title.text == "times as fast as runs/&lt;old&gt;"
 
 
@@ -238,10 +214,9 @@ def test_very_many_strategies_fit_on_a_screen() -> None:
     comparison = replace(comparisons.faster(), trials=several)
     for drawn in (
         trials.speedups(comparison),
-        trials.cost(comparison),
-        trials.distribution(rounds(comparison, 8, 2), comparison),
+        costs.cost(comparison),
+        trials.distribution(comparison, rounds(comparison, 8, 2)),
     ):
-        assert drawn is not None
         assert drawn.layout.height <= base.TALLEST
         last = drawn.layout.annotations[-1].text
         assert last.startswith("and ")
@@ -253,15 +228,12 @@ def test_names_of_strategies_are_escaped() -> None:
     comparison = comparisons.hostile()
     (spec,) = (t.spec for t in comparison.trials)
     tables = replace(rounds(comparison), losses=loss_table({"": [1.0], spec: [1.0]}))
-    drawn_losses = losses.curves(tables, spec)
-    assert drawn_losses is not None
     for drawn in (
-        trials.distribution(tables, comparison),
+        trials.distribution(comparison, tables),
         trials.speedups(comparison),
-        trials.cost(comparison),
-        drawn_losses[0],
+        costs.cost(comparison),
+        losses.curves(tables.losses, spec),
     ):
-        assert drawn is not None
         assert "script&gt;" in drawn.to_json()
         assert "<script" not in drawn.to_json().replace("\\u003c", "<")
 
@@ -269,10 +241,10 @@ def test_names_of_strategies_are_escaped() -> None:
 def test_empty_comparisons_give_no_figures() -> None:
     """Nothing measured: None each time."""
     comparison = replace(comparisons.nothing(), trials=())
-    assert trials.distribution(Measurements(), comparison) is None
+    assert trials.distribution(comparison, Measurements()) is None
     assert trials.speedups(comparison) is None
-    assert trials.cost(comparison) is None
-    assert losses.curves(Measurements(), "") is None
+    assert costs.cost(comparison) is None
+    assert losses.curves(Measurements().losses, "") is None
 
 
 def test_long_names_are_broken_where_they_may() -> None:
@@ -295,50 +267,42 @@ def loss_table(values: Mapping[str, Sequence[float]]) -> pd.DataFrame:
 
 def said(values: Mapping[str, Sequence[float]], best: str = "prefetch") -> str:
     """The sentence on these losses."""
-    found = losses.curves(Measurements(losses=loss_table(values)), best)
-    assert found is not None
-    return found[1]
+    return losses.largest(loss_table(values), best)
 
 
-def test_equal_losses_are_said_to_be() -> None:
-    """Every bit the same, not-a-numbers in the same place included."""
-    curve = [2.0, 1.5, float("nan"), float("inf")]
-    assert said({"": curve, "prefetch": curve}) == (
-        "Losses of the plain script and of prefetch are the same to the last bit in "
-        "all 4 steps."
-    )
+CURVE = [2.0, 1.5, float("nan"), float("inf")]
 
 
-def test_the_largest_difference_has_its_step() -> None:
-    """How large, how large beside the loss, and where."""
-    sentence = said({"": [2.0, 4.0, 1.0], "prefetch": [2.0, 4.0 + 1.2e-7, 1.0]})
-    assert "differ by at most 1.2e-07 (3e-08 of the loss) at step 2 of 3" in sentence
-
-
-def test_a_loss_that_is_no_number_is_a_difference() -> None:
-    """NaN on one side only is named with its step."""
-    sentence = said({"": [2.0, 1.0], "prefetch": [2.0, float("nan")]})
-    assert "differ at step 2: 1 and nan" in sentence
-
-
-def test_without_a_winner_the_farthest_is_told() -> None:
-    """The strategy that differs most is the one to hear of."""
-    sentence = said({"": [1.0], "prefetch": [1.0], "parallel-update": [1.5]}, "")
-    assert "parallel update differ by at most 0.5" in sentence
-
-
-def test_runs_of_other_lengths_are_compared_where_both_have_steps() -> None:
-    """Steps that only one run has are not counted."""
-    assert "all 2 steps" in said({"": [1.0, 2.0, 3.0], "prefetch": [1.0, 2.0]})
-    assert "nothing to compare" in said({"": [1.0]})
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"": CURVE, "prefetch": CURVE}, "prefetch are the same to the last bit in"),
+        (
+            {"": [2.0, 4.0, 1.0], "prefetch": [2.0, 4.0 + 1.2e-7, 1.0]},
+            "differ by at most 1.2e-07 (3e-08 of the loss) at step 2 of 3",
+        ),
+        ({"": [2.0, 1.0], "prefetch": [2.0, float("nan")]}, "at step 2: 1 and nan"),
+        (
+            {"": [1.0], "parallel-forward": [1.0], "parallel-update": [1.5]},
+            "parallel update differ by at most 0.5",
+        ),
+        ({"": [1.0, 2.0, 3.0], "prefetch": [1.0, 2.0]}, "all 2 steps"),
+        ({"": [1.0]}, "nothing to compare"),
+    ],
+    ids=["equal", "apart", "no number", "no winner", "lengths", "alone"],
+)
+def test_the_largest_difference_is_said(
+    values: Mapping[str, Sequence[float]], sentence: str
+) -> None:
+    """How large, how large beside the loss, and at which of the steps of both."""
+    assert sentence in said(values)
 
 
 def test_both_of_two_equal_curves_are_seen() -> None:
     """The plain one is wide and pale beneath, the best thin and with markers."""
     curve = {"": [2.0, 1.0], "prefetch": [2.0, 1.0], "parallel-update": [2.0, 1.0]}
-    found = losses.curves(Measurements(losses=loss_table(curve)), "prefetch")
-    assert found is not None
-    first, _, last = found[0].data
+    found = losses.curves(loss_table(curve), "prefetch")
+    first, _, last = found.data
     assert first.line.width > 2 * last.line.width
     assert first.opacity < last.opacity
     assert "markers" in last.mode
@@ -348,20 +312,17 @@ def test_both_of_two_equal_curves_are_seen() -> None:
 def test_losses_that_are_no_numbers_leave_gaps() -> None:
     """The curve is broken there, the rest is drawn; nothing but such is no curve."""
     odd = {"": [1.0, float("nan"), float("-inf"), 2.0]}
-    found = losses.curves(Measurements(losses=loss_table(odd)), "")
-    assert found is not None
-    assert found[0].data[0].y == (1.0, None, None, 2.0)
-    none = Measurements(losses=loss_table({"": [float("nan")]}))
-    assert losses.curves(none, "") is None
+    found = losses.curves(loss_table(odd), "")
+    assert found.data[0].y == (1.0, None, None, 2.0)
+    assert losses.curves(loss_table({"": [float("nan")]}), "") is None
 
 
 def test_long_curves_are_thinned() -> None:
     """A curve of very many steps is drawn with few points."""
     steps = np.arange(1, 100_001)
     table = pd.DataFrame({"spec": "", "step": steps, "value": 1.0 / steps})
-    found = losses.curves(Measurements(losses=table), "")
-    assert found is not None
-    assert points(found[0]) <= losses.MOST_POINTS
+    found = losses.curves(table, "")
+    assert points(found) <= losses.MOST_POINTS
 
 
 def test_hostile_words_reach_the_sentence_clean() -> None:

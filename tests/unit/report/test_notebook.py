@@ -14,7 +14,6 @@ import pytest
 from made_runs import FACTS, PID, loop_words, marks, running, sites, threads, waits
 
 from debottleneck import load_recording
-from debottleneck.errors import UsageError
 from debottleneck.recording import recording
 from debottleneck.recording.recording import COLUMNS, Recording
 from debottleneck.report.notebook import Shown, card
@@ -51,12 +50,6 @@ def test_it_is_a_recording(folder: Path) -> None:
     assert "script" in repr(loaded)
 
 
-def test_it_stays_frozen(folder: Path) -> None:
-    """Nobody changes it by accident."""
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        load_recording(folder).path = None  # type: ignore[misc]
-
-
 def test_it_equals_itself_alone(folder: Path) -> None:
     """On every Python: comparing tables has no single answer."""
     loaded = load_recording(folder)
@@ -82,12 +75,6 @@ def test_predictions_are_made_when_they_are_drawn(folder: Path) -> None:
     figure = loaded.figure("predictions")
     assert "prefetch, threads" in {trace.name for trace in figure.data}
     assert loaded.analysis.predictions is None
-
-
-def test_a_figure_that_there_is_not(folder: Path) -> None:
-    """The message has the names."""
-    with pytest.raises(UsageError, match="choose one of: causes, steps"):
-        load_recording(folder).figure("pie")
 
 
 class Seen(HTMLParser):

@@ -22,7 +22,7 @@ def test_step_bars_keep_the_time(steps: int) -> None:
         stages={"load": {"sleep": 3.0}, "other": {"python": 1.0}}, steps=steps, warmup=0
     )
     built = examples.build(plan, with_waits=False)
-    drawn = figures.step_bars(built.steps, built.step_stages)
+    drawn = figures.step_bars(built)
     assert [bar.name for bar in drawn.data] == ["load", "other"]
     assert len(drawn.data[0].x) <= figures.MOST_BARS
     shown = sum(float(np.sum(bar.y * bar.width)) for bar in drawn.data)
@@ -30,7 +30,7 @@ def test_step_bars_keep_the_time(steps: int) -> None:
 
 
 def test_blocks_of_instruments_are_shaded() -> None:
-    """Runs of steps that are not quiet become spans, the quiet ones do not."""
+    """Runs of steps that are not quiet become spans; very many are joined."""
     blocks = ["warmup"] * 2 + ["quiet"] * 3 + ["stacks"] * 2 + ["functions"] + ["quiet"]
     steps = pd.DataFrame({"step": range(len(blocks)), "block": blocks})
     assert figures.block_spans(steps) == [
@@ -38,24 +38,17 @@ def test_blocks_of_instruments_are_shaded() -> None:
         ("stacks", 5, 6),
         ("functions", 7, 7),
     ]
-
-
-def test_very_many_blocks_are_joined() -> None:
-    """Alternating blocks stay few enough to draw, and their ends stay."""
-    blocks = ["quiet", "stacks"] * 5_000
-    steps = pd.DataFrame({"step": range(len(blocks)), "block": blocks})
-    spans = figures.block_spans(steps)
+    many = pd.DataFrame({"step": range(10_000), "block": ["quiet", "stacks"] * 5_000})
+    spans = figures.block_spans(many)
     assert len(spans) <= figures.MOST_SHADES
-    assert spans[0][1] == 1
-    assert spans[-1][2] == 9_999
+    assert (spans[0][1], spans[-1][2]) == (1, 9_999)
 
 
 def test_the_distribution_counts_quiet_steps() -> None:
     """Every quiet step is in a bar or counted as beyond the edge."""
     built = examples.healthy()
-    drawn = figures.distribution(built.steps, built.loop)
-    beyond = figures.beyond(built.steps, built.loop)
-    assert int(np.sum(drawn.data[0].y)) + beyond == built.loop.measured
+    drawn = figures.distribution(built)
+    assert int(np.sum(drawn.data[0].y)) + figures.beyond(built) == built.loop.measured
 
 
 def test_plotly_texts_are_escaped() -> None:
@@ -105,7 +98,7 @@ def test_joined_samples_keep_their_time() -> None:
 def test_a_crowded_timeline_is_thinned() -> None:
     """However many samples a step has, the number of bars stays drawable."""
     built = examples.long_run(steps=200, threads=4, waits=400_000)
-    window = timeline.Window(0, int(1e9), int(built.steps.end_ns.max()))
+    window = timeline.StepWindow(0, int(1e9), int(built.steps.end_ns.max()))
     assert len(timeline.waits_in(built, window)) <= 1.1 * timeline.MOST_BARS
 
 

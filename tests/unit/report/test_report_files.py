@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import pstats
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import comparisons
@@ -15,7 +14,7 @@ import pytest
 
 from debottleneck import report
 from debottleneck.errors import BottleneckError, UsageError
-from debottleneck.trials import sides as evidence
+from debottleneck.trials.sides import Sides
 
 
 @pytest.mark.parametrize("format", ["text", "json", "html"])
@@ -29,55 +28,45 @@ def test_every_report_says_the_verdict(format: str) -> None:
 
 @pytest.mark.parametrize("format", ["perfetto", "speedscope", "collapsed", "pstats"])
 def test_every_export_has_the_users_functions(format: str, tmp_path: Path) -> None:
-    """Each name leads to content that can be written to a file as it is."""
+    """Each name leads to content that is written to a file as it is."""
     analysis = made_exports.analysis()
     content = report.render(analysis, format)
-    assert content
-    report.save(content, tmp_path / "out")
+    report.write(analysis, tmp_path / "out", format)
     whole = content if isinstance(content, bytes) else content.encode()
     assert (tmp_path / "out").read_bytes() == whole
     assert b"load" in whole
 
 
 def test_the_page_of_a_comparison_shows_what_it_is_given() -> None:
-    """Evidence that was read already is not read again; the others need none."""
-    given = evidence.Evidence(gaps=("The moon is in the way.",))
+    """Sides that were read already are not read again; the others need none."""
+    given = Sides(gaps=("The moon is in the way.",))
     for format in report.COMPARISON_FORMATS:
         text = report.render_comparison(comparisons.faster(), format, given)
         assert ("The moon is in the way." in text) == (format == "html")
 
 
-def test_an_unknown_format_names_the_known_ones() -> None:
+@pytest.mark.parametrize(
+    "render",
+    [
+        lambda: report.render(examples.healthy(), "pdf"),
+        lambda: report.render_comparison(comparisons.faster(), "pdf"),
+    ],
+)
+def test_an_unknown_format_names_the_known_ones(render: Callable[[], object]) -> None:
     """The message lists what could have been meant."""
     with pytest.raises(UsageError, match="text, json, html"):
-        report.render(examples.healthy(), "pdf")
+        render()
 
 
-def test_the_ending_chooses_the_format(tmp_path: Path) -> None:
-    """A .json file gets JSON, .pstats its bytes, anything unknown gets text."""
-    report.write(examples.healthy(), tmp_path / "a.JSON")
-    assert json.loads((tmp_path / "a.JSON").read_text())["schema"] == 1
-    report.write(made_exports.analysis(), tmp_path / "a.pstats")
-    assert pstats.Stats(str(tmp_path / "a.pstats")).total_tt > 0
-    report.write(examples.healthy(), tmp_path / "a.log")
-    assert (tmp_path / "a.log").read_text().startswith("What")
-
-
-def test_a_failed_write_leaves_nothing_behind(tmp_path: Path) -> None:
-    """Where the file cannot be put, no part of it stays."""
-    target = tmp_path / "report.json"
-    target.mkdir()
-    (target / "kept").touch()
-    with pytest.raises(BottleneckError, match="cannot be written"):
-        report.save("text", target)
+@pytest.mark.parametrize("name", ["report.json", "nowhere/report.txt"])
+def test_a_failed_write_leaves_nothing_behind(tmp_path: Path, name: str) -> None:
+    """Where the file cannot be put, no part of it stays, and it is said what to do."""
+    (tmp_path / "report.json").mkdir()
+    (tmp_path / "report.json" / "kept").touch()
+    with pytest.raises(BottleneckError, match=rf"{name} cannot be written.*--output"):
+        report.save("text", tmp_path / name)
     assert [p.name for p in tmp_path.iterdir()] == ["report.json"]
-    assert (target / "kept").exists()
-
-
-def test_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
-    """The message has the path and what to do."""
-    with pytest.raises(BottleneckError, match="--output"):
-        report.save("text", tmp_path / "nowhere" / "report.txt")
+    assert (tmp_path / "report.json" / "kept").exists()
 
 
 def test_names_that_are_no_text_do_not_stop_the_page(tmp_path: Path) -> None:

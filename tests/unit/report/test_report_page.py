@@ -7,15 +7,19 @@ import gzip
 import json
 import re
 import time
+from dataclasses import replace
 from html.parser import HTMLParser
+from itertools import pairwise
 
+import comparisons
 import examples
-import plotly.graph_objects as go
+import made_predictions
 import pytest
 from plotly.offline import get_plotlyjs
 
 from debottleneck.report import render
-from debottleneck.report.html import run, sheet
+from debottleneck.report.html import comparison as pair
+from debottleneck.report.html import predictions, run, sheet
 
 NAMES = list(examples.EXAMPLES)
 MOST_BYTES = 6_000_000
@@ -24,13 +28,14 @@ MOST_BYTES = 6_000_000
 class Structure(HTMLParser):
     """Collects what the tests ask for: headings, tables, elements, addresses."""
 
-    def __init__(self) -> None:
+    def __init__(self, html: str) -> None:
         super().__init__()
         self.counts: dict[str, int] = {}
         self.levels: list[int] = []
         self.ids: list[str] = []
         self.addresses: list[str] = []
         self.handlers: list[str] = []
+        self.feed(html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Note the element and the attributes that could reach outside."""
@@ -46,61 +51,54 @@ class Structure(HTMLParser):
                 self.handlers.append(name)
 
 
-def structure(html: str) -> Structure:
-    """The parsed page."""
-    parser = Structure()
-    parser.feed(html)
-    return parser
+def asked() -> str:
+    """The page of predictions."""
+    return predictions.render(made_predictions.WAITING, examples.predicted().recording)
+
+
+def both() -> str:
+    """The page of a comparison with both recordings."""
+    whole = comparisons.faster()
+    plain, after = examples.input_bound(), comparisons.after()
+    return pair.render(whole, comparisons.shown(whole, plain, after, trials=True))
 
 
 @pytest.fixture(scope="module")
 def pages() -> dict[str, str]:
-    """Every example's page."""
-    return {name: render(examples.EXAMPLES[name](), "html") for name in NAMES}
+    """Every example's page, and those of predictions and of a comparison."""
+    runs = {name: render(examples.EXAMPLES[name](), "html") for name in NAMES}
+    return {**runs, "asked": asked(), "both": both()}
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_page_is_one_offline_file(pages: dict[str, str], name: str) -> None:
-    """No address leads outside the page, and it is below the size that was set."""
-    html = pages[name]
+@pytest.mark.parametrize("name", [*NAMES, "asked", "both"])
+def test_a_page_is_well_built_and_offline(pages: dict[str, str], name: str) -> None:
+    """One h1, no level skipped, a caption a table, no id twice; no address outside."""
+    html, parsed = pages[name], Structure(pages[name])
     assert len(html.encode()) < MOST_BYTES
-    for address in structure(html).addresses:
-        assert address.startswith("#") or address == "data:,"
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_page_is_well_built(pages: dict[str, str], name: str) -> None:
-    """One h1, no heading level skipped, a caption a table, no id twice, a language."""
-    parsed = structure(pages[name])
+    assert all(one.startswith("#") or one == "data:," for one in parsed.addresses)
     assert parsed.levels.count(1) == 1
-    steps = zip(parsed.levels, parsed.levels[1:], strict=False)
-    assert all(later <= earlier + 1 for earlier, later in steps)
+    assert all(later <= earlier + 1 for earlier, later in pairwise(parsed.levels))
     assert parsed.counts.get("table", 0) == parsed.counts.get("caption", 0)
     assert len(parsed.ids) == len(set(parsed.ids))
-    assert '<html lang="en">' in pages[name]
+    assert '<html lang="en">' in html
+
+
+def test_inline_json_cannot_end_its_element(pages: dict[str, str]) -> None:
+    """The data element holds no `<`, and reads back as what it was."""
+    data = re.search(r'id="data">(.*?)</script>', pages["hostile"], re.DOTALL)
+    assert not set("<>&\u2028\u2029") & set(data[1])
+    assert json.loads(data[1])["figures"]
+    value = {"a": "</script><!--\u2028&", "b": [1, None, "\u2029"]}
+    assert json.loads(str(sheet.inline_json(value))) == value
 
 
 def test_hostile_names_stay_text(pages: dict[str, str]) -> None:
     """Names with markup add no element and no event handler to the page."""
-    hostile, tame = structure(pages["hostile"]), structure(pages["gil_bound"])
+    hostile, tame = Structure(pages["hostile"]), Structure(pages["gil_bound"])
     assert hostile.counts["script"] == tame.counts["script"] == 3
     assert "img" not in hostile.counts
     assert hostile.handlers == []
     assert "{{ 7 * 7 }}" in pages["hostile"]
-
-
-def test_inline_json_cannot_end_its_element(pages: dict[str, str]) -> None:
-    """The data element holds no `<`, and reads back as JSON."""
-    data = re.search(r'id="data">(.*?)</script>', pages["hostile"], re.DOTALL)
-    assert data is not None
-    assert not set("<>&\u2028\u2029") & set(data[1])
-    assert json.loads(data[1])["figures"]
-
-
-def test_inline_json_reads_back() -> None:
-    """Escaping changes nothing of the value."""
-    value = {"a": "</script><!--\u2028&", "b": [1, None, "\u2029"]}
-    assert json.loads(str(sheet.inline_json(value))) == value
 
 
 def test_names_in_backticks_are_set_as_code() -> None:
@@ -117,7 +115,7 @@ def test_a_missing_part_says_why(pages: dict[str, str]) -> None:
     killed = " ".join(pages["killed"].split())
     assert killed.count("Not measured: the run was too short.") == 2
     assert killed.count("Operation not permitted") == 4
-    assert 'data-figure="heat"' not in killed
+    assert 'data-figure="causes"' not in killed
     assert 'data-figure="flame-0"' not in killed
 
 
@@ -146,7 +144,6 @@ def test_plotly_is_packed_and_comes_out_whole() -> None:
     sheet.plotly_file.cache_clear()
     assert sheet.plotly_file() == script
     packed = re.fullmatch(r'window\.packedPlotly="([A-Za-z0-9+/=]+)";', script)
-    assert packed is not None
     assert gzip.decompress(base64.b64decode(packed[1])).decode() == get_plotlyjs()
     assert len(script) < len(get_plotlyjs()) / 2
 
@@ -165,10 +162,11 @@ def test_a_page_may_leave_plotly_in_a_file_of_its_own() -> None:
 
 def test_without_figures_there_is_no_plotly() -> None:
     """What draws nothing needs no script that draws."""
-    bare, drawn = sheet.Drawing(), sheet.Drawing()
-    drawn.add("one", go.Figure())
-    held = ["packedPlotly=" in sheet.scripts(each) for each in (bare, drawn)]
-    assert held == [False, True]
+    bare = predictions.render(
+        replace(made_predictions.NOTHING, rows=(), settings=()),
+        examples.predicted().recording,
+    )
+    assert ["packedPlotly=" in html for html in (bare, asked())] == [False, True]
 
 
 def test_long_tables_fold(pages: dict[str, str]) -> None:

@@ -23,31 +23,18 @@ def analysis() -> Analysis:
     return comparisons.with_sources(examples.input_bound())
 
 
-def lines_of(shown: source.Excerpt | None) -> list[source.SourceLine]:
-    """The excerpt's lines; there must be one."""
-    assert shown is not None
-    return list(shown.lines)
-
-
 def test_lines_around_the_place_are_shown(analysis: Analysis) -> None:
     """Three before and after, those that exist; the place itself is hot."""
     shown = source.excerpt(analysis, AT, "load")
-    assert [line.number for line in lines_of(shown)] == [38, 39, 40, 41, 42]
-    assert [line.number for line in lines_of(shown) if line.hot] == [41]
-    assert shown is not None
+    assert [line.number for line in shown.lines] == [38, 39, 40, 41, 42]
+    assert [line.number for line in shown.lines if line.hot] == [41]
     assert shown.place == "load_batch data.py:41"
     assert shown.name == "data.py, lines 38 to 42"
 
 
-def test_more_lines_can_be_asked_for(analysis: Analysis) -> None:
-    """`around` is how many before and after."""
-    one = source.excerpt(analysis, AT, "load", around=1)
-    assert [line.number for line in lines_of(one)] == [40, 41, 42]
-
-
 def test_common_indentation_is_left_out(analysis: Analysis) -> None:
     """What all lines are indented by goes, the rest stays."""
-    texts = [line.text for line in lines_of(source.excerpt(analysis, AT))]
+    texts = [line.text for line in source.excerpt(analysis, AT).lines]
     assert texts[1:4] == [
         "if index % 100 == 0:",
         "    check(connection)",
@@ -55,21 +42,23 @@ def test_common_indentation_is_left_out(analysis: Analysis) -> None:
     ]
 
 
-def test_blank_lines_at_the_ends_are_left_out(analysis: Analysis) -> None:
+@pytest.mark.parametrize(
+    ("line", "numbers"),
+    [(37, [34, 35, 36, 37, 38, 39, 40]), (33, [30, 31, 32, 33, 34])],
+)
+def test_blank_lines_at_the_ends_are_left_out(
+    analysis: Analysis, line: int, numbers: list[int]
+) -> None:
     """An excerpt begins and ends with code; blank lines within it stay."""
-    top = Where("load_batch", examples.DATA, 37)
-    numbers = [line.number for line in lines_of(source.excerpt(analysis, top))]
-    assert numbers == [34, 35, 36, 37, 38, 39, 40]
-    low = Where("read_rows", examples.DATA, 33)
-    numbers = [line.number for line in lines_of(source.excerpt(analysis, low))]
-    assert numbers == [30, 31, 32, 33, 34]
+    shown = source.excerpt(analysis, replace(AT, line=line))
+    assert [line.number for line in shown.lines] == numbers
 
 
 def test_control_characters_and_tabs_are_made_harmless() -> None:
     """A tab is spaces; what could move a cursor is replaced."""
     code = "if a:\n\tb = '\x1b[2J'\n\tc = 1\n"
     tabbed = comparisons.with_sources(examples.input_bound(), code, first=40)
-    texts = [line.text for line in lines_of(source.excerpt(tabbed, AT))]
+    texts = [line.text for line in source.excerpt(tabbed, AT).lines]
     assert texts == ["if a:", "    b = '\N{REPLACEMENT CHARACTER}[2J'", "    c = 1"]
 
 
@@ -86,21 +75,14 @@ def test_shares_are_of_the_findings_stage(analysis: Analysis) -> None:
     table = typed("lines", table.assign(function="f", file=examples.DATA))
     known = replace(analysis, lines=table)
     shown = source.excerpt(known, AT, "load")
-    shares = {line.number: line.share for line in lines_of(shown)}
+    shares = {line.number: line.share for line in shown.lines}
     assert shares == {38: "", 39: "", 40: "10 %", 41: "55 %", 42: ""}
     other = source.excerpt(known, AT)
-    assert other is not None
     assert other.stage == "augment"
     assert [line.share for line in other.lines] == ["", "90 %", "", "", ""]
-
-
-def test_without_samples_the_place_is_still_marked(analysis: Analysis) -> None:
-    """No stacks: no shares, but the line that the finding names."""
-    bare = replace(analysis, lines=analysis.lines.head(0))
-    shown = source.excerpt(bare, AT, "load")
-    assert shown is not None
-    assert shown.stage == ""
-    assert [line.number for line in shown.lines if line.hot] == [41]
+    bare = source.excerpt(replace(analysis, lines=analysis.lines.head(0)), AT, "load")
+    assert bare.stage == ""
+    assert [line.number for line in bare.lines if line.hot] == [41]
 
 
 @pytest.mark.parametrize(

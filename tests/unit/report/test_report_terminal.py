@@ -8,6 +8,7 @@ from dataclasses import replace
 import examples
 import pytest
 
+from debottleneck import words
 from debottleneck.analysis import frames
 from debottleneck.analysis.result import Analysis
 from debottleneck.report import matrix
@@ -18,8 +19,6 @@ NAMES = list(examples.EXAMPLES)
 
 def wide() -> Analysis:
     """An analysis with all ten causes in sight."""
-    from debottleneck import words
-
     every = {cause: 1.0 + index for index, cause in enumerate(words.CAUSES)}
     return examples.build(examples.Plan(stages={"load": every, "other": every}))
 
@@ -48,11 +47,8 @@ def test_verdict_comes_first(name: str) -> None:
     """The first lines say what, where and what to do."""
     text = terminal.render(examples.EXAMPLES[name]())
     heads = [line.split()[0] for line in text.split("\n\n")[0].splitlines()]
-    assert [head for head in heads if head in ("What", "Where", "Do")] == [
-        "What",
-        "Where",
-        "Do",
-    ]
+    order = ["What", "Where", "Do"]
+    assert [head for head in heads if head in order] == order
 
 
 @pytest.mark.parametrize("name", [n for n in NAMES if n != "hostile"])
@@ -64,8 +60,7 @@ def test_our_own_words_are_ascii(name: str) -> None:
 def test_control_characters_do_not_reach_the_terminal() -> None:
     """Escape sequences in the user's names cannot recolour or clear the screen."""
     text = terminal.render(examples.hostile(), colour=False)
-    assert "\x1b" not in text
-    assert "\x07" not in text
+    assert text.replace("\n", "").isprintable()
 
 
 def test_colour_only_adds_escape_sequences() -> None:
@@ -80,18 +75,14 @@ def test_colour_only_adds_escape_sequences() -> None:
 
 
 def test_causes_that_do_not_fit_are_summed_into_a_named_rest() -> None:
-    """Ten causes at 80 columns: some become `rest`, and the sums stay the same."""
+    """Ten causes at 80 columns: some become `rest`, sums stay the same; at 140 none."""
     grid = matrix.of(wide())
     cells, folded = matrix.fit(grid, 80)
     assert folded.startswith("rest is ")
     assert cells.headers[-2:] == ("rest", "unattr.")
     causes = [float(text) for text in cells.total[4:]]
     assert sum(causes) == pytest.approx(float(cells.total[1]), abs=0.1 * len(causes))
-
-
-def test_all_causes_are_shown_where_they_fit() -> None:
-    """At 140 columns nothing is folded."""
-    cells, folded = matrix.fit(matrix.of(wide()), 140)
+    cells, folded = matrix.fit(grid, 140)
     assert not folded
     assert len(cells.headers) == 4 + 10
 
@@ -101,13 +92,6 @@ def test_a_script_without_a_loop_is_told_how_to_mark_stages() -> None:
     text = terminal.render(examples.no_steps())
     for part in ("No training loop", 'with stage("load"):', "step(loader)", "--stage"):
         assert part in " ".join(text.split())
-
-
-def test_a_killed_run_is_said_to_be_partial() -> None:
-    """The signal is named, and the report says what it covers."""
-    text = " ".join(terminal.render(examples.killed()).split())
-    assert "ended by signal 9 (SIGKILL)" in text
-    assert "recording is partial" in text
 
 
 def test_a_run_without_any_table_still_has_a_report() -> None:

@@ -10,18 +10,19 @@ import numpy as np
 import pytest
 
 from debottleneck.commands import main
+from debottleneck.report.machine import selfcheck as document
 from debottleneck.report.text import selfcheck as rendered
-from debottleneck.selfcheck.compare import Truth
+from debottleneck.selfcheck.accuracy import Truth
+from debottleneck.selfcheck.cases import IN_TRAINER, LOADER, cases
 from debottleneck.selfcheck.cost import Gathered, costs
-from debottleneck.selfcheck.plan import IN_TRAINER, LOADER, cases
 from debottleneck.selfcheck.result import (
     NOT_JUDGED,
     OFF,
     OK,
     SKIPPED,
     Check,
-    Cost,
-    Machine,
+    CheckedMachine,
+    InstrumentCost,
     Row,
     exit_code,
     failures,
@@ -31,13 +32,15 @@ from debottleneck.selfcheck.result import (
 )
 from debottleneck.words import CAUSES
 
-MACHINE = Machine("/usr/bin/python3", "3.11.2", 2, None, 0.1, True)
+MACHINE = CheckedMachine("/usr/bin/python3", "3.11.2", 2, None, 0.1, True)
 ROW = Row(("sleep",), "sleep", "trainer", 0.4, 0.39, 0.40, -0.5, 2.5, 0.1, OK)
-COST = Cost("marks + waits", 5.0, 0.01, -0.01, 0.02, 0.02, OK, "5 rounds")
+COST = InstrumentCost("marks + waits", 5.0, 0.01, -0.01, 0.02, 0.02, OK, "5 rounds")
 
 
 def check(
-    *rows: Row, machine: Machine = MACHINE, costs: tuple[Cost, ...] = ()
+    *rows: Row,
+    machine: CheckedMachine = MACHINE,
+    costs: tuple[InstrumentCost, ...] = (),
 ) -> Check:
     """A check of those rows."""
     return Check(machine, rows, costs)
@@ -93,7 +96,7 @@ def test_all_well() -> None:
     assert exit_code(found) == 0
     assert found.median_error == pytest.approx(1.1)
     assert found.worst_error == pytest.approx(1.2)
-    assert "within bounds" in rendered.text(found)
+    assert "within bounds" in rendered.render(found)
 
 
 def test_one_row_off_is_a_failure() -> None:
@@ -132,7 +135,7 @@ def test_a_busy_machine_is_no_failure() -> None:
     found = check(row(9.0, foreign=1.4), row(0.0, foreign=1.4))
     assert exit_code(found) == 0
     assert math.isnan(found.median_error)
-    assert "too busy" in " ".join(rendered.text(found).split())
+    assert "too busy" in " ".join(rendered.render(found).split())
 
 
 def test_skipped_rows_count_for_nothing() -> None:
@@ -141,14 +144,14 @@ def test_skipped_rows_count_for_nothing() -> None:
     found = check(row(0.0), skipped)
     assert exit_code(found) == 0
     assert len(found.errors()) == 1
-    assert "tmpfs" in rendered.text(found)
+    assert "tmpfs" in rendered.render(found)
 
 
 def test_interrupted_prints_what_there_is() -> None:
     """After Ctrl-C the rows measured so far appear, and the exit code says so."""
     found = replace(check(row(1.0)), interrupted=True)
     assert exit_code(found) == 130
-    text = rendered.text(found)
+    text = rendered.render(found)
     assert "Interrupted" in text
     assert "sleep" in text
 
@@ -167,7 +170,7 @@ def test_what_may_be_wrong(changes: dict[str, object], word: str) -> None:
     machine = replace(MACHINE, **changes)  # type: ignore[arg-type]
     found = check(row(9.0), machine=machine)
     assert any(word in sentence for sentence in reasons(found))
-    text = " ".join(rendered.text(found).split())
+    text = " ".join(rendered.render(found).split())
     assert "NOT within bounds" in text
     assert word in text
 
@@ -175,7 +178,7 @@ def test_what_may_be_wrong(changes: dict[str, object], word: str) -> None:
 def test_json_is_versioned_and_has_no_nan() -> None:
     """What is missing is null; errors are in points."""
     healthy = Row((), "", "trainer", 0.0, verdict=OK, note="no finding")
-    found = json.loads(rendered.document(check(row(1.0), healthy, costs=(COST,))))
+    found = json.loads(document.render(check(row(1.0), healthy, costs=(COST,))))
     assert found["schema"] == 1
     assert found["ok"] is True
     first, last = found["rows"]
@@ -196,7 +199,7 @@ def test_text_fits_eighty_columns() -> None:
     """The widest row and every sentence stay readable on a narrow terminal."""
     mixed = row(-1.0, causes=("network", "python", "sleep"), cause="network")
     found = check(mixed, row(20.0, foreign=1.3), costs=(COST,))
-    assert all(len(line) <= 80 for line in rendered.text(found).splitlines())
+    assert all(len(line) <= 80 for line in rendered.render(found).splitlines())
 
 
 def test_progress_line_has_the_numbers() -> None:

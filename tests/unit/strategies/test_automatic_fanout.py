@@ -126,11 +126,17 @@ def test_numbers_out_of_an_array_are_elements_too() -> None:
     assert [found[0] for found in script.batch(np.array([5, 9, 2, 6]))] == ["ahead"] * 4
 
 
-def test_another_order_than_the_list_s_is_no_pattern() -> None:
-    """A batch that sorts its files first is left alone."""
-    script = Script(order=lambda files: sorted(files, reverse=True))
+@pytest.mark.parametrize(
+    ("order", "files"),
+    [(lambda files: sorted(files, reverse=True), list("abcd")), (list, ["a", "b"])],
+)
+def test_another_order_and_few_elements_are_left_alone(
+    order: Any, files: list[str]
+) -> None:
+    """A batch that sorts its files first is no pattern, and two are not worth it."""
+    script = Script(order=order)
     for _ in range(3):
-        script.batch(["a", "b", "c", "d"])
+        script.batch(files)
     assert script.begun == []
 
 
@@ -140,14 +146,6 @@ def test_an_element_skipped_is_not_mixed_up() -> None:
     script.batch(["a", "b", "c", "d"])
     script.order = lambda files: files[1:]
     assert [found[1] for found in script.batch(["e", "f", "g", "h"])] == list("fgh")
-
-
-def test_few_elements_are_not_worth_it() -> None:
-    """Two files a batch are loaded in place."""
-    script = Script()
-    script.batch(["a", "b"])
-    script.batch(["c", "d"])
-    assert script.begun == []
 
 
 def test_an_error_comes_from_the_plain_call() -> None:

@@ -1,59 +1,29 @@
 from __future__ import annotations
 
-import json
 import random
 import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from made_acting import Acting
 
-from debottleneck.agent.wrap import act_with, stop_acting, wrap
-from debottleneck.strategies import pools
-from debottleneck.strategies.automatic.boundaries import Boundaries
+from debottleneck.agent.wrap import wrap
 from debottleneck.strategies.automatic.forwards import Forwards
-from debottleneck.strategies.automatic.notes import Notes
-from debottleneck.strategies.spec import parse
 
 MAIN = threading.main_thread()
-
-
-@dataclass
-class Acting:
-    """The strategy at work on functions that a test marks."""
-
-    forwards: Forwards
-    path: Path
-
-    def mark(self, stage: str) -> Callable[[Any], Any]:
-        """Decorate a function as the agent does."""
-        return lambda function: wrap(function, stage)
-
-    def said(self, state: str) -> list[str]:
-        """What it has noted."""
-        if not self.path.exists():
-            return []
-        lines = map(json.loads, self.path.read_text(encoding="utf-8").splitlines())
-        return [line["text"] for line in lines if line["state"] == state]
 
 
 @pytest.fixture
 def acting(tmp_path: Path) -> Iterator[Acting]:
     """`parallel-forward:workers=3`, undone afterwards."""
-    path = tmp_path / "notes.jsonl"
-    boundaries = Boundaries()
-    boundaries.install()
-    forwards = Forwards(*parse("parallel-forward:workers=3"), Notes(path), boundaries)
-    act_with(forwards.act)
-    yield Acting(forwards, path)
-    stop_acting()
-    forwards.close()
-    pools.close_all()
+    acting = Acting(Forwards, "parallel-forward:workers=3", tmp_path)
+    yield acting
+    acting.close()
 
 
 def layer_class(acting: Acting, body: Callable[[Any, Any], Any]) -> type:
@@ -86,19 +56,15 @@ def product(layer: Any, batch: np.ndarray) -> np.ndarray:
     return batch * layer.weights
 
 
-def loader(acting: Acting) -> Callable[[int], np.ndarray]:
-    """A load whose batches are new objects."""
-
-    @acting.mark("load")
-    def load_batch(index: int) -> np.ndarray:
-        return np.arange(3.0) + index
-
-    return load_batch
+def made(acting: Acting, count: int, body: Any = product) -> list[Any]:
+    """Layers of one class."""
+    layer = layer_class(acting, body)
+    return [layer(number) for number in range(count)]
 
 
 def train(acting: Acting, layers: list[Any], steps: int = 6) -> list[list[float]]:
     """Every layer on every batch."""
-    load_batch, found = loader(acting), []
+    load_batch, found = acting.loader(), []
     for index in range(steps):
         batch = load_batch(index)
         outputs = [layer.forward(batch) for layer in layers]
@@ -116,13 +82,12 @@ def expected(count: int, steps: int = 6) -> list[list[float]]:
 
 def test_siblings_run_side_by_side(acting: Acting) -> None:
     """After two steps the layers are started together, with the same results."""
-    layer = layer_class(acting, product)
-    layers = [layer(n) for n in range(3)]
+    layers = made(acting, 3)
     assert train(acting, layers) == expected(3)
     assert layers[0].threads == [MAIN] * 6
     assert layers[2].threads[:2] == [MAIN] * 2
     assert acting.said("engaged") == ["3 of 3 forward calls a step run side by side"]
-    acting.forwards.close()
+    acting.actor.close()
     (summary,) = acting.said("summary")
     assert "in 4 runs, 0 were dropped" in summary
 
@@ -137,10 +102,10 @@ def test_siblings_overlap(acting: Acting) -> None:
             met.wait()
         return product(layer, batch)
 
-    layers = [layer_class(acting, body)(n) for n in range(3)]
+    layers = made(acting, 3, body)
     train(acting, layers, steps=4)
     waits = True
-    load_batch = loader(acting)
+    load_batch = acting.loader()
     batch = load_batch(0)
     outputs = [layer.forward(batch) for layer in layers]
     assert [float(output.sum()) for output in outputs] == expected(3, 1)[0]
@@ -154,7 +119,7 @@ def test_layers_of_several_classes_and_plain_functions(acting: Acting) -> None:
     def forward_head(batch: np.ndarray, scale: float) -> np.ndarray:
         return batch * scale
 
-    first, second, load_batch = one(0), two(1), loader(acting)
+    first, second, load_batch = one(0), two(1), acting.loader()
     for index in range(5):
         batch = load_batch(index)
         total = first.forward(batch) + second.forward(batch) + forward_head(batch, 3.0)
@@ -169,7 +134,7 @@ def test_plain_functions_with_their_parameters(acting: Acting) -> None:
     def forward(batch: np.ndarray, weights: np.ndarray) -> np.ndarray:
         return batch * weights
 
-    load_batch, weights = loader(acting), [np.full(3, n) for n in (1.0, 2.0, 3.0)]
+    load_batch, weights = acting.loader(), [np.full(3, n) for n in (1.0, 2.0, 3.0)]
     for index in range(5):
         batch = load_batch(index)
         found = [forward(batch, each) for each in weights]
@@ -184,7 +149,7 @@ def test_plain_values_that_change_with_the_step(acting: Acting) -> None:
     def forward(batch: np.ndarray, step: int, layer: int, *, double: bool) -> Any:
         return (batch + step) * (layer + double)
 
-    load_batch = loader(acting)
+    load_batch = acting.loader()
     for index in range(6):
         batch, double = load_batch(index), index % 2 == 0
         found = [forward(batch, index, n, double=double) for n in (5, 6, 7)]
@@ -196,8 +161,8 @@ def test_plain_values_that_change_with_the_step(acting: Acting) -> None:
 
 def test_a_head_on_top_is_left_in_its_place(acting: Acting) -> None:
     """What reads the siblings' results is called when its turn comes."""
-    layers = [layer_class(acting, product)(n) for n in range(3)]
-    head, load_batch = layer_class(acting, product)(1), loader(acting)
+    layers = made(acting, 3)
+    head, load_batch = layer_class(acting, product)(1), acting.loader()
     for index in range(5):
         batch = load_batch(index)
         total = np.sum([layer.forward(batch) for layer in layers], axis=0)
@@ -207,7 +172,7 @@ def test_a_head_on_top_is_left_in_its_place(acting: Acting) -> None:
 
 def test_layers_inside_a_model(acting: Acting) -> None:
     """Siblings inside the forward of their model are found."""
-    layers = [layer_class(acting, product)(n) for n in range(3)]
+    layers = made(acting, 3)
 
     class Model:
         """Adds its layers."""
@@ -217,7 +182,7 @@ def test_layers_inside_a_model(acting: Acting) -> None:
             """Their sum."""
             return np.sum([layer.forward(batch) for layer in layers], axis=0)
 
-    model, load_batch = Model(), loader(acting)
+    model, load_batch = Model(), acting.loader()
     for index in range(5):
         batch = load_batch(index)
         assert model.forward(batch).tolist() == (batch * 6.0).tolist()
@@ -226,8 +191,7 @@ def test_layers_inside_a_model(acting: Acting) -> None:
 
 def test_chained_layers_are_refused(acting: Acting) -> None:
     """Layers that feed each other are left alone, and the sentence says so."""
-    layer = layer_class(acting, product)
-    layers, load_batch = [layer(n) for n in range(3)], loader(acting)
+    layers, load_batch = made(acting, 3), acting.loader()
     for index in range(6):
         values = load_batch(index)
         for each in layers:
@@ -242,7 +206,7 @@ def test_chained_layers_are_refused(acting: Acting) -> None:
 def test_a_chain_through_views_is_recognised(acting: Acting) -> None:
     """A reshaped or nested result is still the result."""
     layers = [layer_class(acting, lambda s, b: (product(s, b[0]),))(n) for n in (0, 1)]
-    load_batch = loader(acting)
+    load_batch = acting.loader()
     for index in range(6):
         values = (load_batch(index),)
         for each in layers:
@@ -254,8 +218,7 @@ def test_a_chain_through_views_is_recognised(acting: Acting) -> None:
 
 def test_residuals_added_in_place_are_refused(acting: Acting) -> None:
     """`values += layer.forward(values)` keeps the object, and changes it."""
-    layers = [layer_class(acting, product)(n) for n in range(3)]
-    load_batch = loader(acting)
+    layers, load_batch = made(acting, 3), acting.loader()
     for index in range(6):
         values = load_batch(index)
         for each in layers:
@@ -264,35 +227,6 @@ def test_residuals_added_in_place_are_refused(acting: Acting) -> None:
     assert acting.said("engaged") == []
     (why,) = acting.said("refused")
     assert why.startswith("what forward of layer 2 reads is changed")
-
-
-def test_state_that_layers_share_is_refused(acting: Acting) -> None:
-    """A cache in an attribute that two layers write is seen before anything runs."""
-    cache: dict[str, int] = {"calls": 0}
-
-    def body(layer: Any, batch: np.ndarray) -> np.ndarray:
-        layer.cache["calls"] += 1
-        return product(layer, batch) + layer.cache["calls"]
-
-    layers = [layer_class(acting, body)(n) for n in range(3)]
-    for layer in layers:
-        layer.cache = cache
-    train(acting, layers)
-    assert cache["calls"] == 18
-    assert acting.said("engaged") == []
-    assert len(acting.said("refused")) == 1
-
-
-def test_layers_that_draw_from_the_global_generator_are_refused(acting: Acting) -> None:
-    """Dropout from the process's generator depends on the order of the calls."""
-    layers = [
-        layer_class(acting, lambda s, b: b * (np.random.rand() < 0.5))(n)
-        for n in range(3)
-    ]
-    train(acting, layers)
-    assert acting.said("engaged") == []
-    (why,) = acting.said("refused")
-    assert "random numbers" in why
 
 
 def test_layers_with_generators_of_their_own_may_run(acting: Acting) -> None:
@@ -318,10 +252,7 @@ def test_one_call_a_step_is_refused(acting: Acting) -> None:
 
 def test_other_arguments_are_no_siblings(acting: Acting) -> None:
     """Layers on inputs of their own are left alone."""
-    layers, load_batch = (
-        [layer_class(acting, product)(n) for n in (0, 1)],
-        loader(acting),
-    )
+    layers, load_batch = made(acting, 2), acting.loader()
     for index in range(6):
         first, second = load_batch(index), load_batch(index)
         layers[0].forward(first)
@@ -332,10 +263,7 @@ def test_other_arguments_are_no_siblings(acting: Acting) -> None:
 
 def test_a_new_order_is_noticed(acting: Acting) -> None:
     """Layers called the other way round get their own results, plainly."""
-    layers, load_batch = (
-        [layer_class(acting, product)(n) for n in range(3)],
-        loader(acting),
-    )
+    layers, load_batch = made(acting, 3), acting.loader()
     train(acting, layers, steps=4)
     batch = load_batch(0)
     found = [layers[i].forward(batch)[1] for i in (0, 2, 1)]
@@ -347,10 +275,7 @@ def test_a_new_order_is_noticed(acting: Acting) -> None:
 
 def test_another_argument_is_noticed(acting: Acting) -> None:
     """A sibling that suddenly gets another batch is called with that one."""
-    layers, load_batch = (
-        [layer_class(acting, product)(n) for n in range(3)],
-        loader(acting),
-    )
+    layers, load_batch = made(acting, 3), acting.loader()
     train(acting, layers, steps=4)
     batch = load_batch(0)
     assert layers[0].forward(batch)[1] == 1.0
@@ -369,10 +294,7 @@ def test_fewer_calls_are_noticed(acting: Acting) -> None:
         running.pop()
         return product(layer, batch)
 
-    layers, load_batch = (
-        [layer_class(acting, body)(n) for n in range(3)],
-        loader(acting),
-    )
+    layers, load_batch = made(acting, 3, body), acting.loader()
     train(acting, layers, steps=4)
     layers[0].forward(load_batch(0))
     load_batch(1)
@@ -389,10 +311,7 @@ def test_an_exception_arrives_at_its_call(acting: Acting) -> None:
             raise KeyError("layer 3")
         return product(layer, batch)
 
-    layers, load_batch = (
-        [layer_class(acting, body)(n) for n in range(3)],
-        loader(acting),
-    )
+    layers, load_batch = made(acting, 3, body), acting.loader()
     train(acting, layers, steps=4)
     fails = True
     batch = load_batch(0)
@@ -412,10 +331,7 @@ def test_an_exception_of_the_first_call(acting: Acting) -> None:
             raise KeyError("layer 1")
         return product(layer, batch)
 
-    layers, load_batch = (
-        [layer_class(acting, body)(n) for n in range(3)],
-        loader(acting),
-    )
+    layers, load_batch = made(acting, 3, body), acting.loader()
     train(acting, layers, steps=4)
     fails = True
     with pytest.raises(KeyError, match="layer 1"):
@@ -429,7 +345,7 @@ def test_threads_of_the_user_have_runs_of_their_own(acting: Acting) -> None:
     results: dict[int, list[list[float]]] = {}
 
     def work(number: int) -> None:
-        layers = [layer_class(acting, product)(n) for n in range(3)]
+        layers = made(acting, 3)
         results[number] = train(acting, layers, steps=20)
 
     threads = [threading.Thread(target=work, args=(n,)) for n in range(3)]
@@ -442,32 +358,20 @@ def test_threads_of_the_user_have_runs_of_their_own(acting: Acting) -> None:
 
 def test_after_closing_calls_are_plain(acting: Acting) -> None:
     """Nothing runs ahead once the script is over."""
-    layer = layer_class(acting, product)
-    layers = [layer(n) for n in range(3)]
+    layers = made(acting, 3)
     train(acting, layers, steps=4)
-    acting.forwards.close()
+    acting.actor.close()
     for each in layers:
         del each.threads[:]
     assert train(acting, layers, steps=4) == expected(3, 4)
     assert threads_of(layers) == {MAIN}
 
 
-def test_other_stages_and_kinds_are_left_alone(acting: Acting) -> None:
-    """Only plain forward functions are acted on."""
-
-    @acting.mark("forward")
-    def forward(count: int) -> Iterator[int]:
-        yield from range(count)
-
-    assert list(forward(3)) == [0, 1, 2]
-
-
 def test_one_worker_is_refused(tmp_path: Path) -> None:
     """A single worker leaves everything as it is, and says so."""
-    path, boundaries = tmp_path / "notes.jsonl", Boundaries()
-    forwards = Forwards(*parse("parallel-forward:workers=1"), Notes(path), boundaries)
-    forwards.close()
-    assert "workers=1" in path.read_text(encoding="utf-8")
+    acting = Acting(Forwards, "parallel-forward:workers=1", tmp_path)
+    acting.close()
+    assert "workers=1" in acting.said("refused")[0]
 
 
 @pytest.mark.torch
@@ -482,7 +386,7 @@ def test_torch_modules(acting: Acting) -> None:
         found = torch.stack([call(tower, batch) for tower in towers])
         plain = torch.stack([tower(batch) for tower in towers])
         assert torch.equal(found, plain)
-        loader(acting)(0)
+        acting.loader()(0)
         for tower in towers:
             tower.zero_grad()
         found.sum().backward()
@@ -493,62 +397,64 @@ def test_torch_modules(acting: Acting) -> None:
 GENERATOR = np.random.default_rng(0)
 
 
-def test_a_generator_of_the_module_is_seen(acting: Acting) -> None:
-    """Dropout from a global of the script keeps its order, so it is refused."""
-
-    class Layer:
-        """Adds noise."""
-
-        @acting.mark("forward")
-        def forward(self, batch: np.ndarray) -> np.ndarray:
-            """The batch and a number of the global generator."""
-            return batch + GENERATOR.random()
-
-    train(acting, [Layer() for _ in range(3)])
-    acting.forwards.close()
-    assert acting.said("engaged") == []
-    (why,) = acting.said("refused")
-    assert why.startswith("your layers share state")
+def adds_noise(self: Any, batch: np.ndarray) -> np.ndarray:
+    """Dropout from a global of the script."""
+    return batch + GENERATOR.random()
 
 
-def test_a_counter_of_the_class_is_seen(acting: Acting) -> None:
+def counts_in_its_class(self: Any, batch: np.ndarray) -> np.ndarray:
     """Hidden state in a class attribute, bound anew by every call."""
-
-    class Layer:
-        """Counts all calls."""
-
-        calls = 0
-
-        @acting.mark("forward")
-        def forward(self, batch: np.ndarray) -> np.ndarray:
-            """The batch times the count."""
-            type(self).calls += 1
-            return batch * type(self).calls
-
-    train(acting, [Layer() for _ in range(3)])
-    acting.forwards.close()
-    assert acting.said("engaged") == []
-    assert acting.said("refused")
+    type(self).calls += 1
+    return batch * type(self).calls
 
 
-def test_a_counter_of_a_closure_is_seen(acting: Acting) -> None:
+def counting() -> Callable[[Any, np.ndarray], np.ndarray]:
     """Hidden state in a variable around the function."""
     count = 0
 
-    class Layer:
-        """Counts all calls."""
+    def counts_in_a_closure(self: Any, batch: np.ndarray) -> np.ndarray:
+        nonlocal count
+        count += 1
+        return batch * count
 
-        @acting.mark("forward")
-        def forward(self, batch: np.ndarray) -> np.ndarray:
-            """The batch times the count."""
-            nonlocal count
-            count += 1
-            return batch * count
+    return counts_in_a_closure
 
-    train(acting, [Layer() for _ in range(3)])
-    acting.forwards.close()
+
+def counts_in_a_cache(self: Any, batch: np.ndarray) -> np.ndarray:
+    """A dictionary that two layers write."""
+    self.cache["calls"] += 1
+    return batch + self.cache["calls"]
+
+
+def drops(self: Any, batch: np.ndarray) -> np.ndarray:
+    """Dropout from the process's generator."""
+    return batch * (np.random.rand() < 0.5)
+
+
+@pytest.mark.parametrize(
+    ("forward", "reason"),
+    [
+        (adds_noise, "your layers share state"),
+        (counts_in_a_cache, ""),
+        (drops, "random numbers"),
+        (counts_in_its_class, ""),
+        (counting(), ""),
+    ],
+)
+def test_state_around_the_layers_is_seen(
+    acting: Acting, forward: Any, reason: str
+) -> None:
+    """Its order is kept, so they are left alone."""
+    layer = type("Layer", (), {"calls": 0, "forward": acting.mark("forward")(forward)})
+    layers, cache = [layer() for _ in range(3)], {"calls": 0}
+    for each in layers:
+        each.cache = cache
+    train(acting, layers)
+    acting.actor.close()
+    assert cache["calls"] == (18 if forward is counts_in_a_cache else 0)
     assert acting.said("engaged") == []
-    assert acting.said("refused")
+    (said,) = acting.said("refused")
+    assert reason in said
 
 
 def test_the_trainer_helps_rather_than_waits(acting: Acting) -> None:

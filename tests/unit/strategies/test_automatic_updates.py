@@ -1,57 +1,27 @@
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from made_acting import Acting
 
-from debottleneck.agent.wrap import act_with, stop_acting, wrap
-from debottleneck.strategies import pools
-from debottleneck.strategies.automatic.boundaries import Boundaries
-from debottleneck.strategies.automatic.notes import Notes
+from debottleneck.agent.wrap import wrap
 from debottleneck.strategies.automatic.updates import Updates
-from debottleneck.strategies.spec import parse
 
 ENGAGED = "3 updates a step run side by side"
-
-
-@dataclass
-class Acting:
-    """The strategy at work on functions that a test marks."""
-
-    updates: Updates
-    path: Path
-
-    def mark(self, stage: str) -> Callable[[Any], Any]:
-        """Decorate a function as the agent does."""
-        return lambda function: wrap(function, stage)
-
-    def said(self, state: str) -> list[str]:
-        """What it has noted."""
-        if not self.path.exists():
-            return []
-        lines = map(json.loads, self.path.read_text(encoding="utf-8").splitlines())
-        return [line["text"] for line in lines if line["state"] == state]
 
 
 @pytest.fixture
 def acting(tmp_path: Path) -> Iterator[Acting]:
     """`parallel-update:workers=3`, undone afterwards."""
-    path = tmp_path / "notes.jsonl"
-    boundaries = Boundaries()
-    boundaries.install()
-    updates = Updates(*parse("parallel-update:workers=3"), Notes(path), boundaries)
-    act_with(updates.act)
-    yield Acting(updates, path)
-    stop_acting()
-    updates.close()
-    pools.close_all()
+    acting = Acting(Updates, "parallel-update:workers=3", tmp_path)
+    yield acting
+    acting.close()
 
 
 Body = Callable[[Any, Any], Any]
@@ -80,19 +50,9 @@ def made(acting: Acting, count: int, body: Body = descend) -> list[Any]:
     return [Parameter(number) for number in range(count)]
 
 
-def loader(acting: Acting) -> Callable[[int], np.ndarray]:
-    """Another stage, which returns new objects."""
-
-    @acting.mark("load")
-    def load_batch(index: int) -> np.ndarray:
-        return np.arange(3.0) + index
-
-    return load_batch
-
-
 def train(acting: Acting, parameters: list[Any], steps: int = 6) -> None:
     """Update all parameters in every step."""
-    load_batch = loader(acting)
+    load_batch = acting.loader()
     for index in range(steps):
         batch = load_batch(index)
         for parameter in parameters:
@@ -113,7 +73,7 @@ def test_updates_run_side_by_side(acting: Acting) -> None:
     train(acting, parameters)
     check(parameters)
     assert acting.said("engaged") == [ENGAGED]
-    acting.updates.close()
+    acting.actor.close()
     assert acting.said("summary") == ["12 updates in 4 runs were pooled"]
     assert acting.said("failed") == []
 
@@ -136,13 +96,13 @@ def test_updates_overlap(acting: Acting) -> None:
 
 
 def test_all_are_done_when_the_last_returns(acting: Acting) -> None:
-    """The loop reads its parameters right after the last update."""
+    """The loop reads its parameters then; a gradient in common is no conflict."""
 
     def body(parameter: Any, gradient: np.ndarray) -> None:
         time.sleep(0.01 if parameter.number < 2 else 0)
         descend(parameter, gradient)
 
-    parameters, load_batch = made(acting, 3, body), loader(acting)
+    parameters, load_batch = made(acting, 3, body), acting.loader()
     totals = np.array([parameter.value for parameter in parameters])
     for index in range(5):
         batch = load_batch(index)
@@ -160,7 +120,7 @@ def test_plain_functions_on_arrays(acting: Acting) -> None:
     def update(rate: float, value: np.ndarray, gradient: np.ndarray) -> None:
         value -= rate * gradient
 
-    values, load_batch = [np.zeros(3) for _ in range(3)], loader(acting)
+    values, load_batch = [np.zeros(3) for _ in range(3)], acting.loader()
     for index in range(5):
         batch = load_batch(index)
         for value in values:
@@ -182,7 +142,7 @@ def test_updates_inside_an_optimizer(acting: Acting) -> None:
             for parameter in parameters:
                 parameter.update(batch * (parameter.number + 1))
 
-    optimizer, load_batch = Optimizer(), loader(acting)
+    optimizer, load_batch = Optimizer(), acting.loader()
     for index in range(6):
         optimizer.step(load_batch(index))
         check(parameters, steps=index + 1)
@@ -202,7 +162,7 @@ def test_a_shared_array_keeps_its_order(acting: Acting) -> None:
     for parameters in (pooled, plain):
         parameters[2].value = parameters[0].value[:2]
         parameters[2].update(np.ones(2))
-    load_batch = loader(acting)
+    load_batch = acting.loader()
     for index in range(6):
         batch = load_batch(index)[:1]
         for parameter in pooled:
@@ -216,123 +176,95 @@ def test_a_shared_array_keeps_its_order(acting: Acting) -> None:
     ]
 
 
-def test_all_on_one_array_is_refused(acting: Acting) -> None:
-    """When every update writes the same array nothing can run at once."""
+GENERATOR = np.random.default_rng(0)
+SHARED = "all updates of a step change memory that they share"
 
-    def body(parameter: Any, gradient: np.ndarray) -> None:
-        descend(parameter, gradient)
-        parameter.total += gradient
 
-    parameters, total = made(acting, 3, body), np.zeros(3)
+def sums(parameter: Any, gradient: np.ndarray) -> None:
+    """All updates write one array."""
+    descend(parameter, gradient)
+    parameter.total += gradient
+
+
+def counts(parameter: Any, gradient: np.ndarray) -> None:
+    """All updates advance one count."""
+    parameter.state["count"] += 1
+    descend(parameter, gradient)
+
+
+def returns(parameter: Any, gradient: np.ndarray) -> float:
+    """Whoever returns something has to be waited for."""
+    descend(parameter, gradient)
+    return 1.0
+
+
+def draws(parameter: Any, gradient: np.ndarray) -> None:
+    """Noise from the process's generator depends on the order."""
+    parameter.value -= gradient * np.random.rand()
+
+
+def draws_from_a_global(parameter: Any, gradient: np.ndarray) -> None:
+    """Noise from a generator of the script does, too."""
+    parameter.value -= gradient * GENERATOR.random()
+
+
+@pytest.mark.parametrize(
+    ("count", "body", "reason"),
+    [
+        (3, sums, SHARED),
+        (3, counts, SHARED),
+        (3, returns, "update returns a value (float)"),
+        (3, draws, "random numbers"),
+        (3, draws_from_a_global, SHARED),
+        (1, descend, "one update call a step"),
+    ],
+)
+def test_updates_that_depend_on_their_order_are_refused(
+    acting: Acting, count: int, body: Body, reason: str
+) -> None:
+    """They are made one after the other, and the sentence says why."""
+    parameters, total, state = made(acting, count, body), np.zeros(3), {"count": 0}
     for parameter in parameters:
-        parameter.total = total
-    train(acting, parameters)
-    check(parameters)
-    acting.updates.close()
+        parameter.total, parameter.state = total, state
+        type(parameter).noise = GENERATOR
+    train(acting, parameters, steps=8)
+    acting.actor.close()
+    if body in (sums, counts, returns):
+        check(parameters, steps=8)
+    assert state["count"] == (24 if body is counts else 0)
     assert acting.said("engaged") == []
-    assert acting.said("refused") == [
-        "all updates of a step change memory that they share"
-    ]
+    (said,) = acting.said("refused")
+    assert reason in said
 
 
-def test_a_shared_counter_is_refused(acting: Acting) -> None:
-    """A count that all updates advance keeps them in their order."""
-
-    def body(parameter: Any, gradient: np.ndarray) -> None:
-        parameter.state["count"] += 1
-        descend(parameter, gradient)
-
-    parameters, state = made(acting, 3, body), {"count": 0}
-    for parameter in parameters:
-        parameter.state = state
-    train(acting, parameters)
-    acting.updates.close()
-    assert state["count"] == 18
-    assert acting.said("engaged") == []
-
-
-def test_a_gradient_in_common_that_is_only_read(acting: Acting) -> None:
-    """One gradient for all parameters is no conflict while nobody writes it."""
-    parameters, load_batch = made(acting, 3), loader(acting)
-    for index in range(5):
-        batch = load_batch(index)
-        for parameter in parameters:
-            parameter.update(batch)
-    assert acting.said("engaged") == [ENGAGED]
-
-
-def test_a_buffer_that_the_loop_refills_is_refused(acting: Acting) -> None:
-    """A gradient array used again for the next update must not be read later."""
-    parameters, load_batch, buffer = made(acting, 3), loader(acting), np.zeros(3)
+@pytest.mark.parametrize("refills", [True, False])
+def test_a_loop_that_works_on_them_in_between_is_refused(
+    acting: Acting, refills: bool
+) -> None:
+    """A gradient array that is used again, a parameter that is clipped at once."""
+    parameters, load_batch, buffer = made(acting, 3), acting.loader(), np.zeros(3)
     for index in range(6):
         batch = load_batch(index)
         for parameter in parameters:
             np.multiply(batch, parameter.number + 1, out=buffer)
-            parameter.update(buffer)
-    check(parameters)
-    acting.updates.close()
+            parameter.update(buffer if refills else batch)
+            parameter.value *= 1.0 if refills else 0.9
+    acting.actor.close()
     assert acting.said("engaged") == []
     (why,) = acting.said("refused")
     assert why.startswith("your loop changes, between two updates")
-
-
-def test_a_loop_that_touches_parameters_in_between_is_refused(acting: Acting) -> None:
-    """Clipping each parameter after its update needs the update to be done."""
-    parameters, load_batch = made(acting, 3), loader(acting)
-    for index in range(6):
-        batch = load_batch(index)
-        for parameter in parameters:
-            parameter.update(batch)
-            parameter.value *= 0.9
-    acting.updates.close()
-    assert acting.said("engaged") == []
-    (why,) = acting.said("refused")
-    assert why.startswith("your loop changes, between two updates")
-
-
-def test_a_returned_value_is_refused(acting: Acting) -> None:
-    """Whoever returns something has to be waited for."""
-
-    def body(parameter: Any, gradient: np.ndarray) -> float:
-        descend(parameter, gradient)
-        return 1.0
-
-    parameters = made(acting, 3, body)
-    train(acting, parameters)
-    check(parameters)
-    (why,) = acting.said("refused")
-    assert why.startswith("update returns a value (float)")
-
-
-def test_random_numbers_are_refused(acting: Acting) -> None:
-    """Noise from the process's generator depends on the order."""
-
-    def body(parameter: Any, gradient: np.ndarray) -> None:
-        parameter.value -= gradient * np.random.rand()
-
-    train(acting, made(acting, 3, body))
-    acting.updates.close()
-    (why,) = acting.said("refused")
-    assert "random numbers" in why
 
 
 def test_new_parameters_at_every_step_are_refused(acting: Acting) -> None:
     """What cannot be recognised again is left alone, and not kept alive."""
-    load_batch = loader(acting)
+    load_batch = acting.loader()
     for index in range(30):
         load_batch(index)
         for parameter in made(acting, 3):
             parameter.update(np.ones(3))
-    assert len(acting.updates._kinds) <= 8
+    assert len(acting.actor._kinds) <= 8
     (why,) = acting.said("refused")
     assert why.startswith("no two steps update the same objects")
-
-
-def test_one_update_a_step_is_refused(acting: Acting) -> None:
-    """With nothing beside it there is nothing to gain."""
-    train(acting, made(acting, 1), steps=8)
-    (why,) = acting.said("refused")
-    assert why.startswith("one update call a step")
 
 
 def test_another_stage_waits(acting: Acting) -> None:
@@ -342,7 +274,7 @@ def test_another_stage_waits(acting: Acting) -> None:
         time.sleep(0.005)
         descend(parameter, gradient)
 
-    parameters, load_batch = made(acting, 3, body), loader(acting)
+    parameters, load_batch = made(acting, 3, body), acting.loader()
     train(acting, parameters, steps=4)
     parameters[0].update(np.ones(3))
     parameters[1].update(np.ones(3))
@@ -356,7 +288,7 @@ def test_another_order_is_noticed(acting: Acting) -> None:
     """Updates in another order are made plainly, after those in flight."""
     parameters = made(acting, 3)
     train(acting, parameters, steps=4)
-    loader(acting)(0)
+    acting.loader()(0)
     for number in (0, 2, 1):
         parameters[number].update(np.zeros(3))
     check(parameters, steps=4)
@@ -399,37 +331,27 @@ def test_a_value_returned_later_is_reported(acting: Acting) -> None:
     assert "returned a value (int)" in why
 
 
-def test_what_is_in_flight_at_the_end_is_done(acting: Acting) -> None:
-    """The script ends in the midst of a run: its updates are still made."""
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_is_in_flight_at_the_end_is_done(
+    acting: Acting, capsys: pytest.CaptureFixture[str], fails: bool
+) -> None:
+    """The script ends in the midst of a run; nobody could raise what is raised now."""
+    ending = False
 
     def body(parameter: Any, gradient: np.ndarray) -> None:
         time.sleep(0.005)
+        if ending and fails:
+            raise KeyError("too late")
         descend(parameter, gradient)
 
     parameters = made(acting, 3, body)
     train(acting, parameters, steps=4)
+    ending = True
     parameters[0].update(np.ones(3))
-    acting.updates.close()
-    assert parameters[0].value[0] == -(0 + 1 + 2 + 3) - 1
-
-
-def test_an_exception_at_the_end_is_printed(
-    acting: Acting, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """With no call left that could raise it, it is shown and noted."""
-    fails = False
-
-    def body(parameter: Any, gradient: np.ndarray) -> None:
-        if fails:
-            raise KeyError("too late")
-
-    parameters = made(acting, 3, body)
-    train(acting, parameters, steps=4)
-    fails = True
-    parameters[0].update(np.ones(3))
-    acting.updates.close()
-    assert "KeyError: 'too late'" in capsys.readouterr().err
-    assert any("KeyError" in why for why in acting.said("failed"))
+    acting.actor.close()
+    assert parameters[0].value[0] == -(0 + 1 + 2 + 3) - (not fails)
+    assert ("KeyError: 'too late'" in capsys.readouterr().err) == fails
+    assert any("KeyError" in said for said in acting.said("failed")) == fails
 
 
 def test_optimizers_of_torch_are_left_alone(acting: Acting) -> None:
@@ -440,24 +362,5 @@ def test_optimizers_of_torch_are_left_alone(acting: Acting) -> None:
     found = wrap(step, "update", kind="torch", name="torch.optim.SGD.step")
     for _ in range(5):
         found(object())
-    acting.updates.close()
+    acting.actor.close()
     assert acting.said("engaged") == []
-
-
-GENERATOR = np.random.default_rng(0)
-
-
-def test_a_generator_of_the_module_keeps_its_order(acting: Acting) -> None:
-    """Noise from a global of the script is drawn in the plain order."""
-
-    def body(parameter: Any, gradient: np.ndarray) -> None:
-        parameter.value -= gradient * GENERATOR.random()
-
-    parameters = made(acting, 3, body)
-    for parameter in parameters:
-        type(parameter).noise = GENERATOR
-    train(acting, parameters)
-    acting.updates.close()
-    assert acting.said("engaged") == []
-    (why,) = acting.said("refused")
-    assert why == "all updates of a step change memory that they share"

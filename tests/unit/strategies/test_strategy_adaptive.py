@@ -58,27 +58,22 @@ def test_the_smallest_number_that_feeds(
     assert fed == (found == fewest)
 
 
-def test_threads_that_do_not_help_are_given_up() -> None:
-    """A load that holds the GIL takes longer the more do it: one stays."""
-    machine = Machine(Adaptive(2), lambda workers: 10.0 * MS * workers, 2 * MS)
-    assert machine.run(100) == 1
-    assert max(machine.tried) == 2
-    assert machine.adaptive.why == "more than 1 thread did not make it faster"
-
-
-def test_a_source_that_only_serves_so_many() -> None:
-    """Beyond four at once the source is the limit: four, though the trainer waits."""
-    machine = Machine(Adaptive(2), lambda workers: 40.0 * MS * max(1, workers / 4), MS)
-    assert machine.run(400) == 4
-    assert machine.adaptive.why == "more than 4 threads did not make it faster"
-
-
-def test_it_is_bounded() -> None:
-    """Never more than the most, and it says that this is why."""
-    machine = Machine(Adaptive(2), lambda workers: 1000.0 * MS, MS)
-    assert machine.run(600) == MOST
-    assert max(machine.tried) == MOST
-    assert "the most" in machine.adaptive.why
+@pytest.mark.parametrize(
+    ("fetch_ns", "compute_ms", "workers", "most", "why"),
+    [
+        (lambda workers: 10.0 * MS * workers, 2, 1, 2, "more than 1 thread did not"),
+        (lambda workers: 40.0 * MS * max(1, workers / 4), 1, 4, 8, "more than 4"),
+        (lambda workers: 1000.0 * MS, 1, MOST, MOST, "the most it uses"),
+    ],
+)
+def test_threads_that_do_not_help_are_given_up(
+    fetch_ns: Callable[[int], float], compute_ms: int, workers: int, most: int, why: str
+) -> None:
+    """The GIL lets one work, the source serves four, and there is an upper bound."""
+    machine = Machine(Adaptive(2), fetch_ns, compute_ms * MS)
+    assert machine.run(600) == workers
+    assert max(machine.tried) == most
+    assert why in machine.adaptive.why
 
 
 def test_it_adapts_both_ways() -> None:

@@ -1,116 +1,102 @@
+"""Threads of BLAS and OpenMP are divided among workers and given back."""
+
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 
 from debottleneck.strategies import blas
-from debottleneck.strategies.blas import Library, Limits, limit, limited, restore
+from debottleneck.strategies.blas import Library, Limits, limit, restore
+
+Holds = Callable[..., None]
 
 
 class Pool:
     """A library that keeps one number for the process."""
 
-    def __init__(self, threads: int, most: int = 99, name: str = "a pool") -> None:
+    def __init__(self, threads: int) -> None:
         self.threads = threads
-        self.most = most
         self.asked: list[int] = []
-        self.library = Library(name, self.get, self.put)
-
-    def get(self) -> int:
-        """Its threads."""
-        return self.threads
+        self.library = Library(lambda: self.threads, self.put)
 
     def put(self, threads: int) -> None:
-        """Set them, as far as it lets itself be told."""
+        """Set them."""
         self.asked.append(threads)
-        self.threads = min(threads, self.most)
+        self.threads = threads
 
 
-@pytest.fixture(autouse=True)
-def eight_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The arithmetic does not depend on this machine."""
+@contextmanager
+def limited(workers: int) -> Iterator[Limits]:
+    """Limited for the body."""
+    yield limit(workers)
+    restore()
+
+
+@pytest.fixture
+def holds(monkeypatch: pytest.MonkeyPatch) -> Holds:
+    """Says which libraries this process of eight cores has."""
     monkeypatch.setattr(blas, "cores", lambda: 8)
 
+    def say(*libraries: Library) -> None:
+        monkeypatch.setattr(blas, "mapped", lambda: libraries)
 
-def test_threads_are_divided_and_restored() -> None:
-    """Two workers get four threads each; afterwards all eight are back."""
-    pool = Pool(8)
-    with limited(2, (pool.library,)) as limits:
-        assert pool.threads == limits.threads == 4
-        assert limits.known
-        assert limits.verified
-    assert pool.threads == 8
+    return say
 
 
-def test_never_less_than_one() -> None:
-    """More workers than cores get one thread each."""
-    pool = Pool(8)
-    with limited(100, (pool.library,)):
-        assert pool.threads == 1
+@pytest.mark.parametrize(
+    ("threads", "workers", "share", "asked"),
+    [(8, 2, 4, [4, 8]), (8, 100, 1, [1, 8]), (1, 2, 4, [])],
+)
+def test_threads_are_divided_and_restored(
+    holds: Holds, threads: int, workers: int, share: int, asked: list[int]
+) -> None:
+    """Never to less than one, and never to more than the user has set."""
+    pool = Pool(threads)
+    holds(pool.library)
+    with limited(workers) as limits:
+        assert limits.threads == share
+        assert pool.threads == min(share, threads)
+    assert (pool.threads, pool.asked) == (threads, asked)
 
 
-def test_a_number_is_never_raised() -> None:
-    """What the user has set lower stays, and is not touched."""
-    pool = Pool(1)
-    with limited(2, (pool.library,)) as limits:
-        assert pool.asked == []
-        assert limits.changes == ()
-    assert pool.asked == []
-
-
-def test_a_library_that_does_not_obey_is_told() -> None:
-    """What it says afterwards is compared with what it was asked for."""
-    pool = Pool(8)
-    pool.put = lambda threads: None  # type: ignore[method-assign]
-    library = Library("deaf", pool.get, lambda threads: None)
-    with limited(4, (library,)) as limits:
-        assert not limits.verified
-        assert limits.changes == (blas.Change("deaf", 8, 2, 8),)
-
-
-def test_nothing_known_says_so() -> None:
-    """Without a library nothing is done, and the limits say so."""
-    with limited(2, ()) as limits:
-        assert not limits.known
-        limits.in_worker()
-
-
-def test_nested_limits_are_set_and_restored_once() -> None:
+def test_nested_limits_are_set_and_restored_once(holds: Holds) -> None:
     """Inside a limit another one changes nothing; the outer one restores."""
     pool = Pool(8)
-    with limited(2, (pool.library,)):
-        with limited(8, (pool.library,)) as inner:
+    holds(pool.library)
+    with limited(2):
+        with limited(8) as inner:
             assert inner.threads == 4
         assert pool.threads == 4
     assert pool.asked == [4, 8]
 
 
-def test_limit_and_restore_may_be_far_apart() -> None:
+def test_limit_and_restore_may_be_far_apart(holds: Holds) -> None:
     """Whoever comes first sets, whoever leaves last restores, in any order."""
     pool = Pool(8)
-    limit(2, (pool.library,))
-    limit(2, (pool.library,))
+    holds(pool.library)
+    limit(2)
+    limit(2)
     restore()
     assert pool.threads == 4
     restore()
-    assert pool.threads == 8
     restore()
     assert pool.asked == [4, 8]
 
 
-def test_libraries_of_threads_are_set_by_the_worker() -> None:
+def test_libraries_of_threads_are_set_by_the_worker(holds: Holds) -> None:
     """A library with a number for each thread is set on the worker itself."""
     local = threading.local()
     library = Library(
-        "by thread",
         lambda: getattr(local, "threads", 8),
         lambda threads: setattr(local, "threads", threads),
         by_thread=True,
     )
+    holds(library)
     seen: list[int] = []
 
     def work(limits: Limits) -> None:
@@ -118,7 +104,7 @@ def test_libraries_of_threads_are_set_by_the_worker() -> None:
         limits.in_worker()
         seen.append(library.get())
 
-    with limited(4, (library,)) as limits:
+    with limited(4) as limits:
         thread = threading.Thread(target=work, args=(limits,))
         thread.start()
         thread.join()
@@ -126,52 +112,51 @@ def test_libraries_of_threads_are_set_by_the_worker() -> None:
     assert library.get() == 8
 
 
-def test_the_pools_of_numpy_are_found() -> None:
-    """NumPy's own BLAS is among the mapped files; it obeys and is restored."""
-    code = """if True:
-        import numpy as np
-        from debottleneck.strategies import blas
-        np.ones((4, 4)) @ np.ones((4, 4))
-        before = [library.get() for library in blas.mapped()]
-        with blas.limited(1000) as limits:
-            assert limits.verified
+@pytest.mark.parametrize(
+    "code",
+    [
+        pytest.param(
+            """if True:
+            import numpy as np
+            from debottleneck.strategies import blas
+            np.ones((4, 4)) @ np.ones((4, 4))
+            before = [library.get() for library in blas.mapped()]
+            blas.limit(1000)
             assert all(library.get() == 1 for library in blas.mapped())
-        assert [library.get() for library in blas.mapped()] == before
-        print(len(before))
-    """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    linux = sys.platform == "linux"
-    assert not linux or int(done.stdout) >= 1
-
-
-def test_nothing_is_imported_or_loaded_by_looking() -> None:
-    """A process without NumPy has no pool, and gets none by being asked."""
-    code = """if True:
-        import sys
-        from debottleneck.strategies import blas
-        assert blas.mapped() == ()
-        assert "numpy" not in sys.modules
-    """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_forked_child_is_not_limited() -> None:
-    """A child of the moment has its threads back, and can limit them itself."""
-    code = """if True:
-        import os
-        from debottleneck.strategies import blas
-        numbers = [8]
-        pool = blas.Library("pool", lambda: numbers[-1], numbers.append)
-        with blas.limited(1000, (pool,)):
+            blas.restore()
+            assert [library.get() for library in blas.mapped()] == before != []
+            """,
+            id="those of NumPy are found, obey and are restored",
+        ),
+        pytest.param(
+            """if True:
+            import sys
+            from debottleneck.strategies import blas
+            assert blas.mapped() == ()
+            assert "numpy" not in sys.modules
+            """,
+            id="looking imports nothing",
+        ),
+        pytest.param(
+            """if True:
+            import os
+            from debottleneck.strategies import blas
+            numbers = [8]
+            pool = blas.Library(lambda: numbers[-1], numbers.append)
+            blas.mapped = lambda: (pool,)
+            blas.limit(1000)
             child = os.fork()
             if child == 0:
-                with blas.limited(1000, (pool,)):
-                    os._exit(numbers != [8, 1, 8, 1])
+                blas.limit(1000)
+                os._exit(numbers != [8, 1, 8, 1])
             raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-    """
+            """,
+            id="a forked child has its threads back and can limit them itself",
+        ),
+    ],
+)
+def test_in_a_process_of_its_own(code: str) -> None:
+    """Libraries are found among the mapped files, and forks are survived."""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 

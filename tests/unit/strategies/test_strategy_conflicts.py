@@ -3,6 +3,7 @@ from __future__ import annotations
 import array
 import random
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,99 +27,57 @@ class Slotted:
         self.value = value
 
 
-def test_distinct_arrays_stay_apart() -> None:
-    """Every array of its own memory is a group of its own."""
-    assert grouped([np.zeros(3) for _ in range(4)]) == [[0], [1], [2], [3]]
+WHOLE, ONE, TWO, MATRIX = np.zeros(10), np.zeros(4), np.zeros(4), np.zeros((8, 3))
+SETTINGS = SimpleNamespace(rate=0.1)
 
 
-def test_the_same_object_twice() -> None:
-    """One object in two places is one group, in the original order."""
-    first, second = np.zeros(3), np.zeros(3)
-    assert grouped([first, second, first]) == [[0, 2], [1]]
-
-
-def test_views_of_one_array() -> None:
-    """Overlapping views belong together, disjoint halves do not."""
-    whole = np.zeros(10)
-    assert grouped([whole[:6], whole[4:]]) == [[0, 1]]
-    assert grouped([whole[:5], whole[5:]]) == [[0], [1]]
-
-
-def test_a_view_joins_what_it_bridges() -> None:
-    """Three views of which the last overlaps both others are one group."""
-    whole = np.zeros(10)
-    assert grouped([whole[:4], whole[6:], whole[3:7]]) == [[0, 1, 2]]
-
-
-def test_backward_views() -> None:
-    """A view with a negative stride covers the bytes before its first element."""
-    whole = np.zeros(10)
-    assert grouped([whole[::-1], whole[:2]]) == [[0, 1]]
-
-
-def test_columns_of_a_matrix_share_nothing() -> None:
-    """Columns lie between each other, but no byte belongs to two of them."""
-    matrix = np.zeros((8, 3))
-    assert grouped([matrix[:, i] for i in range(3)]) == [[0], [1], [2]]
-    assert grouped([matrix[:, 0], matrix[2]]) == [[0, 1]]
-
-
-def test_attributes_are_looked_into() -> None:
-    """Two parameters around one array belong together, slots included."""
-    value = np.zeros(3)
-    assert grouped([Parameter(value), Slotted(value[1:]), Parameter(value * 1)]) == [
-        [0, 1],
-        [2],
-    ]
-
-
-def test_containers_are_looked_into() -> None:
-    """Lists and dicts of arrays count as what they hold."""
-    value = np.zeros(3)
-    assert grouped([{"w": [value]}, (np.zeros(3), value)]) == [[0, 1]]
-
-
-def test_pairs_share_by_either_member() -> None:
-    """A gradient that is a view of another pair's parameter joins the pairs."""
-    one, two = np.zeros(4), np.zeros(4)
-    assert grouped([(one, np.ones(4)), (two, one[:2])]) == [[0, 1]]
-
-
-def test_what_an_object_shares_as_settings_does_not_join() -> None:
-    """A common object in an attribute is not entered: only arrays count."""
-    settings = SimpleNamespace(rate=0.1)
-    parameters = [SimpleNamespace(v=np.zeros(2), settings=settings) for _ in range(2)]
-    assert grouped(parameters) == [[0], [1]]
-
-
-def test_plain_values_share_nothing() -> None:
-    """Equal numbers and texts are no memory."""
-    assert grouped([1, 1, "a", "a", None, None]) == [[i] for i in range(6)]
-
-
-def test_empty_arrays_share_nothing() -> None:
-    """An array without elements has no span."""
-    whole = np.zeros(4)
-    assert span(whole[:0]) is None
-    assert grouped([whole[:0], whole]) == [[0], [1]]
+@pytest.mark.parametrize(
+    ("values", "groups"),
+    [
+        pytest.param([np.zeros(3) for _ in range(3)], [[0], [1], [2]], id="distinct"),
+        pytest.param([ONE, TWO, ONE], [[0, 2], [1]], id="the same object twice"),
+        pytest.param([WHOLE[:6], WHOLE[4:]], [[0, 1]], id="overlapping views"),
+        pytest.param([WHOLE[:5], WHOLE[5:]], [[0], [1]], id="disjoint halves"),
+        pytest.param([WHOLE[:4], WHOLE[6:], WHOLE[3:7]], [[0, 1, 2]], id="a bridge"),
+        pytest.param([WHOLE[::-1], WHOLE[:2]], [[0, 1]], id="a backward view"),
+        pytest.param([MATRIX[:, i] for i in range(3)], [[0], [1], [2]], id="columns"),
+        pytest.param([MATRIX[:, 0], MATRIX[2]], [[0, 1]], id="column and row"),
+        pytest.param(
+            [Parameter(ONE), Slotted(ONE[1:]), Parameter(ONE * 1)],
+            [[0, 1], [2]],
+            id="attributes and slots",
+        ),
+        pytest.param([{"w": [ONE]}, (TWO, ONE)], [[0, 1]], id="containers"),
+        pytest.param([(ONE, WHOLE), (TWO, ONE[:2])], [[0, 1]], id="a pair's member"),
+        pytest.param(
+            [SimpleNamespace(v=np.zeros(2), settings=SETTINGS) for _ in range(2)],
+            [[0], [1]],
+            id="settings in an attribute",
+        ),
+        pytest.param([1, 1, "a", "a", None], [[i] for i in range(5)], id="plain"),
+        pytest.param([WHOLE[:0], WHOLE], [[0], [1]], id="empty"),
+    ],
+)
+def test_values_that_share_memory_are_grouped(
+    values: list[Any], groups: list[list[int]]
+) -> None:
+    """Arrays by the bytes they have in common, wherever they are held."""
+    assert grouped(values) == groups
 
 
 def test_byte_arrays_and_arrays_of_the_standard_library() -> None:
-    """They are buffers too."""
+    """They are buffers too; what is empty has no span."""
+    assert span(WHOLE[:0]) is None
     numbers, raw = array.array("d", [1, 2]), bytearray(8)
     assert grouped([numbers, raw, [numbers], [raw]]) == [[0, 2], [1, 3]]
     assert size([numbers, raw]) == 24
 
 
-def test_a_cycle_ends() -> None:
-    """An object that refers to itself is looked at once."""
+def test_what_is_reached() -> None:
+    """An object that refers to itself once; a generator, which changes, as a holder."""
     itself: list[object] = [np.zeros(2)]
     itself.append(itself)
     assert len(reach(itself).buffers) == 1
-
-
-def test_random_generators_are_holders() -> None:
-    """A generator changes with every number, though it holds no array."""
     generators = [random.Random(1), np.random.default_rng(1), np.random.RandomState(1)]
     assert reach(generators).holders[1:] == generators
 

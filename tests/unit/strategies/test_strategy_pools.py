@@ -8,6 +8,7 @@ import threading
 import traceback
 import weakref
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -22,6 +23,13 @@ def ours() -> list[threading.Thread]:
     return [t for t in threading.enumerate() if t.name.startswith("bottleneck-")]
 
 
+@contextmanager
+def ended(workers: pools.Workers) -> Iterator[pools.Workers]:
+    """Shut down afterwards."""
+    yield workers
+    workers.shutdown()
+
+
 @pytest.fixture(autouse=True)
 def all_end() -> Iterator[None]:
     """Every thread of ours ends after the test."""
@@ -33,7 +41,7 @@ def all_end() -> Iterator[None]:
 
 def test_calls_return_through_futures() -> None:
     """Results come back in futures, and calls know that they run on a worker."""
-    with pools.own(2, "test") as workers:
+    with ended(pools.own(2, "test")) as workers:
         future = workers.submit(lambda x, *, y: (x + y, pools.is_worker()), 1, y=2)
         assert future.result(LONG_S) == (3, True)
     assert not pools.is_worker()
@@ -47,7 +55,7 @@ def test_no_more_threads_than_allowed_and_needed() -> None:
         begun.release()
         assert go.wait(LONG_S)
 
-    with pools.own(3, "test") as workers:
+    with ended(pools.own(3, "test")) as workers:
         for _ in range(5):
             workers.submit(call)
         for _ in range(3):
@@ -84,7 +92,7 @@ def test_an_exception_is_the_calls_own() -> None:
     def fails() -> None:
         raise KeyError("here")
 
-    with pools.own(1, "test") as workers:
+    with ended(pools.own(1, "test")) as workers:
         future = workers.submit(fails)
         error = future.exception(LONG_S)
         assert isinstance(error, KeyError)
@@ -131,24 +139,17 @@ def test_shutdown_drops_what_has_not_begun() -> None:
         workers.submit(call)
 
 
-def test_shared_threads_are_reused() -> None:
-    """The same size is the same threads, until all are closed."""
-    pool = pools.shared(2)
-    assert pools.shared(2) is pool
-    assert pools.shared(3) is not pool
-    pool.submit(int).result(LONG_S)
-    pools.close_all()
-    assert not ours()
-    assert pools.shared(2) is not pool
-
-
 def test_the_end_waits_for_a_moment_only() -> None:
-    """A call that does not return is left to its daemon thread."""
+    """A call that does not return is left to its daemon thread; others are new."""
     begun, go = threading.Event(), threading.Event()
-    future = pools.shared(1).submit(lambda: begun.set() or go.wait(LONG_S))
+    pool = pools.shared(1)
+    assert pools.shared(1) is pool
+    assert pools.shared(3) is not pool
+    future = pool.submit(lambda: begun.set() or go.wait(LONG_S))
     assert begun.wait(LONG_S)
     pools.close_all(grace_s=0.01)
     assert not future.done()
+    assert pools.shared(1) is not pool
     assert all(thread.daemon for thread in ours())
     go.set()
     assert future.result(LONG_S)
@@ -166,7 +167,6 @@ def test_no_thread_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
         workers.submit(int)
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_forked_child_begins_without_threads() -> None:
     """What was made before the fork works there, with threads of the child's own."""

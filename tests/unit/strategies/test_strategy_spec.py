@@ -5,29 +5,32 @@ from __future__ import annotations
 import pytest
 
 from debottleneck.errors import UsageError
-from debottleneck.strategies.spec import Strategy, parse, written
-
-
-def test_a_name_alone_leaves_the_settings_open() -> None:
-    """The strategy chooses what is not given."""
-    (found,) = parse("prefetch")
-    assert found == Strategy("prefetch", {})
-    assert found.number("workers", 4) == 4
-    assert found.word("where", "thread") == "thread"
+from debottleneck.strategies.spec import Strategy, burst_of, known, parse, written
 
 
 def test_settings_are_numbers_or_words() -> None:
-    """A count is a number, a place is a word."""
-    (found,) = parse("prefetch:workers=8,depth=16,where=process")
-    assert found.settings == {"workers": 8, "depth": 16, "where": "process"}
-    assert found.number("depth", 1) == 16
-    assert found.word("where", "thread") == "process"
+    """A count is a number, a place is a word; what is not given is open."""
+    (bare,), (full,) = parse("prefetch"), parse("prefetch:workers=8,where=process")
+    assert bare == Strategy("prefetch", {})
+    assert full.settings == {"workers": 8, "where": "process"}
+    assert (bare.number("workers", 4), full.number("workers", 4)) == (4, 8)
+    assert bare.word("where", "thread") == "thread"
+    assert full.word("where", "thread") == "process"
 
 
 def test_several_act_together() -> None:
     """What is written is what was read."""
     text = "prefetch:workers=4+parallel-forward+parallel-update:workers=2"
     assert written(parse(text)) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "burst"),
+    [("", 1), ("parallel-forward", 1), ("prefetch", 4), ("prefetch:speed=3", 1)],
+)
+def test_bursts_are_as_long_as_there_are_workers(text: str, burst: int) -> None:
+    """Of a prefetch; a text of another time, or none, names no strategy."""
+    assert burst_of(known(text)) == burst
 
 
 @pytest.mark.parametrize(
@@ -41,6 +44,7 @@ def test_several_act_together() -> None:
         ("prefetch:workers=many", "workers is auto or a number from 1 to 256"),
         ("prefetch:where=gpu", "where is thread or process"),
         ("parallel-update:depth=2", "it has: workers"),
+        ("parallel-forward:chunks=2", "has no setting 'chunks=2'"),
         ("prefetch+prefetch:workers=2", "names a strategy twice"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Branches of a torch module and parts of its batch in threads."""
+"""Branches of a torch module in threads."""
 
 from __future__ import annotations
 
@@ -14,16 +14,12 @@ from made_modules import (
     Block,
     Both,
     Branching,
-    Centred,
-    Columns,
     Counting,
     Dropping,
     Frozen,
     Halves,
     Inception,
-    Mean,
     Meeting,
-    Noisy,
     Residual,
     SharedNorm,
     Towers,
@@ -32,7 +28,7 @@ from made_modules import (
 
 from debottleneck.errors import StrategyError
 from debottleneck.strategies import pools
-from debottleneck.strategies.torch_forward import BranchParallel, MicroBatchParallel
+from debottleneck.strategies.torch_forward import BranchParallel
 
 torch = pytest.importorskip("torch")
 nn = torch.nn
@@ -239,60 +235,6 @@ def test_the_graph_of_a_graph_is_refused() -> None:
     (gradient,) = torch.autograd.grad(result, inputs, create_graph=True)
     with pytest.raises(RuntimeError, match="once_differentiable"):
         gradient.sum().backward()
-
-
-@pytest.mark.parametrize("batch", [1, 2, 7, 32])
-@pytest.mark.parametrize("chunks", [2, 3])
-def test_parts_of_the_batch_are_equal(batch: int, chunks: int) -> None:
-    """Outputs and gradients are equal within a millionth of the largest."""
-    plain = Columns()
-    threaded = MicroBatchParallel(copy.deepcopy(plain), chunks)
-    for _ in range(3):
-        x = torch.randn(batch, 8)
-        ours, theirs = x.clone().requires_grad_(), x.clone().requires_grad_()
-        one, other = plain(theirs, shift=0.5), threaded(ours, shift=0.5)
-        assert same(one["best"], other["best"])
-        close = {"rtol": 1e-6, "atol": 1e-6}
-        torch.testing.assert_close(one["scores"], other["scores"], **close)
-        one["scores"].square().mean().backward()
-        other["scores"].square().mean().backward()
-        torch.testing.assert_close(theirs.grad, ours.grad, **close)
-        for a, b in zip(plain.parameters(), threaded.parameters(), strict=True):
-            torch.testing.assert_close(a.grad, b.grad, **close)
-
-
-def test_modules_that_look_at_the_whole_batch_are_refused() -> None:
-    """By their layers at once, by their results on the first call."""
-    normed = nn.Sequential(nn.Linear(8, 8), nn.BatchNorm1d(8))
-    with pytest.raises(StrategyError, match="BatchNorm1d, whose result depends"):
-        MicroBatchParallel(normed, 2)
-    MicroBatchParallel(normed.eval(), 2)(*rows())
-    dropping = nn.Sequential(nn.Linear(8, 8), nn.Dropout(0.1))
-    with pytest.raises(StrategyError, match="Dropout, which draws random numbers"):
-        MicroBatchParallel(dropping, 2)
-    threaded = MicroBatchParallel(dropping.eval(), 2)
-    threaded(*rows())
-    with pytest.raises(StrategyError, match="Dropout"):
-        threaded.train()(*rows())
-    reasons = {Centred: "from other rows", Mean: "one row for each", Noisy: "draws"}
-    for kind, reason in reasons.items():
-        with pytest.raises(StrategyError, match=reason):
-            MicroBatchParallel(kind(), 2)(*rows())
-    with pytest.raises(StrategyError, match="first dimensions are not one batch"):
-        MicroBatchParallel(Towers(), 2)(torch.randn(4, 8), torch.randn(1, 8))
-
-
-def test_a_tensor_that_is_no_parameter_is_not_forgotten() -> None:
-    """A gradient that would be lost is refused instead."""
-    outside = torch.ones(8, requires_grad=True)
-
-    class Outside(nn.Module):
-        def forward(self, x: Any) -> Any:
-            """Not only of what it is given."""
-            return x * outside
-
-    with pytest.raises(StrategyError, match="no parameter of it"):
-        MicroBatchParallel(Outside(), 2)(*rows())
 
 
 class Switched(Attention):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,12 +15,13 @@ from made_runs import FACTS, MS, PID, marks, sites, table, threads
 
 from debottleneck.analysis.analyse import analyse
 from debottleneck.errors import RecordingError, UsageError
+from debottleneck.recording.assemble import load
 from debottleneck.recording.recording import Facts, Recording
-from debottleneck.report.machine.comparison import document
+from debottleneck.report.machine.comparison import render as document
 from debottleneck.report.words import comparison as comparison_words
 from debottleneck.trials import result, verdict
-from debottleneck.trials import sides as evidence
 from debottleneck.trials.recorded import compare_recordings, names_of
+from debottleneck.trials.sides import read, trial_steps
 
 Steps = Sequence[float]
 
@@ -133,7 +135,7 @@ def test_only_quiet_steps_count(tmp_path: Path) -> None:
     slow = saved(tmp_path / "slow", steps, blocks=[block])
     fast = saved(tmp_path / "fast", times(5))
     found, measured = compare_recordings(slow, [fast])
-    loop = analyse(evidence.load_recording(slow)).loop
+    loop = analyse(load(slow)).loop
     assert found.baseline_ms is not None
     assert found.baseline_ms.value == pytest.approx(loop.step_ms)
     assert found.baseline_ms.low == pytest.approx(loop.step_low)
@@ -279,19 +281,19 @@ def test_measurements_are_the_quiet_steps(tmp_path: Path) -> None:
     assert list(measured.trials["steps"]) == [78, 78, 78]
     assert measured.trials["memory_mb"].isna().all()
     assert measured.losses.empty
-    steps = evidence.trial_steps(measured)
+    steps = trial_steps(measured)
     assert list(steps["spec"].unique()) == ["", "b", "c"]
     assert steps[steps["spec"] == "b"]["ms"].mean() == pytest.approx(7, rel=0.02)
 
 
-def test_evidence_of_recordings(tmp_path: Path) -> None:
+def test_sides_of_recordings(tmp_path: Path) -> None:
     """Both sides by their names, with the tables that nobody saved."""
     here = {"environment": {"cores": 2}}
     there = {"environment": {"cores": 8}}
     slow = saved(tmp_path / "slow<b>", times(10), **here)
     fast = saved(tmp_path / "fast\x1b", times(5), **there)
     found, measured = compare_recordings(slow, [fast])
-    shown = evidence.read(found, measured=measured)
+    shown = read(found, comparison_words.labels(found), measured=measured)
     assert [(s.id, s.label) for s in shown.sides] == [
         ("before", "slow<b>"),
         ("after", "fast\N{REPLACEMENT CHARACTER}"),
@@ -308,7 +310,7 @@ def test_differences_need_two_sides(tmp_path: Path) -> None:
     slow, fast = pair(tmp_path, 10, 5)
     found, measured = compare_recordings(slow, [fast])
     (fast / "marks.parquet").unlink()
-    shown = evidence.read(found, measured=measured)
+    shown = read(found, comparison_words.labels(found), measured=measured)
     assert [side.id for side in shown.sides] == ["before"]
     assert "fast cannot be shown" in shown.gaps[0].lower()
     assert shown.differences == ()
@@ -344,9 +346,9 @@ def test_a_recording_may_be_faster_with_numbers_nobody_knows() -> None:
 
 def test_scripts_see_that_recordings_were_compared() -> None:
     """The document says so, and what the baseline is called."""
-    found = document(comparisons.recorded())
+    found = json.loads(document(comparisons.recorded()))
     assert found["recorded"] is True
     assert found["baseline"]["name"] == "slow-run"
     assert {trial["numbers"] for trial in found["trials"]} == {"unverified"}
-    measured = document(comparisons.faster())
+    measured = json.loads(document(comparisons.faster()))
     assert (measured["recorded"], measured["baseline"]["name"]) == (False, None)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -108,6 +109,16 @@ def test_a_signal_is_named(trial: Trial) -> None:
     assert found.failure.startswith("ended with signal 9;")
 
 
+@pytest.fixture(params=["heeded", "ignored"])
+def interrupts(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Whether the tool was started with SIGINT ignored, as behind `nohup` and `&`."""
+    here = signal.default_int_handler if request.param == "heeded" else signal.SIG_IGN
+    before = signal.signal(signal.SIGINT, here)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interrupts")
 def test_a_hung_script_is_ended_and_says_where(trial: Trial) -> None:
     """The log shows the line at which it hung."""
     found, log = trial("i == 7 and time.sleep(1000)", limit=1.5)
@@ -116,13 +127,16 @@ def test_a_hung_script_is_ended_and_says_where(trial: Trial) -> None:
     assert "i == 7" in log.read_text()
 
 
-def test_a_script_that_ignores_ctrl_c_is_killed(trial: Trial) -> None:
-    """It gets its grace, then no more."""
-    body = "import signal; signal.signal(2, signal.SIG_IGN); time.sleep(1000)"
+@pytest.mark.parametrize(("ignored", "ended_by"), [((2,), 15), ((2, 15), 9)])
+def test_a_script_that_ignores_ctrl_c_is_ended(
+    trial: Trial, ignored: tuple[int, ...], ended_by: int
+) -> None:
+    """It gets its grace, then it is told to end, and at last killed."""
+    body = f"import signal; [signal.signal(n, signal.SIG_IGN) for n in {ignored}]; "
     begun = time.monotonic()
-    found, _ = trial(body, limit=0.5)
+    found, _ = trial(body + "time.sleep(1000)", limit=0.5)
     assert found.failure.startswith("hung before its first step")
-    assert found.exit_code == -9
+    assert found.exit_code == -ended_by
     assert time.monotonic() - begun < 60
 
 

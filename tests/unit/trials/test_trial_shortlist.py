@@ -102,13 +102,13 @@ def test_what_a_finding_speaks_for(
     assert supported(finding(kind, stage, cause, **more), cores=cores) == expected
 
 
-def test_modules_of_torch_can_be_split_by_batch() -> None:
-    """Where the branches are inside one module, its batch can still be divided."""
+def test_an_optimizer_of_torch_has_one_form() -> None:
+    """Its own, whatever the number of workers."""
     sites = made_runs.table(
-        "sites", [(1, 0, "forward", "torch.nn.Module.__call__", "", 0, "torch")]
+        "sites", [(1, 0, "update", "torch.optim.Adam.step", "", 0, "torch")]
     )
-    specs = supported(finding("compute-bound", "forward", "native"), sites=sites)
-    assert "parallel-forward:chunks=2" in specs
+    specs = supported(finding("compute-bound", "update", "native"), sites=sites)
+    assert specs == ["parallel-update"]
 
 
 def test_rank_decides_the_order_and_nothing_is_tried_twice() -> None:

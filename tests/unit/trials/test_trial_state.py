@@ -66,10 +66,10 @@ def run(tmp_path: Path) -> Callable[..., States]:
             patch.setitem(sys.modules, MODULE, module)
             try:
                 for step in range(1, steps + 1):
-                    log.enters("load", frame)
+                    log.enters("load", "load", (), frame)
                     load(module, step)
-                    log.leaves("load", frame)
-                    log.enters("forward", frame)
+                    log.leaves("load", "load", frame)
+                    log.enters("forward", "forward", (), frame)
                     train(module, step)
                 after(module, steps)
                 log.close()

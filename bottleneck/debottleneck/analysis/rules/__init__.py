@@ -1,20 +1,18 @@
-"""Rules: evidence in, findings out; one small function a kind.
+"""Rules: an analysis in, findings out; one small function a kind.
 
-A rule has the signature `(Evidence, Policy) -> tuple[Finding, ...]`: usually one
-finding, one a stage where stages differ, and none when it abstains: because nothing
-is wrong, or because what it needs was not measured.
+A rule yields usually one finding, one a stage where stages differ, and none when it
+abstains: because nothing is wrong, or because what it needs was not measured.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
-from debottleneck.analysis.policy import Policy
-from debottleneck.analysis.result import Finding
+from debottleneck.analysis.result import Analysis, Finding
 from debottleneck.analysis.rules.contention import gil, oversubscription
-from debottleneck.analysis.rules.evidence import Evidence
-from debottleneck.analysis.rules.guards import machine_busy, too_short
-from debottleneck.analysis.rules.inputs import input_compute, input_io, starvation
+from debottleneck.analysis.rules.guards import machine_busy
+from debottleneck.analysis.rules.inputs import input_compute, input_io
+from debottleneck.analysis.rules.starvation import starvation
 from debottleneck.analysis.rules.work import (
     between_steps,
     compute_bound,
@@ -23,7 +21,7 @@ from debottleneck.analysis.rules.work import (
     waiting,
 )
 
-Rule = Callable[[Evidence, Policy], tuple[Finding, ...]]
+Rule = Callable[[Analysis], Iterator[Finding]]
 
 RUN_RULES: tuple[Rule, ...] = (machine_busy, gil, oversubscription, waiting)
 """Those that say something of a run in which no steps were found."""
@@ -42,5 +40,3 @@ STEP_RULES: tuple[Rule, ...] = (
     compute_bound,
 )
 """All of them; of two findings on the same time the earlier rule's stays."""
-
-__all__ = ["RUN_RULES", "STEP_RULES", "Evidence", "Rule", "too_short"]

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import pandas as pd
 
-from debottleneck.analysis.policy import Policy
-from debottleneck.analysis.result import Finding, Where
-from debottleneck.analysis.rules.evidence import (
+from debottleneck.analysis.result import Analysis, Finding, Where
+from debottleneck.analysis.rules.measures import (
     TRAINER,
     Cost,
-    Evidence,
+    cores,
     cost,
+    foreign,
     main_stage,
+    of_trainer,
     trainer_stages,
     where,
+    where_of,
 )
 from debottleneck.analysis.rules.wording import (
     DOING,
@@ -27,28 +29,27 @@ from debottleneck.analysis.rules.wording import (
     spends,
     spot,
 )
+from debottleneck.analysis.thresholds import THRESHOLDS
 
 
-def gil(evidence: Evidence, policy: Policy) -> tuple[Finding, ...]:
+def gil(analysis: Analysis) -> Iterator[Finding]:
     """The trainer waits for the GIL; says who holds it, running what."""
-    amount = cost(evidence, trainer_stages(evidence), ["gil"])
-    if amount is None or amount.share < policy.wait_share:
-        return ()
-    stage = main_stage(evidence, "gil")
-    holder = _holder(evidence, policy)
-    where_now = holder.where if holder else ()
-    return (
-        finding(
-            policy,
-            "gil-contention",
-            amount,
-            stage=stage,
-            cause="gil",
-            summary=_gil_summary(evidence, amount, stage, holder),
-            action=_gil_action(holder),
-            where=where_now or where(evidence, policy, stage),
-            evidence=_gil_evidence(evidence, holder),
-        ),
+    stages = trainer_stages(analysis)
+    amount = cost(analysis, stages, ["gil"], THRESHOLDS.wait_share)
+    if amount is None:
+        return
+    stage = main_stage(analysis, "gil")
+    holder = _holder(analysis)
+    yield finding(
+        analysis,
+        "gil-contention",
+        amount,
+        stage=stage,
+        cause="gil",
+        summary=_gil_summary(analysis, amount, stage, holder),
+        action=_gil_action(holder),
+        places=(holder.where if holder else ()) or where(analysis, stage),
+        evidence=_gil_evidence(analysis, holder),
     )
 
 
@@ -69,35 +70,36 @@ class Holder:
         return f"threads {called} hold"
 
 
-def _holder(evidence: Evidence, policy: Policy) -> Holder | None:
-    waits = evidence.gil_waits
-    rows = waits[(waits["role"] == TRAINER) & (waits["holder_tid"] > 0)]
-    total = float(waits.loc[waits["role"] == TRAINER, "share"].sum())
+def _holder(analysis: Analysis) -> Holder | None:
+    waits = of_trainer(analysis.gil_waits)
+    rows = waits[waits["holder_tid"] > 0]
+    total = float(waits["share"].sum())
     if rows.empty or total <= 0:
         return None
     sums = rows.groupby("holder_thread")["share"].sum().sort_values(ascending=False)
-    chosen = sums[sums >= policy.holder_share * sums.iloc[0]].head(policy.max_lines)
+    chosen = sums[sums >= THRESHOLDS.holder_share * sums.iloc[0]]
+    chosen = chosen.head(THRESHOLDS.max_lines)
     threads = tuple(str(name) for name in chosen.index)
-    code = _holder_code(rows[rows["holder_thread"].isin(threads)], policy)
-    places = code or where(evidence, policy, "", threads[0])
+    code = _holder_code(rows[rows["holder_thread"].isin(threads)])
+    places = code or where_of(analysis, threads[0])
     return Holder(threads, float(chosen.sum()) / total, places)
 
 
-def _holder_code(rows: pd.DataFrame, policy: Policy) -> tuple[Where, ...]:
-    known = rows[rows["holder_function"] != ""]
+def _holder_code(rows: pd.DataFrame) -> tuple[Where, ...]:
+    named = rows[rows["holder_function"] != ""]
     spots = ["holder_function", "holder_file", "holder_line"]
-    sums = known.groupby(spots)["share"].sum().sort_values(ascending=False)
+    sums = named.groupby(spots)["share"].sum().sort_values(ascending=False)
     return tuple(
         Where(str(function), str(file), int(line))
-        for function, file, line in sums.head(policy.max_lines).index
+        for function, file, line in sums.head(THRESHOLDS.max_lines).index
     )
 
 
 def _gil_summary(
-    evidence: Evidence, amount: Cost, stage: str, holder: Holder | None
+    analysis: Analysis, amount: Cost, stage: str, holder: Holder | None
 ) -> str:
-    most = inside(evidence, stage)
-    opening = spends(evidence, amount, DOING["gil"])
+    most = inside(analysis, stage)
+    opening = spends(analysis, amount, DOING["gil"])
     opening += f", mostly{most}" if most else ""
     if holder is None:
         return f"{opening}; who holds it then is not known."
@@ -120,7 +122,7 @@ def _gil_action(holder: Holder | None) -> str:
     )
 
 
-def _gil_evidence(evidence: Evidence, holder: Holder | None) -> dict[str, object]:
+def _gil_evidence(analysis: Analysis, holder: Holder | None) -> dict[str, object]:
     numbers: dict[str, object] = {}
     if holder:
         numbers |= {"holder_thread": names(list(holder.threads))}
@@ -129,8 +131,8 @@ def _gil_evidence(evidence: Evidence, holder: Holder | None) -> dict[str, object
         code = holder.where[0]
         numbers |= {"holder_function": code.function}
         numbers |= {"holder_file": code.file, "holder_line": code.line}
-    if evidence.handovers_per_s is not None:
-        numbers["handovers_per_s"] = evidence.handovers_per_s
+    if analysis.handovers_per_s is not None:
+        numbers["handovers_per_s"] = analysis.handovers_per_s
     return numbers
 
 
@@ -151,17 +153,17 @@ class Contenders:
     pooled: int
 
 
-def contenders(evidence: Evidence, policy: Policy) -> Contenders | None:
+def contenders(analysis: Analysis) -> Contenders | None:
     """Own threads that want cores; None when threads were not measured.
 
     A thread whose time on cores is mostly `python` cannot run beside another such
     thread of its process: all of them together count once a process.
     """
-    table = evidence.threads
+    table = analysis.threads
     if table.empty:
         return None
     wants = table[["python", "native", "runqueue"]].fillna(0.0)
-    busy = table[wants.sum(axis=1) >= policy.contender_share]
+    busy = table[wants.sum(axis=1) >= THRESHOLDS.contender_share]
     bound = busy["python"].fillna(0.0) > busy["native"].fillna(0.0)
     at_once = int((~bound).sum()) + int(busy.loc[bound, "pid"].nunique())
     pooled = int((busy["role"] == "pool").sum())
@@ -180,93 +182,77 @@ def _titles(busy: pd.DataFrame) -> tuple[str, ...]:
     )
 
 
-def oversubscription(evidence: Evidence, policy: Policy) -> tuple[Finding, ...]:
+def oversubscription(analysis: Analysis) -> Iterator[Finding]:
     """More of the run's own threads want a core than there are cores."""
-    amount = cost(evidence, trainer_stages(evidence), ["runqueue"])
-    rivals = contenders(evidence, policy)
-    if amount is None or rivals is None or evidence.cores is None:
-        return ()
-    if amount.share < policy.wait_share or rivals.at_once <= evidence.cores:
-        return ()
-    stage = main_stage(evidence, "runqueue")
-    return (
-        finding(
-            policy,
-            "oversubscription",
-            amount,
-            stage=stage,
-            cause="runqueue",
-            summary=_crowd(evidence, amount, rivals, evidence.cores),
-            action=_thin_out(evidence, policy, rivals, evidence.cores),
-            where=where(evidence, policy, stage),
-            evidence=_crowd_evidence(evidence, rivals),
-        ),
+    stages = trainer_stages(analysis)
+    amount = cost(analysis, stages, ["runqueue"], THRESHOLDS.wait_share)
+    rivals, room = contenders(analysis), cores(analysis)
+    if amount is None or rivals is None or room is None or rivals.at_once <= room:
+        return
+    yield finding(
+        analysis,
+        "oversubscription",
+        amount,
+        stage=main_stage(analysis, "runqueue"),
+        cause="runqueue",
+        summary=_crowd(analysis, amount, rivals, room),
+        action=_thin_out(analysis, rivals, room),
+        evidence={
+            "threads_at_once": rivals.at_once,
+            "threads": list(rivals.names),
+            "thread_pools": [list(pool) for pool in _pools(analysis)],
+            "cores": room,
+        }
+        | foreign_evidence(analysis),
     )
 
 
-def pools(evidence: Evidence) -> tuple[tuple[str, int | None], ...]:
+def _pools(analysis: Analysis) -> tuple[tuple[str, int | None], ...]:
     """Thread pools of native libraries, largest first; None for an unknown size.
 
     Pools of one thread are none.
     """
-    listed = evidence.environment.get("thread_pools") or ()
-    found = {
+    listed = analysis.recording.facts.environment.get("thread_pools") or ()
+    sizes = {
         str(pool.get("library", "a library")): pool.get("threads")
         for pool in listed
         if isinstance(pool, Mapping) and pool.get("threads") != 1
     }
-    return tuple(sorted(found.items(), key=lambda pool: -(pool[1] or 0)))
+    return tuple(sorted(sizes.items(), key=lambda pool: -(pool[1] or 0)))
 
 
 def _pool_title(library: str, threads: int | None) -> str:
     return library if threads is None else f"{library} with {threads} threads"
 
 
-def _crowd(evidence: Evidence, amount: Cost, rivals: Contenders, cores: float) -> str:
+def _crowd(analysis: Analysis, amount: Cost, rivals: Contenders, room: float) -> str:
     who = list(rivals.names)
     if rivals.pooled:
-        who += [_pool_title(*pool) for pool in pools(evidence)]
+        who += [_pool_title(*pool) for pool in _pools(analysis)]
     named = f" ({names(who, 4)})" if who else ""
-    room = f"{cores:g} core{'s' if cores != 1 else ''}"
     return (
-        f"{spends(evidence, amount, DOING['runqueue'])}: {rivals.at_once} of the "
-        f"script's own threads compete for {room}{named}."
+        f"{spends(analysis, amount, DOING['runqueue'])}: {rivals.at_once} of the "
+        f"script's own threads compete for {room:g} core{'s' if room != 1 else ''}"
+        f"{named}."
     )
 
 
-def _thin_out(
-    evidence: Evidence, policy: Policy, rivals: Contenders, cores: float
-) -> str:
-    each = max(1, int(cores) // max(1, rivals.drivers))
-    advice = f"Run at most {max(1, int(cores))} busy threads"
+def _thin_out(analysis: Analysis, rivals: Contenders, room: float) -> str:
+    count = max(1, int(room) // max(1, rivals.drivers))
+    advice = f"Run at most {max(1, int(room))} busy threads"
     if rivals.pooled:
         advice = (
-            f"Start with OMP_NUM_THREADS={each} OPENBLAS_NUM_THREADS={each} "
-            f"MKL_NUM_THREADS={each} (or call threadpoolctl.threadpool_limits({each}) "
-            "first), and run no more threads than cores"
+            f"Start with OMP_NUM_THREADS={count} OPENBLAS_NUM_THREADS={count} "
+            f"MKL_NUM_THREADS={count} (or call threadpoolctl.threadpool_limits({count})"
+            " first), and run no more threads than cores"
         )
-    others = foreign(evidence)
-    if others is None or others < policy.foreign_cores:
+    others = foreign(analysis)
+    if others is None or others < THRESHOLDS.foreign_cores:
         return f"{advice}."
     return f"{advice}; other programs used {others:.1f} cores meanwhile, stop them."
 
 
-def _crowd_evidence(evidence: Evidence, rivals: Contenders) -> dict[str, object]:
-    return {
-        "threads_at_once": rivals.at_once,
-        "threads": list(rivals.names),
-        "thread_pools": [list(pool) for pool in pools(evidence)],
-        "cores": evidence.cores,
-    } | foreign_evidence(evidence)
-
-
-def foreign(evidence: Evidence) -> float | None:
-    """Cores that other programs used in quiet time, None if not measured."""
-    load = evidence.environment.get("foreign_load")
-    return float(load) if isinstance(load, (int, float)) else None
-
-
-def foreign_evidence(evidence: Evidence) -> dict[str, object]:
+def foreign_evidence(analysis: Analysis) -> dict[str, object]:
     """The foreign load for a finding's evidence, nothing if not measured."""
-    load = foreign(evidence)
+    load = foreign(analysis)
     return {} if load is None else {"foreign_load": load}

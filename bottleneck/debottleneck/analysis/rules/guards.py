@@ -3,80 +3,74 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
-from debottleneck.analysis.policy import Policy
-from debottleneck.analysis.result import Finding
-from debottleneck.analysis.rules.contention import (
-    contenders,
-    foreign,
-    foreign_evidence,
-)
-from debottleneck.analysis.rules.evidence import (
+from debottleneck.analysis.result import Analysis, Finding
+from debottleneck.analysis.rules.contention import contenders, foreign_evidence
+from debottleneck.analysis.rules.measures import (
     Cost,
-    Evidence,
+    cores,
     cost,
+    foreign,
     trainer_stages,
 )
 from debottleneck.analysis.rules.wording import DOING, finding, spends
+from debottleneck.analysis.thresholds import THRESHOLDS
 
 
-def too_short(evidence: Evidence, policy: Policy) -> tuple[Finding, ...]:
+def too_short(analysis: Analysis) -> Iterator[Finding]:
     """A loop was found, but too few of its steps were measured."""
-    steps = evidence.loop.measured
-    if not evidence.loop.found or steps >= policy.min_steps:
-        return ()
+    steps, needed = analysis.loop.measured, THRESHOLDS.min_steps
+    if not analysis.loop.found or steps >= needed:
+        return
     measured = f"{steps} step was" if steps == 1 else f"{steps} steps were"
-    return (
-        finding(
-            policy,
-            "too-short",
-            Cost(0.0, 0.0, math.nan, math.nan),
-            summary=f"Only {measured} measured after warm-up, too few to diagnose.",
-            action=f"Let the script train for at least {policy.min_steps} more steps, "
-            "or measure longer with a larger --steps or --seconds, or with a smaller "
-            "--warmup.",
-            evidence={"measured": steps, "needed": policy.min_steps},
-        ),
+    yield finding(
+        analysis,
+        "too-short",
+        Cost(0.0, 0.0, math.nan, math.nan),
+        summary=f"Only {measured} measured after warm-up, too few to diagnose.",
+        action=f"Let the script train for at least {needed} more steps, "
+        "or measure longer with a larger --steps or --seconds, or with a smaller "
+        "--warmup.",
+        evidence={"measured": steps, "needed": needed},
     )
 
 
-def machine_busy(evidence: Evidence, policy: Policy) -> tuple[Finding, ...]:
+def machine_busy(analysis: Analysis) -> Iterator[Finding]:
     """No core is free for the trainer, and its own process cannot be the reason."""
-    amount = cost(evidence, trainer_stages(evidence), ["runqueue"])
-    if amount is None or amount.share < policy.busy_share:
-        return ()
-    others = foreign(evidence)
-    rivals = contenders(evidence, policy)
-    if rivals is not None and evidence.cores is not None:
-        if rivals.at_once > evidence.cores:
-            return ()
-    elif others is None or others < policy.foreign_cores:
-        return ()
-    return (
-        finding(
-            policy,
-            "machine-busy",
-            amount,
-            cause="runqueue",
-            summary=_busy_summary(evidence, amount, others),
-            action=_busy_action(policy, others),
-            evidence={"cores": evidence.cores} | foreign_evidence(evidence),
-        ),
+    stages = trainer_stages(analysis)
+    amount = cost(analysis, stages, ["runqueue"], THRESHOLDS.busy_share)
+    if amount is None:
+        return
+    others, room, rivals = foreign(analysis), cores(analysis), contenders(analysis)
+    if rivals is not None and room is not None:
+        if rivals.at_once > room:
+            return
+    elif others is None or others < THRESHOLDS.foreign_cores:
+        return
+    yield finding(
+        analysis,
+        "machine-busy",
+        amount,
+        cause="runqueue",
+        summary=_busy_summary(analysis, amount, others),
+        action=_busy_action(others),
+        evidence={"cores": room} | foreign_evidence(analysis),
     )
 
 
-def _busy_summary(evidence: Evidence, amount: Cost, others: float | None) -> str:
+def _busy_summary(analysis: Analysis, amount: Cost, others: float | None) -> str:
     used = ""
     if others is not None:
         used = f" (other programs used {others:.1f} cores meanwhile)"
     return (
-        f"{spends(evidence, amount, DOING['runqueue'])}, and the script's own "
+        f"{spends(analysis, amount, DOING['runqueue'])}, and the script's own "
         f"threads cannot be the reason{used}."
     )
 
 
-def _busy_action(policy: Policy, others: float | None) -> str:
-    if others is not None and others < policy.foreign_cores:
+def _busy_action(others: float | None) -> str:
+    if others is not None and others < THRESHOLDS.foreign_cores:
         return (
             "Look for a CPU limit (container quota, taskset, nice) and profile again: "
             "until then times here say little about the script."

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
-from debottleneck.analysis.policy import Policy
-from debottleneck.analysis.result import Finding, Where
-from debottleneck.analysis.rules.evidence import TRAINER, Cost, Evidence
+from debottleneck.analysis.result import Analysis, Finding, Where
+from debottleneck.analysis.rules.measures import TRAINER, Cost, where
+from debottleneck.analysis.thresholds import THRESHOLDS
 from debottleneck.words import OTHER
 
 DOING = {
@@ -32,9 +32,9 @@ def percent(share: float) -> str:
     return f"{100 * share:.0f} %"
 
 
-def spends(evidence: Evidence, amount: Cost, doing: str) -> str:
+def spends(analysis: Analysis, amount: Cost, doing: str) -> str:
     """The opening: "The trainer spends 62 % of each step (59 to 65 %) `doing`"."""
-    if not evidence.loop.found:
+    if not analysis.loop.found:
         return f"The main thread spends {percent(amount.share)} of the run {doing}"
     bounds = ""
     if math.isfinite(amount.low) and math.isfinite(amount.high):
@@ -42,9 +42,9 @@ def spends(evidence: Evidence, amount: Cost, doing: str) -> str:
     return f"The trainer spends {percent(amount.share)} of each step{bounds} {doing}"
 
 
-def inside(evidence: Evidence, stage: str) -> str:
+def inside(analysis: Analysis, stage: str) -> str:
     """Where in the step: " in `load`", " outside every stage", or nothing."""
-    if not stage or (stage == OTHER and not evidence.loop.found):
+    if not stage or (stage == OTHER and not analysis.loop.found):
         return ""
     return " outside every stage" if stage == OTHER else f" in `{stage}`"
 
@@ -80,7 +80,7 @@ def names(items: Sequence[str], most: int = 3) -> str:
 
 
 def finding(
-    policy: Policy,
+    analysis: Analysis,
     kind: str,
     amount: Cost,
     *,
@@ -88,24 +88,27 @@ def finding(
     action: str,
     stage: str = "",
     cause: str = "",
-    where: tuple[Where, ...] = (),
+    places: tuple[Where, ...] | None = None,
     evidence: dict[str, Any] | None = None,
     severity: str = "",
 ) -> Finding:
-    """A Finding about the trainer, with its numbers filled in from `amount`."""
+    """A Finding about the trainer, its numbers from `amount`.
+
+    Without `places` it is about the lines that carry the stage.
+    """
     numbers: dict[str, Any] = {"ms_per_step": amount.ms, "share": amount.share}
     if math.isfinite(amount.low) and math.isfinite(amount.high):
         numbers |= {"share_low": amount.low, "share_high": amount.high}
     return Finding(
         kind=kind,
-        severity=severity or policy.severity(amount.share),
+        severity=severity or THRESHOLDS.severity(amount.share),
         stage=stage,
         cause=cause,
         role=TRAINER,
         summary=summary,
         action=action,
-        ceiling=policy.ceiling(amount.share),
+        ceiling=THRESHOLDS.ceiling(amount.share),
         share=amount.share,
         evidence=numbers | (evidence or {}),
-        where=where,
+        where=where(analysis, stage) if places is None else places,
     )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from debottleneck.analysis.policy import Policy
-from debottleneck.analysis.result import Finding, Where
-from debottleneck.analysis.rules.evidence import (
+from collections.abc import Iterator
+from itertools import product
+
+from debottleneck.analysis.result import Analysis, Finding, Where
+from debottleneck.analysis.rules.inputs import IO_CAUSES
+from debottleneck.analysis.rules.measures import (
     Cost,
-    Evidence,
     calls,
     cost,
     fills,
@@ -17,7 +19,6 @@ from debottleneck.analysis.rules.evidence import (
     waited_on,
     where,
 )
-from debottleneck.analysis.rules.inputs import IO_CAUSES
 from debottleneck.analysis.rules.wording import (
     DOING,
     finding,
@@ -27,6 +28,7 @@ from debottleneck.analysis.rules.wording import (
     spends,
     spot,
 )
+from debottleneck.analysis.thresholds import THRESHOLDS
 from debottleneck.words import BETWEEN_STAGES, CAUSES, OTHER
 
 WORK_STAGES = ("forward", "loss", "backward", "update", OTHER)
@@ -36,53 +38,45 @@ COMPUTE_STAGES = ("forward", "loss", "backward")
 HELPERS = ("pool", "autograd")
 
 
-def waiting(evidence: Evidence, policy: Policy) -> tuple[Finding, ...]:
+def waiting(analysis: Analysis) -> Iterator[Finding]:
     """Stages that should compute, and wait; without steps, any stage."""
-    stages = WORK_STAGES if evidence.loop.found else trainer_stages(evidence)
-    asked = [(stage, cause) for stage in stages for cause in (*IO_CAUSES, "lock")]
-    found = (_wait(evidence, policy, stage, cause) for stage, cause in asked)
-    return tuple(one for one in found if one)
+    stages = WORK_STAGES if analysis.loop.found else trainer_stages(analysis)
+    for stage, cause in product(stages, (*IO_CAUSES, "lock")):
+        amount = cost(analysis, [stage], [cause], THRESHOLDS.wait_share)
+        if amount is None:
+            continue
+        if cause == "lock" and _helpers_compute(analysis, stage, amount):
+            continue
+        what = waited_on(analysis, stage, cause)
+        often = calls(analysis, stage)
+        doing = spends(analysis, amount, DOING[cause] + on(what))
+        yield finding(
+            analysis,
+            "waiting",
+            amount,
+            stage=stage,
+            cause=cause,
+            summary=f"{doing}{inside(analysis, stage)}.",
+            action=_wait_action(analysis, stage, cause, often),
+            evidence={"waited_on": what, "calls_per_step": often},
+        )
 
 
-def _wait(evidence: Evidence, policy: Policy, stage: str, cause: str) -> Finding | None:
-    amount = cost(evidence, [stage], [cause])
-    if amount is None or amount.share < policy.wait_share:
-        return None
-    if cause == "lock" and _helpers_compute(evidence, policy, stage, amount):
-        return None
-    what = waited_on(evidence, stage, cause)
-    often = calls(evidence, stage)
-    doing = spends(evidence, amount, DOING[cause] + on(what))
-    return finding(
-        policy,
-        "waiting",
-        amount,
-        stage=stage,
-        cause=cause,
-        summary=f"{doing}{inside(evidence, stage)}.",
-        action=_wait_action(evidence, stage, cause, often),
-        where=where(evidence, policy, stage),
-        evidence={"waited_on": what, "calls_per_step": often},
-    )
-
-
-def _helpers_compute(
-    evidence: Evidence, policy: Policy, stage: str, amount: Cost
-) -> bool:
+def _helpers_compute(analysis: Analysis, stage: str, amount: Cost) -> bool:
     """True when the lock is a barrier: pool or autograd threads compute meanwhile."""
-    table = evidence.causes
+    table = analysis.causes
     rows = table[
         table["role"].isin(HELPERS)
         & (table["stage"] == stage)
         & table["cause"].isin(["python", "native"])
     ]
-    return float(rows["ms_per_step"].sum()) >= policy.dominant * amount.ms
+    return float(rows["ms_per_step"].sum()) >= THRESHOLDS.dominant * amount.ms
 
 
 def _wait_action(
-    evidence: Evidence, stage: str, cause: str, often: float | None
+    analysis: Analysis, stage: str, cause: str, often: float | None
 ) -> str:
-    if not evidence.loop.found:
+    if not analysis.loop.found:
         return (
             "Take that wait off the main thread, and mark the loop's stages "
             "(`--stage load=module:function`) to see which part waits."
@@ -100,38 +94,34 @@ def _wait_action(
     return "Move that wait out of the step: fetch it beforehand, or in a thread."
 
 
-def update_bound(evidence: Evidence, policy: Policy) -> tuple[Finding, ...]:
+def update_bound(analysis: Analysis) -> Iterator[Finding]:
     """The update is Python that walks from parameter to parameter."""
-    causes = ["python", "native"] if uses_torch(evidence) else ["python"]
-    amount = cost(evidence, ["update"], causes)
-    part = fills(evidence, "update", causes)
-    if amount is None or part is None or amount.share < policy.update_share:
-        return ()
-    if part < policy.dominant:
-        return ()
-    often = calls(evidence, "update")
+    causes = ["python", "native"] if uses_torch(analysis) else ["python"]
+    amount = cost(analysis, ["update"], causes, THRESHOLDS.update_share)
+    part = fills(analysis, "update", causes)
+    if amount is None or part is None or part < THRESHOLDS.dominant:
+        return
+    often = calls(analysis, "update")
     many = f", in {often:.0f} calls a step" if often and often >= 2 else ""
-    lines = where(evidence, policy, "update")
+    lines = where(analysis, "update")
     work = DOING["python"] if len(causes) == 1 else "in Python and small kernels"
-    doing = spends(evidence, amount, f"{work} in `update`")
-    return (
-        finding(
-            policy,
-            "update-bound",
-            amount,
-            stage="update",
-            cause="python",
-            summary=f"{doing}{many}: work parameter by parameter.",
-            action=_update_action(evidence),
-            where=lines,
-            evidence={"python_part_of_stage": part, "calls_per_step": often}
-            | _called(evidence, lines),
-        ),
+    doing = spends(analysis, amount, f"{work} in `update`")
+    yield finding(
+        analysis,
+        "update-bound",
+        amount,
+        stage="update",
+        cause="python",
+        summary=f"{doing}{many}: work parameter by parameter.",
+        action=_update_action(analysis),
+        places=lines,
+        evidence={"python_part_of_stage": part, "calls_per_step": often}
+        | _called(analysis, lines),
     )
 
 
-def _update_action(evidence: Evidence) -> str:
-    if uses_torch(evidence):
+def _update_action(analysis: Analysis) -> str:
+    if uses_torch(analysis):
         return "Pass foreach=True (or fused=True) to the optimizer."
     return (
         "Update all parameters in one array operation (one flat array for them and "
@@ -140,112 +130,96 @@ def _update_action(evidence: Evidence) -> str:
     )
 
 
-def _called(evidence: Evidence, lines: tuple[Where, ...]) -> dict[str, object]:
-    most = most_called(evidence, lines[0].file) if lines else None
+def _called(analysis: Analysis, lines: tuple[Where, ...]) -> dict[str, object]:
+    most = most_called(analysis, lines[0].file) if lines else None
     return {"most_called": most[0], "most_called_calls": most[1]} if most else {}
 
 
-def python_bound(evidence: Evidence, policy: Policy) -> tuple[Finding, ...]:
+def python_bound(analysis: Analysis) -> Iterator[Finding]:
     """Model code, or code outside every stage, that is mostly Python."""
-    stages = (*COMPUTE_STAGES, OTHER)
-    found = (_python(evidence, policy, stage) for stage in stages)
-    return tuple(one for one in found if one)
+    for stage in (*COMPUTE_STAGES, OTHER):
+        amount = cost(analysis, [stage], ["python"], THRESHOLDS.python_share)
+        part = fills(analysis, stage, ["python"])
+        if amount is None or part is None or part < THRESHOLDS.dominant:
+            continue
+        lines = where(analysis, stage)
+        place = f", most of it in {spot(lines[0])}" if lines else ""
+        doing = spends(analysis, amount, DOING["python"] + inside(analysis, stage))
+        yield finding(
+            analysis,
+            "python-bound",
+            amount,
+            stage=stage,
+            cause="python",
+            summary=f"{doing}{place}.",
+            action="Replace its loops by array operations on whole batches, or do that "
+            "work less often or in another process.",
+            places=lines,
+            evidence={"python_part_of_stage": part} | _called(analysis, lines),
+        )
 
 
-def _python(evidence: Evidence, policy: Policy, stage: str) -> Finding | None:
-    amount = cost(evidence, [stage], ["python"])
-    part = fills(evidence, stage, ["python"])
-    if amount is None or part is None or amount.share < policy.python_share:
-        return None
-    if part < policy.dominant:
-        return None
-    lines = where(evidence, policy, stage)
-    place = f", most of it in {spot(lines[0])}" if lines else ""
-    doing = spends(evidence, amount, DOING["python"] + inside(evidence, stage))
-    return finding(
-        policy,
-        "python-bound",
-        amount,
-        stage=stage,
-        cause="python",
-        summary=f"{doing}{place}.",
-        action="Replace its loops by array operations on whole batches, or do that "
-        "work less often or in another process.",
-        where=lines,
-        evidence={"python_part_of_stage": part} | _called(evidence, lines),
-    )
-
-
-def compute_bound(evidence: Evidence, policy: Policy) -> tuple[Finding, ...]:
+def compute_bound(analysis: Analysis) -> Iterator[Finding]:
     """One stage's native computing is nearly all there is: a fact, not an alarm."""
-    found = (_compute(evidence, policy, stage) for stage in COMPUTE_STAGES)
-    return tuple(one for one in found if one)
+    for stage in COMPUTE_STAGES:
+        amount = cost(analysis, [stage], ["native"], THRESHOLDS.compute_share)
+        if amount is None:
+            continue
+        doing = spends(analysis, amount, f"{DOING['native']} in `{stage}`")
+        yield finding(
+            analysis,
+            "compute-bound",
+            amount,
+            stage=stage,
+            cause="native",
+            summary=f"{doing}: the loop computes, it does not wait.",
+            action="Only cheaper computing helps: a smaller model or type, a faster "
+            "BLAS, an accelerator, or independent branches at once (strategy "
+            "`parallel-forward`) while cores are free.",
+            severity="low",
+        )
 
 
-def _compute(evidence: Evidence, policy: Policy, stage: str) -> Finding | None:
-    amount = cost(evidence, [stage], ["native"])
-    if amount is None or amount.share < policy.compute_share:
-        return None
-    doing = spends(evidence, amount, f"{DOING['native']} in `{stage}`")
-    return finding(
-        policy,
-        "compute-bound",
-        amount,
-        stage=stage,
-        cause="native",
-        summary=f"{doing}: the loop computes, it does not wait.",
-        action="Only cheaper computing helps: a smaller model or type, a faster BLAS, "
-        "an accelerator, or independent branches at once (strategy "
-        "`parallel-forward`) while cores are free.",
-        where=where(evidence, policy, stage),
-        severity="low",
-    )
-
-
-def between_steps(evidence: Evidence, policy: Policy) -> tuple[Finding, ...]:
+def between_steps(analysis: Analysis) -> Iterator[Finding]:
     """Evaluation, checkpoints or logging take a large share of the loop."""
-    found = (_between(evidence, policy, stage) for stage in BETWEEN_STAGES)
-    return tuple(one for one in found if one)
+    for stage in BETWEEN_STAGES:
+        amount = stage_cost(analysis, stage)
+        if amount is None:
+            continue
+        queued = cost(analysis, [stage], ["runqueue"])
+        running = amount.share - (queued.share if queued else 0.0)
+        if running < THRESHOLDS.between_share:
+            continue
+        cause = _main_cause(analysis, stage, amount)
+        mostly = f", mostly {DOING[cause]}" if cause else ""
+        what = waited_on(analysis, stage, cause) if cause else ""
+        doing = spends(analysis, amount, f"in `{stage}`")
+        yield finding(
+            analysis,
+            "between-steps",
+            amount,
+            stage=stage,
+            cause=cause,
+            summary=f"{doing}, between the steps{mostly}{on(what)}.",
+            action=_between_action(stage, amount.share),
+            evidence={"waited_on": what},
+        )
 
 
-def _between(evidence: Evidence, policy: Policy, stage: str) -> Finding | None:
-    amount = stage_cost(evidence, stage)
-    if amount is None:
-        return None
-    queued = cost(evidence, [stage], ["runqueue"])
-    if amount.share - (queued.share if queued else 0.0) < policy.between_share:
-        return None
-    cause = _main_cause(evidence, policy, stage, amount)
-    why = f", mostly {DOING[cause]}" if cause else ""
-    what = waited_on(evidence, stage, cause) if cause else ""
-    doing = spends(evidence, amount, f"in `{stage}`")
-    return finding(
-        policy,
-        "between-steps",
-        amount,
-        stage=stage,
-        cause=cause,
-        summary=f"{doing}, between the steps{why}{on(what)}.",
-        action=_between_action(stage, amount.share),
-        where=where(evidence, policy, stage),
-        evidence={"waited_on": what},
-    )
-
-
-def _main_cause(evidence: Evidence, policy: Policy, stage: str, whole: Cost) -> str:
+def _main_cause(analysis: Analysis, stage: str, total: Cost) -> str:
     for cause in CAUSES:
-        amount = cost(evidence, [stage], [cause])
-        if amount and amount.ms >= policy.dominant * whole.ms:
+        amount = cost(analysis, [stage], [cause])
+        if amount and amount.ms >= THRESHOLDS.dominant * total.ms:
             return cause
     return ""
 
 
 def _between_action(stage: str, share: float) -> str:
     halved = percent(share / 2 / (1 - share / 2))
-    words = {
+    advice = {
         "evaluate": "Evaluate less often, or on a part of the data",
         "checkpoint": "Write fewer checkpoints, or copy the state and write it in a "
         "thread",
         "log": "Log less often, or hand the records to a thread",
     }
-    return f"{words[stage]}: half as often would leave it {halved} of the loop."
+    return f"{advice[stage]}: half as often would leave it {halved} of the loop."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from debottleneck.analysis.result import Analysis
 from debottleneck.errors import UsageError
+from debottleneck.recording.recording import NotMeasured
 
 
 def lacks(analysis: Analysis, what: str, instrument: str, remedy: str) -> UsageError:
@@ -15,7 +16,8 @@ def lacks(analysis: Analysis, what: str, instrument: str, remedy: str) -> UsageE
         instrument: Who measures it.
         remedy: What to do when no entry knows better.
     """
-    known = [each for each in analysis.not_measured if each.what.startswith(what)]
-    why = f": {known[0].why}" if known else ""
-    advice = known[0].remedy if known and known[0].remedy else remedy
-    return UsageError(f"this recording has no {what} of {instrument}{why}", advice)
+    gaps = (gap for gap in analysis.not_measured if gap.what.startswith(what))
+    gap = next(gaps, NotMeasured(what, ""))
+    reason = f": {gap.why}" if gap.why else ""
+    text = f"this recording has no {what} of {instrument}{reason}"
+    return UsageError(text, gap.remedy or remedy)

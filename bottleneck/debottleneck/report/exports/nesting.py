@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from debottleneck.words import STEP
 
 
 @dataclass(frozen=True)
-class Calls:
+class StageCalls:
     """Calls of one thread in order of their begin, outer ones before inner ones.
 
     Attributes:
@@ -34,13 +34,12 @@ class Calls:
     def __len__(self) -> int:
         return len(self.start)
 
-    def where(self, mask: NDArray[np.bool_]) -> Calls:
+    def where(self, mask: NDArray[np.bool_]) -> StageCalls:
         """Some of them."""
-        parts = (self.start, self.end, self.site, self.count)
-        return Calls(*(part[mask] for part in parts))
+        return StageCalls(*(getattr(self, one.name)[mask] for one in fields(self)))
 
 
-def calls_by_thread(recording: Recording) -> dict[Key, Calls]:
+def calls_by_thread(recording: Recording) -> dict[Key, StageCalls]:
     """Calls of stages in every thread with marks; a step's own call is left out.
 
     A call that was still open when the thread made its last mark ends there.
@@ -51,11 +50,22 @@ def calls_by_thread(recording: Recording) -> dict[Key, Calls]:
     }
 
 
-def _nested(marks: Marks, sites: NDArray[np.int64], counts: NDArray[np.int64]) -> Calls:
+def sites_of(recording: Recording, pid: int) -> dict[int, tuple[str, str, str, int]]:
+    """A process's sites: the stage, and its function, file and line."""
+    own = recording.sites[recording.sites.pid == pid]
+    columns = [own[c].tolist() for c in ("site", "stage", "name", "file", "line")]
+    return {site: tuple(place) for site, *place in zip(*columns, strict=True)}
+
+
+def _nested(
+    marks: Marks, sites: NDArray[np.int64], counts: NDArray[np.int64]
+) -> StageCalls:
     stage = np.isin(marks.edge, (ENTER, LEAVE)) & (marks.stage != CODE[STEP])
-    parts = (marks.t, marks.edge, sites, counts)
+    columns = (marks.t, marks.edge, sites, counts)
     nest = _Nest()
-    for at, edge, site, count in zip(*(p[stage].tolist() for p in parts), strict=True):
+    for at, edge, site, count in zip(
+        *(c[stage].tolist() for c in columns), strict=True
+    ):
         if edge == ENTER:
             nest.enter(at, site)
         else:
@@ -63,45 +73,39 @@ def _nested(marks: Marks, sites: NDArray[np.int64], counts: NDArray[np.int64]) -
     return nest.finished(int(marks.t[-1]))
 
 
-@dataclass
 class _Nest:
-    """Calls while they are put together, a list a column; open ones by index."""
+    """Calls while they are put together: begin, end, site and count of each."""
 
-    start: list[int] = field(default_factory=list)
-    end: list[int] = field(default_factory=list)
-    site: list[int] = field(default_factory=list)
-    count: list[int] = field(default_factory=list)
-    open: list[int] = field(default_factory=list)
+    def __init__(self) -> None:
+        self._calls: list[list[int]] = []
+        self._open: list[list[int]] = []
 
     def enter(self, at: int, site: int) -> None:
-        self.open.append(len(self.start))
-        self.start.append(at)
-        self.end.append(at)
-        self.site.append(site)
-        self.count.append(1)
+        call = [at, at, site, 1]
+        self._calls.append(call)
+        self._open.append(call)
 
     def leave(self, at: int, site: int, count: int) -> None:
         """End the innermost open call of that site, if there is one.
 
         Calls within it that go on (coroutines need not nest) are cut in two.
         """
-        if all(self.site[index] != site for index in self.open):
+        if all(opened != site for _, _, opened, _ in self._open):
             return
         cut = []
-        while self.site[self.open[-1]] != site:
-            cut.append(self._close(at))
-        self.count[self._close(at)] = max(1, count)
-        for index in reversed(cut):
-            self.enter(at, self.site[index])
+        while (call := self._close(at))[2] != site:
+            cut.append(call[2])
+        call[3] = max(1, count)
+        for inner in reversed(cut):
+            self.enter(at, inner)
 
-    def _close(self, at: int) -> int:
-        index = self.open.pop()
-        self.end[index] = at
-        return index
+    def _close(self, at: int) -> list[int]:
+        call = self._open.pop()
+        call[1] = at
+        return call
 
-    def finished(self, last: int) -> Calls:
+    def finished(self, last: int) -> StageCalls:
         """All of them; those still open end at that time."""
-        while self.open:
+        while self._open:
             self._close(last)
-        columns = (self.start, self.end, self.site, self.count)
-        return Calls(*(np.array(column, np.int64) for column in columns))
+        return StageCalls(*np.array(self._calls, np.int64).reshape(-1, 4).T)

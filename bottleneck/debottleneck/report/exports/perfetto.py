@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -31,20 +31,7 @@ FIRST_LINE = 5_000_000
 """Number of the first line that is no thread's: no thread of Linux is above 2**22."""
 
 
-@dataclass(frozen=True)
-class Trace:
-    """A finished trace: its text, and what was left out of it, if anything."""
-
-    text: str
-    left_out: str = ""
-
-
-def render(analysis: Analysis) -> str:
-    """The trace's text; its `otherData.left_out` says what it does not hold."""
-    return trace(analysis).text
-
-
-def trace(analysis: Analysis, most: int = MOST_SLICES) -> Trace:
+def render(analysis: Analysis, most: int = MOST_SLICES) -> str:
     """The trace with at most `most` slices where it can be: the longest ones."""
     tracks, left_out = bounded(tracks_of(analysis), most)
     starts = [int(track.start.min()) for track in tracks]
@@ -56,7 +43,7 @@ def trace(analysis: Analysis, most: int = MOST_SLICES) -> Trace:
         lines += _slices(track, _line(track, number), origin)
     about = json.dumps(_about(analysis, left_out))[1:]
     events = ",\n".join(lines)
-    return Trace(f'{{"traceEvents":[\n{events}\n],{about}\n', left_out)
+    return f'{{"traceEvents":[\n{events}\n],{about}\n'
 
 
 def bounded(tracks: list[Track], most: int) -> tuple[list[Track], str]:
@@ -72,10 +59,10 @@ def bounded(tracks: list[Track], most: int) -> tuple[list[Track], str]:
         return tracks, ""
     longest = int(np.partition(lengths, len(lengths) - room - 1)[-room - 1])
     kept = [_longer(track, longest) if track.fine else track for track in tracks]
-    gone = int((lengths <= longest).sum())
-    what = f"{gone:,} of {len(lengths):,} slices of stages, waits and the GIL are"
-    why = f"{what} left out, those of at most {longest / 1e3:,.1f} us"
-    return [track for track in kept if len(track)], why
+    cut = int((lengths <= longest).sum())
+    what = f"{cut:,} of {len(lengths):,} slices of stages, waits and the GIL are"
+    left_out = f"{what} left out, those of at most {longest / 1e3:,.1f} us"
+    return [track for track in kept if len(track)], left_out
 
 
 def _longer(track: Track, nanoseconds: int) -> Track:
@@ -86,10 +73,10 @@ def _longer(track: Track, nanoseconds: int) -> Track:
 
 def _notice(tracks: list[Track], left_out: str) -> Track:
     """A line that says above all others what is not shown."""
-    bounds = [min(int(t.start.min()) for t in tracks)]
-    ends = [max(int(t.end.max()) for t in tracks)]
-    whole = (np.array(bounds), np.array(ends), np.zeros(1, np.int64))
-    return Track(tracks[0].pid, 0, "left out", *whole, [member(left_out)], fine=False)
+    start = np.array([min(int(track.start.min()) for track in tracks)])
+    end = np.array([max(int(track.end.max()) for track in tracks)])
+    slices = (start, end, np.zeros(1, np.int64))
+    return Track(tracks[0].pid, 0, "left out", *slices, [member(left_out)], fine=False)
 
 
 def _about(analysis: Analysis, left_out: str) -> dict[str, Any]:

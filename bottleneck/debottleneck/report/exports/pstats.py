@@ -82,9 +82,9 @@ def _threads(rows: pd.DataFrame) -> Entries:
     times = {
         _row(name): (0, 0, 0.0, own) for name, _, own, _ in _sums(rows, ["thread"])
     }
-    whole = sum(own for *_, own in times.values())
+    total = sum(own for *_, own in times.values())
     below: Entries = {thread: (*own, {root: own}) for thread, own in times.items()}
-    return {root: (0, 0, 0.0, whole, {}), **below}
+    return {root: (0, 0, 0.0, total, {}), **below}
 
 
 def _sums(rows: pd.DataFrame, keys: list[str]) -> list[tuple[Any, ...]]:

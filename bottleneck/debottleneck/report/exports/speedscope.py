@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from debottleneck.analysis.code import Frame
 from debottleneck.analysis.result import Analysis
 from debottleneck.errors import UsageError
-from debottleneck.report.exports.nesting import Calls, calls_by_thread
+from debottleneck.report.exports.nesting import StageCalls, calls_by_thread, sites_of
 from debottleneck.report.exports.stacks import Place, Stacks, stacks_of
 from debottleneck.report.exports.threads import labels
 from debottleneck.report.words.quantities import clean, short
@@ -28,20 +28,8 @@ MOST_CALLS = 100_000
 
 Profile = dict[str, Any]
 
-
-class Frames:
-    """Numbers each different frame."""
-
-    def __init__(self) -> None:
-        self._numbers: dict[Frame, int] = {}
-
-    def number(self, frame: Frame) -> int:
-        """The frame's place in the list."""
-        return self._numbers.setdefault(frame, len(self._numbers))
-
-    def listed(self) -> list[dict[str, Any]]:
-        """The list that all profiles share."""
-        return [_described(*frame) for frame in self._numbers]
+Frames = dict[Frame, int]
+"""Each different frame -> its place in the list that all profiles share."""
 
 
 def render(analysis: Analysis) -> str:
@@ -50,7 +38,7 @@ def render(analysis: Analysis) -> str:
     Raises:
         UsageError: There are neither stacks nor stages.
     """
-    frames = Frames()
+    frames: Frames = {}
     stages = _stages(analysis, frames)
     profiles, note = [], ""
     try:
@@ -60,20 +48,24 @@ def render(analysis: Analysis) -> str:
             raise
         note = f"; {clean(error.what)}"
     name = short(analysis.recording.facts.script, analysis.recording.facts.directory)
-    whole = {
+    document = {
         "$schema": SCHEMA,
         "name": name + note,
         "exporter": f"debottleneck {__version__}",
         "activeProfileIndex": 0,
-        "shared": {"frames": frames.listed()},
+        "shared": {"frames": [_described(*frame) for frame in frames]},
         "profiles": [*profiles, *stages],
     }
-    return json.dumps(whole, separators=(",", ":"), allow_nan=False)
+    return json.dumps(document, separators=(",", ":"), allow_nan=False)
 
 
 def _described(name: str, file: str, line: int) -> dict[str, Any]:
-    known = {"name": name, "file": file, "line": line}
-    return {key: value for key, value in known.items() if value or key == "name"}
+    place = {"file": file, "line": line}
+    return {"name": name, **{key: value for key, value in place.items() if value}}
+
+
+def _number(frames: Frames, frame: Frame) -> int:
+    return frames.setdefault(frame, len(frames))
 
 
 def _sampled(stacks: Stacks, frames: Frames) -> list[Profile]:
@@ -81,7 +73,7 @@ def _sampled(stacks: Stacks, frames: Frames) -> list[Profile]:
 
     @cache
     def numbers(where: Place) -> list[int]:
-        return [frames.number(frame) for frame in stacks.at(where)]
+        return [_number(frames, frame) for frame in stacks.at(where)]
 
     return [
         {
@@ -106,7 +98,13 @@ def _stages(analysis: Analysis, frames: Frames) -> list[Profile]:
     calls, extent = _first(calls, analysis.steps.end_ns.to_numpy(np.int64))
     if not len(calls):
         return []
-    events = _events(calls, _sites(analysis, frames))
+    sites = {
+        site: _number(frames, (f"[{stage}] {clean(name)}", clean(file), line))
+        for site, (stage, name, file, line) in sites_of(
+            analysis.recording, key[0]
+        ).items()
+    }
+    events = _events(calls, sites)
     return [
         {
             "type": "evented",
@@ -119,30 +117,19 @@ def _stages(analysis: Analysis, frames: Frames) -> list[Profile]:
     ]
 
 
-def _first(calls: Calls, ends: NDArray[np.int64]) -> tuple[Calls, str]:
+def _first(calls: StageCalls, ends: NDArray[np.int64]) -> tuple[StageCalls, str]:
     """The calls of whole steps that are few enough, and how much of all that is."""
     if len(calls) <= MOST_CALLS:
         return calls, ""
     until = int(calls.start[MOST_CALLS])
     extent = f"{MOST_CALLS:,} of {len(calls):,} calls"
-    whole = int((ends <= until).sum())
-    if whole:
-        until, extent = int(ends[whole - 1]), f"{whole:,} of {len(ends):,} steps"
+    steps = int((ends <= until).sum())
+    if steps:
+        until, extent = int(ends[steps - 1]), f"{steps:,} of {len(ends):,} steps"
     return calls.where(calls.end <= until), f", only the first {extent}"
 
 
-def _sites(analysis: Analysis, frames: Frames) -> dict[int, int]:
-    """Site -> the frame of its stage."""
-    sites = analysis.recording.sites
-    own = sites[sites.pid == analysis.recording.facts.pid]
-    columns = [own[c].tolist() for c in ("site", "stage", "name", "file", "line")]
-    return {
-        site: frames.number((f"[{stage}] {clean(name)}", clean(file), line))
-        for site, stage, name, file, line in zip(*columns, strict=True)
-    }
-
-
-def _events(calls: Calls, sites: dict[int, int]) -> list[Profile]:
+def _events(calls: StageCalls, sites: dict[int, int]) -> list[Profile]:
     """Calls opened and closed in order of time, inner ones within outer ones."""
     origin = int(calls.start[0])
     events: list[Profile] = []

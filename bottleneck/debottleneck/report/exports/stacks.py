@@ -54,12 +54,12 @@ def stacks_of(analysis: Analysis) -> Stacks:
         raise lacks(analysis, "stacks", "py-spy", remedy)
     rows = rows.sort_values("start_ns", kind="stable")
     columns = [rows[c].tolist() for c in ("pid", "tid", "stage", "stack", "weight_ns")]
-    found: defaultdict[Key, Samples] = defaultdict(list)
+    samples: defaultdict[Key, Samples] = defaultdict(list)
     for pid, tid, stage, stack, weight in zip(*columns, strict=True):
-        found[pid, tid].append(((stage, stack), weight))
-    known = labels(analysis)
-    named = {key: known.get(key, f"thread {key[1]}") for key in (*known, *found)}
-    threads = {label: found[key] for key, label in named.items() if key in found}
+        samples[pid, tid].append(((stage, stack), weight))
+    names = labels(analysis)
+    names |= {key: f"thread {key[1]}" for key in samples if key not in names}
+    threads = {name: samples[key] for key, name in names.items() if key in samples}
     return Stacks(threads, {n: _cleaned(stack) for n, stack in code.frames.items()})
 
 

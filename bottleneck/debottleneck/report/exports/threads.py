@@ -20,11 +20,10 @@ def roles(analysis: Analysis) -> dict[Key, str]:
     """What each thread that was seen is for."""
     recording, trainer = analysis.recording, analysis.loop.trainer_tid
     seen = [*_keys(recording.waits), *_keys(analysis.segments)]
-    found = dict.fromkeys(seen, words.OTHER)
-    found[recording.facts.pid, trainer] = "trainer"
-    found |= roles_of(recording, trainer, analysis.segments)
-    known = analysis.threads
-    return found | dict(zip(_all_keys(known), known.role, strict=True))
+    ours = {(recording.facts.pid, trainer): "trainer"}
+    ours |= roles_of(recording, trainer, analysis.segments)
+    shown = dict(zip(_all_keys(analysis.threads), analysis.threads.role, strict=True))
+    return {**dict.fromkeys(seen, words.OTHER), **ours, **shown}
 
 
 def labels(analysis: Analysis) -> dict[Key, str]:

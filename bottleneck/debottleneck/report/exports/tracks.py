@@ -12,9 +12,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from debottleneck.analysis.result import Analysis
-from debottleneck.report.exports.nesting import Calls, calls_by_thread
+from debottleneck.analysis.threads import sample_causes
+from debottleneck.report.exports.nesting import StageCalls, calls_by_thread, sites_of
 from debottleneck.report.exports.threads import Key, labels
-from debottleneck.report.samples import causes_of
 from debottleneck.report.words.quantities import clean, home, place
 
 Ints = NDArray[np.int64]
@@ -53,72 +53,48 @@ class Track:
 
 def tracks_of(analysis: Analysis) -> list[Track]:
     """All tracks with something on them, in the order to show them."""
-    named = labels(analysis)
+    names = labels(analysis)
     calls = calls_by_thread(analysis.recording)
     waits = _waits_by_thread(analysis)
-    found = [steps(analysis), blocks(analysis), instruments(analysis)]
-    found += gil(analysis, named)
-    for key, label in named.items():
+    tracks = [*_of_the_run(analysis), *gil(analysis, names)]
+    for key, label in names.items():
         if key in calls:
-            found.append(stages(analysis, key, label, calls[key]))
+            tracks.append(stages(analysis, key, label, calls[key]))
         if key in waits:
-            found.append(waiting(analysis, key, label, waits[key], named))
-    return [track for track in found if len(track)]
+            tracks.append(waiting(analysis, key, label, waits[key], names))
+    return [track for track in tracks if len(track)]
 
 
 def member(name: str, **arguments: Any) -> str:
     """A slice's name and arguments, ready to stand in its JSON object."""
-    whole: dict[str, Any] = {"name": clean(name)}
-    if arguments:
-        whole["args"] = arguments
-    return json.dumps(whole, separators=(",", ":"))[1:-1]
+    slice = {"name": clean(name), **({"args": arguments} if arguments else {})}
+    return json.dumps(slice, separators=(",", ":"))[1:-1]
 
 
-def steps(analysis: Analysis) -> Track:
-    """Every step with its number."""
-    table = analysis.steps
-    texts = [member(f"step {number}") for number in table.step]
-    return _flat(analysis, "steps", table.start_ns, table.end_ns, texts)
-
-
-def blocks(analysis: Analysis) -> Track:
-    """Which steps were warm-up, quiet, or shared with an instrument."""
-    table = analysis.steps
-    new = table.block.ne(table.block.shift()).to_numpy()
-    last = np.roll(new, -1)
-    start, end = table.start_ns[new], table.end_ns[last]
-    texts = [member(f"{kind} steps") for kind in table.block[new]]
-    return _flat(analysis, "blocks of steps", start, end, texts)
-
-
-def instruments(analysis: Analysis) -> Track:
-    """When an instrument that slows the script was at work."""
-    table = analysis.recording.blocks.sort_values("start_ns")
-    texts = [member(kind) for kind in table.kind]
-    return _flat(analysis, "instruments", table.start_ns, table.end_ns, texts)
-
-
-def _flat(
-    analysis: Analysis,
-    name: str,
-    start: pd.Series,
-    end: pd.Series,
-    texts: Sequence[str],
-) -> Track:
-    """A track of the target's process whose slices each have their own text."""
-    first = start.to_numpy(np.int64)
-    whole = (first, _no_overlap(first, end.to_numpy(np.int64)), np.arange(len(first)))
-    return Track(analysis.recording.facts.pid, 0, name, *whole, texts, fine=False)
+def _of_the_run(analysis: Analysis) -> Iterator[Track]:
+    """Steps by number, what runs of them were for, and when instruments worked."""
+    steps, windows = analysis.steps, analysis.recording.blocks.sort_values("start_ns")
+    first = steps.block.ne(steps.block.shift()).to_numpy()
+    begins, ends = steps[first], steps[np.roll(first, -1)]
+    kinds = [f"{kind} steps" for kind in begins.block]
+    numbers = [f"step {number}" for number in steps.step]
+    for name, start, end, texts in (
+        ("steps", steps.start_ns, steps.end_ns, numbers),
+        ("blocks of steps", begins.start_ns, ends.end_ns, kinds),
+        ("instruments", windows.start_ns, windows.end_ns, windows.kind),
+    ):
+        begin = start.to_numpy(np.int64)
+        end = _no_overlap(begin, end.to_numpy(np.int64))
+        slices = (begin, end, np.arange(len(begin)), [member(text) for text in texts])
+        yield Track(analysis.recording.facts.pid, 0, name, *slices, fine=False)
 
 
 def _no_overlap(start: Ints, end: Ints) -> Ints:
     """Ends, each no later than the next begin."""
-    whole = end.copy()
-    whole[:-1] = np.minimum(end[:-1], start[1:])
-    return whole
+    return np.minimum(end, np.append(start[1:], end[-1:]))
 
 
-def gil(analysis: Analysis, named: dict[Key, str]) -> Iterator[Track]:
+def gil(analysis: Analysis, names: dict[Key, str]) -> Iterator[Track]:
     """Which thread held each process's GIL, as far as ticks of the sampler show.
 
     All threads of a process are looked at in the same tick, so that one thread's
@@ -131,7 +107,7 @@ def gil(analysis: Analysis, named: dict[Key, str]) -> Iterator[Track]:
         rows = waits[(waits.pid == pid) & (waits.tid == tid) & (waits.holder > 0)]
         rows = rows.sort_values("start_ns")
         holders = np.unique(rows.holder)
-        texts = [member(named.get((pid, h), f"thread {h}")) for h in holders.tolist()]
+        texts = [member(names.get((pid, h), f"thread {h}")) for h in holders.tolist()]
         text = np.searchsorted(holders, rows.holder)
         yield Track(int(pid), 0, "GIL held by", *_joined(rows, text), texts)
 
@@ -145,43 +121,33 @@ def _joined(rows: pd.DataFrame, text: Ints) -> tuple[Ints, Ints, Ints]:
     return start[new], end[np.roll(new, -1)], text[new]
 
 
-def stages(analysis: Analysis, key: Key, label: str, calls: Calls) -> Track:
+def stages(analysis: Analysis, key: Key, label: str, calls: StageCalls) -> Track:
     """Calls of a thread's stages, one within the other as they were made."""
-    codes, text = np.unique(
+    kinds, text = np.unique(
         np.column_stack((calls.site, calls.count)), axis=0, return_inverse=True
     )
-    sites = _sites(analysis, key[0])
-    texts = [_call(*sites[site], count) for site, count in codes.tolist()]
+    sites, directory = (
+        sites_of(analysis.recording, key[0]),
+        home(analysis.recording.facts),
+    )
+    texts = []
+    for site, count in kinds.tolist():
+        stage, name, file, line = sites[site]
+        joined = {"calls": count} if count > 1 else {}
+        texts.append(member(stage, at=place(name, file, line, directory), **joined))
     return Track(*key, label, calls.start, calls.end, text.ravel(), texts)
-
-
-def _call(stage: str, where: str, count: int) -> str:
-    joined = {"calls": count} if count > 1 else {}
-    return member(stage, at=where, **joined)
-
-
-def _sites(analysis: Analysis, pid: int) -> dict[int, tuple[str, str]]:
-    """Site -> its stage, and its place in the code."""
-    recording = analysis.recording
-    own = recording.sites[recording.sites.pid == pid]
-    directory = home(recording.facts)
-    columns = [own[c].tolist() for c in ("site", "stage", "name", "file", "line")]
-    return {
-        site: (stage, place(name, file, line, directory))
-        for site, stage, name, file, line in zip(*columns, strict=True)
-    }
 
 
 def _waits_by_thread(analysis: Analysis) -> dict[Key, pd.DataFrame]:
     """Samples with their cause; of the holder and the detail what is shown."""
     waits = analysis.recording.waits
     details = analysis.recording.details
-    known = details.detail[details.what != ""]
-    cause = causes_of(waits)
+    named = details.detail[details.what != ""]
+    cause = sample_causes(waits)
     rows = waits[["pid", "tid", "start_ns", "end_ns"]].assign(
         cause=cause,
         holder=waits.holder.where((cause == "gil") & (waits.holder > 0), 0),
-        detail=waits.detail.where(waits.detail.isin(known), 0),
+        detail=waits.detail.where(waits.detail.isin(named), 0),
     )
     rows = rows.sort_values(["pid", "tid", "start_ns"], kind="stable")
     return {
@@ -195,23 +161,18 @@ def waiting(
     key: Key,
     label: str,
     rows: pd.DataFrame,
-    named: dict[Key, str],
+    names: dict[Key, str],
 ) -> Track:
     """What a thread waited for or ran, sample by sample; like neighbours joined."""
     groups = rows.groupby(["cause", "holder", "detail"], sort=False)
     text = groups.ngroup().to_numpy(np.int64)
-    on = analysis.recording.details.set_index("detail")[["syscall", "what"]]
-    texts = [
-        member(cause, **_about(named.get((key[0], holder), ""), on, detail))
-        for cause, holder, detail in groups.groups
-    ]
+    details = analysis.recording.details.set_index("detail")[["syscall", "what"]]
+    texts = []
+    for cause, holder, detail in groups.groups:
+        name = names.get((key[0], holder))
+        about = {"held by": name} if name else {}
+        if detail:
+            call, what = details.loc[detail]
+            about |= {"call": clean(call), "on": clean(what)}
+        texts.append(member(cause, **about))
     return Track(key[0], 0, f"{label}: waits", *_joined(rows, text), texts)
-
-
-def _about(holder: str, on: pd.DataFrame, detail: int) -> dict[str, str]:
-    """Who held the GIL, and the system call and file or peer waited on."""
-    found = {"held by": holder} if holder else {}
-    if detail:
-        call, what = on.loc[detail]
-        found |= {"call": clean(call), "on": clean(what)}
-    return found

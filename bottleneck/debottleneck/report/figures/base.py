@@ -9,9 +9,9 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from debottleneck.report import strategy_words
+from debottleneck.report.words import strategies
 from debottleneck.report.words.comparison import PLAIN
-from debottleneck.report.words.quantities import clean
+from debottleneck.report.words.quantities import clean, number
 from debottleneck.trials.result import Comparison
 
 TALLEST = 640
@@ -27,6 +27,8 @@ THOUSANDS = {"separatethousands": True, "exponentformat": "none"}
 LEVEL = {"zeroline": False, "fixedrange": True, **THOUSANDS}
 """Of an axis of values that is neither moved nor zoomed."""
 
+LEGEND_ABOVE = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
+
 LINE = 15
 """Pixels of a line of text above a row."""
 
@@ -41,11 +43,32 @@ def plain(text: object) -> str:
 
 
 def blank(height: int, **layout: Any) -> go.Figure:
-    """A figure without a template, with the margins that all share."""
+    """A figure without a template, with what all share unless `layout` says else."""
     margin = {"l": 56, "r": 12, "t": 8, "b": 44}
-    figure = go.Figure(layout={"template": {}, "height": height, "margin": margin})
-    figure.update_layout(showlegend=False, bargap=0, **layout)
-    return figure
+    shared = {
+        "margin": margin,
+        "hovermode": "closest",
+        "showlegend": False,
+        "bargap": 0,
+    }
+    return go.Figure(layout={"template": {}, "height": height, **shared, **layout})
+
+
+def signed(value: float, digits: int, sign_of_zero: str = "-") -> str:
+    """A difference with its sign, in ASCII."""
+    sign = "+" if value > 0 else "-" if value < 0 else sign_of_zero
+    return f"{sign}{number(abs(value), digits)}"
+
+
+def arms(value: float, low: float, high: float, **style: Any) -> dict[str, Any]:
+    """The error bar from `low` to `high` around a mark at `value`."""
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": [max(0.0, high - value)],
+        "arrayminus": [max(0.0, value - low)],
+        **style,
+    }
 
 
 def title(text: str) -> dict[str, Any]:
@@ -55,7 +78,7 @@ def title(text: str) -> dict[str, Any]:
 
 def wrapped(spec: str, width: int = WIDEST) -> list[str]:
     """A strategy's name in lines that fit, ready for plotly."""
-    lines = textwrap.wrap(strategy_words.named(spec), width) or [""]
+    lines = textwrap.wrap(strategies.named(spec), width) or [""]
     return [plain(line) for line in lines]
 
 

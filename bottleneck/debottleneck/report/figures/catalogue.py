@@ -1,24 +1,26 @@
-"""Figures by the names that users type, each standing alone: legend, light theme.
+"""Every figure that there may be, once: for the pages, `--png` and notebooks.
 
-The pages have keys of their own beside their figures; a figure in a notebook or a
-picture has nothing but itself.
+An entry's `draw` returns None where its data were not measured, and nothing else says
+when a figure exists. The pages have keys of their own beside their figures; a figure in
+a notebook or a picture stands alone, with title, legend and light theme.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from types import MappingProxyType
-from typing import TypeAlias
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import plotly.graph_objects as go
 
 from debottleneck.analysis.result import Analysis
 from debottleneck.errors import UsageError
-from debottleneck.report import matrix
 from debottleneck.report.colours import THEMES
 from debottleneck.report.figures import (
     causes,
     change,
+    costs,
+    described,
     flame,
     flame_change,
     losses,
@@ -30,10 +32,7 @@ from debottleneck.report.figures import (
 )
 from debottleneck.report.figures.base import plain
 from debottleneck.trials.result import Comparison
-from debottleneck.trials.sides import Evidence, Side
-
-Drawn: TypeAlias = go.Figure | None
-"""None where the figure's data were not measured."""
+from debottleneck.trials.sides import Sides
 
 PAPER = "#ffffff"
 FLAME_COLOURS = ("#dcdcd4", "#f0b35a", "#ecebe5")
@@ -48,39 +47,163 @@ LEGEND_ROW, NAMES_A_ROW = 24, 6
 TITLE_SIZE, TITLE_ROOM = 14, 30
 """Pixels."""
 
-TITLES: Mapping[str, str] = MappingProxyType(
-    {
-        "causes": "Where the time of a step goes: stage by cause, ms",
-        "steps": "Every step's time by stage; in shaded steps other instruments worked",
-        "distribution": "How long the undisturbed steps took",
-        "timeline": "A typical step: stages of each thread, below them its waits",
-        "slowest": "The slowest step: stages of each thread, below them its waits",
-        "flame": "Stacks of the heaviest stage; orange is the script's own code, "
-        "a dot marks code that held the GIL",
-        "predictions": "What strategies should gain, with 90 % bands: speed-up over "
-        "workers",
-        "change": "The mean step before and after: stages by cause",
-        "waterfall": "From the old mean step to the new one, cause by cause",
-        "speedups": "Speed-up of each strategy with its 95 % interval",
-        "trials": "Step times of every trial: a dot a round, a bar all its steps",
-        "cost": "What each strategy costs in memory and CPU time",
-        "losses": "The loss of the plain script and of each strategy",
-        "causes-before": "Before: stage by cause, ms per step",
-        "causes-after": "After: stage by cause, ms per step",
-        "steps-before": "Before: every step's time by stage",
-        "steps-after": "After: every step's time by stage",
-        "timeline-before": "Before: a typical step of each thread",
-        "timeline-after": "After: a typical step of each thread",
-        "flame-change": "What changed in the stacks: blue takes less time, orange more",
-    }
-)
-"""A figure that stands alone has to say what it shows."""
-
 STAGE = "flame:"
 """Begins the name of one stage's flame graph."""
 
 PREDICTIONS = "predictions"
 """The figure that needs predictions, which take time to make."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A figure of a recording, or of a comparison.
+
+    Attributes:
+        name: What users type, and what it is called on the page.
+        title: What it says where it stands alone.
+        draw: Subject -> the figure, None where what it draws was not measured. The
+            subject is an analysis, or a comparison and what stands behind it.
+        label: What it shows, for who cannot see it: the same for all, or made of the
+            subject.
+    """
+
+    name: str
+    title: str
+    draw: Callable[..., go.Figure | None]
+    label: str | Callable[..., str]
+
+    def words(self, *subject: Any) -> str:
+        """What it shows of this subject, for who cannot see it."""
+        return self.label if isinstance(self.label, str) else self.label(*subject)
+
+
+def _by_name(entries: Iterable[Entry]) -> Mapping[str, Entry]:
+    return {entry.name: entry for entry in entries}
+
+
+def _window(name: str) -> Callable[[Analysis], str]:
+    return lambda analysis: described.strip(analysis, timeline.windows(analysis)[name])
+
+
+RUN = _by_name(
+    (
+        Entry(
+            "causes",
+            "Where the time of a step goes: stage by cause, ms",
+            causes.of_run,
+            described.heat,
+        ),
+        Entry(
+            "steps",
+            "Every step's time by stage; in shaded steps other instruments worked",
+            steps.step_bars,
+            described.bars,
+        ),
+        Entry(
+            "distribution",
+            "How long the undisturbed steps took",
+            steps.distribution,
+            described.distribution,
+        ),
+        Entry(
+            "timeline",
+            "A typical step: stages of each thread, below them its waits",
+            lambda analysis: timeline.of_run(analysis, "typical"),
+            _window("typical"),
+        ),
+        Entry(
+            "slowest",
+            "The slowest step: stages of each thread, below them its waits",
+            lambda analysis: timeline.of_run(analysis, "slowest"),
+            _window("slowest"),
+        ),
+        Entry(
+            "flame",
+            "Stacks of the heaviest stage; orange is the script's own code, "
+            "a dot marks code that held the GIL",
+            flame.of_run,
+            lambda analysis: described.flame(analysis, flame.stages(analysis.flame)[0]),
+        ),
+        Entry(
+            PREDICTIONS,
+            "What strategies should gain, with 90 % bands: speed-up over workers",
+            lambda analysis: predictions.curve(analysis.predictions),
+            lambda analysis: described.curves(analysis.predictions),
+        ),
+    )
+)
+"""Figures of a recording."""
+
+
+def _of_sides() -> Iterator[Entry]:
+    """Figures that both sides have, on the scale of both."""
+    for kind, title, draw, sentence in (
+        ("causes", "stage by cause, ms per step", sides.heat, described.heat),
+        ("steps", "every step's time by stage", sides.bars, described.bars),
+        ("timeline", "a typical step of each thread", sides.strips, None),
+    ):
+        for id in ("before", "after"):
+            yield Entry(
+                f"{kind}-{id}",
+                f"{id.capitalize()}: {title}",
+                lambda _, shown, draw=draw, id=id: draw(shown.found, id),
+                lambda _, shown, say=sentence, id=id: described.side(shown, id, say),
+            )
+
+
+COMPARISON = _by_name(
+    (
+        Entry(
+            "change",
+            "The mean step before and after: stages by cause",
+            lambda _, shown: change.bars(shown.found),
+            "Bars of each stage's time by cause; the table below has the stages in "
+            "numbers",
+        ),
+        Entry(
+            "waterfall",
+            "From the old mean step to the new one, cause by cause",
+            lambda _, shown: change.waterfall(shown.found),
+            "Waterfall from the step before to the step after, cause by cause",
+        ),
+        Entry(
+            "speedups",
+            "Speed-up of each strategy with its 95 % interval",
+            lambda comparison, _: trials.speedups(comparison),
+            "Speed-up of each strategy with its interval; the table of strategies has "
+            "the numbers",
+        ),
+        Entry(
+            "trials",
+            "Step times of every trial: a dot a round, a bar all its steps",
+            lambda comparison, shown: trials.distribution(comparison, shown.measured),
+            "Step times of every trial by strategy",
+        ),
+        Entry(
+            "cost",
+            "What each strategy costs in memory and CPU time",
+            lambda comparison, _: costs.cost(comparison),
+            "Memory and CPU time of each strategy; the table of strategies has the "
+            "numbers",
+        ),
+        Entry(
+            "losses",
+            "The loss of the plain script and of each strategy",
+            lambda comparison, shown: losses.curves(
+                shown.measured.losses, comparison.best
+            ),
+            "Loss by step of the plain script and of each strategy",
+        ),
+        *_of_sides(),
+        Entry(
+            "flame-change",
+            "What changed in the stacks: blue takes less time, orange more",
+            lambda _, shown: flame_change.figure(shown.found),
+            "Flame graph of the difference between both recordings",
+        ),
+    )
+)
+"""Figures of a comparison."""
 
 
 def of_run(analysis: Analysis, name: str) -> go.Figure:
@@ -94,15 +217,19 @@ def of_run(analysis: Analysis, name: str) -> go.Figure:
         UsageError: No such figure, or nothing was measured for it.
     """
     check_run(name)
-    known = _names_of_run(analysis)
     if name in RUN:
-        return _alone(RUN[name](analysis), name, TITLES[name], known)
-    stage = name.removeprefix(STAGE)
-    title = TITLES["flame"].replace("the heaviest stage", plain(stage))
-    return _alone(_flame(analysis, stage), name, title, known)
+        figure, title = RUN[name].draw(analysis), RUN[name].title
+    else:
+        stage = name.removeprefix(STAGE)
+        figure = flame.of_run(analysis, stage)
+        title = RUN["flame"].title.replace("the heaviest stage", plain(stage))
+    if figure is None:
+        graphs = (f"{STAGE}{stage}" for stage in flame.stages(analysis.flame))
+        raise _missing(name, [*_drawn(RUN, analysis), *graphs])
+    return _alone(figure, title)
 
 
-def of_comparison(comparison: Comparison, shown: Evidence, name: str) -> go.Figure:
+def of_comparison(comparison: Comparison, shown: Sides, name: str) -> go.Figure:
     """A figure of a comparison.
 
     Args:
@@ -114,8 +241,10 @@ def of_comparison(comparison: Comparison, shown: Evidence, name: str) -> go.Figu
         UsageError: No such figure, or nothing was measured for it.
     """
     check_comparison(name)
-    known = (each for each in COMPARISON if COMPARISON[each](comparison, shown))
-    return _alone(COMPARISON[name](comparison, shown), name, TITLES[name], known)
+    figure = COMPARISON[name].draw(comparison, shown)
+    if figure is None:
+        raise _missing(name, _drawn(COMPARISON, comparison, shown))
+    return _alone(figure, COMPARISON[name].title)
 
 
 def check_run(name: str) -> None:
@@ -143,20 +272,21 @@ def _unknown(name: str, kind: str, names: Iterable[str]) -> UsageError:
     return UsageError(said, f"choose one of: {', '.join(names)}")
 
 
-def _names_of_run(analysis: Analysis) -> Iterable[str]:
-    """The figures that this recording has."""
-    yield from (name for name in RUN if RUN[name](analysis))
-    yield from (f"{STAGE}{stage}" for stage in flame.stages(analysis.flame))
+def _drawn(entries: Mapping[str, Entry], *subject: Any) -> list[str]:
+    """The figures that this subject has."""
+    return [name for name, entry in entries.items() if entry.draw(*subject)]
 
 
-def _alone(figure: Drawn, name: str, title: str, known: Iterable[str]) -> go.Figure:
-    """The figure with title and legend on white paper; an error if there is none."""
-    if figure is None:
-        names = ", ".join(known)
-        raise UsageError(
-            f"there is no figure {name!r} here: what it draws was not measured",
-            f"choose one of: {names}" if names else "profile the script for longer",
-        )
+def _missing(name: str, names: list[str]) -> UsageError:
+    others = f"choose one of: {', '.join(names)}"
+    return UsageError(
+        f"there is no figure {name!r} here: what it draws was not measured",
+        others if names else "profile the script for longer",
+    )
+
+
+def _alone(figure: go.Figure, title: str) -> go.Figure:
+    """The figure with title and legend on white paper."""
     figure.update_layout(
         template=THEMES["light"], paper_bgcolor=PAPER, plot_bgcolor=PAPER
     )
@@ -205,105 +335,3 @@ def _grow(figure: go.Figure, side: str, room: int) -> None:
     layout = figure.layout
     height = {"height": layout.height + room} if layout.height else {}
     figure.update_layout(margin={side: (layout.margin[side] or 0) + room}, **height)
-
-
-def _causes(analysis: Analysis) -> Drawn:
-    loop = analysis.loop
-    if loop.found:
-        values, whole = sides.causes_of(analysis), loop.step_ms
-    else:
-        values, whole = matrix.pivot(analysis.causes, "role"), 1e3
-    return causes.heat_map(values, whole, loop.unit) if values.size else None
-
-
-def _steps(analysis: Analysis) -> Drawn:
-    if analysis.steps.empty or analysis.step_stages.empty:
-        return None
-    return steps.step_bars(analysis.steps, analysis.step_stages)
-
-
-def _distribution(analysis: Analysis) -> Drawn:
-    if (analysis.steps.block == "quiet").sum() < FEWEST:
-        return None
-    return steps.distribution(analysis.steps, analysis.loop)
-
-
-def _typical(analysis: Analysis) -> Drawn:
-    window = timeline.windows(analysis).get("typical")
-    return timeline.draw(analysis, window).figure if window else None
-
-
-def _slowest(analysis: Analysis) -> Drawn:
-    """The slowest step, which may be the typical one in a run of few steps."""
-    windows = timeline.windows(analysis)
-    window = windows.get("slowest", windows.get("typical"))
-    return timeline.draw(analysis, window).figure if window else None
-
-
-def _flame(analysis: Analysis, stage: str = "") -> Drawn:
-    """The stage's flame graph, of the heaviest stage unless one is named."""
-    stages = flame.stages(analysis.flame)
-    chosen = stage or next(iter(stages), "")
-    return flame.figure(analysis, chosen) if chosen in stages else None
-
-
-def _predictions(analysis: Analysis) -> Drawn:
-    found = analysis.predictions
-    return None if found is None else predictions.curve(found)
-
-
-RUN: Mapping[str, Callable[[Analysis], Drawn]] = MappingProxyType(
-    {
-        "causes": _causes,
-        "steps": _steps,
-        "distribution": _distribution,
-        "timeline": _typical,
-        "slowest": _slowest,
-        "flame": _flame,
-        PREDICTIONS: _predictions,
-    }
-)
-"""Name -> the figure of a recording."""
-
-
-def _losses(comparison: Comparison, shown: Evidence) -> Drawn:
-    drawn = losses.curves(shown.measured, comparison.best)
-    return drawn[0] if drawn else None
-
-
-def _flames(_: Comparison, shown: Evidence) -> Drawn:
-    if len(shown.found) < FEWEST:
-        return None
-    return flame_change.figure(*(side.analysis for side in shown.found[:2]))
-
-
-def _side(
-    draw: Callable[[Sequence[Side]], sides.Drawn], id: str
-) -> Callable[[Comparison, Evidence], Drawn]:
-    """One side of a figure that both sides are drawn for, on the scale of both."""
-
-    def drawn(_: Comparison, shown: Evidence) -> Drawn:
-        both = draw(shown.found)
-        return both[id][0] if id in both else None
-
-    return drawn
-
-
-COMPARISON: Mapping[str, Callable[[Comparison, Evidence], Drawn]] = MappingProxyType(
-    {
-        "change": lambda _, shown: change.bars(shown.found),
-        "waterfall": lambda _, shown: change.waterfall(shown.found),
-        "speedups": lambda found, _: trials.speedups(found),
-        "trials": lambda found, shown: trials.distribution(shown.measured, found),
-        "cost": lambda found, _: trials.cost(found),
-        "losses": _losses,
-        "causes-before": _side(sides.heats, "before"),
-        "causes-after": _side(sides.heats, "after"),
-        "steps-before": _side(sides.bars, "before"),
-        "steps-after": _side(sides.bars, "after"),
-        "timeline-before": _side(sides.timelines, "before"),
-        "timeline-after": _side(sides.timelines, "after"),
-        "flame-change": _flames,
-    }
-)
-"""Name -> the figure of a comparison."""

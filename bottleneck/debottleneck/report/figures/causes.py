@@ -6,8 +6,23 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from debottleneck.analysis.result import Analysis
+from debottleneck.report import matrix
 from debottleneck.report.figures.base import blank, plain
 from debottleneck.report.words.quantities import number, percent, table_digits
+
+
+def cells(analysis: Analysis) -> tuple[pd.DataFrame, float]:
+    """Milliseconds by stage and cause (by role without a loop), and the whole."""
+    if analysis.loop.found:
+        return matrix.trainer_causes(analysis), analysis.loop.step_ms
+    return matrix.pivot(analysis.causes, "role"), 1e3
+
+
+def of_run(analysis: Analysis) -> go.Figure | None:
+    """The heat map of a recording; None where no causes were measured."""
+    values, whole_ms = cells(analysis)
+    return heat_map(values, whole_ms, analysis.loop.unit) if values.size else None
 
 
 def heat_map(values: pd.DataFrame, whole_ms: float, unit: str) -> go.Figure:
@@ -20,17 +35,16 @@ def heat_map(values: pd.DataFrame, whole_ms: float, unit: str) -> go.Figure:
 
     `meta.slant` is the room that slanted column names need on a narrow page.
     """
-    cells = values.to_numpy(dtype="float64")
-    digits = table_digits(float(np.nanmax(cells)) if cells.size else 0.0)
-    text = [[number(v, digits) if np.isfinite(v) else "" for v in r] for r in cells]
-    share = [[percent(v / whole_ms) if whole_ms else "-" for v in r] for r in cells]
-    figure = blank(70 + 38 * len(values), hovermode="closest")
+    ms = values.to_numpy(dtype="float64")
+    digits = table_digits(float(np.nanmax(ms)) if ms.size else 0.0)
+    text = [[number(v, digits) if np.isfinite(v) else "" for v in r] for r in ms]
+    share = [[percent(v / whole_ms) if whole_ms else "-" for v in r] for r in ms]
     margin = {"l": 84, "r": 8, "t": 34, "b": 8}
-    figure.update_layout(margin=margin, meta={"slant": 52})
+    figure = blank(70 + 38 * len(values), margin=margin, meta={"slant": 52})
     figure.add_heatmap(
         x=[plain(c) for c in values.columns],
         y=[plain(r) for r in values.index],
-        z=cells,
+        z=ms,
         text=text,
         customdata=share,
         texttemplate="%{text}",

@@ -17,6 +17,7 @@ from debottleneck.report.figures.base import (
     baseline,
     blank,
     named,
+    signed,
     title,
 )
 from debottleneck.report.words.quantities import number, table_digits
@@ -33,17 +34,13 @@ def cost(comparison: Comparison) -> go.Figure | None:
     shown = [c for c in ("memory", "cpu") if table[c].notna().any()]
     if len(table) < 2 or not shown:
         return None
-    figure = blank(100, hovermode="closest", barmode="overlay")
-    figure.update_layout(margin={"l": 8, "r": 12, "t": 4, "b": 48})
-    rows = add_rows(
-        figure, [named(s or baseline(comparison), "") for s in table.spec], band=26
-    )
-    units = {"memory": ("peak memory, MB", "MB"), "cpu": ("CPU ms per step", "ms")}
+    figure = blank(100, barmode="overlay", margin={"l": 8, "r": 12, "t": 4, "b": 48})
+    names = [named(spec or baseline(comparison), "") for spec in table.spec]
+    rows = add_rows(figure, names, band=26)
     width = 0.46 if len(shown) == 2 else 1.0
     for index, column in enumerate(shown):
         start = index * (1.0 - width)
-        _panel(figure, index, (start, start + width), table, column, units[column])
-        _cost_bars(figure, index, rows, table, column, units[column][1])
+        _panel(figure, index, [start, start + width], rows, table[column])
     return figure
 
 
@@ -66,46 +63,35 @@ def _costs(comparison: Comparison) -> pd.DataFrame:
 
 
 def _panel(
-    figure: go.Figure,
-    index: int,
-    domain: tuple[float, float],
-    table: pd.DataFrame,
-    column: str,
-    units: tuple[str, str],
+    figure: go.Figure, index: int, domain: list[float], rows: Rows, costs: pd.Series
 ) -> None:
+    """The bars of one kind of cost on an axis of their own."""
+    is_memory = costs.name == "memory"
+    unit = "MB" if is_memory else "ms"
+    axis = str(index + 1) if index else ""
+    highest = float(costs.max())
     figure.update_layout(
         {
-            f"xaxis{index + 1 if index else ''}": {
+            f"xaxis{axis}": {
                 "domain": domain,
-                "title": title(units[0]),
-                "range": [0, 1.6 * float(table[column].max()) or 1.0],
+                "title": title("peak memory, MB" if is_memory else "CPU ms per step"),
+                "range": [0, 1.6 * highest or 1.0],
                 "nticks": 4,
                 **LEVEL,
             }
         }
     )
-
-
-def _cost_bars(
-    figure: go.Figure,
-    index: int,
-    rows: Rows,
-    table: pd.DataFrame,
-    column: str,
-    unit: str,
-) -> None:
-    values = table[column].head(len(rows.middles)).tolist()
-    digits = 0 if column == "memory" else table_digits(max(table[column]))
-    texts = _differences(values, digits, unit)
+    values = costs.head(len(rows.middles)).tolist()
+    digits = 0 if is_memory else table_digits(highest)
     figure.add_bar(
         orientation="h",
         x=[0.0 if np.isnan(v) else v for v in values],
         y=rows.middles,
         width=15,
-        text=texts,
+        text=_differences(values, digits, unit),
         textposition="outside",
         cliponaxis=False,
-        xaxis=f"x{index + 1 if index else ''}",
+        xaxis=f"x{axis}",
         customdata=[f"{number(v, digits)} {unit}" for v in values],
         marker={
             "color": [NEUTRAL] + [ACCENT] * (len(values) - 1),
@@ -117,13 +103,10 @@ def _cost_bars(
 
 def _differences(values: Sequence[float], digits: int, unit: str) -> list[str]:
     """The plain script's value, and how much more or less the others need."""
-    first = values[0]
+    first, *others = values
     said = [f"{number(first, digits)} {unit}"]
-    for value in values[1:]:
-        difference = value - first
-        if np.isnan(difference):
-            said.append(number(value, digits))
-        else:
-            sign = "+" if difference >= 0 else "-"
-            said.append(f"{sign}{number(abs(difference), digits)} {unit}")
+    for value in others:
+        unknown = np.isnan(value - first)
+        more = f"{signed(value - first, digits, '+')} {unit}"
+        said.append(number(value, digits) if unknown else more)
     return said

@@ -14,8 +14,7 @@ from debottleneck.report.figures.base import TALLEST, blank, name_above, plain
 from debottleneck.report.words.quantities import home, percent, short
 
 MOST_NODES = 400
-ALL_NODES = 2_400
-"""Nodes of one stage, and of the page: beyond, it grows and scripts slow down."""
+"""Of one stage."""
 
 SMALLER = "(smaller)"
 ROW = 24
@@ -51,33 +50,28 @@ def cut(
     Returns:
         Columns of `flame` plus `self_ms`; folded nodes are called SMALLER.
     """
-    ranked = _parents_first(nodes)
+    order = {"by": ["weight_ms", "depth"], "ascending": [False, True]}
+    ranked = nodes.assign(depth=_depths(nodes)).sort_values(**order, kind="stable")
     keep = most
-    whole = _fold(ranked, keep, sums)
-    while len(whole) > most:
-        keep -= max(1, (len(whole) - most) // 2)
-        whole = _fold(ranked, keep, sums)
-    return _with_self(whole)
+    folded = _fold(ranked, keep, sums)
+    while len(folded) > most:
+        keep -= max(1, (len(folded) - most) // 2)
+        folded = _fold(ranked, keep, sums)
+    return _with_self(folded)
 
 
-def _parents_first(nodes: pd.DataFrame) -> pd.DataFrame:
-    """By weight, descending; of equal weights the outer frame comes first."""
+def _depths(nodes: pd.DataFrame) -> pd.Series:
+    """How many frames lead to each node, itself included."""
     parent = dict(zip(nodes.id, nodes.parent, strict=True))
-    depth = {-1: -1}
-
-    def down(node: int) -> int:
+    depth: dict[int, int] = {}
+    for node in parent:
         path = []
         while node in parent and node not in depth:
             path.append(node)
             node = parent[node]
-        for step, above in enumerate(reversed(path), 1):
-            depth[above] = depth.get(node, -1) + step
-        return depth.get(path[0] if path else node, 0)
-
-    depths = np.array([down(i) for i in nodes.id], dtype="int64")
-    ranked = nodes.assign(depth=depths)
-    order = {"by": ["weight_ms", "depth"], "ascending": [False, True]}
-    return ranked.sort_values(**order, kind="stable")
+        outer = depth.get(node, 0)
+        depth.update((below, outer + n) for n, below in enumerate(reversed(path), 1))
+    return nodes.id.map(depth)
 
 
 def _fold(ranked: pd.DataFrame, keep: int, summed: Sequence[str]) -> pd.DataFrame:
@@ -98,11 +92,15 @@ def _with_self(nodes: pd.DataFrame) -> pd.DataFrame:
     return nodes.assign(self_ms=(nodes.weight_ms - inside).clip(lower=0.0))
 
 
-def figures(analysis: Analysis) -> dict[str, go.Figure]:
-    """A figure for each stage that has stacks; together at most ALL_NODES."""
+def of_run(analysis: Analysis, stage: str = "") -> go.Figure | None:
+    """The stage's flame graph, of the heaviest stage unless one is named.
+
+    Returns:
+        None without stacks of that stage.
+    """
     names = stages(analysis.flame)
-    most = min(MOST_NODES, ALL_NODES // max(1, len(names)))
-    return {name: figure(analysis, name, most) for name in names}
+    chosen = stage or next(iter(names), "")
+    return figure(analysis, chosen) if chosen in names else None
 
 
 def figure(analysis: Analysis, stage: str, most: int = MOST_NODES) -> go.Figure:
@@ -113,15 +111,14 @@ def figure(analysis: Analysis, stage: str, most: int = MOST_NODES) -> go.Figure:
     """
     part = analysis.flame[analysis.flame.stage == stage]
     nodes = cut(_one_tree(part), most)
-    whole = float(nodes.weight_ms[nodes.parent == -1].sum())
+    all_ms = float(nodes.weight_ms[nodes.parent == -1].sum())
     directory = home(analysis.recording.facts)
-    texts = [_describe(row, whole, directory) for row in nodes.to_dict("records")]
     gil = (nodes.gil_ms / nodes.weight_ms.where(nodes.weight_ms > 0)).fillna(0.0)
-    labels = [_label(row) for row in nodes.to_dict("records")]
-    drawn = icicle(nodes, labels, texts)
+    rows = nodes.assign(gil=gil).to_dict("records")
+    texts = [_describe(row, all_ms, directory) for row in rows]
+    drawn = icicle(nodes, list(map(_label, rows)), texts)
     kinds = _kinds(nodes, analysis)
-    drawn.update_layout(meta={"kind": kinds, "gil": gil.round(3).tolist()})
-    return drawn
+    return drawn.update_layout(meta={"kind": kinds, "gil": gil.round(3).tolist()})
 
 
 def icicle(nodes: pd.DataFrame, labels: list[str], texts: list[str]) -> go.Figure:
@@ -134,14 +131,12 @@ def icicle(nodes: pd.DataFrame, labels: list[str], texts: list[str]) -> go.Figur
 
     Levels for which there is no room show when one chooses a frame above them.
     """
-    depth = _depth(nodes)
+    depth = int(_depths(nodes).max())
     most = (TALLEST - 24) // LEAST_ROW
     foot = 20 if depth > most else 0
-    drawn = blank(min(TALLEST, 4 + ROW * depth + foot))
-    drawn.update_layout(
-        uniformtext={"minsize": 10, "mode": "hide"},
-        margin={"l": 0, "r": 0, "t": 4, "b": foot},
-    )
+    margin = {"l": 0, "r": 0, "t": 4, "b": foot}
+    drawn = blank(min(TALLEST, 4 + ROW * depth + foot), margin=margin)
+    drawn.update_layout(uniformtext={"minsize": 10, "mode": "hide"})
     drawn.add_icicle(
         ids=[str(i) for i in nodes.id],
         labels=labels,
@@ -195,31 +190,18 @@ def _below(file: str, directory: str) -> bool:
     return inside and "-packages/" not in file and "/lib/python3" not in file
 
 
-def _depth(nodes: pd.DataFrame) -> int:
-    parent = dict(zip(nodes.id, nodes.parent, strict=True))
-    deepest = 0
-    for node in parent:
-        depth = 0
-        while node in parent:
-            node, depth = parent[node], depth + 1
-        deepest = max(deepest, depth)
-    return deepest
-
-
 def _label(row: Row) -> str:
-    held = row["weight_ms"] > 0 and row["gil_ms"] / row["weight_ms"] >= HELD
-    mark = "\N{BLACK CIRCLE} " if held and row["file"] else ""
+    mark = "\N{BLACK CIRCLE} " if row["gil"] >= HELD and row["file"] else ""
     return mark + plain(row["function"])
 
 
-def _describe(row: Row, whole: float, directory: str) -> str:
+def _describe(row: Row, all_ms: float, directory: str) -> str:
     lines = [f"<b>{plain(row['function'])}</b>"]
     if row["file"]:
         spot = short(row["file"], directory)
         lines.append(plain(f"{spot}:{row['line']}" if row["line"] else spot))
-    if whole > 0:
-        lines.append(f"{percent(row['weight_ms'] / whole)} of the stage's samples")
-    if row["gil_ms"] > 0 and row["weight_ms"] > 0:
-        share = min(1.0, row["gil_ms"] / row["weight_ms"])
-        lines.append(f"held the GIL {percent(share)} of its time")
+    if all_ms > 0:
+        lines.append(f"{percent(row['weight_ms'] / all_ms)} of the stage's samples")
+    if row["gil"] > 0:
+        lines.append(f"held the GIL {percent(min(1.0, row['gil']))} of its time")
     return "<br>".join(lines)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 import plotly.graph_objects as go
 
 from debottleneck import words
 from debottleneck.analysis.result import Analysis
-from debottleneck.report.colours import ink_on
+from debottleneck.report.colours import channels, ink_on
 from debottleneck.report.figures import flame
-from debottleneck.report.figures.base import plain
+from debottleneck.report.figures.base import plain, signed
 from debottleneck.report.words.quantities import home, number, short, table_digits
+from debottleneck.trials.sides import Side
 
 LESS, SAME, MORE = "#1f78b4", "#d5d7d9", "#e07b1a"
 """Less time after than before, as much, more; told apart by colour-blind readers."""
@@ -29,8 +32,8 @@ Times = dict[Path, float]
 """Path -> milliseconds per step, its children's included."""
 
 
-def figure(before: Analysis, after: Analysis) -> go.Figure | None:
-    """An icicle of both recordings' stacks, coloured by what changed.
+def figure(sides: Sequence[Side]) -> go.Figure | None:
+    """An icicle of two recordings' stacks, coloured by what changed.
 
     Stacks are taken in steps of their own, which their taking slows down, so samples
     say only how a time divides among frames. The times are those of quiet steps: the
@@ -45,8 +48,9 @@ def figure(before: Analysis, after: Analysis) -> go.Figure | None:
     Returns:
         None unless both have a loop and stacks of the trainer.
     """
-    if not (_is_known(before) and _is_known(after)):
+    if len(sides) < 2 or not all(_is_known(side.analysis) for side in sides):
         return None
+    before, after = (side.analysis for side in sides)
     unknown = _unsampled(before) | _unsampled(after)
     old, new = _times(before, unknown), _times(after, unknown)
     nodes = _nodes(old, new)
@@ -73,13 +77,9 @@ def _is_known(analysis: Analysis) -> bool:
     return analysis.loop.found and bool((analysis.flame.role == TRAINER).any())
 
 
-def _tops(analysis: Analysis) -> pd.Series:
-    """Sampled milliseconds by role and stage."""
-    table = analysis.flame
-    keys = ["role", "stage"]
-    inner = table[[*keys, "id"]].rename(columns={"id": "parent"}).assign(inner=True)
-    found = table.merge(inner, on=[*keys, "parent"], how="left")
-    return found[found.inner.isna()].groupby(keys).weight_ms.sum()
+def _sampled_ms(part: pd.DataFrame) -> float:
+    """What the outermost frames of one role and stage were sampled."""
+    return float(part.weight_ms[~part.parent.isin(part.id)].sum())
 
 
 def _unsampled(analysis: Analysis) -> set[str]:
@@ -91,55 +91,53 @@ def _unsampled(analysis: Analysis) -> set[str]:
 
 def _times(analysis: Analysis, unknown: set[str]) -> Times:
     """Every node's milliseconds per step; no node has less than its children."""
-    tops = _tops(analysis)
     exact = analysis.stages.set_index("stage").ms_per_step
-    found: Times = {(TRAINER, str(s)): float(ms) for s, ms in exact.items()}
+    times: Times = {(TRAINER, str(s)): float(ms) for s, ms in exact.items()}
     directory = home(analysis.recording.facts)
-    for (role, stage), part in analysis.flame.groupby(["role", "stage"]):
-        sampled = float(tops[role, stage])
-        whole = analysis.loop.step_ms * sampled / float(tops[role].sum() or 1.0)
-        if role == TRAINER:
-            whole = float(exact.get(stage, 0.0))
-        if sampled > 0 and whole > 0:
-            found.setdefault((str(role), str(stage)), whole)
-            if role != TRAINER or stage not in unknown:
-                _add_frames(found, part, whole / sampled, directory)
-    return _added_up(found)
+    for role, threads in analysis.flame.groupby("role"):
+        parts = dict(iter(threads.groupby("stage")))
+        sampled = {stage: _sampled_ms(part) for stage, part in parts.items()}
+        of_step = analysis.loop.step_ms / (sum(sampled.values()) or 1.0)
+        for stage, part in parts.items():
+            mean_ms = of_step * sampled[stage]
+            if role == TRAINER:
+                mean_ms = float(exact.get(stage, 0.0))
+            if sampled[stage] > 0 and mean_ms > 0:
+                times.setdefault((str(role), str(stage)), mean_ms)
+                if role != TRAINER or stage not in unknown:
+                    _add_frames(times, part, mean_ms / sampled[stage], directory)
+    return _added_up(times)
 
 
-def _add_frames(found: Times, part: pd.DataFrame, scale: float, folder: str) -> None:
+def _add_frames(times: Times, part: pd.DataFrame, scale: float, folder: str) -> None:
     """Add the frames of one role and stage."""
     lead = (str(part.role.iloc[0]), str(part.stage.iloc[0]))
     above = dict(zip(part.id, part.parent, strict=True))
     frames = zip(part.id, part.function, part.file, strict=True)
     files = {file: short(file, folder) for file in part.file.unique()}
-    name = {id: f"{function}\0{files[file]}" for id, function, file in frames}
+    names = {id: f"{function}\0{files[file]}" for id, function, file in frames}
     for id, weight in zip(part.id, part.weight_ms, strict=True):
         path: list[str] = []
         while id in above:
-            path.append(name[id])
+            path.append(names[id])
             id = above[id]
         key = (*lead, *reversed(path))
-        found[key] = found.get(key, 0.0) + scale * float(weight)
+        times[key] = times.get(key, 0.0) + scale * float(weight)
 
 
-def _added_up(found: Times) -> Times:
+def _added_up(times: Times) -> Times:
     """With every node's parents, none lighter than its children (rounding aside)."""
     inner: Times = {}
-    whole: Times = {}
-    for path in _deepest_first(found):
-        whole[path] = max(found.get(path, 0.0), inner.get(path, 0.0))
-        inner[path[:-1]] = inner.get(path[:-1], 0.0) + whole[path]
-    return whole
+    added: Times = {}
+    for path in _deepest_first(times):
+        added[path] = max(times.get(path, 0.0), inner.get(path, 0.0))
+        inner[path[:-1]] = inner.get(path[:-1], 0.0) + added[path]
+    return added
 
 
-def _deepest_first(found: Times) -> list[Path]:
-    every = set(found)
-    for path in found:
-        while len(path) > 1 and path[:-1] not in every:
-            path = path[:-1]
-            every.add(path)
-    return sorted(every, key=len, reverse=True)
+def _deepest_first(times: Times) -> list[Path]:
+    paths = {path[:end] for path in times for end in range(1, len(path) + 1)}
+    return sorted(paths, key=len, reverse=True)
 
 
 def _nodes(old: Times, new: Times) -> pd.DataFrame:
@@ -207,8 +205,7 @@ def _describe(row: flame.Row, digits: int) -> str:
         lines.append(plain(row["file"]))
     lines.append(f"before {number(row['before'], digits)} ms per step")
     lines.append(f"after {number(row['after'], digits)} ms per step")
-    sign = "+" if change > 0 else "-"
-    lines.append(f"{sign}{number(abs(change), digits)} ms")
+    lines.append(f"{signed(change, digits)} ms")
     return "<br>".join(lines)
 
 
@@ -219,5 +216,5 @@ def _colour(change: float, largest: float) -> str:
 
 
 def _mixed(start: str, end: str, part: float) -> str:
-    pairs = [(int(start[i : i + 2], 16), int(end[i : i + 2], 16)) for i in (1, 3, 5)]
+    pairs = zip(channels(start), channels(end), strict=True)
     return "#" + "".join(f"{round(a + part * (b - a)):02x}" for a, b in pairs)

@@ -6,10 +6,16 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from debottleneck.report import strategy_words
-from debottleneck.report.figures.base import ACCENT, NEUTRAL, blank, title, wrapped
+from debottleneck.report.figures.base import (
+    ACCENT,
+    LEGEND_ABOVE,
+    NEUTRAL,
+    blank,
+    title,
+    wrapped,
+)
+from debottleneck.report.words import strategies
 from debottleneck.report.words.quantities import count
-from debottleneck.trials.save import Measurements
 
 MOST_POINTS = 400
 PLAIN = "plain script"
@@ -17,43 +23,40 @@ DASHES = ("dash", "dot", "dashdot", "longdash")
 OTHERS = "other strategies"
 
 
-def curves(measured: Measurements, best: str) -> tuple[go.Figure, str] | None:
-    """Loss by step, and a sentence on the largest difference to the plain script.
+def curves(losses: pd.DataFrame, best: str) -> go.Figure | None:
+    """Loss by step.
 
     The plain script's curve is wide and pale, the others lie on it, thin: where they
     are the same both are seen.
 
     Args:
-        measured: The comparison's measurements; `losses` is drawn.
-        best: The spec of the strategy to emphasise, "" without a winner; then the
-            sentence is on the one that differs most.
+        losses: The comparison's `Measurements.losses`.
+        best: The spec of the strategy to emphasise, "" without a winner.
 
     Returns:
         None where no losses are known.
     """
-    by_spec = {str(s): part for s, part in measured.losses.groupby("spec", sort=False)}
-    series = {spec: _series(part) for spec, part in by_spec.items()}
+    series = _series(losses)
     if not any(np.isfinite(values).any() for values in series.values()):
         return None
-    figure = blank(300, hovermode="closest")
-    figure.update_layout(
-        showlegend=len(series) > 1,
-        legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
-        margin={"l": 8, "r": 12, "t": 8, "b": 48},
-    )
+    margin = {"l": 8, "r": 12, "t": 8, "b": 48}
+    several = len(series) > 1
+    figure = blank(300, margin=margin, showlegend=several, legend=LEGEND_ABOVE)
     others = [spec for spec in series if spec not in ("", best)]
-    for order, spec in enumerate(s for s in ("", *others, best) if s in series):
-        if spec or order == 0:
+    for spec in dict.fromkeys(("", *others, best)):
+        if spec in series:
             _curve(figure, spec, series[spec], best, others)
     figure.update_xaxes(title=title("step"), zeroline=False, nticks=8, tickformat=",d")
     figure.update_yaxes(title=title("loss"), automargin=True, zeroline=False)
-    return figure, _sentence(series, best)
+    return figure
 
 
-def _series(part: pd.DataFrame) -> pd.Series:
-    """Values by step; of a step that came twice, the last."""
-    last = part.drop_duplicates("step", keep="last").set_index("step").sort_index()
-    return last.value.astype("float64")
+def _series(losses: pd.DataFrame) -> dict[str, pd.Series]:
+    """Of each spec the values by step; of a step that came twice, the last."""
+    last = losses.drop_duplicates(["spec", "step"], keep="last").sort_values("step")
+    by_step = last.set_index("step").astype({"value": "float64"})
+    order = losses.spec.drop_duplicates()
+    return {str(spec): by_step.value[by_step.spec == spec] for spec in order}
 
 
 def _curve(
@@ -89,44 +92,32 @@ def _line(spec: str, best: str, others: list[str]) -> dict[str, object]:
     return {"color": NEUTRAL, "width": 1.2, "dash": dash}
 
 
-def _sentence(series: dict[str, pd.Series], best: str) -> str:
-    """What the largest difference to the plain script is, and at which step."""
-    base = series.get("")
-    others = {spec: values for spec, values in series.items() if spec}
-    if base is None or not others:
+def largest(losses: pd.DataFrame, best: str) -> str:
+    """How far the best strategy's losses, else the farthest, are from the plain."""
+    series = _series(losses)
+    base = series.pop("", None)
+    if base is None or not series:
         return "Only one run returned losses, so there is nothing to compare."
-    chosen = best if best in others else _farthest(base, others)
-    return _difference(base, others[chosen], chosen)
+    gaps = {spec: _gaps(base, own) for spec, own in series.items()}
+    farthest = max(gaps, key=lambda spec: gaps[spec].max() if len(gaps[spec]) else -1.0)
+    chosen = best if best in gaps else farthest
+    return _difference(base, series[chosen], gaps[chosen], chosen)
 
 
-def _farthest(base: pd.Series, others: dict[str, pd.Series]) -> str:
-    def largest(spec: str) -> float:
-        both = base.index.intersection(others[spec].index)
-        gaps = _gaps(base[both], others[spec][both])
-        return float(gaps.max()) if len(gaps) else -1.0
-
-    return max(others, key=largest)
-
-
-def _gaps(plain_values: pd.Series, own: pd.Series) -> pd.Series:
-    """How far apart, 0 for the same value; infinite where only one is a number."""
-    a, b = plain_values.to_numpy(), own.to_numpy()
-    same = (a == b) | (np.isnan(a) & np.isnan(b))
-    with np.errstate(invalid="ignore", over="ignore"):
-        gaps = np.abs(b - a)
-    return pd.Series(
-        np.where(same, 0.0, np.where(np.isnan(gaps), np.inf, gaps)),
-        index=plain_values.index,
-    )
-
-
-def _difference(base: pd.Series, own: pd.Series, spec: str) -> str:
+def _gaps(base: pd.Series, own: pd.Series) -> pd.Series:
+    """By step of both: how far apart; infinite where only one is a number."""
     both = base.index.intersection(own.index)
-    steps = count(len(both), "step")
-    lead = f"Losses of the plain script and of {strategy_words.named(spec)}"
-    if not len(both):
+    a, b = base[both], own[both]
+    with np.errstate(invalid="ignore", over="ignore"):
+        gaps = (b - a).abs().fillna(np.inf)
+    return gaps.mask((a == b) | (a.isna() & b.isna()), 0.0)
+
+
+def _difference(base: pd.Series, own: pd.Series, gaps: pd.Series, spec: str) -> str:
+    steps = count(len(gaps), "step")
+    lead = f"Losses of the plain script and of {strategies.named(spec)}"
+    if gaps.empty:
         return f"{lead} have no step in common."
-    gaps = _gaps(base[both], own[both])
     if not gaps.any():
         return f"{lead} are the same to the last bit in all {steps}."
     at = int(gaps.idxmax())

@@ -4,16 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 
 import plotly.graph_objects as go
 
 from debottleneck.analysis.result import Prediction, Predictions
 from debottleneck.errors import UsageError
-from debottleneck.report.colours import stage_colour
-from debottleneck.report.figures.base import LEVEL, NEUTRAL, blank, plain, title
+from debottleneck.report.colours import channels, stage_colour
+from debottleneck.report.figures.base import (
+    LEGEND_ABOVE,
+    LEVEL,
+    NEUTRAL,
+    arms,
+    blank,
+    plain,
+    title,
+)
 from debottleneck.report.words import predictions as words
-from debottleneck.strategies.spec import FORWARD, PREFETCH, UPDATE, Strategy, parse
+from debottleneck.strategies.spec import (
+    FORWARD,
+    PREFETCH,
+    UPDATE,
+    Strategies,
+    Strategy,
+    parse,
+)
 
 FEWEST = 2
 """Settings from which on a strategy is a line."""
@@ -21,13 +35,14 @@ FEWEST = 2
 BAND = 0.16
 """How much of its colour the band around a line has."""
 
-STAGES: Mapping[str, str] = MappingProxyType(
-    {PREFETCH: "load", FORWARD: "forward", UPDATE: "update"}
-)
+STAGES: Mapping[str, str] = {
+    PREFETCH: "load",
+    FORWARD: "forward",
+    UPDATE: "update",
+}
 """A strategy's line has the colour of the stage that it acts on."""
 
-PARTS = "parts of the batch"
-KINDS = ("threads", "processes", PARTS)
+KINDS = ("threads", "processes")
 """What an axis counts."""
 
 RECORDED, ASSUMED = "the loop as recorded", "the loop as assumed"
@@ -51,73 +66,60 @@ class Curve:
     rows: tuple[Prediction, ...]
 
 
-def curve(found: Predictions) -> go.Figure | None:
+def curve(predicted: Predictions | None) -> go.Figure | None:
     """Speed-up over workers with its 90 % band; 1 is the loop as it was recorded.
 
     Returns:
         None where no strategy was looked at with several numbers of workers.
     """
-    drawn = curves(found)
-    if not any(len(each.rows) >= FEWEST for each in drawn):
+    lines = [] if predicted is None else curves(predicted)
+    if predicted is None or not any(len(line.rows) >= FEWEST for line in lines):
         return None
-    figure = blank(380, hovermode="closest")
-    figure.update_layout(
-        showlegend=True,
-        legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
-        margin={"l": 8, "r": 16, "t": 8, "b": 48},
-    )
-    ticks = sorted({count for each in drawn for count in each.workers})
+    margin = {"l": 8, "r": 16, "t": 8, "b": 48}
+    figure = blank(380, margin=margin, showlegend=True, legend=LEGEND_ABOVE)
+    ticks = sorted({workers for line in lines for workers in line.workers})
     ends = [ticks[0] / 1.15, ticks[-1] * 1.15]
-    for each in drawn:
-        _band(figure, each)
+    for line in lines:
+        _band(figure, line)
     _level(figure, RECORDED, 1.0, "dot", ends)
-    if found.question:
-        _level(figure, ASSUMED, found.plain.speedup, "dashdot", ends)
-    for each in drawn:
-        _line(figure, each)
-    _axes(figure, ticks, drawn)
+    if predicted.question:
+        _level(figure, ASSUMED, predicted.plain.speedup, "dashdot", ends)
+    for line in lines:
+        _line(figure, line)
+    _axes(figure, ticks, lines)
     return figure
 
 
-def curves(found: Predictions) -> list[Curve]:
+def curves(predicted: Predictions) -> list[Curve]:
     """The strategies whose settings say how many workers they have."""
-    made = map(_curve, found.settings)
-    return [each for each in made if each is not None]
+    return list(filter(None, map(_curve, predicted.settings)))
 
 
 def _curve(settings: Sequence[Prediction]) -> Curve | None:
-    known: dict[int, Prediction] = {}
-    first: Strategy | None = None
-    for row in settings:
-        strategy = _alone(row.spec)
-        count = _count(strategy) if strategy else 0
-        if strategy and count:
-            first = first or strategy
-            known[count] = row
-    if first is None:
+    pairs = [(strategy, row) for row in settings for strategy in _alone(row.spec)]
+    by_workers = {_count(strategy): row for strategy, row in pairs}
+    if not pairs:
         return None
-    workers = tuple(sorted(known))
-    return Curve(_name(first), first, workers, tuple(known[n] for n in workers))
+    first, workers = pairs[0][0], tuple(sorted(by_workers))
+    return Curve(_name(first), first, workers, tuple(by_workers[n] for n in workers))
 
 
-def _alone(spec: str) -> Strategy | None:
-    """The strategy if the text is one, and no other acts beside it."""
+def _alone(spec: str) -> Strategies:
+    """The strategy if the text is one with workers, and no other acts beside it."""
     try:
-        found = parse(spec)
+        strategies = parse(spec)
     except UsageError:
-        return None
-    return found[0] if len(found) == 1 else None
+        return ()
+    return strategies if len(strategies) == 1 and _count(strategies[0]) else ()
 
 
 def _count(strategy: Strategy) -> int:
-    return strategy.number("workers", strategy.number("chunks", 0))
+    return strategy.number("workers", 0)
 
 
 def _name(strategy: Strategy) -> str:
     kinds = {"process": "processes", "thread": "threads"}
     kind = kinds[strategy.word("where", "thread")]
-    if not strategy.settings.get("workers"):
-        kind = PARTS
     return f"{strategy.name.replace('-', ' ')}, {kind}"
 
 
@@ -129,19 +131,18 @@ def _colour(strategy: Strategy) -> str:
     return stage_colour(STAGES[strategy.name])
 
 
-def _band(figure: go.Figure, each: Curve) -> None:
+def _band(figure: go.Figure, curve: Curve) -> None:
     """Where nine of ten measured values should lie; one setting has arms instead."""
-    if len(each.rows) < FEWEST:
+    if len(curve.rows) < FEWEST:
         return
-    colour = _colour(each.strategy)
-    channels = ",".join(str(int(colour[i : i + 2], 16)) for i in (1, 3, 5))
+    red, green, blue = channels(_colour(curve.strategy))
     figure.add_scatter(
-        x=[*each.workers, *reversed(each.workers)],
-        y=[*(r.low for r in each.rows), *(r.high for r in reversed(each.rows))],
+        x=[*curve.workers, *reversed(curve.workers)],
+        y=[*(r.low for r in curve.rows), *(r.high for r in reversed(curve.rows))],
         mode="lines",
         line={"width": 0},
         fill="toself",
-        fillcolor=f"rgba({channels},{BAND})",
+        fillcolor=f"rgba({red},{green},{blue},{BAND})",
         hoverinfo="skip",
         showlegend=False,
     )
@@ -161,28 +162,21 @@ def _level(
     )
 
 
-def _line(figure: go.Figure, each: Curve) -> None:
-    colour, apart = _colour(each.strategy), _apart(each.strategy)
-    arms = None
-    if len(each.rows) < FEWEST:
-        (row,) = each.rows
-        arms = {
-            "type": "data",
-            "symmetric": False,
-            "array": [row.high - row.speedup],
-            "arrayminus": [row.speedup - row.low],
-            "thickness": 2,
-            "color": colour,
-        }
+def _line(figure: go.Figure, curve: Curve) -> None:
+    colour, apart = _colour(curve.strategy), _apart(curve.strategy)
+    bounds = None
+    if len(curve.rows) < FEWEST:
+        (row,) = curve.rows
+        bounds = arms(row.speedup, row.low, row.high, thickness=2, color=colour)
     figure.add_scatter(
-        name=plain(each.name),
-        x=list(each.workers),
-        y=[row.speedup for row in each.rows],
-        error_y=arms,
+        name=plain(curve.name),
+        x=list(curve.workers),
+        y=[row.speedup for row in curve.rows],
+        error_y=bounds,
         mode="lines+markers",
         line={"width": 2, "color": colour, "dash": "dash" if apart else "solid"},
         marker={"size": 8, "color": colour, "symbol": "square" if apart else "circle"},
-        customdata=list(map(_said, each.rows)),
+        customdata=list(map(_said, curve.rows)),
         hovertemplate="%{customdata}<extra></extra>",
         showlegend=True,
     )
@@ -193,8 +187,8 @@ def _said(row: Prediction) -> str:
     return f"<b>{plain(row.spec)}</b><br>{gain}<br>{plain(words.why(row))}"
 
 
-def _axes(figure: go.Figure, ticks: list[int], drawn: Sequence[Curve]) -> None:
-    counted = [k for k in KINDS if any(each.name.endswith(k) for each in drawn)]
+def _axes(figure: go.Figure, ticks: list[int], lines: Sequence[Curve]) -> None:
+    counted = [k for k in KINDS if any(line.name.endswith(k) for line in lines)]
     figure.update_xaxes(
         title=title(" or ".join(filter(None, (", ".join(counted[:-1]), counted[-1])))),
         type="log",

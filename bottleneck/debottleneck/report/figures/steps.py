@@ -9,73 +9,68 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from debottleneck import words
-from debottleneck.analysis.result import Loop
+from debottleneck.analysis.result import Analysis
 from debottleneck.report.colours import BLOCK_COLOURS, stage_colour
-from debottleneck.report.figures.base import blank, plain, title
+from debottleneck.report.figures.base import ACCENT, blank, plain, title
 from debottleneck.report.words.quantities import in_order, number
 
 MOST_BARS = 400
 MOST_SHADES = 200
 BINS = 60
+FEWEST = 2
+"""Quiet steps from which on there is a distribution."""
+
 FAR = 3.0
 """The distribution is drawn up to this many times the 95th percentile."""
 
 
-def step_bars(steps: pd.DataFrame, step_stages: pd.DataFrame) -> go.Figure:
-    """Every step's time by stage; neighbours are averaged into MOST_BARS bars."""
-    ordered = steps.sort_values("step")
+def step_bars(analysis: Analysis) -> go.Figure | None:
+    """Every step's time by stage; neighbours are averaged into MOST_BARS bars.
+
+    Returns:
+        None without steps.
+    """
+    if analysis.steps.empty or analysis.step_stages.empty:
+        return None
+    ordered = analysis.steps.sort_values("step")
     numbers = ordered.step.to_numpy()
-    per_bar = max(1, -(-len(numbers) // MOST_BARS))
-    edges = numbers[::per_bar]
-    counts = np.diff(np.append(np.arange(0, len(numbers), per_bar), len(numbers)))
-    ends = numbers[np.cumsum(counts) - 1]
-    stages = in_order(step_stages.stage.unique(), words.STAGES)
-    sums = _sums_by_bar(step_stages, numbers, per_bar, len(edges), stages)
+    begins = np.arange(0, len(numbers), per_bar(analysis))
+    ends = np.append(begins[1:], len(numbers))
+    first, last = numbers[begins], numbers[ends - 1]
     figure = blank(320, barmode="stack", hovermode="x unified")
-    for index, stage in enumerate(stages):
-        _one_stage(figure, stage, edges, ends, sums[index] / counts / 1e6)
+    for stage, sums in _sums_by_bar(analysis.step_stages, first).items():
+        figure.add_bar(
+            name=plain(stage),
+            x=(first + last) / 2,
+            width=(last - first + 1).astype("float64"),
+            y=sums.to_numpy() / (ends - begins) / 1e6,
+            marker={"color": stage_colour(str(stage)), "line": {"width": 0}},
+            hovertemplate="%{y:.4~g} ms",
+        )
     figure.update_xaxes(title=title("step"), showgrid=False, hoverformat=",.0f")
     figure.update_yaxes(title=title("ms per step"), rangemode="tozero")
     figure.update_layout(shapes=_shades(ordered))
     return figure
 
 
-def _one_stage(
-    figure: go.Figure,
-    stage: str,
-    edges: np.ndarray[Any, Any],
-    ends: np.ndarray[Any, Any],
-    mean_ms: np.ndarray[Any, Any],
-) -> None:
-    figure.add_bar(
-        name=plain(stage),
-        x=(edges + ends) / 2,
-        width=(ends - edges + 1).astype("float64"),
-        y=mean_ms,
-        marker={"color": stage_colour(stage), "line": {"width": 0}},
-        hovertemplate="%{y:.4~g} ms",
-    )
+def per_bar(analysis: Analysis) -> int:
+    """How many steps are averaged into one bar."""
+    return max(1, -(-len(analysis.steps) // MOST_BARS))
 
 
 def _sums_by_bar(
-    step_stages: pd.DataFrame,
-    numbers: np.ndarray[Any, Any],
-    per_bar: int,
-    bars: int,
-    stages: list[str],
-) -> np.ndarray[Any, Any]:
-    """Wall nanoseconds, a row a stage, a column a bar."""
-    place = np.searchsorted(numbers, step_stages.step.to_numpy()) // per_bar
-    codes = pd.Categorical(step_stages.stage, categories=stages).codes
-    flat = codes.astype("int64") * bars + np.minimum(place, bars - 1)
-    weights = step_stages.wall_ns.to_numpy(dtype="float64")
-    sums = np.bincount(flat, weights=weights, minlength=bars * len(stages))
-    return sums.reshape(len(stages), bars)
+    step_stages: pd.DataFrame, first: np.ndarray[Any, Any]
+) -> pd.DataFrame:
+    """Wall nanoseconds, a row a bar, a column a stage; `first` are the bars' steps."""
+    bar = np.searchsorted(first, step_stages.step.to_numpy(), side="right") - 1
+    table = step_stages.assign(bar=np.maximum(bar, 0), ns=step_stages.wall_ns * 1.0)
+    sums = table.pivot_table(index="bar", columns="stage", values="ns", aggfunc="sum")
+    stages = in_order(map(str, sums.columns), words.STAGES)
+    return sums.reindex(index=range(len(first)), columns=stages).fillna(0.0)
 
 
 def _shades(steps: pd.DataFrame) -> list[dict[str, Any]]:
     """Shaded spans of steps in which something beside marks and waits was at work."""
-    spans = block_spans(steps)
     return [
         {
             "type": "rect",
@@ -90,57 +85,63 @@ def _shades(steps: pd.DataFrame) -> list[dict[str, Any]]:
             "line": {"width": 0},
             "layer": "below",
         }
-        for block, first, last in spans
+        for block, first, last in block_spans(steps)
     ]
 
 
 def block_spans(steps: pd.DataFrame) -> list[tuple[str, int, int]]:
     """Runs of steps in one block other than quiet; near ones joined if many."""
-    if steps.empty:
-        return []
-    block = steps.block.astype("str").to_numpy()
-    starts = np.flatnonzero(np.append(True, block[1:] != block[:-1]))
-    ends = np.append(starts[1:], len(block)) - 1
-    number_of = steps.step.to_numpy()
-    gap = len(block) / MOST_SHADES if len(starts) > 2 * MOST_SHADES else 0
+    run = (steps.block != steps.block.shift()).cumsum()
+    runs = steps.groupby(run).agg({"block": "first", "step": ["min", "max"]})
+    gap = len(steps) / MOST_SHADES if len(runs) > 2 * MOST_SHADES else 0
     spans: list[tuple[str, int, int]] = []
     last_of: dict[str, int] = {}
-    for a, b in zip(starts.tolist(), ends.tolist(), strict=True):
-        kind = block[a]
-        if kind == "quiet":
+    for block, first, last in runs.itertuples(index=False, name=None):
+        at = last_of.get(block)
+        if block == "quiet":
             continue
-        at = last_of.get(kind)
-        if at is not None and number_of[a] - spans[at][2] < gap:
-            spans[at] = (kind, spans[at][1], int(number_of[b]))
+        if at is not None and first - spans[at][2] < gap:
+            spans[at] = (block, spans[at][1], last)
         else:
-            last_of[kind] = len(spans)
-            spans.append((kind, int(number_of[a]), int(number_of[b])))
+            last_of[block] = len(spans)
+            spans.append((block, first, last))
     return spans
 
 
-def distribution(steps: pd.DataFrame, loop: Loop) -> go.Figure:
-    """How many quiet steps took how long, with median and 95th percentile."""
-    wall = steps.wall_ns[steps.block == "quiet"].to_numpy(dtype="float64") / 1e6
-    end = min(float(wall.max()), FAR * max(loop.step_p95_ms, loop.step_median_ms))
-    inside = wall[wall <= end]
+def distribution(analysis: Analysis) -> go.Figure | None:
+    """How many quiet steps took how long, with median and 95th percentile.
+
+    Returns:
+        None with fewer than FEWEST quiet steps.
+    """
+    wall, edge = _quiet_ms(analysis)
+    if len(wall) < FEWEST:
+        return None
+    inside = wall[wall <= min(wall.max(), edge)]
     counts, edges = np.histogram(inside, bins=min(BINS, max(5, len(inside) // 4)))
-    figure = blank(260, hovermode="closest")
+    figure = blank(260, margin={"l": 56, "r": 12, "t": 38, "b": 44})
     figure.add_bar(
         x=(edges[:-1] + edges[1:]) / 2,
         y=counts,
         width=np.diff(edges) * 0.94,
         customdata=np.column_stack([edges[:-1], edges[1:]]),
-        marker={"color": "#3f8db3", "line": {"width": 0}},
+        marker={"color": ACCENT, "line": {"width": 0}},
         hovertemplate="%{customdata[0]:.4~g} to %{customdata[1]:.4~g} ms: "
         "%{y} steps<extra></extra>",
     )
     middle = (float(edges[0]) + float(edges[-1])) / 2
-    _line_at(figure, loop.step_median_ms, "median", middle, 0)
-    _line_at(figure, loop.step_p95_ms, "95th percentile", middle, 15)
+    _line_at(figure, analysis.loop.step_median_ms, "median", middle, 0)
+    _line_at(figure, analysis.loop.step_p95_ms, "95th percentile", middle, 15)
     figure.update_xaxes(title=title("ms per step"), showgrid=False)
     figure.update_yaxes(title=title("steps"), rangemode="tozero")
-    figure.update_layout(margin={"l": 56, "r": 12, "t": 38, "b": 44})
     return figure
+
+
+def _quiet_ms(analysis: Analysis) -> tuple[pd.Series, float]:
+    """Quiet steps' times, and up to which of them the distribution is drawn."""
+    steps, loop = analysis.steps, analysis.loop
+    edge = FAR * max(loop.step_p95_ms, loop.step_median_ms)
+    return steps.wall_ns[steps.block == "quiet"] / 1e6, edge
 
 
 def _line_at(
@@ -167,7 +168,7 @@ def _line_at(
     )
 
 
-def beyond(steps: pd.DataFrame, loop: Loop) -> int:
+def beyond(analysis: Analysis) -> int:
     """Quiet steps that `distribution` leaves out because they are so long."""
-    wall = steps.wall_ns[steps.block == "quiet"] / 1e6
-    return int((wall > FAR * max(loop.step_p95_ms, loop.step_median_ms)).sum())
+    wall, edge = _quiet_ms(analysis)
+    return int((wall > edge).sum())

@@ -11,9 +11,9 @@ import plotly.graph_objects as go
 
 from debottleneck import words
 from debottleneck.analysis.result import Analysis
+from debottleneck.analysis.threads import sample_causes
 from debottleneck.report.colours import cause_colour, stage_colour
 from debottleneck.report.figures.base import TALLEST, blank, name_above, plain, title
-from debottleneck.report.samples import causes_of
 from debottleneck.report.words.quantities import clean, cut
 
 MOST_BARS = 6_000
@@ -51,7 +51,7 @@ SMALL = Strips(name=15, stages=9, between=1, waits=5, after=3)
 
 
 @dataclass(frozen=True)
-class Window:
+class StepWindow:
     """One step to look at closely."""
 
     step: int
@@ -64,46 +64,43 @@ class Window:
         return (self.end_ns - self.start_ns) / 1e6
 
 
-@dataclass(frozen=True)
-class Timeline:
-    """A drawn step: threads that found no room, stages and causes in sight."""
-
-    figure: go.Figure
-    left_out: int
-    stages: set[str]
-    causes: set[str]
-
-
-def windows(analysis: Analysis) -> dict[str, Window]:
+def windows(analysis: Analysis) -> dict[str, StepWindow]:
     """The quiet step nearest the median, and the slowest one where it differs."""
     quiet = analysis.steps[analysis.steps.block == "quiet"]
     if quiet.empty:
         return {}
     wall = quiet.wall_ns.to_numpy(dtype="float64")
     typical = int(np.abs(wall - analysis.loop.step_median_ms * 1e6).argmin())
-    slowest = int(wall.argmax())
-    chosen = {"typical": typical}
-    if slowest != typical:
-        chosen["slowest"] = slowest
-    return {name: _window(quiet.iloc[index]) for name, index in chosen.items()}
+    chosen = {"typical": typical, "slowest": int(wall.argmax())}
+    if chosen["slowest"] == typical:
+        del chosen["slowest"]
+    columns = ["step", "start_ns", "end_ns"]
+    return {n: StepWindow(*map(int, quiet[columns].iloc[i])) for n, i in chosen.items()}
 
 
-def _window(row: pd.Series) -> Window:
-    return Window(int(row["step"]), int(row["start_ns"]), int(row["end_ns"]))
+def of_run(analysis: Analysis, name: str) -> go.Figure | None:
+    """The typical or the slowest step, which may be the same in a run of few steps.
+
+    Returns:
+        None without a quiet step.
+    """
+    chosen = windows(analysis)
+    window = chosen.get(name, chosen.get("typical"))
+    return None if window is None else draw(analysis, window)
 
 
-def segments_in(analysis: Analysis, window: Window) -> pd.DataFrame:
+def segments_in(analysis: Analysis, window: StepWindow) -> pd.DataFrame:
     """Stages of every thread within the window: pid, tid, name, start_ms, ms, note."""
     part = _clip(analysis.segments, window)
     part = part.assign(name=part.stage.astype("str"), note="")
     return _fit(part[[*KEY, "name", "note", "start_ms", "ms"]], window)
 
 
-def waits_in(analysis: Analysis, window: Window) -> pd.DataFrame:
+def waits_in(analysis: Analysis, window: StepWindow) -> pd.DataFrame:
     """Sampled states of every thread within the window; like samples are joined."""
     part = _clip(analysis.recording.waits, window)
     part = part.sort_values([*KEY, "start_ms"], kind="stable")
-    part = part.assign(name=causes_of(part), note="")
+    part = part.assign(name=sample_causes(part), note="")
     gil = part.name == "gil"
     if gil.any():
         holders = part.holder[gil].map(_thread_names(analysis)).fillna("")
@@ -111,7 +108,7 @@ def waits_in(analysis: Analysis, window: Window) -> pd.DataFrame:
     return _fit(_joined(part), window)
 
 
-def _clip(table: pd.DataFrame, window: Window) -> pd.DataFrame:
+def _clip(table: pd.DataFrame, window: StepWindow) -> pd.DataFrame:
     inside = (table.end_ns > window.start_ns) & (table.start_ns < window.end_ns)
     part = table[inside]
     start = part.start_ns.clip(lower=window.start_ns)
@@ -133,12 +130,12 @@ def _joined(part: pd.DataFrame) -> pd.DataFrame:
     ends = begins + part.ms.to_numpy()
     touches = np.append(False, np.abs(begins[1:] - ends[:-1]) < 1e-3)
     run = (~(same.all(axis=1) & touches)).cumsum()
-    whole = part.assign(end=ends).groupby(run, sort=False)
-    first = whole[[*KEY, "name", "note", "start_ms"]].first()
-    return first.assign(ms=whole["end"].max() - first.start_ms)
+    runs = part.assign(end=ends).groupby(run, sort=False)
+    first = runs[[*KEY, "name", "note", "start_ms"]].first()
+    return first.assign(ms=runs["end"].max() - first.start_ms)
 
 
-def _fit(bars: pd.DataFrame, window: Window) -> pd.DataFrame:
+def _fit(bars: pd.DataFrame, window: StepWindow) -> pd.DataFrame:
     """At most about MOST_BARS: of bars too thin to see, one a thread and pixel."""
     if len(bars) <= MOST_BARS:
         return bars
@@ -166,15 +163,18 @@ def rows_of(analysis: Analysis, *bars: pd.DataFrame) -> pd.DataFrame:
     return rows[[*KEY, "name", "role"]].reset_index(drop=True)
 
 
-def draw(analysis: Analysis, window: Window) -> Timeline:
-    """The timeline of one step; threads share the room, the last may find none."""
+def draw(analysis: Analysis, window: StepWindow) -> go.Figure:
+    """The timeline of one step; threads share the room, the last may find none.
+
+    `meta.left_out` is how many found none.
+    """
     stages, waits = segments_in(analysis, window), waits_in(analysis, window)
     rows = rows_of(analysis, stages, waits)
     shown, strips = _placed(rows, stages)
     bottom = float((shown.top + shown.height).max()) if len(shown) else strips.whole
     height = int(bottom + EDGES["t"] + EDGES["b"])
-    drawn = blank(height, hovermode="closest", barmode="overlay")
-    drawn.update_layout(margin=EDGES)
+    meta = {"left_out": len(rows) - len(shown)}
+    drawn = blank(height, barmode="overlay", margin=EDGES, meta=meta)
     below = shown.top + strips.name
     _strips(drawn, stages, shown.assign(row=below), strips.stages, stage_colour)
     low = shown.assign(row=below + np.where(shown.staged, strips.inner, 0.0))
@@ -188,14 +188,13 @@ def draw(analysis: Analysis, window: Window) -> Timeline:
     drawn.update_yaxes(
         range=[bottom, 0], showticklabels=False, showgrid=False, zeroline=False
     )
-    left_out = len(rows) - len(shown)
-    return Timeline(drawn, left_out, set(stages["name"]), set(waits["name"]))
+    return drawn
 
 
 def _placed(rows: pd.DataFrame, stages: pd.DataFrame) -> tuple[pd.DataFrame, Strips]:
     """Rows that fit with `staged`, `top` and `height`, and how high strips are."""
-    known = stages[KEY].drop_duplicates().assign(staged=True)
-    staged = rows.merge(known, on=KEY, how="left").staged.notna().to_numpy()
+    threads = stages[KEY].drop_duplicates().assign(staged=True)
+    staged = rows.merge(threads, on=KEY, how="left").staged.notna().to_numpy()
     large, small = _heights(staged, LARGE), _heights(staged, SMALL)
     spare = large.sum() - small.sum()
     part = float(np.clip((ROOM - small.sum()) / spare, 0, 1)) if spare else 1.0
@@ -217,8 +216,8 @@ def _between(small: Strips, large: Strips, part: float) -> Strips:
 
 
 def _label(drawn: go.Figure, name: str, role: str, top: float) -> None:
-    known = cut(name, 40, "\N{HORIZONTAL ELLIPSIS}")
-    named = f"<b>{plain(known)}</b>  " if known and known != role else ""
+    short = cut(name, 40, "\N{HORIZONTAL ELLIPSIS}")
+    named = f"<b>{plain(short)}</b>  " if short and short != role else ""
     name_above(drawn, named + plain(role), top + 1)
 
 

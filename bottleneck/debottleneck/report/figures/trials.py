@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,7 @@ from debottleneck.report.figures.base import (
     LEVEL,
     NEUTRAL,
     add_rows,
+    arms,
     baseline,
     blank,
     named,
@@ -21,7 +22,6 @@ from debottleneck.report.figures.base import (
     title,
     wrapped,
 )
-from debottleneck.report.figures.costs import cost
 from debottleneck.report.words import comparison as comparison_words
 from debottleneck.report.words.quantities import cut, interval, number, table_digits
 from debottleneck.trials.result import (
@@ -38,23 +38,19 @@ from debottleneck.trials.result import (
 from debottleneck.trials.save import Measurements, counted_steps
 from debottleneck.trials.sides import trial_steps
 
-__all__ = ["cost", "distribution", "speedups"]
-
 MOST_DOTS = 200
 """Rounds of a row that are drawn."""
 
 SPREAD = (0.05, 0.25, 0.75, 0.95)
 """Parts of all steps between which the thin and the thick box lie."""
 
-SHAPES: Mapping[str, str] = MappingProxyType(
-    {
-        FASTER: "circle",
-        SAME_SPEED: "square",
-        SLOWER: "triangle-left",
-        DIFFERENT: "x",
-        UNVERIFIED: "cross",
-    }
-)
+SHAPES: Mapping[str, str] = {
+    FASTER: "circle",
+    SAME_SPEED: "square",
+    SLOWER: "triangle-left",
+    DIFFERENT: "x",
+    UNVERIFIED: "cross",
+}
 """Verdict -> the mark of its row, so that colour is not the only sign."""
 
 PREDICTED = "diamond-open"
@@ -62,11 +58,14 @@ GUESSED = "#c9772b"
 BELOW = 9
 """Pixels from what was measured down to what was predicted, around a row's middle."""
 
+Mean: TypeAlias = tuple[float, Interval | None]
+"""Of a trial's rounds, with its interval where there is one."""
+
 FAR = 3.0
 """An interval is cut at this many times the largest speed-up."""
 
 
-def distribution(measured: Measurements, comparison: Comparison) -> go.Figure | None:
+def distribution(comparison: Comparison, measured: Measurements) -> go.Figure | None:
     """Step times of every trial: rounds as dots, all steps as boxes behind.
 
     A dot is the mean of a round's steps that count. The thin box holds 90 % of all
@@ -78,7 +77,7 @@ def distribution(measured: Measurements, comparison: Comparison) -> go.Figure | 
     """
     counted = trial_steps if comparison.recorded else counted_steps
     steps = counted(measured)
-    means: dict[str, tuple[float, Interval | None]] = {}
+    means: dict[str, Mean] = {}
     if comparison.baseline_ms is not None:
         means[""] = (comparison.baseline_ms.value, comparison.baseline_ms)
     for trial in comparison.trials:
@@ -89,25 +88,23 @@ def distribution(measured: Measurements, comparison: Comparison) -> go.Figure | 
     if not order:
         return None
     digits = table_digits(float(steps.ms.median()))
-    texts = [_mean_text(means.get(spec), digits) for spec in order]
-    labels = [spec or baseline(comparison) for spec in order]
-    names = list(map(named, labels, texts))
     figure = _empty("ms per step")
+    names = [
+        named(spec or baseline(comparison), _mean_text(means.get(spec), digits))
+        for spec in order
+    ]
     rows = add_rows(figure, names, band=34)
     for spec, middle in zip(order, rows.middles, strict=False):
         _row(figure, spec, by_spec[spec], means.get(spec), middle)
-    figure.update_xaxes(rangemode="tozero")
-    return figure
+    return figure.update_xaxes(rangemode="tozero")
 
 
 def _empty(unit: str) -> go.Figure:
-    figure = blank(100, hovermode="closest", barmode="overlay")
-    figure.update_layout(margin={"l": 8, "r": 16, "t": 4, "b": 48})
-    figure.update_xaxes(title=title(unit), nticks=6, **LEVEL)
-    return figure
+    figure = blank(100, barmode="overlay", margin={"l": 8, "r": 16, "t": 4, "b": 48})
+    return figure.update_xaxes(title=title(unit), nticks=6, **LEVEL)
 
 
-def _mean_text(mean: tuple[float, Interval | None] | None, digits: int) -> str:
+def _mean_text(mean: Mean | None, digits: int) -> str:
     if mean is None:
         return ""
     value, bounds = mean
@@ -121,7 +118,7 @@ def _row(
     figure: go.Figure,
     spec: str,
     steps: pd.DataFrame,
-    mean: tuple[float, Interval | None] | None,
+    mean: Mean | None,
     middle: float,
 ) -> None:
     low, first, third, high = np.quantile(steps.ms, SPREAD).tolist()
@@ -157,40 +154,40 @@ def _rounds(figure: go.Figure, steps: pd.DataFrame, colour: str, middle: float) 
     )
 
 
-def _mean(
-    figure: go.Figure, mean: tuple[float, Interval | None], middle: float
-) -> None:
+def _mean(figure: go.Figure, mean: Mean, middle: float) -> None:
     value, bounds = mean
-    error = None
     said = f"mean of the rounds: {number(value)} ms"
     if bounds is not None:
         said += f"<br>95 % interval {interval(bounds.low, bounds.high)} ms"
-        error = _arms(bounds)
+    line = {"width": 2, "color": NEUTRAL}
+    marker = {"symbol": "line-ns-open", "size": 22, "color": NEUTRAL, "line": line}
+    _mark(figure, (value, middle), said, marker, _arms(bounds) if bounds else None)
+
+
+def _mark(
+    figure: go.Figure,
+    place: tuple[float, float],
+    said: str,
+    marker: dict[str, Any],
+    error: dict[str, Any] | None,
+    name: str | None = None,
+) -> None:
+    """One mark with its arms, and what is said under the pointer."""
     figure.add_scatter(
-        x=[value],
-        y=[middle],
+        name=name,
+        x=place[:1],
+        y=place[1:],
         error_x=error,
         mode="markers",
-        marker={
-            "symbol": "line-ns-open",
-            "size": 22,
-            "color": NEUTRAL,
-            "line": {"width": 2, "color": NEUTRAL},
-        },
-        hovertemplate=f"{said}<extra></extra>",
+        marker=marker,
+        customdata=[said],
+        hovertemplate="%{customdata}<extra></extra>",
     )
 
 
-def _arms(bounds: Interval, colour: str = NEUTRAL) -> dict[str, object]:
-    return {
-        "type": "data",
-        "symmetric": False,
-        "array": [max(0.0, bounds.high - bounds.value)],
-        "arrayminus": [max(0.0, bounds.value - bounds.low)],
-        "thickness": 2,
-        "width": 5,
-        "color": colour,
-    }
+def _arms(bounds: Interval, colour: str = NEUTRAL) -> dict[str, Any]:
+    style = {"thickness": 2, "width": 5, "color": colour}
+    return arms(bounds.value, bounds.low, bounds.high, **style)
 
 
 def speedups(comparison: Comparison) -> go.Figure | None:
@@ -199,22 +196,21 @@ def speedups(comparison: Comparison) -> go.Figure | None:
     Returns:
         None where no strategy has a speed-up.
     """
-    known = [(t, t.speedup) for t in comparison.trials if t.speedup is not None]
-    if not known:
+    timed = [(t, t.speedup) for t in comparison.trials if t.speedup is not None]
+    if not timed:
         return None
-    names = [named(trial.spec, _verdict(trial)) for trial, _ in known]
+    names = [named(trial.spec, _verdict(trial)) for trial, _ in timed]
     who = "the " * (not comparison.recorded) + cut(baseline(comparison), 28)
     figure = _empty(f"times as fast as {plain(who)}")
     rows = add_rows(figure, names, band=26)
-    for (trial, ratio), middle in zip(known, rows.middles, strict=False):
+    for (trial, ratio), middle in zip(timed, rows.middles, strict=False):
         _even(figure, middle)
         if trial.predicted is None:
             _speedup(figure, trial, ratio, middle)
         else:
             _speedup(figure, trial, ratio, middle - BELOW / 2)
             _prediction(figure, trial.predicted, middle + BELOW / 2)
-    figure.update_xaxes(range=_reach(comparison), ticksuffix="x")
-    return figure
+    return figure.update_xaxes(range=_reach(comparison), ticksuffix="x")
 
 
 def _verdict(trial: Trial) -> str:
@@ -224,12 +220,12 @@ def _verdict(trial: Trial) -> str:
 
 def _reach(comparison: Comparison) -> list[float]:
     """From the lowest to the highest that is drawn, 1 included, with room."""
-    found = [t.speedup for t in comparison.trials if t.speedup is not None]
-    drawn = [t.predicted for t in comparison.trials if t.predicted and t.speedup]
-    found += [_interval(each) for each in drawn]
-    values = [1.0, *(each.value for each in found)]
-    top = max(*values, *(min(s.high, FAR * max(values)) for s in found))
-    low = min(*values, *(s.low for s in found))
+    rows = [(t.speedup, t.predicted) for t in comparison.trials if t.speedup]
+    drawn = [ratio for ratio, _ in rows]
+    drawn += [_interval(predicted) for _, predicted in rows if predicted]
+    values = [1.0, *(ratio.value for ratio in drawn)]
+    top = max(*values, *(min(ratio.high, FAR * max(values)) for ratio in drawn))
+    low = min(*values, *(ratio.low for ratio in drawn))
     room = 0.06 * (top - low) or 0.1
     return [max(0.0, low - room), top + room]
 
@@ -248,21 +244,10 @@ def _even(figure: go.Figure, middle: float) -> None:
 def _speedup(figure: go.Figure, trial: Trial, ratio: Interval, middle: float) -> None:
     colour = ACCENT if trial.verdict == FASTER else NEUTRAL
     said = f"<b>{'<br>'.join(wrapped(trial.spec))}</b><br>{_verdict(trial)}"
-    figure.add_scatter(
-        name=plain(trial.verdict),
-        x=[ratio.value],
-        y=[middle],
-        error_x=_arms(ratio, colour),
-        mode="markers",
-        marker={
-            "symbol": SHAPES.get(trial.verdict, "circle-open"),
-            "size": 11,
-            "color": colour,
-            "line": {"width": 0},
-        },
-        customdata=[said],
-        hovertemplate="%{customdata}<extra></extra>",
-    )
+    symbol = SHAPES.get(trial.verdict, "circle-open")
+    marker = {"symbol": symbol, "size": 11, "color": colour, "line": {"width": 0}}
+    error = _arms(ratio, colour)
+    _mark(figure, (ratio.value, middle), said, marker, error, plain(trial.verdict))
 
 
 def _interval(said: Predicted) -> Interval:
@@ -271,19 +256,7 @@ def _interval(said: Predicted) -> Interval:
 
 def _prediction(figure: go.Figure, said: Predicted, middle: float) -> None:
     """A hollow diamond with a thin bar, below what was measured."""
-    arms = {**_arms(_interval(said), GUESSED), "thickness": 1, "width": 3}
+    thin = {**_arms(_interval(said), GUESSED), "thickness": 1, "width": 3}
     text = f"predicted: {comparison_words.predicted(said)}, 90 % interval"
-    figure.add_scatter(
-        name="predicted",
-        x=[said.speedup],
-        y=[middle],
-        error_x=arms,
-        mode="markers",
-        marker={
-            "symbol": PREDICTED,
-            "size": 11,
-            "color": GUESSED,
-            "line": {"width": 2},
-        },
-        hovertemplate=f"{text}<extra></extra>",
-    )
+    marker = {"symbol": PREDICTED, "size": 11, "color": GUESSED, "line": {"width": 2}}
+    _mark(figure, (said.speedup, middle), text, marker, thin, "predicted")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from debottleneck.report.strategy_words import named
 from debottleneck.report.words import comparison as comparison_words
-from debottleneck.report.words.quantities import clean, count, number, table_digits
+from debottleneck.report.words.quantities import clean, number, table_digits
 from debottleneck.report.words.run import sentence
+from debottleneck.report.words.strategies import named
 from debottleneck.trials.result import SKIPPED, Comparison, Trial
-from debottleneck.trials.sides import Evidence, Side
+from debottleneck.trials.sides import Side, Sides
 
 WHAT, DONE, TRIED = "What it was", "What was done", "What was tried"
 GAIN, NUMBERS, TRUST = "What it gained", "Same numbers?", "How sure is it?"
@@ -39,32 +39,32 @@ class Answer:
     more: str = ""
 
 
-def answers(comparison: Comparison, evidence: Evidence) -> list[Answer]:
+def answers(comparison: Comparison, evidence: Sides) -> list[Answer]:
     """Those questions that this comparison can answer."""
-    found = comparison_words.winner(comparison)
+    best = comparison_words.winner(comparison)
     if comparison.recorded:
         given = [_was(comparison, evidence), _recorded(comparison, evidence)]
         given += [Answer(NUMBERS, NOT_COMPARED), Answer(TRUST, ONCE)]
-    elif found is None:
+    elif best is None:
         given = [_was(comparison, evidence), _tried(comparison), _trust(comparison)]
     else:
-        given = [_was(comparison, evidence), _done(found), _gain(comparison, found)]
-        given += [Answer(NUMBERS, KEPT[found.numbers]), _trust(comparison, found)]
+        given = [_was(comparison, evidence), _done(best), _gain(comparison, best)]
+        given += [Answer(NUMBERS, KEPT[best.numbers]), _trust(comparison, best)]
     return [one for one in given if one.answer]
 
 
-def _side(evidence: Evidence, id: str) -> Side | None:
+def _side(evidence: Sides, id: str) -> Side | None:
     return next((side for side in evidence.sides if side.id == id), None)
 
 
-def _was(comparison: Comparison, evidence: Evidence) -> Answer:
+def _was(comparison: Comparison, evidence: Sides) -> Answer:
     step = comparison_words.plain_step(comparison)
     side = _side(evidence, "before")
     what = sentence(side.analysis.verdict.what) if side else ""
     return Answer(WHAT, what, step) if what else Answer(WHAT, step)
 
 
-def _recorded(comparison: Comparison, evidence: Evidence) -> Answer:
+def _recorded(comparison: Comparison, evidence: Sides) -> Answer:
     side = _side(evidence, "after")
     names = ", ".join(clean(trial.spec) for trial in comparison.trials)
     what = f"{side.label}: {sentence(side.analysis.verdict.what)}" if side else names
@@ -76,57 +76,52 @@ def _tried(comparison: Comparison) -> Answer:
     names: dict[bool, list[str]] = {True: [], False: []}
     for trial in comparison.trials:
         names[trial.verdict == SKIPPED].append(named(trial.spec))
-    tried, left = ("; ".join(names[skipped]) for skipped in (False, True))
-    more = f"Not tried, as no gain is predicted: {left}." if left else ""
-    return Answer(TRIED, sentence(tried or "nothing" * bool(left)), more)
+    tried, skipped = ("; ".join(names[is_skipped]) for is_skipped in (False, True))
+    more = f"Not tried, as no gain is predicted: {skipped}." if skipped else ""
+    return Answer(TRIED, sentence(tried or "nothing" * bool(skipped)), more)
 
 
-def _done(found: Trial) -> Answer:
-    did = sentence("; ".join(found.did))
+def _done(best: Trial) -> Answer:
+    did = sentence("; ".join(best.did))
     more = f"{did} The script itself was not edited."
-    return Answer(DONE, sentence(named(found.spec)), more.strip())
+    return Answer(DONE, sentence(named(best.spec)), more.strip())
 
 
-def _gain(comparison: Comparison, found: Trial) -> Answer:
-    base, ratio = comparison.baseline_ms, found.speedup
-    if base is None or ratio is None or found.step_ms is None:
+def _gain(comparison: Comparison, best: Trial) -> Answer:
+    base, ratio = comparison.baseline_ms, best.speedup
+    if base is None or ratio is None or best.step_ms is None:
         return Answer(GAIN, "")
-    digits = table_digits(found.step_ms)
+    digits = table_digits(best.step_ms)
     said = (
-        f"A step takes {number(found.step_ms, digits)} ms instead of "
+        f"A step takes {number(best.step_ms, digits)} ms instead of "
         f"{number(base.value, digits)} ms. With 95 % certainty it is between "
         f"{comparison_words.bounds(ratio, 'x and ')}x faster."
     )
-    return Answer(GAIN, said, _cost(comparison, found))
+    return Answer(GAIN, said, _cost(comparison, best))
 
 
-def _cost(comparison: Comparison, found: Trial) -> str:
+def _cost(comparison: Comparison, best: Trial) -> str:
     parts = []
-    if found.memory_mb is not None:
-        parts.append(f"memory {comparison_words.memory(found.memory_mb)} MB")
-    if found.cpu_ms is not None and comparison.baseline_cpu_ms is not None:
-        digits = table_digits(found.cpu_ms)
+    if best.memory_mb is not None:
+        parts.append(f"memory {comparison_words.memory(best.memory_mb)} MB")
+    if best.cpu_ms is not None and comparison.baseline_cpu_ms is not None:
+        digits = table_digits(best.cpu_ms)
         parts.append(
-            f"CPU time a step {number(found.cpu_ms, digits)} ms instead of "
+            f"CPU time a step {number(best.cpu_ms, digits)} ms instead of "
             f"{number(comparison.baseline_cpu_ms, digits)} ms"
         )
     return sentence(f"Its price: {', '.join(parts)}") if parts else ""
 
 
-def _trust(comparison: Comparison, found: Trial | None = None) -> Answer:
+def _trust(comparison: Comparison, best: Trial | None = None) -> Answer:
     if not comparison.rounds:
         return Answer(TRUST, comparison_words.NOT_MEASURED)
-    rounds, steps = comparison.rounds, comparison.steps
-    said = (
-        f"{count(rounds, 'round')} of {count(steps, 'step')} a trial, in random order, "
-        "the plain script in each; speed-ups are paired by round."
-    )
-    guess = "" if found is None else _guess(found)
-    return Answer(TRUST, sentence(said), guess)
+    guess = "" if best is None else _guess(best)
+    return Answer(TRUST, f"{comparison_words.rounds(comparison)}.", guess)
 
 
-def _guess(found: Trial) -> str:
-    if found.predicted is None:
+def _guess(best: Trial) -> str:
+    if best.predicted is None:
         return ""
-    said = comparison_words.predicted(found.predicted)
+    said = comparison_words.predicted(best.predicted)
     return f"{said} was predicted before it was tried, with 90 % certainty."

@@ -2,39 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
 import plotly.graph_objects as go
 
 from debottleneck import words
-from debottleneck.analysis.result import Analysis, Finding
 from debottleneck.recording.environment import Difference
+from debottleneck.report import matrix
 from debottleneck.report.colours import CAUSE_COLOURS, STAGE_COLOURS
-from debottleneck.report.figures import change, flame_change, losses, trials
-from debottleneck.report.figures.sides import causes_of
+from debottleneck.report.figures import flame, losses, sides
+from debottleneck.report.figures.catalogue import COMPARISON
 from debottleneck.report.html import (
     answers,
     comparison_tables,
+    numbers,
     sheet,
-    side_by_side,
     source,
+    tables,
 )
+from debottleneck.report.html.tables import Table
 from debottleneck.report.words import comparison as comparison_words
 from debottleneck.report.words.quantities import clean, number
-from debottleneck.report.words.run import STAGE_READINGS, ending, loop_lines, sentence
+from debottleneck.report.words.run import ending, loop_lines, sentence
 from debottleneck.trials.result import Comparison
-from debottleneck.trials.sides import Evidence, Side, read
-from debottleneck.version import __version__
+from debottleneck.trials.sides import Side, Sides, read
 
-STYLES = ("page.css", "source.css", "comparison.css")
-PROGRAMS = ("page.js", "comparison.js")
+NO_LOOP = "No training loop was recognised in this recording."
+FLAME_NODES = 1_600
+"""Of all flame graphs of both recordings together, beside their difference."""
+
+ONE_EACH = ("causes", "steps", "timeline")
+"""Figures that stand once for each recording."""
 
 
 def render(
     comparison: Comparison,
-    evidence: Evidence | None = None,
+    evidence: Sides | None = None,
     plotly_src: str | None = None,
 ) -> str:
     """The page.
@@ -48,39 +53,40 @@ def render(
         RecordingError: A row claims more than its interval shows.
     """
     comparison_words.check(comparison)
-    shown = read(comparison) if evidence is None else evidence
+    shown = evidence or read(comparison, comparison_words.labels(comparison))
     drawing = sheet.Drawing()
+    figures = {
+        name.replace("-", "_"): drawing.place(entry, comparison, shown)
+        for name, entry in COMPARISON.items()
+    }
     context = {
         **_head(comparison, shown),
-        **_evidence(comparison, shown, drawing),
-        **_details(shown, drawing),
-        "cost": _drawn(drawing, "cost", trials.cost(comparison)),
+        **_steps(shown),
+        **_findings(shown),
+        "figures": figures,
+        "largest": losses.largest(shown.measured.losses, comparison.best),
+        **{kind: _cells(kind, shown, drawing) for kind in ONE_EACH},
+        "strip_keys": drawing.keys("timeline"),
+        "flames": _flames(shown.sides, drawing),
     }
-    return sheet.finish(
-        "comparison.html.j2",
-        context,
-        drawing,
-        plotly_src,
-        styles=STYLES,
-        programs=PROGRAMS,
-    )
+    return sheet.finish("comparison.html.j2", context, drawing, plotly_src)
 
 
-def _head(comparison: Comparison, shown: Evidence) -> dict[str, Any]:
+def _head(comparison: Comparison, shown: Sides) -> dict[str, Any]:
     script = next(iter(comparison.command), "")
+    doubts = [] if comparison.recorded else map(_doubt, shown.differences)
     return {
         "title": clean(PurePosixPath(script).name) or "a script",
         "command": " ".join(map(clean, comparison.command)),
         "created": clean(comparison.created),
-        "version": __version__,
         "headline": comparison_words.headline(comparison),
         "recorded": comparison.recorded,
         "baseline": comparison_words.baseline(comparison),
         "answers": answers.answers(comparison, shown),
         "warnings": [
-            *_doubts(comparison, shown),
+            *filter(None, doubts),
             *comparison_words.notes(comparison),
-            *shown.gaps,
+            *map(sentence, shown.gaps),
         ],
         "trials": comparison_tables.trials(comparison),
         "predictions": comparison_tables.predictions(comparison),
@@ -88,68 +94,33 @@ def _head(comparison: Comparison, shown: Evidence) -> dict[str, Any]:
         "run": clean(comparison.run),
         "environment": sheet.flat(comparison.environment),
         "differences": comparison_tables.differences(shown.differences),
-        "stage_readings": STAGE_READINGS,
-        "cause_readings": words.CAUSE_READINGS,
     }
 
 
-def _doubts(comparison: Comparison, shown: Evidence) -> list[str]:
-    """What differs and matters; notes of saved recordings say it themselves."""
-    if comparison.recorded:
-        return []
-    return [_doubt(one) for one in shown.differences if one.matters]
+def _doubt(difference: Difference) -> str:
+    """What differs if it matters; notes of saved recordings say it themselves."""
+    before, after = (x or "nothing" for x in (difference.before, difference.after))
+    said = f"The recordings differ in {difference.what}: {before} before, {after} after"
+    return sentence(said) if difference.matters else ""
 
 
-def _doubt(found: Difference) -> str:
-    return sentence(
-        f"The recordings differ in {found.what}: {found.before or 'nothing'} before, "
-        f"{found.after or 'nothing'} after"
-    )
-
-
-def _evidence(
-    comparison: Comparison, shown: Evidence, drawing: sheet.Drawing
-) -> dict[str, Any]:
-    """What shows the gain: both steps, their change, the trials, the losses."""
-    found = shown.found
-    stages = [name for side in found for name in side.analysis.stages.stage]
-    causes = [name for side in found for name in causes_of(side.analysis).columns]
-    curves = losses.curves(shown.measured, comparison.best)
-    spread = trials.distribution(shown.measured, comparison)
-    timelines, seen = side_by_side.timelines(shown.sides, drawing)
+def _steps(shown: Sides) -> dict[str, Any]:
+    """Both mean steps, on one scale."""
+    with_loop = shown.found
+    stages = [name for side in with_loop for name in side.analysis.stages.stage]
+    causes = [c for side in with_loop for c in matrix.trainer_causes(side.analysis)]
+    longest = max((side.step_ms for side in with_loop), default=0.0)
     return {
-        "sides": [_summary(side, found) for side in shown.sides],
-        "found": len(found),
-        "stages": comparison_tables.stages(found) if found else None,
+        "sides": [_summary(side, longest) for side in shown.sides],
+        "found": len(with_loop),
+        "stages": comparison_tables.stages(with_loop) if with_loop else None,
         "stage_key": sheet.coloured(stages, words.STAGES, STAGE_COLOURS),
         "cause_key": sheet.coloured(causes, words.CAUSES, CAUSE_COLOURS),
-        "change": _drawn(drawing, "change", change.bars(found)),
-        "waterfall": _drawn(drawing, "waterfall", change.waterfall(found)),
-        "speedups": _drawn(drawing, "speedups", trials.speedups(comparison)),
-        "distribution": _drawn(drawing, "distribution", spread),
-        "losses": _drawn(drawing, "losses", curves[0] if curves else None),
-        "largest": curves[1] if curves else "",
-        "timelines": timelines,
-        "strip_stages": _named(seen, words.STAGES, STAGE_COLOURS),
-        "strip_causes": _named(seen, tuple(CAUSE_COLOURS), CAUSE_COLOURS),
     }
 
 
-def _named(
-    names: Iterable[str], known: Sequence[str], colours: Mapping[str, str]
-) -> list[tuple[str, str]]:
-    """A key of those names that are of one kind."""
-    return sheet.coloured(set(names).intersection(known), known, colours)
-
-
-def _drawn(drawing: sheet.Drawing, name: str, figure: go.Figure | None) -> str:
-    """The figure's name on the page, "" where there is none."""
-    return "" if figure is None else drawing.add(name, figure)
-
-
-def _summary(side: Side, found: Sequence[Side]) -> dict[str, Any]:
-    """A side's mean step as a bar on the scale of both."""
-    longest = max((each.step_ms for each in found), default=0.0)
+def _summary(side: Side, longest: float) -> dict[str, Any]:
+    """A side's mean step as a bar on the scale of the longest."""
     analysis = side.analysis
     return {
         "id": side.id,
@@ -162,44 +133,66 @@ def _summary(side: Side, found: Sequence[Side]) -> dict[str, Any]:
     }
 
 
-def _details(shown: Evidence, drawing: sheet.Drawing) -> dict[str, Any]:
+def _cells(kind: str, shown: Sides, drawing: sheet.Drawing) -> list[dict[str, Any]]:
+    """A figure of each recording with the same in numbers, or why there is none."""
+    cells: list[dict[str, Any]] = []
+    for side in shown.sides:
+        name = f"{kind}-{side.id}"
+        figure = drawing.figures.get(name)
+        note, table = "", None
+        if figure is not None:
+            note, table = _in_numbers(kind, side, shown, figure)
+        cells.append(
+            {
+                "heading": side.label,
+                "note": note,
+                "name": name.replace("-", "_"),
+                "table": table,
+                "none": "" if side.analysis.loop.found else NO_LOOP,
+            }
+        )
+    return cells
+
+
+def _in_numbers(
+    kind: str, side: Side, shown: Sides, figure: go.Figure
+) -> tuple[str, Table]:
+    """What belongs beside such a figure, and its table."""
+    id = f"{kind}-{side.id}-table"
+    if kind == "causes":
+        return "", tables.stage_causes(side.analysis, id)
+    if kind == "steps":
+        return "", numbers.bars(figure, id)
+    window = sides.windows(shown.found)[side.id]
+    note = sides.span_in_words(side.analysis, window)
+    if left_out := figure.layout.meta["left_out"]:
+        note += f"; {left_out} more threads are not drawn"
+    what = f"{number(window.milliseconds)} ms"
+    return note, numbers.strip(side.analysis, window, what, id)
+
+
+def _flames(shown: Sequence[Side], drawing: sheet.Drawing) -> list[dict[str, Any]]:
+    """For each recording with stacks: stage -> its flame graph."""
+    graphs = sum(len(flame.stages(side.analysis.flame)) for side in shown)
+    most = min(flame.MOST_NODES, FLAME_NODES // max(1, graphs))
+    flames = []
+    for side in shown:
+        prefix, lead = f"flame-{side.id}", f"{side.label}: "
+        stages = drawing.flames(side.analysis, most, prefix, lead)
+        flames.append({"id": side.id, "label": side.label, "stages": stages})
+    return [one for one in flames if one["stages"]]
+
+
+def _findings(shown: Sides) -> dict[str, Any]:
+    """What held the plain script up, and why stacks or code are missing."""
     before = next((s.analysis for s in shown.sides if s.id == "before"), None)
+    missing = [
+        f"{side.label}: {reason}"
+        for side in shown.sides
+        if (reason := sheet.why_missing(side.analysis, "stack", "py-spy"))
+    ]
     return {
-        "heats": side_by_side.heats(shown.sides, drawing),
-        "bars": side_by_side.bars(shown.sides, drawing),
-        "flame_change": _difference(shown.sides, drawing),
-        "flames": side_by_side.flames(shown.sides, drawing),
-        "no_stacks": _why(shown.sides, ("stack", "py-spy")),
-        "findings": [_finding(one, before) for one in before.findings]
-        if before
-        else None,
-        "no_sources": _no_sources(before),
+        "no_stacks": next(iter(missing), ""),
+        "findings": None if before is None else source.findings(before),
+        "no_sources": before is not None and before.recording.sources.empty,
     }
-
-
-def _difference(sides: Sequence[Side], drawing: sheet.Drawing) -> str:
-    if len(sides) < 2:
-        return ""
-    first, second = (side.analysis for side in sides[:2])
-    return _drawn(drawing, "flame-change", flame_change.figure(first, second))
-
-
-def _why(sides: Sequence[Side], hints: tuple[str, ...]) -> str:
-    """Why a kind of measurement is missing, of the first recording that says so."""
-    for side in sides:
-        for gap in side.analysis.not_measured:
-            if any(hint in gap.what.lower() for hint in hints):
-                remedy = f" To have it: {gap.remedy.rstrip('.')}." if gap.remedy else ""
-                return f"{side.label}: {clean(gap.why).rstrip('.')}.{clean(remedy)}"
-    return ""
-
-
-def _finding(finding: Finding, analysis: Analysis) -> Mapping[str, Any]:
-    return {"it": finding, "code": source.code_of(analysis, finding)}
-
-
-def _no_sources(before: Analysis | None) -> str:
-    """Why findings stand without code, "" where some is there."""
-    if before is None or not before.findings or len(before.recording.sources):
-        return ""
-    return "The recording holds no lines of source, so places are only named."

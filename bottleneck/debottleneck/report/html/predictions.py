@@ -3,44 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
-
-from markupsafe import Markup
 
 from debottleneck.analysis.result import Prediction, Predictions
 from debottleneck.recording.recording import Recording
+from debottleneck.report.figures import described
 from debottleneck.report.figures import predictions as figures
+from debottleneck.report.figures.catalogue import PREDICTIONS
 from debottleneck.report.html import sheet
-from debottleneck.report.html.tables import DASH, Cell, Table
-from debottleneck.report.strategy_words import named
-from debottleneck.report.words import comparison as comparison_words
+from debottleneck.report.html.comparison_tables import strategy
+from debottleneck.report.html.tables import (
+    DASH,
+    Field,
+    Table,
+    Value,
+    build,
+    numeric,
+    sorted_by,
+)
 from debottleneck.report.words import predictions as words
 from debottleneck.report.words import prices
 from debottleneck.report.words.quantities import (
     NOTHING,
     clean,
     home,
-    number,
     short,
     table_digits,
 )
-from debottleneck.version import __version__
 
 CAPTION = (
     "Each strategy in its best setting, predicted from this recording alone. The step "
     "and the speed-up should be measured within their 90 % interval; memory is "
     "roughly what it takes beyond the plain script."
 )
-NUMBERS = ("speed-up", "90 % interval", "step, ms", "memory, MB")
 
 
 def render(
-    found: Predictions, recording: Recording, plotly_src: str | None = None
+    predicted: Predictions, recording: Recording, plotly_src: str | None = None
 ) -> str:
     """A page of its own.
 
     Args:
-        found: What to show.
+        predicted: What to show.
         recording: What it was made from.
         plotly_src: Where it finds plotly's file, by default in itself: `sheet.finish`.
     """
@@ -50,108 +55,86 @@ def render(
         "title": short(facts.script, home(facts)) or "a run",
         "command": " ".join(map(clean, facts.command)),
         "created": clean(facts.created),
-        "version": __version__,
-        "headline": words.headline(found),
-        "outcome": words.outcome(found) if found.question else "",
-        "plain": words.plain_line(found),
-        "question": clean(found.question),
-        "predicted": section(found, recording, drawing, alone=True),
-        "prices": prices.pairs(found.machine),
-        "measured": clean(found.machine.get("measured") or ""),
+        "headline": words.headline(predicted),
+        "outcome": words.outcome(predicted) if predicted.question else "",
+        "plain": words.plain_line(predicted),
+        "question": clean(predicted.question),
+        "predicted": section(predicted, recording, drawing, alone=True),
+        "prices": prices.pairs(predicted.machine),
+        "measured": clean(predicted.machine.get("measured") or ""),
     }
     return sheet.finish("predictions.html.j2", context, drawing, plotly_src)
 
 
 def section(
-    found: Predictions, recording: Recording, drawing: sheet.Drawing, alone: bool
+    predicted: Predictions,
+    recording: Recording,
+    drawing: sheet.Drawing,
+    alone: bool = False,
 ) -> dict[str, Any]:
     """What the section's template needs.
 
     Args:
-        found: What to show.
+        predicted: What to show.
         recording: What it was made from.
         drawing: The page's figures; the curve is added.
         alone: With the loop as it is in the first row.
     """
-    rows = (found.plain, *found.rows) if alone else found.rows
-    drawn = figures.curve(found)
+    rows = (predicted.plain, *predicted.rows) if alone else predicted.rows
+    curve = figures.curve(predicted)
+    label = described.curves(predicted)
     return {
-        "table": _table(found, rows),
-        "none": words.NONE if words.best(found) is None else "",
-        "notes": words.notes(found),
-        "commands": words.next_lines(found, recording),
-        "curve": None if drawn is None else drawing.add("predictions", drawn),
-        "label": _label(found),
-        "settings": _settings(found),
+        "table": _table(predicted, rows),
+        "none": words.NONE if words.best(predicted) is None else "",
+        "notes": words.notes(predicted),
+        "commands": words.next_lines(predicted, recording),
+        "curve": curve and drawing.add(PREDICTIONS, curve, label),
+        "settings": _settings(predicted),
     }
 
 
-def _table(found: Predictions, rows: Sequence[Prediction]) -> Table:
+def _table(predicted: Predictions, rows: Sequence[Prediction]) -> Table:
     digits = table_digits(max((row.step_ms for row in rows), default=1.0))
-    heads = (
-        Cell("strategy"),
-        Cell("worth trying"),
-        *(Cell(name, kind="num") for name in NUMBERS),
-        Cell("why no faster", kind="text"),
-    )
-    body = tuple(_row(row, found, digits) for row in rows)
-    return Table("predictions-table", CAPTION, heads, body)
-
-
-def _row(row: Prediction, found: Predictions, digits: int) -> tuple[Cell, ...]:
-    return (
-        _strategy(row.spec),
-        Cell(words.worth(row, found) if row.spec else NOTHING),
-        Cell(words.speedup(row), round(row.speedup, 6), "num"),
-        Cell(words.bounds(row, DASH), round(row.low, 6), "num"),
-        Cell(number(row.step_ms, digits), round(row.step_ms, 6), "num"),
-        Cell(
-            words.memory(row) if row.spec else NOTHING,
-            -1.0 if row.memory_mb is None else round(row.memory_mb, 3),
-            "num",
+    columns = [
+        Field("strategy", "name", _strategy),
+        Field(
+            "worth trying",
+            "",
+            lambda r: words.worth(r, predicted) if r.spec else NOTHING,
         ),
-        Cell(words.why(row), kind="text"),
-    )
+        SPEEDUP,
+        INTERVAL,
+        Field("step, ms", "num", lambda row: numeric(row.step_ms, digits)),
+        Field("memory, MB", "num", _memory),
+        Field("why no faster", "text", words.why),
+    ]
+    return build("predictions-table", CAPTION, columns, rows)
 
 
-def _strategy(spec: str) -> Cell:
-    """What people call it, and below how it is written."""
-    name, written = named(spec) if spec else words.AS_IT_IS, clean(spec)
-    if not spec or name == written:
-        return Cell(name, written or name, "name")
-    parts = [part for one in comparison_words.pieces(written) for part in one]
-    broken = Markup("<wbr>").join(parts)
-    return Cell(Markup("{}<br><code>{}</code>").format(name, broken), written, "name")
+def _strategy(row: Prediction) -> Value:
+    return strategy(row.spec) if row.spec else words.AS_IT_IS
 
 
-def _settings(found: Predictions) -> Table:
+def _memory(row: Prediction) -> Value:
+    text = words.memory(row) if row.spec else NOTHING
+    return text, sorted_by(row.memory_mb)
+
+
+SPEEDUP = Field(
+    "speed-up", "num", lambda row: (words.speedup(row), sorted_by(row.speedup))
+)
+INTERVAL = Field(
+    "90 % interval", "num", lambda row: (words.bounds(row, DASH), sorted_by(row.low))
+)
+
+
+def _settings(predicted: Predictions) -> Table:
     """The curve in numbers."""
-    rows = tuple(
-        (
-            Cell(clean(row.spec), kind="code"),
-            Cell(words.speedup(row), round(row.speedup, 6), "num"),
-            Cell(words.bounds(row, DASH), round(row.low, 6), "num"),
-        )
-        for each in figures.curves(found)
-        for row in each.rows
-    )
-    heads = (Cell("setting"), *(Cell(name, kind="num") for name in NUMBERS[:2]))
+    rows = [row for curve in figures.curves(predicted) for row in curve.rows]
+    columns = [
+        Field("setting", "code", lambda row: clean(row.spec)),
+        SPEEDUP,
+        INTERVAL,
+    ]
     caption = "Predicted speed-up of every setting that was looked at."
-    return Table("settings-table", caption, heads, rows, sortable=False)
-
-
-def _label(found: Predictions) -> str:
-    """The curve for who cannot see it: each line's two ends, and its best."""
-    said = [_ends(each) for each in figures.curves(found)]
-    return (
-        "Lines of predicted speed-up over workers, 1x is the loop as recorded: "
-        f"{'; '.join(said) or NOTHING}."
-    )
-
-
-def _ends(each: figures.Curve) -> str:
-    pairs = list(zip(each.workers, each.rows, strict=True))
-    best = max(pairs, key=lambda pair: pair[1].speedup)
-    shown = dict([pairs[0], pairs[-1], best])
-    points = (f"{words.speedup(shown[n])} with {n}" for n in sorted(shown))
-    return f"{each.name} {', '.join(points)}"
+    return replace(build("settings-table", caption, columns, rows), sortable=False)

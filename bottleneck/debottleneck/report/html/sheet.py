@@ -9,8 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
-from importlib.resources.abc import Traversable
-from typing import Any
+from typing import Any, TypeAlias
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -23,12 +22,16 @@ from debottleneck import words
 from debottleneck.analysis.result import Analysis
 from debottleneck.report import matrix
 from debottleneck.report.colours import (
+    CAUSE_COLOURS,
+    STAGE_COLOURS,
     STRANGER,
     THEMES,
     cause_colour,
     ink_on,
     stage_colour,
 )
+from debottleneck.report.figures import described, flame
+from debottleneck.report.figures.catalogue import Entry
 from debottleneck.report.words.quantities import (
     clean,
     in_order,
@@ -37,6 +40,19 @@ from debottleneck.report.words.quantities import (
     table_digits,
     times,
 )
+from debottleneck.report.words.run import STAGE_READINGS, not_measured
+from debottleneck.version import __version__
+
+Key: TypeAlias = list[tuple[str, str]]
+"""Names and their colours."""
+
+
+@dataclass(frozen=True)
+class PlacedFigure:
+    """A figure of the page: what it is called there, and what it shows in words."""
+
+    name: str
+    label: str
 
 
 @dataclass
@@ -45,27 +61,72 @@ class Drawing:
 
     figures: dict[str, go.Figure] = field(default_factory=dict)
 
-    def add(self, name: str, figure: go.Figure) -> str:
-        """Keep the figure; the template places it by the name returned."""
+    def add(self, name: str, figure: go.Figure, label: str) -> PlacedFigure:
+        """Keep a figure; the template places what is returned."""
         self.figures[name] = figure
-        return name
+        return PlacedFigure(name, label)
+
+    def place(self, entry: Entry, *subject: Any) -> PlacedFigure | None:
+        """Draw a figure of the catalogue; None where its data were not measured."""
+        figure = entry.draw(*subject)
+        if figure is None:
+            return None
+        return self.add(entry.name, figure, entry.words(*subject))
+
+    def flames(
+        self, analysis: Analysis, most: int, prefix: str = "flame", lead: str = ""
+    ) -> dict[str, PlacedFigure]:
+        """Each stage's flame graph of at most so many nodes, the heaviest first.
+
+        Args:
+            analysis: What is drawn.
+            most: Nodes of one of them.
+            prefix: Begins their names.
+            lead: Begins their labels.
+        """
+        graphs = {}
+        for index, stage in enumerate(flame.stages(analysis.flame)):
+            figure = flame.figure(analysis, stage, most)
+            label = f"{lead}{described.flame(analysis, stage)}"
+            graphs[stage] = self.add(f"{prefix}-{index}", figure, label)
+        return graphs
+
+    def keys(self, prefix: str) -> tuple[Key, Key]:
+        """Stages and causes in sight in the figures whose names begin so."""
+        names = {
+            str(trace.name)
+            for name, figure in self.figures.items()
+            if name.startswith(prefix)
+            for trace in figure.data
+        }
+        return (
+            coloured(names & {*STAGE_COLOURS}, words.STAGES, STAGE_COLOURS),
+            coloured(names & {*CAUSE_COLOURS}, words.CAUSES, CAUSE_COLOURS),
+        )
 
 
 @cache
 def environment() -> Environment:
     """Templates with escaping on, our filters and colours."""
-    made = Environment(
+    templates = Environment(
         loader=PackageLoader("debottleneck.report.html", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters.update(
+    templates.filters.update(
         percent=percent, number=number, times=times, clean=clean, code=code
     )
-    made.globals.update(stage_colour=stage_colour, cause_colour=cause_colour)
-    return made
+    templates.globals.update(
+        stage_colour=stage_colour,
+        cause_colour=cause_colour,
+        stage_readings=STAGE_READINGS,
+        cause_readings=words.CAUSE_READINGS,
+        version=__version__,
+        asset=asset,
+    )
+    return templates
 
 
 def code(text: str) -> Markup:
@@ -82,11 +143,8 @@ def code(text: str) -> Markup:
 
 def asset(name: str) -> Markup:
     """One of the package's own files, as it is."""
-    return Markup((_templates() / name).read_text(encoding="utf-8"))
-
-
-def _templates() -> Traversable:
-    return resources.files("debottleneck.report.html") / "templates"
+    file = resources.files("debottleneck.report.html") / "templates" / name
+    return Markup(file.read_text(encoding="utf-8"))
 
 
 def inline_json(value: Any) -> Markup:
@@ -102,48 +160,24 @@ def finish(
     context: Mapping[str, Any],
     drawing: Drawing,
     plotly_src: str | None = None,
-    *,
-    styles: Sequence[str] = ("page.css",),
-    programs: Sequence[str] = ("page.js",),
 ) -> str:
-    """The page: the template with its style, its script and its figures.
+    """The page: the template with its figures; without one it needs no plotly.
 
     Args:
-        template: Such as "run.html.j2"; it places `css` and `scripts`.
+        template: Such as "run.html.j2"; it ends in `scripts`.
         context: Its texts and tables.
         drawing: Its figures.
         plotly_src: Where the page finds the file that `plotly_file` makes, seen from
             the page; by default the page holds it.
-        styles: Its style sheets, one after the other.
-        programs: Its scripts, one after the other.
     """
+    plotly = Markup("<script>{}</script>").format(Markup(plotly_file()))
+    if plotly_src is not None:
+        plotly = Markup('<script src="{}"></script>').format(plotly_src)
     page = environment().get_template(template)
     text = page.render(
-        **context,
-        css=_joined(styles),
-        scripts=scripts(drawing, plotly_src, programs),
+        **context, data=data(drawing.figures), plotly=plotly if drawing.figures else ""
     )
     return text.encode("utf-8", "replace").decode("utf-8")
-
-
-def _joined(names: Sequence[str]) -> Markup:
-    return Markup("\n").join(map(asset, names))
-
-
-def scripts(
-    drawing: Drawing,
-    plotly_src: str | None = None,
-    programs: Sequence[str] = ("page.js",),
-) -> Markup:
-    """The elements that end a page; without a figure it needs no plotly."""
-    plotly = Markup("<script>{}</script>\n").format(Markup(plotly_file()))
-    if plotly_src is not None:
-        plotly = Markup('<script src="{}"></script>\n').format(plotly_src)
-    return Markup(
-        '<script type="application/json" id="data">{}</script>\n{}<script>{}</script>'
-    ).format(
-        data(drawing.figures), plotly if drawing.figures else "", _joined(programs)
-    )
 
 
 @cache
@@ -162,7 +196,7 @@ def data(drawn: Mapping[str, go.Figure]) -> Markup:
     for figure in plain.values():
         figure["layout"].pop("template", None)
     return inline_json(
-        to_json_plotly({"figures": plain, "themes": dict(THEMES)}, engine="json")
+        to_json_plotly({"figures": plain, "themes": THEMES}, engine="json")
     )
 
 
@@ -171,8 +205,7 @@ def ribbon(analysis: Analysis) -> list[dict[str, Any]]:
     if not analysis.loop.found or analysis.stages.empty:
         return []
     stages = analysis.stages.set_index("stage")
-    trainer = analysis.causes[analysis.causes.role == "trainer"]
-    values = matrix.pivot(trainer).reindex(stages.index).fillna(0.0)
+    values = matrix.trainer_causes(analysis).reindex(stages.index).fillna(0.0)
     digits = table_digits(analysis.loop.step_ms)
     return [
         {
@@ -188,9 +221,9 @@ def ribbon(analysis: Analysis) -> list[dict[str, Any]]:
 
 
 def _parts(causes: pd.Series, digits: int) -> list[dict[str, Any]]:
-    whole = float(causes.sum())
+    sum_ms = float(causes.sum())
     return [
-        {"cause": str(cause), "share": ms / whole, "ms": number(ms, digits)}
+        {"cause": str(cause), "share": ms / sum_ms, "ms": number(ms, digits)}
         for cause, ms in zip(causes.index, map(float, causes), strict=True)
         if ms > 0
     ]
@@ -198,7 +231,7 @@ def _parts(causes: pd.Series, digits: int) -> list[dict[str, Any]]:
 
 def coloured(
     names: Iterable[str], order: Sequence[str], colours: Mapping[str, str]
-) -> list[tuple[str, str]]:
+) -> Key:
     """Names with their colours, for a key."""
     return [(name, colours.get(name, STRANGER)) for name in in_order(names, order)]
 
@@ -231,3 +264,11 @@ def leaf(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:.4g}" if isinstance(value, float) else clean(value)
+
+
+def why_missing(analysis: Analysis, *hints: str) -> str:
+    """Why what has one of those words in its name was not measured, and the remedy."""
+    for gap in analysis.not_measured:
+        if any(hint in gap.what.lower() for hint in hints):
+            return not_measured(gap)
+    return ""

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from textwrap import dedent
+from typing import Any
 
 import pandas as pd
 
 from debottleneck.analysis.result import Analysis, Finding, Where
+from debottleneck.report.html import sheet
 from debottleneck.report.words.quantities import clean, home, percent, place, short
 
 AROUND = 3
+"""Lines before and after a place."""
+
 MOST_EXCERPTS = 3
 """Of one finding; further places are named only."""
 TAB = 4
@@ -52,52 +56,70 @@ class Excerpt:
 
 
 @dataclass(frozen=True)
-class Code:
+class FindingCode:
     """A finding's places: some with their lines, `named` ones without."""
 
     excerpts: tuple[Excerpt, ...]
     named: tuple[str, ...]
 
 
-def code_of(analysis: Analysis, finding: Finding) -> Code:
+def code_of(analysis: Analysis, finding: Finding) -> FindingCode:
     """The code at a finding's places, each line at most once."""
     directory = home(analysis.recording.facts)
-    found: list[Excerpt] = []
+    excerpts: list[Excerpt] = []
     named: list[str] = []
     seen: set[tuple[str, int]] = set()
     for where in finding.where:
         if (where.file, where.line) in seen:
             continue
-        room = len(found) < MOST_EXCERPTS
-        one = excerpt(analysis, where, finding.stage) if room else None
-        if one is None:
+        room = len(excerpts) < MOST_EXCERPTS
+        shown = excerpt(analysis, where, finding.stage) if room else None
+        if shown is None:
             named.append(place(where.function, where.file, where.line, directory))
         else:
-            found.append(one)
-            seen |= {(where.file, line.number) for line in one.lines}
-    return Code(tuple(found), tuple(named))
+            excerpts.append(shown)
+            seen |= {(where.file, line.number) for line in shown.lines}
+    return FindingCode(tuple(excerpts), tuple(named))
 
 
-def excerpt(
-    analysis: Analysis, where: Where, stage: str = "", around: int = AROUND
-) -> Excerpt | None:
+def findings(analysis: Analysis) -> list[dict[str, Any]]:
+    """Every finding with its code and what it rests on, as the template takes it."""
+    return [
+        {
+            "it": finding,
+            "code": code_of(analysis, finding),
+            "evidence": {
+                sheet.name_of(name): _fact(value)
+                for name, value in finding.evidence.items()
+            },
+        }
+        for finding in analysis.findings
+    ]
+
+
+def _fact(value: Any) -> str:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return sheet.leaf(value)
+
+
+def excerpt(analysis: Analysis, where: Where, stage: str = "") -> Excerpt | None:
     """The lines around a place; None where the recording has none of them.
 
     Args:
         analysis: Of the recording.
         where: The place.
         stage: Whose samples the shares are of; by default the stage with most.
-        around: Lines before and after.
     """
     table = analysis.recording.sources
-    near = (table.line - where.line).abs() <= around
+    near = (table.line - where.line).abs() <= AROUND
     rows = table[(table.file == where.file) & near].sort_values("line")
     if not (rows.line == where.line).any():
         return None
     numbers = [int(line) for line in rows.line]
-    known, of = _shares(analysis.lines, where.file, numbers, stage)
+    shares, of = _shares(analysis.lines, where.file, numbers, stage)
     lines = [
-        SourceLine(number, text, number == where.line, known.get(number, ""))
+        SourceLine(number, text, number == where.line, shares.get(number, ""))
         for number, text in zip(numbers, _texts(rows.text), strict=True)
     ]
     kept = _without_blank_ends(lines)

@@ -1,10 +1,13 @@
-"""The page's tables: an analysis' rows as cells of text, with what to sort by."""
+"""Tables of a page: columns applied to rows; and those of a run."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from operator import itemgetter
+from typing import Any, NamedTuple, TypeAlias
+
+import pandas as pd
 
 from debottleneck import words
 from debottleneck.analysis.result import Analysis
@@ -27,16 +30,25 @@ MOST_ROWS = 400
 MOST_FUNCTIONS = 800
 DASH = "\N{EN DASH}"
 
-Row = dict[Hashable, Any]
+Value: TypeAlias = str | tuple[str, float | str]
+"""A cell's text, and what its column sorts by where that is not the text."""
+
+
+class Field(NamedTuple):
+    """A column: its heading, how it looks, and a row's value in it.
+
+    Kinds: "" for words, "num" for numbers, "text" for sentences, "code" for names of
+    the program, "stage" and "cause" for words with a colour.
+    """
+
+    heading: str
+    kind: str
+    value: Callable[[Any], Value]
 
 
 @dataclass(frozen=True)
 class Cell:
-    """Text of a cell; `sort` is what its column sorts by, `kind` how it looks.
-
-    Kinds: "" for words, "num" for numbers, "code" for names of the program,
-    "stage" and "cause" for words with a colour.
-    """
+    """Text of a cell; `sort` is what its column sorts by, `kind` how it looks."""
 
     text: str
     sort: float | str = ""
@@ -61,88 +73,133 @@ class Table:
     things: str = ""
 
 
-def _number(value: float, digits: int | None = None) -> Cell:
-    text = number(value, digits)
-    return Cell(text, _key(value), "num")
+def build(
+    id: str,
+    caption: str,
+    columns: Sequence[Field],
+    rows: Sequence[Any] | pd.DataFrame,
+    *,
+    total: Any = None,
+    most: int = MOST_ROWS,
+    things: str = "",
+) -> Table:
+    """The table of the first `most` rows; a frame's rows are dicts.
 
-
-def _percent(share: float) -> Cell:
-    return Cell(percent(share), _key(share), "num")
-
-
-def _key(value: float) -> float:
-    return -1.0 if value != value else round(float(value), 6)
-
-
-def _code(text: object) -> Cell:
-    known = clean(text)
-    return Cell(known or NOTHING, known, "code")
-
-
-def _spot(row: Row, directory: str, prefix: str = "") -> Cell:
-    file, line = row[f"{prefix}file"], row[f"{prefix}line"]
-    if not file:
-        return Cell(NOTHING, "", "code")
-    spot = short(file, directory)
-    return Cell(f"{spot}:{line}" if line else spot, f"{spot}:{line:07d}", "code")
-
-
-def _heads(*names: str, numbers: Sequence[str] = ()) -> tuple[Cell, ...]:
-    return (
-        *(Cell(name) for name in names),
-        *(Cell(name, kind="num") for name in numbers),
+    Args:
+        id: Of the element.
+        caption: What it shows.
+        columns: From left to right.
+        rows: Whatever the columns read.
+        total: One more row for the foot.
+        most: Rows to show; how many are left out is said.
+        things: What the rows are, of tables that fold.
+    """
+    shown = rows[:most]
+    if isinstance(shown, pd.DataFrame):
+        shown = shown.to_dict("records")
+    return Table(
+        id,
+        caption,
+        tuple(Cell(c.heading, kind=_kind_of_head(c.kind)) for c in columns),
+        tuple(cells(columns, row) for row in shown),
+        () if total is None else cells(columns, total),
+        left_out=len(rows) - len(shown),
+        things=things,
     )
 
 
-def stage_causes(analysis: Analysis) -> Table:
+def _kind_of_head(kind: str) -> str:
+    return kind if kind in ("num", "text") else ""
+
+
+def cells(columns: Sequence[Field], row: Any) -> tuple[Cell, ...]:
+    """A row's cells."""
+    values = [(column.value(row), column.kind) for column in columns]
+    return tuple(
+        Cell(value, kind=kind) if isinstance(value, str) else Cell(*value, kind)
+        for value, kind in values
+    )
+
+
+def sorted_by(value: float | None) -> float:
+    """What a column of numbers sorts by: what is missing comes first."""
+    return -1.0 if value is None or value != value else round(float(value), 6)
+
+
+def numeric(value: float | None, digits: int | None = None) -> Value:
+    """A number's cell."""
+    return number(value, digits), sorted_by(value)
+
+
+def bounded(low: float, high: float, digits: int) -> Value:
+    """An interval's cell."""
+    return interval(low, high, digits, DASH), sorted_by(low)
+
+
+def stage_rank(stage: str) -> float:
+    """A stage's place in the order of words.STAGES."""
+    return float(words.STAGES.index(stage)) if stage in words.STAGES else 99.0
+
+
+def numbers(name: str | int, digits: int | None = None) -> Callable[[Any], Value]:
+    """What reads the number of that name, or at that place."""
+    return lambda row: numeric(row[name], digits)
+
+
+def _share(row: Any) -> Value:
+    return percent(row["share"]), sorted_by(row["share"])
+
+
+def _code(name: str) -> Callable[[Any], Value]:
+    return lambda row: clean(row[name]) or NOTHING
+
+
+def _spot(directory: str, prefix: str = "") -> Callable[[Any], Value]:
+    """What reads a place in a file, sorted by line."""
+
+    def value(row: Any) -> Value:
+        file, line = row[f"{prefix}file"], row[f"{prefix}line"]
+        if not file:
+            return NOTHING
+        spot = short(file, directory)
+        return f"{spot}:{line}" if line else spot, f"{spot}:{line:07d}"
+
+    return value
+
+
+STAGE = Field("stage", "stage", lambda row: (row["stage"], stage_rank(row["stage"])))
+ROLE = Field("role", "", itemgetter("role"))
+
+
+def stage_causes(analysis: Analysis, id: str = "stage-causes") -> Table:
     """The trainer's stages: time, share, interval, median, p95, then each cause."""
     loop = analysis.loop
     digits = table_digits(loop.step_ms)
-    stages = analysis.stages.set_index("stage")
-    names = in_order(stages.index, words.STAGES)
-    causes = analysis.causes[analysis.causes.role == "trainer"]
-    values = matrix.pivot(causes).reindex(names)
-    rows = []
-    for name in names:
-        at = stages.loc[name]
-        bounds = interval(at.low, at.high, digits, DASH)
-        body = [_number(float(v), digits) for v in values.loc[name]]
-        times = [_number(float(at[c]), digits) for c in ("median_ms", "p95_ms")]
-        rows.append(
-            (
-                Cell(name, words_rank(name), "stage"),
-                _number(float(at.ms_per_step), digits),
-                Cell(bounds, _key(at.low), "num"),
-                _percent(float(at.share)),
-                *times,
-                *body,
-            )
-        )
-    total = (
-        Cell("step"),
-        _number(float(stages.ms_per_step.sum()), digits),
-        Cell(interval(loop.step_low, loop.step_high, digits, DASH), kind="num"),
-        _percent(float(stages.share.sum())),
-        _number(loop.step_median_ms, digits),
-        _number(loop.step_p95_ms, digits),
-        *(_number(float(v), digits) for v in values.sum()),
-    )
-    heads = _heads(
-        "stage",
-        numbers=("ms", "95 % interval", "share", "median", "95th percentile"),
-    )
-    extra = tuple(Cell(str(c), kind="num") for c in values.columns)
+    stages = analysis.stages.set_index("stage", drop=False)
+    values = matrix.trainer_causes(analysis)
+    rows = stages.join(values).reindex(in_order(stages.index, words.STAGES))
+    columns = [
+        STAGE,
+        Field("ms", "num", numbers("ms_per_step", digits)),
+        Field("95 % interval", "num", lambda r: bounded(r["low"], r["high"], digits)),
+        Field("share", "num", _share),
+        Field("median", "num", numbers("median_ms", digits)),
+        Field("95th percentile", "num", numbers("p95_ms", digits)),
+        *(Field(str(c), "num", numbers(c, digits)) for c in values.columns),
+    ]
+    total = {
+        **rows.sum(numeric_only=True),
+        "stage": "step",
+        "low": loop.step_low,
+        "high": loop.step_high,
+        "median_ms": loop.step_median_ms,
+        "p95_ms": loop.step_p95_ms,
+    }
     caption = (
         "Each stage's time in ms per step, and how it divides into causes. Stages add "
         "up to the step, causes to their stage."
     )
-    return Table("stage-causes", caption, (*heads, *extra), tuple(rows), total)
-
-
-def words_rank(stage: str) -> float:
-    """A stage's place in the order of words.STAGES."""
-    known = list(words.STAGES)
-    return float(known.index(stage)) if stage in known else 99.0
+    return build(id, caption, columns, rows, total=total)
 
 
 def role_causes(analysis: Analysis, unit: str) -> Table:
@@ -152,191 +209,139 @@ def role_causes(analysis: Analysis, unit: str) -> Table:
         causes = causes[causes.role != "trainer"]
     values = matrix.pivot(causes, "role")
     digits = table_digits(float(values.max().max())) if values.size else 1
-    rows = tuple(
-        (Cell(str(role)), *(_number(float(v), digits) for v in values.loc[role]))
-        for role in values.index
-    )
-    heads = _heads("role", numbers=tuple(map(str, values.columns)))
+    columns = [ROLE, *(Field(c, "num", numbers(c, digits)) for c in values.columns)]
     caption = (
         f"Time by role and cause, ms per {unit}, summed over the threads of a role: "
         f"several threads can exceed the {unit}."
     )
-    return Table("role-causes", caption, heads, rows)
+    rows = values.assign(role=list(map(str, values.index)))
+    return build("role-causes", caption, columns, rows)
 
 
 def threads(analysis: Analysis) -> Table:
     """Every thread with its role, the time it was seen, and its shares."""
-    shown = analysis.threads.head(MOST_ROWS)
-    rows = tuple(
-        (
-            _code(row["name"]),
-            Cell(row["role"], row["role"]),
-            Cell(str(row["tid"]), float(row["tid"]), "num"),
-            _number(row["wall_ms"] / 1e3),
-            Cell(shares_of_thread(row), kind="text"),
-        )
-        for row in shown.to_dict("records")
-    )
-    heads = _heads("thread", "role", numbers=("id", "seen, s"))
-    left = len(analysis.threads) - len(shown)
+    columns = [
+        Field("thread", "code", _code("name")),
+        ROLE,
+        Field("id", "num", lambda row: (str(row["tid"]), float(row["tid"]))),
+        Field("seen, s", "num", lambda row: numeric(row["wall_ms"] / 1e3)),
+        Field("shares of its own time", "text", shares_of_thread),
+    ]
     caption = "Each thread's own time in quiet steps, by cause."
-    heads = (*heads, Cell("shares of its own time"))
-    return Table("threads-table", caption, heads, rows, left_out=left, things="threads")
+    return build("threads-table", caption, columns, analysis.threads, things="threads")
 
 
 def gil_waits(analysis: Analysis) -> Table:
     """Who waits for the GIL, who holds it, and the code that the holder runs."""
     directory = home(analysis.recording.facts)
-    shown = analysis.gil_waits.head(MOST_ROWS)
-    rows = tuple(
-        (
-            Cell(row["stage"], words_rank(row["stage"]), "stage"),
-            Cell(row["role"], row["role"]),
-            _code(row["holder_thread"] or "unknown"),
-            _code(row["holder_function"]),
-            _spot(row, directory, "holder_"),
-            _percent(row["share"]),
-        )
-        for row in shown.to_dict("records")
-    )
-    heads = _heads(
-        "stage", "who waits", "who holds it", "running", "at", numbers=("share",)
-    )
+    columns = [
+        STAGE,
+        ROLE._replace(heading="who waits"),
+        Field("who holds it", "code", lambda r: clean(r["holder_thread"] or "unknown")),
+        Field("running", "code", _code("holder_function")),
+        Field("at", "code", _spot(directory, "holder_")),
+        Field("share", "num", _share),
+    ]
     caption = "Waits for the GIL by stage and holder; shares are of the step."
     if not analysis.loop.found:
         caption = "Waits for the GIL by holder; shares are of wall time."
-    left = len(analysis.gil_waits) - len(shown)
-    return Table("gil-table", caption, heads, rows, left_out=left, things="waits")
+    return build("gil-table", caption, columns, analysis.gil_waits, things="waits")
 
 
 def waited_on(analysis: Analysis, unit: str) -> Table:
     """Files and peers that stages waited on."""
     directory = home(analysis.recording.facts)
-    named = analysis.waited_on[analysis.waited_on.what != ""]
-    shown = named.head(MOST_ROWS)
-    digits = table_digits(float(shown.ms_per_step.max())) if len(shown) else 1
-    rows = tuple(
-        (
-            Cell(row["stage"], words_rank(row["stage"]), "stage"),
-            Cell(row["role"], row["role"]),
-            Cell(row["cause"], row["cause"], "cause"),
-            _code(f"{row['syscall']} {below(row['what'], directory)}".strip()),
-            _number(row["ms_per_step"], digits),
-        )
-        for row in shown.to_dict("records")
-    )
-    heads = _heads("stage", "role", "cause", "on", numbers=(f"ms per {unit}",))
-    left = len(named) - len(shown)
+    rows = analysis.waited_on[analysis.waited_on.what != ""]
+    digits = table_digits(float(rows.ms_per_step.max())) if len(rows) else 1
+
+    def target(row: Any) -> str:
+        return f"{row['syscall']} {below(row['what'], directory)}"
+
+    columns = [
+        STAGE,
+        ROLE,
+        Field("cause", "cause", itemgetter("cause")),
+        Field("on", "code", lambda row: clean(target(row).strip()) or NOTHING),
+        Field(f"ms per {unit}", "num", numbers("ms_per_step", digits)),
+    ]
     caption = "Files, pipes and peers behind the waits."
-    return Table(
-        "waited-on", caption, heads, rows, left_out=left, things="files and peers"
-    )
+    return build("waited-on", caption, columns, rows, things="files and peers")
 
 
 def lines(analysis: Analysis) -> Table:
     """Lines of the user's code by their share of a stage's samples."""
-    directory = home(analysis.recording.facts)
-    shown = analysis.lines.head(MOST_ROWS)
-    rows = tuple(
-        (
-            Cell(row["stage"], words_rank(row["stage"]), "stage"),
-            Cell(row["role"], row["role"]),
-            _code(row["thread"]),
-            _code(row["function"]),
-            _spot(row, directory),
-            _percent(row["share"]),
-        )
-        for row in shown.to_dict("records")
-    )
-    heads = _heads(
-        "stage", "role", "thread", "function", "line", numbers=("share of stage",)
-    )
-    left = len(analysis.lines) - len(shown)
+    columns = [
+        STAGE,
+        ROLE,
+        Field("thread", "code", _code("thread")),
+        Field("function", "code", _code("function")),
+        Field("line", "code", _spot(home(analysis.recording.facts))),
+        Field("share of stage", "num", _share),
+    ]
     caption = (
         "Share of the stage's samples in that role by the innermost line of your code, "
         "or of a library where none of your code was on the stack."
     )
-    return Table(
-        "lines-table",
-        caption,
-        heads,
-        rows,
-        filterable=True,
-        left_out=left,
-        things="lines",
-    )
-
-
-FUNCTION_NUMBERS = (
-    "self_wall_ms",
-    "total_wall_ms",
-    "self_cpu_ms",
-    "total_cpu_ms",
-    "wall_minus_cpu_ms",
-)
+    table = build("lines-table", caption, columns, analysis.lines, things="lines")
+    return replace(table, filterable=True)
 
 
 def functions(analysis: Analysis) -> Table:
     """Functions that yappi saw, by thread: those with the longest totals."""
-    directory = home(analysis.recording.facts)
-    ranked = analysis.functions.sort_values("total_wall_ms", ascending=False)
-    shown = ranked.head(MOST_FUNCTIONS)
-    rows = tuple(_function(row, directory) for row in shown.to_dict("records"))
-    heads = _heads(
-        "thread",
-        "function",
-        "at",
-        numbers=(
-            "calls",
-            "self wall, ms",
-            "total wall, ms",
-            "self CPU, ms",
-            "total CPU, ms",
-            "wall minus CPU, ms",
-        ),
-    )
-    caption = "Functions that ran while yappi was on, per thread."
-    left = len(ranked) - len(shown)
-    return Table(
+    columns = [
+        Field("thread", "code", _thread_and_role),
+        Field("function", "code", _code("function")),
+        Field("at", "code", _spot(home(analysis.recording.facts))),
+        Field("calls", "num", lambda row: (f"{row['calls']:,}", float(row["calls"]))),
+        Field("self wall, ms", "num", numbers("self_wall_ms", 2)),
+        Field("total wall, ms", "num", numbers("total_wall_ms", 2)),
+        Field("self CPU, ms", "num", numbers("self_cpu_ms", 2)),
+        Field("total CPU, ms", "num", numbers("total_cpu_ms", 2)),
+        Field("wall minus CPU, ms", "num", numbers("wall_minus_cpu_ms", 2)),
+    ]
+    rows = analysis.functions.sort_values("total_wall_ms", ascending=False)
+    table = build(
         "functions-table",
-        caption,
-        heads,
+        "Functions that ran while yappi was on, per thread.",
+        columns,
         rows,
-        filterable=True,
-        left_out=left,
+        most=MOST_FUNCTIONS,
         things="functions",
     )
+    return replace(table, filterable=True)
 
 
-def _function(row: Row, directory: str) -> tuple[Cell, ...]:
-    thread = clean(row["thread"])
-    role = row["role"]
-    name = thread if thread == role else f"{thread} ({role})"
-    return (
-        Cell(name, name, "code"),
-        _code(row["function"]),
-        _spot(row, directory),
-        Cell(f"{row['calls']:,}", float(row["calls"]), "num"),
-        *(_number(row[column], 2) for column in FUNCTION_NUMBERS),
-    )
+def _thread_and_role(row: Any) -> str:
+    thread, role = clean(row["thread"]), row["role"]
+    return thread if thread == role else f"{thread} ({role})"
 
 
 def instruments(analysis: Analysis) -> Table:
     """What each instrument costs in this run."""
-    rows = tuple(
-        (
-            _code(row["name"]),
-            Cell(f"{row['steps']:,}" if row["steps"] else NOTHING, row["steps"], "num"),
-            _number(row["step_ms"] if row["steps"] else float("nan")),
-            Cell(slowdown(row["slowdown"]), _key(row["slowdown"]), "num"),
-            Cell(interval(100 * row["low"], 100 * row["high"], 1), kind="num"),
-            Cell(clean(row["note"]), kind="text"),
-        )
-        for row in analysis.instruments.to_dict("records")
-    )
-    numbers = ("its steps", "their median, ms", "slow-down", "95 % interval, %")
-    heads = (*_heads("instrument", numbers=numbers), Cell("note"))
+
+    def steps(row: Any) -> Value:
+        return (f"{row['steps']:,}" if row["steps"] else NOTHING), row["steps"]
+
+    def bounds(row: Any) -> str:
+        return interval(100 * row["low"], 100 * row["high"], 1)
+
+    columns = [
+        Field("instrument", "code", _code("name")),
+        Field("its steps", "num", steps),
+        Field(
+            "their median, ms",
+            "num",
+            lambda r: numeric(r["step_ms"] if r["steps"] else None),
+        ),
+        Field(
+            "slow-down",
+            "num",
+            lambda r: (slowdown(r["slowdown"]), sorted_by(r["slowdown"])),
+        ),
+        Field("95 % interval, %", "num", bounds),
+        Field("note", "text", lambda row: clean(row["note"])),
+    ]
     caption = (
         "Slow-down of the steps that each instrument had, against quiet neighbours."
     )
-    return Table("instruments-table", caption, heads, rows)
+    return build("instruments-table", caption, columns, analysis.instruments)

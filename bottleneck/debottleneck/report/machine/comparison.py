@@ -35,120 +35,42 @@ speed alone |
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from dataclasses import asdict
-from types import MappingProxyType
 from typing import Any
 
-from debottleneck.report.machine.strict import strict
+from debottleneck.report.machine.strict import dumps
 from debottleneck.report.words import comparison as words
-from debottleneck.trials.result import (
-    NUMBERS,
-    VERDICTS,
-    Comparison,
-    Interval,
-    Trial,
-)
+from debottleneck.trials.result import Comparison, Interval, Trial
 
 SCHEMA = 2
 """Version of the document."""
 
-_POSITIVE = {"type": ["number", "null"], "minimum": 0}
-_COUNT = {"type": "integer", "minimum": 0}
-_TEXT = {"type": "string"}
-_TEXTS = {"type": "array", "items": _TEXT}
-_PLACE = {"type": ["string", "null"]}
-
-_BASELINE = {
-    "step_ms": _POSITIVE,
-    "low": _POSITIVE,
-    "high": _POSITIVE,
-    "memory_mb": _POSITIVE,
-    "cpu_ms": _POSITIVE,
-    "name": _PLACE,
-}
-_ERROR = {"type": ["number", "null"]}
-_PREDICTED = {
-    **dict.fromkeys(("step_ms", "step_low", "step_high"), _POSITIVE),
-    **dict.fromkeys(("speedup", "low", "high"), _POSITIVE),
-    "limit": _TEXT,
-    "step_error": _ERROR,
-    "speedup_error": _ERROR,
-    "inside": {"type": ["boolean", "null"]},
-}
-
-
-def _object(properties: Mapping[str, Any]) -> dict[str, Any]:
-    """An object that has all of these, and may have more."""
-    found = dict(properties)
-    return {"type": "object", "required": list(found), "properties": found}
-
-
-_TRIAL = {
-    "strategy": _TEXT,
-    "settings": {
-        "type": "object",
-        "additionalProperties": {"type": ["integer", "string"]},
-    },
-    "verdict": {"enum": list(VERDICTS)},
-    "step_ms": _POSITIVE,
-    "speedup": _POSITIVE,
-    "low": _POSITIVE,
-    "high": _POSITIVE,
-    "rounds": _COUNT,
-    "memory_mb": {"type": ["number", "null"]},
-    "numbers": {"enum": list(NUMBERS)},
-    "predicted": {**_object(_PREDICTED), "type": ["object", "null"]},
-    "why": _TEXT,
-    "spec": _TEXT,
-    "cpu_ms": _POSITIVE,
-    "did": _TEXTS,
-}
-
-JSON_SCHEMA: Mapping[str, Any] = MappingProxyType(
-    {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "bottleneck compare --format json",
-        **_object(
-            {
-                "schema": {"const": SCHEMA},
-                "baseline": _object(_BASELINE),
-                "trials": {"type": "array", "items": _object(_TRIAL)},
-                "best": _PLACE,
-                "keep": _TEXTS,
-                "run": _TEXT,
-                "deterministic": {"type": "boolean"},
-                "notes": _TEXTS,
-                "command": _TEXTS,
-                "created": _TEXT,
-                "rounds": _COUNT,
-                "steps": _COUNT,
-                "folder": _PLACE,
-                "before": _PLACE,
-                "after": _PLACE,
-                "environment": {"type": "object"},
-                "recorded": {"type": "boolean"},
-            }
-        ),
-    }
+AS_THEY_ARE = (
+    "keep",
+    "run",
+    "deterministic",
+    "notes",
+    "command",
+    "created",
+    "rounds",
+    "steps",
+    "folder",
+    "before",
+    "after",
+    "environment",
+    "recorded",
 )
-"""The document's JSON Schema."""
+"""Keys that are a comparison's own attributes."""
 
 
 def render(comparison: Comparison) -> str:
-    """The document as strict JSON (no NaN, no infinity) with a final newline."""
-    return json.dumps(document(comparison), indent=1, allow_nan=False) + "\n"
-
-
-def document(comparison: Comparison) -> dict[str, Any]:
-    """The document as plain dicts, lists, strings, numbers and None.
+    """The document as strict JSON (no NaN, no infinity) with a final newline.
 
     Raises:
         RecordingError: A row claims more than its interval shows.
     """
     words.check(comparison)
-    whole = {
+    document = {
         "schema": SCHEMA,
         "baseline": {
             **_estimate("step_ms", comparison.baseline_ms),
@@ -158,21 +80,9 @@ def document(comparison: Comparison) -> dict[str, Any]:
         },
         "trials": [_trial(trial) for trial in comparison.trials],
         "best": comparison.best or None,
-        "keep": comparison.keep,
-        "run": comparison.run,
-        "deterministic": comparison.deterministic,
-        "notes": comparison.notes,
-        "command": comparison.command,
-        "created": comparison.created,
-        "rounds": comparison.rounds,
-        "steps": comparison.steps,
-        "folder": comparison.folder,
-        "before": comparison.before,
-        "after": comparison.after,
-        "environment": comparison.environment,
-        "recorded": comparison.recorded,
+        **{name: getattr(comparison, name) for name in AS_THEY_ARE},
     }
-    return {key: strict(value) for key, value in whole.items()}
+    return dumps(document)
 
 
 def _trial(trial: Trial) -> dict[str, Any]:
@@ -196,12 +106,11 @@ def _trial(trial: Trial) -> dict[str, Any]:
 def _predicted(trial: Trial) -> dict[str, Any] | None:
     if trial.predicted is None:
         return None
-    came = {
-        "step_error": trial.step_error,
-        "speedup_error": trial.speedup_error,
-        "inside": trial.inside,
+    errors = ("step_error", "speedup_error", "inside")
+    return {
+        **asdict(trial.predicted),
+        **{name: getattr(trial, name) for name in errors},
     }
-    return {**asdict(trial.predicted), **came}
 
 
 def _estimate(name: str, estimate: Interval | None) -> dict[str, float | None]:

@@ -34,42 +34,40 @@ measured (90 %) |
 from __future__ import annotations
 
 import dataclasses
-import json
 from typing import Any
 
 from debottleneck.analysis.result import Prediction, Predictions
 from debottleneck.recording.recording import Recording
-from debottleneck.report.machine.strict import strict
+from debottleneck.report.machine.strict import dumps
 from debottleneck.report.words import predictions as words
 
 SCHEMA = 1
 """Version of the document."""
 
 
-def render(found: Predictions, recording: Recording) -> str:
+def render(predictions: Predictions, recording: Recording) -> str:
     """A document of their own as strict JSON with a final newline."""
     path = recording.path
-    whole = {
+    lead = {
         "schema": SCHEMA,
         "recording": None if path is None else str(path),
         "script": recording.facts.script,
-        **document(found),
     }
-    return json.dumps(strict(whole), indent=1, allow_nan=False) + "\n"
+    return dumps({**lead, **document(predictions)})
 
 
-def document(found: Predictions) -> dict[str, Any]:
+def document(predictions: Predictions) -> dict[str, Any]:
     """The keys that a run's document has, too, under `predictions`."""
+
+    def row(row: Prediction) -> dict[str, Any]:
+        return {**dataclasses.asdict(row), "worth": words.is_worth(row, predictions)}
+
     return {
-        "question": found.question,
-        "plain": _row(found.plain, found),
-        "rows": [_row(row, found) for row in found.rows],
-        "settings": [[_row(row, found) for row in each] for each in found.settings],
-        "replayed": found.replayed,
-        "machine": dict(found.machine),
-        "notes": words.notes(found),
+        "question": predictions.question,
+        "plain": row(predictions.plain),
+        "rows": [row(one) for one in predictions.rows],
+        "settings": [[row(one) for one in rows] for rows in predictions.settings],
+        "replayed": predictions.replayed,
+        "machine": dict(predictions.machine),
+        "notes": words.notes(predictions),
     }
-
-
-def _row(row: Prediction, found: Predictions) -> dict[str, Any]:
-    return {**dataclasses.asdict(row), "worth": words.is_worth(row, found)}

@@ -45,14 +45,13 @@ cause |
 from __future__ import annotations
 
 import dataclasses
-import json
 from typing import Any
 
 import pandas as pd
 
 from debottleneck.analysis.result import Analysis
 from debottleneck.report.machine import predictions
-from debottleneck.report.machine.strict import strict
+from debottleneck.report.machine.strict import dumps
 
 SCHEMA = 1
 """Version of the document."""
@@ -60,12 +59,7 @@ SCHEMA = 1
 
 def render(analysis: Analysis) -> str:
     """The document as strict JSON (no NaN, no infinity) with a final newline."""
-    return json.dumps(document(analysis), indent=1, allow_nan=False) + "\n"
-
-
-def document(analysis: Analysis) -> dict[str, Any]:
-    """The document as plain dicts, lists, strings, numbers and None."""
-    whole = {
+    document = {
         "schema": SCHEMA,
         **_steps(analysis),
         "verdict": dataclasses.asdict(analysis.verdict),
@@ -79,28 +73,27 @@ def document(analysis: Analysis) -> dict[str, Any]:
         "findings": [dataclasses.asdict(finding) for finding in analysis.findings],
         "threads": _rows(analysis.threads),
         "lines": _rows(analysis.lines),
-        "predictions": _predictions(analysis),
+        "predictions": analysis.predictions
+        and predictions.document(analysis.predictions),
         "instruments": _rows(analysis.instruments),
         "not_measured": [dataclasses.asdict(gap) for gap in analysis.not_measured],
         **_run(analysis),
     }
-    return {key: strict(value) for key, value in whole.items()}
-
-
-def _predictions(analysis: Analysis) -> dict[str, Any] | None:
-    found = analysis.predictions
-    return None if found is None else predictions.document(found)
+    return dumps(document)
 
 
 def _steps(analysis: Analysis) -> dict[str, Any]:
     loop = analysis.loop
+    times = {
+        "step_ms": loop.step_ms,
+        "step_ms_low": loop.step_low,
+        "step_ms_high": loop.step_high,
+        "step_ms_median": loop.step_median_ms,
+        "step_ms_p95": loop.step_p95_ms,
+    }
     return {
         "steps": loop.measured,
-        "step_ms": loop.step_ms if loop.found else None,
-        "step_ms_low": loop.step_low if loop.found else None,
-        "step_ms_high": loop.step_high if loop.found else None,
-        "step_ms_median": loop.step_median_ms if loop.found else None,
-        "step_ms_p95": loop.step_p95_ms if loop.found else None,
+        **(times if loop.found else dict.fromkeys(times)),
         "loop": {
             "found": loop.found,
             "unit": loop.unit,
@@ -130,5 +123,6 @@ def _run(analysis: Analysis) -> dict[str, Any]:
     }
 
 
-def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
-    return [dict(row) for row in table.to_dict("records")]
+def _rows(table: pd.DataFrame) -> list[dict[Any, Any]]:
+    rows: list[dict[Any, Any]] = table.to_dict("records")
+    return rows

@@ -1,7 +1,8 @@
-"""Values in JSON's own types."""
+"""Documents in JSON's own types."""
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -9,16 +10,28 @@ from typing import Any
 import numpy as np
 
 
-def strict(value: Any) -> Any:
-    """The same in JSON's own types; what is not a number becomes null."""
+def dumps(document: Mapping[str, Any], digits: int | None = None) -> str:
+    """A document as strict JSON (no NaN, no infinity) with a final newline."""
+    return json.dumps(strict(document, digits), indent=1, allow_nan=False) + "\n"
+
+
+def strict(value: Any, digits: int | None = None) -> Any:
+    """The same in JSON's own types; what is not a number becomes null.
+
+    Args:
+        value: Anything.
+        digits: Decimals to keep, all by default.
+    """
     if isinstance(value, Mapping):
-        return {str(key): strict(item) for key, item in value.items()}
+        return {str(key): strict(item, digits) for key, item in value.items()}
     if isinstance(value, list | tuple | np.ndarray):
-        return [strict(item) for item in value]
+        return [strict(item, digits) for item in value]
     if isinstance(value, np.generic):
-        return strict(value.item())
+        return strict(value.item(), digits)
     if isinstance(value, float):
-        return value if math.isfinite(value) else None
+        if not math.isfinite(value):
+            return None
+        return value if digits is None else round(value, digits)
     if value is None or isinstance(value, bool | int | str):
         return value
     return str(value)

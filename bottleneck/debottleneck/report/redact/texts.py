@@ -1,8 +1,4 @@
-"""Files, paths and texts by names that give away nothing of the house they are from.
-
-Two forms share this: the strict one for pages that leave the house keeps names only,
-the other one takes away what is of one machine and nothing else.
-"""
+"""Files and texts by names that give away nothing of the house they are from."""
 
 from __future__ import annotations
 
@@ -41,50 +37,25 @@ _OUTPUT = re.compile(r"(?: \(.*\))?; its output: .*", re.S)
 """What a failed script said last, and where its output lies."""
 
 
-@dataclass(frozen=True)
-class Rules:
-    """What may stay of places and texts.
-
-    Attributes:
-        strict: Names only: no folder, argument, peer or line of source.
-        roots: Without `strict`: folders whose own part of a path goes, so that a
-            path below them is the same on every machine.
-    """
-
-    strict: bool = True
-    roots: tuple[str, ...] = ()
-
-
-def place(file: str, rules: Rules, own: bool = False) -> str:
+def place(file: str, own: bool = False) -> str:
     """What a file is called.
 
     Args:
         file: Its path as it was recorded.
-        rules: What may stay.
         own: Whether it is the user's own code.
     """
     if "/" not in file or file.startswith("<"):
         return file
-    if not rules.strict and not file.startswith("/"):
-        return file
+    name = PurePosixPath(file).name
+    if own and AGENT not in file:
+        return f"{HOME}/{name}"
+    return library(file) or name
+
+
+def library(file: str) -> str | None:
+    """The file below the libraries' folder, whatever is above; None if it is none."""
     if AGENT in file:
         return LIBRARY + file[file.index(AGENT) :]
-    name = PurePosixPath(file).name
-    if rules.strict and own:
-        return f"{HOME}/{name}"
-    return _library(file) or (None if rules.strict else below(file, rules)) or name
-
-
-def below(path: str, rules: Rules) -> str | None:
-    """The path below one of the roots, None outside of them."""
-    for root in sorted(rules.roots, key=len, reverse=True):
-        if PurePosixPath(path).is_relative_to(root):
-            return str(PurePosixPath(path).relative_to(root))
-    return None
-
-
-def _library(file: str) -> str | None:
-    """Below site-packages or the standard library's folder, whatever is above."""
     parts = PurePosixPath(file).parts
     for index, part in enumerate(parts):
         if part in LIBRARY_MARKS:
@@ -102,68 +73,66 @@ def distinct(files: Iterable[tuple[str, str]]) -> dict[str, str]:
         files: Each file and what it would be called alone, the one to keep its
             name first.
     """
-    found: dict[str, str] = {}
+    names: dict[str, str] = {}
     taken: set[str] = set()
-    for file, wanted in files:
-        if file in found:
-            continue
+    for file, wanted in dict(files).items():
         name, number = wanted, 1
         while name in taken:
             number += 1
             name = f"{wanted} ({number})"
         taken.add(name)
-        found[file] = name
-    return found
+        names[file] = name
+    return names
+
+
+def paths(names: Iterable[str]) -> re.Pattern[str]:
+    """Finds these paths, though they do not look like one (spaces), and what does."""
+    odd = [n for n in names if len(n) > 1 and not re.fullmatch(_ANY_PATH, n)]
+    odd = sorted((n for n in odd if "/" in n), key=len, reverse=True)
+    patterns = (rf"(?<![\w.~/-]){re.escape(n)}(?:/{_PART})*(?![\w-])" for n in odd)
+    return re.compile("|".join([*patterns, _ANY_PATH]))
 
 
 @dataclass(frozen=True)
-class Words:
+class Redactor:
     """Takes paths, addresses and arguments out of texts.
 
     Attributes:
-        rules: What may stay.
         names: Path -> what it is called: files and folders that are known.
         arguments: The script's arguments.
     """
 
-    rules: Rules
     names: Mapping[str, str] = field(default_factory=dict)
     arguments: tuple[str, ...] = ()
 
     @cached_property
     def _paths(self) -> re.Pattern[str]:
-        """Known paths that do not look like one (spaces in them), then what does."""
-        odd = [n for n in self.names if "/" in n and not re.fullmatch(_ANY_PATH, n)]
-        odd = sorted((n for n in odd if len(n) > 1), key=len, reverse=True)
-        known = (rf"(?<![\w.~/-]){re.escape(n)}(?:/{_PART})*(?![\w-])" for n in odd)
-        return re.compile("|".join([*known, _ANY_PATH]))
+        return paths(self.names)
+
+    @cached_property
+    def _parts(self) -> set[str]:
+        """Arguments, and what stands before and after the sign in `--name=value`."""
+        return {part for a in self.arguments for part in (a, *a.split("=", 1))}
 
     @cached_property
     def _arguments(self) -> re.Pattern[str] | None:
-        parts = {p for a in self.arguments for p in (a, *a.split("=", 1))}
-        telling = [p for p in parts if len(p) >= SHORTEST and not _is_number(p)]
-        return _any_of(telling)
+        return _any_of(p for p in self._parts if len(p) >= SHORTEST and not _number(p))
 
     @cached_property
     def _odd(self) -> re.Pattern[str] | None:
         """Arguments that are no plain words: these may stand in no name either."""
-        parts = {p for a in self.arguments for p in (a, *a.split("=", 1))}
-        return _any_of([p for p in parts if re.search(r"[^\w-]", p) and len(p) > 1])
+        return _any_of(p for p in self._parts if re.search(r"[^\w-]", p) and len(p) > 1)
 
     def name(self, text: str) -> str:
         """A name of a thread or function, or a line of code."""
-        if not self.rules.strict:
-            return self._without_paths(text)
-        said = self._odd.sub(ARGUMENT, text) if self._odd else text
-        found = self._without_paths(_ADDRESS.sub(ADDRESS, said))
-        return _AFTER_PATH.sub(PATH, found)
+        text = self._odd.sub(ARGUMENT, text) if self._odd else text
+        text = self._paths.sub(self._called, _ADDRESS.sub(ADDRESS, text))
+        return _AFTER_PATH.sub(PATH, text)
 
     def text(self, text: str) -> str:
-        """A sentence; in the strict form nothing that the script itself said."""
-        if not self.rules.strict:
-            return self._without_paths(text)
-        said = self.name(_OUTPUT.sub("", text))
-        return self._arguments.sub(ARGUMENT, said) if self._arguments else said
+        """A sentence, without what the script itself said."""
+        text = self.name(_OUTPUT.sub("", text))
+        return self._arguments.sub(ARGUMENT, text) if self._arguments else text
 
     def value(self, value: Any) -> Any:
         """Facts with all the names in them gone through."""
@@ -175,19 +144,14 @@ class Words:
             return [self.value(item) for item in value]
         return value
 
-    def _without_paths(self, text: str) -> str:
-        return self._paths.sub(self._called, text) if "/" in text else text
-
     def _called(self, match: re.Match[str]) -> str:
         path = match[0]
         if path in self.names or path.startswith(SYSTEM):
             return self.names.get(path, path)
-        if not self.rules.strict or _library(path):
-            return place(path, self.rules)
-        return PATH
+        return library(path) or PATH
 
 
-def _is_number(text: str) -> bool:
+def _number(text: str) -> bool:
     try:
         float(text)
     except ValueError:
@@ -195,9 +159,9 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _any_of(words: list[str]) -> re.Pattern[str] | None:
+def _any_of(words: Iterable[str]) -> re.Pattern[str] | None:
     """Finds any of them as a whole word, the longest first."""
-    if not words:
-        return None
     ordered = sorted(words, key=len, reverse=True)
+    if not ordered:
+        return None
     return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, ordered))})(?!\w)")

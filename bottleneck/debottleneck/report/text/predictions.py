@@ -5,32 +5,31 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from debottleneck.analysis.result import Analysis, Prediction, Predictions
 from debottleneck.recording.recording import Recording
 from debottleneck.report.text.tables import (
+    GAP,
+    Column,
+    beside,
     broken,
+    fitted,
     heading,
+    left_out,
     new_console,
     paragraph,
-    plain_table,
     tidy,
+    verbatim,
 )
-from debottleneck.report.words import comparison as comparison_words
 from debottleneck.report.words import predictions as words
 from debottleneck.report.words.quantities import NOTHING, clean, number, table_digits
+from debottleneck.report.words.strategies import pieces
 
 EMPTY = "Predicted"
 TITLE = f"{EMPTY}, best first; ms a step, MB beyond the plain script's"
-HEADERS = ("step", f"speed-up ({words.BY})", "memory", "try", "why no faster")
 
 SPARE = ("memory", "step")
 """Columns that go where there is no room for all, the first one first."""
-
-GAP = 2
-"""Blanks between two columns."""
 
 LEAST_WHY = 18
 """Letters that the reasons have room for at least."""
@@ -42,105 +41,92 @@ that are written on one line."""
 
 def part(console: Console, analysis: Analysis) -> None:
     """The last part of a run's report; nothing where nothing was predicted."""
-    found = analysis.predictions
-    if found is None:
+    predictions = analysis.predictions
+    if predictions is None:
         return
-    heading(console, TITLE if found.rows else EMPTY)
-    if found.rows:
-        _table(console, found, found.rows)
-    _below(console, found, words.best(found) is None)
-    _next(console, found, analysis.recording)
+    heading(console, TITLE if predictions.rows else EMPTY)
+    if predictions.rows:
+        _table(console, predictions, predictions.rows)
+    if words.best(predictions) is None:
+        paragraph(console, words.NONE)
+    _below(console, predictions, analysis.recording)
 
 
 def render(
-    found: Predictions, recording: Recording, *, width: int = 80, colour: bool = False
+    predictions: Predictions,
+    recording: Recording,
+    *,
+    width: int = 80,
+    colour: bool = False,
 ) -> str:
     """Predictions alone, the loop as it is before the strategies.
 
     Args:
-        found: What to report.
+        predictions: What to report.
         recording: What they were made from.
         width: Columns to fit; only commands may be longer.
         colour: Use the terminal's colours.
     """
     console = new_console(width, colour)
     with console.capture() as captured:
-        for line in (words.plain_line(found), words.outcome(found)):
+        for line in (words.plain_line(predictions), words.outcome(predictions)):
             paragraph(console, line, style="bold")
         heading(console, TITLE)
-        _table(console, found, (found.plain, *found.rows))
-        _below(console, found, none=False)
-        _next(console, found, recording)
+        _table(console, predictions, (predictions.plain, *predictions.rows))
+        _below(console, predictions, recording)
     return tidy(captured.get())
 
 
-def _table(console: Console, found: Predictions, rows: Sequence[Prediction]) -> None:
-    digits = table_digits(max(row.step_ms for row in rows))
+def _table(
+    console: Console, predictions: Predictions, rows: Sequence[Prediction]
+) -> None:
     specs = [row.spec or words.AS_IT_IS for row in rows]
-    lines = [_cells(row, found, digits) for row in rows]
-    kept, room = _fitted(specs, lines, console.width)
-    table = plain_table("strategy", *(HEADERS[at] for at in kept), left=1)
-    table.columns[0].width, table.columns[0].no_wrap = room, False
-    _words_last(table)
-    for row, spec, line in zip(rows, specs, lines, strict=True):
-        style = "bold" if row is words.best(found) else ""
-        cells = [line[at] for at in kept]
+    columns = _columns(predictions, rows)
+    wanted = min(max(len(clean(spec)) for spec in specs), MOST_NAME)
+    longest = max(len(p) for s in specs for part in pieces(s) for p in part)
+    least = min(longest + GAP, LEAST_NAME)
+    kept, room = fitted(columns, SPARE, console.width, wanted, least)
+    table = beside("strategy", room, kept)
+    for index, (row, spec) in enumerate(zip(rows, specs, strict=True)):
+        style = "bold" if row is words.best(predictions) else ""
+        cells = [column.cells[index] for column in kept]
         table.add_row("\n".join(broken(spec, room)), *cells, style=style)
     console.print(table)
-    gone = [header for at, header in enumerate(HEADERS) if at not in kept]
-    if gone:
-        console.print(Text(f"Left out for want of width: {', '.join(gone)}."))
+    left_out(console, columns, kept)
     console.print()
 
 
-def _cells(row: Prediction, found: Predictions, digits: int) -> tuple[str, ...]:
-    """What stands below each of HEADERS."""
-    plain = not row.spec
-    return (
-        number(row.step_ms, digits),
-        f"{words.speedup(row)} ({words.bounds(row, '-')})",
-        NOTHING if plain else words.memory(row),
-        "" if plain else words.worth(row, found),
-        _assumed(found) if plain else words.why(row),
-    )
+def _columns(predictions: Predictions, rows: Sequence[Prediction]) -> list[Column]:
+    """What stands right of each strategy, and of the loop as it is."""
+    digits = table_digits(max(row.step_ms for row in rows))
+    assumed = "as recorded"
+    if predictions.question:
+        assumed = f"with {clean(predictions.question)}"
+    cells = [
+        (
+            number(row.step_ms, digits),
+            f"{words.speedup(row)} ({words.bounds(row, '-')})",
+            words.memory(row) if row.spec else NOTHING,
+            words.worth(row, predictions) if row.spec else "",
+            words.why(row) if row.spec else assumed,
+        )
+        for row in rows
+    ]
+    steps, speedups, memory, tries, reasons = zip(*cells, strict=True)
+    return [
+        Column("step", steps),
+        Column(f"speed-up ({words.BY})", speedups),
+        Column("memory", memory),
+        Column("try", tries, is_number=False),
+        Column("why no faster", reasons, is_number=False, least=LEAST_WHY),
+    ]
 
 
-def _assumed(found: Predictions) -> str:
-    return f"with {clean(found.question)}" if found.question else "as recorded"
-
-
-def _fitted(
-    specs: Sequence[str], lines: Sequence[Sequence[str]], width: int
-) -> tuple[list[int], int]:
-    """Which of HEADERS fit, and how many letters the strategies have beside them."""
-    wanted = min(max(len(clean(spec)) for spec in specs), MOST_NAME)
-    pieces = (p for s in specs for one in comparison_words.pieces(s) for p in one)
-    least = min(max(len(piece) for piece in pieces) + GAP, LEAST_NAME)
-    columns = list(zip(HEADERS, *lines, strict=True))
-    kept, room = list(range(len(HEADERS))), 0
-    for spare in (None, *SPARE):
-        kept = [at for at in kept if HEADERS[at] != spare]
-        taken = sum(max(map(len, columns[at])) + GAP for at in kept[:-1]) + GAP
-        room = width - taken - LEAST_WHY
-        if room >= least:
-            break
-    return kept, max(least, min(wanted, room))
-
-
-def _words_last(table: Table) -> None:
-    for column in table.columns[-2:]:
-        column.justify = "left"
-    table.columns[-1].no_wrap = False
-
-
-def _below(console: Console, found: Predictions, none: bool) -> None:
-    for line in (*((words.NONE,) if none else ()), *words.notes(found)):
-        paragraph(console, line)
-
-
-def _next(console: Console, found: Predictions, recording: Recording) -> None:
-    lines = words.next_lines(found, recording)
-    for line in lines:
-        console.print(Text(line), soft_wrap=True)
+def _below(console: Console, predictions: Predictions, recording: Recording) -> None:
+    """What qualifies the table, and what to type next."""
+    for note in words.notes(predictions):
+        paragraph(console, note)
+    lines = words.next_lines(predictions, recording)
+    verbatim(console, lines)
     if lines:
         console.print()

@@ -22,6 +22,7 @@ from debottleneck.report.text.tables import (
     paragraph,
     plain_table,
     tidy,
+    verbatim,
 )
 from debottleneck.report.words.quantities import (
     NOTHING,
@@ -43,6 +44,7 @@ from debottleneck.report.words.run import (
     ending,
     handovers,
     loop_lines,
+    not_measured,
     shares_of_thread,
     slowdown,
 )
@@ -73,7 +75,7 @@ def render(
     with console.capture() as captured:
         for part in PARTS:
             part(console, analysis)
-        _footer(console, footer)
+        verbatim(console, footer)
     return tidy(captured.get())
 
 
@@ -105,9 +107,7 @@ def _matrix(console: Console, analysis: Analysis) -> None:
     grid = matrix.of(analysis)
     heading(console, grid.title)
     shown, folded = matrix.fit(grid, console.width)
-    table = plain_table(*shown.headers, left=1)
-    for row in shown.rows:
-        table.add_row(*row)
+    table = plain_table(shown.headers, shown.rows, left=1)
     table.add_section()
     if grid.total:
         table.add_row(*shown.total, style="bold")
@@ -145,10 +145,10 @@ def _finding(rank: int, finding: Finding, directory: str, unit: str) -> Table:
 
 
 def _stake(finding: Finding, unit: str) -> Text:
-    whole = "step" if unit == "step" else "run"
+    of = "step" if unit == "step" else "run"
     what = " / ".join(word for word in (finding.stage, finding.cause) if word)
     gain = f"at most {times(finding.ceiling)} as fast without it"
-    share = f"{percent(finding.share)} of the {whole}"
+    share = f"{percent(finding.share)} of the {of}"
     parts = (what, f"{share}, {gain}", f"[{finding.kind}]")
     return Text(clean("  ".join(part for part in parts if part)))
 
@@ -157,14 +157,20 @@ def _threads(console: Console, analysis: Analysis) -> None:
     if analysis.threads.empty:
         return
     heading(console, "Threads, and where each one's own time went")
-    table = plain_table("thread", "role", "seen s", "shares of its time", left=2)
-    _words_last(table)
-    table.columns[0].no_wrap = table.columns[1].no_wrap = True
-    for row in analysis.threads.head(MOST_THREADS).to_dict("records"):
-        seen = number(row["wall_ms"] / 1e3)
-        table.add_row(cut(row["name"], 24), row["role"], seen, shares_of_thread(row))
+    headers = ("thread", "role", "seen s", "shares of its time")
+    rows = [
+        (
+            cut(row["name"], 24),
+            row["role"],
+            number(row["wall_ms"] / 1e3),
+            shares_of_thread(row),
+        )
+        for row in analysis.threads.to_dict("records")
+    ]
+    table = plain_table(headers, rows[:MOST_THREADS], left=2, right=1)
+    table.columns[1].no_wrap = True
     console.print(table)
-    _and_more(console, len(analysis.threads) - MOST_THREADS, "thread")
+    _and_more(console, len(rows) - MOST_THREADS, "thread")
 
 
 def _gil(console: Console, analysis: Analysis) -> None:
@@ -173,22 +179,15 @@ def _gil(console: Console, analysis: Analysis) -> None:
     heading(console, "Waiting for the GIL")
     if analysis.handovers_per_s is not None:
         paragraph(console, handovers(analysis.handovers_per_s))
-    if not analysis.gil_waits.empty:
-        console.print(_gil_table(analysis))
-        _and_more(console, len(analysis.gil_waits) - MOST_WAITS, "pair")
-
-
-def _gil_table(analysis: Analysis) -> Table:
-    table = plain_table("stage", "waits", "holds", "running", "of step", left=4)
-    directory = home(analysis.recording.facts)
-    for row in analysis.gil_waits.head(MOST_WAITS).to_dict("records"):
-        code = place(
-            row["holder_function"], row["holder_file"], row["holder_line"], directory
-        )
-        holder = cut(row["holder_thread"], 20) or "unknown"
-        share = percent(row["share"])
-        table.add_row(row["stage"], row["role"], holder, code or "not known", share)
-    return table
+    headers = ("stage", "waits", "holds", "running", "of step")
+    directory, rows = home(analysis.recording.facts), []
+    for row in analysis.gil_waits.to_dict("records"):
+        function, file = row["holder_function"], row["holder_file"]
+        code = place(function, file, row["holder_line"], directory) or "not known"
+        thread = cut(row["holder_thread"], 20) or "unknown"
+        rows.append((row["stage"], row["role"], thread, code, percent(row["share"])))
+    console.print(plain_table(headers, rows[:MOST_WAITS], left=4))
+    _and_more(console, len(rows) - MOST_WAITS, "pair")
 
 
 def _waited_on(console: Console, analysis: Analysis) -> None:
@@ -197,32 +196,33 @@ def _waited_on(console: Console, analysis: Analysis) -> None:
         return
     heading(console, "What the waits were on")
     unit = "ms/step" if analysis.loop.found else "ms/s"
-    table = plain_table("stage", "role", "cause", "on", unit, left=4)
-    directory = home(analysis.recording.facts)
+    headers = ("stage", "role", "cause", "on", unit)
+    directory, rows = home(analysis.recording.facts), []
     digits = table_digits(float(named.ms_per_step.max()))
-    for row in named.head(MOST_WAITS).to_dict("records"):
+    for row in named.to_dict("records"):
         what = f"{clean(row['syscall'])} {below(row['what'], directory)}".strip()
-        cells = (row["stage"], row["role"], row["cause"], what)
-        table.add_row(*cells, number(row["ms_per_step"], digits))
-    console.print(table)
-    _and_more(console, len(named) - MOST_WAITS, "place")
+        lead = (row["stage"], row["role"], row["cause"])
+        rows.append((*lead, what, number(row["ms_per_step"], digits)))
+    console.print(plain_table(headers, rows[:MOST_WAITS], left=4))
+    _and_more(console, len(rows) - MOST_WAITS, "place")
 
 
 def _instruments(console: Console, analysis: Analysis) -> None:
     if analysis.instruments.empty:
         return
     heading(console, "What the instruments cost in this run")
-    table = plain_table("instrument", "steps", "slow-down", "95 %", "note", left=1)
-    _words_last(table)
-    for row in analysis.instruments.to_dict("records"):
-        low, high = 100 * row["low"], 100 * row["high"]
-        bounds = interval(low, high, 1)
-        steps = f"{row['steps']:,}" if row["steps"] else NOTHING
-        name = clean(row["name"])
-        table.add_row(
-            name, steps, slowdown(row["slowdown"]), bounds, clean(row["note"])
+    headers = ("instrument", "steps", "slow-down", "95 %", "note")
+    rows = [
+        (
+            clean(row["name"]),
+            f"{row['steps']:,}" if row["steps"] else NOTHING,
+            slowdown(row["slowdown"]),
+            interval(100 * row["low"], 100 * row["high"], 1),
+            clean(row["note"]),
         )
-    console.print(table)
+        for row in analysis.instruments.to_dict("records")
+    ]
+    console.print(plain_table(headers, rows, left=1, right=1))
     console.print()
 
 
@@ -231,28 +231,14 @@ def _missing(console: Console, analysis: Analysis) -> None:
         return
     heading(console, "Not measured")
     for gap in analysis.not_measured:
-        text = Text(f"{clean(gap.what)}: {clean(gap.why).rstrip('.')}.")
-        if gap.remedy:
-            text.append(f" To have it: {clean(gap.remedy).rstrip('.')}.")
+        text = Text(f"{clean(gap.what)}: {not_measured(gap)}")
         console.print(Padding(text, (0, 0, 0, 2)))
     console.print()
 
 
-def _footer(console: Console, footer: tuple[str, ...]) -> None:
-    for line in footer:
-        console.print(Text(line), soft_wrap=True)
-
-
-def _words_last(table: Table) -> None:
-    table.columns[-1].justify = "left"
-    table.columns[-1].no_wrap = False
-
-
-def _and_more(console: Console, left: int, noun: str) -> None:
-    if left > 0:
-        paragraph(console, f"and {count(left, noun)} more, in the page and the JSON")
-    else:
-        console.print()
+def _and_more(console: Console, rest: int, noun: str) -> None:
+    more = f"and {count(rest, noun)} more, in the page and the JSON\n"
+    console.print(Text(more if rest > 0 else ""))
 
 
 PARTS: tuple[Part, ...] = (

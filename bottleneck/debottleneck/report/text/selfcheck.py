@@ -1,35 +1,18 @@
-"""A self-check as text, and as a JSON document.
-
-Schema 1 of the document. Shares are of 1, errors in percentage points, numbers that
-were not measured null::
-
-    {"schema": 1, "ok", "interrupted",
-     "python": {"path", "version"},
-     "machine": {"cores", "cpu_quota", "foreign_cores", "counts_run_delay"},
-     "rows": [{"causes", "cause", "place", "dialled", "truth", "attributed",
-               "error_points", "low_points", "high_points", "foreign_cores",
-               "verdict", "note"}],
-     "median_error_points", "worst_error_points",
-     "costs": [{"name", "step_ms", "slowdown", "low", "high", "bound", "verdict",
-                "note"}],
-     "instruments": {"mark_pair_us", "sampler_cpu_share", "asked_hz", "achieved_hz"},
-     "exceeded": [sentence], "may_be_wrong": [sentence]}
-
-`causes` is empty and `cause` "" for the healthy loop; `verdict` is "ok", "off",
-"not judged" or "skipped".
-"""
+"""A self-check on the terminal, row by row as it comes and as a whole."""
 
 from __future__ import annotations
 
-import dataclasses
-import io
-import json
 import math
-from typing import Any
 
 from rich.console import Console
 
-from debottleneck.report.text.tables import heading, paragraph, plain_table
+from debottleneck.report.text.tables import (
+    heading,
+    new_console,
+    paragraph,
+    plain_table,
+    tidy,
+)
 from debottleneck.report.words.quantities import (
     NOTHING,
     clean,
@@ -41,26 +24,25 @@ from debottleneck.selfcheck.result import (
     BOUNDS,
     NOT_JUDGED,
     Check,
-    Cost,
+    InstrumentCost,
     Row,
     failures,
     is_busy,
     reasons,
 )
 
-SCHEMA = 1
-WIDTH = 80
+NOTHING_NOTICED = (
+    "nothing was noticed on this machine; run it again, and if it stays, report it "
+    "with --format json"
+)
 
 
 def row_line(row: Row) -> str:
     """One row on one line, as it comes."""
     cells = _cells(row)
     line = f"{cells[0]:<14}{cells[1]:<8}" + "".join(f"{c:>9}" for c in cells[2:5])
-    return f"{line}{cells[5]:>15}  {cells[6]}{_why(row)}".rstrip()
-
-
-def _why(row: Row) -> str:
-    return f" ({clean(row.note)})" if row.note else ""
+    note = f" ({clean(row.note)})" if row.note else ""
+    return f"{line}{cells[5]:>15}  {cells[6]}{note}".rstrip()
 
 
 def _cells(row: Row) -> tuple[str, ...]:
@@ -89,43 +71,22 @@ def _signed(points: float) -> str:
     return f"{points:+.1f}" if math.isfinite(points) else NOTHING
 
 
-def text(check: Check, width: int = WIDTH) -> str:
+def render(check: Check, width: int = 80) -> str:
     """The whole check, at most `width` columns wide."""
-    console = _console(width)
+    console = new_console(width)
     with console.capture() as captured:
         _rows(console, check)
         if check.costs:
             _costs(console, check)
         _conclusion(console, check)
-    return _trimmed(captured.get())
-
-
-def _console(width: int) -> Console:
-    return Console(
-        file=io.StringIO(),
-        width=width,
-        force_terminal=False,
-        color_system=None,
-        markup=False,
-        highlight=False,
-        emoji=False,
-        _environ={},
-    )
-
-
-def _trimmed(printed: str) -> str:
-    lines = [line.rstrip() for line in printed.splitlines()]
-    return "\n".join(lines).strip("\n") + "\n"
+    return tidy(captured.get())
 
 
 def _rows(console: Console, check: Check) -> None:
     heading(console, "Planted causes: the loop's exact counters, and what was found")
     headers = ("cause", "in", "truth", "found", "points", "95 %", "verdict")
-    table = plain_table(*headers, left=2)
-    table.columns[-1].justify = "left"
+    table = plain_table(headers, map(_cells, check.rows), left=2, right=1)
     table.columns[1].no_wrap = True
-    for row in check.rows:
-        table.add_row(*_cells(row))
     console.print(table)
     for note in dict.fromkeys(f"{_name(r)}: {r.note}" for r in check.rows if r.note):
         console.print(clean(note))
@@ -135,16 +96,13 @@ def _rows(console: Console, check: Check) -> None:
 def _costs(console: Console, check: Check) -> None:
     heading(console, "What the instruments do to the loop's own median step")
     headers = ("instruments", "step ms", "cost", "95 %", "bound", "verdict")
-    table = plain_table(*headers, left=1)
-    table.columns[-1].justify = "left"
-    for cost in check.costs:
-        table.add_row(*_cost_cells(cost))
-    console.print(table)
+    rows = map(_cost_cells, check.costs)
+    console.print(plain_table(headers, rows, left=1, right=1))
     console.print()
     paragraph(console, _rates(check.facts))
 
 
-def _cost_cells(cost: Cost) -> tuple[str, ...]:
+def _cost_cells(cost: InstrumentCost) -> tuple[str, ...]:
     bounds = interval(100 * cost.low, 100 * cost.high, 1)
     allowed = f"{cost.bound:.0%}" if cost.bound is not None else NOTHING
     verdict = cost.verdict if cost.bound is not None else ""
@@ -167,37 +125,29 @@ def _rates(facts: dict[str, float | None]) -> str:
 
 
 def _conclusion(console: Console, check: Check) -> None:
-    errors = check.errors()
-    if errors:
-        text = (
+    if errors := check.errors():
+        paragraph(
+            console,
             f"Median error {check.median_error:.1f} points (at most "
             f"{BOUNDS.median_points:g}), worst {check.worst_error:.1f} (at most "
             f"{BOUNDS.row_points:g}), over {len(errors)} judged rows of "
-            f"{len(check.rows)}."
+            f"{len(check.rows)}.",
         )
-        paragraph(console, text)
     for line in _statement(check):
         paragraph(console, line)
 
 
 def _statement(check: Check) -> list[str]:
-    exceeded, why = failures(check), reasons(check)
+    exceeded, doubts = failures(check), "; ".join(reasons(check))
     lines = ["Interrupted: only what was measured is shown."] * check.interrupted
     if exceeded:
         lines.append(f"NOT within bounds: {'; '.join(exceeded)}.")
-        if why:
-            lines.append(f"What may be wrong: {'; '.join(why)}.")
-        else:
-            lines.append(
-                "What may be wrong: nothing was noticed on this machine; run it again, "
-                "and if it stays, report it with --format json."
-            )
-        return lines
+        return [*lines, f"What may be wrong: {doubts or NOTHING_NOTICED}."]
     if not check.errors():
         return [*lines, _too_busy(check)]
     open_rows = sum(row.verdict == NOT_JUDGED for row in check.rows)
     if open_rows:
-        lines.append(f"{open_rows} rows were not judged: {'; '.join(why)}.")
+        lines.append(f"{open_rows} rows were not judged: {doubts}.")
     return [*lines, "All that was judged is within bounds."]
 
 
@@ -208,46 +158,3 @@ def _too_busy(check: Check) -> str:
             "quiet one."
         )
     return f"Nothing could be judged: {'; '.join(reasons(check)) or 'no row ran'}."
-
-
-def document(check: Check) -> str:
-    """The JSON document of the module's docstring."""
-    machine = check.machine
-    told = {
-        "schema": SCHEMA,
-        "ok": not failures(check) and not check.interrupted,
-        "interrupted": check.interrupted,
-        "python": {"path": machine.python, "version": machine.version},
-        "machine": {
-            "cores": machine.cores,
-            "cpu_quota": machine.quota,
-            "foreign_cores": machine.foreign,
-            "counts_run_delay": machine.schedstat,
-        },
-        "rows": [_row_json(row) for row in check.rows],
-        "median_error_points": check.median_error,
-        "worst_error_points": check.worst_error,
-        "costs": [dataclasses.asdict(cost) for cost in check.costs],
-        "instruments": check.facts,
-        "exceeded": failures(check),
-        "may_be_wrong": reasons(check),
-    }
-    return json.dumps(_plain(told), indent=1, allow_nan=False) + "\n"
-
-
-def _row_json(row: Row) -> dict[str, Any]:
-    found = dataclasses.asdict(row)
-    found["low_points"], found["high_points"] = found.pop("low"), found.pop("high")
-    found["foreign_cores"] = found.pop("foreign")
-    return {**found, "error_points": row.error}
-
-
-def _plain(value: Any) -> Any:
-    """JSON knows no NaN: what is missing is null."""
-    if isinstance(value, dict):
-        return {key: _plain(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return round(value, 6) if isinstance(value, float) else value

@@ -6,12 +6,10 @@ Text, JSON and page say the same because they take it from here.
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Mapping
 
 from debottleneck.errors import RecordingError
-from debottleneck.report.strategy_words import named
 from debottleneck.report.words.quantities import (
     NOTHING,
     clean,
@@ -21,6 +19,7 @@ from debottleneck.report.words.quantities import (
     table_digits,
 )
 from debottleneck.report.words.run import sentence
+from debottleneck.report.words.strategies import named
 from debottleneck.trials.ledger import Summary
 from debottleneck.trials.result import (
     DIFFERENT,
@@ -47,9 +46,8 @@ OF_RECORDINGS = (
 NOT_MEASURED = "No strategy came to be measured."
 PREDICTED = "Predictions are from the profile alone, in brackets their 90 % interval."
 ERRORS = "Errors are of the predicted step time."
-KEPT_NUMBERS = ("same", "equal")
+AGAIN = "run `bottleneck compare` again"
 MOST_DIGITS = 4
-PIECE = r".+?(?:[:,/]|-(?=\d)|$)"
 
 
 def check(comparison: Comparison) -> None:
@@ -60,31 +58,34 @@ def check(comparison: Comparison) -> None:
             includes 1 or is missing, or faster though its numbers are not kept; those
             of saved recordings nobody knows.
     """
-    kept = (*KEPT_NUMBERS, UNVERIFIED) if comparison.recorded else KEPT_NUMBERS
     for trial in comparison.trials:
-        if not _is_shown(trial, kept):
+        if not _is_shown(trial, comparison.recorded):
             raise RecordingError(
                 f"the comparison calls {clean(trial.spec)} {trial.verdict}, which its "
                 f"interval ({bounds(trial.speedup)}) and numbers ({trial.numbers}) do "
                 "not show",
-                "run `bottleneck compare` again",
+                AGAIN,
             )
-    found = winner(comparison)
-    if comparison.best and (found is None or found.spec != comparison.best):
+    fastest = winner(comparison)
+    if comparison.best and (fastest is None or fastest.spec != comparison.best):
         raise RecordingError(
             f"the comparison calls {clean(comparison.best)} the best, but has no row "
             "that is faster with it",
-            "run `bottleneck compare` again",
+            AGAIN,
         )
 
 
-def _is_shown(trial: Trial, kept: Collection[str]) -> bool:
-    speedup = trial.speedup
+def _is_shown(trial: Trial, recorded: bool) -> bool:
     if trial.verdict == FASTER:
-        return speedup is not None and speedup.low > 1 and trial.numbers in kept
+        kept = trial.numbers in ("same", "equal", *(UNVERIFIED,) * recorded)
+        return _is_quick(trial) and kept
     if trial.verdict == SLOWER:
-        return speedup is not None and speedup.high < 1
+        return trial.speedup is not None and trial.speedup.high < 1
     return True
+
+
+def _is_quick(trial: Trial) -> bool:
+    return trial.speedup is not None and trial.speedup.low > 1
 
 
 def winner(comparison: Comparison) -> Trial | None:
@@ -98,19 +99,16 @@ def headline(comparison: Comparison) -> str:
     """The outcome in one sentence."""
     if comparison.recorded:
         return _of_recordings(comparison)
-    found = winner(comparison)
-    if found is not None:
-        extra = memory(found.memory_mb)
-        more = "" if extra == NOTHING else f", {extra} MB"
-        kept = "same numbers"
-        if found.numbers == "equal":
-            kept = "numbers equal within the tolerance"
-        return sentence(f"{named(found.spec)}: {_gain(found)}, {kept}{more}")
-    return _nothing(comparison)
-
-
-def _gain(trial: Trial) -> str:
-    return f"{speedup(trial.speedup)} faster ({bounds(trial.speedup)})"
+    best = winner(comparison)
+    if best is None:
+        return _nothing(comparison)
+    kept = "same numbers"
+    if best.numbers == "equal":
+        kept = "numbers equal within the tolerance"
+    extra = memory(best.memory_mb)
+    gain = f"{speedup(best.speedup)} faster ({bounds(best.speedup)}), {kept}"
+    more = "" if extra == NOTHING else f", {extra} MB"
+    return sentence(f"{named(best.spec)}: {gain}{more}")
 
 
 def _speed(trial: Trial) -> str:
@@ -122,26 +120,27 @@ def _of_recordings(comparison: Comparison) -> str:
     if not comparison.trials:
         return "Nothing was compared."
     best, first = comparison.trials[0], clean(comparison.baseline)
-    value = speedup(best.speedup)
-    said = f"{clean(best.spec)}: {value} as fast as {first} ({bounds(best.speedup)})"
+    ratio, between = speedup(best.speedup), bounds(best.speedup)
+    text = f"{clean(best.spec)}: {ratio} as fast as {first} ({between})"
     if best.verdict != FASTER:
-        said += f", {_in_words(best.verdict)}"
-    return f"{said}; numbers were not compared."
+        text += f", {_in_words(best.verdict)}"
+    return f"{text}; numbers were not compared."
 
 
 def _nothing(comparison: Comparison) -> str:
-    if not comparison.trials:
+    trials = comparison.trials
+    if not trials:
         return "Nothing is faster: no strategy was tried."
-    if all(trial.verdict == SKIPPED for trial in comparison.trials):
+    if all(trial.verdict == SKIPPED for trial in trials):
         return _hopeless(comparison)
     tempting = _fastest(comparison, UNVERIFIED)
-    if tempting and _quick(tempting):
+    if tempting and _is_quick(tempting):
         return (
             f"Nothing is shown to be safe: {named(tempting.spec)} is {_speed(tempting)}"
             ", but its numbers are unverified."
         )
     refused = _fastest(comparison, DIFFERENT)
-    if refused and _quick(refused):
+    if refused and _is_quick(refused):
         return (
             f"Nothing is faster with the same numbers: {named(refused.spec)} is "
             f"{_speed(refused)}, but changes them."
@@ -152,15 +151,17 @@ def _nothing(comparison: Comparison) -> str:
             f"Nothing is faster: the best, {named(best.spec)}, is {_speed(best)}, "
             f"{_in_words(best.verdict)}."
         )
-    return f"Nothing is faster: {_tally(comparison)}."
+    verdicts = Counter(trial.verdict for trial in trials).items()
+    tally = ", ".join(f"{rows} {verdict}" for verdict, rows in verdicts)
+    return f"Nothing is faster: {tally}."
 
 
 def _hopeless(comparison: Comparison) -> str:
     """Every row was predicted not to be worth a trial."""
-    known = [(t.predicted.speedup, t) for t in comparison.trials if t.predicted]
-    if not known:
+    rows = [(t.predicted.speedup, t) for t in comparison.trials if t.predicted]
+    if not rows:
         return "Nothing was tried."
-    best = max(known, key=lambda pair: pair[0])[1]
+    _, best = max(rows, key=lambda row: row[0])
     return (
         f"Nothing was tried: the best prediction, {named(best.spec)}, is "
         f"{predicted(best.predicted)}."
@@ -172,22 +173,12 @@ def _in_words(verdict: str) -> str:
 
 
 def _fastest(comparison: Comparison, verdict: str) -> Trial | None:
-    rows = [t for t in comparison.trials if t.verdict == verdict and t.speedup]
-    return max(rows, key=_value, default=None)
-
-
-def _value(trial: Trial) -> float:
-    return trial.speedup.value if trial.speedup else 0.0
-
-
-def _quick(trial: Trial) -> bool:
-    return trial.speedup is not None and trial.speedup.low > 1
-
-
-def _tally(comparison: Comparison) -> str:
-    """How many rows have each verdict: "2 not applicable, 1 failed"."""
-    seen = Counter(trial.verdict for trial in comparison.trials)
-    return ", ".join(f"{rows} {verdict}" for verdict, rows in seen.items())
+    rows = [
+        (trial.speedup.value, trial)
+        for trial in comparison.trials
+        if trial.verdict == verdict and trial.speedup
+    ]
+    return max(rows, key=lambda row: row[0], default=(0, None))[1]
 
 
 def basis(comparison: Comparison) -> str:
@@ -195,34 +186,40 @@ def basis(comparison: Comparison) -> str:
     parts = [plain_step(comparison)]
     if comparison.recorded:
         return " ".join((*parts, OF_RECORDINGS))
-    parts.append(
-        f"{sentence(count(comparison.rounds, 'round'))[:-1]} of "
-        f"{count(comparison.steps, 'step')} a trial, in random order, the plain script "
-        "in each; speed-ups are paired by round, in brackets their 95 % interval."
-        if comparison.rounds
-        else NOT_MEASURED
-    )
+    if comparison.rounds:
+        parts.append(f"{rounds(comparison)}, in brackets their 95 % interval.")
+    else:
+        parts.append(NOT_MEASURED)
     if any(trial.predicted for trial in comparison.trials):
         parts.append(PREDICTED)
     if any(trial.step_error is not None for trial in comparison.trials):
         parts.append(ERRORS)
-    return " ".join(filter(None, parts))
+    return " ".join(parts)
+
+
+def rounds(comparison: Comparison) -> str:
+    """How often everything was measured, and how it is compared."""
+    return (
+        f"{count(comparison.rounds, 'round')} of {count(comparison.steps, 'step')} a "
+        "trial, in random order, the plain script in each; speed-ups are paired by "
+        "round"
+    )
 
 
 def plain_step(comparison: Comparison) -> str:
-    """The plain script's step with its interval, memory and CPU time; "" if none."""
+    """The plain script's step with its interval, memory and CPU time."""
     base, who = comparison.baseline_ms, baseline(comparison)
     who = who if comparison.recorded else f"The {who}"
     if base is None:
         return f"{who} was not measured."
     digits = table_digits(base.value)
-    said = f"{who} takes {number(base.value, digits)} ms a step"
-    said += f" (95 % interval {interval(base.low, base.high, digits)})"
+    text = f"{who} takes {number(base.value, digits)} ms a step"
+    text += f" (95 % interval {interval(base.low, base.high, digits)})"
     if comparison.baseline_cpu_ms is not None:
-        said += f", {number(comparison.baseline_cpu_ms)} ms of CPU time"
+        text += f", {number(comparison.baseline_cpu_ms)} ms of CPU time"
     if comparison.baseline_memory_mb is not None:
-        said += f" and at most {comparison.baseline_memory_mb:,.0f} MB of memory"
-    return f"{said}."
+        text += f" and at most {comparison.baseline_memory_mb:,.0f} MB of memory"
+    return f"{text}."
 
 
 def baseline(comparison: Comparison) -> str:
@@ -230,20 +227,28 @@ def baseline(comparison: Comparison) -> str:
     return clean(comparison.baseline) if comparison.recorded else PLAIN
 
 
+def labels(comparison: Comparison) -> Mapping[str, str]:
+    """What stands above each side; `after` is the best row's recording."""
+    if comparison.recorded:
+        best = next((trial.spec for trial in comparison.trials), "")
+        return {"before": clean(comparison.baseline), "after": clean(best)}
+    after = named(comparison.best)
+    return {"before": "The plain script", "after": after[:1].upper() + after[1:]}
+
+
 def notes(comparison: Comparison) -> list[str]:
     """Sentences that qualify the table."""
-    said = [] if comparison.deterministic else [NOT_DETERMINISTIC]
-    return [*said, *(sentence(note) for note in comparison.notes if note.strip())]
+    first = [] if comparison.deterministic else [NOT_DETERMINISTIC]
+    return [*first, *(sentence(note) for note in comparison.notes if note.strip())]
 
 
 def reasons(comparison: Comparison) -> list[tuple[str, str]]:
     """Each reason once, with the rows it is for: (specs, sentence)."""
-    by_why: dict[str, list[str]] = {}
+    specs: dict[str, list[str]] = {}
     for trial in comparison.trials:
-        why = clean(trial.why).strip()
-        if why:
-            by_why.setdefault(why, []).append(clean(trial.spec))
-    return [(", ".join(specs), why) for why, specs in by_why.items()]
+        if reason := clean(trial.why).strip():
+            specs.setdefault(reason, []).append(clean(trial.spec))
+    return [(", ".join(rows), reason) for reason, rows in specs.items()]
 
 
 def speedup(ratio: Interval | None) -> str:
@@ -258,11 +263,11 @@ def bounds(ratio: Interval | None, between: str = " to ") -> str:
     return interval(ratio.low, ratio.high, _digits(ratio), between)
 
 
-def predicted(said: Predicted | None, between: str = " to ") -> str:
+def predicted(guess: Predicted | None, between: str = " to ") -> str:
     """A predicted speed-up with its 90 % interval."""
-    if said is None:
+    if guess is None:
         return NOTHING
-    return f"{said.speedup:.2f}x ({interval(said.low, said.high, 2, between)})"
+    return f"{guess.speedup:.2f}x ({interval(guess.low, guess.high, 2, between)})"
 
 
 def error(share: float | None) -> str:
@@ -273,12 +278,12 @@ def error(share: float | None) -> str:
     return f"{percent:+.{0 if abs(percent) >= 9.95 else 1}f} %"
 
 
-def so_far(known: Summary, file: str) -> str:
+def so_far(ledger: Summary, file: str) -> str:
     """How good the predictions of a ledger are, in one line."""
-    median, worst = (error(share)[1:] for share in (known.median, known.worst))
+    median, worst = (error(share)[1:] for share in (ledger.median, ledger.worst))
     return (
-        f"Predictions so far: {known.count:,}, median error {median}, worst {worst}, "
-        f"{100 * known.inside:.0f} % inside their interval ({clean(file)})"
+        f"Predictions so far: {ledger.count:,}, median error {median}, worst {worst}, "
+        f"{100 * ledger.inside:.0f} % inside their interval ({clean(file)})"
     )
 
 
@@ -300,15 +305,5 @@ def memory(extra_mb: float | None) -> str:
 
 def numbers(trial: Trial) -> str:
     """The gate's word; nothing for a row that never came to the gate."""
-    told = trial.numbers != "unverified" or trial.speedup or trial.verdict == UNVERIFIED
-    return trial.numbers if told else NOTHING
-
-
-def pieces(spec: str) -> list[list[str]]:
-    """Where a strategy's text may break: by strategy, then by setting.
-
-    `a:b=1,c=2+d` is [["a:", "b=1,", "c=2+"], ["d"]]. The name of a recording breaks
-    behind a folder and before a date.
-    """
-    each = re.findall(r"[^+]*\+|[^+]+$", clean(spec)) or [""]
-    return [re.findall(PIECE, one) or [one] for one in each]
+    judged = trial.numbers != UNVERIFIED or trial.verdict == UNVERIFIED
+    return trial.numbers if judged or trial.speedup else NOTHING

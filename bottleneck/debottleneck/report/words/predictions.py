@@ -10,8 +10,8 @@ import shlex
 from debottleneck.analysis.result import WORTH, Prediction, Predictions
 from debottleneck.recording.recording import Recording
 from debottleneck.report.redact.texts import ARGUMENTS
-from debottleneck.report.strategy_words import named
 from debottleneck.report.words.quantities import NOTHING, clean, interval, number
+from debottleneck.report.words.strategies import named
 
 NONE = f"No strategy is predicted to gain {WORTH:.2f}x or more."
 AS_IT_IS = "as it is"
@@ -31,19 +31,19 @@ INDENT = 11
 """Letters of a label before a command, as in a report's last lines."""
 
 
-def is_worth(row: Prediction, found: Predictions) -> bool:
+def is_worth(row: Prediction, predictions: Predictions) -> bool:
     """Whether it should be tried: what the question alone gains is not its merit."""
-    return row.worth and row.speedup >= WORTH * found.plain.speedup
+    return row.worth and row.speedup >= WORTH * predictions.plain.speedup
 
 
-def best(found: Predictions) -> Prediction | None:
+def best(predictions: Predictions) -> Prediction | None:
     """The row to try first, None if none is worth it."""
-    return next((row for row in found.rows if is_worth(row, found)), None)
+    return next((row for row in predictions.rows if is_worth(row, predictions)), None)
 
 
-def worth(row: Prediction, found: Predictions) -> str:
+def worth(row: Prediction, predictions: Predictions) -> str:
     """The same in a word."""
-    return "yes" if is_worth(row, found) else "no"
+    return "yes" if is_worth(row, predictions) else "no"
 
 
 def speedup(row: Prediction) -> str:
@@ -75,67 +75,56 @@ def why(row: Prediction) -> str:
     return clean(row.limit) or NOTHING
 
 
-def headline(found: Predictions) -> str:
+def headline(predictions: Predictions) -> str:
     """What comes of the question, or the best strategy, in one sentence."""
-    if found.question:
-        return plain_line(found)
-    chosen = best(found)
-    return NONE if chosen is None else _best_line(chosen)
+    return plain_line(predictions) if predictions.question else outcome(predictions)
 
 
-def plain_line(found: Predictions) -> str:
+def plain_line(predictions: Predictions) -> str:
     """The loop as it is under the question's assumptions."""
-    row = found.plain
-    said = f"The loop as it is{_question(found)}: {number(row.step_ms)} ms a step"
-    if found.question:
-        said += f", {speedup(row)} as fast as recorded ({bounds(row)})"
-    return f"{said}."
+    row, question = predictions.plain, clean(predictions.question)
+    if not question:
+        return f"The loop as it is: {number(row.step_ms)} ms a step."
+    return f"The loop as it is, with {question}: {_as_fast(row)}"
 
 
-def outcome(found: Predictions) -> str:
+def outcome(predictions: Predictions) -> str:
     """The best strategy in one sentence, or that there is none."""
-    chosen = best(found)
-    return NONE if chosen is None else _best_line(chosen)
+    row = best(predictions)
+    if row is None:
+        return NONE
+    return f"Predicted best: {named(row.spec)}, {_as_fast(row)}"
 
 
-def _best_line(row: Prediction) -> str:
+def _as_fast(row: Prediction) -> str:
     return (
-        f"Predicted best: {named(row.spec)}, {number(row.step_ms)} ms a step, "
-        f"{speedup(row)} as fast as recorded ({bounds(row)})."
+        f"{number(row.step_ms)} ms a step, {speedup(row)} as fast as recorded "
+        f"({bounds(row)})."
     )
 
 
-def _question(found: Predictions) -> str:
-    return f", with {clean(found.question)}" if found.question else ""
-
-
-def notes(found: Predictions) -> list[str]:
+def notes(predictions: Predictions) -> list[str]:
     """Sentences that qualify the table."""
-    said = []
-    if abs(found.replayed - 1) > FAR_OFF:
-        said.append(
-            f"The simulated plain loop takes {100 * found.replayed:.0f} % of the "
+    sentences = []
+    if abs(predictions.replayed - 1) > FAR_OFF:
+        sentences.append(
+            f"The simulated plain loop takes {100 * predictions.replayed:.0f} % of the "
             "measured step, so the model does not see all that happens in it: take "
             "these predictions with care."
         )
-    if not found.machine.get("measured"):
-        said.append(ASSUMED)
-    return said
+    if not predictions.machine.get("measured"):
+        sentences.append(ASSUMED)
+    return sentences
 
 
-def next_lines(found: Predictions, recording: Recording) -> list[str]:
+def next_lines(predictions: Predictions, recording: Recording) -> list[str]:
     """What to type next: measure the best, ask what if; of no what-if itself."""
-    if found.question:
+    if predictions.question:
         return []
-    chosen, lines = best(found), []
-    if chosen is not None:
-        lines.append(_line("Try first", _compare(chosen, recording)))
-    lines.append(_line("What if", what_if(found, recording)))
-    return lines
-
-
-def _line(label: str, command: str) -> str:
-    return f"{label:<{INDENT}}{command}"
+    row = best(predictions)
+    first = {} if row is None else {"Try first": _compare(row, recording)}
+    commands = {**first, "What if": _what_if(predictions, recording)}
+    return [f"{label:<{INDENT}}{command}" for label, command in commands.items()]
 
 
 def _compare(row: Prediction, recording: Recording) -> str:
@@ -146,9 +135,9 @@ def _compare(row: Prediction, recording: Recording) -> str:
     return clean(" ".join((lead, *script)))
 
 
-def what_if(found: Predictions, recording: Recording) -> str:
+def _what_if(predictions: Predictions, recording: Recording) -> str:
     """The command that asks what another machine would change."""
     place = "RECORDING" if recording.path is None else shlex.quote(str(recording.path))
-    cores = max(1, round(float(found.machine.get("cores") or 1)))
+    cores = max(1, round(float(predictions.machine.get("cores") or 1)))
     lead = f"bottleneck predict {place} --cores {2 * cores}"
     return clean(f"{lead}  # or --no-gil, --source-speed 2")

@@ -8,6 +8,9 @@ from typing import Any
 
 from debottleneck.report.words.quantities import NOTHING, clean, number
 
+NANOSECONDS = {"us": 1e3, "ms": 1e6}
+"""Of a field of a machine, in a unit that is shown."""
+
 
 @dataclass(frozen=True)
 class Price:
@@ -17,13 +20,11 @@ class Price:
         name: A field of `machine.Machine`.
         unit: As it is shown, "" for none.
         meaning: What it is the price of.
-        per: So many of the field's units are one that is shown.
     """
 
     name: str
     unit: str
     meaning: str
-    per: float = 1.0
 
     @property
     def label(self) -> str:
@@ -33,16 +34,21 @@ class Price:
 
     def text(self, machine: Mapping[str, Any]) -> str:
         """The value as people read it, without its unit; "-" where it is not known."""
-        found = machine.get(self.name)
-        if found is None:
+        price = machine.get(self.name)
+        if price is None:
             return NOTHING
-        if isinstance(found, bool):
-            return "yes" if found else "no"
-        value = float(found) / self.per
+        if isinstance(price, bool):
+            return "yes" if price else "no"
+        value = float(price) / NANOSECONDS.get(self.unit, 1)
         return f"{value:.0f}" if value == round(value) else number(value)
 
+    def with_unit(self, machine: Mapping[str, Any]) -> str:
+        """The value with its unit."""
+        text = clean(self.text(machine))
+        if not self.unit or text == NOTHING:
+            return text
+        return f"{text}{'' if self.unit == 'x' else ' '}{self.unit}"
 
-US, MS = 1e3, 1e6
 
 PRICES = (
     Price("cores", "", "usable ones, a CPU quota included"),
@@ -51,38 +57,28 @@ PRICES = (
         "switch_interval_ns",
         "ms",
         "after so long a thread that waits for the GIL asks for it",
-        MS,
     ),
-    Price("wake_ns", "us", "from waking a thread until it runs, on an idle core", US),
-    Price(
-        "wake_soon_ns", "us", "the same where it has waited for a short time only", US
-    ),
-    Price("awake_ns", "us", "so long an idle core is ready to go on at once", US),
-    Price("signal_ns", "us", "what waking a thread costs the one that does it", US),
-    Price("switch_ns", "us", "two threads taking turns on one core, each turn", US),
+    Price("wake_ns", "us", "from waking a thread until it runs, on an idle core"),
+    Price("wake_soon_ns", "us", "the same where it has waited for a short time only"),
+    Price("awake_ns", "us", "so long an idle core is ready to go on at once"),
+    Price("signal_ns", "us", "what waking a thread costs the one that does it"),
+    Price("switch_ns", "us", "two threads taking turns on one core, each turn"),
     Price(
         "cold_ns",
         "us",
         "what Python code loses at most that begins on a core that was idle",
-        US,
     ),
-    Price(
-        "refill_most_ns",
-        "us",
-        "the same where the GIL came from another core",
-        US,
-    ),
+    Price("refill_most_ns", "us", "the same where the GIL came from another core"),
     Price(
         "call_ns",
         "us",
         "a call given to a pool thread and its result taken, CPU time of both",
-        US,
     ),
-    Price("message_ns", "us", "the same to a process, CPU time of each side", US),
+    Price("message_ns", "us", "the same to a process, CPU time of each side"),
     Price(
         "copy_ns_per_byte", "ns/byte", "an array copied into shared memory, CPU time"
     ),
-    Price("fork_ns", "ms", "a process forked and ended, once", MS),
+    Price("fork_ns", "ms", "a process forked and ended, once"),
     Price(
         "slow_python", "x", "how many times as long Python takes with all cores busy"
     ),
@@ -91,20 +87,10 @@ PRICES = (
 )
 """In the order in which they are shown."""
 
-NO_PRICES = ("slow_native", "source_limit", "measured")
-"""Fields of a machine that are of the loop at hand, or its date."""
-
 
 def pairs(machine: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Each price's name, and its value with the unit and the meaning."""
     return [
-        (price.label, f"{said(price, machine)}: {price.meaning}") for price in PRICES
+        (price.label, f"{price.with_unit(machine)}: {price.meaning}")
+        for price in PRICES
     ]
-
-
-def said(price: Price, machine: Mapping[str, Any]) -> str:
-    """The value with its unit."""
-    text = clean(price.text(machine))
-    if not price.unit or text == NOTHING:
-        return text
-    return f"{text}{'' if price.unit == 'x' else ' '}{price.unit}"

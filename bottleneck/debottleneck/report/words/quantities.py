@@ -73,8 +73,8 @@ def clean(text: object) -> str:
 
 def cut(text: object, width: int, mark: str = "...") -> str:
     """A clean name of at most `width` characters."""
-    known = clean(text)
-    return known if len(known) <= width else known[: width - len(mark)] + mark
+    name = clean(text)
+    return name if len(name) <= width else name[: width - len(mark)] + mark
 
 
 def home(facts: Facts) -> str:
@@ -122,5 +122,5 @@ def places(where: Iterable[Where], directory: str = "") -> str:
 def in_order(names: Iterable[str], order: Sequence[str]) -> list[str]:
     """The names that occur, in the order of a closed list; strangers last."""
     present = set(names)
-    known = [name for name in order if name in present]
-    return known + sorted(present.difference(order))
+    ordered = [name for name in order if name in present]
+    return ordered + sorted(present.difference(order))

@@ -9,6 +9,7 @@ from typing import Any
 
 from debottleneck import words
 from debottleneck.analysis.result import Analysis, Loop
+from debottleneck.recording.recording import NotMeasured
 from debottleneck.report.words.quantities import (
     NOTHING,
     clean,
@@ -42,13 +43,15 @@ STAGE_READINGS: Mapping[str, str] = {
 def ending(analysis: Analysis) -> str:
     """How the run was cut off, or ""."""
     facts = analysis.recording.facts
-    parts = []
+    sentences = []
     if facts.exit_signal:
-        parts.append(f"The script was ended by {_signal(facts.exit_signal)}.")
+        sentences.append(f"The script was ended by {_signal(facts.exit_signal)}.")
     if facts.partial:
-        why = f": {clean(facts.partial_why)}" if facts.partial_why else ""
-        parts.append(f"This recording is partial{why}. It covers the time until then.")
-    return " ".join(parts)
+        reason = f": {clean(facts.partial_why)}" if facts.partial_why else ""
+        sentences.append(
+            f"This recording is partial{reason}. It covers the time until then."
+        )
+    return " ".join(sentences)
 
 
 def _signal(code: int) -> str:
@@ -61,20 +64,20 @@ def _signal(code: int) -> str:
 def loop_lines(loop: Loop) -> list[str]:
     """How the loop was measured, in a few sentences."""
     if not loop.found:
-        reason = clean(loop.rule).partition(";")[0]
-        why = f" ({reason})" if reason and "recognised" not in reason else ""
+        rule = clean(loop.rule).partition(";")[0]
+        reason = f" ({rule})" if rule and "recognised" not in rule else ""
         return [
-            f"No training loop was recognised{why}. Times are of the whole run, in "
+            f"No training loop was recognised{reason}. Times are of the whole run, in "
             "milliseconds per second of wall time."
         ]
-    measured = step_line(loop) if loop.measured else "No quiet step was measured."
+    measured = _step_line(loop) if loop.measured else "No quiet step was measured."
     lines = [f"{measured} {sentence(loop.rule)}".strip()]
     if loop.warmup or loop.warmup_why:
-        lines.append(warmup_line(loop))
+        lines.append(_warmup_line(loop))
     return lines
 
 
-def step_line(loop: Loop) -> str:
+def _step_line(loop: Loop) -> str:
     """Number of quiet steps with their mean, interval, median and 95th percentile."""
     digits = decimals(loop.step_ms)
     mean = number(loop.step_ms, digits)
@@ -86,12 +89,18 @@ def step_line(loop: Loop) -> str:
     )
 
 
-def warmup_line(loop: Loop) -> str:
+def _warmup_line(loop: Loop) -> str:
     """How many steps were left out at the start, and why."""
     verb = "was" if loop.warmup == 1 else "were"
-    why = f": {clean(loop.warmup_why)}" if loop.warmup_why else ""
-    text = f"{count(loop.warmup, 'warm-up step')} {verb} left out{why}"
-    return sentence(text)
+    reason = f": {clean(loop.warmup_why)}" if loop.warmup_why else ""
+    return sentence(f"{count(loop.warmup, 'warm-up step')} {verb} left out{reason}")
+
+
+def not_measured(gap: NotMeasured) -> str:
+    """Why something was not measured, and how to have it."""
+    reason = f"{clean(gap.why).rstrip('.')}."
+    remedy = clean(gap.remedy).rstrip(".")
+    return f"{reason} To have it: {remedy}." if remedy else reason
 
 
 def handovers(rate: float) -> str:
@@ -102,18 +111,17 @@ def handovers(rate: float) -> str:
 
 def sentence(text: str) -> str:
     """The text cleaned, with a capital at its start and a period at its end."""
-    said = clean(text).strip()
-    if not said:
-        return ""
-    return said[0].upper() + said[1:] + ("" if said.endswith((".", "!", "?")) else ".")
+    bare = clean(text).strip()
+    end = "" if not bare or bare.endswith((".", "!", "?")) else "."
+    return bare[:1].upper() + bare[1:] + end
 
 
 def shares_of_thread(row: Mapping[Hashable, Any], least: float = 0.005) -> str:
     """A thread's causes, largest first: "sleep 62 %, python 30 %"."""
     shares = {cause: float(row[cause]) for cause in words.CAUSES}
-    seen = {c: s for c, s in shares.items() if math.isfinite(s) and s >= least}
-    ranked = sorted(seen, key=lambda cause: -seen[cause])
-    return ", ".join(f"{c} {100 * seen[c]:.0f}%" for c in ranked) or NOTHING
+    causes = [c for c, s in shares.items() if math.isfinite(s) and s >= least]
+    causes.sort(key=lambda cause: -shares[cause])
+    return ", ".join(f"{c} {100 * shares[c]:.0f}%" for c in causes) or NOTHING
 
 
 def slowdown(ratio: float) -> str:

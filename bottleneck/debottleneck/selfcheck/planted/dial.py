@@ -1,7 +1,7 @@
 """One loop whose cause, strength and place are dialled: what `selfcheck` runs.
 
 Planted: `load_batch` passes `--share` of each step of some 20 ms for `--cause`, or for
-each of `--mix` in turn; the rest is work of another kind. With `--place loader` a
+several in turn; the rest is work of another kind. With `--place loader` a
 thread "loader-0" does both, and the trainer waits for it. `--cause none` is a healthy
 loop of fixed work. Standard library only, so that any interpreter runs it.
 
@@ -58,15 +58,15 @@ class Rounds:
             before = after
         self.parts.append(parts)
 
-    def told(self) -> dict[str, object]:
-        """The truth of all whole rounds."""
+    def truth(self) -> dict[str, object]:
+        """Of all rounds that another one followed."""
         starts = self.start_ns
-        whole = max(len(starts) - 1, 0)
+        count = max(len(starts) - 1, 0)
         steps = [b - a for a, b in itertools.pairwise(starts)]
         return {
-            "start_ns": starts[:whole],
+            "start_ns": starts[:count],
             "end_ns": starts[1:],
-            "parts": self.parts[:whole],
+            "parts": self.parts[:count],
             "median_step_ms": statistics.median(steps) / 1e6 if steps else None,
         }
 
@@ -171,21 +171,6 @@ def units_for(seconds: float) -> int:
     return max(round(seconds * 1e9 / min(times)), 1)
 
 
-def nap_beside(count: int, stack: ExitStack) -> None:
-    """Threads that wake a hundred times a second and do next to nothing."""
-    ended = threading.Event()
-
-    def nap() -> None:
-        while not ended.is_set():
-            time.sleep(0.01)
-
-    threads = [threading.Thread(target=nap, name=f"napper-{n}") for n in range(count)]
-    for thread in threads:
-        thread.start()
-        stack.callback(thread.join)
-    stack.callback(ended.set)
-
-
 def filler_for(cause: str, in_loader: bool, seconds: float) -> Work:
     """The rest of the step: work that no sample can take for what is planted."""
     if in_loader and cause not in WAITS:
@@ -196,16 +181,13 @@ def filler_for(cause: str, in_loader: bool, seconds: float) -> Work:
 
 def run(options: Namespace, stack: ExitStack) -> dict[str, object]:
     """The whole loop; its truth."""
-    watch, facts = Watch(), {"place": options.place, "share": options.share}
-    nap_beside(options.nappers, stack)
-    healthy = options.cause == "none" and not options.mix
-    names = [] if healthy else (options.mix or options.cause).split(",")
+    names = [name for name in options.cause if name != "none"]
     seconds = STEP_S * options.share / max(len(names), 1)
     works = [CAUSES[name](seconds, stack) for name in names]
-    rounds = Rounds(works)
-    if healthy:
-        units = options.units or units_for(STEP_S / 3)
-        facts["units"] = units
+    rounds, watch = Rounds(works), Watch()
+    facts: dict[str, object] = {"causes": names}
+    if not names:
+        units = facts["units"] = options.units or units_for(STEP_S / 3)
         train_healthy(rounds, fixed(units), Pace(options), watch)
     else:
         in_loader = options.place == "loader"
@@ -214,33 +196,32 @@ def run(options: Namespace, stack: ExitStack) -> dict[str, object]:
         filler = filler_for(names[0], in_loader, rest)
         loop = train_fed if in_loader else train
         loop(rounds, filler, Pace(options), watch)
-    facts |= {"causes": names, **rounds.told()}
-    return {**facts, "steps": len(rounds.start_ns), "stages": watch.seconds()}
+    facts |= {"steps": len(rounds.start_ns), "stages": watch.seconds()}
+    return facts | rounds.truth()
 
 
 def main() -> None:
     """Run the loop and tell its truth, or why it cannot be had."""
     parser = arguments(__doc__, steps=0)
     parser.add_argument("--seconds", type=float, default=1.5, help="without --steps")
-    parser.add_argument("--cause", choices=(*CAUSES, "none"), default="sleep")
-    parser.add_argument("--mix", default="", help="several causes, by commas")
+    causes = (*CAUSES, "none")
+    parser.add_argument("--cause", nargs="+", choices=causes, default=["sleep"])
     parser.add_argument("--share", type=float, default=0.4, help="of the step")
     parser.add_argument("--place", choices=("trainer", "loader"), default="trainer")
     parser.add_argument("--units", type=int, default=0, help="fixed work a stage")
-    parser.add_argument("--nappers", type=int, default=0, help="threads beside it")
     parser.add_argument("--truth", type=Path, help="write the truth to this file")
     options = parser.parse_args()
     with ExitStack() as stack:
         try:
-            told = run(options, stack)
+            truth = run(options, stack)
         except Unavailable as error:
-            told = {"unavailable": str(error)}
+            truth = {"unavailable": str(error)}
         except KeyboardInterrupt:
             sys.exit(130)
     if options.truth:
-        options.truth.write_text(json.dumps(told), encoding="utf-8")
+        options.truth.write_text(json.dumps(truth), encoding="utf-8")
     else:
-        print("truth " + json.dumps(told), flush=True)
+        print("truth " + json.dumps(truth), flush=True)
 
 
 if __name__ == "__main__":

@@ -186,8 +186,8 @@ def disk(seconds: float, stack: ExitStack) -> Work:
         buffer = mmap.mmap(-1, READ_BYTES)
         os.preadv(fd, [buffer], 0)
     except OSError as error:
-        why = f"{tempfile.gettempdir()} refuses O_DIRECT ({error.strerror})"
-        raise Unavailable(f"{why}: set TMPDIR to a disk") from error
+        refusal = f"{tempfile.gettempdir()} refuses O_DIRECT ({error.strerror})"
+        raise Unavailable(f"{refusal}: set TMPDIR to a disk") from error
     stack.callback(os.close, fd)
     budget = int(seconds * 1e9)
     offsets = itertools.cycle(range(0, FILE_BYTES, READ_BYTES))

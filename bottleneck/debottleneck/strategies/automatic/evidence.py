@@ -15,7 +15,6 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from debottleneck.strategies import torch_memory
 from debottleneck.strategies.automatic.surroundings import Variable, variables
 from debottleneck.strategies.conflicts import (
     PLAIN,
@@ -23,8 +22,11 @@ from debottleneck.strategies.conflicts import (
     contents,
     is_buffer,
     is_random,
+    is_tensor,
+    is_torch_generator,
     reach,
     sharing,
+    tensor_fingerprint,
 )
 
 MOST_HASHED = 1 << 25
@@ -101,8 +103,8 @@ def fingerprint(value: Any) -> object:
     """Differs when a value's own content differs; what it refers to has its own."""
     if isinstance(value, Variable):
         return [value.value()]
-    if torch_memory.is_tensor(value):
-        return torch_memory.fingerprint(value)
+    if is_tensor(value):
+        return tensor_fingerprint(value)
     if isinstance(value, bytearray | array.array):
         return zlib.crc32(value), len(value)
     if is_buffer(value):
@@ -128,8 +130,8 @@ def _of_array(value: Any) -> object:
 
 
 def _of_generator(value: Any) -> object:
-    if torch_memory.is_generator(value):
-        return torch_memory.generator_state(value)
+    if is_torch_generator(value):
+        return value.get_state().cpu().numpy().tobytes()
     if isinstance(value, random.Random):
         return value.getstate()
     if hasattr(value, "bit_generator"):

@@ -54,8 +54,8 @@ def install(folder: Path, config: Mapping[str, Any]) -> None:
     for strategy in strategies:
         _add(strategy, notes, boundaries)
     _torch.append(lambda torch: _after_torch(torch, strategies, notes, boundaries))
-    if hasattr(os, "register_at_fork"):  # a child of the script's own loads as it is
-        os.register_at_fork(after_in_child=pools.as_worker)
+    # A child of the script's own loads as it is.
+    os.register_at_fork(after_in_child=pools.as_worker)
     atexit.register(_close, notes)
 
 

@@ -35,7 +35,7 @@ from debottleneck.strategies.automatic.shared import (
     apply,
 )
 from debottleneck.strategies.automatic.thread_work import Work, examine
-from debottleneck.strategies.child import Child, End, forks, in_child
+from debottleneck.strategies.child import Child, End, in_child
 from debottleneck.strategies.process import carried, died, received
 from debottleneck.strategies.spec import PREFETCH, Strategy
 from debottleneck.strategies.transport import HELD, MOST_READY, Gone, Receiver, Sender
@@ -88,9 +88,8 @@ class Producers:
         work = examine(thread)
         if work is None:
             return False
-        why = work.obstacle or ("" if forks() else "cannot move: there is no fork here")
-        if why:
-            self._refuse(work, why)
+        if work.obstacle:
+            self._refuse(work, work.obstacle)
             return False
         forked = threading.Event()
         plain = thread.run

@@ -39,7 +39,6 @@ class Counts:
 
     calls: int = 0
     ahead: int = 0
-    dropped: int = 0
 
 
 class Speculation:
@@ -116,7 +115,6 @@ class Speculation:
         if differing(forecast, call) == ():
             self._misses = 0
             return future
-        self.counts.dropped += 1 + len(self._ahead)
         future.cancel()
         self._drop()
         self._misses += 1

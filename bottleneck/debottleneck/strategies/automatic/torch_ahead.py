@@ -11,7 +11,7 @@ from typing import Any
 
 from debottleneck.errors import StrategyError
 from debottleneck.strategies.adaptive import Tally
-from debottleneck.strategies.process import Items, iterate
+from debottleneck.strategies.process import Items
 from debottleneck.strategies.sources import Pulled
 from debottleneck.strategies.torch_context import captured
 from debottleneck.strategies.window import Batches
@@ -149,7 +149,7 @@ class Forked:
         self._items: Items[Any] | _Plain
         try:
             make = partial(_Plain, draw, fetch)
-            self._items = iterate(make, depth=depth, name="DataLoader")
+            self._items = Items(make, depth=depth, name="DataLoader")
         except StrategyError as error:
             failed(str(error))
             self._items = _Plain(draw, fetch)

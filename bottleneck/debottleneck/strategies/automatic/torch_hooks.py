@@ -39,7 +39,7 @@ class TorchHooks:
         makers: Mapping[str, Callable[[Strategy], Acts]] = {
             PREFETCH: lambda strategy: Loaders(strategy, notes),
             FORWARD: lambda strategy: Modules(strategy, notes, boundaries),
-            UPDATE: lambda strategy: Steps(strategy, notes),
+            UPDATE: lambda strategy: Steps(notes),
         }
         self._actors = [makers[strategy.name](strategy) for strategy in strategies]
 

@@ -25,12 +25,7 @@ from debottleneck.strategies.automatic.notes import (
 )
 from debottleneck.strategies.blas import cores
 from debottleneck.strategies.spec import FORWARD, Strategy
-from debottleneck.strategies.torch_chunks import Chunks
-from debottleneck.strategies.torch_forward import (
-    BranchParallel,
-    MicroBatchParallel,
-    standing_in,
-)
+from debottleneck.strategies.torch_forward import BranchParallel
 from debottleneck.strategies.torch_trace import hooked, name_of
 
 ALIKE = 2
@@ -60,7 +55,6 @@ class Modules:
         self, strategy: Strategy, notes: Notes, boundaries: Boundaries
     ) -> None:
         self._workers = strategy.number("workers", cores())
-        self._chunks = strategy.number("chunks", 0)
         self._notes = notes
         self._local = threading.local()
         self._undo: list[Callable[[], None]] = []
@@ -173,7 +167,7 @@ class Modules:
 
     def _stand_in(self, module: Any) -> Any:
         """What runs in threads instead; None, and why, when nothing can."""
-        if type(module) in (BranchParallel, MicroBatchParallel):
+        if type(module) is BranchParallel:
             return None
         try:
             return self._made(module)
@@ -191,33 +185,15 @@ class Modules:
             raise StrategyError(f"{name} has hooks, which would see a stand-in")
         if self._keeps_graph:
             raise StrategyError(TWICE)
-        if not self._chunks:
-            return BranchParallel(module, self._workers)
-        workers = min(self._workers, self._chunks)
-        runner = Chunks(module, self._chunks, workers, self._refused_for(module))
-        return standing_in(MicroBatchParallel, module, runner)
-
-    def _refused_for(self, module: Any) -> Callable[[StrategyError], None]:
-        def refused(error: StrategyError) -> None:
-            self._known[id(module)] = module, None
-            self._notes.say(FORWARD, REFUSED, str(error))
-
-        return refused
+        return BranchParallel(module, self._workers)
 
     def _served(self, module: Any) -> None:
-        """A call ran in threads, unless it has just been refused."""
-        if self._known[id(module)][1] is None:
-            return
+        """A call ran in threads."""
         self._calls += 1
-        name = name_of(module)
-        text = f"independent branches of {name} run side by side"
-        if self._chunks:
-            text = f"{name} runs on {self._chunks} parts of the batch"
+        text = f"independent branches of {name_of(module)} run side by side"
         self._notes.say(FORWARD, ENGAGED, text, workers=self._workers)
-        kind = "MicroBatchParallel" if self._chunks else "BranchParallel"
-        how = f", chunks={self._chunks}" if self._chunks else ""
         self._notes.keep(
             FORWARD,
-            f"from debottleneck import {kind}",
-            f"model = {kind}(model{how}, workers={self._workers})",
+            "from debottleneck import BranchParallel",
+            f"model = BranchParallel(model, workers={self._workers})",
         )

@@ -53,10 +53,8 @@ class Case:
     @property
     def arguments(self) -> tuple[str, ...]:
         """The dialled loop's options."""
-        lead = ("--seconds", str(self.seconds), "--place", self.place)
-        if not self.causes:
-            return (*lead, "--cause", "none")
-        return (*lead, "--share", str(self.share), "--mix", ",".join(self.causes))
+        amounts = ("--seconds", str(self.seconds), "--share", str(self.share))
+        return (*amounts, "--place", self.place, "--cause", *(self.causes or ("none",)))
 
 
 def cases(*, quick: bool = False) -> tuple[Case, ...]:

@@ -1,4 +1,4 @@
-"""Every threshold of the diagnosis, with the argument for it."""
+"""Every threshold of the diagnosis, with the argument for it above it."""
 
 from __future__ import annotations
 
@@ -6,11 +6,8 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Policy:
-    """When evidence is enough for a finding; shares are of the step.
-
-    Attributes name the threshold, the line beside each argues it.
-    """
+class Thresholds:
+    """When evidence is enough for a finding; shares are of the step."""
 
     # Below five steps a bootstrap interval has hardly any different resamples.
     min_steps: int = 5
@@ -60,5 +57,4 @@ class Policy:
         return 1.0 / (1.0 - min(max(share, 0.0), self.most_share))
 
 
-DEFAULT = Policy()
-"""What `diagnose` uses unless told otherwise."""
+THRESHOLDS = Thresholds()

@@ -31,7 +31,7 @@ class State(ctypes.Structure):
 def test_a_gil_that_stays_as_it_is(locked: int, held: int) -> None:
     """Held in every reading or in none, never given up."""
     state = State(locked=locked)
-    gil = proc.Gil(os.getpid(), proc.GilPlace(ctypes.addressof(state), 0))
+    gil = proc.GilReader(os.getpid(), proc.GilPlace(ctypes.addressof(state), 0))
     try:
         found = gil.burst()
     finally:
@@ -46,7 +46,7 @@ def test_each_release_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
     words = {1: b"\1\0\0\0", 0: b"\0\0\0\0"}
     read = itertools.cycle(words[bit] for bit in (1, 1, 0, 0, 1, 0))
     monkeypatch.setattr(proc.os, "pread", lambda *where: next(read))
-    gil = proc.Gil(os.getpid(), proc.GilPlace(0, 0))
+    gil = proc.GilReader(os.getpid(), proc.GilPlace(0, 0))
     try:
         _, held, releases = gil.burst() or (0, 0, 0)
     finally:
@@ -57,7 +57,7 @@ def test_each_release_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_memory_that_cannot_be_read_says_nothing() -> None:
     """The address is no longer mapped: the process has ended, or another image runs."""
-    gil = proc.Gil(os.getpid(), proc.GilPlace(0, 0))
+    gil = proc.GilReader(os.getpid(), proc.GilPlace(0, 0))
     try:
         assert gil.burst() is None
     finally:

@@ -22,7 +22,7 @@ Look = Callable[[], Mapping[str, Any]]
 
 
 @dataclass
-class Thread:
+class ThreadOutputs:
     """One thread's open calls, and its lines that wait.
 
     Attributes:
@@ -41,7 +41,7 @@ class Thread:
     updated: set[tuple[str, int]] = field(default_factory=set)
 
 
-class Journal:
+class OutputsFile:
     """Appends lines until there are too many.
 
     Args:
@@ -53,22 +53,24 @@ class Journal:
         self._file: IO[str] | None = path.open("a", encoding="utf-8")
         self._lock = threading.Lock()
         self._local = threading.local()
-        self._threads: list[Thread] = []
+        self._threads: list[ThreadOutputs] = []
         self._left, self._bytes = lines, BYTES
         self._number = 0
 
-    def thread(self) -> Thread:
+    def thread(self) -> ThreadOutputs:
         """The calling thread's state."""
-        found: Thread | None = getattr(self._local, "thread", None)
-        if found is None:
+        thread: ThreadOutputs | None = getattr(self._local, "thread", None)
+        if thread is None:
             main = threading.get_ident() == threading.main_thread().ident
             with self._lock:
-                found = Thread(0 if main else len(self._threads) + 1, trains=main)
-                self._threads.append(found)
-            self._local.thread = found
-        return found
+                thread = ThreadOutputs(
+                    0 if main else len(self._threads) + 1, trains=main
+                )
+                self._threads.append(thread)
+            self._local.thread = thread
+        return thread
 
-    def note(self, thread: Thread, line: Line, output: Any) -> None:
+    def note(self, thread: ThreadOutputs, line: Line, output: Any) -> None:
         """Write what an output holds now, behind the lines that wait."""
         fields = Content().add(output).fields()
         if thread.waiting:
@@ -78,21 +80,21 @@ class Journal:
             self._write({**line, **fields})
 
     def postpone(
-        self, thread: Thread, line: Line, subject: tuple[str, int], look: Look
+        self, thread: ThreadOutputs, line: Line, subject: tuple[str, int], look: Look
     ) -> None:
         """Let a line wait until what it is about has surely happened.
 
         Args:
             thread: The calling thread's state.
             line: What is known already.
-            subject: Which update it is, as in `Thread.updated`.
+            subject: Which update it is, as in `ThreadOutputs.updated`.
             look: Called when the line is written.
         """
         with self._lock:
             thread.updated.add(subject)
             thread.waiting.append((line, look))
 
-    def write_waiting(self, thread: Thread) -> None:
+    def write_waiting(self, thread: ThreadOutputs) -> None:
         """Look at what the thread's lines have waited for, and write them."""
         with self._lock:
             waiting, thread.waiting = thread.waiting, []

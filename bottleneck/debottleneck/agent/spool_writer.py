@@ -1,15 +1,15 @@
-"""Where a process writes: its spool folder, and the tool's control page."""
+"""What a process writes to its spool folder, and the tool's control page there."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import mmap
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from time import monotonic_ns
-from typing import IO
 
 from debottleneck.recording import spool
 
@@ -17,7 +17,7 @@ THREADS: dict[int, threading.Thread] = threading._active  # type: ignore[attr-de
 """Ident -> thread, the interpreter's own table: as long as there are threads now."""
 
 
-class Recorder:
+class SpoolWriter:
     """The process's side of the recording: folder, control page, lists.
 
     Args:
@@ -39,21 +39,10 @@ class Recorder:
         with open(folder / spool.CONTROL_FILE, "r+b") as file:
             self.control = mmap.mmap(file.fileno(), spool.CONTROL_BYTES)
         self._named: set[tuple[int, str]] = set()
-        self._sites: IO[str] | None = None
 
-    def write_site(self, line: str) -> None:
-        """Append one site's JSON line to this process's list."""
-        if self._sites is None:
-            path = spool.sites_file(self.folder, self.pid)
-            self._sites = open(path, "a", encoding="utf-8")  # noqa: SIM115 - lives as long as the process
-        self._sites.write(line + "\n")
-        self._sites.flush()
-
-    def close(self) -> None:
-        """Close what is open; only tests need it, a process ends with its files."""
-        self.control.close()
-        if self._sites is not None:
-            self._sites.close()
+    def write_sites(self, lines: Iterable[str]) -> None:
+        """Append sites' JSON lines to this process's list."""
+        _append(spool.sites_file(self.folder, self.pid), lines)
 
     def write_names(self) -> None:
         """Append the Python threads not yet listed, with their present names."""
@@ -64,17 +53,17 @@ class Recorder:
             tid, name = thread.native_id, thread.name
             if tid is not None and (tid, name) not in self._named:
                 self._named.add((tid, name))
-                lines.append(json.dumps([tid, ident, name]) + "\n")
+                lines.append(json.dumps([tid, ident, name]))
         if lines:
-            path = spool.names_file(self.folder, self.pid)
-            with open(path, "a", encoding="utf-8") as file:
-                file.write("".join(lines))
+            _append(spool.names_file(self.folder, self.pid), lines)
 
     def write_event(self, event: dict[str, object]) -> None:
         """Append a JSON line to the process's events; a full disk loses it."""
-        path = spool.events_file(self.folder, self.pid)
-        try:
-            with open(path, "a", encoding="utf-8") as file:
-                file.write(json.dumps({"t_ns": monotonic_ns(), **event}) + "\n")
-        except OSError:
-            return
+        line = json.dumps({"t_ns": monotonic_ns(), **event})
+        with contextlib.suppress(OSError):
+            _append(spool.events_file(self.folder, self.pid), [line])
+
+
+def _append(path: Path, lines: Iterable[str]) -> None:
+    with open(path, "a", encoding="utf-8") as file:
+        file.writelines(f"{line}\n" for line in lines)

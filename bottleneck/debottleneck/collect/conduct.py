@@ -1,0 +1,245 @@
+"""Conduct the instruments: blocks of steps, one after the other, beside the target."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from debottleneck.collect import beside, schedule, stacks
+from debottleneck.collect.options import Options
+from debottleneck.collect.proc import children_of
+from debottleneck.collect.target import POLL_S, TargetProcess
+from debottleneck.recording import spool
+from debottleneck.recording.environment import thread_pools
+
+if TYPE_CHECKING:
+    from debottleneck.collect.progress import Seen
+
+NO_STEPS_AFTER_S = 8.0
+"""Without steps by then, the run is measured as a whole until some appear."""
+
+STOP_GRACE_S = 10.0
+NAMES_EVERY_S = 1.0
+
+_MODES = {
+    "functions-wall": spool.FUNCTIONS_WALL,
+    "functions-cpu": spool.FUNCTIONS_CPU,
+}
+"""Kind of a block -> what the agent does meanwhile, if not `spool.RECORD`."""
+
+
+@dataclass
+class Outcome:
+    """What happened, for the recording's facts."""
+
+    start_ns: int = 0
+    end_ns: int = 0
+    pid: int = 0
+    ended_by: str = "exit"
+    exit_code: int | None = None
+    attached: list[stacks.Attachment] = field(default_factory=list)
+    pools: list[dict[str, object]] = field(default_factory=list)
+
+
+class Conductor:
+    """One target under measurement.
+
+    Args:
+        options: What to run and how.
+        folder: The spool folder, which exists.
+        say: Prints one line of progress for the user.
+    """
+
+    def __init__(
+        self, options: Options, folder: Path, say: Callable[[str], None]
+    ) -> None:
+        self._options = options
+        self._folder = folder
+        self._say = say
+        self._sampler: subprocess.Popen[bytes] | None = None
+        self._attachment: stacks.Attachment | None = None
+        self._block: schedule.Block | None = None
+        self._block_since = 0.0
+        self._block_steps = 0
+        self._program = stacks.find() if options.stacks else None
+        self._blocks = schedule.blocks(
+            stacks=self._program is not None, functions=options.functions == "windows"
+        )
+        self._seen: Seen | None = None
+        self._training_since: float | None = None
+        self._mode = spool.RECORD
+        self._names_due = 0.0
+        self._too_slow = False
+        self.outcome = Outcome()
+
+    def start(self) -> None:
+        """Launch the target, then the wait sampler beside it."""
+        self.outcome.start_ns = time.monotonic_ns()
+        self._target = TargetProcess(self._options, self._folder)
+        self.outcome.pid = self._target.pid
+        if self._options.waits and os.path.exists("/proc/self/task"):
+            command = [sys.executable, "-P", "-m", "debottleneck.collect.sampler"]
+            command += [str(self._folder), str(self.outcome.pid)]
+            command += [str(self._options.rate)]
+            self._sampler = beside.start(command, self._folder / "sampler.log")
+        # NumPy is imported while the script starts, not before.
+        from debottleneck.collect.progress import StepCounter
+
+        self._counter = StepCounter(self._folder, self._target.pid)
+        self._next_block()
+
+    def has_begun(self) -> bool:
+        """Wait until the agent hands over to the script; False if it refuses to."""
+        stated = spool.agent_file(self._folder, self._target.pid)
+        while not stated.exists():
+            if not self._target.wait(POLL_S / 10):
+                self._end()
+                return stated.exists()
+        return True
+
+    def measure(self) -> Outcome:
+        """Conduct the blocks until the measurement is over or the target ends."""
+        while self._target.wait(POLL_S):
+            self._seen = self._counter.look() or self._seen
+            bound = self._bound_reached()
+            if bound:
+                self.outcome.ended_by = bound
+                break
+            self._conduct()
+            self._look_around()
+        self._end()
+        return self.outcome
+
+    def wait(self) -> int:
+        """Wait for the target to end; its return code, negative for a signal."""
+        asked = time.monotonic()
+        while self._target.wait(POLL_S):
+            late = time.monotonic() - asked > STOP_GRACE_S
+            if self._options.stop and self._measured_enough and late:
+                self._say(
+                    "the script did not stop at a step; interrupting it as Ctrl-C would"
+                )
+                self._target.send(signal.SIGINT)
+                asked = float("inf")
+        return self._target.finish()
+
+    @property
+    def signalled(self) -> bool:
+        """Whether a signal reached the tool since the launch, and was passed on."""
+        return self._target.signalled
+
+    @property
+    def _measured_enough(self) -> bool:
+        return self.outcome.ended_by in ("steps", "seconds")
+
+    def _bound_reached(self) -> str:
+        """What ends the measurement now: "steps", "seconds", or "" for nothing."""
+        now = time.monotonic()
+        count = self._steps_measured()
+        if count and self._training_since is None:
+            self._training_since = now
+            self._say(f"training recognised: {self._seen.steps.rule}")  # type: ignore[union-attr] # count > 0
+        if self._options.steps is not None:
+            return "steps" if count >= self._options.steps else ""
+        begun = self._training_since or self.outcome.start_ns / 1e9
+        limit = self._options.seconds
+        if self._training_since is None:
+            limit += NO_STEPS_AFTER_S
+        return "seconds" if now - begun >= limit else ""
+
+    def _look_around(self) -> None:
+        """Thread names once a second; thread pools once, when they are mapped."""
+        if time.monotonic() > self._names_due:
+            self._names_due = time.monotonic() + NAMES_EVERY_S
+            self._set_mode(self._mode)
+        if not self.outcome.pools and self._steps_measured() > 2:
+            self.outcome.pools = thread_pools(self._target.pid)
+
+    def _steps_measured(self) -> int:
+        """Steps after the warm-up (one step, unless the user said otherwise)."""
+        if self._seen is None:
+            return 0
+        warmup = 1 if self._options.warmup is None else self._options.warmup
+        return max(len(self._seen.steps) - warmup, 0)
+
+    def _conduct(self) -> None:
+        """Go on to the next block when this one is over."""
+        block = self._block
+        if block is None or not self._may_begin():
+            return
+        if self._attachment is not None:
+            if self._attachment.ended():
+                self._attachment = None
+                self._next_block()
+            return
+        if block.kind in ("stacks", "gil"):
+            self._attach(block)
+            return
+        seconds = time.monotonic() - self._block_since
+        steps = self._steps_measured() - self._block_steps
+        has_steps = self._seen is not None
+        if block.kind.startswith("functions") and not has_steps:
+            self._next_block()
+        elif schedule.is_over(block, seconds, steps, has_steps):
+            if block.kind != "quiet":
+                self._too_slow = self._too_slow or seconds > schedule.TOO_SLOW_S
+                self._set_mode(spool.RECORD)
+            self._next_block()
+
+    def _may_begin(self) -> bool:
+        """Blocks begin with training, or when none shows for a while."""
+        if self._steps_measured() >= 1:
+            return True
+        since = time.monotonic() - self.outcome.start_ns / 1e9
+        if since < NO_STEPS_AFTER_S and self._block_since:
+            self._block_since = time.monotonic()
+        return since >= NO_STEPS_AFTER_S
+
+    def _next_block(self) -> None:
+        self._block = next(self._blocks)
+        while self._too_slow and self._block.kind.startswith("functions"):
+            self._block = next(self._blocks)
+        self._block_since = time.monotonic()
+        self._block_steps = self._steps_measured()
+        if self._block.kind in _MODES and self._seen is not None:
+            self._set_mode(_MODES[self._block.kind])
+
+    def _set_mode(self, mode: int) -> None:
+        """Ask the agent for a mode; asking for the present one lists new threads."""
+        self._mode = mode
+        self._target.ask(mode, self._seen)
+
+    def _attach(self, block: schedule.Block) -> None:
+        if self._program is None:
+            return
+        number = len(self.outcome.attached)
+        ending = "json" if block.kind == "stacks" else "txt"
+        path = self._folder / f"{block.kind}-{number}.{ending}"
+        self._attachment = stacks.attach(
+            self._program,
+            self._target.pid,
+            block.kind,
+            int(block.seconds),
+            path,
+            children=bool(children_of(self._target.pid)),
+        )
+        self.outcome.attached.append(self._attachment)
+
+    def _end(self) -> None:
+        """Detach everything; the script goes on alone."""
+        self.outcome.exit_code = self._target.returncode
+        self.outcome.end_ns = time.monotonic_ns()
+        self.outcome.pools = self.outcome.pools or thread_pools(self._target.pid)
+        stopping = self._options.stop and self._measured_enough
+        self._set_mode(spool.STOP if stopping else spool.FINISHED)
+        for attachment in self.outcome.attached:
+            attachment.stop()
+        if self._sampler is not None:
+            beside.stop(self._sampler, signal.SIGTERM)
