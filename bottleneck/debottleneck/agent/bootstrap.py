@@ -31,6 +31,7 @@ _PLUGINS = {
     "strategies": "debottleneck.strategies.automatic.install",
     "scout": "debottleneck.agent.scout",
     "outputs": "debottleneck.agent.outputs",
+    "guard": "debottleneck.agent.guard",
 }
 """Key of the configuration -> module, in the order in which they wrap stages: its
 `install(folder, config)` runs before the script, `after_torch(torch)` after torch's

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import ctypes
 import functools
 import json
 import os
 import shutil
+import signal
 import stat
 import sys
 import threading
@@ -22,12 +24,19 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+TRIAL = "BOTTLENECK_TRIAL"
+"""In the environment of a script that runs as a trial."""
+
+BYTES = 4 << 30
+"""Copies of one trial at most; what is beyond is said."""
+
 LIST = "changes.jsonl"
 """In the guard's folder: one line for each file, in the order of the first change."""
 
 MOVED_BYTES = 1 << 26
 """A larger file that is about to be emptied is moved aside and not copied."""
 
+_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of <linux/prctl.h>
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_APPEND | os.O_TRUNC | os.O_CREAT
 _PASSED = ("/dev/", "/proc/", "/sys/")
 _CACHE = f"{os.sep}__pycache__{os.sep}"
@@ -54,15 +63,17 @@ class Guard:
     Args:
         folder: Where copies and their list go; it exists.
         limit: Bytes of copies at most.
+        spool: Where the agent writes, which is not the script's doing.
     """
 
-    def __init__(self, folder: str, limit: int) -> None:
+    def __init__(self, folder: str, limit: int, spool: Path) -> None:
         self._folder = folder
         self._left = limit
         self._seen: set[str] = set()
         self._busy = threading.local()
         self._lock = threading.RLock()
-        self._passed = (*_PASSED, os.path.join(os.path.realpath(folder), ""))
+        ours = (os.path.join(os.path.realpath(place), "") for place in (folder, spool))
+        self._passed = (*_PASSED, *ours)
 
     def hook(self, event: str, args: tuple[Any, ...]) -> None:
         """The audit hook: never raises, and sees nothing of its own doing."""
@@ -188,14 +199,17 @@ def install(folder: Path, config: Mapping[str, Any]) -> None:
 
     Args:
         folder: The spool folder.
-        config: Its "guard" has the copies' `folder` and `limit`; `tool_pid` is the
-            tool that puts them back: where it is gone, the script's exit does.
+        config: "guard" is the copies' folder; "tool_pid" the tool that puts them back.
+            Where it is gone the script is interrupted, and its exit does.
     """
-    place = config["guard"]["folder"]
-    guard = Guard(place, int(config["guard"]["limit"]))
+    os.environ[TRIAL] = "1"
+    guard = Guard(config["guard"], int(config.get("guard_bytes", BYTES)), folder)
     _guards.append(guard)
     sys.addaudithook(guard.hook)
-    atexit.register(_restore_alone, place, os.getpid(), int(config["tool_pid"]))
+    tool = int(config["tool_pid"])
+    atexit.register(_restore_alone, config["guard"], os.getpid(), tool)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PARENT_DEATH_SIGNAL, int(signal.SIGINT))
 
 
 def after_torch(torch: ModuleType) -> None:

@@ -301,8 +301,6 @@ def _enter(stage: _Stage, args: tuple[Any, ...]) -> ThreadOutputs | None:
         finally:
             outputs.write_waiting(thread)
     if _states is not None and thread.trains:
-        if stage.joins:
-            settle()
         _states.enters(stage.stage, stage.name, args, sys._getframe(1))
     return thread
 

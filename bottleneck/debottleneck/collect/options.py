@@ -64,6 +64,7 @@ class Options:
         strategies: What is applied to the script, as `strategies.spec` reads it.
         outputs: Whether what the stages return is written down, for the gate.
         gate: What of the script's state is written down, see `agent.state.StateLog`.
+        guard: Where files go that the script is about to change, to be put back.
         log: Where the script's own output goes, None for the tool's.
         calibrate: Whether the recording is to hold what the machine costs, which is
             measured first if it never was.
@@ -88,6 +89,7 @@ class Options:
     strategies: str = ""
     outputs: bool = False
     gate: Mapping[str, object] | None = None
+    guard: Path | None = None
     log: Path | None = None
     calibrate: bool = False
     record: bool = True
@@ -135,5 +137,6 @@ class Options:
             "strategies": self.strategies,
             "outputs": self.outputs,
             "gate": self.gate,
+            "guard": str(self.guard.absolute()) if self.guard else "",
             "scout": self.waits and not self.strategies,
         }

@@ -93,30 +93,8 @@ events_file = _file_of("events")
 outputs_file = _file_of("outputs")
 """What the stages of a process returned, JSON lines, for the equality gate."""
 
-
-def names_file(folder: Path, pid: int) -> Path:
-    """Names of Python threads, JSON lines of [tid, ident, name]."""
-    return folder / f"names-{pid}.jsonl"
-
-
-def events_file(folder: Path, pid: int) -> Path:
-    """What the agent did when: yappi windows, failures; JSON lines."""
-    return folder / f"events-{pid}.jsonl"
-
-
-def outputs_file(folder: Path, pid: int) -> Path:
-    """What the stages of a process returned, JSON lines, for the equality gate."""
-    return folder / f"outputs-{pid}.jsonl"
-
-
-def state_file(folder: Path, pid: int) -> Path:
-    """What a process's variables held after its steps, JSON lines, likewise."""
-    return folder / f"state-{pid}.jsonl"
-
-
-def marks_glob() -> str:
-    """Pattern of the mark files of every thread and process."""
-    return "marks-*.bin"
+state_file = _file_of("state")
+"""What a process's variables held after its steps, JSON lines, likewise."""
 
 
 def marks_glob(pid: int | str = "*") -> str:

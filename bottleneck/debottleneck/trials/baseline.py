@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from debottleneck.agent.guard import Changes
 from debottleneck.analysis.analyse import analyse
 from debottleneck.analysis.result import Analysis
 from debottleneck.collect.options import Options
@@ -13,7 +14,7 @@ from debottleneck.collect.session import Session
 from debottleneck.errors import BottleneckError
 from debottleneck.recording import assemble
 from debottleneck.trials.shortlist import FEWEST_STEPS, LEAST_STEPS
-from debottleneck.trials.trial import Target, last_lines
+from debottleneck.trials.trial import Target, last_lines, put_back
 
 PROFILE_S = (8.0, 60.0)
 """Training seconds of a profile: quiet blocks and py-spy's two have room in the first;
@@ -27,8 +28,8 @@ BUSY_CORES = 0.5
 
 def profile(
     target: Target, strategies: str, folder: Path, log: Path, say: Callable[[str], None]
-) -> Analysis:
-    """Profile the script until it has shown some steps.
+) -> tuple[Analysis, Changes]:
+    """Profile the script until it has shown some steps, and put its files back.
 
     Args:
         target: The script.
@@ -41,7 +42,9 @@ def profile(
         BottleneckError: The script fails by itself.
         KeyboardInterrupt: Ctrl-C reached it.
     """
+    kept = log.with_suffix(".kept")
     for seconds in PROFILE_S:
+        kept.mkdir(exist_ok=True)
         options = target.options(
             seconds=seconds,
             output=folder,
@@ -49,13 +52,17 @@ def profile(
             strategies=strategies,
             functions="",
             calibrate=True,
+            guard=kept,
         )
-        analysis = _analysed(options, target, log, say)
+        try:
+            analysis = _analysed(options, target, log, say)
+        finally:
+            changes = put_back(kept)
         if not is_cut_short(analysis) or seconds == PROFILE_S[-1]:
             break
         say(f"few steps in {seconds:.0f} s; profiling for up to {PROFILE_S[-1]:.0f}")
         shutil.rmtree(folder, ignore_errors=True)
-    return analysis
+    return analysis, changes
 
 
 def is_cut_short(analysis: Analysis) -> bool:

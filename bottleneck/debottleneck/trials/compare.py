@@ -10,11 +10,20 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from debottleneck.agent.guard import Changes
 from debottleneck.analysis.result import Analysis
 from debottleneck.errors import BottleneckError, UsageError
 from debottleneck.recording.environment import cpu_quota, usable_cores
 from debottleneck.strategies.spec import Strategies, parse
-from debottleneck.trials import baseline, gate_runs, keep, save, shortlist, verdict
+from debottleneck.trials import (
+    baseline,
+    gate_runs,
+    keep,
+    save,
+    shortlist,
+    touched,
+    verdict,
+)
 from debottleneck.trials.entrants import Entrant, best_of, mean_of
 from debottleneck.trials.gate_outputs import Curve, loss_curves, loss_rows
 from debottleneck.trials.result import VERDICTS, Comparison, Interval, Trial
@@ -24,6 +33,9 @@ from debottleneck.trials.trial import Measured, Target, run_trial
 LIMIT_TIMES, LIMIT_S = 10.0, 30.0
 """A trial is ended after ten times the plain script's time and half a minute: slower
 than that nobody wants it, and a hung one would never end."""
+
+GATE_TIMES = 5.0
+"""A run of the equality gate is ended after so many times the plain one's time."""
 
 
 @dataclass(frozen=True)
@@ -84,9 +96,11 @@ def run(
     say(f"comparing in {wanted.folder}; profiling the script as it is")
     log = logs / "000-profile.log"
     place = wanted.folder / save.BASELINE
-    analysis = baseline.profile(wanted.target, "", place, log, say)
+    analysis, changes = baseline.profile(wanted.target, "", place, log, say)
     baseline.check(analysis, wanted.target)
     work = _Work(wanted, analysis)
+    work.touched.append(changes)
+    say(touched.warning(changes))
     work.course.watch = watch
     if wanted.budget_s is not None:
         work.course.ends_s = begun + wanted.budget_s
@@ -120,6 +134,7 @@ class _Work:
     deterministic: bool = True
     interrupted: bool = False
     after: Path | None = None
+    touched: list[Changes] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.course = Course(self.run_one)
@@ -130,8 +145,13 @@ class _Work:
         )
         step_ms = self.analysis.loop.step_ms
         self.steps = self.wanted.steps or shortlist.steps_of_trial(step_ms)
-        plain_s = self.steps * step_ms / 1e3
-        self.limit_s = LIMIT_TIMES * plain_s + LIMIT_S
+        step_s = step_ms / 1e3
+        self.limit_s = LIMIT_TIMES * self.steps * step_s + LIMIT_S
+        by_load = self.analysis.loop.rule.endswith("load")
+        self.extent = gate_runs.extent(
+            self.steps, step_s, self.wanted.budget_s, by_load=by_load
+        )
+        self.gate_limit_s = LIMIT_TIMES * self.extent.most * step_s
 
     def _predicted(self, candidates: Sequence[Strategies], skip: bool) -> list[Entrant]:
         seed = self.wanted.seed
@@ -157,16 +177,21 @@ class _Work:
 
     def run_one(self, spec: str, number: int) -> Measured:
         """Run a trial; its times and losses are kept for the tables."""
-        outputs = number == save.GATE_ROUND
-        log = self._log("gate" if outputs else f"round-{number + 1}", spec)
+        gate = self.extent if number == save.GATE_ROUND else None
+        log = self._log("gate" if gate else f"round-{number + 1}", spec)
         measured = run_trial(
             self.wanted.target,
             spec,
-            steps=min(self.steps, gate_runs.STEPS) if outputs else self.steps,
-            outputs=outputs,
-            limit_s=self.limit_s,
+            steps=gate_runs.most_steps(gate) if gate else self.steps,
+            gate=gate,
+            limit_s=self.limit_s + (self.gate_limit_s if gate else 0.0),
             log=log,
         )
+        self.touched.append(measured.changes)
+        state = measured.outputs.state if measured.outputs else None
+        if state is not None and self.extent.loads:
+            self.extent = gate_runs.as_far(self.extent, state)
+            self.gate_limit_s = GATE_TIMES * measured.seconds
         if measured.outputs is not None and spec not in self.curves:
             self.curves[spec] = loss_curves(measured.outputs)
         kept = replace(measured, outputs=None)
@@ -222,7 +247,10 @@ class _Work:
         place = self.wanted.folder / save.BEST
         log = self._log("profile", best.spec)
         try:
-            baseline.profile(self.wanted.target, best.spec, place, log, say)
+            _, changes = baseline.profile(
+                self.wanted.target, best.spec, place, log, say
+            )
+            self.touched.append(changes)
         except BottleneckError as error:
             self.notes.append(f"{best.spec} could not be profiled: {error.what}")
         else:
@@ -279,7 +307,7 @@ class _Work:
         if self.course.failures:
             notes.append(f"a plain trial failed: {self.course.failures[-1]}")
         busy = baseline.busy_note(self.analysis)
-        return [*notes, busy] if busy else notes
+        return [*notes, *([busy] if busy else []), *touched.sentences(self.touched)]
 
 
 def rank(row: Trial) -> tuple[int, float]:

@@ -133,6 +133,8 @@ class Entrant:
             spec=self.spec,
             verdict=word,
             numbers=self.judgement.numbers,
+            checked_steps=self.judgement.steps,
+            checked_epochs=self.judgement.epochs,
             why=CUT_OFF if word == UNFINISHED else self.why or self.judgement.why,
             rounds=len(own),
             step_ms=verdict.typical(steps).value if steps else None,

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from debottleneck.trials import written
 from debottleneck.trials.gate_outputs import Floats, Output, Outputs, number_steps
 from debottleneck.trials.result import Judgement
 from debottleneck.trials.state import States, compare
@@ -86,8 +87,10 @@ def judge(
         return Judgement("unverified", f"{itself}{plain.difference.clause}")
     tried = _compare(first, candidate, ordered)
     state, same_state = _compare_state(first, second, candidate)
-    found = min(filter(None, (tried.difference, state)), key=_step_of, default=None)
     looked = _looked_at(first, candidate)
+    files = _compare_files(first, second, candidate, looked[0])
+    differences = filter(None, (tried.difference, state, files))
+    found = min(differences, key=_step_of, default=None)
     if found is not None:
         return Judgement("different", found.clause, *looked)
     doubt = _doubt(min(plain.common, tried.common), tried, candidate, engaged_ns)
@@ -113,6 +116,15 @@ def _compare_state(
         return None, True
     found, same = compare(states[0], states[1], states[2], TOLERANCE)
     return _Difference(found.step, found.what) if found else None, same
+
+
+def _compare_files(
+    first: Outputs, second: Outputs, candidate: Outputs, step: int
+) -> _Difference | None:
+    ended = first.ended and candidate.ended
+    files = first.files, second.files, candidate.files
+    clause = written.compare(*files, ended=ended)
+    return _Difference(step, clause) if clause else None
 
 
 def _looked_at(first: Outputs, candidate: Outputs) -> tuple[int, int]:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from debottleneck.recording import spool
 from debottleneck.trials.state import States
 from debottleneck.trials.state import read as read_state
+from debottleneck.trials.written import Files
 from debottleneck.words import STEP, STEP_STAGES
 
 Floats = NDArray[np.float64]
@@ -91,11 +92,13 @@ class Outputs:
         events: Of every thread that trains.
         ended: Whether the script ran to its own end; else it was stopped somewhere.
         state: What its variables held, None where that was not written down.
+        files: What it wrote.
     """
 
     events: tuple[Output, ...] = ()
     ended: bool = False
     state: States | None = None
+    files: Files = ()
 
     @property
     def trained(self) -> tuple[Output, ...]:
@@ -106,12 +109,13 @@ class Outputs:
         return tuple(event for event in self.events if event.thread == trainer)
 
 
-def read(folder: Path, pid: int) -> Outputs:
+def read(folder: Path, pid: int, files: Files = ()) -> Outputs:
     """Read what a process left; empty when it wrote nothing.
 
     Args:
         folder: The run's spool folder.
         pid: The script's process.
+        files: What it wrote to others.
     """
     try:
         text = spool.outputs_file(folder, pid).read_text(encoding="utf-8")
@@ -120,7 +124,7 @@ def read(folder: Path, pid: int) -> Outputs:
     lines = list(_parsed(text.splitlines()))
     events = tuple(_output(line) for line in lines if "stage" in line)
     ended = any("end" in line for line in lines)
-    return Outputs(events, ended, read_state(folder, pid))
+    return Outputs(events, ended, read_state(folder, pid), files)
 
 
 _AS_WRITTEN = ("t_ns", "thread", "stage", "name", "leaves", "rest", "bits")

@@ -2,19 +2,64 @@
 
 from __future__ import annotations
 
+import math
+import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from debottleneck.agent.state import Extent
 from debottleneck.trials import gate
 from debottleneck.trials.entrants import Entrant
 from debottleneck.trials.gate_outputs import Outputs
 from debottleneck.trials.result import Judgement
 from debottleneck.trials.rounds import PLAIN, Course
 from debottleneck.trials.save import GATE_ROUND
+from debottleneck.trials.state import States
 from debottleneck.trials.trial import Measured, engaged_ns
 
 STEPS = 25
-"""Steps whose numbers are compared; a strategy acts after two or three of them."""
+"""Steps whose numbers are compared at least, where the script does as many; a strategy
+acts after two or three of them."""
+
+MOST_STEPS = 20_000
+SECONDS = 10.0
+"""The plain script's time that is gone through, and `LONGER` as much until what is
+loaded has come to its end once, so that a whole epoch is among it."""
+
+LONGER = 2
+OF_BUDGET = 1 / 12
+"""What one run may take of a budget; there are some four of them."""
+
+TRIALS = 4
+"""It is no longer than so many trials: who asks for short ones is in haste."""
+
+
+def extent(
+    steps: int, step_s: float, budget_s: float | None, *, by_load: bool
+) -> Extent:
+    """How far the first plain run goes.
+
+    Args:
+        steps: Of a timed trial.
+        step_s: The plain script's.
+        budget_s: Of the whole comparison, None for as long as it takes.
+        by_load: Whether a step begins with a load.
+    """
+    seconds = SECONDS if budget_s is None else min(SECONDS, OF_BUDGET * budget_s)
+    fitting = math.ceil(seconds / max(step_s, 1e-6))
+    limit = max(STEPS, min(fitting, TRIALS * steps, MOST_STEPS))
+    return Extent(by_load=by_load, limit=limit, most=LONGER * limit, loads=True)
+
+
+def as_far(extent: Extent, state: States) -> Extent:
+    """How far the others go: as far as the first plain run went, or to their end."""
+    done = 0 if state.ended else state.steps - 1
+    return replace(extent, limit=done, most=done, loads=False)
+
+
+def most_steps(extent: Extent) -> int:
+    """Marked steps after which a run is ended whose own count shows none."""
+    return 2 * extent.most or sys.maxsize
 
 
 @dataclass(frozen=True)

@@ -98,6 +98,8 @@ class Trial:
         cpu_ms: CPU time of the process tree a step, milliseconds.
         predicted: Said before it was run; None without a prediction.
         did: What the strategy did, in its own words.
+        checked_steps: Steps whose numbers and state were compared.
+        checked_epochs: How often what is loaded came to its end in them.
     """
 
     strategy: str
@@ -113,6 +115,8 @@ class Trial:
     cpu_ms: float | None = None
     predicted: Predicted | None = None
     did: tuple[str, ...] = ()
+    checked_steps: int = 0
+    checked_epochs: int = 0
 
     @property
     def step_error(self) -> float | None:

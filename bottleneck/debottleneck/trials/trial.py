@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
+import sys
 import tempfile
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from debottleneck.agent.guard import Changes, restore
+from debottleneck.agent.state import Extent
 from debottleneck.collect.options import Options, StageTarget
 from debottleneck.collect.progress import Seen, StepCounter
 from debottleneck.collect.target import POLL_S, TargetProcess
@@ -22,7 +26,8 @@ from debottleneck.recording import spool
 from debottleneck.recording.loop import NONE, Steps
 from debottleneck.recording.reading import read_lines
 from debottleneck.strategies.automatic.notes import ENGAGED
-from debottleneck.trials.usage import Usage, tree_of
+from debottleneck.trials import written
+from debottleneck.trials.usage import Usage, tree_of, work_of
 
 if TYPE_CHECKING:
     from debottleneck.trials.gate_outputs import Outputs
@@ -30,8 +35,13 @@ if TYPE_CHECKING:
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
-STOP_GRACE_S = 3.0
-"""A script that was told to end at a step, or interrupted, gets so long for it."""
+STOP_GRACE_S = 30.0
+"""A script that was told to end at a step, or interrupted, gets so long for what it
+does at its end: write a checkpoint, for one."""
+
+IDLE_S = 3.0
+"""Ended sooner if its main thread neither computed nor anything was written for so
+long: it waits for a thread that nobody ends."""
 
 STUCK_SHARE = 0.3
 """A script out of time that ended no step in this part of it hangs; else it is slow."""
@@ -93,6 +103,7 @@ class Measured:
         failure: "" or why it cannot be counted, a sentence with the log's path.
         notes: The strategies' lines.
         outputs: What the stages returned, if that was asked for.
+        changes: What it did to files, all put back.
     """
 
     step_ns: Ints
@@ -107,6 +118,7 @@ class Measured:
     failure: str = ""
     notes: tuple[Mapping[str, Any], ...] = ()
     outputs: Outputs | None = None
+    changes: Changes = field(default_factory=Changes)
 
     def cpu_ms(self, first: int) -> float | None:
         """CPU time of the tree a step from step `first` on, None if not known."""
@@ -123,7 +135,7 @@ def run_trial(
     strategies: str,
     *,
     steps: int,
-    outputs: bool,
+    gate: Extent | None,
     limit_s: float,
     log: Path,
 ) -> Measured:
@@ -133,17 +145,22 @@ def run_trial(
         target: The script.
         strategies: What is applied, "" for the plain script.
         steps: The script is stopped after so many, unless it ends before.
-        outputs: Whether what its stages return is written down; slows it.
-        limit_s: It is killed after so long.
+        gate: How far what its stages return and its variables hold is written down,
+            None for not at all; slows it.
+        limit_s: It is ended after so long.
         log: File for the script's own output, which is appended.
 
     Raises:
         UsageError: The interpreter cannot be run.
-        KeyboardInterrupt: Ctrl-C; the script is killed.
+        KeyboardInterrupt: Ctrl-C; the script is ended.
     """
+    kept = log.with_suffix(".kept")
+    kept.mkdir()
     options = target.options(
         strategies=strategies,
-        outputs=outputs,
+        outputs=gate is not None,
+        gate=asdict(gate) if gate else None,
+        guard=kept,
         waits=False,
         stacks=False,
         functions="",
@@ -176,6 +193,8 @@ class _Script:
         self._seen: Seen | None = None
         self._grew = self._begun
         self._seconds = 0.0
+        self._files: written.Files = ()
+        self._changes = Changes()
 
     def run(self, steps: int, limit_s: float) -> str:
         """Follow it until it has done its steps or ends; why it failed, or ""."""
@@ -201,10 +220,22 @@ class _Script:
             self._grew = time.monotonic()
 
     def _stop(self) -> str:
-        """End it at its next step; what it does after that is of no account."""
+        """End it at its next step; how fast it is after that is of no account."""
         self._target.ask(spool.STOP, self._seen)
-        self._target.wait(STOP_GRACE_S)
+        self._wind_down()
         return ""
+
+    def _wind_down(self) -> bool:
+        """Let it do what it does at its end, if it does anything; whether it ended."""
+        begun = moved = time.monotonic()
+        work: tuple[int, ...] = ()
+        while self._target.wait(POLL_S) and time.monotonic() - begun < STOP_GRACE_S:
+            before, work = work, work_of(self._target.pid)
+            if work != before:
+                moved = time.monotonic()
+            elif time.monotonic() - moved > IDLE_S:
+                break
+        return self._target.returncode is not None
 
     def _out_of_time(self, limit_s: float) -> str:
         idle = time.monotonic() - self._grew
@@ -213,7 +244,7 @@ class _Script:
         # The traceback of an interruption shows where it hangs.
         for number in (signal.SIGINT, signal.SIGTERM):
             self._target.send(number)
-            if not self._target.wait(STOP_GRACE_S):
+            if self._wind_down():
                 break
         after = f"after step {self._count}" if self._count else "before its first step"
         return f"hung {after}, ended after {limit_s:.0f} s; its output: {self._log}"
@@ -228,13 +259,25 @@ class _Script:
         return f"ended with {how}{said}; its output: {self._log}"
 
     def end(self) -> None:
-        """Leave nothing of it running."""
+        """Leave nothing of it running; Ctrl-C once more ends it at once."""
+        try:
+            if self._target.returncode is None and sys.exception() is not None:
+                self._target.send(signal.SIGINT)
+                self._wind_down()
+        finally:
+            self._kill()
+
+    def _kill(self) -> None:
         pids = {*tree_of(self._target.pid)[1:], *self._usage.left()}
         self._target.kill()
         for pid in pids - {self._target.pid}:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
         self._seconds = time.monotonic() - self._begun
+        kept = self._options.guard
+        if kept is not None:
+            self._files = written.read(kept)
+            self._changes = put_back(kept)
 
     def measured(self, failure: str) -> Measured:
         """What the ended script left in the spool."""
@@ -256,12 +299,21 @@ class _Script:
             failure=failure,
             notes=notes,
             outputs=self._outputs() if self._options.outputs else None,
+            changes=self._changes,
         )
 
     def _outputs(self) -> Outputs:
         from debottleneck.trials.gate_outputs import read
 
-        return read(self._folder, self._target.pid)
+        return read(self._folder, self._target.pid, self._files)
+
+
+def put_back(kept: Path) -> Changes:
+    """Put a run's files back, and remove the copies if all went well."""
+    changes = restore(kept)
+    if not changes.lost:
+        shutil.rmtree(kept, ignore_errors=True)
+    return changes
 
 
 def engaged_at(notes: Iterable[Mapping[str, Any]], steps: Steps) -> int:

@@ -77,16 +77,24 @@ def cpu_seconds(pid: int) -> float:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
+def work_of(pid: int) -> tuple[int, ...]:
+    """What changes while a process's main thread computes or any thread writes."""
+    ticks = [int(field) for field in _stat(pid, f"task/{pid}/")[11:13]]
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/io") as file:
+        ticks += [int(line.split()[1]) for line in file if line.startswith("wchar")]
+    return tuple(ticks)
+
+
 def started(pid: int) -> int:
     """When a process began, to tell it from a later one of its number; 0 if gone."""
     fields = _stat(pid)
     return int(fields[19]) if len(fields) > 19 and fields[0] not in "ZX" else 0
 
 
-def _stat(pid: int) -> list[str]:
+def _stat(pid: int, task: str = "") -> list[str]:
     """The fields after the name, which begin with the state; [] if unknown."""
     try:
-        with open(f"/proc/{pid}/stat") as file:
+        with open(f"/proc/{pid}/{task}stat") as file:
             return file.read().rpartition(")")[2].split()
     except OSError:
         return []

@@ -15,8 +15,8 @@ LEAD = """
 import os, pathlib, shutil, sqlite3, sys
 from pathlib import Path
 from debottleneck.agent import guard
-guard.install(Path("."), {"guard": {"folder": sys.argv[1], "limit": 10_000},
-                          "tool_pid": int(sys.argv[2])})
+guard.install(Path(sys.argv[1]), {"guard": sys.argv[1], "guard_bytes": 10_000,
+                                  "tool_pid": int(sys.argv[2])})
 """
 
 CHANGES = {

@@ -52,8 +52,9 @@ def against(plain: list[Output], candidate: Outputs) -> Judgement:
 
 def test_the_same_bits_are_the_same() -> None:
     """Without a word, and as far as all go: runs are stopped by the clock."""
-    assert against(PLAIN, run(PLAIN)) == Judgement("same")
-    assert judge(run(PLAIN), run(PLAIN[:17]), run(PLAIN[:22])) == Judgement("same")
+    assert against(PLAIN, run(PLAIN)) == Judgement("same", steps=6)
+    shorter = judge(run(PLAIN), run(PLAIN[:17]), run(PLAIN[:22]))
+    assert shorter == Judgement("same", steps=5)
 
 
 def test_a_script_that_differs_from_itself_is_unverified() -> None:
@@ -163,7 +164,7 @@ def test_too_little_tells_nothing(
     assert judgement.numbers == "unverified"
     assert remedy in judgement.why
     early = judge(run(PLAIN), run(PLAIN), run(PLAIN), engaged_ns=150)
-    assert early == Judgement("same")
+    assert early == Judgement("same", steps=6)
 
 
 def test_batches_that_get_lost_are_found() -> None:

@@ -15,10 +15,10 @@ WHAT, DONE, TRIED = "What it was", "What was done", "What was tried"
 GAIN, NUMBERS, TRUST = "What it gained", "Same numbers?", "How sure is it?"
 
 KEPT = {
-    "same": "Yes, bit for bit: everything that the stages returned was compared with "
-    "the plain script's.",
-    "equal": "Yes, within rounding: everything that the stages returned was compared "
-    "with the plain script's and lies within the tolerance.",
+    "same": "Yes, bit for bit{}: what the stages returned, what variables and random "
+    "generators held, and what was written to files is the plain script's.",
+    "equal": "Yes, within rounding{}: what the stages returned, what variables and "
+    "random generators held, and what was written to files is the plain script's.",
 }
 NOT_COMPARED = (
     "Not checked: these are saved recordings, and nobody compared what they computed. "
@@ -49,7 +49,10 @@ def answers(comparison: Comparison, evidence: Sides) -> list[Answer]:
         given = [_was(comparison, evidence), _tried(comparison), _trust(comparison)]
     else:
         given = [_was(comparison, evidence), _done(best), _gain(comparison, best)]
-        given += [Answer(NUMBERS, KEPT[best.numbers]), _trust(comparison, best)]
+        given += [
+            Answer(NUMBERS, KEPT[best.numbers].format(comparison_words.checked(best))),
+            _trust(comparison, best),
+        ]
     return [one for one in given if one.answer]
 
 

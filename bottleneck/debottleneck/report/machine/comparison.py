@@ -12,7 +12,8 @@ recording that stands for it, null if the script itself was run |
 | `trials` | best first: `strategy`, `settings`, `verdict`, `step_ms`, `speedup` with \
 its 95 % interval `low` and `high` (plain step over this one's, paired by round), \
 `rounds`, `memory_mb` (beyond the plain script's), `numbers`, `predicted`, \
-`why`, `spec` (for --strategy), `cpu_ms`, `did` (sentences) |
+`why`, `spec` (for --strategy), `cpu_ms`, `did` (sentences), `checked_steps` and \
+`checked_epochs` (how far its numbers and state were compared) |
 | `predicted` | said before the trial was run, null if nothing was: `step_ms` with the \
 90 % interval `step_low` and `step_high` of what would be measured, `speedup` with \
 `low` and `high`, `limit` (what keeps it from being faster); and how it came, null \
@@ -100,6 +101,8 @@ def _trial(trial: Trial) -> dict[str, Any]:
         "spec": trial.spec,
         "cpu_ms": trial.cpu_ms,
         "did": trial.did,
+        "checked_steps": trial.checked_steps,
+        "checked_epochs": trial.checked_epochs,
     }
 
 

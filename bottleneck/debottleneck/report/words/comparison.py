@@ -105,10 +105,19 @@ def headline(comparison: Comparison) -> str:
     kept = "same numbers"
     if best.numbers == "equal":
         kept = "numbers equal within the tolerance"
+    kept += checked(best)
     extra = memory(best.memory_mb)
     gain = f"{speedup(best.speedup)} faster ({bounds(best.speedup)}), {kept}"
     more = "" if extra == NOTHING else f", {extra} MB"
     return sentence(f"{named(best.spec)}: {gain}{more}")
+
+
+def checked(trial: Trial) -> str:
+    """Over how many steps its numbers were compared, "" if nobody counted."""
+    if not trial.checked_steps:
+        return ""
+    epochs = f", {count(trial.checked_epochs, 'epoch')}" * (trial.checked_epochs > 0)
+    return f" in {count(trial.checked_steps, 'step')}{epochs}"
 
 
 def _speed(trial: Trial) -> str:
