@@ -17,9 +17,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
-from running import Profile
-
-SOURCES = Path(__file__).parents[1] / "bottleneck"
+from running import SOURCES, Profile
 
 ENDING_S = 30.0
 """Threads that were told to end have this long: others may need the machine."""
