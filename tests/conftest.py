@@ -27,13 +27,23 @@ hypothesis.settings.register_profile("any machine", deadline=None)
 hypothesis.settings.load_profile("any machine")
 
 
+EACH_PYTHON = ("agent", "collect", "commands", "strategies")
+"""Rooms that meet the interpreter: inside the target, at its start, in argparse.
+
+What is worked out from tables, drawn and written is tested on one Python.
+"""
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what needs PyTorch where there is none."""
-    if importlib.util.find_spec("torch") is not None:
-        return
+    """Mark what every Python runs; skip what needs PyTorch where there is none."""
+    torch = importlib.util.find_spec("torch") is not None
     skip = pytest.mark.skip(reason="PyTorch is not installed")
     for item in items:
-        if item.get_closest_marker("torch"):
+        folder = item.path.parent
+        if folder.parent.name == "unit" and folder.name in EACH_PYTHON:
+            item.add_marker("each_python")
+        if not torch and item.get_closest_marker("torch"):
             item.add_marker(skip)
 
 

@@ -214,6 +214,7 @@ def _loaded(statement: str) -> set[str]:
     return set(done.stdout.splitlines()[-1].split())
 
 
+@pytest.mark.each_python
 def test_import_is_standard_library_only() -> None:
     """`import debottleneck` loads nothing that has to be installed."""
     names = "stage, step, load_recording, prefetch, parallel_forward, parallel_update"
@@ -221,6 +222,7 @@ def test_import_is_standard_library_only() -> None:
     assert loaded - {"debottleneck"} <= set(sys.stdlib_module_names)
 
 
+@pytest.mark.each_python
 @pytest.mark.parametrize("option", ["--help", "--version", "profile --help"])
 def test_nothing_heavy_at_the_door(option: str) -> None:
     """Help and version answer from the standard library alone."""

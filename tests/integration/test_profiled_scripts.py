@@ -10,6 +10,8 @@ from running import Profile
 from debottleneck.analysis.analyse import analyse
 from debottleneck.recording.assemble import load
 
+pytestmark = pytest.mark.each_python
+
 LOOP = """\
 import sys, time
 

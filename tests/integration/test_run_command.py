@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.each_python
+
 WORKLOADS = Path(__file__).parents[2] / "workloads"
 PREFETCH = "prefetch:workers=3,depth=4"
 HEAD = """

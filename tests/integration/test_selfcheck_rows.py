@@ -13,9 +13,12 @@ from debottleneck.selfcheck.cases import LOADER, TRAINER, Case
 from debottleneck.selfcheck.measure import rows_of
 from debottleneck.selfcheck.result import SKIPPED
 
-pytestmark = pytest.mark.skipif(
-    not os.path.exists("/proc/self/schedstat"), reason="needs /proc with schedstat"
-)
+pytestmark = [
+    pytest.mark.each_python,
+    pytest.mark.skipif(
+        not os.path.exists("/proc/self/schedstat"), reason="needs /proc with schedstat"
+    ),
+]
 
 MARGIN = 8.0
 """Percentage points; the machine that runs the tests need not be quiet."""
