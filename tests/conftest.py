@@ -27,6 +27,15 @@ hypothesis.settings.register_profile("any machine", deadline=None)
 hypothesis.settings.load_profile("any machine")
 
 
+def pytest_configure() -> None:
+    """Ctrl-C works in the processes of tests, also where these are a background job.
+
+    A shell lets such a job ignore it, and what the job starts would inherit that.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 EACH_PYTHON = ("agent", "collect", "commands", "strategies")
 """Rooms that meet the interpreter: inside the target, at its start, in argparse.
 

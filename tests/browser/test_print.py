@@ -17,8 +17,9 @@ SHEET = 688
 
 
 SHAPES = """[document.querySelectorAll('main details[open]').length,
-  ...[...document.querySelectorAll('.figure svg.main-svg')].map((svg) =>
-    svg.getBoundingClientRect().width).filter((width) => width > 0)]"""
+  ...[...document.querySelectorAll('.figure svg.main-svg')]
+    .filter((svg) => !svg.closest('details:not([open])'))
+    .map((svg) => svg.getBoundingClientRect().width)]"""
 
 
 def pdf(page: Any) -> bytes:

@@ -303,13 +303,9 @@ def test_the_command_changes_nothing(
 def start(
     command: Sequence[str], env: dict[str, str], terminal: int | None = None
 ) -> subprocess.Popen[str]:
-    """Start in a session of its own and wait until it says it is ready.
+    """Start in a session of its own and wait until it says it is ready."""
 
-    Ctrl-C works there, also where the tests themselves run as a background job.
-    """
-
-    def prepare() -> None:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    def take_terminal() -> None:
         if terminal is not None:
             fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
 
@@ -321,7 +317,7 @@ def start(
         text=True,
         env=env,
         start_new_session=True,
-        preexec_fn=prepare,
+        preexec_fn=take_terminal,
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
