@@ -48,20 +48,20 @@ ONLY_IN = {
 """Library -> the rooms that may import it."""
 
 LINES = {
-    "agent": 3_450,
-    "collect": 2_950,
-    "recording": 1_550,
-    "analysis": 3_800,
-    "strategies": 9_950,
-    "prediction": 2_400,
-    "trials": 3_800,
-    "selfcheck": 1_600,
-    "report": 9_300,
-    "commands": 1_300,
+    "agent": 3_400,
+    "collect": 2_900,
+    "recording": 1_500,
+    "analysis": 3_500,
+    "strategies": 9_150,
+    "prediction": 2_300,
+    "trials": 3_450,
+    "selfcheck": 1_500,
+    "report": 8_750,
+    "commands": 1_350,
 }
 """Room -> lines it may have. Who needs more deletes something, or argues it here."""
 
-WHOLE, TESTS = 39_900, 31_000
+WHOLE, TESTS = 37_700, 29_100
 """Lines of the package and of the tests; less than all rooms may have together."""
 
 
