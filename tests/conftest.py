@@ -17,9 +17,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
-from running import Profile
-
-SOURCES = Path(__file__).parents[1] / "bottleneck"
+from running import SOURCES, Profile
 
 ENDING_S = 30.0
 """Threads that were told to end have this long: others may need the machine."""
@@ -29,13 +27,32 @@ hypothesis.settings.register_profile("any machine", deadline=None)
 hypothesis.settings.load_profile("any machine")
 
 
+def pytest_configure() -> None:
+    """Ctrl-C works in the processes of tests, also where these are a background job.
+
+    A shell lets such a job ignore it, and what the job starts would inherit that.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+EACH_PYTHON = ("agent", "collect", "commands", "strategies")
+"""Rooms that meet the interpreter: inside the target, at its start, in argparse.
+
+What is worked out from tables, drawn and written is tested on one Python.
+"""
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what needs PyTorch where there is none."""
-    if importlib.util.find_spec("torch") is not None:
-        return
+    """Mark what every Python runs; skip what needs PyTorch where there is none."""
+    torch = importlib.util.find_spec("torch") is not None
     skip = pytest.mark.skip(reason="PyTorch is not installed")
     for item in items:
-        if item.get_closest_marker("torch"):
+        folder = item.path.parent
+        if folder.parent.name == "unit" and folder.name in EACH_PYTHON:
+            item.add_marker("each_python")
+        if not torch and item.get_closest_marker("torch"):
             item.add_marker(skip)
 
 

@@ -13,9 +13,9 @@ import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
-from debottleneck.recording import reading, spool
+from running import SOURCES
 
-SOURCES = Path(__file__).parents[1] / "bottleneck"
+from debottleneck.recording import reading, spool
 
 _PRELUDE = """
 import os, sys, threading

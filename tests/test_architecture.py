@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -46,7 +47,22 @@ ONLY_IN = {
 }
 """Library -> the rooms that may import it."""
 
-HEAVY = "import sys; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+LINES = {
+    "agent": 3_400,
+    "collect": 2_900,
+    "recording": 1_550,
+    "analysis": 3_500,
+    "strategies": 9_150,
+    "prediction": 2_300,
+    "trials": 3_450,
+    "selfcheck": 1_500,
+    "report": 8_750,
+    "commands": 1_350,
+}
+"""Room -> lines it may have. Who needs more deletes something, or argues it here."""
+
+WHOLE, TESTS = 37_700, 29_100
+"""Lines of the package and of the tests; less than all rooms may have together."""
 
 
 def room(path: Path) -> str:
@@ -152,6 +168,30 @@ def test_modules_and_functions_stay_small(path: Path) -> None:
     assert text.count("\n") <= 400
 
 
+def lines_of(paths: Iterable[Path]) -> int:
+    """Lines of these files together."""
+    return sum(path.read_text(encoding="utf-8").count("\n") for path in paths)
+
+
+def test_rooms_and_the_whole_stay_within_their_lines() -> None:
+    """Each room, the package and the tests."""
+    assert set(LINES) == {room(path) for path in MODULES if path.parent != PACKAGE}
+    lines = {name: lines_of((PACKAGE / name).rglob("*.py")) for name in LINES}
+    assert {name: n for name, n in lines.items() if n > LINES[name]} == {}
+    assert lines_of(MODULES) <= WHOLE
+    assert lines_of((ROOT / "tests").rglob("*.py")) <= TESTS
+
+
+def test_a_public_class_has_a_name_of_its_own() -> None:
+    """One name, one class: nobody has to ask which of them is meant."""
+    places: dict[str, list[str]] = {}
+    for path in MODULES:
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, []).append(label(path))
+    assert {name: where for name, where in places.items() if len(where) > 1} == {}
+
+
 LIBRARY = [
     path
     for path in MODULES
@@ -208,19 +248,38 @@ def loaded_by(statement: str) -> set[str]:
 
 def _loaded(statement: str) -> set[str]:
     code = f"import sys; sys.path.insert(0, {str(PACKAGE.parent)!r})\n{statement}\n"
+    code += "print(*sys.modules)"
     done = subprocess.run(
-        [sys.executable, "-c", code + HEAVY], capture_output=True, text=True, check=True
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     return set(done.stdout.splitlines()[-1].split())
 
 
+def foreign(loaded: set[str]) -> set[str]:
+    """The libraries among them that have to be installed."""
+    tops = {name.partition(".")[0] for name in loaded}
+    return tops - sys.stdlib_module_names - {"debottleneck"}
+
+
+@pytest.mark.each_python
 def test_import_is_standard_library_only() -> None:
     """`import debottleneck` loads nothing that has to be installed."""
     names = "stage, step, load_recording, prefetch, parallel_forward, parallel_update"
-    loaded = loaded_by(f"from debottleneck import {names}")
-    assert loaded - {"debottleneck"} <= set(sys.stdlib_module_names)
+    assert foreign(loaded_by(f"from debottleneck import {names}")) == set()
 
 
+@pytest.mark.each_python
+def test_the_middle_room_opens_lightly() -> None:
+    """Importing it loads nothing heavy, and a recording loads without its makers."""
+    assert foreign(loaded_by("import debottleneck.recording")) == set()
+    loaded = loaded_by("from debottleneck.recording.assemble import load")
+    loaded -= loaded_by("import debottleneck")
+    rooms = {name.split(".")[1] for name in loaded if name.startswith("debottleneck.")}
+    assert rooms <= MIDDLE
+    assert foreign(loaded).isdisjoint({"plotly", "rich", "jinja2", "yappi", "torch"})
+
+
+@pytest.mark.each_python
 @pytest.mark.parametrize("option", ["--help", "--version", "profile --help"])
 def test_nothing_heavy_at_the_door(option: str) -> None:
     """Help and version answer from the standard library alone."""
@@ -230,8 +289,7 @@ def test_nothing_heavy_at_the_door(option: str) -> None:
         "except SystemExit as end: code = end.code",
         "assert not code, code",
     ]
-    loaded = loaded_by("\n".join(lines))
-    assert loaded - {"debottleneck"} <= set(sys.stdlib_module_names)
+    assert foreign(loaded_by("\n".join(lines))) == set()
 
 
 def test_pandas_imports_in_the_repository() -> None:

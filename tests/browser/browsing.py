@@ -11,10 +11,12 @@ import examples
 import made_predictions
 
 from debottleneck.analysis.result import Analysis
+from debottleneck.recording.environment import Difference
 from debottleneck.report import render
 from debottleneck.report.html import comparison as pair
 from debottleneck.report.html import predictions
 from debottleneck.trials.result import Comparison
+from debottleneck.trials.sides import Sides
 
 CHROMIUM = Path("/usr/bin/chromium")
 ARGUMENTS = [
@@ -25,6 +27,7 @@ ARGUMENTS = [
     "--disable-sync",
     "--disable-component-update",
 ]
+CORES = Difference("cores", "8", "4", matters=True)
 DRAWN = "document.documentElement.dataset.drawn === 'all'"
 
 
@@ -73,23 +76,64 @@ def unfold(page: Any) -> None:
     )
 
 
-def run_page(name: str) -> str:
-    """An example's page."""
-    return render(examples.EXAMPLES[name](), "html")
+def restore(page: Any) -> None:
+    """As wide, folded and scrolled as it was opened."""
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.evaluate(
+        """document.querySelectorAll('main details').forEach((fold) => {
+             fold.open = false;
+           });
+           scrollTo(0, 0)"""
+    )
+
+
+def change(page: Any, width: int, scheme: str) -> None:
+    """Another width of the window and other colours; waits until all is drawn anew."""
+    for act in (
+        lambda: page.set_viewport_size({"width": width, "height": 900}),
+        lambda: page.emulate_media(color_scheme=scheme),
+    ):
+        page.evaluate("delete document.documentElement.dataset.drawn")
+        act()
+        page.wait_for_function(f"!document.querySelector('.figure') || {DRAWN}")
+
+
+def pages() -> dict[str, str]:
+    """Every example's page, predictions under a question, and comparisons.
+
+    Of these: both recordings and all tables, with evil names, of saved recordings, one
+    recording, none.
+    """
+    won, lost, saved = (
+        comparisons.faster(),
+        comparisons.nothing(),
+        comparisons.recorded(),
+    )
+    plain, after = comparisons.with_sources(examples.input_bound()), comparisons.after()
+    evil, code = comparisons.hostile(), f"{examples.EVIL}\n" * 5
+    bad = comparisons.with_sources(
+        examples.hostile(), code, first=1, file=examples.EVIL_FILE
+    )
+    shown = comparisons.shown
+    both = shown(won, plain, after, trials=True, differences=(CORES,))
+    return {
+        **{name: render(build(), "html") for name, build in examples.EXAMPLES.items()},
+        "asked": asked_page(),
+        "both": pair.render(won, both),
+        "recorded": pair.render(saved, shown(saved, plain, after, trials=True)),
+        "one": pair.render(lost, shown(lost, examples.healthy(), trials=True)),
+        "none": pair.render(comparisons.unverified(), Sides()),
+        "evil": pair.render(evil, shown(evil, bad, bad, trials=True)),
+    }
 
 
 def asked_page() -> str:
     """The page of predictions under a question."""
     curves = made_predictions.WAITING.settings
-    found = replace(made_predictions.WITH_CORES, settings=curves)
-    return predictions.render(found, examples.predicted().recording)
+    asked = replace(made_predictions.WITH_CORES, settings=curves)
+    return predictions.render(asked, examples.predicted().recording)
 
 
 def pair_page(whole: Comparison, *analyses: Analysis) -> str:
     """The page of a comparison with recordings that were never saved."""
     return pair.render(whole, comparisons.shown(whole, *analyses))
-
-
-def both_sides() -> str:
-    """The page of a comparison with both recordings."""
-    return pair_page(comparisons.faster(), examples.input_bound(), comparisons.after())

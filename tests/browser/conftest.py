@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import browsing
-import examples
 import pytest
 
 
@@ -29,12 +28,10 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture(scope="session")
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Every example's page as a file, "pair" of two recordings, "asked" of what if."""
+    """Every page as a file, by its name."""
     folder = tmp_path_factory.mktemp("pages")
-    texts = {name: browsing.run_page(name) for name in examples.EXAMPLES}
-    texts["pair"] = browsing.both_sides()
-    texts["asked"] = browsing.asked_page()
-    made = {name: folder / f"{name}.html" for name in texts}
-    for name, path in made.items():
-        path.write_text(texts[name], encoding="utf-8")
+    made = {}
+    for name, text in browsing.pages().items():
+        made[name] = folder / f"{name}.html"
+        made[name].write_text(text, encoding="utf-8")
     return made

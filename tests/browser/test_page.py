@@ -7,9 +7,23 @@ from typing import Any
 
 import browsing
 import examples
+import pytest
 from browsing import opened
 
 from debottleneck.report.html import run, sheet
+
+
+@pytest.fixture(scope="module")
+def shown(browser: Any, files: dict[str, Path]) -> Any:
+    """The page that most tests look at, opened once."""
+    return opened(browser, files["input_bound"]).page
+
+
+@pytest.fixture
+def page(shown: Any) -> Any:
+    """It, as it was opened."""
+    browsing.restore(shown)
+    return shown
 
 
 def column(page: Any, table: str, number: int) -> list[float]:
@@ -20,9 +34,8 @@ def column(page: Any, table: str, number: int) -> list[float]:
     ]
 
 
-def test_clicking_a_header_sorts(browser: Any, files: dict[str, Path]) -> None:
+def test_clicking_a_header_sorts(page: Any) -> None:
     """First click: largest first; second: smallest first; the header says which."""
-    page = opened(browser, files["input_bound"]).page
     browsing.unfold(page)
     header = page.locator("#functions-table thead th").nth(3)
     header.locator("button").click()
@@ -33,12 +46,10 @@ def test_clicking_a_header_sorts(browser: Any, files: dict[str, Path]) -> None:
     assert header.get_attribute("aria-sort") == "ascending"
     assert column(page, "functions-table", 4) == sorted(calls)
     assert page.locator("#functions-table [aria-sort]").count() == 1
-    page.close()
 
 
-def test_typing_filters_the_functions(browser: Any, files: dict[str, Path]) -> None:
+def test_typing_filters_the_functions(page: Any) -> None:
     """Only rows with every word typed stay, and the count says how many."""
-    page = opened(browser, files["input_bound"]).page
     page.locator("#functions summary").click()
     page.fill("#functions-table-filter", "augment-1 DATA.py")
     rows = page.locator("#functions-table tbody tr:visible")
@@ -46,7 +57,6 @@ def test_typing_filters_the_functions(browser: Any, files: dict[str, Path]) -> N
     assert page.locator("[data-count=functions-table]").inner_text() == "2 of 15"
     page.fill("#functions-table-filter", "")
     assert rows.count() == 15
-    page.close()
 
 
 def frames_shown(page: Any) -> list[str]:
@@ -64,11 +74,8 @@ def fills(page: Any) -> list[str]:
     return [str(colour) for colour in painted]
 
 
-def test_the_flame_graph_follows_its_controls(
-    browser: Any, files: dict[str, Path]
-) -> None:
+def test_the_flame_graph_follows_its_controls(page: Any) -> None:
     """Another stage shows its own frames; the toggle changes their colours."""
-    page = opened(browser, files["input_bound"]).page
     assert "load_batch" in frames_shown(page)
     page.select_option("#flame-stage", label="update")
     page.wait_for_function(
@@ -85,41 +92,20 @@ def test_the_flame_graph_follows_its_controls(
     )
     assert page.locator("#flame-key-gil").is_visible()
     assert page.locator("#flame-key-kind").is_hidden()
-    page.close()
 
 
-def test_the_page_follows_a_change_of_scheme(
-    browser: Any, files: dict[str, Path]
-) -> None:
-    """Switching the system to dark repaints paper and figures."""
-    page = opened(browser, files["healthy"]).page
-    ink = "getComputedStyle(document.querySelector('.xtick text')).fill"
-    before = page.evaluate(ink)
-    page.emulate_media(color_scheme="dark")
-    page.wait_for_function(f"(old) => {ink} !== old", arg=before)
-    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == (
-        "rgb(21, 24, 27)"
-    )
-    page.close()
-
-
-def test_long_tables_are_folded(browser: Any, files: dict[str, Path]) -> None:
+def test_long_tables_are_folded(page: Any) -> None:
     """A table beyond 12 rows waits behind a line that says how many it has."""
-    page = opened(browser, files["input_bound"]).page
     fold = page.locator("#functions details.fold")
     assert fold.locator("summary").inner_text() == "All 15 functions"
     assert page.locator("#functions-table").is_hidden()
     fold.locator("summary").click()
     assert page.locator("#functions-table tbody tr:visible").count() == 15
     assert page.locator("#lines-table").is_visible()
-    page.close()
 
 
-def test_the_step_of_a_figure_can_be_read_in_numbers(
-    browser: Any, files: dict[str, Path]
-) -> None:
+def test_the_step_of_a_figure_can_be_read_in_numbers(page: Any) -> None:
     """Each figure of steps has its numbers folded below it, longest bars included."""
-    page = opened(browser, files["input_bound"]).page
     browsing.unfold(page)
     rows = page.locator("#steps-table tbody tr").all_inner_texts()
     assert [row.split("\t")[0] for row in rows][-1] == "216 to 239"
@@ -127,7 +113,6 @@ def test_the_step_of_a_figure_can_be_read_in_numbers(
     assert sum(map(int, counts)) == 213
     strip = page.locator("#timeline-table tbody tr").first.inner_text()
     assert strip.startswith("MainThread\ttrainer\tload ")
-    page.close()
 
 
 def test_pages_can_share_a_script_file(browser: Any, tmp_path: Path) -> None:
@@ -167,4 +152,97 @@ def test_an_old_browser_gets_the_tables(browser: Any, files: dict[str, Path]) ->
     page.wait_for_function("document.documentElement.dataset.drawn === 'none'")
     said = page.locator(".figure").first.inner_text()
     assert said.startswith("Figures need a browser of 2023 or later")
+    page.close()
+
+
+def test_labels_say_the_main_numbers(page: Any) -> None:
+    """The heat map's and the timeline's text name what is largest, with units."""
+    heat = page.locator("#matrix .figure").first.get_attribute("aria-label")
+    assert heat == (
+        "Heat map of causes: largest is load/network 100 ms, then forward/native "
+        "33.8 ms, of 186 ms a step."
+    )
+    strip = page.locator("#timeline .figure").first.get_attribute("aria-label")
+    assert strip.startswith("Timeline of the threads in step 67, 183 ms; training ")
+
+
+def test_wide_tables_scroll_within_their_region(page: Any) -> None:
+    """On a phone the table of stages scrolls by itself, and by the arrow keys."""
+    page.set_viewport_size({"width": 390, "height": 900})
+    region = page.locator("#matrix .scroll").first
+    assert region.evaluate("(it) => it.scrollWidth > it.clientWidth + 100")
+    region.focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("document.activeElement.scrollLeft > 0")
+
+
+def tab_to(page: Any, selector: str) -> None:
+    """Press Tab from the top of the page until that element has the focus."""
+    page.evaluate("document.activeElement.blur(); scrollTo(0, 0)")
+    for _ in range(300):
+        page.keyboard.press("Tab")
+        if page.evaluate("(s) => document.activeElement.matches(s)", selector):
+            return
+    raise AssertionError(f"Tab never reaches {selector}")
+
+
+def test_everything_works_by_keyboard(browser: Any, files: dict[str, Path]) -> None:
+    """Folds open, tables filter and sort, the flame graph changes."""
+    page = opened(browser, files["input_bound"]).page
+    tab_to(page, "#functions summary")
+    page.keyboard.press("Enter")
+    assert page.locator("#functions-table").is_visible()
+    page.keyboard.press("Tab")
+    page.keyboard.type("augment-1 DATA.py")
+    assert page.locator("#functions-table tbody tr:visible").count() == 2
+    tab_to(page, "#functions-table th button")
+    page.keyboard.press("Space")
+    first = page.locator("#functions-table thead th").first
+    assert first.get_attribute("aria-sort") == "ascending"
+    tab_to(page, "#flame-stage")
+    page.keyboard.press("ArrowDown")
+    page.wait_for_function(
+        "document.getElementById('flame-figure').dataset.drawn === 'flame-1'"
+    )
+    label = page.locator("#flame-figure").get_attribute("aria-label")
+    assert label.startswith("Flame graph of forward")
+    page.keyboard.press("Tab")
+    page.keyboard.press("ArrowRight")
+    assert page.locator("#flame-key-gil").is_visible()
+    page.close()
+
+
+@pytest.mark.parametrize("name", ["input_bound", "both"])
+def test_focus_goes_down_the_page_and_can_be_seen(
+    browser: Any, files: dict[str, Path], name: str
+) -> None:
+    """Tab visits things in the order of the page, each with an outline.
+
+    The first is a link that shows itself, and leads past the contents.
+    """
+    page = opened(browser, files[name]).page
+    last = 0
+    for number in range(60):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement === document.body"):
+            break
+        place, outline, left, text = page.evaluate(
+            """(() => {
+              const active = document.activeElement;
+              return [[...document.querySelectorAll('*')].indexOf(active),
+                      getComputedStyle(active).outlineStyle,
+                      active.getBoundingClientRect().left, active.textContent];
+            })()"""
+        )
+        assert place > last
+        assert outline != "none"
+        if not number:
+            assert text.startswith("Skip to the ")
+            assert left >= 0
+        last = place
+    assert last > 0
+    tab_to(page, ".skip")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.closest('main') !== null")
     page.close()

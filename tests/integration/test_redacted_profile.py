@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 from running import Profile
 
 from debottleneck import load_recording
@@ -27,14 +26,13 @@ def forward(batch):
     return sum(i * batch for i in range(20_000))
 
 threading.Thread(target=time.sleep, args=(99,), name=sys.argv[1], daemon=True).start()
-for _ in range(150):
+for _ in range(300):  # py-spy needs steps enough
     forward(load_batch(sys.argv[1]))
 """
 
 SECRETS = ("zq1qz", "zq2qz", "zq3qz", "zq4qz")
 
 
-@pytest.mark.alone  # py-spy needs steps enough
 def test_a_profile_from_a_temporary_folder_can_be_shown_to_anyone(
     profile: Profile, tmp_path: Path
 ) -> None:

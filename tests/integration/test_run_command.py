@@ -191,6 +191,7 @@ def written(folder: Path, body: str) -> Path:
     return script
 
 
+@pytest.mark.each_python
 @pytest.mark.parametrize("loop", LOOPS)
 def test_loads_run_ahead_and_train_the_same(tmp_path: Path, loop: str) -> None:
     """Every form of loading is fetched ahead, and the loss is the same to the bit."""
@@ -210,6 +211,7 @@ def test_loads_that_cannot_be_foreseen_are_left_alone(
     assert any(why in said[0] for why in ("constant step", "fills the same array"))
 
 
+@pytest.mark.each_python
 def test_an_exception_is_the_script_s_own(tmp_path: Path) -> None:
     """Traceback and exit code are those of plain python."""
     body = """
@@ -227,6 +229,7 @@ for index in range(40):
     assert plain.stderr in done.stderr
 
 
+@pytest.mark.each_python
 def test_an_exit_code_is_passed_on(tmp_path: Path) -> None:
     """`sys.exit(7)` in the loop ends fetches too."""
     body = """
@@ -258,6 +261,7 @@ def test_workloads_train_the_same(script: str, strategy: str, did: str) -> None:
     assert did in done.stderr, done.stderr
 
 
+@pytest.mark.each_python
 def test_what_was_made_ahead_is_taken_by_no_other_thread(tmp_path: Path) -> None:
     """Two threads that load in turn get what they asked for."""
     body = """

@@ -22,6 +22,8 @@ from debottleneck.errors import StrategyError
 from debottleneck.strategies import child, pools
 from debottleneck.strategies.process import Calls, Items, Remote
 
+pytestmark = pytest.mark.each_python
+
 ROWS = np.arange(20_000.0)
 
 

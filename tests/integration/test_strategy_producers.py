@@ -28,6 +28,8 @@ from debottleneck.strategies.automatic.producers import Producers
 from debottleneck.strategies.automatic.thread_work import examine
 from debottleneck.strategies.spec import parse
 
+pytestmark = pytest.mark.each_python
+
 WORKLOADS = Path(__file__).parents[2] / "workloads"
 ROWS = np.arange(10_000.0)
 LOCK = threading.Lock()

@@ -13,6 +13,8 @@ from debottleneck.strategies.conflicts import grouped
 from debottleneck.strategies.parallel_forward import parallel_forward
 from debottleneck.strategies.parallel_update import parallel_update, partition
 
+pytestmark = pytest.mark.each_python
+
 SLICES = st.tuples(
     st.integers(0, 20), st.integers(0, 20), st.sampled_from((1, 2, 3, -1))
 )

@@ -6,10 +6,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from debottleneck.strategies.prefetch import Iteration, prefetch
+
+pytestmark = pytest.mark.each_python
 
 ERRORS = (ValueError, IndexError, StopIteration, KeyError, RuntimeError)
 WORKERS = st.one_of(st.integers(1, 6), st.just("auto"))

@@ -1,0 +1,91 @@
+"""What a profile keeps of a script: its lines, its exact times, its threads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from running import Profile
+
+from debottleneck.analysis.analyse import analyse
+from debottleneck.recording.assemble import load
+
+pytestmark = pytest.mark.each_python
+
+LOOP = """\
+import sys, time
+
+def load_batch(index):
+    time.sleep(0.002)
+    return index
+
+def forward(batch):
+    return sum(range(2000)) + batch
+
+for step in range(100):
+    forward(load_batch(step))
+if "--edit" in sys.argv:
+    with open(__file__, "a") as file:
+        file.write("# edited\\n")
+"""
+NO_LOOP = """\
+import time
+
+def count_primes(below):
+    return sum(all(n % f for f in range(2, int(n**0.5) + 1)) for n in range(2, below))
+
+def doze():
+    time.sleep(0.02)
+
+for turn in range(30):
+    count_primes(10_000 + turn)
+    doze()
+"""
+QUIET = ("--no-stacks", "--no-functions")
+
+
+@pytest.mark.parametrize("arguments", [[], ["--edit"]])
+def test_the_scripts_own_lines_are_kept(
+    profile: Profile, tmp_path: Path, arguments: list[str]
+) -> None:
+    """As they were when it ran; one that was edited meanwhile is named instead.
+
+    Without the sampler the times of stages are exact, and their causes are not known.
+    """
+    file = tmp_path / "train.py"
+    file.write_text(LOOP)
+    done, folder = profile(file, *QUIET, "--no-waits", arguments=arguments)
+    assert done.returncode == 0, done.stderr
+    recording = load(folder)
+    missing = [gap.why for gap in recording.facts.not_measured if "source" in gap.what]
+    assert recording.facts.options["strategies"] == ""
+    if arguments:
+        assert recording.sources.empty
+        assert missing == ["train.py changed after the run began"]
+        return
+    sources = recording.sources
+    assert missing == []
+    assert dict(zip(sources["line"], sources["text"], strict=True))[4] == (
+        "    time.sleep(0.002)"
+    )
+    assert set(sources["file"]) == {str(file)}
+    analysis = analyse(recording)
+    assert analysis.stages["ms_per_step"].sum() == pytest.approx(analysis.loop.step_ms)
+    assert analysis.stages["share"].sum() == pytest.approx(1.0)
+    assert set(analysis.causes["cause"]) == {"unattributed"}
+    assert any(gap.what == "waits" for gap in analysis.not_measured)
+
+
+def test_a_script_without_a_loop_gets_its_whole_run(
+    profile: Profile, tmp_path: Path
+) -> None:
+    """Causes per second of wall time, and how to mark stages."""
+    file = tmp_path / "count.py"
+    file.write_text(NO_LOOP)
+    done, folder = profile(file, *QUIET)
+    assert done.returncode == 0, done.stderr
+    analysis = analyse(load(folder))
+    assert not analysis.loop.found
+    assert analysis.loop.unit == "second"
+    assert "step()" in analysis.loop.rule
+    assert {"sleep", "python"} <= set(analysis.causes["cause"])

@@ -1,1 +1,0 @@
-../../bottleneck/debottleneck/selfcheck/planted/truth.py
