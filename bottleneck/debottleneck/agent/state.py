@@ -17,10 +17,10 @@ from time import monotonic_ns
 from types import FrameType
 from typing import IO, Any
 
-from debottleneck.agent.variables import Leaf, Look, Owns
+from debottleneck.agent.variables import Leaf, Owns, Snapshot
 
 EVERY_STEP = 64
-"""Steps after each of which everything small is looked at."""
+"""LiveSteps after each of which everything small is looked at."""
 
 RARER, MUCH_RARER = 1.02, 1.4
 """Then the next look comes after so many times as many steps; large values are looked
@@ -46,7 +46,7 @@ BYTES = 256 << 20
 COMPUTE = ("forward", "loss", "backward", "update")
 
 
-class Steps:
+class LiveSteps:
     """Counts the steps of a loop while it runs.
 
     Args:
@@ -79,7 +79,7 @@ class Extent:
     """How far the script is followed.
 
     Attributes:
-        by_load: As in `Steps`.
+        by_load: As in `LiveSteps`.
         limit: It is ended after so many steps, once the loads of an epoch have come to
             their end; 0 for never.
         most: It is ended after so many whether they have or not.
@@ -104,7 +104,7 @@ class StateLog:
     def __init__(self, path: Path, owns: Owns, extent: Extent) -> None:
         self._file: IO[str] | None = path.open("a", encoding="utf-8")
         self._owns = owns
-        self._steps = Steps(extent.by_load)
+        self._steps = LiveSteps(extent.by_load)
         self._extent = extent
         self._epochs = 0
         self._loader = ""
@@ -116,7 +116,7 @@ class StateLog:
         self._loads = LOADS if extent.loads else 0
         self._by_loads: set[str] = set()
         self._by_others: set[str] = set()
-        self._before_load: Look | None = None
+        self._before_load: Snapshot | None = None
         self._ended = False
 
     def enters(
@@ -177,7 +177,7 @@ class StateLog:
                 self._write_loads()
 
     def close(self, how: str = "ended", frame: FrameType | None = None) -> None:
-        """Look for the last time, and write no more.
+        """Snapshot for the last time, and write no more.
 
         Args:
             how: "ended" when the script came to its own end, "stopped" else.
@@ -188,7 +188,7 @@ class StateLog:
         self._ended = True
         if self._loads:
             self._write_loads()
-        look = Look(self._owns, large=True).at(frame)
+        look = Snapshot(self._owns, large=True).at(frame)
         values = {**look.small, **look.large}
         fields = {"how": how, "step": self._steps.count, "complete": look.complete}
         fields["epochs"] = self._epochs
@@ -205,7 +205,7 @@ class StateLog:
 
     def _look(self, step: int, frame: FrameType) -> None:
         large = step >= self._next_large
-        look = Look(self._owns, large=large).at(frame)
+        look = Snapshot(self._owns, large=large).at(frame)
         line: dict[str, Any] = {"step": step, "t_ns": monotonic_ns()}
         line |= _change(self._small, look.small)
         self._small = look.small
@@ -226,7 +226,7 @@ class StateLog:
         """What is not as it was before has been changed by loads, or by the rest."""
         before = self._before_load
         large = self._loads > LOADS - LARGE_LOADS
-        look = Look(self._owns, large=large).at(frame)
+        look = Snapshot(self._owns, large=large).at(frame)
         if before is not None:
             changed |= _differing(before.small, look.small)
             if before.large and look.large:

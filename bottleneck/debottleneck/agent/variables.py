@@ -66,8 +66,8 @@ Owns = Callable[[str, str], bool]
 """(file, module) -> whether that is the user's own code."""
 
 
-class Look:
-    """One look at everything within reach.
+class Snapshot:
+    """Everything within reach at one moment.
 
     Args:
         owns: Tells the user's own modules and functions.
@@ -91,8 +91,8 @@ class Look:
         self._kept: list[Any] = []
         self._ours: dict[str, bool] = {}
 
-    def at(self, frame: FrameType | None) -> Look:
-        """Look from the user's modules and from a frame and those that called it."""
+    def at(self, frame: FrameType | None) -> Snapshot:
+        """Look from the user's modules, and from a frame and those that called it."""
         for name, module in list(sys.modules.items()):
             if isinstance(module, ModuleType) and self._is_own(module):
                 label = "" if name == "__main__" else f"{name}."
@@ -147,7 +147,7 @@ class Look:
         if isinstance(value, _CODE):
             self._code(path, value, depth)
         elif top == _PACKAGE:
-            self._of_ours(path, value, depth)
+            self.small[path] = [OURS]
         elif _is_array(value):
             self._array(path, value)
         elif isinstance(value, dict):
@@ -197,13 +197,6 @@ class Look:
         for number, default in enumerate(function.__defaults__ or ()):
             if isinstance(default, (dict, list, set)):
                 self._value(f"{path}.default {number}", default, depth - 1)
-
-    def _of_ours(self, path: str, value: Any, depth: int) -> None:
-        inner = getattr(value, "watched_iterator", None)
-        if inner is None:
-            self.small[path] = [OURS]
-        else:
-            self._value(path, inner, depth)
 
     def _generator(self, path: str, value: Any, depth: int) -> None:
         frame = value.gi_frame

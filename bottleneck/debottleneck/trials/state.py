@@ -86,7 +86,7 @@ class States:
 
 
 @dataclass(frozen=True)
-class Difference:
+class StateDifference:
     """Where two runs' state first differs: a step counted from 1, and how."""
 
     step: int
@@ -158,7 +158,7 @@ def _add(histories: dict[str, History], step: int, change: Mapping[str, Any]) ->
 
 def compare(
     first: States, second: States, candidate: States, tolerance: float
-) -> tuple[Difference | None, bool]:
+) -> tuple[StateDifference | None, bool]:
     """Where a run under a strategy first holds what two plain runs do not.
 
     Args:
@@ -171,7 +171,7 @@ def compare(
         The difference or None, and whether everything agrees in every bit.
     """
     same = True
-    worst: Difference | None = None
+    worst: StateDifference | None = None
     counted = _Counted(first, second, candidate, tolerance)
     for path in counted.paths():
         found, identical = counted.differ(path)
@@ -207,7 +207,7 @@ class _Counted:
         at_end, _ = self._at_end(path, one, other)
         return along is None and at_end is None
 
-    def differ(self, path: str) -> tuple[Difference | None, bool]:
+    def differ(self, path: str) -> tuple[StateDifference | None, bool]:
         """The first difference in that path beyond the tolerance; all bits equal?"""
         one, other = self.first, self.candidate
         found, same = None, True
@@ -222,7 +222,7 @@ class _Counted:
 
     def _along(
         self, path: str, one: States, other: States
-    ) -> tuple[Difference | None, bool]:
+    ) -> tuple[StateDifference | None, bool]:
         here = one.histories.get(path, History())
         there = other.histories.get(path, History())
         looked = one.looked_large if path in one.large else one.looked
@@ -236,13 +236,13 @@ class _Counted:
             how = unlike(leaves[0], leaves[1], self.tolerance)
             if how:
                 when = _since(step, looked)
-                return Difference(step, f"{readable(path)} {when}: {how}"), False
+                return StateDifference(step, f"{readable(path)} {when}: {how}"), False
             same = False
         return None, same
 
     def _at_end(
         self, path: str, one: States, other: States
-    ) -> tuple[Difference | None, bool]:
+    ) -> tuple[StateDifference | None, bool]:
         """At the scripts' own end; where one was stopped there is none."""
         if not (one.ended and other.ended) or path not in one.end:
             return None, True
@@ -251,9 +251,9 @@ class _Counted:
             return None, True
         how = unlike(leaves[0], leaves[1], self.tolerance)
         what = f"{readable(path)} differs at the script's end: {how}"
-        return (Difference(one.steps, what) if how else None), False
+        return (StateDifference(one.steps, what) if how else None), False
 
-    def _left_behind(self, path: str) -> Difference | None:
+    def _left_behind(self, path: str) -> StateDifference | None:
         if GENERATOR in path:
             return None
         steps = range(self.candidate.looked[0], self.candidate.looked[-1] + 1)
@@ -264,7 +264,7 @@ class _Counted:
         if len(later) < max(MOVES, len(here) // 2):
             return None
         what = f"{readable(path)} stays as it was after step {last}"
-        return Difference(later[0], what)
+        return StateDifference(later[0], what)
 
 
 def _below(path: str, roots: set[str]) -> bool:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from debottleneck.agent import variables
-from debottleneck.agent.variables import OURS, Look
+from debottleneck.agent.variables import OURS, Snapshot
 from debottleneck.agent.wrap import wrap
 
 MODULE = "users_own"
@@ -46,7 +46,7 @@ def look(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
         vars(module).update(names)
         monkeypatch.setitem(sys.modules, MODULE, module)
         monkeypatch.delitem(sys.modules, __name__, raising=False)
-        found = Look(owns, large=large).at(None)
+        found = Snapshot(owns, large=large).at(None)
         lead = f"{MODULE}."
         values = {**found.small, **found.large}
         return {p.replace(lead, ""): v for p, v in values.items() if lead in p}
@@ -137,10 +137,10 @@ def test_paths_are_as_people_write_them(look: Callable[..., dict[str, Any]]) -> 
 def test_locals_of_running_functions(monkeypatch: pytest.MonkeyPatch) -> None:
     """A loop in a function keeps all in its local variables."""
 
-    def train() -> Look:
+    def train() -> Snapshot:
         weights = np.ones(2)
         assert weights.any()
-        return Look(owns, large=True).at(sys._getframe())
+        return Snapshot(owns, large=True).at(sys._getframe())
 
     assert "weights" in train().small
 
@@ -159,7 +159,7 @@ def test_a_marked_function_shows_what_is_inside(
     marked = wrap(generator, "load")()
     next(marked)
     assert look(x=marked)["x.place"] == ["1"]
-    assert look(x=Look(owns, large=True))["x"] == [OURS]
+    assert look(x=Snapshot(owns, large=True))["x"] == [OURS]
 
 
 def test_no_more_than_the_bound(
@@ -169,7 +169,7 @@ def test_no_more_than_the_bound(
     monkeypatch.setattr(variables, "MOST", 10)
     nested = [[[n, {}] for n in range(5)] for _ in range(5)]
     assert len(look(x=nested)) < 30
-    assert not Look(owns, large=True).at(None).complete
+    assert not Snapshot(owns, large=True).at(None).complete
 
 
 def test_what_cannot_be_read_is_passed_over(

@@ -58,6 +58,8 @@ TRIAL = objects(
     spec=TEXT,
     cpu_ms=POSITIVE,
     did=TEXTS,
+    checked_steps=COUNT,
+    checked_epochs=COUNT,
 )
 SCHEMA = objects(
     schema={"const": machine.SCHEMA},

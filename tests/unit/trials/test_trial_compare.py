@@ -10,6 +10,8 @@ import examples
 import pytest
 from made_trials import FakeScript, output, predictions
 
+from debottleneck.agent.guard import Changes
+from debottleneck.agent.state import Extent
 from debottleneck.analysis.result import Analysis, Predictions
 from debottleneck.errors import BottleneckError, UsageError
 from debottleneck.strategies.spec import Strategies, parse
@@ -49,12 +51,12 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 
     def profile(
         target: Target, spec: str, folder: Path, log: Path, say: object
-    ) -> Analysis:
+    ) -> tuple[Analysis, Changes]:
         profiles.append(spec)
         if spec in broken:
             raise BottleneckError("it broke")
         folder.mkdir()
-        return examples.input_bound()
+        return examples.input_bound(), Changes()
 
     def compared(
         script: FakeScript,
@@ -69,10 +71,10 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         broken.append(unprofiled)
 
         def run_trial(
-            target: Target, spec: str, *, steps: int, outputs: bool, **rest: object
+            target: Target, spec: str, *, gate: Extent | None, **rest: object
         ) -> Measured:
-            found = script.one(spec, -1 if outputs else 0)
-            return replace(found, outputs=outputs_of(spec) if outputs else None)
+            found = script.one(spec, -1 if gate else 0)
+            return replace(found, outputs=outputs_of(spec) if gate else None)
 
         def judge(
             first: Outputs, second: Outputs, candidate: Outputs, engaged_ns: int = 0

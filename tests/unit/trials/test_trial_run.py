@@ -58,9 +58,7 @@ def trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Trial:
     ) -> tuple[Measured, Path]:
         path = script(tmp_path / "train.py", LOOP.format(steps=loop, body=body))
         target = Target(str(path), ("--lr", "1"), False, sys.executable)
-        found = run_trial(
-            target, "", steps=steps, outputs=False, limit_s=limit, log=log
-        )
+        found = run_trial(target, "", steps=steps, gate=None, limit_s=limit, log=log)
         assert not list(tmp_path.glob("bottleneck-trial-*"))
         return found, log
 
@@ -153,6 +151,35 @@ def test_a_script_without_steps(trial: Trial) -> None:
     assert found.failure.startswith("showed no steps;")
 
 
+def test_it_writes_its_checkpoint_to_the_end(trial: Trial, tmp_path: Path) -> None:
+    """Stopped in the midst, it is given time to write; then the old one is back."""
+    place = tmp_path / "model.ckpt"
+    place.write_text("good")
+    save = f"""
+import atexit, time
+@atexit.register
+def save():
+    with open({str(place)!r}, "w") as file:
+        for _ in range(8):
+            file.write("x" * 9)
+            file.flush()
+            time.sleep(0.5)
+        print(file.tell())
+"""
+    found, log = trial(f"i or exec({save!r})")
+    assert found.failure == ""
+    assert log.read_text() == "72\n"
+    assert found.changes.changed == (str(place),)
+    assert place.read_text() == "good"
+
+
+def test_a_trial_knows_that_it_is_one(trial: Trial) -> None:
+    """A script may leave out what must not happen many times."""
+    found, log = trial("import os; print(os.environ['BOTTLENECK_TRIAL'])", loop=8)
+    assert found.failure == ""
+    assert log.read_text().startswith("1\n")
+
+
 @needs_proc
 def test_no_process_of_it_is_left(trial: Trial) -> None:
     """Neither a child of its own nor one in a session of its own."""
@@ -209,7 +236,7 @@ def test_an_interpreter_that_is_none(tmp_path: Path) -> None:
     """Refused with the option that cures it."""
     target = Target("train.py", (), False, str(tmp_path / "python"))
     with pytest.raises(UsageError, match="--python"):
-        run_trial(target, "", steps=9, outputs=False, limit_s=9, log=tmp_path / "log")
+        run_trial(target, "", steps=9, gate=None, limit_s=9, log=tmp_path / "log")
 
 
 def test_engaged_is_when_every_strategy_acts() -> None:

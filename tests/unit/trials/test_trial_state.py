@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from debottleneck.agent.state import Extent, StateLog, Steps
+from debottleneck.agent.state import Extent, LiveSteps, StateLog
 from debottleneck.recording import spool
 from debottleneck.strategies.spec import parse
 from debottleneck.trials.state import States, compare, read, readable, unlike
@@ -196,7 +196,7 @@ def test_later_steps_are_looked_at_rarely(run: Run) -> None:
 )
 def test_where_steps_begin(by_load: bool, stages: str, begins: list[int]) -> None:
     """At the first load after a computation, or at the first computation."""
-    steps = Steps(by_load)
+    steps = LiveSteps(by_load)
     assert [steps.begins(stage) for stage in stages.split()] == list(map(bool, begins))
 
 
