@@ -7,10 +7,12 @@ itself, in microseconds. The bound is 3.
 import statistics
 import tempfile
 import timeit
+from collections.abc import Callable
 from pathlib import Path
 
 from debottleneck import stage
 from debottleneck.agent import marks
+from debottleneck.agent.discover import compile_marked
 from debottleneck.agent.spool_writer import SpoolWriter
 from debottleneck.agent.wrap import wrap
 from debottleneck.recording import spool
@@ -21,6 +23,14 @@ REPEATS = 15
 
 def nothing() -> None:
     """An empty function, to be wrapped."""
+
+
+def inlined(stage_name: str) -> Callable[[], None]:
+    """An empty function with its marks within it, as a script's have them."""
+    source = b"def nothing():\n    pass\n"
+    space: dict[str, Callable[[], None]] = {}
+    exec(compile_marked(source, "inlined.py", {"nothing": stage_name}), space)
+    return space["nothing"]
 
 
 def median_us(function: object) -> float:
@@ -47,6 +57,8 @@ def main() -> None:
             pass
 
     print(f"{'tiny calls of one stage, joined':40}{median_us(load) - bare:8.2f} us")
+    own = inlined("loss")
+    print(f"{'the same, marked within the function':40}{median_us(own) - bare:8.2f} us")
     print(f"{'two stages in turn, each':40}{median_us(two) / 2 - bare:8.2f} us")
     print(f"{'with stage(...), joined':40}{median_us(block):8.2f} us")
     print(f"{'CPU clock read at both ends':40}{marks.calibrate(2000):8.2f} us")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import builtins
+import contextlib
 import importlib
 import importlib.util
 import json
@@ -12,20 +13,24 @@ import platform
 import sys
 import threading
 from collections.abc import Callable, Mapping
-from importlib.machinery import ModuleSpec, SourceFileLoader
+from importlib.machinery import BuiltinImporter, ModuleSpec, SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType, TracebackType
 from typing import Any
 
-from debottleneck.agent import discover, functions, gil, marks
+from debottleneck.agent import discover, functions, gil, marks, modules
+from debottleneck.agent.points import ANSWERS
 from debottleneck.agent.spool_writer import SpoolWriter
-from debottleneck.agent.wrap import FRAME_FILE
 from debottleneck.recording import spool
+from debottleneck.recording.spool import FRAME_FILE
 
 _AGENT_FOLDER = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _STRATEGIES_FOLDER = os.path.join(os.path.dirname(_AGENT_FOLDER[:-1]), "strategies", "")
 _OURS = (_AGENT_FOLDER, _STRATEGIES_FOLDER)
 """Folders whose frames are not the user's concern."""
+
+STANDARD_INPUT = "-"
+"""Target that stands for it."""
 
 _PLUGINS = {
     "strategies": "debottleneck.strategies.automatic.install",
@@ -37,51 +42,72 @@ _PLUGINS = {
 `install(folder, config)` runs before the script, `after_torch(torch)` after torch's
 import. Named and not imported, as the agent stands below the strategies."""
 
+_ANSWERS = [answer.__code__ for answer in ANSWERS]
+
 _kept: list[object] = []
 
 
-def main(folder: str) -> None:
+def main(
+    folder: str, started: frozenset[str], path: list[str], held: list[int]
+) -> None:
     """Set the stage and run the script; exits as the script does.
 
     Args:
         folder: The spool folder with `config.json`.
+        started: Names of the modules that plain python has loaded by now.
+        path: `sys.path` without the script's own folder.
+        held: Closed standard streams, which are held open while we begin.
     """
     spooled = Path(folder)
     config = json.loads((spooled / spool.CONFIG).read_text(encoding="utf-8"))
     _kept.append(sys.modules["__main__"])
+    plugins = [importlib.import_module(_PLUGINS[n]) for n in _PLUGINS if config.get(n)]
+    no_yappi = "" if config["functions"] else "switched off"
+    if config.get("record", True):
+        no_yappi = no_yappi or functions.unavailable()
+    libraries, sys.path[:] = sys.path[:], path
     user, code = _prepare(config)
     if config.get("record", True):
-        _state_facts(spooled, config, _record(spooled, config))
+        _record(spooled, config, no_yappi)
+        _state_facts(spooled, config, no_yappi)
     hooks = _after_imports(config, user)
-    for name in _PLUGINS:
-        if config.get(name):
-            plugin = importlib.import_module(_PLUGINS[name])
-            plugin.install(spooled, config)
-            hooks["torch"].append(plugin.after_torch)
+    for plugin in plugins:
+        plugin.install(spooled, config)
+        hooks["torch"].append(plugin.after_torch)
     discover.install(user, hooks)
     threading.excepthook = _clean_thread_hook(threading.excepthook)
+    modules.give_way(started, libraries)
+    for number in held:
+        os.close(number)
+    _run(code)
+
+
+def _run(code: Callable[[], CodeType]) -> None:
+    """The script; what ends it is shown without our frames."""
+    namespace = sys.modules["__main__"].__dict__
     try:
-        exec(code(), sys.modules["__main__"].__dict__)
-    except SystemExit:
+        exec(code(), namespace)
+    except BaseException as error:
+        inspected = sys.flags.inspect or os.environ.get("PYTHONINSPECT")
+        if inspected or not isinstance(error, SystemExit):
+            sys.excepthook = _clean_hook(sys.excepthook)
         raise
-    except BaseException:  # whatever ends the script is shown without our frames
-        sys.excepthook = _clean_hook(sys.excepthook)
-        raise
+    if namespace.get("__spec__") is None:  # as python does after a script's end
+        namespace.pop("__file__", None)
+        namespace.pop("__cached__", None)
 
 
-def _record(folder: Path, config: Mapping[str, Any]) -> str:
-    """Start recording; returns why yappi cannot, or ""."""
-    refusal = functions.unavailable() if config["functions"] else "switched off"
+def _record(folder: Path, config: Mapping[str, Any], no_yappi: str) -> None:
+    """Start recording, with yappi unless there is a reason against it."""
     writer = SpoolWriter(folder, lambda mode: None)
     windows = functions.Windows(writer)
-    if not refusal:
+    if not no_yappi:
         writer.attend = windows.attend
         if config["functions"] == "all":
             windows.attend(spool.FUNCTIONS_WALL)
             atexit.register(windows.attend, spool.FINISHED)
     marks.start(writer)
     atexit.register(marks.finish)
-    return refusal
 
 
 def _state_facts(folder: Path, config: Mapping[str, Any], yappi: str) -> None:
@@ -113,17 +139,44 @@ def _prepare(
     if config["module"]:
         return _prepare_module(config)
     target = config["target"]
+    if target == STANDARD_INPUT:
+        return _prepare_standard_input(config)
     if os.path.isdir(target) or target.endswith((".zip", ".pyz")):
-        _set_path(os.path.abspath(target))
+        sys.path.insert(0, os.path.abspath(target))
         return _prepare_spec("__main__", config, target)
     path = os.path.abspath(target)
-    _set_path(os.path.dirname(os.path.realpath(path)))
+    folder = _folder_of(path)
+    _set_path(folder)
     main_module = _main_module(None, path, SourceFileLoader("__main__", path))
-    user = _user_code(config, [os.path.dirname(os.path.realpath(path))])
+    user = _user_code(config, [folder])
     named = {**user.stages.get("__main__", {}), **user.stages.get(_stem(path), {})}
     main_module.__package__ = None
-    source = Path(path)
-    return user, lambda: discover.compile_marked(source.read_bytes(), path, named)
+    return user, lambda: discover.compile_marked(_source(path), path, named)
+
+
+def _prepare_standard_input(
+    config: Mapping[str, Any],
+) -> tuple[discover.UserCode, Callable[[], CodeType]]:
+    """A script that is read from standard input to its end, before it begins."""
+    _set_path("")
+    _main_module(None, "<stdin>", BuiltinImporter).__package__ = None
+    user = _user_code(config, [os.getcwd()])
+    named = user.stages.get("__main__", {})
+    return user, lambda: discover.compile_marked(_source(0), "<stdin>", named)
+
+
+def _folder_of(path: str) -> str:
+    """The folder of the file that a link leads to; of what is no file, its own."""
+    try:
+        return os.path.dirname(os.path.realpath(path, strict=True))
+    except OSError:
+        link = os.readlink(path) if os.path.islink(path) else path
+        return os.path.dirname(os.path.join(os.path.dirname(path), link))
+
+
+def _source(path: str | int) -> bytes:
+    with open(path, "rb", closefd=path != 0) as file:
+        return file.read()
 
 
 def _stem(path: str) -> str:
@@ -131,13 +184,15 @@ def _stem(path: str) -> str:
 
 
 def _set_path(first: str) -> None:
-    """Put the target's folder where our own has been put by the interpreter."""
-    if sys.flags.safe_path:
-        return
-    if sys.path and os.path.abspath(sys.path[0]) + os.sep == _AGENT_FOLDER:
-        sys.path[0] = first
-    else:
+    """Put the target's folder where python puts it."""
+    if not sys.flags.safe_path:
         sys.path.insert(0, first)
+
+
+def _complain(text: str) -> None:
+    """A line on standard error, if anyone is there to read it."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        sys.stderr.write(text)
 
 
 def _prepare_module(
@@ -158,7 +213,7 @@ def _find(name: str, reason: str = "") -> ModuleSpec:
     except (ImportError, ValueError):
         spec = None
     if spec is None:
-        sys.stderr.write(f"{sys.executable}: No module named {name}{reason}\n")
+        _complain(f"{sys.executable}: No module named {name}{reason}\n")
         raise SystemExit(1)
     return spec
 
@@ -187,9 +242,7 @@ def _main_spec() -> ModuleSpec:
     spec = PathFinder.find_spec("__main__", [sys.path[0]])
     if spec is None:
         where = sys.path[0]
-        sys.stderr.write(
-            f"{sys.executable}: can't find '__main__' module in {where!r}\n"
-        )
+        _complain(f"{sys.executable}: can't find '__main__' module in {where!r}\n")
         raise SystemExit(1)
     return spec
 
@@ -236,7 +289,7 @@ def _check_stages(config: Mapping[str, Any], user: discover.UserCode) -> None:
             else:
                 reason = discover.missing_target(module, qualified)
             if reason:
-                sys.stderr.write(
+                _complain(
                     f"bottleneck: --stage {module}:{qualified}: {reason}; "
                     "name it as module:Qualified.name\n"
                 )
@@ -312,17 +365,21 @@ def _clean(error: BaseException) -> None:
 
 
 def _stripped(trace: TracebackType | None) -> TracebackType | None:
-    """The traceback without our frames, and without importlib's around them."""
+    """The traceback without our frames, and those that asked us for an answer."""
     entries = []
     while trace is not None:
         entries.append(trace)
         trace = trace.tb_next
-    files = [entry.tb_frame.f_code.co_filename for entry in entries]
-    imports = any(file == discover.__file__ for file in files)
     kept = None
-    for entry, file in zip(reversed(entries), reversed(files), strict=True):
-        ours = file == FRAME_FILE or file.startswith(_OURS)
-        if not ours and not (imports and file.startswith("<frozen importlib")):
+    asked = False
+    for entry in reversed(entries):
+        code = entry.tb_frame.f_code
+        if not asked and code.co_filename != FRAME_FILE and not _is_ours(code):
             entry.tb_next = kept
             kept = entry
+        asked = code in _ANSWERS
     return kept
+
+
+def _is_ours(code: CodeType) -> bool:
+    return code.co_filename.startswith(_OURS)

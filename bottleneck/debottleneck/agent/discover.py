@@ -1,38 +1,36 @@
 """Find stages in the user's own files: an AST pass when a module is compiled.
 
-Functions with training names get a decorator; line numbers stay as they are. Files
-outside the user's folders are compiled as always and pay nothing. `torch` and the
-modules of `--stage` are met right after their import.
+Functions with training names get a decorator, which exchanges their code for one
+with marks; line numbers stay as they are. Files outside the user's folders are
+compiled as always and pay nothing. `torch` and the modules of `--stage` are met right
+after their import.
 """
 
 from __future__ import annotations
 
 import ast
-import builtins
 import fnmatch
 import importlib.util
 import inspect
 import os
 import sys
 import sysconfig
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.abc import Loader
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
-from types import CodeType, FunctionType, ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
+from debottleneck.agent.inline import PLACEHOLDER, Function, codes, fill, inline
 from debottleneck.agent.names import stage_of
-from debottleneck.agent.wrap import wrap
-
-DECORATOR = "__debottleneck_mark__"
-"""Name in builtins, so that the user's namespaces stay as they are."""
+from debottleneck.agent.wrap import Marking, needs, wrap
 
 _BELOW = {"staticmethod", "classmethod", "abstractmethod", "override", "final"}
 _NEVER = {"property", "cached_property", "setter", "getter", "deleter", "overload"}
 _FOREIGN = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
 
-Function = ast.FunctionDef | ast.AsyncFunctionDef
 Hook = Callable[[ModuleType], None]
 """Is given a module that has just been imported."""
 
@@ -82,7 +80,11 @@ def _matches(pattern: str, path: str, module: str) -> bool:
 
 
 def compile_marked(
-    source: bytes, path: str, named: Mapping[str, str], by_name: bool = True
+    source: bytes,
+    path: str,
+    named: Mapping[str, str],
+    by_name: bool = True,
+    plain: CodeType | None = None,
 ) -> CodeType:
     """Compile a module with its stages marked.
 
@@ -91,69 +93,107 @@ def compile_marked(
         path: Shown in tracebacks and reported as the stage's file.
         named: Qualified name -> stage, for functions the user named.
         by_name: Whether training names mark stages too.
+        plain: The module as python compiles it, if that is known.
 
     Raises:
         SyntaxError: As `compile` would raise it.
     """
-    if DECORATOR.encode() in source:
-        by_name, named = False, {}
+    if plain is None:
+        plain = compile(source, path, "exec", dont_inherit=True, optimize=-1)
+    if PLACEHOLDER[:-3].encode() in source:
+        return plain
+    limit = sys.getrecursionlimit()
+    try:
+        with warnings.catch_warnings():  # they have been shown
+            warnings.simplefilter("ignore")
+            sys.setrecursionlimit(limit * 4)  # compilers of a tree need more
+            return _marked(source, path, named, by_name) or plain
+    except (SyntaxError, RecursionError, MemoryError, ValueError):
+        return plain  # what python compiles runs, marked or not
+    finally:
+        sys.setrecursionlimit(limit)
+
+
+def _marked(
+    source: bytes, path: str, named: Mapping[str, str], by_name: bool
+) -> CodeType | None:
+    """The module's code; None when nothing in it is a stage."""
     tree = compile(
         source, path, "exec", ast.PyCF_ONLY_AST, dont_inherit=True, optimize=-1
     )
-    Marker(dict(named), by_name).visit(tree)
     assert isinstance(tree, ast.Module)
-    return compile(tree, path, "exec", dont_inherit=True, optimize=-1)
+    found = stages_in(tree, named, by_name)
+    if not found:
+        return None
+    markings: dict[str, Marking] = {}
+    for number, (function, qualified, stage) in enumerate(found):
+        place = f"decorator {PLACEHOLDER.format(number)}"
+        point = PLACEHOLDER.format(number)
+        markings[place] = Marking(stage, qualified, function.lineno, point)
+        _decorate(function, place)
+    whole = compile(tree, path, "exec", dont_inherit=True, optimize=-1)
+    plain = codes(whole)
+    for number, (function, *_) in enumerate(found):
+        inline(function, number, **needs())
+    within = codes(compile(tree, path, "exec", dont_inherit=True, optimize=-1))
+    keys = {
+        (qualified, _first_line(function)): marking
+        for (function, qualified, _), marking in zip(
+            found, markings.values(), strict=True
+        )
+    }
+    inner = {key: plain[key] for key in keys if key in plain}
+    for key, marking in keys.items():
+        if key in within:
+            marking.plain = plain[key]
+            marking.code = fill(within[key], markings, inner)
+    return fill(whole, markings)
 
 
-class Marker(ast.NodeVisitor):
-    """Adds the decorator to functions with training names; `marked` lists them.
+def _first_line(function: Function) -> int:
+    return min(node.lineno for node in (function, *function.decorator_list))
+
+
+def stages_in(
+    tree: ast.Module, named: Mapping[str, str], by_name: bool
+) -> list[tuple[Function, str, str]]:
+    """Functions that mark a stage: node, qualified name, stage, as they stand.
 
     Args:
+        tree: The module.
         named: Qualified name -> stage; these are marked whatever they are called.
         by_name: Whether names alone decide too.
     """
+    found: list[tuple[Function, str, str]] = []
+    bases: dict[str, tuple[str, ...]] = {}
+    waiting: list[tuple[ast.AST, str, ast.ClassDef | None]] = [(tree, "", None)]
+    while waiting:
+        node, scope, owner = waiting.pop()
+        inner, within = scope, owner
+        if isinstance(node, ast.ClassDef):
+            bases[node.name] = _all_bases(node, bases)
+            inner, within = f"{scope}{node.name}.", node
+        elif isinstance(node, Function):
+            qualified = scope + node.name
+            stage = named.get(qualified)
+            if stage is None and by_name:
+                of = (owner.name, bases[owner.name]) if owner else ()
+                stage = stage_of(node.name, *of)
+            never = _NEVER & {_last_name(d) for d in node.decorator_list}
+            if stage and not never:
+                found.append((node, qualified, stage))
+            inner, within = f"{qualified}.<locals>.", None
+        children = [*ast.iter_child_nodes(node)]
+        waiting += [(child, inner, within) for child in reversed(children)]
+    return found
 
-    def __init__(self, named: dict[str, str], by_name: bool) -> None:
-        self.named = named
-        self.by_name = by_name
-        self.marked: list[tuple[str, str]] = []
-        self._scope: list[str] = []
-        self._owner: ast.ClassDef | None = None
-        self._bases: dict[str, tuple[str, ...]] = {}
 
-    def visit_ClassDef(self, node: ast.ClassDef) -> None:  # noqa: D102 - ast's name
-        self._bases[node.name] = self._all_bases(node)
-        outer, self._owner = self._owner, node
-        self._scope.append(node.name)
-        self.generic_visit(node)
-        self._scope.pop()
-        self._owner = outer
-
-    def visit_FunctionDef(self, node: Function) -> None:  # noqa: D102 - ast's name
-        qualified = ".".join((*self._scope, node.name))
-        owner, self._owner = self._owner, None
-        self._scope += [node.name, "<locals>"]
-        self.generic_visit(node)
-        del self._scope[-2:]
-        self._owner = owner
-        stage = self.named.get(qualified) or self._by_name(node, owner)
-        if stage and not _NEVER & {_last_name(d) for d in node.decorator_list}:
-            self.marked.append((qualified, stage))
-            _decorate(node, stage, qualified)
-
-    visit_AsyncFunctionDef = visit_FunctionDef
-
-    def _by_name(self, node: Function, owner: ast.ClassDef | None) -> str | None:
-        if not self.by_name:
-            return None
-        if owner is None:
-            return stage_of(node.name)
-        return stage_of(node.name, owner.name, self._bases[owner.name])
-
-    def _all_bases(self, node: ast.ClassDef) -> tuple[str, ...]:
-        """Bases as written, and theirs where the same file defines them."""
-        own = tuple(ast.unparse(base) for base in node.bases)
-        return own + tuple(b for base in own for b in self._bases.get(base, ()))
+def _all_bases(
+    node: ast.ClassDef, bases: Mapping[str, tuple[str, ...]]
+) -> tuple[str, ...]:
+    """Bases as written, and theirs where the same file defines them."""
+    own = tuple(ast.unparse(base) for base in node.bases)
+    return own + tuple(b for base in own for b in bases.get(base, ()))
 
 
 def _last_name(node: ast.expr) -> str:
@@ -164,7 +204,7 @@ def _last_name(node: ast.expr) -> str:
     return node.id if isinstance(node, ast.Name) else ""
 
 
-def _decorate(node: Function, stage: str, qualified: str) -> None:
+def _decorate(node: Function, placeholder: str) -> None:
     """Put the mark outermost, so that compilers below it see the plain function.
 
     Only staticmethod and its like stay outside of it, as they must.
@@ -172,26 +212,11 @@ def _decorate(node: Function, stage: str, qualified: str) -> None:
     decorators = node.decorator_list
     below = [i for i, d in enumerate(decorators) if _last_name(d) in _BELOW]
     place = below[-1] + 1 if below else 0
-    call = ast.Call(
-        func=ast.Name(id=DECORATOR, ctx=ast.Load()),
-        args=[ast.Constant(stage), ast.Constant(qualified), ast.Constant(node.lineno)],
-        keywords=[],
-    )
+    decorator = ast.Constant(placeholder)
     like = decorators[0] if decorators else node
-    for part in ast.walk(call):
-        if isinstance(part, ast.expr):
-            part.lineno, part.end_lineno = like.lineno, like.lineno
-            part.col_offset, part.end_col_offset = node.col_offset, node.col_offset
-    decorators.insert(place, call)
-
-
-def _mark(stage: str, name: str, line: int) -> Callable[[Any], Any]:
-    def decorate(function: Any) -> Any:
-        if not isinstance(function, FunctionType):
-            return function
-        return wrap(function, stage, name=name, line=line)
-
-    return decorate
+    decorator.lineno = decorator.end_lineno = like.lineno
+    decorator.col_offset = decorator.end_col_offset = node.col_offset
+    decorators.insert(place, decorator)
 
 
 _installed: list[UserCode] = []
@@ -210,7 +235,6 @@ def install(code: UserCode, after_import: Mapping[str, Sequence[Hook]]) -> None:
         after_import: Module name -> what to do once it has been executed.
     """
     _installed.append(code)
-    setattr(builtins, DECORATOR, _mark)
     plain = SourceFileLoader.get_code
 
     def get_code(self: SourceFileLoader, fullname: str) -> CodeType | None:
@@ -218,12 +242,21 @@ def install(code: UserCode, after_import: Mapping[str, Sequence[Hook]]) -> None:
         named = code.stages.get(fullname, {})
         if not named and not code.owns(path, fullname):
             return plain(self, fullname)
-        return compile_marked(
-            self.get_data(path), path, named, code.owns(path, fullname)
-        )
+        compiled = plain(self, fullname)
+        if compiled is None:
+            return None
+        source = self.get_data(path)
+        return compile_marked(source, path, named, code.owns(path, fullname), compiled)
 
+    _as_importing(get_code)
     setattr(SourceFileLoader, "get_code", get_code)  # noqa: B010 - the place every finder shares
     sys.meta_path.insert(0, AfterImport(dict(after_import)))
+
+
+def _as_importing(function: Callable[..., Any]) -> None:
+    """Let tracebacks of what a module raises pass over it, as over importlib."""
+    file = SourceFileLoader.get_filename.__code__.co_filename
+    function.__code__ = function.__code__.replace(co_filename=file)
 
 
 class AfterImport:
@@ -257,6 +290,7 @@ def _hook_loader(loader: Loader, hooks: Sequence[Hook]) -> None:
         for hook in hooks:
             hook(module)
 
+    _as_importing(exec_module)
     loader.exec_module = exec_module  # type: ignore[method-assign] # this instance only
 
 

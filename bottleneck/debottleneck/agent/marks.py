@@ -18,6 +18,7 @@ import os
 import threading
 from collections.abc import Callable
 from time import monotonic_ns, thread_time_ns
+from types import FrameType
 
 from debottleneck.agent.spool_writer import THREADS, SpoolWriter
 from debottleneck.recording import spool
@@ -49,12 +50,14 @@ class _Track:
         "tail_depth",
         "tail_stage",
         "tid",
+        "within",
     )
 
     def __init__(self) -> None:
         self.tid = threading.get_native_id()
         self.sequence = 0
         self.open: list[tuple[int, str, int, int]] = []
+        self.within: list[tuple[FrameType | None, int]] = []
         self.tail_stage = ""
         self.tail_depth = 0
         self.tail_calls = 0
@@ -195,7 +198,10 @@ def leave(token: int) -> None:
     """Mark that this thread leaves the site that `enter` returned."""
     if token < 0:
         return
-    track: _Track = _local.track
+    try:
+        track: _Track = _local.track
+    except AttributeError:  # entered before a fork, and this is the child
+        return
     stack = track.open
     if stack and stack[-1][0] == token:
         _, stage, calls, entered = stack.pop()
@@ -223,6 +229,16 @@ def leave(token: int) -> None:
         track.tail_calls = calls
     else:
         track.tail_stage = ""
+
+
+def within() -> list[tuple[FrameType | None, int]]:
+    """What this thread has entered whose tokens nobody keeps: by whom, and the token.
+
+    Raises:
+        AttributeError: Nothing yet in this process.
+    """
+    track: _Track = _local.track
+    return track.within
 
 
 def mark_step(site: int, edge: int = spool.STEP_START) -> None:
@@ -334,11 +350,15 @@ def _try(write: Callable[..., None], *arguments: object) -> None:
 
 def _after_fork() -> None:
     """A forked child records on its own: new files, nothing open."""
-    global _local, _writer
+    global _local, _on, _writer
     if not _on or _writer is None:
         return
     _local = threading.local()
-    writer = SpoolWriter(_writer.folder, lambda mode: None)
+    try:
+        writer = SpoolWriter(_writer.folder, lambda mode: None)
+    except OSError:  # the measurement is over, and its files are gone
+        _on = False
+        return
     writer.mode = _writer.mode
     writer.call = _writer.call
     _writer = writer

@@ -19,8 +19,9 @@ from typing import Any
 from debottleneck.agent import marks
 from debottleneck.agent.calls import BY_VALUE, Call, Progression, is_number, is_source
 from debottleneck.agent.elements import recognise
+from debottleneck.agent.points import Observer
 from debottleneck.agent.results import reuses, size_of
-from debottleneck.agent.wrap import Found, act_with, as_frame_of_ours
+from debottleneck.agent.wrap import observe_with
 
 WATCHED = 6
 """Loads of a function that are looked at; the first may differ from the others."""
@@ -48,7 +49,7 @@ Note = Callable[[dict[str, object]], None]
 
 def install(folder: Path, config: Mapping[str, Any]) -> None:
     """Look at every function that loads, computes or updates, wrapped from now on."""
-    act_with(Scout(marks.note).act)
+    observe_with(Scout(marks.note).observe)
 
 
 def after_torch(torch: ModuleType) -> None:
@@ -66,71 +67,97 @@ class Scout:
         self._note = note
         self._local = threading.local()
 
-    def act(self, found: Found, called: Callable[..., Any]) -> Callable[..., Any]:
-        """What a wrapper calls; stages that no strategy acts on are left alone."""
-        if found.kind in ("coroutine", "api"):
-            return called
-        if found.stage == "load" and found.kind == GENERATOR:
-            return self._generator(found, called)
-        if found.stage == "load":
-            return self._load(called, _Loads(found, self._note))
-        if found.stage in ("forward", "update") and found.kind != GENERATOR:
-            return self._computed(found, called)
-        return called
+    def observe(self, stage: str, name: str, kind: str) -> Observer | None:
+        """Who looks at its calls; nobody where no strategy would act."""
+        if kind in ("coroutine", "api"):
+            return None
+        if stage == "load" and kind == GENERATOR:
+            return _Generators(name, self._note)
+        if stage == "load":
+            return _LoadCalls(self._local, _Loads(name, kind, self._note))
+        if stage in ("forward", "update") and kind != GENERATOR:
+            return _Computed(self._local, stage, name, self._note)
+        return None
 
-    def _load(self, called: Callable[..., Any], seen: _Loads) -> Callable[..., Any]:
-        local = self._local
 
-        def load(*args: Any, **kwargs: Any) -> Any:
-            if seen.known:
-                return called(*args, **kwargs)
-            call, outer = Call(args, kwargs), getattr(local, "frame", None)
-            if outer is not None:
-                outer.seen.append((called, call))
-                return called(*args, **kwargs)
-            local.frame = frame = _Frame(call)
-            try:
-                result = called(*args, **kwargs)
-            finally:
-                local.frame = None
-            seen.made(frame, result)
-            return result
+@dataclass(eq=False)
+class _LoadCalls:
+    """The loads of one function, and those within them."""
 
-        return as_frame_of_ours(load)
+    local: threading.local
+    seen: _Loads
 
-    def _generator(
-        self, found: Found, called: Callable[..., Any]
-    ) -> Callable[..., Any]:
-        """Its items are left alone: who takes them may send and throw things, too."""
-        note, noted = self._note, threading.Event()
+    def begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Frame | None:
+        if self.seen.known:
+            return None
+        call, outer = Call(args, kwargs), getattr(self.local, "frame", None)
+        if outer is not None:
+            outer.seen.append((self, call))
+            return None
+        self.local.frame = frame = _Frame(call)
+        return frame
 
-        def load(*args: Any, **kwargs: Any) -> Any:
-            if not noted.is_set():
-                noted.set()
-                note(_event("load", found.name, GENERATOR, 0))
-            return called(*args, **kwargs)
+    def end(self, frame: _Frame | None, result: Any) -> None:
+        if frame is not None:
+            self.local.frame = None
+            self.seen.made(frame, result)
 
-        return as_frame_of_ours(load)
+    def failed(self, frame: _Frame | None) -> None:
+        if frame is not None:
+            self.local.frame = None
 
-    def _computed(self, found: Found, called: Callable[..., Any]) -> Callable[..., Any]:
-        local, stage, note = self._local, found.stage, self._note
 
-        def compute(*args: Any, **kwargs: Any) -> Any:
-            runs = getattr(local, stage, None)
-            if runs is None:
-                runs = _Siblings(note) if stage == "forward" else _Updates(note)
-                setattr(local, stage, runs)
-            if runs.known:
-                return called(*args, **kwargs)
-            runs.begun(found.name, Call(args, kwargs))
-            result = called(*args, **kwargs)
+@dataclass(eq=False)
+class _Generators:
+    """Its items are left alone: who takes them may send and throw things, too."""
+
+    name: str
+    note: Note
+    noted: bool = False
+
+    def begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if not self.noted:
+            self.noted = True
+            self.note(_event("load", self.name, GENERATOR, 0))
+
+    def end(self, begun: None, result: Any) -> None:
+        pass
+
+    def failed(self, begun: None) -> None:
+        pass
+
+
+@dataclass(eq=False)
+class _Computed:
+    """Forward or update calls, each thread's own."""
+
+    local: threading.local
+    stage: str
+    name: str
+    note: Note
+
+    def begin(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> _Siblings | _Updates | None:
+        stage = self.stage
+        runs: _Siblings | _Updates | None = getattr(self.local, stage, None)
+        if runs is None:
+            runs = _Siblings(self.note) if stage == "forward" else _Updates(self.note)
+            setattr(self.local, stage, runs)
+        if runs.known:
+            return None
+        runs.begun(self.name, Call(args, kwargs))
+        return runs
+
+    def end(self, runs: _Siblings | _Updates | None, result: Any) -> None:
+        if runs is not None:
             runs.ended(result)
-            return result
 
-        return as_frame_of_ours(compute)
+    def failed(self, runs: _Siblings | _Updates | None) -> None:
+        pass
 
 
-@dataclass
+@dataclass(eq=False)
 class _Frame:
     """An outermost load under way, and the loads within it."""
 
@@ -141,8 +168,9 @@ class _Frame:
 class _Loads:
     """What is known of one function's loads."""
 
-    def __init__(self, found: Found, note: Note) -> None:
-        self._found = found
+    def __init__(self, name: str, kind: str, note: Note) -> None:
+        self._name = name
+        self._kind = kind
         self._note = note
         self._progression = Progression()
         self._sizes: list[int] = []
@@ -159,13 +187,13 @@ class _Loads:
         self._look(frame)
         if len(self._sizes) >= WATCHED and not self.known:
             self.known, self._before = True, None
-            form, name = self._form(), self._found.name
+            form, name = self._form(), self._name
             size = round(median(self._sizes))
             self._note(_event("load", name, form, self._inner, size))
 
     def _look(self, frame: _Frame) -> None:
         values = list(frame.call.items().values())
-        method = self._found.name.endswith(".__next__")
+        method = self._name.endswith(".__next__")
         self._takes = method or any(map(is_source, values))
         self._progression.learn(frame.call)
         self._foreseen = self._progression.foresees
@@ -174,7 +202,7 @@ class _Loads:
 
     def _form(self) -> str:
         """In the order in which `prefetch` itself asks."""
-        if self._found.kind == "torch":
+        if self._kind == "torch":
             return LOADER
         if self._reused:
             return BUFFER

@@ -7,14 +7,15 @@ optimizer's `step` and `zero_grad` are `update`, `.to(device)` is `transfer`.
 
 from __future__ import annotations
 
+import inspect
 import threading
 from collections.abc import Callable
 from functools import wraps
-from types import ModuleType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 from debottleneck.agent.marks import enter, leave, site_of
-from debottleneck.agent.wrap import as_frame_of_ours, wrap
+from debottleneck.agent.wrap import as_frame_of_ours, give_back, wrap
 
 LOSS_FUNCTIONS = (
     "binary_cross_entropy",
@@ -48,6 +49,7 @@ def install(torch: ModuleType) -> None:
     _optimizers(torch)
     _loaders(torch)
     _transfers(torch)
+    _compiler(torch)
 
 
 def _site(stage: str, name: str) -> int:
@@ -154,3 +156,30 @@ def _to(plain: Callable[..., Any], device: type, site: int) -> Callable[..., Any
             leave(token)
 
     return as_frame_of_ours(to)
+
+
+def _compiler(torch: ModuleType) -> None:
+    """`torch.compile` reads bytecode: the user's own, with marks around the result."""
+    plain = getattr(torch, "compile", None)
+    if plain is None:
+        return
+
+    @wraps(plain)
+    def compile(model: Any = None, *args: Any, **kwargs: Any) -> Any:
+        given = give_back(_codes(torch, model))
+        compiled = plain(model, *args, **kwargs)
+        marking = given.get(model) if isinstance(model, FunctionType) else None
+        return compiled if marking is None else marking.around(compiled)
+
+    setattr(torch, "compile", as_frame_of_ours(compile))  # noqa: B010 - older ones have none
+
+
+def _codes(torch: ModuleType, model: Any) -> list[CodeType]:
+    """Of a function, a method or a module with those inside it."""
+    model = getattr(model, "__self__", model)
+    if isinstance(model, torch.nn.Module):
+        functions = [type(module).forward for module in model.modules()]
+    else:
+        functions = [model]
+    found = [getattr(inspect.unwrap(f), "__code__", None) for f in functions if f]
+    return [code for code in found if code is not None]

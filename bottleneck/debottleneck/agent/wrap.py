@@ -1,33 +1,29 @@
-"""Wrap a function so that its calls mark a stage; the point where strategies act.
+"""Let a function's calls mark a stage; the point where strategies act.
 
-The wrapper keeps the kind of what it wraps (function, generator, coroutine, async
-generator), its name, signature and pickling. Its code is named `[stage load]`, so
-that a stack shows which stage it is in. It refers to nothing but `enter` and
-`leave`, which pickle by name.
+`Marking` exchanges the code of a function whose source is at hand (`inline`); `wrap`
+puts another function around any other. The wrapper keeps the kind of what it wraps
+(function, generator, coroutine, async generator), its name, signature and pickling.
+Its code is named `[stage load]`, so that a stack shows which stage it is in.
 """
 
 from __future__ import annotations
 
 import inspect
 import threading
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable
 from dataclasses import dataclass
-from functools import wraps
-from types import FunctionType, coroutine
+from functools import partial, wraps
+from types import CodeType, FunctionType, coroutine
 from typing import Any, TypeVar, cast
+from weakref import WeakKeyDictionary
 
-from debottleneck.agent.marks import enter, leave, site_of
+from debottleneck.agent.inline import fill
+from debottleneck.agent.marks import recording, site_of
+from debottleneck.agent.points import Observer, Plainly, Point, delegated
+from debottleneck.recording.spool import FRAME_FILE, MARKER_FRAME
 from debottleneck.words import STEP
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-MARKER = "[stage "
-"""How the name of a wrapper's frame begins."""
-
-FRAME_FILE = "<debottleneck stage, passed over like importlib._bootstrap>"
-"""File of the wrappers' frames. `warnings` and `logging` pass over frames whose
-file holds both "importlib" and "_bootstrap", so a `stacklevel` still points to the
-user's own line."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +51,18 @@ Act = Callable[[Found, Callable[..., Any]], Callable[..., Any]]
 Watch = Callable[[Found], None]
 """Told of a stage's call before anything else happens in it."""
 
+
+Observe = Callable[[str, str, str], Observer | None]
+"""(stage, name, kind) -> who looks at a function's calls, if anyone does."""
+
+_written: WeakKeyDictionary[FunctionType, tuple[Marking, CodeType]] = (
+    WeakKeyDictionary()
+)
+"""Functions with other code -> what marked them, and their own."""
+
 _actors: list[Act] = []
 _watchers: list[Watch] = []
+_observers: list[Observe] = []
 _inside = threading.local()
 
 
@@ -77,10 +83,22 @@ def watch_with(watch: Watch) -> None:
     _watchers.append(watch)
 
 
+def observe_with(observe: Observe) -> None:
+    """Let this look at the calls of functions that are marked from now on."""
+    _observers.append(observe)
+
+
 def stop_acting() -> None:
-    """Wrappers made from now on call the user's function again."""
+    """Functions marked from now on are the user's own again."""
     _actors.clear()
     _watchers.clear()
+    _observers.clear()
+
+
+def needs() -> dict[str, bool]:
+    """What the code of functions marked from now on has to do (see `inline`)."""
+    acted = bool(_actors or _watchers)
+    return {"acted": acted, "observed": bool(_observers) and not acted}
 
 
 def wrap(
@@ -109,18 +127,162 @@ def wrap(
     file = file or getattr(code, "co_filename", "")
     line = line or getattr(code, "co_firstlineno", 0)
     kind = _kind_of(function, kind)
-    site = site_of(stage, name, file, line, kind)
-    marked = _renamed(_wrapper_for(function)(function, site), f"{MARKER}{stage}]")
-    if _actors or _watchers:
-        called = _acting(Found(function, marked, stage, name, kind))
-        if called is not function:
-            marker = _wrapper_for(function)(called, site)
-            marked = wraps(function)(_renamed(marker, f"{MARKER}{stage}]"))
+    point = Point(site_of(stage, name, file, line, kind))
+    found = Found(
+        function, _marked(function, function, point, stage), stage, name, kind
+    )
+    called = _acting(found)
+    observer = _observer_of(stage, name, kind)
+    if observer is not None:
+        called = observed_by(observer, called)
+    if called is function:
+        return cast(F, found.marked)
+    return cast(F, _marked(function, called, point, stage))
+
+
+def _marked(
+    function: Callable[..., Any], called: Callable[..., Any], point: Point, stage: str
+) -> Callable[..., Any]:
+    """What looks like `function`, marks, and calls `called`."""
+    plainly = Plainly(function, called)
+    marked: Any = wraps(function)(_wrapper_for(function)(plainly, point))
+    _renamed(marked, MARKER_FRAME.format(stage))
     for name in ("__defaults__", "__kwdefaults__"):
         setattr(marked, name, getattr(function, name, None))
+    code = getattr(function, "__code__", None)
     if code is not None and code.co_flags & inspect.CO_ITERABLE_COROUTINE:
         marked = coroutine(marked)
-    return cast(F, marked)
+    return cast(Callable[..., Any], marked)
+
+
+class Marking:
+    """The decorator that the user's functions get when their module runs.
+
+    Args:
+        stage: The stage's name, or "step".
+        name: Qualified name.
+        line: Where the function is defined.
+    """
+
+    code: CodeType | None = None
+    """With marks and the placeholder of its point; set once it is compiled."""
+
+    plain: CodeType | None = None
+    """As the user wrote it; set at the same time."""
+
+    def __init__(self, stage: str, name: str, line: int, placeholder: str) -> None:
+        self.stage = stage
+        self.name = name
+        self.line = line
+        self.placeholder = placeholder
+
+    def __call__(self, function: Any) -> Any:
+        """The same function with other code, or a wrapper, or what is no function."""
+        if not isinstance(function, FunctionType):
+            return function
+        code, plain = self.code, function.__code__
+        apart = needs()["acted"] and inspect.isasyncgenfunction(function)
+        if code is None or not self._wrote(plain) or apart:
+            return self.around(function)
+        point = self._point(function)
+        if point is not None:
+            flags = code.co_flags | plain.co_flags & inspect.CO_ITERABLE_COROUTINE
+            marked = fill(code, {self.placeholder: point})
+            function.__code__ = marked.replace(co_flags=flags)
+            _written[function] = self, plain
+        return function
+
+    def around(self, function: Any) -> Any:
+        """Another function that marks, around this one."""
+        return wrap(function, self.stage, name=self.name, line=self.line)
+
+    def _wrote(self, code: CodeType) -> bool:
+        """Whether this is the user's own code, not what a decorator made."""
+        plain = self.plain
+        return plain is not None and all(
+            getattr(plain, name) == getattr(code, name)
+            for name in ("co_code", "co_qualname", "co_firstlineno", "co_filename")
+        )
+
+    def _point(self, function: FunctionType) -> Point | None:
+        """What it needs; None where nothing is recorded or done."""
+        kind = _kind_of(function, "function")
+        file = function.__code__.co_filename
+        site = site_of(self.stage, self.name, file, self.line, kind)
+        if not (recording() or _actors or _watchers):
+            return None
+        point = Point(site, _observer_of(self.stage, self.name, kind))
+        if _actors or _watchers:
+            plain = _twin(function)
+            marked = _marked(plain, plain, point, self.stage)
+            called = _acting(Found(plain, marked, self.stage, self.name, kind))
+            if called is not plain:
+                point.answer = _marked(plain, called, point, self.stage)
+            elif not recording():
+                return None
+        return point
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A function that defines marked ones is sent by value, too."""
+        return partial, (cast, None)
+
+
+def _twin(function: FunctionType) -> FunctionType:
+    """The function as the user wrote it, while the other's code is exchanged."""
+    parts = (function.__globals__, function.__name__, function.__defaults__)
+    twin = FunctionType(function.__code__, *parts, function.__closure__)
+    twin.__kwdefaults__ = function.__kwdefaults__
+    twin.__qualname__ = function.__qualname__
+    twin.__module__ = function.__module__
+    twin.__annotations__ = function.__annotations__
+    return twin
+
+
+def _observer_of(stage: str, name: str, kind: str) -> Observer | None:
+    for observe in _observers:
+        observer = observe(stage, name, kind)
+        if observer is not None:
+            return observer
+    return None
+
+
+def observed_by(observer: Observer, called: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that shows its calls to the observer."""
+
+    def shown(*args: Any, **kwargs: Any) -> Any:
+        begun = observer.begin(args, kwargs)
+        try:
+            result = called(*args, **kwargs)
+        except BaseException:
+            observer.failed(begun)
+            raise
+        observer.end(begun, result)
+        return result
+
+    return as_frame_of_ours(shown)
+
+
+def give_back(codes: Iterable[CodeType]) -> dict[FunctionType, Marking]:
+    """Let functions be as written that others read as bytecode, or what these call.
+
+    Args:
+        codes: Of the functions that are to be read; what they name counts as called.
+
+    Returns:
+        The functions, and what marked them.
+    """
+    given: dict[FunctionType, Marking] = {}
+    waiting = [*codes]
+    while waiting:
+        code = waiting.pop()
+        waiting += [c for c in code.co_consts if isinstance(c, CodeType)]
+        for function, (marking, plain) in [*_written.items()]:
+            if function.__name__ in code.co_names or function.__code__ is code:
+                del _written[function]
+                given[function] = marking
+                function.__code__ = plain
+                waiting.append(plain)
+    return given
 
 
 def _acting(found: Found) -> Callable[..., Any]:
@@ -179,83 +341,60 @@ def as_frame_of_ours(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-def _plain(function: Callable[..., Any], site: int) -> Callable[..., Any]:
-    @wraps(function)
+def _plain(plainly: Plainly, point: Point) -> Callable[..., Any]:
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        token = enter(site)
+        token = point.enter()
         try:
-            return function(*args, **kwargs)
+            return plainly.called(*args, **kwargs)
         finally:
-            leave(token)
+            point.leave(token)
 
     return wrapper
 
 
-def _coroutine(
-    function: Callable[..., Awaitable[Any]], site: int
-) -> Callable[..., Awaitable[Any]]:
-    @wraps(function)
+def _coroutine(plainly: Plainly, point: Point) -> Callable[..., Awaitable[Any]]:
     async def wrapper(*args: Any, **kwargs: Any) -> Any:
-        token = enter(site)
+        token = point.enter()
         try:
-            return await function(*args, **kwargs)
+            return await plainly.called(*args, **kwargs)
         finally:
-            leave(token)
+            point.leave(token)
 
     return wrapper
 
 
 def _generator(
-    function: Callable[..., Generator[Any, Any, Any]], site: int
+    plainly: Plainly, point: Point
 ) -> Callable[..., Generator[Any, Any, Any]]:
     """Marks the time inside the generator, from each resumption to its yield."""
 
-    @wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        inner = function(*args, **kwargs)
-        resume: Callable[..., Any] = inner.send
-        value: tuple[Any, ...] = (None,)
-        while True:
-            token = enter(site)
-            try:
-                item = resume(*value)
-            except StopIteration as stop:
-                return stop.value
-            finally:
-                leave(token)
-            try:
-                resume, value = inner.send, ((yield item),)
-            except GeneratorExit:
-                inner.close()
-                raise
-            except BaseException as error:  # noqa: BLE001 - thrown on into the inner one
-                resume, value = inner.throw, (error,)
+        return (yield from delegated(point, plainly.called(*args, **kwargs)))
 
     return wrapper
 
 
 def _async_generator(
-    function: Callable[..., AsyncGenerator[Any, Any]], site: int
+    plainly: Plainly, point: Point
 ) -> Callable[..., AsyncGenerator[Any, Any]]:
-    @wraps(function)
     async def wrapper(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-        inner = function(*args, **kwargs)
-        resume: Callable[..., Any] = inner.asend
+        inner = plainly.called(*args, **kwargs)
+        go: Callable[..., Any] = inner.asend
         value: tuple[Any, ...] = (None,)
         while True:
-            token = enter(site)
+            token = point.enter()
             try:
-                item = await resume(*value)
+                item = await go(*value)
             except StopAsyncIteration:
                 return
             finally:
-                leave(token)
+                point.leave(token)
             try:
-                resume, value = inner.asend, ((yield item),)
+                go, value = inner.asend, ((yield item),)
             except GeneratorExit:
                 await inner.aclose()
                 raise
             except BaseException as error:  # noqa: BLE001 - thrown on into the inner one
-                resume, value = inner.athrow, (error,)
+                go, value = inner.athrow, (error,)
 
     return wrapper

@@ -6,6 +6,7 @@ Nothing heavy is imported at the door: a verb's module is, when it runs.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -44,6 +45,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         selfcheck,
     )
 
+    if sys.stderr is None:  # closed: what we say there must not go elsewhere
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - for good
     parser = argparse.ArgumentParser(
         prog="bottleneck",
         description=DESCRIPTION,
@@ -61,5 +64,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         code: int = arguments.run(arguments)
     except BottleneckError as error:
         print(f"bottleneck: {error}", file=sys.stderr)
-        return 2
+        code = 2
+    if sys.flags.inspect:  # PYTHONINSPECT is meant for the script, and has been heeded
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
     return code

@@ -68,6 +68,8 @@ def options_of(arguments: argparse.Namespace, **how: Any) -> Options:
 def check_script(target: str) -> None:
     """Refuse what is not a Python file before anything is run."""
     path = Path(target)
+    if target == "-":  # standard input, which only the script's own process reads
+        return
     if not path.exists():
         raise UsageError(f"there is no file {target!r}", "give the path of a script")
     if path.is_dir():
@@ -76,7 +78,7 @@ def check_script(target: str) -> None:
                 f"{target!r} is a folder without __main__.py", "name a script in it"
             )
         return
-    if path.suffix in (".zip", ".pyz"):
+    if path.suffix in (".zip", ".pyz") or not path.is_file():  # a pipe is read once
         return
     if not os.access(path, os.R_OK):
         raise UsageError(f"{target!r} cannot be read", "check its permissions")

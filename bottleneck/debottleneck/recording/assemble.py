@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -79,13 +79,14 @@ def tables_of(
         for name, (file, dtype) in reading.FIXED.items()
     }
     threads = _threads(raw, marked, fixed["waits"])
-    sampled, frames = _stacks(windows, threads)
-    sites = [{"pid": pid, **site} for pid, site in _lines(raw, "sites")]
+    rows = [{"pid": pid, **site} for pid, site in _lines(raw, "sites")]
+    sites = _table("sites", rows)
+    sampled, frames = _stacks(windows, threads, _stages(sites))
     details = reading.read_lines(raw / spool.DETAILS_FILE)
     forms = [{"pid": pid, **event} for pid, event in _events(raw, "form")]
     return {
         **fixed,
-        "sites": _table("sites", sites),
+        "sites": sites,
         "threads": threads,
         "marks": marks,
         "details": _table("details", [(0, "", ""), *map(tuple, details)]),
@@ -185,8 +186,31 @@ def _functions(raw: Path, threads: pd.DataFrame) -> pd.DataFrame:
     return typed("functions", windows[sums].sum())
 
 
+def _stages(sites: pd.DataFrame) -> dict[tuple[str, str], str]:
+    """Functions that mark a stage in their own frame: name and file -> stage."""
+    own = sites[sites["kind"].isin(("function", "generator", "coroutine"))]
+    keys = zip(own["name"], own["file"], strict=True)
+    return dict(zip(keys, own["stage"], strict=True))
+
+
+def _staged(
+    stack: tuple[pyspy.Frame, ...], stages: Mapping[tuple[str, str], str]
+) -> Iterator[pyspy.Frame]:
+    """The stack with a marker's frame around every function that marks a stage."""
+    before = ""
+    for name, file, line in stack:
+        stage = stages.get((name, file))
+        marker = spool.MARKER_FRAME.format(stage)
+        if stage is not None and before != marker:
+            yield marker, spool.FRAME_FILE, 0
+        yield name, file, line
+        before = name
+
+
 def _stacks(
-    windows: Iterable[pyspy.PySpyWindow], threads: pd.DataFrame
+    windows: Iterable[pyspy.PySpyWindow],
+    threads: pd.DataFrame,
+    stages: Mapping[tuple[str, str], str],
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Samples of all windows, with each different stack stored once."""
     numbers: dict[tuple[pyspy.Frame, ...], int] = {}
@@ -201,7 +225,7 @@ def _stacks(
     frames = [
         (number, depth, *frame)
         for stack, number in numbers.items()
-        for depth, frame in enumerate(stack)
+        for depth, frame in enumerate(_staged(stack, stages))
     ]
     return _table("stacks", rows), _table("frames", frames)
 

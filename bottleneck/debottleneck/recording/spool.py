@@ -73,6 +73,15 @@ STRATEGIES_FILE = "strategies.jsonl"
 """What strategies did and why not, see `strategies.automatic.notes`."""
 
 
+MARKER_FRAME = "[stage {}]"
+"""How a frame is called that does nothing but mark a stage."""
+
+FRAME_FILE = "<debottleneck stage, passed over like importlib._bootstrap>"
+"""File of the wrappers' frames. `warnings` and `logging` pass over frames whose
+file holds both "importlib" and "_bootstrap", so a `stacklevel` still points to the
+user's own line."""
+
+
 def _file_of(kind: str, ending: str = "jsonl") -> Callable[[Path, int], Path]:
     """(spool folder, process) -> the process's file of that kind."""
     return lambda folder, pid: folder / f"{kind}-{pid}.{ending}"

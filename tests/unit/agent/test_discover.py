@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import ast
-import builtins
 import importlib
 import sys
 import sysconfig
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType
@@ -16,7 +15,9 @@ from typing import Any
 import pytest
 
 from debottleneck.agent import discover
-from debottleneck.agent.discover import DECORATOR, UserCode, compile_marked
+from debottleneck.agent.discover import UserCode, compile_marked
+from debottleneck.agent.inline import PLACEHOLDER
+from debottleneck.agent.wrap import Marking
 
 
 @pytest.fixture
@@ -24,11 +25,12 @@ def applied(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, int]]:
     """What the decorator was applied to: (qualified name, stage, line), in order."""
     seen: list[tuple[str, str, int]] = []
 
-    def mark(stage: str, name: str, line: int) -> Callable[[Any], Any]:
-        seen.append((name, stage, line))
-        return lambda function: function
+    class Applied(Marking):
+        def __call__(self, function: Any) -> Any:
+            seen.append((self.name, self.stage, self.line))
+            return function
 
-    monkeypatch.setattr(builtins, DECORATOR, mark, raising=False)
+    monkeypatch.setattr(discover, "Marking", Applied)
     return seen
 
 
@@ -122,9 +124,7 @@ def test_static_and_class_methods_stay_outermost(
 def test_properties_are_never_marked(kind: str) -> None:
     """A property that is called like a stage is an attribute, not a stage."""
     tree = ast.parse(f"class A:\n    @{kind}\n    def loss(self): ...")
-    marker = discover.Marker({"A.loss": "loss"}, True)
-    marker.visit(tree)
-    assert marker.marked == []
+    assert discover.stages_in(tree, {"A.loss": "loss"}, True) == []
 
 
 def codes(code: CodeType) -> Iterator[CodeType]:
@@ -240,15 +240,23 @@ class Mine(MyAdam):
 class Env(Base):
     def step(self): ...
 """
-    marker = discover.Marker({}, True)
-    marker.visit(ast.parse(source))
-    assert marker.marked == [("Mine.step", "update")]
+    found = discover.stages_in(ast.parse(source), {}, True)
+    assert [rest for _, *rest in found] == [["Mine.step", "update"]]
 
 
-def test_source_that_knows_the_decorator_is_left_alone() -> None:
-    """A file that mentions our builtin is compiled as it is."""
-    source = f"def load(): return {DECORATOR!r}\n"
-    assert run(source)["load"]() == DECORATOR
+def test_source_that_holds_a_placeholder_is_left_alone() -> None:
+    """A file that mentions what stands for our objects is compiled as it is."""
+    source = f"def load(): return {PLACEHOLDER!r}\n"
+    assert run(source)["load"]() == PLACEHOLDER
+
+
+@pytest.mark.parametrize("rest", [" + 1" * 900, ".real" * 900, ".conjugate()" * 400])
+def test_long_expressions_are_no_obstacle(
+    applied: list[tuple[str, str, int]], rest: str
+) -> None:
+    """What python compiles is compiled, and its stages are found."""
+    run(f"x = 1\nx = x{rest}\ndef load(): ...\n")
+    assert [name for name, *_ in applied] == ["load"]
 
 
 @pytest.fixture
@@ -258,20 +266,15 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     monkeypatch.setattr(sys, "meta_path", [*sys.meta_path])
-    monkeypatch.setattr(builtins, DECORATOR, None, raising=False)
     monkeypatch.setattr(SourceFileLoader, "get_code", SourceFileLoader.get_code)
     yield tmp_path
     for name in set(sys.modules) - before:
         del sys.modules[name]
 
 
-def is_marked(function: Any) -> bool:
-    """Whether a function is a stage's wrapper."""
-    code = getattr(function, "__code__", None)
-    return code is not None and code.co_name.startswith("[stage ")
-
-
-def test_user_modules_are_marked_when_imported(folder: Path) -> None:
+def test_user_modules_are_marked_when_imported(
+    folder: Path, applied: list[tuple[str, str, int]]
+) -> None:
     """Modules beside the script are marked; included and named ones elsewhere too."""
     own, other = folder / "own", folder / "other"
     for place, module in [(own, "mine"), (other, "foreign"), (other, "asked")]:
@@ -280,12 +283,8 @@ def test_user_modules_are_marked_when_imported(folder: Path) -> None:
     sys.path[:0] = [str(own), str(other)]
     stages = {"asked": {"go": "update"}}
     discover.install(UserCode((f"{own}/",), ("nothing*",), stages), {})
-    mine, foreign, asked = map(importlib.import_module, ["mine", "foreign", "asked"])
-    assert is_marked(mine.load)
-    assert not is_marked(mine.go)
-    assert not is_marked(foreign.load)
-    assert is_marked(asked.go)
-    assert not is_marked(asked.load)
+    mine, *_ = map(importlib.import_module, ["mine", "foreign", "asked"])
+    assert applied == [("load", "load", 1), ("go", "update", 2)]
     assert mine.load.__module__ == "mine"
     assert mine.load() is None
 
@@ -340,6 +339,12 @@ def module_with(source: str) -> ModuleType:
     module = ModuleType("made")
     exec(source, module.__dict__)
     return module
+
+
+def is_marked(function: Any) -> bool:
+    """Whether a function is a stage's wrapper."""
+    code = getattr(function, "__code__", None)
+    return code is not None and code.co_name.startswith("[stage ")
 
 
 def test_an_attribute_is_wrapped_once_and_keeps_its_kind() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from debottleneck.agent import scout
 from debottleneck.agent.results import size_of
-from debottleneck.agent.wrap import Found
+from debottleneck.agent.wrap import observed_by
 
 Events = list[dict[str, object]]
 
@@ -39,7 +39,8 @@ def acting(
 ) -> Callable[..., Any]:
     """The same, of one scout for several functions."""
     name = name or function.__name__
-    return actor.act(Found(function, function, stage, name, kind), function)
+    observer = actor.observe(stage, name, kind)
+    return function if observer is None else observed_by(observer, function)
 
 
 def noted(events: Events) -> tuple[object, ...]:

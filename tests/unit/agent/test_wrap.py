@@ -7,6 +7,7 @@ import inspect
 import logging
 import pickle
 import sys
+import textwrap
 import types
 import warnings
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator
@@ -17,9 +18,11 @@ import pytest
 
 from debottleneck import stage
 from debottleneck.agent import marks
+from debottleneck.agent.discover import compile_marked
 from debottleneck.agent.spool_writer import SpoolWriter
-from debottleneck.agent.wrap import FRAME_FILE, wrap
+from debottleneck.agent.wrap import wrap
 from debottleneck.recording import spool
+from debottleneck.recording.spool import FRAME_FILE
 
 
 @pytest.fixture(params=[False, True], ids=["off", "recording"], autouse=True)
@@ -179,10 +182,24 @@ def echo(log: list[object]) -> Generator[object, object, str]:
 Echo = Callable[[list[object]], Generator[object, object, str]]
 
 
-@pytest.fixture(params=["plain", "wrapped"])
+def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function from its own source, with its marks within it."""
+    source = textwrap.dedent(inspect.getsource(function)).encode()
+    space = {**function.__globals__}
+    exec(compile_marked(source, __file__, {function.__name__: "load"}), space)
+    return space[function.__name__]  # type: ignore[no-any-return] # as Any
+
+
+@pytest.fixture(params=["plain", "wrapped", "inlined"])
 def echoing(request: pytest.FixtureRequest) -> Echo:
-    """The generator function as written, and wrapped: they must not differ."""
-    return echo if request.param == "plain" else wrap(echo, "load")
+    """The generator function as written, wrapped, inlined: they must not differ."""
+    ways = {"plain": lambda function: function, "wrapped": load, "inlined": inlined}
+    return ways[request.param](echo)  # type: ignore[no-any-return] # as Any
+
+
+def load(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrapped as a load."""
+    return wrap(function, "load")
 
 
 def test_a_generator_is_sent_values(echoing: Echo) -> None:
@@ -308,9 +325,12 @@ async def counting(log: list[str]) -> AsyncGenerator[object, object]:
         log.append("closed")
 
 
-@pytest.mark.parametrize("function", [counting, wrap(counting, "load")])
-def test_an_async_generator_is_one(function: Callable[..., Any]) -> None:
+@pytest.mark.parametrize("way", [load, inlined])
+def test_an_async_generator_is_one(
+    way: Callable[[Callable[..., Any]], Callable[..., Any]],
+) -> None:
     """It iterates, takes values and errors, and closes as before."""
+    function = way(counting)
     assert inspect.isasyncgenfunction(function)
     log: list[str] = []
 

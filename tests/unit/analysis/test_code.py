@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 from made_runs import FACTS, MS, PID, loop_words, marks, sites, table, threads
 
-from debottleneck.agent.wrap import FRAME_FILE
 from debottleneck.analysis import code as code_pass
 from debottleneck.analysis.timeline import marks_by_thread, segments_of
 from debottleneck.recording.recording import Recording
+from debottleneck.recording.spool import FRAME_FILE
 
 Frame = tuple[str, str, int]
 MAIN: Frame = ("<module>", "/w/train.py", 90)

@@ -49,7 +49,8 @@ def install(folder: Path, config: Mapping[str, Any]) -> None:
     strategies = parse(config["strategies"])
     notes = Notes(folder / spool.STRATEGIES_FILE)
     boundaries = Boundaries()
-    boundaries.install()
+    if {strategy.name for strategy in strategies} != {PREFETCH}:
+        boundaries.install()
     outputs.is_worker = pools.is_worker
     for strategy in strategies:
         _add(strategy, notes, boundaries)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dis
 import threading
 from collections.abc import Callable, Generator
 from concurrent.futures import Future
+from inspect import isasyncgenfunction
 from typing import Any
 
 from debottleneck.agent.calls import Call, Place, Progression, is_source, same
@@ -55,11 +57,14 @@ class Loads:
         if found.stage != "load" or found.kind in ("torch", "api"):
             return called
         self._found[called] = found
+        if found.kind == "coroutine" or isasyncgenfunction(found.function):
+            self._refuse(f"{found.name} is asynchronous: the event loop interleaves it")
+            return called
+        if found.kind == "generator" and _takes(found.function):
+            self._refuse(f"{found.name} takes what its user sends to it")
+            return called
         if found.kind == "generator":
             return self._generator(found, called)
-        if found.kind == "coroutine":
-            self._refuse(f"{found.name} is a coroutine: the event loop interleaves it")
-            return called
         return self._function(found, called)
 
     def _function(self, found: Found, called: Callable[..., Any]) -> Callable[..., Any]:
@@ -194,6 +199,17 @@ class Loads:
             self._notes.say(PREFETCH, SUMMARY, text, ahead=ahead, calls=calls)
         if not self._found:
             self._refuse("no function of the script marks a load")
+
+
+def _takes(function: Callable[..., Any]) -> bool:
+    """Whether a generator uses what it is sent: a `yield` has a value."""
+    operations = [i.opname for i in dis.get_instructions(function)]
+    after = {
+        operations[index + 2]
+        for index, name in enumerate(operations[:-2])
+        if name == "YIELD_VALUE" and not operations[index + 2].startswith("JUMP_BACK")
+    }
+    return bool(after - {"POP_TOP"})
 
 
 def _first(

@@ -1,0 +1,219 @@
+"""A stage's marks within the user's own function: the code that it runs instead.
+
+The function stays the user's object: name, signature, defaults, closure and frames
+are plain python's, and assigning its `__code__` does what it always does. Only its
+code is exchanged for one compiled from the same source with the body in `with
+MARKS:`. The objects that this code needs are among its constants, so that nothing
+is looked up by name, and pickle as stand-ins of the standard library: a function
+that is sent by value needs nothing of ours at the other end.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+from types import CodeType
+from typing import Any
+
+PLACEHOLDER = "<debottleneck point {}>"
+"""Constant that stands for the n-th point until the code is there."""
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+MARKS = {
+    "function": "marks",
+    "coroutine": "once",
+    "generator": "turns",
+    "asyncgen": "turns",
+}
+"""Attribute of the point whose `with` block the body of each kind is."""
+
+_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
+_KINDS = {ast.FunctionDef: "function", ast.AsyncFunctionDef: "coroutine"}
+
+
+def kind_of(function: Function) -> str:
+    """function, coroutine, generator or asyncgen, by what its own body holds."""
+    kind = _KINDS[type(function)]
+    if any(isinstance(node, ast.Yield | ast.YieldFrom) for node in own(function)):
+        return "asyncgen" if kind == "coroutine" else "generator"
+    return kind
+
+
+def own(function: Function) -> Iterator[ast.AST]:
+    """Every node of the body that runs in the function's own frame."""
+    waiting: list[ast.AST] = list(function.body)
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if not isinstance(node, _SCOPES):
+            waiting += ast.iter_child_nodes(node)
+
+
+def inline(function: Function, number: int, *, acted: bool, observed: bool) -> None:
+    """Put the marks into the body, in place.
+
+    Args:
+        function: Its node, in a tree that nothing else needs.
+        number: Of its point.
+        acted: Whether a strategy may answer the call instead of the body.
+        observed: Whether arguments and results are shown to the point.
+    """
+    kind = kind_of(function)
+    if not _can_forward(function):
+        acted = observed = False
+    documented = ast.get_docstring(function, clean=False) is not None
+    head, body = function.body[:documented], function.body[documented:]
+    if not body:
+        body = [ast.copy_location(ast.Pass(), head[0])]
+    point = ast.Constant(PLACEHOLDER.format(number))
+    new: list[ast.stmt] = []
+    if acted and kind != "asyncgen":
+        new.append(_answer(function, point, kind))
+    shown = _shown(function, body, point, kind) if observed else body
+    if kind in ("generator", "asyncgen"):
+        _take_turns(function, point)
+    marks: ast.expr = _attribute(point, MARKS[kind])
+    if kind == "coroutine":
+        marks = ast.Call(marks, [], [])
+    new.append(ast.With([ast.withitem(marks)], shown))
+    for node in new:
+        _locate(node, body[0])
+    function.body = [*head, *new]
+
+
+def _can_forward(function: Function) -> bool:
+    """Keywords are not mangled in calls as private names are in classes."""
+    return not any(arg.arg.startswith("__") for arg in function.args.kwonlyargs)
+
+
+def _attribute(point: ast.Constant, name: str) -> ast.Attribute:
+    return ast.Attribute(point, name, ast.Load())
+
+
+def _call(function: Function, point: ast.Constant, name: str) -> ast.Call:
+    """`point.name(...)` with the function's own arguments, as they came."""
+    spec = function.args
+    positional: list[ast.expr] = [
+        ast.Name(arg.arg, ast.Load()) for arg in (*spec.posonlyargs, *spec.args)
+    ]
+    keywords = [
+        ast.keyword(a.arg, ast.Name(a.arg, ast.Load())) for a in spec.kwonlyargs
+    ]
+    if spec.vararg:
+        positional.append(
+            ast.Starred(ast.Name(spec.vararg.arg, ast.Load()), ast.Load())
+        )
+    if spec.kwarg:
+        keywords.append(ast.keyword(None, ast.Name(spec.kwarg.arg, ast.Load())))
+    return ast.Call(_attribute(point, name), positional, keywords)
+
+
+def _answer(function: Function, point: ast.Constant, kind: str) -> ast.stmt:
+    """`if POINT.acting: return POINT.call(...)`, or what its kind has for it."""
+    names = {"generator": "delegate", "coroutine": "wait"}
+    answer: ast.expr = _call(function, point, names.get(kind, "call"))
+    if kind == "generator":
+        answer = ast.YieldFrom(answer)
+    elif kind == "coroutine":
+        answer = ast.Await(answer)
+    return ast.If(_attribute(point, "acting"), [ast.Return(answer)], [])
+
+
+def _shown(
+    function: Function, body: list[ast.stmt], point: ast.Constant, kind: str
+) -> list[ast.stmt]:
+    """The body that shows its arguments first and what it returns last."""
+    if kind in ("coroutine", "asyncgen"):
+        return body
+    begin = ast.Expr(_call(function, point, "begin"))
+    end = ast.Expr(ast.Call(_attribute(point, "end"), [ast.Constant(None)], []))
+    _locate(begin, body[0])
+    if kind == "generator":
+        _locate(end, body[0])
+        return [begin, end, *body]
+    for node in own(function):
+        if isinstance(node, ast.Return):
+            value = node.value or ast.Constant(None)
+            node.value = ast.Call(_attribute(point, "end"), [value], [])
+            _locate(node.value, node)
+    if isinstance(body[-1], ast.Return | ast.Raise):
+        return [begin, *body]
+    _locate(end, body[-1])
+    return [begin, *body, end]
+
+
+def _take_turns(function: Function, point: ast.Constant) -> None:
+    """Leave the stage at each `yield`, and come back to it after."""
+    for parent in reversed([*own(function)]):
+        if isinstance(parent, _SCOPES):
+            continue
+        for name, value in ast.iter_fields(parent):
+            if isinstance(value, list):
+                value[:] = [_turn(each, point) for each in value]
+            else:
+                setattr(parent, name, _turn(value, point))
+
+
+def _turn(node: Any, point: ast.Constant) -> Any:
+    if not isinstance(node, ast.Yield | ast.YieldFrom):
+        return node
+    away = "out" if isinstance(node, ast.Yield) else "through"
+    given = node.value or ast.Constant(None)
+    node.value = ast.Call(_attribute(point, away), [given], [])
+    turn = ast.Call(_attribute(point, "back"), [node], [])
+    for part in (turn, turn.func, node.value, node.value.func):
+        ast.copy_location(part, node)
+    return turn
+
+
+def _locate(node: ast.stmt | ast.expr, place: ast.stmt) -> None:
+    """Give what was made here a place in the source: that of its neighbour."""
+    for part in ast.walk(node):
+        placed = isinstance(part, ast.stmt | ast.expr | ast.keyword)
+        if placed and getattr(part, "lineno", None) is None:
+            ast.copy_location(part, place)
+
+
+Key = tuple[str, int]
+
+
+def key_of(code: CodeType) -> Key:
+    """What tells the functions of one file apart."""
+    return code.co_qualname, code.co_firstlineno
+
+
+def codes(module: CodeType) -> dict[Key, CodeType]:
+    """The code of every function and class in a module, at every depth."""
+    found: dict[Key, CodeType] = {}
+    waiting = [module]
+    while waiting:
+        inner = [c for c in waiting.pop().co_consts if isinstance(c, CodeType)]
+        found |= {key_of(code): code for code in inner}
+        waiting += inner
+    return found
+
+
+def fill(
+    code: CodeType, points: Mapping[str, object], inner: Mapping[Key, CodeType] = {}
+) -> CodeType:
+    """The code with objects for placeholders, and with other code for functions.
+
+    Args:
+        code: Compiled from a tree with placeholders.
+        points: Placeholder -> what stands there.
+        inner: Functions defined within it -> the code that they begin with.
+    """
+    constants = tuple(_filled(constant, points, inner) for constant in code.co_consts)
+    if all(new is old for new, old in zip(constants, code.co_consts, strict=True)):
+        return code
+    return code.replace(co_consts=constants)
+
+
+def _filled(
+    constant: object, points: Mapping[str, object], inner: Mapping[Key, CodeType]
+) -> object:
+    if isinstance(constant, CodeType):
+        constant = inner.get(key_of(constant), constant)
+        return fill(constant, points, inner)
+    return points.get(constant, constant) if isinstance(constant, str) else constant

@@ -1,0 +1,298 @@
+"""What the code of marked functions refers to; stand-ins for it in other processes."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Generator
+from contextlib import nullcontext
+from functools import partial
+from types import FrameType
+from typing import Any, Protocol, cast
+
+from debottleneck.agent.marks import enter, leave, recording, within
+
+
+class Observer(Protocol):
+    """Looks at the calls of one function, without being called instead of it."""
+
+    def begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Before a call; what it returns is given to `end` or `failed`."""
+
+    def end(self, begun: Any, result: Any) -> None:
+        """After a call that returned."""
+
+    def failed(self, begun: Any) -> None:
+        """After a call that raised."""
+
+
+class Within:
+    """`with Within(site):` marks a block that does not hand its token on.
+
+    Args:
+        site: As `enter` takes it.
+    """
+
+    __slots__ = ("_site",)
+
+    def __init__(self, site: int) -> None:
+        self._site = site
+
+    def __enter__(self) -> None:
+        if recording():
+            try:
+                token = enter(self._site)
+            except RecursionError:  # the user's own next call will say so
+                token = -1
+            within().append((None, token))
+
+    def __exit__(self, *error: object) -> None:
+        try:
+            _, token = within().pop()
+        except (AttributeError, IndexError):  # entered before the recording, or a fork
+            return
+        leave(token)
+
+
+def resume(site: int, frame: FrameType) -> None:
+    """Enter a site until this generator pauses; others may come in between."""
+    if recording():
+        token = enter(site)
+        within().append((frame, token))
+
+
+def pause(frame: FrameType) -> None:
+    """Leave the site that this generator entered when it was resumed, if it did."""
+    try:
+        entered = within()
+    except AttributeError:  # resumed before the recording, or before a fork
+        return
+    for index in range(len(entered) - 1, -1, -1):
+        if entered[index][0] is frame:
+            leave(entered.pop(index)[1])
+            return
+
+
+class Plainly:
+    """What a wrapper calls, which in another process is the user's function.
+
+    Args:
+        function: What the user wrote.
+        called: What is called here.
+    """
+
+    __slots__ = ("_function", "called")
+
+    def __init__(
+        self, function: Callable[..., Any], called: Callable[..., Any]
+    ) -> None:
+        self._function = function
+        self.called = called
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return stand_in(called=self._function)
+
+
+class Point:
+    """What the code of a marked function refers to; no two functions share one.
+
+    Args:
+        site: The place that it marks.
+        observer: Who looks at its calls.
+
+    Attributes:
+        marks: For `with`: the body of a plain function.
+        turns: Likewise of a generator, asynchronous ones too.
+    """
+
+    answer: Callable[..., Any] | None = None
+    """What is called instead of the body, if anything is."""
+
+    def __init__(self, site: int, observer: Observer | None = None) -> None:
+        self.site = site
+        self.marks = Within(site) if observer is None else _Observed(site, self)
+        self.turns = _Turns(site)
+        self._observer = observer
+        self._local = threading.local()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """In another process the function does what it would do without marks."""
+        return _STAND_IN
+
+    @property
+    def acting(self) -> bool:
+        """Whether `call` answers: not for calls from within such a call."""
+        return self.answer is not None and not getattr(self._local, "busy", False)
+
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        """What the strategies make of the call."""
+        return self.answer(*args, **kwargs)  # type: ignore[misc] # only while acting
+
+    def delegate(self, *args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        """The same for a generator."""
+        return (yield from self.call(*args, **kwargs))
+
+    async def wait(self, *args: Any, **kwargs: Any) -> Any:
+        """The same for a coroutine."""
+        return await self.call(*args, **kwargs)
+
+    def once(self) -> _Once:
+        """For `with`: the body of a coroutine, which others interrupt."""
+        return _Once(self.site)
+
+    def enter(self) -> int:
+        """As `marks.enter`; until `leave`, what the function calls itself is plain."""
+        if self.answer is not None:
+            self._local.busy = True
+        return enter(self.site)
+
+    def leave(self, token: int) -> None:
+        """As `marks.leave`."""
+        if self.answer is not None:
+            self._local.busy = False
+        leave(token)
+
+    def out(self, item: Any) -> Any:
+        """Leave the generator with an item."""
+        pause(sys._getframe(1))
+        return item
+
+    def back(self, sent: Any) -> Any:
+        """Come back to the generator with what it is sent."""
+        resume(self.site, sys._getframe(1))
+        return sent
+
+    def through(self, items: Any) -> Any:
+        """Leave for what is delegated to: it marks itself, or each turn is marked."""
+        pause(sys._getframe(1))
+        code = getattr(items, "gi_code", None)
+        if code is not None and any(isinstance(c, Point) for c in code.co_consts):
+            return items
+        return delegated(self, iter(items))
+
+    def begin(self, *args: Any, **kwargs: Any) -> None:
+        """Show the observer the arguments."""
+        if self._observer is not None:
+            try:
+                begun = self._observer.begin(args, kwargs)
+            except RecursionError:  # the user's own next call will say so
+                begun = None
+            self._begun().append(begun)
+
+    def end(self, result: Any) -> Any:
+        """Show the observer the result, and return it."""
+        if self._observer is not None and (begun := self._begun()):
+            self._observer.end(begun.pop(), result)
+        return result
+
+    def failed(self) -> None:
+        """Tell the observer that the call raised."""
+        if self._observer is not None and (begun := self._begun()):
+            self._observer.failed(begun.pop())
+
+    def _begun(self) -> list[Any]:
+        try:
+            return cast(list[Any], self._local.begun)
+        except AttributeError:
+            self._local.begun = []
+            return self._local.begun  # type: ignore[no-any-return] # a thread's own
+
+
+class _Observed(Within):
+    """The body of a function that is looked at."""
+
+    __slots__ = ("_point",)
+
+    def __init__(self, site: int, point: Point) -> None:
+        super().__init__(site)
+        self._point = point
+
+    def __exit__(self, *error: object) -> None:
+        if error[0] is not None:
+            self._point.failed()
+        super().__exit__(*error)
+
+
+class _Turns:
+    """The body of a generator: in the stage from each resumption to its yield.
+
+    An error thrown in, or `close`, resumes it unmarked: nothing tells of these.
+    """
+
+    __slots__ = ("_site",)
+
+    def __init__(self, site: int) -> None:
+        self._site = site
+
+    def __enter__(self) -> None:
+        resume(self._site, sys._getframe(1))
+
+    def __exit__(self, *error: object) -> None:
+        pause(sys._getframe(1))
+
+
+class _Once:
+    """`with` block of one call."""
+
+    __slots__ = ("_site", "_token")
+
+    def __init__(self, site: int) -> None:
+        self._site = site
+
+    def __enter__(self) -> None:
+        self._token = enter(self._site)
+
+    def __exit__(self, *error: object) -> None:
+        leave(self._token)
+
+
+def stand_in(**attributes: object) -> tuple[Any, ...]:
+    """How `pickle` makes an object of the standard library that has these.
+
+    Code with it among its constants must be hashable: so not a `SimpleNamespace`.
+    """
+    return partial, (bool,), (bool, (), {}, attributes)
+
+
+_UNCHANGED = partial(cast, None)
+_STAND_IN = stand_in(
+    acting=False,
+    marks=nullcontext(),
+    once=nullcontext,
+    turns=nullcontext(),
+    out=_UNCHANGED,
+    back=_UNCHANGED,
+    through=_UNCHANGED,
+    begin="".format,  # takes anything
+    end=_UNCHANGED,
+    enter=bool,
+    leave=bool,
+)
+
+
+def delegated(point: Point, items: Any) -> Generator[Any, Any, Any]:
+    """What `yield from items` does, with each turn of theirs marked."""
+    send = getattr(items, "send", lambda value: next(items))
+    go: Callable[..., Any] = send
+    value: tuple[Any, ...] = (None,)
+    while True:
+        token = point.enter()
+        try:
+            item = go(*value)
+        except StopIteration as stop:
+            return stop.value
+        finally:
+            point.leave(token)
+        try:
+            go, value = send, ((yield item),)
+        except GeneratorExit:
+            getattr(items, "close", bool)()
+            raise
+        except BaseException as error:
+            if not hasattr(items, "throw"):
+                raise
+            go, value = items.throw, (error,)
+
+
+ANSWERS = (Point.call, Point.delegate, Point.wait)
+"""Called by a function's code for an answer, in a frame that plain python has not."""

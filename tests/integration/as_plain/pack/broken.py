@@ -1,0 +1,2 @@
+def load_broken():
+    raise OSError("broken", *[1]) from ValueError("cause")

@@ -1,0 +1,3 @@
+# -*- coding: latin-1 -*-
+def load_text():
+    return "é"

@@ -1,0 +1,3 @@
+def load_text():
+    return """a
+bé"""

@@ -1,0 +1,3 @@
+"""The script's own, not the standard library's."""
+
+ORIGIN = "mine"
