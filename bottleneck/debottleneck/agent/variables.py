@@ -8,6 +8,7 @@ that those hold. Standard library only; NumPy and PyTorch where the script loade
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -25,7 +26,7 @@ from typing import Any
 
 from debottleneck.agent.digests import UNREADABLE, Content
 from debottleneck.agent.sketches import loaded
-from debottleneck.agent.wrap import FRAME_FILE
+from debottleneck.recording.spool import FRAME_FILE
 
 MOST = 20_000
 """Values that are looked at in one go; the rest is not, and that is said."""
@@ -51,6 +52,7 @@ OURS = "ours"
 _SCALARS = (bool, int, float, complex, str, bytes, type(None))
 _CODE = (FunctionType, BuiltinFunctionType, MethodType, type, ModuleType)
 _PACKAGE = __name__.partition(".")[0]
+_OWN_FILES = (FRAME_FILE, os.path.dirname(os.path.dirname(__file__)) + os.sep)
 _MACHINERY = (
     *("_asyncio", "_io", "_queue", "_thread", "asyncio", "concurrent", "contextvars"),
     *("importlib", "io", "logging", "multiprocessing", "queue", "selectors", "socket"),
@@ -202,8 +204,10 @@ class Snapshot:
         frame = value.gi_frame
         if frame is None:
             self.small[path] = ["ended"]
-        elif frame.f_code.co_filename == FRAME_FILE:
-            self._value(path, frame.f_locals.get("inner"), depth)
+        elif frame.f_code.co_filename.startswith(_OWN_FILES):
+            held = (value.gi_yieldfrom, *frame.f_locals.values())
+            inner = (one for one in held if isinstance(one, GeneratorType))
+            self._value(path, next(inner, None), depth)
         else:
             self._names(f"{path}.", frame.f_locals)
 
