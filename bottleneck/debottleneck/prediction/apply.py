@@ -11,7 +11,7 @@ from debottleneck.prediction.engine import Gil, Thread
 from debottleneck.prediction.parallel import Forward, Pool, Update
 from debottleneck.prediction.prefetch import Ahead, Elements, Size
 from debottleneck.prediction.programs import Feed, Handler, Loop, threads
-from debottleneck.strategies.automatic.forwards import MOST_WORKERS
+from debottleneck.strategies.automatic.learner import MOST_WORKERS
 from debottleneck.strategies.spec import (
     FORWARD,
     PREFETCH,

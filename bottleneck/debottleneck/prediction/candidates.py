@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from debottleneck.prediction.apply import calls_of, load_form, simulated
 from debottleneck.prediction.demand import Demand
-from debottleneck.strategies.automatic.forwards import MOST_WORKERS
+from debottleneck.strategies.automatic.learner import MOST_WORKERS
 from debottleneck.strategies.spec import FORWARD, PREFETCH, UPDATE, Strategies, parse
 
 THREADS = (1, 2, 4, 8, 16)

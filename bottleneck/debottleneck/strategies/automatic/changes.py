@@ -8,7 +8,7 @@ from typing import Any
 
 from debottleneck.agent.wrap import as_frame_of_ours
 from debottleneck.strategies.automatic.evidence import Dice, Look, identity
-from debottleneck.strategies.automatic.runs import Call
+from debottleneck.strategies.automatic.runs import StageCall
 from debottleneck.strategies.conflicts import Groups, Reach, overlaps, reach
 
 
@@ -19,7 +19,7 @@ class Deed:
     function: Callable[..., Any]
     subject: Any
 
-    def is_by(self, call: Call) -> bool:
+    def is_by(self, call: StageCall) -> bool:
         """Whether that call is this update once more."""
         return call.found.function is self.function and call.subject() is self.subject
 
@@ -48,7 +48,7 @@ class Record:
         self._raised = False
 
     @as_frame_of_ours
-    def made(self, call: Call, plainly: Callable[[Call], Any]) -> Any:
+    def made(self, call: StageCall, plainly: Callable[[StageCall], Any]) -> Any:
         """Make a call and watch it."""
         self.deeds.append(Deed(call.found.function, call.subject()))
         self._raised = True
@@ -88,7 +88,7 @@ class Record:
         return ""
 
     @as_frame_of_ours
-    def _closely(self, call: Call, plainly: Callable[[Call], Any]) -> Any:
+    def _closely(self, call: StageCall, plainly: Callable[[StageCall], Any]) -> Any:
         values = list(call.items().values())
         position = len(self.deeds)
         before, dice = Look.of(call.found.function, values), Dice()

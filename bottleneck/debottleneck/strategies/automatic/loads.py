@@ -11,10 +11,13 @@ from debottleneck.agent.calls import Call, Place, Progression, is_source, same
 from debottleneck.agent.elements import Pattern
 from debottleneck.agent.results import reuses
 from debottleneck.agent.wrap import Found, as_frame_of_ours
-from debottleneck.strategies.automatic.callers import ProcessCaller, ThreadCaller
+from debottleneck.strategies.automatic.callers import (
+    ProcessCaller,
+    ThreadCaller,
+    needs_replicas,
+)
 from debottleneck.strategies.automatic.fanout import Fanout
 from debottleneck.strategies.automatic.notes import ENGAGED, REFUSED, SUMMARY, Notes
-from debottleneck.strategies.automatic.replicas import needs_replicas
 from debottleneck.strategies.automatic.speculate import Caller, Speculation
 from debottleneck.strategies.automatic.streams import Streams
 from debottleneck.strategies.pools import is_worker

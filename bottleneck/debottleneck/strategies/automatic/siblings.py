@@ -16,7 +16,7 @@ from typing import Any
 from debottleneck.agent.calls import Place
 from debottleneck.agent.wrap import Found
 from debottleneck.strategies.automatic.evidence import Dice, Look, meet
-from debottleneck.strategies.automatic.runs import Call, same
+from debottleneck.strategies.automatic.runs import StageCall, same
 from debottleneck.strategies.conflicts import (
     PLAIN,
     Reach,
@@ -51,14 +51,14 @@ class Part:
         shared, own = self.shared, self.own
         return {p: leader[shared[p]] if p in shared else own[p] for p in self.places}
 
-    def as_call(self, leader: Mapping[Place, Any]) -> Call:
+    def as_call(self, leader: Mapping[Place, Any]) -> StageCall:
         """The call itself, given its leader's arguments."""
         items = self.foreseen(leader)
         args = tuple(value for place, value in items.items() if isinstance(place, int))
         kwargs = {place: v for place, v in items.items() if isinstance(place, str)}
-        return Call(self.found, self.found.function, args, kwargs)
+        return StageCall(args, kwargs, self.found, self.found.function)
 
-    def is_that(self, call: Call, leader: Mapping[Place, Any]) -> bool:
+    def is_that(self, call: StageCall, leader: Mapping[Place, Any]) -> bool:
         """Whether the call is the one foreseen."""
         items = call.items()
         return (
@@ -102,7 +102,7 @@ class Portrait:
         self._before: dict[int, Look] = {}
         self._changed: dict[int, Reach] = {}
 
-    def before(self, call: Call) -> Look | None:
+    def before(self, call: StageCall) -> Look | None:
         """Describe a call that is about to be made; look at it if it matters."""
         position, items = len(self.parts), call.items()
         self._outputs += [[]] * (position - len(self._outputs))  # of calls that raised
@@ -118,7 +118,7 @@ class Portrait:
         return self._watch(position, call, items)
 
     def after(
-        self, call: Call, result: Any, look: Look | None, dice: Dice | None
+        self, call: StageCall, result: Any, look: Look | None, dice: Dice | None
     ) -> None:
         """Take in what the call returned and what it changed."""
         position = len(self.parts) - 1
@@ -174,7 +174,7 @@ class Portrait:
         return self._guess.ahead if self._guess is not None else frozenset()
 
     def _watch(
-        self, position: int, call: Call, items: Mapping[Place, Any]
+        self, position: int, call: StageCall, items: Mapping[Place, Any]
     ) -> Look | None:
         guess = self._guess
         if guess is None or position >= len(guess.parts):

@@ -12,10 +12,9 @@ from functools import wraps
 from types import ModuleType
 from typing import Any
 
-from debottleneck.agent.wrap import Found, as_frame_of_ours
+from debottleneck.agent.wrap import Found, as_frame_of_ours, watch_with
 from debottleneck.errors import StrategyError
 from debottleneck.strategies import pools
-from debottleneck.strategies.automatic.boundaries import Boundaries
 from debottleneck.strategies.automatic.notes import (
     ENGAGED,
     FAILED,
@@ -48,12 +47,9 @@ class Modules:
     Args:
         strategy: The settings of `parallel-forward`.
         notes: Where it says what it does.
-        boundaries: Tells when a step's forward calls are over.
     """
 
-    def __init__(
-        self, strategy: Strategy, notes: Notes, boundaries: Boundaries
-    ) -> None:
+    def __init__(self, strategy: Strategy, notes: Notes) -> None:
         self._workers = strategy.number("workers", cores())
         self._notes = notes
         self._local = threading.local()
@@ -64,7 +60,7 @@ class Modules:
         self._known: dict[int, tuple[Any, Any]] = {}
         self._keeps_graph = False
         self._calls = 0
-        boundaries.on_enter(self._entered)
+        watch_with(self._entered)
 
     def install(self, torch: ModuleType) -> None:
         """Begin to watch modules, and what is asked of the graph."""
@@ -125,9 +121,9 @@ class Modules:
 
         return as_frame_of_ours(asked)
 
-    def _entered(self, stage: str, found: Found) -> None:
+    def _entered(self, found: Found) -> None:
         """Another stage begins: the step's forward calls are over."""
-        if stage not in _ENDS or not self._called:
+        if found.stage not in _ENDS or not self._called or pools.is_worker():
             return
         called, self._called = self._called, []
         alone = called[0] if len(called) == 1 else None
