@@ -10,7 +10,7 @@ from debottleneck.prediction.demand import API, Demand, Form
 from debottleneck.prediction.engine import Gil, Thread
 from debottleneck.prediction.parallel import Forward, Pool, Update
 from debottleneck.prediction.prefetch import Ahead, Elements, Size
-from debottleneck.prediction.programs import Feed, Handler, Loop, threads
+from debottleneck.prediction.programs import Feed, Handler, SimulatedLoop, threads
 from debottleneck.strategies.automatic.learner import MOST_WORKERS
 from debottleneck.strategies.spec import (
     FORWARD,
@@ -56,7 +56,7 @@ class Setup:
     burst: int
 
 
-def setup(loop: Loop, strategies: Strategies) -> Setup:
+def setup(loop: SimulatedLoop, strategies: Strategies) -> Setup:
     """The simulated threads of a loop with these strategies.
 
     Args:
@@ -82,7 +82,7 @@ def setup(loop: Loop, strategies: Strategies) -> Setup:
 
 
 def _prefetch(
-    loop: Loop, gil: Gil | None, feed: Feed, strategy: Strategy
+    loop: SimulatedLoop, gil: Gil | None, feed: Feed, strategy: Strategy
 ) -> tuple[Handler | None, int]:
     apart = strategy.word("where", "thread") == "process"
     producers = loop.demand.producers
@@ -106,7 +106,9 @@ def _prefetch(
     return Ahead(loop, gil, Size(workers, depth, apart, form.bytes)), depth
 
 
-def _parallel(loop: Loop, gil: Gil | None, strategy: Strategy) -> list[Handler]:
+def _parallel(
+    loop: SimulatedLoop, gil: Gil | None, strategy: Strategy
+) -> list[Handler]:
     demand = loop.demand
     if strategy.name == FORWARD:
         calls = calls_of(demand, "forward")

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from debottleneck.prediction.engine import GIVE, HOLD, TAKE, Counter, Gil, Op, Thread
-from debottleneck.prediction.programs import Cycles, Loop, Ops, Step
+from debottleneck.prediction.programs import Cycles, Ops, SimulatedLoop, Step
 
 BEGIN, TORCH_BEGIN = 1.0, 2.5
 """What a worker does before a call, in costs of a call handed over: it enters the
@@ -40,7 +40,7 @@ class Pool:
         workers: Threads beside the trainer.
     """
 
-    def __init__(self, loop: Loop, gil: Gil | None, workers: int) -> None:
+    def __init__(self, loop: SimulatedLoop, gil: Gil | None, workers: int) -> None:
         self._loop, self._gil, self._workers = loop, gil, workers
         self._jobs: deque[Job] = deque()
         self._given = Counter()

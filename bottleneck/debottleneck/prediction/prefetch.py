@@ -17,7 +17,7 @@ from debottleneck.prediction.engine import (
     Op,
     Thread,
 )
-from debottleneck.prediction.programs import Cycles, Feed, Loop, Step, span
+from debottleneck.prediction.programs import Cycles, Feed, SimulatedLoop, Step, span
 from debottleneck.strategies.automatic.fanout import sizes
 from debottleneck.strategies.automatic.loads import LEAST_IN_PROCESS
 
@@ -41,14 +41,14 @@ class Size:
     receiving: float = 0.0
 
 
-class Remote:
+class ChildProcess:
     """A process that makes what a thread of the trainer's process asks it for.
 
     Args:
         loop: The loop.
     """
 
-    def __init__(self, loop: Loop) -> None:
+    def __init__(self, loop: SimulatedLoop) -> None:
         self._loop = loop
         self._asked, self._answered = Counter(), Counter()
         self._job: Iterable[Op] = ()
@@ -87,7 +87,7 @@ class Ahead:
     """
 
     def __init__(
-        self, loop: Loop, gil: Gil | None, size: Size, feed: Feed | None = None
+        self, loop: SimulatedLoop, gil: Gil | None, size: Size, feed: Feed | None = None
     ) -> None:
         self._loop, self._gil, self._size, self._feed = loop, gil, size, feed
         stages = loop.demand.inputs
@@ -123,7 +123,7 @@ class Ahead:
         fetchers = self._size.workers
         return _helpers(self._loop, self._gil, self._size.apart, fetchers, self._work)
 
-    def _work(self, remote: Remote | None) -> Iterator[Op]:
+    def _work(self, remote: ChildProcess | None) -> Iterator[Op]:
         call_ns = self._loop.machine.call_ns
         while True:
             yield TAKE, self._begun
@@ -167,7 +167,9 @@ class Elements:
 
     always = False
 
-    def __init__(self, loop: Loop, gil: Gil | None, size: Size, count: int) -> None:
+    def __init__(
+        self, loop: SimulatedLoop, gil: Gil | None, size: Size, count: int
+    ) -> None:
         self._loop, self._gil, self._size = loop, gil, size
         self._helpers = max(1, size.workers - 1)
         self._sizes = sizes(count, self._helpers, LEAST_IN_PROCESS if size.apart else 1)
@@ -206,7 +208,7 @@ class Elements:
         fetchers = self._helpers
         return _helpers(self._loop, self._gil, self._size.apart, fetchers, self._work)
 
-    def _work(self, remote: Remote | None) -> Iterator[Op]:
+    def _work(self, remote: ChildProcess | None) -> Iterator[Op]:
         while True:
             yield TAKE, self._given
             some = self._queue.popleft()
@@ -224,16 +226,16 @@ class Elements:
 
 
 def _helpers(
-    loop: Loop,
+    loop: SimulatedLoop,
     gil: Gil | None,
     apart: bool,
     count: int,
-    work: Callable[[Remote | None], Iterator[Op]],
+    work: Callable[[ChildProcess | None], Iterator[Op]],
 ) -> list[Thread]:
     """Threads that do such work, each with its process if they have any."""
     helpers = []
     for _ in range(count):
-        remote = Remote(loop) if apart else None
+        remote = ChildProcess(loop) if apart else None
         helpers.append(Thread(work(remote), gil))
         helpers += [remote.thread()] if remote else []
     return helpers

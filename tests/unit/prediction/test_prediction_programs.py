@@ -14,7 +14,7 @@ from debottleneck.prediction.candidates import families
 from debottleneck.prediction.demand import Demand, Form, Part, Producer
 from debottleneck.prediction.parallel import runs
 from debottleneck.prediction.prefetch import inputs
-from debottleneck.prediction.programs import Loop
+from debottleneck.prediction.programs import SimulatedLoop
 from debottleneck.prediction.replay import replay
 from debottleneck.recording.machine import Machine
 from debottleneck.strategies.spec import parse
@@ -179,7 +179,9 @@ def test_the_fill_is_as_long_as_what_is_ahead() -> None:
     """Steps whose batches came for nothing are not counted, bursts only whole."""
     loop = demand(part("load", outside=12), part("forward", native=3))
 
-    made = setup(Loop(loop, loop.steps, FREE, Random(0)), parse("prefetch:workers=3"))
+    made = setup(
+        SimulatedLoop(loop, loop.steps, FREE, Random(0)), parse("prefetch:workers=3")
+    )
     assert (made.fill, made.burst) == (2 + 6, 3)
 
 

@@ -10,7 +10,7 @@ from copy import copy
 from typing import Any
 
 from debottleneck.agent.calls import Call, Place
-from debottleneck.strategies.pools import own
+from debottleneck.strategies.pools import Workers
 
 
 class ThreadCaller:
@@ -24,7 +24,7 @@ class ThreadCaller:
 
     def __init__(self, function: Callable[..., Any], workers: int, what: str) -> None:
         self._function = function
-        self._pool = own(workers, what)
+        self._pool = Workers(workers, what)
         self._replicas = Replicas()
 
     def submit(self, call: Call) -> Future[Any]:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from debottleneck.agent.wrap import as_frame_of_ours
-from debottleneck.strategies.automatic.evidence import Dice, Look, identity
+from debottleneck.strategies.automatic.evidence import Look, identity
 from debottleneck.strategies.automatic.runs import StageCall
 from debottleneck.strategies.conflicts import Groups, Reach, overlaps, reach
+from debottleneck.strategies.randomness import Draws, streams
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,8 @@ class Record:
     def _closely(self, call: StageCall, plainly: Callable[[StageCall], Any]) -> Any:
         values = list(call.items().values())
         position = len(self.deeds)
-        before, dice = Look.of(call.found.function, values), Dice()
+        before = Look.of(call.found.function, values)
+        draws = Draws(streams())
         self._compare(self._latest.again() if position == self._expected else before)
         result = plainly(call)
         after = before.again()
@@ -100,7 +102,7 @@ class Record:
         subject = call.subject()
         written = [*changed.buffers, *changed.holders, *reach(subject).buffers, subject]
         self._traces.append(Traces(before.reach, frozenset(map(identity, written))))
-        if dice.thrown():
+        if draws.news():
             self._object(
                 f"update {position} draws random numbers from the generator that all "
                 "share, so its turn matters"

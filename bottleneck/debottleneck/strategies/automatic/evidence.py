@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import array
 import inspect
-import pickle
-import random
 import sys
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,6 +19,7 @@ from dataclasses import dataclass
 from types import CellType, CodeType
 from typing import Any
 
+from debottleneck.strategies import randomness
 from debottleneck.strategies.conflicts import (
     OPAQUE,
     PLAIN,
@@ -29,7 +28,6 @@ from debottleneck.strategies.conflicts import (
     is_buffer,
     is_random,
     is_tensor,
-    is_torch_generator,
     reach,
     sharing,
     tensor_fingerprint,
@@ -85,17 +83,6 @@ class Look:
         return found
 
 
-class Dice:
-    """The random generators that the whole process shares, at one moment."""
-
-    def __init__(self) -> None:
-        self._prints = [(each, fingerprint(each)) for each in _shared_generators()]
-
-    def thrown(self) -> bool:
-        """Whether a number has been drawn since."""
-        return any(before != fingerprint(each) for each, before in self._prints)
-
-
 def meet(changed: Reach, other: Reach) -> bool:
     """Whether what one call changed is within another one's reach."""
     theirs = {identity(each) for each in other.holders}
@@ -120,7 +107,7 @@ def fingerprint(value: Any) -> object:
     if is_buffer(value):
         return _of_array(value)
     if is_random(value):
-        return _of_generator(value)
+        return randomness.state_of(value)
     if isinstance(value, Mapping):
         return [*value.keys(), *value.values()]
     if isinstance(value, list | tuple | set | frozenset):
@@ -137,27 +124,6 @@ def _of_array(value: Any) -> object:
         value = value.reshape(-1)[:: value.nbytes // MOST_HASHED + 1]
     raw = numpy.ascontiguousarray(value).reshape(-1).view("u1")
     return value.shape, zlib.crc32(raw)
-
-
-def _of_generator(value: Any) -> object:
-    if is_torch_generator(value):
-        return value.get_state().cpu().numpy().tobytes()
-    if isinstance(value, random.Random):
-        return value.getstate()
-    if hasattr(value, "bit_generator"):
-        return pickle.dumps(value.bit_generator.state)
-    return pickle.dumps(value.get_state(legacy=False))
-
-
-def _shared_generators() -> list[Any]:
-    numpy = sys.modules.get("numpy.random.mtrand")
-    torch = sys.modules.get("torch")
-    found = [
-        getattr(random, "_inst", None),
-        getattr(numpy, "_rand", None),
-        getattr(torch, "default_generator", None),
-    ]
-    return [each for each in found if each is not None]
 
 
 def _equal(before: object, after: object) -> bool:

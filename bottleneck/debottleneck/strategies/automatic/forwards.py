@@ -9,7 +9,6 @@ that is ready, anything else is called plainly and the results ahead are dropped
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from functools import partial
@@ -18,9 +17,8 @@ from typing import Any
 from debottleneck.agent.calls import Place
 from debottleneck.agent.wrap import as_frame_of_ours
 from debottleneck.strategies import pools
-from debottleneck.strategies.automatic.evidence import Dice
 from debottleneck.strategies.automatic.learner import Kind, Learner
-from debottleneck.strategies.automatic.notes import ENGAGED, SUMMARY, Notes
+from debottleneck.strategies.automatic.notes import Notes
 from debottleneck.strategies.automatic.runs import LeftAlone, Run, StageCall
 from debottleneck.strategies.automatic.siblings import (
     Plan,
@@ -30,7 +28,8 @@ from debottleneck.strategies.automatic.siblings import (
     why_not,
 )
 from debottleneck.strategies.blas import limit, restore
-from debottleneck.strategies.spec import FORWARD, Strategy
+from debottleneck.strategies.randomness import Draws, streams
+from debottleneck.strategies.spec import Strategy
 from debottleneck.strategies.together import carrying
 
 MOST_WATCHED = 256
@@ -49,29 +48,22 @@ class Forwards(Learner):
     found_kinds = ("function", "option", "torch")
     most_kinds = 256
     begins_anew = StageCall.is_like
+    unlike = "no two steps make the same forward calls in the same order"
+    unmet = "no call of a forward function was met"
 
     def __init__(self, strategy: Strategy, notes: Notes) -> None:
         super().__init__(strategy, notes, ("ahead", "dropped", "runs"))
 
-    def close(self) -> None:
-        """Wait for what runs ahead, and say what it came to."""
-        self._lanes.close()
-        if self._engaged:
-            counts = self._counts
-            text = (
-                f"{counts['ahead']} forward calls were made ahead of their turn in "
-                f"{counts['runs']} runs, {counts['dropped']} were dropped"
-            )
-            self._notes.say(FORWARD, SUMMARY, text, **counts)
-        else:
-            self._refuse()
-
     def engaged(self, calls: int, of: int) -> None:
         """Say that it acts, once."""
-        if not self._engaged:
-            self._engaged = True
-            text = f"{calls} of {of} forward calls a step run side by side"
-            self._notes.say(FORWARD, ENGAGED, text, workers=self.size(calls))
+        text = f"{calls} of {of} forward calls a step run side by side"
+        self._engage(text, self.size(calls))
+
+    def _summary(self) -> str:
+        return (
+            f"{self._counts['ahead']} forward calls were made ahead of their turn in "
+            f"{self._counts['runs']} runs, {self._counts['dropped']} were dropped"
+        )
 
     def _subject(self, call: StageCall) -> Any:
         """The object that it is a method of."""
@@ -80,21 +72,11 @@ class Forwards(Learner):
     def _new_kind(self, subject: Any) -> Kind:
         return _Layers(self, subject)
 
-    def _reason(self) -> str:
-        if self._reasons:
-            return min(self._reasons, key=_importance)
-        if self._quiet_runs:
-            return "no two steps make the same forward calls in the same order"
-        if "torch" in sys.modules:
-            return ""  # its modules are another actor's
-        return "no call of a forward function was met"
-
-
-def _importance(reason: str) -> int:
-    """What is said rather: objections, then chains, then single calls."""
-    order = ("your layers share", "your layers feed", "your layers do", "one forward")
-    ranks = [i for i, beginning in enumerate(order) if reason.startswith(beginning)]
-    return ranks[0] if ranks else -1
+    def _importance(self, reason: str) -> int:
+        """Objections first, then chains, then single calls."""
+        order = ("your layers share", "your layers feed", "your layers do", "one forw")
+        ranks = [i for i, beginning in enumerate(order) if reason.startswith(beginning)]
+        return ranks[0] if ranks else -1
 
 
 class _Layers(Kind):
@@ -142,9 +124,9 @@ class _Watched(LeftAlone):
         if len(self._portrait.parts) >= MOST_WATCHED:
             return plainly(call)
         look = self._portrait.before(call)
-        dice = Dice() if look is not None else None
+        draws = Draws(streams()) if look is not None else None
         result = plainly(call)
-        self._portrait.after(call, result, look, dice)
+        self._portrait.after(call, result, look, draws)
         return result
 
 

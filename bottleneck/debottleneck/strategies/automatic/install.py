@@ -10,38 +10,27 @@ from types import ModuleType
 from typing import Any, Protocol
 
 from debottleneck.agent import outputs
-from debottleneck.agent.wrap import Found, act_with, stop_acting
+from debottleneck.agent.wrap import act_with, stop_acting
 from debottleneck.recording import spool
 from debottleneck.strategies import pools
 from debottleneck.strategies.automatic.notes import FAILED, Notes
-from debottleneck.strategies.spec import FORWARD, PREFETCH, Strategy, parse
+from debottleneck.strategies.spec import FORWARD, PREFETCH, UPDATE, Strategy, parse
 
 
-class Acts(Protocol):
-    """Whatever acts can be ended."""
-
-    def close(self) -> None:
-        """Wait for what is under way, undo, say what it came to."""
-
-
-class ActsOnStages(Acts, Protocol):
-    """One strategy on the functions that mark stages."""
-
-    def act(self, found: Found, called: Callable[..., Any]) -> Callable[..., Any]:
-        """What the function's wrapper calls."""
-
-
-class ActsOnTorch(Acts, Protocol):
+class ActsOnTorch(Protocol):
     """One strategy on one kind of torch's classes."""
 
     def install(self, torch: ModuleType) -> None:
         """Begin to act; the agent has installed its marks."""
 
+    def close(self) -> None:
+        """Undo every patch, and say what it came to."""
+
 
 GRACE_S = 0.5
 """Given at exit to fetches that are under way; nobody waits for their batches."""
 
-_acting: list[tuple[str, Acts]] = []
+_acting: list[tuple[str, Callable[[], None]]] = []
 _asked: list[tuple[Strategy, Notes]] = []
 
 
@@ -63,28 +52,31 @@ def install(folder: Path, config: Mapping[str, Any]) -> None:
 
 
 def _add(strategy: Strategy, notes: Notes) -> None:
-    actor: ActsOnStages
     if strategy.name == PREFETCH:
         from debottleneck.strategies.automatic.loads import Loads
 
-        actor = Loads(strategy, notes)
+        loads = Loads(strategy, notes)
+        act_with(loads.act)
+        _acting.append((PREFETCH, loads.close))
     elif strategy.name == FORWARD:
         from debottleneck.strategies.automatic.forwards import Forwards
 
-        actor = Forwards(strategy, notes)
-    else:
+        forwards = Forwards(strategy, notes)
+        act_with(forwards.act)
+        _acting.append((FORWARD, forwards.close))
+    elif strategy.name == UPDATE:
         from debottleneck.strategies.automatic.updates import Updates
 
-        actor = updates = Updates(strategy, notes)
+        updates = Updates(strategy, notes)
         outputs.settle = updates.settle
-    act_with(actor.act)
-    _acting.append((strategy.name, actor))
+        act_with(updates.act)
+        _acting.append((UPDATE, updates.close))
     if strategy.word("where", "thread") == "process":
         from debottleneck.strategies.automatic.producers import Producers
 
         producers = Producers(strategy, notes)
         producers.install()
-        _acting.append((PREFETCH, producers))
+        _acting.append((PREFETCH, producers.close))
 
 
 def after_torch(torch: ModuleType) -> None:
@@ -92,7 +84,7 @@ def after_torch(torch: ModuleType) -> None:
     for strategy, notes in _asked:
         actor = for_torch(strategy, notes)
         actor.install(torch)
-        _acting.append((strategy.name, actor))
+        _acting.append((strategy.name, actor.close))
 
 
 def for_torch(strategy: Strategy, notes: Notes) -> ActsOnTorch:
@@ -112,9 +104,9 @@ def _close(notes: Notes) -> None:
     """Undo everything, the last thing first; one that fails stops no other."""
     stop_acting()
     while _acting:
-        name, acting = _acting.pop()
+        name, close = _acting.pop()
         try:
-            acting.close()
+            close()
         except (RuntimeError, OSError) as error:
             notes.say(name, FAILED, f"it could not be undone cleanly: {error}")
     pools.close_all(GRACE_S)

@@ -7,13 +7,20 @@ left alone for a while, longer each time.
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
 from debottleneck.agent.wrap import Found, watch_with
-from debottleneck.strategies.automatic.notes import FAILED, REFUSED, Notes
+from debottleneck.strategies.automatic.notes import (
+    ENGAGED,
+    FAILED,
+    REFUSED,
+    SUMMARY,
+    Notes,
+)
 from debottleneck.strategies.automatic.runs import Lanes, LeftAlone, Run, StageCall
 from debottleneck.strategies.spec import Strategy
 
@@ -40,12 +47,16 @@ class Learner:
         found_kinds: Kinds of functions (`Found.kind`) that it acts on.
         most_kinds: Kinds of runs that are remembered, the last ones used.
         begins_anew: Whether (a call, a run's first call) begins the next run.
+        unlike: Said where nothing speaks against acting but that no two runs are alike.
+        unmet: Said where there was no run.
     """
 
     stage: str
     found_kinds: tuple[str, ...]
     most_kinds: int
     begins_anew: Callable[..., bool]
+    unlike: str
+    unmet: str
 
     def __init__(self, strategy: Strategy, notes: Notes, counts: Iterable[str]) -> None:
         self._name = strategy.name
@@ -65,6 +76,14 @@ class Learner:
         if found.stage != self.stage or found.kind not in self.found_kinds:
             return called
         return self._lanes.acting(found, called)
+
+    def close(self) -> None:
+        """Wait for what is under way, and say what it came to."""
+        self._lanes.close()
+        if self._engaged:
+            self._notes.say(self._name, SUMMARY, self._summary(), **self._counts)
+        else:
+            self._refuse()
 
     def size(self, calls: int) -> int:
         """How many of these calls run at once, the trainer's own included."""
@@ -116,10 +135,21 @@ class Learner:
         self._refused = True
         if self._workers == 1:
             reason = "workers=1 leaves the calls one after the other; give more"
+        elif self._reasons:
+            reason = min(self._reasons, key=self._importance)
+        elif self._quiet_runs:
+            reason = self.unlike
+        elif "torch" in sys.modules:
+            return  # its modules and optimizers are other actors'
         else:
-            reason = self._reason()
-        if reason:
-            self._notes.say(self._name, REFUSED, reason)
+            reason = self.unmet
+        self._notes.say(self._name, REFUSED, reason)
+
+    def _engage(self, text: str, workers: int) -> None:
+        """Say that it acts, once."""
+        if not self._engaged:
+            self._engaged = True
+            self._notes.say(self._name, ENGAGED, text, workers=workers)
 
     def _subject(self, call: StageCall) -> Any:
         """What a run's first call is about."""
@@ -128,8 +158,12 @@ class Learner:
     def _new_kind(self, subject: Any) -> Kind:
         raise NotImplementedError
 
-    def _reason(self) -> str:
-        """The most telling reason why it does not apply, "" to say nothing."""
+    def _summary(self) -> str:
+        """What it did in all."""
+        raise NotImplementedError
+
+    def _importance(self, reason: str) -> int:
+        """Rank of a reason why it does not apply; the first is said."""
         raise NotImplementedError
 
 

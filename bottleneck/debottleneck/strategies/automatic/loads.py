@@ -37,17 +37,21 @@ class Loads:
     Args:
         strategy: `prefetch` with its settings.
         notes: What it did and why not.
+
+    Attributes:
+        depth: Most batches ahead.
+        in_process: Whether loads run in other processes.
     """
 
     def __init__(self, strategy: Strategy, notes: Notes) -> None:
-        self._workers, self._depth = prefetch_size(strategy)
-        self._in_process = strategy.word("where", "thread") == "process"
+        self._workers, self.depth = prefetch_size(strategy)
+        self.in_process = strategy.word("where", "thread") == "process"
         self._notes = notes
         self._functions: list[_Function] = []
         self._generators = 0
         self._found: dict[object, Found] = {}
         self._pools: dict[object, Caller] = {}
-        least = LEAST_IN_PROCESS if self._in_process else 1
+        least = LEAST_IN_PROCESS if self.in_process else 1
         self._fanout = Fanout(
             self._submit, self._helpers, least, self._fans_out, self._refuse
         )
@@ -102,14 +106,14 @@ class Loads:
         """Where calls of this function are made ahead."""
         what = f"prefetch-{found.name.rpartition('.')[2]}"
         workers = workers or self._workers
-        if self._in_process:
+        if self.in_process:
             return ProcessCaller(found.marked, template, place, workers, what)
         return ThreadCaller(found.marked, workers, what)
 
     def _fans_out(self, key: object, pattern: Pattern) -> None:
         inner = self._found[pattern.inner]
         outer = self._found[key]
-        kind = "Process" if self._in_process else "Thread"
+        kind = "Process" if self.in_process else "Thread"
         elements = parameter(outer.function, pattern.elements)
         call = f"{inner.name.rpartition('.')[2]}, {elements}"
         keep = (
@@ -145,8 +149,8 @@ class Loads:
         self.engaged(f"{found.name} runs ahead of the loop")
         returned: list[Any] = []
         source = _returning(items, returned)
-        where = "process" if self._in_process else "thread"
-        batches = prefetch(source, depth=self._depth, where=where)
+        where = "process" if self.in_process else "thread"
+        batches = prefetch(source, depth=self.depth, where=where)
         try:
             for batch in batches:
                 self._generators += 1
@@ -169,19 +173,9 @@ class Loads:
         self._refuse(f"{found.name}: {why}")
 
     @property
-    def depth(self) -> int:
-        """Most batches ahead."""
-        return self._depth
-
-    @property
     def fans_out(self) -> bool:
         """Whether inner loads were made at once."""
         return self._fanout.ahead > 0
-
-    @property
-    def in_process(self) -> bool:
-        """Whether loads run in other processes."""
-        return self._in_process
 
     def close(self) -> None:
         """Stop fetching, and say what it came to."""
@@ -318,8 +312,9 @@ class _Function:
         if self._streams is not None:
             self._streams.close()
             return self._streams.taken, self._calls
-        counts = self._speculation.counts
-        if not counts.ahead and counts.calls >= WATCHED and not self._loads.fans_out:
+        ahead = self._speculation.made_ahead
+        watched = self._speculation.calls >= WATCHED
+        if watched and not ahead and not self._loads.fans_out:
             why = "its arguments do not advance by a constant step"
             self._loads.refused(self._function, why)
-        return counts.ahead, counts.ahead and self._calls
+        return ahead, ahead and self._calls

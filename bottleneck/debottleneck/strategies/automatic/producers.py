@@ -89,7 +89,7 @@ class Producers:
         if work is None:
             return False
         if work.obstacle:
-            self._refuse(work, work.obstacle)
+            self.say(REFUSED, work, work.obstacle)
             return False
         forked = threading.Event()
         plain = thread.run
@@ -120,14 +120,11 @@ class Producers:
         try:
             child = Child(main, f"thread {work.thread.name}", in_this_thread=True)
         except StrategyError as error:
-            self._refuse(work, f"cannot move: {error}")
+            self.say(REFUSED, work, f"cannot move: {error}")
             return None
         with self._lock:
             self._children[id(child)] = child
         return _Moved(self, work, child, min(sum(bounds) + HELD, MOST_READY))
-
-    def _refuse(self, work: Work, why: str) -> None:
-        self._notes.say(PREFETCH, REFUSED, f"thread {work.thread.name!r} {why}")
 
     def say(self, state: str, work: Work, what: str) -> None:
         """Note something about one thread."""

@@ -6,7 +6,6 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from debottleneck.agent.calls import Call, Progression, differing
@@ -31,14 +30,6 @@ class Caller(Protocol):
 
     def close(self) -> None:
         """Drop what has not begun, wait for nothing."""
-
-
-@dataclass
-class Counts:
-    """What one function's speculation came to."""
-
-    calls: int = 0
-    ahead: int = 0
 
 
 class Speculation:
@@ -77,7 +68,7 @@ class Speculation:
         self._misses = self._failures = 0
         self._before: Any = None
         self.given_up = False
-        self.counts = Counts()
+        self.calls = self.made_ahead = 0
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """The trainer's call."""
@@ -89,7 +80,7 @@ class Speculation:
             self._lock.release()
 
     def _served(self, call: Call) -> Any:
-        self.counts.calls += 1
+        self.calls += 1
         ready = self._taken(call)
         self._progression.learn(call)
         if ready is None:
@@ -155,7 +146,7 @@ class Speculation:
     def _result(self, ready: Future[Any], call: Call) -> Any:
         error = ready.exception()
         if error is None:
-            self.counts.ahead += 1
+            self.made_ahead += 1
             self._failures = 0
             return ready.result()
         result = self._plain(*call.args, **call.kwargs)

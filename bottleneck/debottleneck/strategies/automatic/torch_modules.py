@@ -22,6 +22,7 @@ from debottleneck.strategies.automatic.notes import (
     SUMMARY,
     Notes,
 )
+from debottleneck.strategies.automatic.torch_loader import patch
 from debottleneck.strategies.blas import cores
 from debottleneck.strategies.spec import FORWARD, Strategy
 from debottleneck.strategies.torch_forward import BranchParallel
@@ -79,9 +80,10 @@ class Modules:
             finally:
                 self._local.inside = False
 
-        self._patch(module, "__call__", as_frame_of_ours(call))
+        self._undo.append(patch(module, "__call__", as_frame_of_ours(call)))
         for name, at in (("backward", 2), ("grad", 3)):
-            self._patch(torch.autograd, name, self._asking(torch.autograd, name, at))
+            asking = self._asking(torch.autograd, name, at)
+            self._undo.append(patch(torch.autograd, name, asking))
 
     def close(self) -> None:
         """Undo it, and say what it came to."""
@@ -92,16 +94,6 @@ class Modules:
             self._notes.say(FORWARD, SUMMARY, text, calls=self._calls)
         self._known.clear()
         self._called, self._last = [], None
-
-    def _patch(self, owner: Any, name: str, ours: Any) -> None:
-        plain = getattr(owner, name)
-        setattr(owner, name, ours)
-
-        def undo() -> None:
-            if getattr(owner, name) is ours:
-                setattr(owner, name, plain)
-
-        self._undo.append(undo)
 
     def _asking(self, owner: Any, name: str, at: int) -> Callable[..., Any]:
         """See whether a graph is used twice: then its parts cannot be functions.

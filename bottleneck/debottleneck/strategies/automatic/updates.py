@@ -11,7 +11,6 @@ their order; updates after it may have been made by then.
 
 from __future__ import annotations
 
-import sys
 import traceback
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -20,11 +19,11 @@ from typing import Any
 from debottleneck.agent.wrap import Found, as_frame_of_ours
 from debottleneck.strategies.automatic.changes import Deed, Record, agree
 from debottleneck.strategies.automatic.learner import Kind, Learner
-from debottleneck.strategies.automatic.notes import ENGAGED, SUMMARY, Notes
+from debottleneck.strategies.automatic.notes import Notes
 from debottleneck.strategies.automatic.runs import LeftAlone, Run, StageCall
 from debottleneck.strategies.automatic.turns import Turns
 from debottleneck.strategies.blas import limit, restore
-from debottleneck.strategies.spec import UPDATE, Strategy
+from debottleneck.strategies.spec import Strategy
 
 MOST_WATCHED = 10_000
 """Calls of one run that are watched; a longer one repeats itself."""
@@ -46,6 +45,8 @@ class Updates(Learner):
     found_kinds = ("function", "option")
     most_kinds = MOST_KINDS
     begins_anew = StageCall.is_about
+    unlike = "no two steps update the same objects in the same order"
+    unmet = "no call of an update function was met"
 
     def __init__(self, strategy: Strategy, notes: Notes) -> None:
         super().__init__(strategy, notes, ("calls", "runs"))
@@ -58,22 +59,20 @@ class Updates(Learner):
     def close(self) -> None:
         """Wait for what is under way, and say what it came to."""
         self._closing = True
-        self._lanes.close()
-        if self._engaged:
-            counts = self._counts
-            text = f"{counts['calls']} updates in {counts['runs']} runs were pooled"
-            self._notes.say(UPDATE, SUMMARY, text, **counts)
-        else:
-            self._refuse()
+        super().close()
 
     def engaged(self, calls: int, groups: int) -> None:
         """Say that it acts, once."""
-        if not self._engaged:
-            self._engaged = True
-            text = f"{calls} updates a step run side by side"
-            if groups < calls:
-                text += f", in {groups} groups that share no memory"
-            self._notes.say(UPDATE, ENGAGED, text, workers=self.size(groups))
+        text = f"{calls} updates a step run side by side"
+        if groups < calls:
+            text += f", in {groups} groups that share no memory"
+        self._engage(text, self.size(groups))
+
+    def _summary(self) -> str:
+        return (
+            f"{self._counts['calls']} updates in {self._counts['runs']} runs were "
+            "pooled"
+        )
 
     @as_frame_of_ours
     def raised(self, error: BaseException) -> None:
@@ -97,14 +96,8 @@ class Updates(Learner):
     def _new_kind(self, subject: Any) -> Kind:
         return _Parameters(self, subject)
 
-    def _reason(self) -> str:
-        if self._reasons:
-            return min(self._reasons, key=lambda text: text.startswith("one update"))
-        if self._quiet_runs:
-            return "no two steps update the same objects in the same order"
-        if "torch" in sys.modules:
-            return ""  # its optimizers are another actor's
-        return "no call of an update function was met"
+    def _importance(self, reason: str) -> int:
+        return reason.startswith("one update")
 
 
 class _Parameters(Kind):
