@@ -13,9 +13,15 @@ from debottleneck.prediction.prefetch import Ahead, Elements, Size
 from debottleneck.prediction.programs import Feed, Handler, SimulatedLoop, threads
 from debottleneck.strategies.automatic.learner import MOST_WORKERS
 from debottleneck.strategies.spec import (
+    BUFFER,
     FORWARD,
+    NO_LOAD,
+    ONE_FORWARD,
+    ONE_UPDATE,
     PREFETCH,
+    SOURCE,
     UPDATE,
+    VARIES,
     Strategies,
     Strategy,
     prefetch_size,
@@ -28,17 +34,11 @@ TORCH_QUEUE = 20.0
 """Tensors through torch's own queue of a `DataLoader` cost the trainer this many times
 a small message: each is opened and mapped anew (measured: 1.2 ms a batch of two)."""
 
-ONE_FORWARD = "one forward call a step: there is nothing to run beside it"
 NOT_SIMULATED = "torch's own form of the step, which only a trial can measure"
-ONE_UPDATE = "one update call a step: there is nothing to run beside it"
 CHAIN = "no two forward calls of a step take the same arguments"
-VARIES = "its arguments do not advance by a constant step"
-BUFFER = "it fills the same array for every batch"
-NO_LOAD = "no function of the script marks a load"
 RETURNS = "an update returns a value, not None"
 MARKED = "the script marks its load itself: there is no call to be made ahead"
 BESIDE = "is called beside the load: have the load call it, and it is fetched ahead too"
-SOURCE = "it takes from a queue or an iterator of this process"
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from debottleneck.strategies.automatic.evidence import Look, identity
 from debottleneck.strategies.automatic.runs import StageCall
 from debottleneck.strategies.conflicts import Groups, Reach, overlaps, reach
 from debottleneck.strategies.randomness import Draws, streams
+from debottleneck.strategies.spec import ONE_UPDATE
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ class Record:
         if any(deed.subject is None for deed in self.deeds):
             return "an update is given no array or object that it could change"
         if len(self.deeds) == 1:
-            return "one update call a step: there is nothing to run beside it"
+            return ONE_UPDATE
         return ""
 
     @as_frame_of_ours

@@ -22,7 +22,14 @@ from debottleneck.strategies.automatic.speculate import Caller, Speculation
 from debottleneck.strategies.automatic.streams import Streams
 from debottleneck.strategies.pools import is_worker
 from debottleneck.strategies.prefetch import prefetch
-from debottleneck.strategies.spec import PREFETCH, Strategy, prefetch_size
+from debottleneck.strategies.spec import (
+    NO_LOAD,
+    PREFETCH,
+    SOURCE,
+    VARIES,
+    Strategy,
+    prefetch_size,
+)
 
 LEAST_IN_PROCESS = 2
 """Elements in a message to a process, which costs 0.1 to 0.2 ms."""
@@ -190,7 +197,7 @@ class Loads:
             text = f"{ahead:,} of {calls:,} loads were made ahead"
             self._notes.say(PREFETCH, SUMMARY, text, ahead=ahead, calls=calls)
         if not self._found:
-            self._refuse("no function of the script marks a load")
+            self._refuse(NO_LOAD)
 
 
 def _first(
@@ -268,7 +275,7 @@ class _Function:
         """Whether nothing but the source changes from call to call."""
         first = self._first or []
         if self._loads.in_process:
-            why = "it takes from a queue or an iterator of this process"
+            why = SOURCE
         elif len(first) == len(rest) and all(map(same, first, rest)):
             return True
         else:
@@ -315,6 +322,5 @@ class _Function:
         ahead = self._speculation.made_ahead
         watched = self._speculation.calls >= WATCHED
         if watched and not ahead and not self._loads.fans_out:
-            why = "its arguments do not advance by a constant step"
-            self._loads.refused(self._function, why)
+            self._loads.refused(self._function, VARIES)
         return ahead, ahead and self._calls

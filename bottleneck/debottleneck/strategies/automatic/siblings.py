@@ -25,6 +25,7 @@ from debottleneck.strategies.conflicts import (
     sharing,
 )
 from debottleneck.strategies.randomness import Draws
+from debottleneck.strategies.spec import ONE_FORWARD
 
 
 @dataclass(frozen=True)
@@ -268,7 +269,7 @@ def likely(parts: Sequence[CallShape]) -> Plan:
 def why_not(parts: Sequence[CallShape]) -> str:
     """One sentence: why no call of this run can be made ahead."""
     if len(parts) == 1:
-        return "one forward call a step: there is nothing to run beside it"
+        return ONE_FORWARD
     for position, part in enumerate(parts):
         if part.feeds is not None:
             return (

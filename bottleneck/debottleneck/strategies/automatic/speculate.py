@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from debottleneck.agent.calls import Call, Progression, differing
 from debottleneck.agent.results import reuses
 from debottleneck.errors import StrategyError
+from debottleneck.strategies.spec import BUFFER, VARIES
 
 MOST_MISSES = 3
 """Wrong forecasts in a row after which a function is left alone for good."""
@@ -95,7 +96,7 @@ class Speculation:
         """Before the first forecast: give up when results share their memory."""
         if self._caller is None and not self.given_up:
             if reuses(self._before, result):
-                self._give_up("it fills the same array for every batch")
+                self._give_up(BUFFER)
             self._before = None if self.given_up else result
 
     def _taken(self, call: Call) -> Future[Any] | None:
@@ -110,7 +111,7 @@ class Speculation:
         self._drop()
         self._misses += 1
         if self._misses >= MOST_MISSES:
-            self._give_up("its arguments do not advance by a constant step")
+            self._give_up(VARIES)
         return None
 
     def _drop(self) -> None:
