@@ -218,16 +218,6 @@ def test_closing_from_another_thread_ends_the_loop() -> None:
         time.sleep(0.01)
 
 
-def test_start_and_stop_leave_nothing() -> None:
-    """Many short lives, at every stage of their work."""
-    for number in range(60):
-        items = Items(lambda: numbers(20), depth=1 + number % 3)
-        for _ in range(number % 5):
-            next(items)
-        if number % 2:
-            items.close()
-
-
 def test_several_at_once_do_not_hold_each_other() -> None:
     """Each ends when it is closed though the others were forked beside it."""
     many = [Items(lambda: numbers(1000), depth=1) for _ in range(4)]

@@ -97,9 +97,8 @@ def _prefetch(
         size = Size(workers, ahead, apart, form.bytes, received)
         return Ahead(loop, gil, size), ahead
     if form.form == "elements":
-        return Elements(
-            loop, gil, Size(workers, 1, apart, form.bytes), max(form.size, 1)
-        ), 1
+        size = Size(workers, 1, apart, form.bytes)
+        return Elements(loop, gil, size, max(form.size, 1)), 1
     if form.form in ("stream", "generator") or producers:
         size = Size(1, depth, apart, form.bytes)
         return Ahead(loop, gil, size, feed if producers else None), depth
@@ -124,16 +123,14 @@ def _parallel(
 
 def load_form(demand: Demand) -> tuple[str, Form]:
     """The name of what loads, most often, and how it is called."""
-    names = Tally(
-        part.name for step in demand.steps for part in step if part.stage == "load"
-    )
+    names = Tally(part.name for part in demand.parts if part.stage == "load")
     name = names.most_common(1)[0][0] if names else ""
     return name, demand.forms.get(name, Form("", 0, 0))
 
 
 def form_of(demand: Demand, stage: str) -> tuple[str, Form]:
     """The function of a stage whose calls' form is known, and the form."""
-    names = {part.name for step in demand.steps for part in step if part.stage == stage}
+    names = {part.name for part in demand.parts if part.stage == stage}
     forms = [(name, demand.forms[name]) for name in names if name in demand.forms]
     return max(forms, key=lambda pair: pair[1].size, default=("", Form("", 0, 0)))
 
@@ -143,8 +140,7 @@ def simulated(demand: Demand, strategies: Strategies) -> bool:
 
     Of an optimizer's step nobody knows how long torch's own forms of it take.
     """
-    names = {part.name for step in demand.steps for part in step}
-    optimizer = any(name.startswith(TORCH_STEP) for name in names)
+    optimizer = any(part.name.startswith(TORCH_STEP) for part in demand.parts)
     return not optimizer or all(strategy.name != UPDATE for strategy in strategies)
 
 

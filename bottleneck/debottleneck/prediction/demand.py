@@ -8,7 +8,7 @@ Waiting for the GIL and for a core is left out: the simulation brings forth its 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -127,6 +127,17 @@ class Demand:
     forms: Mapping[str, Form] = field(default_factory=dict)
     inputs: tuple[str, ...] = ("load",)
     python_known: bool = True
+
+    @property
+    def parts(self) -> list[Part]:
+        """Those of all steps."""
+        return [part for step in self.steps for part in step]
+
+
+def fraction(parts: Sequence[Part], amounts: Iterable[float]) -> float:
+    """What these amounts are of the time that the parts take."""
+    total = sum(part.length for part in parts)
+    return sum(amounts) / total if total else 0.0
 
 
 @dataclass(frozen=True)

@@ -56,12 +56,6 @@ BRANCHES = demand(part("load", native=1), *[part("forward", "b", native=4)] * 4)
 UPDATES = demand(part("forward", native=2), *[part("update", outside=5)] * 4)
 
 
-def test_the_loop_as_it_is_takes_as_long_as_it_took() -> None:
-    """Nothing is lost or added by replaying it."""
-    for loop in (FETCHED, HEAVY, BRANCHES, UPDATES):
-        assert step_ms(loop) * MS == pytest.approx(loop.step_ns)
-
-
 @pytest.mark.parametrize(("workers", "expected"), [(1, 12), (2, 6), (3, 4), (4, 3)])
 def test_prefetch_divides_waits_until_the_rest_is_longer(
     workers: int, expected: float

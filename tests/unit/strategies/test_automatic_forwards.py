@@ -127,21 +127,6 @@ def test_layers_of_several_classes_and_plain_functions(acting: Acting) -> None:
     assert acting.said("engaged") == ["3 of 3 forward calls a step run side by side"]
 
 
-def test_plain_functions_with_their_parameters(acting: Acting) -> None:
-    """A function called with one batch and several parameters has siblings too."""
-
-    @acting.mark("forward")
-    def forward(batch: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        return batch * weights
-
-    load_batch, weights = acting.loader(), [np.full(3, n) for n in (1.0, 2.0, 3.0)]
-    for index in range(5):
-        batch = load_batch(index)
-        found = [forward(batch, each) for each in weights]
-        assert all((f == batch * w).all() for f, w in zip(found, weights, strict=True))
-    assert acting.said("engaged")
-
-
 def test_plain_values_that_change_with_the_step(acting: Acting) -> None:
     """The step's number and a switch go to every sibling; an index stays its own."""
 

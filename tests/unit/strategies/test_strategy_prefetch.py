@@ -249,18 +249,6 @@ def fails_at(position: int, error: BaseException) -> Callable[[int], int]:
     return fetch
 
 
-@pytest.mark.parametrize("order", [True, False])
-def test_an_exception_comes_at_its_place_and_once(order: bool) -> None:
-    """After everything before it; the iteration is over then."""
-    fetch, seen = fails_at(5, KeyError("x")), deque[int]()
-    found = iter(prefetch(fetch, workers=3, order=order, count=9))
-    with pytest.raises(KeyError, match="x"):
-        seen.extend(found)
-    assert set(seen) >= {0, 1, 2, 3, 4}
-    assert list(seen) == [0, 1, 2, 3, 4] or not order
-    assert list(found) == []
-
-
 def test_its_traceback_is_the_users() -> None:
     """Below the line that asked there is one frame of ours, and then the source's."""
 
