@@ -56,7 +56,7 @@ class Producers:
         self._children: dict[int, Child] = {}
         self._targets: Counter[CodeType] = Counter()
         self._lock = threading.Lock()
-        self._closed = False
+        self.closed = False
         self.items = 0
 
     def install(self) -> None:
@@ -73,7 +73,7 @@ class Producers:
         """Undo it; end the processes, and their threads with them."""
         setattr(threading.Thread, "start", self._plain_start)  # noqa: B010 - as it was
         with self._lock:
-            self._closed = True
+            self.closed = True
             children = list(self._children.values())
         for child in children:
             child.end(0)
@@ -150,11 +150,6 @@ class Producers:
         with self._lock:
             self._children.pop(id(child), None)
 
-    def closed(self) -> bool:
-        """Whether children are being ended."""
-        with self._lock:
-            return self._closed
-
 
 class _Moved:
     """The parent's side of one thread that was moved; runs in that thread."""
@@ -226,7 +221,7 @@ class _Moved:
 
     def _gone(self) -> bool:
         why = self._child.why()
-        if self._producers.closed():
+        if self._producers.closed:
             return True
         self._producers.say(FAILED, self._work, f"lost its process: it {why}")
         if not self._acted:
