@@ -168,29 +168,6 @@ def test_a_child_that_goes_is_told_of(leave: Callable[[], None], how: str) -> No
     assert list(items) == []
 
 
-@pytest.mark.parametrize("way", ["close", "drop", "break"])
-def test_it_ends_early(way: str) -> None:
-    """Closing, dropping and leaving a loop each end the process."""
-    items = Items(lambda: numbers(10_000), depth=2)
-    pid = items._child.pid
-    if way == "close":
-        items.close()
-        assert list(items) == []
-    elif way == "break":
-        for _ in items:
-            break
-    del items
-    until_gone(pid)
-
-
-def test_a_busy_child_is_ended_too() -> None:
-    """One that works on an item for long is killed after a moment."""
-    items = Items(lambda: iter(lambda: time.sleep(100), 1), depth=1)
-    begun = time.monotonic()
-    items.close()
-    assert time.monotonic() - begun < 60
-
-
 def test_finally_runs_in_a_child_that_waits(tmp_path: Path) -> None:
     """A generator is closed as in a plain loop that is left."""
     place = tmp_path / "closed"
