@@ -271,8 +271,8 @@ class _Model:
         picks = attempt.picks[:steps]
         run = replay(attempt.demand, attempt.machine, strategies, picks, attempt.seed)
         if steps < STEPS:  # the plain loop's time is of all picks; these may be longer
-            whole = _length(self._recorded, attempt.picks)
-            scale = whole / _length(self._recorded, picks)
+            mean_ns = _length(self._recorded, attempt.picks)
+            scale = mean_ns / _length(self._recorded, picks)
             run = replace(run, step_ns=run.step_ns * scale)
         return run
 
