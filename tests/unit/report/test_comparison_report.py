@@ -13,12 +13,15 @@ import examples
 import pytest
 from comparisons import with_first
 
+from debottleneck.commands import main
 from debottleneck.recording.environment import Difference
 from debottleneck.report import render_comparison
 from debottleneck.report.figures import sides
 from debottleneck.report.html import answers
 from debottleneck.report.html import comparison as pair
+from debottleneck.report.text import comparison
 from debottleneck.report.words.comparison import labels
+from debottleneck.trials.save import save
 from debottleneck.trials.sides import Sides, read
 
 DIFFERENCES = (
@@ -317,3 +320,17 @@ def test_recordings_are_read_from_the_folder(tmp_path: Path) -> None:
     (gap,) = shown.gaps
     assert gap.startswith("Prefetch with 4 threads, 8 ahead cannot be shown:")
     assert "cannot be shown" in render_comparison(whole, "html")
+
+
+def test_report_opens_a_comparison(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`bottleneck report` prints the table, the document, or writes the page."""
+    save(comparisons.faster(), (), tmp_path)
+    assert main(["report", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == comparison.render(comparisons.faster())
+    assert main(["report", str(tmp_path), "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["best"] == "prefetch:workers=4,depth=8"
+    assert main(["report", str(tmp_path), "--format", "html"]) == 0
+    assert "Wrote" in capsys.readouterr().err
+    assert "2.16x faster" in (tmp_path / "report.html").read_text()

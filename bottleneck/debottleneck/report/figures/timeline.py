@@ -71,9 +71,9 @@ def windows(analysis: Analysis) -> dict[str, StepWindow]:
         return {}
     wall = quiet.wall_ns.to_numpy(dtype="float64")
     typical = int(np.abs(wall - analysis.loop.step_median_ms * 1e6).argmin())
-    chosen = {"typical": typical, "slowest": int(wall.argmax())}
-    if chosen["slowest"] == typical:
-        del chosen["slowest"]
+    chosen = {"typical": typical}
+    if (slowest := int(wall.argmax())) != typical:
+        chosen["slowest"] = slowest
     columns = ["step", "start_ns", "end_ns"]
     return {n: StepWindow(*map(int, quiet[columns].iloc[i])) for n, i in chosen.items()}
 
