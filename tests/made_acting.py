@@ -11,7 +11,6 @@ import numpy as np
 
 from debottleneck.agent.wrap import act_with, stop_acting, wrap
 from debottleneck.strategies import pools
-from debottleneck.strategies.automatic.boundaries import Boundaries
 from debottleneck.strategies.automatic.notes import Notes
 from debottleneck.strategies.spec import parse
 
@@ -46,9 +45,7 @@ class Acting(Noted):
 
     def __init__(self, kind: Callable[..., Any], spec: str, folder: Path) -> None:
         super().__init__(folder)
-        boundaries = Boundaries()
-        boundaries.install()
-        self.actor = kind(*parse(spec), self.notes, boundaries)
+        self.actor = kind(*parse(spec), self.notes)
         act_with(self.actor.act)
 
     def mark(self, stage: str) -> Callable[[Any], Any]:

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from made_acting import Noted
 
-from debottleneck.agent.wrap import Found
+from debottleneck.agent.wrap import stop_acting, wrap
 from debottleneck.strategies import pools
-from debottleneck.strategies.automatic.torch_hooks import TorchHooks
+from debottleneck.strategies.automatic.install import for_torch
 from debottleneck.strategies.spec import parse
 
 torch = pytest.importorskip("torch")
@@ -24,23 +24,6 @@ nn = torch.nn
 data = torch.utils.data
 
 pytestmark = pytest.mark.torch
-
-
-class Steps:
-    """What `Boundaries` tells, said by the test."""
-
-    def __init__(self) -> None:
-        self.callbacks: list[Callable[[str, Found], None]] = []
-
-    def on_enter(self, callback: Callable[[str, Found], None]) -> None:
-        """As `Boundaries` has it."""
-        self.callbacks.append(callback)
-
-    def backward(self) -> None:
-        """The step's backward begins."""
-        found = Found(print, print, "backward", "backward", "torch")
-        for callback in self.callbacks:
-            callback("backward", found)
 
 
 class Acting(Noted):
@@ -53,15 +36,17 @@ class Acting(Noted):
 
     def __init__(self, spec: str, folder: Path) -> None:
         super().__init__(folder)
-        self.steps = Steps()
-        self.hooks = TorchHooks(parse(spec), self.notes, self.steps)  # type: ignore[arg-type] # says the same
+        (strategy,) = parse(spec)
+        self.actor = for_torch(strategy, self.notes)
+        self.backward = wrap(lambda: None, "backward")
 
     def __enter__(self) -> Acting:
-        self.hooks.install(torch)
+        self.actor.install(torch)
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.hooks.close()
+        self.actor.close()
+        stop_acting()
         pools.close_all()
 
 
@@ -296,7 +281,7 @@ def trained(
         stepping.zero_grad()
         loss = loss_of(model(x), x[:, :2])
         if acting is not None:
-            acting.steps.backward()
+            acting.backward()
         loss.backward(**backward)
         stepping.step()
         schedule.step()
@@ -358,7 +343,7 @@ def test_several_modules_a_step_are_not_its_business(tmp_path: Path) -> None:
         for _ in range(4):
             x = torch.randn(4, 8)
             loss = (models[0](x) + models[1](x)).sum()
-            acting.steps.backward()
+            acting.backward()
             loss.backward()
     assert not acting.path.exists()
 
@@ -370,7 +355,7 @@ def test_a_failing_module_raises_its_own_exception(tmp_path: Path) -> None:
         model = Net()
         for _ in range(4):
             loss = model(torch.randn(4, 8)).sum()
-            acting.steps.backward()
+            acting.backward()
             loss.backward()
         with pytest.raises(RuntimeError, match="shapes"):
             model(wrong)

@@ -168,29 +168,6 @@ def test_a_child_that_goes_is_told_of(leave: Callable[[], None], how: str) -> No
     assert list(items) == []
 
 
-@pytest.mark.parametrize("way", ["close", "drop", "break"])
-def test_it_ends_early(way: str) -> None:
-    """Closing, dropping and leaving a loop each end the process."""
-    items = Items(lambda: numbers(10_000), depth=2)
-    pid = items._child.pid
-    if way == "close":
-        items.close()
-        assert list(items) == []
-    elif way == "break":
-        for _ in items:
-            break
-    del items
-    until_gone(pid)
-
-
-def test_a_busy_child_is_ended_too() -> None:
-    """One that works on an item for long is killed after a moment."""
-    items = Items(lambda: iter(lambda: time.sleep(100), 1), depth=1)
-    begun = time.monotonic()
-    items.close()
-    assert time.monotonic() - begun < 60
-
-
 def test_finally_runs_in_a_child_that_waits(tmp_path: Path) -> None:
     """A generator is closed as in a plain loop that is left."""
     place = tmp_path / "closed"
@@ -216,16 +193,6 @@ def test_closing_from_another_thread_ends_the_loop() -> None:
     assert list(items) == []
     while threading.active_count() > 1:
         time.sleep(0.01)
-
-
-def test_start_and_stop_leave_nothing() -> None:
-    """Many short lives, at every stage of their work."""
-    for number in range(60):
-        items = Items(lambda: numbers(20), depth=1 + number % 3)
-        for _ in range(number % 5):
-            next(items)
-        if number % 2:
-            items.close()
 
 
 def test_several_at_once_do_not_hold_each_other() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from debottleneck.prediction.apply import setup
 from debottleneck.prediction.demand import Demand, Part
 from debottleneck.prediction.engine import Simulation
-from debottleneck.prediction.programs import Loop
+from debottleneck.prediction.programs import SimulatedLoop
 from debottleneck.prediction.replay import replay
 from debottleneck.recording.machine import Machine
 from debottleneck.strategies.spec import Strategies, parse
@@ -107,7 +107,7 @@ def test_the_plain_loop_takes_as_long_as_its_parts(loop: Demand) -> None:
     steps = [loop.steps[i % len(loop.steps)] for i in range(COUNT)]
     mean = sum(sum(map(length, step)) for step in steps) / COUNT
     assert abs(step_ns(loop, PRICED, "") - mean) <= 1e-6 * mean + 1
-    made = setup(Loop(loop, steps, PRICED, Random(0)), ())
+    made = setup(SimulatedLoop(loop, steps, PRICED, Random(0)), ())
     took = Simulation(PRICED).run(made.threads)
     assert abs(took / COUNT - mean) <= 1e-6 * mean + 1
 

@@ -31,7 +31,9 @@ class Call:
 
     def items(self) -> dict[Place, Any]:
         """Arguments by position or name."""
-        return by_place(self.args, self.kwargs)
+        items: dict[Place, Any] = dict(enumerate(self.args))
+        items.update(self.kwargs)
+        return items
 
     def with_value(self, place: Place, value: Any) -> Call:
         """The same call with another value in one place."""
@@ -39,13 +41,6 @@ class Call:
             args = (*self.args[:place], value, *self.args[place + 1 :])
             return Call(args, self.kwargs)
         return Call(self.args, {**self.kwargs, place: value})
-
-
-def by_place(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[Place, Any]:
-    """Arguments by position or name."""
-    arguments: dict[Place, Any] = dict(enumerate(args))
-    arguments.update(kwargs)
-    return arguments
 
 
 def same(one: Any, other: Any) -> bool:

@@ -10,12 +10,18 @@ from debottleneck.prediction.demand import API, Demand, Form
 from debottleneck.prediction.engine import Gil, Thread
 from debottleneck.prediction.parallel import Forward, Pool, Update
 from debottleneck.prediction.prefetch import Ahead, Elements, Size
-from debottleneck.prediction.programs import Feed, Handler, Loop, threads
-from debottleneck.strategies.automatic.forwards import MOST_WORKERS
+from debottleneck.prediction.programs import Feed, Handler, SimulatedLoop, threads
+from debottleneck.strategies.automatic.learner import MOST_WORKERS
 from debottleneck.strategies.spec import (
+    BUFFER,
     FORWARD,
+    NO_LOAD,
+    ONE_FORWARD,
+    ONE_UPDATE,
     PREFETCH,
+    SOURCE,
     UPDATE,
+    VARIES,
     Strategies,
     Strategy,
     prefetch_size,
@@ -28,17 +34,11 @@ TORCH_QUEUE = 20.0
 """Tensors through torch's own queue of a `DataLoader` cost the trainer this many times
 a small message: each is opened and mapped anew (measured: 1.2 ms a batch of two)."""
 
-ONE_FORWARD = "one forward call a step: there is nothing to run beside it"
 NOT_SIMULATED = "torch's own form of the step, which only a trial can measure"
-ONE_UPDATE = "one update call a step: there is nothing to run beside it"
 CHAIN = "no two forward calls of a step take the same arguments"
-VARIES = "its arguments do not advance by a constant step"
-BUFFER = "it fills the same array for every batch"
-NO_LOAD = "no function of the script marks a load"
 RETURNS = "an update returns a value, not None"
 MARKED = "the script marks its load itself: there is no call to be made ahead"
 BESIDE = "is called beside the load: have the load call it, and it is fetched ahead too"
-SOURCE = "it takes from a queue or an iterator of this process"
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Setup:
     burst: int
 
 
-def setup(loop: Loop, strategies: Strategies) -> Setup:
+def setup(loop: SimulatedLoop, strategies: Strategies) -> Setup:
     """The simulated threads of a loop with these strategies.
 
     Args:
@@ -82,7 +82,7 @@ def setup(loop: Loop, strategies: Strategies) -> Setup:
 
 
 def _prefetch(
-    loop: Loop, gil: Gil | None, feed: Feed, strategy: Strategy
+    loop: SimulatedLoop, gil: Gil | None, feed: Feed, strategy: Strategy
 ) -> tuple[Handler | None, int]:
     apart = strategy.word("where", "thread") == "process"
     producers = loop.demand.producers
@@ -97,16 +97,17 @@ def _prefetch(
         size = Size(workers, ahead, apart, form.bytes, received)
         return Ahead(loop, gil, size), ahead
     if form.form == "elements":
-        return Elements(
-            loop, gil, Size(workers, 1, apart, form.bytes), max(form.size, 1)
-        ), 1
+        size = Size(workers, 1, apart, form.bytes)
+        return Elements(loop, gil, size, max(form.size, 1)), 1
     if form.form in ("stream", "generator") or producers:
         size = Size(1, depth, apart, form.bytes)
         return Ahead(loop, gil, size, feed if producers else None), depth
     return Ahead(loop, gil, Size(workers, depth, apart, form.bytes)), depth
 
 
-def _parallel(loop: Loop, gil: Gil | None, strategy: Strategy) -> list[Handler]:
+def _parallel(
+    loop: SimulatedLoop, gil: Gil | None, strategy: Strategy
+) -> list[Handler]:
     demand = loop.demand
     if strategy.name == FORWARD:
         calls = calls_of(demand, "forward")
@@ -122,16 +123,14 @@ def _parallel(loop: Loop, gil: Gil | None, strategy: Strategy) -> list[Handler]:
 
 def load_form(demand: Demand) -> tuple[str, Form]:
     """The name of what loads, most often, and how it is called."""
-    names = Tally(
-        part.name for step in demand.steps for part in step if part.stage == "load"
-    )
+    names = Tally(part.name for part in demand.parts if part.stage == "load")
     name = names.most_common(1)[0][0] if names else ""
     return name, demand.forms.get(name, Form("", 0, 0))
 
 
 def form_of(demand: Demand, stage: str) -> tuple[str, Form]:
     """The function of a stage whose calls' form is known, and the form."""
-    names = {part.name for step in demand.steps for part in step if part.stage == stage}
+    names = {part.name for part in demand.parts if part.stage == stage}
     forms = [(name, demand.forms[name]) for name in names if name in demand.forms]
     return max(forms, key=lambda pair: pair[1].size, default=("", Form("", 0, 0)))
 
@@ -141,8 +140,7 @@ def simulated(demand: Demand, strategies: Strategies) -> bool:
 
     Of an optimizer's step nobody knows how long torch's own forms of it take.
     """
-    names = {part.name for step in demand.steps for part in step}
-    optimizer = any(name.startswith(TORCH_STEP) for name in names)
+    optimizer = any(part.name.startswith(TORCH_STEP) for part in demand.parts)
     return not optimizer or all(strategy.name != UPDATE for strategy in strategies)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from debottleneck.prediction.apply import calls_of, load_form, simulated
-from debottleneck.prediction.demand import Demand
-from debottleneck.strategies.automatic.forwards import MOST_WORKERS
+from debottleneck.prediction.demand import Demand, fraction
+from debottleneck.strategies.automatic.learner import MOST_WORKERS
 from debottleneck.strategies.spec import FORWARD, PREFETCH, UPDATE, Strategies, parse
 
 THREADS = (1, 2, 4, 8, 16)
@@ -76,14 +76,11 @@ def _workers(calls: int, cores: int) -> list[int]:
 
 def share(demand: Demand, stage: str) -> float:
     """The part of a step that a stage takes."""
-    parts = [part for step in demand.steps for part in step]
-    total = sum(part.length for part in parts)
-    mine = sum(part.length for part in parts if part.stage == stage)
-    return mine / total if total else 0.0
+    parts = demand.parts
+    return fraction(parts, (part.length for part in parts if part.stage == stage))
 
 
 def share_outside(demand: Demand, stage: str) -> float:
     """The part of a stage's time that it waits for the outside."""
-    parts = [part for step in demand.steps for part in step if part.stage == stage]
-    total = sum(part.length for part in parts)
-    return sum(part.outside for part in parts) / total if total else 0.0
+    parts = [part for part in demand.parts if part.stage == stage]
+    return fraction(parts, (part.outside for part in parts))

@@ -8,24 +8,28 @@ Waiting for the GIL and for a core is left out: the simulation brings forth its 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from debottleneck.analysis.attribution import sums
-from debottleneck.analysis.frames import quiet_steps
+from debottleneck.analysis.attribution import ratio, sums
+from debottleneck.analysis.frames import (
+    Floats,
+    Ints,
+    bounds,
+    holding,
+    of_thread,
+    quiet_steps,
+)
 from debottleneck.analysis.result import Analysis
 from debottleneck.analysis.timeline import Lookup, marks_by_thread, stage_codes
 from debottleneck.recording.loop import CODE, Marks, outermost
 from debottleneck.recording.recording import STATES
 from debottleneck.recording.spool import BURST_READS, ENTER, LEAVE
 from debottleneck.words import OTHER
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 OUTSIDE = ("disk", "network", "ipc", "sleep", "unattributed")
 """Waits for something that is not a thread of this loop."""
@@ -124,6 +128,17 @@ class Demand:
     inputs: tuple[str, ...] = ("load",)
     python_known: bool = True
 
+    @property
+    def parts(self) -> list[Part]:
+        """Those of all steps."""
+        return [part for step in self.steps for part in step]
+
+
+def fraction(parts: Sequence[Part], amounts: Iterable[float]) -> float:
+    """What these amounts are of the time that the parts take."""
+    total = sum(part.length for part in parts)
+    return sum(amounts) / total if total else 0.0
+
 
 @dataclass(frozen=True)
 class _Mix:
@@ -142,8 +157,7 @@ def demand_of(analysis: Analysis) -> Demand | None:
         return None
     recording, trainer = analysis.recording, analysis.loop.trainer_tid
     key = (recording.facts.pid, trainer)
-    marks = recording.marks
-    own = marks[(marks["pid"] == key[0]) & (marks["tid"] == key[1])]
+    own = of_thread(recording.marks, *key)
     threads = marks_by_thread(replace(recording, marks=own))
     if key not in threads:
         return None
@@ -169,18 +183,14 @@ def _mix(analysis: Analysis) -> _Mix:
         grid[CODE[row.stage], column[row.cause]] += row.ms_per_step
     on_core, off = grid[:, :2].sum(axis=1), grid[:, 2:].sum(axis=1)
     sampled = bool(on_core.sum() > 0)
-    python = _ratio(grid[:, 0], on_core, float(_total(grid[:, 0], on_core)))
+    python = ratio(grid[:, 0], on_core, float(_total(grid[:, 0], on_core)))
     return _Mix(
         python,
-        _ratio(grid[:, 2:7].sum(axis=1), off, 0.0),
-        _ratio(grid[:, 7], off, 0.0),
+        ratio(grid[:, 2:7].sum(axis=1), off),
+        ratio(grid[:, 7], off),
         _releases(analysis),
         sampled,
     )
-
-
-def _ratio(part: Floats, total: Floats, otherwise: float) -> Floats:
-    return np.divide(part, total, out=np.full_like(total, otherwise), where=total > 0)
 
 
 def _total(part: Floats, total: Floats) -> float:
@@ -194,10 +204,7 @@ def _releases(analysis: Analysis) -> Floats:
     """
     recording = analysis.recording
     bursts = recording.bursts[recording.bursts["pid"] == recording.facts.pid]
-    own = analysis.segments[
-        (analysis.segments["tid"] == analysis.loop.trainer_tid)
-        & (analysis.segments["pid"] == recording.facts.pid)
-    ]
+    own = of_thread(analysis.segments, recording.facts.pid, analysis.loop.trainer_tid)
     if bursts.empty or own.empty:
         return np.zeros(len(NAMES))
     at = bursts["t_ns"].to_numpy(np.int64)
@@ -211,8 +218,8 @@ def _releases(analysis: Analysis) -> Floats:
     span = sums(stage, spans, len(NAMES))
     count = sums(stage, times, len(NAMES))
     seen = sums(stage, minlength=len(NAMES))
-    share = _ratio(sums(stage, held, len(NAMES)), seen, 0.0)
-    rate = _ratio(count * _missed(count, share, seen), span, 0.0)
+    share = ratio(sums(stage, held, len(NAMES)), seen)
+    rate = ratio(count * _missed(count, share, seen), span)
     typical = float((rate * span).sum() / span.sum()) if span.sum() > 0 else 0.0
     return np.asarray((rate * span + typical * PRIOR_NS) / (span + PRIOR_NS))
 
@@ -225,18 +232,16 @@ def _missed(count: Floats, share: Floats, bursts: Floats) -> Floats:
     p (1 - p) changes from on to off happen in truth.
     """
     chance = share * (1 - share)
-    seen = _ratio(count, bursts * (BURST_READS - 1) * chance, 0.0)
+    seen = ratio(count, bursts * (BURST_READS - 1) * chance)
     seen = np.clip(seen, 0.0, MOST_SEEN)
     return np.where(seen > 0, -np.log1p(-seen) / np.where(seen > 0, seen, 1.0), 1.0)
 
 
 def _runs(analysis: Analysis, at: Ints) -> NDArray[np.bool_]:
     """Whether the trainer's sample of that tick shows it running."""
-    waits = analysis.recording.waits
-    own = waits[
-        (waits["tid"] == analysis.loop.trainer_tid)
-        & (waits["pid"] == analysis.recording.facts.pid)
-    ].sort_values("end_ns")
+    recording = analysis.recording
+    own = of_thread(recording.waits, recording.facts.pid, analysis.loop.trainer_tid)
+    own = own.sort_values("end_ns")
     ends = own["end_ns"].to_numpy(np.int64)
     if not len(ends):
         return np.ones(len(at), np.bool_)
@@ -253,20 +258,17 @@ def _steps(
     if len(quiet) > MOST_STEPS:
         places = np.linspace(0, len(quiet) - 1, MOST_STEPS).astype(np.int64)
         quiet = quiet.iloc[places]
-    start, end = quiet["start_ns"].to_numpy(), quiet["end_ns"].to_numpy()
-    own = analysis.segments[
-        (analysis.segments["tid"] == analysis.loop.trainer_tid)
-        & (analysis.segments["pid"] == analysis.recording.facts.pid)
-    ].sort_values("start_ns")
+    pid = analysis.recording.facts.pid
+    own = of_thread(analysis.segments, pid, analysis.loop.trainer_tid)
+    own = own.sort_values("start_ns")
     begin = own["start_ns"].to_numpy(np.int64)
-    step = np.searchsorted(start, begin, side="right") - 1
-    inside = (step >= 0) & (begin < end[np.maximum(step, 0)])
-    own, begin, step = own[inside], begin[inside], step[inside]
+    step = holding(*bounds(quiet), begin)
+    own, begin, step = own[step >= 0], begin[step >= 0], step[step >= 0]
     unit, enter, site = _units(marks, rows, begin)
     new = np.flatnonzero(np.diff(step, prepend=-1) | np.diff(unit, prepend=-1))
     amounts = _amounts(own, mix, new)
     sites = analysis.recording.sites
-    sites = sites[sites["pid"] == analysis.recording.facts.pid]
+    sites = sites[sites["pid"] == pid]
     names = dict(zip(sites["site"], sites["name"], strict=True))
     parts_by_step: list[list[Part]] = [[] for _ in range(len(quiet))]
     for place, first in enumerate(new.tolist()):

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from debottleneck.prediction.engine import GIVE, HOLD, TAKE, Counter, Gil, Op, Thread
-from debottleneck.prediction.programs import Cycles, Loop, Ops, Step
+from debottleneck.prediction.programs import Cycles, Ops, SimulatedLoop, Step
 
 BEGIN, TORCH_BEGIN = 1.0, 2.5
 """What a worker does before a call, in costs of a call handed over: it enters the
@@ -40,7 +40,7 @@ class Pool:
         workers: Threads beside the trainer.
     """
 
-    def __init__(self, loop: Loop, gil: Gil | None, workers: int) -> None:
+    def __init__(self, loop: SimulatedLoop, gil: Gil | None, workers: int) -> None:
         self._loop, self._gil, self._workers = loop, gil, workers
         self._jobs: deque[Job] = deque()
         self._given = Counter()
@@ -73,7 +73,24 @@ class Pool:
             yield GIVE, job.ready
 
 
-class Forward:
+class _Pooled:
+    """Calls that a pool makes.
+
+    Args:
+        pool: Makes them.
+    """
+
+    always = False
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    def helpers(self) -> list[Thread]:
+        """The pool's."""
+        return self._pool.threads()
+
+
+class Forward(_Pooled):
     """Calls on the same arguments are begun by the first of them.
 
     Args:
@@ -82,10 +99,9 @@ class Forward:
         size: Calls that share arguments, of a run; 0 for all of a function's.
     """
 
-    always = False
-
     def __init__(self, pool: Pool, leader: str, size: int) -> None:
-        self._pool, self._leader, self._size = pool, leader, size
+        super().__init__(pool)
+        self._leader, self._size = leader, size
 
     def takes(self, step: Step) -> dict[int, int]:
         """Runs of calls of the same function, with what lies between them."""
@@ -123,22 +139,9 @@ class Forward:
                 yield GIVE, other.ready
         yield TAKE, job.ready
 
-    def helpers(self) -> list[Thread]:
-        """The pool's."""
-        return self._pool.threads()
 
-
-class Update:
-    """Calls return at once; the last one of a run waits for them all.
-
-    Args:
-        pool: Makes them.
-    """
-
-    always = False
-
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
+class Update(_Pooled):
+    """Calls return at once; the last one of a run waits for them all."""
 
     def takes(self, step: Step) -> dict[int, int]:
         """Runs of calls, with what lies between them."""
@@ -156,10 +159,6 @@ class Update:
         yield from cycles.of(step[end - 1])
         for job in jobs:
             yield TAKE, job.ready
-
-    def helpers(self) -> list[Thread]:
-        """The pool's."""
-        return self._pool.threads()
 
 
 def runs(step: Step, stage: str, leader: str, size: int) -> dict[int, int]:

@@ -18,7 +18,7 @@ from debottleneck.analysis.frames import quiet_steps
 from debottleneck.analysis.result import WORTH, Analysis, Prediction, Predictions
 from debottleneck.prediction.apply import simulated, why_not
 from debottleneck.prediction.candidates import families, with_inputs
-from debottleneck.prediction.demand import Demand, Part, demand_of
+from debottleneck.prediction.demand import Demand, Part, demand_of, fraction
 from debottleneck.prediction.limits import beyond_mb, limit
 from debottleneck.prediction.question import AS_IT_IS, Question
 from debottleneck.prediction.replay import Replayed, drawn, operations, replay
@@ -180,9 +180,7 @@ def wobble_of(analysis: Analysis) -> float:
 
 def work_share(demand: Demand) -> float:
     """The part of the loop's time that it works rather than waits."""
-    parts = [part for step in demand.steps for part in step]
-    total = sum(part.length for part in parts)
-    return sum(part.work for part in parts) / total if total else 0.0
+    return fraction(demand.parts, (part.work for part in demand.parts))
 
 
 @dataclass(frozen=True)
@@ -273,9 +271,8 @@ class _Model:
         picks = attempt.picks[:steps]
         run = replay(attempt.demand, attempt.machine, strategies, picks, attempt.seed)
         if steps < STEPS:  # the plain loop's time is of all picks; these may be longer
-            scale = _length(self._recorded, attempt.picks) / _length(
-                self._recorded, picks
-            )
+            mean_ns = _length(self._recorded, attempt.picks)
+            scale = mean_ns / _length(self._recorded, picks)
             run = replace(run, step_ns=run.step_ns * scale)
         return run
 

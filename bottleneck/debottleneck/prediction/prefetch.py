@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from debottleneck.prediction.demand import Part
@@ -17,7 +17,7 @@ from debottleneck.prediction.engine import (
     Op,
     Thread,
 )
-from debottleneck.prediction.programs import Cycles, Feed, Loop, Step, span
+from debottleneck.prediction.programs import Cycles, Feed, SimulatedLoop, Step, span
 from debottleneck.strategies.automatic.fanout import sizes
 from debottleneck.strategies.automatic.loads import LEAST_IN_PROCESS
 
@@ -41,14 +41,14 @@ class Size:
     receiving: float = 0.0
 
 
-class Remote:
+class ChildProcess:
     """A process that makes what a thread of the trainer's process asks it for.
 
     Args:
         loop: The loop.
     """
 
-    def __init__(self, loop: Loop) -> None:
+    def __init__(self, loop: SimulatedLoop) -> None:
         self._loop = loop
         self._asked, self._answered = Counter(), Counter()
         self._job: Iterable[Op] = ()
@@ -76,7 +76,30 @@ class Remote:
             yield GIVE, self._answered
 
 
-class Ahead:
+class _Fetching:
+    """Threads that fetch, each with a process of its own if they have any."""
+
+    def __init__(
+        self, loop: SimulatedLoop, gil: Gil | None, size: Size, workers: int
+    ) -> None:
+        self._loop, self._gil, self._size = loop, gil, size
+        self._workers = workers
+
+    def helpers(self) -> list[Thread]:
+        """The workers."""
+        helpers = []
+        for _ in range(self._workers):
+            remote = ChildProcess(self._loop) if self._size.apart else None
+            helpers.append(Thread(self._work(remote), self._gil))
+            helpers += [remote.thread()] if remote else []
+        return helpers
+
+    def _work(self, remote: ChildProcess | None) -> Iterator[Op]:
+        """What one of them does."""
+        raise NotImplementedError
+
+
+class Ahead(_Fetching):
     """Loads made by workers in order, at most so many ahead.
 
     Args:
@@ -87,9 +110,10 @@ class Ahead:
     """
 
     def __init__(
-        self, loop: Loop, gil: Gil | None, size: Size, feed: Feed | None = None
+        self, loop: SimulatedLoop, gil: Gil | None, size: Size, feed: Feed | None = None
     ) -> None:
-        self._loop, self._gil, self._size, self._feed = loop, gil, size, feed
+        super().__init__(loop, gil, size, size.workers)
+        self._feed = feed
         stages = loop.demand.inputs
         self._items = [
             step[first:end]
@@ -118,12 +142,7 @@ class Ahead:
         received = self._size.receiving * self._loop.machine.message_ns
         yield HOLD, call_ns / 4 + received
 
-    def helpers(self) -> list[Thread]:
-        """The workers."""
-        fetchers = self._size.workers
-        return _helpers(self._loop, self._gil, self._size.apart, fetchers, self._work)
-
-    def _work(self, remote: Remote | None) -> Iterator[Op]:
+    def _work(self, remote: ChildProcess | None) -> Iterator[Op]:
         call_ns = self._loop.machine.call_ns
         while True:
             yield TAKE, self._begun
@@ -155,7 +174,7 @@ class _Some:
     ready: Counter = field(default_factory=Counter)
 
 
-class Elements:
+class Elements(_Fetching):
     """The loads within one load, made by workers from its end and the trainer.
 
     Args:
@@ -167,10 +186,11 @@ class Elements:
 
     always = False
 
-    def __init__(self, loop: Loop, gil: Gil | None, size: Size, count: int) -> None:
-        self._loop, self._gil, self._size = loop, gil, size
-        self._helpers = max(1, size.workers - 1)
-        self._sizes = sizes(count, self._helpers, LEAST_IN_PROCESS if size.apart else 1)
+    def __init__(
+        self, loop: SimulatedLoop, gil: Gil | None, size: Size, count: int
+    ) -> None:
+        super().__init__(loop, gil, size, max(1, size.workers - 1))
+        self._sizes = sizes(count, self._workers, LEAST_IN_PROCESS if size.apart else 1)
         self._own = count - sum(self._sizes)
         self._count = count
         self._given = Counter()
@@ -201,12 +221,7 @@ class Elements:
                 some.begun = True
                 yield from self._made(piece, some.count)
 
-    def helpers(self) -> list[Thread]:
-        """The workers."""
-        fetchers = self._helpers
-        return _helpers(self._loop, self._gil, self._size.apart, fetchers, self._work)
-
-    def _work(self, remote: Remote | None) -> Iterator[Op]:
+    def _work(self, remote: ChildProcess | None) -> Iterator[Op]:
         while True:
             yield TAKE, self._given
             some = self._queue.popleft()
@@ -221,22 +236,6 @@ class Elements:
     def _made(self, piece: Part, count: int) -> Iterator[Op]:
         for _ in range(count):
             yield from self._cycles.of(piece)
-
-
-def _helpers(
-    loop: Loop,
-    gil: Gil | None,
-    apart: bool,
-    count: int,
-    work: Callable[[Remote | None], Iterator[Op]],
-) -> list[Thread]:
-    """Threads that do such work, each with its process if they have any."""
-    helpers = []
-    for _ in range(count):
-        remote = Remote(loop) if apart else None
-        helpers.append(Thread(work(remote), gil))
-        helpers += [remote.thread()] if remote else []
-    return helpers
 
 
 def inputs(step: Step, stages: Sequence[str]) -> dict[int, int]:

@@ -42,7 +42,7 @@ MOST_CYCLES = 2000
 
 
 @dataclass(frozen=True)
-class Loop:
+class SimulatedLoop:
     """What is simulated.
 
     Attributes:
@@ -104,7 +104,7 @@ class Cycles:
             another thread of the process wants it.
     """
 
-    loop: Loop
+    loop: SimulatedLoop
     fine: bool
     _known: dict[int, Ops] = field(default_factory=dict)
 
@@ -145,7 +145,7 @@ class Cycles:
 
 
 def threads(
-    loop: Loop, gil: Gil | None, feed: Feed, handlers: Sequence[Handler]
+    loop: SimulatedLoop, gil: Gil | None, feed: Feed, handlers: Sequence[Handler]
 ) -> list[Thread]:
     """The trainer first, then everybody else."""
     helpers = [thread for handler in handlers for thread in handler.helpers()]
@@ -157,7 +157,7 @@ def threads(
 
 
 def _trainer(
-    loop: Loop, handlers: Sequence[Handler], feed: Feed, cycles: Cycles
+    loop: SimulatedLoop, handlers: Sequence[Handler], feed: Feed, cycles: Cycles
 ) -> Iterator[Op]:
     for number, step in enumerate(loop.steps):
         yield MARK, 0.0
@@ -190,7 +190,7 @@ class Feed:
         moved: Whether its threads run in processes of their own.
     """
 
-    def __init__(self, loop: Loop, gil: Gil | None, moved: bool) -> None:
+    def __init__(self, loop: SimulatedLoop, gil: Gil | None, moved: bool) -> None:
         self._loop = loop
         self._moved = moved
         makers = loop.demand.producers

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from debottleneck.errors import UsageError
 from debottleneck.prediction.demand import Demand, Part, Producer
 from debottleneck.recording.machine import Machine
 from debottleneck.words import STAGES
-
-Step = Sequence[Part]
 
 FREE_THREADED = 1.08
 """Python code in a free-threaded interpreter takes so many times as long: "roughly

@@ -12,7 +12,7 @@ import numpy as np
 from debottleneck.prediction.apply import setup
 from debottleneck.prediction.demand import Demand
 from debottleneck.prediction.engine import Simulation
-from debottleneck.prediction.programs import MOST_CYCLES, Loop, Step
+from debottleneck.prediction.programs import MOST_CYCLES, SimulatedLoop, Step
 from debottleneck.recording.machine import Machine
 from debottleneck.strategies.spec import FORWARD, PREFETCH, Strategies
 
@@ -75,7 +75,7 @@ def replay(
     steps = [demand.steps[pick] for pick in picks]
     if not strategies and not demand.producers:
         return _alone(steps, machine)
-    setting = setup(Loop(demand, steps, machine, Random(seed)), strategies)
+    setting = setup(SimulatedLoop(demand, steps, machine, Random(seed)), strategies)
     simulation = Simulation(machine)
     total = max(simulation.run(setting.threads), 1.0)
     marks = np.array(setting.threads[0].marks)

@@ -84,13 +84,12 @@ def channels(colour: str) -> tuple[int, int, int]:
 
 
 def _luminance(colour: str) -> float:
-    red, green, blue = map(_linear, channels(colour))
+    parts = [channel / 255 for channel in channels(colour)]
+    red, green, blue = (
+        part / 12.92 if part <= 0.04 else ((part + 0.055) / 1.055) ** 2.4
+        for part in parts
+    )
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
-
-
-def _linear(channel: int) -> float:
-    part = channel / 255
-    return part / 12.92 if part <= 0.04 else ((part + 0.055) / 1.055) ** 2.4
 
 
 def _theme(ink: str, muted: str, line: str, sheet: str, scale: list[str]) -> Any:

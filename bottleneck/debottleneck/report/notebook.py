@@ -94,13 +94,8 @@ def _table(analysis: Analysis) -> Markup:
 def _row(cells: tuple[str, ...], kind: str) -> Markup:
     """A row; its first cell names it."""
     scope = Markup(' scope="col"') if kind == "th" else Markup("")
-    first = Markup('<th{} style="text-align:left">{}</th>').format(
-        scope or Markup(' scope="row"'), clean(cells[0])
-    )
-    rest = (
-        Markup('<{0}{1} style="text-align:right">{2}</{0}>').format(
-            Markup(kind), scope, clean(cell)
-        )
-        for cell in cells[1:]
-    )
-    return Markup("<tr>{}{}</tr>").format(first, Markup("").join(rest))
+    first = (Markup("th"), scope or Markup(' scope="row"'), "left", clean(cells[0]))
+    rest = [(Markup(kind), scope, "right", clean(cell)) for cell in cells[1:]]
+    written = Markup('<{0}{1} style="text-align:{2}">{3}</{0}>')
+    row = Markup("").join(written.format(*cell) for cell in (first, *rest))
+    return Markup("<tr>{}</tr>").format(row)

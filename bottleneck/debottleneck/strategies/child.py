@@ -21,11 +21,12 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
+from socket import SHUT_RDWR
 from typing import Any, NoReturn, TypeAlias
 
 from debottleneck.errors import StrategyError
 from debottleneck.strategies import pools
-from debottleneck.strategies.transport import Gone
+from debottleneck.strategies.transport import Gone, socket_of
 
 GRACE_S = 1.0
 """How long a child that is asked to end may take to finish what it does."""
@@ -172,13 +173,9 @@ def _close(*ends: End) -> None:
 
 def _hang_up(connection: End) -> None:
     """End both directions, for every thread and process that uses it."""
-    import socket
-
     try:
-        with socket.fromfd(
-            connection.fileno(), socket.AF_UNIX, socket.SOCK_STREAM
-        ) as door:
-            door.shutdown(socket.SHUT_RDWR)
+        with socket_of(connection) as door:
+            door.shutdown(SHUT_RDWR)
     except OSError:  # it has ended already
         return
 

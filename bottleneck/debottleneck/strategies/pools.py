@@ -152,11 +152,6 @@ _shared: dict[int, Workers] = {}
 _here = threading.local()
 
 
-def own(workers: int, what: str) -> Workers:
-    """Threads for one purpose, which ends them by `shutdown` or by dropping them."""
-    return Workers(workers, what)
-
-
 def shared(workers: int) -> Workers:
     """The process's threads for this many calls at once, the same every time."""
     with _lock:

@@ -10,7 +10,7 @@ from operator import getitem
 from typing import Any, Generic, Literal, Protocol, TypeVar, overload
 
 from debottleneck.strategies.adaptive import Adaptive, Reporting, Tally
-from debottleneck.strategies.remote import Remote
+from debottleneck.strategies.remote import FromProcess
 from debottleneck.strategies.sources import (
     Fetched,
     Pulled,
@@ -102,15 +102,15 @@ def prefetch(
         TypeError: The source is none of these.
         ValueError: A number is too small, or a word unknown.
     """
-    plan = Plan(workers, depth, where, order)
+    settings = Settings(workers, depth, where, order)
     if not is_one_pass(source):
-        return Prefetch(source, plan, count)
+        return Prefetch(source, settings, count)
     make, reason = _maker(source, count)
-    return _begin(make, plan, _tally(plan, reason, Adaptive(depth)))
+    return _begin(make, settings, _tally(settings, reason, Adaptive(depth)))
 
 
 @dataclass(frozen=True)
-class Plan:
+class Settings:
     """The settings of `prefetch`, checked."""
 
     workers: int | str
@@ -128,7 +128,7 @@ class Plan:
             raise ValueError(f'where is "thread" or "process", not {self.where!r}')
 
 
-Iteration = Batches[T] | Remote[T]
+Iteration = Batches[T] | FromProcess[T]
 """One loop over a prefetch: an iterator with `close`, `report` and `with`."""
 
 
@@ -138,24 +138,24 @@ class Prefetch(Reporting, Generic[T]):
     def __init__(
         self,
         source: Iterable[T] | Indexed[T] | Callable[[int], T],
-        plan: Plan,
+        settings: Settings,
         count: int | None,
     ) -> None:
         self._source = source
-        self._plan = plan
+        self._settings = settings
         self._count = count
         self._make, self._why = _maker(source, count)
         self._tally = Tally(0, "no loop has begun")
-        self._tuner = Adaptive(plan.depth)
+        self._tuner = Adaptive(settings.depth)
         self._running: weakref.WeakSet[Iteration[T]] = weakref.WeakSet()
 
     def __iter__(self) -> Iteration[T]:
         if hasattr(type(self._source), "__next__"):  # it starts itself anew
             self.close()
         if len(self._running):  # two loops at once do not share what they find out
-            self._tuner = Adaptive(self._plan.depth)
-        self._tally = _tally(self._plan, self._why, self._tuner)
-        begun = _begin(self._make, self._plan, self._tally)
+            self._tuner = Adaptive(self._settings.depth)
+        self._tally = _tally(self._settings, self._why, self._tuner)
+        begun = _begin(self._make, self._settings, self._tally)
         self._running.add(begun)
         return begun
 
@@ -179,16 +179,18 @@ class Prefetch(Reporting, Generic[T]):
             loop.close(wait=wait)
 
 
-def _begin(make: Callable[[], Source[T]], plan: Plan, tally: Tally) -> Iteration[T]:
-    if plan.where == "thread":
-        return Batches(make(), tally, plan.depth, order=plan.order)
-    return Remote(make, tally, plan.depth, order=plan.order)
+def _begin(
+    make: Callable[[], Source[T]], settings: Settings, tally: Tally
+) -> Iteration[T]:
+    if settings.where == "thread":
+        return Batches(make(), tally, settings.depth, order=settings.order)
+    return FromProcess(make, tally, settings.depth, order=settings.order)
 
 
-def _tally(plan: Plan, reason: str, tuner: Adaptive) -> Tally:
+def _tally(settings: Settings, reason: str, tuner: Adaptive) -> Tally:
     if reason == ONE_THREAD:
         return Tally(1, reason)
-    return Tally(tuner if plan.workers == AUTO else int(plan.workers), reason)
+    return Tally(tuner if settings.workers == AUTO else int(settings.workers), reason)
 
 
 def _maker(

@@ -189,7 +189,7 @@ class Calls:
             raise
         for server in servers:
             self._idle.put(server)
-        self._threads = pools.own(workers, name)
+        self._threads = pools.Workers(workers, name)
 
     def submit(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Future[Any]:
         """Begin `function(*args, **kwargs)` in a process that is idle.

@@ -43,7 +43,7 @@ def streams(*roots: object) -> tuple[Any, ...]:
 
 def states(of: Sequence[Any]) -> States:
     """The state of each stream."""
-    return tuple(_state(stream) for stream in of)
+    return tuple(state_of(stream) for stream in of)
 
 
 class Draws:
@@ -64,7 +64,7 @@ class Draws:
             return None
         drawn = zip(self._of, self._marks, before, strict=True)
         return tuple(
-            _state(stream) if new != old else None for stream, new, old in drawn
+            state_of(stream) if new != old else None for stream, new, old in drawn
         )
 
 
@@ -80,7 +80,7 @@ def take_over(of: Sequence[Any], states: States, since: States) -> None:
         since: Their states at the fork.
     """
     for stream, state, before in zip(of, states, since, strict=True):
-        if state is not None and _state(stream) == before:
+        if state is not None and state_of(stream) == before:
             _set(stream, pickle.loads(state))
 
 
@@ -125,7 +125,7 @@ def _held_by(value: Any) -> list[Any]:
     if isinstance(value, types.MethodType):
         return [value.__self__, value.__func__]
     if isinstance(value, types.FunctionType):
-        return [*_cells(value), value.__defaults__, value.__kwdefaults__]
+        return [*cells(value), value.__defaults__, value.__kwdefaults__]
     if isinstance(value, types.GeneratorType):
         frame = value.gi_frame
         return [] if frame is None else [dict(frame.f_locals)]
@@ -133,7 +133,8 @@ def _held_by(value: Any) -> list[Any]:
     return [held] if isinstance(held, dict) else []
 
 
-def _cells(function: types.FunctionType) -> list[Any]:
+def cells(function: types.FunctionType) -> list[Any]:
+    """What a function's closure holds."""
     contents = []
     for cell in function.__closure__ or ():
         try:
@@ -171,7 +172,8 @@ def _kind(value: Any) -> str:
     return ""
 
 
-def _state(stream: Any) -> bytes:
+def state_of(stream: Any) -> bytes:
+    """Differs after each draw; of a stream without a state always the same."""
     kind = _kind(stream)
     if kind == "random":
         state = stream.getstate()
@@ -179,8 +181,10 @@ def _state(stream: Any) -> bytes:
         state = stream.get_state()
     elif kind == "generator":
         state = stream.bit_generator.state
+    elif hasattr(stream, "get_state"):
+        state = stream.get_state().cpu().numpy()
     else:
-        state = stream.get_state().numpy()
+        state = None  # the system's own
     return pickle.dumps(state, protocol=5)
 
 
@@ -191,7 +195,7 @@ def _mark(stream: Any) -> Any:
         return stream.getstate()
     if kind == "state" and type(stream._bit_generator).__name__ == "MT19937":
         return ctypes.string_at(stream._bit_generator.ctypes.state_address, 625 * 4)
-    return _state(stream)
+    return state_of(stream)
 
 
 def _set(stream: Any, state: Any) -> None:

@@ -14,7 +14,7 @@ from debottleneck.strategies.window import Batches
 T = TypeVar("T")
 
 
-class Remote(Reporting, Generic[T]):
+class FromProcess(Reporting, Generic[T]):
     """An iterator over what a process fetches and sends.
 
     The bound is that of `Batches`: `workers` being fetched and `depth` more. One
@@ -44,7 +44,7 @@ class Remote(Reporting, Generic[T]):
             fetch = partial(_fetch, make, tally, order)
             self._items = Items(fetch, depth=max(1, depth - 1))
 
-    def __iter__(self) -> Remote[T]:
+    def __iter__(self) -> FromProcess[T]:
         return self
 
     def __next__(self) -> T:

@@ -147,7 +147,7 @@ class Sender:
         try:
             self._connection.send_bytes(message)
             if descriptor is not None:
-                with _socket(self._connection) as door:
+                with socket_of(self._connection) as door:
                     socket.send_fds(door, [b"0"], [descriptor])
         except OSError as error:
             raise Gone from error
@@ -231,7 +231,7 @@ class Receiver:
         return unpack(parts, copy=copy)
 
     def _map(self, slot: int, size: int) -> None:
-        with _socket(self._connection) as door:
+        with socket_of(self._connection) as door:
             _, (descriptor,), _, _ = socket.recv_fds(door, 1, 1)
         try:
             self._slots[slot] = mmap.mmap(descriptor, size)
@@ -295,7 +295,7 @@ def _shared(size: int) -> tuple[mmap.mmap, int]:
         raise
 
 
-def _socket(connection: Connection[Any, Any]) -> socket.socket:
+def socket_of(connection: Connection[Any, Any]) -> socket.socket:
     """The connection's socket, to be closed without closing the connection."""
     return socket.fromfd(connection.fileno(), socket.AF_UNIX, socket.SOCK_STREAM)
 

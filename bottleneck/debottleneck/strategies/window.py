@@ -126,7 +126,7 @@ class Batches(Reporting, Generic[T]):
         self._tally = tally
         self._depth = depth
         self._clock = clock
-        self._pool = pools.own(tally.workers, "prefetch")
+        self._pool = pools.Workers(tally.workers, "prefetch")
         self._window = (InOrder[T] if order else AsCompleted[T])()
         self._lock = threading.Lock()
         self._pid = os.getpid()
@@ -177,7 +177,7 @@ class Batches(Reporting, Generic[T]):
     def _begin_again(self) -> None:
         """An iterator that failed may go on, in a thread of its own again."""
         self._pool.join()
-        self._pool = pools.own(self._tally.workers, "prefetch")
+        self._pool = pools.Workers(self._tally.workers, "prefetch")
         self._failed = False
 
     def _take(self) -> Future[T] | None:

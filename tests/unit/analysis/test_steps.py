@@ -9,7 +9,7 @@ from made_runs import FACTS, MS, PID, Words, loop_words, marks, sites, table
 
 from debottleneck.analysis.steps import choose_warmup, find_loop, label, with_stages
 from debottleneck.analysis.timeline import marks_by_thread, segments_of
-from debottleneck.recording.loop import NONE, Steps
+from debottleneck.recording.loop import Steps
 from debottleneck.recording.recording import Recording, empty
 
 
@@ -87,20 +87,6 @@ def test_steps_that_touch_a_block_are_not_quiet() -> None:
     found, _, _ = label(steps(20), blocks, FACTS.end_ns, 2)
     letters = "".join(block[0] for block in found["block"])
     assert letters == "wwqqssqqqssqqqffqqqq"
-
-
-def test_steps_after_the_measurement_are_left_out() -> None:
-    """The script trains on; what it does then is not part of this."""
-    found, _, _ = label(steps(20), empty("blocks"), 75 * MS, 0)
-    assert found["step"].tolist() == list(range(7))
-    assert (found["wall_ns"] == 10 * MS).all()
-
-
-def test_no_steps_no_table() -> None:
-    """Without a loop the table is empty, and typed."""
-    found, count, _ = label(NONE, empty("blocks"), FACTS.end_ns, None)
-    assert found.empty
-    assert count == 0
 
 
 def staged(words: Words) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -69,19 +69,6 @@ def test_cpu_time_is_the_clocks_and_never_beyond_the_wall() -> None:
     assert segments(words)["cpu_ns"].tolist() == [3 * MS, 2 * MS, 0]
 
 
-def test_lengths_add_up_from_first_to_last_mark() -> None:
-    """Nothing is lost and nothing counted twice, marks of no length included."""
-    rng = np.random.default_rng(5)
-    names = [n for n in NAMES.tolist() if n != "other"]
-    times = np.cumsum(rng.integers(0, 4, 300)).tolist()
-    words = [(ms, rng.choice(["+", "-"]) + rng.choice(names)) for ms in times]
-    found = segments(words)
-    lengths = found["end_ns"] - found["start_ns"]
-    assert lengths.sum() == (times[-1] - times[0]) * MS
-    assert (found["start_ns"].to_numpy()[1:] == found["end_ns"].to_numpy()[:-1]).all()
-    assert (lengths > 0).all()
-
-
 def test_threads_and_processes_have_lines_of_their_own() -> None:
     """Marks of two threads interleave without touching each other."""
     words = {1: [(0, "+load"), (8, "-load")], 2: [(4, "+augment"), (6, "-augment")]}

@@ -13,7 +13,6 @@ from made_machines import FREE
 from debottleneck.prediction.engine import (
     GIVE,
     HOLD,
-    MARK,
     NATIVE,
     TAKE,
     WAIT,
@@ -51,13 +50,6 @@ def test_python_code_of_two_threads_takes_turns() -> None:
     )
 
 
-def test_native_code_of_two_threads_runs_at_once() -> None:
-    """It needs no GIL, only a core."""
-    gil = Gil()
-    work: list[Op] = [(NATIVE, 30 * MS)]
-    assert ended(FREE, thread(work, gil), thread(work, gil)) == pytest.approx(30)
-
-
 @pytest.mark.parametrize("cores", [1, 2, 3, 4, 8])
 def test_cores_are_shared_evenly(cores: int) -> None:
     """Four threads on fewer cores take as much longer as there are fewer."""
@@ -89,34 +81,6 @@ def test_all_cores_busy_slows_down() -> None:
     assert ended(machine, thread(native), thread(native)) == pytest.approx(45)
     two = thread(python, Gil()), thread(python, Gil())
     assert ended(machine, *two) == pytest.approx(36)
-
-
-@pytest.mark.parametrize("depth", [1, 2, 5])
-@pytest.mark.parametrize(("make_ms", "use_ms"), [(3, 5), (5, 3), (4, 4)])
-def test_two_stages_and_a_buffer_run_at_the_slower_pace(
-    depth: int, make_ms: float, use_ms: float
-) -> None:
-    """A pipeline of constant times: after it is filled, the slower one's."""
-    items, room, count = Counter(), Counter(depth), 50
-
-    def make() -> Iterator[Op]:
-        while True:
-            yield TAKE, room
-            yield WAIT, make_ms * MS
-            yield GIVE, items
-
-    def use() -> Iterator[Op]:
-        for _ in range(count):
-            yield MARK, 0.0
-            yield TAKE, items
-            yield GIVE, room
-            yield WAIT, use_ms * MS
-        yield MARK, 0.0
-
-    user = thread(use())
-    ended(FREE, user, thread(make()))
-    step = (user.marks[-1] - user.marks[5]) / (len(user.marks) - 6) / MS
-    assert step == pytest.approx(max(make_ms, use_ms), rel=0.02)
 
 
 @pytest.mark.parametrize("buffer", [0, 1, 2, 6])

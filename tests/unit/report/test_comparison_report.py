@@ -322,21 +322,15 @@ def test_recordings_are_read_from_the_folder(tmp_path: Path) -> None:
     assert "cannot be shown" in render_comparison(whole, "html")
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A saved comparison."""
-    save(comparisons.faster(), (), tmp_path)
-    return tmp_path
-
-
 def test_report_opens_a_comparison(
-    folder: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """`bottleneck report` prints the table, the document, or writes the page."""
-    assert main(["report", str(folder)]) == 0
+    save(comparisons.faster(), (), tmp_path)
+    assert main(["report", str(tmp_path)]) == 0
     assert capsys.readouterr().out == comparison.render(comparisons.faster())
-    assert main(["report", str(folder), "--format", "json"]) == 0
+    assert main(["report", str(tmp_path), "--format", "json"]) == 0
     assert json.loads(capsys.readouterr().out)["best"] == "prefetch:workers=4,depth=8"
-    assert main(["report", str(folder), "--format", "html"]) == 0
+    assert main(["report", str(tmp_path), "--format", "html"]) == 0
     assert "Wrote" in capsys.readouterr().err
-    assert "2.16x faster" in (folder / "report.html").read_text()
+    assert "2.16x faster" in (tmp_path / "report.html").read_text()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import replace
 from typing import Any
 
@@ -174,15 +173,6 @@ def test_a_bound_beside_1_is_not_printed_as_1(
 
 FASTER, NOTHING = comparisons.faster(), comparisons.nothing()
 HEADLINES = {
-    "faster": "Prefetch with 4 threads, 8 ahead: 2.16x faster (2.09 to 2.22), same "
-    "numbers, +38 MB.",
-    "nothing": "Nothing is faster: the best, prefetch with 2 threads, is 1.01x as fast "
-    "(0.98 to 1.03), which is no difference.",
-    "unverified": "Nothing is shown to be safe: prefetch with 4 threads is 2.60x as "
-    "fast (2.51 to 2.70), but its numbers are unverified.",
-    "interrupted": "Nothing is faster: 1 failed, 1 not finished.",
-    "skipped": "Nothing was tried: the best prediction, prefetch in 2 processes, is "
-    "1.00x (0.95 to 1.05).",
     "refused": "Nothing is faster with the same numbers: parallel forward with "
     "2 threads is 1.20x as fast (1.10 to 1.30), but changes them.",
     "untried": "Nothing is faster: no strategy was tried.",
@@ -201,9 +191,8 @@ MORE = {
 
 @pytest.mark.parametrize("name", list(HEADLINES))
 def test_the_outcome_in_one_sentence(name: str) -> None:
-    """The headline says what won and by how much, or why nothing did."""
-    whole = MORE.get(name) or comparisons.COMPARISONS[name]()
-    assert words.headline(whole) == HEADLINES[name]
+    """Headlines of comparisons that no accepted text is of."""
+    assert words.headline(MORE[name]) == HEADLINES[name]
 
 
 @pytest.mark.parametrize(
@@ -248,34 +237,11 @@ def test_text_fits_and_no_number_is_broken(name: str, width: int) -> None:
             assert any(cell in line for line in lines)
 
 
-def test_a_narrow_table_says_what_it_leaves_out() -> None:
-    """Columns go in a fixed order, and their names are printed; a wide one has all."""
-    narrow = comparison.render(comparisons.faster(), 80)
-    assert "Left out for want of width: step, error, memory, CPU." in narrow
-    assert "Trials, best first\n" in narrow
+def test_a_wide_table_leaves_nothing_out() -> None:
+    """All columns are there, with their units."""
     wide = comparison.render(comparisons.faster(), 160)
     assert "Left out" not in wide
     assert "Trials, best first; ms a step, MB beyond the plain script's\n" in wide
-
-
-@pytest.mark.parametrize("width", [80, 120])
-def test_predictions_stand_beside_measured_speedups(width: int) -> None:
-    """With the error of the step time, also where the terminal is narrow."""
-    text = comparison.render(comparisons.predicted(), width)
-    both = r"1\.52x \(1\.44-1\.60\)  1\.56x \(1\.42-1\.71\) +-2\.6 %"
-    assert re.search(both, text)
-    assert re.search(r"0\.69x \(0\.55-0\.87\) +- .* not", text)
-    line = " ".join(text.split())
-    assert "parallel-forward: predicted 0.69x (0.55 to 0.87): threads would" in line
-    assert "Errors are of the predicted step time." in line
-
-
-def test_without_measurements_there_are_no_errors() -> None:
-    """What is predicted hopeless has a prediction, and no column for its error."""
-    text = " ".join(comparison.render(comparisons.skipped(), 120).split())
-    assert "speed-up (95 %) predicted memory" in text
-    assert "Errors are" not in text
-    assert "0 rounds" not in text
 
 
 @pytest.mark.parametrize(
@@ -302,25 +268,11 @@ def test_predictions_so_far_in_one_line() -> None:
     )
 
 
-def test_a_reason_is_printed_once() -> None:
-    """Rows with the same reason share its line."""
-    text = " ".join(comparison.render(comparisons.unverified()).split())
-    reason = "your script differs from itself; set its seeds"
-    assert text.count(reason) == 1
-    assert f"prefetch:workers=4, prefetch:workers=2: {reason}" in text
-
-
 def test_the_code_is_printed_as_it_is_typed() -> None:
     """The lines to keep and the command are whole lines, however long."""
     run = "bottleneck run " + " ".join("x" * 80)
     lines = comparison.render(replace(FASTER, run=run, keep=("y" * 120,))).splitlines()
     assert {f"    {'y' * 120}", f"    {run}"} <= set(lines)
-
-
-def test_hostile_text_is_printed_without_control_characters() -> None:
-    """Escape sequences in reasons and code never reach the terminal."""
-    text = comparison.render(comparisons.hostile())
-    assert text.replace("\n", "").isprintable()
 
 
 def test_colour_is_for_terminals_only() -> None:

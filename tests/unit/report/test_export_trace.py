@@ -197,13 +197,6 @@ def test_the_shortest_slices_go_first_and_the_trace_says_so() -> None:
     assert sum(e["ph"] == "X" for e in found.events) == every - STEPS + 1
 
 
-def test_a_slice_costs_few_bytes() -> None:
-    """So that ten minutes of eight threads stay loadable."""
-    text = perfetto.render(made_exports.analysis())
-    slices = text.count('"ph":"X"')
-    assert sum(len(line) for line in text.split("\n") if '"X"' in line) / slices < 110
-
-
 WORDS = st.lists(
     st.tuples(st.sampled_from("+-"), st.sampled_from(["load", "forward", "loss"])),
     min_size=2,

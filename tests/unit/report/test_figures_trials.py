@@ -93,7 +93,7 @@ def test_failed_trials_and_strangers_do_not_count() -> None:
 
 
 def test_every_round_is_a_dot() -> None:
-    """A row for the plain script and each strategy that ran, a dot each round."""
+    """Rows of the plain script, whose mean has arms, and of strategies that ran."""
     comparison = comparisons.faster()
     tables = rounds(comparison)
     drawn = trials.distribution(comparison, tables)
@@ -102,19 +102,13 @@ def test_every_round_is_a_dot() -> None:
     assert len(names) == 1 + len(ran)
     assert "plain script" in names[0]
     assert "181.9 to 189.1" in names[0]
+    (mean,) = (t for t in drawn.data if t["type"] == "scatter" and t.error_x.array)
+    assert mean.x[0] + mean.error_x.array[0] == pytest.approx(189.1)
+    assert mean.x[0] - mean.error_x.arrayminus[0] == pytest.approx(181.9)
     dots = [t for t in drawn.select_traces({"mode": "markers"}) if len(t.x) == 5]
     assert len(dots) == len(names)
     means = counted_steps(tables).query("spec == ''").groupby("round").ms.mean()
     assert sorted(dots[0].x) == pytest.approx(sorted(means))
-
-
-def test_the_plain_mean_has_its_interval() -> None:
-    """The arms of the plain script's mean end at the interval's bounds."""
-    comparison = comparisons.faster()
-    drawn = trials.distribution(comparison, rounds(comparison))
-    (mean,) = (t for t in drawn.data if t["type"] == "scatter" and t.error_x.array)
-    assert mean.x[0] + mean.error_x.array[0] == pytest.approx(189.1)
-    assert mean.x[0] - mean.error_x.arrayminus[0] == pytest.approx(181.9)
 
 
 def test_a_hundred_thousand_steps_stay_few_points() -> None:
@@ -185,6 +179,7 @@ def test_unknown_costs_are_not_zeros() -> None:
     drawn = costs.cost(comparison)
     assert len(drawn.data) == 1
     assert costs.cost(comparisons.interrupted()) is None
+    assert trials.distribution(comparisons.interrupted(), Measurements()) is None
     bare = [replace(t, cpu_ms=None) for t in comparison.trials]
     nothing = replace(comparison, trials=tuple(bare), baseline_cpu_ms=None)
     assert costs.cost(nothing) is None
@@ -236,15 +231,6 @@ def test_names_of_strategies_are_escaped() -> None:
     ):
         assert "script&gt;" in drawn.to_json()
         assert "<script" not in drawn.to_json().replace("\\u003c", "<")
-
-
-def test_empty_comparisons_give_no_figures() -> None:
-    """Nothing measured: None each time."""
-    comparison = replace(comparisons.nothing(), trials=())
-    assert trials.distribution(comparison, Measurements()) is None
-    assert trials.speedups(comparison) is None
-    assert costs.cost(comparison) is None
-    assert losses.curves(Measurements().losses, "") is None
 
 
 def test_long_names_are_broken_where_they_may() -> None:

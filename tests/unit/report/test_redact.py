@@ -24,7 +24,7 @@ from debottleneck.recording.recording import COLUMNS, Facts, NotMeasured, Record
 from debottleneck.recording.spool import FRAME_FILE
 from debottleneck.report import FORMATS, render, render_comparison
 from debottleneck.report.redact import redact
-from debottleneck.report.redact.texts import HOME, Redactor, distinct, place
+from debottleneck.report.redact.texts import HOME, Redactor, place
 from debottleneck.report.words.comparison import labels
 from debottleneck.trials import result
 from debottleneck.trials.result import Comparison
@@ -408,12 +408,6 @@ def test_sentences_lose_paths_addresses_and_arguments(said: str, left: str) -> N
 def test_what_a_file_is_called(file: str, own: bool, called: str) -> None:
     """By its own name, or by what follows the libraries' folder."""
     assert place(file, own) == called
-
-
-def test_names_are_given_once() -> None:
-    """The second file of a name gets a number, and keeps it."""
-    files = [("/a/x.py", "x.py"), ("/b/x.py", "x.py"), ("/a/x.py", "x.py")]
-    assert distinct(files) == {"/a/x.py": "x.py", "/b/x.py": "x.py (2)"}
 
 
 def test_recordings_that_are_told_apart_by_folders_get_numbers() -> None:

@@ -80,11 +80,3 @@ def test_infinite_evidence_becomes_null() -> None:
     assert loaded["ceiling"] is None
     plain = {"a": None, "b": [None, 1], "c": {"d": 2}, "5": [1, None]}
     assert loaded["evidence"] == plain
-
-
-def test_a_partial_recording_says_so() -> None:
-    """A killed run carries the reason and the signal."""
-    whole = document("killed")
-    assert whole["partial"] is True
-    assert whole["partial_why"] == "the script was killed"
-    assert whole["run"]["exit_signal"] == 9

@@ -111,11 +111,11 @@ def test_a_line_is_shown_once(analysis: Analysis) -> None:
     far = Where("read_rows", examples.DATA, 33)
     away = Where("update", examples.TRAIN, 88)
     code = source.code_of(analysis, finding(analysis, AT, near, away, far))
-    assert [one.place for one in code.excerpts] == [
+    assert [one.place for one in code["excerpts"]] == [
         "load_batch data.py:41",
         "read_rows data.py:33",
     ]
-    assert code.named == ("update train.py:88",)
+    assert code["named"] == ["update train.py:88"]
 
 
 def test_few_excerpts_are_shown_of_many_places() -> None:
@@ -123,8 +123,8 @@ def test_few_excerpts_are_shown_of_many_places() -> None:
     long = comparisons.with_sources(examples.input_bound(), "x = 1\n" * 200, first=1)
     many = [Where("f", examples.DATA, line) for line in range(10, 200, 20)]
     code = source.code_of(long, finding(long, *many))
-    assert len(code.excerpts) == source.MOST_EXCERPTS
-    assert len(code.named) == len(many) - source.MOST_EXCERPTS
+    assert len(code["excerpts"]) == source.MOST_EXCERPTS
+    assert len(code["named"]) == len(many) - source.MOST_EXCERPTS
 
 
 def test_the_page_of_a_run_shows_the_lines_too(analysis: Analysis) -> None:

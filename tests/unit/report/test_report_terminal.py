@@ -42,27 +42,6 @@ def test_no_line_is_wider_than_the_terminal(name: str, width: int) -> None:
     assert max(len(line) for line in lines if not line.startswith(typed)) <= width
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_verdict_comes_first(name: str) -> None:
-    """The first lines say what, where and what to do."""
-    text = terminal.render(examples.EXAMPLES[name]())
-    heads = [line.split()[0] for line in text.split("\n\n")[0].splitlines()]
-    order = ["What", "Where", "Do"]
-    assert [head for head in heads if head in order] == order
-
-
-@pytest.mark.parametrize("name", [n for n in NAMES if n != "hostile"])
-def test_our_own_words_are_ascii(name: str) -> None:
-    """Without strange names in it the report needs no Unicode terminal."""
-    assert terminal.render(examples.EXAMPLES[name]()).isascii()
-
-
-def test_control_characters_do_not_reach_the_terminal() -> None:
-    """Escape sequences in the user's names cannot recolour or clear the screen."""
-    text = terminal.render(examples.hostile(), colour=False)
-    assert text.replace("\n", "").isprintable()
-
-
 def test_colour_only_adds_escape_sequences() -> None:
     """Without its colours the coloured report is the plain one."""
     analysis = examples.input_bound()
@@ -85,13 +64,6 @@ def test_causes_that_do_not_fit_are_summed_into_a_named_rest() -> None:
     cells, folded = matrix.fit(grid, 140)
     assert not folded
     assert len(cells.headers) == 4 + 10
-
-
-def test_a_script_without_a_loop_is_told_how_to_mark_stages() -> None:
-    """No loop: the report says so, and names the API and the option."""
-    text = terminal.render(examples.no_steps())
-    for part in ("No training loop", 'with stage("load"):', "step(loader)", "--stage"):
-        assert part in " ".join(text.split())
 
 
 def test_a_run_without_any_table_still_has_a_report() -> None:

@@ -99,52 +99,31 @@ def test_all_well() -> None:
     assert "within bounds" in rendered.render(found)
 
 
-def test_one_row_off_is_a_failure() -> None:
-    """Exit code 1, and the sentence gives the worst error."""
-    found = check(row(0.1), row(0.1), row(7.0))
-    assert exit_code(found) == 1
-    assert "1 of 3" in failures(found)[0]
-    assert "7.0" in failures(found)[0]
+LEFT_OUT = Row(("disk",), "disk", "trainer", 0.4, verdict=SKIPPED, note="tmpfs")
+DISTURBED = Row((), "", "trainer", 0.0, verdict=OFF, note="input is slow")
+DEAR = replace(COST, slowdown=0.05, verdict=OFF)
 
 
-def test_a_bias_is_a_failure() -> None:
-    """Every row within its bound, their median beyond its own."""
-    found = check(row(2.0), row(2.0), row(2.0))
-    assert exit_code(found) == 1
-    assert "median" in failures(found)[0]
-
-
-def test_healthy_loop_must_be_left_in_peace() -> None:
-    """A finding on the healthy loop fails the check, in its own words."""
-    healthy = Row((), "", "trainer", 0.0, verdict=OFF, note="input is slow")
-    found = check(row(0.0), healthy)
-    assert exit_code(found) == 1
-    assert "input is slow" in failures(found)[0]
-
-
-def test_cost_beyond_its_bound_is_a_failure() -> None:
-    """The sentence names the instruments and both numbers."""
-    dear = replace(COST, slowdown=0.05, verdict=OFF)
-    found = check(row(0.0), costs=(dear,))
-    assert exit_code(found) == 1
-    assert failures(found) == ["marks + waits cost 5.0%, more than 2%"]
-
-
-def test_a_busy_machine_is_no_failure() -> None:
-    """Nothing judged: exit code 0, and the statement says why."""
-    found = check(row(9.0, foreign=1.4), row(0.0, foreign=1.4))
-    assert exit_code(found) == 0
-    assert math.isnan(found.median_error)
-    assert "too busy" in " ".join(rendered.render(found).split())
-
-
-def test_skipped_rows_count_for_nothing() -> None:
-    """What cannot be planted here is neither right nor wrong."""
-    skipped = Row(("disk",), "disk", "trainer", 0.4, verdict=SKIPPED, note="tmpfs")
-    found = check(row(0.0), skipped)
-    assert exit_code(found) == 0
-    assert len(found.errors()) == 1
-    assert "tmpfs" in rendered.render(found)
+@pytest.mark.parametrize(
+    ("found", "said", "shown"),
+    [
+        (check(row(0.1), row(0.1), row(7.0)), "1 of 3 attributions", "worst 7.0"),
+        (check(*[row(2.0)] * 3), "the median error is 2.0 points", "median"),
+        (check(row(0.0), DISTURBED), "in peace: input is slow", "input is slow"),
+        (check(row(0.0), costs=(DEAR,)), "marks + waits cost 5.0%, more than 2%", "5"),
+        (check(*[row(9.0, foreign=1.4)] * 2), "", "too busy"),
+        (check(row(0.0), LEFT_OUT), "", "tmpfs"),
+    ],
+    ids=["a row", "a bias", "the healthy loop", "a cost", "busy", "skipped"],
+)
+def test_what_exceeds_its_bound_fails_the_check(
+    found: Check, said: str, shown: str
+) -> None:
+    """Exit code 1 and a sentence; what was not judged is neither right nor wrong."""
+    sentences = failures(found)
+    assert [said in sentence for sentence in sentences] == [True] * bool(said)
+    assert exit_code(found) == bool(said)
+    assert shown in " ".join(rendered.render(found).split())
 
 
 def test_interrupted_prints_what_there_is() -> None:

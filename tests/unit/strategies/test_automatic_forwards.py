@@ -127,21 +127,6 @@ def test_layers_of_several_classes_and_plain_functions(acting: Acting) -> None:
     assert acting.said("engaged") == ["3 of 3 forward calls a step run side by side"]
 
 
-def test_plain_functions_with_their_parameters(acting: Acting) -> None:
-    """A function called with one batch and several parameters has siblings too."""
-
-    @acting.mark("forward")
-    def forward(batch: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        return batch * weights
-
-    load_batch, weights = acting.loader(), [np.full(3, n) for n in (1.0, 2.0, 3.0)]
-    for index in range(5):
-        batch = load_batch(index)
-        found = [forward(batch, each) for each in weights]
-        assert all((f == batch * w).all() for f, w in zip(found, weights, strict=True))
-    assert acting.said("engaged")
-
-
 def test_plain_values_that_change_with_the_step(acting: Acting) -> None:
     """The step's number and a switch go to every sibling; an index stays its own."""
 
@@ -189,44 +174,62 @@ def test_layers_inside_a_model(acting: Acting) -> None:
     assert acting.said("engaged") == ["3 of 3 forward calls a step run side by side"]
 
 
-def test_chained_layers_are_refused(acting: Acting) -> None:
-    """Layers that feed each other are left alone, and the sentence says so."""
-    layers, load_batch = made(acting, 3), acting.loader()
-    for index in range(6):
-        values = load_batch(index)
-        for each in layers:
-            values = each.forward(values)
+def chained(layers: list[Any], values: np.ndarray) -> None:
+    """Layers that feed each other."""
+    for layer in layers:
+        values = layer.forward(values)
+
+
+def chained_by_views(layers: list[Any], values: np.ndarray) -> None:
+    """A reversed result in a list is still the result."""
+    wrapped = [values]
+    for layer in layers:
+        wrapped = [layer.forward(wrapped)[0][::-1]]
+
+
+def added_in_place(layers: list[Any], values: np.ndarray) -> None:
+    """It keeps the object, and changes it."""
+    plain = values * 24
+    for layer in layers:
+        values += layer.forward(values)
+    assert values.tolist() == plain.tolist()
+
+
+def on_batches_of_their_own(layers: list[Any], values: np.ndarray) -> None:
+    """No two calls have an argument in common."""
+    for layer in layers:
+        layer.forward(values + 1)
+
+
+def alone(layers: list[Any], values: np.ndarray) -> None:
+    """With nothing beside it there is nothing to gain."""
+    layers[0].forward(values)
+
+
+@pytest.mark.parametrize(
+    ("step", "reason"),
+    [
+        (chained, "your layers feed each other: forward of layer 2 reads the output"),
+        (chained_by_views, "your layers feed each other: forward of layer 2"),
+        (added_in_place, "what forward of layer 2 reads is changed"),
+        (on_batches_of_their_own, "your layers do not take the same arguments"),
+        (alone, "one forward call a step"),
+    ],
+)
+def test_calls_that_cannot_run_at_once_are_refused(
+    acting: Acting, step: Callable[[list[Any], np.ndarray], None], reason: str
+) -> None:
+    """They are left alone, and the sentence says why."""
+    body = product
+    if step is chained_by_views:
+        body = lambda layer, batch: [product(layer, batch[0])]  # noqa: E731 - one line
+    layers, load_batch = made(acting, 3, body), acting.loader()
+    for index in range(8):
+        step(layers, load_batch(index))
     assert threads_of(layers) == {MAIN}
     assert acting.said("engaged") == []
-    assert acting.said("refused") == [
-        "your layers feed each other: forward of layer 2 reads the output of layer 1"
-    ]
-
-
-def test_a_chain_through_views_is_recognised(acting: Acting) -> None:
-    """A reshaped or nested result is still the result."""
-    layers = [layer_class(acting, lambda s, b: (product(s, b[0]),))(n) for n in (0, 1)]
-    load_batch = acting.loader()
-    for index in range(6):
-        values = (load_batch(index),)
-        for each in layers:
-            (result,) = each.forward(values)
-            values = (result[::-1],)
-    (why,) = acting.said("refused")
-    assert why.startswith("your layers feed each other: forward of layer 2")
-
-
-def test_residuals_added_in_place_are_refused(acting: Acting) -> None:
-    """`values += layer.forward(values)` keeps the object, and changes it."""
-    layers, load_batch = made(acting, 3), acting.loader()
-    for index in range(6):
-        values = load_batch(index)
-        for each in layers:
-            values += each.forward(values)
-        assert values.tolist() == ((np.arange(3.0) + index) * 24).tolist()
-    assert acting.said("engaged") == []
-    (why,) = acting.said("refused")
-    assert why.startswith("what forward of layer 2 reads is changed")
+    (said,) = acting.said("refused")
+    assert said.startswith(reason)
 
 
 def test_layers_with_generators_of_their_own_may_run(acting: Acting) -> None:
@@ -241,24 +244,6 @@ def test_layers_with_generators_of_their_own_may_run(acting: Acting) -> None:
         for i in range(6)
     ]
     assert acting.said("engaged")
-
-
-def test_one_call_a_step_is_refused(acting: Acting) -> None:
-    """With nothing beside it there is nothing to gain."""
-    train(acting, [layer_class(acting, product)(0)], steps=8)
-    (why,) = acting.said("refused")
-    assert why.startswith("one forward call a step")
-
-
-def test_other_arguments_are_no_siblings(acting: Acting) -> None:
-    """Layers on inputs of their own are left alone."""
-    layers, load_batch = made(acting, 2), acting.loader()
-    for index in range(6):
-        first, second = load_batch(index), load_batch(index)
-        layers[0].forward(first)
-        layers[1].forward(second)
-    (why,) = acting.said("refused")
-    assert why.startswith("your layers do not take the same arguments")
 
 
 def test_a_new_order_is_noticed(acting: Acting) -> None:

@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from debottleneck.agent.calls import Call
-from debottleneck.strategies.automatic.replicas import Replicas, needs_replicas
+from debottleneck.strategies.automatic.callers import Replicas, needs_replicas
 
 
 class Echo(BaseHTTPRequestHandler):

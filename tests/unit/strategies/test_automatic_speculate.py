@@ -60,7 +60,7 @@ def test_a_progression_is_called_ahead_and_gives_the_same() -> None:
     loader = Loader(lambda n: n * n)
     assert [loader.load(n) for n in range(8)] == [n * n for n in range(8)]
     assert loader.plain_calls == [(0,), (1,), (2,)]
-    assert loader.load.counts.ahead == 5
+    assert loader.load.made_ahead == 5
     assert loader.said == ["engaged"]
 
 

@@ -32,13 +32,6 @@ def failing(error: BaseException) -> Callable[[object], object]:
     return branch
 
 
-@pytest.mark.parametrize("workers", [None, 1, 2, 3, 9])
-def test_results_come_in_order(workers: int | None) -> None:
-    """Whatever the number of workers, results are those of the plain loop."""
-    branches = [adder(amount) for amount in range(7)]
-    assert parallel_forward(branches, 10, workers=workers) == list(range(10, 17))
-
-
 def test_paired_inputs() -> None:
     """Paired, each branch gets its own element; there are as many as branches."""
     branches = [adder(amount) for amount in range(3)]

@@ -41,7 +41,7 @@ def all_end() -> Iterator[None]:
 
 def test_calls_return_through_futures() -> None:
     """Results come back in futures, and calls know that they run on a worker."""
-    with ended(pools.own(2, "test")) as workers:
+    with ended(pools.Workers(2, "test")) as workers:
         future = workers.submit(lambda x, *, y: (x + y, pools.is_worker()), 1, y=2)
         assert future.result(LONG_S) == (3, True)
     assert not pools.is_worker()
@@ -55,7 +55,7 @@ def test_no_more_threads_than_allowed_and_needed() -> None:
         begun.release()
         assert go.wait(LONG_S)
 
-    with ended(pools.own(3, "test")) as workers:
+    with ended(pools.Workers(3, "test")) as workers:
         for _ in range(5):
             workers.submit(call)
         for _ in range(3):
@@ -71,7 +71,7 @@ def test_no_more_threads_than_allowed_and_needed() -> None:
 def test_resize_down_and_up() -> None:
     """Fewer threads end those that are too many; more let further calls begin."""
     together = threading.Barrier(3)
-    workers = pools.own(1, "test")
+    workers = pools.Workers(1, "test")
     workers.resize(3)
     for _ in range(3):
         workers.submit(together.wait, LONG_S)
@@ -92,7 +92,7 @@ def test_an_exception_is_the_calls_own() -> None:
     def fails() -> None:
         raise KeyError("here")
 
-    with ended(pools.own(1, "test")) as workers:
+    with ended(pools.Workers(1, "test")) as workers:
         future = workers.submit(fails)
         error = future.exception(LONG_S)
         assert isinstance(error, KeyError)
@@ -110,7 +110,7 @@ def test_an_exception_is_the_calls_own() -> None:
 
 def test_dropped_workers_end_their_threads() -> None:
     """Without a shutdown: what was submitted is still done."""
-    workers = pools.own(1, "test")
+    workers = pools.Workers(1, "test")
     future = workers.submit(int, "7")
     del workers
     assert future.result(LONG_S) == 7
@@ -128,7 +128,7 @@ def test_shutdown_drops_what_has_not_begun() -> None:
         assert go.wait(LONG_S)
         return "done"
 
-    workers = pools.own(1, "test")
+    workers = pools.Workers(1, "test")
     first, second = workers.submit(call), workers.submit(call)
     assert begun.wait(LONG_S)
     workers.shutdown(wait=False, cancel_futures=True)
@@ -162,7 +162,7 @@ def test_no_thread_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
-    workers = pools.own(2, "test")
+    workers = pools.Workers(2, "test")
     with pytest.raises(RuntimeError, match="can't start"):
         workers.submit(int)
 
@@ -170,7 +170,7 @@ def test_no_thread_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_forked_child_begins_without_threads() -> None:
     """What was made before the fork works there, with threads of the child's own."""
-    kept, shared = pools.own(1, "test"), pools.shared(1)
+    kept, shared = pools.Workers(1, "test"), pools.shared(1)
     for pool in (kept, shared):
         pool.submit(int).result(LONG_S)
     child = os.fork()

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -21,50 +20,6 @@ def pools_end() -> Iterator[None]:
 def descend(parameter: np.ndarray, gradient: np.ndarray) -> None:
     """One step of gradient descent."""
     parameter -= np.float64(0.1) * gradient
-
-
-class Parameter:
-    """Holds its value and its momentum."""
-
-    def __init__(self, value: np.ndarray) -> None:
-        self.value = value
-        self.speed = np.zeros_like(value)
-
-    def update(self, gradient: np.ndarray) -> None:
-        """One step with momentum."""
-        self.speed *= 0.9
-        self.speed += gradient
-        self.value -= 0.1 * self.speed
-
-
-@pytest.mark.parametrize("workers", [None, 1, 2, 5])
-def test_numbers_are_the_plain_loop_s(workers: int | None) -> None:
-    """Arrays of many sizes end up the same, bit for bit."""
-    rng = np.random.default_rng(1)
-    plain = [rng.normal(size=size) for size in (1, 300, 7, 50_000, 2, 64)]
-    found = [value.copy() for value in plain]
-    for _ in range(5):
-        gradients = [rng.normal(size=value.shape) for value in plain]
-        for value, gradient in zip(plain, gradients, strict=True):
-            descend(value, gradient)
-        parallel_update(descend, found, gradients, workers=workers)
-    for one, other in zip(plain, found, strict=True):
-        assert one.tobytes() == other.tobytes()
-
-
-def test_objects_that_share_an_array_keep_their_order() -> None:
-    """Two parameters around one array are updated by one worker, in order."""
-    order: list[int] = []
-    shared = np.zeros(4)
-    parameters = [Parameter(shared), Parameter(np.zeros(4)), Parameter(shared[1:])]
-
-    def update(parameter: Parameter, number: int) -> None:
-        if number == 0:
-            time.sleep(0.03)
-        order.append(number)
-
-    parallel_update(update, parameters, [0, 1, 2], workers=3)
-    assert order.index(0) < order.index(2)
 
 
 def test_as_many_gradients_as_parameters() -> None:

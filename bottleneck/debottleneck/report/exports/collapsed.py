@@ -38,7 +38,7 @@ def render(analysis: Analysis) -> str:
         for where, weight in samples:
             sums[path(where)] += weight
         lines += [
-            f"{_plain(thread)};{stack} {_microseconds(weight)}"
+            f"{_plain(thread)};{stack} {max(1, round(weight / 1000))}"
             for stack, weight in sums.most_common()
         ]
     return "\n".join(lines) + "\n"
@@ -47,7 +47,3 @@ def render(analysis: Analysis) -> str:
 def _plain(name: str) -> str:
     """Without the separator."""
     return name.replace(";", ",")
-
-
-def _microseconds(nanoseconds: int) -> int:
-    return max(1, round(nanoseconds / 1000))

@@ -60,8 +60,8 @@ def stacks_of(analysis: Analysis) -> Stacks:
     names = labels(analysis)
     names |= {key: f"thread {key[1]}" for key in samples if key not in names}
     threads = {name: samples[key] for key, name in names.items() if key in samples}
-    return Stacks(threads, {n: _cleaned(stack) for n, stack in code.frames.items()})
-
-
-def _cleaned(stack: tuple[Frame, ...]) -> tuple[Frame, ...]:
-    return tuple((clean(name), clean(file), line) for name, file, line in stack)
+    frames = {
+        number: tuple((clean(name), clean(file), line) for name, file, line in stack)
+        for number, stack in code.frames.items()
+    }
+    return Stacks(threads, frames)

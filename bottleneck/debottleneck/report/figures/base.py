@@ -10,9 +10,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from debottleneck.report.words import strategies
-from debottleneck.report.words.comparison import PLAIN
 from debottleneck.report.words.quantities import clean, number
-from debottleneck.trials.result import Comparison
 
 TALLEST = 640
 """Pixels; a higher figure does not fit on a screen of 1280 x 720."""
@@ -71,6 +69,19 @@ def arms(value: float, low: float, high: float, **style: Any) -> dict[str, Any]:
     }
 
 
+def add_line(
+    figure: go.Figure,
+    x: Sequence[Any],
+    y: Sequence[Any],
+    width: float = 1.5,
+    dash: str = "dot",
+    **more: Any,
+) -> None:
+    """A thin dotted line of no stage and no cause, silent under the pointer."""
+    line = {"width": width, "color": NEUTRAL, "dash": dash}
+    figure.add_scatter(x=x, y=y, mode="lines", line=line, hoverinfo="skip", **more)
+
+
 def title(text: str) -> dict[str, Any]:
     """An axis's title, as large as the rest of the text and near the axis."""
     return {"text": text, "standoff": 6, "font": {"size": 12}}
@@ -95,11 +106,6 @@ def name_above(figure: go.Figure, text: str, y: float) -> None:
         showarrow=False,
         borderpad=0,
     )
-
-
-def baseline(comparison: Comparison) -> str:
-    """What stands above the row that the others are compared with."""
-    return clean(comparison.baseline) if comparison.recorded else PLAIN
 
 
 def named(spec: str, said: str) -> str:

@@ -36,7 +36,7 @@ from debottleneck.trials.sides import Sides
 
 PAPER = "#ffffff"
 FLAME_COLOURS = ("#dcdcd4", "#f0b35a", "#ecebe5")
-"""Of a library, the user's own code, neither: as on the page."""
+"""Of a library, the user's own code, neither: on the page the reader chooses them."""
 
 FEWEST = 2
 """Names from which on a legend says something."""
@@ -253,8 +253,8 @@ def check_run(name: str) -> None:
     Raises:
         UsageError: No such figure; the names there are.
     """
-    if name not in RUN and not name.startswith(STAGE):
-        raise _unknown(name, "a recording", (*RUN, f"{STAGE}STAGE"))
+    if not name.startswith(STAGE):
+        _check(name, "a recording", RUN, f"{STAGE}STAGE")
 
 
 def check_comparison(name: str) -> None:
@@ -263,13 +263,13 @@ def check_comparison(name: str) -> None:
     Raises:
         UsageError: No such figure; the names there are.
     """
-    if name not in COMPARISON:
-        raise _unknown(name, "a comparison", COMPARISON)
+    _check(name, "a comparison", COMPARISON)
 
 
-def _unknown(name: str, kind: str, names: Iterable[str]) -> UsageError:
-    said = f"{kind} has no figure called {name!r}"
-    return UsageError(said, f"choose one of: {', '.join(names)}")
+def _check(name: str, kind: str, entries: Iterable[str], *more: str) -> None:
+    if name not in entries:
+        said = f"{kind} has no figure called {name!r}"
+        raise UsageError(said, f"choose one of: {', '.join((*entries, *more))}")
 
 
 def _drawn(entries: Mapping[str, Entry], *subject: Any) -> list[str]:
@@ -287,23 +287,15 @@ def _missing(name: str, names: list[str]) -> UsageError:
 
 def _alone(figure: go.Figure, title: str) -> go.Figure:
     """The figure with title and legend on white paper."""
-    figure.update_layout(
-        template=THEMES["light"], paper_bgcolor=PAPER, plot_bgcolor=PAPER
-    )
-    _colour_flames(figure)
+    papers = {"paper_bgcolor": PAPER, "plot_bgcolor": PAPER}
+    figure.update_layout(template=THEMES["light"], **papers)
+    if kinds := (figure.layout.meta or {}).get("kind"):
+        colours = [FLAME_COLOURS[kind] for kind in kinds]
+        marker = {"colors": colours, "line": {"width": 1, "color": PAPER}}
+        figure.update_traces(marker=marker, root={"color": "rgba(0,0,0,0)"})
     _legend(figure)
     _title(figure, title)
     return figure
-
-
-def _colour_flames(figure: go.Figure) -> None:
-    """On the page the reader chooses the colours of flame graphs; here nobody can."""
-    kinds = (figure.layout.meta or {}).get("kind")
-    if kinds:
-        colours = [FLAME_COLOURS[kind] for kind in kinds]
-        line = {"width": 1, "color": PAPER}
-        figure.update_traces(marker={"colors": colours, "line": line})
-        figure.update_traces(root={"color": "rgba(0,0,0,0)"})
 
 
 def _legend(figure: go.Figure) -> None:
@@ -323,10 +315,9 @@ def _legend(figure: go.Figure) -> None:
 
 
 def _title(figure: go.Figure, text: str) -> None:
-    font = {"size": TITLE_SIZE}
     place = {"x": 0, "xref": "paper", "y": 1, "yref": "container", "yanchor": "top"}
-    pad = {"t": 10}
-    figure.update_layout(title={"text": text, "font": font, "pad": pad, **place})
+    look = {"font": {"size": TITLE_SIZE}, "pad": {"t": 10}}
+    figure.update_layout(title={"text": text, **look, **place})
     _grow(figure, "t", TITLE_ROOM)
 
 

@@ -11,7 +11,15 @@ import plotly.graph_objects as go
 from debottleneck import words
 from debottleneck.report import matrix
 from debottleneck.report.colours import cause_colour, ink_on
-from debottleneck.report.figures.base import LEVEL, NEUTRAL, blank, plain, signed, title
+from debottleneck.report.figures.base import (
+    LEVEL,
+    NEUTRAL,
+    add_line,
+    blank,
+    plain,
+    signed,
+    title,
+)
 from debottleneck.report.words.quantities import in_order, number, percent, table_digits
 from debottleneck.trials.sides import Side
 
@@ -64,11 +72,7 @@ def _rows_of(side: Side, table: pd.DataFrame, index: int, sides: int) -> pd.Data
     names = [f"<b>{plain(stage)}</b>" for stage in table.index]
     ticks = names
     if sides > 1:
-        ticks = (
-            [f"{n} {TIMES[0]}" for n in names]
-            if index == 0
-            else [TIMES[1]] * len(names)
-        )
+        ticks = [TIMES[1] if index else f"{name} {TIMES[0]}" for name in names]
     return table.fillna(0.0).assign(
         y=[stage + (index - (sides - 1) / 2) * 0.4 for stage in range(len(table))],
         tick=ticks,
@@ -246,11 +250,4 @@ def _steps_between(figure: go.Figure, rows: list[WaterfallRow]) -> None:
     for index, row in enumerate(rows[:-1]):
         x += [row.end, row.end, None]
         y += [index, index + 1, None]
-    figure.add_scatter(
-        x=x,
-        y=y,
-        mode="lines",
-        line={"width": 1, "color": NEUTRAL, "dash": "dot"},
-        hoverinfo="skip",
-        showlegend=False,
-    )
+    add_line(figure, x, y, width=1, showlegend=False)

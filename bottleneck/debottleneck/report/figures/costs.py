@@ -14,12 +14,12 @@ from debottleneck.report.figures.base import (
     NEUTRAL,
     Rows,
     add_rows,
-    baseline,
     blank,
     named,
     signed,
     title,
 )
+from debottleneck.report.words import comparison as comparison_words
 from debottleneck.report.words.quantities import number, table_digits
 from debottleneck.trials.result import Comparison
 
@@ -30,36 +30,23 @@ def cost(comparison: Comparison) -> go.Figure | None:
     Returns:
         None where neither was measured.
     """
-    table = _costs(comparison)
-    shown = [c for c in ("memory", "cpu") if table[c].notna().any()]
-    if len(table) < 2 or not shown:
+    ran = [t for t in comparison.trials if t.step_ms is not None]
+    memory = [comparison.baseline_memory_mb, *(t.memory_mb for t in ran)]
+    beyond = pd.Series(memory, name="memory", dtype="float64")
+    beyond.iloc[1:] += beyond.iloc[0]
+    cpu = [comparison.baseline_cpu_ms, *(t.cpu_ms for t in ran)]
+    costs = (beyond, pd.Series(cpu, name="cpu", dtype="float64"))
+    shown = [kind for kind in costs if kind.notna().any()]
+    if not ran or not shown:
         return None
     figure = blank(100, barmode="overlay", margin={"l": 8, "r": 12, "t": 4, "b": 48})
-    names = [named(spec or baseline(comparison), "") for spec in table.spec]
-    rows = add_rows(figure, names, band=26)
+    specs = [comparison_words.baseline(comparison), *(t.spec for t in ran)]
+    rows = add_rows(figure, [named(spec, "") for spec in specs], band=26)
     width = 0.46 if len(shown) == 2 else 1.0
-    for index, column in enumerate(shown):
+    for index, kind in enumerate(shown):
         start = index * (1.0 - width)
-        _panel(figure, index, [start, start + width], rows, table[column])
+        _panel(figure, index, [start, start + width], rows, kind)
     return figure
-
-
-def _costs(comparison: Comparison) -> pd.DataFrame:
-    """spec, memory, cpu, a row for the plain script and each strategy that ran."""
-    base = comparison.baseline_memory_mb
-    ran = [t for t in comparison.trials if t.step_ms is not None]
-    memory = [
-        None if t.memory_mb is None or base is None else base + t.memory_mb for t in ran
-    ]
-    return pd.DataFrame(
-        {
-            "spec": ["", *(t.spec for t in ran)],
-            "memory": pd.Series([base, *memory], dtype="float64"),
-            "cpu": pd.Series(
-                [comparison.baseline_cpu_ms, *(t.cpu_ms for t in ran)], dtype="float64"
-            ),
-        }
-    )
 
 
 def _panel(

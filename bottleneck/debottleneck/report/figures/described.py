@@ -72,19 +72,17 @@ def flame(analysis: Analysis, stage: str) -> str:
 
 def curves(predicted: Predictions) -> str:
     """Each strategy's two ends, and its best."""
-    ends = "; ".join(map(_ends, predictions.curves(predicted)))
+    lines = []
+    for curve in predictions.curves(predicted):
+        rows = dict(zip(curve.workers, curve.rows, strict=True))
+        best = max(rows, key=lambda workers: rows[workers].speedup)
+        shown = sorted({curve.workers[0], curve.workers[-1], best})
+        points = (f"{prediction_words.speedup(rows[n])} with {n}" for n in shown)
+        lines.append(f"{curve.name} {', '.join(points)}")
     return (
         "Lines of predicted speed-up over workers, 1x is the loop as recorded: "
-        f"{ends or NOTHING}."
+        f"{'; '.join(lines) or NOTHING}."
     )
-
-
-def _ends(curve: predictions.Curve) -> str:
-    rows = dict(zip(curve.workers, curve.rows, strict=True))
-    best = max(rows, key=lambda workers: rows[workers].speedup)
-    shown = sorted({curve.workers[0], curve.workers[-1], best})
-    points = (f"{prediction_words.speedup(rows[n])} with {n}" for n in shown)
-    return f"{curve.name} {', '.join(points)}"
 
 
 def side(shown: Sides, id: str, sentence: Callable[[Analysis], str] | None) -> str:

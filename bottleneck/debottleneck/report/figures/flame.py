@@ -24,6 +24,7 @@ LEAST_ROW = 20
 SUMS = ("weight_ms", "gil_ms")
 """Columns that folded nodes add up."""
 
+HOLDS = "\N{BLACK CIRCLE} "
 HELD = 0.5
 """A frame is marked as holding the GIL from this share of its time."""
 
@@ -116,9 +117,12 @@ def figure(analysis: Analysis, stage: str, most: int = MOST_NODES) -> go.Figure:
     gil = (nodes.gil_ms / nodes.weight_ms.where(nodes.weight_ms > 0)).fillna(0.0)
     rows = nodes.assign(gil=gil).to_dict("records")
     texts = [_describe(row, all_ms, directory) for row in rows]
-    drawn = icicle(nodes, list(map(_label, rows)), texts)
-    kinds = _kinds(nodes, analysis)
-    return drawn.update_layout(meta={"kind": kinds, "gil": gil.round(3).tolist()})
+    labels = [
+        f"{HOLDS * (row['gil'] >= HELD and bool(row['file']))}{plain(row['function'])}"
+        for row in rows
+    ]
+    meta = {"kind": _kinds(nodes, analysis), "gil": gil.round(3).tolist()}
+    return icicle(nodes, labels, texts).update_layout(meta=meta)
 
 
 def icicle(nodes: pd.DataFrame, labels: list[str], texts: list[str]) -> go.Figure:
@@ -179,20 +183,14 @@ def _one_tree(part: pd.DataFrame) -> pd.DataFrame:
 def _kinds(nodes: pd.DataFrame, analysis: Analysis) -> list[int]:
     own = set(analysis.recording.sites.file)
     directory = home(analysis.recording.facts)
-    return [
-        2 if not file else int(file in own or _below(str(file), directory))
-        for file in nodes.file
-    ]
 
+    def is_own(file: str) -> bool:
+        if file in own or not directory:
+            return file in own
+        inside = file.startswith(directory.rstrip("/") + "/")
+        return inside and "-packages/" not in file and "/lib/python3" not in file
 
-def _below(file: str, directory: str) -> bool:
-    inside = bool(directory) and file.startswith(directory.rstrip("/") + "/")
-    return inside and "-packages/" not in file and "/lib/python3" not in file
-
-
-def _label(row: Row) -> str:
-    mark = "\N{BLACK CIRCLE} " if row["gil"] >= HELD and row["file"] else ""
-    return mark + plain(row["function"])
+    return [int(is_own(str(file))) if file else 2 for file in nodes.file]
 
 
 def _describe(row: Row, all_ms: float, directory: str) -> str:

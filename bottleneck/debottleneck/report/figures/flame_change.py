@@ -48,9 +48,11 @@ def figure(sides: Sequence[Side]) -> go.Figure | None:
     Returns:
         None unless both have a loop and stacks of the trainer.
     """
-    if len(sides) < 2 or not all(_is_known(side.analysis) for side in sides):
+    analyses = [s.analysis for s in sides if s.analysis.loop.found]
+    known = [a for a in analyses if (a.flame.role == TRAINER).any()]
+    if len(known) < 2:
         return None
-    before, after = (side.analysis for side in sides)
+    before, after = known
     unknown = _unsampled(before) | _unsampled(after)
     old, new = _times(before, unknown), _times(after, unknown)
     nodes = _nodes(old, new)
@@ -73,15 +75,6 @@ def figure(sides: Sequence[Side]) -> go.Figure | None:
     return drawn
 
 
-def _is_known(analysis: Analysis) -> bool:
-    return analysis.loop.found and bool((analysis.flame.role == TRAINER).any())
-
-
-def _sampled_ms(part: pd.DataFrame) -> float:
-    """What the outermost frames of one role and stage were sampled."""
-    return float(part.weight_ms[~part.parent.isin(part.id)].sum())
-
-
 def _unsampled(analysis: Analysis) -> set[str]:
     """Stages in which the trainer spends time, but was not seen."""
     spent = analysis.stages.stage[analysis.stages.ms_per_step > 0]
@@ -96,7 +89,10 @@ def _times(analysis: Analysis, unknown: set[str]) -> Times:
     directory = home(analysis.recording.facts)
     for role, threads in analysis.flame.groupby("role"):
         parts = dict(iter(threads.groupby("stage")))
-        sampled = {stage: _sampled_ms(part) for stage, part in parts.items()}
+        sampled = {
+            stage: float(part.weight_ms[~part.parent.isin(part.id)].sum())
+            for stage, part in parts.items()
+        }
         of_step = analysis.loop.step_ms / (sum(sampled.values()) or 1.0)
         for stage, part in parts.items():
             mean_ms = of_step * sampled[stage]
@@ -129,15 +125,11 @@ def _added_up(times: Times) -> Times:
     """With every node's parents, none lighter than its children (rounding aside)."""
     inner: Times = {}
     added: Times = {}
-    for path in _deepest_first(times):
+    paths = {path[:end] for path in times for end in range(1, len(path) + 1)}
+    for path in sorted(paths, key=len, reverse=True):
         added[path] = max(times.get(path, 0.0), inner.get(path, 0.0))
         inner[path[:-1]] = inner.get(path[:-1], 0.0) + added[path]
     return added
-
-
-def _deepest_first(times: Times) -> list[Path]:
-    paths = {path[:end] for path in times for end in range(1, len(path) + 1)}
-    return sorted(paths, key=len, reverse=True)
 
 
 def _nodes(old: Times, new: Times) -> pd.DataFrame:
@@ -212,9 +204,6 @@ def _describe(row: flame.Row, digits: int) -> str:
 def _colour(change: float, largest: float) -> str:
     """From SAME to LESS or MORE, by the root of the change: small ones show too."""
     part = min(1.0, abs(change) / largest) ** 0.5 if largest > 0 else 0.0
-    return _mixed(SAME, MORE if change > 0 else LESS, part)
-
-
-def _mixed(start: str, end: str, part: float) -> str:
-    pairs = zip(channels(start), channels(end), strict=True)
+    end = MORE if change > 0 else LESS
+    pairs = zip(channels(SAME), channels(end), strict=True)
     return "#" + "".join(f"{round(a + part * (b - a)):02x}" for a, b in pairs)

@@ -15,10 +15,10 @@ from debottleneck.report.figures.base import (
     wrapped,
 )
 from debottleneck.report.words import strategies
+from debottleneck.report.words.comparison import PLAIN
 from debottleneck.report.words.quantities import count
 
 MOST_POINTS = 400
-PLAIN = "plain script"
 DASHES = ("dash", "dot", "dashdot", "longdash")
 OTHERS = "other strategies"
 

@@ -13,7 +13,7 @@ from debottleneck.report.colours import channels, stage_colour
 from debottleneck.report.figures.base import (
     LEGEND_ABOVE,
     LEVEL,
-    NEUTRAL,
+    add_line,
     arms,
     blank,
     plain,
@@ -43,7 +43,7 @@ STAGES: Mapping[str, str] = {
 """A strategy's line has the colour of the stage that it acts on."""
 
 KINDS = ("threads", "processes")
-"""What an axis counts."""
+"""What an axis counts, of a strategy in the script's process or beside it."""
 
 RECORDED, ASSUMED = "the loop as recorded", "the loop as assumed"
 """Levels without a strategy: measured, and under a question."""
@@ -81,9 +81,11 @@ def curve(predicted: Predictions | None) -> go.Figure | None:
     ends = [ticks[0] / 1.15, ticks[-1] * 1.15]
     for line in lines:
         _band(figure, line)
-    _level(figure, RECORDED, 1.0, "dot", ends)
+    levels = [(RECORDED, 1.0, "dot")]
     if predicted.question:
-        _level(figure, ASSUMED, predicted.plain.speedup, "dashdot", ends)
+        levels.append((ASSUMED, predicted.plain.speedup, "dashdot"))
+    for name, value, dash in levels:
+        add_line(figure, ends, [value] * 2, dash=dash, name=name, showlegend=True)
     for line in lines:
         _line(figure, line)
     _axes(figure, ticks, lines)
@@ -101,7 +103,12 @@ def _curve(settings: Sequence[Prediction]) -> Curve | None:
     if not pairs:
         return None
     first, workers = pairs[0][0], tuple(sorted(by_workers))
-    return Curve(_name(first), first, workers, tuple(by_workers[n] for n in workers))
+    name = f"{first.name.replace('-', ' ')}, {KINDS[_is_apart(first)]}"
+    return Curve(name, first, workers, tuple(by_workers[n] for n in workers))
+
+
+def _is_apart(strategy: Strategy) -> bool:
+    return strategy.word("where", "thread") == "process"
 
 
 def _alone(spec: str) -> Strategies:
@@ -115,16 +122,6 @@ def _alone(spec: str) -> Strategies:
 
 def _count(strategy: Strategy) -> int:
     return strategy.number("workers", 0)
-
-
-def _name(strategy: Strategy) -> str:
-    kinds = {"process": "processes", "thread": "threads"}
-    kind = kinds[strategy.word("where", "thread")]
-    return f"{strategy.name.replace('-', ' ')}, {kind}"
-
-
-def _apart(strategy: Strategy) -> bool:
-    return strategy.word("where", "thread") == "process"
 
 
 def _colour(strategy: Strategy) -> str:
@@ -148,26 +145,18 @@ def _band(figure: go.Figure, curve: Curve) -> None:
     )
 
 
-def _level(
-    figure: go.Figure, name: str, value: float, dash: str, ends: list[float]
-) -> None:
-    figure.add_scatter(
-        name=name,
-        x=ends,
-        y=[value, value],
-        mode="lines",
-        line={"width": 1.5, "color": NEUTRAL, "dash": dash},
-        hoverinfo="skip",
-        showlegend=True,
-    )
-
-
 def _line(figure: go.Figure, curve: Curve) -> None:
-    colour, apart = _colour(curve.strategy), _apart(curve.strategy)
+    colour = _colour(curve.strategy)
+    apart = _is_apart(curve.strategy)
     bounds = None
     if len(curve.rows) < FEWEST:
         (row,) = curve.rows
         bounds = arms(row.speedup, row.low, row.high, thickness=2, color=colour)
+    texts = [
+        f"<b>{plain(row.spec)}</b><br>{words.speedup(row)} ({words.bounds(row)})<br>"
+        f"{plain(words.why(row))}"
+        for row in curve.rows
+    ]
     figure.add_scatter(
         name=plain(curve.name),
         x=list(curve.workers),
@@ -176,21 +165,16 @@ def _line(figure: go.Figure, curve: Curve) -> None:
         mode="lines+markers",
         line={"width": 2, "color": colour, "dash": "dash" if apart else "solid"},
         marker={"size": 8, "color": colour, "symbol": "square" if apart else "circle"},
-        customdata=list(map(_said, curve.rows)),
+        customdata=texts,
         hovertemplate="%{customdata}<extra></extra>",
         showlegend=True,
     )
 
 
-def _said(row: Prediction) -> str:
-    gain = f"{words.speedup(row)} ({words.bounds(row)})"
-    return f"<b>{plain(row.spec)}</b><br>{gain}<br>{plain(words.why(row))}"
-
-
 def _axes(figure: go.Figure, ticks: list[int], lines: Sequence[Curve]) -> None:
     counted = [k for k in KINDS if any(line.name.endswith(k) for line in lines)]
     figure.update_xaxes(
-        title=title(" or ".join(filter(None, (", ".join(counted[:-1]), counted[-1])))),
+        title=title(" or ".join(counted)),
         type="log",
         tickvals=ticks,
         ticktext=list(map(str, ticks)),

@@ -47,13 +47,9 @@ def bars(sides: Sequence[Side], id: str) -> go.Figure | None:
     figure = drawn.get(id)
     if figure is None:
         return None
-    top = max(map(_height, filter(None, drawn.values())))
+    stacks = [[bar.y for bar in each.data] for each in drawn.values() if each]
+    top = max(float(np.sum(heights, axis=0).max()) for heights in stacks)
     return figure.update_yaxes(range=[0, 1.04 * top])
-
-
-def _height(figure: go.Figure) -> float:
-    """The highest stack of a figure of stacked bars."""
-    return float(np.sum([trace.y for trace in figure.data], axis=0).max())
 
 
 def strips(sides: Sequence[Side], id: str) -> go.Figure | None:

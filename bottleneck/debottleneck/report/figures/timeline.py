@@ -71,9 +71,9 @@ def windows(analysis: Analysis) -> dict[str, StepWindow]:
         return {}
     wall = quiet.wall_ns.to_numpy(dtype="float64")
     typical = int(np.abs(wall - analysis.loop.step_median_ms * 1e6).argmin())
-    chosen = {"typical": typical, "slowest": int(wall.argmax())}
-    if chosen["slowest"] == typical:
-        del chosen["slowest"]
+    chosen = {"typical": typical}
+    if (slowest := int(wall.argmax())) != typical:
+        chosen["slowest"] = slowest
     columns = ["step", "start_ns", "end_ns"]
     return {n: StepWindow(*map(int, quiet[columns].iloc[i])) for n, i in chosen.items()}
 
@@ -103,7 +103,9 @@ def waits_in(analysis: Analysis, window: StepWindow) -> pd.DataFrame:
     part = part.assign(name=sample_causes(part), note="")
     gil = part.name == "gil"
     if gil.any():
-        holders = part.holder[gil].map(_thread_names(analysis)).fillna("")
+        names = map(clean, analysis.threads.name)
+        named = dict(zip(analysis.threads.tid, names, strict=True))
+        holders = part.holder[gil].map(named).fillna("")
         part.loc[gil, "note"] = ("held by " + holders).where(holders != "", "")
     return _fit(_joined(part), window)
 
@@ -114,11 +116,6 @@ def _clip(table: pd.DataFrame, window: StepWindow) -> pd.DataFrame:
     start = part.start_ns.clip(lower=window.start_ns)
     end = part.end_ns.clip(upper=window.end_ns)
     return part.assign(start_ms=(start - window.start_ns) / 1e6, ms=(end - start) / 1e6)
-
-
-def _thread_names(analysis: Analysis) -> dict[int, str]:
-    threads = analysis.threads
-    return dict(zip(threads.tid, map(clean, threads.name), strict=True))
 
 
 def _joined(part: pd.DataFrame) -> pd.DataFrame:
@@ -180,7 +177,9 @@ def draw(analysis: Analysis, window: StepWindow) -> go.Figure:
     low = shown.assign(row=below + np.where(shown.staged, strips.inner, 0.0))
     _strips(drawn, waits, low, strips.waits, cause_colour)
     for name, role, top in zip(shown.name, shown.role, shown.top, strict=True):
-        _label(drawn, name, role, top)
+        short = cut(name, 40, "\N{HORIZONTAL ELLIPSIS}")
+        lead = f"<b>{plain(short)}</b>  " if short and short != role else ""
+        name_above(drawn, lead + plain(role), top + 1)
     end = window.milliseconds
     drawn.update_xaxes(
         title=title("ms since the step began"), range=[0, end], zeroline=False, nticks=8
@@ -198,7 +197,8 @@ def _placed(rows: pd.DataFrame, stages: pd.DataFrame) -> tuple[pd.DataFrame, Str
     large, small = _heights(staged, LARGE), _heights(staged, SMALL)
     spare = large.sum() - small.sum()
     part = float(np.clip((ROOM - small.sum()) / spare, 0, 1)) if spare else 1.0
-    strips = _between(SMALL, LARGE, part)
+    pairs = zip(astuple(SMALL), astuple(LARGE), strict=True)
+    strips = Strips(*(low + part * (high - low) for low, high in pairs))
     height = _heights(staged, strips)
     top = height.cumsum() - height
     placed = rows.assign(staged=staged, height=height, top=top)
@@ -207,18 +207,6 @@ def _placed(rows: pd.DataFrame, stages: pd.DataFrame) -> tuple[pd.DataFrame, Str
 
 def _heights(staged: Any, strips: Strips) -> np.ndarray[Any, Any]:
     return np.where(staged, strips.whole, strips.whole - strips.inner)
-
-
-def _between(small: Strips, large: Strips, part: float) -> Strips:
-    """Strips `part` of the way from the small ones to the large ones."""
-    low, high = astuple(small), astuple(large)
-    return Strips(*(a + part * (b - a) for a, b in zip(low, high, strict=True)))
-
-
-def _label(drawn: go.Figure, name: str, role: str, top: float) -> None:
-    short = cut(name, 40, "\N{HORIZONTAL ELLIPSIS}")
-    named = f"<b>{plain(short)}</b>  " if short and short != role else ""
-    name_above(drawn, named + plain(role), top + 1)
 
 
 def _strips(

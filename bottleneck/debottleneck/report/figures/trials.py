@@ -13,9 +13,9 @@ from debottleneck.report.figures.base import (
     ACCENT,
     LEVEL,
     NEUTRAL,
+    add_line,
     add_rows,
     arms,
-    baseline,
     blank,
     named,
     plain,
@@ -24,17 +24,8 @@ from debottleneck.report.figures.base import (
 )
 from debottleneck.report.words import comparison as comparison_words
 from debottleneck.report.words.quantities import cut, interval, number, table_digits
-from debottleneck.trials.result import (
-    DIFFERENT,
-    FASTER,
-    SAME_SPEED,
-    SLOWER,
-    UNVERIFIED,
-    Comparison,
-    Interval,
-    Predicted,
-    Trial,
-)
+from debottleneck.trials import result
+from debottleneck.trials.result import Comparison, Interval, Predicted, Trial
 from debottleneck.trials.save import Measurements, counted_steps
 from debottleneck.trials.sides import trial_steps
 
@@ -45,11 +36,11 @@ SPREAD = (0.05, 0.25, 0.75, 0.95)
 """Parts of all steps between which the thin and the thick box lie."""
 
 SHAPES: Mapping[str, str] = {
-    FASTER: "circle",
-    SAME_SPEED: "square",
-    SLOWER: "triangle-left",
-    DIFFERENT: "x",
-    UNVERIFIED: "cross",
+    result.FASTER: "circle",
+    result.SAME_SPEED: "square",
+    result.SLOWER: "triangle-left",
+    result.DIFFERENT: "x",
+    result.UNVERIFIED: "cross",
 }
 """Verdict -> the mark of its row, so that colour is not the only sign."""
 
@@ -90,7 +81,10 @@ def distribution(comparison: Comparison, measured: Measurements) -> go.Figure | 
     digits = table_digits(float(steps.ms.median()))
     figure = _empty("ms per step")
     names = [
-        named(spec or baseline(comparison), _mean_text(means.get(spec), digits))
+        named(
+            spec or comparison_words.baseline(comparison),
+            _mean_text(means.get(spec), digits),
+        )
         for spec in order
     ]
     rows = add_rows(figure, names, band=34)
@@ -200,11 +194,14 @@ def speedups(comparison: Comparison) -> go.Figure | None:
     if not timed:
         return None
     names = [named(trial.spec, _verdict(trial)) for trial, _ in timed]
-    who = "the " * (not comparison.recorded) + cut(baseline(comparison), 28)
+    who = "the " * (not comparison.recorded) + cut(
+        comparison_words.baseline(comparison), 28
+    )
     figure = _empty(f"times as fast as {plain(who)}")
     rows = add_rows(figure, names, band=26)
     for (trial, ratio), middle in zip(timed, rows.middles, strict=False):
-        _even(figure, middle)
+        # a piece of the line of no difference, only where no text stands
+        add_line(figure, [1, 1], [middle - 13, middle + 13])
         if trial.predicted is None:
             _speedup(figure, trial, ratio, middle)
         else:
@@ -230,19 +227,8 @@ def _reach(comparison: Comparison) -> list[float]:
     return [max(0.0, low - room), top + room]
 
 
-def _even(figure: go.Figure, middle: float) -> None:
-    """A piece of the line of no difference, only where no text stands."""
-    figure.add_scatter(
-        x=[1, 1],
-        y=[middle - 13, middle + 13],
-        mode="lines",
-        line={"width": 1.5, "color": NEUTRAL, "dash": "dot"},
-        hoverinfo="skip",
-    )
-
-
 def _speedup(figure: go.Figure, trial: Trial, ratio: Interval, middle: float) -> None:
-    colour = ACCENT if trial.verdict == FASTER else NEUTRAL
+    colour = ACCENT if trial.verdict == result.FASTER else NEUTRAL
     said = f"<b>{'<br>'.join(wrapped(trial.spec))}</b><br>{_verdict(trial)}"
     symbol = SHAPES.get(trial.verdict, "circle-open")
     marker = {"symbol": symbol, "size": 11, "color": colour, "line": {"width": 0}}

@@ -9,7 +9,7 @@ from debottleneck.report.words.quantities import clean, number, table_digits
 from debottleneck.report.words.run import sentence
 from debottleneck.report.words.strategies import named
 from debottleneck.trials.result import SKIPPED, Comparison, Trial
-from debottleneck.trials.sides import Side, Sides
+from debottleneck.trials.sides import Sides
 
 WHAT, DONE, TRIED = "What it was", "What was done", "What was tried"
 GAIN, NUMBERS, TRUST = "What it gained", "Same numbers?", "How sure is it?"
@@ -41,36 +41,32 @@ class Answer:
 
 def answers(comparison: Comparison, evidence: Sides) -> list[Answer]:
     """Those questions that this comparison can answer."""
-    best = comparison_words.winner(comparison)
+    best, given = comparison_words.winner(comparison), [_was(comparison, evidence)]
     if comparison.recorded:
-        given = [_was(comparison, evidence), _recorded(comparison, evidence)]
+        given += [_recorded(comparison, evidence)]
         given += [Answer(NUMBERS, NOT_COMPARED), Answer(TRUST, ONCE)]
     elif best is None:
-        given = [_was(comparison, evidence), _tried(comparison), _trust(comparison)]
+        given += [_tried(comparison), _trust(comparison)]
     else:
-        given = [_was(comparison, evidence), _done(best), _gain(comparison, best)]
-        given += [
-            Answer(NUMBERS, KEPT[best.numbers].format(comparison_words.checked(best))),
-            _trust(comparison, best),
-        ]
+        kept = KEPT[best.numbers].format(comparison_words.checked(best))
+        given += [_done(best), _gain(comparison, best)]
+        given += [Answer(NUMBERS, kept), _trust(comparison, best)]
     return [one for one in given if one.answer]
-
-
-def _side(evidence: Sides, id: str) -> Side | None:
-    return next((side for side in evidence.sides if side.id == id), None)
 
 
 def _was(comparison: Comparison, evidence: Sides) -> Answer:
     step = comparison_words.plain_step(comparison)
-    side = _side(evidence, "before")
-    what = sentence(side.analysis.verdict.what) if side else ""
-    return Answer(WHAT, what, step) if what else Answer(WHAT, step)
+    for side in evidence.sides:
+        if side.id == "before" and (what := sentence(side.analysis.verdict.what)):
+            return Answer(WHAT, what, step)
+    return Answer(WHAT, step)
 
 
 def _recorded(comparison: Comparison, evidence: Sides) -> Answer:
-    side = _side(evidence, "after")
-    names = ", ".join(clean(trial.spec) for trial in comparison.trials)
-    what = f"{side.label}: {sentence(side.analysis.verdict.what)}" if side else names
+    what = ", ".join(clean(trial.spec) for trial in comparison.trials)
+    for side in evidence.sides:
+        if side.id == "after":
+            what = f"{side.label}: {sentence(side.analysis.verdict.what)}"
     return Answer("What it became", what)
 
 
@@ -119,12 +115,8 @@ def _cost(comparison: Comparison, best: Trial) -> str:
 def _trust(comparison: Comparison, best: Trial | None = None) -> Answer:
     if not comparison.rounds:
         return Answer(TRUST, comparison_words.NOT_MEASURED)
-    guess = "" if best is None else _guess(best)
+    guess = ""
+    if best and best.predicted:
+        said = comparison_words.predicted(best.predicted)
+        guess = f"{said} was predicted before it was tried, with 90 % certainty."
     return Answer(TRUST, f"{comparison_words.rounds(comparison)}.", guess)
-
-
-def _guess(best: Trial) -> str:
-    if best.predicted is None:
-        return ""
-    said = comparison_words.predicted(best.predicted)
-    return f"{said} was predicted before it was tried, with 90 % certainty."

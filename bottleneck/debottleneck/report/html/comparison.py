@@ -137,16 +137,14 @@ def _cells(kind: str, shown: Sides, drawing: sheet.Drawing) -> list[dict[str, An
     """A figure of each recording with the same in numbers, or why there is none."""
     cells: list[dict[str, Any]] = []
     for side in shown.sides:
-        name = f"{kind}-{side.id}"
-        figure = drawing.figures.get(name)
-        note, table = "", None
-        if figure is not None:
-            note, table = _in_numbers(kind, side, shown, figure)
+        figure = drawing.figures.get(f"{kind}-{side.id}")
+        told = figure and _in_numbers(kind, side, shown, figure)
+        note, table = told or ("", None)
         cells.append(
             {
                 "heading": side.label,
                 "note": note,
-                "name": name.replace("-", "_"),
+                "name": f"{kind}_{side.id}",
                 "table": table,
                 "none": "" if side.analysis.loop.found else NO_LOOP,
             }

@@ -33,18 +33,12 @@ from debottleneck.report.words.quantities import (
     table_digits,
 )
 from debottleneck.report.words.strategies import named, pieces
-from debottleneck.trials.result import (
-    DIFFERENT,
-    FAILED,
-    FASTER,
-    SLOWER,
-    Comparison,
-    Trial,
-)
+from debottleneck.trials import result
+from debottleneck.trials.result import Comparison, Trial
 from debottleneck.trials.sides import Side
 
-SIGNS = {FASTER: "\N{CHECK MARK}", SLOWER: "\N{DOWNWARDS ARROW}"}
-SIGNS |= dict.fromkeys((DIFFERENT, FAILED), "\N{MULTIPLICATION SIGN}")
+SIGNS = {result.FASTER: "\N{CHECK MARK}", result.SLOWER: "\N{DOWNWARDS ARROW}"}
+SIGNS |= dict.fromkeys((result.DIFFERENT, result.FAILED), "\N{MULTIPLICATION SIGN}")
 """Beside the words, so that the eye finds them without a colour."""
 
 OF_TRIALS = (
@@ -69,7 +63,7 @@ def trials(comparison: Comparison) -> Table:
     cpu_digits = table_digits(comparison.baseline_cpu_ms or 1.0)
     columns = [
         Field("recording" if comparison.recorded else "strategy", "name", _name),
-        Field("verdict", "outcome", lambda trial: (_marked(trial), trial.verdict)),
+        Field("verdict", "outcome", _verdict),
         Field("numbers", "", comparison_words.numbers),
         Field("speed-up", "num", _speedup),
         Field("95 % interval", "num", _bounds),
@@ -79,6 +73,7 @@ def trials(comparison: Comparison) -> Table:
         Field("rounds", "num", lambda trial: numeric(trial.rounds, 0)),
         Field("remark", "text", _remark),
     ]
+    bounds = base and interval(base.low, base.high, digits)
     plain: list[Value] = [
         comparison_words.baseline(comparison),
         NOTHING,
@@ -89,16 +84,12 @@ def trials(comparison: Comparison) -> Table:
         (number(comparison.baseline_memory_mb, 0), 0.0),
         numeric(comparison.baseline_cpu_ms, cpu_digits),
         numeric(comparison.rounds, 0),
-        _plain_remark(comparison, digits),
+        "not measured" if base is None else f"95 % interval of its step {bounds} ms",
     ]
     caption = OF_RECORDINGS if comparison.recorded else OF_TRIALS
     rows = [plain, *([c.value(trial) for c in columns] for trial in comparison.trials)]
-    return _filled(build("trials-table", caption, _by_place(columns), rows))
-
-
-def _by_place(columns: Sequence[Field]) -> list[Field]:
-    """Columns of rows whose values are known already."""
-    return [c._replace(value=itemgetter(at)) for at, c in enumerate(columns)]
+    columns = [c._replace(value=itemgetter(at)) for at, c in enumerate(columns)]
+    return _filled(build("trials-table", caption, columns, rows))
 
 
 def _filled(table: Table) -> Table:
@@ -109,13 +100,6 @@ def _filled(table: Table) -> Table:
         tuple(row[at] for at in kept) for row in (table.headers, *table.rows)
     )
     return replace(table, headers=headers, rows=tuple(rows))
-
-
-def _plain_remark(comparison: Comparison, digits: int) -> str:
-    base = comparison.baseline_ms
-    if base is None:
-        return "not measured"
-    return f"95 % interval of its step {interval(base.low, base.high, digits)} ms"
 
 
 def _name(trial: Trial) -> Value:
@@ -131,8 +115,9 @@ def strategy(spec: str) -> Value:
     return Markup("{}<br><code>{}</code>").format(name, broken), written
 
 
-def _marked(trial: Trial) -> str:
-    return " ".join(filter(None, (SIGNS.get(trial.verdict), trial.verdict)))
+def _verdict(trial: Trial) -> Value:
+    marked = " ".join(filter(None, (SIGNS.get(trial.verdict), trial.verdict)))
+    return marked, trial.verdict
 
 
 def _speedup(trial: Trial) -> Value:
@@ -163,6 +148,10 @@ def predictions(comparison: Comparison) -> Table | None:
     if not rows:
         return None
 
+    def predicted(trial: Any) -> Value:
+        said = trial.predicted
+        return comparison_words.predicted(said, DASH), said.speedup
+
     def step(trial: Any) -> Value:
         said = trial.predicted
         bounds = interval(said.step_low, said.step_high, digits, DASH)
@@ -170,7 +159,7 @@ def predictions(comparison: Comparison) -> Table | None:
 
     columns = [
         Field("strategy", "name", _name),
-        Field("predicted (90 %)", "num", _predicted),
+        Field("predicted (90 %)", "num", predicted),
         Field("measured (95 %)", "num", _measured),
         Field("error", "num", lambda trial: _error(trial.speedup_error)),
         Field("step predicted, ms (90 %)", "num", step),
@@ -180,11 +169,6 @@ def predictions(comparison: Comparison) -> Table | None:
         Field("expected limit", "text", lambda t: clean(t.predicted.limit) or NOTHING),
     ]
     return build("predictions-table", OF_PREDICTIONS, columns, rows)
-
-
-def _predicted(trial: Any) -> Value:
-    said = trial.predicted
-    return comparison_words.predicted(said, DASH), said.speedup
 
 
 def _measured(trial: Trial) -> Value:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from operator import itemgetter
 from typing import Any
 
@@ -39,18 +38,15 @@ def bars(figure: go.Figure, id: str) -> Table:
         means = np.average(heights[:, part], axis=1, weights=width[part])
         begin = round(middle[part[0]] - (width[part[0]] - 1) / 2)
         end = round(middle[part[-1]] + (width[part[-1]] - 1) / 2)
-        rows.append((begin, end, means.sum(), *means))
+        steps = f"{begin:,} to {end:,}" if end > begin else f"{begin:,}"
+        rows.append((steps, means.sum(), *means))
     names = ("all", *(clean(trace.name) for trace in traces))
-    columns = [Field("steps", "num", _steps)]
-    for at, name in enumerate(names, 2):
-        columns.append(Field(name, "num", numbers(at, digits)))
+    columns = [
+        Field("steps", "num", itemgetter(0)),
+        *(Field(n, "num", numbers(at, digits)) for at, n in enumerate(names, 1)),
+    ]
     caption = "Mean step time by stage along the run, ms per step; all kinds of steps."
-    return _unsorted(build(id, caption, columns, rows))
-
-
-def _steps(row: Any) -> str:
-    begin, end, *_ = row
-    return f"{begin:,} to {end:,}" if end > begin else f"{begin:,}"
+    return build(id, caption, columns, rows, sortable=False)
 
 
 def bins(figure: go.Figure, id: str) -> Table:
@@ -71,16 +67,13 @@ def bins(figure: go.Figure, id: str) -> Table:
         ),
         Field("steps", "num", lambda row: f"{row[2]:,}"),
     ]
-    return _unsorted(build(id, "How many quiet steps took how long.", columns, rows))
+    caption = "How many quiet steps took how long."
+    return build(id, caption, columns, rows, sortable=False)
 
 
 def _parts(bars: int) -> list[np.ndarray[Any, Any]]:
     """Neighbouring bars, in at most MOST_PARTS groups."""
     return np.array_split(np.arange(bars), min(MOST_PARTS, bars))
-
-
-def _unsorted(table: Table) -> Table:
-    return replace(table, sortable=False)
 
 
 def strip(analysis: Analysis, window: timeline.StepWindow, what: str, id: str) -> Table:
@@ -105,7 +98,7 @@ def strip(analysis: Analysis, window: timeline.StepWindow, what: str, id: str) -
         row["stages"] = _sums(stages, row, words.STAGES)
         row["causes"] = _sums(waits, row, words.CAUSES)
     caption = f"What every thread did in {what}, added up."
-    return _unsorted(build(id, caption, columns, rows))
+    return build(id, caption, columns, rows, sortable=False)
 
 
 def _sums(table: pd.DataFrame, thread: dict[Any, Any], order: Iterable[str]) -> str:

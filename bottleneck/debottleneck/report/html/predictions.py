@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from debottleneck.analysis.result import Prediction, Predictions
@@ -95,29 +94,26 @@ def section(
 
 def _table(predicted: Predictions, rows: Sequence[Prediction]) -> Table:
     digits = table_digits(max((row.step_ms for row in rows), default=1.0))
+
+    def name(row: Prediction) -> Value:
+        return strategy(row.spec) if row.spec else words.AS_IT_IS
+
+    def worth(row: Prediction) -> str:
+        return words.worth(row, predicted) if row.spec else NOTHING
+
+    def memory(row: Prediction) -> Value:
+        return words.memory(row) if row.spec else NOTHING, sorted_by(row.memory_mb)
+
     columns = [
-        Field("strategy", "name", _strategy),
-        Field(
-            "worth trying",
-            "",
-            lambda r: words.worth(r, predicted) if r.spec else NOTHING,
-        ),
+        Field("strategy", "name", name),
+        Field("worth trying", "", worth),
         SPEEDUP,
         INTERVAL,
         Field("step, ms", "num", lambda row: numeric(row.step_ms, digits)),
-        Field("memory, MB", "num", _memory),
+        Field("memory, MB", "num", memory),
         Field("why no faster", "text", words.why),
     ]
     return build("predictions-table", CAPTION, columns, rows)
-
-
-def _strategy(row: Prediction) -> Value:
-    return strategy(row.spec) if row.spec else words.AS_IT_IS
-
-
-def _memory(row: Prediction) -> Value:
-    text = words.memory(row) if row.spec else NOTHING
-    return text, sorted_by(row.memory_mb)
 
 
 SPEEDUP = Field(
@@ -137,4 +133,4 @@ def _settings(predicted: Predictions) -> Table:
         INTERVAL,
     ]
     caption = "Predicted speed-up of every setting that was looked at."
-    return replace(build("settings-table", caption, columns, rows), sortable=False)
+    return build("settings-table", caption, columns, rows, sortable=False)

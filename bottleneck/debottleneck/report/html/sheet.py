@@ -11,7 +11,6 @@ from functools import cache
 from importlib import resources
 from typing import Any, TypeAlias
 
-import pandas as pd
 import plotly.graph_objects as go
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
@@ -212,20 +211,19 @@ def ribbon(analysis: Analysis) -> list[dict[str, Any]]:
             "stage": stage,
             "ms": number(float(stages.ms_per_step[stage]), digits),
             "share": float(stages.share[stage]),
-            "causes": _parts(values.loc[stage], digits),
+            "causes": [
+                {
+                    "cause": str(cause),
+                    "share": float(ms / values.loc[stage].sum()),
+                    "ms": number(ms, digits),
+                }
+                for cause, ms in values.loc[stage].items()
+                if ms > 0
+            ],
             "ink": ink_on(stage_colour(stage)),
         }
         for stage in in_order(stages.index, words.STAGES)
         if stages.share[stage] > 0
-    ]
-
-
-def _parts(causes: pd.Series, digits: int) -> list[dict[str, Any]]:
-    sum_ms = float(causes.sum())
-    return [
-        {"cause": str(cause), "share": ms / sum_ms, "ms": number(ms, digits)}
-        for cause, ms in zip(causes.index, map(float, causes), strict=True)
-        if ms > 0
     ]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from textwrap import dedent
 from typing import Any
@@ -55,16 +54,8 @@ class Excerpt:
     lines: tuple[SourceLine, ...]
 
 
-@dataclass(frozen=True)
-class FindingCode:
-    """A finding's places: some with their lines, `named` ones without."""
-
-    excerpts: tuple[Excerpt, ...]
-    named: tuple[str, ...]
-
-
-def code_of(analysis: Analysis, finding: Finding) -> FindingCode:
-    """The code at a finding's places, each line at most once."""
+def code_of(analysis: Analysis, finding: Finding) -> dict[str, list[Any]]:
+    """A finding's places: `excerpts` of the code, each line once, others `named`."""
     directory = home(analysis.recording.facts)
     excerpts: list[Excerpt] = []
     named: list[str] = []
@@ -79,7 +70,7 @@ def code_of(analysis: Analysis, finding: Finding) -> FindingCode:
         else:
             excerpts.append(shown)
             seen |= {(where.file, line.number) for line in shown.lines}
-    return FindingCode(tuple(excerpts), tuple(named))
+    return {"excerpts": excerpts, "named": named}
 
 
 def findings(analysis: Analysis) -> list[dict[str, Any]]:
@@ -89,18 +80,14 @@ def findings(analysis: Analysis) -> list[dict[str, Any]]:
             "it": finding,
             "code": code_of(analysis, finding),
             "evidence": {
-                sheet.name_of(name): _fact(value)
+                sheet.name_of(name): f"{value:,}"
+                if type(value) is int
+                else sheet.leaf(value)
                 for name, value in finding.evidence.items()
             },
         }
         for finding in analysis.findings
     ]
-
-
-def _fact(value: Any) -> str:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return f"{value:,}"
-    return sheet.leaf(value)
 
 
 def excerpt(analysis: Analysis, where: Where, stage: str = "") -> Excerpt | None:
@@ -118,27 +105,20 @@ def excerpt(analysis: Analysis, where: Where, stage: str = "") -> Excerpt | None
         return None
     numbers = [int(line) for line in rows.line]
     shares, of = _shares(analysis.lines, where.file, numbers, stage)
+    texts = (clean(str(text).expandtabs(TAB)) for text in rows.text)
     lines = [
         SourceLine(number, text, number == where.line, shares.get(number, ""))
-        for number, text in zip(numbers, _texts(rows.text), strict=True)
+        for number, text in zip(
+            numbers, dedent("\n".join(texts)).split("\n"), strict=True
+        )
     ]
-    kept = _without_blank_ends(lines)
+    inked = [at for at, line in enumerate(lines) if line.text.strip() or line.hot]
+    kept = lines[inked[0] : inked[-1] + 1]
     directory = home(analysis.recording.facts)
     first, last = kept[0].number, kept[-1].number
     name = f"{short(where.file, directory)}, lines {first} to {last}"
     spot = place(where.function, where.file, where.line, directory)
     return Excerpt(spot, name, of, tuple(kept))
-
-
-def _texts(lines: Iterable[object]) -> list[str]:
-    """Lines without what all of them are indented by, and without control letters."""
-    cleaned = [clean(str(line).expandtabs(TAB)) for line in lines]
-    return dedent("\n".join(cleaned)).split("\n")
-
-
-def _without_blank_ends(lines: list[SourceLine]) -> list[SourceLine]:
-    inked = [at for at, line in enumerate(lines) if line.text.strip() or line.hot]
-    return lines[inked[0] : inked[-1] + 1]
 
 
 def _shares(

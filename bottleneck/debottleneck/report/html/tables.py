@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any, NamedTuple, TypeAlias
 
@@ -29,6 +29,8 @@ from debottleneck.report.words.run import shares_of_thread, slowdown
 MOST_ROWS = 400
 MOST_FUNCTIONS = 800
 DASH = "\N{EN DASH}"
+HEADED = ("num", "text")
+"""Kinds of columns whose heading looks like their cells."""
 
 Value: TypeAlias = str | tuple[str, float | str]
 """A cell's text, and what its column sorts by where that is not the text."""
@@ -81,7 +83,7 @@ def build(
     *,
     total: Any = None,
     most: int = MOST_ROWS,
-    things: str = "",
+    **look: Any,
 ) -> Table:
     """The table of the first `most` rows; a frame's rows are dicts.
 
@@ -92,7 +94,7 @@ def build(
         rows: Whatever the columns read.
         total: One more row for the foot.
         most: Rows to show; how many are left out is said.
-        things: What the rows are, of tables that fold.
+        look: What else is to be said of a `Table`.
     """
     shown = rows[:most]
     if isinstance(shown, pd.DataFrame):
@@ -100,16 +102,12 @@ def build(
     return Table(
         id,
         caption,
-        tuple(Cell(c.heading, kind=_kind_of_head(c.kind)) for c in columns),
+        tuple(Cell(c.heading, kind=c.kind * (c.kind in HEADED)) for c in columns),
         tuple(cells(columns, row) for row in shown),
         () if total is None else cells(columns, total),
         left_out=len(rows) - len(shown),
-        things=things,
+        **look,
     )
-
-
-def _kind_of_head(kind: str) -> str:
-    return kind if kind in ("num", "text") else ""
 
 
 def cells(columns: Sequence[Field], row: Any) -> tuple[Cell, ...]:
@@ -282,14 +280,19 @@ def lines(analysis: Analysis) -> Table:
         "Share of the stage's samples in that role by the innermost line of your code, "
         "or of a library where none of your code was on the stack."
     )
-    table = build("lines-table", caption, columns, analysis.lines, things="lines")
-    return replace(table, filterable=True)
+    rows, things = analysis.lines, "lines"
+    return build("lines-table", caption, columns, rows, things=things, filterable=True)
 
 
 def functions(analysis: Analysis) -> Table:
     """Functions that yappi saw, by thread: those with the longest totals."""
+
+    def thread_and_role(row: Any) -> str:
+        thread, role = clean(row["thread"]), row["role"]
+        return thread if thread == role else f"{thread} ({role})"
+
     columns = [
-        Field("thread", "code", _thread_and_role),
+        Field("thread", "code", thread_and_role),
         Field("function", "code", _code("function")),
         Field("at", "code", _spot(home(analysis.recording.facts))),
         Field("calls", "num", lambda row: (f"{row['calls']:,}", float(row["calls"]))),
@@ -300,20 +303,9 @@ def functions(analysis: Analysis) -> Table:
         Field("wall minus CPU, ms", "num", numbers("wall_minus_cpu_ms", 2)),
     ]
     rows = analysis.functions.sort_values("total_wall_ms", ascending=False)
-    table = build(
-        "functions-table",
-        "Functions that ran while yappi was on, per thread.",
-        columns,
-        rows,
-        most=MOST_FUNCTIONS,
-        things="functions",
-    )
-    return replace(table, filterable=True)
-
-
-def _thread_and_role(row: Any) -> str:
-    thread, role = clean(row["thread"]), row["role"]
-    return thread if thread == role else f"{thread} ({role})"
+    caption = "Functions that ran while yappi was on, per thread."
+    look: dict[str, Any] = {"things": "functions", "filterable": True}
+    return build("functions-table", caption, columns, rows, most=MOST_FUNCTIONS, **look)
 
 
 def instruments(analysis: Analysis) -> Table:

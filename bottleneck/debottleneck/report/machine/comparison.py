@@ -63,6 +63,9 @@ AS_THEY_ARE = (
 )
 """Keys that are a comparison's own attributes."""
 
+ERRORS = ("step_error", "speedup_error", "inside")
+"""Keys of a trial that stand with what was predicted."""
+
 
 def render(comparison: Comparison) -> str:
     """The document as strict JSON (no NaN, no infinity) with a final newline.
@@ -87,6 +90,7 @@ def render(comparison: Comparison) -> str:
 
 
 def _trial(trial: Trial) -> dict[str, Any]:
+    errors = {name: getattr(trial, name) for name in ERRORS}
     return {
         "strategy": trial.strategy,
         "settings": trial.settings,
@@ -96,23 +100,13 @@ def _trial(trial: Trial) -> dict[str, Any]:
         "rounds": trial.rounds,
         "memory_mb": trial.memory_mb,
         "numbers": trial.numbers,
-        "predicted": _predicted(trial),
+        "predicted": trial.predicted and {**asdict(trial.predicted), **errors},
         "why": trial.why,
         "spec": trial.spec,
         "cpu_ms": trial.cpu_ms,
         "did": trial.did,
         "checked_steps": trial.checked_steps,
         "checked_epochs": trial.checked_epochs,
-    }
-
-
-def _predicted(trial: Trial) -> dict[str, Any] | None:
-    if trial.predicted is None:
-        return None
-    errors = ("step_error", "speedup_error", "inside")
-    return {
-        **asdict(trial.predicted),
-        **{name: getattr(trial, name) for name in errors},
     }
 
 

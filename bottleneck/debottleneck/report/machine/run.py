@@ -56,6 +56,9 @@ from debottleneck.report.machine.strict import dumps
 SCHEMA = 1
 """Version of the document."""
 
+LOOP = ("found", "unit", "rule", "warmup", "warmup_why")
+"""Keys that are a loop's own attributes."""
+
 
 def render(analysis: Analysis) -> str:
     """The document as strict JSON (no NaN, no infinity) with a final newline."""
@@ -94,13 +97,7 @@ def _steps(analysis: Analysis) -> dict[str, Any]:
     return {
         "steps": loop.measured,
         **(times if loop.found else dict.fromkeys(times)),
-        "loop": {
-            "found": loop.found,
-            "unit": loop.unit,
-            "rule": loop.rule,
-            "warmup": loop.warmup,
-            "warmup_why": loop.warmup_why,
-        },
+        "loop": {name: getattr(loop, name) for name in LOOP},
     }
 
 

@@ -24,14 +24,8 @@ from debottleneck.report.text.tables import (
 from debottleneck.report.words import comparison as words
 from debottleneck.report.words.quantities import NOTHING, clean, number, table_digits
 from debottleneck.report.words.strategies import pieces
-from debottleneck.trials.result import (
-    DIFFERENT,
-    FAILED,
-    FASTER,
-    SLOWER,
-    Comparison,
-    Trial,
-)
+from debottleneck.trials import result
+from debottleneck.trials.result import Comparison, Trial
 
 UNITS = {"step": "ms a step", "memory": "MB beyond the plain script's"}
 MOST_NAME = 30
@@ -40,7 +34,12 @@ ERROR = "error"
 SPARE = ("CPU", "memory", "step", ERROR, "predicted", "numbers")
 """Columns that go, in this order, where the width is short."""
 
-STYLES = {FASTER: "green", SLOWER: "yellow", DIFFERENT: "red", FAILED: "red"}
+STYLES = {
+    result.FASTER: "green",
+    result.SLOWER: "yellow",
+    result.DIFFERENT: "red",
+    result.FAILED: "red",
+}
 
 
 def render(
@@ -93,18 +92,13 @@ def _trials(console: Console, comparison: Comparison) -> None:
         table.add_row("\n".join(broken(spec, room)), *cells, Text(verdict, style=style))
     console.print(table)
     if ERROR in left_out(console, columns, kept):
-        console.print(Text(_errors(comparison)))
+        errors = [
+            f"{clean(trial.spec)} {words.error(trial.step_error)}"
+            for trial in comparison.trials
+            if trial.step_error is not None
+        ]
+        console.print(Text(f"The predicted step was off by: {', '.join(errors)}."))
     console.print()
-
-
-def _errors(comparison: Comparison) -> str:
-    """The column of errors as a sentence, where it has no room."""
-    errors = [
-        f"{clean(trial.spec)} {words.error(trial.step_error)}"
-        for trial in comparison.trials
-        if trial.step_error is not None
-    ]
-    return f"The predicted step was off by: {', '.join(errors)}."
 
 
 def _title(comparison: Comparison, shown: Sequence[str]) -> str:

@@ -84,9 +84,9 @@ def _verdict(console: Console, analysis: Analysis) -> None:
     table = Table.grid(padding=(0, 1))
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
-    rows = {"What": verdict.what, "Where": verdict.where, "Do": verdict.action}
-    for name, text in rows.items():
-        table.add_row(name, Text(clean(text), style="bold" if name == "What" else ""))
+    table.add_row("What", Text(clean(verdict.what), style="bold"))
+    table.add_row("Where", Text(clean(verdict.where)))
+    table.add_row("Do", Text(clean(verdict.action)))
     console.print(table)
     console.print()
 
@@ -150,7 +150,7 @@ def _stake(finding: Finding, unit: str) -> Text:
     gain = f"at most {times(finding.ceiling)} as fast without it"
     share = f"{percent(finding.share)} of the {of}"
     parts = (what, f"{share}, {gain}", f"[{finding.kind}]")
-    return Text(clean("  ".join(part for part in parts if part)))
+    return Text(clean("  ".join(filter(None, parts))))
 
 
 def _threads(console: Console, analysis: Analysis) -> None:
@@ -167,9 +167,7 @@ def _threads(console: Console, analysis: Analysis) -> None:
         )
         for row in analysis.threads.to_dict("records")
     ]
-    table = plain_table(headers, rows[:MOST_THREADS], left=2, right=1)
-    table.columns[1].no_wrap = True
-    console.print(table)
+    console.print(plain_table(headers, rows[:MOST_THREADS], left=2, right=1))
     _and_more(console, len(rows) - MOST_THREADS, "thread")
 
 

@@ -35,6 +35,9 @@ NOTHING_NOTICED = (
     "nothing was noticed on this machine; run it again, and if it stays, report it "
     "with --format json"
 )
+TOO_BUSY = (
+    "This machine is too busy with other work to judge; run it again on a quiet one."
+)
 
 
 def row_line(row: Row) -> str:
@@ -85,9 +88,7 @@ def render(check: Check, width: int = 80) -> str:
 def _rows(console: Console, check: Check) -> None:
     heading(console, "Planted causes: the loop's exact counters, and what was found")
     headers = ("cause", "in", "truth", "found", "points", "95 %", "verdict")
-    table = plain_table(headers, map(_cells, check.rows), left=2, right=1)
-    table.columns[1].no_wrap = True
-    console.print(table)
+    console.print(plain_table(headers, map(_cells, check.rows), left=2, right=1))
     for note in dict.fromkeys(f"{_name(r)}: {r.note}" for r in check.rows if r.note):
         console.print(clean(note))
     console.print()
@@ -144,17 +145,10 @@ def _statement(check: Check) -> list[str]:
         lines.append(f"NOT within bounds: {'; '.join(exceeded)}.")
         return [*lines, f"What may be wrong: {doubts or NOTHING_NOTICED}."]
     if not check.errors():
-        return [*lines, _too_busy(check)]
+        cause = doubts or "no row ran"
+        is_full = any(is_busy(row.foreign) for row in check.rows)
+        return [*lines, TOO_BUSY if is_full else f"Nothing could be judged: {cause}."]
     open_rows = sum(row.verdict == NOT_JUDGED for row in check.rows)
     if open_rows:
         lines.append(f"{open_rows} rows were not judged: {doubts}.")
     return [*lines, "All that was judged is within bounds."]
-
-
-def _too_busy(check: Check) -> str:
-    if any(is_busy(row.foreign) for row in check.rows):
-        return (
-            "This machine is too busy with other work to judge; run it again on a "
-            "quiet one."
-        )
-    return f"Nothing could be judged: {'; '.join(reasons(check)) or 'no row ran'}."

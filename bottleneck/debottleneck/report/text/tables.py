@@ -80,7 +80,7 @@ def plain_table(
             header,
             justify="left" if index < left or last < right else "right",
             overflow="fold",
-            no_wrap=index == 0 or not (index < left or (right and not last)),
+            no_wrap=last > 0 if right else index == 0 or index >= left,
         )
     for row in rows:
         table.add_row(*row)

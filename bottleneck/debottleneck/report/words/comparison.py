@@ -8,6 +8,8 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping
+from operator import itemgetter
+from typing import TypeGuard
 
 from debottleneck.errors import RecordingError
 from debottleneck.report.words.quantities import (
@@ -20,19 +22,9 @@ from debottleneck.report.words.quantities import (
 )
 from debottleneck.report.words.run import sentence
 from debottleneck.report.words.strategies import named
+from debottleneck.trials import result
 from debottleneck.trials.ledger import Summary
-from debottleneck.trials.result import (
-    DIFFERENT,
-    FASTER,
-    SAME_SPEED,
-    SKIPPED,
-    SLOWER,
-    UNVERIFIED,
-    Comparison,
-    Interval,
-    Predicted,
-    Trial,
-)
+from debottleneck.trials.result import Comparison, Interval, Predicted, Trial
 
 NOT_DETERMINISTIC = (
     "Two plain runs of this script gave different numbers, so no strategy can be shown "
@@ -76,21 +68,21 @@ def check(comparison: Comparison) -> None:
 
 
 def _is_shown(trial: Trial, recorded: bool) -> bool:
-    if trial.verdict == FASTER:
-        kept = trial.numbers in ("same", "equal", *(UNVERIFIED,) * recorded)
+    if trial.verdict == result.FASTER:
+        kept = trial.numbers in ("same", "equal", *(result.UNVERIFIED,) * recorded)
         return _is_quick(trial) and kept
-    if trial.verdict == SLOWER:
+    if trial.verdict == result.SLOWER:
         return trial.speedup is not None and trial.speedup.high < 1
     return True
 
 
-def _is_quick(trial: Trial) -> bool:
-    return trial.speedup is not None and trial.speedup.low > 1
+def _is_quick(trial: Trial | None) -> TypeGuard[Trial]:
+    return bool(trial and trial.speedup and trial.speedup.low > 1)
 
 
 def winner(comparison: Comparison) -> Trial | None:
     """The row that is called best, else the first that is faster."""
-    faster = [trial for trial in comparison.trials if trial.verdict == FASTER]
+    faster = [trial for trial in comparison.trials if trial.verdict == result.FASTER]
     best = [trial for trial in faster if trial.spec == comparison.best]
     return next(iter((*best, *faster)), None)
 
@@ -131,7 +123,7 @@ def _of_recordings(comparison: Comparison) -> str:
     best, first = comparison.trials[0], clean(comparison.baseline)
     ratio, between = speedup(best.speedup), bounds(best.speedup)
     text = f"{clean(best.spec)}: {ratio} as fast as {first} ({between})"
-    if best.verdict != FASTER:
+    if best.verdict != result.FASTER:
         text += f", {_in_words(best.verdict)}"
     return f"{text}; numbers were not compared."
 
@@ -140,21 +132,23 @@ def _nothing(comparison: Comparison) -> str:
     trials = comparison.trials
     if not trials:
         return "Nothing is faster: no strategy was tried."
-    if all(trial.verdict == SKIPPED for trial in trials):
+    if all(trial.verdict == result.SKIPPED for trial in trials):
         return _hopeless(comparison)
-    tempting = _fastest(comparison, UNVERIFIED)
-    if tempting and _is_quick(tempting):
+    tempting = _fastest(comparison, result.UNVERIFIED)
+    if _is_quick(tempting):
         return (
             f"Nothing is shown to be safe: {named(tempting.spec)} is {_speed(tempting)}"
             ", but its numbers are unverified."
         )
-    refused = _fastest(comparison, DIFFERENT)
-    if refused and _is_quick(refused):
+    refused = _fastest(comparison, result.DIFFERENT)
+    if _is_quick(refused):
         return (
             f"Nothing is faster with the same numbers: {named(refused.spec)} is "
             f"{_speed(refused)}, but changes them."
         )
-    best = _fastest(comparison, SAME_SPEED) or _fastest(comparison, SLOWER)
+    best = _fastest(comparison, result.SAME_SPEED) or _fastest(
+        comparison, result.SLOWER
+    )
     if best:
         return (
             f"Nothing is faster: the best, {named(best.spec)}, is {_speed(best)}, "
@@ -170,7 +164,7 @@ def _hopeless(comparison: Comparison) -> str:
     rows = [(t.predicted.speedup, t) for t in comparison.trials if t.predicted]
     if not rows:
         return "Nothing was tried."
-    _, best = max(rows, key=lambda row: row[0])
+    _, best = max(rows, key=itemgetter(0))
     return (
         f"Nothing was tried: the best prediction, {named(best.spec)}, is "
         f"{predicted(best.predicted)}."
@@ -178,7 +172,11 @@ def _hopeless(comparison: Comparison) -> str:
 
 
 def _in_words(verdict: str) -> str:
-    return "which is no difference" if verdict == SAME_SPEED else f"which is {verdict}"
+    return (
+        "which is no difference"
+        if verdict == result.SAME_SPEED
+        else f"which is {verdict}"
+    )
 
 
 def _fastest(comparison: Comparison, verdict: str) -> Trial | None:
@@ -187,7 +185,7 @@ def _fastest(comparison: Comparison, verdict: str) -> Trial | None:
         for trial in comparison.trials
         if trial.verdict == verdict and trial.speedup
     ]
-    return max(rows, key=lambda row: row[0], default=(0, None))[1]
+    return max(rows, key=itemgetter(0), default=(0, None))[1]
 
 
 def basis(comparison: Comparison) -> str:
@@ -314,5 +312,5 @@ def memory(extra_mb: float | None) -> str:
 
 def numbers(trial: Trial) -> str:
     """The gate's word; nothing for a row that never came to the gate."""
-    judged = trial.numbers != UNVERIFIED or trial.verdict == UNVERIFIED
+    judged = trial.numbers != result.UNVERIFIED or trial.verdict == result.UNVERIFIED
     return trial.numbers if judged or trial.speedup else NOTHING

@@ -121,23 +121,14 @@ def next_lines(predictions: Predictions, recording: Recording) -> list[str]:
     """What to type next: measure the best, ask what if; of no what-if itself."""
     if predictions.question:
         return []
-    row = best(predictions)
-    first = {} if row is None else {"Try first": _compare(row, recording)}
-    commands = {**first, "What if": _what_if(predictions, recording)}
-    return [f"{label:<{INDENT}}{command}" for label, command in commands.items()]
-
-
-def _compare(row: Prediction, recording: Recording) -> str:
-    """The command that measures this strategy on the same script."""
-    given = recording.facts.command
-    script = [word if word == ARGUMENTS else shlex.quote(word) for word in given]
-    lead = shlex.join(["bottleneck", "compare", "--strategy", row.spec])
-    return clean(" ".join((lead, *script)))
-
-
-def _what_if(predictions: Predictions, recording: Recording) -> str:
-    """The command that asks what another machine would change."""
+    commands = {}
+    if row := best(predictions):
+        given = recording.facts.command
+        script = [word if word == ARGUMENTS else shlex.quote(word) for word in given]
+        lead = shlex.join(["bottleneck", "compare", "--strategy", row.spec])
+        commands["Try first"] = " ".join((lead, *script))
     place = "RECORDING" if recording.path is None else shlex.quote(str(recording.path))
     cores = max(1, round(float(predictions.machine.get("cores") or 1)))
     lead = f"bottleneck predict {place} --cores {2 * cores}"
-    return clean(f"{lead}  # or --no-gil, --source-speed 2")
+    commands["What if"] = f"{lead}  # or --no-gil, --source-speed 2"
+    return [f"{label:<{INDENT}}{clean(text)}" for label, text in commands.items()]

@@ -90,17 +90,14 @@ def short(file: str, directory: str = "") -> str:
     path = PurePosixPath(file)
     if directory and path.is_relative_to(directory):
         return clean(path.relative_to(directory))
+    parts = path.parts
     for mark in LIBRARY_MARKS:
-        if mark in path.parts:
-            return clean(PurePosixPath(*path.parts[path.parts.index(mark) + 1 :]))
-    return clean(_standard_library(path))
-
-
-def _standard_library(path: PurePosixPath) -> PurePosixPath:
-    for index, part in enumerate(path.parts[:-1]):
-        if part.startswith("python3") and path.parts[index - 1] == "lib":
-            return PurePosixPath(*path.parts[index + 1 :])
-    return path
+        if mark in parts:
+            return clean(PurePosixPath(*parts[parts.index(mark) + 1 :]))
+    for index, part in enumerate(parts[:-1]):  # the standard library
+        if part.startswith("python3") and parts[index - 1] == "lib":
+            return clean(PurePosixPath(*parts[index + 1 :]))
+    return clean(path)
 
 
 def below(text: object, directory: str) -> str:

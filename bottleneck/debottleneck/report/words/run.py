@@ -44,21 +44,15 @@ def ending(analysis: Analysis) -> str:
     """How the run was cut off, or ""."""
     facts = analysis.recording.facts
     sentences = []
-    if facts.exit_signal:
-        sentences.append(f"The script was ended by {_signal(facts.exit_signal)}.")
+    if code := facts.exit_signal:
+        names = [f" ({known.name})" for known in signal.Signals if known == code]
+        sentences.append(f"The script was ended by signal {code}{''.join(names)}.")
     if facts.partial:
         reason = f": {clean(facts.partial_why)}" if facts.partial_why else ""
         sentences.append(
             f"This recording is partial{reason}. It covers the time until then."
         )
     return " ".join(sentences)
-
-
-def _signal(code: int) -> str:
-    try:
-        return f"signal {code} ({signal.Signals(code).name})"
-    except ValueError:
-        return f"signal {code}"
 
 
 def loop_lines(loop: Loop) -> list[str]:

@@ -20,7 +20,7 @@ import statistics
 import sys
 import threading
 import time
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -36,7 +36,7 @@ from dialled import (  # type: ignore[import-not-found]
     python,
     sleep,
 )
-from truth import Watch, arguments, counters_ns  # type: ignore[import-not-found]
+from truth import Watch, counters_ns  # type: ignore[import-not-found]
 
 
 class Rounds:
@@ -202,7 +202,10 @@ def run(options: Namespace, stack: ExitStack) -> dict[str, object]:
 
 def main() -> None:
     """Run the loop and tell its truth, or why it cannot be had."""
-    parser = arguments(__doc__, steps=0)
+    parser = ArgumentParser(
+        description=__doc__, formatter_class=RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--steps", type=int, default=0, help="number of steps")
     parser.add_argument("--seconds", type=float, default=1.5, help="without --steps")
     causes = (*CAUSES, "none")
     parser.add_argument("--cause", nargs="+", choices=causes, default=["sleep"])

@@ -1,4 +1,4 @@
-"""What a planted loop knows of itself: exact counters, told in one JSON line.
+"""What a planted loop knows of itself: exact counters.
 
 The loops run under plain `python` from any folder, so this module lies beside them
 and imports the standard library only.
@@ -7,11 +7,9 @@ and imports the standard library only.
 from __future__ import annotations
 
 import ctypes
-import json
 import os
 import threading
 import time
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,16 +19,6 @@ SETTLED_NS = 50_000
 
 _schedstat = threading.local()
 _pread = ctypes.PyDLL(None).pread  # os.pread would hand the GIL to a waiting thread
-
-
-def arguments(doc: str | None, steps: int) -> ArgumentParser:
-    """A parser with what all loops share; each adds its own knob."""
-    parser = ArgumentParser(
-        description=doc, formatter_class=RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--steps", type=int, default=steps, help="number of steps")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the data")
-    return parser
 
 
 def counters_ns() -> tuple[int, int, int]:
@@ -79,8 +67,3 @@ class Watch:
             }
             for name, (wall, cpu, delay) in self._sums.items()
         }
-
-
-def tell(watch: Watch, **facts: object) -> None:
-    """Print the truth line, the last that a planted loop prints."""
-    print("truth " + json.dumps({**facts, "stages": watch.seconds()}), flush=True)

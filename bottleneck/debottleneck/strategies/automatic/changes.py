@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from debottleneck.agent.wrap import as_frame_of_ours
-from debottleneck.strategies.automatic.evidence import Dice, Look, identity
-from debottleneck.strategies.automatic.runs import Call
+from debottleneck.strategies.automatic.evidence import Look, identity
+from debottleneck.strategies.automatic.runs import StageCall
 from debottleneck.strategies.conflicts import Groups, Reach, overlaps, reach
+from debottleneck.strategies.randomness import Draws, streams
+from debottleneck.strategies.spec import ONE_UPDATE
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,7 @@ class Deed:
     function: Callable[..., Any]
     subject: Any
 
-    def is_by(self, call: Call) -> bool:
+    def is_by(self, call: StageCall) -> bool:
         """Whether that call is this update once more."""
         return call.found.function is self.function and call.subject() is self.subject
 
@@ -48,7 +50,7 @@ class Record:
         self._raised = False
 
     @as_frame_of_ours
-    def made(self, call: Call, plainly: Callable[[Call], Any]) -> Any:
+    def made(self, call: StageCall, plainly: Callable[[StageCall], Any]) -> Any:
         """Make a call and watch it."""
         self.deeds.append(Deed(call.found.function, call.subject()))
         self._raised = True
@@ -84,14 +86,15 @@ class Record:
         if any(deed.subject is None for deed in self.deeds):
             return "an update is given no array or object that it could change"
         if len(self.deeds) == 1:
-            return "one update call a step: there is nothing to run beside it"
+            return ONE_UPDATE
         return ""
 
     @as_frame_of_ours
-    def _closely(self, call: Call, plainly: Callable[[Call], Any]) -> Any:
+    def _closely(self, call: StageCall, plainly: Callable[[StageCall], Any]) -> Any:
         values = list(call.items().values())
         position = len(self.deeds)
-        before, dice = Look.of(call.found.function, values), Dice()
+        before = Look.of(call.found.function, values)
+        draws = Draws(streams())
         self._compare(self._latest.again() if position == self._expected else before)
         result = plainly(call)
         after = before.again()
@@ -100,7 +103,7 @@ class Record:
         subject = call.subject()
         written = [*changed.buffers, *changed.holders, *reach(subject).buffers, subject]
         self._traces.append(Traces(before.reach, frozenset(map(identity, written))))
-        if dice.thrown():
+        if draws.news():
             self._object(
                 f"update {position} draws random numbers from the generator that all "
                 "share, so its turn matters"

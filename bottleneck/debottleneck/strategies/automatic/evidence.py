@@ -3,27 +3,31 @@
 While a strategy still learns, it looks at everything its calls can reach, before and
 after each. What differs was changed. Calls of which one changes what another one
 reaches have to keep their order.
+
+Besides its arguments a call uses globals, closures and class attributes. Only what its
+own code names is found, not what the functions it calls use.
 """
 
 from __future__ import annotations
 
 import array
-import pickle
-import random
+import inspect
 import sys
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import CellType, CodeType
 from typing import Any
 
-from debottleneck.strategies.automatic.surroundings import Variable, variables
+from debottleneck.strategies import randomness
 from debottleneck.strategies.conflicts import (
+    OPAQUE,
     PLAIN,
     Reach,
     contents,
     is_buffer,
     is_random,
     is_tensor,
-    is_torch_generator,
     reach,
     sharing,
     tensor_fingerprint,
@@ -31,6 +35,10 @@ from debottleneck.strategies.conflicts import (
 
 MOST_HASHED = 1 << 25
 """Bytes of an array that are looked at; of a larger one, evenly spread elements."""
+
+_LIBRARIES = ("builtins", "torch", "numpy", "abc", "typing")
+_HEAP_TYPE = 1 << 9
+"""Flag of classes that Python code has made."""
 
 
 class Look:
@@ -75,17 +83,6 @@ class Look:
         return found
 
 
-class Dice:
-    """The random generators that the whole process shares, at one moment."""
-
-    def __init__(self) -> None:
-        self._prints = [(each, fingerprint(each)) for each in _shared_generators()]
-
-    def thrown(self) -> bool:
-        """Whether a number has been drawn since."""
-        return any(before != fingerprint(each) for each, before in self._prints)
-
-
 def meet(changed: Reach, other: Reach) -> bool:
     """Whether what one call changed is within another one's reach."""
     theirs = {identity(each) for each in other.holders}
@@ -110,7 +107,7 @@ def fingerprint(value: Any) -> object:
     if is_buffer(value):
         return _of_array(value)
     if is_random(value):
-        return _of_generator(value)
+        return randomness.state_of(value)
     if isinstance(value, Mapping):
         return [*value.keys(), *value.values()]
     if isinstance(value, list | tuple | set | frozenset):
@@ -129,27 +126,6 @@ def _of_array(value: Any) -> object:
     return value.shape, zlib.crc32(raw)
 
 
-def _of_generator(value: Any) -> object:
-    if is_torch_generator(value):
-        return value.get_state().cpu().numpy().tobytes()
-    if isinstance(value, random.Random):
-        return value.getstate()
-    if hasattr(value, "bit_generator"):
-        return pickle.dumps(value.bit_generator.state)
-    return pickle.dumps(value.get_state(legacy=False))
-
-
-def _shared_generators() -> list[Any]:
-    numpy = sys.modules.get("numpy.random.mtrand")
-    torch = sys.modules.get("torch")
-    found = [
-        getattr(random, "_inst", None),
-        getattr(numpy, "_rand", None),
-        getattr(torch, "default_generator", None),
-    ]
-    return [each for each in found if each is not None]
-
-
 def _equal(before: object, after: object) -> bool:
     """Lists hold what a value refers to: the same objects, or equal plain values."""
     if not (isinstance(before, list) and isinstance(after, list)):
@@ -159,3 +135,72 @@ def _equal(before: object, after: object) -> bool:
         or (type(one) is type(other) and isinstance(one, PLAIN) and one == other)
         for one, other in zip(before, after, strict=True)
     )
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A name that can be bound anew: of a module, a class or a closure.
+
+    Attributes:
+        owner: The module's dict, the class, or the cell.
+        name: Its name there.
+    """
+
+    owner: Any
+    name: str
+
+    @property
+    def key(self) -> tuple[int, str]:
+        """The same for the same variable."""
+        return id(self.owner), self.name
+
+    def value(self) -> Any:
+        """What it is bound to now; None if to nothing."""
+        if isinstance(self.owner, dict):
+            return self.owner.get(self.name)
+        if isinstance(self.owner, CellType):
+            try:
+                return self.owner.cell_contents
+            except ValueError:  # not bound yet
+                return None
+        return self.owner.__dict__.get(self.name)
+
+
+def variables(function: Callable[..., Any], values: Sequence[Any]) -> list[Variable]:
+    """The variables that a call of the function may read or bind.
+
+    Args:
+        function: What the user wrote.
+        values: The call's arguments, whose classes have attributes too.
+    """
+    found = [*_of_function(inspect.unwrap(function))]
+    for kind in {type(value) for value in values}:
+        found += _of_class(kind)
+    return [each for each in found if not isinstance(each.value(), OPAQUE)]
+
+
+def _of_function(function: Any) -> Iterator[Variable]:
+    code = getattr(function, "__code__", None)
+    if not isinstance(code, CodeType):
+        return
+    space = function.__globals__
+    for name in sorted(_names(code) & space.keys()):
+        yield Variable(space, name)
+    for cell in function.__closure__ or ():
+        yield Variable(cell, "")
+
+
+def _names(code: CodeType) -> set[str]:
+    """Names in a function, and in lambdas and comprehensions inside it."""
+    inner = (const for const in code.co_consts if isinstance(const, CodeType))
+    return set(code.co_names).union(*map(_names, inner))
+
+
+def _of_class(kind: type) -> Iterator[Variable]:
+    for each in kind.__mro__:
+        library = each.__module__.partition(".")[0] in _LIBRARIES
+        if library or not each.__flags__ & _HEAP_TYPE:
+            continue
+        for name, value in list(vars(each).items()):
+            if not name.startswith("__") and not hasattr(value, "__get__"):
+                yield Variable(each, name)

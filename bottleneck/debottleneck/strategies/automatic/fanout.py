@@ -21,7 +21,7 @@ from debottleneck.errors import StrategyError
 
 
 @dataclass
-class Part:
+class Portion:
     """Inner calls in a row that one worker makes; results up to the first failure."""
 
     calls: deque[Call]
@@ -43,7 +43,7 @@ class Frame:
 
     call: Call
     seen: list[tuple[object, Call]] = field(default_factory=list)
-    parts: deque[Part] = field(default_factory=deque)
+    parts: deque[Portion] = field(default_factory=deque)
     own: int = 0
 
 
@@ -152,7 +152,7 @@ class Fanout:
         try:
             for size in sizes(len(calls), self._workers, self._least):
                 some = calls[end - size : end]
-                part = Part(deque(some), self._submit(pattern, some))
+                part = Portion(deque(some), self._submit(pattern, some))
                 frame.parts.appendleft(part)
                 end -= size
             frame.own = end

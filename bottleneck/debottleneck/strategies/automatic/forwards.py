@@ -9,193 +9,91 @@ that is ready, anything else is called plainly and the results ahead are dropped
 
 from __future__ import annotations
 
-import sys
-import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from functools import partial
 from typing import Any
 
-from debottleneck.agent.wrap import Found, as_frame_of_ours
-from debottleneck.strategies.automatic.ahead import Ahead
-from debottleneck.strategies.automatic.boundaries import Boundaries
-from debottleneck.strategies.automatic.evidence import Dice
-from debottleneck.strategies.automatic.notes import (
-    ENGAGED,
-    FAILED,
-    REFUSED,
-    SUMMARY,
-    Notes,
-)
-from debottleneck.strategies.automatic.runs import Call, Lanes, LeftAlone, Run
+from debottleneck.agent.calls import Place
+from debottleneck.agent.wrap import as_frame_of_ours
+from debottleneck.strategies import pools
+from debottleneck.strategies.automatic.learner import Kind, Learner
+from debottleneck.strategies.automatic.notes import Notes
+from debottleneck.strategies.automatic.runs import LeftAlone, Run, StageCall
 from debottleneck.strategies.automatic.siblings import (
-    Part,
     Plan,
     Portrait,
     common,
     likely,
     why_not,
 )
-from debottleneck.strategies.spec import FORWARD, Strategy
-
-STAGE = "forward"
-MOST_WORKERS = 8
-"""Threads by default; more only when asked for."""
+from debottleneck.strategies.blas import limit, restore
+from debottleneck.strategies.randomness import Draws, streams
+from debottleneck.strategies.spec import Strategy
+from debottleneck.strategies.together import carrying
 
 MOST_WATCHED = 256
 """Calls of one run that are described; a longer one repeats itself."""
 
-MOST_KINDS = 256
-"""Kinds of runs that are remembered, the last ones used."""
 
-SILENT_RUNS = 4
-"""Runs after which it says that it does not apply."""
-
-FIRST_PAUSE, LONGEST_PAUSE = 4, 1024
-"""Runs that are left alone after a wrong forecast, doubled with each one."""
-
-
-class Forwards:
+class Forwards(Learner):
     """The actor of `parallel-forward`.
 
     Args:
         strategy: Its settings.
         notes: Where it says what it does.
-        boundaries: Tells it of the other stages.
     """
 
-    def __init__(
-        self, strategy: Strategy, notes: Notes, boundaries: Boundaries
-    ) -> None:
-        self._workers = strategy.number("workers", 0)
-        self._notes = notes
-        self._lanes = Lanes(self._begin)
-        self._kinds: dict[tuple[int, int], _Kind] = {}
-        self._lock = threading.Lock()
-        self._counts = dict.fromkeys(("ahead", "dropped", "runs"), 0)
-        self._reasons: list[str] = []
-        self._quiet_runs = 0
-        self._engaged = self._refused = False
-        boundaries.on_enter(self._entered)
+    stage = "forward"
+    found_kinds = ("function", "option", "torch")
+    most_kinds = 256
+    begins_anew = StageCall.is_like
+    unlike = "no two steps make the same forward calls in the same order"
+    unmet = "no call of a forward function was met"
 
-    def act(self, found: Found, called: Callable[..., Any]) -> Callable[..., Any]:
-        """What the wrapper of a forward function calls; others are left alone."""
-        if found.stage != STAGE or found.kind not in ("function", "option", "torch"):
-            return called
-        return self._lanes.acting(found, called)
-
-    def close(self) -> None:
-        """Wait for what runs ahead, and say what it came to."""
-        self._lanes.close()
-        if self._engaged:
-            counts = self._counts
-            text = (
-                f"{counts['ahead']} forward calls were made ahead of their turn in "
-                f"{counts['runs']} runs, {counts['dropped']} were dropped"
-            )
-            self._notes.say(FORWARD, SUMMARY, text, **counts)
-        else:
-            self._refuse()
-
-    def size(self, calls: int) -> int:
-        """How many of these calls run at once, the trainer's own included."""
-        return min(calls, self._workers or MOST_WORKERS)
+    def __init__(self, strategy: Strategy, notes: Notes) -> None:
+        super().__init__(strategy, notes, ("ahead", "dropped", "runs"))
 
     def engaged(self, calls: int, of: int) -> None:
         """Say that it acts, once."""
-        if not self._engaged:
-            self._engaged = True
-            text = f"{calls} of {of} forward calls a step run side by side"
-            self._notes.say(FORWARD, ENGAGED, text, workers=self.size(calls))
+        text = f"{calls} of {of} forward calls a step run side by side"
+        self._engage(text, self.size(calls))
 
-    def failed(self, why: str) -> None:
-        """Say what went wrong."""
-        self._notes.say(FORWARD, FAILED, why)
+    def _summary(self) -> str:
+        return (
+            f"{self._counts['ahead']} forward calls were made ahead of their turn in "
+            f"{self._counts['runs']} runs, {self._counts['dropped']} were dropped"
+        )
 
-    def count(self, what: str, by: int = 1) -> None:
-        """Add to a count of the summary."""
-        with self._lock:
-            self._counts[what] += by
+    def _subject(self, call: StageCall) -> Any:
+        """The object that it is a method of."""
+        return call.args[0] if call.is_method() else None
 
-    def watched(self, depth: int, reason: str = "") -> None:
-        """A run is over that showed this reason against acting, or none."""
-        if reason and reason not in self._reasons:
-            self._reasons.append(reason)
-        if depth == 0 and not self._engaged:
-            self._quiet_runs += 1
-            if self._quiet_runs == SILENT_RUNS:
-                self._refuse()
+    def _new_kind(self, subject: Any) -> Kind:
+        return _Layers(self, subject)
 
-    def _entered(self, stage: str, found: Found) -> None:
-        if stage != STAGE:
-            self._lanes.interrupt()
-
-    def _begin(self, call: Call, depth: int) -> Run:
-        with self._lock:
-            subject = call.args[0] if call.is_method() else None
-            key = (id(call.found.function), id(subject))
-            kind = self._kinds.pop(key, None) or _Kind(self, subject)
-            self._kinds[key] = kind
-            if len(self._kinds) > MOST_KINDS:
-                del self._kinds[next(iter(self._kinds))]
-        if self._workers == 1:
-            return LeftAlone(call, Call.is_like, partial(self.watched, depth))
-        return kind.begin(call, depth)
-
-    def _refuse(self) -> None:
-        """Say why it does not apply, the most telling reason first, once."""
-        if self._refused:
-            return
-        self._refused = True
-        if self._workers == 1:
-            why = "workers=1 leaves the calls one after the other; give more"
-        elif self._reasons:
-            why = min(self._reasons, key=_importance)
-        elif self._quiet_runs:
-            why = "no two steps make the same forward calls in the same order"
-        elif "torch" in sys.modules:
-            return  # its modules are another actor's
-        else:
-            why = "no call of a forward function was met"
-        self._notes.say(FORWARD, REFUSED, why)
+    def _importance(self, reason: str) -> int:
+        """Objections first, then chains, then single calls."""
+        order = ("your layers share", "your layers feed", "your layers do", "one forw")
+        ranks = [i for i, beginning in enumerate(order) if reason.startswith(beginning)]
+        return ranks[0] if ranks else -1
 
 
-def _importance(reason: str) -> int:
-    """What is said rather: objections, then chains, then single calls."""
-    order = ("your layers share", "your layers feed", "your layers do", "one forward")
-    ranks = [i for i, beginning in enumerate(order) if reason.startswith(beginning)]
-    return ranks[0] if ranks else -1
+class _Layers(Kind):
+    """Runs that begin with the same function and layer."""
 
+    _learner: Forwards
 
-class _Kind:
-    """Runs that begin with the same function and layer: what is known of them.
+    def _acted_on(self, call: StageCall) -> Run:
+        return _Ahead(self._learner, self._plan, call, self.pause)
 
-    Args:
-        owner: Counts and notes.
-        subject: The layer, kept so that its address is not another one's.
-    """
-
-    def __init__(self, owner: Forwards, subject: Any) -> None:
-        self.owner = owner
-        self._subject = subject
-        self._last: tuple[Part, ...] | None = None
-        self._plan: Plan | None = None
-        self._tries = 0
-        self._pause = 0
-        self._next_pause = FIRST_PAUSE
-
-    def begin(self, call: Call, depth: int) -> Run:
-        """The next run: watched, made ahead, or left alone."""
-        if self._pause:
-            self._pause -= 1
-            return LeftAlone(call, Call.is_like, partial(self.owner.watched, depth))
-        plan, last = self._plan, self._last
-        if plan is not None:
-            return Ahead(self.owner, plan, call, self.pause)
-        guess = likely(last) if last is not None else None
+    def _watched(self, call: StageCall, depth: int) -> Run:
+        guess = likely(self._last) if self._last is not None else None
         return _Watched(self, Portrait(guess), call, depth)
 
     def learn(self, portrait: Portrait, depth: int) -> None:
         """Take a watched run in."""
+        portrait.finished()
         parts = tuple(portrait.parts)
         plan = common(self._last, parts) if self._last is not None else None
         self._last = parts
@@ -208,43 +106,162 @@ class _Kind:
             reason = why_not(parts)
         if len(parts) == 1 and parts[0].found.kind == "torch":
             reason = ""  # said of whole modules by the actor for torch
-        self.owner.watched(depth, reason)
-        self._tries += 1
-        if self._tries >= FIRST_PAUSE or portrait.objection:
-            self.pause()
-
-    def pause(self) -> None:
-        """Leave these runs alone for a while, longer each time."""
-        self._plan = self._last = None
-        self._tries = 0
-        self._pause = self._next_pause
-        self._next_pause = min(2 * self._next_pause, LONGEST_PAUSE)
+        self._tried(depth, reason, hopeless=bool(portrait.objection))
 
 
-class _Watched:
+class _Watched(LeftAlone):
     """A run that is described while all its calls are made where they are."""
 
     def __init__(
-        self, kind: _Kind, portrait: Portrait, first: Call, depth: int
+        self, kind: _Layers, portrait: Portrait, first: StageCall, depth: int
     ) -> None:
-        self._kind = kind
+        ended = partial(kind.learn, portrait, depth)
+        super().__init__(first, StageCall.is_like, ended)
         self._portrait = portrait
-        self._first = first
-        self._depth = depth
 
     @as_frame_of_ours
-    def serve(self, call: Call, plainly: Callable[[Call], Any]) -> Any:
+    def serve(self, call: StageCall, plainly: Callable[[StageCall], Any]) -> Any:
         if len(self._portrait.parts) >= MOST_WATCHED:
             return plainly(call)
         look = self._portrait.before(call)
-        dice = Dice() if look is not None else None
+        draws = Draws(streams()) if look is not None else None
         result = plainly(call)
-        self._portrait.after(call, result, look, dice)
+        self._portrait.after(call, result, look, draws)
         return result
 
-    def begins_anew(self, call: Call) -> bool:
+
+class _Ahead:
+    """Makes calls ahead of their turn and hands their results out in it.
+
+    Args:
+        forwards: Is told.
+        plan: What the run will look like.
+        first: Its first call.
+        pause: Called when the run is another one.
+    """
+
+    def __init__(
+        self,
+        forwards: Forwards,
+        plan: Plan,
+        first: StageCall,
+        pause: Callable[[], None],
+    ) -> None:
+        self._forwards = forwards
+        self._pause = pause
+        self._plan = plan
+        self._first = first
+        self._position = -1
+        self._futures: dict[int, Future[Any]] = {}
+        self._calls: dict[int, StageCall] = {}
+        self._given: dict[int, Mapping[Place, Any]] = {}
+        self._limited = self._broken = False
+
+    @as_frame_of_ours
+    def serve(self, call: StageCall, plainly: Callable[[StageCall], Any]) -> Any:
+        """The result of this call, made ahead or here."""
+        self._position += 1
+        position, plan = self._position, self._plan
+        if self._broken or position >= len(plan.parts):
+            return plainly(call)
+        part = plan.parts[position]
+        if position in self._futures:
+            if part.is_that(call, self._given[part.leader]):
+                return self._take(position, call, plainly)
+            self._break()
+        elif part.found.function is not call.found.function:
+            self._break()
+        elif position in plan.members:
+            self._launch(position, call)
+        return plainly(call)
+
+    def begins_anew(self, call: StageCall) -> bool:
+        """Whether the run's first call comes again."""
         return call.is_like(self._first)
 
     def end(self) -> None:
-        self._portrait.finished()
-        self._kind.learn(self._portrait, self._depth)
+        """The run is over; what nobody asked for is dropped."""
+        if self._futures:
+            self._break()
+        self._free()
+
+    def _launch(self, leader: int, call: StageCall) -> None:
+        """Start the calls that share this one's arguments."""
+        items, forwards = call.items(), self._forwards
+        if tuple(items) != self._plan.parts[leader].places:
+            return self._break()
+        members = self._plan.members[leader]
+        workers = forwards.size(1 + len(members))
+        self._given[leader] = items
+        limits = limit(workers)
+        self._limited = True
+        forwards.engaged(1 + len(members), len(self._plan.parts))
+        forwards.count("runs")
+        for member in members:
+            ahead = self._calls[member] = self._plan.parts[member].as_call(items)
+            marked = partial(ahead.found.marked, *ahead.args, **ahead.kwargs)
+            try:
+                job = pools.shared(workers - 1).submit(carrying(marked, limits))
+            except RuntimeError as error:
+                forwards.failed(f"no thread could be had: {error}")
+                return self._break()
+            self._futures[member] = job
+
+    @as_frame_of_ours
+    def _take(
+        self, position: int, call: StageCall, plainly: Callable[[StageCall], Any]
+    ) -> Any:
+        """Its result; a call that no thread has begun is made here."""
+        future = self._futures[position]
+        if not future.cancel():
+            self._help(future, plainly)
+        error = None if future.cancelled() else future.exception()
+        del self._futures[position]
+        if not self._futures:
+            self._free()
+        if future.cancelled():
+            return plainly(call)
+        self._forwards.count("ahead")
+        if error is not None:
+            self._drop()
+            raise error
+        return future.result()
+
+    def _help(self, wanted: Future[Any], plainly: Callable[[StageCall], Any]) -> None:
+        """Make later calls that no thread has begun, rather than wait for this one."""
+        for position in sorted(self._futures, reverse=True):
+            if wanted.done():
+                return
+            if self._futures[position].cancel():
+                done: Future[Any] = Future()
+                self._futures[position] = done
+                try:
+                    done.set_result(plainly(self._calls[position]))
+                except Exception as error:  # noqa: BLE001 - raised when its call comes
+                    done.set_exception(error)
+
+    def _break(self) -> None:
+        """The run is not the one foreseen: drop what is ahead, leave it alone."""
+        self._drop()
+        self._pause()
+        self._forwards.failed(
+            f"your loop changed its order at forward call {self._position + 1}; "
+            "the results made ahead were dropped"
+        )
+
+    def _drop(self) -> None:
+        """Wait for what runs, so that it does not meddle, and forget it."""
+        self._broken = True
+        self._forwards.count("dropped", len(self._futures))
+        for future in self._futures.values():
+            future.cancel()
+        for future in self._futures.values():
+            if not future.cancelled():
+                future.exception()
+        self._futures.clear()
+        self._free()
+
+    def _free(self) -> None:
+        if self._limited:
+            self._limited = False
+            restore()

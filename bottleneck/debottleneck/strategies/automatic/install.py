@@ -13,30 +13,25 @@ from debottleneck.agent import outputs
 from debottleneck.agent.wrap import act_with, stop_acting
 from debottleneck.recording import spool
 from debottleneck.strategies import pools
-from debottleneck.strategies.automatic.boundaries import Boundaries
 from debottleneck.strategies.automatic.notes import FAILED, Notes
-from debottleneck.strategies.spec import (
-    FORWARD,
-    PREFETCH,
-    UPDATE,
-    Strategies,
-    Strategy,
-    parse,
-)
+from debottleneck.strategies.spec import FORWARD, PREFETCH, UPDATE, Strategy, parse
 
 
-class Closes(Protocol):
-    """Whatever acts can be ended."""
+class ActsOnTorch(Protocol):
+    """One strategy on one kind of torch's classes."""
+
+    def install(self, torch: ModuleType) -> None:
+        """Begin to act; the agent has installed its marks."""
 
     def close(self) -> None:
-        """Wait for what is under way, undo, say what it came to."""
+        """Undo every patch, and say what it came to."""
 
 
 GRACE_S = 0.5
 """Given at exit to fetches that are under way; nobody waits for their batches."""
 
-_acting: list[tuple[str, Closes]] = []
-_torch: list[Callable[[ModuleType], None]] = []
+_acting: list[tuple[str, Callable[[], None]]] = []
+_asked: list[tuple[Strategy, Notes]] = []
 
 
 def install(folder: Path, config: Mapping[str, Any]) -> None:
@@ -46,75 +41,72 @@ def install(folder: Path, config: Mapping[str, Any]) -> None:
         folder: The spool folder, for the notes.
         config: Its "strategies" are what `spec.parse` reads.
     """
-    strategies = parse(config["strategies"])
     notes = Notes(folder / spool.STRATEGIES_FILE)
-    boundaries = Boundaries()
-    if {strategy.name for strategy in strategies} != {PREFETCH}:
-        boundaries.install()
     outputs.is_worker = pools.is_worker
-    for strategy in strategies:
-        _add(strategy, notes, boundaries)
-    _torch.append(lambda torch: _after_torch(torch, strategies, notes, boundaries))
+    for strategy in parse(config["strategies"]):
+        _asked.append((strategy, notes))
+        _add(strategy, notes)
     # A child of the script's own loads as it is.
     os.register_at_fork(after_in_child=pools.as_worker)
     atexit.register(_close, notes)
 
 
-def _add(strategy: Strategy, notes: Notes, boundaries: Boundaries) -> None:
+def _add(strategy: Strategy, notes: Notes) -> None:
     if strategy.name == PREFETCH:
-        _add_prefetch(strategy, notes)
+        from debottleneck.strategies.automatic.loads import Loads
+
+        loads = Loads(strategy, notes)
+        act_with(loads.act)
+        _acting.append((PREFETCH, loads.close))
     elif strategy.name == FORWARD:
         from debottleneck.strategies.automatic.forwards import Forwards
 
-        forwards = Forwards(strategy, notes, boundaries)
+        forwards = Forwards(strategy, notes)
         act_with(forwards.act)
-        _acting.append((FORWARD, forwards))
+        _acting.append((FORWARD, forwards.close))
     elif strategy.name == UPDATE:
         from debottleneck.strategies.automatic.updates import Updates
 
-        updates = Updates(strategy, notes, boundaries)
+        updates = Updates(strategy, notes)
         outputs.settle = updates.settle
         act_with(updates.act)
-        _acting.append((UPDATE, updates))
-
-
-def _add_prefetch(strategy: Strategy, notes: Notes) -> None:
-    from debottleneck.strategies.automatic.loads import Loads
-
-    loads = Loads(strategy, notes)
-    act_with(loads.act)
-    _acting.append((PREFETCH, loads))
+        _acting.append((UPDATE, updates.close))
     if strategy.word("where", "thread") == "process":
         from debottleneck.strategies.automatic.producers import Producers
 
         producers = Producers(strategy, notes)
         producers.install()
-        _acting.append((PREFETCH, producers))
+        _acting.append((PREFETCH, producers.close))
 
 
 def after_torch(torch: ModuleType) -> None:
     """Act on torch's loaders, modules and optimizers, once it is imported."""
-    for hook in _torch:
-        hook(torch)
+    for strategy, notes in _asked:
+        actor = for_torch(strategy, notes)
+        actor.install(torch)
+        _acting.append((strategy.name, actor.close))
 
 
-def _after_torch(
-    torch: ModuleType, strategies: Strategies, notes: Notes, boundaries: Boundaries
-) -> None:
-    from debottleneck.strategies.automatic.torch_hooks import TorchHooks
+def for_torch(strategy: Strategy, notes: Notes) -> ActsOnTorch:
+    """What acts on torch's own classes for a strategy."""
+    from debottleneck.strategies.automatic.torch_loader import Loaders
+    from debottleneck.strategies.automatic.torch_modules import Modules
+    from debottleneck.strategies.automatic.torch_steps import OptimizerSteps
 
-    hooks = TorchHooks(strategies, notes, boundaries)
-    hooks.install(torch)
-    _acting.append((strategies[0].name, hooks))
+    if strategy.name == PREFETCH:
+        return Loaders(strategy, notes)
+    if strategy.name == FORWARD:
+        return Modules(strategy, notes)
+    return OptimizerSteps(notes)
 
 
 def _close(notes: Notes) -> None:
     """Undo everything, the last thing first; one that fails stops no other."""
     stop_acting()
     while _acting:
-        name, acting = _acting.pop()
+        name, close = _acting.pop()
         try:
-            acting.close()
+            close()
         except (RuntimeError, OSError) as error:
             notes.say(name, FAILED, f"it could not be undone cleanly: {error}")
     pools.close_all(GRACE_S)

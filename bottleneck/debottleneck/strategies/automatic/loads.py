@@ -13,15 +13,25 @@ from debottleneck.agent.calls import Call, Place, Progression, is_source, same
 from debottleneck.agent.elements import Pattern
 from debottleneck.agent.results import reuses
 from debottleneck.agent.wrap import Found, as_frame_of_ours
-from debottleneck.strategies.automatic.callers import ProcessCaller, ThreadCaller
+from debottleneck.strategies.automatic.callers import (
+    ProcessCaller,
+    ThreadCaller,
+    needs_replicas,
+)
 from debottleneck.strategies.automatic.fanout import Fanout
 from debottleneck.strategies.automatic.notes import ENGAGED, REFUSED, SUMMARY, Notes
-from debottleneck.strategies.automatic.replicas import needs_replicas
 from debottleneck.strategies.automatic.speculate import Caller, Speculation
 from debottleneck.strategies.automatic.streams import Streams
 from debottleneck.strategies.pools import is_worker
 from debottleneck.strategies.prefetch import prefetch
-from debottleneck.strategies.spec import PREFETCH, Strategy, prefetch_size
+from debottleneck.strategies.spec import (
+    NO_LOAD,
+    PREFETCH,
+    SOURCE,
+    VARIES,
+    Strategy,
+    prefetch_size,
+)
 
 LEAST_IN_PROCESS = 2
 """Elements in a message to a process, which costs 0.1 to 0.2 ms."""
@@ -36,17 +46,21 @@ class Loads:
     Args:
         strategy: `prefetch` with its settings.
         notes: What it did and why not.
+
+    Attributes:
+        depth: Most batches ahead.
+        in_process: Whether loads run in other processes.
     """
 
     def __init__(self, strategy: Strategy, notes: Notes) -> None:
-        self._workers, self._depth = prefetch_size(strategy)
-        self._in_process = strategy.word("where", "thread") == "process"
+        self._workers, self.depth = prefetch_size(strategy)
+        self.in_process = strategy.word("where", "thread") == "process"
         self._notes = notes
         self._functions: list[_Function] = []
         self._generators = 0
         self._found: dict[object, Found] = {}
         self._pools: dict[object, Caller] = {}
-        least = LEAST_IN_PROCESS if self._in_process else 1
+        least = LEAST_IN_PROCESS if self.in_process else 1
         self._fanout = Fanout(
             self._submit, self._helpers, least, self._fans_out, self._refuse
         )
@@ -104,14 +118,14 @@ class Loads:
         """Where calls of this function are made ahead."""
         what = f"prefetch-{found.name.rpartition('.')[2]}"
         workers = workers or self._workers
-        if self._in_process:
+        if self.in_process:
             return ProcessCaller(found.marked, template, place, workers, what)
         return ThreadCaller(found.marked, workers, what)
 
     def _fans_out(self, key: object, pattern: Pattern) -> None:
         inner = self._found[pattern.inner]
         outer = self._found[key]
-        kind = "Process" if self._in_process else "Thread"
+        kind = "Process" if self.in_process else "Thread"
         elements = parameter(outer.function, pattern.elements)
         call = f"{inner.name.rpartition('.')[2]}, {elements}"
         keep = (
@@ -147,8 +161,8 @@ class Loads:
         self.engaged(f"{found.name} runs ahead of the loop")
         returned: list[Any] = []
         source = _returning(items, returned)
-        where = "process" if self._in_process else "thread"
-        batches = prefetch(source, depth=self._depth, where=where)
+        where = "process" if self.in_process else "thread"
+        batches = prefetch(source, depth=self.depth, where=where)
         try:
             for batch in batches:
                 self._generators += 1
@@ -171,19 +185,9 @@ class Loads:
         self._refuse(f"{found.name}: {why}")
 
     @property
-    def depth(self) -> int:
-        """Most batches ahead."""
-        return self._depth
-
-    @property
     def fans_out(self) -> bool:
         """Whether inner loads were made at once."""
         return self._fanout.ahead > 0
-
-    @property
-    def in_process(self) -> bool:
-        """Whether loads run in other processes."""
-        return self._in_process
 
     def close(self) -> None:
         """Stop fetching, and say what it came to."""
@@ -198,7 +202,7 @@ class Loads:
             text = f"{ahead:,} of {calls:,} loads were made ahead"
             self._notes.say(PREFETCH, SUMMARY, text, ahead=ahead, calls=calls)
         if not self._found:
-            self._refuse("no function of the script marks a load")
+            self._refuse(NO_LOAD)
 
 
 def _takes(function: Callable[..., Any]) -> bool:
@@ -287,7 +291,7 @@ class _Function:
         """Whether nothing but the source changes from call to call."""
         first = self._first or []
         if self._loads.in_process:
-            why = "it takes from a queue or an iterator of this process"
+            why = SOURCE
         elif len(first) == len(rest) and all(map(same, first, rest)):
             return True
         else:
@@ -331,8 +335,8 @@ class _Function:
         if self._streams is not None:
             self._streams.close()
             return self._streams.taken, self._calls
-        counts = self._speculation.counts
-        if not counts.ahead and counts.calls >= WATCHED and not self._loads.fans_out:
-            why = "its arguments do not advance by a constant step"
-            self._loads.refused(self._function, why)
-        return counts.ahead, counts.ahead and self._calls
+        ahead = self._speculation.made_ahead
+        watched = self._speculation.calls >= WATCHED
+        if watched and not ahead and not self._loads.fans_out:
+            self._loads.refused(self._function, VARIES)
+        return ahead, ahead and self._calls

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Mapping
 from pathlib import Path
 from time import monotonic_ns
 
@@ -35,29 +34,15 @@ class Notes:
         self._lock = threading.Lock()
         self._said: set[tuple[str, str, str]] = set()
 
-    def say(self, strategy: str, state: str, text: str, **counts: int) -> None:
+    def say(self, strategy: str, state: str, text: str, **more: object) -> None:
         """Note one thing.
 
         Args:
             strategy: A word of `spec.STRATEGIES`.
             state: `ENGAGED`, `REFUSED`, `FAILED` or `SUMMARY`.
             text: A sentence for the user, without a final period.
-            counts: Numbers that belong to it.
+            more: Numbers that belong to it.
         """
-        self._write(strategy, state, text, counts)
-
-    def keep(self, strategy: str, *lines: str) -> None:
-        """Name lines of code that make permanent what it does, in place of the usual.
-
-        Args:
-            strategy: A word of `spec.STRATEGIES`.
-            *lines: Python; comments alone are added to the usual lines.
-        """
-        self._write(strategy, KEEP, "\n".join(lines), {"lines": lines})
-
-    def _write(
-        self, strategy: str, state: str, text: str, more: Mapping[str, object]
-    ) -> None:
         key = (strategy, state, text)
         with self._lock:
             if key in self._said or self._path is None:
@@ -70,3 +55,12 @@ class Notes:
                     file.write(json.dumps({**line, **said}) + "\n")
             except OSError:  # the folder is gone: the script trains on
                 self._path = None
+
+    def keep(self, strategy: str, *lines: str) -> None:
+        """Name lines of code that make permanent what it does, in place of the usual.
+
+        Args:
+            strategy: A word of `spec.STRATEGIES`.
+            *lines: Python; comments alone are added to the usual lines.
+        """
+        self.say(strategy, KEEP, "\n".join(lines), lines=lines)

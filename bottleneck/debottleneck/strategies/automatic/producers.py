@@ -56,7 +56,7 @@ class Producers:
         self._children: dict[int, Child] = {}
         self._targets: Counter[CodeType] = Counter()
         self._lock = threading.Lock()
-        self._closed = False
+        self.closed = False
         self.items = 0
 
     def install(self) -> None:
@@ -73,7 +73,7 @@ class Producers:
         """Undo it; end the processes, and their threads with them."""
         setattr(threading.Thread, "start", self._plain_start)  # noqa: B010 - as it was
         with self._lock:
-            self._closed = True
+            self.closed = True
             children = list(self._children.values())
         for child in children:
             child.end(0)
@@ -89,7 +89,7 @@ class Producers:
         if work is None:
             return False
         if work.obstacle:
-            self._refuse(work, work.obstacle)
+            self.say(REFUSED, work, work.obstacle)
             return False
         forked = threading.Event()
         plain = thread.run
@@ -120,14 +120,11 @@ class Producers:
         try:
             child = Child(main, f"thread {work.thread.name}", in_this_thread=True)
         except StrategyError as error:
-            self._refuse(work, f"cannot move: {error}")
+            self.say(REFUSED, work, f"cannot move: {error}")
             return None
         with self._lock:
             self._children[id(child)] = child
         return _Moved(self, work, child, min(sum(bounds) + HELD, MOST_READY))
-
-    def _refuse(self, work: Work, why: str) -> None:
-        self._notes.say(PREFETCH, REFUSED, f"thread {work.thread.name!r} {why}")
 
     def say(self, state: str, work: Work, what: str) -> None:
         """Note something about one thread."""
@@ -152,11 +149,6 @@ class Producers:
         """A child has ended."""
         with self._lock:
             self._children.pop(id(child), None)
-
-    def closed(self) -> bool:
-        """Whether children are being ended."""
-        with self._lock:
-            return self._closed
 
 
 class _Moved:
@@ -229,7 +221,7 @@ class _Moved:
 
     def _gone(self) -> bool:
         why = self._child.why()
-        if self._producers.closed():
+        if self._producers.closed:
             return True
         self._producers.say(FAILED, self._work, f"lost its process: it {why}")
         if not self._acted:

@@ -11,36 +11,28 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any, Protocol
 
-from debottleneck.agent.calls import Place, by_place
+from debottleneck.agent.calls import Call
 from debottleneck.agent.wrap import Found, as_frame_of_ours
 from debottleneck.strategies import pools
 from debottleneck.strategies.conflicts import PLAIN
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One call as it comes.
+@dataclass(frozen=True)
+class StageCall(Call):
+    """One call of a stage as it comes.
 
     Attributes:
         found: What is called.
         called: Calls it where it is.
-        args: Positional arguments.
-        kwargs: Named ones.
     """
 
     found: Found
     called: Callable[..., Any]
-    args: tuple[Any, ...]
-    kwargs: Mapping[str, Any]
-
-    def items(self) -> dict[Place, Any]:
-        """Arguments by position or name."""
-        return by_place(self.args, self.kwargs)
 
     def subject(self) -> Any:
         """What it is about: the first argument that is not a plain value."""
@@ -54,12 +46,12 @@ class Call:
         name = self.found.function.__name__
         return bool(self.args) and hasattr(type(self.args[0]), name)
 
-    def is_about(self, other: Call) -> bool:
+    def is_about(self, other: StageCall) -> bool:
         """Whether it calls the same function on the same subject."""
         same_function = self.found.function is other.found.function
         return same_function and self.subject() is other.subject()
 
-    def is_like(self, other: Call) -> bool:
+    def is_like(self, other: StageCall) -> bool:
         """Whether it is the other call over again."""
         if self.found.function is not other.found.function:
             return False
@@ -83,10 +75,10 @@ def same(one: Any, other: Any) -> bool:
 class Run(Protocol):
     """One run, as a strategy serves it."""
 
-    def serve(self, call: Call, plainly: Callable[[Call], Any]) -> Any:
+    def serve(self, call: StageCall, plainly: Callable[[StageCall], Any]) -> Any:
         """Give the call its result; `plainly` makes it where it is."""
 
-    def begins_anew(self, call: Call) -> bool:
+    def begins_anew(self, call: StageCall) -> bool:
         """Whether this call is the first of the next run."""
 
     def end(self) -> None:
@@ -104,8 +96,8 @@ class LeftAlone:
 
     def __init__(
         self,
-        first: Call,
-        again: Callable[[Call, Call], bool],
+        first: StageCall,
+        again: Callable[[StageCall, StageCall], bool],
         ended: Callable[[], None],
     ) -> None:
         self._first = first
@@ -113,11 +105,11 @@ class LeftAlone:
         self._ended = ended
 
     @as_frame_of_ours
-    def serve(self, call: Call, plainly: Callable[[Call], Any]) -> Any:
+    def serve(self, call: StageCall, plainly: Callable[[StageCall], Any]) -> Any:
         """Make it."""
         return plainly(call)
 
-    def begins_anew(self, call: Call) -> bool:
+    def begins_anew(self, call: StageCall) -> bool:
         """Whether the first call comes again."""
         return self._again(call, self._first)
 
@@ -134,7 +126,7 @@ class Lanes:
             another call of the stage.
     """
 
-    def __init__(self, begin: Callable[[Call, int], Run]) -> None:
+    def __init__(self, begin: Callable[[StageCall, int], Run]) -> None:
         self._begin = begin
         self._local = threading.local()
         self._lock = threading.Lock()
@@ -148,7 +140,7 @@ class Lanes:
         def serve(*args: Any, **kwargs: Any) -> Any:
             if self._closed or pools.is_worker():
                 return called(*args, **kwargs)
-            return self._lane().serve(Call(found, called, args, kwargs))
+            return self._lane().serve(StageCall(args, kwargs, found, called))
 
         return wraps(called)(serve)
 
@@ -179,13 +171,13 @@ class Lanes:
 class _Lane:
     """One thread's open runs, one for each open call of the stage, and the top one."""
 
-    def __init__(self, begin: Callable[[Call, int], Run]) -> None:
+    def __init__(self, begin: Callable[[StageCall, int], Run]) -> None:
         self.pid = os.getpid()
         self._begin = begin
         self._runs: list[Run | None] = [None]
 
     @as_frame_of_ours
-    def serve(self, call: Call) -> Any:
+    def serve(self, call: StageCall) -> Any:
         run = self._runs[-1]
         if run is not None and run.begins_anew(call):
             self.end()
@@ -195,7 +187,7 @@ class _Lane:
         return run.serve(call, self._plainly)
 
     @as_frame_of_ours
-    def _plainly(self, call: Call) -> Any:
+    def _plainly(self, call: StageCall) -> Any:
         self._runs.append(None)
         try:
             return call.called(*call.args, **call.kwargs)

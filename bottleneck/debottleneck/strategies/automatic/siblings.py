@@ -15,8 +15,8 @@ from typing import Any
 
 from debottleneck.agent.calls import Place
 from debottleneck.agent.wrap import Found
-from debottleneck.strategies.automatic.evidence import Dice, Look, meet
-from debottleneck.strategies.automatic.runs import Call, same
+from debottleneck.strategies.automatic.evidence import Look, meet
+from debottleneck.strategies.automatic.runs import StageCall, same
 from debottleneck.strategies.conflicts import (
     PLAIN,
     Reach,
@@ -24,10 +24,12 @@ from debottleneck.strategies.conflicts import (
     is_buffer,
     sharing,
 )
+from debottleneck.strategies.randomness import Draws
+from debottleneck.strategies.spec import ONE_FORWARD
 
 
 @dataclass(frozen=True)
-class Part:
+class CallShape:
     """One call of a run, without the arguments that change from step to step.
 
     Attributes:
@@ -51,14 +53,14 @@ class Part:
         shared, own = self.shared, self.own
         return {p: leader[shared[p]] if p in shared else own[p] for p in self.places}
 
-    def as_call(self, leader: Mapping[Place, Any]) -> Call:
+    def as_call(self, leader: Mapping[Place, Any]) -> StageCall:
         """The call itself, given its leader's arguments."""
         items = self.foreseen(leader)
         args = tuple(value for place, value in items.items() if isinstance(place, int))
         kwargs = {place: v for place, v in items.items() if isinstance(place, str)}
-        return Call(self.found, self.found.function, args, kwargs)
+        return StageCall(args, kwargs, self.found, self.found.function)
 
-    def is_that(self, call: Call, leader: Mapping[Place, Any]) -> bool:
+    def is_that(self, call: StageCall, leader: Mapping[Place, Any]) -> bool:
         """Whether the call is the one foreseen."""
         items = call.items()
         return (
@@ -77,7 +79,7 @@ class Plan:
         members: Leader -> positions of those that can be made with it.
     """
 
-    parts: tuple[Part, ...]
+    parts: tuple[CallShape, ...]
     members: Mapping[int, tuple[int, ...]]
 
     @property
@@ -94,7 +96,7 @@ class Portrait:
     """
 
     def __init__(self, guess: Plan | None) -> None:
-        self.parts: list[Part] = []
+        self.parts: list[CallShape] = []
         self.objection = ""
         self._guess = guess
         self._leaders: dict[int, dict[Place, Any]] = {}
@@ -102,7 +104,7 @@ class Portrait:
         self._before: dict[int, Look] = {}
         self._changed: dict[int, Reach] = {}
 
-    def before(self, call: Call) -> Look | None:
+    def before(self, call: StageCall) -> Look | None:
         """Describe a call that is about to be made; look at it if it matters."""
         position, items = len(self.parts), call.items()
         self._outputs += [[]] * (position - len(self._outputs))  # of calls that raised
@@ -114,20 +116,22 @@ class Portrait:
         if leader == position:
             self._leaders[position], own = items, {}
         feeds = self._source_of(items)
-        self.parts.append(Part(call.found, leader, tuple(items), shared, own, feeds))
+        self.parts.append(
+            CallShape(call.found, leader, tuple(items), shared, own, feeds)
+        )
         return self._watch(position, call, items)
 
     def after(
-        self, call: Call, result: Any, look: Look | None, dice: Dice | None
+        self, call: StageCall, result: Any, look: Look | None, draws: Draws | None
     ) -> None:
         """Take in what the call returned and what it changed."""
         position = len(self.parts) - 1
         given = _mutable(list(call.items().values()))
         self._outputs.append(_not_among(given, _mutable(result)))
-        if look is None or dice is None:
+        if look is None or draws is None:
             return
         self._changed[position] = look.changed(look.again())
-        if dice.thrown() and position in self._wanted():
+        if draws.news() and position in self._wanted():
             self._object(
                 f"forward of layer {position + 1} draws random numbers from the "
                 "generator that all share, so its turn matters"
@@ -174,7 +178,7 @@ class Portrait:
         return self._guess.ahead if self._guess is not None else frozenset()
 
     def _watch(
-        self, position: int, call: Call, items: Mapping[Place, Any]
+        self, position: int, call: StageCall, items: Mapping[Place, Any]
     ) -> Look | None:
         guess = self._guess
         if guess is None or position >= len(guess.parts):
@@ -226,7 +230,7 @@ def _not_among(given: Sequence[Any], found: Sequence[Any]) -> list[Any]:
     ]
 
 
-def common(one: Sequence[Part], other: Sequence[Part]) -> Plan | None:
+def common(one: Sequence[CallShape], other: Sequence[CallShape]) -> Plan | None:
     """What two runs of the same calls have in common; None when they differ."""
     if len(one) != len(other):
         return None
@@ -242,7 +246,7 @@ def common(one: Sequence[Part], other: Sequence[Part]) -> Plan | None:
     return Plan(tuple(parts), fixed)
 
 
-def _can_be_foreseen(position: int, first: Part, second: Part) -> bool:
+def _can_be_foreseen(position: int, first: CallShape, second: CallShape) -> bool:
     return (
         second.leader != position
         and first.leader == second.leader
@@ -255,17 +259,17 @@ def _can_be_foreseen(position: int, first: Part, second: Part) -> bool:
     )
 
 
-def likely(parts: Sequence[Part]) -> Plan:
+def likely(parts: Sequence[CallShape]) -> Plan:
     """A plan from one run alone: every call whose arguments its leader shares."""
     plan = common(parts, parts)
     assert plan is not None
     return plan
 
 
-def why_not(parts: Sequence[Part]) -> str:
+def why_not(parts: Sequence[CallShape]) -> str:
     """One sentence: why no call of this run can be made ahead."""
     if len(parts) == 1:
-        return "one forward call a step: there is nothing to run beside it"
+        return ONE_FORWARD
     for position, part in enumerate(parts):
         if part.feeds is not None:
             return (

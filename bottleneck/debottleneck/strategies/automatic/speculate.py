@@ -6,12 +6,12 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from debottleneck.agent.calls import Call, Progression, differing
 from debottleneck.agent.results import reuses
 from debottleneck.errors import StrategyError
+from debottleneck.strategies.spec import BUFFER, VARIES
 
 MOST_MISSES = 3
 """Wrong forecasts in a row after which a function is left alone for good."""
@@ -31,14 +31,6 @@ class Caller(Protocol):
 
     def close(self) -> None:
         """Drop what has not begun, wait for nothing."""
-
-
-@dataclass
-class Counts:
-    """What one function's speculation came to."""
-
-    calls: int = 0
-    ahead: int = 0
 
 
 class Speculation:
@@ -77,7 +69,7 @@ class Speculation:
         self._misses = self._failures = 0
         self._before: Any = None
         self.given_up = False
-        self.counts = Counts()
+        self.calls = self.made_ahead = 0
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """The trainer's call."""
@@ -89,7 +81,7 @@ class Speculation:
             self._lock.release()
 
     def _served(self, call: Call) -> Any:
-        self.counts.calls += 1
+        self.calls += 1
         ready = self._taken(call)
         self._progression.learn(call)
         if ready is None:
@@ -104,7 +96,7 @@ class Speculation:
         """Before the first forecast: give up when results share their memory."""
         if self._caller is None and not self.given_up:
             if reuses(self._before, result):
-                self._give_up("it fills the same array for every batch")
+                self._give_up(BUFFER)
             self._before = None if self.given_up else result
 
     def _taken(self, call: Call) -> Future[Any] | None:
@@ -119,7 +111,7 @@ class Speculation:
         self._drop()
         self._misses += 1
         if self._misses >= MOST_MISSES:
-            self._give_up("its arguments do not advance by a constant step")
+            self._give_up(VARIES)
         return None
 
     def _drop(self) -> None:
@@ -155,7 +147,7 @@ class Speculation:
     def _result(self, ready: Future[Any], call: Call) -> Any:
         error = ready.exception()
         if error is None:
-            self.counts.ahead += 1
+            self.made_ahead += 1
             self._failures = 0
             return ready.result()
         result = self._plain(*call.args, **call.kwargs)

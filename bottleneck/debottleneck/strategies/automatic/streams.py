@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from debottleneck.agent.calls import Call
-from debottleneck.strategies.pools import own
+from debottleneck.strategies.pools import Workers
 
 
 class Stream:
@@ -31,7 +31,7 @@ class Stream:
         self._changed = threading.Condition()
         self._depth = depth
         self._closed = False
-        self._pool = own(1, what)
+        self._pool = Workers(1, what)
         self._pool.submit(self._run)
 
     def _run(self) -> None:

@@ -24,6 +24,7 @@ from itertools import islice
 from typing import Any
 
 from debottleneck.agent.discover import UserCode
+from debottleneck.strategies import randomness
 
 MOST_OBJECTS, MOST_ELEMENTS = 5000, 200
 """How many objects are looked at, and how many of one container."""
@@ -159,7 +160,7 @@ def _of_function(function: Function, names: set[str]) -> list[Any]:
         return found
     used = {name for code in _codes(function.__code__) for name in code.co_names}
     names |= used
-    found += [cell.cell_contents for cell in function.__closure__ or () if _full(cell)]
+    found += randomness.cells(function)
     for name in used & function.__globals__.keys():
         value = function.__globals__[name]
         if not isinstance(value, types.ModuleType):
@@ -175,14 +176,6 @@ def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
             yield from _codes(constant)
-
-
-def _full(cell: types.CellType) -> bool:
-    try:
-        cell.cell_contents  # noqa: B018 - raises when it is empty
-    except ValueError:
-        return False
-    return True
 
 
 def _methods(kind: type, names: set[str]) -> list[Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
+from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -52,10 +53,12 @@ class Loaders:
         self._auto = strategy.settings.get("workers") == AUTO
         self._workers = strategy.number("workers", 1)
         self._notes = notes
+        self.failed = partial(notes.say, PREFETCH, FAILED)
+        self.refused = partial(notes.say, PREFETCH, REFUSED)
         self._known: weakref.WeakKeyDictionary[Any, _Seen] = weakref.WeakKeyDictionary()
         self._feeds: weakref.WeakSet[_Feed] = weakref.WeakSet()
-        self._undo: list[Callable[[], None]] = []
-        self._batches = 0
+        self._undo: Callable[[], None] = lambda: None
+        self.batches = 0
 
     def install(self, torch: ModuleType) -> None:
         """Begin to act on loaders."""
@@ -67,19 +70,16 @@ class Loaders:
             self._begun(loader, iterator)
             return iterator
 
-        ours = as_frame_of_ours(__iter__)
-        kind.__iter__ = ours
-        self._undo.append(lambda: _put_back(kind, "__iter__", ours, plain))
+        self._undo = patch(kind, "__iter__", as_frame_of_ours(__iter__))
 
     def close(self) -> None:
         """Undo it, end what runs, say what it came to."""
-        while self._undo:
-            self._undo.pop()()
+        self._undo()
         for feed in list(self._feeds):
             feed.close()
-        if self._batches:
-            text = f"{self._batches} batches of a DataLoader were fetched ahead"
-            self._notes.say(PREFETCH, SUMMARY, text, batches=self._batches)
+        if self.batches:
+            text = f"{self.batches} batches of a DataLoader were fetched ahead"
+            self._notes.say(PREFETCH, SUMMARY, text, batches=self.batches)
 
     def tally(self) -> Tally:
         """How many threads one iteration has."""
@@ -95,10 +95,6 @@ class Loaders:
     def several(self) -> bool:
         """Whether batches are fetched at the same time."""
         return self._auto or self._workers > 1
-
-    def delivered(self) -> None:
-        """One more batch came from ahead."""
-        self._batches += 1
 
     def engaged(self) -> None:
         """Say that it acts."""
@@ -125,10 +121,6 @@ class Loaders:
             f"for batch in prefetch(load, workers={self.workers}, count=len(batches)):",
         ]
 
-    def failed(self, why: str) -> None:
-        """Say what went wrong."""
-        self._notes.say(PREFETCH, FAILED, why)
-
     def _begun(self, loader: Any, iterator: Any) -> None:
         """An iteration over a loader begins: have its batches come from a feed."""
         from torch.utils.data import get_worker_info
@@ -136,9 +128,7 @@ class Loaders:
         if pools.is_worker() or get_worker_info() is not None:
             return
         if loader.num_workers:
-            self._notes.say(
-                PREFETCH,
-                REFUSED,
+            self.refused(
                 f"your DataLoader already loads ahead in {loader.num_workers} worker "
                 "processes; raise num_workers instead",
             )
@@ -151,14 +141,17 @@ class Loaders:
         iterator._next_data = feed.take
         self._feeds.add(feed)
 
-    def refused(self, why: str) -> None:
-        """Say why it does not apply."""
-        self._notes.say(PREFETCH, REFUSED, why)
 
+def patch(owner: Any, name: str, ours: Any) -> Callable[[], None]:
+    """Put ours in place of a function of torch's; what takes it back."""
+    plain = getattr(owner, name)
+    setattr(owner, name, ours)
 
-def _put_back(owner: Any, name: str, ours: Any, plain: Any) -> None:
-    if getattr(owner, name) is ours:
-        setattr(owner, name, plain)
+    def undo() -> None:
+        if getattr(owner, name) is ours:
+            setattr(owner, name, plain)
+
+    return undo
 
 
 class _Seen:
@@ -247,7 +240,7 @@ class _Feed:
         if self._ahead is None:
             self._ahead = self._begun()
         batch = self._pin(self._ahead.take())
-        self._owner.delivered()
+        self._owner.batches += 1
         return batch
 
     def _begun(self) -> Ahead:

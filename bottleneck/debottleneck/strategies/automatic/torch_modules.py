@@ -12,10 +12,9 @@ from functools import wraps
 from types import ModuleType
 from typing import Any
 
-from debottleneck.agent.wrap import Found, as_frame_of_ours
+from debottleneck.agent.wrap import Found, as_frame_of_ours, watch_with
 from debottleneck.errors import StrategyError
 from debottleneck.strategies import pools
-from debottleneck.strategies.automatic.boundaries import Boundaries
 from debottleneck.strategies.automatic.notes import (
     ENGAGED,
     FAILED,
@@ -23,6 +22,7 @@ from debottleneck.strategies.automatic.notes import (
     SUMMARY,
     Notes,
 )
+from debottleneck.strategies.automatic.torch_loader import patch
 from debottleneck.strategies.blas import cores
 from debottleneck.strategies.spec import FORWARD, Strategy
 from debottleneck.strategies.torch_forward import BranchParallel
@@ -48,12 +48,9 @@ class Modules:
     Args:
         strategy: The settings of `parallel-forward`.
         notes: Where it says what it does.
-        boundaries: Tells when a step's forward calls are over.
     """
 
-    def __init__(
-        self, strategy: Strategy, notes: Notes, boundaries: Boundaries
-    ) -> None:
+    def __init__(self, strategy: Strategy, notes: Notes) -> None:
         self._workers = strategy.number("workers", cores())
         self._notes = notes
         self._local = threading.local()
@@ -64,7 +61,7 @@ class Modules:
         self._known: dict[int, tuple[Any, Any]] = {}
         self._keeps_graph = False
         self._calls = 0
-        boundaries.on_enter(self._entered)
+        watch_with(self._entered)
 
     def install(self, torch: ModuleType) -> None:
         """Begin to watch modules, and what is asked of the graph."""
@@ -83,9 +80,10 @@ class Modules:
             finally:
                 self._local.inside = False
 
-        self._patch(module, "__call__", as_frame_of_ours(call))
+        self._undo.append(patch(module, "__call__", as_frame_of_ours(call)))
         for name, at in (("backward", 2), ("grad", 3)):
-            self._patch(torch.autograd, name, self._asking(torch.autograd, name, at))
+            asking = self._asking(torch.autograd, name, at)
+            self._undo.append(patch(torch.autograd, name, asking))
 
     def close(self) -> None:
         """Undo it, and say what it came to."""
@@ -96,16 +94,6 @@ class Modules:
             self._notes.say(FORWARD, SUMMARY, text, calls=self._calls)
         self._known.clear()
         self._called, self._last = [], None
-
-    def _patch(self, owner: Any, name: str, ours: Any) -> None:
-        plain = getattr(owner, name)
-        setattr(owner, name, ours)
-
-        def undo() -> None:
-            if getattr(owner, name) is ours:
-                setattr(owner, name, plain)
-
-        self._undo.append(undo)
 
     def _asking(self, owner: Any, name: str, at: int) -> Callable[..., Any]:
         """See whether a graph is used twice: then its parts cannot be functions.
@@ -125,9 +113,9 @@ class Modules:
 
         return as_frame_of_ours(asked)
 
-    def _entered(self, stage: str, found: Found) -> None:
+    def _entered(self, found: Found) -> None:
         """Another stage begins: the step's forward calls are over."""
-        if stage not in _ENDS or not self._called:
+        if found.stage not in _ENDS or not self._called or pools.is_worker():
             return
         called, self._called = self._called, []
         alone = called[0] if len(called) == 1 else None

@@ -52,7 +52,7 @@ class _Stepping:
             group.update(own)
 
 
-class Steps:
+class OptimizerSteps:
     """Sets the form around every step, through torch's hooks for all optimizers.
 
     Args:

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from debottleneck.strategies import pools
-from debottleneck.strategies.automatic.runs import Call
+from debottleneck.strategies.automatic.runs import StageCall
 from debottleneck.strategies.blas import Limits
 from debottleneck.strategies.together import carrying
 
@@ -37,13 +37,15 @@ class Turns:
             self._queues.update(dict.fromkeys(group, queue))
         self.returned = ""
 
-    def give(self, position: int, call: Call) -> None:
+    def give(self, position: int, call: StageCall) -> None:
         """Have a call made by a thread, after the earlier ones of its group."""
         made = partial(call.found.marked, *call.args, **call.kwargs)
         job = partial(self._made, position, carrying(made, self._limits))
         self._queues[position].add(job, self._submit)
 
-    def make(self, position: int, call: Call, plainly: Callable[[Call], Any]) -> Any:
+    def make(
+        self, position: int, call: StageCall, plainly: Callable[[StageCall], Any]
+    ) -> Any:
         """Make a call here, after the earlier ones of its group; what it returns."""
         self._queues[position].finish()
         return self._made(position, partial(plainly, call))
