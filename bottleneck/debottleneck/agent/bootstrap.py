@@ -68,8 +68,9 @@ def main(
     libraries, sys.path[:] = sys.path[:], path
     user, code = _prepare(config)
     if config.get("record", True):
-        _record(spooled, config, no_yappi)
-        _state_facts(spooled, config, no_yappi)
+        with contextlib.suppress(OSError):  # no room for a recording: the script runs
+            _record(spooled, config, no_yappi)
+            _state_facts(spooled, config, no_yappi)
     hooks = _after_imports(config, user)
     for plugin in plugins:
         plugin.install(spooled, config)

@@ -19,6 +19,10 @@ FEWEST_NEIGHBOURS = 5
 LOWERED = 0.8
 """Below this part of the asked rate the report says that it was lowered."""
 
+LEAST_REST = 0.1
+"""Part of a step beyond the marks, below which their slow-down is not said: it would be
+a division by the error of two measured times."""
+
 LABELS = {
     "stacks": "py-spy, all threads",
     "gil": "py-spy, GIL holder",
@@ -57,7 +61,8 @@ def _marks(
     cost = per_step * pair_us / 1e3
     note = f"{per_step:.1f} pairs a step at {pair_us:.1f} us each, in every step"
     row = _row("marks", steps, step_ms, note)
-    row["slowdown"] = cost / max(step_ms - cost, 1e-9) if step_ms == step_ms else _NAN
+    if step_ms - cost > LEAST_REST * step_ms:
+        row["slowdown"] = cost / (step_ms - cost)
     return row
 
 

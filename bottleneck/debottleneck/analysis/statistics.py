@@ -80,6 +80,8 @@ def ratio_interval(a: ArrayLike, b: ArrayLike) -> tuple[float, float, float]:
     bottoms = _resampled_medians(rng, below)
     tops = _resampled_medians(rng, above)
     drawn = tops[bottoms != 0] / bottoms[bottoms != 0]
+    if not drawn.size:
+        return ratio, nan, nan
     low, high = np.quantile(drawn, BOUNDS)
     return ratio, min(float(low), ratio), max(float(high), ratio)
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from debottleneck.collect import temporary
 from debottleneck.collect.options import Options
-from debottleneck.collect.target import TargetProcess, exit_code
+from debottleneck.collect.target import TargetProcess, described, exit_code, outlive
 from debottleneck.recording import spool
 from debottleneck.recording.reading import read_lines
 
@@ -25,12 +25,18 @@ def run(options: Options, say: Callable[[str], None]) -> int:
     Raises:
         UsageError: The interpreter cannot be run.
     """
-    with tempfile.TemporaryDirectory(prefix="bottleneck-") as place:
-        folder = Path(place)
-        code = TargetProcess(options, folder).finish()
-        for line in notes_of(folder):
-            say(line)
-    return exit_code(code, say)
+    with temporary.folder() as folder:
+        target = TargetProcess(options, folder)
+
+        def work() -> None:
+            target.finish()
+            for line in notes_of(folder):
+                say(line)
+
+        def failed(error: BaseException) -> None:
+            say(f"what the strategies did cannot be told: {described(error)}")
+
+        return exit_code(outlive(target, work, failed), say)
 
 
 def notes_of(folder: Path) -> list[str]:

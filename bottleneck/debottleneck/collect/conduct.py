@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -20,12 +21,15 @@ from debottleneck.recording import spool
 from debottleneck.recording.environment import thread_pools
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from debottleneck.collect.progress import Seen
 
 NO_STEPS_AFTER_S = 8.0
 """Without steps by then, the run is measured as a whole until some appear."""
 
 STOP_GRACE_S = 10.0
+INTERRUPT_GRACE_S = 5.0
 NAMES_EVERY_S = 1.0
 
 _MODES = {
@@ -44,26 +48,33 @@ class Outcome:
     pid: int = 0
     ended_by: str = "exit"
     exit_code: int | None = None
+    sampler_code: int | None = None
     attached: list[stacks.Attachment] = field(default_factory=list)
     pools: list[dict[str, object]] = field(default_factory=list)
 
 
 class Conductor:
-    """One target under measurement.
+    """One target under measurement; leaving the context detaches all from it.
 
     Args:
         options: What to run and how.
         folder: The spool folder, which exists.
+        target: The script, just started.
         say: Prints one line of progress for the user.
     """
 
     def __init__(
-        self, options: Options, folder: Path, say: Callable[[str], None]
+        self,
+        options: Options,
+        folder: Path,
+        target: TargetProcess,
+        say: Callable[[str], None],
     ) -> None:
         self._options = options
         self._folder = folder
+        self._target = target
         self._say = say
-        self._sampler: subprocess.Popen[bytes] | None = None
+        self._instruments = contextlib.ExitStack()
         self._attachment: stacks.Attachment | None = None
         self._block: schedule.Block | None = None
         self._block_since = 0.0
@@ -72,72 +83,90 @@ class Conductor:
         self._blocks = schedule.blocks(
             stacks=self._program is not None, functions=options.functions == "windows"
         )
+        self._sampler: subprocess.Popen[bytes] | None = None
+        self._is_failed = False
         self._seen: Seen | None = None
         self._training_since: float | None = None
         self._mode = spool.RECORD
         self._names_due = 0.0
         self._too_slow = False
-        self.outcome = Outcome()
+        self.outcome = Outcome(start_ns=target.start_ns, pid=target.pid)
 
-    def start(self) -> None:
-        """Launch the target, then the wait sampler beside it."""
-        self.outcome.start_ns = time.monotonic_ns()
-        self._target = TargetProcess(self._options, self._folder)
-        self.outcome.pid = self._target.pid
+    def __enter__(self) -> Conductor:
+        """Start the wait sampler beside the target."""
+        self._instruments.callback(self._detach)
         if self._options.waits and os.path.exists("/proc/self/task"):
             command = [sys.executable, "-P", "-m", "debottleneck.collect.sampler"]
-            command += [str(self._folder), str(self.outcome.pid)]
+            command += [str(self._folder), str(self._target.pid)]
             command += [str(self._options.rate)]
-            self._sampler = beside.start(command, self._folder / "sampler.log")
-        # NumPy is imported while the script starts, not before.
-        from debottleneck.collect.progress import StepCounter
+            log = self._folder / "sampler.log"
+            self._sampler = beside.start(command, log, signal.SIGTERM)
+        return self
 
-        self._counter = StepCounter(self._folder, self._target.pid)
-        self._next_block()
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Detach what still measures; with --stop, see the script end."""
+        self._is_failed = kind is not None
+        self._instruments.close()
+        if self._stops:
+            self._see_it_stop()
 
     def has_begun(self) -> bool:
-        """Wait until the agent hands over to the script; False if it refuses to."""
+        """Wait until the agent hands over to the script; False if it never does."""
         stated = spool.agent_file(self._folder, self._target.pid)
         while not stated.exists():
             if not self._target.wait(POLL_S / 10):
-                self._end()
+                self._instruments.close()
                 return stated.exists()
         return True
 
     def measure(self) -> Outcome:
         """Conduct the blocks until the measurement is over or the target ends."""
+        # NumPy is imported while the script starts, not before.
+        from debottleneck.collect.progress import StepCounter
+
+        counter = StepCounter(self._folder, self._target.pid)
+        self._next_block()
         while self._target.wait(POLL_S):
-            self._seen = self._counter.look() or self._seen
+            self._seen = counter.look() or self._seen
             bound = self._bound_reached()
             if bound:
                 self.outcome.ended_by = bound
                 break
             self._conduct()
             self._look_around()
-        self._end()
+        self._instruments.close()
         return self.outcome
 
-    def wait(self) -> int:
-        """Wait for the target to end; its return code, negative for a signal."""
-        asked = time.monotonic()
+    def _see_it_stop(self) -> None:
+        """At a step, then as by Ctrl-C, then as by `kill`: each is given its time."""
+        if self._ends_within(STOP_GRACE_S):
+            return
+        self._say("the script did not stop at a step; interrupting it as Ctrl-C would")
+        self._target.send(signal.SIGINT)
+        if self._ends_within(INTERRUPT_GRACE_S):
+            return
+        place = stacks.where(self._target.pid)
+        where = f" in {place}" if place else ""
+        self._say(f"the script ignores SIGINT{where}; ending it with SIGTERM")
+        self._target.send(signal.SIGTERM)
+
+    def _ends_within(self, seconds: float) -> bool:
+        until = time.monotonic() + seconds
         while self._target.wait(POLL_S):
-            late = time.monotonic() - asked > STOP_GRACE_S
-            if self._options.stop and self._measured_enough and late:
-                self._say(
-                    "the script did not stop at a step; interrupting it as Ctrl-C would"
-                )
-                self._target.send(signal.SIGINT)
-                asked = float("inf")
-        return self._target.finish()
+            if time.monotonic() > until:
+                return False
+        return True
 
     @property
-    def signalled(self) -> bool:
-        """Whether a signal reached the tool since the launch, and was passed on."""
-        return self._target.signalled
-
-    @property
-    def _measured_enough(self) -> bool:
-        return self.outcome.ended_by in ("steps", "seconds")
+    def _stops(self) -> bool:
+        """Whether the script is to end now that nothing more is measured."""
+        enough = self.outcome.ended_by in ("steps", "seconds")
+        return self._options.stop and (enough or self._is_failed)
 
     def _bound_reached(self) -> str:
         """What ends the measurement now: "steps", "seconds", or "" for nothing."""
@@ -176,6 +205,7 @@ class Conductor:
             return
         if self._attachment is not None:
             if self._attachment.ended():
+                self._wake_after(self._attachment)
                 self._attachment = None
                 self._next_block()
             return
@@ -232,14 +262,19 @@ class Conductor:
         )
         self.outcome.attached.append(self._attachment)
 
-    def _end(self) -> None:
-        """Detach everything; the script goes on alone."""
+    def _detach(self) -> None:
+        """Tell the agent and end the instruments; the script goes on alone."""
         self.outcome.exit_code = self._target.returncode
         self.outcome.end_ns = time.monotonic_ns()
+        self._set_mode(spool.STOP if self._stops else spool.FINISHED)
         self.outcome.pools = self.outcome.pools or thread_pools(self._target.pid)
-        stopping = self._options.stop and self._measured_enough
-        self._set_mode(spool.STOP if stopping else spool.FINISHED)
         for attachment in self.outcome.attached:
             attachment.stop()
+            self._wake_after(attachment)
         if self._sampler is not None:
             beside.stop(self._sampler, signal.SIGTERM)
+            self.outcome.sampler_code = self._sampler.returncode
+
+    def _wake_after(self, attachment: stacks.Attachment) -> None:
+        if attachment.was_killed:
+            self._target.wake()

@@ -8,6 +8,7 @@ import json
 import os
 import platform
 import subprocess
+import tempfile
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -90,7 +91,9 @@ def measure(python: str) -> Machine:
 def file(python: str) -> Path:
     """Where it is kept: another one for each machine, quota and interpreter."""
     key = [platform.node(), platform.machine(), usable_cores(), cpu_quota(), python]
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    home = os.path.expanduser("~")  # a user without a home keeps it until a reboot
+    home = home if os.path.isabs(home) else tempfile.gettempdir()
+    base = os.environ.get("XDG_CACHE_HOME") or f"{home}/.cache"
     name = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]
     return Path(base) / "debottleneck" / f"machine-{name}.json"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -36,9 +37,10 @@ def save(options: Options, raw: Path, outcome: Outcome, began: datetime) -> None
     missing = [
         *assemble.failures(raw, windows),
         *_lacking(options, raw, windows, agent),
+        *_broken_off(options, outcome),
     ]
     code = outcome.exit_code
-    signal = -code if code is not None and code < 0 else None
+    number = -code if code is not None and code < 0 else None
     machine = prices.kept(options.python) if options.calibrate else None
     facts = Facts(
         command=options.command,
@@ -53,11 +55,11 @@ def save(options: Options, raw: Path, outcome: Outcome, began: datetime) -> None
             name: getattr(options, name) for name in ("warmup", "rate", "strategies")
         },
         environment=_environment(options, raw, outcome, agent, tables["blocks"]),
-        exit_code=None if signal else code,
-        exit_signal=signal,
-        ended_by=outcome.ended_by if signal is None else "signal",
-        partial=signal is not None,
-        partial_why=f"the script was ended by signal {signal}" if signal else "",
+        exit_code=None if number else code,
+        exit_signal=number,
+        ended_by=outcome.ended_by if number is None else "signal",
+        partial=number is not None,
+        partial_why=f"the script was ended by signal {number}" if number else "",
         machine=machine.as_dict() if machine is not None else {},
         rates=_rates(raw, agent),
         not_measured=(*missing, *unread),
@@ -112,6 +114,22 @@ def _lacking(
         reason = "the run showed no steps, or ended before a window"
         remedy = "use --functions all, or profile a longer run"
         yield NotMeasured("functions", reason, remedy)
+
+
+def _broken_off(options: Options, outcome: Outcome) -> Iterator[NotMeasured]:
+    """Waits are missing from where the sampler was ended by somebody else."""
+    code = outcome.sampler_code
+    if not options.waits or not os.path.exists("/proc/self/task"):
+        return
+    if code is None:
+        reason = "the wait sampler could not be started"
+    elif code < 0 and code != -signal.SIGTERM:
+        reason = f"the wait sampler was ended by signal {-code}"
+    elif code == 1:
+        reason = "the wait sampler failed"
+    else:
+        return
+    yield NotMeasured("waits (all or some)", reason, "profile again")
 
 
 def foreign_load(raw: Path, blocks: pd.DataFrame) -> float | None:

@@ -6,10 +6,10 @@ import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from debottleneck.collect import prices
+from debottleneck.collect import prices, temporary
 from debottleneck.collect.conduct import Conductor
 from debottleneck.collect.options import Options
-from debottleneck.collect.target import exit_code
+from debottleneck.collect.target import TargetProcess, described, exit_code, outlive
 from debottleneck.errors import UsageError
 from debottleneck.recording import spool
 
@@ -19,13 +19,21 @@ class Session:
 
     Args:
         options: What to run and how.
-        say: Prints one line of progress.
+        say: Prints one line of progress; never raises.
+
+    Attributes:
+        folder: The recording's.
+        saved: Whether the recording is put together.
+        failure: What ended our work early, None if nothing did.
     """
 
     def __init__(self, options: Options, say: Callable[[str], None]) -> None:
         self._options = options
         self._say = say
         self.folder = options.output
+        self.saved = False
+        self.failure: BaseException | None = None
+        self._trained_on = False
         self._raw = options.output / spool.RAW_FOLDER
         self._began = datetime.now(UTC)
         try:
@@ -35,47 +43,90 @@ class Session:
                 f"{options.output} cannot be written ({error.strerror})",
                 "choose another place with --output",
             ) from error
-        self._conductor = Conductor(options, self._raw, say)
 
-    def start(self) -> None:
-        """Launch the script; nothing heavy has been imported until then."""
+    def run(self, work: Callable[[], object]) -> int:
+        """Launch the script, work beside it, and wait for it to end.
+
+        Args:
+            work: What is done meanwhile and afterwards; calls `measure`.
+
+        Returns:
+            The script's exit code, 128 + N after signal N, whatever becomes of the
+            work.
+
+        Raises:
+            UsageError: The script could not be started.
+        """
         if self._options.calibrate:
             prices.ensure(self._options.python, self._say)
         try:
-            self._conductor.start()
+            # Nothing heavy has been imported until now.
+            self._target = TargetProcess(self._options, self._raw)
         except UsageError:
             shutil.rmtree(self.folder, ignore_errors=True)
             raise
+        code = outlive(self._target, lambda: self._conducted(work), self._failed)
+        if code >= 0 and self._trained_on:
+            self._say(f"the script ended with exit code {code}")
+        return exit_code(code, self._say)
+
+    def _conducted(self, work: Callable[[], object]) -> None:
+        self._conductor = Conductor(self._options, self._raw, self._target, self._say)
+        with self._conductor:
+            temporary.sweep()
+            work()
 
     def measure(self) -> bool:
         """Run until the measurement is over, then save the recording.
 
         Returns:
-            False when the script was not even begun; the agent has said why.
+            False when nothing was recorded: the agent has refused, and said why, or
+            could not write.
         """
         if not self._conductor.has_begun():
+            self._say_unwritten()
             shutil.rmtree(self.folder, ignore_errors=True)
             return False
         command = " ".join(self._options.command)
         self._say(f"profiling {command}; recording to {self.folder}")
         outcome = self._conductor.measure()
-        if outcome.exit_code is None:
+        self._trained_on = outcome.exit_code is None
+        if self._trained_on:
             what = "ending the script" if self._options.stop else "the script trains on"
             self._say(f"measurement over ({outcome.ended_by}); {what}")
         from debottleneck.collect.saving import save
 
         save(self._options, self._raw, outcome, self._began)
-        shutil.rmtree(self._raw, ignore_errors=outcome.exit_code is None)
+        shutil.rmtree(self._raw, ignore_errors=True)
+        self.saved = True
         return True
 
-    def finish(self) -> int:
-        """Wait for the script to end; its exit code, 128 + N after signal N."""
-        code = self._conductor.wait()
-        if code >= 0 and self._conductor.outcome.exit_code is None:
-            self._say(f"the script ended with exit code {code}")
-        return exit_code(code, self._say)
+    def _say_unwritten(self) -> None:
+        """Say why there is no recording, unless the agent has said it."""
+        stated = spool.agent_file(self._raw, self._target.pid)
+        if not self._raw.exists() or stated.with_suffix(".partial").exists():
+            self._say(
+                f"nothing was recorded, {self._raw} could not be written; make room "
+                "there, or choose another place with --output"
+            )
+
+    def _failed(self, error: BaseException) -> None:
+        """Say what ended our work, and what there is of it."""
+        self.failure = error
+        runs = self._target.returncode is None
+        self._trained_on = self._trained_on or runs
+        then = "; the script trains on" if runs else ""
+        self._say(f"profiling ended early: {described(error)}{then}")
+        if self.folder.is_dir():
+            self._say(f"what there is of it: bottleneck report {self.folder}")
+        else:
+            self._say(f"{self.folder} is gone: profile again and leave it in place")
 
     @property
     def signalled(self) -> bool:
         """Whether Ctrl-C or another signal reached the tool meanwhile."""
-        return self._conductor.signalled
+        return self._target.signalled
+
+    def release(self) -> None:
+        """Signals are the caller's own again; for one that goes on after the script."""
+        self._target.release()

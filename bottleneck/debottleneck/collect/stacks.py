@@ -6,6 +6,7 @@ sleeping threads vanish otherwise), and "gil", only the thread that holds the GI
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
@@ -18,29 +19,52 @@ from pathlib import Path
 from debottleneck.collect import beside
 from debottleneck.recording.pyspy import RATE_HZ, PySpyWindow
 
+LATE_S = 15.0
+"""py-spy that has not ended so long after it should have hangs, and is ended."""
+
+WHERE_LIMIT_S = 5.0
+
 
 @dataclass
 class Attachment:
-    """One run of py-spy beside the target; `process` is py-spy, just started."""
+    """One run of py-spy beside the target.
+
+    Attributes:
+        kind: "stacks" or "gil".
+        path: What it writes.
+        start_ns: When it was started, monotonic.
+        seconds: For how long it was asked.
+        process: Just started; None if it could not be.
+        end_ns: When it was seen to have ended.
+    """
 
     kind: str
     path: Path
     start_ns: int
-    process: subprocess.Popen[bytes]
+    seconds: float
+    process: subprocess.Popen[bytes] | None
     end_ns: int = 0
 
     def ended(self) -> bool:
-        """Whether py-spy is through; notes when."""
-        if self.process.poll() is None:
-            return False
+        """Whether py-spy is through, at the latest some seconds late; notes when."""
+        if self.process is not None and self.process.poll() is None:
+            if time.monotonic_ns() < self.start_ns + (self.seconds + LATE_S) * 1e9:
+                return False
+            beside.stop(self.process, signal.SIGINT)
         self.end_ns = self.end_ns or time.monotonic_ns()
         return True
 
     def stop(self) -> None:
         """End it early; py-spy writes what it has."""
-        if not self.ended():
+        if not self.ended() and self.process is not None:
             beside.stop(self.process, signal.SIGINT)
         self.ended()
+
+    @property
+    def was_killed(self) -> bool:
+        """Whether it may have left the target stopped."""
+        code = 0 if self.process is None else self.process.returncode
+        return code is not None and code < 0
 
     def window(self) -> PySpyWindow:
         """What it left, once it has ended."""
@@ -50,11 +74,12 @@ class Attachment:
     def _failure(self) -> str:
         if self.path.exists() and self.path.stat().st_size:
             return ""
-        code = self.process.returncode
+        code = self.process.returncode if self.process is not None else None
         if code == -signal.SIGINT:
             return "the run ended before py-spy had begun"
         text = log_of(self.path).read_text(encoding="utf-8", errors="replace")
-        return " ".join(text.split())[:200] or f"exit code {code}"
+        how = f"signal {-code}" if code and code < 0 else f"exit code {code}"
+        return " ".join(text.split())[:200] or how
 
 
 def log_of(path: Path) -> Path:
@@ -65,7 +90,7 @@ def log_of(path: Path) -> Path:
 def find() -> str | None:
     """py-spy's program: beside this Python's scripts, or on the PATH."""
     for folder in (Path(sysconfig.get_path("scripts")), Path(sys.executable).parent):
-        if (folder / "py-spy").exists():
+        if os.access(folder / "py-spy", os.X_OK):
             return str(folder / "py-spy")
     return shutil.which("py-spy")
 
@@ -98,5 +123,25 @@ def attach(
     if children:
         command.append("--subprocesses")
     start_ns = time.monotonic_ns()
-    process = beside.start(command, log_of(path))
-    return Attachment(kind, path, start_ns, process)
+    process = beside.start(command, log_of(path), signal.SIGINT)
+    return Attachment(kind, path, start_ns, seconds, process)
+
+
+def where(pid: int) -> str:
+    """The line at which a process's main thread is, "" where py-spy cannot say."""
+    program = find()
+    if program is None:
+        return ""
+    try:
+        done = subprocess.run(
+            [program, "dump", "--pid", str(pid)],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=WHERE_LIMIT_S,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    _, _, frames = done.stdout.partition(f"Thread {pid} ")
+    lines = [line.strip() for line in frames.partition("\nThread ")[0].splitlines()[1:]]
+    return next((line for line in lines if line and not line.startswith("<")), "")

@@ -1,20 +1,22 @@
-"""The script's process: started, signals passed on to it, its exit code said."""
+"""The script's process: started, outlived by whatever fails, its exit code said."""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import mmap
 import os
 import signal
 import subprocess
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from debottleneck.collect.options import Options
-from debottleneck.errors import UsageError
+from debottleneck.errors import BottleneckError, UsageError
 from debottleneck.recording import spool
 
 if TYPE_CHECKING:
@@ -24,6 +26,9 @@ ENTRY = Path(__file__).resolve().parent.parent / "agent" / "entry.py"
 
 SIGNALLED = 128
 """Added to a signal's number for the exit code, as shells do."""
+
+STOPPED = "T"
+"""A process's state in /proc that SIGCONT ends."""
 
 POLL_S = 0.1
 _PASSED_ON = {
@@ -48,6 +53,7 @@ class TargetProcess:
 
     Attributes:
         pid: Its process.
+        start_ns: When it was started, monotonic.
         signalled: Whether a signal reached the tool since the start, and was passed
             on.
 
@@ -57,25 +63,32 @@ class TargetProcess:
 
     def __init__(self, options: Options, folder: Path, *, apart: bool = False) -> None:
         self.signalled = False
+        self.start_ns = time.monotonic_ns()
         self._calls = 0
         self._holds_signals = not apart
-        config = folder / spool.CONFIG
-        config.write_text(json.dumps(options.configuration), encoding="utf-8")
-        page = folder / spool.CONTROL_FILE
-        page.write_bytes(bytes(spool.CONTROL_BYTES))
-        with page.open("r+b") as file:
-            self._control = mmap.mmap(file.fileno(), spool.CONTROL_BYTES)
-        command = [options.python, str(ENTRY), str(folder)]
         try:
-            self._process = _start(command, options.log, apart)
+            self._control = _prepared(options, folder)
         except OSError as error:
+            raise UsageError(
+                f"{folder} cannot be written ({error.strerror})",
+                "make room there, or choose another place with --output or TMPDIR",
+            ) from error
+        # The script may change its directory: what it is told is an absolute path.
+        command = [options.python, str(ENTRY), str(folder.absolute())]
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _HELD)
+        held = self._holds_signals
+        try:
+            self._process = _start(command, options.log, apart, before)
+        except OSError as error:
+            held = False
             raise UsageError(
                 f"{options.python!r} cannot be run ({error.strerror})",
                 "name an interpreter with --python",
             ) from error
+        finally:
+            if not held:
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
         self.pid = self._process.pid
-        if self._holds_signals:
-            signal.pthread_sigmask(signal.SIG_BLOCK, _HELD)
 
     @property
     def returncode(self) -> int | None:
@@ -117,21 +130,61 @@ class TargetProcess:
         """Send it a signal, unless it has ended."""
         self._process.send_signal(number)
 
+    def wake(self) -> None:
+        """Let it run on if it was left stopped: a py-spy that is killed may do so."""
+        with contextlib.suppress(OSError):
+            stat = Path(f"/proc/{self.pid}/stat").read_text(encoding="utf-8")
+            if stat.rpartition(")")[2].split()[0] == STOPPED:
+                self.send(signal.SIGCONT)
+
     def finish(self) -> int:
-        """Wait for its end; its return code. Signals are the tool's own again."""
+        """Wait for its end; its return code."""
         while self.wait(POLL_S):
             pass
+        return self._process.returncode
+
+    def release(self) -> None:
+        """Signals are the tool's own again, once the script has ended."""
         if self._holds_signals:
             while signal.sigtimedwait(_HELD, 0) is not None:
                 pass
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD)
-        return self._process.returncode
 
     def kill(self) -> None:
         """End one that is apart, and all of its session, at once."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
         self._process.wait()
+
+
+def outlive(
+    target: TargetProcess,
+    work: Callable[[], None],
+    failed: Callable[[BaseException], None],
+) -> int:
+    """Work beside a running script; whatever becomes of that, the script ends first.
+
+    This is the one place that keeps the promise: once a script is started, nothing of
+    ours ends before it does, and its exit code is returned.
+
+    Args:
+        target: The script, just started.
+        work: What is done meanwhile and afterwards.
+        failed: Told what ended the work early; may itself fail.
+
+    Returns:
+        The script's return code, negative for a signal.
+    """
+    attempts, told = [work], False
+    while True:
+        try:
+            while attempts:
+                attempts.pop()()
+            return target.finish()
+        except BaseException as error:  # noqa: BLE001 - the script outlives it all
+            if not told:
+                attempts.append(functools.partial(failed, error))
+            told = True
 
 
 def exit_code(code: int, say: Callable[[str], None]) -> int:
@@ -142,10 +195,44 @@ def exit_code(code: int, say: Callable[[str], None]) -> int:
     return SIGNALLED - code
 
 
+def described(error: BaseException) -> str:
+    """A failure in a sentence: ours as it is, any other with its place."""
+    if isinstance(error, BottleneckError):
+        return str(error)
+    text = " ".join(str(error).split())[:200]
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}{': ' if text else ''}{text}{place}"
+
+
+def _prepared(options: Options, folder: Path) -> mmap.mmap:
+    """The agent's configuration and the control page, written to the spool."""
+    config = folder / spool.CONFIG
+    config.write_text(json.dumps(options.configuration), encoding="utf-8")
+    page = folder / spool.CONTROL_FILE
+    page.write_bytes(bytes(spool.CONTROL_BYTES))
+    with page.open("r+b") as file:
+        return mmap.mmap(file.fileno(), spool.CONTROL_BYTES)
+
+
 def _start(
-    command: list[str], log: Path | None, apart: bool
+    command: list[str], log: Path | None, apart: bool, mask: set[int]
 ) -> subprocess.Popen[bytes]:
-    ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    """Start it as a shell would: with the signals' mask that the tool was given.
+
+    The tool itself must hear of its child's end, even if told to ignore that.
+    """
+    interrupts = signal.getsignal(signal.SIGINT)
+    heeds = interrupts is not signal.SIG_IGN or apart
+    ends = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+
+    def as_plain() -> None:
+        if heeds:  # Python makes it a KeyboardInterrupt where it is not ignored
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+        if ends is signal.SIG_IGN:
+            signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
     output = None if log is None else log.open("ab")
     with output or contextlib.nullcontext():
         return subprocess.Popen(
@@ -155,10 +242,5 @@ def _start(
             stderr=subprocess.STDOUT if output else None,
             close_fds=False,
             start_new_session=apart,
-            preexec_fn=_heed_interrupts if apart and ignored else None,
+            preexec_fn=as_plain,
         )
-
-
-def _heed_interrupts() -> None:
-    """Python makes SIGINT a KeyboardInterrupt only where it is not ignored."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -43,10 +43,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         report,
         run,
         selfcheck,
+        streams,
     )
 
-    if sys.stderr is None:  # closed: what we say there must not go elsewhere
-        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - for good
+    streams.secure()
     parser = argparse.ArgumentParser(
         prog="bottleneck",
         description=DESCRIPTION,

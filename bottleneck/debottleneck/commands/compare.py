@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -129,7 +130,7 @@ def _wanted(arguments: argparse.Namespace) -> CompareOptions:
     from debottleneck.trials.compare import CompareOptions
     from debottleneck.trials.trial import Target
 
-    return CompareOptions(
+    options = CompareOptions(
         target=Target(
             target=arguments.target,
             arguments=tuple(arguments.arguments),
@@ -142,10 +143,13 @@ def _wanted(arguments: argparse.Namespace) -> CompareOptions:
         rounds=arguments.rounds,
         steps=arguments.steps,
         budget_s=budget,
-        folder=new_folder(arguments.output, arguments.target, prefix="compare-"),
+        folder=Path(),
         seed=arguments.seed,
         everything=arguments.everything,
     )
+    # Nothing is made before all is checked.
+    folder = new_folder(arguments.output, arguments.target, prefix="compare-")
+    return replace(options, folder=folder)
 
 
 def seconds_of(text: str) -> float:

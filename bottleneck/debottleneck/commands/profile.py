@@ -7,6 +7,7 @@ import importlib
 import shlex
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -96,11 +97,13 @@ def run(arguments: argparse.Namespace) -> int:
     from debottleneck.collect.session import Session
 
     session = Session(options, say)
-    session.start()
-    _prepare_report()
-    if session.measure():
-        _report(options, copies)
-    return session.finish()
+
+    def work() -> None:
+        _prepare_report()
+        if session.measure():
+            _report(options, copies)
+
+    return session.run(work)
 
 
 def _prepare_report() -> None:
@@ -136,13 +139,13 @@ def _options(arguments: argparse.Namespace) -> Options:
     from debottleneck.strategies.spec import parse, written
 
     asked = arguments.strategy
-    return options_of(
+    options = options_of(
         arguments,
         steps=arguments.steps,
         seconds=arguments.seconds,
         stop=arguments.stop,
         warmup=arguments.warmup,
-        output=new_folder(arguments.output, arguments.target),
+        output=Path(),
         stacks=not arguments.no_stacks,
         functions="" if arguments.no_functions else arguments.functions,
         waits=not arguments.no_waits,
@@ -150,6 +153,8 @@ def _options(arguments: argparse.Namespace) -> Options:
         calibrate=True,
         strategies=written(parse("+".join(asked))) if asked else "",
     )
+    # Nothing is made before all is checked.
+    return replace(options, output=new_folder(arguments.output, arguments.target))
 
 
 def _compare(options: Options) -> str:
@@ -173,7 +178,6 @@ def _report(options: Options, copies: list[tuple[str, Path]]) -> None:
 
     analysis = with_predictions(analyse(load_recording(folder)))
     page = folder / "report.html"
-    write(analysis, page, "html")
     footer = [
         f"Page       {page}",
         f"Recording  {folder}",
@@ -182,6 +186,7 @@ def _report(options: Options, copies: list[tuple[str, Path]]) -> None:
     if analysis.findings and not options.strategies:
         footer.append(f"Remedies   {_compare(options)}")
     print(render(analysis, footer=tuple(footer)), file=sys.stderr, flush=True)
+    write(analysis, page, "html")
     for format, path in copies:
         write(analysis, path, format)
         say(f"wrote {path}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import shutil
 import sys
@@ -114,18 +115,31 @@ def check_output(file: Path | None) -> None:
 
 
 def new_folder(asked: Path | None, target: str, prefix: str = "") -> Path:
-    """The folder for results, by default named by the script; never one there is."""
-    if asked is not None:
-        if asked.exists():
-            raise UsageError(f"{asked} exists already", "choose another --output")
-        return asked
-    name = Path(target).stem or "run"
+    """Make the folder for results, by default named by the script.
+
+    Whoever makes it has it: of several that start at once each gets one of its own.
+
+    Raises:
+        UsageError: The one asked for exists, or none can be made.
+    """
     stamp = time.strftime("%Y%m%d-%H%M%S")
-    base = Path(RUNS) / f"{prefix}{name}-{stamp}"
-    number, folder = 1, base
-    while folder.exists():
-        number += 1
-        folder = base.with_name(f"{base.name}-{number}")
+    base = Path(RUNS) / f"{prefix}{Path(target).stem or 'run'}-{stamp}"
+    folder = base if asked is None else asked
+    for number in itertools.count(2):
+        try:
+            folder.mkdir(parents=True)
+            break
+        except FileExistsError as error:
+            if asked is not None:
+                raise UsageError(
+                    f"{asked} exists already", "choose another --output"
+                ) from error
+            folder = base.with_name(f"{base.name}-{number}")
+        except OSError as error:
+            raise UsageError(
+                f"{folder} cannot be written ({error.strerror})",
+                "choose another place with --output",
+            ) from error
     return folder
 
 
@@ -150,5 +164,8 @@ def put(content: str | bytes, file: Path | None, advice: str = "") -> None:
 
 
 def say(line: str) -> None:
-    """Print one line of ours where the script's own output is not disturbed."""
+    """Print one line of ours where the script's own output is not disturbed.
+
+    It never fails, see `streams`.
+    """
     print(f"bottleneck: {line}", file=sys.stderr, flush=True)

@@ -90,12 +90,13 @@ def _profiled_in(
         functions="windows" if instruments.functions else "",
     )
     session = Session(options, _say_nothing)
-    session.start()
-    measured = session.measure()
-    code = session.finish()
+    code = session.run(session.measure)
+    session.release()
     if code == INTERRUPTED:
         raise KeyboardInterrupt
-    if not measured or code or not story.exists():
+    if session.failure is not None:
+        raise session.failure
+    if not session.saved or code or not story.exists():
         raise BottleneckError(
             f"the dialled loop did not run through (exit code {code})",
             f"try: {python} {SCRIPT} {' '.join(arguments)}",

@@ -75,12 +75,13 @@ def _analysed(
     options: Options, target: Target, log: Path, say: Callable[[str], None]
 ) -> Analysis:
     session = Session(options, lambda line: None)
-    session.start()
-    measured = session.measure()
-    code = session.finish()
+    code = session.run(session.measure)
+    session.release()
     if session.signalled:
         raise KeyboardInterrupt
-    recording = assemble.load(options.output) if measured else None
+    if session.failure is not None:
+        raise session.failure
+    recording = assemble.load(options.output) if session.saved else None
     if recording is None or (code and recording.facts.ended_by != "seconds"):
         raise _failure(target, code, log, say)
     return analyse(recording)

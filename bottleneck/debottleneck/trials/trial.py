@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 
 from debottleneck.agent.guard import Changes, restore
 from debottleneck.agent.state import Extent
+from debottleneck.collect import temporary
 from debottleneck.collect.options import Options, StageTarget
 from debottleneck.collect.progress import Seen, StepCounter
 from debottleneck.collect.target import POLL_S, TargetProcess
@@ -166,11 +166,8 @@ def run_trial(
         functions="",
         log=log,
     )
-    place = tempfile.TemporaryDirectory(
-        prefix="bottleneck-trial-", ignore_cleanup_errors=True
-    )
-    with place as name:
-        script = _Script(options, Path(name), log)
+    with temporary.folder("trial") as folder:
+        script = _Script(options, folder, log)
         try:
             failure = script.run(steps, limit_s)
         finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import time
 from pathlib import Path
 
 from debottleneck.collect import beside
@@ -13,8 +14,10 @@ from debottleneck.collect.stacks import Attachment, log_of
 def attached(tmp_path: Path, code: str) -> Attachment:
     """An attachment whose program has run this Python code instead of py-spy."""
     path = tmp_path / "w.json"
-    process = beside.start([sys.executable, "-c", code], log_of(path))
-    return Attachment("stacks", path, 5, process)
+    command = [sys.executable, "-c", code]
+    process = beside.start(command, log_of(path), signal.SIGINT)
+    assert process is not None
+    return Attachment("stacks", path, time.monotonic_ns(), 1, process)
 
 
 def test_one_that_wrote_something_has_not_failed(tmp_path: Path) -> None:
@@ -27,7 +30,7 @@ def test_one_that_wrote_something_has_not_failed(tmp_path: Path) -> None:
     attachment.stop()
     window = attachment.window()
     assert (window.kind, window.path) == ("stacks", attachment.path)
-    assert window.end_ns == ended > window.start_ns == 5
+    assert window.end_ns == ended > window.start_ns == attachment.start_ns
     assert window.failure == ""
 
 
