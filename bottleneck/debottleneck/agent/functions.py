@@ -26,6 +26,8 @@ def unavailable() -> str:
         import yappi  # noqa: F401 - only whether it is there
     except ImportError as error:
         return f"yappi is not installed for the script's Python ({error})"
+    except Exception as error:  # noqa: BLE001 - a broken library is none to use
+        return f"yappi cannot be used ({type(error).__name__}: {error})"
     return ""
 
 
@@ -40,14 +42,20 @@ class Windows:
         self._writer = writer
         self._clock = ""
         self._since = 0
+        self._is_broken = False
 
     def attend(self, mode: int) -> None:
         """Called by the trainer between two stages when the mode has changed."""
-        if self._clock:
-            self._stop()
         wanted = {spool.FUNCTIONS_WALL: "wall", spool.FUNCTIONS_CPU: "cpu"}.get(mode)
-        if wanted:
-            self._start(wanted)
+        try:
+            if self._clock:
+                self._stop()
+            if wanted and not self._is_broken:
+                self._start(wanted)
+        except Exception as error:  # noqa: BLE001 - the script is not to know of it
+            self._is_broken = True
+            reason = f"yappi failed ({type(error).__name__}: {error})"
+            self._writer.write_event({"event": "functions-refused", "why": reason})
 
     def _start(self, clock: str) -> None:
         import yappi
@@ -66,14 +74,14 @@ class Windows:
     def _stop(self) -> None:
         import yappi
 
+        clock, self._clock = self._clock, ""
         yappi.stop()
         ended = monotonic_ns()
         rows = [row for thread in yappi.get_thread_stats() for row in _rows(thread)]
         yappi.clear_stats()
         yappi.set_context_name_callback(None)
-        event = {"event": "functions", "clock": self._clock, "rows": rows}
+        event = {"event": "functions", "clock": clock, "rows": rows}
         window = {"start_ns": self._since, "stop_ns": ended, "end_ns": monotonic_ns()}
-        self._clock = ""
         self._writer.write_event({**event, **window})
 
 

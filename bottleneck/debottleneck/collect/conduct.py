@@ -17,6 +17,7 @@ from debottleneck.collect import beside, schedule, stacks
 from debottleneck.collect.options import Options
 from debottleneck.collect.proc import children_of
 from debottleneck.collect.target import POLL_S, TargetProcess
+from debottleneck.errors import RecordingError
 from debottleneck.recording import spool
 from debottleneck.recording.environment import thread_pools
 
@@ -119,6 +120,7 @@ class Conductor:
         """Wait until the agent hands over to the script; False if it never does."""
         stated = spool.agent_file(self._folder, self._target.pid)
         while not stated.exists():
+            self._check_folder()
             if not self._target.wait(POLL_S / 10):
                 self._instruments.close()
                 return stated.exists()
@@ -132,6 +134,7 @@ class Conductor:
         counter = StepCounter(self._folder, self._target.pid)
         self._next_block()
         while self._target.wait(POLL_S):
+            self._check_folder()
             self._seen = counter.look() or self._seen
             bound = self._bound_reached()
             if bound:
@@ -141,6 +144,11 @@ class Conductor:
             self._look_around()
         self._instruments.close()
         return self.outcome
+
+    def _check_folder(self) -> None:
+        """Nothing more can be measured without it."""
+        if not self._folder.is_dir():
+            raise RecordingError(f"{self._folder} has been removed")
 
     def _see_it_stop(self) -> None:
         """At a step, then as by Ctrl-C, then as by `kill`: each is given its time."""

@@ -78,7 +78,7 @@ class Attachment:
         if code == -signal.SIGINT:
             return "the run ended before py-spy had begun"
         text = log_of(self.path).read_text(encoding="utf-8", errors="replace")
-        how = f"signal {-code}" if code and code < 0 else f"exit code {code}"
+        how = f"ended by signal {-code}" if code and code < 0 else f"exit code {code}"
         return " ".join(text.split())[:200] or how
 
 
@@ -143,5 +143,4 @@ def where(pid: int) -> str:
     except (OSError, subprocess.TimeoutExpired):
         return ""
     _, _, frames = done.stdout.partition(f"Thread {pid} ")
-    lines = [line.strip() for line in frames.partition("\nThread ")[0].splitlines()[1:]]
-    return next((line for line in lines if line and not line.startswith("<")), "")
+    return next((line.strip() for line in frames.splitlines()[1:2]), "")
