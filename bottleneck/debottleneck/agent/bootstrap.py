@@ -100,7 +100,7 @@ def _run(code: Callable[[], CodeType]) -> None:
 
 def _record(folder: Path, config: Mapping[str, Any], no_yappi: str) -> None:
     """Start recording, with yappi unless there is a reason against it."""
-    writer = SpoolWriter(folder, lambda mode: None)
+    writer = SpoolWriter(folder, lambda mode: None, config["tool_pid"])
     windows = functions.Windows(writer)
     if not no_yappi:
         writer.attend = windows.attend

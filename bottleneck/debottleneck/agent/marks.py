@@ -299,6 +299,11 @@ def _new_file(track: _Track) -> mmap.mmap | bytearray:
 
 
 def _next_file(track: _Track) -> None:
+    if _writer is not None and not _writer.is_read():
+        _writer.attend(spool.FINISHED)
+        finish()
+        track.buffer, track.pos = _nowhere, spool.MARK_START
+        return
     track.sequence += 1
     track.buffer = _new_file(track)
     track.pos = spool.MARK_START
@@ -355,7 +360,7 @@ def _after_fork() -> None:
         return
     _local = threading.local()
     try:
-        writer = SpoolWriter(_writer.folder, lambda mode: None)
+        writer = SpoolWriter(_writer.folder, lambda mode: None, _writer.tool)
     except OSError:  # the measurement is over, and its files are gone
         _on = False
         return

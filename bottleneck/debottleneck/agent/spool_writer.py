@@ -24,13 +24,17 @@ class SpoolWriter:
         folder: The spool folder, which exists and holds the control file.
         attend: Called at an outermost mark of the trainer when the tool asks for
             another mode (`spool.RECORD` ...), with that mode.
+        tool: The tool's process, None if it is not known.
 
     Attributes:
         listed: How many Python threads there were when names were last written.
     """
 
-    def __init__(self, folder: Path, attend: Callable[[int], None]) -> None:
+    def __init__(
+        self, folder: Path, attend: Callable[[int], None], tool: int | None = None
+    ) -> None:
         self.folder = folder
+        self.tool = tool
         self.attend = attend
         self.pid = os.getpid()
         self.mode = spool.RECORD
@@ -39,6 +43,14 @@ class SpoolWriter:
         with open(folder / spool.CONTROL_FILE, "r+b") as file:
             self.control = mmap.mmap(file.fileno(), spool.CONTROL_BYTES)
         self._named: set[tuple[int, str]] = set()
+
+    def is_read(self) -> bool:
+        """Whether there is somebody to write for: the tool may have been killed."""
+        try:
+            os.kill(self.tool or self.pid, 0)
+        except OSError as error:  # else it is another user's
+            return not isinstance(error, ProcessLookupError)
+        return True
 
     def write_sites(self, lines: Iterable[str]) -> None:
         """Append sites' JSON lines to this process's list."""

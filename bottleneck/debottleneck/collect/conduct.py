@@ -94,14 +94,11 @@ class Conductor:
         self.outcome = Outcome(start_ns=target.start_ns, pid=target.pid)
 
     def __enter__(self) -> Conductor:
-        """Start the wait sampler beside the target."""
-        self._instruments.callback(self._detach)
-        if self._options.waits and os.path.exists("/proc/self/task"):
-            command = [sys.executable, "-P", "-m", "debottleneck.collect.sampler"]
-            command += [str(self._folder), str(self._target.pid)]
-            command += [str(self._options.rate)]
-            log = self._folder / "sampler.log"
-            self._sampler = beside.start(command, log, signal.SIGTERM)
+        """From now on all is detached at the end, each whatever becomes of the rest."""
+        self._instruments.callback(self._stop_sampler)
+        self._instruments.callback(self._stop_attachments)
+        self._instruments.callback(self._note_pools)
+        self._instruments.callback(self._tell_agent)
         return self
 
     def __exit__(
@@ -115,6 +112,15 @@ class Conductor:
         self._instruments.close()
         if self._stops:
             self._see_it_stop()
+
+    def start_sampler(self) -> None:
+        """Start the wait sampler beside the target."""
+        if self._options.waits and os.path.exists("/proc/self/task"):
+            command = [sys.executable, "-P", "-m", "debottleneck.collect.sampler"]
+            command += [str(self._folder), str(self._target.pid)]
+            command += [str(self._options.rate)]
+            log = self._folder / "sampler.log"
+            self._sampler = beside.start(command, log, signal.SIGTERM)
 
     def has_begun(self) -> bool:
         """Wait until the agent hands over to the script; False if it never does."""
@@ -270,15 +276,21 @@ class Conductor:
         )
         self.outcome.attached.append(self._attachment)
 
-    def _detach(self) -> None:
-        """Tell the agent and end the instruments; the script goes on alone."""
+    def _tell_agent(self) -> None:
+        """The script goes on alone, or stops."""
         self.outcome.exit_code = self._target.returncode
         self.outcome.end_ns = time.monotonic_ns()
         self._set_mode(spool.STOP if self._stops else spool.FINISHED)
+
+    def _note_pools(self) -> None:
         self.outcome.pools = self.outcome.pools or thread_pools(self._target.pid)
+
+    def _stop_attachments(self) -> None:
         for attachment in self.outcome.attached:
             attachment.stop()
             self._wake_after(attachment)
+
+    def _stop_sampler(self) -> None:
         if self._sampler is not None:
             beside.stop(self._sampler, signal.SIGTERM)
             self.outcome.sampler_code = self._sampler.returncode

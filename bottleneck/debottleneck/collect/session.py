@@ -73,6 +73,7 @@ class Session:
     def _conducted(self, work: Callable[[], object]) -> None:
         self._conductor = Conductor(self._options, self._raw, self._target, self._say)
         with self._conductor:
+            self._conductor.start_sampler()
             temporary.sweep()
             work()
 

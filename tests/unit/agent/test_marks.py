@@ -311,6 +311,28 @@ marks.finish()
     assert done.output == "0\n1\n"
 
 
+ABANDONED = """
+import subprocess
+ended = subprocess.Popen(["true"])
+ended.wait()
+seen = []
+writer.attend = seen.append
+for tool, goes_on in ((writer.pid, True), (ended.pid, False)):
+    writer.tool = tool
+    for _ in range(6000):
+        with stage("load"):
+            now[0] += 10**6
+    assert marks.recording() is goes_on
+    assert seen == [] if goes_on else [spool.FINISHED]
+"""
+
+
+def test_nothing_is_recorded_for_a_tool_that_was_killed(tmp_path: Path) -> None:
+    """Noticed when a file of marks is full; a window of yappi's ends too."""
+    run_marked(tmp_path, ABANDONED)
+    assert len(list(tmp_path.glob(spool.marks_glob()))) == 2
+
+
 ASK = """
 def ask(call, mode, boundary=255, trainer=threading.get_native_id()):
     spool.CONTROL.pack_into(writer.control, 0, call, mode, boundary, 0, trainer, 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import pandas as pd
 import pytest
@@ -22,6 +23,7 @@ from made_runs import (
 
 from debottleneck.analysis import frames
 from debottleneck.analysis.analyse import analyse
+from debottleneck.analysis.instruments import _marks as marks_row
 from debottleneck.recording.recording import Facts, NotMeasured, Recording
 
 
@@ -44,6 +46,22 @@ def test_a_recording_of_nothing_is_analysed() -> None:
     assert found.verdict.action
     assert found.instruments["note"].tolist() == ["cost not measured"]
     assert found.instruments["slowdown"].isna().all()
+
+
+@pytest.mark.parametrize(("pair_us", "slower"), [(1.0, 1 / 999), (800.0, 4.0)])
+def test_marks_slow_a_step_down_by_a_share_of_the_rest(
+    pair_us: float, slower: float
+) -> None:
+    """Of a step of 1 ms with one pair."""
+    rates = {"mark_pair_us": pair_us}
+    assert marks_row(rates, 1.0, 1.0, 9)["slowdown"] == pytest.approx(slower)
+
+
+@pytest.mark.parametrize("pair_us", [950.0, 1000.0, 7000.0])
+def test_marks_as_long_as_a_step_are_divided_by_nothing(pair_us: float) -> None:
+    """There is no telling what is left of the step without them."""
+    row = marks_row({"mark_pair_us": pair_us}, 1.0, 1.0, 9)
+    assert math.isnan(row["slowdown"])
 
 
 def test_what_the_recording_lacks_is_handed_on() -> None:
