@@ -49,7 +49,7 @@ ONLY_IN = {
 
 LINES = {
     "agent": 3_400,
-    "collect": 2_900,
+    "collect": 3_000,  # a run outlives whatever of ours fails
     "recording": 1_550,
     "analysis": 3_500,
     "strategies": 9_150,
@@ -57,11 +57,11 @@ LINES = {
     "trials": 3_450,
     "selfcheck": 1_500,
     "report": 8_750,
-    "commands": 1_350,
+    "commands": 1_360,
 }
 """Room -> lines it may have. Who needs more deletes something, or argues it here."""
 
-WHOLE, TESTS = 37_700, 29_100
+WHOLE, TESTS = 37_700, 29_500
 """Lines of the package and of the tests; less than all rooms may have together."""
 
 

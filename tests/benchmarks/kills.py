@@ -1,10 +1,10 @@
-"""`kill -9` of the script, the tool and the wait sampler, each at random moments.
+"""`kill -9` of the script, the tool, its sampler and py-spy, each at random moments.
 
     python tests/benchmarks/kills.py --times 100
 
 Prints how often which outcome was seen. Right are: for the script exit code 137 and a
 partial recording that loads; for the tool a script that goes on alone to its end, with
-nothing more said and no process left; for the sampler the script's own exit code.
+nothing more said and no process left; for the others the script's own exit code.
 """
 
 from __future__ import annotations
@@ -29,7 +29,12 @@ LATEST_S = 5.0
 """Kills come until then: start, blocks, py-spy, saving, report, and some time after."""
 
 LIMIT_S = 120.0
-VICTIMS = {"script": "entry.py", "tool": "", "sampler": "debottleneck.collect.sampler"}
+VICTIMS = {
+    "script": "entry.py",
+    "tool": "",
+    "sampler": "debottleneck.collect.sampler",
+    "py-spy": "py-spy record",
+}
 
 
 class Run:
@@ -51,7 +56,7 @@ class Run:
             )
 
     def processes(self) -> dict[int, str]:
-        """Command lines of the tool's children that live; py-spy has its own."""
+        """Command lines of the run's processes that live."""
         lines = {}
         for entry in Path("/proc").glob("[0-9]*"):
             try:
@@ -101,7 +106,7 @@ def outcome(run: Run, victim: str, said: str) -> str:
         alone = finished and text == said
         return "the script ended by itself, silent" if alone else "WRONG: not finished"
     code = 137 if victim == "script" else 5
-    if run.tool.returncode != code or finished != (victim == "sampler"):
+    if run.tool.returncode != code or finished != (victim != "script"):
         return f"WRONG: exit code {run.tool.returncode}, finished: {finished}"
     return f"exit code {code}, {kept(run.folder / 'recording')}"
 
@@ -114,7 +119,7 @@ def kept(folder: Path) -> str:
         facts = load_recording(folder).facts
     except BottleneckError as error:
         return f"WRONG: {error}"
-    missing = [gap.why for gap in facts.not_measured if "sampler" in gap.why]
+    missing = [gap.why for gap in facts.not_measured if "by signal 9" in gap.why]
     partial = "a partial" if facts.partial else "a whole"
     return f"{partial} recording{'; ' if missing else ''}{'; '.join(missing)}"
 

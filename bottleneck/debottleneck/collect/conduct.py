@@ -296,5 +296,6 @@ class Conductor:
             self.outcome.sampler_code = self._sampler.returncode
 
     def _wake_after(self, attachment: stacks.Attachment) -> None:
+        """py-spy stops threads to read them; one that was killed does not go on."""
         if attachment.was_killed:
-            self._target.wake()
+            self._target.send(signal.SIGCONT)

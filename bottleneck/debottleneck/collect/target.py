@@ -27,9 +27,6 @@ ENTRY = Path(__file__).resolve().parent.parent / "agent" / "entry.py"
 SIGNALLED = 128
 """Added to a signal's number for the exit code, as shells do."""
 
-STOPPED = "T"
-"""A process's state in /proc that SIGCONT ends."""
-
 POLL_S = 0.1
 _PASSED_ON = {
     signal.Signals[f"SIG{name}"]
@@ -130,13 +127,6 @@ class TargetProcess:
         """Send it a signal, unless it has ended."""
         self._process.send_signal(number)
 
-    def wake(self) -> None:
-        """Let it run on if it was left stopped: a py-spy that is killed may do so."""
-        with contextlib.suppress(OSError):
-            stat = Path(f"/proc/{self.pid}/stat").read_text(encoding="utf-8")
-            if stat.rpartition(")")[2].split()[0] == STOPPED:
-                self.send(signal.SIGCONT)
-
     def finish(self) -> int:
         """Wait for its end; its return code."""
         while self.wait(POLL_S):
@@ -224,12 +214,14 @@ def _start(
     """
     interrupts = signal.getsignal(signal.SIGINT)
     heeds = interrupts is not signal.SIG_IGN or apart
-    ends = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    is_deaf = signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN
+    if is_deaf:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
     def as_plain() -> None:
         if heeds:  # Python makes it a KeyboardInterrupt where it is not ignored
             signal.signal(signal.SIGINT, signal.SIG_DFL)
-        if ends is signal.SIG_IGN:
+        if is_deaf:
             signal.signal(signal.SIGCHLD, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
