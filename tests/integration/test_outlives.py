@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -265,11 +266,13 @@ def test_the_tool_is_killed(start: Start) -> None:
     assert run.said == said
 
 
+@pytest.mark.skipif(find_spec("yappi") is None, reason="needs yappi")
 def test_a_broken_yappi(
     start: Start, environment: dict[str, str], tmp_path: Path
 ) -> None:
     """One that fails when it is used costs the functions, and is named."""
-    (tmp_path / "yappi.py").write_text("def is_running(): return 1 / 0\n")
+    broken = "import yappi\nyappi.start = lambda **keywords: 1 / 0\n"
+    (tmp_path / "sitecustomize.py").write_text(broken)
     path = f"{tmp_path}:{environment['PYTHONPATH']}"
     words = ("profile", "--output", "{output}", "--no-stacks", "--seconds", "3")
     run = start(*words, env={"PYTHONPATH": path}).trains()

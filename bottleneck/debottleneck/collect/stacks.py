@@ -77,9 +77,10 @@ class Attachment:
         code = self.process.returncode if self.process is not None else None
         if code == -signal.SIGINT:
             return "the run ended before py-spy had begun"
+        if code is not None and code < 0:
+            return f"ended by signal {-code}"
         text = log_of(self.path).read_text(encoding="utf-8", errors="replace")
-        how = f"ended by signal {-code}" if code and code < 0 else f"exit code {code}"
-        return " ".join(text.split())[:200] or how
+        return " ".join(text.split())[:200] or f"exit code {code}"
 
 
 def log_of(path: Path) -> Path:
