@@ -111,7 +111,8 @@ def comparison(comparison: Comparison, roots: tuple[str, ...]) -> Comparison:
     folders = (os.path.dirname(script), comparison.folder, *kept.values())
     texts = (str(folder) for folder in folders if folder)
     places = Places(roots, {script: Places(roots).place(script)})
-    changed = places.knowing(texts, comparison.environment).value(comparison)
+    known = places.knowing(texts, comparison.environment)
+    changed: Comparison = known.value(comparison)
     names = {side: path and Path(path.name) for side, path in kept.items()}
     return replace(changed, folder=None, **names)
 
