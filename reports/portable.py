@@ -107,14 +107,14 @@ def recording(recording: Recording, roots: tuple[str, ...]) -> Recording:
 def comparison(comparison: Comparison, roots: tuple[str, ...]) -> Comparison:
     """The comparison as it would be from any machine; see `recording`."""
     script = next(iter(comparison.command), "")
-    kept = {"before": comparison.before, "after": comparison.after}
-    folders = (os.path.dirname(script), comparison.folder, *kept.values())
+    kept = comparison.before, comparison.after
+    folders = (os.path.dirname(script), comparison.folder, *kept)
     texts = (str(folder) for folder in folders if folder)
     places = Places(roots, {script: Places(roots).place(script)})
     known = places.knowing(texts, comparison.environment)
     changed: Comparison = known.value(comparison)
-    names = {side: path and Path(path.name) for side, path in kept.items()}
-    return replace(changed, folder=None, **names)
+    before, after = (path and Path(path.name) for path in kept)
+    return replace(changed, folder=None, before=before, after=after)
 
 
 def trials(table: pd.DataFrame, roots: tuple[str, ...]) -> pd.DataFrame:
