@@ -6,19 +6,22 @@ import signal
 import subprocess
 from pathlib import Path
 
+from debottleneck.recording import spool
+
 GRACE_S = 5.0
 """One that was told to end gets so long for it."""
 
 
 def start(command: list[str], log: Path) -> subprocess.Popen[bytes]:
     """Start one in a session of its own; what it says goes to `log`."""
-    with log.open("wb") as output:
+    with open(log, "wb", opener=spool.private) as output:
         return subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            umask=0o777 & ~spool.FILE_MODE,
             preexec_fn=_unblock_signals,
         )
 

@@ -60,10 +60,12 @@ class TargetProcess:
         self._calls = 0
         self._holds_signals = not apart
         config = folder / spool.CONFIG
-        config.write_text(json.dumps(options.configuration), encoding="utf-8")
+        with open(config, "w", encoding="utf-8", opener=spool.private) as text:
+            json.dump(options.configuration, text)
         page = folder / spool.CONTROL_FILE
-        page.write_bytes(bytes(spool.CONTROL_BYTES))
-        with page.open("r+b") as file:
+        with open(page, "w+b", opener=spool.private) as file:
+            file.write(bytes(spool.CONTROL_BYTES))
+            file.flush()
             self._control = mmap.mmap(file.fileno(), spool.CONTROL_BYTES)
         command = [options.python, str(ENTRY), str(folder)]
         try:
@@ -146,7 +148,7 @@ def _start(
     command: list[str], log: Path | None, apart: bool
 ) -> subprocess.Popen[bytes]:
     ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-    output = None if log is None else log.open("ab")
+    output = None if log is None else spool.lines_file(log)
     with output or contextlib.nullcontext():
         return subprocess.Popen(
             command,

@@ -19,6 +19,7 @@ from debottleneck.commands.target import (
     say,
 )
 from debottleneck.errors import UsageError
+from debottleneck.recording import masks
 
 if TYPE_CHECKING:
     from debottleneck.collect.options import Options
@@ -159,7 +160,7 @@ def _compare(options: Options) -> str:
         words += ["--stage", f"{stage.stage}={stage.module}:{stage.qualified}"]
     for pattern in options.include:
         words += ["--include", pattern]
-    return shlex.join([*words, *options.command])
+    return shlex.join([*words, *masks.words(options.command)])
 
 
 def _report(options: Options, copies: list[tuple[str, Path]]) -> None:
@@ -173,7 +174,7 @@ def _report(options: Options, copies: list[tuple[str, Path]]) -> None:
 
     analysis = with_predictions(analyse(load_recording(folder)))
     page = folder / "report.html"
-    write(analysis, page, "html")
+    write(analysis, page, "html", private=True)
     footer = [
         f"Page       {page}",
         f"Recording  {folder}",

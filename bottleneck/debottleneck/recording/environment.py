@@ -11,8 +11,9 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypedDict
 
+from debottleneck.recording.checked import Within
 from debottleneck.version import __version__
 
 POOL_LIBRARIES = {
@@ -60,6 +61,33 @@ _FACTS = (
 _APART = {"memory_gib": MEMORY_GIB, "foreign_load": FOREIGN_CORES}
 _NONE_KEYS = ("cpu_quota",)
 """Facts of which None says that there is none, not that nobody knows."""
+
+
+class Pool(TypedDict, total=False):
+    """A library with a thread pool."""
+
+    library: str
+    file: str
+    threads: int | None
+
+
+class Environment(TypedDict, total=False):
+    """Facts that are read again; `describe` gives most of them."""
+
+    debottleneck: str
+    system: str
+    machine: str
+    processor: str
+    cores: Annotated[int | None, Within(1, 2**20)]
+    cpu_quota: Annotated[float | None, Within(0.001, 2**20)]
+    memory_gib: float
+    python: str
+    interpreter: str
+    thread_variables: Mapping[str, str]
+    packages: Mapping[str, str]
+    thread_pools: list[Pool]
+    foreign_load: Annotated[float | None, Within(0, 2**20)]
+
 
 _PACKAGES = ("numpy", "torch", "pandas", "scipy", "yappi", "PIL")
 
