@@ -63,10 +63,15 @@ _NONE_KEYS = ("cpu_quota",)
 """Facts of which None says that there is none, not that nobody knows."""
 
 
-class Pool(TypedDict, total=False):
+class PoolLibrary(TypedDict):
     """A library with a thread pool."""
 
     library: str
+
+
+class PoolFacts(PoolLibrary, total=False):
+    """What else is known of it."""
+
     file: str
     threads: int | None
 
@@ -81,11 +86,10 @@ class Environment(TypedDict, total=False):
     cores: Annotated[int | None, Within(1, 2**20)]
     cpu_quota: Annotated[float | None, Within(0.001, 2**20)]
     memory_gib: float
-    python: str
     interpreter: str
     thread_variables: Mapping[str, str]
     packages: Mapping[str, str]
-    thread_pools: list[Pool]
+    thread_pools: list[PoolFacts]
     foreign_load: Annotated[float | None, Within(0, 2**20)]
 
 

@@ -53,7 +53,7 @@ LONGEST_NS = 2**60
 """36 years: sums of some such times are still numbers of 64 bits."""
 
 _COUNT = (0, 2**31 - 1)
-_RANGES: Mapping[str, tuple[int, int]] = MappingProxyType(
+RANGES: Mapping[str, tuple[int, int]] = MappingProxyType(
     {
         **dict.fromkeys(("pid", "tid", "calls", "slices", "held", "line"), _COUNT),
         **dict.fromkeys(("detail", "stack", "depth", "releases"), _COUNT),
@@ -69,7 +69,7 @@ _RANGES: Mapping[str, tuple[int, int]] = MappingProxyType(
 (`_ns`) those up to LONGEST_NS. yappi's may be negative where a call had not ended."""
 
 _BLOCKS = ("stacks", "gil", "functions-wall", "functions-cpu")
-_WORDS: Mapping[tuple[str, str], tuple[str, ...]] = MappingProxyType(
+WORDS: Mapping[tuple[str, str], tuple[str, ...]] = MappingProxyType(
     {
         ("sites", "stage"): (*STAGES, STEP),
         ("forms", "stage"): (*STAGES, STEP),
@@ -89,8 +89,6 @@ _KEYS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )
 """Table -> what no two rows share."""
-
-_ORDERED = (("start_ns", "end_ns"),)
 
 
 @dataclass
@@ -179,15 +177,14 @@ def _checks(name: str, table: pd.DataFrame) -> Iterable[tuple[str, NDArray[np.bo
     """Column -> which of its rows can be."""
     for column in table.columns:
         times = (0, LONGEST_NS) if column.endswith("_ns") else None
-        if (name, column) in _WORDS:
-            words = _WORDS[name, column]
+        if (name, column) in WORDS:
+            words = WORDS[name, column]
             yield column, table[column].isin(words).to_numpy(np.bool_)
-        elif bounds := _RANGES.get(column, times):
+        elif bounds := RANGES.get(column, times):
             numbers = table[column].to_numpy()
             yield column, (numbers >= bounds[0]) & (numbers <= bounds[1])
-    for start, end in _ORDERED:
-        if {start, end} <= {*table.columns}:
-            yield end, (table[end] >= table[start]).to_numpy(np.bool_)
+    if {"start_ns", "end_ns"} <= {*table.columns}:
+        yield "end_ns", (table["end_ns"] >= table["start_ns"]).to_numpy(np.bool_)
 
 
 def _free_bytes() -> int:
