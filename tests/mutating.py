@@ -224,26 +224,18 @@ def _rows(file: Path, rng: random.Random) -> str:
 
 
 def _bomb(row: pa.Table, file: Path, kind: str) -> str:
-    """A small file of 30 million rows, or of one long text many times."""
-    rows = 30_000_000 if kind == "bomb" else 30_000
-    texts = [n for n, t in zip(row.column_names, row.schema.types, strict=True)]
+    """A small file of three million rows, or of one long text many times."""
+    rows = 3_000_000 if kind == "bomb" else 30_000
     columns = {}
-    for name in texts:
-        value = row.column(name)[0]
-        if pa.types.is_large_string(value.type) or pa.types.is_string(value.type):
-            value = "A" * 100_000 if kind != "bomb" else value.as_py()[:1]
-        columns[name] = pa.DictionaryArray.from_arrays(
-            pa.array(np.zeros(1000, np.int32)), pa.array([_plain(value)])
-        )
-    part = pa.table(columns)
-    with pq.ParquetWriter(file, part.schema, compression="zstd") as writer:
-        whole = pa.concat_tables([part] * (rows // 1000))
-        writer.write_table(whole, row_group_size=rows)
+    for name, column in zip(row.column_names, row.columns, strict=True):
+        value = column[0].as_py()
+        if isinstance(value, str):
+            value = "A" * 100_000 if kind != "bomb" else value[:1]
+        indices = pa.array(np.zeros(rows, np.int32))
+        columns[name] = pa.DictionaryArray.from_arrays(indices, pa.array([value]))
+    table = pa.table(columns)
+    pq.write_table(table, file, compression="zstd", row_group_size=rows)
     return kind
-
-
-def _plain(value: Any) -> Any:
-    return value if isinstance(value, str) else value.as_py()
 
 
 def _write(table: pa.Table, file: Path) -> None:

@@ -50,7 +50,7 @@ ONLY_IN = {
 LINES = {
     "agent": 3_400,
     "collect": 2_900,
-    "recording": 1_550,
+    "recording": 2_550,  # 900 for files from strangers: annotations, limits, secrets
     "analysis": 3_500,
     "strategies": 9_150,
     "prediction": 2_300,

@@ -25,7 +25,7 @@ def outcome(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     return "".join(said)
 
 
-@pytest.mark.parametrize("first", range(0, 240, 40))
+@pytest.mark.parametrize("first", range(0, 160, 40))
 def test_mutations_are_reported_or_refused(
     tmp_path: Path, first: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -33,23 +33,23 @@ def test_mutations_are_reported_or_refused(
     refused = 0
     for seed in range(first, first + 40):
         folder = tmp_path / f"copy-{seed}"
-        mutating.copy(SHELF / "baseline", folder)
+        mutating.copy(SHELF / "best", folder)
         mutating.mutate(folder, seed)
         out = ["--format", "json", "--output", str(tmp_path / "out")]
         refused += bool(outcome(["report", str(folder), *out], capsys))
     assert 5 < refused < 35
 
 
-@pytest.mark.parametrize("format", ["text", "json"])
 def test_mutated_comparisons_are_reported_or_refused(
-    tmp_path: Path, format: str, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Of comparisons those of its own files."""
     names = ["comparison.json"] * 2 + ["trials.parquet", "steps.parquet"]
-    for seed in range(30):
+    for seed in range(80):
         folder = tmp_path / f"copy-{seed}"
         mutating.copy(SHELF, folder)
         mutating.mutate(folder, seed, random.Random(seed).choice(names))
+        format = ("text", "json")[seed % 2]
         out = ["--format", format, "--output", str(tmp_path / "out")]
         outcome(["report", str(folder), *out], capsys)
 
@@ -74,12 +74,8 @@ def test_texts_of_a_recording_are_never_interpreted(
     raw["rates"] = {"sampler": {"failed": EVIL}}
     file.write_text(json.dumps(raw))
     out = tmp_path / "out"
-    assert (
-        outcome(
-            ["report", str(folder), "--format", format, "--output", str(out)], capsys
-        )
-        == ""
-    )
+    asked = ["report", str(folder), "--format", format, "--output", str(out)]
+    assert outcome(asked, capsys) == ""
     text = out.read_text(encoding="utf-8")
     assert [c for c in "\x1b\x07\u202e\u2066\x9b" if c in text] == []
     assert format == "text" or "<script>alert" not in text

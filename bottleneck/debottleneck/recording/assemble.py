@@ -42,7 +42,7 @@ class Agent(TypedDict):
     main_tid: Id
 
 
-class WholeSite(reading.Site):
+class WholeSite(reading.SiteLine):
     """A line of the sites' file."""
 
     file: str
@@ -56,7 +56,7 @@ class Event(TypedDict):
     event: str
 
 
-class Form(Event):
+class FormEvent(Event):
     """How strategies would have to treat a function."""
 
     stage: str
@@ -85,7 +85,7 @@ class Stated(Event, total=False):
 FAILURES = ("failure", "functions-refused", "stage-missing")
 EVENTS = {
     **dict.fromkeys(FAILURES, Stated),
-    "form": Form,
+    "form": FormEvent,
     "functions": FunctionsWindow,
 }
 

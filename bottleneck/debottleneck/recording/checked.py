@@ -45,7 +45,7 @@ class Unfit(ValueError):
 
 
 @dataclass(frozen=True)
-class Within:
+class Between:
     """A number from `low` to `high`, both included."""
 
     low: float

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
-from debottleneck.recording.checked import Within
+from debottleneck.recording.checked import Between
 from debottleneck.version import __version__
 
 POOL_LIBRARIES = {
@@ -83,14 +83,14 @@ class Environment(TypedDict, total=False):
     system: str
     machine: str
     processor: str
-    cores: Annotated[int | None, Within(1, 2**20)]
-    cpu_quota: Annotated[float | None, Within(0.001, 2**20)]
+    cores: Annotated[int | None, Between(1, 2**20)]
+    cpu_quota: Annotated[float | None, Between(0.001, 2**20)]
     memory_gib: float
     interpreter: str
     thread_variables: Mapping[str, str]
     packages: Mapping[str, str]
     thread_pools: list[PoolFacts]
-    foreign_load: Annotated[float | None, Within(0, 2**20)]
+    foreign_load: Annotated[float | None, Between(0, 2**20)]
 
 
 _PACKAGES = ("numpy", "torch", "pandas", "scipy", "yappi", "PIL")

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from debottleneck.recording import checked
-from debottleneck.recording.checked import Within
+from debottleneck.recording.checked import Between
 
-Cores = Annotated[float, Within(0.001, 2**20)]
-Price = Annotated[float, Within(0, 1e12)]
-Slow = Annotated[float, Within(0.001, 1e6)]
-Limit = Annotated[int, Within(0, 2**31)]
+Cores = Annotated[float, Between(0.001, 2**20)]
+Price = Annotated[float, Between(0, 1e12)]
+Slow = Annotated[float, Between(0.001, 1e6)]
+Limit = Annotated[int, Between(0, 2**31)]
 
 SLICE_NS = 3e6
 """How long Linux lets a thread run while others wait (its base slice)."""

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from debottleneck.recording import checked, spool
-from debottleneck.recording.checked import OneOf, Within
+from debottleneck.recording.checked import Between, OneOf
 from debottleneck.recording.loop import CODE, Marks
 from debottleneck.words import STAGES, STEP
 
@@ -35,10 +35,10 @@ FIXED = {
 """Table -> the sampler's file of it, and its records."""
 
 
-class Site(TypedDict):
+class SiteLine(TypedDict):
     """A line of the sites' file, as far as it is read while the script runs."""
 
-    site: Annotated[int, Within(0, 2**29 - 1)]
+    site: Annotated[int, Between(0, 2**29 - 1)]
     stage: Annotated[str, OneOf((*STAGES, STEP))]
     name: str
 
@@ -140,7 +140,7 @@ def last_number(path: Path) -> int:
 
 def stage_codes(folder: Path, pid: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Stage number and minority of each site of a process."""
-    sites = read_lines(spool.sites_file(folder, pid), Site)
+    sites = read_lines(spool.sites_file(folder, pid), SiteLine)
     codes = np.array([CODE[site["stage"]] for site in sites], np.int64)
     minor = np.array([is_minor(site["name"]) for site in sites], np.bool_)
     return codes, minor

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from debottleneck.errors import RecordingError
 from debottleneck.recording import checked, spool, tables
-from debottleneck.recording.checked import Like, OneOf, Within
+from debottleneck.recording.checked import Between, Like, OneOf
 from debottleneck.recording.environment import Environment
 from debottleneck.recording.machine import Machine
 from debottleneck.recording.tables import LONGEST_NS, Allowance
@@ -152,15 +152,15 @@ STATES = spool.STATES
 
 
 Kind = TypeVar("Kind")
-Time = Annotated[int, Within(0, LONGEST_NS)]
-Id = Annotated[int, Within(0, 2**31 - 1)]
+Time = Annotated[int, Between(0, LONGEST_NS)]
+Id = Annotated[int, Between(0, 2**31 - 1)]
 """Of a process or thread."""
 
 
 class Asked(TypedDict, total=False):
     """Options that are read again."""
 
-    warmup: Annotated[int | None, Within(0)]
+    warmup: Annotated[int | None, Between(0)]
     rate: float
     strategies: str
 
@@ -168,9 +168,9 @@ class Asked(TypedDict, total=False):
 class Sampled(TypedDict, total=False):
     """What the wait sampler states of itself."""
 
-    asked_hz: Annotated[float, Within(0)]
-    achieved_hz: Annotated[float, Within(0)]
-    cpu_share: Annotated[float, Within(0)]
+    asked_hz: Annotated[float, Between(0)]
+    achieved_hz: Annotated[float, Between(0)]
+    cpu_share: Annotated[float, Between(0)]
     failed: str
 
 
@@ -178,7 +178,7 @@ class Rates(TypedDict, total=False):
     """Rates that are read again."""
 
     sampler: Sampled
-    mark_pair_us: Annotated[float | None, Within(0)]
+    mark_pair_us: Annotated[float | None, Between(0)]
 
 
 @dataclass(frozen=True)

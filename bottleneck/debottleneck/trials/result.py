@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
-from debottleneck.recording.checked import Like, OneOf, Within
+from debottleneck.recording.checked import Between, Like, OneOf
 from debottleneck.recording.environment import Environment
 from debottleneck.strategies.spec import Setting
 
@@ -32,9 +32,9 @@ NUMBERS = ("same", "equal", "different", "unverified")
 """Bit-identical; equal within the tolerance; not so; the script differs from itself."""
 
 
-Positive = Annotated[float, Within(1e-9)]
-NotNegative = Annotated[float, Within(0)]
-Count = Annotated[int, Within(0)]
+Positive = Annotated[float, Between(1e-9)]
+NotNegative = Annotated[float, Between(0)]
+Count = Annotated[int, Between(0)]
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,13 @@ from typing import Annotated, Any, TypedDict
 import pytest
 
 from debottleneck.recording import checked
-from debottleneck.recording.checked import Like, OneOf, Unfit, Within
+from debottleneck.recording.checked import Between, Like, OneOf, Unfit
 
 
 class Extras(TypedDict, total=False):
     """What is read again of a free mapping."""
 
-    cores: Annotated[int, Within(1, 8)]
+    cores: Annotated[int, Between(1, 8)]
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Whole:
     """Every kind of annotation that facts have."""
 
     words: tuple[str, ...]
-    count: Annotated[int, Within(0)] = 0
+    count: Annotated[int, Between(0)] = 0
     share: float | None = None
     colour: Annotated[str, OneOf(("red", "blue"))] = "red"
     parts: tuple[Part, ...] = ()
