@@ -12,19 +12,30 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from debottleneck.errors import RecordingError
-from debottleneck.recording import recording
+from debottleneck.recording import checked, recording
+from debottleneck.recording import tables as tables_of_files
 from debottleneck.recording.recording import Facts, NotMeasured, Recording
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
-NUMBER = st.integers(-(2**63), 2**63 - 1)
-PLAIN = st.none() | st.booleans() | NUMBER | TEXT | st.floats(allow_nan=False)
+NUMBER = st.integers(-checked.LARGEST_INT, checked.LARGEST_INT)
+TIME = st.integers(0, tables_of_files.LONGEST_NS)
+ID = st.integers(0, 2**31 - 1)
+REAL = st.floats(-checked.LARGEST_REAL, checked.LARGEST_REAL)
+PLAIN = st.none() | st.booleans() | NUMBER | TEXT | REAL
 JSON = st.recursive(
     PLAIN, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner)
 )
 
 
-def values(kind: str) -> st.SearchStrategy[object]:
-    """Values of one column's type."""
+def values(table: str, column: str) -> st.SearchStrategy[object]:
+    """What may be in one column."""
+    kind = recording.COLUMNS[table][column]
+    if (table, column) in tables_of_files.WORDS:
+        return st.sampled_from(tables_of_files.WORDS[table, column])
+    if column in tables_of_files.RANGES:
+        return st.integers(*tables_of_files.RANGES[column])
+    if column.endswith("_ns"):
+        return TIME
     if kind == "str":
         return TEXT
     if kind == "bool":
@@ -36,12 +47,12 @@ def values(kind: str) -> st.SearchStrategy[object]:
 @st.composite
 def tables(draw: st.DrawFn, name: str) -> pd.DataFrame:
     """A table `name` with up to five rows."""
-    columns = recording.COLUMNS[name]
-    row = st.fixed_dictionaries({c: values(kind) for c, kind in columns.items()})
+    row = st.fixed_dictionaries({c: values(name, c) for c in recording.COLUMNS[name]})
     rows = draw(st.lists(row, max_size=5))
     if not rows:
         return recording.empty(name)
-    return recording.typed(name, pd.DataFrame(rows))
+    table = recording.typed(name, pd.DataFrame(rows))
+    return tables_of_files.sound(name, table)
 
 
 @st.composite
@@ -53,10 +64,10 @@ def facts(draw: st.DrawFn) -> Facts:
         script=draw(TEXT),
         directory=draw(TEXT),
         created=draw(TEXT),
-        start_ns=draw(NUMBER),
-        end_ns=draw(NUMBER),
-        pid=draw(NUMBER),
-        main_tid=draw(NUMBER),
+        start_ns=draw(TIME),
+        end_ns=draw(TIME),
+        pid=draw(ID),
+        main_tid=draw(ID),
         options=draw(st.dictionaries(TEXT, JSON, max_size=3)),
         environment=draw(st.dictionaries(TEXT, JSON, max_size=3)),
         exit_code=draw(st.none() | st.integers(0, 255)),
@@ -73,6 +84,10 @@ def recordings(draw: st.DrawFn) -> Recording:
     """A recording with some of its tables filled."""
     names = draw(st.sets(st.sampled_from(sorted(recording.COLUMNS))))
     filled = {name: draw(tables(name)) for name in sorted(names)}
+    if "stacks" in filled:
+        frames = filled.get("frames", recording.empty("frames"))
+        has_frames = filled["stacks"]["stack"].isin(frames["stack"])
+        filled["stacks"] = filled["stacks"][has_frames].reset_index(drop=True)
     return Recording.of(draw(facts()), filled)
 
 

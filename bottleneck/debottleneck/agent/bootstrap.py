@@ -127,7 +127,8 @@ def _state_facts(folder: Path, config: Mapping[str, Any], yappi: str) -> None:
     }
     path = spool.agent_file(folder, os.getpid())
     partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(facts), encoding="utf-8")
+    with open(partial, "w", encoding="utf-8", opener=spool.private) as file:
+        json.dump(facts, file)
     partial.rename(path)
 
 

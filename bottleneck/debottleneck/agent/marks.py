@@ -286,7 +286,7 @@ def _new_file(track: _Track) -> mmap.mmap | bytearray:
         return _nowhere
     name = f"marks-{_writer.pid}-{track.tid}-{track.sequence}-{monotonic_ns()}.bin"
     try:
-        with open(_writer.folder / name, "w+b") as file:
+        with open(_writer.folder / name, "w+b", opener=spool.private) as file:
             os.posix_fallocate(file.fileno(), 0, spool.MARK_FILE_BYTES)
             buffer = mmap.mmap(file.fileno(), spool.MARK_FILE_BYTES)
     except OSError as error:

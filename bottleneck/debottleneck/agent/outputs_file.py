@@ -12,6 +12,7 @@ from time import monotonic_ns
 from typing import IO, Any
 
 from debottleneck.agent.digests import Content
+from debottleneck.recording import spool
 
 BYTES = 512 << 20
 """A process writes at most so many."""
@@ -50,7 +51,7 @@ class OutputsFile:
     """
 
     def __init__(self, path: Path, lines: int) -> None:
-        self._file: IO[str] | None = path.open("a", encoding="utf-8")
+        self._file: IO[str] | None = spool.lines_file(path)
         self._lock = threading.Lock()
         self._local = threading.local()
         self._threads: list[ThreadOutputs] = []

@@ -77,5 +77,5 @@ class SpoolWriter:
 
 
 def _append(path: Path, lines: Iterable[str]) -> None:
-    with open(path, "a", encoding="utf-8") as file:
+    with spool.lines_file(path) as file:
         file.writelines(f"{line}\n" for line in lines)

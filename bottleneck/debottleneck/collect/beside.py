@@ -12,6 +12,8 @@ import signal
 import subprocess
 from pathlib import Path
 
+from debottleneck.recording import spool
+
 GRACE_S = 5.0
 """One that was told to end gets so long for it."""
 
@@ -39,7 +41,7 @@ def start(command: list[str], log: Path, end: int) -> subprocess.Popen[bytes] | 
             os._exit(0)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
-    with log.open("wb") as output:
+    with open(log, "wb", opener=spool.private) as output:
         try:
             return subprocess.Popen(
                 command,
@@ -47,6 +49,7 @@ def start(command: list[str], log: Path, end: int) -> subprocess.Popen[bytes] | 
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                umask=0o777 & ~spool.FILE_MODE,
                 preexec_fn=prepare,
             )
         except OSError as error:

@@ -15,7 +15,7 @@ import pandas as pd
 from debottleneck.collect import prices, sources, stacks
 from debottleneck.collect.conduct import Outcome
 from debottleneck.collect.options import Options
-from debottleneck.recording import assemble, environment, reading, spool
+from debottleneck.recording import assemble, environment, masks, reading, spool
 from debottleneck.recording.pyspy import PySpyWindow
 from debottleneck.recording.recording import Facts, NotMeasured, Recording
 
@@ -34,6 +34,7 @@ def save(options: Options, raw: Path, outcome: Outcome, began: datetime) -> None
     tables = assemble.tables_of(raw, windows)
     script = sources.MeasuredScript(os.getcwd(), options.target, began.timestamp())
     tables["sources"], unread = sources.gather(tables, script)
+    tables["sources"]["text"] = tables["sources"]["text"].map(masks.text)
     missing = [
         *assemble.failures(raw, windows),
         *_lacking(options, raw, windows, agent),
@@ -43,7 +44,7 @@ def save(options: Options, raw: Path, outcome: Outcome, began: datetime) -> None
     number = -code if code is not None and code < 0 else None
     machine = prices.kept(options.python) if options.calibrate else None
     facts = Facts(
-        command=options.command,
+        command=masks.words(options.command),
         script=script.script,
         directory=script.directory,
         created=began.isoformat(timespec="seconds"),
@@ -54,7 +55,9 @@ def save(options: Options, raw: Path, outcome: Outcome, began: datetime) -> None
         options={
             name: getattr(options, name) for name in ("warmup", "rate", "strategies")
         },
-        environment=_environment(options, raw, outcome, agent, tables["blocks"]),
+        environment=masks.value(
+            _environment(options, raw, outcome, agent, tables["blocks"])
+        ),
         exit_code=None if number else code,
         exit_signal=number,
         ended_by=outcome.ended_by if number is None else "signal",

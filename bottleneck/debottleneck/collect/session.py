@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -11,7 +13,7 @@ from debottleneck.collect.conduct import Conductor
 from debottleneck.collect.options import Options
 from debottleneck.collect.target import TargetProcess, described, exit_code, outlive
 from debottleneck.errors import UsageError
-from debottleneck.recording import spool
+from debottleneck.recording import masks, spool
 
 
 class Session:
@@ -37,7 +39,8 @@ class Session:
         self._raw = options.output / spool.RAW_FOLDER
         self._began = datetime.now(UTC)
         try:
-            self._raw.mkdir(parents=True)
+            for folder in (options.output, self._raw):
+                spool.private_folder(folder)
         except OSError as error:
             raise UsageError(
                 f"{options.output} cannot be written ({error.strerror})",
@@ -88,7 +91,8 @@ class Session:
             self._say_unwritten()
             shutil.rmtree(self.folder, ignore_errors=True)
             return False
-        command = " ".join(self._options.command)
+        self._forget_arguments()
+        command = " ".join(masks.words(self._options.command))
         self._say(f"profiling {command}; recording to {self.folder}")
         outcome = self._conductor.measure()
         self._trained_on = outcome.exit_code is None
@@ -101,6 +105,16 @@ class Session:
         shutil.rmtree(self._raw, ignore_errors=True)
         self.saved = True
         return True
+
+    def _forget_arguments(self) -> None:
+        """The script has them; the spool may outlive a tool that is killed."""
+        masked = {
+            "arguments": masks.words(self._options.arguments),
+            "command": masks.words(self._options.command),
+        }
+        config = {**self._options.configuration, **masked}
+        with contextlib.suppress(OSError):
+            spool.write_private(self._raw / spool.CONFIG, json.dumps(config))
 
     def _say_unwritten(self) -> None:
         """Say why there is no recording, unless the agent has said it."""

@@ -197,11 +197,11 @@ def described(error: BaseException) -> str:
 
 def _prepared(options: Options, folder: Path) -> mmap.mmap:
     """The agent's configuration and the control page, written to the spool."""
-    config = folder / spool.CONFIG
-    config.write_text(json.dumps(options.configuration), encoding="utf-8")
+    spool.write_private(folder / spool.CONFIG, json.dumps(options.configuration))
     page = folder / spool.CONTROL_FILE
-    page.write_bytes(bytes(spool.CONTROL_BYTES))
-    with page.open("r+b") as file:
+    with open(page, "w+b", opener=spool.private) as file:
+        file.write(bytes(spool.CONTROL_BYTES))
+        file.flush()
         return mmap.mmap(file.fileno(), spool.CONTROL_BYTES)
 
 
@@ -225,7 +225,7 @@ def _start(
             signal.signal(signal.SIGCHLD, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
-    output = None if log is None else log.open("ab")
+    output = None if log is None else spool.lines_file(log)
     with output or contextlib.nullcontext():
         return subprocess.Popen(
             command,

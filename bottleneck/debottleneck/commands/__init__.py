@@ -6,6 +6,7 @@ Nothing heavy is imported at the door: a verb's module is, when it runs.
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -47,6 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
 
     streams.secure()
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a name may have any letters
+        sys.stdout.reconfigure(errors="replace")
     parser = argparse.ArgumentParser(
         prog="bottleneck",
         description=DESCRIPTION,

@@ -198,7 +198,7 @@ def _print(comparison: Comparison, format: str, remembered: str) -> None:
         sys.stdout.write(as_json.render(comparison))
         return
     page = folder / "report.html"
-    save(render_comparison(comparison, "html"), page)
+    save(render_comparison(comparison, "html"), page, private=True)
     width = shutil.get_terminal_size((80, 24)).columns
     footer = (
         *([remembered, ""] if remembered else []),

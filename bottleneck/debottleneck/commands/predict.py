@@ -155,7 +155,8 @@ def run(arguments: argparse.Namespace) -> int:
     predictions = _predicted(options, analysis, question, strategies)
     file = options.file
     is_page = file is not None and file.suffix == ".html"
-    put(_rendered(options, analysis, predictions), file, OPEN_PAGE if is_page else "")
+    content = _rendered(options, analysis, predictions)
+    put(content, file, OPEN_PAGE if is_page else "", options.output is None)
     return 0
 
 

@@ -20,6 +20,7 @@ from debottleneck.commands.target import (
     say,
 )
 from debottleneck.errors import UsageError
+from debottleneck.recording import masks
 
 if TYPE_CHECKING:
     from debottleneck.collect.options import Options
@@ -164,7 +165,7 @@ def _compare(options: Options) -> str:
         words += ["--stage", f"{stage.stage}={stage.module}:{stage.qualified}"]
     for pattern in options.include:
         words += ["--include", pattern]
-    return shlex.join([*words, *options.command])
+    return shlex.join([*words, *masks.words(options.command)])
 
 
 def _report(options: Options, copies: list[tuple[str, Path]]) -> None:
@@ -186,7 +187,7 @@ def _report(options: Options, copies: list[tuple[str, Path]]) -> None:
     if analysis.findings and not options.strategies:
         footer.append(f"Remedies   {_compare(options)}")
     print(render(analysis, footer=tuple(footer)), file=sys.stderr, flush=True)
-    write(analysis, page, "html")
+    write(analysis, page, "html", private=True)
     for format, path in copies:
         write(analysis, path, format)
         say(f"wrote {path}")

@@ -85,6 +85,11 @@ class ReportOptions:
         check_output(self.output)
 
     @property
+    def in_folder(self) -> bool:
+        """Whether the result goes to the folder that is read."""
+        return self.output is None and not self.candidates
+
+    @property
     def file(self) -> Path | None:
         """Where the result goes, None for stdout."""
         if self.output is not None:
@@ -95,7 +100,7 @@ class ReportOptions:
         if not name:
             return None
         name = f"redacted-{name}" if self.redact else name
-        if not self.candidates:
+        if self.in_folder:
             return self.folder / name
         return Path(name if self.png else name.replace(FILES["html"], COMPARED))
 
@@ -151,7 +156,8 @@ def run(arguments: argparse.Namespace) -> int:
     compares = bool(options.candidates) or is_comparison(options.folder)
     content = _of_comparison(options) if compares else _of_recording(options)
     advice = "" if options.png else NEXT.get(options.format, "")
-    put(content, options.file, advice.format(file=shlex.quote(str(options.file))))
+    advice = advice.format(file=shlex.quote(str(options.file)))
+    put(content, options.file, advice, options.in_folder)
     return 0
 
 

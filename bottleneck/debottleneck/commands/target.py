@@ -143,13 +143,16 @@ def new_folder(asked: Path | None, target: str, prefix: str = "") -> Path:
     return folder
 
 
-def put(content: str | bytes, file: Path | None, advice: str = "") -> None:
+def put(
+    content: str | bytes, file: Path | None, advice: str = "", private: bool = False
+) -> None:
     """Write a result to its file, and where it lies; without a file, to stdout.
 
     Args:
         content: Text, unless there is a file.
         file: Where it goes.
         advice: What to do with the file, said after where it lies.
+        private: It lies in a run's folder, and is its owner's alone.
     """
     if file is None:
         assert isinstance(content, str)
@@ -157,7 +160,7 @@ def put(content: str | bytes, file: Path | None, advice: str = "") -> None:
         return
     from debottleneck.report import save
 
-    save(content, file)
+    save(content, file, private=private)
     print(f"Wrote {file}", file=sys.stderr)
     if advice:
         print(advice, file=sys.stderr)

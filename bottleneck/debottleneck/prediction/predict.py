@@ -155,7 +155,7 @@ def machine_of(analysis: Analysis) -> Machine:
     usable = float(min(cores, quota) if quota else cores)
     try:
         priced = Machine.of(facts.machine)
-    except TypeError:  # damaged by hand: no reason to withhold the rest of a report
+    except ValueError:  # damaged by hand: no reason to withhold the rest of a report
         priced = Machine()
     return replace(priced, cores=usable)
 

@@ -2,17 +2,92 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypedDict
 
 import numpy as np
 import pandas as pd
 
 from debottleneck.errors import RecordingError
-from debottleneck.recording import pyspy, reading, recording, spool
-from debottleneck.recording.recording import Facts, NotMeasured, Recording, empty, typed
+from debottleneck.recording import checked, masks, pyspy, reading, recording, spool
+from debottleneck.recording.checked import OneOf
+from debottleneck.recording.recording import (
+    Facts,
+    Id,
+    NotMeasured,
+    Recording,
+    Time,
+    empty,
+    in_one_line,
+    typed,
+)
+from debottleneck.recording.tables import Allowance, sound
+
+AGENTS = "agent-*.json"
+
+
+class Begun(TypedDict):
+    """What the tool told the agent, as far as it is read again."""
+
+    command: list[str]
+    target: str
+
+
+class Agent(TypedDict):
+    """What the agent stated of its process, likewise."""
+
+    pid: Id
+    main_tid: Id
+
+
+class WholeSite(reading.SiteLine):
+    """A line of the sites' file."""
+
+    file: str
+    line: Id
+    kind: str
+
+
+class Event(TypedDict):
+    """A line of the events' file, of whatever kind."""
+
+    event: str
+
+
+class FormEvent(Event):
+    """How strategies would have to treat a function."""
+
+    stage: str
+    name: str
+    form: str
+    size: Time
+    bytes: Time
+
+
+class FunctionsWindow(Event):
+    """A window of yappi: ident, thread, function, file, line, calls, self, total."""
+
+    clock: Annotated[str, OneOf(("wall", "cpu"))]
+    start_ns: Time
+    end_ns: Time
+    rows: list[tuple[int, str, str, str, Id, Id, int, int]]
+
+
+class Stated(Event, total=False):
+    """Something that could not be done."""
+
+    what: str
+    why: str
+
+
+FAILURES = ("failure", "functions-refused", "stage-missing")
+EVENTS = {
+    **dict.fromkeys(FAILURES, Stated),
+    "form": FormEvent,
+    "functions": FunctionsWindow,
+}
 
 
 def load(folder: Path) -> Recording:
@@ -32,19 +107,20 @@ def _cut_off(folder: Path) -> Recording:
     """The tool itself was killed: what the spool holds, marked as partial."""
     raw = folder / spool.RAW_FOLDER
     try:
-        config = json.loads((raw / spool.CONFIG).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        config = checked.read(Begun, checked.document(raw / spool.CONFIG))
+    except (OSError, checked.Unfit) as error:
         raise RecordingError(
-            f"{folder} holds no recording that can be read ({error})",
+            f"{folder} holds no recording that can be read ({in_one_line(error)})",
             "profile the script again",
         ) from error
+    _check_size(raw)
     tables = tables_of(raw, ())
     times = tables["marks"]["t_ns"], tables["waits"]["end_ns"]
     seen = [series for series in times if len(series)]
-    agents = sorted(raw.glob("agent-*.json"))
-    agent = json.loads(agents[0].read_text(encoding="utf-8")) if agents else {}
+    agents = (reading.read_json(path, Agent) for path in sorted(raw.glob(AGENTS)))
+    agent = next(agents, {})
     facts = Facts(
-        command=tuple(config["command"]),
+        command=masks.words(config["command"]),
         script=config["target"],
         directory="",
         created="",
@@ -64,6 +140,22 @@ def _cut_off(folder: Path) -> Recording:
     return Recording.of(facts, tables, folder)
 
 
+def _check_size(raw: Path) -> None:
+    """Raw files are read as they are: their size is what they take.
+
+    Raises:
+        RecordingError: That is more than there is.
+    """
+    try:
+        size = sum(file.stat().st_size for file in raw.iterdir() if file.is_file())
+        Allowance.of(raw.iterdir()).take(size)
+    except (OSError, checked.Unfit) as error:
+        raise RecordingError(
+            f"{raw.parent} cannot be read ({in_one_line(error)})",
+            "read it on a machine with more memory",
+        ) from error
+
+
 def tables_of(
     raw: Path, windows: Iterable[pyspy.PySpyWindow]
 ) -> dict[str, pd.DataFrame]:
@@ -75,14 +167,14 @@ def tables_of(
     """
     marks, marked = _marks(raw)
     fixed = {
-        name: typed(name, reading.read_fixed(raw / file, dtype))
+        name: sound(name, typed(name, reading.read_fixed(raw / file, dtype)))
         for name, (file, dtype) in reading.FIXED.items()
     }
     threads = _threads(raw, marked, fixed["waits"])
-    rows = [{"pid": pid, **site} for pid, site in _lines(raw, "sites")]
+    rows = [{"pid": pid, **site} for pid, site in _lines(raw, "sites", WholeSite)]
     sites = _table("sites", rows)
     sampled, frames = _stacks(windows, threads, _stages(sites))
-    details = reading.read_lines(raw / spool.DETAILS_FILE)
+    details = reading.read_lines(raw / spool.DETAILS_FILE, tuple[int, str, str])
     forms = [{"pid": pid, **event} for pid, event in _events(raw, "form")]
     return {
         **fixed,
@@ -113,7 +205,7 @@ def _marks(raw: Path) -> tuple[pd.DataFrame, dict[tuple[int, int], int]]:
             "edge": records["code"] & 3,
             "calls": records["calls"],
         }
-        parts.append(pd.DataFrame(columns))
+        parts.append(sound("marks", pd.DataFrame(columns)))
     if not parts:
         return empty("marks"), idents
     return typed("marks", pd.concat(parts, ignore_index=True)), idents
@@ -123,19 +215,23 @@ def _table(
     name: str, rows: list[tuple[Any, ...]] | list[dict[str, Any]]
 ) -> pd.DataFrame:
     """A table from rows: tuples in the order of its columns, or by their names."""
-    return typed(name, pd.DataFrame(rows, columns=list(recording.COLUMNS[name])))
+    table = typed(name, pd.DataFrame(rows, columns=list(recording.COLUMNS[name])))
+    return sound(name, table)
 
 
-def _lines(raw: Path, kind: str) -> Iterator[tuple[int, Any]]:
-    """JSON lines of that kind with the process of each."""
-    for path in sorted(raw.glob(f"{kind}-*.jsonl")):
-        pid = reading.pid_of(path)
-        yield from ((pid, line) for line in reading.read_lines(path))
+def _lines(raw: Path, name: str, kind: Any) -> Iterator[tuple[int, Any]]:
+    """JSON lines of files of that name with the process of each."""
+    for path in sorted(raw.glob(f"{name}-*.jsonl")):
+        pid = reading.last_number(path)
+        yield from ((pid, line) for line in reading.read_lines(path, kind))
 
 
 def _events(raw: Path, kind: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    lines = _lines(raw, "events")
-    return ((pid, event) for pid, event in lines if event["event"] == kind)
+    """Events of one kind that have all that such an event states."""
+    for pid, event in _lines(raw, "events", Event):
+        if event["event"] == kind:
+            with contextlib.suppress(checked.Unfit):
+                yield pid, checked.fit(EVENTS[kind], event)
 
 
 def _threads(
@@ -143,9 +239,10 @@ def _threads(
 ) -> pd.DataFrame:
     """Threads that marked, were sampled, or were named; the last name counts."""
     named: dict[tuple[int, int], tuple[int, str]] = {}
-    for pid, (tid, ident, name) in _lines(raw, "names"):
+    for pid, (tid, ident, name) in _lines(raw, "names", tuple[Id, int, str]):
         named[pid, tid] = (ident, name)
-    comms = {(p, t): comm for p, t, comm in reading.read_lines(raw / spool.COMMS_FILE)}
+    lines = reading.read_lines(raw / spool.COMMS_FILE, tuple[Id, Id, str])
+    comms = {(pid, tid): comm for pid, tid, comm in lines}
     sampled = waited[["pid", "tid"]].drop_duplicates().itertuples(index=False)
     keys = {*named, *marked, *((row.pid, row.tid) for row in sampled)}
     rows = []
@@ -275,7 +372,8 @@ def failures(raw: Path, windows: Iterable[pyspy.PySpyWindow]) -> list[NotMeasure
             "(in a container: --cap-add SYS_PTRACE)"
         )
         missing.append(NotMeasured("waits", sampler["failed"], remedy))
-    of_events = (_event_failure(event) for _, event in _lines(raw, "events"))
+    events = (event for kind in FAILURES for _, event in _events(raw, kind))
+    of_events = map(_event_failure, events)
     return [*missing, *(entry for entry in of_events if entry is not None)]
 
 
@@ -283,10 +381,10 @@ def _event_failure(event: dict[str, Any]) -> NotMeasured | None:
     """What an event of the agent means for the report."""
     kind = event["event"]
     if kind == "failure":
-        return NotMeasured("marks", event["what"], "free some disk space")
+        return NotMeasured("marks", event.get("what", ""), "free some disk space")
     if kind == "functions-refused":
-        return NotMeasured("functions", event["why"], "leave that profiler out")
+        return NotMeasured("functions", event.get("why", ""), "leave that profiler out")
     if kind == "stage-missing":
-        reason = f"{event['what']} is no plain function or method"
+        reason = f"{event.get('what', 'it')} is no plain function or method"
         return NotMeasured("a --stage", reason, "name module:Qualified.name of one")
     return None

@@ -11,8 +11,9 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypedDict
 
+from debottleneck.recording.checked import Between
 from debottleneck.version import __version__
 
 POOL_LIBRARIES = {
@@ -60,6 +61,37 @@ _FACTS = (
 _APART = {"memory_gib": MEMORY_GIB, "foreign_load": FOREIGN_CORES}
 _NONE_KEYS = ("cpu_quota",)
 """Facts of which None says that there is none, not that nobody knows."""
+
+
+class PoolLibrary(TypedDict):
+    """A library with a thread pool."""
+
+    library: str
+
+
+class PoolFacts(PoolLibrary, total=False):
+    """What else is known of it."""
+
+    file: str
+    threads: int | None
+
+
+class Environment(TypedDict, total=False):
+    """Facts that are read again; `describe` gives most of them."""
+
+    debottleneck: str
+    system: str
+    machine: str
+    processor: str
+    cores: Annotated[int | None, Between(1, 2**20)]
+    cpu_quota: Annotated[float | None, Between(0.001, 2**20)]
+    memory_gib: float
+    interpreter: str
+    thread_variables: Mapping[str, str]
+    packages: Mapping[str, str]
+    thread_pools: list[PoolFacts]
+    foreign_load: Annotated[float | None, Between(0, 2**20)]
+
 
 _PACKAGES = ("numpy", "torch", "pandas", "scipy", "yappi", "PIL")
 

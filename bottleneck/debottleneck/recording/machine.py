@@ -9,7 +9,15 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
+
+from debottleneck.recording import checked
+from debottleneck.recording.checked import Between
+
+Cores = Annotated[float, Between(0.001, 2**20)]
+Price = Annotated[float, Between(0, 1e12)]
+Slow = Annotated[float, Between(0.001, 1e6)]
+Limit = Annotated[int, Between(0, 2**31)]
 
 SLICE_NS = 3e6
 """How long Linux lets a thread run while others wait (its base slice)."""
@@ -45,25 +53,25 @@ class Machine:
         measured: When it was measured, ISO 8601; "" for assumed prices.
     """
 
-    cores: float = 1.0
+    cores: Cores = 1.0
     gil: bool = True
-    switch_interval_ns: float = 5e6
-    wake_ns: float = 45e3
-    wake_soon_ns: float = 8e3
-    awake_ns: float = 200e3
-    signal_ns: float = 6e3
-    switch_ns: float = 2e3
-    cold_ns: float = 80e3
-    refill_most_ns: float = 40e3
-    call_ns: float = 40e3
-    message_ns: float = 60e3
-    copy_ns_per_byte: float = 0.2
-    fork_ns: float = 2e6
-    slow_python: float = 1.02
-    slow_compute: float = 1.03
-    slow_memory: float = 2.0
-    slow_native: float = 1.1
-    source_limit: int = 0
+    switch_interval_ns: Price = 5e6
+    wake_ns: Price = 45e3
+    wake_soon_ns: Price = 8e3
+    awake_ns: Price = 200e3
+    signal_ns: Price = 6e3
+    switch_ns: Price = 2e3
+    cold_ns: Price = 80e3
+    refill_most_ns: Price = 40e3
+    call_ns: Price = 40e3
+    message_ns: Price = 60e3
+    copy_ns_per_byte: Price = 0.2
+    fork_ns: Price = 2e6
+    slow_python: Slow = 1.02
+    slow_compute: Slow = 1.03
+    slow_memory: Slow = 2.0
+    slow_native: Slow = 1.1
+    source_limit: Limit = 0
     measured: str = ""
 
     def paces(self, computing: int) -> tuple[float, float]:
@@ -92,11 +100,7 @@ class Machine:
         """From what `as_dict` made; names that this version does not know are left out.
 
         Raises:
-            TypeError: A value is no number.
+            Unfit: A value is no number, or out of range.
         """
-        kinds = {field.name: type(field.default) for field in dataclasses.fields(cls)}
-        values = {name: value for name, value in raw.items() if name in kinds}
-        for name, value in values.items():
-            if not isinstance(value, str if kinds[name] is str else int | float):
-                raise TypeError(f"{name} is {value!r}")
-        return cls(**values)
+        names = {field.name for field in dataclasses.fields(cls)}
+        return checked.read(cls, {n: v for n, v in raw.items() if n in names})

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import struct
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypedDict
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from debottleneck.recording import spool
+from debottleneck.recording import checked, spool
+from debottleneck.recording.checked import Between, OneOf
 from debottleneck.recording.loop import CODE, Marks
+from debottleneck.words import STAGES, STEP
 
 
 def _dtype(record: struct.Struct, names: str) -> np.dtype[Any]:
@@ -34,13 +35,24 @@ FIXED = {
 """Table -> the sampler's file of it, and its records."""
 
 
+class SiteLine(TypedDict):
+    """A line of the sites' file, as far as it is read while the script runs."""
+
+    site: Annotated[int, Between(0, 2**29 - 1)]
+    stage: Annotated[str, OneOf((*STAGES, STEP))]
+    name: str
+
+
 class MarkFile:
     """One mark file: who wrote it, and its records so far."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        with path.open("rb") as file:
-            head = file.read(spool.MARK_HEADER.size)
+        try:
+            with checked.opened(path) as file:
+                head = file.read(spool.MARK_HEADER.size)
+        except (OSError, checked.Unfit):
+            head = b""
         self.started = len(head) == spool.MARK_HEADER.size
         if self.started:
             magic, self.pid, self.tid, self.ident = spool.MARK_HEADER.unpack(head)
@@ -70,51 +82,65 @@ class MarkFile:
 
 def mark_files(folder: Path) -> list[MarkFile]:
     """Every thread's files, in the order in which they were begun."""
-    paths = sorted(
-        folder.glob(spool.marks_glob()), key=lambda p: int(p.stem.rsplit("-", 1)[1])
-    )
+    paths = sorted(folder.glob(spool.marks_glob()), key=last_number)
     return [file for file in map(MarkFile, paths) if file.started]
 
 
 def read_fixed(path: Path, dtype: np.dtype[Any]) -> pd.DataFrame:
     """A file of fixed records; one cut off in the middle of a record is fine."""
-    if not path.exists():
-        return pd.DataFrame(np.empty(0, dtype))
-    data = path.read_bytes()
+    data = _bytes(path)
     size = len(data) // dtype.itemsize * dtype.itemsize
     return pd.DataFrame(np.frombuffer(data[:size], dtype))
 
 
-def read_lines(path: Path) -> list[Any]:
-    """JSON lines; a last line that was cut off is left out."""
-    if not path.exists():
-        return []
+def read_lines(path: Path, kind: Any = Any) -> list[Any]:
+    """JSON lines up to the first that was cut off, or is of another kind.
+
+    Args:
+        path: A file, which need not be there.
+        kind: What a line is, as `checked.fit` reads it.
+    """
     lines = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    for line in _bytes(path).decode("utf-8", "replace").splitlines():
         try:
-            lines.append(json.loads(line))
-        except ValueError:
-            continue
+            lines.append(checked.fit(kind, checked.parse(line)))
+        except checked.Unfit:
+            break
     return lines
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object; {} where there is none that can be read."""
+def read_json(path: Path, kind: Any = dict[str, Any]) -> dict[str, Any]:
+    """A JSON object; {} where there is none that can be read.
+
+    Args:
+        path: A file, which need not be there.
+        kind: What it is, as `checked.fit` reads it.
+    """
     try:
-        facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        facts: dict[str, Any] = checked.fit(kind, checked.document(path))
+    except (OSError, checked.Unfit):
         return {}
     return facts
 
 
-def pid_of(path: Path) -> int:
-    """The process that a file such as `sites-123.jsonl` belongs to."""
-    return int(path.stem.rsplit("-", 1)[1])
+def _bytes(path: Path) -> bytes:
+    """A regular file's content; none where there is no such file."""
+    try:
+        with checked.opened(path) as stream:
+            return stream.read()
+    except (OSError, checked.Unfit):
+        return b""
+
+
+def last_number(path: Path) -> int:
+    """The process of a file such as `sites-123.jsonl`, when a mark file was begun."""
+    number = path.stem.rsplit("-", 1)[1]
+    return int(number) if number.isdecimal() and len(number) < 20 else 0
 
 
 def stage_codes(folder: Path, pid: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Stage number and minority of each site of a process."""
-    sites = read_lines(spool.sites_file(folder, pid))
+    sites = read_lines(spool.sites_file(folder, pid), SiteLine)
     codes = np.array([CODE[site["stage"]] for site in sites], np.int64)
     minor = np.array([is_minor(site["name"]) for site in sites], np.bool_)
     return codes, minor

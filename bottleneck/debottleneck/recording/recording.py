@@ -12,14 +12,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Annotated, Any, TypedDict, TypeVar
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from debottleneck.errors import RecordingError
-from debottleneck.recording import spool
+from debottleneck.recording import checked, spool, tables
+from debottleneck.recording.checked import Between, Like, OneOf
+from debottleneck.recording.environment import Environment
+from debottleneck.recording.machine import Machine
+from debottleneck.recording.tables import LONGEST_NS, Allowance
 
 SCHEMA = 4
 """Version of the folder's layout; any other one is refused, not guessed at."""
@@ -147,6 +151,36 @@ STATES = spool.STATES
 """Words that a number of the column `state` stands for."""
 
 
+Kind = TypeVar("Kind")
+Time = Annotated[int, Between(0, LONGEST_NS)]
+Id = Annotated[int, Between(0, 2**31 - 1)]
+"""Of a process or thread."""
+
+
+class Asked(TypedDict, total=False):
+    """Options that are read again."""
+
+    warmup: Annotated[int | None, Between(0)]
+    rate: float
+    strategies: str
+
+
+class Sampled(TypedDict, total=False):
+    """What the wait sampler states of itself."""
+
+    asked_hz: Annotated[float, Between(0)]
+    achieved_hz: Annotated[float, Between(0)]
+    cpu_share: Annotated[float, Between(0)]
+    failed: str
+
+
+class Rates(TypedDict, total=False):
+    """Rates that are read again."""
+
+    sampler: Sampled
+    mark_pair_us: Annotated[float | None, Between(0)]
+
+
 @dataclass(frozen=True)
 class NotMeasured:
     """Something the report lacks: `what`, `why`, and the `remedy`."""
@@ -185,19 +219,21 @@ class Facts:
     script: str
     directory: str
     created: str
-    start_ns: int
-    end_ns: int
-    pid: int
-    main_tid: int
-    options: Mapping[str, Any] = field(default_factory=dict)
-    environment: Mapping[str, Any] = field(default_factory=dict)
+    start_ns: Time
+    end_ns: Time
+    pid: Id
+    main_tid: Id
+    options: Annotated[Mapping[str, Any], Like(Asked)] = field(default_factory=dict)
+    environment: Annotated[Mapping[str, Any], Like(Environment)] = field(
+        default_factory=dict
+    )
     exit_code: int | None = None
     exit_signal: int | None = None
-    ended_by: str = "exit"
+    ended_by: Annotated[str, OneOf(("exit", "steps", "seconds", "signal"))] = "exit"
     partial: bool = False
     partial_why: str = ""
-    machine: Mapping[str, Any] = field(default_factory=dict)
-    rates: Mapping[str, Any] = field(default_factory=dict)
+    machine: Annotated[Mapping[str, Any], Like(Machine)] = field(default_factory=dict)
+    rates: Annotated[Mapping[str, Any], Like(Rates)] = field(default_factory=dict)
     not_measured: tuple[NotMeasured, ...] = ()
 
 
@@ -235,13 +271,13 @@ class Recording:
 
     def save(self, folder: Path) -> None:
         """Write the folder; facts last, so that they vouch for the tables."""
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=spool.FOLDER_MODE, parents=True, exist_ok=True)
         for name in COLUMNS:
             table: pd.DataFrame = getattr(self, name)
             _write(table, folder / f"{name}.parquet")
         facts = dataclasses.asdict(self.facts)
         text = json.dumps({"schema": SCHEMA, **facts}, indent=1)
-        (folder / FACTS_FILE).write_text(text + "\n", encoding="utf-8")
+        spool.write_private(folder / FACTS_FILE, text + "\n")
 
 
 def _write(table: pd.DataFrame, file: Path) -> None:
@@ -250,14 +286,16 @@ def _write(table: pd.DataFrame, file: Path) -> None:
     A reader knows the columns' types (`COLUMNS`), so the file says them once.
     """
     times = [name for name in table.columns if name.endswith("_ns")]
-    pq.write_table(
-        pa.Table.from_pandas(table, preserve_index=False).replace_schema_metadata(None),
-        file,
-        compression="zstd",
-        store_schema=False,
-        use_dictionary=[name for name in table.columns if name not in times],
-        column_encoding=dict.fromkeys(times, "DELTA_BINARY_PACKED"),
-    )
+    plain = pa.Table.from_pandas(table, preserve_index=False)
+    with open(file, "wb", opener=spool.private) as stream:
+        pq.write_table(
+            plain.replace_schema_metadata(None),
+            stream,
+            compression="zstd",
+            store_schema=False,
+            use_dictionary=[name for name in table.columns if name not in times],
+            column_encoding=dict.fromkeys(times, "DELTA_BINARY_PACKED"),
+        )
 
 
 def empty(name: str) -> pd.DataFrame:
@@ -279,8 +317,14 @@ def read(folder: Path) -> Recording:
         RecordingError: No recording there, another schema, or a broken table.
     """
     facts = _read_facts(folder)
-    tables = {name: _read_table(folder, name) for name in COLUMNS}
-    return Recording.of(facts, tables, folder)
+    allowance = Allowance.of(folder / f"{name}.parquet" for name in COLUMNS)
+    read_in = {name: _read_table(folder, name, allowance) for name in COLUMNS}
+    if not read_in["stacks"]["stack"].isin(read_in["frames"]["stack"]).all():
+        raise RecordingError(
+            f"table {folder / 'frames.parquet'} lacks frames of stacks",
+            "profile the script again, or restore the file",
+        )
+    return Recording.of(facts, read_in, folder)
 
 
 def _read_facts(folder: Path) -> Facts:
@@ -290,47 +334,57 @@ def _read_facts(folder: Path) -> Facts:
             f"{folder} is not a recording (it has no {FACTS_FILE})",
             "name a folder that `bottleneck profile` wrote",
         )
+    return vouched(Facts, file, SCHEMA, "profile the script again")
+
+
+def vouched(kind: type[Kind], file: Path, schema: int, again: str) -> Kind:
+    """What a saved folder says of itself, and of which version it is.
+
+    Args:
+        kind: A dataclass; its annotations say what can be.
+        file: JSON of its fields, and the schema.
+        schema: The version that can be read.
+        again: What to do about another one.
+
+    Raises:
+        RecordingError: It is damaged, another schema, or lacks something.
+    """
     try:
-        raw = json.loads(file.read_text(encoding="utf-8"))
-        schema = raw.pop("schema")
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raw = checked.document(file)
+        found = raw.pop("schema")
+    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise RecordingError(
-            f"{file} is damaged ({_in_one_line(error)})", "profile the script again"
+            f"{file} is damaged ({in_one_line(error)})", again
         ) from error
-    _check_schema(folder, schema)
+    if found != schema or type(found) is not int:
+        newer = type(found) is not int or found > schema
+        age = "a newer" if newer else "an older"
+        raise RecordingError(
+            f"{file.parent} was written by {age} debottleneck "
+            f"(schema {repr(found)[:20]}, this one reads {schema})",
+            "upgrade with: pip install --upgrade debottleneck" if newer else again,
+        )
     try:
-        missing = tuple(NotMeasured(**entry) for entry in raw.pop("not_measured"))
-        return Facts(command=tuple(raw.pop("command")), not_measured=missing, **raw)
-    except (KeyError, TypeError) as error:
+        return checked.read(kind, raw)
+    except checked.Unfit as error:
         raise RecordingError(
-            f"{file} lacks facts this version needs ({_in_one_line(error)})",
-            "profile the script again",
+            f"{file} lacks facts this version needs ({in_one_line(error)})", again
         ) from error
 
 
-def _check_schema(folder: Path, schema: object) -> None:
-    if schema == SCHEMA:
-        return
-    writer, remedy = "a newer", "upgrade with: pip install --upgrade debottleneck"
-    if isinstance(schema, int) and schema < SCHEMA:
-        writer, remedy = "an older", "profile the script again"
-    raise RecordingError(
-        f"{folder} was written by {writer} debottleneck (schema {schema!r}, "
-        f"this one reads {SCHEMA})",
-        remedy,
-    )
-
-
-def _read_table(folder: Path, name: str) -> pd.DataFrame:
+def _read_table(folder: Path, name: str, allowance: Allowance) -> pd.DataFrame:
     file = folder / f"{name}.parquet"
     try:
-        return typed(name, pd.read_parquet(file))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        table = tables.read(file, COLUMNS[name], allowance)
+        tables.check(name, table)
+    except (OSError, checked.Unfit) as error:
         raise RecordingError(
-            f"table {file} is missing or broken ({_in_one_line(error)})",
+            f"table {file} is missing or broken ({in_one_line(error)})",
             "profile the script again, or restore the file",
         ) from error
+    return table
 
 
-def _in_one_line(error: Exception) -> str:
+def in_one_line(error: Exception) -> str:
+    """An error's own words, short."""
     return " ".join(str(error).split())[:120]

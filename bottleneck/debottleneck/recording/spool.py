@@ -7,9 +7,41 @@ written survives a `kill -9`. Standard library only.
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Callable
 from pathlib import Path
+from typing import TextIO
+
+FOLDER_MODE, FILE_MODE = 0o700, 0o600
+"""What a run leaves behind is for its owner alone: it holds arguments and paths."""
+
+
+def private(path: str, flags: int) -> int:
+    """An opener for `open`: a file that it makes is its owner's, whatever the umask."""
+    return os.open(path, flags, FILE_MODE)
+
+
+def lines_file(path: Path) -> TextIO:
+    """A file of a run's folder to append lines to."""
+    return open(path, "a", encoding="utf-8", opener=private)
+
+
+def write_private(file: Path, text: str) -> None:
+    """A text file of a run's folder."""
+    with open(file, "w", encoding="utf-8", opener=private) as stream:
+        stream.write(text)
+
+
+def private_folder(path: Path) -> None:
+    """Make a folder of a run, or of several; one that is there becomes private too.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+    path.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+    path.chmod(FOLDER_MODE)
+
 
 MARK = struct.Struct("<qqii")
 """t_ns, cpu_ns, site * 4 + edge, calls; a zero t_ns is a record not yet written."""

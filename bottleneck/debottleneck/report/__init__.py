@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from debottleneck.analysis.result import Analysis
 from debottleneck.errors import BottleneckError, UsageError
+from debottleneck.recording import spool
 from debottleneck.trials.result import Comparison
 
 if TYPE_CHECKING:
@@ -83,17 +84,21 @@ def _module(formats: Mapping[str, str], format: str) -> ModuleType:
     return importlib.import_module(formats[format])
 
 
-def write(analysis: Analysis, path: Path, format: str) -> None:
-    """Render an analysis in one of FORMATS into a file.
+def write(
+    analysis: Analysis, path: Path, format: str, *, private: bool = False
+) -> None:
+    """Render an analysis in one of FORMATS into a file; see `save`.
 
     Raises:
         BottleneckError: The file cannot be written.
     """
-    save(render(analysis, format), path)
+    save(render(analysis, format), path, private=private)
 
 
-def save(content: str | bytes, path: Path) -> None:
+def save(content: str | bytes, path: Path, *, private: bool = False) -> None:
     """Put a finished text or the bytes of a file at `path` in one move.
+
+    One in a run's own folder is private like the rest of it.
 
     Whatever fails, no half-written file stays behind, and an older one is replaced
     only by a whole one.
@@ -105,7 +110,8 @@ def save(content: str | bytes, path: Path) -> None:
     if isinstance(content, str):
         content = content.encode("utf-8", "replace")
     try:
-        half.write_bytes(content)
+        with open(half, "wb", opener=spool.private if private else None) as stream:
+            stream.write(content)
         half.replace(path)
     except OSError as error:
         raise BottleneckError(

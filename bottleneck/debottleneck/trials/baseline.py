@@ -12,7 +12,7 @@ from debottleneck.analysis.result import Analysis
 from debottleneck.collect.options import Options
 from debottleneck.collect.session import Session
 from debottleneck.errors import BottleneckError
-from debottleneck.recording import assemble
+from debottleneck.recording import assemble, masks
 from debottleneck.trials.shortlist import FEWEST_STEPS, LEAST_STEPS
 from debottleneck.trials.trial import Target, last_lines, put_back
 
@@ -92,7 +92,7 @@ def _failure(
 ) -> BottleneckError:
     for line in last_lines(log, LAST_LINES):
         say(f"  {line}")
-    ran = " ".join([target.python, *target.command])
+    ran = " ".join([target.python, *masks.words(target.command)])
     return BottleneckError(
         f"the script fails by itself, with exit code {code} (its output: {log})",
         f"make this run first: {ran}",

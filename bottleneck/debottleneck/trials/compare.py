@@ -13,6 +13,7 @@ from pathlib import Path
 from debottleneck.agent.guard import Changes
 from debottleneck.analysis.result import Analysis
 from debottleneck.errors import BottleneckError, UsageError
+from debottleneck.recording import masks, spool
 from debottleneck.recording.environment import cpu_quota, usable_cores
 from debottleneck.strategies.spec import Strategies, parse
 from debottleneck.trials import (
@@ -113,7 +114,8 @@ def run(
 def _make_folders(folder: Path) -> Path:
     logs = folder / save.LOGS
     try:
-        logs.mkdir(parents=True)
+        for made in (folder, logs):
+            spool.private_folder(made)
     except OSError as error:
         raise UsageError(
             f"{folder} cannot be written ({error.strerror})",
@@ -275,7 +277,7 @@ class _Work:
         named = (e.keep for e in self.entrants if best and e.spec == best.spec)
         noted = next(named, {})
         return Comparison(
-            command=target.command,
+            command=masks.words(target.command),
             created="",
             baseline_ms=verdict.typical(steps) if steps else self._profiled_ms(),
             baseline_memory_mb=mean_of([run.memory_mb for run in plain]),

@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 import pandas as pd
 
+from debottleneck.recording import masks
 from debottleneck.recording.recording import Recording
 from debottleneck.strategies.spec import (
     FORWARD,
@@ -48,7 +49,7 @@ def command(target: Target, strategies: Strategies) -> str:
         words += ["--stage", f"{stage.stage}={stage.module}:{stage.qualified}"]
     for pattern in target.include:
         words += ["--include", pattern]
-    return shlex.join([*words, *target.command])
+    return shlex.join([*words, *masks.words(target.command)])
 
 
 def lines(

@@ -14,6 +14,9 @@ from types import MappingProxyType
 import pandas as pd
 
 from debottleneck.errors import RecordingError
+from debottleneck.recording import spool, tables
+from debottleneck.recording.checked import Unfit
+from debottleneck.recording.tables import Allowance
 from debottleneck.trials.result import Comparison, Interval, Predicted, Trial
 
 FILE = "predictions.parquet"
@@ -135,14 +138,14 @@ def _typed(table: pd.DataFrame) -> pd.DataFrame:
     return table[[*COLUMNS]].astype(dict(COLUMNS)).reset_index(drop=True)
 
 
-def joined(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
+def joined(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
     """Rows of all tables in order; of the same row the last one, in the first's place.
 
     Args:
-        tables: As `rows` and `read` give them.
+        parts: As `rows` and `read` give them.
     """
     kept: dict[tuple[object, ...], dict[str, object]] = {}
-    for table in tables:
+    for table in parts:
         for row in table.to_dict("records"):
             kept[tuple(row[name] for name in KEY)] = row
     return _typed(pd.DataFrame(list(kept.values()), columns=list(COLUMNS)))
@@ -157,8 +160,8 @@ def read(file: Path) -> pd.DataFrame:
     if not file.exists():
         return joined(())
     try:
-        return _typed(pd.read_parquet(file))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return tables.read(file, COLUMNS, Allowance.of([file]), nulls=True)
+    except (OSError, Unfit) as error:
         raise RecordingError(
             f"{file} cannot be read as a ledger of predictions",
             "move it away, and a new one is begun",
@@ -173,7 +176,8 @@ def write(table: pd.DataFrame, file: Path) -> None:
     """
     partial = file.with_name(f"{file.name}.partial")
     try:
-        _typed(table).to_parquet(partial, index=False, compression="zstd")
+        with open(partial, "wb", opener=spool.private) as stream:
+            _typed(table).to_parquet(stream, index=False, compression="zstd")
         partial.replace(file)
     except OSError as error:
         raise RecordingError(

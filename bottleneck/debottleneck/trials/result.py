@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
+from debottleneck.recording.checked import Between, Like, OneOf
+from debottleneck.recording.environment import Environment
 from debottleneck.strategies.spec import Setting
 
 FASTER, SAME_SPEED, SLOWER = "faster", "no difference", "slower"
@@ -29,6 +32,11 @@ NUMBERS = ("same", "equal", "different", "unverified")
 """Bit-identical; equal within the tolerance; not so; the script differs from itself."""
 
 
+Positive = Annotated[float, Between(1e-9)]
+NotNegative = Annotated[float, Between(0)]
+Count = Annotated[int, Between(0)]
+
+
 @dataclass(frozen=True)
 class Judgement:
     """What the equality gate says of one strategy.
@@ -50,9 +58,9 @@ class Judgement:
 class Interval:
     """An estimate and its 95 % interval."""
 
-    value: float
-    low: float
-    high: float
+    value: Positive
+    low: NotNegative
+    high: NotNegative
 
 
 @dataclass(frozen=True)
@@ -69,12 +77,12 @@ class Predicted:
         limit: What keeps it from being faster, a clause; "" if nobody said.
     """
 
-    step_ms: float
-    step_low: float
-    step_high: float
-    speedup: float
-    low: float
-    high: float
+    step_ms: Positive
+    step_low: NotNegative
+    step_high: NotNegative
+    speedup: Positive
+    low: NotNegative
+    high: NotNegative
     limit: str = ""
 
 
@@ -105,11 +113,11 @@ class Trial:
     strategy: str
     settings: Mapping[str, Setting]
     spec: str
-    verdict: str
-    numbers: str = "unverified"
+    verdict: Annotated[str, OneOf(VERDICTS)]
+    numbers: Annotated[str, OneOf(NUMBERS)] = "unverified"
     why: str = ""
-    rounds: int = 0
-    step_ms: float | None = None
+    rounds: Count = 0
+    step_ms: Positive | None = None
     speedup: Interval | None = None
     memory_mb: float | None = None
     cpu_ms: float | None = None
@@ -174,15 +182,17 @@ class Comparison:
     baseline_ms: Interval | None
     baseline_memory_mb: float | None
     baseline_cpu_ms: float | None
-    rounds: int
-    steps: int
+    rounds: Count
+    steps: Count
     trials: tuple[Trial, ...]
     best: str = ""
     keep: tuple[str, ...] = ()
     run: str = ""
     deterministic: bool = True
     notes: tuple[str, ...] = ()
-    environment: Mapping[str, object] = field(default_factory=dict)
+    environment: Annotated[Mapping[str, object], Like(Environment)] = field(
+        default_factory=dict
+    )
     folder: Path | None = None
     before: Path | None = None
     after: Path | None = None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,14 @@ import numpy as np
 import pandas as pd
 
 from debottleneck.errors import RecordingError
+from debottleneck.recording import spool, tables
+from debottleneck.recording.checked import Unfit
+from debottleneck.recording.recording import vouched
+from debottleneck.recording.tables import Allowance
 from debottleneck.strategies.spec import known
 from debottleneck.trials import verdict
 from debottleneck.trials.gate_outputs import Loss
-from debottleneck.trials.result import Comparison, Interval, Predicted, Trial
+from debottleneck.trials.result import Comparison
 from debottleneck.trials.trial import Measured
 from debottleneck.trials.verdict import Ints
 
@@ -130,13 +134,16 @@ def _joined(name: str, parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
 
 def measurements(folder: Path) -> Measurements:
     """Read a comparison's tables; one that is lost or broken is empty."""
-    tables = {}
+    read_in = {}
+    allowance = Allowance.of(folder / file for file in FILES.values())
     for name, file in FILES.items():
         try:
-            tables[name] = pd.read_parquet(folder / file)
-        except (OSError, ValueError):
+            table = tables.read(folder / file, _KINDS[name], allowance, nulls=True)
+            tables.check(name, table)
+            read_in[name] = table
+        except (OSError, Unfit):
             continue
-    return Measurements(**tables)
+    return Measurements(**read_in)
 
 
 def counted_steps(measured: Measurements) -> pd.DataFrame:
@@ -196,16 +203,17 @@ def save(
         RecordingError: It cannot be written.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=spool.FOLDER_MODE, parents=True, exist_ok=True)
         measured = tables_of(runs, losses)
         for name, file in FILES.items():
             table: pd.DataFrame = getattr(measured, name)
-            table.to_parquet(folder / file, index=False, compression="zstd")
+            with open(folder / file, "wb", opener=spool.private) as stream:
+                table.to_parquet(stream, index=False, compression="zstd")
         fields = {"schema": SCHEMA, **vars(comparison)}
         del fields["folder"]
         text = json.dumps(fields, indent=1, allow_nan=False, default=_written)
         partial = folder / f"{FILE}.partial"
-        partial.write_text(text + "\n", encoding="utf-8")
+        spool.write_private(partial, text + "\n")
         partial.rename(folder / FILE)
     except OSError as error:
         raise RecordingError(
@@ -231,25 +239,12 @@ def load(folder: Path) -> Comparison:
             f"{folder} is not a comparison (it has no {FILE})",
             "name a folder that `bottleneck compare` wrote",
         )
-    try:
-        raw = json.loads(file.read_text(encoding="utf-8"))
-        schema = raw.pop("schema")
-    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
-        raise RecordingError(f"{file} is damaged ({error})", _AGAIN) from error
-    if schema != SCHEMA:
-        newer = not isinstance(schema, int) or schema > SCHEMA
-        age = "newer" if newer else "older"
-        raise RecordingError(
-            f"{folder} was written by a {age} debottleneck (schema {schema!r}, this "
-            f"one reads {SCHEMA})",
-            "upgrade with: pip install --upgrade debottleneck" if newer else _AGAIN,
-        )
-    try:
-        return _comparison(raw, folder)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise RecordingError(
-            f"{file} lacks what this version needs ({error})", _AGAIN
-        ) from error
+    comparison = vouched(Comparison, file, SCHEMA, _AGAIN)
+    before, after = (
+        place if place is None else folder / place
+        for place in (comparison.before, comparison.after)
+    )
+    return replace(comparison, folder=folder, before=before, after=after)
 
 
 def _written(value: object) -> object:
@@ -257,33 +252,3 @@ def _written(value: object) -> object:
     if isinstance(value, Path):
         return value.name
     return dict(value) if isinstance(value, Mapping) else vars(value)
-
-
-def _comparison(raw: Mapping[str, Any], folder: Path) -> Comparison:
-    paths = {
-        name: folder / raw[name] if raw[name] is not None else None
-        for name in ("before", "after")
-    }
-    return Comparison(
-        **{
-            **raw,
-            **paths,
-            "folder": folder,
-            "baseline_ms": _maybe(Interval, raw["baseline_ms"]),
-            "trials": tuple(map(_trial, raw["trials"])),
-            **{name: tuple(raw[name]) for name in ("command", "keep", "notes")},
-        }
-    )
-
-
-def _trial(raw: Mapping[str, Any]) -> Trial:
-    fields = {
-        "did": tuple(raw["did"]),
-        "speedup": _maybe(Interval, raw["speedup"]),
-        "predicted": _maybe(Predicted, raw["predicted"]),
-    }
-    return Trial(**{**raw, **fields})
-
-
-def _maybe(kind: type, raw: Mapping[str, Any] | None) -> Any:
-    return None if raw is None else kind(**raw)

@@ -41,7 +41,7 @@ def saved(tmp_path: Path) -> Path:
             "t_ns": [1_000, 2_000],
             "cpu_ns": [5, 9],
             "site": [0, 0],
-            "edge": [1, -1],
+            "edge": [0, 1],
             "calls": [1, 1],
         }
     )

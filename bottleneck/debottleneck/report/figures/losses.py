@@ -124,5 +124,5 @@ def _difference(base: pd.Series, own: pd.Series, gaps: pd.Series, spec: str) -> 
     if np.isinf(gaps[at]):
         return f"{lead} differ at step {at:,}: {base[at]:g} and {own[at]:g}."
     size = abs(float(base[at]))
-    part = f" ({gaps[at] / size:.1g} of the loss)" if size else ""
+    part = f" ({gaps[at] / size:.1g} of the loss)" if size > 1e-300 else ""
     return f"{lead} differ by at most {gaps[at]:.2g}{part} at step {at:,} of {steps}."

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
@@ -42,6 +43,12 @@ ENVIRONMENT = (
 def path_of_script(facts: Facts) -> str:
     """Where the script was, or would be if it were no module."""
     return os.path.join(facts.directory, facts.script)
+
+
+def people(paths: Iterable[str]) -> tuple[str, ...]:
+    """Whose home folders are among these paths."""
+    found = (re.match(r"/(?:home|Users)/([^/]+)/?", path) for path in paths)
+    return tuple(sorted({match[1] for match in found if match}))
 
 
 def folders(facts: Facts) -> dict[str, str]:

@@ -21,8 +21,11 @@ from debottleneck.report.redact.texts import HOME, PATH, Redactor, distinct, pla
 from debottleneck.trials.result import Comparison, Trial
 from debottleneck.trials.sides import Sides
 
-NAMES = ("name", "thread", "function")
+NAMES = ("name", "function")
 """Columns with names from the user's program."""
+
+THREADS = (("threads", "name"), ("functions", "thread"))
+"""Table and column with threads' names: texts, often of whom or what they serve."""
 
 WAITS = frozenset(
     {
@@ -53,12 +56,15 @@ def recording(recording: Recording) -> Recording:
     facts, files = recording.facts, files_of(recording, place)
     waited = {what: _kind(what) for what in recording.details.what if what not in WAITS}
     names = {**waited, **facts_of.folders(facts), **files}
-    redactor = Redactor(names, facts_of.arguments(facts.command))
+    people = facts_of.people((facts.directory, *files))
+    redactor = Redactor(names, (*facts_of.arguments(facts.command), *people))
     changes: dict[str, Callable[[str], str]] = {
         **dict.fromkeys(NAMES, redactor.name),
         "file": files.__getitem__,
     }
     tables = {name: changed(recording, name, changes) for name in COLUMNS}
+    for name, column in THREADS:
+        tables[name] = changed(recording, name, {**changes, column: redactor.text})
     tables["sources"] = empty("sources")
     tables["details"], tables["waits"] = _details(recording)
     return Recording.of(facts_of.redacted(facts, redactor, files), tables)

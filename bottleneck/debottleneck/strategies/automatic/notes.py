@@ -8,6 +8,8 @@ import threading
 from pathlib import Path
 from time import monotonic_ns
 
+from debottleneck.recording import spool
+
 ENGAGED = "engaged"
 """It acts from now on; said once a place."""
 REFUSED = "refused"
@@ -51,7 +53,7 @@ class Notes:
             line = {"t_ns": monotonic_ns(), "pid": os.getpid(), "strategy": strategy}
             said = {"state": state, "text": text, **more}
             try:
-                with self._path.open("a", encoding="utf-8") as file:
+                with spool.lines_file(self._path) as file:
                     file.write(json.dumps({**line, **said}) + "\n")
             except OSError:  # the folder is gone: the script trains on
                 self._path = None
