@@ -48,21 +48,22 @@ ONLY_IN = {
 """Library -> the rooms that may import it."""
 
 LINES = {
-    "agent": 3_400,
+    "agent": 5_250,  # what variables hold, files kept, marks within functions
     "collect": 3_100,  # a run outlives whatever of ours fails
     "recording": 2_550,  # 900 for files from strangers: annotations, limits, secrets
     "analysis": 3_500,
-    "strategies": 9_150,
+    "strategies": 8_950,  # automatic/ goes when loops are rewritten
     "prediction": 2_300,
-    "trials": 3_450,
-    "selfcheck": 1_500,
-    "report": 8_750,
-    "commands": 1_360,
+    "trials": 4_200,  # the gate's runs, state and files compared
+    "selfcheck": 1_450,
+    "report": 8_600,
+    "commands": 1_420,
 }
 """Room -> lines it may have. Who needs more deletes something, or argues it here."""
 
-WHOLE, TESTS = 37_700, 29_500
-"""Lines of the package and of the tests; less than all rooms may have together."""
+WHOLE, TESTS = 41_200, 32_500
+"""Lines of the package and of the tests; less than all rooms may have together. The
+4,400 of `strategies/automatic/` go when loops are rewritten."""
 
 
 def room(path: Path) -> str:
