@@ -1,15 +1,16 @@
 """Writes down what the script's variables hold at the ends of steps, for the gate.
 
 A step's end is where the next begins, on the thread that trains. Small values are
-looked at after each of the first steps, then ever more rarely; large arrays more
-rarely still. Which steps depends on sizes alone, so that every run looks at the same.
-Standard library only.
+looked at before the first step and after each of the first, then ever more rarely;
+large arrays more rarely still. Which steps depends on sizes alone, so that every run
+looks at the same. Standard library only.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +19,10 @@ from types import FrameType
 from typing import IO, Any
 
 from debottleneck.agent.variables import Leaf, Owns, Snapshot
+from debottleneck.words import STEP
 
 EVERY_STEP = 64
-"""LiveSteps after each of which everything small is looked at."""
+"""Steps after each of which everything small is looked at."""
 
 RARER, MUCH_RARER = 1.02, 1.4
 """Then the next look comes after so many times as many steps; large values are looked
@@ -43,6 +45,8 @@ LARGE_LOADS = 3
 BYTES = 256 << 20
 """A process writes at most so many."""
 
+_ITEM = re.compile(r"\[[^\]]*\]")
+
 COMPUTE = ("forward", "loss", "backward", "update")
 
 
@@ -52,11 +56,14 @@ class LiveSteps:
     Args:
         by_load: Whether a step begins with the first load after a computation; else
             with the first kind of computation.
+        computes: Whether computations are marked at all; else each load is a step, or
+            each call of the step function.
     """
 
-    def __init__(self, by_load: bool) -> None:
+    def __init__(self, by_load: bool, computes: bool = True) -> None:
         self.count = 0
         self._by_load = by_load
+        self._alone = "" if computes else "load" if by_load else STEP
         self._anchor = ""
         self._before = ""
         self._computed = True
@@ -64,7 +71,9 @@ class LiveSteps:
     def begins(self, stage: str) -> bool:
         """Whether a stage that is entered outside all others begins a step."""
         before, self._before = self._before, stage
-        if self._by_load:
+        if self._alone:
+            begins = stage == self._alone
+        elif self._by_load:
             begins = stage == "load" and self._computed
             self._computed = stage in COMPUTE or (self._computed and not begins)
         else:
@@ -79,7 +88,7 @@ class Extent:
     """How far the script is followed.
 
     Attributes:
-        by_load: As in `LiveSteps`.
+        by_load: As in `LiveSteps`, and `computes` too.
         limit: It is ended after so many steps, once the loads of an epoch have come to
             their end; 0 for never.
         most: It is ended after so many whether they have or not.
@@ -90,6 +99,7 @@ class Extent:
     limit: int
     most: int
     loads: bool
+    computes: bool = True
 
 
 class StateLog:
@@ -104,7 +114,7 @@ class StateLog:
     def __init__(self, path: Path, owns: Owns, extent: Extent) -> None:
         self._file: IO[str] | None = path.open("a", encoding="utf-8")
         self._owns = owns
-        self._steps = LiveSteps(extent.by_load)
+        self._steps = LiveSteps(extent.by_load, extent.computes)
         self._extent = extent
         self._epochs = 0
         self._loader = ""
@@ -112,7 +122,7 @@ class StateLog:
         self._left = BYTES
         self._small: dict[str, Leaf] = {}
         self._large: dict[str, Leaf] = {}
-        self._next_small = self._next_large = 1
+        self._next_small, self._next_large = 0, 1
         self._loads = LOADS if extent.loads else 0
         self._by_loads: set[str] = set()
         self._by_others: set[str] = set()
@@ -207,7 +217,7 @@ class StateLog:
         large = step >= self._next_large
         look = Snapshot(self._owns, large=large).at(frame)
         line: dict[str, Any] = {"step": step, "t_ns": monotonic_ns()}
-        line |= _change(self._small, look.small)
+        line |= {"complete": look.complete, **_change(self._small, look.small)}
         self._small = look.small
         if large:
             line["large"] = _change(self._large, look.large)
@@ -226,16 +236,21 @@ class StateLog:
         """What is not as it was before has been changed by loads, or by the rest."""
         before = self._before_load
         large = self._loads > LOADS - LARGE_LOADS
-        look = Snapshot(self._owns, large=large).at(frame)
-        if before is not None:
-            changed |= _differing(before.small, look.small)
-            if before.large and look.large:
-                changed |= _differing(before.large, look.large)
-        self._before_load = look
+        look = self._before_load = Snapshot(self._owns, large=large).at(frame)
+        pairs = [(before.small, look.small)] if before else []
+        if before and before.large and look.large:
+            pairs.append((before.large, look.large))
+        for old, new in pairs:
+            differ = {path for path in old | new if old.get(path) != new.get(path)}
+            if changed is self._by_others:  # a variable that is set has no change yet
+                differ &= old.keys() & new.keys()
+            changed |= differ
 
     def _write_loads(self) -> None:
+        """The paths, and the patterns of those that are all alike in this."""
         self._loads, self._before_load = 0, None
-        self._write({"loads": sorted(self._by_loads - self._by_others)})
+        alike = set(map(pattern, self._by_loads)) - set(map(pattern, self._by_others))
+        self._write({"loads": sorted(alike | (self._by_loads - self._by_others))})
 
     def _write(self, line: dict[str, Any]) -> None:
         text = json.dumps(line) + "\n"
@@ -254,5 +269,6 @@ def _change(before: dict[str, Leaf], now: dict[str, Leaf]) -> dict[str, Any]:
     return {"set": fresh, "gone": [path for path in before if path not in now]}
 
 
-def _differing(before: dict[str, Leaf], now: dict[str, Leaf]) -> set[str]:
-    return {path for path in before.keys() & now.keys() if before[path] != now[path]}
+def pattern(path: str) -> str:
+    """What a path has in common with those of the other items: `cache[]`."""
+    return _ITEM.sub("[]", path)
