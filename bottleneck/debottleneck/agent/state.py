@@ -1,15 +1,16 @@
 """Writes down what the script's variables hold at the ends of steps, for the gate.
 
 A step's end is where the next begins, on the thread that trains. Small values are
-looked at after each of the first steps, then ever more rarely; large arrays more
-rarely still. Which steps depends on sizes alone, so that every run looks at the same.
-Standard library only.
+looked at before the first step and after each of the first, then ever more rarely;
+large arrays more rarely still. Which steps depends on sizes alone, so that every run
+looks at the same. Standard library only.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from typing import IO, Any
 from debottleneck.agent.variables import Leaf, Owns, Snapshot
 
 EVERY_STEP = 64
-"""LiveSteps after each of which everything small is looked at."""
+"""Steps after each of which everything small is looked at."""
 
 RARER, MUCH_RARER = 1.02, 1.4
 """Then the next look comes after so many times as many steps; large values are looked
@@ -42,6 +43,8 @@ LARGE_LOADS = 3
 
 BYTES = 256 << 20
 """A process writes at most so many."""
+
+_ITEM = re.compile(r"\[[^\]]*\]")
 
 COMPUTE = ("forward", "loss", "backward", "update")
 
@@ -112,7 +115,7 @@ class StateLog:
         self._left = BYTES
         self._small: dict[str, Leaf] = {}
         self._large: dict[str, Leaf] = {}
-        self._next_small = self._next_large = 1
+        self._next_small, self._next_large = 0, 1
         self._loads = LOADS if extent.loads else 0
         self._by_loads: set[str] = set()
         self._by_others: set[str] = set()
@@ -207,7 +210,7 @@ class StateLog:
         large = step >= self._next_large
         look = Snapshot(self._owns, large=large).at(frame)
         line: dict[str, Any] = {"step": step, "t_ns": monotonic_ns()}
-        line |= _change(self._small, look.small)
+        line |= {"complete": look.complete, **_change(self._small, look.small)}
         self._small = look.small
         if large:
             line["large"] = _change(self._large, look.large)
@@ -234,8 +237,10 @@ class StateLog:
         self._before_load = look
 
     def _write_loads(self) -> None:
+        """The paths, and the patterns of those that are all alike in this."""
         self._loads, self._before_load = 0, None
-        self._write({"loads": sorted(self._by_loads - self._by_others)})
+        alike = set(map(pattern, self._by_loads)) - set(map(pattern, self._by_others))
+        self._write({"loads": sorted(alike | (self._by_loads - self._by_others))})
 
     def _write(self, line: dict[str, Any]) -> None:
         text = json.dumps(line) + "\n"
@@ -255,4 +260,11 @@ def _change(before: dict[str, Leaf], now: dict[str, Leaf]) -> dict[str, Any]:
 
 
 def _differing(before: dict[str, Leaf], now: dict[str, Leaf]) -> set[str]:
-    return {path for path in before.keys() & now.keys() if before[path] != now[path]}
+    """What is new or gone too: items of a cache, attributes that are set late."""
+    paths = before.keys() | now.keys()
+    return {path for path in paths if before.get(path) != now.get(path)}
+
+
+def pattern(path: str) -> str:
+    """What a path has in common with those of the other items: `cache[]`."""
+    return _ITEM.sub("[]", path)

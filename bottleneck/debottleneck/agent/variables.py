@@ -2,29 +2,35 @@
 
 Arrays, tensors, numbers, texts, random generators, open files and containers of them,
 in modules of the user's own, in the functions that are running, and in the objects
-that those hold. Standard library only; NumPy and PyTorch where the script loaded them.
+that those hold. Looking runs no code of the script's classes: their properties,
+`__getattr__`, `__len__`, `__iter__` and the like are passed by. Standard library
+only; NumPy and PyTorch where the script loaded them.
 """
 
 from __future__ import annotations
 
-import io
+import _io  # `io.IOBase` asks objects for their class
+import _random
+import gc
 import os
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
-from random import Random
+from collections.abc import Callable, Iterator
+from functools import cache
 from types import (
     BuiltinFunctionType,
+    CodeType,
     FrameType,
     FunctionType,
     GeneratorType,
+    GetSetDescriptorType,
+    MemberDescriptorType,
     MethodType,
     ModuleType,
 )
 from typing import Any
 
-from debottleneck.agent.digests import UNREADABLE, Content
+from debottleneck.agent.digests import FEW, UNREADABLE, Content
 from debottleneck.agent.sketches import loaded
 from debottleneck.recording.spool import FRAME_FILE
 
@@ -37,8 +43,14 @@ MOST_ITEMS = 256
 LARGE_BYTES = 1 << 16
 """A larger array is looked at in fewer steps than the rest."""
 
+VAST_BYTES = 1 << 26
+"""Of a larger array evenly spaced parts are looked at, so many bytes together."""
+
 DEEP = 16
 """Objects within objects that are followed."""
+
+DEEP_COPY = 4
+"""Likewise of an item of a larger container."""
 
 VALUES = 16
 """Float64 values that tell how far two arrays are apart."""
@@ -49,8 +61,16 @@ GENERATOR = "(generator)"
 OURS = "ours"
 """What stands for an object of this package: it tells nothing of the script."""
 
+UNREAD = "unreadable"
+"""What stands for what could not be looked at just then."""
+
 _SCALARS = (bool, int, float, complex, str, bytes, type(None))
-_CODE = (FunctionType, BuiltinFunctionType, MethodType, type, ModuleType)
+_CONTAINERS = (dict, list, tuple, deque, set, frozenset)
+_LEFT = "__length_hint__"
+_CODE = (
+    *(FunctionType, BuiltinFunctionType, MethodType, type, ModuleType),
+    *(CodeType, FrameType),
+)
 _PACKAGE = __name__.partition(".")[0]
 _OWN_FILES = (FRAME_FILE, os.path.dirname(os.path.dirname(__file__)) + os.sep)
 _MACHINERY = (
@@ -79,7 +99,7 @@ class Snapshot:
         small: Path -> what is there.
         large: Likewise, of what is large.
         large_bytes: Bytes of large arrays, read or not.
-        complete: False when there was more than `MOST`.
+        complete: False when there was more than `MOST`, or some could not be read.
     """
 
     def __init__(self, owns: Owns, *, large: bool) -> None:
@@ -95,10 +115,18 @@ class Snapshot:
 
     def at(self, frame: FrameType | None) -> Snapshot:
         """Look from the user's modules, and from a frame and those that called it."""
+        try:
+            self._reach(frame)
+        except UNREADABLE:  # in a recursion at its limit, for one
+            self.complete = False
+        self._kept.clear()  # what the script drops is to vanish
+        return self
+
+    def _reach(self, frame: FrameType | None) -> None:
         for name, module in list(sys.modules.items()):
-            if isinstance(module, ModuleType) and self._is_own(module):
+            if self._is_own(name):
                 label = "" if name == "__main__" else f"{name}."
-                self._names(label, vars(module))
+                self._names(label, _attributes_of(module))
         for running in reversed(list(_frames(frame))):
             code = running.f_code
             is_function = code.co_name != "<module>"
@@ -106,86 +134,101 @@ class Snapshot:
                 self._names("", running.f_locals)
         for name, state in _random_states():
             self._value(name, state, DEEP)
-        return self
 
-    def _is_own(self, module: ModuleType) -> bool:
-        name = module.__name__
+    def _is_own(self, name: Any) -> bool:
+        """Whether the module of that name is the user's."""
+        if type(name) is not str:
+            return False
         if name not in self._ours:
-            file = getattr(module, "__file__", None)
-            main = name in ("__main__", "__mp_main__")
+            module = sys.modules.get(name)
+            is_module = issubclass(type(module), ModuleType)
+            file = _attributes_of(module).get("__file__") if is_module else None
+            main = name in ("__main__", "__mp_main__") and is_module
             self._ours[name] = main or bool(file and self._owns(file, name))
         return self._ours[name]
 
-    def _names(self, prefix: str, names: Any) -> None:
+    def _names(self, prefix: str, names: dict[str, Any]) -> None:
         for name, value in list(names.items()):
             if not (name.startswith("__") and name.endswith("__")):
                 self._value(f"{prefix}{name}", value, DEEP)
 
     def _value(self, path: str, value: Any, depth: int) -> None:
-        if isinstance(value, _SCALARS) and type(value).__module__ == "builtins":
-            self._scalar(path, value)
-        elif len(self.small) + len(self.large) >= MOST:
+        kind = type(value)
+        if len(self.small) + len(self.large) >= MOST:
             self.complete = False
+        elif issubclass(kind, _SCALARS):
+            self._scalar(path, value, next(k for k in _SCALARS if issubclass(kind, k)))
         elif id(value) not in self._seen and depth:
             self._seen.add(id(value))
             self._kept.append(value)  # else its id may become another's
             try:
                 self._object(path, value, depth)
             except UNREADABLE:
-                self.small[path] = [f"unreadable {type(value).__qualname__}"]
+                self.small[path] = [UNREAD]
 
-    def _scalar(self, path: str, value: Any) -> None:
-        if isinstance(value, (float, complex)):
-            self.small[path] = [repr(value)]
-        elif isinstance(value, (str, bytes)) and len(value) > 64:
-            self._whole(path, value)
+    def _scalar(self, path: str, value: Any, kind: Any) -> None:
+        """One of that type, or of a subclass of it, whose own methods do not count."""
+        if kind in (str, bytes) and kind.__len__(value) > 64:
+            plain = kind.__add__(value, kind())
+            self._whole(path, plain, len(plain))
+        elif kind is int and int.bit_length(value) > 64:
+            self.small[path] = [hex(value)]
         else:
-            self.small[path] = [repr(value)]
+            self.small[path] = [kind.__repr__(value)]
 
     def _object(self, path: str, value: Any, depth: int) -> None:
         kind = type(value)
-        module = kind.__module__ or ""
-        top = module.partition(".")[0]
-        if isinstance(value, _CODE):
+        top = _library(kind)
+        if issubclass(kind, _CODE):
             self._code(path, value, depth)
         elif top == _PACKAGE:
             self.small[path] = [OURS]
-        elif _is_array(value):
-            self._array(path, value)
-        elif isinstance(value, dict):
-            self._mapping(path, value, depth)
-        elif isinstance(value, (list, tuple, deque)):
-            self._items(path, value, depth)
-        elif isinstance(value, (set, frozenset)):
-            self._whole(path, value)
-        elif isinstance(value, GeneratorType):
+        elif issubclass(kind, GeneratorType):
             self._generator(path, value, depth)
+        elif top in _MACHINERY:
+            if issubclass(kind, _io._IOBase):
+                self._value(path, _position(value), depth)
         else:
-            state = _generator_state(value)
-            if state is not None:
-                path = f"{path} {GENERATOR}"
-            else:
-                state = _state_of(value)
-            if state is not None:
-                self._value(path, state, depth)
-            elif top not in _MACHINERY:
-                self._attributes(path, value, depth)
+            self._holder(path, value, self._is_own(kind.__module__), depth)
+
+    def _holder(self, path: str, value: Any, is_own: bool, depth: int) -> None:
+        """What has contents, attributes or both."""
+        held = _attributes_of(value)
+        if is_own:
+            self._value(type(value).__qualname__, type(value), depth)
+        if issubclass(type(value), _CONTAINERS):
+            self._container(path, value, depth)
+        elif (array := _array_of(value, is_own=is_own)) is not None:
+            self._array(path, array)
+        elif (state := _generator_state(value)) is not None:
+            self._value(f"{path} {GENERATOR}", state, depth)
+        elif not held:
+            self._referents(path, value, depth)
+        for name, item in held.items():
+            self._value(f"{path}.{name}", item, depth - 1)
+
+    def _referents(self, path: str, value: Any, depth: int) -> None:
+        """What an object of a library in C goes over or keeps: `zip(batches(), ys)`."""
+        kind = type(value)
+        if kind.__module__ in ("builtins", "itertools") and hasattr(kind, _LEFT):
+            self.small[f"{path}['left']"] = [getattr(kind, _LEFT)(value)]
+        for number, inner in enumerate(gc.get_referents(value)):
+            if inner is not kind:
+                self._value(f"{path}({number})", inner, depth - 1)
 
     def _code(self, path: str, value: Any, depth: int) -> None:
         """What functions and classes of the user's own keep between calls."""
-        if isinstance(value, MethodType):
+        kind = type(value)
+        if kind is MethodType:
             self._value(f"{path}.__self__", value.__self__, depth - 1)
-        elif isinstance(value, FunctionType):
-            own = getattr(value, "__wrapped__", value)
+        elif kind is FunctionType:
+            own = vars(value).get("__wrapped__", value)
             if value.__code__.co_filename == FRAME_FILE and own is not value:
                 self._value(path, own, depth)
             elif self._owns(value.__code__.co_filename, value.__module__ or ""):
                 self._function(path, value, depth)
-        elif isinstance(value, type):
-            owner = sys.modules.get(value.__module__)
-            if owner is not None and self._is_own(owner):
-                data = {n: v for n, v in vars(value).items() if not callable(v)}
-                self._names(f"{path}.", data)
+        elif issubclass(kind, type) and self._is_own(value.__module__):
+            self._names(f"{path}.", dict(vars(value)))
 
     def _function(self, path: str, function: FunctionType, depth: int) -> None:
         self._names(f"{path}.", vars(function))
@@ -196,8 +239,12 @@ class Snapshot:
                 self._value(f"{path}.{name}", cell.cell_contents, depth - 1)
             except ValueError:  # not yet bound
                 continue
-        for number, default in enumerate(function.__defaults__ or ()):
-            if isinstance(default, (dict, list, set)):
+        given = (
+            *(function.__defaults__ or ()),
+            *(function.__kwdefaults__ or {}).values(),
+        )
+        for number, default in enumerate(given):
+            if not issubclass(type(default), _SCALARS):
                 self._value(f"{path}.default {number}", default, depth - 1)
 
     def _generator(self, path: str, value: Any, depth: int) -> None:
@@ -206,62 +253,51 @@ class Snapshot:
             self.small[path] = ["ended"]
         elif frame.f_code.co_filename.startswith(_OWN_FILES):
             held = (value.gi_yieldfrom, *frame.f_locals.values())
-            inner = (one for one in held if isinstance(one, GeneratorType))
+            inner = (one for one in held if type(one) is GeneratorType)
             self._value(path, next(inner, None), depth)
         else:
             self._names(f"{path}.", frame.f_locals)
 
-    def _mapping(self, path: str, value: Any, depth: int) -> None:
-        if len(value) > MOST_ITEMS:
-            self._whole(path, value)
+    def _container(self, path: str, value: Any, depth: int) -> None:
+        base = _base_of(value, _CONTAINERS)
+        items = _items_of(value, base)
+        count = len(items)
+        if count and all(_library(type(item)) in _MACHINERY for item in items[:16]):
             return
-        self.small[f"len({path})"] = [len(value)]
-        for number, (key, item) in enumerate(list(value.items())):
-            name = repr(key) if isinstance(key, _SCALARS) else f"key {number}"
+        plain = {*map(type, items)} <= {*_SCALARS}
+        if base in (set, frozenset):
+            self._whole(
+                path, sorted(repr(_copy(item, DEEP_COPY)) for item in items), count
+            )
+        elif count > MOST_ITEMS or (plain and count > 16):
+            if not plain:
+                self.small[f"len({path})"] = [count]
+                items = [_copy(item, DEEP_COPY) for item in items[:: count // FEW + 1]]
+            self._whole(path, items, _size(value))
+        else:
+            self._items(path, items, base, depth)
+
+    def _items(self, path: str, items: list[Any], base: Any, depth: int) -> None:
+        self.small[f"len({path})"] = [len(items)]
+        for number, item in enumerate(items):
+            key, item = item if base is dict else (number, item)
+            kind = _base_of(key, _SCALARS)
+            name = kind.__repr__(key) if kind else f"key {number}"
             self._value(f"{path}[{name}]", item, depth - 1)
 
-    def _items(self, path: str, value: Any, depth: int) -> None:
-        if len(value) > MOST_ITEMS or (len(value) > 16 and _plain(value)):
-            self._whole(path, value)
-            return
-        self.small[f"len({path})"] = [len(value)]
-        for number, item in enumerate(list(value)):
-            self._value(f"{path}[{number}]", item, depth - 1)
+    def _array(self, path: str, array: Any) -> None:
+        size = int(array.nbytes)
+        self.large_bytes += size * (size > LARGE_BYTES)
+        self._whole(path, _thinned(array), size)
 
-    def _attributes(self, path: str, value: Any, depth: int) -> None:
-        held = dict(getattr(value, "__dict__", {}))
-        for kind in type(value).__mro__:
-            slots = kind.__dict__.get("__slots__", ())
-            for name in (slots,) if isinstance(slots, str) else slots:
-                if hasattr(value, name):
-                    held.setdefault(name, getattr(value, name))
-        owner = sys.modules.get(type(value).__module__)
-        if owner is not None and self._is_own(owner):
-            self._value(type(value).__qualname__, type(value), depth)
-        for name, item in held.items():
-            self._value(f"{path}.{name}", item, depth - 1)
-
-    def _array(self, path: str, value: Any) -> None:
-        size = int(getattr(value, "nbytes", 0))
-        if size > LARGE_BYTES:
-            self.large_bytes += size
-            self._whole(path, value, is_large=True)
-            return
-        self._whole(path, value)
-
-    def _whole(self, path: str, value: Any, *, is_large: bool = False) -> None:
-        is_large = is_large or (not _is_array(value) and len(value) > LARGE_BYTES // 8)
+    def _whole(self, path: str, value: Any, size: int) -> None:
+        is_large = size > LARGE_BYTES
         if is_large and not self._reads_large:
             return
         fields = Content(VALUES).add(value).fields()
         kind = f"{type(value).__name__} {fields['rest']}"
-        leaf = [
-            kind,
-            fields["bits"],
-            fields["norms"],
-            fields["lengths"],
-            fields["values"],
-        ]
+        names = ("bits", "norms", "lengths", "values")
+        leaf = [kind, *(fields[name] for name in names)]
         (self.large if is_large else self.small)[path] = leaf
 
 
@@ -271,44 +307,111 @@ def _frames(frame: FrameType | None) -> Iterator[FrameType]:
         frame = frame.f_back
 
 
-def _plain(items: Iterable[Any]) -> bool:
-    return all(isinstance(item, _SCALARS) for item in islice(items, 16))
+@cache
+def _members(kind: Any) -> tuple[tuple[str, Any], ...]:
+    """The descriptors of an object's own storage: `__dict__` and slots, in C."""
+    own = (MemberDescriptorType, GetSetDescriptorType)
+    return tuple(
+        (name, member)
+        for base in kind.__mro__
+        for name, member in vars(base).items()
+        if type(member) in own and (type(member) is own[0] or name == "__dict__")
+    )
 
 
-def _is_array(value: Any) -> bool:
-    torch = loaded("torch", "Tensor")
-    if torch is not None and isinstance(value, torch.Tensor):
-        return True
+def _attributes_of(value: Any) -> dict[str, Any]:
+    held: dict[str, Any] = {}
+    kind: Any = type(value)
+    for name, member in _members(kind):
+        try:
+            found = member.__get__(value)
+        except AttributeError:  # a slot that is not set
+            continue
+        held |= found if name == "__dict__" else {name: found}
+    return held
+
+
+def _library(kind: type) -> str:
+    name = kind.__module__
+    return name.partition(".")[0] if type(name) is str else ""
+
+
+def _base_of(value: Any, kinds: tuple[type, ...]) -> Any:
+    """Which of them it is an instance of, None if of none."""
+    return next((kind for kind in kinds if issubclass(type(value), kind)), None)
+
+
+def _items_of(value: Any, base: Any) -> list[Any]:
+    """A copy, as other threads may change it meanwhile; of a dictionary, pairs."""
+    return list(dict.items(value) if base is dict else base.__iter__(value))
+
+
+def _size(value: Any, depth: int = 3) -> int:
+    """Bytes of the contents, guessed from some of them."""
+    base = _base_of(value, (str, bytes, *_CONTAINERS))
+    if base is None:
+        array = _array_of(value, is_own=True)
+        return 8 if array is None else int(array.nbytes)
+    if base in (str, bytes) or not depth or not base.__len__(value):
+        return int(base.__len__(value))
+    some = _items_of(value, base)[:16]
+    return int(base.__len__(value) * sum(_size(i, depth - 1) for i in some) / len(some))
+
+
+def _copy(value: Any, depth: int) -> Any:
+    """Of exact containers and scalars: reading it runs none of the script's code."""
+    kind, base = type(value), _base_of(value, (*_SCALARS, *_CONTAINERS))
+    if base in _SCALARS:
+        return value if kind is base else base.__repr__(value)
+    array = _array_of(value, is_own=True) if base is None else None
+    if array is not None or not depth:
+        return array
+    items = _items_of(value, base) if base else list(_attributes_of(value).items())
+    return [kind.__qualname__, *(_copy(item, depth - 1) for item in items[:FEW])]
+
+
+def _array_of(value: Any, *, is_own: bool) -> Any:
+    """The array that it is or, of a library's object, that its buffer is; else None."""
     kind = type(value)
-    return hasattr(kind, "__array__") or hasattr(kind, "__array_interface__")
+    numpy, torch = loaded("numpy", "ndarray"), loaded("torch", "Tensor")
+    if torch is not None and issubclass(kind, torch.Tensor):
+        return value
+    if numpy is not None and issubclass(kind, (numpy.ndarray, numpy.generic)):
+        return numpy.asarray(value)
+    if is_own:
+        return None
+    try:
+        view = memoryview(value)
+    except (TypeError, ValueError, BufferError):
+        return None
+    return view if numpy is None else numpy.asarray(view)
 
 
-def _state_of(value: Any) -> Any:
-    """The state of what hides it: iterators and files; None of all else."""
-    if isinstance(value, io.IOBase):
-        return _position(value)
-    kind = type(value)
-    if kind.__module__ in ("builtins", "itertools") and hasattr(value, "__next__"):
-        return _place_of(value)
-    return None
+def _thinned(array: Any) -> Any:
+    """Of a vast array evenly spaced parts, a view; else all of it."""
+    times = int(array.nbytes) // VAST_BYTES
+    if not times or not hasattr(array, "shape"):
+        return array
+    axis = max(range(len(array.shape)), key=lambda number: array.shape[number])
+    return array[(*[slice(None)] * axis, slice(None, None, times + 1))]
 
 
 def _generator_state(value: Any) -> Any:
     """The state of a random generator; None of all else."""
-    if isinstance(value, Random):
-        return value.getstate()
     kind = type(value)
-    library = (kind.__module__ or "").partition(".")[0]
-    if library == "numpy" and hasattr(value, "bit_generator"):
+    if issubclass(kind, _random.Random):
+        return _random.Random.getstate(value)
+    library = kind.__module__.partition(".")[0]
+    if library == "numpy" and hasattr(kind, "bit_generator"):
         return value.bit_generator.state
-    if (library == "numpy" and hasattr(value, "get_state")) or (
+    if (library == "numpy" and hasattr(kind, "get_state")) or (
         library == "torch" and kind.__name__ == "Generator"
     ):
         return value.get_state()
     return None
 
 
-def _position(file: io.IOBase) -> dict[str, Any]:
+def _position(file: Any) -> dict[str, Any]:
     """Where a file of the script's is; what cannot tell counts as open or closed."""
     if file.closed:
         return {"position": "closed"}
@@ -316,12 +419,6 @@ def _position(file: io.IOBase) -> dict[str, Any]:
         return {"position": file.tell() if file.seekable() else None}
     except (OSError, ValueError):
         return {"position": "unknown"}
-
-
-def _place_of(iterator: Any) -> Any:
-    """How far an iterator over a sequence is; None of one that does not tell."""
-    hint = getattr(iterator, "__length_hint__", None)
-    return ["left", hint()] if hint is not None else None
 
 
 def _random_states() -> Iterator[tuple[str, Any]]:

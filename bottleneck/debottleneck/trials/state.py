@@ -19,11 +19,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from debottleneck.agent.state import pattern
+from debottleneck.agent.variables import OURS, UNREAD, Leaf
 from debottleneck.recording import spool
 
-Leaf = list[Any]
-OURS = ["ours"]
-"""As `agent.variables.OURS`: an object of this package stands there."""
+OURS_LEAF, UNREAD_LEAF = [OURS], [UNREAD]
 
 SETTINGS = ("['fused']", "['foreach']")
 """What a strategy sets of an optimizer, and no result."""
@@ -122,7 +122,9 @@ def _assembled(lines: Iterable[Mapping[str, Any]]) -> States | None:
     large: set[str] = set()
     by_loads: list[str] = []
     last: Mapping[str, Any] = {}
+    complete = True
     for line in lines:
+        complete = complete and line.get("complete", True)
         if "set" in line:
             looked.append(line["step"])
             _add(histories, line["step"], line)
@@ -143,7 +145,7 @@ def _assembled(lines: Iterable[Mapping[str, Any]]) -> States | None:
         end=last.get("all", {}),
         ended=last.get("how") == "ended",
         steps=last.get("step", looked[-1]),
-        complete=last.get("complete", True),
+        complete=complete,
         epochs=last.get("epochs", 0),
     )
 
@@ -191,15 +193,24 @@ class _Counted:
     tolerance: float
 
     def paths(self) -> list[str]:
-        """Those that are the same in both plain runs, and the script's own."""
-        own = {p for p, h in self.candidate.histories.items() if OURS in h.leaves}
+        """Those that are the same in both plain runs, and the script's own.
+
+        What differs before the first step, a date for one, is no strategy's doing.
+        """
+        own = {p for p, h in self.candidate.histories.items() if OURS_LEAF in h.leaves}
         return [
             path
             for path in self.first.histories.keys() | self.first.end.keys()
             if not path.endswith(SETTINGS)
             and not _below(path, own)
+            and self._begins_alike(path)
             and self._is_steady(path)
         ]
+
+    def _begins_alike(self, path: str) -> bool:
+        runs = self.first, self.candidate
+        here, there = (run.histories.get(path, History()).at(0) for run in runs)
+        return here is None or here == there
 
     def _is_steady(self, path: str) -> bool:
         one, other = self.first, self.second
@@ -211,8 +222,11 @@ class _Counted:
         """The first difference in that path beyond the tolerance; all bits equal?"""
         one, other = self.first, self.candidate
         found, same = None, True
-        if path in one.by_loads:
+        if {path, pattern(path)} & one.by_loads:
             found = self._left_behind(path)
+            absent = path not in other.histories and path not in other.end
+            if absent and len(one.histories.get(path, History()).steps) < MOVES:
+                return None, True  # what loads keep for later, kept in another process
         else:
             found, same = self._along(path, one, other)
         if found is None:
@@ -230,15 +244,22 @@ class _Counted:
         changes = sorted({*here.steps, *there.steps} & both & set(looked))
         same = True
         for step in changes:
-            leaves = here.at(step), there.at(step)
-            if leaves[0] == leaves[1] or leaves[0] is None:
+            leaf, its = here.at(step), there.at(step)
+            if leaf is None or leaf == its or not self._tell(leaf, its):
                 continue
-            how = unlike(leaves[0], leaves[1], self.tolerance)
+            how = unlike(leaf, its, self.tolerance)
             if how:
                 when = _since(step, looked)
                 return StateDifference(step, f"{readable(path)} {when}: {how}"), False
             same = False
         return None, same
+
+    def _tell(self, here: Leaf, there: Leaf | None) -> bool:
+        """Whether both were read, or one is surely not there."""
+        if UNREAD_LEAF in (here, there):
+            return False
+        runs = self.first, self.second, self.candidate
+        return there is not None or all(run.complete for run in runs)
 
     def _at_end(
         self, path: str, one: States, other: States
@@ -247,7 +268,7 @@ class _Counted:
         if not (one.ended and other.ended) or path not in one.end:
             return None, True
         leaves = one.end[path], other.end.get(path)
-        if leaves[0] == leaves[1]:
+        if leaves[0] == leaves[1] or not self._tell(*leaves):
             return None, True
         how = unlike(leaves[0], leaves[1], self.tolerance)
         what = f"{readable(path)} differs at the script's end: {how}"
@@ -257,13 +278,15 @@ class _Counted:
         if GENERATOR in path:
             return None
         steps = range(self.candidate.looked[0], self.candidate.looked[-1] + 1)
-        here = [s for s in self.first.histories[path].steps if s in steps]
+        changes = self.first.histories.get(path, History()).steps
+        here = [step for step in changes if step in steps]
         there = self.candidate.histories.get(path, History()).steps
         last = there[-1] if there else 0
         later = [step for step in here if step > last]
         if len(later) < max(MOVES, len(here) // 2):
             return None
-        what = f"{readable(path)} stays as it was after step {last}"
+        when = f"after step {last}" if last else "at first"
+        what = f"{readable(path)} stays as it was {when}"
         return StateDifference(later[0], what)
 
 

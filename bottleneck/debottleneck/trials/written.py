@@ -6,9 +6,8 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
-from itertools import zip_longest
 from pathlib import Path
 
 from debottleneck.agent.guard import LIST
@@ -17,6 +16,8 @@ KEPT_BYTES = 1 << 20
 """The beginning of a file that is kept, to tell one that only grew."""
 
 _NUMBERS = re.compile(r"\d+")
+_TIMES = re.compile(rb"\d{4}-\d\d-\d\d|\d\d:\d\d(:\d\d([.,]\d+)?)?")
+"""Dates and times of day, which no two runs have in common."""
 
 
 @dataclass(frozen=True)
@@ -25,15 +26,17 @@ class WrittenFile:
 
     Attributes:
         path: Where it is, with each number as 0: names often hold a process's.
-        size: Bytes; -1 if it is gone.
-        digest: Of its content.
-        head: Its first `KEPT_BYTES`.
+        size: Bytes, without dates and times; -1 if it is gone.
+        digest: Of its content, likewise.
+        head: Its first `KEPT_BYTES`, likewise.
+        exactly: Where it is.
     """
 
     path: str
     size: int
     digest: bytes
     head: bytes
+    exactly: str = field(default="", compare=False)
 
 
 def read(folder: Path) -> tuple[WrittenFile, ...]:
@@ -60,14 +63,16 @@ def _paths(folder: Path) -> Iterator[str]:
 def _content(path: str) -> WrittenFile:
     name = _NUMBERS.sub("0", path)
     if not os.path.isfile(path):
-        return WrittenFile(name, -1, b"", b"")
+        return WrittenFile(name, -1, b"", b"", path)
     digest = blake2b(digest_size=16)
     with open(path, "rb") as file:
-        head = file.read(KEPT_BYTES)
+        head = _TIMES.sub(b"", file.read(KEPT_BYTES))
         digest.update(head)
+        size = len(head)
         while chunk := file.read(KEPT_BYTES):
             digest.update(chunk)
-        return WrittenFile(name, file.tell(), digest.digest(), head)
+            size += len(chunk)
+    return WrittenFile(name, size, digest.digest(), head, path)
 
 
 Files = tuple[WrittenFile, ...]
@@ -83,18 +88,28 @@ def compare(first: Files, second: Files, other: Files, *, ended: bool) -> str:
         ended: Whether all came to their own end; where they were stopped, a file may
             be longer by what ran ahead.
     """
-    for one, again, own in zip_longest(first, second, other):
-        if one is None or one != again or one == own:
+    for one in first:
+        own = _same(one, first, other)
+        if one == own or one != _same(one, first, second):
             continue
         if own is None:
             return f"{_name(one)} is not written"
-        if one.path != own.path:
-            return f"{_name(own)} is written in place of {_name(one)}"
         if ended or not own.head.startswith(one.head):
             sizes = f"{one.size:,} bytes against {own.size:,}"
             how = "its bytes differ" if one.size == own.size else sizes
             return f"the file {_name(one)}: {how}"
+    more = [own for own in other if _same(own, other, first) is None]
+    if ended and len(first) == len(second) < len(other) and more:
+        return f"the file {_name(more[-1])} is written, which the plain script does not"
     return ""
+
+
+def _same(file: WrittenFile, files: Files, others: Files) -> WrittenFile | None:
+    """The file of another run that is in its place, else the one that is like it."""
+    alike = [other for other in others if other.path == file.path]
+    number = [one for one in files if one.path == file.path].index(file)
+    exact = [other for other in alike if other.exactly == file.exactly]
+    return next(iter((*exact, *alike[number : number + 1])), None)
 
 
 def _name(file: WrittenFile) -> str:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import gc
+import io
 import random
 import sys
 import threading
+import weakref
+from array import array
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -29,6 +34,21 @@ class Model:
     def __init__(self) -> None:
         self.w = np.zeros(3)
         self.lock = threading.Lock()
+
+
+class Count(OrderedDict[int, int]):
+    """A container of the user's that keeps a number of its own."""
+
+    total = 0
+
+
+class Slotted:
+    """One without a dictionary, with a private slot."""
+
+    __slots__ = ("__n", "w")
+
+    def __init__(self) -> None:
+        self.w, self.__n = np.zeros(2), 1
 
 
 def owns(path: str, module: str) -> bool:
@@ -85,8 +105,14 @@ def moved(value: Any) -> Any:
         value.random() if isinstance(value, random.Random) else value.rand()
     elif isinstance(value, np.random.Generator):
         value.random()
-    elif isinstance(value, Model):
+    elif isinstance(value, (Model, Slotted)):
         value.w[1] = 1
+    elif isinstance(value, (array, bytearray)):
+        value[0] += 1
+    elif isinstance(value, Count):
+        value.total += 1
+    elif isinstance(value, dict):
+        value[0].w[0] += 1
     elif callable(value):
         value()
     elif isinstance(value, list):
@@ -114,6 +140,13 @@ def moved(value: Any) -> Any:
         {1, 2},
         taken(generator()),
         taken(iter([1, 2, 3])),
+        taken(zip(generator(), count(), strict=False)),
+        taken(enumerate(generator())),
+        array("d", [1, 2]),
+        bytearray(b"ab"),
+        Count(),
+        Slotted(),
+        {number: Model() for number in range(variables.MOST_ITEMS + 1)},
     ],
     ids=lambda value: type(value).__name__,
 )
@@ -187,3 +220,118 @@ def test_what_cannot_be_read_is_passed_over(
         found = look(file=file, n=count(), odd=Odd(), cycle=[], last=7)
     assert found["last"] == ["7"]
     assert found["file['position']"] == ["2"]
+
+
+class Hostile:
+    """Whatever is asked of it raises, and is written down."""
+
+    asked: ClassVar[list[str]] = []
+
+    def _fails(self, *args: object) -> Any:
+        Hostile.asked.append(type(self).__name__)
+        raise AssertionError
+
+    __getattribute__ = __eq__ = __len__ = __iter__ = __next__ = __bool__ = _fails
+    __repr__ = __str__ = __array__ = __getitem__ = __contains__ = __hash__ = _fails
+    __class__ = property(_fails)  # type: ignore[assignment]
+    nbytes = closed = value = property(_fails)
+    items = keys = values = tell = getstate = tolist = _fails
+
+
+BASES = (list, dict, set, tuple, deque, int, float, str, bytes, ModuleType)
+BASES = (*BASES, random.Random, np.ndarray, io.StringIO)
+
+
+@pytest.fixture
+def hostile(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """One object of each kind, none of which may be asked anything."""
+    made: list[Any] = [object.__new__(Hostile)]
+    for base in BASES:
+        kind = type(f"Hostile{base.__name__}", (Hostile, base), {})
+        given = {np.ndarray: (3,), ModuleType: ("lazy",)}.get(base, ())
+        made.append(base.__new__(kind, *given))  # type: ignore[call-overload]
+    monkeypatch.setitem(sys.modules, "lazy", made[1 + BASES.index(ModuleType)])
+    Hostile.asked.clear()
+    return made
+
+
+def test_looking_asks_nothing(
+    look: Callable[..., dict[str, Any]], hostile: list[Any]
+) -> None:
+    """Properties, `__getattr__`, `__len__`, `__eq__` and the rest are the script's."""
+    keyed = {0: hostile, "many": hostile * 99, "sets": [{1}, deque(hostile)]}
+    found = look(x=keyed, last=7)
+    assert found["last"] == ["7"]
+    assert Hostile.asked == []
+
+
+def test_nothing_is_kept_alive(look: Callable[..., dict[str, Any]]) -> None:
+    """What the script drops after a look vanishes, though the look is kept."""
+    model = Model()
+    gone = weakref.ref(model)
+    kept = Snapshot(owns, large=True)
+    module = ModuleType(MODULE)
+    module.__file__ = __file__
+    vars(module)["model"] = model
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, MODULE, module)
+        kept.at(None)
+    del model, module.model
+    gc.collect()
+    assert gone() is None
+    assert f"{MODULE}.model.w" in kept.small
+
+
+def test_what_many_images_weigh(look: Callable[..., dict[str, Any]]) -> None:
+    """A data set in a list is as large as its items, and read as rarely."""
+    images = [(np.zeros((40, 40)), number) for number in range(300)]
+    assert "images" not in look(large=False, images=images)
+    first = look(images=images)
+    images[77][0][3, 4] = 1
+    assert first["images"] != look(images=images)["images"]
+    assert first["len(images)"] == [300]
+
+
+def test_a_vast_array_is_looked_at_in_parts(
+    look: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Gigabytes of data are no reason to wait; what moves all of it still shows."""
+    monkeypatch.setattr(variables, "VAST_BYTES", 1 << 16)
+    table = np.zeros((3, 100_000))
+    first = look(x=table)
+    table += 1
+    assert first != look(x=table)
+
+
+def test_a_dictionary_that_another_thread_changes(
+    look: Callable[..., dict[str, Any]],
+) -> None:
+    """It is copied at once; what else is there is still found."""
+    busy, names = True, {0: 0}
+
+    def change() -> None:
+        for number in count():
+            names[number % 500] = number
+            names.pop(number % 313, None)
+            if not busy:
+                return
+
+    thread = threading.Thread(target=change)
+    thread.start()
+    try:
+        looks = [look(names=names, last=1) for _ in range(50)]
+    finally:
+        busy = False
+        thread.join()
+    assert all(found["last"] == ["1"] for found in looks)
+    assert not any([variables.UNREAD] in found.values() for found in looks)
+
+
+def test_a_huge_number_and_a_deep_nest(look: Callable[..., dict[str, Any]]) -> None:
+    """Neither ends the script."""
+    nest: list[Any] = []
+    for _ in range(5000):
+        nest = [nest]
+    found = look(x=nest, big=10**6000, last=7)
+    assert found["last"] == ["7"]
+    assert found["big"] != look(big=10**6000 + 1)["big"]
