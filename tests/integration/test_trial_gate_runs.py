@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
+from debottleneck.agent.state import Extent
 from debottleneck.recording import spool
 from debottleneck.recording.reading import read_lines
+from debottleneck.trials import written
 from debottleneck.trials.gate import judge
 from debottleneck.trials.gate_outputs import Outputs, read
 from debottleneck.trials.result import Judgement
@@ -40,12 +44,18 @@ Run = Callable[..., GateRun]
 def run(tmp_path: Path, environment: dict[str, str]) -> Run:
     """Run a script under the agent, writing its outputs down."""
 
-    def once(script: Path, *arguments: str, strategies: str = "") -> GateRun:
+    def once(
+        script: Path, *arguments: str, strategies: str = "", gate: Extent | None = None
+    ) -> GateRun:
         folder = tmp_path / f"spool-{len(list(tmp_path.iterdir()))}"
         folder.mkdir()
         (folder / spool.CONTROL_FILE).write_bytes(bytes(spool.CONTROL_BYTES))
         target = Target(str(script), arguments, False, sys.executable)
         how = {"waits": False, "stacks": False, "functions": "", "outputs": True}
+        if gate:
+            kept = folder / "kept"
+            kept.mkdir()
+            how |= {"gate": asdict(gate), "guard": kept}
         config = target.options(strategies=strategies, **how).configuration
         (folder / spool.CONFIG).write_text(json.dumps(config))
         process = subprocess.Popen(
@@ -54,11 +64,13 @@ def run(tmp_path: Path, environment: dict[str, str]) -> Run:
             stderr=subprocess.PIPE,
             text=True,
             env=environment,
+            cwd=tmp_path,
         )
         printed, errors = process.communicate(timeout=120)
         assert process.returncode == 0, errors
         notes = list(read_lines(folder / spool.STRATEGIES_FILE))
-        return GateRun(read(folder, process.pid), notes, printed)
+        files = written.read(folder / "kept")
+        return GateRun(read(folder, process.pid, files), notes, printed)
 
     return once
 
@@ -72,7 +84,7 @@ def test_two_plain_runs_agree(run: Run, name: str) -> None:
     first = runs[0].outputs
     assert first.ended
     assert {event.stage for event in first.trained} >= {"load", "forward", "update"}
-    assert judge(*(plain.outputs for plain in runs)) == Judgement("same")
+    assert judge(*(plain.outputs for plain in runs)) == Judgement("same", steps=8)
 
 
 def test_another_seed_is_different(run: Run) -> None:
@@ -135,4 +147,36 @@ def test_a_strategy_that_is_right_passes(run: Run) -> None:
     how = ("--delay", "0.005", "--steps", "12")
     plain = [run(script, *how).outputs for _ in range(2)]
     fetched = run(script, *how, strategies="prefetch:workers=4").outputs
-    assert judge(*plain, fetched) == Judgement("same")
+    assert judge(*plain, fetched) == Judgement("same", steps=12)
+
+
+KEPT = BREAKING / "kept_state.py"
+WHOLE = Extent(by_load=True, limit=0, most=0, loads=True)
+APART = "prefetch:where=process"
+
+
+@pytest.mark.parametrize(
+    ("kind", "strategies", "said"),
+    [
+        ("average", "parallel-update", r"average\[\d\] differs .*step \d\b.*"),
+        ("epochs", APART, r"Source.load_batch \(load\) of step [23]\d: .*"),
+        ("level", "prefetch", r"Source.load_batch \(load\) of step 4\d: .*"),
+        ("counted", APART, r"seen stays as it was after step 2\d"),
+        ("lines", APART, r"LOG\['position'\] stays as it was after step 2\d"),
+        ("updates", "parallel-update", ""),
+        ("loads", "prefetch:workers=4", ""),
+        ("loads", APART, ""),
+    ],
+)
+def test_what_variables_hold_is_judged(
+    run: Run, kind: str, strategies: str, said: str
+) -> None:
+    """What differs is named, with the step; where nothing does, the word is "same"."""
+    plain = run(KEPT, kind, gate=WHOLE)
+    tried = run(KEPT, kind, gate=WHOLE, strategies=strategies)
+    judgement = judge(plain.outputs, plain.outputs, tried.outputs)
+    harmed = bool(said) and any(note["state"] == "engaged" for note in tried.notes)
+    assert judgement.numbers == ("different" if harmed else "same")
+    assert re.fullmatch(said if harmed else "", judgement.why)
+    assert judgement.steps == 60
+    assert harmed == (plain.printed != tried.printed)

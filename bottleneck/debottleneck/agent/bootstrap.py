@@ -61,6 +61,7 @@ def main(
     spooled = Path(folder)
     config = json.loads((spooled / spool.CONFIG).read_text(encoding="utf-8"))
     _kept.append(sys.modules["__main__"])
+    atexit.register(marks.finish)  # first, so that it comes after the plugins' ends
     plugins = [importlib.import_module(_PLUGINS[n]) for n in _PLUGINS if config.get(n)]
     no_yappi = "" if config["functions"] else "switched off"
     if config.get("record", True):
@@ -107,7 +108,6 @@ def _record(folder: Path, config: Mapping[str, Any], no_yappi: str) -> None:
             windows.attend(spool.FUNCTIONS_WALL)
             atexit.register(windows.attend, spool.FINISHED)
     marks.start(writer)
-    atexit.register(marks.finish)
 
 
 def _state_facts(folder: Path, config: Mapping[str, Any], yappi: str) -> None:

@@ -19,6 +19,7 @@ from types import FrameType
 from typing import IO, Any
 
 from debottleneck.agent.variables import Leaf, Owns, Snapshot
+from debottleneck.words import STEP
 
 EVERY_STEP = 64
 """Steps after each of which everything small is looked at."""
@@ -55,11 +56,14 @@ class LiveSteps:
     Args:
         by_load: Whether a step begins with the first load after a computation; else
             with the first kind of computation.
+        computes: Whether computations are marked at all; else each load is a step, or
+            each call of the step function.
     """
 
-    def __init__(self, by_load: bool) -> None:
+    def __init__(self, by_load: bool, computes: bool = True) -> None:
         self.count = 0
         self._by_load = by_load
+        self._alone = "" if computes else "load" if by_load else STEP
         self._anchor = ""
         self._before = ""
         self._computed = True
@@ -67,7 +71,9 @@ class LiveSteps:
     def begins(self, stage: str) -> bool:
         """Whether a stage that is entered outside all others begins a step."""
         before, self._before = self._before, stage
-        if self._by_load:
+        if self._alone:
+            begins = stage == self._alone
+        elif self._by_load:
             begins = stage == "load" and self._computed
             self._computed = stage in COMPUTE or (self._computed and not begins)
         else:
@@ -82,7 +88,7 @@ class Extent:
     """How far the script is followed.
 
     Attributes:
-        by_load: As in `LiveSteps`.
+        by_load: As in `LiveSteps`, and `computes` too.
         limit: It is ended after so many steps, once the loads of an epoch have come to
             their end; 0 for never.
         most: It is ended after so many whether they have or not.
@@ -93,6 +99,7 @@ class Extent:
     limit: int
     most: int
     loads: bool
+    computes: bool = True
 
 
 class StateLog:
@@ -107,7 +114,7 @@ class StateLog:
     def __init__(self, path: Path, owns: Owns, extent: Extent) -> None:
         self._file: IO[str] | None = path.open("a", encoding="utf-8")
         self._owns = owns
-        self._steps = LiveSteps(extent.by_load)
+        self._steps = LiveSteps(extent.by_load, extent.computes)
         self._extent = extent
         self._epochs = 0
         self._loader = ""

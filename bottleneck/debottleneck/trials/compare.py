@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from debottleneck.agent.guard import Changes
+from debottleneck.agent.state import COMPUTE
 from debottleneck.analysis.result import Analysis
 from debottleneck.errors import BottleneckError, UsageError
 from debottleneck.recording.environment import cpu_quota, usable_cores
@@ -147,9 +148,13 @@ class _Work:
         self.steps = self.wanted.steps or shortlist.steps_of_trial(step_ms)
         step_s = step_ms / 1e3
         self.limit_s = LIMIT_TIMES * self.steps * step_s + LIMIT_S
-        by_load = self.analysis.loop.rule.endswith("load")
+        marked = set(keep.called(self.analysis.recording)["stage"])
         self.extent = gate_runs.extent(
-            self.steps, step_s, self.wanted.budget_s, by_load=by_load
+            self.steps,
+            step_s,
+            self.wanted.budget_s,
+            by_load=self.analysis.loop.rule.endswith("load"),
+            computes=not marked.isdisjoint(COMPUTE),
         )
         self.gate_limit_s = LIMIT_TIMES * self.extent.most * step_s
 

@@ -34,21 +34,19 @@ TRIALS = 4
 """It is no longer than so many trials: who asks for short ones is in haste."""
 
 
-def extent(
-    steps: int, step_s: float, budget_s: float | None, *, by_load: bool
-) -> Extent:
+def extent(steps: int, step_s: float, budget_s: float | None, **opens: bool) -> Extent:
     """How far the first plain run goes.
 
     Args:
         steps: Of a timed trial.
         step_s: The plain script's.
         budget_s: Of the whole comparison, None for as long as it takes.
-        by_load: Whether a step begins with a load.
+        **opens: Fields of `Extent`: by what a step begins.
     """
     seconds = SECONDS if budget_s is None else min(SECONDS, OF_BUDGET * budget_s)
     fitting = math.ceil(seconds / max(step_s, 1e-6))
     limit = max(STEPS, min(fitting, TRIALS * steps, MOST_STEPS))
-    return Extent(by_load=by_load, limit=limit, most=LONGER * limit, loads=True)
+    return Extent(limit=limit, most=LONGER * limit, loads=True, **opens)
 
 
 def as_far(extent: Extent, state: States) -> Extent:

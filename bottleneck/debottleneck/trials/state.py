@@ -200,7 +200,7 @@ class _Counted:
         own = {p for p, h in self.candidate.histories.items() if OURS_LEAF in h.leaves}
         return [
             path
-            for path in self.first.histories.keys() | self.first.end.keys()
+            for path in {**self.first.histories, **self.first.end}
             if not path.endswith(SETTINGS)
             and not _below(path, own)
             and self._begins_alike(path)
@@ -283,7 +283,12 @@ class _Counted:
         there = self.candidate.histories.get(path, History()).steps
         last = there[-1] if there else 0
         later = [step for step in here if step > last]
-        if len(later) < max(MOVES, len(here) // 2):
+        ahead = (
+            there
+            and self.candidate.histories[path].at(last)
+            == (self.first.histories[path].leaves[-1])
+        )
+        if ahead or len(later) < max(MOVES, len(here) // 2):
             return None
         when = f"after step {last}" if last else "at first"
         what = f"{readable(path)} stays as it was {when}"

@@ -187,16 +187,20 @@ def test_later_steps_are_looked_at_rarely(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("by_load", "stages", "begins"),
+    ("how", "stages", "begins"),
     [
-        (True, "load augment load forward load", [1, 0, 0, 0, 1]),
-        (True, "forward load load update log load", [0, 1, 0, 0, 0, 1]),
-        (False, "load forward update forward forward", [0, 1, 0, 1, 0]),
+        ((True,), "load augment load forward load", [1, 0, 0, 0, 1]),
+        ((True,), "forward load load update log load", [0, 1, 0, 0, 0, 1]),
+        ((False,), "load forward update forward forward", [0, 1, 0, 1, 0]),
+        ((True, False), "load load log load", [1, 1, 0, 1]),
+        ((False, False), "step log step load", [1, 0, 1, 0]),
     ],
 )
-def test_where_steps_begin(by_load: bool, stages: str, begins: list[int]) -> None:
-    """At the first load after a computation, or at the first computation."""
-    steps = LiveSteps(by_load)
+def test_where_steps_begin(
+    how: tuple[bool, ...], stages: str, begins: list[int]
+) -> None:
+    """At the first load after a computation, or at what is marked instead."""
+    steps = LiveSteps(*how)
     assert [steps.begins(stage) for stage in stages.split()] == list(map(bool, begins))
 
 
