@@ -236,12 +236,15 @@ class StateLog:
         """What is not as it was before has been changed by loads, or by the rest."""
         before = self._before_load
         large = self._loads > LOADS - LARGE_LOADS
-        look = Snapshot(self._owns, large=large).at(frame)
-        if before is not None:
-            changed |= _differing(before.small, look.small)
-            if before.large and look.large:
-                changed |= _differing(before.large, look.large)
-        self._before_load = look
+        look = self._before_load = Snapshot(self._owns, large=large).at(frame)
+        pairs = [(before.small, look.small)] if before else []
+        if before and before.large and look.large:
+            pairs.append((before.large, look.large))
+        for old, new in pairs:
+            differ = {path for path in old | new if old.get(path) != new.get(path)}
+            if changed is self._by_others:  # a variable that is set has no change yet
+                differ &= old.keys() & new.keys()
+            changed |= differ
 
     def _write_loads(self) -> None:
         """The paths, and the patterns of those that are all alike in this."""
@@ -264,12 +267,6 @@ class StateLog:
 def _change(before: dict[str, Leaf], now: dict[str, Leaf]) -> dict[str, Any]:
     fresh = {path: leaf for path, leaf in now.items() if before.get(path) != leaf}
     return {"set": fresh, "gone": [path for path in before if path not in now]}
-
-
-def _differing(before: dict[str, Leaf], now: dict[str, Leaf]) -> set[str]:
-    """What is new or gone too: items of a cache, attributes that are set late."""
-    paths = before.keys() | now.keys()
-    return {path for path in paths if before.get(path) != now.get(path)}
 
 
 def pattern(path: str) -> str:

@@ -223,10 +223,11 @@ class _Counted:
         one, other = self.first, self.candidate
         found, same = None, True
         if {path, pattern(path)} & one.by_loads:
-            found = self._left_behind(path)
             absent = path not in other.histories and path not in other.end
-            if absent and len(one.histories.get(path, History()).steps) < MOVES:
+            few = len(one.histories.get(path, History()).steps) < MOVES
+            if absent and (few or not other.complete):
                 return None, True  # what loads keep for later, kept in another process
+            found = self._left_behind(path)
         else:
             found, same = self._along(path, one, other)
         if found is None:
@@ -278,17 +279,13 @@ class _Counted:
         if GENERATOR in path:
             return None
         steps = range(self.candidate.looked[0], self.candidate.looked[-1] + 1)
-        changes = self.first.histories.get(path, History()).steps
-        here = [step for step in changes if step in steps]
-        there = self.candidate.histories.get(path, History()).steps
-        last = there[-1] if there else 0
+        plain = self.first.histories.get(path, History())
+        own = self.candidate.histories.get(path, History())
+        here = [step for step in plain.steps if step in steps]
+        last = own.steps[-1] if own.steps else 0
         later = [step for step in here if step > last]
-        ahead = (
-            there
-            and self.candidate.histories[path].at(last)
-            == (self.first.histories[path].leaves[-1])
-        )
-        if ahead or len(later) < max(MOVES, len(here) // 2):
+        has_all = plain.leaves[-1:] == own.leaves[-1:]
+        if has_all or len(later) < max(MOVES, len(here) // 2):
             return None
         when = f"after step {last}" if last else "at first"
         what = f"{readable(path)} stays as it was {when}"

@@ -113,4 +113,4 @@ def _same(file: WrittenFile, files: Files, others: Files) -> WrittenFile | None:
 
 
 def _name(file: WrittenFile) -> str:
-    return os.path.basename(file.path)
+    return os.path.basename(file.exactly or file.path)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import re
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -11,10 +14,20 @@ from typing import Any
 import numpy as np
 import pytest
 
+from debottleneck.agent.guard import LIST
 from debottleneck.agent.state import Extent, LiveSteps, StateLog
 from debottleneck.recording import spool
 from debottleneck.strategies.spec import parse
-from debottleneck.trials.state import States, compare, read, readable, unlike
+from debottleneck.trials import written
+from debottleneck.trials.state import (
+    History,
+    States,
+    compare,
+    read,
+    readable,
+    unlike,
+)
+from debottleneck.trials.written import WrittenFile
 
 MODULE = "users_own"
 PID = 7
@@ -231,3 +244,83 @@ def test_a_file_that_is_cut_off(tmp_path: Path) -> None:
     assert read(tmp_path, PID) is None
     spool.state_file(tmp_path, PID).write_text('{"step": 1, "set": {"a": ["1"]}, "g')
     assert read(tmp_path, PID) is None
+
+
+def test_what_is_set_before_the_first_step(run: Run) -> None:
+    """A date in a name differs from day to day, whatever a strategy does."""
+    found, _ = compare(run(name="mon"), run(name="mon"), run(name="tue"), 1e-6)
+    assert found is None
+
+
+def test_loads_may_fill_a_cache_sooner(run: Run) -> None:
+    """What is new in it or gone from it, also after the loads that are watched."""
+
+    def keeps(ahead: int) -> Change:
+        def load(names: Any, step: int) -> None:
+            last = min(step + ahead, 90)
+            names.x = np.full(3, float(step))
+            names.cache = {n: [n, str(n)] for n in range(max(last - 9, 1), last + 1)}
+            names.queue = [(n, n) for n in range(max(last - 70, 0), last)]
+
+        return load
+
+    plain = [run(load=keeps(0), steps=90) for _ in range(2)]
+    assert compare(*plain, run(load=keeps(3), steps=90), 1e-6)[0] is None
+
+
+def test_an_attribute_that_loads_set_once(run: Run) -> None:
+    """A process that loads keeps what it computes once; the script lacks nothing."""
+
+    def keeps(names: Any, step: int) -> None:
+        load(names, step)
+        names.table = [5]
+
+    found, _ = compare(run(load=keeps), run(load=keeps), run(), 1e-6)
+    assert found is None
+
+
+def test_what_was_not_read_does_not_count(run: Run) -> None:
+    """Neither a value that could not be read nor one beyond the bound is missing."""
+    plain, other = run(w=np.ones(3)), run()
+    unread = History([0, 1], [["unreadable"]] * 2)
+    some = replace(other, histories={**other.histories, f"{MODULE}.w": unread})
+    for candidate in (some, replace(other, histories={}, complete=False)):
+        tried = replace(candidate, end={}, ended=False)
+        assert compare(plain, plain, tried, 1e-6)[0] is None
+
+
+def written_file(name: str, text: str) -> WrittenFile:
+    """A file of a run."""
+    head = text.encode()
+    return WrittenFile(re.sub(r"\d+", "0", name), len(head), head, head, name)
+
+
+@pytest.mark.parametrize(
+    ("own", "said"),
+    [
+        ({"a-1": "x", "a-2": "y", "log": "1"}, ""),
+        ({"a-2": "y", "log": "1", "a-1": "x"}, ""),
+        ({"a-1": "y", "a-2": "x", "log": "1"}, "the file a-1: its bytes differ"),
+        ({"a-1": "x", "a-2": "y"}, "log is not written"),
+        (
+            {"a-1": "x", "a-2": "y", "log": "1", "a-3": "z"},
+            "the file a-3 is written, which the plain script does not",
+        ),
+    ],
+)
+def test_files_are_known_by_their_names(own: dict[str, str], said: str) -> None:
+    """In whatever order they are written; what is there only once shows."""
+    plain = {"a-1": "x", "a-2": "y", "log": "1"}
+    runs = [tuple(written_file(*item) for item in run.items()) for run in (plain, own)]
+    assert written.compare(runs[0], runs[0], runs[1], ended=True) == said
+
+
+def test_times_of_day_in_files_do_not_count(tmp_path: Path) -> None:
+    """A log with time stamps is compared by the rest of it."""
+    files = []
+    for time, loss in (("2026-01-02 10:59:59,123", 1), ("2026-01-03 11:00:01", 1)):
+        (tmp_path / "a.log").write_text(f"{time} loss {loss}\n")
+        (tmp_path / LIST).write_text(json.dumps({"path": str(tmp_path / "a.log")}))
+        files.append(written.read(tmp_path))
+    assert files[0] == files[1]
+    assert files[0][0].head == b"  loss 1\n"
