@@ -10,9 +10,10 @@ import ctypes
 from array import array
 from collections import deque
 from collections.abc import Iterable
+from functools import cache
 from hashlib import blake2b
 from itertools import islice
-from types import ModuleType
+from types import GetSetDescriptorType, MemberDescriptorType, ModuleType
 from typing import Any
 
 from debottleneck.agent.sketches import loaded, sketch
@@ -277,11 +278,31 @@ def _held_by(value: Any) -> list[Any]:
         return [*value.parameters(), *value.buffers()]
     if isinstance(value, (type, ModuleType)):
         return []
-    held = list(getattr(value, "__dict__", {}).values())
-    for kind in type(value).__mro__:
-        names = kind.__dict__.get("__slots__", ())
-        for name in (names,) if isinstance(names, str) else names:
-            held.append(getattr(value, name, None))
+    return list(attributes_of(value).values())
+
+
+@cache
+def _members(kind: Any) -> tuple[tuple[str, Any], ...]:
+    """The descriptors of an object's own storage: `__dict__` and slots, in C."""
+    own = (MemberDescriptorType, GetSetDescriptorType)
+    return tuple(
+        (name, member)
+        for base in kind.__mro__
+        for name, member in vars(base).items()
+        if type(member) in own and (type(member) is own[0] or name == "__dict__")
+    )
+
+
+def attributes_of(value: Any) -> dict[str, Any]:
+    """What an object holds, read without a line of its class's code."""
+    held: dict[str, Any] = {}
+    kind: Any = type(value)
+    for name, member in _members(kind):
+        try:
+            found = member.__get__(value)
+        except AttributeError:  # a slot that is not set
+            continue
+        held |= found if name == "__dict__" else {name: found}
     return held
 
 

@@ -16,21 +16,19 @@ import os
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator
-from functools import cache
+from contextlib import suppress
 from types import (
     BuiltinFunctionType,
     CodeType,
     FrameType,
     FunctionType,
     GeneratorType,
-    GetSetDescriptorType,
-    MemberDescriptorType,
     MethodType,
     ModuleType,
 )
 from typing import Any
 
-from debottleneck.agent.digests import FEW, UNREADABLE, Content
+from debottleneck.agent.digests import FEW, UNREADABLE, Content, attributes_of
 from debottleneck.agent.sketches import loaded
 from debottleneck.recording.spool import FRAME_FILE
 
@@ -126,12 +124,16 @@ class Snapshot:
         for name, module in list(sys.modules.items()):
             if self._is_own(name):
                 label = "" if name == "__main__" else f"{name}."
-                self._names(label, _attributes_of(module))
-        for running in reversed(list(_frames(frame))):
-            code = running.f_code
+                self._names(label, attributes_of(module))
+        running = []
+        while frame is not None:
+            running.append(frame)
+            frame = frame.f_back
+        for frame in reversed(running):
+            code = frame.f_code
             is_function = code.co_name != "<module>"
             if is_function and self._owns(code.co_filename, ""):
-                self._names("", running.f_locals)
+                self._names("", frame.f_locals)
         for name, state in _random_states():
             self._value(name, state, DEEP)
 
@@ -142,7 +144,7 @@ class Snapshot:
         if name not in self._ours:
             module = sys.modules.get(name)
             is_module = issubclass(type(module), ModuleType)
-            file = _attributes_of(module).get("__file__") if is_module else None
+            file = attributes_of(module).get("__file__") if is_module else None
             main = name in ("__main__", "__mp_main__") and is_module
             self._ours[name] = main or bool(file and self._owns(file, name))
         return self._ours[name]
@@ -193,7 +195,7 @@ class Snapshot:
 
     def _holder(self, path: str, value: Any, is_own: bool, depth: int) -> None:
         """What has contents, attributes or both."""
-        held = _attributes_of(value)
+        held = attributes_of(value)
         if is_own:
             self._value(type(value).__qualname__, type(value), depth)
         if issubclass(type(value), _CONTAINERS):
@@ -239,11 +241,10 @@ class Snapshot:
                 self._value(f"{path}.{name}", cell.cell_contents, depth - 1)
             except ValueError:  # not yet bound
                 continue
-        given = (
-            *(function.__defaults__ or ()),
-            *(function.__kwdefaults__ or {}).values(),
-        )
-        for number, default in enumerate(given):
+        named = function.__kwdefaults__ or {}
+        for number, default in enumerate(
+            [*(function.__defaults__ or ()), *named.values()]
+        ):
             if not issubclass(type(default), _SCALARS):
                 self._value(f"{path}.default {number}", default, depth - 1)
 
@@ -295,40 +296,9 @@ class Snapshot:
         if is_large and not self._reads_large:
             return
         fields = Content(VALUES).add(value).fields()
-        kind = f"{type(value).__name__} {fields['rest']}"
-        names = ("bits", "norms", "lengths", "values")
-        leaf = [kind, *(fields[name] for name in names)]
-        (self.large if is_large else self.small)[path] = leaf
-
-
-def _frames(frame: FrameType | None) -> Iterator[FrameType]:
-    while frame is not None:
-        yield frame
-        frame = frame.f_back
-
-
-@cache
-def _members(kind: Any) -> tuple[tuple[str, Any], ...]:
-    """The descriptors of an object's own storage: `__dict__` and slots, in C."""
-    own = (MemberDescriptorType, GetSetDescriptorType)
-    return tuple(
-        (name, member)
-        for base in kind.__mro__
-        for name, member in vars(base).items()
-        if type(member) in own and (type(member) is own[0] or name == "__dict__")
-    )
-
-
-def _attributes_of(value: Any) -> dict[str, Any]:
-    held: dict[str, Any] = {}
-    kind: Any = type(value)
-    for name, member in _members(kind):
-        try:
-            found = member.__get__(value)
-        except AttributeError:  # a slot that is not set
-            continue
-        held |= found if name == "__dict__" else {name: found}
-    return held
+        fields["rest"] = f"{type(value).__name__} {fields['rest']}"
+        names = ("rest", "bits", "norms", "lengths", "values")
+        (self.large if is_large else self.small)[path] = [fields[n] for n in names]
 
 
 def _library(kind: type) -> str:
@@ -366,7 +336,7 @@ def _copy(value: Any, depth: int) -> Any:
     array = _array_of(value, is_own=True) if base is None else None
     if array is not None or not depth:
         return array
-    items = _items_of(value, base) if base else list(_attributes_of(value).items())
+    items = _items_of(value, base) if base else list(attributes_of(value).items())
     return [kind.__qualname__, *(_copy(item, depth - 1) for item in items[:FEW])]
 
 
@@ -412,23 +382,19 @@ def _generator_state(value: Any) -> Any:
 
 
 def _position(file: Any) -> dict[str, Any]:
-    """Where a file of the script's is; what cannot tell counts as open or closed."""
-    if file.closed:
-        return {"position": "closed"}
-    try:
+    """Where a file of the script's is; one that is closed cannot tell."""
+    with suppress(OSError, ValueError):
         return {"position": file.tell() if file.seekable() else None}
-    except (OSError, ValueError):
-        return {"position": "unknown"}
+    return {"position": "unknown"}
 
 
 def _random_states() -> Iterator[tuple[str, Any]]:
     """The states of the generators that everybody shares."""
-    for name, library, attribute, state in (
-        ("random (generator)", "random", "getstate", "getstate"),
-        ("numpy.random (generator)", "numpy", "random", "get_state"),
-        ("torch (generator)", "torch", "get_rng_state", "get_rng_state"),
+    for name, state in (
+        ("random", "getstate"),
+        ("numpy.random", "get_state"),
+        ("torch", "get_rng_state"),
     ):
-        module = loaded(library, attribute)
+        module = loaded(name, state)
         if module is not None:
-            place = module.random if library == "numpy" else module
-            yield name, getattr(place, state)()
+            yield f"{name} {GENERATOR}", getattr(module, state)()
