@@ -41,6 +41,9 @@ MOST_ITEMS = 256
 LARGE_BYTES = 1 << 16
 """A larger array is looked at in fewer steps than the rest."""
 
+ITEM_BYTES = 16
+"""What a number or text in a list counts for; a list of others is large."""
+
 VAST_BYTES = 1 << 26
 """Of a larger array evenly spaced parts are looked at, so many bytes together."""
 
@@ -266,17 +269,18 @@ class Snapshot:
         if count and all(_library(type(item)) in _MACHINERY for item in items[:16]):
             return
         plain = {*map(type, items)} <= {*_SCALARS}
-        if base in (set, frozenset):
-            self._whole(
-                path, sorted(repr(_copy(item, DEEP_COPY)) for item in items), count
-            )
-        elif count > MOST_ITEMS or (plain and count > 16):
-            if not plain:
-                self.small[f"len({path})"] = [count]
-                items = [_copy(item, DEEP_COPY) for item in items[:: count // FEW + 1]]
-            self._whole(path, items, _size(value))
-        else:
+        size = count * (ITEM_BYTES if plain else LARGE_BYTES // MOST_ITEMS)
+        is_set = base in (set, frozenset)
+        if not is_set and count <= (16 if plain else MOST_ITEMS):
             self._items(path, items, base, depth)
+            return
+        self.small[f"len({path})"] = [count]
+        if size <= LARGE_BYTES or self._reads_large:
+            if is_set:
+                items = sorted(repr(_copy(item, DEEP_COPY)) for item in items)
+            elif not plain:
+                items = [_copy(item, DEEP_COPY) for item in items[:: count // FEW + 1]]
+            self._whole(path, items, size)
 
     def _items(self, path: str, items: list[Any], base: Any, depth: int) -> None:
         self.small[f"len({path})"] = [len(items)]
@@ -314,18 +318,6 @@ def _base_of(value: Any, kinds: tuple[type, ...]) -> Any:
 def _items_of(value: Any, base: Any) -> list[Any]:
     """A copy, as other threads may change it meanwhile; of a dictionary, pairs."""
     return list(dict.items(value) if base is dict else base.__iter__(value))
-
-
-def _size(value: Any, depth: int = 3) -> int:
-    """Bytes of the contents, guessed from some of them."""
-    base = _base_of(value, (str, bytes, *_CONTAINERS))
-    if base is None:
-        array = _array_of(value, is_own=True)
-        return 8 if array is None else int(array.nbytes)
-    if base in (str, bytes) or not depth or not base.__len__(value):
-        return int(base.__len__(value))
-    some = _items_of(value, base)[:16]
-    return int(base.__len__(value) * sum(_size(i, depth - 1) for i in some) / len(some))
 
 
 def _copy(value: Any, depth: int) -> Any:
