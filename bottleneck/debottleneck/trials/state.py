@@ -35,6 +35,7 @@ MOVES = 3
 """Changes of the plain script's after which a value of loads that never changed under a
 strategy is what the loads of another process have left behind."""
 
+_PRIVATE = re.compile(r"\._\w+$")
 _PARTS = re.compile(r"\._(?:modules|parameters|buffers)\['([^']*)'\]")
 
 
@@ -246,7 +247,7 @@ class _Counted:
         same = True
         for step in changes:
             leaf, its = here.at(step), there.at(step)
-            if leaf is None or leaf == its or not self._tell(leaf, its):
+            if leaf is None or leaf == its or not self._tell(path, leaf, its):
                 continue
             how = unlike(leaf, its, self.tolerance)
             if how:
@@ -255,12 +256,16 @@ class _Counted:
             same = False
         return None, same
 
-    def _tell(self, here: Leaf, there: Leaf | None) -> bool:
-        """Whether both were read, or one is surely not there."""
+    def _tell(self, path: str, here: Leaf, there: Leaf | None) -> bool:
+        """Whether both were read, or one is surely not there.
+
+        A private attribute that is not there has not been computed yet: `Path._str`.
+        """
         if UNREAD_LEAF in (here, there):
             return False
         runs = self.first, self.second, self.candidate
-        return there is not None or all(run.complete for run in runs)
+        late = _PRIVATE.search(path) or not all(run.complete for run in runs)
+        return there is not None or not late
 
     def _at_end(
         self, path: str, one: States, other: States
@@ -269,7 +274,7 @@ class _Counted:
         if not (one.ended and other.ended) or path not in one.end:
             return None, True
         leaves = one.end[path], other.end.get(path)
-        if leaves[0] == leaves[1] or not self._tell(*leaves):
+        if leaves[0] == leaves[1] or not self._tell(path, *leaves):
             return None, True
         how = unlike(leaves[0], leaves[1], self.tolerance)
         what = f"{readable(path)} differs at the script's end: {how}"

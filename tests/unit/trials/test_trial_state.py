@@ -274,9 +274,13 @@ def test_an_attribute_that_loads_set_once(run: Run) -> None:
     def keeps(names: Any, step: int) -> None:
         load(names, step)
         names.table = [5]
+        str(names.paths[step])
 
-    found, _ = compare(run(load=keeps), run(load=keeps), run(), 1e-6)
-    assert found is None
+    def paths() -> dict[str, Any]:
+        return {"paths": [Path(f"/{number}") for number in range(20)]}
+
+    plain = [run(load=keeps, **paths()) for _ in range(2)]
+    assert compare(*plain, run(**paths()), 1e-6)[0] is None
 
 
 def test_what_was_not_read_does_not_count(run: Run) -> None:
