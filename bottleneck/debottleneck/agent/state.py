@@ -14,6 +14,7 @@ import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from threading import get_ident
 from time import monotonic_ns
 from types import FrameType
 from typing import IO, Any
@@ -128,6 +129,7 @@ class StateLog:
         self._by_others: set[str] = set()
         self._before_load: Snapshot | None = None
         self._ended = False
+        self._trainers: set[int] = set()
 
     def enters(
         self, stage: str, name: str, args: tuple[Any, ...], frame: FrameType
@@ -145,6 +147,12 @@ class StateLog:
         """
         if self._ended:
             return
+        if stage in COMPUTE:
+            self._trainers.add(get_ident())
+            if len(self._trainers) > 1:  # what holds at a step's end is chance
+                self._write({"several": True})
+                self.abandon()
+                return
         if self._steps.begins(stage):
             done = self._steps.count - 1
             if self._is_enough(done):

@@ -17,6 +17,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import PurePath
 from types import (
     BuiltinFunctionType,
     CodeType,
@@ -158,7 +159,7 @@ class Snapshot:
                 self._value(f"{prefix}{name}", value, DEEP)
 
     def _value(self, path: str, value: Any, depth: int) -> None:
-        kind = type(value)
+        kind = type(value := _text_of(value))
         if len(self.small) + len(self.large) >= MOST:
             self.complete = False
         elif issubclass(kind, _SCALARS):
@@ -320,8 +321,15 @@ def _items_of(value: Any, base: Any) -> list[Any]:
     return list(dict.items(value) if base is dict else base.__iter__(value))
 
 
+def _text_of(value: Any) -> Any:
+    """A path of `pathlib` as its text, which it may or may not keep; else the value."""
+    is_path = issubclass(type(value), PurePath) and _library(type(value)) == "pathlib"
+    return str(value) if is_path else value
+
+
 def _copy(value: Any, depth: int) -> Any:
     """Of exact containers and scalars: reading it runs none of the script's code."""
+    value = _text_of(value)
     kind, base = type(value), _base_of(value, (*_SCALARS, *_CONTAINERS))
     if base in _SCALARS:
         return value if kind is base else base.__repr__(value)

@@ -95,7 +95,7 @@ class StateDifference:
 
 
 def read(folder: Path, pid: int) -> States | None:
-    """Read what a process left; None when it wrote nothing.
+    """Read what a process left; None if nothing, or if several threads trained.
 
     Args:
         folder: The run's spool folder.
@@ -125,6 +125,8 @@ def _assembled(lines: Iterable[Mapping[str, Any]]) -> States | None:
     last: Mapping[str, Any] = {}
     complete = True
     for line in lines:
+        if "several" in line:
+            return None
         complete = complete and line.get("complete", True)
         if "set" in line:
             looked.append(line["step"])

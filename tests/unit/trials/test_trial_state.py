@@ -277,7 +277,7 @@ def test_an_attribute_that_loads_set_once(run: Run) -> None:
         str(names.paths[step])
 
     def paths() -> dict[str, Any]:
-        return {"paths": [Path(f"/{number}") for number in range(20)]}
+        return {"paths": [Path(f"/{number}") for number in range(300)]}
 
     plain = [run(load=keeps, **paths()) for _ in range(2)]
     assert compare(*plain, run(**paths()), 1e-6)[0] is None
