@@ -17,6 +17,11 @@ NAMES = np.array(list(CODE), dtype=object)
 
 _BETWEEN = frozenset(CODE[name] for name in BETWEEN_STAGES)
 _STEP = CODE[STEP]
+
+MOST_OPEN = 1000
+"""Stages open at once in a thread: more than recursion allows, or coroutines have. What
+was never left (of damaged marks) is forgotten then."""
+
 _OTHER = CODE[OTHER]
 
 
@@ -82,16 +87,22 @@ def _of_thread(pid: int, tid: int, marks: Marks, rows: pd.DataFrame) -> pd.DataF
 def _tops(edges: Ints, stages: Ints, sites: Ints) -> tuple[Ints, Ints]:
     """After each mark: the stage that time belongs to from then on, and its site."""
     stack: list[tuple[int, int]] = []
+    between: list[tuple[int, int]] = []
     tops, places = [], []
     for edge, stage, site in zip(
         edges.tolist(), stages.tolist(), sites.tolist(), strict=True
     ):
         if stage != _STEP:
             if edge == ENTER:
-                stack.append((stage, site))
+                for entries in (stack, between) if stage in _BETWEEN else (stack,):
+                    entries.append((stage, site))
+                    if len(entries) > MOST_OPEN:
+                        del entries[0]
             elif edge == LEAVE:
                 _leave(stack, site)
-        top, place = _owner(stack)
+                _leave(between, site)
+        outer = between[:1] or stack[-1:] or [(_OTHER, NO_SITE)]
+        top, place = outer[0]
         tops.append(top)
         places.append(place)
     return np.array(tops, np.int64), np.array(places, np.int64)
@@ -103,15 +114,6 @@ def _leave(stack: list[tuple[int, int]], site: int) -> None:
         if stack[index][1] == site:
             del stack[index]
             return
-
-
-def _owner(stack: list[tuple[int, int]]) -> tuple[int, int]:
-    if not stack:
-        return _OTHER, NO_SITE
-    for entry in stack:
-        if entry[0] in _BETWEEN:
-            return entry
-    return stack[-1]
 
 
 def stage_codes(stages: pd.Series) -> Ints:

@@ -113,6 +113,35 @@ def form(stage: str, kind: str) -> dict[str, Any]:
     return {**lead, "form": kind, "size": 0, "bytes": 512}
 
 
+@pytest.mark.parametrize(
+    ("file", "line"),
+    [
+        ("sites-700.jsonl", '{"site": 9, "stage": "eat", "name": "x"}'),
+        ("names-700.jsonl", '["a", {}, 3]'),
+        ("names-700.jsonl", "[" * 100_000),
+        ("comms.jsonl", "[700, 702]"),
+        ("details.jsonl", '[1, "read"]'),
+        ("details.jsonl", '{"a": NaN}'),
+        ("events-700.jsonl", '{"event": "functions", "rows": 3}'),
+        ("events-700.jsonl", '{"t_ns": 1}'),
+    ],
+)
+def test_a_bad_line_is_where_the_run_was_cut_off(
+    raw: Path, file: str, line: str
+) -> None:
+    """What was written before it is read, and the secrets of the command are not."""
+    with (raw / file).open("a", encoding="utf-8") as stream:
+        stream.write(f"{line}\n")
+    config = {"command": ["train.py", "--token=x"], "target": "train.py"}
+    (raw / spool.CONFIG).write_text(json.dumps(config))
+    record = load_recording(raw.parent)
+    assert record.facts.partial
+    assert record.facts.command == ("train.py", "--token=***")
+    assert len(record.marks) == 4 * STEPS + 2
+    assert len(record.sites) == 2 * len(SITES)
+    assert analyse(record).loop.found
+
+
 def window(raw: Path, kind: str, text: str, failure: str = "") -> pyspy.PySpyWindow:
     """A py-spy window that has ended and wrote this."""
     path = raw / f"{kind}.out"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -174,6 +175,25 @@ def test_facts_are_written_last(saved: Path) -> None:
     tables = [(saved / f"{name}.parquet").stat() for name in recording.COLUMNS]
     facts = (saved / recording.FACTS_FILE).stat()
     assert all(table.st_mtime_ns <= facts.st_mtime_ns for table in tables)
+
+
+def test_what_a_run_leaves_is_its_owners_alone(tmp_path: Path) -> None:
+    """Folder 0700 and files 0600, whatever the umask."""
+    before = os.umask(0)
+    try:
+        Recording.of(FACTS, {}).save(tmp_path / "run")
+    finally:
+        os.umask(before)
+    modes = {file.stat().st_mode & 0o777 for file in (tmp_path / "run").iterdir()}
+    assert ((tmp_path / "run").stat().st_mode & 0o777, modes) == (0o700, {0o600})
+
+
+def test_stacks_without_frames_are_refused(saved: Path) -> None:
+    """Tables that belong together must fit each other."""
+    row = {"block": "stacks", "pid": 1, "tid": 1, "start_ns": 0, "end_ns": 1}
+    stacks = pd.DataFrame([{**row, "weight_ns": 1, "stack": 7}])
+    stacks.to_parquet(saved / "stacks.parquet")
+    assert "frames.parquet" in refusal(saved)
 
 
 def test_source_lines_come_back(tmp_path: Path) -> None:

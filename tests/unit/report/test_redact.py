@@ -180,6 +180,13 @@ def everything(recording: Recording) -> str:
     return "\n".join(texts)
 
 
+def test_thread_names_are_texts() -> None:
+    """A thread named after an argument or a home's owner is not told either."""
+    house = House(folder="/home/anna/x", argument="berlin", thread="berlin for anna")
+    names = redact.recording(run_of(house)).threads["name"].tolist()
+    assert names == ["MainThread", "(an argument) for (an argument)"]
+
+
 def test_nothing_of_the_house_is_in_the_recording() -> None:
     """Not in any table or fact either, whatever may come to be shown."""
     made = run_of(House())

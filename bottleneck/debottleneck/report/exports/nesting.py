@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -13,6 +14,9 @@ from debottleneck.recording.recording import Recording
 from debottleneck.recording.spool import ENTER, LEAVE
 from debottleneck.report.exports.threads import Key
 from debottleneck.words import STEP
+
+DEEPEST_SHOWN = 200
+"""Calls within calls that a picture shows; damaged marks can open any number."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +83,12 @@ class _Nest:
     def __init__(self) -> None:
         self._calls: list[list[int]] = []
         self._open: list[list[int]] = []
+        self._too_deep: Counter[int] = Counter()
 
     def enter(self, at: int, site: int) -> None:
+        if len(self._open) == DEEPEST_SHOWN:
+            self._too_deep[site] += 1
+            return
         call = [at, at, site, 1]
         self._calls.append(call)
         self._open.append(call)
@@ -90,6 +98,9 @@ class _Nest:
 
         Calls within it that go on (coroutines need not nest) are cut in two.
         """
+        if self._too_deep[site]:
+            self._too_deep[site] -= 1
+            return
         if all(opened != site for _, _, opened, _ in self._open):
             return
         cut = []
