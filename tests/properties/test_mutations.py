@@ -25,7 +25,7 @@ def outcome(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     return "".join(said)
 
 
-@pytest.mark.parametrize("first", range(0, 160, 40))
+@pytest.mark.parametrize("first", range(0, 160, 80))
 def test_mutations_are_reported_or_refused(
     tmp_path: Path, first: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -45,7 +45,7 @@ def test_mutated_comparisons_are_reported_or_refused(
 ) -> None:
     """Of comparisons those of its own files."""
     names = ["comparison.json"] * 2 + ["trials.parquet", "steps.parquet"]
-    for seed in range(80):
+    for seed in range(40):
         folder = tmp_path / f"copy-{seed}"
         mutating.copy(SHELF, folder)
         mutating.mutate(folder, seed, random.Random(seed).choice(names))

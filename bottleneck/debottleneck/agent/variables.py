@@ -317,8 +317,8 @@ def _base_of(value: Any, kinds: tuple[type, ...]) -> Any:
 
 
 def _items_of(value: Any, base: Any) -> list[Any]:
-    """A copy, as other threads may change it meanwhile; of a dictionary, pairs."""
-    return list(dict.items(value) if base is dict else base.__iter__(value))
+    """A copy, as threads may change it, even while pairs of a dictionary are made."""
+    return list(base.copy(value).items() if base is dict else base.__iter__(value))
 
 
 def _text_of(value: Any) -> Any:
