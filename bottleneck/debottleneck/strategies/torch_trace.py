@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import threading
 from collections.abc import Mapping
+from copy import copy
 from typing import Any
 
 from debottleneck.errors import StrategyError
@@ -60,6 +61,7 @@ def traced(module: Any) -> list[Any]:
     twins: dict[int, Any] = {}
     twin = _twin(module, twins)
     fixed = optional_arguments(module)
+    beside = _Beside(module)
     streams = randomness.streams()
     before = randomness.states(streams)
     try:
@@ -69,6 +71,13 @@ def traced(module: Any) -> list[Any]:
         raise StrategyError(
             f"torch.fx cannot follow forward of {name_of(module)}: {first}", REMEDY
         ) from error
+    finally:
+        changed = beside.restore()
+    if changed:
+        raise StrategyError(
+            f"forward of {name_of(module)} changes {changed!r}, which is not its own",
+            "let forward only return, or give parallel_forward the branches",
+        )
     drawn = randomness.states(streams)
     if drawn != before:
         randomness.take_over(streams, before, drawn)
@@ -88,6 +97,55 @@ def traced(module: Any) -> list[Any]:
                 "let forward only return, or give parallel_forward the branches",
             )
     return _without_checks(graph)
+
+
+class _Beside:
+    """What forwards may change beside their modules: of their classes and globals.
+
+    Args:
+        module: Its parts' too; names, and what containers behind them hold, are kept.
+    """
+
+    def __init__(self, module: Any) -> None:
+        self._kept: list[tuple[Any, str, Any, Any]] = []
+        kinds = {kind for part in module.modules() for kind in type(part).__mro__}
+        for kind in kinds:
+            forward = vars(kind).get("forward")
+            if kind.__module__.startswith("torch.") or not inspect.isfunction(forward):
+                continue
+            for name, value in vars(kind).items():
+                self._keep(kind, name, value)
+            for name in forward.__code__.co_names:
+                if name in forward.__globals__:
+                    self._keep(forward.__globals__, name, forward.__globals__[name])
+
+    def _keep(self, place: Any, name: str, value: Any) -> None:
+        inner = copy(value) if type(value) in _CONTAINERS else None
+        self._kept.append((place, name, value, inner))
+
+    def restore(self) -> str:
+        """Put all back; the last name that had changed, or ""."""
+        changed = ""
+        for place, name, value, inner in self._kept:
+            is_class = isinstance(place, type)
+            if (vars(place) if is_class else place).get(name) is not value:
+                changed = name
+                if is_class:
+                    setattr(place, name, value)
+                else:
+                    place[name] = value
+            if inner is not None and _parts(inner) != _parts(value):
+                changed = name
+                value.clear()
+                (value.extend if type(value) is list else value.update)(inner)
+        return changed
+
+
+def _parts(container: Any) -> list[int]:
+    """Which objects it holds, of a dictionary under which keys."""
+    if type(container) is dict:
+        return [id(part) for pair in container.items() for part in pair]
+    return list(map(id, container))
 
 
 def name_of(module: Any) -> str:

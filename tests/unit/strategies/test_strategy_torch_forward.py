@@ -6,7 +6,7 @@ import copy
 import pickle
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from made_modules import (
@@ -185,6 +185,35 @@ def test_what_cannot_be_followed_is_refused_with_a_reason() -> None:
     watched.q.weight.register_hook(lambda gradient: gradient)
     with pytest.raises(StrategyError, match=r"parameter 'q\.weight' has hooks"):
         BranchParallel(watched)
+
+
+SEEN: list[object] = []
+
+
+class Sharing(nn.Module):
+    """Branches that keep their statistics in their class, and beside it."""
+
+    mean: object = 0.0
+    shared: ClassVar[dict[str, object]] = {"mean": 0.0}
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Change all three."""
+        Sharing.mean = x.mean()
+        self.shared["mean"] = Sharing.mean
+        SEEN.append(x)
+        return x + 1
+
+
+def test_following_a_module_leaves_nothing_behind() -> None:
+    """Neither in its class nor in its globals, whose changes are a reason to refuse."""
+    shared = Sharing.shared
+    both = nn.Sequential(Sharing(), Sharing())
+    with pytest.raises(StrategyError, match="which is not its own"):
+        BranchParallel(both)
+    assert Sharing.mean == 0.0
+    assert Sharing.shared is shared
+    assert shared == {"mean": 0.0}
+    assert SEEN == []
 
 
 def test_a_stand_in_is_the_module_to_everyone() -> None:
