@@ -52,7 +52,7 @@ LINES = {
     "collect": 3_100,  # a run outlives whatever of ours fails
     "recording": 2_550,  # 900 for files from strangers: annotations, limits, secrets
     "analysis": 3_500,
-    "strategies": 8_950,  # automatic/ goes when loops are rewritten
+    "strategies": 9_000,  # automatic/ goes when loops are rewritten
     "prediction": 2_300,
     "trials": 4_200,  # the gate's runs, state and files compared
     "selfcheck": 1_450,
@@ -61,7 +61,7 @@ LINES = {
 }
 """Room -> lines it may have. Who needs more deletes something, or argues it here."""
 
-WHOLE, TESTS = 41_200, 32_700
+WHOLE, TESTS = 41_300, 32_700
 """Lines of the package and of the tests; less than all rooms may have together. The
 4,400 of `strategies/automatic/` go when loops are rewritten."""
 
