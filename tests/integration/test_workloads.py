@@ -43,7 +43,7 @@ CASES = {
     "article_update": Case(15, at_once="--delay 0"),
     "image_files": Case(70, needs=("PIL",)),
     "remote_shards": Case(60, at_once="--latency 0 --bandwidth 1e9"),
-    "python_augment": Case(300),
+    "python_augment": Case(700),
     "text_charlm": Case(150),
     "slow_producer": Case(80, at_once="--delay 0"),
     "branches": Case(120),
