@@ -26,7 +26,7 @@ def forward(batch):
     return sum(i * batch for i in range(20_000))
 
 threading.Thread(target=time.sleep, args=(99,), name=sys.argv[1], daemon=True).start()
-for _ in range(300):  # py-spy needs steps enough
+for _ in range(1000):  # py-spy needs steps enough, however busy the machine is
     forward(load_batch(sys.argv[1]))
 """
 
