@@ -89,7 +89,7 @@ def _run(code: Callable[[], CodeType]) -> None:
     namespace = sys.modules["__main__"].__dict__
     try:
         exec(code(), namespace)
-    except BaseException as error:
+    except BaseException as error:  # raised again: whatever ends the script
         inspected = sys.flags.inspect or os.environ.get("PYTHONINSPECT")
         if inspected or not isinstance(error, SystemExit):
             sys.excepthook = _clean_hook(sys.excepthook)

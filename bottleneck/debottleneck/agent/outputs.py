@@ -29,7 +29,7 @@ from debottleneck.agent.outputs_file import (
     OutputsFile,
     ThreadOutputs,
 )
-from debottleneck.agent.state import Extent, StateLog
+from debottleneck.agent.state import COMPUTE, Extent, StateLog
 from debottleneck.agent.wrap import Found, act_with, as_frame_of_ours
 from debottleneck.recording import spool
 from debottleneck.words import STEP
@@ -41,7 +41,6 @@ OBJECTS_UPDATED = 2
 """Objects within objects in which an update's arrays are looked for: an optimizer's
 parameters and their values."""
 
-_COMPUTE = ("forward", "loss", "backward", "update")
 _SILENT = ("log", "checkpoint")
 """What they return goes nowhere, and often holds the time."""
 
@@ -318,7 +317,7 @@ def _leave(
     kwargs: Mapping[str, Any],
 ) -> None:
     """Write what came of the call, or let it wait; an interruption is no output."""
-    thread.trains = thread.trains or stage.stage in _COMPUTE
+    thread.trains = thread.trains or stage.stage in COMPUTE
     if _states is not None and thread.trains:
         _states.leaves(stage.stage, stage.name, sys._getframe(1))
     error = sys.exception() if result is _NOTHING else None

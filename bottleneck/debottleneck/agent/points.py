@@ -288,7 +288,7 @@ def delegated(point: Point, items: Any) -> Generator[Any, Any, Any]:
         except GeneratorExit:
             getattr(items, "close", bool)()
             raise
-        except BaseException as error:
+        except BaseException as error:  # thrown on into the inner one
             if not hasattr(items, "throw"):
                 raise
             go, value = items.throw, (error,)

@@ -253,7 +253,7 @@ def observed_by(observer: Observer, called: Callable[..., Any]) -> Callable[...,
         begun = observer.begin(args, kwargs)
         try:
             result = called(*args, **kwargs)
-        except BaseException:
+        except BaseException:  # raised again: interruptions are told of too
             observer.failed(begun)
             raise
         observer.end(begun, result)

@@ -6,7 +6,6 @@ Read into `Outputs`, numbered by steps, and the loss curve drawn from them.
 from __future__ import annotations
 
 import base64
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,15 +16,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from debottleneck.agent.state import COMPUTE
 from debottleneck.recording import spool
-from debottleneck.trials.state import States
+from debottleneck.trials.state import States, parsed
 from debottleneck.trials.state import read as read_state
 from debottleneck.trials.written import Files
 from debottleneck.words import STEP, STEP_STAGES
 
 Floats = NDArray[np.float64]
 
-COMPUTE = ("forward", "loss", "backward", "update")
 LOADS_PER_UPDATE = 0.1
 """With fewer loads than this an update, loads do not bound the steps, as in `loop`."""
 
@@ -121,22 +120,13 @@ def read(folder: Path, pid: int, files: Files = ()) -> Outputs:
         text = spool.outputs_file(folder, pid).read_text(encoding="utf-8")
     except OSError:
         return Outputs()
-    lines = list(_parsed(text.splitlines()))
+    lines = list(parsed(text.splitlines()))
     events = tuple(_output(line) for line in lines if "stage" in line)
     ended = any("end" in line for line in lines)
     return Outputs(events, ended, read_state(folder, pid), files)
 
 
 _AS_WRITTEN = ("t_ns", "thread", "stage", "name", "leaves", "rest", "bits")
-
-
-def _parsed(lines: Iterable[str]) -> Iterable[Mapping[str, Any]]:
-    """The lines up to one that was cut off when the script was killed."""
-    for line in lines:
-        try:
-            yield json.loads(line)
-        except ValueError:
-            return
 
 
 def _output(line: Mapping[str, Any]) -> Output:

@@ -20,16 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from debottleneck.agent.state import pattern
-from debottleneck.agent.variables import OURS, UNREAD, Leaf
+from debottleneck.agent.variables import GENERATOR, OURS, UNREAD, Leaf
 from debottleneck.recording import spool
 
 OURS_LEAF, UNREAD_LEAF = [OURS], [UNREAD]
 
 SETTINGS = ("['fused']", "['foreach']")
 """What a strategy sets of an optimizer, and no result."""
-
-GENERATOR = "(generator)"
-"""In the path of a random generator's state, which comes back at the loop's end."""
 
 MOVES = 3
 """Changes of the plain script's after which a value of loads that never changed under a
@@ -103,12 +100,12 @@ def read(folder: Path, pid: int) -> States | None:
     """
     try:
         with spool.state_file(folder, pid).open(encoding="utf-8") as file:
-            return _assembled(_parsed(file))
+            return _assembled(parsed(file))
     except OSError:
         return None
 
 
-def _parsed(lines: Iterable[str]) -> Iterator[Mapping[str, Any]]:
+def parsed(lines: Iterable[str]) -> Iterator[Mapping[str, Any]]:
     """The lines up to one that was cut off when the script was killed."""
     for line in lines:
         try:
