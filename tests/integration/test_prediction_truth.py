@@ -60,7 +60,10 @@ WHOLE_MACHINE = 1.75
 
 
 def gain(work: Callable[[], object]) -> float:
-    """How many times as much two threads get done as one."""
+    """How many times as much two threads get done as one.
+
+    Other work only ever adds time: the shortest of nine is nearest to none.
+    """
 
     def both() -> float:
         threads = [threading.Thread(target=work) for _ in range(2)]
@@ -76,7 +79,8 @@ def gain(work: Callable[[], object]) -> float:
         work()
         return time.perf_counter() - begun
 
-    return median(2 * one() / both() for _ in range(5))
+    pairs = [(one(), both()) for _ in range(9)]
+    return 2 * min(alone for alone, _ in pairs) / min(two for _, two in pairs)
 
 
 Found = TypeVar("Found")
