@@ -20,6 +20,9 @@ OTHER = "other"
 STEP = "step"
 """A function that is a whole step: it bounds steps and is no stage of its own."""
 
+LINE = "line"
+"""A statement of the loop: a part of the step by its line, where no stage is shown."""
+
 STAGES = (*STEP_STAGES, *BETWEEN_STAGES, OTHER)
 
 CAUSES = (
