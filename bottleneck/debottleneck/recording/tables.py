@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from debottleneck.recording import spool
 from debottleneck.recording.checked import Unfit, opened
-from debottleneck.words import STAGES, STEP
+from debottleneck.words import LINE, SIDES, STAGES, STEP
 
 MOST_TIMES_LARGER = 500
 """How many times larger than its files a recording's tables may be. Those of real runs
@@ -57,7 +57,9 @@ RANGES: Mapping[str, tuple[int, int]] = MappingProxyType(
     {
         **dict.fromkeys(("pid", "tid", "calls", "slices", "held", "line"), _COUNT),
         **dict.fromkeys(("detail", "stack", "depth", "releases"), _COUNT),
+        **dict.fromkeys(("end", "rank"), _COUNT),
         "site": (0, 2**29 - 1),
+        "within": (-1, 2**29 - 1),
         "edge": (spool.ENTER, spool.STEP_END),
         "state": (0, len(spool.STATES) - 1),
         "holder": (-1, 2**31 - 1),
@@ -68,13 +70,14 @@ RANGES: Mapping[str, tuple[int, int]] = MappingProxyType(
 """Column -> the numbers that mean something, in every table that has it; of times
 (`_ns`) those up to LONGEST_NS. yappi's may be negative where a call had not ended."""
 
-_BLOCKS = ("stacks", "gil", "functions-wall", "functions-cpu")
+_SAMPLED = ("stacks", "gil", "functions-wall", "functions-cpu")
 WORDS: Mapping[tuple[str, str], tuple[str, ...]] = MappingProxyType(
     {
-        ("sites", "stage"): (*STAGES, STEP),
+        ("sites", "stage"): (*STAGES, STEP, LINE),
+        ("sites", "side"): SIDES,
         ("forms", "stage"): (*STAGES, STEP),
-        ("blocks", "kind"): _BLOCKS,
-        ("stacks", "block"): _BLOCKS,
+        ("blocks", "kind"): (*_SAMPLED, spool.LEARNING),
+        ("stacks", "block"): _SAMPLED,
         ("functions", "clock"): ("wall", "cpu"),
     }
 )
@@ -83,6 +86,7 @@ WORDS: Mapping[tuple[str, str], tuple[str, ...]] = MappingProxyType(
 _KEYS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "sites": ("pid", "site"),
+        "loops": ("pid", "site"),
         "threads": ("pid", "tid"),
         "details": ("detail",),
         "frames": ("stack", "depth"),
