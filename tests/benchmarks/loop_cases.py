@@ -122,7 +122,7 @@ def profiled(case: Case, options: argparse.Namespace) -> Json:
         command += ["--python", options.python, "--format", "json", str(result)]
         said = run(case, command, copy, options.seconds)
         if not result.exists():
-            return {"failed": said.strip().splitlines()[-1:] or ["no report"]}
+            return {"failed": reason(said)}
         document: Json = json.loads(result.read_text(encoding="utf-8"))
         sites = pd.read_parquet(recording / "sites.parquet")
         document["sites"] = sites.to_dict("records")
@@ -140,11 +140,17 @@ def timed(case: Case, line: tuple[str, int], options: argparse.Namespace) -> Jso
             loop_stopwatch.install(file, number, options.seconds, result, nested)
             said = run(case, [options.python], copy, options.seconds)
             if not result.exists():
-                return {"failed": said.strip().splitlines()[-1:] or ["no iterations"]}
+                return {"failed": reason(said)}
             document = json.loads(result.read_text(encoding="utf-8"))
         if document["switches_per_s"] * SWITCH_S < MOST_SWITCHING:
             break
     return document
+
+
+def reason(said: str) -> str:
+    """Why a run brought nothing: its last error, else its last line."""
+    lines = said.strip().splitlines() or ["it printed nothing"]
+    return next((line for line in reversed(lines) if "Error" in line), lines[-1])
 
 
 def copied(case: Case, root: Path) -> Path:
@@ -243,7 +249,7 @@ def kept(case: Case, options: argparse.Namespace) -> tuple[Json, Json | None]:
 
     def document(kind: str) -> Path | None:
         stem = case.name.replace("/", "-")
-        return options.keep and options.keep / f"{stem}.{kind}.json"
+        return options.keep / f"{stem}.{kind}.json" if options.keep else None
 
     files = {kind: document(kind) for kind in ("profile", "stopwatch")}
     read = {
@@ -287,7 +293,7 @@ def main() -> None:
         profile, watch = kept(case, options)
         for document in (profile, watch or {}):
             if "failed" in document:
-                print(f"{case.name:28} failed: {document['failed'][0]}", flush=True)
+                print(f"{case.name:28} failed: {document['failed']}", flush=True)
         if "failed" in profile:
             continue
         table.append(judge(case, profile, watch))

@@ -67,8 +67,9 @@ class Difference:
 
 def differences(profile: Json, watch: Json) -> list[Difference]:
     """What each row took of the step, as found and as the stopwatch has it."""
-    shares = {row["stage"]: row["share"] for row in profile["stages"]}
-    shares.setdefault(OTHER, 0.0)
+    shares = {OTHER: 0.0}
+    for row in profile["stages"]:
+        shares[row["stage"]] = shares.get(row["stage"], 0.0) + row["share"]
     rows = {row["row"]: row for row in profile.get("rows", []) if row["row"] in shares}
     tops = {name for name in shares if not rows.get(name, {}).get("parent")}
     if sum(shares[name] for name in tops) > WHOLE:
