@@ -24,7 +24,7 @@ WARMUP = 3
 """Iterations left out of all times: caches fill, threads start, functions compile."""
 
 OUTSIDE = 0
-"""The line of what lies between two entries of the instrumented loops."""
+"""Number and line of what lies between two entries of the instrumented loops."""
 
 STUB = """\
 import sys
@@ -39,28 +39,32 @@ SCOPES = (ast.Module, ast.FunctionDef, ast.AsyncFunctionDef)
 Loop = ast.For | ast.AsyncFor | ast.While
 
 SECONDS, RUNS, NOTED, NOTED_SECONDS = range(4)
-"""Columns of a line: timed seconds, runs, those of them that were not timed, theirs."""
+"""Of a statement: timed seconds, runs, those of them that were not timed, theirs."""
 
 
 class Stopwatch:
-    """Which line runs now; `write` says for how long each of them ran."""
+    """Which statement runs now; `write` says for how long each line ran.
 
-    def __init__(self, seconds: float, result: Path, options: dict[str, Any]) -> None:
-        self.seconds, self.result, self.options = seconds, result, options
-        self.lines: dict[int, list[float]] = {}
+    Statements are numbered; `places` are their lines.
+    """
+
+    def __init__(self, places: list[int], seconds: float, result: Path) -> None:
+        self.places, self.seconds, self.result = places, seconds, result
+        self.about: dict[str, Any] = {}
+        self.rows: dict[int, list[float]] = {}
         self.calls: dict[int, set[tuple[str, int, str]]] = {}
         self.stack: list[int] = []
         self.iterations, self.switches, self.noting = 0, 0, False
-        self.pid, self.line, self.ended_by = os.getpid(), OUTSIDE, "script"
-        self.started = self.last = self.since = 0.0
+        self.pid, self.now, self.ended_by = os.getpid(), OUTSIDE, "script"
+        self.started = self.last = 0.0
         atexit.register(self.write)
 
-    def at(self, line: int) -> None:
-        """From here on `line` runs."""
+    def at(self, number: int) -> None:
+        """From here on this statement runs."""
         passed = perf_counter() - self.last
-        row = self.lines.get(self.line)
+        row = self.rows.get(self.now)
         if row is None:
-            row = self.lines.setdefault(self.line, [0.0, 0, 0, 0.0])
+            row = self.rows.setdefault(self.now, [0.0, 0, 0, 0.0])
         if self.noting:
             sys.setprofile(None)
             self.noting = False
@@ -69,29 +73,29 @@ class Stopwatch:
         else:
             row[SECONDS] += passed
         row[RUNS] += 1
-        self.line = line
+        self.now = number
         self.switches += 1
-        if line not in self.calls:
-            self.calls[line] = set()
+        if number not in self.calls:
+            self.calls[number] = set()
             self.noting = True
             sys.setprofile(self.note)
         self.last = perf_counter()
 
     def note(self, frame: FrameType, event: str, _: object) -> None:
-        """Remember a function that the present line calls."""
+        """Remember a function that the present statement calls."""
         if event == "call":
             code, name = frame.f_code, frame.f_code.co_qualname
             if code.co_name == "_wrapped_call_impl":
                 kind = type(frame.f_locals.get("self")).__module__
                 name = "loss module" if kind.endswith(".loss") else "module"
-            self.calls[self.line].add((code.co_filename, code.co_firstlineno, name))
+            self.calls[self.now].add((code.co_filename, code.co_firstlineno, name))
 
-    def enter(self, line: int) -> None:
+    def enter(self, number: int) -> None:
         """A loop that belongs to no instrumented one of its function begins."""
-        self.stack.append(self.line)
-        if not self.lines:
+        self.stack.append(self.now)
+        if not self.rows:
             self.last, self.calls[OUTSIDE] = perf_counter(), set()
-        self.at(line)
+        self.at(number)
 
     def leave(self) -> None:
         """It ended, in whatever way."""
@@ -102,8 +106,8 @@ class Stopwatch:
         if self.iterations == 0:
             self.started = perf_counter()
         if self.iterations == WARMUP:
-            self.lines = {self.line: [0.0, 0, 0, 0.0]}
-            self.since = self.last = perf_counter()
+            self.rows = {self.now: [0.0, 0, 0, 0.0]}
+            self.last = perf_counter()
         if perf_counter() - self.started > self.seconds:
             self.ended_by = "seconds"
             self.write()
@@ -116,22 +120,37 @@ class Stopwatch:
         sys.setprofile(None)
         if os.getpid() != self.pid or not self.iterations or self.result.exists():
             return
-        lines = {line: scaled(row) for line, row in self.lines.items()}
+        passed = perf_counter() - self.started
         document = {
-            **self.options,
+            **self.about,
             "iterations": self.iterations,
-            "loop_seconds": perf_counter() - self.started,
-            "switches_per_s": self.switches / (perf_counter() - self.started),
+            "loop_seconds": passed,
+            "switches_per_s": self.switches / passed,
             "ended_by": self.ended_by,
-            "lines": {line: seconds for line, seconds in lines.items() if seconds},
-            "runs": {line: row[RUNS] for line, row in self.lines.items()},
-            "calls": {line: sorted(calls) for line, calls in self.calls.items()},
+            **self.by_line(),
         }
         self.result.write_text(json.dumps(document), encoding="utf-8")
 
+    def by_line(self) -> dict[str, Any]:
+        """Seconds and runs of each line, and the functions that it called."""
+        lines: dict[int, float] = {}
+        runs: dict[int, float] = {}
+        calls: dict[int, set[tuple[str, int, str]]] = {}
+        for number, row in self.rows.items():
+            line = self.places[number]
+            lines[line] = lines.get(line, 0.0) + scaled(row)
+            runs[line] = max(runs.get(line, 0.0), row[RUNS])
+        for number, called in self.calls.items():
+            calls.setdefault(self.places[number], set()).update(called)
+        return {
+            "lines": {line: seconds for line, seconds in lines.items() if seconds},
+            "runs": runs,
+            "calls": {line: sorted(called) for line, called in calls.items()},
+        }
+
 
 def scaled(row: list[float]) -> float:
-    """Seconds of all runs of a line, from those that were timed."""
+    """Seconds of all runs of a statement, from those that were timed."""
     timed = row[RUNS] - row[NOTED]
     return row[SECONDS] * row[RUNS] / timed if timed > 0 else row[NOTED_SECONDS]
 
@@ -159,10 +178,11 @@ def compiled(
     """The original of the stub `file`, with its stopwatch as a global."""
     text = Path(file).with_suffix(".text").read_bytes()
     tree = ast.parse(text, file)
-    ends = instrument(tree, line, nested)
+    places, ends = instrument(tree, line, nested)
     sys.modules["loop_stopwatch"] = sys.modules[__name__]
-    options = {"file": file, "line": line, "ends": ends}
-    _started.append(Stopwatch(seconds, Path(result), options))
+    stopwatch = Stopwatch(places, seconds, Path(result))
+    stopwatch.about = {"file": file, "line": line, "ends": ends}
+    _started.append(stopwatch)
     return compile(ast.fix_missing_locations(tree), file, "exec", dont_inherit=True)
 
 
@@ -174,20 +194,26 @@ def watch() -> Stopwatch:
     return _started[-1]
 
 
-def instrument(tree: ast.Module, line: int, nested: bool) -> dict[int, int]:
-    """Put the calls into the tree; the lines of loops that are one line -> their ends.
+def instrument(
+    tree: ast.Module, line: int, nested: bool
+) -> tuple[list[int], dict[int, int]]:
+    """Put the calls into the tree.
+
+    Returns:
+        The line of each numbered statement, and the lines of loops that are timed as
+        a whole with their ends.
 
     Raises:
         LookupError: No loop begins at this line.
     """
     target, scope = find(tree, line)
     wanted = calling(tree, scope)
-    ends: dict[int, int] = {}
+    within = Instrument(target, nested)
     for owner in wanted:
         for loop, block in outermost(owner):
             relevant = owner is not scope and mentions(loop, wanted)
             if relevant or any(node is target for node in ast.walk(loop)):
-                enter(loop, block, Instrument(target, nested, ends))
+                within.enter(loop, block)
     start = 0
     for k, node in enumerate(tree.body):  # after the docstring and __future__
         future = isinstance(node, ast.ImportFrom) and node.module == "__future__"
@@ -196,7 +222,7 @@ def instrument(tree: ast.Module, line: int, nested: bool) -> dict[int, int]:
     get = "import loop_stopwatch; stopwatch = loop_stopwatch.watch()"
     get += "; stopwatch_at = stopwatch.at; stopwatch_tick = stopwatch.tick"
     tree.body[start:start] = ast.parse(get).body
-    return ends
+    return within.places, within.ends
 
 
 def find(tree: ast.Module, line: int) -> tuple[Loop, ast.AST]:
@@ -271,49 +297,51 @@ def call(text: str, node: ast.AST) -> ast.stmt:
     return statement
 
 
-def enter(loop: Loop, block: list[ast.stmt], within: Instrument) -> None:
-    """Instrument an outermost loop; the stopwatch is told when it is left."""
-    place = next(k for k, node in enumerate(block) if node is loop)
-    body: list[ast.stmt] = within.statement(loop)
-    guard = ast.Try(body=body, handlers=[], orelse=[], finalbody=[])
-    guard.finalbody = [call("stopwatch.leave()", loop)]
-    ast.copy_location(guard, loop)
-    block[place : place + 1] = [call(f"stopwatch.enter({loop.lineno})", loop), guard]
-
-
 class Instrument:
-    """Puts `stopwatch_at(line)` before each statement of a loop, at any depth of it."""
+    """Puts `stopwatch_at(number)` before each statement of a loop, at any depth."""
 
-    def __init__(self, target: Loop, nested: bool, ends: dict[int, int]) -> None:
-        self.target, self.nested, self.ends = target, nested, ends
+    def __init__(self, target: Loop, nested: bool) -> None:
+        self.target, self.nested = target, nested
+        self.places = [OUTSIDE]
+        self.ends: dict[int, int] = {}
         self.inside = 0  # how many loops, from the target on
 
-    def statement(self, node: ast.stmt, loop: int = 0) -> list[ast.stmt]:
-        """What stands in its place; `loop` is the line of the loop around it."""
-        before = call(f"stopwatch_at({node.lineno})", node)
+    def enter(self, loop: Loop, block: list[ast.stmt]) -> None:
+        """Instrument an outermost loop; the stopwatch is told when it is left."""
+        place = next(k for k, node in enumerate(block) if node is loop)
+        number = len(self.places)
+        guard = ast.Try(self.statement(loop, number), [], [], [])
+        guard.finalbody = [call("stopwatch.leave()", loop)]
+        ast.copy_location(guard, loop)
+        block[place : place + 1] = [call(f"stopwatch.enter({number})", loop), guard]
+
+    def statement(self, node: ast.stmt, around: int) -> list[ast.stmt]:
+        """What stands in its place; `around` is the number of the loop around it."""
+        number = len(self.places)
+        self.places.append(node.lineno)
+        before = call(f"stopwatch_at({number})", node)
         if isinstance(node, ast.Continue):
-            return [before, call(f"stopwatch_at({loop})", node), node]
+            return [before, call(f"stopwatch_at({around})", node), node]
         if isinstance(node, (*SCOPES, ast.ClassDef)):
             return [before, node]
         if isinstance(node, LOOPS):
-            return [before, self.loop(node)]
+            return [before, self.loop(node, number)]
         for block in blocks(node):
-            block[:] = [new for one in block for new in self.statement(one, loop)]
+            block[:] = [new for one in block for new in self.statement(one, around)]
         if isinstance(node, ast.With | ast.AsyncWith):
-            node.body.append(call(f"stopwatch_at({node.lineno})", node))
+            node.body.append(call(f"stopwatch_at({number})", node))
         return [before, node]
 
-    def loop(self, node: Loop) -> Loop:
+    def loop(self, node: Loop, number: int) -> Loop:
         """A loop whose body is opened, unless it lies too deep."""
         if self.inside and not self.nested:
             self.ends[node.lineno] = node.end_lineno or node.lineno
             return node
         self.inside += bool(self.inside or node is self.target)
         for block in blocks(node):
-            new = [one for old in block for one in self.statement(old, node.lineno)]
-            block[:] = new
+            block[:] = [new for one in block for new in self.statement(one, number)]
         self.inside -= bool(self.inside)
-        node.body.append(call(f"stopwatch_at({node.lineno})", node))
+        node.body.append(call(f"stopwatch_at({number})", node))
         if node is self.target:
             node.body.insert(0, call("stopwatch_tick()", node))
         return node
