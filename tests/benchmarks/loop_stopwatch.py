@@ -90,12 +90,11 @@ class Stopwatch:
                 name = "loss module" if kind.endswith(".loss") else "module"
             self.calls[self.now].add((code.co_filename, code.co_firstlineno, name))
 
-    def enter(self, number: int) -> None:
+    def enter(self) -> None:
         """A loop that belongs to no instrumented one of its function begins."""
         self.stack.append(self.now)
         if not self.rows:
             self.last, self.calls[OUTSIDE] = perf_counter(), set()
-        self.at(number)
 
     def leave(self) -> None:
         """It ended, in whatever way."""
@@ -309,11 +308,10 @@ class Instrument:
     def enter(self, loop: Loop, block: list[ast.stmt]) -> None:
         """Instrument an outermost loop; the stopwatch is told when it is left."""
         place = next(k for k, node in enumerate(block) if node is loop)
-        number = len(self.places)
-        guard = ast.Try(self.statement(loop, number), [], [], [])
+        guard = ast.Try(self.statement(loop, OUTSIDE), [], [], [])
         guard.finalbody = [call("stopwatch.leave()", loop)]
         ast.copy_location(guard, loop)
-        block[place : place + 1] = [call(f"stopwatch.enter({number})", loop), guard]
+        block[place : place + 1] = [call("stopwatch.enter()", loop), guard]
 
     def statement(self, node: ast.stmt, around: int) -> list[ast.stmt]:
         """What stands in its place; `around` is the number of the loop around it."""
