@@ -51,7 +51,7 @@ COVERS = 0.8
 FEWEST_ITERATIONS = 5
 """Iterations of a loop around it, before that one may be the step."""
 
-ENOUGH_EVENTS, ENOUGH_NS, LONGEST_NS = 24, 300_000_000, 4_000_000_000
+ENOUGH_EVENTS, ENOUGH_NS, LONGEST_NS = 24, 300_000_000, 1_500_000_000
 """When the search ends: so much was seen of a loop for so long; or names alone, and
 nothing better came for as long as the last of these."""
 
@@ -60,9 +60,6 @@ LOOK_NS = 2_000_000
 
 STEP_NS = 200_000
 """Without evidence, no loop of shorter iterations is the training loop."""
-
-SHORT_NS = 2_000_000
-"""Steps shorter than this are noticeably longer while they are searched."""
 
 SMALL = 0.003
 """A statement of less than this part of the step is not told from its neighbour."""
@@ -272,6 +269,8 @@ class Search:
             self._number += 1
             if not self._opening(self._number):
                 self._opening = None
+                times = {"start_ns": self._since, "end_ns": monotonic_ns()}
+                marks.note({"event": "block", "kind": "loops", **times})
 
     def _is_ours(self, kind: int) -> bool:
         """Whether this thread is the one that trains; one that only loads is not."""
@@ -371,9 +370,6 @@ class Search:
                 within = point in running or self._depth[point] > len(self._chain)
                 point.open = within and point.mean_ns > STEP_NS / 4
             point.open = point.open or point.kept
-        if self.chosen.mean_ns < SHORT_NS:
-            times = {"start_ns": self._since, "end_ns": monotonic_ns()}
-            marks.note({"event": "block", "kind": "loops", **times})
         self.chosen.silence(SMALL)
 
     def _tell(self, kind: int) -> None:

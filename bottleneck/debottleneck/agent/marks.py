@@ -174,7 +174,13 @@ def site_of(
             _stages.append(f"{file}:{line}" if stage == LINE else stage)
             _marked.append((stage, name, kind))
             fields = {"site": number, "stage": stage, "name": name, "kind": kind}
-            place = {"file": file, "line": line, "end": end or line, "within": within, "side": ""}
+            place = {
+                "file": file,
+                "line": line,
+                "end": end or line,
+                "within": within,
+                "side": "",
+            }
             _site_lines.append(json.dumps({**fields, **place}))
             _site_numbers[key] = number
             if _on and _writer is not None:
