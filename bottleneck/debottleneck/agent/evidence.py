@@ -330,7 +330,9 @@ class Search:
         return dataflow.sides(flows, training, rows.get(NAME, ()))
 
     def _by_time(self) -> Chain:
-        """The smallest loop that this thread is in and that takes the run's time."""
+        """The smallest loop that the main thread is in and that takes the time."""
+        if threading.get_ident() != threading.main_thread().ident:
+            return ()
         chain = tuple(run.point for run in turns.runs())
         passed = monotonic_ns() - self._since
         if passed < ENOUGH_NS:
