@@ -281,7 +281,10 @@ class Run:
         self._end_stretch()
 
     def hush(self) -> None:
-        """Nothing is marked from now on."""
+        """Iterations begin in which nothing is marked: a stretch of its own."""
+        now = marks.mark_row(self.point.site << 2 | STEP_START, self.done)
+        self._book(now)
+        self.done = 0
         self.point.on = False
         marks.hush(True)
 
@@ -316,8 +319,9 @@ class Run:
     def _book(self, now: int) -> None:
         """Add what passed since the last mark of the loop."""
         point = self.point
-        if self._began:
-            point.row_ns[point.row] += now - point.since
+        if now and self._began:
+            if point.on:
+                point.row_ns[point.row] += now - point.since
             point.ns += now - self._began
             point.count += self.done
         self._began = now
