@@ -9,9 +9,10 @@ steps for each file that is read). Names are a hint where nothing is seen to cha
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from time import monotonic_ns
 from typing import Any
 
@@ -159,11 +160,11 @@ def happened(kind: int) -> None:
         _search[0].happened(kind)
 
 
-def start(asked: str, opening: Callable[[int], bool]) -> None:
+def start(asked: Mapping[str, Any] | None, opening: Callable[[int], bool]) -> None:
     """Begin to look for the training loop.
 
     Args:
-        asked: FILE:LINE of the loop if the user says which, "" if not.
+        asked: `file` and `line` of the loop if the user says which.
         opening: Opens functions that its iterations call, see `opened.opener`.
     """
     _search[:] = [Search(asked, opening)]
@@ -175,7 +176,7 @@ class Search:
     """Follows the loops of the script until the training loop is known.
 
     Args:
-        asked: FILE:LINE of the loop, "" to find it.
+        asked: `file` and `line` of the loop, None to find it.
         opening: Called with the number of each marked iteration once the search is
             over, until it returns False.
 
@@ -184,9 +185,10 @@ class Search:
         chosen: The loop, as far as is known.
     """
 
-    def __init__(self, asked: str, opening: Callable[[int], bool]) -> None:
-        file, _, line = asked.rpartition(":")
-        self._asked = (file, int(line)) if line.isdecimal() else None
+    def __init__(
+        self, asked: Mapping[str, Any] | None, opening: Callable[[int], bool]
+    ) -> None:
+        self._asked = asked
         self._opener = opening
         self._opening: Callable[[int], bool] | None = None
         self._known_enough = False
@@ -291,11 +293,11 @@ class Search:
 
     def _asked_for(self) -> Chain:
         assert self._asked
-        file, line = self._asked
-        for run in turns.runs():
-            plan = run.point.plan
-            if run.point.file.endswith(file) and plan.line == line:
-                return tuple(r.point for r in turns.runs())
+        chain = tuple(run.point for run in turns.runs())
+        for index, point in enumerate(chain):
+            file = os.path.abspath(point.file)
+            if (file, point.plan.line) == (self._asked["file"], self._asked["line"]):
+                return chain[: index + 1]
         return ()
 
     def _outwards(self, chain: Chain) -> Chain:
