@@ -82,7 +82,7 @@ def main(
             _record(spooled, config, no_yappi)
             _state_facts(spooled, config, no_yappi)
             opening = opened.opener(partial(user.owns, module=""))
-            evidence.start(config.get("step", ""), opening)
+            evidence.start(config.get("loop"), opening)
     hooks = _after_imports(config, user)
     for plugin in plugins:
         plugin.install(spooled, config)

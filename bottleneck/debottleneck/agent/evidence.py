@@ -9,9 +9,10 @@ steps for each file that is read). Names are a hint where nothing is seen to cha
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from time import monotonic_ns
 from typing import Any
 
@@ -51,7 +52,7 @@ COVERS = 0.8
 FEWEST_ITERATIONS = 5
 """Iterations of a loop around it, before that one may be the step."""
 
-ENOUGH_EVENTS, ENOUGH_NS, LONGEST_NS = 24, 300_000_000, 4_000_000_000
+ENOUGH_EVENTS, ENOUGH_NS, LONGEST_NS = 24, 300_000_000, 1_500_000_000
 """When the search ends: so much was seen of a loop for so long; or names alone, and
 nothing better came for as long as the last of these."""
 
@@ -60,9 +61,6 @@ LOOK_NS = 2_000_000
 
 STEP_NS = 200_000
 """Without evidence, no loop of shorter iterations is the training loop."""
-
-SHORT_NS = 2_000_000
-"""Steps shorter than this are noticeably longer while they are searched."""
 
 SMALL = 0.003
 """A statement of less than this part of the step is not told from its neighbour."""
@@ -162,11 +160,11 @@ def happened(kind: int) -> None:
         _search[0].happened(kind)
 
 
-def start(asked: str, opening: Callable[[int], bool]) -> None:
+def start(asked: Mapping[str, Any] | None, opening: Callable[[int], bool]) -> None:
     """Begin to look for the training loop.
 
     Args:
-        asked: FILE:LINE of the loop if the user says which, "" if not.
+        asked: `file` and `line` of the loop if the user says which.
         opening: Opens functions that its iterations call, see `opened.opener`.
     """
     _search[:] = [Search(asked, opening)]
@@ -178,7 +176,7 @@ class Search:
     """Follows the loops of the script until the training loop is known.
 
     Args:
-        asked: FILE:LINE of the loop, "" to find it.
+        asked: `file` and `line` of the loop, None to find it.
         opening: Called with the number of each marked iteration once the search is
             over, until it returns False.
 
@@ -187,9 +185,10 @@ class Search:
         chosen: The loop, as far as is known.
     """
 
-    def __init__(self, asked: str, opening: Callable[[int], bool]) -> None:
-        file, _, line = asked.rpartition(":")
-        self._asked = (file, int(line)) if line.isdecimal() else None
+    def __init__(
+        self, asked: Mapping[str, Any] | None, opening: Callable[[int], bool]
+    ) -> None:
+        self._asked = asked
         self._opener = opening
         self._opening: Callable[[int], bool] | None = None
         self._known_enough = False
@@ -272,6 +271,8 @@ class Search:
             self._number += 1
             if not self._opening(self._number):
                 self._opening = None
+                times = {"start_ns": self._since, "end_ns": monotonic_ns()}
+                marks.note({"event": "block", "kind": "loops", **times})
 
     def _is_ours(self, kind: int) -> bool:
         """Whether this thread is the one that trains; one that only loads is not."""
@@ -292,11 +293,11 @@ class Search:
 
     def _asked_for(self) -> Chain:
         assert self._asked
-        file, line = self._asked
-        for run in turns.runs():
-            plan = run.point.plan
-            if run.point.file.endswith(file) and plan.line == line:
-                return tuple(r.point for r in turns.runs())
+        chain = tuple(run.point for run in turns.runs())
+        for index, point in enumerate(chain):
+            file = os.path.abspath(point.file)
+            if (file, point.plan.line) == (self._asked["file"], self._asked["line"]):
+                return chain[: index + 1]
         return ()
 
     def _outwards(self, chain: Chain) -> Chain:
@@ -331,7 +332,9 @@ class Search:
         return dataflow.sides(flows, training, rows.get(NAME, ()))
 
     def _by_time(self) -> Chain:
-        """The smallest loop that this thread is in and that takes the run's time."""
+        """The smallest loop that the main thread is in and that takes the time."""
+        if threading.get_ident() != threading.main_thread().ident:
+            return ()
         chain = tuple(run.point for run in turns.runs())
         passed = monotonic_ns() - self._since
         if passed < ENOUGH_NS:
@@ -371,9 +374,6 @@ class Search:
                 within = point in running or self._depth[point] > len(self._chain)
                 point.open = within and point.mean_ns > STEP_NS / 4
             point.open = point.open or point.kept
-        if self.chosen.mean_ns < SHORT_NS:
-            times = {"start_ns": self._since, "end_ns": monotonic_ns()}
-            marks.note({"event": "block", "kind": "loops", **times})
         self.chosen.silence(SMALL)
 
     def _tell(self, kind: int) -> None:

@@ -217,7 +217,8 @@ class _Pass:
         end = node.end_lineno or node.lineno
         if isinstance(node, _COMPOUND):
             end = max((p.end_lineno or node.lineno for p in parts), default=node.lineno)
-        flow = flow_of([node] if parts == [node] else parts, self._modules)
+        whole = isinstance(node, Loop) or parts == [node]
+        flow = flow_of([node] if whole else parts, self._modules)
         plan.rows.append(Row(self._text(node), node.lineno, end, flow, looped))
         made.append(_guarded(plan.placeholder, "at", [len(plan.rows) - 1], node))
 

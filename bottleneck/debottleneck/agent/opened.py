@@ -98,7 +98,7 @@ class OpenPoint:
             return
         now = marks.mark_row(self._codes[index])
         last = self._index
-        if self._since and self._looks[last] < LOOKS:
+        if now and self._since and self._looks[last] < LOOKS:
             self._looks[last] += 1
             self._ns[last] += now - self._since
             if self._looks[last] == LOOKS and self._plan.rows[last].looped:

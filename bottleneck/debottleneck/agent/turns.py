@@ -194,8 +194,9 @@ class LoopPoint:
         """A statement begins."""
         if self._active[index]:
             now = marks.mark_row(self._codes[index])
-            self.row_ns[self.row] += now - self.since
-            self.row, self.since = index, now
+            if now:
+                self.row_ns[self.row] += now - self.since
+                self.row, self.since = index, now
 
     def silence(self, share: float) -> None:
         """Mark small statements no more that follow small ones.
@@ -234,7 +235,7 @@ class Run:
     """
 
     __slots__ = (
-        "_began", "_counter", "_look", "_stretch", "count", "done", "handed", "point",
+        "_began", "_counter", "_look", "_marked", "_stretch", "_written", "count", "done", "handed", "point",
         "rest", "skipped",
     )  # fmt: skip
 
@@ -244,14 +245,16 @@ class Run:
         self.rest: Iterable[Any] = ()
         self.handed = False
         self._look = FIRST_LOOK
-        self._began = 0
-        self._stretch = 0
+        self._began = self._marked = self._stretch = 0
+        self._written = marks.written()
         self._counter = count()
 
     def begin(self) -> bool:
         """Mark an iteration; False where the plain copy is to go on."""
         point = self.point
         if point.bounds:
+            if point.kept:
+                marks.close_stages()
             marks.attend()
         now = marks.mark_row(point.site << 2 | STEP_START, self.done)
         if not now:
@@ -260,6 +263,7 @@ class Run:
         marks.mark_row(point._codes[0])
         point.row, point.since = 0, now
         self.count += 1
+        self._marked += 1
         self.done = 1
         if self.count >= self._look and not self._worth(now):
             self.done = 0
@@ -277,7 +281,10 @@ class Run:
         self._end_stretch()
 
     def hush(self) -> None:
-        """Nothing is marked from now on."""
+        """Iterations begin in which nothing is marked: a stretch of its own."""
+        now = marks.mark_row(self.point.site << 2 | STEP_START, self.done)
+        self._book(now)
+        self.done = 0
         self.point.on = False
         marks.hush(True)
 
@@ -312,8 +319,9 @@ class Run:
     def _book(self, now: int) -> None:
         """Add what passed since the last mark of the loop."""
         point = self.point
-        if self._began:
-            point.row_ns[point.row] += now - point.since
+        if now and self._began:
+            if point.on:
+                point.row_ns[point.row] += now - point.since
             point.ns += now - self._began
             point.count += self.done
         self._began = now
@@ -326,7 +334,9 @@ class Run:
         if mean < TINY_NS and not point.kept:
             point.open = False
             return False
-        cost = MARK_NS * (2 + sum(point._active))
+        written = marks.written()
+        cost = MARK_NS * (written - self._written) / max(self._marked, 1)
+        self._written, self._marked = written, 0
         wanted = round(cost / (COST * max(mean, 1.0))) - 1
         point.stretch = min(max(wanted, 0), LONGEST_STRETCH)
         return True
