@@ -42,7 +42,9 @@ STANDARD_INPUT = "-"
 """Target that stands for it."""
 
 _PLUGINS = {
-    "strategies": "debottleneck.strategies.automatic.install",
+    "strategies": "debottleneck.strategies.{}.install".format(
+        "rewriting" if os.environ.get("DEBOTTLENECK_REWRITING") else "automatic"
+    ),
     "scout": "debottleneck.agent.scout",
     "outputs": "debottleneck.agent.outputs",
     "guard": "debottleneck.agent.guard",

@@ -154,6 +154,11 @@ def searching() -> bool:
     return bool(_search)
 
 
+def search() -> Search:
+    """What looks for the training loop, once `start` was called."""
+    return _search[0]
+
+
 def happened(kind: int) -> None:
     """Something that tells of training happened on this thread, within its loops."""
     if _search:

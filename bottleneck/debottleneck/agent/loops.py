@@ -72,6 +72,8 @@ class LoopPlan:
     end: int
     placeholder: str
     rows: list[Row] = field(default_factory=list)
+    flat: object = None
+    """What its other copy consists of, see `copy_with`."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,18 @@ class Prepared:
 
     def __bool__(self) -> bool:
         return bool(self.loops or self.changes)
+
+
+Copy = Callable[[Loop, str, ast.expr], tuple[object, ast.stmt]]
+"""A loop, its point's placeholder and what its copy goes over -> what the copy
+consists of, and the copy."""
+
+_copies: list[Copy] = []
+
+
+def copy_with(copy_of: Copy) -> None:
+    """Compile each loop once more, for a strategy."""
+    _copies[:] = [copy_of]
 
 
 def prepare(tree: ast.Module, lines: Sequence[str], placeholder: str) -> Prepared:
@@ -252,17 +266,29 @@ class _Pass:
             marked.iter = _located(turns, node.iter)
             rest = copy.copy(node)
             rest.iter = _located(_call(plan.placeholder, "rest", []), node.iter)
-            marked.orelse = [rest]
+            marked.orelse = [self._other(node, plan, rest)]
         else:
             assert isinstance(marked, ast.While)
             turn = _call(plan.placeholder, "turn", [])
             marked.test = _located(ast.BoolOp(ast.And(), [turn, node.test]), node.test)
             handed = _located(_call(plan.placeholder, "handed", []), node.test)
-            marked.orelse = [_located(ast.If(handed, [node], node.orelse), node)]
+            other = self._other(node, plan, node)
+            marked.orelse = [_located(ast.If(handed, [other], node.orelse), node)]
         point = ast.Constant(plan.placeholder)
         within = ast.With([ast.withitem(point)], [marked])
         choice = ast.If(_attribute(plan.placeholder, "open"), [within], [node])
         return _located(choice, node)
+
+    def _other(self, node: Loop, plan: LoopPlan, rest: ast.stmt) -> ast.stmt:
+        """The plain copy, or the strategy's where it rewrites this loop."""
+        if not _copies:
+            return rest
+        source = _call(plan.placeholder, "rest", [])
+        plan.flat, other = _copies[0](node, plan.placeholder, source)
+        rewritten = _attribute(plan.placeholder, "rewritten")
+        begins = ast.Call(ast.Attribute(rewritten, "begins", ast.Load()), [], [])
+        test = ast.BoolOp(ast.And(), [rewritten, begins])
+        return _located(ast.If(test, [other], [rest]), node)
 
     def _watched(self, node: ast.stmt, in_loop: bool) -> list[ast.stmt]:
         """A statement that may change a parameter, looked at before and after."""

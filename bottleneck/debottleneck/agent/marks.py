@@ -20,7 +20,7 @@ from collections.abc import Callable
 from time import monotonic_ns, thread_time_ns
 from types import FrameType
 
-from debottleneck.agent.spool_writer import THREADS, SpoolWriter
+from debottleneck.agent.spool_writer import THREADS, SpoolWriter, Unwritten
 from debottleneck.recording import spool
 from debottleneck.words import LINE, STAGES, STEP
 
@@ -71,7 +71,7 @@ class _Track:
 
 
 _on = False
-_writer: SpoolWriter | None = None
+_writer: SpoolWriter | Unwritten | None = None
 _witness: Callable[[int], None] | None = None
 _local = threading.local()
 _stages: list[str] = []
@@ -88,6 +88,13 @@ def start(writer: SpoolWriter) -> None:
     _writer = writer
     _on = True
     os.register_at_fork(after_in_child=_after_fork)
+
+
+def start_unwritten() -> None:
+    """Begin to follow loops and stages without a recording."""
+    global _on, _writer
+    _writer = Unwritten()
+    _on = True
 
 
 def calibrate(pairs: int = 200) -> float:
@@ -406,7 +413,7 @@ def _open_track() -> _Track:
 
 def _new_file(track: _Track) -> mmap.mmap | bytearray:
     """A fresh mark file with its space reserved, or memory when there is none."""
-    if _writer is None:
+    if not isinstance(_writer, SpoolWriter):
         return _nowhere
     name = f"marks-{_writer.pid}-{track.tid}-{track.sequence}-{monotonic_ns()}.bin"
     try:
@@ -480,7 +487,9 @@ def _try(write: Callable[..., None], *arguments: object) -> None:
 def _after_fork() -> None:
     """A forked child records on its own: new files, nothing open."""
     global _local, _on, _writer
-    if not _on or _writer is None:
+    if not isinstance(_writer, SpoolWriter):
+        _on = False
+    if not _on or not isinstance(_writer, SpoolWriter):
         return
     _local = threading.local()
     try:

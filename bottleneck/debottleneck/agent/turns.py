@@ -90,11 +90,13 @@ class LoopPoint:
         row_ns: Time of each statement, whatever runs within it.
         since: When the present statement began.
         kept: True for the training loop and those around it: never closed.
+        rewritten: What its other copy refers to, see `loops.copy_with`; that copy
+            goes on where there is one.
     """
 
     __slots__ = (
         "_active", "_codes", "bounds", "count", "entries", "file", "kept", "ns", "on",
-        "open", "plan", "row", "row_ns", "since", "site", "stretch",
+        "open", "plan", "rewritten", "row", "row_ns", "since", "site", "stretch",
     )  # fmt: skip
 
     def __init__(self, plan: LoopPlan, file: str, is_open: bool = True) -> None:
@@ -103,6 +105,7 @@ class LoopPoint:
         self.open = is_open
         self.on = self.bounds = True
         self.kept = False
+        self.rewritten: Any = None
         self.site = -1
         self.count = self.entries = self.ns = self.stretch = 0
         self.row = self.since = 0
@@ -140,6 +143,8 @@ class LoopPoint:
         while stack:
             run = stack.pop()
             if run.point is self:
+                if self.rewritten is not None:
+                    self.rewritten.leave(run)
                 run.leave()
                 return
 
@@ -252,25 +257,34 @@ class Run:
     def begin(self) -> bool:
         """Mark an iteration; False where the plain copy is to go on."""
         point = self.point
-        if point.bounds:
-            if point.kept:
-                marks.close_stages()
-            marks.attend()
-        now = marks.mark_row(point.site << 2 | STEP_START, self.done)
+        if point.rewritten is not None:
+            return False
+        now = self.passed()
         if not now:
             return False
-        self._book(now)
-        marks.mark_row(point._codes[0])
-        point.row, point.since = 0, now
-        self.count += 1
-        self._marked += 1
-        self.done = 1
         if self.count >= self._look and not self._worth(now):
             self.done = 0
             return False
         if _listener:
             _listener[0].turned(self)
         return True
+
+    def passed(self) -> int:
+        """Mark where an iteration begins; nanoseconds, 0 if nothing is recorded."""
+        point = self.point
+        if point.bounds:
+            if point.kept:
+                marks.close_stages()
+            marks.attend()
+        now = marks.mark_row(point.site << 2 | STEP_START, self.done)
+        if now:
+            self._book(now)
+            marks.mark_row(point._codes[0])
+            point.row, point.since = 0, now
+            self.count += 1
+            self._marked += 1
+            self.done = 1
+        return now
 
     def unmarked(self, iterator: Iterator[Any]) -> Iterator[Any]:
         """Items of iterations in which nothing is marked."""

@@ -1,0 +1,263 @@
+"""Run time of a prefetch: one entry of a loop, whose lines ahead run beside it.
+
+One thread runs the lines that keep their order, `workers` threads or processes the
+heavy ones; results come in order, at most `depth` are ready or under way. It ends with
+the entry: the threads and processes too.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from contextvars import copy_context
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from typing import Any, Protocol
+
+from debottleneck.errors import StrategyError
+from debottleneck.strategies import pools, torch_context
+
+GRACE_S = 0.5
+"""How long an entry that is left waits for a fetch that is under way."""
+
+Given = tuple[Any, list[Any], Any]
+"""Item, values by line, what the heavy lines need."""
+
+
+class Lost(Exception):
+    """A process died or hangs; what it was to make is to be made here."""
+
+
+class Heavy(Protocol):
+    """Runs the heavy lines of one item elsewhere."""
+
+    def submit(self, values: list[Any], carry: Any) -> Future[Any]:
+        """Begin; the result fills the values in."""
+
+    def close(self) -> None:
+        """End what it runs on."""
+
+
+@dataclass
+class Item:
+    """What was made ahead for one iteration.
+
+    Attributes:
+        item: Of the loop's iterable.
+        values: By line.
+        carry: What the heavy lines need.
+        state: What `snapshot` gave when the item was made.
+        error: What a line that keeps its order raised.
+    """
+
+    item: Any
+    values: list[Any]
+    carry: Any
+    state: Any = None
+    error: BaseException | None = None
+    future: Future[Any] | None = None
+
+
+class Threads:
+    """The heavy lines in threads.
+
+    Args:
+        load: As `split.Split.load`.
+        workers: Threads.
+    """
+
+    def __init__(self, load: Callable[[list[Any], Any], None], workers: int) -> None:
+        self._load = load
+        self._settings = torch_context.captured()
+        self._pool = pools.Workers(workers, "load")
+
+    def submit(self, values: list[Any], carry: Any) -> Future[Any]:
+        """Begin one."""
+        return self._pool.submit(copy_context().run, self._with_settings, values, carry)
+
+    def _with_settings(self, values: list[Any], carry: Any) -> None:
+        with self._settings():
+            self._load(values, carry)
+
+    def close(self) -> None:
+        """Begin no more; wait a moment for those that run."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._pool.join(GRACE_S)
+
+
+class Processes:
+    """The heavy lines in processes, forked here and now.
+
+    Args:
+        load: As `split.Split.load`.
+        lines: Numbers of the heavy lines.
+        workers: Processes.
+
+    Raises:
+        StrategyError: No process can be started.
+    """
+
+    def __init__(
+        self, load: Callable[[list[Any], Any], None], lines: tuple[int, ...],
+        size: int, workers: int,
+    ) -> None:  # fmt: skip
+        from debottleneck.strategies.process import Calls
+
+        self._lines = lines
+
+        def made(carry: Any) -> tuple[Any, ...]:
+            values: list[Any] = [None] * size
+            load(values, carry)
+            return tuple(values[n] for n in lines)
+
+        self._calls = Calls(made, workers, "load")
+
+    def submit(self, values: list[Any], carry: Any) -> Future[Any]:
+        """Begin one."""
+        future = self._calls.submit((carry,), {})
+        done: Future[Any] = Future()
+
+        def fill(answer: Future[Any]) -> None:
+            error = answer.exception()
+            if error is not None:
+                done.set_exception(error)
+                return
+            for number, value in zip(self._lines, answer.result(), strict=True):
+                values[number] = value
+            done.set_result(None)
+
+        future.add_done_callback(fill)
+        return done
+
+    def close(self) -> None:
+        """End the processes."""
+        self._calls.close()
+
+
+END, STOPPED = "end", "stopped"
+"""Why there is no further item: the loop is over; nothing more was fetched."""
+
+
+class Ahead:
+    """Items made ahead of one entry.
+
+    Args:
+        index: What `split.Split.index` yields, or the like of it.
+        heavy: Runs the heavy lines elsewhere; None where there are none.
+        load: Runs them here.
+        depth: Items ready or under way, at most.
+        snapshot: Called after each item was made in order.
+        limit_s: How long one item may take; None for no limit.
+
+    Attributes:
+        lost: How the processes were lost, "" if they were not: their lines are run
+            here from then on.
+    """
+
+    def __init__(
+        self, index: Iterator[Given], heavy: Heavy | None,
+        load: Callable[[list[Any], Any], None], depth: int,
+        snapshot: Callable[[], Any], limit_s: float | None = None,
+    ) -> None:  # fmt: skip
+        self.lost = ""
+        self._index = index
+        self._heavy = heavy
+        self._load = load
+        self._snapshot = snapshot
+        self._limit_s = limit_s
+        self._ready: SimpleQueue[Item | str | BaseException] = SimpleQueue()
+        self._room = threading.Semaphore(depth)
+        self._stopping = False
+        self.lock = threading.Lock()
+        self._settings = torch_context.captured()
+        self._thread = pools.Workers(1, "ahead")
+        self._thread.submit(copy_context().run, self._run)
+
+    def take(self) -> Item | str:
+        """The next item, or why there is none.
+
+        Raises:
+            Lost: A process died or hangs.
+            BaseException: What the loop's own iterable raised.
+        """
+        try:
+            made = self._ready.get(timeout=self._limit_s)
+        except Empty:
+            raise Lost("a process did not answer") from None
+        self._room.release()
+        if isinstance(made, StrategyError):
+            raise Lost(str(made)) from None
+        if isinstance(made, BaseException):
+            raise made
+        if isinstance(made, Item) and made.future is not None:
+            self._result(made, made.future)
+        return made
+
+    def _result(self, made: Item, future: Future[Any]) -> None:
+        if not self.lost:
+            try:
+                future.result(self._limit_s)
+                return
+            except FutureTimeout as error:
+                if future.done():
+                    made.error = error
+                    return
+                self.lost = "a process did not answer"
+            except StrategyError as error:
+                self.lost = str(error)
+            except BaseException as error:  # noqa: BLE001 - raised where it is taken
+                made.error = error
+                return
+            assert self._heavy is not None
+            self._heavy.close()
+        try:
+            self._load(made.values, made.carry)
+        except BaseException as error:  # noqa: BLE001 - raised where it is taken
+            made.error = error
+
+    def stop(self) -> None:
+        """Fetch no further item; those under way still come."""
+        self._stopping = True
+        self._room.release()
+
+    def close(self) -> None:
+        """End all; what was fetched is dropped."""
+        self.stop()
+        self._thread.shutdown(wait=False, cancel_futures=True)
+        if self._heavy is not None:
+            self._heavy.close()
+        self._thread.join(GRACE_S)
+        end = getattr(self._index, "close", None)
+        if end is not None and not getattr(self._index, "gi_running", False):
+            end()
+
+    def _run(self) -> None:
+        with self._settings():
+            while self._made_one():
+                pass
+
+    def _made_one(self) -> bool:
+        self._room.acquire()
+        if self._stopping:
+            self._ready.put(STOPPED)
+            return False
+        with self.lock:
+            try:
+                item, values, carry = next(self._index)
+                state = self._snapshot()
+            except StopIteration:
+                self._ready.put(END)
+                return False
+            except BaseException as error:  # noqa: BLE001 - raised at its place
+                self._ready.put(error)
+                return False
+        made = Item(item, values, carry, state)
+        if self._heavy is not None and carry is not None:
+            try:
+                made.future = self._heavy.submit(values, carry)
+            except RuntimeError:  # it was closed
+                return False
+        self._ready.put(made)
+        return True

@@ -1,0 +1,344 @@
+"""From what was seen of a loop to its plan, and to what runs by that plan."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from types import FrameType
+from typing import Any
+
+from debottleneck.agent.turns import LoopPoint
+from debottleneck.strategies import randomness
+from debottleneck.strategies.conflicts import is_random, is_torch_generator
+from debottleneck.strategies.rewriting.ahead import Ahead, Given, Processes, Threads
+from debottleneck.strategies.rewriting.divide import Division, Seen, divide
+from debottleneck.strategies.rewriting.flatten import FlatLoop
+from debottleneck.strategies.rewriting.locations import (
+    ALL,
+    Effects,
+    Location,
+    is_fixed,
+    owner_of,
+    reach,
+    word,
+)
+from debottleneck.strategies.rewriting.plan import Plan
+from debottleneck.strategies.rewriting.split import Split, names_of, split
+from debottleneck.strategies.spec import AUTO, PREFETCH, PREFETCH_WORKERS, Strategy
+
+MOST_AUTO = 16
+"""Workers where they are chosen here."""
+
+HEAVY = 0.2
+"""Lines that may run at the same time and take less of what runs ahead do not get
+workers of their own."""
+
+LEAST_GAIN = 0.03
+"""Of the step; a plan that allows no more is none."""
+
+PATIENCE, PATIENCE_S = 10, 1.0
+"""A process may take so many times the usual and so many seconds more."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What was asked for.
+
+    Attributes:
+        workers: Threads or processes, None to choose.
+        depth: Items ahead, None to choose.
+        process: Whether processes are to do it.
+    """
+
+    workers: int | None
+    depth: int | None
+    process: bool
+
+    @classmethod
+    def of(cls, strategy: Strategy) -> Settings:
+        """From a strategy as it was written."""
+        automatic = strategy.settings.get("workers") == AUTO
+        workers = None if automatic else strategy.number("workers", PREFETCH_WORKERS)
+        depth = strategy.number("depth", 0) or None
+        process = strategy.word("where", "thread") == "process"
+        return cls(workers, depth, process)
+
+
+@dataclass(frozen=True)
+class Sides:
+    """What both sides use.
+
+    Attributes:
+        ahead: Of the lines ahead and the loop's iterable.
+        stays: Of the others.
+        fresh: Owners that each iteration makes anew.
+    """
+
+    ahead: Effects
+    stays: Effects
+    fresh: frozenset[Any]
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """What is brought back when the loop is left early.
+
+    Attributes:
+        streams: Random generators that the lines ahead draw from.
+        attributes: Owners and attributes that they set.
+    """
+
+    streams: tuple[Any, ...] = ()
+    attributes: tuple[tuple[Any, str], ...] = ()
+
+    def snapshot(self) -> Any:
+        values = [_get(owner, name) for owner, name in self.attributes]
+        return randomness.states(self.streams), values
+
+    def restore(self, state: Any) -> None:
+        if state is None:
+            return
+        states, values = state
+        now = randomness.states(self.streams)
+        randomness.take_over(self.streams, states, now)
+        for (owner, name), value in zip(self.attributes, values, strict=True):
+            if isinstance(owner, dict):
+                owner[name] = value
+            else:
+                setattr(owner, name, value)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A plan, and what it takes to run by it."""
+
+    plan: Plan
+    flat: FlatLoop
+    division: Division
+    sides: Sides
+    kept_names: frozenset[str]
+    file: str
+    kept: _Kept = field(default_factory=_Kept)
+
+    missing = staticmethod(names_of)
+    """Stands for the value of a line that did not run."""
+
+    checked = True
+    """Whether what runs ahead is looked at again and again."""
+
+    def split_for(self, frame: FrameType) -> Split:
+        """The functions for one entry."""
+        space, local = frame.f_globals, frame.f_locals
+        return split(self.flat, self.division, space, local, self.kept_names, self.file)
+
+    def begin(self, index: Iterator[Given], load: Callable[..., None]) -> Ahead:
+        """Run ahead from here on.
+
+        Raises:
+            StrategyError: No process can be started.
+        """
+        plan = self.plan
+        if plan.where == "process" and not plan.heavy:
+            return self._in_child(index, load)
+        heavy: Threads | Processes | None = None
+        limit_s = None
+        if self.division.heavy and plan.heavy and plan.where == "process":
+            lines, size = self.division.heavy, len(self.flat.lines)
+            heavy = Processes(load, lines, size, plan.workers)
+            limit_s = PATIENCE * plan.heavy_ns / 1e9 + PATIENCE_S
+        elif self.division.heavy and plan.heavy:
+            heavy = Threads(load, plan.workers)
+        elif self.division.heavy:
+            index = _with_load(index, load)
+        return Ahead(index, heavy, load, plan.depth, self.kept.snapshot, limit_s)
+
+    def _in_child(self, index: Iterator[Given], load: Callable[..., None]) -> Ahead:
+        from debottleneck.strategies.process import Items
+
+        made = _with_load(index, load)
+        items = Items(lambda: made, depth=self.plan.depth, name="load")
+        limit_s = PATIENCE * self.plan.ahead_ns / 1e9 + PATIENCE_S
+        return Ahead(items, None, load, self.plan.depth, lambda: None, limit_s)
+
+    def restore(self, state: Any) -> None:
+        """Bring back what ran ahead of the item that has this state."""
+        self.kept.restore(state)
+
+    def refused(self, why: str) -> Decision:
+        """The same, given up."""
+        return replace(self, plan=replace(self.plan, reason=why))
+
+    def word(self, met: set[Location]) -> str:
+        """What both sides meet in."""
+        found = min(met, key=str)
+        return word(found, [self.sides.ahead, self.sides.stays])
+
+
+def _with_load(index: Iterator[Given], load: Callable[..., None]) -> Iterator[Given]:
+    """The heavy lines in their turn."""
+    for item, values, carry in index:
+        if carry is not None:
+            load(values, carry)
+        yield item, values, None
+
+
+def decide(
+    flat: FlatLoop, seen: Seen, settings: Settings, point: LoopPoint, frame: FrameType,
+    iterator: Any,
+) -> Decision:  # fmt: skip
+    """Make the plan of one loop.
+
+    Args:
+        flat: Its lines.
+        seen: What they do.
+        settings: What was asked for.
+        point: Where it is.
+        frame: That of the function that it runs in.
+        iterator: What it goes over.
+    """
+    space = frame.f_globals
+    division, kept_names = _divided(flat, seen, space)
+    ahead, stays = Effects(), Effects()
+    for number, effects in enumerate(seen.effects):
+        side = stays if number in division.stays else ahead
+        side.add(effects)
+    sides = Sides(ahead, stays, frozenset(seen.fresh))
+    nodes = (*division.order, *division.heavy)
+    ahead_ns = sum(seen.ns[n] for n in nodes) + seen.ns[-1]
+    heavy_ns = sum(seen.ns[n] for n in division.heavy)
+    stays_ns = sum(seen.ns) - ahead_ns
+    heavy = division.heavy if heavy_ns > HEAVY * ahead_ns else ()
+    workers = _workers(settings, heavy_ns, stays_ns) if heavy else 1
+    reachable = _Reachable(frame, space)
+    lost = {at for at in division.changed if not _travels(at, ahead, reachable)}
+    process = settings.process and (bool(heavy) or not lost)
+    plan = Plan(
+        PREFETCH, point.file, point.plan.line,
+        order=division.order, heavy=heavy, places=_places(flat, nodes, point),
+        ahead_ns=ahead_ns, heavy_ns=heavy_ns if heavy else 0.0, stays_ns=stays_ns,
+        workers=workers, where="process" if process else "thread",
+        depth=settings.depth or max(2, 2 * workers), reason=division.reason,
+    )  # fmt: skip
+    kept = _kept(division, ahead) if flat.exits else _Kept()
+    left = {at for at in lost if not _comes_back(at, ahead)} if flat.exits else set()
+    reason = plan.reason or _reason(plan, sides, kept_names, frame, left)
+    return Decision(
+        replace(plan, reason=reason), flat, division, sides, kept_names,
+        point.file, kept,
+    )  # fmt: skip
+
+
+def _divided(
+    flat: FlatLoop, seen: Seen, space: dict[str, Any]
+) -> tuple[Division, frozenset[str]]:
+    """The division, and names that callees ahead read where the module has them."""
+    shared: frozenset[str] = frozenset()
+    owner = owner_of(space)
+    while True:
+        division = divide(flat, seen, owner, shared)
+        ahead = {*division.order, *division.heavy}
+        bound = {n for number in ahead for n in flat.lines[number].binds}
+        bound |= {*flat.names}
+        called = {
+            a.removeprefix("cell ")
+            for number in (*ahead, len(flat.lines))
+            for o, a in seen.effects[number].touches
+            if o == owner or a.startswith("cell ")
+        }
+        kept = frozenset(bound & called)
+        used = {n for number in division.stays for n in flat.lines[number].uses}
+        if kept & used <= shared:
+            return division, kept
+        shared |= kept & used
+
+
+def _reason(
+    plan: Plan, sides: Sides, kept: frozenset[str], frame: FrameType,
+    left: set[Location],
+) -> str:  # fmt: skip
+    """Why it is not done although something could run ahead."""
+    if sides.ahead.bound:
+        return f"{sides.ahead.bound} works only on the thread that made it"
+    code = frame.f_code
+    if kept & {*code.co_cellvars, *code.co_freevars}:
+        return f"a function within the loop uses {min(kept)}, which the loop sets"
+    if left:
+        found = word(min(left, key=str), [sides.ahead])
+        return f"the loop may be left early, with {found} ahead of it"
+    plain = plan.ahead_ns + plan.stays_ns
+    if plain - plan.bound_ns < LEAST_GAIN * plain:
+        return "there is nothing to gain"
+    return ""
+
+
+def _workers(settings: Settings, heavy_ns: float, stays_ns: float) -> int:
+    if settings.workers is not None:
+        return settings.workers
+    return int(min(MOST_AUTO, heavy_ns // max(stays_ns, 1.0) + 1))
+
+
+def _places(
+    flat: FlatLoop, nodes: tuple[int, ...], point: LoopPoint
+) -> tuple[int, ...]:
+    """The user's lines that run ahead."""
+    lines = {flat.lines[n].place for n in nodes if flat.lines[n].temporary}
+    return tuple(sorted(lines | ({point.plan.line} if not lines else set())))
+
+
+class _Reachable:
+    """Whether the script can still get at something by a name.
+
+    Args:
+        frame: Of the loop.
+        space: Its globals.
+    """
+
+    def __init__(self, frame: FrameType, space: Mapping[str, Any]) -> None:
+        self._values = [*frame.f_locals.values(), *space.values()]
+        self._owners: set[Any] | None = None
+
+    def __contains__(self, owner: Any) -> bool:
+        if self._owners is None:
+            values = [v for v in self._values if not is_fixed(v)]
+            self._owners = {owner_of(o) for v in values for o in reach(v)}
+            self._owners.add(owner_of(self._values))
+        return owner in self._owners
+
+
+def _held(at: Location, effects: Effects) -> Any:
+    return next((v for v in effects.held.values() if owner_of(v) == at[0]), None)
+
+
+def _travels(at: Location, ahead: Effects, reachable: _Reachable) -> bool:
+    """Whether a change of it in another process is not missed here."""
+    held = _held(at, ahead)
+    if held is None or is_random(held) or is_torch_generator(held):
+        return True
+    if isinstance(held, dict) and at[1] != ALL:
+        return False  # a variable of a module
+    return at[0] not in reachable and not isinstance(held, types.CellType)
+
+
+def _comes_back(at: Location, ahead: Effects) -> bool:
+    """Whether what changed ahead of the loop's early end can be brought back."""
+    held = _held(at, ahead)
+    return at[1] != ALL and is_fixed(_get(held, at[1]))
+
+
+def _get(owner: Any, name: str) -> Any:
+    if isinstance(owner, dict):
+        return owner.get(name)
+    return getattr(owner, name, None)
+
+
+def _kept(division: Division, ahead: Effects) -> _Kept:
+    """What is noted with each item."""
+    found = [(_held(at, ahead), at[1]) for at in division.changed]
+    streams = {id(h): h for h, _ in found if is_random(h) or is_torch_generator(h)}
+    attributes = [
+        (held, name)
+        for held, name in found
+        if name != ALL and held is not None and is_fixed(_get(held, name))
+    ]
+    return _Kept(tuple(streams.values()), tuple(attributes))

@@ -1,0 +1,280 @@
+"""Which lines of a flat loop can run ahead: by what depends on what.
+
+Two lines that use the same thing, one of which changes it, keep their order; where
+the thing lives on from one iteration to the next they depend on each other both ways
+and are one knot. What trains stays, with all that depends on it; what only leads to
+it runs ahead. Lines ahead that change what lives on run in order, the rest may run at
+the same time.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from debottleneck.strategies.rewriting.flatten import FlatLoop
+from debottleneck.strategies.rewriting.locations import Effects, Location, meet, word
+
+SHORTEST_NS = 100_000
+"""A load that takes less is not worth handing over."""
+
+
+@dataclass
+class Seen:
+    """What iterations of a flat loop were seen to do.
+
+    Attributes:
+        effects: Of each line, and last of the loop's own iterable.
+        ns: Time of each line, and last of the iterable, a step.
+        fresh: Owners that an iteration makes anew.
+    """
+
+    effects: list[Effects]
+    ns: list[float]
+    fresh: set[Any] = field(default_factory=set)
+
+
+@dataclass(frozen=True)
+class Division:
+    """The sides of a loop.
+
+    Attributes:
+        order: Lines ahead that run in order.
+        heavy: Lines ahead that may run at the same time.
+        stays: The others.
+        iterable: Whether the loop's own iterable may run ahead.
+        changed: Locations that live on and that the lines ahead change.
+        reason: Why nothing runs ahead, "" if something does.
+    """
+
+    order: tuple[int, ...]
+    heavy: tuple[int, ...]
+    stays: tuple[int, ...]
+    iterable: bool
+    changed: frozenset[Location]
+    reason: str = ""
+
+
+def divide(
+    flat: FlatLoop, seen: Seen, space: Any = None, shared: Collection[str] = ()
+) -> Division:
+    """Divide a loop.
+
+    Args:
+        flat: Its lines.
+        seen: What they do.
+        space: Owner of the module's variables.
+        shared: Names that are the same to both sides at any time.
+    """
+    return _Graph(flat, seen, space, shared).division()
+
+
+class _Graph:
+    """What depends on what; the iterable is the node after the last line."""
+
+    def __init__(
+        self, flat: FlatLoop, seen: Seen, space: Any, shared: Collection[str]
+    ) -> None:
+        self._lines = flat.lines
+        self._flat = flat
+        self._seen = seen
+        self._count = len(flat.lines)
+        self._uses = [line.uses for line in flat.lines] + [set[str]()]
+        self._binds = [{*line.binds, line.temporary} - {""} for line in flat.lines]
+        self._binds.append(set(flat.names))
+        self._call_names(space)
+        self._shared = set(shared)
+        self._after: list[set[int]] = [set() for _ in self._binds]
+        self._states: list[set[Location]] = [set() for _ in self._binds]
+        self._carried = self._carried_names()
+        self._connect()
+
+    def _call_names(self, space: Any) -> None:
+        """Names of the loop that functions use which it calls."""
+        bound = set[str]().union(*self._binds)
+        for node, effects in enumerate(self._seen.effects):
+            for locations, into in (
+                (effects.reads, self._uses), (effects.writes, self._binds)
+            ):  # fmt: skip
+                for owner, attribute in locations:
+                    name = attribute.removeprefix("cell ")
+                    if (owner == space or name != attribute) and name in bound:
+                        into[node].add(name)
+                        self._uses[node].add(name)
+
+    def _order(self) -> list[int]:
+        """Nodes as they run in one iteration."""
+        return [self._count, *range(self._count)]
+
+    def _carried_names(self) -> set[str]:
+        """Names that may be read before they are bound anew in an iteration."""
+        certain: set[str] = set(self._flat.names)
+        carried: set[str] = set()
+        bound = set[str]().union(*self._binds)
+        for line in self._lines:
+            carried |= (self._uses[line.number] & bound) - certain
+            sure = _certain([line.node])
+            carried |= self._binds[line.number] - {line.temporary} - sure - certain
+            certain |= sure
+        return carried | self._shared
+
+    def _connect(self) -> None:
+        for place, one in enumerate(self._order()):
+            for other in self._order()[place:]:
+                self._relate(one, other)
+        for line in self._lines:
+            if line.leaves:
+                later = range(line.number + 1, self._count)
+                self._after[line.number] |= {n for n in later if self._states[n]}
+                self._states[line.number] |= {(None, "control")}
+
+    def _relate(self, one: int, other: int) -> None:
+        """Edges between two nodes, the first of which runs first; or of one alone."""
+        names = self._named(one, other) | self._named(other, one)
+        both = names & self._carried
+        effects = self._seen.effects
+        first, second = effects[one], effects[other]
+        met = meet(first.writes, second.touches) | meet(second.writes, first.touches)
+        lasting = {loc for loc in met if loc[0] not in self._seen.fresh}
+        lasting |= {("name", name) for name in both}
+        if one == other:
+            self._states[one] |= lasting
+            return
+        forward = self._binds[one] & (self._uses[other] | self._binds[other])
+        if forward or met or lasting:
+            self._after[one].add(other)
+        if lasting:
+            self._after[other].add(one)
+
+    def _named(self, one: int, other: int) -> set[str]:
+        """Names that the one binds and the other uses or binds."""
+        return self._binds[one] & (self._uses[other] | self._binds[other])
+
+    def _reach(self, start: Iterable[int]) -> set[int]:
+        waiting, found = [*start], set(start)
+        while waiting:
+            for other in self._after[waiting.pop()] - found:
+                found.add(other)
+                waiting.append(other)
+        return found
+
+    def _staying(self) -> set[int]:
+        """What trains, what nothing uses, and all that depends on either."""
+        seeds = {line.number for line in self._lines if line.stays}
+        seeds |= {n for n in range(self._count) if self._seen.effects[n].trains}
+        reached = [self._reach([n]) for n in range(self._count + 1)]
+        for node in range(self._count):
+            if all(node in reached[other] for other in reached[node]):
+                seeds.add(node)  # a knot that leads to nothing else
+        return self._reach(seeds)
+
+    def division(self) -> Division:
+        stays = self._staying()
+        iterable = self._count not in stays
+        ahead = [n for n in range(self._count) if n not in stays]
+        order = {n for n in ahead if self._states[n]}
+        heavy = set(ahead) - order
+        self._move_needed(order, heavy)
+        spent = sum(self._seen.ns[n] for n in ahead)
+        spent += self._seen.ns[self._count] * iterable
+        reason = ""
+        if not iterable or spent < SHORTEST_NS:
+            reason = self._why(stays, spent)
+        places = {*ahead} | ({self._count} if iterable else set())
+        changed = set[Location]().union(*(self._states[n] for n in places))
+        changed = {c for c in changed if c[0] is not None and c[0] != "name"}
+        return Division(
+            tuple(sorted(order)), tuple(sorted(heavy)),
+            tuple(n for n in sorted(stays) if n < self._count),
+            iterable, frozenset(changed), reason,
+        )  # fmt: skip
+
+    def _move_needed(self, order: set[int], heavy: set[int]) -> None:
+        """Heavy lines that come before what needs or changes theirs run in order."""
+        while True:
+            moved = {
+                one
+                for one in heavy
+                for other in order
+                if other in self._after[one]
+                or (one < other and self._binds[other] & self._uses[one])
+            }
+            if not moved:
+                return
+            order |= moved
+            heavy -= moved
+
+    def _why(self, stays: set[int], spent: float) -> str:
+        """Why the heaviest thing that does not train cannot run ahead."""
+        trains = {n for n in range(self._count) if self._seen.effects[n].trains}
+        nodes = [n for n in stays if n not in trains]
+        heaviest = max(nodes, key=lambda n: self._seen.ns[n], default=None)
+        if heaviest is None or self._seen.ns[heaviest] < SHORTEST_NS:
+            return f"what could run ahead takes only {spent / 1e3:.0f} us a step"
+        effects = self._seen.effects
+        for node in sorted(stays - {heaviest}):
+            met = meet(effects[node].writes, effects[heaviest].touches)
+            lasting = [loc for loc in met if loc[0] not in self._seen.fresh]
+            for loc in sorted(lasting, key=str):
+                what = word(loc, effects)
+                return (
+                    f"line {self._place(node)} changes {what}, which "
+                    f"line {self._place(heaviest)} uses for the next item"
+                )
+            shared = self._named(node, heaviest) & self._carried
+            for name in sorted(shared):
+                return (
+                    f"line {self._place(node)} sets {name}, which "
+                    f"line {self._place(heaviest)} uses for the next item"
+                )
+        return f"what line {self._place(heaviest)} does leads to nothing that trains"
+
+    def _place(self, node: int) -> int:
+        if node == self._count:
+            return self._lines[0].place - 1 if self._lines else 0
+        return self._lines[node].place
+
+
+def _certain(body: Sequence[ast.stmt]) -> set[str]:
+    """Names that are bound whenever the body is left at its end."""
+    bound: set[str] = set()
+    for node in body:
+        bound |= _certain_of(node)
+    return bound
+
+
+def _certain_of(node: ast.stmt) -> set[str]:
+    if isinstance(node, ast.If):
+        return _shared([node.body, node.orelse])
+    if isinstance(node, ast.With):
+        return _stores(*(i.optional_vars for i in node.items)) | _certain(node.body)
+    if isinstance(node, ast.Try):
+        ways = [[*node.body, *node.orelse], *(h.body for h in node.handlers)]
+        return _shared(ways) | _certain(node.finalbody)
+    if isinstance(node, ast.Assign):
+        return _stores(*node.targets)
+    if isinstance(node, ast.AnnAssign | ast.AugAssign):
+        return _stores(node.target)
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        return {a.asname or a.name.partition(".")[0] for a in node.names}
+    return set()
+
+
+def _shared(ways: Sequence[Sequence[ast.stmt]]) -> set[str]:
+    """Names that every way binds that does not leave."""
+    jumps = (ast.Break, ast.Continue, ast.Return, ast.Raise)
+    open_ways = [w for w in ways if not (w and isinstance(w[-1], jumps))]
+    found = [_certain(way) for way in open_ways]
+    return set.intersection(*found) if found else set()
+
+
+def _stores(*targets: ast.AST | None) -> set[str]:
+    return {
+        n.id
+        for target in targets
+        if target is not None
+        for n in ast.walk(target)
+        if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
+    }

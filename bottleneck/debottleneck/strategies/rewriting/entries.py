@@ -1,0 +1,447 @@
+"""One loop that is rewritten: learned, planned, watched, then run ahead.
+
+The copy of the loop (see `flatten`) asks here for each item, and takes from here what
+was made ahead. A loop goes through stages: some iterations as written, with each line
+timed and what it touches noted; the plan; some with the lines ahead run in their turn
+and both sides watched; the rest with them beside it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from itertools import repeat
+from time import perf_counter_ns
+from types import FrameType
+from typing import Any
+
+from debottleneck.agent import marks, turns
+from debottleneck.agent.turns import LoopPoint
+from debottleneck.errors import StrategyError
+from debottleneck.strategies import pools
+from debottleneck.strategies.rewriting import ahead as running
+from debottleneck.strategies.rewriting.ahead import Ahead, Item, Lost
+from debottleneck.strategies.rewriting.callees import FRESH, Callees, Value
+from debottleneck.strategies.rewriting.decide import Decision, Settings, decide
+from debottleneck.strategies.rewriting.divide import Seen
+from debottleneck.strategies.rewriting.flatten import FlatLoop
+from debottleneck.strategies.rewriting.locations import Effects
+from debottleneck.strategies.rewriting.notes import Voice
+from debottleneck.strategies.rewriting.split import UNSET, values_before
+from debottleneck.strategies.rewriting.watch import Look
+
+OBSERVED = 3
+"""Iterations as written: the first warms up, two are compared."""
+
+WATCHED = 2
+"""Iterations in turn, with both sides looked at; one at a later entry."""
+
+JUDGED = 20
+"""Iterations after which it must not have lost."""
+
+LOSES = 1.03
+"""Longer than the plain step by this factor it is undone."""
+
+FIRST_CHECK = 32
+"""Iterations of one entry before what is ahead is checked, then twice as many."""
+
+
+class Raising(list[Any]):
+    """Values of lines, up to the one that raised."""
+
+    def __init__(self, values: list[Any], error: BaseException, missing: Any) -> None:
+        super().__init__(values)
+        self._error, self._missing = error, missing
+
+    def __getitem__(self, index: Any) -> Any:
+        value = super().__getitem__(index)
+        if value is self._missing:
+            raise self._error
+        return value
+
+
+class Rewriting:
+    """What the copy of one loop refers to.
+
+    Args:
+        point: The loop.
+        flat: Its lines.
+        settings: What was asked for.
+        voice: Says what is done.
+
+    Attributes:
+        values: Of the present iteration, by line.
+        taken: Which lines take them.
+        out: Given every line's value that is not taken; returns it.
+        unset: Stands for names that are not bound.
+    """
+
+    def __init__(
+        self, point: LoopPoint, flat: FlatLoop, settings: Settings, voice: Voice
+    ) -> None:
+        self.unset = UNSET
+        self.values: Any = []
+        self._none = (False,) * len(flat.lines)
+        self.taken = self._none
+        self.out: Any = {}.get
+        self._point, self._flat = point, flat
+        self._settings, self._voice = settings, voice
+        self._owner: turns.Run | None = None
+        self._turns: Iterator[Any] | None = None
+        self._seen: dict[int, Any] = {}
+        self._ns = [0] * (len(flat.lines) + 1)
+        self._last = 0
+        self._plain_ns = 0.0
+        self._looks: list[list[Effects]] = []
+        self.decision: Decision | None = None
+        self.entries = self.fetched = 0
+
+    # What the copy calls.
+
+    def begins(self) -> bool:
+        """Whether this entry of the loop goes through the copy."""
+        if self._owner is not None or pools.is_worker():
+            return False
+        self._owner = turns.runs()[-1]
+        return True
+
+    def items(self, rest: Any) -> Iterator[Any]:
+        """The items of a `for` loop."""
+        frame = sys._getframe(1)
+        self._turns = self._items([frame], iter(rest))
+        return self._turns
+
+    def turn(self) -> bool:
+        """Whether a `while` loop may go on; its own condition follows."""
+        if self._turns is None:
+            self._turns = self._items([sys._getframe(1)], repeat(None))
+        return next(self._turns, self) is not self
+
+    def leave(self, run: turns.Run) -> None:
+        """That entry of the loop is over, however that came."""
+        if self._owner is run:
+            iterator, self._turns = self._turns, None
+            if iterator is not None:
+                iterator.close()  # type: ignore[attr-defined] # a generator
+            self._end()
+
+    def _end(self) -> None:
+        self._owner = None
+        self.taken, self.out, self.values = self._none, {}.get, []
+        self._seen = {}
+
+    # The stages of an entry.
+
+    def _items(self, frames: list[FrameType], iterator: Iterator[Any]) -> Iterator[Any]:
+        """Items with a mark before each.
+
+        Args:
+            frames: The loop's, taken out: what refers to it would be a cycle.
+            iterator: Its items.
+        """
+        self.entries += 1
+        run = self._owner
+        steps = self._stages(frames.pop(), _Source(iterator))
+        while run is not None:
+            if marks.recording():
+                run.passed()
+            try:
+                item = next(steps)
+            except StopIteration:
+                run.done = 0
+                return
+            yield item
+
+    def _stages(self, frame: FrameType, source: _Source) -> Iterator[Any]:
+        if self.decision is None:
+            yield from self._observe(frame, source)
+            if source.ended:
+                return
+        decision = self.decision
+        if decision is None or decision.plan.reason:
+            del frame
+            yield from source
+            return
+        made = decision.split_for(frame)
+        del frame
+        index = made.index(source)
+        self.taken = made.taken
+        entry = _Entry(self, decision, source, index, made.load)
+        try:
+            yield from entry.run()
+        finally:
+            entry.close()
+            self.taken = self._none
+        if entry.plainly:
+            yield from source
+
+    def _observe(self, frame: FrameType, source: _Source) -> Iterator[Any]:
+        """Iterations as written; then the plan."""
+        self.out = self._note
+        began = 0
+        for number in range(OBSERVED):
+            self._last = before = perf_counter_ns()
+            item = next(source, self)
+            if item is self:
+                return
+            self._last = perf_counter_ns()
+            if number:
+                self._ns[-1] += self._last - before
+            yield item
+            if number:
+                self._looks.append(self._effects(frame, source))
+            else:
+                self._ns = [0] * len(self._ns)
+            began += number and perf_counter_ns() - before
+        self.out = {}.get
+        if self.entries == 1 or len(self._looks) >= OBSERVED - 1:
+            self._plain_ns = sum(self._ns) / (OBSERVED - 1)
+            self.decision = self._decide(frame, source)
+            self._seen = {}
+            self._looks = []
+
+    def _note(self, number: int, value: Any) -> Any:
+        now = perf_counter_ns()
+        self._ns[number] += now - self._last
+        self._seen[number] = value
+        self._last = perf_counter_ns()
+        return value
+
+    def _effects(self, frame: FrameType, source: _Source) -> list[Effects]:
+        """What each line of the iteration that has just ended touched."""
+        space, local = frame.f_globals, frame.f_locals
+        bound = {name for line in self._flat.lines for name in line.binds}
+        bound |= {*self._flat.names}
+        own = bound if local is space else {*local}
+        names = {n: Value.of(local[n]) for n in own if n in local}
+        uses = [line.uses for line in self._flat.lines]
+        found = []
+        for line in self._flat.lines:
+            callees = Callees(space, names)
+            used = not line.temporary or any(line.temporary in u for u in uses)
+            callees.statement(line.node, used=used)
+            if line.temporary:
+                seen = self._seen.get(line.number)
+                names[line.temporary] = FRESH if seen is None else Value.of(seen)
+            for name in line.binds:
+                if names.get(name, FRESH) is FRESH and name in local:
+                    names[name] = Value.of(local[name])
+            found.append(callees.effects)
+        callees = Callees(space, names)
+        callees.iterate(Value.of(source.iterator))
+        return [*found, callees.effects]
+
+    def _decide(self, frame: FrameType, source: _Source) -> Decision:
+        first, second = self._looks[-2:]
+        owners = [{o for e in look for o, _ in e.touches} for look in (first, second)]
+        for one, other in zip(second, first, strict=True):
+            one.add(other)
+        fresh = owners[0] ^ owners[1]
+        mean = [ns / (OBSERVED - 1) for ns in self._ns]
+        seen = Seen(second, mean, fresh)
+        decision = decide(
+            self._flat, seen, self._settings, self._point, frame, source.iterator
+        )
+        self._voice.planned(decision.plan)
+        return decision
+
+    def ended(self, why: str) -> None:
+        """It is not worth it, or not safe: the loop is plain from here on."""
+        assert self.decision is not None
+        self.decision = self.decision.refused(why)
+        self._voice.undone(self.decision.plan)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it was given up."""
+        return self.decision is not None and self.decision.plan.reason != ""
+
+    @property
+    def plain_ns(self) -> float:
+        """Length of a plain iteration."""
+        return self._plain_ns
+
+
+class _Source:
+    """The loop's own items; tells what it raised from what lines raise.
+
+    Attributes:
+        raised: What it raised.
+        ended: Whether it is over.
+    """
+
+    def __init__(self, iterator: Iterator[Any]) -> None:
+        self.iterator = iterator
+        self.raised: BaseException | None = None
+        self.ended = False
+
+    def __iter__(self) -> _Source:
+        return self
+
+    def __next__(self) -> Any:
+        try:
+            return next(self.iterator)
+        except StopIteration:
+            self.ended = True
+            raise
+        except BaseException as error:
+            self.raised = error
+            raise
+
+
+class _Entry:
+    """One entry of a loop whose plan is made.
+
+    Attributes:
+        plainly: Whether the rest of the items is to go through as written.
+    """
+
+    def __init__(
+        self, of: Rewriting, decision: Decision, source: _Source,
+        index: Iterator[Any], load: Any,
+    ) -> None:  # fmt: skip
+        self._of, self._decision, self._source = of, decision, source
+        self._index, self._load = index, load
+        self._ahead: Ahead | None = None
+        self._state: Any = None
+        self._done = 0
+        self._over = False
+        self.plainly = False
+
+    def run(self) -> Iterator[Any]:
+        yield from self._watched()
+        if self._over or self.plainly:
+            return
+        try:
+            self._ahead = self._decision.begin(self._index, self._load)
+        except StrategyError as error:
+            self._of.ended(str(error))
+            yield from self._in_turn()
+            return
+        yield from self._beside()
+
+    def close(self) -> None:
+        """End what runs; if the loop was left early, undo what ran ahead."""
+        if self._ahead is not None:
+            self._ahead.close()
+            if not self._over:
+                self._decision.restore(self._state)
+        self._of.fetched += self._done
+
+    def _watched(self) -> Iterator[Any]:
+        """Items made in turn, with a look at both sides."""
+        sides = self._decision.sides
+        count = WATCHED if self._of.entries == 1 else 1
+        if self._of.entries > 4 and self._of.entries & (self._of.entries - 1):
+            return
+        for _ in range(count):
+            theirs = Look(sides.stays, sides.fresh)
+            made = self._one()
+            if made is None:
+                return
+            met = theirs.changed()
+            mine = Look(sides.ahead, sides.fresh)
+            yield self._give(made)
+            met |= mine.changed()
+            if met:
+                self._of.ended(f"both sides change {self._decision.word(met)}")
+                self.plainly = True
+                return
+
+    def _one(self) -> Item | None:
+        """The next item, made here and now."""
+        try:
+            item, values, carry = next(self._index)
+        except StopIteration:
+            self._over = True
+            return None
+        except BaseException as error:  # noqa: BLE001 - raised at its place
+            return self._failed(error)
+        made = Item(item, values, carry)
+        if carry is not None:
+            try:
+                self._load(values, carry)
+            except BaseException as error:  # noqa: BLE001 - raised at its place
+                made.error = error
+        return made
+
+    def _in_turn(self) -> Iterator[Any]:
+        while (made := self._one()) is not None:
+            yield self._give(made)
+
+    def _failed(self, error: BaseException) -> Item:
+        """What to make of what the index side raised."""
+        cause = error.__cause__
+        if isinstance(error, RuntimeError) and isinstance(cause, StopIteration):
+            error = cause
+        found = values_before(error)
+        if self._source.raised is error or found is None:
+            raise error
+        return Item(found[0], found[1], None, None, error)
+
+    def _give(self, made: Item) -> Any:
+        self._state = made.state
+        missing = self._decision.missing
+        if made.error is not None:
+            self._of.values = Raising(made.values, made.error, missing)
+        else:
+            self._of.values = made.values
+        return made.item
+
+    def _beside(self) -> Iterator[Any]:
+        ahead = self._ahead
+        assert ahead is not None
+        began, check = perf_counter_ns(), FIRST_CHECK
+        while True:
+            try:
+                made = ahead.take()
+            except Lost as lost:
+                yield from self._made_here(str(lost))
+                return
+            except BaseException as error:  # noqa: BLE001 - raised at its place
+                yield self._give(self._failed(error))
+                self._over = True
+                return
+            if isinstance(made, str):
+                self._over = True
+                self.plainly = made == running.STOPPED
+                return
+            self._done += 1
+            if ahead.lost and not self._of.is_over:
+                self._of.ended(f"{ahead.lost}; the rest was loaded as written")
+            if self._done == check and self._decision.checked:
+                check *= 2
+                yield from self._checked(ahead, made)
+            else:
+                yield self._give(made)
+            if self._done == JUDGED and self._of.entries == 1:
+                self._judge(ahead, perf_counter_ns() - began)
+
+    def _judge(self, ahead: Ahead, passed: int) -> None:
+        plain = self._of.plain_ns
+        if passed / JUDGED > LOSES * plain:
+            text = (
+                f"a step took {passed / JUDGED / 1e6:.2f} ms, {plain / 1e6:.2f} without"
+            )
+            self._of.ended(text)
+            ahead.stop()
+
+    def _checked(self, ahead: Ahead, made: Item) -> Iterator[Any]:
+        """An iteration with nothing made in order beside it, looked at."""
+        with ahead.lock:
+            mine = Look(self._decision.sides.ahead, self._decision.sides.fresh)
+            yield self._give(made)
+            met = mine.changed()
+        if met:
+            self._of.ended(f"both sides change {self._decision.word(met)}")
+            ahead.stop()
+
+    def _made_here(self, why: str) -> Iterator[Any]:
+        """A process is lost: the rest is made here, from the right item on."""
+        assert self._ahead is not None
+        self._of.ended(f"{why}; the rest was loaded as written")
+        self._ahead.close()
+        self._ahead = None
+        for _ in range(self._done):  # it has not moved here
+            next(self._index)
+        yield from self._in_turn()

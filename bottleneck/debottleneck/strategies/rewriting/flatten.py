@@ -1,0 +1,346 @@
+"""A loop's body as one call a line, and a copy of the loop in which any can be taken.
+
+Both are made when the module is compiled. The copy stands in the user's function and
+is as written until a plan says which lines run ahead: each is an alternative between
+the user's own expression and the value that was made for it ahead,
+`VALUES[3] if TAKEN[3] else OUT(3, load(indices))`, each assignment one between itself
+and names bound from such a value. So the running frame needs no other code, names and
+places in the source are the user's, and nothing becomes nonlocal. The lines serve to
+see what depends on what, and to generate the functions that run ahead.
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from debottleneck.agent.dataflow import SCOPES, walk
+
+Loop = ast.For | ast.While
+
+LEAVES, SKIPS = 1, 2
+"""What a line that was run ahead ended with: `break` or `continue` of the loop."""
+
+Make = Callable[[str], ast.expr]
+"""The attribute of that name of the loop's `Takes`, as an expression."""
+
+_FRAME_BOUND = {"super", "__class__", "locals", "vars", "dir", "exec", "eval"}
+_COMPREHENSION = (ast.ListComp, ast.SetComp, ast.DictComp)
+_PAUSE = (ast.Yield, ast.YieldFrom, ast.Await)
+_NEVER = (
+    *_PAUSE, ast.Return, ast.Delete, ast.FunctionDef, ast.AsyncFunctionDef,
+    ast.ClassDef, ast.Nonlocal, ast.AsyncFor, ast.AsyncWith,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a flat body.
+
+    Attributes:
+        number: Its index.
+        node: The statement, over temporary names; of a call `.3 = call`.
+        place: The user's line in the source.
+        binds: The user's names that it binds.
+        temporary: The name that holds its value, "" for the user's own statements.
+        leaves: Whether it may `break` or `continue` the loop.
+        stays: Whether it can run nowhere but in the user's own frame.
+    """
+
+    number: int
+    node: ast.stmt
+    place: int
+    binds: tuple[str, ...] = ()
+    temporary: str = ""
+    leaves: bool = False
+    stays: bool = False
+
+    @property
+    def uses(self) -> set[str]:
+        """Names that it reads, temporary ones too."""
+        return names_in(self.node, ast.Load)
+
+
+@dataclass(frozen=True)
+class FlatLoop:
+    """A loop with its body flat.
+
+    Attributes:
+        lines: Of a `while` loop the first one is its condition.
+        target: What each item is bound to; None for `while`.
+        names: Names that the target binds.
+        exits: Whether the body leaves the loop early, by `break` or `return`.
+    """
+
+    lines: tuple[Line, ...]
+    target: ast.expr | None
+    names: tuple[str, ...]
+    exits: bool
+
+
+def flatten(loop: Loop, make: Make, source: ast.expr) -> tuple[FlatLoop, Loop]:
+    """The flat loop, and the copy of the loop in which lines can be taken.
+
+    Args:
+        loop: As parsed; it is left as it is.
+        make: How the copy reaches what is taken.
+        source: What a `for` loop of the copy goes over; the condition of `while`,
+            which is and-ed with the user's.
+    """
+    work = copy.deepcopy(loop)
+    flat = _Flat(make)
+    new = copy.copy(work)
+    names: tuple[str, ...] = ()
+    target = None
+    if isinstance(work, ast.For):
+        target = copy.deepcopy(work.target)
+        names = _bound(work.target)
+        assert isinstance(new, ast.For)
+        new.iter = source
+    else:
+        assert isinstance(new, ast.While)
+        test = flat.value(work.test, whole=True)
+        new.test = ast.BoolOp(ast.And(), [source, test])
+    new.body = flat.block(work.body)
+    exits = any(
+        isinstance(node, ast.Return | ast.Break) for node in jumps(work.body, True)
+    )
+    if isinstance(work, ast.While):
+        exits = exits or not _is_true(work.test)
+    return FlatLoop(tuple(flat.lines), target, names, exits), _located(new, work)
+
+
+def _is_true(test: ast.expr) -> bool:
+    return isinstance(test, ast.Constant) and bool(test.value)
+
+
+class _Flat:
+    """Collects lines, and makes each part of the copy."""
+
+    def __init__(self, make: Make) -> None:
+        self.lines: list[Line] = []
+        self._make = make
+
+    def block(self, body: Sequence[ast.stmt]) -> list[ast.stmt]:
+        made: list[ast.stmt] = []
+        for node in body:
+            if isinstance(node, ast.Pass | ast.Global | ast.Nonlocal):
+                made.append(node)
+            elif _is_whole(node):
+                made += self._statement(node, node)
+            elif isinstance(node, ast.Expr):
+                frame, flat = self._split(node.value)
+                if flat is node.value:
+                    made += self._statement(node, node)
+                else:
+                    made.append(ast.copy_location(ast.Expr(frame), node))
+            else:
+                made += self._assignment(node)
+        return made
+
+    def value(self, node: ast.expr, *, whole: bool) -> ast.expr:
+        """An expression that is one line whatever it is."""
+        if not whole:
+            return self._split(node)[0]
+        return self._taken(node, node, node)[0]
+
+    def _assignment(self, node: ast.stmt) -> list[ast.stmt]:
+        flat = copy.copy(node)
+        framed = copy.copy(node)
+        value = node.value  # type: ignore[attr-defined] # an assignment
+        framed.value, flat.value = self._split(value)  # type: ignore[attr-defined] # likewise
+        return self._statement(framed, flat)
+
+    def _statement(self, framed: ast.stmt, flat: ast.stmt) -> list[ast.stmt]:
+        """A statement, or names bound from what it bound ahead."""
+        number = len(self.lines)
+        leaves = any(True for _ in jumps([flat], False))
+        binds = _bound(flat)
+        stays = any(isinstance(n, _NEVER) for n in _deep(flat)) or _needs_frame(flat)
+        self.lines.append(
+            Line(number, flat, flat.lineno, binds, "", leaves, stays)
+        )  # fmt: skip
+        got = _item(self._make("values"), number)
+        taken: list[ast.stmt] = []
+        for index, name in enumerate(binds, start=1):
+            one = _item(got, index)
+            unset = ast.Compare(one, [ast.IsNot()], [self._make("unset")])
+            bind = ast.Assign([ast.Name(name, ast.Store())], one)
+            taken.append(ast.If(unset, [bind], []))
+        if leaves:
+            for code, jump in ((LEAVES, ast.Break()), (SKIPS, ast.Continue())):
+                is_code = ast.Compare(_item(got, 0), [ast.Eq()], [ast.Constant(code)])
+                taken.append(ast.If(is_code, [jump], []))
+        after = ast.Expr(self._out(number, ast.Constant(None)))
+        test = _item(self._make("taken"), number)
+        if stays:
+            return [framed, _located(after, flat)]
+        choice = ast.If(test, taken or [ast.Pass()], [framed, after])
+        return [_located(choice, flat)]
+
+    def _split(self, node: ast.expr) -> tuple[ast.expr, ast.expr]:
+        """The expression with its calls alternatives, and with them temporary names."""
+        if isinstance(node, ast.Call):
+            return self._call(node)
+        if isinstance(node, ast.Subscript):
+            pair = self._children(node, ("value", "slice"))
+            return self._taken(node, *pair)
+        if isinstance(node, _COMPREHENSION):
+            frame, flat = copy.copy(node), copy.copy(node)
+            first = node.generators[0]
+            one, other = self._split(first.iter)
+            for new, source in ((frame, one), (flat, other)):
+                head = copy.copy(first)
+                head.iter = source
+                new.generators = [head, *node.generators[1:]]
+            return self._taken(node, frame, flat)
+        fields = _EAGER.get(type(node))
+        if fields is None:
+            return node, node
+        return self._children(node, fields)
+
+    def _call(self, node: ast.Call) -> tuple[ast.expr, ast.expr]:
+        frame, flat = self._children(node, ("args",))
+        assert isinstance(frame, ast.Call)
+        assert isinstance(flat, ast.Call)
+        if isinstance(node.func, ast.Attribute):
+            frame.func, flat.func = self._children(node.func, ("value",))
+        frame.keywords, flat.keywords = [], []
+        for keyword in node.keywords:
+            one, other = self._children(keyword, ("value",))
+            frame.keywords.append(one)
+            flat.keywords.append(other)
+        if _needs_frame(node.func):
+            return node, node
+        return self._taken(node, frame, flat)
+
+    def _children(self, node: ast.AST, fields: Sequence[str]) -> tuple[Any, Any]:
+        frame, flat = copy.copy(node), copy.copy(node)
+        for name in fields:
+            inner = getattr(node, name)
+            if isinstance(inner, list):
+                pairs = [self._split(each) for each in inner]
+                setattr(frame, name, [pair[0] for pair in pairs])
+                setattr(flat, name, [pair[1] for pair in pairs])
+            else:
+                one, other = self._split(inner)
+                setattr(frame, name, one)
+                setattr(flat, name, other)
+        return frame, flat
+
+    def _taken(
+        self, node: ast.expr, frame: ast.expr, flat: ast.expr
+    ) -> tuple[ast.expr, ast.expr]:
+        number = len(self.lines)
+        name = f".{number}"
+        line = ast.Assign([ast.Name(name, ast.Store())], flat)
+        stays = any(isinstance(n, _NEVER) for n in _deep(flat)) or _needs_frame(flat)
+        self.lines.append(
+            Line(number, _located(line, node), node.lineno, (), name, False, stays)
+        )
+        test, got = (_item(self._make(n), number) for n in ("taken", "values"))
+        choice = ast.IfExp(test, got, self._out(number, frame))
+        return _located(choice, node), _located(ast.Name(name, ast.Load()), node)
+
+    def _out(self, number: int, value: ast.expr) -> ast.expr:
+        return ast.Call(self._make("out"), [ast.Constant(number), value], [])
+
+
+_EAGER: dict[type[ast.AST], tuple[str, ...]] = {
+    ast.BinOp: ("left", "right"),
+    ast.UnaryOp: ("operand",),
+    ast.Attribute: ("value",),
+    ast.Tuple: ("elts",),
+    ast.List: ("elts",),
+    ast.Starred: ("value",),
+}
+"""Expressions of which every part is evaluated, in this order."""
+
+
+def jumps(body: Sequence[ast.stmt], returns: bool) -> Iterator[ast.stmt]:
+    """`break` and `continue` of the loop whose body this is, `return` if asked for."""
+    waiting: list[tuple[ast.AST, bool]] = [(node, True) for node in body]
+    while waiting:
+        node, own = waiting.pop()
+        if isinstance(node, ast.Return) and returns:
+            yield node
+        if isinstance(node, ast.Break | ast.Continue) and own:
+            yield node
+        if isinstance(node, SCOPES):
+            continue
+        if isinstance(node, ast.For | ast.While | ast.AsyncFor):
+            waiting += [(child, False) for child in node.body]
+            waiting += [(child, own) for child in node.orelse]
+        else:
+            waiting += [(child, own) for child in ast.iter_child_nodes(node)]
+
+
+def names_in(node: ast.AST, context: type[ast.expr_context]) -> set[str]:
+    """Names that it loads or stores; those of comprehensions are their own."""
+    inner = {
+        name.id
+        for part in ast.walk(node)
+        if isinstance(part, ast.comprehension)
+        for name in ast.walk(part.target)
+        if isinstance(name, ast.Name)
+    }
+    found = {
+        n.id
+        for n in ast.walk(node)
+        if isinstance(n, ast.Name) and isinstance(n.ctx, context)
+    }
+    return found - inner
+
+
+def _bound(node: ast.AST) -> tuple[str, ...]:
+    """Names that a statement or a target binds, in a fixed order."""
+    found = names_in(node, ast.Store)
+    for part in walk(node):
+        if isinstance(part, ast.alias):
+            found.add(part.asname or part.name.partition(".")[0])
+        elif isinstance(part, ast.ExceptHandler) and part.name:
+            found.add(part.name)
+    return tuple(sorted(found))
+
+
+def _is_whole(node: ast.stmt) -> bool:
+    """Whether a statement is one line, with whatever is in it."""
+    kinds = (ast.Expr, ast.Assign, ast.AugAssign, ast.AnnAssign)
+    if not isinstance(node, kinds) or node.value is None:
+        return True
+    return any(isinstance(n, (*_PAUSE, ast.NamedExpr)) for n in _deep(node))
+
+
+def _needs_frame(node: ast.AST) -> bool:
+    """Whether it only works in the function where it is written."""
+    for part in ast.walk(node):
+        if isinstance(part, ast.Name) and part.id in _FRAME_BOUND:
+            return True
+        if isinstance(part, ast.Attribute) and _is_private(part.attr):
+            return True
+        if isinstance(part, ast.Name) and _is_private(part.id):
+            return True
+    return False
+
+
+def _is_private(name: str) -> bool:
+    return name.startswith("__") and not name.endswith("__")
+
+
+def _deep(node: ast.AST) -> Iterator[ast.AST]:
+    return ast.walk(node)
+
+
+def _item(node: ast.expr, index: int) -> ast.expr:
+    return ast.Subscript(node, ast.Constant(index), ast.Load())
+
+
+def _located(node: Any, place: ast.AST) -> Any:
+    """Give what was made here the place of the user's node that it stands for."""
+    for part in ast.walk(node):
+        if isinstance(part, ast.stmt | ast.expr) and not hasattr(part, "lineno"):
+            ast.copy_location(part, place)
+    return node

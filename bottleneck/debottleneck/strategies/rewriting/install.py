@@ -1,0 +1,123 @@
+"""What the agent calls: prepares all loops, and rewrites the one that trains."""
+
+from __future__ import annotations
+
+import ast
+import atexit
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from debottleneck.agent import evidence, loops, marks, turns
+from debottleneck.agent.evidence import Search
+from debottleneck.agent.turns import LoopPoint, Run
+from debottleneck.recording import spool
+from debottleneck.strategies import pools
+from debottleneck.strategies.automatic import install as automatic
+from debottleneck.strategies.automatic.notes import Notes
+from debottleneck.strategies.rewriting.decide import Settings
+from debottleneck.strategies.rewriting.entries import Rewriting
+from debottleneck.strategies.rewriting.flatten import FlatLoop, flatten
+from debottleneck.strategies.rewriting.notes import Voice
+from debottleneck.strategies.spec import PREFETCH, Strategy, parse
+
+SURE = 8
+"""Iterations after which a loop that seems to train is taken to."""
+
+_rewritten: list[Rewriting] = []
+_asked: list[tuple[Strategy, Notes]] = []
+
+
+def install(folder: Path, config: Mapping[str, Any]) -> None:
+    """Begin to rewrite the training loop of the script.
+
+    Args:
+        folder: The spool folder, for the notes.
+        config: Its "strategies" are what `spec.parse` reads, its "loop" is the loop's
+            file and line where they are known.
+    """
+    notes = Notes(folder / spool.STRATEGIES_FILE)
+    voice = Voice(notes.say)
+    strategies = parse(config["strategies"])
+    _asked.extend((strategy, notes) for strategy in strategies)
+    loops.copy_with(_copy)
+    if not evidence.searching():
+        marks.start_unwritten()
+        evidence.start(config.get("loop"), lambda number: False)
+    for strategy in strategies:
+        if strategy.name == PREFETCH:
+            known = config.get("loop") is not None
+            hand = _Hand(evidence.search(), Settings.of(strategy), voice, known)
+            turns.listen_with(hand)
+    os.register_at_fork(after_in_child=pools.as_worker)
+    atexit.register(_close, voice)
+
+
+def after_torch(torch: ModuleType) -> None:
+    """Act on torch's own loaders, modules and optimizers."""
+    for strategy, notes in _asked:
+        automatic.for_torch(strategy, notes).install(torch)
+
+
+def _copy(loop: loops.Loop, placeholder: str, source: ast.expr) -> tuple[Any, ast.stmt]:
+    """The copy of a loop in which lines can be taken."""
+
+    def attribute(name: str) -> ast.expr:
+        point = ast.Attribute(ast.Constant(placeholder), "rewritten", ast.Load())
+        return ast.Attribute(point, name, ast.Load())
+
+    turn = "items" if isinstance(loop, ast.For) else "turn"
+    given = [source] if isinstance(loop, ast.For) else []
+    return flatten(loop, attribute, ast.Call(attribute(turn), [*given], []))
+
+
+class _Hand:
+    """Listens beside the search, and hands the training loop over.
+
+    Args:
+        search: Looks for the training loop.
+        settings: What was asked for.
+        voice: Says what is done.
+        known: Whether the loop is known from the beginning.
+    """
+
+    def __init__(
+        self, search: Search, settings: Settings, voice: Voice, known: bool
+    ) -> None:
+        self._search = search
+        self._settings, self._voice = settings, voice
+        self._sure = 1 if known else SURE
+
+    def entered(self, run: Run) -> None:
+        """A loop begins."""
+        self._search.entered(run)
+
+    def turned(self, run: Run) -> None:
+        """An iteration begins."""
+        self._search.turned(run)
+        point = run.point
+        if point is not self._search.chosen or point.rewritten is not None:
+            return
+        if point.count >= self._sure or self._search.settled:
+            self._hand_over(point)
+
+    def _hand_over(self, point: LoopPoint) -> None:
+        flat = point.plan.flat
+        if isinstance(flat, FlatLoop):
+            made = Rewriting(point, flat, self._settings, self._voice)
+            point.rewritten = made
+            _rewritten.append(made)
+
+
+def _close(voice: Voice) -> None:
+    """Say what it came to."""
+    for each in _rewritten:
+        if each.decision is not None and each.fetched:
+            voice.summary(each.decision.plan, each.fetched)
+    if not _rewritten:
+        for strategy, _ in _asked:
+            if strategy.name == PREFETCH:
+                voice.other(PREFETCH, "refused", "no loop was seen to train")
+    pools.close_all(0.5)

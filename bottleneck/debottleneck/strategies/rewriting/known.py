@@ -1,0 +1,171 @@
+"""What is known of libraries: which of their calls change nothing, draw, or print."""
+
+from __future__ import annotations
+
+import ast
+import os
+import shutil
+import subprocess
+import sys
+import types
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from debottleneck.strategies.conflicts import PLAIN, _is_torch, is_random, is_tensor
+
+OUTSIDE = object()
+"""Stands for what lies outside of the process."""
+
+GOES_OVER = (
+    list, tuple, set, frozenset, dict, sum, min, max, sorted, any, all, enumerate,
+    zip, map, filter, reversed, iter,
+)  # fmt: skip
+
+ALIASES = {
+    "asarray", "ascontiguousarray", "atleast_1d", "atleast_2d", "ravel", "reshape",
+    "transpose", "squeeze", "expand_dims", "swapaxes", "view", "from_numpy",
+    "as_tensor", "frombuffer", "broadcast_to", "expand", "detach", "numpy", "flatten",
+    "iter", "next", "getattr", "enumerate", "zip", "map", "filter", "reversed", "to",
+    "cpu", "contiguous", "unsqueeze", "permute", "diagonal", "split", "chunk", "unbind",
+    "__getitem__", "copy_", "requires_grad_", "memoryview", "max", "min", "vars",
+}  # fmt: skip
+"""Functions and methods whose result may be a part of what they are given."""
+
+CHANGE_FIRST = {
+    "shuffle", "copyto", "put", "place", "putmask", "fill_diagonal", "setattr",
+    "delattr", "heappush", "heappop", "heapify", "heapreplace", "heappushpop",
+    "readinto", "setdefault", "insort", "insort_left", "insort_right", "next",
+}  # fmt: skip
+"""Functions that change what they are given first, used or not."""
+
+_READING = {
+    "get", "keys", "values", "items", "copy", "index", "count", "isdisjoint",
+    "issubset", "union", "intersection", "difference", "__getitem__", "__len__",
+    "__contains__", "is_alive", "is_set", "qsize", "empty", "locked", "fileno",
+    "state_dict", "parameters", "named_parameters", "exists", "joinpath",
+}  # fmt: skip
+_ARRAY_CHANGES = {
+    "sort", "fill", "put", "itemset", "resize", "partition", "setflags", "byteswap",
+    "setfield", "backward", "set_", "share_memory_", "retain_grad", "register_hook",
+}  # fmt: skip
+_TAKES = ("Queue", "SimpleQueue", "LifoQueue", "PriorityQueue")
+_THREAD_BOUND = {("sqlite3", "Connection"), ("sqlite3", "Cursor")}
+_QUIET = ("time", "math", "_operator", "itertools")
+_HARMLESS = {
+    "getpid", "stat", "listdir", "scandir", "getcwd", "fspath", "cpu_count", "urandom",
+    "getenv", "walk", "access",
+}  # fmt: skip
+
+
+def is_array(value: Any) -> bool:
+    """Whether it is an array or a tensor."""
+    kind = getattr(sys.modules.get("numpy"), "ndarray", ())
+    return isinstance(value, kind) or is_tensor(value)
+
+
+def is_function(value: Any) -> bool:
+    """Whether a call of it goes to code, not to an object with a state."""
+    kinds = (
+        types.FunctionType, types.BuiltinFunctionType, types.MethodDescriptorType,
+        types.WrapperDescriptorType, type,
+    )  # fmt: skip
+    numpy: Any = sys.modules.get("numpy")
+    ufunc = getattr(numpy, "ufunc", ())
+    if isinstance(value, (kinds, ufunc)):
+        return True
+    return type(value).__name__ in ("_ArrayFunctionDispatcher", "builtin_function")
+
+
+def is_module_of_torch(value: Any) -> bool:
+    """Whether it is a network, or a layer of one."""
+    return _is_torch(value, "nn", "Module")
+
+
+def trains(receiver: Any, name: str) -> bool:
+    """Whether a library's method trains."""
+    if is_tensor(receiver) and name == "backward":
+        return True
+    return _is_torch(receiver, "optim", "Optimizer") or is_module_of_torch(receiver)
+
+
+def is_reading(receiver: Any, name: str) -> bool:
+    """Whether a library's method changes nothing."""
+    if isinstance(receiver, (*PLAIN, tuple, frozenset, range, types.ModuleType)):
+        return True
+    if is_array(receiver):
+        in_place = name.endswith("_") and not name.endswith("__")
+        return name not in _ARRAY_CHANGES and not in_place
+    if type(receiver).__name__ in _TAKES and name == "get":
+        return False
+    if type(receiver).__module__ in ("pathlib", "re", "datetime", "decimal"):
+        return True
+    return name in _READING and not is_random(receiver)
+
+
+def changes_nothing(function: Any) -> bool:
+    """Whether a library's function changes nothing although its result is dropped."""
+    return getattr(function, "__module__", "") in _QUIET or function is print
+
+
+def prints(function: Any) -> bool:
+    """Whether it writes to standard output."""
+    return function is print or function is input
+
+
+def changes_outside(function: Any) -> bool:
+    """Whether it changes files or processes, not only reads them."""
+    module = getattr(function, "__module__", "")
+    name = getattr(function, "__name__", "")
+    if module in (os.name, shutil.__name__, subprocess.__name__):
+        return name not in _HARMLESS
+    return name in ("savez", "save", "savetxt", "savez_compressed", "dump")
+
+
+def draws_in_torch(function: Any) -> bool:
+    """Whether it may draw from torch's own generator."""
+    name = getattr(function, "__name__", "")
+    module = getattr(function, "__module__", None) or ""
+    made = getattr(function, "__self__", None)
+    of_torch = module.startswith("torch") or "torch" in type(made).__module__
+    words = ("rand", "normal", "drop", "bernoulli", "multinomial", "poisson", "init")
+    return (of_torch or "torch" in str(type(function))) and any(
+        word in name for word in words
+    )
+
+
+def thread_bound(value: Any) -> str:
+    """What it is, if it only works on the thread that made it."""
+    for kind in type(value).__mro__:
+        if (kind.__module__, kind.__name__) in _THREAD_BOUND:
+            return f"a {kind.__module__}.{kind.__name__}"
+    return ""
+
+
+Node = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+
+
+def source_of(function: Any) -> Node | None:
+    """A function's node in its file; None where that cannot be told."""
+    code = function.__code__
+    return _functions(code.co_filename).get((code.co_name, code.co_firstlineno))
+
+
+@cache
+def _functions(path: str) -> Mapping[tuple[str, int], Node | None]:
+    try:
+        with open(path, "rb") as file:
+            tree = ast.parse(file.read())
+    except (OSError, SyntaxError, ValueError):
+        return {}
+    found: dict[tuple[str, int], Node | None] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            first = min(n.lineno for n in (node, *node.decorator_list))
+            key = (node.name, first)
+        elif isinstance(node, ast.Lambda):
+            key = ("<lambda>", node.lineno)
+        else:
+            continue
+        found[key] = None if key in found else node
+    return found

@@ -1,0 +1,286 @@
+"""The functions that run ahead, generated for one loop and one frame.
+
+`index` is a generator that goes over the loop's items, runs the lines that keep their
+order and yields what the heavy lines need; `load` runs those for one item. Both take
+the names that they use as parameters, so that nothing is nonlocal and the loop's own
+frame is not touched. What they make comes out by the number of the line.
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from debottleneck.strategies.rewriting.divide import Division
+from debottleneck.strategies.rewriting.flatten import (
+    LEAVES,
+    SKIPS,
+    FlatLoop,
+    Line,
+    names_in,
+)
+
+ITEM, VALUES, CARRY, NAMES = ".item", ".values", ".carry", ".names"
+
+
+class Unset:
+    """What stands for a name that was not bound, in every process the same."""
+
+    def __reduce__(self) -> str:
+        return "UNSET"
+
+
+UNSET = Unset()
+
+
+def values_before(error: BaseException) -> tuple[Any, list[Any]] | None:
+    """The item and the values that lines had made before one raised."""
+    trace, found = error.__traceback__, None
+    while trace is not None:
+        if trace.tb_frame.f_code.co_name in (".index", ".load"):
+            local = trace.tb_frame.f_locals
+            found = local.get(ITEM), local.get(VALUES) or []
+        trace = trace.tb_next
+    return found
+
+
+def names_of(local: Mapping[str, Any], *names: str) -> tuple[Any, ...]:
+    """The values of names, `UNSET` for those not bound."""
+    return tuple(local.get(name, UNSET) for name in names)
+
+
+@dataclass(frozen=True)
+class Split:
+    """What was generated.
+
+    Attributes:
+        index: Of an iterable (of a `while` loop, of anything endless) -> a generator
+            of (item, values by line, what `load` needs or None where there is none).
+        load: Of values and what it needs; fills the values in.
+        taken: Of each line, whether its value comes from ahead.
+    """
+
+    index: Callable[[Any], Any]
+    load: Callable[[list[Any], Any], None]
+    taken: tuple[bool, ...]
+
+
+def split(
+    flat: FlatLoop,
+    division: Division,
+    space: dict[str, Any],
+    local: Mapping[str, Any],
+    kept: Collection[str],
+    file: str,
+) -> Split:
+    """Generate and compile.
+
+    Args:
+        flat: The loop.
+        division: Its sides.
+        space: Globals of the function that the loop is in.
+        local: Its local variables as they are; at module level the globals.
+        kept: Names that stay the module's where they are bound ahead, as functions
+            that are called ahead read them there.
+        file: Where the loop stands.
+    """
+    order = [flat.lines[n] for n in division.order]
+    heavy = [flat.lines[n] for n in division.heavy]
+    made = {*flat.names, *(n for line in order for n in _all_binds(line))}
+    own = {n for line in heavy for n in _all_binds(line)}
+    needs = sorted(_reads(heavy) & made - set(kept))
+    outer = local if local is not space else {}
+    bound = (made | own) - set(kept)
+    given = {
+        name: value
+        for name, value in local.items()
+        if name in (_reads(order) | _reads(heavy) | _targets(flat))
+        and (name in bound or outer)
+        and name not in kept
+    }
+    hidden = set(kept) & bound | {n for n in kept if n in made | own}
+    index = _index(flat, order, needs, sorted(given), sorted(hidden))
+    load = _load(heavy, needs, sorted(set(given) - set(needs)), sorted(hidden), flat)
+    module = ast.Module([index, load], [])
+    _locate(module, flat)
+    made_space = {NAMES: names_of}
+    code = compile(module, file, "exec", dont_inherit=True)
+    functions: dict[str, Any] = {}
+    exec(code, space | made_space, functions)
+    _rebind(functions, space)
+    taken = [False] * len(flat.lines)
+    for number in (*division.order, *division.heavy):
+        taken[number] = True
+    index_made, load_made = functions[".index"], functions[".load"]
+    rest = {k: v for k, v in given.items() if k not in needs}
+    return Split(
+        lambda items: index_made(items, names_of, **given),
+        lambda values, carry: load_made(values, carry, names_of, **rest),
+        tuple(taken),
+    )
+
+
+def _rebind(functions: dict[str, Any], space: dict[str, Any]) -> None:
+    """Give them the module's own globals, which a copy was compiled with."""
+    import types
+
+    for name, function in functions.items():
+        functions[name] = types.FunctionType(function.__code__, space, name)
+
+
+def _all_binds(line: Line) -> tuple[str, ...]:
+    return (*line.binds, line.temporary) if line.temporary else line.binds
+
+
+def _reads(lines: Sequence[Line]) -> set[str]:
+    found = {n for line in lines for n in line.uses | set(line.binds)}
+    deep = {
+        n.id for line in lines for n in ast.walk(line.node) if isinstance(n, ast.Name)
+    }
+    return found | deep
+
+
+def _targets(flat: FlatLoop) -> set[str]:
+    if flat.target is None:
+        return set()
+    return {n.id for n in ast.walk(flat.target) if isinstance(n, ast.Name)}
+
+
+def _name(name: str, store: bool = False) -> ast.Name:
+    return ast.Name(name, ast.Store() if store else ast.Load())
+
+
+def _tuple(names: Sequence[str], store: bool = False) -> ast.Tuple:
+    context = ast.Store() if store else ast.Load()
+    return ast.Tuple([_name(n, store) for n in names], context)
+
+
+def _function(
+    name: str, given: Sequence[str], kept: Sequence[str], body: list[ast.stmt]
+) -> ast.FunctionDef:
+    arguments = ast.arguments([], [ast.arg(n) for n in given], None, [], [], None, [])
+    head: list[ast.stmt] = [ast.Global([*kept])] if kept else []
+    function = ast.FunctionDef(name, arguments, [*head, *body], [], None)
+    if "type_params" in function._fields:
+        vars(function)["type_params"] = []
+    return function
+
+
+def _index(
+    flat: FlatLoop,
+    order: Sequence[Line],
+    needs: Sequence[str],
+    given: Sequence[str],
+    kept: Sequence[str],
+) -> ast.FunctionDef:
+    start = ast.Assign(
+        [_name(VALUES, True)],
+        ast.BinOp(
+            ast.List([_name(NAMES)], ast.Load()), ast.Mult(),
+            ast.Constant(len(flat.lines)),
+        ),
+    )  # fmt: skip
+    body: list[ast.stmt] = [start]
+    if flat.target is not None:
+        body.append(ast.Assign([copy.deepcopy(flat.target)], _name(ITEM)))
+    for line in order:
+        body += _run(line)
+        if flat.target is None and line.number == 0:
+            body.append(_end_of_while())
+    body.append(_give(_tuple(needs)))
+    items = _name(".items")
+    loop = ast.For(_name(ITEM, True), items, body, [])
+    return _function(".index", [".items", NAMES, *given], kept, [loop])
+
+
+def _end_of_while() -> ast.stmt:
+    """The condition was false: give it on and end."""
+    left: list[ast.stmt] = [_give(ast.Constant(None)), ast.Return()]
+    return ast.If(ast.UnaryOp(ast.Not(), _name(".0")), left, [])
+
+
+def _give(carry: ast.expr) -> ast.stmt:
+    made = ast.Tuple([_name(ITEM), _name(VALUES), carry], ast.Load())
+    return ast.Expr(ast.Yield(made))
+
+
+def _load(
+    heavy: Sequence[Line],
+    needs: Sequence[str],
+    given: Sequence[str],
+    kept: Sequence[str],
+    flat: FlatLoop,
+) -> ast.FunctionDef:
+    body: list[ast.stmt] = []
+    if needs:
+        body.append(ast.Assign([_tuple(needs, True)], _name(CARRY)))
+    for line in heavy:
+        body += _run(line)
+    given = [VALUES, CARRY, NAMES, *given]
+    return _function(".load", given, kept, body or [ast.Pass()])
+
+
+def _run(line: Line) -> list[ast.stmt]:
+    """A line, and what it made put where it is taken from."""
+    node = copy.deepcopy(line.node)
+    if line.leaves:
+        node = _Leaving(line).visit(node)
+    return [node, _put(line, 0)]
+
+
+def _put(line: Line, code: int) -> ast.stmt:
+    place = ast.Subscript(_name(VALUES), ast.Constant(line.number), ast.Store())
+    if line.temporary:
+        return ast.Assign([place], _name(line.temporary))
+    local = ast.Call(_name("locals"), [], [])
+    names = ast.Call(_name(NAMES), [local, *(ast.Constant(n) for n in line.binds)], [])
+    if isinstance(line.node, ast.Assign | ast.AugAssign) or not line.binds:
+        names = _tuple(line.binds)  # type: ignore[assignment] # bound for certain
+    made = ast.Tuple([ast.Constant(code), ast.Starred(names, ast.Load())], ast.Load())
+    return ast.Assign([place], made)
+
+
+class _Leaving(ast.NodeTransformer):
+    """What leaves the loop also leaves the values where they are taken from."""
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+
+    def visit_Break(self, node: ast.Break) -> list[ast.stmt]:
+        """Nothing comes after this item."""
+        return [_put(self._line, LEAVES), _give(ast.Constant(None)), ast.Return()]
+
+    def visit_Continue(self, node: ast.Continue) -> list[ast.stmt]:
+        """The next item comes."""
+        return [_put(self._line, SKIPS), _give(ast.Constant(None)), node]
+
+    def _loop(self, node: Any) -> Any:
+        node.orelse = [self.visit(each) for each in node.orelse]
+        return node
+
+    visit_For = visit_While = _loop
+
+    def _scope(self, node: Any) -> Any:
+        return node
+
+    visit_FunctionDef = visit_Lambda = visit_ClassDef = _scope
+
+
+def _locate(module: ast.Module, flat: FlatLoop) -> None:
+    """What was generated stands where the first of the user's lines does."""
+    first = flat.lines[0].place if flat.lines else 1
+    waiting: list[tuple[ast.AST, int]] = [(module, first)]
+    while waiting:
+        node, line = waiting.pop()
+        if isinstance(node, ast.stmt | ast.expr | ast.arg):
+            if getattr(node, "lineno", None) is None:
+                node.lineno = node.end_lineno = line
+                node.col_offset = node.end_col_offset = 0
+            line = node.lineno
+        waiting += [(child, line) for child in ast.iter_child_nodes(node)]
+
+
+__all__ = ["UNSET", "Split", "names_in", "split"]
