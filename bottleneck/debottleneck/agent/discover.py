@@ -131,6 +131,7 @@ def _marked(
     points: dict[str, object] = {}
     points |= {p.placeholder: LoopPoint(p, path) for p in prepared.loops}
     points |= {p.placeholder: ChangePoint() for p in prepared.changes}
+    points |= prepared.others
     if not markings:
         return fill(whole, points) if points else None
     within, _ = _compiled(user, {}, inside=True)
@@ -143,6 +144,17 @@ def _marked(
             marking.plain = inner[key]
             marking.code = fill(marked[key], {**points, **markings}, inner)
     return fill(whole, {**points, **markings})
+
+
+Change = Callable[[ast.Module, str], dict[str, object]]
+"""Changes a module's tree in place -> what it refers to, by placeholder."""
+
+_changes: list[Change] = []
+
+
+def prepare_with(change: Change) -> None:
+    """Let a strategy change the tree of each module of the user's."""
+    _changes[:] = [change]
 
 
 @dataclass(frozen=True)
@@ -179,8 +191,12 @@ def _compiled(
         if inside:
             inline(function, number, **needs())
     prepared = Prepared()
+    for change in _changes:
+        prepared.others |= change(tree, wanted.path)
     if evidence.searching():
+        others = prepared.others
         prepared = prepare(tree, wanted.lines, PLACEHOLDER)
+        prepared.others = others
     return compile(tree, wanted.path, "exec", 0, True, -1), prepared
 
 

@@ -90,6 +90,7 @@ class Prepared:
 
     loops: list[LoopPlan] = field(default_factory=list)
     changes: list[ChangePlan] = field(default_factory=list)
+    others: dict[str, object] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return bool(self.loops or self.changes)

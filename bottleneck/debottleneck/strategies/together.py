@@ -40,6 +40,38 @@ def results(calls: Sequence[Callable[[], T]], workers: int) -> list[T]:
     return shared.results()
 
 
+class Together(Generic[T]):
+    """Calls that pool threads make beside a `with` block; at its end the rest here.
+
+    The first exception of a call is raised there, unless the block raises one.
+
+    Args:
+        calls: In the order in which they begin.
+        workers: Threads, the calling one among them.
+    """
+
+    def __init__(self, calls: Sequence[Callable[[], T]], workers: int) -> None:
+        self._shared = _Shared(calls)
+        self._workers = min(workers, len(calls) + 1)
+        self._futures: list[Future[None]] = []
+
+    def __enter__(self) -> None:
+        limits = limit(self._workers)
+        _submit(self._futures, self._shared, self._workers - 1, limits)
+        limits.in_worker()
+
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        try:
+            if kind is None:
+                self._shared.take_part()
+        finally:
+            self._shared.stop()
+            _wait(self._futures)
+            restore()
+        if kind is None:
+            self._shared.results()
+
+
 def carrying(function: Callable[P, T], limits: Limits | None = None) -> Callable[P, T]:
     """`function` for one call on a worker, under the calling thread's settings.
 

@@ -116,6 +116,10 @@ class Callees:
         else:
             self._statement(node)
 
+    def bind(self, target: ast.expr, value: Value) -> None:
+        """Note that a target is bound."""
+        self._bind(target, value)
+
     def iterate(self, value: Value) -> Value:
         """What going over a value gives, once; its effects are noted."""
         sample = value.sample
@@ -422,12 +426,12 @@ class Callees:
         if _own_function(target):
             return self._invoke(target, given, named)
         if isinstance(target, types.BuiltinMethodType):
-            receiver = target.__self__
-            if receiver is not None and not isinstance(receiver, types.ModuleType):
-                method = _Method(target, Value.of(receiver), target.__name__)
+            owner = target.__self__
+            if owner is not None and not isinstance(owner, types.ModuleType):
+                method = _Method(target, Value.of(owner), target.__name__)
                 return self._foreign_method(method, given, named, used)
         if known.is_module_of_torch(target):
-            self.effects.trains = True
+            self.effects.stages.add("forward")
             self._change_all(function)
             self._streams()
         elif target is not NOTHING and not known.is_function(target):
@@ -464,9 +468,9 @@ class Callees:
             self._streams()
         goes_over = function in known.GOES_OVER
         if goes_over or name == "next":
-            for value in given:
-                if not is_fixed(value.sample) or value.roots:
-                    self.iterate(value)
+            items = [self.iterate(one) for one in given if one.roots]
+            if name == "next":
+                return joined(items)
         if "out" in named:
             self._change_all(named["out"])
         changes = not used and not known.changes_nothing(function)
@@ -483,8 +487,7 @@ class Callees:
         receiver, name = method.receiver, method.name
         if method.function is None and receiver.sample is NOTHING:
             self._by_name(name, receiver, given, named)
-        trains = known.trains(receiver.sample, name)
-        self.effects.trains = self.effects.trains or trains
+        self.effects.stages |= known.stages(receiver.sample, name)
         everything = [*given, *named.values()]
         for value in everything:
             self._read_all(value)
@@ -552,8 +555,9 @@ class Callees:
         """A call of the user's own function."""
         function = inspect.unwrap(_plain(function))
         owner = function.__qualname__.rpartition(".")[0].rpartition(".")[2]
-        if stage_of(function.__name__, "" if "<" in owner else owner) in TRAINS:
-            self.effects.trains = True
+        stage = stage_of(function.__name__, "" if "<" in owner else owner)
+        if stage in TRAINS:
+            self.effects.stages.add(stage)
         names = _bound_names(function, given, named)
         return self._follow(function, names, closure(function))
 

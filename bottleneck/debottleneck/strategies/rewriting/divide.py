@@ -110,14 +110,14 @@ class _Graph:
 
     def _carried_names(self) -> set[str]:
         """Names that may be read before they are bound anew in an iteration."""
-        certain: set[str] = set(self._flat.names)
+        fixed: set[str] = set(self._flat.names)
         carried: set[str] = set()
         bound = set[str]().union(*self._binds)
         for line in self._lines:
-            carried |= (self._uses[line.number] & bound) - certain
-            sure = _certain([line.node])
-            carried |= self._binds[line.number] - {line.temporary} - sure - certain
-            certain |= sure
+            carried |= (self._uses[line.number] & bound) - fixed
+            sure = certain([line.node])
+            carried |= self._binds[line.number] - {line.temporary} - sure - fixed
+            fixed |= sure
         return carried | self._shared
 
     def _connect(self) -> None:
@@ -207,37 +207,31 @@ class _Graph:
             heavy -= moved
 
     def _why(self, stays: set[int], spent: float) -> str:
-        """Why the heaviest thing that does not train cannot run ahead."""
-        trains = {n for n in range(self._count) if self._seen.effects[n].trains}
-        nodes = [n for n in stays if n not in trains]
-        heaviest = max(nodes, key=lambda n: self._seen.ns[n], default=None)
-        if heaviest is None or self._seen.ns[heaviest] < SHORTEST_NS:
+        """Why the heaviest thing that leads to what trains cannot run ahead."""
+        effects, ns = self._seen.effects, self._seen.ns
+        trains = {n for n in range(self._count) if effects[n].trains}
+        leads = {n for n in stays - trains if self._reach([n]) - {n}}
+        heaviest = max(leads, key=lambda n: ns[n], default=None)
+        if heaviest is None or ns[heaviest] < SHORTEST_NS:
             return f"what could run ahead takes only {spent / 1e3:.0f} us a step"
-        effects = self._seen.effects
-        for node in sorted(stays - {heaviest}):
-            met = meet(effects[node].writes, effects[heaviest].touches)
-            lasting = [loc for loc in met if loc[0] not in self._seen.fresh]
-            for loc in sorted(lasting, key=str):
-                what = word(loc, effects)
-                return (
-                    f"line {self._place(node)} changes {what}, which "
-                    f"line {self._place(heaviest)} uses for the next item"
-                )
-            shared = self._named(node, heaviest) & self._carried
-            for name in sorted(shared):
-                return (
-                    f"line {self._place(node)} sets {name}, which "
-                    f"line {self._place(heaviest)} uses for the next item"
-                )
-        return f"what line {self._place(heaviest)} does leads to nothing that trains"
+        for node in sorted(stays - {heaviest}, key=lambda n: (n not in trains, n)):
+            for one, other in ((node, heaviest), (heaviest, node)):
+                met = meet(effects[one].writes, effects[other].touches)
+                lasting = {loc for loc in met if loc[0] not in self._seen.fresh}
+                found = [word(loc, effects) for loc in sorted(lasting, key=str)]
+                found += sorted(self._named(one, other) & self._carried)
+                if found:
+                    where = f"line {self._place(one)} changes {found[0]}"
+                    return f"{where}, which line {self._place(other)} uses"
+        return f"line {self._place(heaviest)} needs what comes of the training"
 
     def _place(self, node: int) -> int:
         if node == self._count:
-            return self._lines[0].place - 1 if self._lines else 0
+            return self._flat.place
         return self._lines[node].place
 
 
-def _certain(body: Sequence[ast.stmt]) -> set[str]:
+def certain(body: Sequence[ast.stmt]) -> set[str]:
     """Names that are bound whenever the body is left at its end."""
     bound: set[str] = set()
     for node in body:
@@ -249,10 +243,10 @@ def _certain_of(node: ast.stmt) -> set[str]:
     if isinstance(node, ast.If):
         return _shared([node.body, node.orelse])
     if isinstance(node, ast.With):
-        return _stores(*(i.optional_vars for i in node.items)) | _certain(node.body)
+        return _stores(*(i.optional_vars for i in node.items)) | certain(node.body)
     if isinstance(node, ast.Try):
         ways = [[*node.body, *node.orelse], *(h.body for h in node.handlers)]
-        return _shared(ways) | _certain(node.finalbody)
+        return _shared(ways) | certain(node.finalbody)
     if isinstance(node, ast.Assign):
         return _stores(*node.targets)
     if isinstance(node, ast.AnnAssign | ast.AugAssign):
@@ -266,7 +260,7 @@ def _shared(ways: Sequence[Sequence[ast.stmt]]) -> set[str]:
     """Names that every way binds that does not leave."""
     jumps = (ast.Break, ast.Continue, ast.Return, ast.Raise)
     open_ways = [w for w in ways if not (w and isinstance(w[-1], jumps))]
-    found = [_certain(way) for way in open_ways]
+    found = [certain(way) for way in open_ways]
     return set.intersection(*found) if found else set()
 
 

@@ -9,6 +9,7 @@ and both sides watched; the rest with them beside it.
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from itertools import repeat
 from time import perf_counter_ns
@@ -30,11 +31,8 @@ from debottleneck.strategies.rewriting.notes import Voice
 from debottleneck.strategies.rewriting.split import UNSET, values_before
 from debottleneck.strategies.rewriting.watch import Look
 
-OBSERVED = 3
-"""Iterations as written: the first warms up, two are compared."""
-
-WATCHED = 2
-"""Iterations in turn, with both sides looked at; one at a later entry."""
+OBSERVED = 2
+"""Iterations as written, which are compared."""
 
 JUDGED = 20
 """Iterations after which it must not have lost."""
@@ -74,6 +72,10 @@ class Rewriting:
         taken: Which lines take them.
         out: Given every line's value that is not taken; returns it.
         unset: Stands for names that are not bound.
+        decision: The plan, once there is one.
+        entries: How often the loop was entered.
+        fetched: Items made ahead.
+        plain_ns: Length of an iteration as written.
     """
 
     def __init__(
@@ -89,9 +91,8 @@ class Rewriting:
         self._owner: turns.Run | None = None
         self._turns: Iterator[Any] | None = None
         self._seen: dict[int, Any] = {}
-        self._ns = [0] * (len(flat.lines) + 1)
-        self._last = 0
-        self._plain_ns = 0.0
+        self._ns: list[list[int]] = []
+        self._last = self.plain_ns = 0
         self._looks: list[list[Effects]] = []
         self.decision: Decision | None = None
         self.entries = self.fetched = 0
@@ -178,31 +179,25 @@ class Rewriting:
     def _observe(self, frame: FrameType, source: _Source) -> Iterator[Any]:
         """Iterations as written; then the plan."""
         self.out = self._note
-        began = 0
-        for number in range(OBSERVED):
-            self._last = before = perf_counter_ns()
+        while len(self._looks) < OBSERVED:
+            self._ns.append([0] * (len(self._flat.lines) + 1))
+            began = perf_counter_ns()
             item = next(source, self)
             if item is self:
+                self._ns.pop()
                 return
             self._last = perf_counter_ns()
-            if number:
-                self._ns[-1] += self._last - before
+            self._ns[-1][-1] = self._last - began
             yield item
-            if number:
-                self._looks.append(self._effects(frame, source))
-            else:
-                self._ns = [0] * len(self._ns)
-            began += number and perf_counter_ns() - before
+            self.plain_ns = max(self.plain_ns, perf_counter_ns() - began)
+            self._looks.append(self._effects(frame, source))
         self.out = {}.get
-        if self.entries == 1 or len(self._looks) >= OBSERVED - 1:
-            self._plain_ns = sum(self._ns) / (OBSERVED - 1)
-            self.decision = self._decide(frame, source)
-            self._seen = {}
-            self._looks = []
+        self.decision = self._decide(frame, source)
+        self._seen, self._looks, self._ns = {}, [], []
 
     def _note(self, number: int, value: Any) -> Any:
         now = perf_counter_ns()
-        self._ns[number] += now - self._last
+        self._ns[-1][number] += now - self._last
         self._seen[number] = value
         self._last = perf_counter_ns()
         return value
@@ -215,6 +210,7 @@ class Rewriting:
         own = bound if local is space else {*local}
         names = {n: Value.of(local[n]) for n in own if n in local}
         uses = [line.uses for line in self._flat.lines]
+        binders = Counter(name for line in self._flat.lines for name in line.binds)
         found = []
         for line in self._flat.lines:
             callees = Callees(space, names)
@@ -224,7 +220,7 @@ class Rewriting:
                 seen = self._seen.get(line.number)
                 names[line.temporary] = FRESH if seen is None else Value.of(seen)
             for name in line.binds:
-                if names.get(name, FRESH) is FRESH and name in local:
+                if binders[name] == 1 and name in local:
                     names[name] = Value.of(local[name])
             found.append(callees.effects)
         callees = Callees(space, names)
@@ -237,8 +233,8 @@ class Rewriting:
         for one, other in zip(second, first, strict=True):
             one.add(other)
         fresh = owners[0] ^ owners[1]
-        mean = [ns / (OBSERVED - 1) for ns in self._ns]
-        seen = Seen(second, mean, fresh)
+        shortest = [float(min(times)) for times in zip(*self._ns, strict=True)]
+        seen = Seen(second, shortest, fresh)
         decision = decide(
             self._flat, seen, self._settings, self._point, frame, source.iterator
         )
@@ -255,11 +251,6 @@ class Rewriting:
     def is_over(self) -> bool:
         """Whether it was given up."""
         return self.decision is not None and self.decision.plan.reason != ""
-
-    @property
-    def plain_ns(self) -> float:
-        """Length of a plain iteration."""
-        return self._plain_ns
 
 
 class _Source:
@@ -329,24 +320,21 @@ class _Entry:
         self._of.fetched += self._done
 
     def _watched(self) -> Iterator[Any]:
-        """Items made in turn, with a look at both sides."""
+        """An item made in its turn, with a look at both sides; at most entries none."""
         sides = self._decision.sides
-        count = WATCHED if self._of.entries == 1 else 1
         if self._of.entries > 4 and self._of.entries & (self._of.entries - 1):
             return
-        for _ in range(count):
-            theirs = Look(sides.stays, sides.fresh)
-            made = self._one()
-            if made is None:
-                return
-            met = theirs.changed()
-            mine = Look(sides.ahead, sides.fresh)
-            yield self._give(made)
-            met |= mine.changed()
-            if met:
-                self._of.ended(f"both sides change {self._decision.word(met)}")
-                self.plainly = True
-                return
+        theirs = Look(sides.stays, sides.fresh)
+        made = self._one()
+        if made is None:
+            return
+        met = theirs.changed()
+        mine = Look(sides.ahead, sides.fresh)
+        yield self._give(made)
+        met |= mine.changed()
+        if met:
+            self._of.ended(f"both sides change {self._decision.word(met)}")
+            self.plainly = True
 
     def _one(self) -> Item | None:
         """The next item, made here and now."""

@@ -72,12 +72,14 @@ class FlatLoop:
         lines: Of a `while` loop the first one is its condition.
         target: What each item is bound to; None for `while`.
         names: Names that the target binds.
+        place: The line of its header.
         exits: Whether the body leaves the loop early, by `break` or `return`.
     """
 
     lines: tuple[Line, ...]
     target: ast.expr | None
     names: tuple[str, ...]
+    place: int
     exits: bool
 
 
@@ -110,7 +112,8 @@ def flatten(loop: Loop, make: Make, source: ast.expr) -> tuple[FlatLoop, Loop]:
     )
     if isinstance(work, ast.While):
         exits = exits or not _is_true(work.test)
-    return FlatLoop(tuple(flat.lines), target, names, exits), _located(new, work)
+    made = FlatLoop(tuple(flat.lines), target, names, loop.lineno, exits)
+    return made, _located(new, work)
 
 
 def _is_true(test: ast.expr) -> bool:
@@ -159,9 +162,9 @@ class _Flat:
         number = len(self.lines)
         leaves = any(True for _ in jumps([flat], False))
         binds = _bound(flat)
-        stays = any(isinstance(n, _NEVER) for n in _deep(flat)) or _needs_frame(flat)
+        stays = any(isinstance(n, _NEVER) for n in _deep(flat)) or needs_frame(flat)
         self.lines.append(
-            Line(number, flat, flat.lineno, binds, "", leaves, stays)
+            Line(number, plain(flat), flat.lineno, binds, "", leaves, stays)
         )  # fmt: skip
         got = _item(self._make("values"), number)
         taken: list[ast.stmt] = []
@@ -213,7 +216,7 @@ class _Flat:
             one, other = self._children(keyword, ("value",))
             frame.keywords.append(one)
             flat.keywords.append(other)
-        if _needs_frame(node.func):
+        if needs_frame(node.func):
             return node, node
         return self._taken(node, frame, flat)
 
@@ -237,9 +240,11 @@ class _Flat:
         number = len(self.lines)
         name = f".{number}"
         line = ast.Assign([ast.Name(name, ast.Store())], flat)
-        stays = any(isinstance(n, _NEVER) for n in _deep(flat)) or _needs_frame(flat)
+        stays = any(isinstance(n, _NEVER) for n in _deep(flat)) or needs_frame(flat)
         self.lines.append(
-            Line(number, _located(line, node), node.lineno, (), name, False, stays)
+            Line(
+                number, plain(_located(line, node)), node.lineno, (), name, False, stays
+            )
         )
         test, got = (_item(self._make(n), number) for n in ("taken", "values"))
         choice = ast.IfExp(test, got, self._out(number, frame))
@@ -306,6 +311,20 @@ def _bound(node: ast.AST) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
+class _Plain(ast.NodeTransformer):
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        """As it was before a point was put there, see `each`."""
+        original = vars(node).get("plain")
+        return original if original is not None else self.generic_visit(node)
+
+
+def plain(node: Any) -> Any:
+    """A node as the user wrote it, without points of ours."""
+    if not any("plain" in vars(part) for part in ast.walk(node)):
+        return node
+    return _Plain().visit(copy.deepcopy(node))
+
+
 def _is_whole(node: ast.stmt) -> bool:
     """Whether a statement is one line, with whatever is in it."""
     kinds = (ast.Expr, ast.Assign, ast.AugAssign, ast.AnnAssign)
@@ -314,7 +333,7 @@ def _is_whole(node: ast.stmt) -> bool:
     return any(isinstance(n, (*_PAUSE, ast.NamedExpr)) for n in _deep(node))
 
 
-def _needs_frame(node: ast.AST) -> bool:
+def needs_frame(node: ast.AST) -> bool:
     """Whether it only works in the function where it is written."""
     for part in ast.walk(node):
         if isinstance(part, ast.Name) and part.id in _FRAME_BOUND:

@@ -6,28 +6,32 @@ import ast
 import atexit
 import os
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from debottleneck.agent import evidence, loops, marks, turns
+from debottleneck.agent import discover, evidence, loops, marks, turns
 from debottleneck.agent.evidence import Search
 from debottleneck.agent.turns import LoopPoint, Run
 from debottleneck.recording import spool
 from debottleneck.strategies import pools
 from debottleneck.strategies.automatic import install as automatic
 from debottleneck.strategies.automatic.notes import Notes
+from debottleneck.strategies.blas import cores
+from debottleneck.strategies.rewriting import each
 from debottleneck.strategies.rewriting.decide import Settings
 from debottleneck.strategies.rewriting.entries import Rewriting
 from debottleneck.strategies.rewriting.flatten import FlatLoop, flatten
 from debottleneck.strategies.rewriting.notes import Voice
 from debottleneck.strategies.spec import PREFETCH, Strategy, parse
 
-SURE = 8
+SURE = 5
 """Iterations after which a loop that seems to train is taken to."""
 
 _rewritten: list[Rewriting] = []
 _asked: list[tuple[Strategy, Notes]] = []
+_sides: list[each.Asked] = []
 
 
 def install(folder: Path, config: Mapping[str, Any]) -> None:
@@ -51,6 +55,12 @@ def install(folder: Path, config: Mapping[str, Any]) -> None:
             known = config.get("loop") is not None
             hand = _Hand(evidence.search(), Settings.of(strategy), voice, known)
             turns.listen_with(hand)
+    workers = {s.name: s.number("workers", cores()) for s in strategies}
+    workers.pop(PREFETCH, None)
+    if workers:
+        asked = each.Asked(workers, voice, [], [])
+        _sides.append(asked)
+        discover.prepare_with(partial(each.prepare, asked=asked))
     os.register_at_fork(after_in_child=pools.as_worker)
     atexit.register(_close, voice)
 
@@ -112,12 +122,17 @@ class _Hand:
 
 
 def _close(voice: Voice) -> None:
-    """Say what it came to."""
-    for each in _rewritten:
-        if each.decision is not None and each.fetched:
-            voice.summary(each.decision.plan, each.fetched)
-    if not _rewritten:
-        for strategy, _ in _asked:
-            if strategy.name == PREFETCH:
-                voice.other(PREFETCH, "refused", "no loop was seen to train")
+    """Say what it came to, and of what came to nothing the longest."""
+    for one in _rewritten:
+        if one.decision is not None and one.fetched:
+            voice.summary(one.decision.plan, one.fetched)
+    if not _rewritten and any(strategy.name == PREFETCH for strategy, _ in _asked):
+        voice.other(PREFETCH, "refused", "no loop was seen to train")
+    for asked in _sides:
+        for strategy in asked.workers.keys() - {plan.strategy for plan in asked.taken}:
+            refused = [plan for plan in asked.refused if plan.strategy == strategy]
+            if refused:
+                voice.planned(max(refused, key=lambda plan: plan.stays_ns))
+            else:
+                voice.other(strategy, "refused", "no loop has turns worth sharing")
     pools.close_all(0.5)

@@ -82,11 +82,13 @@ def is_module_of_torch(value: Any) -> bool:
     return _is_torch(value, "nn", "Module")
 
 
-def trains(receiver: Any, name: str) -> bool:
-    """Whether a library's method trains."""
+def stages(receiver: Any, name: str) -> set[str]:
+    """Stages of training that a library's method is."""
     if is_tensor(receiver) and name == "backward":
-        return True
-    return _is_torch(receiver, "optim", "Optimizer") or is_module_of_torch(receiver)
+        return {"backward"}
+    if _is_torch(receiver, "optim", "Optimizer"):
+        return {"update"}
+    return {"forward"} if is_module_of_torch(receiver) else set()
 
 
 def is_reading(receiver: Any, name: str) -> bool:

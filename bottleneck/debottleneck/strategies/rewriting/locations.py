@@ -38,14 +38,14 @@ class Effects:
         reads: Locations whose content it uses.
         writes: Locations that it changes.
         held: Owners by identity, kept so that identities stay true.
-        trains: Whether it calls what a name or a type says trains.
+        stages: Stages of training that it calls, by names and types.
         bound: What it uses that works on its own thread only, "" for nothing.
     """
 
     reads: set[Location] = field(default_factory=set)
     writes: set[Location] = field(default_factory=set)
     held: dict[int, Any] = field(default_factory=dict)
-    trains: bool = False
+    stages: set[str] = field(default_factory=set)
     bound: str = ""
 
     @property
@@ -53,12 +53,17 @@ class Effects:
         """All locations."""
         return self.reads | self.writes
 
+    @property
+    def trains(self) -> bool:
+        """Whether it is a part of the training."""
+        return bool(self.stages)
+
     def add(self, other: Effects) -> None:
         """Take in what other code does."""
         self.reads |= other.reads
         self.writes |= other.writes
         self.held |= other.held
-        self.trains = self.trains or other.trains
+        self.stages |= other.stages
         self.bound = self.bound or other.bound
 
 
@@ -128,7 +133,15 @@ def _slots(kind: type) -> tuple[str, ...]:
     return (slots,) if isinstance(slots, str) else tuple(slots)
 
 
-_WRAPPERS: tuple[type, ...] = (enumerate, zip, map, filter, reversed, type(iter([])), type(iter(())))
+_WRAPPERS: tuple[type, ...] = (
+    enumerate,
+    zip,
+    map,
+    filter,
+    reversed,
+    type(iter([])),
+    type(iter(())),
+)
 
 
 def iterators_in(value: Any) -> list[Any]:

@@ -35,6 +35,11 @@ class Voice:
             plan.strategy, ENGAGED, text, workers=plan.workers, plan=plan.as_json()
         )
 
+    def side_by_side(self, plan: Plan) -> None:
+        """The turns of a loop run at the same time."""
+        text = f"the turns of the loop at {place(plan)} run in {plan.workers} threads"
+        self._say(plan.strategy, ENGAGED, text, plan=plan.as_json())
+
     def undone(self, plan: Plan) -> None:
         """A loop is no longer rewritten."""
         text = f"the loop at {place(plan)} runs as written again: {plan.reason}"

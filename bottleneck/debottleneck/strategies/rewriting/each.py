@@ -1,0 +1,443 @@
+"""Loops and comprehensions of independent turns: side by side, joined at their end.
+
+When a module is compiled, what such a loop goes over is handed to a point here. For a
+`for` statement the point has all items but the last run in threads, by a function
+generated of the body, and gives the last one to the statement itself, so that its
+names are bound as always; the next item is asked for when the rest must be done. A
+comprehension is made one element at a time.
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from time import perf_counter_ns, thread_time_ns
+from types import CodeType, FrameType, FunctionType
+from typing import Any
+
+from debottleneck.agent.inline import PLACEHOLDER
+from debottleneck.strategies import pools
+from debottleneck.strategies.rewriting.callees import Callees, Value
+from debottleneck.strategies.rewriting.flatten import (
+    jumps,
+    names_in,
+    needs_frame,
+    plain,
+)
+from debottleneck.strategies.rewriting.locations import (
+    Effects,
+    Location,
+    iterators_in,
+    meet,
+    owner_of,
+    word,
+)
+from debottleneck.strategies.rewriting.notes import Voice
+from debottleneck.strategies.rewriting.plan import Plan
+from debottleneck.strategies.spec import FORWARD, UPDATE
+from debottleneck.strategies.together import Together, results
+
+TIMED = 2
+"""Entries as written that are timed first."""
+
+ITEM_NS = 50_000
+"""Turns that take less are not worth handing over."""
+
+MOST_ITEMS = 256
+"""Turns that are looked at for what they touch."""
+
+MOST_WAITING = 16
+"""Threads for turns that wait most of the time."""
+
+JUDGED = 5
+"""Entries after which it must not have lost."""
+
+_PAUSES = (ast.Yield, ast.YieldFrom, ast.Await, ast.Return, ast.Global, ast.Nonlocal)
+_LISTS = (list, tuple, range)
+
+
+@dataclass(frozen=True)
+class Turns:
+    """A loop whose turns may be independent.
+
+    Attributes:
+        target: What each item is bound to.
+        body: The statements of a turn; of a comprehension its element.
+        line: Where it stands.
+        is_statement: Whether it is a `for` statement.
+    """
+
+    target: ast.expr
+    body: tuple[ast.stmt, ...]
+    line: int
+    is_statement: bool
+
+    @property
+    def bound(self) -> set[str]:
+        """Names that a turn binds."""
+        nodes = (self.target, *self.body)
+        return {name for node in nodes for name in names_in(node, ast.Store)}
+
+
+def prepare(tree: ast.Module, file: str, asked: Asked) -> dict[str, object]:
+    """Hand loops of a module to points, in place; the points by their placeholders."""
+    walker = _Pass()
+    walker.visit(tree)
+    return {
+        placeholder: EachPoint(turns, file, asked)
+        for placeholder, turns in walker.found.items()
+    }
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What was asked for.
+
+    Attributes:
+        workers: Strategy -> threads.
+        voice: Says what is done.
+        refused: Plans that came to nothing.
+    """
+
+    workers: dict[str, int]
+    voice: Voice
+    refused: list[Plan]
+    taken: list[Plan]
+
+
+class _Pass(ast.NodeTransformer):
+    """Finds loops, and puts points where what they go over stands."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, Turns] = {}
+        self._in_class = False
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
+        """Comprehensions of a class's own body see no names around them."""
+        kept, self._in_class = self._in_class, True
+        self.generic_visit(node)
+        self._in_class = kept
+        return node
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        """A function's body is no class's."""
+        kept, self._in_class = self._in_class, False
+        self.generic_visit(node)
+        self._in_class = kept
+        return node
+
+    def visit_For(self, node: ast.For) -> ast.AST:
+        """What it goes over goes through its point."""
+        original = copy.copy(node)
+        body = tuple(copy.deepcopy(plain(part)) for part in node.body)
+        self.generic_visit(node)
+        inner = [part for each in body for part in ast.walk(each)]
+        if node.orelse or any(isinstance(part, _PAUSES) for part in inner):
+            return node
+        works = any(isinstance(part, ast.Call | ast.BinOp) for part in inner)
+        if not works or any(True for _ in jumps(body, True)) or self._in_class:
+            return node
+        if any(needs_frame(each) for each in body):
+            return node
+        turns = Turns(node.target, body, node.lineno, True)
+        new = copy.copy(node)
+        call = self._call(turns, "each", [node.iter], node.iter)
+        vars(call)["plain"] = original.iter
+        new.iter = call
+        return new
+
+    def visit_ListComp(self, node: ast.ListComp) -> ast.AST:
+        """It is made by its point."""
+        original = copy.deepcopy(plain(node))
+        self.generic_visit(node)
+        part = node.generators[0]
+        inner = [*ast.walk(node.elt)]
+        if len(node.generators) > 1 or part.ifs or part.is_async or self._in_class:
+            return node
+        bad = (*_PAUSES, ast.NamedExpr)
+        if any(isinstance(each, bad) for each in inner) or needs_frame(node.elt):
+            return node
+        if not any(isinstance(each, ast.Call) for each in inner):
+            return node
+        made = copy.copy(node)
+        head = copy.copy(part)
+        head.iter = ast.copy_location(ast.Name(".items", ast.Load()), node)
+        made.generators = [head]
+        given = ast.arguments(
+            [], [ast.copy_location(ast.arg(".items"), node)], None, [], [], None, []
+        )
+        function = ast.copy_location(ast.Lambda(given, made), node)
+        body = (ast.copy_location(ast.Expr(original.elt), node),)
+        turns = Turns(part.target, body, node.lineno, False)
+        call = self._call(turns, "listed", [part.iter, function], node)
+        vars(call)["plain"] = original
+        return call
+
+    def _call(
+        self, turns: Turns, name: str, given: list[ast.expr], place: ast.expr
+    ) -> ast.Call:
+        placeholder = PLACEHOLDER.format(f"each {len(self.found)}")
+        self.found[placeholder] = turns
+        function = ast.Attribute(ast.Constant(placeholder), name, ast.Load())
+        call = ast.Call(function, given, [])
+        for node in (call, function, function.value):
+            ast.copy_location(node, place)
+        return call
+
+
+class EachPoint:
+    """One loop: what its code calls.
+
+    Args:
+        turns: The loop.
+        file: Where it stands.
+        asked: What was asked for.
+    """
+
+    def __init__(self, turns: Turns, file: str, asked: Asked) -> None:
+        self._turns, self._file, self._asked = turns, file, asked
+        self._entries = self._ns = self._items = self._cpu_ns = 0
+        self._fast_ns = self.done = 0
+        self._valid: tuple[Any, ...] = ()
+        self.plan: Plan | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """In another process the loop is plain."""
+        from debottleneck.agent.points import stand_in
+
+        return stand_in(each=iter, listed=_plainly)
+
+    def each(self, items: Iterable[Any]) -> Iterable[Any]:
+        """What a `for` statement goes over."""
+        listed = None if self._is_off() else as_list(items)
+        if listed is None or len(listed) < 2:
+            return items
+        if self._entries < TIMED:
+            return self._timed(listed)
+        if not self._may(listed, sys._getframe(1)):
+            return listed
+        return self._beside(listed, sys._getframe(1))
+
+    def listed(
+        self, items: Iterable[Any], made: Callable[[Iterable[Any]], list[Any]]
+    ) -> list[Any]:
+        """A comprehension's list."""
+        listed = None if self._is_off() else as_list(items)
+        if listed is None or len(listed) < 2:
+            return made(items)
+        began, cpu_began = perf_counter_ns(), thread_time_ns()
+        if self._entries < TIMED:
+            found = made(listed)
+            cpu_ns = thread_time_ns() - cpu_began
+            self._book(perf_counter_ns() - began, cpu_ns, len(listed))
+            return found
+        if not self._may(listed, sys._getframe(1)):
+            return made(listed)
+        assert self.plan is not None
+        calls = [partial(made, (item,)) for item in listed]
+        found = [one for part in results(calls, self.plan.workers) for one in part]
+        self._judge(perf_counter_ns() - began)
+        return found
+
+    def _is_off(self) -> bool:
+        refused = self.plan is not None and self.plan.reason != ""
+        return refused or pools.is_worker()
+
+    def _timed(self, items: Sequence[Any]) -> Iterator[Any]:
+        ns, cpu_ns = 0, 0
+        for item in items:
+            began, cpu_began = perf_counter_ns(), thread_time_ns()
+            yield item
+            ns += perf_counter_ns() - began
+            cpu_ns += thread_time_ns() - cpu_began
+        self._book(ns, cpu_ns, len(items))
+
+    def _book(self, ns: int, cpu_ns: int, items: int) -> None:
+        self._entries += 1
+        self._ns += ns
+        self._cpu_ns += cpu_ns
+        self._items += items
+        if self._entries == TIMED and self._ns / self._items < ITEM_NS:
+            self._refuse("its turns are too short", FORWARD)
+
+    def _may(self, items: Sequence[Any], frame: FrameType) -> bool:
+        """Whether these items can go side by side."""
+        self._entries += 1
+        owners = tuple(owner for item in items for owner in _owners(item))
+        often = self._entries & (self._entries - 1)
+        if self.plan is not None and often and owners == self._valid:
+            return True
+        if len(items) > MOST_ITEMS:
+            return self._refuse("it has too many turns", FORWARD)
+        effects = [self._effects(item, frame) for item in items]
+        strategy = self._strategy(effects)
+        if strategy not in self._asked.workers:
+            return self._refuse("", strategy)
+        why = _dependent(effects) or self._carried(frame, effects)
+        if why:
+            return self._refuse(why, strategy)
+        self._valid = owners
+        if self.plan is None:
+            waits = self._cpu_ns < self._ns / 2  # each that waits its own thread
+            most = MOST_WAITING if waits else self._asked.workers[strategy]
+            count = min(most, len(items))
+            if count < 2:
+                return self._refuse("", strategy)
+            self.plan = Plan(
+                strategy, self._file, self._turns.line, workers=count,
+                places=(self._turns.line,),
+            )  # fmt: skip
+            self._asked.voice.side_by_side(self.plan)
+            self._asked.taken.append(self.plan)
+        return True
+
+    def _strategy(self, effects: Sequence[Effects]) -> str:
+        """Which strategy these turns are a matter of."""
+        stages = {stage for each in effects for stage in each.stages}
+        if not self._turns.is_statement:
+            return FORWARD
+        computes = stages and not stages & {"update", "backward", "step"}
+        if computes or not any(each.writes for each in effects):
+            return FORWARD
+        return UPDATE
+
+    def _effects(self, item: Any, frame: FrameType) -> Effects:
+        local, space = frame.f_locals, frame.f_globals
+        bound = self._turns.bound
+        names = {n: Value.of(v) for n, v in local.items() if n not in bound}
+        if local is space:
+            names = {}
+        callees = Callees(space, names)
+        callees.bind(self._turns.target, Value.of(item))
+        for node in self._turns.body:
+            callees.statement(node)
+        return callees.effects
+
+    def _carried(self, frame: FrameType, effects: Sequence[Effects]) -> str:
+        """A name by which a turn depends on the one before, as a sentence."""
+        from debottleneck.strategies.rewriting.divide import certain
+
+        sure = names_in(self._turns.target, ast.Store)
+        bound = self._turns.bound
+        for node in self._turns.body:
+            early = names_in(node, ast.Load) & bound - sure
+            if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
+                early |= {node.target.id} - sure
+            if early:
+                return f"each turn uses {min(early)} of the one before"
+            sure |= certain([node])
+        space = owner_of(frame.f_globals)
+        called = {a.removeprefix("cell ") for e in effects for o, a in e.touches}
+        code = frame.f_code
+        shared = bound & called & {
+            *(a for e in effects for o, a in e.touches if o == space),
+            *code.co_cellvars, *code.co_freevars,
+        }  # fmt: skip
+        return f"a function that it calls uses {min(shared)}" if shared else ""
+
+    def _refuse(self, why: str, strategy: str) -> bool:
+        """Leave the loop as it is from here on; "" where that need not be said."""
+        before, line = self.plan, self._turns.line
+        reason = why or "it was not asked for"
+        self.plan = Plan(strategy, self._file, line, reason=reason, stays_ns=self._ns)
+        if before is not None:
+            self._asked.voice.undone(self.plan)
+        elif why:
+            self._asked.refused.append(self.plan)
+        return False
+
+    def _judge(self, ns: int) -> None:
+        self.done += 1
+        self._fast_ns += ns
+        if self.done == JUDGED and self._fast_ns / JUDGED > self._ns / TIMED:
+            mean, was = self._fast_ns / JUDGED / 1e6, self._ns / TIMED / 1e6
+            assert self.plan is not None
+            self._refuse(
+                f"it took {mean:.2f} ms, {was:.2f} without", self.plan.strategy
+            )
+
+    def _beside(self, items: Sequence[Any], frame: FrameType) -> Iterator[Any]:
+        """The last item for the statement itself, while threads do the others."""
+        one = self._one(frame)
+        assert self.plan is not None
+        began = perf_counter_ns()
+        calls = [partial(one, item) for item in items[:-1]]
+        return self._joined(Together(calls, self.plan.workers), items[-1], began)
+
+    def _joined(self, beside: Together[None], last: Any, began: int) -> Iterator[Any]:
+        with beside:
+            yield last
+        self._judge(perf_counter_ns() - began)
+
+    def _one(self, frame: FrameType) -> Callable[[Any], None]:
+        """A turn as a function of its item."""
+        local, space = frame.f_locals, frame.f_globals
+        names: list[str] = []
+        if local is not space:
+            used = {n for node in self._turns.body for n in names_in(node, ast.Load)}
+            used |= names_in(self._turns.target, ast.Load)
+            names = sorted(used & local.keys() - self._turns.bound)
+        code = _compiled(self._turns, tuple(names), self._file)
+        function = FunctionType(code, space)
+        return partial(function, *(local[name] for name in names))
+
+
+def _compiled(turns: Turns, names: tuple[str, ...], file: str) -> CodeType:
+    given = [ast.arg(name) for name in (*names, ".item")]
+    item = ast.Assign([turns.target], ast.Name(".item", ast.Load()))
+    function = ast.FunctionDef(
+        "turn", ast.arguments([], given, None, [], [], None, []),
+        [item, *turns.body], [], None,
+    )  # fmt: skip
+    if "type_params" in function._fields:
+        vars(function)["type_params"] = []
+    for node in (function, item, item.value, *given):
+        ast.copy_location(node, turns.target)
+    module = compile(ast.Module([function], []), file, "exec", dont_inherit=True)
+    return next(c for c in module.co_consts if isinstance(c, CodeType))
+
+
+def _dependent(effects: Sequence[Effects]) -> str:
+    """What one turn changes and another one uses, as a sentence; "" for nothing."""
+    writers: dict[Any, set[int]] = {}
+    for number, each in enumerate(effects):
+        for owner, _ in each.writes:
+            writers.setdefault(owner, set()).add(number)
+    written: set[Location] = set().union(*(each.writes for each in effects))
+    for number, each in enumerate(effects):
+        for location in meet(each.touches, written):
+            if writers[location[0]] - {number}:
+                others = [effects[n] for n in writers[location[0]] - {number}]
+                if any(meet([location], other.writes) for other in others):
+                    return f"its turns share {word(location, effects)}"
+    return ""
+
+
+def _owners(item: Any) -> list[Any]:
+    parts = item if isinstance(item, tuple) else (item,)
+    return [owner_of(part) for part in parts]
+
+
+def as_list(items: Iterable[Any]) -> Sequence[Any] | None:
+    """The items, if listing them runs no code of the user's; None if it might."""
+    if isinstance(items, _LISTS):
+        return items if len(items) <= MOST_ITEMS else None
+    if isinstance(items, zip | enumerate | reversed):
+        parts = iterators_in(items)
+        if all(type(part) in _ITERATORS or isinstance(part, _LISTS) for part in parts):
+            return [*items]
+    if isinstance(items, type({}.values()) | type({}.items()) | type({}.keys())):
+        return [*items]
+    return None
+
+
+_LISTED: tuple[Any, ...] = ([], (), range(0), {}.values(), {}.items())
+_ITERATORS = {type(iter(each)) for each in _LISTED}
+
+
+def _plainly(items: Iterable[Any], made: Callable[..., list[Any]]) -> list[Any]:
+    return made(items)
