@@ -23,6 +23,7 @@ from debottleneck.strategies.rewriting.locations import (
     reach,
     word,
 )
+from debottleneck.strategies.rewriting.opening import opened
 from debottleneck.strategies.rewriting.plan import Plan
 from debottleneck.strategies.rewriting.split import Split, names_of, split
 from debottleneck.strategies.spec import AUTO, PREFETCH, PREFETCH_WORKERS, Strategy
@@ -33,6 +34,9 @@ MOST_AUTO = 16
 HEAVY = 0.2
 """Lines that may run at the same time and take less of what runs ahead do not get
 workers of their own."""
+
+SMALL = 0.05
+"""Lines that take less of what runs ahead are not named."""
 
 LEAST_GAIN = 0.03
 """Of the step; a plan that allows no more is none."""
@@ -132,6 +136,29 @@ class Decision:
         space, local = frame.f_globals, frame.f_locals
         return split(self.flat, self.division, space, local, self.kept_names, self.file)
 
+    def in_turn(self, frame: FrameType, note: Callable[[int, Any], Any]) -> Split:
+        """The functions with every line ahead in order, each noted."""
+        lines = {*self.division.order, *self.division.heavy}
+        order = tuple(n for n in self.flat.numbered if n in lines)
+        division = replace(self.division, order=order, heavy=())
+        space, local = frame.f_globals, frame.f_locals
+        kept, file = self.kept_names, self.file
+        return split(self.flat, division, space, local, kept, file, note)
+
+    def opened(self, frame: FrameType) -> Decision | None:
+        """The same with what its lines in order call opened, if any can be."""
+        lines, order = self.flat.numbered, self.division.order
+        bound = {n for line in lines.values() for n in line.binds}
+        bound |= {*self.flat.names}
+        outer = {n: v for n, v in frame.f_locals.items() if n not in bound}
+        space = frame.f_globals
+        flat = opened(self.flat, order, space, outer)
+        if flat is self.flat:
+            return None
+        new = tuple(n for n in flat.numbered if n not in lines)
+        division = replace(self.division, order=(*order, *new))
+        return replace(self, flat=flat, division=division)
+
     def begin(self, index: Iterator[Given], load: Callable[..., None]) -> Ahead:
         """Run ahead from here on.
 
@@ -184,9 +211,8 @@ def _with_load(index: Iterator[Given], load: Callable[..., None]) -> Iterator[Gi
 
 
 def decide(
-    flat: FlatLoop, seen: Seen, settings: Settings, point: LoopPoint, frame: FrameType,
-    iterator: Any,
-) -> Decision:  # fmt: skip
+    flat: FlatLoop, seen: Seen, settings: Settings, point: LoopPoint, frame: FrameType
+) -> Decision:
     """Make the plan of one loop.
 
     Args:
@@ -195,18 +221,18 @@ def decide(
         settings: What was asked for.
         point: Where it is.
         frame: That of the function that it runs in.
-        iterator: What it goes over.
     """
     space = frame.f_globals
     division, kept_names = _divided(flat, seen, space)
     ahead, stays = Effects(), Effects()
-    for number, effects in enumerate(seen.effects):
+    ns = dict(zip([*flat.numbered, -1], seen.ns, strict=True))
+    for number, effects in zip(ns, seen.effects, strict=True):
         side = stays if number in division.stays else ahead
         side.add(effects)
     sides = Sides(ahead, stays, frozenset(seen.fresh))
     nodes = (*division.order, *division.heavy)
-    ahead_ns = sum(seen.ns[n] for n in nodes) + seen.ns[-1]
-    heavy_ns = sum(seen.ns[n] for n in division.heavy)
+    ahead_ns = sum(ns[n] for n in (*nodes, -1))
+    heavy_ns = sum(ns[n] for n in division.heavy)
     stays_ns = sum(seen.ns) - ahead_ns
     heavy = division.heavy if heavy_ns > HEAVY * ahead_ns else ()
     workers = _workers(settings, heavy_ns, stays_ns) if heavy else 1
@@ -215,7 +241,7 @@ def decide(
     process = settings.process and (bool(heavy) or not lost)
     plan = Plan(
         PREFETCH, point.file, point.plan.line,
-        order=division.order, heavy=heavy, places=_places(flat, nodes, point),
+        order=division.order, heavy=heavy, places=_places(flat, {n: ns[n] for n in (*nodes, -1)}),
         ahead_ns=ahead_ns, heavy_ns=heavy_ns if heavy else 0.0, stays_ns=stays_ns,
         workers=workers, where="process" if process else "thread",
         depth=settings.depth or max(2, 2 * workers), reason=division.reason,
@@ -237,17 +263,17 @@ def _divided(
     owner = owner_of(space)
     while True:
         division = divide(flat, seen, owner, shared)
-        ahead = {*division.order, *division.heavy}
-        bound = {n for number in ahead for n in flat.lines[number].binds}
-        bound |= {*flat.names}
+        ahead = {*division.order, *division.heavy, -1}
+        lines = flat.numbered
+        bound = {*flat.names, *(n for a in ahead - {-1} for n in lines[a].binds)}
         called = {
             a.removeprefix("cell ")
-            for number in (*ahead, len(flat.lines))
-            for o, a in seen.effects[number].touches
-            if o == owner or a.startswith("cell ")
+            for number, effects in zip([*lines, -1], seen.effects, strict=True)
+            for o, a in effects.touches
+            if number in ahead and (o == owner or a.startswith("cell "))
         }
         kept = frozenset(bound & called)
-        used = {n for number in division.stays for n in flat.lines[number].uses}
+        used = {n for number in division.stays for n in lines[number].uses}
         if kept & used <= shared:
             return division, kept
         shared |= kept & used
@@ -278,12 +304,12 @@ def _workers(settings: Settings, heavy_ns: float, stays_ns: float) -> int:
     return int(min(MOST_AUTO, heavy_ns // max(stays_ns, 1.0) + 1))
 
 
-def _places(
-    flat: FlatLoop, nodes: tuple[int, ...], point: LoopPoint
-) -> tuple[int, ...]:
-    """The user's lines that run ahead."""
-    lines = {flat.lines[n].place for n in nodes if flat.lines[n].temporary}
-    return tuple(sorted(lines | ({point.plan.line} if not lines else set())))
+def _places(flat: FlatLoop, ns: Mapping[int, float]) -> tuple[int, ...]:
+    """The user's lines that run ahead and take time."""
+    lines = flat.numbered
+    least = SMALL * sum(ns.values())
+    found = {flat.place if n < 0 else lines[n].place for n in ns if ns[n] > least}
+    return tuple(sorted(found))
 
 
 class _Reachable:

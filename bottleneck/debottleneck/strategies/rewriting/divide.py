@@ -113,10 +113,10 @@ class _Graph:
         fixed: set[str] = set(self._flat.names)
         carried: set[str] = set()
         bound = set[str]().union(*self._binds)
-        for line in self._lines:
-            carried |= (self._uses[line.number] & bound) - fixed
+        for place, line in enumerate(self._lines):
+            carried |= (self._uses[place] & bound) - fixed
             sure = certain([line.node])
-            carried |= self._binds[line.number] - {line.temporary} - sure - fixed
+            carried |= self._binds[place] - {line.temporary} - sure - fixed
             fixed |= sure
         return carried | self._shared
 
@@ -124,11 +124,11 @@ class _Graph:
         for place, one in enumerate(self._order()):
             for other in self._order()[place:]:
                 self._relate(one, other)
-        for line in self._lines:
+        for place, line in enumerate(self._lines):
             if line.leaves:
-                later = range(line.number + 1, self._count)
-                self._after[line.number] |= {n for n in later if self._states[n]}
-                self._states[line.number] |= {(None, "control")}
+                later = range(place + 1, self._count)
+                self._after[place] |= {n for n in later if self._states[n]}
+                self._states[place] |= {(None, "control")}
 
     def _relate(self, one: int, other: int) -> None:
         """Edges between two nodes, the first of which runs first; or of one alone."""
@@ -162,10 +162,12 @@ class _Graph:
 
     def _staying(self) -> set[int]:
         """What trains, what nothing uses, and all that depends on either."""
-        seeds = {line.number for line in self._lines if line.stays}
+        seeds = {n for n, line in enumerate(self._lines) if line.stays}
         seeds |= {n for n in range(self._count) if self._seen.effects[n].trains}
         reached = [self._reach([n]) for n in range(self._count + 1)]
         for node in range(self._count):
+            if self._lines[node].opened:
+                continue  # it runs where the call would have
             if all(node in reached[other] for other in reached[node]):
                 seeds.add(node)  # a knot that leads to nothing else
         return self._reach(seeds)
@@ -186,10 +188,13 @@ class _Graph:
         changed = set[Location]().union(*(self._states[n] for n in places))
         changed = {c for c in changed if c[0] is not None and c[0] != "name"}
         return Division(
-            tuple(sorted(order)), tuple(sorted(heavy)),
-            tuple(n for n in sorted(stays) if n < self._count),
+            self._numbers(order), self._numbers(heavy),
+            self._numbers(stays - {self._count}),
             iterable, frozenset(changed), reason,
         )  # fmt: skip
+
+    def _numbers(self, places: set[int]) -> tuple[int, ...]:
+        return tuple(self._lines[place].number for place in sorted(places))
 
     def _move_needed(self, order: set[int], heavy: set[int]) -> None:
         """Heavy lines that come before what needs or changes theirs run in order."""

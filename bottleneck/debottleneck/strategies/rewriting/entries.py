@@ -9,8 +9,7 @@ and both sides watched; the rest with them beside it.
 from __future__ import annotations
 
 import sys
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import repeat
 from time import perf_counter_ns
 from types import FrameType
@@ -22,17 +21,12 @@ from debottleneck.errors import StrategyError
 from debottleneck.strategies import pools
 from debottleneck.strategies.rewriting import ahead as running
 from debottleneck.strategies.rewriting.ahead import Ahead, Item, Lost
-from debottleneck.strategies.rewriting.callees import FRESH, Callees, Value
 from debottleneck.strategies.rewriting.decide import Decision, Settings, decide
-from debottleneck.strategies.rewriting.divide import Seen
 from debottleneck.strategies.rewriting.flatten import FlatLoop
-from debottleneck.strategies.rewriting.locations import Effects
 from debottleneck.strategies.rewriting.notes import Voice
+from debottleneck.strategies.rewriting.observe import Observed
 from debottleneck.strategies.rewriting.split import UNSET, values_before
 from debottleneck.strategies.rewriting.watch import Look
-
-OBSERVED = 2
-"""Iterations as written, which are compared."""
 
 JUDGED = 20
 """Iterations after which it must not have lost."""
@@ -90,10 +84,8 @@ class Rewriting:
         self._settings, self._voice = settings, voice
         self._owner: turns.Run | None = None
         self._turns: Iterator[Any] | None = None
-        self._seen: dict[int, Any] = {}
-        self._ns: list[list[int]] = []
-        self._last = self.plain_ns = 0
-        self._looks: list[list[Effects]] = []
+        self._observed: Observed | None = None
+        self.plain_ns = 0
         self.decision: Decision | None = None
         self.entries = self.fetched = 0
 
@@ -129,7 +121,6 @@ class Rewriting:
     def _end(self) -> None:
         self._owner = None
         self.taken, self.out, self.values = self._none, {}.get, []
-        self._seen = {}
 
     # The stages of an entry.
 
@@ -156,8 +147,8 @@ class Rewriting:
     def _stages(self, frame: FrameType, source: _Source) -> Iterator[Any]:
         if self.decision is None:
             yield from self._observe(frame, source)
-            if source.ended:
-                return
+        if source.ended:
+            return
         decision = self.decision
         if decision is None or decision.plan.reason:
             del frame
@@ -177,69 +168,69 @@ class Rewriting:
             yield from source
 
     def _observe(self, frame: FrameType, source: _Source) -> Iterator[Any]:
-        """Iterations as written; then the plan."""
-        self.out = self._note
-        while len(self._looks) < OBSERVED:
-            self._ns.append([0] * (len(self._flat.lines) + 1))
+        """Iterations as written, then in turn with calls opened; the plan."""
+        self._observed = observed = self._observed or Observed(self._flat)
+        self.out = observed.note
+        while not observed.enough:
             began = perf_counter_ns()
+            observed.begin()
             item = next(source, self)
             if item is self:
-                self._ns.pop()
                 return
-            self._last = perf_counter_ns()
-            self._ns[-1][-1] = self._last - began
+            observed.came()
             yield item
             self.plain_ns = max(self.plain_ns, perf_counter_ns() - began)
-            self._looks.append(self._effects(frame, source))
+            observed.look(frame, source.iterator)
         self.out = {}.get
-        self.decision = self._decide(frame, source)
-        self._seen, self._looks, self._ns = {}, [], []
+        decision = self._decided(self._flat, observed, frame)
+        plan = decision.plan
+        if not plan.reason and plan.in_order_ns > plan.stays_ns / 2:
+            yield from self._open(decision, frame, source)
+        self.decision, self._observed = self.decision or decision, None
+        self._voice.planned(self.decision.plan)
 
-    def _note(self, number: int, value: Any) -> Any:
-        now = perf_counter_ns()
-        self._ns[-1][number] += now - self._last
-        self._seen[number] = value
-        self._last = perf_counter_ns()
-        return value
+    def _open(
+        self, decision: Decision, frame: FrameType, source: _Source
+    ) -> Iterator[Any]:
+        """See whether less has to run in order with calls opened."""
+        more = decision.opened(frame)
+        if more is None:
+            return
+        observed = Observed(more.flat)
+        yield from self._in_turn(more, observed, frame, source)
+        if source.ended:
+            return
+        better = self._decided(more.flat, observed, frame)
+        ahead = {*better.division.order, *better.division.heavy}
+        all_ahead = all(n in ahead for n, k in more.flat.numbered.items() if k.opened)
+        shorter = better.plan.bound_ns < decision.plan.bound_ns
+        if all_ahead and shorter and not better.plan.reason:
+            self.decision = better
 
-    def _effects(self, frame: FrameType, source: _Source) -> list[Effects]:
-        """What each line of the iteration that has just ended touched."""
-        space, local = frame.f_globals, frame.f_locals
-        bound = {name for line in self._flat.lines for name in line.binds}
-        bound |= {*self._flat.names}
-        own = bound if local is space else {*local}
-        names = {n: Value.of(local[n]) for n in own if n in local}
-        uses = [line.uses for line in self._flat.lines]
-        binders = Counter(name for line in self._flat.lines for name in line.binds)
-        found = []
-        for line in self._flat.lines:
-            callees = Callees(space, names)
-            used = not line.temporary or any(line.temporary in u for u in uses)
-            callees.statement(line.node, used=used)
-            if line.temporary:
-                seen = self._seen.get(line.number)
-                names[line.temporary] = FRESH if seen is None else Value.of(seen)
-            for name in line.binds:
-                if binders[name] == 1 and name in local:
-                    names[name] = Value.of(local[name])
-            found.append(callees.effects)
-        callees = Callees(space, names)
-        callees.iterate(Value.of(source.iterator))
-        return [*found, callees.effects]
+    def _decided(
+        self, flat: FlatLoop, observed: Observed, frame: FrameType
+    ) -> Decision:
+        return decide(flat, observed.seen(), self._settings, self._point, frame)
 
-    def _decide(self, frame: FrameType, source: _Source) -> Decision:
-        first, second = self._looks[-2:]
-        owners = [{o for e in look for o, _ in e.touches} for look in (first, second)]
-        for one, other in zip(second, first, strict=True):
-            one.add(other)
-        fresh = owners[0] ^ owners[1]
-        shortest = [float(min(times)) for times in zip(*self._ns, strict=True)]
-        seen = Seen(second, shortest, fresh)
-        decision = decide(
-            self._flat, seen, self._settings, self._point, frame, source.iterator
-        )
-        self._voice.planned(decision.plan)
-        return decision
+    def _in_turn(
+        self, decision: Decision, observed: Observed, frame: FrameType, source: _Source
+    ) -> Iterator[Any]:
+        """Iterations whose lines ahead are run in turn, each noted."""
+        made = decision.in_turn(frame, observed.note)
+        entry = _Entry(self, decision, source, made.index(source), made.load)
+        self.taken = made.taken
+        try:
+            while not observed.enough:
+                observed.begin()
+                source.came = observed.came
+                item = entry.one()
+                if item is None:
+                    return
+                yield entry.give(item)
+                observed.look(frame, source.iterator)
+        finally:
+            source.came = None
+            self.taken = self._none
 
     def ended(self, why: str) -> None:
         """It is not worth it, or not safe: the loop is plain from here on."""
@@ -259,19 +250,24 @@ class _Source:
     Attributes:
         raised: What it raised.
         ended: Whether it is over.
+        came: Called after each item.
     """
 
     def __init__(self, iterator: Iterator[Any]) -> None:
         self.iterator = iterator
         self.raised: BaseException | None = None
         self.ended = False
+        self.came: Callable[[], None] | None = None
 
     def __iter__(self) -> _Source:
         return self
 
     def __next__(self) -> Any:
         try:
-            return next(self.iterator)
+            item = next(self.iterator)
+            if self.came is not None:
+                self.came()
+            return item
         except StopIteration:
             self.ended = True
             raise
@@ -325,18 +321,18 @@ class _Entry:
         if self._of.entries > 4 and self._of.entries & (self._of.entries - 1):
             return
         theirs = Look(sides.stays, sides.fresh)
-        made = self._one()
+        made = self.one()
         if made is None:
             return
         met = theirs.changed()
         mine = Look(sides.ahead, sides.fresh)
-        yield self._give(made)
+        yield self.give(made)
         met |= mine.changed()
         if met:
             self._of.ended(f"both sides change {self._decision.word(met)}")
             self.plainly = True
 
-    def _one(self) -> Item | None:
+    def one(self) -> Item | None:
         """The next item, made here and now."""
         try:
             item, values, carry = next(self._index)
@@ -354,8 +350,8 @@ class _Entry:
         return made
 
     def _in_turn(self) -> Iterator[Any]:
-        while (made := self._one()) is not None:
-            yield self._give(made)
+        while (made := self.one()) is not None:
+            yield self.give(made)
 
     def _failed(self, error: BaseException) -> Item:
         """What to make of what the index side raised."""
@@ -367,7 +363,7 @@ class _Entry:
             raise error
         return Item(found[0], found[1], None, None, error)
 
-    def _give(self, made: Item) -> Any:
+    def give(self, made: Item) -> Any:
         self._state = made.state
         missing = self._decision.missing
         if made.error is not None:
@@ -387,7 +383,7 @@ class _Entry:
                 yield from self._made_here(str(lost))
                 return
             except BaseException as error:  # noqa: BLE001 - raised at its place
-                yield self._give(self._failed(error))
+                yield self.give(self._failed(error))
                 self._over = True
                 return
             if isinstance(made, str):
@@ -401,7 +397,7 @@ class _Entry:
                 check *= 2
                 yield from self._checked(ahead, made)
             else:
-                yield self._give(made)
+                yield self.give(made)
             if self._done == JUDGED and self._of.entries == 1:
                 self._judge(ahead, perf_counter_ns() - began)
 
@@ -418,7 +414,7 @@ class _Entry:
         """An iteration with nothing made in order beside it, looked at."""
         with ahead.lock:
             mine = Look(self._decision.sides.ahead, self._decision.sides.fresh)
-            yield self._give(made)
+            yield self.give(made)
             met = mine.changed()
         if met:
             self._of.ended(f"both sides change {self._decision.word(met)}")

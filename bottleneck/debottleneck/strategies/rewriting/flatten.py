@@ -41,13 +41,14 @@ class Line:
     """One line of a flat body.
 
     Attributes:
-        number: Its index.
+        number: By which it is known; those of one loop differ.
         node: The statement, over temporary names; of a call `.3 = call`.
         place: The user's line in the source.
         binds: The user's names that it binds.
         temporary: The name that holds its value, "" for the user's own statements.
         leaves: Whether it may `break` or `continue` the loop.
         stays: Whether it can run nowhere but in the user's own frame.
+        opened: Whether it is of a function that a line calls, see `opening`.
     """
 
     number: int
@@ -57,6 +58,7 @@ class Line:
     temporary: str = ""
     leaves: bool = False
     stays: bool = False
+    opened: bool = False
 
     @property
     def uses(self) -> set[str]:
@@ -81,6 +83,11 @@ class FlatLoop:
     names: tuple[str, ...]
     place: int
     exits: bool
+
+    @property
+    def numbered(self) -> dict[int, Line]:
+        """Lines by their numbers."""
+        return {line.number: line for line in self.lines}
 
 
 def flatten(loop: Loop, make: Make, source: ast.expr) -> tuple[FlatLoop, Loop]:
@@ -120,12 +127,20 @@ def _is_true(test: ast.expr) -> bool:
     return isinstance(test, ast.Constant) and bool(test.value)
 
 
+def lines_of(body: Sequence[ast.stmt], start: int) -> list[Line]:
+    """The lines of a function's body, numbered from `start`."""
+    flat = _Flat(lambda name: ast.Name(name, ast.Load()), start)
+    flat.block(body)
+    return flat.lines
+
+
 class _Flat:
     """Collects lines, and makes each part of the copy."""
 
-    def __init__(self, make: Make) -> None:
+    def __init__(self, make: Make, start: int = 0) -> None:
         self.lines: list[Line] = []
         self._make = make
+        self._start = start
 
     def block(self, body: Sequence[ast.stmt]) -> list[ast.stmt]:
         made: list[ast.stmt] = []
@@ -159,7 +174,7 @@ class _Flat:
 
     def _statement(self, framed: ast.stmt, flat: ast.stmt) -> list[ast.stmt]:
         """A statement, or names bound from what it bound ahead."""
-        number = len(self.lines)
+        number = self._start + len(self.lines)
         leaves = any(True for _ in jumps([flat], False))
         binds = _bound(flat)
         stays = any(isinstance(n, _NEVER) for n in _deep(flat)) or needs_frame(flat)
@@ -237,7 +252,7 @@ class _Flat:
     def _taken(
         self, node: ast.expr, frame: ast.expr, flat: ast.expr
     ) -> tuple[ast.expr, ast.expr]:
-        number = len(self.lines)
+        number = self._start + len(self.lines)
         name = f".{number}"
         line = ast.Assign([ast.Name(name, ast.Store())], flat)
         stays = any(isinstance(n, _NEVER) for n in _deep(flat)) or needs_frame(flat)

@@ -41,10 +41,16 @@ class Plan:
     reason: str = ""
 
     @property
+    def in_order_ns(self) -> float:
+        """Time of what runs ahead in one thread, a step."""
+        return self.ahead_ns - self.heavy_ns
+
+    @property
     def bound_ns(self) -> float:
         """The shortest step that it allows."""
-        in_order = self.ahead_ns - self.heavy_ns
-        return max(in_order, self.ahead_ns / max(self.workers, 1), self.stays_ns)
+        return max(
+            self.in_order_ns, self.ahead_ns / max(self.workers, 1), self.stays_ns
+        )
 
     def as_json(self) -> dict[str, Any]:
         """For the tool, which reads it from the notes."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import copy
+import types
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,7 @@ from debottleneck.strategies.rewriting.flatten import (
 )
 
 ITEM, VALUES, CARRY, NAMES = ".item", ".values", ".carry", ".names"
+NOTE = ".note"
 
 
 class Unset:
@@ -75,6 +77,7 @@ def split(
     local: Mapping[str, Any],
     kept: Collection[str],
     file: str,
+    note: Callable[[int, Any], Any] | None = None,
 ) -> Split:
     """Generate and compile.
 
@@ -86,9 +89,11 @@ def split(
         kept: Names that stay the module's where they are bound ahead, as functions
             that are called ahead read them there.
         file: Where the loop stands.
+        note: Is told of every line that runs in order.
     """
-    order = [flat.lines[n] for n in division.order]
-    heavy = [flat.lines[n] for n in division.heavy]
+    lines = flat.numbered
+    order = [lines[n] for n in division.order]
+    heavy = [lines[n] for n in division.heavy]
     made = {*flat.names, *(n for line in order for n in _all_binds(line))}
     own = {n for line in heavy for n in _all_binds(line)}
     needs = sorted(_reads(heavy) & made - set(kept))
@@ -102,33 +107,25 @@ def split(
         and name not in kept
     }
     hidden = set(kept) & bound | {n for n in kept if n in made | own}
-    index = _index(flat, order, needs, sorted(given), sorted(hidden))
+    index = _index(flat, order, needs, sorted(given), sorted(hidden), note is not None)
     load = _load(heavy, needs, sorted(set(given) - set(needs)), sorted(hidden), flat)
     module = ast.Module([index, load], [])
     _locate(module, flat)
-    made_space = {NAMES: names_of}
     code = compile(module, file, "exec", dont_inherit=True)
-    functions: dict[str, Any] = {}
-    exec(code, space | made_space, functions)
-    _rebind(functions, space)
-    taken = [False] * len(flat.lines)
+    made_index, made_load = (
+        types.FunctionType(each, space)
+        for each in code.co_consts
+        if isinstance(each, types.CodeType)
+    )
+    taken = [False] * (max(lines) + 1)
     for number in (*division.order, *division.heavy):
         taken[number] = True
-    index_made, load_made = functions[".index"], functions[".load"]
     rest = {k: v for k, v in given.items() if k not in needs}
     return Split(
-        lambda items: index_made(items, names_of, **given),
-        lambda values, carry: load_made(values, carry, names_of, **rest),
+        lambda items: made_index(items, names_of, note, **given),
+        lambda values, carry: made_load(values, carry, names_of, **rest),
         tuple(taken),
     )
-
-
-def _rebind(functions: dict[str, Any], space: dict[str, Any]) -> None:
-    """Give them the module's own globals, which a copy was compiled with."""
-    import types
-
-    for name, function in functions.items():
-        functions[name] = types.FunctionType(function.__code__, space, name)
 
 
 def _all_binds(line: Line) -> tuple[str, ...]:
@@ -175,12 +172,13 @@ def _index(
     needs: Sequence[str],
     given: Sequence[str],
     kept: Sequence[str],
+    noted: bool,
 ) -> ast.FunctionDef:
     start = ast.Assign(
         [_name(VALUES, True)],
         ast.BinOp(
             ast.List([_name(NAMES)], ast.Load()), ast.Mult(),
-            ast.Constant(len(flat.lines)),
+            ast.Constant(max(flat.numbered) + 1),
         ),
     )  # fmt: skip
     body: list[ast.stmt] = [start]
@@ -188,12 +186,14 @@ def _index(
         body.append(ast.Assign([copy.deepcopy(flat.target)], _name(ITEM)))
     for line in order:
         body += _run(line)
+        if noted:
+            body.append(_noted(line))
         if flat.target is None and line.number == 0:
             body.append(_end_of_while())
     body.append(_give(_tuple(needs)))
     items = _name(".items")
     loop = ast.For(_name(ITEM, True), items, body, [])
-    return _function(".index", [".items", NAMES, *given], kept, [loop])
+    return _function(".index", [".items", NAMES, NOTE, *given], kept, [loop])
 
 
 def _end_of_while() -> ast.stmt:
@@ -221,6 +221,15 @@ def _load(
         body += _run(line)
     given = [VALUES, CARRY, NAMES, *given]
     return _function(".load", given, kept, body or [ast.Pass()])
+
+
+def _noted(line: Line) -> ast.stmt:
+    value: ast.expr = _tuple(line.binds)
+    if line.temporary:
+        value = _name(line.temporary)
+    elif not isinstance(line.node, ast.Assign | ast.AugAssign):
+        value = ast.Constant(None)
+    return ast.Expr(ast.Call(_name(NOTE), [ast.Constant(line.number), value], []))
 
 
 def _run(line: Line) -> list[ast.stmt]:

@@ -1,0 +1,206 @@
+"""A load opened: the lines of the function that a line calls, in place of the call.
+
+A function that draws indices, counts or steps through a file, and then loads, must run
+in order as a whole. With its own lines in the flat loop only those that keep a state
+do. Opened are the user's own functions of the loop's module, called on things that
+the loop does not bind, whose body ends in its only `return`.
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+import inspect
+import types
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from debottleneck.strategies.rewriting import known
+from debottleneck.strategies.rewriting.flatten import FlatLoop, Line, lines_of, names_in
+
+DEEPEST = 3
+"""Functions within functions that are opened."""
+
+_REFUSED = (
+    ast.Return, ast.Yield, ast.YieldFrom, ast.Await, ast.Global, ast.Nonlocal,
+    ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda, ast.NamedExpr,
+)  # fmt: skip
+
+
+def opened(
+    flat: FlatLoop, wanted: Collection[int], space: dict[str, Any],
+    fixed: Mapping[str, Any],
+) -> FlatLoop:  # fmt: skip
+    """The loop with what some of its lines call opened; itself if nothing can be.
+
+    Args:
+        flat: The loop.
+        wanted: Numbers of the lines.
+        space: Globals of the function that it is in.
+        fixed: Names that the loop does not bind, and what they hold.
+    """
+    objects = dict(fixed)
+    for _ in range(DEEPEST):
+        lines: list[Line] = []
+        start = max(line.number for line in flat.lines) + 1
+        for line in flat.lines:
+            within = (
+                _opened(line, start, space, objects) if line.number in wanted else []
+            )
+            start += len(within)
+            lines += within or [line]
+        if len(lines) == len(flat.lines):
+            return flat
+        wanted = {*wanted, *(line.number for line in lines)} - {
+            line.number for line in flat.lines if line.number not in wanted
+        }
+        flat = replace(flat, lines=tuple(lines))
+    return flat
+
+
+def _opened(
+    line: Line, start: int, space: dict[str, Any], objects: dict[str, Any]
+) -> list[Line]:
+    """The lines of what one line calls; none if it cannot be opened."""
+    call = getattr(line.node, "value", None)
+    if not line.temporary or line.stays or not isinstance(call, ast.Call):
+        return []
+    found = _called(call.func, space, objects)
+    if found is None:
+        return []
+    function, receiver = found
+    node = known.source_of(function)
+    if not isinstance(node, ast.FunctionDef) or function.__globals__ is not space:
+        return []
+    body = node.body[ast.get_docstring(node, clean=False) is not None :]
+    given = _arguments(node, call, receiver)
+    if given is None or not body or not _is_simple(body, function):
+        return []
+    rename = {
+        name: f"{line.temporary}.{name}"
+        for name in {*given, *(n for part in body for n in names_in(part, ast.Store))}
+    }
+    for name, value in given.items():
+        known_object = _object(value, space, objects)
+        if known_object is not None:
+            objects[rename[name]] = known_object
+    return _lines(line, start, given, rename, body)
+
+
+def _lines(
+    line: Line, start: int, given: Mapping[str, ast.expr], rename: Mapping[str, str],
+    body: Sequence[ast.stmt],
+) -> list[Line]:  # fmt: skip
+    parts: list[ast.stmt] = []
+    for name, value in given.items():
+        target = ast.Name(rename[name], ast.Store())
+        parts.append(_at(ast.Assign([target], value), line))
+    renamer = _Rename(rename)
+    parts += [renamer.visit(copy.deepcopy(part)) for part in body]
+    result: ast.expr = ast.Constant(None)
+    last = parts[-1]
+    if isinstance(last, ast.Return):
+        parts.pop()
+        result = last.value or result
+    returned = ast.Assign([ast.Name(line.temporary, ast.Store())], result)
+    parts.append(_at(returned, line))
+    made = [replace(part, opened=True) for part in lines_of(parts, start)]
+    end = replace(made[-1], number=line.number, binds=(), temporary=line.temporary)
+    return [*made[:-1], end]
+
+
+def _is_simple(body: Sequence[ast.stmt], function: Any) -> bool:
+    """Whether its only way out is the end of its body."""
+    code = function.__code__
+    if code.co_freevars or code.co_cellvars:
+        return False
+    inner = body[:-1] if isinstance(body[-1], ast.Return) else body
+    nodes = [node for part in inner for node in ast.walk(part)]
+    last = ast.walk(body[-1])
+    nodes += [node for node in last if node is not body[-1]]
+    if any(isinstance(node, _REFUSED) for node in nodes):
+        return False
+    names = {node.id for node in nodes if isinstance(node, ast.Name)}
+    return not names & {"super", "__class__", "locals", "vars", "eval", "exec", "dir"}
+
+
+def _called(
+    node: ast.expr, space: Mapping[str, Any], objects: Mapping[str, Any]
+) -> tuple[Any, ast.expr | None] | None:
+    """The function that is called, and on what; None if that may change."""
+    if isinstance(node, ast.Name):
+        found = _object(node, space, objects)
+        if isinstance(found, types.FunctionType):
+            return inspect.unwrap(found), None
+        return None
+    if not isinstance(node, ast.Attribute):
+        return None
+    owner = _object(node.value, space, objects)
+    if owner is None or isinstance(owner, type | types.ModuleType):
+        return None
+    if node.attr in getattr(owner, "__dict__", {}):
+        return None
+    found = inspect.getattr_static(type(owner), node.attr, None)
+    if not isinstance(found, types.FunctionType):
+        return None
+    return inspect.unwrap(found), node.value
+
+
+def _object(
+    node: ast.expr, space: Mapping[str, Any], objects: Mapping[str, Any]
+) -> Any:
+    """What an expression is at any time in the loop; None if that is not known."""
+    if isinstance(node, ast.Name):
+        return objects.get(node.id, space.get(node.id))
+    if isinstance(node, ast.Attribute):
+        owner = _object(node.value, space, objects)
+        return getattr(owner, "__dict__", {}).get(node.attr)
+    return None
+
+
+def _arguments(
+    node: ast.FunctionDef, call: ast.Call, receiver: ast.expr | None
+) -> dict[str, ast.expr] | None:
+    """Parameters -> expressions; None if they cannot be told."""
+    spec = node.args
+    if spec.vararg or spec.kwarg or any(isinstance(a, ast.Starred) for a in call.args):
+        return None
+    names = [arg.arg for arg in (*spec.posonlyargs, *spec.args)]
+    values = [*([receiver] if receiver is not None else []), *call.args]
+    if len(values) > len(names):
+        return None
+    given = dict(zip(names, values, strict=False))
+    for keyword in call.keywords:
+        if keyword.arg is None:
+            return None
+        given[keyword.arg] = keyword.value
+    defaults = dict(zip(names[::-1], spec.defaults[::-1], strict=False))
+    for arg, value in zip(spec.kwonlyargs, spec.kw_defaults, strict=True):
+        names.append(arg.arg)
+        if value is not None:
+            defaults[arg.arg] = value
+    for name in names:
+        if name not in given and isinstance(defaults.get(name), ast.Constant):
+            given[name] = defaults[name]
+    return given if given.keys() == {*names} else None
+
+
+class _Rename(ast.NodeTransformer):
+    """Gives a function's own names others, which no loop has."""
+
+    def __init__(self, names: Mapping[str, str]) -> None:
+        self._names = names
+
+    def visit_Name(self, node: ast.Name) -> ast.Name:
+        """A name of it."""
+        if node.id in self._names:
+            return ast.copy_location(ast.Name(self._names[node.id], node.ctx), node)
+        return node
+
+
+def _at(node: ast.stmt, line: Line) -> ast.stmt:
+    for part in ast.walk(node):
+        if isinstance(part, ast.stmt | ast.expr) and not hasattr(part, "lineno"):
+            ast.copy_location(part, line.node)
+    return node
