@@ -240,8 +240,8 @@ class Run:
     """
 
     __slots__ = (
-        "_began", "_counter", "_look", "_marked", "_stretch", "_written", "count", "done",
-        "handed", "point", "rest", "skipped",
+        "_began", "_counter", "_look", "_marked", "_stretch", "_written", "count",
+        "done", "handed", "point", "rest", "skipped",
     )  # fmt: skip
 
     def __init__(self, point: LoopPoint) -> None:

@@ -183,7 +183,8 @@ class Ahead:
             BaseException: What the loop's own iterable raised.
         """
         try:
-            made = self._ready.get(timeout=self._limit_s)
+            limit_s = None if self._heavy is not None else self._limit_s
+            made = self._ready.get(timeout=limit_s)
         except Empty:
             raise Lost("a process did not answer") from None
         self._room.release()
@@ -257,7 +258,8 @@ class Ahead:
         if self._heavy is not None and carry is not None:
             try:
                 made.future = self._heavy.submit(values, carry)
-            except RuntimeError:  # it was closed
-                return False
+            except RuntimeError as error:  # it was closed: lost, or the loop is over
+                made.future = Future()
+                made.future.set_exception(StrategyError(str(error)))
         self._ready.put(made)
         return True

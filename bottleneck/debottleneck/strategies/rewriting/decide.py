@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import types
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -19,11 +20,17 @@ from debottleneck.strategies.rewriting.locations import (
     Effects,
     Location,
     is_fixed,
+    is_shared,
     owner_of,
     reach,
     word,
 )
-from debottleneck.strategies.rewriting.opening import opened
+from debottleneck.strategies.rewriting.opening import (
+    Iterable,
+    opened,
+    opened_iterable,
+    under_way,
+)
 from debottleneck.strategies.rewriting.plan import Plan
 from debottleneck.strategies.rewriting.split import Split, names_of, split
 from debottleneck.strategies.spec import AUTO, PREFETCH, PREFETCH_WORKERS, Strategy
@@ -123,6 +130,7 @@ class Decision:
     sides: Sides
     kept_names: frozenset[str]
     file: str
+    besides: Mapping[str, Any] = field(default_factory=dict)
     kept: _Kept = field(default_factory=_Kept)
 
     missing = staticmethod(names_of)
@@ -134,7 +142,10 @@ class Decision:
     def split_for(self, frame: FrameType) -> Split:
         """The functions for one entry."""
         space, local = frame.f_globals, frame.f_locals
-        return split(self.flat, self.division, space, local, self.kept_names, self.file)
+        kept, file = self.kept_names, self.file
+        return split(
+            self.flat, self.division, space, local, kept, file, None, self.besides
+        )
 
     def in_turn(self, frame: FrameType, note: Callable[[int, Any], Any]) -> Split:
         """The functions with every line ahead in order, each noted."""
@@ -143,29 +154,49 @@ class Decision:
         division = replace(self.division, order=order, heavy=())
         space, local = frame.f_globals, frame.f_locals
         kept, file = self.kept_names, self.file
-        return split(self.flat, division, space, local, kept, file, note)
+        return split(self.flat, division, space, local, kept, file, note, self.besides)
 
-    def opened(self, frame: FrameType) -> Decision | None:
-        """The same with what its lines in order call opened, if any can be."""
-        lines, order = self.flat.numbered, self.division.order
-        bound = {n for line in lines.values() for n in line.binds}
-        bound |= {*self.flat.names}
-        outer = {n: v for n, v in frame.f_locals.items() if n not in bound}
-        space = frame.f_globals
-        flat = opened(self.flat, order, space, outer)
+    def opened(self, frame: FrameType, iterator: Any) -> Opened | None:
+        """The same with what runs in order opened, if any of it can be."""
+        space, flat, order = frame.f_globals, self.flat, self.division.order
+        within = under_way(iterator, space)
+        if within is not None:
+            flat = opened_iterable(flat, iterator, space) or flat
+        if within is None or flat is self.flat:
+            within = Iterable(iterator, {})
+        lines = self.flat.numbered
+        order = (*order, *(n for n in flat.numbered if n not in lines))
+        bound = {*flat.names, *(n for line in flat.lines for n in line.binds)}
+        local = {**frame.f_locals, **within.names}
+        outer = {n: v for n, v in local.items() if n not in bound}
+        flat = opened(flat, order, space, outer)
         if flat is self.flat:
             return None
         new = tuple(n for n in flat.numbered if n not in lines)
-        division = replace(self.division, order=(*order, *new))
-        return replace(self, flat=flat, division=division)
+        division = replace(self.division, order=(*self.division.order, *new))
+        more = replace(self, flat=flat, division=division, besides=within.names)
+        return Opened(more, within.iterator)
 
-    def begin(self, index: Iterator[Given], load: Callable[..., None]) -> Ahead:
-        """Run ahead from here on.
+    def of_entry(self, frame: FrameType, iterator: Any) -> Opened | None:
+        """The same for what this entry goes over; None if it is of another kind."""
+        if self.flat.item is None:
+            return Opened(self, iterator)
+        within = under_way(iterator, frame.f_globals)
+        if within is None:
+            return None
+        return Opened(replace(self, besides=within.names), within.iterator)
+
+    def begin(
+        self, index: Iterator[Given], load: Callable[..., None], carry: Any
+    ) -> Ahead:
+        """Run ahead from here on; in threads where `carry` cannot go to a process.
 
         Raises:
             StrategyError: No process can be started.
         """
         plan = self.plan
+        if plan.heavy and plan.where == "process" and not _can_go(carry):
+            plan = replace(plan, where="thread")
         if plan.where == "process" and not plan.heavy:
             return self._in_child(index, load)
         heavy: Threads | Processes | None = None
@@ -202,6 +233,14 @@ class Decision:
         return word(found, [self.sides.ahead, self.sides.stays])
 
 
+@dataclass(frozen=True)
+class Opened:
+    """A decision, and the iterator that its loop goes over."""
+
+    decision: Decision
+    iterator: Any
+
+
 def _with_load(index: Iterator[Given], load: Callable[..., None]) -> Iterator[Given]:
     """The heavy lines in their turn."""
     for item, values, carry in index:
@@ -211,8 +250,9 @@ def _with_load(index: Iterator[Given], load: Callable[..., None]) -> Iterator[Gi
 
 
 def decide(
-    flat: FlatLoop, seen: Seen, settings: Settings, point: LoopPoint, frame: FrameType
-) -> Decision:
+    flat: FlatLoop, seen: Seen, settings: Settings, point: LoopPoint, frame: FrameType,
+    besides: Mapping[str, Any],
+) -> Decision:  # fmt: skip
     """Make the plan of one loop.
 
     Args:
@@ -221,6 +261,7 @@ def decide(
         settings: What was asked for.
         point: Where it is.
         frame: That of the function that it runs in.
+        besides: Names that are no variables of the frame.
     """
     space = frame.f_globals
     division, kept_names = _divided(flat, seen, space)
@@ -238,10 +279,15 @@ def decide(
     workers = _workers(settings, heavy_ns, stays_ns) if heavy else 1
     reachable = _Reachable(frame, space)
     lost = {at for at in division.changed if not _travels(at, ahead, reachable)}
-    process = settings.process and (bool(heavy) or not lost)
+    child = Effects()
+    for number, effects in zip(ns, seen.effects, strict=True):
+        if number in heavy or (not heavy and number not in division.stays):
+            child.add(effects)
+    process = settings.process and (bool(heavy) or not lost) and not _of_threads(child)
+    places = _places(flat, {n: ns[n] for n in (*nodes, -1)})
     plan = Plan(
         PREFETCH, point.file, point.plan.line,
-        order=division.order, heavy=heavy, places=_places(flat, {n: ns[n] for n in (*nodes, -1)}),
+        order=division.order, heavy=heavy, places=places,
         ahead_ns=ahead_ns, heavy_ns=heavy_ns if heavy else 0.0, stays_ns=stays_ns,
         workers=workers, where="process" if process else "thread",
         depth=settings.depth or max(2, 2 * workers), reason=division.reason,
@@ -251,7 +297,7 @@ def decide(
     reason = plan.reason or _reason(plan, sides, kept_names, frame, left)
     return Decision(
         replace(plan, reason=reason), flat, division, sides, kept_names,
-        point.file, kept,
+        point.file, kept=kept, besides=besides,
     )  # fmt: skip
 
 
@@ -330,6 +376,19 @@ class _Reachable:
             self._owners = {owner_of(o) for v in values for o in reach(v)}
             self._owners.add(owner_of(self._values))
         return owner in self._owners
+
+
+def _can_go(value: Any) -> bool:
+    try:
+        pickle.dumps(value, protocol=5)
+    except Exception:  # noqa: BLE001 - a user's object may raise anything here
+        return False
+    return True
+
+
+def _of_threads(effects: Effects) -> bool:
+    """Whether it uses what only threads of this process share."""
+    return any(is_shared(held) for held in effects.held.values())
 
 
 def _held(at: Location, effects: Effects) -> Any:

@@ -9,8 +9,8 @@ and both sides watched; the rest with them beside it.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from itertools import repeat
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice, repeat
 from time import perf_counter_ns
 from types import FrameType
 from typing import Any
@@ -154,11 +154,17 @@ class Rewriting:
             del frame
             yield from source
             return
-        made = decision.split_for(frame)
+        if decision.flat.item is not None and self.entries > 1:
+            yield from islice(source, 1)  # so that its generator is under way
+        opened = decision.of_entry(frame, source.iterator)
+        if opened is None:
+            yield from source
+            return
+        made = opened.decision.split_for(frame)
         del frame
-        index = made.index(source)
+        inner = _Source(opened.iterator)
         self.taken = made.taken
-        entry = _Entry(self, decision, source, index, made.load)
+        entry = _Entry(self, opened.decision, inner, made.index(inner), made.load)
         try:
             yield from entry.run()
         finally:
@@ -180,9 +186,9 @@ class Rewriting:
             observed.came()
             yield item
             self.plain_ns = max(self.plain_ns, perf_counter_ns() - began)
-            observed.look(frame, source.iterator)
+            observed.look(frame, source.iterator, {})
         self.out = {}.get
-        decision = self._decided(self._flat, observed, frame)
+        decision = self._decided(self._flat, observed, frame, {})
         plan = decision.plan
         if not plan.reason and plan.in_order_ns > plan.stays_ns / 2:
             yield from self._open(decision, frame, source)
@@ -193,14 +199,16 @@ class Rewriting:
         self, decision: Decision, frame: FrameType, source: _Source
     ) -> Iterator[Any]:
         """See whether less has to run in order with calls opened."""
-        more = decision.opened(frame)
-        if more is None:
+        opened = decision.opened(frame, source.iterator)
+        if opened is None:
             return
+        more, inner = opened.decision, _Source(opened.iterator)
         observed = Observed(more.flat)
-        yield from self._in_turn(more, observed, frame, source)
-        if source.ended:
+        yield from self._in_turn(more, observed, frame, inner)
+        if inner.ended:
+            source.ended = True
             return
-        better = self._decided(more.flat, observed, frame)
+        better = self._decided(more.flat, observed, frame, more.besides)
         ahead = {*better.division.order, *better.division.heavy}
         all_ahead = all(n in ahead for n, k in more.flat.numbered.items() if k.opened)
         shorter = better.plan.bound_ns < decision.plan.bound_ns
@@ -208,9 +216,11 @@ class Rewriting:
             self.decision = better
 
     def _decided(
-        self, flat: FlatLoop, observed: Observed, frame: FrameType
-    ) -> Decision:
-        return decide(flat, observed.seen(), self._settings, self._point, frame)
+        self, flat: FlatLoop, observed: Observed, frame: FrameType,
+        besides: Mapping[str, Any],
+    ) -> Decision:  # fmt: skip
+        seen = observed.seen()
+        return decide(flat, seen, self._settings, self._point, frame, besides)
 
     def _in_turn(
         self, decision: Decision, observed: Observed, frame: FrameType, source: _Source
@@ -227,7 +237,7 @@ class Rewriting:
                 if item is None:
                     return
                 yield entry.give(item)
-                observed.look(frame, source.iterator)
+                observed.look(frame, source.iterator, decision.besides)
         finally:
             source.came = None
             self.taken = self._none
@@ -291,6 +301,7 @@ class _Entry:
         self._index, self._load = index, load
         self._ahead: Ahead | None = None
         self._state: Any = None
+        self._carry: Any = None
         self._done = 0
         self._over = False
         self.plainly = False
@@ -300,7 +311,7 @@ class _Entry:
         if self._over or self.plainly:
             return
         try:
-            self._ahead = self._decision.begin(self._index, self._load)
+            self._ahead = self._decision.begin(self._index, self._load, self._carry)
         except StrategyError as error:
             self._of.ended(str(error))
             yield from self._in_turn()
@@ -342,6 +353,7 @@ class _Entry:
         except BaseException as error:  # noqa: BLE001 - raised at its place
             return self._failed(error)
         made = Item(item, values, carry)
+        self._carry = carry
         if carry is not None:
             try:
                 self._load(values, carry)
@@ -370,6 +382,8 @@ class _Entry:
             self._of.values = Raising(made.values, made.error, missing)
         else:
             self._of.values = made.values
+        if self._decision.flat.item is not None:
+            return self._of.values[self._decision.flat.item]
         return made.item
 
     def _beside(self) -> Iterator[Any]:

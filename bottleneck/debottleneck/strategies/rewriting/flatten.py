@@ -75,6 +75,7 @@ class FlatLoop:
         target: What each item is bound to; None for `while`.
         names: Names that the target binds.
         place: The line of its header.
+        item: Line that makes what the loop is given; None where its iterable does.
         exits: Whether the body leaves the loop early, by `break` or `return`.
     """
 
@@ -83,6 +84,7 @@ class FlatLoop:
     names: tuple[str, ...]
     place: int
     exits: bool
+    item: int | None = None
 
     @property
     def numbered(self) -> dict[int, Line]:

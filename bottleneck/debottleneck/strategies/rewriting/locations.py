@@ -111,7 +111,18 @@ def reach(value: Any) -> Iterator[Any]:
         waiting.extend(_inner(each))
 
 
+_SHARED = ("threading", "queue", "_thread", "_queue", "concurrent", "multiprocessing")
+"""Modules whose objects threads share by their own means."""
+
+
+def is_shared(value: Any) -> bool:
+    """Whether threads may change it at any time, as it is made for that."""
+    return type(value).__module__.partition(".")[0] in _SHARED
+
+
 def _inner(value: Any) -> list[Any]:
+    if is_shared(value):
+        return []
     if isinstance(value, dict):
         return [*value.values()][:MOST_ELEMENTS]
     if isinstance(value, list | tuple | set | frozenset | deque):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from time import perf_counter_ns
 from types import FrameType
 from typing import Any
@@ -57,17 +58,19 @@ class Observed:
         self._last = perf_counter_ns()
         return value
 
-    def look(self, frame: FrameType, iterator: Any) -> None:
+    def look(self, frame: FrameType, iterator: Any, besides: Mapping[str, Any]) -> None:
         """The iteration is over: see what each of its lines touched.
 
         Args:
             frame: The loop's.
             iterator: What it goes over.
+            besides: Names that are no variables of the frame.
         """
         space, local = frame.f_globals, frame.f_locals
         bound = {*self._binders, *self._flat.names}
         own = bound if local is space else {*local}
         names = {n: Value.of(local[n]) for n in own if n in local}
+        names |= {n: Value.of(v) for n, v in besides.items()}
         found = [self._line(line, space, names, local) for line in self._flat.lines]
         callees = Callees(space, names)
         callees.iterate(Value.of(iterator))

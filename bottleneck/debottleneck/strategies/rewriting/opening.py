@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import ast
 import copy
+import gc
 import inspect
 import types
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from debottleneck.strategies.rewriting import known
+from debottleneck.strategies.rewriting.divide import certain
 from debottleneck.strategies.rewriting.flatten import FlatLoop, Line, lines_of, names_in
 
 DEEPEST = 3
@@ -57,6 +59,114 @@ def opened(
         }
         flat = replace(flat, lines=tuple(lines))
     return flat
+
+
+@dataclass(frozen=True)
+class Iterable:
+    """The loop of a generator that is under way, waiting at its `yield`.
+
+    Attributes:
+        iterator: What that loop goes over.
+        names: What its lines use of the generator's own names.
+    """
+
+    iterator: Any
+    names: dict[str, Any]
+
+
+def under_way(generator: Any, space: dict[str, Any]) -> Iterable | None:
+    """The loop that a generator is in; None if it cannot be taken over."""
+    loop = _loop_of(generator, space)
+    if loop is None:
+        return None
+    local = generator.gi_frame.f_locals
+    held = {id(value) for value in local.values()}
+    found = [
+        each
+        for each in gc.get_referents(generator)
+        if hasattr(each, "__next__") and id(each) not in held
+    ]
+    if len(found) != 1:
+        return None
+    return Iterable(found[0], {f".{name}": value for name, value in local.items()})
+
+
+def opened_iterable(
+    flat: FlatLoop, generator: Any, space: dict[str, Any]
+) -> FlatLoop | None:
+    """The loop with that of the generator it goes over in it.
+
+    Args:
+        flat: The loop.
+        generator: What it goes over.
+        space: Globals of the function that it is in.
+    """
+    loop = _loop_of(generator, space)
+    if loop is None or flat.target is None:
+        return None
+    code = generator.gi_code
+    own = {*code.co_varnames[: code.co_nlocals], *code.co_cellvars}
+    renamer = _Rename({name: f".{name}" for name in own})
+    body = [renamer.visit(copy.deepcopy(part)) for part in loop.body]
+    pause: Any = body.pop()
+    last = pause.value.value or ast.Constant(None)
+    item = ast.Assign([ast.Name(".given", ast.Store())], last)
+    bind = ast.Assign([flat.target], ast.Name(".given", ast.Load()))
+    for node in (item, bind):
+        for part in ast.walk(node):
+            if not hasattr(part, "lineno"):
+                ast.copy_location(part, loop)
+    start = max((line.number for line in flat.lines), default=0) + 1
+    made = lines_of([*body, item, bind], start)
+    made[-2] = replace(made[-2], binds=(), temporary=".given")
+    lines = [replace(line, opened=True) for line in made]
+    target = renamer.visit(copy.deepcopy(loop.target))
+    names = tuple(sorted(names_in(target, ast.Store)))
+    if _keeps(lines, names):
+        return None
+    return replace(
+        flat, lines=(*lines, *flat.lines), target=target, names=names,
+        item=lines[-2].number,
+    )  # fmt: skip
+
+
+def _loop_of(generator: Any, space: dict[str, Any]) -> ast.For | None:
+    """The `for` loop that ends a generator and in whose end it waits."""
+    if not isinstance(generator, types.GeneratorType):
+        return None
+    code, frame = generator.gi_code, generator.gi_frame
+    if frame is None or frame.f_globals is not space or code.co_freevars:
+        return None
+    node = known.source_of(types.FunctionType(code, space))
+    loop = node.body[-1] if isinstance(node, ast.FunctionDef) else None
+    if not isinstance(node, ast.FunctionDef) or not isinstance(loop, ast.For):
+        return None
+    pause = loop.body[-1]
+    if not (isinstance(pause, ast.Expr) and isinstance(pause.value, ast.Yield)):
+        return None
+    nodes = [n for part in node.body for n in ast.walk(part)]
+    if loop.orelse or sum(isinstance(n, ast.Yield) for n in nodes) != 1:
+        return None
+    if any(isinstance(n, ast.Lambda | ast.FunctionDef | ast.ClassDef) for n in nodes):
+        return None
+    others = tuple(kind for kind in _REFUSED if kind is not ast.Yield)
+    leaves = (*others, ast.Break, ast.Continue, ast.Try, ast.With)
+    if any(isinstance(n, leaves) for part in loop.body for n in ast.walk(part)):
+        return None
+    end = pause.end_lineno or pause.lineno
+    return loop if pause.lineno <= frame.f_lineno <= end else None
+
+
+def _keeps(lines: Sequence[Line], names: tuple[str, ...]) -> bool:
+    """Whether a name of the generator's is carried from one turn to the next."""
+    sure = {*names}
+    stored = {n for line in lines for n in (*line.binds, line.temporary)}
+    for line in lines:
+        early = (line.uses | {*line.binds} - certain([line.node])) & stored - sure
+        if early or isinstance(line.node, ast.AugAssign):
+            return True
+        sure |= {*line.binds, line.temporary}
+    return False
 
 
 def _opened(
@@ -113,7 +223,7 @@ def _lines(
 def _is_simple(body: Sequence[ast.stmt], function: Any) -> bool:
     """Whether its only way out is the end of its body."""
     code = function.__code__
-    if code.co_freevars or code.co_cellvars:
+    if code.co_freevars:
         return False
     inner = body[:-1] if isinstance(body[-1], ast.Return) else body
     nodes = [node for part in inner for node in ast.walk(part)]

@@ -78,6 +78,7 @@ def split(
     kept: Collection[str],
     file: str,
     note: Callable[[int, Any], Any] | None = None,
+    besides: Mapping[str, Any] | None = None,
 ) -> Split:
     """Generate and compile.
 
@@ -90,6 +91,7 @@ def split(
             that are called ahead read them there.
         file: Where the loop stands.
         note: Is told of every line that runs in order.
+        besides: Names that are no variables of the frame.
     """
     lines = flat.numbered
     order = [lines[n] for n in division.order]
@@ -106,6 +108,7 @@ def split(
         and (name in bound or outer)
         and name not in kept
     }
+    given |= besides or {}
     hidden = set(kept) & bound | {n for n in kept if n in made | own}
     index = _index(flat, order, needs, sorted(given), sorted(hidden), note is not None)
     load = _load(heavy, needs, sorted(set(given) - set(needs)), sorted(hidden), flat)

@@ -20,7 +20,13 @@ from debottleneck.strategies.conflicts import (
     is_tensor,
     tensor_fingerprint,
 )
-from debottleneck.strategies.rewriting.locations import ALL, Effects, Location, owner_of
+from debottleneck.strategies.rewriting.locations import (
+    ALL,
+    Effects,
+    Location,
+    is_shared,
+    owner_of,
+)
 
 MOST_BYTES = 1 << 20
 """Of one array that are looked at; of a larger one, evenly spread."""
@@ -63,6 +69,8 @@ def print_of(value: Any, attribute: str) -> Any:
             return [_content_of_cell(value)]
         owner = value if isinstance(value, dict) else getattr(value, "__dict__", {})
         return [owner.get(attribute)]
+    if is_shared(value):
+        return None
     if is_tensor(value):
         return tensor_fingerprint(value)
     if is_random(value):
