@@ -309,11 +309,12 @@ def names_in(node: ast.AST, context: type[ast.expr_context]) -> set[str]:
         for name in ast.walk(part.target)
         if isinstance(name, ast.Name)
     }
-    found = {
-        n.id
-        for n in ast.walk(node)
-        if isinstance(n, ast.Name) and isinstance(n.ctx, context)
-    }
+    found: set[str] = set()
+    for part in ast.walk(node):
+        if isinstance(part, ast.Name) and isinstance(part.ctx, context):
+            found.add(part.id)
+        elif isinstance(part, ast.AugAssign) and isinstance(part.target, ast.Name):
+            found.add(part.target.id)  # both read and bound
     return found - inner
 
 

@@ -1,0 +1,103 @@
+"""Scripts whose loop is rewritten at once, in this process, for tests."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from debottleneck.agent import discover, loops
+from debottleneck.agent.inline import PLACEHOLDER, fill
+from debottleneck.agent.turns import LoopPoint
+from debottleneck.strategies.rewriting import decide, divide, entries, install
+from debottleneck.strategies.rewriting.decide import Settings
+from debottleneck.strategies.rewriting.entries import Rewriting
+from debottleneck.strategies.rewriting.flatten import FlatLoop
+from debottleneck.strategies.rewriting.notes import Voice
+from debottleneck.strategies.rewriting.plan import Plan
+
+THREADS = Settings(workers=3, depth=None, process=False)
+PROCESSES = Settings(workers=2, depth=None, process=True)
+
+
+@dataclass
+class Ran:
+    """What became of a script.
+
+    Attributes:
+        space: Its globals afterwards.
+        rewriting: What its loop's copy referred to.
+        said: What was said, each with its state.
+    """
+
+    space: dict[str, Any]
+    rewriting: Rewriting
+    said: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def plan(self) -> Plan:
+        """The loop's plan."""
+        assert self.rewriting.decision is not None
+        return self.rewriting.decision.plan
+
+
+@contextmanager
+def eager() -> Iterator[None]:
+    """Rewrite whatever can be, however little it gains."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(divide, "SHORTEST_NS", 0)
+        patch.setattr(decide, "LEAST_GAIN", -1e9)
+        patch.setattr(decide, "HEAVY", 0.0)
+        patch.setattr(entries, "JUDGED", 10**9)
+        yield
+
+
+def plainly(path: Path, source: str) -> dict[str, Any]:
+    """The script's globals after a plain run."""
+    space: dict[str, Any] = {"__name__": "script"}
+    exec(compile(source, str(path), "exec"), space)
+    return space
+
+
+def rewritten(
+    path: Path, source: str, settings: Settings = THREADS, line: int | None = None
+) -> Ran:
+    """Run a script with one of its loops rewritten from its first iteration on.
+
+    Args:
+        path: Where it is written to.
+        source: The script.
+        settings: Those of the prefetch.
+        line: The loop's; by default the first that is marked `# loop`.
+    """
+    path.write_text(source)
+    if line is None:
+        line = next(n for n, t in enumerate(source.splitlines(), 1) if "# loop" in t)
+    user = discover.UserCode((f"{path.parent}/",), (), {})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(discover, "_installed", [user])
+        patch.setattr(loops, "_copies", [install._copy])
+        tree = ast.parse(source)
+        prepared = loops.prepare(tree, source.splitlines(), PLACEHOLDER)
+        points = {p.placeholder: LoopPoint(p, str(path)) for p in prepared.loops}
+        point = next(p for p in points.values() if p.plan.line == line)
+        flat = point.plan.flat
+        assert isinstance(flat, FlatLoop)
+        said: list[tuple[str, str]] = []
+        voice = Voice(lambda _, state, text, **more: said.append((state, text)))
+        point.rewritten = Rewriting(point, flat, settings, voice)
+        for change in prepared.changes:
+            points[change.placeholder] = _Silent()  # type: ignore[assignment] # stands for one
+        code = fill(compile(tree, str(path), "exec"), points)
+        space: dict[str, Any] = {"__name__": "script"}
+        exec(code, space)
+    return Ran(space, point.rewritten, said)
+
+
+class _Silent:
+    on = False
