@@ -59,7 +59,7 @@ def eager() -> Iterator[None]:
 
 def plainly(path: Path, source: str) -> dict[str, Any]:
     """The script's globals after a plain run."""
-    space: dict[str, Any] = {"__name__": "script"}
+    space: dict[str, Any] = {"__name__": "script", "__file__": str(path)}
     exec(compile(source, str(path), "exec"), space)
     return space
 
@@ -94,7 +94,7 @@ def rewritten(
         for change in prepared.changes:
             points[change.placeholder] = _Silent()  # type: ignore[assignment] # stands for one
         code = fill(compile(tree, str(path), "exec"), points)
-        space: dict[str, Any] = {"__name__": "script"}
+        space: dict[str, Any] = {"__name__": "script", "__file__": str(path)}
         exec(code, space)
     return Ran(space, point.rewritten, said)
 

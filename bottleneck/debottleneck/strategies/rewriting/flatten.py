@@ -194,7 +194,11 @@ class _Flat:
             for code, jump in ((LEAVES, ast.Break()), (SKIPS, ast.Continue())):
                 is_code = ast.Compare(_item(got, 0), [ast.Eq()], [ast.Constant(code)])
                 taken.append(ast.If(is_code, [jump], []))
-        after = ast.Expr(self._out(number, ast.Constant(None)))
+        made: ast.expr = ast.Constant(None)
+        if isinstance(flat, ast.Assign | ast.AugAssign):  # what it binds is bound
+            names: list[ast.expr] = [ast.Name(name, ast.Load()) for name in binds]
+            made = ast.Tuple(names, ast.Load())
+        after = ast.Expr(self._out(number, made))
         test = _item(self._make("taken"), number)
         if stays:
             return [framed, _located(after, flat)]

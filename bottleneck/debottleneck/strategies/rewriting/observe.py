@@ -8,7 +8,13 @@ from time import perf_counter_ns
 from types import FrameType
 from typing import Any
 
-from debottleneck.strategies.rewriting.callees import FRESH, Callees, Names, Value
+from debottleneck.strategies.rewriting.callees import (
+    FRESH,
+    NOTHING,
+    Callees,
+    Names,
+    Value,
+)
 from debottleneck.strategies.rewriting.divide import Seen
 from debottleneck.strategies.rewriting.flatten import FlatLoop, Line
 from debottleneck.strategies.rewriting.locations import Effects
@@ -86,10 +92,13 @@ class Observed:
         if line.temporary:
             names[line.temporary] = FRESH if seen is None else Value.of(seen)
         for index, name in enumerate(line.binds):
-            if self._binders[name] == 1 and name in local:
-                names[name] = Value.of(local[name])
-            elif name[:1] == "." and isinstance(seen, tuple):
+            if isinstance(seen, tuple):
                 names[name] = Value.of(seen[index])
+            elif self._binders[name] == 1 and name in local:
+                names[name] = Value.of(local[name])
+            else:  # some object that this iteration made, or another one
+                both = (*names.get(name, FRESH).roots, object())
+                names[name] = Value(NOTHING, both)
         return callees.effects
 
     def seen(self) -> Seen:
