@@ -14,7 +14,7 @@ import pytest
 from debottleneck.agent import discover, loops
 from debottleneck.agent.inline import PLACEHOLDER, fill
 from debottleneck.agent.turns import LoopPoint
-from debottleneck.strategies.rewriting import decide, divide, entries, install
+from debottleneck.strategies.rewriting import decide, divide, entry, install
 from debottleneck.strategies.rewriting.decide import Settings
 from debottleneck.strategies.rewriting.entries import Rewriting
 from debottleneck.strategies.rewriting.flatten import FlatLoop
@@ -53,7 +53,7 @@ def eager() -> Iterator[None]:
         patch.setattr(divide, "SHORTEST_NS", 0)
         patch.setattr(decide, "LEAST_GAIN", -1e9)
         patch.setattr(decide, "HEAVY", 0.0)
-        patch.setattr(entries, "JUDGED", 10**9)
+        patch.setattr(entry, "JUDGED", 10**9)
         yield
 
 

@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
 from tests.made_rewritten import THREADS, eager, plainly, rewritten
 
-HEAD = '''
+HEAD = """
 import random
 trace, log = [], []
 rng = random.Random(7)
@@ -48,7 +47,7 @@ def count(x):
     return x + state["n"]
 def total(xs):
     return sum(xs)
-'''
+"""
 
 LINES = (
     "a = load(i)",
@@ -63,6 +62,7 @@ LINES = (
     "a, b = b, a",
     "if a % 3 == 0: b = load(a)",
     "if i == 9: level = 5",
+    "level = i // 7",
     "b = leveled(load(i))",
     "c = count(a)",
     "log.append(a)",
@@ -79,6 +79,24 @@ LINES = (
     "try: c = table[a % 80]\n{indent}except IndexError: c = 1",
     "for k in range(2): c = c + load(k)",
     "a = b = load(c)",
+    "a, c = load(a), crop(b)",
+    "xs = reader.read(a)",
+    "xs = [a, b]; xs.append(c)",
+    "xs[0] += 1",
+    "c = xs[0]",
+    "ys = xs",
+    "ys.append(load(i))",
+    "b = len(ys) + len(xs)",
+    "reader.k += a % 2",
+    "with open(__file__) as f: b = len(f.readline())",
+    "for q in xs: b = (b + q) % 997",
+    "b = max(load(k) for k in range(1 + a % 3))",
+    "b = (lambda z: z + c)(load(a))",
+    "b = crop(a) if a % 2 else load(a)",
+    "while c > 50: c = c // 2 - load(c) % 3",
+    "table.sort()",
+    "b = sorted(table)[a % 64]",
+    "import math; b = math.floor(b)",
 )
 
 TAILS = ("net.update(net.forward(a + b + c))", "net.update(a)", "trace.append((a, c))")
@@ -97,7 +115,7 @@ def script(lines: list[str], tail: str, within: bool, head: str) -> str:
     body = "".join(f"{indent}{ln}\n" for ln in [*lines, tail]).replace(
         "{indent}", indent
     )
-    start = "a = b = c = 1\ny = 0\n"
+    start = "xs, ys = [1], [2]\na = b = c = 1\ny = 0\n"
     if not within:
         return f"{HEAD}{start}{head}  # loop\n{body}"
     start = "".join(f"    {ln}\n" for ln in start.splitlines())
@@ -114,13 +132,15 @@ def seen(space: dict[str, Any]) -> dict[str, Any]:
     return found | objects | {"rng": space["rng"].getstate()}
 
 
-HEADS = ("for i in range(24):", "for i in iter(table[:20]):", "for i, _ in enumerate(table[:21]):")
+HEADS = (
+    "for i in range(24):",
+    "for i in iter(table[:20]):",
+    "for i, _ in enumerate(table[:21]):",
+)
 
 
 @given(bodies(), st.sampled_from(HEADS))
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_rewritten_loops_compute_what_plain_ones_do(
     body: tuple[list[str], str, bool], head: str
 ) -> None:
@@ -137,7 +157,9 @@ def test_rewritten_loops_compute_what_plain_ones_do(
 @pytest.mark.parametrize("head", HEADS)
 def test_the_usual_loop_is_rewritten(head: str, tmp_path: Path) -> None:
     """The laws are not kept by doing nothing."""
-    source = script(["a = load(i)", "c = total(reader.read(i + a))"], TAILS[0], True, head)
+    source = script(
+        ["a = load(i)", "c = total(reader.read(i + a))"], TAILS[0], True, head
+    )
     with eager():
         ran = rewritten(tmp_path / "script.py", source)
     assert ran.plan.reason == ""

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import pickle
-import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import FrameType
 from typing import Any
 
 from debottleneck.agent.turns import LoopPoint
-from debottleneck.strategies import randomness
-from debottleneck.strategies.conflicts import is_random, is_torch_generator
 from debottleneck.strategies.rewriting.ahead import Ahead, Given, Processes, Threads
 from debottleneck.strategies.rewriting.divide import Division, Seen, divide
 from debottleneck.strategies.rewriting.flatten import FlatLoop
+from debottleneck.strategies.rewriting.keeping import (
+    Kept,
+    Reachable,
+    comes_back,
+    kept_of,
+    travels,
+)
 from debottleneck.strategies.rewriting.locations import (
-    ALL,
     Effects,
     Location,
-    is_fixed,
     is_shared,
     owner_of,
-    reach,
     word,
 )
 from debottleneck.strategies.rewriting.opening import (
@@ -92,35 +93,6 @@ class Sides:
 
 
 @dataclass(frozen=True)
-class _Kept:
-    """What is brought back when the loop is left early.
-
-    Attributes:
-        streams: Random generators that the lines ahead draw from.
-        attributes: Owners and attributes that they set.
-    """
-
-    streams: tuple[Any, ...] = ()
-    attributes: tuple[tuple[Any, str], ...] = ()
-
-    def snapshot(self) -> Any:
-        values = [_get(owner, name) for owner, name in self.attributes]
-        return randomness.states(self.streams), values
-
-    def restore(self, state: Any) -> None:
-        if state is None:
-            return
-        states, values = state
-        now = randomness.states(self.streams)
-        randomness.take_over(self.streams, states, now)
-        for (owner, name), value in zip(self.attributes, values, strict=True):
-            if isinstance(owner, dict):
-                owner[name] = value
-            else:
-                setattr(owner, name, value)
-
-
-@dataclass(frozen=True)
 class Decision:
     """A plan, and what it takes to run by it."""
 
@@ -131,7 +103,7 @@ class Decision:
     kept_names: frozenset[str]
     file: str
     besides: Mapping[str, Any] = field(default_factory=dict)
-    kept: _Kept = field(default_factory=_Kept)
+    kept: Kept = field(default_factory=Kept)
 
     missing = staticmethod(names_of)
     """Stands for the value of a line that did not run."""
@@ -265,24 +237,19 @@ def decide(
     """
     space = frame.f_globals
     division, kept_names = _divided(flat, seen, space)
-    ahead, stays = Effects(), Effects()
     ns = dict(zip([*flat.numbered, -1], seen.ns, strict=True))
-    for number, effects in zip(ns, seen.effects, strict=True):
-        side = stays if number in division.stays else ahead
-        side.add(effects)
-    sides = Sides(ahead, stays, frozenset(seen.fresh))
+    by_line = dict(zip(ns, seen.effects, strict=True))
+    ahead = _together(by_line, {*ns} - {*division.stays})
+    sides = Sides(ahead, _together(by_line, division.stays), frozenset(seen.fresh))
     nodes = (*division.order, *division.heavy)
     ahead_ns = sum(ns[n] for n in (*nodes, -1))
     heavy_ns = sum(ns[n] for n in division.heavy)
     stays_ns = sum(seen.ns) - ahead_ns
     heavy = division.heavy if heavy_ns > HEAVY * ahead_ns else ()
     workers = _workers(settings, heavy_ns, stays_ns) if heavy else 1
-    reachable = _Reachable(frame, space)
-    lost = {at for at in division.changed if not _travels(at, ahead, reachable)}
-    child = Effects()
-    for number, effects in zip(ns, seen.effects, strict=True):
-        if number in heavy or (not heavy and number not in division.stays):
-            child.add(effects)
+    reachable = Reachable(frame, space)
+    lost = {at for at in division.changed if not travels(at, ahead, reachable)}
+    child = _together(by_line, heavy) if heavy else ahead
     process = settings.process and (bool(heavy) or not lost) and not _of_threads(child)
     places = _places(flat, {n: ns[n] for n in (*nodes, -1)})
     plan = Plan(
@@ -292,13 +259,21 @@ def decide(
         workers=workers, where="process" if process else "thread",
         depth=settings.depth or max(2, 2 * workers), reason=division.reason,
     )  # fmt: skip
-    kept = _kept(division, ahead) if flat.exits else _Kept()
-    left = {at for at in lost if not _comes_back(at, ahead)} if flat.exits else set()
+    kept = kept_of(division, ahead) if flat.exits else Kept()
+    left = {at for at in lost if not comes_back(at, ahead)} if flat.exits else set()
+    left |= {(owner_of(space), name) for name in kept_names if flat.exits}
     reason = plan.reason or _reason(plan, sides, kept_names, frame, left)
     return Decision(
         replace(plan, reason=reason), flat, division, sides, kept_names,
         point.file, kept=kept, besides=besides,
     )  # fmt: skip
+
+
+def _together(by_line: Mapping[int, Effects], numbers: Collection[int]) -> Effects:
+    effects = Effects()
+    for number in numbers:
+        effects.add(by_line[number])
+    return effects
 
 
 def _divided(
@@ -319,10 +294,9 @@ def _divided(
             if number in ahead and (o == owner or a.startswith("cell "))
         }
         kept = frozenset(bound & called)
-        used = {n for number in division.stays for n in lines[number].uses}
-        if kept & used <= shared:
+        if kept <= shared:
             return division, kept
-        shared |= kept & used
+        shared |= kept
 
 
 def _reason(
@@ -358,26 +332,6 @@ def _places(flat: FlatLoop, ns: Mapping[int, float]) -> tuple[int, ...]:
     return tuple(sorted(found))
 
 
-class _Reachable:
-    """Whether the script can still get at something by a name.
-
-    Args:
-        frame: Of the loop.
-        space: Its globals.
-    """
-
-    def __init__(self, frame: FrameType, space: Mapping[str, Any]) -> None:
-        self._values = [*frame.f_locals.values(), *space.values()]
-        self._owners: set[Any] | None = None
-
-    def __contains__(self, owner: Any) -> bool:
-        if self._owners is None:
-            values = [v for v in self._values if not is_fixed(v)]
-            self._owners = {owner_of(o) for v in values for o in reach(v)}
-            self._owners.add(owner_of(self._values))
-        return owner in self._owners
-
-
 def _can_go(value: Any) -> bool:
     try:
         pickle.dumps(value, protocol=5)
@@ -389,41 +343,3 @@ def _can_go(value: Any) -> bool:
 def _of_threads(effects: Effects) -> bool:
     """Whether it uses what only threads of this process share."""
     return any(is_shared(held) for held in effects.held.values())
-
-
-def _held(at: Location, effects: Effects) -> Any:
-    return next((v for v in effects.held.values() if owner_of(v) == at[0]), None)
-
-
-def _travels(at: Location, ahead: Effects, reachable: _Reachable) -> bool:
-    """Whether a change of it in another process is not missed here."""
-    held = _held(at, ahead)
-    if held is None or is_random(held) or is_torch_generator(held):
-        return True
-    if isinstance(held, dict) and at[1] != ALL:
-        return False  # a variable of a module
-    return at[0] not in reachable and not isinstance(held, types.CellType)
-
-
-def _comes_back(at: Location, ahead: Effects) -> bool:
-    """Whether what changed ahead of the loop's early end can be brought back."""
-    held = _held(at, ahead)
-    return at[1] != ALL and is_fixed(_get(held, at[1]))
-
-
-def _get(owner: Any, name: str) -> Any:
-    if isinstance(owner, dict):
-        return owner.get(name)
-    return getattr(owner, name, None)
-
-
-def _kept(division: Division, ahead: Effects) -> _Kept:
-    """What is noted with each item."""
-    found = [(_held(at, ahead), at[1]) for at in division.changed]
-    streams = {id(h): h for h, _ in found if is_random(h) or is_torch_generator(h)}
-    attributes = [
-        (held, name)
-        for held, name in found
-        if name != ALL and held is not None and is_fixed(_get(held, name))
-    ]
-    return _Kept(tuple(streams.values()), tuple(attributes))

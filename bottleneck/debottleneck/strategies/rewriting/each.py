@@ -10,7 +10,6 @@ comprehension is made one element at a time.
 from __future__ import annotations
 
 import ast
-import copy
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,15 +18,12 @@ from time import perf_counter_ns, thread_time_ns
 from types import CodeType, FrameType, FunctionType
 from typing import Any
 
-from debottleneck.agent.inline import PLACEHOLDER
 from debottleneck.strategies import pools
-from debottleneck.strategies.rewriting.callees import Callees, Value
+from debottleneck.strategies.rewriting.callees import Callees
 from debottleneck.strategies.rewriting.flatten import (
-    jumps,
     names_in,
-    needs_frame,
-    plain,
 )
+from debottleneck.strategies.rewriting.independent import Finder, Turns
 from debottleneck.strategies.rewriting.locations import (
     Effects,
     Location,
@@ -38,6 +34,7 @@ from debottleneck.strategies.rewriting.locations import (
 )
 from debottleneck.strategies.rewriting.notes import Voice
 from debottleneck.strategies.rewriting.plan import Plan
+from debottleneck.strategies.rewriting.values import Value
 from debottleneck.strategies.spec import FORWARD, UPDATE
 from debottleneck.strategies.together import Together, results
 
@@ -56,36 +53,12 @@ MOST_WAITING = 16
 JUDGED = 5
 """Entries after which it must not have lost."""
 
-_PAUSES = (ast.Yield, ast.YieldFrom, ast.Await, ast.Return, ast.Global, ast.Nonlocal)
 _LISTS = (list, tuple, range)
-
-
-@dataclass(frozen=True)
-class Turns:
-    """A loop whose turns may be independent.
-
-    Attributes:
-        target: What each item is bound to.
-        body: The statements of a turn; of a comprehension its element.
-        line: Where it stands.
-        is_statement: Whether it is a `for` statement.
-    """
-
-    target: ast.expr
-    body: tuple[ast.stmt, ...]
-    line: int
-    is_statement: bool
-
-    @property
-    def bound(self) -> set[str]:
-        """Names that a turn binds."""
-        nodes = (self.target, *self.body)
-        return {name for node in nodes for name in names_in(node, ast.Store)}
 
 
 def prepare(tree: ast.Module, file: str, asked: Asked) -> dict[str, object]:
     """Hand loops of a module to points, in place; the points by their placeholders."""
-    walker = _Pass()
+    walker = Finder()
     walker.visit(tree)
     return {
         placeholder: EachPoint(turns, file, asked)
@@ -107,86 +80,6 @@ class Asked:
     voice: Voice
     refused: list[Plan]
     taken: list[Plan]
-
-
-class _Pass(ast.NodeTransformer):
-    """Finds loops, and puts points where what they go over stands."""
-
-    def __init__(self) -> None:
-        self.found: dict[str, Turns] = {}
-        self._in_class = False
-
-    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
-        """Comprehensions of a class's own body see no names around them."""
-        kept, self._in_class = self._in_class, True
-        self.generic_visit(node)
-        self._in_class = kept
-        return node
-
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
-        """A function's body is no class's."""
-        kept, self._in_class = self._in_class, False
-        self.generic_visit(node)
-        self._in_class = kept
-        return node
-
-    def visit_For(self, node: ast.For) -> ast.AST:
-        """What it goes over goes through its point."""
-        original = copy.copy(node)
-        body = tuple(copy.deepcopy(plain(part)) for part in node.body)
-        self.generic_visit(node)
-        inner = [part for each in body for part in ast.walk(each)]
-        if node.orelse or any(isinstance(part, _PAUSES) for part in inner):
-            return node
-        works = any(isinstance(part, ast.Call | ast.BinOp) for part in inner)
-        if not works or any(True for _ in jumps(body, True)) or self._in_class:
-            return node
-        if any(needs_frame(each) for each in body):
-            return node
-        turns = Turns(node.target, body, node.lineno, True)
-        new = copy.copy(node)
-        call = self._call(turns, "each", [node.iter], node.iter)
-        vars(call)["plain"] = original.iter
-        new.iter = call
-        return new
-
-    def visit_ListComp(self, node: ast.ListComp) -> ast.AST:
-        """It is made by its point."""
-        original = copy.deepcopy(plain(node))
-        self.generic_visit(node)
-        part = node.generators[0]
-        inner = [*ast.walk(node.elt)]
-        if len(node.generators) > 1 or part.ifs or part.is_async or self._in_class:
-            return node
-        bad = (*_PAUSES, ast.NamedExpr)
-        if any(isinstance(each, bad) for each in inner) or needs_frame(node.elt):
-            return node
-        if not any(isinstance(each, ast.Call) for each in inner):
-            return node
-        made = copy.copy(node)
-        head = copy.copy(part)
-        head.iter = ast.copy_location(ast.Name(".items", ast.Load()), node)
-        made.generators = [head]
-        given = ast.arguments(
-            [], [ast.copy_location(ast.arg(".items"), node)], None, [], [], None, []
-        )
-        function = ast.copy_location(ast.Lambda(given, made), node)
-        body = (ast.copy_location(ast.Expr(original.elt), node),)
-        turns = Turns(part.target, body, node.lineno, False)
-        call = self._call(turns, "listed", [part.iter, function], node)
-        vars(call)["plain"] = original
-        return call
-
-    def _call(
-        self, turns: Turns, name: str, given: list[ast.expr], place: ast.expr
-    ) -> ast.Call:
-        placeholder = PLACEHOLDER.format(f"each {len(self.found)}")
-        self.found[placeholder] = turns
-        function = ast.Attribute(ast.Constant(placeholder), name, ast.Load())
-        call = ast.Call(function, given, [])
-        for node in (call, function, function.value):
-            ast.copy_location(node, place)
-        return call
 
 
 class EachPoint:

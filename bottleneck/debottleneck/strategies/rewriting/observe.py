@@ -8,16 +8,11 @@ from time import perf_counter_ns
 from types import FrameType
 from typing import Any
 
-from debottleneck.strategies.rewriting.callees import (
-    FRESH,
-    NOTHING,
-    Callees,
-    Names,
-    Value,
-)
+from debottleneck.strategies.rewriting.callees import Callees
 from debottleneck.strategies.rewriting.divide import Seen
 from debottleneck.strategies.rewriting.flatten import FlatLoop, Line
 from debottleneck.strategies.rewriting.locations import Effects
+from debottleneck.strategies.rewriting.values import FRESH, NOTHING, Names, Value
 
 OBSERVED = 2
 """Iterations that are compared: what both touch lives on."""

@@ -99,19 +99,14 @@ def split(
     made = {*flat.names, *(n for line in order for n in _all_binds(line))}
     own = {n for line in heavy for n in _all_binds(line)}
     needs = sorted(_reads(heavy) & made - set(kept))
-    outer = local if local is not space else {}
     bound = (made | own) - set(kept)
-    given = {
-        name: value
-        for name, value in local.items()
-        if name in (_reads(order) | _reads(heavy) | _targets(flat))
-        and (name in bound or outer)
-        and name not in kept
-    }
-    given |= besides or {}
-    hidden = set(kept) & bound | {n for n in kept if n in made | own}
-    index = _index(flat, order, needs, sorted(given), sorted(hidden), note is not None)
-    load = _load(heavy, needs, sorted(set(given) - set(needs)), sorted(hidden), flat)
+    used = _reads([*order, *heavy]) | _targets(flat)
+    within = local is not space  # what is the module's is read there
+    given = {n: v for n, v in local.items() if n in used and (within or n in bound)}
+    given = {n: v for n, v in given.items() if n not in kept} | dict(besides or {})
+    hidden = sorted({*kept} & (made | own))
+    index = _index(flat, order, needs, sorted(given), hidden, note is not None)
+    load = _load(heavy, needs, sorted(set(given) - set(needs)), hidden)
     module = ast.Module([index, load], [])
     _locate(module, flat)
     code = compile(module, file, "exec", dont_inherit=True)
@@ -188,7 +183,7 @@ def _index(
     if flat.target is not None:
         body.append(ast.Assign([copy.deepcopy(flat.target)], _name(ITEM)))
     for line in order:
-        body += _run(line)
+        body += _run(line, kept)
         if noted:
             body.append(_noted(line))
         if flat.target is None and line.number == 0:
@@ -215,13 +210,12 @@ def _load(
     needs: Sequence[str],
     given: Sequence[str],
     kept: Sequence[str],
-    flat: FlatLoop,
 ) -> ast.FunctionDef:
     body: list[ast.stmt] = []
     if needs:
         body.append(ast.Assign([_tuple(needs, True)], _name(CARRY)))
     for line in heavy:
-        body += _run(line)
+        body += _run(line, kept)
     given = [VALUES, CARRY, NAMES, *given]
     return _function(".load", given, kept, body or [ast.Pass()])
 
@@ -235,21 +229,22 @@ def _noted(line: Line) -> ast.stmt:
     return ast.Expr(ast.Call(_name(NOTE), [ast.Constant(line.number), value], []))
 
 
-def _run(line: Line) -> list[ast.stmt]:
+def _run(line: Line, kept: Collection[str]) -> list[ast.stmt]:
     """A line, and what it made put where it is taken from."""
     node = copy.deepcopy(line.node)
     if line.leaves:
-        node = _Leaving(line).visit(node)
-    return [node, _put(line, 0)]
+        node = _Leaving(line, kept).visit(node)
+    return [node, _put(line, 0, kept)]
 
 
-def _put(line: Line, code: int) -> ast.stmt:
+def _put(line: Line, code: int, kept: Collection[str]) -> ast.stmt:
     place = ast.Subscript(_name(VALUES), ast.Constant(line.number), ast.Store())
     if line.temporary:
         return ast.Assign([place], _name(line.temporary))
     local = ast.Call(_name("locals"), [], [])
     names = ast.Call(_name(NAMES), [local, *(ast.Constant(n) for n in line.binds)], [])
-    if isinstance(line.node, ast.Assign | ast.AugAssign) or not line.binds:
+    certain = isinstance(line.node, ast.Assign | ast.AugAssign) or not line.binds
+    if certain and not {*kept} & {*line.binds}:  # those are bound where they are read
         names = _tuple(line.binds)  # type: ignore[assignment] # bound for certain
     made = ast.Tuple([ast.Constant(code), ast.Starred(names, ast.Load())], ast.Load())
     return ast.Assign([place], made)
@@ -258,16 +253,20 @@ def _put(line: Line, code: int) -> ast.stmt:
 class _Leaving(ast.NodeTransformer):
     """What leaves the loop also leaves the values where they are taken from."""
 
-    def __init__(self, line: Line) -> None:
-        self._line = line
+    def __init__(self, line: Line, kept: Collection[str]) -> None:
+        self._line, self._kept = line, kept
 
     def visit_Break(self, node: ast.Break) -> list[ast.stmt]:
         """Nothing comes after this item."""
-        return [_put(self._line, LEAVES), _give(ast.Constant(None)), ast.Return()]
+        return [
+            _put(self._line, LEAVES, self._kept),
+            _give(ast.Constant(None)),
+            ast.Return(),
+        ]
 
     def visit_Continue(self, node: ast.Continue) -> list[ast.stmt]:
         """The next item comes."""
-        return [_put(self._line, SKIPS), _give(ast.Constant(None)), node]
+        return [_put(self._line, SKIPS, self._kept), _give(ast.Constant(None)), node]
 
     def _loop(self, node: Any) -> Any:
         node.orelse = [self.visit(each) for each in node.orelse]

@@ -1,0 +1,245 @@
+"""One entry of a loop that is rewritten, from its first item ahead to its end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from time import perf_counter_ns
+from typing import Any, Protocol
+
+from debottleneck.errors import StrategyError
+from debottleneck.strategies.rewriting.ahead import STOPPED, Ahead, Item, Lost
+from debottleneck.strategies.rewriting.decide import Decision
+from debottleneck.strategies.rewriting.split import values_before
+from debottleneck.strategies.rewriting.watch import Look
+
+JUDGED = 20
+"""Iterations after which it must not have lost."""
+
+LOSES = 1.03
+"""Longer than the plain step by this factor it is undone."""
+
+FIRST_CHECK = 32
+"""Iterations of one entry before what is ahead is checked, then twice as many."""
+
+
+class Raising(list[Any]):
+    """Values of lines, up to the one that raised."""
+
+    def __init__(self, values: list[Any], error: BaseException, missing: Any) -> None:
+        super().__init__(values)
+        self._error, self._missing = error, missing
+
+    def __getitem__(self, index: Any) -> Any:
+        value = super().__getitem__(index)
+        if value is self._missing:
+            raise self._error
+        return value
+
+
+class Loop(Protocol):
+    """What an entry is of, see `entries.Rewriting`."""
+
+    values: Any
+    entries: int
+    fetched: int
+    plain_ns: int
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it was given up."""
+
+    def ended(self, why: str) -> None:
+        """Give it up."""
+
+
+class Source:
+    """The loop's own items; tells what it raised from what lines raise.
+
+    Attributes:
+        raised: What it raised.
+        ended: Whether it is over.
+        came: Called after each item.
+    """
+
+    def __init__(self, iterator: Iterator[Any]) -> None:
+        self.iterator = iterator
+        self.raised: BaseException | None = None
+        self.ended = False
+        self.came: Callable[[], None] | None = None
+
+    def __iter__(self) -> Source:
+        return self
+
+    def __next__(self) -> Any:
+        try:
+            item = next(self.iterator)
+            if self.came is not None:
+                self.came()
+            return item
+        except StopIteration:
+            self.ended = True
+            raise
+        except BaseException as error:
+            self.raised = error
+            raise
+
+
+class Entry:
+    """One entry of a loop whose plan is made.
+
+    Attributes:
+        plainly: Whether the rest of the items is to go through as written.
+    """
+
+    def __init__(
+        self, of: Loop, decision: Decision, source: Source,
+        index: Iterator[Any], load: Any,
+    ) -> None:  # fmt: skip
+        self._of, self._decision, self._source = of, decision, source
+        self._index, self._load = index, load
+        self._ahead: Ahead | None = None
+        self._state: Any = None
+        self._carry: Any = None
+        self._done = 0
+        self._over = False
+        self.plainly = False
+
+    def run(self) -> Iterator[Any]:
+        """The items; what their lines made is there before each."""
+        yield from self._watched()
+        if self._over or self.plainly:
+            return
+        try:
+            self._ahead = self._decision.begin(self._index, self._load, self._carry)
+        except StrategyError as error:
+            self._of.ended(str(error))
+            yield from self._in_turn()
+            return
+        yield from self._beside()
+
+    def close(self) -> None:
+        """End what runs; if the loop was left early, undo what ran ahead."""
+        if self._ahead is not None:
+            self._ahead.close()
+            if not self._over:
+                self._decision.restore(self._state)
+        self._of.fetched += self._done
+
+    def _watched(self) -> Iterator[Any]:
+        """An item made in its turn, with a look at both sides; at most entries none."""
+        sides = self._decision.sides
+        if self._of.entries > 4 and self._of.entries & (self._of.entries - 1):
+            return
+        theirs = Look(sides.stays, sides.fresh)
+        made = self.one()
+        if made is None:
+            return
+        met = theirs.changed()
+        mine = Look(sides.ahead, sides.fresh)
+        yield self.give(made)
+        met |= mine.changed()
+        if met:
+            self._of.ended(f"both sides change {self._decision.word(met)}")
+            self.plainly = True
+
+    def one(self) -> Item | None:
+        """The next item, made here and now."""
+        try:
+            item, values, carry = next(self._index)
+        except StopIteration:
+            self._over = True
+            return None
+        except BaseException as error:  # noqa: BLE001 - raised at its place
+            return self._failed(error)
+        made = Item(item, values, carry)
+        self._carry = carry
+        if carry is not None:
+            try:
+                self._load(values, carry)
+            except BaseException as error:  # noqa: BLE001 - raised at its place
+                made.error = error
+        return made
+
+    def _in_turn(self) -> Iterator[Any]:
+        while (made := self.one()) is not None:
+            yield self.give(made)
+
+    def _failed(self, error: BaseException) -> Item:
+        """What to make of what the index side raised."""
+        cause = error.__cause__
+        if isinstance(error, RuntimeError) and isinstance(cause, StopIteration):
+            error = cause
+        found = values_before(error)
+        if self._source.raised is error or found is None:
+            raise error
+        return Item(found[0], found[1], None, None, error)
+
+    def give(self, made: Item) -> Any:
+        """Put what was made in place; returns what the loop is given."""
+        self._state = made.state
+        missing = self._decision.missing
+        if made.error is not None:
+            self._of.values = Raising(made.values, made.error, missing)
+        else:
+            self._of.values = made.values
+        if self._decision.flat.item is not None:
+            return self._of.values[self._decision.flat.item]
+        return made.item
+
+    def _beside(self) -> Iterator[Any]:
+        ahead = self._ahead
+        assert ahead is not None
+        began, check = perf_counter_ns(), FIRST_CHECK
+        while True:
+            try:
+                made = ahead.take()
+            except Lost as lost:
+                yield from self._made_here(str(lost))
+                return
+            except BaseException as error:  # noqa: BLE001 - raised at its place
+                yield self.give(self._failed(error))
+                self._over = True
+                return
+            if isinstance(made, str):
+                self._over = True
+                self.plainly = made == STOPPED
+                return
+            self._done += 1
+            if ahead.lost and not self._of.is_over:
+                self._of.ended(f"{ahead.lost}; the rest was loaded as written")
+            if self._done == check and self._decision.checked:
+                check *= 2
+                yield from self._checked(ahead, made)
+            else:
+                yield self.give(made)
+            if self._done == JUDGED and self._of.entries == 1:
+                self._judge(ahead, perf_counter_ns() - began)
+
+    def _judge(self, ahead: Ahead, passed: int) -> None:
+        plain = self._of.plain_ns
+        if passed / JUDGED > LOSES * plain:
+            text = (
+                f"a step took {passed / JUDGED / 1e6:.2f} ms, {plain / 1e6:.2f} without"
+            )
+            self._of.ended(text)
+            ahead.stop()
+
+    def _checked(self, ahead: Ahead, made: Item) -> Iterator[Any]:
+        """An iteration with nothing made in order beside it, looked at."""
+        with ahead.lock:
+            mine = Look(self._decision.sides.ahead, self._decision.sides.fresh)
+            yield self.give(made)
+            met = mine.changed()
+        if met:
+            self._of.ended(f"both sides change {self._decision.word(met)}")
+            ahead.stop()
+
+    def _made_here(self, why: str) -> Iterator[Any]:
+        """A process is lost: the rest is made here, from the right item on."""
+        assert self._ahead is not None
+        self._of.ended(f"{why}; the rest was loaded as written")
+        self._ahead.close()
+        self._ahead = None
+        for _ in range(self._done):  # it has not moved here
+            next(self._index)
+        yield from self._in_turn()

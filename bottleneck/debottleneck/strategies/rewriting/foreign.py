@@ -1,0 +1,139 @@
+"""What calls of libraries do: as little as is known of them, the worst otherwise."""
+
+from __future__ import annotations
+
+import functools
+import sys
+import types
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from debottleneck.strategies.rewriting import known
+from debottleneck.strategies.rewriting.locations import ALL
+from debottleneck.strategies.rewriting.touching import Touching
+from debottleneck.strategies.rewriting.values import (
+    FRESH,
+    NOTHING,
+    Method,
+    Names,
+    Value,
+    joined,
+    own_function,
+)
+
+
+class Follows(Protocol):
+    """Follows the user's own code, see `callees.Callees`."""
+
+    space: dict[str, Any]
+
+    def iterate(self, value: Value) -> Value:
+        """What going over a value gives."""
+
+    def call(
+        self, function: Value, given: list[Value], named: Names, used: bool = True
+    ) -> Value:
+        """A call of anything."""
+
+    def invoke(self, function: Any, given: list[Value], named: Names) -> Value:
+        """A call of a function of the user's."""
+
+    def follow(self, function: Any, names: Names, around: Mapping[str, Any]) -> Value:
+        """Its body, with what its names hold."""
+
+
+class Foreign:
+    """Notes what calls of code do that is not the user's.
+
+    Args:
+        callees: Follows what they call back.
+        touch: Where it is noted.
+    """
+
+    def __init__(self, callees: Follows, touch: Touching) -> None:
+        self._callees = callees
+        self._touch = touch
+        self._effects = touch.effects
+
+    def function(
+        self, function: Any, given: list[Value], named: Names, used: bool
+    ) -> Value:
+        """A function of a library's."""
+        name = getattr(function, "__name__", "")
+        everything = [*given, *named.values()]
+        for value in everything:
+            self._touch.read_all(value)
+            self._called_back(value)
+        if known.prints(function):
+            self._touch.note(sys.stdout, ALL, write=True)
+        elif known.changes_outside(function):
+            self._touch.note(known.OUTSIDE, ALL, write=True)
+        if known.draws_in_torch(function):
+            self.streams()
+        goes_over = function in known.GOES_OVER
+        if goes_over or name == "next":
+            items = [self._callees.iterate(one) for one in given if one.roots]
+            if name == "next":
+                return joined(items)
+        if "out" in named:
+            self._touch.change_all(named["out"])
+        changes = not used and not known.changes_nothing(function)
+        if changes or name in known.CHANGE_FIRST or name.endswith("_"):
+            for value in everything if changes else given[:1]:
+                self._touch.change_all(value)
+        if name in known.ALIASES or isinstance(function, type):
+            return Value(NOTHING, joined(everything).roots)
+        return FRESH
+
+    def method(
+        self, method: Method, given: list[Value], named: Names, used: bool
+    ) -> Value:
+        """A method of a library's."""
+        receiver, name = method.receiver, method.name
+        if method.function is None and receiver.sample is NOTHING:
+            self._by_name(name, receiver, given, named)
+        self._effects.stages |= known.stages(receiver.sample, name)
+        everything = [*given, *named.values()]
+        for value in everything:
+            self._touch.read_all(value)
+            self._called_back(value)
+        if "out" in named:
+            self._touch.change_all(named["out"])
+        if known.is_reading(receiver.sample, name):
+            self._touch.read_all(receiver)
+            if known.is_array(receiver.sample) and name not in known.ALIASES:
+                return FRESH
+            return Value(NOTHING, receiver.roots)
+        self._effects.bound = self._effects.bound or known.thread_bound(receiver.sample)
+        self._touch.change_all(receiver)
+        if not used or name in known.CHANGE_FIRST:
+            for value in everything:
+                self._touch.change_all(value)
+        return Value(NOTHING, joined([receiver, *everything]).roots)
+
+    def _by_name(
+        self, name: str, receiver: Value, given: list[Value], named: Names
+    ) -> None:
+        """A method of what is not known: of every class of the user's that has it."""
+        if name.startswith("__"):
+            return
+        for kind in [v for v in self._callees.space.values() if isinstance(v, type)]:
+            method = vars(kind).get(name)
+            if own_function(method):
+                self._callees.invoke(method, [receiver, *given], named)
+
+    def _called_back(self, value: Value) -> None:
+        """A function that is handed to a library is called by it."""
+        sample = value.sample
+        if isinstance(sample, Method) and own_function(sample.function):
+            self._callees.invoke(sample.function, [sample.receiver], {})
+        elif own_function(sample):
+            self._callees.invoke(sample, [], {})
+        elif isinstance(sample, types.MethodType | functools.partial):
+            self._callees.call(value, [], {})
+
+    def streams(self) -> None:
+        """Torch's own generator is drawn from."""
+        torch: Any = sys.modules.get("torch")
+        if hasattr(torch, "default_generator"):
+            self._touch.note(torch.default_generator, ALL, write=True)

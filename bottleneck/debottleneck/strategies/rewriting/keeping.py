@@ -1,0 +1,110 @@
+"""What a loop that is left early, or a process that ends, must bring back."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+from debottleneck.strategies import randomness
+from debottleneck.strategies.conflicts import is_random, is_torch_generator
+from debottleneck.strategies.rewriting.divide import Division
+from debottleneck.strategies.rewriting.locations import (
+    ALL,
+    Effects,
+    Location,
+    is_fixed,
+    owner_of,
+    reach,
+)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What is brought back when the loop is left early.
+
+    Attributes:
+        streams: Random generators that the lines ahead draw from.
+        attributes: Owners and attributes that they set.
+    """
+
+    streams: tuple[Any, ...] = ()
+    attributes: tuple[tuple[Any, str], ...] = ()
+
+    def snapshot(self) -> Any:
+        """How it is now."""
+        values = [_get(owner, name) for owner, name in self.attributes]
+        return randomness.states(self.streams), values
+
+    def restore(self, state: Any) -> None:
+        """Bring a snapshot back; None brings nothing."""
+        if state is None:
+            return
+        states, values = state
+        now = randomness.states(self.streams)
+        randomness.take_over(self.streams, states, now)
+        for (owner, name), value in zip(self.attributes, values, strict=True):
+            if isinstance(owner, dict):
+                owner[name] = value
+            else:
+                setattr(owner, name, value)
+
+
+class Reachable:
+    """Whether the script can still get at something by a name.
+
+    Args:
+        frame: Of the loop.
+        space: Its globals.
+    """
+
+    def __init__(self, frame: FrameType, space: Mapping[str, Any]) -> None:
+        self._values = [*frame.f_locals.values(), *space.values()]
+        self._owners: set[Any] | None = None
+
+    def __contains__(self, owner: Any) -> bool:
+        if self._owners is None:
+            values = [v for v in self._values if not is_fixed(v)]
+            self._owners = {owner_of(o) for v in values for o in reach(v)}
+            self._owners.add(owner_of(self._values))
+        return owner in self._owners
+
+
+def _held(at: Location, effects: Effects) -> Any:
+    return next((v for v in effects.held.values() if owner_of(v) == at[0]), None)
+
+
+def travels(at: Location, ahead: Effects, reachable: Reachable) -> bool:
+    """Whether a change of it in another process is not missed here."""
+    held = _held(at, ahead)
+    if held is None or is_random(held) or is_torch_generator(held):
+        return True
+    if isinstance(held, dict) and at[1] != ALL:
+        return False  # a variable of a module
+    return at[0] not in reachable and not isinstance(held, types.CellType)
+
+
+def comes_back(at: Location, ahead: Effects) -> bool:
+    """Whether what changed ahead of the loop's early end can be brought back."""
+    held = _held(at, ahead)
+    return at[1] != ALL and is_fixed(_get(held, at[1]))
+
+
+def _get(owner: Any, name: str) -> Any:
+    if isinstance(owner, dict):
+        return owner.get(name)
+    return getattr(owner, name, None)
+
+
+def kept_of(division: Division, ahead: Effects) -> Kept:
+    """What is noted with each item."""
+    found = [(_held(at, ahead), at[1]) for at in division.changed]
+    streams = {id(h): h for h, _ in found if is_random(h) or is_torch_generator(h)}
+    attributes = [
+        (held, name)
+        for held, name in found
+        if name != ALL and held is not None and is_fixed(_get(held, name))
+    ]
+    return Kept(tuple(streams.values()), tuple(attributes))
