@@ -137,8 +137,8 @@ class Callees:
 
     def _on_with(self, node: ast.With) -> None:
         for item in node.items:
-            manager = self._expression(item.context_expr)
-            value = manager
+            value = manager = self._expression(item.context_expr)
+            self.touch.read_all(manager)
             for name in ("__enter__", "__exit__"):
                 method = inspect.getattr_static(kind_of(manager), name, None)
                 if own_function(method):

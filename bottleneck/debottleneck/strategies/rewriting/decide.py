@@ -43,6 +43,8 @@ HEAVY = 0.2
 """Lines that may run at the same time and take less of what runs ahead do not get
 workers of their own."""
 
+NO_GAIN = "there is nothing to gain"
+
 SMALL = 0.05
 """Lines that take less of what runs ahead are not named."""
 
@@ -314,7 +316,7 @@ def _reason(
         return f"the loop may be left early, with {found} ahead of it"
     plain = plan.ahead_ns + plan.stays_ns
     if plain - plan.bound_ns < LEAST_GAIN * plain:
-        return "there is nothing to gain"
+        return NO_GAIN
     return ""
 
 

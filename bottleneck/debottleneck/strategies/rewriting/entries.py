@@ -18,7 +18,7 @@ from typing import Any
 from debottleneck.agent import marks, turns
 from debottleneck.agent.turns import LoopPoint
 from debottleneck.strategies import pools
-from debottleneck.strategies.rewriting.decide import Decision, Settings, decide
+from debottleneck.strategies.rewriting.decide import NO_GAIN, Decision, Settings, decide
 from debottleneck.strategies.rewriting.entry import Entry, Source
 from debottleneck.strategies.rewriting.flatten import FlatLoop
 from debottleneck.strategies.rewriting.notes import Voice
@@ -164,7 +164,7 @@ class Rewriting:
         self.out = {}.get
         decision = self._decided(self._flat, observed, frame, {})
         plan = decision.plan
-        if not plan.reason and plan.in_order_ns > plan.stays_ns / 2:
+        if plan.reason in ("", NO_GAIN) and plan.in_order_ns > plan.stays_ns / 2:
             yield from self._open(decision, frame, source)
         self.decision, self._observed = self.decision or decision, None
         self._voice.planned(self.decision.plan)

@@ -212,7 +212,8 @@ class Entry:
                 yield from self._checked(ahead, made)
             else:
                 yield self.give(made)
-            if self._done == JUDGED and self._of.entries == 1:
+            first = self._of.entries == 1 and not self._of.is_over
+            if self._done == JUDGED and first:
                 self._judge(ahead, perf_counter_ns() - began)
 
     def _judge(self, ahead: Ahead, passed: int) -> None:

@@ -1,0 +1,137 @@
+"""Loads in processes: results, what cannot go there, and processes that are lost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.made_rewritten import PROCESSES, rewritten
+
+HEAD = """
+import os, signal, sys, threading, time
+class Net:
+    w = 0
+    def update(self, x): self.w = self.w * 3 % 1009 + int(x)
+net, main = Net(), os.getpid()
+"""
+
+
+def _expected(values: list[int]) -> int:
+    w = 0
+    for value in values:
+        w = w * 3 % 1009 + value
+    return w
+
+
+def test_a_pure_load_is_made_elsewhere(tmp_path: Path) -> None:
+    """The numbers are plain's, and another process made most."""
+    source = (
+        HEAD
+        + """
+pids = []
+def load(i):
+    time.sleep(0.001)
+    return i, os.getpid()
+for i in range(30):  # loop
+    x, pid = load(i)
+    pids.append(pid)
+    net.update(x)
+"""
+    )
+    ran = rewritten(tmp_path / "s.py", source, PROCESSES)
+    assert ran.space["net"].w == _expected(list(range(30)))
+    assert len(set(ran.space["pids"])) == 3
+
+
+def test_a_killed_process_is_made_up_for(tmp_path: Path) -> None:
+    """The item whose process died is made here, and the rest too."""
+    source = (
+        HEAD
+        + """
+def load(i):
+    if i == 15 and os.getpid() != main: signal.raise_signal(signal.SIGKILL)
+    time.sleep(0.001)
+    return i
+for i in range(30):  # loop
+    net.update(load(i))
+"""
+    )
+    ran = rewritten(tmp_path / "s.py", source, PROCESSES)
+    assert ran.space["net"].w == _expected(list(range(30)))
+    assert "killed" in ran.plan.reason
+
+
+def test_a_generator_whose_process_dies_goes_on_here(tmp_path: Path) -> None:
+    """It is at the right item, as it has not moved in this process."""
+    source = (
+        HEAD
+        + """
+def items(n):
+    total = 0
+    for i in range(n):
+        if i == 20 and os.getpid() != main: signal.raise_signal(signal.SIGKILL)
+        time.sleep(0.002)
+        total += i
+        yield total
+for x in items(40):  # loop
+    net.update(x)
+"""
+    )
+    ran = rewritten(tmp_path / "s.py", source, PROCESSES)
+    assert ran.plan.where == "process"
+    sums = [n * (n + 1) // 2 for n in range(40)]
+    assert ran.space["net"].w == _expected(sums)
+
+
+def test_a_process_that_hangs_is_given_up(tmp_path: Path) -> None:
+    """After ten times the usual and a second its call is made here."""
+    source = (
+        HEAD
+        + """
+def load(i):
+    if i == 15 and os.getpid() != main: time.sleep(60)
+    time.sleep(0.001)
+    return i
+for i in range(30):  # loop
+    net.update(load(i))
+"""
+    )
+    ran = rewritten(tmp_path / "s.py", source, PROCESSES)
+    assert ran.space["net"].w == _expected(list(range(30)))
+    assert "did not answer" in ran.plan.reason
+
+
+def test_what_writes_a_file_stays_in_this_process(tmp_path: Path) -> None:
+    """Its lines would be lost in a child."""
+    source = (
+        HEAD
+        + """
+log = []
+def items(n):
+    for i in range(n):
+        log.append(i)
+        time.sleep(0.001)
+        yield i
+for x in items(30):  # loop
+    net.update(x)
+"""
+    )
+    ran = rewritten(tmp_path / "s.py", source, PROCESSES)
+    assert ran.space["log"] == list(range(30))
+
+
+def test_locks_keep_a_load_in_threads(tmp_path: Path) -> None:
+    """A lock that is held at the fork would never be free in the child."""
+    source = (
+        HEAD
+        + """
+lock = threading.Lock()
+def load(i):
+    with lock: time.sleep(0.001)
+    return i
+for i in range(30):  # loop
+    net.update(load(i))
+"""
+    )
+    ran = rewritten(tmp_path / "s.py", source, PROCESSES)
+    assert ran.plan.where == "thread"
+    assert ran.space["net"].w == _expected(list(range(30)))

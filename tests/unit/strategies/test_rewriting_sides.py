@@ -1,0 +1,229 @@
+"""Which lines of a loop run ahead, and why not: seen on small scripts that are run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.made_rewritten import THREADS, rewritten
+
+LOOP = """
+import random, time
+seen = 0
+class Net:
+    w = 1
+    def forward(self, x):
+        time.sleep(0.001)
+        return x * self.w
+    def update(self, y): self.w = (self.w + y) % 1009
+class Reader:
+    def __init__(self): self.k = 0
+    def pull(self):
+        self.k += 1
+        return work(self.k)
+def told(n):
+    global seen
+    for k in range(n):
+        seen += 1
+        yield work(k)
+def work(i):
+    time.sleep(0.001)
+    return i * 3
+def teach(y):
+    net.update(y if seen < 9 else 2 * y)
+def items(n):
+    for k in range(n):
+        yield work(k)
+def counted(n):
+    total = 0
+    for k in range(n):
+        total += k
+        yield work(total)
+net, reader, rng = Net(), Reader(), random.Random(3)
+{before}
+for i in {over}:  # loop
+    {line}
+    y = net.forward(x)
+    {then}
+"""
+
+
+def _script(
+    line: str, then: str = "net.update(y)", over: str = "range(40)", before: str = ""
+) -> str:
+    return LOOP.format(line=line, then=then, over=over, before=before)
+
+
+def test_a_pure_load_runs_in_several_threads(tmp_path: Path) -> None:
+    """Nothing that it uses is changed: it is heavy."""
+    ran = rewritten(tmp_path / "s.py", _script("x = work(i)"))
+    assert ran.plan.reason == ""
+    assert ran.plan.heavy
+    assert ran.plan.workers == THREADS.workers
+
+
+def test_draws_stay_in_order(tmp_path: Path) -> None:
+    """What draws is one thread's, what it only says to load is heavy."""
+    ran = rewritten(tmp_path / "s.py", _script("x = work(rng.randrange(99))"))
+    assert ran.plan.order
+    assert ran.plan.heavy
+
+
+def test_only_the_counting_of_a_reader_runs_in_order(tmp_path: Path) -> None:
+    """The method is opened: its load is heavy."""
+    ran = rewritten(tmp_path / "s.py", _script("x = reader.pull()"))
+    assert ran.plan.reason == ""
+    assert ran.plan.heavy
+    assert ran.space["reader"].k == 40
+
+
+def test_the_loop_of_a_generator_is_taken_over(tmp_path: Path) -> None:
+    """Its items are made by several threads."""
+    ran = rewritten(tmp_path / "s.py", _script("x = i", over="items(40)"))
+    assert ran.plan.heavy
+
+
+def test_a_generator_that_keeps_a_sum_runs_in_order(tmp_path: Path) -> None:
+    """What it carries from one item to the next is its own."""
+    ran = rewritten(tmp_path / "s.py", _script("x = i", over="counted(40)"))
+    assert ran.plan.reason == ""
+    assert not ran.plan.heavy
+
+
+def test_what_both_sides_use_is_named(tmp_path: Path) -> None:
+    """A loader that sets what the training reads cannot run ahead."""
+    source = _script("x = i", "teach(y)", over="told(40)")
+    ran = rewritten(tmp_path / "s.py", source)
+    assert "changes seen, which line" in ran.plan.reason
+    assert ran.rewriting.fetched == 0
+
+
+def test_a_load_that_needs_the_weights_stays(tmp_path: Path) -> None:
+    """It is not ahead of the update."""
+    ran = rewritten(tmp_path / "s.py", _script("x = work(net.w)"))
+    assert "line" in ran.plan.reason
+    assert ran.rewriting.fetched == 0
+
+
+def test_a_database_stays_on_its_thread(tmp_path: Path) -> None:
+    """The reason is the true one."""
+    before = "import sqlite3; con = sqlite3.connect(':memory:')"
+    line = "x = con.execute('select ?', (work(i),)).fetchone()[0]"
+    ran = rewritten(tmp_path / "s.py", _script(line, before=before))
+    assert "sqlite3.Connection works only on the thread" in ran.plan.reason
+
+
+def test_a_short_load_stays(tmp_path: Path) -> None:
+    """Handing it over would cost more."""
+    ran = rewritten(tmp_path / "s.py", _script("x = i * 2"))
+    assert "only" in ran.plan.reason
+
+
+def test_streams_are_as_the_plain_loop_left_them(tmp_path: Path) -> None:
+    """After a `break` the generator is where the last item took it."""
+    source = _script("x = work(rng.randrange(99))", "net.update(y)") + (
+        "    if i == 20: break\n"
+    )
+    ran = rewritten(tmp_path / "s.py", source)
+    space: dict[str, object] = {"__name__": "s"}
+    exec(source, space)
+    assert ran.plan.reason == ""
+    assert ran.space["rng"].getstate() == space["rng"].getstate()  # type: ignore[attr-defined]
+    assert ran.space["net"].w == space["net"].w  # type: ignore[attr-defined]
+
+
+def test_a_file_that_would_be_ahead_of_a_break_is_refused(tmp_path: Path) -> None:
+    """Its place cannot be brought back."""
+    (tmp_path / "data").write_text("7\n" * 90)
+    source = _script(
+        "x = work(int(f.readline()))", before=f"f = open({str(tmp_path / 'data')!r})"
+    )
+    ran = rewritten(tmp_path / "s.py", source + "    if i == 20: break\n")
+    assert "left early" in ran.plan.reason
+    ran.space["f"].close()
+
+
+@pytest.mark.parametrize("error", ["ValueError(i)", "StopIteration(i)"])
+def test_what_a_load_raises_comes_at_its_place(error: str, tmp_path: Path) -> None:
+    """The lines before it have run, those after it have not."""
+    source = f"""
+import time
+done = []
+def load(i):
+    time.sleep(0.001)
+    if i == 20: raise {error}
+    return i
+class Net:
+    w = 0
+    def update(self, x): self.w += x
+net = Net()
+caught = None
+try:
+    for i in range(40):  # loop
+        done.append(i)
+        x = load(i)
+        net.update(x)
+except Exception as e:
+    caught = e
+"""
+    ran = rewritten(tmp_path / "s.py", source)
+    assert ran.rewriting.fetched > 0
+    assert ran.space["caught"].args == (20,)
+    assert ran.space["done"] == list(range(21))
+    assert ran.space["net"].w == sum(range(20))
+
+
+def test_a_while_loop_with_next(tmp_path: Path) -> None:
+    """Its iterator is read ahead, its end is the loop's."""
+    source = """
+import time
+class Net:
+    w = 0
+    def update(self, x):
+        time.sleep(0.001)
+        self.w = self.w * 3 % 1009 + x
+class Loader:
+    k = 0
+    def __iter__(self): return self
+    def __next__(self):
+        if self.k >= 40: raise StopIteration
+        self.k += 1
+        time.sleep(0.001)
+        return self.k
+net, it = Net(), iter(Loader())
+while True:  # loop
+    try:
+        x = next(it)
+    except StopIteration:
+        break
+    net.update(x)
+"""
+    ran = rewritten(tmp_path / "s.py", source)
+    space: dict[str, object] = {"__name__": "s"}
+    exec(source, space)
+    assert ran.rewriting.fetched > 0
+    assert ran.space["net"].w == space["net"].w  # type: ignore[attr-defined]
+
+
+def test_threads_end_with_the_entry(tmp_path: Path) -> None:
+    """Every entry of the loop has its own, and leaves none."""
+    source = """
+import time, threading
+class Net:
+    w = 0
+    def update(self, x): self.w += x
+def load(i):
+    time.sleep(0.001)
+    return i
+net, alive = Net(), []
+def epoch():
+    for i in range(12):  # loop
+        net.update(load(i))
+for _ in range(6):
+    epoch()
+    alive.append(threading.active_count())
+"""
+    ran = rewritten(tmp_path / "s.py", source)
+    assert ran.rewriting.fetched > 30
+    assert len(set(ran.space["alive"])) == 1
+    assert ran.space["net"].w == 6 * sum(range(12))
