@@ -15,14 +15,14 @@ from debottleneck.agent import discover, loops
 from debottleneck.agent.inline import PLACEHOLDER, fill
 from debottleneck.agent.turns import LoopPoint
 from debottleneck.strategies.rewriting import decide, divide, entry, install
-from debottleneck.strategies.rewriting.decide import Settings
+from debottleneck.strategies.rewriting.decide import Wanted
 from debottleneck.strategies.rewriting.entries import Rewriting
 from debottleneck.strategies.rewriting.flatten import FlatLoop
 from debottleneck.strategies.rewriting.notes import Voice
 from debottleneck.strategies.rewriting.plan import Plan
 
-THREADS = Settings(workers=3, depth=None, process=False)
-PROCESSES = Settings(workers=2, depth=None, process=True)
+THREADS = Wanted(workers=3, depth=None, process=False)
+PROCESSES = Wanted(workers=2, depth=None, process=True)
 
 
 @dataclass
@@ -65,7 +65,7 @@ def plainly(path: Path, source: str) -> dict[str, Any]:
 
 
 def rewritten(
-    path: Path, source: str, settings: Settings = THREADS, line: int | None = None
+    path: Path, source: str, settings: Wanted = THREADS, line: int | None = None
 ) -> Ran:
     """Run a script with one of its loops rewritten from its first iteration on.
 

@@ -140,7 +140,7 @@ END, STOPPED = "end", "stopped"
 """Why there is no further item: the loop is over; nothing more was fetched."""
 
 
-class Ahead:
+class AheadItems:
     """Items made ahead of one entry.
 
     Args:

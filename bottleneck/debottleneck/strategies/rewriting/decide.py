@@ -9,8 +9,13 @@ from types import FrameType
 from typing import Any
 
 from debottleneck.agent.turns import LoopPoint
-from debottleneck.strategies.rewriting.ahead import Ahead, Given, Processes, Threads
-from debottleneck.strategies.rewriting.divide import Division, Seen, divide
+from debottleneck.strategies.rewriting.ahead import (
+    AheadItems,
+    Given,
+    Processes,
+    Threads,
+)
+from debottleneck.strategies.rewriting.divide import Division, Observation, divide
 from debottleneck.strategies.rewriting.flatten import FlatLoop
 from debottleneck.strategies.rewriting.keeping import (
     Kept,
@@ -56,7 +61,7 @@ PATIENCE, PATIENCE_S = 10, 1.0
 
 
 @dataclass(frozen=True)
-class Settings:
+class Wanted:
     """What was asked for.
 
     Attributes:
@@ -70,7 +75,7 @@ class Settings:
     process: bool
 
     @classmethod
-    def of(cls, strategy: Strategy) -> Settings:
+    def of(cls, strategy: Strategy) -> Wanted:
         """From a strategy as it was written."""
         automatic = strategy.settings.get("workers") == AUTO
         workers = None if automatic else strategy.number("workers", PREFETCH_WORKERS)
@@ -80,7 +85,7 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Sides:
+class BothSides:
     """What both sides use.
 
     Attributes:
@@ -101,7 +106,7 @@ class Decision:
     plan: Plan
     flat: FlatLoop
     division: Division
-    sides: Sides
+    sides: BothSides
     kept_names: frozenset[str]
     file: str
     besides: Mapping[str, Any] = field(default_factory=dict)
@@ -162,7 +167,7 @@ class Decision:
 
     def begin(
         self, index: Iterator[Given], load: Callable[..., None], carry: Any
-    ) -> Ahead:
+    ) -> AheadItems:
         """Run ahead from here on; in threads where `carry` cannot go to a process.
 
         Raises:
@@ -183,15 +188,17 @@ class Decision:
             heavy = Threads(load, plan.workers)
         elif self.division.heavy:
             index = _with_load(index, load)
-        return Ahead(index, heavy, load, plan.depth, self.kept.snapshot, limit_s)
+        return AheadItems(index, heavy, load, plan.depth, self.kept.snapshot, limit_s)
 
-    def _in_child(self, index: Iterator[Given], load: Callable[..., None]) -> Ahead:
+    def _in_child(
+        self, index: Iterator[Given], load: Callable[..., None]
+    ) -> AheadItems:
         from debottleneck.strategies.process import Items
 
         made = _with_load(index, load)
         items = Items(lambda: made, depth=self.plan.depth, name="load")
         limit_s = PATIENCE * self.plan.ahead_ns / 1e9 + PATIENCE_S
-        return Ahead(items, None, load, self.plan.depth, lambda: None, limit_s)
+        return AheadItems(items, None, load, self.plan.depth, lambda: None, limit_s)
 
     def restore(self, state: Any) -> None:
         """Bring back what ran ahead of the item that has this state."""
@@ -224,7 +231,8 @@ def _with_load(index: Iterator[Given], load: Callable[..., None]) -> Iterator[Gi
 
 
 def decide(
-    flat: FlatLoop, seen: Seen, settings: Settings, point: LoopPoint, frame: FrameType,
+    flat: FlatLoop, seen: Observation, settings: Wanted, point: LoopPoint,
+    frame: FrameType,
     besides: Mapping[str, Any],
 ) -> Decision:  # fmt: skip
     """Make the plan of one loop.
@@ -242,7 +250,7 @@ def decide(
     ns = dict(zip([*flat.numbered, -1], seen.ns, strict=True))
     by_line = dict(zip(ns, seen.effects, strict=True))
     ahead = _together(by_line, {*ns} - {*division.stays})
-    sides = Sides(ahead, _together(by_line, division.stays), frozenset(seen.fresh))
+    sides = BothSides(ahead, _together(by_line, division.stays), frozenset(seen.fresh))
     nodes = (*division.order, *division.heavy)
     ahead_ns = sum(ns[n] for n in (*nodes, -1))
     heavy_ns = sum(ns[n] for n in division.heavy)
@@ -279,7 +287,7 @@ def _together(by_line: Mapping[int, Effects], numbers: Collection[int]) -> Effec
 
 
 def _divided(
-    flat: FlatLoop, seen: Seen, space: dict[str, Any]
+    flat: FlatLoop, seen: Observation, space: dict[str, Any]
 ) -> tuple[Division, frozenset[str]]:
     """The division, and names that callees ahead read where the module has them."""
     shared: frozenset[str] = frozenset()
@@ -302,7 +310,7 @@ def _divided(
 
 
 def _reason(
-    plan: Plan, sides: Sides, kept: frozenset[str], frame: FrameType,
+    plan: Plan, sides: BothSides, kept: frozenset[str], frame: FrameType,
     left: set[Location],
 ) -> str:  # fmt: skip
     """Why it is not done although something could run ahead."""
@@ -320,7 +328,7 @@ def _reason(
     return ""
 
 
-def _workers(settings: Settings, heavy_ns: float, stays_ns: float) -> int:
+def _workers(settings: Wanted, heavy_ns: float, stays_ns: float) -> int:
     if settings.workers is not None:
         return settings.workers
     return int(min(MOST_AUTO, heavy_ns // max(stays_ns, 1.0) + 1))

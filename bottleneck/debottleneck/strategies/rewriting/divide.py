@@ -22,7 +22,7 @@ SHORTEST_NS = 100_000
 
 
 @dataclass
-class Seen:
+class Observation:
     """What iterations of a flat loop were seen to do.
 
     Attributes:
@@ -58,7 +58,7 @@ class Division:
 
 
 def divide(
-    flat: FlatLoop, seen: Seen, space: Any = None, shared: Collection[str] = ()
+    flat: FlatLoop, seen: Observation, space: Any = None, shared: Collection[str] = ()
 ) -> Division:
     """Divide a loop.
 
@@ -75,7 +75,7 @@ class _Graph:
     """What depends on what; the iterable is the node after the last line."""
 
     def __init__(
-        self, flat: FlatLoop, seen: Seen, space: Any, shared: Collection[str]
+        self, flat: FlatLoop, seen: Observation, space: Any, shared: Collection[str]
     ) -> None:
         self._lines = flat.lines
         self._flat = flat

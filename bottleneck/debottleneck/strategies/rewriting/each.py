@@ -56,7 +56,7 @@ JUDGED = 5
 _LISTS = (list, tuple, range)
 
 
-def prepare(tree: ast.Module, file: str, asked: Asked) -> dict[str, object]:
+def prepare(tree: ast.Module, file: str, asked: Sharing) -> dict[str, object]:
     """Hand loops of a module to points, in place; the points by their placeholders."""
     walker = Finder()
     walker.visit(tree)
@@ -67,7 +67,7 @@ def prepare(tree: ast.Module, file: str, asked: Asked) -> dict[str, object]:
 
 
 @dataclass(frozen=True)
-class Asked:
+class Sharing:
     """What was asked for.
 
     Attributes:
@@ -91,7 +91,7 @@ class EachPoint:
         asked: What was asked for.
     """
 
-    def __init__(self, turns: Turns, file: str, asked: Asked) -> None:
+    def __init__(self, turns: Turns, file: str, asked: Sharing) -> None:
         self._turns, self._file, self._asked = turns, file, asked
         self._entries = self._ns = self._items = self._cpu_ns = 0
         self._fast_ns = self.done = 0

@@ -18,12 +18,16 @@ from typing import Any
 from debottleneck.agent import marks, turns
 from debottleneck.agent.turns import LoopPoint
 from debottleneck.strategies import pools
-from debottleneck.strategies.rewriting.decide import NO_GAIN, Decision, Settings, decide
-from debottleneck.strategies.rewriting.entry import Entry, Source
+from debottleneck.strategies.rewriting import known
+from debottleneck.strategies.rewriting.decide import NO_GAIN, Decision, Wanted, decide
+from debottleneck.strategies.rewriting.entry import LoopEntry, LoopItems
 from debottleneck.strategies.rewriting.flatten import FlatLoop
 from debottleneck.strategies.rewriting.notes import Voice
 from debottleneck.strategies.rewriting.observe import Observed
 from debottleneck.strategies.rewriting.split import UNSET
+
+SLACK = 1.05
+"""Calls are opened even where it gains nothing yet, if it may cost so little."""
 
 
 class Rewriting:
@@ -47,7 +51,7 @@ class Rewriting:
     """
 
     def __init__(
-        self, point: LoopPoint, flat: FlatLoop, settings: Settings, voice: Voice
+        self, point: LoopPoint, flat: FlatLoop, settings: Wanted, voice: Voice
     ) -> None:
         self.unset = UNSET
         self.values: Any = []
@@ -107,7 +111,7 @@ class Rewriting:
         """
         self.entries += 1
         run = self._owner
-        steps = self._stages(frames.pop(), Source(iterator))
+        steps = self._stages(frames.pop(), LoopItems(iterator))
         while run is not None:
             if marks.recording():
                 run.passed()
@@ -118,7 +122,7 @@ class Rewriting:
                 return
             yield item
 
-    def _stages(self, frame: FrameType, source: Source) -> Iterator[Any]:
+    def _stages(self, frame: FrameType, source: LoopItems) -> Iterator[Any]:
         if self.decision is None:
             yield from self._observe(frame, source)
         if source.ended:
@@ -136,9 +140,9 @@ class Rewriting:
             return
         made = opened.decision.split_for(frame)
         del frame
-        inner = Source(opened.iterator)
+        inner = LoopItems(opened.iterator)
         self.taken = made.taken
-        entry = Entry(self, opened.decision, inner, made.index(inner), made.load)
+        entry = LoopEntry(self, opened.decision, inner, made.index(inner), made.load)
         try:
             yield from entry.run()
         finally:
@@ -147,7 +151,7 @@ class Rewriting:
         if entry.plainly:
             yield from source
 
-    def _observe(self, frame: FrameType, source: Source) -> Iterator[Any]:
+    def _observe(self, frame: FrameType, source: LoopItems) -> Iterator[Any]:
         """Iterations as written, then in turn with calls opened; the plan."""
         self._observed = observed = self._observed or Observed(self._flat)
         self.out = observed.note
@@ -166,17 +170,20 @@ class Rewriting:
         plan = decision.plan
         if plan.reason in ("", NO_GAIN) and plan.in_order_ns > plan.stays_ns / 2:
             yield from self._open(decision, frame, source)
-        self.decision, self._observed = self.decision or decision, None
+        decision = self.decision or decision
+        if known.is_loader_of_torch(source.iterator):
+            decision = decision.refused("its DataLoader is prefetched by itself")
+        self.decision, self._observed = decision, None
         self._voice.planned(self.decision.plan)
 
     def _open(
-        self, decision: Decision, frame: FrameType, source: Source
+        self, decision: Decision, frame: FrameType, source: LoopItems
     ) -> Iterator[Any]:
         """See whether less has to run in order with calls opened."""
         opened = decision.opened(frame, source.iterator)
         if opened is None:
             return
-        more, inner = opened.decision, Source(opened.iterator)
+        more, inner = opened.decision, LoopItems(opened.iterator)
         observed = Observed(more.flat)
         yield from self._in_turn(more, observed, frame, inner)
         if inner.ended:
@@ -185,7 +192,7 @@ class Rewriting:
         better = self._decided(more.flat, observed, frame, more.besides)
         ahead = {*better.division.order, *better.division.heavy}
         all_ahead = all(n in ahead for n, k in more.flat.numbered.items() if k.opened)
-        shorter = better.plan.bound_ns < decision.plan.bound_ns
+        shorter = better.plan.bound_ns < SLACK * decision.plan.bound_ns
         if all_ahead and shorter and not better.plan.reason:
             self.decision = better
 
@@ -197,12 +204,16 @@ class Rewriting:
         return decide(flat, seen, self._settings, self._point, frame, besides)
 
     def _in_turn(
-        self, decision: Decision, observed: Observed, frame: FrameType, source: Source
+        self,
+        decision: Decision,
+        observed: Observed,
+        frame: FrameType,
+        source: LoopItems,
     ) -> Iterator[Any]:
         """Iterations whose lines ahead are run in turn, each noted."""
         made = decision.in_turn(frame, observed.note)
-        entry = Entry(self, decision, source, made.index(source), made.load)
-        self.taken = made.taken
+        entry = LoopEntry(self, decision, source, made.index(source), made.load)
+        self.taken, self.out = made.taken, observed.note
         try:
             while not observed.enough:
                 observed.begin()
@@ -214,7 +225,7 @@ class Rewriting:
                 observed.look(frame, source.iterator, decision.besides)
         finally:
             source.came = None
-            self.taken = self._none
+            self.taken, self.out = self._none, {}.get
 
     def ended(self, why: str) -> None:
         """It is not worth it, or not safe: the loop is plain from here on."""

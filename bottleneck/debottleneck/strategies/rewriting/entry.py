@@ -7,7 +7,7 @@ from time import perf_counter_ns
 from typing import Any, Protocol
 
 from debottleneck.errors import StrategyError
-from debottleneck.strategies.rewriting.ahead import STOPPED, Ahead, Item, Lost
+from debottleneck.strategies.rewriting.ahead import STOPPED, AheadItems, Item, Lost
 from debottleneck.strategies.rewriting.decide import Decision
 from debottleneck.strategies.rewriting.split import values_before
 from debottleneck.strategies.rewriting.watch import Look
@@ -36,7 +36,7 @@ class Raising(list[Any]):
         return value
 
 
-class Loop(Protocol):
+class Rewritten(Protocol):
     """What an entry is of, see `entries.Rewriting`."""
 
     values: Any
@@ -52,7 +52,7 @@ class Loop(Protocol):
         """Give it up."""
 
 
-class Source:
+class LoopItems:
     """The loop's own items; tells what it raised from what lines raise.
 
     Attributes:
@@ -67,7 +67,7 @@ class Source:
         self.ended = False
         self.came: Callable[[], None] | None = None
 
-    def __iter__(self) -> Source:
+    def __iter__(self) -> LoopItems:
         return self
 
     def __next__(self) -> Any:
@@ -84,7 +84,7 @@ class Source:
             raise
 
 
-class Entry:
+class LoopEntry:
     """One entry of a loop whose plan is made.
 
     Attributes:
@@ -92,12 +92,12 @@ class Entry:
     """
 
     def __init__(
-        self, of: Loop, decision: Decision, source: Source,
+        self, of: Rewritten, decision: Decision, source: LoopItems,
         index: Iterator[Any], load: Any,
     ) -> None:  # fmt: skip
         self._of, self._decision, self._source = of, decision, source
         self._index, self._load = index, load
-        self._ahead: Ahead | None = None
+        self._ahead: AheadItems | None = None
         self._state: Any = None
         self._carry: Any = None
         self._done = 0
@@ -216,7 +216,7 @@ class Entry:
             if self._done == JUDGED and first:
                 self._judge(ahead, perf_counter_ns() - began)
 
-    def _judge(self, ahead: Ahead, passed: int) -> None:
+    def _judge(self, ahead: AheadItems, passed: int) -> None:
         plain = self._of.plain_ns
         if passed / JUDGED > LOSES * plain:
             text = (
@@ -225,7 +225,7 @@ class Entry:
             self._of.ended(text)
             ahead.stop()
 
-    def _checked(self, ahead: Ahead, made: Item) -> Iterator[Any]:
+    def _checked(self, ahead: AheadItems, made: Item) -> Iterator[Any]:
         """An iteration with nothing made in order beside it, looked at."""
         with ahead.lock:
             mine = Look(self._decision.sides.ahead, self._decision.sides.fresh)

@@ -20,7 +20,7 @@ from debottleneck.strategies.automatic import install as automatic
 from debottleneck.strategies.automatic.notes import Notes
 from debottleneck.strategies.blas import cores
 from debottleneck.strategies.rewriting import each
-from debottleneck.strategies.rewriting.decide import Settings
+from debottleneck.strategies.rewriting.decide import Wanted
 from debottleneck.strategies.rewriting.entries import Rewriting
 from debottleneck.strategies.rewriting.flatten import FlatLoop, flatten
 from debottleneck.strategies.rewriting.notes import Voice
@@ -31,7 +31,7 @@ SURE = 5
 
 _rewritten: list[Rewriting] = []
 _asked: list[tuple[Strategy, Notes]] = []
-_sides: list[each.Asked] = []
+_sides: list[each.Sharing] = []
 
 
 def install(folder: Path, config: Mapping[str, Any]) -> None:
@@ -53,12 +53,12 @@ def install(folder: Path, config: Mapping[str, Any]) -> None:
     for strategy in strategies:
         if strategy.name == PREFETCH:
             known = config.get("loop") is not None
-            hand = _Hand(evidence.search(), Settings.of(strategy), voice, known)
+            hand = _Hand(evidence.search(), Wanted.of(strategy), voice, known)
             turns.listen_with(hand)
     workers = {s.name: s.number("workers", cores()) for s in strategies}
     workers.pop(PREFETCH, None)
     if workers:
-        asked = each.Asked(workers, voice, [], [])
+        asked = each.Sharing(workers, voice, [], [])
         _sides.append(asked)
         discover.prepare_with(partial(each.prepare, asked=asked))
     os.register_at_fork(after_in_child=pools.as_worker)
@@ -94,7 +94,7 @@ class _Hand:
     """
 
     def __init__(
-        self, search: Search, settings: Settings, voice: Voice, known: bool
+        self, search: Search, settings: Wanted, voice: Voice, known: bool
     ) -> None:
         self._search = search
         self._settings, self._voice = settings, voice

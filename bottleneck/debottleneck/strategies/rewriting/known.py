@@ -13,6 +13,7 @@ from functools import cache
 from typing import Any
 
 from debottleneck.strategies.conflicts import PLAIN, _is_torch, is_random, is_tensor
+from debottleneck.strategies.rewriting.locations import iterators_in
 
 OUTSIDE = object()
 """Stands for what lies outside of the process."""
@@ -80,6 +81,13 @@ def is_function(value: Any) -> bool:
 def is_module_of_torch(value: Any) -> bool:
     """Whether it is a network, or a layer of one."""
     return _is_torch(value, "nn", "Module")
+
+
+def is_loader_of_torch(iterator: Any) -> bool:
+    """Whether it gives the batches of a DataLoader, directly or in an `enumerate`."""
+    if type(iterator).__module__ == "torch.utils.data.dataloader":
+        return True
+    return any(map(is_loader_of_torch, iterators_in(iterator)))
 
 
 def stages(receiver: Any, name: str) -> set[str]:

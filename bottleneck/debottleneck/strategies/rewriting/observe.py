@@ -9,7 +9,7 @@ from types import FrameType
 from typing import Any
 
 from debottleneck.strategies.rewriting.callees import Callees
-from debottleneck.strategies.rewriting.divide import Seen
+from debottleneck.strategies.rewriting.divide import Observation
 from debottleneck.strategies.rewriting.flatten import FlatLoop, Line
 from debottleneck.strategies.rewriting.locations import Effects
 from debottleneck.strategies.rewriting.values import FRESH, NOTHING, Names, Value
@@ -96,7 +96,7 @@ class Observed:
                 names[name] = Value(NOTHING, both)
         return callees.effects
 
-    def seen(self) -> Seen:
+    def seen(self) -> Observation:
         """What all iterations showed."""
         first, second = self._looks[-OBSERVED:]
         owners = [{o for e in look for o, _ in e.touches} for look in (first, second)]
@@ -104,4 +104,4 @@ class Observed:
             one.add(other)
         times = zip(*self._ns[-OBSERVED:], strict=True)
         shortest = [float(min(each)) for each in times]
-        return Seen(second, shortest, owners[0] ^ owners[1])
+        return Observation(second, shortest, owners[0] ^ owners[1])

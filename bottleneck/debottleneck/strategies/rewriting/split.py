@@ -107,14 +107,7 @@ def split(
     hidden = sorted({*kept} & (made | own))
     index = _index(flat, order, needs, sorted(given), hidden, note is not None)
     load = _load(heavy, needs, sorted(set(given) - set(needs)), hidden)
-    module = ast.Module([index, load], [])
-    _locate(module, flat)
-    code = compile(module, file, "exec", dont_inherit=True)
-    made_index, made_load = (
-        types.FunctionType(each, space)
-        for each in code.co_consts
-        if isinstance(each, types.CodeType)
-    )
+    made_index, made_load = _made([index, load], flat, space, file)
     taken = [False] * (max(lines) + 1)
     for number in (*division.order, *division.heavy):
         taken[number] = True
@@ -124,6 +117,17 @@ def split(
         lambda values, carry: made_load(values, carry, names_of, **rest),
         tuple(taken),
     )
+
+
+def _made(
+    functions: list[ast.stmt], flat: FlatLoop, space: dict[str, Any], file: str
+) -> list[types.FunctionType]:
+    """The functions, with the module's own globals."""
+    module = ast.Module(functions, [])
+    _locate(module, flat)
+    code = compile(module, file, "exec", dont_inherit=True)
+    made = [each for each in code.co_consts if isinstance(each, types.CodeType)]
+    return [types.FunctionType(each, space) for each in made]
 
 
 def _all_binds(line: Line) -> tuple[str, ...]:

@@ -1,0 +1,215 @@
+"""Turns of loops side by side: which are independent, and that nothing else changes."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from debottleneck.agent import discover
+from debottleneck.agent.inline import fill
+from debottleneck.strategies.rewriting import each
+from debottleneck.strategies.rewriting.each import EachPoint, Sharing
+from debottleneck.strategies.rewriting.notes import Voice
+from debottleneck.strategies.spec import FORWARD, UPDATE
+
+HEAD = """
+import time
+import numpy as np
+rng = np.random.default_rng(0)
+def step(p, g):
+    time.sleep(0.002)
+    p -= 0.1 * g
+params = [rng.standard_normal((8, 8)) for _ in range(4)]
+grads = [rng.standard_normal((8, 8)) for _ in range(4)]
+"""
+
+
+def _run(
+    path: Path, source: str, monkeypatch: pytest.MonkeyPatch
+) -> tuple[dict[str, Any], dict[int, EachPoint], Sharing]:
+    """The script's globals, points by line, and what was taken and refused."""
+    path.write_text(source)
+    user = discover.UserCode((f"{path.parent}/",), (), {})
+    monkeypatch.setattr(discover, "_installed", [user])
+    monkeypatch.setattr(each, "ITEM_NS", 0)
+    monkeypatch.setattr(each, "JUDGED", 10**9)
+    voice = Voice(lambda *told, **more: None)
+    asked = Sharing({FORWARD: 3, UPDATE: 3}, voice, [], [])
+    tree = ast.parse(source)
+    points = each.prepare(tree, str(path), asked)
+    space: dict[str, Any] = {"__name__": "script"}
+    exec(fill(compile(tree, str(path), "exec"), points), space)
+    found = [point for point in points.values() if isinstance(point, EachPoint)]
+    return space, {point._turns.line: point for point in found}, asked
+
+
+def _plain(source: str) -> dict[str, Any]:
+    space: dict[str, Any] = {"__name__": "script"}
+    exec(source, space)
+    return space
+
+
+def _same(one: list[Any], other: list[Any]) -> bool:
+    return all((a == b).all() for a, b in zip(one, other, strict=True))
+
+
+def test_updates_of_distinct_arrays_run_side_by_side(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In several threads, to the same bits; names are bound as by the last turn."""
+    source = (
+        HEAD
+        + """
+for _ in range(6):
+    for p, g in zip(params, grads):
+        step(p, g)
+"""
+    )
+    space, points, asked = _run(tmp_path / "s.py", source, monkeypatch)
+    assert [plan.strategy for plan in asked.taken] == [UPDATE]
+    assert _same(space["params"], _plain(source)["params"])
+    assert space["p"] is space["params"][-1]
+    assert points[12].done > 0
+
+
+def test_a_body_of_several_statements_goes_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The average reads the weight after its update."""
+    source = (
+        HEAD
+        + """
+ema = [p.copy() for p in params]
+def main():
+    for _ in range(6):
+        for p, e, g in zip(params, ema, grads):
+            step(p, g)
+            e *= 0.9
+            e += 0.1 * p
+main()
+"""
+    )
+    space, _, asked = _run(tmp_path / "s.py", source, monkeypatch)
+    plain = _plain(source)
+    assert asked.taken
+    assert _same(space["ema"], plain["ema"])
+    assert _same(space["params"], plain["params"])
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        ("count[0] += 1; step(p, g)", "list"),
+        ("total = total + float(p[0, 0]); step(p, g)", "total"),
+        ("step(params[0], g)", "ndarray"),
+        ("p += rng.standard_normal((8, 8)); time.sleep(0.001)", "Generator"),
+    ],
+)
+def test_turns_that_share_something_keep_their_order(
+    body: str, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What they share is named."""
+    source = (
+        HEAD
+        + f"""
+count, total = [0], 0.0
+for _ in range(4):
+    for p, g in zip(params, grads):
+        {body}
+"""
+    )
+    space, _, asked = _run(tmp_path / "s.py", source, monkeypatch)
+    assert not asked.taken
+    assert any(why in plan.reason for plan in asked.refused)
+    assert _same(space["params"], _plain(source)["params"])
+
+
+def test_what_is_shared_only_later_is_seen_in_the_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A branch that is not yet taken counts."""
+    source = (
+        HEAD
+        + """
+state = {"t": 0}
+def late(p, g):
+    step(p, g)
+    if epoch > 4:
+        state["t"] += 1
+        p *= state["t"]
+for epoch in range(8):
+    for p, g in zip(params, grads):
+        late(p, g)
+"""
+    )
+    space, _, asked = _run(tmp_path / "s.py", source, monkeypatch)
+    assert not asked.taken
+    assert _same(space["params"], _plain(source)["params"])
+
+
+def test_branches_of_a_comprehension_run_side_by_side(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their results are in order, inside a function too."""
+    source = (
+        HEAD
+        + """
+class Branch:
+    def __init__(self, w): self.w = w
+    def forward(self, x):
+        time.sleep(0.002)
+            self.x = x  # each its own
+        return x @ self.w
+branches = [Branch(w) for w in params]
+def model(x):
+    return [b.forward(x) for b in branches]
+outs = [model(grads[0] * k) for k in range(6)]
+"""
+    )
+    space, _, asked = _run(tmp_path / "s.py", source, monkeypatch)
+    assert FORWARD in [plan.strategy for plan in asked.taken]
+    for one, other in zip(space["outs"], _plain(source)["outs"], strict=True):
+        assert _same(one, other)
+
+
+def test_what_a_turn_raises_is_raised(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first exception in the order of the turns."""
+    source = (
+        HEAD
+        + """
+def maybe(p, g):
+    step(p, g)
+    if len(caught) < 1 and round_ == 4: raise ValueError(p.shape)
+caught = []
+for round_ in range(6):
+    try:
+        for p, g in zip(params, grads):
+            maybe(p, g)
+    except ValueError as error:
+        caught.append(error)
+"""
+    )
+    space, _, _ = _run(tmp_path / "s.py", source, monkeypatch)
+    assert len(space["caught"]) == 1
+
+
+def test_loops_that_leave_or_pause_are_left_alone() -> None:
+    """They are not handed to a point."""
+    source = """
+def f(xs):
+    for x in xs:
+        yield g(x)
+def h(xs):
+    for x in xs:
+        if g(x): break
+    for x in xs:
+        return g(x)
+"""
+    tree = ast.parse(source)
+    sharing = Sharing({}, Voice(lambda *told, **more: None), [], [])
+    assert each.prepare(tree, "s.py", sharing) == {}
