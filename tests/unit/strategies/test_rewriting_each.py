@@ -10,6 +10,7 @@ import pytest
 
 from debottleneck.agent import discover
 from debottleneck.agent.inline import fill
+from debottleneck.strategies import pools
 from debottleneck.strategies.rewriting import each
 from debottleneck.strategies.rewriting.each import EachPoint, Sharing
 from debottleneck.strategies.rewriting.notes import Voice
@@ -42,6 +43,7 @@ def _run(
     points = each.prepare(tree, str(path), asked)
     space: dict[str, Any] = {"__name__": "script"}
     exec(fill(compile(tree, str(path), "exec"), points), space)
+    pools.close_all()
     found = [point for point in points.values() if isinstance(point, EachPoint)]
     return space, {point._turns.line: point for point in found}, asked
 
@@ -123,7 +125,8 @@ for _ in range(4):
     )
     space, _, asked = _run(tmp_path / "s.py", source, monkeypatch)
     assert not asked.taken
-    assert any(why in plan.reason for plan in asked.refused)
+    reasons = [plan.reason for plan in asked.refused]
+    assert any(why in reason for reason in reasons), reasons
     assert _same(space["params"], _plain(source)["params"])
 
 
@@ -161,7 +164,7 @@ class Branch:
     def __init__(self, w): self.w = w
     def forward(self, x):
         time.sleep(0.002)
-            self.x = x  # each its own
+        self.x = x  # each its own
         return x @ self.w
 branches = [Branch(w) for w in params]
 def model(x):
