@@ -117,6 +117,9 @@ def predict(
 
     Returns:
         None when the recording shows no steps to replay.
+
+    Raises:
+        UsageError: The question frees a row that there is none of.
     """
     demand = demand_of(analysis)
     if demand is None:
@@ -124,6 +127,7 @@ def predict(
     if not strategies:
         demand = with_inputs(demand)
     recorded = machine_of(analysis)
+    question = question.of_rows(analysis.rows)
     model = _Model(demand, recorded, question, wobble_of(analysis), seed)
     if strategies:
         able = [one for one in strategies if simulated(model.demand, one)]

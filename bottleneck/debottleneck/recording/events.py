@@ -28,7 +28,7 @@ Site = Annotated[int, Between(0, 2**29 - 1)]
 
 
 class SiteLine(TypedDict):
-    """A line of the sites' file."""
+    """A line of the sites' file; `side` is told when the loop is chosen."""
 
     site: Site
     stage: Annotated[str, OneOf((*STAGES, STEP, LINE))]
@@ -38,7 +38,6 @@ class SiteLine(TypedDict):
     kind: str
     end: Id
     within: Annotated[int, Between(-1, 2**29 - 1)]
-    side: Annotated[str, OneOf(SIDES)]
 
 
 class Event(TypedDict):
@@ -75,13 +74,14 @@ class LearningBlock(Event):
 
 
 class LoopEvent(TypedDict):
-    """A line of the events' file: the loop that was chosen, and the others."""
+    """A line of the events' file: the loop that was chosen, the others, sides."""
 
     event: Annotated[str, OneOf((spool.LOOP,))]
     site: Site
     tid: Id
     why: str
     others: list[Site]
+    sides: list[tuple[Site, Annotated[str, OneOf(SIDES)]]]
 
 
 class Stated(Event, total=False):

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 
 import pandas as pd
 import pytest
-from made_runs import FACTS, MS, PID, loop_words, marks, sites, table, threads
+from made_runs import (
+    FACTS,
+    MS,
+    PID,
+    loop_words,
+    marks,
+    segments,
+    sites,
+    table,
+    threads,
+)
 
 from debottleneck.analysis import code as code_pass
-from debottleneck.analysis.timeline import marks_by_thread, segments_of
+from debottleneck.analysis.rows import STAGES_ONLY
 from debottleneck.recording.recording import Recording
 from debottleneck.recording.spool import FRAME_FILE
 
@@ -59,8 +68,8 @@ def sampled(made: Recording) -> tuple[pd.DataFrame, code_pass.StackCode]:
     """The samples with their stages, and the code."""
     code = code_pass.code_of(made)
     roles = {(PID, PID): "trainer", (PID, 101): "loader"}
-    segments = segments_of(marks_by_thread(made))
-    return code_pass.sampled(made, code, segments, roles), code
+    found = code_pass.sampled(made, code, segments(made), STAGES_ONLY, roles)
+    return found, code
 
 
 @pytest.mark.parametrize(
@@ -100,21 +109,6 @@ def test_the_line_is_the_innermost_of_the_users_own(
     code = code_pass.code_of(recording([stack], []))
     assert code.line == {0: line}
     assert not {marker("load"), AGENT} & set(code.frames[0])
-
-
-def test_user_folders_are_the_scripts_and_those_of_marked_code() -> None:
-    """A relative script is found from the run's directory."""
-    facts = dataclasses.replace(FACTS, directory="/home/u", script="deep/train.py")
-    rows = [(PID, 0, "load", "read", "/data/code/reader.py", 3, "option")]
-    rows += [(PID, 1, "load", "torch DataLoader", "", 0, "torch")]
-    made = Recording.of(facts, {"sites": table("sites", rows)})
-    folders = code_pass.user_folders(made)
-    assert folders == ("/data/code/", "/home/u/deep/")
-    assert code_pass.is_user_file("/home/u/deep/er/x.py", folders)
-    assert not code_pass.is_user_file("/home/u/deeper/x.py", folders)
-    assert not code_pass.is_user_file("/home/u/deep/site-packages/x.py", folders)
-    assert not code_pass.is_user_file("<frozen runpy>", folders)
-    assert not code_pass.is_user_file("/home/u/deep/x.py", ())
 
 
 def test_a_sample_without_a_marker_has_the_stage_of_its_time() -> None:

@@ -135,7 +135,7 @@ SITES = [
 def site_line(number: int) -> str:
     """A line of the sites' file."""
     stage, name, kind = SITES[number]
-    place = {"file": "/w/a/train.py", "line": 24, "end": 24, "within": -1, "side": ""}
+    place = {"file": "/w/a/train.py", "line": 24, "end": 24, "within": -1}
     fields = {"site": number, "stage": stage, "name": name, "kind": kind}
     return json.dumps(fields | place) + "\n"
 
@@ -160,6 +160,7 @@ def test_sites_as_arrays_for_the_loop(tmp_path: Path) -> None:
 def chose(site: int, why: str) -> str:
     """A line of the events' file that names the loop."""
     event = {"event": "loop", "site": site, "tid": 9, "why": why, "others": [3]}
+    event |= {"sides": [[4, "input"]]}
     return json.dumps({"t_ns": 5, **event}) + "\n"
 
 
