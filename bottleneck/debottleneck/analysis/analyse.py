@@ -26,7 +26,7 @@ from debottleneck.analysis.functions import function_table
 from debottleneck.analysis.instruments import instrument_table
 from debottleneck.analysis.result import Analysis, Loop
 from debottleneck.analysis.roles import roles_of
-from debottleneck.analysis.rows import Rows
+from debottleneck.analysis.rows import RowNames
 from debottleneck.analysis.steps import (
     candidates,
     chosen_loop,
@@ -51,7 +51,7 @@ def analyse(recording: Recording) -> Analysis:
     facts = recording.facts
     found, segments, lines = _read_marks(recording)
     trainer, steps = found.trainer, found.steps
-    rows = Rows.of(lines)
+    rows = RowNames.of(lines)
     ours = of_thread(segments, facts.pid, trainer)
     step_stages, within = with_stages(steps, ours)
     quiet = quiet_steps(steps)
@@ -168,7 +168,7 @@ def _causes(
     recording: Recording,
     trainer: int,
     segments: pd.DataFrame,
-    rows: Rows,
+    rows: RowNames,
     roles: dict[tuple[int, int], str],
     time: thread_pass.QuietTime,
     grid: trainer_pass.StepGrid | None,

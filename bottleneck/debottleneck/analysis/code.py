@@ -14,7 +14,7 @@ import pandas as pd
 
 from debottleneck.analysis.frames import typed
 from debottleneck.analysis.roles import Roles
-from debottleneck.analysis.rows import Rows
+from debottleneck.analysis.rows import RowNames
 from debottleneck.analysis.timeline import stages_at
 from debottleneck.recording.own import is_users_own
 from debottleneck.recording.recording import Recording
@@ -93,7 +93,7 @@ def sampled(
     recording: Recording,
     code: StackCode,
     segments: pd.DataFrame,
-    rows: Rows,
+    rows: RowNames,
     roles: Roles,
 ) -> pd.DataFrame:
     """One row a sample: block, pid, tid, thread, role, stage, stack, weight_ms.
@@ -148,7 +148,7 @@ def _rows_by_place(
 
 
 def _stage_by_time(
-    recording: Recording, table: pd.DataFrame, segments: pd.DataFrame, rows: Rows
+    recording: Recording, table: pd.DataFrame, segments: pd.DataFrame, rows: RowNames
 ) -> np.ndarray:
     """For stacks without a marker: only marks that leave no frame can be open."""
     sites = recording.sites

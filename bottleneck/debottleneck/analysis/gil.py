@@ -8,7 +8,7 @@ import pandas as pd
 from debottleneck.analysis.code import Frame
 from debottleneck.analysis.frames import bounds, typed
 from debottleneck.analysis.roles import Roles
-from debottleneck.analysis.rows import Rows
+from debottleneck.analysis.rows import RowNames
 from debottleneck.analysis.threads import QuietTime
 from debottleneck.analysis.timeline import stages_at
 from debottleneck.recording.recording import STATES, Recording
@@ -21,7 +21,7 @@ def wait_table(
     recording: Recording,
     causes: pd.DataFrame,
     segments: pd.DataFrame,
-    names: Rows,
+    names: RowNames,
     roles: Roles,
     quiet: QuietTime,
     lines: dict[int, Frame],
@@ -46,7 +46,7 @@ def wait_table(
 def _in_quiet_time(
     rows: pd.DataFrame,
     segments: pd.DataFrame,
-    names: Rows,
+    names: RowNames,
     roles: Roles,
     quiet: QuietTime,
 ) -> pd.DataFrame:
@@ -108,7 +108,7 @@ def waited_on(
     recording: Recording,
     causes: pd.DataFrame,
     segments: pd.DataFrame,
-    names: Rows,
+    names: RowNames,
     roles: Roles,
     quiet: QuietTime,
 ) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from debottleneck.analysis.rows import Rows
+from debottleneck.analysis.rows import RowNames
 from debottleneck.recording.recording import NotMeasured, Recording
 
 
@@ -224,4 +224,4 @@ class Analysis:
     @property
     def row_names(self) -> tuple[str, ...]:
         """Every stage and line, in the order in which tables show them."""
-        return Rows.of(self.rows).in_order
+        return RowNames.of(self.rows).in_order

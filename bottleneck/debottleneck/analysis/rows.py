@@ -16,7 +16,7 @@ from debottleneck.words import OTHER, STAGES
 
 
 @dataclass(frozen=True)
-class Rows:
+class RowNames:
     """What each moment of a thread belongs to one of.
 
     Attributes:
@@ -29,7 +29,7 @@ class Rows:
     number: Mapping[str, int]
 
     @classmethod
-    def of(cls, lines: pd.DataFrame) -> Rows:
+    def of(cls, lines: pd.DataFrame) -> RowNames:
         """Of a table `rows`."""
         names = [*STAGES, *(str(row) for row in lines["row"])]
         numbers = {name: number for number, name in enumerate(names)}
@@ -62,5 +62,5 @@ def file_names(files: Iterable[str]) -> dict[str, str]:
     }
 
 
-STAGES_ONLY = Rows.of(empty("rows"))
+STAGES_ONLY = RowNames.of(empty("rows"))
 """Of a recording without lines of the user's code."""

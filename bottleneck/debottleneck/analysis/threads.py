@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from debottleneck.analysis.attribution import by_schedstat
 from debottleneck.analysis.frames import Floats, Ints, bounds, typed
 from debottleneck.analysis.roles import Roles
-from debottleneck.analysis.rows import Rows
+from debottleneck.analysis.rows import RowNames
 from debottleneck.analysis.timeline import stages_at
 from debottleneck.recording.recording import STATES, Recording
 from debottleneck.words import CAUSES
@@ -57,7 +57,7 @@ class QuietTime:
 
 
 def cause_totals(
-    recording: Recording, segments: pd.DataFrame, rows: Rows, quiet: QuietTime
+    recording: Recording, segments: pd.DataFrame, rows: RowNames, quiet: QuietTime
 ) -> dict[tuple[int, int], Floats]:
     """(pid, tid) -> (rows, causes) nanoseconds of quiet time."""
     waits, totals = recording.waits, {}
@@ -111,7 +111,7 @@ def thread_table(
 def causes_of_roles(
     totals: dict[tuple[int, int], Floats],
     roles: Roles,
-    rows: Rows,
+    rows: RowNames,
     quiet: QuietTime,
     *,
     without: str,

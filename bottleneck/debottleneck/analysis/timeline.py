@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from debottleneck.analysis.frames import Ints, bounds, holding
-from debottleneck.analysis.rows import Rows
+from debottleneck.analysis.rows import RowNames
 from debottleneck.recording.loop import CODE, LOOP, OPENED, Marks, code_of
 from debottleneck.recording.reading import is_minor
 from debottleneck.recording.recording import Recording
@@ -201,7 +201,7 @@ class Lookup:
         rows: Of the recording.
     """
 
-    def __init__(self, segments: pd.DataFrame, rows: Rows) -> None:
+    def __init__(self, segments: pd.DataFrame, rows: RowNames) -> None:
         in_order = segments["start_ns"].is_monotonic_increasing
         ordered = segments if in_order else segments.sort_values("start_ns")
         self.table = ordered.reset_index(drop=True)
@@ -215,7 +215,7 @@ class Lookup:
 
 
 def stages_at(
-    segments: pd.DataFrame, rows: Rows, samples: pd.DataFrame, times: Ints
+    segments: pd.DataFrame, rows: RowNames, samples: pd.DataFrame, times: Ints
 ) -> Ints:
     """Number in `rows` of what each sample's thread was doing at its time.
 

@@ -16,7 +16,7 @@ from debottleneck.analysis.frames import (
     quiet_steps,
     typed,
 )
-from debottleneck.analysis.rows import Rows
+from debottleneck.analysis.rows import RowNames
 from debottleneck.analysis.statistics import mean_interval
 from debottleneck.analysis.timeline import Lookup
 from debottleneck.words import CAUSES
@@ -38,7 +38,7 @@ class StepGrid:
     wall: Floats
     cpu: Floats
     causes: Floats
-    rows: Rows
+    rows: RowNames
 
 
 def grid_of(
@@ -46,7 +46,7 @@ def grid_of(
     within: pd.DataFrame,
     segments: pd.DataFrame,
     waits: pd.DataFrame,
-    rows: Rows,
+    rows: RowNames,
 ) -> StepGrid:
     """Exact times and causes of every quiet step.
 

@@ -25,7 +25,7 @@ from debottleneck.analysis.frames import (
     quiet_steps,
 )
 from debottleneck.analysis.result import Analysis
-from debottleneck.analysis.rows import Rows
+from debottleneck.analysis.rows import RowNames
 from debottleneck.analysis.timeline import Lookup, marks_by_thread
 from debottleneck.recording.loop import BETWEEN, Marks, outermost
 from debottleneck.recording.recording import STATES
@@ -147,7 +147,7 @@ class _Mix:
     lock: Floats
     rate: Floats
     known: bool
-    rows: Rows
+    rows: RowNames
 
 
 def demand_of(analysis: Analysis) -> Demand | None:
@@ -179,7 +179,7 @@ def _loads(steps: Iterable[Iterable[Part]]) -> bool:
 
 
 def _mix(analysis: Analysis) -> _Mix:
-    rows = Rows.of(analysis.rows)
+    rows = RowNames.of(analysis.rows)
     grid = np.zeros((len(rows), 10))
     own = analysis.causes[analysis.causes["role"] == "trainer"]
     causes = ["python", "native", *OUTSIDE, "lock", "gil", "runqueue"]
@@ -203,7 +203,7 @@ def _total(part: Floats, total: Floats) -> float:
     return float(part.sum() / total.sum()) if total.sum() > 0 else 0.5
 
 
-def _releases(analysis: Analysis, rows: Rows) -> Floats:
+def _releases(analysis: Analysis, rows: RowNames) -> Floats:
     """Times the GIL is given up, a nanosecond on a core, by stage.
 
     A stage that bursts hardly met has the rate of all stages together.

@@ -19,7 +19,7 @@ from debottleneck.analysis.frames import (
     quiet_steps,
 )
 from debottleneck.analysis.result import Analysis
-from debottleneck.analysis.rows import Rows
+from debottleneck.analysis.rows import RowNames
 from debottleneck.analysis.statistics import mean_interval
 from debottleneck.analysis.steps import with_stages
 from debottleneck.analysis.threads import QuietTime, cause_totals
@@ -119,7 +119,7 @@ def _by_step(analysis: Analysis) -> Floats:
     segments = of_thread(analysis.segments, *trainer)
     rows = of_thread(analysis.recording.waits, *trainer).sort_values("end_ns")
     _, within = with_stages(analysis.steps, segments)
-    names = Rows.of(analysis.rows)
+    names = RowNames.of(analysis.rows)
     return grid_of(analysis.steps, within, segments, rows, names).causes
 
 
@@ -163,7 +163,7 @@ def _batch_error(
     steps: pd.DataFrame,
 ) -> float | None:
     quiet = QuietTime(*bounds(steps), float(len(steps)))
-    rows = Rows.of(analysis.rows)
+    rows = RowNames.of(analysis.rows)
     grid = cause_totals(analysis.recording, analysis.segments, rows, quiet).get(key)
     share = _true_share(truth, cause, steps)
     if grid is None or share is None or grid.sum() <= 0:

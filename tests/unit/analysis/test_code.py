@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 import pytest
+from made_rows import Script
 from made_runs import (
     FACTS,
     MS,
@@ -19,7 +20,8 @@ from made_runs import (
 )
 
 from debottleneck.analysis import code as code_pass
-from debottleneck.analysis.rows import STAGES_ONLY
+from debottleneck.analysis.analyse import analyse
+from debottleneck.analysis.rows import STAGES_ONLY, RowNames
 from debottleneck.recording.recording import Recording
 from debottleneck.recording.spool import FRAME_FILE
 
@@ -124,6 +126,38 @@ def test_a_sample_without_a_marker_has_the_stage_of_its_time() -> None:
     assert found["stage"].tolist() == ["load", "forward", "other", "other", "other"]
     assert found["role"].tolist() == ["trainer"] * 3 + ["loader", "trainer"]
     assert found["weight_ms"].tolist() == [6, 6, 10, 6, 6]
+
+
+def test_a_sample_is_of_the_row_whose_lines_its_stack_has() -> None:
+    """The innermost; in the trainer alone, and however the file is written."""
+    made = Script()
+    made.turn()
+    train = made.line(12, "net.train(x)", 5, end=14)
+    called = made.enter("Net.train", 60, 70)
+    made.line(61, "x @ W", 5, within=called)
+    made.leave(called)
+    made.turn()
+    stacks = [(MAIN, ("<module>", "./train.py", 13), NUMPY)]
+    stacks += [(MAIN, ("<module>", "/w/train.py", 12), ("train", "/w/train.py", 61))]
+    stacks += [(MAIN, SPIN), (MAIN, marker("load"), ("<module>", "/w/train.py", 12))]
+    samples = [("stacks", PID, PID, 0, MS, MS, number) for number in range(4)]
+    samples += [("stacks", PID, 101, 0, MS, MS, 0), ("gil", PID, PID, 0, MS, MS, 1)]
+    frames = [(n, depth, *f) for n, s in enumerate(stacks) for depth, f in enumerate(s)]
+    recording = made.recording(
+        stacks=table("stacks", samples),
+        frames=table("frames", frames),
+        threads=threads((PID, "MainThread"), (101, "loader-0")),
+    )
+    found = analyse(recording)
+    assert set(found.rows["row"]) == {"train.py:12-14", "train.py:61"}
+    code = code_pass.code_of(recording)
+    roles = {(PID, PID): "trainer", (PID, 101): "loader"}
+    rows = RowNames.of(found.rows)
+    table_of = code_pass.sampled(recording, code, found.segments, rows, roles)
+    assert table_of["stage"].tolist() == [
+        *("train.py:12-14", "train.py:61", "other", "load", "other", "train.py:61")
+    ]
+    assert train == 1
 
 
 def test_a_marker_outweighs_the_time() -> None:

@@ -66,10 +66,10 @@ def run_of(house: House) -> Recording:
         ("main", ours, 9),
         ("<module>", own, 80),
         ("[stage load]", FRAME_FILE, 99),
+        ("odd", f"{house.folder}/zq10qz/odd.py", 1),
         ("load_fn", other, 12),
         ("mean", library, 7),
         ("decode", "/usr/lib/python3.11/json/decoder.py", 353),
-        ("odd", f"{house.folder}/zq10qz/odd.py", 1),
     ]
     begun = PROFILED * STEP_MS
     sampled = [
@@ -274,10 +274,10 @@ def test_own_files_keep_their_names_apart() -> None:
         "site-packages/debottleneck/agent/bootstrap.py": False,
         f"{HOME}/train.py": True,
         FRAME_FILE: False,
+        f"{HOME}/odd.py": True,
         f"{HOME}/train.py (2)": True,
         "site-packages/numpy/core/a.py": False,
         "lib/python3.11/json/decoder.py": False,
-        "odd.py": False,
     }
     assert {f: is_users_own(f) for f in clean.frames.file} == files
 
