@@ -125,7 +125,7 @@ def tables_of(
         for site, side in choice["sides"]
     }
     rows = [
-        {"pid": pid, **site, "side": sides.get((pid, site["site"]), "")}
+        {"pid": pid, **site, "side": sides.get((pid, site["site"]), site["side"])}
         for pid, site in _lines(raw, "sites", SiteLine)
     ]
     sites = _table("sites", rows)

@@ -28,7 +28,7 @@ Site = Annotated[int, Between(0, 2**29 - 1)]
 
 
 class SiteLine(TypedDict):
-    """A line of the sites' file; `side` is told when the loop is chosen."""
+    """A line of the sites' file; the loop's event says `side` anew."""
 
     site: Site
     stage: Annotated[str, OneOf((*STAGES, STEP, LINE))]
@@ -38,6 +38,7 @@ class SiteLine(TypedDict):
     kind: str
     end: Id
     within: Annotated[int, Between(-1, 2**29 - 1)]
+    side: Annotated[str, OneOf(SIDES)]
 
 
 class Event(TypedDict):

@@ -74,7 +74,7 @@ def raw(tmp_path: Path) -> Path:
         rows = [
             {"site": n, "stage": stage, "name": f"{stage}_ß", "kind": "function"}
             | {"file": "/w/train.py", "line": n + 1}
-            | {"end": n + 1, "within": -1}
+            | {"end": n + 1, "within": -1, "side": ""}
             for n, stage in enumerate(SITES)
         ]
         lines(spool.sites_file(raw, pid), rows)

@@ -135,7 +135,7 @@ SITES = [
 def site_line(number: int) -> str:
     """A line of the sites' file."""
     stage, name, kind = SITES[number]
-    place = {"file": "/w/a/train.py", "line": 24, "end": 24, "within": -1}
+    place = {"file": "/w/a/train.py", "line": 24, "end": 24, "within": -1, "side": ""}
     fields = {"site": number, "stage": stage, "name": name, "kind": kind}
     return json.dumps(fields | place) + "\n"
 
