@@ -161,7 +161,7 @@ def _prepare(
     folder = _folder_of(path)
     _set_path(folder)
     main_module = _main_module(None, path, SourceFileLoader("__main__", path))
-    user = _user_code(config, [folder])
+    user = _user_code(config)
     named = {**user.stages.get("__main__", {}), **user.stages.get(_stem(path), {})}
     main_module.__package__ = None
     return user, lambda: discover.compile_marked(_source(path), path, named)
@@ -173,7 +173,7 @@ def _prepare_standard_input(
     """A script that is read from standard input to its end, before it begins."""
     _set_path("")
     _main_module(None, "<stdin>", BuiltinImporter).__package__ = None
-    user = _user_code(config, [os.getcwd()])
+    user = _user_code(config)
     named = user.stages.get("__main__", {})
     return user, lambda: discover.compile_marked(_source(0), "<stdin>", named)
 
@@ -241,10 +241,7 @@ def _prepare_spec(
     module.__package__ = spec.parent
     if config["module"]:
         sys.argv[0] = origin
-    root = os.path.dirname(os.path.abspath(origin))
-    for _ in range(name.count(".") if name != "__main__" else 0):
-        root = os.path.dirname(root)
-    user = _user_code(config, [root])
+    user = _user_code(config)
     return user, lambda: _code_of(spec, origin, user)
 
 
@@ -284,10 +281,9 @@ def _main_module(spec: ModuleSpec | None, path: str, loader: Any) -> ModuleType:
     return module
 
 
-def _user_code(config: Mapping[str, Any], roots: list[str]) -> discover.UserCode:
-    folders = tuple(os.path.abspath(root).rstrip(os.sep) + os.sep for root in roots)
+def _user_code(config: Mapping[str, Any]) -> discover.UserCode:
     stages = {module: dict(names) for module, names in config["stages"].items()}
-    user = discover.UserCode(folders, tuple(config["include"]), stages)
+    user = discover.UserCode(tuple(config["include"]), stages)
     _check_stages(config, user)
     return user
 

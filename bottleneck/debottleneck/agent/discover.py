@@ -41,15 +41,13 @@ Hook = Callable[[ModuleType], None]
 
 @dataclass(frozen=True)
 class UserCode:
-    """Which files are the user's own.
+    """Which files are the user's own: neither installed, nor python's, nor ours.
 
     Args:
-        roots: Folders whose modules are, unless they hold installed packages.
         include: Further patterns, of a path or of a module's name.
         stages: Module -> {qualified name -> stage}, from `--stage`.
     """
 
-    roots: tuple[str, ...]
     include: tuple[str, ...]
     stages: Mapping[str, Mapping[str, str]]
 
