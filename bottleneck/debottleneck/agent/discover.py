@@ -24,7 +24,7 @@ from types import CodeType, ModuleType
 from typing import Any
 
 from debottleneck.agent import evidence
-from debottleneck.agent.evidence import ChangePoint
+from debottleneck.agent.changes import ChangePoint
 from debottleneck.agent.inline import PLACEHOLDER, Function, codes, fill, inline
 from debottleneck.agent.loops import Prepared, prepare
 from debottleneck.agent.names import stage_of
@@ -128,7 +128,7 @@ def _marked(
     whole, prepared = _compiled(user, markings)
     points: dict[str, object] = {}
     points |= {p.placeholder: LoopPoint(p, path) for p in prepared.loops}
-    points |= {p.placeholder: ChangePoint() for p in prepared.changes}
+    points |= {p.placeholder: ChangePoint(p.path) for p in prepared.changes}
     if not markings:
         return fill(whole, points) if points else None
     within, _ = _compiled(user, {}, inside=True)

@@ -64,99 +64,12 @@ STEP_NS = 200_000
 SMALL = 0.003
 """A statement of less than this part of the step is not told from its neighbour."""
 
-_FLOATS = ("float", "complex")
-
-
-class ChangePoint:
-    """A statement that may change a parameter: what it changes, before and after.
-
-    Attributes:
-        on: Whether it is looked at.
-    """
-
-    __slots__ = ("_before", "_kept", "_looks", "_same", "on")
-
-    def __init__(self) -> None:
-        self.on = searching()
-        self._looks = self._same = 0
-        self._before: Any = None
-        self._kept: dict[int, Any] = {}
-        _changes.append(self)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """In another process nobody looks."""
-        return stand_in(on=False)
-
-    def before(self, value: Any) -> None:
-        """What it is, before the statement."""
-        self._before = array_in(value)
-
-    def after(self, value: Any) -> None:
-        """What it is after; told if the array was there the last time."""
-        before, after = self._before, array_in(value)
-        self._before = None
-        self._looks += 1
-        if before is not None and after is not None and _alike(before, after):
-            known = self._kept.get(id(before))
-            if known is not None and known() is before:
-                self._same += 1
-                happened(CHANGE)
-            self._keep(after)
-        if self._looks >= ENOUGH_EVENTS and self._same < self._looks // 2:
-            self.stop()
-
-    def settle(self) -> None:
-        """The training loop is known: look no more, unless it never ran yet."""
-        if self._looks:
-            self.stop()
-
-    def stop(self) -> None:
-        """Look no more."""
-        self.on = False
-        self._kept = {}
-
-    def _keep(self, array: Any) -> None:
-        import weakref
-
-        try:
-            self._kept[id(array)] = weakref.ref(array)
-        except TypeError:
-            return
-        if len(self._kept) > 4 * ENOUGH_EVENTS:
-            self._kept = {k: r for k, r in self._kept.items() if r() is not None}
-
-
-def array_in(value: Any, depth: int = 2) -> Any:
-    """A float array of more than one number that `value` is, or holds first."""
-    if hasattr(type(value), "__dlpack__"):
-        real = any(word in str(value.dtype) for word in _FLOATS)
-        return value if real and len(value.shape) and value.shape != (1,) else None
-    inner: Sequence[Any] = ()
-    if isinstance(value, dict):
-        inner = [*value.values()][:4]
-    elif isinstance(value, list | tuple):
-        inner = value[:4]
-    found = (array_in(each, depth - 1) for each in inner if depth)
-    return next((each for each in found if each is not None), None)
-
-
-def _alike(one: Any, other: Any) -> bool:
-    return bool(one.shape == other.shape and one.dtype == other.dtype)
-
-
-_changes: list[ChangePoint] = []
 _search: list[Search] = []
 
 
 def searching() -> bool:
     """Whether loops are followed at all."""
     return bool(_search)
-
-
-def happened(kind: int) -> None:
-    """Something that tells of training happened on this thread, within its loops."""
-    if _search:
-        _search[0].happened(kind)
 
 
 def start(asked: str, opening: Callable[[int], bool]) -> None:
@@ -169,6 +82,7 @@ def start(asked: str, opening: Callable[[int], bool]) -> None:
     _search[:] = [Search(asked, opening)]
     turns.listen_with(_search[0])
     marks.witness_with(_search[0].witness)
+    tell_of_changes(partial(_search[0].happened, CHANGE))
 
 
 class Search:
@@ -360,8 +274,7 @@ class Search:
         if kind > UPDATE_NAME:  # a hint only: a better one may come
             return
         self.settled = True
-        for change in _changes:
-            change.settle()
+        changes.settle()
         running = {run.point for run in turns.runs()}
         for point in turns.points():
             point.kept = point in self._chain
