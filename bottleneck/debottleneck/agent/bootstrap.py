@@ -81,8 +81,8 @@ def main(
         with contextlib.suppress(OSError):  # no room for a recording: the script runs
             _record(spooled, config, no_yappi)
             _state_facts(spooled, config, no_yappi)
-            opening = opened.opener(partial(user.owns, module=""))
-            evidence.start(config.get("step", ""), opening)
+            opening = opened.Opening(partial(user.owns, module=""))
+            evidence.start(config.get("loop"), opening)
     hooks = _after_imports(config, user)
     for plugin in plugins:
         plugin.install(spooled, config)

@@ -8,7 +8,7 @@ user's code, and held by weak references only.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from inspect import getattr_static
 from itertools import islice
 from types import MemberDescriptorType
@@ -27,9 +27,9 @@ _told: list[Callable[[], None]] = []
 _points: list[ChangePoint] = []
 
 
-def tell_of_changes(told: Callable[[], None]) -> None:
+def tell_of_changes(told: Callable[[], None] | None) -> None:
     """Call this whenever an array was changed that was there the last time."""
-    _told[:] = [told]
+    _told[:] = [told] if told else []
 
 
 def settle() -> None:
@@ -122,11 +122,13 @@ def array_in(value: Any, depth: int = 2) -> Any:
     if hasattr(type(value), "__dlpack__"):
         real = any(word in str(value.dtype) for word in _FLOATS)
         return value if real and len(value.shape) and value.shape != (1,) else None
-    if not isinstance(value, dict | list | tuple) or not depth:
-        return None
-    kinds = {dict: dict.values, list: list.__iter__, tuple: tuple.__iter__}
-    inner = next(go(value) for kind, go in kinds.items() if isinstance(value, kind))
-    found = (array_in(each, depth - 1) for each in islice(inner, 4))
+    inner: Iterable[Any] = ()
+    if isinstance(value, dict):
+        inner = dict.values(value)
+    elif isinstance(value, list | tuple):
+        kind: Any = list if isinstance(value, list) else tuple
+        inner = kind.__iter__(value)
+    found = (array_in(each, depth - 1) for each in islice(inner, 4) if depth)
     return next((each for each in found if each is not None), None)
 
 

@@ -152,9 +152,9 @@ class _Pass:
         plan = LoopPlan(function.name, "", function.lineno, end, placeholder)
         documented = ast.get_docstring(function, clean=False) is not None
         head, body = function.body[:documented], function.body[documented:]
-        point = ast.Constant(placeholder)
         marked = self._statements(body, plan)
-        within = ast.With([ast.withitem(point)], marked or body)
+        marks = _attribute(placeholder, "marks")
+        within = ast.With([ast.withitem(marks)], marked or body)
         function.body = [*head, _located(within, function.body[-1])]
         return plan
 
@@ -222,7 +222,8 @@ class _Pass:
         end = node.end_lineno or node.lineno
         if isinstance(node, _COMPOUND):
             end = max((p.end_lineno or node.lineno for p in parts), default=node.lineno)
-        flow = flow_of([node] if parts == [node] else parts, self._modules)
+        whole = isinstance(node, Loop) or parts == [node]
+        flow = flow_of([node] if whole else parts, self._modules)
         plan.rows.append(Row(self._text(node), node.lineno, end, flow, looped))
         made.append(_guarded(plan.placeholder, "at", [len(plan.rows) - 1], node))
 
@@ -321,7 +322,8 @@ def _declarations(loop: Loop) -> list[ast.stmt]:
     for node in walk(loop):
         for name, value in ast.iter_fields(node):
             if isinstance(value, list) and not isinstance(node, SCOPES):
-                declared = [n for n in value if isinstance(n, ast.Global | ast.Nonlocal)]
+                kinds = ast.Global | ast.Nonlocal
+                declared = [each for each in value if isinstance(each, kinds)]
                 found += declared
                 kept = [n for n in value if n not in declared]
                 needed = [ast.copy_location(ast.Pass(), n) for n in declared[:1]]

@@ -252,7 +252,7 @@ def leave(token: int) -> None:
         _, stage, calls, entered = stack.pop()
     else:
         stage, calls, entered = _remove(stack, token)
-    if not _on:
+    if not _on or not stage:  # the last: it was left before
         return
     now = monotonic_ns()
     since = now - track.t
@@ -348,6 +348,21 @@ def in_stage() -> bool:
     return track is not None and any(
         s != STEP and ":" not in s for _, s, *_ in track.open
     )
+
+
+def written() -> int:
+    """How many marks this thread has written."""
+    track: _Track | None = getattr(_local, "track", None)
+    if track is None:
+        return 0
+    return (track.sequence * spool.MARK_FILE_BYTES + track.pos) // _SIZE
+
+
+def close_stages() -> None:
+    """Leave every stage that this thread is in: what holds whole steps is none."""
+    track: _Track | None = getattr(_local, "track", None)
+    while track is not None and track.open:
+        leave(track.open[-1][0])
 
 
 def hush(hushed: bool) -> None:

@@ -66,9 +66,9 @@ _points: list[LoopPoint] = []
 _listener: list[Listener] = []
 
 
-def listen_with(listener: Listener) -> None:
-    """Tell this of every marked iteration from now on."""
-    _listener[:] = [listener]
+def listen_with(listener: Listener | None) -> None:
+    """Tell this of every marked iteration from now on, or nobody any more."""
+    _listener[:] = [listener] if listener else []
 
 
 def runs() -> list[Run]:
@@ -109,9 +109,9 @@ class LoopPoint:
     """
 
     __slots__ = (
-        "_active", "_look", "bounds", "codes", "count", "entries", "file", "inner",
-        "kept", "ns", "on", "open", "plan", "row", "row_ns", "run", "since", "site", "stretch",
-        "wanted",
+        "_active", "_look", "_marked", "_written", "bounds", "codes", "count",
+        "entries", "file", "inner", "kept", "ns", "on", "open", "plan", "row", "row_ns",
+        "run", "since", "site", "stretch", "wanted",
     )  # fmt: skip
 
     def __init__(self, plan: LoopPlan, file: str) -> None:
@@ -129,6 +129,7 @@ class LoopPoint:
         self._active = [True] * len(plan.rows)
         self.codes: list[int] = []
         self._look = FIRST_LOOK
+        self._marked = self._written = 0
         _points.append(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -255,19 +256,21 @@ class LoopPoint:
         if self.run is not None:
             marks.mark_row(self.codes[self.row])
 
-    def book(self, now: int, passed: int, iterations: int) -> None:
+    def book(self, now: int, passed: int, iterations: int, written: int) -> None:
         """Add what passed since the last mark of the loop.
 
         Args:
             now: Monotonic nanoseconds.
             passed: Nanoseconds since that mark.
             iterations: How many were completed in it.
+            written: How many marks were written in it.
         """
         if self.since:  # else nothing of it was marked
             self.row_ns[self.row] += now - self.since
             self.since = 0
-            passed -= round(self._cost())
-        self.ns += max(passed, iterations)
+            self._marked += 1
+            self._written += written
+        self.ns += max(passed - round(MARK_NS * written), iterations)
         self.count += iterations
 
     def is_worth_it(self, over: bool = False) -> bool:
@@ -284,16 +287,14 @@ class LoopPoint:
         if (mean < TINY_NS or short) and not self.kept:
             self.allow(False)
             return False
-        wanted = round(self._cost() / (COST * max(mean, 1.0)))
+        cost = MARK_NS * (1 + self._written / max(self._marked, 1))
+        self._written = self._marked = 0
+        wanted = round(cost / (COST * max(mean, 1.0)))
         followed = (p.kept if self.kept else p.wanted for p in self.inner)
         self.stretch = min(wanted, LONGEST_STRETCH) if wanted > 1 else 0
         if any(followed):
             self.stretch = 0  # their iterations would be lost
         return True
-
-    def _cost(self) -> float:
-        """Nanoseconds of the marks of one iteration."""
-        return MARK_NS * (2 + sum(self._active))
 
     def _here(self) -> Run | None:
         """This thread's entry of the loop."""
@@ -342,8 +343,8 @@ class Run:
     """
 
     __slots__ = (
-        "_began", "_left", "_stretch", "begun", "done", "handed", "point", "rest",
-        "skipped",
+        "_began", "_left", "_stretch", "_written", "begun", "done", "handed", "point",
+        "rest", "skipped",
     )  # fmt: skip
 
     def __init__(self, point: LoopPoint) -> None:
@@ -351,8 +352,8 @@ class Run:
         self.begun = self.handed = False
         self.done = self.skipped = 0
         self.rest: Iterator[Any] | None = None
-        self._began = 0
-        self._stretch = 0
+        self._began = self._stretch = 0
+        self._written = marks.written()
         self._left: Iterator[Any] = iter(())
 
     def more(self, iterator: Iterator[Any]) -> Iterable[Iterator[Any]]:
@@ -378,6 +379,8 @@ class Run:
         if point.run is not self:
             return False
         if point.bounds:
+            if point.kept:
+                marks.close_stages()
             marks.attend()
         now = self._mark(STEP_START)
         if not now or not point.is_worth_it():
@@ -434,7 +437,9 @@ class Run:
         point = self.point
         now = marks.mark_row(point.site << 2 | edge, self.done)
         if now and self._began:
-            point.book(now, now - self._began, self.done)
+            written = marks.written() - self._written
+            point.book(now, now - self._began, self.done, written)
         self._began = now
+        self._written = marks.written()
         self.done = 0
         return now

@@ -139,7 +139,7 @@ def read(
         _check_footer(stream)
         try:
             whole = pq.ParquetFile(stream, read_dictionary=texts)
-            _check_sizes(stream, whole.metadata, kinds, allowance)
+            _check_sizes(whole, kinds, allowance)
             _check_types(whole.schema_arrow, kinds)
             table = whole.read(columns=list(kinds), use_threads=False)
             table = table.replace_schema_metadata(None)
@@ -214,24 +214,29 @@ def _check_footer(stream: IO[bytes]) -> None:
 
 
 def _check_sizes(
-    stream: IO[bytes],
-    about: pq.FileMetaData,
-    kinds: Mapping[str, str],
-    allowance: Allowance,
+    whole: pq.ParquetFile, kinds: Mapping[str, str], allowance: Allowance
 ) -> None:
-    """Rows times the width of a row, and every page unpacked."""
+    """Rows times the width of a row, and every page unpacked.
+
+    A first row is read before a chunk is asked about: of one whose statistics are
+    damaged that raises, and asking would end the process (pyarrow 26).
+    """
+    about = whole.metadata
     groups = [about.row_group(at) for at in range(about.num_row_groups)]
     rows = max(about.num_rows, sum(max(group.num_rows, 0) for group in groups))
     allowance.take(rows * sum(BYTES.get(kind, 8) for kind in kinds.values()))
-    for group in groups:
-        for at in range(group.num_columns):
+    allowance.take(sum(max(group.total_byte_size, 0) for group in groups))
+    paths = [whole.schema.column(at).path for at in range(about.num_columns)]
+    for number, group in enumerate(groups):
+        named = {"row_groups": [number], "columns": [p for p in paths if p in kinds]}
+        next(whole.iter_batches(1, use_threads=False, **named), None)
+        for at in (at for at, path in enumerate(paths) if path in kinds):
             chunk = group.column(at)
-            if chunk.path_in_schema in kinds:
-                if chunk.num_values != group.num_rows:
-                    raise Unfit(f"{chunk.path_in_schema} is not one value a row")
-                if strange := set(chunk.encodings) - ENCODINGS:
-                    raise Unfit(f"it is encoded as {min(strange)}")
-                allowance.take(max(chunk.total_uncompressed_size, 0))
+            if chunk.num_values != group.num_rows:
+                raise Unfit(f"{paths[at]} is not one value a row")
+            if strange := set(chunk.encodings) - ENCODINGS:
+                raise Unfit(f"it is encoded as {min(strange)}")
+            allowance.take(max(chunk.total_uncompressed_size, 0))
 
 
 def _check_types(schema: pa.Schema, kinds: Mapping[str, str]) -> None:
