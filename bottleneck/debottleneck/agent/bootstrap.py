@@ -27,6 +27,8 @@ from debottleneck.agent import (
     marks,
     modules,
     opened,
+    targets,
+    written,
 )
 from debottleneck.agent.points import ANSWERS
 from debottleneck.agent.spool_writer import SpoolWriter
@@ -294,9 +296,9 @@ def _check_stages(config: Mapping[str, Any], user: discover.UserCode) -> None:
         for qualified in names:
             if module in ("__main__", _stem(config["target"])):
                 path = sys.modules["__main__"].__file__ or ""
-                reason = discover.missing_in_source(path, module, qualified)
+                reason = targets.missing_in_source(path, module, qualified)
             else:
-                reason = discover.missing_target(module, qualified)
+                reason = targets.missing_target(module, qualified)
             if reason:
                 _complain(
                     f"bottleneck: --stage {module}:{qualified}: {reason}; "
@@ -308,7 +310,7 @@ def _check_stages(config: Mapping[str, Any], user: discover.UserCode) -> None:
 def _after_imports(
     config: Mapping[str, Any], user: discover.UserCode
 ) -> dict[str, list[discover.Hook]]:
-    """What to do after the import of torch, and of the modules of --stage."""
+    """What to do after the import of torch, numba, and the modules of --stage."""
     hooks: dict[str, list[discover.Hook]] = {}
     for module, names in user.stages.items():
         if module in ("__main__", _stem(config["target"])):
@@ -318,6 +320,7 @@ def _after_imports(
         else:
             hooks[module] = [_wrap_all(names)]
     hooks.setdefault("torch", []).append(_torch_hook)
+    hooks.setdefault("numba", []).append(written.after_numba)
     return hooks
 
 

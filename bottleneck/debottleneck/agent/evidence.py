@@ -17,9 +17,10 @@ from functools import partial, wraps
 from time import monotonic_ns
 from typing import Any
 
-from debottleneck.agent import changes, dataflow, marks, turns
+from debottleneck.agent import changes, dataflow, entries, marks, turns
+from debottleneck.agent.entries import Run
 from debottleneck.agent.opened import Opening
-from debottleneck.agent.turns import LoopPoint, Run
+from debottleneck.agent.turns import LoopPoint
 from debottleneck.words import STEP
 
 Chain = tuple[LoopPoint, ...]
@@ -82,7 +83,7 @@ def start(asked: Mapping[str, Any] | None, opening: Opening) -> None:
         opening: Opens functions that its iterations call.
     """
     _search[:] = [Search(asked, opening)]
-    turns.listen_with(_search[0])
+    entries.listen_with(_search[0])
     marks.witness_with(_search[0].witness)
     changes.tell_of_changes(partial(_search[0].happened, CHANGE))
 
@@ -90,7 +91,7 @@ def start(asked: Mapping[str, Any] | None, opening: Opening) -> None:
 def stop() -> None:
     """Follow loops no more, and leave those compiled from now on as they are."""
     _search.clear()
-    turns.listen_with(None)
+    entries.listen_with(None)
     marks.witness_with(None)
     changes.tell_of_changes(None)
 
@@ -159,7 +160,7 @@ class Search:
     @_unnoticed
     def happened(self, kind: int) -> None:
         """Note the loops around it, and the statement of each."""
-        stack = turns.runs()
+        stack = entries.runs()
         if not stack or (self.settled and any(r.point is self.chosen for r in stack)):
             return
         if not self._is_ours(kind):
@@ -176,7 +177,7 @@ class Search:
         """Note what passed in the statements around, as made ready for this loop."""
         now = monotonic_ns()
         self._since = self._since or now
-        stack = turns.runs()
+        stack = entries.runs()
         point = run.point
         self._depth.setdefault(point, len(stack))
         if self._is_asked(point):
@@ -253,7 +254,7 @@ class Search:
         return LOAD + 1, self._by_time()
 
     def _asked_for(self) -> Chain:
-        chain = tuple(run.point for run in turns.runs())
+        chain = tuple(run.point for run in entries.runs())
         asked = [index for index, point in enumerate(chain) if self._is_asked(point)]
         return chain[: asked[0] + 1] if asked else ()
 
@@ -296,7 +297,7 @@ class Search:
         """The smallest loop that the main thread is in and that takes the time."""
         if threading.get_ident() != threading.main_thread().ident:
             return ()
-        chain = tuple(run.point for run in turns.runs())
+        chain = tuple(run.point for run in entries.runs())
         passed = monotonic_ns() - self._since
         if passed < ENOUGH_NS:
             return ()
@@ -326,7 +327,7 @@ class Search:
             return
         self.settled = True
         changes.settle()
-        running = {run.point for run in turns.runs()}
+        running = {run.point for run in entries.runs()}
         for point in turns.points():
             point.kept = point in self._chain
             point.bounds = point is self.chosen or not point.entries

@@ -12,15 +12,24 @@ import gc
 import inspect
 import sys
 from collections.abc import Callable, Iterable
+from importlib.util import decode_source
 from time import monotonic_ns
 from types import CodeType, FrameType, FunctionType
 from typing import Any
 
 from debottleneck.agent import marks
-from debottleneck.agent.inline import PLACEHOLDER, Key, codes, fill, key_of
+from debottleneck.agent.inline import (
+    PLACEHOLDER,
+    Key,
+    codes,
+    fill,
+    key_of,
+    without_warnings,
+)
 from debottleneck.agent.loops import LoopPlan, open_function
 from debottleneck.agent.points import Point, Within, stand_in
 from debottleneck.agent.turns import MARK_NS
+from debottleneck.agent.written import as_written
 from debottleneck.recording.spool import ENTER
 from debottleneck.words import LINE, STEP
 
@@ -170,29 +179,27 @@ def _marked(code: CodeType) -> CodeType | None:
     """The function's code with marks; None where that cannot be had."""
     if code.co_flags & _PAUSES or any(map(_marks_stage, code.co_consts)):
         return None
+    path, key = code.co_filename, key_of(code)
     try:
-        with open(code.co_filename, "rb") as file:
+        with open(path, "rb") as file:
             source = file.read()
-        tree = compile(source, code.co_filename, "exec", ast.PyCF_ONLY_AST, True, -1)
-        assert isinstance(tree, ast.Module)
-        function = _find(tree, key_of(code))
-        if function is None:
-            return None
-        from importlib.util import decode_source
-
-        lines = decode_source(source).splitlines()
-        placeholder = PLACEHOLDER.format("opened")
-        plan = open_function(tree, function, lines, placeholder)
-        whole = compile(tree, code.co_filename, "exec", 0, True, -1)
+        with without_warnings():
+            plain = compile(source, path, "exec", dont_inherit=True)
+            tree = ast.parse(source, path)
+            function = _find(tree, key)
+            if function is None or codes(plain).get(key) != as_written(code):
+                return None  # another text stands there by now
+            lines = decode_source(source).splitlines()
+            placeholder = PLACEHOLDER.format("opened")
+            plan = open_function(tree, function, lines, placeholder)
+            whole = compile(tree, path, "exec", dont_inherit=True)
     except (OSError, SyntaxError, ValueError, RecursionError):
         return None
-    made = codes(whole).get(key_of(code))
+    made = codes(whole).get(key)
     same = ("co_freevars", "co_varnames", "co_argcount", "co_flags")
     if made is None or any(getattr(made, n) != getattr(code, n) for n in same):
         return None
-    return fill(
-        made, {placeholder: OpenPoint(plan, code.co_qualname, code.co_filename)}
-    )
+    return fill(made, {placeholder: OpenPoint(plan, code.co_qualname, path)})
 
 
 _PAUSES = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR

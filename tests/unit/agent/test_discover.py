@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from debottleneck.agent import discover
+from debottleneck.agent import discover, targets
 from debottleneck.agent.discover import UserCode, compile_marked
 from debottleneck.agent.inline import PLACEHOLDER
 from debottleneck.agent.wrap import Marking
@@ -411,6 +411,6 @@ def test_targets_are_looked_for_before_the_run(
     )
     (folder / "stars.py").write_text("from json import *\n")
     module, _, qualified = target.partition(":")
-    found = discover.missing_target(module, qualified)
+    found = targets.missing_target(module, qualified)
     assert why in found
     assert bool(why) == bool(found)

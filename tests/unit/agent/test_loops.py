@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import ast
-import pickle
-import sys
-import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from types import CodeType
-from typing import Any
 
-import cloudpickle
 import pytest
 from hypothesis import HealthCheck, given, settings
 from made_programs import outcome, programs
 
 from debottleneck.agent import evidence, marks, opened, turns
 from debottleneck.agent.discover import compile_marked
-from debottleneck.agent.loops import prepare
 from debottleneck.agent.spool_writer import SpoolWriter
 from debottleneck.recording import spool
 
