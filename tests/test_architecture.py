@@ -48,7 +48,7 @@ ONLY_IN = {
 """Library -> the rooms that may import it."""
 
 LINES = {
-    "agent": 5_300,  # what variables hold, files kept, marks within functions
+    "agent": 5_850,  # what variables hold, files kept, marks within, frameworks
     "collect": 3_100,  # a run outlives whatever of ours fails
     "recording": 2_550,  # 900 for files from strangers: annotations, limits, secrets
     "analysis": 3_500,
@@ -61,7 +61,7 @@ LINES = {
 }
 """Room -> lines it may have. Who needs more deletes something, or argues it here."""
 
-WHOLE, TESTS = 41_300, 32_700
+WHOLE, TESTS = 41_800, 32_700
 """Lines of the package and of the tests; less than all rooms may have together. The
 4,400 of `strategies/automatic/` go when loops are rewritten."""
 

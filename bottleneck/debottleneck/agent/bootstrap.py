@@ -18,7 +18,7 @@ from pathlib import Path
 from types import CodeType, ModuleType, TracebackType
 from typing import Any
 
-from debottleneck.agent import discover, functions, gil, marks, modules
+from debottleneck.agent import discover, frameworks, functions, gil, marks, modules
 from debottleneck.agent.points import ANSWERS
 from debottleneck.agent.spool_writer import SpoolWriter
 from debottleneck.recording import spool
@@ -301,7 +301,7 @@ def _check_stages(config: Mapping[str, Any], user: discover.UserCode) -> None:
 def _after_imports(
     config: Mapping[str, Any], user: discover.UserCode
 ) -> dict[str, list[discover.Hook]]:
-    """What to do after the import of torch, and of the modules of --stage."""
+    """What to do after the import of frameworks, and of the modules of --stage."""
     hooks: dict[str, list[discover.Hook]] = {}
     for module, names in user.stages.items():
         if module in ("__main__", _stem(config["target"])):
@@ -311,6 +311,8 @@ def _after_imports(
         else:
             hooks[module] = [_wrap_all(names)]
     hooks.setdefault("torch", []).append(_torch_hook)
+    for module in frameworks.MODULES:
+        hooks.setdefault(module, []).append(frameworks.install)
     return hooks
 
 

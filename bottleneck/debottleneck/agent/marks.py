@@ -241,6 +241,17 @@ def within() -> list[tuple[FrameType | None, int]]:
     return track.within
 
 
+def opened() -> list[tuple[int, str, int, int]]:
+    """What this thread has entered and not left: site, stage, calls, since when."""
+    try:
+        track: _Track = _local.track
+    except AttributeError:
+        if not _on:
+            return []
+        track = _open_track()
+    return track.open
+
+
 def mark_step(site: int, edge: int = spool.STEP_START) -> None:
     """Mark the start of a step on this thread (or, with edge 3, the end of all)."""
     if not _on:
