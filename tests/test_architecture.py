@@ -61,7 +61,7 @@ LINES = {
 }
 """Room -> lines it may have. Who needs more deletes something, or argues it here."""
 
-WHOLE, TESTS = 41_800, 32_700
+WHOLE, TESTS = 41_800, 33_300
 """Lines of the package and of the tests; less than all rooms may have together. The
 4,400 of `strategies/automatic/` go when loops are rewritten."""
 
