@@ -7,11 +7,12 @@ from collections import Counter
 from pathlib import Path
 from textwrap import dedent
 
+import numpy as np
 import pytest
-from running import Profile
+from running import SOURCES, Profile
 
 from debottleneck import load_recording
-from debottleneck.recording.spool import ENTER
+from debottleneck.recording.spool import ENTER, STEP_START
 
 SCRIPTS = {
     "jax": (
@@ -120,5 +121,76 @@ def test_a_framework_marks_its_loop(
     assert done.returncode == 0, done.stderr
     recording = load_recording(folder)
     marks = recording.marks.merge(recording.sites, on=["pid", "site"])
-    entries = Counter(marks["stage"][marks["edge"] == ENTER])
+    edges = np.where(marks["kind"] == "framework", STEP_START, -1)
+    begun = (marks["edge"] == ENTER) | (marks["edge"] == edges)
+    entries = Counter(marks["stage"][begun])
     assert {stage: entries[stage] for stage in expected} == expected
+
+
+LIBRARY = """
+import time
+
+class Booster:
+    def update(self):
+        time.sleep(0.003)
+
+    eval_train = eval_valid = save_model = update
+"""
+
+ENGINE = """
+from lightgbm.basic import Booster
+
+class CVBooster:
+    def __getattr__(self, name):
+        raise AttributeError(name)
+
+def train(rounds, callbacks=None):
+    booster = Booster()
+    for epoch in range(rounds):
+        booster.update()
+        for each in callbacks or []:
+            each(epoch)
+
+cv = train
+"""
+
+LOOPS = {
+    "by itself": (
+        "lightgbm.engine.train(30, callbacks=[print])",
+        False,
+    ),
+    "for each of several folds": (
+        "for fold in range(6):\n    lightgbm.engine.train(20)",
+        False,
+    ),
+    "round by round in a loop of the user's": (
+        "for _ in range(60):\n    booster.update()",
+        True,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LOOPS)
+def test_the_loop_that_trains_is_the_framework_s_or_the_user_s(
+    name: str, tmp_path: Path, profile: Profile
+) -> None:
+    """Where the framework begins several steps in each iteration, it is its own."""
+    loop, is_own = LOOPS[name]
+    library = tmp_path / "site-packages" / "lightgbm"
+    library.mkdir(parents=True)
+    (library / "__init__.py").write_text("import lightgbm.engine\n")
+    (library / "basic.py").write_text(LIBRARY)
+    (library / "engine.py").write_text(ENGINE)
+    script = tmp_path / "train.py"
+    script.write_text(f"import lightgbm\nbooster = lightgbm.basic.Booster()\n{loop}\n")
+    options = ("--no-waits", "--no-stacks", "--no-functions")
+    path = f"{library.parent}:{SOURCES}"
+    done, folder = profile(script, *options, env={"PYTHONPATH": path})
+    assert done.returncode == 0, done.stderr
+    recording = load_recording(folder)
+    chosen = recording.loops[recording.loops["rank"] == 0]
+    kinds = chosen.merge(recording.sites, on=["pid", "site"])["kind"]
+    assert ("loop" in set(kinds)) == is_own
+    begun = recording.marks.merge(recording.sites, on=["pid", "site"])
+    begun = begun[(begun["kind"] == "framework") & (begun["stage"] == "step")]
+    assert len(begun) >= 30

@@ -13,12 +13,22 @@ import platform
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from functools import partial
 from importlib.machinery import BuiltinImporter, ModuleSpec, SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType, TracebackType
 from typing import Any
 
-from debottleneck.agent import discover, frameworks, functions, gil, marks, modules
+from debottleneck.agent import (
+    discover,
+    evidence,
+    frameworks,
+    functions,
+    gil,
+    marks,
+    modules,
+    opened,
+)
 from debottleneck.agent.points import ANSWERS
 from debottleneck.agent.spool_writer import SpoolWriter
 from debottleneck.recording import spool
@@ -72,6 +82,8 @@ def main(
         with contextlib.suppress(OSError):  # no room for a recording: the script runs
             _record(spooled, config, no_yappi)
             _state_facts(spooled, config, no_yappi)
+            opening = opened.opener(partial(user.owns, module=""))
+            evidence.start(config.get("loop"), opening)
     hooks = _after_imports(config, user)
     for plugin in plugins:
         plugin.install(spooled, config)

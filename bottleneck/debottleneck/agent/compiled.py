@@ -18,7 +18,7 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from debottleneck.agent.discover import is_own
-from debottleneck.agent.marks import opened
+from debottleneck.agent.marks import hush
 from debottleneck.agent.points import Plainly
 from debottleneck.agent.wrap import as_frame_of_ours, wrap
 
@@ -30,19 +30,6 @@ LEARNED_CALLS = 8
 
 TRACERS = ("scan", "while_loop", "fori_loop", "map", "cond", "switch")
 """Functions of `jax.lax` that compile functions of the user's."""
-
-
-class _Every(str):
-    """Equals each stage, and a stage within itself is not marked."""
-
-    __slots__ = ()
-    __hash__ = str.__hash__
-
-    def __eq__(self, other: object) -> bool:
-        return True
-
-
-_SILENT = (-1, _Every(), 0, 0)
 
 
 class _Local(threading.local):
@@ -164,14 +151,12 @@ def _silent(jax: Any, plain: Callable[..., Any]) -> Callable[..., Any]:
     def silent(*args: Any, **kwargs: Any) -> Any:
         if _local.silent or jax.config.jax_disable_jit:
             return plain(*args, **kwargs)
-        stack = opened()
-        stack.append(_SILENT)
-        _local.silent = True
+        before, _local.silent = hush(True), True
         try:
             return plain(*args, **kwargs)
         finally:
             _local.silent = False
-            stack.pop()
+            hush(before)
 
     return _like(plain, as_frame_of_ours(silent))
 

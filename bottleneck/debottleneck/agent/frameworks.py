@@ -8,15 +8,16 @@ known here stays as it is.
 from __future__ import annotations
 
 import inspect
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial, reduce, wraps
 from types import FunctionType, ModuleType
 from typing import Any
 
-from debottleneck.agent import compiled
+from debottleneck.agent import compiled, evidence, marks
 from debottleneck.agent.wrap import as_frame_of_ours, wrap
-from debottleneck.recording.spool import FRAME_FILE
+from debottleneck.recording.spool import FRAME_FILE, STEP_START
 from debottleneck.words import STEP
 
 KIND = "framework"
@@ -54,6 +55,7 @@ FUNCTIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "Model.save_weights": ("checkpoint",),
     },
     "optax": {"apply_updates": ("update",)},
+    "transformers.trainer_callback": {"CallbackHandler.on_step_begin": (STEP,)},
     "transformers.trainer": {
         "Trainer.evaluate": ("evaluate",),
         "Trainer._save_checkpoint": ("checkpoint",),
@@ -88,7 +90,7 @@ def _lightgbm(engine: ModuleType) -> None:
     def update(self: Any, *args: Any, **kwargs: Any) -> Any:
         return plain(self, "update")(*args, **kwargs)
 
-    several.update = _wrap(update, STEP, "lightgbm.CVBooster.update")
+    several.update = _begins(update, STEP, "lightgbm.CVBooster.update")
 
 
 def _calling_back(plain: Callable[..., Any]) -> Callable[..., Any]:
@@ -119,7 +121,7 @@ def _keras(keras: ModuleType) -> None:
         made = plain(self, *args, **kwargs)
         if callable(self.train_function) and self.train_function is not before:
             name = "keras.Model.train_function"
-            self.train_function = _wrap(self.train_function, STEP, name)
+            self.train_function = _begins(self.train_function, STEP, name)
         return made
 
     model.make_train_function = as_frame_of_ours(make_train_function)
@@ -176,8 +178,31 @@ def _mark(module: ModuleType, qualified: str, stages: Iterable[str]) -> None:
     function = getattr(place, name)
     label = f"{module.__name__.partition('.')[0]}.{qualified}"
     for stage in stages:
-        function = _wrap(function, stage, label)
+        function = (_begins if stage == STEP else _wrap)(function, stage, label)
     setattr(place, name, function)
+
+
+_local = threading.local()
+
+
+def _begins(function: Callable[..., Any], stage: str, name: str) -> Any:
+    """A function each call of which begins a step, but for calls within one."""
+    site = marks.site_of(stage, name, "", 0, KIND)
+
+    @wraps(function)
+    def begin(*args: Any, **kwargs: Any) -> Any:
+        if getattr(_local, "inside", False):
+            return function(*args, **kwargs)
+        marks.attend()
+        if marks.mark_row(site << 2 | STEP_START):
+            evidence.begun_elsewhere(site)
+        _local.inside = True
+        try:
+            return function(*args, **kwargs)
+        finally:
+            _local.inside = False
+
+    return as_frame_of_ours(begin)
 
 
 def _wrap(function: Callable[..., Any], stage: str, name: str = "") -> Any:

@@ -30,6 +30,12 @@ def add_target(parser: argparse.ArgumentParser) -> None:
         help="this function is that stage (repeatable)",
     )
     parser.add_argument(
+        "--step",
+        dest="loop",
+        metavar="FILE:LINE",
+        help="the loop at that line trains: an iteration of it is a step",
+    )
+    parser.add_argument(
         "--include",
         action="append",
         default=[],
@@ -51,7 +57,7 @@ def options_of(arguments: argparse.Namespace, **how: Any) -> Options:
         arguments: The parser's.
         **how: Fields of `Options` beside the script's own.
     """
-    from debottleneck.collect.options import Options, StageTarget
+    from debottleneck.collect.options import LoopTarget, Options, StageTarget
 
     if not arguments.module:
         check_script(arguments.target)
@@ -62,6 +68,7 @@ def options_of(arguments: argparse.Namespace, **how: Any) -> Options:
         python=arguments.python,
         include=tuple(arguments.include),
         stages=tuple(StageTarget.parse(text) for text in arguments.stage),
+        loop=LoopTarget.parse(arguments.loop) if arguments.loop else None,
         **how,
     )
 

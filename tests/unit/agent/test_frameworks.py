@@ -61,7 +61,7 @@ for epoch in range(2):
     for each in callbacks.callbacks:
         each.after_iteration(booster, epoch, {})
 """,
-        ["+step", "+update", "+evaluate", "+log"] * 2,
+        ["begin", "+update", "+evaluate", "+log"] * 2,
         "Watch.after_iteration",
     ),
     "lightgbm": (
@@ -97,8 +97,8 @@ engine.train({"booster": Booster()}, None, 1, callbacks=[saver])
 engine.cv({"booster": CVBooster()}, None, 1, callbacks=[saver])
 assert saver("marked once") is None
 """,
-        ["+step", "+update", "+evaluate", "+log"] * 3
-        + ["+step", "+update", "+update", "+evaluate", "+evaluate", "+log", "+log"],
+        ["begin", "+update", "+evaluate", "+log"] * 3
+        + ["begin", "+update", "+update", "+evaluate", "+evaluate", "+log", "+log"],
         "slow",
     ),
     "scikit-learn": (
@@ -176,7 +176,7 @@ model = Model()
 for _ in range(2):
     model.fit(JAXEpochIterator(), [Note()])
 """,
-        (["+load", "+step", "+update", "+log"] * 2 + ["+load", "+evaluate"]) * 2,
+        (["+load", "begin", "+update", "+log"] * 2 + ["+load", "+evaluate"]) * 2,
         "Note.on_train_batch_end",
     ),
     "lightning and transformers": (
@@ -208,8 +208,8 @@ Fits().save_checkpoint("path")
 
 
 def entered(marks: list[Mark]) -> list[Mark]:
-    """Marks of entries; a joined call has none of its own."""
-    return [mark for mark in marks if mark.text.startswith("+")]
+    """Steps and entries; a joined call has none of its own."""
+    return [mark for mark in marks if mark.text[0] in "+b"]
 
 
 @pytest.mark.parametrize("name", SNIPPETS)
