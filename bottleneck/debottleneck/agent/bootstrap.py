@@ -314,17 +314,16 @@ def _after_imports(
     config: Mapping[str, Any], user: discover.UserCode
 ) -> dict[str, list[discover.Hook]]:
     """What to do after the import of frameworks, and of the modules of --stage."""
-    hooks: dict[str, list[discover.Hook]] = {}
+    hooks: dict[str, list[discover.Hook]]
+    hooks = {module: [frameworks.install] for module in frameworks.MODULES}
     for module, names in user.stages.items():
         if module in ("__main__", _stem(config["target"])):
             continue
         if module in sys.modules:
             _wrap_all(names)(sys.modules[module])
         else:
-            hooks[module] = [_wrap_all(names)]
+            hooks.setdefault(module, []).append(_wrap_all(names))
     hooks.setdefault("torch", []).append(_torch_hook)
-    for module in frameworks.MODULES:
-        hooks.setdefault(module, []).append(frameworks.install)
     return hooks
 
 

@@ -40,7 +40,7 @@ def add_target(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="PATTERN",
-        help="user code outside the script's folder: a path, module or pattern",
+        help="installed code that counts as yours: a path, module or pattern",
     )
     parser.add_argument("--python", default=sys.executable, help="interpreter to use")
     parser.add_argument(
