@@ -22,6 +22,7 @@ from typing import Any
 from debottleneck.agent import (
     discover,
     evidence,
+    frameworks,
     functions,
     gil,
     marks,
@@ -310,15 +311,16 @@ def _check_stages(config: Mapping[str, Any], user: discover.UserCode) -> None:
 def _after_imports(
     config: Mapping[str, Any], user: discover.UserCode
 ) -> dict[str, list[discover.Hook]]:
-    """What to do after the import of torch, numba, and the modules of --stage."""
-    hooks: dict[str, list[discover.Hook]] = {}
+    """What to do after the import of frameworks, and of the modules of --stage."""
+    hooks: dict[str, list[discover.Hook]]
+    hooks = {module: [frameworks.install] for module in frameworks.MODULES}
     for module, names in user.stages.items():
         if module in ("__main__", _stem(config["target"])):
             continue
         if module in sys.modules:
             _wrap_all(names)(sys.modules[module])
         else:
-            hooks[module] = [_wrap_all(names)]
+            hooks.setdefault(module, []).append(_wrap_all(names))
     hooks.setdefault("torch", []).append(_torch_hook)
     hooks.setdefault("numba", []).append(written.after_numba)
     return hooks

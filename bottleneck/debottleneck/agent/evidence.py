@@ -43,6 +43,7 @@ TRAINING = (OPTIMIZER, BACKWARD, NAMED, CHANGE, UPDATE_NAME)
 
 BY_TIME = "nothing that is known to train, but it takes the run's time and repeats"
 ASKED = "the line that you gave"
+ELSEWHERE = "the steps that a framework begins"
 
 RARE = 0.05
 """Changes at a place that happen less often than this part of the most frequent ones
@@ -50,6 +51,9 @@ RARE = 0.05
 
 COVERS = 0.8
 """A loop that takes less of what one around it does to train is a part of its step."""
+
+SEVERAL = 1.5
+"""Steps that a framework begins in one iteration of a loop: it runs one of its own."""
 
 FEWEST_ITERATIONS = 5
 """Iterations of a loop around it, before that one may be the step."""
@@ -67,12 +71,21 @@ STEP_NS = 200_000
 SMALL = 0.003
 """A statement of less than this part of the step is not told from its neighbour."""
 
+COMPUTES = ("forward", "loss", "backward", "update")
+"""Stages of a library that tell of training; it may call back for others."""
+
 _search: list[Search] = []
 
 
 def searching() -> bool:
     """Whether loops are followed at all."""
     return bool(_search)
+
+
+def begun_elsewhere(site: int) -> None:
+    """A framework begins a step of a loop that it runs itself, on this thread."""
+    if _search:
+        _search[0].begun_elsewhere(site)
 
 
 def start(asked: Mapping[str, Any] | None, opening: Opening) -> None:
@@ -134,6 +147,7 @@ class Search:
         self._ready: dict[tuple[LoopPoint, LoopPoint], int] = {}
         self._met: dict[tuple[LoopPoint, LoopPoint], int] = {}
         self._depth: dict[LoopPoint, int] = {}
+        self._elsewhere: Counter[LoopPoint | None] = Counter()
         self._thread, self._best = threading.main_thread().ident, NAME
         self._kinds: dict[int, int | None] = {}
         self._since = 0
@@ -171,6 +185,18 @@ class Search:
         rows = self._rows.setdefault(kind, {})
         for point in chain:
             rows.setdefault(point, Counter())[point.row] += 1
+
+    @_unnoticed
+    def begun_elsewhere(self, site: int) -> None:
+        """Note the loop around a step that a framework begins; it may be no step."""
+        stack = entries.runs()
+        self._elsewhere[stack[-1].point if stack else None] += 1
+        if self._asked or self.chosen is None or not self._is_elsewhere():
+            return
+        self.chosen, self._chain, self._told = None, (), ()
+        tid = threading.get_native_id()
+        told = {"event": "loop", "site": site, "tid": tid, "why": ELSEWHERE}
+        marks.note({**told, "others": [], "sides": []})
 
     @_unnoticed
     def entered(self, run: Run) -> None:
@@ -247,11 +273,20 @@ class Search:
         """The kind of evidence that decides, and the loop with those around it."""
         if self._asked:
             return -1, self._asked_for()
+        if self._is_elsewhere():
+            return LOAD + 1, ()
         for kind in sorted(self._chains):
             inner = _common(self._chains[kind])
             if inner:
                 return kind, self._outwards(inner)
         return LOAD + 1, self._by_time()
+
+    def _is_elsewhere(self) -> bool:
+        """Whether a framework runs the training loop, in no loop or within one."""
+        return any(
+            steps > SEVERAL * (point.count + 1 if point else 1)
+            for point, steps in self._elsewhere.items()
+        )
 
     def _asked_for(self) -> Chain:
         chain = tuple(run.point for run in entries.runs())
@@ -388,7 +423,9 @@ def _kind_of(stage: str, name: str, kind: str) -> int | None:
     """What a stage that is entered tells of the loops around it."""
     if stage == "load":
         return LOAD
-    if kind == "torch":
+    if kind in ("framework", "jitted") and stage not in COMPUTES:
+        return None
+    if kind in ("torch", "framework", "jitted"):
         if stage == "update":
             return None if name.endswith("zero_grad") else OPTIMIZER
         return BACKWARD if stage == "backward" else NAME
