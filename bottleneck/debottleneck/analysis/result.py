@@ -50,8 +50,9 @@ class Loop:
         step_median_ms: Median quiet step.
         step_p95_ms: 95th percentile.
         unit: "step", or "second" (of wall time) when no steps were found.
-        header: Of the loop whose iterations the steps are, "" where they are not.
-        file: Where it is, "" likewise.
+        header: Of the loop whose iterations the steps are; "" where they are not, or
+            where source was left out.
+        file: Where it is, "" where they are not.
         line: Of its header, 0 likewise.
         count: Steps of the whole run.
         why: What it was chosen for: "because it holds {why}".

@@ -69,6 +69,14 @@ class ShownRows:
         """What a line says in at most so many letters, "" of a stage."""
         return cut(self.sources.get(row, ""), most)
 
+    def short(self, row: str) -> str:
+        """A row's name where room is scarce: "line 17", of the only file."""
+        files = {name.rpartition(":")[0] for name in self.sources}
+        if row not in self.sources or len(files) > 1:
+            return clean(row)
+        lines = row.rpartition(":")[2]
+        return f"lines {lines}" if "-" in lines else f"line {lines}"
+
     def depth(self, row: str) -> int:
         """How far a row stands in."""
         return self.depths.get(row, 0)

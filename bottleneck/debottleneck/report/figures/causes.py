@@ -53,7 +53,7 @@ def heat_map(
     figure = blank(70 + 38 * len(values), margin=margin, meta={"slant": 52})
     figure.add_heatmap(
         x=[plain(c) for c in values.columns],
-        y=[plain(r) for r in values.index],
+        y=[plain(rows.short(str(r))) for r in values.index],
         z=ms,
         text=text,
         customdata=share,

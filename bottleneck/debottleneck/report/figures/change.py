@@ -57,7 +57,12 @@ def bars(sides: Sequence[Side]) -> go.Figure | None:
     margin = {"l": 8, "r": 66, "t": 4, "b": 48}
     figure = blank(PITCH * len(stages) + 56, barmode="stack", margin=margin)
     rows = pd.concat(
-        _rows_of(side, table.reindex(index=stages, columns=causes), index, len(pairs))
+        _rows_of(
+            side,
+            table.reindex(index=stages, columns=causes),
+            (index, len(pairs)),
+            shown,
+        )
         for index, (side, table) in enumerate(pairs)
     )
     digits = table_digits(max(side.step_ms for side, _ in pairs))
@@ -70,9 +75,19 @@ def bars(sides: Sequence[Side]) -> go.Figure | None:
     return figure
 
 
-def _rows_of(side: Side, table: pd.DataFrame, index: int, sides: int) -> pd.DataFrame:
-    """A side's bars: causes in ms, and where they lie (a stage is 1 high)."""
-    names = [f"<b>{plain(stage)}</b>" for stage in table.index]
+def _rows_of(
+    side: Side, table: pd.DataFrame, place: tuple[int, int], shown: ShownRows
+) -> pd.DataFrame:
+    """A side's bars: causes in ms, and where they lie (a row is 1 high).
+
+    Args:
+        side: Whose.
+        table: Its rows by causes.
+        place: Which side it is, and of how many.
+        shown: Names of rows.
+    """
+    index, sides = place
+    names = [f"<b>{plain(shown.short(row))}</b>" for row in table.index]
     ticks = names
     if sides > 1:
         ticks = [TIMES[1] if index else f"{name} {TIMES[0]}" for name in names]

@@ -14,6 +14,7 @@ from debottleneck.report.figures import causes, flame, steps, timeline
 from debottleneck.report.figures.catalogue import RUN
 from debottleneck.report.figures.sides import span_in_words
 from debottleneck.report.html import numbers, predictions, sheet, source, tables
+from debottleneck.report.matrix import SMALL
 from debottleneck.report.rows import ShownRows
 from debottleneck.report.words.quantities import clean, count, home, number, short
 from debottleneck.report.words.run import ending, handovers, loop_lines
@@ -74,6 +75,7 @@ def _head(analysis: Analysis) -> dict[str, Any]:
 def _step_sections(analysis: Analysis, drawing: sheet.Drawing) -> dict[str, Any]:
     loop, rows = analysis.loop, ShownRows.of(analysis)
     names = causes.cells(analysis)[0].columns
+    large = (analysis.stages.share >= SMALL) | (not rows.sources)
     return {
         "unit": loop.unit,
         "heat": drawing.place(RUN["causes"], analysis),
@@ -82,7 +84,7 @@ def _step_sections(analysis: Analysis, drawing: sheet.Drawing) -> dict[str, Any]
         **_steps(analysis, drawing),
         "timelines": _timelines(analysis, drawing),
         "part": rows.noun,
-        "stage_key": rows.key(analysis.stages.stage),
+        "stage_key": rows.key(analysis.stages.stage[large]),
         "cause_key": sheet.causes(names),
     }
 

@@ -210,6 +210,7 @@ def ribbon(analysis: Analysis, rows: ShownRows) -> list[dict[str, Any]]:
     return [
         {
             "stage": clean(stage),
+            "short": rows.short(stage),
             "source": rows.source(stage),
             "colour": rows.colour(stage),
             "ms": number(float(stages.ms_per_step[stage]), digits),

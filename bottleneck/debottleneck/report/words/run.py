@@ -86,7 +86,7 @@ def _rule_line(loop: Loop) -> str:
 def other_loops(loop: Loop, lead: str, most: int = MOST_OTHERS) -> str:
     """Loops that might have been the training loop, and the option that takes each."""
     named = [
-        clean(f"{header(other)}, {count(other.count, 'iteration')}: {other.option}")
+        clean(f"{header(other)}, {count(other.count, 'iteration')}: `{other.option}`")
         for other in loop.others[:most]
     ]
     if len(loop.others) > most:
