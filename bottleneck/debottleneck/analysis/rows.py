@@ -67,10 +67,14 @@ def as_steps_pass(
     first = segments.assign(step=step, into=into)[step >= 0]
     first = first.groupby(["stage", "step"])["into"].min()
     reached = first.groupby(level="stage").median().to_dict()
+    for row, parent in zip(lines["row"][::-1], lines["parent"][::-1], strict=True):
+        both = reached.get(row, np.inf), reached.get(parent, np.inf)
+        reached[parent] = min(both)
     places: dict[str, float] = {}
     place = 0.0
     for row in map(str, lines["row"]):
-        place = places[row] = max(place, reached.get(row, place))
+        at = reached.get(row, np.inf)
+        place = places[row] = max(place, at) if np.isfinite(at) else place
     of_stages = {stage: reached.get(stage, np.inf) for stage in STAGES}
     places |= of_stages | dict.fromkeys((*BETWEEN_STAGES, OTHER), np.inf)
     return tuple(sorted(places, key=places.__getitem__))

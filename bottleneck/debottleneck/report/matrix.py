@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import nan
 
 import pandas as pd
@@ -12,12 +12,12 @@ from debottleneck import words
 from debottleneck.analysis.result import Analysis
 from debottleneck.report.rows import ShownRows
 from debottleneck.report.words.quantities import (
-    clean,
     in_order,
     interval,
     number,
     percent,
     table_digits,
+    tail,
 )
 
 REST = "rest"
@@ -25,7 +25,7 @@ SMALL = 0.01
 """Rows below this share of the step are summed into one, where rows are lines."""
 
 LONGEST = 28
-"""Letters of a row's name; longer ones lose their beginning."""
+"""Letters of a row's name."""
 
 FOLDED = "(small rows)"
 
@@ -125,13 +125,15 @@ def _folded(
     step, and so do all where stages are the only rows.
     """
     stages = analysis.stages.set_index("stage")
-    stages = stages.reindex(in_order(stages.index, analysis.row_names))
     values = trainer_causes(analysis)
     parents = dict(zip(analysis.rows["row"], analysis.rows["parent"], strict=True))
-    kept = {words.OTHER, *stages.index[stages.share >= SMALL]}
+    kept = set(stages.index[stages.share >= SMALL])
     for name in [*kept]:
         while name := parents.get(name, ""):
             kept.add(name)
+    kept |= {words.OTHER} & set(stages.index)
+    stages = stages.reindex(in_order([*stages.index, *kept], analysis.row_names))
+    stages = stages.fillna({"ms_per_step": 0.0, "share": 0.0})
     small = [name for name in stages.index if name not in kept]
     if not rows.sources or len(small) < 2:
         return stages, values, ""
@@ -146,9 +148,7 @@ def _folded(
 
 def _indented(name: str, rows: ShownRows) -> str:
     """A row's name, further in the deeper it lies."""
-    bare = clean(name)
-    short = bare if len(bare) <= LONGEST else f"...{bare[3 - LONGEST :]}"
-    return "  " * rows.depth(name) + short
+    return "  " * rows.depth(name) + tail(name, LONGEST)
 
 
 def _note(names: Iterable[str], values: pd.DataFrame, rows: ShownRows) -> str:
@@ -181,6 +181,11 @@ def fit(matrix: CauseMatrix, width: int) -> tuple[Cells, str]:
     values, folded = matrix.values, ""
     while _width(_cells(matrix, values)) > width and values.shape[1] > 2:
         values = _fold_smallest(values)
+    if _width(_cells(matrix, values)) > width:  # without the interval
+        lead, headers = (row[:3] for row in matrix.lead), matrix.lead_headers[:3]
+        matrix = replace(
+            matrix, lead=tuple(lead), lead_headers=headers, total=matrix.total[:3]
+        )
     if REST in values.columns:
         folded_in = matrix.values.columns.difference(values.columns, sort=False)
         folded = f"rest is {', '.join(folded_in)}."

@@ -23,9 +23,9 @@ steps those that were seen: `header`, `file`, `line`, `count`, `option` (takes i
 (what every `stage` below calls it: "train.py:17", "train.py:22-25"), `file`, `line`, \
 `end` (its last line), `source`, `parent` (the row that calls its function, "" for \
 none), `side` ("input": makes what training uses; "train"; "" neither or unknown) |
-| `stages` | the trainer's rows, lines too, as steps come to them: `stage`, `ms_per_step`, `share`, `low` and `high` (95 % \
-interval of `ms_per_step`), `median_ms`, `p95_ms`, `cpu_ms_per_step`, \
-`calls_per_step`; they add up to `step_ms` |
+| `stages` | the trainer's rows, lines too, as steps come to them: `stage`, \
+`ms_per_step`, `share`, `low` and `high` (95 % interval of `ms_per_step`), \
+`median_ms`, `p95_ms`, `cpu_ms_per_step`, `calls_per_step`; they add up to `step_ms` |
 | `causes` | `stage`, `role`, `cause`, `ms_per_step`, `share`, `low`, `high`, \
 `median_ms`, `p95_ms`; those of role `trainer` add up to their stage, those of other \
 roles are sums over the role's threads |

@@ -29,6 +29,7 @@ from debottleneck.report.text.tables import (
     tidy,
     verbatim,
 )
+from debottleneck.report.words import quantities
 from debottleneck.report.words.quantities import (
     NOTHING,
     below,
@@ -110,7 +111,7 @@ def _matrix(console: Console, analysis: Analysis) -> None:
     heading(console, grid.title)
     shown, folded = matrix.fit(grid, console.width)
     for style, line in _with_sources(shown, grid.sources, console.width):
-        console.print(Text(line, style=style, no_wrap=True, overflow="crop"))
+        console.print(Text(line, style=style), no_wrap=True, overflow="crop")
     for note in filter(None, (folded, grid.note)):
         console.print(Text(note))
     console.print()
@@ -207,7 +208,8 @@ def _gil(console: Console, analysis: Analysis) -> None:
         function, file = row["holder_function"], row["holder_file"]
         code = place(function, file, row["holder_line"], directory) or "not known"
         thread = cut(row["holder_thread"], 20) or "unknown"
-        rows.append((row["stage"], row["role"], thread, code, percent(row["share"])))
+        row_name = quantities.tail(row["stage"], matrix.LONGEST)
+        rows.append((row_name, row["role"], thread, code, percent(row["share"])))
     console.print(plain_table(headers, rows[:MOST_WAITS], left=4))
     _and_more(console, len(rows) - MOST_WAITS, "pair")
 
@@ -223,7 +225,8 @@ def _waited_on(console: Console, analysis: Analysis) -> None:
     digits = table_digits(float(named.ms_per_step.max()))
     for row in named.to_dict("records"):
         what = f"{clean(row['syscall'])} {below(row['what'], directory)}".strip()
-        lead = (row["stage"], row["role"], row["cause"])
+        row_name = quantities.tail(row["stage"], matrix.LONGEST)
+        lead = (row_name, row["role"], row["cause"])
         rows.append((*lead, what, number(row["ms_per_step"], digits)))
     console.print(plain_table(headers, rows[:MOST_WAITS], left=4))
     _and_more(console, len(rows) - MOST_WAITS, "place")
