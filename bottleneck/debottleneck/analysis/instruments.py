@@ -59,15 +59,13 @@ def _row(name: str, steps: int, step_ms: float, note: str) -> dict[str, Any]:
 def _marks(
     rates: Mapping[str, Any], per_step: float, step_ms: float, steps: int, every: float
 ) -> dict[str, Any]:
-    """What marks cost the steps that have them: one of `every` so many."""
     pair_us = rates.get("mark_pair_us")
     if pair_us is None or not per_step:
         return _row("marks", steps, step_ms, "cost not measured")
     cost = per_step * pair_us / 1e3
-    where = "in every step"
-    if every >= SELDOM:
-        where = f"in one of {every:.1f} steps, as steps are short"
-    note = f"{per_step:.1f} pairs a step at {pair_us:.1f} us each, {where}"
+    seldom = f"one of {every:.1f} steps, as steps are short"
+    where = seldom if every >= SELDOM else "every step"
+    note = f"{per_step:.1f} pairs a step at {pair_us:.1f} us each, in {where}"
     row = _row("marks", steps, step_ms, note)
     if step_ms - cost > LEAST_REST * step_ms:
         row["slowdown"] = cost / (step_ms - cost)
