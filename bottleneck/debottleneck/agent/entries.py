@@ -24,6 +24,9 @@ class Listener(Protocol):
     def turned(self, run: Run) -> None:
         """An iteration of it begins, one that is marked."""
 
+    def began_row(self, point: LoopPoint) -> None:
+        """A statement begins of a loop whose `watched` is true."""
+
     def left(self, run: Run) -> None:
         """A loop is over, or raised."""
 
@@ -48,6 +51,12 @@ def tell_entered(run: Run) -> None:
     """A loop begins."""
     for listener in _listener:
         listener.entered(run)
+
+
+def tell_row(point: LoopPoint) -> None:
+    """A statement begins."""
+    for listener in _listener:
+        listener.began_row(point)
 
 
 def runs() -> list[Run]:

@@ -119,7 +119,9 @@ def _unnoticed(method: Callable[..., None]) -> Callable[..., None]:
         except RecursionError:  # the user's own next call will say so
             return
         except Exception as error:  # noqa: BLE001 - whatever it is, it is ours
-            self.give_up(error)
+            stop()
+            what = f"search for the training loop: {type(error).__name__}: {error}"
+            marks.note({"event": "failure", "what": what})
 
     return guarded
 
@@ -155,12 +157,6 @@ class Search:
         self.settled = False
         self.chosen: LoopPoint | None = None
         self._chain: Chain = ()
-
-    def give_up(self, error: Exception) -> None:
-        """Say why loops are followed no more."""
-        stop()
-        what = f"search for the training loop: {type(error).__name__}: {error}"
-        marks.note({"event": "failure", "what": what})
 
     def witness(self, site: int) -> None:
         """A stage is entered."""
@@ -231,6 +227,11 @@ class Search:
         self._due = now + max(LOOK_NS, round(passed / LOOK_COST))
 
     @_unnoticed
+    def began_row(self, point: LoopPoint) -> None:
+        """Look anew into what it calls."""
+        self._opening.row()
+
+    @_unnoticed
     def left(self, run: Run) -> None:
         """Look no further into what it called."""
         if run.point is self.chosen:
@@ -242,6 +243,8 @@ class Search:
         if not chain or chain[-1].count < min(point.count, FEWEST_ITERATIONS):
             return
         if chain != self._chain:
+            if self.chosen is not None:
+                self.chosen.watched = False
             self._chain, self.chosen = chain, chain[-1]
             self._opens, self.settled = True, False
             self._opening.anew()
@@ -257,8 +260,9 @@ class Search:
 
     def _open(self) -> None:
         """Let functions be opened that this loop calls."""
-        if not self._opening.turned():
-            self._opens = False
+        assert self.chosen
+        self.chosen.watched = self._opens = self._opening.turned()
+        if not self._opens:
             times = {"start_ns": self._since, "end_ns": monotonic_ns()}
             marks.note({"event": "block", "kind": "loops", **times})
 

@@ -72,13 +72,14 @@ class LoopPoint:
         codes: Of the marks of its statements.
         run: Its present entry.
         wanted: Whether it is to be marked at all.
+        watched: Whether the listener is told of its statements.
         stretch: Iterations that go unmarked after each one that is marked.
     """
 
     __slots__ = (
         "_active", "_look", "_marked", "_written", "bounds", "codes", "count",
         "entries", "file", "inner", "kept", "ns", "on", "open", "plan", "row", "row_ns",
-        "run", "since", "site", "stretch", "wanted",
+        "run", "since", "site", "stretch", "wanted", "watched",
     )  # fmt: skip
 
     def __init__(self, plan: LoopPlan, file: str) -> None:
@@ -86,7 +87,7 @@ class LoopPoint:
         self.file = file
         self.open = self.wanted = True
         self.on = self.bounds = True
-        self.kept = False
+        self.kept = self.watched = False
         self.inner: set[LoopPoint] = set()
         self.run: Run | None = None
         self.site = -1
@@ -205,6 +206,8 @@ class LoopPoint:
             if now and self.since:
                 self.row_ns[self.row] += now - self.since
                 self.row, self.since = index, now
+                if self.watched:
+                    entries.tell_row(self)
 
     def silence(self, share: float) -> None:
         """Mark small statements no more that follow small ones.
