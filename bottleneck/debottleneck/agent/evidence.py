@@ -189,10 +189,11 @@ class Search:
         self._elsewhere[stack[-1].point if stack else None] += 1
         if self._asked or self.chosen is None or not self._is_elsewhere():
             return
-        self.chosen, self._chain, self._told = None, (), ()
+        self.chosen, self._chain = None, ()
+        self._told = ()
         tid = threading.get_native_id()
-        told = {"event": "loop", "site": site, "tid": tid, "why": ELSEWHERE}
-        marks.note({**told, "others": [], "sides": []})
+        event = {"event": "loop", "site": site, "tid": tid, "why": ELSEWHERE}
+        marks.note({**event, "others": [], "sides": []})
 
     @_unnoticed
     def entered(self, run: Run) -> None:
