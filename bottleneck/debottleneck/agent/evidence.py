@@ -153,7 +153,7 @@ class Search:
         self._thread, self._best = threading.main_thread().ident, NAME
         self._kinds: dict[int, int | None] = {}
         self._since = 0
-        self._told: tuple[Any, ...] = ()
+        self._told: object = None
         self.settled = False
         self.chosen: LoopPoint | None = None
         self._chain: Chain = ()
@@ -190,7 +190,7 @@ class Search:
         if self._asked or self.chosen is None or not self._is_elsewhere():
             return
         self.chosen, self._chain = None, ()
-        self._told = ()
+        self._told = None
         tid = threading.get_native_id()
         event = {"event": "loop", "site": site, "tid": tid, "why": ELSEWHERE}
         marks.note({**event, "others": [], "sides": []})
@@ -315,23 +315,52 @@ class Search:
 
     def _covered(self, outer: LoopPoint, inner: LoopPoint) -> float:
         """The part that `inner` is of what `outer` does to train."""
-        side = self._sides(outer)
-        inputs = sum(
-            ns for index, ns in enumerate(outer.row_ns) if side[index] == dataflow.INPUT
+        training = self._training(outer)
+        used = sum(
+            ns
+            for index, (ns, side) in enumerate(
+                zip(outer.row_ns, self._sides(outer), strict=True)
+            )
+            if side and index not in training
         )
         ready = self._ready.get((outer, inner), 0)
-        return inner.ns / max(inner.ns + inputs + ready, 1)
+        return inner.ns / max(inner.ns + used + ready, 1)
+
+    def _training(self, point: LoopPoint) -> set[int]:
+        """Its statements in which something was seen to train."""
+        seen = (self._rows.get(kind, {}).get(point, ()) for kind in TRAINING)
+        return set[int]().union(*seen)
 
     def _sides(self, point: LoopPoint) -> list[str]:
         """Of each statement, see `dataflow.sides`."""
-        rows: dict[int, set[int]] = {
-            kind: set(points.get(point, ())) for kind, points in self._rows.items()
-        }
-        training = set[int]().union(*(rows.get(kind, ()) for kind in TRAINING))
+        training = self._training(point)
         flows = [row.flow for row in point.plan.rows]
         if not training:
             return [""] * len(flows)
-        return dataflow.sides(flows, training, rows.get(NAME, ()))
+        computing = self._rows.get(NAME, {}).get(point, ())
+        return dataflow.sides(flows, training, computing)
+
+    def _all_sides(self) -> dict[int, str]:
+        """Of the statements of the loop and those around it, and of loops in these.
+
+        What stands in a loop within is of the side that the whole of it is of.
+        """
+        places: dict[tuple[str, int], str] = {}
+        sides: dict[int, str] = {}
+        for point in self._chain:
+            for row, site, side in zip(
+                point.plan.rows, point.sites, self._sides(point), strict=True
+            ):
+                sides[site] = side
+                places[point.file, row.line] = side
+        chosen = {(point.file, point.plan.line) for point in self._chain}
+        for point in turns.points():  # in the order in which they stand
+            place = point.file, point.plan.line
+            if place in places and place not in chosen:
+                for row, site in zip(point.plan.rows, point.sites, strict=False):
+                    sides[site] = places[place]
+                    places.setdefault((point.file, row.line), places[place])
+        return sides
 
     def _by_time(self) -> Chain:
         """The smallest loop that the main thread is in and that takes the time."""
@@ -380,8 +409,8 @@ class Search:
         """Write down the loop, when it is another one than was thought."""
         assert self.chosen
         chosen = self.chosen
-        side = self._sides(chosen)
-        told = (chosen.site, kind, tuple(side))
+        sides = self._all_sides()
+        told = (chosen.site, kind, tuple(sides.items()))
         if told == self._told:
             return
         self._told = told
@@ -399,7 +428,7 @@ class Search:
                 "tid": threading.get_native_id(),
                 "why": {-1: ASKED, **WHY}.get(kind, BY_TIME),
                 "others": others,
-                "sides": [*zip(chosen.sites, side, strict=True)],
+                "sides": [*sides.items()],
             }
         )
 

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 NO_STEPS_AFTER_S = 8.0
 """Without steps by then, the run is measured as a whole until some appear."""
 
+SURE_S = 1.5
+"""A loop is announced when it has been taken for the training loop for so long."""
+
 STOP_GRACE_S = 10.0
 INTERRUPT_GRACE_S = 5.0
 NAMES_EVERY_S = 1.0
@@ -88,6 +91,7 @@ class Conductor:
         self._is_failed = False
         self._seen: Seen | None = None
         self._training_since: float | None = None
+        self._rule, self._is_said = "", False
         self._mode = spool.RECORD
         self._names_due = 0.0
         self._too_slow = False
@@ -186,9 +190,13 @@ class Conductor:
         """What ends the measurement now: "steps", "seconds", or "" for nothing."""
         now = time.monotonic()
         count = self._steps_measured()
-        if count and self._training_since is None:
-            self._training_since = now
-            self._say(f"training recognised: {self._seen.steps.rule}")  # type: ignore[union-attr] # count > 0
+        if count and self._seen is not None:
+            if self._seen.steps.rule != self._rule:  # another loop, as more was seen
+                self._rule, self._is_said = self._seen.steps.rule, False
+                self._training_since = now
+            if not self._is_said and now - (self._training_since or now) > SURE_S:
+                self._is_said = True
+                self._say(f"training recognised: {self._rule}")
         if self._options.steps is not None:
             return "steps" if count >= self._options.steps else ""
         begun = self._training_since or self.outcome.start_ns / 1e9
