@@ -120,8 +120,8 @@ def _unnoticed(method: Callable[..., None]) -> Callable[..., None]:
             return
         except Exception as error:  # noqa: BLE001 - whatever it is, it is ours
             stop()
-            what = f"search for the training loop: {type(error).__name__}: {error}"
-            marks.note({"event": "failure", "what": what})
+            reason = f"search for the training loop: {type(error).__name__}: {error}"
+            marks.note({"event": "failure", "what": reason})
 
     return guarded
 
