@@ -161,6 +161,60 @@ def test_a_failure_of_ours(
     run.ends_well()
 
 
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "agent.gil:locate:TypeError",
+        "agent.marks:calibrate:KeyError",
+        "agent.spool_writer:SpoolWriter.__init__:RuntimeError",
+        "agent.discover:install:AttributeError",
+        "agent.modules:give_way:ValueError",
+        "strategies.automatic.install::ImportError",
+        "strategies.automatic.install:install:LookupError",
+    ],
+)
+def test_a_failure_of_ours_in_the_script_s_process(
+    start: Start, environment: dict[str, str], fault: str
+) -> None:
+    """It is said in a line, and the script runs without us."""
+    path = f"{HERE / 'faults'}:{environment['PYTHONPATH']}"
+    words = ("run", "--strategy", "prefetch") if "strategies" in fault else ()
+    run = start(*words, env={"PYTHONPATH": path, "FAULT": fault}).trains()
+    run.says(f"the script runs without us: {fault.split(':')[2]}")
+    run.ends_well()
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "agent.discover:stages_in:KeyError",
+        "agent.spool_writer:SpoolWriter.write_names:ZeroDivisionError",
+    ],
+)
+def test_a_failure_of_the_marks(
+    start: Start, environment: dict[str, str], fault: str
+) -> None:
+    """There are none, and the script does not know of it."""
+    path = f"{HERE / 'faults'}:{environment['PYTHONPATH']}"
+    run = start(env={"PYTHONPATH": path, "FAULT": fault}).trains()
+    run.ends_well()
+
+
+def test_ctrl_c_before_the_script_is_started(
+    start: Start, environment: dict[str, str], tmp_path: Path
+) -> None:
+    """A line, the code that shells have for it, and nothing left behind."""
+    path = f"{HERE / 'faults'}:{environment['PYTHONPATH']}"
+    fault = "collect.prices:measure:KeyboardInterrupt"
+    env = {"PYTHONPATH": path, "FAULT": fault, "XDG_CACHE_HOME": str(tmp_path)}
+    run = start(env=env)
+    assert run.tool.wait(LIMIT_S) == 128 + signal.SIGINT
+    assert run.said.endswith("bottleneck: ended by Ctrl-C\n")
+    assert "Traceback" not in run.said
+    assert not run.output.exists()
+    assert not run.mark.exists()
+
+
 def test_a_removed_folder(start: Start) -> None:
     """It is said, and what to do the next time."""
     run = start("profile", "--output", "{output}").trains()

@@ -108,7 +108,7 @@ def compile_marked(
             warnings.simplefilter("ignore")
             sys.setrecursionlimit(limit * 4)  # compilers of a tree need more
             return _marked(source, path, named, by_name) or plain
-    except (SyntaxError, RecursionError, MemoryError, ValueError):
+    except Exception:  # noqa: BLE001 - above all RecursionError, SyntaxError
         return plain  # what python compiles runs, marked or not
     finally:
         sys.setrecursionlimit(limit)

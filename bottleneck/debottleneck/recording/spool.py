@@ -22,14 +22,18 @@ def private(path: str, flags: int) -> int:
     return os.open(path, flags, FILE_MODE)
 
 
+open_file = open
+"""Python's own, whatever the script puts in its place later on."""
+
+
 def lines_file(path: Path) -> TextIO:
     """A file of a run's folder to append lines to."""
-    return open(path, "a", encoding="utf-8", opener=private)
+    return open_file(path, "a", encoding="utf-8", opener=private)
 
 
 def write_private(file: Path, text: str) -> None:
     """A text file of a run's folder."""
-    with open(file, "w", encoding="utf-8", opener=private) as stream:
+    with open_file(file, "w", encoding="utf-8", opener=private) as stream:
         stream.write(text)
 
 
