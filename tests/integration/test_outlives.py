@@ -320,6 +320,38 @@ def test_the_tool_is_killed(start: Start) -> None:
     assert run.said == said
 
 
+def test_a_comparison_is_killed(tmp_path: Path, environment: dict[str, str]) -> None:
+    """Its script ends and puts its files back, in a shell's background job too."""
+    script, kept = tmp_path / "train.py", tmp_path / "model.ckpt"
+    script.write_text(
+        "import time\n"
+        "def load_batch(i): time.sleep(0.002)\n"
+        "def update(i): pass\n"
+        "open('model.ckpt', 'w').write('new')\n"
+        "for i in range(10**9): update(load_batch(i))\n"
+    )
+    kept.write_text("old")
+    tool = subprocess.Popen(
+        [sys.executable, "-m", "debottleneck", "compare", str(script)],
+        cwd=tmp_path,
+        env=environment,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
+    )
+    try:
+        for content in ("new", "old"):
+            deadline = time.monotonic() + LIMIT_S
+            while kept.read_text() != content:
+                assert time.monotonic() < deadline, content
+                time.sleep(0.02)
+            tool.kill()
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(tool.pid, signal.SIGKILL)
+        tool.wait()
+
+
 @pytest.mark.skipif(find_spec("yappi") is None, reason="needs yappi")
 def test_a_broken_yappi(
     start: Start, environment: dict[str, str], tmp_path: Path

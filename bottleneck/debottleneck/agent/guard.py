@@ -236,8 +236,22 @@ def after_torch(torch: ModuleType) -> None:
 
 
 def _restore_alone(folder: str, pid: int, tool: int) -> None:
-    if os.getpid() == pid and os.getppid() != tool:
+    if os.getpid() == pid and _is_gone(tool):
         restore(Path(folder))
+
+
+def _is_gone(tool: int) -> bool:
+    """Whether the tool, this process's parent, has ended or its main thread has.
+
+    Its children hear of the latter, and may be done before the other threads are.
+    """
+    if os.getppid() != tool:
+        return True
+    try:
+        stat_line = Path(f"/proc/{tool}/stat").read_text(encoding="utf-8")
+    except OSError:
+        return False
+    return stat_line.rpartition(")")[2].split()[0] in "ZX"
 
 
 def restore(folder: Path) -> Changes:
