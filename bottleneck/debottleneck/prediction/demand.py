@@ -288,14 +288,14 @@ def _units(marks: Marks, rows: pd.DataFrame, begin: Ints) -> tuple[Ints, Ints, I
     """
     outer = outermost(marks)
     entered = outer.edge == ENTER
-    leaves = outer.t[outer.edge == LEAVE]
     entries = outer.t[entered]
+    never = np.zeros(len(entries) + 1, np.int64)  # a call not left holds nothing
+    leaves = np.append(outer.t[outer.edge == LEAVE], never)
     sites = rows["site"].to_numpy(np.int64)
     mine = (marks.edge == ENTER) & np.isin(marks.t, entries)
     at = dict(zip(marks.t[mine].tolist(), sites[mine].tolist(), strict=True))
     index = np.searchsorted(entries, begin, side="right") - 1
-    within = (index >= 0) & (index < len(leaves))
-    within &= begin < leaves[np.clip(index, 0, max(len(leaves) - 1, 0))]
+    within = (index >= 0) & (begin < leaves[index])
     unit = np.where(within, 2 * index + 1, 2 * (index + 1))
     stage = outer.stage[entered]
     return unit, stage, np.array([at.get(t, -1) for t in entries.tolist()], np.int64)
