@@ -7,8 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from debottleneck.recording.loop import CODE
-from debottleneck.recording.recording import COLUMNS, STATES, Facts, Recording, typed
+from debottleneck.recording.columns import COLUMNS
+from debottleneck.recording.loop import BY_HAND, CODE, LOOP
+from debottleneck.recording.recording import STATES, Facts, Recording, typed
 from debottleneck.recording.spool import ENTER, LEAVE, STEP_END, STEP_START
 from debottleneck.words import STEP
 
@@ -34,14 +35,20 @@ Words = Iterable[tuple[Any, ...]]
 
 
 def table(name: str, rows: Sequence[Sequence[Any]]) -> pd.DataFrame:
-    """A table of a recording from its rows."""
+    """A table of a recording from its rows; sites of one line, within nothing."""
+    if name == "sites":
+        rows = [(*row, row[5], -1, "") if len(row) == 7 else row for row in rows]
     return typed(name, pd.DataFrame(rows, columns=list(COLUMNS[name])))
 
 
 def sites(pid: int = PID) -> pd.DataFrame:
-    """A site for every stage, numbered as in `loop.CODE`."""
+    """A site for every stage and kind of step, numbered as in `loop.CODE`."""
+    kinds = {LOOP: "loop", BY_HAND: "api"}
     rows = [
-        (pid, code, stage, f"{stage}_fn", FILE, 10 * (code + 1), "function")
+        (
+            *(pid, code, STEP if stage in kinds else stage, f"{stage}_fn", FILE),
+            *(10 * (code + 1), kinds.get(stage, "function"), 10 * (code + 1), -1, ""),
+        )
         for stage, code in CODE.items()
     ]
     return table("sites", rows)
@@ -60,7 +67,7 @@ def marks(by_thread: Mapping[int, Words], pid: int = PID) -> pd.DataFrame:
 
 def _read(word: str) -> tuple[str, int, int]:
     if word in ("|", "||"):
-        return STEP, STEP_START if word == "|" else STEP_END, 0
+        return BY_HAND, STEP_START if word == "|" else STEP_END, 0
     stage, _, calls = word[1:].partition("*")
     if word[0] == "+":
         return stage, ENTER, 0

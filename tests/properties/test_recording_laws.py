@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from debottleneck.errors import RecordingError
 from debottleneck.recording import checked, recording
 from debottleneck.recording import tables as tables_of_files
+from debottleneck.recording.columns import COLUMNS
 from debottleneck.recording.recording import Facts, NotMeasured, Recording
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
@@ -29,7 +30,7 @@ JSON = st.recursive(
 
 def values(table: str, column: str) -> st.SearchStrategy[object]:
     """What may be in one column."""
-    kind = recording.COLUMNS[table][column]
+    kind = COLUMNS[table][column]
     if (table, column) in tables_of_files.WORDS:
         return st.sampled_from(tables_of_files.WORDS[table, column])
     if column in tables_of_files.RANGES:
@@ -47,7 +48,7 @@ def values(table: str, column: str) -> st.SearchStrategy[object]:
 @st.composite
 def tables(draw: st.DrawFn, name: str) -> pd.DataFrame:
     """A table `name` with up to five rows."""
-    row = st.fixed_dictionaries({c: values(name, c) for c in recording.COLUMNS[name]})
+    row = st.fixed_dictionaries({c: values(name, c) for c in COLUMNS[name]})
     rows = draw(st.lists(row, max_size=5))
     if not rows:
         return recording.empty(name)
@@ -82,7 +83,7 @@ def facts(draw: st.DrawFn) -> Facts:
 @st.composite
 def recordings(draw: st.DrawFn) -> Recording:
     """A recording with some of its tables filled."""
-    names = draw(st.sets(st.sampled_from(sorted(recording.COLUMNS))))
+    names = draw(st.sets(st.sampled_from(sorted(COLUMNS))))
     filled = {name: draw(tables(name)) for name in sorted(names)}
     if "stacks" in filled:
         frames = filled.get("frames", recording.empty("frames"))
@@ -99,12 +100,12 @@ def test_loading_what_was_saved_gives_it_back(record: Recording) -> None:
         record.save(Path(folder))
         again = recording.read(Path(folder))
     assert again.facts == record.facts
-    for name in recording.COLUMNS:
+    for name in COLUMNS:
         pd.testing.assert_frame_equal(getattr(again, name), getattr(record, name))
 
 
 @settings(max_examples=40)
-@given(st.sampled_from(sorted(recording.COLUMNS)), st.binary(max_size=64))
+@given(st.sampled_from(sorted(COLUMNS)), st.binary(max_size=64))
 def test_junk_in_place_of_a_table_is_our_error(name: str, junk: bytes) -> None:
     """Whatever bytes a table holds, reading refuses it in one line."""
     with tempfile.TemporaryDirectory() as folder:

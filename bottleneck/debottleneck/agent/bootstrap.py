@@ -13,12 +13,21 @@ import platform
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from functools import partial
 from importlib.machinery import BuiltinImporter, ModuleSpec, SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType, TracebackType
 from typing import Any
 
-from debottleneck.agent import discover, functions, gil, marks, modules
+from debottleneck.agent import (
+    discover,
+    evidence,
+    functions,
+    gil,
+    marks,
+    modules,
+    opened,
+)
 from debottleneck.agent.aside import aside, complain, each_aside
 from debottleneck.agent.points import ANSWERS
 from debottleneck.agent.spool_writer import SpoolWriter
@@ -73,32 +82,23 @@ def main(
     libraries, sys.path[:] = sys.path[:], path
     user, code = _prepare(config)
     with aside(config):
-        _set_up(spooled, config, user, plugins, no_yappi)
+        if config.get("record", True):
+            with contextlib.suppress(OSError):  # no room for it: the script runs
+                _record(spooled, config, no_yappi)
+                _state_facts(spooled, config, no_yappi)
+                opening = opened.opener(partial(user.owns, module=""))
+                evidence.start(config.get("loop"), opening)
+        hooks = _after_imports(config, user)
+        for plugin in plugins:
+            plugin.install(spooled, config)
+            hooks["torch"].append(plugin.after_torch)
+        discover.install(user, each_aside(hooks, config))
+        threading.excepthook = _clean_thread_hook(threading.excepthook)
     with aside(config):
         modules.give_way(started, libraries)
     for number in held:
         os.close(number)
     _run(code)
-
-
-def _set_up(
-    folder: Path,
-    config: Mapping[str, Any],
-    user: discover.UserCode,
-    plugins: list[Any],
-    no_yappi: str,
-) -> None:
-    """All that measures the script or acts on it."""
-    if config.get("record", True):
-        with contextlib.suppress(OSError):  # no room for a recording: the script runs
-            _record(folder, config, no_yappi)
-            _state_facts(folder, config, no_yappi)
-    hooks = _after_imports(config, user)
-    for plugin in plugins:
-        plugin.install(folder, config)
-        hooks["torch"].append(plugin.after_torch)
-    discover.install(user, each_aside(hooks, config))
-    threading.excepthook = _clean_thread_hook(threading.excepthook)
 
 
 def _run(code: Callable[[], CodeType]) -> None:

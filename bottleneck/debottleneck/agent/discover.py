@@ -23,8 +23,12 @@ from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import CodeType, ModuleType
 from typing import Any
 
+from debottleneck.agent import evidence
+from debottleneck.agent.evidence import ChangePoint
 from debottleneck.agent.inline import PLACEHOLDER, Function, codes, fill, inline
+from debottleneck.agent.loops import Prepared, prepare
 from debottleneck.agent.names import stage_of
+from debottleneck.agent.turns import LoopPoint
 from debottleneck.agent.wrap import Marking, needs, wrap
 
 _BELOW = {"staticmethod", "classmethod", "abstractmethod", "override", "final"}
@@ -56,9 +60,7 @@ class UserCode:
             return True
         if any(part in path for part in _FOREIGN) or path.startswith(_OURS):
             return False
-        if path.startswith(_STANDARD):
-            return False
-        return any(path.startswith(root) for root in self.roots)
+        return not path.startswith(_STANDARD) and os.path.basename(path)[:1] != "<"
 
 
 _OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
@@ -107,7 +109,7 @@ def compile_marked(
         with warnings.catch_warnings():  # they have been shown
             warnings.simplefilter("ignore")
             sys.setrecursionlimit(limit * 4)  # compilers of a tree need more
-            return _marked(source, path, named, by_name) or plain
+            return _marked(source, path, named, by_name, plain) or plain
     except Exception:  # noqa: BLE001 - above all RecursionError, SyntaxError
         return plain  # what python compiles runs, marked or not
     finally:
@@ -115,39 +117,71 @@ def compile_marked(
 
 
 def _marked(
-    source: bytes, path: str, named: Mapping[str, str], by_name: bool
+    source: bytes,
+    path: str,
+    named: Mapping[str, str],
+    by_name: bool,
+    plain: CodeType,
 ) -> CodeType | None:
-    """The module's code; None when nothing in it is a stage."""
-    tree = compile(
-        source, path, "exec", ast.PyCF_ONLY_AST, dont_inherit=True, optimize=-1
-    )
-    assert isinstance(tree, ast.Module)
-    found = stages_in(tree, named, by_name)
-    if not found:
-        return None
+    """The module's code; None when nothing in it is a stage or a loop."""
+    lines = importlib.util.decode_source(source).splitlines()
     markings: dict[str, Marking] = {}
-    for number, (function, qualified, stage) in enumerate(found):
-        place = f"decorator {PLACEHOLDER.format(number)}"
-        point = PLACEHOLDER.format(number)
-        markings[place] = Marking(stage, qualified, function.lineno, point)
-        _decorate(function, place)
-    whole = compile(tree, path, "exec", dont_inherit=True, optimize=-1)
-    plain = codes(whole)
-    for number, (function, *_) in enumerate(found):
-        inline(function, number, **needs())
-    within = codes(compile(tree, path, "exec", dont_inherit=True, optimize=-1))
-    keys = {
-        (qualified, _first_line(function)): marking
-        for (function, qualified, _), marking in zip(
-            found, markings.values(), strict=True
-        )
-    }
-    inner = {key: plain[key] for key in keys if key in plain}
+    user = _Wanted(source, path, named, by_name, lines)
+    whole, prepared = _compiled(user, markings)
+    points: dict[str, object] = {}
+    points |= {p.placeholder: LoopPoint(p, path) for p in prepared.loops}
+    points |= {p.placeholder: ChangePoint() for p in prepared.changes}
+    if not markings:
+        return fill(whole, points) if points else None
+    within, _ = _compiled(user, {}, inside=True)
+    own, marked, written = codes(whole), codes(within), codes(plain)
+    keys = {marking.key: marking for marking in markings.values()}
+    inner = {key: own[key] for key in keys if key in own}
     for key, marking in keys.items():
-        if key in within:
-            marking.plain = plain[key]
-            marking.code = fill(within[key], markings, inner)
-    return fill(whole, markings)
+        if key in marked and key in inner:
+            marking.raw = written.get(key)
+            marking.plain = inner[key]
+            marking.code = fill(marked[key], {**points, **markings}, inner)
+    return fill(whole, {**points, **markings})
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """One module and what of it is to be marked, see `compile_marked`."""
+
+    source: bytes
+    path: str
+    named: Mapping[str, str]
+    by_name: bool
+    lines: Sequence[str]
+
+
+def _compiled(
+    wanted: _Wanted, markings: dict[str, Marking], inside: bool = False
+) -> tuple[CodeType, Prepared]:
+    """The code with stages decorated and loops prepared; and what was prepared.
+
+    Args:
+        wanted: The module.
+        markings: Filled with each decorator's placeholder and what stands there.
+        inside: Whether the stages' functions have their marks within.
+    """
+    flags = ast.PyCF_ONLY_AST
+    tree = compile(wanted.source, wanted.path, "exec", flags, True, -1)
+    assert isinstance(tree, ast.Module)
+    found = stages_in(tree, wanted.named, wanted.by_name)
+    for number, (function, qualified, stage) in enumerate(found):
+        point = PLACEHOLDER.format(number)
+        marking = Marking(stage, qualified, function.lineno, point)
+        marking.key = qualified, _first_line(function)
+        markings[f"decorator {point}"] = marking
+        _decorate(function, f"decorator {point}")
+        if inside:
+            inline(function, number, **needs())
+    prepared = Prepared()
+    if evidence.searching():
+        prepared = prepare(tree, wanted.lines, PLACEHOLDER)
+    return compile(tree, wanted.path, "exec", 0, True, -1), prepared
 
 
 def _first_line(function: Function) -> int:

@@ -22,7 +22,7 @@ from types import FrameType
 
 from debottleneck.agent.spool_writer import THREADS, SpoolWriter
 from debottleneck.recording import spool
-from debottleneck.words import STAGES, STEP
+from debottleneck.words import LINE, STAGES, STEP
 
 SHORT_NS = 20_000
 """Marks closer than this share one reading of the CPU clock, and tiny calls of one
@@ -42,6 +42,7 @@ class _Track:
         "buffer",
         "cpu",
         "end",
+        "hushed",
         "open",
         "pos",
         "sequence",
@@ -56,6 +57,7 @@ class _Track:
     def __init__(self) -> None:
         self.tid = threading.get_native_id()
         self.sequence = 0
+        self.hushed = False
         self.open: list[tuple[int, str, int, int]] = []
         self.within: list[tuple[FrameType | None, int]] = []
         self.tail_stage = ""
@@ -70,8 +72,10 @@ class _Track:
 
 _on = False
 _writer: SpoolWriter | None = None
+_witness: Callable[[int], None] | None = None
 _local = threading.local()
 _stages: list[str] = []
+_marked: list[tuple[str, str, str]] = []
 _site_lines: list[str] = []
 _site_numbers: dict[tuple[str, str, int, str], int] = {}
 _site_lock = threading.Lock()
@@ -122,13 +126,43 @@ def note(event: dict[str, object]) -> None:
         _writer.write_event(event)
 
 
+def witness_with(witness: Callable[[int], None] | None) -> None:
+    """Let this know of every stage that is entered, or nobody any more."""
+    global _witness
+    _witness = witness
+
+
+def mark_of(site: int) -> tuple[str, str, str]:
+    """Stage, name and kind of a site."""
+    return _marked[site]
+
+
 def recording() -> bool:
     """Whether marks are being written."""
     return _on
 
 
-def site_of(stage: str, name: str, file: str, line: int, kind: str) -> int:
-    """The number of a place that marks `stage`; the same place, the same number."""
+def site_of(
+    stage: str,
+    name: str,
+    file: str,
+    line: int,
+    kind: str,
+    *,
+    end: int = 0,
+    within: int = -1,
+) -> int:
+    """The number of a place that marks `stage`; the same place, the same number.
+
+    Args:
+        stage: A word of `words.STAGES`, "step" or "line".
+        name: Of a function or as a statement is written.
+        file: Where it stands.
+        line: Its first line.
+        kind: What it is, see `recording.COLUMNS`.
+        end: Its last line.
+        within: Site of the loop or function whose statement it is.
+    """
     key = (stage, file, line, name)
     number = _site_numbers.get(key)
     if number is not None:
@@ -137,9 +171,16 @@ def site_of(stage: str, name: str, file: str, line: int, kind: str) -> int:
         number = _site_numbers.get(key)
         if number is None:
             number = len(_stages)
-            _stages.append(stage)
-            fields = {"site": number, "stage": stage, "name": name}
-            place = {"file": file, "line": line, "kind": kind}
+            _stages.append(f"{file}:{line}" if stage == LINE else stage)
+            _marked.append((stage, name, kind))
+            fields = {"site": number, "stage": stage, "name": name, "kind": kind}
+            place = {
+                "file": file,
+                "line": line,
+                "end": end or line,
+                "within": within,
+                "side": "",
+            }
             _site_lines.append(dumps({**fields, **place}))
             _site_numbers[key] = number
             if _on and _writer is not None:
@@ -161,6 +202,8 @@ def enter(site: int) -> int:
         track = _open_track()
     stage = _stages[site]
     stack = track.open
+    if track.hushed:
+        return -1
     if stack:
         if stack[-1][1] == stage:
             return -1
@@ -169,6 +212,8 @@ def enter(site: int) -> int:
         or len(THREADS) != _writer.listed  # type: ignore[union-attr]
     ):
         _attend(track, stage)
+    if _witness is not None:
+        _witness(site)
     now = monotonic_ns()
     since = now - track.t
     if since < SHORT_NS:
@@ -207,7 +252,7 @@ def leave(token: int) -> None:
         _, stage, calls, entered = stack.pop()
     else:
         stage, calls, entered = _remove(stack, token)
-    if not _on:
+    if not _on or not stage:  # the last: it was left before
         return
     now = monotonic_ns()
     since = now - track.t
@@ -261,6 +306,85 @@ def mark_step(site: int, edge: int = spool.STEP_START) -> None:
     track.pos += _SIZE
     if track.pos > track.end:
         _next_file(track)
+
+
+def mark_row(code: int, calls: int = 0) -> int:
+    """Mark where a row or an iteration begins on this thread.
+
+    Args:
+        code: Its site times 4 plus the edge.
+        calls: Iterations completed since the last mark of that loop.
+
+    Returns:
+        Monotonic nanoseconds of the mark, 0 when nothing is recorded.
+    """
+    if not _on:
+        return 0
+    try:
+        track: _Track = _local.track
+    except AttributeError:
+        track = _open_track()
+    if track.hushed:
+        return 0
+    now = monotonic_ns()
+    since = now - track.t
+    if since < SHORT_NS:
+        track.cpu += since
+    else:
+        track.cpu = thread_time_ns()
+        now = monotonic_ns()
+    track.t = now
+    _pack(track.buffer, track.pos, now, track.cpu, code, calls)
+    track.tail_stage = ""
+    track.pos += _SIZE
+    if track.pos > track.end:
+        _next_file(track)
+    return now
+
+
+def in_stage() -> bool:
+    """Whether this thread is in a stage that is marked, a whole step aside."""
+    track: _Track | None = getattr(_local, "track", None)
+    return track is not None and any(
+        s != STEP and ":" not in s for _, s, *_ in track.open
+    )
+
+
+def written() -> int:
+    """How many marks this thread has written."""
+    track: _Track | None = getattr(_local, "track", None)
+    if track is None:
+        return 0
+    return (track.sequence * spool.MARK_FILE_BYTES + track.pos) // _SIZE
+
+
+def close_stages() -> None:
+    """Leave every stage that this thread is in: what holds whole steps is none."""
+    track: _Track | None = getattr(_local, "track", None)
+    while track is not None and track.open:
+        leave(track.open[-1][0])
+
+
+def hush(hushed: bool) -> None:
+    """Let this thread mark no stages for a while, and then again."""
+    track: _Track | None = getattr(_local, "track", None)
+    if track is not None:
+        track.hushed = hushed
+
+
+def attend() -> None:
+    """See to what the tool asks for, at a step's boundary within no stage."""
+    if not _on:
+        return
+    try:
+        track: _Track = _local.track
+    except AttributeError:
+        track = _open_track()
+    if not track.open and (
+        _writer.control[0] != _writer.call  # type: ignore[union-attr] # set while on
+        or len(THREADS) != _writer.listed  # type: ignore[union-attr]
+    ):
+        _attend(track, STEP)
 
 
 def _remove(stack: list[tuple[int, str, int, int]], token: int) -> tuple[str, int, int]:

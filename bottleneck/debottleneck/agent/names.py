@@ -1,7 +1,8 @@
 """Which names mark which stage; silence where a name may mean something else.
 
-Names are compared without leading underscores. A method is judged with its class:
-the `step` of an `Adam` updates parameters, the `step` of an environment does not.
+Names are compared without leading underscores, `camelCase` as `snake_case`. A method is
+judged with its class: the `step` of an `Adam` updates parameters, the `step` of an
+environment does not.
 """
 
 from __future__ import annotations
@@ -22,21 +23,22 @@ PATTERNS: tuple[tuple[str, str], ...] = (
     ("load", rf"{_VERBS}_(mini)?_?batch(es)?"),
     ("load", rf"(load|fetch|read|decode)_({_THINGS}|next|data|jpeg|png)"),
     ("load", r"(mini_?)?batches|(mini)?batch_(iterator|iter|generator|gen|loader)"),
-    ("load", r"(data|train|training)_(iterator|iter|generator|gen|loader|stream)"),
+    ("load", r"data_(iterator|iter|generator|gen|loader|stream)"),
+    ("load", r"train(ing)?_(iterator|generator|loader|stream)"),
     ("load", r"load|fetch|collate(_fn)?|(get|next)_(data|sample|example)"),
     ("augment", r"augment(_\w+)?|augmentation|preprocess(_\w+)?"),
     ("augment", r"transform(_(batch|image|sample)s?)?|tokeni[sz]e(_\w+)?"),
     ("augment", r"random_(crop|flip|rotation|rotate|erase|jitter)|encode_batch"),
     ("transfer", r"(move_|copy_|batch_)?to_(device|gpu|cuda)|transfer(_batch)?"),
     ("forward", r"forward(_(pass|prop|propagation|step))?|feed_?forward"),
-    ("loss", r"loss(_(fn|function|func))?|criterion|(compute|calc|calculate)_loss"),
+    ("loss", r"loss(_(fn|fun|function|func))?|criterion|(compute|calc|calculate)_loss"),
     ("loss", r"(softmax_|binary_)?cross_entropy(_loss)?|(mse|nll|mae|l1|l2|bce)_loss"),
     ("backward", r"backward(_(pass|prop|propagation|step))?|back_?prop(agat(e|ion))?"),
     ("backward", r"(compute|calc|calculate|get)_(grad|gradient)s?"),
     ("update", r"(update|apply)_(param(eter)?|weight|grad(ient)?|update)s?"),
     ("update", r"optimi[sz]er_step|update(_(step|model))?"),
     ("update", r"(sgd|adam|adamw|momentum|rmsprop|gradient_descent)(_(step|update))?"),
-    (STEP, r"train(ing)?_(step|batch|iteration|one_batch|on_batch)"),
+    (STEP, r"train(ing)?_(step|batch|iteration|iter|one_batch|on_batch)"),
     ("evaluate", r"evaluate(_\w+)?|evaluation|validate(_(model|epoch))?|validation"),
     ("evaluate", r"(run_)?(eval|validation)(_(model|epoch|loop|step))|run_validation"),
     ("checkpoint", r"(save|write)_(checkpoint|model|weights|state|snapshot)"),
@@ -44,6 +46,9 @@ PATTERNS: tuple[tuple[str, str], ...] = (
     ("log", r"log_(metrics|step|progress|training|scalars?|losses)|write_summary"),
 )
 """(stage, pattern of the whole name), first match wins; README lists them."""
+
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+"""Where a word of `camelCase` ends."""
 
 _COMPILED = tuple((stage, re.compile(pattern)) for stage, pattern in PATTERNS)
 
@@ -77,7 +82,7 @@ def stage_of(name: str, owner: str = "", bases: tuple[str, ...] = ()) -> str | N
         special = _of_method(name, owner, bases)
         if special is not None:
             return special or None
-    plain = name.lstrip("_")
+    plain = _CAMEL.sub("_", name.lstrip("_")).lower()
     if name.startswith("__") and name.endswith("__"):
         return None
     for stage, pattern in _COMPILED:

@@ -17,7 +17,7 @@ from types import CodeType, FunctionType, coroutine
 from typing import Any, TypeVar, cast
 from weakref import WeakKeyDictionary
 
-from debottleneck.agent.inline import fill
+from debottleneck.agent.inline import Key, fill
 from debottleneck.agent.marks import recording, site_of
 from debottleneck.agent.points import Observer, Plainly, Point, delegated
 from debottleneck.recording.spool import FRAME_FILE, MARKER_FRAME
@@ -168,7 +168,13 @@ class Marking:
     """With marks and the placeholder of its point; set once it is compiled."""
 
     plain: CodeType | None = None
-    """As the user wrote it; set at the same time."""
+    """What the function has without them; set at the same time."""
+
+    raw: CodeType | None = None
+    """As python compiles it, with no loop of it prepared."""
+
+    key: Key = ("", 0)
+    """What tells it apart from other functions of its file."""
 
     def __init__(self, stage: str, name: str, line: int, placeholder: str) -> None:
         self.stage = stage
@@ -189,7 +195,7 @@ class Marking:
             flags = code.co_flags | plain.co_flags & inspect.CO_ITERABLE_COROUTINE
             marked = fill(code, {self.placeholder: point})
             function.__code__ = marked.replace(co_flags=flags)
-            _written[function] = self, plain
+            _written[function] = self, self.raw or plain
         return function
 
     def around(self, function: Any) -> Any:

@@ -16,12 +16,13 @@ from debottleneck.analysis.frames import typed
 from debottleneck.analysis.roles import Roles
 from debottleneck.analysis.timeline import NAMES, stages_at
 from debottleneck.recording.recording import Recording
+from debottleneck.recording.spool import API
 from debottleneck.words import BETWEEN_STAGES, OTHER, STAGES, STEP
 
 MARKER = "[stage "
 """Begins the name of a wrapper's frame, which names the stage."""
 
-_FRAMELESS = ("api", "torch")
+_FRAMELESS = (API, "torch")
 """Kinds of sites whose marks may leave no frame: with stage(), PyTorch's hooks."""
 
 _FOREIGN = ("site-packages", "dist-packages", "<frozen", "<debottleneck")

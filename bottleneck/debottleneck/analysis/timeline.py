@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from debottleneck.analysis.frames import Ints, bounds, empty, holding, typed
-from debottleneck.recording.loop import CODE, Marks
+from debottleneck.recording.loop import CODE, Marks, code_of
 from debottleneck.recording.recording import Recording
 from debottleneck.recording.spool import ENTER, LEAVE
 from debottleneck.words import BETWEEN_STAGES, OTHER, STEP
@@ -37,13 +37,16 @@ def marks_by_thread(
         of_pid = sites.loc[pid]
         rows = rows.sort_values("t_ns", kind="stable")
         rows = rows[rows["site"].isin(of_pid.index)]
-        stages = of_pid["stage"].map(CODE)
+        codes = map(code_of, of_pid["stage"], of_pid["kind"])
+        stages = pd.Series(list(codes), of_pid.index)
         minor = of_pid["name"].str.endswith("zero_grad")
         marks = Marks(
             rows["t_ns"].to_numpy(np.int64),
             rows["edge"].to_numpy(np.int64),
             rows["site"].map(stages).to_numpy(np.int64),
             rows["site"].map(minor).to_numpy(np.bool_),
+            rows["site"].to_numpy(np.int64),
+            rows["calls"].to_numpy(np.int64),
         )
         threads[int(pid), int(tid)] = (marks, rows)
     return threads
@@ -92,7 +95,7 @@ def _tops(edges: Ints, stages: Ints, sites: Ints) -> tuple[Ints, Ints]:
     for edge, stage, site in zip(
         edges.tolist(), stages.tolist(), sites.tolist(), strict=True
     ):
-        if stage != _STEP:
+        if stage < _STEP:
             if edge == ENTER:
                 for entries in (stack, between) if stage in _BETWEEN else (stack,):
                     entries.append((stage, site))

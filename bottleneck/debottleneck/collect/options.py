@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -42,6 +43,54 @@ class StageTarget:
 
 
 @dataclass(frozen=True)
+class LoopTarget:
+    """`--step FILE:LINE`: the loop whose iterations are the steps.
+
+    Attributes:
+        file: Its absolute path.
+        line: Of the loop's `for` or `while`.
+    """
+
+    file: str
+    line: int
+
+    @classmethod
+    def parse(cls, text: str) -> LoopTarget:
+        """Read the option's value; a line within a loop stands for that loop.
+
+        Raises:
+            UsageError: Not of that form, no such file, or no loop there.
+        """
+        name, colon, number = text.rpartition(":")
+        if not (name and colon and number.isdecimal()):
+            raise UsageError(
+                f"--step {text!r} is not of the form FILE:LINE",
+                "write for example --step train.py:24, the line of a loop",
+            )
+        try:
+            tree = ast.parse(Path(name).read_bytes())
+        except (OSError, SyntaxError, ValueError) as error:
+            raise UsageError(
+                f"--step {text!r}: {name!r} cannot be read as Python ({error})",
+                "give the path of the file that the loop is in",
+            ) from error
+        line = int(number)
+        loops = [n for n in ast.walk(tree) if isinstance(n, ast.For | ast.While)]
+        around = [n for n in loops if n.lineno <= line <= (n.end_lineno or n.lineno)]
+        if not around:
+            lines = ", ".join(str(n.lineno) for n in sorted(loops, key=_line)[:9])
+            raise UsageError(
+                f"--step {text!r}: there is no loop at that line",
+                f"name one of the lines of its loops: {lines}" if lines else "",
+            )
+        return cls(os.path.abspath(name), max(around, key=_line).lineno)
+
+
+def _line(node: ast.stmt) -> int:
+    return node.lineno
+
+
+@dataclass(frozen=True)
 class Options:
     """One profile.
 
@@ -57,6 +106,7 @@ class Options:
         output: The recording's folder.
         include: Patterns of further user code.
         stages: Stages named on the command line.
+        loop: The loop whose iterations are the steps, None to find it.
         stacks: Whether py-spy runs.
         functions: Whether yappi runs: "windows", "all" or "".
         waits: Whether /proc is sampled.
@@ -82,6 +132,7 @@ class Options:
     output: Path
     include: tuple[str, ...] = ()
     stages: tuple[StageTarget, ...] = field(default=())
+    loop: LoopTarget | None = None
     stacks: bool = True
     functions: str = "windows"
     waits: bool = True
@@ -130,6 +181,7 @@ class Options:
             "module": self.module,
             "include": self.include,
             "stages": stages,
+            "loop": vars(self.loop) if self.loop else None,
             "record": self.record,
             "functions": self.functions,
             "waits": self.waits,

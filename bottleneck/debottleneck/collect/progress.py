@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from debottleneck.recording import reading, spool
-from debottleneck.recording.loop import CODE, Steps, choose_trainer
+from debottleneck.recording.events import SiteLine
+from debottleneck.recording.loop import CODE, ChosenLoop, Steps, choose_trainer
+from debottleneck.words import LINE
 
 
 @dataclass(frozen=True)
@@ -34,17 +36,21 @@ class StepCounter:
         self._pid = pid
         self._files: dict[Path, reading.MarkFile] = {}
         self._threads: dict[int, list[NDArray[np.void]]] = {}
+        self._listed: tuple[int, int] = (0, 0)
+        self._sites: list[SiteLine] = []
+        self._chosen: ChosenLoop | None = None
 
     def look(self) -> Seen | None:
         """Read what is new; None while no thread shows steps."""
         self._read_new()
-        codes, minor = reading.stage_codes(self._folder, self._pid)
+        self._read_lists()
+        lines = [site["stage"] == LINE for site in self._sites]
         threads = {}
         for tid, chunks in self._threads.items():
             records = np.concatenate(chunks)
-            self._threads[tid] = [records]
-            threads[tid] = reading.as_marks(records, codes, minor)
-        trainer, steps = choose_trainer(threads, self._pid)
+            self._threads[tid] = [_without(lines, records)]
+            threads[tid] = reading.as_marks(self._threads[tid][0], self._sites)
+        trainer, steps = choose_trainer(threads, self._pid, self._chosen)
         return Seen(steps, trainer, _boundary(steps)) if len(steps) else None
 
     def _read_new(self) -> None:
@@ -58,6 +64,29 @@ class StepCounter:
                 fresh = file.new_records()
                 if len(fresh):
                     self._threads.setdefault(file.tid, []).append(fresh)
+
+    def _read_lists(self) -> None:
+        """What is marked and which loop was chosen, where that was added to."""
+        files = (spool.sites_file, spool.events_file)
+        sites, events = (_size(file(self._folder, self._pid)) for file in files)
+        if (sites, events) != self._listed:
+            self._listed = sites, events
+            self._sites = reading.read_sites(self._folder, self._pid)
+            choice = reading.last_choice(self._folder, self._pid)
+            self._chosen = reading.chosen_loop(self._sites, choice)
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else 0
+
+
+def _without(lines: list[bool], records: NDArray[np.void]) -> NDArray[np.void]:
+    """Records but those of lines, which are most of them and bound no step."""
+    known = np.append(lines, False)
+    kept: NDArray[np.void] = records[
+        ~known[np.minimum(records["code"] >> 2, len(lines))]
+    ]
+    return kept
 
 
 def _boundary(steps: Steps) -> int:

@@ -35,6 +35,7 @@ def save(options: Options, raw: Path, outcome: Outcome, began: datetime) -> None
     script = sources.MeasuredScript(os.getcwd(), options.target, began.timestamp())
     tables["sources"], unread = sources.gather(tables, script)
     tables["sources"]["text"] = tables["sources"]["text"].map(masks.text)
+    tables["sites"]["name"] = tables["sites"]["name"].map(masks.text)
     missing = [
         *assemble.failures(raw, windows),
         *_lacking(options, raw, windows, agent),
@@ -149,6 +150,8 @@ def foreign_load(raw: Path, blocks: pd.DataFrame) -> float | None:
     start, end = table[:-1, 0], table[1:, 0]
     quiet = np.ones(len(start), bool)
     for block in blocks.itertuples(index=False):
+        if block.kind == spool.LEARNING:
+            continue
         quiet &= (end < block.start_ns) | (start > block.end_ns)
     spans = np.diff(table, axis=0)[quiet]
     spans = spans[spans[:, 0] > 1e8]

@@ -117,7 +117,7 @@ def _ended_by_ctrl_c() -> Iterator[None]:
 
 
 def _wanted(arguments: argparse.Namespace) -> CompareOptions:
-    from debottleneck.collect.options import StageTarget
+    from debottleneck.collect.options import LoopTarget, StageTarget
     from debottleneck.strategies.spec import parse, written
 
     strategies = {written(s): s for s in map(parse, arguments.strategy)}
@@ -136,6 +136,7 @@ def _wanted(arguments: argparse.Namespace) -> CompareOptions:
             python=arguments.python,
             include=tuple(arguments.include),
             stages=tuple(StageTarget.parse(text) for text in arguments.stage),
+            loop=LoopTarget.parse(arguments.loop) if arguments.loop else None,
         ),
         strategies=tuple(strategies.values()),
         rounds=arguments.rounds,

@@ -30,11 +30,17 @@ def add_target(parser: argparse.ArgumentParser) -> None:
         help="this function is that stage (repeatable)",
     )
     parser.add_argument(
+        "--step",
+        dest="loop",
+        metavar="FILE:LINE",
+        help="the loop at that line trains: an iteration of it is a step",
+    )
+    parser.add_argument(
         "--include",
         action="append",
         default=[],
         metavar="PATTERN",
-        help="user code outside the script's folder: a path, module or pattern",
+        help="installed code that counts as yours: a path, module or pattern",
     )
     parser.add_argument("--python", default=sys.executable, help="interpreter to use")
     parser.add_argument(
@@ -51,7 +57,7 @@ def options_of(arguments: argparse.Namespace, **how: Any) -> Options:
         arguments: The parser's.
         **how: Fields of `Options` beside the script's own.
     """
-    from debottleneck.collect.options import Options, StageTarget
+    from debottleneck.collect.options import LoopTarget, Options, StageTarget
 
     if not arguments.module:
         check_script(arguments.target)
@@ -62,6 +68,7 @@ def options_of(arguments: argparse.Namespace, **how: Any) -> Options:
         python=arguments.python,
         include=tuple(arguments.include),
         stages=tuple(StageTarget.parse(text) for text in arguments.stage),
+        loop=LoopTarget.parse(arguments.loop) if arguments.loop else None,
         **how,
     )
 

@@ -6,11 +6,12 @@ from collections import Counter as Tally
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from debottleneck.prediction.demand import API, Demand, Form
+from debottleneck.prediction.demand import Demand, Form
 from debottleneck.prediction.engine import Gil, Thread
 from debottleneck.prediction.parallel import Forward, Pool, Update
 from debottleneck.prediction.prefetch import Ahead, Elements, Size
 from debottleneck.prediction.programs import Feed, Handler, SimulatedLoop, threads
+from debottleneck.recording.spool import API
 from debottleneck.strategies.automatic.learner import MOST_WORKERS
 from debottleneck.strategies.spec import (
     BUFFER,

@@ -28,7 +28,7 @@ from debottleneck.analysis.result import Analysis
 from debottleneck.analysis.timeline import Lookup, marks_by_thread, stage_codes
 from debottleneck.recording.loop import CODE, Marks, outermost
 from debottleneck.recording.recording import STATES
-from debottleneck.recording.spool import BURST_READS, ENTER, LEAVE
+from debottleneck.recording.spool import API, BURST_READS, ENTER, LEAVE
 from debottleneck.words import OTHER
 
 OUTSIDE = ("disk", "network", "ipc", "sleep", "unattributed")
@@ -43,9 +43,6 @@ PRIOR_NS = 200e3
 MOST_SEEN = 0.95
 """Releases seen, of those that readings of no correlation would show: beyond this
 they come too fast to be counted."""
-
-API = "api"
-"""Form of what the script marks with `stage()`: no strategy acts there."""
 
 NAMES = list(CODE)
 RUNNING = STATES.index("running")
@@ -101,7 +98,7 @@ class Producer:
 
 @dataclass(frozen=True)
 class Form:
-    """How a strategy would have to treat a function (`recording.COLUMNS`)."""
+    """How a strategy would have to treat a function (`columns.COLUMNS`)."""
 
     form: str
     size: int

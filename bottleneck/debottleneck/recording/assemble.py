@@ -5,20 +5,27 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypedDict
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from debottleneck.errors import RecordingError
 from debottleneck.recording import checked, masks, pyspy, reading, recording, spool
-from debottleneck.recording.checked import OneOf
+from debottleneck.recording.columns import COLUMNS
+from debottleneck.recording.events import (
+    EVENTS,
+    FAILURES,
+    Agent,
+    Begun,
+    Event,
+    SiteLine,
+)
 from debottleneck.recording.recording import (
     Facts,
     Id,
     NotMeasured,
     Recording,
-    Time,
     empty,
     in_one_line,
     typed,
@@ -26,68 +33,7 @@ from debottleneck.recording.recording import (
 from debottleneck.recording.tables import Allowance, sound
 
 AGENTS = "agent-*.json"
-
-
-class Begun(TypedDict):
-    """What the tool told the agent, as far as it is read again."""
-
-    command: list[str]
-    target: str
-
-
-class Agent(TypedDict):
-    """What the agent stated of its process, likewise."""
-
-    pid: Id
-    main_tid: Id
-
-
-class WholeSite(reading.SiteLine):
-    """A line of the sites' file."""
-
-    file: str
-    line: Id
-    kind: str
-
-
-class Event(TypedDict):
-    """A line of the events' file, of whatever kind."""
-
-    event: str
-
-
-class FormEvent(Event):
-    """How strategies would have to treat a function."""
-
-    stage: str
-    name: str
-    form: str
-    size: Time
-    bytes: Time
-
-
-class FunctionsWindow(Event):
-    """A window of yappi: ident, thread, function, file, line, calls, self, total."""
-
-    clock: Annotated[str, OneOf(("wall", "cpu"))]
-    start_ns: Time
-    end_ns: Time
-    rows: list[tuple[int, str, str, str, Id, Id, int, int]]
-
-
-class Stated(Event, total=False):
-    """Something that could not be done."""
-
-    what: str
-    why: str
-
-
-FAILURES = ("failure", "functions-refused", "stage-missing")
-EVENTS = {
-    **dict.fromkeys(FAILURES, Stated),
-    "form": FormEvent,
-    "functions": FunctionsWindow,
-}
+EVENTS_FILES = "events-*.jsonl"
 
 
 def load(folder: Path) -> Recording:
@@ -159,7 +105,7 @@ def _check_size(raw: Path) -> None:
 def tables_of(
     raw: Path, windows: Iterable[pyspy.PySpyWindow]
 ) -> dict[str, pd.DataFrame]:
-    """Every table of `recording.COLUMNS` from the spool's files.
+    """Every table of `columns.COLUMNS` from the spool's files.
 
     Args:
         raw: The spool folder.
@@ -171,7 +117,11 @@ def tables_of(
         for name, (file, dtype) in reading.FIXED.items()
     }
     threads = _threads(raw, marked, fixed["waits"])
-    rows = [{"pid": pid, **site} for pid, site in _lines(raw, "sites", WholeSite)]
+    sides = _sides(raw)
+    rows = [
+        {"pid": pid, **site, "side": sides.get((pid, site["site"]), site["side"])}
+        for pid, site in _lines(raw, "sites", SiteLine)
+    ]
     sites = _table("sites", rows)
     sampled, frames = _stacks(windows, threads, _stages(sites))
     details = reading.read_lines(raw / spool.DETAILS_FILE, tuple[int, str, str])
@@ -179,6 +129,7 @@ def tables_of(
     return {
         **fixed,
         "sites": sites,
+        "loops": _loops(raw),
         "threads": threads,
         "marks": marks,
         "details": _table("details", [(0, "", ""), *map(tuple, details)]),
@@ -211,11 +162,35 @@ def _marks(raw: Path) -> tuple[pd.DataFrame, dict[tuple[int, int], int]]:
     return typed("marks", pd.concat(parts, ignore_index=True)), idents
 
 
+def _sides(raw: Path) -> dict[tuple[int, int], str]:
+    """(process, site) -> what a statement of the chosen loop is to it."""
+    pids = sorted({reading.last_number(path) for path in raw.glob("events-*.jsonl")})
+    choices = {pid: reading.last_choice(raw, pid) for pid in pids}
+    return {
+        (pid, site): side
+        for pid, choice in choices.items()
+        if choice is not None
+        for site, side in choice["sides"]
+    }
+
+
+def _loops(raw: Path) -> pd.DataFrame:
+    """What each process said last of the loop it trains in."""
+    rows: list[tuple[Any, ...]] = []
+    for pid in sorted({reading.last_number(path) for path in raw.glob(EVENTS_FILES)}):
+        choice = reading.last_choice(raw, pid)
+        if choice is not None:
+            rows.append((pid, choice["site"], choice["tid"], 0, choice["why"]))
+            others = enumerate(choice["others"], start=1)
+            rows += [(pid, site, choice["tid"], rank, "") for rank, site in others]
+    return _table("loops", rows)
+
+
 def _table(
     name: str, rows: list[tuple[Any, ...]] | list[dict[str, Any]]
 ) -> pd.DataFrame:
     """A table from rows: tuples in the order of its columns, or by their names."""
-    table = typed(name, pd.DataFrame(rows, columns=list(recording.COLUMNS[name])))
+    table = typed(name, pd.DataFrame(rows, columns=list(COLUMNS[name])))
     return sound(name, table)
 
 
@@ -261,6 +236,10 @@ def _blocks(raw: Path, windows: Iterable[pyspy.PySpyWindow]) -> pd.DataFrame:
         (f"functions-{event['clock']}", event["start_ns"], event["end_ns"])
         for _, event in _events(raw, "functions")
     ]
+    rows += [
+        (event["kind"], event["start_ns"], event["end_ns"])
+        for _, event in _events(raw, "block")
+    ]
     return _table("blocks", sorted(rows, key=lambda row: row[1]))
 
 
@@ -277,7 +256,7 @@ def _functions(raw: Path, threads: pd.DataFrame) -> pd.DataFrame:
         for _, event in _events(raw, "functions")
         for row in event["rows"]
     ]
-    columns = list(recording.COLUMNS["functions"])
+    columns = list(COLUMNS["functions"])
     keys, sums = columns[:6], columns[6:]
     windows = _table("functions", rows).groupby(keys, sort=False, as_index=False)
     return typed("functions", windows[sums].sum())

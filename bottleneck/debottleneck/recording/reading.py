@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, TypedDict
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from debottleneck.recording import checked, spool
-from debottleneck.recording.checked import Between, OneOf
-from debottleneck.recording.loop import CODE, Marks
-from debottleneck.words import STAGES, STEP
+from debottleneck.recording.events import LoopEvent, SiteLine
+from debottleneck.recording.loop import ChosenLoop, Marks, code_of
 
 
 def _dtype(record: struct.Struct, names: str) -> np.dtype[Any]:
@@ -33,14 +34,6 @@ FIXED = {
     ),
 }
 """Table -> the sampler's file of it, and its records."""
-
-
-class SiteLine(TypedDict):
-    """A line of the sites' file, as far as it is read while the script runs."""
-
-    site: Annotated[int, Between(0, 2**29 - 1)]
-    stage: Annotated[str, OneOf((*STAGES, STEP))]
-    name: str
 
 
 class MarkFile:
@@ -138,12 +131,38 @@ def last_number(path: Path) -> int:
     return int(number) if number.isdecimal() and len(number) < 20 else 0
 
 
-def stage_codes(folder: Path, pid: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Stage number and minority of each site of a process."""
+def read_sites(folder: Path, pid: int) -> list[SiteLine]:
+    """What a process marks, by number, as far as the list is whole."""
     sites = read_lines(spool.sites_file(folder, pid), SiteLine)
-    codes = np.array([CODE[site["stage"]] for site in sites], np.int64)
-    minor = np.array([is_minor(site["name"]) for site in sites], np.bool_)
-    return codes, minor
+    return [site for number, site in enumerate(sites) if site["site"] == number]
+
+
+def last_choice(folder: Path, pid: int) -> LoopEvent | None:
+    """The loop that a process trains in, as it said last; None if it never did."""
+    events = spool.events_file(folder, pid)
+    key = f'"{spool.LOOP}"'.encode()
+    for line in reversed(_bytes(events).splitlines()):
+        if key in line:  # of others a line may have megabytes
+            with contextlib.suppress(checked.Unfit):
+                choice: LoopEvent = checked.fit(LoopEvent, checked.parse(line))
+                return choice
+    return None
+
+
+def chosen_loop(
+    sites: Sequence[SiteLine], choice: LoopEvent | None
+) -> ChosenLoop | None:
+    """The loop of a choice; None where there is none, or its site is not listed.
+
+    Args:
+        sites: By number.
+        choice: What the process said.
+    """
+    if choice is None or choice["site"] >= len(sites):
+        return None
+    site = sites[choice["site"]]
+    place = site["name"], site["file"], site["line"]
+    return ChosenLoop(choice["site"], choice["tid"], *place)
 
 
 def is_minor(name: str) -> bool:
@@ -151,14 +170,23 @@ def is_minor(name: str) -> bool:
     return name.endswith("zero_grad")
 
 
-def as_marks(
-    records: NDArray[np.void],
-    codes: NDArray[np.int64],
-    minor: NDArray[np.bool_],
-) -> Marks:
-    """Records of one thread as arrays for `loop`; unknown sites are left out."""
+def as_marks(records: NDArray[np.void], sites: Sequence[SiteLine]) -> Marks:
+    """Records of one thread as arrays for `loop`; unknown sites are left out.
+
+    Args:
+        records: Of one thread.
+        sites: By number.
+    """
+    codes = [code_of(site["stage"], site["kind"]) for site in sites]
+    minor = [is_minor(site["name"]) for site in sites]
     site = records["code"] >> 2
-    is_listed = site < len(codes)
+    is_listed = site < len(sites)
     records, site = records[is_listed], site[is_listed].astype(np.int64)
-    edge = (records["code"] & 3).astype(np.int64)
-    return Marks(records["t"].astype(np.int64), edge, codes[site], minor[site])
+    return Marks(
+        records["t"].astype(np.int64),
+        (records["code"] & 3).astype(np.int64),
+        np.array(codes, np.int64)[site],
+        np.array(minor, np.bool_)[site],
+        site,
+        records["calls"].astype(np.int64),
+    )

@@ -11,7 +11,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import Annotated, Any, TypedDict, TypeVar
 
 import pandas as pd
@@ -21,131 +20,15 @@ import pyarrow.parquet as pq
 from debottleneck.errors import RecordingError
 from debottleneck.recording import checked, spool, tables
 from debottleneck.recording.checked import Between, Like, OneOf
+from debottleneck.recording.columns import COLUMNS
 from debottleneck.recording.environment import Environment
 from debottleneck.recording.machine import Machine
 from debottleneck.recording.tables import LONGEST_NS, Allowance
 
-SCHEMA = 4
+SCHEMA = 5
 """Version of the folder's layout; any other one is refused, not guessed at."""
 
 FACTS_FILE = "recording.json"
-
-COLUMNS: Mapping[str, Mapping[str, str]] = MappingProxyType(
-    {
-        # One line of code (or a torch method) that marks a stage. `stage` is a
-        # word of words.STAGES or "step"; `kind` is function, generator, coroutine,
-        # iterator, torch, api or option.
-        "sites": {
-            "pid": "int64",
-            "site": "int64",
-            "stage": "str",
-            "name": "str",
-            "file": "str",
-            "line": "int64",
-            "kind": "str",
-        },
-        # Every thread that was seen. `python` is false for threads made by
-        # libraries (BLAS, OpenMP, autograd), whose `name` is the kernel's.
-        "threads": {
-            "pid": "int64",
-            "tid": "int64",
-            "ident": "int64",
-            "name": "str",
-            "python": "bool",
-        },
-        # `edge` is 0 on entering a site, 1 on leaving it, 2 and 3 where a step
-        # begins and ends (`spool.ENTER` and so on).
-        # `cpu_ns` is the thread's CPU clock; `calls` is on leaving the number of
-        # consecutive tiny calls that this pair stands for.
-        "marks": {
-            "pid": "int64",
-            "tid": "int64",
-            "t_ns": "int64",
-            "cpu_ns": "int64",
-            "site": "int64",
-            "edge": "int8",
-            "calls": "int32",
-        },
-        # A thread's state at `end_ns`, standing for the time since `start_ns`;
-        # `state` is a word of STATES; `holder` is the tid that held the GIL then
-        # (0: nobody, -1: unknown); on-CPU and run-queue time passed in between, and
-        # the thread was given a core so many times.
-        "waits": {
-            "pid": "int64",
-            "tid": "int64",
-            "start_ns": "int64",
-            "end_ns": "int64",
-            "state": "int8",
-            "detail": "int32",
-            "holder": "int64",
-            "oncpu_ns": "int64",
-            "delay_ns": "int64",
-            "slices": "int32",
-        },
-        # What a wait was on: system call, and file path or socket peer ("").
-        "details": {"detail": "int32", "syscall": "str", "what": "str"},
-        # CPython's own count of GIL hand-overs so far.
-        "handovers": {"pid": "int64", "t_ns": "int64", "switches": "int64"},
-        # The GIL read some times in a row, within `span_ns` from `t_ns` on: held in
-        # `held` of spool.BURST_READS readings, given up `releases` times meanwhile.
-        "bursts": {
-            "pid": "int64",
-            "t_ns": "int64",
-            "span_ns": "int64",
-            "held": "int32",
-            "releases": "int32",
-        },
-        # How strategies would have to treat a function, from its first calls: a form
-        # of agent.scout. `size` is of a load the most loads within one,
-        # else calls of a run that could be made at once; `bytes` a load's result.
-        "forms": {
-            "pid": "int64",
-            "stage": "str",
-            "name": "str",
-            "form": "str",
-            "size": "int64",
-            "bytes": "int64",
-        },
-        # When an instrument was at work that has blocks of steps of its own: stacks,
-        # gil, functions-wall or functions-cpu; all other time is quiet.
-        "blocks": {"kind": "str", "start_ns": "int64", "end_ns": "int64"},
-        # py-spy: `stack` of a thread from `start_ns` to `end_ns`, `weight_ns` of
-        # them; for the block "gil" times are the whole block's, weight is exact.
-        "stacks": {
-            "block": "str",
-            "pid": "int64",
-            "tid": "int64",
-            "start_ns": "int64",
-            "end_ns": "int64",
-            "weight_ns": "int64",
-            "stack": "int32",
-        },
-        # Frames of each stack; depth 0 is the outermost.
-        "frames": {
-            "stack": "int32",
-            "depth": "int32",
-            "function": "str",
-            "file": "str",
-            "line": "int64",
-        },
-        # yappi: sums over the windows of one clock ("wall" or "cpu").
-        "functions": {
-            "clock": "str",
-            "tid": "int64",
-            "thread": "str",
-            "function": "str",
-            "file": "str",
-            "line": "int64",
-            "calls": "int64",
-            "self_ns": "int64",
-            "total_ns": "int64",
-        },
-        # Lines of the user's own files near every place that the other tables name;
-        # `file` is written as they write it, `text` has no line end.
-        "sources": {"file": "str", "line": "int64", "text": "str"},
-    }
-)
-"""Every table with its columns and their types; `frames` of analysis builds on it."""
 
 STATES = spool.STATES
 """Words that a number of the column `state` stands for."""
@@ -239,7 +122,7 @@ class Facts:
 
 @dataclass(frozen=True, eq=False)  # tables have no single truth value
 class Recording:
-    """One run: facts and tables, immutable by agreement; `COLUMNS` lists them.
+    """One run: facts and tables, immutable by agreement, as in `columns.COLUMNS`.
 
     A table of an instrument that did not run is present and empty, and
     `facts.not_measured` says why.
@@ -247,6 +130,7 @@ class Recording:
 
     facts: Facts
     sites: pd.DataFrame
+    loops: pd.DataFrame
     threads: pd.DataFrame
     marks: pd.DataFrame
     waits: pd.DataFrame

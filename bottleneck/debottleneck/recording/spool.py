@@ -52,6 +52,16 @@ MARK = struct.Struct("<qqii")
 
 ENTER, LEAVE, STEP_START, STEP_END = range(4)
 
+LOOP, STATEMENT, OPENED = "loop", "statement", "opened"
+"""Kinds of sites in the user's code. A loop (stage "step") has STEP_START before each
+of its iterations that is marked and STEP_END when it is left; `calls` are iterations
+completed since its mark before. A statement (stage "line") only has ENTER: the thread
+is in it until the next one, or the loop's next mark. A function that was opened (stage
+"line") has ENTER and LEAVE, and between them those of its own statements."""
+
+API = "api"
+"""Kind of the sites of `stage()` and `step()` in the script."""
+
 MARK_HEADER = struct.Struct("<8sqqq")
 """Magic, pid, tid, ident of the thread; the records begin at MARK_START."""
 
@@ -73,6 +83,9 @@ STATES = (
     "unattributed",
 )
 """What a sample can say of a thread; `running` is on a core or waiting for one."""
+
+LEARNING = "loops"
+"""Block of time in which the agent learned loops or opened functions."""
 
 CONTROL_BYTES = 64
 CONTROL = struct.Struct("<BBBxiqq")

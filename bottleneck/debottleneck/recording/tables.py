@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from debottleneck.recording import spool
 from debottleneck.recording.checked import Unfit, opened
-from debottleneck.words import STAGES, STEP
+from debottleneck.words import LINE, SIDES, STAGES, STEP
 
 MOST_TIMES_LARGER = 500
 """How many times larger than its files a recording's tables may be. Those of real runs
@@ -57,7 +57,9 @@ RANGES: Mapping[str, tuple[int, int]] = MappingProxyType(
     {
         **dict.fromkeys(("pid", "tid", "calls", "slices", "held", "line"), _COUNT),
         **dict.fromkeys(("detail", "stack", "depth", "releases"), _COUNT),
+        **dict.fromkeys(("end", "rank"), _COUNT),
         "site": (0, 2**29 - 1),
+        "within": (-1, 2**29 - 1),
         "edge": (spool.ENTER, spool.STEP_END),
         "state": (0, len(spool.STATES) - 1),
         "holder": (-1, 2**31 - 1),
@@ -68,13 +70,14 @@ RANGES: Mapping[str, tuple[int, int]] = MappingProxyType(
 """Column -> the numbers that mean something, in every table that has it; of times
 (`_ns`) those up to LONGEST_NS. yappi's may be negative where a call had not ended."""
 
-_BLOCKS = ("stacks", "gil", "functions-wall", "functions-cpu")
+_SAMPLED = ("stacks", "gil", "functions-wall", "functions-cpu")
 WORDS: Mapping[tuple[str, str], tuple[str, ...]] = MappingProxyType(
     {
-        ("sites", "stage"): (*STAGES, STEP),
+        ("sites", "stage"): (*STAGES, STEP, LINE),
+        ("sites", "side"): SIDES,
         ("forms", "stage"): (*STAGES, STEP),
-        ("blocks", "kind"): _BLOCKS,
-        ("stacks", "block"): _BLOCKS,
+        ("blocks", "kind"): (*_SAMPLED, spool.LEARNING),
+        ("stacks", "block"): _SAMPLED,
         ("functions", "clock"): ("wall", "cpu"),
     }
 )
@@ -83,6 +86,7 @@ WORDS: Mapping[tuple[str, str], tuple[str, ...]] = MappingProxyType(
 _KEYS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "sites": ("pid", "site"),
+        "loops": ("pid", "site"),
         "threads": ("pid", "tid"),
         "details": ("detail",),
         "frames": ("stack", "depth"),
@@ -135,7 +139,7 @@ def read(
         _check_footer(stream)
         try:
             whole = pq.ParquetFile(stream, read_dictionary=texts)
-            _check_sizes(stream, whole.metadata, kinds, allowance)
+            _check_sizes(whole, kinds, allowance)
             _check_types(whole.schema_arrow, kinds)
             table = whole.read(columns=list(kinds), use_threads=False)
             table = table.replace_schema_metadata(None)
@@ -210,24 +214,29 @@ def _check_footer(stream: IO[bytes]) -> None:
 
 
 def _check_sizes(
-    stream: IO[bytes],
-    about: pq.FileMetaData,
-    kinds: Mapping[str, str],
-    allowance: Allowance,
+    whole: pq.ParquetFile, kinds: Mapping[str, str], allowance: Allowance
 ) -> None:
-    """Rows times the width of a row, and every page unpacked."""
+    """Rows times the width of a row, and every page unpacked.
+
+    A first row is read before a chunk is asked about: of one whose statistics are
+    damaged that raises, and asking would end the process (pyarrow 26).
+    """
+    about = whole.metadata
     groups = [about.row_group(at) for at in range(about.num_row_groups)]
     rows = max(about.num_rows, sum(max(group.num_rows, 0) for group in groups))
     allowance.take(rows * sum(BYTES.get(kind, 8) for kind in kinds.values()))
-    for group in groups:
-        for at in range(group.num_columns):
+    allowance.take(sum(max(group.total_byte_size, 0) for group in groups))
+    paths = [whole.schema.column(at).path for at in range(about.num_columns)]
+    for number, group in enumerate(groups):
+        named = {"row_groups": [number], "columns": [p for p in paths if p in kinds]}
+        next(whole.iter_batches(1, use_threads=False, **named), None)
+        for at in (at for at, path in enumerate(paths) if path in kinds):
             chunk = group.column(at)
-            if chunk.path_in_schema in kinds:
-                if chunk.num_values != group.num_rows:
-                    raise Unfit(f"{chunk.path_in_schema} is not one value a row")
-                if strange := set(chunk.encodings) - ENCODINGS:
-                    raise Unfit(f"it is encoded as {min(strange)}")
-                allowance.take(max(chunk.total_uncompressed_size, 0))
+            if chunk.num_values != group.num_rows:
+                raise Unfit(f"{paths[at]} is not one value a row")
+            if strange := set(chunk.encodings) - ENCODINGS:
+                raise Unfit(f"it is encoded as {min(strange)}")
+            allowance.take(max(chunk.total_uncompressed_size, 0))
 
 
 def _check_types(schema: pa.Schema, kinds: Mapping[str, str]) -> None:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from debottleneck.agent.guard import Changes, restore
 from debottleneck.agent.state import Extent
 from debottleneck.collect import temporary
-from debottleneck.collect.options import Options, StageTarget
+from debottleneck.collect.options import LoopTarget, Options, StageTarget
 from debottleneck.collect.progress import Seen, StepCounter
 from debottleneck.collect.target import POLL_S, TargetProcess
 from debottleneck.recording import spool
@@ -62,6 +62,7 @@ class Target:
     python: str
     include: tuple[str, ...] = ()
     stages: tuple[StageTarget, ...] = ()
+    loop: LoopTarget | None = None
 
     def options(self, **how: Any) -> Options:
         """The options of one run of it.

@@ -70,7 +70,7 @@ def test_disturbed_steps_do_not_set_the_measure() -> None:
 def steps(count: int, ms: float = 10) -> Steps:
     """Steps of equal length, one after the other."""
     edges = (np.arange(count + 1) * ms * MS).astype(np.int64)
-    return Steps(edges[:-1], edges[1:], "a step begins at each load")
+    return Steps.of(edges[:-1], edges[1:], "a step begins at each load")
 
 
 def test_steps_that_touch_a_block_are_not_quiet() -> None:

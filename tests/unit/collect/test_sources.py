@@ -12,7 +12,8 @@ from made_runs import table
 
 from debottleneck.collect import sources
 from debottleneck.collect.sources import AROUND, MeasuredScript, gather
-from debottleneck.recording.recording import COLUMNS, empty
+from debottleneck.recording.columns import COLUMNS
+from debottleneck.recording.recording import empty
 
 LATER = 4e9
 """A run that begins after every file was written."""

@@ -15,7 +15,8 @@ from debottleneck import load_recording
 from debottleneck.analysis.analyse import analyse
 from debottleneck.errors import RecordingError
 from debottleneck.recording import assemble, pyspy, spool
-from debottleneck.recording.recording import COLUMNS, STATES, Recording
+from debottleneck.recording.columns import COLUMNS
+from debottleneck.recording.recording import STATES, Recording
 from debottleneck.recording.spool import ENTER, LEAVE
 
 MS = 1_000_000
@@ -73,6 +74,7 @@ def raw(tmp_path: Path) -> Path:
         rows = [
             {"site": n, "stage": stage, "name": f"{stage}_ß", "kind": "function"}
             | {"file": "/w/train.py", "line": n + 1}
+            | {"end": n + 1, "within": -1, "side": ""}
             for n, stage in enumerate(SITES)
         ]
         lines(spool.sites_file(raw, pid), rows)
@@ -111,6 +113,25 @@ def form(stage: str, kind: str) -> dict[str, Any]:
     """An event that says how a function is called."""
     lead = {"t_ns": 0, "event": "form", "stage": stage, "name": f"{stage}_ß"}
     return {**lead, "form": kind, "size": 0, "bytes": 512}
+
+
+def test_the_loop_and_when_it_was_learned(raw: Path) -> None:
+    """What each process said last of its loop; blocks of another kind are refused."""
+    choice = {"event": "loop", "site": 1, "tid": PID, "why": "an update", "others": [0]}
+    learned = {
+        "event": "block",
+        "kind": "loops",
+        "start_ns": 30 * MS,
+        "end_ns": 50 * MS,
+    }
+    events = [functions(20), learned, choice | {"site": 0}, choice]
+    lines(spool.events_file(raw, PID), [*events, learned | {"kind": "eat"}])
+    made = assemble.tables_of(raw, ())
+    assert made["loops"].to_numpy().tolist() == [
+        [PID, 1, PID, 0, "an update"],
+        [PID, 0, PID, 1, ""],
+    ]
+    assert made["blocks"]["kind"].tolist() == ["functions-wall", "loops"]
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from debottleneck.recording import reading, spool
-from debottleneck.recording.loop import CODE
+from debottleneck.recording.loop import BY_HAND, CODE, LOOP, ChosenLoop
 from debottleneck.recording.reading import MarkFile
 
 Record = tuple[int, int, int, int]
@@ -122,20 +123,57 @@ def test_json_lines_cut_off(tmp_path: Path) -> None:
     assert reading.read_lines(path) == [[1, "ä"], {"a": 2}]
 
 
+SITES = [
+    ("load", "read", "function"),
+    ("update", "torch.optim.Optimizer.zero_grad", "torch"),
+    ("step", "for x in loader", "loop"),
+    ("step", "step()", "api"),
+    ("line", "y = net(x)", "statement"),
+]
+
+
+def site_line(number: int) -> str:
+    """A line of the sites' file."""
+    stage, name, kind = SITES[number]
+    place = {"file": "/w/a/train.py", "line": 24, "end": 24, "within": -1, "side": ""}
+    fields = {"site": number, "stage": stage, "name": name, "kind": kind}
+    return json.dumps(fields | place) + "\n"
+
+
 def test_sites_as_arrays_for_the_loop(tmp_path: Path) -> None:
-    """Stages by number; `zero_grad` never bounds a step; unknown sites are dropped."""
-    spool.sites_file(tmp_path, 7).write_text(
-        '{"site": 0, "stage": "load", "name": "read"}\n'
-        '{"site": 1, "stage": "update", "name": "torch.optim.Optimizer.zero_grad"}\n'
-        '{"site": 2, "stage": "st'
-    )
-    codes, minor = reading.stage_codes(tmp_path, 7)
-    assert list(codes) == [CODE["load"], CODE["update"]]
-    assert list(minor) == [False, True]
-    records = [(10, 0, 1 << 2, 0), (20, 0, 1 << 2 | 1, 1), (30, 0, 2 << 2, 0)]
-    records += [(40, 0, 0 << 2 | spool.STEP_START, 0)]
-    made = np.array(records, reading.MARK_DTYPE)
-    found = reading.as_marks(made, codes, minor)
-    assert list(found.t) == [10, 20, 40]
-    assert list(found.edge) == [spool.ENTER, spool.LEAVE, spool.STEP_START]
-    assert list(found.minor) == [True, True, False]
+    """What each marks, by number; `zero_grad` bounds no step; unknown ones go."""
+    text = "".join(map(site_line, range(len(SITES)))) + '{"site": 5, "stage": "st'
+    spool.sites_file(tmp_path, 7).write_text(text)
+    sites = reading.read_sites(tmp_path, 7)
+    records = [(10, 0, 1 << 2, 0), (20, 0, 1 << 2 | 1, 1), (30, 0, 5 << 2, 0)]
+    records += [(40 + n, 0, n << 2 | spool.STEP_START, 3) for n in (0, 2, 3, 4)]
+    found = reading.as_marks(np.array(records, reading.MARK_DTYPE), sites)
+    assert list(found.t) == [10, 20, 40, 42, 43, 44]
+    assert list(found.edge) == [spool.ENTER, spool.LEAVE, *[spool.STEP_START] * 4]
+    words = ["update", "update", "load", LOOP, BY_HAND, "line"]
+    assert list(found.stage) == [CODE[word] for word in words]
+    assert list(found.minor) == [True, True, *[False] * 4]
+    assert list(found.site) == [1, 1, 0, 2, 3, 4]
+    assert list(found.calls) == [0, 1, 3, 3, 3, 3]
+
+
+def chose(site: int, why: str) -> str:
+    """A line of the events' file that names the loop."""
+    event = {"event": "loop", "site": site, "tid": 9, "why": why, "others": [3]}
+    return json.dumps({"t_ns": 5, **event}) + "\n"
+
+
+def test_the_loop_is_the_one_that_was_chosen_last(tmp_path: Path) -> None:
+    """A line that was cut off, or of something else, does not count."""
+    sites = [json.loads(site_line(number)) for number in range(3)]
+    assert reading.chosen_loop(sites, reading.last_choice(tmp_path, 7)) is None
+    lines = [chose(0, "a backward pass"), chose(2, "an optimizer's step")]
+    others = '{"event": "form", "name": "loop"}\n' + chose(1, "a loss")[:-9]
+    spool.events_file(tmp_path, 7).write_text("".join(lines) + others)
+    choice = reading.last_choice(tmp_path, 7)
+    assert choice is not None
+    assert (choice["why"], choice["others"]) == ("an optimizer's step", [3])
+    loop = reading.chosen_loop(sites, choice)
+    assert loop == ChosenLoop(2, 9, "for x in loader", "/w/a/train.py", 24)
+    assert loop.rule == 'a step is one iteration of "for x in loader" (train.py:24)'
+    assert reading.chosen_loop(sites[:2], choice) is None

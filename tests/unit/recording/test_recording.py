@@ -12,6 +12,7 @@ import pytest
 
 from debottleneck.errors import RecordingError
 from debottleneck.recording import recording
+from debottleneck.recording.columns import COLUMNS
 from debottleneck.recording.recording import Facts, NotMeasured, Recording
 
 FACTS = Facts(
@@ -78,7 +79,7 @@ def test_facts_come_back_equal(saved: Path) -> None:
 def test_tables_come_back_with_their_types(saved: Path) -> None:
     """Every table is present with its columns in order and typed."""
     loaded = recording.read(saved)
-    for name, columns in recording.COLUMNS.items():
+    for name, columns in COLUMNS.items():
         pd.testing.assert_series_equal(
             getattr(loaded, name).dtypes, recording.empty(name).dtypes
         )
@@ -116,7 +117,7 @@ def test_another_schema_is_refused(
     assert remedy in message
 
 
-@pytest.mark.parametrize("name", recording.COLUMNS)
+@pytest.mark.parametrize("name", COLUMNS)
 def test_missing_table_is_refused(saved: Path, name: str) -> None:
     """Each table that is gone is refused by its file name."""
     (saved / f"{name}.parquet").unlink()
@@ -172,7 +173,7 @@ def test_other_folders_are_refused(tmp_path: Path) -> None:
 
 def test_facts_are_written_last(saved: Path) -> None:
     """The facts vouch for the tables: a half-written folder has none."""
-    tables = [(saved / f"{name}.parquet").stat() for name in recording.COLUMNS]
+    tables = [(saved / f"{name}.parquet").stat() for name in COLUMNS]
     facts = (saved / recording.FACTS_FILE).stat()
     assert all(table.st_mtime_ns <= facts.st_mtime_ns for table in tables)
 

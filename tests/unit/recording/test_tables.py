@@ -104,6 +104,9 @@ def test_texts_that_share_their_beginnings_are_refused(tmp_path: Path) -> None:
         ("waits", "end_ns", 0),
         ("waits", "holder", -2),
         ("sites", "stage", "eat"),
+        ("sites", "side", "left"),
+        ("sites", "within", -2),
+        ("loops", "rank", -1),
         ("blocks", "kind", "x"),
     ],
 )
@@ -111,7 +114,14 @@ def test_what_cannot_be_is_refused_and_ends_a_spool(
     name: str, column: str, value: object
 ) -> None:
     """In a recording the table is damaged; raw files were cut off there."""
-    good = {"edge": 0, "state": 1, "stage": "load", "kind": "gil", "start_ns": 5}
+    good = {
+        "edge": 0,
+        "state": 1,
+        "stage": "load",
+        "kind": "gil",
+        "side": "",
+        "start_ns": 5,
+    }
     rows = pd.DataFrame([{"end_ns": 9, **good, column: good.get(column, 9)}] * 2)
     rows = rows[[c for c in rows if c in (column, "start_ns")]]
     rows = rows.assign(pid=1, site=[0, 1])

@@ -15,7 +15,8 @@ from made_runs import FACTS, PID, loop_words, marks, running, sites, threads, wa
 
 from debottleneck import load_recording
 from debottleneck.recording import recording
-from debottleneck.recording.recording import COLUMNS, Recording
+from debottleneck.recording.columns import COLUMNS
+from debottleneck.recording.recording import Recording
 from debottleneck.report.notebook import Shown, card
 
 

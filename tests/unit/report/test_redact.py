@@ -18,9 +18,10 @@ from made_runs import MS, PID, loop_words, marks, running, table, threads, wait,
 from debottleneck.analysis.analyse import analyse
 from debottleneck.analysis.code import is_user_file, user_folders
 from debottleneck.prediction.predict import with_predictions
+from debottleneck.recording.columns import COLUMNS
 from debottleneck.recording.loop import CODE
 from debottleneck.recording.machine import Machine
-from debottleneck.recording.recording import COLUMNS, Facts, NotMeasured, Recording
+from debottleneck.recording.recording import Facts, NotMeasured, Recording
 from debottleneck.recording.spool import FRAME_FILE
 from debottleneck.report import FORMATS, render, render_comparison
 from debottleneck.report.redact import redact

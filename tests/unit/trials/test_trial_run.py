@@ -242,7 +242,7 @@ def test_an_interpreter_that_is_none(tmp_path: Path) -> None:
 def test_engaged_is_when_every_strategy_acts() -> None:
     """The first step that begins after the later of both began."""
     bounds = np.arange(0, 1100, 100, dtype=np.int64)
-    steps = Steps(bounds[:-1], bounds[1:], "")
+    steps = Steps.of(bounds[:-1], bounds[1:], "")
     both = [note("prefetch", t_ns=150), note("parallel-update", t_ns=420)]
     again = note("prefetch", t_ns=990)
     assert engaged_at([], steps) == 0

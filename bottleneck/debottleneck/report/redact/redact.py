@@ -15,7 +15,8 @@ from functools import partial
 import pandas as pd
 
 from debottleneck.analysis.code import is_user_file, user_folders
-from debottleneck.recording.recording import COLUMNS, Recording, empty, typed
+from debottleneck.recording.columns import COLUMNS
+from debottleneck.recording.recording import Recording, empty, typed
 from debottleneck.report.redact import facts as facts_of
 from debottleneck.report.redact.texts import HOME, PATH, Redactor, distinct, place
 from debottleneck.trials.result import Comparison, Trial

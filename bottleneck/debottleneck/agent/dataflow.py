@@ -1,0 +1,138 @@
+"""What statements read and write, by the names in them; which feed the training.
+
+Names are dotted paths as written (`x`, `self.buffer`); what lies within an index is
+part of what is indexed. A call may change its receiver and, where its result is not
+used, its arguments. Standard library only.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+
+SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
+INPUT, TRAIN = "input", "train"
+
+
+@dataclass(frozen=True)
+class Flow:
+    """One statement's traffic with names.
+
+    Attributes:
+        reads: Paths whose values it uses.
+        writes: Paths that it binds, or changes an element or attribute of.
+        touches: Paths of objects that calls in it may change.
+    """
+
+    reads: frozenset[str]
+    writes: frozenset[str]
+    touches: frozenset[str]
+
+
+def path_of(node: ast.AST) -> str:
+    """The dotted path that an expression is part of, "" for others.
+
+    Indices are left out: `self.w["a"][0]` is of `self.w`.
+    """
+    names: list[str] = []
+    while True:
+        if isinstance(node, ast.Subscript | ast.Starred):
+            node, names = node.value, [] if isinstance(node, ast.Subscript) else names
+        elif isinstance(node, ast.Attribute):
+            names.append(node.attr)
+            node = node.value
+        elif isinstance(node, ast.Name):
+            return ".".join([node.id, *reversed(names)])
+        else:
+            return ""
+
+
+def overlap(one: str, other: str) -> bool:
+    """Whether two paths are of one object, or of an object and a part of it."""
+    return one == other or one.startswith(f"{other}.") or other.startswith(f"{one}.")
+
+
+def meets(some: Collection[str], others: Collection[str]) -> bool:
+    """Whether any path of one overlaps any of the others."""
+    return any(overlap(one, other) for one in some for other in others)
+
+
+def walk(node: ast.AST) -> Iterator[ast.AST]:
+    """The nodes that run with this one: not what it defines for later."""
+    waiting = [node]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if not isinstance(node, SCOPES):
+            waiting += ast.iter_child_nodes(node)
+
+
+def flow_of(nodes: Sequence[ast.AST], modules: Collection[str] = ()) -> Flow:
+    """The traffic of one statement, given as the nodes of it that count.
+
+    Args:
+        nodes: A statement, or a part of one such as a loop's iterable.
+        modules: Names of imported modules: calls change nothing in them.
+    """
+    reads: set[str] = set()
+    writes: set[str] = set()
+    touches: set[str] = set()
+    for top in nodes:
+        unused = isinstance(top, ast.Expr) and isinstance(top.value, ast.Call)
+        for node in walk(top):
+            if isinstance(node, ast.Name | ast.Attribute | ast.Subscript):
+                path = path_of(node)
+                if isinstance(node.ctx, ast.Load):
+                    reads.add(path)
+                else:
+                    writes.add(path)
+            elif isinstance(node, ast.AugAssign):
+                reads.add(path_of(node.target))
+            elif isinstance(node, ast.Call):
+                if isinstance(node.func, ast.Attribute):
+                    touches.add(path_of(node.func.value))
+                if unused and node is top.value:  # type: ignore[attr-defined] # an Expr
+                    given = [*node.args, *(k.value for k in node.keywords)]
+                    touches.update(map(path_of, given))
+    touches = {path for path in touches if path.partition(".")[0] not in modules}
+    return Flow(
+        frozenset(reads - {""}), frozenset(writes - {""}), frozenset(touches - {""})
+    )
+
+
+def sides(
+    flows: Sequence[Flow], training: Collection[int], computing: Collection[int] = ()
+) -> list[str]:
+    """Each statement's side of one iteration: `INPUT`, `TRAIN` or neither, "".
+
+    Input is what the training uses and what uses nothing that the training changes;
+    neither is what nothing later uses (logging, an evaluation).
+
+    Args:
+        flows: Of the statements of a loop's body.
+        training: Those in which parameters were seen to change.
+        computing: Those that use them, as was seen.
+    """
+    bound = {path for flow in flows for path in flow.writes if "." not in path}
+    changed = {
+        path
+        for index in training
+        for path in flows[index].writes | flows[index].touches
+        if path not in bound or path in flows[index].reads & flows[index].writes
+    }
+    after, before = {*training, *computing}, set(training)
+    made = set(changed).union(*(flows[index].writes for index in training))
+    used = set[str]().union(*(flows[index].reads for index in training))
+    for _ in flows:
+        for index, flow in enumerate(flows):
+            if index not in after and meets(flow.reads, made):
+                after.add(index)
+                made |= flow.writes
+            if index not in before and meets(flow.writes | flow.touches, used):
+                before.add(index)
+                used |= flow.reads
+    return [
+        "" if index not in before else (TRAIN if index in after else INPUT)
+        for index in range(len(flows))
+    ]

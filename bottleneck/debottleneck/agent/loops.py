@@ -1,0 +1,404 @@
+"""The loops of the user's code compiled twice: plain, and with each statement marked.
+
+A loop becomes `if POINT.open: the marked copy, else: the plain one`. The marked copy
+hands over to a plain one over the same iterator when it is told to fall silent, so
+that a loop which turns out to be no training loop costs nothing more. Line numbers,
+names, `break`, `continue`, `return` and `else` are as written. Nothing is looked up
+by name: the points are constants of the code (see `inline`).
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, TypeVar
+
+from debottleneck.agent.dataflow import Flow, flow_of, path_of, walk
+
+LONGEST = 80
+"""Characters of a statement that are kept."""
+
+Node = TypeVar("Node", bound=ast.AST)
+_Block = Callable[[list[ast.stmt]], list[ast.stmt]]
+Loop = ast.For | ast.While
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+_ARITHMETIC = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.MatMult)
+_TRIVIAL = (
+    ast.Pass, ast.Break, ast.Continue, ast.Global, ast.Nonlocal,
+    ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef,
+)  # fmt: skip
+_WORK = (ast.Call, ast.BinOp, ast.Subscript, ast.Compare, ast.AugAssign, ast.Await)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A statement that is marked.
+
+    Attributes:
+        text: As written, on one line.
+        line: Its first line.
+        end: Its last line; of a compound statement that of its header.
+        flow: What it reads and writes.
+        looped: Whether it stands in a loop of a function that is opened.
+    """
+
+    text: str
+    line: int
+    end: int
+    flow: Flow
+    looped: bool = False
+
+
+@dataclass
+class LoopPlan:
+    """A loop, or a function that is opened, with the statements marked in it.
+
+    Attributes:
+        text: The loop's header as written, or the function's qualified name.
+        function: Qualified name of the function that it stands in, "" for a module.
+        line: Where it begins.
+        end: Its last line.
+        placeholder: Stands for its point in the code.
+        rows: Its own statements, not those of loops in it. The first one is the
+            loop's iterable or condition.
+    """
+
+    text: str
+    function: str
+    line: int
+    end: int
+    placeholder: str
+    rows: list[Row] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class ChangePlan:
+    """A statement that changes or replaces what it reads: a parameter, perhaps."""
+
+    line: int
+    placeholder: str
+
+
+@dataclass
+class Prepared:
+    """What was made of one module."""
+
+    loops: list[LoopPlan] = field(default_factory=list)
+    changes: list[ChangePlan] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.loops or self.changes)
+
+
+def prepare(tree: ast.Module, lines: Sequence[str], placeholder: str) -> Prepared:
+    """Prepare every loop of a module, in place.
+
+    Args:
+        tree: The module, in a form that nothing else needs.
+        lines: Its source.
+        placeholder: Pattern of the constants that stand for points.
+    """
+    return _Pass(tree, lines, placeholder).prepared
+
+
+def open_function(
+    tree: ast.Module, function: ast.FunctionDef, lines: Sequence[str], placeholder: str
+) -> LoopPlan:
+    """Mark the statements of one function, and leave the rest of the module plain.
+
+    Args:
+        tree: The module, in a form that nothing else needs.
+        function: One of it; no generator and no coroutine.
+        lines: The module's source.
+        placeholder: What stands for the function's point.
+    """
+    walker = _Pass(ast.Module([], []), lines, placeholder, modules_of(tree))
+    return walker.opened(function, placeholder)
+
+
+def modules_of(tree: ast.Module) -> frozenset[str]:
+    """Names that `import` binds anywhere in a module."""
+    names = (n for n in ast.walk(tree) if isinstance(n, ast.Import))
+    bound = {a.asname or a.name.partition(".")[0] for n in names for a in n.names}
+    return frozenset(bound)
+
+
+class _Pass:
+    """One pass over a module."""
+
+    def __init__(
+        self,
+        tree: ast.Module,
+        lines: Sequence[str],
+        placeholder: str,
+        modules: frozenset[str] | None = None,
+    ) -> None:
+        self.prepared = Prepared()
+        self._lines = lines
+        self._placeholder = placeholder
+        self._modules = modules_of(tree) if modules is None else modules
+        self._number = 0
+        tree.body = self._block(tree.body, None, "", True)
+
+    def opened(self, function: ast.FunctionDef, placeholder: str) -> LoopPlan:
+        end = function.end_lineno or function.lineno
+        plan = LoopPlan(function.name, "", function.lineno, end, placeholder)
+        documented = ast.get_docstring(function, clean=False) is not None
+        head, body = function.body[:documented], function.body[documented:]
+        point = ast.Constant(placeholder)
+        marked = self._statements(body, plan)
+        within = ast.With([ast.withitem(point)], marked or body)
+        function.body = [*head, _located(within, function.body[-1])]
+        return plan
+
+    def _statements(
+        self, body: list[ast.stmt], plan: LoopPlan, looped: bool = False
+    ) -> list[ast.stmt]:
+        """The body with marks, loops in it too, and no loop of it a candidate."""
+        marked: list[ast.stmt] = []
+        for node in body:
+            self._mark(node, plan, marked, looped)
+            inner = looped or isinstance(node, Loop | ast.AsyncFor)
+            marked.append(
+                _with_bodies(node, partial(self._statements, plan=plan, looped=inner))
+            )
+        return marked
+
+    def _block(
+        self, body: list[ast.stmt], plan: LoopPlan | None, scope: str, allowed: bool
+    ) -> list[ast.stmt]:
+        """A block's statements, with marks where `plan` is the loop around them."""
+        made: list[ast.stmt] = []
+        for node in body:
+            if plan is not None:
+                self._mark(node, plan, made)
+            if isinstance(node, Function | ast.ClassDef):
+                self._scope(node, scope)
+                made.append(node)
+            elif isinstance(node, Loop) and allowed and _may_train(node):
+                made.append(self._loop(node, scope))
+            elif isinstance(node, _COMPOUND):
+                made.append(
+                    _with_bodies(node, lambda b: self._block(b, plan, scope, allowed))
+                )
+            else:
+                made += self._watched(node, plan is not None) if allowed else [node]
+        return made
+
+    def _scope(self, node: Function | ast.ClassDef, scope: str) -> None:
+        """What is defined within; a generator's own loops wait for their caller."""
+        if isinstance(node, ast.ClassDef):
+            node.body = self._block(node.body, None, f"{scope}{node.name}.", False)
+            return
+        plain = isinstance(node, ast.FunctionDef) and not any(
+            isinstance(each, ast.Yield | ast.YieldFrom)
+            for statement in node.body
+            for each in walk(statement)
+        )
+        inner = f"{scope}{node.name}.<locals>."
+        node.body = self._block(node.body, None, inner, plain)
+
+    def _mark(
+        self,
+        node: ast.stmt,
+        plan: LoopPlan,
+        made: list[ast.stmt],
+        looped: bool = False,
+    ) -> None:
+        """Say where a statement begins, before it."""
+        if isinstance(node, _TRIVIAL) or _is_constant(node):
+            return
+        parts = _own_parts(node)
+        if plan.rows and not any(isinstance(n, _WORK) for p in parts for n in walk(p)):
+            return  # it is too small to be told apart from its neighbour
+        end = node.end_lineno or node.lineno
+        if isinstance(node, _COMPOUND):
+            end = max((p.end_lineno or node.lineno for p in parts), default=node.lineno)
+        whole = isinstance(node, Loop) or parts == [node]
+        flow = flow_of([node] if whole else parts, self._modules)
+        plan.rows.append(Row(self._text(node), node.lineno, end, flow, looped))
+        made.append(_guarded(plan.placeholder, "at", [len(plan.rows) - 1], node))
+
+    def _text(self, node: ast.stmt) -> str:
+        """A statement as written, or its header, on one line."""
+        parts = _own_parts(node) if isinstance(node, _COMPOUND) else [node]
+        ends = [(p.end_lineno or p.lineno, p.end_col_offset or 0) for p in parts]
+        last, column = max(ends, default=(node.lineno, node.col_offset + 3))
+        lines = [line.encode() for line in self._lines[node.lineno - 1 : last]]
+        lines[-1] = lines[-1][:column]
+        lines[0] = lines[0][node.col_offset :]
+        return _short(" ".join(line.decode().strip() for line in lines))
+
+    def _loop(self, node: Loop, scope: str) -> ast.stmt:
+        """`if POINT.open: marked, else: plain`."""
+        text = self._text(node)
+        function = scope.removesuffix(".<locals>.")
+        plan = LoopPlan(
+            text, function, node.lineno, node.end_lineno or node.lineno, self._next()
+        )
+        self.prepared.loops.append(plan)
+        head = [node.iter, node.target] if isinstance(node, ast.For) else [node.test]
+        end = max(part.end_lineno or node.lineno for part in head)
+        flow = flow_of(head, self._modules)
+        plan.rows.append(Row(text, node.lineno, end, flow))
+        marked = copy.copy(node)
+        marked.body = self._block(node.body, plan, scope, True)
+        if isinstance(node, ast.For):
+            turns = _call(plan.placeholder, "turns", [node.iter])
+            assert isinstance(marked, ast.For)
+            marked.iter = _located(turns, node.iter)
+            rest = copy.copy(node)
+            rest.iter = _located(_call(plan.placeholder, "rest", []), node.iter)
+            marked.orelse = [rest]
+        else:
+            assert isinstance(marked, ast.While)
+            turn = _call(plan.placeholder, "turn", [])
+            marked.test = _located(ast.BoolOp(ast.And(), [turn, node.test]), node.test)
+            handed = _located(_call(plan.placeholder, "handed", []), node.test)
+            marked.orelse = [_located(ast.If(handed, [node], node.orelse), node)]
+        point = ast.Constant(plan.placeholder)
+        within = ast.With([ast.withitem(point)], [marked])
+        choice = ast.If(_attribute(plan.placeholder, "open"), [within], [node])
+        return _located(choice, node)
+
+    def _watched(self, node: ast.stmt, in_loop: bool) -> list[ast.stmt]:
+        """A statement that may change a parameter, looked at before and after."""
+        target = _changed(node)
+        if target is None:
+            return [node]
+        plan = ChangePlan(node.lineno, self._next())
+        self.prepared.changes.append(plan)
+        before, after = (
+            _located(ast.Expr(_call(plan.placeholder, name, [target])), node)
+            for name in ("before", "after")
+        )
+        watched = [before, node, after]
+        on = _attribute(plan.placeholder, "on")
+        return [_located(ast.If(on, watched, [node]), node)]
+
+    def _next(self) -> str:
+        self._number += 1
+        return self._placeholder.format(f"loop {self._number}")
+
+
+_COMPOUND = (
+    ast.If, ast.With, ast.Try, ast.TryStar, ast.Match, ast.For, ast.While,
+    ast.AsyncFor, ast.AsyncWith,
+)  # fmt: skip
+
+
+def _with_bodies(node: ast.stmt, block: _Block) -> ast.stmt:
+    """The same statement with its blocks replaced by what `block` makes of them."""
+    new = copy.copy(node)
+    for name in ("body", "orelse", "finalbody"):
+        inner = getattr(node, name, None)
+        if inner and isinstance(node, _COMPOUND):
+            setattr(new, name, block(inner))
+    for name in ("handlers", "cases"):
+        if parts := getattr(node, name, None):
+            setattr(new, name, [_with_body(part, block) for part in parts])
+    return new
+
+
+def _with_body(part: Any, block: _Block) -> Any:
+    new = copy.copy(part)
+    new.body = block(part.body)
+    return new
+
+
+def _may_train(node: Loop) -> bool:
+    """A loop that calls or computes nothing trains nothing."""
+    inner = (each for part in node.body for each in walk(part))
+    return any(isinstance(each, ast.Call | ast.BinOp) for each in inner)
+
+
+def _own_parts(node: ast.stmt) -> Sequence[ast.stmt | ast.expr]:
+    """What of a statement runs before any block of it."""
+    if isinstance(node, ast.If | ast.While):
+        return [node.test]
+    if isinstance(node, ast.For | ast.AsyncFor):
+        return [node.iter, node.target]
+    if isinstance(node, ast.With | ast.AsyncWith):
+        parts = [(item.context_expr, item.optional_vars) for item in node.items]
+        return [part for pair in parts for part in pair if part is not None]
+    if isinstance(node, ast.Match):
+        return [node.subject]
+    return [] if isinstance(node, ast.Try | ast.TryStar) else [node]
+
+
+def _is_constant(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+def _changed(node: ast.stmt) -> ast.expr | None:
+    """What a statement changes or replaces by something that it makes of it.
+
+    Seen as it is before any index: of `w[i] -= g` that is `w`.
+    """
+    if isinstance(node, ast.AugAssign):
+        small = isinstance(node.value, ast.Constant)
+        if small or not isinstance(node.op, _ARITHMETIC):
+            return None
+        return _root(node.target)
+    if not isinstance(node, ast.Assign) or not isinstance(node.value, _MAKES):
+        return None
+    used = {path_of(n) for n in walk(node.value)} - {""}
+    for target in node.targets:
+        inner = target.elts if isinstance(target, ast.Tuple | ast.List) else [target]
+        for each in inner:
+            if path_of(each) in used:
+                return _root(each)
+    return None
+
+
+_MAKES = (ast.BinOp, ast.Call, ast.ListComp, ast.DictComp, ast.Tuple, ast.List)
+
+
+def _root(target: ast.expr) -> ast.expr | None:
+    """The object that holds what is assigned, as an expression to look at it."""
+    while isinstance(target, ast.Subscript | ast.Starred):
+        target = target.value
+    if isinstance(target, ast.Attribute) and target.attr == "data":
+        target = target.value  # a new object at each look, of the same memory
+    if not path_of(target):
+        return None
+    seen = copy.copy(target)
+    seen.ctx = ast.Load()  # type: ignore[attr-defined] # a name or an attribute
+    return seen
+
+
+def _short(text: str) -> str:
+    text = " ".join(text.split()).rstrip(":").rstrip()
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+
+
+def _attribute(placeholder: str, name: str) -> ast.Attribute:
+    return ast.Attribute(ast.Constant(placeholder), name, ast.Load())
+
+
+def _call(placeholder: str, name: str, given: Iterable[ast.expr]) -> ast.Call:
+    return ast.Call(_attribute(placeholder, name), [*given], [])
+
+
+def _guarded(placeholder: str, name: str, numbers: list[int], node: ast.stmt) -> ast.If:
+    """`if POINT.on: POINT.name(number)`, at a statement's place."""
+    call = ast.Expr(_call(placeholder, name, [ast.Constant(n) for n in numbers]))
+    guard = ast.If(_attribute(placeholder, "on"), [call], [])
+    return _located(guard, node)
+
+
+def _located(node: Node, place: ast.AST) -> Node:
+    """Give what was made here a place in the source: that of its neighbour."""
+    waiting: list[Any] = [node]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, ast.stmt | ast.expr):
+            if getattr(part, "lineno", None) is not None:
+                continue  # the user's own
+            part.lineno = part.end_lineno = getattr(place, "lineno", 1)
+            part.col_offset = part.end_col_offset = getattr(place, "col_offset", 0)
+        waiting += ast.iter_child_nodes(part)
+    return node

@@ -1,0 +1,249 @@
+"""Functions that a long row calls, opened: their statements become rows below it.
+
+What the training loop calls is seen in one iteration by a profile function. Of the
+user's functions in it those that take a good part of the step get code with marks,
+compiled from their file; calls from then on run it. It has the same names and lines.
+"""
+
+from __future__ import annotations
+
+import ast
+import gc
+import inspect
+import sys
+from collections.abc import Callable, Iterable
+from time import monotonic_ns
+from types import CodeType, FrameType, FunctionType
+from typing import Any
+
+from debottleneck.agent import marks
+from debottleneck.agent.inline import PLACEHOLDER, Key, codes, fill, key_of
+from debottleneck.agent.loops import LoopPlan, open_function
+from debottleneck.agent.points import Point, stand_in
+from debottleneck.agent.turns import MARK_NS
+from debottleneck.recording.spool import ENTER
+from debottleneck.words import LINE, STEP
+
+DEPTH = 3
+"""Functions within each other that are opened, at most."""
+
+LOOK_AT = (1, 8)
+"""Iterations after the training loop was found that are looked at."""
+
+LARGE = 0.2
+"""A function is opened that takes this part of the step, and that no stage covers."""
+
+COST = 0.02
+"""The part of the step that the marks of one function may take."""
+
+LOOKS, SHORT_NS = 32, 30_000
+"""A statement within a loop is told apart if it takes longer, of so many times."""
+
+
+class OpenPoint:
+    """What the code of an opened function calls.
+
+    Args:
+        plan: The function and its statements.
+        name: Its qualified name.
+        file: Where it stands.
+
+    Attributes:
+        on: Whether its statements are marked.
+    """
+
+    __slots__ = (
+        "_active",
+        "_codes",
+        "_index",
+        "_looks",
+        "_ns",
+        "_plan",
+        "_since",
+        "_site",
+        "on",
+    )
+
+    def __init__(self, plan: LoopPlan, name: str, file: str) -> None:
+        self.on = True
+        self._plan = plan
+        self._active = [True] * len(plan.rows)
+        self._looks = [0] * len(plan.rows)
+        self._ns = [0] * len(plan.rows)
+        self._index, self._since = 0, 0
+        self._site = marks.site_of(LINE, name, file, plan.line, "opened", end=plan.end)
+        place = {"file": file, "kind": "statement", "within": self._site}
+        self._codes = [
+            marks.site_of(LINE, row.text, line=row.line, end=row.end, **place) << 2  # type: ignore[arg-type] # texts and a number
+            | ENTER
+            for row in plan.rows
+        ]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """In another process the function is plain."""
+        from contextlib import nullcontext
+
+        return stand_in(on=False, marks=nullcontext())
+
+    def __enter__(self) -> None:
+        marks.within().append((None, marks.enter(self._site)))
+
+    def __exit__(self, *error: object) -> None:
+        _, token = marks.within().pop()
+        marks.leave(token)
+
+    def at(self, index: int) -> None:
+        """A statement begins; one in a loop of short iterations is marked no more."""
+        if not self._active[index]:
+            return
+        now = marks.mark_row(self._codes[index])
+        last = self._index
+        if now and self._since and self._looks[last] < LOOKS:
+            self._looks[last] += 1
+            self._ns[last] += now - self._since
+            if self._looks[last] == LOOKS and self._plan.rows[last].looped:
+                self._active[last] = self._ns[last] > LOOKS * SHORT_NS
+        self._index, self._since = index, now
+
+
+class Watch:
+    """Sees which of the user's functions one iteration calls, and for how long.
+
+    Args:
+        is_own: Whether a file is the user's.
+    """
+
+    def __init__(self, is_own: Callable[[str], bool]) -> None:
+        self._is_own = is_own
+        self._open: list[tuple[FrameType, int]] = []
+        self._times: dict[CodeType, list[int]] = {}
+        self._files: dict[str, bool] = {}
+        self._since = monotonic_ns()
+
+    def begin(self) -> bool:
+        """Start to look; False where somebody else has a profile function."""
+        if sys.getprofile() is not None:
+            return False
+        sys.setprofile(self._see)
+        return True
+
+    def end(self) -> tuple[int, dict[CodeType, list[int]]]:
+        """Nanoseconds since it began, and of each function: calls, their time."""
+        sys.setprofile(None)
+        return monotonic_ns() - self._since, self._times
+
+    def _see(self, frame: FrameType, event: str, _: object) -> None:
+        if event == "call":
+            code = frame.f_code
+            own = self._files.get(code.co_filename)
+            if own is None:
+                own = self._is_own(code.co_filename)
+                self._files[code.co_filename] = own
+            if own and len(self._open) < DEPTH and not marks.in_stage():
+                self._open.append((frame, monotonic_ns()))
+        elif event == "return" and self._open and self._open[-1][0] is frame:
+            _, begun = self._open.pop()
+            times = self._times.setdefault(frame.f_code, [0, 0])
+            times[0] += 1
+            times[1] += monotonic_ns() - begun
+
+
+def worth(step_ns: float, times: dict[CodeType, list[int]]) -> list[CodeType]:
+    """Functions whose statements are to be told apart."""
+    return [
+        code
+        for code, (calls, ns) in times.items()
+        if ns > LARGE * step_ns
+        and calls * MARK_NS * len(code.co_code) / 100 < COST * ns
+        and not code.co_name.startswith("<")
+    ]
+
+
+def open_all(codes_wanted: Iterable[CodeType]) -> None:
+    """Give the functions with that code one with marks."""
+    for code in codes_wanted:
+        marked = _marked(code)
+        if marked is None:
+            continue
+        for owner in gc.get_referrers(code):
+            if isinstance(owner, FunctionType) and owner.__code__ is code:
+                owner.__code__ = marked
+
+
+def _marked(code: CodeType) -> CodeType | None:
+    """The function's code with marks; None where that cannot be had."""
+    if code.co_flags & _PAUSES or any(map(_marks_stage, code.co_consts)):
+        return None
+    try:
+        with open(code.co_filename, "rb") as file:
+            source = file.read()
+        tree = compile(source, code.co_filename, "exec", ast.PyCF_ONLY_AST, True, -1)
+        assert isinstance(tree, ast.Module)
+        function = _find(tree, key_of(code))
+        if function is None:
+            return None
+        from importlib.util import decode_source
+
+        lines = decode_source(source).splitlines()
+        placeholder = PLACEHOLDER.format("opened")
+        plan = open_function(tree, function, lines, placeholder)
+        whole = compile(tree, code.co_filename, "exec", 0, True, -1)
+    except (OSError, SyntaxError, ValueError, RecursionError):
+        return None
+    made = codes(whole).get(key_of(code))
+    same = ("co_freevars", "co_varnames", "co_argcount", "co_flags")
+    if made is None or any(getattr(made, n) != getattr(code, n) for n in same):
+        return None
+    return fill(
+        made, {placeholder: OpenPoint(plan, code.co_qualname, code.co_filename)}
+    )
+
+
+_PAUSES = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
+
+
+def _marks_stage(constant: object) -> bool:
+    """Whether code with this constant marks a stage, or defines what does."""
+    if isinstance(constant, Point):
+        return marks.mark_of(constant.site)[0] != STEP
+    return hasattr(constant, "placeholder")
+
+
+def _find(tree: ast.Module, key: Key) -> ast.FunctionDef | None:
+    """The function of that qualified name that begins on that line."""
+    waiting: list[tuple[ast.AST, str]] = [(tree, "")]
+    while waiting:
+        node, scope = waiting.pop()
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            first = min(n.lineno for n in (node, *node.decorator_list))
+            if (scope + node.name, first) == key:
+                return node if isinstance(node, ast.FunctionDef) else None
+            scope = f"{scope}{node.name}.<locals>."
+        elif isinstance(node, ast.ClassDef):
+            scope = f"{scope}{node.name}."
+        waiting += [(child, scope) for child in ast.iter_child_nodes(node)]
+    return None
+
+
+def opener(is_own: Callable[[str], bool]) -> Callable[[int], bool]:
+    """What is to be told of each marked iteration once the training loop is known.
+
+    Args:
+        is_own: Whether a file is the user's.
+
+    Returns:
+        A function of the iteration's number since then; it returns False when it need
+        not be called again.
+    """
+    watch: list[Watch] = []
+
+    def turned(number: int) -> bool:
+        if watch:
+            step_ns, times = watch.pop().end()
+            open_all(worth(step_ns, times))
+        elif number in LOOK_AT:
+            watch.append(Watch(is_own))
+            return watch[0].begin()
+        return number < LOOK_AT[-1] + 1
+
+    return turned

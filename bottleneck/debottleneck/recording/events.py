@@ -1,0 +1,101 @@
+"""What the agent and the tool state in raw files, as far as it is read again."""
+
+from __future__ import annotations
+
+from typing import Annotated, TypedDict
+
+from debottleneck.recording import spool
+from debottleneck.recording.checked import Between, OneOf
+from debottleneck.recording.recording import Id, Time
+from debottleneck.words import LINE, SIDES, STAGES, STEP
+
+
+class Begun(TypedDict):
+    """What the tool told the agent, as far as it is read again."""
+
+    command: list[str]
+    target: str
+
+
+class Agent(TypedDict):
+    """What the agent stated of its process, likewise."""
+
+    pid: Id
+    main_tid: Id
+
+
+Site = Annotated[int, Between(0, 2**29 - 1)]
+
+
+class SiteLine(TypedDict):
+    """A line of the sites' file."""
+
+    site: Site
+    stage: Annotated[str, OneOf((*STAGES, STEP, LINE))]
+    name: str
+    file: str
+    line: Id
+    kind: str
+    end: Id
+    within: Annotated[int, Between(-1, 2**29 - 1)]
+    side: Annotated[str, OneOf(SIDES)]
+
+
+class Event(TypedDict):
+    """A line of the events' file, of whatever kind."""
+
+    event: str
+
+
+class FormEvent(Event):
+    """How strategies would have to treat a function."""
+
+    stage: str
+    name: str
+    form: str
+    size: Time
+    bytes: Time
+
+
+class FunctionsWindow(Event):
+    """A window of yappi: ident, thread, function, file, line, calls, self, total."""
+
+    clock: Annotated[str, OneOf(("wall", "cpu"))]
+    start_ns: Time
+    end_ns: Time
+    rows: list[tuple[int, str, str, str, Id, Id, int, int]]
+
+
+class LearningBlock(Event):
+    """Time in which the agent learned loops, or opened functions."""
+
+    kind: Annotated[str, OneOf((spool.LEARNING,))]
+    start_ns: Time
+    end_ns: Time
+
+
+class LoopEvent(TypedDict):
+    """A line of the events' file: the loop that was chosen, and the others."""
+
+    event: Annotated[str, OneOf((spool.LOOP,))]
+    site: Site
+    tid: Id
+    why: str
+    others: list[Site]
+    sides: list[tuple[Site, Annotated[str, OneOf(SIDES)]]]
+
+
+class Stated(Event, total=False):
+    """Something that could not be done."""
+
+    what: str
+    why: str
+
+
+FAILURES = ("failure", "functions-refused", "stage-missing")
+EVENTS = {
+    **dict.fromkeys(FAILURES, Stated),
+    "form": FormEvent,
+    "functions": FunctionsWindow,
+    "block": LearningBlock,
+}
