@@ -17,13 +17,13 @@ FOLDER_MODE, FILE_MODE = 0o700, 0o600
 """What a run leaves behind is for its owner alone: it holds arguments and paths."""
 
 
+open_file, _open = open, os.open
+"""Python's own, whatever the script puts in their place later on."""
+
+
 def private(path: str, flags: int) -> int:
     """An opener for `open`: a file that it makes is its owner's, whatever the umask."""
-    return os.open(path, flags, FILE_MODE)
-
-
-open_file = open
-"""Python's own, whatever the script puts in its place later on."""
+    return _open(path, flags, FILE_MODE)
 
 
 def lines_file(path: Path) -> TextIO:
