@@ -22,11 +22,14 @@ from typing import Any
 from debottleneck.agent import (
     discover,
     evidence,
+    frameworks,
     functions,
     gil,
     marks,
     modules,
     opened,
+    targets,
+    written,
 )
 from debottleneck.agent.aside import aside, complain, each_aside
 from debottleneck.agent.points import ANSWERS
@@ -86,7 +89,7 @@ def main(
             with contextlib.suppress(OSError):  # no room for it: the script runs
                 _record(spooled, config, no_yappi)
                 _state_facts(spooled, config, no_yappi)
-                opening = opened.opener(partial(user.owns, module=""))
+                opening = opened.Opening(partial(user.owns, module=""))
                 evidence.start(config.get("loop"), opening)
         hooks = _after_imports(config, user)
         for plugin in plugins:
@@ -167,7 +170,7 @@ def _prepare(
     folder = _folder_of(path)
     _set_path(folder)
     main_module = _main_module(None, path, SourceFileLoader("__main__", path))
-    user = _user_code(config, [folder])
+    user = _user_code(config)
     named = {**user.stages.get("__main__", {}), **user.stages.get(_stem(path), {})}
     main_module.__package__ = None
     return user, lambda: discover.compile_marked(_source(path), path, named)
@@ -179,7 +182,7 @@ def _prepare_standard_input(
     """A script that is read from standard input to its end, before it begins."""
     _set_path("")
     _main_module(None, "<stdin>", BuiltinImporter).__package__ = None
-    user = _user_code(config, [os.getcwd()])
+    user = _user_code(config)
     named = user.stages.get("__main__", {})
     return user, lambda: discover.compile_marked(_source(0), "<stdin>", named)
 
@@ -241,10 +244,7 @@ def _prepare_spec(
     module.__package__ = spec.parent
     if config["module"]:
         sys.argv[0] = origin
-    root = os.path.dirname(os.path.abspath(origin))
-    for _ in range(name.count(".") if name != "__main__" else 0):
-        root = os.path.dirname(root)
-    user = _user_code(config, [root])
+    user = _user_code(config)
     return user, lambda: _code_of(spec, origin, user)
 
 
@@ -284,10 +284,9 @@ def _main_module(spec: ModuleSpec | None, path: str, loader: Any) -> ModuleType:
     return module
 
 
-def _user_code(config: Mapping[str, Any], roots: list[str]) -> discover.UserCode:
-    folders = tuple(os.path.abspath(root).rstrip(os.sep) + os.sep for root in roots)
+def _user_code(config: Mapping[str, Any]) -> discover.UserCode:
     stages = {module: dict(names) for module, names in config["stages"].items()}
-    user = discover.UserCode(folders, tuple(config["include"]), stages)
+    user = discover.UserCode(tuple(config["include"]), stages)
     _check_stages(config, user)
     return user
 
@@ -298,9 +297,9 @@ def _check_stages(config: Mapping[str, Any], user: discover.UserCode) -> None:
         for qualified in names:
             if module in ("__main__", _stem(config["target"])):
                 path = sys.modules["__main__"].__file__ or ""
-                reason = discover.missing_in_source(path, module, qualified)
+                reason = targets.missing_in_source(path, module, qualified)
             else:
-                reason = discover.missing_target(module, qualified)
+                reason = targets.missing_target(module, qualified)
             if reason:
                 complain(
                     f"bottleneck: --stage {module}:{qualified}: {reason}; "
@@ -312,16 +311,18 @@ def _check_stages(config: Mapping[str, Any], user: discover.UserCode) -> None:
 def _after_imports(
     config: Mapping[str, Any], user: discover.UserCode
 ) -> dict[str, list[discover.Hook]]:
-    """What to do after the import of torch, and of the modules of --stage."""
-    hooks: dict[str, list[discover.Hook]] = {}
+    """What to do after the import of frameworks, and of the modules of --stage."""
+    hooks: dict[str, list[discover.Hook]]
+    hooks = {module: [frameworks.install] for module in frameworks.MODULES}
     for module, names in user.stages.items():
         if module in ("__main__", _stem(config["target"])):
             continue
         if module in sys.modules:
             _wrap_all(names)(sys.modules[module])
         else:
-            hooks[module] = [_wrap_all(names)]
+            hooks.setdefault(module, []).append(_wrap_all(names))
     hooks.setdefault("torch", []).append(_torch_hook)
+    hooks.setdefault("numba", []).append(written.after_numba)
     return hooks
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 INPUT, TRAIN = "input", "train"
+_ARITHMETIC = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.MatMult)
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,37 @@ def flow_of(nodes: Sequence[ast.AST], modules: Collection[str] = ()) -> Flow:
     return Flow(
         frozenset(reads - {""}), frozenset(writes - {""}), frozenset(touches - {""})
     )
+
+
+def changed_by(node: ast.stmt) -> str:
+    """Path of what a statement changes, or replaces by something made of it, or "".
+
+    It leads to the object that holds what is assigned: of `w[i] -= g` that is `w`.
+    """
+    if isinstance(node, ast.AugAssign):
+        small = isinstance(node.value, ast.Constant)
+        is_change = not small and isinstance(node.op, _ARITHMETIC)
+        return _holder(node.target) if is_change else ""
+    if not isinstance(node, ast.Assign) or not isinstance(node.value, _MAKES):
+        return ""
+    used = {path_of(n) for n in walk(node.value)} - {""}
+    for target in node.targets:
+        inner = target.elts if isinstance(target, ast.Tuple | ast.List) else [target]
+        for each in inner:
+            if path_of(each) in used:
+                return _holder(each)
+    return ""
+
+
+_MAKES = (ast.BinOp, ast.Call, ast.ListComp, ast.DictComp, ast.Tuple, ast.List)
+
+
+def _holder(target: ast.expr) -> str:
+    while isinstance(target, ast.Subscript | ast.Starred):
+        target = target.value
+    if isinstance(target, ast.Attribute) and target.attr == "data":
+        target = target.value  # a new object at each look, of the same memory
+    return path_of(target)
 
 
 def sides(

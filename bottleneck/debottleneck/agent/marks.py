@@ -365,11 +365,16 @@ def close_stages() -> None:
         leave(track.open[-1][0])
 
 
-def hush(hushed: bool) -> None:
-    """Let this thread mark no stages for a while, and then again."""
-    track: _Track | None = getattr(_local, "track", None)
-    if track is not None:
-        track.hushed = hushed
+def hush(hushed: bool) -> bool:
+    """Let this thread mark nothing for a while, and then again; returns what it did."""
+    try:
+        track: _Track = _local.track
+    except AttributeError:
+        if not _on:
+            return False
+        track = _open_track()
+    before, track.hushed = track.hushed, hushed
+    return before
 
 
 def attend() -> None:

@@ -12,15 +12,24 @@ import gc
 import inspect
 import sys
 from collections.abc import Callable, Iterable
+from importlib.util import decode_source
 from time import monotonic_ns
 from types import CodeType, FrameType, FunctionType
 from typing import Any
 
 from debottleneck.agent import marks
-from debottleneck.agent.inline import PLACEHOLDER, Key, codes, fill, key_of
+from debottleneck.agent.inline import (
+    PLACEHOLDER,
+    Key,
+    codes,
+    fill,
+    key_of,
+    without_warnings,
+)
 from debottleneck.agent.loops import LoopPlan, open_function
-from debottleneck.agent.points import Point, stand_in
+from debottleneck.agent.points import Point, Within, stand_in
 from debottleneck.agent.turns import MARK_NS
+from debottleneck.agent.written import as_written
 from debottleneck.recording.spool import ENTER
 from debottleneck.words import LINE, STEP
 
@@ -49,6 +58,7 @@ class OpenPoint:
         file: Where it stands.
 
     Attributes:
+        marks: For `with`: its body.
         on: Whether its statements are marked.
     """
 
@@ -60,7 +70,7 @@ class OpenPoint:
         "_ns",
         "_plan",
         "_since",
-        "_site",
+        "marks",
         "on",
     )
 
@@ -71,8 +81,9 @@ class OpenPoint:
         self._looks = [0] * len(plan.rows)
         self._ns = [0] * len(plan.rows)
         self._index, self._since = 0, 0
-        self._site = marks.site_of(LINE, name, file, plan.line, "opened", end=plan.end)
-        place = {"file": file, "kind": "statement", "within": self._site}
+        site = marks.site_of(LINE, name, file, plan.line, "opened", end=plan.end)
+        self.marks = Within(site)
+        place = {"file": file, "kind": "statement", "within": site}
         self._codes = [
             marks.site_of(LINE, row.text, line=row.line, end=row.end, **place) << 2  # type: ignore[arg-type] # texts and a number
             | ENTER
@@ -84,13 +95,6 @@ class OpenPoint:
         from contextlib import nullcontext
 
         return stand_in(on=False, marks=nullcontext())
-
-    def __enter__(self) -> None:
-        marks.within().append((None, marks.enter(self._site)))
-
-    def __exit__(self, *error: object) -> None:
-        _, token = marks.within().pop()
-        marks.leave(token)
 
     def at(self, index: int) -> None:
         """A statement begins; one in a loop of short iterations is marked no more."""
@@ -129,7 +133,8 @@ class Watch:
 
     def end(self) -> tuple[int, dict[CodeType, list[int]]]:
         """Nanoseconds since it began, and of each function: calls, their time."""
-        sys.setprofile(None)
+        if sys.getprofile() == self._see:
+            sys.setprofile(None)
         return monotonic_ns() - self._since, self._times
 
     def _see(self, frame: FrameType, event: str, _: object) -> None:
@@ -174,29 +179,27 @@ def _marked(code: CodeType) -> CodeType | None:
     """The function's code with marks; None where that cannot be had."""
     if code.co_flags & _PAUSES or any(map(_marks_stage, code.co_consts)):
         return None
+    path, key = code.co_filename, key_of(code)
     try:
-        with open(code.co_filename, "rb") as file:
+        with open(path, "rb") as file:
             source = file.read()
-        tree = compile(source, code.co_filename, "exec", ast.PyCF_ONLY_AST, True, -1)
-        assert isinstance(tree, ast.Module)
-        function = _find(tree, key_of(code))
-        if function is None:
-            return None
-        from importlib.util import decode_source
-
-        lines = decode_source(source).splitlines()
-        placeholder = PLACEHOLDER.format("opened")
-        plan = open_function(tree, function, lines, placeholder)
-        whole = compile(tree, code.co_filename, "exec", 0, True, -1)
+        with without_warnings():
+            plain = compile(source, path, "exec", dont_inherit=True)
+            tree = ast.parse(source, path)
+            function = _find(tree, key)
+            if function is None or codes(plain).get(key) != as_written(code):
+                return None  # another text stands there by now
+            lines = decode_source(source).splitlines()
+            placeholder = PLACEHOLDER.format("opened")
+            plan = open_function(tree, function, lines, placeholder)
+            whole = compile(tree, path, "exec", dont_inherit=True)
     except (OSError, SyntaxError, ValueError, RecursionError):
         return None
-    made = codes(whole).get(key_of(code))
+    made = codes(whole).get(key)
     same = ("co_freevars", "co_varnames", "co_argcount", "co_flags")
     if made is None or any(getattr(made, n) != getattr(code, n) for n in same):
         return None
-    return fill(
-        made, {placeholder: OpenPoint(plan, code.co_qualname, code.co_filename)}
-    )
+    return fill(made, {placeholder: OpenPoint(plan, code.co_qualname, path)})
 
 
 _PAUSES = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
@@ -225,25 +228,39 @@ def _find(tree: ast.Module, key: Key) -> ast.FunctionDef | None:
     return None
 
 
-def opener(is_own: Callable[[str], bool]) -> Callable[[int], bool]:
-    """What is to be told of each marked iteration once the training loop is known.
+class Opening:
+    """Is told of each marked iteration once the training loop is known.
 
     Args:
         is_own: Whether a file is the user's.
-
-    Returns:
-        A function of the iteration's number since then; it returns False when it need
-        not be called again.
     """
-    watch: list[Watch] = []
 
-    def turned(number: int) -> bool:
-        if watch:
-            step_ns, times = watch.pop().end()
+    def __init__(self, is_own: Callable[[str], bool]) -> None:
+        self._is_own = is_own
+        self._number = 0
+        self._watch: Watch | None = None
+
+    def anew(self) -> None:
+        """Another loop is the training loop."""
+        self.left()
+        self._number = 0
+
+    def turned(self) -> bool:
+        """An iteration begins; False when the next ones need not be told of."""
+        self._number += 1
+        if self._watch is not None:
+            step_ns, times = self._watch.end()
+            self._watch = None
             open_all(worth(step_ns, times))
-        elif number in LOOK_AT:
-            watch.append(Watch(is_own))
-            return watch[0].begin()
-        return number < LOOK_AT[-1] + 1
+        elif self._number in LOOK_AT:
+            watch = Watch(self._is_own)
+            if not watch.begin():
+                return False
+            self._watch = watch
+        return self._number <= LOOK_AT[-1]
 
-    return turned
+    def left(self) -> None:
+        """The loop is over."""
+        if self._watch is not None:
+            self._watch.end()
+            self._watch = None

@@ -15,7 +15,8 @@ from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 from debottleneck.agent.marks import enter, leave, site_of
-from debottleneck.agent.wrap import as_frame_of_ours, give_back, wrap
+from debottleneck.agent.wrap import as_frame_of_ours, wrap
+from debottleneck.agent.written import give_back
 
 LOSS_FUNCTIONS = (
     "binary_cross_entropy",

@@ -34,14 +34,14 @@ def test_a_pass_of_nothing_is_an_empty_table(name: str) -> None:
 
 
 def test_a_recording_of_nothing_is_analysed() -> None:
-    """No loop, no finding; what is missing is said, with the way to mark it."""
+    """No loop, no finding; what is missing is said, with what to do."""
     found = analyse(EMPTY)
     assert not found.loop.found
     assert found.loop.unit == "second"
     assert found.findings == ()
     assert found.handovers_per_s is None
     assert [entry.what for entry in found.not_measured] == ["steps and stages"]
-    assert "--stage" in found.not_measured[0].remedy
+    assert found.not_measured[0].remedy == "profile for longer"
     assert found.verdict.what
     assert found.verdict.action
     assert found.instruments["note"].tolist() == ["cost not measured"]

@@ -68,7 +68,7 @@ class Loads:
 
     def act(self, found: Found, called: Callable[..., Any]) -> Callable[..., Any]:
         """Fetch ahead what this function loads; other stages are left alone."""
-        if found.stage != "load" or found.kind in ("torch", "api"):
+        if found.stage != "load" or found.kind in ("torch", "api", "framework"):
             return called
         self._found[called] = found
         if found.kind == "coroutine" or isasyncgenfunction(found.function):

@@ -1,0 +1,170 @@
+"""One thread's entry of a loop: its iterations marked, or a stretch of them not."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator
+from itertools import repeat
+from operator import length_hint
+from typing import TYPE_CHECKING, Any, Protocol
+
+from debottleneck.agent import marks
+from debottleneck.recording.spool import STEP_END, STEP_START
+
+if TYPE_CHECKING:
+    from debottleneck.agent.turns import LoopPoint
+
+
+class Listener(Protocol):
+    """Is told of the loops' progress while the training loop is being looked for."""
+
+    def entered(self, run: Run) -> None:
+        """A loop begins."""
+
+    def turned(self, run: Run) -> None:
+        """An iteration of it begins, one that is marked."""
+
+    def left(self, run: Run) -> None:
+        """A loop is over, or raised."""
+
+
+class _Runs(threading.local):
+    """The loops that a thread is in, outermost first."""
+
+    def __init__(self) -> None:
+        self.stack: list[Run] = []
+
+
+_runs = _Runs()
+_listener: list[Listener] = []
+
+
+def listen_with(listener: Listener | None) -> None:
+    """Tell this of every marked iteration from now on, or nobody any more."""
+    _listener[:] = [listener] if listener else []
+
+
+def tell_entered(run: Run) -> None:
+    """A loop begins."""
+    for listener in _listener:
+        listener.entered(run)
+
+
+def runs() -> list[Run]:
+    """The loops that this thread is in, outermost first."""
+    return _runs.stack
+
+
+class Run:
+    """One entry of a loop, on one thread.
+
+    Attributes:
+        point: The loop.
+        begun: Whether an iteration was marked.
+        done: Iterations completed since the last mark, the present one included.
+        rest: The iterator, once the plain copy is to go on with it.
+        handed: Whether a `while` loop's plain copy goes on.
+        skipped: Iterations of a `while` loop that are still to go unmarked.
+    """
+
+    __slots__ = (
+        "_began", "_left", "_stretch", "_written", "begun", "done", "handed", "point",
+        "rest", "skipped",
+    )  # fmt: skip
+
+    def __init__(self, point: LoopPoint) -> None:
+        self.point = point
+        self.begun = self.handed = False
+        self.done = self.skipped = 0
+        self.rest: Iterator[Any] | None = None
+        self._began = self._stretch = 0
+        self._written = marks.written()
+        self._left: Iterator[Any] = iter(())
+
+    def more(self, iterator: Iterator[Any]) -> Iterable[Iterator[Any]]:
+        """The iterator, as many times as items are to be taken from it now.
+
+        Raises:
+            StopIteration: The plain copy is to go on with what is left.
+        """
+        if self._stretch:
+            self.settle()
+        elif self.begun and self.point.stretch and self.hush():
+            self._stretch = self.point.stretch
+            self._left = repeat(iterator, self._stretch)
+            return self._left
+        if not self.begin():
+            self.rest = iterator
+            raise StopIteration
+        return (iterator,)
+
+    def begin(self) -> bool:
+        """Mark an iteration; False where the plain copy is to go on."""
+        point = self.point
+        if point.run is not self:
+            return False
+        if point.bounds:
+            if point.kept:
+                marks.close_stages()
+            marks.attend()
+        now = self._mark(STEP_START)
+        if not now or not point.is_worth_it():
+            self._began = 0
+            return False
+        marks.mark_row(point.codes[0])
+        point.row, point.since = 0, now
+        self.begun = True
+        self.done = 1
+        for listener in _listener:
+            listener.turned(self)
+        return True
+
+    def hush(self) -> bool:
+        """Mark nothing of the next iterations; False where nothing is marked."""
+        if not self._mark(STEP_START):
+            return False
+        self.point.on = False
+        marks.hush(True)
+        return True
+
+    def loud(self) -> None:
+        """All is marked again."""
+        self.point.on = True
+        marks.hush(False)
+
+    def settle(self) -> None:
+        """Count the unmarked iterations of a `for` loop; marks are made again."""
+        if self._stretch:
+            self.done += self._stretch - length_hint(self._left)
+            self._stretch = 0
+            self._left = iter(())
+            self.loud()
+
+    def leave(self) -> None:
+        """The loop is over, or its plain copy is."""
+        point = self.point
+        if point.run is not self:
+            return
+        point.run = None
+        point.allow(point.wanted)
+        self.settle()
+        if not point.on:
+            self.loud()
+        for listener in _listener:
+            listener.left(self)
+        if self.begun and self._mark(STEP_END):
+            point.is_worth_it(over=True)
+            for outer in _runs.stack[-1:]:  # back in its statement, wherever this was
+                outer.point.again()
+
+    def _mark(self, edge: int) -> int:
+        """Mark the loop itself, with the iterations since the last such mark."""
+        point = self.point
+        now = marks.mark_row(point.site << 2 | edge, self.done)
+        if now and self._began:
+            written = marks.written() - self._written
+            point.book(now, now - self._began, self.done, written)
+        self._began = now
+        self._written = marks.written()
+        self.done = 0
+        return now
