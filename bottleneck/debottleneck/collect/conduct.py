@@ -34,6 +34,9 @@ SURE_S = 1.5
 
 STOP_GRACE_S = 10.0
 INTERRUPT_GRACE_S = 5.0
+TERMINATE_GRACE_S = 30.0
+"""As a trial has for what it does at its end: it may write a checkpoint."""
+
 NAMES_EVERY_S = 1.0
 
 _MODES = {
@@ -161,7 +164,7 @@ class Conductor:
             raise RecordingError(f"{self._folder} has been removed")
 
     def _see_it_stop(self) -> None:
-        """At a step, then as by Ctrl-C, then as by `kill`: each is given its time."""
+        """At a step, as by Ctrl-C, as by `kill`, by force: each is given its time."""
         if self._ends_within(STOP_GRACE_S):
             return
         self._say("the script did not stop at a step; interrupting it as Ctrl-C would")
@@ -170,8 +173,14 @@ class Conductor:
             return
         place = stacks.where(self._target.pid)
         where = f" in {place}" if place else ""
-        self._say(f"the script ignores SIGINT{where}; ending it with SIGTERM")
+        self._say(
+            f"the script ignores SIGINT{where}; ending it with SIGTERM, and with "
+            f"SIGKILL if it is there {TERMINATE_GRACE_S:.0f} s later"
+        )
         self._target.send(signal.SIGTERM)
+        if not self._ends_within(TERMINATE_GRACE_S):
+            self._say("the script ignores SIGTERM too; killing it")
+            self._target.send(signal.SIGKILL)
 
     def _ends_within(self, seconds: float) -> bool:
         until = time.monotonic() + seconds
