@@ -17,7 +17,7 @@ from functools import partial, wraps
 from time import monotonic_ns
 from typing import Any
 
-from debottleneck.agent import changes, dataflow, entries, marks, turns
+from debottleneck.agent import changes, dataflow, entries, marks, sites, turns
 from debottleneck.agent.entries import Run
 from debottleneck.agent.opened import Opening
 from debottleneck.agent.turns import LoopPoint
@@ -163,7 +163,7 @@ class Search:
         try:
             kind = self._kinds[site]
         except KeyError:
-            kind = self._kinds[site] = _kind_of(*marks.mark_of(site))
+            kind = self._kinds[site] = _kind_of(*sites.mark_of(site))
         if kind is not None:
             self.happened(kind)
 
