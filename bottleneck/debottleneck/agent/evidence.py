@@ -58,7 +58,7 @@ ENOUGH_EVENTS, ENOUGH_NS, LONGEST_NS = 24, 300_000_000, 1_500_000_000
 """When the search ends: so much was seen of a loop for so long; or names alone, and
 nothing better came for as long as the last of these."""
 
-LOOK_NS, LOOK_COST = 2_000_000, 0.01
+LOOK_NS, LOOK_COST = 2_000_000, 0.005
 """The choice is looked at so often, at most, and this part of the time."""
 
 STEP_NS = 200_000
@@ -107,8 +107,8 @@ def _unnoticed(method: Callable[..., None]) -> Callable[..., None]:
             return
         except Exception as error:  # noqa: BLE001 - whatever it is, it is ours
             stop()
-            what = f"search for the training loop: {type(error).__name__}: {error}"
-            marks.note({"event": "failure", "what": what})
+            failed = f"search for the training loop: {type(error).__name__}: {error}"
+            marks.note({"event": "failure", "what": failed})
 
     return guarded
 
