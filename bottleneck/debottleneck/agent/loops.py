@@ -222,8 +222,9 @@ class _Pass:
         if isinstance(node, _TRIVIAL) or _is_constant(node):
             return
         parts = _own_parts(node)
-        if plan.rows and not any(isinstance(n, _WORK) for p in parts for n in walk(p)):
-            return  # it is too small to be told apart from its neighbour
+        small = not any(isinstance(n, _WORK) for p in parts for n in walk(p))
+        if plan.rows and small and not isinstance(node, Loop):
+            return  # not to be told apart from its neighbour
         end = node.end_lineno or node.lineno
         if isinstance(node, _COMPOUND):
             end = max((p.end_lineno or node.lineno for p in parts), default=node.lineno)
