@@ -18,7 +18,7 @@ from running import SOURCES
 from debottleneck.recording import reading, spool
 
 _RUN = """
-from debottleneck.agent import changes, entries, evidence, opened
+from debottleneck.agent import discover, evidence, opened
 from debottleneck.agent.discover import compile_marked
 evidence.monotonic_ns = opened.monotonic_ns = lambda: now[0]
 script = Path(sys.argv[2])
@@ -32,7 +32,7 @@ exec(compile_marked(script.read_bytes(), str(script), {}),
 
 @dataclass(frozen=True)
 class Looped:
-    """Marks (edge, line, calls); threads that made any; output; events; sites' lines."""
+    """(Edge, line, calls), threads that made any, output, events, sites' lines."""
 
     marks: list[tuple[int, int, int]]
     threads: int
