@@ -62,7 +62,7 @@ ENOUGH_EVENTS, ENOUGH_NS, LONGEST_NS = 24, 300_000_000, 1_500_000_000
 """When the search ends: so much was seen of a loop for so long; or names alone, and
 nothing better came for as long as the last of these."""
 
-LOOK_NS, LOOK_COST = 2_000_000, 0.01
+LOOK_NS, LOOK_COST = 2_000_000, 0.005
 """The choice is looked at so often, at most, and this part of the time."""
 
 STEP_NS = 200_000

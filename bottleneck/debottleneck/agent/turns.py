@@ -20,7 +20,7 @@ from debottleneck.agent.points import stand_in
 from debottleneck.recording.spool import ENTER
 from debottleneck.words import LINE, STEP
 
-COST = 0.02
+COST = 0.015
 """The part of a loop's time that its marks may take."""
 
 MARK_NS = 1000.0
