@@ -50,7 +50,7 @@ class ChangePoint:
         looks: How often it was.
     """
 
-    __slots__ = ("_before", "_kept", "_path", "_same", "looks", "on")
+    __slots__ = ("_is_known", "_kept", "_kind", "_path", "_same", "looks", "on")
 
     unbound = NameError
     """The name may be unbound so far."""
@@ -59,8 +59,9 @@ class ChangePoint:
         self.on = bool(_told)
         self.looks = self._same = 0
         self._path = path
-        self._before: Callable[[], Any] = _nothing
-        self._kept: dict[int, Callable[[], Any]] = {}
+        self._kind: tuple[Any, Any] | None = None
+        self._is_known = False
+        self._kept: dict[int, weakref.ref[Any]] = {}
         _points.append(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -69,44 +70,47 @@ class ChangePoint:
 
     def before(self, value: Any) -> None:
         """What it is, before the statement."""
-        self._before = self._look(value)
+        array = self._look(value)
+        self._kind = None if array is None else (array.shape, array.dtype)
+        self._is_known = array is not None and self._kept_of(array) is array
 
     def after(self, value: Any) -> None:
         """What it is after; told if the array was there the last time."""
-        before, now = self._before(), self._look(value)
-        after, self._before = now(), _nothing
+        array = self._look(value)
         self.looks += 1
-        if before is not None and after is not None and _alike(before, after):
-            if self._kept.get(id(before), _nothing)() is before:
+        if array is not None and self._kind == (array.shape, array.dtype):
+            if self._is_known:
                 self._same += 1
                 for told in _told:
                     told()
-            self._kept[id(after)] = now
-            if len(self._kept) > MOST_KEPT:
-                self._kept = {k: r for k, r in self._kept.items() if r() is not None}
+            self._keep(array)
         if self.looks >= LOOKS and self._same < self.looks // 2:
             self.stop()
 
     def stop(self) -> None:
         """Look no more."""
         self.on = False
-        self._before = _nothing
         self._kept = {}
 
-    def _look(self, value: Any) -> Callable[[], Any]:
-        """A weak reference to the array in it."""
+    def _look(self, value: Any) -> Any:
+        """The array in it, None for what holds none."""
         try:
             for name in self._path:
                 value = _part(value, name)
             array = array_in(value)
-            return _nothing if array is None else weakref.ref(array)
+            return array
         except Exception:  # noqa: BLE001 - whatever it is, it is no array
             self.stop()
-            return _nothing
+            return None
 
+    def _kept_of(self, array: Any) -> Any:
+        kept = self._kept.get(id(array))
+        return None if kept is None else kept()
 
-def _nothing() -> None:
-    """Stands for a reference to nothing."""
+    def _keep(self, array: Any) -> None:
+        self._kept[id(array)] = weakref.ref(array)
+        if len(self._kept) > MOST_KEPT:
+            self._kept = {k: r for k, r in self._kept.items() if r() is not None}
 
 
 def _part(value: Any, name: str) -> Any:
@@ -130,7 +134,3 @@ def array_in(value: Any, depth: int = 2) -> Any:
         inner = kind.__iter__(value)
     found = (array_in(each, depth - 1) for each in islice(inner, 4) if depth)
     return next((each for each in found if each is not None), None)
-
-
-def _alike(one: Any, other: Any) -> bool:
-    return bool(one.shape == other.shape and one.dtype == other.dtype)

@@ -154,17 +154,24 @@ def sides(
         if path not in bound or path in flows[index].reads & flows[index].writes
     }
     after, before = {*training, *computing}, set(training)
-    made = set(changed).union(*(flows[index].writes for index in training))
-    used = set[str]().union(*(flows[index].reads for index in training))
+    made = set(changed).union(*(flows[index].writes for index in after))
     for _ in flows:
         for index, flow in enumerate(flows):
             if index not in after and meets(flow.reads, made):
                 after.add(index)
                 made |= flow.writes
-            if index not in before and meets(flow.writes | flow.touches, used):
+            if index not in before and any(_feeds(flows, index, o) for o in before):
                 before.add(index)
-                used |= flow.reads
     return [
         "" if index not in before else (TRAIN if index in after else INPUT)
         for index in range(len(flows))
     ]
+
+
+def _feeds(flows: Sequence[Flow], index: int, other: int) -> bool:
+    """Whether a statement makes what another uses, in this iteration or the next."""
+    made = flows[index].writes | flows[index].touches
+    if other <= index:  # what is bound anew before comes from no last iteration
+        anew = [flow.writes - flow.reads for flow in flows[:other]]
+        made = frozenset(p for p in made if not any(p in paths for paths in anew))
+    return meets(made, flows[other].reads)

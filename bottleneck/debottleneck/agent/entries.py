@@ -24,6 +24,9 @@ class Listener(Protocol):
     def turned(self, run: Run) -> None:
         """An iteration of it begins, one that is marked."""
 
+    def began_row(self, point: LoopPoint) -> None:
+        """A statement begins of a loop whose `watched` is true."""
+
     def left(self, run: Run) -> None:
         """A loop is over, or raised."""
 
@@ -48,6 +51,12 @@ def tell_entered(run: Run) -> None:
     """A loop begins."""
     for listener in _listener:
         listener.entered(run)
+
+
+def tell_row(point: LoopPoint) -> None:
+    """A statement begins."""
+    for listener in _listener:
+        listener.began_row(point)
 
 
 def runs() -> list[Run]:
@@ -89,14 +98,22 @@ class Run:
         """
         if self._stretch:
             self.settle()
-        elif self.begun and self.point.stretch and self.hush():
-            self._stretch = self.point.stretch
-            self._left = repeat(iterator, self._stretch)
+        elif self.begun and (stretch := self._stretch_of(iterator)) and self.hush():
+            self._stretch = stretch
+            self._left = repeat(iterator, stretch)
             return self._left
         if not self.begin():
             self.rest = iterator
             raise StopIteration
         return (iterator,)
+
+    def _stretch_of(self, iterator: Iterator[Any]) -> int:
+        """Iterations to leave unmarked: not the last one, where it is known which."""
+        wanted = self.point.stretch
+        if wanted and type(iterator).__module__ == "builtins":
+            left = length_hint(iterator, wanted + 1)
+            wanted = min(wanted, max(left - 1, 0))
+        return wanted
 
     def begin(self) -> bool:
         """Mark an iteration; False where the plain copy is to go on."""

@@ -17,7 +17,7 @@ from functools import partial, wraps
 from time import monotonic_ns
 from typing import Any
 
-from debottleneck.agent import changes, dataflow, entries, marks, turns
+from debottleneck.agent import changes, dataflow, entries, marks, sites, turns
 from debottleneck.agent.entries import Run
 from debottleneck.agent.opened import Opening
 from debottleneck.agent.turns import LoopPoint
@@ -62,7 +62,7 @@ ENOUGH_EVENTS, ENOUGH_NS, LONGEST_NS = 24, 300_000_000, 1_500_000_000
 """When the search ends: so much was seen of a loop for so long; or names alone, and
 nothing better came for as long as the last of these."""
 
-LOOK_NS, LOOK_COST = 2_000_000, 0.01
+LOOK_NS, LOOK_COST = 2_000_000, 0.005
 """The choice is looked at so often, at most, and this part of the time."""
 
 STEP_NS = 200_000
@@ -119,7 +119,9 @@ def _unnoticed(method: Callable[..., None]) -> Callable[..., None]:
         except RecursionError:  # the user's own next call will say so
             return
         except Exception as error:  # noqa: BLE001 - whatever it is, it is ours
-            self.give_up(error)
+            stop()
+            reason = f"search for the training loop: {type(error).__name__}: {error}"
+            marks.note({"event": "failure", "what": reason})
 
     return guarded
 
@@ -151,23 +153,17 @@ class Search:
         self._thread, self._best = threading.main_thread().ident, NAME
         self._kinds: dict[int, int | None] = {}
         self._since = 0
-        self._told: tuple[Any, ...] = ()
+        self._told: object = None
         self.settled = False
         self.chosen: LoopPoint | None = None
         self._chain: Chain = ()
-
-    def give_up(self, error: Exception) -> None:
-        """Say why loops are followed no more."""
-        stop()
-        what = f"search for the training loop: {type(error).__name__}: {error}"
-        marks.note({"event": "failure", "what": what})
 
     def witness(self, site: int) -> None:
         """A stage is entered."""
         try:
             kind = self._kinds[site]
         except KeyError:
-            kind = self._kinds[site] = _kind_of(*marks.mark_of(site))
+            kind = self._kinds[site] = _kind_of(*sites.mark_of(site))
         if kind is not None:
             self.happened(kind)
 
@@ -193,10 +189,11 @@ class Search:
         self._elsewhere[stack[-1].point if stack else None] += 1
         if self._asked or self.chosen is None or not self._is_elsewhere():
             return
-        self.chosen, self._chain, self._told = None, (), ()
+        self.chosen, self._chain = None, ()
+        self._told = None
         tid = threading.get_native_id()
-        told = {"event": "loop", "site": site, "tid": tid, "why": ELSEWHERE}
-        marks.note({**told, "others": [], "sides": []})
+        event = {"event": "loop", "site": site, "tid": tid, "why": ELSEWHERE}
+        marks.note({**event, "others": [], "sides": []})
 
     @_unnoticed
     def entered(self, run: Run) -> None:
@@ -231,6 +228,11 @@ class Search:
         self._due = now + max(LOOK_NS, round(passed / LOOK_COST))
 
     @_unnoticed
+    def began_row(self, point: LoopPoint) -> None:
+        """Look anew into what it calls."""
+        self._opening.row()
+
+    @_unnoticed
     def left(self, run: Run) -> None:
         """Look no further into what it called."""
         if run.point is self.chosen:
@@ -242,6 +244,8 @@ class Search:
         if not chain or chain[-1].count < min(point.count, FEWEST_ITERATIONS):
             return
         if chain != self._chain:
+            if self.chosen is not None:
+                self.chosen.watched = False
             self._chain, self.chosen = chain, chain[-1]
             self._opens, self.settled = True, False
             self._opening.anew()
@@ -257,8 +261,9 @@ class Search:
 
     def _open(self) -> None:
         """Let functions be opened that this loop calls."""
-        if not self._opening.turned():
-            self._opens = False
+        assert self.chosen
+        self.chosen.watched = self._opens = self._opening.turned()
+        if not self._opens:
             times = {"start_ns": self._since, "end_ns": monotonic_ns()}
             marks.note({"event": "block", "kind": "loops", **times})
 
@@ -310,23 +315,52 @@ class Search:
 
     def _covered(self, outer: LoopPoint, inner: LoopPoint) -> float:
         """The part that `inner` is of what `outer` does to train."""
-        side = self._sides(outer)
-        inputs = sum(
-            ns for index, ns in enumerate(outer.row_ns) if side[index] == dataflow.INPUT
+        training = self._training(outer)
+        used = sum(
+            ns
+            for index, (ns, side) in enumerate(
+                zip(outer.row_ns, self._sides(outer), strict=True)
+            )
+            if side and index not in training
         )
         ready = self._ready.get((outer, inner), 0)
-        return inner.ns / max(inner.ns + inputs + ready, 1)
+        return inner.ns / max(inner.ns + used + ready, 1)
+
+    def _training(self, point: LoopPoint) -> set[int]:
+        """Its statements in which something was seen to train."""
+        seen = (self._rows.get(kind, {}).get(point, ()) for kind in TRAINING)
+        return set[int]().union(*seen)
 
     def _sides(self, point: LoopPoint) -> list[str]:
         """Of each statement, see `dataflow.sides`."""
-        rows: dict[int, set[int]] = {
-            kind: set(points.get(point, ())) for kind, points in self._rows.items()
-        }
-        training = set[int]().union(*(rows.get(kind, ()) for kind in TRAINING))
+        training = self._training(point)
         flows = [row.flow for row in point.plan.rows]
         if not training:
             return [""] * len(flows)
-        return dataflow.sides(flows, training, rows.get(NAME, ()))
+        computing = self._rows.get(NAME, {}).get(point, ())
+        return dataflow.sides(flows, training, computing)
+
+    def _all_sides(self) -> dict[int, str]:
+        """Of the statements of the loop and those around it, and of loops in these.
+
+        What stands in a loop within is of the side that the whole of it is of.
+        """
+        places: dict[tuple[str, int], str] = {}
+        sides: dict[int, str] = {}
+        for point in self._chain:
+            for row, site, side in zip(
+                point.plan.rows, point.sites, self._sides(point), strict=True
+            ):
+                sides[site] = side
+                places[point.file, row.line] = side
+        chosen = {(point.file, point.plan.line) for point in self._chain}
+        for point in turns.points():  # in the order in which they stand
+            place = point.file, point.plan.line
+            if place in places and place not in chosen:
+                for row, site in zip(point.plan.rows, point.sites, strict=False):
+                    sides[site] = places[place]
+                    places.setdefault((point.file, row.line), places[place])
+        return sides
 
     def _by_time(self) -> Chain:
         """The smallest loop that the main thread is in and that takes the time."""
@@ -375,8 +409,8 @@ class Search:
         """Write down the loop, when it is another one than was thought."""
         assert self.chosen
         chosen = self.chosen
-        side = self._sides(chosen)
-        told = (chosen.site, kind, tuple(side))
+        sides = self._all_sides()
+        told = (chosen.site, kind, tuple(sides.items()))
         if told == self._told:
             return
         self._told = told
@@ -394,7 +428,7 @@ class Search:
                 "tid": threading.get_native_id(),
                 "why": {-1: ASKED, **WHY}.get(kind, BY_TIME),
                 "others": others,
-                "sides": [*zip(chosen.sites, side, strict=True)],
+                "sides": [*sides.items()],
             }
         )
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ast
 import copy
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -30,6 +31,10 @@ _TRIVIAL = (
     ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef,
 )  # fmt: skip
 _WORK = (ast.Call, ast.BinOp, ast.Subscript, ast.Compare, ast.AugAssign, ast.Await)
+
+
+_OF_ITERABLE = sys.version_info >= (3, 13)
+"""Whether what cannot be iterated over is shown as such in tracebacks, not the loop."""
 
 
 @dataclass(frozen=True)
@@ -217,8 +222,9 @@ class _Pass:
         if isinstance(node, _TRIVIAL) or _is_constant(node):
             return
         parts = _own_parts(node)
-        if plan.rows and not any(isinstance(n, _WORK) for p in parts for n in walk(p)):
-            return  # it is too small to be told apart from its neighbour
+        small = not any(isinstance(n, _WORK) for p in parts for n in walk(p))
+        if plan.rows and small and not isinstance(node, Loop):
+            return  # not to be told apart from its neighbour
         end = node.end_lineno or node.lineno
         if isinstance(node, _COMPOUND):
             end = max((p.end_lineno or node.lineno for p in parts), default=node.lineno)
@@ -253,6 +259,8 @@ class _Pass:
         marked.body = self._block(node.body, plan, scope, True)
         if isinstance(node, ast.For):
             items = _call(plan.placeholder, "items", [node.iter])
+            ast.copy_location(items, node.iter if _OF_ITERABLE else node)
+            _located(items.func, node)
             turns = _call(plan.placeholder, "turns", [items])
             assert isinstance(marked, ast.For)
             marked.iter = _located(turns, node.iter)
@@ -384,7 +392,7 @@ def _located(node: Node, place: ast.stmt | ast.expr) -> Node:
             if getattr(part, "lineno", None) is not None:
                 continue  # the user's own
             ast.copy_location(part, place)
-            if isinstance(place, ast.stmt):
+            if not isinstance(part, ast.Call | ast.BoolOp):
                 part.end_lineno, part.end_col_offset = part.lineno, part.col_offset
         waiting += ast.iter_child_nodes(part)
     return node

@@ -11,13 +11,13 @@ import ast
 import gc
 import inspect
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.util import decode_source
 from time import monotonic_ns
 from types import CodeType, FrameType, FunctionType
 from typing import Any
 
-from debottleneck.agent import marks
+from debottleneck.agent import marks, sites
 from debottleneck.agent.inline import (
     PLACEHOLDER,
     Key,
@@ -44,6 +44,9 @@ LARGE = 0.2
 
 COST = 0.02
 """The part of the step that the marks of one function may take."""
+
+MOST_EVENTS = 10_000
+"""Calls and returns of one statement that are looked at, some 5 ms."""
 
 LOOKS, SHORT_NS = 32, 30_000
 """A statement within a loop is told apart if it takes longer, of so many times."""
@@ -81,11 +84,11 @@ class OpenPoint:
         self._looks = [0] * len(plan.rows)
         self._ns = [0] * len(plan.rows)
         self._index, self._since = 0, 0
-        site = marks.site_of(LINE, name, file, plan.line, "opened", end=plan.end)
+        site = sites.site_of(LINE, name, file, plan.line, "opened", end=plan.end)
         self.marks = Within(site)
         place = {"file": file, "kind": "statement", "within": site}
         self._codes = [
-            marks.site_of(LINE, row.text, line=row.line, end=row.end, **place) << 2  # type: ignore[arg-type] # texts and a number
+            sites.site_of(LINE, row.text, line=row.line, end=row.end, **place) << 2  # type: ignore[arg-type] # texts and a number
             | ENTER
             for row in plan.rows
         ]
@@ -111,7 +114,9 @@ class OpenPoint:
 
 
 class Watch:
-    """Sees which of the user's functions one iteration calls, and for how long.
+    """Sees which of the user's functions a statement calls, and for how long.
+
+    After so many events it looks no more, and takes what it saw for the whole.
 
     Args:
         is_own: Whether a file is the user's.
@@ -122,23 +127,30 @@ class Watch:
         self._open: list[tuple[FrameType, int]] = []
         self._times: dict[CodeType, list[int]] = {}
         self._files: dict[str, bool] = {}
-        self._since = monotonic_ns()
+        self._left = MOST_EVENTS
+        self._since = self._seen_ns = monotonic_ns()
 
     def begin(self) -> bool:
         """Start to look; False where somebody else has a profile function."""
         if sys.getprofile() is not None:
             return False
+        self._since = monotonic_ns()
         sys.setprofile(self._see)
         return True
 
-    def end(self) -> tuple[int, dict[CodeType, list[int]]]:
+    def end(self) -> tuple[int, dict[CodeType, tuple[float, float]]]:
         """Nanoseconds since it began, and of each function: calls, their time."""
-        if sys.getprofile() == self._see:
-            sys.setprofile(None)
-        return monotonic_ns() - self._since, self._times
+        self._stop()
+        passed = monotonic_ns() - self._since
+        part = passed / max(self._seen_ns, 1)
+        times = {code: (n * part, ns * part) for code, (n, ns) in self._times.items()}
+        return passed, times
 
     def _see(self, frame: FrameType, event: str, _: object) -> None:
-        if event == "call":
+        self._left -= 1
+        if not self._left:
+            self._stop()
+        elif event == "call":
             code = frame.f_code
             own = self._files.get(code.co_filename)
             if own is None:
@@ -147,13 +159,25 @@ class Watch:
             if own and len(self._open) < DEPTH and not marks.in_stage():
                 self._open.append((frame, monotonic_ns()))
         elif event == "return" and self._open and self._open[-1][0] is frame:
-            _, begun = self._open.pop()
-            times = self._times.setdefault(frame.f_code, [0, 0])
-            times[0] += 1
-            times[1] += monotonic_ns() - begun
+            self._close(monotonic_ns())
+
+    def _stop(self) -> None:
+        if sys.getprofile() != self._see:
+            return
+        sys.setprofile(None)
+        now = monotonic_ns()
+        self._seen_ns = now - self._since
+        while self._open:
+            self._close(now)
+
+    def _close(self, now: int) -> None:
+        frame, begun = self._open.pop()
+        times = self._times.setdefault(frame.f_code, [0, 0])
+        times[0] += 1
+        times[1] += now - begun
 
 
-def worth(step_ns: float, times: dict[CodeType, list[int]]) -> list[CodeType]:
+def worth(step_ns: float, times: Mapping[CodeType, Sequence[float]]) -> list[CodeType]:
     """Functions whose statements are to be told apart."""
     return [
         code
@@ -208,7 +232,7 @@ _PAUSES = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERAT
 def _marks_stage(constant: object) -> bool:
     """Whether code with this constant marks a stage, or defines what does."""
     if isinstance(constant, Point):
-        return marks.mark_of(constant.site)[0] != STEP
+        return sites.mark_of(constant.site)[0] != STEP
     return hasattr(constant, "placeholder")
 
 
@@ -239,6 +263,8 @@ class Opening:
         self._is_own = is_own
         self._number = 0
         self._watch: Watch | None = None
+        self._step_ns = 0
+        self._times: dict[CodeType, tuple[float, float]] = {}
 
     def anew(self) -> None:
         """Another loop is the training loop."""
@@ -249,18 +275,31 @@ class Opening:
         """An iteration begins; False when the next ones need not be told of."""
         self._number += 1
         if self._watch is not None:
-            step_ns, times = self._watch.end()
-            self._watch = None
-            open_all(worth(step_ns, times))
+            self.left()
+            open_all(worth(self._step_ns, self._times))
         elif self._number in LOOK_AT:
-            watch = Watch(self._is_own)
-            if not watch.begin():
-                return False
-            self._watch = watch
+            self._step_ns, self._times = 0, {}
+            return self._begin()
         return self._number <= LOOK_AT[-1]
 
-    def left(self) -> None:
-        """The loop is over."""
+    def row(self) -> None:
+        """A statement of it begins."""
         if self._watch is not None:
-            self._watch.end()
-            self._watch = None
+            self.left()
+            self._begin()
+
+    def left(self) -> None:
+        """The loop is over, or its statement is."""
+        if self._watch is None:
+            return
+        passed, times = self._watch.end()
+        self._watch = None
+        self._step_ns += passed
+        for code, seen in times.items():
+            known = self._times.get(code, (0.0, 0.0))
+            self._times[code] = known[0] + seen[0], known[1] + seen[1]
+
+    def _begin(self) -> bool:
+        watch = Watch(self._is_own)
+        self._watch = watch if watch.begin() else None
+        return self._watch is not None

@@ -13,14 +13,14 @@ from itertools import chain, repeat
 from types import WrapperDescriptorType
 from typing import Any
 
-from debottleneck.agent import entries, marks
+from debottleneck.agent import entries, marks, sites
 from debottleneck.agent.entries import Run, runs
 from debottleneck.agent.loops import LoopPlan
 from debottleneck.agent.points import stand_in
 from debottleneck.recording.spool import ENTER
 from debottleneck.words import LINE, STEP
 
-COST = 0.02
+COST = 0.015
 """The part of a loop's time that its marks may take."""
 
 MARK_NS = 1000.0
@@ -72,13 +72,14 @@ class LoopPoint:
         codes: Of the marks of its statements.
         run: Its present entry.
         wanted: Whether it is to be marked at all.
+        watched: Whether the listener is told of its statements.
         stretch: Iterations that go unmarked after each one that is marked.
     """
 
     __slots__ = (
         "_active", "_look", "_marked", "_written", "bounds", "codes", "count",
         "entries", "file", "inner", "kept", "ns", "on", "open", "plan", "row", "row_ns",
-        "run", "since", "site", "stretch", "wanted",
+        "run", "since", "site", "stretch", "wanted", "watched",
     )  # fmt: skip
 
     def __init__(self, plan: LoopPlan, file: str) -> None:
@@ -86,7 +87,7 @@ class LoopPoint:
         self.file = file
         self.open = self.wanted = True
         self.on = self.bounds = True
-        self.kept = False
+        self.kept = self.watched = False
         self.inner: set[LoopPoint] = set()
         self.run: Run | None = None
         self.site = -1
@@ -205,6 +206,8 @@ class LoopPoint:
             if now and self.since:
                 self.row_ns[self.row] += now - self.since
                 self.row, self.since = index, now
+                if self.watched:
+                    entries.tell_row(self)
 
     def silence(self, share: float) -> None:
         """Mark small statements no more that follow small ones.
@@ -271,11 +274,11 @@ class LoopPoint:
 
     def _register(self) -> None:
         plan = self.plan
-        site = marks.site_of(
+        site = sites.site_of(
             STEP, plan.text, self.file, plan.line, "loop", end=plan.end
         )
         self.codes = [
-            marks.site_of(
+            sites.site_of(
                 LINE, row.text, self.file, row.line, "statement",
                 end=row.end, within=site,
             ) << 2 | ENTER

@@ -61,9 +61,12 @@ def give_back(read: Iterable[CodeType]) -> dict[FunctionType, Marking]:
             prepared[each.__name__].append(each)
             prepared[each.__code__.co_name].append(each)
     given: dict[FunctionType, Marking] = {}
-    waiting = [*read]
+    waiting, done = [*read], set[int]()
     while waiting:
         code = waiting.pop()
+        if id(code) in done:
+            continue
+        done.add(id(code))
         waiting += [c for c in code.co_consts if isinstance(c, CodeType)]
         called = [f for name in code.co_names for f in prepared.pop(name, ())]
         called += [f for f in prepared[code.co_name] if f.__code__ is code]

@@ -193,7 +193,7 @@ def gather(
         steps: Rows of the grid.
     """
     segment = lookup.index(rows["end_ns"].to_numpy(np.int64) - 1)
-    step = np.where(segment >= 0, step_of_segment[np.maximum(segment, 0)], -1)
+    step = np.append(step_of_segment, -1)[segment]  # -1 is in none: the last
     kept = step >= 0
     shape = steps, len(lookup.rows)
     cell = step[kept] * shape[1] + lookup.stage[segment[kept]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -90,7 +91,8 @@ def _of_thread(
     columns = (marks.edge, marks.stage, marks.site)
     for edge, stage, site in zip(*(c.tolist() for c in columns), strict=True):
         now.take(edge, stage, site)
-    tops = np.array(now.tops, np.int64).reshape(-1, 6)
+    states = np.array([*now.states], np.int64).reshape(-1, 6)
+    tops = states[np.array(now.tops, np.int64)]
     return _raw(pid, tid, marks.t, rows["cpu_ns"].to_numpy(np.int64), tops)
 
 
@@ -122,8 +124,9 @@ class _Open:
 
     Attributes:
         loop: Site of the loop that trains.
-        tops: After each mark the number of what time belongs to from then on, its
-            site, the sites of `PLACES`, and whether the loop is being run.
+        states: The number of what time belongs to, its site, the sites of `PLACES`,
+            and whether the loop is being run -> number of that combination.
+        tops: After each mark the number of the state from then on.
     """
 
     loop: int
@@ -132,7 +135,8 @@ class _Open:
     frames: list[tuple[int, int]] = field(default_factory=list)
     base: int = NO_SITE
     in_loop: bool = False
-    tops: list[tuple[int, ...]] = field(default_factory=list)
+    states: dict[tuple[int, ...], int] = field(default_factory=dict)
+    tops: array[int] = field(default_factory=lambda: array("q"))
 
     def take(self, edge: int, stage: int, site: int) -> None:
         """One mark."""
@@ -143,7 +147,8 @@ class _Open:
         elif stage == _LOOP and site == self.loop:
             self.frames.clear()
             self.base, self.in_loop = NO_SITE, edge == STEP_START
-        self.tops.append(self._top())
+        state = self._top()
+        self.tops.append(self.states.setdefault(state, len(self.states)))
 
     def _top(self) -> tuple[int, ...]:
         frames = self.frames

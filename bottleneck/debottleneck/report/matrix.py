@@ -69,7 +69,7 @@ def pivot(
     if causes.empty:
         return pd.DataFrame(dtype="float64")
     table = causes.pivot_table(
-        index=index, columns="cause", values="ms_per_step", aggfunc="sum"
+        index=index, columns="cause", values="ms_per_step", aggfunc="sum", sort=False
     )
     table = table.loc[:, (table.fillna(0) > 0).any()]
     rows = in_order(map(str, table.index), order)

@@ -94,6 +94,26 @@ def test_a_run_without_a_loop_is_measured_by_the_second() -> None:
     assert found.threads["role"].tolist() == ["trainer"]
 
 
+def test_marks_without_any_time_between_them() -> None:
+    """Steps of no length have nothing that samples could fall in."""
+    words = loop_words(12, {"load": (5, 5), "forward": (4, 4)})
+    made = marks({PID: words})
+    made["t_ns"] = made["t_ns"].iloc[0]
+    tables = {"sites": sites(), "marks": made, "waits": waits([running(0, 500)])}
+    assert analyse(Recording.of(FACTS, tables)).causes["ms_per_step"].sum() == 0
+
+
+def test_rows_of_functions_that_are_there_twice_are_added_up() -> None:
+    """A merge of the clocks makes one row of them, not one for each pair."""
+    row = ("MainThread", "f", "train.py", 1, 2, 10, 20)
+    columns = ("thread", "function", "file", "line", "calls", "self_ns", "total_ns")
+    table = pd.DataFrame([row] * 600, columns=columns)
+    both = [table.assign(clock=clock, tid=PID) for clock in ("wall", "cpu")]
+    tables = {"functions": pd.concat(both, ignore_index=True)}
+    found = analyse(Recording.of(FACTS, tables)).functions
+    assert found["calls"].tolist() == [1200]
+
+
 def test_too_few_steps_are_no_loop() -> None:
     """A loop of two iterations is seen, and said to be too short."""
     words = loop_words(2, {"load": (5, 5), "forward": (4, 4)})

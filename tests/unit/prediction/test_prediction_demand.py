@@ -157,6 +157,12 @@ def test_forms_say_how_functions_are_called() -> None:
     assert demanded(sites=marked).forms["load_fn"].form == "api"
 
 
+def test_step_functions_alone_are_steps_of_one_part() -> None:
+    """With no stage marked, all of a step lies between calls."""
+    loop = demanded(sites=sites().assign(stage="step"))
+    assert {part.stage for step in loop.steps for part in step} == {"other"}
+
+
 def test_a_run_without_steps_is_not_predicted() -> None:
     """There is nothing to replay."""
     found = analysed(marks=marks({PID: []}))

@@ -13,6 +13,7 @@ import portable
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_rows import Script
 from made_runs import MS, PID, loop_words, marks, running, table, threads, wait, waits
 
 from debottleneck.analysis.analyse import analyse
@@ -438,3 +439,15 @@ def test_recordings_that_are_told_apart_by_folders_get_numbers() -> None:
     shown = redact.sides(Sides((side,), gaps), made)
     assert shown.gaps == ("recording 2 cannot be shown: it is gone",)
     assert shown.sides[0].label == "recording 2"
+
+
+def test_statements_and_headers_are_source_and_are_left_out() -> None:
+    """Rows keep their places; what is written there is not told."""
+    made = Script()
+    for _ in range(4):
+        made.turn()
+        made.line(12, "secret = read('/mnt/zq1qz')", 5)
+        made.leave(made.enter("Net.train", 60, 70))
+    clean = redact.recording(made.recording())
+    assert clean.sites["name"].tolist() == ["(its source)", "(its source)", "Net.train"]
+    assert set(analyse(clean).rows["row"]) == {"train.py:12"}

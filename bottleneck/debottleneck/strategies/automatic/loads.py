@@ -316,7 +316,7 @@ class _Function:
         self._streams = Streams(self._function.marked, self._loads.depth, what)
         return self._streams.take(call)
 
-    def _plain(self, *args: Any, **kwargs: Any) -> Any:
+    def _plain(self, /, *args: Any, **kwargs: Any) -> Any:
         return self._loads.outer(self._called, Call(args, kwargs))
 
     def _begin(self, progression: Progression, call: Call) -> Caller:
