@@ -435,6 +435,7 @@ def build(plan: Plan, with_waits: bool = True) -> Analysis:
         steps=steps,
         step_stages=step_stages,
         segments=segments,
+        rows=frames.empty("rows"),
         stages=_stages_of(plan, steps, step_stages, loop),
         causes=_causes_of(plan, steps, step_stages, loop),
         threads=_threads_of(plan, steps),

@@ -48,12 +48,12 @@ ONLY_IN = {
 """Library -> the rooms that may import it."""
 
 LINES = {
-    "agent": 5_300,  # what variables hold, files kept, marks within functions
+    "agent": 5_850,  # what variables hold, files kept, marks within, frameworks
     "collect": 3_100,  # a run outlives whatever of ours fails
-    "recording": 2_850,  # 900 for files from strangers: annotations, limits, secrets
-    "analysis": 3_500,
+    "recording": 2_900,  # 900 for files from strangers: annotations, limits, secrets
+    "analysis": 4_300,  # 700 for rows that are lines, joined, opened, evaluating
     "strategies": 9_000,  # automatic/ goes when loops are rewritten
-    "prediction": 2_300,
+    "prediction": 2_350,
     "trials": 4_200,  # the gate's runs, state and files compared
     "selfcheck": 1_450,
     "report": 8_600,
@@ -61,7 +61,7 @@ LINES = {
 }
 """Room -> lines it may have. Who needs more deletes something, or argues it here."""
 
-WHOLE, TESTS = 42_600, 34_300
+WHOLE, TESTS = 43_400, 35_000
 """Lines of the package and of the tests; less than all rooms may have together. The
 4,400 of `strategies/automatic/` go when loops are rewritten."""
 

@@ -113,7 +113,7 @@ def compile_marked(
         with without_warnings():
             sys.setrecursionlimit(limit * 4)  # compilers of a tree need more
             return _marked(source, path, named, by_name, plain) or plain
-    except (SyntaxError, RecursionError, MemoryError, ValueError):
+    except Exception:  # noqa: BLE001 - above all RecursionError, SyntaxError
         return plain  # what python compiles runs, marked or not
     finally:
         sys.setrecursionlimit(limit)

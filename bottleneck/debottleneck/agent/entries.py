@@ -98,14 +98,22 @@ class Run:
         """
         if self._stretch:
             self.settle()
-        elif self.begun and self.point.stretch and self.hush():
-            self._stretch = self.point.stretch
-            self._left = repeat(iterator, self._stretch)
+        elif self.begun and (stretch := self._stretch_of(iterator)) and self.hush():
+            self._stretch = stretch
+            self._left = repeat(iterator, stretch)
             return self._left
         if not self.begin():
             self.rest = iterator
             raise StopIteration
         return (iterator,)
+
+    def _stretch_of(self, iterator: Iterator[Any]) -> int:
+        """Iterations to leave unmarked: not the last one, where it is known which."""
+        wanted = self.point.stretch
+        if wanted and type(iterator).__module__ == "builtins":
+            left = length_hint(iterator, wanted + 1)
+            wanted = min(wanted, left - 1)
+        return wanted if wanted > 1 else 0  # a single one would pass for marked
 
     def begin(self) -> bool:
         """Mark an iteration; False where the plain copy is to go on."""
@@ -162,7 +170,7 @@ class Run:
         for listener in _listener:
             listener.left(self)
         if self.begun and self._mark(STEP_END):
-            point.is_worth_it(over=True)
+            point.is_over()
             for outer in _runs.stack[-1:]:  # back in its statement, wherever this was
                 outer.point.again()
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial, wraps
 from time import monotonic_ns
 from typing import Any
@@ -20,36 +20,27 @@ from typing import Any
 from debottleneck.agent import changes, dataflow, entries, marks, turns
 from debottleneck.agent.entries import Run
 from debottleneck.agent.opened import Opening
+from debottleneck.agent.signs import (
+    ASKED,
+    BY_TIME,
+    CHANGE,
+    ELSEWHERE,
+    LOAD,
+    NAME,
+    TRAINING,
+    UPDATE_NAME,
+    WHY,
+    Chain,
+    common,
+    kind_of,
+)
 from debottleneck.agent.turns import LoopPoint
-from debottleneck.words import STEP
-
-Chain = tuple[LoopPoint, ...]
-"""Loops around something that happened, outermost first."""
-
-OPTIMIZER, BACKWARD, NAMED, CHANGE, UPDATE_NAME, NAME, LOAD = range(7)
-WHY = {
-    OPTIMIZER: "an optimizer's step",
-    BACKWARD: "a backward pass",
-    NAMED: "the stages that you named",
-    CHANGE: "arrays that its iterations read and change",
-    UPDATE_NAME: "a call whose name says that it trains",
-    NAME: "calls whose names say that they compute",
-    LOAD: "calls whose names say that they load",
-}
-"""Kinds of evidence, the best first -> what the loop holds."""
-
-TRAINING = (OPTIMIZER, BACKWARD, NAMED, CHANGE, UPDATE_NAME)
-"""Evidence that a statement trains."""
-
-BY_TIME = "nothing that is known to train, but it takes the run's time and repeats"
-ASKED = "the line that you gave"
-
-RARE = 0.05
-"""Changes at a place that happen less often than this part of the most frequent ones
-(an average kept once an epoch) do not make the step larger."""
 
 COVERS = 0.8
 """A loop that takes less of what one around it does to train is a part of its step."""
+
+SEVERAL = 1.5
+"""Steps that a framework begins in one iteration of a loop: it runs one of its own."""
 
 FEWEST_ITERATIONS = 5
 """Iterations of a loop around it, before that one may be the step."""
@@ -73,6 +64,12 @@ _search: list[Search] = []
 def searching() -> bool:
     """Whether loops are followed at all."""
     return bool(_search)
+
+
+def begun_elsewhere(site: int) -> None:
+    """A framework begins a step of a loop that it runs itself, on this thread."""
+    if _search:
+        _search[0].begun_elsewhere(site)
 
 
 def start(asked: Mapping[str, Any] | None, opening: Opening) -> None:
@@ -107,8 +104,8 @@ def _unnoticed(method: Callable[..., None]) -> Callable[..., None]:
             return
         except Exception as error:  # noqa: BLE001 - whatever it is, it is ours
             stop()
-            failed = f"search for the training loop: {type(error).__name__}: {error}"
-            marks.note({"event": "failure", "what": failed})
+            reason = f"search for the training loop: {type(error).__name__}: {error}"
+            marks.note({"event": "failure", "what": reason})
 
     return guarded
 
@@ -136,10 +133,11 @@ class Search:
         self._ready: dict[tuple[LoopPoint, LoopPoint], int] = {}
         self._met: dict[tuple[LoopPoint, LoopPoint], int] = {}
         self._depth: dict[LoopPoint, int] = {}
+        self._elsewhere: Counter[LoopPoint | None] = Counter()
         self._thread, self._best = threading.main_thread().ident, NAME
         self._kinds: dict[int, int | None] = {}
         self._since = 0
-        self._told: tuple[Any, ...] = ()
+        self._told: object = None
         self.settled = False
         self.chosen: LoopPoint | None = None
         self._chain: Chain = ()
@@ -149,7 +147,7 @@ class Search:
         try:
             kind = self._kinds[site]
         except KeyError:
-            kind = self._kinds[site] = _kind_of(*marks.mark_of(site))
+            kind = self._kinds[site] = kind_of(*marks.mark_of(site))
         if kind is not None:
             self.happened(kind)
 
@@ -167,6 +165,19 @@ class Search:
         rows = self._rows.setdefault(kind, {})
         for point in chain:
             rows.setdefault(point, Counter())[point.row] += 1
+
+    @_unnoticed
+    def begun_elsewhere(self, site: int) -> None:
+        """Note the loop around a step that a framework begins; it may be no step."""
+        stack = entries.runs()
+        self._elsewhere[stack[-1].point if stack else None] += 1
+        if self._asked or self.chosen is None or not self._is_elsewhere():
+            return
+        self.chosen, self._chain = None, ()
+        self._told = None
+        tid = threading.get_native_id()
+        event = {"event": "loop", "site": site, "tid": tid, "why": ELSEWHERE}
+        marks.note({**event, "others": [], "sides": []})
 
     @_unnoticed
     def entered(self, run: Run) -> None:
@@ -251,11 +262,20 @@ class Search:
         """The kind of evidence that decides, and the loop with those around it."""
         if self._asked:
             return -1, self._asked_for()
+        if self._is_elsewhere():
+            return LOAD + 1, ()
         for kind in sorted(self._chains):
-            inner = _common(self._chains[kind])
+            inner = common(self._chains[kind])
             if inner:
                 return kind, self._outwards(inner)
         return LOAD + 1, self._by_time()
+
+    def _is_elsewhere(self) -> bool:
+        """Whether a framework runs the training loop, in no loop or within one."""
+        return any(
+            steps > SEVERAL * (point.count + 1 if point else 1)
+            for point, steps in self._elsewhere.items()
+        )
 
     def _asked_for(self) -> Chain:
         chain = tuple(run.point for run in entries.runs())
@@ -279,23 +299,52 @@ class Search:
 
     def _covered(self, outer: LoopPoint, inner: LoopPoint) -> float:
         """The part that `inner` is of what `outer` does to train."""
-        side = self._sides(outer)
-        inputs = sum(
-            ns for index, ns in enumerate(outer.row_ns) if side[index] == dataflow.INPUT
+        training = self._training(outer)
+        used = sum(
+            ns
+            for index, (ns, side) in enumerate(
+                zip(outer.row_ns, self._sides(outer), strict=True)
+            )
+            if side and index not in training
         )
         ready = self._ready.get((outer, inner), 0)
-        return inner.ns / max(inner.ns + inputs + ready, 1)
+        return inner.ns / max(inner.ns + used + ready, 1)
+
+    def _training(self, point: LoopPoint) -> set[int]:
+        """Its statements in which something was seen to train."""
+        seen = (self._rows.get(kind, {}).get(point, ()) for kind in TRAINING)
+        return set[int]().union(*seen)
 
     def _sides(self, point: LoopPoint) -> list[str]:
         """Of each statement, see `dataflow.sides`."""
-        rows: dict[int, set[int]] = {
-            kind: set(points.get(point, ())) for kind, points in self._rows.items()
-        }
-        training = set[int]().union(*(rows.get(kind, ()) for kind in TRAINING))
+        training = self._training(point)
         flows = [row.flow for row in point.plan.rows]
         if not training:
             return [""] * len(flows)
-        return dataflow.sides(flows, training, rows.get(NAME, ()))
+        computing = self._rows.get(NAME, {}).get(point, ())
+        return dataflow.sides(flows, training, computing)
+
+    def _all_sides(self) -> dict[int, str]:
+        """Of the statements of the loop and those around it, and of loops in these.
+
+        What stands in a loop within is of the side that the whole of it is of.
+        """
+        places: dict[tuple[str, int], str] = {}
+        sides: dict[int, str] = {}
+        for point in self._chain:
+            for row, site, side in zip(
+                point.plan.rows, point.sites, self._sides(point), strict=True
+            ):
+                sides[site] = side
+                places[point.file, row.line] = side
+        chosen = {(point.file, point.plan.line) for point in self._chain}
+        for point in turns.points():  # in the order in which they stand
+            place = point.file, point.plan.line
+            if place in places and place not in chosen:
+                for row, site in zip(point.plan.rows, point.sites, strict=False):
+                    sides[site] = places[place]
+                    places.setdefault((point.file, row.line), places[place])
+        return sides
 
     def _by_time(self) -> Chain:
         """The smallest loop that the main thread is in and that takes the time."""
@@ -344,8 +393,8 @@ class Search:
         """Write down the loop, when it is another one than was thought."""
         assert self.chosen
         chosen = self.chosen
-        side = self._sides(chosen)
-        told = (chosen.site, kind, tuple(side))
+        sides = self._all_sides()
+        told = (chosen.site, kind, tuple(sides.items()))
         if told == self._told:
             return
         self._told = told
@@ -363,42 +412,6 @@ class Search:
                 "tid": threading.get_native_id(),
                 "why": {-1: ASKED, **WHY}.get(kind, BY_TIME),
                 "others": others,
-                "sides": [*zip(chosen.sites, side, strict=True)],
+                "sides": [*sides.items()],
             }
         )
-
-
-def _common(chains: Counter[Chain]) -> Chain:
-    """The innermost loop around everything that happened, and those around it.
-
-    Where a script trains in several loops one after the other, the longest.
-    """
-    most = max(chains.values())
-    often = [chain for chain, times in chains.items() if times >= RARE * most]
-    parts = {chain[0]: [c for c in often if c[0] is chain[0]] for chain in often}
-    shared = [_shared(part) for part in parts.values()]
-    return max(shared, key=lambda chain: chain[-1].ns)
-
-
-def _shared(chains: Sequence[Chain]) -> Chain:
-    """The loops that all of them begin with."""
-    count = 0
-    while all(len(c) > count and c[count] is chains[0][count] for c in chains):
-        count += 1
-    return chains[0][:count]
-
-
-def _kind_of(stage: str, name: str, kind: str) -> int | None:
-    """What a stage that is entered tells of the loops around it."""
-    if stage == "load":
-        return LOAD
-    if kind == "torch":
-        if stage == "update":
-            return None if name.endswith("zero_grad") else OPTIMIZER
-        return BACKWARD if stage == "backward" else NAME
-    trains = stage in ("backward", "update", STEP)
-    if kind in ("api", "option"):
-        return NAMED if trains else NAME
-    if trains:
-        return UPDATE_NAME
-    return NAME if stage in ("forward", "loss") else None

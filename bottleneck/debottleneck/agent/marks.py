@@ -12,11 +12,11 @@ lazy preemption takes the core away, and that wait belongs to what ran before.
 
 from __future__ import annotations
 
-import json
 import mmap
 import os
 import threading
 from collections.abc import Callable
+from json import dumps
 from time import monotonic_ns, thread_time_ns
 from types import FrameType
 
@@ -181,7 +181,7 @@ def site_of(
                 "within": within,
                 "side": "",
             }
-            _site_lines.append(json.dumps({**fields, **place}))
+            _site_lines.append(dumps({**fields, **place}))
             _site_numbers[key] = number
             if _on and _writer is not None:
                 _try(_writer.write_sites, _site_lines[-1:])
@@ -365,11 +365,16 @@ def close_stages() -> None:
         leave(track.open[-1][0])
 
 
-def hush(hushed: bool) -> None:
-    """Let this thread mark no stages for a while, and then again."""
-    track: _Track | None = getattr(_local, "track", None)
-    if track is not None:
-        track.hushed = hushed
+def hush(hushed: bool) -> bool:
+    """Let this thread mark nothing for a while, and then again; returns what it did."""
+    try:
+        track: _Track = _local.track
+    except AttributeError:
+        if not _on:
+            return False
+        track = _open_track()
+    before, track.hushed = track.hushed, hushed
+    return before
 
 
 def attend() -> None:
@@ -410,10 +415,12 @@ def _new_file(track: _Track) -> mmap.mmap | bytearray:
         return _nowhere
     name = f"marks-{_writer.pid}-{track.tid}-{track.sequence}-{monotonic_ns()}.bin"
     try:
-        with open(_writer.folder / name, "w+b", opener=spool.private) as file:
+        with spool.open_file(
+            _writer.folder / name, "w+b", opener=spool.private
+        ) as file:
             os.posix_fallocate(file.fileno(), 0, spool.MARK_FILE_BYTES)
             buffer = mmap.mmap(file.fileno(), spool.MARK_FILE_BYTES)
-    except OSError as error:
+    except Exception as error:  # noqa: BLE001 - as in `_try`
         _fail(f"marks stopped: {error}")
         return _nowhere
     ident = threading.get_ident()
@@ -470,10 +477,10 @@ def _is_boundary(boundary: int, stage: str) -> bool:
 
 
 def _try(write: Callable[..., None], *arguments: object) -> None:
-    """Write to the spool, or stop recording."""
+    """Write to the spool, or stop recording: the script is not to know of it."""
     try:
         write(*arguments)
-    except OSError as error:
+    except Exception as error:  # noqa: BLE001 - its own threads' names may fail
         _fail(f"marks stopped: {error}")
 
 

@@ -242,18 +242,13 @@ class LoopPoint:
         self.ns += max(passed - round(MARK_NS * written), iterations)
         self.count += iterations
 
-    def is_worth_it(self, over: bool = False) -> bool:
-        """Whether to go on marking it; says how many iterations go unmarked.
-
-        Args:
-            over: Whether it is being left.
-        """
+    def is_worth_it(self) -> bool:
+        """Whether to go on marking it; says how many iterations go unmarked."""
         if self.count + self.entries < self._look:
             return True
         self._look = 2 * (self.count + self.entries)
         mean = self.mean_ns
-        short = over and self.ns < TINY_ENTRY_NS * self.entries
-        if (mean < TINY_NS or short) and not self.kept:
+        if mean < TINY_NS and not self.kept:
             self.allow(False)
             return False
         cost = MARK_NS * (1 + self._written / max(self._marked, 1))
@@ -264,6 +259,11 @@ class LoopPoint:
         if any(followed):
             self.stretch = 0  # their iterations would be lost
         return True
+
+    def is_over(self) -> None:
+        """Mark it no more when it is entered, where it is mostly over too soon."""
+        if self.entries >= FIRST_LOOK and not self.kept:
+            self.allow(self.wanted and self.ns >= TINY_ENTRY_NS * self.entries)
 
     def _here(self) -> Run | None:
         """This thread's entry of the loop."""

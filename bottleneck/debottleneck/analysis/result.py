@@ -8,7 +8,27 @@ from typing import Any
 
 import pandas as pd
 
+from debottleneck.analysis.rows import RowNames
 from debottleneck.recording.recording import NotMeasured, Recording
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A loop of the user's code that steps may be the iterations of.
+
+    Attributes:
+        header: As it is written: "for x, y in loader".
+        file: Where.
+        line: Of its header.
+        count: Its iterations in the whole run.
+        option: Takes it as the step: "--step train.py:24".
+    """
+
+    header: str
+    file: str
+    line: int
+    count: int
+    option: str
 
 
 @dataclass(frozen=True)
@@ -28,6 +48,12 @@ class Loop:
         step_median_ms: Median quiet step.
         step_p95_ms: 95th percentile.
         unit: "step", or "second" (of wall time) when no steps were found.
+        header: Of the loop whose iterations the steps are, "" where they are not.
+        file: Where it is, "" likewise.
+        line: Of its header, 0 likewise.
+        count: Steps of the whole run.
+        why: What it was chosen for: "because it holds {why}".
+        others: Loops that might have been it instead.
     """
 
     trainer_tid: int
@@ -42,6 +68,12 @@ class Loop:
     step_median_ms: float = 0.0
     step_p95_ms: float = 0.0
     unit: str = "step"
+    header: str = ""
+    file: str = ""
+    line: int = 0
+    count: int = 0
+    why: str = ""
+    others: tuple[Candidate, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -175,6 +207,7 @@ class Analysis:
     steps: pd.DataFrame
     step_stages: pd.DataFrame
     segments: pd.DataFrame
+    rows: pd.DataFrame
     stages: pd.DataFrame
     causes: pd.DataFrame
     threads: pd.DataFrame
@@ -187,3 +220,8 @@ class Analysis:
     findings: tuple[Finding, ...] = ()
     verdict: Verdict = NO_VERDICT
     predictions: Predictions | None = None
+
+    @property
+    def row_names(self) -> tuple[str, ...]:
+        """Every stage and line, in the order in which tables show them."""
+        return RowNames.of(self.rows).in_order

@@ -56,7 +56,7 @@ def pivot(causes: pd.DataFrame, index: str = "stage") -> pd.DataFrame:
     if causes.empty:
         return pd.DataFrame(dtype="float64")
     table = causes.pivot_table(
-        index=index, columns="cause", values="ms_per_step", aggfunc="sum"
+        index=index, columns="cause", values="ms_per_step", aggfunc="sum", sort=False
     )
     table = table.loc[:, (table.fillna(0) > 0).any()]
     rows = in_order(map(str, table.index), order)
@@ -77,7 +77,7 @@ def _by_stage(analysis: Analysis) -> CauseMatrix:
     loop = analysis.loop
     digits = table_digits(loop.step_ms)
     stages = analysis.stages.set_index("stage")
-    names = in_order(stages.index, words.STAGES)
+    names = in_order(stages.index, analysis.row_names)
     lead = tuple(
         (
             name,

@@ -34,14 +34,14 @@ def test_a_pass_of_nothing_is_an_empty_table(name: str) -> None:
 
 
 def test_a_recording_of_nothing_is_analysed() -> None:
-    """No loop, no finding; what is missing is said, with the way to mark it."""
+    """No loop, no finding; what is missing is said, with what to do."""
     found = analyse(EMPTY)
     assert not found.loop.found
     assert found.loop.unit == "second"
     assert found.findings == ()
     assert found.handovers_per_s is None
     assert [entry.what for entry in found.not_measured] == ["steps and stages"]
-    assert "--stage" in found.not_measured[0].remedy
+    assert found.not_measured[0].remedy == "profile for longer"
     assert found.verdict.what
     assert found.verdict.action
     assert found.instruments["note"].tolist() == ["cost not measured"]
@@ -84,6 +84,26 @@ def test_a_run_without_a_loop_is_measured_by_the_second() -> None:
     causes = found.causes.set_index("cause")["ms_per_step"].to_dict()
     assert causes == {"python": pytest.approx(500), "network": pytest.approx(500)}
     assert found.threads["role"].tolist() == ["trainer"]
+
+
+def test_marks_without_any_time_between_them() -> None:
+    """Steps of no length have nothing that samples could fall in."""
+    words = loop_words(12, {"load": (5, 5), "forward": (4, 4)})
+    made = marks({PID: words})
+    made["t_ns"] = made["t_ns"].iloc[0]
+    tables = {"sites": sites(), "marks": made, "waits": waits([running(0, 500)])}
+    assert analyse(Recording.of(FACTS, tables)).causes["ms_per_step"].sum() == 0
+
+
+def test_rows_of_functions_that_are_there_twice_are_added_up() -> None:
+    """A merge of the clocks makes one row of them, not one for each pair."""
+    row = ("MainThread", "f", "train.py", 1, 2, 10, 20)
+    columns = ("thread", "function", "file", "line", "calls", "self_ns", "total_ns")
+    table = pd.DataFrame([row] * 600, columns=columns)
+    both = [table.assign(clock=clock, tid=PID) for clock in ("wall", "cpu")]
+    tables = {"functions": pd.concat(both, ignore_index=True)}
+    found = analyse(Recording.of(FACTS, tables)).functions
+    assert found["calls"].tolist() == [1200]
 
 
 def test_too_few_steps_are_no_loop() -> None:

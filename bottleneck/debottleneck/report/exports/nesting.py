@@ -44,7 +44,7 @@ class StageCalls:
 
 
 def calls_by_thread(recording: Recording) -> dict[Key, StageCalls]:
-    """Calls of stages in every thread with marks; a step's own call is left out.
+    """Calls of stages in every thread with marks; steps and lines are left out.
 
     A call that was still open when the thread made its last mark ends there.
     """
@@ -64,7 +64,7 @@ def sites_of(recording: Recording, pid: int) -> dict[int, tuple[str, str, str, i
 def _nested(
     marks: Marks, sites: NDArray[np.int64], counts: NDArray[np.int64]
 ) -> StageCalls:
-    stage = np.isin(marks.edge, (ENTER, LEAVE)) & (marks.stage != CODE[STEP])
+    stage = np.isin(marks.edge, (ENTER, LEAVE)) & (marks.stage < CODE[STEP])
     columns = (marks.t, marks.edge, sites, counts)
     nest = _Nest()
     for at, edge, site, count in zip(

@@ -117,7 +117,7 @@ def places(where: Iterable[Where], directory: str = "") -> str:
 
 
 def in_order(names: Iterable[str], order: Sequence[str]) -> list[str]:
-    """The names that occur, in the order of a closed list; strangers last."""
-    present = set(names)
+    """The names that occur, in the order of a list; strangers last, as they come."""
+    present = dict.fromkeys(names)
     ordered = [name for name in order if name in present]
-    return ordered + sorted(present.difference(order))
+    return ordered + [name for name in present if name not in order]
