@@ -18,7 +18,7 @@ from time import monotonic_ns
 from typing import Any
 
 from debottleneck.agent import changes, dataflow, entries, marks, turns
-from debottleneck.agent.entries import Run
+from debottleneck.agent.entries import Entry
 from debottleneck.agent.opened import Opening
 from debottleneck.agent.signs import (
     ASKED,
@@ -180,7 +180,7 @@ class Search:
         marks.note({**event, "others": [], "sides": []})
 
     @_unnoticed
-    def entered(self, run: Run) -> None:
+    def entered(self, run: Entry) -> None:
         """Note what passed in the statements around, as made ready for this loop."""
         now = monotonic_ns()
         self._since = self._since or now
@@ -199,7 +199,7 @@ class Search:
                 self._ready[key] = self._ready.get(key, 0) + now - begun
 
     @_unnoticed
-    def turned(self, run: Run) -> None:
+    def turned(self, run: Entry) -> None:
         """See whether another loop is the training loop than was thought."""
         point = run.point
         if point is self.chosen and self._opens and self._known_enough:
@@ -217,7 +217,7 @@ class Search:
         self._opening.row()
 
     @_unnoticed
-    def left(self, run: Run) -> None:
+    def left(self, run: Entry) -> None:
         """Look no further into what it called."""
         if run.point is self.chosen:
             self._opening.left()
