@@ -22,7 +22,7 @@ import os, sys, threading
 from pathlib import Path
 from debottleneck.recording import spool
 from debottleneck import stage, step
-from debottleneck.agent import marks
+from debottleneck.agent import marks, sites
 from debottleneck.agent.spool_writer import SpoolWriter
 from debottleneck.agent.wrap import wrap
 

@@ -17,7 +17,7 @@ from functools import partial, wraps
 from time import monotonic_ns
 from typing import Any
 
-from debottleneck.agent import changes, dataflow, entries, marks, turns
+from debottleneck.agent import changes, entries, marks, sites, turns
 from debottleneck.agent.entries import Entry
 from debottleneck.agent.opened import Opening
 from debottleneck.agent.signs import (
@@ -27,11 +27,10 @@ from debottleneck.agent.signs import (
     ELSEWHERE,
     LOAD,
     NAME,
-    TRAINING,
     UPDATE_NAME,
     WHY,
     Chain,
-    common,
+    Seen,
     kind_of,
 )
 from debottleneck.agent.turns import LoopPoint
@@ -128,8 +127,7 @@ class Search:
         self._opens = self._known_enough = False
         self._news = False
         self._due = 0
-        self._chains: dict[int, Counter[Chain]] = {}
-        self._rows: dict[int, dict[LoopPoint, Counter[int]]] = {}
+        self._seen = Seen()
         self._ready: dict[tuple[LoopPoint, LoopPoint], int] = {}
         self._met: dict[tuple[LoopPoint, LoopPoint], int] = {}
         self._depth: dict[LoopPoint, int] = {}
@@ -147,7 +145,7 @@ class Search:
         try:
             kind = self._kinds[site]
         except KeyError:
-            kind = self._kinds[site] = kind_of(*marks.mark_of(site))
+            kind = self._kinds[site] = kind_of(*sites.mark_of(site))
         if kind is not None:
             self.happened(kind)
 
@@ -161,10 +159,7 @@ class Search:
             return
         chain = tuple(run.point for run in stack)
         self._news = True
-        self._chains.setdefault(kind, Counter())[chain] += 1
-        rows = self._rows.setdefault(kind, {})
-        for point in chain:
-            rows.setdefault(point, Counter())[point.row] += 1
+        self._seen.note(kind, chain)
 
     @_unnoticed
     def begun_elsewhere(self, site: int) -> None:
@@ -264,10 +259,9 @@ class Search:
             return -1, self._asked_for()
         if self._is_elsewhere():
             return LOAD + 1, ()
-        for kind in sorted(self._chains):
-            inner = common(self._chains[kind])
-            if inner:
-                return kind, self._outwards(inner)
+        kind, inner = self._seen.best()
+        if inner:
+            return kind, self._outwards(inner)
         return LOAD + 1, self._by_time()
 
     def _is_elsewhere(self) -> bool:
@@ -299,52 +293,16 @@ class Search:
 
     def _covered(self, outer: LoopPoint, inner: LoopPoint) -> float:
         """The part that `inner` is of what `outer` does to train."""
-        training = self._training(outer)
+        training = self._seen.training(outer)
         used = sum(
             ns
             for index, (ns, side) in enumerate(
-                zip(outer.row_ns, self._sides(outer), strict=True)
+                zip(outer.row_ns, self._seen.sides(outer), strict=True)
             )
             if side and index not in training
         )
         ready = self._ready.get((outer, inner), 0)
         return inner.ns / max(inner.ns + used + ready, 1)
-
-    def _training(self, point: LoopPoint) -> set[int]:
-        """Its statements in which something was seen to train."""
-        seen = (self._rows.get(kind, {}).get(point, ()) for kind in TRAINING)
-        return set[int]().union(*seen)
-
-    def _sides(self, point: LoopPoint) -> list[str]:
-        """Of each statement, see `dataflow.sides`."""
-        training = self._training(point)
-        flows = [row.flow for row in point.plan.rows]
-        if not training:
-            return [""] * len(flows)
-        computing = self._rows.get(NAME, {}).get(point, ())
-        return dataflow.sides(flows, training, computing)
-
-    def _all_sides(self) -> dict[int, str]:
-        """Of the statements of the loop and those around it, and of loops in these.
-
-        What stands in a loop within is of the side that the whole of it is of.
-        """
-        places: dict[tuple[str, int], str] = {}
-        sides: dict[int, str] = {}
-        for point in self._chain:
-            for row, site, side in zip(
-                point.plan.rows, point.sites, self._sides(point), strict=True
-            ):
-                sides[site] = side
-                places[point.file, row.line] = side
-        chosen = {(point.file, point.plan.line) for point in self._chain}
-        for point in turns.points():  # in the order in which they stand
-            place = point.file, point.plan.line
-            if place in places and place not in chosen:
-                for row, site in zip(point.plan.rows, point.sites, strict=False):
-                    sides[site] = places[place]
-                    places.setdefault((point.file, row.line), places[place])
-        return sides
 
     def _by_time(self) -> Chain:
         """The smallest loop that the main thread is in and that takes the time."""
@@ -369,7 +327,7 @@ class Search:
         few = self.chosen.count < FEWEST_ITERATIONS
         if few or passed < ENOUGH_NS:
             return False
-        events = sum(self._chains.get(kind, Counter()).values())
+        events = self._seen.times(kind)
         return (kind <= CHANGE and events >= ENOUGH_EVENTS) or passed > LONGEST_NS
 
     def _settle(self, kind: int) -> None:
@@ -393,7 +351,7 @@ class Search:
         """Write down the loop, when it is another one than was thought."""
         assert self.chosen
         chosen = self.chosen
-        sides = self._all_sides()
+        sides = self._seen.all_sides(self._chain)
         told = (chosen.site, kind, tuple(sides.items()))
         if told == self._told:
             return

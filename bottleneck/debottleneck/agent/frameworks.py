@@ -15,7 +15,7 @@ from functools import partial, reduce, wraps
 from types import FunctionType, ModuleType
 from typing import Any
 
-from debottleneck.agent import compiled, evidence, marks
+from debottleneck.agent import compiled, evidence, marks, sites
 from debottleneck.agent.wrap import as_frame_of_ours, wrap
 from debottleneck.recording.spool import FRAME_FILE, STEP_START
 from debottleneck.words import STEP
@@ -187,7 +187,7 @@ _local = threading.local()
 
 def _begins(function: Callable[..., Any], stage: str, name: str) -> Any:
     """A function each call of which begins a step, but for calls within one."""
-    site = marks.site_of(stage, name, "", 0, KIND)
+    site = sites.site_of(stage, name, "", 0, KIND)
 
     @wraps(function)
     def begin(*args: Any, **kwargs: Any) -> Any:

@@ -17,7 +17,7 @@ from time import monotonic_ns
 from types import CodeType, FrameType, FunctionType
 from typing import Any
 
-from debottleneck.agent import marks
+from debottleneck.agent import marks, sites
 from debottleneck.agent.inline import (
     PLACEHOLDER,
     Key,
@@ -84,11 +84,11 @@ class OpenPoint:
         self._looks = [0] * len(plan.rows)
         self._ns = [0] * len(plan.rows)
         self._index, self._since = 0, 0
-        site = marks.site_of(LINE, name, file, plan.line, "opened", end=plan.end)
+        site = sites.site_of(LINE, name, file, plan.line, "opened", end=plan.end)
         self.marks = Within(site)
         place = {"file": file, "kind": "statement", "within": site}
         self._codes = [
-            marks.site_of(LINE, row.text, line=row.line, end=row.end, **place) << 2  # type: ignore[arg-type] # texts and a number
+            sites.site_of(LINE, row.text, line=row.line, end=row.end, **place) << 2  # type: ignore[arg-type] # texts and a number
             | ENTER
             for row in plan.rows
         ]
@@ -232,7 +232,7 @@ _PAUSES = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERAT
 def _marks_stage(constant: object) -> bool:
     """Whether code with this constant marks a stage, or defines what does."""
     if isinstance(constant, Point):
-        return marks.mark_of(constant.site)[0] != STEP
+        return sites.mark_of(constant.site)[0] != STEP
     return hasattr(constant, "placeholder")
 
 

@@ -14,7 +14,8 @@ from functools import wraps
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
-from debottleneck.agent.marks import enter, leave, site_of
+from debottleneck.agent.marks import enter, leave
+from debottleneck.agent.sites import site_of
 from debottleneck.agent.wrap import as_frame_of_ours, wrap
 from debottleneck.agent.written import give_back
 

@@ -13,7 +13,7 @@ from itertools import chain, repeat
 from types import WrapperDescriptorType
 from typing import Any
 
-from debottleneck.agent import entries, marks
+from debottleneck.agent import entries, marks, sites
 from debottleneck.agent.entries import Entry, runs
 from debottleneck.agent.loops import LoopPlan
 from debottleneck.agent.points import stand_in
@@ -274,11 +274,11 @@ class LoopPoint:
 
     def _register(self) -> None:
         plan = self.plan
-        site = marks.site_of(
+        site = sites.site_of(
             STEP, plan.text, self.file, plan.line, "loop", end=plan.end
         )
         self.codes = [
-            marks.site_of(
+            sites.site_of(
                 LINE, row.text, self.file, row.line, "statement",
                 end=row.end, within=site,
             ) << 2 | ENTER

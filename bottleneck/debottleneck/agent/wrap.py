@@ -18,8 +18,9 @@ from typing import Any, TypeVar, cast
 
 from debottleneck.agent import written
 from debottleneck.agent.inline import Key, fill
-from debottleneck.agent.marks import recording, site_of
+from debottleneck.agent.marks import recording
 from debottleneck.agent.points import Observer, Plainly, Point, delegated
+from debottleneck.agent.sites import site_of
 from debottleneck.recording.spool import FRAME_FILE, MARKER_FRAME
 from debottleneck.words import STEP
 

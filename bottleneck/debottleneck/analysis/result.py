@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
 
-from debottleneck.analysis.rows import RowNames
+from debottleneck.analysis.frames import of_thread, quiet_steps
+from debottleneck.analysis.rows import as_steps_pass
 from debottleneck.recording.recording import NotMeasured, Recording
 
 
@@ -48,8 +50,9 @@ class Loop:
         step_median_ms: Median quiet step.
         step_p95_ms: 95th percentile.
         unit: "step", or "second" (of wall time) when no steps were found.
-        header: Of the loop whose iterations the steps are, "" where they are not.
-        file: Where it is, "" likewise.
+        header: Of the loop whose iterations the steps are; "" where they are not, or
+            where source was left out.
+        file: Where it is, "" where they are not.
         line: Of its header, 0 likewise.
         count: Steps of the whole run.
         why: What it was chosen for: "because it holds {why}".
@@ -221,7 +224,9 @@ class Analysis:
     verdict: Verdict = NO_VERDICT
     predictions: Predictions | None = None
 
-    @property
+    @cached_property
     def row_names(self) -> tuple[str, ...]:
         """Every stage and line, in the order in which tables show them."""
-        return RowNames.of(self.rows).in_order
+        pid, tid = self.recording.facts.pid, self.loop.trainer_tid
+        own = of_thread(self.segments, pid, tid)
+        return as_steps_pass(self.rows, own, quiet_steps(self.steps))

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from debottleneck.analysis.frames import Ints, empty
-from debottleneck.words import OTHER, STAGES
+from debottleneck.analysis.frames import Ints, bounds, empty, holding
+from debottleneck.words import BETWEEN_STAGES, OTHER, STAGES
 
 
 @dataclass(frozen=True)
@@ -45,11 +45,39 @@ class RowNames:
         numbers: Ints = np.array(known, np.int64)[place]
         return numbers
 
-    @property
-    def in_order(self) -> tuple[str, ...]:
-        """As they are shown: stages, lines, and the rest of the step at the end."""
-        shown = [str(name) for name in self.names if name != OTHER]
-        return (*shown, OTHER)
+
+def as_steps_pass(
+    lines: pd.DataFrame, segments: pd.DataFrame, steps: pd.DataFrame
+) -> tuple[str, ...]:
+    """Rows as they are shown: as steps come to them, the rest of the step at the end.
+
+    Lines keep the order of the code; a stage stands where most steps first enter it.
+    Without lines stages have their usual order.
+
+    Args:
+        lines: The table `rows`.
+        segments: The trainer's.
+        steps: Those to go by.
+    """
+    if lines.empty:
+        return STAGES
+    start, _ = bounds(segments)
+    step = holding(*bounds(steps), start)
+    into = start - steps["start_ns"].to_numpy(np.int64)[step] if len(steps) else start
+    first = segments.assign(step=step, into=into)[step >= 0]
+    first = first.groupby(["stage", "step"])["into"].min()
+    reached = first.groupby(level="stage").median().to_dict()
+    for row, parent in zip(lines["row"][::-1], lines["parent"][::-1], strict=True):
+        both = reached.get(row, np.inf), reached.get(parent, np.inf)
+        reached[parent] = min(both)
+    places: dict[str, float] = {}
+    place = 0.0
+    for row in map(str, lines["row"]):
+        at = reached.get(row, np.inf)
+        place = places[row] = max(place, at) if np.isfinite(at) else place
+    of_stages = {stage: reached.get(stage, np.inf) for stage in STAGES}
+    places |= of_stages | dict.fromkeys((*BETWEEN_STAGES, OTHER), np.inf)
+    return tuple(sorted(places, key=places.__getitem__))
 
 
 def file_names(files: Iterable[str]) -> dict[str, str]:

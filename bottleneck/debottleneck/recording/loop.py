@@ -95,7 +95,7 @@ class ChosenLoop:
     Attributes:
         site: Its number.
         tid: The thread that runs it.
-        header: As it is written, in one line.
+        header: As it is written, in one line, "" where source was left out.
         file: Where.
         line: Of its header.
     """
@@ -110,6 +110,8 @@ class ChosenLoop:
     def rule(self) -> str:
         """How steps are bounded, a sentence."""
         place = f"{PurePath(self.file).name}:{self.line}"
+        if not self.header:
+            return f"a step is one iteration of the loop at {place}"
         return f'a step is one iteration of "{self.header}" ({place})'
 
 

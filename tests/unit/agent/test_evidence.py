@@ -59,7 +59,7 @@ CASES = {
     "time alone": (
         "def go(): wait(2_000_000)\nfor k in range(900):\n    go()\n",
         2,
-        "nothing that is known to train, but it takes the run's time and repeats",
+        "most of the run's time and repeats, though nothing in it is known to train",
     ),
 }
 

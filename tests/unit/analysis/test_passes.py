@@ -54,13 +54,21 @@ def test_marks_slow_a_step_down_by_a_share_of_the_rest(
 ) -> None:
     """Of a step of 1 ms with one pair."""
     rates = {"mark_pair_us": pair_us}
-    assert marks_row(rates, 1.0, 1.0, 9)["slowdown"] == pytest.approx(slower)
+    assert marks_row(rates, 1.0, 1.0, 9, 1.0)["slowdown"] == pytest.approx(slower)
+
+
+def test_short_steps_that_are_not_all_marked_are_said_to_be() -> None:
+    """As many steps as stand for one that is marked."""
+    rates = {"mark_pair_us": 1.0}
+    note = marks_row(rates, 1.0, 1.0, 9, 6.04)["note"]
+    assert note.endswith("1.0 us each, in one of 6.0 steps, as steps are short")
+    assert marks_row(rates, 1.0, 1.0, 9, 1.0)["note"].endswith("in every step")
 
 
 @pytest.mark.parametrize("pair_us", [950.0, 1000.0, 7000.0])
 def test_marks_as_long_as_a_step_are_divided_by_nothing(pair_us: float) -> None:
     """There is no telling what is left of the step without them."""
-    row = marks_row({"mark_pair_us": pair_us}, 1.0, 1.0, 9)
+    row = marks_row({"mark_pair_us": pair_us}, 1.0, 1.0, 9, 1.0)
     assert math.isnan(row["slowdown"])
 
 

@@ -92,7 +92,7 @@ def test_columns_of_other_types_are_refused(
 def test_texts_that_share_their_beginnings_are_refused(tmp_path: Path) -> None:
     """Of such files nobody can tell how large they are."""
     how = {"use_dictionary": False, "column_encoding": {"text": "DELTA_BYTE_ARRAY"}}
-    with pytest.raises(Unfit, match="DELTA_BYTE_ARRAY|DeltaByteArray"):
+    with pytest.raises(Unfit, match=r"DELTA_BYTE_ARRAY|DeltaByteArray"):
         read(written(tmp_path, GOOD, **how))
 
 

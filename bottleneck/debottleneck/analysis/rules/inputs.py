@@ -111,22 +111,22 @@ def _compute_action(analysis: Analysis, stage: str, cause: str, amount: Cost) ->
             "while the previous step computes."
         )
     workers, room = fetches(amount.share), cores(analysis)
+    row = called(analysis, stage)
     if room is not None:
         workers = min(workers, max(int(room), 1))
     if room is not None and room < 2:
-        row = called(analysis, stage)
         return f"Make {row} cheaper or do it once beforehand: one core is all here."
     if uses_torch(analysis):
         return (
-            f"Let the DataLoader do it in processes (num_workers={workers}), "
+            f"Let a DataLoader do {row} in processes (num_workers={workers}), "
             "or store the data decoded."
         )
     if cause == "native":
         return (
-            f"Do it ahead in {counted(workers, 'thread')} (strategy `prefetch`): the "
-            "GIL is free meanwhile, so that work runs beside the rest of the step."
+            f"Do {row} ahead in {counted(workers, 'thread')} (strategy `prefetch`): "
+            "the GIL is free meanwhile, so that work runs beside the rest of the step."
         )
     return (
-        f"Do it ahead in {counted(workers, 'subprocess', 'subprocesses')} (strategy "
+        f"Do {row} ahead in {counted(workers, 'subprocess', 'subprocesses')} (strategy "
         "`prefetch`): in threads it would compete with the trainer for the GIL."
     )

@@ -145,7 +145,9 @@ def python_bound(analysis: Analysis) -> Iterator[Finding]:
         if amount is None or part is None or part < THRESHOLDS.dominant:
             continue
         lines = where(analysis, stage)
-        place = f", most of it in {spot(lines[0])}" if lines else ""
+        is_row = bool(lines) and stage.endswith(f":{lines[0].line}")
+        place = f", most of it in {spot(lines[0])}" if lines and not is_row else ""
+        code = spot(lines[0]) if lines else called(analysis, stage)
         doing = spends(analysis, amount, DOING["python"] + inside(analysis, stage))
         yield finding(
             analysis,
@@ -154,8 +156,8 @@ def python_bound(analysis: Analysis) -> Iterator[Finding]:
             stage=stage,
             cause="python",
             summary=f"{doing}{place}.",
-            action="Replace its loops by array operations on whole batches, or do that "
-            "work less often or in another process.",
+            action=f"Replace the loops of {code} by array operations on whole batches, "
+            "or do that work less often or in another process.",
             places=lines,
             evidence={"python_part_of_stage": part} | _called(analysis, lines),
         )

@@ -22,8 +22,6 @@ from debottleneck.report.redact.texts import HOME, PATH, Redactor, distinct, pla
 from debottleneck.trials.result import Comparison, Trial
 from debottleneck.trials.sides import Sides
 
-SOURCE = "(its source)"
-
 NAMES = ("name", "function")
 """Columns with names from the user's program."""
 
@@ -69,7 +67,7 @@ def recording(recording: Recording) -> Recording:
     for name, column in THREADS:
         tables[name] = changed(recording, name, {**changes, column: redactor.text})
     written = tables["sites"]["kind"].isin((LOOP, STATEMENT))
-    tables["sites"]["name"] = tables["sites"]["name"].mask(written, SOURCE)
+    tables["sites"]["name"] = tables["sites"]["name"].mask(written, "")
     tables["sources"] = empty("sources")
     tables["details"], tables["waits"] = _details(recording)
     return Recording.of(facts_of.redacted(facts, redactor, files), tables)

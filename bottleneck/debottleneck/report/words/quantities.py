@@ -77,6 +77,12 @@ def cut(text: object, width: int, mark: str = "...") -> str:
     return name if len(name) <= width else name[: width - len(mark)] + mark
 
 
+def tail(text: object, width: int) -> str:
+    """A clean name of at most `width` characters, without its beginning."""
+    name = clean(text)
+    return name if len(name) <= width else f"...{name[3 - width :]}"
+
+
 def home(facts: Facts) -> str:
     """The folder that paths are shown below: the run's, or else the script's."""
     script = PurePosixPath(facts.script)
