@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 class Listener(Protocol):
     """Is told of the loops' progress while the training loop is being looked for."""
 
-    def entered(self, run: Entry) -> None:
+    def entered(self, run: LoopEntry) -> None:
         """A loop begins."""
 
-    def turned(self, run: Entry) -> None:
+    def turned(self, run: LoopEntry) -> None:
         """An iteration of it begins, one that is marked."""
 
     def began_row(self, point: LoopPoint) -> None:
         """A statement begins of a loop whose `watched` is true."""
 
-    def left(self, run: Entry) -> None:
+    def left(self, run: LoopEntry) -> None:
         """A loop is over, or raised."""
 
 
@@ -35,7 +35,7 @@ class _Runs(threading.local):
     """The loops that a thread is in, outermost first."""
 
     def __init__(self) -> None:
-        self.stack: list[Entry] = []
+        self.stack: list[LoopEntry] = []
 
 
 _runs = _Runs()
@@ -47,7 +47,7 @@ def listen_with(listener: Listener | None) -> None:
     _listener[:] = [listener] if listener else []
 
 
-def tell_entered(run: Entry) -> None:
+def tell_entered(run: LoopEntry) -> None:
     """A loop begins."""
     for listener in _listener:
         listener.entered(run)
@@ -59,12 +59,12 @@ def tell_row(point: LoopPoint) -> None:
         listener.began_row(point)
 
 
-def runs() -> list[Entry]:
+def runs() -> list[LoopEntry]:
     """The loops that this thread is in, outermost first."""
     return _runs.stack
 
 
-class Entry:
+class LoopEntry:
     """One entry of a loop, on one thread.
 
     Attributes:

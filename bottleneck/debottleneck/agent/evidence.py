@@ -18,7 +18,7 @@ from time import monotonic_ns
 from typing import Any
 
 from debottleneck.agent import changes, entries, marks, sites, turns
-from debottleneck.agent.entries import Entry
+from debottleneck.agent.entries import LoopEntry
 from debottleneck.agent.opened import Opening
 from debottleneck.agent.signs import (
     ASKED,
@@ -30,7 +30,7 @@ from debottleneck.agent.signs import (
     UPDATE_NAME,
     WHY,
     Chain,
-    Seen,
+    Happenings,
     kind_of,
 )
 from debottleneck.agent.turns import LoopPoint
@@ -127,7 +127,7 @@ class Search:
         self._opens = self._known_enough = False
         self._news = False
         self._due = 0
-        self._seen = Seen()
+        self._seen = Happenings()
         self._ready: dict[tuple[LoopPoint, LoopPoint], int] = {}
         self._met: dict[tuple[LoopPoint, LoopPoint], int] = {}
         self._depth: dict[LoopPoint, int] = {}
@@ -175,7 +175,7 @@ class Search:
         marks.note({**event, "others": [], "sides": []})
 
     @_unnoticed
-    def entered(self, run: Entry) -> None:
+    def entered(self, run: LoopEntry) -> None:
         """Note what passed in the statements around, as made ready for this loop."""
         now = monotonic_ns()
         self._since = self._since or now
@@ -194,7 +194,7 @@ class Search:
                 self._ready[key] = self._ready.get(key, 0) + now - begun
 
     @_unnoticed
-    def turned(self, run: Entry) -> None:
+    def turned(self, run: LoopEntry) -> None:
         """See whether another loop is the training loop than was thought."""
         point = run.point
         if point is self.chosen and self._opens and self._known_enough:
@@ -212,7 +212,7 @@ class Search:
         self._opening.row()
 
     @_unnoticed
-    def left(self, run: Entry) -> None:
+    def left(self, run: LoopEntry) -> None:
         """Look no further into what it called."""
         if run.point is self.chosen:
             self._opening.left()

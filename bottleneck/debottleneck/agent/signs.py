@@ -39,7 +39,7 @@ COMPUTES = ("forward", "loss", "backward", "update")
 """Stages of a library that tell of training; it may call back for others."""
 
 
-class Seen:
+class Happenings:
     """What was seen to happen: in which loops, and in which statements of each."""
 
     def __init__(self) -> None:

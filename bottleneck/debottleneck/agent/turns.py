@@ -14,7 +14,7 @@ from types import WrapperDescriptorType
 from typing import Any
 
 from debottleneck.agent import entries, marks, sites
-from debottleneck.agent.entries import Entry, runs
+from debottleneck.agent.entries import LoopEntry, runs
 from debottleneck.agent.loops import LoopPlan
 from debottleneck.agent.points import stand_in
 from debottleneck.recording.spool import ENTER
@@ -89,7 +89,7 @@ class LoopPoint:
         self.on = self.bounds = True
         self.kept = self.watched = False
         self.inner: set[LoopPoint] = set()
-        self.run: Entry | None = None
+        self.run: LoopEntry | None = None
         self.site = -1
         self.count = self.entries = self.ns = self.stretch = 0
         self.row = self.since = 0
@@ -127,7 +127,7 @@ class LoopPoint:
             self._register()
         stack = runs()
         heard = not stack or stack[-1].point.on
-        run = Entry(self)
+        run = LoopEntry(self)
         stack.append(run)
         if self.run is None and heard:
             for outer in stack[-2:-1]:
@@ -265,7 +265,7 @@ class LoopPoint:
         if self.entries >= FIRST_LOOK and not self.kept:
             self.allow(self.wanted and self.ns >= TINY_ENTRY_NS * self.entries)
 
-    def _here(self) -> Entry | None:
+    def _here(self) -> LoopEntry | None:
         """This thread's entry of the loop."""
         stack = runs()
         if stack and stack[-1].point is self:
