@@ -223,6 +223,6 @@ def _not_measured(recording: Recording, loop: Loop) -> tuple[NotMeasured, ...]:
     if loop.found:
         return gaps
     remedy = "profile for longer"
-    if loop.others:
+    if loop.others and not loop.count:
         remedy = f"name the line of the loop: {loop.others[0].option}"
     return *gaps, NotMeasured("steps and stages", loop.rule, remedy)

@@ -23,9 +23,6 @@ LEAST_REST = 0.1
 """Part of a step beyond the marks, below which their slow-down is not said: it would be
 a division by the error of two measured times."""
 
-SELDOM = 1.05
-"""With more steps than this to one that is marked, the report says so."""
-
 LABELS = {
     "stacks": "py-spy, all threads",
     "gil": "py-spy, GIL holder",
@@ -59,18 +56,17 @@ def _row(name: str, steps: int, step_ms: float, note: str) -> dict[str, Any]:
 def _marks(
     rates: Mapping[str, Any], per_step: float, step_ms: float, steps: int, every: float
 ) -> dict[str, Any]:
-    """What marks cost the steps that have them: one of `every` so many."""
     pair_us = rates.get("mark_pair_us")
     if pair_us is None or not per_step:
         return _row("marks", steps, step_ms, "cost not measured")
     cost = per_step * pair_us / 1e3
-    where = "in every step"
-    if every >= SELDOM:
-        where = f"in one of {every:.1f} steps, as steps are short"
-    note = f"{per_step:.1f} pairs a step at {pair_us:.1f} us each, {where}"
+    note = f"{per_step:.1f} pairs a step at {pair_us:.1f} us each, in "
+    seldom = every >= 1.05  # below, next to all were
+    note += f"one of {every:.3g} steps, as steps are short" if seldom else "every step"
     row = _row("marks", steps, step_ms, note)
     if step_ms - cost > LEAST_REST * step_ms:
-        row["slowdown"] = cost / (step_ms - cost)
+        row["slowdown"] = slowdown = cost / (step_ms - cost)
+        row["note"] += f": {slowdown / every:+.1%} over all" if seldom else ""
     return row
 
 

@@ -50,8 +50,7 @@ class Loop:
         step_median_ms: Median quiet step.
         step_p95_ms: 95th percentile.
         unit: "step", or "second" (of wall time) when no steps were found.
-        header: Of the loop whose iterations the steps are; "" where they are not, or
-            where source was left out.
+        header: Of the loop whose iterations the steps are, "" if that is not known.
         file: Where it is, "" where they are not.
         line: Of its header, 0 likewise.
         count: Steps of the whole run.

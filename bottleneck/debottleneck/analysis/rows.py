@@ -59,24 +59,22 @@ def as_steps_pass(
         segments: The trainer's.
         steps: Those to go by.
     """
-    if lines.empty:
-        return STAGES
+    if lines.empty or steps.empty:
+        return (*lines["row"], *STAGES)
     start, _ = bounds(segments)
     step = holding(*bounds(steps), start)
-    into = start - steps["start_ns"].to_numpy(np.int64)[step] if len(steps) else start
+    into = start - steps["start_ns"].to_numpy(np.int64)[step]
     first = segments.assign(step=step, into=into)[step >= 0]
     first = first.groupby(["stage", "step"])["into"].min()
     reached = first.groupby(level="stage").median().to_dict()
     for row, parent in zip(lines["row"][::-1], lines["parent"][::-1], strict=True):
-        both = reached.get(row, np.inf), reached.get(parent, np.inf)
-        reached[parent] = min(both)
+        reached[parent] = min(reached.get(name, np.inf) for name in (row, parent))
     places: dict[str, float] = {}
     place = 0.0
-    for row in map(str, lines["row"]):
-        at = reached.get(row, np.inf)
-        place = places[row] = max(place, at) if np.isfinite(at) else place
-    of_stages = {stage: reached.get(stage, np.inf) for stage in STAGES}
-    places |= of_stages | dict.fromkeys((*BETWEEN_STAGES, OTHER), np.inf)
+    for row in lines["row"]:
+        place = places[row] = max(place, reached[row]) if row in reached else place
+    places |= {stage: reached.get(stage, np.inf) for stage in STAGES}
+    places |= dict.fromkeys((*BETWEEN_STAGES, OTHER), np.inf)
     return tuple(sorted(places, key=places.__getitem__))
 
 

@@ -28,7 +28,6 @@ LONGEST = 28
 """Letters of a row's name."""
 
 FOLDED = "(small rows)"
-
 GAP = 2
 """Columns of space between two cells, as in `rich_tables.plain_table`."""
 

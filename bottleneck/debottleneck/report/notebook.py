@@ -51,8 +51,8 @@ class Shown(Recording):
 
         Args:
             name: "causes", "steps", "distribution", "timeline" (a typical step),
-                "slowest" (the slowest step), "flame" (the heaviest stage),
-                "flame:STAGE" or "predictions" (what strategies should gain; it
+                "slowest" (the slowest step), "flame" (the heaviest row),
+                "flame:ROW" or "predictions" (what strategies should gain; it
                 takes some seconds).
 
         Raises:
@@ -70,7 +70,7 @@ class Shown(Recording):
 
 
 def card(analysis: Analysis) -> Markup:
-    """The verdict's lines above the stage x cause table, without script or sheet."""
+    """The verdict's lines above the row x cause table, without script or sheet."""
     verdict = analysis.verdict
     lines = {"What": verdict.what, "Where": verdict.where, "Do": verdict.action}
     cut_off = ending(analysis)

@@ -59,9 +59,9 @@ def test_marks_slow_a_step_down_by_a_share_of_the_rest(
 
 def test_short_steps_that_are_not_all_marked_are_said_to_be() -> None:
     """As many steps as stand for one that is marked."""
-    rates = {"mark_pair_us": 1.0}
-    note = marks_row(rates, 1.0, 1.0, 9, 6.04)["note"]
-    assert note.endswith("1.0 us each, in one of 6.0 steps, as steps are short")
+    rates = {"mark_pair_us": 200.0}
+    note = marks_row(rates, 1.0, 1.0, 9, 6.25)["note"]
+    assert note.endswith("in one of 6.25 steps, as steps are short: +4.0% over all")
     assert marks_row(rates, 1.0, 1.0, 9, 1.0)["note"].endswith("in every step")
 
 

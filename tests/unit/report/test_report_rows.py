@@ -141,6 +141,7 @@ def test_without_steps_the_loops_are_named_ready_to_paste() -> None:
     assert "--stage" not in text
     unseen = replace(examples.no_steps().loop, others=())
     assert "FILE:LINE" in loop_lines(unseen)[-1]
+    assert loop_lines(replace(unseen, count=3))[-1] == "Profile for longer."
 
 
 def test_source_is_left_out_of_a_copy_to_hand_on() -> None:

@@ -59,6 +59,8 @@ def called(analysis: Analysis, stage: str) -> str:
 
 def how_to_step(analysis: Analysis) -> str:
     """What to do where no steps were found, in the user's own lines."""
+    if analysis.loop.count:
+        return "Profile for longer, until more steps are seen."
     for loop in analysis.loop.others:
         return f'To take "{loop.header}" as the training loop: `{loop.option}`.'
     for place in where(analysis, OTHER):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Container
 from dataclasses import dataclass, fields
 from pathlib import PurePosixPath
 
@@ -77,7 +78,8 @@ def _nested(marks: Marks, chosen: int | None) -> StageCalls:
     shown = np.isin(marks.edge, (ENTER, LEAVE)) & (marks.stage != CODE[STEP])
     shown |= (marks.stage == CODE[LOOP]) & (marks.site == chosen)
     columns = (marks.t, marks.edge, marks.stage, marks.site, marks.calls)
-    nest = _Nest()
+    kinds = (set(marks.site[marks.stage == CODE[kind]]) for kind in (LINE, OPENED))
+    nest = _Nest(*kinds)
     for at, edge, stage, site, count in zip(
         *(c[shown].tolist() for c in columns), strict=True
     ):
@@ -86,27 +88,23 @@ def _nested(marks: Marks, chosen: int | None) -> StageCalls:
         if edge == LEAVE:
             nest.leave(at, site, count)
         elif edge == ENTER:
-            nest.enter(at, site, stage == CODE[LINE], stage == CODE[OPENED])
+            nest.enter(at, site)
     return nest.finished(int(marks.t[-1]))
 
 
 class _Nest:
-    """Calls while they are put together: begin, end, site and count of each."""
+    """Calls while they are put together: begin, end, site and count of each.
 
-    def __init__(self) -> None:
+    It knows which sites are statements, and which are functions that were opened.
+    """
+
+    def __init__(self, statements: Container[int], opened: Container[int]) -> None:
+        self._statements, self._opened = statements, opened
         self._calls: list[list[int]] = []
         self._open: list[list[int]] = []
         self._too_deep: Counter[int] = Counter()
-        self._statements: set[int] = set()
-        self._opened: set[int] = set()
 
-    def enter(
-        self, at: int, site: int, statement: bool = False, opened: bool = False
-    ) -> None:
-        if statement:
-            self._statements.add(site)
-        if opened:
-            self._opened.add(site)
+    def enter(self, at: int, site: int) -> None:
         if len(self._open) == DEEPEST_SHOWN:
             self._too_deep[site] += 1
             return

@@ -80,11 +80,7 @@ def _rows_of(
 ) -> pd.DataFrame:
     """A side's bars: causes in ms, and where they lie (a row is 1 high).
 
-    Args:
-        side: Whose.
-        table: Its rows by causes.
-        place: Which side it is, and of how many.
-        shown: Names of rows.
+    `place` is which side it is, and of how many.
     """
     index, sides = place
     names = [f"<b>{plain(shown.short(row))}</b>" for row in table.index]

@@ -27,12 +27,7 @@ FAR = 3.0
 def step_bars(analysis: Analysis, rows: ShownRows | None = None) -> go.Figure | None:
     """Every step's time by row; neighbours are averaged into MOST_BARS bars.
 
-    Args:
-        analysis: What is drawn.
-        rows: Those of its page, by default its own.
-
-    Returns:
-        None without steps.
+    `rows` are those of its page, by default its own. None without steps.
     """
     rows = rows or ShownRows.of(analysis)
     if analysis.steps.empty or analysis.step_stages.empty:

@@ -101,7 +101,11 @@ def _run(console: Console, analysis: Analysis) -> None:
     if cut:
         paragraph(console, cut, style="yellow")
     for line in loop_lines(analysis.loop):
-        paragraph(console, line)
+        first, *rest = line.splitlines()
+        console.print(Text(first))
+        for each in rest:
+            console.print(Padding(Text(each), (0, 0, 0, INDENT)))
+        console.print()
 
 
 def _matrix(console: Console, analysis: Analysis) -> None:

@@ -66,7 +66,8 @@ def loop_lines(loop: Loop) -> list[str]:
         return [
             f"No training loop was recognised{reason}. Times are of the whole run, in "
             "milliseconds per second of wall time.",
-            other_loops(loop, "Loops that were seen") or HOW_TO_MARK,
+            other_loops(loop, "Other loops" if loop.count else "Loops that were seen")
+            or ("Profile for longer." if loop.count else HOW_TO_MARK),
         ]
     measured = _step_line(loop) if loop.measured else "No quiet step was measured."
     lines = [_rule_line(loop), measured]
@@ -91,7 +92,7 @@ def other_loops(loop: Loop, lead: str, most: int = MOST_OTHERS) -> str:
     ]
     if len(loop.others) > most:
         named.append(f"and {len(loop.others) - most} more, in the JSON")
-    between = "\n  " if len(named) > 1 else " "
+    between = "\n" if len(named) > 1 else " "
     return between.join([f"{lead}:", *named]) if named else ""
 
 
