@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 class Listener(Protocol):
     """Is told of the loops' progress while the training loop is being looked for."""
 
-    def entered(self, run: Run) -> None:
+    def entered(self, run: LoopEntry) -> None:
         """A loop begins."""
 
-    def turned(self, run: Run) -> None:
+    def turned(self, run: LoopEntry) -> None:
         """An iteration of it begins, one that is marked."""
 
     def began_row(self, point: LoopPoint) -> None:
         """A statement begins of a loop whose `watched` is true."""
 
-    def left(self, run: Run) -> None:
+    def left(self, run: LoopEntry) -> None:
         """A loop is over, or raised."""
 
 
@@ -35,7 +35,7 @@ class _Runs(threading.local):
     """The loops that a thread is in, outermost first."""
 
     def __init__(self) -> None:
-        self.stack: list[Run] = []
+        self.stack: list[LoopEntry] = []
 
 
 _runs = _Runs()
@@ -47,7 +47,7 @@ def listen_with(listener: Listener | None) -> None:
     _listener[:] = [listener] if listener else []
 
 
-def tell_entered(run: Run) -> None:
+def tell_entered(run: LoopEntry) -> None:
     """A loop begins."""
     for listener in _listener:
         listener.entered(run)
@@ -59,12 +59,12 @@ def tell_row(point: LoopPoint) -> None:
         listener.began_row(point)
 
 
-def runs() -> list[Run]:
+def runs() -> list[LoopEntry]:
     """The loops that this thread is in, outermost first."""
     return _runs.stack
 
 
-class Run:
+class LoopEntry:
     """One entry of a loop, on one thread.
 
     Attributes:
@@ -112,8 +112,8 @@ class Run:
         wanted = self.point.stretch
         if wanted and type(iterator).__module__ == "builtins":
             left = length_hint(iterator, wanted + 1)
-            wanted = min(wanted, max(left - 1, 0))
-        return wanted
+            wanted = min(wanted, left - 1)
+        return wanted if wanted > 1 else 0  # a single one would pass for marked
 
     def begin(self) -> bool:
         """Mark an iteration; False where the plain copy is to go on."""
@@ -170,7 +170,7 @@ class Run:
         for listener in _listener:
             listener.left(self)
         if self.begun and self._mark(STEP_END):
-            point.is_worth_it(over=True)
+            point.is_over()
             for outer in _runs.stack[-1:]:  # back in its statement, wherever this was
                 outer.point.again()
 

@@ -12,42 +12,28 @@ from __future__ import annotations
 import os
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial, wraps
 from time import monotonic_ns
 from typing import Any
 
-from debottleneck.agent import changes, dataflow, entries, marks, sites, turns
-from debottleneck.agent.entries import Run
+from debottleneck.agent import changes, entries, marks, sites, turns
+from debottleneck.agent.entries import LoopEntry
 from debottleneck.agent.opened import Opening
+from debottleneck.agent.signs import (
+    ASKED,
+    BY_TIME,
+    CHANGE,
+    ELSEWHERE,
+    LOAD,
+    NAME,
+    UPDATE_NAME,
+    WHY,
+    Chain,
+    Happenings,
+    kind_of,
+)
 from debottleneck.agent.turns import LoopPoint
-from debottleneck.words import STEP
-
-Chain = tuple[LoopPoint, ...]
-"""Loops around something that happened, outermost first."""
-
-OPTIMIZER, BACKWARD, NAMED, CHANGE, UPDATE_NAME, NAME, LOAD = range(7)
-WHY = {
-    OPTIMIZER: "an optimizer's step",
-    BACKWARD: "a backward pass",
-    NAMED: "the stages that you named",
-    CHANGE: "arrays that its iterations read and change",
-    UPDATE_NAME: "a call whose name says that it trains",
-    NAME: "calls whose names say that they compute",
-    LOAD: "calls whose names say that they load",
-}
-"""Kinds of evidence, the best first -> what the loop holds."""
-
-TRAINING = (OPTIMIZER, BACKWARD, NAMED, CHANGE, UPDATE_NAME)
-"""Evidence that a statement trains."""
-
-BY_TIME = "most of the run's time and repeats, though nothing in it is known to train"
-ASKED = "the line that you gave"
-ELSEWHERE = "the steps that a framework begins"
-
-RARE = 0.05
-"""Changes at a place that happen less often than this part of the most frequent ones
-(an average kept once an epoch) do not make the step larger."""
 
 COVERS = 0.8
 """A loop that takes less of what one around it does to train is a part of its step."""
@@ -70,9 +56,6 @@ STEP_NS = 200_000
 
 SMALL = 0.003
 """A statement of less than this part of the step is not told from its neighbour."""
-
-COMPUTES = ("forward", "loss", "backward", "update")
-"""Stages of a library that tell of training; it may call back for others."""
 
 _search: list[Search] = []
 
@@ -144,8 +127,7 @@ class Search:
         self._opens = self._known_enough = False
         self._news = False
         self._due = 0
-        self._chains: dict[int, Counter[Chain]] = {}
-        self._rows: dict[int, dict[LoopPoint, Counter[int]]] = {}
+        self._seen = Happenings()
         self._ready: dict[tuple[LoopPoint, LoopPoint], int] = {}
         self._met: dict[tuple[LoopPoint, LoopPoint], int] = {}
         self._depth: dict[LoopPoint, int] = {}
@@ -163,7 +145,7 @@ class Search:
         try:
             kind = self._kinds[site]
         except KeyError:
-            kind = self._kinds[site] = _kind_of(*sites.mark_of(site))
+            kind = self._kinds[site] = kind_of(*sites.mark_of(site))
         if kind is not None:
             self.happened(kind)
 
@@ -177,10 +159,7 @@ class Search:
             return
         chain = tuple(run.point for run in stack)
         self._news = True
-        self._chains.setdefault(kind, Counter())[chain] += 1
-        rows = self._rows.setdefault(kind, {})
-        for point in chain:
-            rows.setdefault(point, Counter())[point.row] += 1
+        self._seen.note(kind, chain)
 
     @_unnoticed
     def begun_elsewhere(self, site: int) -> None:
@@ -196,7 +175,7 @@ class Search:
         marks.note({**event, "others": [], "sides": []})
 
     @_unnoticed
-    def entered(self, run: Run) -> None:
+    def entered(self, run: LoopEntry) -> None:
         """Note what passed in the statements around, as made ready for this loop."""
         now = monotonic_ns()
         self._since = self._since or now
@@ -215,7 +194,7 @@ class Search:
                 self._ready[key] = self._ready.get(key, 0) + now - begun
 
     @_unnoticed
-    def turned(self, run: Run) -> None:
+    def turned(self, run: LoopEntry) -> None:
         """See whether another loop is the training loop than was thought."""
         point = run.point
         if point is self.chosen and self._opens and self._known_enough:
@@ -233,7 +212,7 @@ class Search:
         self._opening.row()
 
     @_unnoticed
-    def left(self, run: Run) -> None:
+    def left(self, run: LoopEntry) -> None:
         """Look no further into what it called."""
         if run.point is self.chosen:
             self._opening.left()
@@ -280,10 +259,9 @@ class Search:
             return -1, self._asked_for()
         if self._is_elsewhere():
             return LOAD + 1, ()
-        for kind in sorted(self._chains):
-            inner = _common(self._chains[kind])
-            if inner:
-                return kind, self._outwards(inner)
+        kind, inner = self._seen.best()
+        if inner:
+            return kind, self._outwards(inner)
         return LOAD + 1, self._by_time()
 
     def _is_elsewhere(self) -> bool:
@@ -315,52 +293,16 @@ class Search:
 
     def _covered(self, outer: LoopPoint, inner: LoopPoint) -> float:
         """The part that `inner` is of what `outer` does to train."""
-        training = self._training(outer)
+        training = self._seen.training(outer)
         used = sum(
             ns
             for index, (ns, side) in enumerate(
-                zip(outer.row_ns, self._sides(outer), strict=True)
+                zip(outer.row_ns, self._seen.sides(outer), strict=True)
             )
             if side and index not in training
         )
         ready = self._ready.get((outer, inner), 0)
         return inner.ns / max(inner.ns + used + ready, 1)
-
-    def _training(self, point: LoopPoint) -> set[int]:
-        """Its statements in which something was seen to train."""
-        seen = (self._rows.get(kind, {}).get(point, ()) for kind in TRAINING)
-        return set[int]().union(*seen)
-
-    def _sides(self, point: LoopPoint) -> list[str]:
-        """Of each statement, see `dataflow.sides`."""
-        training = self._training(point)
-        flows = [row.flow for row in point.plan.rows]
-        if not training:
-            return [""] * len(flows)
-        computing = self._rows.get(NAME, {}).get(point, ())
-        return dataflow.sides(flows, training, computing)
-
-    def _all_sides(self) -> dict[int, str]:
-        """Of the statements of the loop and those around it, and of loops in these.
-
-        What stands in a loop within is of the side that the whole of it is of.
-        """
-        places: dict[tuple[str, int], str] = {}
-        sides: dict[int, str] = {}
-        for point in self._chain:
-            for row, site, side in zip(
-                point.plan.rows, point.sites, self._sides(point), strict=True
-            ):
-                sides[site] = side
-                places[point.file, row.line] = side
-        chosen = {(point.file, point.plan.line) for point in self._chain}
-        for point in turns.points():  # in the order in which they stand
-            place = point.file, point.plan.line
-            if place in places and place not in chosen:
-                for row, site in zip(point.plan.rows, point.sites, strict=False):
-                    sides[site] = places[place]
-                    places.setdefault((point.file, row.line), places[place])
-        return sides
 
     def _by_time(self) -> Chain:
         """The smallest loop that the main thread is in and that takes the time."""
@@ -385,7 +327,7 @@ class Search:
         few = self.chosen.count < FEWEST_ITERATIONS
         if few or passed < ENOUGH_NS:
             return False
-        events = sum(self._chains.get(kind, Counter()).values())
+        events = self._seen.times(kind)
         return (kind <= CHANGE and events >= ENOUGH_EVENTS) or passed > LONGEST_NS
 
     def _settle(self, kind: int) -> None:
@@ -409,7 +351,7 @@ class Search:
         """Write down the loop, when it is another one than was thought."""
         assert self.chosen
         chosen = self.chosen
-        sides = self._all_sides()
+        sides = self._seen.all_sides(self._chain)
         told = (chosen.site, kind, tuple(sides.items()))
         if told == self._told:
             return
@@ -431,41 +373,3 @@ class Search:
                 "sides": [*sides.items()],
             }
         )
-
-
-def _common(chains: Counter[Chain]) -> Chain:
-    """The innermost loop around everything that happened, and those around it.
-
-    Where a script trains in several loops one after the other, the longest.
-    """
-    most = max(chains.values())
-    often = [chain for chain, times in chains.items() if times >= RARE * most]
-    parts = {chain[0]: [c for c in often if c[0] is chain[0]] for chain in often}
-    shared = [_shared(part) for part in parts.values()]
-    return max(shared, key=lambda chain: chain[-1].ns)
-
-
-def _shared(chains: Sequence[Chain]) -> Chain:
-    """The loops that all of them begin with."""
-    count = 0
-    while all(len(c) > count and c[count] is chains[0][count] for c in chains):
-        count += 1
-    return chains[0][:count]
-
-
-def _kind_of(stage: str, name: str, kind: str) -> int | None:
-    """What a stage that is entered tells of the loops around it."""
-    if stage == "load":
-        return LOAD
-    if kind in ("framework", "jitted") and stage not in COMPUTES:
-        return None
-    if kind in ("torch", "framework", "jitted"):
-        if stage == "update":
-            return None if name.endswith("zero_grad") else OPTIMIZER
-        return BACKWARD if stage == "backward" else NAME
-    trains = stage in ("backward", "update", STEP)
-    if kind in ("api", "option"):
-        return NAMED if trains else NAME
-    if trains:
-        return UPDATE_NAME
-    return NAME if stage in ("forward", "loss") else None

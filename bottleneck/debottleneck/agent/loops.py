@@ -38,7 +38,7 @@ _OF_ITERABLE = sys.version_info >= (3, 13)
 
 
 @dataclass(frozen=True)
-class Row:
+class Statement:
     """A statement that is marked.
 
     Attributes:
@@ -75,7 +75,7 @@ class LoopPlan:
     line: int
     end: int
     placeholder: str
-    rows: list[Row] = field(default_factory=list)
+    rows: list[Statement] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -230,7 +230,7 @@ class _Pass:
             end = max((p.end_lineno or node.lineno for p in parts), default=node.lineno)
         whole = isinstance(node, Loop) or parts == [node]
         flow = flow_of([node] if whole else parts, self._modules)
-        plan.rows.append(Row(self._text(node), node.lineno, end, flow, looped))
+        plan.rows.append(Statement(self._text(node), node.lineno, end, flow, looped))
         made.append(_guarded(plan.placeholder, "at", [len(plan.rows) - 1], node))
 
     def _text(self, node: ast.stmt) -> str:
@@ -254,7 +254,7 @@ class _Pass:
         head = [node.iter, node.target] if isinstance(node, ast.For) else [node.test]
         end = max(part.end_lineno or node.lineno for part in head)
         flow = flow_of(head, self._modules)
-        plan.rows.append(Row(text, node.lineno, end, flow))
+        plan.rows.append(Statement(text, node.lineno, end, flow))
         marked = copy.copy(node)
         marked.body = self._block(node.body, plan, scope, True)
         if isinstance(node, ast.For):

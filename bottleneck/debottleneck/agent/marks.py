@@ -20,7 +20,7 @@ from types import FrameType
 
 from debottleneck.agent import sites
 from debottleneck.agent.spool_writer import THREADS, SpoolWriter
-from debottleneck.agent.track import NOWHERE, Track
+from debottleneck.agent.track import NOWHERE, MarkTrack
 from debottleneck.recording import spool
 from debottleneck.words import STAGES, STEP
 
@@ -59,7 +59,7 @@ def calibrate(pairs: int = 200) -> float:
     """
     site = sites.site_of(STEP, "calibration", "", 0, "api")
     leave(enter(site))
-    track: Track = _local.track
+    track: MarkTrack = _local.track
     times = []
     for _ in range(pairs):
         track.t = 0
@@ -107,7 +107,7 @@ def enter(site: int) -> int:
     if not _on:
         return -1
     try:
-        track: Track = _local.track
+        track: MarkTrack = _local.track
     except AttributeError:
         track = _open_track()
     stage = _stages[site]
@@ -154,7 +154,7 @@ def leave(token: int) -> None:
     if token < 0:
         return
     try:
-        track: Track = _local.track
+        track: MarkTrack = _local.track
     except AttributeError:  # entered before a fork, and this is the child
         return
     stack = track.open
@@ -192,7 +192,7 @@ def within() -> list[tuple[FrameType | None, int]]:
     Raises:
         AttributeError: Nothing yet in this process.
     """
-    track: Track = _local.track
+    track: MarkTrack = _local.track
     return track.within
 
 
@@ -201,7 +201,7 @@ def mark_step(site: int, edge: int = spool.STEP_START) -> None:
     if not _on:
         return
     try:
-        track: Track = _local.track
+        track: MarkTrack = _local.track
     except AttributeError:
         track = _open_track()
     if not track.open and (
@@ -231,7 +231,7 @@ def mark_row(code: int, calls: int = 0) -> int:
     if not _on:
         return 0
     try:
-        track: Track = _local.track
+        track: MarkTrack = _local.track
     except AttributeError:
         track = _open_track()
     if track.hushed:
@@ -254,7 +254,7 @@ def mark_row(code: int, calls: int = 0) -> int:
 
 def in_stage() -> bool:
     """Whether this thread is in a stage that is marked, a whole step aside."""
-    track: Track | None = getattr(_local, "track", None)
+    track: MarkTrack | None = getattr(_local, "track", None)
     return track is not None and any(
         s != STEP and ":" not in s for _, s, *_ in track.open
     )
@@ -262,13 +262,13 @@ def in_stage() -> bool:
 
 def written() -> int:
     """How many marks this thread has written."""
-    track: Track | None = getattr(_local, "track", None)
+    track: MarkTrack | None = getattr(_local, "track", None)
     return 0 if track is None else track.written()
 
 
 def close_stages() -> None:
     """Leave every stage that this thread is in: what holds whole steps is none."""
-    track: Track | None = getattr(_local, "track", None)
+    track: MarkTrack | None = getattr(_local, "track", None)
     while track is not None and track.open:
         leave(track.open[-1][0])
 
@@ -276,7 +276,7 @@ def close_stages() -> None:
 def hush(hushed: bool) -> bool:
     """Let this thread mark nothing for a while, and then again; returns what it did."""
     try:
-        track: Track = _local.track
+        track: MarkTrack = _local.track
     except AttributeError:
         if not _on:
             return False
@@ -290,7 +290,7 @@ def attend() -> None:
     if not _on:
         return
     try:
-        track: Track = _local.track
+        track: MarkTrack = _local.track
     except AttributeError:
         track = _open_track()
     if not track.open and (
@@ -300,8 +300,8 @@ def attend() -> None:
         _attend(track, STEP)
 
 
-def _open_track() -> Track:
-    track = Track(monotonic_ns(), thread_time_ns())
+def _open_track() -> MarkTrack:
+    track = MarkTrack(monotonic_ns(), thread_time_ns())
     _new_file(track)
     _local.track = track
     if _writer is not None:
@@ -309,14 +309,14 @@ def _open_track() -> Track:
     return track
 
 
-def _new_file(track: Track) -> None:
+def _new_file(track: MarkTrack) -> None:
     """Let it go on in a fresh file, or in memory when there is none."""
     track.buffer, track.pos = NOWHERE, spool.MARK_START
     if _writer is not None:
         _try(track.open_file, _writer)
 
 
-def _next_file(track: Track) -> None:
+def _next_file(track: MarkTrack) -> None:
     if _writer is not None and not _writer.is_read():
         _writer.attend(spool.FINISHED)
         finish()
@@ -334,7 +334,7 @@ def _fail(what: str) -> None:
         _writer.write_event({"event": "failure", "what": what})
 
 
-def _attend(track: Track, stage: str) -> None:
+def _attend(track: MarkTrack, stage: str) -> None:
     """The tool has called or threads have come: see to it at an outermost mark.
 
     A window begins and ends at a step's boundary of the trainer, so the call stays

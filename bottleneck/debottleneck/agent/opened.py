@@ -113,7 +113,7 @@ class OpenPoint:
         self._index, self._since = index, now
 
 
-class Watch:
+class CallWatch:
     """Sees which of the user's functions a statement calls, and for how long.
 
     After so many events it looks no more, and takes what it saw for the whole.
@@ -262,7 +262,7 @@ class Opening:
     def __init__(self, is_own: Callable[[str], bool]) -> None:
         self._is_own = is_own
         self._number = 0
-        self._watch: Watch | None = None
+        self._watch: CallWatch | None = None
         self._step_ns = 0
         self._times: dict[CodeType, tuple[float, float]] = {}
 
@@ -300,6 +300,6 @@ class Opening:
             self._times[code] = known[0] + seen[0], known[1] + seen[1]
 
     def _begin(self) -> bool:
-        watch = Watch(self._is_own)
+        watch = CallWatch(self._is_own)
         self._watch = watch if watch.begin() else None
         return self._watch is not None

@@ -15,7 +15,7 @@ NOWHERE = bytearray(spool.MARK_FILE_BYTES)
 """Where marks go that nobody reads."""
 
 
-class Track:
+class MarkTrack:
     """One thread's open stages and where its next mark goes.
 
     Args:

@@ -14,7 +14,7 @@ from types import WrapperDescriptorType
 from typing import Any
 
 from debottleneck.agent import entries, marks, sites
-from debottleneck.agent.entries import Run, runs
+from debottleneck.agent.entries import LoopEntry, runs
 from debottleneck.agent.loops import LoopPlan
 from debottleneck.agent.points import stand_in
 from debottleneck.recording.spool import ENTER
@@ -89,7 +89,7 @@ class LoopPoint:
         self.on = self.bounds = True
         self.kept = self.watched = False
         self.inner: set[LoopPoint] = set()
-        self.run: Run | None = None
+        self.run: LoopEntry | None = None
         self.site = -1
         self.count = self.entries = self.ns = self.stretch = 0
         self.row = self.since = 0
@@ -127,7 +127,7 @@ class LoopPoint:
             self._register()
         stack = runs()
         heard = not stack or stack[-1].point.on
-        run = Run(self)
+        run = LoopEntry(self)
         stack.append(run)
         if self.run is None and heard:
             for outer in stack[-2:-1]:
@@ -242,18 +242,13 @@ class LoopPoint:
         self.ns += max(passed - round(MARK_NS * written), iterations)
         self.count += iterations
 
-    def is_worth_it(self, over: bool = False) -> bool:
-        """Whether to go on marking it; says how many iterations go unmarked.
-
-        Args:
-            over: Whether it is being left.
-        """
+    def is_worth_it(self) -> bool:
+        """Whether to go on marking it; says how many iterations go unmarked."""
         if self.count + self.entries < self._look:
             return True
         self._look = 2 * (self.count + self.entries)
         mean = self.mean_ns
-        short = over and self.ns < TINY_ENTRY_NS * self.entries
-        if (mean < TINY_NS or short) and not self.kept:
+        if mean < TINY_NS and not self.kept:
             self.allow(False)
             return False
         cost = MARK_NS * (1 + self._written / max(self._marked, 1))
@@ -265,7 +260,12 @@ class LoopPoint:
             self.stretch = 0  # their iterations would be lost
         return True
 
-    def _here(self) -> Run | None:
+    def is_over(self) -> None:
+        """Mark it no more when it is entered, where it is mostly over too soon."""
+        if self.entries >= FIRST_LOOK and not self.kept:
+            self.allow(self.wanted and self.ns >= TINY_ENTRY_NS * self.entries)
+
+    def _here(self) -> LoopEntry | None:
         """This thread's entry of the loop."""
         stack = runs()
         if stack and stack[-1].point is self:
