@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import PurePath
 from typing import Any
 
 import made_predictions
@@ -16,7 +17,14 @@ import pandas as pd
 
 from debottleneck import words
 from debottleneck.analysis import frames
-from debottleneck.analysis.result import Analysis, Finding, Loop, Verdict, Where
+from debottleneck.analysis.result import (
+    Analysis,
+    Candidate,
+    Finding,
+    Loop,
+    Verdict,
+    Where,
+)
 from debottleneck.recording.recording import (
     COLUMNS,
     STATES,
@@ -143,6 +151,51 @@ def _slow_update(built: Analysis) -> Finding:
     )
 
 
+def lined() -> Analysis:
+    """A loop whose parts are lines of the script, one of them opened, with a stage."""
+    net, row = f"{HOME}/net.py", "train.py:27"
+    built = build(
+        Plan(
+            stages={
+                "train.py:24": {"python": 0.2, "lock": 1.9},
+                "train.py:25": {"python": 11.0, "native": 1.2, "gil": 0.3},
+                "train.py:26": {"python": 0.05},
+                row: {"python": 0.04},
+                "net.py:12": {"native": 3.9},
+                "net.py:13-14": {"python": 0.03},
+                "forward": {"native": 2.6, "python": 0.3},
+                "update": {"python": 0.06, "native": 0.07},
+                "evaluate": {"native": 0.7},
+                "other": {"python": 0.2},
+            }
+        )
+    )
+    rows = (
+        ("train.py:24", TRAIN, 24, 24, "for x, y in loader", "", "input"),
+        ("train.py:25", TRAIN, 25, 25, STACKED, "", "input"),
+        ("train.py:26", TRAIN, 26, 26, "seen += len(x)", "", "train"),
+        (row, TRAIN, 27, 27, "loss = net.train_on_batch(x, y)", "", "train"),
+        ("net.py:12", net, 12, 12, "hidden = np.tanh(x @ self.w)", row, ""),
+        ("net.py:13-14", net, 13, 14, "self.calls += 1", row, ""),
+    )
+    return replace(built, rows=_table("rows", *rows), loop=_of_loader(built.loop))
+
+
+STACKED = "x = np.stack([jitter(image) for image in x]).reshape(len(x), -1)"
+
+
+def _of_loader(loop: Loop) -> Loop:
+    """Its steps are iterations of a loop; there were two more."""
+    others = (
+        Candidate("for _ in range(150)", TRAIN, 12, 22_500, "--step train.py:12"),
+        Candidate("while not done", TRAIN, 61, 1, "--step train.py:61"),
+    )
+    place: dict[str, Any] = {"header": "for x, y in loader", "file": TRAIN, "line": 24}
+    rule = 'a step is one iteration of "for x, y in loader" (train.py:24)'
+    facts: dict[str, Any] = {"count": 1_500, "why": "an optimizer's step"}
+    return replace(loop, rule=rule, others=others, **place, **facts)
+
+
 def _finding(
     built: Analysis, kind: str, stage: str, cause: str, **more: Any
 ) -> Finding:
@@ -264,6 +317,11 @@ def no_steps() -> Analysis:
         found=False,
         rule="no function has a training name and PyTorch was not imported",
         unit="second",
+        others=(
+            Candidate(
+                "for p in paths", f"{HOME}/convert.py", 9, 700, "--step convert.py:9"
+            ),
+        ),
     )
     return replace(
         built,
@@ -278,9 +336,9 @@ def no_steps() -> Analysis:
         ),
         not_measured=(
             NotMeasured(
-                "stages and steps",
+                "steps and stages",
                 "no training loop was recognised",
-                'mark them with stage("load"), or --stage NAME=module:function',
+                "name the line of the loop: --step convert.py:9",
             ),
         ),
     )
@@ -341,7 +399,7 @@ HOSTILE = (
 
 def hostile(evil: str = EVIL) -> Analysis:
     """The GIL-bound run with names that try to get out of the page."""
-    base = gil_bound()
+    base = _with_line(gil_bound(), "update", evil)
     facts = replace(
         base.recording.facts,
         command=("python", EVIL_FILE, evil, "{{ 7 * 7 }}", "\x1b[31mred"),
@@ -359,6 +417,7 @@ def hostile(evil: str = EVIL) -> Analysis:
         for name in ("threads", "gil_waits", "lines", "flame", "functions")
     }
     place = Where(evil, EVIL_FILE, 3)
+    other = Candidate(evil, EVIL_FILE, 9, 12, f"--step {evil}")
     finding = replace(
         base.findings[0],
         summary=evil,
@@ -369,6 +428,7 @@ def hostile(evil: str = EVIL) -> Analysis:
     return replace(
         base,
         recording=replace(base.recording, facts=facts, sources=_hostile_source(evil)),
+        loop=replace(base.loop, line=3, header=evil, why=evil, others=(other,)),
         findings=(finding,),
         verdict=Verdict(evil, f"{evil} {EVIL_FILE}:3\x07", f"a\u2028b\ud800 {evil}"),
         not_measured=(NotMeasured(evil, evil, evil),),
@@ -378,6 +438,18 @@ def hostile(evil: str = EVIL) -> Analysis:
         predictions=made_predictions.hostile(evil),
         **tables,
     )
+
+
+def _with_line(built: Analysis, stage: str, source: str) -> Analysis:
+    """That stage as a line of EVIL_FILE."""
+    name = f"{PurePath(EVIL_FILE).name}:3"
+    named = ("stages", "step_stages", "segments", "causes", "gil_waits", "lines")
+    tables = {
+        table: getattr(built, table).replace({"stage": {stage: name}})
+        for table in (*named, "flame")
+    }
+    rows = _table("rows", (name, EVIL_FILE, 3, 3, source, "", "train"))
+    return replace(built, rows=rows, **tables)
 
 
 def long_run(
@@ -415,9 +487,9 @@ def long_run(
     )
 
 
+MAKERS = (input_bound, predicted, gil_bound, lined, healthy, no_steps, killed, hostile)
 EXAMPLES: Mapping[str, Callable[[], Analysis]] = {
-    make.__name__: make
-    for make in (input_bound, predicted, gil_bound, healthy, no_steps, killed, hostile)
+    make.__name__: make for make in MAKERS
 }
 
 
@@ -435,6 +507,7 @@ def build(plan: Plan, with_waits: bool = True) -> Analysis:
         steps=steps,
         step_stages=step_stages,
         segments=segments,
+        rows=frames.empty("rows"),
         stages=_stages_of(plan, steps, step_stages, loop),
         causes=_causes_of(plan, steps, step_stages, loop),
         threads=_threads_of(plan, steps),

@@ -53,7 +53,6 @@ def eager() -> Iterator[None]:
         patch.setattr(divide, "SHORTEST_NS", 0)
         patch.setattr(decide, "LEAST_GAIN", -1e9)
         patch.setattr(decide, "HEAVY", 0.0)
-        patch.setattr(entry, "JUDGED", 10**9)
         yield
 
 
@@ -78,8 +77,9 @@ def rewritten(
     path.write_text(source)
     if line is None:
         line = next(n for n, t in enumerate(source.splitlines(), 1) if "# loop" in t)
-    user = discover.UserCode((f"{path.parent}/",), (), {})
+    user = discover.UserCode((), {})
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(entry, "JUDGED", 10**9)  # a slow machine is no reason
         patch.setattr(discover, "_installed", [user])
         patch.setattr(loops, "_copies", [install._copy])
         tree = ast.parse(source)

@@ -7,11 +7,12 @@ from typing import Any
 
 import pandas as pd
 
+from debottleneck.analysis.timeline import marks_by_thread, raw_segments
 from debottleneck.recording.columns import COLUMNS
-from debottleneck.recording.loop import BY_HAND, CODE, LOOP
+from debottleneck.recording.loop import BY_HAND, CODE, LOOP, OPENED
 from debottleneck.recording.recording import STATES, Facts, Recording, typed
 from debottleneck.recording.spool import ENTER, LEAVE, STEP_END, STEP_START
-from debottleneck.words import STEP
+from debottleneck.words import LINE, STEP
 
 PID = 100
 FILE = "/w/train.py"
@@ -43,13 +44,14 @@ def table(name: str, rows: Sequence[Sequence[Any]]) -> pd.DataFrame:
 
 def sites(pid: int = PID) -> pd.DataFrame:
     """A site for every stage and kind of step, numbered as in `loop.CODE`."""
-    kinds = {LOOP: "loop", BY_HAND: "api"}
+    marked = {LOOP: STEP, BY_HAND: STEP, OPENED: LINE}
+    kinds = {LOOP: "loop", BY_HAND: "api", OPENED: "opened", LINE: "statement"}
     rows = [
         (
-            *(pid, code, STEP if stage in kinds else stage, f"{stage}_fn", FILE),
-            *(10 * (code + 1), kinds.get(stage, "function"), 10 * (code + 1), -1, ""),
+            *(pid, code, marked.get(word, word), f"{word}_fn", FILE, 10 * (code + 1)),
+            kinds.get(word, "function"),
         )
-        for stage, code in CODE.items()
+        for word, code in CODE.items()
     ]
     return table("sites", rows)
 
@@ -72,6 +74,11 @@ def _read(word: str) -> tuple[str, int, int]:
     if word[0] == "+":
         return stage, ENTER, 0
     return stage, LEAVE, int(calls or 1)
+
+
+def segments(recording: Recording) -> pd.DataFrame:
+    """Raw segments of every thread, without a loop that was chosen."""
+    return raw_segments(marks_by_thread(recording), {})
 
 
 def wait(

@@ -17,12 +17,12 @@ from running import SOURCES
 
 from debottleneck.recording import reading, spool
 
-_PRELUDE = """
+PRELUDE = """
 import os, sys, threading
 from pathlib import Path
 from debottleneck.recording import spool
 from debottleneck import stage, step
-from debottleneck.agent import marks
+from debottleneck.agent import marks, sites
 from debottleneck.agent.spool_writer import SpoolWriter
 from debottleneck.agent.wrap import wrap
 
@@ -91,7 +91,7 @@ def run_marked(folder: Path, snippet: str, code: int = 0) -> Marked:
         code: The exit code that is expected.
     """
     file = folder / "snippet.py"
-    file.write_text(_PRELUDE + textwrap.dedent(snippet), encoding="utf-8")
+    file.write_text(PRELUDE + textwrap.dedent(snippet), encoding="utf-8")
     process = subprocess.Popen(
         [sys.executable, "-W", "error", str(file), str(folder)],
         stdout=subprocess.PIPE,

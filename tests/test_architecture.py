@@ -48,22 +48,23 @@ ONLY_IN = {
 """Library -> the rooms that may import it."""
 
 LINES = {
-    "agent": 5_300,  # what variables hold, files kept, marks within functions
-    "collect": 3_100,  # a run outlives whatever of ours fails
-    "recording": 2_850,  # 900 for files from strangers: annotations, limits, secrets
-    "analysis": 3_500,
+    "agent": 8_300,  # 2,400 for loops: compiled twice, searched, functions opened
+    "collect": 3_120,  # a run outlives whatever of ours fails
+    "recording": 2_900,  # 900 for files from strangers: annotations, limits, secrets
+    "analysis": 4_320,  # 700 for rows that are lines, joined, opened, evaluating
     "strategies": 9_000,  # automatic/ goes when loops are rewritten
-    "prediction": 2_300,
+    "prediction": 2_350,
     "trials": 4_200,  # the gate's runs, state and files compared
     "selfcheck": 1_450,
-    "report": 8_600,
+    "report": 8_960,  # 350 for rows that are lines, with their source, in every medium
     "commands": 1_420,
 }
 """Room -> lines it may have. Who needs more deletes something, or argues it here."""
 
-WHOLE, TESTS = 42_600, 34_300
+WHOLE, TESTS = 46_000, 37_200
 """Lines of the package and of the tests; less than all rooms may have together. The
-4,400 of `strategies/automatic/` go when loops are rewritten."""
+4,400 of `strategies/automatic/`, and 900 of the agent's that serve it, go when loops
+are rewritten; so do the 3,500 of their tests."""
 
 
 def room(path: Path) -> str:

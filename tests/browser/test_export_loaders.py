@@ -239,7 +239,7 @@ def test_speedscope_reads_its_own_format(browser: Any, release: Path) -> None:
     assert found.profiles == [
         ["MainThread (trainer)", "53.00ms"],
         ["loader-0 (loader)", "80.00ms"],
-        ["stages of MainThread (trainer)", "1.82s"],
+        ["rows of MainThread (trainer)", "1.82s"],
     ]
     assert found.functions == [
         ["50.00ms (94%)", "50.00ms (94%)", "load_batch"],

@@ -22,7 +22,7 @@ PROFILE = (*TOOL, "profile", "--no-stacks", "--no-functions", "--output")
 RUN = (*TOOL, "run", "--strategy", "prefetch")
 INPUT = "input of the script\n"
 
-GROUPS = ("functions.py", "surroundings.py", "shadow/main.py")
+GROUPS = ("functions.py", "loops.py", "surroundings.py", "shadow/main.py")
 WAYS = ("profile", "run")
 
 ACTED = "a strategy calls the function, so that its caller is the strategy"
@@ -231,7 +231,9 @@ def test_what_is_compiled(tmp_path: Path) -> None:
     """`torch.compile` reads functions as written, and those that they call."""
     (tmp_path / "script.py").write_text(
         "import torch\n"
-        "def loss(x): return x * 3\n"
+        "def twice(x):\n  for i in range(2): x = x + abs(i)\n  return x\n"
+        "def loss(x):\n  n = 0\n  while n < 3:\n    n += abs(1)\n    x = twice(x) * 3\n"
+        "  return x\n"
         "def forward(x): return loss(x) + 1\n"
         "first = torch.compile(forward, backend='eager', fullgraph=True)\n"
         "@torch.compile(backend='eager', fullgraph=True)\n"

@@ -161,6 +161,60 @@ def test_a_failure_of_ours(
     run.ends_well()
 
 
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "agent.gil:locate:TypeError",
+        "agent.marks:calibrate:KeyError",
+        "agent.spool_writer:SpoolWriter.__init__:RuntimeError",
+        "agent.discover:install:AttributeError",
+        "agent.modules:give_way:ValueError",
+        "strategies.automatic.install::ImportError",
+        "strategies.automatic.install:install:LookupError",
+    ],
+)
+def test_a_failure_of_ours_in_the_script_s_process(
+    start: Start, environment: dict[str, str], fault: str
+) -> None:
+    """It is said in a line, and the script runs without us."""
+    path = f"{HERE / 'faults'}:{environment['PYTHONPATH']}"
+    words = ("run", "--strategy", "prefetch") if "strategies" in fault else ()
+    run = start(*words, env={"PYTHONPATH": path, "FAULT": fault}).trains()
+    run.says(f"the script runs without us: {fault.split(':')[2]}")
+    run.ends_well()
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "agent.discover:stages_in:KeyError",
+        "agent.spool_writer:SpoolWriter.write_names:ZeroDivisionError",
+    ],
+)
+def test_a_failure_of_the_marks(
+    start: Start, environment: dict[str, str], fault: str
+) -> None:
+    """There are none, and the script does not know of it."""
+    path = f"{HERE / 'faults'}:{environment['PYTHONPATH']}"
+    run = start(env={"PYTHONPATH": path, "FAULT": fault}).trains()
+    run.ends_well()
+
+
+def test_ctrl_c_before_the_script_is_started(
+    start: Start, environment: dict[str, str], tmp_path: Path
+) -> None:
+    """A line, the code that shells have for it, and nothing left behind."""
+    path = f"{HERE / 'faults'}:{environment['PYTHONPATH']}"
+    fault = "collect.prices:measure:KeyboardInterrupt"
+    env = {"PYTHONPATH": path, "FAULT": fault, "XDG_CACHE_HOME": str(tmp_path)}
+    run = start(env=env)
+    assert run.tool.wait(LIMIT_S) == 128 + signal.SIGINT
+    assert run.said.endswith("bottleneck: ended by Ctrl-C\n")
+    assert "Traceback" not in run.said
+    assert not run.output.exists()
+    assert not run.mark.exists()
+
+
 def test_a_removed_folder(start: Start) -> None:
     """It is said, and what to do the next time."""
     run = start("profile", "--output", "{output}").trains()
@@ -264,6 +318,38 @@ def test_the_tool_is_killed(start: Start) -> None:
     assert run.tool.stdout.read() == "done\n"
     assert run.mark.read_text() == "finished\n"
     assert run.said == said
+
+
+def test_a_comparison_is_killed(tmp_path: Path, environment: dict[str, str]) -> None:
+    """Its script ends and puts its files back, in a shell's background job too."""
+    script, kept = tmp_path / "train.py", tmp_path / "model.ckpt"
+    script.write_text(
+        "import time\n"
+        "def load_batch(i): time.sleep(0.002)\n"
+        "def update(i): pass\n"
+        "open('model.ckpt', 'w').write('new')\n"
+        "for i in range(10**9): update(load_batch(i))\n"
+    )
+    kept.write_text("old")
+    tool = subprocess.Popen(
+        [sys.executable, "-m", "debottleneck", "compare", str(script)],
+        cwd=tmp_path,
+        env=environment,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
+    )
+    try:
+        for content in ("new", "old"):
+            deadline = time.monotonic() + LIMIT_S
+            while kept.read_text() != content:
+                assert time.monotonic() < deadline, content
+                time.sleep(0.02)
+            tool.kill()
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(tool.pid, signal.SIGKILL)
+        tool.wait()
 
 
 @pytest.mark.skipif(find_spec("yappi") is None, reason="needs yappi")

@@ -57,7 +57,7 @@ class Net(nn.Module):
 def part(function):
     """Mark the part by a step function of its name, apart from the others."""
     wait(10_000_000)
-    site = marks.site_of("log", function.__name__, function.__name__, 1, "api")
+    site = sites.site_of("log", function.__name__, function.__name__, 1, "api")
     marks.leave(marks.enter(site))
     wait(10_000_000)
     said[function.__name__] = function()

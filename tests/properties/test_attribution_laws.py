@@ -25,18 +25,19 @@ from debottleneck.analysis.analyse import analyse
 from debottleneck.analysis.attribution import (
     CAUSE,
     CAUSE_OF_STATE,
-    STAGE_COUNT,
     Samples,
     by_schedstat,
     gather,
     split,
 )
+from debottleneck.analysis.rows import STAGES_ONLY
 from debottleneck.analysis.threads import QuietTime
-from debottleneck.analysis.timeline import NAMES, Lookup
+from debottleneck.analysis.timeline import Lookup
 from debottleneck.recording.recording import STATES, Recording
 from debottleneck.words import CAUSES, STAGES
 
 PARTS = st.floats(0, 1)
+COUNT = len(STAGES)
 NOT_BLOCKED = [CAUSE["python"], CAUSE["native"], CAUSE["runqueue"]]
 
 
@@ -51,7 +52,7 @@ def grids(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, Samples]:
         sizes = rng.random(shape) * 10.0 ** rng.integers(0, orders, shape)
         return np.rint(sizes * (rng.random(shape) >= empty))
 
-    grid = (draw(st.integers(1, 5)), STAGE_COUNT)
+    grid = (draw(st.integers(1, 5)), COUNT)
     ran, blocked = some(*grid), some(*grid, len(CAUSES))
     blocked[..., NOT_BLOCKED] = 0
     samples = Samples(
@@ -60,8 +61,8 @@ def grids(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, Samples]:
         held=ran * rng.random(grid),
         ran=ran,
         delay=some(*grid),
-        count=rng.integers(0, 1000, STAGE_COUNT).astype(float),
-        slices=rng.integers(0, 1000, STAGE_COUNT).astype(float),
+        count=rng.integers(0, 1000, COUNT).astype(float),
+        slices=rng.integers(0, 1000, COUNT).astype(float),
         reads_gil=draw(st.booleans()),
     )
     return some(*grid), some(*grid), samples
@@ -133,7 +134,7 @@ def test_a_threads_causes_are_its_time(
     stages = data.draw(hnp.arrays(np.int64, count, elements=st.integers(0, 10)))
     weight = data.draw(hnp.arrays(np.float64, count, elements=PARTS))
     made = waits(rows)
-    found = by_schedstat(made, stages, weight)
+    found = by_schedstat(made, stages, weight, COUNT)
     length = (made["end_ns"] - made["start_ns"]).to_numpy() * weight
     assert found.sum() == pytest.approx(length.sum(), rel=1e-6, abs=1)
     assert (found >= -1e-3).all()
@@ -147,9 +148,11 @@ def test_samples_are_laid_on_the_grid_once(
     """Seen time is blocked and running time; no delay appears from nowhere."""
     edges = np.cumsum([0, *lengths]) * MS
     made = pd.DataFrame({"start_ns": edges[:-1], "end_ns": edges[1:]})
-    names = NAMES[np.arange(len(lengths)) % STAGE_COUNT]
+    names = STAGES_ONLY.names[np.arange(len(lengths)) % COUNT]
     made = made.assign(stage=names, cpu_ns=np.diff(edges) // 2)
-    found = gather(waits(rows), Lookup(made), np.zeros(len(made), np.int64), 1)
+    found = gather(
+        waits(rows), Lookup(made, STAGES_ONLY), np.zeros(len(made), np.int64), 1
+    )
     table = waits(rows)
     inside = (table["end_ns"] > edges[0]) & (table["end_ns"] <= edges[-1])
     length = (table["end_ns"] - table["start_ns"])[inside]

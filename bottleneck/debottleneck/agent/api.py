@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import ParamSpec, TypeVar
 
-from debottleneck.agent.marks import enter, leave, mark_step, recording, site_of
+from debottleneck.agent.marks import enter, leave, mark_step, recording
+from debottleneck.agent.sites import site_of
 from debottleneck.recording.spool import STEP_END
 from debottleneck.words import OTHER, STAGES, STEP
 

@@ -22,12 +22,16 @@ from typing import Any
 from debottleneck.agent import (
     discover,
     evidence,
+    frameworks,
     functions,
     gil,
     marks,
     modules,
     opened,
+    targets,
+    written,
 )
+from debottleneck.agent.aside import aside, complain, each_aside
 from debottleneck.agent.points import ANSWERS
 from debottleneck.agent.spool_writer import SpoolWriter
 from debottleneck.recording import spool
@@ -73,25 +77,30 @@ def main(
     config = json.loads((spooled / spool.CONFIG).read_text(encoding="utf-8"))
     _kept.append(sys.modules["__main__"])
     atexit.register(marks.finish)  # first, so that it comes after the plugins' ends
-    plugins = [importlib.import_module(_PLUGINS[n]) for n in _PLUGINS if config.get(n)]
+    plugins: list[Any] = []
+    with aside(config):
+        wanted = [name for name in _PLUGINS if config.get(name)]
+        plugins += [importlib.import_module(_PLUGINS[name]) for name in wanted]
     no_yappi = "" if config["functions"] else "switched off"
     if config.get("record", True):
         no_yappi = no_yappi or functions.unavailable()
     libraries, sys.path[:] = sys.path[:], path
     user, code = _prepare(config)
-    if config.get("record", True):
-        with contextlib.suppress(OSError):  # no room for a recording: the script runs
-            _record(spooled, config, no_yappi)
-            _state_facts(spooled, config, no_yappi)
-            opening = opened.opener(partial(user.owns, module=""))
-            evidence.start(config.get("loop"), opening)
-    hooks = _after_imports(config, user)
-    for plugin in plugins:
-        plugin.install(spooled, config)
-        hooks["torch"].append(plugin.after_torch)
-    discover.install(user, hooks)
-    threading.excepthook = _clean_thread_hook(threading.excepthook)
-    modules.give_way(started, libraries)
+    with aside(config):
+        if config.get("record", True):
+            with contextlib.suppress(OSError):  # no room for it: the script runs
+                _record(spooled, config, no_yappi)
+                _state_facts(spooled, config, no_yappi)
+                opening = opened.Opening(partial(user.owns, module=""))
+                evidence.start(config.get("loop"), opening)
+        hooks = _after_imports(config, user)
+        for plugin in plugins:
+            plugin.install(spooled, config)
+            hooks["torch"].append(plugin.after_torch)
+        discover.install(user, each_aside(hooks, config))
+        threading.excepthook = _clean_thread_hook(threading.excepthook)
+    with aside(config):
+        modules.give_way(started, libraries)
     for number in held:
         os.close(number)
     _run(code)
@@ -163,7 +172,7 @@ def _prepare(
     folder = _folder_of(path)
     _set_path(folder)
     main_module = _main_module(None, path, SourceFileLoader("__main__", path))
-    user = _user_code(config, [folder])
+    user = _user_code(config)
     named = {**user.stages.get("__main__", {}), **user.stages.get(_stem(path), {})}
     main_module.__package__ = None
     return user, lambda: discover.compile_marked(_source(path), path, named)
@@ -175,7 +184,7 @@ def _prepare_standard_input(
     """A script that is read from standard input to its end, before it begins."""
     _set_path("")
     _main_module(None, "<stdin>", BuiltinImporter).__package__ = None
-    user = _user_code(config, [os.getcwd()])
+    user = _user_code(config)
     named = user.stages.get("__main__", {})
     return user, lambda: discover.compile_marked(_source(0), "<stdin>", named)
 
@@ -204,12 +213,6 @@ def _set_path(first: str) -> None:
         sys.path.insert(0, first)
 
 
-def _complain(text: str) -> None:
-    """A line on standard error, if anyone is there to read it."""
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        sys.stderr.write(text)
-
-
 def _prepare_module(
     config: Mapping[str, Any],
 ) -> tuple[discover.UserCode, Callable[[], CodeType]]:
@@ -228,7 +231,7 @@ def _find(name: str, reason: str = "") -> ModuleSpec:
     except (ImportError, ValueError):
         spec = None
     if spec is None:
-        _complain(f"{sys.executable}: No module named {name}{reason}\n")
+        complain(f"{sys.executable}: No module named {name}{reason}\n")
         raise SystemExit(1)
     return spec
 
@@ -243,10 +246,7 @@ def _prepare_spec(
     module.__package__ = spec.parent
     if config["module"]:
         sys.argv[0] = origin
-    root = os.path.dirname(os.path.abspath(origin))
-    for _ in range(name.count(".") if name != "__main__" else 0):
-        root = os.path.dirname(root)
-    user = _user_code(config, [root])
+    user = _user_code(config)
     return user, lambda: _code_of(spec, origin, user)
 
 
@@ -257,7 +257,7 @@ def _main_spec() -> ModuleSpec:
     spec = PathFinder.find_spec("__main__", [sys.path[0]])
     if spec is None:
         where = sys.path[0]
-        _complain(f"{sys.executable}: can't find '__main__' module in {where!r}\n")
+        complain(f"{sys.executable}: can't find '__main__' module in {where!r}\n")
         raise SystemExit(1)
     return spec
 
@@ -286,10 +286,9 @@ def _main_module(spec: ModuleSpec | None, path: str, loader: Any) -> ModuleType:
     return module
 
 
-def _user_code(config: Mapping[str, Any], roots: list[str]) -> discover.UserCode:
-    folders = tuple(os.path.abspath(root).rstrip(os.sep) + os.sep for root in roots)
+def _user_code(config: Mapping[str, Any]) -> discover.UserCode:
     stages = {module: dict(names) for module, names in config["stages"].items()}
-    user = discover.UserCode(folders, tuple(config["include"]), stages)
+    user = discover.UserCode(tuple(config["include"]), stages)
     _check_stages(config, user)
     return user
 
@@ -300,11 +299,11 @@ def _check_stages(config: Mapping[str, Any], user: discover.UserCode) -> None:
         for qualified in names:
             if module in ("__main__", _stem(config["target"])):
                 path = sys.modules["__main__"].__file__ or ""
-                reason = discover.missing_in_source(path, module, qualified)
+                reason = targets.missing_in_source(path, module, qualified)
             else:
-                reason = discover.missing_target(module, qualified)
+                reason = targets.missing_target(module, qualified)
             if reason:
-                _complain(
+                complain(
                     f"bottleneck: --stage {module}:{qualified}: {reason}; "
                     "name it as module:Qualified.name\n"
                 )
@@ -314,16 +313,18 @@ def _check_stages(config: Mapping[str, Any], user: discover.UserCode) -> None:
 def _after_imports(
     config: Mapping[str, Any], user: discover.UserCode
 ) -> dict[str, list[discover.Hook]]:
-    """What to do after the import of torch, and of the modules of --stage."""
-    hooks: dict[str, list[discover.Hook]] = {}
+    """What to do after the import of frameworks, and of the modules of --stage."""
+    hooks: dict[str, list[discover.Hook]]
+    hooks = {module: [frameworks.install] for module in frameworks.MODULES}
     for module, names in user.stages.items():
         if module in ("__main__", _stem(config["target"])):
             continue
         if module in sys.modules:
             _wrap_all(names)(sys.modules[module])
         else:
-            hooks[module] = [_wrap_all(names)]
+            hooks.setdefault(module, []).append(_wrap_all(names))
     hooks.setdefault("torch", []).append(_torch_hook)
+    hooks.setdefault("numba", []).append(written.after_numba)
     return hooks
 
 

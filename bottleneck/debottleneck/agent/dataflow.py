@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 INPUT, TRAIN = "input", "train"
+_ARITHMETIC = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.MatMult)
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,37 @@ def flow_of(nodes: Sequence[ast.AST], modules: Collection[str] = ()) -> Flow:
     )
 
 
+def changed_by(node: ast.stmt) -> str:
+    """Path of what a statement changes, or replaces by something made of it, or "".
+
+    It leads to the object that holds what is assigned: of `w[i] -= g` that is `w`.
+    """
+    if isinstance(node, ast.AugAssign):
+        small = isinstance(node.value, ast.Constant)
+        is_change = not small and isinstance(node.op, _ARITHMETIC)
+        return _holder(node.target) if is_change else ""
+    if not isinstance(node, ast.Assign) or not isinstance(node.value, _MAKES):
+        return ""
+    used = {path_of(n) for n in walk(node.value)} - {""}
+    for target in node.targets:
+        inner = target.elts if isinstance(target, ast.Tuple | ast.List) else [target]
+        for each in inner:
+            if path_of(each) in used:
+                return _holder(each)
+    return ""
+
+
+_MAKES = (ast.BinOp, ast.Call, ast.ListComp, ast.DictComp, ast.Tuple, ast.List)
+
+
+def _holder(target: ast.expr) -> str:
+    while isinstance(target, ast.Subscript | ast.Starred):
+        target = target.value
+    if isinstance(target, ast.Attribute) and target.attr == "data":
+        target = target.value  # a new object at each look, of the same memory
+    return path_of(target)
+
+
 def sides(
     flows: Sequence[Flow], training: Collection[int], computing: Collection[int] = ()
 ) -> list[str]:
@@ -122,17 +154,24 @@ def sides(
         if path not in bound or path in flows[index].reads & flows[index].writes
     }
     after, before = {*training, *computing}, set(training)
-    made = set(changed).union(*(flows[index].writes for index in training))
-    used = set[str]().union(*(flows[index].reads for index in training))
+    made = set(changed).union(*(flows[index].writes for index in after))
     for _ in flows:
         for index, flow in enumerate(flows):
             if index not in after and meets(flow.reads, made):
                 after.add(index)
                 made |= flow.writes
-            if index not in before and meets(flow.writes | flow.touches, used):
+            if index not in before and any(_feeds(flows, index, o) for o in before):
                 before.add(index)
-                used |= flow.reads
     return [
         "" if index not in before else (TRAIN if index in after else INPUT)
         for index in range(len(flows))
     ]
+
+
+def _feeds(flows: Sequence[Flow], index: int, other: int) -> bool:
+    """Whether a statement makes what another uses, in this iteration or the next."""
+    made = flows[index].writes | flows[index].touches
+    if other <= index:  # what is bound anew before comes from no last iteration
+        anew = [flow.writes - flow.reads for flow in flows[:other]]
+        made = frozenset(p for p in made if not any(p in paths for paths in anew))
+    return meets(made, flows[other].reads)

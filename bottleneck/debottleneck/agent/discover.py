@@ -15,7 +15,6 @@ import inspect
 import os
 import sys
 import sysconfig
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.abc import Loader
@@ -23,9 +22,16 @@ from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import CodeType, ModuleType
 from typing import Any
 
-from debottleneck.agent import evidence
-from debottleneck.agent.evidence import ChangePoint
-from debottleneck.agent.inline import PLACEHOLDER, Function, codes, fill, inline
+from debottleneck.agent import evidence, written
+from debottleneck.agent.changes import ChangePoint
+from debottleneck.agent.inline import (
+    PLACEHOLDER,
+    Function,
+    codes,
+    fill,
+    inline,
+    without_warnings,
+)
 from debottleneck.agent.loops import Prepared, prepare
 from debottleneck.agent.names import stage_of
 from debottleneck.agent.turns import LoopPoint
@@ -41,15 +47,13 @@ Hook = Callable[[ModuleType], None]
 
 @dataclass(frozen=True)
 class UserCode:
-    """Which files are the user's own.
+    """Which files are the user's own: neither installed, nor python's, nor ours.
 
     Args:
-        roots: Folders whose modules are, unless they hold installed packages.
         include: Further patterns, of a path or of a module's name.
         stages: Module -> {qualified name -> stage}, from `--stage`.
     """
 
-    roots: tuple[str, ...]
     include: tuple[str, ...]
     stages: Mapping[str, Mapping[str, str]]
 
@@ -106,11 +110,10 @@ def compile_marked(
         return plain
     limit = sys.getrecursionlimit()
     try:
-        with warnings.catch_warnings():  # they have been shown
-            warnings.simplefilter("ignore")
+        with without_warnings():
             sys.setrecursionlimit(limit * 4)  # compilers of a tree need more
             return _marked(source, path, named, by_name, plain) or plain
-    except (SyntaxError, RecursionError, MemoryError, ValueError):
+    except Exception:  # noqa: BLE001 - above all RecursionError, SyntaxError
         return plain  # what python compiles runs, marked or not
     finally:
         sys.setrecursionlimit(limit)
@@ -130,17 +133,19 @@ def _marked(
     whole, prepared = _compiled(user, markings)
     points: dict[str, object] = {}
     points |= {p.placeholder: LoopPoint(p, path) for p in prepared.loops}
-    points |= {p.placeholder: ChangePoint() for p in prepared.changes}
+    points |= {p.placeholder: ChangePoint(p.path) for p in prepared.changes}
     points |= prepared.others
+    if not points and not markings:
+        return None
+    written.remember(path, plain)
     if not markings:
-        return fill(whole, points) if points else None
+        return fill(whole, points)
     within, _ = _compiled(user, {}, inside=True)
-    own, marked, written = codes(whole), codes(within), codes(plain)
+    own, marked = codes(whole), codes(within)
     keys = {marking.key: marking for marking in markings.values()}
     inner = {key: own[key] for key in keys if key in own}
     for key, marking in keys.items():
         if key in marked and key in inner:
-            marking.raw = written.get(key)
             marking.plain = inner[key]
             marking.code = fill(marked[key], {**points, **markings}, inner)
     return fill(whole, {**points, **markings})
@@ -190,13 +195,12 @@ def _compiled(
         _decorate(function, f"decorator {point}")
         if inside:
             inline(function, number, **needs())
-    prepared = Prepared()
+    prepared, others = Prepared(), dict[str, object]()
     for change in _changes:
-        prepared.others |= change(tree, wanted.path)
+        others |= change(tree, wanted.path)
     if evidence.searching():
-        others = prepared.others
         prepared = prepare(tree, wanted.lines, PLACEHOLDER)
-        prepared.others = others
+    prepared.others = others
     return compile(tree, wanted.path, "exec", 0, True, -1), prepared
 
 
@@ -361,67 +365,3 @@ def wrap_attribute(module: ModuleType, qualified: str, stage: str) -> bool:
     marked: Any = wrap(plain, stage, kind="option", name=label)
     setattr(place, name, type(attribute)(marked) if is_method else marked)
     return True
-
-
-def missing_target(module: str, qualified: str) -> str:
-    """Why a `--stage` target cannot be found before anything runs, or ""."""
-    if module in sys.builtin_module_names:
-        return ""
-    try:
-        spec = _spec_of(module)
-    except (ImportError, ValueError) as error:
-        return f"no module {module!r} ({error})"
-    if spec is None:
-        return f"no module {module!r} on the script's path"
-    if not isinstance(spec.loader, SourceFileLoader) or not spec.origin:
-        return ""
-    return missing_in_source(spec.origin, module, qualified)
-
-
-def _spec_of(module: str) -> ModuleSpec | None:
-    """Its spec; unlike `find_spec` alone, without importing the packages above it."""
-    name, *inner = module.split(".")
-    spec = importlib.util.find_spec(name)
-    for part in inner:
-        if spec is None or spec.submodule_search_locations is None:
-            return None
-        name = f"{name}.{part}"
-        spec = PathFinder.find_spec(name, spec.submodule_search_locations)
-    return spec
-
-
-def missing_in_source(path: str, module: str, qualified: str) -> str:
-    """Why `qualified` is not in that file, or "" when it may well be."""
-    with open(path, "rb") as file:
-        tree = ast.parse(file.read())
-    body: list[ast.stmt] = tree.body
-    for part in qualified.split("."):
-        definitions = [
-            n
-            for n in ast.walk(ast.Module(body, []))
-            if isinstance(n, Function | ast.ClassDef) and n.name == part
-        ]
-        if not definitions:
-            names = {n.asname or n.name for n in _imports(tree)}
-            if part in names or "*" in names or not _is_plain(tree, part):
-                return ""
-            return f"{module!r} defines no {qualified!r}"
-        body = definitions[0].body
-    if isinstance(definitions[0], ast.ClassDef):
-        return f"{qualified!r} is a class, not a function of it"
-    return ""
-
-
-def _imports(tree: ast.Module) -> list[ast.alias]:
-    kinds = (ast.Import, ast.ImportFrom)
-    return [a for n in ast.walk(tree) if isinstance(n, kinds) for a in n.names]
-
-
-def _is_plain(tree: ast.Module, name: str) -> bool:
-    """True when the name is not assigned either (as in `load = partial(...)`)."""
-    assigned = {
-        n.id
-        for n in ast.walk(tree)
-        if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
-    }
-    return name not in assigned

@@ -36,6 +36,7 @@ LIST = "changes.jsonl"
 MOVED_BYTES = 1 << 26
 """A larger file that is about to be emptied is moved aside and not copied."""
 
+_open = open  # the script may put its own in its place
 _PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of <linux/prctl.h>
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_APPEND | os.O_TRUNC | os.O_CREAT
 _PASSED = ("/dev/", "/proc/", "/sys/")
@@ -127,10 +128,12 @@ class Guard:
         except OSError as error:
             self._note({"path": path, "lost": str(error.strerror)})
         else:
-            self._note({"path": path, "copy": os.path.basename(copy)})
+            shared = found.st_ino if found.st_nlink > 1 else 0
+            line = {"path": path, "copy": os.path.basename(copy), "inode": shared}
+            self._note(line)
 
     def _note(self, line: Mapping[str, object]) -> None:
-        with open(os.path.join(self._folder, LIST), "a", encoding="utf-8") as file:
+        with _open(os.path.join(self._folder, LIST), "a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
 
 
@@ -175,6 +178,11 @@ def _truncated(path: Any, *_: Any) -> Met:
         yield _target(path), False
 
 
+def _permitted(path: Any, *_: Any) -> Met:
+    if not isinstance(path, int) and os.path.isfile(path):
+        yield _target(path), False
+
+
 def _database(path: Any) -> Met:
     for ending in ("", "-wal", "-shm", "-journal"):
         yield _target(os.fsdecode(path) + ending), False
@@ -187,6 +195,7 @@ _MEETS: Mapping[str, Callable[..., Met]] = {
     "os.link": _made,
     "os.symlink": _made,
     "os.truncate": _truncated,
+    "os.chmod": _permitted,
     "shutil.rmtree": _removed,
     "sqlite3.connect": _database,
 }
@@ -227,8 +236,22 @@ def after_torch(torch: ModuleType) -> None:
 
 
 def _restore_alone(folder: str, pid: int, tool: int) -> None:
-    if os.getpid() == pid and os.getppid() != tool:
+    if os.getpid() == pid and _is_gone(tool):
         restore(Path(folder))
+
+
+def _is_gone(tool: int) -> bool:
+    """Whether the tool, this process's parent, has ended or its main thread has.
+
+    Its children hear of the latter, and may be done before the other threads are.
+    """
+    if os.getppid() != tool:
+        return True
+    try:
+        stat_line = Path(f"/proc/{tool}/stat").read_text(encoding="utf-8")
+    except OSError:
+        return False
+    return stat_line.rpartition(")")[2].split()[0] in "ZX"
 
 
 def restore(folder: Path) -> Changes:
@@ -276,6 +299,19 @@ def _put_back(folder: Path, path: str, line: Mapping[str, Any]) -> None:
             os.unlink(path)
         os.symlink(line["link"], path)
         return
+    copy = folder / line["copy"]
+    if line["inode"] and line["inode"] == _inode(path):
+        shutil.copyfile(copy, path)  # the other names of that file show it too
+        shutil.copystat(copy, path)
+        copy.unlink()
+        return
     beside = f"{path}.bottleneck-{os.getpid()}"
-    shutil.move(folder / line["copy"], beside)
+    shutil.move(copy, beside)
     os.replace(beside, path)
+
+
+def _inode(path: str) -> int:
+    try:
+        return os.lstat(path).st_ino
+    except OSError:
+        return 0

@@ -11,7 +11,9 @@ that is sent by value needs nothing of ours at the other end.
 from __future__ import annotations
 
 import ast
+import warnings
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from types import CodeType
 from typing import Any
 
@@ -173,6 +175,21 @@ def _locate(node: ast.stmt | ast.expr, place: ast.stmt) -> None:
         placed = isinstance(part, ast.stmt | ast.expr | ast.keyword)
         if placed and getattr(part, "lineno", None) is None:
             ast.copy_location(part, place)
+
+
+@contextmanager
+def without_warnings() -> Iterator[None]:
+    """Compile what has been compiled: its warnings have been shown.
+
+    What `warnings` remembers to have shown stays remembered.
+    """
+    ignore = ("ignore", None, Warning, None, 0)
+    filters: Any = warnings.filters
+    filters.insert(0, ignore)
+    try:
+        yield
+    finally:
+        filters.remove(ignore)
 
 
 Key = tuple[str, int]

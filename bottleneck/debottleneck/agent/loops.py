@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import ast
 import copy
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
-from debottleneck.agent.dataflow import Flow, flow_of, path_of, walk
+from debottleneck.agent.dataflow import SCOPES, Flow, changed_by, flow_of, walk
 
 LONGEST = 80
 """Characters of a statement that are kept."""
@@ -25,7 +26,6 @@ Node = TypeVar("Node", bound=ast.AST)
 _Block = Callable[[list[ast.stmt]], list[ast.stmt]]
 Loop = ast.For | ast.While
 Function = ast.FunctionDef | ast.AsyncFunctionDef
-_ARITHMETIC = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.MatMult)
 _TRIVIAL = (
     ast.Pass, ast.Break, ast.Continue, ast.Global, ast.Nonlocal,
     ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef,
@@ -33,8 +33,12 @@ _TRIVIAL = (
 _WORK = (ast.Call, ast.BinOp, ast.Subscript, ast.Compare, ast.AugAssign, ast.Await)
 
 
+_OF_ITERABLE = sys.version_info >= (3, 13)
+"""Whether what cannot be iterated over is shown as such in tracebacks, not the loop."""
+
+
 @dataclass(frozen=True)
-class Row:
+class Statement:
     """A statement that is marked.
 
     Attributes:
@@ -71,17 +75,22 @@ class LoopPlan:
     line: int
     end: int
     placeholder: str
-    rows: list[Row] = field(default_factory=list)
+    rows: list[Statement] = field(default_factory=list)
     flat: object = None
     """What its other copy consists of, see `copy_with`."""
 
 
 @dataclass(frozen=True)
 class ChangePlan:
-    """A statement that changes or replaces what it reads: a parameter, perhaps."""
+    """A statement that changes or replaces what it reads: a parameter, perhaps.
 
-    line: int
+    Attributes:
+        placeholder: Stands for its point in the code.
+        path: Attributes that lead there from the name that it is looked for at.
+    """
+
     placeholder: str
+    path: tuple[str, ...]
 
 
 @dataclass
@@ -163,9 +172,9 @@ class _Pass:
         plan = LoopPlan(function.name, "", function.lineno, end, placeholder)
         documented = ast.get_docstring(function, clean=False) is not None
         head, body = function.body[:documented], function.body[documented:]
-        point = ast.Constant(placeholder)
         marked = self._statements(body, plan)
-        within = ast.With([ast.withitem(point)], marked or body)
+        marks = _attribute(placeholder, "marks")
+        within = ast.With([ast.withitem(marks)], marked or body)
         function.body = [*head, _located(within, function.body[-1])]
         return plan
 
@@ -194,13 +203,14 @@ class _Pass:
                 self._scope(node, scope)
                 made.append(node)
             elif isinstance(node, Loop) and allowed and _may_train(node):
+                made += _declarations(node)
                 made.append(self._loop(node, scope))
             elif isinstance(node, _COMPOUND):
                 made.append(
                     _with_bodies(node, lambda b: self._block(b, plan, scope, allowed))
                 )
             else:
-                made += self._watched(node, plan is not None) if allowed else [node]
+                made += self._watched(node) if allowed else [node]
         return made
 
     def _scope(self, node: Function | ast.ClassDef, scope: str) -> None:
@@ -227,14 +237,15 @@ class _Pass:
         if isinstance(node, _TRIVIAL) or _is_constant(node):
             return
         parts = _own_parts(node)
-        if plan.rows and not any(isinstance(n, _WORK) for p in parts for n in walk(p)):
-            return  # it is too small to be told apart from its neighbour
+        small = not any(isinstance(n, _WORK) for p in parts for n in walk(p))
+        if plan.rows and small and not isinstance(node, Loop):
+            return  # not to be told apart from its neighbour
         end = node.end_lineno or node.lineno
         if isinstance(node, _COMPOUND):
             end = max((p.end_lineno or node.lineno for p in parts), default=node.lineno)
         whole = isinstance(node, Loop) or parts == [node]
         flow = flow_of([node] if whole else parts, self._modules)
-        plan.rows.append(Row(self._text(node), node.lineno, end, flow, looped))
+        plan.rows.append(Statement(self._text(node), node.lineno, end, flow, looped))
         made.append(_guarded(plan.placeholder, "at", [len(plan.rows) - 1], node))
 
     def _text(self, node: ast.stmt) -> str:
@@ -258,11 +269,14 @@ class _Pass:
         head = [node.iter, node.target] if isinstance(node, ast.For) else [node.test]
         end = max(part.end_lineno or node.lineno for part in head)
         flow = flow_of(head, self._modules)
-        plan.rows.append(Row(text, node.lineno, end, flow))
+        plan.rows.append(Statement(text, node.lineno, end, flow))
         marked = copy.copy(node)
         marked.body = self._block(node.body, plan, scope, True)
         if isinstance(node, ast.For):
-            turns = _call(plan.placeholder, "turns", [node.iter])
+            items = _call(plan.placeholder, "items", [node.iter])
+            ast.copy_location(items, node.iter if _OF_ITERABLE else node)
+            _located(items.func, node)
+            turns = _call(plan.placeholder, "turns", [items])
             assert isinstance(marked, ast.For)
             marked.iter = _located(turns, node.iter)
             rest = copy.copy(node)
@@ -284,27 +298,28 @@ class _Pass:
         """The plain copy, or the strategy's where it rewrites this loop."""
         if not _copies:
             return rest
-        source = _call(plan.placeholder, "rest", [])
+        source = _call(plan.placeholder, "iterator", [])
         plan.flat, other = _copies[0](node, plan.placeholder, source)
         rewritten = _attribute(plan.placeholder, "rewritten")
         begins = ast.Call(ast.Attribute(rewritten, "begins", ast.Load()), [], [])
         test = ast.BoolOp(ast.And(), [rewritten, begins])
         return _located(ast.If(test, [other], [rest]), node)
 
-    def _watched(self, node: ast.stmt, in_loop: bool) -> list[ast.stmt]:
+    def _watched(self, node: ast.stmt) -> list[ast.stmt]:
         """A statement that may change a parameter, looked at before and after."""
-        target = _changed(node)
-        if target is None:
+        name, *path = changed_by(node).split(".")
+        if not name:
             return [node]
-        plan = ChangePlan(node.lineno, self._next())
-        self.prepared.changes.append(plan)
+        point = self._next()
+        self.prepared.changes.append(ChangePlan(point, tuple(path)))
+        unbound = ast.ExceptHandler(_attribute(point, "unbound"), None, [ast.Pass()])
         before, after = (
-            _located(ast.Expr(_call(plan.placeholder, name, [target])), node)
-            for name in ("before", "after")
+            ast.Try([ast.Expr(_call(point, moment, [seen]))], [unbound], [], [])
+            for moment in ("before", "after")
+            for seen in [ast.Name(name, ast.Load())]
         )
         watched = [before, node, after]
-        on = _attribute(plan.placeholder, "on")
-        return [_located(ast.If(on, watched, [node]), node)]
+        return [_located(ast.If(_attribute(point, "on"), watched, [node]), node)]
 
     def _next(self) -> str:
         self._number += 1
@@ -336,6 +351,21 @@ def _with_body(part: Any, block: _Block) -> Any:
     return new
 
 
+def _declarations(loop: Loop) -> list[ast.stmt]:
+    """Take `global` and `nonlocal` out of a loop: only the first copy may hold them."""
+    found: list[ast.stmt] = []
+    for node in walk(loop):
+        for name, value in ast.iter_fields(node):
+            if isinstance(value, list) and not isinstance(node, SCOPES):
+                kinds = ast.Global | ast.Nonlocal
+                declared = [each for each in value if isinstance(each, kinds)]
+                found += declared
+                kept = [n for n in value if n not in declared]
+                needed = [ast.copy_location(ast.Pass(), n) for n in declared[:1]]
+                setattr(node, name, kept or needed)
+    return found
+
+
 def _may_train(node: Loop) -> bool:
     """A loop that calls or computes nothing trains nothing."""
     inner = (each for part in node.body for each in walk(part))
@@ -360,43 +390,6 @@ def _is_constant(node: ast.stmt) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 
-def _changed(node: ast.stmt) -> ast.expr | None:
-    """What a statement changes or replaces by something that it makes of it.
-
-    Seen as it is before any index: of `w[i] -= g` that is `w`.
-    """
-    if isinstance(node, ast.AugAssign):
-        small = isinstance(node.value, ast.Constant)
-        if small or not isinstance(node.op, _ARITHMETIC):
-            return None
-        return _root(node.target)
-    if not isinstance(node, ast.Assign) or not isinstance(node.value, _MAKES):
-        return None
-    used = {path_of(n) for n in walk(node.value)} - {""}
-    for target in node.targets:
-        inner = target.elts if isinstance(target, ast.Tuple | ast.List) else [target]
-        for each in inner:
-            if path_of(each) in used:
-                return _root(each)
-    return None
-
-
-_MAKES = (ast.BinOp, ast.Call, ast.ListComp, ast.DictComp, ast.Tuple, ast.List)
-
-
-def _root(target: ast.expr) -> ast.expr | None:
-    """The object that holds what is assigned, as an expression to look at it."""
-    while isinstance(target, ast.Subscript | ast.Starred):
-        target = target.value
-    if isinstance(target, ast.Attribute) and target.attr == "data":
-        target = target.value  # a new object at each look, of the same memory
-    if not path_of(target):
-        return None
-    seen = copy.copy(target)
-    seen.ctx = ast.Load()  # type: ignore[attr-defined] # a name or an attribute
-    return seen
-
-
 def _short(text: str) -> str:
     text = " ".join(text.split()).rstrip(":").rstrip()
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
@@ -417,15 +410,16 @@ def _guarded(placeholder: str, name: str, numbers: list[int], node: ast.stmt) ->
     return _located(guard, node)
 
 
-def _located(node: Node, place: ast.AST) -> Node:
+def _located(node: Node, place: ast.stmt | ast.expr) -> Node:
     """Give what was made here a place in the source: that of its neighbour."""
     waiting: list[Any] = [node]
     while waiting:
         part = waiting.pop()
-        if isinstance(part, ast.stmt | ast.expr):
+        if isinstance(part, ast.stmt | ast.expr | ast.excepthandler):
             if getattr(part, "lineno", None) is not None:
                 continue  # the user's own
-            part.lineno = part.end_lineno = getattr(place, "lineno", 1)
-            part.col_offset = part.end_col_offset = getattr(place, "col_offset", 0)
+            ast.copy_location(part, place)
+            if not isinstance(part, ast.Call | ast.BoolOp):
+                part.end_lineno, part.end_col_offset = part.lineno, part.col_offset
         waiting += ast.iter_child_nodes(part)
     return node

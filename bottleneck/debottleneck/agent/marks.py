@@ -12,17 +12,18 @@ lazy preemption takes the core away, and that wait belongs to what ran before.
 
 from __future__ import annotations
 
-import json
-import mmap
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import monotonic_ns, thread_time_ns
 from types import FrameType
+from typing import cast
 
+from debottleneck.agent import sites
 from debottleneck.agent.spool_writer import THREADS, SpoolWriter, Unwritten
+from debottleneck.agent.track import NOWHERE, MarkTrack
 from debottleneck.recording import spool
-from debottleneck.words import LINE, STAGES, STEP
+from debottleneck.words import STAGES, STEP
 
 SHORT_NS = 20_000
 """Marks closer than this share one reading of the CPU clock, and tiny calls of one
@@ -35,51 +36,11 @@ _pack = spool.MARK.pack_into
 _SIZE = spool.MARK.size
 
 
-class _Track:
-    """One thread's open stages and its mark file."""
-
-    __slots__ = (
-        "buffer",
-        "cpu",
-        "end",
-        "hushed",
-        "open",
-        "pos",
-        "sequence",
-        "t",
-        "tail_calls",
-        "tail_depth",
-        "tail_stage",
-        "tid",
-        "within",
-    )
-
-    def __init__(self) -> None:
-        self.tid = threading.get_native_id()
-        self.sequence = 0
-        self.hushed = False
-        self.open: list[tuple[int, str, int, int]] = []
-        self.within: list[tuple[FrameType | None, int]] = []
-        self.tail_stage = ""
-        self.tail_depth = 0
-        self.tail_calls = 0
-        self.t = monotonic_ns()
-        self.cpu = thread_time_ns()
-        self.buffer = _new_file(self)
-        self.pos = spool.MARK_START
-        self.end = spool.MARK_FILE_BYTES - _SIZE
-
-
 _on = False
-_writer: SpoolWriter | Unwritten | None = None
+_writer: SpoolWriter | None = None
 _witness: Callable[[int], None] | None = None
 _local = threading.local()
-_stages: list[str] = []
-_marked: list[tuple[str, str, str]] = []
-_site_lines: list[str] = []
-_site_numbers: dict[tuple[str, str, int, str], int] = {}
-_site_lock = threading.Lock()
-_nowhere = bytearray(spool.MARK_FILE_BYTES)
+_stages = sites.WORDS
 
 
 def start(writer: SpoolWriter) -> None:
@@ -87,13 +48,14 @@ def start(writer: SpoolWriter) -> None:
     global _on, _writer
     _writer = writer
     _on = True
+    sites.write_with(_write_sites)
     os.register_at_fork(after_in_child=_after_fork)
 
 
 def start_unwritten() -> None:
     """Begin to follow loops and stages without a recording."""
     global _on, _writer
-    _writer = Unwritten()
+    _writer = cast(SpoolWriter, Unwritten())
     _on = True
 
 
@@ -103,9 +65,9 @@ def calibrate(pairs: int = 200) -> float:
     Each pair enters another stage, too far from the last to share its reading of
     the CPU clock: the usual case of a loop.
     """
-    site = site_of(STEP, "calibration", "", 0, "api")
+    site = sites.site_of(STEP, "calibration", "", 0, "api")
     leave(enter(site))
-    track: _Track = _local.track
+    track: MarkTrack = _local.track
     times = []
     for _ in range(pairs):
         track.t = 0
@@ -139,60 +101,9 @@ def witness_with(witness: Callable[[int], None] | None) -> None:
     _witness = witness
 
 
-def mark_of(site: int) -> tuple[str, str, str]:
-    """Stage, name and kind of a site."""
-    return _marked[site]
-
-
 def recording() -> bool:
     """Whether marks are being written."""
     return _on
-
-
-def site_of(
-    stage: str,
-    name: str,
-    file: str,
-    line: int,
-    kind: str,
-    *,
-    end: int = 0,
-    within: int = -1,
-) -> int:
-    """The number of a place that marks `stage`; the same place, the same number.
-
-    Args:
-        stage: A word of `words.STAGES`, "step" or "line".
-        name: Of a function or as a statement is written.
-        file: Where it stands.
-        line: Its first line.
-        kind: What it is, see `recording.COLUMNS`.
-        end: Its last line.
-        within: Site of the loop or function whose statement it is.
-    """
-    key = (stage, file, line, name)
-    number = _site_numbers.get(key)
-    if number is not None:
-        return number
-    with _site_lock:
-        number = _site_numbers.get(key)
-        if number is None:
-            number = len(_stages)
-            _stages.append(f"{file}:{line}" if stage == LINE else stage)
-            _marked.append((stage, name, kind))
-            fields = {"site": number, "stage": stage, "name": name, "kind": kind}
-            place = {
-                "file": file,
-                "line": line,
-                "end": end or line,
-                "within": within,
-                "side": "",
-            }
-            _site_lines.append(json.dumps({**fields, **place}))
-            _site_numbers[key] = number
-            if _on and _writer is not None:
-                _try(_writer.write_sites, _site_lines[-1:])
-    return number
 
 
 def enter(site: int) -> int:
@@ -204,7 +115,7 @@ def enter(site: int) -> int:
     if not _on:
         return -1
     try:
-        track: _Track = _local.track
+        track: MarkTrack = _local.track
     except AttributeError:
         track = _open_track()
     stage = _stages[site]
@@ -251,14 +162,14 @@ def leave(token: int) -> None:
     if token < 0:
         return
     try:
-        track: _Track = _local.track
+        track: MarkTrack = _local.track
     except AttributeError:  # entered before a fork, and this is the child
         return
     stack = track.open
     if stack and stack[-1][0] == token:
         _, stage, calls, entered = stack.pop()
     else:
-        stage, calls, entered = _remove(stack, token)
+        stage, calls, entered = track.remove(token)
     if not _on or not stage:  # the last: it was left before
         return
     now = monotonic_ns()
@@ -289,7 +200,7 @@ def within() -> list[tuple[FrameType | None, int]]:
     Raises:
         AttributeError: Nothing yet in this process.
     """
-    track: _Track = _local.track
+    track: MarkTrack = _local.track
     return track.within
 
 
@@ -298,7 +209,7 @@ def mark_step(site: int, edge: int = spool.STEP_START) -> None:
     if not _on:
         return
     try:
-        track: _Track = _local.track
+        track: MarkTrack = _local.track
     except AttributeError:
         track = _open_track()
     if not track.open and (
@@ -328,7 +239,7 @@ def mark_row(code: int, calls: int = 0) -> int:
     if not _on:
         return 0
     try:
-        track: _Track = _local.track
+        track: MarkTrack = _local.track
     except AttributeError:
         track = _open_track()
     if track.hushed:
@@ -351,7 +262,7 @@ def mark_row(code: int, calls: int = 0) -> int:
 
 def in_stage() -> bool:
     """Whether this thread is in a stage that is marked, a whole step aside."""
-    track: _Track | None = getattr(_local, "track", None)
+    track: MarkTrack | None = getattr(_local, "track", None)
     return track is not None and any(
         s != STEP and ":" not in s for _, s, *_ in track.open
     )
@@ -359,24 +270,27 @@ def in_stage() -> bool:
 
 def written() -> int:
     """How many marks this thread has written."""
-    track: _Track | None = getattr(_local, "track", None)
-    if track is None:
-        return 0
-    return (track.sequence * spool.MARK_FILE_BYTES + track.pos) // _SIZE
+    track: MarkTrack | None = getattr(_local, "track", None)
+    return 0 if track is None else track.written()
 
 
 def close_stages() -> None:
     """Leave every stage that this thread is in: what holds whole steps is none."""
-    track: _Track | None = getattr(_local, "track", None)
+    track: MarkTrack | None = getattr(_local, "track", None)
     while track is not None and track.open:
         leave(track.open[-1][0])
 
 
-def hush(hushed: bool) -> None:
-    """Let this thread mark no stages for a while, and then again."""
-    track: _Track | None = getattr(_local, "track", None)
-    if track is not None:
-        track.hushed = hushed
+def hush(hushed: bool) -> bool:
+    """Let this thread mark nothing for a while, and then again; returns what it did."""
+    try:
+        track: MarkTrack = _local.track
+    except AttributeError:
+        if not _on:
+            return False
+        track = _open_track()
+    before, track.hushed = track.hushed, hushed
+    return before
 
 
 def attend() -> None:
@@ -384,7 +298,7 @@ def attend() -> None:
     if not _on:
         return
     try:
-        track: _Track = _local.track
+        track: MarkTrack = _local.track
     except AttributeError:
         track = _open_track()
     if not track.open and (
@@ -394,50 +308,30 @@ def attend() -> None:
         _attend(track, STEP)
 
 
-def _remove(stack: list[tuple[int, str, int, int]], token: int) -> tuple[str, int, int]:
-    """Take the last entry of that site out: coroutines need not nest."""
-    for index in range(len(stack) - 1, -1, -1):
-        if stack[index][0] == token:
-            _, name, calls, entered = stack.pop(index)
-            return name, calls, entered
-    return "", 1, 0
-
-
-def _open_track() -> _Track:
-    track = _Track()
+def _open_track() -> MarkTrack:
+    track = MarkTrack(monotonic_ns(), thread_time_ns())
+    _new_file(track)
     _local.track = track
     if _writer is not None:
         _try(_writer.write_names)
     return track
 
 
-def _new_file(track: _Track) -> mmap.mmap | bytearray:
-    """A fresh mark file with its space reserved, or memory when there is none."""
-    if not isinstance(_writer, SpoolWriter):
-        return _nowhere
-    name = f"marks-{_writer.pid}-{track.tid}-{track.sequence}-{monotonic_ns()}.bin"
-    try:
-        with open(_writer.folder / name, "w+b", opener=spool.private) as file:
-            os.posix_fallocate(file.fileno(), 0, spool.MARK_FILE_BYTES)
-            buffer = mmap.mmap(file.fileno(), spool.MARK_FILE_BYTES)
-    except OSError as error:
-        _fail(f"marks stopped: {error}")
-        return _nowhere
-    ident = threading.get_ident()
-    header = (spool.MARK_MAGIC, _writer.pid, track.tid, ident)
-    spool.MARK_HEADER.pack_into(buffer, 0, *header)
-    return buffer
+def _new_file(track: MarkTrack) -> None:
+    """Let it go on in a fresh file, or in memory when there is none."""
+    track.buffer, track.pos = NOWHERE, spool.MARK_START
+    if _writer is not None and _writer.pid:
+        _try(track.open_file, _writer)
 
 
-def _next_file(track: _Track) -> None:
+def _next_file(track: MarkTrack) -> None:
     if _writer is not None and not _writer.is_read():
         _writer.attend(spool.FINISHED)
         finish()
-        track.buffer, track.pos = _nowhere, spool.MARK_START
+        track.buffer, track.pos = NOWHERE, spool.MARK_START
         return
     track.sequence += 1
-    track.buffer = _new_file(track)
-    track.pos = spool.MARK_START
+    _new_file(track)
 
 
 def _fail(what: str) -> None:
@@ -448,7 +342,7 @@ def _fail(what: str) -> None:
         _writer.write_event({"event": "failure", "what": what})
 
 
-def _attend(track: _Track, stage: str) -> None:
+def _attend(track: MarkTrack, stage: str) -> None:
     """The tool has called or threads have come: see to it at an outermost mark.
 
     A window begins and ends at a step's boundary of the trainer, so the call stays
@@ -476,20 +370,23 @@ def _is_boundary(boundary: int, stage: str) -> bool:
     return stage == STEP or (boundary < len(STAGES) and STAGES[boundary] == stage)
 
 
+def _write_sites(lines: Sequence[str]) -> None:
+    if _on and _writer is not None:
+        _try(_writer.write_sites, lines)
+
+
 def _try(write: Callable[..., None], *arguments: object) -> None:
-    """Write to the spool, or stop recording."""
+    """Write to the spool, or stop recording: the script is not to know of it."""
     try:
         write(*arguments)
-    except OSError as error:
+    except Exception as error:  # noqa: BLE001 - its own threads' names may fail
         _fail(f"marks stopped: {error}")
 
 
 def _after_fork() -> None:
     """A forked child records on its own: new files, nothing open."""
     global _local, _on, _writer
-    if not isinstance(_writer, SpoolWriter):
-        _on = False
-    if not _on or not isinstance(_writer, SpoolWriter):
+    if not _on or _writer is None:
         return
     _local = threading.local()
     try:
@@ -500,4 +397,4 @@ def _after_fork() -> None:
     writer.mode = _writer.mode
     writer.call = _writer.call
     _writer = writer
-    _try(writer.write_sites, _site_lines)
+    _try(writer.write_sites, sites.LINES)

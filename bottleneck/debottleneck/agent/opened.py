@@ -11,16 +11,25 @@ import ast
 import gc
 import inspect
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib.util import decode_source
 from time import monotonic_ns
 from types import CodeType, FrameType, FunctionType
 from typing import Any
 
-from debottleneck.agent import marks
-from debottleneck.agent.inline import PLACEHOLDER, Key, codes, fill, key_of
+from debottleneck.agent import marks, sites
+from debottleneck.agent.inline import (
+    PLACEHOLDER,
+    Key,
+    codes,
+    fill,
+    key_of,
+    without_warnings,
+)
 from debottleneck.agent.loops import LoopPlan, open_function
-from debottleneck.agent.points import Point, stand_in
+from debottleneck.agent.points import Point, Within, stand_in
 from debottleneck.agent.turns import MARK_NS
+from debottleneck.agent.written import as_written
 from debottleneck.recording.spool import ENTER
 from debottleneck.words import LINE, STEP
 
@@ -36,6 +45,9 @@ LARGE = 0.2
 COST = 0.02
 """The part of the step that the marks of one function may take."""
 
+MOST_EVENTS = 10_000
+"""Calls and returns of one statement that are looked at, some 5 ms."""
+
 LOOKS, SHORT_NS = 32, 30_000
 """A statement within a loop is told apart if it takes longer, of so many times."""
 
@@ -49,6 +61,7 @@ class OpenPoint:
         file: Where it stands.
 
     Attributes:
+        marks: For `with`: its body.
         on: Whether its statements are marked.
     """
 
@@ -60,7 +73,7 @@ class OpenPoint:
         "_ns",
         "_plan",
         "_since",
-        "_site",
+        "marks",
         "on",
     )
 
@@ -71,10 +84,11 @@ class OpenPoint:
         self._looks = [0] * len(plan.rows)
         self._ns = [0] * len(plan.rows)
         self._index, self._since = 0, 0
-        self._site = marks.site_of(LINE, name, file, plan.line, "opened", end=plan.end)
-        place = {"file": file, "kind": "statement", "within": self._site}
+        site = sites.site_of(LINE, name, file, plan.line, "opened", end=plan.end)
+        self.marks = Within(site)
+        place = {"file": file, "kind": "statement", "within": site}
         self._codes = [
-            marks.site_of(LINE, row.text, line=row.line, end=row.end, **place) << 2  # type: ignore[arg-type] # texts and a number
+            sites.site_of(LINE, row.text, line=row.line, end=row.end, **place) << 2  # type: ignore[arg-type] # texts and a number
             | ENTER
             for row in plan.rows
         ]
@@ -84,13 +98,6 @@ class OpenPoint:
         from contextlib import nullcontext
 
         return stand_in(on=False, marks=nullcontext())
-
-    def __enter__(self) -> None:
-        marks.within().append((None, marks.enter(self._site)))
-
-    def __exit__(self, *error: object) -> None:
-        _, token = marks.within().pop()
-        marks.leave(token)
 
     def at(self, index: int) -> None:
         """A statement begins; one in a loop of short iterations is marked no more."""
@@ -106,8 +113,10 @@ class OpenPoint:
         self._index, self._since = index, now
 
 
-class Watch:
-    """Sees which of the user's functions one iteration calls, and for how long.
+class CallWatch:
+    """Sees which of the user's functions a statement calls, and for how long.
+
+    After so many events it looks no more, and takes what it saw for the whole.
 
     Args:
         is_own: Whether a file is the user's.
@@ -118,22 +127,30 @@ class Watch:
         self._open: list[tuple[FrameType, int]] = []
         self._times: dict[CodeType, list[int]] = {}
         self._files: dict[str, bool] = {}
-        self._since = monotonic_ns()
+        self._left = MOST_EVENTS
+        self._since = self._seen_ns = monotonic_ns()
 
     def begin(self) -> bool:
         """Start to look; False where somebody else has a profile function."""
         if sys.getprofile() is not None:
             return False
+        self._since = monotonic_ns()
         sys.setprofile(self._see)
         return True
 
-    def end(self) -> tuple[int, dict[CodeType, list[int]]]:
+    def end(self) -> tuple[int, dict[CodeType, tuple[float, float]]]:
         """Nanoseconds since it began, and of each function: calls, their time."""
-        sys.setprofile(None)
-        return monotonic_ns() - self._since, self._times
+        self._stop()
+        passed = monotonic_ns() - self._since
+        part = passed / max(self._seen_ns, 1)
+        times = {code: (n * part, ns * part) for code, (n, ns) in self._times.items()}
+        return passed, times
 
     def _see(self, frame: FrameType, event: str, _: object) -> None:
-        if event == "call":
+        self._left -= 1
+        if not self._left:
+            self._stop()
+        elif event == "call":
             code = frame.f_code
             own = self._files.get(code.co_filename)
             if own is None:
@@ -142,13 +159,25 @@ class Watch:
             if own and len(self._open) < DEPTH and not marks.in_stage():
                 self._open.append((frame, monotonic_ns()))
         elif event == "return" and self._open and self._open[-1][0] is frame:
-            _, begun = self._open.pop()
-            times = self._times.setdefault(frame.f_code, [0, 0])
-            times[0] += 1
-            times[1] += monotonic_ns() - begun
+            self._close(monotonic_ns())
+
+    def _stop(self) -> None:
+        if sys.getprofile() != self._see:
+            return
+        sys.setprofile(None)
+        now = monotonic_ns()
+        self._seen_ns = now - self._since
+        while self._open:
+            self._close(now)
+
+    def _close(self, now: int) -> None:
+        frame, begun = self._open.pop()
+        times = self._times.setdefault(frame.f_code, [0, 0])
+        times[0] += 1
+        times[1] += now - begun
 
 
-def worth(step_ns: float, times: dict[CodeType, list[int]]) -> list[CodeType]:
+def worth(step_ns: float, times: Mapping[CodeType, Sequence[float]]) -> list[CodeType]:
     """Functions whose statements are to be told apart."""
     return [
         code
@@ -174,29 +203,27 @@ def _marked(code: CodeType) -> CodeType | None:
     """The function's code with marks; None where that cannot be had."""
     if code.co_flags & _PAUSES or any(map(_marks_stage, code.co_consts)):
         return None
+    path, key = code.co_filename, key_of(code)
     try:
-        with open(code.co_filename, "rb") as file:
+        with open(path, "rb") as file:
             source = file.read()
-        tree = compile(source, code.co_filename, "exec", ast.PyCF_ONLY_AST, True, -1)
-        assert isinstance(tree, ast.Module)
-        function = _find(tree, key_of(code))
-        if function is None:
-            return None
-        from importlib.util import decode_source
-
-        lines = decode_source(source).splitlines()
-        placeholder = PLACEHOLDER.format("opened")
-        plan = open_function(tree, function, lines, placeholder)
-        whole = compile(tree, code.co_filename, "exec", 0, True, -1)
+        with without_warnings():
+            plain = compile(source, path, "exec", dont_inherit=True)
+            tree = ast.parse(source, path)
+            function = _find(tree, key)
+            if function is None or codes(plain).get(key) != as_written(code):
+                return None  # another text stands there by now
+            lines = decode_source(source).splitlines()
+            placeholder = PLACEHOLDER.format("opened")
+            plan = open_function(tree, function, lines, placeholder)
+            whole = compile(tree, path, "exec", dont_inherit=True)
     except (OSError, SyntaxError, ValueError, RecursionError):
         return None
-    made = codes(whole).get(key_of(code))
+    made = codes(whole).get(key)
     same = ("co_freevars", "co_varnames", "co_argcount", "co_flags")
     if made is None or any(getattr(made, n) != getattr(code, n) for n in same):
         return None
-    return fill(
-        made, {placeholder: OpenPoint(plan, code.co_qualname, code.co_filename)}
-    )
+    return fill(made, {placeholder: OpenPoint(plan, code.co_qualname, path)})
 
 
 _PAUSES = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
@@ -205,7 +232,7 @@ _PAUSES = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERAT
 def _marks_stage(constant: object) -> bool:
     """Whether code with this constant marks a stage, or defines what does."""
     if isinstance(constant, Point):
-        return marks.mark_of(constant.site)[0] != STEP
+        return sites.mark_of(constant.site)[0] != STEP
     return hasattr(constant, "placeholder")
 
 
@@ -225,25 +252,54 @@ def _find(tree: ast.Module, key: Key) -> ast.FunctionDef | None:
     return None
 
 
-def opener(is_own: Callable[[str], bool]) -> Callable[[int], bool]:
-    """What is to be told of each marked iteration once the training loop is known.
+class Opening:
+    """Is told of each marked iteration once the training loop is known.
 
     Args:
         is_own: Whether a file is the user's.
-
-    Returns:
-        A function of the iteration's number since then; it returns False when it need
-        not be called again.
     """
-    watch: list[Watch] = []
 
-    def turned(number: int) -> bool:
-        if watch:
-            step_ns, times = watch.pop().end()
-            open_all(worth(step_ns, times))
-        elif number in LOOK_AT:
-            watch.append(Watch(is_own))
-            return watch[0].begin()
-        return number < LOOK_AT[-1] + 1
+    def __init__(self, is_own: Callable[[str], bool]) -> None:
+        self._is_own = is_own
+        self._number = 0
+        self._watch: CallWatch | None = None
+        self._step_ns = 0
+        self._times: dict[CodeType, tuple[float, float]] = {}
 
-    return turned
+    def anew(self) -> None:
+        """Another loop is the training loop."""
+        self.left()
+        self._number = 0
+
+    def turned(self) -> bool:
+        """An iteration begins; False when the next ones need not be told of."""
+        self._number += 1
+        if self._watch is not None:
+            self.left()
+            open_all(worth(self._step_ns, self._times))
+        elif self._number in LOOK_AT:
+            self._step_ns, self._times = 0, {}
+            return self._begin()
+        return self._number <= LOOK_AT[-1]
+
+    def row(self) -> None:
+        """A statement of it begins."""
+        if self._watch is not None:
+            self.left()
+            self._begin()
+
+    def left(self) -> None:
+        """The loop is over, or its statement is."""
+        if self._watch is None:
+            return
+        passed, times = self._watch.end()
+        self._watch = None
+        self._step_ns += passed
+        for code, seen in times.items():
+            known = self._times.get(code, (0.0, 0.0))
+            self._times[code] = known[0] + seen[0], known[1] + seen[1]
+
+    def _begin(self) -> bool:
+        watch = CallWatch(self._is_own)
+        self._watch = watch if watch.begin() else None
+        return self._watch is not None

@@ -124,15 +124,15 @@ class Point:
         """Whether `call` answers: not for calls from within such a call."""
         return self.answer is not None and not getattr(self._local, "busy", False)
 
-    def call(self, *args: Any, **kwargs: Any) -> Any:
+    def call(self, /, *args: Any, **kwargs: Any) -> Any:
         """What the strategies make of the call."""
         return self.answer(*args, **kwargs)  # type: ignore[misc] # only while acting
 
-    def delegate(self, *args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+    def delegate(self, /, *args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
         """The same for a generator."""
         return (yield from self.call(*args, **kwargs))
 
-    async def wait(self, *args: Any, **kwargs: Any) -> Any:
+    async def wait(self, /, *args: Any, **kwargs: Any) -> Any:
         """The same for a coroutine."""
         return await self.call(*args, **kwargs)
 
@@ -170,7 +170,7 @@ class Point:
             return items
         return delegated(self, iter(items))
 
-    def begin(self, *args: Any, **kwargs: Any) -> None:
+    def begin(self, /, *args: Any, **kwargs: Any) -> None:
         """Show the observer the arguments."""
         if self._observer is not None:
             try:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import mmap
 import os
 import threading
 from collections.abc import Callable, Iterable
+from json import dumps
 from pathlib import Path
 from time import monotonic_ns
 
@@ -40,7 +40,7 @@ class SpoolWriter:
         self.mode = spool.RECORD
         self.call = 0
         self.listed = 0
-        with open(folder / spool.CONTROL_FILE, "r+b") as file:
+        with spool.open_file(folder / spool.CONTROL_FILE, "r+b") as file:
             self.control = mmap.mmap(file.fileno(), spool.CONTROL_BYTES)
         self._named: set[tuple[int, str]] = set()
 
@@ -65,14 +65,14 @@ class SpoolWriter:
             tid, name = thread.native_id, thread.name
             if tid is not None and (tid, name) not in self._named:
                 self._named.add((tid, name))
-                lines.append(json.dumps([tid, ident, name]))
+                lines.append(dumps([tid, ident, name]))
         if lines:
             _append(spool.names_file(self.folder, self.pid), lines)
 
     def write_event(self, event: dict[str, object]) -> None:
         """Append a JSON line to the process's events; a full disk loses it."""
-        line = json.dumps({"t_ns": monotonic_ns(), **event})
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(Exception):
+            line = dumps({"t_ns": monotonic_ns(), **event})
             _append(spool.events_file(self.folder, self.pid), [line])
 
 

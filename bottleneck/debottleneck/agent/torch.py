@@ -14,8 +14,10 @@ from functools import wraps
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
-from debottleneck.agent.marks import enter, leave, site_of
-from debottleneck.agent.wrap import as_frame_of_ours, give_back, wrap
+from debottleneck.agent.marks import enter, leave
+from debottleneck.agent.sites import site_of
+from debottleneck.agent.wrap import as_frame_of_ours, wrap
+from debottleneck.agent.written import give_back
 
 LOSS_FUNCTIONS = (
     "binary_cross_entropy",

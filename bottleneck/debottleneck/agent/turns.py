@@ -1,23 +1,26 @@
 """What the code of prepared loops refers to: iterations and statements are marked here.
 
 Each loop keeps its own cost down: where iterations are short only every k-th one is
-marked, and a loop that is no training loop hands over to its plain copy.
+marked, and a loop that is no training loop hands over to its plain copy. A `for`
+loop's items come through iterators of C alone: between the loop and what it iterates
+over stands no frame of ours, and nothing holds an item.
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Iterator
-from itertools import compress, count, islice
-from typing import Any, Protocol
+from itertools import chain, repeat
+from types import WrapperDescriptorType
+from typing import Any
 
-from debottleneck.agent import marks
+from debottleneck.agent import entries, marks, sites
+from debottleneck.agent.entries import LoopEntry, runs
 from debottleneck.agent.loops import LoopPlan
 from debottleneck.agent.points import stand_in
-from debottleneck.recording.spool import ENTER, STEP_END, STEP_START
+from debottleneck.recording.spool import ENTER
 from debottleneck.words import LINE, STEP
 
-COST = 0.02
+COST = 0.015
 """The part of a loop's time that its marks may take."""
 
 MARK_NS = 1000.0
@@ -27,6 +30,9 @@ TINY_NS = 3_000.0
 """A loop of shorter iterations trains nothing: its marked copy alone, silent, would
 cost more than is allowed."""
 
+TINY_ENTRY_NS = 100_000.0
+"""So is one that is over sooner, as to enter and leave it is marked, too."""
+
 LONGEST_STRETCH = 1000
 """Iterations without marks in a row, at most."""
 
@@ -34,36 +40,7 @@ FIRST_LOOK = 8
 """Iterations before a loop's cost is looked at, then each time that they doubled."""
 
 
-class Listener(Protocol):
-    """Is told of the loops' progress while the training loop is being looked for."""
-
-    def entered(self, run: Run) -> None:
-        """A loop begins."""
-
-    def turned(self, run: Run) -> None:
-        """An iteration of it begins, one that is marked."""
-
-
-class _Runs(threading.local):
-    """The loops that a thread is in, outermost first."""
-
-    def __init__(self) -> None:
-        self.stack: list[Run] = []
-
-
-_runs = _Runs()
 _points: list[LoopPoint] = []
-_listener: list[Listener] = []
-
-
-def listen_with(listener: Listener) -> None:
-    """Tell this of every marked iteration from now on."""
-    _listener[:] = [listener]
-
-
-def runs() -> list[Run]:
-    """The loops that this thread is in, outermost first."""
-    return _runs.stack
 
 
 def points() -> list[LoopPoint]:
@@ -74,10 +51,11 @@ def points() -> list[LoopPoint]:
 class LoopPoint:
     """One loop of the user's code: what its marked copy calls.
 
+    It is marked for one thread at a time, and not within itself.
+
     Args:
         plan: What it consists of.
         file: Where it stands.
-        is_open: Whether its marked copy runs from the beginning.
 
     Attributes:
         bounds: Whether what the tool asks for is done between its iterations.
@@ -85,33 +63,45 @@ class LoopPoint:
         on: Whether its statements are marked now.
         count: Iterations so far.
         entries: How many times it was entered.
-        ns: Time of its iterations.
+        ns: Time of its iterations, that of marks taken off.
         row: Index of the statement that runs, or ran last.
-        row_ns: Time of each statement, whatever runs within it.
-        since: When the present statement began.
+        row_ns: Time of each statement, whatever runs within it; of marked iterations.
+        since: When the present statement began, 0 where none is marked.
+        inner: Loops that were met within it, not within one of those.
         kept: True for the training loop and those around it: never closed.
+        codes: Of the marks of its statements.
+        run: Its present entry.
+        wanted: Whether it is to be marked at all.
+        watched: Whether the listener is told of its statements.
+        stretch: Iterations that go unmarked after each one that is marked.
         rewritten: What its other copy refers to, see `loops.copy_with`; that copy
             goes on where there is one.
     """
 
     __slots__ = (
-        "_active", "_codes", "bounds", "count", "entries", "file", "kept", "ns", "on",
-        "open", "plan", "rewritten", "row", "row_ns", "since", "site", "stretch",
+        "_active", "_look", "_marked", "_written", "bounds", "codes", "count",
+        "entries", "file", "inner", "kept", "ns", "on", "open", "plan",
+        "rewritten", "row", "row_ns", "run", "since", "site", "stretch", "wanted",
+        "watched",
     )  # fmt: skip
 
-    def __init__(self, plan: LoopPlan, file: str, is_open: bool = True) -> None:
+    def __init__(self, plan: LoopPlan, file: str) -> None:
         self.plan = plan
         self.file = file
-        self.open = is_open
+        self.open = self.wanted = True
         self.on = self.bounds = True
-        self.kept = False
+        self.kept = self.watched = False
+        self.inner: set[LoopPoint] = set()
         self.rewritten: Any = None
+        self.run: LoopEntry | None = None
         self.site = -1
         self.count = self.entries = self.ns = self.stretch = 0
         self.row = self.since = 0
         self.row_ns = [0] * len(plan.rows)
         self._active = [True] * len(plan.rows)
-        self._codes: list[int] = []
+        self.codes: list[int] = []
+        self._look = FIRST_LOOK
+        self._marked = self._written = 0
         _points.append(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -121,76 +111,102 @@ class LoopPoint:
     @property
     def sites(self) -> list[int]:
         """Sites of its statements."""
-        return [code >> 2 for code in self._codes]
+        return [code >> 2 for code in self.codes]
 
     @property
     def mean_ns(self) -> float:
         """Length of an iteration."""
         return self.ns / max(self.count, 1)
 
+    items = iter
+    """Called as the `for` statement would: no frame of ours, and `__iter__` once."""
+
+    def allow(self, marked: bool) -> None:
+        """Say whether it is marked from its next entry on."""
+        self.wanted = marked
+        self.open = marked and self.run is None
+
     def __enter__(self) -> None:
         if self.site < 0:
             self._register()
-        self.on = True
-        self.entries += 1
-        run = Run(self)
-        _runs.stack.append(run)
-        if _listener:
-            _listener[0].entered(run)
+        stack = runs()
+        heard = not stack or stack[-1].point.on
+        run = LoopEntry(self)
+        stack.append(run)
+        if self.run is None and heard:
+            for outer in stack[-2:-1]:
+                outer.point.inner.add(self)
+            self.open = False
+            self.on = True
+            self.run = run
+            self.entries += 1
+            entries.tell_entered(run)
 
     def __exit__(self, *error: object) -> None:
-        stack = _runs.stack
-        while stack:
-            run = stack.pop()
-            if run.point is self:
-                if self.rewritten is not None:
-                    self.rewritten.leave(run)
+        stack = runs()
+        if self._here() is None:
+            return
+        try:
+            while True:
+                run = stack.pop()
                 run.leave()
-                return
+                if run.point is self:
+                    return
+        except RecursionError:  # the user's own is on its way
+            return
 
-    def turns(self, items: Iterable[Any]) -> Iterator[Any]:
+    def turns(self, iterator: Iterator[Any]) -> Iterator[Any]:
         """The items of a `for` loop, until it falls silent."""
-        run = _runs.stack[-1]
-        iterator = iter(items)
-        while run.begin():
-            try:
-                yield next(iterator)
-            except StopIteration:
-                run.done = 0
-                run.rest = ()
-                return
-            if self.stretch:
-                yield from run.unmarked(iterator)
-        run.rest = iterator
+        run = self._here()
+        if run is None:
+            return map(next, repeat(iterator))
+        return map(next, chain.from_iterable(map(run.more, repeat(iterator))))
 
     def rest(self) -> Iterable[Any]:
         """What is left of the items for the plain copy."""
-        run = _runs.stack[-1]
-        rest, run.rest = run.rest, ()
+        run = self._here()
+        if run is None:
+            return ()
+        if run.rest is None:  # all were taken: the last iteration did not begin
+            run.settle()
+            run.done -= 1
+            return ()
+        rest, run.rest = run.rest, None
+        return rest if _is_its_own(rest) else map(next, repeat(rest))
+
+    def iterator(self) -> Iterator[Any]:
+        """What goes over the rest of the items, for the copy of a strategy."""
+        run = self._here()
+        if run is None or run.rest is None:
+            return iter(self.rest())
+        rest, run.rest = run.rest, None
         return rest
 
     def turn(self) -> bool:
         """Whether a `while` loop goes on in its marked copy."""
-        run = _runs.stack[-1]
+        run = self._here()
+        if run is None:
+            return True
         if run.skipped:
-            if self.on:
-                run.hush()
             run.skipped -= 1
             run.done += 1
-            run.count += 1
             return True
         if not self.on:
             run.loud()
+        elif self.stretch and run.begun and run.hush():
+            run.skipped = self.stretch - 1
+            run.done += 1
+            return True
         if not run.begin():
             run.handed = True
             return False
-        if self.stretch:
-            run.skipped = self.stretch
         return True
 
     def handed(self) -> bool:
         """Whether the plain copy of a `while` loop goes on."""
-        run = _runs.stack[-1]
+        run = self._here()
+        if run is None:
+            return False
         if not run.handed:
             run.done -= 1  # the condition was false: it did not begin
         return run.handed
@@ -198,10 +214,12 @@ class LoopPoint:
     def at(self, index: int) -> None:
         """A statement begins."""
         if self._active[index]:
-            now = marks.mark_row(self._codes[index])
-            if now:
+            now = marks.mark_row(self.codes[index])
+            if now and self.since:
                 self.row_ns[self.row] += now - self.since
                 self.row, self.since = index, now
+                if self.watched:
+                    entries.tell_row(self)
 
     def silence(self, share: float) -> None:
         """Mark small statements no more that follow small ones.
@@ -214,143 +232,80 @@ class LoopPoint:
         for index in range(2, len(small)):
             self._active[index] = not (small[index] and small[index - 1])
 
+    def again(self) -> None:
+        """Mark the statement that runs: another loop within it is over."""
+        if self.run is not None:
+            marks.mark_row(self.codes[self.row])
+
+    def book(self, now: int, passed: int, iterations: int, written: int) -> None:
+        """Add what passed since the last mark of the loop.
+
+        Args:
+            now: Monotonic nanoseconds.
+            passed: Nanoseconds since that mark.
+            iterations: How many were completed in it.
+            written: How many marks were written in it.
+        """
+        if self.since:  # else nothing of it was marked
+            self.row_ns[self.row] += now - self.since
+            self.since = 0
+            self._marked += 1
+            self._written += written
+        self.ns += max(passed - round(MARK_NS * written), iterations)
+        self.count += iterations
+
+    def is_worth_it(self) -> bool:
+        """Whether to go on marking it; says how many iterations go unmarked."""
+        if self.count + self.entries < self._look:
+            return True
+        self._look = 2 * (self.count + self.entries)
+        mean = self.mean_ns
+        if mean < TINY_NS and not self.kept:
+            self.allow(False)
+            return False
+        cost = MARK_NS * (1 + self._written / max(self._marked, 1))
+        self._written = self._marked = 0
+        wanted = round(cost / (COST * max(mean, 1.0)))
+        followed = (p.kept if self.kept else p.wanted for p in self.inner)
+        self.stretch = min(wanted, LONGEST_STRETCH) if wanted > 1 else 0
+        if any(followed):
+            self.stretch = 0  # their iterations would be lost
+        return True
+
+    def is_over(self) -> None:
+        """Mark it no more when it is entered, where it is mostly over too soon."""
+        if self.entries >= FIRST_LOOK and not self.kept:
+            self.allow(self.wanted and self.ns >= TINY_ENTRY_NS * self.entries)
+
+    def _here(self) -> LoopEntry | None:
+        """This thread's entry of the loop."""
+        stack = runs()
+        if stack and stack[-1].point is self:
+            return stack[-1]
+        return next((run for run in reversed(stack) if run.point is self), None)
+
     def _register(self) -> None:
         plan = self.plan
-        self.site = marks.site_of(
+        site = sites.site_of(
             STEP, plan.text, self.file, plan.line, "loop", end=plan.end
         )
-        for row in plan.rows:
-            site = marks.site_of(
+        self.codes = [
+            sites.site_of(
                 LINE, row.text, self.file, row.line, "statement",
-                end=row.end, within=self.site,
-            )  # fmt: skip
-            self._codes.append(site << 2 | ENTER)
+                end=row.end, within=site,
+            ) << 2 | ENTER
+            for row in plan.rows
+        ]  # fmt: skip
+        self.site = site
 
 
-class Run:
-    """One entry of a loop, on one thread.
+def _is_its_own(iterator: Iterator[Any]) -> bool:
+    """Whether `iter` of it is itself: others may begin anew."""
+    how = getattr(type(iterator), "__iter__", None)
+    code = getattr(how, "__code__", None)
+    return isinstance(how, WrapperDescriptorType) or (
+        code is not None and code.co_code == _ITSELF
+    )
 
-    Attributes:
-        point: The loop.
-        count: Iterations begun, marked or not.
-        done: Iterations completed since the last mark.
-        rest: Items for the plain copy.
-        handed: Whether a `while` loop's plain copy goes on.
-        skipped: Iterations of a `while` loop that are still to go unmarked.
-    """
 
-    __slots__ = (
-        "_began", "_counter", "_look", "_marked", "_stretch", "_written", "count",
-        "done", "handed", "point", "rest", "skipped",
-    )  # fmt: skip
-
-    def __init__(self, point: LoopPoint) -> None:
-        self.point = point
-        self.count = self.done = self.skipped = 0
-        self.rest: Iterable[Any] = ()
-        self.handed = False
-        self._look = FIRST_LOOK
-        self._began = self._marked = self._stretch = 0
-        self._written = marks.written()
-        self._counter = count()
-
-    def begin(self) -> bool:
-        """Mark an iteration; False where the plain copy is to go on."""
-        point = self.point
-        if point.rewritten is not None:
-            return False
-        now = self.passed()
-        if not now:
-            return False
-        if self.count >= self._look and not self._worth(now):
-            self.done = 0
-            return False
-        if _listener:
-            _listener[0].turned(self)
-        return True
-
-    def passed(self) -> int:
-        """Mark where an iteration begins; nanoseconds, 0 if nothing is recorded."""
-        point = self.point
-        if point.bounds:
-            if point.kept:
-                marks.close_stages()
-            marks.attend()
-        now = marks.mark_row(point.site << 2 | STEP_START, self.done)
-        if now:
-            self._book(now)
-            marks.mark_row(point._codes[0])
-            point.row, point.since = 0, now
-            self.count += 1
-            self._marked += 1
-            self.done = 1
-        return now
-
-    def unmarked(self, iterator: Iterator[Any]) -> Iterator[Any]:
-        """Items of iterations in which nothing is marked."""
-        self._counter = count()
-        self._stretch = 1
-        self.hush()
-        yield from islice(compress(iterator, self._counter_from()), self.point.stretch)
-        self._end_stretch()
-
-    def hush(self) -> None:
-        """Iterations begin in which nothing is marked: a stretch of its own."""
-        now = marks.mark_row(self.point.site << 2 | STEP_START, self.done)
-        self._book(now)
-        self.done = 0
-        self.point.on = False
-        marks.hush(True)
-
-    def loud(self) -> None:
-        """All is marked again."""
-        self.point.on = True
-        marks.hush(False)
-
-    def leave(self) -> None:
-        """The loop is over, or its plain copy is."""
-        if self._stretch:
-            self._end_stretch()
-        elif not self.point.on:
-            self.loud()
-        now = marks.mark_row(self.point.site << 2 | STEP_END, self.done)
-        if now:
-            self._book(now)
-            for outer in _runs.stack[-1:]:  # back in its statement, wherever this was
-                marks.mark_row(outer.point._codes[outer.point.row])
-
-    def _counter_from(self) -> Iterator[int]:
-        next(self._counter)
-        return self._counter
-
-    def _end_stretch(self) -> None:
-        self._stretch = 0
-        passed = next(self._counter) - 1
-        self.count += passed
-        self.done += passed
-        self.loud()
-
-    def _book(self, now: int) -> None:
-        """Add what passed since the last mark of the loop."""
-        point = self.point
-        if now and self._began:
-            if point.on:
-                point.row_ns[point.row] += now - point.since
-            point.ns += now - self._began
-            point.count += self.done
-        self._began = now
-
-    def _worth(self, now: int) -> bool:
-        """Whether to go on marking; sets how many iterations go unmarked."""
-        point = self.point
-        self._look = self.count * 2
-        mean = point.mean_ns
-        if mean < TINY_NS and not point.kept:
-            point.open = False
-            return False
-        written = marks.written()
-        cost = MARK_NS * (written - self._written) / max(self._marked, 1)
-        self._written, self._marked = written, 0
-        wanted = round(cost / (COST * max(mean, 1.0))) - 1
-        point.stretch = min(max(wanted, 0), LONGEST_STRETCH)
-        return True
+_ITSELF = (lambda self: self).__code__.co_code

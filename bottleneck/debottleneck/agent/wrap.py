@@ -10,16 +10,17 @@ from __future__ import annotations
 
 import inspect
 import threading
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from dataclasses import dataclass
 from functools import partial, wraps
 from types import CodeType, FunctionType, coroutine
 from typing import Any, TypeVar, cast
-from weakref import WeakKeyDictionary
 
+from debottleneck.agent import written
 from debottleneck.agent.inline import Key, fill
-from debottleneck.agent.marks import recording, site_of
+from debottleneck.agent.marks import recording
 from debottleneck.agent.points import Observer, Plainly, Point, delegated
+from debottleneck.agent.sites import site_of
 from debottleneck.recording.spool import FRAME_FILE, MARKER_FRAME
 from debottleneck.words import STEP
 
@@ -54,11 +55,6 @@ Watch = Callable[[Found], None]
 
 Observe = Callable[[str, str, str], Observer | None]
 """(stage, name, kind) -> who looks at a function's calls, if anyone does."""
-
-_written: WeakKeyDictionary[FunctionType, tuple[Marking, CodeType]] = (
-    WeakKeyDictionary()
-)
-"""Functions with other code -> what marked them, and their own."""
 
 _actors: list[Act] = []
 _watchers: list[Watch] = []
@@ -170,9 +166,6 @@ class Marking:
     plain: CodeType | None = None
     """What the function has without them; set at the same time."""
 
-    raw: CodeType | None = None
-    """As python compiles it, with no loop of it prepared."""
-
     key: Key = ("", 0)
     """What tells it apart from other functions of its file."""
 
@@ -195,7 +188,7 @@ class Marking:
             flags = code.co_flags | plain.co_flags & inspect.CO_ITERABLE_COROUTINE
             marked = fill(code, {self.placeholder: point})
             function.__code__ = marked.replace(co_flags=flags)
-            _written[function] = self, self.raw or plain
+            written.marked[function] = self
         return function
 
     def around(self, function: Any) -> Any:
@@ -266,29 +259,6 @@ def observed_by(observer: Observer, called: Callable[..., Any]) -> Callable[...,
         return result
 
     return as_frame_of_ours(shown)
-
-
-def give_back(codes: Iterable[CodeType]) -> dict[FunctionType, Marking]:
-    """Let functions be as written that others read as bytecode, or what these call.
-
-    Args:
-        codes: Of the functions that are to be read; what they name counts as called.
-
-    Returns:
-        The functions, and what marked them.
-    """
-    given: dict[FunctionType, Marking] = {}
-    waiting = [*codes]
-    while waiting:
-        code = waiting.pop()
-        waiting += [c for c in code.co_consts if isinstance(c, CodeType)]
-        for function, (marking, plain) in [*_written.items()]:
-            if function.__name__ in code.co_names or function.__code__ is code:
-                del _written[function]
-                given[function] = marking
-                function.__code__ = plain
-                waiting.append(plain)
-    return given
 
 
 def _acting(found: Found) -> Callable[..., Any]:

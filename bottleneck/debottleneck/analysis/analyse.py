@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ from debottleneck.analysis import code as code_pass
 from debottleneck.analysis import gil as gil_pass
 from debottleneck.analysis import threads as thread_pass
 from debottleneck.analysis import trainer as trainer_pass
+from debottleneck.analysis.division import divide
 from debottleneck.analysis.findings import diagnose, verdict
 from debottleneck.analysis.frames import (
     bounds,
@@ -24,43 +26,48 @@ from debottleneck.analysis.functions import function_table
 from debottleneck.analysis.instruments import instrument_table
 from debottleneck.analysis.result import Analysis, Loop
 from debottleneck.analysis.roles import roles_of
-from debottleneck.analysis.steps import find_loop, label, with_stages
-from debottleneck.analysis.timeline import marks_by_thread, segments_of
-from debottleneck.recording.loop import Steps
+from debottleneck.analysis.rows import RowNames
+from debottleneck.analysis.steps import (
+    candidates,
+    chosen_loop,
+    find_loop,
+    label,
+    with_stages,
+)
+from debottleneck.analysis.timeline import marks_by_thread, raw_segments
+from debottleneck.recording.loop import ChosenLoop, Steps
 from debottleneck.recording.recording import NotMeasured, Recording
-from debottleneck.recording.spool import LEAVE
+from debottleneck.recording.spool import ENTER, LEARNING, LEAVE, STATEMENT
+from debottleneck.words import STAGES
 
 FEWEST_STEPS = 2
 """Quiet steps below which the run is measured by wall time instead."""
 
-NO_LOOP = (
-    "no training loop was recognised; mark it with step() and stage(), "
-    "or name functions with --stage NAME=module:function"
-)
+NO_LOOP = "no training loop was recognised"
 
 
 def analyse(recording: Recording) -> Analysis:
     """Find the loop, attribute its time, diagnose it."""
     facts = recording.facts
-    trainer, bounded, segments = _read_marks(recording)
-    asked = facts.options.get("warmup")
-    steps, warmup, reason = label(bounded, recording.blocks, facts.end_ns, asked)
+    found, segments, lines = _read_marks(recording)
+    trainer, steps = found.trainer, found.steps
+    rows = RowNames.of(lines)
     ours = of_thread(segments, facts.pid, trainer)
     step_stages, within = with_stages(steps, ours)
     quiet = quiet_steps(steps)
     grid = None
     if len(quiet) >= FEWEST_STEPS:
-        rows = of_thread(recording.waits, facts.pid, trainer).sort_values("end_ns")
-        grid = trainer_pass.grid_of(steps, within, ours, rows)
+        waits = of_thread(recording.waits, facts.pid, trainer).sort_values("end_ns")
+        grid = trainer_pass.grid_of(steps, within, ours, waits, rows)
     time = _quiet_time(recording, quiet if grid else None)
-    loop = _loop(trainer, bounded, (warmup, reason), grid)
-    calls, pairs = _calls_per_step(recording, trainer, quiet)
+    loop = _loop(recording, found, grid)
+    calls, pairs = _calls_per_step(recording, ours, trainer, quiet)
     roles = roles_of(recording, trainer, segments)
-    causes, threads = _causes(recording, trainer, segments, roles, time, grid)
+    around = (segments, rows, roles, time)
+    causes, threads = _causes(recording, trainer, *around, grid)
     code = code_pass.code_of(recording)
-    stacks = code_pass.sampled(recording, code, segments, roles)
+    stacks = code_pass.sampled(recording, code, segments, rows, roles)
     holders = code_pass.holders(stacks, code)
-    around = (recording, causes, segments, roles, time)
     analysis = Analysis(
         recording=recording,
         loop=loop,
@@ -69,11 +76,12 @@ def analyse(recording: Recording) -> Analysis:
         steps=steps,
         step_stages=step_stages,
         segments=segments,
+        rows=lines,
         stages=trainer_pass.stage_table(grid, calls) if grid else empty("stages"),
         causes=causes,
         threads=threads,
-        gil_waits=gil_pass.wait_table(*around, holders),
-        waited_on=gil_pass.waited_on(*around),
+        gil_waits=gil_pass.wait_table(recording, causes, *around, holders),
+        waited_on=gil_pass.waited_on(recording, causes, *around),
         lines=code_pass.line_table(stacks, code),
         flame=code_pass.flame_table(stacks, code),
         functions=function_table(recording, roles),
@@ -83,11 +91,32 @@ def analyse(recording: Recording) -> Analysis:
     return replace(analysis, findings=findings, verdict=verdict(analysis, findings))
 
 
-def _read_marks(recording: Recording) -> tuple[int, Steps, pd.DataFrame]:
-    """The trainer, its steps, and segments; the sorted marks are large and go here."""
+@dataclass(frozen=True)
+class _Found:
+    """The steps: who runs them, by which rule, labelled; leading ones left out."""
+
+    trainer: int
+    bounded: Steps
+    steps: pd.DataFrame
+    warmup: tuple[int, str]
+    chosen: ChosenLoop | None
+
+
+def _read_marks(recording: Recording) -> tuple[_Found, pd.DataFrame, pd.DataFrame]:
+    """The steps, segments and rows; the sorted marks are large and go here."""
+    facts = recording.facts
     threads = marks_by_thread(recording)
-    trainer, bounded = find_loop(recording, threads)
-    return trainer, bounded, segments_of(threads)
+    chosen = chosen_loop(recording)
+    trainer, bounded = find_loop(recording, threads, chosen)
+    if chosen is not None and bounded.rule != chosen.rule:
+        chosen = None
+    asked = facts.options.get("warmup")
+    steps, count, why = label(bounded, recording.blocks, facts.end_ns, asked)
+    loops = recording.loops[recording.loops["rank"] == 0]
+    raw = raw_segments(threads, loops.set_index("pid")["site"].to_dict())
+    lines, segments = divide(recording, raw, steps, trainer, chosen)
+    found = _Found(trainer, bounded, steps, (count, why), chosen)
+    return found, segments, lines
 
 
 def _quiet_time(
@@ -98,7 +127,8 @@ def _quiet_time(
         return thread_pass.QuietTime(*bounds(steps), float(len(steps)))
     facts = recording.facts
     cuts = [facts.start_ns]
-    for block in recording.blocks.sort_values("start_ns").itertuples(index=False):
+    blocks = recording.blocks[recording.blocks["kind"] != LEARNING]
+    for block in blocks.sort_values("start_ns").itertuples(index=False):
         cuts += [max(int(block.start_ns), cuts[-1]), max(int(block.end_ns), cuts[-1])]
     cuts.append(max(facts.end_ns, cuts[-1]))
     start, end = np.array(cuts, np.int64).reshape(-1, 2).T
@@ -107,38 +137,46 @@ def _quiet_time(
 
 
 def _loop(
-    trainer: int,
-    bounded: Steps,
-    warmup: tuple[int, str],
-    grid: trainer_pass.StepGrid | None,
+    recording: Recording, found: _Found, grid: trainer_pass.StepGrid | None
 ) -> Loop:
+    others = candidates(recording)
+    facts: dict[str, Any] = {"count": len(found.bounded), "others": others}
+    if found.chosen is not None:
+        chosen, *rest = others
+        place = {"header": chosen.header, "file": chosen.file, "line": chosen.line}
+        loops = recording.loops[recording.loops["pid"] == recording.facts.pid]
+        why = str(loops.loc[loops["rank"] == 0, "why"].iloc[0])
+        facts = place | {"count": chosen.count, "why": why, "others": tuple(rest)}
     if grid is not None:
         return Loop(
-            trainer,
+            found.trainer,
             True,
-            bounded.rule,
-            *warmup,
+            found.bounded.rule,
+            *found.warmup,
             len(grid.steps),
             *trainer_pass.step_interval(grid),
+            **facts,
         )
-    rule = bounded.rule or NO_LOOP
-    if len(bounded):
-        rule = f"only {len(bounded)} steps were seen, too few of them undisturbed"
-    return Loop(trainer, False, rule, unit="second")
+    rule = found.bounded.rule or NO_LOOP
+    if len(found.bounded):
+        seen = len(found.bounded)
+        rule = f"only {seen} steps were seen, too few of them undisturbed"
+    return Loop(found.trainer, False, rule, unit="second", **facts)
 
 
 def _causes(
     recording: Recording,
     trainer: int,
     segments: pd.DataFrame,
+    rows: RowNames,
     roles: dict[tuple[int, int], str],
     time: thread_pass.QuietTime,
     grid: trainer_pass.StepGrid | None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Causes by role, and by thread; the trainer's are exact where it has steps."""
-    totals = thread_pass.cause_totals(recording, segments, time)
+    totals = thread_pass.cause_totals(recording, segments, rows, time)
     without = "trainer" if grid else ""
-    causes = thread_pass.causes_of_roles(totals, roles, time, without=without)
+    causes = thread_pass.causes_of_roles(totals, roles, rows, time, without=without)
     if grid is not None:
         tables = [trainer_pass.cause_table(grid), causes]
         causes = typed("causes", pd.concat([t for t in tables if len(t)] or tables))
@@ -148,27 +186,43 @@ def _causes(
 
 
 def _calls_per_step(
-    recording: Recording, trainer: int, quiet: pd.DataFrame
+    recording: Recording, ours: pd.DataFrame, trainer: int, quiet: pd.DataFrame
 ) -> tuple[dict[str, float], float]:
-    """Marked calls of each stage in a quiet step, and pairs of marks of all stages.
+    """Calls of each row in a quiet step, and pairs of marks in one.
 
-    Of tiny calls that were joined in one pair of marks each is counted.
+    Of tiny calls that were joined in one pair of marks each is counted; of statements
+    that are one row those of the one that is run most.
+
+    Args:
+        recording: For its marks.
+        ours: The trainer's segments.
+        trainer: Its tid.
+        quiet: Steps.
     """
     pid = recording.facts.pid
     marks = of_thread(recording.marks, pid, trainer)
     start, end = bounds(quiet)
     inside = holding(start, end + 1, marks["t_ns"].to_numpy(np.int64)) >= 0
-    leaving = marks[inside & (marks["edge"] == LEAVE).to_numpy()]
-    sites = recording.sites[recording.sites["pid"] == pid].set_index("site")["stage"]
-    sums = leaving["calls"].groupby(leaving["site"].map(sites)).sum()
+    marks = marks[inside]
+    sites = recording.sites[recording.sites["pid"] == pid].set_index("site")
+    leaving, entering = marks[marks["edge"] == LEAVE], marks[marks["edge"] == ENTER]
+    sums = leaving["calls"].groupby(leaving["site"].map(sites["stage"])).sum()
+    lines = sites.index[sites["kind"] == STATEMENT]
+    entered = entering.loc[entering["site"].isin(lines), "site"].value_counts()
+    named = ours[["site", "stage"]].drop_duplicates().set_index("site")["stage"]
+    named = named[named.index.isin(entered.index) & ~named.isin(STAGES)]
+    runs = entered.reindex(named.index).groupby(named).max()
     count = max(len(quiet), 1)
-    calls = {str(stage): float(number) / count for stage, number in sums.items()}
-    return calls, float(leaving["calls"].sum()) / count
+    calls = {str(row): float(n) / count for row, n in pd.concat([sums, runs]).items()}
+    pairs = float(leaving["calls"].sum()) + entered.sum() / 2
+    return calls, pairs / count
 
 
 def _not_measured(recording: Recording, loop: Loop) -> tuple[NotMeasured, ...]:
     gaps = recording.facts.not_measured
     if loop.found:
         return gaps
-    remedy = "mark it with stage() and step(), or use --stage NAME=module:function"
-    return *gaps, NotMeasured("steps and stages", loop.rule.split(";")[0], remedy)
+    remedy = "profile for longer"
+    if loop.others and not loop.count:
+        remedy = f"name the line of the loop: {loop.others[0].option}"
+    return *gaps, NotMeasured("steps and stages", loop.rule, remedy)

@@ -21,11 +21,9 @@ import pandas as pd
 
 from debottleneck.analysis.frames import Floats, Ints, bounds
 from debottleneck.analysis.timeline import Lookup
-from debottleneck.recording.loop import CODE
 from debottleneck.recording.recording import STATES
 from debottleneck.words import CAUSES
 
-STAGE_COUNT = len(CODE)
 CAUSE = {name: number for number, name in enumerate(CAUSES)}
 RUNNING = STATES.index("running")
 CAUSE_OF_STATE = np.array([CAUSE.get(name, -1) for name in STATES])
@@ -52,6 +50,8 @@ CONSERVED_WITHIN = 1e-6
 @dataclass(frozen=True)
 class Samples:
     """What the samples of one thread say, on a grid of steps x stages.
+
+    "Stages" are all rows of the recording here (`rows.Rows`).
 
     Attributes:
         blocked: (steps, stages, causes) nanoseconds seen waiting.
@@ -193,26 +193,31 @@ def gather(
         steps: Rows of the grid.
     """
     segment = lookup.index(rows["end_ns"].to_numpy(np.int64) - 1)
-    step = np.where(segment >= 0, step_of_segment[np.maximum(segment, 0)], -1)
+    step = np.append(step_of_segment, -1)[segment]  # -1 is in none: the last
     kept = step >= 0
-    cell = step[kept] * STAGE_COUNT + lookup.stage[segment[kept]]
+    shape = steps, len(lookup.rows)
+    cell = step[kept] * shape[1] + lookup.stage[segment[kept]]
     weight = np.ones(len(cell))
-    samples = _on_grid(rows[kept], cell, weight, _on_core(rows)[kept], steps)
+    samples = _on_grid(rows[kept], cell, weight, _on_core(rows)[kept], shape)
     delay = _lay_delay(rows, lookup, step_of_segment, samples)
     return replace(samples, delay=delay, reads_gil=_reads_gil(rows))
 
 
 def _on_grid(
-    rows: pd.DataFrame, cell: Ints, weight: Floats, on_core: Floats, steps: int
+    rows: pd.DataFrame,
+    cell: Ints,
+    weight: Floats,
+    on_core: Floats,
+    grid: tuple[int, int],
 ) -> Samples:
     """Sum samples in their cells, the run-queue delay where it was booked.
 
     Args:
         rows: Of the table `waits`.
-        cell: (rows,) step times `STAGE_COUNT` plus stage.
+        cell: (rows,) step times the number of stages plus stage.
         weight: (rows,) the part of each row that counts.
         on_core: (rows,) from `_on_core`.
-        steps: Rows of the grid.
+        grid: Number of steps and of stages.
     """
     start, end = bounds(rows)
     length = (end - start) * weight
@@ -221,17 +226,17 @@ def _on_grid(
     waits = state != RUNNING
     ran = np.where(waits, 0.0, on_core * weight)
     place = cell[waits] * len(CAUSES) + CAUSE_OF_STATE[state[waits]]
-    grid, cells = (steps, STAGE_COUNT), steps * STAGE_COUNT
+    stages, cells = grid[1], grid[0] * grid[1]
     blocked = sums(place, length[waits], cells * len(CAUSES))
-    stage = cell % STAGE_COUNT
+    stage = cell % stages
     return Samples(
         blocked=blocked.reshape(*grid, len(CAUSES)),
         seen=sums(cell, length, cells).reshape(grid),
         held=sums(cell, ran * holds, cells).reshape(grid),
         ran=sums(cell, ran, cells).reshape(grid),
         delay=sums(cell, rows["delay_ns"].to_numpy() * weight, cells).reshape(grid),
-        count=sums(stage[weight > 0], minlength=STAGE_COUNT),
-        slices=sums(stage, rows["slices"].to_numpy() * weight, STAGE_COUNT),
+        count=sums(stage[weight > 0], minlength=stages),
+        slices=sums(stage, rows["slices"].to_numpy() * weight, stages),
         reads_gil=_reads_gil(rows),
     )
 
@@ -283,7 +288,7 @@ def _lay_delay(
     delay = share * delayed["delay_ns"].to_numpy(np.float64)[tick]
     step = step_of_segment[segment]
     inside = step >= 0
-    cell = step[inside] * STAGE_COUNT + lookup.stage[segment[inside]]
+    cell = step[inside] * len(lookup.rows) + lookup.stage[segment[inside]]
     cells = samples.seen.size
     return sums(cell, delay[inside], cells).reshape(samples.seen.shape)
 
@@ -296,7 +301,9 @@ def _unexplained(lookup: Lookup, usual: Floats) -> Floats:
     return result
 
 
-def by_schedstat(rows: pd.DataFrame, stages: Ints, weight: Floats) -> Floats:
+def by_schedstat(
+    rows: pd.DataFrame, stages: Ints, weight: Floats, count: int
+) -> Floats:
     """Causes of a thread without a grid of steps, from its ticks alone.
 
     A tick's on-CPU time may have passed in the stage before the one it ends in, so
@@ -307,11 +314,12 @@ def by_schedstat(rows: pd.DataFrame, stages: Ints, weight: Floats) -> Floats:
         rows: The thread's rows of the table `waits`.
         stages: (rows,) stage number of each.
         weight: (rows,) the part of each row that counts, 0 to 1.
+        count: How many stages there are.
 
     Returns:
         (stages, causes) nanoseconds, summing to the thread's time.
     """
-    samples = _on_grid(rows, stages, weight, _on_core(rows), 1)
+    samples = _on_grid(rows, stages, weight, _on_core(rows), (1, count))
     columns = (rows["end_ns"] - rows["start_ns"], rows["oncpu_ns"], rows["delay_ns"])
     total, oncpu, delay = (float((c.to_numpy() * weight).sum()) for c in columns)
     on_core = min(oncpu, total)

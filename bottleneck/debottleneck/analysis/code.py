@@ -14,18 +14,24 @@ import pandas as pd
 
 from debottleneck.analysis.frames import typed
 from debottleneck.analysis.roles import Roles
-from debottleneck.analysis.timeline import NAMES, stages_at
+from debottleneck.analysis.rows import RowNames
+from debottleneck.analysis.timeline import stages_at
+from debottleneck.recording.own import is_users_own
 from debottleneck.recording.recording import Recording
-from debottleneck.recording.spool import API
+from debottleneck.recording.spool import API, STATEMENT
 from debottleneck.words import BETWEEN_STAGES, OTHER, STAGES, STEP
 
 MARKER = "[stage "
 """Begins the name of a wrapper's frame, which names the stage."""
 
+MOST_LINES = 500
+"""Of one statement."""
+
+TRAINER = "trainer"
+
 _FRAMELESS = (API, "torch")
 """Kinds of sites whose marks may leave no frame: with stage(), PyTorch's hooks."""
 
-_FOREIGN = ("site-packages", "dist-packages", "<frozen", "<debottleneck")
 _OURS = os.sep + os.path.join("debottleneck", "agent") + os.sep
 
 Frame = tuple[str, str, int]
@@ -50,7 +56,6 @@ class StackCode:
 
 def code_of(recording: Recording) -> StackCode:
     """Read the table of frames."""
-    folders = user_folders(recording)
     frames: dict[int, tuple[Frame, ...]] = {}
     stage: dict[int, str] = {}
     line: dict[int, Frame] = {}
@@ -58,7 +63,7 @@ def code_of(recording: Recording) -> StackCode:
         kept = tuple(f for f in all_frames if not _is_ours(f))
         frames[stack] = kept
         stage[stack] = _marked_stage(all_frames)
-        own = [f for f in kept if is_user_file(f[1], folders)]
+        own = [f for f in kept if is_users_own(f[1])]
         line[stack] = (own or list(kept) or [("", "", 0)])[-1]
     return StackCode(frames, stage, line)
 
@@ -69,22 +74,6 @@ def _stacks(table: pd.DataFrame) -> Iterator[tuple[int, list[Frame]]]:
     columns = (ordered[name].tolist() for name in ("stack", "function", "file", "line"))
     for stack, rows in groupby(zip(*columns, strict=True), key=itemgetter(0)):
         yield stack, [row[1:] for row in rows]
-
-
-def user_folders(recording: Recording) -> tuple[str, ...]:
-    """Folders of the user's code: the script's and those of marked functions."""
-    facts = recording.facts
-    script = os.path.join(facts.directory, facts.script)
-    files = {str(f) for f in recording.sites["file"] if str(f).startswith(os.sep)}
-    folders = {os.path.dirname(f) for f in files} | {os.path.dirname(script)}
-    return tuple(folder + os.sep for folder in sorted(folders) if folder)
-
-
-def is_user_file(file: str, folders: tuple[str, ...]) -> bool:
-    """Whether a file is the user's own, not a library's."""
-    if any(part in file for part in _FOREIGN):
-        return False
-    return file.startswith(folders) if folders else False
 
 
 def _is_ours(frame: Frame) -> bool:
@@ -101,12 +90,16 @@ def _marked_stage(frames: list[Frame]) -> str:
 
 
 def sampled(
-    recording: Recording, code: StackCode, segments: pd.DataFrame, roles: Roles
+    recording: Recording,
+    code: StackCode,
+    segments: pd.DataFrame,
+    rows: RowNames,
+    roles: Roles,
 ) -> pd.DataFrame:
     """One row a sample: block, pid, tid, thread, role, stage, stack, weight_ms.
 
     The stage is the marker's in the stack; without one, that of the thread's marks
-    at that time.
+    at that time, or the row whose lines the trainer's stack has.
     """
     table = recording.stacks.copy()
     if table.empty:
@@ -118,21 +111,51 @@ def sampled(
     table["thread"] = [names.get(key, f"thread {key[1]}") for key in keys]
     table["role"] = [roles.get(key, "other") for key in keys]
     marked = table["stack"].map(code.stage).fillna("")
-    timed = _stage_by_time(recording, table, segments)
-    table["stage"] = np.where(marked != "", marked, timed)
+    timed = _stage_by_time(recording, table, segments, rows)
+    rows_of = _rows_by_place(recording, code, segments)
+    placed = np.array([rows_of.get(stack, "") for stack in table["stack"]], object)
+    placed[(timed != OTHER) | (table["role"] != TRAINER)] = ""
+    stage = np.where(placed != "", placed, timed)
+    table["stage"] = np.where(marked != "", marked, stage)
     table["weight_ms"] = table["weight_ns"] / 1e6
     return table
 
 
+def _rows_by_place(
+    recording: Recording, code: StackCode, segments: pd.DataFrame
+) -> dict[int, str]:
+    """Stack -> the row of its innermost frame that is in a statement with one."""
+    sites = recording.sites
+    statements = sites[sites["kind"] == STATEMENT].drop(columns="stage")
+    rows = segments[["pid", "site", "stage"]].drop_duplicates(["pid", "site"])
+    home = recording.facts.directory
+    row_at: dict[tuple[str, int], str] = {}
+    for place in statements.merge(rows, on=["pid", "site"]).itertuples(index=False):
+        file = os.path.normpath(os.path.join(home, place.file))
+        last = min(place.end, place.line + MOST_LINES)
+        for line in range(place.line, last + 1):
+            row_at.setdefault((file, line), str(place.stage))
+    if not row_at:
+        return {}
+    found = {}
+    for stack, frames in code.frames.items():
+        for _, file, line in reversed(frames):
+            place = os.path.normpath(os.path.join(home, file)), line
+            if place in row_at:
+                found[stack] = row_at[place]
+                break
+    return found
+
+
 def _stage_by_time(
-    recording: Recording, table: pd.DataFrame, segments: pd.DataFrame
+    recording: Recording, table: pd.DataFrame, segments: pd.DataFrame, rows: RowNames
 ) -> np.ndarray:
     """For stacks without a marker: only marks that leave no frame can be open."""
     sites = recording.sites
     frameless = sites[sites["kind"].isin(_FRAMELESS)]
     marked = segments.merge(frameless[["pid", "site"]], on=["pid", "site"])
     middle = ((table["start_ns"] + table["end_ns"]) // 2).to_numpy(np.int64)
-    stages = NAMES[stages_at(marked, table, middle)]
+    stages = rows.names[stages_at(marked, rows, table, middle)]
     return np.where(table["block"] == "stacks", stages, OTHER)
 
 

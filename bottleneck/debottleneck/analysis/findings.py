@@ -12,14 +12,17 @@ from debottleneck.analysis.rules.measures import (
     trainer_stages,
     where,
 )
-from debottleneck.analysis.rules.wording import DOING, inside, names, percent, spot
-from debottleneck.analysis.thresholds import THRESHOLDS
-from debottleneck.words import CAUSES
-
-HOW_TO_MARK = (
-    "Mark the stages: `--stage load=module:function` on the command line, or "
-    '`with debottleneck.stage("load"):` in the script.'
+from debottleneck.analysis.rules.wording import (
+    DOING,
+    called,
+    how_to_step,
+    inside,
+    names,
+    percent,
+    spot,
 )
+from debottleneck.analysis.thresholds import THRESHOLDS
+from debottleneck.words import CAUSES, OTHER
 
 RANK = {"machine-busy": 0, "compute-bound": 2}
 """A busy machine comes before all else, computing after it; the rest at 1."""
@@ -121,7 +124,10 @@ def _causes_known(analysis: Analysis) -> bool:
 
 def _of_no_causes(analysis: Analysis) -> Verdict:
     largest = analysis.stages.sort_values("share", ascending=False).head(PARTS)
-    parts = [f"{percent(row['share'])} in `{row['stage']}`" for row in records(largest)]
+    parts = [
+        f"{percent(row['share'])}{inside(analysis, row['stage'])}"
+        for row in records(largest)
+    ]
     time = f"; the step's time: {names(parts)}" if parts else ""
     return Verdict(
         f"What the stages wait for was not measured{time}.",
@@ -155,12 +161,13 @@ def _of_no_finding(analysis: Analysis) -> Verdict:
 
 def _advice(analysis: Analysis) -> str:
     if not analysis.loop.found:
-        return HOW_TO_MARK
+        return how_to_step(analysis)
     if analysis.stages.empty:
         return "No change is advised."
     top = analysis.stages.sort_values("share").iloc[-1]
     gain = THRESHOLDS.ceiling(float(top["share"]))
-    part = f"`{top['stage']}`" if top["stage"] != "other" else "time outside stages"
+    stage = str(top["stage"])
+    part = called(analysis, stage) if stage != OTHER else "time outside stages"
     return (
         f"No change is advised; the largest part, {part}, would give at most "
         f"{gain:.1f}x if it vanished."

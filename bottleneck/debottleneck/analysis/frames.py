@@ -19,8 +19,9 @@ from debottleneck.words import CAUSES
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-QUIET, WARMUP = "quiet", "warmup"
-"""Blocks of steps beside those of the instruments, `stacks` and `functions`."""
+QUIET, WARMUP, LEARNING, BULK = "quiet", "warmup", "loops", "bulk"
+"""Blocks of steps beside those of the instruments, `stacks` and `functions`: in some
+the agent learned what the script does; of those in bulk only the mean is known."""
 
 
 def _columns(*groups: str) -> dict[str, str]:
@@ -31,7 +32,7 @@ def _columns(*groups: str) -> dict[str, str]:
 
 COLUMNS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
-        # Every step found; block is warmup, quiet, stacks or functions.
+        # Every step found; block is warmup, quiet, stacks, functions, loops or bulk.
         "steps": _columns("int64 step start_ns end_ns wall_ns", "str block"),
         # Each step's time by stage, `other` included: sums to wall_ns.
         "step_stages": _columns("int64 step", "str stage", "int64 wall_ns cpu_ns"),
@@ -46,6 +47,10 @@ COLUMNS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "float64 ms_per_step share low high median_ms p95_ms cpu_ms_per_step",
             "float64 calls_per_step",
         ),
+        # Rows that are lines of the user's code, in the order of the step: `row` is
+        # what the column `stage` of every table calls them; `parent` is the row that
+        # calls the opened function they are of, "" for none; `side` of words.SIDES.
+        "rows": _columns("str row file", "int64 line end", "str source parent side"),
         # Causes of role trainer sum to their stage. Other roles: summed over the
         # role's threads, so their shares may exceed 1.
         "causes": _columns(

@@ -25,6 +25,9 @@ def function_table(
     table = table[~table["file"].str.startswith(OURS)]
     if table.empty:
         return typed("functions", pd.DataFrame())
+    # A foreign recording may hold rows twice, which a merge would multiply.
+    rows = table.groupby(["clock", *_KEYS], sort=False, as_index=False)
+    table = rows[["calls", "self_ns", "total_ns"]].sum()
     wall = table[table["clock"] == "wall"].drop(columns="clock")
     cpu = table[table["clock"] == "cpu"].drop(columns="clock")
     both = wall.merge(cpu, on=_KEYS, how="outer", suffixes=("_wall", "_cpu"))

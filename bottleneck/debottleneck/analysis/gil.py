@@ -8,8 +8,9 @@ import pandas as pd
 from debottleneck.analysis.code import Frame
 from debottleneck.analysis.frames import bounds, typed
 from debottleneck.analysis.roles import Roles
+from debottleneck.analysis.rows import RowNames
 from debottleneck.analysis.threads import QuietTime
-from debottleneck.analysis.timeline import NAMES, stages_at
+from debottleneck.analysis.timeline import stages_at
 from debottleneck.recording.recording import STATES, Recording
 
 HANDING_OVER = "(changing hands)"
@@ -20,6 +21,7 @@ def wait_table(
     recording: Recording,
     causes: pd.DataFrame,
     segments: pd.DataFrame,
+    names: RowNames,
     roles: Roles,
     quiet: QuietTime,
     lines: dict[int, Frame],
@@ -30,7 +32,7 @@ def wait_table(
     waiting samples saw.
     """
     rows = recording.waits[recording.waits["state"] == _GIL]
-    rows = _in_quiet_time(rows, segments, roles, quiet)
+    rows = _in_quiet_time(rows, segments, names, roles, quiet)
     if rows.empty:
         return typed("gil_waits", pd.DataFrame())
     rows["holder"] = rows["holder"].where(rows["holder"] != rows["tid"], 0)
@@ -42,16 +44,20 @@ def wait_table(
 
 
 def _in_quiet_time(
-    rows: pd.DataFrame, segments: pd.DataFrame, roles: Roles, quiet: QuietTime
+    rows: pd.DataFrame,
+    segments: pd.DataFrame,
+    names: RowNames,
+    roles: Roles,
+    quiet: QuietTime,
 ) -> pd.DataFrame:
     """Samples of quiet time with their `weight` in ns, `role` and `stage`."""
     start, end = bounds(rows)
     weight = quiet.share(start, end) * (end - start)
     kept = rows.assign(weight=weight)[weight > 0]
     keys = zip(kept["pid"], kept["tid"], strict=True)
-    stages = stages_at(segments, kept, kept["end_ns"].to_numpy(np.int64) - 1)
+    stages = stages_at(segments, names, kept, kept["end_ns"].to_numpy(np.int64) - 1)
     return kept.assign(
-        role=[roles.get(key, "other") for key in keys], stage=NAMES[stages]
+        role=[roles.get(key, "other") for key in keys], stage=names.names[stages]
     )
 
 
@@ -102,12 +108,13 @@ def waited_on(
     recording: Recording,
     causes: pd.DataFrame,
     segments: pd.DataFrame,
+    names: RowNames,
     roles: Roles,
     quiet: QuietTime,
 ) -> pd.DataFrame:
     """`frames.COLUMNS["waited_on"]`: files and peers behind each stage's waits."""
     rows = recording.waits[recording.waits["detail"] > 0]
-    rows = _in_quiet_time(rows, segments, roles, quiet)
+    rows = _in_quiet_time(rows, segments, names, roles, quiet)
     if rows.empty:
         return typed("waited_on", pd.DataFrame())
     rows["cause"] = np.array(STATES, dtype=object)[rows["state"].to_numpy(np.int64)]

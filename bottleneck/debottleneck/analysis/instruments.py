@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from debottleneck.analysis.frames import bounds, quiet_steps, typed
+from debottleneck.analysis.frames import BULK, bounds, quiet_steps, typed
 from debottleneck.analysis.statistics import ratio_interval
 from debottleneck.recording.recording import Recording
 
@@ -39,7 +39,8 @@ def instrument_table(
     quiet = quiet_steps(steps)
     step_ms = float(quiet["wall_ns"].median()) / 1e6 if len(quiet) else _NAN
     rates = recording.facts.rates
-    rows = [_marks(rates, marks_per_step, step_ms, len(quiet))]
+    every = len(steps) / max(int((steps["block"] != BULK).sum()), 1)
+    rows = [_marks(rates, marks_per_step, step_ms, len(quiet), every)]
     if "sampler" in rates:
         rows.append(_waits(rates["sampler"], step_ms, len(quiet)))
     for kind, blocks in recording.blocks.groupby("kind", sort=False):
@@ -53,16 +54,19 @@ def _row(name: str, steps: int, step_ms: float, note: str) -> dict[str, Any]:
 
 
 def _marks(
-    rates: Mapping[str, Any], per_step: float, step_ms: float, steps: int
+    rates: Mapping[str, Any], per_step: float, step_ms: float, steps: int, every: float
 ) -> dict[str, Any]:
     pair_us = rates.get("mark_pair_us")
     if pair_us is None or not per_step:
         return _row("marks", steps, step_ms, "cost not measured")
     cost = per_step * pair_us / 1e3
-    note = f"{per_step:.1f} pairs a step at {pair_us:.1f} us each, in every step"
+    note = f"{per_step:.1f} pairs a step at {pair_us:.1f} us each, in "
+    seldom = every >= 1.05  # below, next to all were
+    note += f"one of {every:.3g} steps, as steps are short" if seldom else "every step"
     row = _row("marks", steps, step_ms, note)
     if step_ms - cost > LEAST_REST * step_ms:
-        row["slowdown"] = cost / (step_ms - cost)
+        row["slowdown"] = slowdown = cost / (step_ms - cost)
+        row["note"] += f": {slowdown / every:+.1%} over all" if seldom else ""
     return row
 
 

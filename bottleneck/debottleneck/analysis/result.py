@@ -4,11 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
 
+from debottleneck.analysis.frames import of_thread, quiet_steps
+from debottleneck.analysis.rows import as_steps_pass
 from debottleneck.recording.recording import NotMeasured, Recording
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A loop of the user's code that steps may be the iterations of.
+
+    Attributes:
+        header: As it is written: "for x, y in loader".
+        file: Where.
+        line: Of its header.
+        count: Its iterations in the whole run.
+        option: Takes it as the step: "--step train.py:24".
+    """
+
+    header: str
+    file: str
+    line: int
+    count: int
+    option: str
 
 
 @dataclass(frozen=True)
@@ -28,6 +50,12 @@ class Loop:
         step_median_ms: Median quiet step.
         step_p95_ms: 95th percentile.
         unit: "step", or "second" (of wall time) when no steps were found.
+        header: Of the loop whose iterations the steps are, "" if that is not known.
+        file: Where it is, "" where they are not.
+        line: Of its header, 0 likewise.
+        count: Steps of the whole run.
+        why: What it was chosen for: "because it holds {why}".
+        others: Loops that might have been it instead.
     """
 
     trainer_tid: int
@@ -42,6 +70,12 @@ class Loop:
     step_median_ms: float = 0.0
     step_p95_ms: float = 0.0
     unit: str = "step"
+    header: str = ""
+    file: str = ""
+    line: int = 0
+    count: int = 0
+    why: str = ""
+    others: tuple[Candidate, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -175,6 +209,7 @@ class Analysis:
     steps: pd.DataFrame
     step_stages: pd.DataFrame
     segments: pd.DataFrame
+    rows: pd.DataFrame
     stages: pd.DataFrame
     causes: pd.DataFrame
     threads: pd.DataFrame
@@ -187,3 +222,10 @@ class Analysis:
     findings: tuple[Finding, ...] = ()
     verdict: Verdict = NO_VERDICT
     predictions: Predictions | None = None
+
+    @cached_property
+    def row_names(self) -> tuple[str, ...]:
+        """Every stage and line, in the order in which tables show them."""
+        pid, tid = self.recording.facts.pid, self.loop.trainer_tid
+        own = of_thread(self.segments, pid, tid)
+        return as_steps_pass(self.rows, own, quiet_steps(self.steps))

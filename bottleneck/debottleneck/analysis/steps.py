@@ -7,6 +7,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from debottleneck.analysis.frames import (
+    BULK,
+    LEARNING,
     QUIET,
     WARMUP,
     Ints,
@@ -14,8 +16,16 @@ from debottleneck.analysis.frames import (
     holding,
     typed,
 )
-from debottleneck.recording.loop import Marks, Steps, choose_trainer
+from debottleneck.analysis.result import Candidate
+from debottleneck.analysis.rows import file_names
+from debottleneck.analysis.timeline import MarkedThreads
+from debottleneck.recording import spool
+from debottleneck.recording.loop import ChosenLoop, Steps, choose_trainer
 from debottleneck.recording.recording import Recording
+from debottleneck.recording.spool import STEP_END, STEP_START
+
+ENOUGH = 10
+"""Steps must remain when those are left out in which the agent learned."""
 
 MOST_WARMUP_SHARE = 0.25
 """No more than this part of the steps is called warm-up."""
@@ -24,14 +34,46 @@ FAR_FROM_MEDIAN = 0.3
 """A leading step this far from the median, and from the usual spread, is warm-up."""
 
 
+def chosen_loop(recording: Recording) -> ChosenLoop | None:
+    """The loop that the target's own process trains in, None if it is not known."""
+    pid = recording.facts.pid
+    table = recording.loops[recording.loops["pid"] == pid]
+    for choice in table[table["rank"] == 0].itertuples(index=False):
+        places = recording.sites[recording.sites["pid"] == pid]
+        for site in places[places["site"] == choice.site].itertuples(index=False):
+            place = str(site.name), str(site.file), int(site.line)
+            return ChosenLoop(int(choice.site), int(choice.tid), *place)
+    return None
+
+
 def find_loop(
-    recording: Recording,
-    threads: dict[tuple[int, int], tuple[Marks, pd.DataFrame]],
+    recording: Recording, threads: MarkedThreads, chosen: ChosenLoop | None
 ) -> tuple[int, Steps]:
     """The trainer's tid and its steps; the main thread and none when none shows."""
     facts = recording.facts
     own = {tid: marks for (pid, tid), (marks, _) in threads.items() if pid == facts.pid}
-    return choose_trainer(own, facts.main_tid)
+    return choose_trainer(own, facts.main_tid, chosen)
+
+
+def candidates(recording: Recording) -> tuple[Candidate, ...]:
+    """Loops of the target's own process: first the one that trains, then others."""
+    pid = recording.facts.pid
+    loops = recording.loops[recording.loops["pid"] == pid].sort_values("rank")
+    table = loops.merge(recording.sites, on=["pid", "site"])
+    names = file_names(table["file"])
+    own = recording.marks[recording.marks["pid"] == pid]
+    steps = own[own["edge"].isin((STEP_START, STEP_END))]
+    counts = steps.groupby("site")["calls"].sum()
+    return tuple(
+        Candidate(
+            header=str(row["name"]),
+            file=str(row["file"]),
+            line=int(row["line"]),
+            count=int(counts.get(row["site"], 0)),
+            option=f"--step {names[str(row['file'])]}:{row['line']}",
+        )
+        for row in table.to_dict("records")
+    )
 
 
 def label(
@@ -49,10 +91,18 @@ def label(
     start, end = steps.start[inside], steps.end[inside]
     wall = end - start
     names = np.full(len(wall), QUIET, dtype=object)
+    names[~steps.marked[inside]] = BULK
+    learned = np.zeros(len(wall), np.bool_)
     for block in blocks.itertuples(index=False):
         touched = (start < block.end_ns) & (end > block.start_ns)
+        if block.kind == spool.LEARNING:
+            learned |= touched
+            continue
         kind = "functions" if str(block.kind).startswith("functions") else "stacks"
-        names[touched] = kind
+        names[touched & (names != BULK)] = kind
+    learned &= names == QUIET
+    if np.count_nonzero(names == QUIET) - np.count_nonzero(learned) >= ENOUGH:
+        names[learned] = LEARNING
     warmup, reason = choose_warmup(wall, names == QUIET, asked_warmup)
     names[:warmup] = WARMUP
     table = pd.DataFrame(

@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from debottleneck.analysis.attribution import STAGE_COUNT, by_schedstat
+from debottleneck.analysis.attribution import by_schedstat
 from debottleneck.analysis.frames import Floats, Ints, bounds, typed
 from debottleneck.analysis.roles import Roles
-from debottleneck.analysis.timeline import NAMES, stages_at
+from debottleneck.analysis.rows import RowNames
+from debottleneck.analysis.timeline import stages_at
 from debottleneck.recording.recording import STATES, Recording
 from debottleneck.words import CAUSES
 
@@ -56,17 +57,17 @@ class QuietTime:
 
 
 def cause_totals(
-    recording: Recording, segments: pd.DataFrame, quiet: QuietTime
+    recording: Recording, segments: pd.DataFrame, rows: RowNames, quiet: QuietTime
 ) -> dict[tuple[int, int], Floats]:
-    """(pid, tid) -> (stages, causes) nanoseconds of quiet time."""
+    """(pid, tid) -> (rows, causes) nanoseconds of quiet time."""
     waits, totals = recording.waits, {}
     weight = quiet.share(*bounds(waits))
-    stages = stages_at(segments, waits, waits["end_ns"].to_numpy(np.int64) - 1)
+    stages = stages_at(segments, rows, waits, waits["end_ns"].to_numpy(np.int64) - 1)
     for (pid, tid), places in waits.groupby(["pid", "tid"]).indices.items():
         counted = places[weight[places] > 0]
         if len(counted):
-            rows = waits.iloc[counted]
-            causes = by_schedstat(rows, stages[counted], weight[counted])
+            ticks, of_row = waits.iloc[counted], stages[counted]
+            causes = by_schedstat(ticks, of_row, weight[counted], len(rows))
             totals[int(pid), int(tid)] = causes
     return totals
 
@@ -110,6 +111,7 @@ def thread_table(
 def causes_of_roles(
     totals: dict[tuple[int, int], Floats],
     roles: Roles,
+    rows: RowNames,
     quiet: QuietTime,
     *,
     without: str,
@@ -119,6 +121,7 @@ def causes_of_roles(
     Args:
         totals: From `cause_totals`.
         roles: From `roles_of`.
+        rows: Of the recording.
         quiet: What a unit and a share are of.
         without: The role left out ("" for none).
     """
@@ -126,10 +129,10 @@ def causes_of_roles(
     for key, grid in totals.items():
         role = roles.get(key, "other")
         if role != without:
-            sums[role] = sums.get(role, np.zeros((STAGE_COUNT, len(CAUSES)))) + grid
-    rows = [
+            sums[role] = sums.get(role, np.zeros_like(grid)) + grid
+    records = [
         {
-            "stage": NAMES[stage],
+            "stage": rows.names[stage],
             "role": role,
             "cause": CAUSES[cause],
             "ms_per_step": grid[stage, cause] / 1e6 / max(quiet.units, 1e-9),
@@ -139,4 +142,4 @@ def causes_of_roles(
         for stage, cause in np.argwhere(grid > 0)
     ]
     bounds = dict.fromkeys(("low", "high", "median_ms", "p95_ms"), np.nan)
-    return typed("causes", pd.DataFrame([{**row, **bounds} for row in rows]))
+    return typed("causes", pd.DataFrame([{**row, **bounds} for row in records]))

@@ -2,33 +2,43 @@
 
 from __future__ import annotations
 
+from array import array
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
 import numpy as np
 import pandas as pd
 
-from debottleneck.analysis.frames import Ints, bounds, empty, holding, typed
-from debottleneck.recording.loop import CODE, Marks, code_of
+from debottleneck.analysis.frames import Ints, bounds, holding
+from debottleneck.analysis.rows import RowNames
+from debottleneck.recording.loop import CODE, LOOP, OPENED, Marks, code_of
+from debottleneck.recording.reading import is_minor
 from debottleneck.recording.recording import Recording
-from debottleneck.recording.spool import ENTER, LEAVE
-from debottleneck.words import BETWEEN_STAGES, OTHER, STEP
+from debottleneck.recording.spool import ENTER, LEAVE, STEP_START
+from debottleneck.words import BETWEEN_STAGES, LINE, OTHER, STEP
 
 NO_SITE = -1
-NAMES = np.array(list(CODE), dtype=object)
-"""Stage number of `loop.CODE` -> name."""
+_NAMES = np.array(list(CODE), dtype=object)
 
 _BETWEEN = frozenset(CODE[name] for name in BETWEEN_STAGES)
-_STEP = CODE[STEP]
+_STEP, _OTHER = CODE[STEP], CODE[OTHER]
+_LINE, _OPENED, _LOOP = CODE[LINE], CODE[OPENED], CODE[LOOP]
 
 MOST_OPEN = 1000
 """Stages open at once in a thread: more than recursion allows, or coroutines have. What
 was never left (of damaged marks) is forgotten then."""
 
-_OTHER = CODE[OTHER]
+MarkedThreads = dict[tuple[int, int], tuple[Marks, pd.DataFrame]]
+"""(pid, tid) -> its marks for `loop`, and the same rows of the table."""
+
+PLACES = ("line", "below", "base")
+"""Columns of raw segments beside those of `frames.COLUMNS["segments"]`: the site of the
+statement that the thread was in, of the one that called the opened function it is of,
+and of the loop's own; -1 for none. `in_loop` says whether the loop was being run."""
 
 
-def marks_by_thread(
-    recording: Recording,
-) -> dict[tuple[int, int], tuple[Marks, pd.DataFrame]]:
-    """(pid, tid) -> its marks for `loop`, and the same rows of the table."""
+def marks_by_thread(recording: Recording) -> MarkedThreads:
+    """Every thread's marks, in order of time; those of unknown sites are left out."""
     sites = recording.sites.set_index(["pid", "site"])
     threads = {}
     for (pid, tid), rows in recording.marks.groupby(["pid", "tid"], sort=True):
@@ -37,14 +47,13 @@ def marks_by_thread(
         of_pid = sites.loc[pid]
         rows = rows.sort_values("t_ns", kind="stable")
         rows = rows[rows["site"].isin(of_pid.index)]
-        codes = map(code_of, of_pid["stage"], of_pid["kind"])
-        stages = pd.Series(list(codes), of_pid.index)
-        minor = of_pid["name"].str.endswith("zero_grad")
+        codes = list(map(code_of, of_pid["stage"], of_pid["kind"]))
+        minor = list(map(is_minor, of_pid["name"]))
         marks = Marks(
             rows["t_ns"].to_numpy(np.int64),
             rows["edge"].to_numpy(np.int64),
-            rows["site"].map(stages).to_numpy(np.int64),
-            rows["site"].map(minor).to_numpy(np.bool_),
+            rows["site"].map(pd.Series(codes, of_pid.index)).to_numpy(np.int64),
+            rows["site"].map(pd.Series(minor, of_pid.index)).to_numpy(np.bool_),
             rows["site"].to_numpy(np.int64),
             rows["calls"].to_numpy(np.int64),
         )
@@ -52,63 +61,133 @@ def marks_by_thread(
     return threads
 
 
-def segments_of(
-    threads: dict[tuple[int, int], tuple[Marks, pd.DataFrame]],
-) -> pd.DataFrame:
-    """`frames.COLUMNS["segments"]` of every thread with marks.
+def raw_segments(threads: MarkedThreads, loops: Mapping[int, int]) -> pd.DataFrame:
+    """Segments of every thread with marks, their rows not yet named.
 
     A segment lies between two consecutive marks of its thread and belongs to the
-    innermost open stage; within evaluate, checkpoint or log, to that. Their lengths
-    add up to the time between the thread's first and last mark.
+    outermost open one of evaluate, checkpoint and log; else to the innermost open
+    stage; else to the statement that the thread is in (`stage` is "line" then, `site`
+    the statement's); else to `other`. Their lengths add up to the time between the
+    thread's first and last mark.
+
+    Args:
+        threads: Their marks.
+        loops: Process -> site of the loop it trains in.
+
+    Returns:
+        `frames.COLUMNS["segments"]`, with `PLACES` and `in_loop`.
     """
     parts = [
-        _of_thread(pid, tid, marks, rows)
-        for (pid, tid), (marks, rows) in threads.items()
+        _of_thread(pid, tid, *marked, loops.get(pid, NO_SITE))
+        for (pid, tid), marked in threads.items()
     ]
-    return typed("segments", pd.concat(parts or [empty("segments")]))
+    return pd.concat([_raw(0, 0, *_NO_MARKS), *parts], ignore_index=True)
 
 
-def _of_thread(pid: int, tid: int, marks: Marks, rows: pd.DataFrame) -> pd.DataFrame:
-    sites = rows["site"].to_numpy(np.int64)
-    stage, site = _tops(marks.edge, marks.stage, sites)
-    start, end = marks.t[:-1], marks.t[1:]
-    cpu = np.diff(rows["cpu_ns"].to_numpy(np.int64))
+def _of_thread(
+    pid: int, tid: int, marks: Marks, rows: pd.DataFrame, loop: int
+) -> pd.DataFrame:
+    now = _Open(loop)
+    columns = (marks.edge, marks.stage, marks.site)
+    for edge, stage, site in zip(*(c.tolist() for c in columns), strict=True):
+        now.take(edge, stage, site)
+    states = np.array([*now.states], np.int64).reshape(-1, 6)
+    tops = states[np.array(now.tops, np.int64)]
+    return _raw(pid, tid, marks.t, rows["cpu_ns"].to_numpy(np.int64), tops)
+
+
+_NO_MARKS = (np.empty(0, np.int64), np.empty(0, np.int64), np.empty((0, 6), np.int64))
+
+
+def _raw(pid: int, tid: int, t: Ints, cpu: Ints, tops: Ints) -> pd.DataFrame:
+    """Raw segments between marks at `t`, from what was open after each."""
+    start, end = t[:-1], t[1:]
     kept = end > start
-    return pd.DataFrame(
-        {
-            "tid": tid,
-            "pid": pid,
-            "stage": NAMES[stage[:-1][kept]],
-            "site": site[:-1][kept],
-            "start_ns": start[kept],
-            "end_ns": end[kept],
-            "cpu_ns": np.clip(cpu[kept], 0, (end - start)[kept]),
-        }
-    )
+    stage, site, *places, in_loop = tops[:-1][kept].T
+    length = (end - start)[kept]
+    columns = {
+        "tid": np.full(len(length), tid),
+        "pid": np.full(len(length), pid),
+        "stage": _NAMES[stage],
+        "site": site,
+        "start_ns": start[kept],
+        "end_ns": end[kept],
+        "cpu_ns": np.clip(np.diff(cpu)[kept], 0, length),
+    }
+    columns |= dict(zip(PLACES, places, strict=True))
+    return pd.DataFrame(columns | {"in_loop": in_loop.astype(np.bool_)})
 
 
-def _tops(edges: Ints, stages: Ints, sites: Ints) -> tuple[Ints, Ints]:
-    """After each mark: the stage that time belongs to from then on, and its site."""
-    stack: list[tuple[int, int]] = []
-    between: list[tuple[int, int]] = []
-    tops, places = [], []
-    for edge, stage, site in zip(
-        edges.tolist(), stages.tolist(), sites.tolist(), strict=True
-    ):
+@dataclass
+class _Open:
+    """What one thread has open, mark by mark.
+
+    Attributes:
+        loop: Site of the loop that trains.
+        states: The number of what time belongs to, its site, the sites of `PLACES`,
+            and whether the loop is being run -> number of that combination.
+        tops: After each mark the number of the state from then on.
+    """
+
+    loop: int
+    stack: list[tuple[int, int]] = field(default_factory=list)
+    between: list[tuple[int, int]] = field(default_factory=list)
+    frames: list[tuple[int, int]] = field(default_factory=list)
+    base: int = NO_SITE
+    in_loop: bool = False
+    states: dict[tuple[int, ...], int] = field(default_factory=dict)
+    tops: array[int] = field(default_factory=lambda: array("q"))
+
+    def take(self, edge: int, stage: int, site: int) -> None:
+        """One mark."""
         if stage < _STEP:
-            if edge == ENTER:
-                for entries in (stack, between) if stage in _BETWEEN else (stack,):
-                    entries.append((stage, site))
-                    if len(entries) > MOST_OPEN:
-                        del entries[0]
-            elif edge == LEAVE:
-                _leave(stack, site)
-                _leave(between, site)
-        outer = between[:1] or stack[-1:] or [(_OTHER, NO_SITE)]
-        top, place = outer[0]
-        tops.append(top)
-        places.append(place)
-    return np.array(tops, np.int64), np.array(places, np.int64)
+            self._stage(edge, stage, site)
+        elif stage in (_LINE, _OPENED):
+            self._line(edge, stage, site)
+        elif stage == _LOOP and site == self.loop:
+            self.frames.clear()
+            self.base, self.in_loop = NO_SITE, edge == STEP_START
+        state = self._top()
+        self.tops.append(self.states.setdefault(state, len(self.states)))
+
+    def _top(self) -> tuple[int, ...]:
+        frames = self.frames
+        line = frames[-1][1] if frames else self.base
+        below = (frames[-2][1] if len(frames) > 1 else self.base) if frames else NO_SITE
+        places = (line, below, self.base, int(self.in_loop))
+        if self.between:
+            return (*self.between[0], *places)
+        if self.stack:
+            return (*self.stack[-1], *places)
+        return (_OTHER if line < 0 else _LINE, line, *places)
+
+    def _stage(self, edge: int, stage: int, site: int) -> None:
+        if edge == ENTER:
+            for entries in (
+                (self.stack, self.between) if stage in _BETWEEN else (self.stack,)
+            ):
+                entries.append((stage, site))
+                if len(entries) > MOST_OPEN:
+                    del entries[0]
+        elif edge == LEAVE:
+            _leave(self.stack, site)
+            _leave(self.between, site)
+
+    def _line(self, edge: int, stage: int, site: int) -> None:
+        """A statement begins in the innermost function that was opened, if any."""
+        if edge == LEAVE:
+            for index in range(len(self.frames) - 1, -1, -1):
+                if self.frames[index][0] == site:
+                    del self.frames[index:]
+                    return
+        elif edge == ENTER and stage == _OPENED:
+            self.frames.append((site, site))
+            if len(self.frames) > MOST_OPEN:
+                del self.frames[0]
+        elif edge == ENTER and self.frames:
+            self.frames[-1] = self.frames[-1][0], site
+        elif edge == ENTER:
+            self.base = site
 
 
 def _leave(stack: list[tuple[int, int]], site: int) -> None:
@@ -119,45 +198,43 @@ def _leave(stack: list[tuple[int, int]], site: int) -> None:
             return
 
 
-def stage_codes(stages: pd.Series) -> Ints:
-    """The number in `loop.CODE` of each stage; names are few, rows are many."""
-    place, names = pd.factorize(stages)
-    codes: Ints = np.array([CODE[str(name)] for name in names], np.int64)[place]
-    return codes
-
-
 class Lookup:
     """Finds a thread's segment at a time.
 
     Args:
         segments: Segments of one thread, any order.
+        rows: Of the recording.
     """
 
-    def __init__(self, segments: pd.DataFrame) -> None:
+    def __init__(self, segments: pd.DataFrame, rows: RowNames) -> None:
         in_order = segments["start_ns"].is_monotonic_increasing
         ordered = segments if in_order else segments.sort_values("start_ns")
         self.table = ordered.reset_index(drop=True)
+        self.rows = rows
         self.start, self.end = bounds(self.table)
-        self.stage = stage_codes(self.table["stage"])
+        self.stage = rows.numbers(self.table["stage"])
 
     def index(self, times: Ints) -> Ints:
         """Index of the segment that holds each time, -1 outside of all."""
         return holding(self.start, self.end, times)
 
 
-def stages_at(segments: pd.DataFrame, rows: pd.DataFrame, times: Ints) -> Ints:
-    """Stage number of each row at its time, by its thread's own segments.
+def stages_at(
+    segments: pd.DataFrame, rows: RowNames, samples: pd.DataFrame, times: Ints
+) -> Ints:
+    """Number in `rows` of what each sample's thread was doing at its time.
 
     Args:
         segments: Of any threads.
-        rows: A table with the columns `pid` and `tid`.
-        times: A time for each row; outside of all segments is `other`.
+        rows: Of the recording.
+        samples: A table with the columns `pid` and `tid`.
+        times: A time for each of them; outside of all segments is `other`.
     """
-    stages = np.full(len(rows), _OTHER)
+    stages = np.full(len(samples), _OTHER)
     marked = dict(list(segments.groupby(["pid", "tid"])))
-    for key, places in rows.groupby(["pid", "tid"]).indices.items():
+    for key, places in samples.groupby(["pid", "tid"]).indices.items():
         if key in marked:
-            lookup = Lookup(marked[key])
+            lookup = Lookup(marked[key], rows)
             index = lookup.index(times[places])
             stages[places] = np.where(index >= 0, lookup.stage[index], _OTHER)
     return stages

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from debottleneck.analysis.attribution import STAGE_COUNT, gather, split, sums
+from debottleneck.analysis.attribution import gather, split, sums
 from debottleneck.analysis.frames import (
     Floats,
     Ints,
@@ -16,8 +16,9 @@ from debottleneck.analysis.frames import (
     quiet_steps,
     typed,
 )
+from debottleneck.analysis.rows import RowNames
 from debottleneck.analysis.statistics import mean_interval
-from debottleneck.analysis.timeline import NAMES, Lookup, stage_codes
+from debottleneck.analysis.timeline import Lookup
 from debottleneck.words import CAUSES
 
 
@@ -30,19 +31,22 @@ class StepGrid:
         wall: (steps, stages) nanoseconds.
         cpu: (steps, stages) nanoseconds of thread CPU time.
         causes: (steps, stages, causes) nanoseconds, summing to `wall`.
+        rows: What stands for "stages" here.
     """
 
     steps: Ints
     wall: Floats
     cpu: Floats
     causes: Floats
+    rows: RowNames
 
 
 def grid_of(
     steps: pd.DataFrame,
     within: pd.DataFrame,
     segments: pd.DataFrame,
-    rows: pd.DataFrame,
+    waits: pd.DataFrame,
+    rows: RowNames,
 ) -> StepGrid:
     """Exact times and causes of every quiet step.
 
@@ -50,34 +54,36 @@ def grid_of(
         steps: Labelled steps.
         within: The trainer's segments within steps, with their `step`.
         segments: All of the trainer's segments.
-        rows: The trainer's rows of the table `waits`, empty when not sampled.
+        waits: The trainer's rows of that table, empty when not sampled.
+        rows: Of the recording.
     """
     numbers = quiet_steps(steps)["step"].to_numpy(np.int64)
     row_of_step = np.full(len(steps), -1)
     row_of_step[numbers] = np.arange(len(numbers))
     row = row_of_step[within["step"].to_numpy(np.int64)]
     counted = within[row >= 0]
-    cell = row[row >= 0] * STAGE_COUNT + stage_codes(counted["stage"])
-    shape = (len(numbers), STAGE_COUNT)
+    cell = row[row >= 0] * len(rows) + rows.numbers(counted["stage"])
+    shape = (len(numbers), len(rows))
     cells = shape[0] * shape[1]
     wall = sums(cell, counted["wall_ns"], cells).reshape(shape)
     cpu = sums(cell, counted["cpu_ns"], cells).reshape(shape)
     samples = None
-    if len(rows):
-        lookup = Lookup(segments)
+    if len(waits):
+        lookup = Lookup(segments, rows)
         step = holding(*bounds(steps), lookup.start)
         places = np.where(step >= 0, row_of_step[step], -1)
-        samples = gather(rows, lookup, places, len(numbers))
-    return StepGrid(numbers, wall, cpu, split(wall, cpu, samples))
+        samples = gather(waits, lookup, places, len(numbers))
+    return StepGrid(numbers, wall, cpu, split(wall, cpu, samples), rows)
 
 
 def stage_table(grid: StepGrid, calls: dict[str, float]) -> pd.DataFrame:
     """`frames.COLUMNS["stages"]`; stages that took no time are left out."""
     present = np.flatnonzero(grid.wall.sum(axis=0) > 0)
+    names = grid.rows.names[present]
     columns = {
-        "stage": NAMES[present],
+        "stage": names,
         "cpu_ms_per_step": grid.cpu[:, present].mean(axis=0) / 1e6,
-        "calls_per_step": [calls.get(NAMES[stage], 0.0) for stage in present],
+        "calls_per_step": [calls.get(name, 0.0) for name in names],
     }
     spread = _spread(grid, grid.wall[:, present])
     return typed("stages", pd.DataFrame(columns | spread))
@@ -89,7 +95,7 @@ def cause_table(grid: StepGrid) -> pd.DataFrame:
     present = np.flatnonzero(flat.sum(axis=0) > 0)
     stage, cause = np.divmod(present, len(CAUSES))
     columns = {
-        "stage": NAMES[stage],
+        "stage": grid.rows.names[stage],
         "role": "trainer",
         "cause": np.array(CAUSES, dtype=object)[cause],
     }

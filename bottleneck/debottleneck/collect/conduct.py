@@ -29,8 +29,14 @@ if TYPE_CHECKING:
 NO_STEPS_AFTER_S = 8.0
 """Without steps by then, the run is measured as a whole until some appear."""
 
+SURE_S = 1.5
+"""A loop is announced when it has been taken for the training loop for so long."""
+
 STOP_GRACE_S = 10.0
 INTERRUPT_GRACE_S = 5.0
+TERMINATE_GRACE_S = 30.0
+"""As a trial has for what it does at its end: it may write a checkpoint."""
+
 NAMES_EVERY_S = 1.0
 
 _MODES = {
@@ -88,6 +94,7 @@ class Conductor:
         self._is_failed = False
         self._seen: Seen | None = None
         self._training_since: float | None = None
+        self._rule, self._is_said = "", False
         self._mode = spool.RECORD
         self._names_due = 0.0
         self._too_slow = False
@@ -157,7 +164,7 @@ class Conductor:
             raise RecordingError(f"{self._folder} has been removed")
 
     def _see_it_stop(self) -> None:
-        """At a step, then as by Ctrl-C, then as by `kill`: each is given its time."""
+        """At a step, as by Ctrl-C, as by `kill`, by force: each is given its time."""
         if self._ends_within(STOP_GRACE_S):
             return
         self._say("the script did not stop at a step; interrupting it as Ctrl-C would")
@@ -166,8 +173,14 @@ class Conductor:
             return
         place = stacks.where(self._target.pid)
         where = f" in {place}" if place else ""
-        self._say(f"the script ignores SIGINT{where}; ending it with SIGTERM")
+        self._say(
+            f"the script ignores SIGINT{where}; ending it with SIGTERM, and with "
+            f"SIGKILL if it is there {TERMINATE_GRACE_S:.0f} s later"
+        )
         self._target.send(signal.SIGTERM)
+        if not self._ends_within(TERMINATE_GRACE_S):
+            self._say("the script ignores SIGTERM too; killing it")
+            self._target.send(signal.SIGKILL)
 
     def _ends_within(self, seconds: float) -> bool:
         until = time.monotonic() + seconds
@@ -186,9 +199,13 @@ class Conductor:
         """What ends the measurement now: "steps", "seconds", or "" for nothing."""
         now = time.monotonic()
         count = self._steps_measured()
-        if count and self._training_since is None:
-            self._training_since = now
-            self._say(f"training recognised: {self._seen.steps.rule}")  # type: ignore[union-attr] # count > 0
+        if count and self._seen is not None:
+            if self._seen.steps.rule != self._rule:  # another loop, as more was seen
+                self._rule, self._is_said = self._seen.steps.rule, False
+                self._training_since = now
+            if not self._is_said and now - (self._training_since or now) > SURE_S:
+                self._is_said = True
+                self._say(f"training recognised: {self._rule}")
         if self._options.steps is not None:
             return "steps" if count >= self._options.steps else ""
         begun = self._training_since or self.outcome.start_ns / 1e9

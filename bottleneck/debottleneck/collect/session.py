@@ -60,12 +60,12 @@ class Session:
         Raises:
             UsageError: The script could not be started.
         """
-        if self._options.calibrate:
-            prices.ensure(self._options.python, self._say)
         try:
+            if self._options.calibrate:
+                prices.ensure(self._options.python, self._say)
             # Nothing heavy has been imported until now.
             self._target = TargetProcess(self._options, self._raw)
-        except UsageError:
+        except (UsageError, KeyboardInterrupt):
             shutil.rmtree(self.folder, ignore_errors=True)
             raise
         code = outlive(self._target, lambda: self._conducted(work), self._failed)

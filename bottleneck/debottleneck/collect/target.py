@@ -45,8 +45,9 @@ class TargetProcess:
     Args:
         options: What to run; with a log, its output goes there and nothing comes in.
         folder: The spool folder, which exists.
-        apart: In a session of its own: signals are the tool's, and the script heeds
-            SIGINT even where the tool was started with it ignored.
+        apart: In a session of its own: signals are the tool's. Such a script, and one
+            whose files are guarded, heeds SIGINT even where the tool was started with
+            it ignored: it is asked to end by that, also when the tool dies.
 
     Attributes:
         pid: Its process.
@@ -75,7 +76,8 @@ class TargetProcess:
         before = signal.pthread_sigmask(signal.SIG_BLOCK, _HELD)
         held = self._holds_signals
         try:
-            self._process = _start(command, options.log, apart, before)
+            heeds = apart or options.guard is not None
+            self._process = _start(command, options.log, apart, heeds, before)
         except OSError as error:
             held = False
             raise UsageError(
@@ -206,14 +208,15 @@ def _prepared(options: Options, folder: Path) -> mmap.mmap:
 
 
 def _start(
-    command: list[str], log: Path | None, apart: bool, mask: set[int]
+    command: list[str], log: Path | None, apart: bool, heeds: bool, mask: set[int]
 ) -> subprocess.Popen[bytes]:
     """Start it as a shell would: with the signals' mask that the tool was given.
 
+    One that `heeds` SIGINT does so even where the tool was started with it ignored.
     The tool itself must hear of its child's end, even if told to ignore that.
     """
     interrupts = signal.getsignal(signal.SIGINT)
-    heeds = interrupts is not signal.SIG_IGN or apart
+    heeds = heeds or interrupts is not signal.SIG_IGN
     is_deaf = signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN
     if is_deaf:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)

@@ -14,6 +14,9 @@ from collections.abc import Sequence
 from debottleneck.errors import BottleneckError
 from debottleneck.version import __version__
 
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it."""
+
 DESCRIPTION = """\
 What each stage of a training loop really waits for, and what to do about it.
 
@@ -68,6 +71,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BottleneckError as error:
         print(f"bottleneck: {error}", file=sys.stderr)
         code = 2
+    except KeyboardInterrupt:
+        print("bottleneck: ended by Ctrl-C", file=sys.stderr)
+        code = INTERRUPTED
     if sys.flags.inspect:  # PYTHONINSPECT is meant for the script, and has been heeded
         sys.stdout.flush()
         sys.stderr.flush()

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from debottleneck.commands import INTERRUPTED
 from debottleneck.commands.target import (
     RUNS,
     add_target,
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
     Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
 
 UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
-INTERRUPTED = 130
-"""Exit code after Ctrl-C, as shells have it."""
-
 NARROWEST, WIDEST = 60, 120
 
 

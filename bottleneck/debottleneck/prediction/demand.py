@@ -25,11 +25,13 @@ from debottleneck.analysis.frames import (
     quiet_steps,
 )
 from debottleneck.analysis.result import Analysis
-from debottleneck.analysis.timeline import Lookup, marks_by_thread, stage_codes
-from debottleneck.recording.loop import CODE, Marks, outermost
+from debottleneck.analysis.rows import RowNames
+from debottleneck.analysis.timeline import Lookup, marks_by_thread
+from debottleneck.recording.loop import BETWEEN, Marks, outermost
 from debottleneck.recording.recording import STATES
 from debottleneck.recording.spool import API, BURST_READS, ENTER, LEAVE
-from debottleneck.words import OTHER
+from debottleneck.recording.tables import LONGEST_NS
+from debottleneck.words import STEP
 
 OUTSIDE = ("disk", "network", "ipc", "sleep", "unattributed")
 """Waits for something that is not a thread of this loop."""
@@ -44,7 +46,6 @@ MOST_SEEN = 0.95
 """Releases seen, of those that readings of no correlation would show: beyond this
 they come too fast to be counted."""
 
-NAMES = list(CODE)
 RUNNING = STATES.index("running")
 FEWEST_SHARE = 0.02
 """A thread that does less than this of the time makes no batches."""
@@ -52,10 +53,10 @@ FEWEST_SHARE = 0.02
 
 @dataclass(frozen=True)
 class Part:
-    """An outermost call of a stage, or the code between two calls (`other`).
+    """An outermost call of a stage, or a row's code between two calls.
 
     Attributes:
-        stage: A word of `words.STAGES`.
+        stage: A word of `words.STAGES`, or the name of a line's row.
         name: What is called, "" between calls.
         python: Nanoseconds on a core with the GIL.
         native: Without it.
@@ -139,13 +140,14 @@ def fraction(parts: Sequence[Part], amounts: Iterable[float]) -> float:
 
 @dataclass(frozen=True)
 class _Mix:
-    """Of each stage (by `CODE`): shares of on-CPU and of off-CPU time, releases."""
+    """Of each row, by number: shares of on-CPU and of off-CPU time, releases."""
 
     python: Floats
     outside: Floats
     lock: Floats
     rate: Floats
     known: bool
+    rows: RowNames
 
 
 def demand_of(analysis: Analysis) -> Demand | None:
@@ -165,19 +167,25 @@ def demand_of(analysis: Analysis) -> Demand | None:
     return Demand(
         steps=steps,
         step_ns=analysis.loop.step_ms * 1e6,
-        producers=_producers(analysis, mix),
+        producers=_producers(analysis, mix) if _loads(steps) else (),
         forms=_forms(analysis),
         python_known=mix.known,
     )
 
 
+def _loads(steps: Iterable[Iterable[Part]]) -> bool:
+    """Whether there is something to take what producers make."""
+    return any(part.stage == "load" for step in steps for part in step)
+
+
 def _mix(analysis: Analysis) -> _Mix:
-    grid = np.zeros((len(NAMES), 10))
+    rows = RowNames.of(analysis.rows)
+    grid = np.zeros((len(rows), 10))
     own = analysis.causes[analysis.causes["role"] == "trainer"]
     causes = ["python", "native", *OUTSIDE, "lock", "gil", "runqueue"]
     column = {cause: number for number, cause in enumerate(causes)}
     for row in own.itertuples(index=False):
-        grid[CODE[row.stage], column[row.cause]] += row.ms_per_step
+        grid[rows.number[row.stage], column[row.cause]] += row.ms_per_step
     on_core, off = grid[:, :2].sum(axis=1), grid[:, 2:].sum(axis=1)
     sampled = bool(on_core.sum() > 0)
     python = ratio(grid[:, 0], on_core, float(_total(grid[:, 0], on_core)))
@@ -185,8 +193,9 @@ def _mix(analysis: Analysis) -> _Mix:
         python,
         ratio(grid[:, 2:7].sum(axis=1), off),
         ratio(grid[:, 7], off),
-        _releases(analysis),
+        _releases(analysis, rows),
         sampled,
+        rows,
     )
 
 
@@ -194,7 +203,7 @@ def _total(part: Floats, total: Floats) -> float:
     return float(part.sum() / total.sum()) if total.sum() > 0 else 0.5
 
 
-def _releases(analysis: Analysis) -> Floats:
+def _releases(analysis: Analysis, rows: RowNames) -> Floats:
     """Times the GIL is given up, a nanosecond on a core, by stage.
 
     A stage that bursts hardly met has the rate of all stages together.
@@ -203,19 +212,19 @@ def _releases(analysis: Analysis) -> Floats:
     bursts = recording.bursts[recording.bursts["pid"] == recording.facts.pid]
     own = of_thread(analysis.segments, recording.facts.pid, analysis.loop.trainer_tid)
     if bursts.empty or own.empty:
-        return np.zeros(len(NAMES))
+        return np.zeros(len(rows))
     at = bursts["t_ns"].to_numpy(np.int64)
-    index = Lookup(own)
+    index = Lookup(own, rows)
     places = index.index(at)
     counted = (places >= 0) & _runs(analysis, at)
     stage = index.stage[np.maximum(places, 0)][counted]
     spans = bursts["span_ns"].to_numpy(np.float64)[counted]
     times = bursts["releases"].to_numpy(np.float64)[counted]
     held = bursts["held"].to_numpy(np.float64)[counted] / BURST_READS
-    span = sums(stage, spans, len(NAMES))
-    count = sums(stage, times, len(NAMES))
-    seen = sums(stage, minlength=len(NAMES))
-    share = ratio(sums(stage, held, len(NAMES)), seen)
+    span = sums(stage, spans, len(rows))
+    count = sums(stage, times, len(rows))
+    seen = sums(stage, minlength=len(rows))
+    share = ratio(sums(stage, held, len(rows)), seen)
     rate = ratio(count * _missed(count, share, seen), span)
     typical = float((rate * span).sum() / span.sum()) if span.sum() > 0 else 0.0
     return np.asarray((rate * span + typical * PRIOR_NS) / (span + PRIOR_NS))
@@ -250,7 +259,7 @@ def _runs(analysis: Analysis, at: Ints) -> NDArray[np.bool_]:
 def _steps(
     analysis: Analysis, marked: tuple[Marks, pd.DataFrame], mix: _Mix
 ) -> tuple[tuple[Part, ...], ...]:
-    marks, rows = marked
+    marks, _ = marked
     quiet = quiet_steps(analysis.steps)
     if len(quiet) > MOST_STEPS:
         places = np.linspace(0, len(quiet) - 1, MOST_STEPS).astype(np.int64)
@@ -261,23 +270,26 @@ def _steps(
     begin = own["start_ns"].to_numpy(np.int64)
     step = holding(*bounds(quiet), begin)
     own, begin, step = own[step >= 0], begin[step >= 0], step[step >= 0]
-    unit, enter, site = _units(marks, rows, begin)
-    new = np.flatnonzero(np.diff(step, prepend=-1) | np.diff(unit, prepend=-1))
+    unit, enter, site = _units(marks, begin)
+    stages = mix.rows.numbers(own["stage"])
+    row = np.where((unit % 2 == 0) | np.isin(stages, BETWEEN), stages, -1)
+    changes = (np.diff(column, prepend=-2) != 0 for column in (step, unit, row))
+    new = np.flatnonzero(np.logical_or.reduce(list(changes)))
     amounts = _amounts(own, mix, new)
     sites = analysis.recording.sites
     sites = sites[sites["pid"] == pid]
     names = dict(zip(sites["site"], sites["name"], strict=True))
     parts_by_step: list[list[Part]] = [[] for _ in range(len(quiet))]
     for place, first in enumerate(new.tolist()):
-        call = unit[first]
-        outer = call // 2 if call % 2 else -1
-        stage = NAMES[enter[outer]] if outer >= 0 else OTHER
-        name = str(names.get(site[outer], "")) if outer >= 0 else ""
+        outer = unit[first] // 2
+        is_call = row[first] < 0
+        stage = str(mix.rows.names[enter[outer] if is_call else row[first]])
+        name = str(names.get(site[outer], "")) if is_call else ""
         parts_by_step[step[first]].append(Part(stage, name, *amounts[place]))
     return tuple(tuple(parts) for parts in parts_by_step if parts)
 
 
-def _units(marks: Marks, rows: pd.DataFrame, begin: Ints) -> tuple[Ints, Ints, Ints]:
+def _units(marks: Marks, begin: Ints) -> tuple[Ints, Ints, Ints]:
     """For each segment 2 i + 1 within outermost call i, 2 i between calls.
 
     Returns:
@@ -285,24 +297,20 @@ def _units(marks: Marks, rows: pd.DataFrame, begin: Ints) -> tuple[Ints, Ints, I
     """
     outer = outermost(marks)
     entered = outer.edge == ENTER
-    leaves = outer.t[outer.edge == LEAVE]
+    leaves = np.append(outer.t[outer.edge == LEAVE], LONGEST_NS)
     entries = outer.t[entered]
-    sites = rows["site"].to_numpy(np.int64)
-    mine = (marks.edge == ENTER) & np.isin(marks.t, entries)
-    at = dict(zip(marks.t[mine].tolist(), sites[mine].tolist(), strict=True))
     index = np.searchsorted(entries, begin, side="right") - 1
-    within = (index >= 0) & (index < len(leaves))
-    within &= begin < leaves[np.clip(index, 0, max(len(leaves) - 1, 0))]
+    within = (index >= 0) & (index < len(leaves) - 1)
+    within &= begin < leaves[np.clip(index, 0, len(leaves) - 1)]
     unit = np.where(within, 2 * index + 1, 2 * (index + 1))
-    stage = outer.stage[entered]
-    return unit, stage, np.array([at.get(t, -1) for t in entries.tolist()], np.int64)
+    return unit, outer.stage[entered], outer.site[entered]
 
 
 def _amounts(own: pd.DataFrame, mix: _Mix, new: Ints) -> list[tuple[float, ...]]:
     """python, native, outside, lock and releases of each part."""
     if not len(new):
         return []
-    stage = stage_codes(own["stage"])
+    stage = mix.rows.numbers(own["stage"])
     cpu = own["cpu_ns"].to_numpy(np.float64)
     off = (own["end_ns"] - own["start_ns"]).to_numpy(np.float64) - cpu
     columns = (
@@ -329,7 +337,7 @@ def _producers(analysis: Analysis, mix: _Mix) -> tuple[Producer, ...]:
         apart = row["pid"] != analysis.recording.facts.pid
         outside = row["disk"] + row["network"] + row["sleep"]
         cpu = item_ns * (row["python"] + row["native"])
-        rate = mix.rate[CODE["load"]] * cpu * (row["native"] > FEWEST_SHARE)
+        rate = mix.rate[mix.rows.number["load"]] * cpu * (row["native"] > FEWEST_SHARE)
         times = (item_ns * row["python"], item_ns * row["native"], item_ns * outside)
         producers.append(
             Producer(Part("load", str(row["name"]), *times, 0.0, rate), apart)
@@ -341,6 +349,7 @@ def _forms(analysis: Analysis) -> dict[str, Form]:
     pid = analysis.recording.facts.pid
     sites, table = analysis.recording.sites, analysis.recording.forms
     by_hand = sites[(sites["pid"] == pid) & (sites["kind"] == API)]
+    by_hand = by_hand[by_hand["stage"] != STEP]
     forms = {str(name): Form(API, 0, 0) for name in by_hand["name"]}
     for row in table[table["pid"] == pid].itertuples(index=False):
         forms[str(row.name)] = Form(str(row.form), int(row.size), int(row.bytes))

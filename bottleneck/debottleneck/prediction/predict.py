@@ -117,23 +117,25 @@ def predict(
 
     Returns:
         None when the recording shows no steps to replay.
+
+    Raises:
+        UsageError: The question frees a row that there is none of.
     """
     demand = demand_of(analysis)
     if demand is None:
         return None
     if not strategies:
         demand = with_inputs(demand)
-    recorded = machine_of(analysis)
-    model = _Model(demand, recorded, question, wobble_of(analysis), seed)
+    asked = question.of_rows(analysis.rows)
+    model = _Model(demand, machine_of(analysis), asked, wobble_of(analysis), seed)
     if strategies:
         able = [one for one in strategies if simulated(model.demand, one)]
         settings = [[model.predicted(one)] for one in able]
         rows = [row for (row,) in settings]
     else:
         cores = max(1, round(model.machine.cores))
-        times = TIMES if thorough else GLANCES
         settings = [
-            [model.predicted(one, times) for one in family]
+            [model.predicted(one, TIMES if thorough else GLANCES) for one in family]
             for family in families(model.demand, cores)
         ]
         rows = [_best_of(model, family) for family in settings]

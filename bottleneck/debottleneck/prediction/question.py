@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import pandas as pd
+
 from debottleneck.errors import UsageError
 from debottleneck.prediction.demand import Demand, Part, Producer
 from debottleneck.recording.machine import Machine
@@ -23,7 +25,8 @@ class Question:
         no_gil: A free-threaded interpreter.
         source_speed: Waiting for the outside takes 1 / so long.
         source_limit: The source serves so many at once; 0 for any number.
-        free: Stages that take no time.
+        free: Stages, or rows that are lines, which take no time.
+        below: Rows of what those lines call, likewise; see `of_rows`.
     """
 
     cores: float | None = None
@@ -31,6 +34,7 @@ class Question:
     source_speed: float = 1.0
     source_limit: int = 0
     free: tuple[str, ...] = ()
+    below: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check the numbers.
@@ -44,10 +48,30 @@ class Question:
             raise UsageError("--source-speed must be positive", "2 is twice as fast")
         if self.source_limit < 0:
             raise UsageError("--source-limit must not be negative")
-        if unknown := sorted(set(self.free) - set(STAGES)):
+        words = {name for name in self.free if ":" not in name}
+        if unknown := sorted(words - set(STAGES)):
             raise UsageError(
                 f"--free {unknown[0]!r} is no stage", f"use one of {', '.join(STAGES)}"
             )
+
+    def of_rows(self, rows: pd.DataFrame) -> Question:
+        """The same with all that is free together with lines.
+
+        Args:
+            rows: `frames.COLUMNS["rows"]` of the analysis.
+
+        Raises:
+            UsageError: There is no such line among them.
+        """
+        known = set(rows["row"])
+        if unknown := sorted(set(self.free) - known - set(STAGES)):
+            there = f"use one of {', '.join(sorted(known))}" if known else ""
+            raise UsageError(f"--free {unknown[0]!r} is no row of this run", there)
+        free = set(self.free)
+        for row in rows.itertuples(index=False):
+            if row.parent in free:
+                free.add(row.row)
+        return replace(self, below=tuple(sorted(free - set(self.free))))
 
     @property
     def text(self) -> str:
@@ -75,8 +99,9 @@ class Question:
         """The loop, so changed."""
         if self.source_speed == 1 and not self.free and not self.no_gil:
             return demand
+        gone = {*self.free, *self.below}
         steps = tuple(
-            tuple(self._part(part) for part in step if part.stage not in self.free)
+            tuple(self._part(part) for part in step if part.stage not in gone)
             for step in demand.steps
         )
         producers = tuple(

@@ -19,6 +19,7 @@ from debottleneck.recording.events import (
     Agent,
     Begun,
     Event,
+    LoopEvent,
     SiteLine,
 )
 from debottleneck.recording.recording import (
@@ -117,7 +118,12 @@ def tables_of(
         for name, (file, dtype) in reading.FIXED.items()
     }
     threads = _threads(raw, marked, fixed["waits"])
-    sides = _sides(raw)
+    chosen = _chosen(raw)
+    sides = {
+        (pid, site): side
+        for pid, choice in chosen.items()
+        for site, side in choice["sides"]
+    }
     rows = [
         {"pid": pid, **site, "side": sides.get((pid, site["site"]), site["side"])}
         for pid, site in _lines(raw, "sites", SiteLine)
@@ -129,7 +135,7 @@ def tables_of(
     return {
         **fixed,
         "sites": sites,
-        "loops": _loops(raw),
+        "loops": _loops(chosen),
         "threads": threads,
         "marks": marks,
         "details": _table("details", [(0, "", ""), *map(tuple, details)]),
@@ -162,27 +168,19 @@ def _marks(raw: Path) -> tuple[pd.DataFrame, dict[tuple[int, int], int]]:
     return typed("marks", pd.concat(parts, ignore_index=True)), idents
 
 
-def _sides(raw: Path) -> dict[tuple[int, int], str]:
-    """(process, site) -> what a statement of the chosen loop is to it."""
-    pids = sorted({reading.last_number(path) for path in raw.glob("events-*.jsonl")})
-    choices = {pid: reading.last_choice(raw, pid) for pid in pids}
-    return {
-        (pid, site): side
-        for pid, choice in choices.items()
-        if choice is not None
-        for site, side in choice["sides"]
-    }
-
-
-def _loops(raw: Path) -> pd.DataFrame:
+def _chosen(raw: Path) -> dict[int, LoopEvent]:
     """What each process said last of the loop it trains in."""
+    pids = sorted({reading.last_number(path) for path in raw.glob(EVENTS_FILES)})
+    choices = {pid: reading.last_choice(raw, pid) for pid in pids}
+    return {pid: choice for pid, choice in choices.items() if choice is not None}
+
+
+def _loops(chosen: Mapping[int, LoopEvent]) -> pd.DataFrame:
     rows: list[tuple[Any, ...]] = []
-    for pid in sorted({reading.last_number(path) for path in raw.glob(EVENTS_FILES)}):
-        choice = reading.last_choice(raw, pid)
-        if choice is not None:
-            rows.append((pid, choice["site"], choice["tid"], 0, choice["why"]))
-            others = enumerate(choice["others"], start=1)
-            rows += [(pid, site, choice["tid"], rank, "") for rank, site in others]
+    for pid, choice in chosen.items():
+        rows.append((pid, choice["site"], choice["tid"], 0, choice["why"]))
+        others = enumerate(choice["others"], start=1)
+        rows += [(pid, site, choice["tid"], rank, "") for rank, site in others]
     return _table("loops", rows)
 
 

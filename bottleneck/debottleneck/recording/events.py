@@ -28,7 +28,7 @@ Site = Annotated[int, Between(0, 2**29 - 1)]
 
 
 class SiteLine(TypedDict):
-    """A line of the sites' file."""
+    """A line of the sites' file; the loop's event says `side` anew."""
 
     site: Site
     stage: Annotated[str, OneOf((*STAGES, STEP, LINE))]
@@ -75,7 +75,7 @@ class LearningBlock(Event):
 
 
 class LoopEvent(TypedDict):
-    """A line of the events' file: the loop that was chosen, and the others."""
+    """A line of the events' file: the loop that was chosen, the others, sides."""
 
     event: Annotated[str, OneOf((spool.LOOP,))]
     site: Site

@@ -19,11 +19,12 @@ from debottleneck.words import BETWEEN_STAGES, LINE, STAGES, STEP
 
 Ints = NDArray[np.int64]
 
-LOOP, BY_HAND = "loop", "step()"
-"""Marks of the user's own loops, and of `step()` in the script."""
+LOOP, OPENED, BY_HAND = spool.LOOP, spool.OPENED, "step()"
+"""Marks of the user's own loops and opened functions, and of `step()` in the script."""
 
 CODE = {
-    name: number for number, name in enumerate((*STAGES, STEP, LINE, LOOP, BY_HAND))
+    name: number
+    for number, name in enumerate((*STAGES, STEP, LINE, OPENED, LOOP, BY_HAND))
 }
 """What a site marks -> number, for arrays; stages first."""
 
@@ -57,9 +58,12 @@ def code_of(stage: str, kind: str) -> int:
         stage: The site's stage, "step" or "line".
         kind: The site's.
     """
-    if stage == STEP and kind in (spool.LOOP, spool.API):
-        return CODE[LOOP if kind == spool.LOOP else BY_HAND]
-    return CODE[stage]
+    kinds = {
+        (STEP, spool.LOOP): LOOP,
+        (STEP, spool.API): BY_HAND,
+        (LINE, spool.OPENED): OPENED,
+    }
+    return CODE[kinds.get((stage, kind), stage)]
 
 
 @dataclass(frozen=True)
@@ -91,7 +95,7 @@ class ChosenLoop:
     Attributes:
         site: Its number.
         tid: The thread that runs it.
-        header: As it is written, in one line.
+        header: As it is written, in one line, "" where source was left out.
         file: Where.
         line: Of its header.
     """
@@ -106,6 +110,8 @@ class ChosenLoop:
     def rule(self) -> str:
         """How steps are bounded, a sentence."""
         place = f"{PurePath(self.file).name}:{self.line}"
+        if not self.header:
+            return f"a step is one iteration of the loop at {place}"
         return f'a step is one iteration of "{self.header}" ({place})'
 
 

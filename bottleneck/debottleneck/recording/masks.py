@@ -14,12 +14,11 @@ MASK = "***"
 
 _ENDINGS = ("password", "passwd", "passphrase", "secret", "apikey", "authtoken")
 _SECRETS = frozenset(
-    ("token", "pwd", "pass", "secrets", "auth", "authorization", "credentials")
-) | {"accesstoken", "apitoken", "bearer", "connectionstring"}
-_KEYS = frozenset(
-    f"{kind}key"
-    for kind in ("api", "access", "private", "account", "secret", "auth", "signing")
-)
+    ("token", "pwd", "pw", "pass", "passcode", "secrets", "auth", "authorization")
+) | {"oauth", "cred", "creds", "credential", "credentials"}
+_SECRETS |= {"accesstoken", "apitoken", "bearer", "connectionstring"}
+_KINDS = ("api", "access", "private", "account", "secret", "auth", "signing")
+_KEYS = frozenset(f"{kind}key" for kind in (*_KINDS, "encryption"))
 """How names of secrets end, in lower case, without what joins their parts."""
 
 _OF_TEXT = frozenset(
@@ -27,9 +26,7 @@ _OF_TEXT = frozenset(
 ) | {"start", "end", "special", "next", "per"}
 """Language models have tokens too: `--pad-token`."""
 
-_DOUBTFUL = frozenset(
-    ("key", "sig", "signature", "credential", "code", "session", "cookie", "jwt")
-)
+_DOUBTFUL = frozenset(("key", "sig", "signature", "code", "session", "cookie", "jwt"))
 """What has such a name must also look like a secret; in the query of an address such
 names are those of signed links."""
 
@@ -42,10 +39,10 @@ _USER = re.compile(
 )
 _NAMED = re.compile(
     r"(?P<query>[?&;]?)(?<![\w.-])(?P<name>[A-Za-z][\w.-]*)['\"]?\s*[=:]\s*['\"]?"
-    r"(?:(?:bearer|basic|token)\s+)?(?!//)(?P<value>[^\s&;,'\"}\])]{1,512})",
+    r"(?:(?:bearer|basic|token)\s+)?(?!//)(?P<value>(?:\\.|[^\\\s&;,'\"}\])]){1,512})",
     re.I,
 )
-_REST = re.compile(r"[^\s&;,'\"}\])]*")
+_REST = re.compile(r"(?:\\.|[^\\\s&;,'\"}\])])*")
 _SHAPES = re.compile(
     r"(?<![A-Za-z0-9])(?:"
     r"sk-[\w-]{16,}"
@@ -77,7 +74,7 @@ def words(given: Sequence[str]) -> tuple[str, ...]:
         name, sign, _ = word.partition("=")
         if option and _hides(option, word) and not word.startswith("--"):
             masked.append(MASK)
-        elif sign and _is_secret(name):
+        elif sign and _hides(name, word[len(name) + 1 :]):
             masked.append(f"{name}={MASK}")
         else:
             masked.append(text(word))

@@ -17,19 +17,23 @@ FOLDER_MODE, FILE_MODE = 0o700, 0o600
 """What a run leaves behind is for its owner alone: it holds arguments and paths."""
 
 
+open_file, _open = open, os.open
+"""Python's own, whatever the script puts in their place later on."""
+
+
 def private(path: str, flags: int) -> int:
     """An opener for `open`: a file that it makes is its owner's, whatever the umask."""
-    return os.open(path, flags, FILE_MODE)
+    return _open(path, flags, FILE_MODE)
 
 
 def lines_file(path: Path) -> TextIO:
     """A file of a run's folder to append lines to."""
-    return open(path, "a", encoding="utf-8", opener=private)
+    return open_file(path, "a", encoding="utf-8", opener=private)
 
 
 def write_private(file: Path, text: str) -> None:
     """A text file of a run's folder."""
-    with open(file, "w", encoding="utf-8", opener=private) as stream:
+    with open_file(file, "w", encoding="utf-8", opener=private) as stream:
         stream.write(text)
 
 

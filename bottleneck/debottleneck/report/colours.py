@@ -26,6 +26,11 @@ STAGE_COLOURS: Mapping[str, str] = {
     "other": "#70767d",
 }
 
+LINE_COLOURS = ("#d06898", "#488868", "#8888c8", "#e01830", "#7070b8", "#c81098")
+"""Of lines of the user's code, the largest first. Each differs by 7 or more from the
+others and from every stage's: more than six that are as far apart as stages do not
+exist beside them (searched)."""
+
 CAUSE_COLOURS: Mapping[str, str] = {
     "python": "#4280ff",
     "native": "#08a090",

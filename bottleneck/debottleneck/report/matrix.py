@@ -1,23 +1,33 @@
-"""The stage x cause table as printable cells: adds up, and fits a width."""
+"""The row x cause table as printable cells: adds up, and fits a width."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from math import nan
 
 import pandas as pd
 
 from debottleneck import words
 from debottleneck.analysis.result import Analysis
+from debottleneck.report.rows import ShownRows
 from debottleneck.report.words.quantities import (
     in_order,
     interval,
     number,
     percent,
     table_digits,
+    tail,
 )
 
 REST = "rest"
+SMALL = 0.01
+"""Rows below this share of the step are summed into one, where rows are lines."""
+
+LONGEST = 28
+"""Letters of a row's name."""
+
+FOLDED = "(small rows)"
 GAP = 2
 """Columns of space between two cells, as in `rich_tables.plain_table`."""
 
@@ -27,9 +37,10 @@ KEPT = "unattributed"
 
 @dataclass(frozen=True)
 class CauseMatrix:
-    """The table before it is fitted: `values` has a row a stage, a column a cause.
+    """The table before it is fitted: `values` has a row a row, a column a cause.
 
-    `lead` are the cells left of the causes (name, ms, share, interval), by row.
+    `lead` are the cells left of the causes (name, ms, share, interval), by row;
+    `sources` what each row's line says, "" where it is none.
     """
 
     title: str
@@ -39,6 +50,7 @@ class CauseMatrix:
     values: pd.DataFrame
     digits: int
     note: str = ""
+    sources: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -50,13 +62,14 @@ class Cells:
     total: tuple[str, ...]
 
 
-def pivot(causes: pd.DataFrame, index: str = "stage") -> pd.DataFrame:
-    """Milliseconds, a row a stage (or role), a column a cause that occurs."""
-    order = words.STAGES if index == "stage" else words.ROLES
+def pivot(
+    causes: pd.DataFrame, index: str = "role", order: Sequence[str] = words.ROLES
+) -> pd.DataFrame:
+    """Milliseconds, a row a role (or stage), a column a cause that occurs."""
     if causes.empty:
         return pd.DataFrame(dtype="float64")
     table = causes.pivot_table(
-        index=index, columns="cause", values="ms_per_step", aggfunc="sum"
+        index=index, columns="cause", values="ms_per_step", aggfunc="sum", sort=False
     )
     table = table.loc[:, (table.fillna(0) > 0).any()]
     rows = in_order(map(str, table.index), order)
@@ -64,45 +77,89 @@ def pivot(causes: pd.DataFrame, index: str = "stage") -> pd.DataFrame:
 
 
 def trainer_causes(analysis: Analysis) -> pd.DataFrame:
-    """The trainer's milliseconds per step, a row a stage, a column a cause."""
-    return pivot(analysis.causes[analysis.causes.role == "trainer"])
+    """The trainer's milliseconds per step, a row a row, a column a cause."""
+    causes = analysis.causes[analysis.causes.role == "trainer"]
+    return pivot(causes, "stage", analysis.row_names)
 
 
 def of(analysis: Analysis) -> CauseMatrix:
-    """The trainer's stages by cause; without steps every role's time by cause."""
-    return _by_stage(analysis) if analysis.loop.found else _by_role(analysis)
+    """The trainer's rows by cause; without steps every role's time by cause."""
+    return _by_row(analysis) if analysis.loop.found else _by_role(analysis)
 
 
-def _by_stage(analysis: Analysis) -> CauseMatrix:
-    loop = analysis.loop
+def _by_row(analysis: Analysis) -> CauseMatrix:
+    loop, rows = analysis.loop, ShownRows.of(analysis)
     digits = table_digits(loop.step_ms)
-    stages = analysis.stages.set_index("stage")
-    names = in_order(stages.index, words.STAGES)
+    stages, values, folded = _folded(analysis, rows)
+    names = [str(name) for name in stages.index]
     lead = tuple(
         (
-            name,
+            folded if name == FOLDED else _indented(name, rows),
             number(stages.ms_per_step[name], digits),
             percent(stages.share[name]),
             interval(stages.low[name], stages.high[name], digits, "-"),
         )
         for name in names
     )
-    values = trainer_causes(analysis)
     bounds = interval(loop.step_low, loop.step_high, digits, "-")
     total = number(float(stages.ms_per_step.sum()), digits)
     return CauseMatrix(
-        title="The step by stage and cause, ms per step",
-        lead_headers=("stage", "ms", "share", "95 % of ms"),
+        title=f"The step by {rows.noun} and cause, ms per step",
+        lead_headers=(rows.noun, "ms", "share", "95 % of ms"),
         lead=lead,
         total=("step", total, percent(stages.share.sum()), bounds),
         values=values.reindex(names),
         digits=digits,
-        note="" if values.size else "Causes were not measured; see below.",
+        note=_note(names, values, rows),
+        sources=tuple(rows.sources.get(name, "") for name in names),
     )
 
 
+def _folded(
+    analysis: Analysis, rows: ShownRows
+) -> tuple[pd.DataFrame, pd.DataFrame, str]:
+    """The table `stages` and the causes by row, small rows summed, and their name.
+
+    A row stays that is large, or has one below it that is; so does the rest of the
+    step, and so do all where stages are the only rows.
+    """
+    stages = analysis.stages.set_index("stage")
+    values = trainer_causes(analysis)
+    parents = dict(zip(analysis.rows["row"], analysis.rows["parent"], strict=True))
+    kept = set(stages.index[stages.share >= SMALL])
+    for name in [*kept]:
+        while name := parents.get(name, ""):
+            kept.add(name)
+    kept |= {words.OTHER} & set(stages.index)
+    stages = stages.reindex(in_order([*stages.index, *kept], analysis.row_names))
+    stages = stages.fillna({"ms_per_step": 0.0, "share": 0.0})
+    small = [name for name in stages.index if name not in kept]
+    if not rows.sources or len(small) < 2:
+        return stages, values, ""
+    sums = stages.loc[small].sum().to_frame(FOLDED).T.assign(low=nan, high=nan)
+    stages = pd.concat([stages.drop(small), sums])
+    if values.size:
+        causes = values.reindex(small).sum(min_count=1).to_frame(FOLDED).T
+        values = pd.concat([values.drop(small, errors="ignore"), causes])
+    order = in_order(stages.index, [*analysis.row_names[:-1], FOLDED])
+    return stages.reindex(order), values, f"({len(small)} more under 1 % each)"
+
+
+def _indented(name: str, rows: ShownRows) -> str:
+    """A row's name, further in the deeper it lies."""
+    return "  " * rows.depth(name) + tail(name, LONGEST)
+
+
+def _note(names: Iterable[str], values: pd.DataFrame, rows: ShownRows) -> str:
+    if not values.size:
+        return "Causes were not measured; see below."
+    if any(map(rows.depth, names)):
+        return "Indented rows are called by the line above; its time is without theirs."
+    return ""
+
+
 def _by_role(analysis: Analysis) -> CauseMatrix:
-    values = pivot(analysis.causes, "role")
+    values = pivot(analysis.causes)
     sums = values.sum(axis=1)
     digits = table_digits(float(sums.max()) if len(sums) else 0.0)
     over = bool((sums > 1_000.5).any())
@@ -123,6 +180,11 @@ def fit(matrix: CauseMatrix, width: int) -> tuple[Cells, str]:
     values, folded = matrix.values, ""
     while _width(_cells(matrix, values)) > width and values.shape[1] > 2:
         values = _fold_smallest(values)
+    if _width(_cells(matrix, values)) > width:  # without the interval
+        lead, headers = (row[:3] for row in matrix.lead), matrix.lead_headers[:3]
+        matrix = replace(
+            matrix, lead=tuple(lead), lead_headers=headers, total=matrix.total[:3]
+        )
     if REST in values.columns:
         folded_in = matrix.values.columns.difference(values.columns, sort=False)
         folded = f"rest is {', '.join(folded_in)}."

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from markupsafe import Markup
@@ -19,6 +21,7 @@ from debottleneck.report.words.run import ending
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
+NO_BREAK = "\N{NO-BREAK SPACE}"
 WIDTH = 100
 """Characters that the table may take; small causes are summed into one column."""
 
@@ -48,8 +51,8 @@ class Shown(Recording):
 
         Args:
             name: "causes", "steps", "distribution", "timeline" (a typical step),
-                "slowest" (the slowest step), "flame" (the heaviest stage),
-                "flame:STAGE" or "predictions" (what strategies should gain; it
+                "slowest" (the slowest step), "flame" (the heaviest row),
+                "flame:ROW" or "predictions" (what strategies should gain; it
                 takes some seconds).
 
         Raises:
@@ -67,7 +70,7 @@ class Shown(Recording):
 
 
 def card(analysis: Analysis) -> Markup:
-    """The verdict's lines above the stage x cause table, without script or sheet."""
+    """The verdict's lines above the row x cause table, without script or sheet."""
     verdict = analysis.verdict
     lines = {"What": verdict.what, "Where": verdict.where, "Do": verdict.action}
     cut_off = ending(analysis)
@@ -83,7 +86,9 @@ def card(analysis: Analysis) -> Markup:
 def _table(analysis: Analysis) -> Markup:
     grid = matrix.of(analysis)
     cells, folded = matrix.fit(grid, WIDTH)
-    rows = [_row(row, "td") for row in (*cells.rows, cells.total) if row]
+    says = zip_longest(cells.rows, grid.sources, fillvalue="")
+    rows = [_row(row, "td", source) for row, source in says if row]
+    rows += [_row(row, "td") for row in filter(None, [cells.total])]
     note = " ".join(filter(None, (folded, grid.note)))
     return Markup(
         '<table><caption style="text-align:left">{}. {}</caption>'
@@ -91,10 +96,14 @@ def _table(analysis: Analysis) -> Markup:
     ).format(grid.title, note, _row(cells.headers, "th"), Markup("").join(rows))
 
 
-def _row(cells: tuple[str, ...], kind: str) -> Markup:
-    """A row; its first cell names it."""
+def _row(cells: Sequence[str], kind: str, source: str = "") -> Markup:
+    """A row; its first cell names it, with what its line says below."""
     scope = Markup(' scope="col"') if kind == "th" else Markup("")
-    first = (Markup("th"), scope or Markup(' scope="row"'), "left", clean(cells[0]))
+    indent = NO_BREAK * (len(cells[0]) - len(cells[0].lstrip()))
+    name = Markup("{}{}").format(indent, clean(cells[0].lstrip()))
+    if source:
+        name += Markup("<br>{}<code>{}</code>").format(indent, clean(source))
+    first = (Markup("th"), scope or Markup(' scope="row"'), "left", name)
     rest = [(Markup(kind), scope, "right", clean(cell)) for cell in cells[1:]]
     written = Markup('<{0}{1} style="text-align:{2}">{3}</{0}>')
     row = Markup("").join(written.format(*cell) for cell in (first, *rest))

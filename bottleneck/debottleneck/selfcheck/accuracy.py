@@ -19,11 +19,12 @@ from debottleneck.analysis.frames import (
     quiet_steps,
 )
 from debottleneck.analysis.result import Analysis
+from debottleneck.analysis.rows import RowNames
 from debottleneck.analysis.statistics import mean_interval
 from debottleneck.analysis.steps import with_stages
 from debottleneck.analysis.threads import QuietTime, cause_totals
 from debottleneck.analysis.trainer import grid_of
-from debottleneck.recording.loop import CODE
+from debottleneck.words import STAGES
 
 LOADER_THREAD = "loader-0"
 BATCHES = 6
@@ -103,7 +104,7 @@ def in_trainer(analysis: Analysis, truth: Truth, cause: str) -> Compared | None:
     kept = step >= 0
     if not kept.any():
         return None
-    ours = _by_step(analysis)[step[kept], CODE["load"], CAUSE[cause]]
+    ours = _by_step(analysis)[step[kept], STAGES.index("load"), CAUSE[cause]]
     theirs = truth.of_cause(cause)[kept]
     step_ns = float((truth.end - truth.start)[kept].mean())
     _, low, high = mean_interval((ours - theirs) / step_ns)
@@ -118,7 +119,8 @@ def _by_step(analysis: Analysis) -> Floats:
     segments = of_thread(analysis.segments, *trainer)
     rows = of_thread(analysis.recording.waits, *trainer).sort_values("end_ns")
     _, within = with_stages(analysis.steps, segments)
-    return grid_of(analysis.steps, within, segments, rows).causes
+    names = RowNames.of(analysis.rows)
+    return grid_of(analysis.steps, within, segments, rows, names).causes
 
 
 def in_loader(analysis: Analysis, truth: Truth, cause: str) -> Compared | None:
@@ -161,7 +163,8 @@ def _batch_error(
     steps: pd.DataFrame,
 ) -> float | None:
     quiet = QuietTime(*bounds(steps), float(len(steps)))
-    grid = cause_totals(analysis.recording, analysis.segments, quiet).get(key)
+    rows = RowNames.of(analysis.rows)
+    grid = cause_totals(analysis.recording, analysis.segments, rows, quiet).get(key)
     share = _true_share(truth, cause, steps)
     if grid is None or share is None or grid.sum() <= 0:
         return None

@@ -9,6 +9,7 @@ from pathlib import Path
 from debottleneck.agent.guard import Changes
 from debottleneck.analysis.analyse import analyse
 from debottleneck.analysis.result import Analysis
+from debottleneck.analysis.rules.wording import how_to_step
 from debottleneck.collect.options import Options
 from debottleneck.collect.session import Session
 from debottleneck.errors import BottleneckError
@@ -108,7 +109,7 @@ def check(analysis: Analysis, target: Target) -> None:
     if not analysis.loop.found:
         raise BottleneckError(
             f"{target.target} shows no training steps to compare",
-            "name its functions with --stage, or mark its loop with debottleneck.step",
+            how_to_step(analysis),
         )
     if len(analysis.steps) < FEWEST_STEPS:
         raise BottleneckError(

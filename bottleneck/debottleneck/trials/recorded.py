@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from debottleneck.analysis.analyse import FEWEST_STEPS
-from debottleneck.analysis.frames import quiet_steps
+from debottleneck.analysis.frames import BULK, QUIET
 from debottleneck.analysis.statistics import mean_interval
-from debottleneck.analysis.steps import find_loop, label
+from debottleneck.analysis.steps import chosen_loop, find_loop, label
 from debottleneck.analysis.timeline import marks_by_thread
 from debottleneck.errors import UsageError
 from debottleneck.recording.assemble import load
@@ -178,17 +178,17 @@ def names_of(paths: Sequence[Path]) -> list[str]:
 
 def _run(recording: Recording, path: Path, name: str) -> RecordedRun:
     facts = recording.facts
-    trainer, steps = find_loop(recording, marks_by_thread(recording))
+    threads = marks_by_thread(recording)
+    trainer, steps = find_loop(recording, threads, chosen_loop(recording))
     warmup = facts.options.get("warmup")
     table, _, _ = label(steps, recording.blocks, facts.end_ns, warmup)
-    quiet = quiet_steps(table)
+    quiet = table[table["block"].isin((QUIET, BULK))]
     if len(quiet) < FEWEST_STEPS:
         raise UsageError(
             f"{path} shows no training steps to compare"
             if not len(table)
             else f"{path} shows {len(quiet)} quiet steps, too few to compare",
-            "profile it again for longer, with its functions named by --stage or its "
-            "loop marked with debottleneck.step",
+            "profile it again for longer, or name its loop's line with --step",
         )
     stages = _stages(recording, trainer)
     step_ns = quiet["wall_ns"].to_numpy(np.int64)

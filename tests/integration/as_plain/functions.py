@@ -36,6 +36,10 @@ def forward(x: "int" = 1, /, y: int = 2) -> "int":
     return x + y
 
 
+def load_item(*rest, **more):
+    return rest, more
+
+
 def backward(n):
     return n and backward(n - 1)
 
@@ -350,6 +354,7 @@ def leaks():
 with_lambda = load_lambda = lambda x: x + 1
 
 say("call", lambda: load_batch(1, 2, 3, scale=4, other=5))
+say("keyword named self", lambda: load_item(1, self=2, point=3, args=4))
 say("missing argument", lambda: load_batch())
 say("too many arguments", lambda: forward(1, 2, 3))
 say("positional only", lambda: forward(x=1))

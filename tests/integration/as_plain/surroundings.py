@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import atexit
+import builtins
 import concurrent.futures
 import contextlib
 import contextvars
@@ -218,6 +219,15 @@ def threads():
     for worker in workers:
         worker.join()
     return sorted(seen), threading.active_count(), threading.current_thread().name
+
+
+def replaced_open():
+    plain, seen = builtins.open, []
+    builtins.open = lambda *args, **more: seen.append(args) or plain(*args, **more)
+    try:
+        return threads()[1], seen
+    finally:
+        builtins.open = plain
 
 
 def thread_exit():
@@ -488,6 +498,7 @@ def main():
     say("alarm", alarmed)
     say("interrupt", interrupted)
     say("threads", threads)
+    say("threads with another open", replaced_open)
     say("exit in a thread", thread_exit)
     say("error in a thread", thread_error)
     say("task group", lambda: asyncio.run(nested_tasks()))

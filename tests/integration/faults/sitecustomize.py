@@ -1,4 +1,4 @@
-"""Make one function of the tool's own process fail, as FAULT says.
+"""Make one function of ours fail, as FAULT says: in the tool's or the script's process.
 
 FAULT is `module:qualified:exception`, for every call; `module:qualified:exception:1`
 for the first one alone; `module::exception` for the import of the module.
@@ -12,6 +12,7 @@ import os
 import sys
 
 VERBS = ("profile", "run")
+AGENT = ("agent.", "strategies.automatic.")
 
 
 def broken(function, error, times):
@@ -60,7 +61,9 @@ class Breaker(importlib.abc.MetaPathFinder):
 
 
 fault = os.environ.get("FAULT", "")
-if fault and sys.orig_argv[1:3] == ["-m", "debottleneck"] and sys.orig_argv[3] in VERBS:
+is_tool = sys.orig_argv[1:3] == ["-m", "debottleneck"] and sys.orig_argv[3] in VERBS
+is_script = sys.orig_argv[1].endswith("entry.py")
+if fault and (is_script if fault.startswith(AGENT) else is_tool):
     module, qualified, error, *times = fault.split(":")
     kind = getattr(builtins, error)
     sys.meta_path.insert(

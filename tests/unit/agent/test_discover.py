@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from debottleneck.agent import discover
+from debottleneck.agent import discover, targets
 from debottleneck.agent.discover import UserCode, compile_marked
 from debottleneck.agent.inline import PLACEHOLDER
 from debottleneck.agent.wrap import Marking
@@ -275,14 +275,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def test_user_modules_are_marked_when_imported(
     folder: Path, applied: list[tuple[str, str, int]]
 ) -> None:
-    """Modules beside the script are marked; included and named ones elsewhere too."""
-    own, other = folder / "own", folder / "other"
+    """The user's modules are marked; of installed ones those that are asked for."""
+    own, other = folder / "own", folder / "site-packages"
     for place, module in [(own, "mine"), (other, "foreign"), (other, "asked")]:
         place.mkdir(exist_ok=True)
         (place / f"{module}.py").write_text("def load(): ...\ndef go(): ...\n")
     sys.path[:0] = [str(own), str(other)]
     stages = {"asked": {"go": "update"}}
-    discover.install(UserCode((f"{own}/",), ("nothing*",), stages), {})
+    discover.install(UserCode(("nothing*",), stages), {})
     mine, *_ = map(importlib.import_module, ["mine", "foreign", "asked"])
     assert applied == [("load", "load", 1), ("go", "update", 2)]
     assert mine.load.__module__ == "mine"
@@ -297,7 +297,7 @@ def test_a_hook_runs_once_after_its_module(folder: Path) -> None:
         "late_module": [lambda module: seen.append(module.value)],
         "no_such_module_x": [print],
     }
-    discover.install(UserCode((), (), {}), hooks)
+    discover.install(UserCode((), {}), hooks)
     first = importlib.import_module("late_module")
     assert importlib.import_module("late_module") is first
     assert seen == [1]
@@ -311,24 +311,25 @@ def test_a_hook_runs_once_after_its_module(folder: Path) -> None:
     [
         ("/home/ada/project/train.py", "train", True),
         ("/home/ada/project/deep/er/data.py", "deep.er.data", True),
-        ("/home/ada/projects/data.py", "data", False),
+        ("/elsewhere/on/the/path/data.py", "data", True),
+        ("<frozen runpy>", "runpy", False),
         ("/home/ada/project/.venv/lib/python3.11/site-packages/np.py", "np", False),
         ("/usr/lib/python3/dist-packages/np.py", "np", False),
-        ("/opt/shared/lib/reader.py", "reader", True),
-        ("/opt/other/tools.py", "team.tools", True),
-        ("/opt/other/teams.py", "teams", False),
-        ("/srv/code/deep/x.py", "x", True),
+        ("/opt/site-packages/shared/reader.py", "reader", True),
+        ("/opt/site-packages/tools.py", "team.tools", True),
+        ("/opt/site-packages/teams.py", "teams", False),
+        ("/srv/site-packages/code/deep/x.py", "x", True),
     ],
 )
 def test_which_files_are_the_users(path: str, module: str, owned: bool) -> None:
-    """Below a root and not installed; or included by path, folder or module."""
-    include = ("/opt/shared/*.py", "team", "/srv/code")
-    assert UserCode(("/home/ada/project/",), include, {}).owns(path, module) is owned
+    """Whatever is not installed; or included by path, folder or module."""
+    include = ("/opt/site-packages/shared/*.py", "team", "/srv/site-packages/code")
+    assert UserCode(include, {}).owns(path, module) is owned
 
 
 def test_the_standard_library_and_ours_are_not_the_users() -> None:
-    """Even with the whole disk as a root."""
-    user = UserCode(("/",), (), {})
+    """Neither is code to be marked, wherever it lies."""
+    user = UserCode((), {})
     standard = Path(sysconfig.get_path("stdlib")) / "json" / "decoder.py"
     assert not user.owns(str(standard), "json.decoder")
     assert not user.owns(discover.__file__, "debottleneck.agent.discover")
@@ -410,6 +411,6 @@ def test_targets_are_looked_for_before_the_run(
     )
     (folder / "stars.py").write_text("from json import *\n")
     module, _, qualified = target.partition(":")
-    found = discover.missing_target(module, qualified)
+    found = targets.missing_target(module, qualified)
     assert why in found
     assert bool(why) == bool(found)

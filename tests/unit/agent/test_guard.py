@@ -38,6 +38,9 @@ CHANGES = {
     "copy": 'shutil.copy("a.txt", "inner/b.txt")',
     "elsewhere": 'os.chdir("inner"); open("b.txt", "w").write("new")',
     "child": 'p = os.fork(); open("a.txt", "w").write(str(p)); p and os.wait()',
+    "one of two names": 'open("one", "w").write("new")',
+    "two names swapped": 'os.remove("one"); os.symlink("two", "one")',
+    "mode": 'os.chmod("a.txt", 0o600)',
     "database": 'sqlite3.connect("d.db").executescript("create table t(x)")',
     "killed": 'open("a.txt", "w").write("half"); os.kill(os.getpid(), 9)',
 }
@@ -51,6 +54,8 @@ def place(tmp_path: Path) -> Path:
     (folder / "a.txt").write_text("first")
     (folder / "inner" / "b.txt").write_text("second")
     (folder / "link").symlink_to("a.txt")
+    (folder / "one").write_text("third")
+    (folder / "two").hardlink_to(folder / "one")
     subprocess.run([sys.executable, "-c", MADE], cwd=folder, check=True)
     return folder
 
@@ -58,15 +63,15 @@ def place(tmp_path: Path) -> Path:
 MADE = 'import sqlite3; d = sqlite3.connect("d.db"); d.execute("create table u(y)")'
 
 
-def contents(folder: Path) -> dict[str, bytes | str]:
-    """Every file and link below a folder."""
-    found: dict[str, bytes | str] = {}
+def contents(folder: Path) -> dict[str, tuple[bytes, int] | str]:
+    """Every file with its mode, and every link, below a folder."""
+    found: dict[str, tuple[bytes, int] | str] = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         if path.is_symlink():
             found[name] = os.readlink(path)
         elif path.is_file():
-            found[name] = path.read_bytes()
+            found[name] = path.read_bytes(), path.stat().st_mode
     return found
 
 

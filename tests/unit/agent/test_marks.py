@@ -11,7 +11,7 @@ import pytest
 from marking import run_marked
 
 import debottleneck
-from debottleneck.agent import marks
+from debottleneck.agent import marks, sites
 from debottleneck.agent.spool_writer import SpoolWriter
 from debottleneck.recording import reading, spool
 from debottleneck.words import STAGES
@@ -80,8 +80,8 @@ SNIPPETS = {
     ),
     "coroutines leave in another order than they entered": (
         """
-        load = marks.site_of("load", "a", "f.py", 1, "coroutine")
-        forward = marks.site_of("forward", "b", "f.py", 9, "coroutine")
+        load = sites.site_of("load", "a", "f.py", 1, "coroutine")
+        forward = sites.site_of("forward", "b", "f.py", 9, "coroutine")
         first = marks.enter(load); wait(200_000)
         second = marks.enter(forward); wait(200_000)
         marks.leave(first); wait(200_000)
@@ -176,7 +176,7 @@ def test_tiny_calls_are_joined_and_counted(tmp_path: Path) -> None:
         (f"wait({marks.SHORT_NS})", "1_000"),
         ("wait(1_000)", f"{marks.TINY_NS}"),
         ("pass\n    with stage('loss'):\n        wait(1_000)", "1_000"),
-        ("marks.mark_step(marks.site_of('step', 's', 'f', 1, 'api'))", "1_000"),
+        ("marks.mark_step(sites.site_of('step', 's', 'f', 1, 'api'))", "1_000"),
     ],
     ids=["far apart", "long calls", "another stage between", "a step between"],
 )
@@ -208,9 +208,9 @@ def test_so_short_a_time_counts_as_on_the_core(tmp_path: Path) -> None:
 def test_a_place_has_one_number(tmp_path: Path) -> None:
     """The same line entered twice is one site, another line is another."""
     snippet = """
-    a = marks.site_of("load", "f", "a.py", 3, "function")
-    assert a == marks.site_of("load", "f", "a.py", 3, "function")
-    assert a != marks.site_of("load", "f", "a.py", 4, "function")
+    a = sites.site_of("load", "f", "a.py", 3, "function")
+    assert a == sites.site_of("load", "f", "a.py", 3, "function")
+    assert a != sites.site_of("load", "f", "a.py", 4, "function")
     for _ in range(3):
         with stage("load"):
             wait(200_000)
@@ -248,7 +248,7 @@ def test_a_full_file_is_followed_by_another(tmp_path: Path) -> None:
     """More marks than a file holds are all there, in order, over several files."""
     pairs = 12_000
     snippet = f"""
-    load = marks.site_of("load", "f", "f.py", 1, "function")
+    load = sites.site_of("load", "f", "f.py", 1, "function")
     for _ in range({pairs}):
         token = marks.enter(load)
         wait(30_000)
@@ -265,7 +265,7 @@ def test_a_full_file_is_followed_by_another(tmp_path: Path) -> None:
 def test_a_forked_child_records_on_its_own(tmp_path: Path) -> None:
     """A child's marks go to files of its own, with the sites known before the fork."""
     snippet = """
-    load = marks.site_of("load", "f", "f.py", 1, "function")
+    load = sites.site_of("load", "f", "f.py", 1, "function")
     with stage("forward"):
         wait(200_000)
         child = os.fork()
@@ -471,7 +471,7 @@ def test_every_stage_can_be_marked_when_nobody_records(name: str) -> None:
     with debottleneck.stage(name) as entered:
         assert isinstance(entered, debottleneck.stage)
     assert list(debottleneck.step(iter("abc"))) == ["a", "b", "c"]
-    assert marks.enter(marks.site_of(name, "f", "f.py", 1, "function")) == -1
+    assert marks.enter(sites.site_of(name, "f", "f.py", 1, "function")) == -1
     marks.leave(-1)
 
 

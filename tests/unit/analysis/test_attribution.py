@@ -24,17 +24,17 @@ from made_runs import (
 from debottleneck.analysis.analyse import analyse
 from debottleneck.analysis.attribution import (
     CAUSE,
-    STAGE_COUNT,
     by_schedstat,
     check_conserved,
     gather,
     split,
 )
 from debottleneck.analysis.result import Analysis
+from debottleneck.analysis.rows import STAGES_ONLY
 from debottleneck.analysis.timeline import Lookup
 from debottleneck.recording.loop import CODE
 from debottleneck.recording.recording import Recording
-from debottleneck.words import CAUSES
+from debottleneck.words import CAUSES, STAGES
 
 STEPS = 12
 
@@ -171,7 +171,7 @@ def grid_of(*spans: tuple[str, float, float, float]) -> tuple[Lookup, np.ndarray
     columns = ["stage", "start_ns", "end_ns", "cpu_ns", "pid", "tid"]
     table = pd.DataFrame(rows, columns=columns)
     table = table.astype(dict.fromkeys(columns[1:], "int64"))
-    return Lookup(table), np.zeros(len(rows), np.int64)
+    return Lookup(table, STAGES_ONLY), np.zeros(len(rows), np.int64)
 
 
 def delays(found: np.ndarray) -> dict[str, float]:
@@ -229,7 +229,7 @@ def test_a_thread_without_steps_goes_by_its_ticks() -> None:
         ]
     )
     stages = np.array([CODE[s] for s in ("augment", "augment", "augment", "load")])
-    found = by_schedstat(rows, stages, np.ones(4)) / MS
+    found = by_schedstat(rows, stages, np.ones(4), len(STAGES)) / MS
     augment = dict(zip(CAUSES, found[CODE["augment"]], strict=True))
     assert augment["python"] == pytest.approx(8)
     assert augment["runqueue"] == pytest.approx(3)
@@ -240,10 +240,10 @@ def test_a_thread_without_steps_goes_by_its_ticks() -> None:
 
 def test_causes_that_do_not_add_up_are_a_bug() -> None:
     """Wrong totals must never be reported."""
-    causes = np.zeros((1, STAGE_COUNT, len(CAUSES)))
+    causes = np.zeros((1, 3, len(CAUSES)))
     with pytest.raises(AssertionError, match="do not add up"):
-        check_conserved(causes, np.ones((1, STAGE_COUNT)))
-    check_conserved(causes, np.zeros((1, STAGE_COUNT)))
+        check_conserved(causes, np.ones((1, 3)))
+    check_conserved(causes, np.zeros((1, 3)))
 
 
 def test_no_steps_no_causes() -> None:

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 
 import pandas as pd
 import pytest
-from made_runs import FACTS, MS, PID, loop_words, marks, sites, table, threads
+from made_rows import Script
+from made_runs import (
+    FACTS,
+    MS,
+    PID,
+    loop_words,
+    marks,
+    segments,
+    sites,
+    table,
+    threads,
+)
 
 from debottleneck.analysis import code as code_pass
-from debottleneck.analysis.timeline import marks_by_thread, segments_of
+from debottleneck.analysis.analyse import analyse
+from debottleneck.analysis.rows import STAGES_ONLY, RowNames
 from debottleneck.recording.recording import Recording
 from debottleneck.recording.spool import FRAME_FILE
 
@@ -59,8 +70,8 @@ def sampled(made: Recording) -> tuple[pd.DataFrame, code_pass.StackCode]:
     """The samples with their stages, and the code."""
     code = code_pass.code_of(made)
     roles = {(PID, PID): "trainer", (PID, 101): "loader"}
-    segments = segments_of(marks_by_thread(made))
-    return code_pass.sampled(made, code, segments, roles), code
+    found = code_pass.sampled(made, code, segments(made), STAGES_ONLY, roles)
+    return found, code
 
 
 @pytest.mark.parametrize(
@@ -102,21 +113,6 @@ def test_the_line_is_the_innermost_of_the_users_own(
     assert not {marker("load"), AGENT} & set(code.frames[0])
 
 
-def test_user_folders_are_the_scripts_and_those_of_marked_code() -> None:
-    """A relative script is found from the run's directory."""
-    facts = dataclasses.replace(FACTS, directory="/home/u", script="deep/train.py")
-    rows = [(PID, 0, "load", "read", "/data/code/reader.py", 3, "option")]
-    rows += [(PID, 1, "load", "torch DataLoader", "", 0, "torch")]
-    made = Recording.of(facts, {"sites": table("sites", rows)})
-    folders = code_pass.user_folders(made)
-    assert folders == ("/data/code/", "/home/u/deep/")
-    assert code_pass.is_user_file("/home/u/deep/er/x.py", folders)
-    assert not code_pass.is_user_file("/home/u/deeper/x.py", folders)
-    assert not code_pass.is_user_file("/home/u/deep/site-packages/x.py", folders)
-    assert not code_pass.is_user_file("<frozen runpy>", folders)
-    assert not code_pass.is_user_file("/home/u/deep/x.py", ())
-
-
 def test_a_sample_without_a_marker_has_the_stage_of_its_time() -> None:
     """The thread's own marks tell; other threads' marks do not."""
     rows = [
@@ -130,6 +126,38 @@ def test_a_sample_without_a_marker_has_the_stage_of_its_time() -> None:
     assert found["stage"].tolist() == ["load", "forward", "other", "other", "other"]
     assert found["role"].tolist() == ["trainer"] * 3 + ["loader", "trainer"]
     assert found["weight_ms"].tolist() == [6, 6, 10, 6, 6]
+
+
+def test_a_sample_is_of_the_row_whose_lines_its_stack_has() -> None:
+    """The innermost; in the trainer alone, and however the file is written."""
+    made = Script()
+    made.turn()
+    train = made.line(12, "net.train(x)", 5, end=14)
+    called = made.enter("Net.train", 60, 70)
+    made.line(61, "x @ W", 5, within=called)
+    made.leave(called)
+    made.turn()
+    stacks = [(MAIN, ("<module>", "./train.py", 13), NUMPY)]
+    stacks += [(MAIN, ("<module>", "/w/train.py", 12), ("train", "/w/train.py", 61))]
+    stacks += [(MAIN, SPIN), (MAIN, marker("load"), ("<module>", "/w/train.py", 12))]
+    samples = [("stacks", PID, PID, 0, MS, MS, number) for number in range(4)]
+    samples += [("stacks", PID, 101, 0, MS, MS, 0), ("gil", PID, PID, 0, MS, MS, 1)]
+    frames = [(n, depth, *f) for n, s in enumerate(stacks) for depth, f in enumerate(s)]
+    recording = made.recording(
+        stacks=table("stacks", samples),
+        frames=table("frames", frames),
+        threads=threads((PID, "MainThread"), (101, "loader-0")),
+    )
+    found = analyse(recording)
+    assert set(found.rows["row"]) == {"train.py:12-14", "train.py:61"}
+    code = code_pass.code_of(recording)
+    roles = {(PID, PID): "trainer", (PID, 101): "loader"}
+    rows = RowNames.of(found.rows)
+    table_of = code_pass.sampled(recording, code, found.segments, rows, roles)
+    assert table_of["stage"].tolist() == [
+        *("train.py:12-14", "train.py:61", "other", "load", "other", "train.py:61")
+    ]
+    assert train == 1
 
 
 def test_a_marker_outweighs_the_time() -> None:

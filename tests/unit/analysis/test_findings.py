@@ -6,6 +6,7 @@ import json
 import math
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 from made_loops import (
     HEALTHY,
@@ -25,8 +26,8 @@ from made_loops import (
 from made_runs import PID, table
 
 from debottleneck.analysis.findings import diagnose, verdict
-from debottleneck.analysis.frames import empty
-from debottleneck.analysis.result import Analysis
+from debottleneck.analysis.frames import COLUMNS, empty
+from debottleneck.analysis.result import Analysis, Candidate
 from debottleneck.analysis.rules import RUN_RULES, STEP_RULES, Rule
 from debottleneck.analysis.thresholds import THRESHOLDS
 
@@ -177,8 +178,21 @@ def test_verdict_admits_much_unknown_time() -> None:
     assert "no known cause" in verdict(loop_of(shares), ()).what
 
 
-def test_verdict_without_steps_says_how_to_mark() -> None:
-    """A script without a loop is told why, and how to mark its stages."""
-    lines = verdict(loop_of({("other", "native"): 1.0}, loop=NO_LOOP), ())
+def line_of(stage: str, line: int) -> pd.DataFrame:
+    """The lines table of a stage whose samples are all of one line."""
+    row = (stage, "trainer", "MainThread", "main", "/w/train.py", line, 1.0)
+    return pd.DataFrame([row], columns=[*COLUMNS["lines"]])
+
+
+def test_verdict_without_steps_names_the_users_own_lines() -> None:
+    """A script without a loop is told why, and what to name, ready to paste."""
+    shares = {("other", "native"): 1.0}
+    lines = verdict(loop_of(shares, loop=NO_LOOP), ())
     assert lines.what.startswith("No training steps were found (no stage was seen)")
-    assert "--stage" in lines.action
+    assert lines.action == "Profile for longer, until a loop of the script repeats."
+    lines = verdict(loop_of(shares, loop=NO_LOOP, lines=line_of("other", 17)), ())
+    assert "around train.py:17" in lines.action
+    other = Candidate("for x in data", "/w/train.py", 12, 400, "--step train.py:12")
+    lines = verdict(loop_of(shares, loop=replace(NO_LOOP, others=(other,))), ())
+    assert '"for x in data"' in lines.action
+    assert "`--step train.py:12`" in lines.action

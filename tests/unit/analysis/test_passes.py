@@ -34,14 +34,14 @@ def test_a_pass_of_nothing_is_an_empty_table(name: str) -> None:
 
 
 def test_a_recording_of_nothing_is_analysed() -> None:
-    """No loop, no finding; what is missing is said, with the way to mark it."""
+    """No loop, no finding; what is missing is said, with what to do."""
     found = analyse(EMPTY)
     assert not found.loop.found
     assert found.loop.unit == "second"
     assert found.findings == ()
     assert found.handovers_per_s is None
     assert [entry.what for entry in found.not_measured] == ["steps and stages"]
-    assert "--stage" in found.not_measured[0].remedy
+    assert found.not_measured[0].remedy == "profile for longer"
     assert found.verdict.what
     assert found.verdict.action
     assert found.instruments["note"].tolist() == ["cost not measured"]
@@ -54,13 +54,21 @@ def test_marks_slow_a_step_down_by_a_share_of_the_rest(
 ) -> None:
     """Of a step of 1 ms with one pair."""
     rates = {"mark_pair_us": pair_us}
-    assert marks_row(rates, 1.0, 1.0, 9)["slowdown"] == pytest.approx(slower)
+    assert marks_row(rates, 1.0, 1.0, 9, 1.0)["slowdown"] == pytest.approx(slower)
+
+
+def test_short_steps_that_are_not_all_marked_are_said_to_be() -> None:
+    """As many steps as stand for one that is marked."""
+    rates = {"mark_pair_us": 200.0}
+    note = marks_row(rates, 1.0, 1.0, 9, 6.25)["note"]
+    assert note.endswith("in one of 6.25 steps, as steps are short: +4.0% over all")
+    assert marks_row(rates, 1.0, 1.0, 9, 1.0)["note"].endswith("in every step")
 
 
 @pytest.mark.parametrize("pair_us", [950.0, 1000.0, 7000.0])
 def test_marks_as_long_as_a_step_are_divided_by_nothing(pair_us: float) -> None:
     """There is no telling what is left of the step without them."""
-    row = marks_row({"mark_pair_us": pair_us}, 1.0, 1.0, 9)
+    row = marks_row({"mark_pair_us": pair_us}, 1.0, 1.0, 9, 1.0)
     assert math.isnan(row["slowdown"])
 
 
@@ -84,6 +92,26 @@ def test_a_run_without_a_loop_is_measured_by_the_second() -> None:
     causes = found.causes.set_index("cause")["ms_per_step"].to_dict()
     assert causes == {"python": pytest.approx(500), "network": pytest.approx(500)}
     assert found.threads["role"].tolist() == ["trainer"]
+
+
+def test_marks_without_any_time_between_them() -> None:
+    """Steps of no length have nothing that samples could fall in."""
+    words = loop_words(12, {"load": (5, 5), "forward": (4, 4)})
+    made = marks({PID: words})
+    made["t_ns"] = made["t_ns"].iloc[0]
+    tables = {"sites": sites(), "marks": made, "waits": waits([running(0, 500)])}
+    assert analyse(Recording.of(FACTS, tables)).causes["ms_per_step"].sum() == 0
+
+
+def test_rows_of_functions_that_are_there_twice_are_added_up() -> None:
+    """A merge of the clocks makes one row of them, not one for each pair."""
+    row = ("MainThread", "f", "train.py", 1, 2, 10, 20)
+    columns = ("thread", "function", "file", "line", "calls", "self_ns", "total_ns")
+    table = pd.DataFrame([row] * 600, columns=columns)
+    both = [table.assign(clock=clock, tid=PID) for clock in ("wall", "cpu")]
+    tables = {"functions": pd.concat(both, ignore_index=True)}
+    found = analyse(Recording.of(FACTS, tables)).functions
+    assert found["calls"].tolist() == [1200]
 
 
 def test_too_few_steps_are_no_loop() -> None:

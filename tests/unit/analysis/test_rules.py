@@ -21,7 +21,7 @@ from made_loops import (
 
 from debottleneck.analysis.findings import diagnose
 from debottleneck.analysis.frames import empty
-from debottleneck.analysis.result import Analysis
+from debottleneck.analysis.result import Analysis, Where
 from debottleneck.analysis.rules.inputs import fetches
 
 
@@ -128,6 +128,66 @@ def test_repeated_waits_want_their_strategy(stage: str, strategy: str) -> None:
     assert (finding.kind, finding.stage, finding.cause) == ("waiting", stage, "sleep")
     assert "5 calls" in finding.action
     assert strategy in finding.action
+
+
+READ, TRAIN, LOG = "train.py:17", "train.py:22-25", "train.py:40"
+LINES = rows(
+    "rows",
+    [
+        {"row": READ, "source": "df = pd.read_csv(path)", "side": "input"},
+        {"row": TRAIN, "source": "W1 -= lr * (x.T @ (x @ W1 - y)) " + "+ 0 " * 20},
+        {
+            "row": LOG,
+            "source": "writer.writerow([loss])",
+            "line": 40,
+            "file": "/w/a.py",
+        },
+    ],
+)
+"""A flat script of three lines: one makes batches."""
+
+SPENDS = "The trainer spends 60 % of each step (59 to 61 %) "
+
+
+@pytest.mark.parametrize(
+    ("row", "cause", "kind", "says"),
+    [
+        (READ, "network", "input-bound-io", "waiting for the network"),
+        (READ, "native", "input-bound-compute", "computing"),
+        (READ, "python", "input-bound-compute", "computing"),
+        (READ, "lock", "starvation", "waiting on a lock, queue or condition"),
+        (LOG, "disk", "waiting", "waiting for files"),
+        (LOG, "lock", "waiting", "waiting on a lock, queue or condition"),
+        (TRAIN, "python", "python-bound", "running Python code"),
+        (TRAIN, "native", "compute-bound", "computing"),
+    ],
+)
+def test_a_line_is_diagnosed_as_a_stage_is(
+    row: str, cause: str, kind: str, says: str
+) -> None:
+    """What makes batches as `load`, other lines as computing; with their source."""
+    shares = {(row, cause): 0.6, ("other", "native"): 0.2}
+    (finding,) = diagnose(loop_of(shares, cores=4, rows=LINES))
+    assert (finding.kind, finding.stage, finding.cause) == (kind, row, cause)
+    source = {READ: "df = pd.read_csv(path)", LOG: "writer.writerow([loss])"}
+    shown = source.get(
+        row, "W1 -= lr * (x.T @ (x @ W1 - y)) + 0 + 0 + 0 + 0 + 0 + 0 +..."
+    )
+    assert finding.summary.startswith(f"{SPENDS}{says} in {row} (`{shown}`)")
+    assert "module:function" not in finding.action
+
+
+def test_a_line_that_mixes_python_and_native_is_told() -> None:
+    """It takes half of the step, and neither kind alone would."""
+    shares = {(TRAIN, "python"): 0.25, (TRAIN, "native"): 0.24, (LOG, "disk"): 0.02}
+    (finding,) = diagnose(loop_of(shares, rows=LINES))
+    assert finding.summary.endswith(", Python and native.")
+
+
+def test_a_line_without_samples_is_where_it_is_written() -> None:
+    """No stacks were taken: the row itself says the place."""
+    (finding,) = diagnose(loop_of({(LOG, "disk"): 0.6}, rows=LINES))
+    assert finding.where == (Where("", "/w/a.py", 40),)
 
 
 HELPER = {"stage": "forward", "role": "pool", "cause": "native"} | timed(0.5, 1.0)

@@ -8,7 +8,7 @@ import pytest
 from made_runs import FACTS, MS, PID, Words, loop_words, marks, sites, table
 
 from debottleneck.analysis.steps import choose_warmup, find_loop, label, with_stages
-from debottleneck.analysis.timeline import marks_by_thread, segments_of
+from debottleneck.analysis.timeline import marks_by_thread, raw_segments
 from debottleneck.recording.loop import Steps
 from debottleneck.recording.recording import Recording, empty
 
@@ -93,10 +93,10 @@ def staged(words: Words) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The steps of a loop with these marks, and their times by stage."""
     recording = Recording.of(FACTS, {"sites": sites(), "marks": marks({PID: words})})
     threads = marks_by_thread(recording)
-    trainer, steps = find_loop(recording, threads)
+    trainer, steps = find_loop(recording, threads, None)
     assert trainer == PID
     table, _, _ = label(steps, empty("blocks"), FACTS.end_ns, 0)
-    by_stage, within = with_stages(table, segments_of(threads))
+    by_stage, within = with_stages(table, raw_segments(threads, {}))
     assert set(within["step"]) == set(table["step"])
     sums = by_stage.groupby("step")["wall_ns"].sum()
     assert sums.tolist() == table["wall_ns"].tolist()
@@ -136,6 +136,6 @@ def test_only_the_targets_own_process_trains() -> None:
         ),
     }
     recording = Recording.of(FACTS, tables)
-    trainer, found = find_loop(recording, marks_by_thread(recording))
+    trainer, found = find_loop(recording, marks_by_thread(recording), None)
     assert trainer == PID
     assert len(found) == 3

@@ -5,9 +5,21 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from made_runs import FACTS, MS, PID, marks, running, sites, threads, wait, waits
+from made_runs import (
+    FACTS,
+    MS,
+    PID,
+    marks,
+    running,
+    segments,
+    sites,
+    threads,
+    wait,
+    waits,
+)
 
 from debottleneck.analysis.roles import roles_of
+from debottleneck.analysis.rows import STAGES_ONLY
 from debottleneck.analysis.threads import (
     QuietTime,
     cause_totals,
@@ -15,7 +27,6 @@ from debottleneck.analysis.threads import (
     sample_causes,
     thread_table,
 )
-from debottleneck.analysis.timeline import marks_by_thread, segments_of
 from debottleneck.recording.recording import Recording
 from debottleneck.words import CAUSES
 
@@ -85,12 +96,12 @@ def run() -> Recording:
 
 def totals(recording: Recording, time: QuietTime) -> dict[tuple[int, int], np.ndarray]:
     """Nanoseconds by thread, stage and cause."""
-    return cause_totals(recording, segments_of(marks_by_thread(recording)), time)
+    return cause_totals(recording, segments(recording), STAGES_ONLY, time)
 
 
 def roles(recording: Recording) -> dict[tuple[int, int], str]:
     """What each thread is for."""
-    return roles_of(recording, PID, segments_of(marks_by_thread(recording)))
+    return roles_of(recording, PID, segments(recording))
 
 
 def test_only_quiet_time_counts() -> None:
@@ -120,7 +131,9 @@ def test_causes_of_other_roles() -> None:
     """Per step and by stage, summed over a role's threads, the trainer left out."""
     recording, steps = run(), quiet((0, 50), (50, 100))
     by_thread = totals(recording, steps)
-    table = causes_of_roles(by_thread, roles(recording), steps, without="trainer")
+    table = causes_of_roles(
+        by_thread, roles(recording), STAGES_ONLY, steps, without="trainer"
+    )
     table = table.set_index(["role", "stage", "cause"])
     assert set(table.index.get_level_values(0)) == {"loader", "pool"}
     assert table.at[("loader", "augment", "python"), "ms_per_step"] == pytest.approx(30)
@@ -136,7 +149,7 @@ def test_two_threads_of_a_role_may_exceed_the_step() -> None:
     loaders = {(PID, 101): "loader", (PID, 102): "loader"}
     steps = quiet((0, 100))
     by_thread = totals(recording, steps)
-    table = causes_of_roles(by_thread, loaders, steps, without="trainer")
+    table = causes_of_roles(by_thread, loaders, STAGES_ONLY, steps, without="trainer")
     assert table["share"].tolist() == pytest.approx([2.0])
 
 

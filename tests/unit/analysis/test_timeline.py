@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 from made_runs import FACTS, MS, PID, Words, marks, sites, table
 
+from debottleneck.analysis.rows import STAGES_ONLY
 from debottleneck.analysis.timeline import (
-    NAMES,
     Lookup,
     marks_by_thread,
-    segments_of,
+    raw_segments,
     stages_at,
 )
 from debottleneck.recording.recording import Recording
@@ -22,7 +22,7 @@ from debottleneck.recording.recording import Recording
 def segments(words: Words, **more: pd.DataFrame) -> pd.DataFrame:
     """The segments of one thread with these marks."""
     tables = {"sites": sites(), "marks": marks({PID: words}), **more}
-    return segments_of(marks_by_thread(Recording.of(FACTS, tables)))
+    return raw_segments(marks_by_thread(Recording.of(FACTS, tables)), {})
 
 
 def row(found: pd.DataFrame) -> list[tuple[float, str]]:
@@ -73,7 +73,7 @@ def test_threads_and_processes_have_lines_of_their_own() -> None:
     """Marks of two threads interleave without touching each other."""
     words = {1: [(0, "+load"), (8, "-load")], 2: [(4, "+augment"), (6, "-augment")]}
     tables = {"sites": sites(), "marks": marks(words)}
-    found = segments_of(marks_by_thread(Recording.of(FACTS, tables)))
+    found = raw_segments(marks_by_thread(Recording.of(FACTS, tables)), {})
     assert found.groupby("tid")["stage"].agg(list).to_dict() == {
         1: ["load"],
         2: ["augment"],
@@ -100,15 +100,15 @@ def test_zero_grad_is_minor() -> None:
 
 def test_lookup_finds_the_segment_of_a_time() -> None:
     """From its start up to its end; outside of all there is none."""
-    lookup = Lookup(segments([(0, "+load"), (10, "-load"), (20, "+loss")]))
+    lookup = Lookup(segments([(0, "+load"), (10, "-load"), (20, "+loss")]), STAGES_ONLY)
     times = np.array([-1, 0, 10 * MS - 1, 10 * MS, 20 * MS - 1, 20 * MS])
     assert lookup.index(times).tolist() == [-1, 0, 0, 1, 1, -1]
-    assert Lookup(segments([])).index(np.array([5])).tolist() == [-1]
+    assert Lookup(segments([]), STAGES_ONLY).index(np.array([5])).tolist() == [-1]
 
 
 def test_the_stage_at_a_time_is_of_the_threads_own_marks() -> None:
     """Outside of them, and in a thread without marks, it is other."""
     found = segments([(0, "+load"), (10, "-load"), (20, "+loss")])
     rows = pd.DataFrame({"pid": PID, "tid": [PID, 7, PID, PID]})
-    stages = stages_at(found, rows, np.array([5, 5, 15, 25]) * MS)
-    assert NAMES[stages].tolist() == ["load", "other", "other", "other"]
+    stages = stages_at(found, STAGES_ONLY, rows, np.array([5, 5, 15, 25]) * MS)
+    assert STAGES_ONLY.names[stages].tolist() == ["load", "other", "other", "other"]

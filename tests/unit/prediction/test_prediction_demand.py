@@ -8,9 +8,11 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from made_rows import Script
 from made_runs import FACTS, MS, PID, marks, running, sites, table, threads, wait, waits
 
 from debottleneck.analysis.analyse import analyse
+from debottleneck.analysis.frames import COLUMNS
 from debottleneck.analysis.result import WORTH, Analysis
 from debottleneck.errors import UsageError
 from debottleneck.prediction.candidates import families, with_inputs
@@ -153,6 +155,12 @@ def test_forms_say_how_functions_are_called() -> None:
     assert set(loop.forms) == {"load_fn"}
     marked = sites().assign(kind="api")
     assert demanded(sites=marked).forms["load_fn"].form == "api"
+
+
+def test_step_functions_alone_are_steps_of_one_part() -> None:
+    """With no stage marked, all of a step lies between calls."""
+    loop = demanded(sites=sites().assign(stage="step"))
+    assert {part.stage for step in loop.steps for part in step} == {"other"}
 
 
 def test_a_run_without_steps_is_not_predicted() -> None:
@@ -334,3 +342,96 @@ def test_without_waits_nothing_is_known_of_python_and_native() -> None:
     assert narrow is not None
     (unsure,), (sure,) = wide.rows, narrow.rows
     assert unsure.high / unsure.low >= sure.high / sure.low
+
+
+def lines() -> Script:
+    """A loop of lines: one that makes batches and calls an opened function, stages."""
+    made = Script()
+    for _ in range(STEPS):
+        made.turn()
+        made.line(11, "x = read(i)", 1, side="input", sleep=4)
+        called = made.enter("read", 60, 70)
+        made.line(61, "open(path)", 2, within=called, side="input")
+        made.leave(called)
+        made.line(12, "y = net(x)", 0.5)
+        made.stage("forward", 3)
+        made.line(13, "W -= y", 2, side="train")
+    made.turn()
+    made.left()
+    return made
+
+
+def test_the_parts_of_a_step_are_lines_and_calls() -> None:
+    """Each line by its row's name, calls of stages between them."""
+    loop = demand_of(analyse(lines().recording()))
+    assert loop is not None
+    names = ["train.py:11", "train.py:61", "train.py:12", "forward", "train.py:13"]
+    assert {tuple(part.stage for part in step) for step in loop.steps} == {(*names,)}
+    assert {part.name for part in loop.parts} == {"", "forward_fn"}
+    lengths = [part.length / MS for part in loop.steps[3]]
+    assert lengths == pytest.approx([5, 2, 0.5, 3, 2])
+
+
+def test_an_evaluation_is_one_part_whatever_it_calls() -> None:
+    """Its forward calls are no calls for a strategy."""
+
+    def stages(made: Script) -> set[str]:
+        loop = demand_of(analyse(made.recording()))
+        assert loop is not None
+        return {part.stage for part in loop.parts}
+
+    made = lines()
+    for _ in range(10):
+        made.turn()
+        made.line(12, "y = net(x)", 0.5)
+        made.stage("backward", 3)
+        made.turn()
+        made.left()
+        made.line(45, "test(net)", 1)
+        made.stage("loss", 3)
+    assert stages(made) == {
+        *("train.py:11", "train.py:61", "train.py:12", "train.py:13"),
+        *("forward", "backward", "evaluate"),
+    }
+
+
+def test_lines_may_be_free() -> None:
+    """With what they call; the others are as they were."""
+    analysis = analyse(lines().recording())
+    found = predict(analysis, [()], Question(free=("train.py:11",)))
+    assert found is not None
+    assert found.rows[0].speedup == pytest.approx(12.5 / 5.5, rel=0.05)
+    assert found.question == "`train.py:11` for free"
+    with pytest.raises(UsageError, match=r"'train\.py:99' is no row"):
+        predict(analysis, [()], Question(free=("train.py:99",)))
+    assert predict(analysis) is not None
+
+
+def test_a_step_function_alone_is_a_loop_to_replay() -> None:
+    """Nothing else is marked: all of the step is between calls."""
+    made = [(20.0 * n + at, word) for n in range(9) for at, word in STEP_CALL]
+    analysis = analyse(
+        Recording.of(FACTS, {"sites": sites(), "marks": marks({PID: made})})
+    )
+    assert analysis.loop.rule == "a step begins at each call of the step function"
+    causes = pd.DataFrame([("other", "trainer", "sleep", *[20.0, 1.0] * 3)])
+    causes.columns = [*COLUMNS["causes"]]
+    loop = demand_of(replace(analysis, causes=causes))
+    assert loop is not None
+    assert {tuple(part.stage for part in step) for step in loop.steps} == {("other",)}
+    assert predict(replace(analysis, causes=causes)) is not None
+
+
+STEP_CALL = [(10.0, "+step"), (20.0, "-step")]
+
+
+def test_producers_without_a_load_are_left_out() -> None:
+    """Nobody takes what they make: the wait is as long as it was."""
+    alone = [(at, word.replace("load", "loss"), cpu) for at, word, cpu in words()]
+    makers = [running(n, n + 1, tid=101) for n in range(int(LENGTH) * STEPS)]
+    loop = demanded(
+        marks=marks({PID: alone}),
+        threads=threads((PID, "MainThread"), (101, "loader-0")),
+        waits=waits([*samples(), *makers]),
+    )
+    assert loop.producers == ()

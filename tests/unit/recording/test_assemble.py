@@ -118,6 +118,7 @@ def form(stage: str, kind: str) -> dict[str, Any]:
 def test_the_loop_and_when_it_was_learned(raw: Path) -> None:
     """What each process said last of its loop; blocks of another kind are refused."""
     choice = {"event": "loop", "site": 1, "tid": PID, "why": "an update", "others": [0]}
+    choice |= {"sides": [[0, "input"], [1, ""]]}
     learned = {
         "event": "block",
         "kind": "loops",
@@ -131,6 +132,7 @@ def test_the_loop_and_when_it_was_learned(raw: Path) -> None:
         [PID, 1, PID, 0, "an update"],
         [PID, 0, PID, 1, ""],
     ]
+    assert made["sites"]["side"].tolist() == ["input", "", "", ""]
     assert made["blocks"]["kind"].tolist() == ["functions-wall", "loops"]
 
 

@@ -36,6 +36,12 @@ from debottleneck.recording import masks
         ("x,ghp_abcdefghijklmnopqrstuvwxyz0123,y", "x,***,y"),
         ("AKIAABCDEFGHIJKLMNOP", "***"),
         ("--key abcdef1234567890abcd", "--key ***"),
+        ("--wandb-key=abcdef1234567890abcd", "--wandb-key=***"),
+        (
+            "--credential a --encryption-key=b --pw c",
+            "--credential *** --encryption-key=*** --pw ***",
+        ),
+        (r"""'{"token": "a\"b"}'""", """'{"token": "***"}'"""),
     ],
 )
 def test_secrets_are_masked(given: str, masked: str) -> None:

@@ -160,6 +160,7 @@ def test_sites_as_arrays_for_the_loop(tmp_path: Path) -> None:
 def chose(site: int, why: str) -> str:
     """A line of the events' file that names the loop."""
     event = {"event": "loop", "site": site, "tid": 9, "why": why, "others": [3]}
+    event |= {"sides": [[4, "input"]]}
     return json.dumps({"t_ns": 5, **event}) + "\n"
 
 

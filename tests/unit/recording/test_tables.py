@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import struct
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -90,8 +92,22 @@ def test_columns_of_other_types_are_refused(
 def test_texts_that_share_their_beginnings_are_refused(tmp_path: Path) -> None:
     """Of such files nobody can tell how large they are."""
     how = {"use_dictionary": False, "column_encoding": {"text": "DELTA_BYTE_ARRAY"}}
-    with pytest.raises(Unfit, match="DELTA_BYTE_ARRAY"):
+    with pytest.raises(Unfit, match=r"DELTA_BYTE_ARRAY|DeltaByteArray"):
         read(written(tmp_path, GOOD, **how))
+
+
+def test_no_byte_of_a_footer_ends_the_process(tmp_path: Path) -> None:
+    """Whichever is another one, the file is read or refused."""
+    file = written(tmp_path, GOOD, compression="none")
+    whole = file.read_bytes()
+    (length,) = struct.unpack("<I", whole[-8:-4])
+    for place in range(len(whole) - 8 - length, len(whole)):
+        for flipped in (1, 2, 64):
+            damaged = bytearray(whole)
+            damaged[place] ^= flipped
+            file.write_bytes(damaged)
+            with contextlib.suppress(Unfit):
+                read(file)
 
 
 @pytest.mark.parametrize(

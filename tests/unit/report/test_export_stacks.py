@@ -95,7 +95,7 @@ def test_the_trainers_stages_are_an_evented_profile() -> None:
     """Stages open and close as they were called, one within the other."""
     whole = document(made_exports.analysis())
     stages = whole["profiles"][-1]
-    assert stages["name"] == "stages of MainThread (trainer)"
+    assert stages["name"] == "rows of MainThread (trainer)"
     depths = nested(stages["events"])
     assert depths[:8] == [1, 0, 1, 2, 1, 0, 1, 0]
     assert len(depths) == STEPS * 8

@@ -18,7 +18,7 @@ from made_runs import EMPTY, PID, marks, sites, threads
 
 from debottleneck.analysis.analyse import analyse
 from debottleneck.analysis.result import Analysis
-from debottleneck.analysis.timeline import marks_by_thread, segments_of
+from debottleneck.analysis.timeline import marks_by_thread, raw_segments
 from debottleneck.recording.recording import Recording
 from debottleneck.report.exports import perfetto
 from debottleneck.report.exports.nesting import calls_by_thread
@@ -221,7 +221,7 @@ def test_calls_nest_and_cover_what_segments_cover(
     calls = calls_by_thread(made)[PID, PID]
     slices = list(zip(calls.start.tolist(), calls.end.tolist(), strict=True))
     assert_nested(slices)
-    segments = segments_of(marks_by_thread(made))
+    segments = raw_segments(marks_by_thread(made), {})
     staged = segments[segments.stage != "other"]
     assert covered(slices) == int((staged.end_ns - staged.start_ns).sum())
 

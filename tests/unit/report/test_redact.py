@@ -13,14 +13,15 @@ import portable
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_rows import Script
 from made_runs import MS, PID, loop_words, marks, running, table, threads, wait, waits
 
 from debottleneck.analysis.analyse import analyse
-from debottleneck.analysis.code import is_user_file, user_folders
 from debottleneck.prediction.predict import with_predictions
 from debottleneck.recording.columns import COLUMNS
 from debottleneck.recording.loop import CODE
 from debottleneck.recording.machine import Machine
+from debottleneck.recording.own import is_users_own
 from debottleneck.recording.recording import Facts, NotMeasured, Recording
 from debottleneck.recording.spool import FRAME_FILE
 from debottleneck.report import FORMATS, render, render_comparison
@@ -66,10 +67,10 @@ def run_of(house: House) -> Recording:
         ("main", ours, 9),
         ("<module>", own, 80),
         ("[stage load]", FRAME_FILE, 99),
+        ("odd", f"{house.folder}/zq10qz/odd.py", 1),
         ("load_fn", other, 12),
         ("mean", library, 7),
         ("decode", "/usr/lib/python3.11/json/decoder.py", 353),
-        ("odd", f"{house.folder}/zq10qz/odd.py", 1),
     ]
     begun = PROFILED * STEP_MS
     sampled = [
@@ -270,17 +271,16 @@ def test_predictions_are_the_same() -> None:
 def test_own_files_keep_their_names_apart() -> None:
     """Two files of one name stay two; libraries keep what follows site-packages."""
     clean = redact.recording(run_of(House()))
-    folders = user_folders(clean)
     files = {
         "site-packages/debottleneck/agent/bootstrap.py": False,
         f"{HOME}/train.py": True,
         FRAME_FILE: False,
+        f"{HOME}/odd.py": True,
         f"{HOME}/train.py (2)": True,
         "site-packages/numpy/core/a.py": False,
         "lib/python3.11/json/decoder.py": False,
-        "odd.py": False,
     }
-    assert {f: is_user_file(f, folders) for f in clean.frames.file} == files
+    assert {f: is_users_own(f) for f in clean.frames.file} == files
 
 
 def test_waits_are_told_by_kind() -> None:
@@ -439,3 +439,15 @@ def test_recordings_that_are_told_apart_by_folders_get_numbers() -> None:
     shown = redact.sides(Sides((side,), gaps), made)
     assert shown.gaps == ("recording 2 cannot be shown: it is gone",)
     assert shown.sides[0].label == "recording 2"
+
+
+def test_statements_and_headers_are_source_and_are_left_out() -> None:
+    """Rows keep their places; what is written there is not told."""
+    made = Script()
+    for _ in range(4):
+        made.turn()
+        made.line(12, "secret = read('/mnt/zq1qz')", 5)
+        made.leave(made.enter("Net.train", 60, 70))
+    clean = redact.recording(made.recording())
+    assert clean.sites["name"].tolist() == ["", "", "Net.train"]
+    assert set(analyse(clean).rows["row"]) == {"train.py:12"}

@@ -12,6 +12,7 @@ import pytest
 
 from debottleneck.report.colours import (
     CAUSE_COLOURS,
+    LINE_COLOURS,
     STAGE_COLOURS,
     THEMES,
     contrast,
@@ -25,6 +26,9 @@ patches apart; at 10 two swatches look different at a glance. Ten causes that al
 3:1 to white and to black lie in a third of the range of lightness, and with two kinds
 of cones much more than 11 cannot be had there (searched). Since each coloured thing
 has its name beside it, 10 is enough to find the row of a key."""
+
+APART_LINES = 7.0
+"""Six more beside all stages cannot be had farther from them and each other."""
 
 VISIONS: Mapping[str, list[list[float]]] = {
     "normal": [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
@@ -50,7 +54,12 @@ LIGHT, DARK, *_ = re.findall(r"--paper: (#[0-9a-f]{6});", sheet.asset("page.css"
 PAPERS = {"light": LIGHT, "dark": DARK}
 """What figures lie on."""
 
-PALETTES = {"stages": STAGE_COLOURS, "causes": CAUSE_COLOURS}
+LINES = {f"line {at}": colour for at, colour in enumerate(LINE_COLOURS)}
+PALETTES = {
+    "stages": STAGE_COLOURS,
+    "causes": CAUSE_COLOURS,
+    "rows": {**STAGE_COLOURS, **LINES},
+}
 XYZ = np.array(
     [
         [0.4124564, 0.3575761, 0.1804375],
@@ -108,7 +117,8 @@ def test_every_two_colours_look_different(palette: str, vision: str) -> None:
     apart = {
         (a, b): ciede2000(seen[a], seen[b]) for a, b in combinations(sorted(seen), 2)
     }
-    assert {pair: far for pair, far in apart.items() if far < APART} == {}
+    least = APART_LINES if palette == "rows" else APART
+    assert {pair: far for pair, far in apart.items() if far < least} == {}
 
 
 @pytest.mark.parametrize("paper", PAPERS)

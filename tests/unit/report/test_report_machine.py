@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +16,7 @@ from debottleneck.report.machine import run as machine
 NAMES = list(examples.EXAMPLES)
 
 KEYS = {
+    "rows": "row file line end source parent side",
     "stages": "stage ms_per_step share low high",
     "causes": "stage role cause ms_per_step share",
     "findings": "kind stage cause role severity summary action evidence where",
@@ -40,6 +42,8 @@ def test_every_promised_key_is_there(name: str) -> None:
     assert {"steps", "step_ms", "gil", "partial"} <= set(whole)
     assert all(f"`{key}`" in (machine.__doc__ or "") for key in whole)
     assert set(whole["gil"]) == {"handovers_per_s", "waits"}
+    documented = set(re.findall(r"`(\w+)`", machine.__doc__ or ""))
+    assert {*whole["loop"], *machine.PLACE, "option"} <= documented
     for key, names in KEYS.items():
         assert all(set(names.split()) <= set(row) for row in whole[key])
     assert all(set(row) >= set(WAIT_KEYS.split()) for row in whole["gil"]["waits"])

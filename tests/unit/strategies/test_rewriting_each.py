@@ -33,7 +33,7 @@ def _run(
 ) -> tuple[dict[str, Any], dict[int, EachPoint], Sharing]:
     """The script's globals, points by line, and what was taken and refused."""
     path.write_text(source)
-    user = discover.UserCode((f"{path.parent}/",), (), {})
+    user = discover.UserCode((), {})
     monkeypatch.setattr(discover, "_installed", [user])
     monkeypatch.setattr(each, "ITEM_NS", 0)
     monkeypatch.setattr(each, "JUDGED", 10**9)

@@ -150,7 +150,7 @@ def test_a_recording_without_steps_is_refused(tmp_path: Path) -> None:
     bare = saved(tmp_path / "bare", [])
     with pytest.raises(UsageError, match="bare shows no training steps") as caught:
         compare_recordings(good, [bare])
-    assert "--stage" in caught.value.remedy
+    assert "--step" in caught.value.remedy
     short = saved(tmp_path / "short", times(10, 2))
     with pytest.raises(UsageError, match="short shows 1 quiet steps, too few"):
         compare_recordings(short, [good])

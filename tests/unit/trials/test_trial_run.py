@@ -70,7 +70,8 @@ def test_it_is_stopped_after_its_steps(trial: Trial) -> None:
     found, log = trial()
     assert 20 <= len(found.step_ns) < 1000
     assert found.failure == ""
-    assert found.rule == "a step begins at each load"
+    rule = 'a step is one iteration of "for i in range(10000)" (train.py:8)'
+    assert found.rule == rule
     assert found.step_ns.min() >= 5_000_000
     assert np.all(np.diff(found.start_ns) > 0)
     assert log.read_text() == ""
@@ -79,7 +80,7 @@ def test_it_is_stopped_after_its_steps(trial: Trial) -> None:
 def test_a_short_script_ends_by_itself(trial: Trial) -> None:
     """What it had is what there is; its output is in the log."""
     found, log = trial(loop=12)
-    assert len(found.step_ns) == 11
+    assert len(found.step_ns) == 12
     assert (found.exit_code, found.failure) == (0, "")
     assert log.read_text() == "done\n"
 
@@ -120,7 +121,7 @@ def interrupts(request: pytest.FixtureRequest) -> Iterator[None]:
 def test_a_hung_script_is_ended_and_says_where(trial: Trial) -> None:
     """The log shows the line at which it hung."""
     found, log = trial("i == 7 and time.sleep(1000)", limit=1.5)
-    assert found.failure.startswith("hung after step 6, ended after 2 s;")
+    assert found.failure.startswith("hung after step 7, ended after 2 s;")
     assert "KeyboardInterrupt" in log.read_text()
     assert "i == 7" in log.read_text()
 

@@ -16,6 +16,7 @@ from debottleneck.analysis.rules.starvation import starvation
 from debottleneck.analysis.rules.work import (
     between_steps,
     compute_bound,
+    costly_line,
     python_bound,
     update_bound,
     waiting,
@@ -36,6 +37,7 @@ STEP_RULES: tuple[Rule, ...] = (
     waiting,
     update_bound,
     python_bound,
+    costly_line,
     between_steps,
     compute_bound,
 )

@@ -11,11 +11,13 @@ from debottleneck.analysis.rules.measures import (
     Cost,
     cores,
     cost,
+    input_rows,
     uses_torch,
     waited_on,
 )
 from debottleneck.analysis.rules.wording import (
     DOING,
+    called,
     counted,
     finding,
     inside,
@@ -23,8 +25,6 @@ from debottleneck.analysis.rules.wording import (
     spends,
 )
 from debottleneck.analysis.thresholds import THRESHOLDS
-
-INPUT_STAGES = ("load", "augment", "transfer")
 
 IO_CAUSES = ("network", "disk", "ipc", "sleep")
 
@@ -40,7 +40,7 @@ def fetches(share: float) -> int:
 
 def input_io(analysis: Analysis) -> Iterator[Finding]:
     """Input stages that wait for a network, a disk, another process, or sleep."""
-    for stage, cause in product(INPUT_STAGES, IO_CAUSES):
+    for stage, cause in product(input_rows(analysis), IO_CAUSES):
         amount = cost(analysis, [stage], [cause], THRESHOLDS.wait_share)
         if amount is None:
             continue
@@ -54,18 +54,20 @@ def input_io(analysis: Analysis) -> Iterator[Finding]:
             stage=stage,
             cause=cause,
             summary=f"{doing}{inside(analysis, stage)}.",
-            action=_io_action(stage, cause, depth, uses_torch(analysis)),
+            action=_io_action(
+                called(analysis, stage), cause, depth, uses_torch(analysis)
+            ),
             evidence={"waited_on": what, "fetches_in_flight": depth},
         )
 
 
-def _io_action(stage: str, cause: str, depth: int, torch: bool) -> str:
+def _io_action(row: str, cause: str, depth: int, torch: bool) -> str:
     batches = "batches ahead in threads (strategy `prefetch`) with "
     batches += f"{counted(depth, 'fetch', 'fetches')} in flight"
     if torch:
         batches += f", or give the DataLoader num_workers={depth} or more"
     if cause == "sleep":
-        return f"Remove the sleep in `{stage}` if it is not needed, or fetch {batches}."
+        return f"Remove the sleep in {row} if it is not needed, or fetch {batches}."
     if cause == "disk":
         return f"Fetch {batches}; keep the data in memory if it fits."
     if cause == "ipc":
@@ -75,7 +77,7 @@ def _io_action(stage: str, cause: str, depth: int, torch: bool) -> str:
 
 def input_compute(analysis: Analysis) -> Iterator[Finding]:
     """Input stages that compute: decoding, tokenising, augmenting."""
-    for stage in INPUT_STAGES:
+    for stage in input_rows(analysis):
         causes = ("python", "native")
         amount = cost(analysis, [stage], causes, THRESHOLDS.input_work_share)
         if amount is None:
@@ -109,21 +111,22 @@ def _compute_action(analysis: Analysis, stage: str, cause: str, amount: Cost) ->
             "while the previous step computes."
         )
     workers, room = fetches(amount.share), cores(analysis)
+    row = called(analysis, stage)
     if room is not None:
         workers = min(workers, max(int(room), 1))
     if room is not None and room < 2:
-        return f"Make `{stage}` cheaper or do it once beforehand: one core is all here."
+        return f"Make {row} cheaper or do it once beforehand: one core is all here."
     if uses_torch(analysis):
         return (
-            f"Let the DataLoader do it in processes (num_workers={workers}), "
+            f"Let a DataLoader do {row} in processes (num_workers={workers}), "
             "or store the data decoded."
         )
     if cause == "native":
         return (
-            f"Do it ahead in {counted(workers, 'thread')} (strategy `prefetch`): the "
-            "GIL is free meanwhile, so that work runs beside the rest of the step."
+            f"Do {row} ahead in {counted(workers, 'thread')} (strategy `prefetch`): "
+            "the GIL is free meanwhile, so that work runs beside the rest of the step."
         )
     return (
-        f"Do it ahead in {counted(workers, 'subprocess', 'subprocesses')} (strategy "
+        f"Do {row} ahead in {counted(workers, 'subprocess', 'subprocesses')} (strategy "
         "`prefetch`): in threads it would compete with the trainer for the GIL."
     )

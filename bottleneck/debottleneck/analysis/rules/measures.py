@@ -15,9 +15,13 @@ import pandas as pd
 
 from debottleneck.analysis.result import Analysis, Where
 from debottleneck.analysis.thresholds import THRESHOLDS
-from debottleneck.words import STAGES
 
 TRAINER = "trainer"
+
+INPUT_STAGES = ("load", "augment", "transfer")
+
+SHOWN = 60
+"""Characters of a line in a sentence."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ def cost(
 
     Args:
         analysis: Of the run.
-        stages: Words of `words.STAGES`.
+        stages: Words of `words.STAGES`, or rows that are lines.
         causes: Words of `words.CAUSES`.
         least: None for less than this share of the step, too.
     """
@@ -80,7 +84,29 @@ def records(table: pd.DataFrame) -> list[dict[str, Any]]:
 def trainer_stages(analysis: Analysis) -> tuple[str, ...]:
     """Stages in which the trainer's causes are known, in the order of a loop."""
     seen = set(of_trainer(analysis.causes)["stage"])
-    return tuple(stage for stage in STAGES if stage in seen)
+    return tuple(stage for stage in analysis.row_names if stage in seen)
+
+
+def input_rows(analysis: Analysis) -> tuple[str, ...]:
+    """What makes batches: stages, and lines that training only takes from."""
+    return (*INPUT_STAGES, *_lines(analysis, of_input=True))
+
+
+def work_lines(analysis: Analysis) -> tuple[str, ...]:
+    """The other lines, those of the training itself among them."""
+    return tuple(_lines(analysis, of_input=False))
+
+
+def _lines(analysis: Analysis, *, of_input: bool) -> list[str]:
+    rows = analysis.rows
+    return [str(row) for row in rows.loc[(rows["side"] == "input") == of_input, "row"]]
+
+
+def source(analysis: Analysis, stage: str) -> str:
+    """A line as it is written, "" of a stage; long ones lose their end."""
+    texts = analysis.rows.loc[analysis.rows["row"] == stage, "source"]
+    text = str(texts.iloc[0]) if len(texts) else ""
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
 
 
 def main_stage(analysis: Analysis, cause: str) -> str:
@@ -108,9 +134,11 @@ def calls(analysis: Analysis, stage: str) -> float | None:
 
 
 def where(analysis: Analysis, stage: str) -> tuple[Where, ...]:
-    """The lines of the trainer that carry the stage, else where it is marked."""
+    """The lines of the trainer that carry the row, else where it is marked."""
     lines = _heaviest(of_trainer(analysis.lines, stage=stage))
-    return lines or _marked_place(analysis, stage)
+    own = records(analysis.rows[analysis.rows["row"] == stage])
+    places = tuple(Where("", row["file"], int(row["line"])) for row in own)
+    return lines or places or _marked_place(analysis, stage)
 
 
 def where_of(analysis: Analysis, thread: str) -> tuple[Where, ...]:

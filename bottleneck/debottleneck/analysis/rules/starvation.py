@@ -9,8 +9,14 @@ from itertools import product
 import pandas as pd
 
 from debottleneck.analysis.result import Analysis, Finding
-from debottleneck.analysis.rules.inputs import INPUT_STAGES, IO_CAUSES, fetches
-from debottleneck.analysis.rules.measures import cost, where, where_of
+from debottleneck.analysis.rules.inputs import IO_CAUSES, fetches
+from debottleneck.analysis.rules.measures import (
+    cost,
+    input_rows,
+    where,
+    where_of,
+    work_lines,
+)
 from debottleneck.analysis.rules.wording import (
     DOING,
     finding,
@@ -31,14 +37,15 @@ MOST_PRODUCERS = 3
 
 def starvation(analysis: Analysis) -> Iterator[Finding]:
     """The trainer waits on a queue or lock until somebody has made its batch."""
-    for stage, cause in product((*INPUT_STAGES, OTHER), ("lock", "ipc")):
+    places = (*input_rows(analysis), *work_lines(analysis), OTHER)
+    for stage, cause in product(places, ("lock", "ipc")):
         amount = cost(analysis, [stage], [cause], THRESHOLDS.wait_share)
         if amount is None:
             continue
         producer = _producer(analysis)
         if cause == "ipc" and (producer is None or producer.role != "worker"):
             continue
-        if stage == OTHER and producer is None:
+        if producer is None and stage not in input_rows(analysis):
             continue
         doing = DOING["lock"] if cause == "lock" else "waiting on a pipe"
         opening = f"{spends(analysis, amount, doing)}{inside(analysis, stage)}"

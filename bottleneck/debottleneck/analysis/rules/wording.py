@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from debottleneck.analysis.result import Analysis, Finding, Where
-from debottleneck.analysis.rules.measures import TRAINER, Cost, where
+from debottleneck.analysis.rules.measures import TRAINER, Cost, source, where
 from debottleneck.analysis.thresholds import THRESHOLDS
 from debottleneck.words import OTHER
 
@@ -43,10 +43,34 @@ def spends(analysis: Analysis, amount: Cost, doing: str) -> str:
 
 
 def inside(analysis: Analysis, stage: str) -> str:
-    """Where in the step: " in `load`", " outside every stage", or nothing."""
+    """Where in the step: " in `load`", " in train.py:17 (`x = f(y)`)", or nothing."""
     if not stage or (stage == OTHER and not analysis.loop.found):
         return ""
-    return " outside every stage" if stage == OTHER else f" in `{stage}`"
+    if stage == OTHER:
+        return " outside every stage"
+    return f" in {called(analysis, stage)}"
+
+
+def called(analysis: Analysis, stage: str) -> str:
+    """A row as sentences call it: "`load`", or a line with its source."""
+    text = source(analysis, stage)
+    return f"{stage} (`{text}`)" if text else f"`{stage}`"
+
+
+def how_to_step(analysis: Analysis) -> str:
+    """What to do where no steps were found, in the user's own lines."""
+    if analysis.loop.count:
+        return "Profile for longer, until more steps are seen."
+    for loop in analysis.loop.others:
+        return f'To take "{loop.header}" as the training loop: `{loop.option}`.'
+    for place in where(analysis, OTHER):
+        if place.file and place.line:
+            file = PurePosixPath(place.file).name
+            return (
+                f"If the loop around {file}:{place.line} trains, name the line of its "
+                f"`for` or `while`: `--step {file}:LINE`."
+            )
+    return "Profile for longer, until a loop of the script repeats."
 
 
 def on(what: str) -> str:

@@ -18,10 +18,13 @@ from debottleneck.analysis.rules.measures import (
     uses_torch,
     waited_on,
     where,
+    work_lines,
 )
 from debottleneck.analysis.rules.wording import (
     DOING,
+    called,
     finding,
+    how_to_step,
     inside,
     on,
     percent,
@@ -39,8 +42,10 @@ HELPERS = ("pool", "autograd")
 
 
 def waiting(analysis: Analysis) -> Iterator[Finding]:
-    """Stages that should compute, and wait; without steps, any stage."""
-    stages = WORK_STAGES if analysis.loop.found else trainer_stages(analysis)
+    """Rows that should compute, and wait; without steps, any row."""
+    stages = trainer_stages(analysis)
+    if analysis.loop.found:
+        stages = (*WORK_STAGES, *work_lines(analysis))
     for stage, cause in product(stages, (*IO_CAUSES, "lock")):
         amount = cost(analysis, [stage], [cause], THRESHOLDS.wait_share)
         if amount is None:
@@ -77,10 +82,7 @@ def _wait_action(
     analysis: Analysis, stage: str, cause: str, often: float | None
 ) -> str:
     if not analysis.loop.found:
-        return (
-            "Take that wait off the main thread, and mark the loop's stages "
-            "(`--stage load=module:function`) to see which part waits."
-        )
+        return f"Take that wait off the main thread. {how_to_step(analysis)}"
     if cause == "lock":
         return "Find which thread holds that lock meanwhile, and hold it for less."
     strategies = {"forward": "parallel-forward", "update": "parallel-update"}
@@ -136,14 +138,16 @@ def _called(analysis: Analysis, lines: tuple[Where, ...]) -> dict[str, object]:
 
 
 def python_bound(analysis: Analysis) -> Iterator[Finding]:
-    """Model code, or code outside every stage, that is mostly Python."""
-    for stage in (*COMPUTE_STAGES, OTHER):
+    """Model code, a line, or code outside every stage, that is mostly Python."""
+    for stage in (*COMPUTE_STAGES, *work_lines(analysis), OTHER):
         amount = cost(analysis, [stage], ["python"], THRESHOLDS.python_share)
         part = fills(analysis, stage, ["python"])
         if amount is None or part is None or part < THRESHOLDS.dominant:
             continue
         lines = where(analysis, stage)
-        place = f", most of it in {spot(lines[0])}" if lines else ""
+        is_row = bool(lines) and stage.endswith(f":{lines[0].line}")
+        place = f", most of it in {spot(lines[0])}" if lines and not is_row else ""
+        code = spot(lines[0]) if lines else called(analysis, stage)
         doing = spends(analysis, amount, DOING["python"] + inside(analysis, stage))
         yield finding(
             analysis,
@@ -152,10 +156,32 @@ def python_bound(analysis: Analysis) -> Iterator[Finding]:
             stage=stage,
             cause="python",
             summary=f"{doing}{place}.",
-            action="Replace its loops by array operations on whole batches, or do that "
-            "work less often or in another process.",
+            action=f"Replace the loops of {code} by array operations on whole batches, "
+            "or do that work less often or in another process.",
             places=lines,
             evidence={"python_part_of_stage": part} | _called(analysis, lines),
+        )
+
+
+def costly_line(analysis: Analysis) -> Iterator[Finding]:
+    """A line that computes for a large part of the step, not mostly in Python."""
+    for stage in work_lines(analysis):
+        amount = cost(analysis, [stage], ["python", "native"], THRESHOLDS.python_share)
+        native = fills(analysis, stage, ["native"])
+        if amount is None or native is None:
+            continue
+        doing = spends(analysis, amount, f"computing{inside(analysis, stage)}")
+        kind = "native code" if native >= THRESHOLDS.dominant else "Python and native"
+        yield finding(
+            analysis,
+            "compute-bound",
+            amount,
+            stage=stage,
+            cause="native",
+            summary=f"{doing}, {kind}.",
+            action=f"Make {called(analysis, stage)} cheaper: fewer or larger calls, a "
+            "smaller type, or that work less often.",
+            evidence={"native_part_of_stage": native},
         )
 
 

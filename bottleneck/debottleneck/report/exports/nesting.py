@@ -1,19 +1,21 @@
-"""Marks -> calls of marked functions, nested as they were made."""
+"""Marks -> calls of marked functions and runs of statements, nested as they were."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Container
 from dataclasses import dataclass, fields
+from pathlib import PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
 
 from debottleneck.analysis.timeline import marks_by_thread
-from debottleneck.recording.loop import CODE, Marks
+from debottleneck.recording.loop import CODE, LOOP, OPENED, Marks
 from debottleneck.recording.recording import Recording
 from debottleneck.recording.spool import ENTER, LEAVE
 from debottleneck.report.exports.threads import Key
-from debottleneck.words import STEP
+from debottleneck.words import LINE, STEP
 
 DEEPEST_SHOWN = 200
 """Calls within calls that a picture shows; damaged marks can open any number."""
@@ -21,7 +23,7 @@ DEEPEST_SHOWN = 200
 
 @dataclass(frozen=True)
 class StageCalls:
-    """Calls of one thread in order of their begin, outer ones before inner ones.
+    """Calls and statements of one thread as they began, outer ones before inner ones.
 
     Attributes:
         start: Nanoseconds, ascending.
@@ -44,43 +46,60 @@ class StageCalls:
 
 
 def calls_by_thread(recording: Recording) -> dict[Key, StageCalls]:
-    """Calls of stages in every thread with marks; a step's own call is left out.
+    """Calls of stages, and statements, in every thread with marks; steps are left out.
 
-    A call that was still open when the thread made its last mark ends there.
+    A statement goes on until the next one of its function or the loop's next
+    iteration. What was still open when the thread made its last mark ends there.
     """
+    loops = recording.loops[recording.loops["rank"] == 0]
+    chosen = loops.set_index("pid")["site"].to_dict()
     return {
-        key: _nested(marks, rows["site"].to_numpy(), rows["calls"].to_numpy())
-        for key, (marks, rows) in marks_by_thread(recording).items()
+        key: _nested(marks, chosen.get(key[0]))
+        for key, (marks, _) in marks_by_thread(recording).items()
     }
 
 
 def sites_of(recording: Recording, pid: int) -> dict[int, tuple[str, str, str, int]]:
-    """A process's sites: the stage, and its function, file and line."""
+    """A process's sites: the stage or line, and its function or text, file and line."""
     own = recording.sites[recording.sites.pid == pid]
     columns = [own[c].tolist() for c in ("site", "stage", "name", "file", "line")]
-    return {site: tuple(place) for site, *place in zip(*columns, strict=True)}
+    return {
+        site: (_row(stage, file, line), name, file, line)
+        for site, stage, name, file, line in zip(*columns, strict=True)
+    }
 
 
-def _nested(
-    marks: Marks, sites: NDArray[np.int64], counts: NDArray[np.int64]
-) -> StageCalls:
-    stage = np.isin(marks.edge, (ENTER, LEAVE)) & (marks.stage != CODE[STEP])
-    columns = (marks.t, marks.edge, sites, counts)
-    nest = _Nest()
-    for at, edge, site, count in zip(
-        *(c[stage].tolist() for c in columns), strict=True
+def _row(stage: str, file: str, line: int) -> str:
+    return f"{PurePosixPath(file).name}:{line}" if stage == LINE else stage
+
+
+def _nested(marks: Marks, chosen: int | None) -> StageCalls:
+    """Of one thread; `chosen` is the site of the loop that trains."""
+    shown = np.isin(marks.edge, (ENTER, LEAVE)) & (marks.stage != CODE[STEP])
+    shown |= (marks.stage == CODE[LOOP]) & (marks.site == chosen)
+    columns = (marks.t, marks.edge, marks.stage, marks.site, marks.calls)
+    kinds = (set(marks.site[marks.stage == CODE[kind]]) for kind in (LINE, OPENED))
+    nest = _Nest(*kinds)
+    for at, edge, stage, site, count in zip(
+        *(c[shown].tolist() for c in columns), strict=True
     ):
-        if edge == ENTER:
-            nest.enter(at, site)
-        else:
+        if stage in (CODE[LINE], CODE[LOOP]):
+            nest.end_statements(at)
+        if edge == LEAVE:
             nest.leave(at, site, count)
+        elif edge == ENTER:
+            nest.enter(at, site)
     return nest.finished(int(marks.t[-1]))
 
 
 class _Nest:
-    """Calls while they are put together: begin, end, site and count of each."""
+    """Calls while they are put together: begin, end, site and count of each.
 
-    def __init__(self) -> None:
+    It knows which sites are statements, and which are functions that were opened.
+    """
+
+    def __init__(self, statements: Container[int], opened: Container[int]) -> None:
+        self._statements, self._opened = statements, opened
         self._calls: list[list[int]] = []
         self._open: list[list[int]] = []
         self._too_deep: Counter[int] = Counter()
@@ -93,10 +112,16 @@ class _Nest:
         self._calls.append(call)
         self._open.append(call)
 
+    def end_statements(self, at: int) -> None:
+        """End those of the innermost function that is open."""
+        while self._open and self._open[-1][2] in self._statements:
+            self._close(at)
+
     def leave(self, at: int, site: int, count: int) -> None:
         """End the innermost open call of that site, if there is one.
 
-        Calls within it that go on (coroutines need not nest) are cut in two.
+        Calls within it that go on (coroutines need not nest) are cut in two; the
+        statements of a function end with it.
         """
         if self._too_deep[site]:
             self._too_deep[site] -= 1
@@ -108,7 +133,8 @@ class _Nest:
             cut.append(call[2])
         call[3] = max(1, count)
         for inner in reversed(cut):
-            self.enter(at, inner)
+            if site not in self._opened or inner not in self._statements:
+                self.enter(at, inner)
 
     def _close(self, at: int) -> list[int]:
         call = self._open.pop()

@@ -1,4 +1,4 @@
-"""speedscope's file: sampled stacks of each thread, and the trainer's stages in time.
+"""speedscope's file: sampled stacks of each thread, and the trainer's rows in time.
 
 Weights are nanoseconds that py-spy saw, end to end: time in which it was not
 attached is left out. The document's `name` says what is missing or cut short.
@@ -90,7 +90,7 @@ def _sampled(stacks: Stacks, frames: Frames) -> list[Profile]:
 
 
 def _stages(analysis: Analysis, frames: Frames) -> list[Profile]:
-    """The calls of the trainer's stages, at most MOST_CALLS: the first whole steps."""
+    """The trainer's stages and lines, at most MOST_CALLS: the first whole steps."""
     key = analysis.recording.facts.pid, analysis.loop.trainer_tid
     calls = calls_by_thread(analysis.recording).get(key)
     if calls is None:
@@ -108,7 +108,7 @@ def _stages(analysis: Analysis, frames: Frames) -> list[Profile]:
     return [
         {
             "type": "evented",
-            "name": f"stages of {labels(analysis)[key]}{extent}",
+            "name": f"rows of {labels(analysis)[key]}{extent}",
             "unit": "nanoseconds",
             "startValue": 0,
             "endValue": events[-1]["at"],

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from debottleneck.analysis.code import Frame, code_of, sampled
 from debottleneck.analysis.result import Analysis
+from debottleneck.analysis.rows import RowNames
 from debottleneck.report.exports.missing import lacks
 from debottleneck.report.exports.threads import Key, labels, roles
 from debottleneck.report.words.quantities import clean
@@ -47,7 +48,9 @@ def stacks_of(analysis: Analysis) -> Stacks:
     """
     recording = analysis.recording
     code = code_of(recording)
-    table = sampled(recording, code, analysis.segments, roles(analysis))
+    table = sampled(
+        recording, code, analysis.segments, RowNames.of(analysis.rows), roles(analysis)
+    )
     rows = table[(table["block"] == "stacks") & (table["weight_ns"] > 0)]
     if rows.empty:
         remedy = "profile a longer run without --no-stacks"

@@ -122,7 +122,7 @@ def _joined(rows: pd.DataFrame, text: Ints) -> tuple[Ints, Ints, Ints]:
 
 
 def stages(analysis: Analysis, key: Key, label: str, calls: StageCalls) -> Track:
-    """Calls of a thread's stages, one within the other as they were made."""
+    """A thread's stages and lines, one within the other as they were run."""
     kinds, text = np.unique(
         np.column_stack((calls.site, calls.count)), axis=0, return_inverse=True
     )
@@ -132,9 +132,9 @@ def stages(analysis: Analysis, key: Key, label: str, calls: StageCalls) -> Track
     )
     texts = []
     for site, count in kinds.tolist():
-        stage, name, file, line = sites[site]
+        row, name, file, line = sites[site]
         joined = {"calls": count} if count > 1 else {}
-        texts.append(member(stage, at=place(name, file, line, directory), **joined))
+        texts.append(member(row, at=place(name, file, line, directory), **joined))
     return Track(*key, label, calls.start, calls.end, text.ravel(), texts)
 
 

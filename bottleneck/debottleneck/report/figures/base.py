@@ -9,6 +9,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from debottleneck.report.rows import ShownRows
 from debottleneck.report.words import strategies
 from debottleneck.report.words.quantities import clean, number
 
@@ -38,6 +39,12 @@ def plain(text: object) -> str:
     """A name that plotly shows as it is: neither its pseudo-HTML nor a formula."""
     escaped = clean(text).replace("&", "&amp;").replace("$", "&#36;")
     return escaped.replace("<", "&lt;").replace(">", "&gt;")
+
+
+def said(rows: ShownRows, row: str) -> str:
+    """What a line says as one more line under the pointer, "" of a stage."""
+    source = rows.source(row)
+    return f"<br>{plain(source)}" if source else ""
 
 
 def blank(height: int, **layout: Any) -> go.Figure:

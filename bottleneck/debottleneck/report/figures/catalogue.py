@@ -89,13 +89,13 @@ RUN = _by_name(
     (
         Entry(
             "causes",
-            "Where the time of a step goes: stage by cause, ms",
+            "Where the time of a step goes: its parts by cause, ms",
             causes.of_run,
             described.heat,
         ),
         Entry(
             "steps",
-            "Every step's time by stage; in shaded steps other instruments worked",
+            "Every step's time by part; in shaded steps other instruments worked",
             steps.step_bars,
             described.bars,
         ),
@@ -107,19 +107,19 @@ RUN = _by_name(
         ),
         Entry(
             "timeline",
-            "A typical step: stages of each thread, below them its waits",
+            "A typical step: what each thread ran, below it its waits",
             lambda analysis: timeline.of_run(analysis, "typical"),
             _window("typical"),
         ),
         Entry(
             "slowest",
-            "The slowest step: stages of each thread, below them its waits",
+            "The slowest step: what each thread ran, below it its waits",
             lambda analysis: timeline.of_run(analysis, "slowest"),
             _window("slowest"),
         ),
         Entry(
             "flame",
-            "Stacks of the heaviest stage; orange is the script's own code, "
+            "Stacks of the heaviest part; orange is the script's own code, "
             "a dot marks code that held the GIL",
             flame.of_run,
             lambda analysis: described.flame(analysis, flame.stages(analysis.flame)[0]),
@@ -138,8 +138,8 @@ RUN = _by_name(
 def _of_sides() -> Iterator[Entry]:
     """Figures that both sides have, on the scale of both."""
     for kind, title, draw, sentence in (
-        ("causes", "stage by cause, ms per step", sides.heat, described.heat),
-        ("steps", "every step's time by stage", sides.bars, described.bars),
+        ("causes", "parts by cause, ms per step", sides.heat, described.heat),
+        ("steps", "every step's time by part", sides.bars, described.bars),
         ("timeline", "a typical step of each thread", sides.strips, None),
     ):
         for id in ("before", "after"):
@@ -155,10 +155,9 @@ COMPARISON = _by_name(
     (
         Entry(
             "change",
-            "The mean step before and after: stages by cause",
+            "The mean step before and after: its parts by cause",
             lambda _, shown: change.bars(shown.found),
-            "Bars of each stage's time by cause; the table below has the stages in "
-            "numbers",
+            "Bars of each part's time by cause; the table below has the numbers",
         ),
         Entry(
             "waterfall",
@@ -211,7 +210,7 @@ def of_run(analysis: Analysis, name: str) -> go.Figure:
 
     Args:
         analysis: What is drawn.
-        name: One of RUN, or "flame:STAGE".
+        name: One of RUN, or "flame:ROW".
 
     Raises:
         UsageError: No such figure, or nothing was measured for it.
@@ -222,7 +221,7 @@ def of_run(analysis: Analysis, name: str) -> go.Figure:
     else:
         stage = name.removeprefix(STAGE)
         figure = flame.of_run(analysis, stage)
-        title = RUN["flame"].title.replace("the heaviest stage", plain(stage))
+        title = RUN["flame"].title.replace("the heaviest part", plain(stage))
     if figure is None:
         graphs = (f"{STAGE}{stage}" for stage in flame.stages(analysis.flame))
         raise _missing(name, [*_drawn(RUN, analysis), *graphs])
@@ -254,7 +253,7 @@ def check_run(name: str) -> None:
         UsageError: No such figure; the names there are.
     """
     if not name.startswith(STAGE):
-        _check(name, "a recording", RUN, f"{STAGE}STAGE")
+        _check(name, "a recording", RUN, f"{STAGE}ROW")
 
 
 def check_comparison(name: str) -> None:

@@ -1,4 +1,4 @@
-"""What a strategy changed in the mean step: stage by cause, and cause by cause."""
+"""What a strategy changed in the mean step: row by cause, and cause by cause."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ from debottleneck.report.figures.base import (
     add_line,
     blank,
     plain,
+    said,
     signed,
     title,
 )
+from debottleneck.report.rows import ShownRows
 from debottleneck.report.words.quantities import in_order, number, percent, table_digits
 from debottleneck.trials.sides import Side
 
@@ -37,7 +39,7 @@ TIMES = ("before", "after")
 
 
 def bars(sides: Sequence[Side]) -> go.Figure | None:
-    """Two bars for each stage, before above after, split by cause, on one scale.
+    """Two bars for each row, before above after, split by cause, on one scale.
 
     Args:
         sides: Those with a training loop; one or two.
@@ -49,17 +51,23 @@ def bars(sides: Sequence[Side]) -> go.Figure | None:
     pairs = [(side, table) for side, table in pairs if table.size]
     if not pairs:
         return None
-    stages = in_order((r for _, t in pairs for r in t.index), words.STAGES)
+    shown = ShownRows.of(*(side.analysis for side, _ in pairs))
+    stages = in_order((r for _, t in pairs for r in t.index), shown.order)
     causes = in_order((c for _, t in pairs for c in t.columns), words.CAUSES)
     margin = {"l": 8, "r": 66, "t": 4, "b": 48}
     figure = blank(PITCH * len(stages) + 56, barmode="stack", margin=margin)
     rows = pd.concat(
-        _rows_of(side, table.reindex(index=stages, columns=causes), index, len(pairs))
+        _rows_of(
+            side,
+            table.reindex(index=stages, columns=causes),
+            (index, len(pairs)),
+            shown,
+        )
         for index, (side, table) in enumerate(pairs)
     )
     digits = table_digits(max(side.step_ms for side, _ in pairs))
     for cause in causes:
-        _one_cause(figure, cause, rows, digits)
+        _one_cause(figure, cause, rows, digits, shown)
     sums = rows[causes].sum(axis=1)
     texts = [f"{number(v, table_digits(sums.max()))} ms" for v in sums]
     _write(figure, sums.tolist(), rows.y.tolist(), texts)
@@ -67,9 +75,15 @@ def bars(sides: Sequence[Side]) -> go.Figure | None:
     return figure
 
 
-def _rows_of(side: Side, table: pd.DataFrame, index: int, sides: int) -> pd.DataFrame:
-    """A side's bars: causes in ms, and where they lie (a stage is 1 high)."""
-    names = [f"<b>{plain(stage)}</b>" for stage in table.index]
+def _rows_of(
+    side: Side, table: pd.DataFrame, place: tuple[int, int], shown: ShownRows
+) -> pd.DataFrame:
+    """A side's bars: causes in ms, and where they lie (a row is 1 high).
+
+    `place` is which side it is, and of how many.
+    """
+    index, sides = place
+    names = [f"<b>{plain(shown.short(row))}</b>" for row in table.index]
     ticks = names
     if sides > 1:
         ticks = [TIMES[1] if index else f"{name} {TIMES[0]}" for name in names]
@@ -82,12 +96,14 @@ def _rows_of(side: Side, table: pd.DataFrame, index: int, sides: int) -> pd.Data
     )
 
 
-def _one_cause(figure: go.Figure, cause: str, rows: pd.DataFrame, digits: int) -> None:
-    columns = (rows[cause], rows.name, rows.label, rows.step_ms)
+def _one_cause(
+    figure: go.Figure, cause: str, rows: pd.DataFrame, digits: int, shown: ShownRows
+) -> None:
+    columns = (rows[cause], rows.index, rows.name, rows.label, rows.step_ms)
     texts = [
         f"{name}, {plain(cause)}<br>{number(ms, digits)} ms per step, "
-        f"{percent(ms / step_ms)} of it<br>{label}"
-        for ms, name, label, step_ms in zip(*columns, strict=True)
+        f"{percent(ms / step_ms)} of it<br>{label}{said(shown, row)}"
+        for ms, row, name, label, step_ms in zip(*columns, strict=True)
     ]
     figure.add_bar(
         name=plain(cause),

@@ -29,11 +29,11 @@ def heat(analysis: Analysis) -> str:
 
 
 def bars(analysis: Analysis) -> str:
-    """Mean milliseconds of each stage, the longest first."""
+    """Mean milliseconds of each row, the longest first."""
     ranked = analysis.stages.sort_values("ms_per_step", ascending=False)
     means = _listed(zip(ranked.stage, ranked.ms_per_step, strict=True))
     steps = count(len(analysis.steps), "step")
-    return f"Stacked bars of step time by stage, {steps}. Means: {means or NOTHING}."
+    return f"Stacked bars of step time by part, {steps}. Means: {means or NOTHING}."
 
 
 def distribution(analysis: Analysis) -> str:
@@ -48,7 +48,7 @@ def distribution(analysis: Analysis) -> str:
 
 
 def strip(analysis: Analysis, window: timeline.StepWindow) -> str:
-    """How long the step was, and the trainer's stages in it."""
+    """How long the step was, and the trainer's rows in it."""
     segments = timeline.segments_in(analysis, window)
     mine = segments[segments.tid == analysis.loop.trainer_tid]
     sums = mine.groupby("name").ms.sum().sort_values(ascending=False)
@@ -63,7 +63,7 @@ def _listed(named: Iterable[tuple[Any, Any]]) -> str:
 
 
 def flame(analysis: Analysis, stage: str) -> str:
-    """The stage, and the line with most of its samples."""
+    """The row, and the line with most of its samples."""
     lines = analysis.lines[analysis.lines.stage == stage]
     top = lines.sort_values("share", ascending=False).head(1).to_dict("records")
     most = [f"; most samples in {r['function']}, {percent(r['share'])}" for r in top]

@@ -12,6 +12,7 @@ from debottleneck.analysis.result import Analysis
 from debottleneck.report.colours import channels, ink_on
 from debottleneck.report.figures import flame
 from debottleneck.report.figures.base import plain, signed
+from debottleneck.report.rows import ShownRows
 from debottleneck.report.words.quantities import home, number, short, table_digits
 from debottleneck.trials.sides import Side
 
@@ -55,7 +56,7 @@ def figure(sides: Sequence[Side]) -> go.Figure | None:
     before, after = known
     unknown = _unsampled(before) | _unsampled(after)
     old, new = _times(before, unknown), _times(after, unknown)
-    nodes = _nodes(old, new)
+    nodes = _nodes(old, new, ShownRows.of(before, after).order)
     changes = nodes.after - nodes.before
     inner = changes[~nodes.top].abs()
     largest = float(inner.max()) if len(inner) else 0.0
@@ -132,10 +133,10 @@ def _added_up(times: Times) -> Times:
     return added
 
 
-def _nodes(old: Times, new: Times) -> pd.DataFrame:
+def _nodes(old: Times, new: Times, rows: Sequence[str]) -> pd.DataFrame:
     """The widest nodes of both as columns of `flame`, with `before` and `after`.
 
-    Roles and stages are in their usual order, frames by weight; `top` is true for
+    Roles are in their usual order, rows as given, frames by weight; `top` is true for
     roles and what is above them.
     """
     paths = sorted({*old, *new})
@@ -155,7 +156,9 @@ def _nodes(old: Times, new: Times) -> pd.DataFrame:
     nodes = flame.cut(
         table.assign(weight_ms=(table.before + table.after) / 2), sums=SUMS
     )
-    rank = nodes.id.map({number_of[path]: _rank(path) for path in paths}).fillna(0)
+    rank = nodes.id.map({number_of[path]: _rank(path, rows) for path in paths}).fillna(
+        0
+    )
     ordered = nodes.assign(rank=rank).sort_values("rank", kind="stable")
     return _rooted(ordered.drop(columns="rank").assign(top=ordered.parent == -1))
 
@@ -175,8 +178,8 @@ def _rooted(nodes: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([head[[*below.columns]], below], ignore_index=True)
 
 
-def _rank(path: Path) -> int:
-    order = {1: words.ROLES, 2: words.STAGES}.get(len(path), ())
+def _rank(path: Path, rows: Sequence[str]) -> int:
+    order = {1: words.ROLES, 2: rows}.get(len(path), ())
     return order.index(path[-1]) if path[-1] in order else len(order)
 
 

@@ -17,6 +17,7 @@ from debottleneck.analysis.result import Analysis
 from debottleneck.report import matrix
 from debottleneck.report.figures import causes, steps, timeline
 from debottleneck.report.figures.timeline import StepWindow
+from debottleneck.report.rows import ShownRows
 from debottleneck.report.words.quantities import in_order, number
 from debottleneck.trials.sides import Side
 
@@ -27,23 +28,29 @@ PAST = 4
 
 
 def heat(sides: Sequence[Side], id: str) -> go.Figure | None:
-    """Stage x cause, the same rows, columns and shades."""
+    """Row x cause, the same rows, columns and shades."""
     tables = {side.id: matrix.trainer_causes(side.analysis) for side in sides}
     tables = {name: table for name, table in tables.items() if table.size}
     if id not in tables:
         return None
-    rows = in_order((r for t in tables.values() for r in t.index), words.STAGES)
+    shown = _rows(sides)
+    rows = in_order((r for t in tables.values() for r in t.index), shown.order)
     columns = in_order((c for t in tables.values() for c in t.columns), words.CAUSES)
     step_ms = next(side.step_ms for side in sides if side.id == id)
     table = tables[id].reindex(index=rows, columns=columns)
-    figure = causes.heat_map(table, step_ms, "step")
+    figure = causes.heat_map(table, step_ms, "step", shown)
     top = max(float(table.max().max()) for table in tables.values())
     return figure.update_layout(coloraxis={"cmin": 0, "cmax": top})
 
 
+def _rows(sides: Sequence[Side]) -> ShownRows:
+    """Of all sides: a row has one colour."""
+    return ShownRows.of(*(side.analysis for side in sides))
+
+
 def bars(sides: Sequence[Side], id: str) -> go.Figure | None:
     """Step time over the run, the same scale of time."""
-    drawn = {side.id: steps.step_bars(side.analysis) for side in sides}
+    drawn = {s.id: steps.step_bars(s.analysis, _rows(sides)) for s in sides}
     figure = drawn.get(id)
     if figure is None:
         return None
@@ -61,7 +68,7 @@ def strips(sides: Sequence[Side], id: str) -> go.Figure | None:
     if id not in spans:
         return None
     analysis = next(side.analysis for side in sides if side.id == id)
-    figure = timeline.draw(analysis, spans[id])
+    figure = timeline.draw(analysis, spans[id], _rows(sides))
     longest = max(window.milliseconds for window in spans.values())
     figure.update_xaxes(range=[0, longest])
     _mark(figure, (_begun(analysis, spans[id]) - spans[id].start_ns) / 1e6)
@@ -107,7 +114,7 @@ def _begun(analysis: Analysis, window: StepWindow) -> NDArray[np.int64]:
 
 
 def _mark(figure: go.Figure, starts_ms: NDArray[np.float64]) -> None:
-    """Lines through the trainer's stages where steps begin, unless there are many."""
+    """Lines through the trainer's rows where steps begin, unless there are many."""
     if len(starts_ms) > MOST_MARKS or not figure.data:
         return
     top, high = min((min(bar.y) + bar.offset, bar.width) for bar in figure.data)

@@ -1,4 +1,4 @@
-"""Every step of a run: its time by stage, and how step times spread."""
+"""Every step of a run: its time by row, and how step times spread."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from debottleneck import words
 from debottleneck.analysis.result import Analysis
-from debottleneck.report.colours import BLOCK_COLOURS, stage_colour
+from debottleneck.report.colours import BLOCK_COLOURS
 from debottleneck.report.figures.base import ACCENT, blank, plain, title
+from debottleneck.report.rows import ShownRows
 from debottleneck.report.words.quantities import in_order, number
 
 MOST_BARS = 400
@@ -24,12 +24,12 @@ FAR = 3.0
 """The distribution is drawn up to this many times the 95th percentile."""
 
 
-def step_bars(analysis: Analysis) -> go.Figure | None:
-    """Every step's time by stage; neighbours are averaged into MOST_BARS bars.
+def step_bars(analysis: Analysis, rows: ShownRows | None = None) -> go.Figure | None:
+    """Every step's time by row; neighbours are averaged into MOST_BARS bars.
 
-    Returns:
-        None without steps.
+    `rows` are those of its page, by default its own. None without steps.
     """
+    rows = rows or ShownRows.of(analysis)
     if analysis.steps.empty or analysis.step_stages.empty:
         return None
     ordered = analysis.steps.sort_values("step")
@@ -38,14 +38,14 @@ def step_bars(analysis: Analysis) -> go.Figure | None:
     ends = np.append(begins[1:], len(numbers))
     first, last = numbers[begins], numbers[ends - 1]
     figure = blank(320, barmode="stack", hovermode="x unified")
-    for stage, sums in _sums_by_bar(analysis.step_stages, first).items():
+    for stage, sums in _sums_by_bar(analysis.step_stages, first, rows).items():
         figure.add_bar(
             name=plain(stage),
             x=(first + last) / 2,
             width=(last - first + 1).astype("float64"),
             y=sums.to_numpy() / (ends - begins) / 1e6,
-            marker={"color": stage_colour(str(stage)), "line": {"width": 0}},
-            hovertemplate="%{y:.4~g} ms",
+            marker={"color": rows.colour(str(stage)), "line": {"width": 0}},
+            hovertemplate=f"%{{y:.4~g}} ms  {plain(rows.source(str(stage)))}",
         )
     figure.update_xaxes(title=title("step"), showgrid=False, hoverformat=",.0f")
     figure.update_yaxes(title=title("ms per step"), rangemode="tozero")
@@ -59,13 +59,13 @@ def per_bar(analysis: Analysis) -> int:
 
 
 def _sums_by_bar(
-    step_stages: pd.DataFrame, first: np.ndarray[Any, Any]
+    step_stages: pd.DataFrame, first: np.ndarray[Any, Any], rows: ShownRows
 ) -> pd.DataFrame:
-    """Wall nanoseconds, a row a bar, a column a stage; `first` are the bars' steps."""
+    """Wall nanoseconds, a bar each, and a column a row; `first` are the bars' steps."""
     bar = np.searchsorted(first, step_stages.step.to_numpy(), side="right") - 1
     table = step_stages.assign(bar=np.maximum(bar, 0), ns=step_stages.wall_ns * 1.0)
     sums = table.pivot_table(index="bar", columns="stage", values="ns", aggfunc="sum")
-    stages = in_order(map(str, sums.columns), words.STAGES)
+    stages = in_order(map(str, sums.columns), rows.order)
     return sums.reindex(index=range(len(first)), columns=stages).fillna(0.0)
 
 

@@ -1,8 +1,10 @@
-"""What every thread did during one step: stages, and below them the waits."""
+"""What every thread did during one step: rows, and below them the waits."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import astuple, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,8 +14,16 @@ import plotly.graph_objects as go
 from debottleneck import words
 from debottleneck.analysis.result import Analysis
 from debottleneck.analysis.threads import sample_causes
-from debottleneck.report.colours import cause_colour, stage_colour
-from debottleneck.report.figures.base import TALLEST, blank, name_above, plain, title
+from debottleneck.report.colours import cause_colour
+from debottleneck.report.figures.base import (
+    TALLEST,
+    blank,
+    name_above,
+    plain,
+    said,
+    title,
+)
+from debottleneck.report.rows import ShownRows
 from debottleneck.report.words.quantities import clean, cut
 
 MOST_BARS = 6_000
@@ -160,11 +170,15 @@ def rows_of(analysis: Analysis, *bars: pd.DataFrame) -> pd.DataFrame:
     return rows[[*KEY, "name", "role"]].reset_index(drop=True)
 
 
-def draw(analysis: Analysis, window: StepWindow) -> go.Figure:
+def draw(
+    analysis: Analysis, window: StepWindow, shown_rows: ShownRows | None = None
+) -> go.Figure:
     """The timeline of one step; threads share the room, the last may find none.
 
-    `meta.left_out` is how many found none.
+    `meta.left_out` is how many found none. `shown_rows` are those of more than one
+    recording where they stand on one page.
     """
+    parts = shown_rows or ShownRows.of(analysis)
     stages, waits = segments_in(analysis, window), waits_in(analysis, window)
     rows = rows_of(analysis, stages, waits)
     shown, strips = _placed(rows, stages)
@@ -173,7 +187,8 @@ def draw(analysis: Analysis, window: StepWindow) -> go.Figure:
     meta = {"left_out": len(rows) - len(shown)}
     drawn = blank(height, barmode="overlay", margin=EDGES, meta=meta)
     below = shown.top + strips.name
-    _strips(drawn, stages, shown.assign(row=below), strips.stages, stage_colour)
+    look = (strips.stages, parts.colour, partial(said, parts))
+    _strips(drawn, stages, shown.assign(row=below), *look)
     low = shown.assign(row=below + np.where(shown.staged, strips.inner, 0.0))
     _strips(drawn, waits, low, strips.waits, cause_colour)
     for name, role, top in zip(shown.name, shown.role, shown.top, strict=True):
@@ -214,9 +229,10 @@ def _strips(
     bars: pd.DataFrame,
     rows: pd.DataFrame,
     height: float,
-    colour: Any,
+    colour: Callable[[str], str],
+    says: Callable[[str], str] = lambda _: "",
 ) -> None:
-    """Bars of that height below each thread's `row`."""
+    """Bars of that height below each thread's `row`, and what is said of each name."""
     placed = bars.merge(rows[[*KEY, "row"]], on=KEY)
     for name, part in placed.groupby("name", sort=False):
         drawn.add_bar(
@@ -230,5 +246,5 @@ def _strips(
             customdata=np.array([f" {plain(n)}" if n else "" for n in part.note]),
             marker={"color": colour(name), "line": {"width": 0}},
             hovertemplate="<b>%{fullData.name}</b>%{customdata}<br>%{x:.4~g} ms from "
-            "%{base:.4~g} ms<extra></extra>",
+            f"%{{base:.4~g}} ms{says(name)}<extra></extra>",
         )

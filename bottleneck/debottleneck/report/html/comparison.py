@@ -8,10 +8,9 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from debottleneck import words
+from debottleneck.analysis.result import Analysis
 from debottleneck.recording.environment import Difference
 from debottleneck.report import matrix
-from debottleneck.report.colours import CAUSE_COLOURS, STAGE_COLOURS
 from debottleneck.report.figures import flame, losses, sides
 from debottleneck.report.figures.catalogue import COMPARISON
 from debottleneck.report.html import (
@@ -23,6 +22,7 @@ from debottleneck.report.html import (
     tables,
 )
 from debottleneck.report.html.tables import Table
+from debottleneck.report.rows import ShownRows
 from debottleneck.report.words import comparison as comparison_words
 from debottleneck.report.words.quantities import clean, number
 from debottleneck.report.words.run import ending, loop_lines, sentence
@@ -66,7 +66,7 @@ def render(
         "figures": figures,
         "largest": losses.largest(shown.measured.losses, comparison.best),
         **{kind: _cells(kind, shown, drawing) for kind in ONE_EACH},
-        "strip_keys": drawing.keys("timeline"),
+        "strip_keys": drawing.keys("timeline", ShownRows.of(*_analyses(shown))),
         "flames": _flames(shown.sides, drawing),
     }
     return sheet.finish("comparison.html.j2", context, drawing, plotly_src)
@@ -97,6 +97,11 @@ def _head(comparison: Comparison, shown: Sides) -> dict[str, Any]:
     }
 
 
+def _analyses(shown: Sides) -> list[Analysis]:
+    """Of both sides; a row has one colour on the page."""
+    return [side.analysis for side in shown.found]
+
+
 def _doubt(difference: Difference) -> str:
     """What differs if it matters; notes of saved recordings say it themselves."""
     before, after = (x or "nothing" for x in (difference.before, difference.after))
@@ -107,27 +112,29 @@ def _doubt(difference: Difference) -> str:
 def _steps(shown: Sides) -> dict[str, Any]:
     """Both mean steps, on one scale."""
     with_loop = shown.found
+    rows = ShownRows.of(*_analyses(shown))
     stages = [name for side in with_loop for name in side.analysis.stages.stage]
     causes = [c for side in with_loop for c in matrix.trainer_causes(side.analysis)]
     longest = max((side.step_ms for side in with_loop), default=0.0)
     return {
-        "sides": [_summary(side, longest) for side in shown.sides],
+        "sides": [_summary(side, longest, rows) for side in shown.sides],
+        "part": rows.noun,
         "found": len(with_loop),
         "stages": comparison_tables.stages(with_loop) if with_loop else None,
-        "stage_key": sheet.coloured(stages, words.STAGES, STAGE_COLOURS),
-        "cause_key": sheet.coloured(causes, words.CAUSES, CAUSE_COLOURS),
+        "stage_key": rows.key(stages),
+        "cause_key": sheet.causes(causes),
     }
 
 
-def _summary(side: Side, longest: float) -> dict[str, Any]:
+def _summary(side: Side, longest: float, rows: ShownRows) -> dict[str, Any]:
     """A side's mean step as a bar on the scale of the longest."""
     analysis = side.analysis
     return {
         "id": side.id,
         "label": side.label,
         "what": sentence(analysis.verdict.what),
-        "lines": list(filter(None, [*loop_lines(analysis.loop)[:1], ending(analysis)])),
-        "ribbon": sheet.ribbon(analysis),
+        "lines": list(filter(None, [*loop_lines(analysis.loop)[:2], ending(analysis)])),
+        "ribbon": sheet.ribbon(analysis, rows),
         "ms": number(side.step_ms) if side.step_ms else "",
         "part": f"{side.step_ms / longest:.4f}" if longest else "1",
     }
@@ -158,7 +165,8 @@ def _in_numbers(
     """What belongs beside such a figure, and its table."""
     id = f"{kind}-{side.id}-table"
     if kind == "causes":
-        return "", tables.stage_causes(side.analysis, id)
+        rows = ShownRows.of(*_analyses(shown))
+        return "", tables.row_causes(side.analysis, id, rows)
     if kind == "steps":
         return "", numbers.bars(figure, id)
     window = sides.windows(shown.found)[side.id]

@@ -1,4 +1,4 @@
-"""Tables of a comparison's page: its trials, and the stages of both recordings."""
+"""Tables of a comparison's page: its trials, and the rows of both recordings."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
-from debottleneck import words
 from debottleneck.recording.environment import Difference
 from debottleneck.report.html.tables import (
     DASH,
@@ -20,9 +19,10 @@ from debottleneck.report.html.tables import (
     bounded,
     build,
     numeric,
+    row_field,
     sorted_by,
-    stage_rank,
 )
+from debottleneck.report.rows import ShownRows
 from debottleneck.report.words import comparison as comparison_words
 from debottleneck.report.words.quantities import (
     NOTHING,
@@ -120,7 +120,7 @@ def _verdict(trial: Trial) -> Value:
     return marked, trial.verdict
 
 
-def _speedup(trial: Trial) -> Value:
+def _speedup(trial: Trial) -> tuple[str, float | str]:
     ratio = trial.speedup
     return comparison_words.speedup(ratio), sorted_by(ratio.value if ratio else None)
 
@@ -194,20 +194,21 @@ def differences(between: Sequence[Difference]) -> Table:
 
 
 def stages(sides: Sequence[Side]) -> Table:
-    """Each stage's time with and without the strategy, and the difference."""
+    """Each row's time with and without the strategy, and the difference."""
     tables = [side.analysis.stages.set_index("stage") for side in sides]
-    names = in_order((n for table in tables for n in table.index), words.STAGES)
+    shown = ShownRows.of(*(side.analysis for side in sides))
+    names = in_order((n for table in tables for n in table.index), shown.order)
     digits = table_digits(min(side.step_ms for side in sides))
     rows = [(name, [_time(table, name) for table in tables]) for name in names]
     loops = [side.analysis.loop for side in sides]
     total = ("step", [(loop.step_ms, loop.step_low, loop.step_high) for loop in loops])
-    columns = [Field("stage", "stage", lambda row: (row[0], stage_rank(row[0])))]
+    columns = [row_field(shown, 0)]
     for at, side in enumerate(sides):
         name = f"{side.id}, ms" if len(sides) == 2 else "ms"
         columns += _side_columns(name, at, digits)
     if len(sides) == 2:
         columns.append(Field("difference", "num", lambda row: _change(row, digits)))
-    caption = "Each stage of the training thread, in ms per step of the recordings."
+    caption = f"Each {shown.noun} of the training thread, in ms per step."
     return build("stages-table", caption, columns, rows, total=total)
 
 
@@ -221,7 +222,7 @@ def _side_columns(name: str, at: int, digits: int) -> list[Field]:
 
 
 def _time(table: pd.DataFrame, name: str) -> tuple[float, ...]:
-    """A stage's time and its bounds; 0 in a recording whose steps never enter it."""
+    """A row's time and its bounds; 0 in a recording whose steps never enter it."""
     if name not in table.index:
         return 0.0, float("nan"), float("nan")
     return tuple(map(float, table.loc[name, ["ms_per_step", "low", "high"]]))

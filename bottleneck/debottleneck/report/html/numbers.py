@@ -14,6 +14,7 @@ from debottleneck import words
 from debottleneck.analysis.result import Analysis
 from debottleneck.report.figures import timeline
 from debottleneck.report.html.tables import ROLE, Field, Table, build, numbers
+from debottleneck.report.rows import ShownRows
 from debottleneck.report.words.quantities import (
     NOTHING,
     clean,
@@ -45,7 +46,7 @@ def bars(figure: go.Figure, id: str) -> Table:
         Field("steps", "num", itemgetter(0)),
         *(Field(n, "num", numbers(at, digits)) for at, n in enumerate(names, 1)),
     ]
-    caption = "Mean step time by stage along the run, ms per step; all kinds of steps."
+    caption = "Mean step time along the run, ms per step; all kinds of steps."
     return build(id, caption, columns, rows, sortable=False)
 
 
@@ -90,12 +91,12 @@ def strip(analysis: Analysis, window: timeline.StepWindow, what: str, id: str) -
     columns = [
         Field("thread", "code", lambda row: clean(row["name"]) or row["role"]),
         ROLE,
-        Field("stages, ms", "text", itemgetter("stages")),
+        Field(f"{ShownRows.of(analysis).noun}s, ms", "text", itemgetter("stages")),
         Field("causes, ms as sampled", "text", itemgetter("causes")),
     ]
     rows = timeline.rows_of(analysis, stages, waits).to_dict("records")
     for row in rows:
-        row["stages"] = _sums(stages, row, words.STAGES)
+        row["stages"] = _sums(stages, row, analysis.row_names)
         row["causes"] = _sums(waits, row, words.CAUSES)
     caption = f"What every thread did in {what}, added up."
     return build(id, caption, columns, rows, sortable=False)

@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from debottleneck import words
 from debottleneck.analysis.result import Analysis
 from debottleneck.report.colours import (
     BLOCK_COLOURS,
     BLOCK_NAMES,
-    CAUSE_COLOURS,
-    STAGE_COLOURS,
 )
 from debottleneck.report.figures import causes, flame, steps, timeline
 from debottleneck.report.figures.catalogue import RUN
 from debottleneck.report.figures.sides import span_in_words
 from debottleneck.report.html import numbers, predictions, sheet, source, tables
+from debottleneck.report.matrix import SMALL
+from debottleneck.report.rows import ShownRows
 from debottleneck.report.words.quantities import clean, count, home, number, short
-from debottleneck.report.words.run import HOW_TO_MARK, ending, handovers, loop_lines
+from debottleneck.report.words.run import ending, handovers, loop_lines
 
 FLAME_NODES = 2_400
 """Of all flame graphs: beyond, the page grows and scripts slow down."""
@@ -67,25 +66,26 @@ def _head(analysis: Analysis) -> dict[str, Any]:
         "verdict": analysis.verdict,
         "training": analysis.loop,
         "loop_lines": loop_lines(analysis.loop),
-        "how_to_mark": HOW_TO_MARK,
         "cut_off": ending(analysis),
-        "ribbon": sheet.ribbon(analysis),
+        "ribbon": sheet.ribbon(analysis, ShownRows.of(analysis)),
         "findings": source.findings(analysis),
     }
 
 
 def _step_sections(analysis: Analysis, drawing: sheet.Drawing) -> dict[str, Any]:
-    loop = analysis.loop
+    loop, rows = analysis.loop, ShownRows.of(analysis)
     names = causes.cells(analysis)[0].columns
+    large = (analysis.stages.share >= SMALL) | (not rows.sources)
     return {
         "unit": loop.unit,
         "heat": drawing.place(RUN["causes"], analysis),
-        "stage_causes": tables.stage_causes(analysis) if loop.found else None,
+        "stage_causes": tables.row_causes(analysis) if loop.found else None,
         "role_causes": tables.role_causes(analysis, loop.unit),
         **_steps(analysis, drawing),
         "timelines": _timelines(analysis, drawing),
-        "stage_key": sheet.coloured(analysis.stages.stage, words.STAGES, STAGE_COLOURS),
-        "cause_key": sheet.coloured(names, words.CAUSES, CAUSE_COLOURS),
+        "part": rows.noun,
+        "stage_key": rows.key(analysis.stages.stage[large]),
+        "cause_key": sheet.causes(names),
     }
 
 
@@ -102,7 +102,9 @@ def _steps(analysis: Analysis, drawing: sheet.Drawing) -> dict[str, Any]:
         "bins": spread and numbers.bins(figures[spread.name], "distribution-table"),
         "beyond": steps.beyond(analysis),
         "block_key": [
-            (name, BLOCK_COLOURS[b]) for b, name in BLOCK_NAMES.items() if b in blocks
+            (name, BLOCK_COLOURS[b], "")
+            for b, name in BLOCK_NAMES.items()
+            if b in blocks
         ],
     }
 
@@ -118,7 +120,7 @@ def _timelines(analysis: Analysis, drawing: sheet.Drawing) -> list[dict[str, Any
                 "title": title,
                 "note": span_in_words(analysis, window),
                 "figure": placed,
-                "keys": drawing.keys(entry.name),
+                "keys": drawing.keys(entry.name, ShownRows.of(analysis)),
                 "table": numbers.strip(analysis, window, what, id),
                 "left_out": drawing.figures[entry.name].layout.meta["left_out"],
             }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
@@ -22,15 +22,15 @@ from debottleneck.analysis.result import Analysis
 from debottleneck.report import matrix
 from debottleneck.report.colours import (
     CAUSE_COLOURS,
-    STAGE_COLOURS,
-    STRANGER,
     THEMES,
     cause_colour,
     ink_on,
     stage_colour,
 )
 from debottleneck.report.figures import described, flame
+from debottleneck.report.figures.base import plain
 from debottleneck.report.figures.catalogue import Entry
+from debottleneck.report.rows import ShownRows
 from debottleneck.report.words.quantities import (
     clean,
     in_order,
@@ -42,8 +42,8 @@ from debottleneck.report.words.quantities import (
 from debottleneck.report.words.run import STAGE_READINGS, not_measured
 from debottleneck.version import __version__
 
-Key: TypeAlias = list[tuple[str, str]]
-"""Names and their colours."""
+Key: TypeAlias = list[tuple[str, str, str]]
+"""Names, their colours, and what lines say."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Drawing:
     def flames(
         self, analysis: Analysis, most: int, prefix: str = "flame", lead: str = ""
     ) -> dict[str, PlacedFigure]:
-        """Each stage's flame graph of at most so many nodes, the heaviest first.
+        """Each row's flame graph of at most so many nodes, the heaviest first.
 
         Args:
             analysis: What is drawn.
@@ -83,15 +83,16 @@ class Drawing:
             prefix: Begins their names.
             lead: Begins their labels.
         """
-        graphs = {}
+        graphs, rows = {}, ShownRows.of(analysis)
         for index, stage in enumerate(flame.stages(analysis.flame)):
             figure = flame.figure(analysis, stage, most)
             label = f"{lead}{described.flame(analysis, stage)}"
-            graphs[stage] = self.add(f"{prefix}-{index}", figure, label)
+            called = f"{stage}  {rows.source(stage)}".strip()
+            graphs[called] = self.add(f"{prefix}-{index}", figure, label)
         return graphs
 
-    def keys(self, prefix: str) -> tuple[Key, Key]:
-        """Stages and causes in sight in the figures whose names begin so."""
+    def keys(self, prefix: str, rows: ShownRows) -> tuple[Key, Key]:
+        """Rows and causes in sight in the figures whose names begin so."""
         names = {
             str(trace.name)
             for name, figure in self.figures.items()
@@ -99,8 +100,8 @@ class Drawing:
             for trace in figure.data
         }
         return (
-            coloured(names & {*STAGE_COLOURS}, words.STAGES, STAGE_COLOURS),
-            coloured(names & {*CAUSE_COLOURS}, words.CAUSES, CAUSE_COLOURS),
+            rows.key(row for row in rows.order if plain(row) in names),
+            causes(names & {*CAUSE_COLOURS}),
         )
 
 
@@ -199,8 +200,8 @@ def data(drawn: Mapping[str, go.Figure]) -> Markup:
     )
 
 
-def ribbon(analysis: Analysis) -> list[dict[str, Any]]:
-    """The mean step as a bar: stages with their share, each split into causes."""
+def ribbon(analysis: Analysis, rows: ShownRows) -> list[dict[str, Any]]:
+    """The mean step as a bar: its rows with their share, each split into causes."""
     if not analysis.loop.found or analysis.stages.empty:
         return []
     stages = analysis.stages.set_index("stage")
@@ -208,7 +209,10 @@ def ribbon(analysis: Analysis) -> list[dict[str, Any]]:
     digits = table_digits(analysis.loop.step_ms)
     return [
         {
-            "stage": stage,
+            "stage": clean(stage),
+            "short": rows.short(stage),
+            "source": rows.source(stage),
+            "colour": rows.colour(stage),
             "ms": number(float(stages.ms_per_step[stage]), digits),
             "share": float(stages.share[stage]),
             "causes": [
@@ -220,18 +224,16 @@ def ribbon(analysis: Analysis) -> list[dict[str, Any]]:
                 for cause, ms in values.loc[stage].items()
                 if ms > 0
             ],
-            "ink": ink_on(stage_colour(stage)),
+            "ink": ink_on(rows.colour(stage)),
         }
-        for stage in in_order(stages.index, words.STAGES)
+        for stage in in_order(stages.index, rows.order)
         if stages.share[stage] > 0
     ]
 
 
-def coloured(
-    names: Iterable[str], order: Sequence[str], colours: Mapping[str, str]
-) -> Key:
-    """Names with their colours, for a key."""
-    return [(name, colours.get(name, STRANGER)) for name in in_order(names, order)]
+def causes(names: Iterable[str]) -> Key:
+    """Causes with their colours, for a key."""
+    return [(name, cause_colour(name), "") for name in in_order(names, words.CAUSES)]
 
 
 def flat(value: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:

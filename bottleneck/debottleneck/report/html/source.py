@@ -10,6 +10,7 @@ import pandas as pd
 
 from debottleneck.analysis.result import Analysis, Finding, Where
 from debottleneck.report.html import sheet
+from debottleneck.report.rows import ShownRows
 from debottleneck.report.words.quantities import clean, home, percent, place, short
 
 AROUND = 3
@@ -75,9 +76,12 @@ def code_of(analysis: Analysis, finding: Finding) -> dict[str, list[Any]]:
 
 def findings(analysis: Analysis) -> list[dict[str, Any]]:
     """Every finding with its code and what it rests on, as the template takes it."""
+    rows = ShownRows.of(analysis)
     return [
         {
             "it": finding,
+            "colour": rows.colour(finding.stage),
+            "source": rows.source(finding.stage),
             "code": code_of(analysis, finding),
             "evidence": {
                 sheet.name_of(name): f"{value:,}"

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple, TypeAlias
 
 import pandas as pd
 
-from debottleneck import words
 from debottleneck.analysis.result import Analysis
 from debottleneck.report import matrix
+from debottleneck.report.rows import ShownRows
 from debottleneck.report.words.quantities import (
     NOTHING,
     below,
@@ -27,20 +27,19 @@ from debottleneck.report.words.quantities import (
 from debottleneck.report.words.run import shares_of_thread, slowdown
 
 MOST_ROWS = 400
+LONG = 80
+"""Letters of a line's source."""
 MOST_FUNCTIONS = 800
 DASH = "\N{EN DASH}"
 HEADED = ("num", "text")
 """Kinds of columns whose heading looks like their cells."""
-
-Value: TypeAlias = str | tuple[str, float | str]
-"""A cell's text, and what its column sorts by where that is not the text."""
 
 
 class Field(NamedTuple):
     """A column: its heading, how it looks, and a row's value in it.
 
     Kinds: "" for words, "num" for numbers, "text" for sentences, "code" for names of
-    the program, "stage" and "cause" for words with a colour.
+    the program, "stage" and "cause" for names with a colour.
     """
 
     heading: str
@@ -50,11 +49,22 @@ class Field(NamedTuple):
 
 @dataclass(frozen=True)
 class Cell:
-    """Text of a cell; `sort` is what its column sorts by, `kind` how it looks."""
+    """Text of a cell; `sort` is what its column sorts by, `kind` how it looks.
+
+    A row's cell has its `colour`, what its line says (`source`) and how far it stands
+    in (`depth`).
+    """
 
     text: str
     sort: float | str = ""
     kind: str = ""
+    colour: str = ""
+    source: str = ""
+    depth: int = 0
+
+
+Value: TypeAlias = str | tuple[str, float | str] | Cell
+"""A cell's text, and what its column sorts by where that is not the text."""
 
 
 @dataclass(frozen=True)
@@ -112,11 +122,13 @@ def build(
 
 def cells(columns: Sequence[Field], row: Any) -> tuple[Cell, ...]:
     """A row's cells."""
-    values = [(column.value(row), column.kind) for column in columns]
-    return tuple(
-        Cell(value, kind=kind) if isinstance(value, str) else Cell(*value, kind)
-        for value, kind in values
-    )
+    return tuple(_cell(column.value(row), column.kind) for column in columns)
+
+
+def _cell(value: Value, kind: str) -> Cell:
+    if isinstance(value, Cell):
+        return value
+    return Cell(value, kind=kind) if isinstance(value, str) else Cell(*value, kind)
 
 
 def sorted_by(value: float | None) -> float:
@@ -134,9 +146,22 @@ def bounded(low: float, high: float, digits: int) -> Value:
     return interval(low, high, digits, DASH), sorted_by(low)
 
 
-def stage_rank(stage: str) -> float:
-    """A stage's place in the order of words.STAGES."""
-    return float(words.STAGES.index(stage)) if stage in words.STAGES else 99.0
+def row_field(rows: ShownRows, name: str | int = "stage", wide: int = 0) -> Field:
+    """The column of rows, under that name or at that place.
+
+    Args:
+        rows: Those of the page.
+        name: Where a row's name stands.
+        wide: Letters of a line's source below its name; 0 to show it on demand.
+    """
+
+    def value(row: Any) -> Value:
+        called = str(row[name])
+        source = rows.source(called, wide or LONG)
+        look = (rows.colour(called), source, rows.depth(called) if wide else -1)
+        return Cell(clean(called), rows.rank(called), "stage", *look)
+
+    return Field(rows.noun, "stage", value)
 
 
 def numbers(name: str | int, digits: int | None = None) -> Callable[[Any], Value]:
@@ -165,19 +190,21 @@ def _spot(directory: str, prefix: str = "") -> Callable[[Any], Value]:
     return value
 
 
-STAGE = Field("stage", "stage", lambda row: (row["stage"], stage_rank(row["stage"])))
 ROLE = Field("role", "", itemgetter("role"))
 
 
-def stage_causes(analysis: Analysis, id: str = "stage-causes") -> Table:
-    """The trainer's stages: time, share, interval, median, p95, then each cause."""
+def row_causes(
+    analysis: Analysis, id: str = "stage-causes", shown: ShownRows | None = None
+) -> Table:
+    """The trainer's rows: time, share, interval, median, p95, then each cause."""
+    shown = shown or ShownRows.of(analysis)
     loop = analysis.loop
     digits = table_digits(loop.step_ms)
     stages = analysis.stages.set_index("stage", drop=False)
     values = matrix.trainer_causes(analysis)
-    rows = stages.join(values).reindex(in_order(stages.index, words.STAGES))
+    rows = stages.join(values).reindex(in_order(stages.index, shown.order))
     columns = [
-        STAGE,
+        row_field(shown, wide=LONG),
         Field("ms", "num", numbers("ms_per_step", digits)),
         Field("95 % interval", "num", lambda r: bounded(r["low"], r["high"], digits)),
         Field("share", "num", _share),
@@ -194,9 +221,12 @@ def stage_causes(analysis: Analysis, id: str = "stage-causes") -> Table:
         "p95_ms": loop.step_p95_ms,
     }
     caption = (
-        "Each stage's time in ms per step, and how it divides into causes. Stages add "
-        "up to the step, causes to their stage."
+        f"Each {shown.noun}'s time in ms per step, and how it divides into causes. "
+        f"The {shown.noun}s add up to the step, causes to their {shown.noun}."
     )
+    if any(shown.depths.values()):
+        caption += " Indented rows are called by the line above; its time is without "
+        caption += "theirs."
     return build(id, caption, columns, rows, total=total)
 
 
@@ -205,7 +235,7 @@ def role_causes(analysis: Analysis, unit: str) -> Table:
     causes = analysis.causes
     if analysis.loop.found:
         causes = causes[causes.role != "trainer"]
-    values = matrix.pivot(causes, "role")
+    values = matrix.pivot(causes)
     digits = table_digits(float(values.max().max())) if values.size else 1
     columns = [ROLE, *(Field(c, "num", numbers(c, digits)) for c in values.columns)]
     caption = (
@@ -233,14 +263,14 @@ def gil_waits(analysis: Analysis) -> Table:
     """Who waits for the GIL, who holds it, and the code that the holder runs."""
     directory = home(analysis.recording.facts)
     columns = [
-        STAGE,
+        row_field(ShownRows.of(analysis)),
         ROLE._replace(heading="who waits"),
         Field("who holds it", "code", lambda r: clean(r["holder_thread"] or "unknown")),
         Field("running", "code", _code("holder_function")),
         Field("at", "code", _spot(directory, "holder_")),
         Field("share", "num", _share),
     ]
-    caption = "Waits for the GIL by stage and holder; shares are of the step."
+    caption = "Who waits for the GIL, and who holds it; shares are of the step."
     if not analysis.loop.found:
         caption = "Waits for the GIL by holder; shares are of wall time."
     return build("gil-table", caption, columns, analysis.gil_waits, things="waits")
@@ -256,7 +286,7 @@ def waited_on(analysis: Analysis, unit: str) -> Table:
         return f"{row['syscall']} {below(row['what'], directory)}"
 
     columns = [
-        STAGE,
+        row_field(ShownRows.of(analysis)),
         ROLE,
         Field("cause", "cause", itemgetter("cause")),
         Field("on", "code", lambda row: clean(target(row).strip()) or NOTHING),
@@ -267,18 +297,19 @@ def waited_on(analysis: Analysis, unit: str) -> Table:
 
 
 def lines(analysis: Analysis) -> Table:
-    """Lines of the user's code by their share of a stage's samples."""
+    """Lines of the user's code by their share of a row's samples."""
+    part = ShownRows.of(analysis)
     columns = [
-        STAGE,
+        row_field(part),
         ROLE,
         Field("thread", "code", _code("thread")),
         Field("function", "code", _code("function")),
         Field("line", "code", _spot(home(analysis.recording.facts))),
-        Field("share of stage", "num", _share),
+        Field(f"share of {part.noun}", "num", _share),
     ]
     caption = (
-        "Share of the stage's samples in that role by the innermost line of your code, "
-        "or of a library where none of your code was on the stack."
+        f"Share of the {part.noun}'s samples in that role by the innermost line of "
+        "your code, or of a library where none of your code was on the stack."
     )
     rows, things = analysis.lines, "lines"
     return build("lines-table", caption, columns, rows, things=things, filterable=True)

@@ -12,11 +12,20 @@ second of wall time. A `share` is of the step (of wall time without steps).
 | `steps` | quiet steps that every time and share comes from |
 | `step_ms` | their mean; `step_ms_low`, `step_ms_high` bound it (95 %) |
 | `step_ms_median`, `step_ms_p95` | median and 95th percentile |
-| `loop` | `found`, `unit`, `rule`, `warmup` (steps left out), `warmup_why` |
+| `loop` | `found`, `unit`, `rule`, `warmup` (steps left out), `warmup_why`; of the \
+loop whose iterations the steps are `header` (as it is written), `file`, `line`, \
+`count` (steps of the whole run) and `why` it was chosen ("because it holds ..."), "" \
+and 0 where they are no loop's; `others` that might have been it, in a run without \
+steps those that were seen: `header`, `file`, `line`, `count`, `option` (takes it: \
+"--step train.py:12") |
 | `verdict` | three sentences: `what`, `where`, `action` |
-| `stages` | the trainer's: `stage`, `ms_per_step`, `share`, `low` and `high` (95 % \
-interval of `ms_per_step`), `median_ms`, `p95_ms`, `cpu_ms_per_step`, \
-`calls_per_step`; they add up to `step_ms` |
+| `rows` | rows that are lines of the user's code, in the order of the step: `row` \
+(what every `stage` below calls it: "train.py:17", "train.py:22-25"), `file`, `line`, \
+`end` (its last line), `source`, `parent` (the row that calls its function, "" for \
+none), `side` ("input": makes what training uses; "train"; "" neither or unknown) |
+| `stages` | the trainer's rows, lines too, as steps come to them: `stage`, \
+`ms_per_step`, `share`, `low` and `high` (95 % interval of `ms_per_step`), \
+`median_ms`, `p95_ms`, `cpu_ms_per_step`, `calls_per_step`; they add up to `step_ms` |
 | `causes` | `stage`, `role`, `cause`, `ms_per_step`, `share`, `low`, `high`, \
 `median_ms`, `p95_ms`; those of role `trainer` add up to their stage, those of other \
 roles are sums over the role's threads |
@@ -52,11 +61,13 @@ import pandas as pd
 from debottleneck.analysis.result import Analysis
 from debottleneck.report.machine import predictions
 from debottleneck.report.machine.strict import dumps
+from debottleneck.report.words.quantities import in_order
 
 SCHEMA = 1
 """Version of the document."""
 
-LOOP = ("found", "unit", "rule", "warmup", "warmup_why")
+PLACE = ("header", "file", "line", "count")
+LOOP = ("found", "unit", "rule", "warmup", "warmup_why", *PLACE, "why")
 """Keys that are a loop's own attributes."""
 
 
@@ -66,7 +77,8 @@ def render(analysis: Analysis) -> str:
         "schema": SCHEMA,
         **_steps(analysis),
         "verdict": dataclasses.asdict(analysis.verdict),
-        "stages": _rows(analysis.stages),
+        "rows": _rows(analysis.rows),
+        "stages": _rows(_in_order(analysis)),
         "causes": _rows(analysis.causes),
         "gil": {
             "handovers_per_s": analysis.handovers_per_s,
@@ -97,8 +109,17 @@ def _steps(analysis: Analysis) -> dict[str, Any]:
     return {
         "steps": loop.measured,
         **(times if loop.found else dict.fromkeys(times)),
-        "loop": {name: getattr(loop, name) for name in LOOP},
+        "loop": {
+            **{name: getattr(loop, name) for name in LOOP},
+            "others": [dataclasses.asdict(other) for other in loop.others],
+        },
     }
+
+
+def _in_order(analysis: Analysis) -> pd.DataFrame:
+    """The trainer's rows as steps come to them."""
+    stages = analysis.stages.set_index("stage", drop=False)
+    return stages.loc[in_order(stages.index, analysis.row_names)]
 
 
 def _run(analysis: Analysis) -> dict[str, Any]:

@@ -10,13 +10,13 @@ import os
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import partial
 
 import pandas as pd
 
-from debottleneck.analysis.code import is_user_file, user_folders
 from debottleneck.recording.columns import COLUMNS
+from debottleneck.recording.own import is_users_own
 from debottleneck.recording.recording import Recording, empty, typed
+from debottleneck.recording.spool import LOOP, STATEMENT
 from debottleneck.report.redact import facts as facts_of
 from debottleneck.report.redact.texts import HOME, PATH, Redactor, distinct, place
 from debottleneck.trials.result import Comparison, Trial
@@ -66,6 +66,8 @@ def recording(recording: Recording) -> Recording:
     tables = {name: changed(recording, name, changes) for name in COLUMNS}
     for name, column in THREADS:
         tables[name] = changed(recording, name, {**changes, column: redactor.text})
+    written = tables["sites"]["kind"].isin((LOOP, STATEMENT))
+    tables["sites"]["name"] = tables["sites"]["name"].mask(written, "")
     tables["sources"] = empty("sources")
     tables["details"], tables["waits"] = _details(recording)
     return Recording.of(facts_of.redacted(facts, redactor, files), tables)
@@ -78,12 +80,11 @@ def files_of(recording: Recording, place: Callable[[str, bool], str]) -> dict[st
         recording: A recording.
         place: What a file is called, by its path and whether it is the user's own.
     """
-    own = partial(is_user_file, folders=user_folders(recording))
     files = [facts_of.path_of_script(recording.facts)]
     for name, columns in COLUMNS.items():
         if "file" in columns:
             files += getattr(recording, name)["file"].unique().tolist()
-    return distinct((file, place(file, own(file))) for file in files)
+    return distinct((file, place(file, is_users_own(file))) for file in files)
 
 
 def changed(

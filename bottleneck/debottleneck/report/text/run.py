@@ -6,8 +6,10 @@ user's program are printed as they are, less control characters.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from itertools import zip_longest
 
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
@@ -15,8 +17,11 @@ from rich.text import Text
 
 from debottleneck.analysis.result import Analysis, Finding
 from debottleneck.report import matrix
+from debottleneck.report.rows import ShownRows
 from debottleneck.report.text import predictions
 from debottleneck.report.text.tables import (
+    GAP,
+    INDENT,
     heading,
     new_console,
     paragraph,
@@ -24,6 +29,7 @@ from debottleneck.report.text.tables import (
     tidy,
     verbatim,
 )
+from debottleneck.report.words import quantities
 from debottleneck.report.words.quantities import (
     NOTHING,
     below,
@@ -40,7 +46,6 @@ from debottleneck.report.words.quantities import (
     times,
 )
 from debottleneck.report.words.run import (
-    HOW_TO_MARK,
     ending,
     handovers,
     loop_lines,
@@ -96,9 +101,11 @@ def _run(console: Console, analysis: Analysis) -> None:
     if cut:
         paragraph(console, cut, style="yellow")
     for line in loop_lines(analysis.loop):
-        paragraph(console, line)
-    if not analysis.loop.found:
-        paragraph(console, HOW_TO_MARK)
+        first, *rest = line.splitlines()
+        console.print(Text(first))
+        for each in rest:
+            console.print(Padding(Text(each), (0, 0, 0, INDENT)))
+        console.print()
 
 
 def _matrix(console: Console, analysis: Analysis) -> None:
@@ -107,14 +114,36 @@ def _matrix(console: Console, analysis: Analysis) -> None:
     grid = matrix.of(analysis)
     heading(console, grid.title)
     shown, folded = matrix.fit(grid, console.width)
-    table = plain_table(shown.headers, shown.rows, left=1)
-    table.add_section()
-    if grid.total:
-        table.add_row(*shown.total, style="bold")
-    console.print(table)
+    for style, line in _with_sources(shown, grid.sources, console.width):
+        console.print(Text(line, style=style), no_wrap=True, overflow="crop")
     for note in filter(None, (folded, grid.note)):
         console.print(Text(note))
     console.print()
+
+
+def _with_sources(
+    cells: matrix.Cells, sources: Sequence[str], width: int
+) -> Iterator[tuple[str, str]]:
+    """The table's lines with their styles, below a row of code what it says."""
+    rows = [cells.headers, *cells.rows, *filter(None, [cells.total])]
+    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+
+    def line(row: Sequence[str]) -> str:
+        first = set_cell_size(row[0], widths[0])
+        pairs = zip(row[1:], widths[1:], strict=True)
+        return (" " * GAP).join([first, *(cell.rjust(wide) for cell, wide in pairs)])
+
+    rule = "", "-" * min(width, sum(widths) + GAP * (len(widths) - 1))
+    yield "", line(cells.headers)
+    yield rule
+    for row, source in zip_longest(cells.rows, sources, fillvalue=""):
+        yield "", line(row)
+        if source:
+            indent = len(row[0]) - len(row[0].lstrip()) + INDENT
+            yield "dim", " " * indent + cut(source, width - indent)
+    if cells.total:
+        yield rule
+        yield "bold", line(cells.total)
 
 
 def _findings(console: Console, analysis: Analysis) -> None:
@@ -177,13 +206,14 @@ def _gil(console: Console, analysis: Analysis) -> None:
     heading(console, "Waiting for the GIL")
     if analysis.handovers_per_s is not None:
         paragraph(console, handovers(analysis.handovers_per_s))
-    headers = ("stage", "waits", "holds", "running", "of step")
+    headers = (ShownRows.of(analysis).noun, "waits", "holds", "running", "of step")
     directory, rows = home(analysis.recording.facts), []
     for row in analysis.gil_waits.to_dict("records"):
         function, file = row["holder_function"], row["holder_file"]
         code = place(function, file, row["holder_line"], directory) or "not known"
         thread = cut(row["holder_thread"], 20) or "unknown"
-        rows.append((row["stage"], row["role"], thread, code, percent(row["share"])))
+        row_name = quantities.tail(row["stage"], matrix.LONGEST)
+        rows.append((row_name, row["role"], thread, code, percent(row["share"])))
     console.print(plain_table(headers, rows[:MOST_WAITS], left=4))
     _and_more(console, len(rows) - MOST_WAITS, "pair")
 
@@ -194,12 +224,13 @@ def _waited_on(console: Console, analysis: Analysis) -> None:
         return
     heading(console, "What the waits were on")
     unit = "ms/step" if analysis.loop.found else "ms/s"
-    headers = ("stage", "role", "cause", "on", unit)
+    headers = (ShownRows.of(analysis).noun, "role", "cause", "on", unit)
     directory, rows = home(analysis.recording.facts), []
     digits = table_digits(float(named.ms_per_step.max()))
     for row in named.to_dict("records"):
         what = f"{clean(row['syscall'])} {below(row['what'], directory)}".strip()
-        lead = (row["stage"], row["role"], row["cause"])
+        row_name = quantities.tail(row["stage"], matrix.LONGEST)
+        lead = (row_name, row["role"], row["cause"])
         rows.append((*lead, what, number(row["ms_per_step"], digits)))
     console.print(plain_table(headers, rows[:MOST_WAITS], left=4))
     _and_more(console, len(rows) - MOST_WAITS, "place")

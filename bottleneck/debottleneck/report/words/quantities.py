@@ -77,6 +77,12 @@ def cut(text: object, width: int, mark: str = "...") -> str:
     return name if len(name) <= width else name[: width - len(mark)] + mark
 
 
+def tail(text: object, width: int) -> str:
+    """A clean name of at most `width` characters, without its beginning."""
+    name = clean(text)
+    return name if len(name) <= width else f"...{name[3 - width :]}"
+
+
 def home(facts: Facts) -> str:
     """The folder that paths are shown below: the run's, or else the script's."""
     script = PurePosixPath(facts.script)
@@ -117,7 +123,7 @@ def places(where: Iterable[Where], directory: str = "") -> str:
 
 
 def in_order(names: Iterable[str], order: Sequence[str]) -> list[str]:
-    """The names that occur, in the order of a closed list; strangers last."""
-    present = set(names)
+    """The names that occur, in the order of a list; strangers last, as they come."""
+    present = dict.fromkeys(names)
     ordered = [name for name in order if name in present]
-    return ordered + sorted(present.difference(order))
+    return ordered + [name for name in present if name not in order]

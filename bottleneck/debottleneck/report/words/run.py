@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import signal
 from collections.abc import Hashable, Mapping
+from pathlib import PurePosixPath
 from typing import Any
 
 from debottleneck import words
-from debottleneck.analysis.result import Analysis, Loop
+from debottleneck.analysis.result import Analysis, Candidate, Loop
 from debottleneck.recording.recording import NotMeasured
 from debottleneck.report.words.quantities import (
     NOTHING,
@@ -20,10 +21,12 @@ from debottleneck.report.words.quantities import (
 )
 
 HOW_TO_MARK = (
-    'To see stages, mark them in the script, `with stage("load"):` and `for batch in '
-    "step(loader):`, both from debottleneck; or name them on the command line, "
-    "`--stage NAME=module:function`."
+    "To have steps, name the line of the `for` or `while` that trains with `--step "
+    "FILE:LINE`, or write `for batch in step(loader):`, `step` from debottleneck."
 )
+
+MOST_OTHERS = 3
+"""Other loops that are named on the terminal."""
 
 STAGE_READINGS: Mapping[str, str] = {
     "load": "getting the next batch: reading, decoding, waiting for a loader",
@@ -36,7 +39,7 @@ STAGE_READINGS: Mapping[str, str] = {
     "evaluate": "between steps: validation",
     "checkpoint": "between steps: saving the model",
     "log": "between steps: metrics and progress",
-    "other": "the rest of the step, outside every stage",
+    "other": "the rest of the step",
 }
 
 
@@ -56,19 +59,47 @@ def ending(analysis: Analysis) -> str:
 
 
 def loop_lines(loop: Loop) -> list[str]:
-    """How the loop was measured, in a few sentences."""
+    """How the loop was measured, in a few sentences, and which it might have been."""
     if not loop.found:
         rule = clean(loop.rule).partition(";")[0]
         reason = f" ({rule})" if rule and "recognised" not in rule else ""
         return [
             f"No training loop was recognised{reason}. Times are of the whole run, in "
-            "milliseconds per second of wall time."
+            "milliseconds per second of wall time.",
+            other_loops(loop, "Other loops" if loop.count else "Loops that were seen")
+            or ("Profile for longer." if loop.count else HOW_TO_MARK),
         ]
     measured = _step_line(loop) if loop.measured else "No quiet step was measured."
-    lines = [f"{measured} {sentence(loop.rule)}".strip()]
+    lines = [_rule_line(loop), measured]
     if loop.warmup or loop.warmup_why:
-        lines.append(_warmup_line(loop))
-    return lines
+        lines[-1] += f" {_warmup_line(loop)}"
+    return [*lines, *filter(None, [other_loops(loop, "Other loops")])]
+
+
+def _rule_line(loop: Loop) -> str:
+    """How steps are bounded, how many there were, and why by that loop."""
+    if not loop.line:
+        return sentence(loop.rule)
+    many = f"{loop.rule}, {loop.count:,} of them"
+    return sentence(f"{many}, chosen because it holds {loop.why}" if loop.why else many)
+
+
+def other_loops(loop: Loop, lead: str, most: int = MOST_OTHERS) -> str:
+    """Loops that might have been the training loop, and the option that takes each."""
+    named = [
+        clean(f"{header(other)}, {count(other.count, 'iteration')}: `{other.option}`")
+        for other in loop.others[:most]
+    ]
+    if len(loop.others) > most:
+        named.append(f"and {len(loop.others) - most} more, in the JSON")
+    between = "\n" if len(named) > 1 else " "
+    return between.join([f"{lead}:", *named]) if named else ""
+
+
+def header(loop: Candidate) -> str:
+    """A loop as it is written, and where; only where, if its source was left out."""
+    place = f"{PurePosixPath(loop.file).name}:{loop.line}"
+    return f'"{loop.header}" ({place})' if loop.header else place
 
 
 def _step_line(loop: Loop) -> str:

@@ -68,7 +68,7 @@ class Loads:
 
     def act(self, found: Found, called: Callable[..., Any]) -> Callable[..., Any]:
         """Fetch ahead what this function loads; other stages are left alone."""
-        if found.stage != "load" or found.kind in ("torch", "api"):
+        if found.stage != "load" or found.kind in ("torch", "api", "framework"):
             return called
         self._found[called] = found
         if found.kind == "coroutine" or isasyncgenfunction(found.function):
@@ -316,7 +316,7 @@ class _Function:
         self._streams = Streams(self._function.marked, self._loads.depth, what)
         return self._streams.take(call)
 
-    def _plain(self, *args: Any, **kwargs: Any) -> Any:
+    def _plain(self, /, *args: Any, **kwargs: Any) -> Any:
         return self._loads.outer(self._called, Call(args, kwargs))
 
     def _begin(self, progression: Progression, call: Call) -> Caller:

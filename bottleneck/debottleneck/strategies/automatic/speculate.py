@@ -71,7 +71,7 @@ class Speculation:
         self.given_up = False
         self.calls = self.made_ahead = 0
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """The trainer's call."""
         if self.given_up or not self._lock.acquire(blocking=False):
             return self._plain(*args, **kwargs)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import dis
 import functools
 import inspect
-import os
 import queue
 import sys
 import threading
@@ -29,7 +28,7 @@ from debottleneck.strategies import randomness
 MOST_OBJECTS, MOST_ELEMENTS = 5000, 200
 """How many objects are looked at, and how many of one container."""
 
-_OWN = UserCode((os.sep,), (), {})
+_OWN = UserCode((), {})
 _LOCKS = (
     type(threading.Lock()),
     type(threading.RLock()),

@@ -69,7 +69,7 @@ class Modules:
         plain = module.__call__
 
         @wraps(plain)
-        def call(called: Any, *args: Any, **kwargs: Any) -> Any:
+        def call(called: Any, /, *args: Any, **kwargs: Any) -> Any:
             if getattr(self._local, "inside", False):
                 return plain(called, *args, **kwargs)
             if pools.is_worker() or isinstance(called, loss):

@@ -15,12 +15,13 @@ from time import perf_counter_ns
 from types import FrameType
 from typing import Any
 
-from debottleneck.agent import marks, turns
+from debottleneck.agent import marks
+from debottleneck.agent.entries import LoopEntry, runs
 from debottleneck.agent.turns import LoopPoint
 from debottleneck.strategies import pools
 from debottleneck.strategies.rewriting import known
 from debottleneck.strategies.rewriting.decide import NO_GAIN, Decision, Wanted, decide
-from debottleneck.strategies.rewriting.entry import LoopEntry, LoopItems
+from debottleneck.strategies.rewriting.entry import EntryRun, LoopItems
 from debottleneck.strategies.rewriting.flatten import FlatLoop
 from debottleneck.strategies.rewriting.notes import Voice
 from debottleneck.strategies.rewriting.observe import Observed
@@ -60,7 +61,7 @@ class Rewriting:
         self.out: Any = {}.get
         self._point, self._flat = point, flat
         self._settings, self._voice = settings, voice
-        self._owner: turns.Run | None = None
+        self._owner: LoopEntry | None = None
         self._turns: Iterator[Any] | None = None
         self._observed: Observed | None = None
         self.plain_ns = 0
@@ -71,9 +72,12 @@ class Rewriting:
 
     def begins(self) -> bool:
         """Whether this entry of the loop goes through the copy."""
+        run = runs()[-1] if runs() else None
+        if run is None or run.point.run is not run:  # another thread's is under way
+            return False
         if self._owner is not None or pools.is_worker():
             return False
-        self._owner = turns.runs()[-1]
+        self._owner = run
         return True
 
     def items(self, rest: Any) -> Iterator[Any]:
@@ -88,7 +92,7 @@ class Rewriting:
             self._turns = self._items([sys._getframe(1)], repeat(None))
         return next(self._turns, self) is not self
 
-    def leave(self, run: turns.Run) -> None:
+    def leave(self, run: LoopEntry) -> None:
         """That entry of the loop is over, however that came."""
         if self._owner is run:
             iterator, self._turns = self._turns, None
@@ -142,7 +146,7 @@ class Rewriting:
         del frame
         inner = LoopItems(opened.iterator)
         self.taken = made.taken
-        entry = LoopEntry(self, opened.decision, inner, made.index(inner), made.load)
+        entry = EntryRun(self, opened.decision, inner, made.index(inner), made.load)
         try:
             yield from entry.run()
         finally:
@@ -212,7 +216,7 @@ class Rewriting:
     ) -> Iterator[Any]:
         """Iterations whose lines ahead are run in turn, each noted."""
         made = decision.in_turn(frame, observed.note)
-        entry = LoopEntry(self, decision, source, made.index(source), made.load)
+        entry = EntryRun(self, decision, source, made.index(source), made.load)
         self.taken, self.out = made.taken, observed.note
         try:
             while not observed.enough:

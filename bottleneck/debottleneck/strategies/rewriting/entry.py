@@ -84,7 +84,7 @@ class LoopItems:
             raise
 
 
-class LoopEntry:
+class EntryRun:
     """One entry of a loop whose plan is made.
 
     Attributes:

@@ -11,9 +11,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from debottleneck.agent import discover, evidence, loops, marks, turns
+from debottleneck.agent import discover, entries, evidence, loops, marks, opened
+from debottleneck.agent.entries import LoopEntry
 from debottleneck.agent.evidence import Search
-from debottleneck.agent.turns import LoopPoint, Run
+from debottleneck.agent.turns import LoopPoint
 from debottleneck.recording import spool
 from debottleneck.strategies import pools
 from debottleneck.strategies.automatic import install as automatic
@@ -49,12 +50,12 @@ def install(folder: Path, config: Mapping[str, Any]) -> None:
     loops.copy_with(_copy)
     if not evidence.searching():
         marks.start_unwritten()
-        evidence.start(config.get("loop"), lambda number: False)
+        evidence.start(config.get("loop"), opened.Opening(_nobody))
     for strategy in strategies:
         if strategy.name == PREFETCH:
             known = config.get("loop") is not None
             hand = _Hand(evidence.search(), Wanted.of(strategy), voice, known)
-            turns.listen_with(hand)
+            entries.listen_with(hand)
     workers = {s.name: s.number("workers", cores()) for s in strategies}
     workers.pop(PREFETCH, None)
     if workers:
@@ -69,6 +70,11 @@ def after_torch(torch: ModuleType) -> None:
     """Act on torch's own loaders, modules and optimizers."""
     for strategy, notes in _asked:
         automatic.for_torch(strategy, notes).install(torch)
+
+
+def _nobody(path: str) -> bool:
+    """No function is opened for marks: nobody reads them."""
+    return False
 
 
 def _copy(loop: loops.Loop, placeholder: str, source: ast.expr) -> tuple[Any, ast.stmt]:
@@ -100,11 +106,11 @@ class _Hand:
         self._settings, self._voice = settings, voice
         self._sure = 1 if known else SURE
 
-    def entered(self, run: Run) -> None:
+    def entered(self, run: LoopEntry) -> None:
         """A loop begins."""
         self._search.entered(run)
 
-    def turned(self, run: Run) -> None:
+    def turned(self, run: LoopEntry) -> None:
         """An iteration begins."""
         self._search.turned(run)
         point = run.point
@@ -112,6 +118,14 @@ class _Hand:
             return
         if point.count >= self._sure or self._search.settled:
             self._hand_over(point)
+
+    def began_row(self, point: LoopPoint) -> None:
+        """A statement begins."""
+        self._search.began_row(point)
+
+    def left(self, run: LoopEntry) -> None:
+        """A loop is over."""
+        self._search.left(run)
 
     def _hand_over(self, point: LoopPoint) -> None:
         flat = point.plan.flat

@@ -1,0 +1,136 @@
+"""Statements that may change a parameter: whether what they change lives on.
+
+An array that a statement changes or replaces, and finds again the next time, is a
+parameter, or is kept like one. What is looked at is found without a call of the
+user's code, and held by weak references only.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterable
+from inspect import getattr_static
+from itertools import islice
+from types import MemberDescriptorType
+from typing import Any
+
+from debottleneck.agent.points import stand_in
+
+LOOKS = 24
+"""A statement is looked at so often before it is told that it changes nothing."""
+
+MOST_KEPT = 96
+"""Arrays that a statement is remembered for, before those are dropped that are gone."""
+
+_FLOATS = ("float", "complex")
+_told: list[Callable[[], None]] = []
+_points: list[ChangePoint] = []
+
+
+def tell_of_changes(told: Callable[[], None] | None) -> None:
+    """Call this whenever an array was changed that was there the last time."""
+    _told[:] = [told] if told else []
+
+
+def settle() -> None:
+    """The training loop is known: look no more, except at what never ran yet."""
+    for point in _points:
+        if point.looks:
+            point.stop()
+
+
+class ChangePoint:
+    """A statement that may change a parameter: what it changes, before and after.
+
+    Args:
+        path: Attributes that lead to it from the name that is looked at.
+
+    Attributes:
+        on: Whether it is looked at.
+        looks: How often it was.
+    """
+
+    __slots__ = ("_is_known", "_kept", "_kind", "_path", "_same", "looks", "on")
+
+    unbound = NameError
+    """The name may be unbound so far."""
+
+    def __init__(self, path: tuple[str, ...] = ()) -> None:
+        self.on = bool(_told)
+        self.looks = self._same = 0
+        self._path = path
+        self._kind: tuple[Any, Any] | None = None
+        self._is_known = False
+        self._kept: dict[int, weakref.ref[Any]] = {}
+        _points.append(self)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """In another process nobody looks."""
+        return stand_in(on=False)
+
+    def before(self, value: Any) -> None:
+        """What it is, before the statement."""
+        array = self._look(value)
+        self._kind = None if array is None else (array.shape, array.dtype)
+        self._is_known = array is not None and self._kept_of(array) is array
+
+    def after(self, value: Any) -> None:
+        """What it is after; told if the array was there the last time."""
+        array = self._look(value)
+        self.looks += 1
+        if array is not None and self._kind == (array.shape, array.dtype):
+            if self._is_known:
+                self._same += 1
+                for told in _told:
+                    told()
+            self._keep(array)
+        if self.looks >= LOOKS and self._same < self.looks // 2:
+            self.stop()
+
+    def stop(self) -> None:
+        """Look no more."""
+        self.on = False
+        self._kept = {}
+
+    def _look(self, value: Any) -> Any:
+        """The array in it, None for what holds none."""
+        try:
+            for name in self._path:
+                value = _part(value, name)
+            array = array_in(value)
+            return array
+        except Exception:  # noqa: BLE001 - whatever it is, it is no array
+            self.stop()
+            return None
+
+    def _kept_of(self, array: Any) -> Any:
+        kept = self._kept.get(id(array))
+        return None if kept is None else kept()
+
+    def _keep(self, array: Any) -> None:
+        self._kept[id(array)] = weakref.ref(array)
+        if len(self._kept) > MOST_KEPT:
+            self._kept = {k: r for k, r in self._kept.items() if r() is not None}
+
+
+def _part(value: Any, name: str) -> Any:
+    """An attribute as it is stored; None for what is worked out, as properties are."""
+    found = getattr_static(value, name, None)
+    if type(found) is MemberDescriptorType:
+        return found.__get__(value)
+    return found
+
+
+def array_in(value: Any, depth: int = 2) -> Any:
+    """A float array of more than one number that `value` is, or holds first."""
+    if hasattr(type(value), "__dlpack__"):
+        real = any(word in str(value.dtype) for word in _FLOATS)
+        return value if real and len(value.shape) and value.shape != (1,) else None
+    inner: Iterable[Any] = ()
+    if isinstance(value, dict):
+        inner = dict.values(value)
+    elif isinstance(value, list | tuple):
+        kind: Any = list if isinstance(value, list) else tuple
+        inner = kind.__iter__(value)
+    found = (array_in(each, depth - 1) for each in islice(inner, 4) if depth)
+    return next((each for each in found if each is not None), None)

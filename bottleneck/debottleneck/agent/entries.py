@@ -1,0 +1,205 @@
+"""One thread's entry of a loop: its iterations marked, or a stretch of them not."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator
+from itertools import repeat
+from operator import length_hint
+from typing import TYPE_CHECKING, Any, Protocol
+
+from debottleneck.agent import marks
+from debottleneck.recording.spool import STEP_END, STEP_START
+
+if TYPE_CHECKING:
+    from debottleneck.agent.turns import LoopPoint
+
+
+class Listener(Protocol):
+    """Is told of the loops' progress while the training loop is being looked for."""
+
+    def entered(self, run: LoopEntry) -> None:
+        """A loop begins."""
+
+    def turned(self, run: LoopEntry) -> None:
+        """An iteration of it begins, one that is marked."""
+
+    def began_row(self, point: LoopPoint) -> None:
+        """A statement begins of a loop whose `watched` is true."""
+
+    def left(self, run: LoopEntry) -> None:
+        """A loop is over, or raised."""
+
+
+class _Runs(threading.local):
+    """The loops that a thread is in, outermost first."""
+
+    def __init__(self) -> None:
+        self.stack: list[LoopEntry] = []
+
+
+_runs = _Runs()
+_listener: list[Listener] = []
+
+
+def listen_with(listener: Listener | None) -> None:
+    """Tell this of every marked iteration from now on, or nobody any more."""
+    _listener[:] = [listener] if listener else []
+
+
+def tell_entered(run: LoopEntry) -> None:
+    """A loop begins."""
+    for listener in _listener:
+        listener.entered(run)
+
+
+def tell_row(point: LoopPoint) -> None:
+    """A statement begins."""
+    for listener in _listener:
+        listener.began_row(point)
+
+
+def runs() -> list[LoopEntry]:
+    """The loops that this thread is in, outermost first."""
+    return _runs.stack
+
+
+class LoopEntry:
+    """One entry of a loop, on one thread.
+
+    Attributes:
+        point: The loop.
+        begun: Whether an iteration was marked.
+        done: Iterations completed since the last mark, the present one included.
+        rest: The iterator, once the plain copy is to go on with it.
+        handed: Whether a `while` loop's plain copy goes on.
+        skipped: Iterations of a `while` loop that are still to go unmarked.
+    """
+
+    __slots__ = (
+        "_began", "_left", "_stretch", "_written", "begun", "done", "handed", "point",
+        "rest", "skipped",
+    )  # fmt: skip
+
+    def __init__(self, point: LoopPoint) -> None:
+        self.point = point
+        self.begun = self.handed = False
+        self.done = self.skipped = 0
+        self.rest: Iterator[Any] | None = None
+        self._began = self._stretch = 0
+        self._written = marks.written()
+        self._left: Iterator[Any] = iter(())
+
+    def more(self, iterator: Iterator[Any]) -> Iterable[Iterator[Any]]:
+        """The iterator, as many times as items are to be taken from it now.
+
+        Raises:
+            StopIteration: The plain copy is to go on with what is left.
+        """
+        if self._stretch:
+            self.settle()
+        elif self.begun and (stretch := self._stretch_of(iterator)) and self.hush():
+            self._stretch = stretch
+            self._left = repeat(iterator, stretch)
+            return self._left
+        if not self.begin():
+            self.rest = iterator
+            raise StopIteration
+        return (iterator,)
+
+    def _stretch_of(self, iterator: Iterator[Any]) -> int:
+        """Iterations to leave unmarked: not the last one, where it is known which."""
+        wanted = self.point.stretch
+        if wanted and type(iterator).__module__ == "builtins":
+            left = length_hint(iterator, wanted + 1)
+            wanted = min(wanted, left - 1)
+        return wanted if wanted > 1 else 0  # a single one would pass for marked
+
+    def begin(self) -> bool:
+        """Mark an iteration; False where the plain copy is to go on."""
+        point = self.point
+        if point.run is not self or point.rewritten is not None:
+            return False
+        if point.bounds:
+            if point.kept:
+                marks.close_stages()
+            marks.attend()
+        now = self._mark(STEP_START)
+        if not now or not point.is_worth_it():
+            self._began = 0
+            return False
+        marks.mark_row(point.codes[0])
+        point.row, point.since = 0, now
+        self.begun = True
+        self.done = 1
+        for listener in _listener:
+            listener.turned(self)
+        return True
+
+    def passed(self) -> None:
+        """Mark where an iteration begins of a copy whose statements are not marked."""
+        point = self.point
+        if point.run is not self:
+            return
+        if point.bounds:
+            if point.kept:
+                marks.close_stages()
+            marks.attend()
+        now = self._mark(STEP_START)
+        if now:
+            marks.mark_row(point.codes[0])
+            point.row, point.since = 0, now
+            self.begun = True
+            self.done = 1
+
+    def hush(self) -> bool:
+        """Mark nothing of the next iterations; False where nothing is marked."""
+        if not self._mark(STEP_START):
+            return False
+        self.point.on = False
+        marks.hush(True)
+        return True
+
+    def loud(self) -> None:
+        """All is marked again."""
+        self.point.on = True
+        marks.hush(False)
+
+    def settle(self) -> None:
+        """Count the unmarked iterations of a `for` loop; marks are made again."""
+        if self._stretch:
+            self.done += self._stretch - length_hint(self._left)
+            self._stretch = 0
+            self._left = iter(())
+            self.loud()
+
+    def leave(self) -> None:
+        """The loop is over, or its plain copy is."""
+        point = self.point
+        if point.rewritten is not None:
+            point.rewritten.leave(self)
+        if point.run is not self:
+            return
+        point.run = None
+        point.allow(point.wanted)
+        self.settle()
+        if not point.on:
+            self.loud()
+        for listener in _listener:
+            listener.left(self)
+        if self.begun and self._mark(STEP_END):
+            point.is_over()
+            for outer in _runs.stack[-1:]:  # back in its statement, wherever this was
+                outer.point.again()
+
+    def _mark(self, edge: int) -> int:
+        """Mark the loop itself, with the iterations since the last such mark."""
+        point = self.point
+        now = marks.mark_row(point.site << 2 | edge, self.done)
+        if now and self._began:
+            written = marks.written() - self._written
+            point.book(now, now - self._began, self.done, written)
+        self._began = now
+        self._written = marks.written()
+        self.done = 0
+        return now

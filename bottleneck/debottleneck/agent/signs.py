@@ -1,0 +1,139 @@
+"""What tells of training, the best sign first, and in which loops it was seen."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from debottleneck.agent import dataflow, turns
+from debottleneck.agent.turns import LoopPoint
+from debottleneck.words import STEP
+
+Chain = tuple[LoopPoint, ...]
+"""Loops around something that happened, outermost first."""
+
+OPTIMIZER, BACKWARD, NAMED, CHANGE, UPDATE_NAME, NAME, LOAD = range(7)
+WHY = {
+    OPTIMIZER: "an optimizer's step",
+    BACKWARD: "a backward pass",
+    NAMED: "the stages that you named",
+    CHANGE: "arrays that its iterations read and change",
+    UPDATE_NAME: "a call whose name says that it trains",
+    NAME: "calls whose names say that they compute",
+    LOAD: "calls whose names say that they load",
+}
+"""Kinds of evidence, the best first -> what the loop holds."""
+
+TRAINING = (OPTIMIZER, BACKWARD, NAMED, CHANGE, UPDATE_NAME)
+"""Evidence that a statement trains."""
+
+BY_TIME = "most of the run's time and repeats, though nothing in it is known to train"
+ASKED = "the line that you gave"
+ELSEWHERE = "the steps that a framework begins"
+
+RARE = 0.05
+"""Changes at a place that happen less often than this part of the most frequent ones
+(an average kept once an epoch) do not make the step larger."""
+
+COMPUTES = ("forward", "loss", "backward", "update")
+"""Stages of a library that tell of training; it may call back for others."""
+
+
+class Happenings:
+    """What was seen to happen: in which loops, and in which statements of each."""
+
+    def __init__(self) -> None:
+        self._chains: dict[int, Counter[Chain]] = {}
+        self._rows: dict[int, dict[LoopPoint, Counter[int]]] = {}
+
+    def note(self, kind: int, chain: Chain) -> None:
+        """It happens now, in the statements that run."""
+        self._chains.setdefault(kind, Counter())[chain] += 1
+        rows = self._rows.setdefault(kind, {})
+        for point in chain:
+            rows.setdefault(point, Counter())[point.row] += 1
+
+    def times(self, kind: int) -> int:
+        """How often."""
+        return self._chains.get(kind, Counter()).total()
+
+    def best(self) -> tuple[int, Chain]:
+        """The best kind that happens in loops, and those around all of it."""
+        for kind in sorted(self._chains):
+            if inner := _common(self._chains[kind]):
+                return kind, inner
+        return LOAD + 1, ()
+
+    def training(self, point: LoopPoint) -> set[int]:
+        """Its statements in which something was seen to train."""
+        seen = (self._rows.get(kind, {}).get(point, ()) for kind in TRAINING)
+        return set[int]().union(*seen)
+
+    def sides(self, point: LoopPoint) -> list[str]:
+        """Of each statement, see `dataflow.sides`."""
+        training = self.training(point)
+        flows = [row.flow for row in point.plan.rows]
+        if not training:
+            return [""] * len(flows)
+        computing = self._rows.get(NAME, {}).get(point, ())
+        return dataflow.sides(flows, training, computing)
+
+    def all_sides(self, loops: Chain) -> dict[int, str]:
+        """Of the statements of the loop and those around it, and of loops in these.
+
+        What stands in a loop within is of the side that the whole of it is of.
+        """
+        places: dict[tuple[str, int], str] = {}
+        sides: dict[int, str] = {}
+        for point in loops:
+            for row, site, side in zip(
+                point.plan.rows, point.sites, self.sides(point), strict=True
+            ):
+                sides[site] = side
+                places[point.file, row.line] = side
+        chosen = {(point.file, point.plan.line) for point in loops}
+        for point in turns.points():  # in the order in which they stand
+            place = point.file, point.plan.line
+            if place in places and place not in chosen:
+                for row, site in zip(point.plan.rows, point.sites, strict=False):
+                    sides[site] = places[place]
+                    places.setdefault((point.file, row.line), places[place])
+        return sides
+
+
+def _common(chains: Counter[Chain]) -> Chain:
+    """The innermost loop around everything that happened, and those around it.
+
+    Where a script trains in several loops one after the other, the longest.
+    """
+    most = max(chains.values())
+    often = [chain for chain, times in chains.items() if times >= RARE * most]
+    parts = {chain[0]: [c for c in often if c[0] is chain[0]] for chain in often}
+    shared = [_shared(part) for part in parts.values()]
+    return max(shared, key=lambda chain: chain[-1].ns)
+
+
+def _shared(chains: Sequence[Chain]) -> Chain:
+    """The loops that all of them begin with."""
+    count = 0
+    while all(len(c) > count and c[count] is chains[0][count] for c in chains):
+        count += 1
+    return chains[0][:count]
+
+
+def kind_of(stage: str, name: str, kind: str) -> int | None:
+    """What a stage that is entered tells of the loops around it."""
+    if stage == "load":
+        return LOAD
+    if kind in ("framework", "jitted") and stage not in COMPUTES:
+        return None
+    if kind in ("torch", "framework", "jitted"):
+        if stage == "update":
+            return None if name.endswith("zero_grad") else OPTIMIZER
+        return BACKWARD if stage == "backward" else NAME
+    trains = stage in ("backward", "update", STEP)
+    if kind in ("api", "option"):
+        return NAMED if trains else NAME
+    if trains:
+        return UPDATE_NAME
+    return NAME if stage in ("forward", "loss") else None

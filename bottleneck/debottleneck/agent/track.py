@@ -1,0 +1,89 @@
+"""One thread's open stages and its mark file."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import threading
+from time import monotonic_ns
+from types import FrameType
+
+from debottleneck.agent.spool_writer import SpoolWriter
+from debottleneck.recording import spool
+
+NOWHERE = bytearray(spool.MARK_FILE_BYTES)
+"""Where marks go that nobody reads."""
+
+
+class MarkTrack:
+    """One thread's open stages and where its next mark goes.
+
+    Args:
+        t: Monotonic nanoseconds now.
+        cpu: The thread's CPU clock.
+
+    Attributes:
+        tid: The thread.
+        sequence: Number of its file.
+        hushed: Whether it marks nothing for a while.
+        open: Of each open stage: site, word, calls joined in it, when it was entered.
+        within: What it has entered whose tokens nobody keeps: by whom, and the token.
+        tail_stage: The stage that the last record left, if it may be joined; its depth
+            and calls are the other two.
+        t: When the last mark was made; `cpu` is the thread's CPU clock then.
+        buffer: Its file, or memory.
+        pos: Where the next record goes.
+        end: Beyond this there is no room for one.
+    """
+
+    __slots__ = (
+        "buffer", "cpu", "end", "hushed", "open", "pos", "sequence", "t", "tail_calls",
+        "tail_depth", "tail_stage", "tid", "within",
+    )  # fmt: skip
+
+    def __init__(self, t: int, cpu: int) -> None:
+        self.tid = threading.get_native_id()
+        self.sequence = 0
+        self.hushed = False
+        self.open: list[tuple[int, str, int, int]] = []
+        self.within: list[tuple[FrameType | None, int]] = []
+        self.tail_stage = ""
+        self.tail_depth = 0
+        self.tail_calls = 0
+        self.t = t
+        self.cpu = cpu
+        self.buffer: mmap.mmap | bytearray = NOWHERE
+        self.pos = spool.MARK_START
+        self.end = spool.MARK_FILE_BYTES - spool.MARK.size
+
+    def open_file(self, writer: SpoolWriter) -> None:
+        """Go on in a fresh mark file, with its space reserved.
+
+        Raises:
+            OSError: There is no room for it, or no folder.
+        """
+        self.buffer, self.pos = NOWHERE, spool.MARK_START
+        name = f"marks-{writer.pid}-{self.tid}-{self.sequence}-{monotonic_ns()}.bin"
+        path = writer.folder / name
+        with spool.open_file(path, "w+b", opener=spool.private) as file:
+            os.posix_fallocate(file.fileno(), 0, spool.MARK_FILE_BYTES)
+            buffer = mmap.mmap(file.fileno(), spool.MARK_FILE_BYTES)
+        header = (spool.MARK_MAGIC, writer.pid, self.tid, threading.get_ident())
+        spool.MARK_HEADER.pack_into(buffer, 0, *header)
+        self.buffer = buffer
+
+    def written(self) -> int:
+        """How many marks it has written."""
+        return (self.sequence * spool.MARK_FILE_BYTES + self.pos) // spool.MARK.size
+
+    def remove(self, token: int) -> tuple[str, int, int]:
+        """Take the last entry of that site out: coroutines need not nest.
+
+        Returns:
+            Its word, calls and time; "" where there is none.
+        """
+        for index in range(len(self.open) - 1, -1, -1):
+            if self.open[index][0] == token:
+                _, name, calls, entered = self.open.pop(index)
+                return name, calls, entered
+        return "", 1, 0

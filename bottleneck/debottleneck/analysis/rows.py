@@ -1,0 +1,92 @@
+"""The rows of one recording's tables: its stages, then the lines of the user's code."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import PurePath
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from debottleneck.analysis.frames import Ints, bounds, empty, holding
+from debottleneck.words import BETWEEN_STAGES, OTHER, STAGES
+
+
+@dataclass(frozen=True)
+class RowNames:
+    """What each moment of a thread belongs to one of.
+
+    Attributes:
+        names: Number of a row -> its name: the stages as in `words.STAGES`, which have
+            the numbers of `loop.CODE`, then lines in the order of the step.
+        number: The same, the other way round.
+    """
+
+    names: NDArray[np.object_]
+    number: Mapping[str, int]
+
+    @classmethod
+    def of(cls, lines: pd.DataFrame) -> RowNames:
+        """Of a table `rows`."""
+        names = [*STAGES, *(str(row) for row in lines["row"])]
+        numbers = {name: number for number, name in enumerate(names)}
+        return cls(np.array(names, dtype=object), numbers)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def numbers(self, names: pd.Series) -> Ints:
+        """The number of each; names are few, rows of a table are many."""
+        place, distinct = pd.factorize(names)
+        known = [self.number[str(name)] for name in distinct]
+        numbers: Ints = np.array(known, np.int64)[place]
+        return numbers
+
+
+def as_steps_pass(
+    lines: pd.DataFrame, segments: pd.DataFrame, steps: pd.DataFrame
+) -> tuple[str, ...]:
+    """Rows as they are shown: as steps come to them, the rest of the step at the end.
+
+    Lines keep the order of the code; a stage stands where most steps first enter it.
+    Without lines stages have their usual order.
+
+    Args:
+        lines: The table `rows`.
+        segments: The trainer's.
+        steps: Those to go by.
+    """
+    if lines.empty or steps.empty:
+        return (*lines["row"], *STAGES)
+    start, _ = bounds(segments)
+    step = holding(*bounds(steps), start)
+    into = start - steps["start_ns"].to_numpy(np.int64)[step]
+    first = segments.assign(step=step, into=into)[step >= 0]
+    first = first.groupby(["stage", "step"])["into"].min()
+    reached = first.groupby(level="stage").median().to_dict()
+    for row, parent in zip(lines["row"][::-1], lines["parent"][::-1], strict=True):
+        reached[parent] = min(reached.get(name, np.inf) for name in (row, parent))
+    places: dict[str, float] = {}
+    place = 0.0
+    for row in lines["row"]:
+        place = places[row] = max(place, reached[row]) if row in reached else place
+    places |= {stage: reached.get(stage, np.inf) for stage in STAGES}
+    places |= dict.fromkeys((*BETWEEN_STAGES, OTHER), np.inf)
+    return tuple(sorted(places, key=places.__getitem__))
+
+
+def file_names(files: Iterable[str]) -> dict[str, str]:
+    """What files are called: by name, and with their folder where two share it."""
+    paths = {str(file): PurePath(str(file)) for file in files}
+    counts = Counter(path.name for path in paths.values())
+    return {
+        file: path.name if counts[path.name] == 1 else "/".join(path.parts[-2:])
+        for file, path in paths.items()
+    }
+
+
+STAGES_ONLY = RowNames.of(empty("rows"))
+"""Of a recording without lines of the user's code."""

@@ -1,0 +1,130 @@
+"""Statements that may change a parameter: what is looked at, and what it tells."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from debottleneck.agent import changes
+from debottleneck.agent.changes import LOOKS, ChangePoint, array_in
+
+Told = list[int]
+
+
+@pytest.fixture
+def told() -> Iterator[Told]:
+    """Grows with each change."""
+    seen: Told = []
+    changes.tell_of_changes(lambda: seen.append(1))
+    yield seen
+    changes.tell_of_changes(None)
+
+
+def test_an_array_that_lives_on_is_told_of(told: Told) -> None:
+    """Changed in place or replaced, from the second time on."""
+    point, w = ChangePoint(), np.ones(3)
+    for _ in range(4):
+        point.before(w)
+        w = w - 1.0
+        point.after(w)
+    assert len(told) == 3
+
+
+def test_several_arrays_at_one_place_are_told_apart(told: Told) -> None:
+    """A function that updates one parameter after the other."""
+    point, parameters = ChangePoint(), [np.ones(3), np.ones((2, 2))]
+    for _ in range(3):
+        for each in parameters:
+            point.before(each)
+            each -= 1.0
+            point.after(each)
+    assert len(told) == 4
+
+
+@pytest.mark.parametrize("make", [lambda: 1.0, lambda: np.ones(3), lambda: [1, 2]])
+def test_what_is_made_anew_is_not(told: Told, make: Any) -> None:
+    """After so many looks the statement is looked at no more."""
+    point = ChangePoint()
+    for _ in range(LOOKS):
+        value = make()
+        point.before(value)
+        value = value * 2
+        point.after(value)
+    assert not told
+    assert not point.on
+
+
+class Holder:
+    """Has an array in a slot, one in its dictionary, and one behind a property."""
+
+    __slots__ = ("__dict__", "slot")
+
+    def __init__(self) -> None:
+        self.slot = np.ones(3)
+        self.kept = np.ones(3)
+
+    @property
+    def read(self) -> Any:
+        """Is not to run."""
+        raise AssertionError("it was read")
+
+    def __getattr__(self, name: str) -> Any:
+        raise AssertionError(f"{name} was asked for")
+
+
+@pytest.mark.parametrize(
+    ("path", "seen"),
+    [("slot", True), ("kept", True), ("read", False), ("missing", False)],
+)
+def test_no_code_of_the_users_runs(told: Told, path: str, seen: bool) -> None:
+    """Attributes are looked at as they are stored; properties are let be."""
+    point, holder = ChangePoint((path,)), Holder()
+    for _ in range(2):
+        point.before(holder)
+        point.after(holder)
+    assert bool(told) is seen
+
+
+def test_arrays_are_not_held(told: Told) -> None:
+    """Nor are they kept when the statement raises."""
+    import weakref
+
+    point, w = ChangePoint(), np.ones(3)
+    gone = weakref.ref(w)
+    point.before(w)
+    point.after(w)
+    point.before(w)
+    del w
+    assert gone() is None
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        (np.ones(3), True),
+        ({"w": np.ones(3)}, True),
+        (OrderedDict(a=1, w=np.ones(3)), True),
+        ([[np.ones(3)]], True),
+        ([[[np.ones(3)]]], False),
+        (np.ones(1), False),
+        (np.arange(3), False),
+        (np.float64(2.0), False),
+        ("text", False),
+    ],
+)
+def test_which_values_hold_an_array(value: object, found: bool) -> None:
+    """A float array of several numbers, or a container that holds one soon."""
+    assert (array_in(value) is not None) is found
+
+
+def test_after_the_choice_only_what_never_ran_is_looked_at(told: Told) -> None:
+    """The training loop may be another one later."""
+    ran, fresh = ChangePoint(), ChangePoint()
+    ran.before(1)
+    ran.after(1)
+    changes.settle()
+    assert (ran.on, fresh.on) == (False, True)

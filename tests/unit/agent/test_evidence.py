@@ -1,0 +1,113 @@
+"""Which loop is the training loop: chosen by what happens in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from looping import Looped, run_loops
+
+HEAD = """
+import numpy as np
+rng = np.random.default_rng(0)
+w = np.zeros(3)
+def grad(x):
+    wait(400_000)
+    return 2 * x * (w @ x - 1)
+def draw(n=3):
+    wait(300_000)
+    return rng.normal(size=n)
+"""
+LINES = HEAD.count("\n")
+
+CASES = {
+    "arrays that change": (
+        "for k in range(900):\n    x = draw()\n    w -= 0.01 * grad(x)\n",
+        1,
+        "arrays that its iterations read and change",
+    ),
+    "an array that is replaced": (
+        "for k in range(900):\n    x = draw()\n    w = w - 0.01 * grad(x)\n",
+        1,
+        "arrays that its iterations read and change",
+    ),
+    "iterations within epochs": (
+        "for epoch in range(9):\n    for k in range(100):\n"
+        "        w -= 0.01 * grad(draw())\n",
+        2,
+        "arrays that its iterations read and change",
+    ),
+    "samples of a mini-batch": (
+        "for k in range(300):\n    g = np.zeros(3)\n    for x in [draw(), draw()]:\n"
+        "        g += grad(x)\n    w -= 0.01 * g\n",
+        1,
+        "arrays that its iterations read and change",
+    ),
+    "few steps for each file": (
+        "for file in range(60):\n    wait(30_000_000)\n    xs = [draw(), draw()]\n"
+        "    for x in xs:\n        w -= 0.01 * grad(x)\n",
+        1,
+        "arrays that its iterations read and change",
+    ),
+    "a name that says so": (
+        "def update(): wait(500_000)\ndef go():\n    for k in range(5000):\n"
+        "        update()\ngo()\n",
+        3,
+        "a call whose name says that it trains",
+    ),
+    "time alone": (
+        "def go(): wait(2_000_000)\nfor k in range(900):\n    go()\n",
+        2,
+        "most of the run's time and repeats, though nothing in it is known to train",
+    ),
+}
+
+
+def chosen(looped: Looped) -> dict[str, Any]:
+    """The last choice."""
+    return [event for event in looped.events if event["event"] == "loop"][-1]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_loop_that_trains(tmp_path: Path, name: str) -> None:
+    """Its line, counted from the head's end, and the reason that is given."""
+    body, line, why = CASES[name]
+    looped = run_loops(tmp_path, HEAD + body)
+    choice = chosen(looped)
+    assert looped.lines[choice["site"]] - LINES == line
+    assert choice["why"] == why
+
+
+def test_the_loop_that_is_asked_for(tmp_path: Path) -> None:
+    """Whatever the evidence, and however short its entries are."""
+    body = CASES["iterations within epochs"][0]
+    looped = run_loops(tmp_path, HEAD + body, asked=LINES + 1)
+    choice = chosen(looped)
+    assert looped.lines[choice["site"]] == LINES + 1
+    assert choice["why"] == "the line that you gave"
+
+
+def test_a_thread_that_only_loads_does_not_train(tmp_path: Path) -> None:
+    """What tells most of training decides which thread's loops count."""
+    body = (
+        "import threading\n"
+        "mean = np.zeros(3)\n"
+        "def load():\n    for k in range(300):\n        fetch()\n"
+        "def fetch(): wait(100_000)\n"
+        "t = threading.Thread(target=load)\nt.start()\n"
+        "for k in range(900):\n    w -= 0.01 * grad(draw())\nt.join()\n"
+    )
+    looped = run_loops(tmp_path, HEAD + body)
+    assert looped.lines[chosen(looped)["site"]] - LINES == 9
+
+
+def test_an_error_of_ours_ends_the_search_only(tmp_path: Path) -> None:
+    """The script trains on, and the report can say what failed."""
+    body = "for k in range(900):\n    w -= 0.01 * grad(draw())\nprint('trained')\n"
+    broken = "evidence.Search._choose = None\n"
+    looped = run_loops(tmp_path, HEAD + body, before=broken)
+    assert looped.output == "trained\n"
+    failed = [e["what"] for e in looped.events if e["event"] == "failure"]
+    assert len(failed) == 1
+    assert "search for the training loop: TypeError" in failed[0]

@@ -1,0 +1,86 @@
+"""Functions that a long statement calls: which are opened, and what they are then."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from looping import run_loops
+
+SCRIPT = """
+import numpy as np
+w = np.zeros(3)
+class Net:
+    def train_on_batch(self, x):
+        '''Long.'''
+        a = self.forward_all(x)
+        b = self.forward_all(a)
+        self.note(b)
+        return b
+    def forward_all(self, x):
+        wait(300_000)
+        y = abs(x)
+        wait(300_000)
+        return x + y
+    def note(self, x):
+        return x
+net = Net()
+for k in range(900):
+    wait(1_000)
+    w -= 0.01 * net.train_on_batch(w + 1)
+AFTER
+"""
+
+
+def line_of(text: str) -> int:
+    """Line of the script that begins so."""
+    lines = [line.strip() for line in SCRIPT.splitlines()]
+    return 1 + next(n for n, line in enumerate(lines) if line.startswith(text))
+
+
+def test_statements_of_long_functions_become_rows(tmp_path: Path) -> None:
+    """Of those that take a good part of the step, also within each other."""
+    looped = run_loops(tmp_path, SCRIPT.replace("AFTER", ""))
+    rows = {line for _, line, _ in looped.marks}
+    assert {line_of("a ="), line_of("b ="), line_of("y =")} <= rows
+    assert line_of("def note") + 1 not in rows
+
+
+def test_an_opened_function_looks_as_before(tmp_path: Path) -> None:
+    """Names, lines and documentation; and it may run on another thread."""
+    after = (
+        "import threading\nf = Net.train_on_batch\n"
+        "print(f.__doc__, f.__code__.co_varnames, f.__code__.co_firstlineno)\n"
+        "t = threading.Thread(target=lambda: print(f(net, w * 0)))\n"
+        "t.start()\nt.join()"
+    )
+    looped = run_loops(tmp_path, SCRIPT.replace("AFTER", after))
+    first = line_of("def train_on_batch")
+    assert looped.output.splitlines() == [
+        f"Long. ('self', 'x', 'a', 'b') {first}",
+        "[0. 0. 0.]",
+    ]
+
+
+def test_a_file_that_was_edited_is_not_opened(tmp_path: Path) -> None:
+    """What runs is what was there when the script began."""
+    source = SCRIPT.replace("AFTER", "print(w[0] == w[1])")
+    edit = (
+        "import atexit\n"
+        "text = script.read_text()\n"
+        "def prepared(tree, *rest, plain=discover.prepare):\n"
+        "    script.write_text(text.replace('x + y', 'undefined'))\n"
+        "    return plain(tree, *rest)\n"
+        "discover.prepare = prepared\n"
+    )
+    looped = run_loops(tmp_path, source, before=edit)
+    assert looped.output == "True\n"
+    assert not {line_of("y =")} & {line for _, line, _ in looped.marks}
+
+
+def test_the_look_is_over_with_the_loop(tmp_path: Path) -> None:
+    """A profile function of ours stays nowhere, and the user's is let be."""
+    source = SCRIPT.replace("AFTER", "import sys\nprint(sys.getprofile())")
+    short = source.replace("range(900)", "range(503)")
+    assert run_loops(tmp_path, short).output == "None\n"
+    assert sys.getprofile() is None

@@ -1,0 +1,112 @@
+"""Iterations and statements of loops: what is marked, how often, and when no more."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from looping import Looped, run_loops
+
+from debottleneck.recording import spool
+
+SLOW = "def f(x):\n    wait(2_000_000)\n    return x\n"
+
+
+def kinds(looped: Looped) -> str:
+    """Its marks in short: `<` begins an iteration, `>` ends the loop, digits rows."""
+    return " ".join(looped.texts)
+
+
+def test_each_statement_is_marked_in_order(tmp_path: Path) -> None:
+    """An iteration begins, takes its item, and then goes from line to line."""
+    source = SLOW + "for i in [1, 2]:\n    a = f(i)\n    b = f(a)\n"
+    assert kinds(run_loops(tmp_path, source)) == "<0 4 5 6 <1 4 5 6 <1 4 >0"
+
+
+def test_a_loop_within_gives_its_line_back(tmp_path: Path) -> None:
+    """After an inner loop the outer one is in the statement that holds it."""
+    source = SLOW + "for i in [1]:\n    for j in [1]:\n        f(j)\n    f(i)\n"
+    marks = kinds(run_loops(tmp_path, source))
+    assert marks == "<0 4 5 <0 5 6 <1 5 >0 5 7 <1 4 >0"
+
+
+def test_a_loop_left_early_has_begun_its_iteration(tmp_path: Path) -> None:
+    """`break` counts the iteration that it leaves."""
+    source = SLOW + "for i in [1, 2, 3]:\n    if f(i) == 2: break\n"
+    assert kinds(run_loops(tmp_path, source)).endswith(">1")
+
+
+def test_a_false_condition_is_no_iteration(tmp_path: Path) -> None:
+    """A `while` loop's condition is its first row, and may be its last."""
+    source = SLOW + "n = 0\nwhile n < 2:\n    n = f(n + 1)\n"
+    assert kinds(run_loops(tmp_path, source)) == "<0 5 6 <1 5 6 <1 5 >0"
+
+
+@pytest.mark.parametrize(
+    "head", ["for n in range(60):", "n = 0\nwhile (n := n + 1) <= 60:"]
+)
+def test_short_iterations_go_unmarked_in_stretches(tmp_path: Path, head: str) -> None:
+    """Stretches stand between starts of their own, and no iteration is lost."""
+    source = f"def f(x):\n    wait(40_000)\n{head}\n    f(n)\n"
+    looped = run_loops(tmp_path, source)
+    counts = [calls for edge, _, calls in looped.marks if edge == spool.STEP_START]
+    assert sum(calls for _, _, calls in looped.marks) == 60
+    assert max(counts) >= 3
+    assert counts.count(1) >= 10
+    assert len(looped.texts) < 60 * 3
+
+
+def test_a_loop_of_tiny_iterations_falls_silent(tmp_path: Path) -> None:
+    """After its first iterations nothing of it is marked, then or later."""
+    source = "def f(x): wait(500)\nfor k in [1, 2]:\n"
+    source += "    for i in range(500):\n        f(i)\n"
+    looped = run_loops(tmp_path, source)
+    assert 0 < kinds(looped).count(" 4") < 20
+
+
+def test_a_loop_that_is_over_at_once_falls_silent(tmp_path: Path) -> None:
+    """However often it is entered, it is marked for a few entries."""
+    source = (
+        "def f(x): wait(9_000)\n"
+        "for k in range(200):\n    wait(900_000)\n    for i in [1, 2]:\n        f(i)\n"
+    )
+    looped = run_loops(tmp_path, source)
+    assert 0 < kinds(looped).count(" 5") < 40
+
+
+def test_a_loop_within_itself_is_marked_once(tmp_path: Path) -> None:
+    """Recursion adds no marks: a tree's depth is no depth of loops."""
+    source = (
+        "def tree(n):\n    for i in [1, 2]:\n        wait(1_000_000)\n"
+        "        if n: tree(n - 1)\n"
+        "tree(4)\n"
+    )
+    assert kinds(run_loops(tmp_path, source)).count("<") == 3
+
+
+def test_threads_take_turns_in_a_loop(tmp_path: Path) -> None:
+    """The same loop of two threads is marked for one, and right for both."""
+    source = (
+        "import threading\nhere = threading.Barrier(2)\ntotals = []\n"
+        "def go():\n    total = 0\n    for i in range(50):\n"
+        "        if i == 20: here.wait()\n        total += f(i)\n"
+        "    totals.append(total)\n"
+        "def f(x): return x\n"
+        "made = [threading.Thread(target=go) for _ in range(2)]\n"
+        "[t.start() for t in made]; [t.join() for t in made]\n"
+        "print(totals)\n"
+    )
+    looped = run_loops(tmp_path, source)
+    assert looped.output.strip() == "[1225, 1225]"
+    assert looped.threads == 1
+
+
+def test_nothing_is_marked_after_the_end(tmp_path: Path) -> None:
+    """When recording ends within a loop, the plain copy goes on with its items."""
+    source = SLOW + (
+        "seen = []\nfor i in range(30):\n    seen.append(f(i))\n"
+        "    if i == 5: marks.finish()\nprint(seen == list(range(30)))\n"
+    )
+    looped = run_loops(tmp_path, source)
+    assert looped.output.strip() == "True"
+    assert kinds(looped).count("<") == 6

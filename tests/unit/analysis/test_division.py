@@ -1,0 +1,328 @@
+"""Rows of a recording: lines of the loop, joined, opened, evaluated, and the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from made_rows import FILE, LOOP, Script
+from made_runs import MS, PID, table, wait, waits
+
+from debottleneck.analysis.analyse import analyse
+from debottleneck.analysis.division import MOST_OTHER
+from debottleneck.analysis.result import Analysis
+
+STEPS = 20
+
+
+def script(body: Callable[[Script, int], None], steps: int = STEPS) -> Script:
+    """A loop with this body, run once."""
+    made = Script()
+    for step in range(steps):
+        made.turn()
+        body(made, step)
+    made.turn()
+    made.line(10, LOOP, 0.1)
+    made.left()
+    return made
+
+
+def shares(analysis: Analysis) -> dict[str, float]:
+    """Row -> milliseconds a step."""
+    table = analysis.stages
+    return dict(zip(table["stage"], table["ms_per_step"].round(3), strict=True))
+
+
+def flat(made: Script, step: int) -> None:
+    """A flat script: two large statements, and five small ones."""
+    made.line(10, LOOP, 2)
+    made.line(11, "df = pd.read_csv(\n path)", 6, end=12, side="input")
+    for line in (13, 14, 15):
+        made.line(line, f"a{line} = b[{line}]", 0.01 * (line - 8))
+    made.line(16, "W -= lr * grad", 1.5, side="train")
+    made.line(17, "n += 1", 0.01)
+    made.line(18, "print(n)", 0.01)
+
+
+def test_lines_are_rows_and_small_ones_one() -> None:
+    """Neighbours that take next to nothing share a row; what is left is `other`."""
+    found = analyse(script(flat).recording())
+    assert shares(found) == {
+        "train.py:10": 2.005,
+        "train.py:11-12": 6.0,
+        "train.py:13-15": 0.18,
+        "train.py:16": 1.5,
+        "other": 0.02,
+    }
+    rows = found.rows.set_index("row")
+    assert list(rows.index) == [name for name in shares(found) if name != "other"]
+    assert rows.loc["train.py:13-15", "source"] == "a15 = b[15]"
+    assert rows.loc["train.py:13-15", ["line", "end"]].tolist() == [13, 15]
+    assert rows["side"].tolist() == ["", "input", "", "train"]
+    assert set(rows["file"]) == {FILE}
+    assert found.row_names[-1] == "other"
+    total = found.stages["share"].sum()
+    assert total == pytest.approx(1)
+
+
+def test_the_loop_is_named() -> None:
+    """Its header, place, iterations, why it was chosen, and what else might be it."""
+    made = script(flat)
+    sites = made.recording().sites
+    outer = (PID, len(sites), "step", "for e in range(3)", "/w/lib/train.py", 8, "loop")
+    more = table("sites", [*made.places, outer])
+    rows = [(PID, 0, PID, 0, "an update"), (PID, len(sites), PID, 1, "")]
+    found = analyse(made.recording(sites=more, loops=table("loops", rows))).loop
+    assert found.rule == f'a step is one iteration of "{LOOP}" (train.py:10)'
+    assert (found.header, found.file, found.line) == (LOOP, FILE, 10)
+    assert (found.count, found.measured, found.why) == (STEPS, STEPS, "an update")
+    (other,) = found.others
+    assert (other.header, other.count) == ("for e in range(3)", 0)
+    assert other.option == "--step lib/train.py:8"
+
+
+def test_without_a_choice_nothing_is_its_loop() -> None:
+    """Where stages bound the steps, lines are rows all the same."""
+
+    def body(made: Script, step: int) -> None:
+        made.stage("load", 3)
+        made.line(12, "y = f(x)", 5)
+
+    found = analyse(script(body).recording(why=""))
+    assert found.loop.rule == "a step begins at each load"
+    assert (found.loop.header, found.loop.count) == ("", STEPS - 1)
+    assert shares(found) == {"load": 3.0, "train.py:12": 5.0}
+
+
+def test_a_stage_within_a_statement_has_its_time() -> None:
+    """The statement keeps what is in none; and it is no neighbour to join."""
+
+    def body(made: Script, step: int) -> None:
+        made.line(11, "a = 1", 0.02)
+        made.line(12, "loss = step(x)", 0.02)
+        made.stage("forward", 4)
+        made.line(13, "b = 2", 0.02)
+        made.stage("backward", 5)
+        made.line(14, "c = 2", 0.02)
+
+    found = shares(analyse(script(body).recording()))
+    assert found == {"forward": 4.0, "backward": 5.0, "other": pytest.approx(0.085)}
+
+
+def test_many_small_rows_are_not_lost() -> None:
+    """The largest of them are kept until `other` is small enough."""
+
+    def body(made: Script, step: int) -> None:
+        for number in range(12):
+            made.line(11 + 2 * number, f"large({number})", 5)
+            made.line(12 + 2 * number, f"small({number})", 0.3 + 0.01 * number)
+
+    found = analyse(script(body).recording())
+    other = float(found.stages.set_index("stage").loc["other", "share"])
+    assert 0 < other <= MOST_OTHER
+    assert "train.py:34" in set(found.rows["row"])
+    assert "train.py:12" not in set(found.rows["row"])
+
+
+def opened(made: Script, step: int) -> None:
+    """A call into a function that was opened, and one from that into another."""
+    made.line(11, "net.train(x)", 0.02)
+    train = made.enter("Net.train", 60, 70)
+    made.line(61, "h = self.hidden(x)", 0.02, within=train)
+    hidden = made.enter("Net.hidden", 50, 55)
+    made.line(51, "return np.tanh(x @ W)", 4, within=hidden)
+    made.leave(hidden)
+    made.line(62, "self.W -= h", 3, within=train)
+    made.leave(train)
+    made.run(0.03)
+    made.line(12, "log(x)", 1)
+
+
+def test_an_opened_function_has_rows_below_its_caller() -> None:
+    """To any depth, each after the one that calls it, which keeps its own time."""
+    found = analyse(script(opened).recording())
+    rows = found.rows.set_index("row")["parent"].to_dict()
+    assert rows == {
+        "train.py:11": "",
+        "train.py:61": "train.py:11",
+        "train.py:51": "train.py:61",
+        "train.py:62": "train.py:11",
+        "train.py:12": "",
+    }
+    assert list(rows) == [r for r in found.row_names if r in rows]
+    assert shares(found)["train.py:11"] == pytest.approx(0.05)
+    assert shares(found)["train.py:51"] == 4.0
+
+
+def looping(made: Script, step: int) -> None:
+    """A line calls a function that is opened, with a marked loop in it."""
+    made.line(11, "loss = net.run(x)", 0.05)
+    run = made.enter("Net.run", 50, 60)
+    made.line(53, "for i in x", 1, within=99)
+    made.line(51, "h = x @ self.w", 2, within=run)
+    made.leave(run)
+
+
+def test_a_loop_within_an_opened_function_is_of_that_function() -> None:
+    """And what is done around the loop that trains is not."""
+    made = Script()
+    for step in range(20):
+        made.turn()
+        looping(made, step)
+        if step % 10 == 9:
+            made.turn()
+            made.left()
+            made.line(45, "report(losses)", 40, within=-1)
+    rows = analyse(made.recording()).rows.set_index("row")["parent"]
+    assert rows.to_dict() == {
+        "train.py:11": "",
+        "train.py:51": "train.py:11",
+        "train.py:53": "train.py:11",
+        "train.py:45": "",
+    }
+    assert rows.index[-1] == "train.py:45"
+
+
+def epochs(after: Callable[[Script], None], entries: int = 4) -> Analysis:
+    """Ten steps an epoch, and what stands after the loop in the one around it."""
+    made = Script()
+    for _ in range(entries):
+        for _ in range(10):
+            made.turn()
+            made.line(10, LOOP, 1)
+            made.line(12, "train(x)", 0)
+            made.stage("forward", 2)
+            made.stage("backward", 3)
+        made.turn()
+        made.line(10, LOOP, 0.5)
+        made.left()
+        after(made)
+    return analyse(made.recording())
+
+
+def accuracy(made: Script) -> None:
+    """It computes forward, and nothing of it trains."""
+    made.line(45, "acc = score(net, test)", 1)
+    made.stage("load", 2)
+    made.stage("forward", 7)
+
+
+def test_what_computes_forward_after_the_loop_evaluates() -> None:
+    """Whatever it is called: its loads too, in the step before it, never as steps."""
+    found = epochs(accuracy)
+    assert found.loop.count == 40
+    assert shares(found)["evaluate"] == pytest.approx(30 / 40)
+    assert "load" not in shares(found)
+    assert shares(found)["forward"] == pytest.approx(2)
+    assert "train.py:45" not in set(found.rows["row"])
+
+
+def rollout(made: Script) -> None:
+    """It computes forward for the next training."""
+    made.line(45, "batch = collect(net)", 1, side="input")
+    made.stage("forward", 7)
+
+
+def second_phase(made: Script) -> None:
+    """It trains as well."""
+    made.line(45, "critic(net)", 1)
+    made.stage("forward", 4)
+    made.stage("backward", 4)
+
+
+def plot(made: Script) -> None:
+    """It computes nothing that is known."""
+    made.line(45, "plot(history)", 8)
+
+
+@pytest.mark.parametrize("after", [rollout, second_phase, plot])
+def test_other_work_after_the_loop_is_no_evaluation(
+    after: Callable[[Script], None],
+) -> None:
+    """What training uses, what trains itself, and what shows nothing."""
+    found = epochs(after)
+    assert "evaluate" not in shares(found)
+    assert "train.py:45" in set(found.rows["row"])
+
+
+@pytest.mark.parametrize(
+    ("every", "side", "evaluates"),
+    [
+        (5, "", True),
+        (1, "", False),
+        (5, "input", False),
+    ],
+)
+def test_what_is_not_done_in_every_step_may_evaluate(
+    every: int, side: str, evaluates: bool
+) -> None:
+    """A forward pass of every step is the training's own."""
+
+    def body(made: Script, step: int) -> None:
+        made.line(12, "train(x)", 1)
+        made.stage("backward", 3)
+        if step % every == 0:
+            made.line(14, "val = net(test)", 1, side=side)
+            made.stage("forward", 9)
+
+    found = shares(analyse(script(body).recording()))
+    assert ("evaluate" in found) is evaluates
+    assert ("forward" in found) is not evaluates
+
+
+def test_bulk_steps_count_and_give_no_rows() -> None:
+    """Of a stretch marked as a whole only the mean is known."""
+    made = Script()
+    for turn in range(30):
+        made.turn(9 if turn else 0)
+        made.line(11, "W -= f(x)", 1)
+        made.turn()
+        made.run(9)
+    made.left(9)
+    found = analyse(made.recording())
+    assert set(found.steps["block"]) == {"quiet", "bulk"}
+    assert found.loop.measured == 30
+    assert shares(found) == {"train.py:11": 1.0}
+
+
+@pytest.mark.parametrize(("end", "block"), [(100, "loops"), (300, "quiet")])
+def test_steps_in_which_the_agent_learned_are_left_out(end: int, block: str) -> None:
+    """Where enough others remain."""
+
+    def body(made: Script, step: int) -> None:
+        made.line(11, "f(x)", 20)
+
+    blocks = table("blocks", [("loops", 0, end * MS)])
+    found = analyse(script(body).recording(blocks=blocks))
+    assert found.steps["block"].iloc[2] == block
+    assert found.steps["block"].iloc[-1] == "quiet"
+
+
+def test_causes_of_lines_add_up() -> None:
+    """Samples are laid on rows as on stages."""
+
+    def body(made: Script, step: int) -> None:
+        made.line(11, "time.sleep(1)", 0, sleep=6)
+        made.line(12, "f(x)", 4)
+
+    ticks = [wait(n, n + 6, "sleep") for n in range(0, 10 * STEPS, 10)]
+    found = analyse(script(body).recording(waits=waits(ticks)))
+    causes = found.causes[found.causes["role"] == "trainer"]
+    sums = causes.groupby("stage")["ms_per_step"].sum()
+    assert sums["train.py:11"] == pytest.approx(6)
+    assert set(causes.loc[causes["stage"] == "train.py:11", "cause"]) >= {"sleep"}
+
+
+def test_calls_of_lines_are_counted() -> None:
+    """How often a statement is run in a step; of joined ones the most."""
+
+    def body(made: Script, step: int) -> None:
+        for _ in range(3):
+            made.line(11, "f(x)", 2)
+        made.line(13, "a = b[1]", 0.02)
+        made.line(14, "c = d[1]", 0.03)
+        made.line(14, "c = d[1]", 0.03)
+
+    stages = analyse(script(body).recording()).stages.set_index("stage")
+    assert stages.loc["train.py:11", "calls_per_step"] == pytest.approx(3)
+    assert stages.loc["train.py:13-14", "calls_per_step"] == pytest.approx(2)
