@@ -47,6 +47,28 @@ def count(x):
     return x + state["n"]
 def total(xs):
     return sum(xs)
+def loads(n):
+    for k in range(n):
+        yield load(k)
+def drawn(n):
+    for k in range(n):
+        j = rng.randrange(9) + k
+        yield load(j) % 60
+def summed(n):
+    s = 0
+    for k in range(n):
+        s = (s + load(k)) % 61
+        yield s
+def told(n):
+    for k in range(n):
+        state["n"] += 1
+        yield (k + state["n"]) % 60
+class Loader:
+    def __init__(self, n):
+        self.n = n
+    def __iter__(self):
+        for k in range(self.n):
+            yield sum([load(k + j) for j in range(3)]) % 60
 """
 
 LINES = (
@@ -136,6 +158,12 @@ HEADS = (
     "for i in range(24):",
     "for i in iter(table[:20]):",
     "for i, _ in enumerate(table[:21]):",
+    "for i in loads(22):",
+    "for i in drawn(22):",
+    "for i in summed(22):",
+    "for i in told(22):",
+    "for i in Loader(22):",
+    "for i, _ in zip(drawn(20), summed(21)):",
 )
 
 
