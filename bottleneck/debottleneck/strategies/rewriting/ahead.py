@@ -120,6 +120,8 @@ class Processes:
         done: Future[Any] = Future()
 
         def fill(answer: Future[Any]) -> None:
+            if answer.cancelled():  # nobody waits for it any more
+                return
             error = answer.exception()
             if error is not None:
                 done.set_exception(error)

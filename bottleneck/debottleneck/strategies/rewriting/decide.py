@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -22,6 +23,7 @@ from debottleneck.strategies.rewriting.keeping import (
     Reachable,
     comes_back,
     kept_of,
+    streams_in,
     travels,
 )
 from debottleneck.strategies.rewriting.locations import (
@@ -181,7 +183,7 @@ class Decision:
         heavy: Threads | Processes | None = None
         limit_s = None
         if self.division.heavy and plan.heavy and plan.where == "process":
-            lines, size = self.division.heavy, len(self.flat.lines)
+            lines, size = self.division.heavy, max(self.flat.numbered) + 1
             heavy = Processes(load, lines, size, plan.workers)
             limit_s = PATIENCE * plan.heavy_ns / 1e9 + PATIENCE_S
         elif self.division.heavy and plan.heavy:
@@ -196,7 +198,9 @@ class Decision:
         from debottleneck.strategies.process import Items
 
         made = _with_load(index, load)
-        items = Items(lambda: made, depth=self.plan.depth, name="load")
+        streams = streams_in(self.sides.ahead)  # what `make` holds is brought back
+        make = partial(_given, made, streams)
+        items = Items(make, depth=self.plan.depth, name="load")
         limit_s = PATIENCE * self.plan.ahead_ns / 1e9 + PATIENCE_S
         return AheadItems(items, None, load, self.plan.depth, lambda: None, limit_s)
 
@@ -220,6 +224,10 @@ class Opened:
 
     decision: Decision
     iterator: Any
+
+
+def _given(made: Iterator[Given], streams: tuple[Any, ...]) -> Iterator[Given]:
+    return made
 
 
 def _with_load(index: Iterator[Given], load: Callable[..., None]) -> Iterator[Given]:
@@ -260,7 +268,8 @@ def decide(
     reachable = Reachable(frame, space)
     lost = {at for at in division.changed if not travels(at, ahead, reachable)}
     child = _together(by_line, heavy) if heavy else ahead
-    process = settings.process and (bool(heavy) or not lost) and not _of_threads(child)
+    moves = heavy or not (lost or (flat.exits and streams_in(ahead)))
+    process = settings.process and bool(moves) and not _of_threads(child)
     places = _places(flat, {n: ns[n] for n in (*nodes, -1)})
     plan = Plan(
         PREFETCH, point.file, point.plan.line,

@@ -98,6 +98,12 @@ def _get(owner: Any, name: str) -> Any:
     return getattr(owner, name, None)
 
 
+def streams_in(effects: Effects) -> tuple[Any, ...]:
+    """The random generators that some code uses."""
+    held = effects.held.values()
+    return tuple(h for h in held if is_random(h) or is_torch_generator(h))
+
+
 def kept_of(division: Division, ahead: Effects) -> Kept:
     """What is noted with each item."""
     found = [(_held(at, ahead), at[1]) for at in division.changed]

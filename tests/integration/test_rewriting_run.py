@@ -1,0 +1,102 @@
+"""`bottleneck run` with rewriting: whole scripts, and what is said of them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SHUFFLED = """
+import hashlib, time
+import numpy as np
+class Batches:
+    def __init__(self):
+        self.x = np.random.default_rng(1).standard_normal((640, 16))
+        self.rng = np.random.default_rng(7)
+        self.shuffle()
+    def shuffle(self): self.order = self.rng.permutation(len(self.x))
+    def load_batch(self, i):
+        time.sleep(0.004)
+        return self.x[self.order[i * 16 : i * 16 + 16]]
+w, seen, batches = np.zeros(16), hashlib.md5(), Batches()
+for epoch in range(2):
+    for i in range(40):
+        x = batches.load_batch(i)
+        seen.update(x.tobytes())
+        g = 2 * x.T @ (x @ w - x[:, 0])
+        w = w - 0.001 * g
+        time.sleep(0.002)
+    batches.shuffle()
+print(seen.hexdigest(), hashlib.md5(w.tobytes()).hexdigest())
+"""
+
+SHARED = """
+import time
+import numpy as np
+x, seen = np.random.default_rng(0).standard_normal((99, 8, 16)), 0
+def batches(n):
+    global seen
+    for i in range(n):
+        seen += 8
+        time.sleep(0.003)
+        yield x[i] + 0
+w = np.zeros(16)
+def update(g):
+    global w
+    w = w - (0.01 if seen < 300 else 0.001) * g
+for b in batches(60):
+    update(b.T @ (b @ w - b[:, 0]))
+    time.sleep(0.002)
+print(w.tobytes().hex(), seen)
+"""
+
+AVERAGED = """
+import time
+import numpy as np
+rng = np.random.default_rng(0)
+params = [rng.standard_normal((32, 32)) for _ in range(4)]
+ema = [p.copy() for p in params]
+grads = [rng.standard_normal((32, 32)) for _ in range(4)]
+def update(p, g):
+    time.sleep(0.003)
+    p -= 0.1 * g
+for step in range(30):
+    for p, e, g in zip(params, ema, grads):
+        update(p, g)
+        e *= 0.99
+        e += 0.01 * p
+print(b"".join(a.tobytes() for a in [*params, *ema]).hex()[:4000])
+"""
+
+
+def _run(path: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "DEBOTTLENECK_REWRITING": "1"}
+    return subprocess.run(
+        [sys.executable, *command, str(path)],
+        capture_output=True, text=True, env=environment, cwd=path.parent, check=True,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("source", "strategy", "said"),
+    [
+        (SHUFFLED, "prefetch:workers=3", "items of the loop"),
+        (SHUFFLED, "prefetch:workers=2,where=process", "items of the loop"),
+        (SHARED, "prefetch", "changes seen, which line"),
+        (SHARED, "prefetch:where=process", "changes seen, which line"),
+        (AVERAGED, "parallel-update", "the turns of the loop at script.py:13 run"),
+    ],
+)
+def test_a_run_prints_what_the_plain_script_does(
+    source: str, strategy: str, said: str, tmp_path: Path
+) -> None:
+    """The same numbers, and a true sentence."""
+    path = tmp_path / "script.py"
+    path.write_text(source)
+    command = ("-m", "debottleneck", "run", "--strategy", strategy)
+    done = _run(path, *command)
+    assert done.stdout == _run(path).stdout
+    assert said in done.stderr
