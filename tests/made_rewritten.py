@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from debottleneck.agent import discover, loops
+from debottleneck.agent import copies, discover, loops
 from debottleneck.agent.inline import PLACEHOLDER, fill
 from debottleneck.agent.turns import LoopPoint
 from debottleneck.strategies.rewriting import decide, divide, entry, install
@@ -81,7 +81,7 @@ def rewritten(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(entry, "JUDGED", 10**9)  # a slow machine is no reason
         patch.setattr(discover, "_installed", [user])
-        patch.setattr(loops, "_copies", [install._copy])
+        patch.setattr(copies, "_copies", [install._copy])
         tree = ast.parse(source)
         prepared = loops.prepare(tree, source.splitlines(), PLACEHOLDER)
         points = {p.placeholder: LoopPoint(p, str(path)) for p in prepared.loops}

@@ -48,11 +48,11 @@ ONLY_IN = {
 """Library -> the rooms that may import it."""
 
 LINES = {
-    "agent": 8_300,  # 2,400 for loops: compiled twice, searched, functions opened
+    "agent": 8_420,  # 2,400 for loops: compiled twice, searched, functions opened
     "collect": 3_120,  # a run outlives whatever of ours fails
     "recording": 2_900,  # 900 for files from strangers: annotations, limits, secrets
     "analysis": 4_320,  # 700 for rows that are lines, joined, opened, evaluating
-    "strategies": 9_000,  # automatic/ goes when loops are rewritten
+    "strategies": 13_750,  # 4,400 of automatic/ go when rewriting/ takes its place
     "prediction": 2_350,
     "trials": 4_200,  # the gate's runs, state and files compared
     "selfcheck": 1_450,
@@ -61,7 +61,7 @@ LINES = {
 }
 """Room -> lines it may have. Who needs more deletes something, or argues it here."""
 
-WHOLE, TESTS = 46_000, 37_200
+WHOLE, TESTS = 50_850, 38_600
 """Lines of the package and of the tests; less than all rooms may have together. The
 4,400 of `strategies/automatic/`, and 900 of the agent's that serve it, go when loops
 are rewritten; so do the 3,500 of their tests."""

@@ -87,7 +87,7 @@ def _run(path: Path, *command: str) -> subprocess.CompletedProcess[str]:
         (SHUFFLED, "prefetch:workers=2,where=process", "items of the loop"),
         (SHARED, "prefetch", "changes seen, which line"),
         (SHARED, "prefetch:where=process", "changes seen, which line"),
-        (AVERAGED, "parallel-update", "the turns of the loop at script.py:13 run"),
+        (AVERAGED, "parallel-update", "the turns of the loop at script.py:12 run"),
     ],
 )
 def test_a_run_prints_what_the_plain_script_does(

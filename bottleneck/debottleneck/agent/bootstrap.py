@@ -45,10 +45,9 @@ _OURS = (_AGENT_FOLDER, _STRATEGIES_FOLDER)
 STANDARD_INPUT = "-"
 """Target that stands for it."""
 
+_ACTING = "rewriting" if os.environ.get("DEBOTTLENECK_REWRITING") else "automatic"
 _PLUGINS = {
-    "strategies": "debottleneck.strategies.{}.install".format(
-        "rewriting" if os.environ.get("DEBOTTLENECK_REWRITING") else "automatic"
-    ),
+    "strategies": f"debottleneck.strategies.{_ACTING}.install",
     "scout": "debottleneck.agent.scout",
     "outputs": "debottleneck.agent.outputs",
     "guard": "debottleneck.agent.guard",

@@ -130,17 +130,17 @@ def _marked(
     lines = importlib.util.decode_source(source).splitlines()
     markings: dict[str, Marking] = {}
     user = _Wanted(source, path, named, by_name, lines)
-    whole, prepared = _compiled(user, markings)
+    whole, prepared, others = _compiled(user, markings)
     points: dict[str, object] = {}
     points |= {p.placeholder: LoopPoint(p, path) for p in prepared.loops}
     points |= {p.placeholder: ChangePoint(p.path) for p in prepared.changes}
-    points |= prepared.others
+    points |= others
     if not points and not markings:
         return None
     written.remember(path, plain)
     if not markings:
         return fill(whole, points)
-    within, _ = _compiled(user, {}, inside=True)
+    within, *_ = _compiled(user, {}, inside=True)
     own, marked = codes(whole), codes(within)
     keys = {marking.key: marking for marking in markings.values()}
     inner = {key: own[key] for key in keys if key in own}
@@ -175,7 +175,7 @@ class _Wanted:
 
 def _compiled(
     wanted: _Wanted, markings: dict[str, Marking], inside: bool = False
-) -> tuple[CodeType, Prepared]:
+) -> tuple[CodeType, Prepared, dict[str, object]]:
     """The code with stages decorated and loops prepared; and what was prepared.
 
     Args:
@@ -200,8 +200,7 @@ def _compiled(
         others |= change(tree, wanted.path)
     if evidence.searching():
         prepared = prepare(tree, wanted.lines, PLACEHOLDER)
-    prepared.others = others
-    return compile(tree, wanted.path, "exec", 0, True, -1), prepared
+    return compile(tree, wanted.path, "exec", 0, True, -1), prepared, others
 
 
 def _first_line(function: Function) -> int:

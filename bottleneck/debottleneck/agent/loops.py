@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
+from debottleneck.agent import copies
 from debottleneck.agent.dataflow import SCOPES, Flow, changed_by, flow_of, walk
 
 LONGEST = 80
@@ -68,6 +69,7 @@ class LoopPlan:
         placeholder: Stands for its point in the code.
         rows: Its own statements, not those of loops in it. The first one is the
             loop's iterable or condition.
+        flat: What its other copy consists of, see `copies`.
     """
 
     text: str
@@ -77,7 +79,6 @@ class LoopPlan:
     placeholder: str
     rows: list[Statement] = field(default_factory=list)
     flat: object = None
-    """What its other copy consists of, see `copy_with`."""
 
 
 @dataclass(frozen=True)
@@ -99,22 +100,9 @@ class Prepared:
 
     loops: list[LoopPlan] = field(default_factory=list)
     changes: list[ChangePlan] = field(default_factory=list)
-    others: dict[str, object] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return bool(self.loops or self.changes)
-
-
-Copy = Callable[[Loop, str, ast.expr], tuple[object, ast.stmt]]
-"""A loop, its point's placeholder and what its copy goes over -> what the copy
-consists of, and the copy."""
-
-_copies: list[Copy] = []
-
-
-def copy_with(copy_of: Copy) -> None:
-    """Compile each loop once more, for a strategy."""
-    _copies[:] = [copy_of]
 
 
 def prepare(tree: ast.Module, lines: Sequence[str], placeholder: str) -> Prepared:
@@ -260,16 +248,14 @@ class _Pass:
 
     def _loop(self, node: Loop, scope: str) -> ast.stmt:
         """`if POINT.open: marked, else: plain`."""
-        text = self._text(node)
-        function = scope.removesuffix(".<locals>.")
-        plan = LoopPlan(
-            text, function, node.lineno, node.end_lineno or node.lineno, self._next()
-        )
+        text, function = self._text(node), scope.removesuffix(".<locals>.")
+        last = node.end_lineno or node.lineno
+        plan = LoopPlan(text, function, node.lineno, last, self._next())
         self.prepared.loops.append(plan)
         head = [node.iter, node.target] if isinstance(node, ast.For) else [node.test]
         end = max(part.end_lineno or node.lineno for part in head)
-        flow = flow_of(head, self._modules)
-        plan.rows.append(Statement(text, node.lineno, end, flow))
+        row = Statement(text, node.lineno, end, flow_of(head, self._modules))
+        plan.rows.append(row)
         marked = copy.copy(node)
         marked.body = self._block(node.body, plan, scope, True)
         if isinstance(node, ast.For):
@@ -281,29 +267,18 @@ class _Pass:
             marked.iter = _located(turns, node.iter)
             rest = copy.copy(node)
             rest.iter = _located(_call(plan.placeholder, "rest", []), node.iter)
-            marked.orelse = [self._other(node, plan, rest)]
+            plan.flat, other = copies.other(node, plan.placeholder, rest)
+            marked.orelse = [_located(other, node)]
         else:
             assert isinstance(marked, ast.While)
-            turn = _call(plan.placeholder, "turn", [])
-            marked.test = _located(ast.BoolOp(ast.And(), [turn, node.test]), node.test)
+            both = [_call(plan.placeholder, "turn", []), node.test]
+            marked.test = _located(ast.BoolOp(ast.And(), both), node.test)
             handed = _located(_call(plan.placeholder, "handed", []), node.test)
-            other = self._other(node, plan, node)
+            plan.flat, other = copies.other(node, plan.placeholder, node)
             marked.orelse = [_located(ast.If(handed, [other], node.orelse), node)]
-        point = ast.Constant(plan.placeholder)
-        within = ast.With([ast.withitem(point)], [marked])
+        within = ast.With([ast.withitem(ast.Constant(plan.placeholder))], [marked])
         choice = ast.If(_attribute(plan.placeholder, "open"), [within], [node])
         return _located(choice, node)
-
-    def _other(self, node: Loop, plan: LoopPlan, rest: ast.stmt) -> ast.stmt:
-        """The plain copy, or the strategy's where it rewrites this loop."""
-        if not _copies:
-            return rest
-        source = _call(plan.placeholder, "iterator", [])
-        plan.flat, other = _copies[0](node, plan.placeholder, source)
-        rewritten = _attribute(plan.placeholder, "rewritten")
-        begins = ast.Call(ast.Attribute(rewritten, "begins", ast.Load()), [], [])
-        test = ast.BoolOp(ast.And(), [rewritten, begins])
-        return _located(ast.If(test, [other], [rest]), node)
 
     def _watched(self, node: ast.stmt) -> list[ast.stmt]:
         """A statement that may change a parameter, looked at before and after."""

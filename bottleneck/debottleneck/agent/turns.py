@@ -74,7 +74,7 @@ class LoopPoint:
         wanted: Whether it is to be marked at all.
         watched: Whether the listener is told of its statements.
         stretch: Iterations that go unmarked after each one that is marked.
-        rewritten: What its other copy refers to, see `loops.copy_with`; that copy
+        rewritten: What its other copy refers to, see `copies`; that copy
             goes on where there is one.
     """
 

@@ -240,8 +240,13 @@ class Callees:
             return self.invoke(method, [base, index], {})
         self.touch.read(base)
         sample = base.sample
-        if isinstance(sample, dict) and index.sample in sample.keys() - {NOTHING}:
-            return Value(sample[index.sample], base.roots)
+        exact = any(base.exactly(root) for root in base.roots)
+        always = exact and isinstance(node.slice, ast.Constant)
+        if always and isinstance(sample, list | tuple | dict):
+            try:
+                return Value.of(sample[index.sample])
+            except (LookupError, TypeError):
+                pass  # it is not known which
         if isinstance(sample, list | tuple | dict) and sample:
             values = sample.values() if isinstance(sample, dict) else sample
             return Value(next(iter(values)), base.roots)

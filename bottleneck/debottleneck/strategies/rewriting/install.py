@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from debottleneck.agent import discover, entries, evidence, loops, marks, opened
+from debottleneck.agent import copies, discover, entries, evidence, marks, opened
 from debottleneck.agent.entries import LoopEntry
 from debottleneck.agent.evidence import Search
 from debottleneck.agent.turns import LoopPoint
@@ -22,6 +22,7 @@ from debottleneck.strategies.automatic.notes import Notes
 from debottleneck.strategies.blas import cores
 from debottleneck.strategies.rewriting import each
 from debottleneck.strategies.rewriting.decide import Wanted
+from debottleneck.strategies.rewriting.divide import SHORTEST_NS
 from debottleneck.strategies.rewriting.entries import Rewriting
 from debottleneck.strategies.rewriting.flatten import FlatLoop, flatten
 from debottleneck.strategies.rewriting.notes import Voice
@@ -47,7 +48,7 @@ def install(folder: Path, config: Mapping[str, Any]) -> None:
     voice = Voice(notes.say)
     strategies = parse(config["strategies"])
     _asked.extend((strategy, notes) for strategy in strategies)
-    loops.copy_with(_copy)
+    copies.copy_with(_copy)
     if not evidence.searching():
         marks.start_unwritten()
         evidence.start(config.get("loop"), opened.Opening(_nobody))
@@ -77,7 +78,9 @@ def _nobody(path: str) -> bool:
     return False
 
 
-def _copy(loop: loops.Loop, placeholder: str, source: ast.expr) -> tuple[Any, ast.stmt]:
+def _copy(
+    loop: ast.For | ast.While, placeholder: str, source: ast.expr
+) -> tuple[Any, ast.stmt]:
     """The copy of a loop in which lines can be taken."""
 
     def attribute(name: str) -> ast.expr:
@@ -115,6 +118,8 @@ class _Hand:
         self._search.turned(run)
         point = run.point
         if point is not self._search.chosen or point.rewritten is not None:
+            return
+        if point.mean_ns < SHORTEST_NS:  # nothing in it is worth handing over
             return
         if point.count >= self._sure or self._search.settled:
             self._hand_over(point)
