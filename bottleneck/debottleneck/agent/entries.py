@@ -127,6 +127,7 @@ class LoopEntry:
         now = self._mark(STEP_START)
         if not now or not point.is_worth_it():
             self._began = 0
+            self._give_back()
             return False
         marks.mark_row(point.codes[0])
         point.row, point.since = 0, now
@@ -140,6 +141,7 @@ class LoopEntry:
         """Mark nothing of the next iterations; False where nothing is marked."""
         if not self._mark(STEP_START):
             return False
+        self._give_back()
         self.point.on = False
         marks.hush(True)
         return True
@@ -173,6 +175,12 @@ class LoopEntry:
             point.is_over()
             for outer in _runs.stack[-1:]:  # back in its statement, wherever this was
                 outer.point.again()
+
+    def _give_back(self) -> None:
+        """What is not marked of it is of the statement around, not of its own last."""
+        stack = _runs.stack
+        if self in stack[1:]:
+            stack[stack.index(self) - 1].point.again()
 
     def _mark(self, edge: int) -> int:
         """Mark the loop itself, with the iterations since the last such mark."""

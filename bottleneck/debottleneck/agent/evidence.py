@@ -18,6 +18,7 @@ from time import monotonic_ns
 from typing import Any
 
 from debottleneck.agent import changes, entries, marks, sites, turns
+from debottleneck.agent.changes import ChangePoint
 from debottleneck.agent.entries import LoopEntry
 from debottleneck.agent.opened import Opening
 from debottleneck.agent.signs import (
@@ -27,6 +28,7 @@ from debottleneck.agent.signs import (
     ELSEWHERE,
     LOAD,
     NAME,
+    TRAINING,
     UPDATE_NAME,
     WHY,
     Chain,
@@ -131,6 +133,7 @@ class Search:
         self._ready: dict[tuple[LoopPoint, LoopPoint], int] = {}
         self._met: dict[tuple[LoopPoint, LoopPoint], int] = {}
         self._depth: dict[LoopPoint, int] = {}
+        self._outside = 0
         self._elsewhere: Counter[LoopPoint | None] = Counter()
         self._thread, self._best = threading.main_thread().ident, NAME
         self._kinds: dict[int, int | None] = {}
@@ -150,16 +153,19 @@ class Search:
             self.happened(kind)
 
     @_unnoticed
-    def happened(self, kind: int) -> None:
+    def happened(self, kind: int, change: ChangePoint | None = None) -> None:
         """Note the loops around it, and the statement of each."""
         stack = entries.runs()
-        if not stack or (self.settled and any(r.point is self.chosen for r in stack)):
+        if self.settled and any(run.point is self.chosen for run in stack):
             return
         if not self._is_ours(kind):
             return
+        if not stack:
+            self._outside += kind in TRAINING
+            return
         chain = tuple(run.point for run in stack)
         self._news = True
-        self._seen.note(kind, chain)
+        self._seen.note(kind, chain, change)
 
     @_unnoticed
     def begun_elsewhere(self, site: int) -> None:
@@ -186,6 +192,9 @@ class Search:
             point.kept = True
         if self.settled and point not in self._chain:
             return
+        if self.settled and point.entries <= FEWEST_ITERATIONS:
+            changes.look_again()
+            self._news = True
         for outer in stack[:-1]:
             key, begun = (outer.point, point), outer.point.since
             # else it is entered again in the same row, or that is not marked
@@ -306,7 +315,8 @@ class Search:
 
     def _by_time(self) -> Chain:
         """The smallest loop that the main thread is in and that takes the time."""
-        if threading.get_ident() != threading.main_thread().ident:
+        is_main = threading.get_ident() == threading.main_thread().ident
+        if not is_main or self._outside:  # what trains is called by no loop
             return ()
         chain = tuple(run.point for run in entries.runs())
         passed = monotonic_ns() - self._since
@@ -352,10 +362,6 @@ class Search:
         assert self.chosen
         chosen = self.chosen
         sides = self._seen.all_sides(self._chain)
-        told = (chosen.site, kind, tuple(sides.items()))
-        if told == self._told:
-            return
-        self._told = told
         others = [
             point.site
             for point in turns.points()
@@ -363,6 +369,10 @@ class Search:
             and point.count >= FEWEST_ITERATIONS
             and point.mean_ns > STEP_NS / 10
         ]
+        told = (chosen.site, kind, tuple(sides.items()), others)
+        if told == self._told:
+            return
+        self._told = told
         marks.note(
             {
                 "event": "loop",
