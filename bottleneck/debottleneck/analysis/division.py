@@ -18,6 +18,7 @@ from debottleneck.analysis.frames import (
     typed,
 )
 from debottleneck.analysis.rows import file_names
+from debottleneck.analysis.stretches import spread
 from debottleneck.analysis.timeline import PLACES
 from debottleneck.recording.loop import ChosenLoop
 from debottleneck.recording.recording import Recording
@@ -107,6 +108,7 @@ def divide(
         `frames.COLUMNS["rows"]` and `frames.COLUMNS["segments"]`.
     """
     pid, sites = recording.facts.pid, recording.sites
+    raw = spread(raw, sites)
     if loop is not None:
         own = of_thread(raw, pid, trainer)
         found = evaluation(own, steps, sites[sites["pid"] == pid], loop)

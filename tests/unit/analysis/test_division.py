@@ -297,3 +297,37 @@ def test_calls_of_lines_are_counted() -> None:
     stages = analyse(script(body).recording()).stages.set_index("stage")
     assert stages.loc["train.py:11", "calls_per_step"] == pytest.approx(3)
     assert stages.loc["train.py:13-14", "calls_per_step"] == pytest.approx(2)
+
+
+def test_unmarked_iterations_are_divided_as_the_marked_ones() -> None:
+    """Of a loop within: between its statements and stages, and no time is lost."""
+
+    def body(made: Script, step: int) -> None:
+        made.line(10, LOOP, 1)
+        made.line(20, "for y in x", 0)
+        loop = made.inner(20, 24)
+        made.line(21, "a = f(y)", 1, within=loop)
+        made.line(22, "b = g(a)", 2, within=loop)
+        made.stage("forward", 1)
+        made.unmarked(loop, 40)
+        made.line(30, "n = h(b)", 5)
+
+    found = analyse(script(body).recording())
+    rows = shares(found)
+    assert rows.pop("train.py:10") == pytest.approx(1, abs=0.01)
+    assert rows == {
+        "forward": 11,
+        "train.py:21": 11,
+        "train.py:22": 22,
+        "train.py:30": 5,
+    }
+
+
+def test_a_loop_that_was_never_marked_is_no_statement() -> None:
+    """Its time stays where nothing is known of it."""
+
+    def body(made: Script, step: int) -> None:
+        made.line(10, LOOP, 1)
+        made.unmarked(made.inner(20, 24), 4)
+
+    assert shares(analyse(script(body).recording()))["other"] == 4
