@@ -25,11 +25,13 @@ class Flow:
         reads: Paths whose values it uses.
         writes: Paths that it binds, or changes an element or attribute of.
         touches: Paths of objects that calls in it may change.
+        calls: Paths of what it calls, functions of modules aside.
     """
 
     reads: frozenset[str]
     writes: frozenset[str]
     touches: frozenset[str]
+    calls: frozenset[str] = frozenset()
 
 
 def path_of(node: ast.AST) -> str:
@@ -134,6 +136,7 @@ def flow_of(nodes: Sequence[ast.AST], module: Module | None = None) -> Flow:
     reads: set[str] = set()
     writes: set[str] = set()
     touches: set[str] = set()
+    calls: set[str] = set()
     for top in nodes:
         unused = isinstance(top, ast.Expr) and isinstance(top.value, ast.Call)
         for node in walk(top):
@@ -148,6 +151,7 @@ def flow_of(nodes: Sequence[ast.AST], module: Module | None = None) -> Flow:
             elif isinstance(node, ast.For):
                 touches.update(_changed_through(node))
             elif isinstance(node, ast.Call):
+                calls.add(path_of(node.func))
                 if isinstance(node.func, ast.Attribute):
                     touches.add(path_of(node.func.value))
                 elif called := module.functions.get(path_of(node.func)):
@@ -157,9 +161,8 @@ def flow_of(nodes: Sequence[ast.AST], module: Module | None = None) -> Flow:
                     given = [*node.args, *(k.value for k in node.keywords)]
                     touches.update(map(path_of, given))
     touches = {p for p in touches if p.partition(".")[0] not in module.imported}
-    return Flow(
-        frozenset(reads - {""}), frozenset(writes - {""}), frozenset(touches - {""})
-    )
+    calls = {p for p in calls if p.partition(".")[0] not in module.imported}
+    return Flow(*(frozenset(p - {""}) for p in (reads, writes, touches, calls)))
 
 
 def _changed_through(loop: ast.For) -> Iterator[str]:
@@ -273,7 +276,7 @@ def sides(
     Args:
         flows: Of the statements of a loop's body.
         training: Those in which parameters were seen to change.
-        computing: Those that use them, as was seen.
+        computing: Those that use them, as was seen: what they call may hold them.
     """
     bound = {path for flow in flows for path in flow.writes if "." not in path}
     changed = {
@@ -284,6 +287,7 @@ def sides(
     }
     after, before = {*training, *computing}, set(training)
     made = set(changed).union(*(flows[index].writes for index in after))
+    made |= {path for index in computing for path in flows[index].calls}
     for _ in flows:
         for index, flow in enumerate(flows):
             if index not in after and meets(flow.reads, made):

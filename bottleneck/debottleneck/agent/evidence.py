@@ -335,8 +335,8 @@ class Search:
             return True
         passed = monotonic_ns() - self._since
         few = self.chosen.count < FEWEST_ITERATIONS
-        if few or passed < ENOUGH_NS:
-            return False
+        if few or passed < ENOUGH_NS or self.chosen.run is None:
+            return False  # of a loop that is over, a later one may be longer
         events = self._seen.times(kind)
         return (kind <= CHANGE and events >= ENOUGH_EVENTS) or passed > LONGEST_NS
 

@@ -118,10 +118,13 @@ def _common(chains: Counter[Chain]) -> Chain:
 
     Where a script trains in several loops one after the other, the longest.
     """
-    most = max(chains.values())
-    often = [chain for chain, times in chains.items() if times >= RARE * most]
-    parts = {chain[0]: [c for c in often if c[0] is chain[0]] for chain in often}
-    shared = [_shared(part) for part in parts.values()]
+    parts: dict[LoopPoint, dict[Chain, int]] = {}
+    for chain, times in chains.items():
+        parts.setdefault(chain[0], {})[chain] = times
+    shared = []
+    for part in parts.values():
+        least = RARE * max(part.values())
+        shared.append(_shared([c for c, times in part.items() if times >= least]))
     return max(shared, key=lambda chain: chain[-1].ns)
 
 

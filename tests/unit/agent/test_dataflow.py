@@ -59,6 +59,13 @@ def test_what_a_statement_changes(source: str, path: str) -> None:
     assert changed_by(ast.parse(source).body[0]) == path
 
 
+def test_what_is_called_to_compute_holds_parameters() -> None:
+    """Who saves it in between makes no input."""
+    body = "x = load(i)\nh = net(x)\nh.backward()\nopt.step()\nsave(net.state())\n"
+    flows = [flow_of([node]) for node in ast.parse(body).body]
+    assert sides(flows, [2, 3], [1])[::4] == ["input", "train"]
+
+
 @pytest.mark.parametrize(
     ("source", "touches"),
     [

@@ -64,6 +64,18 @@ CASES = {
         4,
         "arrays that its iterations read and change",
     ),
+    "a shorter loop before it": (
+        "v = np.ones(3)\nfor k in range(150):\n    v = 0.5 * v + draw() / v.sum()\n"
+        "for k in range(200):\n    w = w - 0.01 * grad(draw())\n    wait(900_000)\n",
+        4,
+        "arrays that its iterations read and change",
+    ),
+    "many short ones before a few long ones": (
+        "v = np.ones(3)\nfor k in range(2000):\n    v = 0.5 * v + draw() / v.sum()\n"
+        "for k in range(50):\n    w = w - 0.01 * grad(w)\n    wait(90_000_000)\n",
+        4,
+        "arrays that its iterations read and change",
+    ),
     "few steps for each file": (
         "for file in range(60):\n    wait(30_000_000)\n    xs = [draw(), draw()]\n"
         "    for x in xs:\n        w -= 0.01 * grad(x)\n",
