@@ -131,9 +131,9 @@ def _statements(sites: pd.DataFrame, loop: ChosenLoop | None) -> pd.DataFrame:
     """The sites of lines, with their `label` and `scope`."""
     table = sites[sites["stage"] == LINE]
     names = file_names(table["file"].unique())
+    opened = list(table[table["kind"] == OPENED].itertuples(index=False))
     functions = {
-        (row.pid, row.site): (1, f"{names[row.file]}:{row.line}")
-        for row in table[table["kind"] == OPENED].itertuples(index=False)
+        (row.pid, row.site): (1, f"{names[row.file]}:{row.line}") for row in opened
     }
     last = 0
     if loop is not None:
@@ -145,6 +145,11 @@ def _statements(sites: pd.DataFrame, loop: ChosenLoop | None) -> pd.DataFrame:
             row.file != loop.file or not loop.line <= row.line <= last
         )
         frame = row.site if row.kind == OPENED else row.within
+        holds = [
+            f for f in opened if f.file == row.file and f.line <= row.line <= f.end
+        ]
+        if around and holds and (row.pid, frame) not in functions:
+            frame = max(holds, key=lambda function: function.line).site  # a loop in it
         scope = functions.get((row.pid, frame), AROUND if around else IN_LOOP)
         scopes.append(scope)
     return table.assign(label=labels, scope=scopes)

@@ -154,6 +154,35 @@ def test_an_opened_function_has_rows_below_its_caller() -> None:
     assert shares(found)["train.py:51"] == 4.0
 
 
+def looping(made: Script, step: int) -> None:
+    """A line calls a function that is opened, with a marked loop in it."""
+    made.line(11, "loss = net.run(x)", 0.05)
+    run = made.enter("Net.run", 50, 60)
+    made.line(53, "for i in x", 1, within=99)
+    made.line(51, "h = x @ self.w", 2, within=run)
+    made.leave(run)
+
+
+def test_a_loop_within_an_opened_function_is_of_that_function() -> None:
+    """And what is done around the loop that trains is not."""
+    made = Script()
+    for step in range(20):
+        made.turn()
+        looping(made, step)
+        if step % 10 == 9:
+            made.turn()
+            made.left()
+            made.line(45, "report(losses)", 40, within=-1)
+    rows = analyse(made.recording()).rows.set_index("row")["parent"]
+    assert rows.to_dict() == {
+        "train.py:11": "",
+        "train.py:51": "train.py:11",
+        "train.py:53": "train.py:11",
+        "train.py:45": "",
+    }
+    assert rows.index[-1] == "train.py:45"
+
+
 def epochs(after: Callable[[Script], None], entries: int = 4) -> Analysis:
     """Ten steps an epoch, and what stands after the loop in the one around it."""
     made = Script()
