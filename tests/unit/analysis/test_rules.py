@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -24,6 +25,8 @@ from debottleneck.analysis.findings import diagnose
 from debottleneck.analysis.frames import empty
 from debottleneck.analysis.result import Analysis, Where
 from debottleneck.analysis.rules.inputs import fetches
+from debottleneck.analysis.rules.measures import cost
+from debottleneck.analysis.rules.wording import spends
 
 
 def test_network_wait_in_load_is_input_bound_io() -> None:
@@ -120,6 +123,18 @@ def test_torch_has_switches_of_its_own(
     analysis = loop_of(shares, cores=4, sites=TORCH, segments=fetched)
     (finding,) = diagnose(analysis)
     assert advice in finding.action
+
+
+def test_bounds_in_a_sentence_differ() -> None:
+    """They get a decimal where whole per cent would be the same twice."""
+    close = cost(loop_of({("load", "disk"): 0.24}), ["load"], ["disk"])
+    assert close is not None
+    close = replace(close, low=0.236, high=0.242)
+    said = spends(socket_loop(), close, "sleeping")
+    assert "24 % of each step (23.6 to 24.2 %) sleeping" in said
+    assert "24 % of each step sleeping" in spends(
+        socket_loop(), replace(close, low=math.nan), "sleeping"
+    )
 
 
 def test_without_a_dataloader_none_is_to_be_set() -> None:

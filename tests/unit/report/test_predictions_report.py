@@ -89,6 +89,9 @@ def test_a_gain_of_what_would_not_act_is_not_denied() -> None:
     shown = replace(made.WITH_CORES, rows=(idle,))
     assert words.outcome(shown) == words.NONE_ACTS
     assert words.outcome(replace(shown, rows=())) == words.NONE
+    report = replace(examples.predicted(), predictions=shown)
+    for said in (render(report, "text"), render(report, "html")):
+        assert words.NONE_ACTS in " ".join(said.split())
 
 
 def test_a_gain_just_below_does_not_read_as_if_it_were_enough() -> None:

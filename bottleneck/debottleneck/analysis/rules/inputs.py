@@ -55,17 +55,16 @@ def input_io(analysis: Analysis) -> Iterator[Finding]:
             stage=stage,
             cause=cause,
             summary=f"{doing}{inside(analysis, stage)}.",
-            action=_io_action(
-                called(analysis, stage), cause, depth, uses_dataloader(analysis)
-            ),
+            action=_io_action(analysis, stage, cause, depth),
             evidence={"waited_on": what, "fetches_in_flight": depth},
         )
 
 
-def _io_action(row: str, cause: str, depth: int, has_loader: bool) -> str:
+def _io_action(analysis: Analysis, stage: str, cause: str, depth: int) -> str:
+    row = called(analysis, stage)
     batches = "batches ahead in threads (strategy `prefetch`) with "
     batches += f"{counted(depth, 'fetch', 'fetches')} in flight"
-    if has_loader:
+    if uses_dataloader(analysis):
         batches += f", or give the DataLoader num_workers={depth} or more"
     if cause == "sleep":
         return f"Remove the sleep in {row} if it is not needed, or fetch {batches}."
@@ -117,16 +116,11 @@ def _compute_action(analysis: Analysis, stage: str, cause: str, amount: Cost) ->
         workers = min(workers, max(int(room), 1))
     if room is not None and room < 2:
         return f"Make {row} cheaper or do it once beforehand: one core is all here."
-    if uses_dataloader(analysis):
-        return (
-            f"Let the DataLoader do {row} in processes (num_workers={workers}), "
-            "or store the data decoded."
-        )
     if uses_torch(analysis):
-        return (
-            f"Move {row} into a Dataset's `__getitem__` and let a DataLoader call that "
-            f"in processes (num_workers={workers}), or store its results."
-        )
+        who = f"Move {row} into a Dataset's `__getitem__` and let a DataLoader call it"
+        if uses_dataloader(analysis):
+            who = f"Let the DataLoader do {row}"
+        return f"{who} in processes (num_workers={workers}), or store the data decoded."
     if cause == "native":
         return (
             f"Do {row} ahead in {counted(workers, 'thread')} (strategy `prefetch`): "

@@ -195,8 +195,7 @@ def uses_torch(analysis: Analysis) -> bool:
 
 def uses_dataloader(analysis: Analysis) -> bool:
     """True when a DataLoader of PyTorch made batches in this run."""
-    sites = analysis.recording.sites
-    loads = sites[(sites["kind"] == "torch") & (sites["stage"] == "load")]
+    loads = analysis.recording.sites.query("kind == 'torch' and stage == 'load'")
     return not analysis.segments[["pid", "site"]].merge(loads, on=["pid", "site"]).empty
 
 

@@ -14,7 +14,7 @@ from debottleneck.report.words.quantities import NOTHING, clean, interval, numbe
 from debottleneck.report.words.strategies import named
 
 NONE = f"No strategy is predicted to gain {WORTH:.2f}x or more."
-NONE_ACTS = f"None that would act on this loop is predicted to gain {WORTH:.2f}x."
+NONE_ACTS = f"No strategy that would act is predicted to gain {WORTH:.2f}x or more."
 AS_IT_IS = "as it is"
 """What the loop without a strategy is called in a table."""
 
