@@ -174,12 +174,12 @@ class Conductor:
         place = stacks.where(self._target.pid)
         where = f" in {place}" if place else ""
         self._say(
-            f"the script ignores SIGINT{where}; ending it with SIGTERM, and with "
-            f"SIGKILL if it is there {TERMINATE_GRACE_S:.0f} s later"
+            f"the script has not ended on SIGINT{where}; ending it with SIGTERM, and "
+            f"with SIGKILL if it is there {TERMINATE_GRACE_S:.0f} s later"
         )
         self._target.send(signal.SIGTERM)
         if not self._ends_within(TERMINATE_GRACE_S):
-            self._say("the script ignores SIGTERM too; killing it")
+            self._say("the script has not ended on SIGTERM either; killing it")
             self._target.send(signal.SIGKILL)
 
     def _ends_within(self, seconds: float) -> bool:
