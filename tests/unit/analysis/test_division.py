@@ -164,7 +164,7 @@ def looping(made: Script, step: int) -> None:
 
 
 def test_functions_that_call_each_other_stand_in_no_circle() -> None:
-    """Every row's parent stands above it, so that whoever asks upwards comes to an end."""
+    """Every row's parent stands above it: whoever asks upwards comes to an end."""
 
     def body(made: Script, step: int) -> None:
         made.line(11, "a(x)", 1)
