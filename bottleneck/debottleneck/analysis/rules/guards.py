@@ -29,8 +29,7 @@ def too_short(analysis: Analysis) -> Iterator[Finding]:
         "too-short",
         Cost(0.0, 0.0, math.nan, math.nan),
         summary=f"Only {measured} measured after warm-up, too few to diagnose.",
-        action="Measure for longer, with a larger --seconds or --steps, until at least "
-        f"{needed} steps count; the script must train as long.",
+        action=f"Measure for longer (--seconds, --steps), until {needed} steps count.",
         evidence={"measured": steps, "needed": needed},
     )
 
