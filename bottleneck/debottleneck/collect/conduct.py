@@ -203,7 +203,8 @@ class Conductor:
             if self._seen.steps.rule != self._rule:  # another loop, as more was seen
                 self._rule, self._is_said = self._seen.steps.rule, False
                 self._training_since = now
-            if not self._is_said and now - (self._training_since or now) > SURE_S:
+            sure = SURE_S if self._seen.trains else NO_STEPS_AFTER_S
+            if not self._is_said and now - (self._training_since or now) > sure:
                 self._is_said = True
                 self._say(f"training recognised: {self._rule}")
         if self._options.steps is not None:
@@ -212,6 +213,8 @@ class Conductor:
         limit = self._options.seconds
         if self._training_since is None:
             limit += NO_STEPS_AFTER_S
+        elif self._seen is not None and not self._seen.trains:
+            limit *= 2  # it may be a preparation, and the training is still to come
         return "seconds" if now - begun >= limit else ""
 
     def _look_around(self) -> None:
