@@ -22,7 +22,6 @@ from debottleneck.agent.entries import LoopEntry
 from debottleneck.agent.opened import Opening
 from debottleneck.agent.signs import (
     ASKED,
-    BY_TIME,
     CHANGE,
     ELSEWHERE,
     LOAD,
@@ -368,7 +367,7 @@ class Search:
                 "event": "loop",
                 "site": chosen.site,
                 "tid": threading.get_native_id(),
-                "why": {-1: ASKED, **WHY}.get(kind, BY_TIME),
+                "why": {-1: ASKED, **WHY}.get(kind, spool.BY_TIME),
                 "others": others,
                 "sides": [*sides.items()],
             }

@@ -85,7 +85,7 @@ class StepCounter:
             self._sites = reading.read_sites(self._folder, self._pid)
             choice = reading.last_choice(self._folder, self._pid)
             self._chosen = reading.chosen_loop(self._sites, choice)
-            self._trains = choice is None or any(side for _, side in choice["sides"])
+            self._trains = choice is None or choice["why"] != spool.BY_TIME
 
 
 def _size(path: Path) -> int:
