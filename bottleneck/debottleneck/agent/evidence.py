@@ -33,6 +33,7 @@ from debottleneck.agent.signs import (
     kind_of,
 )
 from debottleneck.agent.turns import LoopPoint
+from debottleneck.recording import spool
 
 COVERS = 0.8
 """A loop that takes less of what one around it does to train is a part of its step."""
