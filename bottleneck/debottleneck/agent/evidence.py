@@ -23,7 +23,6 @@ from debottleneck.agent.entries import LoopEntry
 from debottleneck.agent.opened import Opening
 from debottleneck.agent.signs import (
     ASKED,
-    BY_TIME,
     CHANGE,
     ELSEWHERE,
     LOAD,
@@ -36,6 +35,7 @@ from debottleneck.agent.signs import (
     kind_of,
 )
 from debottleneck.agent.turns import LoopPoint
+from debottleneck.recording import spool
 
 COVERS = 0.8
 """A loop that takes less of what one around it does to train is a part of its step."""
@@ -378,7 +378,7 @@ class Search:
                 "event": "loop",
                 "site": chosen.site,
                 "tid": threading.get_native_id(),
-                "why": {-1: ASKED, **WHY}.get(kind, BY_TIME),
+                "why": {-1: ASKED, **WHY}.get(kind, spool.BY_TIME),
                 "others": others,
                 "sides": [*sides.items()],
             }

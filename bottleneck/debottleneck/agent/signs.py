@@ -28,7 +28,6 @@ WHY = {
 TRAINING = (OPTIMIZER, BACKWARD, NAMED, CHANGE, UPDATE_NAME)
 """Evidence that a statement trains."""
 
-BY_TIME = "most of the run's time and repeats, though nothing in it is known to train"
 ASKED = "the line that you gave"
 ELSEWHERE = "the steps that a framework begins"
 

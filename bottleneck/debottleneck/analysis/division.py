@@ -282,6 +282,7 @@ def _table(
     for line in lines:
         by_parent[parents.get(line.scope, "")].append(line)
     rows: list[dict[str, object]] = []
+    listed = {""}
     while by_parent:  # once, unless functions call each other
         parent = "" if "" in by_parent else next(iter(by_parent))
         pending = [(parent, line) for line in reversed(by_parent.pop(parent))]
@@ -289,7 +290,9 @@ def _table(
             parent, line = pending.pop()
             place = {"row": line.name, "file": line.file, "line": line.line}
             text = {"end": line.end, "source": line.source, "side": line.side}
-            rows.append({**place, **text, "parent": parent})
+            above = parent if parent in listed else ""  # of a circle, the first is top
+            rows.append({**place, **text, "parent": above})
+            listed.add(line.name)
             called = reversed(by_parent.pop(line.name, []))
             pending += [(line.name, each) for each in called]
     return typed("rows", pd.DataFrame(rows))

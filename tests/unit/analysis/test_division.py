@@ -163,6 +163,27 @@ def looping(made: Script, step: int) -> None:
     made.leave(run)
 
 
+def test_functions_that_call_each_other_stand_in_no_circle() -> None:
+    """Every row's parent stands above it: whoever asks upwards comes to an end."""
+
+    def body(made: Script, step: int) -> None:
+        made.line(11, "a(x)", 1)
+        for _ in range(3):
+            outer = made.enter("a", 20, 30)
+            made.line(21, "b(x)", 2)
+            inner = made.enter("b", 40, 50)
+            made.line(41, "a(x)", 2)
+            again = made.enter("a", 20, 30)
+            made.line(22, "y = x @ w", 2)
+            for entered in (again, inner, outer):
+                made.leave(entered)
+
+    rows = analyse(script(body).recording()).rows
+    assert {"train.py:21", "train.py:41"} <= {*rows["row"]}
+    above = [{"", *rows["row"][:place]} for place in range(len(rows))]
+    assert all(p in names for p, names in zip(rows["parent"], above, strict=True))
+
+
 def test_a_loop_within_an_opened_function_is_of_that_function() -> None:
     """And what is done around the loop that trains is not."""
     made = Script()
