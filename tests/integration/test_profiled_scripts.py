@@ -37,9 +37,7 @@ def count_primes(below):
 def doze():
     time.sleep(0.02)
 
-for turn in range(30):
-    count_primes(10_000 + turn)
-    doze()
+[(count_primes(10_000 + turn), doze()) for turn in range(30)]
 """
 QUIET = ("--no-stacks", "--no-functions")
 

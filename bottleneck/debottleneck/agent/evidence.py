@@ -136,6 +136,7 @@ class Search:
         self._outside = 0
         self._elsewhere: Counter[LoopPoint | None] = Counter()
         self._thread, self._best = threading.main_thread().ident, NAME
+        self._tid = threading.main_thread().native_id
         self._kinds: dict[int, int | None] = {}
         self._since = 0
         self._told: object = None
@@ -260,6 +261,7 @@ class Search:
         ident = threading.get_ident()
         if kind < self._best:
             self._thread, self._best = ident, kind
+            self._tid = threading.get_native_id()
         return ident == self._thread
 
     def _choose(self) -> tuple[int, Chain]:
@@ -377,7 +379,7 @@ class Search:
             {
                 "event": "loop",
                 "site": chosen.site,
-                "tid": threading.get_native_id(),
+                "tid": threading.get_native_id() if self._asked else self._tid,
                 "why": {-1: ASKED, **WHY}.get(kind, spool.BY_TIME),
                 "others": others,
                 "sides": [*sides.items()],
