@@ -85,5 +85,5 @@ def test_a_script_without_a_loop_gets_its_whole_run(
     analysis = analyse(load(folder))
     assert not analysis.loop.found
     assert analysis.loop.unit == "second"
-    assert "step()" in analysis.loop.rule
+    assert analysis.loop.rule == "no training loop was recognised"
     assert {"sleep", "python"} <= set(analysis.causes["cause"])
