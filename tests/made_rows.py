@@ -83,6 +83,15 @@ class Script:
         self.run(ms, sleep=sleep)
         return site
 
+    def inner(self, line: int, end: int) -> int:
+        """A loop within the one that trains; its site."""
+        return self._site("step", "for y in x", line, "loop", end, -1, "")
+
+    def unmarked(self, loop: int, ms: float) -> None:
+        """Iterations of a loop within whose statements are not marked."""
+        self._mark(loop, ENTER)
+        self.run(ms)
+
     def stage(self, stage: str, ms: float, line: int = 90) -> None:
         """A call of a stage."""
         site = self._site(stage, f"{stage}_fn", line, "function", line, -1, "")

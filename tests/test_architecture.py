@@ -48,10 +48,10 @@ ONLY_IN = {
 """Library -> the rooms that may import it."""
 
 LINES = {
-    "agent": 8_420,  # 2,400 for loops: compiled twice, searched, functions opened
-    "collect": 3_120,  # a run outlives whatever of ours fails
+    "agent": 8_620,  # 2,600 for loops: compiled twice, searched, functions opened
+    "collect": 3_140,  # a run outlives whatever of ours fails
     "recording": 2_900,  # 900 for files from strangers: annotations, limits, secrets
-    "analysis": 4_320,  # 700 for rows that are lines, joined, opened, evaluating
+    "analysis": 4_400,  # 770 for rows that are lines: joined, opened, unmarked
     "strategies": 13_750,  # 4,400 of automatic/ go when rewriting/ takes its place
     "prediction": 2_350,
     "trials": 4_200,  # the gate's runs, state and files compared
@@ -61,7 +61,7 @@ LINES = {
 }
 """Room -> lines it may have. Who needs more deletes something, or argues it here."""
 
-WHOLE, TESTS = 50_850, 38_600
+WHOLE, TESTS = 51_200, 38_900
 """Lines of the package and of the tests; less than all rooms may have together. The
 4,400 of `strategies/automatic/`, and 900 of the agent's that serve it, go when loops
 are rewritten; so do the 3,500 of their tests."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from running import Profile
@@ -46,7 +47,8 @@ def test_a_profile_from_a_temporary_folder_can_be_shown_to_anyone(
     assert done.returncode == 0, done.stderr
     found = load_recording(recorded)
     before, after = analyse(found), analyse(redact.recording(found))
-    assert after.loop == before.loop
+    kept = {"rule": before.loop.rule, "header": before.loop.header}
+    assert replace(after.loop, **kept, file=before.loop.file) == before.loop
     assert before.findings
     assert [(f.kind, f.share) for f in after.findings] == [
         (f.kind, f.share) for f in before.findings

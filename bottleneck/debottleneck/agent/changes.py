@@ -1,8 +1,10 @@
 """Statements that may change a parameter: whether what they change lives on.
 
 An array that a statement changes or replaces, and finds again the next time, is a
-parameter, or is kept like one. What is looked at is found without a call of the
-user's code, and held by weak references only.
+parameter, or is kept like one. One that is not found again when the loop is entered
+anew (a sum over a batch, a recurrent state) is so only where nothing outlives that.
+What is looked at is found without a call of the user's code, and held by weak
+references only.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from itertools import islice
 from types import MemberDescriptorType
 from typing import Any
 
+from debottleneck.agent.entries import runs
 from debottleneck.agent.points import stand_in
 
 LOOKS = 24
@@ -23,11 +26,12 @@ MOST_KEPT = 96
 """Arrays that a statement is remembered for, before those are dropped that are gone."""
 
 _FLOATS = ("float", "complex")
-_told: list[Callable[[], None]] = []
+_Told = Callable[["ChangePoint"], None]
+_told: list[_Told] = []
 _points: list[ChangePoint] = []
 
 
-def tell_of_changes(told: Callable[[], None] | None) -> None:
+def tell_of_changes(told: _Told | None) -> None:
     """Call this whenever an array was changed that was there the last time."""
     _told[:] = [told] if told else []
 
@@ -36,7 +40,14 @@ def settle() -> None:
     """The training loop is known: look no more, except at what never ran yet."""
     for point in _points:
         if point.looks:
-            point.stop()
+            point.on = False
+
+
+def look_again() -> None:
+    """The training loop is entered again: look once whether arrays outlived that."""
+    for point in _points:
+        if point.changes and not point.on:
+            point.on = point.once = True
 
 
 class ChangePoint:
@@ -47,17 +58,24 @@ class ChangePoint:
 
     Attributes:
         on: Whether it is looked at.
+        once: Whether it is looked at one time more only.
         looks: How often it was.
+        changes: How often what it changed was there the last time.
     """
 
-    __slots__ = ("_is_known", "_kept", "_kind", "_path", "_same", "looks", "on")
+    __slots__ = (
+        "_entry", "_is_known", "_kept", "_kind", "_outlived", "_path", "changes",
+        "looks", "on", "once",
+    )  # fmt: skip
 
     unbound = NameError
     """The name may be unbound so far."""
 
     def __init__(self, path: tuple[str, ...] = ()) -> None:
         self.on = bool(_told)
-        self.looks = self._same = 0
+        self.once = False
+        self.looks = self.changes = self._outlived = 0
+        self._entry: tuple[object, int] | None = None
         self._path = path
         self._kind: tuple[Any, Any] | None = None
         self._is_known = False
@@ -73,6 +91,7 @@ class ChangePoint:
         array = self._look(value)
         self._kind = None if array is None else (array.shape, array.dtype)
         self._is_known = array is not None and self._kept_of(array) is array
+        self._compare_entries()
 
     def after(self, value: Any) -> None:
         """What it is after; told if the array was there the last time."""
@@ -80,14 +99,29 @@ class ChangePoint:
         self.looks += 1
         if array is not None and self._kind == (array.shape, array.dtype):
             if self._is_known:
-                self._same += 1
+                self.changes += 1
                 for told in _told:
-                    told()
+                    told(self)
             self._keep(array)
-        if self.looks >= LOOKS and self._same < self.looks // 2:
-            self.stop()
+        if self.once:
+            self.on = self.once = False
+        elif self.looks >= LOOKS and self.changes < self.looks // 2:
+            self._stop()
 
-    def stop(self) -> None:
+    @property
+    def is_lasting(self) -> bool:
+        """Whether what it changes outlives the loop's entries, as far as was seen."""
+        return self._outlived >= 0
+
+    def _compare_entries(self) -> None:
+        """Count the entries of the loop around that what it changes outlived."""
+        stack = runs()
+        entry = (stack[-1].point, stack[-1].point.entries) if stack else None
+        if entry and self._entry and entry != self._entry:
+            self._outlived += 1 if self._is_known else -1
+        self._entry = entry
+
+    def _stop(self) -> None:
         """Look no more."""
         self.on = False
         self._kept = {}
@@ -100,7 +134,7 @@ class ChangePoint:
             array = array_in(value)
             return array
         except Exception:  # noqa: BLE001 - whatever it is, it is no array
-            self.stop()
+            self._stop()
             return None
 
     def _kept_of(self, array: Any) -> Any:

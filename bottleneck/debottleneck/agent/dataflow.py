@@ -8,8 +8,9 @@ used, its arguments. Standard library only.
 from __future__ import annotations
 
 import ast
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 INPUT, TRAIN = "input", "train"
@@ -24,11 +25,13 @@ class Flow:
         reads: Paths whose values it uses.
         writes: Paths that it binds, or changes an element or attribute of.
         touches: Paths of objects that calls in it may change.
+        calls: Paths of what it calls, functions of modules aside.
     """
 
     reads: frozenset[str]
     writes: frozenset[str]
     touches: frozenset[str]
+    calls: frozenset[str] = frozenset()
 
 
 def path_of(node: ast.AST) -> str:
@@ -69,16 +72,71 @@ def walk(node: ast.AST) -> Iterator[ast.AST]:
             waiting += ast.iter_child_nodes(node)
 
 
-def flow_of(nodes: Sequence[ast.AST], modules: Collection[str] = ()) -> Flow:
+@dataclass(frozen=True)
+class Module:
+    """What names stand for in one module.
+
+    Attributes:
+        imported: Names of modules: calls change nothing in them.
+        functions: The module's own, wherever they are defined -> their traffic with
+            names that are not their own, that of functions they call included.
+        tallies: See `tallies`.
+    """
+
+    imported: frozenset[str] = frozenset()
+    functions: Mapping[str, Flow] = field(default_factory=dict)
+    tallies: Collection[ast.stmt] = ()
+
+
+def module_of(tree: ast.Module) -> Module:
+    """What the names of a module stand for."""
+    imports = (n for n in ast.walk(tree) if isinstance(n, ast.Import))
+    bound = {a.asname or a.name.partition(".")[0] for n in imports for a in n.names}
+    module = Module(frozenset(bound), tallies=tallies(tree))
+    methods = {n for c in ast.walk(tree) if isinstance(c, ast.ClassDef) for n in c.body}
+    functions = [
+        n for n in ast.walk(tree) if isinstance(n, SCOPES[:2]) and n not in methods
+    ]
+    for _ in range(DEPTH):
+        flows = {f.name: _free_flow(f, module) for f in functions}
+        module = replace(module, functions=flows)
+    return module
+
+
+DEPTH = 3
+"""Functions that call each other are followed so far."""
+
+
+def _free_flow(function: ast.AST, module: Module) -> Flow:
+    """The traffic of a function's body with names that are not its own."""
+    body = [*ast.iter_child_nodes(function)]
+    nodes = [each for part in body for each in walk(part)]
+    shared = {
+        name
+        for n in nodes
+        if isinstance(n, ast.Global | ast.Nonlocal)
+        for name in n.names
+    }
+    stored = (n for n in nodes if isinstance(n, ast.Name))
+    own = {n.id for n in stored if isinstance(n.ctx, ast.Store)} - shared
+    own |= {n.arg for n in nodes if isinstance(n, ast.arg)} | module.imported
+    flow = flow_of(body, module)
+    parts = (flow.reads, flow.writes, flow.touches)
+    return Flow(*(frozenset(p for p in s if p.split(".")[0] not in own) for s in parts))
+
+
+def flow_of(nodes: Sequence[ast.AST], module: Module | None = None) -> Flow:
     """The traffic of one statement, given as the nodes of it that count.
 
     Args:
         nodes: A statement, or a part of one such as a loop's iterable.
-        modules: Names of imported modules: calls change nothing in them.
+        module: Where it stands.
     """
+    module = module or Module()
     reads: set[str] = set()
     writes: set[str] = set()
     touches: set[str] = set()
+    calls: set[str] = set()
     for top in nodes:
         unused = isinstance(top, ast.Expr) and isinstance(top.value, ast.Call)
         for node in walk(top):
@@ -90,16 +148,90 @@ def flow_of(nodes: Sequence[ast.AST], modules: Collection[str] = ()) -> Flow:
                     writes.add(path)
             elif isinstance(node, ast.AugAssign):
                 reads.add(path_of(node.target))
+            elif isinstance(node, ast.For):
+                touches.update(_changed_through(node))
             elif isinstance(node, ast.Call):
+                calls.add(path_of(node.func))
                 if isinstance(node.func, ast.Attribute):
                     touches.add(path_of(node.func.value))
+                elif called := module.functions.get(path_of(node.func)):
+                    reads |= called.reads
+                    touches |= called.writes | called.touches
                 if unused and node is top.value:  # type: ignore[attr-defined] # an Expr
                     given = [*node.args, *(k.value for k in node.keywords)]
                     touches.update(map(path_of, given))
-    touches = {path for path in touches if path.partition(".")[0] not in modules}
-    return Flow(
-        frozenset(reads - {""}), frozenset(writes - {""}), frozenset(touches - {""})
-    )
+    touches = {p for p in touches if p.partition(".")[0] not in module.imported}
+    calls = {p for p in calls if p.partition(".")[0] not in module.imported}
+    return Flow(*(frozenset(p - {""}) for p in (reads, writes, touches, calls)))
+
+
+def _changed_through(loop: ast.For) -> Iterator[str]:
+    """Paths of what a loop goes through, where it changes the items themselves."""
+    items = {n.id for n in walk(loop.target) if isinstance(n, ast.Name)}
+    inner = [each for part in loop.body for each in walk(part)]
+    changed = [n.target for n in inner if isinstance(n, ast.AugAssign)]
+    changed += [
+        n
+        for n in inner
+        if isinstance(n, ast.Attribute | ast.Subscript) and isinstance(n.ctx, ast.Store)
+    ]
+    if items & {path_of(each).partition(".")[0] for each in changed}:
+        called = {n.func for n in walk(loop.iter) if isinstance(n, ast.Call)}
+        yield from (path_of(n) for n in walk(loop.iter) if n not in called)
+
+
+def tallies(tree: ast.AST) -> set[ast.stmt]:
+    """Statements that add to what nothing uses while a loop of the module runs.
+
+    What they change (a mean of predictions over folds) is no parameter.
+    """
+    scopes = [tree, *(n for n in ast.walk(tree) if isinstance(n, SCOPES[:2]))]
+    return {
+        node
+        for scope in scopes
+        for loop in _outermost_loops(scope)
+        for node in _tallies_of(loop, scopes[1:])
+    }
+
+
+def _outermost_loops(scope: ast.AST) -> Iterator[ast.For | ast.While]:
+    waiting = [*ast.iter_child_nodes(scope)]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.For | ast.While):
+            yield node
+        elif not isinstance(node, SCOPES):
+            waiting += ast.iter_child_nodes(node)
+
+
+def _tallies_of(loop: ast.stmt, functions: Sequence[ast.AST]) -> Iterator[ast.stmt]:
+    """Those of one loop, given the functions that it may call."""
+    changing = [
+        (node, path)
+        for node in walk(loop)
+        if isinstance(node, ast.AugAssign | ast.Assign)
+        and (path := changed_by(node))
+        and "." not in path
+    ]
+    if not changing:
+        return
+    last = loop.end_lineno or loop.lineno
+    others = [
+        f
+        for f in functions
+        if isinstance(f, ast.stmt)
+        and not f.lineno <= loop.lineno <= last <= (f.end_lineno or 0)
+    ]
+    names = [n for part in (loop, *others) for n in ast.walk(part)]
+    uses = Counter(n.id for n in names if isinstance(n, ast.Name))
+    for node, path in changing:
+        own = [n.id for n in walk(node) if isinstance(n, ast.Name)].count(path)
+        adds = isinstance(node, ast.AugAssign) or isinstance(node.value, ast.BinOp)
+        calls = (n for n in walk(node) if isinstance(n, ast.Call))
+        given = any(path in {path_of(n) for n in walk(call)} for call in calls)
+        most = 1 if isinstance(node, ast.AugAssign) else 2
+        if adds and not given and uses[path] == own <= most:
+            yield node
 
 
 def changed_by(node: ast.stmt) -> str:
@@ -144,7 +276,7 @@ def sides(
     Args:
         flows: Of the statements of a loop's body.
         training: Those in which parameters were seen to change.
-        computing: Those that use them, as was seen.
+        computing: Those that use them, as was seen: what they call may hold them.
     """
     bound = {path for flow in flows for path in flow.writes if "." not in path}
     changed = {
@@ -155,6 +287,7 @@ def sides(
     }
     after, before = {*training, *computing}, set(training)
     made = set(changed).union(*(flows[index].writes for index in after))
+    made |= {path for index in computing for path in flows[index].calls}
     for _ in flows:
         for index, flow in enumerate(flows):
             if index not in after and meets(flow.reads, made):

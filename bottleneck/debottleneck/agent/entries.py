@@ -9,7 +9,7 @@ from operator import length_hint
 from typing import TYPE_CHECKING, Any, Protocol
 
 from debottleneck.agent import marks
-from debottleneck.recording.spool import STEP_END, STEP_START
+from debottleneck.recording.spool import ENTER, STEP_END, STEP_START
 
 if TYPE_CHECKING:
     from debottleneck.agent.turns import LoopPoint
@@ -127,6 +127,7 @@ class LoopEntry:
         now = self._mark(STEP_START)
         if not now or not point.is_worth_it():
             self._began = 0
+            self._unmark()
             return False
         marks.mark_row(point.codes[0])
         point.row, point.since = 0, now
@@ -156,6 +157,7 @@ class LoopEntry:
         """Mark nothing of the next iterations; False where nothing is marked."""
         if not self._mark(STEP_START):
             return False
+        self._unmark()
         self.point.on = False
         marks.hush(True)
         return True
@@ -191,6 +193,14 @@ class LoopEntry:
             point.is_over()
             for outer in _runs.stack[-1:]:  # back in its statement, wherever this was
                 outer.point.again()
+
+    def _unmark(self) -> None:
+        """From here on the thread is in some statement of it: in which goes unmarked.
+
+        What comes is no time of the last one that was marked.
+        """
+        if self in _runs.stack[1:]:
+            marks.mark_row(self.point.site << 2 | ENTER)
 
     def _mark(self, edge: int) -> int:
         """Mark the loop itself, with the iterations since the last such mark."""

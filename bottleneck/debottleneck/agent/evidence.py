@@ -18,15 +18,16 @@ from time import monotonic_ns
 from typing import Any
 
 from debottleneck.agent import changes, entries, marks, sites, turns
+from debottleneck.agent.changes import ChangePoint
 from debottleneck.agent.entries import LoopEntry
 from debottleneck.agent.opened import Opening
 from debottleneck.agent.signs import (
     ASKED,
-    BY_TIME,
     CHANGE,
     ELSEWHERE,
     LOAD,
     NAME,
+    TRAINING,
     UPDATE_NAME,
     WHY,
     Chain,
@@ -34,6 +35,7 @@ from debottleneck.agent.signs import (
     kind_of,
 )
 from debottleneck.agent.turns import LoopPoint
+from debottleneck.recording import spool
 
 COVERS = 0.8
 """A loop that takes less of what one around it does to train is a part of its step."""
@@ -136,8 +138,10 @@ class Search:
         self._ready: dict[tuple[LoopPoint, LoopPoint], int] = {}
         self._met: dict[tuple[LoopPoint, LoopPoint], int] = {}
         self._depth: dict[LoopPoint, int] = {}
+        self._outside = 0
         self._elsewhere: Counter[LoopPoint | None] = Counter()
         self._thread, self._best = threading.main_thread().ident, NAME
+        self._tid = threading.main_thread().native_id
         self._kinds: dict[int, int | None] = {}
         self._since = 0
         self._told: object = None
@@ -155,16 +159,19 @@ class Search:
             self.happened(kind)
 
     @_unnoticed
-    def happened(self, kind: int) -> None:
+    def happened(self, kind: int, change: ChangePoint | None = None) -> None:
         """Note the loops around it, and the statement of each."""
         stack = entries.runs()
-        if not stack or (self.settled and any(r.point is self.chosen for r in stack)):
+        if self.settled and any(run.point is self.chosen for run in stack):
             return
         if not self._is_ours(kind):
             return
+        if not stack:
+            self._outside += kind in TRAINING
+            return
         chain = tuple(run.point for run in stack)
         self._news = True
-        self._seen.note(kind, chain)
+        self._seen.note(kind, chain, change)
 
     @_unnoticed
     def begun_elsewhere(self, site: int) -> None:
@@ -191,6 +198,9 @@ class Search:
             point.kept = True
         if self.settled and point not in self._chain:
             return
+        if self.settled and point.entries <= FEWEST_ITERATIONS:
+            changes.look_again()
+            self._news = True
         for outer in stack[:-1]:
             key, begun = (outer.point, point), outer.point.since
             # else it is entered again in the same row, or that is not marked
@@ -256,6 +266,7 @@ class Search:
         ident = threading.get_ident()
         if kind < self._best:
             self._thread, self._best = ident, kind
+            self._tid = threading.get_native_id()
         return ident == self._thread
 
     def _choose(self) -> tuple[int, Chain]:
@@ -311,7 +322,8 @@ class Search:
 
     def _by_time(self) -> Chain:
         """The smallest loop that the main thread is in and that takes the time."""
-        if threading.get_ident() != threading.main_thread().ident:
+        is_main = threading.get_ident() == threading.main_thread().ident
+        if not is_main or self._outside:  # what trains is called by no loop
             return ()
         chain = tuple(run.point for run in entries.runs())
         passed = monotonic_ns() - self._since
@@ -330,8 +342,8 @@ class Search:
             return True
         passed = monotonic_ns() - self._since
         few = self.chosen.count < FEWEST_ITERATIONS
-        if few or passed < ENOUGH_NS:
-            return False
+        if few or passed < ENOUGH_NS or self.chosen.run is None:
+            return False  # of a loop that is over, a later one may be longer
         events = self._seen.times(kind)
         return (kind <= CHANGE and events >= ENOUGH_EVENTS) or passed > LONGEST_NS
 
@@ -357,10 +369,6 @@ class Search:
         assert self.chosen
         chosen = self.chosen
         sides = self._seen.all_sides(self._chain)
-        told = (chosen.site, kind, tuple(sides.items()))
-        if told == self._told:
-            return
-        self._told = told
         others = [
             point.site
             for point in turns.points()
@@ -368,12 +376,16 @@ class Search:
             and point.count >= FEWEST_ITERATIONS
             and point.mean_ns > STEP_NS / 10
         ]
+        told = (chosen.site, kind, tuple(sides.items()), others)
+        if told == self._told:
+            return
+        self._told = told
         marks.note(
             {
                 "event": "loop",
                 "site": chosen.site,
-                "tid": threading.get_native_id(),
-                "why": {-1: ASKED, **WHY}.get(kind, BY_TIME),
+                "tid": threading.get_native_id() if self._asked else self._tid,
+                "why": {-1: ASKED, **WHY}.get(kind, spool.BY_TIME),
                 "others": others,
                 "sides": [*sides.items()],
             }

@@ -18,7 +18,15 @@ from functools import partial
 from typing import Any, TypeVar
 
 from debottleneck.agent import copies
-from debottleneck.agent.dataflow import SCOPES, Flow, changed_by, flow_of, walk
+from debottleneck.agent.dataflow import (
+    SCOPES,
+    Flow,
+    Module,
+    changed_by,
+    flow_of,
+    module_of,
+    walk,
+)
 
 LONGEST = 80
 """Characters of a statement that are kept."""
@@ -127,15 +135,8 @@ def open_function(
         lines: The module's source.
         placeholder: What stands for the function's point.
     """
-    walker = _Pass(ast.Module([], []), lines, placeholder, modules_of(tree))
+    walker = _Pass(ast.Module([], []), lines, placeholder, module_of(tree))
     return walker.opened(function, placeholder)
-
-
-def modules_of(tree: ast.Module) -> frozenset[str]:
-    """Names that `import` binds anywhere in a module."""
-    names = (n for n in ast.walk(tree) if isinstance(n, ast.Import))
-    bound = {a.asname or a.name.partition(".")[0] for n in names for a in n.names}
-    return frozenset(bound)
 
 
 class _Pass:
@@ -146,12 +147,12 @@ class _Pass:
         tree: ast.Module,
         lines: Sequence[str],
         placeholder: str,
-        modules: frozenset[str] | None = None,
+        module: Module | None = None,
     ) -> None:
         self.prepared = Prepared()
         self._lines = lines
         self._placeholder = placeholder
-        self._modules = modules_of(tree) if modules is None else modules
+        self._module = module or module_of(tree)
         self._number = 0
         tree.body = self._block(tree.body, None, "", True)
 
@@ -232,7 +233,7 @@ class _Pass:
         if isinstance(node, _COMPOUND):
             end = max((p.end_lineno or node.lineno for p in parts), default=node.lineno)
         whole = isinstance(node, Loop) or parts == [node]
-        flow = flow_of([node] if whole else parts, self._modules)
+        flow = flow_of([node] if whole else parts, self._module)
         plan.rows.append(Statement(self._text(node), node.lineno, end, flow, looped))
         made.append(_guarded(plan.placeholder, "at", [len(plan.rows) - 1], node))
 
@@ -249,13 +250,12 @@ class _Pass:
     def _loop(self, node: Loop, scope: str) -> ast.stmt:
         """`if POINT.open: marked, else: plain`."""
         text, function = self._text(node), scope.removesuffix(".<locals>.")
-        last = node.end_lineno or node.lineno
-        plan = LoopPlan(text, function, node.lineno, last, self._next())
+        line, last = node.lineno, node.end_lineno or node.lineno
+        plan = LoopPlan(text, function, line, last, self._next())
         self.prepared.loops.append(plan)
         head = [node.iter, node.target] if isinstance(node, ast.For) else [node.test]
-        end = max(part.end_lineno or node.lineno for part in head)
-        row = Statement(text, node.lineno, end, flow_of(head, self._modules))
-        plan.rows.append(row)
+        end, flow = max(p.end_lineno or line for p in head), flow_of(head, self._module)
+        plan.rows.append(Statement(text, line, end, flow))
         marked = copy.copy(node)
         marked.body = self._block(node.body, plan, scope, True)
         if isinstance(node, ast.For):
@@ -283,7 +283,7 @@ class _Pass:
     def _watched(self, node: ast.stmt) -> list[ast.stmt]:
         """A statement that may change a parameter, looked at before and after."""
         name, *path = changed_by(node).split(".")
-        if not name:
+        if not name or node in self._module.tallies:
             return [node]
         point = self._next()
         self.prepared.changes.append(ChangePlan(point, tuple(path)))

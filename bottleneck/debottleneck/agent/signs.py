@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from debottleneck.agent import dataflow, turns
+from debottleneck.agent.changes import ChangePoint
 from debottleneck.agent.turns import LoopPoint
 from debottleneck.words import STEP
 
@@ -27,7 +28,6 @@ WHY = {
 TRAINING = (OPTIMIZER, BACKWARD, NAMED, CHANGE, UPDATE_NAME)
 """Evidence that a statement trains."""
 
-BY_TIME = "most of the run's time and repeats, though nothing in it is known to train"
 ASKED = "the line that you gave"
 ELSEWHERE = "the steps that a framework begins"
 
@@ -45,10 +45,13 @@ class Happenings:
     def __init__(self) -> None:
         self._chains: dict[int, Counter[Chain]] = {}
         self._rows: dict[int, dict[LoopPoint, Counter[int]]] = {}
+        self._changes: dict[ChangePoint, Counter[Chain]] = {}
 
-    def note(self, kind: int, chain: Chain) -> None:
-        """It happens now, in the statements that run."""
+    def note(self, kind: int, chain: Chain, change: ChangePoint | None = None) -> None:
+        """It happens now, in the statements that run; of a change also which one."""
         self._chains.setdefault(kind, Counter())[chain] += 1
+        if change is not None:
+            self._changes.setdefault(change, Counter())[chain] += 1
         rows = self._rows.setdefault(kind, {})
         for point in chain:
             rows.setdefault(point, Counter())[point.row] += 1
@@ -58,11 +61,19 @@ class Happenings:
         return self._chains.get(kind, Counter()).total()
 
     def best(self) -> tuple[int, Chain]:
-        """The best kind that happens in loops, and those around all of it."""
+        """The best kind that happens in loops, and those around all of it.
+
+        Of changes, those of arrays that outlive the loop's entries, if any do.
+        """
         for kind in sorted(self._chains):
-            if inner := _common(self._chains[kind]):
+            lasting = self._lasting() if kind == CHANGE else None
+            if inner := _common(lasting or self._chains[kind]):
                 return kind, inner
         return LOAD + 1, ()
+
+    def _lasting(self) -> Counter[Chain]:
+        made = (c for point, c in self._changes.items() if point.is_lasting)
+        return sum(made, Counter[Chain]())
 
     def training(self, point: LoopPoint) -> set[int]:
         """Its statements in which something was seen to train."""
@@ -106,10 +117,13 @@ def _common(chains: Counter[Chain]) -> Chain:
 
     Where a script trains in several loops one after the other, the longest.
     """
-    most = max(chains.values())
-    often = [chain for chain, times in chains.items() if times >= RARE * most]
-    parts = {chain[0]: [c for c in often if c[0] is chain[0]] for chain in often}
-    shared = [_shared(part) for part in parts.values()]
+    parts: dict[LoopPoint, dict[Chain, int]] = {}
+    for chain, times in chains.items():
+        parts.setdefault(chain[0], {})[chain] = times
+    shared = []
+    for part in parts.values():
+        least = RARE * max(part.values())
+        shared.append(_shared([c for c, times in part.items() if times >= least]))
     return max(shared, key=lambda chain: chain[-1].ns)
 
 

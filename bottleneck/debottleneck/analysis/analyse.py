@@ -160,7 +160,7 @@ def _loop(
     rule = found.bounded.rule or NO_LOOP
     if len(found.bounded):
         seen = len(found.bounded)
-        rule = f"only {seen} steps were seen, too few of them undisturbed"
+        rule = f"of {seen:,} seen, too few steps were undisturbed"
     return Loop(found.trainer, False, rule, unit="second", **facts)
 
 

@@ -18,6 +18,7 @@ from debottleneck.analysis.frames import (
     typed,
 )
 from debottleneck.analysis.rows import file_names
+from debottleneck.analysis.stretches import spread
 from debottleneck.analysis.timeline import PLACES
 from debottleneck.recording.loop import ChosenLoop
 from debottleneck.recording.recording import Recording
@@ -107,6 +108,7 @@ def divide(
         `frames.COLUMNS["rows"]` and `frames.COLUMNS["segments"]`.
     """
     pid, sites = recording.facts.pid, recording.sites
+    raw = spread(raw, sites)
     if loop is not None:
         own = of_thread(raw, pid, trainer)
         found = evaluation(own, steps, sites[sites["pid"] == pid], loop)
@@ -280,6 +282,7 @@ def _table(
     for line in lines:
         by_parent[parents.get(line.scope, "")].append(line)
     rows: list[dict[str, object]] = []
+    listed = {""}
     while by_parent:  # once, unless functions call each other
         parent = "" if "" in by_parent else next(iter(by_parent))
         pending = [(parent, line) for line in reversed(by_parent.pop(parent))]
@@ -287,7 +290,9 @@ def _table(
             parent, line = pending.pop()
             place = {"row": line.name, "file": line.file, "line": line.line}
             text = {"end": line.end, "source": line.source, "side": line.side}
-            rows.append({**place, **text, "parent": parent})
+            above = parent if parent in listed else ""  # of a circle, the first is top
+            rows.append({**place, **text, "parent": above})
+            listed.add(line.name)
             called = reversed(by_parent.pop(line.name, []))
             pending += [(line.name, each) for each in called]
     return typed("rows", pd.DataFrame(rows))

@@ -136,7 +136,7 @@ def choose_warmup(
         return 1, "the first step is always left out; it took no longer than others"
     count = min(count, most)
     ratio = float(np.max(wall[:count])) / middle
-    return count, f"the first took up to {ratio:.1f} times the median step"
+    return count, f"the first took up to {ratio:,.1f} times the median step"
 
 
 def with_stages(

@@ -33,8 +33,9 @@ MarkedThreads = dict[tuple[int, int], tuple[Marks, pd.DataFrame]]
 
 PLACES = ("line", "below", "base")
 """Columns of raw segments beside those of `frames.COLUMNS["segments"]`: the site of the
-statement that the thread was in, of the one that called the opened function it is of,
-and of the loop's own; -1 for none. `in_loop` says whether the loop was being run."""
+statement that the thread was in (of a loop within, where its statements went
+unmarked), of the one that called the opened function it is of, and of the loop's own;
+-1 for none. `in_loop` says whether the loop was being run."""
 
 
 def marks_by_thread(recording: Recording) -> MarkedThreads:
@@ -144,6 +145,8 @@ class _Open:
             self._stage(edge, stage, site)
         elif stage in (_LINE, _OPENED):
             self._line(edge, stage, site)
+        elif stage == _LOOP and edge == ENTER:
+            self._line(edge, _LINE, site)
         elif stage == _LOOP and site == self.loop:
             self.frames.clear()
             self.base, self.in_loop = NO_SITE, edge == STEP_START

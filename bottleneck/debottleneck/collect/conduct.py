@@ -174,12 +174,12 @@ class Conductor:
         place = stacks.where(self._target.pid)
         where = f" in {place}" if place else ""
         self._say(
-            f"the script ignores SIGINT{where}; ending it with SIGTERM, and with "
-            f"SIGKILL if it is there {TERMINATE_GRACE_S:.0f} s later"
+            f"the script has not ended on SIGINT{where}; ending it with SIGTERM, and "
+            f"with SIGKILL if it is there {TERMINATE_GRACE_S:.0f} s later"
         )
         self._target.send(signal.SIGTERM)
         if not self._ends_within(TERMINATE_GRACE_S):
-            self._say("the script ignores SIGTERM too; killing it")
+            self._say("the script has not ended on SIGTERM either; killing it")
             self._target.send(signal.SIGKILL)
 
     def _ends_within(self, seconds: float) -> bool:
@@ -203,7 +203,8 @@ class Conductor:
             if self._seen.steps.rule != self._rule:  # another loop, as more was seen
                 self._rule, self._is_said = self._seen.steps.rule, False
                 self._training_since = now
-            if not self._is_said and now - (self._training_since or now) > SURE_S:
+            sure = SURE_S if self._seen.trains else NO_STEPS_AFTER_S
+            if not self._is_said and now - (self._training_since or now) > sure:
                 self._is_said = True
                 self._say(f"training recognised: {self._rule}")
         if self._options.steps is not None:
@@ -212,6 +213,8 @@ class Conductor:
         limit = self._options.seconds
         if self._training_since is None:
             limit += NO_STEPS_AFTER_S
+        elif self._seen is not None and not self._seen.trains:
+            limit *= 2  # it may be a preparation, and the training is still to come
         return "seconds" if now - begun >= limit else ""
 
     def _look_around(self) -> None:

@@ -16,11 +16,19 @@ from debottleneck.words import LINE
 
 @dataclass(frozen=True)
 class Seen:
-    """What is known of the loop so far."""
+    """What is known of the loop so far.
+
+    Attributes:
+        steps: That it has done.
+        trainer_tid: The thread that runs it.
+        boundary: The stage at whose entry windows may begin.
+        trains: False where it was chosen though nothing in it is known to train.
+    """
 
     steps: Steps
     trainer_tid: int
     boundary: int
+    trains: bool
 
 
 class StepCounter:
@@ -39,6 +47,7 @@ class StepCounter:
         self._listed: tuple[int, int] = (0, 0)
         self._sites: list[SiteLine] = []
         self._chosen: ChosenLoop | None = None
+        self._trains = True
 
     def look(self) -> Seen | None:
         """Read what is new; None while no thread shows steps."""
@@ -51,7 +60,9 @@ class StepCounter:
             self._threads[tid] = [_without(lines, records)]
             threads[tid] = reading.as_marks(self._threads[tid][0], self._sites)
         trainer, steps = choose_trainer(threads, self._pid, self._chosen)
-        return Seen(steps, trainer, _boundary(steps)) if len(steps) else None
+        if not len(steps):
+            return None
+        return Seen(steps, trainer, _boundary(steps), self._trains)
 
     def _read_new(self) -> None:
         for path in self._folder.glob(spool.marks_glob(self._pid)):
@@ -74,6 +85,7 @@ class StepCounter:
             self._sites = reading.read_sites(self._folder, self._pid)
             choice = reading.last_choice(self._folder, self._pid)
             self._chosen = reading.chosen_loop(self._sites, choice)
+            self._trains = choice is None or choice["why"] != spool.BY_TIME
 
 
 def _size(path: Path) -> int:

@@ -98,7 +98,7 @@ class Session:
         self._trained_on = outcome.exit_code is None
         if self._trained_on:
             what = "ending the script" if self._options.stop else "the script trains on"
-            self._say(f"measurement over ({outcome.ended_by}); {what}")
+            self._say(f"measurement over (--{outcome.ended_by} reached); {what}")
         from debottleneck.collect.saving import save
 
         save(self._options, self._raw, outcome, self._began)

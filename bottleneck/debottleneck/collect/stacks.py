@@ -80,6 +80,8 @@ class Attachment:
         if code is not None and code < 0:
             return f"ended by signal {-code}"
         text = log_of(self.path).read_text(encoding="utf-8", errors="replace")
+        if "Samples: 0" in text:
+            return "py-spy saw no thread at work in one of its windows"
         return " ".join(text.split())[:200] or f"exit code {code}"
 
 

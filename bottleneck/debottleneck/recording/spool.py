@@ -52,6 +52,9 @@ MARK = struct.Struct("<qqii")
 
 ENTER, LEAVE, STEP_START, STEP_END = range(4)
 
+BY_TIME = "most of the run's time and repeats, though nothing in it is known to train"
+"""Why a loop was chosen that nothing tells of: training may be still to come."""
+
 LOOP, STATEMENT, OPENED = "loop", "statement", "opened"
 """Kinds of sites in the user's code. A loop (stage "step") has STEP_START before each
 of its iterations that is marked and STEP_END when it is left; `calls` are iterations

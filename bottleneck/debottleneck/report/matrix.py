@@ -128,7 +128,7 @@ def _folded(
     parents = dict(zip(analysis.rows["row"], analysis.rows["parent"], strict=True))
     kept = set(stages.index[stages.share >= SMALL])
     for name in [*kept]:
-        while name := parents.get(name, ""):
+        while (name := parents.get(name, "")) and name not in kept:
             kept.add(name)
     kept |= {words.OTHER} & set(stages.index)
     stages = stages.reindex(in_order([*stages.index, *kept], analysis.row_names))

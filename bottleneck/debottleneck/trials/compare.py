@@ -310,7 +310,9 @@ class _Work:
     def _all_notes(self) -> list[str]:
         notes = list(dict.fromkeys(self.notes))
         if self.course.over:
-            notes.append("the budget ended it; a larger --budget narrows the intervals")
+            notes.append(
+                "the budget ended it; a larger --budget has room for more rounds"
+            )
         if self.course.failures:
             notes.append(f"a plain trial failed: {self.course.failures[-1]}")
         busy = baseline.busy_note(self.analysis)

@@ -23,6 +23,7 @@ TOLERANCE = 1e-6
 FEWEST = 8
 """Outputs that must be common to the runs before they are called the same."""
 
+DIFFERS = "your script differs from itself"
 SEEDS = "set its seeds"
 
 
@@ -83,7 +84,7 @@ def judge(
     ordered = _same_order(first, second)
     plain = _compare(first, second, ordered)
     if plain.difference is not None:
-        itself = f"your script differs from itself; {SEEDS}: in two plain runs, "
+        itself = f"{DIFFERS}; {SEEDS}: in two plain runs, "
         return Judgement("unverified", f"{itself}{plain.difference.clause}")
     tried = _compare(first, candidate, ordered)
     state, same_state = _compare_state(first, second, candidate)

@@ -87,7 +87,8 @@ def run_plain(course: Course) -> PlainRuns:
         return PlainRuns(why="the numbers could not be verified")
     judgement = gate.judge(first, second, first)
     if judgement.numbers == "unverified":
-        return PlainRuns((first, second), False, judgement.why)
+        agree = not judgement.why.startswith(gate.DIFFERS)
+        return PlainRuns((first, second), agree, judgement.why)
     return PlainRuns((first, second))
 
 

@@ -11,6 +11,8 @@ import pytest
 
 from debottleneck.agent import changes
 from debottleneck.agent.changes import LOOKS, ChangePoint, array_in
+from debottleneck.agent.loops import LoopPlan
+from debottleneck.agent.turns import LoopPoint
 
 Told = list[int]
 
@@ -19,7 +21,7 @@ Told = list[int]
 def told() -> Iterator[Told]:
     """Grows with each change."""
     seen: Told = []
-    changes.tell_of_changes(lambda: seen.append(1))
+    changes.tell_of_changes(lambda point: seen.append(1))
     yield seen
     changes.tell_of_changes(None)
 
@@ -32,6 +34,22 @@ def test_an_array_that_lives_on_is_told_of(told: Told) -> None:
         w = w - 1.0
         point.after(w)
     assert len(told) == 3
+
+
+@pytest.mark.parametrize("outlives", [True, False])
+def test_what_outlives_the_entries_of_a_loop_is_lasting(outlives: bool) -> None:
+    """A sum that begins anew each time is not, and is no less told of."""
+    point, kept = ChangePoint(), np.ones(3)
+    loop = LoopPoint(LoopPlan("for", "", 1, 2, ""), "")
+    for _ in range(3):
+        value = kept if outlives else np.ones(3)
+        with loop:
+            for _ in range(4):
+                point.before(value)
+                value -= 1.0
+                point.after(value)
+    assert point.is_lasting is outlives
+    assert point.changes == (11 if outlives else 9)
 
 
 def test_several_arrays_at_one_place_are_told_apart(told: Told) -> None:
@@ -128,3 +146,18 @@ def test_after_the_choice_only_what_never_ran_is_looked_at(told: Told) -> None:
     ran.after(1)
     changes.settle()
     assert (ran.on, fresh.on) == (False, True)
+
+
+def test_what_changed_is_looked_at_once_more(told: Told) -> None:
+    """When the training loop is entered again, and the array is still known."""
+    point, w = ChangePoint(), np.ones(3)
+    for _ in range(2):
+        point.before(w)
+        point.after(w)
+    changes.settle()
+    changes.look_again()
+    assert point.on
+    point.before(w)
+    point.after(w)
+    assert not point.on
+    assert len(told) == 2

@@ -6,7 +6,15 @@ import ast
 
 import pytest
 
-from debottleneck.agent.dataflow import changed_by, flow_of, meets, sides
+from debottleneck.agent.dataflow import (
+    Module,
+    changed_by,
+    flow_of,
+    meets,
+    module_of,
+    sides,
+    tallies,
+)
 
 
 @pytest.mark.parametrize(
@@ -25,7 +33,7 @@ def test_flow(
     source: str, reads: set[str], writes: set[str], touches: set[str]
 ) -> None:
     """Paths as written, indices left out; modules are changed by nothing."""
-    flow = flow_of([ast.parse(source).body[0]], {"np"})
+    flow = flow_of([ast.parse(source).body[0]], Module(frozenset({"np"})))
     assert flow.reads == reads
     assert flow.writes == writes
     assert flow.touches == touches
@@ -49,6 +57,64 @@ def test_flow(
 def test_what_a_statement_changes(source: str, path: str) -> None:
     """A path that it both uses and binds, of the object that holds it."""
     assert changed_by(ast.parse(source).body[0]) == path
+
+
+def test_what_is_called_to_compute_holds_parameters() -> None:
+    """Who saves it in between makes no input."""
+    body = "x = load(i)\nh = net(x)\nh.backward()\nopt.step()\nsave(net.state())\n"
+    flows = [flow_of([node]) for node in ast.parse(body).body]
+    assert sides(flows, [2, 3], [1])[::4] == ["input", "train"]
+
+
+@pytest.mark.parametrize(
+    ("source", "touches"),
+    [
+        ("for p, g in zip(ps, gs): p -= g", {"ps", "gs"}),
+        ("for k in net.layers: k.w = 0", {"net", "net.layers"}),
+        ("for p in ps: q = p - 1", set()),
+    ],
+)
+def test_a_loop_that_changes_its_items(source: str, touches: set[str]) -> None:
+    """It changes what it goes through."""
+    assert flow_of([ast.parse(source).body[0]]).touches == touches
+
+
+def test_a_function_of_the_module_reads_and_changes_what_is_not_its_own() -> None:
+    """Also through functions that it calls, and not its own names."""
+    tree = ast.parse(
+        "def model(x): return x @ params[0]\n"
+        "def loss(x, y): d = model(x) - y; return d\n"
+        "def apply(g):\n    for k in g: params[k] -= g[k]\n"
+        "e = loss(a, b)\napply(g)\n"
+    )
+    module = module_of(tree)
+    made, applied = (flow_of([node], module) for node in tree.body[3:])
+    assert made.reads == {"loss", "a", "b", "model", "params"}
+    assert "params" in applied.touches
+    assert not {"d", "x", "k"} & (made.reads | applied.touches)
+
+
+@pytest.mark.parametrize(
+    ("body", "is_tally"),
+    [
+        ("total += f(x)", True),
+        ("total = total + f(x)", True),
+        ("total[i] += f(x)", True),
+        ("total += f(x); print(total)", False),
+        ("total = step(total, x)", False),
+        ("total = np.tanh(total)", False),
+        ("total = total - g(total)", False),
+        ("total = params[k]; total -= f(x)", False),
+        ("total += inner()", False),
+    ],
+)
+def test_what_is_added_up_and_not_used(body: str, is_tally: bool) -> None:
+    """It is no parameter while the loop runs, in no function either."""
+    tree = ast.parse(
+        f"def inner(): return {'total' if 'inner' in body else 0}\n"
+        f"for x in xs:\n    {body}\nprint(total)\n"
+    )
+    assert bool(tallies(tree)) is is_tally
 
 
 def test_an_object_meets_its_parts() -> None:

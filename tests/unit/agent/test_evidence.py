@@ -44,6 +44,38 @@ CASES = {
         1,
         "arrays that its iterations read and change",
     ),
+    "a large batch's samples": (
+        "for k in range(40):\n    g = np.zeros(3)\n    for i in range(30):\n"
+        "        g = g + grad(draw())\n    w = w - 0.01 * g\n",
+        1,
+        "arrays that its iterations read and change",
+    ),
+    "a long recurrence within a step": (
+        "def roll():\n    h = w\n    for i in range(900):\n"
+        "        h = np.tanh(h + draw())\n    return h\n"
+        "for k in range(9):\n    w -= 0.01 * roll()\n",
+        6,
+        "arrays that its iterations read and change",
+    ),
+    "parameters made anew for each fold": (
+        "mean = np.zeros(3)\nfor fold in range(9):\n    v = np.zeros(3)\n"
+        "    for k in range(100):\n        v = v - 0.01 * grad(draw() + v)\n"
+        "    mean += v / 9\n",
+        4,
+        "arrays that its iterations read and change",
+    ),
+    "a shorter loop before it": (
+        "v = np.ones(3)\nfor k in range(150):\n    v = 0.5 * v + draw() / v.sum()\n"
+        "for k in range(200):\n    w = w - 0.01 * grad(draw())\n    wait(900_000)\n",
+        4,
+        "arrays that its iterations read and change",
+    ),
+    "many short ones before a few long ones": (
+        "v = np.ones(3)\nfor k in range(2000):\n    v = 0.5 * v + draw() / v.sum()\n"
+        "for k in range(50):\n    w = w - 0.01 * grad(w)\n    wait(90_000_000)\n",
+        4,
+        "arrays that its iterations read and change",
+    ),
     "few steps for each file": (
         "for file in range(60):\n    wait(30_000_000)\n    xs = [draw(), draw()]\n"
         "    for x in xs:\n        w -= 0.01 * grad(x)\n",
@@ -77,6 +109,16 @@ def test_the_loop_that_trains(tmp_path: Path, name: str) -> None:
     choice = chosen(looped)
     assert looped.lines[choice["site"]] - LINES == line
     assert choice["why"] == why
+
+
+def test_no_loop_trains_where_a_call_around_it_does(tmp_path: Path) -> None:
+    """A comprehension is no loop here, and what its calls repeat is no step."""
+    body = (
+        "def go():\n    global w\n    for k in range(20):\n        draw()\n"
+        "    w = w - 0.01 * grad(w)\n[go() for k in range(300)]\n"
+    )
+    looped = run_loops(tmp_path, HEAD + body)
+    assert not [event for event in looped.events if event["event"] == "loop"]
 
 
 def test_the_loop_that_is_asked_for(tmp_path: Path) -> None:

@@ -74,6 +74,20 @@ def test_a_loop_that_is_over_at_once_falls_silent(tmp_path: Path) -> None:
     assert 0 < kinds(looped).count(" 5") < 40
 
 
+def test_what_is_not_marked_of_a_loop_is_of_the_line_that_holds_it(
+    tmp_path: Path,
+) -> None:
+    """Of short iterations in a stretch, not of the last statement marked."""
+    source = (
+        "def f(x): wait(20_000)\nfor k in [1, 2]:\n    wait(900_000)\n"
+        "    for i in range(60):\n        f(i)\n        f(k)\n"
+    )
+    texts = run_loops(tmp_path, source).texts
+    stretches = [i for i, text in enumerate(texts) if text[0] == "<" and text > "<1"]
+    assert stretches
+    assert {texts[i - 1] for i in stretches} == {"4"}
+
+
 def test_a_loop_within_itself_is_marked_once(tmp_path: Path) -> None:
     """Recursion adds no marks: a tree's depth is no depth of loops."""
     source = (

@@ -163,6 +163,27 @@ def looping(made: Script, step: int) -> None:
     made.leave(run)
 
 
+def test_functions_that_call_each_other_stand_in_no_circle() -> None:
+    """Every row's parent stands above it: whoever asks upwards comes to an end."""
+
+    def body(made: Script, step: int) -> None:
+        made.line(11, "a(x)", 1)
+        for _ in range(3):
+            outer = made.enter("a", 20, 30)
+            made.line(21, "b(x)", 2)
+            inner = made.enter("b", 40, 50)
+            made.line(41, "a(x)", 2)
+            again = made.enter("a", 20, 30)
+            made.line(22, "y = x @ w", 2)
+            for entered in (again, inner, outer):
+                made.leave(entered)
+
+    rows = analyse(script(body).recording()).rows
+    assert {"train.py:21", "train.py:41"} <= {*rows["row"]}
+    above = [{"", *rows["row"][:place]} for place in range(len(rows))]
+    assert all(p in names for p, names in zip(rows["parent"], above, strict=True))
+
+
 def test_a_loop_within_an_opened_function_is_of_that_function() -> None:
     """And what is done around the loop that trains is not."""
     made = Script()
@@ -326,3 +347,37 @@ def test_calls_of_lines_are_counted() -> None:
     stages = analyse(script(body).recording()).stages.set_index("stage")
     assert stages.loc["train.py:11", "calls_per_step"] == pytest.approx(3)
     assert stages.loc["train.py:13-14", "calls_per_step"] == pytest.approx(2)
+
+
+def test_unmarked_iterations_are_divided_as_the_marked_ones() -> None:
+    """Of a loop within: between its statements and stages, and no time is lost."""
+
+    def body(made: Script, step: int) -> None:
+        made.line(10, LOOP, 1)
+        made.line(20, "for y in x", 0)
+        loop = made.inner(20, 24)
+        made.line(21, "a = f(y)", 1, within=loop)
+        made.line(22, "b = g(a)", 2, within=loop)
+        made.stage("forward", 1)
+        made.unmarked(loop, 40)
+        made.line(30, "n = h(b)", 5)
+
+    found = analyse(script(body).recording())
+    rows = shares(found)
+    assert rows.pop("train.py:10") == pytest.approx(1, abs=0.01)
+    assert rows == {
+        "forward": 11,
+        "train.py:21": 11,
+        "train.py:22": 22,
+        "train.py:30": 5,
+    }
+
+
+def test_a_loop_that_was_never_marked_is_no_statement() -> None:
+    """Its time stays where nothing is known of it."""
+
+    def body(made: Script, step: int) -> None:
+        made.line(10, LOOP, 1)
+        made.unmarked(made.inner(20, 24), 4)
+
+    assert shares(analyse(script(body).recording()))["other"] == 4

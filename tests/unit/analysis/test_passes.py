@@ -121,7 +121,7 @@ def test_too_few_steps_are_no_loop() -> None:
         Recording.of(FACTS, {"sites": sites(), "marks": marks({PID: words})})
     )
     assert not found.loop.found
-    assert "only 1 steps were seen" in found.loop.rule
+    assert "of 1 seen, too few steps" in found.loop.rule
 
 
 def test_steps_after_the_end_of_measuring_are_not_counted() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from made_loops import (
+    PID,
     TORCH,
     kinds,
     lines,
@@ -23,6 +25,8 @@ from debottleneck.analysis.findings import diagnose
 from debottleneck.analysis.frames import empty
 from debottleneck.analysis.result import Analysis, Where
 from debottleneck.analysis.rules.inputs import fetches
+from debottleneck.analysis.rules.measures import cost
+from debottleneck.analysis.rules.wording import spends
 
 
 def test_network_wait_in_load_is_input_bound_io() -> None:
@@ -107,7 +111,7 @@ def test_input_work_moves_to_where_it_can_run(
     ("shares", "advice"),
     [
         ({("load", "disk"): 0.5}, "num_workers=1 or more"),
-        ({("load", "native"): 0.6}, "num_workers=2"),
+        ({("load", "native"): 0.6}, "Let the DataLoader do `load` in processes (num_"),
         ({("update", "python"): 0.5}, "foreach=True"),
     ],
 )
@@ -115,8 +119,31 @@ def test_torch_has_switches_of_its_own(
     shares: dict[tuple[str, str], float], advice: str
 ) -> None:
     """A script on PyTorch's hooks is told of the DataLoader's and the optimizer's."""
-    (finding,) = diagnose(loop_of(shares, cores=4, sites=TORCH))
+    fetched = rows("segments", [{"pid": PID, "site": 0, "stage": "load"}])
+    analysis = loop_of(shares, cores=4, sites=TORCH, segments=fetched)
+    (finding,) = diagnose(analysis)
     assert advice in finding.action
+
+
+def test_bounds_in_a_sentence_differ() -> None:
+    """They get a decimal where whole per cent would be the same twice."""
+    close = cost(loop_of({("load", "disk"): 0.24}), ["load"], ["disk"])
+    assert close is not None
+    close = replace(close, low=0.236, high=0.242)
+    said = spends(socket_loop(), close, "sleeping")
+    assert "24 % of each step (23.6 to 24.2 %) sleeping" in said
+    assert "24 % of each step sleeping" in spends(
+        socket_loop(), replace(close, low=math.nan), "sleeping"
+    )
+
+
+def test_without_a_dataloader_none_is_to_be_set() -> None:
+    """PyTorch's hook on a DataLoader that made no batch: its switches are not named."""
+    native, disk = ({("load", cause): 0.6} for cause in ("native", "disk"))
+    (computes,) = diagnose(loop_of(native, cores=4, sites=TORCH))
+    assert "into a Dataset's `__getitem__`" in computes.action
+    (waits,) = diagnose(loop_of(disk, cores=4, sites=TORCH))
+    assert "DataLoader" not in waits.action
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from debottleneck.collect.options import Options, StageTarget
+from debottleneck.collect.options import LoopTarget, Options, StageTarget
 from debottleneck.errors import UsageError
 from debottleneck.words import STAGES
 
@@ -88,3 +88,18 @@ def test_the_command_is_what_follows_the_interpreter() -> None:
     assert GOOD.command == ("train.py", "--epochs", "3")
     module = dataclasses.replace(GOOD, module=True, target="pkg.train")
     assert module.command == ("-m", "pkg.train", "--epochs", "3")
+
+
+@pytest.mark.parametrize("line", [2, 5])
+def test_a_loop_that_pauses_is_no_loop_to_ask_for(tmp_path: Path, line: int) -> None:
+    """Those of generators and coroutines are not followed; others are named."""
+    script = tmp_path / "train.py"
+    script.write_text(
+        "def batches():\n    for x in y: yield x\n"
+        "async def go():\n    await z\n    for x in y: print(x)\n"
+        "def main():\n    def each(): yield 1\n    for x in y: print(x)\n"
+    )
+    with pytest.raises(UsageError, match="that can be followed") as refused:
+        LoopTarget.parse(f"{script}:{line}")
+    assert "of its loops: 8" in str(refused.value)
+    assert LoopTarget.parse(f"{script}:8").line == 8

@@ -46,6 +46,13 @@ def test_a_failed_one_says_why(tmp_path: Path) -> None:
     assert attachment.window().failure == "exit code 3"
 
 
+def test_one_that_saw_nothing_says_so(tmp_path: Path) -> None:
+    """Instead of py-spy's words, which tell of a success."""
+    attachment = attached(tmp_path, "print('py-spy> Wrote it. Samples: 0 Errors: 0')")
+    attachment.process.wait()
+    assert "saw no thread at work" in attachment.window().failure
+
+
 def test_one_can_be_ended_early(tmp_path: Path) -> None:
     """It is interrupted, as py-spy expects, and waited for."""
     code = "import signal; signal.signal(2, signal.SIG_DFL); print('up', flush=True)"

@@ -82,6 +82,18 @@ def test_where_nothing_is_worth_a_trial_it_is_said(name: str) -> None:
         assert "bottleneck predict" in said
 
 
+def test_a_gain_of_what_would_not_act_is_not_denied() -> None:
+    """The table shows it, so the sentence speaks of those that would act."""
+    (row, *_) = made.WITH_CORES.rows
+    idle = replace(row, why_not="nothing is loaded", worth=False)
+    shown = replace(made.WITH_CORES, rows=(idle,))
+    assert words.outcome(shown) == words.NONE_ACTS
+    assert words.outcome(replace(shown, rows=())) == words.NONE
+    report = replace(examples.predicted(), predictions=shown)
+    for said in (render(report, "text"), render(report, "html")):
+        assert words.NONE_ACTS in " ".join(said.split())
+
+
 def test_a_gain_just_below_does_not_read_as_if_it_were_enough() -> None:
     """It is 1.046x and not 1.05x."""
     assert words.speedup(made.NOTHING.rows[0]) == "1.046x"

@@ -164,6 +164,7 @@ def test_different_numbers_are_refused_however_fast(run: Run) -> None:
     assert (FETCH, 0) not in script.ran
 
 
+TOO_LITTLE = Judgement("unverified", "no stage returned anything to compare")
 UNSURE = Judgement("unverified", "your script differs from itself; set its seeds")
 
 
@@ -171,6 +172,7 @@ UNSURE = Judgement("unverified", "your script differs from itself; set its seeds
     ("judgements", "failing", "note"),
     [
         ({"plain": UNSURE, FETCH: UNSURE}, {}, UNSURE.why),
+        ({"plain": TOO_LITTLE, FETCH: TOO_LITTLE}, {}, TOO_LITTLE.why),
         ({}, {"": [-1]}, "the numbers could not be verified: the script broke"),
     ],
 )
@@ -182,7 +184,7 @@ def test_what_cannot_be_verified_wins_nothing(
     found, _ = run(script, FETCH, judgements=judgements)
     assert specs(found) == [(FETCH, result.UNVERIFIED)]
     assert found.trials[0].speedup is not None
-    assert found.deterministic == (not judgements)
+    assert found.deterministic == (UNSURE not in judgements.values())
     assert note in found.notes
     assert found.best == ""
 

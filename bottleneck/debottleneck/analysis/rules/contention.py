@@ -174,11 +174,11 @@ def _titles(busy: pd.DataFrame) -> tuple[str, ...]:
     """Threads beside the trainer; pools and workers have no names worth telling."""
     roles = busy["role"]
     workers, pool = busy.loc[roles == "worker", "pid"].nunique(), sum(roles == "pool")
-    counts = [(workers, "loader processes"), (pool, "pool threads")]
+    counts = [(workers, "loader process", "es"), (pool, "pool thread", "s")]
     named = busy.loc[~roles.isin([TRAINER, "worker", "pool"]), "name"]
     return (
         *(f'"{name}"' for name in sorted(set(named))),
-        *(f"{count} {what}" for count, what in counts if count),
+        *(f"{n} {what}{ending * (n > 1)}" for n, what, ending in counts if n),
     )
 
 

@@ -29,9 +29,7 @@ def too_short(analysis: Analysis) -> Iterator[Finding]:
         "too-short",
         Cost(0.0, 0.0, math.nan, math.nan),
         summary=f"Only {measured} measured after warm-up, too few to diagnose.",
-        action=f"Let the script train for at least {needed} more steps, "
-        "or measure longer with a larger --steps or --seconds, or with a smaller "
-        "--warmup.",
+        action=f"Measure for longer (--seconds, --steps), until {needed} steps count.",
         evidence={"measured": steps, "needed": needed},
     )
 

@@ -12,6 +12,7 @@ from debottleneck.analysis.rules.measures import (
     cores,
     cost,
     input_rows,
+    uses_dataloader,
     uses_torch,
     waited_on,
 )
@@ -54,17 +55,16 @@ def input_io(analysis: Analysis) -> Iterator[Finding]:
             stage=stage,
             cause=cause,
             summary=f"{doing}{inside(analysis, stage)}.",
-            action=_io_action(
-                called(analysis, stage), cause, depth, uses_torch(analysis)
-            ),
+            action=_io_action(analysis, stage, cause, depth),
             evidence={"waited_on": what, "fetches_in_flight": depth},
         )
 
 
-def _io_action(row: str, cause: str, depth: int, torch: bool) -> str:
+def _io_action(analysis: Analysis, stage: str, cause: str, depth: int) -> str:
+    row = called(analysis, stage)
     batches = "batches ahead in threads (strategy `prefetch`) with "
     batches += f"{counted(depth, 'fetch', 'fetches')} in flight"
-    if torch:
+    if uses_dataloader(analysis):
         batches += f", or give the DataLoader num_workers={depth} or more"
     if cause == "sleep":
         return f"Remove the sleep in {row} if it is not needed, or fetch {batches}."
@@ -117,10 +117,10 @@ def _compute_action(analysis: Analysis, stage: str, cause: str, amount: Cost) ->
     if room is not None and room < 2:
         return f"Make {row} cheaper or do it once beforehand: one core is all here."
     if uses_torch(analysis):
-        return (
-            f"Let a DataLoader do {row} in processes (num_workers={workers}), "
-            "or store the data decoded."
-        )
+        who = f"Move {row} into a Dataset's `__getitem__` and let a DataLoader call it"
+        if uses_dataloader(analysis):
+            who = f"Let the DataLoader do {row}"
+        return f"{who} in processes (num_workers={workers}), or store the data decoded."
     if cause == "native":
         return (
             f"Do {row} ahead in {counted(workers, 'thread')} (strategy `prefetch`): "

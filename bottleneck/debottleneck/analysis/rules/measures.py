@@ -193,6 +193,12 @@ def uses_torch(analysis: Analysis) -> bool:
     return any("torch" in PurePosixPath(file).parts for file in files)
 
 
+def uses_dataloader(analysis: Analysis) -> bool:
+    """True when a DataLoader of PyTorch made batches in this run."""
+    loads = analysis.recording.sites.query("kind == 'torch' and stage == 'load'")
+    return not analysis.segments[["pid", "site"]].merge(loads, on=["pid", "site"]).empty
+
+
 def cores(analysis: Analysis) -> float | None:
     """Cores the process may use (affinity and quota), None if unknown."""
     environment = analysis.recording.facts.environment

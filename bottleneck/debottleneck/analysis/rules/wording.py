@@ -36,9 +36,9 @@ def spends(analysis: Analysis, amount: Cost, doing: str) -> str:
     """The opening: "The trainer spends 62 % of each step (59 to 65 %) `doing`"."""
     if not analysis.loop.found:
         return f"The main thread spends {percent(amount.share)} of the run {doing}"
-    bounds = ""
-    if math.isfinite(amount.low) and math.isfinite(amount.high):
-        bounds = f" ({100 * amount.low:.0f} to {percent(amount.high)})"
+    low, high = 100 * amount.low, 100 * amount.high
+    digits = int(f"{low:.0f}" == f"{high:.0f}")
+    bounds = f" ({low:.{digits}f} to {high:.{digits}f} %)" if high >= low else ""
     return f"The trainer spends {percent(amount.share)} of each step{bounds} {doing}"
 
 

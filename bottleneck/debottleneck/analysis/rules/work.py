@@ -226,7 +226,7 @@ def between_steps(analysis: Analysis) -> Iterator[Finding]:
             amount,
             stage=stage,
             cause=cause,
-            summary=f"{doing}, between the steps{mostly}{on(what)}.",
+            summary=f"{doing}, beside the training itself{mostly}{on(what)}.",
             action=_between_action(stage, amount.share),
             evidence={"waited_on": what},
         )

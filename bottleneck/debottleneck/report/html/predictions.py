@@ -84,7 +84,7 @@ def section(
     label = described.curves(predicted)
     return {
         "table": _table(predicted, rows),
-        "none": words.NONE if words.best(predicted) is None else "",
+        "none": "" if words.best(predicted) else words.outcome(predicted),
         "notes": words.notes(predicted),
         "commands": words.next_lines(predicted, recording),
         "curve": curve and drawing.add(PREDICTIONS, curve, label),

@@ -48,7 +48,7 @@ def part(console: Console, analysis: Analysis) -> None:
     if predictions.rows:
         _table(console, predictions, predictions.rows)
     if words.best(predictions) is None:
-        paragraph(console, words.NONE)
+        paragraph(console, words.outcome(predictions))
     _below(console, predictions, analysis.recording)
 
 

@@ -177,8 +177,8 @@ def _stake(finding: Finding, unit: str) -> Text:
     of = "step" if unit == "step" else "run"
     what = " / ".join(word for word in (finding.stage, finding.cause) if word)
     gain = f"at most {times(finding.ceiling)} as fast without it"
-    share = f"{percent(finding.share)} of the {of}"
-    parts = (what, f"{share}, {gain}", f"[{finding.kind}]")
+    share = f"{percent(finding.share)} of the {of}, {gain}"
+    parts = (what, share if finding.share else "", f"[{finding.kind}]")
     return Text(clean("  ".join(filter(None, parts))))
 
 

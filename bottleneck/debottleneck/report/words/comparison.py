@@ -156,7 +156,8 @@ def _nothing(comparison: Comparison) -> str:
         )
     verdicts = Counter(trial.verdict for trial in trials).items()
     tally = ", ".join(f"{rows} {verdict}" for verdict, rows in verdicts)
-    return f"Nothing is faster: {tally}."
+    is_timed = any(trial.speedup for trial in trials)
+    return f"{'Nothing is faster' if is_timed else 'Nothing was timed'}: {tally}."
 
 
 def _hopeless(comparison: Comparison) -> str:

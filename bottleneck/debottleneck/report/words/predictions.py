@@ -14,6 +14,7 @@ from debottleneck.report.words.quantities import NOTHING, clean, interval, numbe
 from debottleneck.report.words.strategies import named
 
 NONE = f"No strategy is predicted to gain {WORTH:.2f}x or more."
+NONE_ACTS = f"No strategy that would act is predicted to gain {WORTH:.2f}x or more."
 AS_IT_IS = "as it is"
 """What the loop without a strategy is called in a table."""
 
@@ -92,7 +93,8 @@ def outcome(predictions: Predictions) -> str:
     """The best strategy in one sentence, or that there is none."""
     row = best(predictions)
     if row is None:
-        return NONE
+        idle = any(row.why_not and row.speedup >= WORTH for row in predictions.rows)
+        return NONE_ACTS if idle else NONE
     return f"Predicted best: {named(row.spec)}, {_as_fast(row)}"
 
 
@@ -107,10 +109,10 @@ def notes(predictions: Predictions) -> list[str]:
     """Sentences that qualify the table."""
     sentences = []
     if abs(predictions.replayed - 1) > FAR_OFF:
+        care = ": take these predictions with care" if predictions.rows else ""
         sentences.append(
             f"The simulated plain loop takes {100 * predictions.replayed:.0f} % of the "
-            "measured step, so the model does not see all that happens in it: take "
-            "these predictions with care."
+            f"measured step, so the model does not see all that happens in it{care}."
         )
     if not predictions.machine.get("measured"):
         sentences.append(ASSUMED)

@@ -151,4 +151,4 @@ def shares_of_thread(row: Mapping[Hashable, Any], least: float = 0.005) -> str:
 
 def slowdown(ratio: float) -> str:
     """An instrument's slow-down with its sign, "-" where it was not measured."""
-    return f"{100 * ratio:+.1f} %" if math.isfinite(ratio) else NOTHING
+    return f"{100 * ratio:+,.1f} %" if math.isfinite(ratio) else NOTHING

@@ -1,0 +1,68 @@
+"""Iterations of inner loops that went unmarked, divided as the marked ones are."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from debottleneck.analysis.frames import bounds
+from debottleneck.analysis.timeline import PLACES
+from debottleneck.recording.spool import LOOP
+from debottleneck.words import LINE, STEP
+
+SMALLEST = 0.005
+"""A part of the marked iterations below this is left out."""
+
+WHERE = ["stage", "site", *PLACES]
+
+
+def spread(raw: pd.DataFrame, sites: pd.DataFrame) -> pd.DataFrame:
+    """Divide what is known to be of a loop only among what its statements were seen at.
+
+    In each stretch they follow one another once, in the order of the code, each as
+    long as its share of the marked iterations.
+
+    Args:
+        raw: `timeline.raw_segments`.
+        sites: Of all processes.
+    """
+    is_loop = (sites["stage"] == STEP) & (sites["kind"] == LOOP)
+    lines = sites[sites["stage"] == LINE]
+    within = lines.set_index(["pid", "site"])["within"].to_dict()
+    made = [raw]
+    for pid, loop in sites.loc[is_loop, ["pid", "site"]].itertuples(index=False):
+        own = raw["pid"] == pid
+        stretches = raw[own & (raw["line"] == loop)]
+        if stretches.empty:
+            continue
+        inner = [
+            site for (of, site), holder in within.items() if (of, holder) == (pid, loop)
+        ]
+        marked = raw[own & raw["line"].isin(inner)]
+        if not marked.empty:
+            made[0] = made[0].drop(stretches.index)
+            made.append(_divided(stretches, marked))
+    if len(made) == 1:
+        return raw
+    return pd.concat(made).sort_values(["pid", "tid", "start_ns"], ignore_index=True)
+
+
+def _divided(stretches: pd.DataFrame, marked: pd.DataFrame) -> pd.DataFrame:
+    """Each stretch in as many pieces as there are places in the marked iterations."""
+    start, end = bounds(marked)
+    times = marked.assign(ns=end - start).groupby(WHERE, as_index=False)["ns"].sum()
+    places = times[times["ns"] >= SMALLEST * times["ns"].sum()].sort_values("line")
+    ends = np.cumsum(places["ns"].to_numpy()) / places["ns"].sum()
+    begun, left = bounds(stretches)
+    length = left - begun
+    cuts = begun[:, None] + np.rint(length[:, None] * ends).astype(np.int64)
+    starts = np.column_stack([begun, cuts[:, :-1]]).ravel()
+    pieces = stretches.loc[stretches.index.repeat(len(places))].assign(
+        start_ns=starts, end_ns=cuts.ravel()
+    )
+    lasting = np.repeat(np.maximum(length, 1), len(places))
+    share = (cuts.ravel() - starts) / lasting
+    pieces["cpu_ns"] = np.rint(pieces["cpu_ns"] * share).astype(np.int64)
+    for column in WHERE:
+        pieces[column] = np.tile(places[column].to_numpy(), len(stretches))
+    return pieces[pieces["end_ns"] > pieces["start_ns"]]
