@@ -16,7 +16,8 @@ from typing import Any
 
 import pandas as pd
 
-from debottleneck.recording.recording import COLUMNS, Recording
+from debottleneck.recording.columns import COLUMNS
+from debottleneck.recording.recording import Recording
 from debottleneck.report.redact.facts import PYTHON, path_of_script
 from debottleneck.report.redact.redact import NAMES, changed, files_of
 from debottleneck.report.redact.texts import SYSTEM, library, paths

@@ -9,12 +9,17 @@ from typing import Any
 import pandas as pd
 from made_runs import FACTS, MS, PID, table
 
+from debottleneck.analysis.frames import empty
+from debottleneck.analysis.rows import RowNames
 from debottleneck.recording.recording import Recording
 from debottleneck.recording.spool import ENTER, LEAVE, STEP_END, STEP_START
 
 FILE = "/w/train.py"
 
 LOOP = "for x in loader"
+
+STAGES_ONLY = RowNames.of(empty("rows"))
+"""Of a recording without lines of the user's code."""
 
 
 @dataclass

@@ -11,7 +11,7 @@ import pytest
 
 from debottleneck.selfcheck.cases import LOADER, TRAINER, Case
 from debottleneck.selfcheck.measure import rows_of
-from debottleneck.selfcheck.result import SKIPPED
+from debottleneck.selfcheck.result import NOT_JUDGED, SKIPPED
 
 pytestmark = [
     pytest.mark.each_python,
@@ -50,6 +50,6 @@ def test_planted_shares_are_found(
     assert [row.cause for row in rows] == list(case.causes)
     for row in rows:
         assert row.truth > 0
-        assert abs(row.error) < MARGIN
+        assert row.verdict == NOT_JUDGED or abs(row.error) < MARGIN
         assert row.low <= row.error <= row.high
     assert list(tmp_path.iterdir()) == []

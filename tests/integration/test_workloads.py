@@ -51,7 +51,7 @@ CASES = {
     "oversubscribed": Case(60),
     "marked_loop": Case(150),
     "balanced": Case(300),
-    "torch_loader": Case(40, needs=("torch", "PIL")),
+    "torch_loader": Case(200, needs=("torch", "PIL")),
     "torch_branches": Case(60, needs=("torch",)),
     "torch_wide_adam": Case(60, needs=("torch",)),
 }
@@ -256,8 +256,9 @@ def test_marked_loop_is_its_twin(plain: Plain, report: Any) -> None:
     judge(named, expected(TWINS[0]))
     judge(marked, expected(TWINS[1]))
     by_name, by_hand = shares(named, "stage"), shares(marked, "stage")
-    assert set(by_name) == set(by_hand)
-    for stage, share in by_name.items():
+    stages = {row for row in by_name if ":" not in row}
+    assert stages == {row for row in by_hand if ":" not in row}
+    for stage, share in ((stage, by_name[stage]) for stage in stages):
         assert by_hand[stage] == pytest.approx(share, abs=SHARES_MAY_DIFFER)
     if not busy(named) and not busy(marked):
         keys = ("kind", "stage", "cause")

@@ -1,8 +1,10 @@
 """Statements that may change a parameter: whether what they change lives on.
 
 An array that a statement changes or replaces, and finds again the next time, is a
-parameter, or is kept like one. One that is not found again when the loop is entered
-anew (a sum over a batch, a recurrent state) is so only where nothing outlives that.
+parameter, or is kept like one. The loop that trains it is the one around both changes:
+a loop over parameters changes another one each time. An array that is not found again
+when the loop is entered anew (a sum over a batch, a recurrent state) is a parameter
+only where nothing outlives that.
 What is looked at is found without a call of the user's code, and held by weak
 references only.
 """
@@ -12,7 +14,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterable
 from inspect import getattr_static
-from itertools import islice
+from itertools import islice, takewhile
 from types import MemberDescriptorType
 from typing import Any
 
@@ -26,13 +28,19 @@ MOST_KEPT = 96
 """Arrays that a statement is remembered for, before those are dropped that are gone."""
 
 _FLOATS = ("float", "complex")
-_Told = Callable[["ChangePoint"], None]
+_Told = Callable[["ChangePoint", int], None]
+_Entries = tuple[tuple[object, int], ...]
+"""The loops that a thread is in, and which entry of each, outermost first."""
+
 _told: list[_Told] = []
 _points: list[ChangePoint] = []
 
 
 def tell_of_changes(told: _Told | None) -> None:
-    """Call this whenever an array was changed that was there the last time."""
+    """Call this whenever an array was changed that was there the last time.
+
+    It is given the place, and how many of the loops around are not entered anew since.
+    """
     _told[:] = [told] if told else []
 
 
@@ -64,7 +72,7 @@ class ChangePoint:
     """
 
     __slots__ = (
-        "_entry", "_is_known", "_kept", "_kind", "_outlived", "_path", "changes",
+        "_before", "_entries", "_kept", "_kind", "_outlived", "_path", "changes",
         "looks", "on", "once",
     )  # fmt: skip
 
@@ -75,11 +83,11 @@ class ChangePoint:
         self.on = bool(_told)
         self.once = False
         self.looks = self.changes = self._outlived = 0
-        self._entry: tuple[object, int] | None = None
         self._path = path
         self._kind: tuple[Any, Any] | None = None
-        self._is_known = False
-        self._kept: dict[int, weakref.ref[Any]] = {}
+        self._entries: _Entries = ()
+        self._before: _Entries | None = None
+        self._kept: dict[int, tuple[weakref.ref[Any], _Entries]] = {}
         _points.append(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -90,7 +98,7 @@ class ChangePoint:
         """What it is, before the statement."""
         array = self._look(value)
         self._kind = None if array is None else (array.shape, array.dtype)
-        self._is_known = array is not None and self._kept_of(array) is array
+        self._before = None if array is None else self._last(array)
         self._compare_entries()
 
     def after(self, value: Any) -> None:
@@ -98,15 +106,17 @@ class ChangePoint:
         array = self._look(value)
         self.looks += 1
         if array is not None and self._kind == (array.shape, array.dtype):
-            if self._is_known:
+            if self._before is not None:
                 self.changes += 1
                 for told in _told:
-                    told(self)
+                    told(self, _shared(self._before, self._entries))
             self._keep(array)
         if self.once:
             self.on = self.once = False
         elif self.looks >= LOOKS and self.changes < self.looks // 2:
-            self._stop()
+            living = sum(kept() is not None for kept, _ in self._kept.values())
+            if self.looks >= LOOKS + 2 * living:  # else it goes through many
+                self._stop()
 
     @property
     def is_lasting(self) -> bool:
@@ -115,11 +125,10 @@ class ChangePoint:
 
     def _compare_entries(self) -> None:
         """Count the entries of the loop around that what it changes outlived."""
-        stack = runs()
-        entry = (stack[-1].point, stack[-1].point.entries) if stack else None
-        if entry and self._entry and entry != self._entry:
-            self._outlived += 1 if self._is_known else -1
-        self._entry = entry
+        last = self._entries
+        self._entries = tuple((run.point, run.point.entries) for run in runs())
+        if last and self._entries and last[-1] != self._entries[-1]:
+            self._outlived += -1 if self._before is None else 1
 
     def _stop(self) -> None:
         """Look no more."""
@@ -137,14 +146,22 @@ class ChangePoint:
             self._stop()
             return None
 
-    def _kept_of(self, array: Any) -> Any:
-        kept = self._kept.get(id(array))
-        return None if kept is None else kept()
+    def _last(self, array: Any) -> _Entries | None:
+        """The loops around it when the array was last changed; None if never."""
+        kept, around = self._kept.get(id(array), (None, ()))
+        return around if kept is not None and kept() is array else None
 
     def _keep(self, array: Any) -> None:
-        self._kept[id(array)] = weakref.ref(array)
+        self._kept[id(array)] = weakref.ref(array), self._entries
         if len(self._kept) > MOST_KEPT:
-            self._kept = {k: r for k, r in self._kept.items() if r() is not None}
+            kept = self._kept.items()
+            self._kept = {key: pair for key, pair in kept if pair[0]() is not None}
+
+
+def _shared(some: _Entries, others: _Entries) -> int:
+    """How many loops both are in, in the same entry."""
+    pairs = zip(some, others, strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def _part(value: Any, name: str) -> Any:

@@ -11,6 +11,7 @@ import ast
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 INPUT, TRAIN = "input", "train"
@@ -85,7 +86,7 @@ class Module:
 
     imported: frozenset[str] = frozenset()
     functions: Mapping[str, Flow] = field(default_factory=dict)
-    tallies: Collection[ast.stmt] = ()
+    tallies: Collection[tuple[int, int]] = ()
 
 
 def module_of(tree: ast.Module) -> Module:
@@ -99,6 +100,8 @@ def module_of(tree: ast.Module) -> Module:
     ]
     for _ in range(DEPTH):
         flows = {f.name: _free_flow(f, module) for f in functions}
+        if flows == module.functions:
+            break
         module = replace(module, functions=flows)
     return module
 
@@ -180,18 +183,24 @@ def _changed_through(loop: ast.For) -> Iterator[str]:
         yield from (path_of(n) for n in walk(loop.iter) if n not in called)
 
 
-def tallies(tree: ast.AST) -> set[ast.stmt]:
-    """Statements that add to what nothing uses while a loop of the module runs.
+def tallies(tree: ast.AST) -> frozenset[tuple[int, int]]:
+    """Where statements stand that add to what nothing uses while their loop runs.
 
     What they change (a mean of predictions over folds) is no parameter.
     """
-    scopes = [tree, *(n for n in ast.walk(tree) if isinstance(n, SCOPES[:2]))]
-    return {
-        node
-        for scope in scopes
+    functions = [n for n in ast.walk(tree) if isinstance(n, SCOPES[:2])]
+    uses = {function: _uses(function) for function in functions}
+    return frozenset(
+        (node.lineno, node.col_offset)
+        for scope in (tree, *functions)
         for loop in _outermost_loops(scope)
-        for node in _tallies_of(loop, scopes[1:])
-    }
+        for node in _tallies_of(loop, uses)
+    )
+
+
+def _uses(node: ast.AST) -> Counter[str]:
+    """How often each name stands in it."""
+    return Counter(n.id for n in ast.walk(node) if isinstance(n, ast.Name))
 
 
 def _outermost_loops(scope: ast.AST) -> Iterator[ast.For | ast.While]:
@@ -204,8 +213,10 @@ def _outermost_loops(scope: ast.AST) -> Iterator[ast.For | ast.While]:
             waiting += ast.iter_child_nodes(node)
 
 
-def _tallies_of(loop: ast.stmt, functions: Sequence[ast.AST]) -> Iterator[ast.stmt]:
-    """Those of one loop, given the functions that it may call."""
+def _tallies_of(
+    loop: ast.stmt, functions: Mapping[Any, Counter[str]]
+) -> Iterator[ast.stmt]:
+    """Those of one loop, given the names in each function that it may call."""
     changing = [
         (node, path)
         for node in walk(loop)
@@ -215,22 +226,21 @@ def _tallies_of(loop: ast.stmt, functions: Sequence[ast.AST]) -> Iterator[ast.st
     ]
     if not changing:
         return
-    last = loop.end_lineno or loop.lineno
-    others = [
-        f
-        for f in functions
-        if isinstance(f, ast.stmt)
-        and not f.lineno <= loop.lineno <= last <= (f.end_lineno or 0)
+    first, last = loop.lineno, loop.end_lineno or loop.lineno
+    called = [
+        names
+        for function, names in functions.items()
+        if not function.lineno <= first <= last <= (function.end_lineno or 0)
     ]
-    names = [n for part in (loop, *others) for n in ast.walk(part)]
-    uses = Counter(n.id for n in names if isinstance(n, ast.Name))
+    within = _uses(loop)
     for node, path in changing:
         own = [n.id for n in walk(node) if isinstance(n, ast.Name)].count(path)
+        uses = within[path] + sum(names[path] for names in called)
         adds = isinstance(node, ast.AugAssign) or isinstance(node.value, ast.BinOp)
         calls = (n for n in walk(node) if isinstance(n, ast.Call))
         given = any(path in {path_of(n) for n in walk(call)} for call in calls)
         most = 1 if isinstance(node, ast.AugAssign) else 2
-        if adds and not given and uses[path] == own <= most:
+        if adds and not given and uses == own <= most:
             yield node
 
 
@@ -288,7 +298,8 @@ def sides(
     after, before = {*training, *computing}, set(training)
     made = set(changed).union(*(flows[index].writes for index in after))
     made |= {path for index in computing for path in flows[index].calls}
-    for _ in flows:
+    known = -1
+    while known != (known := len(after) + len(before)):
         for index, flow in enumerate(flows):
             if index not in after and meets(flow.reads, made):
                 after.add(index)

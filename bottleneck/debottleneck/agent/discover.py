@@ -24,6 +24,7 @@ from typing import Any
 
 from debottleneck.agent import evidence, written
 from debottleneck.agent.changes import ChangePoint
+from debottleneck.agent.dataflow import Module
 from debottleneck.agent.inline import (
     PLACEHOLDER,
     Function,
@@ -140,7 +141,7 @@ def _marked(
     written.remember(path, plain)
     if not markings:
         return fill(whole, points)
-    within, *_ = _compiled(user, {}, inside=True)
+    within, *_ = _compiled(user, {}, prepared.module, inside=True)
     own, marked = codes(whole), codes(within)
     keys = {marking.key: marking for marking in markings.values()}
     inner = {key: own[key] for key in keys if key in own}
@@ -174,13 +175,17 @@ class _Wanted:
 
 
 def _compiled(
-    wanted: _Wanted, markings: dict[str, Marking], inside: bool = False
+    wanted: _Wanted,
+    markings: dict[str, Marking],
+    module: Module | None = None,
+    inside: bool = False,
 ) -> tuple[CodeType, Prepared, dict[str, object]]:
     """The code with stages decorated and loops prepared; and what was prepared.
 
     Args:
         wanted: The module.
         markings: Filled with each decorator's placeholder and what stands there.
+        module: What its names stand for, where that is known.
         inside: Whether the stages' functions have their marks within.
     """
     flags = ast.PyCF_ONLY_AST
@@ -199,7 +204,7 @@ def _compiled(
     for change in _changes:
         others |= change(tree, wanted.path)
     if evidence.searching():
-        prepared = prepare(tree, wanted.lines, PLACEHOLDER)
+        prepared = prepare(tree, wanted.lines, PLACEHOLDER, module)
     return compile(tree, wanted.path, "exec", 0, True, -1), prepared, others
 
 

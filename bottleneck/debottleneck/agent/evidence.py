@@ -159,8 +159,10 @@ class Search:
             self.happened(kind)
 
     @_unnoticed
-    def happened(self, kind: int, change: ChangePoint | None = None) -> None:
-        """Note the loops around it, and the statement of each."""
+    def happened(
+        self, kind: int, change: ChangePoint | None = None, shared: int = 0
+    ) -> None:
+        """Note the loops around it, and the statement of each; see `signs`."""
         stack = entries.runs()
         if self.settled and any(run.point is self.chosen for run in stack):
             return
@@ -171,7 +173,7 @@ class Search:
             return
         chain = tuple(run.point for run in stack)
         self._news = True
-        self._seen.note(kind, chain, change)
+        self._seen.note(kind, chain, change, shared)
 
     @_unnoticed
     def begun_elsewhere(self, site: int) -> None:

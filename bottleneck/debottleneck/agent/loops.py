@@ -71,7 +71,6 @@ class LoopPlan:
 
     Attributes:
         text: The loop's header as written, or the function's qualified name.
-        function: Qualified name of the function that it stands in, "" for a module.
         line: Where it begins.
         end: Its last line.
         placeholder: Stands for its point in the code.
@@ -81,7 +80,6 @@ class LoopPlan:
     """
 
     text: str
-    function: str
     line: int
     end: int
     placeholder: str
@@ -106,6 +104,7 @@ class ChangePlan:
 class Prepared:
     """What was made of one module."""
 
+    module: Module = field(default_factory=Module)
     loops: list[LoopPlan] = field(default_factory=list)
     changes: list[ChangePlan] = field(default_factory=list)
 
@@ -113,15 +112,21 @@ class Prepared:
         return bool(self.loops or self.changes)
 
 
-def prepare(tree: ast.Module, lines: Sequence[str], placeholder: str) -> Prepared:
+def prepare(
+    tree: ast.Module,
+    lines: Sequence[str],
+    placeholder: str,
+    module: Module | None = None,
+) -> Prepared:
     """Prepare every loop of a module, in place.
 
     Args:
         tree: The module, in a form that nothing else needs.
         lines: Its source.
         placeholder: Pattern of the constants that stand for points.
+        module: What its names stand for, where that is known.
     """
-    return _Pass(tree, lines, placeholder).prepared
+    return _Pass(tree, lines, placeholder, module or module_of(tree)).prepared
 
 
 def open_function(
@@ -143,22 +148,18 @@ class _Pass:
     """One pass over a module."""
 
     def __init__(
-        self,
-        tree: ast.Module,
-        lines: Sequence[str],
-        placeholder: str,
-        module: Module | None = None,
+        self, tree: ast.Module, lines: Sequence[str], placeholder: str, module: Module
     ) -> None:
-        self.prepared = Prepared()
+        self.prepared = Prepared(module)
         self._lines = lines
         self._placeholder = placeholder
-        self._module = module or module_of(tree)
+        self._module = module
         self._number = 0
-        tree.body = self._block(tree.body, None, "", True)
+        tree.body = self._block(tree.body, None, True)
 
     def opened(self, function: ast.FunctionDef, placeholder: str) -> LoopPlan:
         end = function.end_lineno or function.lineno
-        plan = LoopPlan(function.name, "", function.lineno, end, placeholder)
+        plan = LoopPlan(function.name, function.lineno, end, placeholder)
         documented = ast.get_docstring(function, clean=False) is not None
         head, body = function.body[:documented], function.body[documented:]
         marked = self._statements(body, plan)
@@ -181,7 +182,7 @@ class _Pass:
         return marked
 
     def _block(
-        self, body: list[ast.stmt], plan: LoopPlan | None, scope: str, allowed: bool
+        self, body: list[ast.stmt], plan: LoopPlan | None, allowed: bool
     ) -> list[ast.stmt]:
         """A block's statements, with marks where `plan` is the loop around them."""
         made: list[ast.stmt] = []
@@ -189,31 +190,28 @@ class _Pass:
             if plan is not None:
                 self._mark(node, plan, made)
             if isinstance(node, Function | ast.ClassDef):
-                self._scope(node, scope)
+                self._scope(node)
                 made.append(node)
             elif isinstance(node, Loop) and allowed and _may_train(node):
                 made += _declarations(node)
-                made.append(self._loop(node, scope))
+                made.append(self._loop(node))
             elif isinstance(node, _COMPOUND):
-                made.append(
-                    _with_bodies(node, lambda b: self._block(b, plan, scope, allowed))
-                )
+                made.append(_with_bodies(node, lambda b: self._block(b, plan, allowed)))
             else:
                 made += self._watched(node) if allowed else [node]
         return made
 
-    def _scope(self, node: Function | ast.ClassDef, scope: str) -> None:
+    def _scope(self, node: Function | ast.ClassDef) -> None:
         """What is defined within; a generator's own loops wait for their caller."""
         if isinstance(node, ast.ClassDef):
-            node.body = self._block(node.body, None, f"{scope}{node.name}.", False)
+            node.body = self._block(node.body, None, False)
             return
         plain = isinstance(node, ast.FunctionDef) and not any(
             isinstance(each, ast.Yield | ast.YieldFrom)
             for statement in node.body
             for each in walk(statement)
         )
-        inner = f"{scope}{node.name}.<locals>."
-        node.body = self._block(node.body, None, inner, plain)
+        node.body = self._block(node.body, None, plain)
 
     def _mark(
         self,
@@ -247,17 +245,16 @@ class _Pass:
         lines[0] = lines[0][node.col_offset :]
         return _short(" ".join(line.decode().strip() for line in lines))
 
-    def _loop(self, node: Loop, scope: str) -> ast.stmt:
+    def _loop(self, node: Loop) -> ast.stmt:
         """`if POINT.open: marked, else: plain`."""
-        text, function = self._text(node), scope.removesuffix(".<locals>.")
-        line, last = node.lineno, node.end_lineno or node.lineno
-        plan = LoopPlan(text, function, line, last, self._next())
+        text, line, last = self._text(node), node.lineno, node.end_lineno or node.lineno
+        plan = LoopPlan(text, line, last, self._next())
         self.prepared.loops.append(plan)
         head = [node.iter, node.target] if isinstance(node, ast.For) else [node.test]
         end, flow = max(p.end_lineno or line for p in head), flow_of(head, self._module)
         plan.rows.append(Statement(text, line, end, flow))
         marked = copy.copy(node)
-        marked.body = self._block(node.body, plan, scope, True)
+        marked.body = self._block(node.body, plan, True)
         if isinstance(node, ast.For):
             items = _call(plan.placeholder, "items", [node.iter])
             ast.copy_location(items, node.iter if _OF_ITERABLE else node)
@@ -283,7 +280,8 @@ class _Pass:
     def _watched(self, node: ast.stmt) -> list[ast.stmt]:
         """A statement that may change a parameter, looked at before and after."""
         name, *path = changed_by(node).split(".")
-        if not name or node in self._module.tallies:
+        place = node.lineno, node.col_offset
+        if not name or place in self._module.tallies:
             return [node]
         point = self._next()
         self.prepared.changes.append(ChangePlan(point, tuple(path)))

@@ -206,32 +206,17 @@ def within() -> list[tuple[FrameType | None, int]]:
 
 def mark_step(site: int, edge: int = spool.STEP_START) -> None:
     """Mark the start of a step on this thread (or, with edge 3, the end of all)."""
-    if not _on:
-        return
-    try:
-        track: MarkTrack = _local.track
-    except AttributeError:
-        track = _open_track()
-    if not track.open and (
-        _writer.control[0] != _writer.call  # type: ignore[union-attr] # set while on
-        or len(THREADS) != _writer.listed  # type: ignore[union-attr]
-    ):
-        _attend(track, STEP)
-    track.cpu = thread_time_ns()
-    track.t = monotonic_ns()
-    _pack(track.buffer, track.pos, track.t, track.cpu, site << 2 | edge, 0)
-    track.tail_stage = ""
-    track.pos += _SIZE
-    if track.pos > track.end:
-        _next_file(track)
+    attend()
+    mark_row(site << 2 | edge, always=True)
 
 
-def mark_row(code: int, calls: int = 0) -> int:
+def mark_row(code: int, calls: int = 0, *, always: bool = False) -> int:
     """Mark where a row or an iteration begins on this thread.
 
     Args:
         code: Its site times 4 plus the edge.
         calls: Iterations completed since the last mark of that loop.
+        always: Whether it is written where the thread is hushed, too.
 
     Returns:
         Monotonic nanoseconds of the mark, 0 when nothing is recorded.
@@ -242,7 +227,7 @@ def mark_row(code: int, calls: int = 0) -> int:
         track: MarkTrack = _local.track
     except AttributeError:
         track = _open_track()
-    if track.hushed:
+    if track.hushed and not always:
         return 0
     now = monotonic_ns()
     since = now - track.t

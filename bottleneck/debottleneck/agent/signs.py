@@ -31,6 +31,9 @@ TRAINING = (OPTIMIZER, BACKWARD, NAMED, CHANGE, UPDATE_NAME)
 ASKED = "the line that you gave"
 ELSEWHERE = "the steps that a framework begins"
 
+USUAL = 0.5
+"""A loop trains an array that so much of its changes find again in the same entry."""
+
 RARE = 0.05
 """Changes at a place that happen less often than this part of the most frequent ones
 (an average kept once an epoch) do not make the step larger."""
@@ -47,33 +50,52 @@ class Happenings:
         self._rows: dict[int, dict[LoopPoint, Counter[int]]] = {}
         self._changes: dict[ChangePoint, Counter[Chain]] = {}
 
-    def note(self, kind: int, chain: Chain, change: ChangePoint | None = None) -> None:
-        """It happens now, in the statements that run; of a change also which one."""
-        self._chains.setdefault(kind, Counter())[chain] += 1
-        if change is not None:
-            self._changes.setdefault(change, Counter())[chain] += 1
+    def note(
+        self,
+        kind: int,
+        chain: Chain,
+        change: ChangePoint | None = None,
+        shared: int = 0,
+    ) -> None:
+        """It happens now, in the statements that run.
+
+        Args:
+            kind: What happens.
+            chain: The loops around it.
+            change: Of a change, the place.
+            shared: Of a change, how many of the loops were not entered anew since the
+                array was changed before.
+        """
+        if change is None:
+            self._chains.setdefault(kind, Counter())[chain] += 1
+        else:
+            self._changes.setdefault(change, Counter())[chain[:shared]] += 1
         rows = self._rows.setdefault(kind, {})
         for point in chain:
             rows.setdefault(point, Counter())[point.row] += 1
 
     def times(self, kind: int) -> int:
         """How often."""
+        if kind == CHANGE:
+            return sum(seen.total() for seen in self._changes.values())
         return self._chains.get(kind, Counter()).total()
 
     def best(self) -> tuple[int, Chain]:
-        """The best kind that happens in loops, and those around all of it.
-
-        Of changes, those of arrays that outlive the loop's entries, if any do.
-        """
-        for kind in sorted(self._chains):
-            lasting = self._lasting() if kind == CHANGE else None
-            if inner := _common(lasting or self._chains[kind]):
+        """The best kind that happens in loops, and those around all of it."""
+        kinds = {**self._chains, CHANGE: self._trained()}
+        for kind in sorted(kinds):
+            if inner := _common(kinds[kind]):
                 return kind, inner
         return LOAD + 1, ()
 
-    def _lasting(self) -> Counter[Chain]:
-        made = (c for point, c in self._changes.items() if point.is_lasting)
-        return sum(made, Counter[Chain]())
+    def _trained(self) -> Counter[Chain]:
+        """The loops that train arrays which outlive their entries, else any."""
+        lasting = {p: seen for p, seen in self._changes.items() if p.is_lasting}
+        trained: Counter[Chain] = Counter()
+        for seen in (lasting or self._changes).values():
+            trained[_usual(seen)] += seen.total()
+        del trained[()]
+        return trained
 
     def training(self, point: LoopPoint) -> set[int]:
         """Its statements in which something was seen to train."""
@@ -124,7 +146,21 @@ def _common(chains: Counter[Chain]) -> Chain:
     for part in parts.values():
         least = RARE * max(part.values())
         shared.append(_shared([c for c, times in part.items() if times >= least]))
-    return max(shared, key=lambda chain: chain[-1].ns)
+    return max(shared, key=lambda chain: chain[-1].ns, default=())
+
+
+def _usual(seen: Counter[Chain]) -> Chain:
+    """The innermost loops that `USUAL` of the changes of an array have around them."""
+    return max(
+        (
+            chain
+            for chain in seen
+            if sum(n for c, n in seen.items() if c[: len(chain)] == chain)
+            >= USUAL * seen.total()
+        ),
+        key=len,
+        default=(),
+    )
 
 
 def _shared(chains: Sequence[Chain]) -> Chain:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from debottleneck.analysis.frames import Ints, bounds, empty, holding
+from debottleneck.analysis.frames import Ints, bounds, holding
 from debottleneck.words import BETWEEN_STAGES, OTHER, STAGES
 
 
@@ -86,7 +86,3 @@ def file_names(files: Iterable[str]) -> dict[str, str]:
         file: path.name if counts[path.name] == 1 else "/".join(path.parts[-2:])
         for file, path in paths.items()
     }
-
-
-STAGES_ONLY = RowNames.of(empty("rows"))
-"""Of a recording without lines of the user's code."""

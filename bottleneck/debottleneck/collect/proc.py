@@ -143,7 +143,7 @@ class Descriptors:
         try:
             link = os.readlink(path)
             if link.startswith("socket:"):
-                return self._socket(link.removeprefix("socket:").strip("[]"))
+                return self._socket(path, link.removeprefix("socket:").strip("[]"))
             is_fifo = link.startswith("/") and stat.S_ISFIFO(os.stat(path).st_mode)
         except OSError:
             return "unattributed", "closed descriptor"
@@ -157,8 +157,12 @@ class Descriptors:
         except OSError:
             return []
 
-    def _socket(self, inode: str) -> tuple[str, str]:
+    def _socket(self, path: str, inode: str) -> tuple[str, str]:
+        """By its protocol, and its peer if it is there long enough to be listed."""
         if inode not in self._sockets:
+            with contextlib.suppress(OSError):
+                protocol = os.getxattr(path, "system.sockprotoname")
+                self._sockets[inode] = waits.cause_of_socket(protocol)
             self._read_sockets()
         return self._sockets.setdefault(inode, ("unattributed", "unknown socket"))
 

@@ -136,6 +136,15 @@ def parse_sockets(text: str, kind: str) -> dict[str, tuple[str, str]]:
     return sockets
 
 
+def cause_of_socket(protocol: bytes) -> tuple[str, str]:
+    """Cause and name for what the kernel calls the protocol of a socket."""
+    if protocol.startswith(b"UNIX"):
+        return "ipc", "local socket"
+    if protocol.startswith(b"NETLINK"):
+        return "unattributed", "netlink socket"
+    return "network", "network socket"
+
+
 def _peer(text: str) -> str:
     """`0100007F:1F90` -> `127.0.0.1:8080`; IPv6 by its four little-endian words."""
     address, _, port = text.partition(":")

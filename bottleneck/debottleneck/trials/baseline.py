@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from debottleneck.agent.guard import Changes
 from debottleneck.analysis.analyse import analyse
 from debottleneck.analysis.result import Analysis
 from debottleneck.analysis.rules.wording import how_to_step
-from debottleneck.collect.options import Options
+from debottleneck.collect.options import LoopTarget, Options
 from debottleneck.collect.session import Session
 from debottleneck.errors import BottleneckError
 from debottleneck.recording import assemble, masks
@@ -116,6 +118,14 @@ def check(analysis: Analysis, target: Target) -> None:
             f"{target.target} ran {len(analysis.steps)} training steps only",
             f"let it run at least {FEWEST_STEPS}, better {LEAST_STEPS}",
         )
+
+
+def with_loop(target: Target, analysis: Analysis) -> Target:
+    """The script with the loop named that trains: every trial has the same steps."""
+    loop = analysis.loop
+    if target.loop is not None or not os.path.isabs(loop.file):
+        return target
+    return replace(target, loop=LoopTarget(loop.file, loop.line))
 
 
 def busy_note(analysis: Analysis) -> str:

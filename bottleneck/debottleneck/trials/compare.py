@@ -100,6 +100,7 @@ def run(
     place = wanted.folder / save.BASELINE
     analysis, changes = baseline.profile(wanted.target, "", place, log, say)
     baseline.check(analysis, wanted.target)
+    wanted = replace(wanted, target=baseline.with_loop(wanted.target, analysis))
     work = _Work(wanted, analysis)
     work.touched.append(changes)
     say(touched.warning(changes))

@@ -19,9 +19,9 @@ Told = list[int]
 
 @pytest.fixture
 def told() -> Iterator[Told]:
-    """Grows with each change."""
+    """The loops that each change has in common with the one before it."""
     seen: Told = []
-    changes.tell_of_changes(lambda point: seen.append(1))
+    changes.tell_of_changes(lambda point, shared: seen.append(shared))
     yield seen
     changes.tell_of_changes(None)
 
@@ -40,7 +40,7 @@ def test_an_array_that_lives_on_is_told_of(told: Told) -> None:
 def test_what_outlives_the_entries_of_a_loop_is_lasting(outlives: bool) -> None:
     """A sum that begins anew each time is not, and is no less told of."""
     point, kept = ChangePoint(), np.ones(3)
-    loop = LoopPoint(LoopPlan("for", "", 1, 2, ""), "")
+    loop = LoopPoint(LoopPlan("for", 1, 2, ""), "")
     for _ in range(3):
         value = kept if outlives else np.ones(3)
         with loop:
@@ -50,6 +50,20 @@ def test_what_outlives_the_entries_of_a_loop_is_lasting(outlives: bool) -> None:
                 point.after(value)
     assert point.is_lasting is outlives
     assert point.changes == (11 if outlives else 9)
+
+
+def test_a_loop_over_parameters_changes_another_one_each_time(told: Told) -> None:
+    """What comes back to an array is the loop around it, however many there are."""
+    point, parameters = ChangePoint(), [np.ones(3) for _ in range(3 * LOOKS)]
+    steps, loop = (LoopPoint(LoopPlan("for", n, n, ""), "") for n in (1, 2))
+    with steps:
+        for _ in range(2):
+            with loop:
+                for each in parameters:
+                    point.before(each)
+                    each -= 1.0
+                    point.after(each)
+    assert told == [1] * len(parameters)
 
 
 def test_several_arrays_at_one_place_are_told_apart(told: Told) -> None:
@@ -67,7 +81,7 @@ def test_several_arrays_at_one_place_are_told_apart(told: Told) -> None:
 def test_what_is_made_anew_is_not(told: Told, make: Any) -> None:
     """After so many looks the statement is looked at no more."""
     point = ChangePoint()
-    for _ in range(LOOKS):
+    for _ in range(LOOKS + 9):
         value = make()
         point.before(value)
         value = value * 2

@@ -38,6 +38,12 @@ CASES = {
         2,
         "arrays that its iterations read and change",
     ),
+    "parameters one after the other": (
+        "ws = [np.zeros(3) for _ in range(40)]\n"
+        "for k in range(9):\n    for p in ws:\n        p -= 0.01 * grad(draw())\n",
+        2,
+        "arrays that its iterations read and change",
+    ),
     "samples of a mini-batch": (
         "for k in range(300):\n    g = np.zeros(3)\n    for x in [draw(), draw()]:\n"
         "        g += grad(x)\n    w -= 0.01 * g\n",

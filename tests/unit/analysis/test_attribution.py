@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from made_rows import STAGES_ONLY
 from made_runs import (
     FACTS,
     MS,
@@ -30,7 +31,6 @@ from debottleneck.analysis.attribution import (
     split,
 )
 from debottleneck.analysis.result import Analysis
-from debottleneck.analysis.rows import STAGES_ONLY
 from debottleneck.analysis.timeline import Lookup
 from debottleneck.recording.loop import CODE
 from debottleneck.recording.recording import Recording

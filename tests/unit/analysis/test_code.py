@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 import pytest
-from made_rows import Script
+from made_rows import STAGES_ONLY, RowNames, Script
 from made_runs import (
     FACTS,
     MS,
@@ -21,7 +21,6 @@ from made_runs import (
 
 from debottleneck.analysis import code as code_pass
 from debottleneck.analysis.analyse import analyse
-from debottleneck.analysis.rows import STAGES_ONLY, RowNames
 from debottleneck.recording.recording import Recording
 from debottleneck.recording.spool import FRAME_FILE
 

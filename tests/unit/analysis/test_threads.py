@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from made_rows import STAGES_ONLY
 from made_runs import (
     FACTS,
     MS,
@@ -19,7 +20,6 @@ from made_runs import (
 )
 
 from debottleneck.analysis.roles import roles_of
-from debottleneck.analysis.rows import STAGES_ONLY
 from debottleneck.analysis.threads import (
     QuietTime,
     cause_totals,

@@ -7,9 +7,9 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from made_rows import STAGES_ONLY
 from made_runs import FACTS, MS, PID, Words, marks, sites, table
 
-from debottleneck.analysis.rows import STAGES_ONLY
 from debottleneck.analysis.timeline import (
     Lookup,
     marks_by_thread,

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import pytest
 
 from debottleneck.collect import waits
+from debottleneck.collect.proc import Descriptors
 from debottleneck.collect.waits import ProcFormatError, SystemCall
 from debottleneck.recording import spool
 from debottleneck.words import CAUSES
@@ -107,6 +108,17 @@ def test_the_running_kernels_own_text() -> None:
             with open("/proc/self/net/tcp") as file:
                 found = waits.parse_sockets(file.read(), "tcp")
             assert found[inode] == ("network", f"127.0.0.1:{port}")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
+def test_a_socket_that_no_table_lists(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its peer is gone before the tables are read: its protocol tells the cause."""
+    monkeypatch.setattr(waits, "parse_sockets", lambda text, kind: {})
+    descriptors = Descriptors(os.getpid())
+    here, there = socket.socketpair()
+    with here, there, socket.create_server(("127.0.0.1", 0)) as server:
+        assert descriptors.cause(here.fileno()) == ("ipc", "local socket")
+        assert descriptors.cause(server.fileno()) == ("network", "network socket")
 
 
 def test_descriptors_waited_on() -> None:

@@ -37,6 +37,8 @@ WAITS = frozenset(
         "eventpoll",
         "inotify",
         "local socket",
+        "netlink socket",
+        "network socket",
         "pipe",
         "signalfd",
         "timeout",
