@@ -61,7 +61,7 @@ LINES = {
 }
 """Room -> lines it may have. Who needs more deletes something, or argues it here."""
 
-WHOLE, TESTS = 51_200, 38_900
+WHOLE, TESTS = 51_300, 38_900
 """Lines of the package and of the tests; less than all rooms may have together. The
 4,400 of `strategies/automatic/`, and 900 of the agent's that serve it, go when loops
 are rewritten; so do the 3,500 of their tests."""
