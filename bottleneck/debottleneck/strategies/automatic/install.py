@@ -91,7 +91,7 @@ def for_torch(strategy: Strategy, notes: Notes) -> ActsOnTorch:
     """What acts on torch's own classes for a strategy."""
     from debottleneck.strategies.automatic.torch_loader import Loaders
     from debottleneck.strategies.automatic.torch_modules import Modules
-    from debottleneck.strategies.automatic.torch_steps import OptimizerSteps
+    from debottleneck.strategies.remedies.torch_steps import OptimizerSteps
 
     if strategy.name == PREFETCH:
         return Loaders(strategy, notes)

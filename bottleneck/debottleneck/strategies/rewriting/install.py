@@ -20,13 +20,14 @@ from debottleneck.strategies import pools
 from debottleneck.strategies.automatic import install as automatic
 from debottleneck.strategies.automatic.notes import Notes
 from debottleneck.strategies.blas import cores
+from debottleneck.strategies.remedies import install as remedies
 from debottleneck.strategies.rewriting import each
 from debottleneck.strategies.rewriting.decide import Wanted
 from debottleneck.strategies.rewriting.divide import SHORTEST_NS
 from debottleneck.strategies.rewriting.entries import Rewriting
 from debottleneck.strategies.rewriting.flatten import FlatLoop, flatten
 from debottleneck.strategies.rewriting.notes import Voice
-from debottleneck.strategies.spec import PREFETCH, Strategy, parse
+from debottleneck.strategies.spec import FORWARD, PREFETCH, UPDATE, Strategy, parse
 
 SURE = 5
 """Iterations after which a loop that seems to train is taken to."""
@@ -57,20 +58,24 @@ def install(folder: Path, config: Mapping[str, Any]) -> None:
             known = config.get("loop") is not None
             hand = _Hand(evidence.search(), Wanted.of(strategy), voice, known)
             entries.listen_with(hand)
-    workers = {s.name: s.number("workers", cores()) for s in strategies}
-    workers.pop(PREFETCH, None)
+    remedies.begin(strategies, notes)
+    sharing = [s for s in strategies if s.name in (FORWARD, UPDATE)]
+    workers = {s.name: s.number("workers", cores()) for s in sharing}
     if workers:
         asked = each.Sharing(workers, voice, [], [])
         _sides.append(asked)
         discover.prepare_with(partial(each.prepare, asked=asked))
     os.register_at_fork(after_in_child=pools.as_worker)
+    atexit.register(remedies.close, notes)
     atexit.register(_close, voice)
 
 
 def after_torch(torch: ModuleType) -> None:
     """Act on torch's own loaders, modules and optimizers."""
+    remedies.after_torch(torch)
     for strategy, notes in _asked:
-        automatic.for_torch(strategy, notes).install(torch)
+        if strategy.name in (PREFETCH, FORWARD):
+            automatic.for_torch(strategy, notes).install(torch)
 
 
 def _nobody(path: str) -> bool:

@@ -1,0 +1,70 @@
+"""Begins the remedies that were asked for, tells them of steps, ends them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import import_module
+from types import ModuleType
+
+from debottleneck.agent import entries, evidence
+from debottleneck.agent.turns import LoopPoint
+from debottleneck.strategies.automatic.notes import FAILED, Notes
+from debottleneck.strategies.remedies.hooks import Hooks
+from debottleneck.strategies.spec import (
+    BACKGROUND,
+    BLAS,
+    DATALOADER,
+    GC,
+    UPDATE,
+    Strategy,
+)
+
+_MODULES = {
+    GC: "collector",
+    BLAS: "blas_threads",
+    DATALOADER: "torch_loaders",
+    UPDATE: "torch_steps",
+    BACKGROUND: "checkpoints",
+}
+"""Strategy -> the module that makes its hooks, imported when it is asked for."""
+
+_acting: list[tuple[Strategy, Hooks]] = []
+
+
+def begin(strategies: Sequence[Strategy], notes: Notes) -> None:
+    """Begin what of these strategies does not rewrite a loop.
+
+    Args:
+        strategies: Those that were asked for.
+        notes: Where they say what they do.
+    """
+    for strategy in strategies:
+        if strategy.name in _MODULES:
+            name = f"{__package__}.{_MODULES[strategy.name]}"
+            _acting.append((strategy, import_module(name).make(strategy, notes)))
+    if _acting:
+        entries.at_steps(_stepped)
+
+
+def after_torch(torch: ModuleType) -> None:
+    """Torch was imported."""
+    for _, hooks in _acting:
+        hooks.after_torch(torch)
+
+
+def _stepped(point: LoopPoint | None) -> None:
+    if point is not None:
+        if not evidence.searching() or evidence.search().chosen is not point:
+            return
+    for _, hooks in _acting:
+        hooks.stepped()
+
+
+def close(notes: Notes) -> None:
+    """Undo everything, the last thing first; one that fails stops no other."""
+    while _acting:
+        strategy, hooks = _acting.pop()
+        try:
+            hooks.close()
+        except (RuntimeError, OSError) as error:
+            notes.say(strategy.name, FAILED, f"it could not be ended cleanly: {error}")
