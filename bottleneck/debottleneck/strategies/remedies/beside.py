@@ -57,7 +57,7 @@ class Beside:
             self.replace(name, self._waiting_first(getattr(os, name)))
 
     def replace(self, name: str, ours: Callable[..., Any]) -> None:
-        """Put ours in place of a function of `os`, also where its abilities are told."""
+        """Put ours in place of a function of `os`, among those of its abilities too."""
         plain = getattr(os, name)
         self._undo.append((name, plain))
         setattr(os, name, ours)

@@ -180,7 +180,7 @@ class Checkpoints:
 
     def _sync(self, plain: Plain) -> Plain:
         @functools.wraps(plain)
-        def sync(fd: Any) -> None:
+        def sync(fd: Any) -> Any:
             number = fd if isinstance(fd, int) else fd.fileno()
             path = _path_of(number)
             if not path or self._beside.is_working() or not self._beside.is_here():
@@ -195,12 +195,13 @@ class Checkpoints:
                     os.close(own)
 
             self._put("os.fsync", [path], job)
+            return None
 
         return sync
 
     def _rename(self, plain: Plain) -> Plain:
         @functools.wraps(plain)
-        def rename(src: Any, dst: Any, **folders: Any) -> None:
+        def rename(src: Any, dst: Any, **folders: Any) -> Any:
             old, new = entry(src), entry(dst)
             if folders or not self._beside.is_open(old) or self._beside.is_working():
                 return plain(src, dst, **folders)
@@ -210,6 +211,7 @@ class Checkpoints:
             with self._beside.unheard():
                 sys.audit("os.rename", old, new, -1, -1)
             self._put("os.replace", [new, old], partial(plain, old, new))
+            return None
 
         return rename
 

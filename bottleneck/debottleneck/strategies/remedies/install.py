@@ -53,11 +53,10 @@ def after_torch(torch: ModuleType) -> None:
 
 
 def _stepped(point: LoopPoint | None) -> None:
-    if point is not None:
-        if not evidence.searching() or evidence.search().chosen is not point:
-            return
-    for _, hooks in _acting:
-        hooks.stepped()
+    chosen = evidence.search().chosen if evidence.searching() else None
+    if point is None or point is chosen:
+        for _, hooks in _acting:
+            hooks.stepped()
 
 
 def close(notes: Notes) -> None:

@@ -19,7 +19,7 @@ from debottleneck.agent.wrap import as_frame_of_ours
 from debottleneck.strategies.automatic.notes import ENGAGED, REFUSED, Notes
 from debottleneck.strategies.blas import cores
 from debottleneck.strategies.remedies.hooks import Hooks
-from debottleneck.strategies.spec import DATALOADER, Strategy
+from debottleneck.strategies.spec import DATALOADER, ON, Setting, Strategy
 
 _WITHOUT_WORKERS: Mapping[str, Any] = {
     "num_workers": 0,
@@ -47,7 +47,7 @@ class Loaders:
 
     def __init__(self, strategy: Strategy, notes: Notes) -> None:
         if not strategy.settings:
-            given = {"workers": max(cores(), 2), "persistent": "on"}
+            given: dict[str, Setting] = {"workers": max(cores(), 2), "persistent": ON}
             strategy = Strategy(strategy.name, given)
         self._wanted, self._notes = strategy, notes
         self._kept: WeakSet[Any] = WeakSet()
@@ -116,7 +116,9 @@ class Loaders:
         self._notes.keep(DATALOADER, *self._permanent(changes))
         return changes
 
-    def _of_workers(self, torch: ModuleType, given: Mapping[str, Any]) -> dict[str, Any]:
+    def _of_workers(
+        self, torch: ModuleType, given: Mapping[str, Any]
+    ) -> dict[str, Any]:
         plain = given.get("num_workers", 0)
         workers = self._wanted.number("workers", plain)
         if isinstance(given.get("dataset"), torch.utils.data.IterableDataset):
