@@ -2,8 +2,8 @@
 
 Only in runs of its own, which nobody times. A line an outermost stage call of a
 thread that trains; calls that strategies make ahead on their own threads are not
-written, as the trainer gets their results in its own calls. What an update changed
-is looked at when the next other stage begins, where strategies have applied it.
+written, as the trainer gets their results in its own lines. What an update changed
+is looked at when the next other stage begins: others at the same time are done then.
 """
 
 from __future__ import annotations
@@ -52,16 +52,8 @@ def _never() -> bool:
     return False
 
 
-def _nothing() -> None:
-    return None
-
-
 is_worker: Callable[[], bool] = _never
 """Whether this thread is a strategy's own; set by what installs strategies."""
-
-settle: Callable[[], None] = _nothing
-"""Applies what strategies have put off, updates in flight; set likewise, where that
-is not sure to have happened before a stage's call. May raise what an update raised."""
 
 
 @dataclass(frozen=True)
@@ -71,14 +63,11 @@ class _Stage:
     Attributes:
         stage: The stage's name, or "step".
         name: Qualified name.
-        joins: Whether strategies have applied what they put off when it is called:
-            they are not told of a generator's items.
         reached: Where an update's arrays are, from its arguments.
     """
 
     stage: str
     name: str
-    joins: bool
     reached: Callable[[tuple[Any, ...], Mapping[str, Any]], Any]
 
 
@@ -118,13 +107,10 @@ def finish() -> None:
     if outputs is None:
         return
     ended = marks.recording() and getattr(sys, "last_type", None) is None
-    try:
-        settle()
-    finally:
-        outputs.close(ended)
-        if _states is not None:
-            _states.close()
-        _forget()
+    outputs.close(ended)
+    if _states is not None:
+        _states.close()
+    _forget()
 
 
 def _forget() -> None:
@@ -136,8 +122,6 @@ def _forget() -> None:
 
 
 atexit.register(finish)
-# When loaded: strategies load this before they register their own end, which then
-# comes first and applies what they have put off.
 
 
 def _watching(found: Found, called: Callable[..., Any]) -> Callable[..., Any]:
@@ -145,8 +129,7 @@ def _watching(found: Found, called: Callable[..., Any]) -> Callable[..., Any]:
     if found.name.endswith("Optimizer.zero_grad"):
         return called
     kind = _kind_of(found.function)
-    joins = kind is _function
-    stage = _Stage(found.stage, found.name, joins, lambda args, kwargs: (args, kwargs))
+    stage = _Stage(found.stage, found.name, lambda args, kwargs: (args, kwargs))
     return kind(stage, called)
 
 
@@ -231,7 +214,7 @@ def _watching_steps(plain: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(stepped)
         def step(self: Any, *args: Any, **kwargs: Any) -> Any:
             name = f"torch.optim.{type(self).__name__}.step"
-            stage = _Stage("update", name, False, _parameters)
+            stage = _Stage("update", name, _parameters)
             return _watch(stage, stepped, (self, *args), kwargs)
 
         return step
@@ -294,11 +277,8 @@ def _enter(stage: _Stage, args: tuple[Any, ...]) -> ThreadOutputs | None:
     if thread.depth or _inside.get():
         return None
     goes_on = stage.stage == "update" and _subject(stage, args) not in thread.updated
-    if thread.waiting and stage.joins and not goes_on:
-        try:
-            settle()
-        finally:
-            outputs.write_waiting(thread)
+    if thread.waiting and not goes_on:
+        outputs.write_waiting(thread)
     if _states is not None and thread.trains:
         _states.enters(stage.stage, stage.name, args, sys._getframe(1))
     return thread

@@ -16,20 +16,20 @@ from typing import Any
 from debottleneck.agent.wrap import as_frame_of_ours
 from debottleneck.strategies import pools, randomness
 from debottleneck.strategies.adaptive import Adaptive, Tally
-from debottleneck.strategies.automatic.notes import (
-    ENGAGED,
-    FAILED,
-    REFUSED,
-    SUMMARY,
-    Notes,
-)
-from debottleneck.strategies.automatic.torch_ahead import (
+from debottleneck.strategies.remedies.torch_ahead import (
     Draw,
     Fetch,
     Forked,
     Processes,
     Threads,
     is_iterable,
+)
+from debottleneck.strategies.rewriting.notes import (
+    ENGAGED,
+    FAILED,
+    REFUSED,
+    SUMMARY,
+    Notes,
 )
 from debottleneck.strategies.spec import AUTO, PREFETCH, Strategy
 

@@ -15,7 +15,7 @@ from made_acting import Noted
 
 from debottleneck.agent.wrap import stop_acting, wrap
 from debottleneck.strategies import pools
-from debottleneck.strategies.automatic.install import for_torch
+from debottleneck.strategies.rewriting.install import for_torch
 from debottleneck.strategies.spec import parse
 
 torch = pytest.importorskip("torch")
