@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import repeat
 from operator import length_hint
 from typing import TYPE_CHECKING, Any, Protocol
@@ -45,6 +45,19 @@ _listener: list[Listener] = []
 def listen_with(listener: Listener | None) -> None:
     """Tell this of every marked iteration from now on, or nobody any more."""
     _listener[:] = [listener] if listener else []
+
+
+_each_step: list[Callable[[LoopPoint], None]] = []
+
+
+def step_with(step: Callable[[LoopPoint], None]) -> None:
+    """Call this where an iteration begins, of any loop; each is marked from now on."""
+    _each_step.append(step)
+
+
+def is_each_told() -> bool:
+    """Whether no iteration may go unmarked."""
+    return bool(_each_step)
 
 
 def tell_entered(run: LoopEntry) -> None:
@@ -120,6 +133,8 @@ class LoopEntry:
         point = self.point
         if point.run is not self or point.rewritten is not None:
             return False
+        for step in _each_step:
+            step(point)
         if point.bounds:
             if point.kept:
                 marks.close_stages()
@@ -142,6 +157,8 @@ class LoopEntry:
         point = self.point
         if point.run is not self:
             return
+        for step in _each_step:
+            step(point)
         if point.bounds:
             if point.kept:
                 marks.close_stages()

@@ -21,7 +21,7 @@ from time import monotonic_ns
 from types import MappingProxyType, ModuleType
 from typing import Any
 
-from debottleneck.agent import discover, marks
+from debottleneck.agent import discover, entries, marks
 from debottleneck.agent.digests import Content
 from debottleneck.agent.outputs_file import (
     Line,
@@ -30,6 +30,7 @@ from debottleneck.agent.outputs_file import (
     ThreadOutputs,
 )
 from debottleneck.agent.state import COMPUTE, Extent, StateLog
+from debottleneck.agent.turns import LoopPoint
 from debottleneck.agent.wrap import Found, act_with, as_frame_of_ours
 from debottleneck.recording import spool
 from debottleneck.words import STEP
@@ -71,6 +72,9 @@ class _Stage:
     reached: Callable[[tuple[Any, ...], Mapping[str, Any]], Any]
 
 
+_step: int | None = None
+"""Of the training loop: 0 before the first; None where that loop is not known."""
+
 _outputs: OutputsFile | None = None
 _states: StateLog | None = None
 _inside: ContextVar[bool] = ContextVar("inside a stage's coroutine", default=False)
@@ -82,16 +86,36 @@ def install(folder: Path, config: Mapping[str, Any]) -> None:
     Args:
         folder: The spool folder.
         config: The run's configuration; `outputs_lines` bounds what is written, and
-            "gate" says which steps are looked at.
+            "gate" says which steps are looked at, "loop" which iterations are steps.
     """
-    global _outputs, _states
+    global _outputs, _states, _step
     path = spool.outputs_file(folder, os.getpid())
     _outputs = OutputsFile(path, int(config.get("outputs_lines", LINES)))
     if config.get("gate"):
         state = spool.state_file(folder, os.getpid())
-        _states = StateLog(state, discover.is_own, Extent(**config["gate"]))
+        extent = Extent(**config["gate"])
+        by_loop = config.get("loop") is not None
+        _states = StateLog(state, discover.is_own, extent, by_loop=by_loop)
+    if config.get("loop"):
+        _step = 0
+        entries.step_with(_steps_of(config["loop"]))
     act_with(_watching)
     os.register_at_fork(after_in_child=_forget)
+
+
+def _steps_of(loop: Mapping[str, Any]) -> Callable[[LoopPoint], None]:
+    """Counts the iterations of the loop that stands there."""
+
+    def turned(point: LoopPoint) -> None:
+        global _step
+        if point.plan.line != loop["line"] or is_worker():
+            return
+        if os.path.abspath(point.file) == loop["file"] and _step is not None:
+            _step += 1
+            if _states is not None:
+                _states.turned(sys._getframe(1))
+
+    return turned
 
 
 def after_torch(torch: ModuleType) -> None:
@@ -307,6 +331,8 @@ def _leave(
         return
     line: Line = {"t_ns": monotonic_ns(), "thread": thread.number}
     line |= {"stage": stage.stage, "name": stage.name}
+    if _step is not None:
+        line["step"] = _step
     if error is not None:
         outputs.note(thread, line, f"raised {type(error).__qualname__}")
     elif stage.stage == "update":

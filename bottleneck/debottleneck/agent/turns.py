@@ -268,7 +268,7 @@ class LoopPoint:
         wanted = round(cost / (COST * max(mean, 1.0)))
         followed = (p.kept if self.kept else p.wanted for p in self.inner)
         self.stretch = min(wanted, LONGEST_STRETCH) if wanted > 1 else 0
-        if any(followed):
+        if any(followed) or entries.is_each_told():
             self.stretch = 0  # their iterations would be lost
         return True
 

@@ -20,8 +20,8 @@ from debottleneck.strategies.remedies.torch_ahead import (
     Draw,
     Fetch,
     Forked,
-    Processes,
-    Threads,
+    LoaderProcesses,
+    LoaderThreads,
     is_iterable,
 )
 from debottleneck.strategies.rewriting.notes import (
@@ -33,7 +33,7 @@ from debottleneck.strategies.rewriting.notes import (
 )
 from debottleneck.strategies.spec import AUTO, PREFETCH, Strategy
 
-Ahead = Threads | Processes | Forked
+Ahead = LoaderThreads | LoaderProcesses | Forked
 
 WATCHED = 2
 """Batches of a loader that are fetched plainly at first."""
@@ -88,7 +88,7 @@ class Loaders:
 
     @property
     def workers(self) -> int:
-        """Threads or processes where the number stays."""
+        """LoaderThreads or processes where the number stays."""
         return 2 if self._auto else self._workers
 
     @property
@@ -249,8 +249,10 @@ class _Feed:
             return Forked(self._draw, self._fetch, owner.depth, owner.failed)
         if owner.process:
             how = owner.workers, owner.depth, owner.failed
-            return Processes(loader, self._draw, self._fetch, *how)
-        return Threads(loader, self._draw, self._fetch, owner.tally(), owner.depth)
+            return LoaderProcesses(loader, self._draw, self._fetch, *how)
+        return LoaderThreads(
+            loader, self._draw, self._fetch, owner.tally(), owner.depth
+        )
 
     def close(self) -> None:
         """End the threads or processes."""

@@ -73,11 +73,12 @@ def install(folder: Path, config: Mapping[str, Any]) -> None:
     if not evidence.searching():
         marks.start_unwritten()
         evidence.start(config.get("loop"), opened.Opening(_nobody))
+    hands: list[_Hand] = []
     for strategy in strategies:
         if strategy.name == PREFETCH:
             known = config.get("loop") is not None
-            hand = _Hand(evidence.search(), Wanted.of(strategy), voice, known)
-            entries.listen_with(hand)
+            hands.append(_Hand(evidence.search(), Wanted.of(strategy), voice, known))
+            entries.listen_with(hands[0])
     workers = {s.name: s.number("workers", cores()) for s in strategies}
     workers.pop(PREFETCH, None)
     if workers:
@@ -85,7 +86,7 @@ def install(folder: Path, config: Mapping[str, Any]) -> None:
         _sides.append(asked)
         discover.prepare_with(partial(each.prepare, asked=asked))
     os.register_at_fork(after_in_child=pools.as_worker)
-    atexit.register(_close, voice)
+    atexit.register(_close, voice, hands)
 
 
 def after_torch(torch: ModuleType) -> None:
@@ -168,6 +169,17 @@ class _Hand:
         """A loop is over."""
         self._search.left(run)
 
+    def why_not(self) -> str:
+        """Why no loop was handed over, as a sentence."""
+        point = self._search.chosen
+        if point is None:
+            return "no loop was seen to train"
+        where = f"the loop at {os.path.basename(point.file)}:{point.plan.line}"
+        if point.mean_ns < SHORTEST_NS:
+            short = f"an iteration takes {point.mean_ns / 1e3:.0f} us"
+            return f"{where} stays as it is: {short}, not worth handing over"
+        return f"{where} stays as it is: it was over before it was known well enough"
+
     def _hand_over(self, point: LoopPoint) -> None:
         flat = point.plan.flat
         if isinstance(flat, FlatLoop):
@@ -176,7 +188,7 @@ class _Hand:
             _rewritten.append(made)
 
 
-def _close(voice: Voice) -> None:
+def _close(voice: Voice, hands: list[_Hand]) -> None:
     """Undo what is patched; say what it came to, and of what came to nothing."""
     while _closing:
         name, close = _closing.pop()
@@ -187,8 +199,8 @@ def _close(voice: Voice) -> None:
     for one in _rewritten:
         if one.decision is not None and one.fetched:
             voice.summary(one.decision.plan, one.fetched)
-    if not _rewritten and any(strategy.name == PREFETCH for strategy, _ in _asked):
-        voice.other(PREFETCH, REFUSED, "no loop was seen to train")
+    for hand in hands if not _rewritten else ():
+        voice.other(PREFETCH, REFUSED, hand.why_not())
     for asked in _sides:
         for strategy in asked.workers.keys() - {plan.strategy for plan in asked.taken}:
             refused = [plan for plan in asked.refused if plan.strategy == strategy]
