@@ -47,11 +47,14 @@ def listen_with(listener: Listener | None) -> None:
     _listener[:] = [listener] if listener else []
 
 
-_each_step: list[Callable[[LoopPoint], None]] = []
+Step = Callable[["LoopPoint", int], None]
+"""Is told where an iteration begins: the loop, and 1; -1 where it did not after all."""
+
+_each_step: list[Step] = []
 
 
-def step_with(step: Callable[[LoopPoint], None]) -> None:
-    """Call this where an iteration begins, of any loop; each is marked from now on."""
+def step_with(step: Step) -> None:
+    """Tell this of the iterations of all loops; each is marked from now on."""
     _each_step.append(step)
 
 
@@ -134,7 +137,7 @@ class LoopEntry:
         if point.run is not self or point.rewritten is not None:
             return False
         for step in _each_step:
-            step(point)
+            step(point, 1)
         if point.bounds:
             if point.kept:
                 marks.close_stages()
@@ -158,7 +161,7 @@ class LoopEntry:
         if point.run is not self:
             return
         for step in _each_step:
-            step(point)
+            step(point, 1)
         if point.bounds:
             if point.kept:
                 marks.close_stages()
@@ -169,6 +172,12 @@ class LoopEntry:
             point.row, point.since = 0, now
             self.begun = True
             self.done = 1
+
+    def unbegun(self) -> None:
+        """The iteration that was marked last did not begin: the loop was over."""
+        self.done -= 1
+        for step in _each_step:
+            step(self.point, -1)
 
     def hush(self) -> bool:
         """Mark nothing of the next iterations; False where nothing is marked."""

@@ -103,17 +103,17 @@ def install(folder: Path, config: Mapping[str, Any]) -> None:
     os.register_at_fork(after_in_child=_forget)
 
 
-def _steps_of(loop: Mapping[str, Any]) -> Callable[[LoopPoint], None]:
+def _steps_of(loop: Mapping[str, Any]) -> entries.Step:
     """Counts the iterations of the loop that stands there."""
 
-    def turned(point: LoopPoint) -> None:
+    def turned(point: LoopPoint, more: int) -> None:
         global _step
         if point.plan.line != loop["line"] or is_worker():
             return
         if os.path.abspath(point.file) == loop["file"] and _step is not None:
-            _step += 1
+            _step += more
             if _states is not None:
-                _states.turned(sys._getframe(1))
+                _states.turned(more, sys._getframe(1))
 
     return turned
 
@@ -153,6 +153,8 @@ def _watching(found: Found, called: Callable[..., Any]) -> Callable[..., Any]:
     if found.name.endswith("Optimizer.zero_grad"):
         return called
     kind = _kind_of(found.function)
+    if kind in (_generator, _async_generator) and _step is not None:
+        return called  # the loop over its items is rewritten: the variables tell
     stage = _Stage(found.stage, found.name, lambda args, kwargs: (args, kwargs))
     return kind(stage, called)
 

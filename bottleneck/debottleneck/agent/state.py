@@ -164,18 +164,20 @@ class StateLog:
             if self._loads:
                 self._watch_loads(frame, self._by_others)
 
-    def turned(self, frame: FrameType) -> None:
+    def turned(self, more: int, frame: FrameType) -> None:
         """An iteration of the training loop begins.
 
         Args:
+            more: 1; or -1 where the one that was told last did not begin.
             frame: Where.
 
         Raises:
             SystemExit: As `enters`.
         """
         if not self._ended:
-            self._steps.count += 1
-            self._begin_step(frame)
+            self._steps.count += more
+            if more > 0:
+                self._begin_step(frame)
 
     def _begin_step(self, frame: FrameType) -> None:
         done = self._steps.count - 1

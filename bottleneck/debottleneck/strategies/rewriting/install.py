@@ -199,10 +199,11 @@ def _close(voice: Voice, hands: list[_Hand]) -> None:
     for one in _rewritten:
         if one.decision is not None and one.fetched:
             voice.summary(one.decision.plan, one.fetched)
-    for hand in hands if not _rewritten else ():
+    silent = {s.name for s, notes in _asked if not notes.tell_of(s.name)}
+    for hand in hands if PREFETCH in silent else ():
         voice.other(PREFETCH, REFUSED, hand.why_not())
     for asked in _sides:
-        for strategy in asked.workers.keys() - {plan.strategy for plan in asked.taken}:
+        for strategy in silent & asked.workers.keys():
             refused = [plan for plan in asked.refused if plan.strategy == strategy]
             if refused:
                 voice.planned(max(refused, key=lambda plan: plan.stays_ns))

@@ -39,6 +39,10 @@ class Notes:
         self._lock = threading.Lock()
         self._said: set[tuple[str, str, str]] = set()
 
+    def tell_of(self, strategy: str) -> bool:
+        """Whether anything was noted of it."""
+        return any(name == strategy for name, _, _ in self._said)
+
     def say(self, strategy: str, state: str, text: str, **more: object) -> None:
         """Note one thing.
 
