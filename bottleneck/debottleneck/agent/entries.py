@@ -62,6 +62,22 @@ def listen_with(listener: Listener | None) -> None:
     _listener[:] = [listener] if listener else []
 
 
+Step = Callable[["LoopPoint", int], None]
+"""Is told where an iteration begins: the loop, and 1; -1 where it did not after all."""
+
+_each_step: list[Step] = []
+
+
+def step_with(step: Step) -> None:
+    """Tell this of the iterations of all loops; each is marked from now on."""
+    _each_step.append(step)
+
+
+def is_each_told() -> bool:
+    """Whether no iteration may go unmarked."""
+    return bool(_each_step)
+
+
 def tell_entered(run: LoopEntry) -> None:
     """A loop begins."""
     for listener in _listener:
@@ -135,6 +151,8 @@ class LoopEntry:
         point = self.point
         if point.run is not self or point.rewritten is not None:
             return False
+        for step in _each_step:
+            step(point, 1)
         if point.bounds:
             if point.kept:
                 marks.close_stages()
@@ -158,6 +176,8 @@ class LoopEntry:
         point = self.point
         if point.run is not self:
             return
+        for step in _each_step:
+            step(point, 1)
         if point.bounds:
             if point.kept:
                 marks.close_stages()
@@ -169,6 +189,12 @@ class LoopEntry:
             self.begun = True
             self.done = 1
         tell_step(point)
+
+    def unbegun(self) -> None:
+        """The iteration that was marked last did not begin: the loop was over."""
+        self.done -= 1
+        for step in _each_step:
+            step(self.point, -1)
 
     def hush(self) -> bool:
         """Mark nothing of the next iterations; False where nothing is marked."""

@@ -125,7 +125,7 @@ COLLECTIONS = "collections"
 """Event: nanoseconds that garbage collections took so far."""
 
 STRATEGIES_FILE = "strategies.jsonl"
-"""What strategies did and why not, see `strategies.automatic.notes`."""
+"""What strategies did and why not, see `strategies.rewriting.notes`."""
 
 
 MARKER_FRAME = "[stage {}]"

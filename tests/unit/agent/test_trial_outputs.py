@@ -219,16 +219,6 @@ def test_the_same_parameter_again_ends_the_wait(written: Written) -> None:
     assert values == [1, 2, 3]
 
 
-def test_what_strategies_put_off_is_settled_first(
-    written: Written, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Before an update is looked at, and at the end."""
-    parameter = Parameter()
-    monkeypatch.setattr(outputs, "settle", lambda: parameter.value.fill(7))
-    marked("update", lambda parameter: None)(parameter)
-    assert written().events[0].sketches[0].tolist() == [7.0] * 3
-
-
 def test_strategies_own_threads_write_nothing(
     written: Written, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,8 +10,8 @@ import os
 from types import ModuleType
 
 from debottleneck.strategies import blas
-from debottleneck.strategies.automatic.notes import ENGAGED, REFUSED, Notes
 from debottleneck.strategies.remedies.hooks import Hooks
+from debottleneck.strategies.rewriting.notes import ENGAGED, REFUSED, Notes
 from debottleneck.strategies.spec import BLAS, Strategy
 
 VARIABLES = (

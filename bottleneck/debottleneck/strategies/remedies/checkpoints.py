@@ -24,15 +24,15 @@ from time import monotonic_ns
 from types import ModuleType
 from typing import Any
 
-from debottleneck.strategies.automatic.notes import (
+from debottleneck.strategies.remedies.beside import Beside, entry
+from debottleneck.strategies.remedies.hooks import Hooks, patch
+from debottleneck.strategies.rewriting.notes import (
     ENGAGED,
     FAILED,
     REFUSED,
     SUMMARY,
     Notes,
 )
-from debottleneck.strategies.remedies.beside import Beside, entry
-from debottleneck.strategies.remedies.hooks import Hooks
 from debottleneck.strategies.spec import BACKGROUND, Strategy
 
 MOST_COPIES = 2
@@ -62,7 +62,7 @@ class Checkpoints:
         self._notes = notes
         self._beside = Beside()
         self._room = threading.BoundedSemaphore(MOST_COPIES)
-        self._undo: list[tuple[Any, str, Any]] = []
+        self._undo: list[Callable[[], None]] = []
         self._numpy = False
         self._count = self._stopped_ns = 0
 
@@ -76,7 +76,7 @@ class Checkpoints:
 
     def after_torch(self, torch: ModuleType) -> None:
         """Act on `torch.save`."""
-        self._patch(torch, "save", self._save(torch.save, 1, "f"))
+        self._undo.append(patch(torch, "save", self._save(torch.save, 1, "f")))
 
     def stepped(self) -> None:
         """Act on numpy, where the script has it; raise what a write has raised."""
@@ -85,13 +85,13 @@ class Checkpoints:
             self._numpy = True
             for name, ending in _OF_NUMPY.items():
                 ours = self._save(getattr(numpy, name), 0, "file", ending)
-                self._patch(numpy, name, ours)
+                self._undo.append(patch(numpy, name, ours))
         self._beside.raise_error()
 
     def close(self) -> None:
         """All is written; the functions are plain again."""
         while self._undo:
-            setattr(*self._undo.pop())
+            self._undo.pop()()
         begun = monotonic_ns()
         self._beside.close()
         if not self._beside.is_here():
@@ -105,10 +105,6 @@ class Checkpoints:
             text = "the loop calls no torch.save or np.save to a path, and no os.fsync"
             self._notes.say(BACKGROUND, REFUSED, text)
         self._beside.raise_error()
-
-    def _patch(self, owner: Any, name: str, ours: Plain) -> None:
-        self._undo.append((owner, name, getattr(owner, name)))
-        setattr(owner, name, ours)
 
     def _put(self, what: str, paths: list[str], job: Callable[[], object]) -> None:
         """Have a job made, and say so."""

@@ -12,8 +12,8 @@ import gc
 import os
 from time import monotonic_ns
 
-from debottleneck.strategies.automatic.notes import ENGAGED, REFUSED, SUMMARY, Notes
 from debottleneck.strategies.remedies.hooks import Hooks
+from debottleneck.strategies.rewriting.notes import ENGAGED, REFUSED, SUMMARY, Notes
 from debottleneck.strategies.spec import GC, Strategy
 
 SELDOM = 100

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
+from typing import Any
 
 
 def _nothing(*_: object) -> None:
@@ -30,3 +31,15 @@ class Hooks:
     after_torch: Callable[[ModuleType], None] = _nothing
     stepped: Callable[[], None] = _nothing
     close: Callable[[], None] = _nothing
+
+
+def patch(owner: Any, name: str, ours: Any) -> Callable[[], None]:
+    """Put ours in place of a function of torch's; what takes it back."""
+    plain = getattr(owner, name)
+    setattr(owner, name, ours)
+
+    def undo() -> None:
+        if getattr(owner, name) is ours:
+            setattr(owner, name, plain)
+
+    return undo

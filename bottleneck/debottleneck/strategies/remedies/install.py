@@ -8,12 +8,13 @@ from types import ModuleType
 
 from debottleneck.agent import entries, evidence
 from debottleneck.agent.turns import LoopPoint
-from debottleneck.strategies.automatic.notes import FAILED, Notes
 from debottleneck.strategies.remedies.hooks import Hooks
+from debottleneck.strategies.rewriting.notes import FAILED, Notes
 from debottleneck.strategies.spec import (
     BACKGROUND,
     BLAS,
     DATALOADER,
+    FORWARD,
     GC,
     UPDATE,
     Strategy,
@@ -23,6 +24,7 @@ _MODULES = {
     GC: "collector",
     BLAS: "blas_threads",
     DATALOADER: "torch_loaders",
+    FORWARD: "torch_modules",
     UPDATE: "torch_steps",
     BACKGROUND: "checkpoints",
 }
@@ -40,10 +42,16 @@ def begin(strategies: Sequence[Strategy], notes: Notes) -> None:
     """
     for strategy in strategies:
         if strategy.name in _MODULES:
-            name = f"{__package__}.{_MODULES[strategy.name]}"
-            _acting.append((strategy, import_module(name).make(strategy, notes)))
+            _acting.append((strategy, made(strategy, notes)))
     if _acting:
         entries.at_steps(_stepped)
+
+
+def made(strategy: Strategy, notes: Notes) -> Hooks:
+    """One of them, which begins to act."""
+    module = import_module(f"{__package__}.{_MODULES[strategy.name]}")
+    hooks: Hooks = module.make(strategy, notes)
+    return hooks
 
 
 def after_torch(torch: ModuleType) -> None:

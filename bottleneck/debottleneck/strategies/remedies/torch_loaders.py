@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import inspect
 import multiprocessing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import wraps
 from types import ModuleType
 from typing import Any
 from weakref import WeakSet
 
 from debottleneck.agent.wrap import as_frame_of_ours
-from debottleneck.strategies.automatic.notes import ENGAGED, REFUSED, Notes
 from debottleneck.strategies.blas import cores
-from debottleneck.strategies.remedies.hooks import Hooks
+from debottleneck.strategies.remedies.hooks import Hooks, patch
+from debottleneck.strategies.rewriting.notes import ENGAGED, REFUSED, Notes
 from debottleneck.strategies.spec import DATALOADER, ON, Setting, Strategy
 
 _WITHOUT_WORKERS: Mapping[str, Any] = {
@@ -51,7 +51,7 @@ class Loaders:
             strategy = Strategy(strategy.name, given)
         self._wanted, self._notes = strategy, notes
         self._kept: WeakSet[Any] = WeakSet()
-        self._undo: list[tuple[Any, str, Any]] = []
+        self._undo: list[Callable[[], None]] = []
 
     def after_torch(self, torch: ModuleType) -> None:
         """Act on every loader that is made from now on."""
@@ -80,8 +80,7 @@ class Loaders:
             return plain_iter(loader)
 
         for name, ours in (("__init__", __init__), ("__iter__", __iter__)):
-            self._undo.append((kind, name, getattr(kind, name)))
-            setattr(kind, name, as_frame_of_ours(ours))
+            self._undo.append(patch(kind, name, as_frame_of_ours(ours)))
         if "sharing" in self._wanted.settings:
             sharing = torch.multiprocessing
             plain_way = sharing.get_sharing_strategy()
@@ -90,7 +89,7 @@ class Loaders:
     def close(self) -> None:
         """Loaders are made as they are written again."""
         while self._undo:
-            setattr(*self._undo.pop())
+            self._undo.pop()()
 
     def _changes(self, torch: ModuleType, given: Mapping[str, Any]) -> dict[str, Any]:
         """What is otherwise than the script says; says so."""

@@ -16,8 +16,8 @@ from types import ModuleType
 from typing import Any
 
 from debottleneck.errors import StrategyError
-from debottleneck.strategies.automatic.notes import ENGAGED, REFUSED, SUMMARY, Notes
 from debottleneck.strategies.remedies.hooks import Hooks
+from debottleneck.strategies.rewriting.notes import ENGAGED, REFUSED, SUMMARY, Notes
 from debottleneck.strategies.spec import UPDATE, Strategy
 
 FORMS = ("fused", "foreach")

@@ -27,6 +27,8 @@ from debottleneck.strategies.rewriting.notes import Voice
 from debottleneck.strategies.rewriting.observe import Observed
 from debottleneck.strategies.rewriting.split import UNSET
 
+OF_TORCH = "its DataLoader loads ahead itself, as `dataloader:workers=2` has it do"
+
 SLACK = 1.05
 """Calls are opened even where it gains nothing yet, if it may cost so little."""
 
@@ -122,6 +124,7 @@ class Rewriting:
             try:
                 item = next(steps)
             except StopIteration:
+                run.unbegun()
                 run.done = 0
                 return
             yield item
@@ -176,7 +179,7 @@ class Rewriting:
             yield from self._open(decision, frame, source)
         decision = self.decision or decision
         if known.is_loader_of_torch(source.iterator):
-            decision = decision.refused("its DataLoader is prefetched by itself")
+            decision = decision.refused(OF_TORCH)
         self.decision, self._observed = decision, None
         self._voice.planned(self.decision.plan)
 
