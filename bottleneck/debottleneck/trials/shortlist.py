@@ -11,11 +11,17 @@ import math
 from collections.abc import Sequence
 
 from debottleneck.analysis.result import Analysis, Finding, Prediction
+from debottleneck.analysis.rules.contention import contenders
+from debottleneck.analysis.rules.measures import stage_cost, uses_dataloader
 from debottleneck.prediction.predict import predict
 from debottleneck.strategies.spec import (
+    BACKGROUND,
+    BLAS,
+    DATALOADER,
     FORWARD,
+    GC,
+    OF_LOOPS,
     PREFETCH,
-    STRATEGIES,
     UPDATE,
     Strategies,
     parse,
@@ -32,6 +38,9 @@ INPUT_STAGES = ("load", "augment", "transfer")
 FORWARD_STAGES = ("forward", "loss", "backward")
 UPDATE_STAGE = "update"
 HOLDS_GIL = ("python", "gil")
+
+LEAST_SAVING = 0.02
+"""Checkpoints that take less of the loop have nothing to give."""
 
 STEPS_FOR_S = 3.0
 """A trial trains for so long: start-up and 0.1 s of polling are little beside it."""
@@ -58,10 +67,31 @@ def supported(analysis: Analysis, cores: int) -> tuple[Strategies, ...]:
     texts: list[str] = []
     for finding in analysis.findings:
         texts += _for_finding(finding, analysis, cores)
-    return tuple(map(parse, dict.fromkeys(texts or STRATEGIES)))
+    texts = [*(texts or OF_LOOPS), *_beside(analysis)]
+    return tuple(map(parse, dict.fromkeys(texts)))
+
+
+def _beside(analysis: Analysis) -> list[str]:
+    """What is small or unseen in shares of the step, and yet may be worth a trial."""
+    texts = []
+    saving = stage_cost(analysis, "checkpoint")
+    if saving is not None and saving.share >= LEAST_SAVING:
+        texts.append(f"{BACKGROUND}:checkpoint")
+    busy = contenders(analysis)
+    if busy is not None and busy.pooled:
+        texts.append(f"{BLAS}:threads=1")
+    return texts
 
 
 def _for_finding(finding: Finding, analysis: Analysis, cores: int) -> list[str]:
+    if finding.kind == "gc-pauses":
+        return [f"{GC}:freeze", f"{GC}:off"]
+    if finding.kind == "oversubscription":
+        return _for_crowd(analysis)
+    if finding.kind == "waiting" and finding.cause == "disk":
+        return [f"{BACKGROUND}:checkpoint"]
+    if finding.stage in (*INPUT_STAGES, "") and uses_dataloader(analysis):
+        return _for_loader(finding, cores)
     if finding.kind in ("gil-contention", "starvation"):
         return _for_producers(finding)
     if finding.stage in INPUT_STAGES:
@@ -72,6 +102,21 @@ def _for_finding(finding: Finding, analysis: Analysis, cores: int) -> list[str]:
         torch = _kinds(analysis, UPDATE_STAGE) == {"torch"}
         return [UPDATE] if torch else _parallel(UPDATE, finding, cores)
     return []
+
+
+def _for_crowd(analysis: Analysis) -> list[str]:
+    """Too many threads: fewer in each pool, and fewer workers of a loader."""
+    fewer = [f"{DATALOADER}:workers={count}" for count in (0, 1)]
+    return [f"{BLAS}:threads=1", *(fewer if uses_dataloader(analysis) else [])]
+
+
+def _for_loader(finding: Finding, cores: int) -> list[str]:
+    """More workers and fewer than the script's, and those that stay."""
+    waits = finding.kind == "input-bound-io"
+    most = 2 * int(finding.evidence.get("fetches_in_flight", 1)) if waits else cores
+    counts = [count for count in THREADS if count <= max(most, THREADS[0])]
+    settings = [*(f"workers={n},persistent" for n in counts), "persistent", "workers=0"]
+    return [f"{DATALOADER}:{one}" for one in settings]
 
 
 def _for_producers(finding: Finding) -> list[str]:
@@ -134,6 +179,7 @@ def _predictions(
     analysis: Analysis, candidates: Sequence[Strategies], seed: int
 ) -> dict[str, Prediction]:
     """By specification; none where the recording shows nothing to replay."""
+    candidates = [c for c in candidates if all(s.name in OF_LOOPS for s in c)]
     predicted = predict(analysis, candidates, seed=seed) if candidates else None
     rows = predicted.rows if predicted else ()
     return {row.spec: row for row in rows if _is_finite(row)}
