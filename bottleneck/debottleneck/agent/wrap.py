@@ -68,12 +68,6 @@ def observe_with(observe: Observe) -> None:
     _observers.append(observe)
 
 
-def stop_acting() -> None:
-    """Functions marked from now on are the user's own again."""
-    _actors.clear()
-    _observers.clear()
-
-
 def needs() -> dict[str, bool]:
     """What the code of functions marked from now on has to do (see `inline`)."""
     acted = bool(_actors)
