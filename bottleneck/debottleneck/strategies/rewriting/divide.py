@@ -197,7 +197,7 @@ class _Graph:
         return tuple(self._lines[place].number for place in sorted(places))
 
     def _move_needed(self, order: set[int], heavy: set[int]) -> None:
-        """Heavy lines that come before what needs or changes theirs run in order."""
+        """Heavy lines run in order before what needs or changes theirs, or leaves."""
         while True:
             moved = {
                 one
@@ -205,6 +205,7 @@ class _Graph:
                 for other in order
                 if other in self._after[one]
                 or (one < other and self._binds[other] & self._uses[one])
+                or (one < other and self._lines[other].leaves)
             }
             if not moved:
                 return
