@@ -48,7 +48,7 @@ STANDARD_INPUT = "-"
 _ACTING = "rewriting" if os.environ.get("DEBOTTLENECK_REWRITING") else "automatic"
 _PLUGINS = {
     "strategies": f"debottleneck.strategies.{_ACTING}.install",
-    "scout": "debottleneck.agent.scout",
+    "plans": "debottleneck.strategies.rewriting.asking",
     "outputs": "debottleneck.agent.outputs",
     "guard": "debottleneck.agent.guard",
 }

@@ -67,6 +67,7 @@ def save(options: Options, raw: Path, outcome: Outcome, began: datetime) -> None
         machine=machine.as_dict() if machine is not None else {},
         rates=_rates(raw, agent),
         not_measured=(*missing, *unread),
+        plans=assemble.plans_of(raw, outcome.pid),
     )
     Recording.of(facts, tables).save(options.output)
 

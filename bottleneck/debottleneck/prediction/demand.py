@@ -8,8 +8,9 @@ Waiting for the GIL and for a core is left out: the simulation brings forth its 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,12 +27,15 @@ from debottleneck.analysis.frames import (
 )
 from debottleneck.analysis.result import Analysis
 from debottleneck.analysis.rows import RowNames
+from debottleneck.analysis.steps import chosen_loop
 from debottleneck.analysis.timeline import Lookup, marks_by_thread
 from debottleneck.recording.loop import BETWEEN, Marks, outermost
-from debottleneck.recording.recording import STATES
-from debottleneck.recording.spool import API, BURST_READS, ENTER, LEAVE
+from debottleneck.recording.recording import STATES, Recording
+from debottleneck.recording.spool import BURST_READS, ENTER, LEAVE
 from debottleneck.recording.tables import LONGEST_NS
-from debottleneck.words import STEP
+from debottleneck.strategies.rewriting.plan import Piece, Plan
+from debottleneck.strategies.spec import PREFETCH
+from debottleneck.words import LINE
 
 OUTSIDE = ("disk", "network", "ipc", "sleep", "unattributed")
 """Waits for something that is not a thread of this loop."""
@@ -63,6 +67,7 @@ class Part:
         outside: Waiting for something that is no thread of the loop.
         lock: Waiting for another thread.
         releases: How many times it gives the GIL up.
+        line: Of the loop's own statement that it lies in, 0 if that is not known.
     """
 
     stage: str
@@ -72,6 +77,7 @@ class Part:
     outside: float
     lock: float
     releases: float
+    line: int = 0
 
     @property
     def work(self) -> float:
@@ -98,15 +104,6 @@ class Producer:
 
 
 @dataclass(frozen=True)
-class Form:
-    """How a strategy would have to treat a function (`columns.COLUMNS`)."""
-
-    form: str
-    size: int
-    bytes: int
-
-
-@dataclass(frozen=True)
 class Demand:
     """A loop, ready to be replayed.
 
@@ -114,16 +111,15 @@ class Demand:
         steps: The parts of each step, in order.
         step_ns: Measured mean of the quiet steps.
         producers: Threads and processes that make batches.
-        forms: Name of a function that marks a stage -> how it is called.
-        inputs: Stages that a prefetch makes ahead.
+        plans: What strategies would do with it; of a loop within it the line of its
+            piece is that of the statement that the loop is in.
         python_known: False where `python` and `native` could not be told apart.
     """
 
     steps: tuple[tuple[Part, ...], ...]
     step_ns: float
     producers: tuple[Producer, ...] = ()
-    forms: Mapping[str, Form] = field(default_factory=dict)
-    inputs: tuple[str, ...] = ("load",)
+    plans: tuple[Plan, ...] = ()
     python_known: bool = True
 
     @property
@@ -168,7 +164,7 @@ def demand_of(analysis: Analysis) -> Demand | None:
         steps=steps,
         step_ns=analysis.loop.step_ms * 1e6,
         producers=_producers(analysis, mix) if _loads(steps) else (),
-        forms=_forms(analysis),
+        plans=_plans(recording),
         python_known=mix.known,
     )
 
@@ -273,7 +269,8 @@ def _steps(
     unit, enter, site = _units(marks, begin)
     stages = mix.rows.numbers(own["stage"])
     row = np.where((unit % 2 == 0) | np.isin(stages, BETWEEN), stages, -1)
-    changes = (np.diff(column, prepend=-2) != 0 for column in (step, unit, row))
+    line = _lines(analysis, marks, begin)
+    changes = (np.diff(c, prepend=-2) != 0 for c in (step, unit, row, line))
     new = np.flatnonzero(np.logical_or.reduce(list(changes)))
     amounts = _amounts(own, mix, new)
     sites = analysis.recording.sites
@@ -285,7 +282,9 @@ def _steps(
         is_call = row[first] < 0
         stage = str(mix.rows.names[enter[outer] if is_call else row[first]])
         name = str(names.get(site[outer], "")) if is_call else ""
-        parts_by_step[step[first]].append(Part(stage, name, *amounts[place]))
+        parts_by_step[step[first]].append(
+            Part(stage, name, *amounts[place], line=int(line[first]))  # type: ignore[arg-type,misc] # five numbers
+        )
     return tuple(tuple(parts) for parts in parts_by_step if parts)
 
 
@@ -345,12 +344,37 @@ def _producers(analysis: Analysis, mix: _Mix) -> tuple[Producer, ...]:
     return tuple(producers)
 
 
-def _forms(analysis: Analysis) -> dict[str, Form]:
-    pid = analysis.recording.facts.pid
-    sites, table = analysis.recording.sites, analysis.recording.forms
-    by_hand = sites[(sites["pid"] == pid) & (sites["kind"] == API)]
-    by_hand = by_hand[by_hand["stage"] != STEP]
-    forms = {str(name): Form(API, 0, 0) for name in by_hand["name"]}
-    for row in table[table["pid"] == pid].itertuples(index=False):
-        forms[str(row.name)] = Form(str(row.form), int(row.size), int(row.bytes))
-    return forms
+def _lines(analysis: Analysis, marks: Marks, begin: Ints) -> Ints:
+    """Line of the loop's own statement that each time lies in, 0 where none shows."""
+    recording = analysis.recording
+    chosen, sites = chosen_loop(recording), recording.sites
+    if chosen is None:
+        return np.zeros(len(begin), np.int64)
+    own = sites[(sites["pid"] == recording.facts.pid) & (sites["stage"] == LINE)]
+    own = own[own["within"] == chosen.site]
+    entered = (marks.edge == ENTER) & np.isin(marks.site, own["site"].to_numpy())
+    lines = own.set_index("site")["line"].reindex(marks.site[entered])
+    known = np.concatenate([[0], lines.to_numpy(np.int64)])
+    return known[np.searchsorted(marks.t[entered], begin, side="right")]
+
+
+def _plans(recording: Recording) -> tuple[Plan, ...]:
+    """What strategies said of the loop that trains, and of those within it."""
+    chosen = chosen_loop(recording)
+    if chosen is None:
+        return ()
+    found: dict[tuple[str, str, int], Plan] = {}
+    for said in recording.facts.plans:
+        pieces = tuple(Piece(**piece) for piece in said["pieces"])
+        facts: dict[str, Any] = {**said, "pieces": pieces}
+        plan = Plan(**facts)
+        if plan.strategy == PREFETCH:
+            if (plan.file, plan.line) == (chosen.file, chosen.line):
+                found[PREFETCH, "", 0] = plan
+            continue
+        for loop, line in plan.around:
+            if loop == chosen.line:
+                moved = tuple(replace(piece, line=line) for piece in pieces)
+                key = plan.strategy, plan.file, plan.line
+                found[key] = replace(plan, pieces=moved)
+    return tuple(found.values())

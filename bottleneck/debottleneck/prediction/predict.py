@@ -16,12 +16,13 @@ import numpy as np
 
 from debottleneck.analysis.frames import quiet_steps
 from debottleneck.analysis.result import WORTH, Analysis, Prediction, Predictions
-from debottleneck.prediction.apply import simulated, why_not
-from debottleneck.prediction.candidates import families, with_inputs
+from debottleneck.prediction.apply import simulated
+from debottleneck.prediction.candidates import families
 from debottleneck.prediction.demand import Demand, Part, demand_of, fraction
 from debottleneck.prediction.limits import beyond_mb, limit
 from debottleneck.prediction.question import AS_IT_IS, Question
 from debottleneck.prediction.replay import Replayed, drawn, operations, replay
+from debottleneck.prediction.sides import NO_PLAN, why_not
 from debottleneck.recording.machine import Machine
 from debottleneck.strategies.spec import Strategies, parse, written
 
@@ -124,8 +125,6 @@ def predict(
     demand = demand_of(analysis)
     if demand is None:
         return None
-    if not strategies:
-        demand = with_inputs(demand)
     asked = question.of_rows(analysis.rows)
     model = _Model(demand, machine_of(analysis), asked, wobble_of(analysis), seed)
     if strategies:
@@ -146,6 +145,7 @@ def predict(
         replayed=model.replayed,
         machine=model.machine.as_dict(),
         question=question.text,
+        unplanned="" if demand.plans else NO_PLAN,
     )
 
 
@@ -240,9 +240,11 @@ class _Model:
 
     def predicted(self, strategies: Strategies, times: int = TIMES) -> Prediction:
         """What these strategies make of it, from so many simulated runs."""
+        reasons = [why_not(self.demand, one) for one in strategies]
+        acting = tuple(s for s, why in zip(strategies, reasons, strict=True) if not why)
         runs, ratios = [], []
         for attempt in self._tries[:times]:
-            run = self._run(attempt, strategies)
+            run = self._run(attempt, acting)
             runs.append(run)
             ratios.append(math.log(attempt.plain_ns / run.step_ns))
         middle = float(np.mean(ratios))
@@ -250,9 +252,7 @@ class _Model:
         half = Z90 * math.hypot(spread, self._apart, _hasty(runs))
         gain, low, high = (math.exp(middle + d * half) for d in (0, -1, 1))
         step = self._recorded.step_ns / 1e6
-        reason = next(
-            (w for w in (why_not(self.demand, s) for s in strategies) if w), ""
-        )
+        reason = next(filter(None, reasons), "")
         return Prediction(
             spec=written(strategies),
             step_ms=step / gain,
@@ -261,8 +261,8 @@ class _Model:
             speedup=gain,
             low=low,
             high=high,
-            limit=limit(runs, strategies, gain, self.machine),
-            memory_mb=beyond_mb(self.demand, strategies),
+            limit=limit(runs, acting, gain, self.machine),
+            memory_mb=beyond_mb(self.demand, acting),
             why_not=reason,
             worth=not reason and gain >= WORTH and bool(strategies),
         )

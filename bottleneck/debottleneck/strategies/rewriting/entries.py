@@ -115,7 +115,7 @@ class Rewriting:
         """
         self.entries += 1
         run = self._owner
-        steps = self._stages(frames.pop(), LoopItems(iterator))
+        steps = self._stages(frames.pop(), self._source(iterator))
         while run is not None:
             if marks.recording():
                 run.passed()
@@ -125,6 +125,9 @@ class Rewriting:
                 run.done = 0
                 return
             yield item
+
+    def _source(self, iterator: Iterator[Any]) -> LoopItems:
+        return LoopItems(iterator)
 
     def _stages(self, frame: FrameType, source: LoopItems) -> Iterator[Any]:
         if self.decision is None:
@@ -187,7 +190,7 @@ class Rewriting:
         opened = decision.opened(frame, source.iterator)
         if opened is None:
             return
-        more, inner = opened.decision, LoopItems(opened.iterator)
+        more, inner = opened.decision, self._source(opened.iterator)
         observed = Observed(more.flat)
         yield from self._in_turn(more, observed, frame, inner)
         if inner.ended:

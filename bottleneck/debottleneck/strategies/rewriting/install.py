@@ -48,14 +48,14 @@ def install(folder: Path, config: Mapping[str, Any]) -> None:
     voice = Voice(notes.say)
     strategies = parse(config["strategies"])
     _asked.extend((strategy, notes) for strategy in strategies)
-    copies.copy_with(_copy)
+    copies.copy_with(copy_of)
     if not evidence.searching():
         marks.start_unwritten()
         evidence.start(config.get("loop"), opened.Opening(_nobody))
     for strategy in strategies:
         if strategy.name == PREFETCH:
             known = config.get("loop") is not None
-            hand = _Hand(evidence.search(), Wanted.of(strategy), voice, known)
+            hand = Hand(evidence.search(), Wanted.of(strategy), voice, known)
             entries.listen_with(hand)
     workers = {s.name: s.number("workers", cores()) for s in strategies}
     workers.pop(PREFETCH, None)
@@ -78,7 +78,7 @@ def _nobody(path: str) -> bool:
     return False
 
 
-def _copy(
+def copy_of(
     loop: ast.For | ast.While, placeholder: str, source: ast.expr
 ) -> tuple[Any, ast.stmt]:
     """The copy of a loop in which lines can be taken."""
@@ -92,7 +92,7 @@ def _copy(
     return flatten(loop, attribute, ast.Call(attribute(turn), [*given], []))
 
 
-class _Hand:
+class Hand:
     """Listens beside the search, and hands the training loop over.
 
     Args:
@@ -120,9 +120,10 @@ class _Hand:
         if point is not self._search.chosen or point.rewritten is not None:
             return
         if point.mean_ns < SHORTEST_NS:  # nothing in it is worth handing over
+            self.too_short(point)
             return
         if point.count >= self._sure or self._search.settled:
-            self._hand_over(point)
+            self.hand_over(point)
 
     def began_row(self, point: LoopPoint) -> None:
         """A statement begins."""
@@ -132,7 +133,11 @@ class _Hand:
         """A loop is over."""
         self._search.left(run)
 
-    def _hand_over(self, point: LoopPoint) -> None:
+    def too_short(self, point: LoopPoint) -> None:
+        """Its iterations are too short, so far."""
+
+    def hand_over(self, point: LoopPoint) -> None:
+        """It goes on in the copy that can run ahead."""
         flat = point.plan.flat
         if isinstance(flat, FlatLoop):
             made = Rewriting(point, flat, self._settings, self._voice)
