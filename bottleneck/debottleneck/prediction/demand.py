@@ -8,6 +8,7 @@ Waiting for the GIL and for a core is left out: the simulation brings forth its 
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -363,6 +364,8 @@ def _plans(recording: Recording) -> tuple[Plan, ...]:
     chosen = chosen_loop(recording)
     if chosen is None:
         return ()
+    own = recording.sites[recording.sites["within"] == chosen.site]
+    begin = sorted({chosen.line, *map(int, own["line"])})
     found: dict[tuple[str, str, int], Plan] = {}
     for said in recording.facts.plans:
         pieces = tuple(Piece(**piece) for piece in said["pieces"])
@@ -373,7 +376,8 @@ def _plans(recording: Recording) -> tuple[Plan, ...]:
                 found[PREFETCH, "", 0] = plan
             continue
         for loop, line in plan.around:
-            if loop == chosen.line:
+            if loop == chosen.line <= line:
+                line = begin[bisect_right(begin, line) - 1]
                 moved = tuple(replace(piece, line=line) for piece in pieces)
                 key = plan.strategy, plan.file, plan.line
                 found[key] = replace(plan, pieces=moved)

@@ -70,7 +70,7 @@ def limit(
         return f"limited by the source, {max(1, math.ceil(at_once - 0.1))} at once"
     if starved > STARVED and fetches:
         return "limited by the loads, which take longer than the rest"
-    if starved > STARVED or waits > MOSTLY:
+    if not fetches and (starved > STARVED or waits > MOSTLY):
         return "limited by the longest of the calls"
     return "limited by the rest of the step"
 

@@ -59,6 +59,7 @@ class Turns:
         waited = piece.ns - piece.cpu_ns
         self._work_share = min(piece.cpu_ns / work, 1.0) if work > 0 else 0.0
         self._wait_share = min(waited / waits, 1.0) if waits > 0 else 0.0
+        self._known: dict[int, tuple[Part, Part]] = {}
         self._jobs: deque[Job] = deque()
         self._given = Counter()
         self._cycles = Cycles(loop, fine=workers > 1)
@@ -69,14 +70,22 @@ class Turns:
 
     def make(self, parts: Sequence[Part]) -> Iterator[Op]:
         """What the trainer does of a statement with such a loop in it."""
-        one = 1 / (self._turns * self._entries)
         pieces = []
         for part in parts:
-            work, waits = self._work_share, self._wait_share
-            yield from self._cycles.of(share_of(part, 1 - work, 1 - waits))
-            pieces.append(share_of(part, work * one, waits * one))
+            rest, piece = self._divided(part)
+            yield from self._cycles.of(rest)
+            pieces.append(piece)
         for _ in range(self._entries):
             yield from self._entry(pieces)
+
+    def _divided(self, part: Part) -> tuple[Part, Part]:
+        """What of a part is not in the loop, and one turn of it; kept, as `Cycles` is."""
+        if id(part) not in self._known:
+            work, waits = self._work_share, self._wait_share
+            one = 1 / (self._turns * self._entries)
+            rest = share_of(part, 1 - work, 1 - waits)
+            self._known[id(part)] = rest, share_of(part, work * one, waits * one)
+        return self._known[id(part)]
 
     def _entry(self, pieces: Sequence[Part]) -> Iterator[Op]:
         call_ns = self._loop.machine.call_ns

@@ -65,7 +65,7 @@ class FunctionsWindow(Event):
 class LearningBlock(Event):
     """Time in which the agent learned loops, or opened functions."""
 
-    kind: Annotated[str, OneOf((spool.LEARNING,))]
+    kind: Annotated[str, OneOf((spool.LEARNING, spool.PLANNING))]
     start_ns: Time
     end_ns: Time
 

@@ -58,7 +58,7 @@ def after_torch(torch: ModuleType) -> None:
 def note(plan: Plan, began: int) -> None:
     """Write a plan down, and since when it was being made."""
     marks.note({"event": EVENT, **plan.as_json()})
-    block = {"event": "block", "kind": spool.LEARNING}
+    block = {"event": "block", "kind": spool.PLANNING}
     marks.note({**block, "start_ns": began, "end_ns": monotonic_ns()})
 
 
@@ -216,16 +216,27 @@ class AskedTurns(each.EachPoint):
             self._may(items, frame)
         if self.plan is None:
             return
-        where = [run.point for run in runs()]
         piece = Piece(self._turns.line, TURNS, self._ns / passed, self._cpu_ns / passed)
         plan = replace(
             self.plan,
             pieces=(piece,),
             turns=round(self._items / entered),
             entries=entered / passed,
-            around=tuple((p.plan.line, p.plan.rows[p.row].line) for p in where),
+            around=tuple(_around(frame)),
         )
         note(plan, began)
+
+
+def _around(frame: FrameType | None) -> Iterator[tuple[int, int]]:
+    """The loops that a frame is in, and the line where it is in each."""
+    points = [run.point for run in runs()]
+    while frame is not None:
+        file, line = frame.f_code.co_filename, frame.f_lineno
+        for point in points:
+            if point.file == file and point.plan.line <= line <= point.plan.end:
+                yield point.plan.line, line
+        points = [p for p in points if p.file != file or p.plan.line > line]
+        frame = frame.f_back
 
 
 def _same(items: Iterable[Any]) -> Iterable[Any]:
