@@ -79,7 +79,7 @@ class Turns:
             yield from self._entry(pieces)
 
     def _divided(self, part: Part) -> tuple[Part, Part]:
-        """What of a part is not in the loop, and one turn of it; kept, as `Cycles` is."""
+        """What of a part is not in the loop, and one turn of it; kept for `Cycles`."""
         if id(part) not in self._known:
             work, waits = self._work_share, self._wait_share
             one = 1 / (self._turns * self._entries)
