@@ -62,7 +62,7 @@ OPERATIONS = 12_000
 
 LEAST_STEPS = 8
 
-AS_GOOD = 0.97
+AS_GOOD = 0.96
 """Of settings this close the one with the fewest threads is named."""
 
 MOST_STREAMING = 0.25

@@ -101,7 +101,7 @@ class _Hand(acting.Hand):
         """Its iterations are too short for anything."""
         if point not in self._asked and point.count >= acting.SURE:
             self._asked.add(point)
-            reason = f"an iteration takes only {point.mean_ns / 1e3:.0f} us"
+            reason = acting.short(point)
             plan = Plan(PREFETCH, point.file, point.plan.line, reason=reason)
             note(plan, monotonic_ns())
 
