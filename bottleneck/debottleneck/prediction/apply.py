@@ -9,7 +9,8 @@ from debottleneck.prediction.engine import Gil, Thread
 from debottleneck.prediction.parallel import Turns, workers_of
 from debottleneck.prediction.prefetch import Ahead
 from debottleneck.prediction.programs import Feed, SimulatedLoop, threads
-from debottleneck.prediction.sides import has_workers, plan_of, turns_of, why_not
+from debottleneck.prediction.sides import has_workers, plan_of, turns_of
+from debottleneck.strategies.rewriting.plan import BY_ITSELF
 from debottleneck.strategies.spec import (
     FORWARD,
     PREFETCH,
@@ -19,7 +20,7 @@ from debottleneck.strategies.spec import (
 )
 
 TORCH_STEP = "torch.optim."
-NOT_SIMULATED = "torch's own form of the step, which only a trial can measure"
+NOT_SIMULATED = "done by torch's own means, which only a trial can measure"
 
 
 @dataclass(frozen=True)
@@ -71,16 +72,14 @@ def _turns(loop: SimulatedLoop, gil: Gil | None, strategy: Strategy) -> list[Tur
     ]
 
 
-def acts(demand: Demand, strategies: Strategies) -> bool:
-    """Whether all of them would do something."""
-    return not any(why_not(demand, strategy) for strategy in strategies)
-
-
 def simulated(demand: Demand, strategies: Strategies) -> bool:
     """Whether the loop with these strategies can be simulated.
 
-    Of an optimizer's step nobody knows how long torch's own forms of it take.
+    Nobody knows how long torch's own forms of an optimizer's step take, or what a
+    `DataLoader` does.
     """
     optimizer = any(part.name.startswith(TORCH_STEP) for part in demand.parts)
-    able = (PREFETCH, FORWARD) if optimizer else (PREFETCH, FORWARD, UPDATE)
+    loader = any(plan.reason == BY_ITSELF for plan in demand.plans)
+    torch = {UPDATE: optimizer, PREFETCH: loader}
+    able = {FORWARD, *(name for name, own in torch.items() if not own)}
     return all(strategy.name in able for strategy in strategies)

@@ -50,7 +50,7 @@ def _length(plan: Plan) -> float:
 def _prefetches(demand: Demand, cores: int) -> list[list[Strategies]]:
     (asked,) = parse(PREFETCH)
     plan = plan_of(demand, asked)
-    if plan is None:
+    if plan is None or not simulated(demand, (asked,)):
         return []
     if plan.reason:
         return [[parse(PREFETCH)]]

@@ -55,6 +55,9 @@ RUNNING = STATES.index("running")
 FEWEST_SHARE = 0.02
 """A thread that does less than this of the time makes no batches."""
 
+MOST_IDLE = 0.15
+"""Nor does one that has nothing to do for so long while the trainer waits."""
+
 
 @dataclass(frozen=True)
 class Part:
@@ -69,6 +72,7 @@ class Part:
         lock: Waiting for another thread.
         releases: How many times it gives the GIL up.
         line: Of the loop's own statement that it lies in, 0 if that is not known.
+        takes: Whether it takes what other threads make, if any do.
     """
 
     stage: str
@@ -79,6 +83,7 @@ class Part:
     lock: float
     releases: float
     line: int = 0
+    takes: bool = False
 
     @property
     def work(self) -> float:
@@ -158,21 +163,38 @@ def demand_of(analysis: Analysis) -> Demand | None:
     if key not in threads:
         return None
     mix = _mix(analysis)
-    steps = _steps(analysis, threads[key], mix)
+    steps = _taking(_steps(analysis, threads[key], mix))
     if not steps:
         return None
     return Demand(
         steps=steps,
         step_ns=analysis.loop.step_ms * 1e6,
-        producers=_producers(analysis, mix) if _loads(steps) else (),
+        producers=_producers(analysis, mix, _waits(steps)),
         plans=_plans(recording),
         python_known=mix.known,
     )
 
 
-def _loads(steps: Iterable[Iterable[Part]]) -> bool:
-    """Whether there is something to take what producers make."""
-    return any(part.stage == "load" for step in steps for part in step)
+def _taking(steps: Sequence[Sequence[Part]]) -> tuple[tuple[Part, ...], ...]:
+    """The steps, with what takes from other threads: loads, else long waits for them."""
+    loads = any(part.stage == "load" for step in steps for part in step)
+    found = []
+    for step in steps:
+        most = max(part.lock for part in step)
+        least = max(most, FEWEST_SHARE * sum(part.length for part in step))
+        found.append(
+            tuple(
+                replace(p, takes=p.stage == "load" if loads else p.lock >= least)
+                for p in step
+            )
+        )
+    return tuple(found)
+
+
+def _waits(steps: Sequence[Sequence[Part]]) -> float:
+    """The part of their time that what takes waits for other threads."""
+    parts = [part for step in steps for part in step]
+    return fraction(parts, (part.lock for part in parts if part.takes))
 
 
 def _mix(analysis: Analysis) -> _Mix:
@@ -324,12 +346,19 @@ def _amounts(own: pd.DataFrame, mix: _Mix, new: Ints) -> list[tuple[float, ...]]
     return list(zip(*added, strict=True))
 
 
-def _producers(analysis: Analysis, mix: _Mix) -> tuple[Producer, ...]:
-    """Loader threads and workers, if the trainer waits for them or takes from them."""
+def _producers(analysis: Analysis, mix: _Mix, waits: float) -> tuple[Producer, ...]:
+    """Loader threads and workers, if the trainer waits for them or takes from them.
+
+    Those that idle although the trainer waits work only when it asks them to: its
+    waits are then as good as waits for the outside.
+    """
     threads = analysis.threads
     makers = threads[threads["role"].isin(("loader", "worker"))]
     idle = makers["lock"] + makers["ipc"] + makers["runqueue"] + makers["gil"]
     makers = makers[1 - idle > FEWEST_SHARE]
+    asked = makers["lock"] + makers["ipc"] > MOST_IDLE
+    if waits > FEWEST_SHARE and asked.all():
+        return ()
     count, steps = len(makers), max(analysis.loop.measured, 1)
     producers = []
     for row in makers.to_dict("records"):

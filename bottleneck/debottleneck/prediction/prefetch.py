@@ -129,7 +129,7 @@ class Ahead:
     def _made(
         self, parts: Sequence[Part], number: int, remote: ChildProcess | None
     ) -> Iterator[Op]:
-        if any(part.stage == "load" for part in parts):
+        if any(part.takes for part in parts):
             yield from self._feed.take(number)
         job = self._job(parts, remote is not None)
         yield from remote.call(job) if remote is not None else job

@@ -169,30 +169,29 @@ def threads(
     fine = any(thread.gil is gil for thread in feed.threads)
     fine = fine or (ahead is not None and ahead.always)
     steps = loop.steps if ahead is None else ahead.stays
-    taken = feed if ahead is None else ahead
-    program = _trainer(steps, taken, shared, Cycles(loop, fine))
+    program = _trainer(steps, ahead, feed, shared, Cycles(loop, fine))
     return [Thread(program, gil), *helpers, *feed.threads]
 
 
 def _trainer(
     steps: Sequence[Step],
-    items: Feed | Handler,
+    ahead: Handler | None,
+    feed: Feed,
     shared: Sequence[Shared],
     cycles: Cycles,
 ) -> Iterator[Op]:
     by_line = {each.line: each for each in shared}
     for number, step in enumerate(steps):
         yield MARK, 0.0
-        ahead = not isinstance(items, Feed)
-        if ahead:
-            yield from items.take(number)
+        if ahead is not None:
+            yield from ahead.take(number)
         for line, parts in groupby(step, key=lambda part: part.line):
             if line in by_line:
                 yield from by_line[line].make(list(parts))
                 continue
             for part in parts:
-                if part.stage == "load" and not ahead:
-                    yield from items.take(number)
+                if part.takes:
+                    yield from feed.take(number)
                 yield from cycles.of(part)
     yield MARK, 0.0
 

@@ -93,8 +93,12 @@ class Sides:
         key = part.line, part.stage, part.name
         if key not in self._known:
             self._known[key] = _shares(self._pieces_of(part))
-        shares = self._known[key].items()
-        return {side: share_of(part, *both) for side, both in shares}
+        shares = self._known[key]
+        first = max(shares, key=lambda side: sum(shares[side]))
+        return {
+            side: replace(share_of(part, *both), takes=part.takes and side == first)
+            for side, both in shares.items()
+        }
 
     def _pieces_of(self, part: Part) -> Sequence[Piece]:
         """Those that the part may be of, the closest ones."""

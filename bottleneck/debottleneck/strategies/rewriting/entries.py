@@ -25,6 +25,7 @@ from debottleneck.strategies.rewriting.entry import EntryRun, LoopItems
 from debottleneck.strategies.rewriting.flatten import FlatLoop
 from debottleneck.strategies.rewriting.notes import Voice
 from debottleneck.strategies.rewriting.observe import Observed
+from debottleneck.strategies.rewriting.plan import BY_ITSELF
 from debottleneck.strategies.rewriting.split import UNSET
 
 SLACK = 1.05
@@ -180,7 +181,7 @@ class Rewriting:
             yield from self._open(decision, frame, source)
         decision = self.decision or decision
         if known.is_loader_of_torch(source.iterator):
-            decision = decision.refused("its DataLoader is prefetched by itself")
+            decision = decision.refused(BY_ITSELF)
         self.decision, self._observed = decision, None
         self._voice.planned(self.decision.plan)
 

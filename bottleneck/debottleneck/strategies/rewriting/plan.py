@@ -9,6 +9,10 @@ ORDER, HEAVY, STAYS, TURNS = "order", "heavy", "stays", "turns"
 """Where a piece runs: ahead in order, ahead by workers, in the loop, side by side."""
 
 
+BY_ITSELF = "its DataLoader is prefetched by itself"
+"""Why a loop over one of torch is not rewritten, although prefetch acts on it."""
+
+
 @dataclass(frozen=True)
 class Piece:
     """A part of the loop's body, with what it takes.
