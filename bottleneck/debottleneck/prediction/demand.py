@@ -176,7 +176,7 @@ def demand_of(analysis: Analysis) -> Demand | None:
 
 
 def _taking(steps: Sequence[Sequence[Part]]) -> tuple[tuple[Part, ...], ...]:
-    """The steps, with what takes from other threads: loads, else long waits for them."""
+    """The steps, with what takes from other threads: loads, else the long waits."""
     loads = any(part.stage == "load" for step in steps for part in step)
     found = []
     for step in steps:
