@@ -1,7 +1,7 @@
 """Which strategies are tried, and in which order.
 
-Those that one profile's findings support, the most promising first, without those that
-are predicted hopeless.
+Those that have a plan in one profile, the most promising first, without those that are
+predicted hopeless or that would do nothing.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
-from debottleneck.analysis.result import Analysis, Finding, Prediction
+from debottleneck.analysis.result import Analysis, Prediction
 from debottleneck.prediction.predict import predict
 from debottleneck.strategies.spec import (
     FORWARD,
@@ -22,16 +22,9 @@ from debottleneck.strategies.spec import (
     written,
 )
 from debottleneck.trials.entrants import Entrant
-from debottleneck.trials.result import SKIPPED, Predicted
+from debottleneck.trials.result import NOT_APPLICABLE, SKIPPED, Predicted
 
-THREADS = (2, 4, 8)
-"""Loads in flight that are tried: each twice the one before, as the gain levels off
-where the source or the trainer becomes the limit."""
-
-INPUT_STAGES = ("load", "augment", "transfer")
 FORWARD_STAGES = ("forward", "loss", "backward")
-UPDATE_STAGE = "update"
-HOLDS_GIL = ("python", "gil")
 
 STEPS_FOR_S = 3.0
 """A trial trains for so long: start-up and 0.1 s of polling are little beside it."""
@@ -45,67 +38,40 @@ FEWEST_STEPS = 8
 NEVERTHELESS = "`--all` tries it nevertheless"
 
 
-def supported(analysis: Analysis, cores: int) -> tuple[Strategies, ...]:
-    """What to try, by the rank of the finding that speaks for it.
+def supported(analysis: Analysis) -> tuple[Strategies, ...]:
+    """What to try: what there are plans for, each in the setting predicted best.
 
-    Without such a finding each strategy is tried as it comes, so that "nothing is
+    Where none are known each strategy is tried as it comes, so that "nothing is
     faster" is measured and not assumed.
 
     Args:
         analysis: Of the plain script.
-        cores: Cores that the script may use.
     """
-    texts: list[str] = []
-    for finding in analysis.findings:
-        texts += _for_finding(finding, analysis, cores)
-    return tuple(map(parse, dict.fromkeys(texts or STRATEGIES)))
+    predicted = analysis.predictions or predict(analysis)
+    if predicted is None or predicted.unplanned:
+        return tuple(map(parse, STRATEGIES))
+    texts = [row.spec for row in predicted.rows]
+    texts += [name for name in _of_torch(analysis) if not _has(texts, name)]
+    return tuple(map(parse, texts or STRATEGIES))
 
 
-def _for_finding(finding: Finding, analysis: Analysis, cores: int) -> list[str]:
-    if finding.kind in ("gil-contention", "starvation"):
-        return _for_producers(finding)
-    if finding.stage in INPUT_STAGES:
-        return _for_input(finding, cores)
-    if finding.stage in FORWARD_STAGES:
-        return _parallel(FORWARD, finding, cores)
-    if finding.stage == UPDATE_STAGE:
-        torch = _kinds(analysis, UPDATE_STAGE) == {"torch"}
-        return [UPDATE] if torch else _parallel(UPDATE, finding, cores)
-    return []
+def _has(texts: Sequence[str], name: str) -> bool:
+    return any(text.partition(":")[0] == name for text in texts)
 
 
-def _for_producers(finding: Finding) -> list[str]:
-    """Somebody's threads hold the GIL, or are too slow at filling a queue."""
-    cause = finding.evidence.get("producer_cause", finding.cause)
-    apart = f"{PREFETCH}:where=process"
-    if cause in HOLDS_GIL:
-        return [apart, f"{PREFETCH}:workers=2"]
-    return [f"{PREFETCH}:workers=2", f"{PREFETCH}:workers=4", apart]
-
-
-def _for_input(finding: Finding, cores: int) -> list[str]:
-    if finding.kind == "input-bound-io":
-        most = 2 * int(finding.evidence.get("fetches_in_flight", THREADS[-1]))
-    else:
-        most = cores
-    counts = [count for count in THREADS if count <= max(most, THREADS[0])]
-    threads = [f"{PREFETCH}:workers={count}" for count in counts]
-    if finding.kind == "input-bound-io":
-        return threads
-    apart = f"{PREFETCH}:workers={max(cores, 2)},where=process"
-    return [apart, threads[0]] if finding.cause in HOLDS_GIL else [*threads, apart]
-
-
-def _kinds(analysis: Analysis, stage: str) -> set[str]:
-    """Whose functions a stage is made of: the script's own, torch's."""
+def _of_torch(analysis: Analysis) -> list[str]:
+    """What acts on torch's own classes, where a finding speaks for it; unpredicted."""
     sites = analysis.recording.sites
-    return set(sites.loc[sites["stage"] == stage, "kind"])
-
-
-def _parallel(name: str, finding: Finding, cores: int) -> list[str]:
-    """As it comes, and for work (not waits) with no more threads than cores."""
-    waits = finding.kind == "waiting"
-    return [name] if waits else [name, f"{name}:workers={max(cores, 2)}"]
+    names = []
+    for finding in analysis.findings:
+        stages = sites[(sites["stage"] == finding.stage) & (sites["kind"] == "torch")]
+        if len(stages) and finding.stage in FORWARD_STAGES:
+            names.append(FORWARD)
+        elif len(stages) and finding.stage == "update":
+            names.append(UPDATE)
+        elif len(stages) and finding.stage == "load":
+            names.append(PREFETCH)
+    return list(dict.fromkeys(names))
 
 
 def entrants(
@@ -124,7 +90,9 @@ def entrants(
     for strategies in candidates:
         row = predictions.get(written(strategies))
         entrant = Entrant(strategies, predicted=_predicted(row) if row else None)
-        if skip and row and row.hopeless:
+        if skip and row and row.why_not:
+            entrant.leave(NOT_APPLICABLE, row.why_not)
+        elif skip and row and row.hopeless:
             entrant.leave(SKIPPED, _why(row))
         entrants.append(entrant)
     return sorted(entrants, key=_promise)
@@ -151,8 +119,7 @@ def _predicted(row: Prediction) -> Predicted:
 
 def _why(row: Prediction) -> str:
     gain = f"predicted {row.speedup:.2f}x ({row.low:.2f} to {row.high:.2f})"
-    reason = row.why_not or row.limit
-    return f"{gain}{': ' if reason else ''}{reason}; {NEVERTHELESS}"
+    return f"{gain}{': ' if row.limit else ''}{row.limit}; {NEVERTHELESS}"
 
 
 def _promise(entrant: Entrant) -> float:

@@ -29,11 +29,15 @@ class Observation:
         effects: Of each line, and last of the loop's own iterable.
         ns: Time of each line, and last of the iterable, a step.
         fresh: Owners that an iteration makes anew.
+        cpu_ns: What of `ns` is on a core.
+        sizes: Bytes of each line's value, by its number.
     """
 
     effects: list[Effects]
     ns: list[float]
     fresh: set[Any] = field(default_factory=set)
+    cpu_ns: list[float] = field(default_factory=list)
+    sizes: dict[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

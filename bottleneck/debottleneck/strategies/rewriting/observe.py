@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from time import perf_counter_ns
+from time import perf_counter_ns, thread_time_ns
 from types import FrameType
 from typing import Any
 
@@ -33,7 +33,9 @@ class Observed:
         self._ns: list[list[int]] = []
         self._looks: list[list[Effects]] = []
         self._values: dict[int, Any] = {}
-        self._last = 0
+        self._cpu_ns: list[list[int]] = []
+        self._sizes: dict[int, int] = {}
+        self._last = self._cpu_last = 0
 
     @property
     def enough(self) -> bool:
@@ -43,21 +45,25 @@ class Observed:
     def begin(self) -> None:
         """The next item is asked for."""
         self._ns.append([0] * (len(self._place) + 1))
-        self._last = perf_counter_ns()
+        self._cpu_ns.append([0] * (len(self._place) + 1))
+        self._last, self._cpu_last = perf_counter_ns(), thread_time_ns()
 
     def came(self) -> None:
         """The item is there."""
-        now = perf_counter_ns()
-        self._ns[-1][-1] += now - self._last
-        self._last = now
+        self._book(-1)
 
     def note(self, number: int, value: Any) -> Any:
         """A line was run; returns the value that it gave."""
-        now = perf_counter_ns()
-        self._ns[-1][self._place[number]] += now - self._last
+        self._book(self._place[number])
         self._values[number] = value
-        self._last = perf_counter_ns()
         return value
+
+    def _book(self, place: int) -> None:
+        """What passed since the last time is that line's."""
+        now, cpu_now = perf_counter_ns(), thread_time_ns()
+        self._ns[-1][place] += now - self._last
+        self._cpu_ns[-1][place] += cpu_now - self._cpu_last
+        self._last, self._cpu_last = perf_counter_ns(), cpu_now
 
     def look(self, frame: FrameType, iterator: Any, besides: Mapping[str, Any]) -> None:
         """The iteration is over: see what each of its lines touched.
@@ -76,6 +82,7 @@ class Observed:
         callees = Callees(space, names)
         callees.iterate(Value.of(iterator))
         self._looks.append([*found, callees.effects])
+        self._sizes = {n: size_of(value) for n, value in self._values.items()}
 
     def _line(
         self, line: Line, space: dict[str, Any], names: Names, local: Any
@@ -102,6 +109,29 @@ class Observed:
         owners = [{o for e in look for o, _ in e.touches} for look in (first, second)]
         for one, other in zip(second, first, strict=True):
             one.add(other)
-        times = zip(*self._ns[-OBSERVED:], strict=True)
-        shortest = [float(min(each)) for each in times]
-        return Observation(second, shortest, owners[0] ^ owners[1])
+        shortest, working = (
+            [float(min(each)) for each in zip(*times[-OBSERVED:], strict=True)]
+            for times in (self._ns, self._cpu_ns)
+        )
+        fresh = owners[0] ^ owners[1]
+        return Observation(second, shortest, fresh, working, self._sizes)
+
+
+def size_of(value: Any, depth: int = 3) -> int:
+    """Bytes of all arrays, tensors and byte strings within a value.
+
+    Args:
+        value: Anything.
+        depth: Containers within containers that are looked into.
+    """
+    if isinstance(value, dict):
+        value = [*value.values()]
+    if isinstance(value, tuple | list):
+        return sum(size_of(each, depth - 1) for each in value) if depth else 0
+    if isinstance(value, bytes | bytearray):
+        return len(value)
+    kinds = ("numpy", "torch")
+    if type(value).__module__.partition(".")[0] not in kinds:
+        return 0
+    size = getattr(value, "nbytes", 0)
+    return size if isinstance(size, int) else 0
