@@ -144,7 +144,7 @@ class _Work:
         self.course = Course(self.run_one)
         named = self.wanted.strategies
         self.entrants = self._predicted(
-            named or shortlist.supported(self.analysis),
+            named or shortlist.supported(self.analysis, _cores()),
             skip=not (named or self.wanted.everything),
         )
         step_ms = self.analysis.loop.step_ms

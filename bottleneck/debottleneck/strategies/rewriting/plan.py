@@ -9,8 +9,8 @@ ORDER, HEAVY, STAYS, TURNS = "order", "heavy", "stays", "turns"
 """Where a piece runs: ahead in order, ahead by workers, in the loop, side by side."""
 
 
-BY_ITSELF = "its DataLoader is prefetched by itself"
-"""Why a loop over one of torch is not rewritten, although prefetch acts on it."""
+BY_ITSELF = "its DataLoader loads ahead itself, as `dataloader:workers=2` has it do"
+"""Why a loop over one of torch is not rewritten."""
 
 
 @dataclass(frozen=True)
