@@ -345,8 +345,8 @@ def _producers(
 ) -> tuple[Producer, ...]:
     """Loader threads and workers, if the trainer waits for them or takes from them.
 
-    Those that idle although the trainer waits work only when it asks them to: its
-    waits are then as good as waits for the outside.
+    Those that idle although the trainer waits work only when it asks them to: then its
+    waits are what there is to know. Where none shows, somebody makes one item a step.
     """
     parts = [part for step in steps for part in step]
     taking = [part for part in parts if part.takes]
@@ -356,12 +356,15 @@ def _producers(
     idle = makers["lock"] + makers["ipc"] + makers["runqueue"] + makers["gil"]
     makers = makers[1 - idle > FEWEST_SHARE]
     asked = makers["lock"] + makers["ipc"] > MOST_IDLE
-    if not taking or (waits > FEWEST_SHARE and asked.all()):
+    if not taking or (waits > FEWEST_SHARE and len(makers) and asked.all()):
         return ()
-    count, steps = len(makers), max(analysis.loop.measured, 1)
+    if waits > FEWEST_SHARE and makers.empty:
+        period = Part("load", "", 0.0, 0.0, analysis.loop.step_ms * 1e6, 0.0, 0.0)
+        return (Producer(period, apart=True),)
+    count, measured = len(makers), max(analysis.loop.measured, 1)
     producers = []
     for row in makers.to_dict("records"):
-        item_ns = row["wall_ms"] * 1e6 * count / steps
+        item_ns = row["wall_ms"] * 1e6 * count / measured
         apart = row["pid"] != analysis.recording.facts.pid
         outside = row["disk"] + row["network"] + row["sleep"]
         cpu = item_ns * (row["python"] + row["native"])
