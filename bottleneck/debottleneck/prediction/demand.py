@@ -169,7 +169,7 @@ def demand_of(analysis: Analysis) -> Demand | None:
     return Demand(
         steps=steps,
         step_ns=analysis.loop.step_ms * 1e6,
-        producers=_producers(analysis, mix, _waits(steps)),
+        producers=_producers(analysis, mix, steps),
         plans=_plans(recording),
         python_known=mix.known,
     )
@@ -189,12 +189,6 @@ def _taking(steps: Sequence[Sequence[Part]]) -> tuple[tuple[Part, ...], ...]:
             )
         )
     return tuple(found)
-
-
-def _waits(steps: Sequence[Sequence[Part]]) -> float:
-    """The part of their time that what takes waits for other threads."""
-    parts = [part for step in steps for part in step]
-    return fraction(parts, (part.lock for part in parts if part.takes))
 
 
 def _mix(analysis: Analysis) -> _Mix:
@@ -346,23 +340,31 @@ def _amounts(own: pd.DataFrame, mix: _Mix, new: Ints) -> list[tuple[float, ...]]
     return list(zip(*added, strict=True))
 
 
-def _producers(analysis: Analysis, mix: _Mix, waits: float) -> tuple[Producer, ...]:
+def _producers(
+    analysis: Analysis, mix: _Mix, steps: Sequence[Sequence[Part]]
+) -> tuple[Producer, ...]:
     """Loader threads and workers, if the trainer waits for them or takes from them.
 
-    Those that idle although the trainer waits work only when it asks them to: its
-    waits are then as good as waits for the outside.
+    Those that idle although the trainer waits work only when it asks them to: then its
+    waits are what there is to know. Where none shows, somebody makes one item a step.
     """
+    parts = [part for step in steps for part in step]
+    taking = [part for part in parts if part.takes]
+    waits = fraction(parts, (part.lock for part in taking))
     threads = analysis.threads
     makers = threads[threads["role"].isin(("loader", "worker"))]
     idle = makers["lock"] + makers["ipc"] + makers["runqueue"] + makers["gil"]
     makers = makers[1 - idle > FEWEST_SHARE]
     asked = makers["lock"] + makers["ipc"] > MOST_IDLE
-    if waits > FEWEST_SHARE and asked.all():
+    if not taking or (waits > FEWEST_SHARE and len(makers) and asked.all()):
         return ()
-    count, steps = len(makers), max(analysis.loop.measured, 1)
+    if waits > FEWEST_SHARE and makers.empty:
+        period = Part("load", "", 0.0, 0.0, analysis.loop.step_ms * 1e6, 0.0, 0.0)
+        return (Producer(period, apart=True),)
+    count, measured = len(makers), max(analysis.loop.measured, 1)
     producers = []
     for row in makers.to_dict("records"):
-        item_ns = row["wall_ms"] * 1e6 * count / steps
+        item_ns = row["wall_ms"] * 1e6 * count / measured
         apart = row["pid"] != analysis.recording.facts.pid
         outside = row["disk"] + row["network"] + row["sleep"]
         cpu = item_ns * (row["python"] + row["native"])

@@ -16,13 +16,14 @@ import numpy as np
 
 from debottleneck.analysis.frames import quiet_steps
 from debottleneck.analysis.result import WORTH, Analysis, Prediction, Predictions
+from debottleneck.analysis.steps import chosen_loop
 from debottleneck.prediction.apply import simulated
 from debottleneck.prediction.candidates import families
 from debottleneck.prediction.demand import Demand, Part, demand_of, fraction
 from debottleneck.prediction.limits import beyond_mb, limit
 from debottleneck.prediction.question import AS_IT_IS, Question
 from debottleneck.prediction.replay import Replayed, drawn, operations, replay
-from debottleneck.prediction.sides import NO_PLAN, why_not
+from debottleneck.prediction.sides import NO_LOOP, NO_PLAN, why_not
 from debottleneck.recording.machine import Machine
 from debottleneck.strategies.spec import Strategies, parse, written
 
@@ -145,8 +146,15 @@ def predict(
         replayed=model.replayed,
         machine=model.machine.as_dict(),
         question=question.text,
-        unplanned="" if demand.plans else NO_PLAN,
+        unplanned=_unplanned(analysis, demand),
     )
+
+
+def _unplanned(analysis: Analysis, demand: Demand) -> str:
+    """Why no strategy can be predicted; "" if one can."""
+    if demand.plans:
+        return ""
+    return NO_PLAN if chosen_loop(analysis.recording) is not None else NO_LOOP
 
 
 def machine_of(analysis: Analysis) -> Machine:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import groupby
 from random import Random
 from typing import Protocol
@@ -52,6 +53,7 @@ class SimulatedLoop:
         machine: What it runs on.
         rng: Of how stretches of code differ.
         source: Places at the source, where it serves so many at once.
+        others: Whoever the loop waits for when asked: they serve one at a time.
     """
 
     demand: Demand
@@ -59,6 +61,7 @@ class SimulatedLoop:
     machine: Machine
     rng: Random
     source: Counter = field(default_factory=Counter)
+    others: Counter = field(default_factory=partial(Counter, 1))
 
     def __post_init__(self) -> None:
         """Open the source."""
@@ -74,6 +77,10 @@ class SimulatedLoop:
         if not self.machine.source_limit:
             return wait
         return [(TAKE, self.source), *wait, (GIVE, self.source)]
+
+    def locked(self, wait: float) -> Ops:
+        """A wait for threads that work when they are asked to."""
+        return [(TAKE, self.others), (WAIT, wait), (GIVE, self.others)]
 
 
 class Handler(Protocol):
@@ -130,16 +137,15 @@ class Cycles:
     def _ops(self, part: Part) -> Ops:
         count = max(1, round(part.releases)) if self.fine else 1
         count = min(count, MOST_CYCLES)
-        outside = part.outside
-        if not self.loop.demand.producers:
-            outside += part.lock  # of a thread that nothing is known of
+        lock = 0.0 if self.loop.demand.producers else part.lock
         python = self._spread(part.python, count)
         native = self._spread(part.native, count)
         ops: Ops = []
         for number in range(count):
-            if outside and number == count // 2:
+            if (part.outside or lock) and number == count // 2:
                 ops.append((HOLD, python[number] / 2))
-                ops += self.loop.waiting(outside)
+                ops += self.loop.waiting(part.outside) if part.outside else []
+                ops += self.loop.locked(lock) if lock else []
                 ops.append((HOLD, python[number] / 2))
             elif part.python:
                 ops.append((HOLD, python[number]))

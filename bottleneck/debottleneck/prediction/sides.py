@@ -20,6 +20,7 @@ LOADING = ("load", "augment", "transfer", *BETWEEN_STAGES)
 """Stages that train nothing."""
 
 NO_PLAN = "the recording holds no plan of it for this loop: profile the script again"
+NO_LOOP = "the loop that trains is none of the script's own"
 NO_TURNS = "no loop within the training loop has turns worth sharing"
 
 Shares = Mapping[str, tuple[float, float]]
