@@ -134,8 +134,10 @@ class Beside:
     def _hook(self, event: str, args: tuple[Any, ...]) -> None:
         if not self._open:
             return
-        if event in _OF_FILES:
-            self._look(args[:2], lists=event in ("os.listdir", "os.scandir"))
+        if event in ("os.listdir", "os.scandir"):
+            self._look(["." if args[0] is None else args[0]], lists=True)
+        elif event in _OF_FILES:
+            self._look(args[:2])
         elif event in _OF_PROCESSES and not self.is_working():
             self.wait()
 

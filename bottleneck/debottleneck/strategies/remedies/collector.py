@@ -39,7 +39,7 @@ class Collector:
 
     def __init__(self, never: bool, notes: Notes) -> None:
         self._never, self._notes = never, notes
-        self._pid = 0
+        self._pid, self._acts = 0, True
         self._last = self._length = 0
         self._count = self._spent = 0
 
@@ -47,7 +47,7 @@ class Collector:
         """A step begins."""
         if self._pid != os.getpid():
             self._begin()
-        elif not self._never and not gc.isenabled():  # else the script collects again
+        elif self._acts and not self._never and not gc.isenabled():
             self._collect()
 
     def _begin(self) -> None:
@@ -57,7 +57,7 @@ class Collector:
         if not gc.isenabled():
             text = "the script has switched the collector off itself"
             self._notes.say(GC, REFUSED, text)
-            self._never = True
+            self._acts = False
             return
         begun = monotonic_ns()
         gc.collect()
@@ -95,7 +95,7 @@ class Collector:
 
     def close(self) -> None:
         """Python collects again."""
-        if self._pid != os.getpid() or gc.isenabled():
+        if not self._acts or self._pid != os.getpid() or gc.isenabled():
             return
         gc.enable()
         gc.unfreeze()
