@@ -15,7 +15,6 @@ from made_trials import predictions
 
 from debottleneck.analysis.analyse import analyse
 from debottleneck.analysis.result import Analysis, Finding
-from debottleneck.recording.assemble import load
 from debottleneck.strategies.spec import OF_LOOPS, parse, written
 from debottleneck.trials import shortlist
 from debottleneck.trials.entrants import Entrant
@@ -42,54 +41,9 @@ def supported(
     return list(map(written, shortlist.supported(analysis, cores)))
 
 
-FETCHES = [f"prefetch:workers={count}" for count in (2, 4, 8)]
-APART = "prefetch:workers={},where=process"
-
-
 @pytest.mark.parametrize(
     ("kind", "stage", "cause", "more", "expected"),
     [
-        # Waits overlap: twice, four and eight times in flight, whatever the cores.
-        ("input-bound-io", "load", "sleep", {"fetches_in_flight": 32}, FETCHES),
-        # Where two in flight hide the wait, eight are not tried.
-        ("input-bound-io", "load", "disk", {"fetches_in_flight": 2}, FETCHES[:2]),
-        # Threads are tried beside a process, so that they are seen not to help.
-        ("input-bound-compute", "augment", "python", {}, [APART.format(2), FETCHES[0]]),
-        ("input-bound-compute", "augment", "gil", {}, [APART.format(2), FETCHES[0]]),
-        # Native code gets as many threads as cores, its Python part a process.
-        ("input-bound-compute", "load", "native", {}, [FETCHES[0], APART.format(2)]),
-        (
-            "input-bound-compute",
-            "load",
-            "native",
-            {"cores": 8},
-            [*FETCHES, APART.format(8)],
-        ),
-        # Threads that hold the GIL get a process, whichever stage suffers.
-        (
-            "gil-contention",
-            "forward",
-            "gil",
-            {},
-            ["prefetch:where=process", FETCHES[0]],
-        ),
-        (
-            "starvation",
-            "load",
-            "lock",
-            {"producer_cause": "python"},
-            ["prefetch:where=process", FETCHES[0]],
-        ),
-        # Work gets as many workers as cores, waits as many as there are siblings.
-        (
-            "compute-bound",
-            "forward",
-            "native",
-            {"cores": 4},
-            ["parallel-forward", "parallel-forward:workers=4"],
-        ),
-        ("waiting", "forward", "sleep", {}, ["parallel-forward"]),
-        ("waiting", "update", "sleep", {}, ["parallel-update"]),
         # Nothing speaks for any: each as it comes, so that no gain is measured.
         ("between-steps", "log", "disk", {}, list(OF_LOOPS)),
         # What no rewriting of the loop takes away is taken away where it lies.
@@ -101,7 +55,7 @@ APART = "prefetch:workers={},where=process"
 def test_what_a_finding_speaks_for(
     kind: str, stage: str, cause: str, more: dict[str, Any], expected: list[str]
 ) -> None:
-    """Threads where it waits, processes where the GIL is held, workers for cores."""
+    """Settings, where no loop need be rewritten."""
     cores = more.get("cores", 2)
     assert supported(finding(kind, stage, cause, **more), cores=cores) == expected
 
@@ -115,14 +69,13 @@ def test_an_optimizer_of_torch_has_one_form() -> None:
     assert specs == ["parallel-update"]
 
 
-def test_rank_decides_the_order_and_nothing_is_tried_twice() -> None:
-    """The first finding's strategies come first; without one all are tried."""
-    specs = supported(
-        finding("waiting", "update", "sleep"),
-        finding("input-bound-io", "load", "sleep", fetches_in_flight=1),
-        finding("input-bound-io", "augment", "network", fetches_in_flight=1),
-    )
-    assert specs == ["parallel-update", "prefetch:workers=2"]
+def test_what_there_are_plans_for_is_tried_first() -> None:
+    """In its best settings, then what findings speak for; without any each once."""
+    said = {"prefetch:workers=8": (2.0, 2.1), "parallel-update:workers=4": (1.2, 1.3)}
+    asked = predictions([*map(parse, said)], said)
+    analysis = replace(EMPTY, predictions=asked, findings=(finding("gc-pauses", ""),))
+    specs = list(map(written, shortlist.supported(analysis, 2)))
+    assert specs == [*said, "gc:freeze", "gc:off"]
     assert supported() == list(OF_LOOPS)
 
 
@@ -132,18 +85,6 @@ def test_rank_decides_the_order_and_nothing_is_tried_twice() -> None:
 def test_steps_of_a_trial(step_ms: float, steps: int) -> None:
     """Three seconds, and thirty steps at least."""
     assert shortlist.steps_of_trial(step_ms) == steps
-
-
-def test_a_recorded_loop_is_predicted() -> None:
-    """A loop that waits for its data gains by fetching ahead, and not otherwise."""
-    analysis = analyse(load(SHELF / "article_load" / "baseline"))
-    fetch, update = shortlist.entrants(analysis, (UPDATE, FETCH), skip=True)
-    assert (fetch.strategies, update.strategies) == (FETCH, UPDATE)
-    assert fetch.predicted is not None
-    assert fetch.predicted.low > 2
-    assert fetch.predicted.step_low < fetch.predicted.step_ms < analysis.loop.step_ms
-    assert fetch.runs
-    assert update.left == SKIPPED
 
 
 def test_a_recording_without_steps_predicts_nothing() -> None:
@@ -174,15 +115,20 @@ def predicted(monkeypatch: pytest.MonkeyPatch) -> Predicted:
     return entrants
 
 
-def test_what_would_not_act_is_tried_unless_hopeless(predicted: Predicted) -> None:
-    """The strategy itself says it with certainty; the sentence has the reason."""
+def test_what_would_not_act_is_not_tried(predicted: Predicted) -> None:
+    """The plan says why, and the hopeless one's sentence what was predicted."""
     said = {"prefetch:workers=4": (1.0, 1.2), "parallel-update": (1.0, 1.04)}
-    fetch, update = predicted(said, why_not="one update call a step")
+    (fetch, _) = predicted(said, why_not="line 4 changes loss, which line 3 uses")
+    assert (fetch.left, fetch.why) == (
+        "not applicable",
+        "line 4 changes loss, which line 3 uses",
+    )
+    fetch, update = predicted(said)
     assert fetch.runs
-    assert update.left == SKIPPED
-    assert update.why == (
-        "predicted 1.00x (0.96 to 1.04): one update call a step; `--all` tries it "
-        "nevertheless"
+    assert (update.left, update.why) == (
+        SKIPPED,
+        "predicted 1.00x (0.96 to 1.04): limited by the GIL; `--all` tries it "
+        "nevertheless",
     )
 
 
