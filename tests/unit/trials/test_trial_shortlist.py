@@ -4,79 +4,89 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import examples
+import made_plans
+import made_predictions
 import made_runs
-import pandas as pd
 import pytest
 from made_trials import predictions
 
 from debottleneck.analysis.analyse import analyse
 from debottleneck.analysis.result import Analysis, Finding
+from debottleneck.prediction.sides import NO_TURNS
 from debottleneck.strategies.spec import OF_LOOPS, parse, written
 from debottleneck.trials import shortlist
 from debottleneck.trials.entrants import Entrant
-from debottleneck.trials.result import SKIPPED
+from debottleneck.trials.result import NOT_APPLICABLE
 
-SHELF = Path(__file__).parents[3] / "reports"
 FETCH, UPDATE = parse("prefetch:workers=4"), parse("parallel-update")
 EMPTY = analyse(made_runs.EMPTY)
 
 
-def finding(kind: str, stage: str, cause: str = "", **evidence: object) -> Finding:
+def finding(kind: str, stage: str, cause: str = "") -> Finding:
     """A finding with what the choice reads of it."""
-    return Finding(kind, "high", stage, cause, "trainer", "", "", 2.0, 0.5, evidence)
+    return Finding(kind, "high", stage, cause, "trainer", "", "", 2.0, 0.5, {})
 
 
-def supported(
-    *findings: Finding, cores: int = 2, sites: pd.DataFrame | None = None
-) -> list[str]:
-    """What these findings speak for, as it is written."""
-    recording = EMPTY.recording
-    if sites is not None:
-        recording = replace(recording, sites=sites)
-    analysis: Analysis = replace(EMPTY, findings=findings, recording=recording)
-    return list(map(written, shortlist.supported(analysis, cores)))
+def supported(analysis: Analysis) -> list[str]:
+    """What is tried, as it is written."""
+    return list(map(written, shortlist.supported(analysis, 2)))
+
+
+def test_what_plans_allow_is_tried_in_its_best_setting() -> None:
+    """Those that would do nothing too, for their reasons."""
+    planned = replace(EMPTY, predictions=made_predictions.WAITING)
+    assert supported(planned) == [row.spec for row in made_predictions.WAITING.rows]
 
 
 @pytest.mark.parametrize(
-    ("kind", "stage", "cause", "more", "expected"),
+    ("kind", "stage", "cause", "expected"),
     [
-        # Nothing speaks for any: each as it comes, so that no gain is measured.
-        ("between-steps", "log", "disk", {}, list(OF_LOOPS)),
         # What no rewriting of the loop takes away is taken away where it lies.
-        ("gc-pauses", "", "python", {}, ["gc:freeze", "gc:off"]),
-        ("oversubscription", "forward", "runqueue", {}, ["blas:threads=1"]),
-        ("waiting", "other", "disk", {}, ["background:checkpoint"]),
+        ("gc-pauses", "", "python", ["gc:freeze", "gc:off"]),
+        ("oversubscription", "forward", "runqueue", ["blas:threads=1"]),
+        ("waiting", "other", "disk", ["background:checkpoint"]),
     ],
 )
 def test_what_a_finding_speaks_for(
-    kind: str, stage: str, cause: str, more: dict[str, Any], expected: list[str]
+    kind: str, stage: str, cause: str, expected: list[str]
 ) -> None:
-    """Settings, where no loop need be rewritten."""
-    cores = more.get("cores", 2)
-    assert supported(finding(kind, stage, cause, **more), cores=cores) == expected
+    """Settings, after what there are plans for."""
+    found = replace(EMPTY, findings=(finding(kind, stage, cause),))
+    assert supported(found) == expected
+    planned = replace(found, predictions=made_predictions.WAITING)
+    rows = [row.spec for row in made_predictions.WAITING.rows]
+    assert supported(planned) == [*rows, *expected]
 
 
-def test_an_optimizer_of_torch_has_one_form() -> None:
-    """Its own, whatever the number of workers."""
-    sites = made_runs.table(
-        "sites", [(1, 0, "update", "torch.optim.Adam.step", "", 0, "torch")]
+def test_without_plans_each_strategy_is_tried_as_it_comes() -> None:
+    """So that no gain is measured and not assumed."""
+    assert supported(EMPTY) == list(OF_LOOPS)
+    unplanned = replace(made_predictions.WAITING, unplanned="no plan")
+    assert supported(replace(EMPTY, predictions=unplanned)) == list(OF_LOOPS)
+
+
+@pytest.mark.parametrize(
+    ("stage", "name"),
+    [("update", "parallel-update"), ("forward", "parallel-forward")],
+)
+def test_what_torch_does_itself_is_tried_where_a_finding_is(
+    stage: str, name: str
+) -> None:
+    """No plan knows of it; once is enough."""
+    sites = made_runs.table("sites", [(1, 0, stage, "torch.x", "", 0, "torch")])
+    rows = tuple(
+        row for row in made_predictions.WAITING.rows if not row.spec.startswith(name)
     )
-    specs = supported(finding("compute-bound", "update", "native"), sites=sites)
-    assert specs == ["parallel-update"]
-
-
-def test_what_there_are_plans_for_is_tried_first() -> None:
-    """In its best settings, then what findings speak for; without any each once."""
-    said = {"prefetch:workers=8": (2.0, 2.1), "parallel-update:workers=4": (1.2, 1.3)}
-    asked = predictions([*map(parse, said)], said)
-    analysis = replace(EMPTY, predictions=asked, findings=(finding("gc-pauses", ""),))
-    specs = list(map(written, shortlist.supported(analysis, 2)))
-    assert specs == [*said, "gc:freeze", "gc:off"]
-    assert supported() == list(OF_LOOPS)
+    analysis = replace(
+        EMPTY,
+        recording=replace(EMPTY.recording, sites=sites),
+        predictions=replace(made_predictions.WAITING, rows=rows),
+        findings=(finding("compute-bound", stage), finding("waiting", stage)),
+    )
+    assert supported(analysis) == [*(row.spec for row in rows), name]
+    assert name not in supported(replace(analysis, findings=()))
 
 
 @pytest.mark.parametrize(
@@ -85,6 +95,18 @@ def test_what_there_are_plans_for_is_tried_first() -> None:
 def test_steps_of_a_trial(step_ms: float, steps: int) -> None:
     """Three seconds, and thirty steps at least."""
     assert shortlist.steps_of_trial(step_ms) == steps
+
+
+def test_a_recorded_loop_is_predicted() -> None:
+    """A loop that waits for its data gains by fetching ahead, and not otherwise."""
+    analysis = analyse(made_plans.run())
+    fetch, update = shortlist.entrants(analysis, (UPDATE, FETCH), skip=True)
+    assert (fetch.strategies, update.strategies) == (FETCH, UPDATE)
+    assert fetch.predicted is not None
+    assert fetch.predicted.low > 2
+    assert fetch.predicted.step_low < fetch.predicted.step_ms < analysis.loop.step_ms
+    assert fetch.runs
+    assert (update.left, update.why) == (NOT_APPLICABLE, NO_TURNS)
 
 
 def test_a_recording_without_steps_predicts_nothing() -> None:
@@ -116,20 +138,10 @@ def predicted(monkeypatch: pytest.MonkeyPatch) -> Predicted:
 
 
 def test_what_would_not_act_is_not_tried(predicted: Predicted) -> None:
-    """The plan says why, and the hopeless one's sentence what was predicted."""
+    """The plan said it with certainty, and is quoted."""
     said = {"prefetch:workers=4": (1.0, 1.2), "parallel-update": (1.0, 1.04)}
-    (fetch, _) = predicted(said, why_not="line 4 changes loss, which line 3 uses")
-    assert (fetch.left, fetch.why) == (
-        "not applicable",
-        "line 4 changes loss, which line 3 uses",
-    )
-    fetch, update = predicted(said)
-    assert fetch.runs
-    assert (update.left, update.why) == (
-        SKIPPED,
-        "predicted 1.00x (0.96 to 1.04): limited by the GIL; `--all` tries it "
-        "nevertheless",
-    )
+    for entrant in predicted(said, why_not="both sides use seen"):
+        assert (entrant.left, entrant.why) == (NOT_APPLICABLE, "both sides use seen")
 
 
 def test_without_a_reason_there_is_no_colon(predicted: Predicted) -> None:
