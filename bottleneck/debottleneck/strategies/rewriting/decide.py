@@ -324,7 +324,7 @@ def _reason(
 ) -> str:  # fmt: skip
     """Why it is not done although something could run ahead."""
     if sides.ahead.bound:
-        return f"{sides.ahead.bound} works only on the thread that made it"
+        return sides.ahead.bound
     code = frame.f_code
     if kept & {*code.co_cellvars, *code.co_freevars}:
         return f"a function within the loop uses {min(kept)}, which the loop sets"

@@ -159,17 +159,21 @@ class Rewriting:
         """Iterations as written, then in turn with calls opened; the plan."""
         self._observed = observed = self._observed or Observed(self._flat)
         self.out = observed.note
-        while not observed.enough:
-            began = perf_counter_ns()
-            observed.begin()
-            item = next(source, self)
-            if item is self:
-                return
-            observed.came()
-            yield item
-            self.plain_ns = max(self.plain_ns, perf_counter_ns() - began)
-            observed.look(frame, source.iterator, {})
-        self.out = {}.get
+        try:
+            while not observed.enough:
+                began = perf_counter_ns()
+                slow = observed.begin()
+                item = next(source, self)
+                if item is self:
+                    return
+                observed.came()
+                yield item
+                if not slow:
+                    self.plain_ns = max(self.plain_ns, perf_counter_ns() - began)
+                observed.look(frame, source.iterator, {})
+        finally:
+            observed.stop()
+            self.out = {}.get
         decision = self._decided(self._flat, observed, frame, {})
         plan = decision.plan
         if plan.reason in ("", NO_GAIN) and plan.in_order_ns > plan.stays_ns / 2:
@@ -228,6 +232,7 @@ class Rewriting:
                 yield entry.give(item)
                 observed.look(frame, source.iterator, decision.besides)
         finally:
+            observed.stop()
             source.came = None
             self.taken, self.out = self._none, {}.get
 

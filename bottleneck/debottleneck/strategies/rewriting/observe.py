@@ -11,11 +11,15 @@ from typing import Any
 from debottleneck.strategies.rewriting.callees import Callees
 from debottleneck.strategies.rewriting.divide import Observation
 from debottleneck.strategies.rewriting.flatten import FlatLoop, Line
-from debottleneck.strategies.rewriting.locations import Effects
+from debottleneck.strategies.rewriting.locations import Effects, far, owner_of
+from debottleneck.strategies.rewriting.tracing import Events, Tracing
 from debottleneck.strategies.rewriting.values import FRESH, NOTHING, Names, Value
 
-OBSERVED = 2
-"""Iterations that are compared: what both touch lives on."""
+OBSERVED = 3
+"""Iterations that are compared: what more than one touches lives on."""
+
+TRACED = 2
+"""The first of them are looked at so closely that they are slow."""
 
 
 class Observed:
@@ -34,30 +38,48 @@ class Observed:
         self._looks: list[list[Effects]] = []
         self._values: dict[int, Any] = {}
         self._last = 0
+        self._tracing = Tracing()
+        self._events: dict[int, Events] = {}
+        self._lasting: set[Any] = set()
 
     @property
     def enough(self) -> bool:
         """Whether as many iterations were seen as it takes."""
         return len(self._looks) >= OBSERVED
 
-    def begin(self) -> None:
-        """The next item is asked for."""
+    def begin(self) -> bool:
+        """The next item is asked for; whether this iteration is a slow one."""
+        del self._ns[len(self._looks) :]  # of an iteration that was left
         self._ns.append([0] * (len(self._place) + 1))
+        self._events.clear()
+        traced = len(self._looks) < TRACED
+        if traced:
+            self._tracing.start()
         self._last = perf_counter_ns()
+        return traced
 
     def came(self) -> None:
         """The item is there."""
         now = perf_counter_ns()
         self._ns[-1][-1] += now - self._last
-        self._last = now
+        self._took(-1)
 
     def note(self, number: int, value: Any) -> Any:
         """A line was run; returns the value that it gave."""
         now = perf_counter_ns()
         self._ns[-1][self._place[number]] += now - self._last
         self._values[number] = value
-        self._last = perf_counter_ns()
+        self._took(number)
         return value
+
+    def _took(self, number: int) -> None:
+        if self._tracing.on:
+            self._events[number] = self._tracing.taken()
+        self._last = perf_counter_ns()
+
+    def stop(self) -> None:
+        """Nothing is looked at for now."""
+        self._tracing.stop()
 
     def look(self, frame: FrameType, iterator: Any, besides: Mapping[str, Any]) -> None:
         """The iteration is over: see what each of its lines touched.
@@ -67,6 +89,7 @@ class Observed:
             iterator: What it goes over.
             besides: Names that are no variables of the frame.
         """
+        self.stop()
         space, local = frame.f_globals, frame.f_locals
         bound = {*self._binders, *self._flat.names}
         own = bound if local is space else {*local}
@@ -75,7 +98,16 @@ class Observed:
         found = [self._line(line, space, names, local) for line in self._flat.lines]
         callees = Callees(space, names)
         callees.iterate(Value.of(iterator))
+        self._heard(-1, callees)
         self._looks.append([*found, callees.effects])
+        if self.enough:  # what is held by other names than those that it binds
+            kept = [v for n, v in {**space, **local}.items() if n not in bound]
+            self._lasting = {owner_of(held) for value in kept for held in far(value)}
+
+    def _heard(self, number: int, callees: Callees) -> None:
+        events = self._events.pop(number, None)
+        if events is not None:
+            events.into(callees)
 
     def _line(
         self, line: Line, space: dict[str, Any], names: Names, local: Any
@@ -83,6 +115,7 @@ class Observed:
         callees = Callees(space, names)
         used = not line.temporary or any(line.temporary in u for u in self._uses)
         callees.statement(line.node, used=used)
+        self._heard(line.number, callees)
         seen = self._values.get(line.number)
         if line.temporary:
             names[line.temporary] = FRESH if seen is None else Value.of(seen)
@@ -98,10 +131,13 @@ class Observed:
 
     def seen(self) -> Observation:
         """What all iterations showed."""
-        first, second = self._looks[-OBSERVED:]
-        owners = [{o for e in look for o, _ in e.touches} for look in (first, second)]
-        for one, other in zip(second, first, strict=True):
-            one.add(other)
-        times = zip(*self._ns[-OBSERVED:], strict=True)
+        *before, last = self._looks
+        owners = [{o for e in look for o, _ in e.touches} for look in self._looks]
+        for look in before:
+            for one, other in zip(last, look, strict=True):
+                one.add(other)
+        times = zip(*self._ns, strict=True)
         shortest = [float(min(each)) for each in times]
-        return Observation(second, shortest, owners[0] ^ owners[1])
+        often = {o for n, some in enumerate(owners) for o in some if o in owners[n - 1]}
+        fresh = set[Any]().union(*owners) - often - self._lasting
+        return Observation(last, shortest, fresh)

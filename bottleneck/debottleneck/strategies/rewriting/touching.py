@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import types
 from typing import Any
 
 from debottleneck.strategies.conflicts import PLAIN
@@ -29,11 +30,20 @@ class Touching:
 
     def read(self, value: Value, attribute: str = ALL) -> None:
         """An attribute of a value is used, or its content."""
+        self._of_fixed(value, attribute, write=False)
         for root in value.roots:
             if value.exactly(root):
                 self.note(root, attribute, write=False)
             else:
                 self.deep(root, write=False)
+
+    def _of_fixed(self, value: Value, attribute: str, write: bool) -> None:
+        """Attributes of modules, classes and functions, which are not looked into."""
+        for one in value.each:
+            if isinstance(one.sample, types.ModuleType):
+                self.note(vars(one.sample), attribute, write)
+            elif isinstance(one.sample, type | types.FunctionType):
+                self.note(one.sample, attribute, write)
 
     def read_all(self, value: Value) -> None:
         """All that a value holds may be used."""
@@ -42,6 +52,7 @@ class Touching:
 
     def change(self, value: Value, attribute: str) -> None:
         """An attribute of a value is bound, or its content changes."""
+        self._of_fixed(value, attribute, write=True)
         for root in value.roots:
             if value.exactly(root):
                 self.note(root, attribute, write=True)
@@ -50,7 +61,7 @@ class Touching:
 
     def change_all(self, value: Value) -> None:
         """All that a value holds may change."""
-        if isinstance(value.sample, PLAIN):
+        if all(isinstance(one.sample, PLAIN) for one in value.each):
             return
         for root in value.roots:
             self.deep(root, write=True)

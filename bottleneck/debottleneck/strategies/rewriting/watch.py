@@ -23,6 +23,7 @@ from debottleneck.strategies.conflicts import (
 from debottleneck.strategies.rewriting.locations import (
     ALL,
     Effects,
+    File,
     Location,
     is_shared,
     owner_of,
@@ -71,6 +72,8 @@ def print_of(value: Any, attribute: str) -> Any:
         return [owner.get(attribute)]
     if is_shared(value):
         return None
+    if isinstance(value, File):
+        return value.state()
     if is_tensor(value):
         return tensor_fingerprint(value)
     if is_random(value):
