@@ -25,7 +25,13 @@ from debottleneck.strategies.rewriting.values import (
 def attribute(callees: Follows, touch: Touching, base: Value, name: str) -> Value:
     """An attribute of a value, looked up where the object has it."""
     found = [_attribute(callees, touch, one, name) for one in base.each]
-    return joined(found) if len(found) > 1 else found[0]
+    held = joined(found) if len(found) > 1 else found[0]
+    for one in base.each:
+        owner = (
+            vars(one.sample) if isinstance(one.sample, types.ModuleType) else one.sample
+        )
+        held = touch.as_bound(owner, name, held)
+    return held
 
 
 def _attribute(callees: Follows, touch: Touching, base: Value, name: str) -> Value:
@@ -86,6 +92,8 @@ def set_attribute(
     """An attribute of a value is bound."""
     for one in base.each:
         kind = kind_of(one)
+        module = isinstance(one.sample, types.ModuleType)
+        touch.bind(vars(one.sample) if module else one.sample, name, value)
         static = inspect.getattr_static(kind, name, None)
         setter = inspect.getattr_static(kind, "__setattr__", None)
         if own_function(setter):

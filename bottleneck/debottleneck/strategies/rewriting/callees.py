@@ -43,10 +43,13 @@ class Callees:
     Args:
         space: The globals of the code.
         names: What its names hold.
+        bound: Location -> functions that are bound there, by any code.
     """
 
-    def __init__(self, space: dict[str, Any], names: Names) -> None:
-        self.touch = Touching()
+    def __init__(
+        self, space: dict[str, Any], names: Names, bound: dict[Any, Value] | None = None
+    ) -> None:
+        self.touch = Touching(bound)
         self.effects = self.touch.effects
         self._calling = Calling(self, self.touch)
         self._iterating = Iterating(self, self.touch)
@@ -164,6 +167,8 @@ class Callees:
         if isinstance(target, ast.Name):
             if target.id in self._globals or target.id in self._cells:
                 self._name(target.id, write=True)
+                owner = self._cells.get(target.id, self.space)
+                self.touch.bind(owner, target.id, value)
             if target.id not in self._globals:
                 before = self._names.get(target.id, FRESH)
                 both = joined([value, before]) if self._depth else value
@@ -313,14 +318,16 @@ class Callees:
             cell = self._cells[name]
             self.touch.note(cell, f"cell {name}", write)
             try:
-                return Value.of(cell.cell_contents)
+                held = Value.of(cell.cell_contents)
             except ValueError:
-                return FRESH
+                held = FRESH
+            return self.touch.as_bound(cell, name, held)
         if name in self._names and name not in self._globals:
             return self._names[name]
         if name in self.space or name in self._globals:
             self.touch.note(self.space, name, write)
-            return Value.of(self.space.get(name))
+            held = Value.of(self.space.get(name))
+            return self.touch.as_bound(self.space, name, held)
         return Value.of(getattr(builtins, name, None))
 
     def _call(self, node: ast.Call, used: bool) -> Value:

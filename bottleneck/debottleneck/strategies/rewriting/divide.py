@@ -29,11 +29,13 @@ class Observation:
         effects: Of each line, and last of the loop's own iterable.
         ns: Time of each line, and last of the iterable, a step.
         fresh: Owners that an iteration makes anew.
+        known: Lines that give objects which are known by other names too.
     """
 
     effects: list[Effects]
     ns: list[float]
     fresh: set[Any] = field(default_factory=set)
+    known: set[int] = field(default_factory=set)
 
 
 @dataclass(frozen=True)

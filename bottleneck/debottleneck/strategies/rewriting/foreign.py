@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from debottleneck.strategies.rewriting import known
-from debottleneck.strategies.rewriting.locations import ALL
+from debottleneck.strategies.rewriting.locations import ALL, is_shared
 from debottleneck.strategies.rewriting.touching import Touching
 from debottleneck.strategies.rewriting.values import (
     FRESH,
@@ -65,6 +65,7 @@ class Foreign:
     ) -> Value:
         """A function of a library's."""
         name = getattr(function, "__name__", "")
+        self._bound(known.bound_function(function))
         everything = [*given, *named.values()]
         self._handed(everything)
         if known.prints(function):
@@ -98,7 +99,10 @@ class Foreign:
             self._by_name(name, receiver, given, named)
         self._effects.stages |= known.stages(receiver.sample, name)
         everything = [*given, *named.values()]
+        before = len(self._effects.writes)
         self._handed(everything)
+        if is_shared(receiver.sample) and len(self._effects.writes) > before:
+            self._bound(f"what {name} is given runs at a time of its own")
         if "out" in named:
             self._touch.change_all(named["out"])
         if known.writes_file(receiver.sample, name):
@@ -108,7 +112,7 @@ class Foreign:
             if known.is_array(receiver.sample) and name not in known.ALIASES:
                 return FRESH
             return Value(NOTHING, receiver.roots)
-        self._effects.bound = self._effects.bound or known.thread_bound(receiver.sample)
+        self._bound(known.thread_bound(receiver.sample, write=True))
         self._touch.change_all(receiver)
         if not used or name in known.CHANGE_FIRST:
             for value in everything:
@@ -125,6 +129,9 @@ class Foreign:
             method = vars(kind).get(name)
             if own_function(method):
                 self._callees.invoke(method, [receiver, *given], named)
+
+    def _bound(self, why: str) -> None:
+        self._effects.bound = self._effects.bound or why
 
     def _handed(self, everything: list[Value]) -> None:
         """What a library is given it uses; functions it calls, with the rest."""

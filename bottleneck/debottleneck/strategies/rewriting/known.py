@@ -58,6 +58,14 @@ _TAKES = ("Queue", "SimpleQueue", "LifoQueue", "PriorityQueue")
 _THREAD_BOUND = {
     ("sqlite3", "Connection"), ("sqlite3", "Cursor"), ("_thread", "_local"),
 }  # fmt: skip
+_HERE = {
+    ("threading", "current_thread"), ("threading", "main_thread"),
+    ("_thread", "get_ident"), ("_thread", "get_native_id"),
+    ("_thread", "interrupt_main"),
+    ("_asyncio", "get_running_loop"), ("_asyncio", "get_event_loop"),
+    ("asyncio.runners", "run"), ("sys", "settrace"), ("sys", "setprofile"),
+    ("sys", "_getframe"),
+}  # fmt: skip
 _QUIET = ("time", "math", "_operator", "itertools")
 _HARMLESS = {
     "getpid", "stat", "listdir", "scandir", "getcwd", "fspath", "cpu_count", "urandom",
@@ -155,12 +163,25 @@ def draws_in_torch(function: Any) -> bool:
     )
 
 
-def thread_bound(value: Any) -> str:
+def thread_bound(value: Any, write: bool) -> str:
     """Why it only works on the thread that made it, "" if it does everywhere."""
     for kind in type(value).__mro__:
-        if (kind.__module__, kind.__name__) in _THREAD_BOUND:
-            what = f"a {kind.__module__}.{kind.__name__}"
-            return f"{what} works only on the thread that made it"
+        name = kind.__module__, kind.__name__
+        if name in _THREAD_BOUND or (write and name == ("_contextvars", "ContextVar")):
+            return f"a {name[0]}.{name[1]} works only on the thread that made it"
+    return ""
+
+
+def bound_function(function: Any) -> str:
+    """Why a library's function is to be called where and when it is, if it is."""
+    name = getattr(function, "__name__", "")
+    module = getattr(function, "__module__", None) or ""
+    if module in ("signal", "_signal") or (module, name) in _HERE:
+        return f"{module}.{name} works only in the loop itself"
+    if module == os.name and name.startswith(
+        ("fork", "kill", "_exit", "abort", "exec")
+    ):
+        return f"os.{name} works only in the loop itself"
     return ""
 
 

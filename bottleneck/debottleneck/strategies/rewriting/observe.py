@@ -11,15 +11,26 @@ from typing import Any
 from debottleneck.strategies.rewriting.callees import Callees
 from debottleneck.strategies.rewriting.divide import Observation
 from debottleneck.strategies.rewriting.flatten import FlatLoop, Line
-from debottleneck.strategies.rewriting.locations import Effects, far, owner_of
+from debottleneck.strategies.rewriting.known import is_array
+from debottleneck.strategies.rewriting.locations import Effects, far, owner_of, reach
 from debottleneck.strategies.rewriting.tracing import Events, Tracing
-from debottleneck.strategies.rewriting.values import FRESH, NOTHING, Names, Value
+from debottleneck.strategies.rewriting.values import (
+    FRESH,
+    NOTHING,
+    Names,
+    Value,
+    joined,
+    may_run,
+)
 
 OBSERVED = 3
 """Iterations that are compared: what more than one touches lives on."""
 
 TRACED = 2
 """The first of them are looked at so closely that they are slow."""
+
+
+_COPIED = (list, dict, set, bytearray)
 
 
 class Observed:
@@ -41,6 +52,9 @@ class Observed:
         self._tracing = Tracing()
         self._events: dict[int, Events] = {}
         self._lasting: set[Any] = set()
+        self._bound: dict[Any, Value] = {}
+        self._rebound: Names = {}
+        self._known: set[int] = set()
 
     @property
     def enough(self) -> bool:
@@ -95,14 +109,20 @@ class Observed:
         own = bound if local is space else {*local}
         names = {n: Value.of(local[n]) for n in own if n in local}
         names |= {n: Value.of(v) for n, v in besides.items()}
+        for name, value in self._rebound.items():
+            names[name] = joined([names.get(name, FRESH), value])
         found = [self._line(line, space, names, local) for line in self._flat.lines]
-        callees = Callees(space, names)
+        callees = Callees(space, names, self._bound)
         callees.iterate(Value.of(iterator))
         self._heard(-1, callees)
         self._looks.append([*found, callees.effects])
         if self.enough:  # what is held by other names than those that it binds
             kept = [v for n, v in {**space, **local}.items() if n not in bound]
             self._lasting = {owner_of(held) for value in kept for held in far(value)}
+            for number, value in self._values.items():
+                held = [one for one in reach(value) if not is_array(one)]
+                if not self._lasting.isdisjoint(map(owner_of, held)):
+                    self._known.add(number)
 
     def _heard(self, number: int, callees: Callees) -> None:
         events = self._events.pop(number, None)
@@ -112,22 +132,36 @@ class Observed:
     def _line(
         self, line: Line, space: dict[str, Any], names: Names, local: Any
     ) -> Effects:
-        callees = Callees(space, names)
+        callees = Callees(space, names, self._bound)
         used = not line.temporary or any(line.temporary in u for u in self._uses)
         callees.statement(line.node, used=used)
         self._heard(line.number, callees)
         seen = self._values.get(line.number)
         if line.temporary:
-            names[line.temporary] = FRESH if seen is None else Value.of(seen)
+            made = FRESH if seen is None else Value.of(seen)
+            told = names.get(line.temporary, FRESH)
+            exact = [
+                o.sample for o in told.each if o.roots[:1] and o.roots[0] is o.sample
+            ]
+            if any(not isinstance(one, _COPIED) and not is_array(one) for one in exact):
+                self._known.add(line.number)
+            names[line.temporary] = self._or_runs(made, told)
         for index, name in enumerate(line.binds):
+            told = names.get(name, FRESH)
             if isinstance(seen, tuple):
                 names[name] = Value.of(seen[index])
             elif self._binders[name] == 1 and name in local:
                 names[name] = Value.of(local[name])
             else:  # some object that this iteration made, or another one
-                both = (*names.get(name, FRESH).roots, object())
-                names[name] = Value(NOTHING, both)
+                names[name] = Value(NOTHING, (*told.roots, object()))
+            names[name] = self._or_runs(names[name], told)
+            if names[name].others:
+                self._rebound[name] = names[name]
         return callees.effects
+
+    def _or_runs(self, value: Value, told: Value) -> Value:
+        """What was seen, or what may be called instead by what the code says."""
+        return joined([value, *(one for one in told.each if may_run(one.sample))])
 
     def seen(self) -> Observation:
         """What all iterations showed."""
@@ -140,4 +174,7 @@ class Observed:
         shortest = [float(min(each)) for each in times]
         often = {o for n, some in enumerate(owners) for o in some if o in owners[n - 1]}
         fresh = set[Any]().union(*owners) - often - self._lasting
-        return Observation(last, shortest, fresh)
+        for one in last:  # nothing is kept alive that the loop would drop
+            held = one.held.items()
+            one.held = {key: v for key, v in held if owner_of(v) not in fresh}
+        return Observation(last, shortest, fresh, self._known)

@@ -100,6 +100,15 @@ def _kind(sample: Any) -> Any:
     return id(sample) if callable(sample) else type(sample)
 
 
+def may_run(sample: Any) -> bool:
+    """Whether code runs when it, or a method of it, is called."""
+    if isinstance(sample, Made | Method):
+        return True
+    return sample is not NOTHING and (
+        own_function(sample) or is_users(type(sample)) or isinstance(sample, type)
+    )
+
+
 def elements(container: Any, roots: tuple[Any, ...]) -> Value:
     """Any element of a container."""
     values = container.values() if isinstance(container, Mapping) else container

@@ -60,7 +60,14 @@ class Look:
         return {at for at in self._at if not same(before[at], self._prints[at])}
 
     def _now(self) -> dict[Location, Any]:
-        return {at: print_of(self._held[at[0]], at[1]) for at in self._at}
+        return {at: _print_or_none(self._held[at[0]], at[1]) for at in self._at}
+
+
+def _print_or_none(value: Any, attribute: str) -> Any:
+    try:
+        return print_of(value, attribute)
+    except Exception:  # noqa: BLE001 - a user's object may raise anything here
+        return None
 
 
 def print_of(value: Any, attribute: str) -> Any:
