@@ -224,13 +224,13 @@ class Decision:
         """Bring back what ran ahead of the item that has this state."""
         self.kept.restore(state)
 
-    def may_begin(self) -> bool:
-        """Whether an entry may be run ahead: nothing ties it to its own thread."""
+    def tied(self) -> str:
+        """Why an entry is to run on its own thread alone, "" if nothing ties it."""
         held = self.sides.ahead.held.values()
         owned = (getattr(one, "_is_owned", None) for one in held if is_shared(one))
-        return not is_watched() and not any(
-            is_owned() for is_owned in owned if is_owned
-        )
+        if any(is_owned() for is_owned in owned if is_owned):
+            return "its thread holds a lock that the lines ahead take"
+        return "the script traces what its thread runs" if is_watched() else ""
 
     def refused(self, why: str) -> Decision:
         """The same, given up."""

@@ -138,7 +138,9 @@ class Rewriting:
         if source.ended:
             return
         decision = self.decision
-        if decision is None or decision.plan.reason or not decision.may_begin():
+        if decision is not None and not decision.plan.reason and decision.tied():
+            self.ended(decision.tied())
+        if decision is None or self.is_over:
             decision = None
         elif decision.flat.item is not None and self.entries > 1:
             yield from islice(source, 1)  # so that its generator is under way

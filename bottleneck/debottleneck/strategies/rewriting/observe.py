@@ -140,9 +140,7 @@ class Observed:
         if line.temporary:
             made = FRESH if seen is None else Value.of(seen)
             told = names.get(line.temporary, FRESH)
-            exact = [
-                o.sample for o in told.each if o.roots[:1] and o.roots[0] is o.sample
-            ]
+            exact = [one.sample for one in told.each if one.known]
             if any(not isinstance(one, _COPIED) and not is_array(one) for one in exact):
                 self._known.add(line.number)
             names[line.temporary] = self._or_runs(made, told)

@@ -38,7 +38,12 @@ class Value:
 
     def exactly(self, root: Any) -> bool:
         """Whether it is that root, not a part of it."""
-        return any(root is each.sample for each in self.each)
+        return any(root is one.sample for one in self.each)
+
+    @property
+    def known(self) -> bool:
+        """Whether it is an object that there was before, not a part of one."""
+        return any(root is self.sample for root in self.roots)
 
     @property
     def each(self) -> tuple[Value, ...]:
