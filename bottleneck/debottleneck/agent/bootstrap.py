@@ -24,6 +24,7 @@ from debottleneck.agent import (
     evidence,
     frameworks,
     functions,
+    garbage,
     gil,
     marks,
     modules,
@@ -45,10 +46,9 @@ _OURS = (_AGENT_FOLDER, _STRATEGIES_FOLDER)
 STANDARD_INPUT = "-"
 """Target that stands for it."""
 
-_ACTING = "rewriting" if os.environ.get("DEBOTTLENECK_REWRITING") else "automatic"
 _PLUGINS = {
-    "strategies": f"debottleneck.strategies.{_ACTING}.install",
-    "scout": "debottleneck.agent.scout",
+    "strategies": "debottleneck.strategies.rewriting.install",
+    "plans": "debottleneck.strategies.rewriting.asking",
     "outputs": "debottleneck.agent.outputs",
     "guard": "debottleneck.agent.guard",
 }
@@ -92,6 +92,7 @@ def main(
                 _state_facts(spooled, config, no_yappi)
                 opening = opened.Opening(partial(user.owns, module=""))
                 evidence.start(config.get("loop"), opening)
+                garbage.Collections().install()
         hooks = _after_imports(config, user)
         for plugin in plugins:
             plugin.install(spooled, config)

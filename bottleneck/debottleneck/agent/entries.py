@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import repeat
 from operator import length_hint
 from typing import TYPE_CHECKING, Any, Protocol
@@ -40,11 +40,42 @@ class _Runs(threading.local):
 
 _runs = _Runs()
 _listener: list[Listener] = []
+_at_steps: list[Callable[[LoopPoint | None], None]] = []
+
+
+def at_steps(call: Callable[[LoopPoint | None], None]) -> None:
+    """Call this wherever an iteration begins that is not in a stretch, with the loop.
+
+    What it raises is raised in the script's loop.
+    """
+    _at_steps.append(call)
+
+
+def tell_step(point: LoopPoint | None) -> None:
+    """An iteration of a loop begins, or a step of a loop that a framework runs."""
+    for call in _at_steps:
+        call(point)
 
 
 def listen_with(listener: Listener | None) -> None:
     """Tell this of every marked iteration from now on, or nobody any more."""
     _listener[:] = [listener] if listener else []
+
+
+Step = Callable[["LoopPoint", int], None]
+"""Is told where an iteration begins: the loop, and 1; -1 where it did not after all."""
+
+_each_step: list[Step] = []
+
+
+def step_with(step: Step) -> None:
+    """Tell this of the iterations of all loops; each is marked from now on."""
+    _each_step.append(step)
+
+
+def is_each_told() -> bool:
+    """Whether no iteration may go unmarked."""
+    return bool(_each_step)
 
 
 def tell_entered(run: LoopEntry) -> None:
@@ -74,16 +105,17 @@ class LoopEntry:
         rest: The iterator, once the plain copy is to go on with it.
         handed: Whether a `while` loop's plain copy goes on.
         skipped: Iterations of a `while` loop that are still to go unmarked.
+        returns: Whether the marked copy goes on after that of a strategy.
     """
 
     __slots__ = (
         "_began", "_left", "_stretch", "_written", "begun", "done", "handed", "point",
-        "rest", "skipped",
+        "rest", "returns", "skipped",
     )  # fmt: skip
 
     def __init__(self, point: LoopPoint) -> None:
         self.point = point
-        self.begun = self.handed = False
+        self.begun = self.handed = self.returns = False
         self.done = self.skipped = 0
         self.rest: Iterator[Any] | None = None
         self._began = self._stretch = 0
@@ -120,6 +152,8 @@ class LoopEntry:
         point = self.point
         if point.run is not self or point.rewritten is not None:
             return False
+        for step in _each_step:
+            step(point, 1)
         if point.bounds:
             if point.kept:
                 marks.close_stages()
@@ -135,6 +169,7 @@ class LoopEntry:
         self.done = 1
         for listener in _listener:
             listener.turned(self)
+        tell_step(point)
         return True
 
     def passed(self) -> None:
@@ -142,6 +177,8 @@ class LoopEntry:
         point = self.point
         if point.run is not self:
             return
+        for step in _each_step:
+            step(point, 1)
         if point.bounds:
             if point.kept:
                 marks.close_stages()
@@ -152,6 +189,13 @@ class LoopEntry:
             point.row, point.since = 0, now
             self.begun = True
             self.done = 1
+        tell_step(point)
+
+    def unbegun(self) -> None:
+        """The iteration that was marked last did not begin: the loop was over."""
+        self.done -= 1
+        for step in _each_step:
+            step(self.point, -1)
 
     def hush(self) -> bool:
         """Mark nothing of the next iterations; False where nothing is marked."""

@@ -169,7 +169,7 @@ class LoopPoint:
             return ()
         if run.rest is None:  # all were taken: the last iteration did not begin
             run.settle()
-            run.done -= 1
+            run.unbegun()
             return ()
         rest, run.rest = run.rest, None
         return rest if _is_its_own(rest) else map(next, repeat(rest))
@@ -181,6 +181,21 @@ class LoopPoint:
             return iter(self.rest())
         rest, run.rest = run.rest, None
         return rest
+
+    @property
+    def fresh(self) -> bool:
+        """Whether its items are asked for anew, and not what is left of them."""
+        run = self._here()
+        return run is None or run.rest is None
+
+    def back(self) -> bool:
+        """Whether its marked copy goes on after the copy of a strategy."""
+        run = self._here()
+        if run is None or not run.returns:
+            return False
+        run.returns = run.handed = False
+        run.done = 1
+        return True
 
     def turn(self) -> bool:
         """Whether a `while` loop goes on in its marked copy."""
@@ -208,7 +223,7 @@ class LoopPoint:
         if run is None:
             return False
         if not run.handed:
-            run.done -= 1  # the condition was false: it did not begin
+            run.unbegun()  # the condition was false
         return run.handed
 
     def at(self, index: int) -> None:
@@ -268,7 +283,7 @@ class LoopPoint:
         wanted = round(cost / (COST * max(mean, 1.0)))
         followed = (p.kept if self.kept else p.wanted for p in self.inner)
         self.stretch = min(wanted, LONGEST_STRETCH) if wanted > 1 else 0
-        if any(followed):
+        if any(followed) or entries.is_each_told():
             self.stretch = 0  # their iterations would be lost
         return True
 

@@ -71,8 +71,11 @@ def lines(
     }
     code: list[str] = []
     for strategy in strategies:
-        stage, lines_of = makers[strategy.name]
         own = noted.get(strategy.name, ())
+        if strategy.name not in makers:
+            code += own
+            continue
+        stage, lines_of = makers[strategy.name]
         if all(line.startswith("#") for line in own):
             own = (*lines_of(strategy, site_of(stage, sites)), *own)
         code += own

@@ -16,7 +16,7 @@ from made_trials import predictions
 from debottleneck.analysis.analyse import analyse
 from debottleneck.analysis.result import Analysis, Finding
 from debottleneck.recording.assemble import load
-from debottleneck.strategies.spec import STRATEGIES, parse, written
+from debottleneck.strategies.spec import OF_LOOPS, parse, written
 from debottleneck.trials import shortlist
 from debottleneck.trials.entrants import Entrant
 from debottleneck.trials.result import SKIPPED
@@ -91,7 +91,11 @@ APART = "prefetch:workers={},where=process"
         ("waiting", "forward", "sleep", {}, ["parallel-forward"]),
         ("waiting", "update", "sleep", {}, ["parallel-update"]),
         # Nothing speaks for any: each as it comes, so that no gain is measured.
-        ("between-steps", "log", "disk", {}, list(STRATEGIES)),
+        ("between-steps", "log", "disk", {}, list(OF_LOOPS)),
+        # What no rewriting of the loop takes away is taken away where it lies.
+        ("gc-pauses", "", "python", {}, ["gc:freeze", "gc:off"]),
+        ("oversubscription", "forward", "runqueue", {}, ["blas:threads=1"]),
+        ("waiting", "other", "disk", {}, ["background:checkpoint"]),
     ],
 )
 def test_what_a_finding_speaks_for(
@@ -119,7 +123,7 @@ def test_rank_decides_the_order_and_nothing_is_tried_twice() -> None:
         finding("input-bound-io", "augment", "network", fetches_in_flight=1),
     )
     assert specs == ["parallel-update", "prefetch:workers=2"]
-    assert supported() == list(STRATEGIES)
+    assert supported() == list(OF_LOOPS)
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,7 @@ from debottleneck.strategies.rewriting.opening import (
     opened_iterable,
     under_way,
 )
+from debottleneck.strategies.rewriting.pieces import pieces_of, size_of
 from debottleneck.strategies.rewriting.plan import Plan
 from debottleneck.strategies.rewriting.split import Split, names_of, split
 from debottleneck.strategies.spec import AUTO, PREFETCH, PREFETCH_WORKERS, Strategy
@@ -282,7 +283,8 @@ def decide(
     child = _together(by_line, heavy) if heavy else ahead
     moves = heavy or not lost
     moves = moves and seen.known.isdisjoint(heavy or nodes)
-    process = settings.process and bool(moves) and not _of_threads(child)
+    apart = bool(moves) and not _of_threads(child)
+    process = settings.process and apart
     places = _places(flat, {n: ns[n] for n in (*nodes, -1)})
     plan = Plan(
         PREFETCH, point.file, point.plan.line,
@@ -290,6 +292,8 @@ def decide(
         ahead_ns=ahead_ns, heavy_ns=heavy_ns if heavy else 0.0, stays_ns=stays_ns,
         workers=workers, where="process" if process else "thread",
         depth=settings.depth or max(2, 2 * workers), reason=division.reason,
+        pieces=pieces_of(flat, division, seen, by_workers=bool(heavy)),
+        apart=apart, size=size_of(flat, division, seen),
     )  # fmt: skip
     kept = kept_of(division, ahead)
     gone = {at for at in lost if not comes_back(at, ahead)}

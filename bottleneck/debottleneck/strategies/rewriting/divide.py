@@ -30,12 +30,16 @@ class Observation:
         ns: Time of each line, and last of the iterable, a step.
         fresh: Owners that an iteration makes anew.
         known: Lines that give objects which are known by other names too.
+        cpu_ns: What of `ns` is on a core.
+        sizes: Bytes of each line's value, by its number.
     """
 
     effects: list[Effects]
     ns: list[float]
     fresh: set[Any] = field(default_factory=set)
     known: set[int] = field(default_factory=set)
+    cpu_ns: list[float] = field(default_factory=list)
+    sizes: dict[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -204,7 +208,7 @@ class _Graph:
         return tuple(self._lines[place].number for place in sorted(places))
 
     def _move_needed(self, order: set[int], heavy: set[int]) -> None:
-        """Heavy lines that come before what needs or changes theirs run in order."""
+        """Heavy lines run in order before what needs or changes theirs, or leaves."""
         while True:
             moved = {
                 one
@@ -212,6 +216,7 @@ class _Graph:
                 for other in order
                 if other in self._after[one]
                 or (one < other and self._binds[other] & self._uses[one])
+                or (one < other and self._lines[other].leaves)
             }
             if not moved:
                 return

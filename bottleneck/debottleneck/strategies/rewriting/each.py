@@ -56,12 +56,21 @@ JUDGED = 5
 _LISTS = (list, tuple, range)
 
 
-def prepare(tree: ast.Module, file: str, asked: Sharing) -> dict[str, object]:
-    """Hand loops of a module to points, in place; the points by their placeholders."""
-    walker = Finder()
+def prepare(
+    tree: ast.Module, file: str, asked: Sharing, kind: type[EachPoint] | None = None
+) -> dict[str, object]:
+    """Hand loops of a module to points, in place; the points by their placeholders.
+
+    Args:
+        tree: The module.
+        file: Where it stands.
+        asked: What was asked for.
+        kind: Points that only look, if any: no comprehension becomes a call then.
+    """
+    walker = Finder(only_look=kind is not None)
     walker.visit(tree)
     return {
-        placeholder: EachPoint(turns, file, asked)
+        placeholder: (kind or EachPoint)(turns, file, asked)
         for placeholder, turns in walker.found.items()
     }
 
@@ -108,7 +117,7 @@ class EachPoint:
         """What a `for` statement goes over."""
         listed = None if self._is_off() else as_list(items)
         if listed is None or len(listed) < 2:
-            return items
+            return items if listed is None else listed
         if self._entries < TIMED:
             return self._timed(listed)
         if not self._may(listed, sys._getframe(1)):
@@ -121,7 +130,7 @@ class EachPoint:
         """A comprehension's list."""
         listed = None if self._is_off() else as_list(items)
         if listed is None or len(listed) < 2:
-            return made(items)
+            return made(items if listed is None else listed)
         began, cpu_began = perf_counter_ns(), thread_time_ns()
         if self._entries < TIMED:
             found = made(listed)

@@ -27,6 +27,7 @@ from debottleneck.strategies.rewriting.entry import EntryRun, LoopItems
 from debottleneck.strategies.rewriting.flatten import FlatLoop
 from debottleneck.strategies.rewriting.notes import FAILED, Voice
 from debottleneck.strategies.rewriting.observe import Observed
+from debottleneck.strategies.rewriting.plan import BY_ITSELF
 from debottleneck.strategies.rewriting.split import UNSET
 from debottleneck.strategies.spec import PREFETCH
 
@@ -121,16 +122,20 @@ class Rewriting:
         """
         self.entries += 1
         run = self._owner
-        steps = self._stages(frames.pop(), LoopItems(iterator))
+        steps = self._stages(frames.pop(), self._source(iterator))
         while run is not None:
             if marks.recording():
                 run.passed()
             try:
                 item = next(steps)
             except StopIteration:
+                run.unbegun()
                 run.done = 0
                 return
             yield item
+
+    def _source(self, iterator: Iterator[Any]) -> LoopItems:
+        return LoopItems(iterator)
 
     def _stages(self, frame: FrameType, source: LoopItems) -> Iterator[Any]:
         if self.decision is None and not self._failed:
@@ -211,7 +216,7 @@ class Rewriting:
             return
         decision = self.decision or decision
         if known.is_loader_of_torch(source.iterator):
-            decision = decision.refused("its DataLoader is prefetched by itself")
+            decision = decision.refused(BY_ITSELF)
         self.decision, self._observed = decision, None
         self._voice.planned(self.decision.plan)
 
@@ -222,7 +227,7 @@ class Rewriting:
         opened = self._aside(partial(decision.opened, frame, source.iterator))
         if opened is None:
             return
-        more, inner = opened.decision, LoopItems(opened.iterator)
+        more, inner = opened.decision, self._source(opened.iterator)
         observed = Observed(more.flat)
         yield from self._in_turn(more, observed, frame, inner)
         if inner.ended:

@@ -49,6 +49,7 @@ class Line:
         leaves: Whether it may `break` or `continue` the loop.
         stays: Whether it can run nowhere but in the user's own frame.
         opened: Whether it is of a function that a line calls, see `opening`.
+        within: Of such a line, the place of the loop's own; else 0.
     """
 
     number: int
@@ -59,6 +60,7 @@ class Line:
     leaves: bool = False
     stays: bool = False
     opened: bool = False
+    within: int = 0
 
     @property
     def uses(self) -> set[str]:

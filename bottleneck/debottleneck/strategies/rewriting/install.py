@@ -11,22 +11,32 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from debottleneck.agent import copies, discover, entries, evidence, marks, opened
+from debottleneck.agent import (
+    copies,
+    discover,
+    entries,
+    evidence,
+    marks,
+    opened,
+    outputs,
+)
 from debottleneck.agent.entries import LoopEntry
 from debottleneck.agent.evidence import Search
 from debottleneck.agent.turns import LoopPoint
 from debottleneck.recording import spool
 from debottleneck.strategies import pools
-from debottleneck.strategies.automatic import install as automatic
-from debottleneck.strategies.automatic.notes import Notes
 from debottleneck.strategies.blas import cores
+from debottleneck.strategies.remedies import install as remedies
 from debottleneck.strategies.rewriting import each
 from debottleneck.strategies.rewriting.decide import Wanted
 from debottleneck.strategies.rewriting.divide import SHORTEST_NS
 from debottleneck.strategies.rewriting.entries import Rewriting
 from debottleneck.strategies.rewriting.flatten import FlatLoop, flatten
-from debottleneck.strategies.rewriting.notes import Voice
-from debottleneck.strategies.spec import PREFETCH, Strategy, parse
+from debottleneck.strategies.rewriting.notes import REFUSED, Notes, Voice
+from debottleneck.strategies.spec import FORWARD, PREFETCH, UPDATE, Strategy, parse
+
+GRACE_S = 0.5
+"""Given at exit to fetches that are under way; nobody waits for their batches."""
 
 SURE = 5
 """Iterations after which a loop that seems to train is taken to."""
@@ -46,31 +56,33 @@ def install(folder: Path, config: Mapping[str, Any]) -> None:
     """
     notes = Notes(folder / spool.STRATEGIES_FILE)
     voice = Voice(notes.say)
+    outputs.is_worker = pools.is_worker
     strategies = parse(config["strategies"])
     _asked.extend((strategy, notes) for strategy in strategies)
-    copies.copy_with(_copy)
+    copies.copy_with(copy_of)
     if not evidence.searching():
         marks.start_unwritten()
         evidence.start(config.get("loop"), opened.Opening(_nobody))
+    hands: list[Hand] = []
     for strategy in strategies:
         if strategy.name == PREFETCH:
             known = config.get("loop") is not None
-            hand = _Hand(evidence.search(), Wanted.of(strategy), voice, known)
-            entries.listen_with(hand)
-    workers = {s.name: s.number("workers", cores()) for s in strategies}
-    workers.pop(PREFETCH, None)
+            hands.append(Hand(evidence.search(), Wanted.of(strategy), voice, known))
+            entries.listen_with(hands[0])
+    remedies.begin(strategies, notes)
+    sharing = [s for s in strategies if s.name in (FORWARD, UPDATE)]
+    workers = {s.name: s.number("workers", cores()) for s in sharing}
     if workers:
         asked = each.Sharing(workers, voice, [], [])
         _sides.append(asked)
         discover.prepare_with(partial(each.prepare, asked=asked))
     os.register_at_fork(after_in_child=pools.as_worker)
-    atexit.register(_close, voice)
+    atexit.register(_close, voice, hands, notes)
 
 
 def after_torch(torch: ModuleType) -> None:
-    """Act on torch's own loaders, modules and optimizers."""
-    for strategy, notes in _asked:
-        automatic.for_torch(strategy, notes).install(torch)
+    """Act on torch's own loaders, modules and optimizers, once it is imported."""
+    remedies.after_torch(torch)
 
 
 def _nobody(path: str) -> bool:
@@ -78,7 +90,7 @@ def _nobody(path: str) -> bool:
     return False
 
 
-def _copy(
+def copy_of(
     loop: ast.For | ast.While, placeholder: str, source: ast.expr
 ) -> tuple[Any, ast.stmt]:
     """The copy of a loop in which lines can be taken."""
@@ -92,7 +104,7 @@ def _copy(
     return flatten(loop, attribute, ast.Call(attribute(turn), [*given], []))
 
 
-class _Hand:
+class Hand:
     """Listens beside the search, and hands the training loop over.
 
     Args:
@@ -120,9 +132,10 @@ class _Hand:
         if point is not self._search.chosen or point.rewritten is not None:
             return
         if point.mean_ns < SHORTEST_NS:  # nothing in it is worth handing over
+            self.too_short(point)
             return
         if point.count >= self._sure or self._search.settled:
-            self._hand_over(point)
+            self.hand_over(point)
 
     def began_row(self, point: LoopPoint) -> None:
         """A statement begins."""
@@ -132,7 +145,21 @@ class _Hand:
         """A loop is over."""
         self._search.left(run)
 
-    def _hand_over(self, point: LoopPoint) -> None:
+    def why_not(self) -> str:
+        """Why no loop was handed over, as a sentence."""
+        point = self._search.chosen
+        if point is None:
+            return "no loop was seen to train"
+        where = f"the loop at {os.path.basename(point.file)}:{point.plan.line}"
+        if point.mean_ns < SHORTEST_NS:
+            return f"{where} stays as it is: {short(point)}"
+        return f"{where} stays as it is: it was over before it was known well enough"
+
+    def too_short(self, point: LoopPoint) -> None:
+        """Its iterations are too short, so far."""
+
+    def hand_over(self, point: LoopPoint) -> None:
+        """It goes on in the copy that can run ahead."""
         flat = point.plan.flat
         if isinstance(flat, FlatLoop):
             made = Rewriting(point, flat, self._settings, self._voice)
@@ -140,18 +167,25 @@ class _Hand:
             _rewritten.append(made)
 
 
-def _close(voice: Voice) -> None:
-    """Say what it came to, and of what came to nothing the longest."""
+def short(point: LoopPoint) -> str:
+    """Why a loop of short iterations is left as it is."""
+    return f"an iteration takes {point.mean_ns / 1e3:.0f} us, not worth handing over"
+
+
+def _close(voice: Voice, hands: list[Hand], notes: Notes) -> None:
+    """Undo what is patched; say what it came to, and of what came to nothing."""
+    remedies.close(notes)
     for one in _rewritten:
         if one.decision is not None and one.fetched:
             voice.summary(one.decision.plan, one.fetched)
-    if not _rewritten and any(strategy.name == PREFETCH for strategy, _ in _asked):
-        voice.other(PREFETCH, "refused", "no loop was seen to train")
+    silent = {s.name for s, notes in _asked if not notes.tell_of(s.name)}
+    for hand in hands if PREFETCH in silent else ():
+        voice.other(PREFETCH, REFUSED, hand.why_not())
     for asked in _sides:
-        for strategy in asked.workers.keys() - {plan.strategy for plan in asked.taken}:
+        for strategy in silent & asked.workers.keys():
             refused = [plan for plan in asked.refused if plan.strategy == strategy]
             if refused:
                 voice.planned(max(refused, key=lambda plan: plan.stays_ns))
             else:
-                voice.other(strategy, "refused", "no loop has turns worth sharing")
-    pools.close_all(0.5)
+                voice.other(strategy, REFUSED, "no loop has turns worth sharing")
+    pools.close_all(GRACE_S)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from time import perf_counter_ns
+from time import perf_counter_ns, thread_time_ns
 from types import FrameType
 from typing import Any
 
@@ -48,13 +48,15 @@ class Observed:
         self._ns: list[list[int]] = []
         self._looks: list[list[Effects]] = []
         self._values: dict[int, Any] = {}
-        self._last = 0
         self._tracing = Tracing()
         self._events: dict[int, Events] = {}
         self._lasting: set[Any] = set()
         self._bound: dict[Any, Value] = {}
         self._rebound: Names = {}
         self._known: set[int] = set()
+        self._cpu_ns: list[list[int]] = []
+        self._sizes: dict[int, int] = {}
+        self._last = self._cpu_last = 0
 
     @property
     def enough(self) -> bool:
@@ -63,33 +65,35 @@ class Observed:
 
     def begin(self) -> bool:
         """The next item is asked for; whether this iteration is a slow one."""
-        del self._ns[len(self._looks) :]  # of an iteration that was left
+        for times in (self._ns, self._cpu_ns):
+            del times[len(self._looks) :]  # of an iteration that was left
         self._ns.append([0] * (len(self._place) + 1))
+        self._cpu_ns.append([0] * (len(self._place) + 1))
         self._events.clear()
         traced = len(self._looks) < TRACED
         if traced:
             self._tracing.start()
-        self._last = perf_counter_ns()
+        self._last, self._cpu_last = perf_counter_ns(), thread_time_ns()
         return traced
 
     def came(self) -> None:
         """The item is there."""
-        now = perf_counter_ns()
-        self._ns[-1][-1] += now - self._last
-        self._took(-1)
+        self._book(-1, -1)
 
     def note(self, number: int, value: Any) -> Any:
         """A line was run; returns the value that it gave."""
-        now = perf_counter_ns()
-        self._ns[-1][self._place[number]] += now - self._last
+        self._book(self._place[number], number)
         self._values[number] = value
-        self._took(number)
         return value
 
-    def _took(self, number: int) -> None:
+    def _book(self, place: int, number: int) -> None:
+        """What passed since the last time is that line's."""
+        now, cpu_now = perf_counter_ns(), thread_time_ns()
+        self._ns[-1][place] += now - self._last
+        self._cpu_ns[-1][place] += cpu_now - self._cpu_last
         if self._tracing.on:
             self._events[number] = self._tracing.taken()
-        self._last = perf_counter_ns()
+        self._last, self._cpu_last = perf_counter_ns(), thread_time_ns()
 
     def stop(self) -> None:
         """Nothing is looked at for now."""
@@ -116,6 +120,7 @@ class Observed:
         callees.iterate(Value.of(iterator))
         self._heard(-1, callees)
         self._looks.append([*found, callees.effects])
+        self._sizes = {n: size_of(value) for n, value in self._values.items()}
         if self.enough:  # what is held by other names than those that it binds
             kept = [v for n, v in {**space, **local}.items() if n not in bound]
             self._lasting = {owner_of(held) for value in kept for held in far(value)}
@@ -168,11 +173,33 @@ class Observed:
         for look in before:
             for one, other in zip(last, look, strict=True):
                 one.add(other)
-        times = zip(*self._ns, strict=True)
-        shortest = [float(min(each)) for each in times]
+        shortest, working = (
+            [float(min(each)) for each in zip(*times, strict=True)]
+            for times in (self._ns, self._cpu_ns)
+        )
         often = {o for n, some in enumerate(owners) for o in some if o in owners[n - 1]}
         fresh = set[Any]().union(*owners) - often - self._lasting
         for one in last:  # nothing is kept alive that the loop would drop
             held = one.held.items()
             one.held = {key: v for key, v in held if owner_of(v) not in fresh}
-        return Observation(last, shortest, fresh, self._known)
+        return Observation(last, shortest, fresh, self._known, working, self._sizes)
+
+
+def size_of(value: Any, depth: int = 3) -> int:
+    """Bytes of all arrays, tensors and byte strings within a value.
+
+    Args:
+        value: Anything.
+        depth: Containers within containers that are looked into.
+    """
+    if isinstance(value, dict):
+        value = [*value.values()]
+    if isinstance(value, tuple | list):
+        return sum(size_of(each, depth - 1) for each in value) if depth else 0
+    if isinstance(value, bytes | bytearray):
+        return len(value)
+    kinds = ("numpy", "torch")
+    if type(value).__module__.partition(".")[0] not in kinds:
+        return 0
+    size = getattr(value, "nbytes", 0)
+    return size if isinstance(size, int) else 0

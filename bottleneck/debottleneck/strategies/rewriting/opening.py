@@ -121,7 +121,7 @@ def opened_iterable(
     start = max((line.number for line in flat.lines), default=0) + 1
     made = lines_of([*body, item, bind], start)
     made[-2] = replace(made[-2], binds=(), temporary=".given")
-    lines = [replace(line, opened=True) for line in made]
+    lines = [replace(line, opened=True, within=flat.place) for line in made]
     target = renamer.visit(copy.deepcopy(loop.target))
     names = tuple(sorted(names_in(target, ast.Store)))
     if _keeps(lines, names):
@@ -217,7 +217,9 @@ def _lines(
         result = last.value or result
     returned = ast.Assign([ast.Name(line.temporary, ast.Store())], result)
     parts.append(_at(returned, line))
-    made = [replace(part, opened=True) for part in lines_of(parts, start)]
+    within = line.within or line.place
+    found = lines_of(parts, start)
+    made = [replace(part, opened=True, within=within) for part in found]
     end = replace(made[-1], number=line.number, binds=(), temporary=line.temporary)
     return [*made[:-1], end]
 

@@ -82,7 +82,8 @@ class Tracing:
 
     def start(self) -> None:
         """Begin, if nothing of the user's looks on already."""
-        if sys.getprofile() is not None:
+        yappi: Any = sys.modules.get("yappi")
+        if sys.getprofile() is not None or (yappi and yappi.is_running()):
             return
         self.on = True
         self._streams = randomness.streams()
