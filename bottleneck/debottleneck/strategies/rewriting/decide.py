@@ -15,8 +15,16 @@ from debottleneck.strategies.rewriting.ahead import (
     Given,
     Processes,
     Threads,
+    given,
+    received,
+    with_load,
 )
 from debottleneck.strategies.rewriting.divide import Division, Observation, divide
+from debottleneck.strategies.rewriting.elsewhere import (
+    effects_elsewhere,
+    is_watched,
+    met_elsewhere,
+)
 from debottleneck.strategies.rewriting.flatten import FlatLoop
 from debottleneck.strategies.rewriting.keeping import (
     Kept,
@@ -114,6 +122,8 @@ class Decision:
     file: str
     besides: Mapping[str, Any] = field(default_factory=dict)
     kept: Kept = field(default_factory=Kept)
+    ahead_of_it: str = ""
+    """What is not brought back when an exception leaves the loop."""
 
     missing = staticmethod(names_of)
     """Stands for the value of a line that did not run."""
@@ -149,9 +159,12 @@ class Decision:
         lines = self.flat.numbered
         order = (*order, *(n for n in flat.numbered if n not in lines))
         bound = {*flat.names, *(n for line in flat.lines for n in line.binds)}
-        local = {**frame.f_locals, **within.names}
+        writes = self.sides.ahead.writes | self.sides.stays.writes
+        changed = {name for _, name in writes}
+        bound |= {name for at, name in writes if at == owner_of(space)}
+        local = {**space, **frame.f_locals, **within.names}
         outer = {n: v for n, v in local.items() if n not in bound}
-        flat = opened(flat, order, space, outer)
+        flat = opened(flat, order, space, outer, changed)
         if flat is self.flat:
             return None
         new = tuple(n for n in flat.numbered if n not in lines)
@@ -190,7 +203,7 @@ class Decision:
         elif self.division.heavy and plan.heavy:
             heavy = Threads(load, plan.workers)
         elif self.division.heavy:
-            index = _with_load(index, load)
+            index = with_load(index, load)
         return AheadItems(index, heavy, load, plan.depth, self.kept.snapshot, limit_s)
 
     def _in_child(
@@ -198,16 +211,27 @@ class Decision:
     ) -> AheadItems:
         from debottleneck.strategies.process import Items
 
-        made = _with_load(index, load)
+        made = with_load(index, load)
         streams = streams_in(self.sides.ahead)  # what `make` holds is brought back
-        make = partial(_given, made, streams)
+        make = partial(given, made, streams, self.kept.snapshot)
         items = Items(make, depth=self.plan.depth, name="load")
         limit_s = PATIENCE * self.plan.ahead_ns / 1e9 + PATIENCE_S
-        return AheadItems(items, None, load, self.plan.depth, lambda: None, limit_s)
+        states: list[Any] = []
+        depth = self.plan.depth
+        index = received(items, states)
+        return AheadItems(index, None, load, depth, lambda: states[-1], limit_s)
 
     def restore(self, state: Any) -> None:
         """Bring back what ran ahead of the item that has this state."""
         self.kept.restore(state)
+
+    def tied(self) -> str:
+        """Why an entry is to run on its own thread alone, "" if nothing ties it."""
+        held = self.sides.ahead.held.values()
+        owned = (getattr(one, "_is_owned", None) for one in held if is_shared(one))
+        if any(is_owned() for is_owned in owned if is_owned):
+            return "its thread holds a lock that the lines ahead take"
+        return "the script traces what its thread runs" if is_watched() else ""
 
     def refused(self, why: str) -> Decision:
         """The same, given up."""
@@ -225,18 +249,6 @@ class Opened:
 
     decision: Decision
     iterator: Any
-
-
-def _given(made: Iterator[Given], streams: tuple[Any, ...]) -> Iterator[Given]:
-    return made
-
-
-def _with_load(index: Iterator[Given], load: Callable[..., None]) -> Iterator[Given]:
-    """The heavy lines in their turn."""
-    for item, values, carry in index:
-        if carry is not None:
-            load(values, carry)
-        yield item, values, None
 
 
 def decide(
@@ -269,7 +281,8 @@ def decide(
     reachable = Reachable(frame, space)
     lost = {at for at in division.changed if not travels(at, ahead, reachable)}
     child = _together(by_line, heavy) if heavy else ahead
-    moves = heavy or not (lost or (flat.exits and streams_in(ahead)))
+    moves = heavy or not lost
+    moves = moves and seen.known.isdisjoint(heavy or nodes)
     apart = bool(moves) and not _of_threads(child)
     process = settings.process and apart
     places = _places(flat, {n: ns[n] for n in (*nodes, -1)})
@@ -282,13 +295,15 @@ def decide(
         pieces=pieces_of(flat, division, seen, by_workers=bool(heavy)),
         apart=apart, size=size_of(flat, division, seen),
     )  # fmt: skip
-    kept = kept_of(division, ahead) if flat.exits else Kept()
-    left = {at for at in lost if not comes_back(at, ahead)} if flat.exits else set()
+    kept = kept_of(division, ahead)
+    gone = {at for at in lost if not comes_back(at, ahead)}
+    left = gone if flat.exits else set()
     left |= {(owner_of(space), name) for name in kept_names if flat.exits}
     reason = plan.reason or _reason(plan, sides, kept_names, frame, left)
+    ahead_of_it = word(min(gone, key=str), [ahead]) if gone else ""
     return Decision(
         replace(plan, reason=reason), flat, division, sides, kept_names,
-        point.file, kept=kept, besides=besides,
+        point.file, kept=kept, besides=besides, ahead_of_it=ahead_of_it,
     )  # fmt: skip
 
 
@@ -328,7 +343,11 @@ def _reason(
 ) -> str:  # fmt: skip
     """Why it is not done although something could run ahead."""
     if sides.ahead.bound:
-        return f"{sides.ahead.bound} works only on the thread that made it"
+        return sides.ahead.bound
+    met = met_elsewhere(sides.ahead, effects_elsewhere())
+    if met:
+        found = word(min(met, key=str), [sides.ahead])
+        return f"a signal handler or another thread may change {found}"
     code = frame.f_code
     if kept & {*code.co_cellvars, *code.co_freevars}:
         return f"a function within the loop uses {min(kept)}, which the loop sets"
