@@ -270,10 +270,11 @@ def decide(
     child = _together(by_line, heavy) if heavy else ahead
     moves = heavy or not (lost or (flat.exits and streams_in(ahead)))
     process = settings.process and bool(moves) and not _of_threads(child)
-    places = _places(flat, {n: ns[n] for n in (*nodes, -1)})
+    worth = _worth({n: ns[n] for n in (*nodes, -1)})
     plan = Plan(
         PREFETCH, point.file, point.plan.line,
-        order=division.order, heavy=heavy, places=places,
+        order=division.order, heavy=heavy,
+        places=_places(flat, worth), worth=worth,
         ahead_ns=ahead_ns, heavy_ns=heavy_ns if heavy else 0.0, stays_ns=stays_ns,
         workers=workers, where="process" if process else "thread",
         depth=settings.depth or max(2, 2 * workers), reason=division.reason,
@@ -282,8 +283,10 @@ def decide(
     left = {at for at in lost if not comes_back(at, ahead)} if flat.exits else set()
     left |= {(owner_of(space), name) for name in kept_names if flat.exits}
     reason = plan.reason or _reason(plan, sides, kept_names, frame, left)
+    unwritten = _unwritten(kept, kept_names)
     return Decision(
-        replace(plan, reason=reason), flat, division, sides, kept_names,
+        replace(plan, reason=reason, unwritten=unwritten),
+        flat, division, sides, kept_names,
         point.file, kept=kept, besides=besides,
     )  # fmt: skip
 
@@ -343,11 +346,24 @@ def _workers(settings: Wanted, heavy_ns: float, stays_ns: float) -> int:
     return int(min(MOST_AUTO, heavy_ns // max(stays_ns, 1.0) + 1))
 
 
-def _places(flat: FlatLoop, ns: Mapping[int, float]) -> tuple[int, ...]:
-    """The user's lines that run ahead and take time."""
+def _unwritten(kept: Kept, names: Collection[str]) -> str:
+    """Why lines of the library could not do the same."""
+    if names:
+        return f"functions that run ahead use {min(names)}, which the loop sets"
+    if kept.streams or kept.attributes:
+        return "the loop may be left early, and what ran ahead is then brought back"
+    return ""
+
+
+def _worth(ns: Mapping[int, float]) -> tuple[int, ...]:
+    """What takes time of the lines ahead, -1 for the loop's own iterable."""
+    return tuple(n for n in ns if ns[n] > SMALL * sum(ns.values()))
+
+
+def _places(flat: FlatLoop, worth: tuple[int, ...]) -> tuple[int, ...]:
+    """The user's lines of these."""
     lines = flat.numbered
-    least = SMALL * sum(ns.values())
-    found = {flat.place if n < 0 else lines[n].place for n in ns if ns[n] > least}
+    found = {flat.place if n < 0 else lines[n].place for n in worth}
     return tuple(sorted(found))
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import islice, repeat
 from time import perf_counter_ns
 from types import FrameType
@@ -198,7 +199,8 @@ class Rewriting:
         all_ahead = all(n in ahead for n, k in more.flat.numbered.items() if k.opened)
         shorter = better.plan.bound_ns < SLACK * decision.plan.bound_ns
         if all_ahead and shorter and not better.plan.reason:
-            self.decision = better
+            plan = replace(better.plan, closed=decision.plan)
+            self.decision = replace(better, plan=plan)
 
     def _decided(
         self, flat: FlatLoop, observed: Observed, frame: FrameType,

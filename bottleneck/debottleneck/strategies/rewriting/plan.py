@@ -24,6 +24,9 @@ class Plan:
         where: "thread" or "process".
         depth: Items that are ready or under way, at most.
         reason: Why the loop stays as it is; "" if it is rewritten.
+        worth: Flat lines ahead that take time, -1 for the loop's own iterable.
+        unwritten: Why it cannot be written in lines of the library; "" if it can.
+        closed: The plan without what it opens of the functions that are called.
     """
 
     strategy: str
@@ -39,6 +42,9 @@ class Plan:
     where: str = "thread"
     depth: int = 1
     reason: str = ""
+    worth: tuple[int, ...] = ()
+    unwritten: str = ""
+    closed: Plan | None = None
 
     @property
     def in_order_ns(self) -> float:
