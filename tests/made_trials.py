@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from debottleneck.analysis.result import Prediction, Predictions
-from debottleneck.strategies.automatic.notes import ENGAGED, REFUSED
+from debottleneck.strategies.rewriting.notes import ENGAGED, REFUSED
 from debottleneck.strategies.spec import Strategies, written
 from debottleneck.trials.gate_outputs import Output
 from debottleneck.trials.rounds import Course

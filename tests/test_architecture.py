@@ -197,7 +197,7 @@ def test_a_public_class_has_a_name_of_its_own() -> None:
 LIBRARY = [
     path
     for path in MODULES
-    if room(path) == "strategies" and not {"automatic", "rewriting"} & {*path.parts}
+    if room(path) == "strategies" and not {"remedies", "rewriting"} & {*path.parts}
 ]
 
 

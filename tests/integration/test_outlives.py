@@ -169,8 +169,8 @@ def test_a_failure_of_ours(
         "agent.spool_writer:SpoolWriter.__init__:RuntimeError",
         "agent.discover:install:AttributeError",
         "agent.modules:give_way:ValueError",
-        "strategies.automatic.install::ImportError",
-        "strategies.automatic.install:install:LookupError",
+        "strategies.rewriting.install::ImportError",
+        "strategies.rewriting.install:install:LookupError",
     ],
 )
 def test_a_failure_of_ours_in_the_script_s_process(

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import pytest
 
 from debottleneck.agent.state import Extent
+from debottleneck.collect.options import LoopTarget
 from debottleneck.recording import spool
 from debottleneck.recording.reading import read_lines
 from debottleneck.trials import written
@@ -39,6 +40,15 @@ class GateRun(NamedTuple):
 
 Run = Callable[..., GateRun]
 
+LOOP = re.compile(r"(?:    )?for (?:index|step|batch) in .*:")
+
+
+def loop_of(script: Path) -> LoopTarget:
+    """The training loop, as the profile finds it before a comparison's trials."""
+    lines = script.read_text(encoding="utf-8").splitlines()
+    places = [n for n, line in enumerate(lines, 1) if LOOP.fullmatch(line)]
+    return LoopTarget(str(script), places[-1])
+
 
 @pytest.fixture
 def run(tmp_path: Path, environment: dict[str, str]) -> Run:
@@ -50,7 +60,9 @@ def run(tmp_path: Path, environment: dict[str, str]) -> Run:
         folder = tmp_path / f"spool-{len(list(tmp_path.iterdir()))}"
         folder.mkdir()
         (folder / spool.CONTROL_FILE).write_bytes(bytes(spool.CONTROL_BYTES))
-        target = Target(str(script), arguments, False, sys.executable)
+        target = Target(
+            str(script), arguments, False, sys.executable, loop=loop_of(script)
+        )
         how = {"waits": False, "stacks": False, "functions": "", "outputs": True}
         if gate:
             kept = folder / "kept"
@@ -118,13 +130,13 @@ def test_stopped_runs_are_compared_as_far_as_both_go(run: Run) -> None:
 @pytest.mark.parametrize(
     ("script", "arguments", "strategies"),
     [
-        ("hidden_state", (), "parallel-forward"),
-        ("load_follows_loss", (), "prefetch:workers=4,depth=8"),
-        ("shared_update", ("visible",), "parallel-update"),
-        ("shared_update", ("hidden",), "parallel-update"),
-        ("global_rng", (), "prefetch:workers=2"),
-        ("reused_buffer", (), "prefetch:depth=4"),
-        ("unseeded", (), "prefetch"),
+        ("hidden_state", ("30",), "parallel-forward"),
+        ("load_follows_loss", ("30",), "prefetch:workers=4,depth=8"),
+        ("shared_update", ("visible", "30"), "parallel-update"),
+        ("shared_update", ("hidden", "30"), "parallel-update"),
+        ("global_rng", ("30",), "prefetch:workers=2"),
+        ("reused_buffer", ("30",), "prefetch:depth=4"),
+        ("unseeded", ("30",), "prefetch"),
     ],
 )
 def test_scripts_made_to_break_are_caught(
@@ -156,27 +168,23 @@ APART = "prefetch:where=process"
 
 
 @pytest.mark.parametrize(
-    ("kind", "strategies", "said"),
+    ("kind", "strategies"),
     [
-        ("average", "parallel-update", r"average\[\d\] differs .*step \d\b.*"),
-        ("epochs", APART, r"Source.load_batch \(load\) of step [23]\d: .*"),
-        ("level", "prefetch", r"Source.load_batch \(load\) of step 4\d: .*"),
-        ("counted", APART, r"seen stays as it was after step 2\d"),
-        ("lines", APART, r"LOG\['position'\] stays as it was after step 2\d"),
-        ("updates", "parallel-update", ""),
-        ("loads", "prefetch:workers=4", ""),
-        ("loads", APART, ""),
+        ("average", "parallel-update"),
+        ("epochs", APART),
+        ("level", "prefetch"),
+        ("counted", APART),
+        ("lines", APART),
+        ("updates", "parallel-update"),
+        ("loads", "prefetch:workers=4"),
+        ("loads", APART),
     ],
 )
-def test_what_variables_hold_is_judged(
-    run: Run, kind: str, strategies: str, said: str
-) -> None:
-    """What differs is named, with the step; where nothing does, the word is "same"."""
+def test_what_variables_hold_is_judged(run: Run, kind: str, strategies: str) -> None:
+    """State that loads and training share stays what it is, and the word is "same"."""
     plain = run(KEPT, kind, gate=WHOLE)
     tried = run(KEPT, kind, gate=WHOLE, strategies=strategies)
     judgement = judge(plain.outputs, plain.outputs, tried.outputs)
-    harmed = bool(said) and any(note["state"] == "engaged" for note in tried.notes)
-    assert judgement.numbers == ("different" if harmed else "same")
-    assert re.fullmatch(said if harmed else "", judgement.why)
+    assert judgement.numbers == "same", judgement.why
     assert judgement.steps == 60
-    assert harmed == (plain.printed != tried.printed)
+    assert plain.printed == tried.printed

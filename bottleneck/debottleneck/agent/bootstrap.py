@@ -45,9 +45,8 @@ _OURS = (_AGENT_FOLDER, _STRATEGIES_FOLDER)
 STANDARD_INPUT = "-"
 """Target that stands for it."""
 
-_ACTING = "rewriting" if os.environ.get("DEBOTTLENECK_REWRITING") else "automatic"
 _PLUGINS = {
-    "strategies": f"debottleneck.strategies.{_ACTING}.install",
+    "strategies": "debottleneck.strategies.rewriting.install",
     "scout": "debottleneck.agent.scout",
     "outputs": "debottleneck.agent.outputs",
     "guard": "debottleneck.agent.guard",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import repeat
 from operator import length_hint
 from typing import TYPE_CHECKING, Any, Protocol
@@ -45,6 +45,22 @@ _listener: list[Listener] = []
 def listen_with(listener: Listener | None) -> None:
     """Tell this of every marked iteration from now on, or nobody any more."""
     _listener[:] = [listener] if listener else []
+
+
+Step = Callable[["LoopPoint", int], None]
+"""Is told where an iteration begins: the loop, and 1; -1 where it did not after all."""
+
+_each_step: list[Step] = []
+
+
+def step_with(step: Step) -> None:
+    """Tell this of the iterations of all loops; each is marked from now on."""
+    _each_step.append(step)
+
+
+def is_each_told() -> bool:
+    """Whether no iteration may go unmarked."""
+    return bool(_each_step)
 
 
 def tell_entered(run: LoopEntry) -> None:
@@ -120,6 +136,8 @@ class LoopEntry:
         point = self.point
         if point.run is not self or point.rewritten is not None:
             return False
+        for step in _each_step:
+            step(point, 1)
         if point.bounds:
             if point.kept:
                 marks.close_stages()
@@ -142,6 +160,8 @@ class LoopEntry:
         point = self.point
         if point.run is not self:
             return
+        for step in _each_step:
+            step(point, 1)
         if point.bounds:
             if point.kept:
                 marks.close_stages()
@@ -152,6 +172,12 @@ class LoopEntry:
             point.row, point.since = 0, now
             self.begun = True
             self.done = 1
+
+    def unbegun(self) -> None:
+        """The iteration that was marked last did not begin: the loop was over."""
+        self.done -= 1
+        for step in _each_step:
+            step(self.point, -1)
 
     def hush(self) -> bool:
         """Mark nothing of the next iterations; False where nothing is marked."""

@@ -2,8 +2,8 @@
 
 Only in runs of its own, which nobody times. A line an outermost stage call of a
 thread that trains; calls that strategies make ahead on their own threads are not
-written, as the trainer gets their results in its own calls. What an update changed
-is looked at when the next other stage begins, where strategies have applied it.
+written, as the trainer gets their results in its own lines. What an update changed
+is looked at when the next other stage begins: others at the same time are done then.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from time import monotonic_ns
 from types import MappingProxyType, ModuleType
 from typing import Any
 
-from debottleneck.agent import discover, marks
+from debottleneck.agent import discover, entries, marks
 from debottleneck.agent.digests import Content
 from debottleneck.agent.outputs_file import (
     Line,
@@ -30,6 +30,7 @@ from debottleneck.agent.outputs_file import (
     ThreadOutputs,
 )
 from debottleneck.agent.state import COMPUTE, Extent, StateLog
+from debottleneck.agent.turns import LoopPoint
 from debottleneck.agent.wrap import Found, act_with, as_frame_of_ours
 from debottleneck.recording import spool
 from debottleneck.words import STEP
@@ -52,16 +53,8 @@ def _never() -> bool:
     return False
 
 
-def _nothing() -> None:
-    return None
-
-
 is_worker: Callable[[], bool] = _never
 """Whether this thread is a strategy's own; set by what installs strategies."""
-
-settle: Callable[[], None] = _nothing
-"""Applies what strategies have put off, updates in flight; set likewise, where that
-is not sure to have happened before a stage's call. May raise what an update raised."""
 
 
 @dataclass(frozen=True)
@@ -71,16 +64,16 @@ class _Stage:
     Attributes:
         stage: The stage's name, or "step".
         name: Qualified name.
-        joins: Whether strategies have applied what they put off when it is called:
-            they are not told of a generator's items.
         reached: Where an update's arrays are, from its arguments.
     """
 
     stage: str
     name: str
-    joins: bool
     reached: Callable[[tuple[Any, ...], Mapping[str, Any]], Any]
 
+
+_step: int | None = None
+"""Of the training loop: 0 before the first; None where that loop is not known."""
 
 _outputs: OutputsFile | None = None
 _states: StateLog | None = None
@@ -93,16 +86,36 @@ def install(folder: Path, config: Mapping[str, Any]) -> None:
     Args:
         folder: The spool folder.
         config: The run's configuration; `outputs_lines` bounds what is written, and
-            "gate" says which steps are looked at.
+            "gate" says which steps are looked at, "loop" which iterations are steps.
     """
-    global _outputs, _states
+    global _outputs, _states, _step
     path = spool.outputs_file(folder, os.getpid())
     _outputs = OutputsFile(path, int(config.get("outputs_lines", LINES)))
     if config.get("gate"):
         state = spool.state_file(folder, os.getpid())
-        _states = StateLog(state, discover.is_own, Extent(**config["gate"]))
+        extent = Extent(**config["gate"])
+        by_loop = config.get("loop") is not None
+        _states = StateLog(state, discover.is_own, extent, by_loop=by_loop)
+    if config.get("loop"):
+        _step = 0
+        entries.step_with(_steps_of(config["loop"]))
     act_with(_watching)
     os.register_at_fork(after_in_child=_forget)
+
+
+def _steps_of(loop: Mapping[str, Any]) -> entries.Step:
+    """Counts the iterations of the loop that stands there."""
+
+    def turned(point: LoopPoint, more: int) -> None:
+        global _step
+        if point.plan.line != loop["line"] or is_worker():
+            return
+        if os.path.abspath(point.file) == loop["file"] and _step is not None:
+            _step += more
+            if _states is not None:
+                _states.turned(more, sys._getframe(1))
+
+    return turned
 
 
 def after_torch(torch: ModuleType) -> None:
@@ -118,13 +131,10 @@ def finish() -> None:
     if outputs is None:
         return
     ended = marks.recording() and getattr(sys, "last_type", None) is None
-    try:
-        settle()
-    finally:
-        outputs.close(ended)
-        if _states is not None:
-            _states.close()
-        _forget()
+    outputs.close(ended)
+    if _states is not None:
+        _states.close()
+    _forget()
 
 
 def _forget() -> None:
@@ -136,8 +146,6 @@ def _forget() -> None:
 
 
 atexit.register(finish)
-# When loaded: strategies load this before they register their own end, which then
-# comes first and applies what they have put off.
 
 
 def _watching(found: Found, called: Callable[..., Any]) -> Callable[..., Any]:
@@ -145,8 +153,9 @@ def _watching(found: Found, called: Callable[..., Any]) -> Callable[..., Any]:
     if found.name.endswith("Optimizer.zero_grad"):
         return called
     kind = _kind_of(found.function)
-    joins = kind is _function
-    stage = _Stage(found.stage, found.name, joins, lambda args, kwargs: (args, kwargs))
+    if kind in (_generator, _async_generator) and _step is not None:
+        return called  # the loop over its items is rewritten: the variables tell
+    stage = _Stage(found.stage, found.name, lambda args, kwargs: (args, kwargs))
     return kind(stage, called)
 
 
@@ -231,7 +240,7 @@ def _watching_steps(plain: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(stepped)
         def step(self: Any, *args: Any, **kwargs: Any) -> Any:
             name = f"torch.optim.{type(self).__name__}.step"
-            stage = _Stage("update", name, False, _parameters)
+            stage = _Stage("update", name, _parameters)
             return _watch(stage, stepped, (self, *args), kwargs)
 
         return step
@@ -294,11 +303,8 @@ def _enter(stage: _Stage, args: tuple[Any, ...]) -> ThreadOutputs | None:
     if thread.depth or _inside.get():
         return None
     goes_on = stage.stage == "update" and _subject(stage, args) not in thread.updated
-    if thread.waiting and stage.joins and not goes_on:
-        try:
-            settle()
-        finally:
-            outputs.write_waiting(thread)
+    if thread.waiting and not goes_on:
+        outputs.write_waiting(thread)
     if _states is not None and thread.trains:
         _states.enters(stage.stage, stage.name, args, sys._getframe(1))
     return thread
@@ -327,6 +333,8 @@ def _leave(
         return
     line: Line = {"t_ns": monotonic_ns(), "thread": thread.number}
     line |= {"stage": stage.stage, "name": stage.name}
+    if _step is not None:
+        line["step"] = _step
     if error is not None:
         outputs.note(thread, line, f"raised {type(error).__qualname__}")
     elif stage.stage == "update":

@@ -110,12 +110,16 @@ class StateLog:
         path: The file, in a folder that exists.
         owns: Tells the user's own code.
         extent: How far the script is followed.
+        by_loop: Whether steps are told by `turned`, not to be seen by stages.
     """
 
-    def __init__(self, path: Path, owns: Owns, extent: Extent) -> None:
+    def __init__(
+        self, path: Path, owns: Owns, extent: Extent, *, by_loop: bool = False
+    ) -> None:
         self._file: IO[str] | None = path.open("a", encoding="utf-8")
         self._owns = owns
         self._steps = LiveSteps(extent.by_load, extent.computes)
+        self._by_loop = by_loop
         self._extent = extent
         self._epochs = 0
         self._loader = ""
@@ -153,17 +157,35 @@ class StateLog:
                 self._write({"several": True})
                 self.abandon()
                 return
-        if self._steps.begins(stage):
-            done = self._steps.count - 1
-            if self._is_enough(done):
-                self.close("stopped", frame)
-                raise SystemExit(0)
-            if done >= self._next_small or done >= self._next_large:
-                self._look(done, frame)
+        if not self._by_loop and self._steps.begins(stage):
+            self._begin_step(frame)
         if stage == "load":
             self._count_epochs(name, args)
             if self._loads:
                 self._watch_loads(frame, self._by_others)
+
+    def turned(self, more: int, frame: FrameType) -> None:
+        """An iteration of the training loop begins.
+
+        Args:
+            more: 1; or -1 where the one that was told last did not begin.
+            frame: Where.
+
+        Raises:
+            SystemExit: As `enters`.
+        """
+        if not self._ended:
+            self._steps.count += more
+            if more > 0:
+                self._begin_step(frame)
+
+    def _begin_step(self, frame: FrameType) -> None:
+        done = self._steps.count - 1
+        if self._is_enough(done):
+            self.close("stopped", frame)
+            raise SystemExit(0)
+        if done >= self._next_small or done >= self._next_large:
+            self._look(done, frame)
 
     def _is_enough(self, done: int) -> bool:
         if not self._extent.limit or done < self._extent.limit:

@@ -169,7 +169,7 @@ class LoopPoint:
             return ()
         if run.rest is None:  # all were taken: the last iteration did not begin
             run.settle()
-            run.done -= 1
+            run.unbegun()
             return ()
         rest, run.rest = run.rest, None
         return rest if _is_its_own(rest) else map(next, repeat(rest))
@@ -208,7 +208,7 @@ class LoopPoint:
         if run is None:
             return False
         if not run.handed:
-            run.done -= 1  # the condition was false: it did not begin
+            run.unbegun()  # the condition was false
         return run.handed
 
     def at(self, index: int) -> None:
@@ -268,7 +268,7 @@ class LoopPoint:
         wanted = round(cost / (COST * max(mean, 1.0)))
         followed = (p.kept if self.kept else p.wanted for p in self.inner)
         self.stretch = min(wanted, LONGEST_STRETCH) if wanted > 1 else 0
-        if any(followed):
+        if any(followed) or entries.is_each_told():
             self.stretch = 0  # their iterations would be lost
         return True
 

@@ -9,7 +9,6 @@ Its code is named `[stage load]`, so that a stack shows which stage it is in.
 from __future__ import annotations
 
 import inspect
-import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from dataclasses import dataclass
 from functools import partial, wraps
@@ -22,7 +21,6 @@ from debottleneck.agent.marks import recording
 from debottleneck.agent.points import Observer, Plainly, Point, delegated
 from debottleneck.agent.sites import site_of
 from debottleneck.recording.spool import FRAME_FILE, MARKER_FRAME
-from debottleneck.words import STEP
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -49,17 +47,11 @@ class Found:
 Act = Callable[[Found, Callable[..., Any]], Callable[..., Any]]
 """(what was found, what the wrapper would call) -> what it calls instead."""
 
-Watch = Callable[[Found], None]
-"""Told of a stage's call before anything else happens in it."""
-
-
 Observe = Callable[[str, str, str], Observer | None]
 """(stage, name, kind) -> who looks at a function's calls, if anyone does."""
 
 _actors: list[Act] = []
-_watchers: list[Watch] = []
 _observers: list[Observe] = []
-_inside = threading.local()
 
 
 def act_with(act: Act) -> None:
@@ -71,29 +63,14 @@ def act_with(act: Act) -> None:
     _actors.append(act)
 
 
-def watch_with(watch: Watch) -> None:
-    """Let this know of outermost calls of the wrappers made from now on.
-
-    It is called on the thread that calls, before every actor.
-    """
-    _watchers.append(watch)
-
-
 def observe_with(observe: Observe) -> None:
     """Let this look at the calls of functions that are marked from now on."""
     _observers.append(observe)
 
 
-def stop_acting() -> None:
-    """Functions marked from now on are the user's own again."""
-    _actors.clear()
-    _watchers.clear()
-    _observers.clear()
-
-
 def needs() -> dict[str, bool]:
     """What the code of functions marked from now on has to do (see `inline`)."""
-    acted = bool(_actors or _watchers)
+    acted = bool(_actors)
     return {"acted": acted, "observed": bool(_observers) and not acted}
 
 
@@ -208,10 +185,10 @@ class Marking:
         kind = _kind_of(function, "function")
         file = function.__code__.co_filename
         site = site_of(self.stage, self.name, file, self.line, kind)
-        if not (recording() or _actors or _watchers):
+        if not (recording() or _actors):
             return None
         point = Point(site, _observer_of(self.stage, self.name, kind))
-        if _actors or _watchers:
+        if _actors:
             plain = _twin(function)
             marked = _marked(plain, plain, point, self.stage)
             called = _acting(Found(plain, marked, self.stage, self.name, kind))
@@ -265,25 +242,7 @@ def _acting(found: Found) -> Callable[..., Any]:
     called = found.function
     for act in _actors:
         called = act(found, called)
-    if not _watchers or found.kind in ("generator", "coroutine"):
-        return called
-    return _watched(found, called)
-
-
-def _watched(found: Found, called: Callable[..., Any]) -> Callable[..., Any]:
-    @wraps(called)
-    def announced(*args: Any, **kwargs: Any) -> Any:
-        if getattr(_inside, "stage", False):
-            return called(*args, **kwargs)
-        _inside.stage = found.stage != STEP  # a step's stages are outermost ones
-        try:
-            for watch in _watchers:
-                watch(found)
-            return called(*args, **kwargs)
-        finally:
-            _inside.stage = False
-
-    return as_frame_of_ours(announced)
+    return called
 
 
 def _kind_of(function: Callable[..., Any], kind: str) -> str:

@@ -18,7 +18,8 @@ def add(verbs: Verbs) -> None:
         "run",
         help="run a script with strategies applied, without editing it",
         description="Run SCRIPT as plain python would, with strategies applied to its "
-        "stages. Nothing is measured; what the strategies did is said at the end.",
+        "training loop. Nothing is measured; what they did, or why not, is said at the "
+        "end.",
         usage="bottleneck run --strategy S [OPTIONS] (SCRIPT | -m MODULE) [ARGS...]",
         epilog="strategies: prefetch[:workers=4,depth=8,where=process], "
         "parallel-forward[:workers=4], parallel-update[:workers=4]; several act "

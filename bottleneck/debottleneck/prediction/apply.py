@@ -12,7 +12,6 @@ from debottleneck.prediction.parallel import Forward, Pool, Update
 from debottleneck.prediction.prefetch import Ahead, Elements, Size
 from debottleneck.prediction.programs import Feed, Handler, SimulatedLoop, threads
 from debottleneck.recording.spool import API
-from debottleneck.strategies.automatic.learner import MOST_WORKERS
 from debottleneck.strategies.spec import (
     BUFFER,
     FORWARD,
@@ -30,6 +29,9 @@ from debottleneck.strategies.spec import (
 
 TORCH_LOADER, TORCH_STEP = "torch DataLoader", "torch.optim."
 TORCH_DEPTH = 2
+
+MOST_WORKERS = 8
+"""Threads of a parallel stage, unless more are asked for."""
 
 TORCH_QUEUE = 20.0
 """Tensors through torch's own queue of a `DataLoader` cost the trainer this many times

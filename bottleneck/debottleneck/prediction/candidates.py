@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from debottleneck.prediction.apply import calls_of, load_form, simulated
+from debottleneck.prediction.apply import (
+    MOST_WORKERS,
+    calls_of,
+    load_form,
+    simulated,
+)
 from debottleneck.prediction.demand import Demand, fraction
-from debottleneck.strategies.automatic.learner import MOST_WORKERS
 from debottleneck.strategies.spec import FORWARD, PREFETCH, UPDATE, Strategies, parse
 
 THREADS = (1, 2, 4, 8, 16)

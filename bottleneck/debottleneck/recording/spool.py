@@ -122,7 +122,7 @@ SAMPLER_FILE = "sampler.json"
 COMMS_FILE = "comms.jsonl"
 LOAD_FILE = "load.jsonl"
 STRATEGIES_FILE = "strategies.jsonl"
-"""What strategies did and why not, see `strategies.automatic.notes`."""
+"""What strategies did and why not, see `strategies.rewriting.notes`."""
 
 
 MARKER_FRAME = "[stage {}]"

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
 
-from debottleneck.strategies.automatic.notes import ENGAGED, KEEP, REFUSED, SUMMARY
-from debottleneck.strategies.automatic.notes import FAILED as NOTED_FAILURE
+from debottleneck.strategies.rewriting.notes import ENGAGED, KEEP, REFUSED, SUMMARY
+from debottleneck.strategies.rewriting.notes import FAILED as NOTED_FAILURE
 from debottleneck.strategies.spec import (
     PREFETCH_WORKERS,
     Setting,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from debottleneck.trials import written
-from debottleneck.trials.gate_outputs import Floats, Output, Outputs, number_steps
+from debottleneck.trials.gate_outputs import Floats, Output, Outputs, steps_of
 from debottleneck.trials.result import Judgement
 from debottleneck.trials.state import States, compare
 
@@ -55,14 +55,19 @@ class _Compared:
     """Two runs side by side.
 
     Attributes:
-        common: Outputs with something in them that both have.
+        times: When the second gave outputs with something in them that both have.
         same: Whether all agree in every bit.
         difference: The first that is beyond the tolerance.
     """
 
-    common: int
+    times: tuple[int, ...]
     same: bool
     difference: _Difference | None
+
+    @property
+    def common(self) -> int:
+        """How many outputs could be compared."""
+        return len(self.times)
 
 
 def judge(
@@ -94,7 +99,7 @@ def judge(
     found = min(differences, key=_step_of, default=None)
     if found is not None:
         return Judgement("different", found.clause, *looked)
-    doubt = _doubt(min(plain.common, tried.common), tried, candidate, engaged_ns)
+    doubt = _doubt(min(plain.common, tried.common), tried, engaged_ns)
     if doubt:
         return Judgement("unverified", doubt, *looked)
     if plain.same and tried.same and same_state:
@@ -130,22 +135,20 @@ def _compare_files(
 
 def _looked_at(first: Outputs, candidate: Outputs) -> tuple[int, int]:
     """Steps and epochs that both runs went through."""
-    counts = [
-        max(number_steps([event.stage for event in run.trained]), default=0)
-        for run in (first, candidate)
-    ]
+    counts = [_last(run) for run in (first, candidate)]
     states: list[States | None] = [first.state, candidate.state]
+    if counts[1] >= counts[0]:  # epochs end with loads, which may run elsewhere
+        states[1] = states[0]
     return min(counts), min(state.epochs if state else 0 for state in states)
 
 
-def _doubt(common: int, tried: _Compared, candidate: Outputs, engaged_ns: int) -> str:
+def _doubt(common: int, tried: _Compared, engaged_ns: int) -> str:
     """Why too little was compared, or ""."""
     if common == 0:
         return "no stage returned anything to compare; mark one that does with --stage"
     if common < FEWEST:
         return f"only {common} outputs could be compared; use more --steps"
-    times = [event.t_ns for event in candidate.trained if event.leaves]
-    after = sum(t_ns > engaged_ns for t_ns in times[: tried.common])
+    after = sum(t_ns > engaged_ns for t_ns in tried.times)
     if engaged_ns and after < FEWEST:
         return "the strategy began to act too late to be checked; use more --steps"
     return ""
@@ -158,27 +161,32 @@ def _same_order(first: Outputs, second: Outputs) -> bool:
 
 
 def _compare(first: Outputs, second: Outputs, ordered: bool) -> _Compared:
-    common, same = 0, True
+    times: list[int] = []
+    same = True
     for pair in _pairs(first, second, ordered):
-        common += bool(pair.first.leaves)
+        times += [pair.second.t_ns] if pair.first.leaves else []
         if pair.same:
             continue
         same = False
         how = _how_different(pair)
         if how:
             clause = f"{_place(pair)}: {how}"
-            return _Compared(common, same, _Difference(pair.step, clause))
-    return _Compared(common, same, _missing(first, second) if ordered else None)
+            return _Compared((*times,), same, _Difference(pair.step, clause))
+    return _Compared((*times,), same, _missing(first, second) if ordered else None)
 
 
 def _pairs(first: Outputs, second: Outputs, ordered: bool) -> Iterator[_Pair]:
     """Each call of the first run with its like in the second.
 
     Where the stages take turns by the clock (a log line each second), each function's
-    calls are compared in their own order.
+    calls are compared in their own order. Where the training loop is known each step is
+    compared by itself, without what a strategy had made elsewhere.
     """
     others = second.trained
-    steps = number_steps([event.stage for event in first.trained])
+    steps = steps_of(first.trained)
+    if _by_loop(first, second):
+        yield from _pairs_by_step(first, second)
+        return
     if ordered:
         for step, one, other in zip(steps, first.trained, others, strict=False):
             yield _Pair(step, one, other)
@@ -192,15 +200,44 @@ def _pairs(first: Outputs, second: Outputs, ordered: bool) -> Iterator[_Pair]:
             yield _Pair(step, one, queue.popleft())
 
 
+def _by_loop(*runs: Outputs) -> bool:
+    return all(event.step >= 0 for run in runs for event in run.trained)
+
+
+def _pairs_by_step(first: Outputs, second: Outputs) -> Iterator[_Pair]:
+    """Of each function the calls of a step in which both have as many."""
+
+    def by_call(run: Outputs) -> dict[tuple[int, str, str], list[Output]]:
+        calls: defaultdict[tuple[int, str, str], list[Output]] = defaultdict(list)
+        for event in run.trained:
+            calls[event.step, event.stage, event.name].append(event)
+        return calls
+
+    others = by_call(second)
+    for call, events in by_call(first).items():
+        like = others.get(call, [])
+        if len(like) == len(events):
+            for one, other in zip(events, like, strict=True):
+                yield _Pair(call[0], one, other)
+
+
 def _missing(first: Outputs, second: Outputs) -> _Difference | None:
     """A run that came to its own end before the other one got as far."""
     counts = len(first.trained), len(second.trained)
+    if _by_loop(first, second):
+        counts = _last(first), _last(second)
     longer, shorter = (first, second) if counts[0] > counts[1] else (second, first)
     if not shorter.ended or counts[0] == counts[1]:
         return None
-    step = number_steps([event.stage for event in longer.trained])[min(counts)]
+    step = min(counts) + 1
+    if not _by_loop(first, second):
+        step = steps_of(longer.trained)[min(counts)]
     how = "the script had ended by then in one of the two runs"
     return _Difference(step, f"step {step}: {how}")
+
+
+def _last(run: Outputs) -> int:
+    return max(steps_of(run.trained), default=0)
 
 
 def _place(pair: _Pair) -> str:

@@ -58,6 +58,7 @@ class Output:
         thread: `MAIN`, or another number for each other thread.
         stage: The stage's name, or "step".
         name: The function's qualified name.
+        step: Of the training loop, from 1; -1 where that loop was not known.
         leaves: How many arrays, numbers and texts it holds.
         rest: Digest of all but the floats: structure, shapes, integers, text.
         bits: Digest of the floats' bytes.
@@ -74,6 +75,7 @@ class Output:
     bits: str
     norms: tuple[float, ...]
     sketches: tuple[Floats, ...]
+    step: int = -1
 
     @property
     def number(self) -> float | None:
@@ -134,7 +136,15 @@ def _output(line: Mapping[str, Any]) -> Output:
     bounds = np.cumsum(line["lengths"], dtype=np.int64)[:-1]
     sketches = tuple(np.split(values, bounds)) if line["lengths"] else ()
     plain = {name: line[name] for name in _AS_WRITTEN}
-    return Output(**plain, norms=tuple(line["norms"]), sketches=sketches)
+    step = line.get("step", -1)
+    return Output(**plain, norms=tuple(line["norms"]), sketches=sketches, step=step)
+
+
+def steps_of(events: Sequence[Output]) -> list[int]:
+    """The step that each output belongs to, counted from 1; 0 before the first."""
+    if all(event.step >= 0 for event in events):
+        return [event.step for event in events]
+    return number_steps([event.stage for event in events])
 
 
 def number_steps(stages: Sequence[str]) -> list[int]:
@@ -177,7 +187,7 @@ def loss_curves(run: Outputs) -> dict[str, Curve]:
         run: What its stages returned; of no use afterwards.
     """
     events = run.trained
-    numbers = number_steps([event.stage for event in events])
+    numbers = steps_of(events)
     curves = {}
     for stage in (LOSS, *STAND_INS):
         own = [(n, e) for n, e in zip(numbers, events, strict=True) if e.stage == stage]

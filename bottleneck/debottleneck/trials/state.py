@@ -1,8 +1,9 @@
 """The state of two runs compared: what their variables held at the same steps.
 
 `agent.state` wrote it down. What differs between two plain runs does not count. What
-only loads change may be ahead of the plain script while the loop runs, as long as it
-moves; at the script's own end it must be what it is there in the plain one.
+only loads change, and whatever holds in a step what it holds later in the plain script,
+may be ahead of it while the loop runs; at the script's own end it must be what it is
+there in the plain one.
 """
 
 from __future__ import annotations
@@ -31,6 +32,10 @@ SETTINGS = ("['fused']", "['foreach']")
 MOVES = 3
 """Changes of the plain script's after which a value of loads that never changed under a
 strategy is what the loads of another process have left behind."""
+
+AHEAD = 16
+"""Steps in a row in which what is ahead may hold what the plain script never held: at
+the end of an epoch, or when more is ahead than steps were looked at."""
 
 _PRIVATE = re.compile(r"\._\w+$")
 _PARTS = re.compile(r"\._(?:modules|parameters|buffers)\['([^']*)'\]")
@@ -230,10 +235,33 @@ class _Counted:
             found = self._left_behind(path)
         else:
             found, same = self._along(path, one, other)
+            if found is not None and self._runs_ahead(path):
+                found, same = None, True
         if found is None:
             found, end = self._at_end(path, one, other)
             same = same and end
         return found, same
+
+    def _runs_ahead(self, path: str) -> bool:
+        """Whether it holds in a step what the plain script holds in a later one.
+
+        As far as every step was looked at; generators may be between two draws.
+        """
+        if GENERATOR in path:
+            return True
+        plain = self.first.histories.get(path, History())
+        own = self.candidate.histories.get(path, History())
+        met, lost = False, 0
+        for step in (s for n, s in enumerate(self.first.looked) if s == n):
+            leaf = own.at(step)
+            if leaf is None or leaf == plain.at(step):
+                lost = 0
+                continue
+            later = plain.leaves[int(np.searchsorted(plain.steps, step)) :]
+            met, lost = (True, 0) if leaf in later else (met, lost + 1)
+            if lost > AHEAD:
+                return False
+        return met
 
     def _along(
         self, path: str, one: States, other: States

@@ -25,7 +25,7 @@ from debottleneck.collect.target import POLL_S, TargetProcess
 from debottleneck.recording import spool
 from debottleneck.recording.loop import NONE, Steps
 from debottleneck.recording.reading import read_lines
-from debottleneck.strategies.automatic.notes import ENGAGED
+from debottleneck.strategies.rewriting.notes import ENGAGED
 from debottleneck.trials import written
 from debottleneck.trials.usage import Usage, tree_of, work_of
 

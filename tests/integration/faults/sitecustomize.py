@@ -12,7 +12,7 @@ import os
 import sys
 
 VERBS = ("profile", "run")
-AGENT = ("agent.", "strategies.automatic.")
+AGENT = ("agent.", "strategies.")
 
 
 def broken(function, error, times):

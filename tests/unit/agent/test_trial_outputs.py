@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 
 from debottleneck.agent import outputs
-from debottleneck.agent.wrap import stop_acting, wrap
+from debottleneck.agent import wrap as wrapping
+from debottleneck.agent.wrap import wrap
 from debottleneck.recording import spool
 from debottleneck.trials.gate_outputs import Output, Outputs, read
 
@@ -34,7 +35,7 @@ def written(tmp_path: Path) -> Iterator[Written]:
     outputs.install(tmp_path, {})
     yield end
     outputs.finish()
-    stop_acting()
+    wrapping._actors.clear()
 
 
 def marked(stage: str, function: Callable[..., Any], **how: str) -> Callable[..., Any]:
@@ -219,16 +220,6 @@ def test_the_same_parameter_again_ends_the_wait(written: Written) -> None:
     assert values == [1, 2, 3]
 
 
-def test_what_strategies_put_off_is_settled_first(
-    written: Written, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Before an update is looked at, and at the end."""
-    parameter = Parameter()
-    monkeypatch.setattr(outputs, "settle", lambda: parameter.value.fill(7))
-    marked("update", lambda parameter: None)(parameter)
-    assert written().events[0].sketches[0].tolist() == [7.0] * 3
-
-
 def test_strategies_own_threads_write_nothing(
     written: Written, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -282,7 +273,7 @@ def test_lines_are_bounded(tmp_path: Path) -> None:
     for index in range(10):
         load(index)
     outputs.finish()
-    stop_acting()
+    wrapping._actors.clear()
     found = read(tmp_path, os.getpid())
     assert [event.number for event in found.events] == [0, 1, 2]
     assert not found.ended

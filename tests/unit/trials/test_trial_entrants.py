@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from made_trials import measured, note
 
-from debottleneck.strategies.automatic.notes import ENGAGED, REFUSED, SUMMARY
-from debottleneck.strategies.automatic.notes import FAILED as WENT_WRONG
+from debottleneck.strategies.rewriting.notes import ENGAGED, REFUSED, SUMMARY
+from debottleneck.strategies.rewriting.notes import FAILED as WENT_WRONG
 from debottleneck.strategies.spec import parse
 from debottleneck.trials import result
 from debottleneck.trials.entrants import (

@@ -17,7 +17,7 @@ from made_trials import note, script
 
 from debottleneck.errors import UsageError
 from debottleneck.recording.loop import Steps
-from debottleneck.strategies.automatic.notes import REFUSED
+from debottleneck.strategies.rewriting.notes import REFUSED
 from debottleneck.trials.trial import (
     Measured,
     Target,

@@ -211,10 +211,11 @@ class AheadItems:
             except StrategyError as error:
                 self.lost = str(error)
             except BaseException as error:  # noqa: BLE001 - raised where it is taken
-                made.error = error
-                return
-            assert self._heavy is not None
-            self._heavy.close()
+                if not isinstance(self._heavy, Processes):
+                    made.error = error
+                    return
+            if self.lost and self._heavy is not None:
+                self._heavy.close()
         try:
             self._load(made.values, made.carry)
         except BaseException as error:  # noqa: BLE001 - raised where it is taken

@@ -123,6 +123,7 @@ class Rewriting:
             try:
                 item = next(steps)
             except StopIteration:
+                run.unbegun()
                 run.done = 0
                 return
             yield item

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from debottleneck.errors import StrategyError
 from debottleneck.strategies.rewriting.ahead import STOPPED, AheadItems, Item, Lost
 from debottleneck.strategies.rewriting.decide import Decision
-from debottleneck.strategies.rewriting.split import values_before
+from debottleneck.strategies.rewriting.split import own_trace, values_before
 from debottleneck.strategies.rewriting.watch import Look
 
 JUDGED = 20
@@ -28,6 +28,7 @@ class Raising(list[Any]):
     def __init__(self, values: list[Any], error: BaseException, missing: Any) -> None:
         super().__init__(values)
         self._error, self._missing = error, missing
+        error.__traceback__ = own_trace(error)
 
     def __getitem__(self, index: Any) -> Any:
         value = super().__getitem__(index)

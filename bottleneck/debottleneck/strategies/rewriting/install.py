@@ -5,28 +5,37 @@ from __future__ import annotations
 import ast
 import atexit
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Protocol
 
-from debottleneck.agent import copies, discover, entries, evidence, marks, opened
+from debottleneck.agent import (
+    copies,
+    discover,
+    entries,
+    evidence,
+    marks,
+    opened,
+    outputs,
+)
 from debottleneck.agent.entries import LoopEntry
 from debottleneck.agent.evidence import Search
 from debottleneck.agent.turns import LoopPoint
 from debottleneck.recording import spool
 from debottleneck.strategies import pools
-from debottleneck.strategies.automatic import install as automatic
-from debottleneck.strategies.automatic.notes import Notes
 from debottleneck.strategies.blas import cores
 from debottleneck.strategies.rewriting import each
 from debottleneck.strategies.rewriting.decide import Wanted
 from debottleneck.strategies.rewriting.divide import SHORTEST_NS
 from debottleneck.strategies.rewriting.entries import Rewriting
 from debottleneck.strategies.rewriting.flatten import FlatLoop, flatten
-from debottleneck.strategies.rewriting.notes import Voice
-from debottleneck.strategies.spec import PREFETCH, Strategy, parse
+from debottleneck.strategies.rewriting.notes import FAILED, REFUSED, Notes, Voice
+from debottleneck.strategies.spec import FORWARD, PREFETCH, Strategy, parse
+
+GRACE_S = 0.5
+"""Given at exit to fetches that are under way; nobody waits for their batches."""
 
 SURE = 5
 """Iterations after which a loop that seems to train is taken to."""
@@ -34,6 +43,17 @@ SURE = 5
 _rewritten: list[Rewriting] = []
 _asked: list[tuple[Strategy, Notes]] = []
 _sides: list[each.Sharing] = []
+_closing: list[tuple[str, Callable[[], None]]] = []
+
+
+class ActsOnTorch(Protocol):
+    """One strategy on one kind of torch's classes."""
+
+    def install(self, torch: ModuleType) -> None:
+        """Begin to act; the agent has installed its marks."""
+
+    def close(self) -> None:
+        """Undo every patch, and say what it came to."""
 
 
 def install(folder: Path, config: Mapping[str, Any]) -> None:
@@ -46,17 +66,19 @@ def install(folder: Path, config: Mapping[str, Any]) -> None:
     """
     notes = Notes(folder / spool.STRATEGIES_FILE)
     voice = Voice(notes.say)
+    outputs.is_worker = pools.is_worker
     strategies = parse(config["strategies"])
     _asked.extend((strategy, notes) for strategy in strategies)
     copies.copy_with(_copy)
     if not evidence.searching():
         marks.start_unwritten()
         evidence.start(config.get("loop"), opened.Opening(_nobody))
+    hands: list[_Hand] = []
     for strategy in strategies:
         if strategy.name == PREFETCH:
             known = config.get("loop") is not None
-            hand = _Hand(evidence.search(), Wanted.of(strategy), voice, known)
-            entries.listen_with(hand)
+            hands.append(_Hand(evidence.search(), Wanted.of(strategy), voice, known))
+            entries.listen_with(hands[0])
     workers = {s.name: s.number("workers", cores()) for s in strategies}
     workers.pop(PREFETCH, None)
     if workers:
@@ -64,13 +86,28 @@ def install(folder: Path, config: Mapping[str, Any]) -> None:
         _sides.append(asked)
         discover.prepare_with(partial(each.prepare, asked=asked))
     os.register_at_fork(after_in_child=pools.as_worker)
-    atexit.register(_close, voice)
+    atexit.register(_close, voice, hands)
 
 
 def after_torch(torch: ModuleType) -> None:
-    """Act on torch's own loaders, modules and optimizers."""
+    """Act on torch's own loaders, modules and optimizers, once it is imported."""
     for strategy, notes in _asked:
-        automatic.for_torch(strategy, notes).install(torch)
+        actor = for_torch(strategy, notes)
+        actor.install(torch)
+        _closing.append((strategy.name, actor.close))
+
+
+def for_torch(strategy: Strategy, notes: Notes) -> ActsOnTorch:
+    """What acts on torch's own classes for a strategy."""
+    from debottleneck.strategies.remedies.torch_loader import Loaders
+    from debottleneck.strategies.remedies.torch_modules import Modules
+    from debottleneck.strategies.remedies.torch_steps import OptimizerSteps
+
+    if strategy.name == PREFETCH:
+        return Loaders(strategy, notes)
+    if strategy.name == FORWARD:
+        return Modules(strategy, notes)
+    return OptimizerSteps(notes)
 
 
 def _nobody(path: str) -> bool:
@@ -132,6 +169,17 @@ class _Hand:
         """A loop is over."""
         self._search.left(run)
 
+    def why_not(self) -> str:
+        """Why no loop was handed over, as a sentence."""
+        point = self._search.chosen
+        if point is None:
+            return "no loop was seen to train"
+        where = f"the loop at {os.path.basename(point.file)}:{point.plan.line}"
+        if point.mean_ns < SHORTEST_NS:
+            short = f"an iteration takes {point.mean_ns / 1e3:.0f} us"
+            return f"{where} stays as it is: {short}, not worth handing over"
+        return f"{where} stays as it is: it was over before it was known well enough"
+
     def _hand_over(self, point: LoopPoint) -> None:
         flat = point.plan.flat
         if isinstance(flat, FlatLoop):
@@ -140,18 +188,25 @@ class _Hand:
             _rewritten.append(made)
 
 
-def _close(voice: Voice) -> None:
-    """Say what it came to, and of what came to nothing the longest."""
+def _close(voice: Voice, hands: list[_Hand]) -> None:
+    """Undo what is patched; say what it came to, and of what came to nothing."""
+    while _closing:
+        name, close = _closing.pop()
+        try:
+            close()
+        except (RuntimeError, OSError) as error:
+            voice.other(name, FAILED, f"it could not be undone cleanly: {error}")
     for one in _rewritten:
         if one.decision is not None and one.fetched:
             voice.summary(one.decision.plan, one.fetched)
-    if not _rewritten and any(strategy.name == PREFETCH for strategy, _ in _asked):
-        voice.other(PREFETCH, "refused", "no loop was seen to train")
+    silent = {s.name for s, notes in _asked if not notes.tell_of(s.name)}
+    for hand in hands if PREFETCH in silent else ():
+        voice.other(PREFETCH, REFUSED, hand.why_not())
     for asked in _sides:
-        for strategy in asked.workers.keys() - {plan.strategy for plan in asked.taken}:
+        for strategy in silent & asked.workers.keys():
             refused = [plan for plan in asked.refused if plan.strategy == strategy]
             if refused:
                 voice.planned(max(refused, key=lambda plan: plan.stays_ns))
             else:
-                voice.other(strategy, "refused", "no loop has turns worth sharing")
-    pools.close_all(0.5)
+                voice.other(strategy, REFUSED, "no loop has turns worth sharing")
+    pools.close_all(GRACE_S)

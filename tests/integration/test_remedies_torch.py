@@ -13,9 +13,8 @@ from typing import Any
 import pytest
 from made_acting import Noted
 
-from debottleneck.agent.wrap import stop_acting, wrap
 from debottleneck.strategies import pools
-from debottleneck.strategies.automatic.install import for_torch
+from debottleneck.strategies.rewriting.install import for_torch
 from debottleneck.strategies.spec import parse
 
 torch = pytest.importorskip("torch")
@@ -38,7 +37,6 @@ class Acting(Noted):
         super().__init__(folder)
         (strategy,) = parse(spec)
         self.actor = for_torch(strategy, self.notes)
-        self.backward = wrap(lambda: None, "backward")
 
     def __enter__(self) -> Acting:
         self.actor.install(torch)
@@ -46,7 +44,6 @@ class Acting(Noted):
 
     def __exit__(self, *error: object) -> None:
         self.actor.close()
-        stop_acting()
         pools.close_all()
 
 
@@ -267,7 +264,6 @@ class Chain(nn.Module):  # type: ignore[misc] # torch is not typed here
 def trained(
     make: Callable[[], Any],
     optimizer: Callable[[Any], Any],
-    acting: Acting | None = None,
     **backward: bool,
 ) -> list[Any]:
     """Losses and final parameters of a short training."""
@@ -280,8 +276,6 @@ def trained(
         x = torch.randn(6, 8)
         stepping.zero_grad()
         loss = loss_of(model(x), x[:, :2])
-        if acting is not None:
-            acting.backward()
         loss.backward(**backward)
         stepping.step()
         schedule.step()
@@ -310,7 +304,7 @@ def test_branches_of_the_only_module_run_side_by_side(tmp_path: Path) -> None:
     """Losses and parameters have the same bits; it says so after two plain steps."""
     plain = trained(Net, sgd)
     with Acting("parallel-forward:workers=2", tmp_path) as acting:
-        assert same(plain, trained(Net, sgd, acting))
+        assert same(plain, trained(Net, sgd))
     assert acting.said("engaged") == ["independent branches of Net run side by side"]
     assert acting.said("summary") == ["7 calls of a module ran in 2 threads"]
 
@@ -331,21 +325,20 @@ def test_modules_that_would_change_are_left_alone(
     """The sentence says why, and every number stays."""
     plain = trained(make, sgd, retain_graph=retains)
     with Acting(f"parallel-forward:workers={workers}", tmp_path) as acting:
-        assert same(plain, trained(make, sgd, acting, retain_graph=retains))
+        assert same(plain, trained(make, sgd, retain_graph=retains))
     assert not acting.said("engaged")
     assert reason in acting.said("refused")[0]
 
 
-def test_several_modules_a_step_are_not_its_business(tmp_path: Path) -> None:
-    """Siblings are left to the actor that runs them side by side."""
-    models = Net(), Net()
+def test_several_modules_a_step_run_their_own_branches(tmp_path: Path) -> None:
+    """Each of them is one of its own; which run beside others the loop tells."""
+    models = Net(), Chain()
     with Acting("parallel-forward:workers=2", tmp_path) as acting:
         for _ in range(4):
             x = torch.randn(4, 8)
-            loss = (models[0](x) + models[1](x)).sum()
-            acting.backward()
-            loss.backward()
-    assert not acting.path.exists()
+            (models[0](x) + models[1](x)).sum().backward()
+    assert acting.said("engaged") == ["independent branches of Net run side by side"]
+    assert acting.said("refused")[0].startswith("each layer of Chain feeds the next")
 
 
 def test_a_failing_module_raises_its_own_exception(tmp_path: Path) -> None:
@@ -355,7 +348,6 @@ def test_a_failing_module_raises_its_own_exception(tmp_path: Path) -> None:
         model = Net()
         for _ in range(4):
             loss = model(torch.randn(4, 8)).sum()
-            acting.backward()
             loss.backward()
         with pytest.raises(RuntimeError, match="shapes"):
             model(wrong)

@@ -30,7 +30,7 @@ def is_iterable(loader: Any) -> bool:
     return isinstance(loader.dataset, IterableDataset)
 
 
-class Threads:
+class LoaderThreads:
     """Batches fetched ahead by threads; the next ones begin when one is taken.
 
     Args:
@@ -163,7 +163,7 @@ class Forked:
         self._items.close()
 
 
-class Processes:
+class LoaderProcesses:
     """Batches fetched ahead by torch's own worker processes.
 
     They draw the rest of the same sampler. When one fails, the plain loader takes over
@@ -173,7 +173,7 @@ class Processes:
         loader: The user's.
         draw: Called on the trainer.
         fetch: The plain loader's.
-        workers: Processes.
+        workers: LoaderProcesses.
         depth: Batches beyond those being fetched.
         failed: Told what went wrong.
     """

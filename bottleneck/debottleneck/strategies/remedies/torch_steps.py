@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import Any
 
 from debottleneck.errors import StrategyError
-from debottleneck.strategies.automatic.notes import ENGAGED, REFUSED, SUMMARY, Notes
+from debottleneck.strategies.rewriting.notes import ENGAGED, REFUSED, SUMMARY, Notes
 from debottleneck.strategies.spec import UPDATE
 
 FORMS = ("fused", "foreach")

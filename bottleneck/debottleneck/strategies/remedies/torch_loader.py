@@ -16,24 +16,24 @@ from typing import Any
 from debottleneck.agent.wrap import as_frame_of_ours
 from debottleneck.strategies import pools, randomness
 from debottleneck.strategies.adaptive import Adaptive, Tally
-from debottleneck.strategies.automatic.notes import (
+from debottleneck.strategies.remedies.torch_ahead import (
+    Draw,
+    Fetch,
+    Forked,
+    LoaderProcesses,
+    LoaderThreads,
+    is_iterable,
+)
+from debottleneck.strategies.rewriting.notes import (
     ENGAGED,
     FAILED,
     REFUSED,
     SUMMARY,
     Notes,
 )
-from debottleneck.strategies.automatic.torch_ahead import (
-    Draw,
-    Fetch,
-    Forked,
-    Processes,
-    Threads,
-    is_iterable,
-)
 from debottleneck.strategies.spec import AUTO, PREFETCH, Strategy
 
-Ahead = Threads | Processes | Forked
+Ahead = LoaderThreads | LoaderProcesses | Forked
 
 WATCHED = 2
 """Batches of a loader that are fetched plainly at first."""
@@ -88,7 +88,7 @@ class Loaders:
 
     @property
     def workers(self) -> int:
-        """Threads or processes where the number stays."""
+        """LoaderThreads or processes where the number stays."""
         return 2 if self._auto else self._workers
 
     @property
@@ -249,8 +249,10 @@ class _Feed:
             return Forked(self._draw, self._fetch, owner.depth, owner.failed)
         if owner.process:
             how = owner.workers, owner.depth, owner.failed
-            return Processes(loader, self._draw, self._fetch, *how)
-        return Threads(loader, self._draw, self._fetch, owner.tally(), owner.depth)
+            return LoaderProcesses(loader, self._draw, self._fetch, *how)
+        return LoaderThreads(
+            loader, self._draw, self._fetch, owner.tally(), owner.depth
+        )
 
     def close(self) -> None:
         """End the threads or processes."""

@@ -12,28 +12,27 @@ from functools import wraps
 from types import ModuleType
 from typing import Any
 
-from debottleneck.agent.wrap import Found, as_frame_of_ours, watch_with
+from debottleneck.agent.wrap import as_frame_of_ours
 from debottleneck.errors import StrategyError
 from debottleneck.strategies import pools
-from debottleneck.strategies.automatic.notes import (
+from debottleneck.strategies.blas import cores
+from debottleneck.strategies.remedies.torch_loader import patch
+from debottleneck.strategies.rewriting.notes import (
     ENGAGED,
     FAILED,
     REFUSED,
     SUMMARY,
     Notes,
 )
-from debottleneck.strategies.automatic.torch_loader import patch
-from debottleneck.strategies.blas import cores
 from debottleneck.strategies.spec import FORWARD, Strategy
 from debottleneck.strategies.torch_forward import BranchParallel
 from debottleneck.strategies.torch_trace import hooked, name_of
 
-ALIKE = 2
-"""Steps in a row with the same module, before it is looked at."""
+PLAINLY = 2
+"""Calls of a module as it is, before it is looked at."""
 
 TWICE = "your script uses the graph of one backward again: it needs all of it"
 
-_ENDS = ("backward", "update", "load")
 _SPECIAL = (
     "OptimizedModule",
     "ScriptModule",
@@ -55,13 +54,10 @@ class Modules:
         self._notes = notes
         self._local = threading.local()
         self._undo: list[Callable[[], None]] = []
-        self._called: list[Any] = []
-        self._last: Any = None
-        self._alike = 0
+        self._met: dict[int, tuple[Any, int]] = {}
         self._known: dict[int, tuple[Any, Any]] = {}
         self._keeps_graph = False
         self._calls = 0
-        watch_with(self._entered)
 
     def install(self, torch: ModuleType) -> None:
         """Begin to watch modules, and what is asked of the graph."""
@@ -93,7 +89,7 @@ class Modules:
             text = f"{self._calls} calls of a module ran in {self._workers} threads"
             self._notes.say(FORWARD, SUMMARY, text, calls=self._calls)
         self._known.clear()
-        self._called, self._last = [], None
+        self._met.clear()
 
     def _asking(self, owner: Any, name: str, at: int) -> Callable[..., Any]:
         """See whether a graph is used twice: then its parts cannot be functions.
@@ -113,17 +109,6 @@ class Modules:
 
         return as_frame_of_ours(asked)
 
-    def _entered(self, found: Found) -> None:
-        """Another stage begins: the step's forward calls are over."""
-        if found.stage not in _ENDS or not self._called or pools.is_worker():
-            return
-        called, self._called = self._called, []
-        alone = called[0] if len(called) == 1 else None
-        self._alike = (
-            self._alike + 1 if alone is not None and alone is self._last else 1
-        )
-        self._last = alone
-
     def _outermost(
         self,
         plain: Callable[..., Any],
@@ -131,10 +116,8 @@ class Modules:
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> Any:
-        if len(self._called) < 2:
-            self._called.append(module)
         known = self._known.get(id(module))
-        if known is None and module is self._last and self._alike >= ALIKE:
+        if known is None and self._is_known_well(module):
             known = self._known[id(module)] = module, self._stand_in(module)
         if known is None or known[1] is None or self._keeps_graph or hooked(module):
             return plain(module, *args, **kwargs)
@@ -152,6 +135,12 @@ class Modules:
         else:
             self._served(module)
         return result
+
+    def _is_known_well(self, module: Any) -> bool:
+        """Whether it was called a few times before; this call is counted."""
+        _, calls = self._met.get(id(module), (None, 0))
+        self._met[id(module)] = module, calls + 1
+        return calls >= PLAINLY
 
     def _stand_in(self, module: Any) -> Any:
         """What runs in threads instead; None, and why, when nothing can."""

@@ -1,1 +1,0 @@
-"""Strategies applied to a script that nobody edited, and undone at its exit."""

@@ -1,0 +1,1 @@
+"""Remedies of torch's own and of the interpreter, applied without an edit."""
