@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import pickle
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -17,7 +18,7 @@ from debottleneck.strategies.rewriting.ahead import (
     Threads,
 )
 from debottleneck.strategies.rewriting.divide import Division, Observation, divide
-from debottleneck.strategies.rewriting.flatten import FlatLoop
+from debottleneck.strategies.rewriting.flatten import FlatLoop, jumps
 from debottleneck.strategies.rewriting.keeping import (
     Kept,
     Reachable,
@@ -283,7 +284,7 @@ def decide(
     left = {at for at in lost if not comes_back(at, ahead)} if flat.exits else set()
     left |= {(owner_of(space), name) for name in kept_names if flat.exits}
     reason = plan.reason or _reason(plan, sides, kept_names, frame, left)
-    unwritten = _unwritten(kept, kept_names)
+    unwritten = _unwritten(flat, division, kept, kept_names)
     return Decision(
         replace(plan, reason=reason, unwritten=unwritten),
         flat, division, sides, kept_names,
@@ -346,11 +347,15 @@ def _workers(settings: Wanted, heavy_ns: float, stays_ns: float) -> int:
     return int(min(MOST_AUTO, heavy_ns // max(stays_ns, 1.0) + 1))
 
 
-def _unwritten(kept: Kept, names: Collection[str]) -> str:
+def _unwritten(
+    flat: FlatLoop, division: Division, kept: Kept, names: Collection[str]
+) -> str:
     """Why lines of the library could not do the same."""
     if names:
         return f"functions that run ahead use {min(names)}, which the loop sets"
-    if kept.streams or kept.attributes:
+    leaving = [jumps([flat.numbered[n].node], True) for n in division.stays]
+    early = any(not isinstance(n, ast.Continue) for each in leaving for n in each)
+    if early and (kept.streams or kept.attributes):
         return "the loop may be left early, and what ran ahead is then brought back"
     return ""
 

@@ -1,6 +1,6 @@
 """The lines to keep: loops as their plans have them, as a diff of the user's files.
 
-All of it from a file's text and the plans of a run, as JSON: no code of the user's runs.
+All of it from the files' text and the plans of a run: no code of the user's runs.
 """
 
 from __future__ import annotations
@@ -15,13 +15,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from debottleneck.strategies.rewriting.patch_names import NoLines, names_at
 from debottleneck.strategies.spec import PREFETCH
 
 CODING = re.compile(r"^(#!|[ \t\f]*#.*?coding[:=])")
 
-
-class NoLines(Exception):
-    """Why the lines cannot be written, a clause."""
+NONE = (
+    "no lines to keep are written for the loop at {loop}: {why}; "
+    "`bottleneck run --strategy` does it without an edit"
+)
+CLOSED = (
+    "the lines to keep for the loop at {loop} call a function as a whole that "
+    "`bottleneck run --strategy` divides, which is faster"
+)
 
 
 class Script:
@@ -45,11 +51,7 @@ class Script:
             self._starts.append(self._starts[-1] + len(row))
         found = re.search(r"\r\n|\n|\r", self.text)
         self.newline = found[0] if found else "\n"
-        self.names = {n.id for n in ast.walk(self.tree) if isinstance(n, ast.Name)}
-        self.names |= {n.arg for n in ast.walk(self.tree) if isinstance(n, ast.arg)}
-        for part in ast.walk(self.tree):
-            if isinstance(part, ast.FunctionDef | ast.ClassDef | ast.alias):
-                self.names |= {part.name, getattr(part, "asname", None) or part.name}
+        self.names = names_at(self.tree)
         self._edits: list[tuple[int, int, str]] = []
         self._used: dict[str, str] = {}
 
@@ -189,15 +191,51 @@ def diff(plans: Sequence[Mapping[str, Any]], folder: Path) -> bytes:
     return made
 
 
+def lines_to_keep(
+    plans: Sequence[Mapping[str, Any]], folder: Path
+) -> tuple[bytes, list[str]]:
+    """The diff of what can be written, and sentences about what cannot.
+
+    Args:
+        plans: As `Plan.as_json` gives them.
+        folder: Paths are relative to it.
+    """
+    found: list[Mapping[str, Any]] = []
+    said: list[str] = []
+    for plan in plans:
+        loop = f"{os.path.basename(str(plan['file']))}:{plan['line']}"
+        closed = plan["closed"]
+        for each in filter(None, (plan, closed)):
+            try:
+                diff([*found, each], folder)
+            except NoLines as error:
+                why = str(error)
+                continue
+            except Exception as error:  # noqa: BLE001 - a comparison is worth more
+                why = f"it could not be written ({error!r})"
+                continue
+            found.append(each)
+            if each is closed:
+                said.append(CLOSED.format(loop=loop))
+            break
+        else:
+            said.append(NONE.format(loop=loop, why=why))
+    return diff(found, folder), said
+
+
 def _unified(old: bytes, new: bytes, path: str) -> Iterator[bytes]:
     tab = b"\t" if " " in path else b""  # by which both programs tell where it ends
     name = os.fsencode(path)
-    sides = [data.split(b"\n") for data in (old, new)]
-    rows = [[*(r + b"\n" for r in s[:-1]), *filter(None, s[-1:])] for s in sides]
-    lines = difflib.diff_bytes(
-        difflib.unified_diff, *rows, b"a/" + name + tab, b"b/" + name + tab
-    )
+    before, after = (_rows(data) for data in (old, new))
+    names = b"a/" + name + tab, b"b/" + name + tab
+    lines = difflib.diff_bytes(difflib.unified_diff, before, after, *names)
     for line in lines:
         yield (
             line if line.endswith(b"\n") else line + b"\n\\ No newline at end of file\n"
         )
+
+
+def _rows(data: bytes) -> list[bytes]:
+    """Its lines as both programs see them, with what ends them."""
+    *rows, last = data.split(b"\n")
+    return [*(row + b"\n" for row in rows), *filter(None, [last])]

@@ -15,12 +15,14 @@ from typing import Any
 
 from debottleneck.strategies.rewriting.divide import certain
 from debottleneck.strategies.rewriting.flatten import flatten, jumps
-from debottleneck.strategies.rewriting.patch import NoLines, Script
+from debottleneck.strategies.rewriting.patch import Script
 from debottleneck.strategies.rewriting.patch_names import (
+    NoLines,
     bound_in,
     bound_outside,
     loads,
     loop_at,
+    names_at,
     parameter,
     place,
     read_elsewhere,
@@ -33,7 +35,7 @@ VERBS = re.compile(r"^(load|get|read|make|next|fetch|sample|draw|build|create)_+
 
 
 @dataclass
-class Piece:
+class Fragment:
     """What runs on one side: a statement, or an expression that gets a name.
 
     Attributes:
@@ -62,7 +64,7 @@ class Piece:
         return loads(self.node, parts) | {name for _, name in self.others}
 
 
-class Pieces:
+class Fragments:
     """A loop's body in pieces.
 
     Args:
@@ -84,9 +86,9 @@ class Pieces:
         self._sides |= dict.fromkeys(plan["heavy"], HEAVY)
         if not self._sides.keys() <= self._lines.keys():
             raise NoLines("it divides what a function does that the loop calls")
-        if isinstance(loop, ast.While) and not isinstance(loop.test, ast.Constant):
-            if 0 not in self._sides:
-                raise NoLines("its condition needs what comes of the training")
+        tests = isinstance(loop, ast.While) and not isinstance(loop.test, ast.Constant)
+        if tests and 0 not in self._sides:
+            raise NoLines("its condition needs what comes of the training")
         self._consumer: dict[int, int] = {}
         for line in self._lines.values():
             inner = {int(n[1:]) for n in line.uses if n.startswith(".")}
@@ -142,13 +144,13 @@ class Pieces:
             if partly and not stays and isinstance(self._body[at], ast.Assign):
                 calls = [n for n in within if self._side(n) != ORDER and n != root]
                 if not calls and not uses & made:
-                    self._sides[root] = ORDER  # type: ignore[index] # there is one
+                    self._sides[root] = ORDER
 
     def _made_by(self, number: int) -> set[str]:
         line = self._lines[number]
         return {*line.binds, line.temporary} - {""}
 
-    def _of(self, at: int) -> Iterator[Piece]:
+    def _of(self, at: int) -> Iterator[Fragment]:
         """A statement's pieces: what other sides take of it first."""
         node, root, within = self._body[at], self._root(at), self._within(at)
         named: dict[int, tuple[Any, str]] = {}
@@ -165,9 +167,9 @@ class Pieces:
             )
             others = self._others(n, [*self._inner(n)], named)
             named[n] = part, self._called(part, consumer, n)
-            yield Piece(self._side(n), at, part, named[n][1], others)
+            yield Fragment(self._side(n), at, part, named[n][1], others)
         inner = [n for n in within if self._consumer.get(n) == root and n != root]
-        yield Piece(self._side(root), at, node, "", self._others(root, inner, named))
+        yield Fragment(self._side(root), at, node, "", self._others(root, inner, named))
 
     def _inner(self, number: int) -> list[int]:
         return [n for n, by in self._consumer.items() if by == number]
@@ -185,7 +187,7 @@ class Pieces:
         return found
 
     def _called(self, node: Any, consumer: int | None, number: int) -> str:
-        """A name for what an expression gives: that of the parameter, or its maker's."""
+        """What to call it: as the parameter that it is for, or after its maker."""
         found: list[str] = []
         call: Any = self._lines[consumer].node if consumer is not None else None
         call = getattr(call, "value", None)
@@ -218,13 +220,14 @@ class Ahead:
         self._script, self._plan = script, plan
         self._loop = loop = loop_at(script.tree, plan["line"])
         self._scope = scope_of(script.tree, loop)
-        pieces = Pieces(script, loop, plan).all
+        script.names |= names_at(self._scope)
+        pieces = Fragments(script, loop, plan).all
         self._stays = [p for p in pieces if p.side == STAYS]
         self._order = [p for p in pieces if p.side == ORDER]
         self._heavy = [p for p in pieces if p.side == HEAVY]
         self._all = [*self._order, *self._heavy]
         if isinstance(loop, ast.For):
-            self._all.insert(0, Piece(HEAD, -1, loop.target))
+            self._all.insert(0, Fragment(HEAD, -1, loop.target))
         self._after = read_elsewhere(self._scope, loop)
         self._given_at = self._yields_at()
         self._check()
@@ -310,7 +313,7 @@ class Ahead:
             functions += text
             source = called
         else:
-            needed = [script.of(loop.target)]  # type: ignore[union-attr] # no while
+            needed = [script.of(loop.target)]
         if self._heavy:
             called, text = self._load(needed, given)
             functions += text
@@ -394,7 +397,7 @@ class Ahead:
         return name, "".join(rows)
 
     def _rows(
-        self, pieces: Sequence[Piece], indent: str, verb: str, given: Sequence[str]
+        self, pieces: Sequence[Fragment], indent: str, verb: str, given: Sequence[str]
     ) -> list[str]:
         """Pieces, and what comes of them; the last without a name if it needs none."""
         pieces, values = [*pieces], [*given]
@@ -430,7 +433,7 @@ class Ahead:
             start = high
         return made + self._script.text[start:end]
 
-    def _expression(self, piece: Piece) -> str:
+    def _expression(self, piece: Fragment) -> str:
         text = self._cut(*self._script.span(piece.node), piece.others)
         try:
             ast.parse(text.strip(), mode="eval")
@@ -438,7 +441,7 @@ class Ahead:
             return f"({text})"
         return text
 
-    def _text(self, piece: Piece, indent: str) -> str:
+    def _text(self, piece: Fragment, indent: str) -> str:
         """A piece as rows of a function."""
         if piece.name:
             return f"{indent}{piece.name} = {self._expression(piece)}\n"
@@ -462,7 +465,7 @@ class Ahead:
             for line in lines
         ).lstrip("\r\n")  # fmt: skip
 
-    def _chunk(self, piece: Piece) -> tuple[int, int, bool]:
+    def _chunk(self, piece: Fragment) -> tuple[int, int, bool]:
         """Where a statement's rows with their comments are; or it alone, and False."""
         script, body = self._script, self._loop.body
         node, start = piece.node, script.span(piece.node)[0]
@@ -479,6 +482,6 @@ class Ahead:
     def _last_of_header(self) -> Any:
         return self._loop.iter if isinstance(self._loop, ast.For) else self._loop.test
 
-    def _remove(self, piece: Piece) -> None:
+    def _remove(self, piece: Fragment) -> None:
         start, end, _ = self._chunk(piece)
         self._script.change(start, end, "")

@@ -6,13 +6,16 @@ import ast
 from collections.abc import Collection
 from typing import Any
 
-from debottleneck.strategies.rewriting.patch import NoLines
-
 Place = tuple[tuple[int, int], tuple[int, int]]
 Scope = ast.Module | ast.FunctionDef | ast.AsyncFunctionDef
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+_NAMED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.ExceptHandler)
 _LOOPS = (ast.For, ast.While, ast.AsyncFor)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+
+
+class NoLines(Exception):
+    """Why the lines cannot be written, a clause."""
 
 
 def place(node: Any) -> Place:
@@ -35,12 +38,12 @@ def loop_at(tree: ast.Module, line: int) -> ast.For | ast.While:
 
 def scope_of(tree: ast.Module, inner: ast.AST) -> Scope:
     """The function that a node is in, or the module."""
-    found: Scope = tree
+    found: ast.AST = tree
     for node in ast.walk(tree):  # the innermost comes last
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            if any(part is inner for part in ast.walk(node)):
-                found = node
-    return found
+        is_function = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        if is_function and any(part is inner for part in ast.walk(node)):
+            found = node
+    return found  # type: ignore[return-value] # one of them
 
 
 def bound_in(node: ast.AST) -> set[str]:
@@ -53,9 +56,7 @@ def bound_in(node: ast.AST) -> set[str]:
             found.add(part.id)
         elif isinstance(part, ast.alias):
             found.add((part.asname or part.name).partition(".")[0])
-        elif isinstance(part, ast.FunctionDef | ast.ClassDef):
-            found.add(part.name)
-        elif isinstance(part, ast.ExceptHandler) and part.name:
+        elif isinstance(part, _NAMED) and part.name:
             found.add(part.name)
         if not isinstance(part, (*_FUNCTIONS, ast.ClassDef, *_COMPREHENSIONS)):
             waiting += ast.iter_child_nodes(part)
@@ -106,48 +107,77 @@ def read_elsewhere(scope: Scope, loop: ast.For | ast.While) -> set[str]:
         and node is not loop
         and any(part is loop for part in ast.walk(node))
     ]
-    first = min(outer, default=loop.lineno)
-    found: set[str] = set()
+    reading = _Reading(loop, min(outer, default=loop.lineno))
+    for part in scope.body:
+        reading.look(part, set(), False)
+    return reading.found
 
-    def visit(node: ast.AST, hidden: set[str], late: bool) -> None:
-        if node is loop:
-            for part in loop.orelse:
-                visit(part, hidden, True)
+
+def names_at(scope: Scope) -> set[str]:
+    """Names that something in a scope binds, or reads from it or beyond."""
+    reading = _Reading(None, 0)
+    for part in scope.body:
+        reading.look(part, set(), True)
+    given = [] if isinstance(scope, ast.Module) else [*ast.walk(scope.args)]
+    found = {part.arg for part in given if isinstance(part, ast.arg)}
+    return reading.found.union(found, *map(bound_in, scope.body))
+
+
+class _Reading:
+    """Collects names that are read outside of a loop.
+
+    Args:
+        loop: Left out, but for its `else`.
+        first: The line from which on a name counts; in functions it does anywhere.
+    """
+
+    def __init__(self, loop: ast.For | ast.While | None, first: int) -> None:
+        self.found: set[str] = set()
+        self._loop, self._first = loop, first
+
+    def look(self, node: ast.AST, hidden: set[str], late: bool) -> None:
+        """Go through a node; `hidden` are names that are something else there."""
+        if self._loop is not None and node is self._loop:
+            for part in self._loop.orelse:
+                self.look(part, hidden, True)
             return
+        name = ""
         if isinstance(node, _FUNCTIONS):
-            given = {p.arg for p in ast.walk(node.args) if isinstance(p, ast.arg)}
-            body = node.body if isinstance(node.body, list) else [node.body]
-            own = set[str]().union(given, *map(bound_in, body))
-            shared = {
-                name
-                for part in ast.walk(node)
-                if isinstance(part, ast.Global | ast.Nonlocal)
-                for name in part.names
-            }
-            hidden, late = hidden | own - shared, True
+            hidden, late = hidden | _own(node), True
         elif isinstance(node, _COMPREHENSIONS):
             hidden = hidden.union(*(bound_in(g.target) for g in node.generators))
         elif isinstance(node, ast.For):
-            visit(node.iter, hidden, late)
-            if not any(part is loop for part in ast.walk(node)):
+            self.look(node.iter, hidden, late)
+            if not any(part is self._loop for part in ast.walk(node)):
                 hidden = hidden | bound_in(node.target)
-            for part in (node.target, *node.body, *node.orelse):
-                visit(part, hidden, late)
+            for part in (*node.body, *node.orelse):
+                self.look(part, hidden, late)
             return
-        name = ""
-        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Store):
+        elif isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Store):
             name = node.id
         elif isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
             name = node.target.id
-        if name and name not in hidden:
-            if late or node.lineno >= first:  # type: ignore[attr-defined] # has a place
-                found.add(name)
-        for part in ast.iter_child_nodes(node):
-            visit(part, hidden, late)
+        if name and name not in hidden and (late or _line(node) >= self._first):
+            self.found.add(name)
+        for inner in ast.iter_child_nodes(node):
+            self.look(inner, hidden, late)
 
-    for part in scope.body:
-        visit(part, set(), False)
-    return found
+
+def _line(node: Any) -> int:
+    return int(node.lineno)
+
+
+def _own(node: Any) -> set[str]:
+    """Names of a function's own."""
+    given = {part.arg for part in ast.walk(node.args) if isinstance(part, ast.arg)}
+    body = node.body if isinstance(node.body, list) else [node.body]
+    shared = {
+        name
+        for part in ast.walk(node)
+        if isinstance(part, ast.Global | ast.Nonlocal)
+        for name in part.names
+    }
+    return given.union(*map(bound_in, body)) - shared
 
 
 def parameter(tree: ast.Module, function: ast.expr, at: int) -> list[str]:

@@ -6,10 +6,12 @@ import ast
 from collections.abc import Mapping
 from typing import Any
 
-from debottleneck.strategies.rewriting.patch import NoLines, Script
+from debottleneck.strategies.rewriting.patch import Script
 from debottleneck.strategies.rewriting.patch_names import (
+    NoLines,
     bound_in,
     loads,
+    names_at,
     read_elsewhere,
     scope_of,
 )
@@ -62,7 +64,9 @@ def _comprehension(script: Script, node: ast.ListComp, how: str) -> None:
 def _statement(script: Script, node: ast.For, forward: bool, how: str) -> None:
     """`for p, g in zip(params, grads): update(p, g)`, and what is like it."""
     bound = set[str]().union(bound_in(node.target), *map(bound_in, node.body))
-    lost = bound & read_elsewhere(scope_of(script.tree, node), node)
+    scope = scope_of(script.tree, node)
+    script.names |= names_at(scope)
+    lost = bound & read_elsewhere(scope, node)
     if lost:
         raise NoLines(f"{min(lost)}, which its turns set, is used after it")
     called = script.use("parallel_forward" if forward else "parallel_update")
@@ -104,9 +108,9 @@ def _items(script: Script, node: ast.For, names: list[str], forward: bool) -> li
     """What the turns are given: parameters and gradients, or one thing each."""
     call: Any = node.iter
     zipped = isinstance(call, ast.Call) and getattr(call.func, "id", "") == "zip"
-    if zipped and not forward and not call.keywords and len(names) == 2:
-        if len(call.args) == 2:
-            return [script.of(part) for part in call.args]
+    paired = zipped and len(names) == len(call.args) == 2 and not call.keywords
+    if paired and not forward:
+        return [script.of(part) for part in call.args]
     return [script.of(call)]
 
 
