@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import pickle
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -25,7 +26,7 @@ from debottleneck.strategies.rewriting.elsewhere import (
     is_watched,
     met_elsewhere,
 )
-from debottleneck.strategies.rewriting.flatten import FlatLoop
+from debottleneck.strategies.rewriting.flatten import FlatLoop, jumps
 from debottleneck.strategies.rewriting.keeping import (
     Kept,
     Reachable,
@@ -285,10 +286,11 @@ def decide(
     moves = moves and seen.known.isdisjoint(heavy or nodes)
     apart = bool(moves) and not _of_threads(child)
     process = settings.process and apart
-    places = _places(flat, {n: ns[n] for n in (*nodes, -1)})
+    worth = _worth({n: ns[n] for n in (*nodes, -1)})
     plan = Plan(
         PREFETCH, point.file, point.plan.line,
-        order=division.order, heavy=heavy, places=places,
+        order=division.order, heavy=heavy,
+        places=_places(flat, worth), worth=worth,
         ahead_ns=ahead_ns, heavy_ns=heavy_ns if heavy else 0.0, stays_ns=stays_ns,
         workers=workers, where="process" if process else "thread",
         depth=settings.depth or max(2, 2 * workers), reason=division.reason,
@@ -301,9 +303,10 @@ def decide(
     left |= {(owner_of(space), name) for name in kept_names if flat.exits}
     reason = plan.reason or _reason(plan, sides, kept_names, frame, left)
     ahead_of_it = word(min(gone, key=str), [ahead]) if gone else ""
+    unwritten = _unwritten(flat, division, kept, kept_names)
     return Decision(
-        replace(plan, reason=reason), flat, division, sides, kept_names,
-        point.file, kept=kept, besides=besides, ahead_of_it=ahead_of_it,
+        replace(plan, reason=reason, unwritten=unwritten), flat, division, sides,
+        kept_names, point.file, kept=kept, besides=besides, ahead_of_it=ahead_of_it,
     )  # fmt: skip
 
 
@@ -366,11 +369,28 @@ def _workers(settings: Wanted, heavy_ns: float, stays_ns: float) -> int:
     return int(min(MOST_AUTO, heavy_ns // max(stays_ns, 1.0) + 1))
 
 
-def _places(flat: FlatLoop, ns: Mapping[int, float]) -> tuple[int, ...]:
-    """The user's lines that run ahead and take time."""
+def _unwritten(
+    flat: FlatLoop, division: Division, kept: Kept, names: Collection[str]
+) -> str:
+    """Why lines of the library could not do the same."""
+    if names:
+        return f"functions that run ahead use {min(names)}, which the loop sets"
+    leaving = [jumps([flat.numbered[n].node], True) for n in division.stays]
+    early = any(not isinstance(n, ast.Continue) for each in leaving for n in each)
+    if early and (kept.streams or kept.attributes):
+        return "the loop may be left early, and what ran ahead is then brought back"
+    return ""
+
+
+def _worth(ns: Mapping[int, float]) -> tuple[int, ...]:
+    """What takes time of the lines ahead, -1 for the loop's own iterable."""
+    return tuple(n for n in ns if ns[n] > SMALL * sum(ns.values()))
+
+
+def _places(flat: FlatLoop, worth: tuple[int, ...]) -> tuple[int, ...]:
+    """The user's lines of these."""
     lines = flat.numbered
-    least = SMALL * sum(ns.values())
-    found = {flat.place if n < 0 else lines[n].place for n in ns if ns[n] > least}
+    found = {flat.place if n < 0 else lines[n].place for n in worth}
     return tuple(sorted(found))
 
 
