@@ -81,7 +81,7 @@ def rewritten(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(entry, "JUDGED", 10**9)  # a slow machine is no reason
         patch.setattr(discover, "_installed", [user])
-        patch.setattr(copies, "_copies", [install._copy])
+        patch.setattr(copies, "_copies", [install.copy_of])
         tree = ast.parse(source)
         prepared = loops.prepare(tree, source.splitlines(), PLACEHOLDER)
         points = {p.placeholder: LoopPoint(p, str(path)) for p in prepared.loops}

@@ -48,11 +48,11 @@ ONLY_IN = {
 """Library -> the rooms that may import it."""
 
 LINES = {
-    "agent": 8_640,  # 2,600 for loops: compiled twice, searched, functions opened
+    "agent": 8_690,  # 2,650 for loops: compiled twice, searched, counted for the gate
     "collect": 3_155,  # a run outlives whatever of ours fails
     "recording": 2_900,  # 900 for files from strangers: annotations, limits, secrets
     "analysis": 4_400,  # 770 for rows that are lines: joined, opened, unmarked
-    "strategies": 13_750,  # 4,400 of automatic/ go when rewriting/ takes its place
+    "strategies": 10_400,  # 5,000 of them rewrite loops, 900 act on what torch has
     "prediction": 2_350,
     "trials": 4_200,  # the gate's runs, state and files compared
     "selfcheck": 1_450,
@@ -61,10 +61,8 @@ LINES = {
 }
 """Room -> lines it may have. Who needs more deletes something, or argues it here."""
 
-WHOLE, TESTS = 51_300, 38_900
-"""Lines of the package and of the tests; less than all rooms may have together. The
-4,400 of `strategies/automatic/`, and 900 of the agent's that serve it, go when loops
-are rewritten; so do the 3,500 of their tests."""
+WHOLE, TESTS = 48_000, 36_900
+"""Lines of the package and of the tests; less than all rooms may have together."""
 
 
 def room(path: Path) -> str:

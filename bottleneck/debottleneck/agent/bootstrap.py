@@ -48,7 +48,7 @@ STANDARD_INPUT = "-"
 
 _PLUGINS = {
     "strategies": "debottleneck.strategies.rewriting.install",
-    "scout": "debottleneck.agent.scout",
+    "plans": "debottleneck.strategies.rewriting.asking",
     "outputs": "debottleneck.agent.outputs",
     "guard": "debottleneck.agent.guard",
 }

@@ -105,16 +105,17 @@ class LoopEntry:
         rest: The iterator, once the plain copy is to go on with it.
         handed: Whether a `while` loop's plain copy goes on.
         skipped: Iterations of a `while` loop that are still to go unmarked.
+        returns: Whether the marked copy goes on after that of a strategy.
     """
 
     __slots__ = (
         "_began", "_left", "_stretch", "_written", "begun", "done", "handed", "point",
-        "rest", "skipped",
+        "rest", "returns", "skipped",
     )  # fmt: skip
 
     def __init__(self, point: LoopPoint) -> None:
         self.point = point
-        self.begun = self.handed = False
+        self.begun = self.handed = self.returns = False
         self.done = self.skipped = 0
         self.rest: Iterator[Any] | None = None
         self._began = self._stretch = 0

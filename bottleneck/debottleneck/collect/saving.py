@@ -67,6 +67,7 @@ def save(options: Options, raw: Path, outcome: Outcome, began: datetime) -> None
         machine=machine.as_dict() if machine is not None else {},
         rates=_rates(raw, agent),
         not_measured=(*missing, *unread),
+        plans=assemble.plans_of(raw, outcome.pid),
     )
     Recording.of(facts, tables).save(options.output)
 
@@ -153,7 +154,7 @@ def foreign_load(raw: Path, blocks: pd.DataFrame) -> float | None:
     start, end = table[:-1, 0], table[1:, 0]
     quiet = np.ones(len(start), bool)
     for block in blocks.itertuples(index=False):
-        if block.kind == spool.LEARNING:
+        if block.kind in (spool.LEARNING, spool.PLANNING):
             continue
         quiet &= (end < block.start_ns) | (start > block.end_ns)
     spans = np.diff(table, axis=0)[quiet]

@@ -8,8 +8,10 @@ Waiting for the GIL and for a core is left out: the simulation brings forth its 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,12 +28,15 @@ from debottleneck.analysis.frames import (
 )
 from debottleneck.analysis.result import Analysis
 from debottleneck.analysis.rows import RowNames
+from debottleneck.analysis.steps import chosen_loop
 from debottleneck.analysis.timeline import Lookup, marks_by_thread
 from debottleneck.recording.loop import BETWEEN, Marks, outermost
-from debottleneck.recording.recording import STATES
-from debottleneck.recording.spool import API, BURST_READS, ENTER, LEAVE
+from debottleneck.recording.recording import STATES, Recording
+from debottleneck.recording.spool import BURST_READS, ENTER, LEAVE
 from debottleneck.recording.tables import LONGEST_NS
-from debottleneck.words import STEP
+from debottleneck.strategies.rewriting.plan import Piece, Plan
+from debottleneck.strategies.spec import PREFETCH
+from debottleneck.words import LINE
 
 OUTSIDE = ("disk", "network", "ipc", "sleep", "unattributed")
 """Waits for something that is not a thread of this loop."""
@@ -50,6 +55,9 @@ RUNNING = STATES.index("running")
 FEWEST_SHARE = 0.02
 """A thread that does less than this of the time makes no batches."""
 
+MOST_IDLE = 0.15
+"""Nor does one that has nothing to do for so long while the trainer waits."""
+
 
 @dataclass(frozen=True)
 class Part:
@@ -63,6 +71,8 @@ class Part:
         outside: Waiting for something that is no thread of the loop.
         lock: Waiting for another thread.
         releases: How many times it gives the GIL up.
+        line: Of the loop's own statement that it lies in, 0 if that is not known.
+        takes: Whether it takes what other threads make, if any do.
     """
 
     stage: str
@@ -72,6 +82,8 @@ class Part:
     outside: float
     lock: float
     releases: float
+    line: int = 0
+    takes: bool = False
 
     @property
     def work(self) -> float:
@@ -98,15 +110,6 @@ class Producer:
 
 
 @dataclass(frozen=True)
-class Form:
-    """How a strategy would have to treat a function (`columns.COLUMNS`)."""
-
-    form: str
-    size: int
-    bytes: int
-
-
-@dataclass(frozen=True)
 class Demand:
     """A loop, ready to be replayed.
 
@@ -114,16 +117,15 @@ class Demand:
         steps: The parts of each step, in order.
         step_ns: Measured mean of the quiet steps.
         producers: Threads and processes that make batches.
-        forms: Name of a function that marks a stage -> how it is called.
-        inputs: Stages that a prefetch makes ahead.
+        plans: What strategies would do with it; of a loop within it the line of its
+            piece is that of the statement that the loop is in.
         python_known: False where `python` and `native` could not be told apart.
     """
 
     steps: tuple[tuple[Part, ...], ...]
     step_ns: float
     producers: tuple[Producer, ...] = ()
-    forms: Mapping[str, Form] = field(default_factory=dict)
-    inputs: tuple[str, ...] = ("load",)
+    plans: tuple[Plan, ...] = ()
     python_known: bool = True
 
     @property
@@ -161,21 +163,32 @@ def demand_of(analysis: Analysis) -> Demand | None:
     if key not in threads:
         return None
     mix = _mix(analysis)
-    steps = _steps(analysis, threads[key], mix)
+    steps = _taking(_steps(analysis, threads[key], mix))
     if not steps:
         return None
     return Demand(
         steps=steps,
         step_ns=analysis.loop.step_ms * 1e6,
-        producers=_producers(analysis, mix) if _loads(steps) else (),
-        forms=_forms(analysis),
+        producers=_producers(analysis, mix, steps),
+        plans=_plans(recording),
         python_known=mix.known,
     )
 
 
-def _loads(steps: Iterable[Iterable[Part]]) -> bool:
-    """Whether there is something to take what producers make."""
-    return any(part.stage == "load" for step in steps for part in step)
+def _taking(steps: Sequence[Sequence[Part]]) -> tuple[tuple[Part, ...], ...]:
+    """The steps, with what takes from other threads: loads, else the long waits."""
+    loads = any(part.stage == "load" for step in steps for part in step)
+    found = []
+    for step in steps:
+        most = max(part.lock for part in step)
+        least = max(most, FEWEST_SHARE * sum(part.length for part in step))
+        found.append(
+            tuple(
+                replace(p, takes=p.stage == "load" if loads else p.lock >= least)
+                for p in step
+            )
+        )
+    return tuple(found)
 
 
 def _mix(analysis: Analysis) -> _Mix:
@@ -273,7 +286,8 @@ def _steps(
     unit, enter, site = _units(marks, begin)
     stages = mix.rows.numbers(own["stage"])
     row = np.where((unit % 2 == 0) | np.isin(stages, BETWEEN), stages, -1)
-    changes = (np.diff(column, prepend=-2) != 0 for column in (step, unit, row))
+    line = _lines(analysis, marks, begin)
+    changes = (np.diff(c, prepend=-2) != 0 for c in (step, unit, row, line))
     new = np.flatnonzero(np.logical_or.reduce(list(changes)))
     amounts = _amounts(own, mix, new)
     sites = analysis.recording.sites
@@ -285,7 +299,9 @@ def _steps(
         is_call = row[first] < 0
         stage = str(mix.rows.names[enter[outer] if is_call else row[first]])
         name = str(names.get(site[outer], "")) if is_call else ""
-        parts_by_step[step[first]].append(Part(stage, name, *amounts[place]))
+        parts_by_step[step[first]].append(
+            Part(stage, name, *amounts[place], line=int(line[first]))  # type: ignore[arg-type,misc] # five numbers
+        )
     return tuple(tuple(parts) for parts in parts_by_step if parts)
 
 
@@ -324,16 +340,31 @@ def _amounts(own: pd.DataFrame, mix: _Mix, new: Ints) -> list[tuple[float, ...]]
     return list(zip(*added, strict=True))
 
 
-def _producers(analysis: Analysis, mix: _Mix) -> tuple[Producer, ...]:
-    """Loader threads and workers, if the trainer waits for them or takes from them."""
+def _producers(
+    analysis: Analysis, mix: _Mix, steps: Sequence[Sequence[Part]]
+) -> tuple[Producer, ...]:
+    """Loader threads and workers, if the trainer waits for them or takes from them.
+
+    Those that idle although the trainer waits work only when it asks them to: then its
+    waits are what there is to know. Where none shows, somebody makes one item a step.
+    """
+    parts = [part for step in steps for part in step]
+    taking = [part for part in parts if part.takes]
+    waits = fraction(parts, (part.lock for part in taking))
     threads = analysis.threads
     makers = threads[threads["role"].isin(("loader", "worker"))]
     idle = makers["lock"] + makers["ipc"] + makers["runqueue"] + makers["gil"]
     makers = makers[1 - idle > FEWEST_SHARE]
-    count, steps = len(makers), max(analysis.loop.measured, 1)
+    asked = makers["lock"] + makers["ipc"] > MOST_IDLE
+    if not taking or (waits > FEWEST_SHARE and len(makers) and asked.all()):
+        return ()
+    if waits > FEWEST_SHARE and makers.empty:
+        period = Part("load", "", 0.0, 0.0, analysis.loop.step_ms * 1e6, 0.0, 0.0)
+        return (Producer(period, apart=True),)
+    count, measured = len(makers), max(analysis.loop.measured, 1)
     producers = []
     for row in makers.to_dict("records"):
-        item_ns = row["wall_ms"] * 1e6 * count / steps
+        item_ns = row["wall_ms"] * 1e6 * count / measured
         apart = row["pid"] != analysis.recording.facts.pid
         outside = row["disk"] + row["network"] + row["sleep"]
         cpu = item_ns * (row["python"] + row["native"])
@@ -345,12 +376,40 @@ def _producers(analysis: Analysis, mix: _Mix) -> tuple[Producer, ...]:
     return tuple(producers)
 
 
-def _forms(analysis: Analysis) -> dict[str, Form]:
-    pid = analysis.recording.facts.pid
-    sites, table = analysis.recording.sites, analysis.recording.forms
-    by_hand = sites[(sites["pid"] == pid) & (sites["kind"] == API)]
-    by_hand = by_hand[by_hand["stage"] != STEP]
-    forms = {str(name): Form(API, 0, 0) for name in by_hand["name"]}
-    for row in table[table["pid"] == pid].itertuples(index=False):
-        forms[str(row.name)] = Form(str(row.form), int(row.size), int(row.bytes))
-    return forms
+def _lines(analysis: Analysis, marks: Marks, begin: Ints) -> Ints:
+    """Line of the loop's own statement that each time lies in, 0 where none shows."""
+    recording = analysis.recording
+    chosen, sites = chosen_loop(recording), recording.sites
+    if chosen is None:
+        return np.zeros(len(begin), np.int64)
+    own = sites[(sites["pid"] == recording.facts.pid) & (sites["stage"] == LINE)]
+    own = own[own["within"] == chosen.site]
+    entered = (marks.edge == ENTER) & np.isin(marks.site, own["site"].to_numpy())
+    lines = own.set_index("site")["line"].reindex(marks.site[entered])
+    known = np.concatenate([[0], lines.to_numpy(np.int64)])
+    return known[np.searchsorted(marks.t[entered], begin, side="right")]
+
+
+def _plans(recording: Recording) -> tuple[Plan, ...]:
+    """What strategies said of the loop that trains, and of those within it."""
+    chosen = chosen_loop(recording)
+    if chosen is None:
+        return ()
+    own = recording.sites[recording.sites["within"] == chosen.site]
+    begin = sorted({chosen.line, *map(int, own["line"])})
+    found: dict[tuple[str, str, int], Plan] = {}
+    for said in recording.facts.plans:
+        pieces = tuple(Piece(**piece) for piece in said["pieces"])
+        facts: dict[str, Any] = {**said, "pieces": pieces}
+        plan = Plan(**facts)
+        if plan.strategy == PREFETCH:
+            if (plan.file, plan.line) == (chosen.file, chosen.line):
+                found[PREFETCH, "", 0] = plan
+            continue
+        for loop, line in plan.around:
+            if loop == chosen.line <= line:
+                line = begin[bisect_right(begin, line) - 1]
+                moved = tuple(replace(piece, line=line) for piece in pieces)
+                key = plan.strategy, plan.file, plan.line
+                found[key] = replace(plan, pieces=moved)
+    return tuple(found.values())

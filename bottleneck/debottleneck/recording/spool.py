@@ -87,8 +87,9 @@ STATES = (
 )
 """What a sample can say of a thread; `running` is on a core or waiting for one."""
 
-LEARNING = "loops"
-"""Block of time in which the agent learned loops or opened functions."""
+LEARNING, PLANNING = "loops", "plans"
+"""Blocks of time in which the agent learned loops or opened functions, and in which
+strategies looked at a loop."""
 
 CONTROL_BYTES = 64
 CONTROL = struct.Struct("<BBBxiqq")

@@ -134,11 +134,6 @@ class Child:
                 os.kill(self.pid, signal.SIGKILL)
 
 
-def in_child() -> bool:
-    """Whether this process is such a child, or was forked by one."""
-    return _is_child
-
-
 def end_all() -> None:
     """End every child of this process, at its exit; one moment for all of them."""
     children = list(_alive.values())

@@ -13,7 +13,6 @@ import sys
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any, TypeVar
 
@@ -172,12 +171,6 @@ def size(value: Any) -> int:
     return total
 
 
-def sharing(one: Sequence[Any], other: Sequence[Any]) -> bool:
-    """Whether any buffer of the one overlaps any of the other."""
-    tagged = [(0, buffer) for buffer in one] + [(1, buffer) for buffer in other]
-    return any(first != second for first, second in overlaps(tagged))
-
-
 def grouped(values: Sequence[Any]) -> list[list[int]]:
     """Split values into groups that share no memory with each other.
 
@@ -263,13 +256,6 @@ def _really(one: Any, other: Any) -> bool:
         return bool(numpy.shares_memory(one, other, max_work=1000))
     except numpy.exceptions.TooHardError:
         return True
-
-
-def flattened(value: Any) -> list[Any]:
-    """A value and what containers in it hold."""
-    if isinstance(value, Mapping | list | tuple):
-        return [value, *chain.from_iterable(map(flattened, contents(value)))]
-    return [value]
 
 
 def tensor_fingerprint(tensor: Any) -> object:

@@ -90,14 +90,6 @@ class Strategy:
 
 Strategies = tuple[Strategy, ...]
 
-VARIES = "its arguments do not advance by a constant step"
-BUFFER = "it fills the same array for every batch"
-SOURCE = "it takes from a queue or an iterator of this process"
-NO_LOAD = "no function of the script marks a load"
-ONE_FORWARD = "one forward call a step: there is nothing to run beside it"
-ONE_UPDATE = "one update call a step: there is nothing to run beside it"
-"""Why a strategy does not apply, as it says at work and as it is predicted."""
-
 PREFETCH_WORKERS = 4
 """Workers of a prefetch where none were asked for."""
 

@@ -1,7 +1,7 @@
 """Which strategies are tried, and in which order.
 
-Those that one profile's findings support, the most promising first, without those that
-are predicted hopeless.
+Those that have a plan in one profile, the most promising first, without those that are
+predicted hopeless or that would do nothing.
 """
 
 from __future__ import annotations
@@ -21,23 +21,20 @@ from debottleneck.strategies.spec import (
     FORWARD,
     GC,
     OF_LOOPS,
-    PREFETCH,
     UPDATE,
     Strategies,
     parse,
     written,
 )
 from debottleneck.trials.entrants import Entrant
-from debottleneck.trials.result import SKIPPED, Predicted
+from debottleneck.trials.result import NOT_APPLICABLE, SKIPPED, Predicted
 
 THREADS = (2, 4, 8)
-"""Loads in flight that are tried: each twice the one before, as the gain levels off
-where the source or the trainer becomes the limit."""
+"""Workers of a loader that are tried: each number twice the one before."""
 
 INPUT_STAGES = ("load", "augment", "transfer")
 FORWARD_STAGES = ("forward", "loss", "backward")
 UPDATE_STAGE = "update"
-HOLDS_GIL = ("python", "gil")
 
 LEAST_SAVING = 0.02
 """Checkpoints that take less of the loop have nothing to give."""
@@ -55,16 +52,18 @@ NEVERTHELESS = "`--all` tries it nevertheless"
 
 
 def supported(analysis: Analysis, cores: int) -> tuple[Strategies, ...]:
-    """What to try, by the rank of the finding that speaks for it.
+    """What to try: what there are plans for, each in the setting predicted best.
 
-    Without such a finding each strategy is tried as it comes, so that "nothing is
-    faster" is measured and not assumed.
+    Where none are known each strategy is tried as it comes, so that "nothing is
+    faster" is measured and not assumed; settings where a finding speaks for them.
 
     Args:
         analysis: Of the plain script.
         cores: Cores that the script may use.
     """
-    texts: list[str] = []
+    predicted = analysis.predictions or predict(analysis)
+    planned = predicted is not None and not predicted.unplanned
+    texts = [row.spec for row in predicted.rows] if predicted and planned else []
     for finding in analysis.findings:
         texts += _for_finding(finding, analysis, cores)
     texts = [*(texts or OF_LOOPS), *_beside(analysis)]
@@ -84,6 +83,7 @@ def _beside(analysis: Analysis) -> list[str]:
 
 
 def _for_finding(finding: Finding, analysis: Analysis, cores: int) -> list[str]:
+    """What sets python and libraries, or acts on torch's own classes."""
     if finding.kind == "gc-pauses":
         return [f"{GC}:freeze", f"{GC}:off"]
     if finding.kind == "oversubscription":
@@ -92,15 +92,10 @@ def _for_finding(finding: Finding, analysis: Analysis, cores: int) -> list[str]:
         return [f"{BACKGROUND}:checkpoint"]
     if finding.stage in (*INPUT_STAGES, "") and uses_dataloader(analysis):
         return _for_loader(finding, cores)
-    if finding.kind in ("gil-contention", "starvation"):
-        return _for_producers(finding)
-    if finding.stage in INPUT_STAGES:
-        return _for_input(finding, cores)
-    if finding.stage in FORWARD_STAGES:
-        return _parallel(FORWARD, finding, cores)
-    if finding.stage == UPDATE_STAGE:
-        torch = _kinds(analysis, UPDATE_STAGE) == {"torch"}
-        return [UPDATE] if torch else _parallel(UPDATE, finding, cores)
+    sites = analysis.recording.sites
+    of_torch = (sites["stage"] == finding.stage) & (sites["kind"] == "torch")
+    if of_torch.any() and finding.stage in (*FORWARD_STAGES, UPDATE_STAGE):
+        return [FORWARD if finding.stage in FORWARD_STAGES else UPDATE]
     return []
 
 
@@ -119,40 +114,6 @@ def _for_loader(finding: Finding, cores: int) -> list[str]:
     return [f"{DATALOADER}:{one}" for one in settings]
 
 
-def _for_producers(finding: Finding) -> list[str]:
-    """Somebody's threads hold the GIL, or are too slow at filling a queue."""
-    cause = finding.evidence.get("producer_cause", finding.cause)
-    apart = f"{PREFETCH}:where=process"
-    if cause in HOLDS_GIL:
-        return [apart, f"{PREFETCH}:workers=2"]
-    return [f"{PREFETCH}:workers=2", f"{PREFETCH}:workers=4", apart]
-
-
-def _for_input(finding: Finding, cores: int) -> list[str]:
-    if finding.kind == "input-bound-io":
-        most = 2 * int(finding.evidence.get("fetches_in_flight", THREADS[-1]))
-    else:
-        most = cores
-    counts = [count for count in THREADS if count <= max(most, THREADS[0])]
-    threads = [f"{PREFETCH}:workers={count}" for count in counts]
-    if finding.kind == "input-bound-io":
-        return threads
-    apart = f"{PREFETCH}:workers={max(cores, 2)},where=process"
-    return [apart, threads[0]] if finding.cause in HOLDS_GIL else [*threads, apart]
-
-
-def _kinds(analysis: Analysis, stage: str) -> set[str]:
-    """Whose functions a stage is made of: the script's own, torch's."""
-    sites = analysis.recording.sites
-    return set(sites.loc[sites["stage"] == stage, "kind"])
-
-
-def _parallel(name: str, finding: Finding, cores: int) -> list[str]:
-    """As it comes, and for work (not waits) with no more threads than cores."""
-    waits = finding.kind == "waiting"
-    return [name] if waits else [name, f"{name}:workers={max(cores, 2)}"]
-
-
 def entrants(
     analysis: Analysis, candidates: Sequence[Strategies], *, skip: bool, seed: int = 0
 ) -> list[Entrant]:
@@ -169,7 +130,9 @@ def entrants(
     for strategies in candidates:
         row = predictions.get(written(strategies))
         entrant = Entrant(strategies, predicted=_predicted(row) if row else None)
-        if skip and row and row.hopeless:
+        if skip and row and row.why_not:
+            entrant.leave(NOT_APPLICABLE, row.why_not)
+        elif skip and row and row.hopeless:
             entrant.leave(SKIPPED, _why(row))
         entrants.append(entrant)
     return sorted(entrants, key=_promise)
@@ -197,8 +160,7 @@ def _predicted(row: Prediction) -> Predicted:
 
 def _why(row: Prediction) -> str:
     gain = f"predicted {row.speedup:.2f}x ({row.low:.2f} to {row.high:.2f})"
-    reason = row.why_not or row.limit
-    return f"{gain}{': ' if reason else ''}{reason}; {NEVERTHELESS}"
+    return f"{gain}{': ' if row.limit else ''}{row.limit}; {NEVERTHELESS}"
 
 
 def _promise(entrant: Entrant) -> float:

@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 
 from debottleneck.agent import outputs
-from debottleneck.agent.wrap import stop_acting, wrap
+from debottleneck.agent import wrap as wrapping
+from debottleneck.agent.wrap import wrap
 from debottleneck.recording import spool
 from debottleneck.trials.gate_outputs import Output, Outputs, read
 
@@ -34,7 +35,7 @@ def written(tmp_path: Path) -> Iterator[Written]:
     outputs.install(tmp_path, {})
     yield end
     outputs.finish()
-    stop_acting()
+    wrapping._actors.clear()
 
 
 def marked(stage: str, function: Callable[..., Any], **how: str) -> Callable[..., Any]:
@@ -272,7 +273,7 @@ def test_lines_are_bounded(tmp_path: Path) -> None:
     for index in range(10):
         load(index)
     outputs.finish()
-    stop_acting()
+    wrapping._actors.clear()
     found = read(tmp_path, os.getpid())
     assert [event.number for event in found.events] == [0, 1, 2]
     assert not found.ended

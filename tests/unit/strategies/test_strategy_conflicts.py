@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from debottleneck.strategies.conflicts import grouped, reach, sharing, size, span
+from debottleneck.strategies.conflicts import grouped, reach, size, span
 
 
 class Parameter:
@@ -80,13 +80,6 @@ def test_what_is_reached() -> None:
     assert len(reach(itself).buffers) == 1
     generators = [random.Random(1), np.random.default_rng(1), np.random.RandomState(1)]
     assert reach(generators).holders[1:] == generators
-
-
-def test_sharing_of_two_lists() -> None:
-    """True if any of the one overlaps any of the other."""
-    whole = np.zeros(10)
-    assert sharing([np.zeros(2), whole[:5]], [whole[4:]])
-    assert not sharing([whole[:5]], [whole[5:]])
 
 
 @pytest.mark.torch

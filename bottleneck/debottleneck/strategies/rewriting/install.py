@@ -59,15 +59,15 @@ def install(folder: Path, config: Mapping[str, Any]) -> None:
     outputs.is_worker = pools.is_worker
     strategies = parse(config["strategies"])
     _asked.extend((strategy, notes) for strategy in strategies)
-    copies.copy_with(_copy)
+    copies.copy_with(copy_of)
     if not evidence.searching():
         marks.start_unwritten()
         evidence.start(config.get("loop"), opened.Opening(_nobody))
-    hands: list[_Hand] = []
+    hands: list[Hand] = []
     for strategy in strategies:
         if strategy.name == PREFETCH:
             known = config.get("loop") is not None
-            hands.append(_Hand(evidence.search(), Wanted.of(strategy), voice, known))
+            hands.append(Hand(evidence.search(), Wanted.of(strategy), voice, known))
             entries.listen_with(hands[0])
     remedies.begin(strategies, notes)
     sharing = [s for s in strategies if s.name in (FORWARD, UPDATE)]
@@ -90,7 +90,7 @@ def _nobody(path: str) -> bool:
     return False
 
 
-def _copy(
+def copy_of(
     loop: ast.For | ast.While, placeholder: str, source: ast.expr
 ) -> tuple[Any, ast.stmt]:
     """The copy of a loop in which lines can be taken."""
@@ -104,7 +104,7 @@ def _copy(
     return flatten(loop, attribute, ast.Call(attribute(turn), [*given], []))
 
 
-class _Hand:
+class Hand:
     """Listens beside the search, and hands the training loop over.
 
     Args:
@@ -132,9 +132,10 @@ class _Hand:
         if point is not self._search.chosen or point.rewritten is not None:
             return
         if point.mean_ns < SHORTEST_NS:  # nothing in it is worth handing over
+            self.too_short(point)
             return
         if point.count >= self._sure or self._search.settled:
-            self._hand_over(point)
+            self.hand_over(point)
 
     def began_row(self, point: LoopPoint) -> None:
         """A statement begins."""
@@ -151,11 +152,14 @@ class _Hand:
             return "no loop was seen to train"
         where = f"the loop at {os.path.basename(point.file)}:{point.plan.line}"
         if point.mean_ns < SHORTEST_NS:
-            short = f"an iteration takes {point.mean_ns / 1e3:.0f} us"
-            return f"{where} stays as it is: {short}, not worth handing over"
+            return f"{where} stays as it is: {short(point)}"
         return f"{where} stays as it is: it was over before it was known well enough"
 
-    def _hand_over(self, point: LoopPoint) -> None:
+    def too_short(self, point: LoopPoint) -> None:
+        """Its iterations are too short, so far."""
+
+    def hand_over(self, point: LoopPoint) -> None:
+        """It goes on in the copy that can run ahead."""
         flat = point.plan.flat
         if isinstance(flat, FlatLoop):
             made = Rewriting(point, flat, self._settings, self._voice)
@@ -163,7 +167,12 @@ class _Hand:
             _rewritten.append(made)
 
 
-def _close(voice: Voice, hands: list[_Hand], notes: Notes) -> None:
+def short(point: LoopPoint) -> str:
+    """Why a loop of short iterations is left as it is."""
+    return f"an iteration takes {point.mean_ns / 1e3:.0f} us, not worth handing over"
+
+
+def _close(voice: Voice, hands: list[Hand], notes: Notes) -> None:
     """Undo what is patched; say what it came to, and of what came to nothing."""
     remedies.close(notes)
     for one in _rewritten:
