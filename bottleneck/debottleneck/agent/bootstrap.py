@@ -78,8 +78,9 @@ def main(
     atexit.register(marks.finish)  # first, so that it comes after the plugins' ends
     plugins: list[Any] = []
     with aside(config):
-        wanted = [name for name in _PLUGINS if config.get(name)]
-        plugins += [importlib.import_module(_PLUGINS[name]) for name in wanted]
+        plugins += map(
+            importlib.import_module, [_PLUGINS[n] for n in _PLUGINS if config.get(n)]
+        )
     no_yappi = "" if config["functions"] else "switched off"
     if config.get("record", True):
         no_yappi = no_yappi or functions.unavailable()
@@ -92,7 +93,7 @@ def main(
                 _state_facts(spooled, config, no_yappi)
                 opening = opened.Opening(partial(user.owns, module=""))
                 evidence.start(config.get("loop"), opening)
-                garbage.Collections().install()
+                garbage.Pauses().install()
         hooks = _after_imports(config, user)
         for plugin in plugins:
             plugin.install(spooled, config)
