@@ -57,7 +57,6 @@ _PLUGINS = {
 import. Named and not imported, as the agent stands below the strategies."""
 
 _ANSWERS = [answer.__code__ for answer in ANSWERS]
-
 _kept: list[object] = []
 
 
@@ -78,9 +77,8 @@ def main(
     atexit.register(marks.finish)  # first, so that it comes after the plugins' ends
     plugins: list[Any] = []
     with aside(config):
-        plugins += map(
-            importlib.import_module, [_PLUGINS[n] for n in _PLUGINS if config.get(n)]
-        )
+        wanted = [name for name in _PLUGINS if config.get(name)]
+        plugins += [importlib.import_module(_PLUGINS[name]) for name in wanted]
     no_yappi = "" if config["functions"] else "switched off"
     if config.get("record", True):
         no_yappi = no_yappi or functions.unavailable()
