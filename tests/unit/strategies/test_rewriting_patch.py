@@ -10,10 +10,9 @@ from typing import Any
 
 import made_rewritten
 import pytest
-from made_rewritten import PROCESSES, THREADS
+from made_rewritten import THREADS
 
 from debottleneck.strategies.rewriting import patch
-from debottleneck.strategies.rewriting.patch import NoLines
 
 HEAD = """
 import time
@@ -157,7 +156,11 @@ for k in range(30):  # loop
 
 def _git(folder: Path, *words: str) -> None:
     done = subprocess.run(
-        ["git", "apply", *words], cwd=folder, capture_output=True, text=True, check=False
+        ["git", "apply", *words],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
 
