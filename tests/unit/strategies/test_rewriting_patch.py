@@ -10,10 +10,9 @@ from typing import Any
 
 import made_rewritten
 import pytest
-from made_rewritten import PROCESSES, THREADS
+from made_rewritten import THREADS
 
 from debottleneck.strategies.rewriting import patch
-from debottleneck.strategies.rewriting.patch import NoLines
 
 HEAD = """
 import time
