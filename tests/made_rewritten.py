@@ -112,7 +112,7 @@ class AskedOf:
 
     space: dict[str, Any]
     plans: list[Plan]
-    rewriting: asking.Asked
+    rewriting: asking.AskedLoop
 
 
 def asked(path: Path, source: str) -> AskedOf:
@@ -137,7 +137,7 @@ def asked(path: Path, source: str) -> AskedOf:
         flat = point.plan.flat
         assert isinstance(flat, FlatLoop)
         voice = Voice(lambda *said, **more: None)
-        made = point.rewritten = asking.Asked(point, flat, AUTOMATIC, voice)
+        made = point.rewritten = asking.AskedLoop(point, flat, AUTOMATIC, voice)
         for change in prepared.changes:
             points[change.placeholder] = _Silent()  # type: ignore[assignment] # stands for one
         code = fill(compile(tree, str(path), "exec"), points)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from debottleneck.prediction.demand import Demand
 from debottleneck.prediction.engine import Gil, Thread
-from debottleneck.prediction.parallel import Turns, workers_of
+from debottleneck.prediction.parallel import SharedTurns, workers_of
 from debottleneck.prediction.prefetch import Ahead
 from debottleneck.prediction.programs import Feed, SimulatedLoop, threads
 from debottleneck.prediction.sides import has_workers, plan_of, turns_of
@@ -50,7 +50,7 @@ def setup(loop: SimulatedLoop, strategies: Strategies) -> Setup:
     gil = loop.gil()
     feed = Feed(loop, gil)
     ahead: Ahead | None = None
-    turns: list[Turns] = []
+    turns: list[SharedTurns] = []
     fill, burst = 2, 1
     for strategy in strategies:
         plan = plan_of(loop.demand, strategy)
@@ -63,10 +63,12 @@ def setup(loop: SimulatedLoop, strategies: Strategies) -> Setup:
     return Setup(threads(loop, gil, feed, ahead, turns), fill, burst)
 
 
-def _turns(loop: SimulatedLoop, gil: Gil | None, strategy: Strategy) -> list[Turns]:
+def _turns(
+    loop: SimulatedLoop, gil: Gil | None, strategy: Strategy
+) -> list[SharedTurns]:
     asked = strategy.number("workers", max(1, round(loop.machine.cores)))
     return [
-        Turns(loop, gil, plan, workers_of(plan, asked))
+        SharedTurns(loop, gil, plan, workers_of(plan, asked))
         for plan in turns_of(loop.demand, strategy.name)
         if not plan.reason and plan.turns > 1
     ]

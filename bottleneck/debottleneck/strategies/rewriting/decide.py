@@ -271,13 +271,12 @@ def decide(
     child = _together(by_line, heavy) if heavy else ahead
     moves = heavy or not (lost or (flat.exits and streams_in(ahead)))
     apart = bool(moves) and not _of_threads(child)
-    process = settings.process and apart
     places = _places(flat, {n: ns[n] for n in (*nodes, -1)})
     plan = Plan(
         PREFETCH, point.file, point.plan.line,
         order=division.order, heavy=heavy, places=places,
         ahead_ns=ahead_ns, heavy_ns=heavy_ns if heavy else 0.0, stays_ns=stays_ns,
-        workers=workers, where="process" if process else "thread",
+        workers=workers, where="process" if settings.process and apart else "thread",
         depth=settings.depth or max(2, 2 * workers), reason=division.reason,
         pieces=pieces_of(flat, division, seen, by_workers=bool(heavy)),
         apart=apart, size=size_of(flat, division, seen),
