@@ -116,6 +116,19 @@ for step in range(60):
         break
 print(step, rng.integers(1000))
 """,
+    "counted": """
+def load_batch(index):
+    time.sleep(0.002)
+    return data[index * 10 : index * 10 + 10]
+index = 0
+while index < 40:
+    batch = load_batch(index)
+    train(batch)
+    index += 1
+    if index == 33:
+        continue
+    weights = weights * 0.999
+""",
     "in a function": """
 def main(epochs):
     last = None

@@ -24,6 +24,7 @@ from debottleneck.agent import (
     evidence,
     frameworks,
     functions,
+    garbage,
     gil,
     marks,
     modules,
@@ -91,6 +92,7 @@ def main(
                 _state_facts(spooled, config, no_yappi)
                 opening = opened.Opening(partial(user.owns, module=""))
                 evidence.start(config.get("loop"), opening)
+                garbage.Collections().install()
         hooks = _after_imports(config, user)
         for plugin in plugins:
             plugin.install(spooled, config)

@@ -40,6 +40,21 @@ class _Runs(threading.local):
 
 _runs = _Runs()
 _listener: list[Listener] = []
+_at_steps: list[Callable[[LoopPoint | None], None]] = []
+
+
+def at_steps(call: Callable[[LoopPoint | None], None]) -> None:
+    """Call this wherever an iteration begins that is not in a stretch, with the loop.
+
+    What it raises is raised in the script's loop.
+    """
+    _at_steps.append(call)
+
+
+def tell_step(point: LoopPoint | None) -> None:
+    """An iteration of a loop begins, or a step of a loop that a framework runs."""
+    for call in _at_steps:
+        call(point)
 
 
 def listen_with(listener: Listener | None) -> None:
@@ -154,6 +169,7 @@ class LoopEntry:
         self.done = 1
         for listener in _listener:
             listener.turned(self)
+        tell_step(point)
         return True
 
     def passed(self) -> None:
@@ -173,6 +189,7 @@ class LoopEntry:
             point.row, point.since = 0, now
             self.begun = True
             self.done = 1
+        tell_step(point)
 
     def unbegun(self) -> None:
         """The iteration that was marked last did not begin: the loop was over."""

@@ -10,9 +10,8 @@ from debottleneck.prediction.parallel import SharedTurns, workers_of
 from debottleneck.prediction.prefetch import Ahead
 from debottleneck.prediction.programs import Feed, SimulatedLoop, threads
 from debottleneck.prediction.sides import has_workers, plan_of, turns_of
-from debottleneck.strategies.rewriting.plan import BY_ITSELF
 from debottleneck.strategies.spec import (
-    FORWARD,
+    OF_LOOPS,
     PREFETCH,
     UPDATE,
     Strategies,
@@ -20,7 +19,7 @@ from debottleneck.strategies.spec import (
 )
 
 TORCH_STEP = "torch.optim."
-NOT_SIMULATED = "done by torch's own means, which only a trial can measure"
+NOT_SIMULATED = "what it sets only a trial can measure"
 
 
 @dataclass(frozen=True)
@@ -77,11 +76,9 @@ def _turns(
 def simulated(demand: Demand, strategies: Strategies) -> bool:
     """Whether the loop with these strategies can be simulated.
 
-    Nobody knows how long torch's own forms of an optimizer's step take, or what a
-    `DataLoader` does.
+    Nobody knows how long torch's own forms of an optimizer's step take, or what other
+    settings of python and libraries do.
     """
     optimizer = any(part.name.startswith(TORCH_STEP) for part in demand.parts)
-    loader = any(plan.reason == BY_ITSELF for plan in demand.plans)
-    torch = {UPDATE: optimizer, PREFETCH: loader}
-    able = {FORWARD, *(name for name, own in torch.items() if not own)}
+    able = {*OF_LOOPS} - ({UPDATE} if optimizer else set())
     return all(strategy.name in able for strategy in strategies)

@@ -206,6 +206,21 @@ def _events(raw: Path, kind: str) -> Iterator[tuple[int, dict[str, Any]]]:
                 yield pid, checked.fit(EVENTS[kind], event)
 
 
+def collector_share(raw: Path, pid: int) -> float | None:
+    """The part of the time that garbage collections took, from the first step on.
+
+    Args:
+        raw: The spool folder.
+        pid: The process whose collections count.
+    """
+    told = [e for p, e in _events(raw, spool.COLLECTIONS) if p == pid]
+    if len(told) < 2:
+        return None
+    passed = told[-1]["at_ns"] - told[0]["at_ns"]
+    share = (told[-1]["ns"] - told[0]["ns"]) / max(passed, 1)
+    return float(round(min(max(share, 0.0), 1.0), 4))
+
+
 def _threads(
     raw: Path, marked: dict[tuple[int, int], int], waited: pd.DataFrame
 ) -> pd.DataFrame:

@@ -81,6 +81,13 @@ class LoopEvent(TypedDict):
     sides: list[tuple[Site, Annotated[str, OneOf(SIDES)]]]
 
 
+class Collections(Event):
+    """Time that garbage collections took from the script's begin on."""
+
+    at_ns: Time
+    ns: Time
+
+
 class Stated(Event, total=False):
     """Something that could not be done."""
 
@@ -94,4 +101,5 @@ EVENTS = {
     "plan": PlanEvent,
     "functions": FunctionsWindow,
     "block": LearningBlock,
+    spool.COLLECTIONS: Collections,
 }

@@ -122,6 +122,9 @@ of a core."""
 SAMPLER_FILE = "sampler.json"
 COMMS_FILE = "comms.jsonl"
 LOAD_FILE = "load.jsonl"
+COLLECTIONS = "collections"
+"""Event: nanoseconds that garbage collections took so far."""
+
 STRATEGIES_FILE = "strategies.jsonl"
 """What strategies did and why not, see `strategies.rewriting.notes`."""
 

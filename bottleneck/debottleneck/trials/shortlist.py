@@ -10,12 +10,17 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
-from debottleneck.analysis.result import Analysis, Prediction
+from debottleneck.analysis.result import Analysis, Finding, Prediction
+from debottleneck.analysis.rules.contention import contenders
+from debottleneck.analysis.rules.measures import stage_cost, uses_dataloader
 from debottleneck.prediction.predict import predict
 from debottleneck.strategies.spec import (
+    BACKGROUND,
+    BLAS,
+    DATALOADER,
     FORWARD,
-    PREFETCH,
-    STRATEGIES,
+    GC,
+    OF_LOOPS,
     UPDATE,
     Strategies,
     parse,
@@ -24,7 +29,15 @@ from debottleneck.strategies.spec import (
 from debottleneck.trials.entrants import Entrant
 from debottleneck.trials.result import NOT_APPLICABLE, SKIPPED, Predicted
 
+THREADS = (2, 4, 8)
+"""Workers of a loader that are tried: each number twice the one before."""
+
+INPUT_STAGES = ("load", "augment", "transfer")
 FORWARD_STAGES = ("forward", "loss", "backward")
+UPDATE_STAGE = "update"
+
+LEAST_SAVING = 0.02
+"""Checkpoints that take less of the loop have nothing to give."""
 
 STEPS_FOR_S = 3.0
 """A trial trains for so long: start-up and 0.1 s of polling are little beside it."""
@@ -38,40 +51,67 @@ FEWEST_STEPS = 8
 NEVERTHELESS = "`--all` tries it nevertheless"
 
 
-def supported(analysis: Analysis) -> tuple[Strategies, ...]:
+def supported(analysis: Analysis, cores: int) -> tuple[Strategies, ...]:
     """What to try: what there are plans for, each in the setting predicted best.
 
     Where none are known each strategy is tried as it comes, so that "nothing is
-    faster" is measured and not assumed.
+    faster" is measured and not assumed; settings where a finding speaks for them.
 
     Args:
         analysis: Of the plain script.
+        cores: Cores that the script may use.
     """
     predicted = analysis.predictions or predict(analysis)
-    if predicted is None or predicted.unplanned:
-        return tuple(map(parse, STRATEGIES))
-    texts = [row.spec for row in predicted.rows]
-    texts += [name for name in _of_torch(analysis) if not _has(texts, name)]
-    return tuple(map(parse, texts or STRATEGIES))
-
-
-def _has(texts: Sequence[str], name: str) -> bool:
-    return any(text.partition(":")[0] == name for text in texts)
-
-
-def _of_torch(analysis: Analysis) -> list[str]:
-    """What acts on torch's own classes, where a finding speaks for it; unpredicted."""
-    sites = analysis.recording.sites
-    names = []
+    planned = predicted is not None and not predicted.unplanned
+    texts = [row.spec for row in predicted.rows] if predicted and planned else []
     for finding in analysis.findings:
-        stages = sites[(sites["stage"] == finding.stage) & (sites["kind"] == "torch")]
-        if len(stages) and finding.stage in FORWARD_STAGES:
-            names.append(FORWARD)
-        elif len(stages) and finding.stage == "update":
-            names.append(UPDATE)
-        elif len(stages) and finding.stage == "load":
-            names.append(PREFETCH)
-    return list(dict.fromkeys(names))
+        texts += _for_finding(finding, analysis, cores)
+    texts = [*(texts or OF_LOOPS), *_beside(analysis)]
+    return tuple(map(parse, dict.fromkeys(texts)))
+
+
+def _beside(analysis: Analysis) -> list[str]:
+    """What is small or unseen in shares of the step, and yet may be worth a trial."""
+    texts = []
+    saving = stage_cost(analysis, "checkpoint")
+    if saving is not None and saving.share >= LEAST_SAVING:
+        texts.append(f"{BACKGROUND}:checkpoint")
+    busy = contenders(analysis)
+    if busy is not None and busy.pooled:
+        texts.append(f"{BLAS}:threads=1")
+    return texts
+
+
+def _for_finding(finding: Finding, analysis: Analysis, cores: int) -> list[str]:
+    """What sets python and libraries, or acts on torch's own classes."""
+    if finding.kind == "gc-pauses":
+        return [f"{GC}:freeze", f"{GC}:off"]
+    if finding.kind == "oversubscription":
+        return _for_crowd(analysis)
+    if finding.kind == "waiting" and finding.cause == "disk":
+        return [f"{BACKGROUND}:checkpoint"]
+    if finding.stage in (*INPUT_STAGES, "") and uses_dataloader(analysis):
+        return _for_loader(finding, cores)
+    sites = analysis.recording.sites
+    of_torch = (sites["stage"] == finding.stage) & (sites["kind"] == "torch")
+    if of_torch.any() and finding.stage in (*FORWARD_STAGES, UPDATE_STAGE):
+        return [FORWARD if finding.stage in FORWARD_STAGES else UPDATE]
+    return []
+
+
+def _for_crowd(analysis: Analysis) -> list[str]:
+    """Too many threads: fewer in each pool, and fewer workers of a loader."""
+    fewer = [f"{DATALOADER}:workers={count}" for count in (0, 1)]
+    return [f"{BLAS}:threads=1", *(fewer if uses_dataloader(analysis) else [])]
+
+
+def _for_loader(finding: Finding, cores: int) -> list[str]:
+    """More workers and fewer than the script's, and those that stay."""
+    waits = finding.kind == "input-bound-io"
+    most = 2 * int(finding.evidence.get("fetches_in_flight", 1)) if waits else cores
+    counts = [count for count in THREADS if count <= max(most, THREADS[0])]
+    settings = [*(f"workers={n},persistent" for n in counts), "persistent", "workers=0"]
+    return [f"{DATALOADER}:{one}" for one in settings]
 
 
 def entrants(
@@ -102,6 +142,7 @@ def _predictions(
     analysis: Analysis, candidates: Sequence[Strategies], seed: int
 ) -> dict[str, Prediction]:
     """By specification; none where the recording shows nothing to replay."""
+    candidates = [c for c in candidates if all(s.name in OF_LOOPS for s in c)]
     predicted = predict(analysis, candidates, seed=seed) if candidates else None
     rows = predicted.rows if predicted else ()
     return {row.spec: row for row in rows if _is_finite(row)}

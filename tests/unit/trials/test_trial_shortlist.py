@@ -15,7 +15,7 @@ from made_trials import predictions
 from debottleneck.analysis.analyse import analyse
 from debottleneck.analysis.result import Analysis, Finding
 from debottleneck.prediction.sides import NO_TURNS
-from debottleneck.strategies.spec import STRATEGIES, parse, written
+from debottleneck.strategies.spec import OF_LOOPS, parse, written
 from debottleneck.trials import shortlist
 from debottleneck.trials.entrants import Entrant
 from debottleneck.trials.result import NOT_APPLICABLE
@@ -24,14 +24,14 @@ FETCH, UPDATE = parse("prefetch:workers=4"), parse("parallel-update")
 EMPTY = analyse(made_runs.EMPTY)
 
 
-def finding(kind: str, stage: str) -> Finding:
+def finding(kind: str, stage: str, cause: str = "") -> Finding:
     """A finding with what the choice reads of it."""
-    return Finding(kind, "high", stage, "", "trainer", "", "", 2.0, 0.5, {})
+    return Finding(kind, "high", stage, cause, "trainer", "", "", 2.0, 0.5, {})
 
 
 def supported(analysis: Analysis) -> list[str]:
     """What is tried, as it is written."""
-    return list(map(written, shortlist.supported(analysis)))
+    return list(map(written, shortlist.supported(analysis, 2)))
 
 
 def test_what_plans_allow_is_tried_in_its_best_setting() -> None:
@@ -40,11 +40,31 @@ def test_what_plans_allow_is_tried_in_its_best_setting() -> None:
     assert supported(planned) == [row.spec for row in made_predictions.WAITING.rows]
 
 
+@pytest.mark.parametrize(
+    ("kind", "stage", "cause", "expected"),
+    [
+        # What no rewriting of the loop takes away is taken away where it lies.
+        ("gc-pauses", "", "python", ["gc:freeze", "gc:off"]),
+        ("oversubscription", "forward", "runqueue", ["blas:threads=1"]),
+        ("waiting", "other", "disk", ["background:checkpoint"]),
+    ],
+)
+def test_what_a_finding_speaks_for(
+    kind: str, stage: str, cause: str, expected: list[str]
+) -> None:
+    """Settings, after what there are plans for."""
+    found = replace(EMPTY, findings=(finding(kind, stage, cause),))
+    assert supported(found) == expected
+    planned = replace(found, predictions=made_predictions.WAITING)
+    rows = [row.spec for row in made_predictions.WAITING.rows]
+    assert supported(planned) == [*rows, *expected]
+
+
 def test_without_plans_each_strategy_is_tried_as_it_comes() -> None:
     """So that no gain is measured and not assumed."""
-    assert supported(EMPTY) == list(STRATEGIES)
+    assert supported(EMPTY) == list(OF_LOOPS)
     unplanned = replace(made_predictions.WAITING, unplanned="no plan")
-    assert supported(replace(EMPTY, predictions=unplanned)) == list(STRATEGIES)
+    assert supported(replace(EMPTY, predictions=unplanned)) == list(OF_LOOPS)
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,7 @@ ENVIRONMENT = (
     "packages",
     "thread_pools",
     "foreign_load",
+    "collector_share",
 )
 """Facts of the environment that may leave the house; others are left out."""
 

@@ -266,3 +266,29 @@ class AheadItems:
                 made.future.set_exception(StrategyError(str(error)))
         self._ready.put(made)
         return True
+
+
+def given(
+    made: Iterator[Given], streams: tuple[Any, ...], snapshot: Callable[[], Any]
+) -> Iterator[Given]:
+    """In the child: items, with its state in the place of what heavy lines need."""
+    for item, values, _ in made:
+        yield item, values, snapshot()
+
+
+def received(items: Any, states: list[Any]) -> Iterator[Given]:
+    """The same here; the state of each is put aside."""
+    try:
+        for item, values, state in items:
+            states[:] = [state]
+            yield item, values, None
+    finally:
+        items.close()
+
+
+def with_load(index: Iterator[Given], load: Callable[..., None]) -> Iterator[Given]:
+    """The heavy lines in their turn."""
+    for item, values, carry in index:
+        if carry is not None:
+            load(values, carry)
+        yield item, values, None

@@ -9,13 +9,13 @@ to learn is a block of its own, in which no step is quiet.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from time import monotonic_ns
 from types import FrameType, ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 from debottleneck.agent import copies, discover, entries, evidence, marks
 from debottleneck.agent.entries import LoopEntry, runs
@@ -32,6 +32,8 @@ from debottleneck.strategies.rewriting.flatten import FlatLoop
 from debottleneck.strategies.rewriting.notes import Voice
 from debottleneck.strategies.rewriting.plan import TURNS, Piece, Plan
 from debottleneck.strategies.spec import FORWARD, PREFETCH, UPDATE
+
+T = TypeVar("T")
 
 EVENT = "plan"
 """Kind of the line in the process's events."""
@@ -142,6 +144,10 @@ class AskedLoop(Rewriting):
         """The items of a `for` loop; `rest` is an iterator already."""
         self._turns = self._items([sys._getframe(1)], rest)
         return self._turns
+
+    def _aside(self, call: Callable[[], T]) -> T | None:
+        """What fails is seen where the items are given."""
+        return call()
 
     def _source(self, iterator: Iterator[Any]) -> LoopItems:
         assert self._owner is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import pickle
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -15,9 +16,17 @@ from debottleneck.strategies.rewriting.ahead import (
     Given,
     Processes,
     Threads,
+    given,
+    received,
+    with_load,
 )
 from debottleneck.strategies.rewriting.divide import Division, Observation, divide
-from debottleneck.strategies.rewriting.flatten import FlatLoop
+from debottleneck.strategies.rewriting.elsewhere import (
+    effects_elsewhere,
+    is_watched,
+    met_elsewhere,
+)
+from debottleneck.strategies.rewriting.flatten import FlatLoop, jumps
 from debottleneck.strategies.rewriting.keeping import (
     Kept,
     Reachable,
@@ -114,6 +123,8 @@ class Decision:
     file: str
     besides: Mapping[str, Any] = field(default_factory=dict)
     kept: Kept = field(default_factory=Kept)
+    ahead_of_it: str = ""
+    """What is not brought back when an exception leaves the loop."""
 
     missing = staticmethod(names_of)
     """Stands for the value of a line that did not run."""
@@ -149,9 +160,12 @@ class Decision:
         lines = self.flat.numbered
         order = (*order, *(n for n in flat.numbered if n not in lines))
         bound = {*flat.names, *(n for line in flat.lines for n in line.binds)}
-        local = {**frame.f_locals, **within.names}
+        writes = self.sides.ahead.writes | self.sides.stays.writes
+        changed = {name for _, name in writes}
+        bound |= {name for at, name in writes if at == owner_of(space)}
+        local = {**space, **frame.f_locals, **within.names}
         outer = {n: v for n, v in local.items() if n not in bound}
-        flat = opened(flat, order, space, outer)
+        flat = opened(flat, order, space, outer, changed)
         if flat is self.flat:
             return None
         new = tuple(n for n in flat.numbered if n not in lines)
@@ -190,7 +204,7 @@ class Decision:
         elif self.division.heavy and plan.heavy:
             heavy = Threads(load, plan.workers)
         elif self.division.heavy:
-            index = _with_load(index, load)
+            index = with_load(index, load)
         return AheadItems(index, heavy, load, plan.depth, self.kept.snapshot, limit_s)
 
     def _in_child(
@@ -198,16 +212,27 @@ class Decision:
     ) -> AheadItems:
         from debottleneck.strategies.process import Items
 
-        made = _with_load(index, load)
+        made = with_load(index, load)
         streams = streams_in(self.sides.ahead)  # what `make` holds is brought back
-        make = partial(_given, made, streams)
+        make = partial(given, made, streams, self.kept.snapshot)
         items = Items(make, depth=self.plan.depth, name="load")
         limit_s = PATIENCE * self.plan.ahead_ns / 1e9 + PATIENCE_S
-        return AheadItems(items, None, load, self.plan.depth, lambda: None, limit_s)
+        states: list[Any] = []
+        depth = self.plan.depth
+        index = received(items, states)
+        return AheadItems(index, None, load, depth, lambda: states[-1], limit_s)
 
     def restore(self, state: Any) -> None:
         """Bring back what ran ahead of the item that has this state."""
         self.kept.restore(state)
+
+    def tied(self) -> str:
+        """Why an entry is to run on its own thread alone, "" if nothing ties it."""
+        held = self.sides.ahead.held.values()
+        owned = (getattr(one, "_is_owned", None) for one in held if is_shared(one))
+        if any(is_owned() for is_owned in owned if is_owned):
+            return "its thread holds a lock that the lines ahead take"
+        return "the script traces what its thread runs" if is_watched() else ""
 
     def refused(self, why: str) -> Decision:
         """The same, given up."""
@@ -225,18 +250,6 @@ class Opened:
 
     decision: Decision
     iterator: Any
-
-
-def _given(made: Iterator[Given], streams: tuple[Any, ...]) -> Iterator[Given]:
-    return made
-
-
-def _with_load(index: Iterator[Given], load: Callable[..., None]) -> Iterator[Given]:
-    """The heavy lines in their turn."""
-    for item, values, carry in index:
-        if carry is not None:
-            load(values, carry)
-        yield item, values, None
 
 
 def decide(
@@ -269,25 +282,30 @@ def decide(
     reachable = Reachable(frame, space)
     lost = {at for at in division.changed if not travels(at, ahead, reachable)}
     child = _together(by_line, heavy) if heavy else ahead
-    moves = heavy or not (lost or (flat.exits and streams_in(ahead)))
+    moves = heavy or not lost
+    moves = moves and seen.known.isdisjoint(heavy or nodes)
     apart = bool(moves) and not _of_threads(child)
-    places = _places(flat, {n: ns[n] for n in (*nodes, -1)})
+    worth = _worth({n: ns[n] for n in (*nodes, -1)})
     plan = Plan(
         PREFETCH, point.file, point.plan.line,
-        order=division.order, heavy=heavy, places=places,
+        order=division.order, heavy=heavy,
+        places=_places(flat, worth), worth=worth,
         ahead_ns=ahead_ns, heavy_ns=heavy_ns if heavy else 0.0, stays_ns=stays_ns,
         workers=workers, where="process" if settings.process and apart else "thread",
         depth=settings.depth or max(2, 2 * workers), reason=division.reason,
         pieces=pieces_of(flat, division, seen, by_workers=bool(heavy)),
         apart=apart, size=size_of(flat, division, seen),
     )  # fmt: skip
-    kept = kept_of(division, ahead) if flat.exits else Kept()
-    left = {at for at in lost if not comes_back(at, ahead)} if flat.exits else set()
+    kept = kept_of(division, ahead)
+    gone = {at for at in lost if not comes_back(at, ahead)}
+    left = gone if flat.exits else set()
     left |= {(owner_of(space), name) for name in kept_names if flat.exits}
     reason = plan.reason or _reason(plan, sides, kept_names, frame, left)
+    ahead_of_it = word(min(gone, key=str), [ahead]) if gone else ""
+    unwritten = _unwritten(flat, division, kept, kept_names)
     return Decision(
-        replace(plan, reason=reason), flat, division, sides, kept_names,
-        point.file, kept=kept, besides=besides,
+        replace(plan, reason=reason, unwritten=unwritten), flat, division, sides,
+        kept_names, point.file, kept=kept, besides=besides, ahead_of_it=ahead_of_it,
     )  # fmt: skip
 
 
@@ -327,7 +345,11 @@ def _reason(
 ) -> str:  # fmt: skip
     """Why it is not done although something could run ahead."""
     if sides.ahead.bound:
-        return f"{sides.ahead.bound} works only on the thread that made it"
+        return sides.ahead.bound
+    met = met_elsewhere(sides.ahead, effects_elsewhere())
+    if met:
+        found = word(min(met, key=str), [sides.ahead])
+        return f"a signal handler or another thread may change {found}"
     code = frame.f_code
     if kept & {*code.co_cellvars, *code.co_freevars}:
         return f"a function within the loop uses {min(kept)}, which the loop sets"
@@ -346,11 +368,28 @@ def _workers(settings: Wanted, heavy_ns: float, stays_ns: float) -> int:
     return int(min(MOST_AUTO, heavy_ns // max(stays_ns, 1.0) + 1))
 
 
-def _places(flat: FlatLoop, ns: Mapping[int, float]) -> tuple[int, ...]:
-    """The user's lines that run ahead and take time."""
+def _unwritten(
+    flat: FlatLoop, division: Division, kept: Kept, names: Collection[str]
+) -> str:
+    """Why lines of the library could not do the same."""
+    if names:
+        return f"functions that run ahead use {min(names)}, which the loop sets"
+    leaving = [jumps([flat.numbered[n].node], True) for n in division.stays]
+    early = any(not isinstance(n, ast.Continue) for each in leaving for n in each)
+    if early and (kept.streams or kept.attributes):
+        return "the loop may be left early, and what ran ahead is then brought back"
+    return ""
+
+
+def _worth(ns: Mapping[int, float]) -> tuple[int, ...]:
+    """What takes time of the lines ahead, -1 for the loop's own iterable."""
+    return tuple(n for n in ns if ns[n] > SMALL * sum(ns.values()))
+
+
+def _places(flat: FlatLoop, worth: tuple[int, ...]) -> tuple[int, ...]:
+    """The user's lines of these."""
     lines = flat.numbered
-    least = SMALL * sum(ns.values())
-    found = {flat.place if n < 0 else lines[n].place for n in ns if ns[n] > least}
+    found = {flat.place if n < 0 else lines[n].place for n in worth}
     return tuple(sorted(found))
 
 

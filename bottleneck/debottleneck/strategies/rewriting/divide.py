@@ -29,6 +29,7 @@ class Observation:
         effects: Of each line, and last of the loop's own iterable.
         ns: Time of each line, and last of the iterable, a step.
         fresh: Owners that an iteration makes anew.
+        known: Lines that give objects which are known by other names too.
         cpu_ns: What of `ns` is on a core.
         sizes: Bytes of each line's value, by its number.
     """
@@ -36,6 +37,7 @@ class Observation:
     effects: list[Effects]
     ns: list[float]
     fresh: set[Any] = field(default_factory=set)
+    known: set[int] = field(default_factory=set)
     cpu_ns: list[float] = field(default_factory=list)
     sizes: dict[int, int] = field(default_factory=dict)
 
@@ -97,13 +99,16 @@ class _Graph:
 
     def _call_names(self, space: Any) -> None:
         """Names of the loop that functions use which it calls."""
-        bound = set[str]().union(*self._binds)
+        bound = set[str]().union(*self._binds, *self._uses)
         for node, effects in enumerate(self._seen.effects):
             for locations, into in (
                 (effects.reads, self._uses), (effects.writes, self._binds)
             ):  # fmt: skip
                 for owner, attribute in locations:
                     name = attribute.removeprefix("cell ")
+                    if owner == space and name == "*":
+                        into[node] |= bound
+                        self._uses[node] |= bound
                     if (owner == space or name != attribute) and name in bound:
                         into[node].add(name)
                         self._uses[node].add(name)
@@ -167,7 +172,9 @@ class _Graph:
     def _staying(self) -> set[int]:
         """What trains, what nothing uses, and all that depends on either."""
         seeds = {n for n, line in enumerate(self._lines) if line.stays}
-        seeds |= {n for n in range(self._count) if self._seen.effects[n].trains}
+        nodes = range(self._count + 1)
+        seeds |= {n for n in nodes[:-1] if self._seen.effects[n].trains}
+        seeds |= {n for n in nodes if self._seen.effects[n].bound}
         reached = [self._reach([n]) for n in range(self._count + 1)]
         for node in range(self._count):
             if self._lines[node].opened:
@@ -201,7 +208,7 @@ class _Graph:
         return tuple(self._lines[place].number for place in sorted(places))
 
     def _move_needed(self, order: set[int], heavy: set[int]) -> None:
-        """Heavy lines that come before what needs or changes theirs run in order."""
+        """Heavy lines run in order before what needs or changes theirs, or leaves."""
         while True:
             moved = {
                 one
@@ -209,6 +216,7 @@ class _Graph:
                 for other in order
                 if other in self._after[one]
                 or (one < other and self._binds[other] & self._uses[one])
+                or (one < other and self._lines[other].leaves)
             }
             if not moved:
                 return
@@ -223,6 +231,8 @@ class _Graph:
         heaviest = max(leads, key=lambda n: ns[n], default=None)
         if heaviest is None or ns[heaviest] < SHORTEST_NS:
             return f"what could run ahead takes only {spent / 1e3:.0f} us a step"
+        if effects[heaviest].bound:
+            return effects[heaviest].bound
         for node in sorted(stays - {heaviest}, key=lambda n: (n not in trains, n)):
             for one, other in ((node, heaviest), (heaviest, node)):
                 met = meet(effects[one].writes, effects[other].touches)

@@ -170,6 +170,7 @@ class EachPoint:
         """Whether these items can go side by side."""
         self._entries += 1
         owners = tuple(owner for item in items for owner in _owners(item))
+        owners += self._called(frame)
         often = self._entries & (self._entries - 1)
         if self.plan is not None and often and owners == self._valid:
             return True
@@ -179,7 +180,8 @@ class EachPoint:
         strategy = self._strategy(effects)
         if strategy not in self._asked.workers:
             return self._refuse("", strategy)
-        why = _dependent(effects) or self._carried(frame, effects)
+        bound = next((each.bound for each in effects if each.bound), "")
+        why = bound or _dependent(effects) or self._carried(frame, effects)
         if why:
             return self._refuse(why, strategy)
         self._valid = owners
@@ -196,6 +198,12 @@ class EachPoint:
             self._asked.voice.side_by_side(self.plan)
             self._asked.taken.append(self.plan)
         return True
+
+    def _called(self, frame: FrameType) -> tuple[int, ...]:
+        """What tells which code its turns run."""
+        local, space = frame.f_locals, frame.f_globals
+        held = [local.get(n, space.get(n)) for n in sorted(self._turns.used)]
+        return tuple(id(one if callable(one) else type(one)) for one in held)
 
     def _strategy(self, effects: Sequence[Effects]) -> str:
         """Which strategy these turns are a matter of."""

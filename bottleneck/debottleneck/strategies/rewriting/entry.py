@@ -124,6 +124,9 @@ class EntryRun:
             self._ahead.close()
             if not self._over:
                 self._decision.restore(self._state)
+                if self._decision.ahead_of_it and not self.plainly:
+                    what = self._decision.ahead_of_it
+                    self._of.ended(f"an exception left it, with {what} ahead of it")
         self._of.fetched += self._done
 
     def _watched(self) -> Iterator[Any]:

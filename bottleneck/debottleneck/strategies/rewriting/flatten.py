@@ -308,20 +308,20 @@ def jumps(body: Sequence[ast.stmt], returns: bool) -> Iterator[ast.stmt]:
 
 def names_in(node: ast.AST, context: type[ast.expr_context]) -> set[str]:
     """Names that it loads or stores; those of comprehensions are their own."""
-    inner = {
-        name.id
-        for part in ast.walk(node)
-        if isinstance(part, ast.comprehension)
-        for name in ast.walk(part.target)
-        if isinstance(name, ast.Name)
-    }
     found: set[str] = set()
-    for part in ast.walk(node):
+    waiting: list[tuple[ast.AST, frozenset[str]]] = [(node, frozenset())]
+    while waiting:
+        part, hidden = waiting.pop()
         if isinstance(part, ast.Name) and isinstance(part.ctx, context):
-            found.add(part.id)
+            found |= {part.id} - hidden
         elif isinstance(part, ast.AugAssign) and isinstance(part.target, ast.Name):
-            found.add(part.target.id)  # both read and bound
-    return found - inner
+            found |= {part.target.id} - hidden  # both read and bound
+        generators: list[ast.comprehension] = getattr(part, "generators", [])
+        own = (n for g in generators for n in ast.walk(g.target))
+        inner = hidden | {n.id for n in own if isinstance(n, ast.Name)}
+        waiting += [(child, inner) for child in ast.iter_child_nodes(part)]
+        waiting += [(g.iter, hidden) for g in generators[:1]]  # outside of it
+    return found
 
 
 def _bound(node: ast.AST) -> tuple[str, ...]:

@@ -34,6 +34,11 @@ class Turns:
     is_statement: bool
 
     @property
+    def used(self) -> set[str]:
+        """Names that a turn reads."""
+        return {name for node in self.body for name in names_in(node, ast.Load)}
+
+    @property
     def bound(self) -> set[str]:
         """Names that a turn binds."""
         nodes = (self.target, *self.body)

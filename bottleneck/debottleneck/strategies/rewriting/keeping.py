@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import types
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -83,6 +84,8 @@ def travels(at: Location, ahead: Effects, reachable: Reachable) -> bool:
         return True
     if isinstance(held, dict) and at[1] != ALL:
         return False  # a variable of a module
+    if isinstance(held, io.IOBase):
+        return False
     return at[0] not in reachable and not isinstance(held, types.CellType)
 
 
