@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from debottleneck.prediction.demand import Demand
 from debottleneck.prediction.engine import Gil, Thread
 from debottleneck.prediction.parallel import SharedTurns, workers_of
-from debottleneck.prediction.prefetch import Ahead
+from debottleneck.prediction.prefetch import SimulatedAhead
 from debottleneck.prediction.programs import Feed, SimulatedLoop, threads
 from debottleneck.prediction.sides import has_workers, plan_of, turns_of
 from debottleneck.strategies.spec import (
@@ -48,7 +48,7 @@ def setup(loop: SimulatedLoop, strategies: Strategies) -> Setup:
     """
     gil = loop.gil()
     feed = Feed(loop, gil)
-    ahead: Ahead | None = None
+    ahead: SimulatedAhead | None = None
     turns: list[SharedTurns] = []
     fill, burst = 2, 1
     for strategy in strategies:
@@ -56,7 +56,7 @@ def setup(loop: SimulatedLoop, strategies: Strategies) -> Setup:
         if strategy.name != PREFETCH:
             turns += _turns(loop, gil, strategy)
         elif plan is not None and not plan.reason:
-            ahead = Ahead(loop, gil, plan, feed)
+            ahead = SimulatedAhead(loop, gil, plan, feed)
             fill += plan.depth
             burst = plan.workers if has_workers(plan) else 1
     return Setup(threads(loop, gil, feed, ahead, turns), fill, burst)

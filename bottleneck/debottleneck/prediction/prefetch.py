@@ -55,7 +55,7 @@ class ChildProcess:
             yield GIVE, self._answered
 
 
-class Ahead:
+class SimulatedAhead:
     """The lines of a loop that run ahead of it.
 
     Args:
