@@ -112,7 +112,7 @@ class _Hand(acting.Hand):
         flat = point.plan.flat
         if isinstance(flat, FlatLoop) and point not in self._asked:
             self._asked.add(point)
-            point.rewritten = Asked(point, flat, self._settings, self._voice)
+            point.rewritten = AskedLoop(point, flat, self._settings, self._voice)
 
 
 class _Marked(LoopItems):
@@ -132,7 +132,7 @@ class _Marked(LoopItems):
             raise
 
 
-class Asked(Rewriting):
+class AskedLoop(Rewriting):
     """A loop that is planned, and then goes on in its marked copy."""
 
     def __init__(self, *given: Any) -> None:

@@ -285,14 +285,13 @@ def decide(
     moves = heavy or not lost
     moves = moves and seen.known.isdisjoint(heavy or nodes)
     apart = bool(moves) and not _of_threads(child)
-    process = settings.process and apart
     worth = _worth({n: ns[n] for n in (*nodes, -1)})
     plan = Plan(
         PREFETCH, point.file, point.plan.line,
         order=division.order, heavy=heavy,
         places=_places(flat, worth), worth=worth,
         ahead_ns=ahead_ns, heavy_ns=heavy_ns if heavy else 0.0, stays_ns=stays_ns,
-        workers=workers, where="process" if process else "thread",
+        workers=workers, where="process" if settings.process and apart else "thread",
         depth=settings.depth or max(2, 2 * workers), reason=division.reason,
         pieces=pieces_of(flat, division, seen, by_workers=bool(heavy)),
         apart=apart, size=size_of(flat, division, seen),
