@@ -50,6 +50,8 @@ class Line:
         stays: Whether it can run nowhere but in the user's own frame.
         opened: Whether it is of a function that a line calls, see `opening`.
         within: Of such a line, the place of the loop's own; else 0.
+        through: The functions in which such a line stands, the outermost first, each
+            with the call in it that leads to the next one.
     """
 
     number: int
@@ -61,6 +63,7 @@ class Line:
     stays: bool = False
     opened: bool = False
     within: int = 0
+    through: tuple[tuple[str, ast.expr | None], ...] = ()
 
     @property
     def uses(self) -> set[str]:

@@ -121,7 +121,10 @@ def opened_iterable(
     start = max((line.number for line in flat.lines), default=0) + 1
     made = lines_of([*body, item, bind], start)
     made[-2] = replace(made[-2], binds=(), temporary=".given")
-    lines = [replace(line, opened=True, within=flat.place) for line in made]
+    through = ((code.co_name, None),)
+    lines = [
+        replace(line, opened=True, through=through, within=flat.place) for line in made
+    ]
     target = renamer.visit(copy.deepcopy(loop.target))
     names = tuple(sorted(names_in(target, ast.Store)))
     if _keeps(lines, names):
@@ -197,7 +200,10 @@ def _opened(
         known_object = objects.of(value)
         if known_object is not None:
             objects.names[rename[name]] = known_object
-    return _lines(line, start, given, rename, body)
+    outer = [(name, call) for name, _ in line.through[-1:]]
+    through = (*line.through[:-1], *outer, (function.__name__, None))
+    made = _lines(line, start, given, rename, body)
+    return [replace(one, through=through) for one in made]
 
 
 def _lines(
