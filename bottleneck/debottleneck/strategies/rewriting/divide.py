@@ -143,6 +143,13 @@ class _Graph:
         """Edges between two nodes, the first of which runs first; or of one alone."""
         names = self._named(one, other) | self._named(other, one)
         both = names & self._carried
+        later = both - self._shared
+        if one != other and not self._binds[other] & later:
+            # What the one binds comes to the other with each item, and never back.
+            both -= later
+        elif one != other and not self._binds[one] & later:
+            self._after[other].add(one)
+            both -= later
         effects = self._seen.effects
         first, second = effects[one], effects[other]
         met = meet(first.writes, second.touches) | meet(second.writes, first.touches)
