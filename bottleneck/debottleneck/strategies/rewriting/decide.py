@@ -301,6 +301,8 @@ def decide(
     left |= {(owner_of(space), name) for name in kept_names if flat.exits}
     reason = plan.reason or _reason(plan, sides, kept_names, frame, left)
     ahead_of_it = word(min(gone, key=str), [ahead]) if gone else ""
+    for side in (ahead, sides.stays):
+        side.release(seen.lasting)
     return Decision(
         replace(plan, reason=reason), flat, division, sides, kept_names,
         point.file, kept=kept, besides=besides, ahead_of_it=ahead_of_it,

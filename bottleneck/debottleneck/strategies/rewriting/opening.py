@@ -269,8 +269,8 @@ class _Objects:
 def _called(node: ast.expr, objects: _Objects) -> tuple[Any, ast.expr | None] | None:
     """The function that is called, and on what; None if that may change."""
     if isinstance(node, ast.Name):
-        function = users_function(objects.of(node))
-        return None if function is None else (function, None)
+        found = objects.of(node)
+        return (found, None) if _is_plain(found) else None
     if not isinstance(node, ast.Attribute) or node.attr in objects.changed:
         return None
     owner = objects.of(node.value)
@@ -279,10 +279,12 @@ def _called(node: ast.expr, objects: _Objects) -> tuple[Any, ast.expr | None] | 
     if node.attr in getattr(owner, "__dict__", {}):
         return None
     found = inspect.getattr_static(type(owner), node.attr, None)
-    function = users_function(found)
-    if function is None or not isinstance(found, types.FunctionType):
-        return None
-    return function, node.value
+    return (found, node.value) if _is_plain(found) else None
+
+
+def _is_plain(found: Any) -> bool:
+    """Whether it is a function of the user's, and nothing is around it."""
+    return isinstance(found, types.FunctionType) and users_function(found) is found
 
 
 def _arguments(
