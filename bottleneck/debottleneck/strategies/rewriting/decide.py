@@ -297,16 +297,25 @@ def decide(
         apart=apart, size=size_of(flat, division, seen),
     )  # fmt: skip
     kept = kept_of(division, ahead)
-    gone = {at for at in lost if not comes_back(at, ahead)}
-    left = gone if flat.exits else set()
-    left |= {(owner_of(space), name) for name in kept_names if flat.exits}
+    left, ahead_of_it = _left(flat, lost, ahead, space, kept_names)
     reason = plan.reason or _reason(plan, sides, kept_names, frame, left)
-    ahead_of_it = word(min(gone, key=str), [ahead]) if gone else ""
     unwritten = _unwritten(flat, division, kept, kept_names)
+    for side in (ahead, sides.stays):
+        side.release(seen.lasting)
     return Decision(
         replace(plan, reason=reason, unwritten=unwritten), flat, division, sides,
         kept_names, point.file, kept=kept, besides=besides, ahead_of_it=ahead_of_it,
     )  # fmt: skip
+
+
+def _left(
+    flat: FlatLoop, lost: set[Location], ahead: Effects, space: dict[str, Any],
+    names: Collection[str],
+) -> tuple[set[Location], str]:  # fmt: skip
+    """What cannot be brought back where the loop is left early; what is ahead then."""
+    gone = {at for at in lost if not comes_back(at, ahead)}
+    left = gone | {(owner_of(space), name) for name in names} if flat.exits else set()
+    return left, word(min(gone, key=str), [ahead]) if gone else ""
 
 
 def _together(by_line: Mapping[int, Effects], numbers: Collection[int]) -> Effects:
