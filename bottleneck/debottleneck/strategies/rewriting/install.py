@@ -28,11 +28,11 @@ from debottleneck.strategies import pools
 from debottleneck.strategies.blas import cores
 from debottleneck.strategies.remedies import install as remedies
 from debottleneck.strategies.rewriting import each
-from debottleneck.strategies.rewriting.decide import Wanted
 from debottleneck.strategies.rewriting.divide import SHORTEST_NS
 from debottleneck.strategies.rewriting.entries import Rewriting
 from debottleneck.strategies.rewriting.flatten import FlatLoop, flatten
 from debottleneck.strategies.rewriting.notes import REFUSED, Notes, Voice
+from debottleneck.strategies.rewriting.plan import Wanted
 from debottleneck.strategies.spec import FORWARD, PREFETCH, UPDATE, Strategy, parse
 
 GRACE_S = 0.5
