@@ -248,8 +248,7 @@ def decide(
         frame: That of the function that it runs in.
         besides: Names that are no variables of the frame.
     """
-    space = frame.f_globals
-    division, kept_names = _divided(flat, seen, space)
+    division, kept_names = _divided(flat, seen, frame.f_globals)
     ns = dict(zip([*flat.numbered, -1], seen.ns, strict=True))
     by_line = dict(zip(ns, seen.effects, strict=True))
     ahead = _together(by_line, {*ns} - {*division.stays})
@@ -260,7 +259,7 @@ def decide(
     stays_ns = sum(seen.ns) - ahead_ns
     heavy = division.heavy if heavy_ns > HEAVY * ahead_ns else ()
     workers = _workers(settings, heavy_ns, stays_ns) if heavy else 1
-    lost = _lost(division, ahead, Reachable(frame, space))
+    lost = _lost(division, ahead, Reachable(frame, frame.f_globals))
     child = _together(by_line, heavy) if heavy else ahead
     apart = bool(heavy or not lost) and seen.known.isdisjoint(heavy or nodes)
     apart = apart and not _of_threads(child)
@@ -276,7 +275,7 @@ def decide(
         apart=apart, size=size_of(flat, division, seen),
     )  # fmt: skip
     kept = kept_of(division, ahead)
-    left, ahead_of_it = _left(flat, lost, ahead, space, kept_names)
+    left, ahead_of_it = _left(flat, lost, ahead, frame.f_globals, kept_names)
     reason = plan.reason or _reason(plan, sides, kept_names, frame, left)
     unwritten = _unwritten(flat, division, kept, kept_names)
     sides.release(seen.lasting)
