@@ -49,7 +49,7 @@ def install(folder: Path, config: Mapping[str, Any]) -> None:
     copies.copy_with(acting.copy_of, returning=True)
     known = config.get("loop") is not None
     entries.listen_with(_Hand(evidence.search(), known))
-    asked = each.Sharing(dict.fromkeys((FORWARD, UPDATE), cores()), _SILENT, [], [])
+    asked = each.Sharing(dict.fromkeys((FORWARD, UPDATE), cores()), _SILENT, [])
     discover.prepare_with(partial(each.prepare, asked=asked, kind=AskedTurns))
 
 

@@ -73,7 +73,7 @@ def install(folder: Path, config: Mapping[str, Any]) -> None:
     sharing = [s for s in strategies if s.name in (FORWARD, UPDATE)]
     workers = {s.name: s.number("workers", cores()) for s in sharing}
     if workers:
-        asked = each.Sharing(workers, voice, [], [])
+        asked = each.Sharing(workers, voice, [])
         _sides.append(asked)
         discover.prepare_with(partial(each.prepare, asked=asked))
     os.register_at_fork(after_in_child=pools.as_worker)
