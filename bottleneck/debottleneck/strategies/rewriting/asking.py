@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 from debottleneck.agent import copies, discover, entries, evidence, marks
 from debottleneck.agent.entries import LoopEntry, runs
+from debottleneck.agent.points import stand_in
 from debottleneck.agent.turns import LoopPoint
 from debottleneck.recording import spool
 from debottleneck.strategies import pools
@@ -189,6 +190,10 @@ class AskedTurns(each.EachPoint):
     """A loop whose turns are timed and judged, and left as they are."""
 
     _first = -1
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """In another process the loop is plain, and nothing of ours is needed."""
+        return stand_in(each=partial(cast, None))
 
     def each(self, items: Iterable[Any]) -> Iterable[Any]:
         """What a `for` statement or a comprehension goes over."""
