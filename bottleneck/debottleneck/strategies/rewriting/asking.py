@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from time import monotonic_ns
 from types import FrameType, ModuleType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from debottleneck.agent import copies, discover, entries, evidence, marks
 from debottleneck.agent.entries import LoopEntry, runs
