@@ -15,11 +15,10 @@ from debottleneck.agent import copies, discover, loops
 from debottleneck.agent.inline import PLACEHOLDER, fill
 from debottleneck.agent.turns import LoopPoint
 from debottleneck.strategies.rewriting import asking, decide, divide, entry, install
-from debottleneck.strategies.rewriting.decide import Wanted
 from debottleneck.strategies.rewriting.entries import Rewriting
 from debottleneck.strategies.rewriting.flatten import FlatLoop
 from debottleneck.strategies.rewriting.notes import Voice
-from debottleneck.strategies.rewriting.plan import Plan
+from debottleneck.strategies.rewriting.plan import Plan, Wanted
 
 THREADS = Wanted(workers=3, depth=None, process=False)
 PROCESSES = Wanted(workers=2, depth=None, process=True)

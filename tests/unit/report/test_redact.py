@@ -360,6 +360,7 @@ def test_nothing_of_the_house_is_in_a_comparison(format: str) -> None:
     content = render_comparison(clean, format, redact.sides(shown, made))
     assert leaks(content, house) == []
     assert "prefetch:workers=4,depth=8" in content
+    assert "for batch in" not in content
 
 
 def test_the_command_of_a_comparison_keeps_what_is_ours() -> None:

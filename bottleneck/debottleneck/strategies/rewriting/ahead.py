@@ -18,6 +18,8 @@ from typing import Any, Protocol
 
 from debottleneck.errors import StrategyError
 from debottleneck.strategies import pools, torch_context
+from debottleneck.strategies.rewriting.split import values_before
+from debottleneck.strategies.rewriting.tracebacks import Place, places_of, traced
 
 GRACE_S = 0.5
 """How long an entry that is left waits for a fetch that is under way."""
@@ -28,6 +30,33 @@ Given = tuple[Any, list[Any], Any]
 
 class Lost(Exception):
     """A process died or hangs; what it was to make is to be made here."""
+
+
+@dataclass(frozen=True)
+class _Failed:
+    """What a line raised in the child, and where its frames stood."""
+
+    carried: tuple[bytes, str, str]
+    places: tuple[Place, ...]
+
+    def error(self) -> BaseException:
+        """The same here."""
+        from debottleneck.strategies.process import received
+
+        error, trace = received(self.carried), None
+        error.__cause__ = None
+        for place in reversed(self.places):
+            trace = traced(place, trace)
+        error.__traceback__ = trace
+        return error
+
+
+class _ChildRaised(Exception):
+    """A line raised in the child."""
+
+    def __init__(self, made: Item) -> None:
+        super().__init__()
+        self.made = made
 
 
 class Heavy(Protocol):
@@ -254,6 +283,10 @@ class AheadItems:
             except StopIteration:
                 self._ready.put(END)
                 return False
+            except _ChildRaised as raised:
+                self._ready.put(raised.made)
+                self._ready.put(END)
+                return False
             except BaseException as error:  # noqa: BLE001 - raised at its place
                 self._ready.put(error)
                 return False
@@ -272,14 +305,29 @@ def given(
     made: Iterator[Given], streams: tuple[Any, ...], snapshot: Callable[[], Any]
 ) -> Iterator[Given]:
     """In the child: items, with its state in the place of what heavy lines need."""
-    for item, values, _ in made:
-        yield item, values, snapshot()
+    from debottleneck.strategies.process import carried
+
+    try:
+        for item, values, _ in made:
+            yield item, values, snapshot()
+    except Exception as error:
+        found, cause = values_before(error), error.__cause__
+        if found is None:  # of the loop's own iterable
+            raise
+        if isinstance(error, RuntimeError) and isinstance(cause, StopIteration):
+            error = cause
+        places = tuple(places_of(error.__traceback__))
+        yield found[0], found[1], _Failed(carried(error), places)
 
 
 def received(items: Any, states: list[Any]) -> Iterator[Given]:
     """The same here; the state of each is put aside."""
     try:
         for item, values, state in items:
+            if isinstance(state, _Failed):
+                made = Item(item, values, None, states[-1] if states else None)
+                made.error = state.error()
+                raise _ChildRaised(made)
             states[:] = [state]
             yield item, values, None
     finally:

@@ -26,12 +26,12 @@ from debottleneck.strategies import pools
 from debottleneck.strategies.blas import cores
 from debottleneck.strategies.rewriting import each
 from debottleneck.strategies.rewriting import install as acting
-from debottleneck.strategies.rewriting.decide import Decision, Wanted
+from debottleneck.strategies.rewriting.decide import Decision
 from debottleneck.strategies.rewriting.entries import Rewriting
 from debottleneck.strategies.rewriting.entry import LoopItems
 from debottleneck.strategies.rewriting.flatten import FlatLoop
 from debottleneck.strategies.rewriting.notes import Voice
-from debottleneck.strategies.rewriting.plan import TURNS, Piece, Plan
+from debottleneck.strategies.rewriting.plan import TURNS, Piece, Plan, Wanted
 from debottleneck.strategies.spec import FORWARD, PREFETCH, UPDATE
 
 T = TypeVar("T")
@@ -50,7 +50,7 @@ def install(folder: Path, config: Mapping[str, Any]) -> None:
     copies.copy_with(acting.copy_of, returning=True)
     known = config.get("loop") is not None
     entries.listen_with(_Hand(evidence.search(), known))
-    asked = each.Sharing(dict.fromkeys((FORWARD, UPDATE), cores()), _SILENT, [], [])
+    asked = each.Sharing(dict.fromkeys((FORWARD, UPDATE), cores()), _SILENT, [])
     discover.prepare_with(partial(each.prepare, asked=asked, kind=AskedTurns))
 
 

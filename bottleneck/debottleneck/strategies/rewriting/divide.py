@@ -29,6 +29,7 @@ class Observation:
         effects: Of each line, and last of the loop's own iterable.
         ns: Time of each line, and last of the iterable, a step.
         fresh: Owners that an iteration makes anew.
+        lasting: Owners that names hold which the loop does not bind.
         known: Lines that give objects which are known by other names too.
         cpu_ns: What of `ns` is on a core.
         sizes: Bytes of each line's value, by its number.
@@ -37,6 +38,7 @@ class Observation:
     effects: list[Effects]
     ns: list[float]
     fresh: set[Any] = field(default_factory=set)
+    lasting: set[Any] = field(default_factory=set)
     known: set[int] = field(default_factory=set)
     cpu_ns: list[float] = field(default_factory=list)
     sizes: dict[int, int] = field(default_factory=dict)
@@ -90,6 +92,7 @@ class _Graph:
         self._uses = [line.uses for line in flat.lines] + [set[str]()]
         self._binds = [{*line.binds, line.temporary} - {""} for line in flat.lines]
         self._binds.append(set(flat.names))
+        self._far: set[str] = set()  # bound elsewhere than in the loop's own lines
         self._call_names(space)
         self._shared = set(shared)
         self._after: list[set[int]] = [set() for _ in self._binds]
@@ -106,12 +109,15 @@ class _Graph:
             ):  # fmt: skip
                 for owner, attribute in locations:
                     name = attribute.removeprefix("cell ")
+                    met = bound & {name}
                     if owner == space and name == "*":
-                        into[node] |= bound
-                        self._uses[node] |= bound
-                    if (owner == space or name != attribute) and name in bound:
-                        into[node].add(name)
-                        self._uses[node].add(name)
+                        met = bound
+                    elif owner != space and name == attribute:
+                        continue
+                    into[node] |= met
+                    self._uses[node] |= met
+                    if locations is effects.writes:
+                        self._far |= met
 
     def _order(self) -> list[int]:
         """Nodes as they run in one iteration."""
@@ -143,6 +149,13 @@ class _Graph:
         """Edges between two nodes, the first of which runs first; or of one alone."""
         names = self._named(one, other) | self._named(other, one)
         both = names & self._carried
+        later = both - self._shared - self._far
+        if one != other and not self._binds[other] & later:
+            # What the one binds comes to the other with each item, and never back.
+            both -= later
+        elif one != other and not self._binds[one] & later:
+            self._after[other].add(one)
+            both -= later
         effects = self._seen.effects
         first, second = effects[one], effects[other]
         met = meet(first.writes, second.touches) | meet(second.writes, first.touches)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from time import perf_counter_ns
 from typing import Any, Protocol
 
 from debottleneck.errors import StrategyError
 from debottleneck.strategies.rewriting.ahead import STOPPED, AheadItems, Item, Lost
 from debottleneck.strategies.rewriting.decide import Decision
-from debottleneck.strategies.rewriting.split import own_trace, values_before
+from debottleneck.strategies.rewriting.flatten import Line
+from debottleneck.strategies.rewriting.split import values_before
+from debottleneck.strategies.rewriting.tracebacks import own_trace
 from debottleneck.strategies.rewriting.watch import Look
 
 JUDGED = 20
@@ -25,10 +27,11 @@ FIRST_CHECK = 32
 class Raising(list[Any]):
     """Values of lines, up to the one that raised."""
 
-    def __init__(self, values: list[Any], error: BaseException, missing: Any) -> None:
-        super().__init__(values)
-        self._error, self._missing = error, missing
-        error.__traceback__ = own_trace(error)
+    def __init__(self, made: Item, missing: Any, lines: Sequence[Line]) -> None:
+        super().__init__(made.values)
+        assert made.error is not None
+        self._error, self._missing = made.error, missing
+        made.error.__traceback__ = own_trace(made.error, lines)
 
     def __getitem__(self, index: Any) -> Any:
         value = super().__getitem__(index)
@@ -183,7 +186,7 @@ class EntryRun:
         self._state = made.state
         missing = self._decision.missing
         if made.error is not None:
-            self._of.values = Raising(made.values, made.error, missing)
+            self._of.values = Raising(made, missing, self._decision.flat.lines)
         else:
             self._of.values = made.values
         if self._decision.flat.item is not None:

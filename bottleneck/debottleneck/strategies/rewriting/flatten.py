@@ -50,6 +50,8 @@ class Line:
         stays: Whether it can run nowhere but in the user's own frame.
         opened: Whether it is of a function that a line calls, see `opening`.
         within: Of such a line, the place of the loop's own; else 0.
+        through: The functions in which such a line stands, the outermost first, each
+            with the call in it that leads to the next one.
     """
 
     number: int
@@ -61,6 +63,7 @@ class Line:
     stays: bool = False
     opened: bool = False
     within: int = 0
+    through: tuple[tuple[str, ast.expr | None], ...] = ()
 
     @property
     def uses(self) -> set[str]:
@@ -182,6 +185,7 @@ class _Flat:
         leaves = any(True for _ in jumps([flat], False))
         binds = _bound(flat)
         stays = any(isinstance(n, _NEVER) for n in _deep(flat)) or needs_frame(flat)
+        stays = stays or (leaves and any(map(_has_end, _deep(flat))))
         self.lines.append(
             Line(number, plain(flat), flat.lineno, binds, "", leaves, stays)
         )  # fmt: skip
@@ -367,6 +371,13 @@ def needs_frame(node: ast.AST) -> bool:
         if isinstance(part, ast.Name) and _is_private(part.id):
             return True
     return False
+
+
+def _has_end(node: ast.AST) -> bool:
+    """Whether something of it runs after a jump within it."""
+    if isinstance(node, ast.Try | ast.TryStar):
+        return bool(node.finalbody)
+    return isinstance(node, ast.With)
 
 
 def _is_private(name: str) -> bool:

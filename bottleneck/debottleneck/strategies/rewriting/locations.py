@@ -60,6 +60,17 @@ class Effects:
         """Whether it is a part of the training."""
         return bool(self.stages)
 
+    def release(self, lasting: Collection[Owner]) -> None:
+        """Keep nothing alive but what the script holds by names."""
+        kinds = (type, types.FunctionType, types.CellType)
+        self.held = {
+            key: value
+            for key, value in self.held.items()
+            if owner_of(value) in lasting
+            or isinstance(value, kinds)
+            or _is_space(value)
+        }
+
     def add(self, other: Effects) -> None:
         """Take in what other code does."""
         self.reads |= other.reads
@@ -67,6 +78,10 @@ class Effects:
         self.held |= other.held
         self.stages |= other.stages
         self.bound = self.bound or other.bound
+
+
+def _is_space(value: Any) -> bool:
+    return isinstance(value, dict) and "__name__" in value
 
 
 def meet(some: Collection[Location], others: Collection[Location]) -> set[Location]:

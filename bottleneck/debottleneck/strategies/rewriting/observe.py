@@ -179,10 +179,9 @@ class Observed:
         )
         often = {o for n, some in enumerate(owners) for o in some if o in owners[n - 1]}
         fresh = set[Any]().union(*owners) - often - self._lasting
-        for one in last:  # nothing is kept alive that the loop would drop
-            held = one.held.items()
-            one.held = {key: v for key, v in held if owner_of(v) not in fresh}
-        return Observation(last, shortest, fresh, self._known, working, self._sizes)
+        return Observation(
+            last, shortest, fresh, self._lasting, self._known, working, self._sizes
+        )
 
 
 def size_of(value: Any, depth: int = 3) -> int:

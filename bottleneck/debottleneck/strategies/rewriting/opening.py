@@ -121,7 +121,10 @@ def opened_iterable(
     start = max((line.number for line in flat.lines), default=0) + 1
     made = lines_of([*body, item, bind], start)
     made[-2] = replace(made[-2], binds=(), temporary=".given")
-    lines = [replace(line, opened=True, within=flat.place) for line in made]
+    through = ((code.co_name, None),)
+    lines = [
+        replace(line, opened=True, through=through, within=flat.place) for line in made
+    ]
     target = renamer.visit(copy.deepcopy(loop.target))
     names = tuple(sorted(names_in(target, ast.Store)))
     if _keeps(lines, names):
@@ -197,7 +200,10 @@ def _opened(
         known_object = objects.of(value)
         if known_object is not None:
             objects.names[rename[name]] = known_object
-    return _lines(line, start, given, rename, body)
+    outer = [(name, call) for name, _ in line.through[-1:]]
+    through = (*line.through[:-1], *outer, (function.__name__, None))
+    made = _lines(line, start, given, rename, body)
+    return [replace(one, through=through) for one in made]
 
 
 def _lines(
@@ -263,8 +269,8 @@ class _Objects:
 def _called(node: ast.expr, objects: _Objects) -> tuple[Any, ast.expr | None] | None:
     """The function that is called, and on what; None if that may change."""
     if isinstance(node, ast.Name):
-        function = users_function(objects.of(node))
-        return None if function is None else (function, None)
+        found = objects.of(node)
+        return (found, None) if _is_plain(found) else None
     if not isinstance(node, ast.Attribute) or node.attr in objects.changed:
         return None
     owner = objects.of(node.value)
@@ -273,10 +279,12 @@ def _called(node: ast.expr, objects: _Objects) -> tuple[Any, ast.expr | None] | 
     if node.attr in getattr(owner, "__dict__", {}):
         return None
     found = inspect.getattr_static(type(owner), node.attr, None)
-    function = users_function(found)
-    if function is None or not isinstance(found, types.FunctionType):
-        return None
-    return function, node.value
+    return (found, node.value) if _is_plain(found) else None
+
+
+def _is_plain(found: Any) -> bool:
+    """Whether it is a function of the user's, and nothing is around it."""
+    return isinstance(found, types.FunctionType) and users_function(found) is found
 
 
 def _arguments(
