@@ -8,11 +8,17 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections.abc import Sequence
 
 from debottleneck.analysis.result import Analysis, Finding, Prediction
 from debottleneck.analysis.rules.contention import contenders
-from debottleneck.analysis.rules.measures import stage_cost, uses_dataloader
+from debottleneck.analysis.rules.measures import (
+    cost,
+    stage_cost,
+    uses_dataloader,
+    work_lines,
+)
 from debottleneck.prediction.predict import predict
 from debottleneck.strategies.spec import (
     BACKGROUND,
@@ -28,6 +34,7 @@ from debottleneck.strategies.spec import (
 )
 from debottleneck.trials.entrants import Entrant
 from debottleneck.trials.result import NOT_APPLICABLE, SKIPPED, Predicted
+from debottleneck.words import OTHER
 
 THREADS = (2, 4, 8)
 """Workers of a loader that are tried: each number twice the one before."""
@@ -36,6 +43,7 @@ INPUT_STAGES = ("load", "augment", "transfer")
 FORWARD_STAGES = ("forward", "loss", "backward")
 UPDATE_STAGE = "update"
 
+_SAVES = re.compile(r"\b(torch\.save|(np|numpy)\.save\w*|os\.fsync|pickle\.dump)\(")
 LEAST_SAVING = 0.02
 """Checkpoints that take less of the loop have nothing to give."""
 
@@ -73,8 +81,11 @@ def supported(analysis: Analysis, cores: int) -> tuple[Strategies, ...]:
 def _beside(analysis: Analysis) -> list[str]:
     """What is small or unseen in shares of the step, and yet may be worth a trial."""
     texts = []
-    saving = stage_cost(analysis, "checkpoint")
-    if saving is not None and saving.share >= LEAST_SAVING:
+    texts_of = {str(r): str(t) for r, t in analysis.rows[["row", "source"]].values}
+    saving = ["checkpoint", *(r for r, text in texts_of.items() if _SAVES.search(text))]
+    waits = cost(analysis, (*work_lines(analysis), OTHER), ["disk"], LEAST_SAVING)
+    costs = [stage_cost(analysis, row) for row in saving]
+    if waits or sum(c.share for c in costs if c is not None) >= LEAST_SAVING:
         texts.append(f"{BACKGROUND}:checkpoint")
     busy = contenders(analysis)
     if busy is not None and busy.pooled:
