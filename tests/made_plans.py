@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
+import made_rows
+from made_rows import Script
+
 from debottleneck.prediction.demand import Demand, Part
+from debottleneck.recording.recording import Planned, Recording
 from debottleneck.strategies.rewriting.plan import (
     HEAVY,
     STAYS,
@@ -17,6 +21,8 @@ from debottleneck.strategies.rewriting.plan import (
 from debottleneck.strategies.spec import PREFETCH
 
 FILE = "train.py"
+MS = 1e6
+STEPS, LOAD_MS, FIT_MS = 40, 12, 6
 
 
 def piece(part: Part, side: str) -> Piece:
@@ -48,9 +54,35 @@ def shared(loop: Demand, strategy: str, line: int, turns: int, **more: Any) -> D
     return replace(loop, plans=(*loop.plans, plan))
 
 
-def recorded(plan: Plan) -> Mapping[str, Any]:
+def recorded(plan: Plan) -> Planned:
     """As a recording's facts have it."""
-    from debottleneck.recording.recording import Planned
+    facts = plan.as_json()
+    return {name: facts[name] for name in Planned.__annotations__}  # type: ignore[return-value] # all of them
 
-    facts = asdict(plan)
-    return {name: facts[name] for name in Planned.__annotations__}
+
+AHEAD = Plan(
+    PREFETCH,
+    made_rows.FILE,
+    10,
+    workers=2,
+    pieces=(
+        Piece(11, HEAVY, LOAD_MS * MS, 0.1 * MS, "load_fn"),
+        Piece(12, STAYS, FIT_MS * MS, FIT_MS * MS, "forward_fn", ("forward",)),
+    ),
+)
+
+
+def run(*plans: Plan) -> Recording:
+    """A loop that waits for its loads, with what strategies said of it."""
+    made = Script()
+    for _ in range(STEPS):
+        made.turn()
+        made.line(11, "x = fetch(i)", 0)
+        made.stage("load", 0, sleep=LOAD_MS)
+        made.line(12, "y = net(x)", 0)
+        made.stage("forward", FIT_MS)
+    made.turn()
+    made.left()
+    whole = made.recording()
+    facts = replace(whole.facts, plans=tuple(map(recorded, plans or (AHEAD,))))
+    return replace(whole, facts=facts)

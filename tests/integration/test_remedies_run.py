@@ -10,18 +10,16 @@ from pathlib import Path
 import pytest
 
 CYCLES = """
-import gc, time
+kept, weights = [[i] for i in range(20_000)], [1.0]
 class Node:
     def __init__(self): self.itself = self
-kept = [[i] for i in range(120_000)]
-weights, at = [0.0], 0
+def forward(rows):
+    return sum(len(row) for row in rows) * 1e-6 * weights[0]
 def update(gradient):
     weights[0] -= 0.1 * gradient
-for step in range(150):
-    rows = [[Node() for _ in range(20)] + [k] for k in range(1500)]
-    kept[at : at + 1500] = rows
-    at = (at + 1500) % 100_000
-    update(sum(len(row) for row in rows) * 1e-9 + weights[0])
+for step in range(400):
+    rows = [[Node() for _ in range(20)] for _ in range(500)]
+    update(forward(rows))
 print(repr(weights[0]))
 """
 
@@ -42,7 +40,8 @@ for step in range(60):
             file.flush()
             os.fsync(file.fileno())
         os.replace("state.tmp", "state.pkl")
-print(pickle.load(open("state.pkl", "rb"))[1].tobytes() == np.load("state.npy").tobytes())
+_, pickled = pickle.load(open("state.pkl", "rb"))
+print(pickled.tobytes() == np.load("state.npy").tobytes())
 print(repr(float(weights.sum())), sorted(os.listdir()))
 """
 
@@ -99,8 +98,8 @@ RUN = ("-m", "debottleneck", "run", "--strategy")
     [
         (CYCLES, "gc:freeze", "collections between steps took"),
         (CYCLES, "gc:off", "garbage is not collected while it trains"),
-        (SAVES, "background:checkpoint", "18 writes, syncs and renames"),
-        (SAVES, "background:checkpoint+gc:off", "18 writes, syncs and renames"),
+        (SAVES, "background:checkpoint", "writes, syncs and renames"),
+        (SAVES, "background:checkpoint+gc:off", "writes, syncs and renames"),
         (PRODUCTS, "blas:threads=3", "BLAS and OpenMP use 3 threads"),
         pytest.param(
             LOADED, "dataloader:workers=2,persistent",

@@ -57,7 +57,6 @@ _PLUGINS = {
 import. Named and not imported, as the agent stands below the strategies."""
 
 _ANSWERS = [answer.__code__ for answer in ANSWERS]
-
 _kept: list[object] = []
 
 
@@ -92,7 +91,7 @@ def main(
                 _state_facts(spooled, config, no_yappi)
                 opening = opened.Opening(partial(user.owns, module=""))
                 evidence.start(config.get("loop"), opening)
-                garbage.Collections().install()
+                garbage.Pauses().install()
         hooks = _after_imports(config, user)
         for plugin in plugins:
             plugin.install(spooled, config)

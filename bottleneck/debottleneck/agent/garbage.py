@@ -16,7 +16,7 @@ from debottleneck.recording import spool
 EVERY_NS = 1_000_000_000
 
 
-class Collections:
+class Pauses:
     """Adds up all collections from now on."""
 
     def __init__(self) -> None:

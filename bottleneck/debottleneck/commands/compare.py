@@ -71,6 +71,12 @@ def add(verbs: Verbs) -> None:
     parser.add_argument(
         "--output", type=Path, metavar="DIR", help=f"default: a new one in {RUNS}/"
     )
+    parser.add_argument(
+        "--patch",
+        type=Path,
+        metavar="FILE",
+        help="write what keeps the winner as a patch, for `git apply`",
+    )
     parser.add_argument("--format", choices=("text", "json"), default="text")
     parser.add_argument(
         "--seed", type=int, default=0, metavar="N", help="of the order of the trials"
@@ -95,6 +101,8 @@ def run(arguments: argparse.Namespace) -> int:
         print("bottleneck: ended by Ctrl-C, nothing was measured", file=sys.stderr)
         return INTERRUPTED
     _print(comparison, arguments.format, _remembered(comparison))
+    if arguments.patch is not None:
+        _copy_patch(comparison, arguments.patch)
     return INTERRUPTED if interrupted else 0
 
 
@@ -186,23 +194,39 @@ def _remembered(comparison: Comparison) -> str:
     return so_far(summary, str(file)) if summary else ""
 
 
+def _copy_patch(comparison: Comparison, file: Path) -> None:
+    """Put the patch where it was asked for; or say that there is none."""
+    from debottleneck.trials.save import PATCH
+
+    made = (comparison.folder or Path()) / PATCH
+    if not made.exists():
+        print(f"bottleneck: nothing to keep; {file} is not written", file=sys.stderr)
+        return
+    try:
+        shutil.copyfile(made, file)
+    except OSError as error:
+        print(f"bottleneck: {file}: {error.strerror}; see {made}", file=sys.stderr)
+
+
 def _print(comparison: Comparison, format: str, remembered: str) -> None:
     """The table, with the page written and where things lie, or one JSON document."""
     from debottleneck.report import render_comparison, save
     from debottleneck.report.machine import comparison as as_json
     from debottleneck.report.text import comparison as as_text
+    from debottleneck.trials.save import PATCH
 
     folder = comparison.folder or Path()
     if format == "json":
         sys.stdout.write(as_json.render(comparison))
         return
-    page = folder / "report.html"
+    page, patch = folder / "report.html", folder / PATCH
     save(render_comparison(comparison, "html"), page, private=True)
     width = shutil.get_terminal_size((80, 24)).columns
     footer = (
         *([remembered, ""] if remembered else []),
         f"Page       {page}",
         f"Saved      {folder}",
+        *([f"To keep    git apply {patch}"] if patch.exists() else []),
         f"Again      bottleneck report {folder}",
     )
     text = as_text.render(

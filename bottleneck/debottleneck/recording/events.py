@@ -81,7 +81,7 @@ class LoopEvent(TypedDict):
     sides: list[tuple[Site, Annotated[str, OneOf(SIDES)]]]
 
 
-class Collections(Event):
+class CollectionsEvent(Event):
     """Time that garbage collections took from the script's begin on."""
 
     at_ns: Time
@@ -101,5 +101,5 @@ EVENTS = {
     "plan": PlanEvent,
     "functions": FunctionsWindow,
     "block": LearningBlock,
-    spool.COLLECTIONS: Collections,
+    spool.COLLECTIONS: CollectionsEvent,
 }

@@ -7,13 +7,14 @@ from functools import partial
 from typing import Any, TypeVar
 
 from debottleneck.strategies.blas import cores
+from debottleneck.strategies.sources import is_function
 from debottleneck.strategies.together import results
 
 T = TypeVar("T")
 
 
 def parallel_forward(
-    branches: Sequence[Callable[..., T]],
+    branches: Sequence[Callable[..., T]] | Callable[..., T],
     inputs: Any,
     *,
     workers: int | None = None,
@@ -29,7 +30,8 @@ def parallel_forward(
     are carried into the workers. Called by a branch, it runs in sequence.
 
     Args:
-        branches: Callables or torch modules.
+        branches: Callables or torch modules; or one function for all `inputs`, as
+            in `[branches(x) for x in inputs]`.
         inputs: What each is called with.
         workers: How many run at once; by default as many as there are branches, at
             most one a core. Branches that wait rather than compute gain from more.
@@ -45,8 +47,11 @@ def parallel_forward(
     """
     if workers is not None and workers < 1:
         raise ValueError(f"workers={workers}: at least one has to do the work")
-    given = list(inputs) if paired else [inputs] * len(branches)
-    if len(given) != len(branches):
-        raise ValueError(f"{len(branches)} branches, but {len(given)} inputs")
-    calls = [partial(branch, x) for branch, x in zip(branches, given, strict=True)]
+    each: Any = branches
+    if is_function(branches):
+        each, paired = [branches] * len(inputs := list(inputs)), True
+    given = list(inputs) if paired else [inputs] * len(each)
+    if len(given) != len(each):
+        raise ValueError(f"{len(each)} branches, but {len(given)} inputs")
+    calls = [partial(branch, x) for branch, x in zip(each, given, strict=True)]
     return results(calls, min(len(calls), workers or cores()))

@@ -5,20 +5,17 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import TypeVar
+from typing import Any
 
 from debottleneck.strategies.blas import cores
 from debottleneck.strategies.conflicts import grouped, size
 from debottleneck.strategies.together import results
 
-Parameter = TypeVar("Parameter")
-Gradient = TypeVar("Gradient")
-
 
 def parallel_update(
-    update: Callable[[Parameter, Gradient], object],
-    parameters: Iterable[Parameter],
-    gradients: Iterable[Gradient],
+    update: Callable[..., object],
+    parameters: Iterable[Any],
+    gradients: Iterable[Any] | None = None,
     *,
     workers: int | None = None,
 ) -> None:
@@ -34,7 +31,7 @@ def parallel_update(
     Args:
         update: Changes the parameter in place; what it returns is dropped.
         parameters: Arrays, tensors, or objects that hold them.
-        gradients: One for each.
+        gradients: One for each; None: `update` is called with the parameter alone.
         workers: How many run at once, by default at most one a core. Updates that
             wait rather than compute gain from more.
 
@@ -45,12 +42,14 @@ def parallel_update(
     """
     if workers is not None and workers < 1:
         raise ValueError(f"workers={workers}: at least one has to do the work")
-    pairs = list(zip(parameters, gradients, strict=True))
+    pairs: list[tuple[Any, ...]] = [(each,) for each in parameters]
+    if gradients is not None:
+        pairs = [(p, g) for (p,), g in zip(pairs, gradients, strict=True)]
     workers = min(len(pairs), workers or cores())
     if workers <= 1:
         return _in_order(update, pairs)
     groups = grouped(pairs)
-    costs = [size(parameter) for parameter, _ in pairs]
+    costs = [size(pair[0]) for pair in pairs]
     shares = partition(groups, costs, workers)
     parts = [partial(_in_order, update, [pairs[i] for i in s]) for s in shares]
     results(parts, workers)
@@ -77,9 +76,6 @@ def partition(
     return sorted(sorted(share) for _, _, share in heap if share)
 
 
-def _in_order(
-    update: Callable[[Parameter, Gradient], object],
-    pairs: Sequence[tuple[Parameter, Gradient]],
-) -> None:
-    for parameter, gradient in pairs:
-        update(parameter, gradient)
+def _in_order(update: Callable[..., object], pairs: Sequence[tuple[Any, ...]]) -> None:
+    for pair in pairs:
+        update(*pair)

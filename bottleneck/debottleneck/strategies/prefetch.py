@@ -10,9 +10,11 @@ from operator import getitem
 from typing import Any, Generic, Literal, Protocol, TypeVar, overload
 
 from debottleneck.strategies.adaptive import Adaptive, Reporting, Tally
+from debottleneck.strategies.blas import cores
 from debottleneck.strategies.remote import FromProcess
 from debottleneck.strategies.sources import (
     Fetched,
+    Loaded,
     Pulled,
     Source,
     is_function,
@@ -23,6 +25,7 @@ from debottleneck.strategies.sources import (
 from debottleneck.strategies.spec import AUTO
 from debottleneck.strategies.window import Batches
 
+S = TypeVar("S")
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
@@ -48,8 +51,33 @@ def prefetch(  # type: ignore[overload-overlap]  # an iterator is an iterable to
 
 
 @overload
+def prefetch(  # type: ignore[overload-overlap]  # likewise
+    source: Iterator[S],
+    load: Callable[[S], T],
+    *,
+    workers: int | Literal["auto"] = 1,
+    depth: int = 2,
+    where: str = "thread",
+    order: bool = True,
+) -> Iteration[T]: ...
+
+
+@overload
+def prefetch(
+    source: Iterable[S],
+    load: Callable[[S], T],
+    *,
+    workers: int | Literal["auto"] = 1,
+    depth: int = 2,
+    where: str = "thread",
+    order: bool = True,
+) -> Prefetch[T]: ...
+
+
+@overload
 def prefetch(
     source: Iterable[T] | Indexed[T] | Callable[[int], T],
+    load: None = None,
     *,
     workers: int | Literal["auto"] = 1,
     depth: int = 2,
@@ -60,7 +88,8 @@ def prefetch(
 
 
 def prefetch(
-    source: Iterable[T] | Indexed[T] | Callable[[int], T],
+    source: Any,
+    load: Callable[[Any], T] | None = None,
     *,
     workers: int | Literal["auto"] = 1,
     depth: int = 2,
@@ -84,6 +113,9 @@ def prefetch(
             * any other iterable, such as a DataLoader: anew for each loop;
             * an iterator, such as a generator. What was fetched of it but not asked
               for is lost when the loop is left.
+        load: Called with each item of `source`, `workers` at once, for the batch: the
+            source, any iterable, says in order what to load. With `where="process"`
+            only this runs elsewhere, in a process for each worker, on copies.
         workers: Threads that fetch, that is batches under way at once; "auto" finds
             the smallest number that keeps the loop fed, see `report`.
         depth: Most batches to hold beyond those.
@@ -102,10 +134,10 @@ def prefetch(
         TypeError: The source is none of these.
         ValueError: A number is too small, or a word unknown.
     """
-    settings = Settings(workers, depth, where, order)
+    settings = Settings(workers, depth, where, order, load)
     if not is_one_pass(source):
         return Prefetch(source, settings, count)
-    make, reason = _maker(source, count)
+    make, reason = _maker(source, settings, count)
     return _begin(make, settings, _tally(settings, reason, Adaptive(depth)))
 
 
@@ -117,6 +149,7 @@ class Settings:
     depth: int
     where: str
     order: bool
+    load: Callable[[Any], Any] | None = None
 
     def __post_init__(self) -> None:
         for name in ("workers", "depth"):
@@ -144,7 +177,7 @@ class Prefetch(Reporting, Generic[T]):
         self._source = source
         self._settings = settings
         self._count = count
-        self._make, self._why = _maker(source, count)
+        self._make, self._why = _maker(source, settings, count)
         self._tally = Tally(0, "no loop has begun")
         self._tuner = Adaptive(settings.depth)
         self._running: weakref.WeakSet[Iteration[T]] = weakref.WeakSet()
@@ -155,7 +188,7 @@ class Prefetch(Reporting, Generic[T]):
         if len(self._running):  # two loops at once do not share what they find out
             self._tuner = Adaptive(self._settings.depth)
         self._tally = _tally(self._settings, self._why, self._tuner)
-        begun = _begin(self._make, self._settings, self._tally)
+        begun: Iteration[T] = _begin(self._make, self._settings, self._tally)
         self._running.add(begun)
         return begun
 
@@ -182,7 +215,7 @@ class Prefetch(Reporting, Generic[T]):
 def _begin(
     make: Callable[[], Source[T]], settings: Settings, tally: Tally
 ) -> Iteration[T]:
-    if settings.where == "thread":
+    if settings.where == "thread" or settings.load is not None:
         return Batches(make(), tally, settings.depth, order=settings.order)
     return FromProcess(make, tally, settings.depth, order=settings.order)
 
@@ -194,20 +227,35 @@ def _tally(settings: Settings, reason: str, tuner: Adaptive) -> Tally:
 
 
 def _maker(
-    source: Iterable[T] | Indexed[T] | Callable[[int], T], count: int | None
+    source: Any, settings: Settings, count: int | None
 ) -> tuple[Callable[[], Source[T]], str]:
     """What makes the source of one loop, and why it has its number of workers."""
-    any_source: Any = source
+    if settings.load is not None:
+        if count is not None or not hasattr(type(source), "__iter__"):
+            raise TypeError("load= takes items of an iterable, without count=")
+        return lambda: Loaded(iter(source), _there(settings)), AS_ASKED
     if is_function(source):
-        return lambda: Fetched(any_source, count), AS_ASKED
+        return lambda: Fetched(source, count), AS_ASKED
     if count is not None:
         raise TypeError("count= is for functions of a position; a slice limits others")
     if is_indexed(source):
         fetch: Any = partial(getitem, source)
         return lambda: Fetched(fetch, length_of(source)), AS_ASKED
     if hasattr(type(source), "__iter__"):
-        return lambda: Pulled(iter(any_source)), ONE_THREAD
+        return lambda: Pulled(iter(source)), ONE_THREAD
     raise TypeError(f"an object of type {_kind(source)} cannot be iterated over")
+
+
+def _there(settings: Settings) -> Callable[[Any], Any]:
+    """`load` where it is to run."""
+    load: Any = settings.load
+    if settings.where == "thread":
+        return load  # type: ignore[no-any-return] # a function
+    from debottleneck.strategies.process import Calls
+
+    workers = settings.workers
+    calls = Calls(load, cores() if isinstance(workers, str) else workers, "load")
+    return lambda item: calls.submit((item,), {}).result()
 
 
 def _kind(source: object) -> str:

@@ -12,6 +12,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from debottleneck.strategies.torch_context import captured
 
+S = TypeVar("S")
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
@@ -125,6 +126,70 @@ class Fetched(Generic[T]):
             if isinstance(error, IndexError | StopIteration):
                 raise StopIteration from None
             raise
+
+
+class Loaded(Generic[S, T]):
+    """`load(item)` of each item of an iterator; the calls may be made at once.
+
+    One call after the other takes an item; any failure is the end.
+
+    Args:
+        items: Pulled in order.
+        load: A function of an item.
+    """
+
+    def __init__(self, items: Iterator[S], load: Callable[[S], T]) -> None:
+        self._items, self._load = items, load
+        self._context, self._settings = copy_context(), captured()
+        self._turns = threading.Condition()
+        self._next = self._turn = 0
+        self._stopped = False
+
+    def next_call(self) -> Callable[[], T]:
+        """The load of the next item."""
+        self._next += 1
+        return partial(self._get, self._next - 1)
+
+    def give_back(self) -> None:
+        """The last turn is handed out again."""
+        self._next -= 1
+
+    def go_on(self) -> None:
+        """Nothing to do: a failure is the end."""
+
+    def stop(self) -> None:
+        """Load no more."""
+        self._stopped = True
+
+    def _get(self, turn: int) -> T:
+        try:
+            with self._settings():
+                item = self._take(turn)
+                return self._context.copy().run(self._loaded, item)
+        except BaseException:
+            self._stopped = True
+            raise
+
+    def _take(self, turn: int) -> S:
+        """The item of that turn; calls begin in order, so the one before comes."""
+        with self._turns:
+            self._turns.wait_for(lambda: self._turn == turn or self._stopped)
+            if self._stopped:
+                raise StopIteration
+            try:
+                return self._context.run(next, self._items)
+            except BaseException:
+                self._stopped = True
+                raise
+            finally:
+                self._turn += 1
+                self._turns.notify_all()
+
+    def _loaded(self, item: S) -> T:
+        try:
+            return self._load(item)
+        except StopIteration as error:  # it would pass for the end of the items
+            raise RuntimeError("load raised StopIteration") from error
 
 
 def is_indexed(source: object) -> bool:

@@ -280,8 +280,7 @@ class _Work:
         drop, steps = verdict.plain_left_out(plain), verdict.plain_counted(plain)
         strategies = parse(best.spec) if best else ()
         target, facts = self.wanted.target, self.analysis.recording.facts
-        named = (e.keep for e in self.entrants if best and e.spec == best.spec)
-        noted = next(named, {})
+        kept, said = self._kept(best)
         return Comparison(
             command=masks.words(target.command),
             created="",
@@ -292,15 +291,25 @@ class _Work:
             steps=self.steps,
             trials=tuple(trials),
             best=best.spec if best else "",
-            keep=keep.lines(strategies, keep.called(self.analysis.recording), noted),
+            keep=kept,
             run=keep.command(target, strategies) if best else "",
             deterministic=self.deterministic,
-            notes=tuple(self._all_notes()),
+            notes=(*self._all_notes(), *said),
             environment=facts.environment,
             folder=self.wanted.folder,
             before=self.wanted.folder / save.BASELINE,
             after=self.after,
         )
+
+    def _kept(self, best: Trial | None) -> tuple[tuple[str, ...], list[str]]:
+        """Lines that make the winner permanent, and what is to be said of them."""
+        for entrant in self.entrants:
+            if best is not None and entrant.spec == best.spec:
+                file = self.wanted.folder / save.PATCH
+                lines, said = keep.patch(entrant.plans, file)
+                own = [line for named in entrant.keep.values() for line in named]
+                return (*own, *lines), said
+        return (), []
 
     def _profiled_ms(self) -> Interval | None:
         """The plain step of the profile, when no round was run."""

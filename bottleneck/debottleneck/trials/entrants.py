@@ -17,6 +17,7 @@ from debottleneck.strategies.spec import (
     written,
 )
 from debottleneck.trials import verdict
+from debottleneck.trials.keep import Plans, plans_in
 from debottleneck.trials.result import (
     DIFFERENT,
     FAILED,
@@ -48,7 +49,8 @@ class Entrant:
         decided: True when more rounds would hardly change its verdict.
         pairs: It and the plain script, a pair a round.
         did: What its strategies said of themselves.
-        keep: Lines of code that make it permanent, as far as they know them.
+        keep: Lines of code that make it permanent, where they know them themselves.
+        plans: By which it rewrote loops.
         predicted: What was said of it before anything was run, if anything was.
     """
 
@@ -60,6 +62,7 @@ class Entrant:
     pairs: list[Pair] = field(default_factory=list)
     did: tuple[str, ...] = ()
     keep: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    plans: Plans = ()
     predicted: Predicted | None = None
 
     @property
@@ -79,6 +82,7 @@ class Entrant:
     def admit(self, measured: Measured) -> bool:
         """Look at one of its runs; False, and it leaves, if it cannot be counted."""
         self.did = words_of(measured.notes, len(self.strategies) == 1) or self.did
+        self.plans = plans_in(measured.notes) or self.plans
         for note in measured.notes:
             if note.get("state") == KEEP:
                 self.keep[str(note["strategy"])] = tuple(map(str, note["lines"]))

@@ -162,7 +162,8 @@ class Comparison:
         steps: Steps of a trial.
         trials: The rows, best first.
         best: The spec of the winner, "" when nothing is faster.
-        keep: Lines of code that make it permanent; empty without a winner.
+        keep: Lines of a patch that makes it permanent, below those that are to be
+            written by hand; empty without a winner, or where `notes` say why.
         run: The `bottleneck run` command that applies it.
         deterministic: False when two plain runs differ.
         notes: Sentences the user should know: rounds cut short, machine busy.

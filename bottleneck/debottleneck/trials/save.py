@@ -32,6 +32,7 @@ SCHEMA = 2
 
 FILE, TRIALS, STEPS = "comparison.json", "trials.parquet", "steps.parquet"
 LOSSES = "losses.parquet"
+PATCH = "keep.patch"
 FILES = {"trials": TRIALS, "steps": STEPS, "losses": LOSSES}
 LOGS, BASELINE, BEST = "logs", "baseline", "best"
 GATE_ROUND = -1

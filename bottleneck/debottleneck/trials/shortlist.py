@@ -64,10 +64,10 @@ def supported(analysis: Analysis, cores: int) -> tuple[Strategies, ...]:
     predicted = analysis.predictions or predict(analysis)
     planned = predicted is not None and not predicted.unplanned
     texts = [row.spec for row in predicted.rows] if predicted and planned else []
-    texts = texts or [*OF_LOOPS]
     for finding in analysis.findings:
         texts += _for_finding(finding, analysis, cores)
-    return tuple(map(parse, dict.fromkeys([*texts, *_beside(analysis)])))
+    texts = [*(texts or OF_LOOPS), *_beside(analysis)]
+    return tuple(map(parse, dict.fromkeys(texts)))
 
 
 def _beside(analysis: Analysis) -> list[str]:

@@ -1,9 +1,9 @@
-"""The lines of code that keep the winner, with the user's own names in them."""
+"""What keeps the winner: the patch, or why there is none, and the command."""
 
 from __future__ import annotations
 
-import ast
 from pathlib import Path
+from typing import Any
 
 import made_runs
 import pandas as pd
@@ -12,25 +12,10 @@ from made_trials import script
 
 from debottleneck.collect.options import StageTarget
 from debottleneck.recording.recording import Recording
+from debottleneck.strategies.rewriting.plan import Plan
 from debottleneck.strategies.spec import parse
 from debottleneck.trials import keep
 from debottleneck.trials.trial import Target
-
-SOURCE = """\
-class Loader:
-    @staticmethod
-    def read(path): ...
-    def load_batch(self, index, *, flip=False): ...
-    def batches(self):
-        yield 1
-
-def load_rows(rows, labels, i, delay): ...
-
-def fetch(where): ...
-
-class Layer:
-    def forward(self, x): ...
-"""
 
 
 def sites(path: Path, *rows: tuple[str, str, int, str]) -> pd.DataFrame:
@@ -42,55 +27,63 @@ def sites(path: Path, *rows: tuple[str, str, int, str]) -> pd.DataFrame:
     return made_runs.table("sites", made)
 
 
-LINES = """\
-prefetch:workers=4,depth=8 / load load_rows 8 function /
- for batch in prefetch(lambda i: load_rows(rows, labels, i, delay), workers=4, depth=8,
- count=STEPS):
-prefetch:where=process / load Loader.load_batch 4 function /
- for batch in prefetch(lambda i: loader.load_batch(i), where="process", count=STEPS):
-prefetch:workers=2 / load Loader.read 2 function /
- for batch in prefetch(lambda i: loader.read(i), workers=2, count=STEPS):
-prefetch / load Loader.batches 5 generator /
- for batch in prefetch(loader.batches()):
-prefetch:workers=2 / load torch.utils.data.DataLoader.__next__ 0 torch /
- for batch in prefetch(loader, workers=2):
-parallel-forward:workers=5 / forward Layer.forward 13 function /
- outputs = parallel_forward([layer.forward for layer in layers], x, workers=5)
-parallel-forward / forward torch.nn.Module.__call__ 0 torch /
- outputs = parallel_forward(branches, inputs)
-parallel-forward / forward forward 0 function /
- outputs = parallel_forward([partial(forward, layer) for layer in layers], inputs)
-parallel-update:workers=2 / update Parameter.update 0 function /
- parallel_update(lambda parameter, gradient: parameter.update(gradient), parameters,
- gradients, workers=2)
-parallel-update / update torch.optim.Adam.step 0 torch /
- optimizer = torch.optim.Adam(..., fused=True)  # else foreach=True
-parallel-update / update update 0 function /
- parallel_update(update, parameters, gradients)
+PLAIN = """\
+import time
+def load(i):
+    return i
+for i in range(9):
+    print(load(i))
 """
-"""Specification / stage, name, line and kind of the function / what keeps it."""
 
 
-@pytest.mark.parametrize("case", LINES.replace("\n ", " ").splitlines())
-def test_the_line(tmp_path: Path, case: str) -> None:
-    """It has the winner's settings and the user's names, and it is Python."""
-    spec, site, line = case.split(" / ")
-    stage, name, number, kind = site.split()
-    place = script(tmp_path / "train.py", SOURCE)
-    code = keep.lines(parse(spec), sites(place, (stage, name, int(number), kind)))
-    assert code[-1] == line
-    assert code[0].startswith(("from debottleneck", "optimizer ="))
-    whole = [*code[:-1], f"{line} pass" if line.endswith(":") else line]
-    ast.parse("\n".join(whole))
+def _plan(path: Path, **fields: Any) -> dict[str, Any]:
+    base = Plan("prefetch", str(path), 4, heavy=(0,), worth=(0,), workers=4, depth=8)
+    return {**base.as_json(), **fields}
 
 
-def test_a_combination_keeps_both(tmp_path: Path) -> None:
-    """The lines of each, imports once."""
-    place = script(tmp_path / "train.py", SOURCE)
-    rows = ("load", "fetch", 10, "function"), ("update", "Layer.update", 0, "function")
-    code = keep.lines(parse("prefetch+parallel-update"), sites(place, *rows))
-    assert len(code) == 4
-    assert "for batch in prefetch(lambda i: fetch(i), count=STEPS):" in code
+def test_the_plans_that_held() -> None:
+    """One that was undone, and what was refused, is none."""
+    path = Path("train.py")
+    one, two = _plan(path), _plan(path, line=7)
+    notes: list[dict[str, Any]] = [
+        {"state": "engaged", "plan": one},
+        {"state": "engaged", "plan": two},
+        {"state": "refused", "plan": _plan(path, line=9)},
+        {"state": "failed", "plan": one},
+        {"state": "summary"},
+    ]
+    assert keep.plans_in(notes) == (two,)
+
+
+def test_the_patch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its lines are those of the file that is written, relative to this folder."""
+    monkeypatch.chdir(tmp_path)
+    path, file = script(tmp_path / "train.py", PLAIN), tmp_path / "keep.patch"
+    lines, said = keep.patch((_plan(path),), file)
+    assert "+for made in prefetch(range(9), load_ahead, workers=4, depth=4):" in lines
+    assert lines[:2] == ("--- a/train.py", "+++ b/train.py")
+    assert "\n".join([*lines, ""]) == file.read_text()
+    assert said == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ({"unwritten": "it is odd"}, "train.py:4: it is odd; `bottleneck run"),
+        ({"line": 2}, "train.py:2: line 2 is no loop any more"),
+        ({"heavy": (0, 9)}, "it divides what a function does"),
+    ],
+)
+def test_no_patch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fields: dict[str, Any], why: str
+) -> None:
+    """It says why in one sentence, and writes nothing."""
+    monkeypatch.chdir(tmp_path)
+    path, file = script(tmp_path / "train.py", PLAIN), tmp_path / "keep.patch"
+    lines, said = keep.patch((_plan(path, **fields),), file)
+    assert lines == ()
+    assert why in said[0]
+    assert not file.exists()
 
 
 def test_functions_that_were_never_called_are_not_named(tmp_path: Path) -> None:
@@ -102,24 +95,6 @@ def test_functions_that_were_never_called_are_not_named(tmp_path: Path) -> None:
     tables = {"sites": sites(tmp_path / "train.py", *rows), "marks": marks}
     found = keep.called(Recording.of(facts, tables))
     assert found["name"].tolist() == ["Layer.forward"]
-
-
-def test_lines_that_a_strategy_knows_itself() -> None:
-    """What it did is kept; a comment is added below what strategies usually do."""
-    sites = made_runs.EMPTY.sites
-    own = ("from here", "it was done like this")
-    assert keep.lines(parse("prefetch"), sites, {"prefetch": own}) == own
-    comment = ("# a connection for each thread",)
-    code = keep.lines(parse("prefetch"), sites, {"prefetch": comment})
-    assert (code[0], code[-1]) == ("from debottleneck import prefetch", *comment)
-
-
-@pytest.mark.parametrize("spec", ["prefetch", "parallel-forward", "parallel-update"])
-def test_without_a_site_or_a_file(tmp_path: Path, spec: str) -> None:
-    """A stage that was never named still gives a line to start from."""
-    gone = sites(tmp_path / "gone.py", ("load", "load", 3, "function"))
-    for table in (gone, made_runs.EMPTY.sites):
-        assert keep.lines(parse(spec), table)[0].startswith("from debottleneck")
 
 
 def test_the_command() -> None:

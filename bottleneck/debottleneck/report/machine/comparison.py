@@ -20,7 +20,8 @@ its 95 % interval `low` and `high` (plain step over this one's, paired by round)
 without a measurement: `step_error` and `speedup_error` (predicted over measured less \
 1), `inside` (whether the measured speed-up lies within `low` and `high`) |
 | `best` | the `spec` of the winner, null when nothing is faster |
-| `keep` | lines of code that make it permanent |
+| `keep` | lines of a patch (a unified diff for `git apply`) that makes it permanent, \
+empty where `notes` say why there is none |
 | `run` | the command that applies it without an edit, "" without a winner |
 | `deterministic` | false when two plain runs differ |
 | `notes` | sentences that qualify the table |

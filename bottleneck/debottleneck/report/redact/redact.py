@@ -134,7 +134,7 @@ def comparison(comparison: Comparison) -> Comparison:
         baseline=runs.get(comparison.baseline, comparison.baseline),
         command=facts_of.command(comparison.command),
         trials=tuple(_trial(trial, redactor, runs) for trial in comparison.trials),
-        keep=tuple(map(redactor.name, comparison.keep)),
+        keep=(),  # the user's own lines
         run=_run(comparison),
         notes=tuple(map(redactor.text, comparison.notes)),
         environment=facts_of.environment(comparison.environment, redactor),

@@ -25,11 +25,11 @@ VARIABLES = (
 
 def make(strategy: Strategy, notes: Notes) -> Hooks:
     """Set the environment for libraries that are yet to be loaded."""
-    threads = Threads(strategy.number("threads", 1), notes)
-    return Hooks(threads.after_torch, threads.stepped, threads.close)
+    sizes = PoolSizes(strategy.number("threads", 1), notes)
+    return Hooks(sizes.after_torch, sizes.stepped, sizes.close)
 
 
-class Threads:
+class PoolSizes:
     """Holds the thread pools of native libraries at one size.
 
     Args:

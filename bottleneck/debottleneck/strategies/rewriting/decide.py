@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import pickle
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -13,10 +14,11 @@ from debottleneck.agent.turns import LoopPoint
 from debottleneck.strategies.rewriting.ahead import (
     AheadItems,
     Given,
+    LoopItems,
     Processes,
+    Received,
     Threads,
     given,
-    received,
     with_load,
 )
 from debottleneck.strategies.rewriting.divide import Division, Observation, divide
@@ -25,7 +27,7 @@ from debottleneck.strategies.rewriting.elsewhere import (
     is_watched,
     met_elsewhere,
 )
-from debottleneck.strategies.rewriting.flatten import FlatLoop
+from debottleneck.strategies.rewriting.flatten import FlatLoop, jumps
 from debottleneck.strategies.rewriting.keeping import (
     Kept,
     Reachable,
@@ -182,8 +184,9 @@ class Decision:
         return Opened(replace(self, besides=within.names), within.iterator)
 
     def begin(
-        self, index: Iterator[Given], load: Callable[..., None], carry: Any
-    ) -> AheadItems:
+        self, index: Iterator[Given], load: Callable[..., None], carry: Any,
+        source: LoopItems,
+    ) -> AheadItems:  # fmt: skip
         """Run ahead from here on; in threads where `carry` cannot go to a process.
 
         Raises:
@@ -193,7 +196,7 @@ class Decision:
         if plan.heavy and plan.where == "process" and not _can_go(carry):
             plan = replace(plan, where="thread")
         if plan.where == "process" and not plan.heavy:
-            return self._in_child(index, load)
+            return self._in_child(index, load, source)
         heavy: Threads | Processes | None = None
         limit_s = None
         if self.division.heavy and plan.heavy and plan.where == "process":
@@ -207,19 +210,17 @@ class Decision:
         return AheadItems(index, heavy, load, plan.depth, self.kept.snapshot, limit_s)
 
     def _in_child(
-        self, index: Iterator[Given], load: Callable[..., None]
+        self, index: Iterator[Given], load: Callable[..., None], source: LoopItems
     ) -> AheadItems:
         from debottleneck.strategies.process import Items
 
         made = with_load(index, load)
         streams = streams_in(self.sides.ahead)  # what `make` holds is brought back
-        make = partial(given, made, streams, self.kept.snapshot)
+        make = partial(given, made, streams, self.kept.snapshot, source)
         items = Items(make, depth=self.plan.depth, name="load")
         limit_s = PATIENCE * self.plan.ahead_ns / 1e9 + PATIENCE_S
-        states: list[Any] = []
-        depth = self.plan.depth
-        index = received(items, states)
-        return AheadItems(index, None, load, depth, lambda: states[-1], limit_s)
+        there, depth = Received(items), self.plan.depth
+        return AheadItems(there, None, load, depth, lambda: there.state, limit_s)
 
     def restore(self, state: Any) -> None:
         """Bring back what ran ahead of the item that has this state."""
@@ -285,10 +286,11 @@ def decide(
     moves = moves and seen.known.isdisjoint(heavy or nodes)
     apart = bool(moves) and not _of_threads(child)
     process = settings.process and apart
-    places = _places(flat, {n: ns[n] for n in (*nodes, -1)})
+    worth = _worth({n: ns[n] for n in (*nodes, -1)})
     plan = Plan(
         PREFETCH, point.file, point.plan.line,
-        order=division.order, heavy=heavy, places=places,
+        order=division.order, heavy=heavy,
+        places=_places(flat, worth), worth=worth,
         ahead_ns=ahead_ns, heavy_ns=heavy_ns if heavy else 0.0, stays_ns=stays_ns,
         workers=workers, where="process" if process else "thread",
         depth=settings.depth or max(2, 2 * workers), reason=division.reason,
@@ -303,9 +305,10 @@ def decide(
     ahead_of_it = word(min(gone, key=str), [ahead]) if gone else ""
     for side in (ahead, sides.stays):
         side.release(seen.lasting)
+    unwritten = _unwritten(flat, division, kept, kept_names)
     return Decision(
-        replace(plan, reason=reason), flat, division, sides, kept_names,
-        point.file, kept=kept, besides=besides, ahead_of_it=ahead_of_it,
+        replace(plan, reason=reason, unwritten=unwritten), flat, division, sides,
+        kept_names, point.file, kept=kept, besides=besides, ahead_of_it=ahead_of_it,
     )  # fmt: skip
 
 
@@ -368,11 +371,28 @@ def _workers(settings: Wanted, heavy_ns: float, stays_ns: float) -> int:
     return int(min(MOST_AUTO, heavy_ns // max(stays_ns, 1.0) + 1))
 
 
-def _places(flat: FlatLoop, ns: Mapping[int, float]) -> tuple[int, ...]:
-    """The user's lines that run ahead and take time."""
+def _unwritten(
+    flat: FlatLoop, division: Division, kept: Kept, names: Collection[str]
+) -> str:
+    """Why lines of the library could not do the same."""
+    if names:
+        return f"functions that run ahead use {min(names)}, which the loop sets"
+    leaving = [jumps([flat.numbered[n].node], True) for n in division.stays]
+    early = any(not isinstance(n, ast.Continue) for each in leaving for n in each)
+    if early and (kept.streams or kept.attributes):
+        return "the loop may be left early, and what ran ahead is then brought back"
+    return ""
+
+
+def _worth(ns: Mapping[int, float]) -> tuple[int, ...]:
+    """What takes time of the lines ahead, -1 for the loop's own iterable."""
+    return tuple(n for n in ns if ns[n] > SMALL * sum(ns.values()))
+
+
+def _places(flat: FlatLoop, worth: tuple[int, ...]) -> tuple[int, ...]:
+    """The user's lines of these."""
     lines = flat.numbered
-    least = SMALL * sum(ns.values())
-    found = {flat.place if n < 0 else lines[n].place for n in ns if ns[n] > least}
+    found = {flat.place if n < 0 else lines[n].place for n in worth}
     return tuple(sorted(found))
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from itertools import islice, repeat
 from time import perf_counter_ns
@@ -22,8 +23,9 @@ from debottleneck.agent.entries import LoopEntry, runs
 from debottleneck.agent.turns import LoopPoint
 from debottleneck.strategies import pools
 from debottleneck.strategies.rewriting import known
+from debottleneck.strategies.rewriting.ahead import LoopItems
 from debottleneck.strategies.rewriting.decide import NO_GAIN, Decision, Wanted, decide
-from debottleneck.strategies.rewriting.entry import EntryRun, LoopItems
+from debottleneck.strategies.rewriting.entry import EntryRun
 from debottleneck.strategies.rewriting.flatten import FlatLoop
 from debottleneck.strategies.rewriting.notes import FAILED, Voice
 from debottleneck.strategies.rewriting.observe import Observed
@@ -241,7 +243,8 @@ class Rewriting:
         all_ahead = all(n in ahead for n, k in more.flat.numbered.items() if k.opened)
         shorter = better.plan.bound_ns < SLACK * decision.plan.bound_ns
         if all_ahead and shorter and not better.plan.reason:
-            self.decision = better
+            plan = replace(better.plan, closed=decision.plan)
+            self.decision = replace(better, plan=plan)
 
     def _decided(
         self, flat: FlatLoop, observed: Observed, frame: FrameType,

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from time import perf_counter_ns
 from typing import Any, Protocol
 
 from debottleneck.errors import StrategyError
-from debottleneck.strategies.rewriting.ahead import STOPPED, AheadItems, Item, Lost
+from debottleneck.strategies.rewriting.ahead import (
+    STOPPED,
+    AheadItems,
+    Item,
+    LoopItems,
+    Lost,
+)
 from debottleneck.strategies.rewriting.decide import Decision
 from debottleneck.strategies.rewriting.flatten import Line
 from debottleneck.strategies.rewriting.split import values_before
@@ -56,38 +62,6 @@ class Rewritten(Protocol):
         """Give it up."""
 
 
-class LoopItems:
-    """The loop's own items; tells what it raised from what lines raise.
-
-    Attributes:
-        raised: What it raised.
-        ended: Whether it is over.
-        came: Called after each item.
-    """
-
-    def __init__(self, iterator: Iterator[Any]) -> None:
-        self.iterator = iterator
-        self.raised: BaseException | None = None
-        self.ended = False
-        self.came: Callable[[], None] | None = None
-
-    def __iter__(self) -> LoopItems:
-        return self
-
-    def __next__(self) -> Any:
-        try:
-            item = next(self.iterator)
-            if self.came is not None:
-                self.came()
-            return item
-        except StopIteration:
-            self.ended = True
-            raise
-        except BaseException as error:
-            self.raised = error
-            raise
-
-
 class EntryRun:
     """One entry of a loop whose plan is made.
 
@@ -103,6 +77,7 @@ class EntryRun:
         self._index, self._load = index, load
         self._ahead: AheadItems | None = None
         self._state: Any = None
+        self._first: Any = None
         self._carry: Any = None
         self._done = 0
         self._over = False
@@ -113,8 +88,11 @@ class EntryRun:
         yield from self._watched()
         if self._over or self.plainly:
             return
+        self._first = self._decision.kept.snapshot()
         try:
-            self._ahead = self._decision.begin(self._index, self._load, self._carry)
+            self._ahead = self._decision.begin(
+                self._index, self._load, self._carry, self._source
+            )
         except StrategyError as error:
             self._of.ended(str(error))
             yield from self._in_turn()
@@ -201,7 +179,8 @@ class EntryRun:
             try:
                 made = ahead.take()
             except Lost as lost:
-                yield from self._made_here(str(lost))
+                self._of.ended(f"{lost}; the rest was loaded as written")
+                yield from self._made_here()
                 return
             except BaseException as error:  # noqa: BLE001 - raised at its place
                 yield self.give(self._failed(error))
@@ -217,6 +196,9 @@ class EntryRun:
             if self._done == check and self._decision.checked:
                 check *= 2
                 yield from self._checked(ahead, made)
+                if self._of.is_over and ahead.apart:
+                    yield from self._made_here()
+                    return
             else:
                 yield self.give(made)
             first = self._of.entries == 1 and not self._of.is_over
@@ -230,7 +212,8 @@ class EntryRun:
                 f"a step took {passed / JUDGED / 1e6:.2f} ms, {plain / 1e6:.2f} without"
             )
             self._of.ended(text)
-            ahead.stop()
+            if not ahead.apart:  # else only there it has moved
+                ahead.stop()
 
     def _checked(self, ahead: AheadItems, made: Item) -> Iterator[Any]:
         """An iteration with nothing made in order beside it, looked at."""
@@ -240,14 +223,15 @@ class EntryRun:
             met = mine.changed()
         if met:
             self._of.ended(f"both sides change {self._decision.word(met)}")
+            ahead.stale = True
             ahead.stop()
 
-    def _made_here(self, why: str) -> Iterator[Any]:
-        """A process is lost: the rest is made here, from the right item on."""
+    def _made_here(self) -> Iterator[Any]:
+        """Without the process: the rest is made here, from the right item on."""
         assert self._ahead is not None
-        self._of.ended(f"{why}; the rest was loaded as written")
         self._ahead.close()
         self._ahead = None
+        self._decision.restore(self._first)
         for _ in range(self._done):  # it has not moved here
             next(self._index)
         yield from self._in_turn()

@@ -59,6 +59,9 @@ class Plan:
         entries: How often that loop is entered, a step.
         around: Loops that it is entered in, each the lines of its header and of the
             statement that does.
+        worth: Flat lines ahead that take time, -1 for the loop's own iterable.
+        unwritten: Why it cannot be written in lines of the library; "" if it can.
+        closed: The plan without what it opens of the functions that are called.
     """
 
     strategy: str
@@ -80,6 +83,9 @@ class Plan:
     turns: int = 0
     entries: float = 0.0
     around: tuple[tuple[int, int], ...] = ()
+    worth: tuple[int, ...] = ()
+    unwritten: str = ""
+    closed: Plan | None = None
 
     @property
     def in_order_ns(self) -> float:
