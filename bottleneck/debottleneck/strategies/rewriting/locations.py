@@ -190,7 +190,12 @@ _SHARED = ("threading", "queue", "_thread", "_queue", "concurrent", "multiproces
 
 def is_shared(value: Any) -> bool:
     """Whether threads may change it at any time, as it is made for that."""
-    return type(value).__module__.partition(".")[0] in _SHARED
+    return is_of_threads(type(value))
+
+
+def is_of_threads(kind: Any) -> bool:
+    """Whether it is of a module of threads and processes."""
+    return str(getattr(kind, "__module__", "")).partition(".")[0] in _SHARED
 
 
 def _inner(value: Any) -> list[Any]:
