@@ -53,7 +53,6 @@ def eager() -> Iterator[None]:
         patch.setattr(divide, "SHORTEST_NS", 0)
         patch.setattr(decide, "LEAST_GAIN", -1e9)
         patch.setattr(decide, "HEAVY", 0.0)
-        patch.setattr(entries, "SLACK", 1e9)
         yield
 
 
@@ -81,6 +80,8 @@ def rewritten(
     user = discover.UserCode((), {})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(entry, "JUDGED", 10**9)  # a slow machine is no reason
+        patch.setattr(entries, "SLACK", 1e9)
+        patch.setattr(entries, "LONG", 0)
         patch.setattr(discover, "_installed", [user])
         patch.setattr(copies, "_copies", [install.copy_of])
         tree = ast.parse(source)

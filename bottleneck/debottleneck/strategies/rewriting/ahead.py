@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextvars import copy_context
 from dataclasses import dataclass
@@ -266,7 +266,9 @@ class AheadItems:
         return made
 
     def _result(self, made: Item, future: Future[Any]) -> None:
-        if not self.lost and not self.stale:
+        if self.stale:
+            wait([future], self._limit_s)
+        elif not self.lost:
             try:
                 future.result(self._limit_s)
                 return

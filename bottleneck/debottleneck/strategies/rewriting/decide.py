@@ -11,6 +11,7 @@ from types import FrameType
 from typing import Any
 
 from debottleneck.agent.turns import LoopPoint
+from debottleneck.strategies.rewriting import known
 from debottleneck.strategies.rewriting.ahead import (
     AheadItems,
     Given,
@@ -38,6 +39,7 @@ from debottleneck.strategies.rewriting.keeping import (
 )
 from debottleneck.strategies.rewriting.locations import (
     Effects,
+    File,
     Location,
     is_shared,
     owner_of,
@@ -284,6 +286,7 @@ def decide(
     child = _together(by_line, heavy) if heavy else ahead
     moves = heavy or not lost
     moves = moves and seen.known.isdisjoint(heavy or nodes)
+    moves = moves and not (_reads_files(ahead) and _writes_files(sides.stays))
     apart = bool(moves) and not _of_threads(child)
     process = settings.process and apart
     worth = _worth({n: ns[n] for n in (*nodes, -1)})
@@ -310,6 +313,17 @@ def decide(
         replace(plan, reason=reason, unwritten=unwritten), flat, division, sides,
         kept_names, point.file, kept=kept, besides=besides, ahead_of_it=ahead_of_it,
     )  # fmt: skip
+
+
+def _reads_files(effects: Effects) -> bool:
+    return any(isinstance(held, File) for held in effects.held.values())
+
+
+def _writes_files(effects: Effects) -> bool:
+    files = (File, type(known.OUTSIDE))
+    writes = {at[0] for at in effects.writes}
+    held = effects.held.values()
+    return any(type(one) in files and owner_of(one) in writes for one in held)
 
 
 def _together(by_line: Mapping[int, Effects], numbers: Collection[int]) -> Effects:

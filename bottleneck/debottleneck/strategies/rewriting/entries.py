@@ -35,6 +35,9 @@ from debottleneck.strategies.spec import PREFETCH
 
 T = TypeVar("T")
 
+LONG = 0.5
+"""Of the time of what stays; what runs in order for longer is opened."""
+
 SLACK = 1.05
 """Calls are opened even where it gains nothing yet, if it may cost so little."""
 
@@ -212,7 +215,7 @@ class Rewriting:
         if decision is None:
             return
         plan = decision.plan
-        if plan.reason in ("", NO_GAIN) and plan.in_order_ns > plan.stays_ns / 2:
+        if plan.reason in ("", NO_GAIN) and plan.in_order_ns > LONG * plan.stays_ns:
             yield from self._open(decision, frame, source)
         if source.ended or self._failed:
             return

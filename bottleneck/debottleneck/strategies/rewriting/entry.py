@@ -18,6 +18,7 @@ from debottleneck.strategies.rewriting.decide import Decision
 from debottleneck.strategies.rewriting.flatten import Line
 from debottleneck.strategies.rewriting.split import values_before
 from debottleneck.strategies.rewriting.tracebacks import own_trace
+from debottleneck.strategies.rewriting.tracing import Files
 from debottleneck.strategies.rewriting.watch import Look
 
 JUDGED = 20
@@ -78,6 +79,7 @@ class EntryRun:
         self._ahead: AheadItems | None = None
         self._state: Any = None
         self._first: Any = None
+        self._files = Files()
         self._carry: Any = None
         self._done = 0
         self._over = False
@@ -89,6 +91,7 @@ class EntryRun:
         if self._over or self.plainly:
             return
         self._first = self._decision.kept.snapshot()
+        self._files.start()
         try:
             self._ahead = self._decision.begin(
                 self._index, self._load, self._carry, self._source
@@ -101,6 +104,8 @@ class EntryRun:
 
     def close(self) -> None:
         """End what runs; if the loop was left early, undo what ran ahead."""
+        if self._first is not None:
+            self._files.stop()
         if self._ahead is not None:
             self._ahead.close()
             if not self._over:
@@ -156,6 +161,7 @@ class EntryRun:
             error = cause
         found = values_before(error)
         if self._source.raised is error or found is None:
+            error.__traceback__ = own_trace(error, ())
             raise error
         return Item(found[0], found[1], None, None, error)
 
@@ -201,6 +207,8 @@ class EntryRun:
                     return
             else:
                 yield self.give(made)
+            if self._files.met is not None and not self._of.is_over:
+                self._give_up(ahead, f"{self._files.met.name} was written")
             first = self._of.entries == 1 and not self._of.is_over
             if self._done == JUDGED and first:
                 self._judge(ahead, perf_counter_ns() - began)
@@ -222,9 +230,13 @@ class EntryRun:
             yield self.give(made)
             met = mine.changed()
         if met:
-            self._of.ended(f"both sides change {self._decision.word(met)}")
-            ahead.stale = True
-            ahead.stop()
+            self._give_up(ahead, f"both sides change {self._decision.word(met)}")
+
+    def _give_up(self, ahead: AheadItems, why: str) -> None:
+        """What was made ahead is no longer true."""
+        self._of.ended(why)
+        ahead.stale = True
+        ahead.stop()
 
     def _made_here(self) -> Iterator[Any]:
         """Without the process: the rest is made here, from the right item on."""

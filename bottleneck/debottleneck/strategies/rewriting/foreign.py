@@ -74,7 +74,9 @@ class Foreign:
         if known.prints(function):
             file = named.get("file", Value.of(sys.stdout))
             self._touch.change_all(file if file.roots else Value.of(sys.stdout))
-        elif known.changes_outside(function):
+        elif known.changes_outside(function) or known.opens_to_write(
+            function, [*given[1:2], *named.values()]
+        ):
             self._touch.note(known.OUTSIDE, ALL, write=True)
         if known.draws_in_torch(function):
             self.streams()

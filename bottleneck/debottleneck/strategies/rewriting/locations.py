@@ -102,6 +102,7 @@ class File:
 
     def __init__(self, path: str) -> None:
         self.path = path
+        self.name = os.path.basename(path)
 
     def state(self) -> Any:
         """Differs when it was written."""
@@ -257,6 +258,6 @@ def word(location: Location, effects: Sequence[Effects]) -> str:
     if attribute.startswith("cell ") or (attribute != ALL and type(held[0]) is dict):
         return attribute.removeprefix("cell ")
     if isinstance(held[0], File):
-        return os.path.basename(held[0].path)
+        return held[0].name
     of = f"the {type(held[0]).__name__}"
     return of if attribute == ALL else f"{attribute} of {of}"
