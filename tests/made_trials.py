@@ -90,6 +90,7 @@ class FakeScript:
         noise: Relative standard deviation between runs.
         refused: Specification -> why it does not apply.
         failing: Specification -> rounds (from 0) in which it fails.
+        plan: By which each strategy rewrites a loop.
     """
 
     def __init__(
@@ -100,8 +101,10 @@ class FakeScript:
         refused: Mapping[str, str] | None = None,
         failing: Mapping[str, Sequence[int]] | None = None,
         steps: int = 40,
+        plan: Mapping[str, Any] | None = None,
     ) -> None:
         self.step_ms = step_ms
+        self._plan = {"plan": plan} if plan else {}
         self.now = 0.0
         self.ran: list[tuple[str, int]] = []
         self.interrupt_at = -1
@@ -122,7 +125,8 @@ class FakeScript:
         names = [part.partition(":")[0] for part in spec.split("+") if part]
         refused = self._refused.get(spec)
         notes = tuple(
-            note(name, REFUSED, refused) if refused else note(name) for name in names
+            note(name, REFUSED, refused) if refused else {**note(name), **self._plan}
+            for name in names
         )
         failure = "broke" if number in self._failing.get(spec, ()) else ""
         return measured([step] * self._steps, failure=failure, notes=notes)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -73,10 +72,9 @@ print(b"".join(a.tobytes() for a in [*params, *ema]).hex()[:4000])
 
 
 def _run(path: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "DEBOTTLENECK_REWRITING": "1"}
     return subprocess.run(
         [sys.executable, *command, str(path)],
-        capture_output=True, text=True, env=environment, cwd=path.parent, check=True,
+        capture_output=True, text=True, cwd=path.parent, check=True,
     )  # fmt: skip
 
 

@@ -34,6 +34,22 @@ def returns(loop: ast.For | ast.While) -> bool:
     return bool(_returning) and not any(isinstance(node, jumps) for node in nodes)
 
 
+def items(loop: ast.For, placeholder: str, given: ast.expr) -> ast.expr:
+    """What the marked copy goes over: `given`, or what is left of it."""
+    if not returns(loop):
+        return given
+    point = ast.Constant(placeholder)
+    left = ast.Call(ast.Attribute(point, "iterator", ast.Load()), [], [])
+    return ast.IfExp(ast.Attribute(point, "fresh", ast.Load()), given, left)
+
+
+def begun_again(loop: ast.For | ast.While, marked: ast.stmt) -> list[ast.stmt]:
+    """The marked copy, in a loop of ours where it may be begun again."""
+    if not returns(loop):
+        return [marked]
+    return [ast.While(ast.Constant(True), [marked, ast.Break()], [])]
+
+
 def other(
     loop: ast.For | ast.While, placeholder: str, rest: ast.stmt
 ) -> tuple[object, ast.stmt]:

@@ -259,10 +259,7 @@ class _Pass:
             first = _call(plan.placeholder, "items", [node.iter])
             ast.copy_location(first, node.iter if _OF_ITERABLE else node)
             _located(first.func, node)
-            items: ast.expr = first
-            if copies.returns(node):
-                left = _call(plan.placeholder, "iterator", [])
-                items = ast.IfExp(_attribute(plan.placeholder, "fresh"), first, left)
+            items = copies.items(node, plan.placeholder, first)
             turns = _call(plan.placeholder, "turns", [items])
             assert isinstance(marked, ast.For)
             marked.iter = _located(turns, node.iter)
@@ -277,9 +274,7 @@ class _Pass:
             handed = _located(_call(plan.placeholder, "handed", []), node.test)
             plan.flat, other = copies.other(node, plan.placeholder, node)
             marked.orelse = [_located(ast.If(handed, [other], node.orelse), node)]
-        whole: list[ast.stmt] = [marked]
-        if copies.returns(node):
-            whole = [ast.While(ast.Constant(True), [marked, ast.Break()], [])]
+        whole = copies.begun_again(node, marked)
         within = ast.With([ast.withitem(ast.Constant(plan.placeholder))], whole)
         choice = ast.If(_attribute(plan.placeholder, "open"), [within], [node])
         return _located(choice, node)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from debottleneck.prediction.demand import Demand
 from debottleneck.prediction.engine import Gil, Thread
-from debottleneck.prediction.parallel import Turns, workers_of
-from debottleneck.prediction.prefetch import Ahead
+from debottleneck.prediction.parallel import SharedTurns, workers_of
+from debottleneck.prediction.prefetch import SimulatedAhead
 from debottleneck.prediction.programs import Feed, SimulatedLoop, threads
 from debottleneck.prediction.sides import has_workers, plan_of, turns_of
 from debottleneck.strategies.spec import (
@@ -48,24 +48,26 @@ def setup(loop: SimulatedLoop, strategies: Strategies) -> Setup:
     """
     gil = loop.gil()
     feed = Feed(loop, gil)
-    ahead: Ahead | None = None
-    turns: list[Turns] = []
+    ahead: SimulatedAhead | None = None
+    turns: list[SharedTurns] = []
     fill, burst = 2, 1
     for strategy in strategies:
         plan = plan_of(loop.demand, strategy)
         if strategy.name != PREFETCH:
             turns += _turns(loop, gil, strategy)
         elif plan is not None and not plan.reason:
-            ahead = Ahead(loop, gil, plan, feed)
+            ahead = SimulatedAhead(loop, gil, plan, feed)
             fill += plan.depth
             burst = plan.workers if has_workers(plan) else 1
     return Setup(threads(loop, gil, feed, ahead, turns), fill, burst)
 
 
-def _turns(loop: SimulatedLoop, gil: Gil | None, strategy: Strategy) -> list[Turns]:
+def _turns(
+    loop: SimulatedLoop, gil: Gil | None, strategy: Strategy
+) -> list[SharedTurns]:
     asked = strategy.number("workers", max(1, round(loop.machine.cores)))
     return [
-        Turns(loop, gil, plan, workers_of(plan, asked))
+        SharedTurns(loop, gil, plan, workers_of(plan, asked))
         for plan in turns_of(loop.demand, strategy.name)
         if not plan.reason and plan.turns > 1
     ]

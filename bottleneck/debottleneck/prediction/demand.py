@@ -8,10 +8,8 @@ Waiting for the GIL and for a core is left out: the simulation brings forth its 
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -28,15 +26,13 @@ from debottleneck.analysis.frames import (
 )
 from debottleneck.analysis.result import Analysis
 from debottleneck.analysis.rows import RowNames
-from debottleneck.analysis.steps import chosen_loop
 from debottleneck.analysis.timeline import Lookup, marks_by_thread
+from debottleneck.prediction.planned import lines_at, plans_of
 from debottleneck.recording.loop import BETWEEN, Marks, outermost
-from debottleneck.recording.recording import STATES, Recording
+from debottleneck.recording.recording import STATES
 from debottleneck.recording.spool import BURST_READS, ENTER, LEAVE
 from debottleneck.recording.tables import LONGEST_NS
-from debottleneck.strategies.rewriting.plan import Piece, Plan
-from debottleneck.strategies.spec import PREFETCH
-from debottleneck.words import LINE
+from debottleneck.strategies.rewriting.plan import Plan
 
 OUTSIDE = ("disk", "network", "ipc", "sleep", "unattributed")
 """Waits for something that is not a thread of this loop."""
@@ -170,7 +166,7 @@ def demand_of(analysis: Analysis) -> Demand | None:
         steps=steps,
         step_ns=analysis.loop.step_ms * 1e6,
         producers=_producers(analysis, mix, steps),
-        plans=_plans(recording),
+        plans=plans_of(recording),
         python_known=mix.known,
     )
 
@@ -286,7 +282,7 @@ def _steps(
     unit, enter, site = _units(marks, begin)
     stages = mix.rows.numbers(own["stage"])
     row = np.where((unit % 2 == 0) | np.isin(stages, BETWEEN), stages, -1)
-    line = _lines(analysis, marks, begin)
+    line = lines_at(analysis.recording, marks, begin)
     changes = (np.diff(c, prepend=-2) != 0 for c in (step, unit, row, line))
     new = np.flatnonzero(np.logical_or.reduce(list(changes)))
     amounts = _amounts(own, mix, new)
@@ -374,42 +370,3 @@ def _producers(
             Producer(Part("load", str(row["name"]), *times, 0.0, rate), apart)
         )
     return tuple(producers)
-
-
-def _lines(analysis: Analysis, marks: Marks, begin: Ints) -> Ints:
-    """Line of the loop's own statement that each time lies in, 0 where none shows."""
-    recording = analysis.recording
-    chosen, sites = chosen_loop(recording), recording.sites
-    if chosen is None:
-        return np.zeros(len(begin), np.int64)
-    own = sites[(sites["pid"] == recording.facts.pid) & (sites["stage"] == LINE)]
-    own = own[own["within"] == chosen.site]
-    entered = (marks.edge == ENTER) & np.isin(marks.site, own["site"].to_numpy())
-    lines = own.set_index("site")["line"].reindex(marks.site[entered])
-    known = np.concatenate([[0], lines.to_numpy(np.int64)])
-    return known[np.searchsorted(marks.t[entered], begin, side="right")]
-
-
-def _plans(recording: Recording) -> tuple[Plan, ...]:
-    """What strategies said of the loop that trains, and of those within it."""
-    chosen = chosen_loop(recording)
-    if chosen is None:
-        return ()
-    own = recording.sites[recording.sites["within"] == chosen.site]
-    begin = sorted({chosen.line, *map(int, own["line"])})
-    found: dict[tuple[str, str, int], Plan] = {}
-    for said in recording.facts.plans:
-        pieces = tuple(Piece(**piece) for piece in said["pieces"])
-        facts: dict[str, Any] = {**said, "pieces": pieces}
-        plan = Plan(**facts)
-        if plan.strategy == PREFETCH:
-            if (plan.file, plan.line) == (chosen.file, chosen.line):
-                found[PREFETCH, "", 0] = plan
-            continue
-        for loop, line in plan.around:
-            if loop == chosen.line <= line:
-                line = begin[bisect_right(begin, line) - 1]
-                moved = tuple(replace(piece, line=line) for piece in pieces)
-                key = plan.strategy, plan.file, plan.line
-                found[key] = replace(plan, pieces=moved)
-    return tuple(found.values())

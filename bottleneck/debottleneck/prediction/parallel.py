@@ -34,7 +34,7 @@ class Job:
     ready: Counter = field(default_factory=Counter)
 
 
-class Turns:
+class SharedTurns:
     """The turns of one loop, made by the trainer and by threads beside it.
 
     Args:

@@ -16,7 +16,7 @@ from debottleneck.prediction.engine import (
     Thread,
 )
 from debottleneck.prediction.programs import Cycles, Feed, SimulatedLoop, Step
-from debottleneck.prediction.sides import Sides, has_workers
+from debottleneck.prediction.sides import PartsBySide, has_workers
 from debottleneck.strategies.rewriting.plan import HEAVY, ORDER, STAYS, Plan
 
 
@@ -55,7 +55,7 @@ class ChildProcess:
             yield GIVE, self._answered
 
 
-class Ahead:
+class SimulatedAhead:
     """The lines of a loop that run ahead of it.
 
     Args:
@@ -73,7 +73,7 @@ class Ahead:
     ) -> None:
         self._loop, self._gil, self._plan, self._feed = loop, gil, plan, feed
         self._by_workers, self._apart = has_workers(plan), plan.where == "process"
-        sides = Sides(plan, loop.demand.parts)
+        sides = PartsBySide(plan, loop.demand.parts)
         divided = [[sides.divide(part) for part in step] for step in loop.steps]
         self._order = [_of_side(step, ORDER) for step in divided]
         self._heavy = [_of_side(step, HEAVY) for step in divided]

@@ -102,7 +102,7 @@ class Handler(Protocol):
 
 
 class Shared(Protocol):
-    """A statement whose work is shared, see `parallel.Turns`."""
+    """A statement whose work is shared, see `parallel.SharedTurns`."""
 
     line: int
 

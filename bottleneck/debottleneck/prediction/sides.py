@@ -68,7 +68,7 @@ def why_not(demand: Demand, strategy: Strategy) -> str:
     return NO_TURNS if longest is None else longest.reason
 
 
-class Sides:
+class PartsBySide:
     """Divides parts as a plan says.
 
     Args:

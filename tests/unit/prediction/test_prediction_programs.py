@@ -14,7 +14,7 @@ from debottleneck.prediction.candidates import families
 from debottleneck.prediction.demand import Demand, Part, Producer
 from debottleneck.prediction.programs import SimulatedLoop
 from debottleneck.prediction.replay import replay
-from debottleneck.prediction.sides import NO_PLAN, NO_TURNS, Sides, why_not
+from debottleneck.prediction.sides import NO_PLAN, NO_TURNS, PartsBySide, why_not
 from debottleneck.recording.machine import Machine
 from debottleneck.strategies.rewriting.plan import (
     HEAVY,
@@ -168,7 +168,7 @@ def test_parts_go_where_what_they_call_goes() -> None:
         part("other", " ", python=2, line=6),
         part("other", " ", python=2, line=1),
     ]
-    sides = Sides(Plan(PREFETCH, "train.py", 3, pieces=pieces), parts)
+    sides = PartsBySide(Plan(PREFETCH, "train.py", 3, pieces=pieces), parts)
     found = [set(sides.divide(each)) for each in parts]
     assert found == [{HEAVY}, {STAYS}, {ORDER}, {ORDER}, {STAYS}]
 

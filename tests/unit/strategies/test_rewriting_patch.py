@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,9 +9,12 @@ from typing import Any
 
 import made_rewritten
 import pytest
-from made_rewritten import THREADS
+from made_rewritten import PROCESSES, THREADS
 
 from debottleneck.strategies.rewriting import patch
+from debottleneck.strategies.rewriting.patch import NoLines
+from debottleneck.strategies.rewriting.plan import Plan
+from debottleneck.strategies.spec import FORWARD, UPDATE
 
 HEAD = """
 import time
@@ -125,6 +127,15 @@ for k in range(20):  # loop
         len(text),
     )
 ''',
+    "twice": """
+rng = np.random.default_rng(0)
+x = np.zeros(8)
+for k in range(20):  # loop
+    fit(x)
+    x = load_batch([rng.random()] * 8)
+    fit(x)
+    x = load_batch([rng.random()] * 8)
+""",
     "next": """
 source = iter([load_batch([k] * 8) for k in range(3)])
 class Source:
@@ -199,5 +210,195 @@ def test_a_loop_whose_items_are_made_ahead(name: str, tmp_path: Path) -> None:
     path = tmp_path / "train.py"
     plan = _plan(path, HEAD + LOOPS[name] + TAIL)
     assert not plan["reason"]
-    print(_patched(path, [plan["closed"] or plan]))
-    assert os.environ.get("X") is None
+    _patched(path, [plan["closed"] or plan])
+
+
+def test_the_lines_are_those_that_a_person_would_write(tmp_path: Path) -> None:
+    """The user's own, with their comments; only what takes time is moved."""
+    path = tmp_path / "train.py"
+    plan = _plan(path, HEAD + LOOPS["statements"] + TAIL)
+    written = """
+    def to_load():
+        for step in range(n):
+            # which ones
+            idx = rng.integers(0, 99, 8)
+            yield step, idx
+    def load(item):
+        step, idx = item
+        batch = load_batch(
+            idx,
+        )
+        return step, batch
+    for step, batch in prefetch(to_load(), load, workers=3, depth=3):  # loop
+
+        # and train
+        loss = fit(batch, step)
+"""
+    assert written in _patched(path, [plan])
+
+
+def test_processes(tmp_path: Path) -> None:
+    """What draws stays in this one, so that the next epoch draws anew."""
+    path = tmp_path / "train.py"
+    source = LOOPS["statements"].replace("main(20)", "main(20); main(20)")
+    plan = _plan(path, HEAD + source + TAIL, PROCESSES)
+    assert plan["where"] == "process"
+    assert 'workers=2, depth=2, where="process")' in _patched(path, [plan])
+
+
+ODD = '''#!/usr/bin/env python
+# -*- coding: latin-1 -*-
+"""Trains \xe9."""
+from __future__ import annotations
+import time; import numpy as np
+
+def prefetch(x): return x
+@prefetch
+def load(k):
+\ttime.sleep(0.003)
+\treturn np.full(8, k * 1.0)
+def forward(x): return float(x.sum())
+def main():
+\t"""D\xe9j\xe0."""
+\tfor k in range(20):  # loop
+\t\ts = """\xe9
+ """; x = load(k) + len(s)  # \xe9t\xe9
+\t\t# \xe9
+\t\tprint(forward(x +
+\t\t\t1))
+main()'''
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_a_file_of_any_kind(tmp_path: Path, newline: str) -> None:
+    """Tabs, line ends, encoding, what must come first, names that are taken."""
+    path = tmp_path / "a folder" / "tr\xe4in.py"
+    path.parent.mkdir()
+    made_of = tmp_path / "made.py"
+    plan = {**_plan(made_of, ODD), "file": str(path)}
+    path.write_bytes(ODD.replace("\n", newline).encode("latin-1"))
+    kept = tmp_path / "keep.patch"
+    before, plain = path.read_bytes(), _python(path)
+    kept.write_bytes(patch.diff([plan], tmp_path))
+    _git(tmp_path, "keep.patch")
+    after = path.read_bytes()
+    assert _python(path) == plain
+    rows = after.decode("latin-1").split("\n")
+    assert all(row.endswith("\r") for row in rows[:-1]) == (newline == "\r\n")
+    imported = "from debottleneck import prefetch as debottleneck_prefetch"
+    assert rows[5].strip() == imported
+    assert "\tdef load_ahead(k):" in [row.rstrip() for row in rows]
+    _git(tmp_path, "-R", "keep.patch")
+    assert path.read_bytes() == before
+    command = ["patch", "--binary", "-p1", "-i", str(kept)]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    assert path.read_bytes() == after
+
+
+REFUSED = {
+    "other values": """
+rng = np.random.default_rng(0)
+for k in range(20):  # loop
+    n = rng.random()
+    fit(load_batch([n] * 8), n)
+    n = rng.random()
+    fit(load_batch([n] * 8), n)
+""",
+    "leaves": """
+rng = np.random.default_rng(0)
+for k in range(40):  # loop
+    x = load_batch([rng.random()] * 8)
+    if fit(x) > 400: break
+seen.append(rng.random())
+""",
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_written(name: str, tmp_path: Path) -> None:
+    """It says so, or the loop was not rewritten."""
+    plan = _plan(tmp_path / "train.py", HEAD + REFUSED[name] + TAIL)
+    with pytest.raises(NoLines):
+        patch.diff([plan], tmp_path)
+
+
+TURNS = {
+    "pairs": ("""
+for p, g in zip(params, grads):  # turns
+    step(p, g)
+""", "parallel_update(step, params, grads, workers=2)"),
+    "body": ("""
+for p, g in zip(params, grads):  # turns
+    # down
+    g = g * 2
+    p -= 0.1 * g  # a little
+""", "parallel_update(update, params, grads, workers=2)\n"),
+    "three": ("""
+for p, g, e in zip(params, grads, means):  # turns
+    step(p, g); e += p
+""", "    p, g, e = item\n    step(p, g); e += p\nparallel_update("),
+    "items": ("""
+def main():
+    for k, p in enumerate(params): step(p, grads[k])  # turns
+main()
+""", "    parallel_update(update, enumerate(params), workers=2)\n"),
+    "alone": ("""
+for layer in layers:  # turns
+    layer.update()
+""", "    layer.update()\nparallel_update(update, layers, workers=2)"),
+}  # fmt: skip
+
+FORWARDS = {
+    "outs = [layer.forward(x) for layer in layers]":
+        "outs = parallel_forward([layer.forward for layer in layers], x, workers=2)",
+    "outs = [layer(x) for layer in layers]":
+        "outs = parallel_forward(layers, x, workers=2)",
+    "outs = sum([scaled(x, p, by=3.0) for p in params])":
+        "parallel_forward(lambda p: scaled(x, p, by=3.0), params, workers=2)",
+}  # fmt: skip
+
+TURNS_HEAD = """import numpy as np
+params = [np.full((4, 4), k + 1.0) for k in range(3)]
+grads = [np.full((4, 4), k + 0.5) for k in range(3)]
+means, x = [p.copy() for p in params], np.ones(4)
+def step(p, g): p -= 0.1 * g
+def scaled(x, p, by): return p @ x * by
+class Layer:
+    def __init__(self, p): self.p = p
+    def update(self): self.p -= 1
+    def forward(self, x): return self.p @ x
+    __call__ = forward
+layers, outs = [Layer(p) for p in params], []
+"""
+TURNS_TAIL = "\nprint([a.tolist() for a in [*params, *means]], np.sum(outs))\n"
+
+
+@pytest.mark.parametrize("name", TURNS)
+def test_turns_side_by_side(name: str, tmp_path: Path) -> None:
+    """One call of the library in place of the loop."""
+    loop, call = TURNS[name]
+    path = tmp_path / "train.py"
+    path.write_text(TURNS_HEAD + loop + TURNS_TAIL)
+    assert call in _patched(path, [_turns(path, "# turns", UPDATE)])
+
+
+@pytest.mark.parametrize("loop", FORWARDS)
+def test_a_comprehension_side_by_side(loop: str, tmp_path: Path) -> None:
+    """One call of the library in its place, the rest of the statement around it."""
+    path = tmp_path / "train.py"
+    path.write_text(f"{TURNS_HEAD}{loop}{TURNS_TAIL}")
+    assert FORWARDS[loop] in _patched(path, [_turns(path, "outs = ", FORWARD)])
+
+
+def test_what_turns_leave_is_needed(tmp_path: Path) -> None:
+    """A name of the last turn is not that of a function."""
+    path = tmp_path / "train.py"
+    path.write_text(f"{TURNS_HEAD}for p in params:  # turns\n    p += 1\nprint(p)\n")
+    with pytest.raises(NoLines, match="p, which its turns set, is used after it"):
+        patch.diff([_turns(path, "# turns", UPDATE)], tmp_path)
+
+
+def _turns(path: Path, mark: str, strategy: str) -> dict[str, Any]:
+    rows = path.read_text().splitlines()
+    line = next(n for n, row in enumerate(rows, 1) if mark in row and "[]" not in row)
+    return Plan(strategy, str(path), line, workers=2, places=(line,)).as_json()

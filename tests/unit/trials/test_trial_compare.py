@@ -14,6 +14,7 @@ from debottleneck.agent.guard import Changes
 from debottleneck.agent.state import Extent
 from debottleneck.analysis.result import Analysis, Predictions
 from debottleneck.errors import BottleneckError, UsageError
+from debottleneck.strategies.rewriting.plan import Plan
 from debottleneck.strategies.spec import Strategies, parse
 from debottleneck.trials import (
     baseline,
@@ -115,9 +116,16 @@ def specs(comparison: Comparison) -> list[tuple[str, str]]:
     return [(row.spec, row.verdict) for row in comparison.trials]
 
 
-def test_the_winner_is_first_kept_and_recorded(run: Run, tmp_path: Path) -> None:
+def test_the_winner_is_first_kept_and_recorded(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Rows are best first; code, command, recordings and tables belong to them."""
-    script = FakeScript({"": 10.0, FETCH: 5.0, FETCH_MORE: 2.5, UPDATE: 10.0})
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "train.py"
+    path.write_text("for x in source:\n    fit(x)\n")
+    plan = Plan("prefetch", str(path), 1, worth=(-1,)).as_json()
+    steps = {"": 10.0, FETCH: 5.0, FETCH_MORE: 2.5, UPDATE: 10.0}
+    script = FakeScript(steps, plan=plan)
     found, interrupted = run(script, UPDATE, FETCH, FETCH_MORE)
     assert not interrupted
     assert specs(found) == [
@@ -126,7 +134,9 @@ def test_the_winner_is_first_kept_and_recorded(run: Run, tmp_path: Path) -> None
         (UPDATE, result.SAME_SPEED),
     ]
     assert found.best == FETCH_MORE
-    assert found.keep[0] == "from debottleneck import prefetch"
+    assert "+for x in prefetch(source, depth=1):" in found.keep
+    patch = (tmp_path / "run" / save.PATCH).read_text()
+    assert patch == "\n".join([*found.keep, ""])
     assert found.run == f"bottleneck run --strategy {FETCH_MORE} train.py --lr 1"
     assert found.after == tmp_path / "run" / "best"
     assert found.baseline_ms is not None
@@ -223,7 +233,6 @@ def test_two_winners_are_combined(run: Run) -> None:
     assert ran.count(BOTH) == 3
     assert ran.count(FETCH_MORE) == 6
     assert ran.count(FETCH) == 3
-    assert any("parallel_update" in line for line in found.keep)
 
 
 @pytest.mark.parametrize(("own_choice", "rows"), [(True, 3), (False, 2)])

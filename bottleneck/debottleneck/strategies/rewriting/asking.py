@@ -26,11 +26,11 @@ from debottleneck.strategies.blas import cores
 from debottleneck.strategies.rewriting import each
 from debottleneck.strategies.rewriting import install as acting
 from debottleneck.strategies.rewriting.ahead import LoopItems
-from debottleneck.strategies.rewriting.decide import Decision, Wanted
+from debottleneck.strategies.rewriting.decide import Decision
 from debottleneck.strategies.rewriting.entries import Rewriting
 from debottleneck.strategies.rewriting.flatten import FlatLoop
 from debottleneck.strategies.rewriting.notes import Voice
-from debottleneck.strategies.rewriting.plan import TURNS, Piece, Plan
+from debottleneck.strategies.rewriting.plan import TURNS, Piece, Plan, Wanted
 from debottleneck.strategies.spec import FORWARD, PREFETCH, UPDATE
 
 T = TypeVar("T")
@@ -49,7 +49,7 @@ def install(folder: Path, config: Mapping[str, Any]) -> None:
     copies.copy_with(acting.copy_of, returning=True)
     known = config.get("loop") is not None
     entries.listen_with(_Hand(evidence.search(), known))
-    asked = each.Sharing(dict.fromkeys((FORWARD, UPDATE), cores()), _SILENT, [], [])
+    asked = each.Sharing(dict.fromkeys((FORWARD, UPDATE), cores()), _SILENT, [])
     discover.prepare_with(partial(each.prepare, asked=asked, kind=AskedTurns))
 
 
@@ -112,7 +112,7 @@ class _Hand(acting.Hand):
         flat = point.plan.flat
         if isinstance(flat, FlatLoop) and point not in self._asked:
             self._asked.add(point)
-            point.rewritten = Asked(point, flat, self._settings, self._voice)
+            point.rewritten = AskedLoop(point, flat, self._settings, self._voice)
 
 
 class _Marked(LoopItems):
@@ -132,7 +132,7 @@ class _Marked(LoopItems):
             raise
 
 
-class Asked(Rewriting):
+class AskedLoop(Rewriting):
     """A loop that is planned, and then goes on in its marked copy."""
 
     def __init__(self, *given: Any) -> None:

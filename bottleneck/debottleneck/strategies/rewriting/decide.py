@@ -52,9 +52,9 @@ from debottleneck.strategies.rewriting.opening import (
     under_way,
 )
 from debottleneck.strategies.rewriting.pieces import pieces_of, size_of
-from debottleneck.strategies.rewriting.plan import Plan
+from debottleneck.strategies.rewriting.plan import Plan, Wanted
 from debottleneck.strategies.rewriting.split import Split, names_of, split
-from debottleneck.strategies.spec import AUTO, PREFETCH, PREFETCH_WORKERS, Strategy
+from debottleneck.strategies.spec import PREFETCH
 
 MOST_AUTO = 16
 """Workers where they are chosen here."""
@@ -76,30 +76,6 @@ PATIENCE, PATIENCE_S = 10, 1.0
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What was asked for.
-
-    Attributes:
-        workers: Threads or processes, None to choose.
-        depth: Items ahead, None to choose.
-        process: Whether processes are to do it.
-    """
-
-    workers: int | None
-    depth: int | None
-    process: bool
-
-    @classmethod
-    def of(cls, strategy: Strategy) -> Wanted:
-        """From a strategy as it was written."""
-        automatic = strategy.settings.get("workers") == AUTO
-        workers = None if automatic else strategy.number("workers", PREFETCH_WORKERS)
-        depth = strategy.number("depth", 0) or None
-        process = strategy.word("where", "thread") == "process"
-        return cls(workers, depth, process)
-
-
-@dataclass(frozen=True)
 class BothSides:
     """What both sides use.
 
@@ -112,6 +88,11 @@ class BothSides:
     ahead: Effects
     stays: Effects
     fresh: frozenset[Any]
+
+    def release(self, lasting: Collection[Any]) -> None:
+        """Keep nothing alive but what the script holds by names."""
+        for side in (self.ahead, self.stays):
+            side.release(lasting)
 
 
 @dataclass(frozen=True)
@@ -269,8 +250,7 @@ def decide(
         frame: That of the function that it runs in.
         besides: Names that are no variables of the frame.
     """
-    space = frame.f_globals
-    division, kept_names = _divided(flat, seen, space)
+    division, kept_names = _divided(flat, seen, frame.f_globals)
     ns = dict(zip([*flat.numbered, -1], seen.ns, strict=True))
     by_line = dict(zip(ns, seen.effects, strict=True))
     ahead = _together(by_line, {*ns} - {*division.stays})
@@ -281,34 +261,27 @@ def decide(
     stays_ns = sum(seen.ns) - ahead_ns
     heavy = division.heavy if heavy_ns > HEAVY * ahead_ns else ()
     workers = _workers(settings, heavy_ns, stays_ns) if heavy else 1
-    reachable = Reachable(frame, space)
-    lost = {at for at in division.changed if not travels(at, ahead, reachable)}
+    lost = _lost(division, ahead, Reachable(frame, frame.f_globals))
     child = _together(by_line, heavy) if heavy else ahead
-    moves = heavy or not lost
-    moves = moves and seen.known.isdisjoint(heavy or nodes)
-    moves = moves and not (_reads_files(ahead) and _writes_files(sides.stays))
-    apart = bool(moves) and not _of_threads(child)
-    process = settings.process and apart
+    apart = bool(heavy or not lost) and seen.known.isdisjoint(heavy or nodes)
+    apart = apart and not _of_threads(child)
+    apart = apart and not (_reads_files(ahead) and _writes_files(sides.stays))
     worth = _worth({n: ns[n] for n in (*nodes, -1)})
     plan = Plan(
         PREFETCH, point.file, point.plan.line,
         order=division.order, heavy=heavy,
         places=_places(flat, worth), worth=worth,
         ahead_ns=ahead_ns, heavy_ns=heavy_ns if heavy else 0.0, stays_ns=stays_ns,
-        workers=workers, where="process" if process else "thread",
+        workers=workers, where="process" if settings.process and apart else "thread",
         depth=settings.depth or max(2, 2 * workers), reason=division.reason,
         pieces=pieces_of(flat, division, seen, by_workers=bool(heavy)),
         apart=apart, size=size_of(flat, division, seen),
     )  # fmt: skip
     kept = kept_of(division, ahead)
-    gone = {at for at in lost if not comes_back(at, ahead)}
-    left = gone if flat.exits else set()
-    left |= {(owner_of(space), name) for name in kept_names if flat.exits}
+    left, ahead_of_it = _left(flat, lost, ahead, frame.f_globals, kept_names)
     reason = plan.reason or _reason(plan, sides, kept_names, frame, left)
-    ahead_of_it = word(min(gone, key=str), [ahead]) if gone else ""
-    for side in (ahead, sides.stays):
-        side.release(seen.lasting)
     unwritten = _unwritten(flat, division, kept, kept_names)
+    sides.release(seen.lasting)
     return Decision(
         replace(plan, reason=reason, unwritten=unwritten), flat, division, sides,
         kept_names, point.file, kept=kept, besides=besides, ahead_of_it=ahead_of_it,
@@ -324,6 +297,21 @@ def _writes_files(effects: Effects) -> bool:
     writes = {at[0] for at in effects.writes}
     held = effects.held.values()
     return any(type(one) in files and owner_of(one) in writes for one in held)
+
+
+def _lost(division: Division, ahead: Effects, reachable: Reachable) -> set[Location]:
+    """What changes in another process would be missed here."""
+    return {at for at in division.changed if not travels(at, ahead, reachable)}
+
+
+def _left(
+    flat: FlatLoop, lost: set[Location], ahead: Effects, space: dict[str, Any],
+    names: Collection[str],
+) -> tuple[set[Location], str]:  # fmt: skip
+    """What cannot be brought back where the loop is left early; what is ahead then."""
+    gone = {at for at in lost if not comes_back(at, ahead)}
+    left = gone | {(owner_of(space), name) for name in names} if flat.exits else set()
+    return left, word(min(gone, key=str), [ahead]) if gone else ""
 
 
 def _together(by_line: Mapping[int, Effects], numbers: Collection[int]) -> Effects:

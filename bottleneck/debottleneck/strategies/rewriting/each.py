@@ -88,7 +88,6 @@ class Sharing:
     workers: dict[str, int]
     voice: Voice
     refused: list[Plan]
-    taken: list[Plan]
 
 
 class EachPoint:
@@ -196,7 +195,6 @@ class EachPoint:
                 places=(self._turns.line,),
             )  # fmt: skip
             self._asked.voice.side_by_side(self.plan)
-            self._asked.taken.append(self.plan)
         return True
 
     def _called(self, frame: FrameType) -> tuple[int, ...]:

@@ -28,11 +28,11 @@ from debottleneck.strategies import pools
 from debottleneck.strategies.blas import cores
 from debottleneck.strategies.remedies import install as remedies
 from debottleneck.strategies.rewriting import each
-from debottleneck.strategies.rewriting.decide import Wanted
 from debottleneck.strategies.rewriting.divide import SHORTEST_NS
 from debottleneck.strategies.rewriting.entries import Rewriting
 from debottleneck.strategies.rewriting.flatten import FlatLoop, flatten
 from debottleneck.strategies.rewriting.notes import REFUSED, Notes, Voice
+from debottleneck.strategies.rewriting.plan import Wanted
 from debottleneck.strategies.spec import FORWARD, PREFETCH, UPDATE, Strategy, parse
 
 GRACE_S = 0.5
@@ -73,7 +73,7 @@ def install(folder: Path, config: Mapping[str, Any]) -> None:
     sharing = [s for s in strategies if s.name in (FORWARD, UPDATE)]
     workers = {s.name: s.number("workers", cores()) for s in sharing}
     if workers:
-        asked = each.Sharing(workers, voice, [], [])
+        asked = each.Sharing(workers, voice, [])
         _sides.append(asked)
         discover.prepare_with(partial(each.prepare, asked=asked))
     os.register_at_fork(after_in_child=pools.as_worker)

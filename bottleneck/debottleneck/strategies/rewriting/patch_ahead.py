@@ -153,9 +153,7 @@ class Ahead:
         prefetch = script.use("prefetch")
         self._header(given, f"{prefetch}({source}{how})", bool(functions))
         script.change(start, start, functions)
-        for piece in self._all:
-            if not piece.name and piece.side != HEAD:
-                self._remove(piece)
+        self._remove([p for p in self._all if not p.name and p.side != HEAD])
         for piece in self._stays:
             for part, name in piece.others:
                 script.change(*script.span(part), name)
@@ -315,6 +313,11 @@ class Ahead:
     def _last_of_header(self) -> Any:
         return self._loop.iter if isinstance(self._loop, ast.For) else self._loop.test
 
-    def _remove(self, piece: Fragment) -> None:
-        start, end, _ = self._chunk(piece)
-        self._script.change(start, end, "")
+    def _remove(self, pieces: Sequence[Fragment]) -> None:
+        """Take statements out of the loop; those that share a row, together."""
+        spans = sorted(self._chunk(piece)[:2] for piece in pieces)
+        while spans:
+            start, end = spans.pop(0)
+            while spans and spans[0][0] < end:
+                end = max(end, spans.pop(0)[1])
+            self._script.change(start, end, "")

@@ -5,12 +5,38 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from debottleneck.strategies.spec import AUTO, PREFETCH_WORKERS, Strategy
+
 ORDER, HEAVY, STAYS, TURNS = "order", "heavy", "stays", "turns"
 """Where a piece runs: ahead in order, ahead by workers, in the loop, side by side."""
 
 
 BY_ITSELF = "its DataLoader loads ahead itself, as `dataloader:workers=2` has it do"
 """Why a loop over one of torch is not rewritten."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What was asked for.
+
+    Attributes:
+        workers: Threads or processes, None to choose.
+        depth: Items ahead, None to choose.
+        process: Whether processes are to do it.
+    """
+
+    workers: int | None
+    depth: int | None
+    process: bool
+
+    @classmethod
+    def of(cls, strategy: Strategy) -> Wanted:
+        """From a strategy as it was written."""
+        automatic = strategy.settings.get("workers") == AUTO
+        workers = None if automatic else strategy.number("workers", PREFETCH_WORKERS)
+        depth = strategy.number("depth", 0) or None
+        process = strategy.word("where", "thread") == "process"
+        return cls(workers, depth, process)
 
 
 @dataclass(frozen=True)
