@@ -14,7 +14,14 @@ import pytest
 from debottleneck.agent import copies, discover, loops
 from debottleneck.agent.inline import PLACEHOLDER, fill
 from debottleneck.agent.turns import LoopPoint
-from debottleneck.strategies.rewriting import asking, decide, divide, entry, install
+from debottleneck.strategies.rewriting import (
+    asking,
+    decide,
+    divide,
+    entries,
+    entry,
+    install,
+)
 from debottleneck.strategies.rewriting.entries import Rewriting
 from debottleneck.strategies.rewriting.flatten import FlatLoop
 from debottleneck.strategies.rewriting.notes import Voice
@@ -80,6 +87,8 @@ def rewritten(
     user = discover.UserCode((), {})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(entry, "JUDGED", 10**9)  # a slow machine is no reason
+        patch.setattr(entries, "SLACK", 1e9)
+        patch.setattr(entries, "LONG", 0)
         patch.setattr(discover, "_installed", [user])
         patch.setattr(copies, "_copies", [install.copy_of])
         tree = ast.parse(source)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextvars import copy_context
 from dataclasses import dataclass
@@ -28,6 +28,38 @@ Given = tuple[Any, list[Any], Any]
 """Item, values by line, what the heavy lines need."""
 
 
+class LoopItems:
+    """The loop's own items; tells what it raised from what lines raise.
+
+    Attributes:
+        raised: What it raised.
+        ended: Whether it is over.
+        came: Called after each item.
+    """
+
+    def __init__(self, iterator: Iterator[Any]) -> None:
+        self.iterator = iterator
+        self.raised: BaseException | None = None
+        self.ended = False
+        self.came: Callable[[], None] | None = None
+
+    def __iter__(self) -> LoopItems:
+        return self
+
+    def __next__(self) -> Any:
+        try:
+            item = next(self.iterator)
+            if self.came is not None:
+                self.came()
+            return item
+        except StopIteration:
+            self.ended = True
+            raise
+        except BaseException as error:
+            self.raised = error
+            raise
+
+
 class Lost(Exception):
     """A process died or hangs; what it was to make is to be made here."""
 
@@ -38,6 +70,8 @@ class _Failed:
 
     carried: tuple[bytes, str, str]
     places: tuple[Place, ...]
+    of_line: bool
+    """Whether a line raised it, not the loop's own iterable."""
 
     def error(self) -> BaseException:
         """The same here."""
@@ -185,6 +219,8 @@ class AheadItems:
     Attributes:
         lost: How the processes were lost, "" if they were not: their lines are run
             here from then on.
+        stale: Whether heavy lines are run here again, whatever came of them.
+        apart: Whether all of it is in a process: here nothing has moved.
     """
 
     def __init__(
@@ -193,6 +229,8 @@ class AheadItems:
         snapshot: Callable[[], Any], limit_s: float | None = None,
     ) -> None:  # fmt: skip
         self.lost = ""
+        self.stale = False
+        self.apart = isinstance(index, Received)
         self._index = index
         self._heavy = heavy
         self._load = load
@@ -228,7 +266,9 @@ class AheadItems:
         return made
 
     def _result(self, made: Item, future: Future[Any]) -> None:
-        if not self.lost:
+        if self.stale:
+            wait([future], self._limit_s)
+        elif not self.lost:
             try:
                 future.result(self._limit_s)
                 return
@@ -302,7 +342,10 @@ class AheadItems:
 
 
 def given(
-    made: Iterator[Given], streams: tuple[Any, ...], snapshot: Callable[[], Any]
+    made: Iterator[Given],
+    streams: tuple[Any, ...],
+    snapshot: Callable[[], Any],
+    source: LoopItems,
 ) -> Iterator[Given]:
     """In the child: items, with its state in the place of what heavy lines need."""
     from debottleneck.strategies.process import carried
@@ -310,28 +353,50 @@ def given(
     try:
         for item, values, _ in made:
             yield item, values, snapshot()
-    except Exception as error:
-        found, cause = values_before(error), error.__cause__
-        if found is None:  # of the loop's own iterable
-            raise
-        if isinstance(error, RuntimeError) and isinstance(cause, StopIteration):
+    except Exception as error:  # noqa: BLE001 - raised in the parent
+        cause, found = error.__cause__, values_before(error)
+        item, values = found or (None, [])
+        mine = found is not None and source.raised is not error
+        if (
+            isinstance(error, RuntimeError)
+            and isinstance(cause, StopIteration)
+            and mine
+        ):
             error = cause
-        places = tuple(places_of(error.__traceback__))
-        yield found[0], found[1], _Failed(carried(error), places)
+        every = places_of(error.__traceback__)
+        places = [p for p in every if mine or p.function[0] != "."]
+        yield item, values, _Failed(carried(error), tuple(places), mine)
 
 
-def received(items: Any, states: list[Any]) -> Iterator[Given]:
-    """The same here; the state of each is put aside."""
-    try:
-        for item, values, state in items:
-            if isinstance(state, _Failed):
-                made = Item(item, values, None, states[-1] if states else None)
-                made.error = state.error()
-                raise _ChildRaised(made)
-            states[:] = [state]
-            yield item, values, None
-    finally:
-        items.close()
+class Received:
+    """The same here; the state of each is put aside.
+
+    Args:
+        items: Of the child.
+
+    Attributes:
+        state: Of the last one.
+    """
+
+    def __init__(self, items: Any) -> None:
+        self._items = items
+        self.state: Any = None
+
+    def __iter__(self) -> Iterator[Given]:
+        return self
+
+    def __next__(self) -> Given:
+        item, values, state = next(self._items)
+        if isinstance(state, _Failed):
+            if not state.of_line:
+                raise state.error()
+            raise _ChildRaised(Item(item, values, None, self.state, state.error()))
+        self.state = state
+        return item, values, None
+
+    def close(self) -> None:
+        """End the child."""
+        self._items.close()
 
 
 def with_load(index: Iterator[Given], load: Callable[..., None]) -> Iterator[Given]:

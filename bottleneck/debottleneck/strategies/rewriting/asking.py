@@ -15,19 +15,20 @@ from functools import partial
 from pathlib import Path
 from time import monotonic_ns
 from types import FrameType, ModuleType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from debottleneck.agent import copies, discover, entries, evidence, marks
 from debottleneck.agent.entries import LoopEntry, runs
+from debottleneck.agent.points import stand_in
 from debottleneck.agent.turns import LoopPoint
 from debottleneck.recording import spool
 from debottleneck.strategies import pools
 from debottleneck.strategies.blas import cores
 from debottleneck.strategies.rewriting import each
 from debottleneck.strategies.rewriting import install as acting
+from debottleneck.strategies.rewriting.ahead import LoopItems
 from debottleneck.strategies.rewriting.decide import Decision
 from debottleneck.strategies.rewriting.entries import Rewriting
-from debottleneck.strategies.rewriting.entry import LoopItems
 from debottleneck.strategies.rewriting.flatten import FlatLoop
 from debottleneck.strategies.rewriting.notes import Voice
 from debottleneck.strategies.rewriting.plan import TURNS, Piece, Plan, Wanted
@@ -189,6 +190,10 @@ class AskedTurns(each.EachPoint):
     """A loop whose turns are timed and judged, and left as they are."""
 
     _first = -1
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """In another process the loop is plain, and nothing of ours is needed."""
+        return stand_in(each=partial(cast, None))
 
     def each(self, items: Iterable[Any]) -> Iterable[Any]:
         """What a `for` statement or a comprehension goes over."""

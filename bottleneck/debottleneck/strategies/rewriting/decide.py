@@ -11,13 +11,15 @@ from types import FrameType
 from typing import Any
 
 from debottleneck.agent.turns import LoopPoint
+from debottleneck.strategies.rewriting import known
 from debottleneck.strategies.rewriting.ahead import (
     AheadItems,
     Given,
+    LoopItems,
     Processes,
+    Received,
     Threads,
     given,
-    received,
     with_load,
 )
 from debottleneck.strategies.rewriting.divide import Division, Observation, divide
@@ -37,6 +39,7 @@ from debottleneck.strategies.rewriting.keeping import (
 )
 from debottleneck.strategies.rewriting.locations import (
     Effects,
+    File,
     Location,
     is_shared,
     owner_of,
@@ -164,8 +167,9 @@ class Decision:
         return Opened(replace(self, besides=within.names), within.iterator)
 
     def begin(
-        self, index: Iterator[Given], load: Callable[..., None], carry: Any
-    ) -> AheadItems:
+        self, index: Iterator[Given], load: Callable[..., None], carry: Any,
+        source: LoopItems,
+    ) -> AheadItems:  # fmt: skip
         """Run ahead from here on; in threads where `carry` cannot go to a process.
 
         Raises:
@@ -175,7 +179,7 @@ class Decision:
         if plan.heavy and plan.where == "process" and not _can_go(carry):
             plan = replace(plan, where="thread")
         if plan.where == "process" and not plan.heavy:
-            return self._in_child(index, load)
+            return self._in_child(index, load, source)
         heavy: Threads | Processes | None = None
         limit_s = None
         if self.division.heavy and plan.heavy and plan.where == "process":
@@ -189,19 +193,17 @@ class Decision:
         return AheadItems(index, heavy, load, plan.depth, self.kept.snapshot, limit_s)
 
     def _in_child(
-        self, index: Iterator[Given], load: Callable[..., None]
+        self, index: Iterator[Given], load: Callable[..., None], source: LoopItems
     ) -> AheadItems:
         from debottleneck.strategies.process import Items
 
         made = with_load(index, load)
         streams = streams_in(self.sides.ahead)  # what `make` holds is brought back
-        make = partial(given, made, streams, self.kept.snapshot)
+        make = partial(given, made, streams, self.kept.snapshot, source)
         items = Items(make, depth=self.plan.depth, name="load")
         limit_s = PATIENCE * self.plan.ahead_ns / 1e9 + PATIENCE_S
-        states: list[Any] = []
-        depth = self.plan.depth
-        index = received(items, states)
-        return AheadItems(index, None, load, depth, lambda: states[-1], limit_s)
+        there, depth = Received(items), self.plan.depth
+        return AheadItems(there, None, load, depth, lambda: there.state, limit_s)
 
     def restore(self, state: Any) -> None:
         """Bring back what ran ahead of the item that has this state."""
@@ -263,6 +265,7 @@ def decide(
     child = _together(by_line, heavy) if heavy else ahead
     apart = bool(heavy or not lost) and seen.known.isdisjoint(heavy or nodes)
     apart = apart and not _of_threads(child)
+    apart = apart and not (_reads_files(ahead) and _writes_files(sides.stays))
     worth = _worth({n: ns[n] for n in (*nodes, -1)})
     plan = Plan(
         PREFETCH, point.file, point.plan.line,
@@ -283,6 +286,17 @@ def decide(
         replace(plan, reason=reason, unwritten=unwritten), flat, division, sides,
         kept_names, point.file, kept=kept, besides=besides, ahead_of_it=ahead_of_it,
     )  # fmt: skip
+
+
+def _reads_files(effects: Effects) -> bool:
+    return any(isinstance(held, File) for held in effects.held.values())
+
+
+def _writes_files(effects: Effects) -> bool:
+    files = (File, type(known.OUTSIDE))
+    writes = {at[0] for at in effects.writes}
+    held = effects.held.values()
+    return any(type(one) in files and owner_of(one) in writes for one in held)
 
 
 def _lost(division: Division, ahead: Effects, reachable: Reachable) -> set[Location]:

@@ -140,10 +140,18 @@ class _Graph:
             for other in self._order()[place:]:
                 self._relate(one, other)
         for place, line in enumerate(self._lines):
+            if self._is_condition(place):
+                self._states[place] |= {(None, "control")}
             if line.leaves:
                 later = range(place + 1, self._count)
                 self._after[place] |= {n for n in later if self._states[n]}
                 self._states[place] |= {(None, "control")}
+
+    def _is_condition(self, place: int) -> bool:
+        """Whether it is the condition of a `while` loop."""
+        value = getattr(self._lines[place].node, "value", None)
+        constant = isinstance(value, ast.Constant)
+        return self._flat.target is None and place == 0 and not constant
 
     def _relate(self, one: int, other: int) -> None:
         """Edges between two nodes, the first of which runs first; or of one alone."""
@@ -190,7 +198,7 @@ class _Graph:
         seeds |= {n for n in nodes if self._seen.effects[n].bound}
         reached = [self._reach([n]) for n in range(self._count + 1)]
         for node in range(self._count):
-            if self._lines[node].opened:
+            if self._lines[node].opened or self._is_condition(node):
                 continue  # it runs where the call would have
             if all(node in reached[other] for other in reached[node]):
                 seeds.add(node)  # a knot that leads to nothing else

@@ -23,8 +23,9 @@ from debottleneck.agent.entries import LoopEntry, runs
 from debottleneck.agent.turns import LoopPoint
 from debottleneck.strategies import pools
 from debottleneck.strategies.rewriting import known
+from debottleneck.strategies.rewriting.ahead import LoopItems
 from debottleneck.strategies.rewriting.decide import NO_GAIN, Decision, decide
-from debottleneck.strategies.rewriting.entry import EntryRun, LoopItems
+from debottleneck.strategies.rewriting.entry import EntryRun
 from debottleneck.strategies.rewriting.flatten import FlatLoop
 from debottleneck.strategies.rewriting.notes import FAILED, Voice
 from debottleneck.strategies.rewriting.observe import Observed
@@ -33,6 +34,9 @@ from debottleneck.strategies.rewriting.split import UNSET
 from debottleneck.strategies.spec import PREFETCH
 
 T = TypeVar("T")
+
+LONG = 0.5
+"""Of the time of what stays; what runs in order for longer is opened."""
 
 SLACK = 1.05
 """Calls are opened even where it gains nothing yet, if it may cost so little."""
@@ -211,7 +215,7 @@ class Rewriting:
         if decision is None:
             return
         plan = decision.plan
-        if plan.reason in ("", NO_GAIN) and plan.in_order_ns > plan.stays_ns / 2:
+        if plan.reason in ("", NO_GAIN) and plan.in_order_ns > LONG * plan.stays_ns:
             yield from self._open(decision, frame, source)
         if source.ended or self._failed:
             return

@@ -267,10 +267,18 @@ class _Flat:
         number = self._start + len(self.lines)
         name = f".{number}"
         line = ast.Assign([ast.Name(name, ast.Store())], flat)
-        stays = any(isinstance(n, _NEVER) for n in _deep(flat)) or needs_frame(flat)
+        never = (*_NEVER, ast.NamedExpr)
+        stays = any(isinstance(n, never) for n in _deep(flat)) or needs_frame(flat)
+        binds = _bound(flat)
         self.lines.append(
             Line(
-                number, plain(_located(line, node)), node.lineno, (), name, False, stays
+                number,
+                plain(_located(line, node)),
+                node.lineno,
+                binds,
+                name,
+                False,
+                stays,
             )
         )
         test, got = (_item(self._make(n), number) for n in ("taken", "values"))

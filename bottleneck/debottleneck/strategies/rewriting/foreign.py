@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from debottleneck.strategies.rewriting import known
-from debottleneck.strategies.rewriting.locations import ALL, is_shared
+from debottleneck.strategies.rewriting.locations import ALL, is_of_threads, is_shared
 from debottleneck.strategies.rewriting.touching import Touching
 from debottleneck.strategies.rewriting.values import (
     FRESH,
@@ -67,11 +67,16 @@ class Foreign:
         name = getattr(function, "__name__", "")
         self._bound(known.bound_function(function))
         everything = [*given, *named.values()]
+        before = len(self._effects.writes)
         self._handed(everything)
+        if is_of_threads(function) and len(self._effects.writes) > before:
+            self._bound(f"what {name} is given runs at a time of its own")
         if known.prints(function):
             file = named.get("file", Value.of(sys.stdout))
             self._touch.change_all(file if file.roots else Value.of(sys.stdout))
-        elif known.changes_outside(function):
+        elif known.changes_outside(function) or known.opens_to_write(
+            function, [*given[1:2], *named.values()]
+        ):
             self._touch.note(known.OUTSIDE, ALL, write=True)
         if known.draws_in_torch(function):
             self.streams()

@@ -151,6 +151,12 @@ def writes_file(receiver: Any, name: str) -> bool:
     return type(receiver).__module__ == "pathlib" and name in _PATH_CHANGES
 
 
+def opens_to_write(function: Any, given: Sequence[Any]) -> bool:
+    """Whether it opens a file to change it, as far as the mode is known."""
+    modes = [value.sample for value in given if isinstance(value.sample, str)]
+    return function is open and any({*"wax+"} & {*mode} for mode in modes)
+
+
 def draws_in_torch(function: Any) -> bool:
     """Whether it may draw from torch's own generator."""
     name = getattr(function, "__name__", "")

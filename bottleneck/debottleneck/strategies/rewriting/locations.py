@@ -102,6 +102,7 @@ class File:
 
     def __init__(self, path: str) -> None:
         self.path = path
+        self.name = os.path.basename(path)
 
     def state(self) -> Any:
         """Differs when it was written."""
@@ -190,7 +191,12 @@ _SHARED = ("threading", "queue", "_thread", "_queue", "concurrent", "multiproces
 
 def is_shared(value: Any) -> bool:
     """Whether threads may change it at any time, as it is made for that."""
-    return type(value).__module__.partition(".")[0] in _SHARED
+    return is_of_threads(type(value))
+
+
+def is_of_threads(kind: Any) -> bool:
+    """Whether it is of a module of threads and processes."""
+    return str(getattr(kind, "__module__", "")).partition(".")[0] in _SHARED
 
 
 def _inner(value: Any) -> list[Any]:
@@ -252,6 +258,6 @@ def word(location: Location, effects: Sequence[Effects]) -> str:
     if attribute.startswith("cell ") or (attribute != ALL and type(held[0]) is dict):
         return attribute.removeprefix("cell ")
     if isinstance(held[0], File):
-        return os.path.basename(held[0].path)
+        return held[0].name
     of = f"the {type(held[0]).__name__}"
     return of if attribute == ALL else f"{attribute} of {of}"

@@ -9,13 +9,14 @@ from __future__ import annotations
 import io
 import os
 import sys
+import threading
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from debottleneck.agent.discover import is_own
-from debottleneck.strategies import randomness
+from debottleneck.strategies import pools, randomness
 from debottleneck.strategies.conflicts import is_random
 from debottleneck.strategies.rewriting.callees import Callees
 from debottleneck.strategies.rewriting.locations import ALL, File, file_at
@@ -130,19 +131,52 @@ class Tracing:
             sys.setprofile(None)
 
     def _heard(self, event: str, given: tuple[Any, ...]) -> None:
-        if event == "open":
-            changes = bool((given[2] or 0) & _WRITES)
-        elif event in _CHANGED:
-            changes = True
-        else:
-            self._events.forks |= event in _FORKS
-            return
-        for path in given[: 2 if event == "os.rename" else 1]:
-            if isinstance(path, str | bytes | os.PathLike):
-                file = file_at(os.fspath(path))
-                self._events.files[file] = changes or self._events.files.get(
-                    file, False
-                )
+        self._events.forks |= event in _FORKS
+        files = self._events.files
+        for file, changes in _opened(event, given):
+            files[file] = changes or files.get(file, False)
+
+
+class Files:
+    """Files that the lines ahead open, and that the others write afterwards.
+
+    Attributes:
+        met: Such a file.
+    """
+
+    def __init__(self) -> None:
+        self.met: File | None = None
+        self._read: set[File] = set()
+        self._here = threading.get_ident()
+
+    def start(self) -> None:
+        """Hear of them."""
+        _listeners.append(self._heard)
+        _listen()
+
+    def stop(self) -> None:
+        """Hear no more."""
+        _listeners.remove(self._heard)
+
+    def _heard(self, event: str, given: tuple[Any, ...]) -> None:
+        for file, changes in _opened(event, given):
+            if pools.is_worker():
+                self._read.add(file)
+            elif changes and file in self._read and self._is_here():
+                self.met = file
+
+    def _is_here(self) -> bool:
+        return threading.get_ident() == self._here
+
+
+def _opened(event: str, given: tuple[Any, ...]) -> Iterator[tuple[File, bool]]:
+    """Files that an event is about, and whether it changes them."""
+    if event != "open" and event not in _CHANGED:
+        return
+    changes = event != "open" or bool((given[2] or 0) & _WRITES)
+    for path in given[: 2 if event == "os.rename" else 1]:
+        if isinstance(path, str | bytes | os.PathLike):
+            yield file_at(os.fspath(path)), changes
 
 
 def _is_followed(code: types.CodeType) -> bool:

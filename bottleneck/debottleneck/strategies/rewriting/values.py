@@ -157,8 +157,12 @@ def users_function(function: Any) -> types.FunctionType | None:
 
 def is_users(kind: type) -> bool:
     """Whether it is a class of the user's."""
-    file = getattr(sys.modules.get(kind.__module__), "__file__", None)
-    return is_own(file or "<", kind.__module__)
+    name = kind.__module__
+    module = sys.modules.get(name)
+    file = getattr(module, "__file__", None)
+    if file is None:
+        return name not in sys.builtin_module_names
+    return is_own(file, name)
 
 
 def method_or(found: Any, base: Value, name: str = "") -> Value:
