@@ -235,8 +235,7 @@ class Opened:
 
 def decide(
     flat: FlatLoop, seen: Observation, settings: Wanted, point: LoopPoint,
-    frame: FrameType,
-    besides: Mapping[str, Any],
+    frame: FrameType, besides: Mapping[str, Any],
 ) -> Decision:  # fmt: skip
     """Make the plan of one loop.
 
@@ -262,8 +261,7 @@ def decide(
     lost = _lost(division, ahead, Reachable(frame, frame.f_globals))
     child = _together(by_line, heavy) if heavy else ahead
     apart = bool(heavy or not lost) and seen.known.isdisjoint(heavy or nodes)
-    apart = apart and not _of_threads(child)
-    apart = apart and not shares_files(ahead, sides.stays)
+    apart = apart and not (_of_threads(child) or shares_files(ahead, sides.stays))
     worth = _worth({n: ns[n] for n in (*nodes, -1)})
     plan = Plan(
         PREFETCH, point.file, point.plan.line,
