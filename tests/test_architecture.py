@@ -52,16 +52,16 @@ LINES = {
     "collect": 3_160,  # a run outlives whatever of ours fails
     "recording": 2_920,  # 900 for files from strangers: annotations, limits, secrets
     "analysis": 4_420,  # 770 for rows that are lines: joined, opened, unmarked
-    "strategies": 13_550,  # 7,600 rewrite loops and write them, 1,300 set libraries
+    "strategies": 13_700,  # 7,600 rewrite loops and write them, 1,300 set libraries
     "prediction": 2_280,
-    "trials": 4_120,  # the gate's runs, state and files compared
+    "trials": 4_130,  # the gate's runs, state and files compared
     "selfcheck": 1_450,
     "report": 8_980,  # 350 for rows that are lines, with their source, in every medium
     "commands": 1_420,
 }
 """Room -> lines it may have. Who needs more deletes something, or argues it here."""
 
-WHOLE, TESTS = 50_600, 37_900
+WHOLE, TESTS = 50_700, 37_900
 """Lines of the package and of the tests; less than all rooms may have together."""
 
 
