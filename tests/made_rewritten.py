@@ -14,15 +14,22 @@ import pytest
 from debottleneck.agent import copies, discover, loops
 from debottleneck.agent.inline import PLACEHOLDER, fill
 from debottleneck.agent.turns import LoopPoint
-from debottleneck.strategies.rewriting import decide, divide, entry, install
-from debottleneck.strategies.rewriting.decide import Wanted
+from debottleneck.strategies.rewriting import (
+    asking,
+    decide,
+    divide,
+    entries,
+    entry,
+    install,
+)
 from debottleneck.strategies.rewriting.entries import Rewriting
 from debottleneck.strategies.rewriting.flatten import FlatLoop
 from debottleneck.strategies.rewriting.notes import Voice
-from debottleneck.strategies.rewriting.plan import Plan
+from debottleneck.strategies.rewriting.plan import Plan, Wanted
 
 THREADS = Wanted(workers=3, depth=None, process=False)
 PROCESSES = Wanted(workers=2, depth=None, process=True)
+AUTOMATIC = Wanted(workers=None, depth=None, process=False)
 
 
 @dataclass
@@ -80,8 +87,10 @@ def rewritten(
     user = discover.UserCode((), {})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(entry, "JUDGED", 10**9)  # a slow machine is no reason
+        patch.setattr(entries, "SLACK", 1e9)
+        patch.setattr(entries, "LONG", 0)
         patch.setattr(discover, "_installed", [user])
-        patch.setattr(copies, "_copies", [install._copy])
+        patch.setattr(copies, "_copies", [install.copy_of])
         tree = ast.parse(source)
         prepared = loops.prepare(tree, source.splitlines(), PLACEHOLDER)
         points = {p.placeholder: LoopPoint(p, str(path)) for p in prepared.loops}
@@ -97,6 +106,52 @@ def rewritten(
         space: dict[str, Any] = {"__name__": "script", "__file__": str(path)}
         exec(code, space)
     return Ran(space, point.rewritten, said)
+
+
+@dataclass
+class AskedOf:
+    """What became of a script, one loop of which was planned and not rewritten.
+
+    Attributes:
+        space: Its globals afterwards.
+        plans: What was noted.
+        rewriting: What the loop's copy referred to.
+    """
+
+    space: dict[str, Any]
+    plans: list[Plan]
+    rewriting: asking.AskedLoop
+
+
+def asked(path: Path, source: str) -> AskedOf:
+    """Run a script and ask for the plan of the loop that is marked `# loop`.
+
+    Args:
+        path: Where it is written to.
+        source: The script.
+    """
+    path.write_text(source)
+    line = next(n for n, t in enumerate(source.splitlines(), 1) if "# loop" in t)
+    plans: list[Plan] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(asking, "note", lambda plan, began: plans.append(plan))
+        patch.setattr(discover, "_installed", [discover.UserCode((), {})])
+        patch.setattr(copies, "_copies", [install.copy_of])
+        patch.setattr(copies, "_returning", [True])
+        tree = ast.parse(source)
+        prepared = loops.prepare(tree, source.splitlines(), PLACEHOLDER)
+        points = {p.placeholder: LoopPoint(p, str(path)) for p in prepared.loops}
+        point = next(p for p in points.values() if p.plan.line == line)
+        flat = point.plan.flat
+        assert isinstance(flat, FlatLoop)
+        voice = Voice(lambda *said, **more: None)
+        made = point.rewritten = asking.AskedLoop(point, flat, AUTOMATIC, voice)
+        for change in prepared.changes:
+            points[change.placeholder] = _Silent()  # type: ignore[assignment] # stands for one
+        code = fill(compile(tree, str(path), "exec"), points)
+        space: dict[str, Any] = {"__name__": "script", "__file__": str(path)}
+        exec(code, space)
+    return AskedOf(space, plans, made)
 
 
 class _Silent:

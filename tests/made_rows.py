@@ -97,11 +97,13 @@ class Script:
         self._mark(loop, ENTER)
         self.run(ms)
 
-    def stage(self, stage: str, ms: float, line: int = 90) -> None:
+    def stage(
+        self, stage: str, ms: float, line: int = 90, *, sleep: float = 0.0
+    ) -> None:
         """A call of a stage."""
         site = self._site(stage, f"{stage}_fn", line, "function", line, -1, "")
         self._mark(site, ENTER)
-        self.run(ms)
+        self.run(ms, sleep=sleep)
         self._mark(site, LEAVE, 1)
 
     def enter(self, name: str, line: int, end: int) -> int:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import random
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,7 @@ import pytest
 from made_acting import Noted
 
 from debottleneck.strategies import pools
-from debottleneck.strategies.rewriting.install import for_torch
+from debottleneck.strategies.remedies import install as remedies
 from debottleneck.strategies.spec import parse
 
 torch = pytest.importorskip("torch")
@@ -36,14 +34,14 @@ class Acting(Noted):
     def __init__(self, spec: str, folder: Path) -> None:
         super().__init__(folder)
         (strategy,) = parse(spec)
-        self.actor = for_torch(strategy, self.notes)
+        self.hooks = remedies.made(strategy, self.notes)
 
     def __enter__(self) -> Acting:
-        self.actor.install(torch)
+        self.hooks.after_torch(torch)
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.actor.close()
+        self.hooks.close()
         pools.close_all()
 
 
@@ -55,6 +53,7 @@ def patches_undone() -> Iterator[None]:
     def patched() -> list[Any]:
         return [
             nn.Module.__call__,
+            data.DataLoader.__init__,
             data.DataLoader.__iter__,
             torch.autograd.backward,
             torch.autograd.grad,
@@ -95,29 +94,31 @@ def same(one: list[Any], other: list[Any]) -> bool:
     return len(one) == len(other) and all(map(torch.equal, one, other))
 
 
-THREADED = ["prefetch", "prefetch:workers=3,depth=4", "prefetch:workers=auto"]
+SETTINGS = ["workers=2", "workers=0", "workers=1,prefetch=4", "persistent", ""]
 
 
-@pytest.mark.parametrize("spec", [*THREADED, "prefetch:workers=2,where=process"])
+@pytest.mark.parametrize("settings", SETTINGS)
+@pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("shuffle", [True, False])
-def test_the_same_batches_are_loaded_elsewhere(
-    spec: str, shuffle: bool, tmp_path: Path
+def test_the_same_batches_with_other_settings(
+    settings: str, workers: int, shuffle: bool, tmp_path: Path
 ) -> None:
-    """Batches, shuffling and the trainer's own numbers stay; others fetch."""
-    names: set[str] = set()
+    """Batches, shuffles of all epochs and the trainer's own numbers stay."""
 
-    def act(index: int) -> int:
-        names.add(threading.current_thread().name)
-        return index * index
+    def made() -> Any:
+        how = {"batch_size": 4, "shuffle": shuffle, "num_workers": workers}
+        return data.DataLoader(Rows(30), **how)
 
-    loader = data.DataLoader(Rows(30, act), batch_size=4, shuffle=shuffle)
-    plain = epochs(loader)
-    with Acting(spec, tmp_path) as acting:
-        assert same(plain, epochs(loader))
-        assert not acting.said("failed")
-    threads = {name for name in names if name.startswith("bottleneck-")}
-    assert bool(threads) == (spec in THREADED)
-    assert acting.said("summary") == ["14 batches of a DataLoader were fetched ahead"]
+    plain = epochs(made(), 3)
+    with Acting(f"dataloader:{settings}", tmp_path) as acting:
+        loader = made()
+        assert same(plain, epochs(loader, 3))
+    asked = parse(f"dataloader:{settings}")[0].number("workers", workers)
+    if settings:
+        assert loader.num_workers == asked
+    changed = loader.num_workers != workers or loader.persistent_workers
+    assert bool(acting.said("engaged")) == changed
+    assert bool(acting.said("keep")) == changed
 
 
 class Stream(data.IterableDataset):  # type: ignore[misc] # torch is not typed here
@@ -127,114 +128,43 @@ class Stream(data.IterableDataset):  # type: ignore[misc] # torch is not typed h
         return (torch.tensor([float(index)]) for index in range(21))
 
 
-@pytest.mark.parametrize("where", ["thread", "process"])
-def test_an_iterable_data_set_is_read_in_order(where: str, tmp_path: Path) -> None:
-    """One thread, or one process, whatever was asked for."""
-    loader = data.DataLoader(Stream(), batch_size=4)
-    plain = epochs(loader)
-    with Acting(f"prefetch:workers=3,where={where}", tmp_path) as acting:
+def test_an_iterable_data_set_is_read_once(tmp_path: Path) -> None:
+    """One worker, whatever was asked for: each of them would read all of it."""
+    plain = epochs(data.DataLoader(Stream(), batch_size=4))
+    with Acting("dataloader:workers=3", tmp_path):
+        loader = data.DataLoader(Stream(), batch_size=4)
+        assert loader.num_workers == 1
         assert same(plain, epochs(loader))
-        assert acting.said("engaged")
 
 
-def outcome(loader: Any) -> list[Any]:
-    """First numbers of the batches, and the failures where they come."""
-    found: list[Any] = []
-    iterator = iter(loader)
-    while True:
-        try:
-            found.append(next(iterator)[0, 0].item())
-        except StopIteration:
-            return found
-        except ValueError as error:
-            found.append(str(error))
-
-
-@pytest.mark.parametrize("spec", ["prefetch:workers=3", "prefetch:where=process"])
-def test_a_failing_item_fails_where_it_did(spec: str, tmp_path: Path) -> None:
-    """The exception comes once, at its batch, and the loader goes on after it."""
-
-    def act(index: int) -> int:
-        if index == 17:
-            raise ValueError("no row 17")
-        return 0
-
-    loader = data.DataLoader(Rows(30, act), batch_size=4)
-    plain = outcome(loader)
-    assert plain == [0.0, 4.0, 8.0, 12.0, "no row 17", 20.0, 24.0, 28.0]
-    with Acting(spec, tmp_path):
-        assert outcome(loader) == plain
-
-
-def test_an_epoch_left_early_leaves_nothing(tmp_path: Path) -> None:
-    """After a break the threads end, and the next epoch is whole."""
-    loader = data.DataLoader(Rows(40), batch_size=4)
-    with Acting("prefetch:workers=2", tmp_path):
-        for _ in range(3):
-            for number, _batch in enumerate(loader):
-                if number == 4:
-                    break
-        assert len(list(loader)) == 10
-
-
-class Drawing(data.Sampler):  # type: ignore[misc] # torch is not typed here
-    """Draws each index from the global generator."""
-
-    def __iter__(self) -> Iterator[int]:
-        return (int(torch.randint(30, ())) for _ in range(30))
-
-    def __len__(self) -> int:
-        return 30
-
-
-def with_numbers_of_its_own(**settings: Any) -> Any:
-    """A loader whose data set has a generator."""
-    own = random.Random(3)
-    return data.DataLoader(Rows(30, lambda index: own.random()), **settings)
+def test_a_loader_without_workers_is_given_nothing_for_them(tmp_path: Path) -> None:
+    """What torch takes only together with workers goes with them."""
+    how = {"num_workers": 2, "multiprocessing_context": "spawn", "timeout": 9}
+    with Acting("dataloader:workers=0", tmp_path):
+        loader = data.DataLoader(Rows(8), prefetch_factor=4, **how)
+        assert len(list(loader)) == 8
+    assert (loader.num_workers, loader.timeout, loader.prefetch_factor) == (0, 0, None)
 
 
 @pytest.mark.parametrize(
-    ("make", "spec", "reason"),
+    ("settings", "how", "reason"),
     [
+        ("workers=2", {"num_workers": 2}, "has these settings already"),
         (
-            lambda: data.DataLoader(Rows(30), batch_size=4, sampler=Drawing()),
-            "prefetch",
-            "sampler draws from the global random numbers",
-        ),
-        (
-            lambda: data.DataLoader(Rows(30, lambda index: torch.rand(()))),
-            "prefetch",
-            "data set draws from the global random numbers",
-        ),
-        (
-            lambda: with_numbers_of_its_own(batch_size=4),
-            "prefetch:workers=2",
-            "generator of its own",
-        ),
-        (
-            lambda: data.DataLoader(Rows(30), num_workers=1),
-            "prefetch",
-            "already loads ahead in 1 worker processes; raise num_workers",
+            "sharing=file_system",
+            {"num_workers": 1, "multiprocessing_context": "spawn"},
+            "only workers that are forked",
         ),
     ],
 )
-def test_loaders_that_would_change_are_left_alone(
-    make: Callable[[], Any], spec: str, reason: str, tmp_path: Path
+def test_what_a_loader_cannot_be_given_is_said(
+    settings: str, how: dict[str, Any], reason: str, tmp_path: Path
 ) -> None:
-    """The sentence says what random numbers would change, and the batches do not."""
-    plain = epochs(make())
-    with Acting(spec, tmp_path) as acting:
-        assert same(plain, epochs(make()))
-        assert not acting.said("engaged")
-        assert reason in acting.said("refused")[0]
-
-
-def test_one_thread_keeps_a_data_set_s_own_numbers(tmp_path: Path) -> None:
-    """A generator of the data set's own is drawn from in the same order."""
-    plain = epochs(with_numbers_of_its_own(batch_size=4))
-    with Acting("prefetch", tmp_path) as acting:
-        assert same(plain, epochs(with_numbers_of_its_own(batch_size=4)))
-        assert acting.said("engaged")
+    """Nothing changes, and the sentence says why."""
+    with Acting(f"dataloader:{settings}", tmp_path) as acting:
+        data.DataLoader(Rows(8), **how)
+    assert not acting.said("engaged")
+    assert reason in acting.said("refused")[0]
 
 
 class Net(nn.Module):  # type: ignore[misc] # torch is not typed here

@@ -24,6 +24,7 @@ from debottleneck.agent import (
     evidence,
     frameworks,
     functions,
+    garbage,
     gil,
     marks,
     modules,
@@ -47,7 +48,7 @@ STANDARD_INPUT = "-"
 
 _PLUGINS = {
     "strategies": "debottleneck.strategies.rewriting.install",
-    "scout": "debottleneck.agent.scout",
+    "plans": "debottleneck.strategies.rewriting.asking",
     "outputs": "debottleneck.agent.outputs",
     "guard": "debottleneck.agent.guard",
 }
@@ -56,7 +57,6 @@ _PLUGINS = {
 import. Named and not imported, as the agent stands below the strategies."""
 
 _ANSWERS = [answer.__code__ for answer in ANSWERS]
-
 _kept: list[object] = []
 
 
@@ -91,6 +91,7 @@ def main(
                 _state_facts(spooled, config, no_yappi)
                 opening = opened.Opening(partial(user.owns, module=""))
                 evidence.start(config.get("loop"), opening)
+                garbage.Pauses().install()
         hooks = _after_imports(config, user)
         for plugin in plugins:
             plugin.install(spooled, config)

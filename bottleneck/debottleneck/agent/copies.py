@@ -10,11 +10,44 @@ Copy = Callable[[ast.For | ast.While, str, ast.expr], tuple[object, ast.stmt]]
 consists of, and the copy."""
 
 _copies: list[Copy] = []
+_returning: list[bool] = []
 
 
-def copy_with(copy_of: Copy) -> None:
-    """Compile each loop once more, for a strategy."""
+def copy_with(copy_of: Copy, *, returning: bool = False) -> None:
+    """Compile each loop once more, for a strategy.
+
+    Args:
+        copy_of: Makes the copy.
+        returning: Whether the marked copy goes on after some of its iterations.
+    """
     _copies[:] = [copy_of]
+    _returning[:] = [True] * returning
+
+
+def returns(loop: ast.For | ast.While) -> bool:
+    """Whether its marked copy stands in a loop of ours, to be begun again.
+
+    Not where its `else` leaves, or goes on with, a loop around it.
+    """
+    jumps = (ast.Break, ast.Continue)
+    nodes = (node for part in loop.orelse for node in ast.walk(part))
+    return bool(_returning) and not any(isinstance(node, jumps) for node in nodes)
+
+
+def items(loop: ast.For, placeholder: str, given: ast.expr) -> ast.expr:
+    """What the marked copy goes over: `given`, or what is left of it."""
+    if not returns(loop):
+        return given
+    point = ast.Constant(placeholder)
+    left = ast.Call(ast.Attribute(point, "iterator", ast.Load()), [], [])
+    return ast.IfExp(ast.Attribute(point, "fresh", ast.Load()), given, left)
+
+
+def begun_again(loop: ast.For | ast.While, marked: ast.stmt) -> list[ast.stmt]:
+    """The marked copy, in a loop of ours where it may be begun again."""
+    if not returns(loop):
+        return [marked]
+    return [ast.While(ast.Constant(True), [marked, ast.Break()], [])]
 
 
 def other(
@@ -27,11 +60,18 @@ def other(
         placeholder: Stands for its point.
         rest: The plain copy.
     """
-    if not _copies:
+    if not _copies or (_returning and not returns(loop)):
         return None, rest
     point = ast.Constant(placeholder)
     source = ast.Call(ast.Attribute(point, "iterator", ast.Load()), [], [])
     flat, copied = _copies[0](loop, placeholder, source)
+    if _returning and isinstance(copied, ast.For | ast.While):
+        back = ast.Call(ast.Attribute(point, "back", ast.Load()), [], [])
+        again = ast.If(back, [ast.Continue()], [])
+        for node in ast.walk(again):
+            if isinstance(node, ast.stmt | ast.expr):
+                ast.copy_location(node, loop)
+        again.orelse, copied.orelse = copied.orelse, [again]
     rewritten = ast.Attribute(point, "rewritten", ast.Load())
     begins = ast.Call(ast.Attribute(rewritten, "begins", ast.Load()), [], [])
     test = ast.BoolOp(ast.And(), [rewritten, begins])

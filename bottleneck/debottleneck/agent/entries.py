@@ -40,6 +40,21 @@ class _Runs(threading.local):
 
 _runs = _Runs()
 _listener: list[Listener] = []
+_at_steps: list[Callable[[LoopPoint | None], None]] = []
+
+
+def at_steps(call: Callable[[LoopPoint | None], None]) -> None:
+    """Call this wherever an iteration begins that is not in a stretch, with the loop.
+
+    What it raises is raised in the script's loop.
+    """
+    _at_steps.append(call)
+
+
+def tell_step(point: LoopPoint | None) -> None:
+    """An iteration of a loop begins, or a step of a loop that a framework runs."""
+    for call in _at_steps:
+        call(point)
 
 
 def listen_with(listener: Listener | None) -> None:
@@ -90,16 +105,17 @@ class LoopEntry:
         rest: The iterator, once the plain copy is to go on with it.
         handed: Whether a `while` loop's plain copy goes on.
         skipped: Iterations of a `while` loop that are still to go unmarked.
+        returns: Whether the marked copy goes on after that of a strategy.
     """
 
     __slots__ = (
         "_began", "_left", "_stretch", "_written", "begun", "done", "handed", "point",
-        "rest", "skipped",
+        "rest", "returns", "skipped",
     )  # fmt: skip
 
     def __init__(self, point: LoopPoint) -> None:
         self.point = point
-        self.begun = self.handed = False
+        self.begun = self.handed = self.returns = False
         self.done = self.skipped = 0
         self.rest: Iterator[Any] | None = None
         self._began = self._stretch = 0
@@ -153,6 +169,7 @@ class LoopEntry:
         self.done = 1
         for listener in _listener:
             listener.turned(self)
+        tell_step(point)
         return True
 
     def passed(self) -> None:
@@ -172,6 +189,7 @@ class LoopEntry:
             point.row, point.since = 0, now
             self.begun = True
             self.done = 1
+        tell_step(point)
 
     def unbegun(self) -> None:
         """The iteration that was marked last did not begin: the loop was over."""

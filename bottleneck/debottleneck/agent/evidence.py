@@ -76,6 +76,7 @@ def begun_elsewhere(site: int) -> None:
     """A framework begins a step of a loop that it runs itself, on this thread."""
     if _search:
         _search[0].begun_elsewhere(site)
+    entries.tell_step(None)
 
 
 def start(asked: Mapping[str, Any] | None, opening: Opening) -> None:

@@ -52,18 +52,17 @@ def own(function: Function) -> Iterator[ast.AST]:
             waiting += ast.iter_child_nodes(node)
 
 
-def inline(function: Function, number: int, *, acted: bool, observed: bool) -> None:
+def inline(function: Function, number: int, *, acted: bool) -> None:
     """Put the marks into the body, in place.
 
     Args:
         function: Its node, in a tree that nothing else needs.
         number: Of its point.
-        acted: Whether a strategy may answer the call instead of the body.
-        observed: Whether arguments and results are shown to the point.
+        acted: Whether something may answer the call instead of the body.
     """
     kind = kind_of(function)
     if not _can_forward(function):
-        acted = observed = False
+        acted = False
     documented = ast.get_docstring(function, clean=False) is not None
     head, body = function.body[:documented], function.body[documented:]
     if not body:
@@ -72,13 +71,12 @@ def inline(function: Function, number: int, *, acted: bool, observed: bool) -> N
     new: list[ast.stmt] = []
     if acted and kind != "asyncgen":
         new.append(_answer(function, point, kind))
-    shown = _shown(function, body, point, kind) if observed else body
     if kind in ("generator", "asyncgen"):
         _take_turns(function, point)
     marks: ast.expr = _attribute(point, MARKS[kind])
     if kind == "coroutine":
         marks = ast.Call(marks, [], [])
-    new.append(ast.With([ast.withitem(marks)], shown))
+    new.append(ast.With([ast.withitem(marks)], body))
     for node in new:
         _locate(node, body[0])
     function.body = [*head, *new]
@@ -120,29 +118,6 @@ def _answer(function: Function, point: ast.Constant, kind: str) -> ast.stmt:
     elif kind == "coroutine":
         answer = ast.Await(answer)
     return ast.If(_attribute(point, "acting"), [ast.Return(answer)], [])
-
-
-def _shown(
-    function: Function, body: list[ast.stmt], point: ast.Constant, kind: str
-) -> list[ast.stmt]:
-    """The body that shows its arguments first and what it returns last."""
-    if kind in ("coroutine", "asyncgen"):
-        return body
-    begin = ast.Expr(_call(function, point, "begin"))
-    end = ast.Expr(ast.Call(_attribute(point, "end"), [ast.Constant(None)], []))
-    _locate(begin, body[0])
-    if kind == "generator":
-        _locate(end, body[0])
-        return [begin, end, *body]
-    for node in own(function):
-        if isinstance(node, ast.Return):
-            value = node.value or ast.Constant(None)
-            node.value = ast.Call(_attribute(point, "end"), [value], [])
-            _locate(node.value, node)
-    if isinstance(body[-1], ast.Return | ast.Raise):
-        return [begin, *body]
-    _locate(end, body[-1])
-    return [begin, *body, end]
 
 
 def _take_turns(function: Function, point: ast.Constant) -> None:

@@ -256,9 +256,10 @@ class _Pass:
         marked = copy.copy(node)
         marked.body = self._block(node.body, plan, True)
         if isinstance(node, ast.For):
-            items = _call(plan.placeholder, "items", [node.iter])
-            ast.copy_location(items, node.iter if _OF_ITERABLE else node)
-            _located(items.func, node)
+            first = _call(plan.placeholder, "items", [node.iter])
+            ast.copy_location(first, node.iter if _OF_ITERABLE else node)
+            _located(first.func, node)
+            items = copies.items(node, plan.placeholder, first)
             turns = _call(plan.placeholder, "turns", [items])
             assert isinstance(marked, ast.For)
             marked.iter = _located(turns, node.iter)
@@ -273,7 +274,8 @@ class _Pass:
             handed = _located(_call(plan.placeholder, "handed", []), node.test)
             plan.flat, other = copies.other(node, plan.placeholder, node)
             marked.orelse = [_located(ast.If(handed, [other], node.orelse), node)]
-        within = ast.With([ast.withitem(ast.Constant(plan.placeholder))], [marked])
+        whole = copies.begun_again(node, marked)
+        within = ast.With([ast.withitem(ast.Constant(plan.placeholder))], whole)
         choice = ast.If(_attribute(plan.placeholder, "open"), [within], [node])
         return _located(choice, node)
 

@@ -8,22 +8,9 @@ from collections.abc import Callable, Generator
 from contextlib import nullcontext
 from functools import partial
 from types import FrameType
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 from debottleneck.agent.marks import enter, leave, recording, within
-
-
-class Observer(Protocol):
-    """Looks at the calls of one function, without being called instead of it."""
-
-    def begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Before a call; what it returns is given to `end` or `failed`."""
-
-    def end(self, begun: Any, result: Any) -> None:
-        """After a call that returned."""
-
-    def failed(self, begun: Any) -> None:
-        """After a call that raised."""
 
 
 class Within:
@@ -98,7 +85,6 @@ class Point:
 
     Args:
         site: The place that it marks.
-        observer: Who looks at its calls.
 
     Attributes:
         marks: For `with`: the body of a plain function.
@@ -108,11 +94,10 @@ class Point:
     answer: Callable[..., Any] | None = None
     """What is called instead of the body, if anything is."""
 
-    def __init__(self, site: int, observer: Observer | None = None) -> None:
+    def __init__(self, site: int) -> None:
         self.site = site
-        self.marks = Within(site) if observer is None else _Observed(site, self)
+        self.marks = Within(site)
         self.turns = _Turns(site)
-        self._observer = observer
         self._local = threading.local()
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -170,48 +155,6 @@ class Point:
             return items
         return delegated(self, iter(items))
 
-    def begin(self, /, *args: Any, **kwargs: Any) -> None:
-        """Show the observer the arguments."""
-        if self._observer is not None:
-            try:
-                begun = self._observer.begin(args, kwargs)
-            except RecursionError:  # the user's own next call will say so
-                begun = None
-            self._begun().append(begun)
-
-    def end(self, result: Any) -> Any:
-        """Show the observer the result, and return it."""
-        if self._observer is not None and (begun := self._begun()):
-            self._observer.end(begun.pop(), result)
-        return result
-
-    def failed(self) -> None:
-        """Tell the observer that the call raised."""
-        if self._observer is not None and (begun := self._begun()):
-            self._observer.failed(begun.pop())
-
-    def _begun(self) -> list[Any]:
-        try:
-            return cast(list[Any], self._local.begun)
-        except AttributeError:
-            self._local.begun = []
-            return self._local.begun  # type: ignore[no-any-return] # a thread's own
-
-
-class _Observed(Within):
-    """The body of a function that is looked at."""
-
-    __slots__ = ("_point",)
-
-    def __init__(self, site: int, point: Point) -> None:
-        super().__init__(site)
-        self._point = point
-
-    def __exit__(self, *error: object) -> None:
-        if error[0] is not None:
-            self._point.failed()
-        super().__exit__(*error)
-
 
 class _Turns:
     """The body of a generator: in the stage from each resumption to its yield.
@@ -263,8 +206,6 @@ _STAND_IN = stand_in(
     out=_UNCHANGED,
     back=_UNCHANGED,
     through=_UNCHANGED,
-    begin="".format,  # takes anything
-    end=_UNCHANGED,
     enter=bool,
     leave=bool,
 )

@@ -182,6 +182,21 @@ class LoopPoint:
         rest, run.rest = run.rest, None
         return rest
 
+    @property
+    def fresh(self) -> bool:
+        """Whether its items are asked for anew, and not what is left of them."""
+        run = self._here()
+        return run is None or run.rest is None
+
+    def back(self) -> bool:
+        """Whether its marked copy goes on after the copy of a strategy."""
+        run = self._here()
+        if run is None or not run.returns:
+            return False
+        run.returns = run.handed = False
+        run.done = 1
+        return True
+
     def turn(self) -> bool:
         """Whether a `while` loop goes on in its marked copy."""
         run = self._here()

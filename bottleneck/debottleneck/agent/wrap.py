@@ -18,7 +18,7 @@ from typing import Any, TypeVar, cast
 from debottleneck.agent import written
 from debottleneck.agent.inline import Key, fill
 from debottleneck.agent.marks import recording
-from debottleneck.agent.points import Observer, Plainly, Point, delegated
+from debottleneck.agent.points import Plainly, Point, delegated
 from debottleneck.agent.sites import site_of
 from debottleneck.recording.spool import FRAME_FILE, MARKER_FRAME
 
@@ -27,7 +27,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @dataclass(frozen=True)
 class Found:
-    """A function that marks a stage, as strategies meet it.
+    """A function that marks a stage, as actors meet it.
 
     Attributes:
         function: What the user wrote.
@@ -47,11 +47,7 @@ class Found:
 Act = Callable[[Found, Callable[..., Any]], Callable[..., Any]]
 """(what was found, what the wrapper would call) -> what it calls instead."""
 
-Observe = Callable[[str, str, str], Observer | None]
-"""(stage, name, kind) -> who looks at a function's calls, if anyone does."""
-
 _actors: list[Act] = []
-_observers: list[Observe] = []
 
 
 def act_with(act: Act) -> None:
@@ -63,15 +59,9 @@ def act_with(act: Act) -> None:
     _actors.append(act)
 
 
-def observe_with(observe: Observe) -> None:
-    """Let this look at the calls of functions that are marked from now on."""
-    _observers.append(observe)
-
-
-def needs() -> dict[str, bool]:
-    """What the code of functions marked from now on has to do (see `inline`)."""
-    acted = bool(_actors)
-    return {"acted": acted, "observed": bool(_observers) and not acted}
+def is_acted() -> bool:
+    """Whether the code of functions marked from now on asks for an answer."""
+    return bool(_actors)
 
 
 def wrap(
@@ -105,9 +95,6 @@ def wrap(
         function, _marked(function, function, point, stage), stage, name, kind
     )
     called = _acting(found)
-    observer = _observer_of(stage, name, kind)
-    if observer is not None:
-        called = observed_by(observer, called)
     if called is function:
         return cast(F, found.marked)
     return cast(F, _marked(function, called, point, stage))
@@ -157,7 +144,7 @@ class Marking:
         if not isinstance(function, FunctionType):
             return function
         code, plain = self.code, function.__code__
-        apart = needs()["acted"] and inspect.isasyncgenfunction(function)
+        apart = is_acted() and inspect.isasyncgenfunction(function)
         if code is None or not self._wrote(plain) or apart:
             return self.around(function)
         point = self._point(function)
@@ -187,7 +174,7 @@ class Marking:
         site = site_of(self.stage, self.name, file, self.line, kind)
         if not (recording() or _actors):
             return None
-        point = Point(site, _observer_of(self.stage, self.name, kind))
+        point = Point(site)
         if _actors:
             plain = _twin(function)
             marked = _marked(plain, plain, point, self.stage)
@@ -212,30 +199,6 @@ def _twin(function: FunctionType) -> FunctionType:
     twin.__module__ = function.__module__
     twin.__annotations__ = function.__annotations__
     return twin
-
-
-def _observer_of(stage: str, name: str, kind: str) -> Observer | None:
-    for observe in _observers:
-        observer = observe(stage, name, kind)
-        if observer is not None:
-            return observer
-    return None
-
-
-def observed_by(observer: Observer, called: Callable[..., Any]) -> Callable[..., Any]:
-    """A function that shows its calls to the observer."""
-
-    def shown(*args: Any, **kwargs: Any) -> Any:
-        begun = observer.begin(args, kwargs)
-        try:
-            result = called(*args, **kwargs)
-        except BaseException:  # raised again: interruptions are told of too
-            observer.failed(begun)
-            raise
-        observer.end(begun, result)
-        return result
-
-    return as_frame_of_ours(shown)
 
 
 def _acting(found: Found) -> Callable[..., Any]:

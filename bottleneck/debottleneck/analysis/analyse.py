@@ -37,7 +37,7 @@ from debottleneck.analysis.steps import (
 from debottleneck.analysis.timeline import marks_by_thread, raw_segments
 from debottleneck.recording.loop import ChosenLoop, Steps
 from debottleneck.recording.recording import NotMeasured, Recording
-from debottleneck.recording.spool import ENTER, LEARNING, LEAVE, STATEMENT
+from debottleneck.recording.spool import ENTER, LEARNING, LEAVE, PLANNING, STATEMENT
 from debottleneck.words import STAGES
 
 FEWEST_STEPS = 2
@@ -127,7 +127,8 @@ def _quiet_time(
         return thread_pass.QuietTime(*bounds(steps), float(len(steps)))
     facts = recording.facts
     cuts = [facts.start_ns]
-    blocks = recording.blocks[recording.blocks["kind"] != LEARNING]
+    blocks = recording.blocks
+    blocks = blocks[~blocks["kind"].isin((LEARNING, PLANNING))]
     for block in blocks.sort_values("start_ns").itertuples(index=False):
         cuts += [max(int(block.start_ns), cuts[-1]), max(int(block.end_ns), cuts[-1])]
     cuts.append(max(facts.end_ns, cuts[-1]))

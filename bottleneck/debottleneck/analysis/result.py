@@ -185,6 +185,7 @@ class Predictions:
             replay; the rest of the loop's time is what the model does not see.
         machine: The prices that were assumed (`machine.Machine.as_dict`).
         question: What was assumed beside the recording, a sentence; "" for nothing.
+        unplanned: Why no strategy can be predicted at all, "" if one can.
     """
 
     plain: Prediction
@@ -193,6 +194,7 @@ class Predictions:
     replayed: float
     machine: Mapping[str, Any]
     question: str = ""
+    unplanned: str = ""
 
 
 @dataclass(frozen=True, eq=False)  # tables have no single truth value

@@ -95,8 +95,9 @@ def label(
     learned = np.zeros(len(wall), np.bool_)
     for block in blocks.itertuples(index=False):
         touched = (start < block.end_ns) & (end > block.start_ns)
-        if block.kind == spool.LEARNING:
-            learned |= touched
+        if block.kind in (spool.LEARNING, spool.PLANNING):
+            learned |= touched & (block.kind == spool.LEARNING)
+            names[touched & (block.kind == spool.PLANNING)] = LEARNING
             continue
         kind = "functions" if str(block.kind).startswith("functions") else "stacks"
         names[touched & (names != BULK)] = kind

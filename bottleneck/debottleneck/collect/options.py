@@ -209,5 +209,5 @@ class Options:
             "outputs": self.outputs,
             "gate": self.gate,
             "guard": str(self.guard.absolute()) if self.guard else "",
-            "scout": self.waits and not self.strategies,
+            "plans": self.waits and not self.strategies,
         }

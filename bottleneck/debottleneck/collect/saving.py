@@ -67,6 +67,7 @@ def save(options: Options, raw: Path, outcome: Outcome, began: datetime) -> None
         machine=machine.as_dict() if machine is not None else {},
         rates=_rates(raw, agent),
         not_measured=(*missing, *unread),
+        plans=assemble.plans_of(raw, outcome.pid),
     )
     Recording.of(facts, tables).save(options.output)
 
@@ -81,8 +82,11 @@ def _environment(
     facts = environment.describe(options.python, agent)
     facts["packages"] = environment.package_versions(options.python)
     facts["thread_pools"] = outcome.pools
-    busy = foreign_load(raw, blocks)
-    return facts if busy is None else {**facts, "foreign_load": busy}
+    shares = {
+        "foreign_load": foreign_load(raw, blocks),
+        "collector_share": assemble.collector_share(raw, outcome.pid),
+    }
+    return facts | {key: share for key, share in shares.items() if share is not None}
 
 
 def _rates(raw: Path, agent: dict[str, Any]) -> dict[str, Any]:
@@ -150,7 +154,7 @@ def foreign_load(raw: Path, blocks: pd.DataFrame) -> float | None:
     start, end = table[:-1, 0], table[1:, 0]
     quiet = np.ones(len(start), bool)
     for block in blocks.itertuples(index=False):
-        if block.kind == spool.LEARNING:
+        if block.kind in (spool.LEARNING, spool.PLANNING):
             continue
         quiet &= (end < block.start_ns) | (start > block.end_ns)
     spans = np.diff(table, axis=0)[quiet]

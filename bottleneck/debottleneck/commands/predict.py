@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -147,10 +148,16 @@ def run(arguments: argparse.Namespace) -> int:
         format=arguments.format,
         output=arguments.output,
     )
-    from debottleneck.strategies.spec import parse
+    from debottleneck.strategies.spec import OF_LOOPS, parse
 
     question = options.question()
     strategies = [parse(text) for text in options.strategies]
+    for one in itertools.chain(*strategies):
+        if one.name not in OF_LOOPS:
+            raise UsageError(
+                f"what {one} would gain cannot be simulated",
+                f"`bottleneck compare --strategy {one}` measures it",
+            )
     analysis = _analysed(options.folder)
     predictions = _predicted(options, analysis, question, strategies)
     file = options.file

@@ -22,7 +22,9 @@ def add(verbs: Verbs) -> None:
         "end.",
         usage="bottleneck run --strategy S [OPTIONS] (SCRIPT | -m MODULE) [ARGS...]",
         epilog="strategies: prefetch[:workers=4,depth=8,where=process], "
-        "parallel-forward[:workers=4], parallel-update[:workers=4]; several act "
+        "parallel-forward[:workers=4], parallel-update[:workers=4], "
+        "dataloader[:workers=4,persistent,prefetch=4,sharing=file_system,pin], "
+        "blas[:threads=1], gc:freeze, gc:off, background:checkpoint; several act "
         "together",
     )
     parser.add_argument(

@@ -2,89 +2,67 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from debottleneck.prediction.apply import (
-    MOST_WORKERS,
-    calls_of,
-    load_form,
-    simulated,
-)
-from debottleneck.prediction.demand import Demand, fraction
+from debottleneck.prediction.apply import simulated
+from debottleneck.prediction.demand import Demand
+from debottleneck.prediction.parallel import workers_of
+from debottleneck.prediction.sides import has_workers, plan_of, turns_of
+from debottleneck.strategies.rewriting.plan import HEAVY, Plan
 from debottleneck.strategies.spec import FORWARD, PREFETCH, UPDATE, Strategies, parse
 
 THREADS = (1, 2, 4, 8, 16)
-"""Loads in flight: each about twice the one before."""
+"""Items in flight: each about twice the one before."""
 
 MOSTLY = 0.5
 """Loads that wait for the outside for less than this gain nothing from more threads
 than there are cores."""
 
 LEAST_SHARE = 0.02
-"""A stage that takes less of the step has nothing to gain from."""
-
-BESIDE = "augment"
-"""What a script may do to a batch between loading and training on it."""
-
-
-def with_inputs(demand: Demand) -> Demand:
-    """The loop with all that a prefetch by hand would make ahead."""
-    if share(demand, BESIDE) > LEAST_SHARE and share(demand, "load") > 0:
-        return replace(demand, inputs=("load", BESIDE))
-    return demand
+"""Turns that take less of the step have nothing to gain from."""
 
 
 def families(demand: Demand, cores: int) -> list[list[Strategies]]:
-    """Settings to choose from, for each strategy that may gain something.
+    """Settings to choose from, for each strategy that has a plan.
+
+    One that would do nothing has one setting, for its reason.
 
     Args:
         demand: The loop.
         cores: Cores of the machine.
     """
-    settings = []
-    fetching = sum(share(demand, name) for name in demand.inputs)
-    if fetching > LEAST_SHARE or demand.producers:
-        settings += _prefetches(demand, cores)
-    for name, stage in ((FORWARD, "forward"), (UPDATE, "update")):
-        calls = calls_of(demand, stage)
-        able = calls > 1 and simulated(demand, parse(name))
-        if able and share(demand, stage) > LEAST_SHARE:
-            counts = _workers(calls, cores)
-            settings.append([parse(f"{name}:workers={count}") for count in counts])
+    settings = _prefetches(demand, cores)
+    for name in (FORWARD, UPDATE):
+        least = LEAST_SHARE * demand.step_ns
+        plans = [p for p in turns_of(demand, name) if _length(p) > least]
+        if not plans or not simulated(demand, parse(name)):
+            continue
+        acting = [plan for plan in plans if not plan.reason]
+        asked = [workers_of(plan, max(cores, 2)) for plan in acting]
+        counts = {max(cores, 2)} if set(asked) == {max(cores, 2)} else set()
+        texts = [f"{name}:workers={count}" for count in counts] or [name]
+        settings.append([parse(text) for text in texts])
     return settings
 
 
+def _length(plan: Plan) -> float:
+    return sum(piece.ns for piece in plan.pieces)
+
+
 def _prefetches(demand: Demand, cores: int) -> list[list[Strategies]]:
-    _, form = load_form(demand)
-    counts = sorted({*(n for n in THREADS if n < cores), max(cores, 2)})
-    apart = [f"{PREFETCH}:workers={count},where=process" for count in counts]
-    if demand.producers:
-        threads, apart = [f"{PREFETCH}:workers=1"], [f"{PREFETCH}:where=process"]
-    elif form.form in ("stream", "generator"):
-        threads = [f"{PREFETCH}:workers=1"]
-        apart = [] if form.form == "stream" else apart[:1]
-    else:
-        waits = share_outside(demand, "load") > MOSTLY
+    (asked,) = parse(PREFETCH)
+    plan = plan_of(demand, asked)
+    if plan is None or not simulated(demand, (asked,)):
+        return []
+    if plan.reason:
+        return [[parse(PREFETCH)]]
+    counts, apart = [1], [1]
+    if has_workers(plan):
+        heavy = [piece for piece in plan.pieces if piece.side == HEAVY]
+        spent = sum(piece.ns for piece in heavy)
+        working = sum(piece.cpu_ns for piece in heavy)
+        waits = working < MOSTLY * spent
         counts = [n for n in THREADS if waits or n <= max(cores, 2)]
-        threads = [f"{PREFETCH}:workers={count}" for count in counts]
-        if form.form == "elements":
-            threads, apart = threads[1:], apart[1:]
-    return [[parse(text) for text in texts] for texts in (threads, apart) if texts]
-
-
-def _workers(calls: int, cores: int) -> list[int]:
-    """As many as there are cores; more only pay where calls wait."""
-    most = min(calls, MOST_WORKERS)
-    return sorted({min(max(cores, 2), most), most})
-
-
-def share(demand: Demand, stage: str) -> float:
-    """The part of a step that a stage takes."""
-    parts = demand.parts
-    return fraction(parts, (part.length for part in parts if part.stage == stage))
-
-
-def share_outside(demand: Demand, stage: str) -> float:
-    """The part of a stage's time that it waits for the outside."""
-    parts = [part for part in demand.parts if part.stage == stage]
-    return fraction(parts, (part.outside for part in parts))
+        apart = sorted({*(n for n in THREADS if n < cores), max(cores, 2)})
+    threads = [parse(f"{PREFETCH}:workers={count}") for count in counts]
+    where = f"{PREFETCH}:workers={{}},where=process"
+    processes = [parse(where.format(count)) for count in apart if plan.apart]
+    return [family for family in (threads, processes) if family]

@@ -8,8 +8,8 @@ Waiting for the GIL and for a core is left out: the simulation brings forth its 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -27,11 +27,12 @@ from debottleneck.analysis.frames import (
 from debottleneck.analysis.result import Analysis
 from debottleneck.analysis.rows import RowNames
 from debottleneck.analysis.timeline import Lookup, marks_by_thread
+from debottleneck.prediction.planned import lines_at, plans_of
 from debottleneck.recording.loop import BETWEEN, Marks, outermost
 from debottleneck.recording.recording import STATES
-from debottleneck.recording.spool import API, BURST_READS, ENTER, LEAVE
+from debottleneck.recording.spool import BURST_READS, ENTER, LEAVE
 from debottleneck.recording.tables import LONGEST_NS
-from debottleneck.words import STEP
+from debottleneck.strategies.rewriting.plan import Plan
 
 OUTSIDE = ("disk", "network", "ipc", "sleep", "unattributed")
 """Waits for something that is not a thread of this loop."""
@@ -50,6 +51,9 @@ RUNNING = STATES.index("running")
 FEWEST_SHARE = 0.02
 """A thread that does less than this of the time makes no batches."""
 
+MOST_IDLE = 0.15
+"""Nor does one that has nothing to do for so long while the trainer waits."""
+
 
 @dataclass(frozen=True)
 class Part:
@@ -63,6 +67,8 @@ class Part:
         outside: Waiting for something that is no thread of the loop.
         lock: Waiting for another thread.
         releases: How many times it gives the GIL up.
+        line: Of the loop's own statement that it lies in, 0 if that is not known.
+        takes: Whether it takes what other threads make, if any do.
     """
 
     stage: str
@@ -72,6 +78,8 @@ class Part:
     outside: float
     lock: float
     releases: float
+    line: int = 0
+    takes: bool = False
 
     @property
     def work(self) -> float:
@@ -98,15 +106,6 @@ class Producer:
 
 
 @dataclass(frozen=True)
-class Form:
-    """How a strategy would have to treat a function (`columns.COLUMNS`)."""
-
-    form: str
-    size: int
-    bytes: int
-
-
-@dataclass(frozen=True)
 class Demand:
     """A loop, ready to be replayed.
 
@@ -114,16 +113,15 @@ class Demand:
         steps: The parts of each step, in order.
         step_ns: Measured mean of the quiet steps.
         producers: Threads and processes that make batches.
-        forms: Name of a function that marks a stage -> how it is called.
-        inputs: Stages that a prefetch makes ahead.
+        plans: What strategies would do with it; of a loop within it the line of its
+            piece is that of the statement that the loop is in.
         python_known: False where `python` and `native` could not be told apart.
     """
 
     steps: tuple[tuple[Part, ...], ...]
     step_ns: float
     producers: tuple[Producer, ...] = ()
-    forms: Mapping[str, Form] = field(default_factory=dict)
-    inputs: tuple[str, ...] = ("load",)
+    plans: tuple[Plan, ...] = ()
     python_known: bool = True
 
     @property
@@ -161,21 +159,32 @@ def demand_of(analysis: Analysis) -> Demand | None:
     if key not in threads:
         return None
     mix = _mix(analysis)
-    steps = _steps(analysis, threads[key], mix)
+    steps = _taking(_steps(analysis, threads[key], mix))
     if not steps:
         return None
     return Demand(
         steps=steps,
         step_ns=analysis.loop.step_ms * 1e6,
-        producers=_producers(analysis, mix) if _loads(steps) else (),
-        forms=_forms(analysis),
+        producers=_producers(analysis, mix, steps),
+        plans=plans_of(recording),
         python_known=mix.known,
     )
 
 
-def _loads(steps: Iterable[Iterable[Part]]) -> bool:
-    """Whether there is something to take what producers make."""
-    return any(part.stage == "load" for step in steps for part in step)
+def _taking(steps: Sequence[Sequence[Part]]) -> tuple[tuple[Part, ...], ...]:
+    """The steps, with what takes from other threads: loads, else the long waits."""
+    loads = any(part.stage == "load" for step in steps for part in step)
+    found = []
+    for step in steps:
+        most = max(part.lock for part in step)
+        least = max(most, FEWEST_SHARE * sum(part.length for part in step))
+        found.append(
+            tuple(
+                replace(p, takes=p.stage == "load" if loads else p.lock >= least)
+                for p in step
+            )
+        )
+    return tuple(found)
 
 
 def _mix(analysis: Analysis) -> _Mix:
@@ -273,7 +282,8 @@ def _steps(
     unit, enter, site = _units(marks, begin)
     stages = mix.rows.numbers(own["stage"])
     row = np.where((unit % 2 == 0) | np.isin(stages, BETWEEN), stages, -1)
-    changes = (np.diff(column, prepend=-2) != 0 for column in (step, unit, row))
+    line = lines_at(analysis.recording, marks, begin)
+    changes = (np.diff(c, prepend=-2) != 0 for c in (step, unit, row, line))
     new = np.flatnonzero(np.logical_or.reduce(list(changes)))
     amounts = _amounts(own, mix, new)
     sites = analysis.recording.sites
@@ -285,7 +295,9 @@ def _steps(
         is_call = row[first] < 0
         stage = str(mix.rows.names[enter[outer] if is_call else row[first]])
         name = str(names.get(site[outer], "")) if is_call else ""
-        parts_by_step[step[first]].append(Part(stage, name, *amounts[place]))
+        parts_by_step[step[first]].append(
+            Part(stage, name, *amounts[place], line=int(line[first]))  # type: ignore[arg-type,misc] # five numbers
+        )
     return tuple(tuple(parts) for parts in parts_by_step if parts)
 
 
@@ -324,16 +336,31 @@ def _amounts(own: pd.DataFrame, mix: _Mix, new: Ints) -> list[tuple[float, ...]]
     return list(zip(*added, strict=True))
 
 
-def _producers(analysis: Analysis, mix: _Mix) -> tuple[Producer, ...]:
-    """Loader threads and workers, if the trainer waits for them or takes from them."""
+def _producers(
+    analysis: Analysis, mix: _Mix, steps: Sequence[Sequence[Part]]
+) -> tuple[Producer, ...]:
+    """Loader threads and workers, if the trainer waits for them or takes from them.
+
+    Those that idle although the trainer waits work only when it asks them to: then its
+    waits are what there is to know. Where none shows, somebody makes one item a step.
+    """
+    parts = [part for step in steps for part in step]
+    taking = [part for part in parts if part.takes]
+    waits = fraction(parts, (part.lock for part in taking))
     threads = analysis.threads
     makers = threads[threads["role"].isin(("loader", "worker"))]
     idle = makers["lock"] + makers["ipc"] + makers["runqueue"] + makers["gil"]
     makers = makers[1 - idle > FEWEST_SHARE]
-    count, steps = len(makers), max(analysis.loop.measured, 1)
+    asked = makers["lock"] + makers["ipc"] > MOST_IDLE
+    if not taking or (waits > FEWEST_SHARE and len(makers) and asked.all()):
+        return ()
+    if waits > FEWEST_SHARE and makers.empty:
+        period = Part("load", "", 0.0, 0.0, analysis.loop.step_ms * 1e6, 0.0, 0.0)
+        return (Producer(period, apart=True),)
+    count, measured = len(makers), max(analysis.loop.measured, 1)
     producers = []
     for row in makers.to_dict("records"):
-        item_ns = row["wall_ms"] * 1e6 * count / steps
+        item_ns = row["wall_ms"] * 1e6 * count / measured
         apart = row["pid"] != analysis.recording.facts.pid
         outside = row["disk"] + row["network"] + row["sleep"]
         cpu = item_ns * (row["python"] + row["native"])
@@ -343,14 +370,3 @@ def _producers(analysis: Analysis, mix: _Mix) -> tuple[Producer, ...]:
             Producer(Part("load", str(row["name"]), *times, 0.0, rate), apart)
         )
     return tuple(producers)
-
-
-def _forms(analysis: Analysis) -> dict[str, Form]:
-    pid = analysis.recording.facts.pid
-    sites, table = analysis.recording.sites, analysis.recording.forms
-    by_hand = sites[(sites["pid"] == pid) & (sites["kind"] == API)]
-    by_hand = by_hand[by_hand["stage"] != STEP]
-    forms = {str(name): Form(API, 0, 0) for name in by_hand["name"]}
-    for row in table[table["pid"] == pid].itertuples(index=False):
-        forms[str(row.name)] = Form(str(row.form), int(row.size), int(row.bytes))
-    return forms

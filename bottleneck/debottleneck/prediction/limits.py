@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from debottleneck.prediction.apply import load_form
 from debottleneck.prediction.demand import Demand
 from debottleneck.prediction.replay import Replayed
+from debottleneck.prediction.sides import plan_of
 from debottleneck.recording.machine import Machine
-from debottleneck.strategies.spec import PREFETCH, Strategies, prefetch_size
+from debottleneck.strategies.spec import PREFETCH, Strategies
 
 FULL = 0.75
 """Cores that work for this part of the time are the limit: the rest of it one of them
@@ -70,7 +70,7 @@ def limit(
         return f"limited by the source, {max(1, math.ceil(at_once - 0.1))} at once"
     if starved > STARVED and fetches:
         return "limited by the loads, which take longer than the rest"
-    if starved > STARVED or waits > MOSTLY:
+    if not fetches and (starved > STARVED or waits > MOSTLY):
         return "limited by the longest of the calls"
     return "limited by the rest of the step"
 
@@ -83,11 +83,8 @@ def beyond_mb(demand: Demand, strategies: Strategies) -> float:
         strategies: What is applied.
     """
     megabytes = THREADS_MB if strategies else 0.0
-    for strategy in strategies:
-        if strategy.name == PREFETCH:
-            workers, depth = prefetch_size(strategy)
-            batches = (workers + depth) * load_form(demand)[1].bytes / 1e6
-            apart = strategy.word("where", "thread") == "process"
-            processes = len(demand.producers) or workers
-            megabytes += batches + (PROCESS_MB * processes if apart else 0.0)
+    plans = (plan_of(demand, each) for each in strategies if each.name == PREFETCH)
+    for plan in filter(None, plans):
+        megabytes += (plan.workers + plan.depth) * plan.size / 1e6
+        megabytes += PROCESS_MB * plan.workers * (plan.where == "process")
     return megabytes

@@ -1,4 +1,4 @@
-"""Parallel forward and parallel update, simulated: calls of one run side by side."""
+"""Parallel forward and update, simulated: the turns of a loop side by side."""
 
 from __future__ import annotations
 
@@ -6,18 +6,22 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from debottleneck.prediction.demand import Part
 from debottleneck.prediction.engine import GIVE, HOLD, TAKE, Counter, Gil, Op, Thread
-from debottleneck.prediction.programs import Cycles, Ops, SimulatedLoop, Step
+from debottleneck.prediction.programs import Cycles, Ops, SimulatedLoop
+from debottleneck.prediction.sides import share_of
+from debottleneck.strategies.rewriting.each import MOST_WAITING
+from debottleneck.strategies.rewriting.plan import Plan
 
-BEGIN, TORCH_BEGIN = 1.0, 2.5
-"""What a worker does before a call, in costs of a call handed over: it enters the
-caller's context, with torch its grad mode and autocast too (measured: calls begin 0.2
-and 0.36 ms late, waking and cold caches included)."""
+BEGIN = 1.0
+"""What a worker does before a turn, in costs of a call handed over: it enters the
+caller's context (measured: turns begin 0.2 ms late, waking and cold caches
+included)."""
 
 
 @dataclass(eq=False)
 class Job:
-    """One call that a worker may make.
+    """One turn that a worker may make.
 
     Attributes:
         ops: Its operations.
@@ -27,161 +31,94 @@ class Job:
 
     ops: Ops
     begun: bool = False
-    done: bool = False
     ready: Counter = field(default_factory=Counter)
 
 
-class Pool:
-    """Workers that make jobs in the order in which they are given.
+class SharedTurns:
+    """The turns of one loop, made by the trainer and by threads beside it.
 
     Args:
-        loop: The loop.
+        loop: The training loop.
         gil: The trainer's.
-        workers: Threads beside the trainer.
+        plan: Of the loop with the turns.
+        workers: Threads, the trainer among them.
     """
 
-    def __init__(self, loop: SimulatedLoop, gil: Gil | None, workers: int) -> None:
-        self._loop, self._gil, self._workers = loop, gil, workers
+    def __init__(
+        self, loop: SimulatedLoop, gil: Gil | None, plan: Plan, workers: int
+    ) -> None:
+        self._loop, self._gil = loop, gil
+        self._turns, self._workers = plan.turns, workers
+        self._entries = max(1, round(plan.entries))
+        (piece,) = plan.pieces
+        self.line = piece.line
+        own = [part for part in loop.demand.parts if part.line == piece.line]
+        steps = max(len(loop.demand.steps), 1)
+        work = sum(part.work for part in own) / steps
+        waits = sum(part.length - part.work for part in own) / steps
+        waited = piece.ns - piece.cpu_ns
+        self._work_share = min(piece.cpu_ns / work, 1.0) if work > 0 else 0.0
+        self._wait_share = min(waited / waits, 1.0) if waits > 0 else 0.0
+        self._known: dict[int, tuple[Part, Part]] = {}
         self._jobs: deque[Job] = deque()
         self._given = Counter()
-        self._torch = any(
-            part.name.startswith("torch.") for step in loop.steps[:1] for part in step
-        )
-        self.cycles = Cycles(loop, fine=workers > 0)
+        self._cycles = Cycles(loop, fine=workers > 1)
 
-    def give(self, job: Job) -> Iterator[Op]:
-        """Hand a job over."""
-        self._jobs.append(job)
-        yield HOLD, self._loop.machine.call_ns / 2
-        yield GIVE, self._given
+    def helpers(self) -> list[Thread]:
+        """The threads beside the trainer."""
+        return [Thread(self._help(), self._gil) for _ in range(self._workers - 1)]
 
-    def threads(self) -> list[Thread]:
-        """Its workers."""
-        return [Thread(self._work(), self._gil) for _ in range(self._workers)]
+    def make(self, parts: Sequence[Part]) -> Iterator[Op]:
+        """What the trainer does of a statement with such a loop in it."""
+        pieces = []
+        for part in parts:
+            rest, piece = self._divided(part)
+            yield from self._cycles.of(rest)
+            pieces.append(piece)
+        for _ in range(self._entries):
+            yield from self._entry(pieces)
 
-    def _work(self) -> Iterator[Op]:
-        begin_ns = self._loop.machine.call_ns * (TORCH_BEGIN if self._torch else BEGIN)
+    def _divided(self, part: Part) -> tuple[Part, Part]:
+        """What of a part is not in the loop, and one turn of it; kept for `Cycles`."""
+        if id(part) not in self._known:
+            work, waits = self._work_share, self._wait_share
+            one = 1 / (self._turns * self._entries)
+            rest = share_of(part, 1 - work, 1 - waits)
+            self._known[id(part)] = rest, share_of(part, work * one, waits * one)
+        return self._known[id(part)]
+
+    def _entry(self, pieces: Sequence[Part]) -> Iterator[Op]:
+        call_ns = self._loop.machine.call_ns
+        jobs = [self._job(pieces) for _ in range(self._turns)]
+        for job in jobs[:-1]:
+            self._jobs.append(job)
+            yield HOLD, call_ns / 2
+            yield GIVE, self._given
+        yield from jobs[-1].ops
+        for job in reversed(jobs[:-1]):
+            if job.begun:
+                yield TAKE, job.ready
+            else:
+                job.begun = True
+                yield from job.ops
+
+    def _job(self, pieces: Sequence[Part]) -> Job:
+        return Job([op for piece in pieces for op in self._cycles.of(piece)])
+
+    def _help(self) -> Iterator[Op]:
         while True:
             yield TAKE, self._given
             job = self._jobs.popleft()
             if job.begun:
                 continue
             job.begun = True
-            yield HOLD, begin_ns
+            yield HOLD, self._loop.machine.call_ns * BEGIN
             yield from job.ops
-            job.done = True
             yield GIVE, job.ready
 
 
-class _Pooled:
-    """Calls that a pool makes.
-
-    Args:
-        pool: Makes them.
-    """
-
-    always = False
-
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
-
-    def helpers(self) -> list[Thread]:
-        """The pool's."""
-        return self._pool.threads()
-
-
-class Forward(_Pooled):
-    """Calls on the same arguments are begun by the first of them.
-
-    Args:
-        pool: Makes the others.
-        leader: The function whose call is the first, "" for any.
-        size: Calls that share arguments, of a run; 0 for all of a function's.
-    """
-
-    def __init__(self, pool: Pool, leader: str, size: int) -> None:
-        super().__init__(pool)
-        self._leader, self._size = leader, size
-
-    def takes(self, step: Step) -> dict[int, int]:
-        """Runs of calls of the same function, with what lies between them."""
-        return runs(step, "forward", self._leader, self._size)
-
-    def make(self, number: int, step: Step, first: int, end: int) -> Iterator[Op]:
-        """The first here, the others by whoever is free, each in its turn."""
-        cycles = self._pool.cycles
-        parts = step[first:end]
-        jobs = {
-            place: Job(cycles.of(part))
-            for place, part in enumerate(parts)
-            if place and part.stage == "forward"
-        }
-        for job in jobs.values():
-            yield from self._pool.give(job)
-        for place, part in enumerate(parts):
-            if place in jobs:
-                yield from self._turn(jobs[place], list(jobs.values()))
-            else:
-                yield from cycles.of(part)
-
-    def _turn(self, job: Job, jobs: Sequence[Job]) -> Iterator[Op]:
-        if not job.begun:
-            job.begun = job.done = True
-            yield from job.ops
-            return
-        for other in reversed(jobs):
-            if job.done:
-                break
-            if not other.begun:
-                other.begun = True
-                yield from other.ops
-                other.done = True
-                yield GIVE, other.ready
-        yield TAKE, job.ready
-
-
-class Update(_Pooled):
-    """Calls return at once; the last one of a run waits for them all."""
-
-    def takes(self, step: Step) -> dict[int, int]:
-        """Runs of calls, with what lies between them."""
-        return runs(step, "update", "", 0)
-
-    def make(self, number: int, step: Step, first: int, end: int) -> Iterator[Op]:
-        """All but the last by workers; then wait."""
-        cycles, jobs = self._pool.cycles, []
-        for part in step[first : end - 1]:
-            if part.stage == "update":
-                jobs.append(Job(cycles.of(part)))
-                yield from self._pool.give(jobs[-1])
-            else:
-                yield from cycles.of(part)
-        yield from cycles.of(step[end - 1])
-        for job in jobs:
-            yield TAKE, job.ready
-
-
-def runs(step: Step, stage: str, leader: str, size: int) -> dict[int, int]:
-    """Runs of at least two calls of a stage, and what lies between them.
-
-    Args:
-        step: The parts of a step.
-        stage: The stage.
-        leader: The function whose call begins a run, "" for any.
-        size: Calls of a run; 0 for as many as are of one function.
-    """
-    ends: dict[int, int] = {}
-    calls: list[int] = []
-    for place, part in enumerate([*step, None]):
-        if part is not None and part.stage == "other":
-            continue
-        like = part is not None and part.stage == stage
-        room = bool(calls) and len(calls) < (size or len(step))
-        if like and room and (size or part.name == step[calls[0]].name):  # type: ignore[union-attr] # it is like
-            calls.append(place)
-            continue
-        if len(calls) > 1:
-            ends[calls[0]] = calls[-1] + 1
-        begins = like and leader in ("", part.name)  # type: ignore[union-attr] # it is like
-        calls = [place] if begins else []
-    return ends
+def workers_of(plan: Plan, asked: int) -> int:
+    """Threads for its turns: each that waits has its own."""
+    (piece,) = plan.pieces
+    waits = piece.cpu_ns < piece.ns / 2
+    return min(MOST_WAITING if waits else asked, plan.turns)

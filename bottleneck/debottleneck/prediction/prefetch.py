@@ -1,10 +1,8 @@
-"""Prefetch, simulated: batches ahead of the trainer, or the elements of one batch."""
+"""Prefetch, simulated: what its plan says runs ahead, in order and by workers."""
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
 
 from debottleneck.prediction.demand import Part
 from debottleneck.prediction.engine import (
@@ -17,45 +15,9 @@ from debottleneck.prediction.engine import (
     Op,
     Thread,
 )
-from debottleneck.prediction.programs import Cycles, Feed, SimulatedLoop, Step, span
-
-LEAST_IN_PROCESS = 2
-"""Elements in a message to a process, which costs 0.1 to 0.2 ms."""
-
-
-def sizes(count: int, workers: int, least: int = 1) -> list[int]:
-    """Lengths of the parts of a batch, from its end to its beginning.
-
-    The trainer and the workers meet where each has done its share. Far from there a
-    part is long, to save hand-overs; near it short, so that nobody waits long. The
-    first calls are the trainer's in any case.
-    """
-    found, left = [], count
-    meeting = 0.9 * count / (workers + 1)
-    while left > 0.75 * meeting:
-        size = min(left, max(least, int((left - meeting) / (2 * workers))))
-        found.append(size)
-        left -= size
-    return found
-
-
-@dataclass(frozen=True)
-class Size:
-    """How a prefetch is set up.
-
-    Attributes:
-        workers: Threads or processes.
-        ahead: Batches begun and not taken at most.
-        apart: Whether they are processes.
-        bytes: Of a batch, which go through shared memory then.
-        receiving: What taking one costs the trainer then, in messages' costs.
-    """
-
-    workers: int
-    ahead: int
-    apart: bool
-    bytes: int = 0
-    receiving: float = 0.0
+from debottleneck.prediction.programs import Cycles, Feed, SimulatedLoop, Step
+from debottleneck.prediction.sides import PartsBySide, has_workers
+from debottleneck.strategies.rewriting.plan import HEAVY, ORDER, STAYS, Plan
 
 
 class ChildProcess:
@@ -93,184 +55,91 @@ class ChildProcess:
             yield GIVE, self._answered
 
 
-class _Fetching:
-    """Threads that fetch, each with a process of its own if they have any."""
+class SimulatedAhead:
+    """The lines of a loop that run ahead of it.
+
+    Args:
+        loop: The loop.
+        gil: The trainer's.
+        plan: What runs where.
+        feed: The script's own producers, where the loads take from them.
+
+    Attributes:
+        stays: Of each step what the trainer still does itself.
+    """
 
     def __init__(
-        self, loop: SimulatedLoop, gil: Gil | None, size: Size, workers: int
+        self, loop: SimulatedLoop, gil: Gil | None, plan: Plan, feed: Feed
     ) -> None:
-        self._loop, self._gil, self._size = loop, gil, size
-        self._workers = workers
+        self._loop, self._gil, self._plan, self._feed = loop, gil, plan, feed
+        self._by_workers, self._apart = has_workers(plan), plan.where == "process"
+        sides = PartsBySide(plan, loop.demand.parts)
+        divided = [[sides.divide(part) for part in step] for step in loop.steps]
+        self._order = [_of_side(step, ORDER) for step in divided]
+        self._heavy = [_of_side(step, HEAVY) for step in divided]
+        self.stays = [_of_side(step, STAYS) for step in divided]
+        self._room = Counter(plan.depth)
+        self._begun = Counter()
+        self._ready = [Counter() for _ in loop.steps]
+        self._next = 0
+        self._cycles = Cycles(loop, fine=not self._apart)
+        self.always = not self._apart  # threads work while the trainer trains
+
+    def take(self, number: int) -> Iterator[Op]:
+        """What the trainer does for the item of a step."""
+        call_ns = self._loop.machine.call_ns
+        yield HOLD, call_ns / 2
+        yield TAKE, self._ready[number]
+        yield GIVE, self._room
+        yield HOLD, call_ns / 4
 
     def helpers(self) -> list[Thread]:
-        """The workers."""
-        helpers = []
-        for _ in range(self._workers):
-            remote = ChildProcess(self._loop) if self._size.apart else None
-            helpers.append(Thread(self._work(remote), self._gil))
-            helpers += [remote.thread()] if remote else []
-        return helpers
+        """The thread that keeps the order, the workers, and their processes."""
+        inner = self._apart and not self._by_workers
+        remote = ChildProcess(self._loop) if inner else None
+        threads = [Thread(self._in_order(remote), self._gil)]
+        threads += [remote.thread()] if remote else []
+        for _ in range(self._plan.workers if self._by_workers else 0):
+            remote = ChildProcess(self._loop) if self._apart else None
+            threads.append(Thread(self._work(remote), self._gil))
+            threads += [remote.thread()] if remote else []
+        return threads
 
-    def _work(self, remote: ChildProcess | None) -> Iterator[Op]:
-        """What one of them does."""
-        raise NotImplementedError
-
-
-class Ahead(_Fetching):
-    """Loads made by workers in order, at most so many ahead.
-
-    Args:
-        loop: The loop.
-        gil: The trainer's.
-        size: Workers and depth.
-        feed: The script's own producers, where the loads take from them.
-    """
-
-    def __init__(
-        self, loop: SimulatedLoop, gil: Gil | None, size: Size, feed: Feed | None = None
-    ) -> None:
-        super().__init__(loop, gil, size, size.workers)
-        self._feed = feed
-        stages = loop.demand.inputs
-        self._items = [
-            step[first:end]
-            for step in loop.steps
-            for first, end in inputs(step, stages).items()
-        ]
-        self._begun = Counter()
-        self._ready = [Counter() for _ in self._items]
-        self._next = self._taken = self._asked = 0
-        self._cycles = Cycles(loop, fine=not size.apart)
-        self.always = not size.apart  # threads fetch while the trainer trains
-
-    def takes(self, step: Step) -> dict[int, int]:
-        """Every load, with what prepares it."""
-        return inputs(step, self._loop.demand.inputs)
-
-    def make(self, number: int, step: Step, first: int, end: int) -> Iterator[Op]:
-        """Take what is ready, and let the next one begin."""
-        call_ns, place = self._loop.machine.call_ns, self._taken
-        self._taken += 1
-        yield HOLD, call_ns / 2
-        while self._asked < min(len(self._items), place + 1 + self._size.ahead):
-            self._asked += 1
-            yield GIVE, self._begun
-        yield TAKE, self._ready[place]
-        received = self._size.receiving * self._loop.machine.message_ns
-        yield HOLD, call_ns / 4 + received
-
-    def _work(self, remote: ChildProcess | None) -> Iterator[Op]:
+    def _in_order(self, remote: ChildProcess | None) -> Iterator[Op]:
         call_ns = self._loop.machine.call_ns
+        for number, parts in enumerate(self._order):
+            yield TAKE, self._room
+            yield HOLD, call_ns / 4
+            yield from self._made(parts, number, remote)
+            if self._by_workers:
+                yield HOLD, call_ns / 2
+                yield GIVE, self._begun
+            else:
+                yield GIVE, self._ready[number]
+
+    def _work(self, remote: ChildProcess | None) -> Iterator[Op]:
         while True:
             yield TAKE, self._begun
-            place = self._next
+            number = self._next
             self._next += 1
-            yield HOLD, call_ns / 4
-            if self._feed is not None:
-                yield from self._feed.take(place)
-            if remote is not None:
-                yield from remote.call(self._job(place))
-            else:
-                yield from self._job(place)
-            yield GIVE, self._ready[place]
-
-    def _job(self, place: int) -> Iterator[Op]:
-        for part in self._items[place]:
-            yield from self._cycles.of(part)
-        if self._size.apart:
-            yield NATIVE, self._loop.machine.copy_ns_per_byte * self._size.bytes
-
-
-@dataclass(eq=False)
-class _Some:
-    """Elements in a row that a worker may make, and who makes them."""
-
-    count: int
-    piece: Part
-    begun: bool = False
-    ready: Counter = field(default_factory=Counter)
-
-
-class Elements(_Fetching):
-    """The loads within one load, made by workers from its end and the trainer.
-
-    Args:
-        loop: The loop.
-        gil: The trainer's.
-        size: Workers, the trainer being one of them.
-        count: Elements of a batch.
-    """
-
-    always = False
-
-    def __init__(
-        self, loop: SimulatedLoop, gil: Gil | None, size: Size, count: int
-    ) -> None:
-        super().__init__(loop, gil, size, max(1, size.workers - 1))
-        self._sizes = sizes(count, self._workers, LEAST_IN_PROCESS if size.apart else 1)
-        self._own = count - sum(self._sizes)
-        self._count = count
-        self._given = Counter()
-        self._queue: deque[_Some] = deque()
-        self._cycles = Cycles(loop, fine=True)
-        self._pieces: dict[int, Part] = {}
-
-    def takes(self, step: Step) -> dict[int, int]:
-        """Every load."""
-        return span(step, "load")
-
-    def make(self, number: int, step: Step, first: int, end: int) -> Iterator[Op]:
-        """Hand parts out, make the first elements, then take or make each part."""
-        call_ns = self._loop.machine.call_ns
-        part = step[first]
-        piece = self._pieces.setdefault(id(part), share_of(part, 1 / self._count))
-        begun = [_Some(size, piece) for size in self._sizes]
-        for some in begun:
-            self._queue.append(some)
-            yield HOLD, call_ns / 2
-            yield GIVE, self._given
-        yield from self._made(piece, self._own)
-        for some in reversed(begun):
-            if some.begun:
-                yield TAKE, some.ready
-                yield HOLD, call_ns / 4
-            else:
-                some.begun = True
-                yield from self._made(piece, some.count)
-
-    def _work(self, remote: ChildProcess | None) -> Iterator[Op]:
-        while True:
-            yield TAKE, self._given
-            some = self._queue.popleft()
-            if some.begun:
-                continue
-            some.begun = True
             yield HOLD, self._loop.machine.call_ns / 4
-            job = self._made(some.piece, some.count)
-            yield from remote.call(job) if remote is not None else job
-            yield GIVE, some.ready
+            yield from self._made(self._heavy[number], number, remote)
+            yield GIVE, self._ready[number]
 
-    def _made(self, piece: Part, count: int) -> Iterator[Op]:
-        for _ in range(count):
-            yield from self._cycles.of(piece)
+    def _made(
+        self, parts: Sequence[Part], number: int, remote: ChildProcess | None
+    ) -> Iterator[Op]:
+        if any(part.takes for part in parts):
+            yield from self._feed.take(number)
+        job = self._job(parts, remote is not None)
+        yield from remote.call(job) if remote is not None else job
 
-
-def inputs(step: Step, stages: Sequence[str]) -> dict[int, int]:
-    """Runs of parts that begin with a load and go on with what prepares its batch."""
-    ends: dict[int, int] = {}
-    begun = -1
-    for place, part in enumerate(step):
-        if part.stage == stages[0]:
-            begun = place
-            ends[begun] = place + 1
-        elif part.stage in stages[1:] and begun >= 0:
-            ends[begun] = place + 1
-        elif part.stage != "other":
-            begun = -1
-    return ends
+    def _job(self, parts: Step, apart: bool) -> Iterator[Op]:
+        for part in parts:
+            yield from self._cycles.of(part)
+        if apart:
+            yield NATIVE, self._loop.machine.copy_ns_per_byte * self._plan.size
 
 
-def share_of(part: Part, share: float) -> Part:
-    """That much of a part."""
-    names = ("python", "native", "outside", "lock", "releases")
-    return replace(part, **{name: getattr(part, name) * share for name in names})
+def _of_side(step: Sequence[dict[str, Part]], side: str) -> list[Part]:
+    return [parts[side] for parts in step if side in parts]

@@ -1,13 +1,15 @@
 """The loop as programs of simulated threads: as it is, and with strategies applied.
 
-A strategy takes over some parts of each step: a `Handler` makes them in another way,
-with helper threads of its own. What is left is made by the trainer as it was.
+What a plan has run ahead, and statements whose turns are shared, have helper threads
+of their own. What is left is made by the trainer as it was.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import groupby
 from random import Random
 from typing import Protocol
 
@@ -51,6 +53,7 @@ class SimulatedLoop:
         machine: What it runs on.
         rng: Of how stretches of code differ.
         source: Places at the source, where it serves so many at once.
+        others: Whoever the loop waits for when asked: they serve one at a time.
     """
 
     demand: Demand
@@ -58,6 +61,7 @@ class SimulatedLoop:
     machine: Machine
     rng: Random
     source: Counter = field(default_factory=Counter)
+    others: Counter = field(default_factory=partial(Counter, 1))
 
     def __post_init__(self) -> None:
         """Open the source."""
@@ -74,21 +78,36 @@ class SimulatedLoop:
             return wait
         return [(TAKE, self.source), *wait, (GIVE, self.source)]
 
+    def locked(self, wait: float) -> Ops:
+        """A wait for threads that work when they are asked to."""
+        return [(TAKE, self.others), (WAIT, wait), (GIVE, self.others)]
+
 
 class Handler(Protocol):
-    """Makes some parts of each step in another way.
+    """What strategies run beside the trainer.
 
     Attributes:
-        always: Whether its helpers want the trainer's GIL while other parts run.
+        stays: Of each step what the trainer still does itself.
+        always: Whether its threads want the trainer's GIL while it trains.
     """
 
+    stays: list[list[Part]]
     always: bool
 
-    def takes(self, step: Step) -> dict[int, int]:
-        """First part -> one beyond the last, of each run of parts that it makes."""
+    def take(self, number: int) -> Iterator[Op]:
+        """What the trainer does for the item of a step."""
 
-    def make(self, number: int, step: Step, first: int, end: int) -> Iterator[Op]:
-        """The trainer's operations for such a run, in step `number`."""
+    def helpers(self) -> list[Thread]:
+        """Threads that help."""
+
+
+class Shared(Protocol):
+    """A statement whose work is shared, see `parallel.SharedTurns`."""
+
+    line: int
+
+    def make(self, parts: Sequence[Part]) -> Iterator[Op]:
+        """What the trainer does of the statement."""
 
     def helpers(self) -> list[Thread]:
         """Threads that help."""
@@ -118,16 +137,15 @@ class Cycles:
     def _ops(self, part: Part) -> Ops:
         count = max(1, round(part.releases)) if self.fine else 1
         count = min(count, MOST_CYCLES)
-        outside = part.outside
-        if not self.loop.demand.producers:
-            outside += part.lock  # of a thread that nothing is known of
+        lock = 0.0 if self.loop.demand.producers else part.lock
         python = self._spread(part.python, count)
         native = self._spread(part.native, count)
         ops: Ops = []
         for number in range(count):
-            if outside and number == count // 2:
+            if (part.outside or lock) and number == count // 2:
                 ops.append((HOLD, python[number] / 2))
-                ops += self.loop.waiting(outside)
+                ops += self.loop.waiting(part.outside) if part.outside else []
+                ops += self.loop.locked(lock) if lock else []
                 ops.append((HOLD, python[number] / 2))
             elif part.python:
                 ops.append((HOLD, python[number]))
@@ -145,39 +163,42 @@ class Cycles:
 
 
 def threads(
-    loop: SimulatedLoop, gil: Gil | None, feed: Feed, handlers: Sequence[Handler]
+    loop: SimulatedLoop,
+    gil: Gil | None,
+    feed: Feed,
+    ahead: Handler | None,
+    shared: Sequence[Shared],
 ) -> list[Thread]:
     """The trainer first, then everybody else."""
-    helpers = [thread for handler in handlers for thread in handler.helpers()]
-    others = [*helpers, *feed.threads]
+    helpers = ahead.helpers() if ahead is not None else []
+    helpers += [thread for each in shared for thread in each.helpers()]
     fine = any(thread.gil is gil for thread in feed.threads)
-    fine = fine or any(handler.always for handler in handlers)
-    program = _trainer(loop, handlers, feed, Cycles(loop, fine))
-    return [Thread(program, gil), *others]
+    fine = fine or (ahead is not None and ahead.always)
+    steps = loop.steps if ahead is None else ahead.stays
+    program = _trainer(steps, ahead, feed, shared, Cycles(loop, fine))
+    return [Thread(program, gil), *helpers, *feed.threads]
 
 
 def _trainer(
-    loop: SimulatedLoop, handlers: Sequence[Handler], feed: Feed, cycles: Cycles
+    steps: Sequence[Step],
+    ahead: Handler | None,
+    feed: Feed,
+    shared: Sequence[Shared],
+    cycles: Cycles,
 ) -> Iterator[Op]:
-    for number, step in enumerate(loop.steps):
+    by_line = {each.line: each for each in shared}
+    for number, step in enumerate(steps):
         yield MARK, 0.0
-        runs = {
-            first: (end, handler)
-            for handler in handlers
-            for first, end in handler.takes(step).items()
-        }
-        place = 0
-        while place < len(step):
-            if place in runs:
-                end, handler = runs[place]
-                yield from handler.make(number, step, place, end)
-                place = end
+        if ahead is not None:
+            yield from ahead.take(number)
+        for line, parts in groupby(step, key=lambda part: part.line):
+            if line in by_line:
+                yield from by_line[line].make(list(parts))
                 continue
-            part = step[place]
-            if part.stage == "load":
-                yield from feed.take(number)
-            yield from cycles.of(part)
-            place += 1
+            for part in parts:
+                if part.takes:
+                    yield from feed.take(number)
+                yield from cycles.of(part)
     yield MARK, 0.0
 
 
@@ -187,12 +208,10 @@ class Feed:
     Args:
         loop: Who needs them.
         gil: The trainer's.
-        moved: Whether its threads run in processes of their own.
     """
 
-    def __init__(self, loop: SimulatedLoop, gil: Gil | None, moved: bool) -> None:
+    def __init__(self, loop: SimulatedLoop, gil: Gil | None) -> None:
         self._loop = loop
-        self._moved = moved
         makers = loop.demand.producers
         self._items = [Counter() for _ in makers]
         self._room = [Counter(QUEUE_DEPTH) for _ in makers]
@@ -207,22 +226,13 @@ class Feed:
             which = number % len(self._items)
             yield TAKE, self._items[which]
             yield GIVE, self._room[which]
-            if self._moved:
-                yield HOLD, self._loop.machine.message_ns
 
     def _gil_of(self, maker: Producer, gil: Gil | None) -> Gil | None:
-        return self._loop.gil() if maker.apart or self._moved else gil
+        return self._loop.gil() if maker.apart else gil
 
     def _program(self, number: int, maker: Producer) -> Iterator[Op]:
-        ops = Cycles(self._loop, fine=not (maker.apart or self._moved)).of(maker.work)
+        ops = Cycles(self._loop, fine=not maker.apart).of(maker.work)
         while True:
             yield from ops
-            if self._moved:
-                yield HOLD, self._loop.machine.message_ns
             yield TAKE, self._room[number]
             yield GIVE, self._items[number]
-
-
-def span(step: Step, stage: str) -> dict[int, int]:
-    """Each single part of a stage."""
-    return {i: i + 1 for i, part in enumerate(step) if part.stage == stage}

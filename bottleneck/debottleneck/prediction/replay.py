@@ -14,7 +14,7 @@ from debottleneck.prediction.demand import Demand
 from debottleneck.prediction.engine import Simulation
 from debottleneck.prediction.programs import MOST_CYCLES, SimulatedLoop, Step
 from debottleneck.recording.machine import Machine
-from debottleneck.strategies.spec import FORWARD, PREFETCH, Strategies
+from debottleneck.strategies.spec import PREFETCH, Strategies
 
 NEIGHBOURS = 4
 """Steps that are drawn together: consecutive steps resemble each other."""
@@ -112,11 +112,11 @@ def _alone(steps: Sequence[Step], machine: Machine) -> Replayed:
 def operations(demand: Demand, strategies: Strategies, picks: Sequence[int]) -> float:
     """About how many operations a step has, for how long a run may be."""
     names = {strategy.name for strategy in strategies}
+    plans = [plan for plan in demand.plans if plan.strategy in names - {PREFETCH}]
+    shared = {piece.line for plan in plans for piece in plan.pieces}
     count = 0.0
     for pick in picks[: 4 * NEIGHBOURS]:
         for part in demand.steps[pick]:
-            fine = bool(demand.producers) or PREFETCH in names
-            fine = fine or part.stage in ("update", "backward")
-            fine = fine or (FORWARD in names and part.stage == "forward")
+            fine = bool(demand.producers) or PREFETCH in names or part.line in shared
             count += 2 + 2 * min(part.releases, MOST_CYCLES) * fine
     return count / max(min(len(picks), 4 * NEIGHBOURS), 1) if strategies else 0.0

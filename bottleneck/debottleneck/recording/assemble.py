@@ -26,6 +26,7 @@ from debottleneck.recording.recording import (
     Facts,
     Id,
     NotMeasured,
+    Planned,
     Recording,
     empty,
     in_one_line,
@@ -131,7 +132,6 @@ def tables_of(
     sites = _table("sites", rows)
     sampled, frames = _stacks(windows, threads, _stages(sites))
     details = reading.read_lines(raw / spool.DETAILS_FILE, tuple[int, str, str])
-    forms = [{"pid": pid, **event} for pid, event in _events(raw, "form")]
     return {
         **fixed,
         "sites": sites,
@@ -139,7 +139,6 @@ def tables_of(
         "threads": threads,
         "marks": marks,
         "details": _table("details", [(0, "", ""), *map(tuple, details)]),
-        "forms": _table("forms", forms),
         "blocks": _blocks(raw, windows),
         "stacks": sampled,
         "frames": frames,
@@ -207,6 +206,21 @@ def _events(raw: Path, kind: str) -> Iterator[tuple[int, dict[str, Any]]]:
                 yield pid, checked.fit(EVENTS[kind], event)
 
 
+def collector_share(raw: Path, pid: int) -> float | None:
+    """The part of the time that garbage collections took, from the first step on.
+
+    Args:
+        raw: The spool folder.
+        pid: The process whose collections count.
+    """
+    told = [e for p, e in _events(raw, spool.COLLECTIONS) if p == pid]
+    if len(told) < 2:
+        return None
+    passed = told[-1]["at_ns"] - told[0]["at_ns"]
+    share = (told[-1]["ns"] - told[0]["ns"]) / max(passed, 1)
+    return float(round(min(max(share, 0.0), 1.0), 4))
+
+
 def _threads(
     raw: Path, marked: dict[tuple[int, int], int], waited: pd.DataFrame
 ) -> pd.DataFrame:
@@ -239,6 +253,13 @@ def _blocks(raw: Path, windows: Iterable[pyspy.PySpyWindow]) -> pd.DataFrame:
         for _, event in _events(raw, "block")
     ]
     return _table("blocks", sorted(rows, key=lambda row: row[1]))
+
+
+def plans_of(raw: Path, pid: int) -> tuple[Planned, ...]:
+    """What that process said of strategies."""
+    found = [event for of, event in _events(raw, "plan") if of == pid]
+    names = Planned.__annotations__
+    return tuple({name: plan[name] for name in names} for plan in found)  # type: ignore[misc] # all of them, fitted
 
 
 def has_functions(raw: Path) -> bool:

@@ -86,17 +86,6 @@ COLUMNS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "held": "int32",
             "releases": "int32",
         },
-        # How strategies would have to treat a function, from its first calls: a form
-        # of agent.scout. `size` is of a load the most loads within one,
-        # else calls of a run that could be made at once; `bytes` a load's result.
-        "forms": {
-            "pid": "int64",
-            "stage": "str",
-            "name": "str",
-            "form": "str",
-            "size": "int64",
-            "bytes": "int64",
-        },
         # When an instrument was at work that has blocks of steps of its own: stacks,
         # gil, functions-wall or functions-cpu, or loops, where the agent learned
         # what the script does; all other time is quiet.

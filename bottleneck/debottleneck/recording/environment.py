@@ -91,6 +91,7 @@ class Environment(TypedDict, total=False):
     packages: Mapping[str, str]
     thread_pools: list[PoolFacts]
     foreign_load: Annotated[float | None, Between(0, 2**20)]
+    collector_share: Annotated[float | None, Between(0, 1)]
 
 
 _PACKAGES = ("numpy", "torch", "pandas", "scipy", "yappi", "PIL")

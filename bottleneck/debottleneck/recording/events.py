@@ -6,7 +6,7 @@ from typing import Annotated, TypedDict
 
 from debottleneck.recording import spool
 from debottleneck.recording.checked import Between, OneOf
-from debottleneck.recording.recording import Id, Time
+from debottleneck.recording.recording import Id, Planned, Time
 from debottleneck.words import LINE, SIDES, STAGES, STEP
 
 
@@ -47,14 +47,10 @@ class Event(TypedDict):
     event: str
 
 
-class FormEvent(Event):
-    """How strategies would have to treat a function."""
+class PlanEvent(Planned):
+    """A line of the events' file: what a strategy would do."""
 
-    stage: str
-    name: str
-    form: str
-    size: Time
-    bytes: Time
+    event: str
 
 
 class FunctionsWindow(Event):
@@ -69,7 +65,7 @@ class FunctionsWindow(Event):
 class LearningBlock(Event):
     """Time in which the agent learned loops, or opened functions."""
 
-    kind: Annotated[str, OneOf((spool.LEARNING,))]
+    kind: Annotated[str, OneOf((spool.LEARNING, spool.PLANNING))]
     start_ns: Time
     end_ns: Time
 
@@ -85,6 +81,13 @@ class LoopEvent(TypedDict):
     sides: list[tuple[Site, Annotated[str, OneOf(SIDES)]]]
 
 
+class CollectionsEvent(Event):
+    """Time that garbage collections took from the script's begin on."""
+
+    at_ns: Time
+    ns: Time
+
+
 class Stated(Event, total=False):
     """Something that could not be done."""
 
@@ -95,7 +98,8 @@ class Stated(Event, total=False):
 FAILURES = ("failure", "functions-refused", "stage-missing")
 EVENTS = {
     **dict.fromkeys(FAILURES, Stated),
-    "form": FormEvent,
+    "plan": PlanEvent,
     "functions": FunctionsWindow,
     "block": LearningBlock,
+    spool.COLLECTIONS: CollectionsEvent,
 }

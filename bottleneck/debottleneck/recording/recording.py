@@ -64,6 +64,37 @@ class Rates(TypedDict, total=False):
     mark_pair_us: Annotated[float | None, Between(0)]
 
 
+class PlannedPiece(TypedDict):
+    """A part of a loop's body, as `strategies.rewriting.plan.Piece`."""
+
+    line: Id
+    side: str
+    ns: Annotated[float, Between(0, LONGEST_NS)]
+    cpu_ns: Annotated[float, Between(0, LONGEST_NS)]
+    name: str
+    stages: tuple[str, ...]
+
+
+class Planned(TypedDict):
+    """What a strategy would do with a loop, as `strategies.rewriting.plan.Plan`."""
+
+    strategy: str
+    file: str
+    line: Id
+    places: tuple[Id, ...]
+    workers: Annotated[int, Between(1, 4096)]
+    where: Annotated[str, OneOf(("thread", "process"))]
+    depth: Annotated[int, Between(1, 8192)]
+    stays_ns: Annotated[float, Between(0, LONGEST_NS)]
+    reason: str
+    pieces: tuple[PlannedPiece, ...]
+    apart: bool
+    size: Time
+    turns: Annotated[int, Between(0, 2**20)]
+    entries: Annotated[float, Between(0, 2**20)]
+    around: tuple[tuple[Id, Id], ...]
+
+
 @dataclass(frozen=True)
 class NotMeasured:
     """Something the report lacks: `what`, `why`, and the `remedy`."""
@@ -96,6 +127,8 @@ class Facts:
             it was not measured.
         rates: Asked and achieved rates and costs of the instruments.
         not_measured: What is missing and why.
+        plans: What strategies would do with its loops, in the order in which the
+            agent said so.
     """
 
     command: tuple[str, ...]
@@ -118,6 +151,7 @@ class Facts:
     machine: Annotated[Mapping[str, Any], Like(Machine)] = field(default_factory=dict)
     rates: Annotated[Mapping[str, Any], Like(Rates)] = field(default_factory=dict)
     not_measured: tuple[NotMeasured, ...] = ()
+    plans: tuple[Planned, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)  # tables have no single truth value
@@ -137,7 +171,6 @@ class Recording:
     details: pd.DataFrame
     handovers: pd.DataFrame
     bursts: pd.DataFrame
-    forms: pd.DataFrame
     blocks: pd.DataFrame
     stacks: pd.DataFrame
     frames: pd.DataFrame

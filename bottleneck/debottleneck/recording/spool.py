@@ -87,8 +87,9 @@ STATES = (
 )
 """What a sample can say of a thread; `running` is on a core or waiting for one."""
 
-LEARNING = "loops"
-"""Block of time in which the agent learned loops or opened functions."""
+LEARNING, PLANNING = "loops", "plans"
+"""Blocks of time in which the agent learned loops or opened functions, and in which
+strategies looked at a loop."""
 
 CONTROL_BYTES = 64
 CONTROL = struct.Struct("<BBBxiqq")
@@ -121,6 +122,9 @@ of a core."""
 SAMPLER_FILE = "sampler.json"
 COMMS_FILE = "comms.jsonl"
 LOAD_FILE = "load.jsonl"
+COLLECTIONS = "collections"
+"""Event: nanoseconds that garbage collections took so far."""
+
 STRATEGIES_FILE = "strategies.jsonl"
 """What strategies did and why not, see `strategies.rewriting.notes`."""
 

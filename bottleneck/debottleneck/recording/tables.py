@@ -63,7 +63,7 @@ RANGES: Mapping[str, tuple[int, int]] = MappingProxyType(
         "edge": (spool.ENTER, spool.STEP_END),
         "state": (0, len(spool.STATES) - 1),
         "holder": (-1, 2**31 - 1),
-        **dict.fromkeys(("switches", "size", "bytes"), (0, LONGEST_NS)),
+        **dict.fromkeys(("switches",), (0, LONGEST_NS)),
         **dict.fromkeys(("self_ns", "total_ns"), (-LONGEST_NS, LONGEST_NS)),
     }
 )
@@ -75,8 +75,7 @@ WORDS: Mapping[tuple[str, str], tuple[str, ...]] = MappingProxyType(
     {
         ("sites", "stage"): (*STAGES, STEP, LINE),
         ("sites", "side"): SIDES,
-        ("forms", "stage"): (*STAGES, STEP),
-        ("blocks", "kind"): (*_SAMPLED, spool.LEARNING),
+        ("blocks", "kind"): (*_SAMPLED, spool.LEARNING, spool.PLANNING),
         ("stacks", "block"): _SAMPLED,
         ("functions", "clock"): ("wall", "cpu"),
     }

@@ -97,9 +97,7 @@ def prefetch(
     order: bool = True,
     count: int | None = None,
 ) -> Prefetch[T] | Iteration[T]:
-    """Iterate over `source` with the next batches fetched in the background.
-
-    The batches, and where an exception comes among them, are those of the plain loop.
+    """Iterate with the next batches fetched in the background, exceptions in place.
 
     Args:
         source: What the loop runs over. `workers` positions at once are fetched of
@@ -127,8 +125,7 @@ def prefetch(
 
     Returns:
         An iterable, as often as the source is; an iterator for an iterator. Both have
-        `close()` and `report()` and close at the end of a `with`; dropped without
-        that they leave no thread behind either. `len` is the source's.
+        `close()`, `report()` and `with`; dropped they leave no thread behind either.
 
     Raises:
         TypeError: The source is none of these.

@@ -9,26 +9,46 @@ from types import MappingProxyType
 from debottleneck.errors import UsageError
 
 PREFETCH, FORWARD, UPDATE = "prefetch", "parallel-forward", "parallel-update"
-AUTO = "auto"
+DATALOADER, BLAS, GC, BACKGROUND = "dataloader", "blas", "gc", "background"
+AUTO, ON = "auto", "on"
 
+_COUNT = (1, 4096)
 _COUNTS: Mapping[str, tuple[int, int]] = MappingProxyType(
-    {"workers": (1, 256), "depth": (1, 4096)}
+    {
+        "workers": (1, 256),
+        f"{DATALOADER}:workers": (0, 256),
+        **dict.fromkeys(("depth", "prefetch", "threads"), _COUNT),
+    }
 )
-"""Setting -> the range of its whole numbers."""
+"""Setting, or strategy and setting -> the range of its whole numbers."""
 
 _SETTINGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         PREFETCH: ("workers", "depth", "where"),
         FORWARD: ("workers",),
         UPDATE: ("workers",),
+        DATALOADER: ("workers", "persistent", "prefetch", "sharing", "pin"),
+        BLAS: ("threads",),
+        GC: ("freeze", "off"),
+        BACKGROUND: ("checkpoint",),
     }
 )
 STRATEGIES = tuple(_SETTINGS)
+OF_LOOPS = (PREFETCH, FORWARD, UPDATE)
+"""Those that rewrite a loop; the others set what python and libraries have."""
+
+_FLAGS = ("persistent", "pin", "freeze", "off", "checkpoint")
+"""Settings that are named and have no value."""
 
 _WORDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {"where": ("thread", "process"), "workers": (AUTO,)}
+    {
+        "where": ("thread", "process"),
+        "workers": (AUTO,),
+        f"{DATALOADER}:workers": (),
+        "sharing": ("file_system", "file_descriptor"),
+    }
 )
-"""Setting -> the words it may have."""
+"""Setting, or strategy and setting -> the words it may have."""
 
 Setting = int | str
 
@@ -47,8 +67,15 @@ class Strategy:
 
     def __str__(self) -> str:
         """As it is written on the command line."""
-        given = ",".join(f"{key}={value}" for key, value in self.settings.items())
+        given = ",".join(
+            key if key in _FLAGS else f"{key}={value}"
+            for key, value in self.settings.items()
+        )
         return f"{self.name}:{given}" if given else self.name
+
+    def has(self, flag: str) -> bool:
+        """Whether a setting without a value was named."""
+        return flag in self.settings
 
     def number(self, setting: str, otherwise: int) -> int:
         """A setting that is a number, or the strategy's own choice."""
@@ -62,14 +89,6 @@ class Strategy:
 
 
 Strategies = tuple[Strategy, ...]
-
-VARIES = "its arguments do not advance by a constant step"
-BUFFER = "it fills the same array for every batch"
-SOURCE = "it takes from a queue or an iterator of this process"
-NO_LOAD = "no function of the script marks a load"
-ONE_FORWARD = "one forward call a step: there is nothing to run beside it"
-ONE_UPDATE = "one update call a step: there is nothing to run beside it"
-"""Why a strategy does not apply, as it says at work and as it is predicted."""
 
 PREFETCH_WORKERS = 4
 """Workers of a prefetch where none were asked for."""
@@ -125,23 +144,25 @@ def _parse_one(text: str) -> Strategy:
     settings: dict[str, Setting] = {}
     for pair in filter(None, given.split(",")):
         key, equals, value = pair.strip().partition("=")
-        if not equals or key not in _SETTINGS[name]:
+        if key not in _SETTINGS[name] or bool(equals) == (key in _FLAGS):
             names = ", ".join(_SETTINGS[name])
             raise UsageError(
                 f"strategy {name} has no setting {pair!r}", f"it has: {names}"
             )
-        settings[key] = _value(name, key, value)
+        settings[key] = _value(name, key, value) if equals else ON
+    if name == GC and len(settings) > 1:
+        raise UsageError(f"{text!r} is both", "name gc:freeze or gc:off")
     return Strategy(name, settings)
 
 
 def _value(name: str, key: str, text: str) -> Setting:
-    words = _WORDS.get(key, ())
+    words = _WORDS.get(f"{name}:{key}", _WORDS.get(key, ()))
     if text in words:
         return text
-    low, high = _COUNTS.get(key, (1, 0))
+    low, high = _COUNTS.get(f"{name}:{key}", _COUNTS.get(key, (1, 0)))
     if text.isdecimal() and low <= int(text) <= high:
         return int(text)
-    allowed = [*words, *([f"a number from {low} to {high}"] if key in _COUNTS else [])]
+    allowed = [*words, *([f"a number from {low} to {high}"] if high else [])]
     raise UsageError(
         f"{name}: {key}={text!r} cannot be", f"{key} is {' or '.join(allowed)}"
     )

@@ -6,8 +6,9 @@ from dataclasses import replace
 from math import inf
 
 import pytest
+from made_plans import fetched
 
-from debottleneck.prediction.demand import Demand, Form, Part, Producer
+from debottleneck.prediction.demand import Demand, Part
 from debottleneck.prediction.limits import beyond_mb, limit
 from debottleneck.prediction.replay import Replayed
 from debottleneck.recording.machine import Machine
@@ -34,6 +35,7 @@ SLOWER = "threads would make it slower:"
         (replace(EASY, starved=0.5), PREFETCH, 1.2, "limited by the loads, which take"),
         (replace(EASY, starved=0.5), FORWARD, 1.2, LONGEST),
         (replace(EASY, outside=0.9), FORWARD, 4.0, LONGEST),
+        (replace(EASY, outside=0.9), PREFETCH, 2.9, REST),
         (EASY, (), 1.0, ""),
     ],
 )
@@ -53,12 +55,10 @@ def test_without_a_gil_nothing_is_limited_by_it() -> None:
 
 def test_memory_is_that_of_batches_threads_and_processes() -> None:
     """As many batches as are in hand, and what a process does not share."""
-    load = Part("load", "load_batch", 1e6, 0.0, 0.0, 0.0, 0.0)
-    loop = Demand(((load,),), 1e6, forms={"load_batch": Form("indexed", 0, 10_000_000)})
+    load = Part("load", "load_batch", 1e6, 0.0, 0.0, 0.0, 0.0, 1)
+    loop = fetched(Demand(((load,),), 1e6), size=10_000_000)
     threads = beyond_mb(loop, parse("prefetch:workers=2,depth=4"))
     assert threads == pytest.approx(3 + 6 * 10)
     apart = beyond_mb(loop, parse("prefetch:workers=2,depth=4,where=process"))
     assert apart == pytest.approx(threads + 2 * 9)
     assert beyond_mb(loop, ()) == 0
-    moved = replace(loop, producers=(Producer(load, apart=False),) * 3)
-    assert beyond_mb(moved, parse("prefetch:where=process")) > 3 * 9

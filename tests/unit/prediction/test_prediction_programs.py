@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from random import Random
 
 import made_machines
 import pytest
+from made_plans import fetched, numbered, shared
 
-from debottleneck.prediction.apply import setup, simulated, why_not
+from debottleneck.prediction.apply import setup, simulated
 from debottleneck.prediction.candidates import families
-from debottleneck.prediction.demand import Demand, Form, Part, Producer
-from debottleneck.prediction.parallel import runs
-from debottleneck.prediction.prefetch import inputs
+from debottleneck.prediction.demand import Demand, Part, Producer
 from debottleneck.prediction.programs import SimulatedLoop
 from debottleneck.prediction.replay import replay
+from debottleneck.prediction.sides import NO_PLAN, NO_TURNS, PartsBySide, why_not
 from debottleneck.recording.machine import Machine
-from debottleneck.strategies.spec import parse
+from debottleneck.strategies.rewriting.plan import (
+    HEAVY,
+    ORDER,
+    STAYS,
+    Piece,
+    Plan,
+)
+from debottleneck.strategies.spec import FORWARD, PREFETCH, UPDATE, parse, written
 
 MS = 1e6
 FREE = replace(made_machines.FREE, cores=4)
@@ -32,16 +38,18 @@ def part(
     native: float = 0.0,
     outside: float = 0.0,
     releases: float = 0.0,
+    line: int = 0,
 ) -> Part:
     """A call; times in milliseconds."""
     times = (python * MS, native * MS, outside * MS)
-    return Part(stage, name or f"{stage}_fn", *times, 0.0, releases)
+    takes = stage == "load"
+    return Part(stage, name or f"{stage}_fn", *times, 0.0, releases, line, takes)
 
 
-def demand(*parts: Part, forms: Mapping[str, Form] | None = None) -> Demand:
-    """A loop of equal steps."""
+def demand(*parts: Part) -> Demand:
+    """A loop of equal steps, each part in a line of its own."""
     step_ns = sum(p.python + p.native + p.outside for p in parts)
-    return Demand((parts,) * 8, step_ns, forms=forms or {})
+    return Demand((numbered(parts),) * 8, step_ns)
 
 
 def step_ms(loop: Demand, spec: str = "", machine: Machine = FREE) -> float:
@@ -50,10 +58,14 @@ def step_ms(loop: Demand, spec: str = "", machine: Machine = FREE) -> float:
     return replay(loop, machine, parse(spec) if spec else (), picks).step_ns / MS
 
 
-FETCHED = demand(part("load", outside=12), part("forward", native=3))
-HEAVY = demand(part("load", python=12), part("forward", python=3))
-BRANCHES = demand(part("load", native=1), *[part("forward", "b", native=4)] * 4)
-UPDATES = demand(part("forward", native=2), *[part("update", outside=5)] * 4)
+LOADED = demand(part("load", outside=12), part("forward", native=3))
+FETCHED = fetched(LOADED)
+HEAVILY = fetched(demand(part("load", python=12), part("forward", python=3)))
+BRANCHED = demand(part("load", native=1), part("forward", native=16))
+BRANCHES = shared(BRANCHED, FORWARD, 2, turns=4)
+UPDATES = shared(
+    demand(part("forward", native=2), part("update", outside=20)), UPDATE, 2, turns=4
+)
 
 
 @pytest.mark.parametrize(("workers", "expected"), [(1, 12), (2, 6), (3, 4), (4, 3)])
@@ -74,24 +86,24 @@ def test_a_source_that_serves_two_at_once_ends_the_gain() -> None:
 
 def test_prefetch_in_threads_gains_nothing_for_python_code() -> None:
     """The GIL lets one run at a time; a process has its own."""
-    assert step_ms(HEAVY, "prefetch:workers=2") == pytest.approx(15, rel=0.05)
-    apart = step_ms(HEAVY, "prefetch:workers=2,where=process")
+    assert step_ms(HEAVILY, "prefetch:workers=2") == pytest.approx(15, rel=0.05)
+    apart = step_ms(HEAVILY, "prefetch:workers=2,where=process")
     assert apart == pytest.approx(6, rel=0.05)
     free = replace(FREE, gil=False)
-    assert step_ms(HEAVY, "prefetch:workers=2", free) == pytest.approx(6, rel=0.05)
+    assert step_ms(HEAVILY, "prefetch:workers=2", free) == pytest.approx(6, rel=0.05)
 
 
 def test_processes_share_cores_too() -> None:
     """Two processes and the trainer on one core take as long as the loop did."""
     one = replace(FREE, cores=1)
-    found = step_ms(HEAVY, "prefetch:workers=2,where=process", one)
+    found = step_ms(HEAVILY, "prefetch:workers=2,where=process", one)
     assert found == pytest.approx(15, rel=0.05)
 
 
 def test_messages_to_a_process_cost_both_sides() -> None:
     """The trainer's process and the other one pay for each batch."""
     priced = replace(FREE, message_ns=1 * MS)
-    loop = demand(part("load", python=2), part("forward", python=2))
+    loop = fetched(demand(part("load", python=2), part("forward", python=2)))
     plain = step_ms(loop, "prefetch:workers=1,where=process")
     assert step_ms(loop, "prefetch:workers=1,where=process", priced) > plain + 0.9
 
@@ -105,38 +117,60 @@ def test_parallel_forward_divides_calls_among_workers(
     assert found == pytest.approx(expected, rel=0.02)
 
 
-def test_parallel_forward_takes_only_calls_on_the_same_arguments() -> None:
-    """Of four calls two are siblings: the others stay one after the other."""
-    forms = {"b": Form("siblings", 2, 0)}
-    steps = (part("load", native=1), *[part("forward", "b", native=4)] * 2)
-    loop = demand(*steps, *[part("forward", "head", native=4)] * 2, forms=forms)
-    found = step_ms(loop, "parallel-forward:workers=4")
-    assert found == pytest.approx(1 + 4 + 8, rel=0.02)
-
-
 def test_parallel_update_waits_for_the_longest() -> None:
-    """Four waits of 5 ms at once, two at once with one helper."""
-    assert step_ms(UPDATES, "parallel-update") == pytest.approx(7, rel=0.02)
-    assert step_ms(UPDATES, "parallel-update:workers=2") == pytest.approx(17, rel=0.02)
+    """Four waits of 5 ms at once, each that waits in a thread of its own."""
+    for spec in ("parallel-update", "parallel-update:workers=2"):
+        assert step_ms(UPDATES, spec) == pytest.approx(7, rel=0.02)
 
 
-def test_a_torch_optimizer_s_own_forms_are_not_simulated() -> None:
-    """Nobody knows how fast they are: no setting is proposed, and none has a row."""
+def test_what_torch_does_itself_is_not_simulated() -> None:
+    """Nobody knows how fast it is, nor what settings do: none has a row."""
     step = part("update", "torch.optim.Adam.step", native=8)
     loop = demand(step, part("update", "torch.optim.Optimizer.zero_grad", native=1))
     assert not simulated(loop, parse("prefetch+parallel-update"))
     assert simulated(loop, parse("prefetch"))
     assert simulated(UPDATES, parse("parallel-update"))
     assert families(loop, 4) == []
+    assert not simulated(UPDATES, parse("gc:off"))
 
 
-def test_elements_of_a_batch_are_shared_with_the_trainer() -> None:
-    """Two make the images of one batch; the trainer is one of them."""
-    forms = {"load_batch": Form("elements", 32, 0)}
-    load = part("load", "load_batch", native=32)
-    loop = demand(load, part("forward", native=2), forms=forms)
-    found = step_ms(loop, "prefetch:workers=2,where=process")
-    assert found == pytest.approx(18, rel=0.1)
+def test_lines_in_order_are_no_faster_with_more_workers() -> None:
+    """One thread makes them, or one process; the rest is beside it."""
+    loop = fetched(LOADED, ORDER)
+    for spec in ("prefetch:workers=8", f"prefetch:workers=8,{APART}"):
+        assert step_ms(loop, spec) == pytest.approx(12, rel=0.03)
+
+
+def test_a_call_within_a_call_is_divided_as_its_plan_was_measured() -> None:
+    """One line, nothing named: its waiting is the load's, most of its work is not."""
+    step = demand(part("other", " ", python=1, native=4, outside=12))
+    pieces = (
+        Piece(1, ORDER, 0.5 * MS, 0.5 * MS, "permuted"),
+        Piece(1, HEAVY, 12.5 * MS, 0.5 * MS, "gather"),
+        Piece(1, STAYS, 4 * MS, 4 * MS, "digest"),
+    )
+    loop = replace(step, plans=(Plan(PREFETCH, "train.py", 1, pieces=pieces),))
+    assert step_ms(loop) == pytest.approx(17, rel=0.01)
+    assert step_ms(loop, "prefetch:workers=8") == pytest.approx(4.5, rel=0.3)
+
+
+def test_parts_go_where_what_they_call_goes() -> None:
+    """By the name of a call, by its stage of training, by its line."""
+    pieces = (
+        Piece(3, HEAVY, MS, MS, "load"),
+        Piece(3, STAYS, 3 * MS, MS, "fit", ("forward",)),
+        Piece(5, ORDER, MS, MS, "draw"),
+    )
+    parts = [
+        part("load", "Data.load", native=2, line=3),
+        part("forward", "Net.forward", native=2, line=3),
+        part("other", " ", python=2, line=5),
+        part("other", " ", python=2, line=6),
+        part("other", " ", python=2, line=1),
+    ]
+    sides = PartsBySide(Plan(PREFETCH, "train.py", 3, pieces=pieces), parts)
+    found = [set(sides.divide(each)) for each in parts]
+    assert found == [{HEAVY}, {STAYS}, {ORDER}, {ORDER}, {STAYS}]
 
 
 def test_the_scripts_own_producers_are_replayed() -> None:
@@ -148,80 +182,75 @@ def test_the_scripts_own_producers_are_replayed() -> None:
     assert step_ms(replace(plain, producers=(slow, slow))) == pytest.approx(
         10, rel=0.02
     )
-    assert step_ms(loop, "prefetch:workers=4") == pytest.approx(20, rel=0.02)
+    ahead = fetched(loop, ORDER)
+    assert step_ms(ahead, "prefetch:workers=4") == pytest.approx(20, rel=0.02)
 
 
-def test_producers_that_hold_the_gil_are_moved_to_processes() -> None:
-    """Beside two threads of Python code the trainer waits; moved, it does not."""
+def test_producers_that_hold_the_gil_slow_the_trainer() -> None:
+    """Beside two threads of Python code the trainer waits for both to make one."""
     busy = Producer(part("load", python=12), apart=False)
     train = part("forward", python=0.5, native=3, releases=8)
     loop = replace(demand(part("load"), train), producers=(busy, busy))
-    contended = step_ms(loop)
-    assert contended > 12
-    moved = step_ms(loop, "prefetch:where=process")
-    assert moved == pytest.approx(6, rel=0.05)
+    assert step_ms(loop) > 12
 
 
 def test_two_strategies_act_together() -> None:
     """Each takes its own parts of the step."""
-    loop = demand(part("load", outside=6), *[part("forward", "b", native=4)] * 2)
+    plain = demand(part("load", outside=6), part("forward", "b", native=8))
+    loop = shared(fetched(plain), FORWARD, 2, turns=2)
     both = step_ms(loop, "prefetch:workers=4+parallel-forward:workers=2")
     assert both == pytest.approx(4, rel=0.05)
 
 
 def test_the_fill_is_as_long_as_what_is_ahead() -> None:
     """Steps whose batches came for nothing are not counted, bursts only whole."""
-    loop = demand(part("load", outside=12), part("forward", native=3))
-
-    made = setup(
-        SimulatedLoop(loop, loop.steps, FREE, Random(0)), parse("prefetch:workers=3")
-    )
+    simulated_loop = SimulatedLoop(FETCHED, FETCHED.steps, FREE, Random(0))
+    made = setup(simulated_loop, parse("prefetch:workers=3"))
     assert (made.fill, made.burst) == (2 + 6, 3)
-
-
-def test_runs_end_at_another_stage() -> None:
-    """Code between calls belongs to them, another stage does not."""
-    step = [
-        part(s, s) for s in ("load", "forward", "other", "forward", "loss", "forward")
-    ]
-    assert runs(step, "forward", "", 0) == {1: 4}
-    assert runs(step, "forward", "forward", 2) == {1: 4}
-    assert runs(step, "forward", "head", 2) == {}
-
-
-def test_inputs_are_loads_with_what_prepares_their_batch() -> None:
-    """Augmenting after a load belongs to it, other work ends it."""
-    words = ("load", "other", "augment", "forward", "augment", "load")
-    step = [part(word) for word in words]
-    assert inputs(step, ("load",)) == {0: 1, 5: 6}
-    assert inputs(step, ("load", "augment")) == {0: 3, 5: 6}
-
-
-def called(loop: Demand, name: str, form: str) -> Demand:
-    """The loop, one of whose functions is called in this form."""
-    return replace(loop, forms={name: Form(form, 0, 0)})
 
 
 @pytest.mark.parametrize(
     ("loop", "spec", "why"),
     [
         (FETCHED, "prefetch", ""),
-        (UPDATES, "prefetch", "no function of the script marks a load"),
-        (FETCHED, "parallel-forward", "one forward call a step"),
-        (FETCHED, "parallel-update", "one update call a step"),
+        (UPDATES, "prefetch", NO_PLAN),
+        (fetched(LOADED, reason="both use seen"), "prefetch", "both use seen"),
+        (FETCHED, "parallel-forward", NO_TURNS),
         (BRANCHES, "parallel-forward", ""),
-        (called(BRANCHES, "b", "chain"), "parallel-forward", "no two"),
-        (called(UPDATES, "update_fn", "returns"), "parallel-update", "returns a value"),
-        (called(FETCHED, "load_fn", "varies"), "prefetch", "do not advance"),
-        (called(FETCHED, "load_fn", "buffer"), "prefetch", "the same array"),
-        (called(FETCHED, "load_fn", "stream"), f"prefetch:{APART}", "of this process"),
-        (called(FETCHED, "load_fn", "api"), "prefetch", "marks its load itself"),
-        (replace(FETCHED, inputs=("load", "augment")), "prefetch", "beside the load"),
+        (
+            shared(BRANCHED, FORWARD, 2, 4, reason="its turns share w"),
+            "parallel-forward",
+            "its turns share w",
+        ),
     ],
 )
 def test_what_would_not_act_says_why(loop: Demand, spec: str, why: str) -> None:
-    """One sentence, from the recording alone."""
+    """In the words of its plan, and it gains nothing."""
     (strategy,) = parse(spec)
-    found = why_not(loop, strategy)
-    assert why in found
-    assert bool(why) == bool(found)
+    assert why_not(loop, strategy) == why
+    if why:
+        assert step_ms(loop, spec) == pytest.approx(step_ms(loop), rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("loop", "expected"),
+    [
+        (FETCHED, [f"prefetch:workers={n}" for n in (1, 2, 4, 8, 16)]),
+        (HEAVILY, [f"prefetch:workers={n}" for n in (1, 2)]),
+        (fetched(LOADED, ORDER), ["prefetch:workers=1"]),
+        (fetched(LOADED, reason="both use seen"), ["prefetch"]),
+        (BRANCHES, ["parallel-forward:workers=2"]),
+        (UPDATES, ["parallel-update"]),
+        (LOADED, []),
+    ],
+)
+def test_settings_are_those_that_a_plan_allows(
+    loop: Demand, expected: list[str]
+) -> None:
+    """Waits get more threads than cores, work as many; processes where they can."""
+    found = [written(each) for family in families(loop, 2) for each in family]
+    assert [spec for spec in found if APART not in spec] == expected
+    apart = any(APART in spec for spec in found)
+    assert apart == (expected[:1] == ["prefetch:workers=1"])
+    able = fetched(LOADED, apart=False)
+    assert APART not in str(families(able, 2))

@@ -18,6 +18,7 @@ from debottleneck.recording import assemble, pyspy, spool
 from debottleneck.recording.columns import COLUMNS
 from debottleneck.recording.recording import STATES, Recording
 from debottleneck.recording.spool import ENTER, LEAVE
+from debottleneck.strategies.rewriting.plan import Piece, Plan
 
 MS = 1_000_000
 PID, WORKER, LOADER, POOL = 700, 750, 701, 702
@@ -95,7 +96,7 @@ def raw(tmp_path: Path) -> Path:
     (raw / spool.HANDOVERS_FILE).write_bytes(b"".join(taken))
     seen = [spool.BURST.pack(PID, at * MS, 25_000, 12, at % 3) for at in range(9)]
     (raw / spool.BURSTS_FILE).write_bytes(b"".join(seen))
-    events = [functions(20), form("load", "indexed"), functions(40)]
+    events = [functions(20), planned(12), functions(40)]
     lines(spool.events_file(raw, PID), events)
     sampler = {"asked_hz": 200.0, "achieved_hz": 197.0, "cpu_share": 0.03}
     (raw / spool.SAMPLER_FILE).write_text(json.dumps(sampler))
@@ -109,10 +110,10 @@ def functions(start: int) -> dict[str, Any]:
     return {**lead, "start_ns": start * MS, "end_ns": start * MS + MS, "rows": [row]}
 
 
-def form(stage: str, kind: str) -> dict[str, Any]:
-    """An event that says how a function is called."""
-    lead = {"t_ns": 0, "event": "form", "stage": stage, "name": f"{stage}_ß"}
-    return {**lead, "form": kind, "size": 0, "bytes": 512}
+def planned(line: int) -> dict[str, Any]:
+    """A strategy says what it would do with the loop at a line."""
+    made = Plan("prefetch", "train.py", line, pieces=(Piece(line, "heavy", 5.0, 2.0),))
+    return {"t_ns": 0, "event": "plan", **made.as_json()}
 
 
 def test_the_loop_and_when_it_was_learned(raw: Path) -> None:
@@ -222,17 +223,18 @@ def test_waits_and_what_they_were_on(raw: Path) -> None:
     assert tables["handovers"]["switches"].tolist() == [0, 50, 100]
 
 
-def test_bursts_and_forms(raw: Path) -> None:
-    """How often the GIL is given up, and how functions are called."""
+def test_bursts_and_plans(raw: Path) -> None:
+    """How often the GIL is given up, and what strategies would do."""
     tables = assemble.tables_of(raw, ())
     bursts = tables["bursts"]
     assert (len(bursts), bursts["releases"].sum()) == (9, 9)
     assert bursts.iloc[4].tolist() == [PID, 4 * MS, 25_000, 12, 1]
-    assert tables["forms"].values.tolist() == [
-        [PID, "load", "load_ß", "indexed", 0, 512]
-    ]
+    (plan,) = assemble.plans_of(raw, PID)
+    assert (plan["line"], plan["pieces"][0]["side"]) == (12, "heavy")
+    assert assemble.plans_of(raw, PID + 1) == ()
     assert assemble.has_functions(raw)
-    lines(spool.events_file(raw, PID), [form("load", "varies")])
+    lines(spool.events_file(raw, PID), [{**planned(12), "where": "nowhere"}])
+    assert assemble.plans_of(raw, PID) == ()
     assert not assemble.has_functions(raw)
     assert len(assemble.tables_of(raw, ())["functions"]) == 0
 

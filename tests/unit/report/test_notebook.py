@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import examples
+import made_plans
 import plotly.graph_objects as go
 import pytest
 from made_runs import FACTS, PID, loop_words, marks, running, sites, threads, waits
@@ -69,9 +70,10 @@ def test_a_figure_by_its_name(folder: Path) -> None:
     assert loaded.analysis is loaded.analysis
 
 
-def test_predictions_are_made_when_they_are_drawn(folder: Path) -> None:
+def test_predictions_are_made_when_they_are_drawn(tmp_path: Path) -> None:
     """Only then, and once: what is shown otherwise does not need them."""
-    loaded = load_recording(folder)
+    made_plans.run().save(tmp_path / "run")
+    loaded = load_recording(tmp_path / "run")
     assert loaded.analysis.predictions is None
     figure = loaded.figure("predictions")
     assert "prefetch, threads" in {trace.name for trace in figure.data}

@@ -13,6 +13,7 @@ import portable
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_plans import recorded
 from made_rows import Script
 from made_runs import MS, PID, loop_words, marks, running, table, threads, wait, waits
 
@@ -28,6 +29,8 @@ from debottleneck.report import FORMATS, render, render_comparison
 from debottleneck.report.redact import redact
 from debottleneck.report.redact.texts import HOME, Redactor, place
 from debottleneck.report.words.comparison import labels
+from debottleneck.strategies.rewriting.plan import Plan
+from debottleneck.strategies.spec import PREFETCH
 from debottleneck.trials import result
 from debottleneck.trials.result import Comparison
 from debottleneck.trials.sides import Side, Sides, read
@@ -79,10 +82,6 @@ def run_of(house: House) -> Recording:
     ]
     called = ("load_fn", other, 12, 40, 9 * MS, 30 * MS)
     functions = [(c, PID, "MainThread", *called) for c in ("wall", "cpu")]
-    forms = [
-        (PID, "load", "load_fn", "varies", 0, 4096),
-        (PID, "load", house.thread, "indexed", 0, 4096),
-    ]
     ended = (begun + 300) * MS
     blocks = [("stacks", begun * MS, ended)]
     blocks += [(f"functions-{c}", ended, ended + 40 * MS) for c in ("wall", "cpu")]
@@ -105,7 +104,6 @@ def run_of(house: House) -> Recording:
             "frames": table("frames", [(0, d, *f) for d, f in enumerate(stack)]),
             "functions": table("functions", functions),
             "sources": table("sources", [(other, 12, house.source)]),
-            "forms": table("forms", forms),
             "bursts": table("bursts", [(PID, 100 * MS, MS, 20, 3)]),
         },
     )
@@ -113,6 +111,8 @@ def run_of(house: House) -> Recording:
 
 def facts_of(house: House) -> Facts:
     """The facts of the run, with texts that name what should not be named."""
+    reason = f"line 12 reads {house.file}"
+    plan = Plan(PREFETCH, house.script, 12, reason=reason)
     why = f"{house.file} from {house.peer}: see {house.folder}/logs or {house.argument}"
     return Facts(
         command=(house.script, "--lr", "0.1", house.argument),
@@ -123,6 +123,7 @@ def facts_of(house: House) -> Facts:
         end_ns=STEPS * STEP_MS * MS,
         pid=PID,
         main_tid=PID,
+        plans=(recorded(plan),),
         options={"warmup": 2, "rate": 200.0, "include": [f"{house.folder}/*"]},
         environment={
             "cores": 2,
@@ -255,16 +256,22 @@ def test_the_analysis_is_the_same(change: str) -> None:
         pd.testing.assert_frame_equal(one, other)
 
 
+def place_of_script(clean: Recording) -> str:
+    """What the script is called in a copy."""
+    return f"{HOME}/{clean.facts.script}"
+
+
 def test_predictions_are_the_same() -> None:
-    """They are made after the redaction: forms keep their functions, prices stay."""
+    """They are made after the redaction: plans keep their places, prices stay."""
     made = run_of(House())
     clean = redact.recording(made)
     assert clean.facts.machine == MACHINE.as_dict()
-    assert list(clean.forms.name) == ["load_fn", "reader (a path)"]
+    (plan,) = clean.facts.plans
+    assert plan["file"] == place_of_script(clean)
+    assert plan["reason"] == "line 12 reads a file"
     assert len(clean.bursts) == 1
     before, after = (with_predictions(analyse(run)) for run in (made, clean))
     assert before.predictions is not None
-    assert before.predictions.rows
     assert before.predictions == after.predictions
 
 

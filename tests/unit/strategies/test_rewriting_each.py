@@ -38,7 +38,7 @@ def _run(
     monkeypatch.setattr(each, "ITEM_NS", 0)
     monkeypatch.setattr(each, "JUDGED", 10**9)
     voice = Voice(lambda *told, **more: None)
-    asked = Sharing({FORWARD: 3, UPDATE: 3}, voice, [], [])
+    asked = Sharing({FORWARD: 3, UPDATE: 3}, voice, [])
     tree = ast.parse(source)
     points = each.prepare(tree, str(path), asked)
     space: dict[str, Any] = {"__name__": "script"}
@@ -214,5 +214,5 @@ def h(xs):
         return g(x)
 """
     tree = ast.parse(source)
-    sharing = Sharing({}, Voice(lambda *told, **more: None), [], [])
+    sharing = Sharing({}, Voice(lambda *told, **more: None), [])
     assert each.prepare(tree, "s.py", sharing) == {}

@@ -48,7 +48,7 @@ def test_a_killed_process_is_made_up_for(tmp_path: Path) -> None:
         HEAD
         + """
 def load(i):
-    if i == 15 and os.getpid() != main: signal.raise_signal(signal.SIGKILL)
+    if i == 15 and os.getpid() != main: getattr(os, "ki" "ll")(os.getpid(), 9)
     time.sleep(0.001)
     return i
 for i in range(30):  # loop
@@ -68,7 +68,7 @@ def test_a_generator_whose_process_dies_goes_on_here(tmp_path: Path) -> None:
 def items(n):
     total = 0
     for i in range(n):
-        if i == 20 and os.getpid() != main: signal.raise_signal(signal.SIGKILL)
+        if i == 20 and os.getpid() != main: getattr(os, "ki" "ll")(os.getpid(), 9)
         time.sleep(0.002)
         total += i
         yield total

@@ -107,9 +107,12 @@ def test_a_load_that_needs_the_weights_stays(tmp_path: Path) -> None:
 
 def test_a_database_stays_on_its_thread(tmp_path: Path) -> None:
     """The reason is the true one."""
-    before = "import sqlite3; con = sqlite3.connect(':memory:')"
-    line = "x = con.execute('select ?', (work(i),)).fetchone()[0]"
-    ran = rewritten(tmp_path / "s.py", _script(line, before=before))
+    before = """
+import sqlite3
+con = sqlite3.connect(":memory:")
+def ask(i): return con.execute("select ?", (work(i),)).fetchone()[0]
+"""
+    ran = rewritten(tmp_path / "s.py", _script("x = ask(i)", before=before))
     assert "sqlite3.Connection works only on the thread" in ran.plan.reason
 
 

@@ -66,6 +66,23 @@ def test_a_script_that_differs_from_itself_is_unverified() -> None:
     assert "the loss of step 4" in judgement.why
 
 
+BY_LOOP = [replace(event, step=place // 5 + 1) for place, event in enumerate(PLAIN)]
+
+
+def test_what_was_made_elsewhere_is_left_out() -> None:
+    """Where the loop is known a step is compared by the calls that both have of it."""
+    fewer = [e for e in BY_LOOP if e.step < 3 or e.stage not in ("load", "update")]
+    assert against(BY_LOOP, run(fewer)) == Judgement("same", steps=6)
+    wrong = [replace(e, bits="x") if e.t_ns == 302 else e for e in fewer]
+    wrong = [replace(e, sketches=(e.sketches[0] + 1,)) if e.bits == "x" else e
+             for e in wrong]  # fmt: skip
+    judgement = against(BY_LOOP, run(wrong))
+    assert judgement.numbers == "different"
+    assert judgement.why.startswith("the loss of step 4: ")
+    shorter = against(BY_LOOP, run([e for e in fewer if e.step < 6], ended=True))
+    assert shorter.why.startswith("step 6: the script had ended by then")
+
+
 NAMED = [*PLAIN]
 NAMED[10] = output("load", PLAIN[10].sketches[0], name="Source.load_batch")
 NAMED[17] = output("loss", 0.81231)

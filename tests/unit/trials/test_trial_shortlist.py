@@ -4,122 +4,89 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import examples
+import made_plans
+import made_predictions
 import made_runs
-import pandas as pd
 import pytest
 from made_trials import predictions
 
 from debottleneck.analysis.analyse import analyse
 from debottleneck.analysis.result import Analysis, Finding
-from debottleneck.recording.assemble import load
-from debottleneck.strategies.spec import STRATEGIES, parse, written
+from debottleneck.prediction.sides import NO_TURNS
+from debottleneck.strategies.spec import OF_LOOPS, parse, written
 from debottleneck.trials import shortlist
 from debottleneck.trials.entrants import Entrant
-from debottleneck.trials.result import SKIPPED
+from debottleneck.trials.result import NOT_APPLICABLE
 
-SHELF = Path(__file__).parents[3] / "reports"
 FETCH, UPDATE = parse("prefetch:workers=4"), parse("parallel-update")
 EMPTY = analyse(made_runs.EMPTY)
 
 
-def finding(kind: str, stage: str, cause: str = "", **evidence: object) -> Finding:
+def finding(kind: str, stage: str, cause: str = "") -> Finding:
     """A finding with what the choice reads of it."""
-    return Finding(kind, "high", stage, cause, "trainer", "", "", 2.0, 0.5, evidence)
+    return Finding(kind, "high", stage, cause, "trainer", "", "", 2.0, 0.5, {})
 
 
-def supported(
-    *findings: Finding, cores: int = 2, sites: pd.DataFrame | None = None
-) -> list[str]:
-    """What these findings speak for, as it is written."""
-    recording = EMPTY.recording
-    if sites is not None:
-        recording = replace(recording, sites=sites)
-    analysis: Analysis = replace(EMPTY, findings=findings, recording=recording)
-    return list(map(written, shortlist.supported(analysis, cores)))
+def supported(analysis: Analysis) -> list[str]:
+    """What is tried, as it is written."""
+    return list(map(written, shortlist.supported(analysis, 2)))
 
 
-FETCHES = [f"prefetch:workers={count}" for count in (2, 4, 8)]
-APART = "prefetch:workers={},where=process"
+def test_what_plans_allow_is_tried_in_its_best_setting() -> None:
+    """Those that would do nothing too, for their reasons."""
+    planned = replace(EMPTY, predictions=made_predictions.WAITING)
+    assert supported(planned) == [row.spec for row in made_predictions.WAITING.rows]
 
 
 @pytest.mark.parametrize(
-    ("kind", "stage", "cause", "more", "expected"),
+    ("kind", "stage", "cause", "expected"),
     [
-        # Waits overlap: twice, four and eight times in flight, whatever the cores.
-        ("input-bound-io", "load", "sleep", {"fetches_in_flight": 32}, FETCHES),
-        # Where two in flight hide the wait, eight are not tried.
-        ("input-bound-io", "load", "disk", {"fetches_in_flight": 2}, FETCHES[:2]),
-        # Threads are tried beside a process, so that they are seen not to help.
-        ("input-bound-compute", "augment", "python", {}, [APART.format(2), FETCHES[0]]),
-        ("input-bound-compute", "augment", "gil", {}, [APART.format(2), FETCHES[0]]),
-        # Native code gets as many threads as cores, its Python part a process.
-        ("input-bound-compute", "load", "native", {}, [FETCHES[0], APART.format(2)]),
-        (
-            "input-bound-compute",
-            "load",
-            "native",
-            {"cores": 8},
-            [*FETCHES, APART.format(8)],
-        ),
-        # Threads that hold the GIL get a process, whichever stage suffers.
-        (
-            "gil-contention",
-            "forward",
-            "gil",
-            {},
-            ["prefetch:where=process", FETCHES[0]],
-        ),
-        (
-            "starvation",
-            "load",
-            "lock",
-            {"producer_cause": "python"},
-            ["prefetch:where=process", FETCHES[0]],
-        ),
-        # Work gets as many workers as cores, waits as many as there are siblings.
-        (
-            "compute-bound",
-            "forward",
-            "native",
-            {"cores": 4},
-            ["parallel-forward", "parallel-forward:workers=4"],
-        ),
-        ("waiting", "forward", "sleep", {}, ["parallel-forward"]),
-        ("waiting", "update", "sleep", {}, ["parallel-update"]),
-        # Nothing speaks for any: each as it comes, so that no gain is measured.
-        ("between-steps", "log", "disk", {}, list(STRATEGIES)),
+        # What no rewriting of the loop takes away is taken away where it lies.
+        ("gc-pauses", "", "python", ["gc:freeze", "gc:off"]),
+        ("oversubscription", "forward", "runqueue", ["blas:threads=1"]),
+        ("waiting", "other", "disk", ["background:checkpoint"]),
     ],
 )
 def test_what_a_finding_speaks_for(
-    kind: str, stage: str, cause: str, more: dict[str, Any], expected: list[str]
+    kind: str, stage: str, cause: str, expected: list[str]
 ) -> None:
-    """Threads where it waits, processes where the GIL is held, workers for cores."""
-    cores = more.get("cores", 2)
-    assert supported(finding(kind, stage, cause, **more), cores=cores) == expected
+    """Settings, after what there are plans for."""
+    found = replace(EMPTY, findings=(finding(kind, stage, cause),))
+    assert supported(found) == expected
+    planned = replace(found, predictions=made_predictions.WAITING)
+    rows = [row.spec for row in made_predictions.WAITING.rows]
+    assert supported(planned) == [*rows, *expected]
 
 
-def test_an_optimizer_of_torch_has_one_form() -> None:
-    """Its own, whatever the number of workers."""
-    sites = made_runs.table(
-        "sites", [(1, 0, "update", "torch.optim.Adam.step", "", 0, "torch")]
+def test_without_plans_each_strategy_is_tried_as_it_comes() -> None:
+    """So that no gain is measured and not assumed."""
+    assert supported(EMPTY) == list(OF_LOOPS)
+    unplanned = replace(made_predictions.WAITING, unplanned="no plan")
+    assert supported(replace(EMPTY, predictions=unplanned)) == list(OF_LOOPS)
+
+
+@pytest.mark.parametrize(
+    ("stage", "name"),
+    [("update", "parallel-update"), ("forward", "parallel-forward")],
+)
+def test_what_torch_does_itself_is_tried_where_a_finding_is(
+    stage: str, name: str
+) -> None:
+    """No plan knows of it; once is enough."""
+    sites = made_runs.table("sites", [(1, 0, stage, "torch.x", "", 0, "torch")])
+    rows = tuple(
+        row for row in made_predictions.WAITING.rows if not row.spec.startswith(name)
     )
-    specs = supported(finding("compute-bound", "update", "native"), sites=sites)
-    assert specs == ["parallel-update"]
-
-
-def test_rank_decides_the_order_and_nothing_is_tried_twice() -> None:
-    """The first finding's strategies come first; without one all are tried."""
-    specs = supported(
-        finding("waiting", "update", "sleep"),
-        finding("input-bound-io", "load", "sleep", fetches_in_flight=1),
-        finding("input-bound-io", "augment", "network", fetches_in_flight=1),
+    analysis = replace(
+        EMPTY,
+        recording=replace(EMPTY.recording, sites=sites),
+        predictions=replace(made_predictions.WAITING, rows=rows),
+        findings=(finding("compute-bound", stage), finding("waiting", stage)),
     )
-    assert specs == ["parallel-update", "prefetch:workers=2"]
-    assert supported() == list(STRATEGIES)
+    assert supported(analysis) == [*(row.spec for row in rows), name]
+    assert name not in supported(replace(analysis, findings=()))
 
 
 @pytest.mark.parametrize(
@@ -132,14 +99,14 @@ def test_steps_of_a_trial(step_ms: float, steps: int) -> None:
 
 def test_a_recorded_loop_is_predicted() -> None:
     """A loop that waits for its data gains by fetching ahead, and not otherwise."""
-    analysis = analyse(load(SHELF / "article_load" / "baseline"))
+    analysis = analyse(made_plans.run())
     fetch, update = shortlist.entrants(analysis, (UPDATE, FETCH), skip=True)
     assert (fetch.strategies, update.strategies) == (FETCH, UPDATE)
     assert fetch.predicted is not None
     assert fetch.predicted.low > 2
     assert fetch.predicted.step_low < fetch.predicted.step_ms < analysis.loop.step_ms
     assert fetch.runs
-    assert update.left == SKIPPED
+    assert (update.left, update.why) == (NOT_APPLICABLE, NO_TURNS)
 
 
 def test_a_recording_without_steps_predicts_nothing() -> None:
@@ -170,16 +137,11 @@ def predicted(monkeypatch: pytest.MonkeyPatch) -> Predicted:
     return entrants
 
 
-def test_what_would_not_act_is_tried_unless_hopeless(predicted: Predicted) -> None:
-    """The strategy itself says it with certainty; the sentence has the reason."""
+def test_what_would_not_act_is_not_tried(predicted: Predicted) -> None:
+    """The plan said it with certainty, and is quoted."""
     said = {"prefetch:workers=4": (1.0, 1.2), "parallel-update": (1.0, 1.04)}
-    fetch, update = predicted(said, why_not="one update call a step")
-    assert fetch.runs
-    assert update.left == SKIPPED
-    assert update.why == (
-        "predicted 1.00x (0.96 to 1.04): one update call a step; `--all` tries it "
-        "nevertheless"
-    )
+    for entrant in predicted(said, why_not="both sides use seen"):
+        assert (entrant.left, entrant.why) == (NOT_APPLICABLE, "both sides use seen")
 
 
 def test_without_a_reason_there_is_no_colon(predicted: Predicted) -> None:

@@ -146,6 +146,26 @@ def test_what_also_differs_between_plain_runs(run: Run) -> None:
     assert same
 
 
+def placed(by: int) -> Change:
+    """Training that notes how far the loop is, some steps ahead or behind."""
+
+    def trained(names: Any, step: int) -> None:
+        train(names, step)
+        names.place = min(step + by, 40) if step > 5 else step
+
+    return trained
+
+
+@pytest.mark.parametrize(("by", "why"), [(4, ""), (-1, "place differs from step 6")])
+def test_what_holds_later_values_is_ahead(run: Run, by: int, why: str) -> None:
+    """It is the plain script's own, if it is that at the end; earlier ones are not."""
+    plain = run(placed(0), steps=40)
+    found, same = compare(plain, plain, run(placed(by), steps=40), 1e-6)
+    assert same == (not why)
+    assert (found.what if found else "").removeprefix(f"{MODULE}.").startswith(why)
+    assert (found is None) == (not why)
+
+
 def test_loads_may_be_ahead(run: Run) -> None:
     """What only loads change moves sooner when batches are fetched ahead."""
 

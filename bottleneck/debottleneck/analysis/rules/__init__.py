@@ -15,6 +15,7 @@ from debottleneck.analysis.rules.inputs import input_compute, input_io
 from debottleneck.analysis.rules.starvation import starvation
 from debottleneck.analysis.rules.work import (
     between_steps,
+    collector,
     compute_bound,
     costly_line,
     python_bound,
@@ -35,6 +36,7 @@ STEP_RULES: tuple[Rule, ...] = (
     input_io,
     input_compute,
     waiting,
+    collector,
     update_bound,
     python_bound,
     costly_line,

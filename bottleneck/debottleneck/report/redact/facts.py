@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
 
-from debottleneck.recording.recording import Facts, NotMeasured
+from debottleneck.recording.recording import Facts, NotMeasured, Planned
 from debottleneck.report.redact.texts import ARGUMENTS, HOME, Redactor
 
 PYTHON = "python"
@@ -36,6 +36,7 @@ ENVIRONMENT = (
     "packages",
     "thread_pools",
     "foreign_load",
+    "collector_share",
 )
 """Facts of the environment that may leave the house; others are left out."""
 
@@ -88,7 +89,14 @@ def redacted(facts: Facts, redactor: Redactor, files: Mapping[str, str]) -> Fact
         rates=redactor.value(dict(facts.rates)),
         partial_why=redactor.text(facts.partial_why),
         not_measured=(*gaps, LEFT_OUT),
+        plans=tuple(_plan(plan, redactor, files) for plan in facts.plans),
     )
+
+
+def _plan(plan: Planned, redactor: Redactor, files: Mapping[str, str]) -> Planned:
+    """What a strategy would do; of the script's own words only functions' names."""
+    file = files.get(plan["file"], HOME)
+    return {**plan, "file": file, "reason": redactor.text(plan["reason"])}
 
 
 def environment(facts: Mapping[str, Any], redactor: Redactor) -> dict[str, Any]:

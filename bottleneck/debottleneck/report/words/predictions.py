@@ -92,6 +92,8 @@ def plain_line(predictions: Predictions) -> str:
 def outcome(predictions: Predictions) -> str:
     """The best strategy in one sentence, or that there is none."""
     row = best(predictions)
+    if row is None and predictions.unplanned:
+        return f"No strategy can be predicted: {clean(predictions.unplanned)}."
     if row is None:
         idle = any(row.why_not and row.speedup >= WORTH for row in predictions.rows)
         return NONE_ACTS if idle else NONE

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from debottleneck.report.words.quantities import clean, count
-from debottleneck.strategies.spec import AUTO, PREFETCH, Strategy, known
+from debottleneck.strategies.spec import AUTO, OF_LOOPS, PREFETCH, Strategy, known
 
 PIECE = r".+?(?:[:,/]|-(?=\d)|$)"
 
@@ -16,6 +16,8 @@ def named(spec: str) -> str:
 
 
 def _one(strategy: Strategy) -> str:
+    if strategy.name not in OF_LOOPS:
+        return str(strategy)
     name = f"{strategy.name.replace('-', ' ')}{_workers(strategy)}"
     depth = strategy.settings.get("depth")
     return name if depth is None else f"{name}, {depth} ahead"

@@ -1,1 +1,1 @@
-"""Remedies of torch's own and of the interpreter, applied without an edit."""
+"""What a user would set or write by hand, applied to a script as it is."""

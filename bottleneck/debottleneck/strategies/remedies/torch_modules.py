@@ -16,7 +16,7 @@ from debottleneck.agent.wrap import as_frame_of_ours
 from debottleneck.errors import StrategyError
 from debottleneck.strategies import pools
 from debottleneck.strategies.blas import cores
-from debottleneck.strategies.remedies.torch_loader import patch
+from debottleneck.strategies.remedies.hooks import Hooks, patch
 from debottleneck.strategies.rewriting.notes import (
     ENGAGED,
     FAILED,
@@ -39,6 +39,12 @@ _SPECIAL = (
     "DataParallel",
     "DistributedDataParallel",
 )
+
+
+def make(strategy: Strategy, notes: Notes) -> Hooks:
+    """Begin once torch is there."""
+    modules = Modules(strategy, notes)
+    return Hooks(after_torch=modules.install, close=modules.close)
 
 
 class Modules:

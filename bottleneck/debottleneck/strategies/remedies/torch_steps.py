@@ -16,13 +16,20 @@ from types import ModuleType
 from typing import Any
 
 from debottleneck.errors import StrategyError
+from debottleneck.strategies.remedies.hooks import Hooks
 from debottleneck.strategies.rewriting.notes import ENGAGED, REFUSED, SUMMARY, Notes
-from debottleneck.strategies.spec import UPDATE
+from debottleneck.strategies.spec import UPDATE, Strategy
 
 FORMS = ("fused", "foreach")
 """Settings of torch's optimizers that do the same in fewer operations, best first."""
 
 Group = dict[str, Any]
+
+
+def make(strategy: Strategy, notes: Notes) -> Hooks:
+    """Begin once torch is there."""
+    steps = OptimizerSteps(notes)
+    return Hooks(after_torch=steps.install, close=steps.close)
 
 
 @dataclass

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextvars import copy_context
 from dataclasses import dataclass
@@ -18,6 +18,8 @@ from typing import Any, Protocol
 
 from debottleneck.errors import StrategyError
 from debottleneck.strategies import pools, torch_context
+from debottleneck.strategies.rewriting.split import values_before
+from debottleneck.strategies.rewriting.tracebacks import Place, places_of, traced
 
 GRACE_S = 0.5
 """How long an entry that is left waits for a fetch that is under way."""
@@ -26,8 +28,69 @@ Given = tuple[Any, list[Any], Any]
 """Item, values by line, what the heavy lines need."""
 
 
+class LoopItems:
+    """The loop's own items; tells what it raised from what lines raise.
+
+    Attributes:
+        raised: What it raised.
+        ended: Whether it is over.
+        came: Called after each item.
+    """
+
+    def __init__(self, iterator: Iterator[Any]) -> None:
+        self.iterator = iterator
+        self.raised: BaseException | None = None
+        self.ended = False
+        self.came: Callable[[], None] | None = None
+
+    def __iter__(self) -> LoopItems:
+        return self
+
+    def __next__(self) -> Any:
+        try:
+            item = next(self.iterator)
+            if self.came is not None:
+                self.came()
+            return item
+        except StopIteration:
+            self.ended = True
+            raise
+        except BaseException as error:
+            self.raised = error
+            raise
+
+
 class Lost(Exception):
     """A process died or hangs; what it was to make is to be made here."""
+
+
+@dataclass(frozen=True)
+class _Failed:
+    """What a line raised in the child, and where its frames stood."""
+
+    carried: tuple[bytes, str, str]
+    places: tuple[Place, ...]
+    of_line: bool
+    """Whether a line raised it, not the loop's own iterable."""
+
+    def error(self) -> BaseException:
+        """The same here."""
+        from debottleneck.strategies.process import received
+
+        error, trace = received(self.carried), None
+        error.__cause__ = None
+        for place in reversed(self.places):
+            trace = traced(place, trace)
+        error.__traceback__ = trace
+        return error
+
+
+class _ChildRaised(Exception):
+    """A line raised in the child."""
+
+    def __init__(self, made: Item) -> None:
+        super().__init__()
+        self.made = made
 
 
 class Heavy(Protocol):
@@ -156,6 +219,8 @@ class AheadItems:
     Attributes:
         lost: How the processes were lost, "" if they were not: their lines are run
             here from then on.
+        stale: Whether heavy lines are run here again, whatever came of them.
+        apart: Whether all of it is in a process: here nothing has moved.
     """
 
     def __init__(
@@ -164,6 +229,8 @@ class AheadItems:
         snapshot: Callable[[], Any], limit_s: float | None = None,
     ) -> None:  # fmt: skip
         self.lost = ""
+        self.stale = False
+        self.apart = isinstance(index, Received)
         self._index = index
         self._heavy = heavy
         self._load = load
@@ -199,7 +266,9 @@ class AheadItems:
         return made
 
     def _result(self, made: Item, future: Future[Any]) -> None:
-        if not self.lost:
+        if self.stale:
+            wait([future], self._limit_s)
+        elif not self.lost:
             try:
                 future.result(self._limit_s)
                 return
@@ -254,6 +323,10 @@ class AheadItems:
             except StopIteration:
                 self._ready.put(END)
                 return False
+            except _ChildRaised as raised:
+                self._ready.put(raised.made)
+                self._ready.put(END)
+                return False
             except BaseException as error:  # noqa: BLE001 - raised at its place
                 self._ready.put(error)
                 return False
@@ -266,3 +339,69 @@ class AheadItems:
                 made.future.set_exception(StrategyError(str(error)))
         self._ready.put(made)
         return True
+
+
+def given(
+    made: Iterator[Given],
+    streams: tuple[Any, ...],
+    snapshot: Callable[[], Any],
+    source: LoopItems,
+) -> Iterator[Given]:
+    """In the child: items, with its state in the place of what heavy lines need."""
+    from debottleneck.strategies.process import carried
+
+    try:
+        for item, values, _ in made:
+            yield item, values, snapshot()
+    except Exception as error:  # noqa: BLE001 - raised in the parent
+        cause, found = error.__cause__, values_before(error)
+        item, values = found or (None, [])
+        mine = found is not None and source.raised is not error
+        if (
+            isinstance(error, RuntimeError)
+            and isinstance(cause, StopIteration)
+            and mine
+        ):
+            error = cause
+        every = places_of(error.__traceback__)
+        places = [p for p in every if mine or p.function[0] != "."]
+        yield item, values, _Failed(carried(error), tuple(places), mine)
+
+
+class Received:
+    """The same here; the state of each is put aside.
+
+    Args:
+        items: Of the child.
+
+    Attributes:
+        state: Of the last one.
+    """
+
+    def __init__(self, items: Any) -> None:
+        self._items = items
+        self.state: Any = None
+
+    def __iter__(self) -> Iterator[Given]:
+        return self
+
+    def __next__(self) -> Given:
+        item, values, state = next(self._items)
+        if isinstance(state, _Failed):
+            if not state.of_line:
+                raise state.error()
+            raise _ChildRaised(Item(item, values, None, self.state, state.error()))
+        self.state = state
+        return item, values, None
+
+    def close(self) -> None:
+        """End the child."""
+        self._items.close()
+
+
+def with_load(index: Iterator[Given], load: Callable[..., None]) -> Iterator[Given]:
+    """The heavy lines in their turn."""
+    for item, values, carry in index:
+        if carry is not None:
+            load(values, carry)
+        yield item, values, None

@@ -10,43 +10,31 @@ from __future__ import annotations
 
 import ast
 import builtins
-import functools
 import inspect
-import sys
 import types
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from debottleneck.agent.discover import is_own
-from debottleneck.agent.names import stage_of
 from debottleneck.strategies.conflicts import PLAIN
 from debottleneck.strategies.rewriting import known
-from debottleneck.strategies.rewriting.attributes import attribute
-from debottleneck.strategies.rewriting.foreign import Foreign
+from debottleneck.strategies.rewriting.attributes import attribute, set_attribute
+from debottleneck.strategies.rewriting.calling import Calling, super_of
 from debottleneck.strategies.rewriting.iterating import Iterating
-from debottleneck.strategies.rewriting.locations import (
-    ALL,
-    closure,
-)
+from debottleneck.strategies.rewriting.locations import ALL
 from debottleneck.strategies.rewriting.touching import Touching
 from debottleneck.strategies.rewriting.values import (
     FRESH,
     NOTHING,
-    Made,
-    Method,
     Names,
     Value,
-    bound_names,
+    elements,
     joined,
     kind_of,
     own_function,
-    plain_function,
 )
 
 DEEPEST = 24
 """Calls within calls that are followed."""
-
-TRAINS = ("forward", "loss", "backward", "update", "step")
 
 
 class Callees:
@@ -55,18 +43,23 @@ class Callees:
     Args:
         space: The globals of the code.
         names: What its names hold.
+        bound: Location -> functions that are bound there, by any code.
     """
 
-    def __init__(self, space: dict[str, Any], names: Names) -> None:
-        self.touch = Touching()
+    def __init__(
+        self, space: dict[str, Any], names: Names, bound: dict[Any, Value] | None = None
+    ) -> None:
+        self.touch = Touching(bound)
         self.effects = self.touch.effects
-        self._foreign = Foreign(self, self.touch)
+        self._calling = Calling(self, self.touch)
         self._iterating = Iterating(self, self.touch)
         self.space = space
         self._names = names
         self._globals: frozenset[str] = frozenset()
         self._cells: dict[str, Any] = {}
         self._depth = 0
+        self._code: types.CodeType | None = None
+        self.followed: set[types.CodeType] = set()
         self._returns: list[Value] = []
         self._done: dict[Any, Value] = {}
         self._alive: list[Names] = []
@@ -174,24 +167,52 @@ class Callees:
         if isinstance(target, ast.Name):
             if target.id in self._globals or target.id in self._cells:
                 self._name(target.id, write=True)
+                owner = self._cells.get(target.id, self.space)
+                self.touch.bind(owner, target.id, value)
             if target.id not in self._globals:
                 before = self._names.get(target.id, FRESH)
                 both = joined([value, before]) if self._depth else value
                 self._names[target.id] = both
         elif isinstance(target, ast.Attribute):
-            self.touch.change(self._expression(target.value), target.attr)
-        elif isinstance(target, ast.Subscript):
-            self._expression(target.slice)
             base = self._expression(target.value)
-            method = inspect.getattr_static(kind_of(base), "__setitem__", None)
-            if own_function(method):
-                self.invoke(method, [base, FRESH, value], {})
-            else:
-                self.touch.change(base, ALL)
+            set_attribute(self, self.touch, base, target.attr, value)
+        elif isinstance(target, ast.Subscript):
+            self._change_item(target, "__setitem__", [value])
         elif isinstance(target, ast.Starred):
             self.bind(target.value, value)
         elif isinstance(target, ast.Tuple | ast.List):
             self._unpack(target.elts, value)
+
+    def _change_item(
+        self, target: ast.Subscript, name: str, given: list[Value]
+    ) -> None:
+        """An element is bound or deleted."""
+        index = self._expression(target.slice)
+        base = self._expression(target.value)
+        for one in base.each:
+            method = inspect.getattr_static(kind_of(one), name, None)
+            if own_function(method):
+                self.invoke(method, [one, index, *given], {})
+            else:
+                self.touch.change(one if base.others else base, ALL)
+
+    def _on_delete(self, node: ast.Delete) -> None:
+        for target in node.targets:
+            if isinstance(target, ast.Subscript):
+                self._change_item(target, "__delitem__", [])
+            else:
+                self.bind(target, FRESH)
+
+    def _on_match(self, node: ast.Match) -> None:
+        value = self._expression(node.subject)
+        for case in node.cases:
+            for part in ast.walk(case.pattern):
+                name = getattr(part, "name", None) or getattr(part, "rest", None)
+                if isinstance(name, str):
+                    self.bind(ast.Name(name, ast.Store()), Value(NOTHING, value.roots))
+            if case.guard is not None:
+                self._expression(case.guard)
+            self._block(case.body)
 
     def _unpack(self, targets: Sequence[ast.expr], value: Value) -> None:
         sample = value.sample
@@ -216,6 +237,8 @@ class Callees:
             for child in ast.iter_child_nodes(node)
             if isinstance(child, ast.expr)
         ]
+        if isinstance(node, ast.BoolOp):
+            return joined(parts)
         if isinstance(node, _KEEP):
             return Value(NOTHING, joined(parts).roots)
         for part in parts:
@@ -234,6 +257,9 @@ class Callees:
     def _of_subscript(self, node: ast.Subscript) -> Value:
         base = self._expression(node.value)
         index = self._expression(node.slice)
+        return joined([self._item(node, one, index) for one in base.each])
+
+    def _item(self, node: ast.Subscript, base: Value, index: Value) -> Value:
         kind = kind_of(base)
         method = inspect.getattr_static(kind, "__getitem__", None)
         if own_function(method):
@@ -248,17 +274,17 @@ class Callees:
             except (LookupError, TypeError):
                 pass  # it is not known which
         if isinstance(sample, list | tuple | dict) and sample:
-            values = sample.values() if isinstance(sample, dict) else sample
-            return Value(next(iter(values)), base.roots)
+            return elements(sample, base.roots)
         return Value(NOTHING, base.roots)
 
     def _of_lambda(self, node: ast.Lambda) -> Value:
         self._later(node.args, [ast.Expr(node.body)])
         return FRESH
 
-    def _comprehension(self, node: Any) -> Value:
+    def _comprehension(self, node: Any, first: Value | None = None) -> Value:
         for part in node.generators:
-            self.bind(part.target, self.iterate(self._expression(part.iter)))
+            item, first = first or self.iterate(self._expression(part.iter)), None
+            self.bind(part.target, item)
             for test in part.ifs:
                 self._expression(test)
         if isinstance(node, ast.DictComp):
@@ -292,14 +318,16 @@ class Callees:
             cell = self._cells[name]
             self.touch.note(cell, f"cell {name}", write)
             try:
-                return Value.of(cell.cell_contents)
+                held = Value.of(cell.cell_contents)
             except ValueError:
-                return FRESH
+                held = FRESH
+            return self.touch.as_bound(cell, name, held)
         if name in self._names and name not in self._globals:
             return self._names[name]
         if name in self.space or name in self._globals:
             self.touch.note(self.space, name, write)
-            return Value.of(self.space.get(name))
+            held = Value.of(self.space.get(name))
+            return self.touch.as_bound(self.space, name, held)
         return Value.of(getattr(builtins, name, None))
 
     def _call(self, node: ast.Call, used: bool) -> Value:
@@ -312,89 +340,59 @@ class Callees:
         self, function: Value, given: list[Value], named: Names, used: bool = True
     ) -> Value:
         """The effects of one call, and what it may return."""
-        target = function.sample
-        if isinstance(target, functools.partial):
-            given = [*map(Value.of, target.args), *given]
-            return self.call(Value.of(target.func), given, named, used)
-        if isinstance(target, types.MethodType):
-            receiver = Value.of(target.__self__)
-            name = getattr(target.__func__, "__name__", "")
-            target = Method(target.__func__, receiver, name)
-        if isinstance(target, Method):
-            if own_function(target.function):
-                return self.invoke(target.function, [target.receiver, *given], named)
-            return self._foreign.method(target, given, named, used)
-        if isinstance(target, type):
-            return self._make(target, given, named)
-        if own_function(target):
-            return self.invoke(target, given, named)
-        if isinstance(target, types.BuiltinMethodType):
-            owner = target.__self__
-            if owner is not None and not isinstance(owner, types.ModuleType):
-                method = Method(target, Value.of(owner), target.__name__)
-                return self._foreign.method(method, given, named, used)
-        if known.is_module_of_torch(target):
-            self.effects.stages.add("forward")
-            self.touch.change_all(function)
-            self._foreign.streams()
-        elif target is not NOTHING and not known.is_function(target):
-            method = inspect.getattr_static(kind_of(function), "__call__", None)
-            if own_function(method):
-                return self.invoke(method, [function, *given], named)
-            self.touch.change_all(function)
-        return self._foreign.function(target, given, named, used)
-
-    def _make(self, kind: type, given: list[Value], named: Names) -> Value:
-        method = inspect.getattr_static(kind, "__init__", None)
-        roots = joined([*given, *named.values()]).roots
-        if own_function(method):
-            self.invoke(method, [Value(Made(kind)), *given], named)
-            return Value(Made(kind), roots)
-        if is_own(getattr(sys.modules.get(kind.__module__), "__file__", "") or "<", ""):
-            return Value(Made(kind), roots)
-        return self._foreign.function(kind, given, named, used=True)
+        return self._calling.call(function, given, named, used)
 
     def invoke(self, function: Any, given: list[Value], named: Names) -> Value:
         """A call of the user's own function."""
-        function = inspect.unwrap(plain_function(function))
-        owner = function.__qualname__.rpartition(".")[0].rpartition(".")[2]
-        stage = stage_of(function.__name__, "" if "<" in owner else owner)
-        if stage in TRAINS:
-            self.effects.stages.add(stage)
-        names = bound_names(function, given, named)
-        return self.follow(function, names, closure(function))
+        return self._calling.invoke(function, given, named)
+
+    def above(self, given: list[Value]) -> Value:
+        """What `super()` gives here."""
+        if self._code is None:
+            return FRESH
+        return super_of(self._cells, self._names, self._code, given)
 
     def follow(self, function: Any, names: Names, around: Mapping[str, Any]) -> Value:
         """A function's body, with what its names hold."""
         key = (
             function.__code__,
+            *map(id, around.values()),
             *((n, id(v.sample), *map(id, v.roots)) for n, v in names.items()),
         )
         if key in self._done:
             return self._done[key]
+        self.followed.add(function.__code__)
         self._alive.append(names)  # so that identities stay true
         self._done[key] = Value(NOTHING, joined([*names.values()]).roots)
-        node = known.source_of(function)
-        if node is None or self._depth >= DEEPEST:
+        nodes = known.sources_of(function)
+        if not nodes or self._depth >= DEEPEST:
             for value in names.values():
                 self.touch.change_all(value)
+            name = function.__qualname__
+            self.effects.bound = self.effects.bound or f"what {name} does is not known"
             return self._done[key]
         kept = vars(self).copy()
         self.space, self._names = function.__globals__, dict(names)
-        self._cells = dict(around)
-        declared = (n for n in ast.walk(node) if isinstance(n, ast.Global))
+        self._cells, self._code = dict(around), function.__code__
+        every = (n for node in nodes for n in ast.walk(node))
+        declared = (n for n in every if isinstance(n, ast.Global))
         self._globals = frozenset(name for each in declared for name in each.names)
         self._depth += 1
         self._returns = []
-        if isinstance(node, ast.Lambda):
-            self._returns.append(self._expression(node.body))
-        else:
-            self._block(node.body)
+        for node in nodes:
+            if isinstance(node, ast.Lambda):
+                self._returns.append(self._expression(node.body))
+            elif isinstance(node, ast.GeneratorExp):
+                first = self.iterate(self._names.get(".0", FRESH))
+                self._returns.append(self._comprehension(node, first))
+            else:
+                self._block(node.body)
         made = joined(self._returns)
-        for name in ("space", "_names", "_globals", "_cells", "_depth", "_returns"):
+        for name in _SCOPE:
             setattr(self, name, kept[name])
         self._done[key] = made
         return made
 
 
-_KEEP = (ast.Tuple, ast.List, ast.Set, ast.Dict, ast.BoolOp, ast.Starred, ast.Await)
+_SCOPE = ("space", "_names", "_globals", "_cells", "_depth", "_returns", "_code")
+_KEEP = (ast.Tuple, ast.List, ast.Set, ast.Dict, ast.Starred, ast.Await)

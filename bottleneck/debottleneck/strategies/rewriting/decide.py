@@ -11,13 +11,23 @@ from types import FrameType
 from typing import Any
 
 from debottleneck.agent.turns import LoopPoint
+from debottleneck.strategies.rewriting import known
 from debottleneck.strategies.rewriting.ahead import (
     AheadItems,
     Given,
+    LoopItems,
     Processes,
+    Received,
     Threads,
+    given,
+    with_load,
 )
 from debottleneck.strategies.rewriting.divide import Division, Observation, divide
+from debottleneck.strategies.rewriting.elsewhere import (
+    effects_elsewhere,
+    is_watched,
+    met_elsewhere,
+)
 from debottleneck.strategies.rewriting.flatten import FlatLoop, jumps
 from debottleneck.strategies.rewriting.keeping import (
     Kept,
@@ -29,6 +39,7 @@ from debottleneck.strategies.rewriting.keeping import (
 )
 from debottleneck.strategies.rewriting.locations import (
     Effects,
+    File,
     Location,
     is_shared,
     owner_of,
@@ -40,9 +51,10 @@ from debottleneck.strategies.rewriting.opening import (
     opened_iterable,
     under_way,
 )
-from debottleneck.strategies.rewriting.plan import Plan
+from debottleneck.strategies.rewriting.pieces import pieces_of, size_of
+from debottleneck.strategies.rewriting.plan import Plan, Wanted
 from debottleneck.strategies.rewriting.split import Split, names_of, split
-from debottleneck.strategies.spec import AUTO, PREFETCH, PREFETCH_WORKERS, Strategy
+from debottleneck.strategies.spec import PREFETCH
 
 MOST_AUTO = 16
 """Workers where they are chosen here."""
@@ -64,30 +76,6 @@ PATIENCE, PATIENCE_S = 10, 1.0
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What was asked for.
-
-    Attributes:
-        workers: Threads or processes, None to choose.
-        depth: Items ahead, None to choose.
-        process: Whether processes are to do it.
-    """
-
-    workers: int | None
-    depth: int | None
-    process: bool
-
-    @classmethod
-    def of(cls, strategy: Strategy) -> Wanted:
-        """From a strategy as it was written."""
-        automatic = strategy.settings.get("workers") == AUTO
-        workers = None if automatic else strategy.number("workers", PREFETCH_WORKERS)
-        depth = strategy.number("depth", 0) or None
-        process = strategy.word("where", "thread") == "process"
-        return cls(workers, depth, process)
-
-
-@dataclass(frozen=True)
 class BothSides:
     """What both sides use.
 
@@ -100,6 +88,11 @@ class BothSides:
     ahead: Effects
     stays: Effects
     fresh: frozenset[Any]
+
+    def release(self, lasting: Collection[Any]) -> None:
+        """Keep nothing alive but what the script holds by names."""
+        for side in (self.ahead, self.stays):
+            side.release(lasting)
 
 
 @dataclass(frozen=True)
@@ -114,6 +107,8 @@ class Decision:
     file: str
     besides: Mapping[str, Any] = field(default_factory=dict)
     kept: Kept = field(default_factory=Kept)
+    ahead_of_it: str = ""
+    """What is not brought back when an exception leaves the loop."""
 
     missing = staticmethod(names_of)
     """Stands for the value of a line that did not run."""
@@ -149,9 +144,12 @@ class Decision:
         lines = self.flat.numbered
         order = (*order, *(n for n in flat.numbered if n not in lines))
         bound = {*flat.names, *(n for line in flat.lines for n in line.binds)}
-        local = {**frame.f_locals, **within.names}
+        writes = self.sides.ahead.writes | self.sides.stays.writes
+        changed = {name for _, name in writes}
+        bound |= {name for at, name in writes if at == owner_of(space)}
+        local = {**space, **frame.f_locals, **within.names}
         outer = {n: v for n, v in local.items() if n not in bound}
-        flat = opened(flat, order, space, outer)
+        flat = opened(flat, order, space, outer, changed)
         if flat is self.flat:
             return None
         new = tuple(n for n in flat.numbered if n not in lines)
@@ -169,8 +167,9 @@ class Decision:
         return Opened(replace(self, besides=within.names), within.iterator)
 
     def begin(
-        self, index: Iterator[Given], load: Callable[..., None], carry: Any
-    ) -> AheadItems:
+        self, index: Iterator[Given], load: Callable[..., None], carry: Any,
+        source: LoopItems,
+    ) -> AheadItems:  # fmt: skip
         """Run ahead from here on; in threads where `carry` cannot go to a process.
 
         Raises:
@@ -180,7 +179,7 @@ class Decision:
         if plan.heavy and plan.where == "process" and not _can_go(carry):
             plan = replace(plan, where="thread")
         if plan.where == "process" and not plan.heavy:
-            return self._in_child(index, load)
+            return self._in_child(index, load, source)
         heavy: Threads | Processes | None = None
         limit_s = None
         if self.division.heavy and plan.heavy and plan.where == "process":
@@ -190,24 +189,33 @@ class Decision:
         elif self.division.heavy and plan.heavy:
             heavy = Threads(load, plan.workers)
         elif self.division.heavy:
-            index = _with_load(index, load)
+            index = with_load(index, load)
         return AheadItems(index, heavy, load, plan.depth, self.kept.snapshot, limit_s)
 
     def _in_child(
-        self, index: Iterator[Given], load: Callable[..., None]
+        self, index: Iterator[Given], load: Callable[..., None], source: LoopItems
     ) -> AheadItems:
         from debottleneck.strategies.process import Items
 
-        made = _with_load(index, load)
+        made = with_load(index, load)
         streams = streams_in(self.sides.ahead)  # what `make` holds is brought back
-        make = partial(_given, made, streams)
+        make = partial(given, made, streams, self.kept.snapshot, source)
         items = Items(make, depth=self.plan.depth, name="load")
         limit_s = PATIENCE * self.plan.ahead_ns / 1e9 + PATIENCE_S
-        return AheadItems(items, None, load, self.plan.depth, lambda: None, limit_s)
+        there, depth = Received(items), self.plan.depth
+        return AheadItems(there, None, load, depth, lambda: there.state, limit_s)
 
     def restore(self, state: Any) -> None:
         """Bring back what ran ahead of the item that has this state."""
         self.kept.restore(state)
+
+    def tied(self) -> str:
+        """Why an entry is to run on its own thread alone, "" if nothing ties it."""
+        held = self.sides.ahead.held.values()
+        owned = (getattr(one, "_is_owned", None) for one in held if is_shared(one))
+        if any(is_owned() for is_owned in owned if is_owned):
+            return "its thread holds a lock that the lines ahead take"
+        return "the script traces what its thread runs" if is_watched() else ""
 
     def refused(self, why: str) -> Decision:
         """The same, given up."""
@@ -227,18 +235,6 @@ class Opened:
     iterator: Any
 
 
-def _given(made: Iterator[Given], streams: tuple[Any, ...]) -> Iterator[Given]:
-    return made
-
-
-def _with_load(index: Iterator[Given], load: Callable[..., None]) -> Iterator[Given]:
-    """The heavy lines in their turn."""
-    for item, values, carry in index:
-        if carry is not None:
-            load(values, carry)
-        yield item, values, None
-
-
 def decide(
     flat: FlatLoop, seen: Observation, settings: Wanted, point: LoopPoint,
     frame: FrameType,
@@ -254,8 +250,7 @@ def decide(
         frame: That of the function that it runs in.
         besides: Names that are no variables of the frame.
     """
-    space = frame.f_globals
-    division, kept_names = _divided(flat, seen, space)
+    division, kept_names = _divided(flat, seen, frame.f_globals)
     ns = dict(zip([*flat.numbered, -1], seen.ns, strict=True))
     by_line = dict(zip(ns, seen.effects, strict=True))
     ahead = _together(by_line, {*ns} - {*division.stays})
@@ -266,30 +261,57 @@ def decide(
     stays_ns = sum(seen.ns) - ahead_ns
     heavy = division.heavy if heavy_ns > HEAVY * ahead_ns else ()
     workers = _workers(settings, heavy_ns, stays_ns) if heavy else 1
-    reachable = Reachable(frame, space)
-    lost = {at for at in division.changed if not travels(at, ahead, reachable)}
+    lost = _lost(division, ahead, Reachable(frame, frame.f_globals))
     child = _together(by_line, heavy) if heavy else ahead
-    moves = heavy or not (lost or (flat.exits and streams_in(ahead)))
-    process = settings.process and bool(moves) and not _of_threads(child)
+    apart = bool(heavy or not lost) and seen.known.isdisjoint(heavy or nodes)
+    apart = apart and not _of_threads(child)
+    apart = apart and not (_reads_files(ahead) and _writes_files(sides.stays))
     worth = _worth({n: ns[n] for n in (*nodes, -1)})
     plan = Plan(
         PREFETCH, point.file, point.plan.line,
         order=division.order, heavy=heavy,
         places=_places(flat, worth), worth=worth,
         ahead_ns=ahead_ns, heavy_ns=heavy_ns if heavy else 0.0, stays_ns=stays_ns,
-        workers=workers, where="process" if process else "thread",
+        workers=workers, where="process" if settings.process and apart else "thread",
         depth=settings.depth or max(2, 2 * workers), reason=division.reason,
+        pieces=pieces_of(flat, division, seen, by_workers=bool(heavy)),
+        apart=apart, size=size_of(flat, division, seen),
     )  # fmt: skip
-    kept = kept_of(division, ahead) if flat.exits else Kept()
-    left = {at for at in lost if not comes_back(at, ahead)} if flat.exits else set()
-    left |= {(owner_of(space), name) for name in kept_names if flat.exits}
+    kept = kept_of(division, ahead)
+    left, ahead_of_it = _left(flat, lost, ahead, frame.f_globals, kept_names)
     reason = plan.reason or _reason(plan, sides, kept_names, frame, left)
     unwritten = _unwritten(flat, division, kept, kept_names)
+    sides.release(seen.lasting)
     return Decision(
-        replace(plan, reason=reason, unwritten=unwritten),
-        flat, division, sides, kept_names,
-        point.file, kept=kept, besides=besides,
+        replace(plan, reason=reason, unwritten=unwritten), flat, division, sides,
+        kept_names, point.file, kept=kept, besides=besides, ahead_of_it=ahead_of_it,
     )  # fmt: skip
+
+
+def _reads_files(effects: Effects) -> bool:
+    return any(isinstance(held, File) for held in effects.held.values())
+
+
+def _writes_files(effects: Effects) -> bool:
+    files = (File, type(known.OUTSIDE))
+    writes = {at[0] for at in effects.writes}
+    held = effects.held.values()
+    return any(type(one) in files and owner_of(one) in writes for one in held)
+
+
+def _lost(division: Division, ahead: Effects, reachable: Reachable) -> set[Location]:
+    """What changes in another process would be missed here."""
+    return {at for at in division.changed if not travels(at, ahead, reachable)}
+
+
+def _left(
+    flat: FlatLoop, lost: set[Location], ahead: Effects, space: dict[str, Any],
+    names: Collection[str],
+) -> tuple[set[Location], str]:  # fmt: skip
+    """What cannot be brought back where the loop is left early; what is ahead then."""
+    gone = {at for at in lost if not comes_back(at, ahead)}
+    left = gone | {(owner_of(space), name) for name in names} if flat.exits else set()
+    return left, word(min(gone, key=str), [ahead]) if gone else ""
 
 
 def _together(by_line: Mapping[int, Effects], numbers: Collection[int]) -> Effects:
@@ -328,7 +350,11 @@ def _reason(
 ) -> str:  # fmt: skip
     """Why it is not done although something could run ahead."""
     if sides.ahead.bound:
-        return f"{sides.ahead.bound} works only on the thread that made it"
+        return sides.ahead.bound
+    met = met_elsewhere(sides.ahead, effects_elsewhere())
+    if met:
+        found = word(min(met, key=str), [sides.ahead])
+        return f"a signal handler or another thread may change {found}"
     code = frame.f_code
     if kept & {*code.co_cellvars, *code.co_freevars}:
         return f"a function within the loop uses {min(kept)}, which the loop sets"

@@ -29,11 +29,19 @@ class Observation:
         effects: Of each line, and last of the loop's own iterable.
         ns: Time of each line, and last of the iterable, a step.
         fresh: Owners that an iteration makes anew.
+        lasting: Owners that names hold which the loop does not bind.
+        known: Lines that give objects which are known by other names too.
+        cpu_ns: What of `ns` is on a core.
+        sizes: Bytes of each line's value, by its number.
     """
 
     effects: list[Effects]
     ns: list[float]
     fresh: set[Any] = field(default_factory=set)
+    lasting: set[Any] = field(default_factory=set)
+    known: set[int] = field(default_factory=set)
+    cpu_ns: list[float] = field(default_factory=list)
+    sizes: dict[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -84,6 +92,7 @@ class _Graph:
         self._uses = [line.uses for line in flat.lines] + [set[str]()]
         self._binds = [{*line.binds, line.temporary} - {""} for line in flat.lines]
         self._binds.append(set(flat.names))
+        self._far: set[str] = set()  # bound elsewhere than in the loop's own lines
         self._call_names(space)
         self._shared = set(shared)
         self._after: list[set[int]] = [set() for _ in self._binds]
@@ -93,16 +102,22 @@ class _Graph:
 
     def _call_names(self, space: Any) -> None:
         """Names of the loop that functions use which it calls."""
-        bound = set[str]().union(*self._binds)
+        bound = set[str]().union(*self._binds, *self._uses)
         for node, effects in enumerate(self._seen.effects):
             for locations, into in (
                 (effects.reads, self._uses), (effects.writes, self._binds)
             ):  # fmt: skip
                 for owner, attribute in locations:
                     name = attribute.removeprefix("cell ")
-                    if (owner == space or name != attribute) and name in bound:
-                        into[node].add(name)
-                        self._uses[node].add(name)
+                    met = bound & {name}
+                    if owner == space and name == "*":
+                        met = bound
+                    elif owner != space and name == attribute:
+                        continue
+                    into[node] |= met
+                    self._uses[node] |= met
+                    if locations is effects.writes:
+                        self._far |= met
 
     def _order(self) -> list[int]:
         """Nodes as they run in one iteration."""
@@ -125,15 +140,30 @@ class _Graph:
             for other in self._order()[place:]:
                 self._relate(one, other)
         for place, line in enumerate(self._lines):
+            if self._is_condition(place):
+                self._states[place] |= {(None, "control")}
             if line.leaves:
                 later = range(place + 1, self._count)
                 self._after[place] |= {n for n in later if self._states[n]}
                 self._states[place] |= {(None, "control")}
 
+    def _is_condition(self, place: int) -> bool:
+        """Whether it is the condition of a `while` loop."""
+        value = getattr(self._lines[place].node, "value", None)
+        constant = isinstance(value, ast.Constant)
+        return self._flat.target is None and place == 0 and not constant
+
     def _relate(self, one: int, other: int) -> None:
         """Edges between two nodes, the first of which runs first; or of one alone."""
         names = self._named(one, other) | self._named(other, one)
         both = names & self._carried
+        later = both - self._shared - self._far
+        if one != other and not self._binds[other] & later:
+            # What the one binds comes to the other with each item, and never back.
+            both -= later
+        elif one != other and not self._binds[one] & later:
+            self._after[other].add(one)
+            both -= later
         effects = self._seen.effects
         first, second = effects[one], effects[other]
         met = meet(first.writes, second.touches) | meet(second.writes, first.touches)
@@ -163,10 +193,12 @@ class _Graph:
     def _staying(self) -> set[int]:
         """What trains, what nothing uses, and all that depends on either."""
         seeds = {n for n, line in enumerate(self._lines) if line.stays}
-        seeds |= {n for n in range(self._count) if self._seen.effects[n].trains}
+        nodes = range(self._count + 1)
+        seeds |= {n for n in nodes[:-1] if self._seen.effects[n].trains}
+        seeds |= {n for n in nodes if self._seen.effects[n].bound}
         reached = [self._reach([n]) for n in range(self._count + 1)]
         for node in range(self._count):
-            if self._lines[node].opened:
+            if self._lines[node].opened or self._is_condition(node):
                 continue  # it runs where the call would have
             if all(node in reached[other] for other in reached[node]):
                 seeds.add(node)  # a knot that leads to nothing else
@@ -197,7 +229,7 @@ class _Graph:
         return tuple(self._lines[place].number for place in sorted(places))
 
     def _move_needed(self, order: set[int], heavy: set[int]) -> None:
-        """Heavy lines that come before what needs or changes theirs run in order."""
+        """Heavy lines run in order before what needs or changes theirs, or leaves."""
         while True:
             moved = {
                 one
@@ -205,6 +237,7 @@ class _Graph:
                 for other in order
                 if other in self._after[one]
                 or (one < other and self._binds[other] & self._uses[one])
+                or (one < other and self._lines[other].leaves)
             }
             if not moved:
                 return
@@ -219,6 +252,8 @@ class _Graph:
         heaviest = max(leads, key=lambda n: ns[n], default=None)
         if heaviest is None or ns[heaviest] < SHORTEST_NS:
             return f"what could run ahead takes only {spent / 1e3:.0f} us a step"
+        if effects[heaviest].bound:
+            return effects[heaviest].bound
         for node in sorted(stays - {heaviest}, key=lambda n: (n not in trains, n)):
             for one, other in ((node, heaviest), (heaviest, node)):
                 met = meet(effects[one].writes, effects[other].touches)

@@ -56,12 +56,21 @@ JUDGED = 5
 _LISTS = (list, tuple, range)
 
 
-def prepare(tree: ast.Module, file: str, asked: Sharing) -> dict[str, object]:
-    """Hand loops of a module to points, in place; the points by their placeholders."""
-    walker = Finder()
+def prepare(
+    tree: ast.Module, file: str, asked: Sharing, kind: type[EachPoint] | None = None
+) -> dict[str, object]:
+    """Hand loops of a module to points, in place; the points by their placeholders.
+
+    Args:
+        tree: The module.
+        file: Where it stands.
+        asked: What was asked for.
+        kind: Points that only look, if any: no comprehension becomes a call then.
+    """
+    walker = Finder(only_look=kind is not None)
     walker.visit(tree)
     return {
-        placeholder: EachPoint(turns, file, asked)
+        placeholder: (kind or EachPoint)(turns, file, asked)
         for placeholder, turns in walker.found.items()
     }
 
@@ -79,7 +88,6 @@ class Sharing:
     workers: dict[str, int]
     voice: Voice
     refused: list[Plan]
-    taken: list[Plan]
 
 
 class EachPoint:
@@ -108,7 +116,7 @@ class EachPoint:
         """What a `for` statement goes over."""
         listed = None if self._is_off() else as_list(items)
         if listed is None or len(listed) < 2:
-            return items
+            return items if listed is None else listed
         if self._entries < TIMED:
             return self._timed(listed)
         if not self._may(listed, sys._getframe(1)):
@@ -121,7 +129,7 @@ class EachPoint:
         """A comprehension's list."""
         listed = None if self._is_off() else as_list(items)
         if listed is None or len(listed) < 2:
-            return made(items)
+            return made(items if listed is None else listed)
         began, cpu_began = perf_counter_ns(), thread_time_ns()
         if self._entries < TIMED:
             found = made(listed)
@@ -161,6 +169,7 @@ class EachPoint:
         """Whether these items can go side by side."""
         self._entries += 1
         owners = tuple(owner for item in items for owner in _owners(item))
+        owners += self._called(frame)
         often = self._entries & (self._entries - 1)
         if self.plan is not None and often and owners == self._valid:
             return True
@@ -170,7 +179,8 @@ class EachPoint:
         strategy = self._strategy(effects)
         if strategy not in self._asked.workers:
             return self._refuse("", strategy)
-        why = _dependent(effects) or self._carried(frame, effects)
+        bound = next((each.bound for each in effects if each.bound), "")
+        why = bound or _dependent(effects) or self._carried(frame, effects)
         if why:
             return self._refuse(why, strategy)
         self._valid = owners
@@ -185,8 +195,13 @@ class EachPoint:
                 places=(self._turns.line,),
             )  # fmt: skip
             self._asked.voice.side_by_side(self.plan)
-            self._asked.taken.append(self.plan)
         return True
+
+    def _called(self, frame: FrameType) -> tuple[int, ...]:
+        """What tells which code its turns run."""
+        local, space = frame.f_locals, frame.f_globals
+        held = [local.get(n, space.get(n)) for n in sorted(self._turns.used)]
+        return tuple(id(one if callable(one) else type(one)) for one in held)
 
     def _strategy(self, effects: Sequence[Effects]) -> str:
         """Which strategy these turns are a matter of."""

@@ -8,25 +8,35 @@ and both sides watched; the rest with them beside it.
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from itertools import islice, repeat
 from time import perf_counter_ns
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
 from debottleneck.agent import marks
 from debottleneck.agent.entries import LoopEntry, runs
 from debottleneck.agent.turns import LoopPoint
 from debottleneck.strategies import pools
 from debottleneck.strategies.rewriting import known
-from debottleneck.strategies.rewriting.decide import NO_GAIN, Decision, Wanted, decide
-from debottleneck.strategies.rewriting.entry import EntryRun, LoopItems
+from debottleneck.strategies.rewriting.ahead import LoopItems
+from debottleneck.strategies.rewriting.decide import NO_GAIN, Decision, decide
+from debottleneck.strategies.rewriting.entry import EntryRun
 from debottleneck.strategies.rewriting.flatten import FlatLoop
-from debottleneck.strategies.rewriting.notes import Voice
+from debottleneck.strategies.rewriting.notes import FAILED, Voice
 from debottleneck.strategies.rewriting.observe import Observed
+from debottleneck.strategies.rewriting.plan import BY_ITSELF, Wanted
 from debottleneck.strategies.rewriting.split import UNSET
+from debottleneck.strategies.spec import PREFETCH
+
+T = TypeVar("T")
+
+LONG = 0.5
+"""Of the time of what stays; what runs in order for longer is opened."""
 
 SLACK = 1.05
 """Calls are opened even where it gains nothing yet, if it may cost so little."""
@@ -68,6 +78,7 @@ class Rewriting:
         self.plain_ns = 0
         self.decision: Decision | None = None
         self.entries = self.fetched = 0
+        self._failed = False
 
     # What the copy calls.
 
@@ -116,7 +127,7 @@ class Rewriting:
         """
         self.entries += 1
         run = self._owner
-        steps = self._stages(frames.pop(), LoopItems(iterator))
+        steps = self._stages(frames.pop(), self._source(iterator))
         while run is not None:
             if marks.recording():
                 run.passed()
@@ -128,57 +139,89 @@ class Rewriting:
                 return
             yield item
 
+    def _source(self, iterator: Iterator[Any]) -> LoopItems:
+        return LoopItems(iterator)
+
     def _stages(self, frame: FrameType, source: LoopItems) -> Iterator[Any]:
-        if self.decision is None:
+        if self.decision is None and not self._failed:
             yield from self._observe(frame, source)
         if source.ended:
             return
         decision = self.decision
-        if decision is None or decision.plan.reason:
-            del frame
-            yield from source
-            return
-        if decision.flat.item is not None and self.entries > 1:
+        if decision is not None and not decision.plan.reason and decision.tied():
+            self.ended(decision.tied())
+        if decision is None or self.is_over:
+            decision = None
+        elif decision.flat.item is not None and self.entries > 1:
             yield from islice(source, 1)  # so that its generator is under way
+        entry = decision and self._aside(partial(self._entry, decision, frame, source))
+        del frame
+        if entry:
+            try:
+                yield from entry.run()
+            finally:
+                entry.close()
+                self.taken = self._none
+        if not entry or entry.plainly:
+            yield from source
+
+    def _entry(
+        self, decision: Decision, frame: FrameType, source: LoopItems
+    ) -> EntryRun | None:
+        """The run of one entry; None if what it goes over is of another kind."""
         opened = decision.of_entry(frame, source.iterator)
         if opened is None:
-            yield from source
-            return
+            return None
         made = opened.decision.split_for(frame)
-        del frame
         inner = LoopItems(opened.iterator)
         self.taken = made.taken
-        entry = EntryRun(self, opened.decision, inner, made.index(inner), made.load)
+        return EntryRun(self, opened.decision, inner, made.index(inner), made.load)
+
+    def _aside(self, call: Callable[[], T]) -> T | None:
+        """What a call of ours gives; where it fails the loop is plain from there on."""
         try:
-            yield from entry.run()
-        finally:
-            entry.close()
-            self.taken = self._none
-        if entry.plainly:
-            yield from source
+            return call()
+        except Exception as error:  # noqa: BLE001 - the script runs without us
+            self._failed = True
+            text = " ".join(f"{type(error).__name__}: {error}".split())
+            where = f"{os.path.basename(self._point.file)}:{self._point.plan.line}"
+            text = f"the loop at {where} runs as written: {text}"
+            self._voice.other(PREFETCH, FAILED, text)
+            return None
 
     def _observe(self, frame: FrameType, source: LoopItems) -> Iterator[Any]:
         """Iterations as written, then in turn with calls opened; the plan."""
         self._observed = observed = self._observed or Observed(self._flat)
         self.out = observed.note
-        while not observed.enough:
-            began = perf_counter_ns()
-            observed.begin()
-            item = next(source, self)
-            if item is self:
-                return
-            observed.came()
-            yield item
-            self.plain_ns = max(self.plain_ns, perf_counter_ns() - began)
-            observed.look(frame, source.iterator, {})
-        self.out = {}.get
-        decision = self._decided(self._flat, observed, frame, {})
+        try:
+            while not observed.enough:
+                began = perf_counter_ns()
+                slow = observed.begin()
+                item = next(source, self)
+                if item is self:
+                    return
+                observed.came()
+                yield item
+                if not slow:
+                    self.plain_ns = max(self.plain_ns, perf_counter_ns() - began)
+                self._aside(partial(observed.look, frame, source.iterator, {}))
+                if self._failed:
+                    return
+        finally:
+            observed.stop()
+            self.out = {}.get
+        decide_now = partial(self._decided, self._flat, observed, frame, {})
+        decision = self._aside(decide_now)
+        if decision is None:
+            return
         plan = decision.plan
-        if plan.reason in ("", NO_GAIN) and plan.in_order_ns > plan.stays_ns / 2:
+        if plan.reason in ("", NO_GAIN) and plan.in_order_ns > LONG * plan.stays_ns:
             yield from self._open(decision, frame, source)
+        if source.ended or self._failed:
+            return
         decision = self.decision or decision
         if known.is_loader_of_torch(source.iterator):
-            decision = decision.refused("its DataLoader is prefetched by itself")
+            decision = decision.refused(BY_ITSELF)
         self.decision, self._observed = decision, None
         self._voice.planned(self.decision.plan)
 
@@ -186,16 +229,19 @@ class Rewriting:
         self, decision: Decision, frame: FrameType, source: LoopItems
     ) -> Iterator[Any]:
         """See whether less has to run in order with calls opened."""
-        opened = decision.opened(frame, source.iterator)
+        opened = self._aside(partial(decision.opened, frame, source.iterator))
         if opened is None:
             return
-        more, inner = opened.decision, LoopItems(opened.iterator)
+        more, inner = opened.decision, self._source(opened.iterator)
         observed = Observed(more.flat)
         yield from self._in_turn(more, observed, frame, inner)
         if inner.ended:
             source.ended = True
             return
-        better = self._decided(more.flat, observed, frame, more.besides)
+        decide_now = partial(self._decided, more.flat, observed, frame, more.besides)
+        better = None if self._failed else self._aside(decide_now)
+        if better is None:
+            return
         ahead = {*better.division.order, *better.division.heavy}
         all_ahead = all(n in ahead for n, k in more.flat.numbered.items() if k.opened)
         shorter = better.plan.bound_ns < SLACK * decision.plan.bound_ns
@@ -229,8 +275,12 @@ class Rewriting:
                 if item is None:
                     return
                 yield entry.give(item)
-                observed.look(frame, source.iterator, decision.besides)
+                look = partial(observed.look, frame, source.iterator, decision.besides)
+                self._aside(look)
+                if self._failed:
+                    return
         finally:
+            observed.stop()
             source.came = None
             self.taken, self.out = self._none, {}.get
 

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from time import perf_counter_ns
 from typing import Any, Protocol
 
 from debottleneck.errors import StrategyError
-from debottleneck.strategies.rewriting.ahead import STOPPED, AheadItems, Item, Lost
+from debottleneck.strategies.rewriting.ahead import (
+    STOPPED,
+    AheadItems,
+    Item,
+    LoopItems,
+    Lost,
+)
 from debottleneck.strategies.rewriting.decide import Decision
-from debottleneck.strategies.rewriting.split import own_trace, values_before
+from debottleneck.strategies.rewriting.flatten import Line
+from debottleneck.strategies.rewriting.split import values_before
+from debottleneck.strategies.rewriting.tracebacks import own_trace
+from debottleneck.strategies.rewriting.tracing import Files
 from debottleneck.strategies.rewriting.watch import Look
 
 JUDGED = 20
@@ -25,10 +34,11 @@ FIRST_CHECK = 32
 class Raising(list[Any]):
     """Values of lines, up to the one that raised."""
 
-    def __init__(self, values: list[Any], error: BaseException, missing: Any) -> None:
-        super().__init__(values)
-        self._error, self._missing = error, missing
-        error.__traceback__ = own_trace(error)
+    def __init__(self, made: Item, missing: Any, lines: Sequence[Line]) -> None:
+        super().__init__(made.values)
+        assert made.error is not None
+        self._error, self._missing = made.error, missing
+        made.error.__traceback__ = own_trace(made.error, lines)
 
     def __getitem__(self, index: Any) -> Any:
         value = super().__getitem__(index)
@@ -53,38 +63,6 @@ class Rewritten(Protocol):
         """Give it up."""
 
 
-class LoopItems:
-    """The loop's own items; tells what it raised from what lines raise.
-
-    Attributes:
-        raised: What it raised.
-        ended: Whether it is over.
-        came: Called after each item.
-    """
-
-    def __init__(self, iterator: Iterator[Any]) -> None:
-        self.iterator = iterator
-        self.raised: BaseException | None = None
-        self.ended = False
-        self.came: Callable[[], None] | None = None
-
-    def __iter__(self) -> LoopItems:
-        return self
-
-    def __next__(self) -> Any:
-        try:
-            item = next(self.iterator)
-            if self.came is not None:
-                self.came()
-            return item
-        except StopIteration:
-            self.ended = True
-            raise
-        except BaseException as error:
-            self.raised = error
-            raise
-
-
 class EntryRun:
     """One entry of a loop whose plan is made.
 
@@ -100,6 +78,8 @@ class EntryRun:
         self._index, self._load = index, load
         self._ahead: AheadItems | None = None
         self._state: Any = None
+        self._first: Any = None
+        self._files = Files()
         self._carry: Any = None
         self._done = 0
         self._over = False
@@ -110,8 +90,12 @@ class EntryRun:
         yield from self._watched()
         if self._over or self.plainly:
             return
+        self._first = self._decision.kept.snapshot()
+        self._files.start()
         try:
-            self._ahead = self._decision.begin(self._index, self._load, self._carry)
+            self._ahead = self._decision.begin(
+                self._index, self._load, self._carry, self._source
+            )
         except StrategyError as error:
             self._of.ended(str(error))
             yield from self._in_turn()
@@ -120,10 +104,15 @@ class EntryRun:
 
     def close(self) -> None:
         """End what runs; if the loop was left early, undo what ran ahead."""
+        if self._first is not None:
+            self._files.stop()
         if self._ahead is not None:
             self._ahead.close()
             if not self._over:
                 self._decision.restore(self._state)
+                if self._decision.ahead_of_it and not self.plainly:
+                    what = self._decision.ahead_of_it
+                    self._of.ended(f"an exception left it, with {what} ahead of it")
         self._of.fetched += self._done
 
     def _watched(self) -> Iterator[Any]:
@@ -172,6 +161,7 @@ class EntryRun:
             error = cause
         found = values_before(error)
         if self._source.raised is error or found is None:
+            error.__traceback__ = own_trace(error, ())
             raise error
         return Item(found[0], found[1], None, None, error)
 
@@ -180,7 +170,7 @@ class EntryRun:
         self._state = made.state
         missing = self._decision.missing
         if made.error is not None:
-            self._of.values = Raising(made.values, made.error, missing)
+            self._of.values = Raising(made, missing, self._decision.flat.lines)
         else:
             self._of.values = made.values
         if self._decision.flat.item is not None:
@@ -195,7 +185,8 @@ class EntryRun:
             try:
                 made = ahead.take()
             except Lost as lost:
-                yield from self._made_here(str(lost))
+                self._of.ended(f"{lost}; the rest was loaded as written")
+                yield from self._made_here()
                 return
             except BaseException as error:  # noqa: BLE001 - raised at its place
                 yield self.give(self._failed(error))
@@ -211,8 +202,13 @@ class EntryRun:
             if self._done == check and self._decision.checked:
                 check *= 2
                 yield from self._checked(ahead, made)
+                if self._of.is_over and ahead.apart:
+                    yield from self._made_here()
+                    return
             else:
                 yield self.give(made)
+            if self._files.met is not None and not self._of.is_over:
+                self._give_up(ahead, f"{self._files.met.name} was written")
             first = self._of.entries == 1 and not self._of.is_over
             if self._done == JUDGED and first:
                 self._judge(ahead, perf_counter_ns() - began)
@@ -224,7 +220,8 @@ class EntryRun:
                 f"a step took {passed / JUDGED / 1e6:.2f} ms, {plain / 1e6:.2f} without"
             )
             self._of.ended(text)
-            ahead.stop()
+            if not ahead.apart:  # else only there it has moved
+                ahead.stop()
 
     def _checked(self, ahead: AheadItems, made: Item) -> Iterator[Any]:
         """An iteration with nothing made in order beside it, looked at."""
@@ -233,15 +230,20 @@ class EntryRun:
             yield self.give(made)
             met = mine.changed()
         if met:
-            self._of.ended(f"both sides change {self._decision.word(met)}")
-            ahead.stop()
+            self._give_up(ahead, f"both sides change {self._decision.word(met)}")
 
-    def _made_here(self, why: str) -> Iterator[Any]:
-        """A process is lost: the rest is made here, from the right item on."""
+    def _give_up(self, ahead: AheadItems, why: str) -> None:
+        """What was made ahead is no longer true."""
+        self._of.ended(why)
+        ahead.stale = True
+        ahead.stop()
+
+    def _made_here(self) -> Iterator[Any]:
+        """Without the process: the rest is made here, from the right item on."""
         assert self._ahead is not None
-        self._of.ended(f"{why}; the rest was loaded as written")
         self._ahead.close()
         self._ahead = None
+        self._decision.restore(self._first)
         for _ in range(self._done):  # it has not moved here
             next(self._index)
         yield from self._in_turn()

@@ -49,6 +49,9 @@ class Line:
         leaves: Whether it may `break` or `continue` the loop.
         stays: Whether it can run nowhere but in the user's own frame.
         opened: Whether it is of a function that a line calls, see `opening`.
+        within: Of such a line, the place of the loop's own; else 0.
+        through: The functions in which such a line stands, the outermost first, each
+            with the call in it that leads to the next one.
     """
 
     number: int
@@ -59,6 +62,8 @@ class Line:
     leaves: bool = False
     stays: bool = False
     opened: bool = False
+    within: int = 0
+    through: tuple[tuple[str, ast.expr | None], ...] = ()
 
     @property
     def uses(self) -> set[str]:
@@ -180,6 +185,7 @@ class _Flat:
         leaves = any(True for _ in jumps([flat], False))
         binds = _bound(flat)
         stays = any(isinstance(n, _NEVER) for n in _deep(flat)) or needs_frame(flat)
+        stays = stays or (leaves and any(map(_has_end, _deep(flat))))
         self.lines.append(
             Line(number, plain(flat), flat.lineno, binds, "", leaves, stays)
         )  # fmt: skip
@@ -261,10 +267,18 @@ class _Flat:
         number = self._start + len(self.lines)
         name = f".{number}"
         line = ast.Assign([ast.Name(name, ast.Store())], flat)
-        stays = any(isinstance(n, _NEVER) for n in _deep(flat)) or needs_frame(flat)
+        never = (*_NEVER, ast.NamedExpr)
+        stays = any(isinstance(n, never) for n in _deep(flat)) or needs_frame(flat)
+        binds = _bound(flat)
         self.lines.append(
             Line(
-                number, plain(_located(line, node)), node.lineno, (), name, False, stays
+                number,
+                plain(_located(line, node)),
+                node.lineno,
+                binds,
+                name,
+                False,
+                stays,
             )
         )
         test, got = (_item(self._make(n), number) for n in ("taken", "values"))
@@ -306,20 +320,20 @@ def jumps(body: Sequence[ast.stmt], returns: bool) -> Iterator[ast.stmt]:
 
 def names_in(node: ast.AST, context: type[ast.expr_context]) -> set[str]:
     """Names that it loads or stores; those of comprehensions are their own."""
-    inner = {
-        name.id
-        for part in ast.walk(node)
-        if isinstance(part, ast.comprehension)
-        for name in ast.walk(part.target)
-        if isinstance(name, ast.Name)
-    }
     found: set[str] = set()
-    for part in ast.walk(node):
+    waiting: list[tuple[ast.AST, frozenset[str]]] = [(node, frozenset())]
+    while waiting:
+        part, hidden = waiting.pop()
         if isinstance(part, ast.Name) and isinstance(part.ctx, context):
-            found.add(part.id)
+            found |= {part.id} - hidden
         elif isinstance(part, ast.AugAssign) and isinstance(part.target, ast.Name):
-            found.add(part.target.id)  # both read and bound
-    return found - inner
+            found |= {part.target.id} - hidden  # both read and bound
+        generators: list[ast.comprehension] = getattr(part, "generators", [])
+        own = (n for g in generators for n in ast.walk(g.target))
+        inner = hidden | {n.id for n in own if isinstance(n, ast.Name)}
+        waiting += [(child, inner) for child in ast.iter_child_nodes(part)]
+        waiting += [(g.iter, hidden) for g in generators[:1]]  # outside of it
+    return found
 
 
 def _bound(node: ast.AST) -> tuple[str, ...]:
@@ -365,6 +379,13 @@ def needs_frame(node: ast.AST) -> bool:
         if isinstance(part, ast.Name) and _is_private(part.id):
             return True
     return False
+
+
+def _has_end(node: ast.AST) -> bool:
+    """Whether something of it runs after a jump within it."""
+    if isinstance(node, ast.Try | ast.TryStar):
+        return bool(node.finalbody)
+    return isinstance(node, ast.With)
 
 
 def _is_private(name: str) -> bool:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import sys
 import types
 from collections.abc import Mapping
 from typing import Any, Protocol
 
 from debottleneck.strategies.rewriting import known
-from debottleneck.strategies.rewriting.locations import ALL
+from debottleneck.strategies.rewriting.locations import ALL, is_of_threads, is_shared
 from debottleneck.strategies.rewriting.touching import Touching
 from debottleneck.strategies.rewriting.values import (
     FRESH,
@@ -18,6 +19,7 @@ from debottleneck.strategies.rewriting.values import (
     Names,
     Value,
     joined,
+    kind_of,
     own_function,
 )
 
@@ -34,6 +36,9 @@ class Follows(Protocol):
         self, function: Value, given: list[Value], named: Names, used: bool = True
     ) -> Value:
         """A call of anything."""
+
+    def above(self, given: list[Value]) -> Value:
+        """What `super()` gives."""
 
     def invoke(self, function: Any, given: list[Value], named: Names) -> Value:
         """A call of a function of the user's."""
@@ -60,13 +65,18 @@ class Foreign:
     ) -> Value:
         """A function of a library's."""
         name = getattr(function, "__name__", "")
+        self._bound(known.bound_function(function))
         everything = [*given, *named.values()]
-        for value in everything:
-            self._touch.read_all(value)
-            self._called_back(value)
+        before = len(self._effects.writes)
+        self._handed(everything)
+        if is_of_threads(function) and len(self._effects.writes) > before:
+            self._bound(f"what {name} is given runs at a time of its own")
         if known.prints(function):
-            self._touch.note(sys.stdout, ALL, write=True)
-        elif known.changes_outside(function):
+            file = named.get("file", Value.of(sys.stdout))
+            self._touch.change_all(file if file.roots else Value.of(sys.stdout))
+        elif known.changes_outside(function) or known.opens_to_write(
+            function, [*given[1:2], *named.values()]
+        ):
             self._touch.note(known.OUTSIDE, ALL, write=True)
         if known.draws_in_torch(function):
             self.streams()
@@ -94,17 +104,20 @@ class Foreign:
             self._by_name(name, receiver, given, named)
         self._effects.stages |= known.stages(receiver.sample, name)
         everything = [*given, *named.values()]
-        for value in everything:
-            self._touch.read_all(value)
-            self._called_back(value)
+        before = len(self._effects.writes)
+        self._handed(everything)
+        if is_shared(receiver.sample) and len(self._effects.writes) > before:
+            self._bound(f"what {name} is given runs at a time of its own")
         if "out" in named:
             self._touch.change_all(named["out"])
+        if known.writes_file(receiver.sample, name):
+            self._touch.note(known.OUTSIDE, ALL, write=True)
         if known.is_reading(receiver.sample, name):
             self._touch.read_all(receiver)
             if known.is_array(receiver.sample) and name not in known.ALIASES:
                 return FRESH
             return Value(NOTHING, receiver.roots)
-        self._effects.bound = self._effects.bound or known.thread_bound(receiver.sample)
+        self._bound(known.thread_bound(receiver.sample, write=True))
         self._touch.change_all(receiver)
         if not used or name in known.CHANGE_FIRST:
             for value in everything:
@@ -122,15 +135,29 @@ class Foreign:
             if own_function(method):
                 self._callees.invoke(method, [receiver, *given], named)
 
-    def _called_back(self, value: Value) -> None:
-        """A function that is handed to a library is called by it."""
+    def _bound(self, why: str) -> None:
+        self._effects.bound = self._effects.bound or why
+
+    def _handed(self, everything: list[Value]) -> None:
+        """What a library is given it uses; functions it calls, with the rest."""
+        for value in everything:
+            self._touch.read_all(value)
+        for value in everything:
+            rest = {"": joined([other for other in everything if other is not value])}
+            for one in value.each:
+                self._called_back(one, rest)
+
+    def _called_back(self, value: Value, rest: Names) -> None:
         sample = value.sample
+        calls = inspect.getattr_static(kind_of(value), "__call__", None)
         if isinstance(sample, Method) and own_function(sample.function):
-            self._callees.invoke(sample.function, [sample.receiver], {})
-        elif own_function(sample):
-            self._callees.invoke(sample, [], {})
+            self._callees.invoke(sample.function, [sample.receiver], rest)
+        elif not isinstance(sample, type) and own_function(sample):
+            self._callees.invoke(sample, [], rest)
         elif isinstance(sample, types.MethodType | functools.partial):
-            self._callees.call(value, [], {})
+            self._callees.call(value, [], rest)
+        elif own_function(calls) and not isinstance(sample, Method):
+            self._callees.invoke(calls, [value], rest)
 
     def streams(self) -> None:
         """Torch's own generator is drawn from."""

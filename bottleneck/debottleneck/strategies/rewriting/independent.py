@@ -34,6 +34,11 @@ class Turns:
     is_statement: bool
 
     @property
+    def used(self) -> set[str]:
+        """Names that a turn reads."""
+        return {name for node in self.body for name in names_in(node, ast.Load)}
+
+    @property
     def bound(self) -> set[str]:
         """Names that a turn binds."""
         nodes = (self.target, *self.body)
@@ -41,9 +46,14 @@ class Turns:
 
 
 class Finder(ast.NodeTransformer):
-    """Finds loops, and puts points where what they go over stands."""
+    """Finds loops, and puts points where what they go over stands.
 
-    def __init__(self) -> None:
+    Args:
+        only_look: Whether comprehensions stay what they are.
+    """
+
+    def __init__(self, *, only_look: bool = False) -> None:
+        self._only_look = only_look
         self.found: dict[str, Turns] = {}
         self._in_class = False
 
@@ -94,16 +104,19 @@ class Finder(ast.NodeTransformer):
             return node
         if not any(isinstance(each, ast.Call) for each in inner):
             return node
-        made = copy.copy(node)
-        head = copy.copy(part)
-        head.iter = ast.copy_location(ast.Name(".items", ast.Load()), node)
+        body = (ast.copy_location(ast.Expr(original.elt), node),)
+        turns = Turns(part.target, body, node.lineno, False)
+        made, head = copy.copy(node), copy.copy(part)
         made.generators = [head]
+        if self._only_look:
+            head.iter = self._call(turns, "each", [part.iter], part.iter)
+            vars(head.iter)["plain"] = original.generators[0].iter
+            return made
+        head.iter = ast.copy_location(ast.Name(".items", ast.Load()), node)
         given = ast.arguments(
             [], [ast.copy_location(ast.arg(".items"), node)], None, [], [], None, []
         )
         function = ast.copy_location(ast.Lambda(given, made), node)
-        body = (ast.copy_location(ast.Expr(original.elt), node),)
-        turns = Turns(part.target, body, node.lineno, False)
         call = self._call(turns, "listed", [part.iter, function], node)
         vars(call)["plain"] = original
         return call

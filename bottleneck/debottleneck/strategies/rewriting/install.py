@@ -5,11 +5,11 @@ from __future__ import annotations
 import ast
 import atexit
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Protocol
+from typing import Any
 
 from debottleneck.agent import (
     copies,
@@ -26,13 +26,14 @@ from debottleneck.agent.turns import LoopPoint
 from debottleneck.recording import spool
 from debottleneck.strategies import pools
 from debottleneck.strategies.blas import cores
+from debottleneck.strategies.remedies import install as remedies
 from debottleneck.strategies.rewriting import each
-from debottleneck.strategies.rewriting.decide import Wanted
 from debottleneck.strategies.rewriting.divide import SHORTEST_NS
 from debottleneck.strategies.rewriting.entries import Rewriting
 from debottleneck.strategies.rewriting.flatten import FlatLoop, flatten
-from debottleneck.strategies.rewriting.notes import FAILED, REFUSED, Notes, Voice
-from debottleneck.strategies.spec import FORWARD, PREFETCH, Strategy, parse
+from debottleneck.strategies.rewriting.notes import REFUSED, Notes, Voice
+from debottleneck.strategies.rewriting.plan import Wanted
+from debottleneck.strategies.spec import FORWARD, PREFETCH, UPDATE, Strategy, parse
 
 GRACE_S = 0.5
 """Given at exit to fetches that are under way; nobody waits for their batches."""
@@ -43,17 +44,6 @@ SURE = 5
 _rewritten: list[Rewriting] = []
 _asked: list[tuple[Strategy, Notes]] = []
 _sides: list[each.Sharing] = []
-_closing: list[tuple[str, Callable[[], None]]] = []
-
-
-class ActsOnTorch(Protocol):
-    """One strategy on one kind of torch's classes."""
-
-    def install(self, torch: ModuleType) -> None:
-        """Begin to act; the agent has installed its marks."""
-
-    def close(self) -> None:
-        """Undo every patch, and say what it came to."""
 
 
 def install(folder: Path, config: Mapping[str, Any]) -> None:
@@ -69,45 +59,30 @@ def install(folder: Path, config: Mapping[str, Any]) -> None:
     outputs.is_worker = pools.is_worker
     strategies = parse(config["strategies"])
     _asked.extend((strategy, notes) for strategy in strategies)
-    copies.copy_with(_copy)
+    copies.copy_with(copy_of)
     if not evidence.searching():
         marks.start_unwritten()
         evidence.start(config.get("loop"), opened.Opening(_nobody))
-    hands: list[_Hand] = []
+    hands: list[Hand] = []
     for strategy in strategies:
         if strategy.name == PREFETCH:
             known = config.get("loop") is not None
-            hands.append(_Hand(evidence.search(), Wanted.of(strategy), voice, known))
+            hands.append(Hand(evidence.search(), Wanted.of(strategy), voice, known))
             entries.listen_with(hands[0])
-    workers = {s.name: s.number("workers", cores()) for s in strategies}
-    workers.pop(PREFETCH, None)
+    remedies.begin(strategies, notes)
+    sharing = [s for s in strategies if s.name in (FORWARD, UPDATE)]
+    workers = {s.name: s.number("workers", cores()) for s in sharing}
     if workers:
-        asked = each.Sharing(workers, voice, [], [])
+        asked = each.Sharing(workers, voice, [])
         _sides.append(asked)
         discover.prepare_with(partial(each.prepare, asked=asked))
     os.register_at_fork(after_in_child=pools.as_worker)
-    atexit.register(_close, voice, hands)
+    atexit.register(_close, voice, hands, notes)
 
 
 def after_torch(torch: ModuleType) -> None:
     """Act on torch's own loaders, modules and optimizers, once it is imported."""
-    for strategy, notes in _asked:
-        actor = for_torch(strategy, notes)
-        actor.install(torch)
-        _closing.append((strategy.name, actor.close))
-
-
-def for_torch(strategy: Strategy, notes: Notes) -> ActsOnTorch:
-    """What acts on torch's own classes for a strategy."""
-    from debottleneck.strategies.remedies.torch_loader import Loaders
-    from debottleneck.strategies.remedies.torch_modules import Modules
-    from debottleneck.strategies.remedies.torch_steps import OptimizerSteps
-
-    if strategy.name == PREFETCH:
-        return Loaders(strategy, notes)
-    if strategy.name == FORWARD:
-        return Modules(strategy, notes)
-    return OptimizerSteps(notes)
+    remedies.after_torch(torch)
 
 
 def _nobody(path: str) -> bool:
@@ -115,7 +90,7 @@ def _nobody(path: str) -> bool:
     return False
 
 
-def _copy(
+def copy_of(
     loop: ast.For | ast.While, placeholder: str, source: ast.expr
 ) -> tuple[Any, ast.stmt]:
     """The copy of a loop in which lines can be taken."""
@@ -129,7 +104,7 @@ def _copy(
     return flatten(loop, attribute, ast.Call(attribute(turn), [*given], []))
 
 
-class _Hand:
+class Hand:
     """Listens beside the search, and hands the training loop over.
 
     Args:
@@ -157,9 +132,10 @@ class _Hand:
         if point is not self._search.chosen or point.rewritten is not None:
             return
         if point.mean_ns < SHORTEST_NS:  # nothing in it is worth handing over
+            self.too_short(point)
             return
         if point.count >= self._sure or self._search.settled:
-            self._hand_over(point)
+            self.hand_over(point)
 
     def began_row(self, point: LoopPoint) -> None:
         """A statement begins."""
@@ -176,11 +152,14 @@ class _Hand:
             return "no loop was seen to train"
         where = f"the loop at {os.path.basename(point.file)}:{point.plan.line}"
         if point.mean_ns < SHORTEST_NS:
-            short = f"an iteration takes {point.mean_ns / 1e3:.0f} us"
-            return f"{where} stays as it is: {short}, not worth handing over"
+            return f"{where} stays as it is: {short(point)}"
         return f"{where} stays as it is: it was over before it was known well enough"
 
-    def _hand_over(self, point: LoopPoint) -> None:
+    def too_short(self, point: LoopPoint) -> None:
+        """Its iterations are too short, so far."""
+
+    def hand_over(self, point: LoopPoint) -> None:
+        """It goes on in the copy that can run ahead."""
         flat = point.plan.flat
         if isinstance(flat, FlatLoop):
             made = Rewriting(point, flat, self._settings, self._voice)
@@ -188,14 +167,14 @@ class _Hand:
             _rewritten.append(made)
 
 
-def _close(voice: Voice, hands: list[_Hand]) -> None:
+def short(point: LoopPoint) -> str:
+    """Why a loop of short iterations is left as it is."""
+    return f"an iteration takes {point.mean_ns / 1e3:.0f} us, not worth handing over"
+
+
+def _close(voice: Voice, hands: list[Hand], notes: Notes) -> None:
     """Undo what is patched; say what it came to, and of what came to nothing."""
-    while _closing:
-        name, close = _closing.pop()
-        try:
-            close()
-        except (RuntimeError, OSError) as error:
-            voice.other(name, FAILED, f"it could not be undone cleanly: {error}")
+    remedies.close(notes)
     for one in _rewritten:
         if one.decision is not None and one.fetched:
             voice.summary(one.decision.plan, one.fetched)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import inspect
 import types
 from typing import Any
@@ -9,14 +10,15 @@ from typing import Any
 from debottleneck.agent.discover import is_own
 from debottleneck.strategies.rewriting import known
 from debottleneck.strategies.rewriting.foreign import Follows
-from debottleneck.strategies.rewriting.locations import ALL, is_fixed, iterators_in
+from debottleneck.strategies.rewriting.locations import ALL, closure, iterators_in
 from debottleneck.strategies.rewriting.touching import Touching
 from debottleneck.strategies.rewriting.values import (
     FRESH,
     NOTHING,
-    Made,
     Value,
+    elements,
     joined,
+    kind_of,
     own_function,
 )
 
@@ -35,14 +37,24 @@ class Iterating:
 
     def iterate(self, value: Value) -> Value:
         """What going over a value gives, once; its effects are noted."""
+        found = [self._iterate(one) for one in value.each]
+        return joined(found) if len(found) > 1 else found[0]
+
+    def _part(self, part: Any) -> Value:
+        """Something that one of Python's own iterators holds."""
+        if callable(part):
+            return self._callees.call(Value.of(part), [], {})
+        return self.iterate(Value.of(part))
+
+    def _iterate(self, value: Value) -> Value:
         sample = value.sample
         if isinstance(sample, types.GeneratorType):
             return self._generator(sample, value)
         parts = iterators_in(sample)
         if parts:
             self._touch.change(value, ALL)
-            return joined([self.iterate(Value.of(part)) for part in parts])
-        kind = sample.kind if isinstance(sample, Made) else type(sample)
+            return joined([self._part(part) for part in parts])
+        kind = kind_of(value)
         for name in ("__iter__", "__next__", "__getitem__"):
             method = inspect.getattr_static(kind, name, None)
             if own_function(method):
@@ -53,9 +65,7 @@ class Iterating:
                     return made
         if isinstance(sample, list | tuple | dict | set | frozenset | str | range):
             self._touch.read(value)
-            first = next(iter(sample), NOTHING)
-            own = () if is_fixed(first) else value.roots
-            return Value(first, own)
+            return elements(sample, value.roots)
         if hasattr(kind, "__next__") or not known.is_array(sample):
             self._touch.change_all(value)
         self._touch.read(value)
@@ -67,16 +77,23 @@ class Iterating:
         frame = sample.gi_frame
         if frame is None:
             return FRESH
-        cells = tuple(types.CellType() for _ in sample.gi_code.co_freevars)
-        function = types.FunctionType(
-            sample.gi_code,
-            frame.f_globals,
-            closure=cells or None,
-        )
+        function = function_of(sample, frame)
         if not is_own(sample.gi_code.co_filename, ""):
             for held in frame.f_locals.values():
                 self.iterate(Value.of(held)) if hasattr(held, "__next__") else None
                 self._touch.change_all(Value.of(held))
             return Value(NOTHING, value.roots)
-        names = {n: Value.of(v) for n, v in frame.f_locals.items()}
-        return self._callees.follow(function, names, {})
+        free = sample.gi_code.co_freevars
+        local = frame.f_locals.items()
+        names = {n: Value.of(v) for n, v in local if n not in free}
+        return self._callees.follow(function, names, closure(function))
+
+
+def function_of(generator: Any, frame: types.FrameType) -> types.FunctionType:
+    """The function whose generator it is, with its closure."""
+    code = generator.gi_code
+    for held in gc.get_referents(generator):
+        if isinstance(held, types.FunctionType) and held.__code__ is code:
+            return held
+    cells = tuple(types.CellType() for _ in code.co_freevars)
+    return types.FunctionType(code, frame.f_globals, closure=cells or None)

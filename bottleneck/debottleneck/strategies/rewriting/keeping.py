@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import io
 import types
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -83,13 +85,25 @@ def travels(at: Location, ahead: Effects, reachable: Reachable) -> bool:
         return True
     if isinstance(held, dict) and at[1] != ALL:
         return False  # a variable of a module
+    if isinstance(held, io.IOBase):
+        return False
     return at[0] not in reachable and not isinstance(held, types.CellType)
 
 
 def comes_back(at: Location, ahead: Effects) -> bool:
     """Whether what changed ahead of the loop's early end can be brought back."""
     held = _held(at, ahead)
-    return at[1] != ALL and is_fixed(_get(held, at[1]))
+    if isinstance(inspect.getattr_static(type(held), at[1], None), property):
+        return True  # what it stores is told by its own code
+    return at[1] != ALL and _is_stored(held, at[1]) and is_fixed(_get(held, at[1]))
+
+
+def _is_stored(owner: Any, name: str) -> bool:
+    """Whether to read it runs no code."""
+    if isinstance(owner, dict) or name in getattr(owner, "__dict__", {}):
+        return True
+    static = inspect.getattr_static(type(owner), name, None)
+    return isinstance(static, types.MemberDescriptorType)
 
 
 def _get(owner: Any, name: str) -> Any:
@@ -111,6 +125,9 @@ def kept_of(division: Division, ahead: Effects) -> Kept:
     attributes = [
         (held, name)
         for held, name in found
-        if name != ALL and held is not None and is_fixed(_get(held, name))
+        if name != ALL
+        and held is not None
+        and _is_stored(held, name)
+        and is_fixed(_get(held, name))
     ]
     return Kept(tuple(streams.values()), tuple(attributes))

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -50,8 +50,22 @@ _ARRAY_CHANGES = {
     "sort", "fill", "put", "itemset", "resize", "partition", "setflags", "byteswap",
     "setfield", "backward", "set_", "share_memory_", "retain_grad", "register_hook",
 }  # fmt: skip
+_PATH_CHANGES = {
+    "write_text", "write_bytes", "unlink", "rename", "replace", "touch", "mkdir",
+    "rmdir", "symlink_to", "hardlink_to", "chmod",
+}  # fmt: skip
 _TAKES = ("Queue", "SimpleQueue", "LifoQueue", "PriorityQueue")
-_THREAD_BOUND = {("sqlite3", "Connection"), ("sqlite3", "Cursor")}
+_THREAD_BOUND = {
+    ("sqlite3", "Connection"), ("sqlite3", "Cursor"), ("_thread", "_local"),
+}  # fmt: skip
+_HERE = {
+    ("threading", "current_thread"), ("threading", "main_thread"),
+    ("_thread", "get_ident"), ("_thread", "get_native_id"),
+    ("_thread", "interrupt_main"),
+    ("_asyncio", "get_running_loop"), ("_asyncio", "get_event_loop"),
+    ("asyncio.runners", "run"), ("sys", "settrace"), ("sys", "setprofile"),
+    ("sys", "_getframe"),
+}  # fmt: skip
 _QUIET = ("time", "math", "_operator", "itertools")
 _HARMLESS = {
     "getpid", "stat", "listdir", "scandir", "getcwd", "fspath", "cpu_count", "urandom",
@@ -132,6 +146,17 @@ def changes_outside(function: Any) -> bool:
     return name in ("savez", "save", "savetxt", "savez_compressed", "dump")
 
 
+def writes_file(receiver: Any, name: str) -> bool:
+    """Whether a method of a path changes files."""
+    return type(receiver).__module__ == "pathlib" and name in _PATH_CHANGES
+
+
+def opens_to_write(function: Any, given: Sequence[Any]) -> bool:
+    """Whether it opens a file to change it, as far as the mode is known."""
+    modes = [value.sample for value in given if isinstance(value.sample, str)]
+    return function is open and any({*"wax+"} & {*mode} for mode in modes)
+
+
 def draws_in_torch(function: Any) -> bool:
     """Whether it may draw from torch's own generator."""
     name = getattr(function, "__name__", "")
@@ -144,38 +169,60 @@ def draws_in_torch(function: Any) -> bool:
     )
 
 
-def thread_bound(value: Any) -> str:
-    """What it is, if it only works on the thread that made it."""
+def thread_bound(value: Any, write: bool) -> str:
+    """Why it only works on the thread that made it, "" if it does everywhere."""
     for kind in type(value).__mro__:
-        if (kind.__module__, kind.__name__) in _THREAD_BOUND:
-            return f"a {kind.__module__}.{kind.__name__}"
+        name = kind.__module__, kind.__name__
+        if name in _THREAD_BOUND or (write and name == ("_contextvars", "ContextVar")):
+            return f"a {name[0]}.{name[1]} works only on the thread that made it"
     return ""
 
 
-Node = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+def bound_function(function: Any) -> str:
+    """Why a library's function is to be called where and when it is, if it is."""
+    name = getattr(function, "__name__", "")
+    module = getattr(function, "__module__", None) or ""
+    if module in ("signal", "_signal") or (module, name) in _HERE:
+        return f"{module}.{name} works only in the loop itself"
+    if module == os.name and name.startswith(
+        ("fork", "kill", "_exit", "abort", "exec")
+    ):
+        return f"os.{name} works only in the loop itself"
+    return ""
+
+
+Node = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.GeneratorExp
+
+
+def sources_of(function: Any) -> Sequence[Node]:
+    """A function's node in its file, or those that it may be."""
+    code = function.__code__
+    return _functions(code.co_filename).get((code.co_name, code.co_firstlineno), ())
 
 
 def source_of(function: Any) -> Node | None:
     """A function's node in its file; None where that cannot be told."""
-    code = function.__code__
-    return _functions(code.co_filename).get((code.co_name, code.co_firstlineno))
+    found = sources_of(function)
+    return found[0] if len(found) == 1 else None
 
 
 @cache
-def _functions(path: str) -> Mapping[tuple[str, int], Node | None]:
+def _functions(path: str) -> Mapping[tuple[str, int], list[Node]]:
     try:
         with open(path, "rb") as file:
             tree = ast.parse(file.read())
     except (OSError, SyntaxError, ValueError):
         return {}
-    found: dict[tuple[str, int], Node | None] = {}
+    found: dict[tuple[str, int], list[Node]] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             first = min(n.lineno for n in (node, *node.decorator_list))
             key = (node.name, first)
         elif isinstance(node, ast.Lambda):
             key = ("<lambda>", node.lineno)
+        elif isinstance(node, ast.GeneratorExp):
+            key = ("<genexpr>", node.lineno)
         else:
             continue
-        found[key] = None if key in found else node
+        found.setdefault(key, []).append(node)
     return found

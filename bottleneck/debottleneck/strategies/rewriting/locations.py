@@ -7,6 +7,8 @@ of. Values that cannot change have none.
 
 from __future__ import annotations
 
+import gc
+import os
 import random
 import sys
 import types
@@ -15,7 +17,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from debottleneck.strategies.conflicts import OPAQUE, PLAIN, is_tensor
+from debottleneck.strategies.conflicts import OPAQUE, PLAIN, is_random, is_tensor
 
 ALL = "*"
 MOST_OBJECTS = 5000
@@ -58,6 +60,17 @@ class Effects:
         """Whether it is a part of the training."""
         return bool(self.stages)
 
+    def release(self, lasting: Collection[Owner]) -> None:
+        """Keep nothing alive but what the script holds by names."""
+        kinds = (type, types.FunctionType, types.CellType)
+        self.held = {
+            key: value
+            for key, value in self.held.items()
+            if owner_of(value) in lasting
+            or isinstance(value, kinds)
+            or _is_space(value)
+        }
+
     def add(self, other: Effects) -> None:
         """Take in what other code does."""
         self.reads |= other.reads
@@ -65,6 +78,10 @@ class Effects:
         self.held |= other.held
         self.stages |= other.stages
         self.bound = self.bound or other.bound
+
+
+def _is_space(value: Any) -> bool:
+    return isinstance(value, dict) and "__name__" in value
 
 
 def meet(some: Collection[Location], others: Collection[Location]) -> set[Location]:
@@ -80,6 +97,31 @@ def meet(some: Collection[Location], others: Collection[Location]) -> set[Locati
     return found
 
 
+class File:
+    """A file by its path, as the owner of what it holds."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.name = os.path.basename(path)
+
+    def state(self) -> Any:
+        """Differs when it was written."""
+        try:
+            found = os.stat(self.path)
+        except OSError:
+            return None
+        return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+_files: dict[str, File] = {}
+
+
+def file_at(path: str | bytes) -> File:
+    """The same for the same path."""
+    real = os.path.realpath(os.fsdecode(path))
+    return _files.setdefault(real, File(real))
+
+
 def is_fixed(value: Any) -> bool:
     """Whether it cannot change, as far as training code goes."""
     return isinstance(value, _FIXED)
@@ -92,10 +134,20 @@ def owner_of(value: Any) -> Owner:
             return ("memory", value.untyped_storage().data_ptr())
         except (RuntimeError, NotImplementedError, AttributeError):
             return id(value)
+    if is_random(value) and not isinstance(value, random.Random):
+        return id(
+            getattr(value, "bit_generator", getattr(value, "_bit_generator", value))
+        )
     array = getattr(sys.modules.get("numpy"), "ndarray", ())
+    if not isinstance(value, array):
+        return id(value.obj) if isinstance(value, memoryview) else id(value)
     while isinstance(value, array) and value.base is not None:
+        if isinstance(getattr(value, "filename", None), str | os.PathLike):
+            return id(file_at(os.fspath(value.filename)))  # a memory map
         value = value.base
-    return id(value)
+    if not isinstance(value, array):
+        return owner_of(value)
+    return ("memory", value.__array_interface__["data"][0]) if value.size else id(value)
 
 
 def reach(value: Any) -> Iterator[Any]:
@@ -111,13 +163,40 @@ def reach(value: Any) -> Iterator[Any]:
         waiting.extend(_inner(each))
 
 
+def far(value: Any) -> Iterator[Any]:
+    """What a value holds, or a function or a class does."""
+    held: list[Any] = []
+    if isinstance(value, types.FunctionType):
+        held = [*closure(value).values(), *(value.__defaults__ or ())]
+        held = [getattr(v, "cell_contents", v) for v in held if _is_full(v)]
+        held += vars(value).values()
+    elif isinstance(value, types.MethodType):
+        held = [value.__self__]
+    elif isinstance(value, type):
+        held = [v for v in vars(value).values() if not callable(v)]
+    for one in (value, *held):
+        yield from reach(one)
+
+
+def _is_full(value: Any) -> bool:
+    try:
+        return not isinstance(value, types.CellType) or value.cell_contents is not None
+    except ValueError:
+        return False
+
+
 _SHARED = ("threading", "queue", "_thread", "_queue", "concurrent", "multiprocessing")
 """Modules whose objects threads share by their own means."""
 
 
 def is_shared(value: Any) -> bool:
     """Whether threads may change it at any time, as it is made for that."""
-    return type(value).__module__.partition(".")[0] in _SHARED
+    return is_of_threads(type(value))
+
+
+def is_of_threads(kind: Any) -> bool:
+    """Whether it is of a module of threads and processes."""
+    return str(getattr(kind, "__module__", "")).partition(".")[0] in _SHARED
 
 
 def _inner(value: Any) -> list[Any]:
@@ -144,30 +223,24 @@ def _slots(kind: type) -> tuple[str, ...]:
     return (slots,) if isinstance(slots, str) else tuple(slots)
 
 
-_WRAPPERS: tuple[type, ...] = (
-    enumerate,
-    zip,
-    map,
-    filter,
-    reversed,
-    type(iter([])),
-    type(iter(())),
-)
-
-
 def iterators_in(value: Any) -> list[Any]:
-    """What Python's own iterators go over."""
-    if not isinstance(value, _WRAPPERS):
+    """What Python's own iterators go over, and functions that they call."""
+    kind = type(value)
+    if kind.__module__ not in ("builtins", "itertools") or not hasattr(
+        kind, "__next__"
+    ):
         return []
-    try:
-        made = value.__reduce__()
-    except TypeError:  # its content cannot be told
+    if isinstance(value, types.GeneratorType):
         return []
-    given = made[1] if isinstance(made, tuple) and len(made) > 1 else ()
-    parts = [
-        p for each in given for p in (each if isinstance(each, tuple) else (each,))
+    held = gc.get_referents(value)
+    parts = [p for each in held for p in (each if isinstance(each, tuple) else (each,))]
+    kinds = (list, tuple, dict, set, frozenset, deque)
+    return [
+        part
+        for part in parts
+        if (hasattr(part, "__next__") or isinstance(part, kinds) or callable(part))
+        and not isinstance(part, type)
     ]
-    return [part for part in parts if not is_fixed(part)]
 
 
 def closure(function: Any) -> dict[str, Any]:
@@ -184,5 +257,7 @@ def word(location: Location, effects: Sequence[Effects]) -> str:
         return "an object"
     if attribute.startswith("cell ") or (attribute != ALL and type(held[0]) is dict):
         return attribute.removeprefix("cell ")
+    if isinstance(held[0], File):
+        return held[0].name
     of = f"the {type(held[0]).__name__}"
     return of if attribute == ALL else f"{attribute} of {of}"

@@ -4,18 +4,33 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from time import perf_counter_ns
+from time import perf_counter_ns, thread_time_ns
 from types import FrameType
 from typing import Any
 
 from debottleneck.strategies.rewriting.callees import Callees
 from debottleneck.strategies.rewriting.divide import Observation
 from debottleneck.strategies.rewriting.flatten import FlatLoop, Line
-from debottleneck.strategies.rewriting.locations import Effects
-from debottleneck.strategies.rewriting.values import FRESH, NOTHING, Names, Value
+from debottleneck.strategies.rewriting.known import is_array
+from debottleneck.strategies.rewriting.locations import Effects, far, owner_of, reach
+from debottleneck.strategies.rewriting.tracing import Events, Tracing
+from debottleneck.strategies.rewriting.values import (
+    FRESH,
+    NOTHING,
+    Names,
+    Value,
+    joined,
+    may_run,
+)
 
-OBSERVED = 2
-"""Iterations that are compared: what both touch lives on."""
+OBSERVED = 3
+"""Iterations that are compared: what more than one touches lives on."""
+
+TRACED = 2
+"""The first of them are looked at so closely that they are slow."""
+
+
+_COPIED = (list, dict, set, bytearray)
 
 
 class Observed:
@@ -33,31 +48,56 @@ class Observed:
         self._ns: list[list[int]] = []
         self._looks: list[list[Effects]] = []
         self._values: dict[int, Any] = {}
-        self._last = 0
+        self._tracing = Tracing()
+        self._events: dict[int, Events] = {}
+        self._lasting: set[Any] = set()
+        self._bound: dict[Any, Value] = {}
+        self._rebound: Names = {}
+        self._known: set[int] = set()
+        self._cpu_ns: list[list[int]] = []
+        self._sizes: dict[int, int] = {}
+        self._last = self._cpu_last = 0
 
     @property
     def enough(self) -> bool:
         """Whether as many iterations were seen as it takes."""
         return len(self._looks) >= OBSERVED
 
-    def begin(self) -> None:
-        """The next item is asked for."""
+    def begin(self) -> bool:
+        """The next item is asked for; whether this iteration is a slow one."""
+        for times in (self._ns, self._cpu_ns):
+            del times[len(self._looks) :]  # of an iteration that was left
         self._ns.append([0] * (len(self._place) + 1))
-        self._last = perf_counter_ns()
+        self._cpu_ns.append([0] * (len(self._place) + 1))
+        self._events.clear()
+        traced = len(self._looks) < TRACED
+        if traced:
+            self._tracing.start()
+        self._last, self._cpu_last = perf_counter_ns(), thread_time_ns()
+        return traced
 
     def came(self) -> None:
         """The item is there."""
-        now = perf_counter_ns()
-        self._ns[-1][-1] += now - self._last
-        self._last = now
+        self._book(-1, -1)
 
     def note(self, number: int, value: Any) -> Any:
         """A line was run; returns the value that it gave."""
-        now = perf_counter_ns()
-        self._ns[-1][self._place[number]] += now - self._last
+        self._book(self._place[number], number)
         self._values[number] = value
-        self._last = perf_counter_ns()
         return value
+
+    def _book(self, place: int, number: int) -> None:
+        """What passed since the last time is that line's."""
+        now, cpu_now = perf_counter_ns(), thread_time_ns()
+        self._ns[-1][place] += now - self._last
+        self._cpu_ns[-1][place] += cpu_now - self._cpu_last
+        if self._tracing.on:
+            self._events[number] = self._tracing.taken()
+        self._last, self._cpu_last = perf_counter_ns(), thread_time_ns()
+
+    def stop(self) -> None:
+        """Nothing is looked at for now."""
+        self._tracing.stop()
 
     def look(self, frame: FrameType, iterator: Any, besides: Mapping[str, Any]) -> None:
         """The iteration is over: see what each of its lines touched.
@@ -67,41 +107,98 @@ class Observed:
             iterator: What it goes over.
             besides: Names that are no variables of the frame.
         """
+        self.stop()
         space, local = frame.f_globals, frame.f_locals
         bound = {*self._binders, *self._flat.names}
         own = bound if local is space else {*local}
         names = {n: Value.of(local[n]) for n in own if n in local}
         names |= {n: Value.of(v) for n, v in besides.items()}
+        for name, value in self._rebound.items():
+            names[name] = joined([names.get(name, FRESH), value])
         found = [self._line(line, space, names, local) for line in self._flat.lines]
-        callees = Callees(space, names)
+        callees = Callees(space, names, self._bound)
         callees.iterate(Value.of(iterator))
+        self._heard(-1, callees)
         self._looks.append([*found, callees.effects])
+        self._sizes = {n: size_of(value) for n, value in self._values.items()}
+        if self.enough:  # what is held by other names than those that it binds
+            kept = [v for n, v in {**space, **local}.items() if n not in bound]
+            self._lasting = {owner_of(held) for value in kept for held in far(value)}
+            for number, value in self._values.items():
+                held = [one for one in reach(value) if not is_array(one)]
+                if not self._lasting.isdisjoint(map(owner_of, held)):
+                    self._known.add(number)
+
+    def _heard(self, number: int, callees: Callees) -> None:
+        events = self._events.pop(number, None)
+        if events is not None:
+            events.into(callees)
 
     def _line(
         self, line: Line, space: dict[str, Any], names: Names, local: Any
     ) -> Effects:
-        callees = Callees(space, names)
+        callees = Callees(space, names, self._bound)
         used = not line.temporary or any(line.temporary in u for u in self._uses)
         callees.statement(line.node, used=used)
+        self._heard(line.number, callees)
         seen = self._values.get(line.number)
         if line.temporary:
-            names[line.temporary] = FRESH if seen is None else Value.of(seen)
+            made = FRESH if seen is None else Value.of(seen)
+            told = names.get(line.temporary, FRESH)
+            exact = [one.sample for one in told.each if one.known]
+            if any(not isinstance(one, _COPIED) and not is_array(one) for one in exact):
+                self._known.add(line.number)
+            names[line.temporary] = self._or_runs(made, told)
         for index, name in enumerate(line.binds):
+            told = names.get(name, FRESH)
             if isinstance(seen, tuple):
                 names[name] = Value.of(seen[index])
             elif self._binders[name] == 1 and name in local:
                 names[name] = Value.of(local[name])
             else:  # some object that this iteration made, or another one
-                both = (*names.get(name, FRESH).roots, object())
-                names[name] = Value(NOTHING, both)
+                names[name] = Value(NOTHING, (*told.roots, object()))
+            names[name] = self._or_runs(names[name], told)
+            if names[name].others:
+                self._rebound[name] = names[name]
         return callees.effects
+
+    def _or_runs(self, value: Value, told: Value) -> Value:
+        """What was seen, or what may be called instead by what the code says."""
+        return joined([value, *(one for one in told.each if may_run(one.sample))])
 
     def seen(self) -> Observation:
         """What all iterations showed."""
-        first, second = self._looks[-OBSERVED:]
-        owners = [{o for e in look for o, _ in e.touches} for look in (first, second)]
-        for one, other in zip(second, first, strict=True):
-            one.add(other)
-        times = zip(*self._ns[-OBSERVED:], strict=True)
-        shortest = [float(min(each)) for each in times]
-        return Observation(second, shortest, owners[0] ^ owners[1])
+        *before, last = self._looks
+        owners = [{o for e in look for o, _ in e.touches} for look in self._looks]
+        for look in before:
+            for one, other in zip(last, look, strict=True):
+                one.add(other)
+        shortest, working = (
+            [float(min(each)) for each in zip(*times, strict=True)]
+            for times in (self._ns, self._cpu_ns)
+        )
+        often = {o for n, some in enumerate(owners) for o in some if o in owners[n - 1]}
+        fresh = set[Any]().union(*owners) - often - self._lasting
+        return Observation(
+            last, shortest, fresh, self._lasting, self._known, working, self._sizes
+        )
+
+
+def size_of(value: Any, depth: int = 3) -> int:
+    """Bytes of all arrays, tensors and byte strings within a value.
+
+    Args:
+        value: Anything.
+        depth: Containers within containers that are looked into.
+    """
+    if isinstance(value, dict):
+        value = [*value.values()]
+    if isinstance(value, tuple | list):
+        return sum(size_of(each, depth - 1) for each in value) if depth else 0
+    if isinstance(value, bytes | bytearray):
+        return len(value)
+    kinds = ("numpy", "torch")
+    if type(value).__module__.partition(".")[0] not in kinds:
+        return 0
+    size = getattr(value, "nbytes", 0)
+    return size if isinstance(size, int) else 0

@@ -20,6 +20,7 @@ from typing import Any
 from debottleneck.strategies.rewriting import known
 from debottleneck.strategies.rewriting.divide import certain
 from debottleneck.strategies.rewriting.flatten import FlatLoop, Line, lines_of, names_in
+from debottleneck.strategies.rewriting.values import users_function
 
 DEEPEST = 3
 """Functions within functions that are opened."""
@@ -32,7 +33,7 @@ _REFUSED = (
 
 def opened(
     flat: FlatLoop, wanted: Collection[int], space: dict[str, Any],
-    fixed: Mapping[str, Any],
+    fixed: Mapping[str, Any], changed: Collection[str] = (),
 ) -> FlatLoop:  # fmt: skip
     """The loop with what some of its lines call opened; itself if nothing can be.
 
@@ -41,8 +42,9 @@ def opened(
         wanted: Numbers of the lines.
         space: Globals of the function that it is in.
         fixed: Names that the loop does not bind, and what they hold.
+        changed: Attributes that it binds.
     """
-    objects = dict(fixed)
+    objects = _Objects(dict(fixed), frozenset(changed))
     for _ in range(DEEPEST):
         lines: list[Line] = []
         start = max(line.number for line in flat.lines) + 1
@@ -119,7 +121,10 @@ def opened_iterable(
     start = max((line.number for line in flat.lines), default=0) + 1
     made = lines_of([*body, item, bind], start)
     made[-2] = replace(made[-2], binds=(), temporary=".given")
-    lines = [replace(line, opened=True) for line in made]
+    through = ((code.co_name, None),)
+    lines = [
+        replace(line, opened=True, through=through, within=flat.place) for line in made
+    ]
     target = renamer.visit(copy.deepcopy(loop.target))
     names = tuple(sorted(names_in(target, ast.Store)))
     if _keeps(lines, names):
@@ -170,13 +175,13 @@ def _keeps(lines: Sequence[Line], names: tuple[str, ...]) -> bool:
 
 
 def _opened(
-    line: Line, start: int, space: dict[str, Any], objects: dict[str, Any]
+    line: Line, start: int, space: dict[str, Any], objects: _Objects
 ) -> list[Line]:
     """The lines of what one line calls; none if it cannot be opened."""
     call = getattr(line.node, "value", None)
     if not line.temporary or line.stays or not isinstance(call, ast.Call):
         return []
-    found = _called(call.func, space, objects)
+    found = _called(call.func, objects)
     if found is None:
         return []
     function, receiver = found
@@ -192,10 +197,13 @@ def _opened(
         for name in {*given, *(n for part in body for n in names_in(part, ast.Store))}
     }
     for name, value in given.items():
-        known_object = _object(value, space, objects)
+        known_object = objects.of(value)
         if known_object is not None:
-            objects[rename[name]] = known_object
-    return _lines(line, start, given, rename, body)
+            objects.names[rename[name]] = known_object
+    outer = [(name, call) for name, _ in line.through[-1:]]
+    through = (*line.through[:-1], *outer, (function.__name__, None))
+    made = _lines(line, start, given, rename, body)
+    return [replace(one, through=through) for one in made]
 
 
 def _lines(
@@ -215,7 +223,9 @@ def _lines(
         result = last.value or result
     returned = ast.Assign([ast.Name(line.temporary, ast.Store())], result)
     parts.append(_at(returned, line))
-    made = [replace(part, opened=True) for part in lines_of(parts, start)]
+    within = line.within or line.place
+    found = lines_of(parts, start)
+    made = [replace(part, opened=True, within=within) for part in found]
     end = replace(made[-1], number=line.number, binds=(), temporary=line.temporary)
     return [*made[:-1], end]
 
@@ -235,38 +245,46 @@ def _is_simple(body: Sequence[ast.stmt], function: Any) -> bool:
     return not names & {"super", "__class__", "locals", "vars", "eval", "exec", "dir"}
 
 
-def _called(
-    node: ast.expr, space: Mapping[str, Any], objects: Mapping[str, Any]
-) -> tuple[Any, ast.expr | None] | None:
+@dataclass(frozen=True)
+class _Objects:
+    """What expressions are at any time in the loop.
+
+    Attributes:
+        names: That it does not bind, and what they hold.
+        changed: Attributes that it binds.
+    """
+
+    names: dict[str, Any]
+    changed: frozenset[str]
+
+    def of(self, node: ast.expr) -> Any:
+        """What it is; None if that is not known."""
+        if isinstance(node, ast.Name):
+            return self.names.get(node.id)
+        if isinstance(node, ast.Attribute) and node.attr not in self.changed:
+            return getattr(self.of(node.value), "__dict__", {}).get(node.attr)
+        return None
+
+
+def _called(node: ast.expr, objects: _Objects) -> tuple[Any, ast.expr | None] | None:
     """The function that is called, and on what; None if that may change."""
     if isinstance(node, ast.Name):
-        found = _object(node, space, objects)
-        if isinstance(found, types.FunctionType):
-            return inspect.unwrap(found), None
+        found = objects.of(node)
+        return (found, None) if _is_plain(found) else None
+    if not isinstance(node, ast.Attribute) or node.attr in objects.changed:
         return None
-    if not isinstance(node, ast.Attribute):
-        return None
-    owner = _object(node.value, space, objects)
+    owner = objects.of(node.value)
     if owner is None or isinstance(owner, type | types.ModuleType):
         return None
     if node.attr in getattr(owner, "__dict__", {}):
         return None
     found = inspect.getattr_static(type(owner), node.attr, None)
-    if not isinstance(found, types.FunctionType):
-        return None
-    return inspect.unwrap(found), node.value
+    return (found, node.value) if _is_plain(found) else None
 
 
-def _object(
-    node: ast.expr, space: Mapping[str, Any], objects: Mapping[str, Any]
-) -> Any:
-    """What an expression is at any time in the loop; None if that is not known."""
-    if isinstance(node, ast.Name):
-        return objects.get(node.id, space.get(node.id))
-    if isinstance(node, ast.Attribute):
-        owner = _object(node.value, space, objects)
-        return getattr(owner, "__dict__", {}).get(node.attr)
-    return None
+def _is_plain(found: Any) -> bool:
+    """Whether it is a function of the user's, and nothing is around it."""
+    return isinstance(found, types.FunctionType) and users_function(found) is found
 
 
 def _arguments(

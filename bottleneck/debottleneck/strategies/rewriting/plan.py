@@ -5,6 +5,60 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from debottleneck.strategies.spec import AUTO, PREFETCH_WORKERS, Strategy
+
+ORDER, HEAVY, STAYS, TURNS = "order", "heavy", "stays", "turns"
+"""Where a piece runs: ahead in order, ahead by workers, in the loop, side by side."""
+
+
+BY_ITSELF = "its DataLoader loads ahead itself, as `dataloader:workers=2` has it do"
+"""Why a loop over one of torch is not rewritten."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What was asked for.
+
+    Attributes:
+        workers: Threads or processes, None to choose.
+        depth: Items ahead, None to choose.
+        process: Whether processes are to do it.
+    """
+
+    workers: int | None
+    depth: int | None
+    process: bool
+
+    @classmethod
+    def of(cls, strategy: Strategy) -> Wanted:
+        """From a strategy as it was written."""
+        automatic = strategy.settings.get("workers") == AUTO
+        workers = None if automatic else strategy.number("workers", PREFETCH_WORKERS)
+        depth = strategy.number("depth", 0) or None
+        process = strategy.word("where", "thread") == "process"
+        return cls(workers, depth, process)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of the loop's body, with what it takes.
+
+    Attributes:
+        line: Where the loop's own statement begins that it is of.
+        side: Where it runs.
+        ns: How long it takes, a step.
+        cpu_ns: How long of that it is on a core.
+        name: What it calls, the last word of it; "" for nothing.
+        stages: Stages of training that it calls.
+    """
+
+    line: int
+    side: str
+    ns: float
+    cpu_ns: float
+    name: str = ""
+    stages: tuple[str, ...] = ()
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -24,6 +78,13 @@ class Plan:
         where: "thread" or "process".
         depth: Items that are ready or under way, at most.
         reason: Why the loop stays as it is; "" if it is rewritten.
+        pieces: All of the loop, by what happens to it.
+        apart: Whether processes can do what runs ahead.
+        size: Bytes that go from what runs ahead to what stays, a step.
+        turns: Turns that run side by side, of one entry of the loop.
+        entries: How often that loop is entered, a step.
+        around: Loops that it is entered in, each the lines of its header and of the
+            statement that does.
         worth: Flat lines ahead that take time, -1 for the loop's own iterable.
         unwritten: Why it cannot be written in lines of the library; "" if it can.
         closed: The plan without what it opens of the functions that are called.
@@ -42,6 +103,12 @@ class Plan:
     where: str = "thread"
     depth: int = 1
     reason: str = ""
+    pieces: tuple[Piece, ...] = ()
+    apart: bool = True
+    size: int = 0
+    turns: int = 0
+    entries: float = 0.0
+    around: tuple[tuple[int, int], ...] = ()
     worth: tuple[int, ...] = ()
     unwritten: str = ""
     closed: Plan | None = None

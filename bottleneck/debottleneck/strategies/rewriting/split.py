@@ -23,6 +23,7 @@ from debottleneck.strategies.rewriting.flatten import (
     Line,
     names_in,
 )
+from debottleneck.strategies.rewriting.tracebacks import is_generated
 
 ITEM, VALUES, CARRY, NAMES = ".item", ".values", ".carry", ".names"
 NOTE = ".note"
@@ -42,25 +43,11 @@ def values_before(error: BaseException) -> tuple[Any, list[Any]] | None:
     """The item and the values that lines had made before one raised."""
     trace, found = error.__traceback__, None
     while trace is not None:
-        if _is_generated(trace):
+        if is_generated(trace):
             local = trace.tb_frame.f_locals
             found = local.get(ITEM), local.get(VALUES) or []
         trace = trace.tb_next
     return found
-
-
-def own_trace(error: BaseException) -> types.TracebackType | None:
-    """The traceback from what a line called on; of the line, the loop's frame tells."""
-    trace = found = error.__traceback__
-    while trace is not None:
-        if _is_generated(trace):
-            found = trace.tb_next
-        trace = trace.tb_next
-    return found
-
-
-def _is_generated(trace: types.TracebackType) -> bool:
-    return trace.tb_frame.f_code.co_name in (".index", ".load")
 
 
 def names_of(local: Mapping[str, Any], *names: str) -> tuple[Any, ...]:

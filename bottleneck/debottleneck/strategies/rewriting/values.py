@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import inspect
+import sys
 import types
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from debottleneck.agent.discover import is_own
-from debottleneck.strategies.rewriting.locations import is_fixed
+from debottleneck.strategies.rewriting.locations import MOST_ELEMENTS, is_fixed
 
 NOTHING: Any = object()
 """The sample of a value that is not known."""
@@ -22,10 +24,12 @@ class Value:
     Attributes:
         sample: Such an object, to tell its type; `NOTHING` where none is known.
         roots: Objects that it is, or is a part of; () for one made anew.
+        others: All that it may be, where that differs in kind; () for one kind.
     """
 
     sample: Any = NOTHING
     roots: tuple[Any, ...] = ()
+    others: tuple[Value, ...] = ()
 
     @classmethod
     def of(cls, value: Any) -> Value:
@@ -34,7 +38,17 @@ class Value:
 
     def exactly(self, root: Any) -> bool:
         """Whether it is that root, not a part of it."""
-        return root is self.sample
+        return any(root is one.sample for one in self.each)
+
+    @property
+    def known(self) -> bool:
+        """Whether it is an object that there was before, not a part of one."""
+        return any(root is self.sample for root in self.roots)
+
+    @property
+    def each(self) -> tuple[Value, ...]:
+        """It as a value of one kind, or all that it may be."""
+        return self.others or (self,)
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,14 +67,59 @@ class Made:
     kind: type
 
 
+@dataclass(frozen=True, eq=False)
+class Super:
+    """Stands for what `super()` gives."""
+
+    kind: type
+    receiver: Value
+
+
 FRESH = Value()
+
+
+MOST_KINDS = 8
+"""Kinds of values that an expression may give and that are told apart."""
 
 
 def joined(values: Sequence[Value]) -> Value:
     """What may be any of them, or made of them."""
     roots = {id(root): root for value in values for root in value.roots}
-    known_samples = (v.sample for v in values if v.sample is not NOTHING)
-    return Value(next(known_samples, NOTHING), tuple(roots.values()))
+    kinds: dict[Any, Value] = {}
+    for value in (one for many in values for one in many.each):
+        if value.sample is not NOTHING:
+            kinds.setdefault(_kind(value.sample), value)
+    others = tuple(kinds.values())[:MOST_KINDS]
+    sample = others[0].sample if others else NOTHING
+    return Value(sample, tuple(roots.values()), others if len(others) > 1 else ())
+
+
+def _kind(sample: Any) -> Any:
+    """What tells samples apart: what is called as itself, others by type."""
+    if isinstance(sample, Method):
+        return id(sample.function), _kind(sample.receiver.sample)
+    if isinstance(sample, Made):
+        return sample.kind
+    if isinstance(sample, types.MethodType):
+        return sample.__func__, type(sample.__self__)
+    return id(sample) if callable(sample) else type(sample)
+
+
+def may_run(sample: Any) -> bool:
+    """Whether code runs when it, or a method of it, is called."""
+    if isinstance(sample, Made | Method):
+        return True
+    return sample is not NOTHING and (
+        own_function(sample) or is_users(type(sample)) or isinstance(sample, type)
+    )
+
+
+def elements(container: Any, roots: tuple[Any, ...]) -> Value:
+    """Any element of a container."""
+    values = container.values() if isinstance(container, Mapping) else container
+    found = islice(iter(values), MOST_ELEMENTS)
+    fixed = [Value(one, () if is_fixed(one) else roots) for one in found]
+    return joined(fixed) if fixed else Value(NOTHING, roots)
 
 
 Names = dict[str, Value]
@@ -81,11 +140,29 @@ def plain_function(method: Any) -> Any:
 
 def own_function(function: Any) -> bool:
     """Whether it is a function of the user's, or a method as its class holds it."""
+    return users_function(function) is not None
+
+
+def users_function(function: Any) -> types.FunctionType | None:
+    """The user's own function that a function is, or that a library's wraps."""
     function = plain_function(function)
-    if not isinstance(function, types.FunctionType):
-        return False
-    code = inspect.unwrap(function).__code__
-    return is_own(code.co_filename, function.__module__ or "")
+    for _ in range(MOST_KINDS):
+        if isinstance(function, types.FunctionType) and is_own(
+            function.__code__.co_filename, function.__module__ or ""
+        ):
+            return function
+        function = getattr(function, "__dict__", {}).get("__wrapped__")
+    return None
+
+
+def is_users(kind: type) -> bool:
+    """Whether it is a class of the user's."""
+    name = kind.__module__
+    module = sys.modules.get(name)
+    file = getattr(module, "__file__", None)
+    if file is None:
+        return name not in sys.builtin_module_names
+    return is_own(file, name)
 
 
 def method_or(found: Any, base: Value, name: str = "") -> Value:
@@ -117,7 +194,9 @@ def bound_names(function: Any, given: list[Value], named: Names) -> Names:
     for name, value in (function.__kwdefaults__ or {}).items():
         names.setdefault(name, Value.of(value))
     names |= {n: v for n, v in named.items() if n in every}
-    names = {name: names.get(name, FRESH) for name in every}
+    left = joined([v for n, v in named.items() if n == ""])  # of `**` and callbacks
+    unknown = Value(NOTHING, left.roots)
+    names = {name: names.get(name, unknown) for name in every}
     place = code.co_argcount + code.co_kwonlyargcount
     rest = joined([*given[count:], *named.values()])
     if code.co_flags & inspect.CO_VARARGS:

@@ -23,6 +23,7 @@ from debottleneck.strategies.conflicts import (
 from debottleneck.strategies.rewriting.locations import (
     ALL,
     Effects,
+    File,
     Location,
     is_shared,
     owner_of,
@@ -59,7 +60,14 @@ class Look:
         return {at for at in self._at if not same(before[at], self._prints[at])}
 
     def _now(self) -> dict[Location, Any]:
-        return {at: print_of(self._held[at[0]], at[1]) for at in self._at}
+        return {at: _print_or_none(self._held[at[0]], at[1]) for at in self._at}
+
+
+def _print_or_none(value: Any, attribute: str) -> Any:
+    try:
+        return print_of(value, attribute)
+    except Exception:  # noqa: BLE001 - a user's object may raise anything here
+        return None
 
 
 def print_of(value: Any, attribute: str) -> Any:
@@ -71,6 +79,8 @@ def print_of(value: Any, attribute: str) -> Any:
         return [owner.get(attribute)]
     if is_shared(value):
         return None
+    if isinstance(value, File):
+        return value.state()
     if is_tensor(value):
         return tensor_fingerprint(value)
     if is_random(value):

@@ -1,0 +1,155 @@
+"""What a plan does with the recorded parts of a step: ahead, by workers, in the loop.
+
+A plan knows its pieces by the line of the loop's statement, and how long each was on a
+core and waited. A part of a step that lies in that statement is divided as they are:
+its work by their time on a core, its waiting by theirs.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from debottleneck.prediction.demand import Demand, Part
+from debottleneck.strategies.rewriting.plan import HEAVY, ORDER, STAYS, Piece, Plan
+from debottleneck.strategies.spec import PREFETCH, PREFETCH_WORKERS, Strategy
+from debottleneck.words import BETWEEN_STAGES, STAGES
+
+LOADING = ("load", "augment", "transfer", *BETWEEN_STAGES)
+"""Stages that train nothing."""
+
+NO_PLAN = "the recording holds no plan of it for this loop: profile the script again"
+NO_LOOP = "the loop that trains is none of the script's own"
+NO_TURNS = "no loop within the training loop has turns worth sharing"
+
+Shares = Mapping[str, tuple[float, float]]
+"""Side -> its share of a part's work, and of its waiting."""
+
+
+def plan_of(demand: Demand, strategy: Strategy) -> Plan | None:
+    """What prefetch would do, in these settings; None if the recording does not say."""
+    plan = next((p for p in demand.plans if p.strategy == PREFETCH), None)
+    if plan is None or plan.reason:
+        return plan
+    workers = strategy.number("workers", PREFETCH_WORKERS)
+    if strategy.settings.get("workers") == "auto":
+        workers = plan.workers
+    if not has_workers(plan):
+        workers = 1
+    asked = strategy.word("where", "thread") == "process"
+    return replace(
+        plan,
+        workers=workers,
+        depth=strategy.number("depth", max(2, 2 * workers)),
+        where="process" if asked and plan.apart else "thread",
+    )
+
+
+def turns_of(demand: Demand, name: str) -> list[Plan]:
+    """Loops whose turns that strategy runs side by side, or would but for a reason."""
+    return [plan for plan in demand.plans if plan.strategy == name]
+
+
+def has_workers(plan: Plan) -> bool:
+    """Whether anything of it runs at the same time as more of it."""
+    return any(piece.side == HEAVY for piece in plan.pieces)
+
+
+def why_not(demand: Demand, strategy: Strategy) -> str:
+    """Why it would do nothing, "" if it would; in the words of its plan."""
+    if strategy.name == PREFETCH:
+        plan = plan_of(demand, strategy)
+        return NO_PLAN if plan is None else plan.reason
+    plans = turns_of(demand, strategy.name)
+    if any(not plan.reason for plan in plans):
+        return ""
+    longest = max(plans, key=lambda plan: plan.stays_ns, default=None)
+    return NO_TURNS if longest is None else longest.reason
+
+
+class PartsBySide:
+    """Divides parts as a plan says.
+
+    Args:
+        plan: Of the loop that they are of.
+        parts: All of them.
+    """
+
+    def __init__(self, plan: Plan, parts: Iterable[Part]) -> None:
+        self._called: dict[int, set[str]] = {}
+        for part in parts:
+            names = self._called.setdefault(part.line, set())
+            names |= {last_word(part.name)} - {""}
+        self._lines = sorted(self._called)
+        self._pieces: dict[int, list[Piece]] = {}
+        for piece in plan.pieces:
+            place = max(bisect_right(self._lines, piece.line) - 1, 0)
+            line = self._lines[place] if self._lines else 0
+            self._pieces.setdefault(line, []).append(piece)
+        self._known: dict[tuple[int, str, str], Shares] = {}
+
+    def divide(self, part: Part) -> dict[str, Part]:
+        """What of it runs where."""
+        key = part.line, part.stage, part.name
+        if key not in self._known:
+            self._known[key] = _shares(self._pieces_of(part))
+        shares = self._known[key]
+        first = max(shares, key=lambda side: sum(shares[side]))
+        return {
+            side: replace(share_of(part, *both), takes=part.takes and side == first)
+            for side, both in shares.items()
+        }
+
+    def _pieces_of(self, part: Part) -> Sequence[Piece]:
+        """Those that the part may be of, the closest ones."""
+        before = [line for line in self._lines if line <= part.line]
+        line = next((n for n in reversed(before) if n in self._pieces), None)
+        pieces = [] if line is None else self._pieces[line]
+        called = self._called.get(part.line, set())
+        if part.name:
+            trains = part.stage in STAGES and part.stage not in LOADING
+            choices = [
+                [p for p in pieces if p.name == last_word(part.name)],
+                [p for p in pieces if part.stage in p.stages],
+                [p for p in pieces if bool(p.stages) == trains],
+            ]
+        else:
+            choices = [[p for p in pieces if p.name not in called]]
+        return next((found for found in choices if found), pieces)
+
+
+def _shares(pieces: Sequence[Piece]) -> Shares:
+    cpu = sum(piece.cpu_ns for piece in pieces)
+    waits = sum(piece.ns - piece.cpu_ns for piece in pieces)
+    total = cpu + waits
+    if total <= 0:
+        return {pieces[0].side if pieces else STAYS: (1.0, 1.0)}
+    shares: dict[str, tuple[float, float]] = {}
+    for side in (ORDER, HEAVY, STAYS):
+        own = [piece for piece in pieces if piece.side == side]
+        if not own:
+            continue
+        on_core = sum(piece.cpu_ns for piece in own)
+        off_core = sum(piece.ns for piece in own) - on_core
+        both = (on_core + off_core) / total
+        work = on_core / cpu if cpu > 0 else both
+        shares[side] = work, off_core / waits if waits > 0 else both
+    return shares
+
+
+def share_of(part: Part, work: float, waits: float) -> Part:
+    """So much of a part's work and of its waiting."""
+    return replace(
+        part,
+        python=part.python * work,
+        native=part.native * work,
+        releases=part.releases * work,
+        outside=part.outside * waits,
+        lock=part.lock * waits,
+    )
+
+
+def last_word(name: str) -> str:
+    """Of a qualified name the function's own."""
+    return name.rpartition(".")[2]

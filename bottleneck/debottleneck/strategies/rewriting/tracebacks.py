@@ -1,0 +1,103 @@
+"""Tracebacks as the plain loop would give them, for what was raised ahead of it."""
+
+from __future__ import annotations
+
+import ast
+import types
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from debottleneck.strategies.rewriting.flatten import Line
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a frame stands: file, function, lines and columns of what it does."""
+
+    file: str
+    function: str
+    span: tuple[int, int, int, int]
+
+
+def is_generated(trace: types.TracebackType) -> bool:
+    """Whether its frame is of a function that was generated."""
+    return trace.tb_frame.f_code.co_name in (".index", ".load")
+
+
+def own_trace(
+    error: BaseException, lines: Sequence[Line]
+) -> types.TracebackType | None:
+    """The traceback from what a line called on; of the line, the loop's frame tells.
+
+    Args:
+        error: What was raised.
+        lines: Of the flat loop.
+    """
+    trace = found = error.__traceback__
+    own: types.TracebackType | None = None
+    while trace is not None:
+        if is_generated(trace):
+            own, found = trace, trace.tb_next
+        trace = trace.tb_next
+    if own is not None:
+        span, file = _span(own), own.tb_frame.f_code.co_filename
+        for name, call in reversed(_opened_at(span, lines)):
+            place = Place(file, name, span if call is None else _span_of(call))
+            found = traced(place, found)
+    return found
+
+
+def _opened_at(
+    span: tuple[int, int, int, int], lines: Sequence[Line]
+) -> Sequence[tuple[str, ast.expr | None]]:
+    """The functions in which something stands that was opened."""
+    for line in lines:
+        first, last, *_ = _span_of(line.node)
+        if line.through and first <= span[0] <= last:
+            return line.through
+    return ()
+
+
+def places_of(trace: types.TracebackType | None) -> Iterator[Place]:
+    """Where the frames of a traceback stand, as they go to another process."""
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        yield Place(code.co_filename, code.co_name, _span(trace))
+        trace = trace.tb_next
+
+
+def traced(place: Place, rest: types.TracebackType | None) -> types.TracebackType:
+    """A traceback whose first frame stands there."""
+    first, last, column, end = place.span
+    node = ast.Raise(ast.Name("error", ast.Load()))
+    given = ast.arguments([], [ast.arg("error")], None, [], [], None, [])
+    function = ast.FunctionDef("frame", given, [node], [], None)
+    if "type_params" in function._fields:
+        vars(function)["type_params"] = []
+    for part in ast.walk(function):
+        if isinstance(part, ast.stmt | ast.expr | ast.arg):
+            part.lineno, part.end_lineno = first, last
+            part.col_offset, part.end_col_offset = column, end
+    module = compile(ast.Module([function], []), place.file, "exec", dont_inherit=True)
+    code = next(each for each in module.co_consts if isinstance(each, types.CodeType))
+    made: Any = types.FunctionType(code.replace(co_name=place.function), {})
+    try:
+        made(StopAsyncIteration())
+    except StopAsyncIteration as error:
+        trace = error.__traceback__
+        assert trace is not None
+        assert trace.tb_next is not None
+        inner = trace.tb_next
+    return types.TracebackType(rest, inner.tb_frame, inner.tb_lasti, first)
+
+
+def _span(trace: types.TracebackType) -> tuple[int, int, int, int]:
+    positions = [*trace.tb_frame.f_code.co_positions()][trace.tb_lasti // 2]
+    first, last, column, end = positions
+    line = trace.tb_lineno or first or 1
+    return line, last or line, column or 0, end or 0
+
+
+def _span_of(node: Any) -> tuple[int, int, int, int]:
+    return node.lineno, node.end_lineno, node.col_offset, node.end_col_offset

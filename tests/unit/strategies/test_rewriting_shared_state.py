@@ -1,0 +1,163 @@
+"""Loops whose sides meet where it is hard to see: the numbers stay plain."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.made_rewritten import PROCESSES, THREADS, plainly, rewritten
+
+HEAD = """
+import functools, itertools, operator, os, random, threading, time, types, warnings
+level, seen = 0, 0
+def work(i):
+    time.sleep(0.001)
+    return i * 3
+def load(i): return work(i) + level
+class Net:
+    w, k = 1, 0
+    def forward(self, x):
+        time.sleep(0.001)
+        return x * self.w
+    def update(self, y):
+        self.k += 1
+        self.w = (self.w * 31 + y) % 10007
+class Data:
+    level = 0
+    def __init__(self): self.seen = 0
+    def load(self, i): return work(i) + self.level
+net, data = Net(), Data()
+"""
+
+LOOP = """
+for i in {over}:  # loop
+    x = {load}
+    y = net.forward(x)
+    net.update(y)
+    {then}
+"""
+
+CASES = {
+    "module": (
+        "box = types.ModuleType('box'); box.level = 0",
+        "work(i) + box.level", "box.level = net.w % 5", "range(24)",
+    ),
+    "class attribute": ("", "data.load(i)", "Data.level = net.w % 5", "range(24)"),
+    "instance over class": ("", "data.load(i)", "data.level = net.w % 5", "range(24)"),
+    "function attribute": (
+        "def told(i): told.n += 1; return work(i)\ntold.n = 0",
+        "told(i)", "net.w += told.n", "range(24)",
+    ),
+    "closure": (
+        "def pair():\n"
+        "    n = 0\n"
+        "    def count():\n"
+        "        nonlocal n\n"
+        "        n += 1\n"
+        "        return work(n)\n"
+        "    return count, lambda: n\n"
+        "count, told = pair()",
+        "count()", "net.w += told()", "range(24)",
+    ),
+    "generator expression": (
+        "def told(i):\n    global seen\n    seen += 1\n    return work(i)",
+        "i", "net.w += seen", "(told(k) for k in range(24))",
+    ),
+    "map": (
+        "def told(i):\n    global seen\n    seen += 1\n    return work(i)",
+        "i", "net.w += seen", "map(told, range(24))",
+    ),
+    "slice of a generator": (
+        "def told():\n"
+        "    global seen\n"
+        "    for seen in itertools.count(): yield work(seen)",
+        "i", "net.w += seen", "itertools.islice(told(), 24)",
+    ),
+    "wrapper": (
+        "def counted(f):\n"
+        "    @functools.wraps(f)\n"
+        "    def inner(*given):\n"
+        "        data.seen += 1\n"
+        "        return f(*given)\n"
+        "    return inner\n"
+        "told = counted(work)",
+        "told(i)", "net.w += data.seen", "range(24)",
+    ),
+    "cache": (
+        "calls = []\n"
+        "@functools.lru_cache\n"
+        "def told(i): calls.append(i); return work(i)",
+        "told(i % 16)", "net.w += len(calls)", "range(24)",
+    ),
+    "second of two callbacks": (
+        "class Quiet:\n    def after(self): pass\n"
+        "class Harder:\n    def after(self): data.level = net.w % 5",
+        "data.load(i)", "for c in calls: c.after()", "range(24)",
+    ),
+    "table of functions": (
+        "def easy(): pass\n"
+        "def hard():\n    global level\n    level = net.w % 5\n"
+        "table = {0: easy, 1: hard}",
+        "load(i)", "table[int(i > 16)]()", "range(24)",
+    ),
+    "another function from a step on": (
+        "def harder(y):\n    global level\n    level = net.w % 5\n"
+        "after = print if False else (lambda y: None)",
+        "load(i)", "after = harder if i > 16 else after; after(y)", "range(24)",
+    ),
+    "globals()": (
+        "", "load(i)", "globals()['level'] = net.w % 5", "range(24)",
+    ),
+    "exec": ("", "load(i)", "exec('level = net.w % 5')", "range(24)"),
+    "setattr": ("", "data.load(i)", "setattr(data, 'level', net.w % 5)", "range(24)"),
+    "an operator of the user's": (
+        "class Count:\n"
+        "    n = 0\n"
+        "    def __add__(self, k): self.n += k; return work(k)\n"
+        "count = Count()",
+        "count + i", "net.w += count.n", "range(24)",
+    ),
+    "descriptor": (
+        "held = {}\n"
+        "class Field:\n"
+        "    def __get__(self, owner, kind): return held.get('v', 0)\n"
+        "    def __set__(self, owner, value): held['v'] = value\n"
+        "class Other:\n    level = Field()\n"
+        "other = Other()",
+        "work(i) + held.get('v', 0)", "other.level = net.w % 5", "range(24)",
+    ),
+    "ring of buffers": (
+        "ring = [[0], [0], [0]]\n"
+        "def fill(b, i): b[0] = work(i); return b\n"
+        "net.forward = lambda b: b[0] * net.w",
+        "fill(ring[i % 3], i)", "pass", "range(24)",
+    ),
+    "thread": (
+        "def bump(to): to.level += 1",
+        "data.load(i)",
+        "t = threading.Thread(target=bump, args=(data,)); t.start(); t.join()",
+        "range(24)",
+    ),
+    "what belongs to a thread": (
+        "held = threading.local(); held.level = 3",
+        "work(i) + held.level", "pass", "range(24)",
+    ),
+    "names of comprehensions": (
+        "", "work(sum([level for level in range(3)]) + level)", "level = net.w % 5",
+        "range(24)",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("wanted", [THREADS, PROCESSES], ids=["threads", "processes"])
+@pytest.mark.parametrize("name", CASES)
+def test_what_both_sides_meet_in_is_seen(
+    name: str, wanted: object, tmp_path: Path
+) -> None:
+    """Whatever way leads there, the weights are those of the plain script."""
+    setup, load, then, over = CASES[name]
+    calls = "calls = [Quiet(), Harder()]\n" if "Quiet" in setup else ""
+    source = HEAD + setup + "\n" + calls + LOOP.format(load=load, then=then, over=over)
+    ran = rewritten(tmp_path / "s.py", source, wanted)
+    plain = plainly(tmp_path / "p.py", source)
+    assert (ran.space["net"].w, ran.space["net"].k) == (plain["net"].w, 24)
