@@ -127,15 +127,6 @@ for k in range(20):  # loop
         len(text),
     )
 ''',
-    "twice": """
-rng = np.random.default_rng(0)
-x = np.zeros(8)
-for k in range(20):  # loop
-    fit(x)
-    x = load_batch([rng.random()] * 8)
-    fit(x)
-    x = load_batch([rng.random()] * 8)
-""",
     "next": """
 source = iter([load_batch([k] * 8) for k in range(3)])
 class Source:
@@ -296,6 +287,15 @@ def test_a_file_of_any_kind(tmp_path: Path, newline: str) -> None:
 
 
 REFUSED = {
+    "twice": """
+rng = np.random.default_rng(0)
+x = np.zeros(8)
+for k in range(20):  # loop
+    fit(x)
+    x = load_batch([rng.random()] * 8)
+    fit(x)
+    x = load_batch([rng.random()] * 8)
+""",
     "other values": """
 rng = np.random.default_rng(0)
 for k in range(20):  # loop
