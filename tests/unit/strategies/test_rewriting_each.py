@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from debottleneck.strategies import pools
 from debottleneck.strategies.rewriting import each
 from debottleneck.strategies.rewriting.each import EachPoint, Sharing
 from debottleneck.strategies.rewriting.notes import Voice
+from debottleneck.strategies.rewriting.plan import Plan
 from debottleneck.strategies.spec import FORWARD, UPDATE
 
 HEAD = """
@@ -28,9 +30,15 @@ grads = [rng.standard_normal((8, 8)) for _ in range(4)]
 """
 
 
+@dataclass(frozen=True)
+class _Came:
+    taken: list[Plan]
+    refused: list[Plan]
+
+
 def _run(
     path: Path, source: str, monkeypatch: pytest.MonkeyPatch
-) -> tuple[dict[str, Any], dict[int, EachPoint], Sharing]:
+) -> tuple[dict[str, Any], dict[int, EachPoint], _Came]:
     """The script's globals, points by line, and what was taken and refused."""
     path.write_text(source)
     user = discover.UserCode((), {})
@@ -45,7 +53,9 @@ def _run(
     exec(fill(compile(tree, str(path), "exec"), points), space)
     pools.close_all()
     found = [point for point in points.values() if isinstance(point, EachPoint)]
-    return space, {point._turns.line: point for point in found}, asked
+    plans = [point.plan for point in found if point.plan is not None]
+    came = _Came([plan for plan in plans if not plan.reason], asked.refused)
+    return space, {point._turns.line: point for point in found}, came
 
 
 def _plain(source: str) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 from debottleneck.errors import StrategyError
 from debottleneck.strategies import pools, torch_context
-from debottleneck.strategies.rewriting.split import values_before
+from debottleneck.strategies.rewriting.split import LoopItems, values_before
 from debottleneck.strategies.rewriting.tracebacks import Place, places_of, traced
 
 GRACE_S = 0.5
@@ -26,38 +26,6 @@ GRACE_S = 0.5
 
 Given = tuple[Any, list[Any], Any]
 """Item, values by line, what the heavy lines need."""
-
-
-class LoopItems:
-    """The loop's own items; tells what it raised from what lines raise.
-
-    Attributes:
-        raised: What it raised.
-        ended: Whether it is over.
-        came: Called after each item.
-    """
-
-    def __init__(self, iterator: Iterator[Any]) -> None:
-        self.iterator = iterator
-        self.raised: BaseException | None = None
-        self.ended = False
-        self.came: Callable[[], None] | None = None
-
-    def __iter__(self) -> LoopItems:
-        return self
-
-    def __next__(self) -> Any:
-        try:
-            item = next(self.iterator)
-            if self.came is not None:
-                self.came()
-            return item
-        except StopIteration:
-            self.ended = True
-            raise
-        except BaseException as error:
-            self.raised = error
-            raise
 
 
 class Lost(Exception):

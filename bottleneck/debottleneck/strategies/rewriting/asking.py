@@ -26,12 +26,12 @@ from debottleneck.strategies import pools
 from debottleneck.strategies.blas import cores
 from debottleneck.strategies.rewriting import each
 from debottleneck.strategies.rewriting import install as acting
-from debottleneck.strategies.rewriting.ahead import LoopItems
 from debottleneck.strategies.rewriting.decide import Decision
 from debottleneck.strategies.rewriting.entries import Rewriting
 from debottleneck.strategies.rewriting.flatten import FlatLoop
 from debottleneck.strategies.rewriting.notes import Voice
 from debottleneck.strategies.rewriting.plan import TURNS, Piece, Plan, Wanted
+from debottleneck.strategies.rewriting.split import LoopItems
 from debottleneck.strategies.spec import FORWARD, PREFETCH, UPDATE
 
 T = TypeVar("T")

@@ -11,11 +11,9 @@ from types import FrameType
 from typing import Any
 
 from debottleneck.agent.turns import LoopPoint
-from debottleneck.strategies.rewriting import known
 from debottleneck.strategies.rewriting.ahead import (
     AheadItems,
     Given,
-    LoopItems,
     Processes,
     Received,
     Threads,
@@ -34,12 +32,12 @@ from debottleneck.strategies.rewriting.keeping import (
     Reachable,
     comes_back,
     kept_of,
+    shares_files,
     streams_in,
     travels,
 )
 from debottleneck.strategies.rewriting.locations import (
     Effects,
-    File,
     Location,
     is_shared,
     owner_of,
@@ -53,7 +51,7 @@ from debottleneck.strategies.rewriting.opening import (
 )
 from debottleneck.strategies.rewriting.pieces import pieces_of, size_of
 from debottleneck.strategies.rewriting.plan import Plan, Wanted
-from debottleneck.strategies.rewriting.split import Split, names_of, split
+from debottleneck.strategies.rewriting.split import LoopItems, Split, names_of, split
 from debottleneck.strategies.spec import PREFETCH
 
 MOST_AUTO = 16
@@ -237,8 +235,7 @@ class Opened:
 
 def decide(
     flat: FlatLoop, seen: Observation, settings: Wanted, point: LoopPoint,
-    frame: FrameType,
-    besides: Mapping[str, Any],
+    frame: FrameType, besides: Mapping[str, Any],
 ) -> Decision:  # fmt: skip
     """Make the plan of one loop.
 
@@ -264,8 +261,7 @@ def decide(
     lost = _lost(division, ahead, Reachable(frame, frame.f_globals))
     child = _together(by_line, heavy) if heavy else ahead
     apart = bool(heavy or not lost) and seen.known.isdisjoint(heavy or nodes)
-    apart = apart and not _of_threads(child)
-    apart = apart and not (_reads_files(ahead) and _writes_files(sides.stays))
+    apart = apart and not (_of_threads(child) or shares_files(ahead, sides.stays))
     worth = _worth({n: ns[n] for n in (*nodes, -1)})
     plan = Plan(
         PREFETCH, point.file, point.plan.line,
@@ -286,17 +282,6 @@ def decide(
         replace(plan, reason=reason, unwritten=unwritten), flat, division, sides,
         kept_names, point.file, kept=kept, besides=besides, ahead_of_it=ahead_of_it,
     )  # fmt: skip
-
-
-def _reads_files(effects: Effects) -> bool:
-    return any(isinstance(held, File) for held in effects.held.values())
-
-
-def _writes_files(effects: Effects) -> bool:
-    files = (File, type(known.OUTSIDE))
-    writes = {at[0] for at in effects.writes}
-    held = effects.held.values()
-    return any(type(one) in files and owner_of(one) in writes for one in held)
 
 
 def _lost(division: Division, ahead: Effects, reachable: Reachable) -> set[Location]:

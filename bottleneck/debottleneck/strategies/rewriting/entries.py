@@ -23,14 +23,13 @@ from debottleneck.agent.entries import LoopEntry, runs
 from debottleneck.agent.turns import LoopPoint
 from debottleneck.strategies import pools
 from debottleneck.strategies.rewriting import known
-from debottleneck.strategies.rewriting.ahead import LoopItems
 from debottleneck.strategies.rewriting.decide import NO_GAIN, Decision, decide
 from debottleneck.strategies.rewriting.entry import EntryRun
 from debottleneck.strategies.rewriting.flatten import FlatLoop
 from debottleneck.strategies.rewriting.notes import FAILED, Voice
 from debottleneck.strategies.rewriting.observe import Observed
 from debottleneck.strategies.rewriting.plan import BY_ITSELF, Wanted
-from debottleneck.strategies.rewriting.split import UNSET
+from debottleneck.strategies.rewriting.split import UNSET, LoopItems
 from debottleneck.strategies.spec import PREFETCH
 
 T = TypeVar("T")

@@ -11,12 +11,11 @@ from debottleneck.strategies.rewriting.ahead import (
     STOPPED,
     AheadItems,
     Item,
-    LoopItems,
     Lost,
 )
 from debottleneck.strategies.rewriting.decide import Decision
 from debottleneck.strategies.rewriting.flatten import Line
-from debottleneck.strategies.rewriting.split import values_before
+from debottleneck.strategies.rewriting.split import LoopItems, values_before
 from debottleneck.strategies.rewriting.tracebacks import own_trace
 from debottleneck.strategies.rewriting.tracing import Files
 from debottleneck.strategies.rewriting.watch import Look

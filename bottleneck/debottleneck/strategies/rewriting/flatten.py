@@ -184,8 +184,8 @@ class _Flat:
         number = self._start + len(self.lines)
         leaves = any(True for _ in jumps([flat], False))
         binds = _bound(flat)
-        stays = any(isinstance(n, _NEVER) for n in _deep(flat)) or needs_frame(flat)
-        stays = stays or (leaves and any(map(_has_end, _deep(flat))))
+        stays = any(isinstance(n, _NEVER) for n in ast.walk(flat)) or needs_frame(flat)
+        stays = stays or (leaves and any(map(_has_end, ast.walk(flat))))
         self.lines.append(
             Line(number, plain(flat), flat.lineno, binds, "", leaves, stays)
         )  # fmt: skip
@@ -268,19 +268,10 @@ class _Flat:
         name = f".{number}"
         line = ast.Assign([ast.Name(name, ast.Store())], flat)
         never = (*_NEVER, ast.NamedExpr)
-        stays = any(isinstance(n, never) for n in _deep(flat)) or needs_frame(flat)
-        binds = _bound(flat)
-        self.lines.append(
-            Line(
-                number,
-                plain(_located(line, node)),
-                node.lineno,
-                binds,
-                name,
-                False,
-                stays,
-            )
-        )
+        stays = any(isinstance(n, never) for n in ast.walk(flat)) or needs_frame(flat)
+        statement, place = plain(_located(line, node)), node.lineno
+        given = (number, statement, place, _bound(flat), name, False, stays)
+        self.lines.append(Line(*given))
         test, got = (_item(self._make(n), number) for n in ("taken", "values"))
         choice = ast.IfExp(test, got, self._out(number, frame))
         return _located(choice, node), _located(ast.Name(name, ast.Load()), node)
@@ -366,7 +357,7 @@ def _is_whole(node: ast.stmt) -> bool:
     kinds = (ast.Expr, ast.Assign, ast.AugAssign, ast.AnnAssign)
     if not isinstance(node, kinds) or node.value is None:
         return True
-    return any(isinstance(n, (*_PAUSE, ast.NamedExpr)) for n in _deep(node))
+    return any(isinstance(n, (*_PAUSE, ast.NamedExpr)) for n in ast.walk(node))
 
 
 def needs_frame(node: ast.AST) -> bool:
@@ -390,10 +381,6 @@ def _has_end(node: ast.AST) -> bool:
 
 def _is_private(name: str) -> bool:
     return name.startswith("__") and not name.endswith("__")
-
-
-def _deep(node: ast.AST) -> Iterator[ast.AST]:
-    return ast.walk(node)
 
 
 def _item(node: ast.expr, index: int) -> ast.expr:

@@ -13,9 +13,11 @@ from typing import Any
 from debottleneck.strategies import randomness
 from debottleneck.strategies.conflicts import is_random, is_torch_generator
 from debottleneck.strategies.rewriting.divide import Division
+from debottleneck.strategies.rewriting.known import OUTSIDE
 from debottleneck.strategies.rewriting.locations import (
     ALL,
     Effects,
+    File,
     Location,
     is_fixed,
     owner_of,
@@ -131,3 +133,12 @@ def kept_of(division: Division, ahead: Effects) -> Kept:
         and is_fixed(_get(held, name))
     ]
     return Kept(tuple(streams.values()), tuple(attributes))
+
+
+def shares_files(ahead: Effects, stays: Effects) -> bool:
+    """Whether lines ahead open files, and the others may write some."""
+    writes = {at[0] for at in stays.writes}
+    held = [v for v in stays.held.values() if owner_of(v) in writes]
+    if not any(value is OUTSIDE or isinstance(value, File) for value in held):
+        return False
+    return any(isinstance(value, File) for value in ahead.held.values())

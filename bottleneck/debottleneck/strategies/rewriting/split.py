@@ -11,7 +11,7 @@ from __future__ import annotations
 import ast
 import copy
 import types
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +37,38 @@ class Unset:
 
 
 UNSET = Unset()
+
+
+class LoopItems:
+    """The loop's own items; tells what it raised from what lines raise.
+
+    Attributes:
+        raised: What it raised.
+        ended: Whether it is over.
+        came: Called after each item.
+    """
+
+    def __init__(self, iterator: Iterator[Any]) -> None:
+        self.iterator = iterator
+        self.raised: BaseException | None = None
+        self.ended = False
+        self.came: Callable[[], None] | None = None
+
+    def __iter__(self) -> LoopItems:
+        return self
+
+    def __next__(self) -> Any:
+        try:
+            item = next(self.iterator)
+            if self.came is not None:
+                self.came()
+            return item
+        except StopIteration:
+            self.ended = True
+            raise
+        except BaseException as error:
+            self.raised = error
+            raise
 
 
 def values_before(error: BaseException) -> tuple[Any, list[Any]] | None:
