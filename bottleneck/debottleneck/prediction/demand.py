@@ -27,7 +27,7 @@ from debottleneck.analysis.frames import (
 from debottleneck.analysis.result import Analysis
 from debottleneck.analysis.rows import RowNames
 from debottleneck.analysis.timeline import Lookup, marks_by_thread
-from debottleneck.prediction.planned import lines_at, plans_of
+from debottleneck.prediction.planned import functions_of, lines_at, plans_of
 from debottleneck.recording.loop import BETWEEN, Marks, outermost
 from debottleneck.recording.recording import STATES
 from debottleneck.recording.spool import BURST_READS, ENTER, LEAVE
@@ -61,7 +61,7 @@ class Part:
 
     Attributes:
         stage: A word of `words.STAGES`, or the name of a line's row.
-        name: What is called, "" between calls.
+        name: What is called, or which opened function of the user's it is of; else "".
         python: Nanoseconds on a core with the GIL.
         native: Without it.
         outside: Waiting for something that is no thread of the loop.
@@ -289,12 +289,13 @@ def _steps(
     sites = analysis.recording.sites
     sites = sites[sites["pid"] == pid]
     names = dict(zip(sites["site"], sites["name"], strict=True))
+    opened = functions_of(analysis.rows, sites)
     parts_by_step: list[list[Part]] = [[] for _ in range(len(quiet))]
     for place, first in enumerate(new.tolist()):
         outer = unit[first] // 2
         is_call = row[first] < 0
         stage = str(mix.rows.names[enter[outer] if is_call else row[first]])
-        name = str(names.get(site[outer], "")) if is_call else ""
+        name = str(names.get(site[outer], "")) if is_call else opened.get(stage, "")
         parts_by_step[step[first]].append(
             Part(stage, name, *amounts[place], line=int(line[first]))  # type: ignore[arg-type,misc] # five numbers
         )

@@ -7,12 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from debottleneck.analysis.frames import Ints
 from debottleneck.analysis.steps import chosen_loop
 from debottleneck.recording.loop import Marks
 from debottleneck.recording.recording import Recording
-from debottleneck.recording.spool import ENTER
+from debottleneck.recording.spool import ENTER, OPENED
 from debottleneck.strategies.rewriting.plan import Piece, Plan
 from debottleneck.strategies.spec import PREFETCH
 from debottleneck.words import LINE
@@ -29,6 +30,23 @@ def lines_at(recording: Recording, marks: Marks, begin: Ints) -> Ints:
     lines = own.set_index("site")["line"].reindex(marks.site[entered])
     known = np.concatenate([[0], lines.to_numpy(np.int64)])
     return known[np.searchsorted(marks.t[entered], begin, side="right")]
+
+
+def functions_of(rows: pd.DataFrame, sites: pd.DataFrame) -> dict[str, str]:
+    """Rows of opened functions -> the one that the loop itself calls, by its name.
+
+    Args:
+        rows: `frames.COLUMNS["rows"]`.
+        sites: Those of the process.
+    """
+    opened = sites[sites["kind"] == OPENED]
+    within: dict[str, str] = {}
+    for row in rows.itertuples(index=False):
+        around = opened[(opened["file"] == row.file) & (opened["line"] <= row.line)]
+        around = around[around["end"] >= row.line]
+        own = str(around["name"].iloc[-1]) if len(around) else ""
+        within[str(row.row)] = within.get(str(row.parent), "") or own
+    return {row: name for row, name in within.items() if name}
 
 
 def plans_of(recording: Recording) -> tuple[Plan, ...]:

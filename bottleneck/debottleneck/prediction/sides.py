@@ -107,15 +107,13 @@ class PartsBySide:
         line = next((n for n in reversed(before) if n in self._pieces), None)
         pieces = [] if line is None else self._pieces[line]
         called = self._called.get(part.line, set())
-        if part.name:
-            trains = part.stage in STAGES and part.stage not in LOADING
-            choices = [
-                [p for p in pieces if p.name == last_word(part.name)],
-                [p for p in pieces if part.stage in p.stages],
-                [p for p in pieces if bool(p.stages) == trains],
-            ]
+        choices = [[p for p in pieces if part.name and p.name == last_word(part.name)]]
+        if part.stage in STAGES and part.name:
+            trains = part.stage not in LOADING
+            choices.append([p for p in pieces if part.stage in p.stages])
+            choices.append([p for p in pieces if bool(p.stages) == trains])
         else:
-            choices = [[p for p in pieces if p.name not in called]]
+            choices.append([p for p in pieces if p.name not in called])
         return next((found for found in choices if found), pieces)
 
 

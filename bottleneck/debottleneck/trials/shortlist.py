@@ -81,14 +81,13 @@ def supported(analysis: Analysis, cores: int) -> tuple[Strategies, ...]:
 def _beside(analysis: Analysis) -> list[str]:
     """What is small or unseen in shares of the step, and yet may be worth a trial."""
     texts = []
-    texts_of = {str(r): str(t) for r, t in analysis.rows[["row", "source"]].values}
-    saving = ["checkpoint", *(r for r, text in texts_of.items() if _SAVES.search(text))]
+    saves = analysis.rows["source"].astype(str).map(_SAVES.search).astype(bool)
+    saving = ["checkpoint", *analysis.rows.loc[saves, "row"]]
     waits = cost(analysis, (*work_lines(analysis), OTHER), ["disk"], LEAST_SAVING)
     costs = [stage_cost(analysis, row) for row in saving]
     if waits or sum(c.share for c in costs if c is not None) >= LEAST_SAVING:
         texts.append(f"{BACKGROUND}:checkpoint")
-    busy = contenders(analysis)
-    if busy is not None and busy.pooled:
+    if (busy := contenders(analysis)) and busy.pooled:
         texts.append(f"{BLAS}:threads=1")
     return texts
 

@@ -400,7 +400,7 @@ def test_the_parts_of_a_step_are_lines_and_calls() -> None:
     assert loop is not None
     names = ["train.py:11", "train.py:61", "train.py:12", "forward", "train.py:13"]
     assert {tuple(part.stage for part in step) for step in loop.steps} == {(*names,)}
-    assert {part.name for part in loop.parts} == {"", "forward_fn"}
+    assert {part.name for part in loop.parts} == {"", "read", "forward_fn"}
     lengths = [part.length / MS for part in loop.steps[3]]
     assert lengths == pytest.approx([5, 2, 0.5, 3, 2])
 

@@ -9,6 +9,7 @@ import examples
 import made_plans
 import made_predictions
 import made_runs
+import pandas as pd
 import pytest
 from made_trials import predictions
 
@@ -87,6 +88,28 @@ def test_what_torch_does_itself_is_tried_where_a_finding_is(
     )
     assert supported(analysis) == [*(row.spec for row in rows), name]
     assert name not in supported(replace(analysis, findings=()))
+
+
+@pytest.mark.parametrize(
+    ("row", "source", "share", "tried"),
+    [
+        ("checkpoint", "", 0.05, True),
+        ("checkpoint", "", 0.01, False),
+        ("train.py:9", 'np.save("state", weights)', 0.05, True),
+        ("train.py:9", "os.fsync(file.fileno())", 0.05, True),
+        ("train.py:9", "model.save(batch)", 0.05, False),
+    ],
+)
+def test_saves_are_tried_beside_the_loop(
+    row: str, source: str, share: float, tried: bool
+) -> None:
+    """Where they take some of the loop, by their stage or by what a line calls."""
+    costs = {"ms_per_step": share, "share": share, "low": share, "high": share}
+    stages = pd.DataFrame([{"stage": row, "calls_per_step": 0.1, **costs}])
+    rows = pd.DataFrame([{"row": row, "source": source, "side": "train"}])
+    analysis = replace(EMPTY, stages=stages, rows=rows)
+    specs = list(map(written, shortlist.supported(analysis, 2)))
+    assert ("background:checkpoint" in specs) == tried
 
 
 @pytest.mark.parametrize(
