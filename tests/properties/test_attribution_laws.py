@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from made_rows import STAGES_ONLY
 from made_runs import (
     FACTS,
     MS,
@@ -30,7 +31,6 @@ from debottleneck.analysis.attribution import (
     gather,
     split,
 )
-from debottleneck.analysis.rows import STAGES_ONLY
 from debottleneck.analysis.threads import QuietTime
 from debottleneck.analysis.timeline import Lookup
 from debottleneck.recording.recording import STATES, Recording
