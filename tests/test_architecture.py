@@ -49,7 +49,7 @@ ONLY_IN = {
 
 LINES = {
     "agent": 8_550,  # 2,600 for loops: compiled twice, searched, functions opened
-    "collect": 3_155,  # a run outlives whatever of ours fails
+    "collect": 3_160,  # a run outlives whatever of ours fails
     "recording": 2_900,  # 900 for files from strangers: annotations, limits, secrets
     "analysis": 4_400,  # 770 for rows that are lines: joined, opened, unmarked
     "strategies": 9_000,  # automatic/ goes when loops are rewritten
