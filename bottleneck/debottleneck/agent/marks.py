@@ -19,6 +19,7 @@ from time import monotonic_ns, thread_time_ns
 from types import FrameType
 
 from debottleneck.agent import sites
+from debottleneck.agent.handlers import of_a_handler
 from debottleneck.agent.spool_writer import THREADS, SpoolWriter
 from debottleneck.agent.track import NOWHERE, MarkTrack
 from debottleneck.recording import spool
@@ -356,7 +357,9 @@ def _try(write: Callable[..., None], *arguments: object) -> None:
     """Write to the spool, or stop recording: the script is not to know of it."""
     try:
         write(*arguments)
-    except Exception as error:  # noqa: BLE001 - its own threads' names may fail
+    except Exception as error:  # its own threads' names may fail
+        if of_a_handler(error):
+            raise
         _fail(f"marks stopped: {error}")
 
 
