@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any
 
 from debottleneck.agent import marks
+from debottleneck.agent.handlers import of_a_handler
 
 Hook = Callable[[ModuleType], None]
 """Is given a module that has just been imported."""
@@ -25,7 +26,7 @@ def aside(config: Mapping[str, Any]) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if config.get("guard"):
+        if config.get("guard") or of_a_handler(error):
             raise
         marks.finish()
         text = " ".join(f"{type(error).__name__}: {error}".split())

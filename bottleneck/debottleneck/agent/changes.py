@@ -19,6 +19,7 @@ from types import MemberDescriptorType
 from typing import Any
 
 from debottleneck.agent.entries import runs
+from debottleneck.agent.handlers import of_a_handler
 from debottleneck.agent.points import stand_in
 
 LOOKS = 24
@@ -142,7 +143,9 @@ class ChangePoint:
                 value = _part(value, name)
             array = array_in(value)
             return array
-        except Exception:  # noqa: BLE001 - whatever it is, it is no array
+        except Exception as error:  # whatever it is, it is no array
+            if of_a_handler(error):
+                raise
             self._stop()
             return None
 

@@ -25,6 +25,7 @@ from typing import Any
 from debottleneck.agent import evidence, written
 from debottleneck.agent.changes import ChangePoint
 from debottleneck.agent.dataflow import Module
+from debottleneck.agent.handlers import of_a_handler
 from debottleneck.agent.inline import (
     PLACEHOLDER,
     Function,
@@ -114,7 +115,9 @@ def compile_marked(
         with without_warnings():
             sys.setrecursionlimit(limit * 4)  # compilers of a tree need more
             return _marked(source, path, named, by_name, plain) or plain
-    except Exception:  # noqa: BLE001 - above all RecursionError, SyntaxError
+    except Exception as error:  # above all RecursionError, SyntaxError
+        if of_a_handler(error):
+            raise
         return plain  # what python compiles runs, marked or not
     finally:
         sys.setrecursionlimit(limit)

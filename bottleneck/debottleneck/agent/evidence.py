@@ -20,6 +20,7 @@ from typing import Any
 from debottleneck.agent import changes, entries, marks, sites, turns
 from debottleneck.agent.changes import ChangePoint
 from debottleneck.agent.entries import LoopEntry
+from debottleneck.agent.handlers import of_a_handler
 from debottleneck.agent.opened import Opening
 from debottleneck.agent.signs import (
     ASKED,
@@ -109,7 +110,9 @@ def _unnoticed(method: Callable[..., None]) -> Callable[..., None]:
             method(self, *what)
         except RecursionError:  # the user's own next call will say so
             return
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is ours
+        except Exception as error:
+            if of_a_handler(error):
+                raise
             stop()
             reason = f"search for the training loop: {type(error).__name__}: {error}"
             marks.note({"event": "failure", "what": reason})

@@ -11,6 +11,7 @@ import threading
 from time import monotonic_ns
 from typing import Any
 
+from debottleneck.agent.handlers import of_a_handler
 from debottleneck.agent.opened import CallWatch
 from debottleneck.agent.spool_writer import SpoolWriter
 from debottleneck.recording import spool
@@ -53,7 +54,9 @@ class Windows:
                 self._stop()
             if wanted and not self._is_broken:
                 self._start(wanted)
-        except Exception as error:  # noqa: BLE001 - the script is not to know of it
+        except Exception as error:  # the script is not to know of it
+            if of_a_handler(error):
+                raise
             self._is_broken = True
             reason = f"yappi failed ({type(error).__name__}: {error})"
             self._writer.write_event({"event": "functions-refused", "why": reason})

@@ -20,6 +20,7 @@ from types import FrameType
 from typing import cast
 
 from debottleneck.agent import sites
+from debottleneck.agent.handlers import of_a_handler
 from debottleneck.agent.spool_writer import THREADS, SpoolWriter, Unwritten
 from debottleneck.agent.track import NOWHERE, MarkTrack
 from debottleneck.recording import spool
@@ -364,7 +365,9 @@ def _try(write: Callable[..., None], *arguments: object) -> None:
     """Write to the spool, or stop recording: the script is not to know of it."""
     try:
         write(*arguments)
-    except Exception as error:  # noqa: BLE001 - its own threads' names may fail
+    except Exception as error:  # its own threads' names may fail
+        if of_a_handler(error):
+            raise
         _fail(f"marks stopped: {error}")
 
 

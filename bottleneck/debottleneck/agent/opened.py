@@ -39,6 +39,9 @@ DEPTH = 3
 LOOK_AT = (1, 8)
 """Iterations after the training loop was found that are looked at."""
 
+PATIENCE = 1_000
+"""Iterations to wait for another's profile function to be done."""
+
 LARGE = 0.2
 """A function is opened that takes this part of the step, and that no stage covers."""
 
@@ -183,7 +186,7 @@ def worth(step_ns: float, times: Mapping[CodeType, Sequence[float]]) -> list[Cod
         code
         for code, (calls, ns) in times.items()
         if ns > LARGE * step_ns
-        and calls * MARK_NS * len(code.co_code) / 100 < COST * ns
+        and calls * MARK_NS * len({line for *_, line in code.co_lines()}) < COST * ns
         and not code.co_name.startswith("<")
     ]
 
@@ -261,7 +264,7 @@ class Opening:
 
     def __init__(self, is_own: Callable[[str], bool]) -> None:
         self._is_own = is_own
-        self._number = 0
+        self._number = self._waited = 0
         self._watch: CallWatch | None = None
         self._step_ns = 0
         self._times: dict[CodeType, tuple[float, float]] = {}
@@ -269,7 +272,7 @@ class Opening:
     def anew(self) -> None:
         """Another loop is the training loop."""
         self.left()
-        self._number = 0
+        self._number = self._waited = 0
 
     def turned(self) -> bool:
         """An iteration begins; False when the next ones need not be told of."""
@@ -279,7 +282,10 @@ class Opening:
             open_all(worth(self._step_ns, self._times))
         elif self._number in LOOK_AT:
             self._step_ns, self._times = 0, {}
-            return self._begin()
+            if not self._begin():  # functions are timed just now
+                self._number -= 1
+                self._waited += 1
+                return self._waited < PATIENCE
         return self._number <= LOOK_AT[-1]
 
     def row(self) -> None:

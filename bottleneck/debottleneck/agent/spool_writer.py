@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import mmap
 import os
 import threading
@@ -11,6 +10,7 @@ from json import dumps
 from pathlib import Path
 from time import monotonic_ns
 
+from debottleneck.agent.handlers import of_a_handler
 from debottleneck.recording import spool
 
 THREADS: dict[int, threading.Thread] = threading._active  # type: ignore[attr-defined] # enumerate() takes a lock the caller may hold
@@ -71,9 +71,12 @@ class SpoolWriter:
 
     def write_event(self, event: dict[str, object]) -> None:
         """Append a JSON line to the process's events; a full disk loses it."""
-        with contextlib.suppress(Exception):
+        try:
             line = dumps({"t_ns": monotonic_ns(), **event})
             _append(spool.events_file(self.folder, self.pid), [line])
+        except Exception as error:
+            if of_a_handler(error):
+                raise
 
 
 class Unwritten:

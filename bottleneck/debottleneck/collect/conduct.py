@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -87,9 +87,7 @@ class Conductor:
         self._block_since = 0.0
         self._block_steps = 0
         self._program = stacks.find() if options.stacks else None
-        self._blocks = schedule.blocks(
-            stacks=self._program is not None, functions=options.functions == "windows"
-        )
+        self._blocks = self._schedule()
         self._sampler: subprocess.Popen[bytes] | None = None
         self._is_failed = False
         self._seen: Seen | None = None
@@ -201,6 +199,8 @@ class Conductor:
         count = self._steps_measured()
         if count and self._seen is not None:
             if self._seen.steps.rule != self._rule:  # another loop, as more was seen
+                if self._rule:
+                    self._block_steps, self._blocks = count, self._schedule()
                 self._rule, self._is_said = self._seen.steps.rule, False
                 self._training_since = now
             sure = SURE_S if self._seen.trains else NO_STEPS_AFTER_S
@@ -265,6 +265,11 @@ class Conductor:
         if since < NO_STEPS_AFTER_S and self._block_since:
             self._block_since = time.monotonic()
         return since >= NO_STEPS_AFTER_S
+
+    def _schedule(self) -> Iterator[schedule.Block]:
+        """From its beginning, as for every loop that is taken to train."""
+        functions = self._options.functions == "windows"
+        return schedule.blocks(stacks=self._program is not None, functions=functions)
 
     def _next_block(self) -> None:
         self._block = next(self._blocks)

@@ -7,7 +7,7 @@ for both.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 
 import numpy as np
@@ -255,6 +255,7 @@ def _iterations(marks: Marks, chosen: ChosenLoop) -> Steps:
     """
     own = (marks.site == chosen.site) & (marks.stage == CODE[LOOP])
     times, edges = marks.t[own], marks.edge[own]
+    left = times[edges == STEP_END]
     done = np.cumsum(np.maximum(marks.calls[own], 0))
     bounds = edges == STEP_START
     if len(bounds):
@@ -265,7 +266,29 @@ def _iterations(marks: Marks, chosen: ChosenLoop) -> Steps:
         return NONE
     first = int(np.argmax(begins))
     times, done = times[first:][begins[first:]], done[first:][begins[first:]]
-    return _divided(times, np.diff(done), chosen.rule)
+    return _thinned(_divided(times, np.diff(done), chosen.rule), left)
+
+
+def _thinned(steps: Steps, left: Ints) -> Steps:
+    """The first and last iterations of entries, of which each was marked.
+
+    As many of them count as marked as of all others, evenly: what comes but once an
+    entry would weigh too much beside those.
+
+    Args:
+        steps: Of the loop.
+        left: When it was left.
+    """
+    last = np.unique(np.searchsorted(steps.start, left, "right") - 1)
+    ends = [last[last >= 0], last[last < len(steps) - 1] + 1]
+    others = np.ones(len(steps), np.bool_)
+    others[np.concatenate(ends)] = False
+    part = steps.marked[others].mean() if others.any() else 1.0
+    marked = steps.marked.copy()
+    for some in ends:
+        counted = np.rint(np.arange(len(some) + 1) * part)
+        marked[some[np.diff(counted) == 0]] = False
+    return replace(steps, marked=marked)
 
 
 def _divided(bounds: Ints, count: Ints, rule: str) -> Steps:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from looping import run_loops
 
+from debottleneck.agent.opened import worth
+
 SCRIPT = """
 import numpy as np
 w = np.zeros(3)
@@ -84,3 +86,26 @@ def test_the_look_is_over_with_the_loop(tmp_path: Path) -> None:
     short = source.replace("range(900)", "range(503)")
     assert run_loops(tmp_path, short).output == "None\n"
     assert sys.getprofile() is None
+
+
+def test_another_profile_function_is_waited_for(tmp_path: Path) -> None:
+    """It looks once that is done, as when functions are timed for some steps."""
+    busy = (
+        "import sys\nprofiled = lambda *event: None\nsys.setprofile(profiled)\n"
+        "for k in range(900):\n    sys.setprofile(profiled if k < 600 else None)\n"
+    )
+    source = SCRIPT.replace("for k in range(900):\n", busy).replace("AFTER", "")
+    looped = run_loops(tmp_path, source)
+    assert 1 + source.splitlines().index("        y = abs(x)") in {
+        line for _, line, _ in looped.marks
+    }
+
+
+def test_copies_of_a_loop_are_no_statements() -> None:
+    """A function's marks are counted by its lines, however often they stand there."""
+    line = "x = f(x) + g(x) + h(x)"
+    times = {
+        compile(text, "t.py", "exec").replace(co_name="f"): (1, 150_000)
+        for text in (line, f"{line}; " * 8, f"{line}\n" * 8)
+    }
+    assert worth(200_000, times) == [*times][:2]

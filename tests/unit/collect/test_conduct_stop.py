@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
+from dataclasses import dataclass
+from operator import length_hint
 from pathlib import Path
 from typing import cast
 
 import pytest
 
-from debottleneck.collect import conduct
+from debottleneck.collect import conduct, progress
 from debottleneck.collect.conduct import Conductor
 from debottleneck.collect.options import Options
+from debottleneck.collect.schedule import Block
 from debottleneck.collect.target import TargetProcess
+from debottleneck.recording import spool
 
 
 class FakeTarget:
@@ -29,9 +33,11 @@ class FakeTarget:
     def __init__(self, end: int) -> None:
         self._end = end
         self.sent: list[int] = []
+        self.asked: list[int] = []
 
     def ask(self, mode: int, seen: object) -> None:
-        """It does not heed the agent."""
+        """It does not heed the agent; note it."""
+        self.asked.append(mode)
 
     def send(self, number: int) -> None:
         """Note it."""
@@ -40,6 +46,38 @@ class FakeTarget:
     def wait(self, seconds: float) -> bool:
         """Whether it still runs."""
         return self._end not in self.sent
+
+
+@dataclass
+class FakeSteps:
+    """So many steps of a loop."""
+
+    rule: str
+    count: int
+
+    def __len__(self) -> int:
+        """How many."""
+        return self.count
+
+
+def conducting(
+    target: FakeTarget, folder: Path, said: list[str], steps: int | None = None
+) -> Conductor:
+    """A conductor of it that waits for nothing else."""
+    options = Options(
+        target="train.py",
+        arguments=(),
+        module=False,
+        python="python",
+        steps=steps,
+        seconds=1.0,
+        stop=True,
+        warmup=None,
+        output=folder,
+        stacks=False,
+        waits=False,
+    )
+    return Conductor(options, folder, cast(TargetProcess, target), said.append)
 
 
 ALL = [signal.SIGINT, signal.SIGTERM, signal.SIGKILL]
@@ -55,19 +93,7 @@ def test_each_signal_only_where_the_one_before_did_not_help(
     monkeypatch.setattr(conduct.stacks, "where", lambda pid: "train.py:6")
     said: list[str] = []
     target = FakeTarget(end)
-    options = Options(
-        target="train.py",
-        arguments=(),
-        module=False,
-        python="python",
-        steps=1,
-        seconds=1.0,
-        stop=True,
-        warmup=None,
-        output=tmp_path,
-        stacks=False,
-    )
-    conductor = Conductor(options, tmp_path, cast(TargetProcess, target), said.append)
+    conductor = conducting(target, tmp_path, said, steps=1)
     with conductor:
         conductor.outcome.ended_by = "steps"
     steps = ALL.index(end) + 1
@@ -75,3 +101,32 @@ def test_each_signal_only_where_the_one_before_did_not_help(
     words = ("as Ctrl-C would", "in train.py:6; ending it with SIGTERM", "killing it")
     assert len(said) == steps
     assert all(word in line for word, line in zip(words, said, strict=False))
+
+
+def test_a_block_ends_though_another_loop_trains(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Its steps are counted from there: what prepared the training had more of them."""
+    looks = [("prepare", 300), *(("train", count) for count in range(2, 9))]
+    told = iter(looks)
+
+    class FakeCounter:
+        def __init__(self, folder: Path, pid: int) -> None:
+            pass
+
+        def look(self) -> progress.Seen:
+            steps = cast(progress.Steps, FakeSteps(*next(told)))
+            return progress.Seen(steps, 1, spool.ANY_BOUNDARY, True)
+
+    class ShortTarget(FakeTarget):
+        def wait(self, seconds: float) -> bool:
+            return length_hint(told) > 0
+
+    kinds = ["quiet", "functions-wall", *["quiet"] * 9]
+    blocks = [Block(kind, 0.0 if n < 2 else 99.0) for n, kind in enumerate(kinds)]
+    monkeypatch.setattr(progress, "StepCounter", FakeCounter)
+    monkeypatch.setattr(conduct.schedule, "blocks", lambda **asked: iter(blocks[:]))
+    monkeypatch.setattr(conduct, "NAMES_EVERY_S", 99.0)
+    target = ShortTarget(signal.SIGINT)
+    conducting(target, tmp_path, []).measure()
+    assert target.asked[-2:] == [spool.FUNCTIONS_WALL, spool.RECORD]

@@ -204,6 +204,16 @@ def test_the_chosen_loop_bounds_the_steps(
     assert "".join("01"[flag] for flag in steps.marked.astype(int)) == marked
 
 
+def test_ends_of_entries_do_not_weigh_more_than_their_number() -> None:
+    """Where one iteration in seven is marked, so are one in seven first and last."""
+    entry = "<1 load <1:1 <1:3 load <1:1 <1:3 load >1:1 evaluate"
+    steps = find_steps(marks(f"{entry} " * 8 + "log"), the_loop(1))
+    flags = steps.marked.reshape(8, 9)
+    assert flags[:, 4].all()
+    assert (flags[1:, 0].sum(), flags[:, 8].sum()) == (1, 1)
+    assert flags.sum() == 8 + 1 + 1 + 1  # the very first one is none between two
+
+
 @pytest.mark.parametrize(
     ("row", "rule"),
     [

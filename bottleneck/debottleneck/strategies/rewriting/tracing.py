@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import debottleneck
 from debottleneck.agent.discover import is_own
 from debottleneck.strategies import pools, randomness
 from debottleneck.strategies.conflicts import is_random
@@ -28,6 +29,7 @@ MOST_CALLS = 3
 MOST_EVENTS = 50_000
 """Events after which no more are looked at."""
 
+_TOOL = os.path.join(os.path.dirname(debottleneck.__file__), "")
 _STREAMS = (io.IOBase,)
 _FORKS = ("os.fork", "os.forkpty", "os.kill", "os.killpg", "pty.spawn")
 _CHANGED = ("os.remove", "os.rename", "os.truncate", "sqlite3.connect")
@@ -124,7 +126,8 @@ class Tracing:
                 self._events.calls.append(call)
         elif event == "c_call" and arg is not sys.setprofile:
             owner = getattr(arg, "__self__", None)
-            if isinstance(owner, _STREAMS) or is_random(owner) or _is_connection(owner):
+            tells = isinstance(owner, _STREAMS) or is_random(owner)
+            if (tells or _is_connection(owner)) and not _is_ours(frame):
                 self._events.used.append(owner)
         self._left -= 1
         if self._left < 0:
@@ -133,7 +136,8 @@ class Tracing:
     def _heard(self, event: str, given: tuple[Any, ...]) -> None:
         self._events.forks |= event in _FORKS
         files = self._events.files
-        for file, changes in _opened(event, given):
+        opened = [*_opened(event, given)]
+        for file, changes in opened if not _is_ours(sys._getframe(2)) else ():
             files[file] = changes or files.get(file, False)
 
 
@@ -183,6 +187,15 @@ def _is_followed(code: types.CodeType) -> bool:
     """Whether it is a function of the user's, not a part of one."""
     named = code.co_name == "<lambda>" or code.co_name[0] not in "<."
     return named and is_own(code.co_filename, "")
+
+
+def _is_ours(frame: types.FrameType | None) -> bool:
+    """Whether the user's code called the tool there, as where results are noted."""
+    while frame is not None and not is_own(frame.f_code.co_filename, ""):
+        if frame.f_code.co_filename.startswith(_TOOL):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _is_connection(value: Any) -> bool:
