@@ -137,7 +137,9 @@ class Tracing:
         self._events.forks |= event in _FORKS
         files = self._events.files
         opened = [*_opened(event, given)]
-        for file, changes in opened if not _is_ours(sys._getframe(2)) else ():
+        if opened and _is_ours(sys._getframe(2)):
+            return
+        for file, changes in opened:
             files[file] = changes or files.get(file, False)
 
 
