@@ -61,7 +61,7 @@ LINES = {
 }
 """Room -> lines it may have. Who needs more deletes something, or argues it here."""
 
-WHOLE, TESTS = 50_700, 38_000
+WHOLE, TESTS = 50_700, 38_100
 """Lines of the package and of the tests; less than all rooms may have together."""
 
 

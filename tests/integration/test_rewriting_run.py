@@ -100,3 +100,60 @@ def test_a_run_prints_what_the_plain_script_does(
     done = _run(path, *command)
     assert done.stdout == _run(path).stdout
     assert said in done.stderr
+
+
+FAILING = """
+import time
+class Reader:
+    pos = 0
+    def pull(self):
+        self.pos += 1
+        time.sleep(0.003)
+        return self.read(self.pos)
+    def read(self, k):
+        if k == 30: raise ValueError(f"bad sample {k}")
+        return k
+def told(n):
+    for k in range(n):
+        time.sleep(0.003)
+        yield reader.read(k)
+def update(x):
+    time.sleep(0.002)
+    print(x)
+reader = Reader()
+for i in SOURCE:
+    update(LOAD)
+"""
+
+
+@pytest.mark.parametrize("where", ["thread", "process"])
+@pytest.mark.parametrize(
+    ("over", "load"),
+    [
+        ("range(60)", "reader.pull()"),
+        ("range(60)", "reader.read(i)"),
+        ("told(60)", "i"),
+    ],
+)
+def test_an_error_looks_as_it_does_plainly(
+    over: str, load: str, where: str, tmp_path: Path
+) -> None:
+    """What was printed before it, its traceback, and the exit code."""
+    path = tmp_path / "script.py"
+    source = FAILING.replace("SOURCE", over).replace("LOAD", load)
+    path.write_text(
+        source.replace("(self, k):", "(self, k):\n        time.sleep(0.002)")
+    )
+    strategy = f"prefetch:workers=2,where={where}"
+    words = [[], ["-m", "debottleneck", "run", "--strategy", strategy]]
+    plain, done = (
+        subprocess.run(
+            [sys.executable, *more, str(path)],
+            capture_output=True, text=True, cwd=tmp_path, check=False,
+        )
+        for more in words
+    )  # fmt: skip
+    said = [line for line in done.stderr.splitlines() if line[:11] != "bottleneck:"]
+    assert said == plain.stderr.splitlines()
+    assert (done.stdout, done.returncode) == (plain.stdout, plain.returncode)
+    assert "items of the loop" in done.stderr
