@@ -43,7 +43,6 @@ CASES = {
         "work(i) + box.level", "box.level = net.w % 5", "range(24)",
     ),
     "class attribute": ("", "data.load(i)", "Data.level = net.w % 5", "range(24)"),
-    "instance over class": ("", "data.load(i)", "data.level = net.w % 5", "range(24)"),
     "function attribute": (
         "def told(i): told.n += 1; return work(i)\ntold.n = 0",
         "told(i)", "net.w += told.n", "range(24)",
@@ -62,10 +61,6 @@ CASES = {
     "generator expression": (
         "def told(i):\n    global seen\n    seen += 1\n    return work(i)",
         "i", "net.w += seen", "(told(k) for k in range(24))",
-    ),
-    "map": (
-        "def told(i):\n    global seen\n    seen += 1\n    return work(i)",
-        "i", "net.w += seen", "map(told, range(24))",
     ),
     "slice of a generator": (
         "def told():\n"
@@ -109,7 +104,6 @@ CASES = {
         "", "load(i)", "globals()['level'] = net.w % 5", "range(24)",
     ),
     "exec": ("", "load(i)", "exec('level = net.w % 5')", "range(24)"),
-    "setattr": ("", "data.load(i)", "setattr(data, 'level', net.w % 5)", "range(24)"),
     "an operator of the user's": (
         "class Count:\n"
         "    n = 0\n"
@@ -132,19 +126,9 @@ CASES = {
         "net.forward = lambda b: b[0] * net.w",
         "fill(ring[i % 3], i)", "pass", "range(24)",
     ),
-    "thread": (
-        "def bump(to): to.level += 1",
-        "data.load(i)",
-        "t = threading.Thread(target=bump, args=(data,)); t.start(); t.join()",
-        "range(24)",
-    ),
     "what belongs to a thread": (
         "held = threading.local(); held.level = 3",
         "work(i) + held.level", "pass", "range(24)",
-    ),
-    "names of comprehensions": (
-        "", "work(sum([level for level in range(3)]) + level)", "level = net.w % 5",
-        "range(24)",
     ),
 }  # fmt: skip
 
