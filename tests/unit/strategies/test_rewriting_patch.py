@@ -324,7 +324,7 @@ def test_what_cannot_be_written(name: str, tmp_path: Path) -> None:
 
 TURNS = {
     "pairs": ("""
-for p, g in zip(params, grads):  # turns
+for p, g in zip(params, grads, strict=True):  # turns
     step(p, g)
 """, "parallel_update(step, params, grads, workers=2)"),
     "body": ("""
