@@ -66,7 +66,7 @@ def test_the_articles_updates_in_parallel(compare: Compare, tmp_path: Path) -> N
     assert row["low"] > 2
     assert found["best"] == "parallel-update"
     assert found["baseline"]["step_ms"] > 20
-    assert "parallel_update" in found["keep"][-1]
+    assert any("parallel_update(" in line for line in found["keep"])
     folder = tmp_path / "run"
     assert save.load(folder).best == "parallel-update"
     assert len(pd.read_parquet(folder / save.TRIALS)) == 3 + 2 * row["rounds"]

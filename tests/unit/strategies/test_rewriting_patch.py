@@ -97,13 +97,6 @@ def batches(n):
 for x in batches(20):  # loop
     fit(x)
 """,
-    "zip": """
-def batches(n):
-    for k in range(n):
-        yield load_batch([k] * 8)
-for x, y in zip(batches(20), range(5, 40)):  # loop
-    fit(x, y)
-""",
     "method": """
 class Trainer:
     def __init__(self): self.rng = np.random.default_rng(1)
@@ -237,6 +230,22 @@ def test_processes(tmp_path: Path) -> None:
     assert 'workers=2, depth=2, where="process")' in _patched(path, [plan])
 
 
+def test_draws_in_a_process(tmp_path: Path) -> None:
+    """The library finds no generator of the module's: there are no lines."""
+    loop = """
+rng = np.random.default_rng(0)
+def get_batch():
+    return load_batch(rng.integers(0, 9, 8)) + rng.random()
+for k in range(20):  # loop
+    fit(get_batch())
+"""
+    plan = _plan(tmp_path / "train.py", HEAD + loop + TAIL, PROCESSES)
+    plan = plan["closed"] or plan
+    assert (plan["where"], plan["reason"]) == ("process", "")
+    with pytest.raises(NoLines, match="drawn in the process"):
+        patch.diff([plan], tmp_path)
+
+
 ODD = '''#!/usr/bin/env python
 # -*- coding: latin-1 -*-
 """Trains \xe9."""
@@ -324,7 +333,7 @@ def test_what_cannot_be_written(name: str, tmp_path: Path) -> None:
 
 TURNS = {
     "pairs": ("""
-for p, g in zip(params, grads):  # turns
+for p, g in zip(params, grads, strict=True):  # turns
     step(p, g)
 """, "parallel_update(step, params, grads, workers=2)"),
     "body": ("""

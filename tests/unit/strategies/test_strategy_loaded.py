@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from debottleneck.strategies import parallel_forward, parallel_update, pools, prefetch
+from debottleneck.strategies import pools, prefetch
 
 
 @pytest.fixture(autouse=True)
@@ -101,11 +101,3 @@ def test_a_load_needs_items(how: dict[str, object]) -> None:
     given: dict[str, object] = {"source": [1], "load": _double, **how}
     with pytest.raises(TypeError, match="load= takes items"):
         prefetch(**given)  # type: ignore[call-overload]
-
-
-def test_one_function_for_all() -> None:
-    """Forward of one function on many inputs, an update of the parameter alone."""
-    assert parallel_forward(_double, iter([1, 2, 3]), workers=2) == [2, 4, 6]
-    lists: list[list[int]] = [[], [], []]
-    parallel_update(lambda each: each.append(1), lists, workers=2)
-    assert lists == [[1], [1], [1]]

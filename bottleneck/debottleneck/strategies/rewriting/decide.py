@@ -276,7 +276,7 @@ def decide(
     kept = kept_of(division, ahead)
     left, ahead_of_it = _left(flat, lost, ahead, frame.f_globals, kept_names)
     reason = plan.reason or _reason(plan, sides, kept_names, frame, left)
-    unwritten = _unwritten(flat, division, kept, kept_names)
+    unwritten = _unwritten(plan, flat, division, kept, kept_names)
     sides.release(seen.lasting)
     return Decision(
         replace(plan, reason=reason, unwritten=unwritten), flat, division, sides,
@@ -359,11 +359,13 @@ def _workers(settings: Wanted, heavy_ns: float, stays_ns: float) -> int:
 
 
 def _unwritten(
-    flat: FlatLoop, division: Division, kept: Kept, names: Collection[str]
+    plan: Plan, flat: FlatLoop, division: Division, kept: Kept, names: Collection[str]
 ) -> str:
     """Why lines of the library could not do the same."""
     if names:
         return f"functions that run ahead use {min(names)}, which the loop sets"
+    if kept.streams and plan.where == "process" and not plan.heavy:
+        return "what is drawn in the process is brought back"
     leaving = [jumps([flat.numbered[n].node], True) for n in division.stays]
     early = any(not isinstance(n, ast.Continue) for each in leaving for n in each)
     if early and (kept.streams or kept.attributes):

@@ -105,10 +105,13 @@ def _names(target: ast.expr) -> list[str]:
 
 
 def _items(script: Script, node: ast.For, names: list[str], forward: bool) -> list[str]:
-    """What the turns are given: parameters and gradients, or one thing each."""
+    """What the turns are given: parameters and gradients, or one thing each.
+
+    As with `zip(..., strict=True)` there must be as many of both.
+    """
     call: Any = node.iter
     zipped = isinstance(call, ast.Call) and getattr(call.func, "id", "") == "zip"
-    paired = zipped and len(names) == len(call.args) == 2 and not call.keywords
+    paired = zipped and len(names) == len(call.args) == 2
     if paired and not forward:
         return [script.of(part) for part in call.args]
     return [script.of(call)]
