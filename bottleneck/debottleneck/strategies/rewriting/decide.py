@@ -39,6 +39,7 @@ from debottleneck.strategies.rewriting.keeping import (
 from debottleneck.strategies.rewriting.locations import (
     Effects,
     Location,
+    declared_global,
     is_shared,
     owner_of,
     word,
@@ -247,7 +248,7 @@ def decide(
         frame: That of the function that it runs in.
         besides: Names that are no variables of the frame.
     """
-    division, kept_names = _divided(flat, seen, frame.f_globals)
+    division, kept_names = _divided(flat, seen, frame)
     ns = dict(zip([*flat.numbered, -1], seen.ns, strict=True))
     by_line = dict(zip(ns, seen.effects, strict=True))
     ahead = _together(by_line, {*ns} - {*division.stays})
@@ -307,11 +308,11 @@ def _together(by_line: Mapping[int, Effects], numbers: Collection[int]) -> Effec
 
 
 def _divided(
-    flat: FlatLoop, seen: Observation, space: dict[str, Any]
+    flat: FlatLoop, seen: Observation, frame: FrameType
 ) -> tuple[Division, frozenset[str]]:
     """The division, and names that callees ahead read where the module has them."""
     shared: frozenset[str] = frozenset()
-    owner = owner_of(space)
+    owner, declared = owner_of(frame.f_globals), declared_global(frame.f_code)
     while True:
         division = divide(flat, seen, owner, shared)
         ahead = {*division.order, *division.heavy, -1}
@@ -323,7 +324,7 @@ def _divided(
             for o, a in effects.touches
             if number in ahead and (o == owner or a.startswith("cell "))
         }
-        kept = frozenset(bound & called)
+        kept = frozenset(bound & (called | declared))
         if kept <= shared:
             return division, kept
         shared |= kept

@@ -33,6 +33,7 @@ class Observation:
         known: Lines that give objects which are known by other names too.
         cpu_ns: What of `ns` is on a core.
         sizes: Bytes of each line's value, by its number.
+        held: Owners that each name holds which the loop binds, at an iteration's end.
     """
 
     effects: list[Effects]
@@ -42,6 +43,7 @@ class Observation:
     known: set[int] = field(default_factory=set)
     cpu_ns: list[float] = field(default_factory=list)
     sizes: dict[int, int] = field(default_factory=dict)
+    held: dict[str, set[Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -92,12 +94,14 @@ class _Graph:
         self._uses = [line.uses for line in flat.lines] + [set[str]()]
         self._binds = [{*line.binds, line.temporary} - {""} for line in flat.lines]
         self._binds.append(set(flat.names))
-        self._far: set[str] = set()  # bound elsewhere than in the loop's own lines
+        self._far: set[str] = set()  # also used or bound by what the loop calls
         self._call_names(space)
         self._shared = set(shared)
         self._after: list[set[int]] = [set() for _ in self._binds]
         self._states: list[set[Location]] = [set() for _ in self._binds]
         self._carried = self._carried_names()
+        kept = (seen.held.get(name, set()) for name in self._carried)
+        self._fresh = seen.fresh - set[Any]().union(*kept)
         self._connect()
 
     def _call_names(self, space: Any) -> None:
@@ -116,8 +120,7 @@ class _Graph:
                         continue
                     into[node] |= met
                     self._uses[node] |= met
-                    if locations is effects.writes:
-                        self._far |= met
+                    self._far |= met
 
     def _order(self) -> list[int]:
         """Nodes as they run in one iteration."""
@@ -167,7 +170,7 @@ class _Graph:
         effects = self._seen.effects
         first, second = effects[one], effects[other]
         met = meet(first.writes, second.touches) | meet(second.writes, first.touches)
-        lasting = {loc for loc in met if loc[0] not in self._seen.fresh}
+        lasting = {loc for loc in met if loc[0] not in self._fresh}
         lasting |= {("name", name) for name in both}
         if one == other:
             self._states[one] |= lasting
@@ -257,7 +260,7 @@ class _Graph:
         for node in sorted(stays - {heaviest}, key=lambda n: (n not in trains, n)):
             for one, other in ((node, heaviest), (heaviest, node)):
                 met = meet(effects[one].writes, effects[other].touches)
-                lasting = {loc for loc in met if loc[0] not in self._seen.fresh}
+                lasting = {loc for loc in met if loc[0] not in self._fresh}
                 found = [word(loc, effects) for loc in sorted(lasting, key=str)]
                 found += sorted(self._named(one, other) & self._carried)
                 if found:

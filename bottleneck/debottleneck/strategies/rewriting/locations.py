@@ -5,7 +5,7 @@ Owners are objects by identity, arrays and tensors by the memory that they are v
 of. Values that cannot change have none.
 """
 
-from __future__ import annotations
+from __future__ import dis
 
 import gc
 import os
@@ -261,3 +261,9 @@ def word(location: Location, effects: Sequence[Effects]) -> str:
         return held[0].name
     of = f"the {type(held[0]).__name__}"
     return of if attribute == ALL else f"{attribute} of {of}"
+
+
+def declared_global(code: types.CodeType) -> set[str]:
+    """Names that a function binds in its module."""
+    stores = (one for one in dis.get_instructions(code) if one.opname == "STORE_GLOBAL")
+    return {str(one.argval) for one in stores}

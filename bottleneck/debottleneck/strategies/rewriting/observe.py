@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from time import perf_counter_ns, thread_time_ns
 from types import FrameType
 from typing import Any
@@ -51,6 +51,7 @@ class Observed:
         self._tracing = Tracing()
         self._events: dict[int, Events] = {}
         self._lasting: set[Any] = set()
+        self._held: dict[str, set[Any]] = {}
         self._bound: dict[Any, Value] = {}
         self._rebound: Names = {}
         self._known: set[int] = set()
@@ -123,7 +124,8 @@ class Observed:
         self._sizes = {n: size_of(value) for n, value in self._values.items()}
         if self.enough:  # what is held by other names than those that it binds
             kept = [v for n, v in {**space, **local}.items() if n not in bound]
-            self._lasting = {owner_of(held) for value in kept for held in far(value)}
+            self._lasting = _owners(kept)
+            self._held = {n: _owners([local[n]]) for n in bound if n in local}
             for number, value in self._values.items():
                 held = [one for one in reach(value) if not is_array(one)]
                 if not self._lasting.isdisjoint(map(owner_of, held)):
@@ -180,8 +182,13 @@ class Observed:
         often = {o for n, some in enumerate(owners) for o in some if o in owners[n - 1]}
         fresh = set[Any]().union(*owners) - often - self._lasting
         return Observation(
-            last, shortest, fresh, self._lasting, self._known, working, self._sizes
-        )
+            last, shortest, fresh, self._lasting, self._known, working, self._sizes,
+            self._held,
+        )  # fmt: skip
+
+
+def _owners(values: Iterable[Any]) -> set[Any]:
+    return {owner_of(held) for value in values for held in far(value)}
 
 
 def size_of(value: Any, depth: int = 3) -> int:
