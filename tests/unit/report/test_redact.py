@@ -371,11 +371,7 @@ def test_the_command_of_a_comparison_keeps_what_is_ours() -> None:
         "train.py (arguments left out)"
     )
     assert clean.trials[-1].why == "ended with exit code 1"
-<<<<<<< HEAD
-    assert clean.keep == ()
-=======
     assert clean.keep == ()  # they are the user's own lines
->>>>>>> 7c11b756ec7e8524186b6dd1e67c211097d31651
     assert clean.environment["thread_variables"] == {"OMP_NUM_THREADS": "2"}
 
 

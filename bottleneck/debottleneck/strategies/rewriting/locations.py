@@ -5,8 +5,9 @@ Owners are objects by identity, arrays and tensors by the memory that they are v
 of. Values that cannot change have none.
 """
 
-from __future__ import dis
+from __future__ import annotations
 
+import dis
 import gc
 import os
 import random
