@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from tests.made_rewritten import THREADS, eager, plainly, rewritten
 
@@ -167,7 +167,22 @@ HEADS = (
 )
 
 
+CARRIED = [
+    "for q in xs: b = (b + q) % 997",
+    "ys.append(load(i))",
+    "b = state['w']",
+    "xs = [a, b]; xs.append(c)",
+    "level = i // 7",
+]
+"""The list that a line reads is the one of the iteration before."""
+
+DECLARED = ["b = load(i)", "if i == 9: level = 5", "b = leveled(load(i))"]
+"""The function that holds the loop declares a name global."""
+
+
 @given(bodies(), st.sampled_from(HEADS))
+@example((["b = leveled(load(i))", *CARRIED], TAILS[1], False), HEADS[5])
+@example((DECLARED, TAILS[2], True), HEADS[8])
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_rewritten_loops_compute_what_plain_ones_do(
     body: tuple[list[str], str, bool], head: str
