@@ -140,7 +140,7 @@ class LoopEntry:
 
     def hush(self) -> bool:
         """Mark nothing of the next iterations; False where nothing is marked."""
-        if not self._mark(STEP_START):
+        if marks.is_stepped() or not self._mark(STEP_START):
             return False
         self._unmark()
         self.point.on = False
