@@ -55,7 +55,7 @@ def keep_loading(
 
 def main() -> None:
     """Train for a number of steps, on one loader's batch after the other's."""
-    parser = common.options(__doc__, steps=200)
+    parser = common.options(__doc__, steps=600)
     parser.add_argument("--passes", type=int, default=40, help="of noise an image")
     asked = parser.parse_args()
     data, losses = digits(), []

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable
 
+from debottleneck.agent.dataflow import SCOPES, walk
+
 Copy = Callable[[ast.For | ast.While, str, ast.expr], tuple[object, ast.stmt]]
 """A loop, its point's placeholder and what its copy goes over -> what the copy
 consists of, and the copy."""
@@ -22,6 +24,21 @@ def copy_with(copy_of: Copy, *, returning: bool = False) -> None:
     """
     _copies[:] = [copy_of]
     _returning[:] = [True] * returning
+
+
+def declarations(loop: ast.For | ast.While) -> list[ast.stmt]:
+    """Take `global` and `nonlocal` out of a loop: only the first copy may hold them."""
+    found: list[ast.stmt] = []
+    for node in walk(loop):
+        for name, value in ast.iter_fields(node):
+            if isinstance(value, list) and not isinstance(node, SCOPES):
+                kinds = ast.Global | ast.Nonlocal
+                declared = [each for each in value if isinstance(each, kinds)]
+                found += declared
+                kept = [n for n in value if n not in declared]
+                needed = [ast.copy_location(ast.Pass(), n) for n in declared[:1]]
+                setattr(node, name, kept or needed)
+    return found
 
 
 def returns(loop: ast.For | ast.While) -> bool:

@@ -40,6 +40,7 @@ class _Runs(threading.local):
 
 _runs = _Runs()
 _listener: list[Listener] = []
+_NOTHING: dict[int, Iterator[Any]] = {}
 _at_steps: list[Callable[[LoopPoint | None], None]] = []
 
 
@@ -120,7 +121,7 @@ class LoopEntry:
         self.rest: Iterator[Any] | None = None
         self._began = self._stretch = 0
         self._written = marks.written()
-        self._left: Iterator[Any] = iter(())
+        self._left: Iterator[int] = iter(())
 
     def more(self, iterator: Iterator[Any]) -> Iterable[Iterator[Any]]:
         """The iterator, as many times as items are to be taken from it now.
@@ -132,8 +133,8 @@ class LoopEntry:
             self.settle()
         elif self.begun and (stretch := self._stretch_of(iterator)) and self.hush():
             self._stretch = stretch
-            self._left = repeat(iterator, stretch)
-            return self._left
+            self._left = iter(range(stretch))  # nothing of ours holds the iterator
+            return map(_NOTHING.get, self._left, repeat(iterator))
         if not self.begin():
             self.rest = iterator
             raise StopIteration
@@ -199,7 +200,7 @@ class LoopEntry:
 
     def hush(self) -> bool:
         """Mark nothing of the next iterations; False where nothing is marked."""
-        if not self._mark(STEP_START):
+        if marks.is_stepped() or not self._mark(STEP_START):
             return False
         self._unmark()
         self.point.on = False

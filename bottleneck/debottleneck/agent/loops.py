@@ -12,14 +12,13 @@ from __future__ import annotations
 import ast
 import copy
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
 from debottleneck.agent import copies
 from debottleneck.agent.dataflow import (
-    SCOPES,
     Flow,
     Module,
     changed_by,
@@ -32,6 +31,7 @@ LONGEST = 80
 """Characters of a statement that are kept."""
 
 Node = TypeVar("Node", bound=ast.AST)
+Lines = Collection[int]
 _Block = Callable[[list[ast.stmt]], list[ast.stmt]]
 Loop = ast.For | ast.While
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -130,7 +130,11 @@ def prepare(
 
 
 def open_function(
-    tree: ast.Module, function: ast.FunctionDef, lines: Sequence[str], placeholder: str
+    tree: ast.Module,
+    function: ast.FunctionDef,
+    lines: Sequence[str],
+    placeholder: str,
+    short: Lines,
 ) -> LoopPlan:
     """Mark the statements of one function, and leave the rest of the module plain.
 
@@ -139,9 +143,10 @@ def open_function(
         function: One of it; no generator and no coroutine.
         lines: The module's source.
         placeholder: What stands for the function's point.
+        short: Lines of loops whose statements are too short to be told apart.
     """
     walker = _Pass(ast.Module([], []), lines, placeholder, module_of(tree))
-    return walker.opened(function, placeholder)
+    return walker.opened(function, placeholder, short)
 
 
 class _Pass:
@@ -150,35 +155,35 @@ class _Pass:
     def __init__(
         self, tree: ast.Module, lines: Sequence[str], placeholder: str, module: Module
     ) -> None:
-        self.prepared = Prepared(module)
-        self._lines = lines
-        self._placeholder = placeholder
-        self._module = module
+        self.prepared, self._module = Prepared(module), module
+        self._lines, self._placeholder = lines, placeholder
         self._number = 0
         tree.body = self._block(tree.body, None, True)
 
-    def opened(self, function: ast.FunctionDef, placeholder: str) -> LoopPlan:
+    def opened(
+        self, function: ast.FunctionDef, placeholder: str, short: Lines
+    ) -> LoopPlan:
         end = function.end_lineno or function.lineno
         plan = LoopPlan(function.name, function.lineno, end, placeholder)
         documented = ast.get_docstring(function, clean=False) is not None
         head, body = function.body[:documented], function.body[documented:]
-        marked = self._statements(body, plan)
+        marked = self._statements(body, plan, short)
         marks = _attribute(placeholder, "marks")
         within = ast.With([ast.withitem(marks)], marked or body)
         function.body = [*head, _located(within, function.body[-1])]
         return plan
 
     def _statements(
-        self, body: list[ast.stmt], plan: LoopPlan, looped: bool = False
+        self, body: list[ast.stmt], plan: LoopPlan, short: Lines, looped: bool = False
     ) -> list[ast.stmt]:
         """The body with marks, loops in it too, and no loop of it a candidate."""
         marked: list[ast.stmt] = []
         for node in body:
             self._mark(node, plan, marked, looped)
             inner = looped or isinstance(node, Loop | ast.AsyncFor)
-            marked.append(
-                _with_bodies(node, partial(self._statements, plan=plan, looped=inner))
-            )
+            block = partial(self._statements, plan=plan, short=short, looped=inner)
+            whole = isinstance(node, Loop) and node.lineno in short
+            marked.append(node if whole else _with_bodies(node, block))
         return marked
 
     def _block(
@@ -193,7 +198,7 @@ class _Pass:
                 self._scope(node)
                 made.append(node)
             elif isinstance(node, Loop) and allowed and _may_train(node):
-                made += _declarations(node)
+                made += copies.declarations(node)
                 made.append(self._loop(node))
             elif isinstance(node, _COMPOUND):
                 made.append(_with_bodies(node, lambda b: self._block(b, plan, allowed)))
@@ -324,21 +329,6 @@ def _with_body(part: Any, block: _Block) -> Any:
     new = copy.copy(part)
     new.body = block(part.body)
     return new
-
-
-def _declarations(loop: Loop) -> list[ast.stmt]:
-    """Take `global` and `nonlocal` out of a loop: only the first copy may hold them."""
-    found: list[ast.stmt] = []
-    for node in walk(loop):
-        for name, value in ast.iter_fields(node):
-            if isinstance(value, list) and not isinstance(node, SCOPES):
-                kinds = ast.Global | ast.Nonlocal
-                declared = [each for each in value if isinstance(each, kinds)]
-                found += declared
-                kept = [n for n in value if n not in declared]
-                needed = [ast.copy_location(ast.Pass(), n) for n in declared[:1]]
-                setattr(node, name, kept or needed)
-    return found
 
 
 def _may_train(node: Loop) -> bool:

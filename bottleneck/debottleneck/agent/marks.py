@@ -208,7 +208,13 @@ def within() -> list[tuple[FrameType | None, int]]:
 def mark_step(site: int, edge: int = spool.STEP_START) -> None:
     """Mark the start of a step on this thread (or, with edge 3, the end of all)."""
     attend()
+    _local.is_stepped = True
     mark_row(site << 2 | edge, always=True)
+
+
+def is_stepped() -> bool:
+    """Whether this thread's steps were marked one by one: all of each is marked."""
+    return getattr(_local, "is_stepped", False)
 
 
 def mark_row(code: int, calls: int = 0, *, always: bool = False) -> int:

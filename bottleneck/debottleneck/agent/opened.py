@@ -17,7 +17,7 @@ from time import monotonic_ns
 from types import CodeType, FrameType, FunctionType
 from typing import Any
 
-from debottleneck.agent import marks, sites
+from debottleneck.agent import marks, sites, turns
 from debottleneck.agent.inline import (
     PLACEHOLDER,
     Key,
@@ -218,7 +218,7 @@ def _marked(code: CodeType) -> CodeType | None:
                 return None  # another text stands there by now
             lines = decode_source(source).splitlines()
             placeholder = PLACEHOLDER.format("opened")
-            plan = open_function(tree, function, lines, placeholder)
+            plan = open_function(tree, function, lines, placeholder, _short_loops(path))
             whole = compile(tree, path, "exec", dont_inherit=True)
     except (OSError, SyntaxError, ValueError, RecursionError):
         return None
@@ -227,6 +227,12 @@ def _marked(code: CodeType) -> CodeType | None:
     if made is None or any(getattr(made, n) != getattr(code, n) for n in same):
         return None
     return fill(made, {placeholder: OpenPoint(plan, code.co_qualname, path)})
+
+
+def _short_loops(path: str) -> set[int]:
+    """Lines of a file's loops that were seen to have short iterations."""
+    loops = [p for p in turns.points() if p.file == path and p.count]
+    return {point.plan.line for point in loops if point.mean_ns < SHORT_NS}
 
 
 _PAUSES = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR

@@ -67,3 +67,28 @@ def test_programs_do_as_plain(way: str, source: str) -> None:
     assert code != plain(source) or "tick" not in source
     assert outcome(source, lambda _: code) == outcome(source, plain)
     assert not turns.runs()
+
+
+CLOSED = """
+import sys
+closed = []
+def items():
+    try:
+        yield from range(40)
+    finally:
+        closed.append(sys._getframe(1).f_code.co_name)
+def left_at(last):
+    for item in items():
+        if abs(item) == last:
+            break
+    closed.append(last)
+list(map(left_at, range(12)))
+"""
+
+
+@pytest.mark.usefixtures("way")
+def test_a_loop_that_is_left_lets_its_items_go() -> None:
+    """A generator that nobody else holds is closed there, in the user's own frame."""
+    space: dict[str, list[object]] = {}
+    exec(prepared(CLOSED), space)
+    assert space["closed"] == [each for n in range(12) for each in ("left_at", n)]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import sys
 from pathlib import Path
 
 from looping import run_loops
 
+from debottleneck.agent import opened, turns
+from debottleneck.agent.loops import LoopPlan, open_function
 from debottleneck.agent.opened import worth
 
 SCRIPT = """
@@ -109,3 +112,19 @@ def test_copies_of_a_loop_are_no_statements() -> None:
         for text in (line, f"{line}; " * 8, f"{line}\n" * 8)
     }
     assert worth(200_000, times) == [*times][:2]
+
+
+def test_short_loops_of_opened_functions_stay_as_they_are() -> None:
+    """A mark in each of their iterations would cost more than all that they do."""
+    source = (
+        "def f(x):\n    for i in x:\n        g(i)\n    while h(x):\n        x = k(x)\n"
+    )
+    short = turns.LoopPoint(LoopPlan("for", 2, 3, ""), "short.py")
+    long = turns.LoopPoint(LoopPlan("while", 4, 5, ""), "short.py")
+    short.count, short.ns, long.count, long.ns = 900, 900_000, 9, 9_000_000
+    tree = ast.parse(source)
+    function = tree.body[0]
+    assert isinstance(function, ast.FunctionDef)
+    loops = opened._short_loops("short.py")
+    plan = open_function(tree, function, source.splitlines(), "point", loops)
+    assert [row.line for row in plan.rows] == [2, 4, 5]

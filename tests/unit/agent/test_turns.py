@@ -124,3 +124,13 @@ def test_nothing_is_marked_after_the_end(tmp_path: Path) -> None:
     looped = run_loops(tmp_path, source)
     assert looped.output.strip() == "True"
     assert kinds(looped).count("<") == 6
+
+
+def test_steps_that_the_script_marks_are_marked_whole(tmp_path: Path) -> None:
+    """No iteration of a loop over `step()` goes unmarked, however short."""
+    source = (
+        "from debottleneck import step\ndef f(x):\n    wait(40_000)\n"
+        "for n in step(range(300)):\n    f(n)\n"
+    )
+    looped = run_loops(tmp_path, source)
+    assert sum(line == 5 for _, line, _ in looped.marks) == 300

@@ -18,7 +18,6 @@ from debottleneck.analysis.rules.measures import (
     of_trainer,
     trainer_stages,
     where,
-    where_of,
 )
 from debottleneck.analysis.rules.wording import (
     DOING,
@@ -80,8 +79,7 @@ def _holder(analysis: Analysis) -> Holder | None:
     chosen = sums[sums >= THRESHOLDS.holder_share * sums.iloc[0]]
     chosen = chosen.head(THRESHOLDS.max_lines)
     threads = tuple(str(name) for name in chosen.index)
-    code = _holder_code(rows[rows["holder_thread"].isin(threads)])
-    places = code or where_of(analysis, threads[0])
+    places = _holder_code(rows[rows["holder_thread"].isin(threads)])
     return Holder(threads, float(chosen.sum()) / total, places)
 
 
