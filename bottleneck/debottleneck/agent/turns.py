@@ -41,6 +41,12 @@ FIRST_LOOK = 8
 
 
 _points: list[LoopPoint] = []
+_trains: list[LoopPoint] = []
+
+
+def trains(point: LoopPoint | None) -> None:
+    """This is the training loop, for certain; None takes it back."""
+    _trains[:] = [point] if point is not None else []
 
 
 def points() -> list[LoopPoint]:
@@ -130,7 +136,7 @@ class LoopPoint:
         if self.site < 0:
             self._register()
         stack = runs()
-        heard = not stack or stack[-1].point.on
+        heard = not stack or (stack[-1].point.on and not self._is_in_stage())
         run = LoopEntry(self)
         stack.append(run)
         if self.run is None and heard:
@@ -298,6 +304,11 @@ class LoopPoint:
         if stack and stack[-1].point is self:
             return stack[-1]
         return next((run for run in reversed(stack) if run.point is self), None)
+
+    def _is_in_stage(self) -> bool:
+        """Whether it is within a stage of the step, which is one row as it is."""
+        is_step = _trains and _trains[0].run is not None and not self.kept
+        return bool(is_step) and marks.in_stage()
 
     def _register(self) -> None:
         plan = self.plan

@@ -88,6 +88,20 @@ def test_what_is_not_marked_of_a_loop_is_of_the_line_that_holds_it(
     assert {texts[i - 1] for i in stretches} == {"4"}
 
 
+def test_loops_within_a_stage_are_marked_no_more_once_the_loop_is_known(
+    tmp_path: Path,
+) -> None:
+    """A stage is one row: what its lines are is no question, and its marks cost."""
+    stages = "def update():\n    for i in [1, 2]:\n        wait(1_000_000)\n"
+    own = "def more():\n    for i in [1, 2]:\n        wait(1_000_000)\n"
+    source = stages + own + "for k in range(900):\n    update()\n    more()\n"
+    texts = run_loops(tmp_path, source).texts
+    known = texts[-1000:]
+    assert texts.count("3") > 100
+    assert known.count("3") == 0
+    assert known.count("6") > 100
+
+
 def test_a_loop_within_itself_is_marked_once(tmp_path: Path) -> None:
     """Recursion adds no marks: a tree's depth is no depth of loops."""
     source = (
