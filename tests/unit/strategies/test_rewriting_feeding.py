@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.made_rewritten import PROCESSES, THREADS, Ran, eager, rewritten
 
 from debottleneck.strategies.rewriting import feeding
 from debottleneck.strategies.rewriting.feeding import Feeding
 from debottleneck.strategies.rewriting.plan import Plan, Wanted
-from tests.made_rewritten import PROCESSES, THREADS, Ran, eager, rewritten
 
 HEAD = """
 import os, queue, random, threading, time
@@ -59,7 +59,7 @@ def _drawn(seed: int) -> list[float]:
 
 @pytest.mark.parametrize("settings", [THREADS, PROCESSES])
 def test_each_thread_keeps_its_items_in_order(tmp_path: Path, settings: Wanted) -> None:
-    """Two threads in one loop have a plan each; a process makes what each hands over."""
+    """Two threads in one loop have a plan each, and a process each if asked for."""
     ran = _fed(tmp_path / "s.py", TWO, settings)
     assert ran.space["got"] == [_drawn(0), _drawn(1)]
     assert [(p.reason, p.feeds) for p in _plans()] == [("", True)] * 2

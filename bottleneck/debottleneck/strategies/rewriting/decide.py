@@ -51,7 +51,7 @@ from debottleneck.strategies.rewriting.opening import (
     under_way,
 )
 from debottleneck.strategies.rewriting.pieces import pieces_of, size_of
-from debottleneck.strategies.rewriting.plan import NO_GAIN, Plan, Wanted
+from debottleneck.strategies.rewriting.plan import DRAWN, NO_GAIN, Plan, Wanted
 from debottleneck.strategies.rewriting.split import LoopItems, Split, names_of, split
 from debottleneck.strategies.spec import PREFETCH
 
@@ -61,8 +61,6 @@ MOST_AUTO = 16
 HEAVY = 0.2
 """Lines that may run at the same time and take less of what runs ahead do not get
 workers of their own."""
-
-DRAWN = "what is drawn in the process is brought back"
 
 SMALL = 0.05
 """Lines that take less of what runs ahead are not named."""

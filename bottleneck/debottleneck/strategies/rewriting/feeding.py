@@ -21,14 +21,14 @@ from debottleneck.agent.dataflow import SCOPES
 from debottleneck.agent.entries import LoopEntry
 from debottleneck.errors import StrategyError
 from debottleneck.strategies import pools
-from debottleneck.strategies.rewriting.decide import DRAWN, Decision, decide
+from debottleneck.strategies.rewriting.decide import Decision, decide
 from debottleneck.strategies.rewriting.divide import Observation
 from debottleneck.strategies.rewriting.elsewhere import Beside, effects_left
 from debottleneck.strategies.rewriting.entries import Rewriting
 from debottleneck.strategies.rewriting.flatten import FlatLoop
 from debottleneck.strategies.rewriting.locations import is_shared, owner_of
 from debottleneck.strategies.rewriting.observe import Observed
-from debottleneck.strategies.rewriting.plan import NO_GAIN
+from debottleneck.strategies.rewriting.plan import DRAWN, NO_GAIN
 
 T = TypeVar("T")
 

@@ -11,6 +11,7 @@ ORDER, HEAVY, STAYS, TURNS = "order", "heavy", "stays", "turns"
 """Where a piece runs: ahead in order, ahead by workers, in the loop, side by side."""
 
 NO_GAIN = "there is nothing to gain"
+DRAWN = "what is drawn in the process is brought back"
 
 BY_ITSELF = "its DataLoader loads ahead itself, as `dataloader:workers=2` has it do"
 """Why a loop over one of torch is not rewritten."""
