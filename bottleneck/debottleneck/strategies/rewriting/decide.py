@@ -29,7 +29,6 @@ from debottleneck.strategies.rewriting.elsewhere import (
 from debottleneck.strategies.rewriting.flatten import FlatLoop, jumps
 from debottleneck.strategies.rewriting.keeping import (
     Kept,
-    Reachable,
     comes_back,
     kept_of,
     shares_files,
@@ -234,7 +233,7 @@ class Opened:
 
 def decide(
     flat: FlatLoop, seen: Observation, settings: Wanted, point: LoopPoint,
-    frame: FrameType, besides: Mapping[str, Any], left: Container[Any] | None = None,
+    frame: FrameType, besides: Mapping[str, Any], left: Container[Any],
 ) -> Decision:  # fmt: skip
     """Make the plan of one loop.
 
@@ -245,7 +244,7 @@ def decide(
         point: Where it is.
         frame: That of the function that it runs in.
         besides: Names that are no variables of the frame.
-        left: Owners of what is used afterwards, where that is known.
+        left: Owners of what may be used afterwards.
     """
     division, kept_names = _divided(flat, seen, frame)
     ns = dict(zip([*flat.numbered, -1], seen.ns, strict=True))
@@ -258,7 +257,6 @@ def decide(
     stays_ns = sum(seen.ns) - ahead_ns
     heavy = division.heavy if heavy_ns > HEAVY * ahead_ns else ()
     workers = _workers(settings, heavy_ns, stays_ns) if heavy else 1
-    left = Reachable(frame, frame.f_globals) if left is None else left
     lost = _lost(division, ahead, left)
     child = _together(by_line, heavy) if heavy else ahead
     apart = bool(heavy or not lost) and seen.known.isdisjoint(heavy or nodes)

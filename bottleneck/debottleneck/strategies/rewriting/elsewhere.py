@@ -25,9 +25,15 @@ from debottleneck.strategies.rewriting.locations import (
 from debottleneck.strategies.rewriting.values import Value, own_function
 
 
+class _Beside(Callees):
+    """Follows what another thread runs."""
+
+    beside = True
+
+
 def effects_elsewhere() -> Effects:
     """What they read and change."""
-    callees = Callees({}, {})
+    callees = _Beside({}, {})
     for number in signal.valid_signals():
         handler = signal.getsignal(number)
         if callable(handler):
@@ -96,7 +102,7 @@ def effects_left(frame: FrameType, loop: int = 0) -> Effects:
     for each in _frames(frame):
         space, local = each.f_globals, each.f_locals
         own = {} if local is space else {n: Value.of(v) for n, v in local.items()}
-        callees = Callees(space, own)
+        callees = _Beside(space, own)
         for node in _left(each):
             if node.lineno != loop or each is not frame:
                 callees.statement(node)

@@ -26,6 +26,7 @@ from debottleneck.strategies.rewriting import known
 from debottleneck.strategies.rewriting.decide import Decision, decide
 from debottleneck.strategies.rewriting.entry import EntryRun
 from debottleneck.strategies.rewriting.flatten import FlatLoop
+from debottleneck.strategies.rewriting.keeping import Reachable
 from debottleneck.strategies.rewriting.notes import FAILED, Voice
 from debottleneck.strategies.rewriting.observe import Observed
 from debottleneck.strategies.rewriting.plan import BY_ITSELF, NO_GAIN, Wanted
@@ -258,7 +259,8 @@ class Rewriting:
         besides: Mapping[str, Any],
     ) -> Decision:  # fmt: skip
         seen = observed.seen()
-        return decide(flat, seen, self._settings, self._point, frame, besides)
+        left = Reachable(frame, frame.f_globals)
+        return decide(flat, seen, self._settings, self._point, frame, besides, left)
 
     def _in_turn(
         self,
