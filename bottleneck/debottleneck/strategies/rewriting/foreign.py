@@ -131,7 +131,7 @@ class Foreign:
         return Value(NOTHING, joined([receiver, *everything]).roots)
 
     def _passed_on(self, receiver: Value, name: str, given: list[Value]) -> Value:
-        """What other threads do with a queue or a thread: what it is given they keep."""
+        """What other threads do with a queue or a thread; what it is given stays."""
         self._handed(given)
         kind = kind_of(receiver)
         if not issubclass(kind, threading.Thread):
