@@ -88,6 +88,7 @@ class Feeding(threading.local, Fed):
     def _stages(self, *given: Any) -> Iterator[Any]:
         """The items, until the interpreter ends: a thread that is left stands still."""
         stages = super()._stages(*given)
+        del given  # the frame: what refers to it would be a cycle
         try:
             while True:
                 try:
