@@ -71,7 +71,11 @@ def plainly(path: Path, source: str) -> dict[str, Any]:
 
 
 def rewritten(
-    path: Path, source: str, settings: Wanted = THREADS, line: int | None = None
+    path: Path,
+    source: str,
+    settings: Wanted = THREADS,
+    line: int | None = None,
+    kind: type[Rewriting] = Rewriting,
 ) -> Ran:
     """Run a script with one of its loops rewritten from its first iteration on.
 
@@ -80,6 +84,7 @@ def rewritten(
         source: The script.
         settings: Those of the prefetch.
         line: The loop's; by default the first that is marked `# loop`.
+        kind: `Feeding` for one in threads of the script's own.
     """
     path.write_text(source)
     if line is None:
@@ -99,7 +104,7 @@ def rewritten(
         assert isinstance(flat, FlatLoop)
         said: list[tuple[str, str]] = []
         voice = Voice(lambda _, state, text, **more: said.append((state, text)))
-        point.rewritten = Rewriting(point, flat, settings, voice)
+        point.rewritten = kind(point, flat, settings, voice)
         for change in prepared.changes:
             points[change.placeholder] = _Silent()  # type: ignore[assignment] # stands for one
         code = fill(compile(tree, str(path), "exec"), points)

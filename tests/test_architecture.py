@@ -52,8 +52,8 @@ LINES = {
     "collect": 3_170,  # a run outlives whatever of ours fails
     "recording": 2_940,  # 900 for files from strangers: annotations, limits, secrets
     "analysis": 4_420,  # 770 for rows that are lines: joined, opened, unmarked
-    "strategies": 13_850,  # 7,600 rewrite loops and write them, 1,300 set libraries
-    "prediction": 2_300,
+    "strategies": 14_120,  # 7,850 rewrite loops and write them, 1,300 set libraries
+    "prediction": 2_420,
     "trials": 4_130,  # the gate's runs, state and files compared
     "selfcheck": 1_450,
     "report": 8_980,  # 350 for rows that are lines, with their source, in every medium
@@ -61,7 +61,7 @@ LINES = {
 }
 """Room -> lines it may have. Who needs more deletes something, or argues it here."""
 
-WHOLE, TESTS = 50_900, 38_300
+WHOLE, TESTS = 51_330, 38_500
 """Lines of the package and of the tests; less than all rooms may have together."""
 
 

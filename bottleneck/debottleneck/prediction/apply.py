@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from debottleneck.prediction.demand import Demand
 from debottleneck.prediction.engine import Gil, Thread
+from debottleneck.prediction.feeds import FeedAhead
 from debottleneck.prediction.parallel import SharedTurns, workers_of
 from debottleneck.prediction.prefetch import SimulatedAhead
 from debottleneck.prediction.programs import Feed, SimulatedLoop, threads
@@ -56,7 +57,10 @@ def setup(loop: SimulatedLoop, strategies: Strategies) -> Setup:
         if strategy.name != PREFETCH:
             turns += _turns(loop, gil, strategy)
         elif plan is not None and not plan.reason:
-            ahead = SimulatedAhead(loop, gil, plan, feed)
+            if plan.feeds:
+                feed = FeedAhead(loop, gil, plan)
+            else:
+                ahead = SimulatedAhead(loop, gil, plan, feed)
             fill += plan.depth
             burst = plan.workers if has_workers(plan) else 1
     return Setup(threads(loop, gil, feed, ahead, turns), fill, burst)

@@ -48,12 +48,13 @@ def _length(plan: Plan) -> float:
 
 
 def _prefetches(demand: Demand, cores: int) -> list[list[Strategies]]:
-    (asked,) = parse(PREFETCH)
-    plan = plan_of(demand, asked)
-    if plan is None or not simulated(demand, (asked,)):
+    (asked,), (process,) = parse(PREFETCH), parse(f"{PREFETCH}:where=process")
+    plan, in_process = plan_of(demand, asked), plan_of(demand, process)
+    if plan is None or in_process is None or not simulated(demand, (asked,)):
         return []
-    if plan.reason:
+    if in_process.reason:
         return [[parse(PREFETCH)]]
+    threaded, plan = not plan.reason, in_process if plan.reason else plan
     counts, apart = [1], [1]
     if has_workers(plan):
         heavy = [piece for piece in plan.pieces if piece.side == HEAVY]
@@ -62,7 +63,7 @@ def _prefetches(demand: Demand, cores: int) -> list[list[Strategies]]:
         waits = working < MOSTLY * spent
         counts = [n for n in THREADS if waits or n <= max(cores, 2)]
         apart = sorted({*(n for n in THREADS if n < cores), max(cores, 2)})
-    threads = [parse(f"{PREFETCH}:workers={count}") for count in counts]
+    threads = [parse(f"{PREFETCH}:workers={n}") for n in counts if threaded]
     where = f"{PREFETCH}:workers={{}},where=process"
     processes = [parse(where.format(count)) for count in apart if plan.apart]
     return [family for family in (threads, processes) if family]

@@ -50,7 +50,7 @@ def functions_of(rows: pd.DataFrame, sites: pd.DataFrame) -> dict[str, str]:
 
 
 def plans_of(recording: Recording) -> tuple[Plan, ...]:
-    """What strategies said of the loop that trains, and of those within it."""
+    """What strategies said of the loop that trains, of those in it and that feed it."""
     chosen = chosen_loop(recording)
     if chosen is None:
         return ()
@@ -61,7 +61,9 @@ def plans_of(recording: Recording) -> tuple[Plan, ...]:
         pieces = tuple(Piece(**piece) for piece in said["pieces"])
         facts: dict[str, Any] = {**said, "pieces": pieces}
         plan = Plan(**facts)
-        if plan.strategy == PREFETCH:
+        if plan.feeds:
+            found[PREFETCH, plan.file, plan.line] = plan
+        elif plan.strategy == PREFETCH:
             if (plan.file, plan.line) == (chosen.file, chosen.line):
                 found[PREFETCH, "", 0] = plan
             continue

@@ -216,8 +216,9 @@ class Feed:
         self._items = [Counter() for _ in makers]
         self._room = [Counter(QUEUE_DEPTH) for _ in makers]
         self.threads = [
-            Thread(self._program(number, maker), self._gil_of(maker, gil))
+            thread
             for number, maker in enumerate(makers)
+            for thread in self._made_by(number, maker, gil)
         ]
 
     def take(self, number: int) -> Iterator[Op]:
@@ -227,8 +228,11 @@ class Feed:
             yield TAKE, self._items[which]
             yield GIVE, self._room[which]
 
-    def _gil_of(self, maker: Producer, gil: Gil | None) -> Gil | None:
-        return self._loop.gil() if maker.apart else gil
+    def _made_by(
+        self, number: int, maker: Producer, gil: Gil | None
+    ) -> Iterator[Thread]:
+        own = self._loop.gil() if maker.apart else gil
+        yield Thread(self._program(number, maker), own)
 
     def _program(self, number: int, maker: Producer) -> Iterator[Op]:
         ops = Cycles(self._loop, fine=not maker.apart).of(maker.work)

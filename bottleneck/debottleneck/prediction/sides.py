@@ -12,7 +12,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from debottleneck.prediction.demand import Demand, Part
-from debottleneck.strategies.rewriting.plan import HEAVY, ORDER, STAYS, Piece, Plan
+from debottleneck.strategies.rewriting.plan import (
+    HEAVY,
+    NO_GAIN,
+    ORDER,
+    STAYS,
+    Piece,
+    Plan,
+)
 from debottleneck.strategies.spec import PREFETCH, PREFETCH_WORKERS, Strategy
 from debottleneck.words import BETWEEN_STAGES, STAGES
 
@@ -28,9 +35,17 @@ Shares = Mapping[str, tuple[float, float]]
 
 
 def plan_of(demand: Demand, strategy: Strategy) -> Plan | None:
-    """What prefetch would do, in these settings; None if the recording does not say."""
-    plan = next((p for p in demand.plans if p.strategy == PREFETCH), None)
-    if plan is None or plan.reason:
+    """What prefetch would do, in these settings; None if the recording does not say.
+
+    Where it does nothing with the loop itself, what it does with one that feeds it.
+    """
+    plans = [p for p in demand.plans if p.strategy == PREFETCH]
+    plans = [_as_asked(p, strategy) for p in sorted(plans, key=lambda p: p.feeds)]
+    return next((p for p in plans if not p.reason), plans[0] if plans else None)
+
+
+def _as_asked(plan: Plan, strategy: Strategy) -> Plan:
+    if plan.reason:
         return plan
     workers = strategy.number("workers", PREFETCH_WORKERS)
     if strategy.settings.get("workers") == "auto":
@@ -38,8 +53,10 @@ def plan_of(demand: Demand, strategy: Strategy) -> Plan | None:
     if not has_workers(plan):
         workers = 1
     asked = strategy.word("where", "thread") == "process"
+    helps = has_workers(plan) or (asked and plan.apart)  # a thread ahead of a thread
     return replace(
         plan,
+        reason="" if helps or not plan.feeds else NO_GAIN,
         workers=workers,
         depth=strategy.number("depth", max(2, 2 * workers)),
         where="process" if asked and plan.apart else "thread",
@@ -93,12 +110,12 @@ class PartsBySide:
         """What of it runs where."""
         key = part.line, part.stage, part.name
         if key not in self._known:
-            self._known[key] = _shares(self._pieces_of(part))
-        shares = self._known[key]
-        first = max(shares, key=lambda side: sum(shares[side]))
+            self._known[key] = shares(self._pieces_of(part))
+        known = self._known[key]
+        first = max(known, key=lambda side: sum(known[side]))
         return {
             side: replace(share_of(part, *both), takes=part.takes and side == first)
-            for side, both in shares.items()
+            for side, both in known.items()
         }
 
     def _pieces_of(self, part: Part) -> Sequence[Piece]:
@@ -117,13 +134,14 @@ class PartsBySide:
         return next((found for found in choices if found), pieces)
 
 
-def _shares(pieces: Sequence[Piece]) -> Shares:
+def shares(pieces: Sequence[Piece]) -> Shares:
+    """What each side is of the time that pieces take."""
     cpu = sum(piece.cpu_ns for piece in pieces)
     waits = sum(piece.ns - piece.cpu_ns for piece in pieces)
     total = cpu + waits
     if total <= 0:
         return {pieces[0].side if pieces else STAYS: (1.0, 1.0)}
-    shares: dict[str, tuple[float, float]] = {}
+    found: dict[str, tuple[float, float]] = {}
     for side in (ORDER, HEAVY, STAYS):
         own = [piece for piece in pieces if piece.side == side]
         if not own:
@@ -132,8 +150,8 @@ def _shares(pieces: Sequence[Piece]) -> Shares:
         off_core = sum(piece.ns for piece in own) - on_core
         both = (on_core + off_core) / total
         work = on_core / cpu if cpu > 0 else both
-        shares[side] = work, off_core / waits if waits > 0 else both
-    return shares
+        found[side] = work, off_core / waits if waits > 0 else both
+    return found
 
 
 def share_of(part: Part, work: float, waits: float) -> Part:

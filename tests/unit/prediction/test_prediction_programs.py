@@ -194,6 +194,32 @@ def test_producers_that_hold_the_gil_slow_the_trainer() -> None:
     assert step_ms(loop) > 12
 
 
+def test_a_process_takes_the_gil_from_the_scripts_own_producers() -> None:
+    """What their plan says is made elsewhere; one more thread ahead of them is not."""
+    busy = Producer(part("load", python=12), apart=False)
+    train = part("forward", python=0.5, native=3, releases=8)
+    pieces = (Piece(9, ORDER, 12 * MS, 12 * MS), Piece(9, STAYS, 0.0, 0.0, "put"))
+    plan = Plan(PREFETCH, "train.py", 8, pieces=pieces, feeds=True)
+    own = Plan(PREFETCH, "train.py", 1, reason="both use seen")
+    loop = replace(demand(part("load"), train), producers=(busy, busy))
+    loop = replace(loop, plans=(own, plan))
+    assert step_ms(loop, "prefetch") > 12
+    assert step_ms(loop, "prefetch:where=process") == pytest.approx(6, rel=0.1)
+    assert [why_not(loop, *parse(f"prefetch{s}")) for s in ("", ":where=process")] == [
+        "both use seen", "",
+    ]  # fmt: skip
+
+
+def test_workers_help_the_scripts_own_producer() -> None:
+    """Its slow source is asked by several threads at once."""
+    slow = Producer(part("load", outside=20), apart=False)
+    pieces = (Piece(9, HEAVY, 20 * MS, 0.0), Piece(9, STAYS, 0.0, 0.0, "put"))
+    plan = Plan(PREFETCH, "train.py", 8, pieces=pieces, feeds=True)
+    plain = demand(part("load"), part("forward", native=3))
+    loop = replace(plain, producers=(slow,), plans=(plan,))
+    assert step_ms(loop, "prefetch:workers=4") == pytest.approx(5, rel=0.1)
+
+
 def test_two_strategies_act_together() -> None:
     """Each takes its own parts of the step."""
     plain = demand(part("load", outside=6), part("forward", "b", native=8))

@@ -28,6 +28,7 @@ from debottleneck.strategies.rewriting import each
 from debottleneck.strategies.rewriting import install as acting
 from debottleneck.strategies.rewriting.decide import Decision
 from debottleneck.strategies.rewriting.entries import Rewriting
+from debottleneck.strategies.rewriting.feeding import Fed
 from debottleneck.strategies.rewriting.flatten import FlatLoop
 from debottleneck.strategies.rewriting.notes import Voice
 from debottleneck.strategies.rewriting.plan import TURNS, Piece, Plan, Wanted
@@ -99,6 +100,13 @@ class _Hand(acting.Hand):
             return
         except Exception as error:  # noqa: BLE001 - ours, whatever it is
             _failed(error)
+
+    def feed(self, point: LoopPoint) -> None:
+        """It hands over what it makes: let it be planned, for one of its threads."""
+        if point not in self._asked:
+            self._asked.add(point)
+            wanted = Wanted(None, None, process=True)
+            point.rewritten = AskedFeed(point, point.plan.flat, wanted, self._voice)
 
     def too_short(self, point: LoopPoint) -> None:
         """Its iterations are too short for anything."""
@@ -184,6 +192,10 @@ class AskedLoop(Rewriting):
         sides = [line.number in ahead for line in self._flat.lines]
         if sides == sorted(sides, reverse=True):
             yield from super()._open(decision, frame, source)
+
+
+class AskedFeed(Fed, AskedLoop):
+    """One in a thread of the script's own, that feeds the training."""
 
 
 class AskedTurns(each.EachPoint):

@@ -46,6 +46,8 @@ class Callees:
         bound: Location -> functions that are bound there, by any code.
     """
 
+    beside = False  # whether another thread runs it
+
     def __init__(
         self, space: dict[str, Any], names: Names, bound: dict[Any, Value] | None = None
     ) -> None:

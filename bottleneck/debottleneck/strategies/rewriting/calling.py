@@ -11,7 +11,7 @@ from typing import Any
 from debottleneck.agent.names import stage_of
 from debottleneck.strategies.rewriting import known
 from debottleneck.strategies.rewriting.foreign import Follows, Foreign
-from debottleneck.strategies.rewriting.locations import ALL, closure
+from debottleneck.strategies.rewriting.locations import ALL, closure, is_of_threads
 from debottleneck.strategies.rewriting.touching import Touching
 from debottleneck.strategies.rewriting.values import (
     NOTHING,
@@ -115,6 +115,9 @@ class Calling:
         roots = joined([*given, *named.values()]).roots
         if is_users(kind):
             return Value(Made(kind), roots)
+        if self._callees.beside and is_of_threads(kind):
+            self._foreign.function(kind, given, named, used=True)
+            return Value(Made(kind))
         return self._foreign.function(kind, given, named, used=True)
 
     def invoke(self, function: Any, given: list[Value], named: Names) -> Value:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import pickle
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Container, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from types import FrameType
@@ -29,7 +29,6 @@ from debottleneck.strategies.rewriting.elsewhere import (
 from debottleneck.strategies.rewriting.flatten import FlatLoop, jumps
 from debottleneck.strategies.rewriting.keeping import (
     Kept,
-    Reachable,
     comes_back,
     kept_of,
     shares_files,
@@ -51,7 +50,7 @@ from debottleneck.strategies.rewriting.opening import (
     under_way,
 )
 from debottleneck.strategies.rewriting.pieces import pieces_of, size_of
-from debottleneck.strategies.rewriting.plan import Plan, Wanted
+from debottleneck.strategies.rewriting.plan import DRAWN, NO_GAIN, Plan, Wanted
 from debottleneck.strategies.rewriting.split import LoopItems, Split, names_of, split
 from debottleneck.strategies.spec import PREFETCH
 
@@ -61,8 +60,6 @@ MOST_AUTO = 16
 HEAVY = 0.2
 """Lines that may run at the same time and take less of what runs ahead do not get
 workers of their own."""
-
-NO_GAIN = "there is nothing to gain"
 
 SMALL = 0.05
 """Lines that take less of what runs ahead are not named."""
@@ -236,7 +233,7 @@ class Opened:
 
 def decide(
     flat: FlatLoop, seen: Observation, settings: Wanted, point: LoopPoint,
-    frame: FrameType, besides: Mapping[str, Any],
+    frame: FrameType, besides: Mapping[str, Any], left: Container[Any],
 ) -> Decision:  # fmt: skip
     """Make the plan of one loop.
 
@@ -247,6 +244,7 @@ def decide(
         point: Where it is.
         frame: That of the function that it runs in.
         besides: Names that are no variables of the frame.
+        left: Owners of what may be used afterwards.
     """
     division, kept_names = _divided(flat, seen, frame)
     ns = dict(zip([*flat.numbered, -1], seen.ns, strict=True))
@@ -259,7 +257,7 @@ def decide(
     stays_ns = sum(seen.ns) - ahead_ns
     heavy = division.heavy if heavy_ns > HEAVY * ahead_ns else ()
     workers = _workers(settings, heavy_ns, stays_ns) if heavy else 1
-    lost = _lost(division, ahead, Reachable(frame, frame.f_globals))
+    lost = _lost(division, ahead, left)
     child = _together(by_line, heavy) if heavy else ahead
     apart = bool(heavy or not lost) and seen.known.isdisjoint(heavy or nodes)
     apart = apart and not (_of_threads(child) or shares_files(ahead, sides.stays))
@@ -275,8 +273,8 @@ def decide(
         apart=apart, size=size_of(flat, division, seen),
     )  # fmt: skip
     kept = kept_of(division, ahead)
-    left, ahead_of_it = _left(flat, lost, ahead, frame.f_globals, kept_names)
-    reason = plan.reason or _reason(plan, sides, kept_names, frame, left)
+    early, ahead_of_it = _left(flat, lost, ahead, frame.f_globals, kept_names)
+    reason = plan.reason or _reason(plan, sides, kept_names, frame, early)
     unwritten = _unwritten(plan, flat, division, kept, kept_names)
     sides.release(seen.lasting)
     return Decision(
@@ -285,7 +283,9 @@ def decide(
     )  # fmt: skip
 
 
-def _lost(division: Division, ahead: Effects, reachable: Reachable) -> set[Location]:
+def _lost(
+    division: Division, ahead: Effects, reachable: Container[Any]
+) -> set[Location]:
     """What changes in another process would be missed here."""
     return {at for at in division.changed if not travels(at, ahead, reachable)}
 
@@ -366,7 +366,7 @@ def _unwritten(
     if names:
         return f"functions that run ahead use {min(names)}, which the loop sets"
     if kept.streams and plan.where == "process" and not plan.heavy:
-        return "what is drawn in the process is brought back"
+        return DRAWN
     leaving = [jumps([flat.numbered[n].node], True) for n in division.stays]
     early = any(not isinstance(n, ast.Continue) for each in leaving for n in each)
     if early and (kept.streams or kept.attributes):

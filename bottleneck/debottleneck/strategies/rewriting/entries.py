@@ -23,12 +23,13 @@ from debottleneck.agent.entries import LoopEntry, runs
 from debottleneck.agent.turns import LoopPoint
 from debottleneck.strategies import pools
 from debottleneck.strategies.rewriting import known
-from debottleneck.strategies.rewriting.decide import NO_GAIN, Decision, decide
+from debottleneck.strategies.rewriting.decide import Decision, decide
 from debottleneck.strategies.rewriting.entry import EntryRun
 from debottleneck.strategies.rewriting.flatten import FlatLoop
+from debottleneck.strategies.rewriting.keeping import Reachable
 from debottleneck.strategies.rewriting.notes import FAILED, Voice
 from debottleneck.strategies.rewriting.observe import Observed
-from debottleneck.strategies.rewriting.plan import BY_ITSELF, Wanted
+from debottleneck.strategies.rewriting.plan import BY_ITSELF, NO_GAIN, Wanted
 from debottleneck.strategies.rewriting.split import UNSET, LoopItems
 from debottleneck.strategies.spec import PREFETCH
 
@@ -59,7 +60,12 @@ class Rewriting:
         entries: How often the loop was entered.
         fetched: Items made ahead.
         plain_ns: Length of an iteration as written.
+        several: Whether several threads may be in it, each for itself.
+        judged: Whether it is undone where its first iterations have lost.
     """
+
+    several = False
+    judged = True
 
     def __init__(
         self, point: LoopPoint, flat: FlatLoop, settings: Wanted, voice: Voice
@@ -84,8 +90,8 @@ class Rewriting:
     def begins(self) -> bool:
         """Whether this entry of the loop goes through the copy."""
         run = runs()[-1] if runs() else None
-        if run is None or run.point.run is not run:  # another thread's is under way
-            return False
+        if run is None or (run.point.run is not run and not self.several):
+            return False  # another thread's is under way
         if self._owner is not None or pools.is_worker():
             return False
         self._owner = run
@@ -253,7 +259,8 @@ class Rewriting:
         besides: Mapping[str, Any],
     ) -> Decision:  # fmt: skip
         seen = observed.seen()
-        return decide(flat, seen, self._settings, self._point, frame, besides)
+        left = Reachable(frame, frame.f_globals)
+        return decide(flat, seen, self._settings, self._point, frame, besides, left)
 
     def _in_turn(
         self,
@@ -282,6 +289,10 @@ class Rewriting:
             observed.stop()
             source.came = None
             self.taken, self.out = self._none, {}.get
+
+    def begin(self, make: Callable[[], T], *, apart: bool) -> T:
+        """Run ahead from here on; `apart` where a process is forked for it."""
+        return make()
 
     def ended(self, why: str) -> None:
         """It is not worth it, or not safe: the loop is plain from here on."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from time import perf_counter_ns
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from debottleneck.errors import StrategyError
 from debottleneck.strategies.rewriting.ahead import (
@@ -19,6 +20,8 @@ from debottleneck.strategies.rewriting.split import LoopItems, values_before
 from debottleneck.strategies.rewriting.tracebacks import own_trace
 from debottleneck.strategies.rewriting.tracing import Files
 from debottleneck.strategies.rewriting.watch import Look
+
+T = TypeVar("T")
 
 JUDGED = 20
 """Iterations after which it must not have lost."""
@@ -53,10 +56,14 @@ class Rewritten(Protocol):
     entries: int
     fetched: int
     plain_ns: int
+    judged: bool
 
     @property
     def is_over(self) -> bool:
         """Whether it was given up."""
+
+    def begin(self, make: Callable[[], T], *, apart: bool) -> T:
+        """Run ahead from here on."""
 
     def ended(self, why: str) -> None:
         """Give it up."""
@@ -92,9 +99,10 @@ class EntryRun:
         self._first = self._decision.kept.snapshot()
         self._files.start()
         try:
-            self._ahead = self._decision.begin(
-                self._index, self._load, self._carry, self._source
-            )
+            given = self._index, self._load, self._carry, self._source
+            apart = self._decision.plan.where == "process"
+            begin = partial(self._decision.begin, *given)
+            self._ahead = self._of.begin(begin, apart=apart)
         except StrategyError as error:
             self._of.ended(str(error))
             yield from self._in_turn()
@@ -112,7 +120,6 @@ class EntryRun:
                 if self._decision.ahead_of_it and not self.plainly:
                     what = self._decision.ahead_of_it
                     self._of.ended(f"an exception left it, with {what} ahead of it")
-        self._of.fetched += self._done
 
     def _watched(self) -> Iterator[Any]:
         """An item made in its turn, with a look at both sides; at most entries none."""
@@ -196,6 +203,7 @@ class EntryRun:
                 self.plainly = made == STOPPED
                 return
             self._done += 1
+            self._of.fetched += 1
             if ahead.lost and not self._of.is_over:
                 self._of.ended(f"{ahead.lost}; the rest was loaded as written")
             if self._done == check and self._decision.checked:
@@ -209,7 +217,7 @@ class EntryRun:
             if self._files.met is not None and not self._of.is_over:
                 self._give_up(ahead, f"{self._files.met.name} was written")
             first = self._of.entries == 1 and not self._of.is_over
-            if self._done == JUDGED and first:
+            if self._done == JUDGED and first and self._of.judged:
                 self._judge(ahead, perf_counter_ns() - began)
 
     def _judge(self, ahead: AheadItems, passed: int) -> None:

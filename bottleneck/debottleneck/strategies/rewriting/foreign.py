@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
+import threading
 import types
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -28,6 +29,7 @@ class Follows(Protocol):
     """Follows the user's own code, see `callees.Callees`."""
 
     space: dict[str, Any]
+    beside: bool
 
     def iterate(self, value: Value) -> Value:
         """What going over a value gives."""
@@ -100,6 +102,10 @@ class Foreign:
     ) -> Value:
         """A method of a library's."""
         receiver, name = method.receiver, method.name
+        kind = kind_of(receiver)
+        is_thread = issubclass(kind, threading.Thread)
+        if self._callees.beside and (is_thread or is_of_threads(kind)):
+            return self._passed_on(receiver, name, given)
         if method.function is None and receiver.sample is NOTHING:
             self._by_name(name, receiver, given, named)
         self._effects.stages |= known.stages(receiver.sample, name)
@@ -123,6 +129,16 @@ class Foreign:
             for value in everything:
                 self._touch.change_all(value)
         return Value(NOTHING, joined([receiver, *everything]).roots)
+
+    def _passed_on(self, receiver: Value, name: str, given: list[Value]) -> Value:
+        """What other threads do with a queue or a thread; what it is given stays."""
+        self._handed(given)
+        kind = kind_of(receiver)
+        if not issubclass(kind, threading.Thread):
+            self._touch.change(receiver, ALL)
+        elif name == "start" and own_function(kind.run):
+            self._callees.invoke(kind.run, [receiver], {})
+        return Value(NOTHING, receiver.roots)
 
     def _by_name(
         self, name: str, receiver: Value, given: list[Value], named: Names

@@ -27,9 +27,10 @@ from debottleneck.recording import spool
 from debottleneck.strategies import pools
 from debottleneck.strategies.blas import cores
 from debottleneck.strategies.remedies import install as remedies
-from debottleneck.strategies.rewriting import each
+from debottleneck.strategies.rewriting import each, feeding
 from debottleneck.strategies.rewriting.divide import SHORTEST_NS
 from debottleneck.strategies.rewriting.entries import Rewriting
+from debottleneck.strategies.rewriting.feeding import Feeding
 from debottleneck.strategies.rewriting.flatten import FlatLoop, flatten
 from debottleneck.strategies.rewriting.notes import REFUSED, Notes, Voice
 from debottleneck.strategies.rewriting.plan import Wanted
@@ -69,6 +70,7 @@ def install(folder: Path, config: Mapping[str, Any]) -> None:
             known = config.get("loop") is not None
             hands.append(Hand(evidence.search(), Wanted.of(strategy), voice, known))
             entries.listen_with(hands[0])
+            entries.at_steps(feeding.step)
     remedies.begin(strategies, notes)
     sharing = [s for s in strategies if s.name in (FORWARD, UPDATE)]
     workers = {s.name: s.number("workers", cores()) for s in sharing}
@@ -124,6 +126,8 @@ class Hand:
     def entered(self, run: LoopEntry) -> None:
         """A loop begins."""
         self._search.entered(run)
+        if feeding.feeds(run):
+            self.feed(run.point)
 
     def turned(self, run: LoopEntry) -> None:
         """An iteration begins."""
@@ -158,6 +162,13 @@ class Hand:
     def too_short(self, point: LoopPoint) -> None:
         """Its iterations are too short, so far."""
 
+    def feed(self, point: LoopPoint) -> None:
+        """It hands over to other threads what it makes: several may be in it."""
+        if point.rewritten is None:
+            flat, settings = point.plan.flat, self._settings
+            point.rewritten = Feeding(point, flat, settings, self._voice)
+        point.open = point.rewritten.several
+
     def hand_over(self, point: LoopPoint) -> None:
         """It goes on in the copy that can run ahead."""
         flat = point.plan.flat
@@ -174,10 +185,12 @@ def short(point: LoopPoint) -> str:
 
 def _close(voice: Voice, hands: list[Hand], notes: Notes) -> None:
     """Undo what is patched; say what it came to, and of what came to nothing."""
+    feeding.close()
     remedies.close(notes)
-    for one in _rewritten:
-        if one.decision is not None and one.fetched:
-            voice.summary(one.decision.plan, one.fetched)
+    rewritten = [(one.decision, one.fetched) for one in _rewritten]
+    for decision, fetched in (*rewritten, *feeding.made()):
+        if decision is not None and fetched:
+            voice.summary(decision.plan, fetched)
     silent = {s.name for s, notes in _asked if not notes.tell_of(s.name)}
     for hand in hands if PREFETCH in silent else ():
         voice.other(PREFETCH, REFUSED, hand.why_not())

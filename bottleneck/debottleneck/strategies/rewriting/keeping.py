@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import io
 import types
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any
@@ -80,7 +80,7 @@ def _held(at: Location, effects: Effects) -> Any:
     return next((v for v in effects.held.values() if owner_of(v) == at[0]), None)
 
 
-def travels(at: Location, ahead: Effects, reachable: Reachable) -> bool:
+def travels(at: Location, ahead: Effects, reachable: Container[Any]) -> bool:
     """Whether a change of it in another process is not missed here."""
     held = _held(at, ahead)
     if held is None or is_random(held) or is_torch_generator(held):

@@ -206,13 +206,28 @@ def source_of(function: Any) -> Node | None:
     return found[0] if len(found) == 1 else None
 
 
+def body_of(code: types.CodeType) -> Sequence[ast.stmt]:
+    """The statements of a function or a module; () where they cannot be told."""
+    if code.co_name == "<module>":
+        return _module(code.co_filename).body
+    key = code.co_name, code.co_firstlineno
+    nodes: Sequence[Any] = _functions(code.co_filename).get(key, ())
+    bodies = [n.body for n in nodes if isinstance(getattr(n, "body", None), list)]
+    return [node for body in bodies for node in body]
+
+
 @cache
-def _functions(path: str) -> Mapping[tuple[str, int], list[Node]]:
+def _module(path: str) -> ast.Module:
     try:
         with open(path, "rb") as file:
-            tree = ast.parse(file.read())
+            return ast.parse(file.read())
     except (OSError, SyntaxError, ValueError):
-        return {}
+        return ast.Module([], [])
+
+
+@cache
+def _functions(path: str) -> Mapping[tuple[str, int], list[Node]]:
+    tree = _module(path)
     found: dict[tuple[str, int], list[Node]] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):

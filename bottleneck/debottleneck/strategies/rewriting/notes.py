@@ -94,7 +94,8 @@ class Voice:
             text = f"the loop at {place(plan)} stays as it is: {plan.reason}"
             self._say(plan.strategy, REFUSED, text, plan=plan.as_json())
             return
-        text = f"{places(plan.places)} of the loop at {place(plan)} {ahead(plan)}"
+        of = f"of the {'thread ' if plan.feeds else ''}loop at {place(plan)}"
+        text = f"{places(plan.places)} {of} {ahead(plan)}"
         self._say(
             plan.strategy, ENGAGED, text, workers=plan.workers, plan=plan.as_json()
         )

@@ -10,6 +10,8 @@ from debottleneck.strategies.spec import AUTO, PREFETCH_WORKERS, Strategy
 ORDER, HEAVY, STAYS, TURNS = "order", "heavy", "stays", "turns"
 """Where a piece runs: ahead in order, ahead by workers, in the loop, side by side."""
 
+NO_GAIN = "there is nothing to gain"
+DRAWN = "what is drawn in the process is brought back"
 
 BY_ITSELF = "its DataLoader loads ahead itself, as `dataloader:workers=2` has it do"
 """Why a loop over one of torch is not rewritten."""
@@ -87,6 +89,7 @@ class Plan:
             statement that does.
         worth: Flat lines ahead that take time, -1 for the loop's own iterable.
         unwritten: Why it cannot be written in lines of the library; "" if it can.
+        feeds: Whether it runs in a thread of the script's own, which hands over items.
         closed: The plan without what it opens of the functions that are called.
     """
 
@@ -111,6 +114,7 @@ class Plan:
     around: tuple[tuple[int, int], ...] = ()
     worth: tuple[int, ...] = ()
     unwritten: str = ""
+    feeds: bool = False
     closed: Plan | None = None
 
     @property

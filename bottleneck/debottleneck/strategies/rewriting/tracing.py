@@ -74,7 +74,11 @@ class Events:
 
 
 class Tracing:
-    """Collects events of the calling thread, from `start` to `stop`."""
+    """Collects events of the calling thread, from `start` to `stop`.
+
+    Files that other threads open, which may work for it, are its own; not the main
+    thread's.
+    """
 
     def __init__(self) -> None:
         self._events = Events()
@@ -88,7 +92,7 @@ class Tracing:
         yappi: Any = sys.modules.get("yappi")
         if sys.getprofile() is not None or (yappi and yappi.is_running()):
             return
-        self.on = True
+        self.on, self._thread = True, threading.get_ident()
         self._streams = randomness.streams()
         self._states = randomness.states(self._streams)
         _listeners.append(self._heard)
@@ -134,6 +138,8 @@ class Tracing:
             sys.setprofile(None)
 
     def _heard(self, event: str, given: tuple[Any, ...]) -> None:
+        if self._thread != threading.get_ident() == threading.main_thread().ident:
+            return
         self._events.forks |= event in _FORKS
         files = self._events.files
         opened = [*_opened(event, given)]

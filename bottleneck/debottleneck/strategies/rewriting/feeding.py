@@ -1,0 +1,237 @@
+"""Loops that feed the one that trains: in threads of the script's own, into a queue.
+
+What leads to the `put` runs ahead of it. The `put` itself stays in the user's thread,
+in order, and so does all that other threads hand over or may change. Every thread that
+runs such a loop has its own plan and its own items.
+"""
+
+from __future__ import annotations
+
+import ast
+import atexit
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from time import monotonic
+from types import FrameType
+from typing import Any, TypeVar
+
+from debottleneck.agent.dataflow import SCOPES
+from debottleneck.agent.entries import LoopEntry
+from debottleneck.errors import StrategyError
+from debottleneck.strategies import pools
+from debottleneck.strategies.rewriting.decide import Decision, decide
+from debottleneck.strategies.rewriting.divide import Observation
+from debottleneck.strategies.rewriting.elsewhere import Beside, effects_left
+from debottleneck.strategies.rewriting.entries import Rewriting
+from debottleneck.strategies.rewriting.flatten import FlatLoop
+from debottleneck.strategies.rewriting.locations import is_shared, owner_of
+from debottleneck.strategies.rewriting.observe import Observed
+from debottleneck.strategies.rewriting.plan import DRAWN, NO_GAIN
+
+T = TypeVar("T")
+
+PUTS = {"put", "put_nowait", "append", "appendleft"}
+"""Methods by which a thread hands something over."""
+
+BUSY = 0.2
+"""Of the time of what runs ahead is on a core, at least, if a process is to gain."""
+
+PATIENCE_S = 2.0
+"""How long a process waits to be forked until the script's thread stands still."""
+
+UNBOUNDED = "nothing says how far it may be ahead of who takes from it"
+"""Why a thread that looks after something all the time is left as it is."""
+
+_WAITS = ("Condition", "Semaphore", "BoundedSemaphore")
+
+_TRAINING = "what comes of the training"
+
+_closing = threading.Event()
+
+
+class Fed(Rewriting):
+    """What the copy of such a loop refers to."""
+
+    def _decided(
+        self, flat: FlatLoop, observed: Observed, frame: FrameType,
+        besides: Mapping[str, Any],
+    ) -> Decision:  # fmt: skip
+        seen, beside, bounded = observed.seen(), Beside(), flat.target is not None
+        for place, effects in enumerate(seen.effects):
+            shared = {owner_of(one): one for one in effects.held.values()}
+            shared = {key: one for key, one in shared.items() if _hands_over(one)}
+            handed = {at for at in effects.touches if at[0] in shared}
+            met = beside.met(effects) | handed
+            if met:
+                effects.bound = effects.bound or beside.word(met, effects)
+            if handed:  # a wait for the other side is no time of its own
+                seen.ns[place] = min(seen.ns[place], seen.cpu_ns[place])
+                bounded = bounded or any(_is_bounded(shared[at[0]]) for at in handed)
+        left = {at[0] for at in effects_left(frame, self._point.plan.line).touches}
+        point, settings = self._point, self._settings
+        decision = decide(flat, seen, settings, point, frame, besides, left)
+        return _of_thread(decision, seen, frame, left, "" if bounded else UNBOUNDED)
+
+
+class Feeding(threading.local, Fed):
+    """The same for each thread that runs the loop, by itself."""
+
+    several = True
+    judged = False
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        _made.append(vars(self))
+
+    def _stages(self, *given: Any) -> Iterator[Any]:
+        """The items, until the interpreter ends: a thread that is left stands still."""
+        stages = super()._stages(*given)
+        del given  # the frame: what refers to it would be a cycle
+        try:
+            while True:
+                try:
+                    item = next(stages, self)
+                finally:
+                    if _closing.is_set():
+                        threading.Event().wait()
+                if item is self:
+                    return
+                yield item
+        finally:
+            stages.close()  # type: ignore[attr-defined] # a generator
+
+    def ended(self, why: str) -> None:
+        """It is not worth it, or not safe; at the interpreter's end it is neither."""
+        if _closing.is_set():
+            threading.Event().wait()
+        super().ended(why)
+
+    def begin(self, make: Callable[[], T], *, apart: bool) -> T:
+        """Run ahead from here on."""
+        return at_rest(make) if apart else make()
+
+
+def _of_thread(
+    decision: Decision, seen: Observation, frame: FrameType, left: set[Any], why: str
+) -> Decision:
+    """What the thread itself does not gain, the one that trains does: its GIL."""
+    plan, stays = decision.plan, {*decision.division.stays}
+    times = zip([*decision.flat.numbered, -1], seen.cpu_ns, strict=True)
+    cpu_ns = sum(ns for number, ns in times if number not in stays)
+    reason = plan.reason.replace(_TRAINING, "what other threads hand over")
+    if reason == NO_GAIN and plan.where == "process" and cpu_ns > BUSY * plan.ahead_ns:
+        reason = ""
+    own = {owner_of(value) for value in frame.f_locals.values()} - left
+    drawn = plan.unwritten == DRAWN
+    drawn = drawn and not all(owner_of(s) in own for s in decision.kept.streams)
+    unwritten = "" if plan.unwritten == DRAWN and not drawn else plan.unwritten
+    plan = replace(plan, reason=reason or why, feeds=True, unwritten=unwritten)
+    return replace(decision, plan=plan)
+
+
+def _hands_over(value: Any) -> bool:
+    """Whether it is a queue or the like; a lock only guards something."""
+    return is_shared(value) and type(value).__name__ not in ("lock", "RLock")
+
+
+def _is_bounded(value: Any) -> bool:
+    """Whether a thread may have to wait there until others have taken something."""
+    most = getattr(value, "maxsize", getattr(value, "_maxsize", 0))
+    return most > 0 or type(value).__name__ in _WAITS
+
+
+_made: list[dict[str, Any]] = []
+
+
+def made() -> Iterator[tuple[Decision, int]]:
+    """The plans of all threads, and how many items were made ahead by each."""
+    for one in _made:
+        if one.get("decision") is not None:
+            yield one["decision"], one["fetched"]
+
+
+def close() -> None:
+    """The interpreter ends: threads of the script's that are left stand still."""
+    _closing.set()
+
+
+def feeds(run: LoopEntry) -> bool:
+    """Whether a loop hands something over, in a thread of the script's own."""
+    if threading.current_thread() is threading.main_thread() or pools.is_worker():
+        return False
+    flat = run.point.plan.flat
+    if not isinstance(flat, FlatLoop):
+        return False
+    return any(_puts(line.node) for line in flat.lines)
+
+
+def _puts(node: ast.AST) -> bool:
+    """Whether it hands something over, not within a `for` loop of its own."""
+    if isinstance(node, (ast.For, *SCOPES)):
+        return False
+    called = node.func if isinstance(node, ast.Call) else None
+    if isinstance(called, ast.Attribute) and called.attr in PUTS:
+        return True
+    return any(map(_puts, ast.iter_child_nodes(node)))
+
+
+class _Rest:
+    """Has the main thread stand still, between two steps, while another one forks.
+
+    In the midst of a library's work on several threads a fork may never end.
+    """
+
+    def __init__(self) -> None:
+        self._one = threading.Lock()
+        self._stands, self._goes = threading.Event(), threading.Event()
+        self._wanted = False
+
+    def step(self, point: object) -> None:
+        """A step begins: wait for whoever forks."""
+        if self._wanted and threading.current_thread() is threading.main_thread():
+            self._stands.set()
+            self._goes.wait(PATIENCE_S)
+
+    def run(self, call: Callable[[], T]) -> T:
+        """Do something while it stands still.
+
+        Raises:
+            StrategyError: It does not.
+        """
+        with self._one:
+            self._stands.clear()
+            self._goes.clear()
+            self._wanted, until = True, monotonic() + PATIENCE_S
+            try:
+                while not (self._stands.wait(0.002) or _waits()):
+                    if monotonic() > until:
+                        raise StrategyError("no process could be forked safely")
+                return call()
+            finally:
+                self._wanted = False
+                self._goes.set()
+
+
+def _waits() -> bool:
+    """Whether the main thread waits for another one."""
+    frame = sys._current_frames().get(threading.main_thread().ident or 0)
+    return frame is not None and frame.f_code.co_filename == threading.__file__
+
+
+_rest = _Rest()
+step = _rest.step
+
+
+def at_rest(call: Callable[[], T]) -> T:
+    """Fork while the main thread stands still.
+
+    Raises:
+        StrategyError: It does not.
+    """
+    from debottleneck.strategies import child  # noqa: F401 - its own end comes later
+
+    atexit.unregister(close)
+    atexit.register(close)
+    return _rest.run(call)

@@ -1,0 +1,203 @@
+"""Loops in threads of the script's own: what leads to their `put` runs ahead."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.made_rewritten import PROCESSES, THREADS, Ran, eager, rewritten
+
+from debottleneck.strategies.rewriting import feeding
+from debottleneck.strategies.rewriting.feeding import Feeding
+from debottleneck.strategies.rewriting.plan import Plan, Wanted
+
+HEAD = """
+import os, queue, random, threading, time
+pids, main = set(), os.getpid()
+"""
+
+
+@pytest.fixture(autouse=True)
+def _only_these(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feeding, "_made", [])
+
+
+def _fed(path: Path, source: str, settings: Wanted = THREADS) -> Ran:
+    with eager():
+        return rewritten(path, HEAD + source, settings, kind=Feeding)
+
+
+def _plans() -> list[Plan]:
+    return [decision.plan for decision, _ in feeding.made()]
+
+
+TWO = """
+def load(rng):
+    time.sleep(0.001)
+    return rng.random(), os.getpid()
+def produce(q, seed):
+    rng = random.Random(seed)
+    while True:  # loop
+        q.put(load(rng))
+queues = [queue.Queue(2) for _ in range(2)]
+for n, q in enumerate(queues):
+    threading.Thread(target=produce, args=(q, n), daemon=True).start()
+got = [[], []]
+for step in range(60):
+    value, pid = queues[step % 2].get()
+    got[step % 2].append(value)
+    pids.add(pid)
+"""
+
+
+def _drawn(seed: int) -> list[float]:
+    import random
+
+    rng = random.Random(seed)
+    return [rng.random() for _ in range(30)]
+
+
+@pytest.mark.parametrize("settings", [THREADS, PROCESSES])
+def test_each_thread_keeps_its_items_in_order(tmp_path: Path, settings: Wanted) -> None:
+    """Two threads in one loop have a plan each, and a process each if asked for."""
+    ran = _fed(tmp_path / "s.py", TWO, settings)
+    assert ran.space["got"] == [_drawn(0), _drawn(1)]
+    assert [(p.reason, p.feeds) for p in _plans()] == [("", True)] * 2
+    assert len(ran.space["pids"]) == (3 if settings.process else 1)
+
+
+def test_a_thread_ends_when_it_is_told_to(tmp_path: Path) -> None:
+    """What tells it stays where it is asked: nothing more is put than without us."""
+    ran = _fed(
+        tmp_path / "s.py",
+        """
+stop, q, done = threading.Event(), queue.Queue(2), []
+def load(i):
+    time.sleep(0.001)
+    return i * i
+def produce():
+    i = 0
+    while not stop.is_set():  # loop
+        i += 1
+        q.put(load(i))
+    done.append(i)
+thread = threading.Thread(target=produce)
+thread.start()
+got = [q.get() for _ in range(30)]
+stop.set()
+while thread.is_alive():
+    thread.join(0.01)
+    while not q.empty(): got.append(q.get())
+""",
+    )
+    got = ran.space["got"]
+    assert got == [n * n for n in range(1, len(got) + 1)]
+    assert 30 <= len(got) <= 34
+
+
+def test_what_another_thread_changes_is_read_when_it_is_due(tmp_path: Path) -> None:
+    """A load that uses what the trainer sets stays where it is, and says why."""
+    _fed(
+        tmp_path / "s.py",
+        """
+class Loader:
+    level = 0
+    def __init__(self): self.level = 1
+    def load(self, i):
+        time.sleep(0.001)
+        return i * self.level
+q, loader = queue.Queue(1), Loader()
+def produce():
+    for i in range(40):  # loop
+        q.put(loader.load(i))
+threading.Thread(target=produce).start()
+for step in range(40):
+    q.get()
+    loader.level = step
+""",
+    )
+    (plan,) = _plans()
+    assert plan.reason == "another thread may change level of the Loader"
+
+
+def test_what_a_load_raises_is_raised_in_its_thread(tmp_path: Path) -> None:
+    """At its place: all that came before it was put, nothing after it."""
+    ran = _fed(
+        tmp_path / "s.py",
+        """
+q, raised = queue.Queue(4), []
+def load(i):
+    time.sleep(0.001)
+    return 100 // (20 - i)
+def produce():
+    try:
+        for i in range(40):  # loop
+            q.put(load(i))
+    except ZeroDivisionError as error:
+        raised.append(threading.current_thread().name)
+    q.put(None)
+threading.Thread(target=produce, name="mine").start()
+got = list(iter(q.get, None))
+""",
+    )
+    assert ran.space["got"] == [100 // (20 - i) for i in range(20)]
+    assert ran.space["raised"] == ["mine"]
+    assert _plans()[0].reason == ""
+
+
+def test_a_thread_that_watches_is_left_alone(tmp_path: Path) -> None:
+    """Nothing bounds how far it may be ahead: it may go by the clock."""
+    _fed(
+        tmp_path / "s.py",
+        """
+q, over = queue.Queue(), threading.Event()
+def look():
+    time.sleep(0.002)
+    return time.monotonic()
+def watch():
+    while True:  # loop
+        q.put(look())
+        if over.is_set(): break
+thread = threading.Thread(target=watch)
+thread.start()
+for _ in range(20): q.get()
+over.set()
+thread.join()
+""",
+    )
+    (plan,) = _plans()
+    assert plan.reason == feeding.UNBOUNDED
+
+
+def test_a_generator_is_made_in_a_process(tmp_path: Path) -> None:
+    """A background generator: its items come from elsewhere, then its end."""
+    ran = _fed(
+        tmp_path / "s.py",
+        """
+class Background(threading.Thread):
+    def __init__(self, items):
+        super().__init__(daemon=True)
+        self.items, self.q = items, queue.Queue(2)
+        self.start()
+    def run(self):
+        for item in self.items:  # loop
+            self.q.put(item)
+        self.q.put(None)
+    def __iter__(self): return iter(self.q.get, None)
+def items(n):
+    rng = random.Random(5)
+    for _ in range(n):
+        drawn = [rng.random() for _ in range(500)]
+        yield drawn, os.getpid()
+got = []
+for drawn, pid in Background(items(30)):
+    got.append(drawn)
+    pids.add(pid)
+""",
+        PROCESSES,
+    )
+    import random
+
+    rng = random.Random(5)
+    assert ran.space["got"] == [[rng.random() for _ in range(500)] for _ in range(30)]
+    assert len(ran.space["pids"]) == 2
