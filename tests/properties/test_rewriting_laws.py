@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from tests.made_rewritten import THREADS, eager, plainly, rewritten
+from made_rewritten import THREADS, eager, plainly, rewritten
 
 HEAD = """
 import random

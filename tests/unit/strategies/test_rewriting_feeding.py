@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.made_rewritten import PROCESSES, THREADS, Ran, eager, rewritten
+from made_rewritten import PROCESSES, THREADS, Ran, eager, rewritten
 
 from debottleneck.strategies.rewriting import feeding
 from debottleneck.strategies.rewriting.feeding import Feeding

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.made_rewritten import PROCESSES, rewritten
+from made_rewritten import PROCESSES, rewritten
 
 HEAD = """
 import os, signal, sys, threading, time

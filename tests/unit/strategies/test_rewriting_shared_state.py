@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.made_rewritten import PROCESSES, THREADS, plainly, rewritten
+from made_rewritten import PROCESSES, THREADS, plainly, rewritten
 
 HEAD = """
 import functools, itertools, operator, os, random, threading, time, types, warnings

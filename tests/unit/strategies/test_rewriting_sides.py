@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.made_rewritten import THREADS, rewritten
+from made_rewritten import THREADS, rewritten
 
 LOOP = """
 import random, time
