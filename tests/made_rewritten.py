@@ -6,12 +6,15 @@ import ast
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from debottleneck.agent import copies, discover, loops
+from debottleneck.agent import entries as entered
+from debottleneck.agent.entries import LoopEntry
 from debottleneck.agent.inline import PLACEHOLDER, fill
 from debottleneck.agent.turns import LoopPoint
 from debottleneck.strategies.rewriting import (
@@ -92,6 +95,7 @@ def rewritten(
     user = discover.UserCode((), {})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(entry, "JUDGED", 10**9)  # a slow machine is no reason
+        patch.setattr(entered, "tell_entered", partial(_keep_open, kind.several))
         patch.setattr(entries, "SLACK", 1e9)
         patch.setattr(entries, "LONG", 0)
         patch.setattr(discover, "_installed", [user])
@@ -111,6 +115,11 @@ def rewritten(
         space: dict[str, Any] = {"__name__": "script", "__file__": str(path)}
         exec(code, space)
     return Ran(space, point.rewritten, said)
+
+
+def _keep_open(several: bool, run: LoopEntry) -> None:
+    """As the agent does where several threads may be in a loop."""
+    run.point.open = several
 
 
 @dataclass

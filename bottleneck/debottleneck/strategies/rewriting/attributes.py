@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import types
+from collections import namedtuple
 
 from debottleneck.agent.discover import is_own
 from debottleneck.strategies.rewriting.foreign import Follows
@@ -20,6 +21,8 @@ from debottleneck.strategies.rewriting.values import (
     method_or,
     own_function,
 )
+
+_FIELD = type(namedtuple("_", "field").field)  # type: ignore[attr-defined] # of C
 
 
 def attribute(callees: Follows, touch: Touching, base: Value, name: str) -> Value:
@@ -70,6 +73,10 @@ def _of_kind(callees: Follows, touch: Touching, base: Value, name: str) -> Value
     if isinstance(static, property):
         touch.read(base)
         return Value(NOTHING, base.roots)
+    if isinstance(static, _FIELD) and isinstance(sample, tuple):
+        exact = any(base.exactly(root) for root in base.roots)
+        held = getattr(sample, name)
+        return Value.of(held) if exact else Value(held, base.roots)
     if isinstance(static, types.MemberDescriptorType) and base.roots:
         touch.read(base, name)
         return Value(getattr(sample, name, NOTHING), base.roots)

@@ -277,6 +277,8 @@ class Callees:
                 pass  # it is not known which
         if isinstance(sample, list | tuple | dict) and sample:
             return elements(sample, base.roots)
+        if known.is_array(sample) and sample.dtype != object:
+            return base  # a view of it, or a scalar
         return Value(NOTHING, base.roots)
 
     def _of_lambda(self, node: ast.Lambda) -> Value:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import atexit
+import ctypes
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -35,8 +36,8 @@ T = TypeVar("T")
 PUTS = {"put", "put_nowait", "append", "appendleft"}
 """Methods by which a thread hands something over."""
 
-BUSY = 0.2
-"""Of the time of what runs ahead is on a core, at least, if a process is to gain."""
+BUSY_NS = 1_000_000
+"""What runs ahead is on a core for so long, at least, if a process is to gain."""
 
 PATIENCE_S = 2.0
 """How long a process waits to be forked until the script's thread stands still."""
@@ -121,7 +122,7 @@ def _of_thread(
     times = zip([*decision.flat.numbered, -1], seen.cpu_ns, strict=True)
     cpu_ns = sum(ns for number, ns in times if number not in stays)
     reason = plan.reason.replace(_TRAINING, "what other threads hand over")
-    if reason == NO_GAIN and plan.where == "process" and cpu_ns > BUSY * plan.ahead_ns:
+    if reason == NO_GAIN and plan.where == "process" and cpu_ns > BUSY_NS:
         reason = ""
     own = {owner_of(value) for value in frame.f_locals.values()} - left
     drawn = plan.unwritten == DRAWN
@@ -155,6 +156,8 @@ def made() -> Iterator[tuple[Decision, int]]:
 def close() -> None:
     """The interpreter ends: threads of the script's that are left stand still."""
     _closing.set()
+    for one in _made:  # what they are in the midst of is never closed, by any thread
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(one))
 
 
 def feeds(run: LoopEntry) -> bool:
@@ -190,7 +193,8 @@ class _Rest:
 
     def step(self, point: object) -> None:
         """A step begins: wait for whoever forks."""
-        if self._wanted and threading.current_thread() is threading.main_thread():
+        here = threading.current_thread() is threading.main_thread()
+        if self._wanted and here and not pools.is_worker():  # a fork's is no other one
             self._stands.set()
             self._goes.wait(PATIENCE_S)
 
