@@ -54,10 +54,11 @@ def start(writer: SpoolWriter) -> None:
 
 
 def start_unwritten() -> None:
-    """Begin to follow loops and stages without a recording."""
+    """Begin to follow loops and stages without a recording, in this process alone."""
     global _on, _writer
     _writer = cast(SpoolWriter, Unwritten())
     _on = True
+    os.register_at_fork(after_in_child=finish)
 
 
 def calibrate(pairs: int = 200) -> float:

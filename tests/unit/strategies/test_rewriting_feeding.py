@@ -100,9 +100,10 @@ while thread.is_alive():
 
 def test_what_another_thread_changes_is_read_when_it_is_due(tmp_path: Path) -> None:
     """A load that uses what the trainer sets stays where it is, and says why."""
-    _fed(
+    rewritten(
         tmp_path / "s.py",
-        """
+        HEAD
+        + """
 class Loader:
     level = 0
     def __init__(self): self.level = 1
@@ -114,10 +115,12 @@ def produce():
     for i in range(40):  # loop
         q.put(loader.load(i))
 threading.Thread(target=produce).start()
+got = []
 for step in range(40):
-    q.get()
+    got.append(q.get())
     loader.level = step
 """,
+        kind=Feeding,
     )
     (plan,) = _plans()
     assert plan.reason == "another thread may change level of the Loader"

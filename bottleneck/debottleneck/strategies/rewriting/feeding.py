@@ -155,6 +155,8 @@ def made() -> Iterator[tuple[Decision, int]]:
 
 def close() -> None:
     """The interpreter ends: threads of the script's that are left stand still."""
+    if _closing.is_set():
+        return
     _closing.set()
     for one in _made:  # what they are in the midst of is never closed, by any thread
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(one))

@@ -19,6 +19,7 @@ from debottleneck.agent import (
     marks,
     opened,
     outputs,
+    turns,
 )
 from debottleneck.agent.entries import LoopEntry
 from debottleneck.agent.evidence import Search
@@ -78,8 +79,15 @@ def install(folder: Path, config: Mapping[str, Any]) -> None:
         asked = each.Sharing(workers, voice, [])
         _sides.append(asked)
         discover.prepare_with(partial(each.prepare, asked=asked))
-    os.register_at_fork(after_in_child=pools.as_worker)
+    os.register_at_fork(after_in_child=_as_worker)
     atexit.register(_close, voice, hands, notes)
+
+
+def _as_worker() -> None:
+    """In a forked process every loop is plain."""
+    pools.as_worker()
+    for point in turns.points():
+        point.allow(False)
 
 
 def after_torch(torch: ModuleType) -> None:
