@@ -210,3 +210,29 @@ for drawn, pid in Background(items(30)):
     rng = random.Random(5)
     assert ran.space["got"] == [[rng.random() for _ in range(500)] for _ in range(30)]
     assert len(ran.space["pids"]) == 2
+
+
+DRAWS = """
+q = queue.Queue(2)
+def load(i, rng):
+    time.sleep(0.002)
+    return i + rng.random()
+def produce(rng):
+    for i in range(40):  # loop
+        q.put(load(i, rng))
+thread = threading.Thread(target=produce, args=(RNG,))
+thread.start()
+for step in range(40):
+    q.get()
+    random.random()
+thread.join()
+"""
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_only_draws_of_the_thread_itself_run_ahead(tmp_path: Path, own: bool) -> None:
+    """What the trainer draws meanwhile is its own; a shared generator is left."""
+    generator = "random.Random(1)" if own else "random._inst"
+    _fed(tmp_path / "s.py", DRAWS.replace("RNG", generator), PROCESS)
+    (plan,) = _plans()
+    assert (7 in plan.places) is own

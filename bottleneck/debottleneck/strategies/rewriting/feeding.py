@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 from debottleneck.agent.dataflow import SCOPES
 from debottleneck.agent.entries import LoopEntry
 from debottleneck.errors import StrategyError
-from debottleneck.strategies import pools
+from debottleneck.strategies import pools, randomness
 from debottleneck.strategies.rewriting.decide import Decision, decide
 from debottleneck.strategies.rewriting.divide import Observation
 from debottleneck.strategies.rewriting.elsewhere import Beside, effects_left
@@ -45,6 +45,9 @@ PATIENCE_S = 2.0
 UNBOUNDED = "nothing says how far it may be ahead of who takes from it"
 """Why a thread that looks after something all the time is left as it is."""
 
+SHARED_DRAWS = "it draws from a generator that all threads share"
+"""Why such a line stays: when others draw is not known."""
+
 _WAITS = ("Condition", "Semaphore", "BoundedSemaphore")
 
 _TRAINING = "what comes of the training"
@@ -60,7 +63,10 @@ class Fed(Rewriting):
         besides: Mapping[str, Any],
     ) -> Decision:  # fmt: skip
         seen, beside, bounded = observed.seen(), Beside(), flat.target is not None
+        drawn = {owner_of(stream) for stream in randomness.streams()}
         for place, effects in enumerate(seen.effects):
+            if any(owner in drawn for owner, _ in effects.touches):
+                effects.bound = effects.bound or SHARED_DRAWS
             shared = {owner_of(one): one for one in effects.held.values()}
             shared = {key: one for key, one in shared.items() if _hands_over(one)}
             handed = {at for at in effects.touches if at[0] in shared}

@@ -20,6 +20,7 @@ from debottleneck.agent.discover import is_own
 from debottleneck.strategies import pools, randomness
 from debottleneck.strategies.conflicts import is_random
 from debottleneck.strategies.rewriting.callees import Callees
+from debottleneck.strategies.rewriting.known import draws_in_torch
 from debottleneck.strategies.rewriting.locations import ALL, File, file_at
 from debottleneck.strategies.rewriting.values import Value
 
@@ -93,7 +94,8 @@ class Tracing:
         if sys.getprofile() is not None or (yappi and yappi.is_running()):
             return
         self.on, self._thread = True, threading.get_ident()
-        self._streams = randomness.streams()
+        others = threading.current_thread() is not threading.main_thread()
+        self._streams = () if others else randomness.streams()  # that one draws, too
         self._states = randomness.states(self._streams)
         _listeners.append(self._heard)
         _listen()
@@ -133,6 +135,8 @@ class Tracing:
             tells = isinstance(owner, _STREAMS) or is_random(owner)
             if (tells or _is_connection(owner)) and not _is_ours(frame):
                 self._events.used.append(owner)
+            elif draws_in_torch(arg):
+                self._events.used.append(sys.modules["torch"].default_generator)
         self._left -= 1
         if self._left < 0:
             sys.setprofile(None)
