@@ -250,7 +250,8 @@ class Rewriting:
         ahead = {*better.division.order, *better.division.heavy}
         all_ahead = all(n in ahead for n, k in more.flat.numbered.items() if k.opened)
         shorter = better.plan.bound_ns < SLACK * decision.plan.bound_ns
-        if all_ahead and shorter and not better.plan.reason:
+        stays_apart = not better.plan.feeds or better.plan.where == decision.plan.where
+        if all_ahead and shorter and stays_apart and not better.plan.reason:
             plan = replace(better.plan, closed=decision.plan)
             self.decision = replace(better, plan=plan)
 

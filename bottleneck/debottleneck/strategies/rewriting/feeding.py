@@ -130,6 +130,8 @@ def _of_thread(
     reason = plan.reason.replace(_TRAINING, "what other threads hand over")
     if reason == NO_GAIN and plan.where == "process" and cpu_ns > BUSY_NS:
         reason = ""
+    elif plan.where == "thread" and not plan.heavy:
+        reason = reason or NO_GAIN  # a thread ahead of a thread
     own = {owner_of(value) for value in frame.f_locals.values()} - left
     drawn = plan.unwritten == DRAWN
     drawn = drawn and not all(owner_of(s) in own for s in decision.kept.streams)
