@@ -87,6 +87,7 @@ class Feeding(threading.local, Fed):
 
     several = True
     judged = False
+    ahead: Any = None  # what runs ahead of the thread
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
@@ -117,7 +118,8 @@ class Feeding(threading.local, Fed):
 
     def begin(self, make: Callable[[], T], *, apart: bool) -> T:
         """Run ahead from here on."""
-        return at_rest(make) if apart else make()
+        made = self.ahead = at_rest(make) if apart else make()
+        return made
 
 
 def _of_thread(
@@ -168,6 +170,8 @@ def close() -> None:
     _closing.set()
     for one in _made:  # what they are in the midst of is never closed, by any thread
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(one))
+        if one.get("ahead") is not None:
+            one["ahead"].stop()
 
 
 def feeds(run: LoopEntry) -> bool:
