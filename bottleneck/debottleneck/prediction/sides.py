@@ -37,11 +37,16 @@ Shares = Mapping[str, tuple[float, float]]
 def plan_of(demand: Demand, strategy: Strategy) -> Plan | None:
     """What prefetch would do, in these settings; None if the recording does not say.
 
-    Where it does nothing with the loop itself, what it does with one that feeds it.
+    Where it does nothing with the loop itself, or a process is asked for that only a
+    loop can have that feeds it, what it does with that one.
     """
     plans = [p for p in demand.plans if p.strategy == PREFETCH]
     plans = [_as_asked(p, strategy) for p in sorted(plans, key=lambda p: p.feeds)]
-    return next((p for p in plans if not p.reason), plans[0] if plans else None)
+    where = strategy.word("where", "thread")
+    acting = sorted(
+        (p for p in plans if not p.reason), key=lambda plan: plan.where != where
+    )
+    return next(iter([*acting, *plans]), None)
 
 
 def _as_asked(plan: Plan, strategy: Strategy) -> Plan:

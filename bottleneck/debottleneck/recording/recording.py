@@ -93,6 +93,7 @@ class Planned(TypedDict):
     turns: Annotated[int, Between(0, 2**20)]
     entries: Annotated[float, Between(0, 2**20)]
     around: tuple[tuple[Id, Id], ...]
+    feeds: bool
 
 
 @dataclass(frozen=True)

@@ -112,7 +112,8 @@ def functions(start: int) -> dict[str, Any]:
 
 def planned(line: int) -> dict[str, Any]:
     """A strategy says what it would do with the loop at a line."""
-    made = Plan("prefetch", "train.py", line, pieces=(Piece(line, "heavy", 5.0, 2.0),))
+    pieces = (Piece(line, "heavy", 5.0, 2.0),)
+    made = Plan("prefetch", "train.py", line, pieces=pieces, feeds=True)
     return {"t_ns": 0, "event": "plan", **made.as_json()}
 
 
@@ -231,6 +232,7 @@ def test_bursts_and_plans(raw: Path) -> None:
     assert bursts.iloc[4].tolist() == [PID, 4 * MS, 25_000, 12, 1]
     (plan,) = assemble.plans_of(raw, PID)
     assert (plan["line"], plan["pieces"][0]["side"]) == (12, "heavy")
+    assert plan["feeds"]
     assert assemble.plans_of(raw, PID + 1) == ()
     assert assemble.has_functions(raw)
     lines(spool.events_file(raw, PID), [{**planned(12), "where": "nowhere"}])

@@ -74,9 +74,8 @@ def _of_kind(callees: Follows, touch: Touching, base: Value, name: str) -> Value
         touch.read(base)
         return Value(NOTHING, base.roots)
     if isinstance(static, _FIELD) and isinstance(sample, tuple):
-        exact = any(base.exactly(root) for root in base.roots)
         held = getattr(sample, name)
-        return Value.of(held) if exact else Value(held, base.roots)
+        return Value.of(held) if base.known else Value(held, base.roots)
     if isinstance(static, types.MemberDescriptorType) and base.roots:
         touch.read(base, name)
         return Value(getattr(sample, name, NOTHING), base.roots)

@@ -268,18 +268,16 @@ class Callees:
             return self.invoke(method, [base, index], {})
         self.touch.read(base)
         sample = base.sample
-        exact = any(base.exactly(root) for root in base.roots)
-        always = exact and isinstance(node.slice, ast.Constant)
+        always = base.known and isinstance(node.slice, ast.Constant)
         if always and isinstance(sample, list | tuple | dict):
             try:
                 return Value.of(sample[index.sample])
             except (LookupError, TypeError):
                 pass  # it is not known which
-        if isinstance(sample, list | tuple | dict) and sample:
-            return elements(sample, base.roots)
         if known.is_array(sample) and sample.dtype != object:
             return base  # a view of it, or a scalar
-        return Value(NOTHING, base.roots)
+        listed = isinstance(sample, list | tuple | dict) and sample
+        return elements(sample, base.roots) if listed else Value(NOTHING, base.roots)
 
     def _of_lambda(self, node: ast.Lambda) -> Value:
         self._later(node.args, [ast.Expr(node.body)])
