@@ -22,6 +22,7 @@ from debottleneck.agent.dataflow import SCOPES
 from debottleneck.agent.entries import LoopEntry
 from debottleneck.errors import StrategyError
 from debottleneck.strategies import pools, randomness
+from debottleneck.strategies.rewriting.ahead import AheadItems
 from debottleneck.strategies.rewriting.decide import Decision, decide
 from debottleneck.strategies.rewriting.divide import Observation
 from debottleneck.strategies.rewriting.elsewhere import Beside, effects_left
@@ -235,7 +236,10 @@ class _Rest:
 def _waits() -> bool:
     """Whether the main thread waits for another one."""
     frame = sys._current_frames().get(threading.main_thread().ident or 0)
-    return frame is not None and frame.f_code.co_filename == threading.__file__
+    code = frame and frame.f_code
+    return code is AheadItems.take.__code__ or (
+        code is not None and code.co_filename == threading.__file__
+    )
 
 
 _rest = _Rest()
