@@ -25,7 +25,7 @@ from debottleneck.strategies.rewriting.locations import (
 from debottleneck.strategies.rewriting.values import Value, own_function
 
 
-class _Beside(Callees):
+class _Followed(Callees):
     """Follows what another thread runs."""
 
     beside = True
@@ -33,7 +33,7 @@ class _Beside(Callees):
 
 def effects_elsewhere() -> Effects:
     """What they read and change."""
-    callees = _Beside({}, {})
+    callees = _Followed({}, {})
     for number in signal.valid_signals():
         handler = signal.getsignal(number)
         if callable(handler):
@@ -61,7 +61,7 @@ def met_elsewhere(ahead: Effects, elsewhere: Effects) -> set[Location]:
     return {at for at in met if at[0] not in shared}
 
 
-class Beside:
+class OtherThreads:
     """What other threads may still do, for a loop in one of the script's own."""
 
     def __init__(self) -> None:
@@ -102,7 +102,7 @@ def effects_left(frame: FrameType, loop: int = 0) -> Effects:
     for each in _frames(frame):
         space, local = each.f_globals, each.f_locals
         own = {} if local is space else {n: Value.of(v) for n, v in local.items()}
-        callees = _Beside(space, own)
+        callees = _Followed(space, own)
         for node in _left(each):
             if node.lineno != loop or each is not frame:
                 callees.statement(node)

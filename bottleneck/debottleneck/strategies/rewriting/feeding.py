@@ -25,7 +25,7 @@ from debottleneck.strategies import pools, randomness
 from debottleneck.strategies.rewriting.ahead import AheadItems
 from debottleneck.strategies.rewriting.decide import Decision, decide
 from debottleneck.strategies.rewriting.divide import Observation
-from debottleneck.strategies.rewriting.elsewhere import Beside, effects_left
+from debottleneck.strategies.rewriting.elsewhere import OtherThreads, effects_left
 from debottleneck.strategies.rewriting.entries import Rewriting
 from debottleneck.strategies.rewriting.flatten import FlatLoop
 from debottleneck.strategies.rewriting.locations import is_shared, owner_of
@@ -63,7 +63,7 @@ class Fed(Rewriting):
         self, flat: FlatLoop, observed: Observed, frame: FrameType,
         besides: Mapping[str, Any],
     ) -> Decision:  # fmt: skip
-        seen, beside, bounded = observed.seen(), Beside(), flat.target is not None
+        seen, beside, bounded = observed.seen(), OtherThreads(), flat.target is not None
         drawn = {owner_of(stream) for stream in randomness.streams()}
         for place, effects in enumerate(seen.effects):
             if any(owner in drawn for owner, _ in effects.touches):
