@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from time import perf_counter_ns
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from debottleneck.errors import StrategyError
-from debottleneck.strategies.rewriting.ahead import (
-    STOPPED,
-    AheadItems,
-    Item,
-    Lost,
-)
+from debottleneck.strategies.rewriting.ahead import STOPPED, AheadItems, Item, Lost
 from debottleneck.strategies.rewriting.decide import Decision
 from debottleneck.strategies.rewriting.flatten import Line
 from debottleneck.strategies.rewriting.split import LoopItems, values_before
 from debottleneck.strategies.rewriting.tracebacks import own_trace
 from debottleneck.strategies.rewriting.tracing import Files
 from debottleneck.strategies.rewriting.watch import Look
+
+if TYPE_CHECKING:
+    from debottleneck.strategies.rewriting.entries import Rewriting
 
 JUDGED = 20
 """Iterations after which it must not have lost."""
@@ -46,22 +44,6 @@ class Raising(list[Any]):
         return value
 
 
-class Rewritten(Protocol):
-    """What an entry is of, see `entries.Rewriting`."""
-
-    values: Any
-    entries: int
-    fetched: int
-    plain_ns: int
-
-    @property
-    def is_over(self) -> bool:
-        """Whether it was given up."""
-
-    def ended(self, why: str) -> None:
-        """Give it up."""
-
-
 class EntryRun:
     """One entry of a loop whose plan is made.
 
@@ -70,7 +52,7 @@ class EntryRun:
     """
 
     def __init__(
-        self, of: Rewritten, decision: Decision, source: LoopItems,
+        self, of: Rewriting, decision: Decision, source: LoopItems,
         index: Iterator[Any], load: Any,
     ) -> None:  # fmt: skip
         self._of, self._decision, self._source = of, decision, source
@@ -108,7 +90,7 @@ class EntryRun:
         if self._ahead is not None:
             self._ahead.close()
             if not self._over:
-                self._decision.restore(self._state)
+                self._decision.kept.restore(self._state)
                 if self._decision.ahead_of_it and not self.plainly:
                     what = self._decision.ahead_of_it
                     self._of.ended(f"an exception left it, with {what} ahead of it")
@@ -198,7 +180,7 @@ class EntryRun:
             self._done += 1
             if ahead.lost and not self._of.is_over:
                 self._of.ended(f"{ahead.lost}; the rest was loaded as written")
-            if self._done == check and self._decision.checked:
+            if self._done == check:
                 check *= 2
                 yield from self._checked(ahead, made)
                 if self._of.is_over and ahead.apart:
@@ -242,7 +224,7 @@ class EntryRun:
         assert self._ahead is not None
         self._ahead.close()
         self._ahead = None
-        self._decision.restore(self._first)
+        self._decision.kept.restore(self._first)
         for _ in range(self._done):  # it has not moved here
             next(self._index)
         yield from self._in_turn()
