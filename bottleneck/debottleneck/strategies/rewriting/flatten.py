@@ -126,8 +126,7 @@ def flatten(loop: Loop, make: Make, source: ast.expr) -> tuple[FlatLoop, Loop]:
         isinstance(node, ast.Return | ast.Break) for node in jumps(work.body, True)
     )
     if isinstance(work, ast.While):
-        endless = isinstance(work.test, ast.Constant) and bool(work.test.value)
-        exits = exits or not endless
+        exits |= not (isinstance(work.test, ast.Constant) and work.test.value)
     made = FlatLoop(tuple(flat.lines), target, names, loop.lineno, exits)
     return made, located(new, work)
 
