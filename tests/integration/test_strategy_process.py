@@ -12,6 +12,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -370,8 +371,8 @@ def test_calls_are_made_in_other_processes() -> None:
     """Results and keywords; what was true at the fork is true there."""
     offset = 3
     calls = Calls(lambda x, *, by=1: (os.getpid(), x * by + offset, ROWS), 2)
-    futures = [pools.shared(2).submit(calls, n, by=2) for n in range(12)]
-    results = [future.result() for future in futures]
+    with ThreadPoolExecutor(2) as pool:
+        results = [*pool.map(lambda n: calls(n, by=2), range(12))]
     assert [value for _, value, _ in results] == [2 * n + 3 for n in range(12)]
     assert os.getpid() not in {pid for pid, _, _ in results}
     assert all((rows == ROWS).all() for _, _, rows in results)
@@ -387,8 +388,8 @@ def test_calls_are_made_at_once() -> None:
         return os.read((there, here)[number][0], 1)
 
     calls = Calls(meet, 2)
-    futures = [pools.shared(2).submit(calls, number) for number in (0, 1)]
-    assert [future.result(60) for future in futures] == [b"x", b"x"]
+    with ThreadPoolExecutor(2) as pool:
+        assert [*pool.map(calls, (0, 1), timeout=60)] == [b"x", b"x"]
     calls.close()
     for each in (*here, *there):
         os.close(each)
@@ -418,10 +419,11 @@ def test_calls_of_a_process_that_died_fail() -> None:
 def test_closing_waits_for_no_call() -> None:
     """One that sleeps for ever fails, so do one that waits and all later ones."""
     calls = Calls(time.sleep, 1)
-    under_way = [pools.shared(2).submit(calls, 100) for _ in range(2)]
-    while not all(future.running() for future in under_way):
-        time.sleep(0.01)
-    calls.close()
+    with ThreadPoolExecutor(2) as pool:
+        under_way = [pool.submit(calls, 100) for _ in range(2)]
+        while not all(future.running() for future in under_way):
+            time.sleep(0.01)
+        calls.close()
     assert all(isinstance(one.exception(60), StrategyError) for one in under_way)
     with pytest.raises(StrategyError):
         calls(0)
