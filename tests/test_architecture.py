@@ -54,7 +54,7 @@ LINES = {
     "analysis": 4_420,  # 770 for rows that are lines: joined, opened, unmarked
     "strategies": 14_120,  # 7,850 rewrite loops and write them, 1,300 set libraries
     "prediction": 2_420,
-    "trials": 4_130,  # the gate's runs, state and files compared
+    "trials": 4_145,  # the gate's runs, state and files compared
     "selfcheck": 1_450,
     "report": 8_980,  # 350 for rows that are lines, with their source, in every medium
     "commands": 1_420,
