@@ -51,6 +51,7 @@ from debottleneck.strategies.rewriting.opening import (
 )
 from debottleneck.strategies.rewriting.pieces import pieces_of, size_of
 from debottleneck.strategies.rewriting.plan import DRAWN, NO_GAIN, Plan, Wanted
+from debottleneck.strategies.rewriting.replicas import OWN, Replicas, renewed
 from debottleneck.strategies.rewriting.split import LoopItems, Split, names_of, split
 from debottleneck.strategies.spec import PREFETCH
 
@@ -105,6 +106,8 @@ class Decision:
     kept: Kept = field(default_factory=Kept)
     ahead_of_it: str = ""
     """What is not brought back when an exception leaves the loop."""
+    replicas: Replicas = field(default_factory=Replicas)
+    """What each worker has of its own."""
 
     missing = staticmethod(names_of)
     """Stands for the value of a line that did not run."""
@@ -180,10 +183,11 @@ class Decision:
         limit_s = None
         if self.division.heavy and plan.heavy and plan.where == "process":
             lines, size = self.division.heavy, max(self.flat.numbered) + 1
-            heavy = Processes(load, lines, size, plan.workers)
+            own = self.replicas.around(load)
+            heavy = Processes(own, lines, size, plan.workers)
             limit_s = PATIENCE * plan.heavy_ns / 1e9 + PATIENCE_S
         elif self.division.heavy and plan.heavy:
-            heavy = Threads(load, plan.workers)
+            heavy = Threads(self.replicas.around(load), plan.workers)
         elif self.division.heavy:
             index = with_load(index, load)
         return AheadItems(index, heavy, load, plan.depth, self.kept.snapshot, limit_s)
@@ -246,6 +250,9 @@ def decide(
         besides: Names that are no variables of the frame.
         left: Owners of what may be used afterwards.
     """
+    seen, connections = renewed(
+        seen, flat.numbered, lambda other: _divided(flat, other, frame)[0].heavy
+    )
     division, kept_names = _divided(flat, seen, frame)
     ns = dict(zip([*flat.numbered, -1], seen.ns, strict=True))
     by_line = dict(zip(ns, seen.effects, strict=True))
@@ -275,11 +282,13 @@ def decide(
     kept = kept_of(division, ahead)
     early, ahead_of_it = _left(flat, lost, ahead, frame.f_globals, kept_names)
     reason = plan.reason or _reason(plan, sides, kept_names, frame, early)
-    unwritten = _unwritten(plan, flat, division, kept, kept_names)
+    unwritten = OWN * bool(connections)
+    unwritten = unwritten or _unwritten(plan, flat, division, kept, kept_names)
     sides.release(seen.lasting)
     return Decision(
         replace(plan, reason=reason, unwritten=unwritten), flat, division, sides,
         kept_names, point.file, kept=kept, besides=besides, ahead_of_it=ahead_of_it,
+        replicas=Replicas(connections),
     )  # fmt: skip
 
 

@@ -34,6 +34,7 @@ class Observation:
         cpu_ns: What of `ns` is on a core.
         sizes: Bytes of each line's value, by its number.
         held: Owners that each name holds which the loop binds, at an iteration's end.
+        connections: That each worker may have one of its own of.
     """
 
     effects: list[Effects]
@@ -44,6 +45,7 @@ class Observation:
     cpu_ns: list[float] = field(default_factory=list)
     sizes: dict[int, int] = field(default_factory=dict)
     held: dict[str, set[Any]] = field(default_factory=dict)
+    connections: Sequence[Any] = ()
 
 
 @dataclass(frozen=True)
