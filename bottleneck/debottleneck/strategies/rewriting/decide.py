@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import pickle
 from collections.abc import Callable, Collection, Container, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -17,6 +16,7 @@ from debottleneck.strategies.rewriting.ahead import (
     Processes,
     Received,
     Threads,
+    can_go,
     given,
     with_load,
 )
@@ -175,7 +175,7 @@ class Decision:
             StrategyError: No process can be started.
         """
         plan = self.plan
-        if plan.heavy and plan.where == "process" and not _can_go(carry):
+        if plan.heavy and plan.where == "process" and not can_go(carry):
             plan = replace(plan, where="thread")
         if plan.where == "process" and not plan.heavy:
             return self._in_child(index, load, source)
@@ -393,14 +393,6 @@ def _places(flat: FlatLoop, worth: tuple[int, ...]) -> tuple[int, ...]:
     lines = flat.numbered
     found = {flat.place if n < 0 else lines[n].place for n in worth}
     return tuple(sorted(found))
-
-
-def _can_go(value: Any) -> bool:
-    try:
-        pickle.dumps(value, protocol=5)
-    except Exception:  # noqa: BLE001 - a user's object may raise anything here
-        return False
-    return True
 
 
 def _of_threads(effects: Effects) -> bool:
