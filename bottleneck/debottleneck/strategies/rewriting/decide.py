@@ -183,8 +183,8 @@ class Decision:
         limit_s = None
         if self.division.heavy and plan.heavy and plan.where == "process":
             lines, size = self.division.heavy, max(self.flat.numbered) + 1
-            own = self.replicas.around(load)
-            heavy = Processes(own, lines, size, plan.workers)
+            made = self.replicas.around(load)
+            heavy = Processes(made, lines, size, plan.workers)
             limit_s = PATIENCE * plan.heavy_ns / 1e9 + PATIENCE_S
         elif self.division.heavy and plan.heavy:
             heavy = Threads(self.replicas.around(load), plan.workers)
@@ -250,29 +250,26 @@ def decide(
         besides: Names that are no variables of the frame.
         left: Owners of what may be used afterwards.
     """
-    seen, connections = renewed(
-        seen, flat.numbered, lambda other: _divided(flat, other, frame)[0].heavy
-    )
+    seen, own = renewed(seen, flat.numbered, partial(_divided, flat, frame=frame))
     division, kept_names = _divided(flat, seen, frame)
     ns = dict(zip([*flat.numbered, -1], seen.ns, strict=True))
     by_line = dict(zip(ns, seen.effects, strict=True))
-    ahead = _together(by_line, {*ns} - {*division.stays})
+    spent = {n: ns[n] for n in ns if n not in division.stays}
+    ahead = _together(by_line, spent)
     sides = BothSides(ahead, _together(by_line, division.stays), frozenset(seen.fresh))
-    nodes = (*division.order, *division.heavy)
-    ahead_ns = sum(ns[n] for n in (*nodes, -1))
+    ahead_ns = sum(spent.values())
     heavy_ns = sum(ns[n] for n in division.heavy)
     stays_ns = sum(seen.ns) - ahead_ns
     heavy = division.heavy if heavy_ns > HEAVY * ahead_ns else ()
     workers = _workers(settings, heavy_ns, stays_ns) if heavy else 1
     lost = _lost(division, ahead, left)
     child = _together(by_line, heavy) if heavy else ahead
-    apart = bool(heavy or not lost) and seen.known.isdisjoint(heavy or nodes)
+    apart = bool(heavy or not lost) and seen.known.isdisjoint(heavy or spent)
     apart = apart and not (_of_threads(child) or shares_files(ahead, sides.stays))
-    worth = _worth({n: ns[n] for n in (*nodes, -1)})
     plan = Plan(
         PREFETCH, point.file, point.plan.line,
         order=division.order, heavy=heavy,
-        places=_places(flat, worth), worth=worth,
+        places=_places(flat, _worth(spent)), worth=_worth(spent),
         ahead_ns=ahead_ns, heavy_ns=heavy_ns if heavy else 0.0, stays_ns=stays_ns,
         workers=workers, where="process" if settings.process and apart else "thread",
         depth=settings.depth or max(2, 2 * workers), reason=division.reason,
@@ -282,13 +279,11 @@ def decide(
     kept = kept_of(division, ahead)
     early, ahead_of_it = _left(flat, lost, ahead, frame.f_globals, kept_names)
     reason = plan.reason or _reason(plan, sides, kept_names, frame, early)
-    unwritten = OWN * bool(connections)
-    unwritten = unwritten or _unwritten(plan, flat, division, kept, kept_names)
+    unwritten = OWN if own else _unwritten(plan, flat, division, kept, kept_names)
     sides.release(seen.lasting)
     return Decision(
         replace(plan, reason=reason, unwritten=unwritten), flat, division, sides,
-        kept_names, point.file, kept=kept, besides=besides, ahead_of_it=ahead_of_it,
-        replicas=Replicas(connections),
+        kept_names, point.file, besides, kept, ahead_of_it, own,
     )  # fmt: skip
 
 

@@ -14,14 +14,14 @@ import copy
 import socket
 import sys
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 from debottleneck.agent.digests import Content
 from debottleneck.errors import StrategyError
-from debottleneck.strategies.rewriting.divide import Observation
+from debottleneck.strategies.rewriting.divide import Division, Observation
 from debottleneck.strategies.rewriting.locations import ALL, owner_of, reach
 
 SENT = "http.client.send"
@@ -61,14 +61,14 @@ def renewable(value: Any) -> bool:
 def renewed(
     seen: Observation,
     numbers: Iterable[int],
-    heavy_of: Callable[[Observation], Collection[int]],
-) -> tuple[Observation, list[Any]]:
-    """What was seen, as if connections were new each time; those, or none.
+    divided: Callable[[Observation], tuple[Division, Any]],
+) -> tuple[Observation, Replicas]:
+    """What was seen, as if connections were new each time; of those, or of none.
 
     Args:
         seen: What lines do.
         numbers: Of the lines.
-        heavy_of: Which of them workers would run, by that.
+        divided: What would run where, by that.
     """
     every, connections = [*numbers, -1], list[Any]()
     for one in seen.connections:
@@ -82,10 +82,10 @@ def renewed(
         }
         written = set[Any]().union(*(effects.writes for effects in seen.effects))
         named = any(at == owner_of(one) and name != ALL for at, name in written)
-        if not named and users <= {*heavy_of(other)}:
+        if not named and users <= {*divided(other)[0].heavy}:
             seen = other
             connections.append(one)
-    return seen, connections
+    return seen, Replicas(connections)
 
 
 def _is_idle(connection: Any) -> bool:
