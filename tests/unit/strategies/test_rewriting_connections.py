@@ -69,10 +69,12 @@ def get(connection, path, method="GET"):
 def counted(i):
     connection.count = getattr(connection, "count", 0) + 1
     return get(connection, i) + connection.count
-for i in range({n}):  # loop
-    x = {load}
-    net.update(x)
-    {then}
+def epoch(n, connection):
+    for i in range(n):  # loop
+        x = {load}
+        net.update(x)
+        {then}
+epoch({n}, connection)
 """
 
 
@@ -124,6 +126,23 @@ def test_what_depends_on_the_order_of_requests_keeps_it(
     assert ran.space["net"].w == plain
     assert not ran.rewriting.decision or not ran.rewriting.decision.replicas
     assert len(Answers.clients) == 1
+
+
+def test_another_connection_in_the_next_epoch_is_used_as_written(
+    tmp_path: Path, port: int
+) -> None:
+    """What was learned of one connection is nothing that holds for another."""
+    more = f"connection = http.client.HTTPConnection('127.0.0.1', {port})"
+    source = HEAD.format(port=port, load="get(connection, i)", then="pass", n=N)
+    source += f"connection.close()\n{more}\nepoch({N}, connection)\n"
+    source += "connection.close()\n"
+    Answers.clients = set()
+    plain = plainly(tmp_path / "p.py", source)
+    Answers.clients = set()
+    ran = rewritten(tmp_path / "s.py", source)
+    assert ran.space["net"].w == plain["net"].w
+    assert ran.rewriting.fetched < N
+    assert len(Answers.clients) > 2
 
 
 def test_a_server_that_refuses_more_connections_ends_it(

@@ -158,6 +158,8 @@ class Decision:
 
     def of_entry(self, frame: FrameType, iterator: Any) -> Opened | None:
         """The same for what this entry goes over; None if it is of another kind."""
+        if not self.replicas.are_those_of(frame):
+            return None
         if self.flat.item is None:
             return Opened(self, iterator)
         within = under_way(iterator, frame.f_globals)
@@ -250,7 +252,7 @@ def decide(
         besides: Names that are no variables of the frame.
         left: Owners of what may be used afterwards.
     """
-    seen, own = renewed(seen, flat.numbered, partial(_divided, flat, frame=frame))
+    seen, own = renewed(seen, flat, frame, partial(_divided, flat, frame=frame))
     division, kept_names = _divided(flat, seen, frame)
     ns = dict(zip([*flat.numbered, -1], seen.ns, strict=True))
     by_line = dict(zip(ns, seen.effects, strict=True))

@@ -14,15 +14,17 @@ import copy
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from types import FrameType
 from typing import Any
 
 from debottleneck.agent.digests import Content
 from debottleneck.errors import StrategyError
 from debottleneck.strategies.rewriting.divide import Division, Observation
-from debottleneck.strategies.rewriting.locations import ALL, owner_of, reach
+from debottleneck.strategies.rewriting.flatten import FlatLoop
+from debottleneck.strategies.rewriting.locations import ALL, far, owner_of, reach
 
 SENT = "http.client.send"
 """The interpreter's audit event of a request: the connection, its bytes."""
@@ -33,6 +35,7 @@ SAFE = ("GET", "HEAD")
 OWN = "each worker has a connection of its own"
 """Why the lines to keep are the user's to write."""
 
+UNREAD = "a load leaves an answer unread"
 _IDLE = {"_HTTPConnection__response": None, "_HTTPConnection__state": "Idle"}
 _WRONG = 400
 _OF_HTTPS = {"_context", "key_file", "cert_file"}
@@ -60,24 +63,26 @@ def renewable(value: Any) -> bool:
 
 def renewed(
     seen: Observation,
-    numbers: Iterable[int],
+    flat: FlatLoop,
+    frame: FrameType,
     divided: Callable[[Observation], tuple[Division, Any]],
 ) -> tuple[Observation, Replicas]:
     """What was seen, as if connections were new each time; of those, or of none.
 
     Args:
         seen: What lines do.
-        numbers: Of the lines.
+        flat: The lines.
+        frame: Of the loop.
         divided: What would run where, by that.
     """
-    every, connections = [*numbers, -1], list[Any]()
+    numbers, connections, plain = [*flat.numbered, -1], list[Any](), seen
     for one in seen.connections:
         owners = {owner_of(held) for held in reach(one)}
         other = replace(seen, fresh=seen.fresh | owners)
         touched = [effects.touches for effects in seen.effects]
         users = {
             number
-            for number, places in zip(every, touched, strict=True)
+            for number, places in zip(numbers, touched, strict=True)
             if not owners.isdisjoint(owner for owner, _ in places)
         }
         written = set[Any]().union(*(effects.writes for effects in seen.effects))
@@ -85,7 +90,8 @@ def renewed(
         if not named and users <= {*divided(other)[0].heavy}:
             seen = other
             connections.append(one)
-    return seen, Replicas(connections)
+    replicas = Replicas(connections)
+    return (seen, replicas) if replicas.are_those_of(frame) else (plain, Replicas())
 
 
 def _is_idle(connection: Any) -> bool:
@@ -115,14 +121,24 @@ class Replicas:
     def __bool__(self) -> bool:
         return bool(self._shared)
 
+    def are_those_of(self, frame: FrameType) -> bool:
+        """Whether a loop, by its names, gets at these and at no others."""
+        kind = getattr(sys.modules.get("http.client"), "HTTPConnection", ())
+        names = [*frame.f_locals.values(), *frame.f_globals.values()] if self else []
+        there = {id(o) for v in names for o in far(v) if isinstance(o, kind)}
+        return there == {id(shared) for shared, _ in self._shared}
+
     def around(self, load: Load) -> Load:
         """A load on what is its worker's own.
 
         Raises:
-            StrategyError: It fails there, whatever it does on the script's.
+            StrategyError: It fails there, whatever it does on the script's; or one
+                of the script's carries a request.
         """
         if not self:
             return load
+        if not all(_is_idle(shared) for shared, _ in self._shared):
+            raise StrategyError(UNREAD)
         with self._lock:
             self._over = False
         for (shared, _), kind in zip(self._shared, self._standing, strict=True):
@@ -191,7 +207,7 @@ class Replicas:
         try:
             yield
             if not all(map(_is_idle, mine.made.values())):
-                mine.wrong = "a load leaves an answer unread"
+                mine.wrong = UNREAD
         except Exception as error:  # noqa: BLE001 - made again, where it is as written
             mine.wrong = mine.wrong or f"{type(error).__name__}: {error}"
         finally:
