@@ -18,7 +18,10 @@ N = 30
 
 
 class Answers(http.server.BaseHTTPRequestHandler):
-    """`/I` gives 3 I, `/next` counts, `/crowded/I` is for one connection only."""
+    """`/I` gives 3 I, `/next` counts, `/crowded/I` serves one connection only.
+
+    `/late/I` does from number 10 on.
+    """
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -30,7 +33,8 @@ class Answers(http.server.BaseHTTPRequestHandler):
         self.clients.add(self.client_address)
         time.sleep(0.002)
         name = self.path.rpartition("/")[2]
-        crowded = self.path.startswith("/crowded") and len(self.clients) > 1
+        full = name.isdigit() and int(name) >= 10 and "late" in self.path
+        crowded = (full or "crowded" in self.path) and len(self.clients) > 1
         body = b"%d" % (next(self.counter) if name == "next" else int(name) * 3)
         self.send_response(503 if crowded else 200)
         self.send_header("Content-Length", str(len(body)))
@@ -145,10 +149,12 @@ def test_another_connection_in_the_next_epoch_is_used_as_written(
     assert len(Answers.clients) > 2
 
 
+@pytest.mark.parametrize("place", ["crowded", "late"])
 def test_a_server_that_refuses_more_connections_ends_it(
-    tmp_path: Path, port: int
+    place: str, tmp_path: Path, port: int
 ) -> None:
-    """The first load shows it: the loop goes on as written."""
-    plain, ran = _both(tmp_path, port, "get(connection, f'crowded/{i}')")
+    """The first load shows it, or a later one: the loop goes on as written."""
+    load = f"get(connection, f'{place}/{{i}}')"
+    plain, ran = _both(tmp_path, port, load)
     assert ran.space["net"].w == plain
     assert "the server answered 503" in ran.plan.reason
