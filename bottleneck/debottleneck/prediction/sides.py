@@ -37,16 +37,13 @@ Shares = Mapping[str, tuple[float, float]]
 def plan_of(demand: Demand, strategy: Strategy) -> Plan | None:
     """What prefetch would do, in these settings; None if the recording does not say.
 
-    Where it does nothing with the loop itself, or a process is asked for that only a
-    loop can have that feeds it, what it does with that one.
+    Where it does nothing like that with the loop itself, with one that feeds it.
     """
     plans = [p for p in demand.plans if p.strategy == PREFETCH]
     plans = [_as_asked(p, strategy) for p in sorted(plans, key=lambda p: p.feeds)]
     where = strategy.word("where", "thread")
-    acting = sorted(
-        (p for p in plans if not p.reason), key=lambda plan: plan.where != where
-    )
-    return next(iter([*acting, *plans]), None)
+    plans.sort(key=lambda p: (p.reason != "", not p.reason and p.where != where))
+    return plans[0] if plans else None
 
 
 def _as_asked(plan: Plan, strategy: Strategy) -> Plan:
