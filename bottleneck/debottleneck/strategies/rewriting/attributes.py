@@ -6,6 +6,7 @@ import inspect
 import types
 
 from debottleneck.agent.discover import is_own
+from debottleneck.strategies.rewriting import known
 from debottleneck.strategies.rewriting.foreign import Follows
 from debottleneck.strategies.rewriting.touching import Touching
 from debottleneck.strategies.rewriting.values import (
@@ -46,6 +47,8 @@ def _attribute(callees: Follows, touch: Touching, base: Value, name: str) -> Val
     if name == "__class__":
         return Value(kind)
     own = None if isinstance(sample, Made) else getattr(sample, "__dict__", None)
+    if known.is_module_of_torch(sample):
+        own = next((m for m in known.members(sample) if name in m), own)
     if isinstance(own, dict | types.MappingProxyType) and name in own:
         touch.read(base, name)
         if any(base.exactly(root) for root in base.roots) or isinstance(sample, type):

@@ -93,6 +93,8 @@ class Calling:
         target = function.sample
         if known.is_module_of_torch(target):
             self._touch.effects.stages.add("forward")
+            if known.is_frozen(target) and not any(map(_has_gradient, given)):
+                return self._frozen(function, joined([*given, *named.values()]))
             self._touch.change_all(function)
             self._foreign.streams()
         elif not known.is_function(target):
@@ -101,6 +103,15 @@ class Calling:
                 return self.invoke(method, [function, *given], named)
             self._touch.change_all(function)
         return self._foreign.function(target, given, named, used)
+
+    def _frozen(self, module: Value, given: Value) -> Value:
+        """A call of a network that is not trained."""
+        found = joined([module, given])
+        self._touch.read_all(found)
+        for part in module.sample.modules():
+            if own_function(type(part).forward):
+                self.invoke(type(part).forward, [Value.of(part)], {"": given})
+        return Value(NOTHING, found.roots)
 
     def _make(self, kind: type, given: list[Value], named: Names) -> Value:
         """A call of a class."""
@@ -129,6 +140,11 @@ class Calling:
             self._touch.effects.stages.add(stage)
         names = bound_names(function, given, named)
         return self._callees.follow(function, names, closure(function))
+
+
+def _has_gradient(value: Value) -> bool:
+    """Whether what is computed from it is recorded, in the order of the calls."""
+    return getattr(value.sample, "requires_grad", False) is True
 
 
 def super_of(
