@@ -61,7 +61,7 @@ class Callees:
         self._cells: dict[str, Any] = {}
         self._depth = 0
         self._code: types.CodeType | None = None
-        self.followed: set[types.CodeType] = set()
+        self.followed: set[known.Place] = set()
         self._returns: list[Value] = []
         self._done: dict[Any, Value] = {}
         self._alive: list[Names] = []
@@ -363,7 +363,7 @@ class Callees:
         )
         if key in self._done:
             return self._done[key]
-        self.followed.add(function.__code__)
+        self.followed.add(known.place_of(function.__code__))
         self._alive.append(names)  # so that identities stay true
         self._done[key] = Value(NOTHING, joined([*names.values()]).roots)
         nodes = known.sources_of(function)

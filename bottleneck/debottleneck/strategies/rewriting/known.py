@@ -225,6 +225,14 @@ def bound_function(function: Any) -> str:
 Node = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.GeneratorExp
 
 
+Place = tuple[str, str, int]
+
+
+def place_of(code: types.CodeType) -> Place:
+    """What the copies of a function's code, some of them with marks, have in common."""
+    return code.co_filename, code.co_name, code.co_firstlineno
+
+
 def sources_of(function: Any) -> Sequence[Node]:
     """A function's node in its file, or those that it may be."""
     code = function.__code__
