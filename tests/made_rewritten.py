@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from debottleneck.agent import copies, discover, loops
+from debottleneck.agent.changes import ChangePoint
 from debottleneck.agent.inline import PLACEHOLDER, fill
 from debottleneck.agent.turns import LoopPoint
 from debottleneck.strategies.rewriting import (
@@ -106,7 +107,8 @@ def rewritten(
         voice = Voice(lambda _, state, text, **more: said.append((state, text)))
         point.rewritten = kind(point, flat, settings, voice)
         for change in prepared.changes:
-            points[change.placeholder] = _Silent()  # type: ignore[assignment] # stands for one
+            made = ChangePoint(change.path)
+            points[change.placeholder] = made  # type: ignore[assignment] # a constant too
         code = fill(compile(tree, str(path), "exec"), points)
         space: dict[str, Any] = {"__name__": "script", "__file__": str(path)}
         exec(code, space)
@@ -152,12 +154,9 @@ def asked(path: Path, source: str) -> AskedOf:
         voice = Voice(lambda *said, **more: None)
         made = point.rewritten = asking.AskedLoop(point, flat, AUTOMATIC, voice)
         for change in prepared.changes:
-            points[change.placeholder] = _Silent()  # type: ignore[assignment] # stands for one
+            made_point = ChangePoint(change.path)
+            points[change.placeholder] = made_point  # type: ignore[assignment] # a constant too
         code = fill(compile(tree, str(path), "exec"), points)
         space: dict[str, Any] = {"__name__": "script", "__file__": str(path)}
         exec(code, space)
     return AskedOf(space, plans, made)
-
-
-class _Silent:
-    on = False

@@ -59,6 +59,32 @@ def look_again() -> None:
             point.on = point.once = True
 
 
+class ChangeWitness:
+    """Looks at every statement for a while: whether one changed what was there."""
+
+    def __init__(self) -> None:
+        self._on: list[ChangePoint] = []
+        self._count = 0
+
+    def begin(self) -> None:
+        """Look from now on."""
+        self._on = [point for point in _points if not point.on]
+        for point in self._on:
+            point.on = True
+        self.met()
+
+    def met(self) -> bool:
+        """Whether an array was changed since the last time."""
+        before, self._count = self._count, sum(point.changes for point in _points)
+        return self._count > before
+
+    def end(self) -> None:
+        """Look at no more than before."""
+        for point in self._on:
+            point.on = False
+        self._on = []
+
+
 class ChangePoint:
     """A statement that may change a parameter: what it changes, before and after.
 

@@ -115,7 +115,7 @@ def _unnoticed(method: Callable[..., None]) -> Callable[..., None]:
                 raise
             stop()
             reason = f"search for the training loop: {type(error).__name__}: {error}"
-            marks.note({"event": "failure", "what": reason})
+            marks.note({"event": "failure", "what": reason, "part": "search"})
 
     return guarded
 

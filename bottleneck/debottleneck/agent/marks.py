@@ -19,7 +19,7 @@ from time import monotonic_ns, thread_time_ns
 from types import FrameType
 from typing import cast
 
-from debottleneck.agent import sites
+from debottleneck.agent import ending, sites
 from debottleneck.agent.handlers import of_a_handler
 from debottleneck.agent.spool_writer import THREADS, SpoolWriter, Unwritten
 from debottleneck.agent.track import NOWHERE, MarkTrack
@@ -355,7 +355,7 @@ def _attend(track: MarkTrack, stage: str) -> None:
         writer.attend(mode)
         if mode == spool.STOP:
             finish()
-            raise SystemExit(0)
+            ending.end_script()
 
 
 def _is_boundary(boundary: int, stage: str) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from debottleneck.agent import dataflow, turns
 from debottleneck.agent.changes import ChangePoint
 from debottleneck.agent.turns import LoopPoint
+from debottleneck.recording.spool import BY_OPTIMIZER
 from debottleneck.words import STEP
 
 Chain = tuple[LoopPoint, ...]
@@ -15,7 +16,7 @@ Chain = tuple[LoopPoint, ...]
 
 OPTIMIZER, BACKWARD, NAMED, CHANGE, UPDATE_NAME, NAME, LOAD = range(7)
 WHY = {
-    OPTIMIZER: "an optimizer's step",
+    OPTIMIZER: BY_OPTIMIZER,
     BACKWARD: "a backward pass",
     NAMED: "the stages that you named",
     CHANGE: "arrays that its iterations read and change",

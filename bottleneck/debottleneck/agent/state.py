@@ -19,6 +19,7 @@ from time import monotonic_ns
 from types import FrameType
 from typing import IO, Any
 
+from debottleneck.agent import ending
 from debottleneck.agent.variables import Leaf, Owns, Snapshot
 from debottleneck.words import STEP
 
@@ -183,7 +184,7 @@ class StateLog:
         done = self._steps.count - 1
         if self._is_enough(done):
             self.close("stopped", frame)
-            raise SystemExit(0)
+            ending.end_script()
         if done >= self._next_small or done >= self._next_large:
             self._look(done, frame)
 

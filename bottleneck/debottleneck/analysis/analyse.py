@@ -108,7 +108,7 @@ def _read_marks(recording: Recording) -> tuple[_Found, pd.DataFrame, pd.DataFram
     threads = marks_by_thread(recording)
     chosen = chosen_loop(recording)
     trainer, bounded = find_loop(recording, threads, chosen)
-    if chosen is not None and bounded.rule != chosen.rule:
+    if not bounded.iterations:
         chosen = None
     asked = facts.options.get("warmup")
     steps, count, why = label(bounded, recording.blocks, facts.end_ns, asked)
@@ -145,9 +145,8 @@ def _loop(
     if found.chosen is not None:
         chosen, *rest = others
         place = {"header": chosen.header, "file": chosen.file, "line": chosen.line}
-        loops = recording.loops[recording.loops["pid"] == recording.facts.pid]
-        why = str(loops.loc[loops["rank"] == 0, "why"].iloc[0])
-        facts = place | {"count": chosen.count, "why": why, "others": tuple(rest)}
+        count = chosen.count // found.bounded.iterations
+        facts = place | {"count": count, "why": found.chosen.why, "others": tuple(rest)}
     if grid is not None:
         return Loop(
             found.trainer,

@@ -42,7 +42,8 @@ def chosen_loop(recording: Recording) -> ChosenLoop | None:
         places = recording.sites[recording.sites["pid"] == pid]
         for site in places[places["site"] == choice.site].itertuples(index=False):
             place = str(site.name), str(site.file), int(site.line)
-            return ChosenLoop(int(choice.site), int(choice.tid), *place)
+            why = str(choice.why)
+            return ChosenLoop(int(choice.site), int(choice.tid), *place, why)
     return None
 
 

@@ -379,6 +379,9 @@ def _event_failure(event: dict[str, Any]) -> NotMeasured | None:
     """What an event of the agent means for the report."""
     kind = event["event"]
     if kind == "failure":
+        if event.get("part") == "search":
+            remedy = "name its line with `--step FILE:LINE`, and report this fault"
+            return NotMeasured("training loop", event.get("what", ""), remedy)
         return NotMeasured("marks", event.get("what", ""), "free some disk space")
     if kind == "functions-refused":
         return NotMeasured("functions", event.get("why", ""), "leave that profiler out")

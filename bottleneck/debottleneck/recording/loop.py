@@ -7,14 +7,20 @@ for both.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import PurePath
 
 import numpy as np
 from numpy.typing import NDArray
 
-from debottleneck.recording import spool
-from debottleneck.recording.spool import ENTER, LEAVE, STEP_END, STEP_START
+from debottleneck.recording import iterations, spool
+from debottleneck.recording.spool import (
+    BY_OPTIMIZER,
+    ENTER,
+    LEAVE,
+    STEP_END,
+    STEP_START,
+)
 from debottleneck.words import BETWEEN_STAGES, LINE, STAGES, STEP
 
 Ints = NDArray[np.int64]
@@ -46,9 +52,6 @@ without any, the computations are no part of the loop: a compiler traced them.""
 STARTS_STEPS, RUNS_THE_LOOP, MARKS_BY_HAND = 1e3, 1e12, 1e15
 """What shows a thread to be the trainer, beside an entry of a training stage: each
 outweighs any number of the one before."""
-
-MOST_ITERATIONS = 20_000_000
-"""What a loop's marks say beyond this is damaged: a day has no more steps."""
 
 
 def code_of(stage: str, kind: str) -> int:
@@ -98,6 +101,7 @@ class ChosenLoop:
         header: As it is written, in one line, "" where source was left out.
         file: Where.
         line: Of its header.
+        why: What shows that it trains.
     """
 
     site: int
@@ -105,14 +109,15 @@ class ChosenLoop:
     header: str
     file: str
     line: int
+    why: str = ""
 
-    @property
-    def rule(self) -> str:
+    def rule(self, iterations: int = 1) -> str:
         """How steps are bounded, a sentence."""
         place = f"{PurePath(self.file).name}:{self.line}"
-        if not self.header:
-            return f"a step is one iteration of the loop at {place}"
-        return f'a step is one iteration of "{self.header}" ({place})'
+        loop = f'"{self.header}" ({place})' if self.header else f"the loop at {place}"
+        if iterations == 1:
+            return f"a step is one iteration of {loop}"
+        return f"a step is {iterations} iterations of {loop}, up to an optimizer's step"
 
 
 @dataclass(frozen=True)
@@ -125,12 +130,14 @@ class Steps:
         rule: How they are bounded, a sentence.
         marked: False for iterations of a stretch that was marked as a whole, of which
             only the mean length is known.
+        iterations: Of the chosen loop in each, 0 where that does not bound them.
     """
 
     start: Ints
     end: Ints
     rule: str
     marked: NDArray[np.bool_]
+    iterations: int = 0
 
     @classmethod
     def of(cls, start: Ints, end: Ints, rule: str) -> Steps:
@@ -157,9 +164,9 @@ def find_steps(marks: Marks, chosen: ChosenLoop | None = None) -> Steps:
     if by_hand is not None:
         return by_hand
     if chosen is not None:
-        iterations = _iterations(marks, chosen)
-        if len(iterations) >= FEWEST:
-            return iterations
+        found = _iterations(marks, chosen)
+        if len(found) >= FEWEST:
+            return found
     begun = _explicit(marks, CODE[STEP], "a step begins where the framework begins one")
     if begun is not None:
         return begun
@@ -266,44 +273,15 @@ def _iterations(marks: Marks, chosen: ChosenLoop) -> Steps:
         return NONE
     first = int(np.argmax(begins))
     times, done = times[first:][begins[first:]], done[first:][begins[first:]]
-    return _thinned(_divided(times, np.diff(done), chosen.rule), left)
-
-
-def _thinned(steps: Steps, left: Ints) -> Steps:
-    """The first and last iterations of entries, of which each was marked.
-
-    As many of them count as marked as of all others, evenly: what comes but once an
-    entry would weigh too much beside those.
-
-    Args:
-        steps: Of the loop.
-        left: When it was left.
-    """
-    last = np.unique(np.searchsorted(steps.start, left, "right") - 1)
-    ends = [last[last >= 0], last[last < len(steps) - 1] + 1]
-    others = np.ones(len(steps), np.bool_)
-    others[np.concatenate(ends)] = False
-    part = steps.marked[others].mean() if others.any() else 1.0
-    marked = steps.marked.copy()
-    for some in ends:
-        counted = np.rint(np.arange(len(some) + 1) * part)
-        marked[some[np.diff(counted) == 0]] = False
-    return replace(steps, marked=marked)
-
-
-def _divided(bounds: Ints, count: Ints, rule: str) -> Steps:
-    """Each stretch from one of the bounds to the next, in so many equal steps."""
-    total = int(count.sum())
-    if total > MOST_ITERATIONS:
-        return NONE
-    lengths = np.diff(bounds)
-    piece = np.arange(total) - np.repeat(np.cumsum(count) - count, count)
-    each = np.repeat(lengths / count, count)
-    start = np.repeat(bounds[:-1], count) + (piece * each).astype(np.int64)
-    ends = np.append(start[1:], bounds[-1])
-    kept = ends > start
-    marked = np.repeat(count == 1, count)
-    return Steps(start[kept], ends[kept], rule, marked[kept])
+    start, end, marked = iterations.divided(times, np.diff(done))
+    size = 1
+    if chosen.why == BY_OPTIMIZER and marked.all():
+        is_update = (marks.stage == CODE["update"]) & (marks.edge == ENTER)
+        updates = marks.t[is_update & ~marks.minor]
+        size, start, end = iterations.gathered(start, end, updates)
+        marked = marked[: len(start)]
+    marked = iterations.thinned(start, marked, left)
+    return Steps(start, end, chosen.rule(size), marked, size)
 
 
 def _joined(marks: Marks, code: int) -> bool:

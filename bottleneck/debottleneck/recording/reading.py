@@ -162,7 +162,7 @@ def chosen_loop(
         return None
     site = sites[choice["site"]]
     place = site["name"], site["file"], site["line"]
-    return ChosenLoop(choice["site"], choice["tid"], *place)
+    return ChosenLoop(choice["site"], choice["tid"], *place, choice["why"])
 
 
 def is_minor(name: str) -> bool:

@@ -52,6 +52,9 @@ MARK = struct.Struct("<qqii")
 
 ENTER, LEAVE, STEP_START, STEP_END = range(4)
 
+BY_OPTIMIZER = "an optimizer's step"
+"""Why a loop was chosen in which a library's optimizer is seen at work."""
+
 BY_TIME = "most of the run's time and repeats, though nothing in it is known to train"
 """Why a loop was chosen that nothing tells of: training may be still to come."""
 

@@ -99,7 +99,8 @@ def judge(
     found = min(differences, key=_step_of, default=None)
     if found is not None:
         return Judgement("different", found.clause, *looked)
-    doubt = _doubt(min(plain.common, tried.common), tried, engaged_ns)
+    told = _told_by_state(first, candidate, engaged_ns)
+    doubt = _doubt(min(plain.common, tried.common), tried, engaged_ns, told)
     if doubt:
         return Judgement("unverified", doubt, *looked)
     if plain.same and tried.same and same_state:
@@ -135,20 +136,35 @@ def _compare_files(
 
 def _looked_at(first: Outputs, candidate: Outputs) -> tuple[int, int]:
     """Steps and epochs that both runs went through."""
-    counts = [_last(run) for run in (first, candidate)]
+    counts = [_reached(run) for run in (first, candidate)]
     states: list[States | None] = [first.state, candidate.state]
     if counts[1] >= counts[0]:  # epochs end with loads, which may run elsewhere
         states[1] = states[0]
     return min(counts), min(state.epochs if state else 0 for state in states)
 
 
-def _doubt(common: int, tried: _Compared, engaged_ns: int) -> str:
+def _told_by_state(first: Outputs, candidate: Outputs, engaged_ns: int) -> int:
+    """Steps after the strategy began whose variables were compared, and had changed.
+
+    Functions that a strategy runs line by line return nothing that could be compared.
+    """
+    one, other = first.state, candidate.state
+    if one is None or other is None:
+        return 0
+    begun = (e.step for e in candidate.trained if e.t_ns <= engaged_ns)
+    last = max(begun, default=0)
+    trained = (h for path, h in one.histories.items() if path not in one.by_loads)
+    changed = {step for history in trained for step in history.steps if step > last}
+    return len(changed & {*other.looked, *other.looked_large})
+
+
+def _doubt(common: int, tried: _Compared, engaged_ns: int, told: int) -> str:
     """Why too little was compared, or ""."""
-    if common == 0:
+    if common + told == 0:
         return "no stage returned anything to compare; mark one that does with --stage"
-    if common < FEWEST:
+    if common + told < FEWEST:
         return f"only {common} outputs could be compared; use more --steps"
-    after = sum(t_ns > engaged_ns for t_ns in tried.times)
+    after = sum(t_ns > engaged_ns for t_ns in tried.times) + told
     if engaged_ns and after < FEWEST:
         return "the strategy began to act too late to be checked; use more --steps"
     return ""
@@ -225,7 +241,7 @@ def _missing(first: Outputs, second: Outputs) -> _Difference | None:
     """A run that came to its own end before the other one got as far."""
     counts = len(first.trained), len(second.trained)
     if _by_loop(first, second):
-        counts = _last(first), _last(second)
+        counts = _reached(first), _reached(second)
     longer, shorter = (first, second) if counts[0] > counts[1] else (second, first)
     if not shorter.ended or counts[0] == counts[1]:
         return None
@@ -236,7 +252,10 @@ def _missing(first: Outputs, second: Outputs) -> _Difference | None:
     return _Difference(step, f"step {step}: {how}")
 
 
-def _last(run: Outputs) -> int:
+def _reached(run: Outputs) -> int:
+    """The step it came to; functions run line by line return nothing that tells."""
+    if run.state is not None:
+        return run.state.steps
     return max(steps_of(run.trained), default=0)
 
 

@@ -286,6 +286,7 @@ def test_failures_are_stated_with_their_remedy(raw: Path) -> None:
     (raw / spool.SAMPLER_FILE).write_text('{"failed": "may not read /proc"}')
     events = [
         {"event": "failure", "what": "marks stopped: no space"},
+        {"event": "failure", "what": "a fault of ours", "part": "search"},
         {"event": "functions-refused", "why": "the script uses a profile function"},
     ]
     lines(spool.events_file(raw, PID), events)
@@ -294,7 +295,8 @@ def test_failures_are_stated_with_their_remedy(raw: Path) -> None:
     assert "SYS_PTRACE" in found["stacks (one or more windows)"].remedy
     assert found["waits"].why == "may not read /proc"
     assert found["marks"].remedy == "free some disk space"
-    assert len(found) == 4
+    assert "--step" in found["training loop"].remedy
+    assert len(found) == 5
     assert all(entry.remedy for entry in found.values())
 
 

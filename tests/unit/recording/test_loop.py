@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,7 +20,13 @@ from debottleneck.recording.loop import (
     choose_trainer,
     find_steps,
 )
-from debottleneck.recording.spool import ENTER, LEAVE, STEP_END, STEP_START
+from debottleneck.recording.spool import (
+    BY_OPTIMIZER,
+    ENTER,
+    LEAVE,
+    STEP_END,
+    STEP_START,
+)
 from debottleneck.words import STAGES, STEP
 
 EXPLICIT = {
@@ -197,11 +204,40 @@ def test_the_chosen_loop_bounds_the_steps(
     """From each iteration's start to the next one's, whatever stages it holds."""
     chosen = the_loop(1)
     steps = find_steps(marks(row), chosen)
-    assert steps.rule == chosen.rule
+    assert steps.rule == chosen.rule()
     assert [t / TICK - 1 for t in steps.start] == pytest.approx(starts, abs=0.1)
     assert steps.end[-1] / TICK - 1 == last
     assert list(steps.end[:-1]) == list(steps.start[1:])
     assert "".join("01"[flag] for flag in steps.marked.astype(int)) == marked
+
+
+GATHER = "load backward <1:1 load backward <1:1 load backward update <1:1 "
+NOW_AND_THEN = "load backward update <1:1 load backward update <1:1 load backward <1:1 "
+
+
+@pytest.mark.parametrize(
+    ("row", "why", "iterations", "count"),
+    [
+        (GATHER, BY_OPTIMIZER, 3, 4),
+        (GATHER, "the stages that you named", 1, 12),
+        (NOW_AND_THEN, BY_OPTIMIZER, 1, 12),
+        ("load backward update zero_grad <1:1 ", BY_OPTIMIZER, 1, 4),
+        ("load zero_grad backward <1:1 load backward <1:1 ", BY_OPTIMIZER, 1, 8),
+    ],
+    ids=["gathered", "as asked", "mostly", "each", "never"],
+)
+def test_gathered_gradients_make_one_step(
+    row: str, why: str, iterations: int, count: int
+) -> None:
+    """Where an optimizer's step comes after every third iteration, those are a step."""
+    chosen = replace(the_loop(1), why=why)
+    steps = find_steps(marks("<1 " + row * 4), chosen)
+    assert (steps.iterations, len(steps)) == (iterations, count)
+    assert steps.rule == chosen.rule(iterations)
+    assert (int(steps.start[0]), int(steps.end[-1])) == (
+        TICK,
+        len(marks("<1 " + row * 4).t) * TICK,
+    )
 
 
 def test_ends_of_entries_do_not_weigh_more_than_their_number() -> None:
@@ -218,7 +254,7 @@ def test_ends_of_entries_do_not_weigh_more_than_their_number() -> None:
     ("row", "rule"),
     [
         ("| load " * 4 + "<1 " + "<1:1 load " * 3, HANDS),
-        ("! load " * 4 + "<1 " + "<1:1 load " * 3, the_loop(1).rule),
+        ("! load " * 4 + "<1 " + "<1:1 load " * 3, the_loop(1).rule()),
         ("[step load ] " * 4 + "<1 <1:1 load >1", BY_CALLS),
         ("<2 load <2:1 load <2:1 load >2:1", BY_LOADS),
         ("<1 <1:2000000000 <1:2000000000", ""),

@@ -175,6 +175,8 @@ def test_the_loop_is_the_one_that_was_chosen_last(tmp_path: Path) -> None:
     assert choice is not None
     assert (choice["why"], choice["others"]) == ("an optimizer's step", [3])
     loop = reading.chosen_loop(sites, choice)
-    assert loop == ChosenLoop(2, 9, "for x in loader", "/w/a/train.py", 24)
-    assert loop.rule == 'a step is one iteration of "for x in loader" (train.py:24)'
+    assert loop == ChosenLoop(
+        2, 9, "for x in loader", "/w/a/train.py", 24, "an optimizer's step"
+    )
+    assert loop.rule() == 'a step is one iteration of "for x in loader" (train.py:24)'
     assert reading.chosen_loop(sites[:2], choice) is None

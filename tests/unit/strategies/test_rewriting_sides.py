@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from made_rewritten import THREADS, rewritten
+from made_rewritten import THREADS, plainly, rewritten
 
 LOOP = """
 import random, time
@@ -60,6 +60,39 @@ def test_a_pure_load_runs_in_several_threads(tmp_path: Path) -> None:
     assert ran.plan.reason == ""
     assert ran.plan.heavy
     assert ran.plan.workers == THREADS.workers
+
+
+NAMELESS = """
+import time
+import numpy as np
+w = np.ones(5)
+class Scaled:
+    def __init__(self): self.mean = np.zeros(5)
+    def get(self, i):
+        self.mean = 0.9 * self.mean + 0.1 * i
+        return self.mean.copy()
+scaled = Scaled()
+def fetch(i):
+    time.sleep(0.001)
+    return np.full(5, float(i))
+def nudge(x):
+    global w
+    w = w - 0.1 * (w - x)
+    return float(w.sum())
+for i in range(40):  # loop
+    value = nudge(LOAD)
+"""
+
+
+@pytest.mark.parametrize("load", ["fetch(i)", "fetch(i) + scaled.get(i)"])
+def test_what_changes_arrays_last_of_all_trains(tmp_path: Path, load: str) -> None:
+    """It stays in the script's thread, whatever it is called; loads run ahead of it."""
+    source = NAMELESS.replace("LOAD", load)
+    ran = rewritten(tmp_path / "s.py", source)
+    assert ran.plan.reason == ""
+    assert ran.plan.heavy
+    assert [p.side for p in ran.plan.pieces if p.name == "nudge"] == ["stays"]
+    assert ran.space["value"] == plainly(tmp_path / "plain.py", source)["value"]
 
 
 def test_draws_stay_in_order(tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ class Observation:
         cpu_ns: What of `ns` is on a core.
         sizes: Bytes of each line's value, by its number.
         held: Owners that each name holds which the loop binds, at an iteration's end.
+        changers: Lines that read and change arrays which were there before.
     """
 
     effects: list[Effects]
@@ -44,6 +45,7 @@ class Observation:
     cpu_ns: list[float] = field(default_factory=list)
     sizes: dict[int, int] = field(default_factory=dict)
     held: dict[str, set[Any]] = field(default_factory=dict)
+    changers: set[int] = field(default_factory=set)
 
 
 @dataclass(frozen=True)
@@ -197,15 +199,25 @@ class _Graph:
         """What trains, what nothing uses, and all that depends on either."""
         seeds = {n for n, line in enumerate(self._lines) if line.stays}
         nodes = range(self._count + 1)
-        seeds |= {n for n in nodes[:-1] if self._seen.effects[n].trains}
-        seeds |= {n for n in nodes if self._seen.effects[n].bound}
         reached = [self._reach([n]) for n in range(self._count + 1)]
+        seeds |= self._training(reached)
+        seeds |= {n for n in nodes if self._seen.effects[n].bound}
         for node in range(self._count):
             if self._lines[node].opened or self._is_condition(node):
                 continue  # it runs where the call would have
             if all(node in reached[other] for other in reached[node]):
                 seeds.add(node)  # a knot that leads to nothing else
         return self._reach(seeds)
+
+    def _training(self, reached: Sequence[set[int]]) -> set[int]:
+        """What trains: by what it calls, else arrays are changed last of all in it."""
+        nodes = range(self._count)
+        named = {n for n in nodes if self._seen.effects[n].trains}
+        changers = {n for n in nodes if self._lines[n].number in self._seen.changers}
+        last = {
+            n for n in changers if all(n in reached[o] for o in reached[n] & changers)
+        }
+        return named or last
 
     def division(self) -> Division:
         stays = self._staying()
@@ -250,7 +262,7 @@ class _Graph:
     def _why(self, stays: set[int], spent: float) -> str:
         """Why the heaviest thing that leads to what trains cannot run ahead."""
         effects, ns = self._seen.effects, self._seen.ns
-        trains = {n for n in range(self._count) if effects[n].trains}
+        trains = self._training([self._reach([n]) for n in range(self._count)])
         leads = {n for n in stays - trains if self._reach([n]) - {n}}
         heaviest = max(leads, key=lambda n: ns[n], default=None)
         if heaviest is None or ns[heaviest] < SHORTEST_NS:

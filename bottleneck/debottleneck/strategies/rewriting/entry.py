@@ -7,6 +7,7 @@ from functools import partial
 from time import perf_counter_ns
 from typing import Any, Protocol, TypeVar
 
+from debottleneck.agent import ending
 from debottleneck.errors import StrategyError
 from debottleneck.strategies.rewriting.ahead import (
     STOPPED,
@@ -117,7 +118,8 @@ class EntryRun:
             self._ahead.close()
             if not self._over:
                 self._decision.restore(self._state)
-                if self._decision.ahead_of_it and not self.plainly:
+                told = self.plainly or ending.is_ending()
+                if self._decision.ahead_of_it and not told:
                     what = self._decision.ahead_of_it
                     self._of.ended(f"an exception left it, with {what} ahead of it")
 

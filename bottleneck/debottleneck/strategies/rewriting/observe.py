@@ -8,6 +8,7 @@ from time import perf_counter_ns, thread_time_ns
 from types import FrameType
 from typing import Any
 
+from debottleneck.agent.changes import ChangeWitness, array_in
 from debottleneck.strategies.rewriting.callees import Callees
 from debottleneck.strategies.rewriting.divide import Observation
 from debottleneck.strategies.rewriting.flatten import FlatLoop, Line
@@ -58,6 +59,8 @@ class Observed:
         self._cpu_ns: list[list[int]] = []
         self._sizes: dict[int, int] = {}
         self._last = self._cpu_last = 0
+        self._witness = ChangeWitness()
+        self._changers: set[int] = set()
 
     @property
     def enough(self) -> bool:
@@ -74,6 +77,7 @@ class Observed:
         traced = len(self._looks) < TRACED
         if traced:
             self._tracing.start()
+        self._witness.begin()
         self._last, self._cpu_last = perf_counter_ns(), thread_time_ns()
         return traced
 
@@ -94,11 +98,14 @@ class Observed:
         self._cpu_ns[-1][place] += cpu_now - self._cpu_last
         if self._tracing.on:
             self._events[number] = self._tracing.taken()
+        if self._witness.met():
+            self._changers.add(number)
         self._last, self._cpu_last = perf_counter_ns(), thread_time_ns()
 
     def stop(self) -> None:
         """Nothing is looked at for now."""
         self._tracing.stop()
+        self._witness.end()
 
     def look(self, frame: FrameType, iterator: Any, besides: Mapping[str, Any]) -> None:
         """The iteration is over: see what each of its lines touched.
@@ -117,6 +124,12 @@ class Observed:
         for name, value in self._rebound.items():
             names[name] = joined([names.get(name, FRESH), value])
         found = [self._line(line, space, names, local) for line in self._flat.lines]
+        for line, effects in zip(self._flat.lines, found, strict=True):
+            both = {owner for owner, _ in effects.reads & effects.writes}
+            changed = [local.get(name) for name in line.uses & {*line.binds}]
+            changed += [v for v in effects.held.values() if owner_of(v) in both]
+            if any(array_in(value) is not None for value in changed):
+                self._changers.add(line.number)
         callees = Callees(space, names, self._bound)
         callees.iterate(Value.of(iterator))
         self._heard(-1, callees)
@@ -183,7 +196,7 @@ class Observed:
         fresh = set[Any]().union(*owners) - often - self._lasting
         return Observation(
             last, shortest, fresh, self._lasting, self._known, working, self._sizes,
-            self._held,
+            self._held, self._changers,
         )  # fmt: skip
 
 

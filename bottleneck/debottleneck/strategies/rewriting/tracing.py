@@ -172,7 +172,10 @@ class Files:
         _listeners.remove(self._heard)
 
     def _heard(self, event: str, given: tuple[Any, ...]) -> None:
-        for file, changes in _opened(event, given):
+        opened = [*_opened(event, given)]
+        if opened and _is_ours(sys._getframe(2)):
+            return
+        for file, changes in opened:
             if pools.is_worker():
                 self._read.add(file)
             elif changes and file in self._read and self._is_here():
