@@ -12,6 +12,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -308,7 +309,7 @@ def source():
 
 items = Items(source, depth=1)
 calls = Calls(os.getpid, 2)
-print(next(items), *(calls.submit((), {}).result() for _ in range(4)), flush=True)
+print(next(items), *(calls() for _ in range(4)), flush=True)
 """
 
 
@@ -370,8 +371,8 @@ def test_calls_are_made_in_other_processes() -> None:
     """Results and keywords; what was true at the fork is true there."""
     offset = 3
     calls = Calls(lambda x, *, by=1: (os.getpid(), x * by + offset, ROWS), 2)
-    futures = [calls.submit((n,), {"by": 2}) for n in range(12)]
-    results = [future.result() for future in futures]
+    with ThreadPoolExecutor(2) as pool:
+        results = [*pool.map(lambda n: calls(n, by=2), range(12))]
     assert [value for _, value, _ in results] == [2 * n + 3 for n in range(12)]
     assert os.getpid() not in {pid for pid, _, _ in results}
     assert all((rows == ROWS).all() for _, _, rows in results)
@@ -387,23 +388,22 @@ def test_calls_are_made_at_once() -> None:
         return os.read((there, here)[number][0], 1)
 
     calls = Calls(meet, 2)
-    futures = [calls.submit((number,), {}) for number in (0, 1)]
-    assert [future.result(60) for future in futures] == [b"x", b"x"]
+    with ThreadPoolExecutor(2) as pool:
+        assert [*pool.map(calls, (0, 1), timeout=60)] == [b"x", b"x"]
     calls.close()
     for each in (*here, *there):
         os.close(each)
 
 
 def test_a_call_that_raises_harms_no_other() -> None:
-    """The exception is its future's, with the other traceback as the cause."""
+    """The exception is raised here, with the other traceback as its cause."""
     calls = Calls(lambda x: 1 // x, 1)
-    failed, fine = calls.submit((0,), {}), calls.submit((1,), {})
     with pytest.raises(ZeroDivisionError) as caught:
-        failed.result()
+        calls(0)
     assert isinstance(caught.value.__cause__, Remote)
-    assert fine.result() == 1
+    assert calls(1) == 1
     with pytest.raises(StrategyError, match="arguments cannot go"):
-        calls.submit((lambda: 1,), {}).result()
+        calls(lambda: 1)
     calls.close()
 
 
@@ -412,27 +412,27 @@ def test_calls_of_a_process_that_died_fail() -> None:
     calls = Calls(lambda: os.kill(os.getpid(), signal.SIGKILL), 1)
     for _ in range(2):
         with pytest.raises(StrategyError, match="killed by SIGKILL"):
-            calls.submit((), {}).result()
+            calls()
     calls.close()
 
 
 def test_closing_waits_for_no_call() -> None:
-    """One that sleeps for ever fails, one that waits is cancelled."""
+    """One that sleeps for ever fails, so do one that waits and all later ones."""
     calls = Calls(time.sleep, 1)
-    running, waiting = calls.submit((100,), {}), calls.submit((100,), {})
-    while not running.running():
-        time.sleep(0.01)
-    calls.close()
-    assert isinstance(running.exception(), StrategyError)
-    assert waiting.cancelled()
-    with pytest.raises(RuntimeError):
-        calls.submit((0,), {})
+    with ThreadPoolExecutor(2) as pool:
+        under_way = [pool.submit(calls, 100) for _ in range(2)]
+        while not all(future.running() for future in under_way):
+            time.sleep(0.01)
+        calls.close()
+    assert all(isinstance(one.exception(60), StrategyError) for one in under_way)
+    with pytest.raises(StrategyError):
+        calls(0)
 
 
 def test_workers_draw_different_numbers() -> None:
     """They were forked from one random state, and do not all go on from it."""
     calls = Calls(lambda: (os.getpid(), np.random.random(), random.random()), 3)
-    found = {calls.submit((), {}).result() for _ in range(12)}
+    found = {calls() for _ in range(12)}
     firsts = {pid: (one, two) for pid, one, two in found}
     assert len({one for one, _ in firsts.values()}) == len(firsts)
     calls.close()
@@ -441,9 +441,7 @@ def test_workers_draw_different_numbers() -> None:
 def test_dropped_calls_end_their_processes() -> None:
     """No close is needed."""
     calls = Calls(os.getpid, 2)
-    pid = calls.submit((), {}).result()
+    pid = calls()
     del calls
     gc.collect()
     until_gone(pid)
-    while threading.active_count() > 1:
-        time.sleep(0.01)

@@ -37,7 +37,7 @@ from debottleneck.agent.inline import (
 from debottleneck.agent.loops import Prepared, prepare
 from debottleneck.agent.names import stage_of
 from debottleneck.agent.turns import LoopPoint
-from debottleneck.agent.wrap import Marking, is_acted, wrap
+from debottleneck.agent.wrap import Marking, is_watched, wrap
 
 _BELOW = {"staticmethod", "classmethod", "abstractmethod", "override", "final"}
 _NEVER = {"property", "cached_property", "setter", "getter", "deleter", "overload"}
@@ -202,7 +202,7 @@ def _compiled(
         markings[f"decorator {point}"] = marking
         _decorate(function, f"decorator {point}")
         if inside:
-            inline(function, number, acted=is_acted())
+            inline(function, number, acted=is_watched())
     prepared, others = Prepared(), dict[str, object]()
     for change in _changes:
         others |= change(tree, wanted.path)

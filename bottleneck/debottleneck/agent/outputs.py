@@ -31,7 +31,7 @@ from debottleneck.agent.outputs_file import (
 )
 from debottleneck.agent.state import COMPUTE, Extent, StateLog
 from debottleneck.agent.turns import LoopPoint
-from debottleneck.agent.wrap import Found, act_with, as_frame_of_ours
+from debottleneck.agent.wrap import as_frame_of_ours, watch_with
 from debottleneck.recording import spool
 from debottleneck.words import STEP
 
@@ -99,7 +99,7 @@ def install(folder: Path, config: Mapping[str, Any]) -> None:
     if config.get("loop"):
         _step = 0
         entries.step_with(_steps_of(config["loop"]))
-    act_with(_watching)
+    watch_with(_watching)
     os.register_at_fork(after_in_child=_forget)
 
 
@@ -148,15 +148,14 @@ def _forget() -> None:
 atexit.register(finish)
 
 
-def _watching(found: Found, called: Callable[..., Any]) -> Callable[..., Any]:
-    """The actor: what the wrapper calls, with its outputs written down."""
-    if found.name.endswith("Optimizer.zero_grad"):
-        return called
-    kind = _kind_of(found.function)
-    if kind in (_generator, _async_generator) and _step is not None:
-        return called  # the loop over its items is rewritten: the variables tell
-    stage = _Stage(found.stage, found.name, lambda args, kwargs: (args, kwargs))
-    return kind(stage, called)
+def _watching(plain: Callable[..., Any], stage: str, name: str) -> Callable[..., Any]:
+    """What the wrapper calls: the same, with its outputs written down."""
+    kind = _kind_of(plain)
+    if name.endswith("Optimizer.zero_grad") or (
+        kind in (_generator, _async_generator) and _step is not None
+    ):  # the loop over its items is rewritten: the variables tell
+        return plain
+    return kind(_Stage(stage, name, lambda args, kwargs: (args, kwargs)), plain)
 
 
 def _kind_of(

@@ -110,7 +110,7 @@ class Point:
         return self.answer is not None and not getattr(self._local, "busy", False)
 
     def call(self, /, *args: Any, **kwargs: Any) -> Any:
-        """What the strategies make of the call."""
+        """The answer to the call."""
         return self.answer(*args, **kwargs)  # type: ignore[misc] # only while acting
 
     def delegate(self, /, *args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:

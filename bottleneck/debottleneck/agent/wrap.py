@@ -1,4 +1,4 @@
-"""Let a function's calls mark a stage; the point where strategies act.
+"""Let a function's calls mark a stage; the point where the gate looks on.
 
 `Marking` exchanges the code of a function whose source is at hand (`inline`); `wrap`
 puts another function around any other. The wrapper keeps the kind of what it wraps
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
-from dataclasses import dataclass
 from functools import partial, wraps
 from types import CodeType, FunctionType, coroutine
 from typing import Any, TypeVar, cast
@@ -25,43 +24,24 @@ from debottleneck.recording.spool import FRAME_FILE, MARKER_FRAME
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-@dataclass(frozen=True)
-class Found:
-    """A function that marks a stage, as actors meet it.
+Watch = Callable[[Callable[..., Any], str, str], Callable[..., Any]]
+"""(what the user wrote, its stage or "step", its name) -> what is called instead."""
 
-    Attributes:
-        function: What the user wrote.
-        marked: The same, marking each call: for calls on other threads.
-        stage: The stage's name, or "step".
-        name: Qualified name.
-        kind: "function", "generator", "coroutine", "api", "torch" or "option".
-    """
-
-    function: Callable[..., Any]
-    marked: Callable[..., Any]
-    stage: str
-    name: str
-    kind: str
+_watching: list[Watch] = []
 
 
-Act = Callable[[Found, Callable[..., Any]], Callable[..., Any]]
-"""(what was found, what the wrapper would call) -> what it calls instead."""
-
-_actors: list[Act] = []
-
-
-def act_with(act: Act) -> None:
+def watch_with(watch: Watch) -> None:
     """Let this decide what the wrappers made from now on call.
 
-    The last one added is the outermost. It returns a function of the same kind
-    (plain, generator ...), or what it was given to leave the stage alone.
+    It returns a function of the same kind (plain, generator ...), or what it was given
+    to leave the stage alone.
     """
-    _actors.append(act)
+    _watching[:] = [watch]
 
 
-def is_acted() -> bool:
+def is_watched() -> bool:
     """Whether the code of functions marked from now on asks for an answer."""
-    return bool(_actors)
+    return bool(_watching)
 
 
 def wrap(
@@ -91,13 +71,7 @@ def wrap(
     line = line or getattr(code, "co_firstlineno", 0)
     kind = _kind_of(function, kind)
     point = Point(site_of(stage, name, file, line, kind))
-    found = Found(
-        function, _marked(function, function, point, stage), stage, name, kind
-    )
-    called = _acting(found)
-    if called is function:
-        return cast(F, found.marked)
-    return cast(F, _marked(function, called, point, stage))
+    return cast(F, _marked(function, _watched(function, stage, name), point, stage))
 
 
 def _marked(
@@ -144,7 +118,7 @@ class Marking:
         if not isinstance(function, FunctionType):
             return function
         code, plain = self.code, function.__code__
-        apart = is_acted() and inspect.isasyncgenfunction(function)
+        apart = is_watched() and inspect.isasyncgenfunction(function)
         if code is None or not self._wrote(plain) or apart:
             return self.around(function)
         point = self._point(function)
@@ -172,13 +146,12 @@ class Marking:
         kind = _kind_of(function, "function")
         file = function.__code__.co_filename
         site = site_of(self.stage, self.name, file, self.line, kind)
-        if not (recording() or _actors):
+        if not (recording() or _watching):
             return None
         point = Point(site)
-        if _actors:
+        if _watching:
             plain = _twin(function)
-            marked = _marked(plain, plain, point, self.stage)
-            called = _acting(Found(plain, marked, self.stage, self.name, kind))
+            called = _watched(plain, self.stage, self.name)
             if called is not plain:
                 point.answer = _marked(plain, called, point, self.stage)
             elif not recording():
@@ -201,11 +174,8 @@ def _twin(function: FunctionType) -> FunctionType:
     return twin
 
 
-def _acting(found: Found) -> Callable[..., Any]:
-    called = found.function
-    for act in _actors:
-        called = act(found, called)
-    return called
+def _watched(function: Callable[..., Any], stage: str, name: str) -> Callable[..., Any]:
+    return _watching[0](function, stage, name) if _watching else function
 
 
 def _kind_of(function: Callable[..., Any], kind: str) -> str:

@@ -44,14 +44,12 @@ class Child:
     Args:
         main: What it does. It ends with it; `Gone` ends it silently.
         name: For messages, and of the thread that forks.
-        in_this_thread: Fork from the calling thread, which is then the child's main
-            thread. It must not have run OpenMP code: see `_fork`.
 
     Raises:
         StrategyError: No process can be started, or this is not Linux.
     """
 
-    def __init__(self, main: Main, name: str, *, in_this_thread: bool = False) -> None:
+    def __init__(self, main: Main, name: str) -> None:
         self.name = name
         self._owner = os.getpid()
         self._status: int | None = None
@@ -63,11 +61,7 @@ class Child:
             lifeline, self._lifeline = _open(Pipe(duplex=False))
             kept = (theirs, lifeline)
             try:
-                self.pid = (
-                    _fork(main, kept)
-                    if in_this_thread
-                    else _fork_in_fresh_thread(main, kept, f"bottleneck-{self.name}")
-                )
+                self.pid = _fork_in_fresh_thread(main, kept, f"bottleneck-{name}")
             except BaseException:  # raised again: nothing is left open, whatever it is
                 _close(self.connection, self._lifeline)
                 raise
@@ -209,9 +203,7 @@ def _fork(main: Main, kept: tuple[End, End]) -> int:
                 f"no process could be started: {error}", "use where='thread'"
             ) from error
         if pid == 0:
-            if (
-                random is not None
-            ):  # it has drawn a new seed, as in every forked process
+            if random is not None:  # it has drawn a new seed, as after every fork
                 random.setstate(state)
             _run(main, *kept)
         return pid

@@ -12,7 +12,6 @@ import random
 import sys
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any, TypeVar
 
@@ -32,66 +31,44 @@ _MOST_HELD = 100_000
 """Values looked at in one argument: more is a data set, not a parameter."""
 
 
-@dataclass
-class Reach:
-    """What a value holds.
-
-    Attributes:
-        buffers: Arrays, tensors, byte arrays.
-        holders: Objects, lists, dicts and random generators, which change otherwise.
-    """
-
-    buffers: list[Any] = field(default_factory=list)
-    holders: list[Any] = field(default_factory=list)
-
-
-def reach(*values: Any) -> Reach:
-    """Everything that calls with these values may read or change."""
-    held, seen = Reach(), set[int]()
-    for value in values:
-        _collect(value, held, seen, objects=1, containers=_CONTAINERS_DEEP)
-    return held
-
-
-def _collect(
-    value: Any, held: Reach, seen: set[int], objects: int, containers: int
-) -> None:
-    if isinstance(value, (*PLAIN, *OPAQUE)) or id(value) in seen:
-        return
-    if len(seen) >= _MOST_HELD:
-        return
-    seen.add(id(value))
-    if is_buffer(value):
-        held.buffers.append(value)
-        return
-    held.holders.append(value)
-    if is_random(value):
-        return
-    if isinstance(value, Mapping | list | tuple | set | frozenset):
-        inner = contents(value) if containers else []
-        depths = (objects, containers - 1)
-    else:
-        inner = attributes(value) if objects else []
-        depths = (objects - 1, containers)
-    for member in inner:
-        _collect(member, held, seen, *depths)
-
-
-def contents(container: Any) -> list[Any]:
-    """The values of a container."""
-    return list(container.values() if isinstance(container, Mapping) else container)
+def buffers(*values: Any) -> list[Any]:
+    """Arrays, tensors, byte arrays that calls with these values may change."""
+    found: list[Any] = []
+    seen = set[int]()
+    waiting = [(value, 1, _CONTAINERS_DEEP) for value in reversed(values)]
+    while waiting and len(seen) < _MOST_HELD:
+        value, objects, containers = waiting.pop()
+        if isinstance(value, (*PLAIN, *OPAQUE)) or id(value) in seen:
+            continue
+        seen.add(id(value))
+        inner: Any = ()
+        if is_buffer(value):
+            found.append(value)
+        elif not isinstance(value, Mapping | list | tuple | set | frozenset):
+            inner, objects = attributes(value) if objects else (), objects - 1
+        elif containers:
+            inner = value.values() if isinstance(value, Mapping) else value
+            containers -= 1
+        waiting += [(one, objects, containers) for one in reversed([*inner])]
+    return found
 
 
 def attributes(value: Any) -> list[Any]:
     """What an object's attributes hold; a torch module's whole state."""
     if _is_torch(value, "nn", "Module"):
         return [*value.parameters(), *value.buffers()]
-    values = list(getattr(value, "__dict__", {}).values())
+    return stored(value)
+
+
+def stored(value: Any) -> list[Any]:
+    """What an object's attributes and slots hold."""
+    own = getattr(value, "__dict__", None)
+    held = [*own.values()] if isinstance(own, dict) else []
     for kind in type(value).__mro__:
         names = kind.__dict__.get("__slots__", ())
         for name in (names,) if isinstance(names, str) else names:
-            values.append(getattr(value, name, None))
-    return values
+            held.append(getattr(value, name, None))
+    return held
 
 
 def is_buffer(value: Any) -> bool:
@@ -109,11 +86,6 @@ def is_tensor(value: Any) -> bool:
     return _is_torch(value, "Tensor")
 
 
-def is_torch_generator(value: Any) -> bool:
-    """Whether it is a generator of random numbers of torch's."""
-    return _is_torch(value, "Generator")
-
-
 def _is_torch(value: Any, *names: str) -> bool:
     kind: Any = sys.modules.get("torch")
     for name in names:
@@ -126,7 +98,7 @@ def is_random(value: Any) -> bool:
     numpy = getattr(sys.modules.get("numpy"), "random", None)
     kinds = (random.Random, getattr(numpy, "Generator", ()))
     legacy = getattr(numpy, "RandomState", ())
-    return isinstance(value, (*kinds, legacy)) or is_torch_generator(value)
+    return isinstance(value, (*kinds, legacy)) or _is_torch(value, "Generator")
 
 
 def span(buffer: Any) -> Span | None:
@@ -159,15 +131,16 @@ def _span_of_tensor(tensor: Any) -> Span | None:
 
 
 def size(value: Any) -> int:
-    """Bytes of all that a value holds."""
+    """Bytes of all arrays, tensors and byte strings that a value holds."""
+    if isinstance(value, bytes):
+        return len(value)
     total = 0
-    for buffer in reach(value).buffers:
+    for buffer in buffers(value):
         if is_tensor(buffer):
             total += int(buffer.numel()) * int(buffer.element_size())
-        elif isinstance(buffer, bytearray | array.array):
-            total += len(buffer) * getattr(buffer, "itemsize", 1)
         else:
-            total += int(buffer.nbytes)
+            sized = buffer if hasattr(buffer, "nbytes") else memoryview(buffer)
+            total += int(sized.nbytes)
     return total
 
 
@@ -180,47 +153,27 @@ def grouped(values: Sequence[Any]) -> list[list[int]]:
     Returns:
         Indices, in their original order inside a group, groups by their first one.
     """
-    tagged = []
-    same: dict[int, int] = {}
-    joined = Groups(len(values))
-    for index, value in enumerate(values):
-        tagged += [(index, buffer) for buffer in reach(value).buffers]
-        for member in value if isinstance(value, tuple) else (value,):
-            if not isinstance(member, PLAIN):
-                joined.join(index, same.setdefault(id(member), index))
-    for first, second in overlaps(tagged):
-        joined.join(first, second)
-    return joined.members()
+    first = list(range(len(values)))  # of each another one before it, or itself
 
-
-class Groups:
-    """Which of a number of things belong together (union and find).
-
-    Args:
-        count: How many things there are, each on its own at first.
-    """
-
-    def __init__(self, count: int) -> None:
-        self._first = list(range(count))
-
-    def of(self, index: int) -> int:
-        """The first member of its group."""
-        while self._first[index] != index:
-            self._first[index] = self._first[self._first[index]]
-            index = self._first[index]
+    def of(index: int) -> int:
+        while first[index] != index:
+            first[index] = index = first[first[index]]
         return index
 
-    def join(self, one: int, other: int) -> None:
-        """Put two groups together."""
-        first, second = sorted((self.of(one), self.of(other)))
-        self._first[second] = first
-
-    def members(self) -> list[list[int]]:
-        """All groups, by their first members."""
-        groups: dict[int, list[int]] = {}
-        for index in range(len(self._first)):
-            groups.setdefault(self.of(index), []).append(index)
-        return list(groups.values())
+    tagged, pairs = list[tuple[int, Any]](), list[tuple[int, int]]()
+    same: dict[int, int] = {}
+    for index, value in enumerate(values):
+        tagged += [(index, buffer) for buffer in buffers(value)]
+        for member in value if isinstance(value, tuple) else (value,):
+            if not isinstance(member, PLAIN):
+                pairs.append((index, same.setdefault(id(member), index)))
+    for pair in (*pairs, *overlaps(tagged)):
+        low, high = sorted(map(of, pair))
+        first[high] = low
+    groups: dict[int, list[int]] = {}
+    for index in range(len(values)):
+        groups.setdefault(of(index), []).append(index)
+    return list(groups.values())
 
 
 def overlaps(tagged: Sequence[tuple[Tag, Any]]) -> Iterator[tuple[Tag, Tag]]:

@@ -173,7 +173,7 @@ def is_worker() -> bool:
 
 
 def as_worker() -> None:
-    """Have the calling thread count as one of these: it never speculates itself."""
+    """Have the calling thread count as one of these, as those of a forked child do."""
     _here.worker = True
 
 

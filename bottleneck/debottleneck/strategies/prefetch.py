@@ -7,16 +7,25 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from operator import getitem
-from typing import Any, Generic, Literal, Protocol, TypeVar, overload
+from time import monotonic_ns
+from typing import (
+    Any,
+    Generic,
+    Literal,
+    Protocol,
+    TypedDict,
+    TypeVar,
+    Unpack,
+    overload,
+)
 
-from debottleneck.strategies.adaptive import Adaptive, Reporting, Tally
+from debottleneck.strategies.adaptive import Adaptive, Report, Reporting, Tally
 from debottleneck.strategies.blas import cores
-from debottleneck.strategies.remote import FromProcess
 from debottleneck.strategies.sources import (
-    Fetched,
     Loaded,
     Pulled,
     Source,
+    fetched,
     is_function,
     is_indexed,
     is_one_pass,
@@ -39,38 +48,30 @@ class Indexed(Protocol[T_co]):
     def __getitem__(self, index: Any, /) -> T_co: ...
 
 
+class How(TypedDict, total=False):
+    """Settings of `prefetch` that go with any source."""
+
+    workers: int | Literal["auto"]
+    depth: int
+    where: str
+    order: bool
+
+
 @overload
 def prefetch(  # type: ignore[overload-overlap]  # an iterator is an iterable too
-    source: Iterator[T],
-    *,
-    workers: int | Literal["auto"] = 1,
-    depth: int = 2,
-    where: str = "thread",
-    order: bool = True,
+    source: Iterator[T], **how: Unpack[How]
 ) -> Iteration[T]: ...
 
 
 @overload
 def prefetch(  # type: ignore[overload-overlap]  # likewise
-    source: Iterator[S],
-    load: Callable[[S], T],
-    *,
-    workers: int | Literal["auto"] = 1,
-    depth: int = 2,
-    where: str = "thread",
-    order: bool = True,
+    source: Iterator[S], load: Callable[[S], T], **how: Unpack[How]
 ) -> Iteration[T]: ...
 
 
 @overload
 def prefetch(
-    source: Iterable[S],
-    load: Callable[[S], T],
-    *,
-    workers: int | Literal["auto"] = 1,
-    depth: int = 2,
-    where: str = "thread",
-    order: bool = True,
+    source: Iterable[S], load: Callable[[S], T], **how: Unpack[How]
 ) -> Prefetch[T]: ...
 
 
@@ -79,11 +80,8 @@ def prefetch(
     source: Iterable[T] | Indexed[T] | Callable[[int], T],
     load: None = None,
     *,
-    workers: int | Literal["auto"] = 1,
-    depth: int = 2,
-    where: str = "thread",
-    order: bool = True,
     count: int | None = None,
+    **how: Unpack[How],
 ) -> Prefetch[T]: ...
 
 
@@ -156,6 +154,76 @@ class Settings:
                 raise ValueError(f"{name} is a number from 1 on{words}, not {value!r}")
         if self.where not in ("thread", "process"):
             raise ValueError(f'where is "thread" or "process", not {self.where!r}')
+
+
+class FromProcess(Reporting, Generic[T]):
+    """An iterator over what a process fetches and sends.
+
+    The bound is that of `Batches`: `workers` being fetched and `depth` more. One
+    worker needs no thread there. With several, one batch more is being sent.
+
+    Args:
+        make: Makes the source, in the process.
+        tally: How many threads there, and what it comes to.
+        depth: Batches beyond those being fetched.
+        order: Deliver in the source's order; False: as they are completed.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[], Source[T]],
+        tally: Tally,
+        depth: int,
+        *,
+        order: bool = True,
+    ) -> None:
+        from debottleneck.strategies.process import Items
+
+        self._tally = tally
+        if tally.is_one:
+            self._items = Items(partial(_one_by_one, make, tally), depth=depth)
+        else:
+            fetch = partial(_fetch, make, tally, order)
+            self._items = Items(fetch, depth=max(1, depth - 1))
+
+    def __iter__(self) -> FromProcess[T]:
+        return self
+
+    def __next__(self) -> T:
+        began_ns = monotonic_ns()
+        batch, report = next(self._items)
+        self._tally.received(report, monotonic_ns() - began_ns)
+        return batch
+
+    def close(self, *, wait: bool = True) -> None:
+        """End the process, and drop what was fetched.
+
+        Args:
+            wait: No difference: a process is ended in the midst of a fetch.
+        """
+        self._items.close()
+
+
+def _one_by_one(
+    make: Callable[[], Source[T]], tally: Tally
+) -> Iterator[tuple[T, Report]]:
+    """Runs in the process."""
+    source = make()
+    while (call := source.next_call()) is not None:
+        try:
+            batch = call()
+        except StopIteration:
+            return
+        yield batch, tally.report()
+
+
+def _fetch(
+    make: Callable[[], Source[T]], tally: Tally, order: bool
+) -> Iterator[tuple[T, Report]]:
+    """Runs in the process."""
+    with Batches(make(), tally, 0, order=order) as batches:
+        for batch in batches:
+            yield batch, tally.report()
 
 
 Iteration = Batches[T] | FromProcess[T]
@@ -232,12 +300,12 @@ def _maker(
             raise TypeError("load= takes items of an iterable, without count=")
         return lambda: Loaded(iter(source), _there(settings)), AS_ASKED
     if is_function(source):
-        return lambda: Fetched(source, count), AS_ASKED
+        return lambda: fetched(source, count), AS_ASKED
     if count is not None:
         raise TypeError("count= is for functions of a position; a slice limits others")
     if is_indexed(source):
         fetch: Any = partial(getitem, source)
-        return lambda: Fetched(fetch, length_of(source)), AS_ASKED
+        return lambda: fetched(fetch, length_of(source)), AS_ASKED
     if hasattr(type(source), "__iter__"):
         return lambda: Pulled(iter(source)), ONE_THREAD
     raise TypeError(f"an object of type {_kind(source)} cannot be iterated over")
@@ -251,8 +319,7 @@ def _there(settings: Settings) -> Callable[[Any], Any]:
     from debottleneck.strategies.process import Calls
 
     workers = settings.workers
-    calls = Calls(load, cores() if isinstance(workers, str) else workers, "load")
-    return lambda item: calls.submit((item,), {}).result()
+    return Calls(load, cores() if isinstance(workers, str) else workers, "load")
 
 
 def _kind(source: object) -> str:

@@ -13,12 +13,11 @@ import threading
 import traceback
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
 from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 
 from debottleneck.errors import StrategyError
-from debottleneck.strategies import pools, randomness
+from debottleneck.strategies import randomness
 from debottleneck.strategies.child import Child, End
 from debottleneck.strategies.transport import Gone, Receiver, Sender
 
@@ -161,14 +160,14 @@ def _stream(
 
 
 class Calls:
-    """Forked processes that make calls of one function.
+    """A function that forked processes make the calls of, each one at a time.
 
-    Each draws other numbers from the global random streams than its siblings.
+    Each process draws other numbers from the global random streams than its siblings.
 
     Args:
         function: Called in the children; it is as it was when they were forked.
         workers: Processes.
-        name: For messages and threads.
+        name: For messages.
 
     Raises:
         StrategyError: No process can be started.
@@ -189,25 +188,24 @@ class Calls:
             raise
         for server in servers:
             self._idle.put(server)
-        self._threads = pools.Workers(workers, name)
 
-    def submit(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Future[Any]:
-        """Begin `function(*args, **kwargs)` in a process that is idle.
-
-        Returns:
-            Its result. What the call raised is raised by it, and StrategyError when
-            the arguments or the result cannot be sent or the process dies.
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """`function(*args, **kwargs)` in a process that is idle, as soon as one is.
 
         Raises:
-            RuntimeError: It was closed.
+            StrategyError: The arguments or the result cannot be sent, the process
+                died, or all were closed.
+            BaseException: What the call raised.
         """
-        return self._threads.submit(_request, self._idle, args, kwargs)
+        server = self._idle.get()
+        try:
+            return server.call(args, kwargs)
+        finally:
+            self._idle.put(server)
 
     def close(self) -> None:
-        """End the processes; calls under way fail."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        """End the processes; calls under way, and later ones, fail."""
         self._end()
-        self._threads.join()
 
 
 class _Server:
@@ -233,16 +231,6 @@ class _Server:
         if kind == ERROR:
             raise received(value)
         return value
-
-
-def _request(
-    idle: SimpleQueue[_Server], args: tuple[Any, ...], kwargs: Mapping[str, Any]
-) -> Any:
-    server = idle.get()
-    try:
-        return server.call(args, kwargs)
-    finally:
-        idle.put(server)
 
 
 def _end_servers(servers: list[_Server]) -> None:

@@ -8,16 +8,15 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import copy_context
 from functools import partial
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 from debottleneck.strategies.torch_context import captured
 
 S = TypeVar("S")
 T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
 
 
-class Source(Protocol[T_co]):
+class Source(Generic[T]):
     """Hands out calls, each of which gets one batch on some thread.
 
     They run with the context variables and PyTorch settings (gradients, autocast) of
@@ -25,8 +24,13 @@ class Source(Protocol[T_co]):
     ends.
     """
 
-    def next_call(self) -> Callable[[], T_co] | None:
+    def __init__(self) -> None:
+        self._context, self._settings = copy_context(), captured()
+        self._stopped = False
+
+    def next_call(self) -> Callable[[], T] | None:
         """The call for the next position; None when there is none."""
+        raise NotImplementedError
 
     def give_back(self) -> None:
         """The last call handed out will not be made."""
@@ -36,9 +40,10 @@ class Source(Protocol[T_co]):
 
     def stop(self) -> None:
         """Calls handed out get nothing from now on; takes no lock."""
+        self._stopped = True
 
 
-class Pulled(Generic[T]):
+class Pulled(Source[T]):
     """An iterator. Its calls must be made one after the other.
 
     After a call that raised, calls pull nothing until `go_on`: what lies beyond a
@@ -46,25 +51,17 @@ class Pulled(Generic[T]):
     """
 
     def __init__(self, iterator: Iterator[T]) -> None:
+        super().__init__()
         self._iterator = iterator
-        self._context, self._settings = copy_context(), captured()
         self._failures = self._seen = 0
-        self._stopped = False
 
     def next_call(self) -> Callable[[], T]:
         """The next pull."""
         return partial(self._pull, self._seen)
 
-    def give_back(self) -> None:
-        """Nothing to do: a pull has no position of its own."""
-
     def go_on(self) -> None:
         """Calls handed out from now on pull again."""
         self._seen = self._failures
-
-    def stop(self) -> None:
-        """Pull no more."""
-        self._stopped = True
 
     def _pull(self, seen: int) -> T:
         if self._stopped or seen != self._failures:
@@ -77,58 +74,7 @@ class Pulled(Generic[T]):
             raise
 
 
-class Fetched(Generic[T]):
-    """`fetch(0)`, `fetch(1)` ...; the calls may be made at once.
-
-    The sequence ends at its length, or where `fetch` raises IndexError, and after
-    any other exception.
-
-    Args:
-        fetch: A function of a position.
-        length: None when only `fetch` knows the end.
-    """
-
-    def __init__(self, fetch: Callable[[int], T], length: int | None) -> None:
-        self._fetch = fetch
-        self._context, self._settings = copy_context(), captured()
-        self._lock = threading.Lock()
-        self._stopped = False
-        self._next = 0
-        self._end = sys.maxsize if length is None else length
-
-    def next_call(self) -> Callable[[], T] | None:
-        """The fetch of the next position."""
-        if self._next >= self._end:
-            return None
-        self._next += 1
-        return partial(self._get, self._next - 1)
-
-    def give_back(self) -> None:
-        """The last position is handed out again."""
-        self._next -= 1
-
-    def go_on(self) -> None:
-        """Nothing to do: a failure is the end."""
-
-    def stop(self) -> None:
-        """Fetch no more."""
-        self._stopped = True
-
-    def _get(self, position: int) -> T:
-        if self._stopped or position >= self._end:
-            raise StopIteration
-        try:
-            with self._settings():
-                return self._context.copy().run(self._fetch, position)
-        except BaseException as error:
-            with self._lock:
-                self._end = min(self._end, position)
-            if isinstance(error, IndexError | StopIteration):
-                raise StopIteration from None
-            raise
-
-
-class Loaded(Generic[S, T]):
+class Loaded(Source[T], Generic[S, T]):
     """`load(item)` of each item of an iterator; the calls may be made at once.
 
     One call after the other takes an item; any failure is the end.
@@ -136,30 +82,33 @@ class Loaded(Generic[S, T]):
     Args:
         items: Pulled in order.
         load: A function of an item.
+        ends: What it raises where the sequence ends.
+        length: How many items there are, where that is known.
     """
 
-    def __init__(self, items: Iterator[S], load: Callable[[S], T]) -> None:
+    def __init__(
+        self,
+        items: Iterator[S],
+        load: Callable[[S], T],
+        ends: tuple[type[Exception], ...] = (),
+        length: int = sys.maxsize,
+    ) -> None:
+        super().__init__()
         self._items, self._load = items, load
-        self._context, self._settings = copy_context(), captured()
+        self._ends, self._length = ends, length
         self._turns = threading.Condition()
         self._next = self._turn = 0
-        self._stopped = False
 
-    def next_call(self) -> Callable[[], T]:
+    def next_call(self) -> Callable[[], T] | None:
         """The load of the next item."""
+        if self._stopped or self._next >= self._length:
+            return None
         self._next += 1
         return partial(self._get, self._next - 1)
 
     def give_back(self) -> None:
         """The last turn is handed out again."""
         self._next -= 1
-
-    def go_on(self) -> None:
-        """Nothing to do: a failure is the end."""
-
-    def stop(self) -> None:
-        """Load no more."""
-        self._stopped = True
 
     def _get(self, turn: int) -> T:
         try:
@@ -188,8 +137,16 @@ class Loaded(Generic[S, T]):
     def _loaded(self, item: S) -> T:
         try:
             return self._load(item)
+        except self._ends:
+            raise StopIteration from None
         except StopIteration as error:  # it would pass for the end of the items
             raise RuntimeError("load raised StopIteration") from error
+
+
+def fetched(fetch: Callable[[int], T], length: int | None) -> Loaded[int, T]:
+    """`fetch(0)`, `fetch(1)` ..., up to its length or where it raises IndexError."""
+    count = sys.maxsize if length is None else length
+    return Loaded(iter(range(count)), fetch, (IndexError, StopIteration), count)
 
 
 def is_indexed(source: object) -> bool:

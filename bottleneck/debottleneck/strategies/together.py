@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from typing import Any, Generic, ParamSpec, TypeVar
 
@@ -26,21 +26,15 @@ def results(calls: Sequence[Callable[[], T]], workers: int) -> list[T]:
     workers = min(workers, len(calls))
     if workers <= 1 or pools.is_worker():
         return [call() for call in calls]
-    limits, shared = limit(workers), _Shared(calls)
-    futures: list[Future[None]] = []
-    try:
-        _submit(futures, shared, workers - 1, limits)
-        limits.in_worker()
-        shared.take_part()
-        _wait(futures)
-    finally:
-        shared.stop()
-        _wait(futures)
-        restore()
+    with together(calls, workers) as shared:
+        pass
     return shared.results()
 
 
-class Together(Generic[T]):
+@contextmanager
+def together(
+    calls: Sequence[Callable[[], T]], workers: int
+) -> Iterator[SharedCalls[T]]:
     """Calls that pool threads make beside a `with` block; at its end the rest here.
 
     The first exception of a call is raised there, unless the block raises one.
@@ -49,27 +43,20 @@ class Together(Generic[T]):
         calls: In the order in which they begin.
         workers: Threads, the calling one among them.
     """
-
-    def __init__(self, calls: Sequence[Callable[[], T]], workers: int) -> None:
-        self._shared = _Shared(calls)
-        self._workers = min(workers, len(calls) + 1)
-        self._futures: list[Future[None]] = []
-
-    def __enter__(self) -> None:
-        limits = limit(self._workers)
-        _submit(self._futures, self._shared, self._workers - 1, limits)
+    workers = min(workers, len(calls) + 1)
+    limits, shared = limit(workers), SharedCalls(calls)
+    futures: list[Future[None]] = []
+    try:
+        _submit(futures, shared, workers - 1, limits)
         limits.in_worker()
-
-    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
-        try:
-            if kind is None:
-                self._shared.take_part()
-        finally:
-            self._shared.stop()
-            _wait(self._futures)
-            restore()
-        if kind is None:
-            self._shared.results()
+        yield shared
+        shared.take_part()
+        _wait(futures)
+    finally:
+        shared.stop()
+        _wait(futures)
+        restore()
+    shared.results()
 
 
 def carrying(function: Callable[P, T], limits: Limits | None = None) -> Callable[P, T]:
@@ -90,7 +77,7 @@ def carrying(function: Callable[P, T], limits: Limits | None = None) -> Callable
     return carried
 
 
-class _Shared(Generic[T]):
+class SharedCalls(Generic[T]):
     """Calls that several threads take one after the other.
 
     Args:
@@ -137,7 +124,7 @@ class _Shared(Generic[T]):
 
 
 def _submit(
-    futures: list[Future[None]], shared: _Shared[Any], helpers: int, limits: Limits
+    futures: list[Future[None]], shared: SharedCalls[Any], helpers: int, limits: Limits
 ) -> None:
     """Ask pool threads to take part; with none to be had, the caller does it all."""
     with suppress(RuntimeError):  # the interpreter is ending

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import threading
-from collections.abc import Mapping
 from copy import copy
 from typing import Any
 
@@ -18,7 +17,6 @@ _HOOKS = (
     "_backward_hooks",
     "_backward_pre_hooks",
 )
-_MEMBERS = ("_modules", "_parameters", "_buffers")
 
 _UNTRACEABLE = (
     *(TypeError, ValueError, RuntimeError, AttributeError, AssertionError),
@@ -143,9 +141,10 @@ class _Beside:
 
 def _parts(container: Any) -> list[int]:
     """Which objects it holds, of a dictionary under which keys."""
-    if type(container) is dict:
+    if isinstance(container, dict):
         return [id(part) for pair in container.items() for part in pair]
-    return list(map(id, container))
+    ids = map(id, container)
+    return sorted(ids) if isinstance(container, set) else [*ids]
 
 
 def name_of(module: Any) -> str:
@@ -219,33 +218,21 @@ def _twin(module: Any, twins: dict[int, Any]) -> Any:
 
 def _changed(module: Any, twin: Any) -> str:
     """The name of an attribute that forward has changed, "" when there is none."""
-    before, after = vars(module), vars(twin)
-    for name in (*before, *after):
-        if name not in before or name not in after:
-            return str(name)
-        if name == "_modules":
-            continue
-        if not _same(before[name], after[name]):
-            inner = name in _MEMBERS and _first_changed(before[name], after[name])
-            return inner or str(name)
-    return ""
+    before, after = _held(module), _held(twin)
+    names = (name for name in before | after if before.get(name) != after.get(name))
+    return next(names, "")
 
 
-def _same(before: Any, after: Any) -> bool:
-    if not isinstance(before, _CONTAINERS):
-        return before is after
-    if type(before) is not type(after) or len(before) != len(after):
-        return False
-    if isinstance(before, dict) and isinstance(after, dict):
-        return all(after.get(key, _same) is value for key, value in before.items())
-    if isinstance(before, set):
-        return before == after
-    return all(one is other for one, other in zip(before, after, strict=True))
-
-
-def _first_changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
-    names = [name for name in before if after.get(name, _same) is not before[name]]
-    return names[0] if names else ""
+def _held(module: Any) -> dict[str, object]:
+    """What its attributes hold, and what containers in them do, by identity."""
+    held: dict[str, object] = {}
+    for name, value in vars(module).items():
+        if name in ("_parameters", "_buffers"):
+            held |= {inner: id(part) for inner, part in value.items()}
+        elif name != "_modules":
+            contained = isinstance(value, _CONTAINERS)
+            held[name] = (type(value), _parts(value)) if contained else id(value)
+    return held
 
 
 def _without_checks(graph: Any) -> list[Any]:

@@ -5,11 +5,9 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
 from contextlib import suppress
-from queue import SimpleQueue
 from time import monotonic_ns
 from typing import Generic, TypeVar
 
@@ -23,11 +21,18 @@ T = TypeVar("T")
 _OURS = (__file__, sources.__file__, pools.__file__)
 
 
-class InOrder(Generic[T]):
-    """Futures in the order in which they were added."""
+class Window(Generic[T]):
+    """Calls that were begun and not yet handed over.
 
-    def __init__(self) -> None:
-        self._futures: deque[Future[T]] = deque()
+    Args:
+        order: Give them in the order in which they were added; False: as they are
+            completed, a failure still after all before it.
+    """
+
+    def __init__(self, order: bool) -> None:
+        self._order = order
+        self._futures: list[Future[T]] = []
+        self._wake = threading.Event()
 
     def __len__(self) -> int:
         return len(self._futures)
@@ -35,66 +40,42 @@ class InOrder(Generic[T]):
     def add(self, future: Future[T]) -> None:
         """Put it last."""
         self._futures.append(future)
+        if not self._order:
+            wake = self._wake.set  # refers to nothing that holds the future
+            future.add_done_callback(lambda _: wake())
 
-    def is_ready(self) -> bool:
-        """Whether `take` returns without waiting."""
-        return self._futures[0].done()
+    def ready(self) -> Future[T] | None:
+        """What `take` returns without waiting, if it does."""
+        for future in self._futures[: 1 if self._order else None]:
+            failed = future.done() and not _is_good(future)
+            if future.done() and (not failed or future is self._futures[0]):
+                return future
+            if failed:
+                return None
+        return None
 
     def take(self) -> Future[T]:
-        """Wait for the first one; interrupted, it stays."""
-        with suppress(CancelledError):
-            self._futures[0].exception()
-        return self._futures.popleft()
+        """Wait for the next one; interrupted, it stays."""
+        while True:
+            self._wake.clear()
+            future = self.ready()
+            if future is not None:
+                self._futures.remove(future)
+                return future
+            if self._order:
+                with suppress(CancelledError):
+                    self._futures[0].exception()
+            else:
+                self._wake.wait()
 
     def clear(self) -> None:
         """Forget all."""
         self._futures.clear()
 
 
-class AsCompleted(Generic[T]):
-    """Futures in the order in which they complete; failures after all before them."""
-
-    def __init__(self) -> None:
-        self._positions: dict[Future[T], int] = {}
-        self._done: SimpleQueue[Future[T]] = SimpleQueue()
-        self._failed: tuple[int, Future[T]] | None = None
-        self._added = 0
-
-    def __len__(self) -> int:
-        return len(self._positions) + (self._failed is not None)
-
-    def add(self, future: Future[T]) -> None:
-        """Take it when it is done."""
-        self._positions[future] = self._added
-        self._added += 1
-        future.add_done_callback(self._done.put)
-
-    def is_ready(self) -> bool:
-        """Whether `take` returns without waiting, as far as can be seen."""
-        return not self._done.empty()
-
-    def take(self) -> Future[T]:
-        """Wait for the next one."""
-        while self._failed is None or self._any_before(self._failed[0]):
-            future = self._done.get()
-            position = self._positions.pop(future, None)
-            if position is None or self._is_beyond(position):
-                continue
-            if not future.cancelled() and future.exception() is None:
-                return future
-            self._failed = position, future
-        return self._failed[1]
-
-    def clear(self) -> None:
-        """Forget all."""
-        self._positions.clear()
-        self._failed = None
-
-    def _is_beyond(self, position: int) -> bool:
-        return self._failed is not None and position > self._failed[0]
-
-    def _any_before(self, position: int) -> bool:
-        return any(other < position for other in self._positions.values())
+def _is_good(future: Future[T]) -> bool:
+    """Whether one that is done has a result."""
+    return not future.cancelled() and future.exception() is None
 
 
 class Batches(Reporting, Generic[T]):
@@ -127,7 +108,7 @@ class Batches(Reporting, Generic[T]):
         self._depth = depth
         self._clock = clock
         self._pool = pools.Workers(tally.workers, "prefetch")
-        self._window = (InOrder[T] if order else AsCompleted[T])()
+        self._window = Window[T](order)
         self._lock = threading.Lock()
         self._pid = os.getpid()
         self._closed = threading.Event()
@@ -187,7 +168,7 @@ class Batches(Reporting, Generic[T]):
         self._fill()
         if self._closed.is_set() or not len(self._window):
             return None
-        began_ns = None if self._window.is_ready() else self._clock()
+        began_ns = None if self._window.ready() else self._clock()
         future = self._window.take()
         if future.cancelled() and self._closed.is_set():
             return None

@@ -35,7 +35,7 @@ def written(tmp_path: Path) -> Iterator[Written]:
     outputs.install(tmp_path, {})
     yield end
     outputs.finish()
-    wrapping._actors.clear()
+    wrapping._watching.clear()
 
 
 def marked(stage: str, function: Callable[..., Any], **how: str) -> Callable[..., Any]:
@@ -273,7 +273,7 @@ def test_lines_are_bounded(tmp_path: Path) -> None:
     for index in range(10):
         load(index)
     outputs.finish()
-    wrapping._actors.clear()
+    wrapping._watching.clear()
     found = read(tmp_path, os.getpid())
     assert [event.number for event in found.events] == [0, 1, 2]
     assert not found.ended

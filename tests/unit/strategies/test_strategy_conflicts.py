@@ -1,14 +1,13 @@
 from __future__ import annotations
 
 import array
-import random
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from debottleneck.strategies.conflicts import grouped, reach, size, span
+from debottleneck.strategies.conflicts import buffers, grouped, size, span
 
 
 class Parameter:
@@ -71,15 +70,16 @@ def test_byte_arrays_and_arrays_of_the_standard_library() -> None:
     numbers, raw = array.array("d", [1, 2]), bytearray(8)
     assert grouped([numbers, raw, [numbers], [raw]]) == [[0, 2], [1, 3]]
     assert size([numbers, raw]) == 24
+    assert size(b"four") == 4
 
 
 def test_what_is_reached() -> None:
-    """An object that refers to itself once; a generator, which changes, as a holder."""
+    """An object that refers to itself once; attributes one level deep."""
     itself: list[object] = [np.zeros(2)]
     itself.append(itself)
-    assert len(reach(itself).buffers) == 1
-    generators = [random.Random(1), np.random.default_rng(1), np.random.RandomState(1)]
-    assert reach(generators).holders[1:] == generators
+    assert len(buffers(itself)) == 1
+    assert buffers(Parameter(ONE)) == [ONE]
+    assert buffers(SimpleNamespace(inner=Parameter(ONE))) == []
 
 
 @pytest.mark.torch

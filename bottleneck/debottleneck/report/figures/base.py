@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import plotly.graph_objects as go
@@ -125,28 +124,16 @@ def named(spec: str, said: str) -> str:
     return "<br>".join(bold) + ("  " if short else "<br>") + said
 
 
-@dataclass(frozen=True)
-class Rows:
-    """Where rows lie, in pixels from the top.
-
-    Attributes:
-        middles: Of each row's band, below its name.
-        bottom: Of the last row.
-        left_out: Rows that found no room.
-    """
-
-    middles: list[float]
-    bottom: float
-    left_out: int
-
-
-def add_rows(figure: go.Figure, names: Sequence[str], band: float) -> Rows:
+def add_rows(figure: go.Figure, names: Sequence[str], band: float) -> list[float]:
     """Give the figure rows, their names above them, and its height.
 
     Args:
         figure: Its y axis is set to pixels.
         names: What stands above each row, plotly's text, lines split by <br>.
         band: Pixels of a row below its name.
+
+    Returns:
+        The middle of each row's band, in pixels from the top; of those that had room.
     """
     margin = figure.layout.margin
     room = TALLEST - margin.t - margin.b - LINE
@@ -170,4 +157,4 @@ def add_rows(figure: go.Figure, names: Sequence[str], band: float) -> Rows:
         zeroline=False,
         fixedrange=True,
     )
-    return Rows(middles, top, left_out)
+    return middles

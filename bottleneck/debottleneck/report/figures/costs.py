@@ -12,7 +12,6 @@ from debottleneck.report.figures.base import (
     ACCENT,
     LEVEL,
     NEUTRAL,
-    Rows,
     add_rows,
     blank,
     named,
@@ -41,16 +40,20 @@ def cost(comparison: Comparison) -> go.Figure | None:
         return None
     figure = blank(100, barmode="overlay", margin={"l": 8, "r": 12, "t": 4, "b": 48})
     specs = [comparison_words.baseline(comparison), *(t.spec for t in ran)]
-    rows = add_rows(figure, [named(spec, "") for spec in specs], band=26)
+    middles = add_rows(figure, [named(spec, "") for spec in specs], band=26)
     width = 0.46 if len(shown) == 2 else 1.0
     for index, kind in enumerate(shown):
         start = index * (1.0 - width)
-        _panel(figure, index, [start, start + width], rows, kind)
+        _panel(figure, index, [start, start + width], middles, kind)
     return figure
 
 
 def _panel(
-    figure: go.Figure, index: int, domain: list[float], rows: Rows, costs: pd.Series
+    figure: go.Figure,
+    index: int,
+    domain: list[float],
+    middles: list[float],
+    costs: pd.Series,
 ) -> None:
     """The bars of one kind of cost on an axis of their own."""
     is_memory = costs.name == "memory"
@@ -68,12 +71,12 @@ def _panel(
             }
         }
     )
-    values = costs.head(len(rows.middles)).tolist()
+    values = costs.head(len(middles)).tolist()
     digits = 0 if is_memory else table_digits(highest)
     figure.add_bar(
         orientation="h",
         x=[0.0 if np.isnan(v) else v for v in values],
-        y=rows.middles,
+        y=middles,
         width=15,
         text=_differences(values, digits, unit),
         textposition="outside",

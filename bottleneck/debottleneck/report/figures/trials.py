@@ -87,8 +87,8 @@ def distribution(comparison: Comparison, measured: Measurements) -> go.Figure | 
         )
         for spec in order
     ]
-    rows = add_rows(figure, names, band=34)
-    for spec, middle in zip(order, rows.middles, strict=False):
+    middles = add_rows(figure, names, band=34)
+    for spec, middle in zip(order, middles, strict=False):
         _row(figure, spec, by_spec[spec], means.get(spec), middle)
     return figure.update_xaxes(rangemode="tozero")
 
@@ -198,8 +198,8 @@ def speedups(comparison: Comparison) -> go.Figure | None:
         comparison_words.baseline(comparison), 28
     )
     figure = _empty(f"times as fast as {plain(who)}")
-    rows = add_rows(figure, names, band=26)
-    for (trial, ratio), middle in zip(timed, rows.middles, strict=False):
+    middles = add_rows(figure, names, band=26)
+    for (trial, ratio), middle in zip(timed, middles, strict=False):
         # a piece of the line of no difference, only where no text stands
         add_line(figure, [1, 1], [middle - 13, middle + 13])
         if trial.predicted is None:

@@ -11,15 +11,18 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
 from concurrent.futures import TimeoutError as FutureTimeout
-from contextvars import copy_context
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from debottleneck.errors import StrategyError
-from debottleneck.strategies import pools, torch_context
+from debottleneck.strategies import pools
 from debottleneck.strategies.rewriting.split import LoopItems, values_before
 from debottleneck.strategies.rewriting.tracebacks import Place, places_of, traced
+from debottleneck.strategies.together import carrying
+
+if TYPE_CHECKING:
+    from debottleneck.strategies.process import Calls
 
 GRACE_S = 0.5
 """How long an entry that is left waits for a fetch that is under way."""
@@ -61,16 +64,6 @@ class _ChildRaised(Exception):
         self.made = made
 
 
-class Heavy(Protocol):
-    """Runs the heavy lines of one item elsewhere."""
-
-    def submit(self, values: list[Any], carry: Any) -> Future[Any]:
-        """Begin; the result fills the values in."""
-
-    def close(self) -> None:
-        """End what it runs on."""
-
-
 @dataclass
 class Item:
     """What was made ahead for one iteration.
@@ -91,82 +84,59 @@ class Item:
     future: Future[Any] | None = None
 
 
-class Threads:
-    """The heavy lines in threads.
+Load = Callable[[list[Any], Any], None]
+"""As `split.Split.load`."""
+
+
+class Heavy:
+    """The heavy lines of several items at once.
 
     Args:
-        load: As `split.Split.load`.
+        load: Runs those of one.
         workers: Threads.
+        calls: The processes in which `load` runs them; None where threads do.
     """
 
-    def __init__(self, load: Callable[[list[Any], Any], None], workers: int) -> None:
-        self._load = load
-        self._settings = torch_context.captured()
+    def __init__(self, load: Load, workers: int, calls: Calls | None = None) -> None:
+        self._load, self.calls = load, calls
         self._pool = pools.Workers(workers, "load")
 
-    def submit(self, values: list[Any], carry: Any) -> Future[Any]:
-        """Begin one."""
-        return self._pool.submit(copy_context().run, self._with_settings, values, carry)
-
-    def _with_settings(self, values: list[Any], carry: Any) -> None:
-        with self._settings():
-            self._load(values, carry)
+    def submit(self, values: list[Any], carry: Any) -> Future[None]:
+        """Begin; the values are filled in."""
+        return self._pool.submit(carrying(self._load), values, carry)
 
     def close(self) -> None:
-        """Begin no more; wait a moment for those that run."""
+        """Begin no more, end processes; wait a moment for threads that run."""
         self._pool.shutdown(wait=False, cancel_futures=True)
+        if self.calls is not None:
+            self.calls.close()
         self._pool.join(GRACE_S)
 
 
-class Processes:
+def in_processes(load: Load, lines: tuple[int, ...], workers: int) -> Heavy:
     """The heavy lines in processes, forked here and now.
 
     Args:
-        load: As `split.Split.load`.
-        lines: Numbers of the heavy lines.
+        load: Runs them.
+        lines: Their numbers.
         workers: Processes.
 
     Raises:
         StrategyError: No process can be started.
     """
+    from debottleneck.strategies.process import Calls
 
-    def __init__(
-        self, load: Callable[[list[Any], Any], None], lines: tuple[int, ...],
-        size: int, workers: int,
-    ) -> None:  # fmt: skip
-        from debottleneck.strategies.process import Calls
+    def made(carry: Any) -> list[Any]:
+        values: list[Any] = [None] * (max(lines) + 1)
+        load(values, carry)
+        return [values[n] for n in lines]
 
-        self._lines = lines
+    def fetched(values: list[Any], carry: Any) -> None:
+        for number, value in zip(lines, calls(carry), strict=True):
+            values[number] = value
 
-        def made(carry: Any) -> tuple[Any, ...]:
-            values: list[Any] = [None] * size
-            load(values, carry)
-            return tuple(values[n] for n in lines)
-
-        self._calls = Calls(made, workers, "load")
-
-    def submit(self, values: list[Any], carry: Any) -> Future[Any]:
-        """Begin one."""
-        future = self._calls.submit((carry,), {})
-        done: Future[Any] = Future()
-
-        def fill(answer: Future[Any]) -> None:
-            if answer.cancelled():  # nobody waits for it any more
-                return
-            error = answer.exception()
-            if error is not None:
-                done.set_exception(error)
-                return
-            for number, value in zip(self._lines, answer.result(), strict=True):
-                values[number] = value
-            done.set_result(None)
-
-        future.add_done_callback(fill)
-        return done
-
-    def close(self) -> None:
-        """End the processes."""
-        self._calls.close()
+    calls = Calls(made, workers, "load")
+    return Heavy(fetched, workers, calls)
 
 
 END, STOPPED = "end", "stopped"
@@ -193,8 +163,8 @@ class AheadItems:
 
     def __init__(
         self, index: Iterator[Given], heavy: Heavy | None,
-        load: Callable[[list[Any], Any], None], depth: int,
-        snapshot: Callable[[], Any], limit_s: float | None = None,
+        load: Load, depth: int, snapshot: Callable[[], Any],
+        limit_s: float | None = None,
     ) -> None:  # fmt: skip
         self.lost = ""
         self.stale = False
@@ -208,9 +178,8 @@ class AheadItems:
         self._room = threading.Semaphore(depth)
         self._stopping = False
         self.lock = threading.Lock()
-        self._settings = torch_context.captured()
         self._thread = pools.Workers(1, "ahead")
-        self._thread.submit(copy_context().run, self._run)
+        self._thread.submit(carrying(self._run))
 
     def take(self) -> Item | str:
         """The next item, or why there is none.
@@ -248,7 +217,7 @@ class AheadItems:
             except StrategyError as error:
                 self.lost = str(error)
             except BaseException as error:  # noqa: BLE001 - raised where it is taken
-                if not isinstance(self._heavy, Processes):
+                if self._heavy is None or self._heavy.calls is None:
                     made.error = error
                     return
             if self.lost and self._heavy is not None:
@@ -275,9 +244,8 @@ class AheadItems:
             end()
 
     def _run(self) -> None:
-        with self._settings():
-            while self._made_one():
-                pass
+        while self._made_one():
+            pass
 
     def _made_one(self) -> bool:
         self._room.acquire()

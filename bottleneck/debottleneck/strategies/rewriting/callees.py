@@ -17,11 +17,8 @@ from typing import Any
 
 from debottleneck.strategies.conflicts import PLAIN
 from debottleneck.strategies.rewriting import known
-from debottleneck.strategies.rewriting.attributes import attribute, set_attribute
 from debottleneck.strategies.rewriting.calling import Calling, super_of
-from debottleneck.strategies.rewriting.iterating import Iterating
 from debottleneck.strategies.rewriting.locations import ALL
-from debottleneck.strategies.rewriting.touching import Touching
 from debottleneck.strategies.rewriting.values import (
     FRESH,
     NOTHING,
@@ -37,7 +34,7 @@ DEEPEST = 24
 """Calls within calls that are followed."""
 
 
-class Callees:
+class Callees(Calling):
     """Follows code and notes its effects.
 
     Args:
@@ -51,10 +48,7 @@ class Callees:
     def __init__(
         self, space: dict[str, Any], names: Names, bound: dict[Any, Value] | None = None
     ) -> None:
-        self.touch = Touching(bound)
-        self.effects = self.touch.effects
-        self._calling = Calling(self, self.touch)
-        self._iterating = Iterating(self, self.touch)
+        super().__init__(bound)
         self.space = space
         self._names = names
         self._globals: frozenset[str] = frozenset()
@@ -72,10 +66,6 @@ class Callees:
             self._expression(node.value, used=False)
         else:
             self._statement(node)
-
-    def iterate(self, value: Value) -> Value:
-        """What going over a value gives."""
-        return self._iterating.iterate(value)
 
     def _block(self, body: Sequence[ast.stmt]) -> None:
         for node in body:
@@ -114,7 +104,7 @@ class Callees:
         )
         before = self._expression(loaded)
         if not isinstance(before.sample, PLAIN):
-            self.touch.change(before, ALL)
+            self.change(before, ALL)
         self.bind(node.target, before if before.roots else FRESH)
 
     def _on_for(self, node: ast.For) -> None:
@@ -133,7 +123,7 @@ class Callees:
     def _on_with(self, node: ast.With) -> None:
         for item in node.items:
             value = manager = self._expression(item.context_expr)
-            self.touch.read_all(manager)
+            self.read_all(manager)
             for name in ("__enter__", "__exit__"):
                 method = inspect.getattr_static(kind_of(manager), name, None)
                 if own_function(method):
@@ -170,14 +160,14 @@ class Callees:
             if target.id in self._globals or target.id in self._cells:
                 self._name(target.id, write=True)
                 owner = self._cells.get(target.id, self.space)
-                self.touch.bind(owner, target.id, value)
+                self.hold(owner, target.id, value)
             if target.id not in self._globals:
                 before = self._names.get(target.id, FRESH)
                 both = joined([value, before]) if self._depth else value
                 self._names[target.id] = both
         elif isinstance(target, ast.Attribute):
             base = self._expression(target.value)
-            set_attribute(self, self.touch, base, target.attr, value)
+            self.set_attribute(base, target.attr, value)
         elif isinstance(target, ast.Subscript):
             self._change_item(target, "__setitem__", [value])
         elif isinstance(target, ast.Starred):
@@ -196,7 +186,7 @@ class Callees:
             if own_function(method):
                 self.invoke(method, [one, index, *given], {})
             else:
-                self.touch.change(one if base.others else base, ALL)
+                self.change(one if base.others else base, ALL)
 
     def _on_delete(self, node: ast.Delete) -> None:
         for target in node.targets:
@@ -228,7 +218,7 @@ class Callees:
 
     def _expression(self, node: ast.expr, *, used: bool = True) -> Value:
         if isinstance(node, ast.Call):
-            return self._call(node, used)
+            return self._called(node, used)
         visit = getattr(self, f"_of_{type(node).__name__.lower()}", None)
         if visit is not None:
             made = visit(node)
@@ -244,7 +234,7 @@ class Callees:
         if isinstance(node, _KEEP):
             return Value(NOTHING, joined(parts).roots)
         for part in parts:
-            self.touch.read_all(part)
+            self.read_all(part)
         return FRESH
 
     def _of_constant(self, node: ast.Constant) -> Value:
@@ -254,7 +244,7 @@ class Callees:
         return self._name(node.id)
 
     def _of_attribute(self, node: ast.Attribute) -> Value:
-        return attribute(self, self.touch, self._expression(node.value), node.attr)
+        return self.attribute(self._expression(node.value), node.attr)
 
     def _of_subscript(self, node: ast.Subscript) -> Value:
         base = self._expression(node.value)
@@ -266,7 +256,7 @@ class Callees:
         method = inspect.getattr_static(kind, "__getitem__", None)
         if own_function(method):
             return self.invoke(method, [base, index], {})
-        self.touch.read(base)
+        self.read(base)
         sample = base.sample
         exact = any(base.exactly(root) for root in base.roots)
         always = exact and isinstance(node.slice, ast.Constant)
@@ -318,35 +308,25 @@ class Callees:
         """A name's value where it is; what is the module's or around it is noted."""
         if name in self._cells:
             cell = self._cells[name]
-            self.touch.note(cell, f"cell {name}", write)
+            self.note(cell, f"cell {name}", write)
             try:
                 held = Value.of(cell.cell_contents)
             except ValueError:
                 held = FRESH
-            return self.touch.as_bound(cell, name, held)
+            return self.as_bound(cell, name, held)
         if name in self._names and name not in self._globals:
             return self._names[name]
         if name in self.space or name in self._globals:
-            self.touch.note(self.space, name, write)
+            self.note(self.space, name, write)
             held = Value.of(self.space.get(name))
-            return self.touch.as_bound(self.space, name, held)
+            return self.as_bound(self.space, name, held)
         return Value.of(getattr(builtins, name, None))
 
-    def _call(self, node: ast.Call, used: bool) -> Value:
+    def _called(self, node: ast.Call, used: bool) -> Value:
         function = self._expression(node.func)
         given = [self._expression(arg) for arg in node.args]
         named = {k.arg or "": self._expression(k.value) for k in node.keywords}
         return self.call(function, given, named, used)
-
-    def call(
-        self, function: Value, given: list[Value], named: Names, used: bool = True
-    ) -> Value:
-        """The effects of one call, and what it may return."""
-        return self._calling.call(function, given, named, used)
-
-    def invoke(self, function: Any, given: list[Value], named: Names) -> Value:
-        """A call of the user's own function."""
-        return self._calling.invoke(function, given, named)
 
     def above(self, given: list[Value]) -> Value:
         """What `super()` gives here."""
@@ -369,7 +349,7 @@ class Callees:
         nodes = known.sources_of(function)
         if not nodes or self._depth >= DEEPEST:
             for value in names.values():
-                self.touch.change_all(value)
+                self.change_all(value)
             name = function.__qualname__
             self.effects.bound = self.effects.bound or f"what {name} does is not known"
             return self._done[key]

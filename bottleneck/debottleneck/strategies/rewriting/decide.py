@@ -14,10 +14,10 @@ from debottleneck.agent.turns import LoopPoint
 from debottleneck.strategies.rewriting.ahead import (
     AheadItems,
     Given,
-    Processes,
+    Heavy,
     Received,
-    Threads,
     given,
+    in_processes,
     with_load,
 )
 from debottleneck.strategies.rewriting.divide import Division, Observation, divide
@@ -109,22 +109,15 @@ class Decision:
     missing = staticmethod(names_of)
     """Stands for the value of a line that did not run."""
 
-    checked = True
-    """Whether what runs ahead is looked at again and again."""
-
-    def split_for(self, frame: FrameType) -> Split:
-        """The functions for one entry."""
-        space, local = frame.f_globals, frame.f_locals
-        kept, file = self.kept_names, self.file
-        return split(
-            self.flat, self.division, space, local, kept, file, None, self.besides
-        )
-
-    def in_turn(self, frame: FrameType, note: Callable[[int, Any], Any]) -> Split:
-        """The functions with every line ahead in order, each noted."""
-        lines = {*self.division.order, *self.division.heavy}
-        order = tuple(n for n in self.flat.numbered if n in lines)
-        division = replace(self.division, order=order, heavy=())
+    def split_for(
+        self, frame: FrameType, note: Callable[[int, Any], Any] | None = None
+    ) -> Split:
+        """The functions for one entry; with `note` all in order, each line noted."""
+        division = self.division
+        if note is not None:
+            lines = {*division.order, *division.heavy}
+            order = tuple(n for n in self.flat.numbered if n in lines)
+            division = replace(division, order=order, heavy=())
         space, local = frame.f_globals, frame.f_locals
         kept, file = self.kept_names, self.file
         return split(self.flat, division, space, local, kept, file, note, self.besides)
@@ -176,14 +169,13 @@ class Decision:
             plan = replace(plan, where="thread")
         if plan.where == "process" and not plan.heavy:
             return self._in_child(index, load, source)
-        heavy: Threads | Processes | None = None
+        heavy: Heavy | None = None
         limit_s = None
         if self.division.heavy and plan.heavy and plan.where == "process":
-            lines, size = self.division.heavy, max(self.flat.numbered) + 1
-            heavy = Processes(load, lines, size, plan.workers)
+            heavy = in_processes(load, self.division.heavy, plan.workers)
             limit_s = PATIENCE * plan.heavy_ns / 1e9 + PATIENCE_S
         elif self.division.heavy and plan.heavy:
-            heavy = Threads(load, plan.workers)
+            heavy = Heavy(load, plan.workers)
         elif self.division.heavy:
             index = with_load(index, load)
         return AheadItems(index, heavy, load, plan.depth, self.kept.snapshot, limit_s)
@@ -200,10 +192,6 @@ class Decision:
         limit_s = PATIENCE * self.plan.ahead_ns / 1e9 + PATIENCE_S
         there, depth = Received(items), self.plan.depth
         return AheadItems(there, None, load, depth, lambda: there.state, limit_s)
-
-    def restore(self, state: Any) -> None:
-        """Bring back what ran ahead of the item that has this state."""
-        self.kept.restore(state)
 
     def tied(self) -> str:
         """Why an entry is to run on its own thread alone, "" if nothing ties it."""

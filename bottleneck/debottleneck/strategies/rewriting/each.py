@@ -12,16 +12,20 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from time import perf_counter_ns, thread_time_ns
-from types import CodeType, FrameType, FunctionType
+from types import FrameType, FunctionType
 from typing import Any
 
 from debottleneck.strategies import pools
 from debottleneck.strategies.blas import cores
 from debottleneck.strategies.rewriting.callees import Callees
 from debottleneck.strategies.rewriting.flatten import (
+    codes_of,
+    function_of,
+    located,
     names_in,
 )
 from debottleneck.strategies.rewriting.independent import Finder, Turns
@@ -37,7 +41,7 @@ from debottleneck.strategies.rewriting.notes import Voice
 from debottleneck.strategies.rewriting.plan import Plan
 from debottleneck.strategies.rewriting.values import Value
 from debottleneck.strategies.spec import FORWARD, UPDATE
-from debottleneck.strategies.together import Together, results
+from debottleneck.strategies.together import results, together
 
 TIMED = 2
 """Entries as written that are timed first."""
@@ -275,9 +279,11 @@ class EachPoint:
         assert self.plan is not None
         began = perf_counter_ns()
         calls = [partial(one, item) for item in items[:-1]]
-        return self._joined(Together(calls, self.plan.workers), items[-1], began)
+        return self._joined(together(calls, self.plan.workers), items[-1], began)
 
-    def _joined(self, beside: Together[None], last: Any, began: int) -> Iterator[Any]:
+    def _joined(
+        self, beside: AbstractContextManager[Any], last: Any, began: int
+    ) -> Iterator[Any]:
         with beside:
             yield last
         self._judge(perf_counter_ns() - began)
@@ -290,24 +296,12 @@ class EachPoint:
             used = {n for node in self._turns.body for n in names_in(node, ast.Load)}
             used |= names_in(self._turns.target, ast.Load)
             names = sorted(used & local.keys() - self._turns.bound)
-        code = _compiled(self._turns, tuple(names), self._file)
+        turns = self._turns
+        item = ast.Assign([turns.target], ast.Name(".item", ast.Load()))
+        turn = function_of("turn", (*names, ".item"), [item, *turns.body])
+        code = codes_of([located(turn, turns.target)], self._file)[0]
         function = FunctionType(code, space)
         return partial(function, *(local[name] for name in names))
-
-
-def _compiled(turns: Turns, names: tuple[str, ...], file: str) -> CodeType:
-    given = [ast.arg(name) for name in (*names, ".item")]
-    item = ast.Assign([turns.target], ast.Name(".item", ast.Load()))
-    function = ast.FunctionDef(
-        "turn", ast.arguments([], given, None, [], [], None, []),
-        [item, *turns.body], [], None,
-    )  # fmt: skip
-    if "type_params" in function._fields:
-        vars(function)["type_params"] = []
-    for node in (function, item, item.value, *given):
-        ast.copy_location(node, turns.target)
-    module = compile(ast.Module([function], []), file, "exec", dont_inherit=True)
-    return next(c for c in module.co_consts if isinstance(c, CodeType))
 
 
 def _dependent(effects: Sequence[Effects]) -> str:

@@ -61,7 +61,7 @@ def met_elsewhere(ahead: Effects, elsewhere: Effects) -> set[Location]:
     return {at for at in met if at[0] not in shared}
 
 
-class Beside:
+class OtherThreads:
     """What other threads may still do, for a loop in one of the script's own."""
 
     def __init__(self) -> None:

@@ -270,7 +270,7 @@ class Rewriting:
         source: LoopItems,
     ) -> Iterator[Any]:
         """Iterations whose lines ahead are run in turn, each noted."""
-        made = decision.in_turn(frame, observed.note)
+        made = decision.split_for(frame, observed.note)
         entry = EntryRun(self, decision, source, made.index(source), made.load)
         self.taken, self.out = made.taken, observed.note
         try:

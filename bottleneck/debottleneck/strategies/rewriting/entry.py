@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from time import perf_counter_ns
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from debottleneck.agent import ending
 from debottleneck.errors import StrategyError
-from debottleneck.strategies.rewriting.ahead import (
-    STOPPED,
-    AheadItems,
-    Item,
-    Lost,
-)
+from debottleneck.strategies.rewriting.ahead import STOPPED, AheadItems, Item, Lost
 from debottleneck.strategies.rewriting.decide import Decision
 from debottleneck.strategies.rewriting.flatten import Line
 from debottleneck.strategies.rewriting.split import LoopItems, values_before
@@ -22,7 +17,8 @@ from debottleneck.strategies.rewriting.tracebacks import own_trace
 from debottleneck.strategies.rewriting.tracing import Files
 from debottleneck.strategies.rewriting.watch import Look
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from debottleneck.strategies.rewriting.entries import Rewriting
 
 JUDGED = 20
 """Iterations after which it must not have lost."""
@@ -50,26 +46,6 @@ class Raising(list[Any]):
         return value
 
 
-class Rewritten(Protocol):
-    """What an entry is of, see `entries.Rewriting`."""
-
-    values: Any
-    entries: int
-    fetched: int
-    plain_ns: int
-    judged: bool
-
-    @property
-    def is_over(self) -> bool:
-        """Whether it was given up."""
-
-    def begin(self, make: Callable[[], T], *, apart: bool) -> T:
-        """Run ahead from here on."""
-
-    def ended(self, why: str) -> None:
-        """Give it up."""
-
-
 class EntryRun:
     """One entry of a loop whose plan is made.
 
@@ -78,7 +54,7 @@ class EntryRun:
     """
 
     def __init__(
-        self, of: Rewritten, decision: Decision, source: LoopItems,
+        self, of: Rewriting, decision: Decision, source: LoopItems,
         index: Iterator[Any], load: Any,
     ) -> None:  # fmt: skip
         self._of, self._decision, self._source = of, decision, source
@@ -117,7 +93,7 @@ class EntryRun:
         if self._ahead is not None:
             self._ahead.close()
             if not self._over:
-                self._decision.restore(self._state)
+                self._decision.kept.restore(self._state)
                 told = self.plainly or ending.is_ending()
                 if self._decision.ahead_of_it and not told:
                     what = self._decision.ahead_of_it
@@ -208,7 +184,7 @@ class EntryRun:
             self._of.fetched += 1
             if ahead.lost and not self._of.is_over:
                 self._of.ended(f"{ahead.lost}; the rest was loaded as written")
-            if self._done == check and self._decision.checked:
+            if self._done == check:
                 check *= 2
                 yield from self._checked(ahead, made)
                 if self._of.is_over and ahead.apart:
@@ -252,7 +228,7 @@ class EntryRun:
         assert self._ahead is not None
         self._ahead.close()
         self._ahead = None
-        self._decision.restore(self._first)
+        self._decision.kept.restore(self._first)
         for _ in range(self._done):  # it has not moved here
             next(self._index)
         yield from self._in_turn()

@@ -23,7 +23,7 @@ from debottleneck.errors import StrategyError
 from debottleneck.strategies import pools
 from debottleneck.strategies.rewriting.decide import Decision, decide
 from debottleneck.strategies.rewriting.divide import Observation
-from debottleneck.strategies.rewriting.elsewhere import Beside, effects_left
+from debottleneck.strategies.rewriting.elsewhere import OtherThreads, effects_left
 from debottleneck.strategies.rewriting.entries import Rewriting
 from debottleneck.strategies.rewriting.flatten import FlatLoop
 from debottleneck.strategies.rewriting.locations import is_shared, owner_of
@@ -58,7 +58,7 @@ class Fed(Rewriting):
         self, flat: FlatLoop, observed: Observed, frame: FrameType,
         besides: Mapping[str, Any],
     ) -> Decision:  # fmt: skip
-        seen, beside, bounded = observed.seen(), Beside(), flat.target is not None
+        seen, beside, bounded = observed.seen(), OtherThreads(), flat.target is not None
         for place, effects in enumerate(seen.effects):
             shared = {owner_of(one): one for one in effects.held.values()}
             shared = {key: one for key, one in shared.items() if _hands_over(one)}

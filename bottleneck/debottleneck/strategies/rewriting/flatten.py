@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import ast
 import copy
-from collections.abc import Callable, Iterator, Sequence
+import types
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -118,20 +119,16 @@ def flatten(loop: Loop, make: Make, source: ast.expr) -> tuple[FlatLoop, Loop]:
         new.iter = source
     else:
         assert isinstance(new, ast.While)
-        test = flat.value(work.test, whole=True)
+        test = flat.taken(work.test, work.test, work.test)[0]
         new.test = ast.BoolOp(ast.And(), [source, test])
     new.body = flat.block(work.body)
     exits = any(
         isinstance(node, ast.Return | ast.Break) for node in jumps(work.body, True)
     )
     if isinstance(work, ast.While):
-        exits = exits or not _is_true(work.test)
+        exits |= not (isinstance(work.test, ast.Constant) and work.test.value)
     made = FlatLoop(tuple(flat.lines), target, names, loop.lineno, exits)
-    return made, _located(new, work)
-
-
-def _is_true(test: ast.expr) -> bool:
-    return isinstance(test, ast.Constant) and bool(test.value)
+    return made, located(new, work)
 
 
 def lines_of(body: Sequence[ast.stmt], start: int) -> list[Line]:
@@ -166,12 +163,6 @@ class _Flat:
                 made += self._assignment(node)
         return made
 
-    def value(self, node: ast.expr, *, whole: bool) -> ast.expr:
-        """An expression that is one line whatever it is."""
-        if not whole:
-            return self._split(node)[0]
-        return self._taken(node, node, node)[0]
-
     def _assignment(self, node: ast.stmt) -> list[ast.stmt]:
         flat = copy.copy(node)
         framed = copy.copy(node)
@@ -186,9 +177,8 @@ class _Flat:
         binds = _bound(flat)
         stays = any(isinstance(n, _NEVER) for n in ast.walk(flat)) or needs_frame(flat)
         stays = stays or (leaves and any(map(_has_end, ast.walk(flat))))
-        self.lines.append(
-            Line(number, plain(flat), flat.lineno, binds, "", leaves, stays)
-        )  # fmt: skip
+        line = Line(number, plain(flat), flat.lineno, binds, "", leaves, stays)
+        self.lines.append(line)
         got = _item(self._make("values"), number)
         taken: list[ast.stmt] = []
         for index, name in enumerate(binds, start=1):
@@ -207,9 +197,9 @@ class _Flat:
         after = ast.Expr(self._out(number, made))
         test = _item(self._make("taken"), number)
         if stays:
-            return [framed, _located(after, flat)]
+            return [framed, located(after, flat)]
         choice = ast.If(test, taken or [ast.Pass()], [framed, after])
-        return [_located(choice, flat)]
+        return [located(choice, flat)]
 
     def _split(self, node: ast.expr) -> tuple[ast.expr, ast.expr]:
         """The expression with its calls alternatives, and with them temporary names."""
@@ -217,7 +207,7 @@ class _Flat:
             return self._call(node)
         if isinstance(node, ast.Subscript):
             pair = self._children(node, ("value", "slice"))
-            return self._taken(node, *pair)
+            return self.taken(node, *pair)
         if isinstance(node, _COMPREHENSION):
             frame, flat = copy.copy(node), copy.copy(node)
             first = node.generators[0]
@@ -226,7 +216,7 @@ class _Flat:
                 head = copy.copy(first)
                 head.iter = source
                 new.generators = [head, *node.generators[1:]]
-            return self._taken(node, frame, flat)
+            return self.taken(node, frame, flat)
         fields = _EAGER.get(type(node))
         if fields is None:
             return node, node
@@ -245,7 +235,7 @@ class _Flat:
             flat.keywords.append(other)
         if needs_frame(node.func):
             return node, node
-        return self._taken(node, frame, flat)
+        return self.taken(node, frame, flat)
 
     def _children(self, node: ast.AST, fields: Sequence[str]) -> tuple[Any, Any]:
         frame, flat = copy.copy(node), copy.copy(node)
@@ -261,20 +251,21 @@ class _Flat:
                 setattr(flat, name, other)
         return frame, flat
 
-    def _taken(
+    def taken(
         self, node: ast.expr, frame: ast.expr, flat: ast.expr
     ) -> tuple[ast.expr, ast.expr]:
+        """An expression that is one line."""
         number = self._start + len(self.lines)
         name = f".{number}"
         line = ast.Assign([ast.Name(name, ast.Store())], flat)
         never = (*_NEVER, ast.NamedExpr)
         stays = any(isinstance(n, never) for n in ast.walk(flat)) or needs_frame(flat)
-        statement, place = plain(_located(line, node)), node.lineno
+        statement, place = plain(located(line, node)), node.lineno
         given = (number, statement, place, _bound(flat), name, False, stays)
         self.lines.append(Line(*given))
         test, got = (_item(self._make(n), number) for n in ("taken", "values"))
         choice = ast.IfExp(test, got, self._out(number, frame))
-        return _located(choice, node), _located(ast.Name(name, ast.Load()), node)
+        return located(choice, node), located(ast.Name(name, ast.Load()), node)
 
     def _out(self, number: int, value: ast.expr) -> ast.expr:
         return ast.Call(self._make("out"), [ast.Constant(number), value], [])
@@ -362,14 +353,10 @@ def _is_whole(node: ast.stmt) -> bool:
 
 def needs_frame(node: ast.AST) -> bool:
     """Whether it only works in the function where it is written."""
-    for part in ast.walk(node):
-        if isinstance(part, ast.Name) and part.id in _FRAME_BOUND:
-            return True
-        if isinstance(part, ast.Attribute) and _is_private(part.attr):
-            return True
-        if isinstance(part, ast.Name) and _is_private(part.id):
-            return True
-    return False
+    nodes = [*ast.walk(node)]
+    ids = {part.id for part in nodes if isinstance(part, ast.Name)}
+    named = ids | {part.attr for part in nodes if isinstance(part, ast.Attribute)}
+    return bool(ids & _FRAME_BOUND) or any(map(_is_private, named))
 
 
 def _has_end(node: ast.AST) -> bool:
@@ -377,6 +364,23 @@ def _has_end(node: ast.AST) -> bool:
     if isinstance(node, ast.Try | ast.TryStar):
         return bool(node.finalbody)
     return isinstance(node, ast.With)
+
+
+def function_of(
+    name: str, given: Iterable[str], body: list[ast.stmt]
+) -> ast.FunctionDef:
+    """A function with these parameters and this body."""
+    arguments = ast.arguments([], [ast.arg(n) for n in given], None, [], [], None, [])
+    made = ast.FunctionDef(name, arguments, body, [], None)
+    if "type_params" in made._fields:
+        vars(made)["type_params"] = []
+    return made
+
+
+def codes_of(functions: list[ast.stmt], file: str) -> list[types.CodeType]:
+    """Functions compiled, as if they stood in that file."""
+    module = compile(ast.Module(functions, []), file, "exec", dont_inherit=True)
+    return [each for each in module.co_consts if isinstance(each, types.CodeType)]
 
 
 def _is_private(name: str) -> bool:
@@ -387,9 +391,10 @@ def _item(node: ast.expr, index: int) -> ast.expr:
     return ast.Subscript(node, ast.Constant(index), ast.Load())
 
 
-def _located(node: Any, place: ast.AST) -> Any:
+def located(node: Any, place: ast.AST) -> Any:
     """Give what was made here the place of the user's node that it stands for."""
     for part in ast.walk(node):
-        if isinstance(part, ast.stmt | ast.expr) and not hasattr(part, "lineno"):
+        placed = isinstance(part, ast.stmt | ast.expr | ast.arg)
+        if placed and getattr(part, "lineno", None) is None:
             ast.copy_location(part, place)
     return node

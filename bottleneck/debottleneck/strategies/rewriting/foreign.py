@@ -1,4 +1,4 @@
-"""What calls of libraries do: as little as is known of them, the worst otherwise."""
+"""What is read and changed; what calls of libraries do, the worst if not known."""
 
 from __future__ import annotations
 
@@ -10,9 +10,16 @@ import types
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from debottleneck.strategies.conflicts import PLAIN
 from debottleneck.strategies.rewriting import known
-from debottleneck.strategies.rewriting.locations import ALL, is_of_threads, is_shared
-from debottleneck.strategies.rewriting.touching import Touching
+from debottleneck.strategies.rewriting.locations import (
+    ALL,
+    Effects,
+    is_of_threads,
+    is_shared,
+    owner_of,
+    reach,
+)
 from debottleneck.strategies.rewriting.values import (
     FRESH,
     NOTHING,
@@ -21,12 +28,13 @@ from debottleneck.strategies.rewriting.values import (
     Value,
     joined,
     kind_of,
+    may_run,
     own_function,
 )
 
 
 class Follows(Protocol):
-    """Follows the user's own code, see `callees.Callees`."""
+    """What follows the user's own code, see `callees.Callees`."""
 
     space: dict[str, Any]
     beside: bool
@@ -49,18 +57,86 @@ class Follows(Protocol):
         """Its body, with what its names hold."""
 
 
-class Foreign:
-    """Notes what calls of code do that is not the user's.
+class Touching:
+    """Collects effects; what code has them, `callees.Callees` tells.
 
     Args:
-        callees: Follows what they call back.
-        touch: Where it is noted.
+        bound: Location -> functions and objects that are bound there, by any code.
+
+    Attributes:
+        effects: So far.
     """
 
-    def __init__(self, callees: Follows, touch: Touching) -> None:
-        self._callees = callees
-        self._touch = touch
-        self._effects = touch.effects
+    def __init__(self, bound: dict[Any, Value] | None = None) -> None:
+        self.effects = Effects()
+        self._at = {} if bound is None else bound
+
+    def note(self, owner: Any, attribute: str, write: bool) -> None:
+        """A location is read or changed."""
+        key = owner_of(owner)
+        self.effects.held[id(owner)] = owner
+        self.effects.bound = self.effects.bound or known.thread_bound(owner, write)
+        kind = self.effects.writes if write else self.effects.reads
+        kind.add((key, attribute))
+
+    def hold(self, owner: Any, attribute: str, value: Value) -> None:
+        """An attribute is bound to something that may be called."""
+        may = [one for one in value.each if may_run(one.sample)]
+        if may:
+            key = owner_of(owner), attribute
+            self._at[key] = joined([self._at.get(key, FRESH), *may])
+
+    def as_bound(self, owner: Any, attribute: str, value: Value) -> Value:
+        """What an attribute holds now, or any code binds to it."""
+        more = self._at.get((owner_of(owner), attribute))
+        return value if more is None else joined([value, more])
+
+    def read(self, value: Value, attribute: str = ALL) -> None:
+        """An attribute of a value is used, or its content."""
+        self._of_fixed(value, attribute, write=False)
+        for root in value.roots:
+            if value.exactly(root):
+                self.note(root, attribute, write=False)
+            else:
+                self.deep(root, write=False)
+
+    def _of_fixed(self, value: Value, attribute: str, write: bool) -> None:
+        """Attributes of modules, classes and functions, which are not looked into."""
+        for one in value.each:
+            if isinstance(one.sample, types.ModuleType):
+                self.note(vars(one.sample), attribute, write)
+            elif isinstance(one.sample, type | types.FunctionType):
+                self.note(one.sample, attribute, write)
+
+    def read_all(self, value: Value) -> None:
+        """All that a value holds may be used."""
+        for root in value.roots:
+            self.deep(root, write=False)
+
+    def change(self, value: Value, attribute: str) -> None:
+        """An attribute of a value is bound, or its content changes."""
+        self._of_fixed(value, attribute, write=True)
+        for root in value.roots:
+            if value.exactly(root):
+                self.note(root, attribute, write=True)
+            else:
+                self.deep(root, write=True)
+
+    def change_all(self, value: Value) -> None:
+        """All that a value holds may change."""
+        if all(isinstance(one.sample, PLAIN) for one in value.each):
+            return
+        for root in value.roots:
+            self.deep(root, write=True)
+
+    def deep(self, root: Any, write: bool) -> None:
+        """Everything that an object holds is touched."""
+        for held in reach(root):
+            self.note(held, ALL, write)
+
+
+class Foreign(Touching, Follows):
+    """Notes what calls of code do that is not the user's."""
 
     def function(
         self, function: Any, given: list[Value], named: Names, used: bool
@@ -69,30 +145,30 @@ class Foreign:
         name = getattr(function, "__name__", "")
         self._bound(known.bound_function(function))
         everything = [*given, *named.values()]
-        before = len(self._effects.writes)
+        before = len(self.effects.writes)
         self._handed(everything)
-        if is_of_threads(function) and len(self._effects.writes) > before:
+        if is_of_threads(function) and len(self.effects.writes) > before:
             self._bound(f"what {name} is given runs at a time of its own")
         if known.prints(function):
             file = named.get("file", Value.of(sys.stdout))
-            self._touch.change_all(file if file.roots else Value.of(sys.stdout))
+            self.change_all(file if file.roots else Value.of(sys.stdout))
         elif known.changes_outside(function) or known.opens_to_write(
             function, [*given[1:2], *named.values()]
         ):
-            self._touch.note(known.OUTSIDE, ALL, write=True)
+            self.note(known.OUTSIDE, ALL, write=True)
         if known.draws_in_torch(function):
             self.streams()
         goes_over = function in known.GOES_OVER
         if goes_over or name == "next":
-            items = [self._callees.iterate(one) for one in given if one.roots]
+            items = [self.iterate(one) for one in given if one.roots]
             if name == "next":
                 return joined(items)
         if "out" in named:
-            self._touch.change_all(named["out"])
+            self.change_all(named["out"])
         changes = not used and not known.changes_nothing(function)
         if changes or name in known.CHANGE_FIRST or name.endswith("_"):
             for value in everything if changes else given[:1]:
-                self._touch.change_all(value)
+                self.change_all(value)
         if name in known.ALIASES or isinstance(function, type):
             return Value(NOTHING, joined(everything).roots)
         return FRESH
@@ -104,30 +180,30 @@ class Foreign:
         receiver, name = method.receiver, method.name
         kind = kind_of(receiver)
         is_thread = issubclass(kind, threading.Thread)
-        if self._callees.beside and (is_thread or is_of_threads(kind)):
+        if self.beside and (is_thread or is_of_threads(kind)):
             return self._passed_on(receiver, name, given)
         if method.function is None and receiver.sample is NOTHING:
             self._by_name(name, receiver, given, named)
-        self._effects.stages |= known.stages(receiver.sample, name)
+        self.effects.stages |= known.stages(receiver.sample, name)
         everything = [*given, *named.values()]
-        before = len(self._effects.writes)
+        before = len(self.effects.writes)
         self._handed(everything)
-        if is_shared(receiver.sample) and len(self._effects.writes) > before:
+        if is_shared(receiver.sample) and len(self.effects.writes) > before:
             self._bound(f"what {name} is given runs at a time of its own")
         if "out" in named:
-            self._touch.change_all(named["out"])
+            self.change_all(named["out"])
         if known.writes_file(receiver.sample, name):
-            self._touch.note(known.OUTSIDE, ALL, write=True)
+            self.note(known.OUTSIDE, ALL, write=True)
         if known.is_reading(receiver.sample, name):
-            self._touch.read_all(receiver)
+            self.read_all(receiver)
             if known.is_array(receiver.sample) and name not in known.ALIASES:
                 return FRESH
             return Value(NOTHING, receiver.roots)
         self._bound(known.thread_bound(receiver.sample, write=True))
-        self._touch.change_all(receiver)
+        self.change_all(receiver)
         if not used or name in known.CHANGE_FIRST:
             for value in everything:
-                self._touch.change_all(value)
+                self.change_all(value)
         return Value(NOTHING, joined([receiver, *everything]).roots)
 
     def _passed_on(self, receiver: Value, name: str, given: list[Value]) -> Value:
@@ -135,9 +211,9 @@ class Foreign:
         self._handed(given)
         kind = kind_of(receiver)
         if not issubclass(kind, threading.Thread):
-            self._touch.change(receiver, ALL)
+            self.change(receiver, ALL)
         elif name == "start" and own_function(kind.run):
-            self._callees.invoke(kind.run, [receiver], {})
+            self.invoke(kind.run, [receiver], {})
         return Value(NOTHING, receiver.roots)
 
     def _by_name(
@@ -146,18 +222,18 @@ class Foreign:
         """A method of what is not known: of every class of the user's that has it."""
         if name.startswith("__"):
             return
-        for kind in [v for v in self._callees.space.values() if isinstance(v, type)]:
+        for kind in [v for v in self.space.values() if isinstance(v, type)]:
             method = vars(kind).get(name)
             if own_function(method):
-                self._callees.invoke(method, [receiver, *given], named)
+                self.invoke(method, [receiver, *given], named)
 
     def _bound(self, why: str) -> None:
-        self._effects.bound = self._effects.bound or why
+        self.effects.bound = self.effects.bound or why
 
     def _handed(self, everything: list[Value]) -> None:
         """What a library is given it uses; functions it calls, with the rest."""
         for value in everything:
-            self._touch.read_all(value)
+            self.read_all(value)
         for value in everything:
             rest = {"": joined([other for other in everything if other is not value])}
             for one in value.each:
@@ -167,16 +243,16 @@ class Foreign:
         sample = value.sample
         calls = inspect.getattr_static(kind_of(value), "__call__", None)
         if isinstance(sample, Method) and own_function(sample.function):
-            self._callees.invoke(sample.function, [sample.receiver], rest)
+            self.invoke(sample.function, [sample.receiver], rest)
         elif not isinstance(sample, type) and own_function(sample):
-            self._callees.invoke(sample, [], rest)
+            self.invoke(sample, [], rest)
         elif isinstance(sample, types.MethodType | functools.partial):
-            self._callees.call(value, [], rest)
+            self.call(value, [], rest)
         elif own_function(calls) and not isinstance(sample, Method):
-            self._callees.invoke(calls, [value], rest)
+            self.invoke(calls, [value], rest)
 
     def streams(self) -> None:
         """Torch's own generator is drawn from."""
         torch: Any = sys.modules.get("torch")
         if hasattr(torch, "default_generator"):
-            self._touch.note(torch.default_generator, ALL, write=True)
+            self.note(torch.default_generator, ALL, write=True)

@@ -17,8 +17,9 @@ from debottleneck.strategies.rewriting.patch_names import (
     parameter,
     place,
 )
+from debottleneck.strategies.rewriting.plan import HEAVY, ORDER, STAYS
 
-HEAD, ORDER, HEAVY, STAYS = "head", "order", "heavy", "stays"
+HEAD = "head"
 VERBS = re.compile(r"^(load|get|read|make|next|fetch|sample|draw|build|create)_+")
 
 

@@ -11,7 +11,7 @@ from types import FrameType
 from typing import Any
 
 from debottleneck.strategies import randomness
-from debottleneck.strategies.conflicts import is_random, is_torch_generator
+from debottleneck.strategies.conflicts import is_random
 from debottleneck.strategies.rewriting.divide import Division
 from debottleneck.strategies.rewriting.known import OUTSIDE
 from debottleneck.strategies.rewriting.locations import (
@@ -83,7 +83,7 @@ def _held(at: Location, effects: Effects) -> Any:
 def travels(at: Location, ahead: Effects, reachable: Container[Any]) -> bool:
     """Whether a change of it in another process is not missed here."""
     held = _held(at, ahead)
-    if held is None or is_random(held) or is_torch_generator(held):
+    if held is None or is_random(held):
         return True
     if isinstance(held, dict) and at[1] != ALL:
         return False  # a variable of a module
@@ -117,13 +117,13 @@ def _get(owner: Any, name: str) -> Any:
 def streams_in(effects: Effects) -> tuple[Any, ...]:
     """The random generators that some code uses."""
     held = effects.held.values()
-    return tuple(h for h in held if is_random(h) or is_torch_generator(h))
+    return tuple(h for h in held if is_random(h))
 
 
 def kept_of(division: Division, ahead: Effects) -> Kept:
     """What is noted with each item."""
     found = [(_held(at, ahead), at[1]) for at in division.changed]
-    streams = {id(h): h for h, _ in found if is_random(h) or is_torch_generator(h)}
+    streams = {id(h): h for h, _ in found if is_random(h)}
     attributes = [
         (held, name)
         for held, name in found

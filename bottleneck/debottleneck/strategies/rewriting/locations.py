@@ -18,7 +18,14 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from debottleneck.strategies.conflicts import OPAQUE, PLAIN, is_random, is_tensor
+from debottleneck.strategies.conflicts import (
+    OPAQUE,
+    PLAIN,
+    is_random,
+    is_tensor,
+    stored,
+)
+from debottleneck.strategies.randomness import cells
 
 ALL = "*"
 MOST_OBJECTS = 5000
@@ -168,22 +175,14 @@ def far(value: Any) -> Iterator[Any]:
     """What a value holds, or a function or a class does."""
     held: list[Any] = []
     if isinstance(value, types.FunctionType):
-        held = [*closure(value).values(), *(value.__defaults__ or ())]
-        held = [getattr(v, "cell_contents", v) for v in held if _is_full(v)]
-        held += vars(value).values()
+        own = vars(value).values()
+        held = [*cells(value), *(value.__defaults__ or ()), *own]
     elif isinstance(value, types.MethodType):
         held = [value.__self__]
     elif isinstance(value, type):
         held = [v for v in vars(value).values() if not callable(v)]
     for one in (value, *held):
         yield from reach(one)
-
-
-def _is_full(value: Any) -> bool:
-    try:
-        return not isinstance(value, types.CellType) or value.cell_contents is not None
-    except ValueError:
-        return False
 
 
 _SHARED = ("threading", "queue", "_thread", "_queue", "concurrent", "multiprocessing")
@@ -212,16 +211,7 @@ def _inner(value: Any) -> list[Any]:
         return [] if frame is None else [*frame.f_locals.values()]
     if is_tensor(value) or isinstance(value, random.Random):
         return []
-    inside = iterators_in(value)
-    held = getattr(value, "__dict__", None)
-    names = [n for kind in type(value).__mro__ for n in _slots(kind)]
-    found = [*held.values()] if isinstance(held, dict) else []
-    return [*inside, *found, *(getattr(value, n, None) for n in names)]
-
-
-def _slots(kind: type) -> tuple[str, ...]:
-    slots = kind.__dict__.get("__slots__", ())
-    return (slots,) if isinstance(slots, str) else tuple(slots)
+    return [*iterators_in(value), *stored(value)]
 
 
 def iterators_in(value: Any) -> list[Any]:

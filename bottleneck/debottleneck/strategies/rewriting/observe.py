@@ -9,6 +9,7 @@ from types import FrameType
 from typing import Any
 
 from debottleneck.agent.changes import ChangeWitness, array_in
+from debottleneck.strategies.conflicts import size
 from debottleneck.strategies.rewriting.callees import Callees
 from debottleneck.strategies.rewriting.divide import Observation
 from debottleneck.strategies.rewriting.flatten import FlatLoop, Line
@@ -134,7 +135,7 @@ class Observed:
         callees.iterate(Value.of(iterator))
         self._heard(-1, callees)
         self._looks.append([*found, callees.effects])
-        self._sizes = {n: size_of(value) for n, value in self._values.items()}
+        self._sizes = {n: size(value) for n, value in self._values.items()}
         if self.enough:  # what is held by other names than those that it binds
             kept = [v for n, v in {**space, **local}.items() if n not in bound]
             self._lasting = _owners(kept)
@@ -202,23 +203,3 @@ class Observed:
 
 def _owners(values: Iterable[Any]) -> set[Any]:
     return {owner_of(held) for value in values for held in far(value)}
-
-
-def size_of(value: Any, depth: int = 3) -> int:
-    """Bytes of all arrays, tensors and byte strings within a value.
-
-    Args:
-        value: Anything.
-        depth: Containers within containers that are looked into.
-    """
-    if isinstance(value, dict):
-        value = [*value.values()]
-    if isinstance(value, tuple | list):
-        return sum(size_of(each, depth - 1) for each in value) if depth else 0
-    if isinstance(value, bytes | bytearray):
-        return len(value)
-    kinds = ("numpy", "torch")
-    if type(value).__module__.partition(".")[0] not in kinds:
-        return 0
-    size = getattr(value, "nbytes", 0)
-    return size if isinstance(size, int) else 0

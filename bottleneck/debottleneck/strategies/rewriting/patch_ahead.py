@@ -14,14 +14,7 @@ from typing import Any
 
 from debottleneck.strategies.rewriting.divide import certain
 from debottleneck.strategies.rewriting.flatten import jumps
-from debottleneck.strategies.rewriting.fragments import (
-    HEAD,
-    HEAVY,
-    ORDER,
-    STAYS,
-    Fragment,
-    Fragments,
-)
+from debottleneck.strategies.rewriting.fragments import HEAD, Fragment, Fragments
 from debottleneck.strategies.rewriting.patch import Script
 from debottleneck.strategies.rewriting.patch_names import (
     NoLines,
@@ -33,6 +26,7 @@ from debottleneck.strategies.rewriting.patch_names import (
     read_elsewhere,
     scope_of,
 )
+from debottleneck.strategies.rewriting.plan import HEAVY, ORDER, STAYS
 
 
 class Ahead:

@@ -21,9 +21,10 @@ from debottleneck.strategies.rewriting.flatten import (
     SKIPS,
     FlatLoop,
     Line,
-    names_in,
+    codes_of,
+    function_of,
 )
-from debottleneck.strategies.rewriting.tracebacks import is_generated
+from debottleneck.strategies.rewriting.tracebacks import generated_in
 
 ITEM, VALUES, CARRY, NAMES = ".item", ".values", ".carry", ".names"
 NOTE = ".note"
@@ -73,13 +74,11 @@ class LoopItems:
 
 def values_before(error: BaseException) -> tuple[Any, list[Any]] | None:
     """The item and the values that lines had made before one raised."""
-    trace, found = error.__traceback__, None
-    while trace is not None:
-        if is_generated(trace):
-            local = trace.tb_frame.f_locals
-            found = local.get(ITEM), local.get(VALUES) or []
-        trace = trace.tb_next
-    return found
+    trace = generated_in(error)
+    if trace is None:
+        return None
+    local = trace.tb_frame.f_locals
+    return local.get(ITEM), local.get(VALUES) or []
 
 
 def names_of(local: Mapping[str, Any], *names: str) -> tuple[Any, ...]:
@@ -133,7 +132,8 @@ def split(
     own = {n for line in heavy for n in _all_binds(line)}
     needs = sorted(_reads(heavy) & made - set(kept))
     bound = (made | own) - set(kept)
-    used = _reads([*order, *heavy]) | _targets(flat)
+    used = _reads([*order, *heavy])
+    used |= _ids(flat.target) if flat.target is not None else set()
     within = local is not space  # what is the module's is read there
     given = {n: v for n, v in local.items() if n in used and (within or n in bound)}
     given = {n: v for n, v in given.items() if n not in kept} | dict(besides or {})
@@ -156,11 +156,9 @@ def _made(
     functions: list[ast.stmt], flat: FlatLoop, space: dict[str, Any], file: str
 ) -> list[types.FunctionType]:
     """The functions, with the module's own globals."""
-    module = ast.Module(functions, [])
-    _locate(module, flat)
-    code = compile(module, file, "exec", dont_inherit=True)
-    made = [each for each in code.co_consts if isinstance(each, types.CodeType)]
-    return [types.FunctionType(each, space) for each in made]
+    for function in functions:
+        _locate(function, flat)
+    return [types.FunctionType(code, space) for code in codes_of(functions, file)]
 
 
 def _all_binds(line: Line) -> tuple[str, ...]:
@@ -168,17 +166,11 @@ def _all_binds(line: Line) -> tuple[str, ...]:
 
 
 def _reads(lines: Sequence[Line]) -> set[str]:
-    found = {n for line in lines for n in line.uses | set(line.binds)}
-    deep = {
-        n.id for line in lines for n in ast.walk(line.node) if isinstance(n, ast.Name)
-    }
-    return found | deep
+    return {n for line in lines for n in (*line.binds, *_ids(line.node))}
 
 
-def _targets(flat: FlatLoop) -> set[str]:
-    if flat.target is None:
-        return set()
-    return {n.id for n in ast.walk(flat.target) if isinstance(n, ast.Name)}
+def _ids(node: ast.AST) -> set[str]:
+    return {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
 
 
 def _name(name: str, store: bool = False) -> ast.Name:
@@ -193,12 +185,8 @@ def _tuple(names: Sequence[str], store: bool = False) -> ast.Tuple:
 def _function(
     name: str, given: Sequence[str], kept: Sequence[str], body: list[ast.stmt]
 ) -> ast.FunctionDef:
-    arguments = ast.arguments([], [ast.arg(n) for n in given], None, [], [], None, [])
     head: list[ast.stmt] = [ast.Global([*kept])] if kept else []
-    function = ast.FunctionDef(name, arguments, [*head, *body], [], None)
-    if "type_params" in function._fields:
-        vars(function)["type_params"] = []
-    return function
+    return function_of(name, given, [*head, *body])
 
 
 def _index(
@@ -317,10 +305,10 @@ class _Leaving(ast.NodeTransformer):
     visit_FunctionDef = visit_Lambda = visit_ClassDef = _scope
 
 
-def _locate(module: ast.Module, flat: FlatLoop) -> None:
+def _locate(function: ast.stmt, flat: FlatLoop) -> None:
     """What was generated stands where the first of the user's lines does."""
     first = flat.lines[0].place if flat.lines else 1
-    waiting: list[tuple[ast.AST, int]] = [(module, first)]
+    waiting: list[tuple[ast.AST, int]] = [(function, first)]
     while waiting:
         node, line = waiting.pop()
         if isinstance(node, ast.stmt | ast.expr | ast.arg):
@@ -329,6 +317,3 @@ def _locate(module: ast.Module, flat: FlatLoop) -> None:
                 node.col_offset = node.end_col_offset = 0
             line = node.lineno
         waiting += [(child, line) for child in ast.iter_child_nodes(node)]
-
-
-__all__ = ["UNSET", "Split", "names_in", "split"]

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from debottleneck.strategies.rewriting.flatten import Line
+from debottleneck.strategies.rewriting.flatten import Line, codes_of, function_of
 
 
 @dataclass(frozen=True)
@@ -20,9 +20,17 @@ class Place:
     span: tuple[int, int, int, int]
 
 
-def is_generated(trace: types.TracebackType) -> bool:
-    """Whether its frame is of a function that was generated."""
-    return trace.tb_frame.f_code.co_name in (".index", ".load")
+def _frames(trace: types.TracebackType | None) -> Iterator[types.TracebackType]:
+    while trace is not None:
+        yield trace
+        trace = trace.tb_next
+
+
+def generated_in(error: BaseException) -> types.TracebackType | None:
+    """The innermost frame of a function that was generated."""
+    names = (".index", ".load")
+    frames = [*_frames(error.__traceback__)]
+    return next((f for f in frames[::-1] if f.tb_frame.f_code.co_name in names), None)
 
 
 def own_trace(
@@ -34,13 +42,10 @@ def own_trace(
         error: What was raised.
         lines: Of the flat loop.
     """
-    trace = found = error.__traceback__
-    own: types.TracebackType | None = None
-    while trace is not None:
-        if is_generated(trace):
-            own, found = trace, trace.tb_next
-        trace = trace.tb_next
+    found = error.__traceback__
+    own = generated_in(error)
     if own is not None:
+        found = own.tb_next
         span, file = _span(own), own.tb_frame.f_code.co_filename
         for name, call in reversed(_opened_at(span, lines)):
             place = Place(file, name, span if call is None else _span_of(call))
@@ -61,26 +66,21 @@ def _opened_at(
 
 def places_of(trace: types.TracebackType | None) -> Iterator[Place]:
     """Where the frames of a traceback stand, as they go to another process."""
-    while trace is not None:
-        code = trace.tb_frame.f_code
-        yield Place(code.co_filename, code.co_name, _span(trace))
-        trace = trace.tb_next
+    for each in _frames(trace):
+        code = each.tb_frame.f_code
+        yield Place(code.co_filename, code.co_name, _span(each))
 
 
 def traced(place: Place, rest: types.TracebackType | None) -> types.TracebackType:
     """A traceback whose first frame stands there."""
     first, last, column, end = place.span
     node = ast.Raise(ast.Name("error", ast.Load()))
-    given = ast.arguments([], [ast.arg("error")], None, [], [], None, [])
-    function = ast.FunctionDef("frame", given, [node], [], None)
-    if "type_params" in function._fields:
-        vars(function)["type_params"] = []
+    function = function_of("frame", ["error"], [node])
     for part in ast.walk(function):
         if isinstance(part, ast.stmt | ast.expr | ast.arg):
             part.lineno, part.end_lineno = first, last
             part.col_offset, part.end_col_offset = column, end
-    module = compile(ast.Module([function], []), place.file, "exec", dont_inherit=True)
-    code = next(each for each in module.co_consts if isinstance(each, types.CodeType))
+    code = codes_of([function], place.file)[0]
     made: Any = types.FunctionType(code.replace(co_name=place.function), {})
     try:
         made(StopAsyncIteration())

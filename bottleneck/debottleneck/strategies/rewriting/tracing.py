@@ -57,7 +57,6 @@ class Events:
 
     def into(self, callees: Callees) -> None:
         """Add it to what is known of some code."""
-        touch = callees.touch
         for code, space, local in self.calls:
             if known.place_of(code) in callees.followed:
                 continue
@@ -66,12 +65,12 @@ class Events:
             function = types.FunctionType(code, space, closure=cells or None)
             callees.follow(function, names, {})
         for value in self.used:
-            touch.note(value, ALL, write=True)
+            callees.note(value, ALL, write=True)
         for file, changes in self.files.items():
-            touch.note(file, ALL, write=changes)
+            callees.note(file, ALL, write=changes)
         if self.forks:
             what = "it forks or signals the process"
-            touch.effects.bound = touch.effects.bound or what
+            callees.effects.bound = callees.effects.bound or what
 
 
 class Tracing:
