@@ -121,6 +121,29 @@ def test_the_same_batches_with_other_settings(
     assert bool(acting.said("keep")) == changed
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("part", [False, True])
+def test_a_table_is_indexed_by_whole_batches(
+    workers: int, part: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The batches are those that torch makes of single rows, which nobody takes."""
+
+    def found(count: int = 2) -> list[Any]:
+        torch.manual_seed(1)
+        table = data.TensorDataset(torch.rand(30, 3), torch.arange(30))
+        rows = data.Subset(table, [*range(29, 6, -1)]) if part else table
+        loader = data.DataLoader(rows, 4, shuffle=True, num_workers=workers)
+        each = [*(batch for _ in range(count) for batch in loader)]
+        assert all(type(batch) is list for batch in each)
+        return [tensor.clone() for batch in each for tensor in batch]
+
+    plain = found()
+    monkeypatch.setattr(data.TensorDataset, "__getitem__", None)
+    with Acting("dataloader:whole", tmp_path) as acting:
+        assert same(plain, found())
+    assert acting.said("engaged")
+
+
 class Stream(data.IterableDataset):  # type: ignore[misc] # torch is not typed here
     """Rows one after the other."""
 
@@ -150,6 +173,7 @@ def test_a_loader_without_workers_is_given_nothing_for_them(tmp_path: Path) -> N
     ("settings", "how", "reason"),
     [
         ("workers=2", {"num_workers": 2}, "has these settings already"),
+        ("whole", {}, "does not give plain rows of a TensorDataset"),
         (
             "sharing=file_system",
             {"num_workers": 1, "multiprocessing_context": "spawn"},

@@ -27,7 +27,7 @@ _SETTINGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         PREFETCH: ("workers", "depth", "where"),
         FORWARD: ("workers",),
         UPDATE: ("workers",),
-        DATALOADER: ("workers", "persistent", "prefetch", "sharing", "pin"),
+        DATALOADER: ("workers", "persistent", "prefetch", "sharing", "pin", "whole"),
         BLAS: ("threads",),
         GC: ("freeze", "off"),
         BACKGROUND: ("checkpoint",),
@@ -37,7 +37,7 @@ STRATEGIES = tuple(_SETTINGS)
 OF_LOOPS = (PREFETCH, FORWARD, UPDATE)
 """Those that rewrite a loop; the others set what python and libraries have."""
 
-_FLAGS = ("persistent", "pin", "freeze", "off", "checkpoint")
+_FLAGS = ("persistent", "pin", "whole", "freeze", "off", "checkpoint")
 """Settings that are named and have no value."""
 
 _WORDS: Mapping[str, tuple[str, ...]] = MappingProxyType(

@@ -116,12 +116,13 @@ def _for_crowd(analysis: Analysis) -> list[str]:
 
 
 def _for_loader(finding: Finding, cores: int) -> list[str]:
-    """More workers and fewer than the script's, and those that stay."""
+    """Whole batches; more workers and fewer than the script's, and those that stay."""
     waits = finding.kind == "input-bound-io"
     most = 2 * int(finding.evidence.get("fetches_in_flight", 1)) if waits else cores
     counts = [count for count in THREADS if count <= max(most, THREADS[0])]
     settings = [*(f"workers={n},persistent" for n in counts), "persistent", "workers=0"]
-    return [f"{DATALOADER}:{one}" for one in settings]
+    first = [] if waits else ["whole"]
+    return [f"{DATALOADER}:{one}" for one in (*first, *settings)]
 
 
 def entrants(

@@ -81,6 +81,9 @@ class Loaders:
 
         for name, ours in (("__init__", __init__), ("__iter__", __iter__)):
             self._undo.append(patch(kind, name, as_frame_of_ours(ours)))
+        if self._wanted.has("whole"):
+            fetcher = torch.utils.data._utils.fetch._MapDatasetFetcher
+            self._undo.append(patch(fetcher, "fetch", _whole(torch, fetcher.fetch)))
         if "sharing" in self._wanted.settings:
             sharing = torch.multiprocessing
             plain_way = sharing.get_sharing_strategy()
@@ -107,8 +110,13 @@ class Loaders:
             return changes
         if "sharing" in self._wanted.settings:
             written.append(f"sharing strategy {self._wanted.settings['sharing']}")
+        if self._wanted.has("whole") and _whole_rows(torch, given):
+            written.append("rows taken whole batches at a time")
         if not written:
-            self._refused("the script's DataLoader has these settings already")
+            whole = self._wanted.has("whole")
+            rows = "the script's DataLoader does not give plain rows of a TensorDataset"
+            plain = "the script's DataLoader has these settings already"
+            self._refused(rows if whole else plain)
             return {}
         text = f"a DataLoader of {given.get('num_workers', 0)} workers has "
         self._notes.say(DATALOADER, ENGAGED, text + ", ".join(written))
@@ -150,6 +158,11 @@ class Loaders:
         if changes:
             given = ", ".join(f"{key}={value!r}" for key, value in changes.items())
             lines.append(f"loader = DataLoader(..., {given})")
+        if self._wanted.has("whole"):
+            lines.append(
+                "loader = DataLoader(loader.dataset, batch_size=None, "
+                "sampler=loader.batch_sampler)  # indexed by lists"
+            )
         if changes.get("persistent_workers"):
             lines.append(
                 "torch.empty((), dtype=torch.int64).random_()  # before each epoch but "
@@ -159,6 +172,46 @@ class Loaders:
 
     def _refused(self, text: str) -> None:
         self._notes.say(DATALOADER, REFUSED, text)
+
+
+def _whole(torch: Any, plain: Callable[..., Any]) -> Callable[..., Any]:
+    """Torch's way to fetch a batch, all rows at once where that gives the same."""
+    kinds = torch.utils.data
+
+    @wraps(plain)
+    def fetch(fetcher: Any, rows: Any) -> Any:
+        data, index = fetcher.dataset, rows
+        try:
+            while type(data) is kinds.Subset:
+                data, index = data.dataset, [data.indices[i] for i in index]
+            fits = fetcher.auto_collation and _is_whole(torch, data, fetcher.collate_fn)
+            if fits and all(type(i) is int for i in index):
+                return [tensor[index] for tensor in data.tensors]
+        except (IndexError, TypeError):
+            pass  # as torch itself says it
+        return plain(fetcher, rows)
+
+    return as_frame_of_ours(fetch)
+
+
+def _is_whole(torch: Any, data: Any, collate: Any) -> bool:
+    """Whether rows of a data set stacked are the same as taken at once."""
+    if type(data) is not torch.utils.data.TensorDataset:
+        return False
+    return collate is torch.utils.data.default_collate and all(
+        type(t) is torch.Tensor and t.is_contiguous() and not t.requires_grad
+        for t in data.tensors
+    )
+
+
+def _whole_rows(torch: Any, given: Mapping[str, Any]) -> bool:
+    """Whether a loader takes such rows, by what it is given."""
+    data: Any = given.get("dataset")
+    while type(data) is torch.utils.data.Subset:
+        data = data.dataset
+    collate = given.get("collate_fn") or torch.utils.data.default_collate
+    batches = given.get("batch_sampler"), given.get("batch_size", 1)
+    return batches != (None, None) and _is_whole(torch, data, collate)
 
 
 _PLAIN: Mapping[str, Any] = {**_WITHOUT_WORKERS, "pin_memory": False}

@@ -7,6 +7,7 @@ the entry: the threads and processes too.
 
 from __future__ import annotations
 
+import pickle
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
@@ -333,6 +334,15 @@ class Received:
     def close(self) -> None:
         """End the child."""
         self._items.close()
+
+
+def can_go(value: Any) -> bool:
+    """Whether it can be sent to a process."""
+    try:
+        pickle.dumps(value, protocol=5)
+    except Exception:  # noqa: BLE001 - a user's object may raise anything here
+        return False
+    return True
 
 
 def with_load(index: Iterator[Given], load: Callable[..., None]) -> Iterator[Given]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import pickle
 from collections.abc import Callable, Collection, Container, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -16,6 +15,7 @@ from debottleneck.strategies.rewriting.ahead import (
     Given,
     Heavy,
     Received,
+    can_go,
     given,
     in_processes,
     with_load,
@@ -51,6 +51,7 @@ from debottleneck.strategies.rewriting.opening import (
 )
 from debottleneck.strategies.rewriting.pieces import pieces_of, size_of
 from debottleneck.strategies.rewriting.plan import DRAWN, NO_GAIN, Plan, Wanted
+from debottleneck.strategies.rewriting.replicas import OWN, Replicas, renewed
 from debottleneck.strategies.rewriting.split import LoopItems, Split, names_of, split
 from debottleneck.strategies.spec import PREFETCH
 
@@ -105,6 +106,8 @@ class Decision:
     kept: Kept = field(default_factory=Kept)
     ahead_of_it: str = ""
     """What is not brought back when an exception leaves the loop."""
+    replicas: Replicas = field(default_factory=Replicas)
+    """What each worker has of its own."""
 
     missing = staticmethod(names_of)
     """Stands for the value of a line that did not run."""
@@ -148,6 +151,8 @@ class Decision:
 
     def of_entry(self, frame: FrameType, iterator: Any) -> Opened | None:
         """The same for what this entry goes over; None if it is of another kind."""
+        if not self.replicas.are_those_of(frame):
+            return None
         if self.flat.item is None:
             return Opened(self, iterator)
         within = under_way(iterator, frame.f_globals)
@@ -165,17 +170,18 @@ class Decision:
             StrategyError: No process can be started.
         """
         plan = self.plan
-        if plan.heavy and plan.where == "process" and not _can_go(carry):
+        if plan.heavy and plan.where == "process" and not can_go(carry):
             plan = replace(plan, where="thread")
         if plan.where == "process" and not plan.heavy:
             return self._in_child(index, load, source)
         heavy: Heavy | None = None
         limit_s = None
         if self.division.heavy and plan.heavy and plan.where == "process":
-            heavy = in_processes(load, self.division.heavy, plan.workers)
+            own = self.replicas.around(load)
+            heavy = in_processes(own, self.division.heavy, plan.workers)
             limit_s = PATIENCE * plan.heavy_ns / 1e9 + PATIENCE_S
         elif self.division.heavy and plan.heavy:
-            heavy = Heavy(load, plan.workers)
+            heavy = Heavy(self.replicas.around(load), plan.workers)
         elif self.division.heavy:
             index = with_load(index, load)
         return AheadItems(index, heavy, load, plan.depth, self.kept.snapshot, limit_s)
@@ -234,26 +240,26 @@ def decide(
         besides: Names that are no variables of the frame.
         left: Owners of what may be used afterwards.
     """
+    seen, own = renewed(seen, flat, frame, partial(_divided, flat, frame=frame))
     division, kept_names = _divided(flat, seen, frame)
     ns = dict(zip([*flat.numbered, -1], seen.ns, strict=True))
     by_line = dict(zip(ns, seen.effects, strict=True))
-    ahead = _together(by_line, {*ns} - {*division.stays})
+    spent = {n: ns[n] for n in ns if n not in division.stays}
+    ahead = _together(by_line, spent)
     sides = BothSides(ahead, _together(by_line, division.stays), frozenset(seen.fresh))
-    nodes = (*division.order, *division.heavy)
-    ahead_ns = sum(ns[n] for n in (*nodes, -1))
+    ahead_ns = sum(spent.values())
     heavy_ns = sum(ns[n] for n in division.heavy)
     stays_ns = sum(seen.ns) - ahead_ns
     heavy = division.heavy if heavy_ns > HEAVY * ahead_ns else ()
     workers = _workers(settings, heavy_ns, stays_ns) if heavy else 1
     lost = _lost(division, ahead, left)
     child = _together(by_line, heavy) if heavy else ahead
-    apart = bool(heavy or not lost) and seen.known.isdisjoint(heavy or nodes)
+    apart = bool(heavy or not lost) and seen.known.isdisjoint(heavy or spent)
     apart = apart and not (_of_threads(child) or shares_files(ahead, sides.stays))
-    worth = _worth({n: ns[n] for n in (*nodes, -1)})
     plan = Plan(
         PREFETCH, point.file, point.plan.line,
         order=division.order, heavy=heavy,
-        places=_places(flat, worth), worth=worth,
+        places=_places(flat, _worth(spent)), worth=_worth(spent),
         ahead_ns=ahead_ns, heavy_ns=heavy_ns if heavy else 0.0, stays_ns=stays_ns,
         workers=workers, where="process" if settings.process and apart else "thread",
         depth=settings.depth or max(2, 2 * workers), reason=division.reason,
@@ -263,11 +269,11 @@ def decide(
     kept = kept_of(division, ahead)
     early, ahead_of_it = _left(flat, lost, ahead, frame.f_globals, kept_names)
     reason = plan.reason or _reason(plan, sides, kept_names, frame, early)
-    unwritten = _unwritten(plan, flat, division, kept, kept_names)
+    unwritten = OWN if own else _unwritten(plan, flat, division, kept, kept_names)
     sides.release(seen.lasting)
     return Decision(
         replace(plan, reason=reason, unwritten=unwritten), flat, division, sides,
-        kept_names, point.file, kept=kept, besides=besides, ahead_of_it=ahead_of_it,
+        kept_names, point.file, besides, kept, ahead_of_it, own,
     )  # fmt: skip
 
 
@@ -372,14 +378,6 @@ def _places(flat: FlatLoop, worth: tuple[int, ...]) -> tuple[int, ...]:
     lines = flat.numbered
     found = {flat.place if n < 0 else lines[n].place for n in worth}
     return tuple(sorted(found))
-
-
-def _can_go(value: Any) -> bool:
-    try:
-        pickle.dumps(value, protocol=5)
-    except Exception:  # noqa: BLE001 - a user's object may raise anything here
-        return False
-    return True
 
 
 def _of_threads(effects: Effects) -> bool:

@@ -35,6 +35,7 @@ class Observation:
         sizes: Bytes of each line's value, by its number.
         held: Owners that each name holds which the loop binds, at an iteration's end.
         changers: Lines that read and change arrays which were there before.
+        connections: That each worker may have one of its own of.
     """
 
     effects: list[Effects]
@@ -46,6 +47,7 @@ class Observation:
     sizes: dict[int, int] = field(default_factory=dict)
     held: dict[str, set[Any]] = field(default_factory=dict)
     changers: set[int] = field(default_factory=set)
+    connections: Sequence[Any] = ()
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from debottleneck.errors import StrategyError
 from debottleneck.strategies.rewriting.ahead import STOPPED, AheadItems, Item, Lost
 from debottleneck.strategies.rewriting.decide import Decision
 from debottleneck.strategies.rewriting.flatten import Line
+from debottleneck.strategies.rewriting.replicas import Load
 from debottleneck.strategies.rewriting.split import LoopItems, values_before
 from debottleneck.strategies.rewriting.tracebacks import own_trace
 from debottleneck.strategies.rewriting.tracing import Files
@@ -92,6 +93,7 @@ class EntryRun:
             self._files.stop()
         if self._ahead is not None:
             self._ahead.close()
+            self._decision.replicas.close()
             if not self._over:
                 self._decision.kept.restore(self._state)
                 told = self.plainly or ending.is_ending()
@@ -105,18 +107,20 @@ class EntryRun:
         if self._of.entries > 4 and self._of.entries & (self._of.entries - 1):
             return
         theirs = Look(sides.stays, sides.fresh)
-        made = self.one()
+        replicas = self._decision.replicas
+        made = self.one(replicas.tried(self._load))
         if made is None:
             return
         met = theirs.changed()
         mine = Look(sides.ahead, sides.fresh)
         yield self.give(made)
         met |= mine.changed()
-        if met:
-            self._of.ended(f"both sides change {self._decision.word(met)}")
+        if met or replicas.differs:
+            both = met and f"both sides change {self._decision.word(met)}"
+            self._of.ended(both or replicas.differs)
             self.plainly = True
 
-    def one(self) -> Item | None:
+    def one(self, load: Load | None = None) -> Item | None:
         """The next item, made here and now."""
         try:
             item, values, carry = next(self._index)
@@ -129,7 +133,7 @@ class EntryRun:
         self._carry = carry
         if carry is not None:
             try:
-                self._load(values, carry)
+                (load or self._load)(values, carry)
             except BaseException as error:  # noqa: BLE001 - raised at its place
                 made.error = error
         return made

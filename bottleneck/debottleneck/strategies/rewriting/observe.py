@@ -15,6 +15,7 @@ from debottleneck.strategies.rewriting.divide import Observation
 from debottleneck.strategies.rewriting.flatten import FlatLoop, Line
 from debottleneck.strategies.rewriting.known import is_array
 from debottleneck.strategies.rewriting.locations import Effects, far, owner_of, reach
+from debottleneck.strategies.rewriting.replicas import renewable
 from debottleneck.strategies.rewriting.tracing import Events, Tracing
 from debottleneck.strategies.rewriting.values import (
     FRESH,
@@ -198,6 +199,7 @@ class Observed:
         return Observation(
             last, shortest, fresh, self._lasting, self._known, working, self._sizes,
             self._held, self._changers,
+            [*filter(renewable, self._tracing.connections.values())],
         )  # fmt: skip
 
 

@@ -19,7 +19,7 @@ import debottleneck
 from debottleneck.agent.discover import is_own
 from debottleneck.strategies import pools, randomness
 from debottleneck.strategies.conflicts import is_random
-from debottleneck.strategies.rewriting import known
+from debottleneck.strategies.rewriting import known, replicas
 from debottleneck.strategies.rewriting.callees import Callees
 from debottleneck.strategies.rewriting.locations import ALL, File, file_at
 from debottleneck.strategies.rewriting.values import Value
@@ -78,9 +78,14 @@ class Tracing:
 
     Files that other threads open, which may work for it, are its own; not the main
     thread's.
+
+    Attributes:
+        connections: That carried requests; None for one that may not have others.
     """
 
     def __init__(self) -> None:
+        self.connections: dict[int, Any] = {}
+        self._requests = set[Any]()
         self._events = Events()
         self._own: dict[types.CodeType, int] = {}
         self._streams: Any = ()
@@ -140,6 +145,8 @@ class Tracing:
     def _heard(self, event: str, given: tuple[Any, ...]) -> None:
         if self._thread != threading.get_ident() == threading.main_thread().ident:
             return
+        if event == replicas.SENT:
+            self._sent(*given)
         self._events.forks |= event in _FORKS
         files = self._events.files
         opened = [*_opened(event, given)]
@@ -147,6 +154,14 @@ class Tracing:
             return
         for file, changes in opened:
             files[file] = changes or files.get(file, False)
+
+    def _sent(self, connection: Any, data: Any) -> None:
+        """A request; whoever answers may count those that are not each another."""
+        new = replicas.asks(data) and data not in self._requests
+        before = self.connections.get(id(connection), connection)
+        self.connections[id(connection)] = before if new else None
+        if new:
+            self._requests.add(data)
 
 
 class Files:
