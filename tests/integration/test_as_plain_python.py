@@ -25,8 +25,8 @@ INPUT = "input of the script\n"
 GROUPS = ("functions.py", "loops.py", "surroundings.py", "shadow/main.py")
 WAYS = ("profile", "run")
 
-ACTED = "a strategy calls the function, so that its caller is the strategy"
-DIFFERENT = {("run", "surroundings.py", "warning from a module"): ACTED}
+HEARS = "python tells how long it collects only what is in `gc.callbacks`"
+DIFFERENT = {("profile", "surroundings.py", "collector"): HEARS}
 """What is not as under plain python, and why."""
 
 _SAID = re.compile(r'say\(\s*"([^"]+)"')

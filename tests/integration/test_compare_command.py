@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -58,7 +59,9 @@ def compare(tmp_path: Path, environment: dict[str, str]) -> Compare:
 def test_the_articles_updates_in_parallel(compare: Compare, tmp_path: Path) -> None:
     """Five sleeping updates at once are several times faster, the numbers the same."""
     words = ("--strategy", "parallel-update", "--rounds", "3", "--format", "json")
-    done = compare(*words, str(UPDATE), "--delay", "0.005", "--steps", "250")
+    shutil.copytree(UPDATE.parent, tmp_path / "here")  # a patch is for files in here
+    update = f"here/{UPDATE.name}"
+    done = compare(*words, update, "--delay", "0.005", "--steps", "250")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     (row,) = found["trials"]

@@ -39,7 +39,7 @@ class Case:
 
 CASES = {
     "article_load": Case(15, at_once="--delay 0"),
-    "article_forward": Case(10, at_once="--delay 0"),
+    "article_forward": Case(15, at_once="--delay 0"),
     "article_update": Case(15, at_once="--delay 0"),
     "image_files": Case(70, needs=("PIL",)),
     "remote_shards": Case(60, at_once="--latency 0 --bandwidth 1e9"),

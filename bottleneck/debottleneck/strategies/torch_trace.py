@@ -157,14 +157,19 @@ def hooked(module: Any) -> bool:
     return any(vars(module).get(name) for name in _HOOKS)
 
 
+def all_hooked() -> bool:
+    """Whether hooks run around every module's forward."""
+    from torch.nn.modules import module as owner
+
+    return any(getattr(owner, f"_global{name}", None) for name in _HOOKS)
+
+
 def _refuse_hooks(module: Any) -> None:
     """A hook of a part may look at anything, in the order of the calls.
 
     Raises:
         StrategyError: A part of the module has hooks, or all modules have.
     """
-    from torch.nn.modules import module as owner
-
     for name, part in module.named_modules():
         if part is not module and hooked(part):
             raise StrategyError(
@@ -172,7 +177,7 @@ def _refuse_hooks(module: Any) -> None:
                 "remove them, or put them on the whole module",
             )
 
-    if any(getattr(owner, f"_global{name}", None) for name in _HOOKS):
+    if all_hooked():
         raise StrategyError(
             "there are hooks for all modules, which would run in another order",
             "remove them",

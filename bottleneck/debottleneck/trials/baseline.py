@@ -121,11 +121,16 @@ def check(analysis: Analysis, target: Target) -> None:
 
 
 def with_loop(target: Target, analysis: Analysis) -> Target:
-    """The script with the loop named that trains: every trial has the same steps."""
+    """The script with the loop named that trains: every trial has the same steps.
+
+    Where the script marks its steps, it is the loop with one iteration a step.
+    """
     loop = analysis.loop
-    if target.loop is not None or not os.path.isabs(loop.file):
+    likely = [each for each in loop.others[:1] if abs(each.count - loop.count) <= 1]
+    found = loop if loop.file else next(iter(likely), loop)
+    if target.loop is not None or not os.path.isabs(found.file):
         return target
-    return replace(target, loop=LoopTarget(loop.file, loop.line))
+    return replace(target, loop=LoopTarget(found.file, found.line))
 
 
 def busy_note(analysis: Analysis) -> str:

@@ -17,7 +17,7 @@ import pytest
 from made_acting import Noted
 
 from debottleneck.strategies.remedies import checkpoints
-from debottleneck.strategies.remedies.beside import Beside
+from debottleneck.strategies.remedies.beside import FileJobs
 from debottleneck.strategies.remedies.hooks import Hooks
 from debottleneck.strategies.spec import parse
 
@@ -34,13 +34,13 @@ def noted(tmp_path: Path) -> Noted:
 @pytest.fixture
 def gate(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     """The thread begins its jobs once this is set."""
-    event, plain = threading.Event(), Beside._work
+    event, plain = threading.Event(), FileJobs._work
 
-    def work(beside: Beside) -> None:
+    def work(beside: FileJobs) -> None:
         event.wait(20)
         plain(beside)
 
-    monkeypatch.setattr(Beside, "_work", work)
+    monkeypatch.setattr(FileJobs, "_work", work)
     return event
 
 

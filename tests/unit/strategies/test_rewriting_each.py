@@ -37,7 +37,7 @@ class _Came:
 
 
 def _run(
-    path: Path, source: str, monkeypatch: pytest.MonkeyPatch
+    path: Path, source: str, monkeypatch: pytest.MonkeyPatch, workers: int = 3
 ) -> tuple[dict[str, Any], dict[int, EachPoint], _Came]:
     """The script's globals, points by line, and what was taken and refused."""
     path.write_text(source)
@@ -46,7 +46,7 @@ def _run(
     monkeypatch.setattr(each, "ITEM_NS", 0)
     monkeypatch.setattr(each, "JUDGED", 10**9)
     voice = Voice(lambda *told, **more: None)
-    asked = Sharing({FORWARD: 3, UPDATE: 3}, voice, [])
+    asked = Sharing({FORWARD: workers, UPDATE: workers}, voice, [])
     tree = ast.parse(source)
     points = each.prepare(tree, str(path), asked)
     space: dict[str, Any] = {"__name__": "script"}
@@ -186,6 +186,74 @@ outs = [model(grads[0] * k) for k in range(6)]
     assert FORWARD in [plan.strategy for plan in asked.taken]
     for one, other in zip(space["outs"], _plain(source)["outs"], strict=True):
         assert _same(one, other)
+
+
+def test_functions_of_libraries_are_branches_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their results are taken, so that they need not change what they are given."""
+    loop = "x = grads[0]\nfor _ in range(4): outs = [np.kron(x, w) for w in params]"
+    space, _, asked = _run(tmp_path / "s.py", HEAD + loop, monkeypatch)
+    assert FORWARD in [plan.strategy for plan in asked.taken]
+    assert _same(space["outs"], _plain(HEAD + loop)["outs"])
+
+
+@pytest.mark.parametrize(("workers", "taken"), [(2, 2), (0, 4)])
+def test_as_many_threads_as_asked_for(
+    workers: int, taken: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where nobody says how many, each turn that waits has its own."""
+    source = HEAD + "for _ in range(4):\n for p, g in zip(params, grads): step(p, g)"
+    _, _, asked = _run(tmp_path / "s.py", source, monkeypatch, workers)
+    assert [plan.workers for plan in asked.taken] == [taken]
+
+
+NETWORKS = """
+import torch
+from torch import nn
+class Branch(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(8, 8), LAYER)
+        self.requires_grad_(TRAINED)
+    def forward(self, x):
+        return self.layers(x) * 2
+torch.manual_seed(0)
+branches = [Branch() for _ in range(3)]
+x = torch.ones(4, 8, requires_grad=RECORDED)
+for _ in range(4):
+    outs = [branch(x) for branch in branches]
+outs = [out.detach().numpy() for out in outs]
+"""
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize(
+    ("layer", "trained", "recorded", "taken"),
+    [
+        ("nn.ReLU()", False, False, True),
+        ("nn.ReLU()", True, False, False),
+        ("nn.ReLU()", False, True, False),
+        ("nn.Dropout()", False, False, False),
+        ("nn.Dropout().eval()", False, False, True),
+        ("nn.BatchNorm1d(8)", False, False, False),
+    ],
+)
+def test_networks_that_are_not_trained_run_side_by_side(
+    layer: str, trained: bool, recorded: bool, taken: bool,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """None that draws, counts, or whose gradients are summed in the order of calls."""
+    pytest.importorskip("torch")
+    words = {"LAYER": layer, "TRAINED": str(trained), "RECORDED": str(recorded)}
+    source = NETWORKS
+    for word, text in words.items():
+        source = source.replace(word, text)
+    space, _, asked = _run(tmp_path / "s.py", source, monkeypatch)
+    assert (FORWARD in [plan.strategy for plan in asked.taken]) == taken, [
+        plan.reason for plan in asked.refused
+    ]
+    assert _same(space["outs"], _plain(source)["outs"])
 
 
 def test_what_a_turn_raises_is_raised(

@@ -12,7 +12,7 @@ from made_trials import FakeScript, output, predictions
 
 from debottleneck.agent.guard import Changes
 from debottleneck.agent.state import Extent
-from debottleneck.analysis.result import Analysis, Predictions
+from debottleneck.analysis.result import Analysis, Candidate, Predictions
 from debottleneck.errors import BottleneckError, UsageError
 from debottleneck.strategies.rewriting.plan import Plan
 from debottleneck.strategies.spec import Strategies, parse
@@ -370,3 +370,16 @@ def test_a_profile_that_was_cut_short_is_made_again() -> None:
     none = replace(whole, loop=replace(whole.loop, found=False))
     with pytest.raises(BottleneckError, match="no training steps"):
         baseline.check(none, TARGET)
+
+
+@pytest.mark.parametrize(
+    ("file", "count", "line"),
+    [("/a/train.py", 0, 3), ("", 400, 7), ("", 401, 7), ("", 40, None)],
+)
+def test_the_trials_are_told_the_loop(file: str, count: int, line: int | None) -> None:
+    """The one that trains; in steps marked by hand the one that turns once a step."""
+    analysis = examples.input_bound()
+    likely = Candidate("for x in step(xs)", "/a/train.py", 7, 400, "")
+    known = replace(analysis.loop, file=file, line=3, count=count, others=(likely,))
+    told = baseline.with_loop(TARGET, replace(analysis, loop=known)).loop
+    assert (told and told.line) == line

@@ -33,7 +33,7 @@ _SETS = ("dir_fd", "effective_ids", "fd", "follow_symlinks")
 Job = Callable[[], object]
 
 
-class Beside:
+class FileJobs:
     """Jobs on files, made one after the other by a thread of its own.
 
     Attributes:

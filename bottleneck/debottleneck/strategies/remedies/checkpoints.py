@@ -24,7 +24,7 @@ from time import monotonic_ns
 from types import ModuleType
 from typing import Any
 
-from debottleneck.strategies.remedies.beside import Beside, entry
+from debottleneck.strategies.remedies.beside import FileJobs, entry
 from debottleneck.strategies.remedies.hooks import Hooks, patch
 from debottleneck.strategies.rewriting.notes import (
     ENGAGED,
@@ -60,7 +60,7 @@ class Checkpoints:
 
     def __init__(self, notes: Notes) -> None:
         self._notes = notes
-        self._beside = Beside()
+        self._beside = FileJobs()
         self._room = threading.BoundedSemaphore(MOST_COPIES)
         self._undo: list[Callable[[], None]] = []
         self._numpy = False

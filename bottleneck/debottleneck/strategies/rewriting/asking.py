@@ -23,7 +23,6 @@ from debottleneck.agent.points import stand_in
 from debottleneck.agent.turns import LoopPoint
 from debottleneck.recording import spool
 from debottleneck.strategies import pools
-from debottleneck.strategies.blas import cores
 from debottleneck.strategies.rewriting import each
 from debottleneck.strategies.rewriting import install as acting
 from debottleneck.strategies.rewriting.decide import Decision
@@ -51,7 +50,7 @@ def install(folder: Path, config: Mapping[str, Any]) -> None:
     copies.copy_with(acting.copy_of, returning=True)
     known = config.get("loop") is not None
     entries.listen_with(_Hand(evidence.search(), known))
-    asked = each.Sharing(dict.fromkeys((FORWARD, UPDATE), cores()), _SILENT, [])
+    asked = each.Sharing(dict.fromkeys((FORWARD, UPDATE), 0), _SILENT, [])
     discover.prepare_with(partial(each.prepare, asked=asked, kind=AskedTurns))
 
 

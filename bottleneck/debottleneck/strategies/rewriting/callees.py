@@ -55,7 +55,7 @@ class Callees(Calling):
         self._cells: dict[str, Any] = {}
         self._depth = 0
         self._code: types.CodeType | None = None
-        self.followed: set[types.CodeType] = set()
+        self.followed: set[known.Place] = set()
         self._returns: list[Value] = []
         self._done: dict[Any, Value] = {}
         self._alive: list[Names] = []
@@ -343,7 +343,7 @@ class Callees(Calling):
         )
         if key in self._done:
             return self._done[key]
-        self.followed.add(function.__code__)
+        self.followed.add(known.place_of(function.__code__))
         self._alive.append(names)  # so that identities stay true
         self._done[key] = Value(NOTHING, joined([*names.values()]).roots)
         nodes = known.sources_of(function)

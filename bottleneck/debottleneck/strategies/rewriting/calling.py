@@ -98,6 +98,8 @@ class Calling(Foreign):
         target = function.sample
         if known.is_module_of_torch(target):
             self.effects.stages.add("forward")
+            if known.is_frozen(target) and not any(map(_has_gradient, given)):
+                return self._frozen(function, joined([*given, *named.values()]))
             self.change_all(function)
             self.streams()
         elif not known.is_function(target):
@@ -106,6 +108,15 @@ class Calling(Foreign):
                 return self.invoke(method, [function, *given], named)
             self.change_all(function)
         return self.function(target, given, named, used)
+
+    def _frozen(self, module: Value, given: Value) -> Value:
+        """A call of a network that is not trained."""
+        found = joined([module, given])
+        self.read_all(found)
+        for part in module.sample.modules():
+            if own_function(type(part).forward):
+                self.invoke(type(part).forward, [Value.of(part)], {"": given})
+        return Value(NOTHING, found.roots)
 
     def _make(self, kind: type, given: list[Value], named: Names) -> Value:
         """A call of a class."""
@@ -158,6 +169,8 @@ class Calling(Foreign):
         if name == "__class__":
             return Value(kind)
         own = None if isinstance(sample, Made) else getattr(sample, "__dict__", None)
+        if known.is_module_of_torch(sample):
+            own = next((m for m in known.members(sample) if name in m), own)
         if isinstance(own, dict | types.MappingProxyType) and name in own:
             self.read(base, name)
             exact = any(base.exactly(root) for root in base.roots)
@@ -291,6 +304,11 @@ class Calling(Foreign):
         local = frame.f_locals.items()
         names = {n: Value.of(v) for n, v in local if n not in free}
         return self.follow(function, names, closure(function))
+
+
+def _has_gradient(value: Value) -> bool:
+    """Whether what is computed from it is recorded, in the order of the calls."""
+    return getattr(value.sample, "requires_grad", False) is True
 
 
 def super_of(

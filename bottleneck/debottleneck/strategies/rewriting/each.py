@@ -20,6 +20,7 @@ from types import FrameType, FunctionType
 from typing import Any
 
 from debottleneck.strategies import pools
+from debottleneck.strategies.blas import cores
 from debottleneck.strategies.rewriting.callees import Callees
 from debottleneck.strategies.rewriting.flatten import (
     codes_of,
@@ -84,7 +85,7 @@ class Sharing:
     """What was asked for.
 
     Attributes:
-        workers: Strategy -> threads.
+        workers: Strategy -> threads, 0 where nobody says how many.
         voice: Says what is done.
         refused: Plans that came to nothing.
     """
@@ -190,8 +191,8 @@ class EachPoint:
         self._valid = owners
         if self.plan is None:
             waits = self._cpu_ns < self._ns / 2  # each that waits its own thread
-            most = MOST_WAITING if waits else self._asked.workers[strategy]
-            count = min(most, len(items))
+            most = MOST_WAITING if waits else cores()
+            count = min(self._asked.workers[strategy] or most, len(items))
             if count < 2:
                 return self._refuse("", strategy)
             self.plan = Plan(

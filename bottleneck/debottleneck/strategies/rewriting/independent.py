@@ -104,7 +104,7 @@ class Finder(ast.NodeTransformer):
             return node
         if not any(isinstance(each, ast.Call) for each in inner):
             return node
-        body = (ast.copy_location(ast.Expr(original.elt), node),)
+        body = (ast.copy_location(ast.Return(original.elt), node),)
         turns = Turns(part.target, body, node.lineno, False)
         made, head = copy.copy(node), copy.copy(part)
         made.generators = [head]

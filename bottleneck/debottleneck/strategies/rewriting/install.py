@@ -26,7 +26,6 @@ from debottleneck.agent.evidence import Search
 from debottleneck.agent.turns import LoopPoint
 from debottleneck.recording import spool
 from debottleneck.strategies import pools
-from debottleneck.strategies.blas import cores
 from debottleneck.strategies.remedies import install as remedies
 from debottleneck.strategies.rewriting import each, feeding
 from debottleneck.strategies.rewriting.divide import SHORTEST_NS
@@ -74,7 +73,7 @@ def install(folder: Path, config: Mapping[str, Any]) -> None:
             entries.at_steps(feeding.step)
     remedies.begin(strategies, notes)
     sharing = [s for s in strategies if s.name in (FORWARD, UPDATE)]
-    workers = {s.name: s.number("workers", cores()) for s in sharing}
+    workers = {s.name: s.number("workers", 0) for s in sharing}
     if workers:
         asked = each.Sharing(workers, voice, [])
         _sides.append(asked)

@@ -14,6 +14,8 @@ from typing import Any
 
 from debottleneck.strategies.conflicts import PLAIN, _is_torch, is_random, is_tensor
 from debottleneck.strategies.rewriting.locations import iterators_in
+from debottleneck.strategies.rewriting.values import own_function
+from debottleneck.strategies.torch_trace import all_hooked, hooked
 
 OUTSIDE = object()
 """Stands for what lies outside of the process."""
@@ -72,6 +74,9 @@ _HARMLESS = {
     "getenv", "walk", "access",
 }  # fmt: skip
 
+_LIVELY = ("Drop", "RReLU")
+"""In names of torch's layers that draw while they are trained."""
+
 
 def is_array(value: Any) -> bool:
     """Whether it is an array or a tensor."""
@@ -95,6 +100,32 @@ def is_function(value: Any) -> bool:
 def is_module_of_torch(value: Any) -> bool:
     """Whether it is a network, or a layer of one."""
     return _is_torch(value, "nn", "Module")
+
+
+def members(module: Any) -> list[Mapping[str, Any]]:
+    """Where a network has its attributes."""
+    names = ("_parameters", "_buffers", "_modules")
+    return [vars(module), *(vars(module).get(name, {}) for name in names)]
+
+
+def is_frozen(module: Any) -> bool:
+    """Whether calls of a network do no more than the user's `forward` in it does.
+
+    None of its parameters is trained, nobody listens, and of torch's own layers none
+    draws or counts.
+    """
+    return not all_hooked() and all(map(_is_still, module.modules()))
+
+
+def _is_still(part: Any) -> bool:
+    kind = type(part)
+    plain = "forward" not in vars(part) and not hooked(part)
+    told = kind.__module__.startswith("torch.") or own_function(kind.forward)
+    trained = any(weight.requires_grad for weight in part.parameters(recurse=False))
+    lively = any(word in kind.__name__ for word in _LIVELY)
+    lively = lively or bool(part._buffers or getattr(part, "dropout", 0))
+    always = "Fractional" in kind.__name__ or getattr(part, "max_norm", None)
+    return plain and told and not trained and not (always or (part.training and lively))
 
 
 def is_loader_of_torch(iterator: Any) -> bool:
@@ -192,6 +223,14 @@ def bound_function(function: Any) -> str:
 
 
 Node = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.GeneratorExp
+
+
+Place = tuple[str, str, int]
+
+
+def place_of(code: types.CodeType) -> Place:
+    """What the copies of a function's code, some of them with marks, have in common."""
+    return code.co_filename, code.co_name, code.co_firstlineno
 
 
 def sources_of(function: Any) -> Sequence[Node]:

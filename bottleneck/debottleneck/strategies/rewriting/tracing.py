@@ -19,7 +19,7 @@ import debottleneck
 from debottleneck.agent.discover import is_own
 from debottleneck.strategies import pools, randomness
 from debottleneck.strategies.conflicts import is_random
-from debottleneck.strategies.rewriting import replicas
+from debottleneck.strategies.rewriting import known, replicas
 from debottleneck.strategies.rewriting.callees import Callees
 from debottleneck.strategies.rewriting.known import draws_in_torch
 from debottleneck.strategies.rewriting.locations import ALL, File, file_at
@@ -59,7 +59,7 @@ class Events:
     def into(self, callees: Callees) -> None:
         """Add it to what is known of some code."""
         for code, space, local in self.calls:
-            if code in callees.followed:
+            if known.place_of(code) in callees.followed:
                 continue
             names = {n: Value.of(v) for n, v in local.items()}
             cells = tuple(types.CellType(local.get(n)) for n in code.co_freevars)
