@@ -95,6 +95,42 @@ def test_what_changes_arrays_last_of_all_trains(tmp_path: Path, load: str) -> No
     assert ran.space["value"] == plainly(tmp_path / "plain.py", source)["value"]
 
 
+KEEPS = """
+import time
+from typing import NamedTuple
+import numpy as np
+class Data(NamedTuple):
+    rows: np.ndarray
+class Net:
+    def __init__(self): self.ws = [np.ones(4), np.ones(4)]
+    def forward(self, x):
+        self.inputs = [x]
+        for w in self.ws:
+            self.inputs.append(self.inputs[-1] * w)
+        return self.inputs[-1]
+    def update(self, y):
+        for x, w in zip(self.inputs, self.ws):
+            w -= 0.01 * x.mean()
+def fetch(rows, i):
+    time.sleep(0.001)
+    return rows[i : i + 4]
+data, net = Data(np.arange(99.0)), Net()
+for i in range(40):  # loop
+    x = fetch(data.rows, i)
+    y = net.forward(x)
+    net.update(y)
+"""
+
+
+def test_what_keeps_a_view_of_the_data_does_not_change_it(tmp_path: Path) -> None:
+    """Lists are appended to and gone over: the arrays in them are as they were."""
+    ran = rewritten(tmp_path / "s.py", KEEPS)
+    assert ran.plan.reason == ""
+    assert ran.plan.heavy
+    plain = plainly(tmp_path / "plain.py", KEEPS)
+    assert ran.space["y"].tolist() == plain["y"].tolist()
+
+
 def test_draws_stay_in_order(tmp_path: Path) -> None:
     """What draws is one thread's, what it only says to load is heavy."""
     ran = rewritten(tmp_path / "s.py", _script("x = work(rng.randrange(99))"))

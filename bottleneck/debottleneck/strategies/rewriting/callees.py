@@ -23,6 +23,7 @@ from debottleneck.strategies.rewriting.values import (
     FRESH,
     NOTHING,
     Names,
+    Parts,
     Value,
     elements,
     joined,
@@ -208,9 +209,12 @@ class Callees(Calling):
 
     def _unpack(self, targets: Sequence[ast.expr], value: Value) -> None:
         sample = value.sample
+        parts = sample.each if isinstance(sample, Parts) else ()
         listed = isinstance(sample, tuple | list) and len(sample) == len(targets)
         for index, target in enumerate(targets):
-            if listed and value.roots:
+            if len(parts) == len(targets):
+                self.bind(target, parts[index])
+            elif listed and value.known:
                 self.bind(target, Value.of(sample[index]))
             else:
                 part = sample[index] if listed else NOTHING
@@ -265,7 +269,7 @@ class Callees(Calling):
             except (LookupError, TypeError):
                 pass  # it is not known which
         if known.is_array(sample) and sample.dtype != object:
-            return base  # a view of it, or a scalar
+            return Value(sample.reshape(-1)[:0], base.roots)  # a view, or a scalar
         listed = isinstance(sample, list | tuple | dict) and sample
         return elements(sample, base.roots) if listed else Value(NOTHING, base.roots)
 

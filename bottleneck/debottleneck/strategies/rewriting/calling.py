@@ -29,6 +29,8 @@ from debottleneck.strategies.rewriting.values import (
     Made,
     Method,
     Names,
+    Over,
+    Parts,
     Super,
     Value,
     bound_names,
@@ -267,6 +269,13 @@ class Calling(Foreign):
         sample = value.sample
         if isinstance(sample, types.GeneratorType):
             return self._generator(sample, value)
+        if isinstance(sample, Over):
+            items = [self.iterate(part) for part in sample.parts]
+            if sample.kind is enumerate:
+                items[:] = FRESH, items[0]
+            if sample.kind in (zip, enumerate):
+                return Value(Parts(tuple(items)), joined(items).roots)
+            return items[0]
         parts = iterators_in(sample)
         if parts:
             self.change(value, ALL)

@@ -25,6 +25,7 @@ from debottleneck.strategies.rewriting.values import (
     NOTHING,
     Method,
     Names,
+    Over,
     Value,
     joined,
     kind_of,
@@ -163,6 +164,8 @@ class Foreign(Touching, Follows):
             items = [self.iterate(one) for one in given if one.roots]
             if name == "next":
                 return joined(items)
+            if function in (zip, enumerate, reversed, iter):
+                return Value(Over(tuple(given), function), joined(everything).roots)
         if "out" in named:
             self.change_all(named["out"])
         changes = not used and not known.changes_nothing(function)
@@ -200,11 +203,21 @@ class Foreign(Touching, Follows):
                 return FRESH
             return Value(NOTHING, receiver.roots)
         self._bound(known.thread_bound(receiver.sample, write=True))
+        if kind in known.CONTAINERS:
+            self._change_container(receiver, kind)
+            return Value(NOTHING, joined([receiver, *everything]).roots)
         self.change_all(receiver)
         if not used or name in known.CHANGE_FIRST:
             for value in everything:
                 self.change_all(value)
         return Value(NOTHING, joined([receiver, *everything]).roots)
+
+    def _change_container(self, receiver: Value, kind: type) -> None:
+        """What Python's own containers hold is not changed with them."""
+        for root in receiver.roots:
+            for held in reach(root):
+                if type(held) is kind:
+                    self.note(held, ALL, write=True)
 
     def _passed_on(self, receiver: Value, name: str, given: list[Value]) -> Value:
         """What other threads do with a queue or a thread; what it is given stays."""

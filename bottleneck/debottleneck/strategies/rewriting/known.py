@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import types
+from collections import deque
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
@@ -24,6 +25,8 @@ GOES_OVER = (
     list, tuple, set, frozenset, dict, sum, min, max, sorted, any, all, enumerate,
     zip, map, filter, reversed, iter,
 )  # fmt: skip
+
+CONTAINERS = (list, dict, set, deque, bytearray)
 
 ALIASES = {
     "asarray", "ascontiguousarray", "atleast_1d", "atleast_2d", "ravel", "reshape",

@@ -75,6 +75,26 @@ class Super:
     receiver: Value
 
 
+@dataclass(frozen=True, eq=False)
+class Over:
+    """Stands for an iterator that the code itself makes, and what it goes over.
+
+    Attributes:
+        parts: What it goes over.
+        kind: `zip`, `enumerate`, or another for one thing.
+    """
+
+    parts: tuple[Value, ...]
+    kind: Any
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """Stands for a tuple that the code itself makes."""
+
+    each: tuple[Value, ...]
+
+
 FRESH = Value()
 
 
@@ -100,6 +120,8 @@ def _kind(sample: Any) -> Any:
         return id(sample.function), _kind(sample.receiver.sample)
     if isinstance(sample, Made):
         return sample.kind
+    if isinstance(sample, Over | Parts):
+        return id(sample)
     if isinstance(sample, types.MethodType):
         return sample.__func__, type(sample.__self__)
     return id(sample) if callable(sample) else type(sample)
