@@ -12,8 +12,9 @@ import atexit
 import os
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Any, ParamSpec, TypeVar
@@ -175,6 +176,17 @@ def is_worker() -> bool:
 def as_worker() -> None:
     """Have the calling thread count as one of these, as those of a forked child do."""
     _here.worker = True
+
+
+@contextmanager
+def at_work() -> Iterator[None]:
+    """Have the calling thread count as one of these for a while."""
+    before = is_worker()
+    _here.worker = True
+    try:
+        yield
+    finally:
+        _here.worker = before
 
 
 def close_all(grace_s: float | None = None) -> None:

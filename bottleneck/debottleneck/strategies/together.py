@@ -50,7 +50,8 @@ def together(
         _submit(futures, shared, workers - 1, limits)
         limits.in_worker()
         yield shared
-        shared.take_part()
+        with pools.at_work():  # as the helpers are: nothing within is shared anew
+            shared.take_part()
         _wait(futures)
     finally:
         shared.stop()

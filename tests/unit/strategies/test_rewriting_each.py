@@ -294,3 +294,18 @@ def h(xs):
     tree = ast.parse(source)
     sharing = Sharing({}, Voice(lambda *told, **more: None), [])
     assert each.prepare(tree, "s.py", sharing) == {}
+
+
+@pytest.mark.parametrize(("later_ns", "stays"), [(600_000, True), (1_100_000, False)])
+def test_what_is_done_once_is_no_loss(later_ns: int, stays: bool) -> None:
+    """Entries are judged by the shortest: the first ones look at the code, too."""
+    tree = ast.parse("for p in parts:\n    step(p)\n")
+    asked = Sharing({UPDATE: 2}, Voice(lambda *told, **more: None), [])
+    (point,) = each.prepare(tree, "script.py", asked).values()
+    assert isinstance(point, EachPoint)
+    for plain_ns in (9_000_000, 1_000_000):
+        point._book(plain_ns, plain_ns, 4)
+    point.plan = Plan(UPDATE, "script.py", 1, workers=2)
+    for ns in (80_000_000, *[later_ns] * (each.JUDGED - 1)):
+        point._judge(ns)
+    assert (point.plan.reason == "") is stays

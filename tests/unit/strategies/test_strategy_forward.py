@@ -121,6 +121,21 @@ def test_nested_calls_do_not_block() -> None:
     assert parallel_forward([outer] * 6, 1, workers=2) == [8] * 6
 
 
+def test_the_caller_counts_as_a_worker_for_its_share() -> None:
+    """So that nothing within is shared anew on any thread; then it is none."""
+    both = threading.Barrier(2, timeout=10)
+
+    def branch(_: object) -> tuple[int, bool]:
+        both.wait()
+        return threading.get_ident(), pools.is_worker()
+
+    here = threading.get_ident()
+    made = dict(parallel_forward([branch] * 2, 0, workers=2))
+    assert here in made
+    assert set(made.values()) == {True}
+    assert not pools.is_worker()
+
+
 def test_context_variables_are_carried() -> None:
     """A branch sees the caller's context variables, on any thread."""
     variable: contextvars.ContextVar[str] = contextvars.ContextVar("v", default="no")
