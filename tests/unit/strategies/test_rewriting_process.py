@@ -42,6 +42,33 @@ for i in range(30):  # loop
     assert len(set(ran.space["pids"])) == 3
 
 
+def test_what_only_a_process_sees_need_not_be_the_script_s_own(tmp_path: Path) -> None:
+    """Objects of the script are taken and left there; those that come back are not."""
+    source = (
+        HEAD
+        + """
+class Record:
+    def __init__(self, x): self.x = x
+    def __reduce__(self): raise TypeError("stays here")
+records = [Record(i) for i in range(40)]
+def load(some):
+    time.sleep(0.001)
+    return some[0].x + some[1].x
+for i in range(30):  # loop
+    net.update(load([records[n] for n in (i, i + 1)]))
+"""
+    )
+    ran = rewritten(tmp_path / "s.py", source, PROCESSES)
+    assert ran.plan.where == "process"
+    assert ran.space["net"].w == _expected([2 * i + 1 for i in range(30)])
+    assert not ran.plan.reason
+    named = source.replace("net.update(load(", "some = (").replace("1)]))", "1)])")
+    named += "    net.update(load(some))\n"
+    ran = rewritten(tmp_path / "n.py", named, PROCESSES)
+    assert ran.plan.where == "thread"
+    assert ran.space["some"][0] is ran.space["records"][29]
+
+
 def test_a_killed_process_is_made_up_for(tmp_path: Path) -> None:
     """The item whose process died is made here, and the rest too."""
     source = (

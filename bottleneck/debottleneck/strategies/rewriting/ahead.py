@@ -85,7 +85,7 @@ class Item:
     future: Future[Any] | None = None
 
 
-Load = Callable[[list[Any], Any], None]
+Load = Callable[[Any, Any], None]
 """As `split.Split.load`."""
 
 
@@ -119,7 +119,7 @@ def in_processes(load: Load, lines: tuple[int, ...], workers: int) -> Heavy:
 
     Args:
         load: Runs them.
-        lines: Their numbers.
+        lines: The numbers of those whose values are needed.
         workers: Processes.
 
     Raises:
@@ -128,7 +128,7 @@ def in_processes(load: Load, lines: tuple[int, ...], workers: int) -> Heavy:
     from debottleneck.strategies.process import Calls
 
     def made(carry: Any) -> list[Any]:
-        values: list[Any] = [None] * (max(lines) + 1)
+        values: dict[int, Any] = {}
         load(values, carry)
         return [values[n] for n in lines]
 

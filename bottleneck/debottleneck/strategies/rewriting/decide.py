@@ -177,8 +177,8 @@ class Decision:
         heavy: Heavy | None = None
         limit_s = None
         if self.division.heavy and plan.heavy and plan.where == "process":
-            own = self.replicas.around(load)
-            heavy = in_processes(own, self.division.heavy, plan.workers)
+            own, lines = self.replicas.around(load), self.division.heavy
+            heavy = in_processes(own, self.flat.told_by(lines), plan.workers)
             limit_s = PATIENCE * plan.heavy_ns / 1e9 + PATIENCE_S
         elif self.division.heavy and plan.heavy:
             heavy = Heavy(self.replicas.around(load), plan.workers)
@@ -254,7 +254,8 @@ def decide(
     workers = _workers(settings, heavy_ns, stays_ns) if heavy else 1
     lost = _lost(division, ahead, left)
     child = _together(by_line, heavy) if heavy else ahead
-    apart = bool(heavy or not lost) and seen.known.isdisjoint(heavy or spent)
+    told = flat.told_by(heavy or spent)
+    apart = bool(heavy or not lost) and seen.known.isdisjoint(told)
     apart = apart and not (_of_threads(child) or shares_files(ahead, sides.stays))
     plan = Plan(
         PREFETCH, point.file, point.plan.line,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from functools import partial
 from time import perf_counter_ns
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 JUDGED = 20
 """Iterations after which it must not have lost."""
+
+PASSED = 5
+"""In the shortest so many on end: processes that begin and other programs take time."""
 
 LOSES = 1.03
 """Longer than the plain step by this factor it is undone."""
@@ -168,7 +172,7 @@ class EntryRun:
     def _beside(self) -> Iterator[Any]:
         ahead = self._ahead
         assert ahead is not None
-        began, check = perf_counter_ns(), FIRST_CHECK
+        began, check, shortest = perf_counter_ns(), FIRST_CHECK, math.inf
         while True:
             try:
                 made = ahead.take()
@@ -199,16 +203,18 @@ class EntryRun:
             if self._files.met is not None and not self._of.is_over:
                 self._give_up(ahead, f"{self._files.met.name} was written")
             first = self._of.entries == 1 and not self._of.is_over
-            if self._done == JUDGED and first and self._of.judged:
-                self._judge(ahead, perf_counter_ns() - began)
+            if first and self._of.judged and self._done % PASSED == 0:
+                now = perf_counter_ns()
+                shortest, began = min(shortest, (now - began) / PASSED), now
+                if self._done == JUDGED:
+                    self._judge(ahead, shortest)
 
-    def _judge(self, ahead: AheadItems, passed: int) -> None:
+    def _judge(self, ahead: AheadItems, step_ns: float) -> None:
         plain = self._of.plain_ns
-        if passed / JUDGED > LOSES * plain:
-            text = (
-                f"a step took {passed / JUDGED / 1e6:.2f} ms, {plain / 1e6:.2f} without"
+        if step_ns > LOSES * plain:
+            self._of.ended(
+                f"a step took {step_ns / 1e6:.2f} ms, {plain / 1e6:.2f} without"
             )
-            self._of.ended(text)
             if not ahead.apart:  # else only there it has moved
                 ahead.stop()
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import ast
 import copy
 import types
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,6 +96,14 @@ class FlatLoop:
     def numbered(self) -> dict[int, Line]:
         """Lines by their numbers."""
         return {line.number: line for line in self.lines}
+
+    def told_by(self, numbers: Collection[int]) -> tuple[int, ...]:
+        """Those of these lines whose values are for others than lines among them."""
+        own = [line for line in self.lines if line.number in numbers]
+        within = {name for line in own for name in line.uses}
+        within -= {n for line in self.lines if line not in own for n in line.uses}
+        out = [n for n in own if n.binds or n.temporary not in within]
+        return tuple(n.number for n in own if n in out or n.number == self.item)
 
 
 def flatten(loop: Loop, make: Make, source: ast.expr) -> tuple[FlatLoop, Loop]:
