@@ -12,9 +12,11 @@ references only.
 from __future__ import annotations
 
 import weakref
+from collections import Counter
 from collections.abc import Callable, Iterable
 from inspect import getattr_static
 from itertools import islice, takewhile
+from threading import get_ident
 from types import MemberDescriptorType
 from typing import Any
 
@@ -35,6 +37,8 @@ _Entries = tuple[tuple[object, int], ...]
 
 _told: list[_Told] = []
 _points: list[ChangePoint] = []
+_by_thread: Counter[int] = Counter()
+"""Changes that each thread made."""
 
 
 def tell_of_changes(told: _Told | None) -> None:
@@ -60,7 +64,7 @@ def look_again() -> None:
 
 
 class ChangeWitness:
-    """Looks at every statement for a while: whether one changed what was there."""
+    """Looks at a thread's statements: whether one changed what was there."""
 
     def __init__(self) -> None:
         self._on: list[ChangePoint] = []
@@ -75,7 +79,7 @@ class ChangeWitness:
 
     def met(self) -> bool:
         """Whether an array was changed since the last time."""
-        before, self._count = self._count, sum(point.changes for point in _points)
+        before, self._count = self._count, _by_thread[get_ident()]
         return self._count > before
 
     def end(self) -> None:
@@ -135,6 +139,7 @@ class ChangePoint:
         if array is not None and self._kind == (array.shape, array.dtype):
             if self._before is not None:
                 self.changes += 1
+                _by_thread[get_ident()] += 1
                 for told in _told:
                     told(self, _shared(self._before, self._entries))
             self._keep(array)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from debottleneck.prediction.demand import Demand, Part
 from debottleneck.strategies.rewriting.plan import (
@@ -42,8 +43,13 @@ def plan_of(demand: Demand, strategy: Strategy) -> Plan | None:
     plans = [p for p in demand.plans if p.strategy == PREFETCH]
     plans = [_as_asked(p, strategy) for p in sorted(plans, key=lambda p: p.feeds)]
     where = strategy.word("where", "thread")
-    plans.sort(key=lambda p: (p.reason != "", not p.reason and p.where != where))
-    return plans[0] if plans else None
+    return min(plans, key=partial(_rank, where), default=None)
+
+
+def _rank(where: str, plan: Plan) -> tuple[bool, ...]:
+    """Least for what does most: a loop may only wait for one that feeds it."""
+    acts = not plan.reason
+    return not acts, acts and plan.where != where, acts and not has_workers(plan)
 
 
 def _as_asked(plan: Plan, strategy: Strategy) -> Plan:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any
@@ -175,3 +176,23 @@ def test_what_changed_is_looked_at_once_more(told: Told) -> None:
     point.after(w)
     assert not point.on
     assert len(told) == 2
+
+
+def test_a_witness_sees_changes_of_its_own_thread_only() -> None:
+    """What another thread changes meanwhile is no line's of this one."""
+
+    def change() -> None:
+        for _ in range(2):
+            point.before(array)
+            point.after(array)
+
+    point, array, witness = ChangePoint(), np.zeros(3), changes.ChangeWitness()
+    witness.begin()
+    other = threading.Thread(target=change)
+    other.start()
+    other.join()
+    assert point.changes == 1
+    assert not witness.met()
+    change()
+    assert witness.met()
+    witness.end()

@@ -250,9 +250,10 @@ class Rewriting:
         ahead = {*better.division.order, *better.division.heavy}
         all_ahead = all(n in ahead for n, k in more.flat.numbered.items() if k.opened)
         shorter = better.plan.bound_ns < SLACK * decision.plan.bound_ns
-        stays_apart = not better.plan.feeds or better.plan.where == decision.plan.where
-        if all_ahead and shorter and stays_apart and not better.plan.reason:
-            plan = replace(better.plan, closed=decision.plan)
+        closed, made = decision.plan, better.plan
+        leaves = made.feeds and made.where != closed.where and not closed.reason
+        if all_ahead and shorter and not leaves and not made.reason:
+            plan = replace(made, closed=closed)
             self.decision = replace(better, plan=plan)
 
     def _decided(
