@@ -52,7 +52,7 @@ ENOUGH_EVENTS, ENOUGH_NS, LONGEST_NS = 24, 300_000_000, 1_500_000_000
 nothing better came for as long as the last of these."""
 
 LOOK_NS, LOOK_COST = 2_000_000, 0.005
-"""The choice is looked at so often, at most, and this part of the time."""
+"""A thread looks at the choice so often, at most, and this part of its time."""
 
 STEP_NS = 200_000
 """Without evidence, no loop of shorter iterations is the training loop."""
@@ -131,7 +131,7 @@ class Search:
         self._opening = opening
         self._opens = self._known_enough = False
         self._news = False
-        self._due = 0
+        self._due: dict[int, int] = {}  # by thread: one that has no say delays no other
         self._seen = Happenings()
         self._ready: dict[tuple[LoopPoint, LoopPoint], int] = {}
         self._met: dict[tuple[LoopPoint, LoopPoint], int] = {}
@@ -214,12 +214,12 @@ class Search:
         point = run.point
         if point is self.chosen and self._opens and self._known_enough:
             self._open()
-        now = monotonic_ns()
-        if now < self._due or (self.settled and not self._is_new(point)):
+        now, here = monotonic_ns(), threading.get_ident()
+        if now < self._due.get(here, 0) or (self.settled and not self._is_new(point)):
             return
         self._look(point)
         passed = monotonic_ns() - now
-        self._due = now + max(LOOK_NS, round(passed / LOOK_COST))
+        self._due[here] = now + max(LOOK_NS, round(passed / LOOK_COST))
 
     @_unnoticed
     def began_row(self, point: LoopPoint) -> None:
