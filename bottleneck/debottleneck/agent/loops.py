@@ -134,7 +134,7 @@ def open_function(
     function: ast.FunctionDef,
     lines: Sequence[str],
     placeholder: str,
-    short: Lines,
+    long: Lines,
 ) -> LoopPlan:
     """Mark the statements of one function, and leave the rest of the module plain.
 
@@ -143,10 +143,10 @@ def open_function(
         function: One of it; no generator and no coroutine.
         lines: The module's source.
         placeholder: What stands for the function's point.
-        short: Lines of loops whose statements are too short to be told apart.
+        long: Lines of loops whose iterations are long enough to be told apart.
     """
     walker = _Pass(ast.Module([], []), lines, placeholder, module_of(tree))
-    return walker.opened(function, placeholder, short)
+    return walker.opened(function, placeholder, long)
 
 
 class _Pass:
@@ -161,28 +161,28 @@ class _Pass:
         tree.body = self._block(tree.body, None, True)
 
     def opened(
-        self, function: ast.FunctionDef, placeholder: str, short: Lines
+        self, function: ast.FunctionDef, placeholder: str, long: Lines
     ) -> LoopPlan:
         end = function.end_lineno or function.lineno
         plan = LoopPlan(function.name, function.lineno, end, placeholder)
         documented = ast.get_docstring(function, clean=False) is not None
         head, body = function.body[:documented], function.body[documented:]
-        marked = self._statements(body, plan, short)
+        marked = self._statements(body, plan, long)
         marks = _attribute(placeholder, "marks")
         within = ast.With([ast.withitem(marks)], marked or body)
         function.body = [*head, _located(within, function.body[-1])]
         return plan
 
     def _statements(
-        self, body: list[ast.stmt], plan: LoopPlan, short: Lines, looped: bool = False
+        self, body: list[ast.stmt], plan: LoopPlan, long: Lines, looped: bool = False
     ) -> list[ast.stmt]:
         """The body with marks, loops in it too, and no loop of it a candidate."""
         marked: list[ast.stmt] = []
         for node in body:
             self._mark(node, plan, marked, looped)
             inner = looped or isinstance(node, Loop | ast.AsyncFor)
-            block = partial(self._statements, plan=plan, short=short, looped=inner)
-            whole = isinstance(node, Loop) and node.lineno in short
+            block = partial(self._statements, plan=plan, long=long, looped=inner)
+            whole = isinstance(node, Loop) and node.lineno not in long
             marked.append(node if whole else _with_bodies(node, block))
         return marked
 

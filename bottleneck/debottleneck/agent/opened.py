@@ -218,7 +218,7 @@ def _marked(code: CodeType) -> CodeType | None:
                 return None  # another text stands there by now
             lines = decode_source(source).splitlines()
             placeholder = PLACEHOLDER.format("opened")
-            plan = open_function(tree, function, lines, placeholder, _short_loops(path))
+            plan = open_function(tree, function, lines, placeholder, _long_loops(path))
             whole = compile(tree, path, "exec", dont_inherit=True)
     except (OSError, SyntaxError, ValueError, RecursionError):
         return None
@@ -229,10 +229,13 @@ def _marked(code: CodeType) -> CodeType | None:
     return fill(made, {placeholder: OpenPoint(plan, code.co_qualname, path)})
 
 
-def _short_loops(path: str) -> set[int]:
-    """Lines of a file's loops that were seen to have short iterations."""
+def _long_loops(path: str) -> set[int]:
+    """Lines of a file's loops that were seen to have long iterations.
+
+    In others nothing is looked at: that alone may take longer than an iteration.
+    """
     loops = [p for p in turns.points() if p.file == path and p.count]
-    return {point.plan.line for point in loops if point.mean_ns < SHORT_NS}
+    return {point.plan.line for point in loops if point.mean_ns >= SHORT_NS}
 
 
 _PAUSES = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
