@@ -242,7 +242,7 @@ class Search:
                 self.chosen.watched = False
             self._chain, self.chosen = chain, chain[-1]
             self._opens, self.settled = True, False
-            turns.trains(None)
+            turns.settle_on(None)
             self._opening.anew()
         self._news = False
         self._tell(kind)
@@ -364,7 +364,7 @@ class Search:
             long = within and point.mean_ns > STEP_NS / 4
             point.allow(point.kept or not point.entries or long)
         self.chosen.silence(SMALL)
-        turns.trains(self.chosen)
+        turns.settle_on(self.chosen)
 
     def _tell(self, kind: int) -> None:
         """Write down the loop, when it is another one than was thought."""
