@@ -78,7 +78,7 @@ def start(asked: Mapping[str, Any] | None, opening: Opening) -> None:
     """Begin to look for the training loop.
 
     Args:
-        asked: `file` and `line` of the loop if the user says which.
+        asked: `file`, `line` and `why` of the loop if it is told which.
         opening: Opens functions that its iterations call.
     """
     _search[:] = [Search(asked, opening)]
@@ -118,7 +118,7 @@ class Search:
     """Follows the loops of the script until the training loop is known.
 
     Args:
-        asked: `file` and `line` of the loop, None to find it.
+        asked: `file`, `line` and `why` of the loop, None to find it.
         opening: Told of marked iterations once the loop is known well enough.
 
     Attributes:
@@ -294,8 +294,8 @@ class Search:
         return chain[: asked[0] + 1] if asked else ()
 
     def _is_asked(self, point: LoopPoint) -> bool:
-        file, line = os.path.abspath(point.file), point.plan.line
-        return self._asked is not None and self._asked == {"file": file, "line": line}
+        asked, place = self._asked, (os.path.abspath(point.file), point.plan.line)
+        return asked is not None and (asked["file"], asked["line"]) == place
 
     def _outwards(self, chain: Chain) -> Chain:
         """Up to the loop whose iteration is the author's step."""
@@ -366,6 +366,10 @@ class Search:
         self.chosen.silence(SMALL)
         turns.settle_on(self.chosen)
 
+    def _told_why(self) -> str:
+        """Why it is that loop where the tool was told which, "" where it was not."""
+        return self._asked["why"] or ASKED if self._asked else ""
+
     def _tell(self, kind: int) -> None:
         """Write down the loop, when it is another one than was thought."""
         assert self.chosen
@@ -387,7 +391,7 @@ class Search:
                 "event": "loop",
                 "site": chosen.site,
                 "tid": threading.get_native_id() if self._asked else self._tid,
-                "why": {-1: ASKED, **WHY}.get(kind, spool.BY_TIME),
+                "why": self._told_why() or WHY.get(kind, spool.BY_TIME),
                 "others": others,
                 "sides": [*sides.items()],
             }

@@ -125,7 +125,7 @@ def with_loop(target: Target, analysis: Analysis) -> Target:
     loop = analysis.loop
     if target.loop is not None or not os.path.isabs(loop.file):
         return target
-    return replace(target, loop=LoopTarget(loop.file, loop.line))
+    return replace(target, loop=LoopTarget(loop.file, loop.line, loop.why))
 
 
 def busy_note(analysis: Analysis) -> str:
