@@ -22,7 +22,8 @@ from debottleneck.agent import discover, evidence, opened
 from debottleneck.agent.discover import compile_marked
 evidence.monotonic_ns = opened.monotonic_ns = lambda: now[0]
 script = Path(sys.argv[2])
-asked = {"file": str(script), "line": int(sys.argv[3])} if sys.argv[3:] else None
+place = zip(("file", "line", "why"), (str(script), *map(eval, sys.argv[3:])))
+asked = dict(place) if sys.argv[3:] else None
 BEFORE
 evidence.start(asked, opened.Opening(lambda path: path == str(script)))
 exec(compile_marked(script.read_bytes(), str(script), {}),
@@ -50,7 +51,9 @@ class Looped:
         ]
 
 
-def run_loops(folder: Path, source: str, asked: int = 0, before: str = "") -> Looped:
+def run_loops(
+    folder: Path, source: str, asked: int = 0, before: str = "", why: str = ""
+) -> Looped:
     """Run the module in `folder`, an empty one, and read what its loops marked.
 
     Args:
@@ -58,11 +61,12 @@ def run_loops(folder: Path, source: str, asked: int = 0, before: str = "") -> Lo
         source: Of the module.
         asked: Line of the loop that the user asks for, 0 for none.
         before: Runs first, where the agent's modules can be changed.
+        why: What showed that loop to train, where the tool says which it is.
     """
     driver, script = folder / "driver.py", folder / "script.py"
     driver.write_text(PRELUDE + _RUN.replace("BEFORE", before), encoding="utf-8")
     script.write_text(source, encoding="utf-8")
-    line = [str(asked)] if asked else []
+    line = [str(asked), repr(why)] if asked else []
     done = subprocess.run(
         [sys.executable, str(driver), str(folder), str(script), *line],
         capture_output=True,

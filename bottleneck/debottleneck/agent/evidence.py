@@ -84,7 +84,7 @@ def start(asked: Mapping[str, Any] | None, opening: Opening) -> None:
     """Begin to look for the training loop.
 
     Args:
-        asked: `file` and `line` of the loop if the user says which.
+        asked: `file`, `line` and `why` of the loop if it is told which.
         opening: Opens functions that its iterations call.
     """
     _search[:] = [Search(asked, opening)]
@@ -124,7 +124,7 @@ class Search:
     """Follows the loops of the script until the training loop is known.
 
     Args:
-        asked: `file` and `line` of the loop, None to find it.
+        asked: `file`, `line` and `why` of the loop, None to find it.
         opening: Told of marked iterations once the loop is known well enough.
 
     Attributes:
@@ -248,7 +248,7 @@ class Search:
                 self.chosen.watched = False
             self._chain, self.chosen = chain, chain[-1]
             self._opens, self.settled = True, False
-            turns.trains(None)
+            turns.settle_on(None)
             self._opening.anew()
         self._news = False
         self._tell(kind)
@@ -300,8 +300,8 @@ class Search:
         return chain[: asked[0] + 1] if asked else ()
 
     def _is_asked(self, point: LoopPoint) -> bool:
-        file, line = os.path.abspath(point.file), point.plan.line
-        return self._asked is not None and self._asked == {"file": file, "line": line}
+        asked, place = self._asked, (os.path.abspath(point.file), point.plan.line)
+        return asked is not None and (asked["file"], asked["line"]) == place
 
     def _outwards(self, chain: Chain) -> Chain:
         """Up to the loop whose iteration is the author's step."""
@@ -370,7 +370,11 @@ class Search:
             long = within and point.mean_ns > STEP_NS / 4
             point.allow(point.kept or not point.entries or long)
         self.chosen.silence(SMALL)
-        turns.trains(self.chosen)
+        turns.settle_on(self.chosen)
+
+    def _told_why(self) -> str:
+        """Why it is that loop where the tool was told which, "" where it was not."""
+        return self._asked["why"] or ASKED if self._asked else ""
 
     def _tell(self, kind: int) -> None:
         """Write down the loop, when it is another one than was thought."""
@@ -393,7 +397,7 @@ class Search:
                 "event": "loop",
                 "site": chosen.site,
                 "tid": threading.get_native_id() if self._asked else self._tid,
-                "why": {-1: ASKED, **WHY}.get(kind, spool.BY_TIME),
+                "why": self._told_why() or WHY.get(kind, spool.BY_TIME),
                 "others": others,
                 "sides": [*sides.items()],
             }

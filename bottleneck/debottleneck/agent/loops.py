@@ -12,7 +12,7 @@ from __future__ import annotations
 import ast
 import copy
 import sys
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
@@ -31,7 +31,6 @@ LONGEST = 80
 """Characters of a statement that are kept."""
 
 Node = TypeVar("Node", bound=ast.AST)
-Lines = Collection[int]
 _Block = Callable[[list[ast.stmt]], list[ast.stmt]]
 Loop = ast.For | ast.While
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -134,7 +133,7 @@ def open_function(
     function: ast.FunctionDef,
     lines: Sequence[str],
     placeholder: str,
-    long: Lines,
+    long: set[int],
 ) -> LoopPlan:
     """Mark the statements of one function, and leave the rest of the module plain.
 
@@ -143,7 +142,7 @@ def open_function(
         function: One of it; no generator and no coroutine.
         lines: The module's source.
         placeholder: What stands for the function's point.
-        long: Lines of loops whose iterations are long enough to be told apart.
+        long: set[int] of loops whose iterations are long enough to be told apart.
     """
     walker = _Pass(ast.Module([], []), lines, placeholder, module_of(tree))
     return walker.opened(function, placeholder, long)
@@ -161,7 +160,7 @@ class _Pass:
         tree.body = self._block(tree.body, None, True)
 
     def opened(
-        self, function: ast.FunctionDef, placeholder: str, long: Lines
+        self, function: ast.FunctionDef, placeholder: str, long: set[int]
     ) -> LoopPlan:
         end = function.end_lineno or function.lineno
         plan = LoopPlan(function.name, function.lineno, end, placeholder)
@@ -174,7 +173,7 @@ class _Pass:
         return plan
 
     def _statements(
-        self, body: list[ast.stmt], plan: LoopPlan, long: Lines, looped: bool = False
+        self, body: list[ast.stmt], plan: LoopPlan, long: set[int], looped: bool = False
     ) -> list[ast.stmt]:
         """The body with marks, loops in it too, and no loop of it a candidate."""
         marked: list[ast.stmt] = []

@@ -44,7 +44,7 @@ _points: list[LoopPoint] = []
 _trains: list[LoopPoint] = []
 
 
-def trains(point: LoopPoint | None) -> None:
+def settle_on(point: LoopPoint | None) -> None:
     """This is the training loop, for certain; None takes it back."""
     _trains[:] = [point] if point is not None else []
 
@@ -307,8 +307,8 @@ class LoopPoint:
 
     def _is_in_stage(self) -> bool:
         """Whether it is within a stage of the step, which is one row as it is."""
-        is_step = _trains and _trains[0].run is not None and not self.kept
-        return bool(is_step) and marks.in_stage()
+        runs_now = bool(_trains) and _trains[0].run is not None
+        return runs_now and not self.kept and marks.in_stage()
 
     def _register(self) -> None:
         plan = self.plan

@@ -49,10 +49,12 @@ class LoopTarget:
     Attributes:
         file: Its absolute path.
         line: Of the loop's `for` or `while`.
+        why: What showed in a profile that it trains, "" where the user says so.
     """
 
     file: str
     line: int
+    why: str = ""
 
     @classmethod
     def parse(cls, text: str) -> LoopTarget:

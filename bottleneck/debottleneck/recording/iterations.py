@@ -78,8 +78,8 @@ def thinned(start: Ints, marked: Flags, left: Ints) -> Flags:
     others = np.ones(len(start), np.bool_)
     others[np.concatenate(ends)] = False
     part = marked[others].mean() if others.any() else 1.0
-    thinned = marked.copy()
+    counting = marked.copy()
     for some in ends:
         counted = np.rint(np.arange(len(some) + 1) * part)
-        thinned[some[np.diff(counted) == 0]] = False
-    return thinned
+        counting[some[np.diff(counted) == 0]] = False
+    return counting

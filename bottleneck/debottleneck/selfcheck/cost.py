@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from debottleneck.analysis.frames import LEARNING, Floats
+from debottleneck.analysis.frames import Floats
 from debottleneck.analysis.result import Analysis
 from debottleneck.analysis.statistics import mean_interval
 from debottleneck.errors import BottleneckError
+from debottleneck.recording.spool import LEARNING
 from debottleneck.selfcheck.measure import SCRIPT, WAITS_ONLY, Instruments, profiled
 from debottleneck.selfcheck.result import BOUNDS, InstrumentCost, judged_cost
 

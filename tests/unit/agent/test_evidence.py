@@ -127,13 +127,14 @@ def test_no_loop_trains_where_a_call_around_it_does(tmp_path: Path) -> None:
     assert not [event for event in looped.events if event["event"] == "loop"]
 
 
-def test_the_loop_that_is_asked_for(tmp_path: Path) -> None:
-    """Whatever the evidence, and however short its entries are."""
+@pytest.mark.parametrize("why", ["", "an optimizer's step"])
+def test_the_loop_that_is_asked_for(tmp_path: Path, why: str) -> None:
+    """Whatever the evidence, and however short its entries are; trials are told why."""
     body = CASES["iterations within epochs"][0]
-    looped = run_loops(tmp_path, HEAD + body, asked=LINES + 1)
+    looped = run_loops(tmp_path, HEAD + body, asked=LINES + 1, why=why)
     choice = chosen(looped)
     assert looped.lines[choice["site"]] == LINES + 1
-    assert choice["why"] == "the line that you gave"
+    assert choice["why"] == (why or "the line that you gave")
 
 
 def test_a_thread_that_only_loads_does_not_train(tmp_path: Path) -> None:
