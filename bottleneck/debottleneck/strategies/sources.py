@@ -117,6 +117,8 @@ class Loaded(Source[T], Generic[S, T]):
                 return self._context.copy().run(self._loaded, item)
         except BaseException:
             self._stopped = True
+            with self._turns:  # also where `stop` came first: it wakes nobody
+                self._turns.notify_all()
             raise
 
     def _take(self, turn: int) -> S:
@@ -125,14 +127,10 @@ class Loaded(Source[T], Generic[S, T]):
             self._turns.wait_for(lambda: self._turn == turn or self._stopped)
             if self._stopped:
                 raise StopIteration
-            try:
-                return self._context.run(next, self._items)
-            except BaseException:
-                self._stopped = True
-                raise
-            finally:
-                self._turn += 1
-                self._turns.notify_all()
+            item = self._context.run(next, self._items)
+            self._turn += 1
+            self._turns.notify_all()
+            return item
 
     def _loaded(self, item: S) -> T:
         try:
