@@ -48,7 +48,7 @@ ONLY_IN = {
 """Library -> the rooms that may import it."""
 
 LINES = {
-    "agent": 8_230,  # 2,650 for loops: compiled twice, searched, counted for the gate
+    "agent": 8_240,  # 2,650 for loops: compiled twice, searched, counted for the gate
     "collect": 3_170,  # a run outlives whatever of ours fails
     "recording": 3_010,  # 900 for files from strangers: annotations, limits, secrets
     "analysis": 4_420,  # 770 for rows that are lines: joined, opened, unmarked
@@ -61,7 +61,7 @@ LINES = {
 }
 """Room -> lines it may have. Who needs more deletes something, or argues it here."""
 
-WHOLE, TESTS = 51_640, 39_100
+WHOLE, TESTS = 51_640, 39_140
 """Lines of the package and of the tests; less than all rooms may have together."""
 
 

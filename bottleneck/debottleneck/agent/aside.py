@@ -6,10 +6,16 @@ import contextlib
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from types import ModuleType
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from debottleneck.agent import marks
 from debottleneck.agent.handlers import of_a_handler
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+TRIES = 20
+"""Each refusal ends what it was for."""
 
 Hook = Callable[[ModuleType], None]
 """Is given a module that has just been imported."""
@@ -43,6 +49,16 @@ def each_aside(
         config: As for `aside`.
     """
     return {name: [aside(config)(hook) for hook in hooks[name]] for name in hooks}
+
+
+def again(
+    refusal: type[Exception], call: Callable[P, T], *args: P.args, **how: P.kwargs
+) -> T:
+    """What Python refuses while another thread is in the midst of it."""
+    for _ in range(TRIES - 1):
+        with contextlib.suppress(refusal):
+            return call(*args, **how)
+    return call(*args, **how)
 
 
 def complain(text: str) -> None:

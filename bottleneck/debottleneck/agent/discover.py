@@ -23,6 +23,7 @@ from types import CodeType, ModuleType
 from typing import Any
 
 from debottleneck.agent import evidence, written
+from debottleneck.agent.aside import again
 from debottleneck.agent.changes import ChangePoint
 from debottleneck.agent.dataflow import Module
 from debottleneck.agent.handlers import of_a_handler
@@ -191,9 +192,7 @@ def _compiled(
         module: What its names stand for, where that is known.
         inside: Whether the stages' functions have their marks within.
     """
-    flags = ast.PyCF_ONLY_AST
-    tree = compile(wanted.source, wanted.path, "exec", flags, True, -1)
-    assert isinstance(tree, ast.Module)
+    tree = again(SystemError, ast.parse, wanted.source, wanted.path)
     found = stages_in(tree, wanted.named, wanted.by_name)
     for number, (function, qualified, stage) in enumerate(found):
         point = PLACEHOLDER.format(number)

@@ -18,6 +18,7 @@ from types import CodeType, FrameType, FunctionType
 from typing import Any
 
 from debottleneck.agent import marks, sites, turns
+from debottleneck.agent.aside import again
 from debottleneck.agent.inline import (
     PLACEHOLDER,
     Key,
@@ -138,7 +139,7 @@ class CallWatch:
         if sys.getprofile() is not None:
             return False
         self._since = monotonic_ns()
-        sys.setprofile(self._see)
+        again(RuntimeError, sys.setprofile, self._see)
         return True
 
     def end(self) -> tuple[int, dict[CodeType, tuple[float, float]]]:
@@ -167,7 +168,7 @@ class CallWatch:
     def _stop(self) -> None:
         if sys.getprofile() != self._see:
             return
-        sys.setprofile(None)
+        again(RuntimeError, sys.setprofile, None)
         now = monotonic_ns()
         self._seen_ns = now - self._since
         while self._open:
@@ -212,7 +213,7 @@ def _marked(code: CodeType) -> CodeType | None:
             source = file.read()
         with without_warnings():
             plain = compile(source, path, "exec", dont_inherit=True)
-            tree = ast.parse(source, path)
+            tree = again(SystemError, ast.parse, source, path)
             function = _find(tree, key)
             if function is None or codes(plain).get(key) != as_written(code):
                 return None  # another text stands there by now

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import ast
+import sys
+import threading
+from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
 import pytest
 from made_rewritten import THREADS, Ran, eager, rewritten
 
-from debottleneck.strategies.rewriting import decide, feeding
+from debottleneck.strategies import pools
+from debottleneck.strategies.rewriting import decide, feeding, known, tracing
 from debottleneck.strategies.rewriting.feeding import Feeding
 from debottleneck.strategies.rewriting.plan import Plan, Wanted
 
@@ -236,3 +242,43 @@ def test_only_draws_of_the_thread_itself_run_ahead(tmp_path: Path, own: bool) ->
     _fed(tmp_path / "s.py", DRAWS.replace("RNG", generator), PROCESS)
     (plan,) = _plans()
     assert (7 in plan.places) is own
+
+
+def test_threads_that_begin_to_look_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python refuses one of them a profile function, which must not end it."""
+    main, looked = threading.get_ident(), Future[None]()
+
+    def look() -> None:
+        one = tracing.Tracing()
+        one.start()
+        one.stop()
+
+    def meanwhile(event: str, _: object) -> None:
+        if event == "sys.setprofile" and threading.get_ident() == main:
+            other = threading.Thread(target=pools.make, args=(looked, look))
+            other.start()
+            other.join()
+
+    monkeypatch.setattr(tracing, "_listeners", [meanwhile])
+    tracing._listen()
+    sys.setprofile(sys.getprofile())
+    assert looked.result(0) is None
+
+
+def test_a_parse_that_another_thread_disturbs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python up to 3.11.7 gives it up: it is made again."""
+    path, plain = tmp_path / "s.py", ast.parse
+    errors = iter([SystemError("AST constructor recursion depth mismatch")])
+
+    def parse(text: Any) -> Any:
+        for error in errors:
+            raise error
+        return plain(text)
+
+    path.write_text("x = 1")
+    with monkeypatch.context() as patch:
+        patch.setattr(ast, "parse", parse)
+        body = known.body_of(compile("x = 1", str(path), "exec"))
+    assert len(body) == 1

@@ -201,7 +201,9 @@ class Rewriting:
         try:
             while not observed.enough:
                 began = perf_counter_ns()
-                slow = observed.begin()
+                slow = self._aside(observed.begin)
+                if slow is None:
+                    return
                 item = next(source, self)
                 if item is self:
                     return
@@ -277,7 +279,8 @@ class Rewriting:
         self.taken, self.out = made.taken, observed.note
         try:
             while not observed.enough:
-                observed.begin()
+                if self._aside(observed.begin) is None:
+                    return
                 source.came = observed.came
                 item = entry.one()
                 if item is None:

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
+from debottleneck.agent.aside import again
 from debottleneck.strategies.conflicts import PLAIN, _is_torch, is_random, is_tensor
 from debottleneck.strategies.rewriting.locations import iterators_in
 from debottleneck.strategies.rewriting.values import own_function
@@ -262,7 +263,7 @@ def body_of(code: types.CodeType) -> Sequence[ast.stmt]:
 def _module(path: str) -> ast.Module:
     try:
         with open(path, "rb") as file:
-            return ast.parse(file.read())
+            return again(SystemError, ast.parse, file.read())
     except (OSError, SyntaxError, ValueError):
         return ast.Module([], [])
 

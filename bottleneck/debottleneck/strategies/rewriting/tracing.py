@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import debottleneck
+from debottleneck.agent.aside import again
 from debottleneck.agent.discover import is_own
 from debottleneck.strategies import pools, randomness
 from debottleneck.strategies.conflicts import is_random
@@ -104,25 +105,25 @@ class Tracing:
         self._states = randomness.states(self._streams)
         _listeners.append(self._heard)
         _listen()
-        sys.setprofile(self._event)
+        again(RuntimeError, sys.setprofile, self._event)
 
     def stop(self) -> None:
         """Look no more."""
         if self.on:
             self.on = False
-            sys.setprofile(None)
+            again(RuntimeError, sys.setprofile, None)
             _listeners.remove(self._heard)
 
     def taken(self) -> Events:
         """What happened since the last time."""
         events, self._events = self._events, Events()
         if self.on:
-            sys.setprofile(None)
+            again(RuntimeError, sys.setprofile, None)
             before, self._states = self._states, randomness.states(self._streams)
             states = zip(self._streams, before, self._states, strict=True)
             events.used += [stream for stream, old, new in states if old != new]
             if self._left > 0:
-                sys.setprofile(self._event)
+                again(RuntimeError, sys.setprofile, self._event)
         return events
 
     def _event(self, frame: types.FrameType, event: str, arg: Any) -> None:
@@ -144,7 +145,7 @@ class Tracing:
                 self._events.used.append(sys.modules["torch"].default_generator)
         self._left -= 1
         if self._left < 0:
-            sys.setprofile(None)
+            again(RuntimeError, sys.setprofile, None)
 
     def _heard(self, event: str, given: tuple[Any, ...]) -> None:
         if self._thread != threading.get_ident() == threading.main_thread().ident:
