@@ -28,6 +28,7 @@ pids, main = set(), os.getpid()
 @pytest.fixture(autouse=True)
 def _only_these(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feeding, "_made", [])
+    monkeypatch.setattr(feeding, "_closing", threading.Event())
 
 
 def _fed(path: Path, source: str, settings: Wanted = THREADS) -> Ran:
@@ -73,6 +74,19 @@ def test_each_thread_keeps_its_items_in_order(tmp_path: Path, settings: Wanted) 
     assert ran.space["got"] == [_drawn(0), _drawn(1)]
     assert [(p.reason, p.feeds) for p in _plans()] == [("", True)] * 2
     assert len(ran.space["pids"]) == (3 if settings.process else 1)
+
+
+@pytest.mark.parametrize("settings", [THREADS, PROCESS])
+def test_a_thread_goes_on_at_the_end(tmp_path: Path, settings: Wanted) -> None:
+    """What the script does at its exit may wait for it: it is given all it asks for."""
+    before = "    pids.add(pid)\n"
+    after = "    if step == 30: feeding.close(), child.end_all(), pools.close_all(0)\n"
+    script = TWO.replace(before, before + after).replace("get()", "get(timeout=30)")
+    script = script.replace("args=each", "args=each, daemon=True")
+    room = "from debottleneck.strategies"
+    head = f"{room} import child, pools\n{room}.rewriting import feeding\n"
+    ran = _fed(tmp_path / "s.py", head + script, settings)
+    assert ran.space["got"] == [_drawn(0), _drawn(1)]
 
 
 def test_a_thread_ends_when_it_is_told_to(tmp_path: Path) -> None:

@@ -10,8 +10,9 @@ from __future__ import annotations
 import pickle
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, wait
+from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
@@ -205,7 +206,8 @@ class AheadItems:
 
     def _result(self, made: Item, future: Future[Any]) -> None:
         if self.stale:
-            wait([future], self._limit_s)
+            with suppress(CancelledError, FutureTimeout):
+                future.exception(self._limit_s)
         elif not self.lost:
             try:
                 future.result(self._limit_s)
@@ -217,6 +219,8 @@ class AheadItems:
                 self.lost = "a process did not answer"
             except StrategyError as error:
                 self.lost = str(error)
+            except CancelledError:  # nobody has begun it
+                pass
             except BaseException as error:  # noqa: BLE001 - raised where it is taken
                 if self._heavy is None or self._heavy.calls is None:
                     made.error = error

@@ -185,6 +185,9 @@ class EntryRun:
                 self._over = True
                 return
             if isinstance(made, str):
+                if made == STOPPED and ahead.apart:
+                    yield from self._made_here()
+                    return
                 self._over = True
                 self.plainly = made == STOPPED
                 return

@@ -94,31 +94,18 @@ class Feeding(threading.local, Fed):
         super().__init__(*given)
         _made.append(vars(self))
 
-    def _stages(self, *given: Any) -> Iterator[Any]:
-        """The items, until the interpreter ends: a thread that is left stands still."""
-        stages = super()._stages(*given)
-        del given  # the frame: what refers to it would be a cycle
-        try:
-            while True:
-                try:
-                    item = next(stages, self)
-                finally:
-                    if _closing.is_set():
-                        threading.Event().wait()
-                if item is self:
-                    return
-                yield item
-        finally:
-            stages.close()  # type: ignore[attr-defined] # a generator
-
     def ended(self, why: str) -> None:
-        """It is not worth it, or not safe; at the interpreter's end it is neither."""
+        """It is not worth it, or not safe; at the interpreter's end nobody is told."""
         if _closing.is_set():
-            threading.Event().wait()
+            assert self.decision is not None
+            self.decision = self.decision.refused(why)
+            return
         super().ended(why)
 
     def begin(self, make: Callable[[], T], *, apart: bool) -> T:
         """Run ahead from here on."""
+        if _closing.is_set():
+            raise StrategyError("the interpreter ends")
         made = self.ahead = at_rest(make) if apart else make()
         return made
 
@@ -165,7 +152,10 @@ def made() -> Iterator[tuple[Decision, int]]:
 
 
 def close() -> None:
-    """The interpreter ends: threads of the script's that are left stand still."""
+    """The interpreter ends: threads of the script's that are left go on as written.
+
+    Something of the script's may wait for them even now.
+    """
     if _closing.is_set():
         return
     _closing.set()
