@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
 from made_rewritten import THREADS, Ran, eager, rewritten
 
+from debottleneck.strategies import child
 from debottleneck.strategies.rewriting import decide, feeding
 from debottleneck.strategies.rewriting.feeding import Feeding
 from debottleneck.strategies.rewriting.plan import Plan, Wanted
@@ -236,3 +238,24 @@ def test_only_draws_of_the_thread_itself_run_ahead(tmp_path: Path, own: bool) ->
     _fed(tmp_path / "s.py", DRAWS.replace("RNG", generator), PROCESS)
     (plan,) = _plans()
     assert (7 in plan.places) is own
+
+
+def test_a_fork_is_made_while_the_main_thread_waits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """For a step or for another thread; never while it computes."""
+    computes, seen = [False], []
+    monkeypatch.setattr(feeding.os, "fork", computes.copy)  # in C: at once, as a fork
+
+    def forks() -> None:
+        for _ in range(200):
+            seen.append(feeding.at_rest(lambda: child.forks_by.get()()))
+
+    thread = threading.Thread(target=forks)
+    thread.start()
+    while thread.is_alive():
+        threading.Event().wait(0.0005)
+        computes[0] = True
+        sum(range(200_000))
+        computes[0] = False
+    assert seen == [[False]] * 200
