@@ -37,6 +37,11 @@ EXIT_GRACE_S = 0.5
 End: TypeAlias = "Connection[Any, Any]"
 Main: TypeAlias = "Callable[[End], None]"
 
+forks_by: contextvars.ContextVar[Callable[[], int]] = contextvars.ContextVar(
+    "forks_by", default=os.fork
+)
+"""What is called instead of `os.fork`, where not every moment will do."""
+
 
 class Child:
     """A process that runs `main(connection)`.
@@ -197,7 +202,7 @@ def _fork(main: Main, kept: tuple[End, End]) -> int:
     state = random and random.getstate()
     try:
         try:
-            pid = os.fork()
+            pid = forks_by.get()()
         except OSError as error:
             raise StrategyError(
                 f"no process could be started: {error}", "use where='thread'"
@@ -250,6 +255,7 @@ def _settle(lifeline: End) -> None:
     """Signals, stdin and life of a child; Ctrl-C is for the parent to act on."""
     global _is_child
     _is_child = True
+    forks_by.set(os.fork)
     pools.as_worker()
     _die_with(lifeline)
     signal.set_wakeup_fd(-1)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import atexit
 import ctypes
+import os
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -201,49 +202,54 @@ class _Rest:
         here = threading.current_thread() is threading.main_thread()
         if self._wanted and here and not pools.is_worker():  # a fork's is no other one
             self._stands.set()
-            self._goes.wait(PATIENCE_S)
+            self._goes.wait()
 
     def run(self, call: Callable[[], T]) -> T:
-        """Do something while it stands still.
+        """Do something that forks, while it stands still.
 
         Raises:
             StrategyError: It does not.
         """
+        from debottleneck.strategies import child  # its own end comes before `close`
+
+        atexit.unregister(close)
+        atexit.register(close)
         with self._one:
             self._stands.clear()
             self._goes.clear()
-            self._wanted, until = True, monotonic() + PATIENCE_S
+            self._wanted = True
+            before = child.forks_by.set(self._fork)
             try:
-                while not (self._stands.wait(0.002) or _waits()):
-                    if monotonic() > until:
-                        raise StrategyError("no process could be forked safely")
                 return call()
             finally:
+                child.forks_by.reset(before)
                 self._wanted = False
                 self._goes.set()
 
+    def _fork(self) -> int:
+        until = monotonic() + PATIENCE_S
+        while monotonic() < until:
+            if self._stands.wait(0.002):
+                return os.fork()
+            frame = _main_frame()
+            at = frame and frame.f_lasti
+            if frame is None or frame is not _main_frame() or not _waits(frame):
+                continue
+            # It goes on only with the GIL, which is not given up between these two.
+            if frame.f_lasti == at:
+                return os.fork()
+        raise StrategyError("no process could be forked safely")
 
-def _waits() -> bool:
-    """Whether the main thread waits for another one."""
-    frame = sys._current_frames().get(threading.main_thread().ident or 0)
-    code = frame and frame.f_code
-    return code is AheadItems.take.__code__ or (
-        code is not None and code.co_filename == threading.__file__
-    )
+
+def _main_frame() -> FrameType | None:
+    return sys._current_frames().get(threading.main_thread().ident or 0)
+
+
+def _waits(frame: FrameType) -> bool:
+    """Whether a thread that is there waits for another one."""
+    code = frame.f_code
+    return code is AheadItems.take.__code__ or code.co_filename == threading.__file__
 
 
 _rest = _Rest()
-step = _rest.step
-
-
-def at_rest(call: Callable[[], T]) -> T:
-    """Fork while the main thread stands still.
-
-    Raises:
-        StrategyError: It does not.
-    """
-    from debottleneck.strategies import child  # noqa: F401 - its own end comes later
-
-    atexit.unregister(close)
-    atexit.register(close)
-    return _rest.run(call)
+step, at_rest = _rest.step, _rest.run
