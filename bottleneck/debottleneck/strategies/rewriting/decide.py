@@ -362,8 +362,11 @@ def _unwritten(
 
 
 def _worth(ns: Mapping[int, float]) -> tuple[int, ...]:
-    """What takes time of the lines ahead, -1 for the loop's own iterable."""
-    return tuple(n for n in ns if ns[n] > SMALL * sum(ns.values()))
+    """What takes time of the lines ahead, -1 for the loop's own iterable.
+
+    All of them where each is small.
+    """
+    return tuple(n for n in ns if ns[n] > SMALL * sum(ns.values())) or tuple(ns)
 
 
 def _places(flat: FlatLoop, worth: tuple[int, ...]) -> tuple[int, ...]:
