@@ -97,6 +97,7 @@ def rewritten(
     settings: Wanted = THREADS,
     line: int | None = None,
     kind: type[Rewriting] = Rewriting,
+    patience_s: float = 60.0,
 ) -> Ran:
     """Run a script with one of its loops rewritten from its first iteration on.
 
@@ -106,6 +107,7 @@ def rewritten(
         settings: Those of the prefetch.
         line: The loop's; by default the first that is marked `# loop`.
         kind: `Feeding` for one in threads of the script's own.
+        patience_s: How long a process may take, besides what is usual.
     """
     path.write_text(source)
     if line is None:
@@ -113,6 +115,7 @@ def rewritten(
     user = discover.UserCode((), {})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(entry, "JUDGED", 10**9)  # a slow machine is no reason
+        patch.setattr(decide, "PATIENCE_S", patience_s)
         if not kind.several:  # else other threads are seen to call it
             patch.setattr(observe, "perf_counter_ns", _waited_ns)
         patch.setattr(entered, "tell_entered", partial(_keep_open, kind.several))
