@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import itertools
+import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -25,6 +27,7 @@ from debottleneck.strategies.rewriting import (
     entries,
     entry,
     install,
+    observe,
 )
 from debottleneck.strategies.rewriting.entries import Rewriting
 from debottleneck.strategies.rewriting.flatten import FlatLoop
@@ -34,6 +37,11 @@ from debottleneck.strategies.rewriting.plan import Plan, Wanted
 THREADS = Wanted(workers=3, depth=None, process=False)
 PROCESSES = Wanted(workers=2, depth=None, process=True)
 AUTOMATIC = Wanted(workers=None, depth=None, process=False)
+
+WAIT_NS = 2_000_000
+"""What every wait is taken to last."""
+
+_looks = itertools.count()
 
 
 @dataclass
@@ -67,6 +75,15 @@ def eager() -> Iterator[None]:
         yield
 
 
+def _waited_ns() -> int:
+    """A clock that goes on when this thread waits, and not when others have its core.
+
+    Loads of these scripts sleep: they take the same time on every machine.
+    """
+    waits = resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw
+    return waits * WAIT_NS + next(_looks)
+
+
 def plainly(path: Path, source: str) -> dict[str, Any]:
     """The script's globals after a plain run."""
     space: dict[str, Any] = {"__name__": "script", "__file__": str(path)}
@@ -80,6 +97,7 @@ def rewritten(
     settings: Wanted = THREADS,
     line: int | None = None,
     kind: type[Rewriting] = Rewriting,
+    patience_s: float = 60.0,
 ) -> Ran:
     """Run a script with one of its loops rewritten from its first iteration on.
 
@@ -89,6 +107,7 @@ def rewritten(
         settings: Those of the prefetch.
         line: The loop's; by default the first that is marked `# loop`.
         kind: `Feeding` for one in threads of the script's own.
+        patience_s: How long a process may take, besides what is usual.
     """
     path.write_text(source)
     if line is None:
@@ -96,6 +115,9 @@ def rewritten(
     user = discover.UserCode((), {})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(entry, "JUDGED", 10**9)  # a slow machine is no reason
+        patch.setattr(decide, "PATIENCE_S", patience_s)
+        if not kind.several:  # else other threads are seen to call it
+            patch.setattr(observe, "perf_counter_ns", _waited_ns)
         patch.setattr(entered, "tell_entered", partial(_keep_open, kind.several))
         patch.setattr(entries, "SLACK", 1e9)
         patch.setattr(entries, "LONG", 0)
@@ -151,6 +173,7 @@ def asked(path: Path, source: str) -> AskedOf:
     plans: list[Plan] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(asking, "note", lambda plan, began: plans.append(plan))
+        patch.setattr(observe, "perf_counter_ns", _waited_ns)
         patch.setattr(discover, "_installed", [discover.UserCode((), {})])
         patch.setattr(copies, "_copies", [install.copy_of])
         patch.setattr(copies, "_returning", [True])

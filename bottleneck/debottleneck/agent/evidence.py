@@ -372,10 +372,6 @@ class Search:
         self.chosen.silence(SMALL)
         turns.settle_on(self.chosen)
 
-    def _told_why(self) -> str:
-        """Why it is that loop where the tool was told which, "" where it was not."""
-        return self._asked["why"] or ASKED if self._asked else ""
-
     def _tell(self, kind: int) -> None:
         """Write down the loop, when it is another one than was thought."""
         assert self.chosen
@@ -388,17 +384,13 @@ class Search:
             and point.count >= FEWEST_ITERATIONS
             and point.mean_ns > STEP_NS / 10
         ]
-        told = (chosen.site, kind, tuple(sides.items()), others)
+        why = WHY.get(kind, spool.BY_TIME)
+        if self._asked:
+            why = self._asked["why"] or ASKED
+        event = {"event": "loop", "site": chosen.site, "why": why, "others": others}
+        told = {**event, "sides": [*sides.items()]}
         if told == self._told:
             return
         self._told = told
-        marks.note(
-            {
-                "event": "loop",
-                "site": chosen.site,
-                "tid": threading.get_native_id() if self._asked else self._tid,
-                "why": self._told_why() or WHY.get(kind, spool.BY_TIME),
-                "others": others,
-                "sides": [*sides.items()],
-            }
-        )
+        tid = threading.get_native_id() if self._asked else self._tid
+        marks.note({**told, "tid": tid})

@@ -168,7 +168,7 @@ def line_table(table: pd.DataFrame, code: StackCode) -> pd.DataFrame:
     places = [code.line[int(stack)] for stack in rows["stack"]]
     rows = rows.join(pd.DataFrame(places, rows.index, place))
     keys = ["stage", "role", "thread", *place]
-    sums = rows.groupby(keys, as_index=False)["weight_ms"].sum()
+    sums = rows.groupby(keys, sort=False, as_index=False)["weight_ms"].sum()
     total = sums.groupby(["stage", "role"])["weight_ms"].transform("sum")
     sums["share"] = sums["weight_ms"] / total.where(total > 0, 1.0)
     sums = sums.sort_values(["stage", "role", "share"], ascending=[True, True, False])

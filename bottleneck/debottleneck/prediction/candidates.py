@@ -36,10 +36,9 @@ def families(demand: Demand, cores: int) -> list[list[Strategies]]:
         if not plans or not simulated(demand, parse(name)):
             continue
         acting = [plan for plan in plans if not plan.reason]
-        asked = [workers_of(plan, max(cores, 2)) for plan in acting]
-        counts = {max(cores, 2)} if set(asked) == {max(cores, 2)} else set()
-        texts = [f"{name}:workers={count}" for count in counts] or [name]
-        settings.append([parse(text) for text in texts])
+        most = max(cores, 2)
+        alike = {workers_of(plan, most) for plan in acting} == {most}
+        settings.append([parse(f"{name}:workers={most}" if alike else name)])
     return settings
 
 

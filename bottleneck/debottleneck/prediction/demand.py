@@ -159,7 +159,7 @@ def demand_of(analysis: Analysis) -> Demand | None:
     if key not in threads:
         return None
     mix = _mix(analysis)
-    steps = _taking(_steps(analysis, threads[key], mix))
+    steps = _taking(_steps(analysis, threads[key][0], mix))
     if not steps:
         return None
     return Demand(
@@ -197,7 +197,7 @@ def _mix(analysis: Analysis) -> _Mix:
         grid[rows.number[row.stage], column[row.cause]] += row.ms_per_step
     on_core, off = grid[:, :2].sum(axis=1), grid[:, 2:].sum(axis=1)
     sampled = bool(on_core.sum() > 0)
-    python = ratio(grid[:, 0], on_core, float(_total(grid[:, 0], on_core)))
+    python = ratio(grid[:, 0], on_core, _total(grid[:, 0], on_core))
     return _Mix(
         python,
         ratio(grid[:, 2:7].sum(axis=1), off),
@@ -265,10 +265,7 @@ def _runs(analysis: Analysis, at: Ints) -> NDArray[np.bool_]:
     return state
 
 
-def _steps(
-    analysis: Analysis, marked: tuple[Marks, pd.DataFrame], mix: _Mix
-) -> tuple[tuple[Part, ...], ...]:
-    marks, _ = marked
+def _steps(analysis: Analysis, marks: Marks, mix: _Mix) -> tuple[tuple[Part, ...], ...]:
     quiet = quiet_steps(analysis.steps)
     if len(quiet) > MOST_STEPS:
         places = np.linspace(0, len(quiet) - 1, MOST_STEPS).astype(np.int64)

@@ -190,6 +190,18 @@ def test_lines_share_their_stage() -> None:
     ]
 
 
+def test_shares_of_lines_do_not_depend_on_names_of_files() -> None:
+    """Not by their last bit, and lines of equal shares keep their order."""
+    rows = [("stacks", PID, 2, 8, ms, n) for n, ms in enumerate((0.1, 0.2, 0.3, 0.1))]
+
+    def lines(names: str) -> list[list[object]]:
+        stacks = [(("load_fn", f"/w/{name}.py", n),) for n, name in enumerate(names)]
+        found = code_pass.line_table(*sampled(recording(stacks, rows)))
+        return found[["line", "share"]].values.tolist()
+
+    assert lines("abcd") == lines("dbca")
+
+
 def test_the_holders_line_is_the_heaviest_of_its_heaviest_function() -> None:
     """A function spread over many lines still is what holds the GIL."""
     stacks = [(MAIN, SPIN), (MAIN, SPIN_LATER), (MAIN, LOAD)]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_rewritten import PROCESSES, THREADS, Ran, plainly, rewritten
+from made_rewritten import PROCESSES, THREADS, Ran, eager, plainly, rewritten
 
 N = 30
 
@@ -91,7 +91,8 @@ def _both(
     space = plainly(tmp_path / "p.py", source)
     space["connection"].close()
     Answers.counter, Answers.clients = itertools.count(), set()
-    ran = rewritten(tmp_path / "s.py", source, how)
+    with eager():
+        ran = rewritten(tmp_path / "s.py", source, how)
     ran.space["connection"].close()
     return space["net"].w, ran
 
@@ -143,7 +144,8 @@ def test_another_connection_in_the_next_epoch_is_used_as_written(
     Answers.clients = set()
     plain = plainly(tmp_path / "p.py", source)
     Answers.clients = set()
-    ran = rewritten(tmp_path / "s.py", source)
+    with eager():
+        ran = rewritten(tmp_path / "s.py", source)
     assert ran.space["net"].w == plain["net"].w
     assert ran.rewriting.fetched < N
     assert len(Answers.clients) > 2

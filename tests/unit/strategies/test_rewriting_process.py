@@ -122,7 +122,7 @@ for i in range(30):  # loop
     net.update(load(i))
 """
     )
-    ran = rewritten(tmp_path / "s.py", source, PROCESSES)
+    ran = rewritten(tmp_path / "s.py", source, PROCESSES, patience_s=1.0)
     assert ran.space["net"].w == _expected(list(range(30)))
     assert "did not answer" in ran.plan.reason
 

@@ -62,6 +62,14 @@ def test_a_pure_load_runs_in_several_threads(tmp_path: Path) -> None:
     assert ran.plan.workers == THREADS.workers
 
 
+def test_many_loads_alike_are_all_named(tmp_path: Path) -> None:
+    """Each takes a small part of what runs ahead."""
+    ran = rewritten(tmp_path / "s.py", _script(f"x = {' + '.join(['work(i)'] * 24)}"))
+    assert ran.plan.reason == ""
+    assert ran.plan.places
+    assert ran.rewriting.fetched > 0
+
+
 NAMELESS = """
 import time
 import numpy as np

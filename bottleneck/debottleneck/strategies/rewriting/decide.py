@@ -31,7 +31,7 @@ from debottleneck.strategies.rewriting.keeping import (
     Kept,
     comes_back,
     kept_of,
-    shares_files,
+    of_this_process,
     streams_in,
     travels,
 )
@@ -252,11 +252,10 @@ def decide(
     stays_ns = sum(seen.ns) - ahead_ns
     heavy = division.heavy if heavy_ns > HEAVY * ahead_ns else ()
     workers = _workers(settings, heavy_ns, stays_ns) if heavy else 1
-    lost = _lost(division, ahead, left)
-    child = _together(by_line, heavy) if heavy else ahead
-    told = flat.told_by(heavy or spent)
-    apart = bool(heavy or not lost) and seen.known.isdisjoint(told)
-    apart = apart and not (_of_threads(child) or shares_files(ahead, sides.stays))
+    lost = {at for at in division.changed if not travels(at, ahead, left)}
+    there = heavy or spent
+    apart = bool(heavy or not lost) and seen.known.isdisjoint(flat.told_by(there))
+    apart = apart and not of_this_process(_together(by_line, there), ahead, sides.stays)
     plan = Plan(
         PREFETCH, point.file, point.plan.line,
         order=division.order, heavy=heavy,
@@ -276,13 +275,6 @@ def decide(
         replace(plan, reason=reason, unwritten=unwritten), flat, division, sides,
         kept_names, point.file, besides, kept, ahead_of_it, own,
     )  # fmt: skip
-
-
-def _lost(
-    division: Division, ahead: Effects, reachable: Container[Any]
-) -> set[Location]:
-    """What changes in another process would be missed here."""
-    return {at for at in division.changed if not travels(at, ahead, reachable)}
 
 
 def _left(
@@ -370,8 +362,11 @@ def _unwritten(
 
 
 def _worth(ns: Mapping[int, float]) -> tuple[int, ...]:
-    """What takes time of the lines ahead, -1 for the loop's own iterable."""
-    return tuple(n for n in ns if ns[n] > SMALL * sum(ns.values()))
+    """What takes time of the lines ahead, -1 for the loop's own iterable.
+
+    All of them where each is small.
+    """
+    return tuple(n for n in ns if ns[n] > SMALL * sum(ns.values())) or tuple(ns)
 
 
 def _places(flat: FlatLoop, worth: tuple[int, ...]) -> tuple[int, ...]:
@@ -379,8 +374,3 @@ def _places(flat: FlatLoop, worth: tuple[int, ...]) -> tuple[int, ...]:
     lines = flat.numbered
     found = {flat.place if n < 0 else lines[n].place for n in worth}
     return tuple(sorted(found))
-
-
-def _of_threads(effects: Effects) -> bool:
-    """Whether it uses what only threads of this process share."""
-    return any(is_shared(held) for held in effects.held.values())

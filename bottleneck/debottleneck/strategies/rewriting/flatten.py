@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from debottleneck.agent.dataflow import SCOPES, walk
+from debottleneck.strategies.rewriting.patch_names import names_in
 
 Loop = ast.For | ast.While
 
@@ -306,24 +307,6 @@ def jumps(body: Sequence[ast.stmt], returns: bool) -> Iterator[ast.stmt]:
             waiting += [(child, own) for child in node.orelse]
         else:
             waiting += [(child, own) for child in ast.iter_child_nodes(node)]
-
-
-def names_in(node: ast.AST, context: type[ast.expr_context]) -> set[str]:
-    """Names that it loads or stores; those of comprehensions are their own."""
-    found: set[str] = set()
-    waiting: list[tuple[ast.AST, frozenset[str]]] = [(node, frozenset())]
-    while waiting:
-        part, hidden = waiting.pop()
-        if isinstance(part, ast.Name) and isinstance(part.ctx, context):
-            found |= {part.id} - hidden
-        elif isinstance(part, ast.AugAssign) and isinstance(part.target, ast.Name):
-            found |= {part.target.id} - hidden  # both read and bound
-        generators: list[ast.comprehension] = getattr(part, "generators", [])
-        own = (n for g in generators for n in ast.walk(g.target))
-        inner = hidden | {n.id for n in own if isinstance(n, ast.Name)}
-        waiting += [(child, inner) for child in ast.iter_child_nodes(part)]
-        waiting += [(g.iter, hidden) for g in generators[:1]]  # outside of it
-    return found
 
 
 def _bound(node: ast.AST) -> tuple[str, ...]:

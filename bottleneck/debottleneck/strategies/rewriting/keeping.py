@@ -20,6 +20,7 @@ from debottleneck.strategies.rewriting.locations import (
     File,
     Location,
     is_fixed,
+    is_shared,
     owner_of,
     reach,
 )
@@ -135,8 +136,13 @@ def kept_of(division: Division, ahead: Effects) -> Kept:
     return Kept(tuple(streams.values()), tuple(attributes))
 
 
-def shares_files(ahead: Effects, stays: Effects) -> bool:
-    """Whether lines ahead open files, and the others may write some."""
+def of_this_process(child: Effects, ahead: Effects, stays: Effects) -> bool:
+    """Whether the child would use what only threads of this process share.
+
+    So are files, where lines ahead open some and the others may write some.
+    """
+    if any(is_shared(held) for held in child.held.values()):
+        return True
     writes = {at[0] for at in stays.writes}
     held = [v for v in stays.held.values() if owner_of(v) in writes]
     if not any(value is OUTSIDE or isinstance(value, File) for value in held):
