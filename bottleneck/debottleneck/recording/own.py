@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 
+OURS = re.compile(r"[/\\]debottleneck[/\\](agent|collect|strategies)[/\\]")
+"""Our code in the script's process is known by this part of its path."""
+
 _FOREIGN = re.compile(
     r"(^|[/\\])(site-packages|dist-packages|lib(64)?[/\\](python|pypy)\d[^/\\]*)[/\\]"
-    r"|[/\\]debottleneck[/\\](agent|collect|strategies)[/\\]"
+    rf"|{OURS.pattern}"
     r"|^<|\.(pyx|pxd|pxi)$"
 )
 

@@ -228,6 +228,7 @@ def test_whatever_the_house_is_called(house: House) -> None:
 
 
 FOLDER = House().folder
+STRATEGY = "debottleneck/strategies/rewriting/install.py"
 CHANGES = {
     "redacted": redact.recording,
     "portable": lambda made: portable.recording(made, (FOLDER,)),
@@ -419,6 +420,7 @@ def test_sentences_lose_paths_addresses_and_arguments(said: str, left: str) -> N
         ("/a/dist-packages/b/c.py", False, "site-packages/b/c.py"),
         ("/a/lib/python3.12/b.py", False, "lib/python3.12/b.py"),
         ("/a/debottleneck/agent/b.py", False, "site-packages/debottleneck/agent/b.py"),
+        (f"/a/{STRATEGY}", False, f"site-packages/{STRATEGY}"),
     ],
 )
 def test_what_a_file_is_called(file: str, own: bool, called: str) -> None:

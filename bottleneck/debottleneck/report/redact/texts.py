@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any
 
+from debottleneck.recording.own import OURS
 from debottleneck.report.words.quantities import LIBRARY_MARKS
 
 HOME = "redacted"
@@ -18,8 +19,6 @@ ARGUMENTS = "(arguments left out)"
 ARGUMENT, ADDRESS, PATH = "(an argument)", "(an address)", "(a path)"
 
 LIBRARY = "site-packages"
-AGENT = "/debottleneck/agent/"
-"""Frames of ours are known by this part of their path."""
 
 SYSTEM = ("/proc/", "/sys/", "/dev/")
 """The same on every machine."""
@@ -47,15 +46,15 @@ def place(file: str, own: bool = False) -> str:
     if "/" not in file or file.startswith("<"):
         return file
     name = PurePosixPath(file).name
-    if own and AGENT not in file:
+    if own:
         return f"{HOME}/{name}"
     return library(file) or name
 
 
 def library(file: str) -> str | None:
     """The file below the libraries' folder, whatever is above; None if it is none."""
-    if AGENT in file:
-        return LIBRARY + file[file.index(AGENT) :]
+    if ours := OURS.search(file):
+        return LIBRARY + file[ours.start() :]
     parts = PurePosixPath(file).parts
     for index, part in enumerate(parts):
         if part in LIBRARY_MARKS:
