@@ -230,7 +230,7 @@ class Rewriting:
         if known.is_loader_of_torch(source.iterator):
             decision = decision.refused(BY_ITSELF)
         self.decision, self._observed = decision, None
-        self._voice.planned(self.decision.plan)
+        self._aside(partial(self._voice.planned, self.decision.plan))
 
     def _open(
         self, decision: Decision, frame: FrameType, source: LoopItems
