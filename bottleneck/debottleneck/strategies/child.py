@@ -25,7 +25,7 @@ from socket import SHUT_RDWR
 from typing import Any, NoReturn, TypeAlias
 
 from debottleneck.errors import StrategyError
-from debottleneck.strategies import pools
+from debottleneck.strategies import pools, standstill
 from debottleneck.strategies.transport import Gone, socket_of
 
 GRACE_S = 1.0
@@ -36,11 +36,6 @@ EXIT_GRACE_S = 0.5
 
 End: TypeAlias = "Connection[Any, Any]"
 Main: TypeAlias = "Callable[[End], None]"
-
-forks_by: contextvars.ContextVar[Callable[[], int]] = contextvars.ContextVar(
-    "forks_by", default=os.fork
-)
-"""What is called instead of `os.fork`, where not every moment will do."""
 
 
 class Child:
@@ -202,7 +197,7 @@ def _fork(main: Main, kept: tuple[End, End]) -> int:
     state = random and random.getstate()
     try:
         try:
-            pid = forks_by.get()()
+            pid = standstill.fork()
         except OSError as error:
             raise StrategyError(
                 f"no process could be started: {error}", "use where='thread'"
@@ -255,7 +250,6 @@ def _settle(lifeline: End) -> None:
     """Signals, stdin and life of a child; Ctrl-C is for the parent to act on."""
     global _is_child
     _is_child = True
-    forks_by.set(os.fork)
     pools.as_worker()
     _die_with(lifeline)
     signal.set_wakeup_fd(-1)

@@ -19,6 +19,8 @@ from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Any, ParamSpec, TypeVar
 
+from debottleneck.strategies.standstill import waits
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -205,6 +207,7 @@ def close_all(grace_s: float | None = None) -> None:
         pool.join(None if until is None else max(0.0, until - monotonic()))
 
 
+@waits
 def _serve(tasks: _Queue, idle: threading.Semaphore) -> None:
     as_worker()
     while True:

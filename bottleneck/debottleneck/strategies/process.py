@@ -19,6 +19,7 @@ from typing import Any, Generic, TypeVar
 from debottleneck.errors import StrategyError
 from debottleneck.strategies import randomness
 from debottleneck.strategies.child import Child, End
+from debottleneck.strategies.standstill import waits
 from debottleneck.strategies.transport import Gone, Receiver, Sender
 
 T = TypeVar("T")
@@ -189,6 +190,7 @@ class Calls:
         for server in servers:
             self._idle.put(server)
 
+    @waits
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """`function(*args, **kwargs)` in a process that is idle, as soon as one is.
 

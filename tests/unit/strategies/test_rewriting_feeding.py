@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import sys
 import threading
-import time
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import pytest
 from made_rewritten import THREADS, Ran, eager, rewritten
 
-from debottleneck.strategies import child, pools
+from debottleneck.strategies import pools
 from debottleneck.strategies.rewriting import decide, feeding, known, tracing
 from debottleneck.strategies.rewriting.feeding import Feeding
 from debottleneck.strategies.rewriting.plan import Plan, Wanted
@@ -297,24 +296,3 @@ def test_a_parse_that_another_thread_disturbs(
         patch.setattr(ast, "parse", parse)
         body = known.body_of(compile("x = 1", str(path), "exec"))
     assert len(body) == 1
-
-
-def test_a_fork_is_made_while_the_main_thread_waits(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """For a step or for another thread; never while it computes."""
-    computes, seen = [False], []
-    monkeypatch.setattr(feeding.os, "fork", computes.copy)  # in C: at once, as a fork
-
-    def forks() -> None:
-        for _ in range(200):
-            seen.append(feeding.at_rest(lambda: child.forks_by.get()()))
-
-    thread = threading.Thread(target=forks)
-    thread.start()
-    while thread.is_alive():
-        threading.Event().wait(0.0005)
-        computes[0] = True
-        time.sleep(0.001)  # gives the GIL up, as NumPy does
-        computes[0] = False
-    assert seen == [[False]] * 200

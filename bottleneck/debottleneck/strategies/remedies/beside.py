@@ -18,6 +18,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from debottleneck.agent import guard
+from debottleneck.strategies.standstill import waits
 
 _OF_FILES = frozenset(
     {"open", "os.remove", "os.rename", "os.link", "os.symlink", "os.truncate"}
@@ -117,6 +118,7 @@ class FileJobs:
             for ability in _SETS:
                 getattr(os, f"supports_{ability}").discard(ours)
 
+    @waits
     def _work(self) -> None:
         self._busy.on = True
         guard.pass_over()

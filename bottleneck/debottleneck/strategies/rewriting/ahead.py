@@ -21,6 +21,7 @@ from debottleneck.errors import StrategyError
 from debottleneck.strategies import pools
 from debottleneck.strategies.rewriting.split import LoopItems, values_before
 from debottleneck.strategies.rewriting.tracebacks import Place, places_of, traced
+from debottleneck.strategies.standstill import waits
 from debottleneck.strategies.together import carrying
 
 if TYPE_CHECKING:
@@ -183,6 +184,7 @@ class AheadItems:
         self._thread = pools.Workers(1, "ahead")
         self._thread.submit(carrying(self._run))
 
+    @waits
     def take(self) -> Item | str:
         """The next item, or why there is none.
 

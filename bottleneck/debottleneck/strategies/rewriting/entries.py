@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 from debottleneck.agent import marks
 from debottleneck.agent.entries import LoopEntry, runs
 from debottleneck.agent.turns import LoopPoint
-from debottleneck.strategies import pools
+from debottleneck.strategies import pools, standstill
 from debottleneck.strategies.rewriting import known
 from debottleneck.strategies.rewriting.decide import Decision, decide
 from debottleneck.strategies.rewriting.entry import EntryRun
@@ -136,6 +136,7 @@ class Rewriting:
         while run is not None:
             if marks.recording():
                 run.passed()
+            standstill.pause()
             try:
                 item = next(steps)
             except StopIteration:

@@ -10,12 +10,9 @@ from __future__ import annotations
 import ast
 import atexit
 import ctypes
-import os
-import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from time import monotonic
 from types import FrameType
 from typing import Any, TypeVar
 
@@ -23,7 +20,6 @@ from debottleneck.agent.dataflow import SCOPES
 from debottleneck.agent.entries import LoopEntry
 from debottleneck.errors import StrategyError
 from debottleneck.strategies import pools, randomness
-from debottleneck.strategies.rewriting.ahead import AheadItems
 from debottleneck.strategies.rewriting.decide import Decision, decide
 from debottleneck.strategies.rewriting.divide import Observation
 from debottleneck.strategies.rewriting.elsewhere import OtherThreads, effects_left
@@ -40,9 +36,6 @@ PUTS = {"put", "put_nowait", "append", "appendleft"}
 
 BUSY_NS = 1_000_000
 """What runs ahead is on a core for so long, at least, if a process is to gain."""
-
-PATIENCE_S = 2.0
-"""How long a process waits to be forked until the script's thread stands still."""
 
 UNBOUNDED = "nothing says how far it may be ahead of who takes from it"
 """Why a thread that looks after something all the time is left as it is."""
@@ -107,7 +100,12 @@ class Feeding(threading.local, Fed):
         """Run ahead from here on."""
         if _closing.is_set():
             raise StrategyError("the interpreter ends")
-        made = self.ahead = at_rest(make) if apart else make()
+        if apart:
+            from debottleneck.strategies import child  # noqa: F401 - ends before `close`
+
+            atexit.unregister(close)
+            atexit.register(close)
+        made = self.ahead = make()
         return made
 
 
@@ -184,72 +182,3 @@ def _puts(node: ast.AST) -> bool:
     if isinstance(called, ast.Attribute) and called.attr in PUTS:
         return True
     return any(map(_puts, ast.iter_child_nodes(node)))
-
-
-class _Rest:
-    """Has the main thread stand still, between two steps, while another one forks.
-
-    In the midst of a library's work on several threads a fork may never end.
-    """
-
-    def __init__(self) -> None:
-        self._one = threading.Lock()
-        self._stands, self._goes = threading.Event(), threading.Event()
-        self._wanted = False
-
-    def step(self, point: object) -> None:
-        """A step begins: wait for whoever forks."""
-        here = threading.current_thread() is threading.main_thread()
-        if self._wanted and here and not pools.is_worker():  # a fork's is no other one
-            self._stands.set()
-            self._goes.wait()
-
-    def run(self, call: Callable[[], T]) -> T:
-        """Do something that forks, while it stands still.
-
-        Raises:
-            StrategyError: It does not.
-        """
-        from debottleneck.strategies import child  # its own end comes before `close`
-
-        atexit.unregister(close)
-        atexit.register(close)
-        with self._one:
-            self._stands.clear()
-            self._goes.clear()
-            self._wanted = True
-            before = child.forks_by.set(self._fork)
-            try:
-                return call()
-            finally:
-                child.forks_by.reset(before)
-                self._wanted = False
-                self._goes.set()
-
-    def _fork(self) -> int:
-        until = monotonic() + PATIENCE_S
-        while monotonic() < until:
-            if self._stands.wait(0.002):
-                return os.fork()
-            frame = _main_frame()
-            at = frame and frame.f_lasti
-            if frame is None or frame is not _main_frame() or not _waits(frame):
-                continue
-            # It goes on only with the GIL, which is not given up between these two.
-            if frame.f_lasti == at:
-                return os.fork()
-        raise StrategyError("no process could be forked safely")
-
-
-def _main_frame() -> FrameType | None:
-    return sys._current_frames().get(threading.main_thread().ident or 0)
-
-
-def _waits(frame: FrameType) -> bool:
-    """Whether a thread that is there waits for another one."""
-    code = frame.f_code
-    return code is AheadItems.take.__code__ or code.co_filename == threading.__file__
-
-
-_rest = _Rest()
-step, at_rest = _rest.step, _rest.run

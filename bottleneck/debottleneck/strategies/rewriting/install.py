@@ -25,7 +25,7 @@ from debottleneck.agent.entries import LoopEntry
 from debottleneck.agent.evidence import Search
 from debottleneck.agent.turns import LoopPoint
 from debottleneck.recording import spool
-from debottleneck.strategies import pools
+from debottleneck.strategies import pools, standstill
 from debottleneck.strategies.remedies import install as remedies
 from debottleneck.strategies.rewriting import each, feeding
 from debottleneck.strategies.rewriting.divide import SHORTEST_NS
@@ -70,7 +70,7 @@ def install(folder: Path, config: Mapping[str, Any]) -> None:
             known = config.get("loop") is not None
             hands.append(Hand(evidence.search(), Wanted.of(strategy), voice, known))
             entries.listen_with(hands[0])
-            entries.at_steps(feeding.step)
+            entries.at_steps(_pause)
     remedies.begin(strategies, notes)
     sharing = [s for s in strategies if s.name in (FORWARD, UPDATE)]
     workers = {s.name: s.number("workers", 0) for s in sharing}
@@ -80,6 +80,10 @@ def install(folder: Path, config: Mapping[str, Any]) -> None:
         discover.prepare_with(partial(each.prepare, asked=asked))
     os.register_at_fork(after_in_child=_as_worker)
     atexit.register(_close, voice, hands, notes)
+
+
+def _pause(point: object) -> None:
+    standstill.pause()
 
 
 def _as_worker() -> None:
