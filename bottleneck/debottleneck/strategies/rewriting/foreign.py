@@ -27,6 +27,7 @@ from debottleneck.strategies.rewriting.values import (
     Names,
     Over,
     Value,
+    elements,
     joined,
     kind_of,
     may_run,
@@ -201,6 +202,8 @@ class Foreign(Touching, Follows):
             self.read_all(receiver)
             if known.is_array(receiver.sample) and name not in known.ALIASES:
                 return FRESH
+            if name == "get" and kind is dict and receiver.sample:
+                return joined([elements(receiver.sample, receiver.roots), *given[1:]])
             return Value(NOTHING, receiver.roots)
         self._bound(known.thread_bound(receiver.sample, write=True))
         if kind in known.CONTAINERS:
