@@ -22,11 +22,14 @@ from debottleneck.strategies.rewriting.locations import ALL
 from debottleneck.strategies.rewriting.values import (
     FRESH,
     NOTHING,
+    Made,
     Names,
     Parts,
     Value,
     elements,
+    is_container,
     joined,
+    kept,
     kind_of,
     own_function,
 )
@@ -59,6 +62,7 @@ class Callees(Calling):
         self.followed: set[known.Place] = set()
         self._returns: list[Value] = []
         self._done: dict[Any, Value] = {}
+        self._made: dict[ast.expr, Made] = {}
         self._alive: list[Names] = []
 
     def statement(self, node: ast.stmt, *, used: bool = True) -> None:
@@ -99,14 +103,17 @@ class Callees(Calling):
             self.bind(node.target, self._expression(node.value))
 
     def _on_augassign(self, node: ast.AugAssign) -> None:
-        self._expression(node.value)
+        value = self._expression(node.value)
         loaded: Any = ast.copy_location(
             type(node.target)(**{**vars(node.target), "ctx": ast.Load()}), node.target
         )
         before = self._expression(loaded)
         if not isinstance(before.sample, PLAIN):
             self.change(before, ALL)
-        self.bind(node.target, before if before.roots else FRESH)
+        made = [one.sample for one in before.each if is_container(one.sample)]
+        for container in made:
+            container.put([value])
+        self.bind(node.target, before if before.roots or made else FRESH)
 
     def _on_for(self, node: ast.For) -> None:
         item = self.iterate(self._expression(node.iter))
@@ -188,6 +195,8 @@ class Callees(Calling):
                 self.invoke(method, [one, index, *given], {})
             else:
                 self.change(one if base.others else base, ALL)
+            if is_container(one.sample):
+                one.sample.put(given)
 
     def _on_delete(self, node: ast.Delete) -> None:
         for target in node.targets:
@@ -236,10 +245,16 @@ class Callees(Calling):
         if isinstance(node, ast.BoolOp):
             return joined(parts)
         if isinstance(node, _KEEP):
-            return Value(NOTHING, joined(parts).roots)
+            return kept(node, parts, self._made)
         for part in parts:
             self.read_all(part)
         return FRESH
+
+    def _of_tuple(self, node: ast.Tuple) -> Value:
+        parts = [self._expression(part) for part in node.elts]
+        if any(isinstance(part, ast.Starred) for part in node.elts):
+            return Value(NOTHING, joined(parts).roots)
+        return Value(Parts(tuple(parts)))
 
     def _of_constant(self, node: ast.Constant) -> Value:
         return Value(node.value)
@@ -285,8 +300,8 @@ class Callees(Calling):
                 self._expression(test)
         if isinstance(node, ast.DictComp):
             self._expression(node.key)
-            return Value(NOTHING, self._expression(node.value).roots)
-        return Value(NOTHING, self._expression(node.elt).roots)
+            return kept(node, [self._expression(node.value)], self._made)
+        return kept(node, [self._expression(node.elt)], self._made)
 
     _of_listcomp = _of_setcomp = _of_generatorexp = _of_dictcomp = _comprehension
 
@@ -381,4 +396,4 @@ class Callees(Calling):
 
 
 _SCOPE = ("space", "_names", "_globals", "_cells", "_depth", "_returns", "_code")
-_KEEP = (ast.Tuple, ast.List, ast.Set, ast.Dict, ast.Starred, ast.Await)
+_KEEP = (ast.List, ast.Set, ast.Dict, ast.Starred, ast.Await)

@@ -24,6 +24,7 @@ from debottleneck.strategies.rewriting.locations import (
     iterators_in,
 )
 from debottleneck.strategies.rewriting.values import (
+    CONTAINERS,
     FRESH,
     NOTHING,
     Made,
@@ -35,6 +36,7 @@ from debottleneck.strategies.rewriting.values import (
     Value,
     bound_names,
     elements,
+    is_container,
     is_users,
     joined,
     kind_of,
@@ -134,6 +136,8 @@ class Calling(Foreign):
         if is_users(kind):
             return Value(Made(kind), roots)
         made = self.function(kind, given, named, used=True)
+        if kind in CONTAINERS:
+            return Value(Made(kind, {id(root): root for root in made.roots}))
         threads = self.beside and is_of_threads(kind)
         return Value(Made(kind)) if threads else made
 
@@ -289,6 +293,9 @@ class Calling(Foreign):
                     return made if made.sample is NOTHING else self.iterate(made)
                 if name != "__iter__":
                     return made
+        if is_container(sample) or isinstance(sample, Parts):
+            self.read(value)
+            return Value(NOTHING, value.roots)
         if isinstance(sample, list | tuple | dict | set | frozenset | str | range):
             self.read(value)
             return elements(sample, value.roots)

@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from debottleneck.strategies.rewriting.bindings import certain
 from debottleneck.strategies.rewriting.flatten import FlatLoop
 from debottleneck.strategies.rewriting.locations import Effects, Location, meet, word
 
@@ -134,11 +135,11 @@ class _Graph:
         """Names that may be read before they are bound anew in an iteration."""
         fixed: set[str] = set(self._flat.names)
         carried: set[str] = set()
-        bound = set[str]().union(*self._binds)
+        bound, used = set[str]().union(*self._binds), set[str]().union(*self._uses)
         for place, line in enumerate(self._lines):
             carried |= (self._uses[place] & bound) - fixed
             sure = certain([line.node])
-            carried |= self._binds[place] - {line.temporary} - sure - fixed
+            carried |= (self._binds[place] & used) - {line.temporary} - sure - fixed
             fixed |= sure
         return carried | self._shared
 
@@ -286,46 +287,3 @@ class _Graph:
         if node == self._count:
             return self._flat.place
         return self._lines[node].place
-
-
-def certain(body: Sequence[ast.stmt]) -> set[str]:
-    """Names that are bound whenever the body is left at its end."""
-    bound: set[str] = set()
-    for node in body:
-        bound |= _certain_of(node)
-    return bound
-
-
-def _certain_of(node: ast.stmt) -> set[str]:
-    if isinstance(node, ast.If):
-        return _shared([node.body, node.orelse])
-    if isinstance(node, ast.With):
-        return _stores(*(i.optional_vars for i in node.items)) | certain(node.body)
-    if isinstance(node, ast.Try):
-        ways = [[*node.body, *node.orelse], *(h.body for h in node.handlers)]
-        return _shared(ways) | certain(node.finalbody)
-    if isinstance(node, ast.Assign):
-        return _stores(*node.targets)
-    if isinstance(node, ast.AnnAssign | ast.AugAssign):
-        return _stores(node.target)
-    if isinstance(node, ast.Import | ast.ImportFrom):
-        return {a.asname or a.name.partition(".")[0] for a in node.names}
-    return set()
-
-
-def _shared(ways: Sequence[Sequence[ast.stmt]]) -> set[str]:
-    """Names that every way binds that does not leave."""
-    jumps = (ast.Break, ast.Continue, ast.Return, ast.Raise)
-    open_ways = [w for w in ways if not (w and isinstance(w[-1], jumps))]
-    found = [certain(way) for way in open_ways]
-    return set.intersection(*found) if found else set()
-
-
-def _stores(*targets: ast.AST | None) -> set[str]:
-    return {
-        n.id
-        for target in targets
-        if target is not None
-        for n in ast.walk(target)
-        if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
-    }

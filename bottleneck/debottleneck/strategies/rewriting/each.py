@@ -231,7 +231,7 @@ class EachPoint:
 
     def _carried(self, frame: FrameType, effects: Sequence[Effects]) -> str:
         """A name by which a turn depends on the one before, as a sentence."""
-        from debottleneck.strategies.rewriting.divide import certain
+        from debottleneck.strategies.rewriting.bindings import certain
 
         sure = names_in(self._turns.target, ast.Store)
         bound = self._turns.bound

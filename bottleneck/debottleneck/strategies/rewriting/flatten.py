@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from debottleneck.agent.dataflow import SCOPES, walk
+from debottleneck.strategies.rewriting.bindings import exposed
 from debottleneck.strategies.rewriting.patch_names import names_in
 
 Loop = ast.For | ast.While
@@ -69,8 +70,8 @@ class Line:
 
     @property
     def uses(self) -> set[str]:
-        """Names that it reads, temporary ones too."""
-        return names_in(self.node, ast.Load)
+        """Names that it reads as they were before it, temporary ones too."""
+        return exposed([self.node])
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from debottleneck.strategies.rewriting.locations import (
     reach,
 )
 from debottleneck.strategies.rewriting.values import (
+    CONTAINERS,
     FRESH,
     NOTHING,
     Method,
@@ -28,6 +29,7 @@ from debottleneck.strategies.rewriting.values import (
     Over,
     Value,
     elements,
+    is_container,
     joined,
     kind_of,
     may_run,
@@ -96,7 +98,7 @@ class Touching:
     def read(self, value: Value, attribute: str = ALL) -> None:
         """An attribute of a value is used, or its content."""
         self._of_fixed(value, attribute, write=False)
-        for root in value.roots:
+        for root in value.roots if attribute == ALL else value.changing:
             if value.exactly(root):
                 self.note(root, attribute, write=False)
             else:
@@ -118,7 +120,7 @@ class Touching:
     def change(self, value: Value, attribute: str) -> None:
         """An attribute of a value is bound, or its content changes."""
         self._of_fixed(value, attribute, write=True)
-        for root in value.roots:
+        for root in value.changing:
             if value.exactly(root):
                 self.note(root, attribute, write=True)
             else:
@@ -206,7 +208,9 @@ class Foreign(Touching, Follows):
                 return joined([elements(receiver.sample, receiver.roots), *given[1:]])
             return Value(NOTHING, receiver.roots)
         self._bound(known.thread_bound(receiver.sample, write=True))
-        if kind in known.CONTAINERS:
+        if kind in CONTAINERS:
+            if is_container(receiver.sample):
+                receiver.sample.put(everything)
             self._change_container(receiver, kind)
             return Value(NOTHING, joined([receiver, *everything]).roots)
         self.change_all(receiver)
@@ -217,7 +221,7 @@ class Foreign(Touching, Follows):
 
     def _change_container(self, receiver: Value, kind: type) -> None:
         """What Python's own containers hold is not changed with them."""
-        for root in receiver.roots:
+        for root in receiver.changing:
             for held in reach(root):
                 if type(held) is kind:
                     self.note(held, ALL, write=True)

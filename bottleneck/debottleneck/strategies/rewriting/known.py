@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 import types
-from collections import deque
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
@@ -27,7 +26,6 @@ GOES_OVER = (
     zip, map, filter, reversed, iter,
 )  # fmt: skip
 
-CONTAINERS = (list, dict, set, deque, bytearray)
 
 ALIASES = {
     "asarray", "ascontiguousarray", "atleast_1d", "atleast_2d", "ravel", "reshape",

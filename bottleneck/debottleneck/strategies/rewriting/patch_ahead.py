@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from math import inf
 from typing import Any
 
-from debottleneck.strategies.rewriting.divide import certain
+from debottleneck.strategies.rewriting.bindings import certain
 from debottleneck.strategies.rewriting.flatten import jumps
 from debottleneck.strategies.rewriting.fragments import HEAD, Fragment, Fragments
 from debottleneck.strategies.rewriting.patch import Script

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import sys
 import types
+from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
@@ -23,13 +25,23 @@ class Value:
 
     Attributes:
         sample: Such an object, to tell its type; `NOTHING` where none is known.
-        roots: Objects that it is, or is a part of; () for one made anew.
+        before: Objects that it is, or is a part of; () for one made anew.
         others: All that it may be, where that differs in kind; () for one kind.
     """
 
     sample: Any = NOTHING
-    roots: tuple[Any, ...] = ()
+    before: tuple[Any, ...] = ()
     others: tuple[Value, ...] = ()
+
+    @property
+    def roots(self) -> tuple[Any, ...]:
+        """Those before, and what the code has put into what it makes itself."""
+        return (*self.before, *(root for one in self.each for root in _put(one.sample)))
+
+    @property
+    def changing(self) -> tuple[Any, ...]:
+        """What changes with it: nothing that a container made anew only holds."""
+        return self.before if is_container(self.sample) else self.roots
 
     @classmethod
     def of(cls, value: Any) -> Value:
@@ -62,9 +74,18 @@ class Method:
 
 @dataclass(frozen=True, eq=False)
 class Made:
-    """Stands for an instance that the code itself makes."""
+    """Stands for an instance that the code itself makes.
+
+    Attributes:
+        held: What was put into one of Python's own containers, by identity.
+    """
 
     kind: type
+    held: dict[int, Any] = field(default_factory=dict)
+
+    def put(self, values: Sequence[Value]) -> None:
+        """These are held from now on."""
+        self.held.update({id(root): root for value in values for root in value.roots})
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,14 +123,54 @@ MOST_KINDS = 8
 """Kinds of values that an expression may give and that are told apart."""
 
 
+CONTAINERS = (list, dict, set, deque, bytearray)
+"""Python's own, which change without what they hold."""
+
+
+_DISPLAYS = {
+    ast.List: list, ast.Set: set, ast.Dict: dict,
+    ast.ListComp: list, ast.SetComp: set, ast.DictComp: dict,
+}  # fmt: skip
+
+
+def kept(node: ast.expr, parts: Sequence[Value], made: dict[ast.expr, Made]) -> Value:
+    """What keeps its parts: a container made there, the same every time, or others."""
+    kind = _DISPLAYS.get(type(node))
+    if kind is None:
+        return Value(NOTHING, joined(parts).roots)
+    container = made.setdefault(node, Made(kind))
+    container.put(parts)
+    return Value(container)
+
+
+def is_container(sample: Any) -> bool:
+    """Whether it stands for one that the code itself makes."""
+    return isinstance(sample, Made) and sample.kind in CONTAINERS
+
+
+def _put(sample: Any) -> tuple[Any, ...]:
+    """The roots of what the code itself has put into it."""
+    if isinstance(sample, Made):
+        return tuple(sample.held.values())
+    each = sample.each if isinstance(sample, Parts) else ()
+    return tuple(root for part in each for root in part.roots)
+
+
 def joined(values: Sequence[Value]) -> Value:
     """What may be any of them, or made of them."""
-    roots = {id(root): root for value in values for root in value.roots}
+    every = [one for value in values for one in value.each]
+    unknown = any(one.sample is NOTHING and one.before for one in every)
     kinds: dict[Any, Value] = {}
-    for value in (one for many in values for one in many.each):
-        if value.sample is not NOTHING:
-            kinds.setdefault(_kind(value.sample), value)
+    for one in every:
+        if one.sample is not NOTHING and not (unknown and is_container(one.sample)):
+            kinds.setdefault(_kind(one.sample), one)
     others = tuple(kinds.values())[:MOST_KINDS]
+    kept = {id(one.sample) for one in others}
+    roots = {
+        id(root): root
+        for one in (*values, *every)
+        for root in (one.before if id(one.sample) in kept else one.roots)
+    }
     sample = others[0].sample if others else NOTHING
     return Value(sample, tuple(roots.values()), others if len(others) > 1 else ())
 
@@ -118,9 +179,9 @@ def _kind(sample: Any) -> Any:
     """What tells samples apart: what is called as itself, others by type."""
     if isinstance(sample, Method):
         return id(sample.function), _kind(sample.receiver.sample)
-    if isinstance(sample, Made):
+    if isinstance(sample, Made) and not is_container(sample):
         return sample.kind
-    if isinstance(sample, Over | Parts):
+    if isinstance(sample, Made | Over | Parts):
         return id(sample)
     if isinstance(sample, types.MethodType):
         return sample.__func__, type(sample.__self__)
@@ -130,7 +191,7 @@ def _kind(sample: Any) -> Any:
 def may_run(sample: Any) -> bool:
     """Whether code runs when it, or a method of it, is called."""
     if isinstance(sample, Made | Method):
-        return True
+        return not is_container(sample)
     return sample is not NOTHING and (
         own_function(sample) or is_users(type(sample)) or isinstance(sample, type)
     )

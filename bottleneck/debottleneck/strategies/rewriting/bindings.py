@@ -1,0 +1,77 @@
+"""Names that statements bind for certain, and those that they read before."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
+
+from debottleneck.strategies.rewriting.patch_names import names_in
+
+
+def exposed(body: Sequence[ast.stmt]) -> set[str]:
+    """Names that the body may read as they were before it."""
+    found: set[str] = set()
+    bound: set[str] = set()
+    for node in body:
+        found |= _exposed_of(node) - bound
+        bound |= _certain_of(node)
+    return found
+
+
+def _exposed_of(node: ast.stmt) -> set[str]:
+    if isinstance(node, ast.For):
+        turns = exposed(node.body) - _stores(node.target)
+        return _loads(node.iter, node.target) | turns | exposed(node.orelse)
+    if isinstance(node, ast.While | ast.If):
+        return _loads(node.test) | exposed(node.body) | exposed(node.orelse)
+    if isinstance(node, ast.With):
+        names = _stores(*(item.optional_vars for item in node.items))
+        return _loads(*node.items) | (exposed(node.body) - names)
+    return _loads(node)
+
+
+def _loads(*nodes: ast.AST) -> set[str]:
+    return set[str]().union(*(names_in(node, ast.Load) for node in nodes))
+
+
+def certain(body: Sequence[ast.stmt]) -> set[str]:
+    """Names that are bound whenever the body is left at its end."""
+    bound: set[str] = set()
+    for node in body:
+        bound |= _certain_of(node)
+    return bound
+
+
+def _certain_of(node: ast.stmt) -> set[str]:
+    if isinstance(node, ast.If):
+        return _shared([node.body, node.orelse])
+    if isinstance(node, ast.With):
+        return _stores(*(i.optional_vars for i in node.items)) | certain(node.body)
+    if isinstance(node, ast.Try):
+        ways = [[*node.body, *node.orelse], *(h.body for h in node.handlers)]
+        return _shared(ways) | certain(node.finalbody)
+    if isinstance(node, ast.Assign):
+        return _stores(*node.targets)
+    if isinstance(node, ast.AnnAssign | ast.AugAssign):
+        return _stores(node.target)
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        return {a.asname or a.name.partition(".")[0] for a in node.names}
+    return set()
+
+
+def _shared(ways: Sequence[Sequence[ast.stmt]]) -> set[str]:
+    """Names that every way binds that does not leave."""
+    jumps = (ast.Break, ast.Continue, ast.Return, ast.Raise)
+    open_ways = [w for w in ways if not (w and isinstance(w[-1], jumps))]
+    found = [certain(way) for way in open_ways]
+    return set.intersection(*found) if found else set()
+
+
+def _stores(*targets: ast.AST | None) -> set[str]:
+    return {
+        n.id
+        for target in targets
+        if target is not None
+        for n in ast.walk(target)
+        if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
+    }
