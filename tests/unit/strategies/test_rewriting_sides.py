@@ -307,3 +307,71 @@ for _ in range(6):
     assert ran.rewriting.fetched > 30
     assert len(set(ran.space["alive"])) == 1
     assert ran.space["net"].w == 6 * sum(range(12))
+
+
+KEPT = """
+import time
+import numpy as np
+data = np.arange(40.0).reshape(20, 2)
+words = {"a": 1, "b": 2}
+w = np.zeros(2)
+def fill(into, row): into.append(row)
+def batch(i):
+    rows, numbers, held = [], [], {}
+    for k in range(i % 3, 4):
+        time.sleep(0.0005)
+        row = data[(i + k) % 20]
+        fill(rows, row)
+        numbers.append(words.get("b", 0))
+        held[k] = row
+    rows += [data[0]]
+    CHANGE
+    return np.array(rows), numbers
+def update(x):
+    global w
+    w = w * 0.9 + x.sum(axis=0)
+for i in range(40):  # loop
+    x, numbers = batch(i)
+    update(x)
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "alike"),
+    [
+        ("rows[0] = data[0]", True),
+        ("held[9] = rows.pop()", True),
+        ("rows[0][:] += 1", False),
+        ("rows[-1] *= 2", False),
+        ("held[3][0] += 1", False),
+        ("(rows, held)[0][0][1] += 1", False),
+        ("for row in rows: row += 1", False),
+        ("{**held}[3][0] += 1", False),
+        ("[row for row in rows][0][0] += 1", False),
+    ],
+)
+def test_a_list_made_anew_changes_without_what_it_holds(
+    tmp_path: Path, change: str, alike: bool
+) -> None:
+    """To fill it is no change of the data; to change the data through it is one."""
+    source = KEPT.replace("CHANGE", change)
+    ran = rewritten(tmp_path / "s.py", source)
+    assert bool(ran.plan.heavy and not ran.plan.reason) is alike
+    plain = plainly(tmp_path / "s.py", source)
+    assert ran.space["w"].tolist() == plain["w"].tolist()
+    assert ran.space["data"].tolist() == plain["data"].tolist()
+
+
+@pytest.mark.parametrize(("later", "heavy"), [("", True), ("net.update(k)", False)])
+def test_a_variable_of_an_inner_loop_is_of_its_iteration(
+    tmp_path: Path, later: str, heavy: bool
+) -> None:
+    """Unless it is used after that loop, which may have been empty."""
+    line = "x = []\n    for k in range((i + 1) % 4): x.append(work(k))\n    x = sum(x)"
+    before = "k = 0"
+    source = _script(line, f"net.update(y); {later}", before=before)
+    ran = rewritten(tmp_path / "s.py", source)
+    assert ran.plan.reason == ""
+    assert bool(ran.plan.heavy) is heavy
+    plain = plainly(tmp_path / "s.py", source)
+    assert (ran.space["net"].w, ran.space["k"]) == (plain["net"].w, plain["k"])
