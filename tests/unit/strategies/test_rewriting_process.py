@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from made_rewritten import PROCESSES, rewritten
+from made_rewritten import PROCESSES, plainly, rewritten
 
 HEAD = """
 import os, signal, sys, threading, time
@@ -162,3 +162,28 @@ for i in range(30):  # loop
     ran = rewritten(tmp_path / "s.py", source, PROCESSES)
     assert ran.plan.where == "thread"
     assert ran.space["net"].w == _expected(list(range(30)))
+
+
+def test_a_view_of_what_the_training_changes_is_no_copy(tmp_path: Path) -> None:
+    """A process would give the weights as they were when it was forked."""
+    source = (
+        HEAD
+        + """
+import numpy as np
+weights = [np.eye(3)]
+def load(i):
+    time.sleep(0.001)
+    return np.full(3, i % 7)
+def update(x, back):
+    weights[0] *= 0.9
+    weights[0][0] += back @ x
+for i in range(30):  # loop
+    x = load(i)
+    back = weights[0].T
+    update(x, back)
+"""
+    )
+    ran = rewritten(tmp_path / "s.py", source, PROCESSES)
+    assert ran.rewriting.fetched > 0
+    plain = plainly(tmp_path / "s.py", source)["weights"][0]
+    assert ran.space["weights"][0].tolist() == plain.tolist()

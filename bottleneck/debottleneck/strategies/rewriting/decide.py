@@ -254,7 +254,7 @@ def decide(
     workers = _workers(settings, heavy_ns, stays_ns) if heavy else 1
     lost = {at for at in division.changed if not travels(at, ahead, left)}
     there = heavy or spent
-    apart = bool(heavy or not lost) and seen.known.isdisjoint(flat.told_by(there))
+    apart = bool(heavy or not lost) and _can_be_copied(flat, there, seen, sides.stays)
     apart = apart and not of_this_process(_together(by_line, there), ahead, sides.stays)
     plan = Plan(
         PREFETCH, point.file, point.plan.line,
@@ -275,6 +275,16 @@ def decide(
         replace(plan, reason=reason, unwritten=unwritten), flat, division, sides,
         kept_names, point.file, besides, kept, ahead_of_it, own,
     )  # fmt: skip
+
+
+def _can_be_copied(
+    flat: FlatLoop, lines: Collection[int], seen: Observation, stays: Effects
+) -> bool:
+    """Whether what lines of a process give may be a copy of what is there."""
+    told = flat.told_by(lines)
+    changed = {owner for owner, _ in stays.writes} - seen.fresh
+    held = set[Any]().union(*(seen.holds.get(number, ()) for number in told))
+    return seen.known.isdisjoint(told) and changed.isdisjoint(held)
 
 
 def _left(

@@ -35,6 +35,7 @@ class Observation:
         cpu_ns: What of `ns` is on a core.
         sizes: Bytes of each line's value, by its number.
         held: Owners that each name holds which the loop binds, at an iteration's end.
+        holds: Owners that each line's value holds, by its number.
         changers: Lines that read and change arrays which were there before.
         connections: That each worker may have one of its own of.
     """
@@ -47,6 +48,7 @@ class Observation:
     cpu_ns: list[float] = field(default_factory=list)
     sizes: dict[int, int] = field(default_factory=dict)
     held: dict[str, set[Any]] = field(default_factory=dict)
+    holds: dict[int, set[Any]] = field(default_factory=dict)
     changers: set[int] = field(default_factory=set)
     connections: Sequence[Any] = ()
 

@@ -60,6 +60,7 @@ class Observed:
         self._known: set[int] = set()
         self._cpu_ns: list[list[int]] = []
         self._sizes: dict[int, int] = {}
+        self._holds: dict[int, set[Any]] = {}
         self._last = self._cpu_last = 0
         self._witness = ChangeWitness()
         self._changers: set[int] = set()
@@ -141,6 +142,7 @@ class Observed:
             kept = [v for n, v in {**space, **local}.items() if n not in bound]
             self._lasting = _owners(kept)
             self._held = {n: _owners([local[n]]) for n in bound if n in local}
+            self._holds = {n: _owners([value]) for n, value in self._values.items()}
             for number, value in self._values.items():
                 held = [one for one in reach(value) if not is_array(one)]
                 if not self._lasting.isdisjoint(map(owner_of, held)):
@@ -198,7 +200,7 @@ class Observed:
         fresh = set[Any]().union(*owners) - often - self._lasting
         return Observation(
             last, shortest, fresh, self._lasting, self._known, working, self._sizes,
-            self._held, self._changers,
+            self._held, self._holds, self._changers,
             [*filter(renewable, self._tracing.connections.values())],
         )  # fmt: skip
 
