@@ -61,7 +61,7 @@ LINES = {
 }
 """Room -> lines it may have. Who needs more deletes something, or argues it here."""
 
-WHOLE, TESTS = 51_800, 39_290
+WHOLE, TESTS = 51_800, 39_320
 """Lines of the package and of the tests; less than all rooms may have together."""
 
 

@@ -175,8 +175,9 @@ def load(i):
     time.sleep(0.001)
     return np.full(3, i % 7)
 def update(x, back):
-    weights[0] *= 0.9
-    weights[0][0] += back @ x
+    for w in weights:
+        w *= 0.9
+        w[0] += back @ x
 for i in range(30):  # loop
     x = load(i)
     back = weights[0].T
