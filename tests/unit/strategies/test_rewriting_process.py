@@ -171,13 +171,14 @@ def test_a_view_of_what_the_training_changes_is_no_copy(tmp_path: Path) -> None:
         + """
 import numpy as np
 weights = [np.eye(3)]
+parameters = [*weights]  # an optimizer's
 def load(i):
     time.sleep(0.001)
     return np.full(3, i % 7)
 def update(x, back):
-    for w in weights:
-        w *= 0.9
-        w[0] += back @ x
+    for w in parameters:
+        w *= 0.5
+        w += back @ x
 for i in range(30):  # loop
     x = load(i)
     back = weights[0].T
