@@ -138,6 +138,7 @@ class _Graph:
         fixed: set[str] = set(self._flat.names)
         carried: set[str] = set()
         bound, used = set[str]().union(*self._binds), set[str]().union(*self._uses)
+        used |= {n for n in bound if sum(n in names for names in self._binds) > 1}
         for place, line in enumerate(self._lines):
             carried |= (self._uses[place] & bound) - fixed
             sure = certain([line.node])

@@ -130,9 +130,9 @@ def split(
     heavy = [lines[n] for n in division.heavy]
     made = {*flat.names, *(n for line in order for n in _all_binds(line))}
     own = {n for line in heavy for n in _all_binds(line)}
-    needs = sorted(_reads(heavy) & made - set(kept))
+    needs = sorted(_uses(heavy) & made - set(kept))
     bound = (made | own) - set(kept)
-    used = _reads([*order, *heavy])
+    used = _uses([*order, *heavy])
     used |= _ids(flat.target) if flat.target is not None else set()
     within = local is not space  # what is the module's is read there
     given = {n: v for n, v in local.items() if n in used and (within or n in bound)}
@@ -165,8 +165,8 @@ def _all_binds(line: Line) -> tuple[str, ...]:
     return (*line.binds, line.temporary) if line.temporary else line.binds
 
 
-def _reads(lines: Sequence[Line]) -> set[str]:
-    return {n for line in lines for n in (*line.binds, *_ids(line.node))}
+def _uses(lines: Sequence[Line]) -> set[str]:
+    return {name for line in lines for name in line.uses}
 
 
 def _ids(node: ast.AST) -> set[str]:
