@@ -180,9 +180,21 @@ DECLARED = ["b = load(i)", "if i == 9: level = 5", "b = leveled(load(i))"]
 """The function that holds the loop declares a name global."""
 
 
+SWAPPED = [
+    "b = reader.next()",
+    "xs = reader.read(a)",
+    "net.update(y)",
+    "a, b = b, a",
+    "if a % 3 == 0: b = load(a)",
+    "net.update(net.forward(a + b + c))",
+]
+"""A name that one line binds always, another one sometimes."""
+
+
 @given(bodies(), st.sampled_from(HEADS))
 @example((["b = leveled(load(i))", *CARRIED], TAILS[1], False), HEADS[5])
 @example((DECLARED, TAILS[2], True), HEADS[8])
+@example((SWAPPED, TAILS[0], True), HEADS[0])
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_rewritten_loops_compute_what_plain_ones_do(
     body: tuple[list[str], str, bool], head: str

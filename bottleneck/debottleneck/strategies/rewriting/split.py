@@ -139,12 +139,13 @@ def split(
     given = {n: v for n, v in given.items() if n not in kept} | dict(besides or {})
     hidden = sorted({*kept} & (made | own))
     index = _index(flat, order, needs, sorted(given), hidden, note is not None)
-    load = _load(heavy, needs, sorted(set(given) - set(needs)), hidden)
+    # What heavy lines only bind is not given: it is bound by them, or as it was.
+    rest = {n: v for n, v in given.items() if n in _uses(heavy) and n not in needs}
+    load = _load(heavy, needs, sorted(rest), hidden)
     made_index, made_load = _made([index, load], flat, space, file)
     taken = [False] * (max(lines) + 1)
     for number in (*division.order, *division.heavy):
         taken[number] = True
-    rest = {k: v for k, v in given.items() if k not in needs}
     return Split(
         lambda items: made_index(items, names_of, note, **given),
         lambda values, carry: made_load(values, carry, names_of, **rest),
