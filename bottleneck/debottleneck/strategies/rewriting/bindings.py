@@ -42,11 +42,34 @@ def certain(body: Sequence[ast.stmt]) -> set[str]:
     return bound
 
 
+_LET_RAISE = {
+    "open", "fdopen", "File", "ZipFile", "TarFile", "closing", "nullcontext", "urlopen",
+    "errstate", "printoptions", "no_grad", "enable_grad", "set_grad_enabled", "device",
+    "inference_mode", "autocast", "fork_rng", "stream", "record_function", "profile",
+    "catch_warnings", "localcontext", "redirect_stdout", "redirect_stderr", "connect",
+    "cursor", "begin", "scandir", "Pool", "ThreadPoolExecutor", "ProcessPoolExecutor",
+    "TemporaryDirectory", "TemporaryFile", "NamedTemporaryFile", "memoryview",
+    "option_context", "get_lock", "Lock", "RLock", "threadpool_limits", "lock",
+}  # fmt: skip
+"""Managers that let what is raised within them out."""
+
+
+def _lets_raise(manager: ast.expr) -> bool:
+    """Whether a `with` is left only by its end or by what was raised in it."""
+    if not isinstance(manager, ast.Call):
+        return True  # a lock, or a file
+    called = manager.func
+    name = called.attr if isinstance(called, ast.Attribute) else None
+    return (called.id if isinstance(called, ast.Name) else name) in _LET_RAISE
+
+
 def _certain_of(node: ast.stmt) -> set[str]:
     if isinstance(node, ast.If):
         return _shared([node.body, node.orelse])
     if isinstance(node, ast.With):
-        return _stores(*(i.optional_vars for i in node.items)) | certain(node.body)
+        names = _stores(*(i.optional_vars for i in node.items))
+        raises = all(_lets_raise(i.context_expr) for i in node.items)
+        return names | certain(node.body) if raises else names
     if isinstance(node, ast.Try):
         ways = [[*node.body, *node.orelse], *(h.body for h in node.handlers)]
         return _shared(ways) | certain(node.finalbody)

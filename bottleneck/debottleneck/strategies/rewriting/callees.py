@@ -11,34 +11,39 @@ from __future__ import annotations
 import ast
 import builtins
 import inspect
-import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from debottleneck.strategies.conflicts import PLAIN
 from debottleneck.strategies.rewriting import known
-from debottleneck.strategies.rewriting.calling import Calling, super_of
+from debottleneck.strategies.rewriting.bodies import Bodies
 from debottleneck.strategies.rewriting.locations import ALL
+from debottleneck.strategies.rewriting.operators import TRUTH, methods_of
+from debottleneck.strategies.rewriting.patch_names import names_in
 from debottleneck.strategies.rewriting.values import (
     FRESH,
     NOTHING,
-    Made,
     Names,
     Parts,
     Value,
     elements,
+    held_by,
     is_container,
     joined,
     kept,
     kind_of,
     own_function,
+    part_of,
 )
 
-DEEPEST = 24
-"""Calls within calls that are followed."""
+MOST_TURNS = 5
+"""Of a loop that are followed, two where nothing new comes."""
+
+_BRANCHES = (ast.If, ast.Try, ast.TryStar, ast.For, ast.While, ast.Match)
+"""Statements in which what is bound may not be."""
 
 
-class Callees(Calling):
+class Callees(Bodies):
     """Follows code and notes its effects.
 
     Args:
@@ -47,26 +52,9 @@ class Callees(Calling):
         bound: Location -> functions that are bound there, by any code.
     """
 
-    beside = False  # whether another thread runs it
-
-    def __init__(
-        self, space: dict[str, Any], names: Names, bound: dict[Any, Value] | None = None
-    ) -> None:
-        super().__init__(bound)
-        self.space = space
-        self._names = names
-        self._globals: frozenset[str] = frozenset()
-        self._cells: dict[str, Any] = {}
-        self._depth = 0
-        self._code: types.CodeType | None = None
-        self.followed: set[known.Place] = set()
-        self._returns: list[Value] = []
-        self._done: dict[Any, Value] = {}
-        self._made: dict[ast.expr, Made] = {}
-        self._alive: list[Names] = []
-
     def statement(self, node: ast.stmt, *, used: bool = True) -> None:
         """Note one statement; `used` False where nothing takes its value."""
+        self._branches = isinstance(node, _BRANCHES)
         if not used and isinstance(node, ast.Assign):
             self._expression(node.value, used=False)
         else:
@@ -108,25 +96,46 @@ class Callees(Calling):
             type(node.target)(**{**vars(node.target), "ctx": ast.Load()}), node.target
         )
         before = self._expression(loaded)
-        if not isinstance(before.sample, PLAIN):
+        found = self.operated(methods_of(node), [before, value])
+        if not all(isinstance(one.sample, PLAIN) for one in before.each):
             self.change(before, ALL)
         made = [one.sample for one in before.each if is_container(one.sample)]
         for container in made:
             container.put([value])
-        self.bind(node.target, before if before.roots or made else FRESH)
+        kept = before if before.roots or made else FRESH
+        self.bind(node.target, joined([kept, found]) if found is not FRESH else kept)
 
     def _on_for(self, node: ast.For) -> None:
         item = self.iterate(self._expression(node.iter))
-        for _ in range(2):  # what one turn binds the next one finds
+        for _ in self._turns():
             self.bind(node.target, item)
             self._block(node.body)
         self._block(node.orelse)
 
+    def _on_if(self, node: ast.If) -> None:
+        self._test(node.test)
+        self._block(node.body)
+        self._block(node.orelse)
+
+    def _test(self, node: ast.expr) -> None:
+        self.operated(TRUTH, [self._expression(node)])
+
     def _on_while(self, node: ast.While) -> None:
-        for _ in range(2):
-            self._expression(node.test)
+        for _ in self._turns():
+            self._test(node.test)
             self._block(node.body)
         self._block(node.orelse)
+
+    def _turns(self) -> Iterator[None]:
+        """What one turn binds the next one finds, until there is nothing new."""
+        for turn in range(MOST_TURNS):
+            before = self._held_now()
+            yield
+            if turn and self._held_now() == before:
+                return
+
+    def _held_now(self) -> dict[str, set[int]]:
+        return {n: {*map(id, v.roots)} for n, v in self._names.items()}
 
     def _on_with(self, node: ast.With) -> None:
         for item in node.items:
@@ -145,20 +154,6 @@ class Callees(Calling):
         if node.value is not None:
             self._returns.append(self._expression(node.value))
 
-    def _on_functiondef(self, node: ast.FunctionDef) -> None:
-        self._names[node.name] = FRESH
-        self._later(node.args, node.body)
-
-    def _later(self, given: ast.arguments, body: Sequence[ast.stmt]) -> None:
-        """What is defined for later, taken as if it were called where it stands."""
-        own = {arg.arg for arg in ast.walk(given) if isinstance(arg, ast.arg)}
-        kept = {name: value for name, value in self._names.items() if name in own}
-        self._names |= dict.fromkeys(own, FRESH)
-        self._block(body)
-        for name in own:
-            self._names.pop(name, None)
-        self._names |= kept
-
     def _on_classdef(self, node: ast.ClassDef) -> None:
         self._names[node.name] = FRESH
 
@@ -171,7 +166,8 @@ class Callees(Calling):
                 self.hold(owner, target.id, value)
             if target.id not in self._globals:
                 before = self._names.get(target.id, FRESH)
-                both = joined([value, before]) if self._depth else value
+                joins = self._depth or self._branches
+                both = joined([value, before]) if joins else value
                 self._names[target.id] = both
         elif isinstance(target, ast.Attribute):
             base = self._expression(target.value)
@@ -217,17 +213,8 @@ class Callees(Calling):
             self._block(case.body)
 
     def _unpack(self, targets: Sequence[ast.expr], value: Value) -> None:
-        sample = value.sample
-        parts = sample.each if isinstance(sample, Parts) else ()
-        listed = isinstance(sample, tuple | list) and len(sample) == len(targets)
         for index, target in enumerate(targets):
-            if len(parts) == len(targets):
-                self.bind(target, parts[index])
-            elif listed and value.known:
-                self.bind(target, Value.of(sample[index]))
-            else:
-                part = sample[index] if listed else NOTHING
-                self.bind(target, Value(part, value.roots))
+            self.bind(target, part_of(value, index, len(targets)))
 
     def _expression(self, node: ast.expr, *, used: bool = True) -> Value:
         if isinstance(node, ast.Call):
@@ -243,12 +230,13 @@ class Callees(Calling):
             if isinstance(child, ast.expr)
         ]
         if isinstance(node, ast.BoolOp):
+            self.operated(TRUTH, parts)
             return joined(parts)
         if isinstance(node, _KEEP):
             return kept(node, parts, self._made)
         for part in parts:
             self.read_all(part)
-        return FRESH
+        return self.operated(methods_of(node), parts)
 
     def _of_tuple(self, node: ast.Tuple) -> Value:
         parts = [self._expression(part) for part in node.elts]
@@ -277,7 +265,7 @@ class Callees(Calling):
             return self.invoke(method, [base, index], {})
         self.read(base)
         sample = base.sample
-        always = base.known and isinstance(node.slice, ast.Constant)
+        always = base.alone and isinstance(node.slice, ast.Constant)
         if always and isinstance(sample, list | tuple | dict):
             try:
                 return Value.of(sample[index.sample])
@@ -286,27 +274,27 @@ class Callees(Calling):
         if known.is_array(sample) and sample.dtype != object:
             return Value(sample.reshape(-1)[:0], base.roots)  # a view, or a scalar
         listed = isinstance(sample, list | tuple | dict) and sample
-        return elements(sample, base.roots) if listed else Value(NOTHING, base.roots)
-
-    def _of_lambda(self, node: ast.Lambda) -> Value:
-        self._later(node.args, [ast.Expr(node.body)])
-        return FRESH
+        return elements(sample, base.roots) if listed else held_by(base)
 
     def _comprehension(self, node: Any, first: Value | None = None) -> Value:
-        for part in node.generators:
-            item, first = first or self.iterate(self._expression(part.iter)), None
-            self.bind(part.target, item)
-            for test in part.ifs:
-                self._expression(test)
-        if isinstance(node, ast.DictComp):
-            self._expression(node.key)
-            return kept(node, [self._expression(node.value)], self._made)
-        return kept(node, [self._expression(node.elt)], self._made)
+        first = first or self.iterate(self._expression(node.generators[0].iter))
+        targets = [part.target for part in node.generators]
+        with self._hidden(set[str]().union(*(names_in(t, ast.Store) for t in targets))):
+            for part in node.generators:
+                item, first = first or self.iterate(self._expression(part.iter)), None
+                self.bind(part.target, item)
+                for test in part.ifs:
+                    self._expression(test)
+            if isinstance(node, ast.DictComp):
+                self._expression(node.key)
+            element = node.value if isinstance(node, ast.DictComp) else node.elt
+            made = self._expression(element)
+        return kept(node, [made], self._made)
 
     _of_listcomp = _of_setcomp = _of_generatorexp = _of_dictcomp = _comprehension
 
     def _of_ifexp(self, node: ast.IfExp) -> Value:
-        self._expression(node.test)
+        self._test(node.test)
         return joined([self._expression(node.body), self._expression(node.orelse)])
 
     def _of_namedexpr(self, node: ast.NamedExpr) -> Value:
@@ -343,57 +331,19 @@ class Callees(Calling):
 
     def _called(self, node: ast.Call, used: bool) -> Value:
         function = self._expression(node.func)
-        given = [self._expression(arg) for arg in node.args]
-        named = {k.arg or "": self._expression(k.value) for k in node.keywords}
+        given: list[Value] = []
+        named: Names = {}
+        for arg in node.args:
+            if isinstance(arg, ast.Starred) or "" in named:
+                self._spread("", held_by(self._expression(arg)), named)
+            else:
+                given.append(self._expression(arg))
+        for keyword in node.keywords:
+            self._spread(keyword.arg or "", self._expression(keyword.value), named)
         return self.call(function, given, named, used)
 
-    def above(self, given: list[Value]) -> Value:
-        """What `super()` gives here."""
-        if self._code is None:
-            return FRESH
-        return super_of(self._cells, self._names, self._code, given)
-
-    def follow(self, function: Any, names: Names, around: Mapping[str, Any]) -> Value:
-        """A function's body, with what its names hold."""
-        key = (
-            function.__code__,
-            *map(id, around.values()),
-            *((n, id(v.sample), *map(id, v.roots)) for n, v in names.items()),
-        )
-        if key in self._done:
-            return self._done[key]
-        self.followed.add(known.place_of(function.__code__))
-        self._alive.append(names)  # so that identities stay true
-        self._done[key] = Value(NOTHING, joined([*names.values()]).roots)
-        nodes = known.sources_of(function)
-        if not nodes or self._depth >= DEEPEST:
-            for value in names.values():
-                self.change_all(value)
-            name = function.__qualname__
-            self.effects.bound = self.effects.bound or f"what {name} does is not known"
-            return self._done[key]
-        kept = vars(self).copy()
-        self.space, self._names = function.__globals__, dict(names)
-        self._cells, self._code = dict(around), function.__code__
-        every = (n for node in nodes for n in ast.walk(node))
-        declared = (n for n in every if isinstance(n, ast.Global))
-        self._globals = frozenset(name for each in declared for name in each.names)
-        self._depth += 1
-        self._returns = []
-        for node in nodes:
-            if isinstance(node, ast.Lambda):
-                self._returns.append(self._expression(node.body))
-            elif isinstance(node, ast.GeneratorExp):
-                first = self.iterate(self._names.get(".0", FRESH))
-                self._returns.append(self._comprehension(node, first))
-            else:
-                self._block(node.body)
-        made = joined(self._returns)
-        for name in _SCOPE:
-            setattr(self, name, kept[name])
-        self._done[key] = made
-        return made
+    def _spread(self, name: str, value: Value, named: Names) -> None:
+        named[name] = joined([named[name], value]) if name in named else value
 
 
-_SCOPE = ("space", "_names", "_globals", "_cells", "_depth", "_returns", "_code")
 _KEEP = (ast.List, ast.Set, ast.Dict, ast.Starred, ast.Await)

@@ -11,6 +11,7 @@ import gc
 import inspect
 import types
 from collections import namedtuple
+from collections.abc import Sequence
 from typing import Any
 
 from debottleneck.agent.discover import is_own
@@ -27,6 +28,7 @@ from debottleneck.strategies.rewriting.values import (
     CONTAINERS,
     FRESH,
     NOTHING,
+    Local,
     Made,
     Method,
     Names,
@@ -36,6 +38,8 @@ from debottleneck.strategies.rewriting.values import (
     Value,
     bound_names,
     elements,
+    held_by,
+    holding,
     is_container,
     is_users,
     joined,
@@ -80,6 +84,8 @@ class Calling(Foreign):
             return self.method(target, given, named, used)
         if isinstance(target, type):
             return self._make(target, given, named)
+        if isinstance(target, Local):
+            return self.inner(target, given, named)
         if own_function(target):
             if not isinstance(target, types.FunctionType):  # a cache around it
                 self.change(function, ALL)
@@ -128,18 +134,19 @@ class Calling(Foreign):
             return Value.of(kind_of(given[0]))
         if kind is super:
             return self.above(given)
+        made = Made(kind)
         for name in ("__new__", "__init__"):
             method = inspect.getattr_static(kind, name, None)
             if own_function(method):
-                self.invoke(method, [Value(Made(kind)), *given], named)
-        roots = joined([*given, *named.values()]).roots
+                self.invoke(method, [Value(made), *given], named)
         if is_users(kind):
-            return Value(Made(kind), roots)
-        made = self.function(kind, given, named, used=True)
+            made.put([*given, *named.values()])
+            return Value(made)
+        found = self.function(kind, given, named, used=True)
         if kind in CONTAINERS:
-            return Value(Made(kind, {id(root): root for root in made.roots}))
+            return holding(kind, [Value(NOTHING, found.roots)])
         threads = self.beside and is_of_threads(kind)
-        return Value(Made(kind)) if threads else made
+        return Value(made) if threads else found
 
     def invoke(self, function: Any, given: list[Value], named: Names) -> Value:
         """A call of the user's own function."""
@@ -174,15 +181,20 @@ class Calling(Foreign):
             return self._above(sample, name)
         if name == "__class__":
             return Value(kind)
+        if isinstance(sample, Made) and name in sample.attributes:
+            more = [Value(NOTHING, base.before)] if base.before else []
+            return joined([sample.attributes[name], *more])
         own = None if isinstance(sample, Made) else getattr(sample, "__dict__", None)
         if known.is_module_of_torch(sample):
             own = next((m for m in known.members(sample) if name in m), own)
         if isinstance(own, dict | types.MappingProxyType) and name in own:
             self.read(base, name)
             exact = any(base.exactly(root) for root in base.roots)
-            if exact or isinstance(sample, type):
-                return method_or(own[name], base)
-            return Value(own[name], base.roots)
+            if not exact and not isinstance(sample, type):
+                return Value(own[name], base.roots)
+            held = method_or(own[name], base)
+            others = tuple(root for root in base.before if not base.exactly(root))
+            return Value(held.sample, (*held.before, *others)) if others else held
         if isinstance(sample, type):
             self._note_kinds(sample, name)
             return method_or(inspect.getattr_static(sample, name, None), base)
@@ -195,6 +207,9 @@ class Calling(Foreign):
         getter = static.fget if isinstance(static, property) else None
         if getter is None:
             getter = inspect.getattr_static(type(static), "__get__", None)
+        cached = static.func if isinstance(static, functools.cached_property) else None
+        if own_function(cached):
+            return self.invoke(cached, [base], {})
         if not isinstance(static, types.FunctionType) and own_function(getter):
             given = [base] if isinstance(static, property) else [Value.of(static), base]
             return self.invoke(getter, given, {})
@@ -217,7 +232,22 @@ class Calling(Foreign):
                 return self.invoke(fallback, [base, Value(name)], {})
             if callable(fallback):
                 return Value(Method(None, base, name), base.roots)
-        return method_or(static, base, name)
+        found = method_or(static, base, name)
+        if isinstance(sample, Made) and not callable(static):  # or what it was given
+            return joined([found, Value(NOTHING, base.roots)])
+        return found
+
+    def operated(self, names: Sequence[str], parts: list[Value]) -> Value:
+        """What these methods of the parts give, those of the user's."""
+        found = []
+        for name in names:
+            for part in parts:
+                rest = [other for other in parts if other is not part]
+                for one in part.each:
+                    method = inspect.getattr_static(kind_of(one), name, None)
+                    if own_function(method):
+                        found.append(self.invoke(method, [one, *rest], {}))
+        return joined(found) if found else FRESH
 
     def set_attribute(self, base: Value, name: str, value: Value) -> None:
         """An attribute of a value is bound."""
@@ -235,6 +265,8 @@ class Calling(Foreign):
                 setter = inspect.getattr_static(type(static), "__set__", None)
                 if own_function(setter):
                     self.invoke(setter, [Value.of(static), one, value], {})
+                elif isinstance(one.sample, Made):
+                    one.sample.set(name, value)
         self.change(base, name)
 
     def _note_kinds(self, kind: type, name: str) -> None:
@@ -295,7 +327,7 @@ class Calling(Foreign):
                     return made
         if is_container(sample) or isinstance(sample, Parts):
             self.read(value)
-            return Value(NOTHING, value.roots)
+            return held_by(value)
         if isinstance(sample, list | tuple | dict | set | frozenset | str | range):
             self.read(value)
             return elements(sample, value.roots)

@@ -7,7 +7,7 @@ import inspect
 import sys
 import threading
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from debottleneck.strategies.conflicts import PLAIN
@@ -20,15 +20,18 @@ from debottleneck.strategies.rewriting.locations import (
     owner_of,
     reach,
 )
+from debottleneck.strategies.rewriting.operators import methods_called
 from debottleneck.strategies.rewriting.values import (
     CONTAINERS,
     FRESH,
     NOTHING,
+    Local,
     Method,
     Names,
     Over,
     Value,
     elements,
+    holding,
     is_container,
     joined,
     kind_of,
@@ -56,6 +59,12 @@ class Follows(Protocol):
 
     def invoke(self, function: Any, given: list[Value], named: Names) -> Value:
         """A call of a function of the user's."""
+
+    def operated(self, names: Sequence[str], parts: list[Value]) -> Value:
+        """What methods of the user's give that operators go to."""
+
+    def inner(self, function: Local, given: list[Value], named: Names) -> Value:
+        """A call of a function that the code itself defines."""
 
     def follow(self, function: Any, names: Names, around: Mapping[str, Any]) -> Value:
         """Its body, with what its names hold."""
@@ -162,6 +171,9 @@ class Foreign(Touching, Follows):
             self.note(known.OUTSIDE, ALL, write=True)
         if known.draws_in_torch(function):
             self.streams()
+        found = self.operated(methods_called(function), everything)
+        if found is not FRESH:
+            return found
         goes_over = function in known.GOES_OVER
         if goes_over or name == "next":
             items = [self.iterate(one) for one in given if one.roots]
@@ -175,7 +187,11 @@ class Foreign(Touching, Follows):
         if changes or name in known.CHANGE_FIRST or name.endswith("_"):
             for value in everything if changes else given[:1]:
                 self.change_all(value)
-        if name in known.ALIASES or isinstance(function, type):
+        if known.lists(function, name, everything):
+            kind = kind_of(given[0]) if name == "copy" and given else list
+            return holding(kind, [Value(NOTHING, joined(everything).roots)])
+        aliases = known.may_alias(function, name, named, len(everything))
+        if aliases or isinstance(function, type):
             return Value(NOTHING, joined(everything).roots)
         return FRESH
 
@@ -202,7 +218,8 @@ class Foreign(Touching, Follows):
             self.note(known.OUTSIDE, ALL, write=True)
         if known.is_reading(receiver.sample, name):
             self.read_all(receiver)
-            if known.is_array(receiver.sample) and name not in known.ALIASES:
+            aliases = known.may_alias(None, name, named, len(everything))
+            if known.is_array(receiver.sample) and not aliases:
                 return FRESH
             if name == "get" and kind is dict and receiver.sample:
                 return joined([elements(receiver.sample, receiver.roots), *given[1:]])
@@ -262,7 +279,9 @@ class Foreign(Touching, Follows):
     def _called_back(self, value: Value, rest: Names) -> None:
         sample = value.sample
         calls = inspect.getattr_static(kind_of(value), "__call__", None)
-        if isinstance(sample, Method) and own_function(sample.function):
+        if isinstance(sample, Local):
+            self.inner(sample, [], rest)
+        elif isinstance(sample, Method) and own_function(sample.function):
             self.invoke(sample.function, [sample.receiver], rest)
         elif not isinstance(sample, type) and own_function(sample):
             self.invoke(sample, [], rest)

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -34,8 +34,16 @@ ALIASES = {
     "iter", "next", "getattr", "enumerate", "zip", "map", "filter", "reversed", "to",
     "cpu", "contiguous", "unsqueeze", "permute", "diagonal", "split", "chunk", "unbind",
     "__getitem__", "copy_", "requires_grad_", "memoryview", "max", "min", "vars",
+    "asanyarray", "require", "atleast_3d", "moveaxis", "rollaxis", "flip", "flipud",
+    "fliplr", "rot90", "real", "imag", "array_split", "hsplit", "vsplit", "dsplit",
+    "broadcast_arrays", "as_strided", "sliding_window_view", "trim_zeros", "unstack",
+    "matrix_transpose", "permute_dims", "getfield", "unfold", "narrow", "movedim",
+    "view_as", "expand_as", "heappop", "heapreplace", "heappushpop", "reduce",
 }  # fmt: skip
 """Functions and methods whose result may be a part of what they are given."""
+
+LISTS = {"sorted", "nlargest", "nsmallest", "sum", "copy"}
+"""Functions that make a container of what others hold; `copy` any object."""
 
 CHANGE_FIRST = {
     "shuffle", "copyto", "put", "place", "putmask", "fill_diagonal", "setattr",
@@ -144,6 +152,28 @@ def stages(receiver: Any, name: str) -> set[str]:
     if _is_torch(receiver, "optim", "Optimizer"):
         return {"update"}
     return {"forward"} if is_module_of_torch(receiver) else set()
+
+
+def may_alias(function: Any, name: str, named: Collection[str], count: int) -> bool:
+    """Whether a call may give what it is given, or a part of it.
+
+    Args:
+        function: What is called.
+        name: Its name.
+        named: Names that arguments are given by.
+        count: Arguments.
+    """
+    if "copy" in named or (name == "einsum" and count < 3):  # of one array: a view
+        return True
+    return name in ALIASES or type(function).__module__ in ("operator", "_operator")
+
+
+def lists(function: Any, name: str, given: Sequence[Any]) -> bool:
+    """Whether a call makes a container of what it is given, or of what that holds."""
+    if name == "copy":
+        arrays = all(is_array(one.sample) for each in given for one in each.each)
+        return getattr(function, "__module__", "") == "copy" and not arrays
+    return name in LISTS and (name != "sum" or len(given) > 1)
 
 
 def is_reading(receiver: Any, name: str) -> bool:

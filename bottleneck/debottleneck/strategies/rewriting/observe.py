@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping
 from time import perf_counter_ns, thread_time_ns
 from types import FrameType
@@ -14,7 +14,13 @@ from debottleneck.strategies.rewriting.callees import Callees
 from debottleneck.strategies.rewriting.divide import Observation
 from debottleneck.strategies.rewriting.flatten import FlatLoop, Line
 from debottleneck.strategies.rewriting.known import is_array
-from debottleneck.strategies.rewriting.locations import Effects, far, owner_of, reach
+from debottleneck.strategies.rewriting.locations import (
+    MOST_ELEMENTS,
+    Effects,
+    far,
+    owner_of,
+    reach,
+)
 from debottleneck.strategies.rewriting.replicas import renewable
 from debottleneck.strategies.rewriting.tracing import Events, Tracing
 from debottleneck.strategies.rewriting.values import (
@@ -32,6 +38,8 @@ OBSERVED = 3
 TRACED = 2
 """The first of them are looked at so closely that they are slow."""
 
+
+_LISTED = (list, dict, set, deque)
 
 _COPIED = (list, dict, set, bytearray)
 
@@ -162,8 +170,8 @@ class Observed:
         self._heard(line.number, callees)
         seen = self._values.get(line.number)
         if line.temporary:
-            made = FRESH if seen is None else Value.of(seen)
             told = names.get(line.temporary, FRESH)
+            made = FRESH if seen is None else _taken_from(seen, told)
             exact = [one.sample for one in told.each if one.known]
             if any(not isinstance(one, _COPIED) and not is_array(one) for one in exact):
                 self._known.add(line.number)
@@ -171,9 +179,9 @@ class Observed:
         for index, name in enumerate(line.binds):
             told = names.get(name, FRESH)
             if isinstance(seen, tuple):
-                names[name] = Value.of(seen[index])
+                names[name] = _taken_from(seen[index], told)
             elif self._binders[name] == 1 and name in local:
-                names[name] = Value.of(local[name])
+                names[name] = _taken_from(local[name], told)
             else:  # some object that this iteration made, or another one
                 names[name] = Value(NOTHING, (*told.roots, object()))
             names[name] = self._or_runs(names[name], told)
@@ -203,6 +211,21 @@ class Observed:
             self._held, self._holds, self._changers,
             [*filter(renewable, self._tracing.connections.values())],
         )  # fmt: skip
+
+
+def _taken_from(seen: Any, told: Value) -> Value:
+    """What was seen, and what it may be a part of where that is too much to list."""
+    value = Value.of(seen)
+    if not value.before:
+        return value
+    large = [
+        root
+        for root in told.before
+        if any(
+            isinstance(one, _LISTED) and len(one) > MOST_ELEMENTS for one in reach(root)
+        )
+    ]
+    return Value(seen, (seen, *(root for root in large if root is not seen)))
 
 
 def _owners(values: Iterable[Any]) -> set[Any]:

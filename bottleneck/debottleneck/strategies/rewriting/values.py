@@ -7,12 +7,13 @@ import inspect
 import sys
 import types
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
 from debottleneck.agent.discover import is_own
+from debottleneck.strategies.conflicts import PLAIN
 from debottleneck.strategies.rewriting.locations import MOST_ELEMENTS, is_fixed
 
 NOTHING: Any = object()
@@ -36,12 +37,23 @@ class Value:
     @property
     def roots(self) -> tuple[Any, ...]:
         """Those before, and what the code has put into what it makes itself."""
-        return (*self.before, *(root for one in self.each for root in _put(one.sample)))
+        found = {id(root): root for one in self._within() for root in one.before}
+        return tuple(found.values())
+
+    def _within(self) -> Iterator[Value]:
+        """It, and all that the code has put into it."""
+        waiting, seen = [self], set[int]()
+        while waiting:
+            one = waiting.pop(0)
+            if id(one) not in seen:
+                seen.add(id(one))
+                yield one
+                waiting += [part for each in one.each for part in _put(each.sample)]
 
     @property
     def changing(self) -> tuple[Any, ...]:
-        """What changes with it: nothing that a container made anew only holds."""
-        return self.before if is_container(self.sample) else self.roots
+        """What changes with it: nothing that something made anew only holds."""
+        return self.before if isinstance(self.sample, Made) else self.roots
 
     @classmethod
     def of(cls, value: Any) -> Value:
@@ -58,9 +70,17 @@ class Value:
         return any(root is self.sample for root in self.roots)
 
     @property
+    def alone(self) -> bool:
+        """Whether it is that very object, and can be no other."""
+        return self.known and len(self.before) == 1
+
+    @property
     def each(self) -> tuple[Value, ...]:
         """It as a value of one kind, or all that it may be."""
         return self.others or (self,)
+
+
+Names = dict[str, Value]
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,15 +97,25 @@ class Made:
     """Stands for an instance that the code itself makes.
 
     Attributes:
-        held: What was put into one of Python's own containers, by identity.
+        held: What was put into it, by what tells it apart.
+        attributes: What they were bound to.
     """
 
     kind: type
-    held: dict[int, Any] = field(default_factory=dict)
+    held: dict[Any, Value] = field(default_factory=dict)
+    attributes: Names = field(default_factory=dict)
 
     def put(self, values: Sequence[Value]) -> None:
         """These are held from now on."""
-        self.held.update({id(root): root for value in values for root in value.roots})
+        for value in values:
+            self.held.setdefault((id(value.sample), *map(id, value.before)), value)
+
+    def set(self, name: str, value: Value) -> None:
+        """It has them as an attribute, or what it had."""
+        self.put([value])
+        before = self.attributes.get(name)
+        both = value if before is None else joined([value, before])
+        self.attributes[name] = both
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +146,21 @@ class Parts:
     each: tuple[Value, ...]
 
 
+@dataclass(frozen=True, eq=False)
+class Local:
+    """Stands for a function that the code itself defines.
+
+    Attributes:
+        node: It.
+        defaults: Of its parameters, by name.
+        scope: Where it is defined.
+    """
+
+    node: ast.FunctionDef | ast.Lambda
+    defaults: Names
+    scope: dict[str, Any]
+
+
 FRESH = Value()
 
 
@@ -143,17 +188,23 @@ def kept(node: ast.expr, parts: Sequence[Value], made: dict[ast.expr, Made]) -> 
     return Value(container)
 
 
+def holding(kind: type, parts: Sequence[Value]) -> Value:
+    """A new object that holds these."""
+    made = Made(kind)
+    made.put(parts)
+    return Value(made)
+
+
 def is_container(sample: Any) -> bool:
     """Whether it stands for one that the code itself makes."""
     return isinstance(sample, Made) and sample.kind in CONTAINERS
 
 
-def _put(sample: Any) -> tuple[Any, ...]:
-    """The roots of what the code itself has put into it."""
+def _put(sample: Any) -> tuple[Value, ...]:
+    """What the code itself has put into it."""
     if isinstance(sample, Made):
         return tuple(sample.held.values())
-    each = sample.each if isinstance(sample, Parts) else ()
-    return tuple(root for part in each for root in part.roots)
+    return sample.each if isinstance(sample, Parts) else ()
 
 
 def joined(values: Sequence[Value]) -> Value:
@@ -162,7 +213,7 @@ def joined(values: Sequence[Value]) -> Value:
     unknown = any(one.sample is NOTHING and one.before for one in every)
     kinds: dict[Any, Value] = {}
     for one in every:
-        if one.sample is not NOTHING and not (unknown and is_container(one.sample)):
+        if one.sample is not NOTHING and not (unknown and _misleads(one.sample)):
             kinds.setdefault(_kind(one.sample), one)
     others = tuple(kinds.values())[:MOST_KINDS]
     kept = {id(one.sample) for one in others}
@@ -172,7 +223,39 @@ def joined(values: Sequence[Value]) -> Value:
         for root in (one.before if id(one.sample) in kept else one.roots)
     }
     sample = others[0].sample if others else NOTHING
+    told = {id(root) for one in others for root in one.before}
+    left = tuple(root for key, root in roots.items() if key not in told)
+    if len(others) > 1 and left:
+        others = (*others, Value(NOTHING, left))
     return Value(sample, tuple(roots.values()), others if len(others) > 1 else ())
+
+
+def _misleads(sample: Any) -> bool:
+    """Whether what is not known would be taken for what cannot change."""
+    return is_container(sample) or isinstance(sample, PLAIN)
+
+
+def part_of(value: Value, index: int, count: int) -> Value:
+    """One of so many that a value is unpacked into."""
+    found = [_part_of(one, index, count) for one in value.each]
+    return joined(found) if len(found) > 1 else found[0]
+
+
+def _part_of(value: Value, index: int, count: int) -> Value:
+    sample = value.sample
+    if isinstance(sample, Parts) and len(sample.each) == count:
+        return sample.each[index]
+    if not isinstance(sample, tuple | list) or len(sample) != count:
+        return held_by(value)
+    part = sample[index]
+    return Value.of(part) if value.alone else Value(part, value.roots)
+
+
+def held_by(value: Value) -> Value:
+    """Any of what a value holds."""
+    if is_container(value.sample) and not value.before:
+        return joined([*value.sample.held.values()])
+    return Value(NOTHING, value.roots)
 
 
 def _kind(sample: Any) -> Any:
@@ -181,7 +264,7 @@ def _kind(sample: Any) -> Any:
         return id(sample.function), _kind(sample.receiver.sample)
     if isinstance(sample, Made) and not is_container(sample):
         return sample.kind
-    if isinstance(sample, Made | Over | Parts):
+    if isinstance(sample, Made | Over | Parts | Local):
         return id(sample)
     if isinstance(sample, types.MethodType):
         return sample.__func__, type(sample.__self__)
@@ -201,11 +284,11 @@ def elements(container: Any, roots: tuple[Any, ...]) -> Value:
     """Any element of a container."""
     values = container.values() if isinstance(container, Mapping) else container
     found = islice(iter(values), MOST_ELEMENTS)
-    fixed = [Value(one, () if is_fixed(one) else roots) for one in found]
-    return joined(fixed) if fixed else Value(NOTHING, roots)
-
-
-Names = dict[str, Value]
+    every = [Value(one, () if is_fixed(one) else roots) for one in found]
+    if any(root is container for root in roots):  # those of other containers
+        others = tuple(root for root in roots if root is not container)
+        every += [Value(NOTHING, others)] * bool(others)
+    return joined(every) if every else Value(NOTHING, roots)
 
 
 def kind_of(value: Value) -> type:
@@ -265,26 +348,36 @@ def method_or(found: Any, base: Value, name: str = "") -> Value:
 
 def bound_names(function: Any, given: list[Value], named: Names) -> Names:
     """Parameters -> what they are given."""
-    code = function.__code__
-    count = code.co_argcount
-    every = code.co_varnames[: count + code.co_kwonlyargcount]
-    names: Names = dict(zip(code.co_varnames[:count], given, strict=False))
-    defaults = function.__defaults__ or ()
-    for name, value in zip(
-        code.co_varnames[:count][::-1], defaults[::-1], strict=False
-    ):
-        names.setdefault(name, Value.of(value))
-    for name, value in (function.__kwdefaults__ or {}).items():
-        names.setdefault(name, Value.of(value))
+    code, count = function.__code__, function.__code__.co_argcount
+    most = count + code.co_kwonlyargcount
+    flags = code.co_flags & inspect.CO_VARARGS, code.co_flags & inspect.CO_VARKEYWORDS
+    values = function.__defaults__ or ()
+    names = code.co_varnames[:count][::-1]
+    defaults = dict(zip(names, values[::-1], strict=False))
+    defaults |= function.__kwdefaults__ or {}
+    more = code.co_varnames[most : most + sum(map(bool, flags))]
+    kept = {name: Value.of(value) for name, value in defaults.items()}
+    return _bound(code.co_varnames[:most], count, more, kept, given, named)
+
+
+def given_to(function: Local, given: list[Value], named: Names) -> Names:
+    """The same for one that the code itself defines."""
+    spec = function.node.args
+    placed = [arg.arg for arg in (*spec.posonlyargs, *spec.args)]
+    names = (*placed, *(arg.arg for arg in spec.kwonlyargs))
+    more = tuple(arg.arg for arg in (spec.vararg, spec.kwarg) if arg is not None)
+    return _bound(names, len(placed), more, function.defaults, given, named)
+
+
+def _bound(
+    every: Sequence[str], count: int, more: Sequence[str], defaults: Names,
+    given: list[Value], named: Names,
+) -> Names:  # fmt: skip
+    names: Names = dict(zip(every[:count], given, strict=False))
     names |= {n: v for n, v in named.items() if n in every}
-    left = joined([v for n, v in named.items() if n == ""])  # of `**` and callbacks
-    unknown = Value(NOTHING, left.roots)
-    names = {name: names.get(name, unknown) for name in every}
-    place = code.co_argcount + code.co_kwonlyargcount
-    rest = joined([*given[count:], *named.values()])
-    if code.co_flags & inspect.CO_VARARGS:
-        names[code.co_varnames[place]] = Value(NOTHING, rest.roots)
-        place += 1
-    if code.co_flags & inspect.CO_VARKEYWORDS:
-        names[code.co_varnames[place]] = Value(NOTHING, rest.roots)
-    return names
+    rest = Value(NOTHING, named[""].roots if "" in named else ())
+    for name in every:  # of `*`, `**` and callbacks: any of those left
+        if name not in names:
+            names[name] = joined([defaults[name], rest] if name in defaults else [rest])
+    left = Value(NOTHING, joined([*given[count:], *named.values()]).roots)
+    return names | dict.fromkeys(more, left)
