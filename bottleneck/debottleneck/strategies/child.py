@@ -56,7 +56,7 @@ class Child:
         self._lock = threading.Lock()
         if sys.platform != "linux":
             raise StrategyError("where='process' needs Linux", "use where='thread'")
-        with _forking:
+        with _Turn():
             self.connection, theirs = _open(Pipe())
             lifeline, self._lifeline = _open(Pipe(duplex=False))
             kept = (theirs, lifeline)
@@ -136,6 +136,17 @@ def end_all() -> None:
         _hang_up(child.connection)
     for child in children:
         child.end(max(0.0, until - time.monotonic()))
+
+
+class _Turn:
+    """One thread forks at a time; the others stand still meanwhile."""
+
+    @standstill.waits
+    def __enter__(self) -> None:
+        _forking.acquire()
+
+    def __exit__(self, *raised: object) -> None:
+        _forking.release()
 
 
 _is_child = False

@@ -10,6 +10,7 @@ import pytest
 
 from debottleneck.errors import StrategyError
 from debottleneck.strategies import standstill
+from debottleneck.strategies.process import Items
 
 
 @pytest.mark.parametrize("pauses", [False, True])
@@ -52,3 +53,22 @@ def test_no_process_beside_a_thread_that_always_computes(
     standstill.pause()
     over.set()
     thread.join()
+
+
+def test_threads_that_start_processes_wait_for_each_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """None of them is in the others' way."""
+    monkeypatch.setattr(standstill, "PATIENCE_S", 5.0)
+    together, got = threading.Barrier(3), []
+
+    def makes() -> None:
+        together.wait()
+        got.append([*Items(lambda: range(3), depth=1)])
+
+    threads = [threading.Thread(target=makes) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert got == [[0, 1, 2]] * 3
