@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from made_rewritten import PROCESSES, plainly, rewritten
+
+from debottleneck.strategies.rewriting import decide
 
 HEAD = """
 import os, signal, sys, threading, time
@@ -189,3 +192,34 @@ for i in range(30):  # loop
     assert ran.rewriting.fetched > 0
     plain = plainly(tmp_path / "s.py", source)["weights"][0]
     assert ran.space["weights"][0].tolist() == plain.tolist()
+
+
+def test_a_variable_of_the_module_is_bound_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process would bind one of its own, where functions read the module's."""
+    monkeypatch.setattr(decide, "LEAST_GAIN", -1e9)
+    source = (
+        HEAD
+        + """
+import random
+rng = random.Random(1)
+def load(i):
+    drawn = []
+    for _ in range(2):
+        time.sleep(0.001)
+        drawn.append(rng.randrange(9))
+    return drawn
+total = 0
+for i in range(30):  # loop
+    x = load(i)
+    total = i
+    sums = [total := total + r for r in x]
+    net.update(sums[-1])
+"""
+    )
+    ran = rewritten(tmp_path / "s.py", source, PROCESSES)
+    assert ran.rewriting.fetched > 0
+    plain = plainly(tmp_path / "s.py", source)
+    assert ran.space["total"] == plain["total"]
+    assert ran.space["net"].w == plain["net"].w

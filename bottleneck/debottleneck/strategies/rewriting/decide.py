@@ -254,7 +254,8 @@ def decide(
     workers = _workers(settings, heavy_ns, stays_ns) if heavy else 1
     lost = {at for at in division.changed if not travels(at, ahead, left)}
     there = heavy or spent
-    apart = bool(heavy or not lost) and _can_be_copied(flat, there, seen, sides.stays)
+    apart = bool(heavy or not lost)
+    apart = apart and _can_be_apart(flat, there, seen, sides, kept_names)
     apart = apart and not of_this_process(_together(by_line, there), ahead, sides.stays)
     plan = Plan(
         PREFETCH, point.file, point.plan.line,
@@ -277,14 +278,24 @@ def decide(
     )  # fmt: skip
 
 
-def _can_be_copied(
-    flat: FlatLoop, lines: Collection[int], seen: Observation, stays: Effects
-) -> bool:
-    """Whether what lines of a process give may be a copy of what is there."""
-    told = flat.told_by(lines)
-    changed = {owner for owner, _ in stays.writes} - seen.fresh
-    held = set[Any]().union(*(seen.holds.get(number, ()) for number in told))
-    return seen.known.isdisjoint(told) and changed.isdisjoint(held)
+def _can_be_apart(
+    flat: FlatLoop, there: Collection[int], seen: Observation, sides: BothSides,
+    kept_names: frozenset[str],
+) -> bool:  # fmt: skip
+    """Whether lines, -1 for the iterable, may run in a process, which gives copies.
+
+    What the rest changes is not to be a copy, nor are names that functions read.
+    """
+    told = flat.told_by(there)
+    changed = {owner for owner, _ in sides.stays.writes} - seen.fresh
+    bound = {name for line in flat.lines if line.number in there for name in line.binds}
+    held = [seen.holds.get(number, set()) for number in told]
+    if -1 in there:
+        bound |= {*flat.names}
+        held += [seen.held.get(name, set()) for name in flat.names]
+    if not seen.known.isdisjoint(told) or kept_names & bound:
+        return False
+    return changed.isdisjoint(set[Any]().union(*held))
 
 
 def _left(

@@ -16,6 +16,7 @@ import types
 from collections import deque
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from debottleneck.strategies.conflicts import (
@@ -211,6 +212,8 @@ def _inner(value: Any) -> list[Any]:
         return [] if frame is None else [*frame.f_locals.values()]
     if is_tensor(value) or isinstance(value, random.Random):
         return []
+    if getattr(getattr(value, "dtype", None), "kind", "") == "O":
+        return [*islice(getattr(value, "flat", ()), MOST_ELEMENTS)]
     return [*iterators_in(value), *stored(value)]
 
 
