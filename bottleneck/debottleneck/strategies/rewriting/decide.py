@@ -255,8 +255,7 @@ def decide(
     lost = {at for at in division.changed if not travels(at, ahead, left)}
     there = heavy or spent
     apart = bool(heavy or not lost)
-    apart = apart and _can_be_apart(flat, there, seen, sides, kept_names)
-    apart = apart and not of_this_process(_together(by_line, there), ahead, sides.stays)
+    apart = apart and _can_be_apart(flat, there, by_line, seen, sides, kept_names)
     plan = Plan(
         PREFETCH, point.file, point.plan.line,
         order=division.order, heavy=heavy,
@@ -279,13 +278,15 @@ def decide(
 
 
 def _can_be_apart(
-    flat: FlatLoop, there: Collection[int], seen: Observation, sides: BothSides,
-    kept_names: frozenset[str],
+    flat: FlatLoop, there: Collection[int], by_line: Mapping[int, Effects],
+    seen: Observation, sides: BothSides, kept_names: frozenset[str],
 ) -> bool:  # fmt: skip
     """Whether lines, -1 for the iterable, may run in a process, which gives copies.
 
     What the rest changes is not to be a copy, nor are names that functions read.
     """
+    if of_this_process(_together(by_line, there), sides.ahead, sides.stays):
+        return False
     told = flat.told_by(there)
     changed = {owner for owner, _ in sides.stays.writes} - seen.fresh
     bound = {name for line in flat.lines if line.number in there for name in line.binds}
