@@ -52,7 +52,7 @@ LINES = {
     "collect": 3_170,  # a run outlives whatever of ours fails
     "recording": 3_010,  # 900 for files from strangers: annotations, limits, secrets
     "analysis": 4_420,  # 770 for rows that are lines: joined, opened, unmarked
-    "strategies": 14_870,  # 7,900 rewrite loops and write them, 1,300 set libraries
+    "strategies": 14_890,  # 7,900 rewrite loops and write them, 1,300 set libraries
     "prediction": 2_405,
     "trials": 4_150,  # the gate's runs, state and files compared
     "selfcheck": 1_450,
@@ -61,7 +61,7 @@ LINES = {
 }
 """Room -> lines it may have. Who needs more deletes something, or argues it here."""
 
-WHOLE, TESTS = 52_240, 39_620
+WHOLE, TESTS = 52_260, 39_620
 """Lines of the package and of the tests; less than all rooms may have together."""
 
 

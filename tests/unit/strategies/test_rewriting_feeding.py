@@ -199,7 +199,7 @@ def test_a_generator_is_made_in_a_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A background generator: its items come from elsewhere, then its end."""
-    monkeypatch.setattr(decide, "HEAVY", 0.2)  # all of it goes, draws too
+    monkeypatch.setattr(decide, "HEAVY", 1.0)  # all of it goes, draws too
     ran = _fed(
         tmp_path / "s.py",
         """

@@ -526,7 +526,7 @@ def test_what_cannot_be_asked_for(
 def test_auto_finds_and_reports_its_number() -> None:
     """With a load that waits for the others it takes more than one, and says so."""
     clock = threading.Event()
-    found = prefetch(lambda index: clock.wait(0.002), workers="auto", count=60)
+    found = prefetch(lambda index: clock.wait(0.01), workers="auto", count=60)
     for _ in found:
         pass
     report = found.report()

@@ -288,12 +288,12 @@ def _can_be_apart(
     if of_this_process(_together(by_line, there), sides.ahead, sides.stays):
         return False
     told = flat.told_by(there)
-    changed = {owner for owner, _ in sides.stays.writes} - seen.fresh
+    changed = {owner for owner, _ in sides.stays.writes}
     bound = {name for line in flat.lines if line.number in there for name in line.binds}
-    held = [seen.holds.get(number, set()) for number in told]
     if -1 in there:
         bound |= {*flat.names}
-        held += [seen.held.get(name, set()) for name in flat.names]
+        told += (-1,)
+    held = [seen.holds.get(number, set()) for number in told]
     if not seen.known.isdisjoint(told) or kept_names & bound:
         return False
     return changed.isdisjoint(set[Any]().union(*held))

@@ -35,7 +35,8 @@ class Observation:
         cpu_ns: What of `ns` is on a core.
         sizes: Bytes of each line's value, by its number.
         held: Owners that each name holds which the loop binds, at an iteration's end.
-        holds: Owners that each line's value holds, by its number.
+        holds: Owners of what there was before that each line's value holds, by its
+            number, and at -1 those of the item.
         changers: Lines that read and change arrays which were there before.
         connections: That each worker may have one of its own of.
     """

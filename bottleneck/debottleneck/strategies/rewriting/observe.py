@@ -69,6 +69,7 @@ class Observed:
         self._cpu_ns: list[list[int]] = []
         self._sizes: dict[int, int] = {}
         self._holds: dict[int, set[Any]] = {}
+        self._before: list[Any] = []  # what there was, kept alive
         self._last = self._cpu_last = 0
         self._witness = ChangeWitness()
         self._changers: set[int] = set()
@@ -146,12 +147,19 @@ class Observed:
         self._heard(-1, callees)
         self._looks.append([*found, callees.effects])
         self._sizes = {n: size(value) for n, value in self._values.items()}
-        if self.enough:  # what is held by other names than those that it binds
-            kept = [v for n, v in {**space, **local}.items() if n not in bound]
+        # what is held by other names than those that it binds
+        kept = [v for n, v in {**space, **local}.items() if n not in bound]
+        if len(self._looks) == OBSERVED - 1:
+            self._before = [held for value in kept for held in far(value)]
+        elif self.enough:
+            before = {owner_of(held) for held in self._before}
+            self._before = []
+            items = [local[name] for name in self._flat.names if name in local]
             self._lasting = _owners(kept)
+            self._holds = {-1: _owners(items) & before}
             self._held = {n: _owners([local[n]]) for n in bound if n in local}
-            self._holds = {n: _owners([value]) for n, value in self._values.items()}
             for number, value in self._values.items():
+                self._holds[number] = _owners([value]) & before
                 held = [one for one in reach(value) if not is_array(one)]
                 if not self._lasting.isdisjoint(map(owner_of, held)):
                     self._known.add(number)
