@@ -294,7 +294,7 @@ class EachPoint:
         if local is not space:
             used = {n for node in self._turns.body for n in names_in(node, ast.Load)}
             used |= names_in(self._turns.target, ast.Load)
-            names = sorted(used & local.keys() - self._turns.bound)
+            names = sorted(used & {*local} - self._turns.bound)
         turns = self._turns
         item = ast.Assign([turns.target], ast.Name(".item", ast.Load()))
         turn = function_of("turn", (*names, ".item"), [item, *turns.body])
