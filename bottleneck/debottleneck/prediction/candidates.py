@@ -64,5 +64,5 @@ def _prefetches(demand: Demand, cores: int) -> list[list[Strategies]]:
         apart = sorted({*(n for n in THREADS if n < cores), max(cores, 2)})
     threads = [parse(f"{PREFETCH}:workers={n}") for n in counts if threaded]
     where = f"{PREFETCH}:workers={{}},where=process"
-    processes = [parse(where.format(count)) for count in apart if plan.apart]
+    processes = [parse(where.format(count)) for count in apart if in_process.apart]
     return [family for family in (threads, processes) if family]
