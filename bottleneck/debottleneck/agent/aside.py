@@ -15,7 +15,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 TRIES = 20
-"""Each refusal ends what it was for."""
+"""How often something is tried that Python refuses for the moment."""
 
 Hook = Callable[[ModuleType], None]
 """Is given a module that has just been imported."""

@@ -142,7 +142,7 @@ def open_function(
         function: One of it; no generator and no coroutine.
         lines: The module's source.
         placeholder: What stands for the function's point.
-        long: set[int] of loops whose iterations are long enough to be told apart.
+        long: Lines of loops whose iterations are long enough to be told apart.
     """
     walker = _Pass(ast.Module([], []), lines, placeholder, module_of(tree))
     return walker.opened(function, placeholder, long)

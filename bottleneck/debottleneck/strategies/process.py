@@ -82,7 +82,7 @@ class Items(Iterator[T], Generic[T]):
                 kind, (value, states) = self._receiver.receive()
             except Gone:
                 self._fail()
-            except BaseException:
+            except BaseException:  # raised again: the child is not left behind
                 self._finish()
                 raise
             self._source.told(states)
@@ -184,7 +184,7 @@ class Calls:
         try:
             for number in range(workers):
                 servers.append(_Server(function, number, name))
-        except BaseException:
+        except BaseException:  # raised again: those begun are not left behind
             self._end()
             raise
         for server in servers:

@@ -5,7 +5,23 @@ from __future__ import annotations
 import ast
 from collections.abc import Sequence
 
-from debottleneck.strategies.rewriting.patch_names import names_in
+
+def names_in(node: ast.AST, context: type[ast.expr_context]) -> set[str]:
+    """Names that it loads or stores; those of comprehensions are their own."""
+    found: set[str] = set()
+    waiting: list[tuple[ast.AST, frozenset[str]]] = [(node, frozenset())]
+    while waiting:
+        part, hidden = waiting.pop()
+        if isinstance(part, ast.Name) and isinstance(part.ctx, context):
+            found |= {part.id} - hidden
+        elif isinstance(part, ast.AugAssign) and isinstance(part.target, ast.Name):
+            found |= {part.target.id} - hidden  # both read and bound
+        generators: list[ast.comprehension] = getattr(part, "generators", [])
+        own = (n for g in generators for n in ast.walk(g.target))
+        inner = hidden | {n.id for n in own if isinstance(n, ast.Name)}
+        waiting += [(child, inner) for child in ast.iter_child_nodes(part)]
+        waiting += [(g.iter, hidden) for g in generators[:1]]  # outside of it
+    return found
 
 
 def exposed(body: Sequence[ast.stmt]) -> set[str]:

@@ -16,21 +16,21 @@ from typing import Any
 
 from debottleneck.strategies.conflicts import PLAIN
 from debottleneck.strategies.rewriting import known
+from debottleneck.strategies.rewriting.bindings import names_in
 from debottleneck.strategies.rewriting.bodies import Bodies
 from debottleneck.strategies.rewriting.locations import ALL
 from debottleneck.strategies.rewriting.operators import TRUTH, methods_of
-from debottleneck.strategies.rewriting.patch_names import names_in
 from debottleneck.strategies.rewriting.values import (
     FRESH,
     NOTHING,
     Names,
     Parts,
     Value,
+    display_of,
     elements,
     held_by,
     is_container,
     joined,
-    kept,
     kind_of,
     own_function,
     part_of,
@@ -233,7 +233,7 @@ class Callees(Bodies):
             self.operated(TRUTH, parts)
             return joined(parts)
         if isinstance(node, _KEEP):
-            return kept(node, parts, self._made)
+            return display_of(node, parts, self._made)
         for part in parts:
             self.read_all(part)
         return self.operated(methods_of(node), parts)
@@ -289,7 +289,7 @@ class Callees(Bodies):
                 self._expression(node.key)
             element = node.value if isinstance(node, ast.DictComp) else node.elt
             made = self._expression(element)
-        return kept(node, [made], self._made)
+        return display_of(node, [made], self._made)
 
     _of_listcomp = _of_setcomp = _of_generatorexp = _of_dictcomp = _comprehension
 

@@ -21,6 +21,7 @@ from typing import Any
 
 from debottleneck.strategies import pools
 from debottleneck.strategies.blas import cores
+from debottleneck.strategies.rewriting.bindings import names_in
 from debottleneck.strategies.rewriting.callees import Callees
 from debottleneck.strategies.rewriting.flatten import codes_of, function_of, located
 from debottleneck.strategies.rewriting.independent import Finder, Turns
@@ -33,7 +34,6 @@ from debottleneck.strategies.rewriting.locations import (
     word,
 )
 from debottleneck.strategies.rewriting.notes import Voice
-from debottleneck.strategies.rewriting.patch_names import names_in
 from debottleneck.strategies.rewriting.plan import Plan
 from debottleneck.strategies.rewriting.values import Value
 from debottleneck.strategies.spec import FORWARD, UPDATE

@@ -12,6 +12,7 @@ from typing import Any
 
 from debottleneck.agent.discover import is_own
 from debottleneck.strategies.rewriting import known
+from debottleneck.strategies.rewriting.bindings import names_in
 from debottleneck.strategies.rewriting.callees import Callees
 from debottleneck.strategies.rewriting.locations import (
     Effects,
@@ -21,7 +22,6 @@ from debottleneck.strategies.rewriting.locations import (
     owner_of,
     word,
 )
-from debottleneck.strategies.rewriting.patch_names import names_in
 from debottleneck.strategies.rewriting.values import Value, own_function
 
 

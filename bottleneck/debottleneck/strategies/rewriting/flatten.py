@@ -19,8 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from debottleneck.agent.dataflow import SCOPES, walk
-from debottleneck.strategies.rewriting.bindings import exposed
-from debottleneck.strategies.rewriting.patch_names import names_in
+from debottleneck.strategies.rewriting.bindings import exposed, names_in
 
 Loop = ast.For | ast.While
 

@@ -7,8 +7,8 @@ import copy
 from dataclasses import dataclass
 
 from debottleneck.agent.inline import PLACEHOLDER
+from debottleneck.strategies.rewriting.bindings import names_in
 from debottleneck.strategies.rewriting.flatten import jumps, needs_frame, plain
-from debottleneck.strategies.rewriting.patch_names import names_in
 
 _PAUSES = (ast.Yield, ast.YieldFrom, ast.Await, ast.Return, ast.Global, ast.Nonlocal)
 

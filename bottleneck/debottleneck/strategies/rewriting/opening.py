@@ -18,9 +18,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from debottleneck.strategies.rewriting import known
-from debottleneck.strategies.rewriting.bindings import certain
+from debottleneck.strategies.rewriting.bindings import certain, names_in
 from debottleneck.strategies.rewriting.flatten import FlatLoop, Line, lines_of
-from debottleneck.strategies.rewriting.patch_names import names_in
 from debottleneck.strategies.rewriting.values import users_function
 
 DEEPEST = 3

@@ -178,7 +178,9 @@ _DISPLAYS = {
 }  # fmt: skip
 
 
-def kept(node: ast.expr, parts: Sequence[Value], made: dict[ast.expr, Made]) -> Value:
+def display_of(
+    node: ast.expr, parts: Sequence[Value], made: dict[ast.expr, Made]
+) -> Value:
     """What keeps its parts: a container made there, the same every time, or others."""
     kind = _DISPLAYS.get(type(node))
     if kind is None:
