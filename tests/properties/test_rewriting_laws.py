@@ -164,6 +164,9 @@ HEADS = (
     "for i in told(22):",
     "for i in Loader(22):",
     "for i, _ in zip(drawn(20), summed(21)):",
+    "for i, _ in zip(loads(21), loads(20)):",
+    "for j, (i, _) in enumerate(zip(loads(20), table), 3):",
+    "for j, i in enumerate(drawn(20)):",
 )
 
 

@@ -142,7 +142,8 @@ class Conductor:
         # NumPy is imported while the script starts, not before.
         from debottleneck.collect.progress import StepCounter
 
-        counter = StepCounter(self._folder, self._target.pid)
+        known = self._options.loop is not None
+        counter = StepCounter(self._folder, self._target.pid, known=known)
         self._next_block()
         while self._target.wait(POLL_S):
             self._check_folder()

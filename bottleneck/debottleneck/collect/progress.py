@@ -37,10 +37,11 @@ class StepCounter:
     Args:
         folder: The spool folder.
         pid: The target.
+        known: Whether it was told which loop trains.
     """
 
-    def __init__(self, folder: Path, pid: int) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, pid: int, *, known: bool) -> None:
+        self._folder, self._known = folder, known
         self._pid = pid
         self._files: dict[Path, reading.MarkFile] = {}
         self._threads: dict[int, list[NDArray[np.void]]] = {}
@@ -59,7 +60,9 @@ class StepCounter:
             records = np.concatenate(chunks)
             self._threads[tid] = [_without(lines, records)]
             threads[tid] = reading.as_marks(self._threads[tid][0], self._sites)
-        trainer, steps = choose_trainer(threads, self._pid, self._chosen)
+        trainer, steps = choose_trainer(
+            threads, self._pid, self._chosen, known=self._known
+        )
         if not len(steps):
             return None
         return Seen(steps, trainer, _boundary(steps), self._trains)

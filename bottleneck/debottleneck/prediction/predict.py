@@ -63,6 +63,9 @@ OPERATIONS = 12_000
 
 LEAST_STEPS = 8
 
+MOST_OFF = 0.15
+"""Of the measured step: a simulated plain loop further off has not understood it."""
+
 AS_GOOD = 0.96
 """Of settings this close the one with the fewest threads is named."""
 
@@ -126,8 +129,7 @@ def predict(
     demand = demand_of(analysis)
     if demand is None:
         return None
-    asked = question.of_rows(analysis.rows)
-    model = _Model(demand, machine_of(analysis), asked, wobble_of(analysis), seed)
+    model = _understood(analysis, demand, question.of_rows(analysis.rows), seed)
     if strategies:
         able = [one for one in strategies if simulated(model.demand, one)]
         settings = [[model.predicted(one)] for one in able]
@@ -148,6 +150,20 @@ def predict(
         question=question.text,
         unplanned=_unplanned(analysis, demand),
     )
+
+
+def _understood(
+    analysis: Analysis, demand: Demand, asked: Question, seed: int
+) -> _Model:
+    """The model; without the producers if with them it is not the loop that was seen.
+
+    A process of the script's that serves what it is asked for makes no batches.
+    """
+    known = machine_of(analysis), asked, wobble_of(analysis), seed
+    model = _Model(demand, *known)
+    if demand.producers and abs(model.replayed - 1) > MOST_OFF:
+        model = _Model(replace(demand, producers=()), *known)
+    return model
 
 
 def _unplanned(analysis: Analysis, demand: Demand) -> str:

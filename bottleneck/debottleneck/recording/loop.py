@@ -151,13 +151,16 @@ class Steps:
 NONE = Steps.of(np.empty(0, np.int64), np.empty(0, np.int64), "")
 
 
-def find_steps(marks: Marks, chosen: ChosenLoop | None = None) -> Steps:
+def find_steps(
+    marks: Marks, chosen: ChosenLoop | None = None, *, known: bool = False
+) -> Steps:
     """The steps of one thread, by the first rule that its marks show.
 
     `step()` of the script bounds steps; else the chosen loop's iterations; else what
     a framework or a function such as `train_step` begins; else each load phase does;
     else each end of an update, of a backward pass, or each forward pass. Loads that no
-    training follows, in a loop that trains, are an evaluation and no steps.
+    training follows, in a loop that trains, are an evaluation and no steps. If it is
+    `known` which loop trains, functions and stages tell nothing.
     """
     rule = "a step begins where the script marks it with step()"
     by_hand = _explicit(marks, CODE[BY_HAND], rule)
@@ -170,7 +173,7 @@ def find_steps(marks: Marks, chosen: ChosenLoop | None = None) -> Steps:
     begun = _explicit(marks, CODE[STEP], "a step begins where the framework begins one")
     if begun is not None:
         return begun
-    return _by_stages(marks)
+    return NONE if known else _by_stages(marks)
 
 
 def _by_stages(marks: Marks) -> Steps:
@@ -199,7 +202,11 @@ def outermost(marks: Marks) -> Marks:
 
 
 def choose_trainer(
-    threads: Mapping[int, Marks], main: int, chosen: ChosenLoop | None = None
+    threads: Mapping[int, Marks],
+    main: int,
+    chosen: ChosenLoop | None = None,
+    *,
+    known: bool = False,
 ) -> tuple[int, Steps]:
     """The thread that trains, and its steps; `main` and none when none shows.
 
@@ -210,6 +217,7 @@ def choose_trainer(
         threads: Tid -> its marks.
         main: Tid of the main thread.
         chosen: The loop that trains, None if none was seen to.
+        known: Whether it was said which loop that is: no other steps are looked for.
     """
     best_tid, best, best_score = main, NONE, 0.0
     for tid, marks in threads.items():
@@ -217,7 +225,7 @@ def choose_trainer(
         if chosen is not None and tid == chosen.tid:
             score += RUNS_THE_LOOP
         if score >= 0.5 and score > best_score:
-            steps = find_steps(marks, chosen)
+            steps = find_steps(marks, chosen, known=known)
             if len(steps):
                 best_tid, best, best_score = tid, steps, score
     return best_tid, best

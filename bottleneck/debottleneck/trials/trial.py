@@ -186,7 +186,8 @@ class _Script:
         self._cpu_before = _children_cpu_s()
         self._begun = time.monotonic()
         self._target = TargetProcess(options, folder, apart=True)
-        self._counter = StepCounter(folder, self._target.pid)
+        known = options.loop is not None
+        self._counter = StepCounter(folder, self._target.pid, known=known)
         self._usage = Usage(self._target.pid)
         self._seen: Seen | None = None
         self._grew = self._begun

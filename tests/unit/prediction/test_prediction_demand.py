@@ -16,7 +16,7 @@ from debottleneck.analysis.analyse import analyse
 from debottleneck.analysis.frames import COLUMNS
 from debottleneck.analysis.result import WORTH, Analysis
 from debottleneck.errors import UsageError
-from debottleneck.prediction.demand import Demand, demand_of
+from debottleneck.prediction.demand import Demand, Part, Producer, demand_of
 from debottleneck.prediction.predict import (
     machine_of,
     predict,
@@ -468,3 +468,18 @@ def test_producers_without_a_load_are_left_out() -> None:
         waits=waits([*samples(), *makers]),
     )
     assert loop.producers == ()
+
+
+def test_who_does_not_explain_the_waits_makes_no_batches(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A loop that is simulated ten times too long was misunderstood."""
+    analysis, asked = planned(), [parse("prefetch:workers=2")]
+    slow = Part("load", "", 0.0, 0.0, 10 * LENGTH * MS, 0.0, 0.0)
+    true = demand_of(analysis)
+    assert true is not None
+    waits = tuple(tuple(replace(p, takes=True) for p in step) for step in true.steps)
+    wrong = replace(true, steps=waits, producers=(Producer(slow, apart=True),))
+    expected = predict(analysis, asked)
+    monkeypatch.setattr("debottleneck.prediction.predict.demand_of", lambda _: wrong)
+    assert predict(analysis, asked) == expected

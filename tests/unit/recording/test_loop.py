@@ -266,6 +266,14 @@ def test_what_outranks_the_chosen_loop(row: str, rule: str) -> None:
     assert find_steps(marks(row), the_loop(1)).rule == rule
 
 
+def test_nothing_is_guessed_where_the_loop_is_known() -> None:
+    """Loads before the loop, or in its first iteration, are no steps."""
+    assert not len(find_steps(marks("load " * 8), known=True))
+    row = marks("<1 load load <1:1 load load")
+    assert not len(find_steps(row, the_loop(1), known=True))
+    assert len(find_steps(row, the_loop(1)))
+
+
 @pytest.mark.parametrize(
     ("threads", "tid"),
     [

@@ -139,6 +139,40 @@ def test_what_keeps_a_view_of_the_data_does_not_change_it(tmp_path: Path) -> Non
     assert ran.space["y"].tolist() == plain["y"].tolist()
 
 
+def test_what_only_takes_time_runs_ahead_of_what_trains(tmp_path: Path) -> None:
+    """A wait before the load is part of loading, one after the training is not."""
+    line, then = "time.sleep(0.002); x = i", "net.update(y); time.sleep(0.001)"
+    ran = rewritten(tmp_path / "s.py", _script(line, then))
+    assert ran.plan.heavy
+    assert ran.plan.worth == (0,)
+    assert ran.plan.stays_ns > 1_500_000
+
+
+@pytest.mark.parametrize(
+    ("over", "heavy"),
+    [
+        ("zip(items(40), items(41))", True),
+        ("zip(items(41), range(40))", True),
+        ("enumerate(items(40), 3)", True),
+        ("enumerate(zip(items(40), items(41)))", True),
+        ("zip(told(41), items(40))", False),
+    ],
+)
+def test_generators_that_are_joined_are_taken_over(
+    over: str, heavy: bool, tmp_path: Path
+) -> None:
+    """But for one that changes what lives on: at the end it may be an item ahead."""
+    source = _script("x = sum(i) if type(i[1]) is int else sum(i[1])", over=over)
+    path = tmp_path / "s.py"
+    expected = plainly(path, source)
+    ran = rewritten(path, source)
+    assert ran.plan.reason == ""
+    assert bool(ran.plan.heavy) == heavy
+    for name in ("i", "x", "y", "seen"):
+        assert ran.space[name] == expected[name]
+    assert ran.space["net"].w == expected["net"].w
+
+
 def test_draws_stay_in_order(tmp_path: Path) -> None:
     """What draws is one thread's, what it only says to load is heavy."""
     ran = rewritten(tmp_path / "s.py", _script("x = work(rng.randrange(99))"))

@@ -128,11 +128,10 @@ class Decision:
     def opened(self, frame: FrameType, iterator: Any) -> Opened | None:
         """The same with what runs in order opened, if any of it can be."""
         space, flat, order = frame.f_globals, self.flat, self.division.order
-        within = under_way(iterator, space)
-        if within is not None:
-            flat = opened_iterable(flat, iterator, space) or flat
-        if within is None or flat is self.flat:
-            within = Iterable(iterator, {})
+        within = Iterable(iterator, {})
+        through = opened_iterable(flat, iterator, space)
+        if through is not None:
+            flat, within = through, under_way(iterator, space)
         lines = self.flat.numbered
         order = (*order, *(n for n in flat.numbered if n not in lines))
         bound = {*flat.names, *(n for line in flat.lines for n in line.binds)}
@@ -156,7 +155,7 @@ class Decision:
         if self.flat.item is None:
             return Opened(self, iterator)
         within = under_way(iterator, frame.f_globals)
-        if within is None:
+        if within.iterator is iterator:
             return None
         return Opened(replace(self, besides=within.names), within.iterator)
 

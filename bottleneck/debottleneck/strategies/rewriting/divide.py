@@ -209,9 +209,12 @@ class _Graph:
         reached = [self._reach([n]) for n in range(self._count + 1)]
         seeds |= self._training(reached)
         seeds |= {n for n in nodes if self._seen.effects[n].bound}
+        first = min(seeds, default=0)
         for node in range(self._count):
             if self._lines[node].opened or self._is_condition(node):
                 continue  # it runs where the call would have
+            if node < first and not self._states[node] and reached[node] == {node}:
+                continue  # it only takes time, before what trains
             if all(node in reached[other] for other in reached[node]):
                 seeds.add(node)  # a knot that leads to nothing else
         return self._reach(seeds)

@@ -29,6 +29,7 @@ from debottleneck.strategies.rewriting.flatten import FlatLoop
 from debottleneck.strategies.rewriting.keeping import Reachable
 from debottleneck.strategies.rewriting.notes import FAILED, Voice
 from debottleneck.strategies.rewriting.observe import Observed
+from debottleneck.strategies.rewriting.opening import joins, resumed
 from debottleneck.strategies.rewriting.plan import BY_ITSELF, NO_GAIN, Wanted
 from debottleneck.strategies.rewriting.split import UNSET, LoopItems
 from debottleneck.strategies.spec import PREFETCH
@@ -168,6 +169,7 @@ class Rewriting:
             finally:
                 entry.close()
                 self.taken = self._none
+                source.iterator = resumed(source.iterator, entry.source.iterator)
         if not entry or entry.plainly:
             yield from source
 
@@ -243,6 +245,7 @@ class Rewriting:
         more, inner = opened.decision, self._source(opened.iterator)
         observed = Observed(more.flat)
         yield from self._in_turn(more, observed, frame, inner)
+        source.iterator = resumed(source.iterator, inner.iterator)
         if inner.ended:
             source.ended = True
             return
@@ -251,7 +254,10 @@ class Rewriting:
         if better is None:
             return
         ahead = {*better.division.order, *better.division.heavy}
-        all_ahead = all(n in ahead for n, k in more.flat.numbered.items() if k.opened)
+        within = [n for n, line in more.flat.numbered.items() if line.opened]
+        all_ahead = all(n in ahead for n in within)
+        if joins(source.iterator) and {*within} & {*better.division.order}:
+            return  # at its end one may have taken an item that another has not
         shorter = better.plan.bound_ns < SLACK * decision.plan.bound_ns
         closed, made = decision.plan, better.plan
         leaves = made.feeds and made.where != closed.where and not closed.reason

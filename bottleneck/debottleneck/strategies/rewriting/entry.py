@@ -62,7 +62,7 @@ class EntryRun:
         self, of: Rewriting, decision: Decision, source: LoopItems,
         index: Iterator[Any], load: Any,
     ) -> None:  # fmt: skip
-        self._of, self._decision, self._source = of, decision, source
+        self._of, self._decision, self.source = of, decision, source
         self._index, self._load = index, load
         self._ahead: AheadItems | None = None
         self._state: Any = None
@@ -81,7 +81,7 @@ class EntryRun:
         self._first = self._decision.kept.snapshot()
         self._files.start()
         try:
-            given = self._index, self._load, self._carry, self._source
+            given = self._index, self._load, self._carry, self.source
             apart = self._decision.plan.where == "process"
             begin = partial(self._decision.begin, *given)
             self._ahead = self._of.begin(begin, apart=apart)
@@ -152,7 +152,7 @@ class EntryRun:
         if isinstance(error, RuntimeError) and isinstance(cause, StopIteration):
             error = cause
         found = values_before(error)
-        if self._source.raised is error or found is None:
+        if self.source.raised is error or found is None:
             error.__traceback__ = own_trace(error, ())
             raise error
         return Item(found[0], found[1], None, None, error)

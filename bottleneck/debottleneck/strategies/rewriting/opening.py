@@ -13,7 +13,7 @@ import copy
 import gc
 import inspect
 import types
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -65,74 +65,135 @@ def opened(
 
 @dataclass(frozen=True)
 class Iterable:
-    """The loop of a generator that is under way, waiting at its `yield`.
+    """What a loop goes over, whose generators are under way, waiting at their `yield`.
 
     Attributes:
-        iterator: What that loop goes over.
-        names: What its lines use of the generator's own names.
+        iterator: What those generators' loops go over.
+        names: What their lines use of the generators' own names.
     """
 
     iterator: Any
     names: dict[str, Any]
 
 
-def under_way(generator: Any, space: dict[str, Any]) -> Iterable | None:
-    """The loop that a generator is in; None if it cannot be taken over."""
-    loop = _loop_of(generator, space)
-    if loop is None:
+def under_way(iterator: Any, space: dict[str, Any], prefix: str = ".") -> Iterable:
+    """The loops that generators are in; itself if none can be taken over."""
+    joined = _joined(iterator)
+    if joined is not None:
+        make, parts, rest = joined
+        inner = [under_way(p, space, f"{prefix}{n}.") for n, p in enumerate(parts)]
+        names = {name: v for part in inner for name, v in part.names.items()}
+        same = all(i.iterator is p for i, p in zip(inner, parts, strict=True))
+        own = iterator if same else make(*(part.iterator for part in inner), *rest)
+        return Iterable(own, names)
+    if _loop_of(iterator, space) is not None:
+        local = iterator.gi_frame.f_locals
+        held = {id(value) for value in local.values()}
+        found = [
+            each
+            for each in gc.get_referents(iterator)
+            if hasattr(each, "__next__") and id(each) not in held
+        ]
+        if len(found) == 1:
+            return Iterable(found[0], {f"{prefix}{n}": v for n, v in local.items()})
+    return Iterable(iterator, {})
+
+
+def _joined(iterator: Any) -> tuple[Callable[..., Any], list[Any], list[Any]] | None:
+    """How a `zip` or `enumerate` is made anew, of what, and of what else."""
+    if type(iterator) not in (zip, enumerate):
         return None
-    local = generator.gi_frame.f_locals
-    held = {id(value) for value in local.values()}
-    found = [
-        each
-        for each in gc.get_referents(generator)
-        if hasattr(each, "__next__") and id(each) not in held
-    ]
-    if len(found) != 1:
+    make, given, *strict = iterator.__reduce__()
+    if strict:
         return None
-    return Iterable(found[0], {f".{name}": value for name, value in local.items()})
+    parts = [*given] if make is zip else [given[0]]
+    return make, parts, [*given[len(parts) :]]
+
+
+def joins(iterator: Any) -> bool:
+    """Whether items of several are taken at once."""
+    make, parts, _ = _joined(iterator) or (None, [], [])
+    return make is zip or any(map(joins, parts))
+
+
+def resumed(iterator: Any, inner: Any) -> Any:
+    """What the loop goes over from where `inner` is, which was made of it."""
+    joined, now = _joined(iterator), _joined(inner)
+    if joined is None or now is None:
+        return iterator
+    make, parts, rest = now
+    pairs = zip(joined[1], parts, strict=True)
+    return make(*(resumed(one, part) for one, part in pairs), *rest)
 
 
 def opened_iterable(
-    flat: FlatLoop, generator: Any, space: dict[str, Any]
+    flat: FlatLoop, iterator: Any, space: dict[str, Any]
 ) -> FlatLoop | None:
-    """The loop with that of the generator it goes over in it.
+    """The loop with those of the generators it goes over in it.
 
     Args:
         flat: The loop.
-        generator: What it goes over.
+        iterator: What it goes over.
         space: Globals of the function that it is in.
     """
-    loop = _loop_of(generator, space)
-    if loop is None or flat.target is None:
+    if flat.target is None or under_way(iterator, space).iterator is iterator:
         return None
-    code = generator.gi_code
-    own = {*code.co_varnames[: code.co_nlocals], *code.co_cellvars}
-    renamer = _Rename({name: f".{name}" for name in own})
-    body = [renamer.visit(copy.deepcopy(part)) for part in loop.body]
-    pause: Any = body.pop()
-    last = pause.value.value or ast.Constant(None)
-    item = ast.Assign([ast.Name(".given", ast.Store())], last)
+    start = max((line.number for line in flat.lines), default=0) + 1
+    target, value, lines = _turn_of(iterator, space, ".", start)
+    start += len(lines)
+    item = ast.Assign([ast.Name(".given", ast.Store())], value)
     bind = ast.Assign([flat.target], ast.Name(".given", ast.Load()))
-    for node in (item, bind):
+    for node in (item, bind, target):
         for part in ast.walk(node):
             if not hasattr(part, "lineno"):
-                ast.copy_location(part, loop)
-    start = max((line.number for line in flat.lines), default=0) + 1
-    made = lines_of([*body, item, bind], start)
+                ast.copy_location(part, lines[-1].node)
+    made = lines_of([item, bind], start)
     made[-2] = replace(made[-2], binds=(), temporary=".given")
-    through = ((code.co_name, None),)
-    lines = [
-        replace(line, opened=True, through=through, within=flat.place) for line in made
-    ]
-    target = renamer.visit(copy.deepcopy(loop.target))
+    lines += [replace(line, opened=True, through=lines[-1].through) for line in made]
+    lines = [replace(line, within=flat.place) for line in lines]
     names = tuple(sorted(names_in(target, ast.Store)))
     if _keeps(lines, names):
         return None
     return replace(
         flat, lines=(*lines, *flat.lines), target=target, names=names,
-        item=lines[-2].number,
+        item=made[-2].number,
     )  # fmt: skip
+
+
+def _turn_of(
+    iterator: Any, space: dict[str, Any], prefix: str, start: int
+) -> tuple[ast.expr, ast.expr, list[Line]]:
+    """What a turn binds, its item, and its lines, of all generators in turn."""
+    joined = _joined(iterator)
+    if joined is not None:
+        make, parts, _ = joined
+        targets, values, lines = list[ast.expr](), list[ast.expr](), list[Line]()
+        if make is enumerate:
+            targets = [ast.Name(f"{prefix}count", ast.Store())]
+            values = [ast.Name(f"{prefix}count", ast.Load())]
+        for n, part in enumerate(parts):
+            at = start + len(lines)
+            target, value, more = _turn_of(part, space, f"{prefix}{n}.", at)
+            targets, values, lines = [*targets, target], [*values, value], lines + more
+        store, load = ast.Store(), ast.Load()
+        return ast.Tuple(targets, store), ast.Tuple(values, load), lines
+    loop = _loop_of(iterator, space)
+    if loop is None:
+        name = f"{prefix}item"
+        return ast.Name(name, ast.Store()), ast.Name(name, ast.Load()), []
+    code = iterator.gi_code
+    own = {*code.co_varnames[: code.co_nlocals], *code.co_cellvars}
+    renamer = _Rename({name: f"{prefix}{name}" for name in own})
+    body = [renamer.visit(copy.deepcopy(part)) for part in loop.body]
+    pause: Any = body.pop()
+    last = pause.value.value or ast.copy_location(ast.Constant(None), pause)
+    given = ast.Name(f"{prefix}yielded", ast.Store())
+    body.append(ast.copy_location(ast.Assign([given], last), pause))
+    ast.copy_location(given, pause)
+    through = ((code.co_name, None),)
+    lines = [replace(k, opened=True, through=through) for k in lines_of(body, start)]
+    target = renamer.visit(copy.deepcopy(loop.target))
+    return target, ast.Name(given.id, ast.Load()), lines
 
 
 def _loop_of(generator: Any, space: dict[str, Any]) -> ast.For | None:
