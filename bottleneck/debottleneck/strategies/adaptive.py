@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from statistics import median
-from typing import Self
 
 MOST = 32
 """More threads than this wait on each other more than on the source."""
@@ -154,81 +152,3 @@ class Adaptive:
         rest = self._depth + self.workers if fewer else workers
         self._skip = min(LONGEST_SKIP, rest) if workers != self.workers else 0
         self.workers = workers
-
-
-@dataclass(frozen=True)
-class Report:
-    """What a prefetch did so far.
-
-    Attributes:
-        workers: Threads that fetch now.
-        batches: Batches handed over.
-        waited_ns: How long the consumer waited for them in all, nanoseconds.
-        why: One sentence on the number of workers.
-    """
-
-    workers: int
-    batches: int
-    waited_ns: int
-    why: str
-
-
-class Tally:
-    """The counts of one iteration, and the number of workers it should have.
-
-    Args:
-        workers: A number, or what finds it.
-        reason: The report's sentence where the number is fixed.
-    """
-
-    def __init__(self, workers: int | Adaptive, reason: str) -> None:
-        self._adaptive = workers if isinstance(workers, Adaptive) else None
-        self.workers = workers.workers if isinstance(workers, Adaptive) else workers
-        self._why = reason
-        self._batches = self._waited_ns = 0
-        if self._adaptive is not None:
-            self._adaptive.begin()
-
-    @property
-    def is_one(self) -> bool:
-        """Whether there is one worker and will be."""
-        return self._adaptive is None and self.workers == 1
-
-    def add(self, now_ns: int, waited_ns: int) -> None:
-        """A batch was handed over, see `Adaptive.batch`."""
-        self._batches += 1
-        self._waited_ns += waited_ns
-        if self._adaptive is not None:
-            self.workers = self._adaptive.batch(now_ns, waited_ns)
-
-    def received(self, report: Report, waited_ns: int) -> None:
-        """A batch came from the process that fetches, which counts there."""
-        self.workers, self._why = report.workers, report.why
-        self._adaptive = None
-        self._batches += 1
-        self._waited_ns += waited_ns
-
-    def report(self) -> Report:
-        """What it comes to so far."""
-        reason = self._why if self._adaptive is None else self._adaptive.why
-        return Report(self.workers, self._batches, self._waited_ns, reason)
-
-
-class Reporting:
-    """What loops over a prefetch have in common: a report, and an end by `with`."""
-
-    _tally: Tally
-
-    def close(self, *, wait: bool = True) -> None:
-        """End it, and drop what was fetched."""
-        raise NotImplementedError
-
-    def report(self) -> Report:
-        """What the latest loop did so far; with `workers="auto"`, what it chose."""
-        return self._tally.report()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()

@@ -4,147 +4,8 @@ from __future__ import annotations
 
 import inspect
 import sys
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextvars import copy_context
-from functools import partial
-from typing import Any, Generic, TypeVar
-
-from debottleneck.strategies.torch_context import captured
-
-S = TypeVar("S")
-T = TypeVar("T")
-
-
-class Source(Generic[T]):
-    """Hands out calls, each of which gets one batch on some thread.
-
-    They run with the context variables and PyTorch settings (gradients, autocast) of
-    the thread that made the source. A call raises `StopIteration` where the sequence
-    ends.
-    """
-
-    def __init__(self) -> None:
-        self._context, self._settings = copy_context(), captured()
-        self._stopped = False
-
-    def next_call(self) -> Callable[[], T] | None:
-        """The call for the next position; None when there is none."""
-        raise NotImplementedError
-
-    def give_back(self) -> None:
-        """The last call handed out will not be made."""
-
-    def go_on(self) -> None:
-        """What a call raised has been raised to the consumer, too."""
-
-    def stop(self) -> None:
-        """Calls handed out get nothing from now on; takes no lock."""
-        self._stopped = True
-
-
-class Pulled(Source[T]):
-    """An iterator. Its calls must be made one after the other.
-
-    After a call that raised, calls pull nothing until `go_on`: what lies beyond a
-    failure is pulled only when it is asked for.
-    """
-
-    def __init__(self, iterator: Iterator[T]) -> None:
-        super().__init__()
-        self._iterator = iterator
-        self._failures = self._seen = 0
-
-    def next_call(self) -> Callable[[], T]:
-        """The next pull."""
-        return partial(self._pull, self._seen)
-
-    def go_on(self) -> None:
-        """Calls handed out from now on pull again."""
-        self._seen = self._failures
-
-    def _pull(self, seen: int) -> T:
-        if self._stopped or seen != self._failures:
-            raise StopIteration
-        try:
-            with self._settings():
-                return self._context.run(next, self._iterator)
-        except BaseException:
-            self._failures += 1
-            raise
-
-
-class Loaded(Source[T], Generic[S, T]):
-    """`load(item)` of each item of an iterator; the calls may be made at once.
-
-    One call after the other takes an item; any failure is the end.
-
-    Args:
-        items: Pulled in order.
-        load: A function of an item.
-        ends: What it raises where the sequence ends.
-        length: How many items there are, where that is known.
-    """
-
-    def __init__(
-        self,
-        items: Iterator[S],
-        load: Callable[[S], T],
-        ends: tuple[type[Exception], ...] = (),
-        length: int = sys.maxsize,
-    ) -> None:
-        super().__init__()
-        self._items, self._load = items, load
-        self._ends, self._length = ends, length
-        self._turns = threading.Condition()
-        self._next = self._turn = 0
-
-    def next_call(self) -> Callable[[], T] | None:
-        """The load of the next item."""
-        if self._stopped or self._next >= self._length:
-            return None
-        self._next += 1
-        return partial(self._get, self._next - 1)
-
-    def give_back(self) -> None:
-        """The last turn is handed out again."""
-        self._next -= 1
-
-    def _get(self, turn: int) -> T:
-        try:
-            with self._settings():
-                item = self._take(turn)
-                return self._context.copy().run(self._loaded, item)
-        except BaseException:
-            self._stopped = True
-            with self._turns:  # also where `stop` came first: it wakes nobody
-                self._turns.notify_all()
-            raise
-
-    def _take(self, turn: int) -> S:
-        """The item of that turn; calls begin in order, so the one before comes."""
-        with self._turns:
-            self._turns.wait_for(lambda: self._turn == turn or self._stopped)
-            if self._stopped:
-                raise StopIteration
-            item = self._context.run(next, self._items)
-            self._turn += 1
-            self._turns.notify_all()
-            return item
-
-    def _loaded(self, item: S) -> T:
-        try:
-            return self._load(item)
-        except self._ends:
-            raise StopIteration from None
-        except StopIteration as error:  # it would pass for the end of the items
-            raise RuntimeError("load raised StopIteration") from error
-
-
-def fetched(fetch: Callable[[int], T], length: int | None) -> Loaded[int, T]:
-    """`fetch(0)`, `fetch(1)` ..., up to its length or where it raises IndexError."""
-    count = sys.maxsize if length is None else length
-    return Loaded(iter(range(count)), fetch, (IndexError, StopIteration), count)
+from collections.abc import Sequence
+from typing import Any
 
 
 def is_indexed(source: object) -> bool:
@@ -191,7 +52,7 @@ def length_of(source: object) -> int | None:
         return None
 
 
-def _returns_itself(itself: T) -> T:
+def _returns_itself(itself: Any) -> Any:
     return itself
 
 
