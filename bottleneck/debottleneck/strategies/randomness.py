@@ -8,7 +8,7 @@ takes them over, as if it had drawn itself.
 
 from __future__ import annotations
 
-import functools
+import gc
 import pickle
 import sys
 import types
@@ -18,11 +18,13 @@ from typing import Any
 MOST_OBJECTS = 2000
 """Objects looked at: a source holds its streams near the top."""
 
-_MOST_ELEMENTS = 64
-"""Elements looked at of one list or dictionary."""
+_MOST_HELD = 128
+"""What is looked at of one object, list or dictionary."""
 
-_CONTAINERS = (list, tuple, dict, set, frozenset)
-_LEAVES = (str, bytes, int, float, complex, type(None), types.ModuleType, type)
+_LEAVES = (
+    *(str, bytes, int, float, complex, type(None), type),
+    *(types.ModuleType, types.CodeType),
+)
 
 States = tuple[bytes | None, ...]
 
@@ -103,25 +105,10 @@ def reachable(roots: Iterable[object]) -> Iterator[Any]:
             continue
         seen.add(id(value))
         yield value
-        waiting.extend(_held_by(value))
-
-
-def _held_by(value: Any) -> list[Any]:
-    if isinstance(value, dict):
-        return [*list(value.values())[:_MOST_ELEMENTS]]
-    if isinstance(value, _CONTAINERS):
-        return list(value)[:_MOST_ELEMENTS]
-    if isinstance(value, functools.partial):
-        return [value.func, value.args, value.keywords]
-    if isinstance(value, types.MethodType):
-        return [value.__self__, value.__func__]
-    if isinstance(value, types.FunctionType):
-        return [*cells(value), value.__defaults__, value.__kwdefaults__]
-    if isinstance(value, types.GeneratorType):
-        frame = value.gi_frame
-        return [] if frame is None else [dict(frame.f_locals)]
-    held = getattr(value, "__dict__", None)
-    return [held] if isinstance(held, dict) else []
+        if isinstance(value, types.FunctionType):  # not all that its module holds
+            waiting += [*cells(value), value.__defaults__, value.__kwdefaults__]
+        else:
+            waiting += gc.get_referents(value)[:_MOST_HELD]
 
 
 def cells(function: types.FunctionType) -> list[Any]:

@@ -300,21 +300,6 @@ def test_an_iterator_may_go_on_after_an_exception() -> None:
     assert list(found) == [4, 5]
 
 
-def test_what_a_generator_returns() -> None:
-    """`yield from` a prefetch has the value that the generator returned."""
-
-    def source() -> Iterator[int]:
-        yield 1
-        return "done"
-
-    def outer() -> Iterator[int]:
-        returned.append((yield from prefetch(source())))
-
-    returned: list[str] = []
-    assert list(outer()) == [1]
-    assert returned == ["done"]
-
-
 def test_as_completed() -> None:
     """With `order=False` a slow batch does not hold up those behind it."""
     release = threading.Event()

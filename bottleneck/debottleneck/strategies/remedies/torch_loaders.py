@@ -17,7 +17,7 @@ from weakref import WeakSet
 
 from debottleneck.agent.wrap import as_frame_of_ours
 from debottleneck.strategies.blas import cores
-from debottleneck.strategies.remedies.hooks import Hooks, patch
+from debottleneck.strategies.remedies.hooks import Remedy, patch
 from debottleneck.strategies.rewriting.notes import ENGAGED, REFUSED, Notes
 from debottleneck.strategies.spec import DATALOADER, ON, Setting, Strategy
 
@@ -31,13 +31,7 @@ _WITHOUT_WORKERS: Mapping[str, Any] = {
 """What a loader may have that has no workers."""
 
 
-def make(strategy: Strategy, notes: Notes) -> Hooks:
-    """Begin once torch is there."""
-    loaders = Loaders(strategy, notes)
-    return Hooks(after_torch=loaders.after_torch, close=loaders.close)
-
-
-class Loaders:
+class Loaders(Remedy):
     """Gives each new DataLoader its settings.
 
     Args:

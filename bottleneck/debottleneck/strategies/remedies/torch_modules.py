@@ -15,7 +15,7 @@ from debottleneck.agent.wrap import as_frame_of_ours
 from debottleneck.errors import StrategyError
 from debottleneck.strategies import pools
 from debottleneck.strategies.blas import cores
-from debottleneck.strategies.remedies.hooks import Hooks, patch
+from debottleneck.strategies.remedies.hooks import Remedy, patch
 from debottleneck.strategies.rewriting.notes import (
     ENGAGED,
     FAILED,
@@ -40,13 +40,7 @@ _SPECIAL = (
 )
 
 
-def make(strategy: Strategy, notes: Notes) -> Hooks:
-    """Begin once torch is there."""
-    modules = Modules(strategy, notes)
-    return Hooks(after_torch=modules.install, close=modules.close)
-
-
-class Modules:
+class Modules(Remedy):
     """Patches `torch.nn.Module.__call__`, around the agent's marks.
 
     Args:
@@ -59,12 +53,12 @@ class Modules:
         self._notes = notes
         self._local = threading.local()
         self._undo: list[Callable[[], None]] = []
-        self._met: dict[int, tuple[Any, int]] = {}
-        self._known: dict[int, tuple[Any, Branches | None]] = {}
+        self._met: dict[int, tuple[Any, int]] = {}  # modules, and how often called
+        self._runners: dict[int, Branches | None] = {}
         self._keeps_graph = False
         self._calls = 0
 
-    def install(self, torch: ModuleType) -> None:
+    def after_torch(self, torch: ModuleType) -> None:
         """Begin to watch modules, and what is asked of the graph."""
         module, loss = torch.nn.Module, torch.nn.modules.loss._Loss
         plain = module.__call__
@@ -93,7 +87,7 @@ class Modules:
         if self._calls:
             text = f"{self._calls} calls of a module ran in {self._workers} threads"
             self._notes.say(FORWARD, SUMMARY, text, calls=self._calls)
-        self._known.clear()
+        self._runners.clear()
         self._met.clear()
 
     def _asking(self, owner: Any, name: str, at: int) -> Callable[..., Any]:
@@ -127,16 +121,13 @@ class Modules:
         vars(module)["forward"] = runner
         try:
             result = plain(module, *args, **kwargs)
-        except (KeyboardInterrupt, SystemExit):
-            raise
-        except BaseException as error:  # noqa: BLE001 - may come from a thread; the plain call raises its own
+        except Exception as error:  # noqa: BLE001 - the plain call raises its own
             del vars(module)["forward"]
-            result = plain(module, *args, **kwargs)
-            self._known[id(module)] = module, None
+            self._runners[id(module)] = None
             what = f"{type(error).__name__}: {error}".partition("\n")[0]
-            self._notes.say(
-                FORWARD, FAILED, f"in threads {name_of(module)} raised {what}"
-            )
+            result = plain(module, *args, **kwargs)
+            what = f"in threads {name_of(module)} raised {what}"
+            self._notes.say(FORWARD, FAILED, what)
         else:
             self._served(module)
         finally:
@@ -145,8 +136,8 @@ class Modules:
 
     def _runner(self, module: Any) -> Branches | None:
         """What runs in threads instead; None, and why, when nothing can."""
-        if id(module) in self._known:
-            return self._known[id(module)][1]
+        if id(module) in self._runners:
+            return self._runners[id(module)]
         _, calls = self._met.get(id(module), (None, 0))
         self._met[id(module)] = module, calls + 1
         if calls < PLAINLY or "forward" in vars(module):
@@ -156,7 +147,7 @@ class Modules:
             runner = self._made(module)
         except StrategyError as error:
             self._notes.say(FORWARD, REFUSED, str(error))
-        self._known[id(module)] = module, runner
+        self._runners[id(module)] = runner
         return runner
 
     def _made(self, module: Any) -> Branches:
