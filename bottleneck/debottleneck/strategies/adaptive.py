@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from statistics import median
 
 MOST = 32
@@ -35,16 +36,12 @@ class Adaptive:
     """
 
     def __init__(self, depth: int, most: int = MOST) -> None:
-        self.workers = 1
-        self.why = "still finding out how many keep the trainer fed"
-        self._depth = depth
-        self._most = most
-        self._times: dict[int, float] = {}
-        self._fed: dict[int, bool] = {}
+        self.workers, self.why = 1, "still finding out how many keep the trainer fed"
+        self._depth, self._most = depth, most
+        self._tried: dict[int, tuple[float, bool]] = {}  # time a batch, whether it fed
         self._settled = False
         self._starved = self._calm = 0
-        self._patience = CALM_PERIODS
-        self._skip = 1
+        self._patience, self._skip = CALM_PERIODS, 1
         self.begin()
 
     def begin(self) -> None:
@@ -81,43 +78,32 @@ class Adaptive:
         calls = sum(wait > 0 for wait in self._waits) / len(self._waits)
         starving = calls >= STARVING_CALLS and waited >= STARVING_TIME * time
         self._waits, self._between = [], []
-        if self._settled:
-            self._watch(starving, time)
-        else:
+        if not self._settled or self._begins_again(starving, time):
             self._search(starving, time)
 
     def _search(self, starving: bool, time: float) -> None:
-        now = self.workers
-        before = min(self._times.values(), default=float("inf"))
-        self._times[now], self._fed[now] = time, not starving
-        helps = time * AS_FAST < before
-        highest = now == max(self._times)
-        if starving and highest and helps and now < self._most:
-            self._change(min(2 * now, self._most))
+        now, tried = self.workers, self._tried
+        helps = time * AS_FAST < min((t for t, _ in tried.values()), default=math.inf)
+        tried[now] = time, not starving
+        if starving and helps and now == max(tried):
+            if now < self._most:
+                self._change(min(2 * now, self._most))
+            else:
+                self._settle(now)
             return
-        if starving and helps and now == self._most:
-            self._settle(now)
-            return
-        good = self._smallest_good()
-        bad = max((number for number in self._times if number < good), default=0)
+        enough = min(t for t, _ in tried.values()) * AS_FAST
+        good = min(number for number, (t, fed) in tried.items() if fed or t <= enough)
+        bad = max((number for number in tried if number < good), default=0)
         if good - bad > 1:
             self._change((good + bad) // 2)
         else:
             self._settle(good)
 
-    def _smallest_good(self) -> int:
-        enough = min(self._times.values()) * AS_FAST
-        return min(
-            number
-            for number, time in self._times.items()
-            if self._fed[number] or time <= enough
-        )
-
     def _settle(self, workers: int) -> None:
         self._settled = True
         self._starved = self._calm = 0
         threads = f"{workers} thread{'s' if workers > 1 else ''}"
-        if self._fed[workers]:
+        if self._tried[workers][1]:
             self.why = f"{threads} kept the trainer fed"
         elif workers == self._most:
             self.why = f"{threads} are the most it uses, and the trainer still waits"
@@ -125,26 +111,21 @@ class Adaptive:
             self.why = f"more than {threads} did not make it faster"
         self._change(workers)
 
-    def _watch(self, starving: bool, time: float) -> None:
-        usual = self._times[self.workers]
+    def _begins_again(self, starving: bool, time: float) -> bool:
+        """Whether it starves after all; now and then one less is tried."""
+        usual, fed = self._tried[self.workers]
         other = not usual / 1.25 < time < usual * 1.25
-        worse = starving and (self._fed[self.workers] or other)
+        worse = starving and (fed or other)
         self._starved = self._starved + 1 if worse else 0
         self._calm += 1
         if self._starved >= STARVED_PERIODS:
-            self._patience = CALM_PERIODS
-            self._forget()
-            self._search(starving, time)
+            self._patience, self._tried, self._settled = CALM_PERIODS, {}, False
         elif self._calm >= self._patience and self.workers > 1:
-            self._patience *= 2
-            self._forget()
-            self._times[self.workers], self._fed[self.workers] = time, not starving
+            self._patience, self._settled = 2 * self._patience, False
+            self._tried = {self.workers: (time, not starving)}
             self._change(self.workers - 1)
-
-    def _forget(self) -> None:
-        self._times.clear()
-        self._fed.clear()
-        self._settled = False
+            return False
+        return not self._settled
 
     def _change(self, workers: int) -> None:
         """Leave out the batches that the previous number made."""

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from debottleneck.strategies.blas import cores
-from debottleneck.strategies.sources import is_function
+from debottleneck.strategies.prefetch import is_function
 from debottleneck.strategies.together import results
 
 T = TypeVar("T")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from operator import getitem
@@ -22,12 +23,6 @@ from typing import (
 
 from debottleneck.strategies.adaptive import Adaptive
 from debottleneck.strategies.blas import cores
-from debottleneck.strategies.sources import (
-    is_function,
-    is_indexed,
-    is_one_pass,
-    length_of,
-)
 from debottleneck.strategies.spec import AUTO
 from debottleneck.strategies.window import Batches, Closing, Report, Source
 
@@ -127,7 +122,7 @@ def prefetch(
         ValueError: A number is too small, or a word unknown.
     """
     asked = _Asked(source, load, workers, depth, where, order, count)
-    return asked.begun(Adaptive(depth)) if is_one_pass(source) else Prefetch(asked)
+    return asked.begun(Adaptive(depth)) if _is_one_pass(source) else Prefetch(asked)
 
 
 @dataclass(frozen=True)
@@ -157,13 +152,13 @@ class _Asked:
             raise TypeError(
                 "count= is for functions of a position; a slice limits others"
             )
-        if not (iterable or is_function(self.source) or is_indexed(self.source)):
+        if not (iterable or is_function(self.source) or _is_indexed(self.source)):
             kind = _kind(self.source)
             raise TypeError(f"an object of type {kind} cannot be iterated over")
 
     def length(self) -> int | None:
         """How many batches there are, where that is known."""
-        return self.count if is_function(self.source) else length_of(self.source)
+        return self.count if is_function(self.source) else _length_of(self.source)
 
     def begun(self, tuner: Adaptive) -> Iteration[Any]:
         """One loop over it.
@@ -190,17 +185,13 @@ class _Asked:
         self, tuner: Adaptive, depth: int, *, asking: bool = False
     ) -> Batches[Any]:
         """The same in this process; where `asking`, one worker needs no thread."""
-        source = self._made()
-        workers: int | Adaptive = self._workers(tuner)
-        why = AS_ASKED
+        source, why = self._made(), AS_ASKED
+        workers = self.workers if isinstance(self.workers, int) else tuner
         if source.load is None:
             workers, why = 1, ONE_THREAD
         if asking and workers == 1:
             workers = 0
         return Batches(source, workers, depth, order=self.order, why=why)
-
-    def _workers(self, tuner: Adaptive) -> int | Adaptive:
-        return self.workers if isinstance(self.workers, int) else tuner
 
     def _made(self) -> Source:
         """What one loop takes from."""
@@ -213,7 +204,7 @@ class _Asked:
             workers = self.workers if isinstance(self.workers, int) else cores()
             calls = Calls(load, workers, "load")
             return Source(iter(source), calls, close=calls.close)
-        if not is_function(source) and not is_indexed(source):
+        if not is_function(source) and not _is_indexed(source):
             return Source(iter(source))
         length = self.length()
         fetch = source if is_function(source) else partial(getitem, source)
@@ -265,6 +256,59 @@ class Prefetch(Closing, Generic[T]):
         """End the loops that run."""
         for loop in list(self._running):
             loop.close(wait=wait)
+
+
+def _is_indexed(source: object) -> bool:
+    """Whether positions of it can be fetched concurrently, as `source[i]`.
+
+    True for known sequences, and for objects with `__getitem__` but no `__iter__`,
+    such as PyTorch's map-style datasets.
+    """
+    kind = type(source)
+    if kind in (list, tuple, range) or _is_array(source):
+        return True
+    own = getattr(kind, "__iter__", None)
+    return hasattr(kind, "__getitem__") and own in (None, Sequence.__iter__)
+
+
+def _is_one_pass(source: object) -> bool:
+    """Whether it is an iterator that goes on where it was, as generators do.
+
+    Loaders that are their own iterator often start anew in `__iter__`; one that does
+    more there than `return self` is taken for such.
+    """
+    kind = type(source)
+    if not (hasattr(kind, "__next__") and hasattr(kind, "__iter__")):
+        return False
+    begin: Any = inspect.unwrap(kind.__iter__)
+    code = getattr(begin, "__code__", None)
+    return code is None or code.co_code == _returns_itself.__code__.co_code
+
+
+def is_function(source: object) -> bool:
+    """Whether it can only be called."""
+    kind = type(source)
+    others = hasattr(kind, "__iter__") or hasattr(kind, "__getitem__")
+    return callable(source) and not others
+
+
+def _length_of(source: object) -> int | None:
+    """`len(source)`, or None where it has none."""
+    if not hasattr(type(source), "__len__"):
+        return None
+    try:
+        return len(source)  # type: ignore[arg-type]
+    except TypeError:  # declared, but not to be had: an IterableDataset's loader
+        return None
+
+
+def _returns_itself(itself: Any) -> Any:
+    return itself
+
+
+def _is_array(source: object) -> bool:
+    numpy = sys.modules.get("numpy")
+    return numpy is not None and isinstance(source, numpy.ndarray) and source.ndim > 0
 
 
 def _kind(source: object) -> str:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from debottleneck.errors import StrategyError
 from debottleneck.strategies.blas import cores
 from debottleneck.strategies.torch_branches import Stretch, stretches
-from debottleneck.strategies.torch_tasks import Part, Values, run_parts
+from debottleneck.strategies.torch_tasks import GraphPart, Values, run_parts
 from debottleneck.strategies.torch_trace import (
     hooked,
     name_of,
@@ -156,7 +156,7 @@ class _Plan:
         self.branches = max((len(each.branches) for each in self.stretches), default=0)
         done = _last_uses(self.stretches, self._result)
         parts = [
-            [Part(some, module) for some in each.branches or (each.nodes,)]
+            [GraphPart(some, module) for some in each.branches or (each.nodes,)]
             for each in self.stretches
         ]
         self._steps = list(zip(parts, done, strict=True))

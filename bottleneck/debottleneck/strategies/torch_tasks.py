@@ -19,7 +19,7 @@ Values = dict[Any, Any]
 """Node -> what it gave."""
 
 
-class Part:
+class GraphPart:
     """Some nodes as a function; each use of a value from outside is an input.
 
     Args:
@@ -69,7 +69,7 @@ def _sources(node: Any) -> list[Any]:
     return found
 
 
-def run_parts(parts: Sequence[Part], values: Values, workers: int) -> Values:
+def run_parts(parts: Sequence[GraphPart], values: Values, workers: int) -> Values:
     """The results of all parts by their nodes, with their history for autograd.
 
     Args:
@@ -92,7 +92,9 @@ def run_parts(parts: Sequence[Part], values: Values, workers: int) -> Values:
 class _Job:
     """The parts of one call, from their forward to their backward."""
 
-    def __init__(self, parts: Sequence[Part], values: Values, workers: int) -> None:
+    def __init__(
+        self, parts: Sequence[GraphPart], values: Values, workers: int
+    ) -> None:
         from torch.utils._pytree import tree_flatten, tree_leaves
 
         self._parts, self._workers = parts, workers

@@ -254,6 +254,8 @@ class Batches(Closing, Generic[T]):
     def _ask(self) -> None:
         """Have batches fetched up to the bound, by so many threads."""
         workers = self._workers
+        if not workers:
+            return
         while self._asked < self._taken + workers + self._depth:
             self._asked += 1
             self._feed.told.put(_FETCH)

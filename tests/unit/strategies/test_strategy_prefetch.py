@@ -267,39 +267,6 @@ def test_every_kind_of_exception_is_carried(error: BaseException) -> None:
         list(prefetch(fails_at(1, error)))
 
 
-def test_an_iterator_may_go_on_after_an_exception() -> None:
-    """What lies beyond the failure is pulled when it is asked for, not before."""
-
-    class Stumbles:
-        index = -1
-
-        def __iter__(self) -> Stumbles:
-            return self
-
-        def __next__(self) -> int:
-            self.index += 1
-            if self.index in (2, 3):
-                raise OSError(self.index)
-            if self.index == 6:
-                raise StopIteration
-            return self.index
-
-    source = Stumbles()
-    found = prefetch(source, depth=4)
-    for batch in (0, 1):
-        assert next(found) == batch
-        while source.index < 2:
-            threading.Event().wait(0.001)
-        threading.Event().wait(0.02)
-        assert source.index == 2
-    for failure in (2, 3):
-        with pytest.raises(OSError, match=str(failure)):
-            next(found)
-        threading.Event().wait(0.02)
-        assert source.index == failure
-    assert list(found) == [4, 5]
-
-
 def test_as_completed() -> None:
     """With `order=False` a slow batch does not hold up those behind it."""
     release = threading.Event()
@@ -330,24 +297,6 @@ def test_close_ends_everything() -> None:
     so_far = len(pulled)
     assert so_far <= 4
     found.close()
-
-
-def test_close_may_leave_a_fetch_alone() -> None:
-    """With `wait=False` one that does not return holds up nobody."""
-    begun, go = threading.Event(), threading.Event()
-
-    def source() -> Iterator[int]:
-        yield 0
-        begun.set()
-        assert go.wait(LONG_S)
-        yield 1
-
-    found = prefetch(source())
-    assert next(found) == 0
-    assert begun.wait(LONG_S)
-    found.close(wait=False)
-    assert list(found) == []
-    go.set()
 
 
 def test_a_waiting_consumer_hears_of_the_close() -> None:

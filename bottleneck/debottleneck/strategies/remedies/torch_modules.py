@@ -123,10 +123,10 @@ class Modules(Remedy):
             result = plain(module, *args, **kwargs)
         except Exception as error:  # noqa: BLE001 - the plain call raises its own
             del vars(module)["forward"]
-            self._runners[id(module)] = None
             what = f"{type(error).__name__}: {error}".partition("\n")[0]
-            result = plain(module, *args, **kwargs)
             what = f"in threads {name_of(module)} raised {what}"
+            result = plain(module, *args, **kwargs)
+            self._runners[id(module)] = None
             self._notes.say(FORWARD, FAILED, what)
         else:
             self._served(module)
