@@ -33,7 +33,7 @@ _Queue = SimpleQueue["_Task | None"]
 
 
 class Workers:
-    """Up to `size` threads, started when calls find none idle.
+    """Up to `size` threads, one more for each call until there are so many.
 
     Nothing here keeps it alive: when it is dropped, its threads do what was
     submitted and end. That needs no lock, so the garbage collector may do it in the
@@ -60,7 +60,6 @@ class Workers:
         """Without threads: at first, and in a forked child."""
         self._lock = threading.RLock()
         self._tasks: _Queue = SimpleQueue()
-        self._idle = threading.Semaphore(0)
         self._threads: list[threading.Thread] = []
         end = weakref.finalize(self, self._tasks.put, None)
         end.atexit = False
@@ -77,9 +76,8 @@ class Workers:
         with self._lock:
             if self._closed:
                 raise RuntimeError("these workers were shut down")
-            # First the task: a thread that began without one would count as idle.
             self._tasks.put((future, call, args, kwargs))
-            if not self._idle.acquire(blocking=False):
+            if len(self._threads) < self.size:
                 self._start_one()
         return future
 
@@ -111,11 +109,10 @@ class Workers:
         return not any(thread.is_alive() for thread in others)
 
     def _start_one(self) -> None:
-        number = len(self._threads) + 1
-        if number > self.size:
-            return
-        name, args = f"bottleneck-{self._what}-{number}", (self._tasks, self._idle)
-        thread = threading.Thread(target=_serve, args=args, name=name, daemon=True)
+        name = f"bottleneck-{self._what}-{len(self._threads) + 1}"
+        thread = threading.Thread(
+            target=_serve, args=(self._tasks,), name=name, daemon=True
+        )
         try:
             thread.start()
         except RuntimeError:  # no more threads, or the interpreter is ending
@@ -187,19 +184,12 @@ def close_all(grace_s: float | None = None) -> None:
 
 
 @waits
-def _serve(tasks: _Queue, idle: threading.Semaphore) -> None:
+def _serve(tasks: _Queue) -> None:
     as_worker()
-    while True:
-        try:
-            task = tasks.get_nowait()
-        except Empty:
-            idle.release()
-            task = tasks.get()
-        if task is None:
-            tasks.put(None)  # for the next thread
-            return
+    while (task := tasks.get()) is not None:
         _make(*task)
         del task  # an idle thread keeps no batch alive
+    tasks.put(None)  # for the next thread
 
 
 def _make(

@@ -47,8 +47,8 @@ def test_calls_return_through_futures() -> None:
     assert not pools.is_worker()
 
 
-def test_no_more_threads_than_allowed_and_needed() -> None:
-    """A call that finds an idle thread starts none; calls beyond the size wait."""
+def test_no_more_threads_than_allowed() -> None:
+    """Calls beyond the size wait."""
     begun, go = threading.Semaphore(0), threading.Event()
 
     def call() -> None:
