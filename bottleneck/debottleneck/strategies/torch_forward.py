@@ -29,8 +29,6 @@ MOST_PLANS = 8
 """Modes, settings and layers of one module that are followed; with others it is left
 alone."""
 
-_CHANGING = (list, dict, set)
-
 
 def BranchParallel(module: M, workers: int | None = None) -> M:
     """The module, which now runs branches that do not feed each other in threads.
@@ -125,6 +123,9 @@ class Branches:
         return self._plans[-1][1]
 
 
+_NOT_LOOKED_AT = (list, dict, set, Branches)
+
+
 def _looked_at(module: Any) -> list[Any]:
     """What forward may have looked at: parts, modes, settings, and hooks of parts."""
     found: list[Any] = []
@@ -134,7 +135,7 @@ def _looked_at(module: Any) -> list[Any]:
         found += [
             value
             for name, value in vars(part).items()
-            if name[0] != "_" and not isinstance(value, _CHANGING)
+            if name[0] != "_" and not isinstance(value, _NOT_LOOKED_AT)
         ]
     return found
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import mmap
 import os
 import pickle
+import weakref
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import recv_handle, send_handle
@@ -24,7 +25,11 @@ End: TypeAlias = "Connection[Any, Any]"
 INLINE_BYTES = 16 * 1024
 """Arrays up to this size go through the connection, which costs less than memory."""
 
+MOST_MAPPED = 64
+"""Messages whose arrays are in use: each costs a descriptor, so more are copied."""
+
 _ALIGNED = 64
+_in_use: weakref.WeakSet[mmap.mmap] = weakref.WeakSet()
 _UNPICKLABLE = (pickle.PicklingError, TypeError, AttributeError, NotImplementedError)
 
 
@@ -109,9 +114,13 @@ def _mapped(descriptor: int, lengths: Sequence[int]) -> list[memoryview]:
     for length in lengths:
         places.append(end)
         end += length + -length % _ALIGNED
-    flags = mmap.MAP_SHARED | mmap.MAP_POPULATE
-    try:
-        memory = memoryview(mmap.mmap(descriptor, end, flags=flags))
-    finally:
-        os.close(descriptor)
+    with open(descriptor, "rb") as file:
+        if len(_in_use) < MOST_MAPPED:
+            mapped = mmap.mmap(descriptor, end, mmap.MAP_SHARED | mmap.MAP_POPULATE)
+            _in_use.add(mapped)
+            memory = memoryview(mapped)
+        else:
+            memory = memoryview(bytearray(end))
+            file.seek(0)
+            file.readinto(memory)
     return [memory[at : at + n] for at, n in zip(places, lengths, strict=True)]

@@ -176,7 +176,7 @@ class Batches(Closing, Generic[T]):
         self._tuner = workers if isinstance(workers, Adaptive) else None
         if isinstance(workers, Adaptive):
             workers.begin()
-            workers, why = workers.workers, workers.why
+            why, workers = workers.why, workers.workers
         self._workers = workers
         self.tally = Report(max(1, workers), why)
         self._lock = threading.Lock()

@@ -18,7 +18,13 @@ from hypothesis.extra import numpy as arrays
 
 from debottleneck.errors import StrategyError
 from debottleneck.strategies import packing, randomness
-from debottleneck.strategies.transport import INLINE_BYTES, Gone, receive, send
+from debottleneck.strategies.transport import (
+    INLINE_BYTES,
+    MOST_MAPPED,
+    Gone,
+    receive,
+    send,
+)
 
 Pair = namedtuple("Pair", "rows labels")
 BIG = np.arange(INLINE_BYTES, dtype=np.int32)
@@ -213,19 +219,24 @@ def test_a_closed_end_is_noticed(ends: tuple[Any, Any]) -> None:
 
 
 def test_memory_is_given_back(ends: tuple[Any, Any]) -> None:
-    """With the last array its memory is gone, and all descriptors before."""
+    """With the last array its memory and descriptor are gone; few are held."""
 
-    def mapped() -> int:
-        return Path("/proc/self/maps").read_text().count("debottleneck (deleted)")
+    def held() -> list[int]:
+        maps = Path("/proc/self/maps").read_text()
+        files = os.listdir("/proc/self/fd")
+        return [maps.count("debottleneck (deleted)"), len(files)]
 
-    before = set(os.listdir("/proc/self/fd"))
-    for _ in range(5):
-        send(ends[0], BIG)
-        array = receive(ends[1])
-    assert (set(os.listdir("/proc/self/fd")), mapped()) == (before, 1)
-    del array
+    _, before = held()
+    kept = []
+    for number in range(MOST_MAPPED + 5):
+        send(ends[0], BIG + number)
+        kept.append(receive(ends[1]))
+    assert held() == [MOST_MAPPED, before + MOST_MAPPED]
+    assert all((array == BIG + number).all() for number, array in enumerate(kept))
+    assert kept[-1].flags.writeable
+    kept.clear()
     gc.collect()
-    assert mapped() == 0
+    assert held() == [0, before]
 
 
 def test_streams_are_found_where_a_source_keeps_them() -> None:
