@@ -21,7 +21,7 @@ from debottleneck.errors import StrategyError
 from debottleneck.strategies import randomness
 from debottleneck.strategies.child import Child
 from debottleneck.strategies.standstill import waits
-from debottleneck.strategies.transport import End, Gone, receive, send
+from debottleneck.strategies.transport import End, Gone, Receiver, Sender
 
 T = TypeVar("T")
 
@@ -63,6 +63,7 @@ class Items(Iterator[T], Generic[T]):
         streams = randomness.streams(make)
         self._source = _Source(streams)
         self._child = Child(partial(_stream, make, streams), name)
+        self._receiver = Receiver(self._child.connection)
         self._lock = threading.Lock()
         self._ended = False
         self._end = weakref.finalize(self, _end, self._child, self._source)
@@ -83,7 +84,7 @@ class Items(Iterator[T], Generic[T]):
             if self._ended:
                 raise StopIteration
             try:
-                good, value, states = receive(self._child.connection)
+                good, value, states = self._receiver.receive()
             except Gone:
                 self._fail()
             except BaseException:  # raised again: the child is not left behind
@@ -104,7 +105,7 @@ class Items(Iterator[T], Generic[T]):
 
     def _ask(self) -> None:
         with suppress(OSError):  # it has died: to be seen where its answer is received
-            self._child.connection.send_bytes(_NEXT)
+            self._receiver.ask(_NEXT)
 
     def _finish(self) -> None:
         self._ended = True
@@ -171,7 +172,7 @@ class Calls:
     def __init__(
         self, function: Callable[..., Any], workers: int, name: str = "calls"
     ) -> None:
-        self._idle: SimpleQueue[Child] = SimpleQueue()
+        self._idle: SimpleQueue[tuple[Child, Receiver]] = SimpleQueue()
         children: list[Child] = []
         self._end = weakref.finalize(self, _end_all, children)
         self._end.atexit = False
@@ -182,7 +183,7 @@ class Calls:
             self._end()
             raise
         for child in children:
-            self._idle.put(child)
+            self._idle.put((child, Receiver(child.connection)))
 
     @waits
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -193,11 +194,11 @@ class Calls:
                 died, or all were closed.
             BaseException: What the call raised.
         """
-        child = self._idle.get()
+        ends = self._idle.get()
         try:
-            return _asked(child, args, kwargs)
+            return _asked(*ends, (args, kwargs))
         finally:
-            self._idle.put(child)
+            self._idle.put(ends)
 
     def close(self) -> None:
         """End the processes; calls under way, and later ones, fail."""
@@ -209,17 +210,17 @@ def _end_all(children: list[Child]) -> None:
         child.end(0)
 
 
-def _asked(child: Child, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _asked(child: Child, receiver: Receiver, arguments: object) -> Any:
     try:
-        request = pickle.dumps((args, kwargs), protocol=5)
+        request = pickle.dumps(arguments, protocol=5)
     except (pickle.PicklingError, TypeError, AttributeError) as error:
         raise StrategyError(
             f"the arguments cannot go to another process: {error}",
             "stay with threads: where='thread'",
         ) from error
     try:
-        child.connection.send_bytes(request)
-        good, value, _ = receive(child.connection)
+        receiver.ask(request)
+        good, value, _ = receiver.receive()
     except (Gone, OSError):
         raise died(child.name, child.why()) from None
     if not good:
@@ -239,17 +240,15 @@ def _serve(
     news: Callable[[], randomness.States],
 ) -> None:
     """Answer requests in their order: what a call gives or raises, and the news."""
+    sender = Sender(connection)
     while True:
+        args, kwargs = pickle.loads(sender.listen())
         try:
-            args, kwargs = pickle.loads(connection.recv_bytes())
-        except (EOFError, OSError) as error:
-            raise Gone from error
-        try:
-            send(connection, (True, function(*args, **kwargs), news()))
+            sender.send((True, function(*args, **kwargs), news()))
         except Gone:
             raise
         except BaseException as error:  # noqa: BLE001 - raised in the parent
-            send(connection, (False, carried(error), news()))
+            sender.send((False, carried(error), news()))
 
 
 def carried(error: BaseException) -> tuple[bytes, str, str]:
