@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 
@@ -40,23 +39,11 @@ _RANDOM = _names(
 
 
 _Groups = list[list[Any]]
+"""Nodes in groups that do not feed each other."""
 
 
-@dataclass(frozen=True)
-class Stretch:
-    """Consecutive nodes.
-
-    Attributes:
-        nodes: In order.
-        branches: The same nodes in two or more independent groups, or nothing.
-    """
-
-    nodes: tuple[Any, ...]
-    branches: tuple[tuple[Any, ...], ...] = ()
-
-
-def stretches(nodes: Sequence[Any], part: Callable[[str], Any]) -> list[Stretch]:
-    """Divide a graph.
+def stretches(nodes: Sequence[Any], part: Callable[[str], Any]) -> list[_Groups]:
+    """Divide a graph into consecutive stretches, each into what may run at once.
 
     Args:
         nodes: In the order of forward.
@@ -66,16 +53,15 @@ def stretches(nodes: Sequence[Any], part: Callable[[str], Any]) -> list[Stretch]
         node.meta["order"] = order
     working = [node for node in nodes if node.op.startswith("call_")]
     arguments = [node for node in nodes if node.op == "placeholder"]
-    divided: list[Stretch] = []
+    divided: list[_Groups] = []
     for groups in _split(working, arguments, part):
-        together = tuple(_in_order(groups))
         branches = _worth(groups, part)
         if len(branches) > 1 and _may_run_at_once(branches, part):
-            divided.append(Stretch(together, tuple(map(tuple, branches))))
-        elif divided and not divided[-1].branches:
-            divided[-1] = Stretch((*divided[-1].nodes, *together))
+            divided.append(branches)
+        elif divided and len(divided[-1]) == 1:
+            divided[-1] = [[*divided[-1][0], *_in_order(groups)]]
         else:
-            divided.append(Stretch(together))
+            divided.append([_in_order(groups)])
     return divided
 
 

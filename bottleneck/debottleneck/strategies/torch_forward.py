@@ -9,12 +9,13 @@ module as it is.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import chain
 from operator import attrgetter, is_
 from typing import Any, TypeVar
 
 from debottleneck.errors import StrategyError
 from debottleneck.strategies.blas import cores
-from debottleneck.strategies.torch_branches import Stretch, stretches
+from debottleneck.strategies.torch_branches import stretches
 from debottleneck.strategies.torch_tasks import GraphPart, Values, run_parts
 from debottleneck.strategies.torch_trace import (
     hooked,
@@ -66,7 +67,7 @@ class Branches:
         self.__setstate__((module, workers))
         seen = _looked_at(module)
         plan = _Plan(module)
-        if not plan.branches:
+        if plan.branches < 2:
             raise StrategyError(
                 f"each layer of {name_of(module)} feeds the next: there are no "
                 "independent branches",
@@ -119,7 +120,7 @@ class Branches:
             plan = _Plan(self.module)
         except StrategyError:  # it can be followed in another mode only
             plan = None
-        self._plans.append((now, plan if plan and plan.branches else None))
+        self._plans.append((now, plan if plan and plan.branches > 1 else None))
         return self._plans[-1][1]
 
 
@@ -144,7 +145,7 @@ class _Plan:
     """A module's graph, divided and ready to run.
 
     Attributes:
-        branches: The most that run at once, 0 where none do.
+        branches: The most that run at once.
     """
 
     def __init__(self, module: Any) -> None:
@@ -154,11 +155,11 @@ class _Plan:
         self._attributes = [node for node in nodes if node.op == "get_attr"]
         self._result = next(node for node in nodes if node.op == "output").args[0]
         self.stretches = stretches(nodes, module.get_submodule)
-        self.branches = max((len(each.branches) for each in self.stretches), default=0)
+        self.branches = max(map(len, self.stretches), default=0)
         done = _last_uses(self.stretches, self._result)
         parts = [
-            [GraphPart(some, module) for some in each.branches or (each.nodes,)]
-            for each in self.stretches
+            [GraphPart(branch, module) for branch in stretch]
+            for stretch in self.stretches
         ]
         self._steps = list(zip(parts, done, strict=True))
 
@@ -179,13 +180,13 @@ class _Plan:
         return map_arg(self._result, values.__getitem__)
 
 
-def _last_uses(divided: list[Stretch], result: Any) -> list[list[Any]]:
+def _last_uses(divided: list[list[list[Any]]], result: Any) -> list[list[Any]]:
     """For each stretch the nodes whose values nothing needs after it."""
     from torch.fx.node import map_arg
 
     last: dict[Any, int] = {}
     for at, stretch in enumerate(divided):
-        for node in stretch.nodes:
+        for node in chain(*stretch):
             last.update(dict.fromkeys((*node.all_input_nodes, node), at))
     map_arg(result, lambda node: last.pop(node, None))
     unneeded: list[list[Any]] = [[] for _ in divided]

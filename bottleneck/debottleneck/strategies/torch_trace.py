@@ -60,7 +60,7 @@ def traced(module: Any) -> list[Any]:
     Raises:
         StrategyError: Forward cannot be followed, or has effects beside its result.
     """
-    refuse_hooks(module)
+    _refuse_hooks(module)
     name, fixed = name_of(module), optional_arguments(module)
     untouched = _Untouched(module)
     streams = randomness.streams()
@@ -168,29 +168,23 @@ def all_hooked() -> bool:
     return any(getattr(owner, f"_global{name}", None) for name in _HOOKS)
 
 
-def refuse_hooks(module: Any) -> None:
-    """A hook of a part may look at anything, in the order of the calls.
+def _refuse_hooks(module: Any) -> None:
+    """A hook of a part may look at anything; a parameter's would see parts of it.
 
     Raises:
         StrategyError: A part or a parameter of the module has hooks, or all have.
     """
-    for name, part in module.named_modules():
-        if part is not module and hooked(part):
-            raise StrategyError(
-                f"layer {name!r} has hooks, which would run in another order",
-                "remove them, or put them on the whole module",
-            )
-    if all_hooked():
+    parts, parameters = module.named_modules(), module.named_parameters()
+    owners = [
+        f"layer {n!r}" for n, part in parts if part is not module and hooked(part)
+    ]
+    owners += [f"parameter {n!r}" for n, value in parameters if value._backward_hooks]
+    owners += ["every module"] if all_hooked() else []
+    if owners:
         raise StrategyError(
-            "there are hooks for all modules, which would run in another order",
-            "remove them",
+            f"{owners[0]} has hooks, which would run in another order",
+            "remove them, or put them on the whole module",
         )
-    for name, parameter in module.named_parameters():
-        if parameter._backward_hooks:
-            raise StrategyError(
-                f"parameter {name!r} has hooks, which would see parts of its gradient",
-                "remove them, or change the gradients after backward",
-            )
 
 
 def _tracer() -> Any:

@@ -173,8 +173,8 @@ class Batches(Closing, Generic[T]):
         why: str = "",
     ) -> None:
         self._source, self._depth, self._order = source, depth, order
-        self._tuner = workers if isinstance(workers, Adaptive) else None
-        if isinstance(workers, Adaptive):
+        self._tuner = None if isinstance(workers, int) else workers
+        if not isinstance(workers, int):
             workers.begin()
             why, workers = workers.why, workers.workers
         self._workers = workers
@@ -199,7 +199,12 @@ class Batches(Closing, Generic[T]):
     def __next__(self) -> T:
         if self._over:
             raise StopIteration
-        self._check_process()
+        if self._begun and self._pid != os.getpid():
+            raise StrategyError(
+                "the batches of this prefetch are fetched in the process that forked "
+                "this one",
+                "begin the iteration after the fork",
+            )
         with self._lock:
             batch, error = self._take()
         if error is None:
@@ -290,14 +295,6 @@ class Batches(Closing, Generic[T]):
         else:
             self._source.close()
         self._over = not again
-
-    def _check_process(self) -> None:
-        if self._pid != os.getpid() and self._begun:
-            raise StrategyError(
-                "the batches of this prefetch are fetched in the process that forked "
-                "this one",
-                "begin the iteration after the fork",
-            )
 
 
 @waits

@@ -154,8 +154,8 @@ def test_random_numbers_keep_their_order() -> None:
     assert same(expected, threaded(*inputs))
     assert same(plain.eval()(*inputs), threaded.eval()(*inputs))
     plans = [plan for _, plan in threaded.forward._plans]
-    counts = [[len(each.branches) for each in plan.stretches] for plan in plans]
-    assert [sum(map(bool, each)) for each in counts] == [1, 2]
+    counts = [[len(branches) for branches in plan.stretches] for plan in plans]
+    assert [sum(number > 1 for number in each) for each in counts] == [1, 2]
 
 
 @pytest.mark.parametrize("kind", [Writing, SharedNorm])
