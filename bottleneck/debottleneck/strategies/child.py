@@ -119,12 +119,9 @@ class Child:
             return "closed its connection"
         if status >= 0:
             return f"ended with exit code {status}"
-        try:
-            name = signal.Signals(-status).name
-        except ValueError:
-            name = f"signal {-status}"
-        hint = " (when memory ran out, perhaps)" if name == "SIGKILL" else ""
-        return f"was killed by {name}{hint}"
+        names = {number: number.name for number in signal.Signals}
+        hint = " (when memory ran out, perhaps)" if -status == signal.SIGKILL else ""
+        return f"was killed by {names.get(-status, f'signal {-status}')}{hint}"
 
 
 _alive: dict[int, Child] = {}
@@ -142,17 +139,16 @@ def end_all() -> None:
 
 def _hang_up(connection: End) -> None:
     """End both directions, for every thread and process that uses it."""
-    try:
-        with fromfd(connection.fileno(), AF_UNIX, SOCK_STREAM) as door:
-            door.shutdown(SHUT_RDWR)
-    except OSError:  # it has ended already
-        return
+    with (
+        suppress(OSError),  # it has ended already
+        fromfd(connection.fileno(), AF_UNIX, SOCK_STREAM) as door,
+    ):
+        door.shutdown(SHUT_RDWR)
 
 
 def _fork(main: Main, connection: End) -> int:
     """The child's pid; the child itself never returns."""
-    for stream in (sys.stdout, sys.stderr):
-        _flush(stream)
+    _flush()
     random: Any = sys.modules.get("random")
     state = random and random.getstate()
     owner = os.getpid()
@@ -181,8 +177,7 @@ def _run(main: Main, connection: End, owner: int) -> NoReturn:
     except BaseException:  # noqa: BLE001 - nothing of the parent's may go on in the child
         traceback.print_exc()
     finally:
-        for stream in (sys.stdout, sys.stderr):
-            _flush(stream)
+        _flush()
         os._exit(code)
 
 
@@ -202,11 +197,10 @@ def _settle(owner: int) -> None:
     os.close(nothing)
 
 
-def _flush(stream: Any) -> None:
-    try:
-        stream.flush()
-    except (OSError, ValueError, AttributeError):  # closed, or pythonw's None
-        return
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):  # closed, or pythonw's None
+            stream.flush()
 
 
 def _after_fork() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
 from debottleneck.errors import UsageError
 
@@ -15,28 +14,26 @@ AUTO, ON = "auto", "on"
 _COUNT, _WORKERS = range(1, 4097), (AUTO, range(1, 257))
 _FLAG: tuple[str | range, ...] = ()
 
-_SETTINGS: Mapping[str, Mapping[str, tuple[str | range, ...]]] = MappingProxyType(
-    {
-        PREFETCH: {
-            "workers": _WORKERS,
-            "depth": (_COUNT,),
-            "where": ("thread", "process"),
-        },
-        FORWARD: {"workers": _WORKERS},
-        UPDATE: {"workers": _WORKERS},
-        DATALOADER: {
-            "workers": (range(257),),
-            "persistent": _FLAG,
-            "prefetch": (_COUNT,),
-            "sharing": ("file_system", "file_descriptor"),
-            "pin": _FLAG,
-            "whole": _FLAG,
-        },
-        BLAS: {"threads": (_COUNT,)},
-        GC: {"freeze": _FLAG, "off": _FLAG},
-        BACKGROUND: {"checkpoint": _FLAG},
-    }
-)
+_SETTINGS: Mapping[str, Mapping[str, tuple[str | range, ...]]] = {
+    PREFETCH: {
+        "workers": _WORKERS,
+        "depth": (_COUNT,),
+        "where": ("thread", "process"),
+    },
+    FORWARD: {"workers": _WORKERS},
+    UPDATE: {"workers": _WORKERS},
+    DATALOADER: {
+        "workers": (range(257),),
+        "persistent": _FLAG,
+        "prefetch": (_COUNT,),
+        "sharing": ("file_system", "file_descriptor"),
+        "pin": _FLAG,
+        "whole": _FLAG,
+    },
+    BLAS: {"threads": (_COUNT,)},
+    GC: {"freeze": _FLAG, "off": _FLAG},
+    BACKGROUND: {"checkpoint": _FLAG},
+}
 """Strategy -> setting -> the words and numbers that it may have; a flag has none."""
 
 STRATEGIES = tuple(_SETTINGS)
