@@ -119,7 +119,7 @@ class Child:
             return "closed its connection"
         if status >= 0:
             return f"ended with exit code {status}"
-        names = {number: number.name for number in signal.Signals}
+        names = {int(number): number.name for number in signal.Signals}
         hint = " (when memory ran out, perhaps)" if -status == signal.SIGKILL else ""
         return f"was killed by {names.get(-status, f'signal {-status}')}{hint}"
 
