@@ -252,10 +252,10 @@ class Prefetch(Closing, Generic[T]):
     def __bool__(self) -> bool:
         return bool(self._asked.source)
 
-    def close(self, *, wait: bool = True) -> None:
+    def close(self) -> None:
         """End the loops that run."""
         for loop in list(self._running):
-            loop.close(wait=wait)
+            loop.close()
 
 
 def _is_indexed(source: object) -> bool:

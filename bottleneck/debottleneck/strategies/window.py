@@ -53,12 +53,8 @@ class Closing:
         """What the latest loop did so far; with `workers="auto"`, what it chose."""
         return Report(**vars(self.tally))
 
-    def close(self, *, wait: bool = True) -> None:
-        """End it, and drop what was fetched.
-
-        Args:
-            wait: Return when fetches that have begun have ended too.
-        """
+    def close(self) -> None:
+        """End it, and drop what was fetched; fetches that have begun end first."""
         raise NotImplementedError
 
     def __enter__(self) -> Self:
@@ -214,11 +210,11 @@ class Batches(Closing, Generic[T]):
         finally:
             del error  # the frame is in its traceback
 
-    def close(self, *, wait: bool = True) -> None:
-        """Fetch no more, and drop what was fetched."""
+    def close(self) -> None:
+        """Fetch no more, and drop what was fetched; what has begun ends first."""
         self._over = True
         self._source.close()
-        self._pool.shutdown(wait, cancel_futures=True)
+        self._pool.shutdown(cancel_futures=True)
 
     def _take(self) -> tuple[Any, BaseException | None]:
         if not self._begun:

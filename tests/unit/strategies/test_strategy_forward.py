@@ -32,14 +32,6 @@ def failing(error: BaseException) -> Callable[[object], object]:
     return branch
 
 
-def test_paired_inputs() -> None:
-    """Paired, each branch gets its own element; there are as many as branches."""
-    branches = [adder(amount) for amount in range(3)]
-    assert parallel_forward(branches, [10, 20, 30], paired=True) == [10, 21, 32]
-    with pytest.raises(ValueError, match="3 branches, but 2 inputs"):
-        parallel_forward(branches, [1, 2], paired=True)
-
-
 def test_nothing_to_do_and_nobody_to_do_it() -> None:
     """No branches have no results; no worker is refused."""
     assert parallel_forward([], 1) == []

@@ -300,7 +300,7 @@ def test_close_ends_everything() -> None:
 
 
 def test_a_waiting_consumer_hears_of_the_close() -> None:
-    """Another thread's `close` ends the loop when the fetch under way has ended."""
+    """Another thread's `close` ends the loop, and waits for the fetch under way."""
     begun, go = threading.Event(), threading.Event()
 
     def fetch(index: int) -> int:
@@ -313,8 +313,8 @@ def test_a_waiting_consumer_hears_of_the_close() -> None:
     consumer = threading.Thread(target=lambda: seen.extend(found))
     consumer.start()
     assert begun.wait(LONG_S)
-    found.close(wait=False)
-    go.set()
+    threading.Timer(0.05, go.set).start()
+    found.close()
     consumer.join(LONG_S)
     assert not consumer.is_alive()
     assert len(seen) <= 1
