@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from debottleneck.strategies import pools
 from debottleneck.strategies.conflicts import grouped
 from debottleneck.strategies.parallel_forward import parallel_forward
-from debottleneck.strategies.parallel_update import parallel_update, partition
+from debottleneck.strategies.parallel_update import parallel_update
 
 pytestmark = pytest.mark.each_python
 
@@ -93,15 +93,3 @@ def test_groups_share_nothing(slices: list[tuple[int, int, int]]) -> None:
             for one in group:
                 for two in other:
                     assert not np.shares_memory(views[one], views[two])
-
-
-@given(st.lists(st.integers(0, 1000), max_size=30), st.integers(1, 8))
-def test_shares_hold_everything_and_are_even(costs: list[int], workers: int) -> None:
-    """Each index is in one share, and the largest is within the bound of Graham."""
-    shares = partition([[i] for i in range(len(costs))], costs, workers)
-    assert sorted(chain(*shares)) == list(range(len(costs)))
-    assert len(shares) <= workers
-    loads = [sum(costs[i] + 1 for i in share) for share in shares]
-    if loads:
-        total, longest = sum(loads), max(costs) + 1
-        assert max(loads) <= total / workers + longest

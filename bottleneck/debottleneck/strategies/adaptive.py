@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
 from statistics import median
-from typing import Self
 
 MOST = 32
 """More threads than this wait on each other more than on the source."""
@@ -37,16 +36,12 @@ class Adaptive:
     """
 
     def __init__(self, depth: int, most: int = MOST) -> None:
-        self.workers = 1
-        self.why = "still finding out how many keep the trainer fed"
-        self._depth = depth
-        self._most = most
-        self._times: dict[int, float] = {}
-        self._fed: dict[int, bool] = {}
+        self.workers, self.why = 1, "still finding out how many keep the trainer fed"
+        self._depth, self._most = depth, most
+        self._tried: dict[int, tuple[float, bool]] = {}  # time a batch, whether it fed
         self._settled = False
         self._starved = self._calm = 0
-        self._patience = CALM_PERIODS
-        self._skip = 1
+        self._patience, self._skip = CALM_PERIODS, 1
         self.begin()
 
     def begin(self) -> None:
@@ -83,43 +78,32 @@ class Adaptive:
         calls = sum(wait > 0 for wait in self._waits) / len(self._waits)
         starving = calls >= STARVING_CALLS and waited >= STARVING_TIME * time
         self._waits, self._between = [], []
-        if self._settled:
-            self._watch(starving, time)
-        else:
+        if not self._settled or self._begins_again(starving, time):
             self._search(starving, time)
 
     def _search(self, starving: bool, time: float) -> None:
-        now = self.workers
-        before = min(self._times.values(), default=float("inf"))
-        self._times[now], self._fed[now] = time, not starving
-        helps = time * AS_FAST < before
-        highest = now == max(self._times)
-        if starving and highest and helps and now < self._most:
-            self._change(min(2 * now, self._most))
+        now, tried = self.workers, self._tried
+        helps = time * AS_FAST < min((t for t, _ in tried.values()), default=math.inf)
+        tried[now] = time, not starving
+        if starving and helps and now == max(tried):
+            if now < self._most:
+                self._change(min(2 * now, self._most))
+            else:
+                self._settle(now)
             return
-        if starving and helps and now == self._most:
-            self._settle(now)
-            return
-        good = self._smallest_good()
-        bad = max((number for number in self._times if number < good), default=0)
+        enough = min(t for t, _ in tried.values()) * AS_FAST
+        good = min(number for number, (t, fed) in tried.items() if fed or t <= enough)
+        bad = max((number for number in tried if number < good), default=0)
         if good - bad > 1:
             self._change((good + bad) // 2)
         else:
             self._settle(good)
 
-    def _smallest_good(self) -> int:
-        enough = min(self._times.values()) * AS_FAST
-        return min(
-            number
-            for number, time in self._times.items()
-            if self._fed[number] or time <= enough
-        )
-
     def _settle(self, workers: int) -> None:
         self._settled = True
         self._starved = self._calm = 0
         threads = f"{workers} thread{'s' if workers > 1 else ''}"
-        if self._fed[workers]:
+        if self._tried[workers][1]:
             self.why = f"{threads} kept the trainer fed"
         elif workers == self._most:
             self.why = f"{threads} are the most it uses, and the trainer still waits"
@@ -127,26 +111,21 @@ class Adaptive:
             self.why = f"more than {threads} did not make it faster"
         self._change(workers)
 
-    def _watch(self, starving: bool, time: float) -> None:
-        usual = self._times[self.workers]
+    def _begins_again(self, starving: bool, time: float) -> bool:
+        """Whether it starves after all; now and then one less is tried."""
+        usual, fed = self._tried[self.workers]
         other = not usual / 1.25 < time < usual * 1.25
-        worse = starving and (self._fed[self.workers] or other)
+        worse = starving and (fed or other)
         self._starved = self._starved + 1 if worse else 0
         self._calm += 1
         if self._starved >= STARVED_PERIODS:
-            self._patience = CALM_PERIODS
-            self._forget()
-            self._search(starving, time)
+            self._patience, self._tried, self._settled = CALM_PERIODS, {}, False
         elif self._calm >= self._patience and self.workers > 1:
-            self._patience *= 2
-            self._forget()
-            self._times[self.workers], self._fed[self.workers] = time, not starving
+            self._patience, self._settled = 2 * self._patience, False
+            self._tried = {self.workers: (time, not starving)}
             self._change(self.workers - 1)
-
-    def _forget(self) -> None:
-        self._times.clear()
-        self._fed.clear()
-        self._settled = False
+            return False
+        return not self._settled
 
     def _change(self, workers: int) -> None:
         """Leave out the batches that the previous number made."""
@@ -154,81 +133,3 @@ class Adaptive:
         rest = self._depth + self.workers if fewer else workers
         self._skip = min(LONGEST_SKIP, rest) if workers != self.workers else 0
         self.workers = workers
-
-
-@dataclass(frozen=True)
-class Report:
-    """What a prefetch did so far.
-
-    Attributes:
-        workers: Threads that fetch now.
-        batches: Batches handed over.
-        waited_ns: How long the consumer waited for them in all, nanoseconds.
-        why: One sentence on the number of workers.
-    """
-
-    workers: int
-    batches: int
-    waited_ns: int
-    why: str
-
-
-class Tally:
-    """The counts of one iteration, and the number of workers it should have.
-
-    Args:
-        workers: A number, or what finds it.
-        reason: The report's sentence where the number is fixed.
-    """
-
-    def __init__(self, workers: int | Adaptive, reason: str) -> None:
-        self._adaptive = workers if isinstance(workers, Adaptive) else None
-        self.workers = workers.workers if isinstance(workers, Adaptive) else workers
-        self._why = reason
-        self._batches = self._waited_ns = 0
-        if self._adaptive is not None:
-            self._adaptive.begin()
-
-    @property
-    def is_one(self) -> bool:
-        """Whether there is one worker and will be."""
-        return self._adaptive is None and self.workers == 1
-
-    def add(self, now_ns: int, waited_ns: int) -> None:
-        """A batch was handed over, see `Adaptive.batch`."""
-        self._batches += 1
-        self._waited_ns += waited_ns
-        if self._adaptive is not None:
-            self.workers = self._adaptive.batch(now_ns, waited_ns)
-
-    def received(self, report: Report, waited_ns: int) -> None:
-        """A batch came from the process that fetches, which counts there."""
-        self.workers, self._why = report.workers, report.why
-        self._adaptive = None
-        self._batches += 1
-        self._waited_ns += waited_ns
-
-    def report(self) -> Report:
-        """What it comes to so far."""
-        reason = self._why if self._adaptive is None else self._adaptive.why
-        return Report(self.workers, self._batches, self._waited_ns, reason)
-
-
-class Reporting:
-    """What loops over a prefetch have in common: a report, and an end by `with`."""
-
-    _tally: Tally
-
-    def close(self, *, wait: bool = True) -> None:
-        """End it, and drop what was fetched."""
-        raise NotImplementedError
-
-    def report(self) -> Report:
-        """What the latest loop did so far; with `workers="auto"`, what it chose."""
-        return self._tally.report()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()

@@ -17,7 +17,7 @@ import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from debottleneck.recording.environment import cpu_quota, usable_cores
@@ -37,9 +37,6 @@ _FUNCTIONS = (
     _BY_THREAD,
 )
 """What tells and what sets the number; of a library, the first that it has."""
-
-_BRING_LIBRARIES = ("numpy", "scipy", "torch", "sklearn", "numexpr", "cv2")
-"""Modules after whose import the mapped files are read again."""
 
 
 @dataclass(frozen=True)
@@ -87,32 +84,11 @@ def _quota() -> int:
     return sys.maxsize if quota is None else math.ceil(quota)
 
 
-class _Held:
-    """Who has limited the pools, so that the first sets and the last restores."""
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.limits = Limits(0)
-        self.restore: list[tuple[Library, int]] = []
-        self.count = 0
-
-    def put_back(self) -> None:
-        while self.restore:
-            library, threads = self.restore.pop()
-            library.put(threads)
-
-
-_held = _Held()
-
-
-def _after_fork() -> None:
-    """A forked child gives back at once what its parent had limited."""
-    global _held
-    before, _held = _held, _Held()
-    before.put_back()
-
-
-os.register_at_fork(after_in_child=_after_fork)
+_lock = threading.Lock()
+_limits = Limits(0)
+_holders = 0
+_before: list[tuple[Library, int]] = []
+"""Who has limited the pools, so that the first sets and the last restores."""
 
 
 def limit(workers: int) -> Limits:
@@ -124,36 +100,54 @@ def limit(workers: int) -> Limits:
     Args:
         workers: How many will call into the libraries at once.
     """
-    with _held.lock:
-        _held.count += 1
-        if _held.count == 1:
+    global _holders, _limits
+    with _lock:
+        _holders += 1
+        if _holders == 1:
             libraries, share = mapped(), max(1, cores() // max(1, workers))
             for library in libraries:
                 before = library.get()
                 if before > share:
-                    _held.restore.append((library, before))
+                    _before.append((library, before))
                     library.put(share)
             by_thread = tuple(library for library in libraries if library.by_thread)
-            _held.limits = Limits(share, by_thread)
-        return _held.limits
+            _limits = Limits(share, by_thread)
+        return _limits
 
 
 def restore() -> None:
     """Give back what `limit` took, once the last one who asked has ended."""
-    with _held.lock:
-        _held.count = max(0, _held.count - 1)
-        if _held.count == 0:
-            _held.put_back()
+    global _holders
+    with _lock:
+        _holders = max(0, _holders - 1)
+        if _holders == 0:
+            _put_back()
+
+
+def _put_back() -> None:
+    while _before:
+        library, threads = _before.pop()
+        library.put(threads)
+
+
+def _after_fork() -> None:
+    """A forked child gives back at once what its parent had limited."""
+    global _lock, _holders
+    _lock, _holders = threading.Lock(), 0
+    _put_back()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 def mapped() -> tuple[Library, ...]:
     """The thread pools in this process; empty where its files cannot be listed."""
-    return _mapped(tuple(name in sys.modules for name in _BRING_LIBRARIES))
+    return _mapped(len(sys.modules))
 
 
-@cache
-def _mapped(loaded: tuple[bool, ...]) -> tuple[Library, ...]:
-    """Cached by what might have brought a library since."""
+@lru_cache(maxsize=1)
+def _mapped(modules: int) -> tuple[Library, ...]:
+    """Looked for again when a module was imported, which may have brought a library."""
     libraries = [library for path in _files() if (library := _in_file(path))]
     torch = sys.modules.get("torch")
     if torch is not None and hasattr(torch, "set_num_threads"):

@@ -11,14 +11,12 @@ import array
 import random
 import sys
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
-from typing import Any, TypeVar
+from typing import Any
 
 Span = tuple[str, int, int]
 """Device, first byte, the byte after the last."""
-
-Tag = TypeVar("Tag")
 
 PLAIN = (type(None), bool, int, float, complex, str, bytes)
 """Values that no call can change."""
@@ -147,6 +145,9 @@ def size(value: Any) -> int:
 def grouped(values: Sequence[Any]) -> list[list[int]]:
     """Split values into groups that share no memory with each other.
 
+    By a sweep over the addresses. Columns of one matrix, which lie between each other,
+    stay together.
+
     Args:
         values: What each call is about; a tuple stands for all its members.
 
@@ -160,55 +161,25 @@ def grouped(values: Sequence[Any]) -> list[list[int]]:
             first[index] = index = first[first[index]]
         return index
 
-    tagged, pairs = list[tuple[int, Any]](), list[tuple[int, int]]()
-    same: dict[int, int] = {}
+    spans = list[tuple[Span, int]]()
     for index, value in enumerate(values):
-        tagged += [(index, buffer) for buffer in buffers(value)]
         for member in value if isinstance(value, tuple) else (value,):
             if not isinstance(member, PLAIN):
-                pairs.append((index, same.setdefault(id(member), index)))
-    for pair in (*pairs, *overlaps(tagged)):
-        low, high = sorted(map(of, pair))
-        first[high] = low
+                spans.append((("object", id(member), id(member) + 1), index))
+        spans += [(s, index) for b in buffers(value) if (s := span(b)) is not None]
+    last, reach = (("", 0, 0), 0), 0
+    for (where, start, end), index in sorted(spans):
+        if where == last[0][0] and start < reach:
+            low, high = sorted(map(of, (last[1], index)))
+            first[high] = low
+            reach = max(reach, end)
+        else:
+            reach = end
+        last = (where, start, end), index
     groups: dict[int, list[int]] = {}
     for index in range(len(values)):
         groups.setdefault(of(index), []).append(index)
     return list(groups.values())
-
-
-def overlaps(tagged: Sequence[tuple[Tag, Any]]) -> Iterator[tuple[Tag, Tag]]:
-    """Pairs of different tags whose buffers overlap: a sweep over the addresses.
-
-    Args:
-        tagged: Buffers, each with what it belongs to.
-    """
-    spans = [(span(buffer), tag, buffer) for tag, buffer in tagged]
-    placed = [(where, tag, buffer) for where, tag, buffer in spans if where is not None]
-    placed.sort(key=lambda entry: entry[0])
-    open_spans: list[tuple[Span, Tag, Any]] = []
-    for entry in placed:
-        (where, start, _), tag, buffer = entry
-        open_spans = [e for e in open_spans if e[0][0] == where and e[0][2] > start]
-        for _, other, earlier in open_spans:
-            if tag != other and _really(buffer, earlier):
-                yield other, tag
-        open_spans.append(entry)
-
-
-def _really(one: Any, other: Any) -> bool:
-    """Whether two buffers whose bounds overlap share a byte; True when unsure.
-
-    Columns of one matrix lie between each other and share nothing.
-    """
-    numpy = sys.modules.get("numpy")
-    if numpy is None or not all(isinstance(b, numpy.ndarray) for b in (one, other)):
-        return True
-    if one.flags.forc and other.flags.forc:
-        return True
-    try:
-        return bool(numpy.shares_memory(one, other, max_work=1000))
-    except numpy.exceptions.TooHardError:
-        return True
 
 
 def tensor_fingerprint(tensor: Any) -> object:

@@ -2,8 +2,8 @@
 
 Pickle protocol 5 leaves the bytes of arrays out of the pickle. It keeps dtype, order
 and writability; what NumPy would still pickle by value, arrays with gaps, is made dense
-in its own order of axes first. CPU tensors of torch's are taken apart likewise; the
-others pickle as they do.
+in its own order of axes first. CPU tensors of torch's travel as arrays; the others
+pickle as they do.
 """
 
 from __future__ import annotations
@@ -12,22 +12,21 @@ import copyreg
 import io
 import pickle
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from debottleneck.errors import StrategyError
 
-Buffer = memoryview
 Reducer = Callable[[Any], Any]
 
 
-def pack(value: object) -> list[Buffer]:
-    """The pickle of `value` first, then the bytes of its buffers.
+def pack(value: object) -> tuple[bytes, list[memoryview]]:
+    """The pickle of `value`, and the bytes of its buffers.
 
     Raises:
         Exception: Whatever pickle raises for what cannot be pickled.
     """
-    buffers: list[Buffer] = []
+    buffers: list[memoryview] = []
 
     def keep(buffer: pickle.PickleBuffer) -> bool:
         try:
@@ -40,36 +39,7 @@ def pack(value: object) -> list[Buffer]:
     pickler = pickle.Pickler(stream, protocol=5, buffer_callback=keep)
     pickler.dispatch_table = _reducers()
     pickler.dump(value)
-    return [stream.getbuffer(), *buffers]
-
-
-def unpack(parts: Sequence[Buffer], *, copy: bool) -> Any:
-    """The object again.
-
-    Args:
-        parts: What `pack` gave.
-        copy: Whether its arrays own their memory; otherwise it is that of `parts`.
-    """
-    buffers = map(_owned, parts[1:]) if copy else parts[1:]
-    return pickle.loads(parts[0], buffers=buffers)
-
-
-def copy_bytes(target: Buffer, source: Buffer) -> None:
-    """Copy memory, without the GIL where NumPy is there to do it."""
-    numpy = sys.modules.get("numpy")
-    if numpy is None or len(source) < 4096:
-        target[:] = source
-    else:
-        bytes_of = numpy.frombuffer
-        numpy.copyto(bytes_of(target, numpy.uint8), bytes_of(source, numpy.uint8))
-
-
-def _owned(part: Buffer) -> Any:
-    """A copy that can be written to."""
-    numpy = sys.modules.get("numpy")
-    if numpy is None or not len(part):
-        return bytearray(part)
-    return numpy.frombuffer(part, numpy.uint8).copy()
+    return stream.getvalue(), buffers
 
 
 def _reducers() -> Mapping[type, Reducer]:
@@ -85,8 +55,7 @@ def _reducers() -> Mapping[type, Reducer]:
 
 def _array(array: Any) -> Any:
     flags = array.flags
-    dense = flags.c_contiguous or flags.f_contiguous
-    if dense or array.dtype.hasobject or not array.size:
+    if flags.c_contiguous or flags.f_contiguous or array.dtype.hasobject:
         return array.__reduce_ex__(5)
     kept = array.copy(order="K")
     axes = sorted(range(kept.ndim), key=lambda axis: -kept.strides[axis])
@@ -108,50 +77,22 @@ def _tensor(tensor: Any) -> Any:
             "a tensor with a gradient's history cannot go to another process",
             "detach it, or fetch in threads: where='thread'",
         )
-    if not _is_plain(tensor):
+    dense = tensor.layout == torch.strided and not tensor.is_quantized
+    if not dense or tensor.device.type != "cpu":
         return tensor.__reduce_ex__(2)
     plain = tensor.detach().resolve_conj().resolve_neg()
-    if not _is_dense(plain):
-        plain = plain.clone(memory_format=torch.preserve_format)
-    line = plain.as_strided((plain.numel(),), (1,), plain.storage_offset())
-    memory = line.view(torch.uint8).numpy()
-    facts = (plain.dtype, tuple(plain.shape), plain.stride())
-    kind = (type(tensor) is torch.nn.Parameter, tensor.requires_grad)
-    return _restored_tensor, (pickle.PickleBuffer(memory), *facts, *kind)
+    try:
+        array = plain.numpy()
+    except TypeError:  # a type that NumPy has not: as integers of its size
+        array = plain.view(getattr(torch, f"int{8 * plain.element_size()}")).numpy()
+    is_parameter = type(tensor) is torch.nn.Parameter
+    return _restored, (array, plain.dtype, is_parameter, tensor.requires_grad)
 
 
-def _is_plain(tensor: Any) -> bool:
-    """Whether its bytes, type and strides are all there is to it."""
+def _restored(array: Any, dtype: Any, is_parameter: bool, requires_grad: bool) -> Any:
     import torch
 
-    dense = tensor.layout == torch.strided and not tensor.is_quantized
-    return dense and tensor.device.type == "cpu" and tensor.numel() > 0
-
-
-def _is_dense(tensor: Any) -> bool:
-    """Whether its elements fill their memory without gaps or overlaps."""
-    expected = 1
-    axes = sorted(zip(tensor.stride(), tensor.shape, strict=True))
-    for stride, size in axes:
-        if size == 1:
-            continue
-        if stride != expected:
-            return False
-        expected *= size
-    return True
-
-
-def _restored_tensor(
-    memory: Any,
-    dtype: Any,
-    shape: tuple[int, ...],
-    stride: tuple[int, ...],
-    parameter: bool,
-    requires_grad: bool,
-) -> Any:
-    import torch
-
-    tensor = torch.frombuffer(memory, dtype=dtype).as_strided(shape, stride)
-    if parameter:
+    tensor = torch.from_numpy(array).view(dtype)
+    if is_parameter:
         return torch.nn.Parameter(tensor, requires_grad)
     return tensor.requires_grad_() if requires_grad else tensor

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from debottleneck.strategies.blas import cores
-from debottleneck.strategies.sources import is_function
+from debottleneck.strategies.prefetch import is_function
 from debottleneck.strategies.together import results
 
 T = TypeVar("T")
@@ -18,7 +18,6 @@ def parallel_forward(
     inputs: Any,
     *,
     workers: int | None = None,
-    paired: bool = False,
 ) -> list[T]:
     """Call every branch with `inputs`, several at once.
 
@@ -35,23 +34,19 @@ def parallel_forward(
         inputs: What each is called with.
         workers: How many run at once; by default as many as there are branches, at
             most one a core. Branches that wait rather than compute gain from more.
-        paired: Whether `inputs` is a sequence with one element for each branch.
 
     Returns:
         What the branches return, in their order.
 
     Raises:
-        ValueError: `paired`, and there are not as many inputs as branches.
         BaseException: That of the first branch, in order, that raised; branches that
             had not begun by then are not called, the others have ended.
     """
     if workers is not None and workers < 1:
         raise ValueError(f"workers={workers}: at least one has to do the work")
-    each: Any = branches
-    if is_function(branches):
-        each, paired = [branches] * len(inputs := list(inputs)), True
-    given = list(inputs) if paired else [inputs] * len(each)
-    if len(given) != len(each):
-        raise ValueError(f"{len(each)} branches, but {len(given)} inputs")
-    calls = [partial(branch, x) for branch, x in zip(each, given, strict=True)]
+    called: Any = branches
+    if is_function(called):
+        calls = [partial(called, value) for value in inputs]
+    else:
+        calls = [partial(branch, inputs) for branch in called]
     return results(calls, min(len(calls), workers or cores()))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
@@ -24,7 +23,7 @@ def parallel_update(
     The numbers are those of the plain loop, bit for bit, as long as an update changes
     nothing but its own arguments: pairs that share memory (the same object, views of
     one array, tensors of one storage, a gradient that two pairs have in common) run
-    on one worker in their order. The others are dealt out by size, the largest first.
+    on one worker in their order. The largest begin.
     Only what `conflicts` looks into is seen: arrays, containers of them, and an
     object's attributes one level deep.
 
@@ -37,8 +36,8 @@ def parallel_update(
 
     Raises:
         ValueError: There are not as many gradients as parameters.
-        BaseException: What an update raised, that of the first worker's share; some
-            later updates may have been made by then, unlike in the plain loop.
+        BaseException: What an update raised; some later ones may have been made by
+            then, unlike in the plain loop.
     """
     if workers is not None and workers < 1:
         raise ValueError(f"workers={workers}: at least one has to do the work")
@@ -48,32 +47,9 @@ def parallel_update(
     workers = min(len(pairs), workers or cores())
     if workers <= 1:
         return _in_order(update, pairs)
-    groups = grouped(pairs)
-    costs = [size(pair[0]) for pair in pairs]
-    shares = partition(groups, costs, workers)
-    parts = [partial(_in_order, update, [pairs[i] for i in s]) for s in shares]
-    results(parts, workers)
-
-
-def partition(
-    groups: Sequence[Sequence[int]], costs: Sequence[int], workers: int
-) -> list[list[int]]:
-    """Deal groups out so that the largest share is small: longest first.
-
-    Args:
-        groups: Indices that stay together, in their order.
-        costs: Of each index; one that costs nothing still costs a call.
-        workers: Number of shares at most.
-
-    Returns:
-        Shares that are not empty, each sorted, by their first index.
-    """
-    weighed = [(sum(costs[i] + 1 for i in group), group) for group in groups]
-    heap: list[tuple[int, int, list[int]]] = [(0, i, []) for i in range(workers)]
-    for cost, group in sorted(weighed, key=lambda entry: (-entry[0], entry[1][0])):
-        load, number, share = heap[0]
-        heapq.heapreplace(heap, (load + cost, number, [*share, *group]))
-    return sorted(sorted(share) for _, _, share in heap if share)
+    shares = [[pairs[index] for index in group] for group in grouped(pairs)]
+    shares.sort(key=lambda share: -sum(size(pair[0]) for pair in share))
+    results([partial(_in_order, update, share) for share in shares], workers)
 
 
 def _in_order(update: Callable[..., object], pairs: Sequence[tuple[Any, ...]]) -> None:

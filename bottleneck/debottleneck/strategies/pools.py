@@ -2,8 +2,8 @@
 
 `concurrent.futures.ThreadPoolExecutor` joins its threads when the interpreter ends: a
 fetch that waits for data that never comes would keep a finished script alive. These
-threads are daemons, they get a moment at exit, and their number can change. Futures
-are those of `concurrent.futures`.
+threads are daemons, and they get a moment at exit. Futures are those of
+`concurrent.futures`.
 """
 
 from __future__ import annotations
@@ -28,15 +28,12 @@ EXIT_GRACE_S = 2.0
 """How long the interpreter's end waits for calls that still run."""
 
 _Task = tuple["Future[Any]", Callable[..., Any], tuple[Any, ...], dict[str, Any]]
-_ALL_LEAVE = None
-"""Every thread that reads this in its queue ends."""
-_ONE_LEAVES = "leave"
-"""The thread that reads this ends."""
-_Queue = SimpleQueue["_Task | str | None"]
+_Queue = SimpleQueue["_Task | None"]
+"""Every thread that reads None ends."""
 
 
 class Workers:
-    """Up to `size` threads, started when calls find none idle.
+    """Up to `size` threads, one more for each call until there are so many.
 
     Nothing here keeps it alive: when it is dropped, its threads do what was
     submitted and end. That needs no lock, so the garbage collector may do it in the
@@ -45,11 +42,15 @@ class Workers:
     Args:
         size: The most threads.
         what: Middle of their names, "bottleneck-WHAT-1".
+        stop: Has calls that are under way come to their end; waits for none.
     """
 
-    def __init__(self, size: int, what: str) -> None:
+    def __init__(
+        self, size: int, what: str, stop: Callable[[], object] = lambda: None
+    ) -> None:
         self.size = size
         self._what = what
+        self._stop = stop
         self._closed = False
         self._begin()
         with _lock:
@@ -59,10 +60,8 @@ class Workers:
         """Without threads: at first, and in a forked child."""
         self._lock = threading.RLock()
         self._tasks: _Queue = SimpleQueue()
-        self._idle = threading.Semaphore(0)
         self._threads: list[threading.Thread] = []
-        self._count = 0
-        end = weakref.finalize(self, self._tasks.put, _ALL_LEAVE)
+        end = weakref.finalize(self, self._tasks.put, None)
         end.atexit = False
 
     def submit(
@@ -77,22 +76,10 @@ class Workers:
         with self._lock:
             if self._closed:
                 raise RuntimeError("these workers were shut down")
-            # First the task: a thread that began without one would count as idle.
             self._tasks.put((future, call, args, kwargs))
-            if not self._idle.acquire(blocking=False) and self._count < self.size:
+            if len(self._threads) < self.size:
                 self._start_one()
         return future
-
-    def resize(self, size: int) -> None:
-        """Allow this many threads; those beyond it end after what is queued."""
-        if size == self.size:
-            return
-        with self._lock:
-            self.size = size
-            for _ in range(self._count - size):
-                self._idle.acquire(blocking=False)
-                self._tasks.put(_ONE_LEAVES)
-                self._count -= 1
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Take no more calls; the threads end after those that were submitted.
@@ -102,12 +89,11 @@ class Workers:
             cancel_futures: Drop calls that no thread has begun.
         """
         with self._lock:
-            was_closed, self._closed = self._closed, True
+            self._closed = True
             if cancel_futures:
+                self._stop()
                 self._cancel()
-            if cancel_futures or not was_closed:
-                for _ in range(self._count):  # wakes all at once
-                    self._tasks.put(_ALL_LEAVE)
+            self._tasks.put(None)
         if wait:
             self.join()
 
@@ -123,20 +109,17 @@ class Workers:
         return not any(thread.is_alive() for thread in others)
 
     def _start_one(self) -> None:
-        name = f"bottleneck-{self._what}-{self._count + 1}"
+        name = f"bottleneck-{self._what}-{len(self._threads) + 1}"
         thread = threading.Thread(
-            target=_serve, args=(self._tasks, self._idle), name=name, daemon=True
+            target=_serve, args=(self._tasks,), name=name, daemon=True
         )
         try:
             thread.start()
         except RuntimeError:  # no more threads, or the interpreter is ending
-            if not self._count:
+            if not self._threads:
                 self._cancel()
                 raise
             return
-        self._count += 1
-        if len(self._threads) > 2 * self._count:  # those that left after a resize
-            self._threads = [other for other in self._threads if other.is_alive()]
         self._threads.append(thread)
 
     def _cancel(self) -> None:
@@ -145,7 +128,7 @@ class Workers:
                 task = self._tasks.get_nowait()
             except Empty:
                 return
-            if isinstance(task, tuple):
+            if task is not None:
                 task[0].cancel()
 
 
@@ -161,13 +144,6 @@ def shared(workers: int) -> Workers:
         if workers not in _shared:
             _shared[workers] = Workers(workers, "shared")
         return _shared[workers]
-
-
-def made_here(call: Callable[[], T]) -> Future[T]:
-    """The call made on the calling thread, where there is no other."""
-    future: Future[T] = Future()
-    make(future, call)
-    return future
 
 
 def is_worker() -> bool:
@@ -208,41 +184,30 @@ def close_all(grace_s: float | None = None) -> None:
 
 
 @waits
-def _serve(tasks: _Queue, idle: threading.Semaphore) -> None:
+def _serve(tasks: _Queue) -> None:
     as_worker()
-    while True:
-        try:
-            task = tasks.get_nowait()
-        except Empty:
-            idle.release()
-            task = tasks.get()
-        if not isinstance(task, tuple):
-            if task is _ALL_LEAVE:
-                tasks.put(_ALL_LEAVE)  # for the next thread
-            return
-        future, call, args, kwargs = task
-        make(future, call, *args, **kwargs)
-        del task, future, call, args, kwargs  # an idle thread keeps no batch alive
+    while (task := tasks.get()) is not None:
+        _make(*task)
+        del task  # an idle thread keeps no batch alive
+    tasks.put(None)  # for the next thread
 
 
-def make(
-    future: Future[Any], call: Callable[..., Any], /, *args: Any, **kwargs: Any
+def _make(
+    future: Future[Any],
+    call: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
 ) -> None:
-    """Make a call here and now, and put what comes of it into its future."""
     if not future.set_running_or_notify_cancel():
         return
     try:
         result = call(*args, **kwargs)
     except BaseException as error:  # noqa: BLE001 - raised where the result is asked for
-        future.set_exception(_without_first_frame(error))
-        del future, call, args, kwargs  # this frame lives as long as the error
+        trace = error.__traceback__
+        future.set_exception(error.with_traceback(trace and trace.tb_next))
+        del future, call, args, kwargs, trace  # this frame lives as long as the error
     else:
         future.set_result(result)
-
-
-def _without_first_frame(error: BaseException) -> BaseException:
-    trace = error.__traceback__
-    return error.with_traceback(trace.tb_next if trace else None)
 
 
 def _after_fork() -> None:

@@ -2,37 +2,29 @@
 
 from __future__ import annotations
 
+import inspect
+import sys
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from operator import getitem
-from time import monotonic_ns
 from typing import (
     Any,
     Generic,
     Literal,
     Protocol,
+    TypeAlias,
     TypedDict,
     TypeVar,
     Unpack,
     overload,
 )
 
-from debottleneck.strategies.adaptive import Adaptive, Report, Reporting, Tally
+from debottleneck.strategies.adaptive import Adaptive
 from debottleneck.strategies.blas import cores
-from debottleneck.strategies.sources import (
-    Loaded,
-    Pulled,
-    Source,
-    fetched,
-    is_function,
-    is_indexed,
-    is_one_pass,
-    length_of,
-)
 from debottleneck.strategies.spec import AUTO
-from debottleneck.strategies.window import Batches
+from debottleneck.strategies.window import Batches, Closing, Report, Source
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -129,22 +121,21 @@ def prefetch(
         TypeError: The source is none of these.
         ValueError: A number is too small, or a word unknown.
     """
-    settings = Settings(workers, depth, where, order, load)
-    if not is_one_pass(source):
-        return Prefetch(source, settings, count)
-    make, reason = _maker(source, settings, count)
-    return _begin(make, settings, _tally(settings, reason, Adaptive(depth)))
+    asked = _Asked(source, load, workers, depth, where, order, count)
+    return asked.begun(Adaptive(depth)) if _is_one_pass(source) else Prefetch(asked)
 
 
 @dataclass(frozen=True)
-class Settings:
-    """The settings of `prefetch`, checked."""
+class _Asked:
+    """What `prefetch` was asked for, checked."""
 
+    source: Any
+    load: Callable[[Any], Any] | None
     workers: int | str
     depth: int
     where: str
     order: bool
-    load: Callable[[Any], Any] | None = None
+    count: int | None
 
     def __post_init__(self) -> None:
         for name in ("workers", "depth"):
@@ -154,172 +145,170 @@ class Settings:
                 raise ValueError(f"{name} is a number from 1 on{words}, not {value!r}")
         if self.where not in ("thread", "process"):
             raise ValueError(f'where is "thread" or "process", not {self.where!r}')
+        iterable = hasattr(type(self.source), "__iter__")
+        if self.load is not None and (self.count is not None or not iterable):
+            raise TypeError("load= takes items of an iterable, without count=")
+        if self.count is not None and not is_function(self.source):
+            raise TypeError(
+                "count= is for functions of a position; a slice limits others"
+            )
+        if not (iterable or is_function(self.source) or _is_indexed(self.source)):
+            kind = _kind(self.source)
+            raise TypeError(f"an object of type {kind} cannot be iterated over")
 
+    def length(self) -> int | None:
+        """How many batches there are, where that is known."""
+        return self.count if is_function(self.source) else _length_of(self.source)
 
-class FromProcess(Reporting, Generic[T]):
-    """An iterator over what a process fetches and sends.
-
-    The bound is that of `Batches`: `workers` being fetched and `depth` more. One
-    worker needs no thread there. With several, one batch more is being sent.
-
-    Args:
-        make: Makes the source, in the process.
-        tally: How many threads there, and what it comes to.
-        depth: Batches beyond those being fetched.
-        order: Deliver in the source's order; False: as they are completed.
-    """
-
-    def __init__(
-        self,
-        make: Callable[[], Source[T]],
-        tally: Tally,
-        depth: int,
-        *,
-        order: bool = True,
-    ) -> None:
-        from debottleneck.strategies.process import Items
-
-        self._tally = tally
-        if tally.is_one:
-            self._items = Items(partial(_one_by_one, make, tally), depth=depth)
-        else:
-            fetch = partial(_fetch, make, tally, order)
-            self._items = Items(fetch, depth=max(1, depth - 1))
-
-    def __iter__(self) -> FromProcess[T]:
-        return self
-
-    def __next__(self) -> T:
-        began_ns = monotonic_ns()
-        batch, report = next(self._items)
-        self._tally.received(report, monotonic_ns() - began_ns)
-        return batch
-
-    def close(self, *, wait: bool = True) -> None:
-        """End the process, and drop what was fetched.
+    def begun(self, tuner: Adaptive) -> Iteration[Any]:
+        """One loop over it.
 
         Args:
-            wait: No difference: a process is ended in the midst of a fetch.
+            tuner: Finds the number of workers where it is to be found.
         """
-        self._items.close()
+        if self.where == "thread" or self.load is not None:
+            return self.here(tuner, self.depth)
+        from debottleneck.strategies.process import Items
+
+        depth = self.depth if self.workers == 1 else max(1, self.depth - 1)
+        items = Items(partial(_fetched, self, tuner), depth=depth)
+
+        def received(made: tuple[Any, int, str]) -> Any:
+            batch, tally.workers, tally.why = made
+            return batch
+
+        batches = Batches[Any](Source(items, received, close=items.close), 0, depth)
+        tally = batches.tally
+        return batches
+
+    def here(
+        self, tuner: Adaptive, depth: int, *, asking: bool = False
+    ) -> Batches[Any]:
+        """The same in this process; where `asking`, one worker needs no thread."""
+        source, why = self._made(), AS_ASKED
+        workers = self.workers if isinstance(self.workers, int) else tuner
+        if source.load is None:
+            workers, why = 1, ONE_THREAD
+        if asking and workers == 1:
+            workers = 0
+        return Batches(source, workers, depth, order=self.order, why=why)
+
+    def _made(self) -> Source:
+        """What one loop takes from."""
+        source, load = self.source, self.load
+        if load is not None:
+            if self.where == "thread":
+                return Source(iter(source), load)
+            from debottleneck.strategies.process import Calls
+
+            workers = self.workers if isinstance(self.workers, int) else cores()
+            calls = Calls(load, workers, "load")
+            return Source(iter(source), calls, close=calls.close)
+        if not is_function(source) and not _is_indexed(source):
+            return Source(iter(source))
+        length = self.length()
+        fetch = source if is_function(source) else partial(getitem, source)
+        positions = iter(range(sys.maxsize if length is None else length))
+        return Source(positions, fetch, (IndexError, StopIteration))
 
 
-def _one_by_one(
-    make: Callable[[], Source[T]], tally: Tally
-) -> Iterator[tuple[T, Report]]:
-    """Runs in the process."""
-    source = make()
-    while (call := source.next_call()) is not None:
-        try:
-            batch = call()
-        except StopIteration:
-            return
-        yield batch, tally.report()
-
-
-def _fetch(
-    make: Callable[[], Source[T]], tally: Tally, order: bool
-) -> Iterator[tuple[T, Report]]:
-    """Runs in the process."""
-    with Batches(make(), tally, 0, order=order) as batches:
-        for batch in batches:
-            yield batch, tally.report()
-
-
-Iteration = Batches[T] | FromProcess[T]
+Iteration: TypeAlias = Batches[T]
 """One loop over a prefetch: an iterator with `close`, `report` and `with`."""
 
 
-class Prefetch(Reporting, Generic[T]):
+def _fetched(asked: _Asked, tuner: Adaptive) -> Iterator[tuple[Any, int, str]]:
+    """Runs in the process."""
+    with asked.here(tuner, 0, asking=True) as batches:
+        for batch in batches:
+            yield batch, batches.tally.workers, batches.tally.why
+
+
+class Prefetch(Closing, Generic[T]):
     """What `prefetch` returns for anything that can be iterated over anew."""
 
-    def __init__(
-        self,
-        source: Iterable[T] | Indexed[T] | Callable[[int], T],
-        settings: Settings,
-        count: int | None,
-    ) -> None:
-        self._source = source
-        self._settings = settings
-        self._count = count
-        self._make, self._why = _maker(source, settings, count)
-        self._tally = Tally(0, "no loop has begun")
-        self._tuner = Adaptive(settings.depth)
+    def __init__(self, asked: _Asked) -> None:
+        self._asked = asked
+        self.tally = Report(0, "no loop has begun")
+        self._tuner = Adaptive(asked.depth)
         self._running: weakref.WeakSet[Iteration[T]] = weakref.WeakSet()
 
     def __iter__(self) -> Iteration[T]:
-        if hasattr(type(self._source), "__next__"):  # it starts itself anew
+        if hasattr(type(self._asked.source), "__next__"):  # it starts itself anew
             self.close()
         if len(self._running):  # two loops at once do not share what they find out
-            self._tuner = Adaptive(self._settings.depth)
-        self._tally = _tally(self._settings, self._why, self._tuner)
-        begun: Iteration[T] = _begin(self._make, self._settings, self._tally)
+            self._tuner = Adaptive(self._asked.depth)
+        begun: Iteration[T] = self._asked.begun(self._tuner)
+        self.tally = begun.tally
         self._running.add(begun)
         return begun
 
     def __len__(self) -> int:
-        by_count = is_function(self._source)
-        length = self._count if by_count else length_of(self._source)
+        length = self._asked.length()
         if length is None:
-            raise TypeError(f"object of type {_kind(self._source)} has no len()")
+            kind = _kind(self._asked.source)
+            raise TypeError(f"object of type {kind} has no len()")
         return length
 
     def __bool__(self) -> bool:
-        return bool(self._source)
+        return bool(self._asked.source)
 
-    def close(self, *, wait: bool = True) -> None:
-        """End the loops that run.
-
-        Args:
-            wait: Return when fetches that have begun have ended too.
-        """
+    def close(self) -> None:
+        """End the loops that run."""
         for loop in list(self._running):
-            loop.close(wait=wait)
+            loop.close()
 
 
-def _begin(
-    make: Callable[[], Source[T]], settings: Settings, tally: Tally
-) -> Iteration[T]:
-    if settings.where == "thread" or settings.load is not None:
-        return Batches(make(), tally, settings.depth, order=settings.order)
-    return FromProcess(make, tally, settings.depth, order=settings.order)
+def _is_indexed(source: object) -> bool:
+    """Whether positions of it can be fetched concurrently, as `source[i]`.
+
+    True for known sequences, and for objects with `__getitem__` but no `__iter__`,
+    such as PyTorch's map-style datasets.
+    """
+    kind = type(source)
+    if kind in (list, tuple, range) or _is_array(source):
+        return True
+    own = getattr(kind, "__iter__", None)
+    return hasattr(kind, "__getitem__") and own in (None, Sequence.__iter__)
 
 
-def _tally(settings: Settings, reason: str, tuner: Adaptive) -> Tally:
-    if reason == ONE_THREAD:
-        return Tally(1, reason)
-    return Tally(tuner if settings.workers == AUTO else int(settings.workers), reason)
+def _is_one_pass(source: object) -> bool:
+    """Whether it is an iterator that goes on where it was, as generators do.
+
+    Loaders that are their own iterator often start anew in `__iter__`; one that does
+    more there than `return self` is taken for such.
+    """
+    kind = type(source)
+    if not (hasattr(kind, "__next__") and hasattr(kind, "__iter__")):
+        return False
+    begin: Any = inspect.unwrap(kind.__iter__)
+    code = getattr(begin, "__code__", None)
+    return code is None or code.co_code == _returns_itself.__code__.co_code
 
 
-def _maker(
-    source: Any, settings: Settings, count: int | None
-) -> tuple[Callable[[], Source[T]], str]:
-    """What makes the source of one loop, and why it has its number of workers."""
-    if settings.load is not None:
-        if count is not None or not hasattr(type(source), "__iter__"):
-            raise TypeError("load= takes items of an iterable, without count=")
-        return lambda: Loaded(iter(source), _there(settings)), AS_ASKED
-    if is_function(source):
-        return lambda: fetched(source, count), AS_ASKED
-    if count is not None:
-        raise TypeError("count= is for functions of a position; a slice limits others")
-    if is_indexed(source):
-        fetch: Any = partial(getitem, source)
-        return lambda: fetched(fetch, length_of(source)), AS_ASKED
-    if hasattr(type(source), "__iter__"):
-        return lambda: Pulled(iter(source)), ONE_THREAD
-    raise TypeError(f"an object of type {_kind(source)} cannot be iterated over")
+def is_function(source: object) -> bool:
+    """Whether it can only be called."""
+    kind = type(source)
+    others = hasattr(kind, "__iter__") or hasattr(kind, "__getitem__")
+    return callable(source) and not others
 
 
-def _there(settings: Settings) -> Callable[[Any], Any]:
-    """`load` where it is to run."""
-    load: Any = settings.load
-    if settings.where == "thread":
-        return load  # type: ignore[no-any-return] # a function
-    from debottleneck.strategies.process import Calls
+def _length_of(source: object) -> int | None:
+    """`len(source)`, or None where it has none."""
+    if not hasattr(type(source), "__len__"):
+        return None
+    try:
+        return len(source)  # type: ignore[arg-type]
+    except TypeError:  # declared, but not to be had: an IterableDataset's loader
+        return None
 
-    workers = settings.workers
-    return Calls(load, cores() if isinstance(workers, str) else workers, "load")
+
+def _returns_itself(itself: Any) -> Any:
+    return itself
+
+
+def _is_array(source: object) -> bool:
+    numpy = sys.modules.get("numpy")
+    return numpy is not None and isinstance(source, numpy.ndarray) and source.ndim > 0
 
 
 def _kind(source: object) -> str:

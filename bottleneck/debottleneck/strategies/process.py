@@ -7,25 +7,28 @@ shared memory (see `transport`).
 
 from __future__ import annotations
 
-import functools
 import pickle
 import threading
 import traceback
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing, suppress
+from functools import partial
 from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 
 from debottleneck.errors import StrategyError
 from debottleneck.strategies import randomness
-from debottleneck.strategies.child import Child, End
+from debottleneck.strategies.child import Child
 from debottleneck.strategies.standstill import waits
-from debottleneck.strategies.transport import Gone, Receiver, Sender
+from debottleneck.strategies.transport import End, Gone, Receiver, Sender
 
 T = TypeVar("T")
 
-ITEM, LAST, ERROR = range(3)
-"""Kinds of what a child sends."""
+MOST_READY = 64
+"""Items that may be asked for and not taken."""
+
+_NEXT = pickle.dumps(((), {}))
 
 
 class Remote(Exception):
@@ -59,12 +62,14 @@ class Items(Iterator[T], Generic[T]):
     ) -> None:
         streams = randomness.streams(make)
         self._source = _Source(streams)
-        self._child = Child(functools.partial(_stream, make, depth, streams), name)
+        self._child = Child(partial(_stream, make, streams), name)
         self._receiver = Receiver(self._child.connection)
         self._lock = threading.Lock()
         self._ended = False
         self._end = weakref.finalize(self, _end, self._child, self._source)
         self._end.atexit = False  # the child's module ends all of them at once
+        for _ in range(min(depth, MOST_READY) + 1):
+            self._ask()
 
     def __iter__(self) -> Items[T]:
         return self
@@ -79,25 +84,28 @@ class Items(Iterator[T], Generic[T]):
             if self._ended:
                 raise StopIteration
             try:
-                kind, (value, states) = self._receiver.receive()
+                good, value, states = self._receiver.receive()
             except Gone:
                 self._fail()
             except BaseException:  # raised again: the child is not left behind
                 self._finish()
                 raise
             self._source.told(states)
-            if kind == ITEM:
+            if good:
+                self._ask()
                 return value  # type: ignore[no-any-return] # what `make` gives
             self._finish()
-        if kind == ERROR:
-            raise received(value)
-        raise StopIteration
+        raise received(value)
 
     def close(self) -> None:
         """End the process; what it had ready is dropped."""
         self._end()
         with self._lock:
             self._finish()
+
+    def _ask(self) -> None:
+        with suppress(OSError):  # it has died: to be seen where its answer is received
+            self._receiver.ask(_NEXT)
 
     def _finish(self) -> None:
         self._ended = True
@@ -121,8 +129,8 @@ class _Source:
         self._before = randomness.states(streams)
         self._after: list[bytes | None] = [None] * len(streams)
 
-    def told(self, states: randomness.States | None) -> None:
-        for index, state in enumerate(states or ()):
+    def told(self, states: randomness.States) -> None:
+        for index, state in enumerate(states):
             if state is not None:
                 self._after[index] = state
 
@@ -136,28 +144,15 @@ def _end(child: Child, source: _Source) -> None:
 
 
 def _stream(
-    make: Callable[[], Iterable[Any]],
-    depth: int,
-    streams: Sequence[Any],
-    connection: End,
+    make: Callable[[], Iterable[Any]], streams: Sequence[Any], connection: End
 ) -> None:
-    """The child's part: send item after item."""
-    sender = Sender(connection, depth)
-    draws = randomness.Draws(streams)
-    items: Iterable[Any] = ()
-    try:
-        items = iter(make())
-        for item in items:
-            sender.send(ITEM, (item, draws.news()))
-    except Gone:
-        close = getattr(items, "close", None)
-        if close is not None:
-            close()
-        raise
-    except BaseException as error:  # noqa: BLE001 - raised in the parent
-        sender.tell(ERROR, (carried(error), draws.news()))
-    else:
-        sender.tell(LAST, (None, draws.news()))
+    """The child's part: send item after item, as they are asked for."""
+    with closing(_begun(make)) as items:
+        _serve(items.__next__, connection, randomness.Draws(streams).news)
+
+
+def _begun(make: Callable[[], Iterable[T]]) -> Generator[T, Any, None]:
+    yield from make()
 
 
 class Calls:
@@ -177,18 +172,18 @@ class Calls:
     def __init__(
         self, function: Callable[..., Any], workers: int, name: str = "calls"
     ) -> None:
-        self._idle: SimpleQueue[_Server] = SimpleQueue()
-        servers: list[_Server] = []
-        self._end = weakref.finalize(self, _end_servers, servers)
+        self._idle: SimpleQueue[tuple[Child, Receiver]] = SimpleQueue()
+        children: list[Child] = []
+        self._end = weakref.finalize(self, _end_all, children)
         self._end.atexit = False
         try:
             for number in range(workers):
-                servers.append(_Server(function, number, name))
+                children.append(Child(partial(_answer, function, number), name))
         except BaseException:  # raised again: those begun are not left behind
             self._end()
             raise
-        for server in servers:
-            self._idle.put(server)
+        for child in children:
+            self._idle.put((child, Receiver(child.connection)))
 
     @waits
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -199,60 +194,61 @@ class Calls:
                 died, or all were closed.
             BaseException: What the call raised.
         """
-        server = self._idle.get()
+        ends = self._idle.get()
         try:
-            return server.call(args, kwargs)
+            return _asked(*ends, (args, kwargs))
         finally:
-            self._idle.put(server)
+            self._idle.put(ends)
 
     def close(self) -> None:
         """End the processes; calls under way, and later ones, fail."""
         self._end()
 
 
-class _Server:
-    """One child that answers calls, one at a time."""
-
-    def __init__(self, function: Callable[..., Any], number: int, name: str) -> None:
-        self.child = Child(functools.partial(_serve, function, number), name)
-        self._receiver = Receiver(self.child.connection)
-
-    def call(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-        try:
-            request = pickle.dumps((args, dict(kwargs)), protocol=5)
-        except (pickle.PicklingError, TypeError, AttributeError) as error:
-            raise StrategyError(
-                f"the arguments cannot go to another process: {error}",
-                "stay with threads: where='thread'",
-            ) from error
-        try:
-            self._receiver.reply(request)
-            kind, value = self._receiver.receive()
-        except Gone:
-            raise died(self.child.name, self.child.why()) from None
-        if kind == ERROR:
-            raise received(value)
-        return value
+def _end_all(children: list[Child]) -> None:
+    for child in children:
+        child.end(0)
 
 
-def _end_servers(servers: list[_Server]) -> None:
-    for server in servers:
-        server.child.end(0)
+def _asked(child: Child, receiver: Receiver, arguments: object) -> Any:
+    try:
+        request = pickle.dumps(arguments, protocol=5)
+    except (pickle.PicklingError, TypeError, AttributeError) as error:
+        raise StrategyError(
+            f"the arguments cannot go to another process: {error}",
+            "stay with threads: where='thread'",
+        ) from error
+    try:
+        receiver.ask(request)
+        good, value, _ = receiver.receive()
+    except (Gone, OSError):
+        raise died(child.name, child.why()) from None
+    if not good:
+        raise received(value)
+    return value
 
 
-def _serve(function: Callable[..., Any], number: int, connection: End) -> None:
-    """The child's part: answer call after call."""
+def _answer(function: Callable[..., Any], number: int, connection: End) -> None:
+    """The child's part: make call after call."""
     randomness.part_ways(number)
-    sender = Sender(connection, depth=1)
+    _serve(function, connection, tuple)
+
+
+def _serve(
+    function: Callable[..., Any],
+    connection: End,
+    news: Callable[[], randomness.States],
+) -> None:
+    """Answer requests in their order: what a call gives or raises, and the news."""
+    sender = Sender(connection)
     while True:
         args, kwargs = pickle.loads(sender.listen())
         try:
-            result = function(*args, **kwargs)
-            sender.send(ITEM, result)
+            sender.send((True, function(*args, **kwargs), news()))
         except Gone:
             raise
         except BaseException as error:  # noqa: BLE001 - raised in the parent
-            sender.tell(ERROR, carried(error))
+            sender.send((False, carried(error), news()))
 
 
 def carried(error: BaseException) -> tuple[bytes, str, str]:

@@ -8,22 +8,23 @@ takes them over, as if it had drawn itself.
 
 from __future__ import annotations
 
-import ctypes
-import functools
+import gc
 import pickle
 import sys
 import types
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 MOST_OBJECTS = 2000
 """Objects looked at: a source holds its streams near the top."""
 
-_MOST_ELEMENTS = 64
-"""Elements looked at of one list or dictionary."""
+_MOST_HELD = 128
+"""What is looked at of one object, list or dictionary."""
 
-_CONTAINERS = (list, tuple, dict, set, frozenset)
-_LEAVES = (str, bytes, int, float, complex, type(None), types.ModuleType, type)
+_LEAVES = (
+    *(str, bytes, int, float, complex, type(None), type),
+    *(types.ModuleType, types.CodeType),
+)
 
 States = tuple[bytes | None, ...]
 
@@ -34,11 +35,8 @@ def streams(*roots: object) -> tuple[Any, ...]:
     Args:
         roots: A source, or what makes one.
     """
-    by_id: dict[int, Any] = {id(value): value for value in _global_streams()}
-    for value in reachable(roots):
-        if _kind(value):
-            by_id[id(value)] = value
-    return tuple(by_id.values())
+    found = [*_global_streams(), *(v for v in reachable(roots) if _access(v))]
+    return tuple({id(stream): stream for stream in found}.values())
 
 
 def states(of: Sequence[Any]) -> States:
@@ -47,25 +45,22 @@ def states(of: Sequence[Any]) -> States:
 
 
 class Draws:
-    """Tells which streams have been drawn from, cheaply enough to ask for each item.
+    """Tells which streams have been drawn from.
 
     Args:
         of: The streams, watched from now on.
     """
 
     def __init__(self, of: Sequence[Any]) -> None:
-        self._of = of
-        self._marks = [_mark(stream) for stream in of]
+        self._of, self._last = of, states(of)
 
-    def news(self) -> States | None:
-        """The states of those drawn from since the last call; None when all stayed."""
-        before, self._marks = self._marks, [_mark(stream) for stream in self._of]
-        if before == self._marks:
-            return None
-        drawn = zip(self._of, self._marks, before, strict=True)
-        return tuple(
-            state_of(stream) if new != old else None for stream, new, old in drawn
-        )
+    def news(self) -> States:
+        """The states of those drawn from since the last call; () when all stayed."""
+        before, self._last = self._last, states(self._of)
+        if before == self._last:
+            return ()
+        pairs = zip(self._last, before, strict=True)
+        return tuple(new if new != old else None for new, old in pairs)
 
 
 def take_over(of: Sequence[Any], states: States, since: States) -> None:
@@ -80,8 +75,9 @@ def take_over(of: Sequence[Any], states: States, since: States) -> None:
         since: Their states at the fork.
     """
     for stream, state, before in zip(of, states, since, strict=True):
-        if state is not None and state_of(stream) == before:
-            _set(stream, pickle.loads(state))
+        access = _access(stream)
+        if state is not None and access and state_of(stream) == before:
+            access[1](pickle.loads(state))
 
 
 def part_ways(number: int) -> None:
@@ -90,16 +86,13 @@ def part_ways(number: int) -> None:
     Args:
         number: Which child; the first, 0, goes on as its parent would have.
     """
-    if not number:
-        return
-    for stream in _global_streams():
-        kind = _kind(stream)
-        if kind == "random":
-            stream.seed(f"{stream.random()} {number}")
-        elif kind == "state":
-            stream.seed([stream.randint(2**31), number])
-        elif kind == "torch":
+    for stream in _global_streams() if number else ():
+        if hasattr(stream, "manual_seed"):
             stream.manual_seed(stream.initial_seed() + number)
+        elif hasattr(stream, "randint") and hasattr(stream, "get_state"):
+            stream.seed([stream.randint(2**31), number])
+        else:
+            stream.seed(f"{stream.random()} {number}")
 
 
 def reachable(roots: Iterable[object]) -> Iterator[Any]:
@@ -112,25 +105,10 @@ def reachable(roots: Iterable[object]) -> Iterator[Any]:
             continue
         seen.add(id(value))
         yield value
-        waiting.extend(_held_by(value))
-
-
-def _held_by(value: Any) -> list[Any]:
-    if isinstance(value, dict):
-        return [*list(value.values())[:_MOST_ELEMENTS]]
-    if isinstance(value, _CONTAINERS):
-        return list(value)[:_MOST_ELEMENTS]
-    if isinstance(value, functools.partial):
-        return [value.func, value.args, value.keywords]
-    if isinstance(value, types.MethodType):
-        return [value.__self__, value.__func__]
-    if isinstance(value, types.FunctionType):
-        return [*cells(value), value.__defaults__, value.__kwdefaults__]
-    if isinstance(value, types.GeneratorType):
-        frame = value.gi_frame
-        return [] if frame is None else [dict(frame.f_locals)]
-    held = getattr(value, "__dict__", None)
-    return [held] if isinstance(held, dict) else []
+        if isinstance(value, types.FunctionType):  # not all that its module holds
+            waiting += [*cells(value), value.__defaults__, value.__kwdefaults__]
+        else:
+            waiting += gc.get_referents(value)[:_MOST_HELD]
 
 
 def cells(function: types.FunctionType) -> list[Any]:
@@ -155,56 +133,31 @@ def _global_streams() -> list[Any]:
     return generators
 
 
-def _kind(value: Any) -> str:
-    """What kind of stream it is, "" for none; asked of the libraries that are there."""
+def _access(value: Any) -> tuple[Callable[[], Any], Callable[[Any], Any]] | None:
+    """What reads and what sets its state; None of what is no stream of this process."""
     random: Any = sys.modules.get("random")
     torch: Any = sys.modules.get("torch")
     if random is not None and isinstance(value, random.Random):
-        return "" if isinstance(value, random.SystemRandom) else "random"
+        system = isinstance(value, random.SystemRandom)
+        return None if system else (value.getstate, value.setstate)
     if "numpy.random.mtrand" in sys.modules:
         if isinstance(value, sys.modules["numpy.random.mtrand"].RandomState):
-            return "state"
+            return value.get_state, value.set_state
         if isinstance(value, sys.modules["numpy.random"].Generator):
-            return "generator"
-    generator: Any = getattr(torch, "Generator", None)
-    if generator is not None and isinstance(value, generator):
-        return "torch" if value.device.type == "cpu" else ""
-    return ""
+            bits = value.bit_generator
+            return lambda: bits.state, lambda state: setattr(bits, "state", state)
+    kind = getattr(torch, "Generator", None)
+    if kind is not None and isinstance(value, kind) and value.device.type == "cpu":
+        return (
+            lambda: value.get_state().numpy(),
+            lambda state: value.set_state(torch.from_numpy(state)),
+        )
+    return None
 
 
 def state_of(stream: Any) -> bytes:
     """Differs after each draw; of a stream without a state always the same."""
-    kind = _kind(stream)
-    if kind == "random":
-        state = stream.getstate()
-    elif kind == "state":
-        state = stream.get_state()
-    elif kind == "generator":
-        state = stream.bit_generator.state
-    elif hasattr(stream, "get_state"):
-        state = stream.get_state().cpu().numpy()
-    else:
-        state = None  # the system's own
-    return pickle.dumps(state, protocol=5)
-
-
-def _mark(stream: Any) -> Any:
-    """Something that is another one after a draw; less work than the whole state."""
-    kind = _kind(stream)
-    if kind == "random":
-        return stream.getstate()
-    if kind == "state" and type(stream._bit_generator).__name__ == "MT19937":
-        return ctypes.string_at(stream._bit_generator.ctypes.state_address, 625 * 4)
-    return state_of(stream)
-
-
-def _set(stream: Any, state: Any) -> None:
-    kind = _kind(stream)
-    if kind == "random":
-        stream.setstate(state)
-    elif kind == "state":
-        stream.set_state(state)
-    elif kind == "generator":
-        stream.bit_generator.state = state
-    else:
-        stream.set_state(sys.modules["torch"].from_numpy(state))
+    access = _access(stream)
+    if access is None and hasattr(stream, "get_state"):  # of an accelerator
+        return pickle.dumps(stream.get_state().cpu().numpy(), protocol=5)
+    return pickle.dumps(access and access[0](), protocol=5)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
 from debottleneck.errors import UsageError
 
@@ -12,43 +11,34 @@ PREFETCH, FORWARD, UPDATE = "prefetch", "parallel-forward", "parallel-update"
 DATALOADER, BLAS, GC, BACKGROUND = "dataloader", "blas", "gc", "background"
 AUTO, ON = "auto", "on"
 
-_COUNT = (1, 4096)
-_COUNTS: Mapping[str, tuple[int, int]] = MappingProxyType(
-    {
-        "workers": (1, 256),
-        f"{DATALOADER}:workers": (0, 256),
-        **dict.fromkeys(("depth", "prefetch", "threads"), _COUNT),
-    }
-)
-"""Setting, or strategy and setting -> the range of its whole numbers."""
+_COUNT, _WORKERS = range(1, 4097), (AUTO, range(1, 257))
+_FLAG: tuple[str | range, ...] = ()
 
-_SETTINGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        PREFETCH: ("workers", "depth", "where"),
-        FORWARD: ("workers",),
-        UPDATE: ("workers",),
-        DATALOADER: ("workers", "persistent", "prefetch", "sharing", "pin", "whole"),
-        BLAS: ("threads",),
-        GC: ("freeze", "off"),
-        BACKGROUND: ("checkpoint",),
-    }
-)
+_SETTINGS: Mapping[str, Mapping[str, tuple[str | range, ...]]] = {
+    PREFETCH: {
+        "workers": _WORKERS,
+        "depth": (_COUNT,),
+        "where": ("thread", "process"),
+    },
+    FORWARD: {"workers": _WORKERS},
+    UPDATE: {"workers": _WORKERS},
+    DATALOADER: {
+        "workers": (range(257),),
+        "persistent": _FLAG,
+        "prefetch": (_COUNT,),
+        "sharing": ("file_system", "file_descriptor"),
+        "pin": _FLAG,
+        "whole": _FLAG,
+    },
+    BLAS: {"threads": (_COUNT,)},
+    GC: {"freeze": _FLAG, "off": _FLAG},
+    BACKGROUND: {"checkpoint": _FLAG},
+}
+"""Strategy -> setting -> the words and numbers that it may have; a flag has none."""
+
 STRATEGIES = tuple(_SETTINGS)
 OF_LOOPS = (PREFETCH, FORWARD, UPDATE)
 """Those that rewrite a loop; the others set what python and libraries have."""
-
-_FLAGS = ("persistent", "pin", "whole", "freeze", "off", "checkpoint")
-"""Settings that are named and have no value."""
-
-_WORDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "where": ("thread", "process"),
-        "workers": (AUTO,),
-        f"{DATALOADER}:workers": (),
-        "sharing": ("file_system", "file_descriptor"),
-    }
-)
-"""Setting, or strategy and setting -> the words it may have."""
 
 Setting = int | str
 
@@ -68,7 +58,7 @@ class Strategy:
     def __str__(self) -> str:
         """As it is written on the command line."""
         given = ",".join(
-            key if key in _FLAGS else f"{key}={value}"
+            f"{key}={value}" if _SETTINGS[self.name][key] else key
             for key, value in self.settings.items()
         )
         return f"{self.name}:{given}" if given else self.name
@@ -144,25 +134,27 @@ def _parse_one(text: str) -> Strategy:
     settings: dict[str, Setting] = {}
     for pair in filter(None, given.split(",")):
         key, equals, value = pair.strip().partition("=")
-        if key not in _SETTINGS[name] or bool(equals) == (key in _FLAGS):
+        allowed = _SETTINGS[name].get(key)
+        if allowed is None or bool(equals) != bool(allowed):
             names = ", ".join(_SETTINGS[name])
             raise UsageError(
                 f"strategy {name} has no setting {pair!r}", f"it has: {names}"
             )
-        settings[key] = _value(name, key, value) if equals else ON
+        settings[key] = _value(f"{name}: {key}", value, allowed) if equals else ON
     if name == GC and len(settings) > 1:
         raise UsageError(f"{text!r} is both", "name gc:freeze or gc:off")
     return Strategy(name, settings)
 
 
-def _value(name: str, key: str, text: str) -> Setting:
-    words = _WORDS.get(f"{name}:{key}", _WORDS.get(key, ()))
-    if text in words:
-        return text
-    low, high = _COUNTS.get(f"{name}:{key}", _COUNTS.get(key, (1, 0)))
-    if text.isdecimal() and low <= int(text) <= high:
-        return int(text)
-    allowed = [*words, *([f"a number from {low} to {high}"] if high else [])]
-    raise UsageError(
-        f"{name}: {key}={text!r} cannot be", f"{key} is {' or '.join(allowed)}"
-    )
+def _value(setting: str, text: str, allowed: tuple[str | range, ...]) -> Setting:
+    said = []
+    for choice in allowed:
+        if text == choice:
+            return text
+        if isinstance(choice, str):
+            said.append(choice)
+            continue
+        if text.isdecimal() and int(text) in choice:
+            return int(text)
+        said.append(f"a number from {choice[0]} to {choice[-1]}")
+    raise UsageError(f"{setting}={text!r} cannot be", f"it is {' or '.join(said)}")

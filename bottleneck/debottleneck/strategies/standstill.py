@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import warnings
 from collections.abc import Callable
 from operator import attrgetter, call, eq
 from time import monotonic, sleep
@@ -35,6 +36,7 @@ _WAITING = {
 _waiting: set[CodeType] = set()
 _go_on = threading.Event()
 _go_on.set()
+_turns = threading.Lock()
 
 
 def waits(function: C) -> C:
@@ -56,8 +58,13 @@ def fork() -> int:
         OSError: No process can be started.
         StrategyError: Another thread goes on to compute.
     """
+    turn = _turns
+    _take(turn)
     until = monotonic() + PATIENCE_S
     _go_on.clear()
+    # Python 3.12 and later warn of locks that other threads hold at a fork: these wait.
+    words = r".*multi-threaded"
+    warnings.filterwarnings("ignore", words, DeprecationWarning, module=__name__)
     try:
         while (pid := _forked_now()) is None:
             if monotonic() > until:
@@ -69,6 +76,12 @@ def fork() -> int:
         return pid
     finally:
         _go_on.set()
+        turn.release()
+
+
+@waits
+def _take(turn: threading.Lock) -> None:
+    turn.acquire()
 
 
 def _forked_now() -> int | None:
@@ -102,8 +115,8 @@ def _stands(frame: FrameType) -> bool:
 
 
 def _renew() -> None:
-    global _go_on
-    _go_on = threading.Event()
+    global _go_on, _turns
+    _go_on, _turns = threading.Event(), threading.Lock()
     _go_on.set()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
@@ -86,42 +86,32 @@ class SharedCalls(Generic[T]):
     """
 
     def __init__(self, calls: Sequence[Callable[[], T]]) -> None:
-        self._calls = calls
-        self._lock = threading.Lock()
-        self._next = 0
+        self._left = deque(enumerate(calls))
         self._done: dict[int, T] = {}
         self._raised: dict[int, BaseException] = {}
 
     def take_part(self) -> None:
         """Make calls until none is left or one has raised."""
-        while (index := self._draw()) is not None:
+        while True:
             try:
-                result = self._calls[index]()
+                index, call = self._left.popleft()
+            except IndexError:
+                return
+            try:
+                self._done[index] = call()
             except BaseException as error:  # noqa: BLE001 - raised on the calling thread
-                with self._lock:
-                    self._raised[index] = error
+                self._raised[index] = error
                 self.stop()
-            else:
-                with self._lock:
-                    self._done[index] = result
 
     def stop(self) -> None:
         """Let no further call begin."""
-        with self._lock:
-            self._next = len(self._calls)
+        self._left.clear()
 
     def results(self) -> list[T]:
         """All results in order, or the first exception."""
         if self._raised:
             raise self._raised[min(self._raised)]
-        return [self._done[index] for index in range(len(self._calls))]
-
-    def _draw(self) -> int | None:
-        with self._lock:
-            if self._next >= len(self._calls):
-                return None
-            self._next += 1
-            return self._next - 1
+        return [self._done[index] for index in sorted(self._done)]
 
 
 def _submit(

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 
@@ -40,61 +39,35 @@ _RANDOM = _names(
 
 
 _Groups = list[list[Any]]
+"""Nodes in groups that do not feed each other."""
 
 
-@dataclass(frozen=True)
-class Stretch:
-    """Consecutive nodes.
-
-    Attributes:
-        nodes: In order.
-        branches: The same nodes in two or more independent groups, or nothing.
-    """
-
-    nodes: tuple[Any, ...]
-    branches: tuple[tuple[Any, ...], ...] = ()
-
-
-def stretches(nodes: Sequence[Any], part: Callable[[str], Any]) -> list[Stretch]:
-    """Divide a graph.
+def stretches(nodes: Sequence[Any], part: Callable[[str], Any]) -> list[_Groups]:
+    """Divide a graph into consecutive stretches, each into what may run at once.
 
     Args:
         nodes: In the order of forward.
         part: From a module's path to the module.
     """
-    divided: list[Stretch] = []
-    for groups in _divided(nodes, part):
-        together = tuple(_in_order(groups))
+    for order, node in enumerate(nodes):
+        node.meta["order"] = order
+    working = [node for node in nodes if node.op.startswith("call_")]
+    arguments = [node for node in nodes if node.op == "placeholder"]
+    divided: list[_Groups] = []
+    for groups in _split(working, arguments, part):
         branches = _worth(groups, part)
         if len(branches) > 1 and _may_run_at_once(branches, part):
-            divided.append(Stretch(together, tuple(map(tuple, branches))))
-        elif divided and not divided[-1].branches:
-            divided[-1] = Stretch((*divided[-1].nodes, *together))
+            divided.append(branches)
+        elif divided and len(divided[-1]) == 1:
+            divided[-1] = [[*divided[-1][0], *_in_order(groups)]]
         else:
-            divided.append(Stretch(together))
+            divided.append([_in_order(groups)])
     return divided
 
 
-def works(node: Any) -> bool:
-    """Whether a node computes something, instead of naming a value."""
-    return node.op in ("call_function", "call_method", "call_module")
-
-
 def _in_order(groups: _Groups) -> list[Any]:
-    return sorted((node for group in groups for node in group), key=_position)
-
-
-def _position(node: Any) -> int:
-    order: int = node.meta["order"]
-    return order
-
-
-def _divided(nodes: Sequence[Any], part: Callable[[str], Any]) -> list[_Groups]:
-    """Consecutive stretches, each as its connected groups."""
-    for order, node in enumerate(nodes):
-        node.meta["order"] = order
-    arguments = [node for node in nodes if node.op == "placeholder"]
-    return _split(list(filter(works, nodes)), arguments, part)
+    nodes = [node for group in groups for node in group]
+    return sorted(nodes, key=lambda node: node.meta["order"])
 
 
 def _split(
@@ -125,8 +98,8 @@ def _pieces(region: list[Any], counted: list[Any]) -> list[list[Any]]:
     live = set(counted)
     for node in region:
         pieces[-1].append(node)
-        at = _position(node)
-        live = {n for n in (*live, node) if any(_position(u) > at for u in n.users)}
+        at = node.meta["order"]
+        live = {n for n in (*live, node) if any(u.meta["order"] > at for u in n.users)}
         if live <= {node}:
             pieces.append([])
     return [piece for piece in pieces if piece]
@@ -137,9 +110,7 @@ def _joined(piece: list[Any]) -> list[_Groups]:
     joined: list[_Groups] = [[]]
     for node in piece:
         groups = joined[-1]
-        feeding = [
-            g for g in groups if any(source in g for source in node.all_input_nodes)
-        ]
+        feeding = [g for g in groups if not set(g).isdisjoint(node.all_input_nodes)]
         if len(feeding) > 1:
             joined.append([[node]])
         elif feeding:
@@ -180,40 +151,34 @@ def _may_run_at_once(
     branches: Sequence[Sequence[Any]], part: Callable[[str], Any]
 ) -> bool:
     """Whether the numbers stay: no draw, write or state that two branches share."""
-    drawing = sum(any(draws(node, part) for node in branch) for branch in branches)
+    drawing = sum(any(_draws(node, part) for node in branch) for branch in branches)
     if drawing > 1:
         return False
-    if any(_writes_outside(branch, part) for branch in branches):
-        return False
-    if not all(_known(node) for branch in branches for node in branch):
-        return False
+    for branch in branches:
+        if not all(
+            _known(node) and _stays_within(node, branch, part) for node in branch
+        ):
+            return False
     states = [_states(branch, part) for branch in branches]
     return sum(map(len, states)) == len(set().union(*states))
 
 
-def draws(node: Any, part: Callable[[str], Any]) -> bool:
+def _draws(node: Any, part: Callable[[str], Any]) -> bool:
     """Whether a node may draw random numbers."""
     if node.op == "call_module":
-        return any(draws_itself(module) for module in part(node.target).modules())
+        return any(_draws_itself(module) for module in part(node.target).modules())
     return _called(node) in _RANDOM and node.kwargs.get("training", True) is not False
 
 
-def draws_itself(module: Any) -> bool:
+def _draws_itself(module: Any) -> bool:
     """Whether torch's own module draws random numbers in its present mode."""
     from torch import nn
 
     if isinstance(module, nn.FractionalMaxPool2d | nn.FractionalMaxPool3d):
         return True
-    if not module.training:
-        return False
-    if isinstance(module, nn.RReLU):
-        return True
-    chance = getattr(module, "p", None)
-    if isinstance(module, nn.modules.dropout._DropoutNd):
-        return bool(chance)
-    return isinstance(module, nn.MultiheadAttention | nn.RNNBase) and bool(
-        module.dropout
-    )
+    chance = getattr(module, "dropout", getattr(module, "p", True))
+    kinds = nn.RReLU, nn.modules.dropout._DropoutNd, nn.MultiheadAttention, nn.RNNBase
+    return bool(module.training and isinstance(module, kinds) and chance)
 
 
 def _states(branch: Iterable[Any], part: Callable[[str], Any]) -> set[int]:
@@ -235,35 +200,24 @@ def _known(node: Any) -> bool:
     return home in ("torch", "operator", "_operator", "builtins", math.__name__)
 
 
-def _writes_outside(branch: Sequence[Any], part: Callable[[str], Any]) -> bool:
-    """Whether an in-place operation may change what the branch did not make."""
-    for node in branch:
-        if "out" in node.kwargs:
-            return True
-        if _in_place(node, part):
-            changed = node.args[0] if node.args else node.kwargs.get("input")
-            if changed not in branch or not _fresh(changed, part):
-                return True
-    return False
+def _stays_within(node: Any, branch: Sequence[Any], part: Callable[[str], Any]) -> bool:
+    """Whether it changes nothing in place but a new tensor that the branch made."""
+    if not _in_place(node, part):
+        return "out" not in node.kwargs
+    changed = node.args[0] if node.args else node.kwargs.get("input")
+    if changed not in branch or "out" in node.kwargs:
+        return False
+    return _heavy(changed, part) or changed.target in (operator.add, operator.mul)
 
 
 def _in_place(node: Any, part: Callable[[str], Any]) -> bool:
     if node.op == "call_module":
         return any(getattr(m, "inplace", False) for m in part(node.target).modules())
     name = _called(node)
-    if node.kwargs.get("inplace") or any(
-        argument is True for argument in node.args[1:]
-    ):
+    if node.kwargs.get("inplace") or any(value is True for value in node.args[1:]):
         return True
     if node.op == "call_function" and getattr(operator, name, None) is node.target:
         return name in ("setitem", "delitem") or (
             name.startswith("i") and hasattr(operator, name[1:])
         )
     return name.endswith("_") and not name.endswith("__")
-
-
-def _fresh(node: Any, part: Callable[[str], Any]) -> bool:
-    """Whether a node's value is a new tensor for certain, no view of another."""
-    if node.op == "call_module":
-        return any(True for _ in part(node.target).parameters())
-    return _called(node) in _HEAVY or node.target in (operator.add, operator.mul)

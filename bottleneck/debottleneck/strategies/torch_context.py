@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from functools import partial
 from typing import Any
 
 Carried = Callable[[], AbstractContextManager[None]]
@@ -21,20 +22,20 @@ def captured() -> Carried:
     torch = sys.modules.get("torch")
     if torch is None or not hasattr(torch, "is_inference_mode_enabled"):
         return nullcontext
-    grad = torch.is_grad_enabled()
-    inference = torch.is_inference_mode_enabled()
-    casts = _autocasts(torch)
-    stream = _stream(torch)
+    inference, grad = torch.is_inference_mode_enabled(), torch.is_grad_enabled()
+    settings = [
+        partial(torch.inference_mode, inference),
+        partial(torch.set_grad_enabled, grad),
+        *(partial(torch.autocast, **cast) for cast in _autocasts(torch)),
+    ]
+    if hasattr(torch, "cuda") and torch.cuda.is_initialized():
+        settings.append(partial(torch.cuda.stream, torch.cuda.current_stream()))
 
     @contextmanager
     def entered() -> Iterator[None]:
         with ExitStack() as stack:
-            stack.enter_context(torch.inference_mode(inference))
-            stack.enter_context(torch.set_grad_enabled(grad))
-            for cast in casts:
-                stack.enter_context(torch.autocast(**cast))
-            if stream is not None:
-                stack.enter_context(torch.cuda.stream(stream))
+            for setting in settings:
+                stack.enter_context(setting())
             yield
 
     return entered
@@ -61,10 +62,3 @@ def _older_autocasts(torch: Any) -> list[dict[str, Any]]:
     if torch.is_autocast_enabled():
         casts.append({"device_type": "cuda", "dtype": torch.get_autocast_gpu_dtype()})
     return casts
-
-
-def _stream(torch: Any) -> Any:
-    cuda = getattr(torch, "cuda", None)
-    if cuda is None or not cuda.is_initialized():
-        return None
-    return cuda.current_stream()

@@ -1,9 +1,10 @@
-"""The graph of a module's layers by `torch.fx`, without touching the module."""
+"""The graph of a module's layers by `torch.fx`, which leaves the module as it was."""
 
 from __future__ import annotations
 
 import inspect
 import threading
+from collections.abc import Iterable
 from copy import copy
 from typing import Any
 
@@ -25,6 +26,11 @@ _UNTRACEABLE = (
 """What a forward may raise when it gets proxies instead of tensors."""
 
 REMEDY = "call parallel_forward with the branches, or split forward into such modules"
+
+
+def name_of(module: Any) -> str:
+    """How a module is called in a sentence."""
+    return type(module).__name__
 
 
 def optional_arguments(module: Any) -> dict[str, Any]:
@@ -49,107 +55,105 @@ def optional_arguments(module: Any) -> dict[str, Any]:
 def traced(module: Any) -> list[Any]:
     """The nodes of the module's graph, in the order of its forward.
 
-    The arguments with defaults have these values. A stand-in that shares the tensors is
-    traced, so that a forward that sets attributes spoils none of the module's.
+    The arguments with defaults have these values.
 
     Raises:
         StrategyError: Forward cannot be followed, or has effects beside its result.
     """
     _refuse_hooks(module)
-    twins: dict[int, Any] = {}
-    twin = _twin(module, twins)
-    fixed = optional_arguments(module)
-    beside = _Beside(module)
+    name, fixed = name_of(module), optional_arguments(module)
+    untouched = _Untouched(module)
     streams = randomness.streams()
     before = randomness.states(streams)
     try:
-        graph = _tracer().trace(twin, concrete_args=fixed or None)
+        graph = _tracer().trace(module, concrete_args=fixed or None)
     except _UNTRACEABLE as error:
         first = str(error).strip().partition("\n")[0].rstrip(".")
         raise StrategyError(
-            f"torch.fx cannot follow forward of {name_of(module)}: {first}", REMEDY
+            f"torch.fx cannot follow forward of {name}: {first}", REMEDY
         ) from error
     finally:
-        changed = beside.restore()
-    if changed:
-        raise StrategyError(
-            f"forward of {name_of(module)} changes {changed!r}, which is not its own",
-            "let forward only return, or give parallel_forward the branches",
-        )
+        changed = untouched.restore()
     drawn = randomness.states(streams)
     if drawn != before:
         randomness.take_over(streams, before, drawn)
+        raise StrategyError(f"forward of {name} draws random numbers", REMEDY)
+    if changed.startswith("_tensor_constant"):
         raise StrategyError(
-            f"forward of {name_of(module)} draws random numbers", REMEDY
+            f"forward of {name} makes a tensor without its arguments",
+            "make it once, as a buffer",
         )
-    for original in module.modules():
-        changed = _changed(original, twins[id(original)])
-        if changed.startswith("_tensor_constant"):
-            raise StrategyError(
-                f"forward of {name_of(module)} makes a tensor without its arguments",
-                "make it once, as a buffer",
-            )
-        if changed:
-            raise StrategyError(
-                f"forward of {name_of(original)} changes its {changed!r}",
-                "let forward only return, or give parallel_forward the branches",
-            )
+    if changed:
+        raise StrategyError(
+            f"forward of {name} changes {changed!r}",
+            "let forward only return, or give parallel_forward the branches",
+        )
     return _without_checks(graph)
 
 
-class _Beside:
-    """What forwards may change beside their modules: of their classes and globals.
+class _Untouched:
+    """What forwards may change: attributes, those of their classes, and globals.
 
     Args:
         module: Its parts' too; names, and what containers behind them hold, are kept.
     """
 
     def __init__(self, module: Any) -> None:
-        self._kept: list[tuple[Any, str, Any, Any]] = []
-        kinds = {kind for part in module.modules() for kind in type(part).__mro__}
-        for kind in kinds:
+        self._kept: list[tuple[Any, list[str] | None, dict[str, Any]]] = []
+        self._inner: list[tuple[str, Any, Any]] = []
+        parts = [*module.modules()]
+        for part in parts:
+            self._keep(vars(part))
+        for kind in {kind for part in parts for kind in type(part).__mro__}:
             forward = vars(kind).get("forward")
-            if kind.__module__.startswith("torch.") or not inspect.isfunction(forward):
-                continue
-            for name, value in vars(kind).items():
-                self._keep(kind, name, value)
-            for name in forward.__code__.co_names:
-                if name in forward.__globals__:
-                    self._keep(forward.__globals__, name, forward.__globals__[name])
+            if inspect.isfunction(forward) and not kind.__module__.startswith("torch."):
+                self._keep(kind)
+                self._keep(forward.__globals__, [*forward.__code__.co_names])
 
-    def _keep(self, place: Any, name: str, value: Any) -> None:
-        inner = copy(value) if type(value) in _CONTAINERS else None
-        self._kept.append((place, name, value, inner))
+    def _keep(self, place: Any, names: list[str] | None = None) -> None:
+        space = _space(place)
+        held = {n: space[n] for n in (space if names is None else names) if n in space}
+        self._kept.append((place, names, held))
+        for name, value in held.items():
+            if type(value) in _CONTAINERS:
+                self._inner.append((name, value, copy(value)))
 
     def restore(self) -> str:
         """Put all back; the last name that had changed, or ""."""
         changed = ""
-        for place, name, value, inner in self._kept:
-            is_class = isinstance(place, type)
-            if (vars(place) if is_class else place).get(name) is not value:
-                changed = name
-                if is_class:
-                    setattr(place, name, value)
-                else:
-                    place[name] = value
-            if inner is not None and _parts(inner) != _parts(value):
+        for place, names, held in self._kept:
+            space = _space(place)
+            for name in [*space] if names is None else names:
+                if space.get(name, self) is not held.get(name, self):
+                    changed = name
+                    _put(place, name, held)
+        for name, value, before in self._inner:
+            if _parts(before) != _parts(value):
                 changed = name
                 value.clear()
-                (value.extend if type(value) is list else value.update)(inner)
+                (value.extend if type(value) is list else value.update)(before)
         return changed
 
 
-def _parts(container: Any) -> list[int]:
+def _space(place: Any) -> Any:
+    return vars(place) if isinstance(place, type) else place
+
+
+def _put(place: Any, name: str, held: dict[str, Any]) -> None:
+    if not isinstance(place, type):
+        place.pop(name) if name not in held else place.update({name: held[name]})
+    elif name in held:
+        setattr(place, name, held[name])
+    else:
+        delattr(place, name)
+
+
+def _parts(container: Iterable[Any]) -> list[int]:
     """Which objects it holds, of a dictionary under which keys."""
     if isinstance(container, dict):
         return [id(part) for pair in container.items() for part in pair]
     ids = map(id, container)
     return sorted(ids) if isinstance(container, set) else [*ids]
-
-
-def name_of(module: Any) -> str:
-    """How a module is called in a sentence."""
-    return type(module).__name__
 
 
 def hooked(module: Any) -> bool:
@@ -165,22 +169,21 @@ def all_hooked() -> bool:
 
 
 def _refuse_hooks(module: Any) -> None:
-    """A hook of a part may look at anything, in the order of the calls.
+    """A hook of a part may look at anything; a parameter's would see parts of it.
 
     Raises:
-        StrategyError: A part of the module has hooks, or all modules have.
+        StrategyError: A part or a parameter of the module has hooks, or all have.
     """
-    for name, part in module.named_modules():
-        if part is not module and hooked(part):
-            raise StrategyError(
-                f"layer {name!r} has hooks, which would run in another order",
-                "remove them, or put them on the whole module",
-            )
-
-    if all_hooked():
+    parts, parameters = module.named_modules(), module.named_parameters()
+    owners = [
+        f"layer {n!r}" for n, part in parts if part is not module and hooked(part)
+    ]
+    owners += [f"parameter {n!r}" for n, value in parameters if value._backward_hooks]
+    owners += ["every module"] if all_hooked() else []
+    if owners:
         raise StrategyError(
-            "there are hooks for all modules, which would run in another order",
-            "remove them",
+            f"{owners[0]} has hooks, which would run in another order",
+            "remove them, or put them on the whole module",
         )
 
 
@@ -203,38 +206,6 @@ def _tracer() -> Any:
     return tracer
 
 
-def _twin(module: Any, twins: dict[int, Any]) -> Any:
-    """The same tree of modules around the same tensors."""
-    if id(module) not in twins:
-        twin = twins[id(module)] = object.__new__(type(module))
-        for name, value in vars(module).items():
-            copied = value.copy() if isinstance(value, _CONTAINERS) else value
-            vars(twin)[name] = copied
-        for name, part in module._modules.items():
-            if part is not None:
-                twin._modules[name] = _twin(part, twins)
-    return twins[id(module)]
-
-
-def _changed(module: Any, twin: Any) -> str:
-    """The name of an attribute that forward has changed, "" when there is none."""
-    before, after = _held(module), _held(twin)
-    names = (name for name in before | after if before.get(name) != after.get(name))
-    return next(names, "")
-
-
-def _held(module: Any) -> dict[str, object]:
-    """What its attributes hold, and what containers in them do, by identity."""
-    held: dict[str, object] = {}
-    for name, value in vars(module).items():
-        if name in ("_parameters", "_buffers"):
-            held |= {inner: id(part) for inner, part in value.items()}
-        elif name != "_modules":
-            contained = isinstance(value, _CONTAINERS)
-            held[name] = (type(value), _parts(value)) if contained else id(value)
-    return held
-
-
 def _without_checks(graph: Any) -> list[Any]:
     """The nodes but for what guards the arguments' defaults; the caller does."""
     for node in reversed(list(graph.nodes)):
@@ -245,17 +216,3 @@ def _without_checks(graph: Any) -> list[Any]:
             if guarded.op == "call_function" and not guarded.users:
                 graph.erase_node(guarded)
     return list(graph.nodes)
-
-
-def refuse_parameter_hooks(module: Any) -> None:
-    """A hook would see a parameter's gradient in parts.
-
-    Raises:
-        StrategyError: A parameter has hooks.
-    """
-    for name, parameter in module.named_parameters():
-        if parameter._backward_hooks:
-            raise StrategyError(
-                f"parameter {name!r} has hooks, which would see parts of its gradient",
-                "remove them, or change the gradients after backward",
-            )

@@ -1,38 +1,34 @@
 """Send objects to another process; their arrays go through shared memory.
 
-The sender copies an object's buffers into a slot, a piece of shared memory without a
-name; the receiver's arrays lie in it, and when they are gone it is used again. A slot
-is made when none is free and replaced when an object is too large for it. Its
-descriptor travels through the connection: nothing is left behind, however a process
-ends.
-Small objects go through the connection itself, and everything does where there is no
-memory without a name (interpreters built for an old C library).
+A message is a small pickle. The bytes of arrays beyond `INLINE_BYTES` are copied into a
+slot, a piece of shared memory without a name; the receiver's arrays lie in it, and when
+they are gone it is used again: to map new memory takes longer than to copy. A slot is
+made when none is free, replaced when an object is too large for it, and its descriptor
+travels through the connection: nothing is left behind, however a process ends. Where
+there is no such memory, all goes through the connection itself.
 """
 
 from __future__ import annotations
 
-import contextlib
+import ctypes
 import mmap
 import os
 import pickle
-import socket
-import struct
-import threading
+import sys
 import weakref
 from collections import deque
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
-from typing import Any
+from multiprocessing.reduction import recv_handle, send_handle
+from typing import Any, TypeAlias
 
 from debottleneck.errors import StrategyError
-from debottleneck.strategies.packing import Buffer, copy_bytes, pack, unpack
+from debottleneck.strategies.packing import pack
+
+End: TypeAlias = "Connection[Any, Any]"
 
 INLINE_BYTES = 16 * 1024
-"""Objects up to this size go through the connection: cheaper than a slot."""
-
-MOST_READY = 64
-"""Objects under way: each slot costs both processes a descriptor, and what goes back
-for all of them must fit into the pipe while the sender is busy."""
+"""Arrays up to this size go through the connection: cheaper than a slot."""
 
 HELD = 4
 """Slots that objects in use may occupy: a loop keeps this batch and the last one."""
@@ -40,19 +36,6 @@ HELD = 4
 _ALIGNED = 64
 _GROWTH = 1.25
 """Room beyond the largest object so far, so that growing ones need few new slots."""
-
-_HEADER = struct.Struct("<BBBiQI")
-"""Kind, whether a credit is due, whether a new slot's descriptor follows, slot or -1,
-the slot's bytes, number of parts; then each part's length, then the parts without a
-slot."""
-
-_CREDIT_MARK, _SLOT_MARK, _REPLY_MARK = b"\0", b"\1", b"\2"
-"""First byte of what the receiver says: one more may be sent, a slot is free again,
-an answer."""
-_SLOT = struct.Struct("<ci")
-
-_NAMELESS = hasattr(os, "memfd_create")
-"""Whether memory without a name can be had."""
 
 _UNPICKLABLE = (pickle.PicklingError, TypeError, AttributeError, NotImplementedError)
 
@@ -65,239 +48,143 @@ class Gone(BaseException):
 
 
 class Sender:
-    """The sending end.
+    """The end that answers requests.
 
     Args:
         connection: Its end of a duplex pipe.
-        depth: Most objects that wait to be received; one more waits in `send`.
     """
 
-    def __init__(self, connection: Connection[Any, Any], depth: int) -> None:
+    def __init__(self, connection: End) -> None:
         self._connection = connection
-        self._credits = min(depth, MOST_READY)
-        self._free: list[int] = []
         self._slots: list[mmap.mmap] = []
-        self._replies: list[bytes] = []
-        self._lock = threading.Lock()
+        self._free: list[int] = []
 
-    def send(self, kind: int, value: object) -> None:
-        """Send an object as soon as there is room for it.
+    def listen(self) -> bytes:
+        """The next request.
 
-        Args:
-            kind: A number from 0 to 255 for the receiver.
-            value: Anything that can be pickled.
+        Raises:
+            Gone: The receiver has closed its end.
+        """
+        try:
+            message = self._connection.recv_bytes()
+        except (EOFError, OSError) as error:
+            raise Gone from error
+        free, request = pickle.loads(message)
+        self._free += free
+        return request  # type: ignore[no-any-return] # as `ask` was given it
+
+    def send(self, value: object) -> None:
+        """Send an object.
 
         Raises:
             StrategyError: It cannot be pickled.
             Gone: Nobody will receive it.
         """
-        parts = packed(value)
-        with self._lock:
-            while not self._credits or self._connection.poll(0):
-                self._listen()
-            self._credits -= 1
-            self._put(kind, parts, credit=True)
-
-    def tell(self, kind: int, value: object) -> None:
-        """Send an object at once, past those that `send` may hold back."""
-        parts = packed(value)
-        with self._lock:
-            self._put(kind, parts, credit=False)
-
-    def listen(self) -> bytes:
-        """The next reply of the receiver's process.
-
-        Raises:
-            Gone: It has closed its end.
-        """
-        with self._lock:
-            while not self._replies:
-                self._listen()
-            return self._replies.pop(0)
-
-    def _listen(self) -> None:
         try:
-            message = self._connection.recv_bytes()
-        except (EOFError, OSError) as error:
-            raise Gone from error
-        if message[:1] == _REPLY_MARK:
-            self._replies.append(message[1:])
-        elif message[:1] == _SLOT_MARK:
-            self._free.append(_SLOT.unpack(message)[1])
-        else:
-            self._credits += 1
-
-    def _put(self, kind: int, parts: Sequence[Buffer], credit: bool) -> None:
-        lengths = struct.pack(f"<{len(parts)}Q", *map(len, parts))
-        places, size = _places(list(map(len, parts)))
-        if size <= INLINE_BYTES or not credit or not _NAMELESS:
-            head = _HEADER.pack(kind, credit, 0, -1, 0, len(parts))
-            self._write(b"".join((head, lengths, *parts)))
-            return
-        slot, descriptor = self._slot(size)
-        memory = memoryview(self._slots[slot])
-        for place, part in zip(places, parts, strict=True):
-            copy_bytes(memory[place : place + len(part)], part)
-        new = descriptor is not None
-        head = _HEADER.pack(kind, credit, new, slot, len(memory), len(parts))
-        memory.release()
-        self._write(head + lengths, descriptor)
-
-    def _write(self, message: bytes, descriptor: int | None = None) -> None:
+            pickled, buffers = pack(value)
+        except _UNPICKLABLE as error:
+            raise StrategyError(
+                f"what was made cannot go to another process: {error}",
+                "return what pickle can take, or stay with threads: where='thread'",
+            ) from error
+        slot, new = self._copied(buffers)
+        parts = [bytearray(b) if slot is None else len(b) for b in buffers]
+        size = None if new is None or slot is None else len(self._slots[slot])
         try:
+            message = pickle.dumps((pickled, parts, slot, size), protocol=5)
             self._connection.send_bytes(message)
-            if descriptor is not None:
-                with socket_of(self._connection) as door:
-                    socket.send_fds(door, [b"0"], [descriptor])
+            if new is not None:
+                send_handle(self._connection, new, None)
         except OSError as error:
             raise Gone from error
         finally:
-            if descriptor is not None:
-                os.close(descriptor)
+            if new is not None:
+                os.close(new)
 
-    def _slot(self, size: int) -> tuple[int, int | None]:
-        """A free slot with that much room; its descriptor when it is new memory."""
+    def _copied(self, buffers: Sequence[memoryview]) -> tuple[int | None, int | None]:
+        """The slot that holds them, and its descriptor if it is new; or neither."""
+        places, size = _places([*map(len, buffers)])
+        if size <= INLINE_BYTES or not hasattr(os, "memfd_create"):
+            return None, None
         fits = [slot for slot in self._free if len(self._slots[slot]) >= size]
-        if fits:
-            self._free.remove(fits[0])
-            return fits[0], None
-        memory, descriptor = _shared(int(size * _GROWTH))
-        if self._free:
-            slot = self._free.pop()
-            self._slots[slot].close()
-            self._slots[slot] = memory
-        else:
-            slot = len(self._slots)
-            self._slots.append(memory)
-        return slot, descriptor
+        slot, new = fits[0] if fits else None, None
+        if slot is None:
+            try:
+                new = os.memfd_create("debottleneck")
+                os.ftruncate(new, int(size * _GROWTH))
+                memory = mmap.mmap(new, int(size * _GROWTH))
+            except OSError:
+                if new is not None:
+                    os.close(new)
+                return None, None
+            slot = self._free[0] if self._free else len(self._slots)
+            self._slots[slot : slot + 1] = [memory]
+        if slot in self._free:
+            self._free.remove(slot)
+        with memoryview(self._slots[slot]) as target:
+            for place, part in zip(places, buffers, strict=True):
+                _copy(target[place : place + len(part)], part)
+        return slot, new
 
 
 class Receiver:
-    """The receiving end.
+    """The end that asks.
 
-    Arrays lie in their slot, which goes back to the sender when the last of them is
-    gone: whoever keeps the objects of more than `held` slots gets copies.
+    Arrays lie in their slot; whoever keeps the objects of more than `HELD` slots gets
+    copies.
 
     Args:
         connection: Its end of a duplex pipe.
-        held: Most slots that objects in use may occupy.
     """
 
-    def __init__(self, connection: Connection[Any, Any], held: int = HELD) -> None:
+    def __init__(self, connection: End) -> None:
         self._connection = connection
-        self._answers = _Answers(connection)
-        self._most_held = held
-        self._held: set[int] = set()
         self._slots: dict[int, mmap.mmap] = {}
+        self._held = 0
+        self._gone: deque[int] = deque()
 
-    def receive(self) -> tuple[int, Any]:
-        """The next (kind, object).
+    def ask(self, request: bytes) -> None:
+        """Ask for something, and say which slots nothing lies in any more.
+
+        Raises:
+            OSError: The sender has ended.
+        """
+        free = [self._gone.popleft() for _ in range(len(self._gone))]
+        self._held -= len(free)
+        self._connection.send_bytes(pickle.dumps((free, request)))
+
+    def receive(self) -> Any:
+        """The next object.
 
         Raises:
             Gone: The sender has ended.
         """
         try:
-            message = memoryview(self._connection.recv_bytes())
-            kind, credit, new, slot, size, count = _HEADER.unpack_from(message)
-            if new:
-                self._map(slot, size)
-        except (EOFError, OSError) as error:
+            message = self._connection.recv_bytes()
+            pickled, parts, slot, size = pickle.loads(message)
+            if size is not None:
+                descriptor = recv_handle(self._connection)
+                flags = mmap.MAP_SHARED | mmap.MAP_POPULATE
+                try:
+                    self._slots[slot] = mmap.mmap(descriptor, size, flags)
+                finally:
+                    os.close(descriptor)
+        except (EOFError, OSError, RuntimeError) as error:
             raise Gone from error
-        begin = _HEADER.size + 8 * count
-        lengths = struct.unpack_from(f"<{count}Q", message, _HEADER.size)
-        if credit:
-            self._answers.say(_CREDIT_MARK)
-        if slot < 0:
-            return kind, unpack(_split(message[begin:], lengths), copy=True)
-        return kind, self._unpack(slot, lengths)
+        buffers = parts if slot is None else self._in_slot(slot, parts)
+        return pickle.loads(pickled, buffers=buffers)
 
-    def reply(self, message: bytes) -> None:
-        """Give `Sender.listen` something to return."""
-        self._answers.say(_REPLY_MARK + message)
-
-    def _unpack(self, slot: int, lengths: Sequence[int]) -> Any:
-        import ctypes
-
+    def _in_slot(self, slot: int, lengths: Sequence[int]) -> list[Any]:
         memory = self._slots[slot]
         mapped = (ctypes.c_ubyte * len(memory)).from_buffer(memory)
-        copy = len(self._held) >= self._most_held
-        self._held.add(slot)
-        back = weakref.finalize(mapped, _give_back, self._answers, self._held, slot)
-        back.atexit = False
-        view = memoryview(mapped)
-        places, _ = _places(lengths)
+        # Called where the last array dies, within the garbage collector: takes no lock.
+        weakref.finalize(mapped, self._gone.append, slot).atexit = False
+        view, (places, _) = memoryview(mapped), _places(lengths)
         spans = zip(places, lengths, strict=True)
-        parts = [view[place : place + length] for place, length in spans]
-        return unpack(parts, copy=copy)
-
-    def _map(self, slot: int, size: int) -> None:
-        with socket_of(self._connection) as door:
-            _, (descriptor,), _, _ = socket.recv_fds(door, 1, 1)
-        try:
-            self._slots[slot] = mmap.mmap(descriptor, size)
-        finally:
-            os.close(descriptor)
-
-
-class _Answers:
-    """Writes whole messages from any thread, and from within the garbage collector.
-
-    The collector may run in the midst of a write of its own thread, so nobody waits
-    for the lock: whoever holds it writes what the others have left.
-    """
-
-    def __init__(self, connection: Connection[Any, Any]) -> None:
-        self._connection = connection
-        self._lock = threading.Lock()
-        self._unsaid: deque[bytes] = deque()
-
-    def say(self, message: bytes) -> None:
-        """Write it, or leave it to the thread that writes; nothing once it is shut."""
-        self._unsaid.append(message)
-        while self._unsaid and self._lock.acquire(blocking=False):
-            try:
-                with contextlib.suppress(IndexError, OSError):
-                    self._connection.send_bytes(self._unsaid.popleft())
-            finally:
-                self._lock.release()
-
-
-def _give_back(answers: _Answers, held: set[int], slot: int) -> None:
-    """Nothing lies in the slot any more; called where its last array has died."""
-    held.discard(slot)
-    answers.say(_SLOT.pack(_SLOT_MARK, slot))
-
-
-def packed(value: object) -> list[Buffer]:
-    """`packing.pack` with a sentence for what cannot be pickled.
-
-    Raises:
-        StrategyError: It cannot.
-    """
-    try:
-        return pack(value)
-    except _UNPICKLABLE as error:
-        raise StrategyError(
-            f"{type(value).__name__} cannot go to another process: {error}",
-            "return what pickle can take, or stay with threads: where='thread'",
-        ) from error
-
-
-def _shared(size: int) -> tuple[mmap.mmap, int]:
-    """Memory without a name that another process can map, and its descriptor."""
-    size = -(-size // mmap.PAGESIZE) * mmap.PAGESIZE
-    descriptor = os.memfd_create("debottleneck")
-    try:
-        os.ftruncate(descriptor, size)
-        return mmap.mmap(descriptor, size), descriptor
-    except OSError:
-        os.close(descriptor)
-        raise
-
-
-def socket_of(connection: Connection[Any, Any]) -> socket.socket:
-    """The connection's socket, to be closed without closing the connection."""
-    return socket.fromfd(connection.fileno(), socket.AF_UNIX, socket.SOCK_STREAM)
+        buffers = [view[place : place + length] for place, length in spans]
+        self._held += 1
+        copies = self._held - len(self._gone) > HELD
+        return [_owned(buffer) for buffer in buffers] if copies else buffers
 
 
 def _places(lengths: Sequence[int]) -> tuple[list[int], int]:
@@ -309,9 +196,18 @@ def _places(lengths: Sequence[int]) -> tuple[list[int], int]:
     return places, end
 
 
-def _split(memory: Buffer, lengths: Sequence[int]) -> list[Buffer]:
-    parts, begin = [], 0
-    for length in lengths:
-        parts.append(memory[begin : begin + length])
-        begin += length
-    return parts
+def _copy(target: memoryview, source: memoryview) -> None:
+    """Copy memory, without the GIL where NumPy is there to do it."""
+    numpy = sys.modules.get("numpy")
+    if numpy is None or len(source) < 4096:
+        target[:] = source
+    else:
+        bytes_of = numpy.frombuffer
+        numpy.copyto(bytes_of(target, numpy.uint8), bytes_of(source, numpy.uint8))
+
+
+def _owned(part: memoryview) -> Any:
+    """A copy that can be written to."""
+    owned = memoryview(bytearray(len(part)))
+    _copy(owned, part)
+    return owned

@@ -1,147 +1,282 @@
-"""One iteration of a prefetch: a bounded window of batches that threads fetch."""
+"""One iteration of a prefetch: threads fetch batches, a bounded number ahead."""
 
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import weakref
-from collections.abc import Callable
-from concurrent.futures import CancelledError, Future
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
 from time import monotonic_ns
-from typing import Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from debottleneck.errors import StrategyError
-from debottleneck.strategies import pools, sources
-from debottleneck.strategies.adaptive import Reporting, Tally
-from debottleneck.strategies.sources import Source
+from debottleneck.strategies import pools
+from debottleneck.strategies.adaptive import Adaptive
+from debottleneck.strategies.standstill import waits
+from debottleneck.strategies.together import carrying
 
 T = TypeVar("T")
 
-_OURS = (__file__, sources.__file__, pools.__file__)
+_FETCH, _LEAVE, _STOP = "fetch", "leave", "stop"
+"""What a thread is told: one batch; that it is one too many; that all end."""
+
+_Made = tuple[int, Any, BaseException | None]
+"""Number of a batch, the batch, what was raised instead; below 0: it was closed."""
 
 
-class Window(Generic[T]):
-    """Calls that were begun and not yet handed over.
+@dataclass
+class Report:
+    """What a prefetch did so far.
 
-    Args:
-        order: Give them in the order in which they were added; False: as they are
-            completed, a failure still after all before it.
+    Attributes:
+        workers: Threads that fetch now.
+        why: One sentence on their number.
+        batches: Batches handed over.
+        waited_ns: How long the consumer waited for them in all, nanoseconds.
     """
 
-    def __init__(self, order: bool) -> None:
-        self._order = order
-        self._futures: list[Future[T]] = []
-        self._wake = threading.Event()
-
-    def __len__(self) -> int:
-        return len(self._futures)
-
-    def add(self, future: Future[T]) -> None:
-        """Put it last."""
-        self._futures.append(future)
-        if not self._order:
-            wake = self._wake.set  # refers to nothing that holds the future
-            future.add_done_callback(lambda _: wake())
-
-    def ready(self) -> Future[T] | None:
-        """What `take` returns without waiting, if it does."""
-        for future in self._futures[: 1 if self._order else None]:
-            failed = future.done() and not _is_good(future)
-            if future.done() and (not failed or future is self._futures[0]):
-                return future
-            if failed:
-                return None
-        return None
-
-    def take(self) -> Future[T]:
-        """Wait for the next one; interrupted, it stays."""
-        while True:
-            self._wake.clear()
-            future = self.ready()
-            if future is not None:
-                self._futures.remove(future)
-                return future
-            if self._order:
-                with suppress(CancelledError):
-                    self._futures[0].exception()
-            else:
-                self._wake.wait()
-
-    def clear(self) -> None:
-        """Forget all."""
-        self._futures.clear()
+    workers: int
+    why: str
+    batches: int = 0
+    waited_ns: int = 0
 
 
-def _is_good(future: Future[T]) -> bool:
-    """Whether one that is done has a result."""
-    return not future.cancelled() and future.exception() is None
+class Closing:
+    """What loops over a prefetch have in common: a report, and an end by `with`."""
+
+    tally: Report
+
+    def report(self) -> Report:
+        """What the latest loop did so far; with `workers="auto"`, what it chose."""
+        return Report(**vars(self.tally))
+
+    def close(self) -> None:
+        """End it, and drop what was fetched; fetches that have begun end first."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
 
-class Batches(Reporting, Generic[T]):
+@dataclass(frozen=True)
+class Source:
+    """Where batches come from.
+
+    Attributes:
+        items: Pulled by one thread after the other, in order.
+        load: Makes a batch of an item, several at once; None: the items are they.
+        ends: What `load` raises where the sequence ends.
+        close: Called when nothing more is to come.
+    """
+
+    items: Iterator[Any]
+    load: Callable[[Any], Any] | None = None
+    ends: tuple[type[Exception], ...] = ()
+    close: Callable[[], object] = lambda: None
+
+    def what_for(self, error: BaseException, *, loading: bool) -> BaseException:
+        """What is raised for an error, without the frame that caught it."""
+        if loading and isinstance(error, self.ends):
+            return StopIteration()
+        trace = error.__traceback__
+        error = error.with_traceback(trace and trace.tb_next)
+        if loading and isinstance(error, StopIteration):  # not the end of the items
+            failed = RuntimeError("load raised StopIteration")
+            failed.__cause__ = error
+            return failed
+        return error
+
+
+class _Feed:
+    """What the threads of one iteration share; it keeps nothing of that alive.
+
+    Attributes:
+        told: What threads are to do, a word for one of them.
+        done: What they made.
+        begun: Batches that were begun.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self.told: SimpleQueue[str] = SimpleQueue()
+        self.done: SimpleQueue[_Made] = SimpleQueue()
+        self.begun = 0
+        self._source = source
+        self._turn = threading.Lock()
+        self._stopped = False
+
+    @waits
+    def run(self) -> None:
+        """What a thread does."""
+        while (word := self.told.get()) == _FETCH and not self._stopped:
+            self.fetch()
+        if word != _LEAVE:
+            self.told.put(_STOP)  # for the next thread
+
+    def fetch(self) -> None:
+        """Make the next batch, here and now."""
+        source, loading = self._source, False
+        try:
+            with self._turn:
+                if self._stopped:
+                    return
+                number, self.begun = self.begun, self.begun + 1
+                item = next(source.items)
+            loading = True
+            batch = item if source.load is None else source.load(item)
+        except BaseException as error:  # noqa: BLE001 - raised where it is taken
+            self._stopped = True
+            self.done.put((number, None, source.what_for(error, loading=loading)))
+        else:
+            self.done.put((number, batch, None))
+
+    def stop(self) -> None:
+        """Fetch no more. Takes no lock: the garbage collector may call it."""
+        self._stopped = True
+        self.told.put(_STOP)
+        self.done.put((-1, None, None))
+
+
+class Batches(Closing, Generic[T]):
     """An iterator whose next batches are being fetched.
 
-    At most `workers` batches are being fetched and `depth` more are ready or wait
-    for a thread. The threads start with the first batch asked for and end with the
-    last one, with `close`, or when this object is dropped; they refer to the source
-    only.
+    At most `workers` batches are being fetched and `depth` more are ready. The
+    threads start with the first batch asked for and end with the last one, with
+    `close`, or when this object is dropped. They run with the context variables and
+    PyTorch settings (gradients, autocast) of whoever asks.
 
     Args:
-        source: Hands out the calls.
-        tally: How many threads, and what it comes to.
+        source: Where they come from.
+        workers: Threads, 0 for those who ask, or what finds their number.
         depth: Batches beyond those being fetched.
-        order: Deliver in the source's order; False: as they are completed.
-        clock: Nanoseconds, monotonic.
+        order: Deliver in the source's order; False: as they are completed, a failure
+            still after everything before it.
+        why: The report's sentence where the number is fixed.
     """
 
     def __init__(
         self,
-        source: Source[T],
-        tally: Tally,
+        source: Source,
+        workers: int | Adaptive,
         depth: int,
         *,
         order: bool = True,
-        clock: Callable[[], int] = monotonic_ns,
+        why: str = "",
     ) -> None:
-        self._source = source
-        self._tally = tally
-        self._depth = depth
-        self._clock = clock
-        self._pool = pools.Workers(tally.workers, "prefetch")
-        self._window = Window[T](order)
+        self._source, self._depth, self._order = source, depth, order
+        self._tuner = None if isinstance(workers, int) else workers
+        if not isinstance(workers, int):
+            workers.begin()
+            why, workers = workers.why, workers.workers
+        self._workers = workers
+        self.tally = Report(max(1, workers), why)
         self._lock = threading.Lock()
         self._pid = os.getpid()
-        self._closed = threading.Event()
-        self._failed = False
-        # Dropped rather than closed: what is queued is skipped, without any waiting.
-        weakref.finalize(self, source.stop).atexit = False
+        self._over = self._begun = False
+        self._begin()
+
+    def _begin(self) -> None:
+        """At first, and where an iterator that has failed may go on."""
+        self._feed = _Feed(self._source)
+        self._pool = pools.Workers(sys.maxsize, "prefetch", self._feed.stop)
+        self._held: dict[int, tuple[Any, BaseException | None]] = {}
+        self._asked = self._taken = self._threads = 0
+        # Dropped rather than closed: threads end without any waiting.
+        weakref.finalize(self, self._feed.stop).atexit = False
 
     def __iter__(self) -> Batches[T]:
         return self
 
     def __next__(self) -> T:
-        self._check_process()
+        if self._over:
+            raise StopIteration
+        if self._begun and self._pid != os.getpid():
+            raise StrategyError(
+                "the batches of this prefetch are fetched in the process that forked "
+                "this one",
+                "begin the iteration after the fork",
+            )
         with self._lock:
-            future = self._take()
-            if future is not None and future.exception() is None:
-                self._fill()
-                return future.result()
-            error = _ending(future)
-            self._rest(isinstance(error, StopIteration))
+            batch, error = self._take()
+        if error is None:
+            return batch  # type: ignore[no-any-return] # what the source gives
         try:
             raise error
         finally:
-            del error, future  # the frame is in the error's traceback
+            del error  # the frame is in its traceback
 
-    def close(self, *, wait: bool = True) -> None:
-        """Fetch no more, and drop what was fetched.
+    def close(self) -> None:
+        """Fetch no more, and drop what was fetched; what has begun ends first."""
+        self._over = True
+        self._source.close()
+        self._pool.shutdown(cancel_futures=True)
 
-        Args:
-            wait: Return when fetches that have begun have ended too.
-        """
-        self._closed.set()
-        self._source.stop()
-        self._pool.shutdown(wait, cancel_futures=True)
+    def _take(self) -> tuple[Any, BaseException | None]:
+        if not self._begun:
+            self._begun, self._pid = True, os.getpid()
+        self._ask()
+        began_ns, waits = monotonic_ns(), not self._threads
+        while (number := self._ready()) is None:
+            if not self._threads:
+                self._feed.fetch()
+            try:
+                made = self._feed.done.get_nowait()
+            except Empty:
+                waits = True
+                made = _waited_for(self._feed.done)
+            if made[0] < 0:
+                return None, StopIteration()
+            self._held[made[0]] = made[1:]
+        batch, error = self._held.pop(number)
+        self._taken += 1
+        if error is not None:
+            self._rest(isinstance(error, StopIteration))
+            return None, error
+        now_ns = monotonic_ns()
+        self._count(now_ns, now_ns - began_ns if waits else 0)
+        self._ask()
+        return batch, None
+
+    def _ready(self) -> int | None:
+        """Which batch is to be handed over, if it is there."""
+        if self._order:
+            return self._taken if self._taken in self._held else None
+        good = (number for number, made in self._held.items() if made[1] is None)
+        number = next(good, None)
+        if number is None and self._taken + len(self._held) == self._feed.begun:
+            number = min(self._held, default=None)
+        return number
+
+    def _ask(self) -> None:
+        """Have batches fetched up to the bound, by so many threads."""
+        workers = self._workers
+        if not workers:
+            return
+        while self._asked < self._taken + workers + self._depth:
+            self._asked += 1
+            self._feed.told.put(_FETCH)
+        try:
+            while self._threads < workers:
+                self._pool.submit(carrying(self._feed.run))
+                self._threads += 1
+        except RuntimeError:  # no more threads to be had
+            return
+        while self._threads > workers:
+            self._threads -= 1
+            self._feed.told.put(_LEAVE)
+
+    def _count(self, now_ns: int, waited_ns: int) -> None:
+        tally = self.tally
+        tally.batches += 1
+        tally.waited_ns += waited_ns
+        if self._tuner is not None:
+            self._workers = tally.workers = self._tuner.batch(now_ns, waited_ns)
+            tally.why = self._tuner.why
 
     def _rest(self, ended: bool) -> None:
         """Let the threads go, even if the exception that is raised now is kept.
@@ -149,71 +284,15 @@ class Batches(Reporting, Generic[T]):
         At the end this waits: what the loop does next may rely on nobody reading the
         source.
         """
-        self._window.clear()
-        self._source.go_on()
-        wait = ended and not self._closed.is_set()
-        self._pool.shutdown(wait, cancel_futures=True)
-        self._failed = not ended
-
-    def _begin_again(self) -> None:
-        """An iterator that failed may go on, in a thread of its own again."""
-        self._pool.join()
-        self._pool = pools.Workers(self._tally.workers, "prefetch")
-        self._failed = False
-
-    def _take(self) -> Future[T] | None:
-        """The next one that is done; None at the end."""
-        if self._failed and not self._closed.is_set():
-            self._begin_again()
-        self._fill()
-        if self._closed.is_set() or not len(self._window):
-            return None
-        began_ns = None if self._window.ready() else self._clock()
-        future = self._window.take()
-        if future.cancelled() and self._closed.is_set():
-            return None
-        if future.exception() is None:
-            now_ns = self._clock()
-            self._tally.add(now_ns, 0 if began_ns is None else now_ns - began_ns)
-            self._pool.resize(self._tally.workers)
-        return future
-
-    def _fill(self) -> None:
-        most = self._tally.workers + self._depth
-        while len(self._window) < most and not self._closed.is_set():
-            call = self._source.next_call()
-            if call is None:
-                self._pool.shutdown(wait=False)  # each thread ends with its last one
-                return
-            try:
-                self._window.add(self._pool.submit(call))
-            except RuntimeError:  # no thread to be had
-                if len(self._window):
-                    self._source.give_back()
-                    return
-                self._window.add(pools.made_here(call))
-
-    def _check_process(self) -> None:
-        if self._pid == os.getpid():
-            return
-        if len(self._window):
-            raise StrategyError(
-                "the batches of this prefetch are fetched in the process that forked "
-                "this one",
-                "begin the iteration after the fork",
-            )
-        self._pid = os.getpid()
+        again = self._source.load is None and not self._over
+        self._pool.shutdown(ended or again, cancel_futures=True)
+        if again:
+            self._begin()
+        else:
+            self._source.close()
+        self._over = not again
 
 
-def _ending(future: Future[T] | None) -> BaseException:
-    """What is raised instead of a batch, without our frames in its traceback."""
-    if future is None:
-        return StopIteration()
-    error = future.exception()
-    assert error is not None
-    if isinstance(error, StopIteration):
-        return StopIteration(*error.args)
-    trace = error.__traceback__
-    while trace is not None and trace.tb_frame.f_code.co_filename in _OURS:
-        trace = trace.tb_next
-    return error.with_traceback(trace)
+@waits
+def _waited_for(done: SimpleQueue[_Made]) -> _Made:
+    return done.get()

@@ -17,8 +17,9 @@ import pytest
 from made_acting import Noted
 
 from debottleneck.strategies.remedies import checkpoints
+from debottleneck.strategies.remedies import install as remedies
 from debottleneck.strategies.remedies.beside import FileJobs
-from debottleneck.strategies.remedies.hooks import Hooks
+from debottleneck.strategies.remedies.hooks import Remedy
 from debottleneck.strategies.spec import parse
 
 FUNCTIONS = ("fsync", "fdatasync", "rename", "replace", "stat", "lstat", "access")
@@ -34,22 +35,22 @@ def noted(tmp_path: Path) -> Noted:
 @pytest.fixture
 def gate(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     """The thread begins its jobs once this is set."""
-    event, plain = threading.Event(), FileJobs._work
+    event, plain = threading.Event(), FileJobs._made
 
-    def work(beside: FileJobs) -> None:
+    def made(beside: FileJobs, job: Callable[[], object]) -> None:
         event.wait(20)
-        plain(beside)
+        plain(beside, job)
 
-    monkeypatch.setattr(FileJobs, "_work", work)
+    monkeypatch.setattr(FileJobs, "_made", made)
     return event
 
 
 @pytest.fixture
-def acting(noted: Noted, tmp_path: Path) -> Iterator[Hooks]:
+def acting(noted: Noted, tmp_path: Path) -> Iterator[Remedy]:
     """Saves go beside the loop, in a folder of their own; all is undone after it."""
     before = [*(getattr(os, name) for name in FUNCTIONS), np.save, np.savez]
     able = [set(os.supports_dir_fd), set(os.supports_follow_symlinks)]
-    hooks = checkpoints.make(parse("background:checkpoint")[0], noted.notes)
+    hooks = remedies.made(parse("background:checkpoint")[0], noted.notes)
     hooks.stepped()
     with contextlib.chdir(tmp_path):
         yield hooks
@@ -69,7 +70,7 @@ def saved(path: str, value: Any) -> None:
 
 
 def test_what_is_written_is_what_was_there_when_it_was_saved(
-    acting: Hooks, gate: threading.Event, noted: Noted
+    acting: Remedy, gate: threading.Event, noted: Noted
 ) -> None:
     """A later change is not in it; the last of several saves stays."""
     state = np.zeros(3)
@@ -103,7 +104,7 @@ LOOKS: dict[str, Callable[[], object]] = {
 
 @pytest.mark.parametrize("look", LOOKS)
 def test_who_looks_waits_until_it_is_there(
-    look: str, acting: Hooks, gate: threading.Event
+    look: str, acting: Remedy, gate: threading.Event
 ) -> None:
     """Whatever the way to look; the rename comes after the sync, and all in order."""
     os.symlink("s", "to_s")
@@ -113,7 +114,7 @@ def test_who_looks_waits_until_it_is_there(
     assert not os.path.exists("s.tmp")
 
 
-def test_others_do_not_wait(acting: Hooks, gate: threading.Event) -> None:
+def test_others_do_not_wait(acting: Remedy, gate: threading.Event) -> None:
     """Files that nobody saves are read while the thread has not begun."""
     Path("data").write_text("rows")
     saved("s", [1])
@@ -124,7 +125,7 @@ def test_others_do_not_wait(acting: Hooks, gate: threading.Event) -> None:
 
 
 def test_an_error_is_raised_where_a_step_begins(
-    acting: Hooks, gate: threading.Event, monkeypatch: pytest.MonkeyPatch
+    acting: Remedy, gate: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Once; what was saved before it is whole, and nothing lies about."""
     Path("state.npy").write_bytes(b"the old one")
@@ -149,14 +150,14 @@ class Whole:
         raise TypeError("it has no copy")
 
 
-def test_what_cannot_be_copied_is_saved_at_once(acting: Hooks, noted: Noted) -> None:
+def test_what_cannot_be_copied_is_saved_at_once(acting: Remedy, noted: Noted) -> None:
     """The sentence says why."""
     np.save("state.npy", np.array([Whole()], dtype=object), allow_pickle=True)
     assert os.path.exists("state.npy")
     assert "made at once: it has no copy" in noted.said("failed")[0]
 
 
-def test_a_folder_that_is_not_there_is_the_script_s_error(acting: Hooks) -> None:
+def test_a_folder_that_is_not_there_is_the_script_s_error(acting: Remedy) -> None:
     """At the call itself, as ever."""
     with pytest.raises(FileNotFoundError):
         np.save("nowhere/state.npy", np.zeros(3))
@@ -164,14 +165,14 @@ def test_a_folder_that_is_not_there_is_the_script_s_error(acting: Hooks) -> None
         os.replace("nowhere", "anywhere")
 
 
-def test_a_loop_that_saves_nothing_is_told_so(acting: Hooks, noted: Noted) -> None:
+def test_a_loop_that_saves_nothing_is_told_so(acting: Remedy, noted: Noted) -> None:
     """It is refused at the end."""
     acting.close()
     assert "calls no torch.save or np.save" in noted.said("refused")[0]
 
 
 @pytest.mark.torch
-def test_torch_saves_the_same_bytes(acting: Hooks, tmp_path: Path) -> None:
+def test_torch_saves_the_same_bytes(acting: Remedy, tmp_path: Path) -> None:
     """Of a module's state and an optimizer's, the archive's name included."""
     torch = pytest.importorskip("torch")
     net = torch.nn.Linear(4, 4)

@@ -14,7 +14,7 @@ from debottleneck.strategies import blas
 from debottleneck.strategies.blas import Library
 from debottleneck.strategies.remedies import install as remedies
 from debottleneck.strategies.remedies.blas_threads import VARIABLES
-from debottleneck.strategies.remedies.hooks import Hooks
+from debottleneck.strategies.remedies.hooks import Remedy
 from debottleneck.strategies.spec import parse
 
 
@@ -28,7 +28,7 @@ def as_before() -> Iterator[None]:
     assert {name: os.environ.get(name) for name in VARIABLES} == before[1]
 
 
-def made(spec: str, noted: Noted) -> Hooks:
+def made(spec: str, noted: Noted) -> Remedy:
     """A strategy's hooks."""
     (strategy,) = parse(spec)
     return remedies.made(strategy, noted.notes)

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from made_rewritten import THREADS, Ran, eager, rewritten
 
-from debottleneck.strategies import pools
 from debottleneck.strategies.rewriting import decide, feeding, known, tracing
 from debottleneck.strategies.rewriting.feeding import Feeding
 from debottleneck.strategies.rewriting.plan import Plan, Wanted
@@ -269,7 +268,7 @@ def test_threads_that_begin_to_look_at_once(monkeypatch: pytest.MonkeyPatch) -> 
 
     def meanwhile(event: str, _: object) -> None:
         if event == "sys.setprofile" and threading.get_ident() == main:
-            other = threading.Thread(target=pools.make, args=(looked, look))
+            other = threading.Thread(target=lambda: looked.set_result(look()))
             other.start()
             other.join()
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import count
 from statistics import mode
 
 import pytest
 
-from debottleneck.strategies.adaptive import MOST, Adaptive, Tally
+from debottleneck.strategies.adaptive import MOST, Adaptive
 
 MS = 1_000_000
 
@@ -102,20 +101,3 @@ def test_little_is_tried_once_it_is_found() -> None:
     machine.run(2000)
     late = machine.tried[200:]
     assert sum(workers != 4 for workers in late) < len(late) * 0.1
-
-
-def test_knowledge_outlives_an_iteration() -> None:
-    """The next epoch begins with what the last one found."""
-    adaptive = Adaptive(2)
-    assert Machine(adaptive, lambda workers: 20.0 * MS, 5 * MS).run(200) == 4
-    assert Tally(adaptive, "").workers == 4
-
-
-def test_the_tally_counts() -> None:
-    """Batches and waits add up; a fixed number stays as it is."""
-    tally, clock = Tally(3, "as asked"), count()
-    for _ in range(4):
-        tally.add(next(clock), 5)
-    report = tally.report()
-    assert (report.workers, report.batches, report.waited_ns) == (3, 4, 20)
-    assert report.why == "as asked"

@@ -32,49 +32,11 @@ def failing(error: BaseException) -> Callable[[object], object]:
     return branch
 
 
-def test_paired_inputs() -> None:
-    """Paired, each branch gets its own element; there are as many as branches."""
-    branches = [adder(amount) for amount in range(3)]
-    assert parallel_forward(branches, [10, 20, 30], paired=True) == [10, 21, 32]
-    with pytest.raises(ValueError, match="3 branches, but 2 inputs"):
-        parallel_forward(branches, [1, 2], paired=True)
-
-
 def test_nothing_to_do_and_nobody_to_do_it() -> None:
     """No branches have no results; no worker is refused."""
     assert parallel_forward([], 1) == []
     with pytest.raises(ValueError, match="at least one"):
         parallel_forward([adder(1)], 1, workers=0)
-
-
-def test_branches_run_at_once_and_the_caller_takes_a_share() -> None:
-    """They run at once, and one of as many workers is the calling thread."""
-    met = threading.Barrier(2, timeout=30)
-
-    def branch(_: object) -> threading.Thread:
-        met.wait()
-        return threading.current_thread()
-
-    threads = parallel_forward([branch, branch], 0, workers=2)
-    assert threading.current_thread() in threads
-    assert len(set(threads)) == 2
-
-
-def test_the_first_exception_in_order_is_raised() -> None:
-    """Of two branches that fail, the earlier one's exception arrives."""
-    met = threading.Barrier(2, timeout=30)
-
-    def slow(_: object) -> None:
-        met.wait()
-        time.sleep(0.02)
-        raise KeyError("first")
-
-    def fast(_: object) -> None:
-        met.wait()
-        raise IndexError("second")
-
-    with pytest.raises(KeyError, match="first"):
-        parallel_forward([slow, fast], 0, workers=2)
 
 
 def test_everything_has_ended_when_an_exception_arrives() -> None:

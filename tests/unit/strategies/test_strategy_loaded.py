@@ -7,12 +7,10 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future
 
 import pytest
 
 from debottleneck.strategies import pools, prefetch
-from debottleneck.strategies.sources import fetched
 
 
 @pytest.fixture(autouse=True)
@@ -103,26 +101,3 @@ def test_a_load_needs_items(how: dict[str, object]) -> None:
     given: dict[str, object] = {"source": [1], "load": _double, **how}
     with pytest.raises(TypeError, match="load= takes items"):
         prefetch(**given)  # type: ignore[call-overload]
-
-
-def test_whoever_waits_for_a_turn_hears_of_the_end() -> None:
-    """Also when the turn before comes after it, and takes no item."""
-    waits = threading.Event()
-
-    class Told(threading.Condition):
-        def wait(self, timeout: float | None = None) -> bool:
-            waits.set()
-            return super().wait(timeout)
-
-    source = fetched(int, None)
-    source._turns = Told()
-    first, second = source.next_call(), source.next_call()
-    assert first is not None
-    assert second is not None
-    over: Future[int] = Future()
-    threading.Thread(target=pools.make, args=(over, second), daemon=True).start()
-    assert waits.wait(30)
-    source.stop()
-    with pytest.raises(StopIteration):
-        first()
-    assert isinstance(over.exception(30), StopIteration)

@@ -47,8 +47,8 @@ def test_calls_return_through_futures() -> None:
     assert not pools.is_worker()
 
 
-def test_no_more_threads_than_allowed_and_needed() -> None:
-    """A call that finds an idle thread starts none; calls beyond the size wait."""
+def test_no_more_threads_than_allowed() -> None:
+    """Calls beyond the size wait."""
     begun, go = threading.Semaphore(0), threading.Event()
 
     def call() -> None:
@@ -65,24 +65,6 @@ def test_no_more_threads_than_allowed_and_needed() -> None:
         ]
         assert not begun.acquire(blocking=False)
         go.set()
-    assert not ours()
-
-
-def test_resize_down_and_up() -> None:
-    """Fewer threads end those that are too many; more let further calls begin."""
-    together = threading.Barrier(3)
-    workers = pools.Workers(1, "test")
-    workers.resize(3)
-    for _ in range(3):
-        workers.submit(together.wait, LONG_S)
-    futures = [workers.submit(threading.current_thread) for _ in range(3)]
-    assert len({future.result(LONG_S) for future in futures}) >= 1
-    threads = ours()
-    workers.resize(1)
-    while sum(thread.is_alive() for thread in threads) > 1:
-        threading.Event().wait(0.001)
-    assert workers.submit(int, "5").result(LONG_S) == 5
-    workers.shutdown()
     assert not ours()
 
 

@@ -267,54 +267,6 @@ def test_every_kind_of_exception_is_carried(error: BaseException) -> None:
         list(prefetch(fails_at(1, error)))
 
 
-def test_an_iterator_may_go_on_after_an_exception() -> None:
-    """What lies beyond the failure is pulled when it is asked for, not before."""
-
-    class Stumbles:
-        index = -1
-
-        def __iter__(self) -> Stumbles:
-            return self
-
-        def __next__(self) -> int:
-            self.index += 1
-            if self.index in (2, 3):
-                raise OSError(self.index)
-            if self.index == 6:
-                raise StopIteration
-            return self.index
-
-    source = Stumbles()
-    found = prefetch(source, depth=4)
-    for batch in (0, 1):
-        assert next(found) == batch
-        while source.index < 2:
-            threading.Event().wait(0.001)
-        threading.Event().wait(0.02)
-        assert source.index == 2
-    for failure in (2, 3):
-        with pytest.raises(OSError, match=str(failure)):
-            next(found)
-        threading.Event().wait(0.02)
-        assert source.index == failure
-    assert list(found) == [4, 5]
-
-
-def test_what_a_generator_returns() -> None:
-    """`yield from` a prefetch has the value that the generator returned."""
-
-    def source() -> Iterator[int]:
-        yield 1
-        return "done"
-
-    def outer() -> Iterator[int]:
-        returned.append((yield from prefetch(source())))
-
-    returned: list[str] = []
-    assert list(outer()) == [1]
-    assert returned == ["done"]
-
-
 def test_as_completed() -> None:
     """With `order=False` a slow batch does not hold up those behind it."""
     release = threading.Event()
@@ -347,26 +299,8 @@ def test_close_ends_everything() -> None:
     found.close()
 
 
-def test_close_may_leave_a_fetch_alone() -> None:
-    """With `wait=False` one that does not return holds up nobody."""
-    begun, go = threading.Event(), threading.Event()
-
-    def source() -> Iterator[int]:
-        yield 0
-        begun.set()
-        assert go.wait(LONG_S)
-        yield 1
-
-    found = prefetch(source())
-    assert next(found) == 0
-    assert begun.wait(LONG_S)
-    found.close(wait=False)
-    assert list(found) == []
-    go.set()
-
-
 def test_a_waiting_consumer_hears_of_the_close() -> None:
-    """Another thread's `close` ends the loop when the fetch under way has ended."""
+    """Another thread's `close` ends the loop, and waits for the fetch under way."""
     begun, go = threading.Event(), threading.Event()
 
     def fetch(index: int) -> int:
@@ -379,8 +313,8 @@ def test_a_waiting_consumer_hears_of_the_close() -> None:
     consumer = threading.Thread(target=lambda: seen.extend(found))
     consumer.start()
     assert begun.wait(LONG_S)
-    found.close(wait=False)
-    go.set()
+    threading.Timer(0.05, go.set).start()
+    found.close()
     consumer.join(LONG_S)
     assert not consumer.is_alive()
     assert len(seen) <= 1

@@ -89,7 +89,7 @@ def test_branches_compute_the_same_bits(
     """Outputs, gradients of parameters and inputs, and statistics are the module's."""
     plain = kind()
     threaded = BranchParallel(copy.deepcopy(plain), workers)
-    assert vars(threaded)["_stand_in"][1].branches == branches
+    assert threaded.forward._plans[0][1].branches == branches
     for _ in range(3):
         inputs = make()
         ours = [each.clone().requires_grad_() for each in inputs]
@@ -133,15 +133,14 @@ def test_the_first_failing_branch_is_raised() -> None:
 
 def test_grad_modes_and_autocast_reach_the_threads() -> None:
     """Without gradients nothing is recorded; autocast's types are the module's."""
-    plain = Attention()
-    threaded = BranchParallel(plain, 3)
+    threaded = BranchParallel(Attention(), 3)
     with torch.no_grad():
         assert not threaded(*rows()).requires_grad
     with torch.inference_mode():
         assert threaded(*rows()).is_inference()
     inputs = rows()
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert same(plain(*inputs), threaded(*inputs))
+        assert same(Attention.forward(threaded, *inputs), threaded(*inputs))
 
 
 def test_random_numbers_keep_their_order() -> None:
@@ -154,9 +153,9 @@ def test_random_numbers_keep_their_order() -> None:
     torch.manual_seed(5)
     assert same(expected, threaded(*inputs))
     assert same(plain.eval()(*inputs), threaded.eval()(*inputs))
-    plans = vars(threaded)["_stand_in"][1]._plans.values()
-    counts = [[len(each.branches) for each in plan.stretches] for plan in plans]
-    assert [sum(map(bool, each)) for each in counts] == [1, 2]
+    plans = [plan for _, plan in threaded.forward._plans]
+    counts = [[len(branches) for branches in plan.stretches] for plan in plans]
+    assert [sum(number > 1 for number in each) for each in counts] == [1, 2]
 
 
 @pytest.mark.parametrize("kind", [Writing, SharedNorm])
@@ -174,7 +173,7 @@ def test_what_cannot_be_followed_is_refused_with_a_reason() -> None:
     with pytest.raises(StrategyError, match=r"torch\.fx cannot follow .* Branching"):
         BranchParallel(Branching())
     counting = Counting()
-    with pytest.raises(StrategyError, match="changes its 'seen'"):
+    with pytest.raises(StrategyError, match=r"changes '(seen|kept)'"):
         BranchParallel(counting)
     assert (counting.seen, counting.kept) == (0, [])
     hooked = Attention()
@@ -208,7 +207,7 @@ def test_following_a_module_leaves_nothing_behind() -> None:
     """Neither in its class nor in its globals, whose changes are a reason to refuse."""
     shared = Sharing.shared
     both = nn.Sequential(Sharing(), Sharing())
-    with pytest.raises(StrategyError, match="which is not its own"):
+    with pytest.raises(StrategyError, match="Sequential changes"):
         BranchParallel(both)
     assert Sharing.mean == 0.0
     assert Sharing.shared is shared
@@ -216,42 +215,34 @@ def test_following_a_module_leaves_nothing_behind() -> None:
     assert SEEN == []
 
 
-def test_a_stand_in_is_the_module_to_everyone() -> None:
-    """Class, parameters, state, hooks, modes, types, containers and copies."""
+def test_only_forward_is_another_one() -> None:
+    """State, hooks, modes and types are the module's; copies are followed anew."""
     module = Attention()
     threaded = BranchParallel(module, 2)
-    assert isinstance(threaded, Attention)
-    assert list(threaded.state_dict()) == list(module.state_dict())
+    assert threaded is module
+    assert list(threaded.state_dict()) == list(Attention().state_dict())
     calls = []
-    threaded.register_forward_hook(lambda *each: calls.append(each))
-    whole = nn.Sequential(threaded, nn.Linear(8, 2))
-    assert "0.q.weight" in whole.state_dict()
-    whole.eval()
-    assert not module.training
-    assert threaded.train() is threaded
-    assert threaded.to(torch.float64) is threaded
-    assert module.q.weight.dtype == torch.float64
-    assert threaded.float()(*rows()).shape == (6, 8)
+    handle = threaded.register_forward_hook(lambda *each: calls.append(each))
+    assert threaded(*rows()).shape == (6, 8)
     assert len(calls) == 1
-    threaded.extra = 3
-    assert module.extra == 3
-    del threaded.extra
-    threaded._forward_hooks.clear()
+    handle.remove()
     for copied in (copy.deepcopy(threaded), pickle.loads(pickle.dumps(threaded))):
-        assert type(copied) is BranchParallel
+        assert copied.forward.module is copied
         inputs = rows()
-        assert same(copied(*inputs), module(*inputs))
+        assert same(copied(*inputs), Attention.forward(module, *inputs))
+        assert copied.forward._plans[0][1].branches == 3
 
 
 def test_other_arguments_and_other_layers_are_honoured() -> None:
     """An optional argument runs the module as it is; a replaced layer is called."""
-    module = Inception().eval()
-    threaded = BranchParallel(module, 2)
+    threaded = BranchParallel(Inception().eval(), 2)
+    module = copy.deepcopy(threaded)
+    del module.forward
     inputs = image()
     scale = torch.tensor(3.0)
     assert same(threaded(*inputs, scale), module(*inputs, scale))
     assert same(threaded(*inputs, scale=None), module(*inputs))
-    module.one = Block(4, 4, 3).eval()
+    module.one = threaded.one = Block(4, 4, 3).eval()
     assert same(threaded(*inputs), module(*inputs))
     with pytest.raises(TypeError):
         threaded()
@@ -282,19 +273,18 @@ class Switched(Attention):
 
 def test_what_forward_looks_at_may_change() -> None:
     """A setting that changes is honoured, as is a hook that comes later."""
-    module = Switched()
-    threaded = BranchParallel(module, 2)
+    threaded = BranchParallel(Switched(), 2)
     inputs = rows()
     for factor in (2.0, 3.0):
-        module.factor = factor
-        assert same(threaded(*inputs), module(*inputs))
+        threaded.factor = factor
+        assert same(threaded(*inputs), Switched.forward(threaded, *inputs))
     calls: list[Any] = []
-    module.q.register_forward_hook(lambda *each: calls.append(each))
+    threaded.q.register_forward_hook(lambda *each: calls.append(each))
     threaded(*inputs)
     assert len(calls) == 1
     for factor in range(20):
-        module.factor = factor
-        assert same(threaded(*inputs), module(*inputs))
+        threaded.factor = factor
+        assert same(threaded(*inputs), Switched.forward(threaded, *inputs))
 
 
 def test_forwards_with_values_of_their_own_are_refused() -> None:

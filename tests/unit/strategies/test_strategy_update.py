@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from debottleneck.strategies import pools
-from debottleneck.strategies.parallel_update import parallel_update, partition
+from debottleneck.strategies.parallel_update import parallel_update
 
 
 @pytest.fixture(autouse=True)
@@ -49,18 +49,3 @@ def test_updates_run_at_once() -> None:
     met = threading.Barrier(2, timeout=30)
     values = [np.zeros(3), np.zeros(3)]
     assert parallel_update(lambda p, g: met.wait(), values, values, workers=2) is None  # type: ignore[func-returns-value]
-
-
-@pytest.mark.parametrize(
-    ("groups", "costs", "workers", "shares"),
-    [
-        ([[0], [1], [2], [3]], [3, 3, 2, 4], 2, [[0, 1], [2, 3]]),
-        ([[0, 3], [1], [2]], [1, 1, 1, 1], 3, [[0, 3], [1], [2]]),
-        ([[0], [1], [2], [3]], [0, 0, 0, 0], 2, [[0, 2], [1, 3]]),
-    ],
-)
-def test_shares_are_even(
-    groups: list[list[int]], costs: list[int], workers: int, shares: list[list[int]]
-) -> None:
-    """The longest go first, a group stays together, unknown sizes cost a call each."""
-    assert partition(groups, costs, workers) == shares

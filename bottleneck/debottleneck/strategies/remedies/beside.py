@@ -7,27 +7,25 @@ wrapped. Not seen: libraries in C that open files themselves.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import os
 import sys
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from queue import SimpleQueue
+from concurrent import futures
+from contextlib import contextmanager
 from typing import Any
 
 from debottleneck.agent import guard
-from debottleneck.strategies.standstill import waits
+from debottleneck.strategies.pools import Workers
 
-_OF_FILES = frozenset(
-    {"open", "os.remove", "os.rename", "os.link", "os.symlink", "os.truncate"}
-    | {"os.chmod", "os.utime", "os.listdir", "os.scandir", "shutil.rmtree"}
+_OF_FILES = ("open", "os.", "shutil.")
+_OF_PROCESSES = (
+    *("os.fork", "os.posix_spawn", "os.spawn", "os.system", "os.exec"),
+    "subprocess.",
 )
-_OF_PROCESSES = frozenset(
-    {"os.fork", "os.forkpty", "os.posix_spawn", "os.system", "os.exec"}
-    | {"subprocess.Popen"}
-)
+"""Beginnings of the names of events."""
+
 _UNHEARD = ("stat", "lstat", "access")
 _SETS = ("dir_fd", "effective_ids", "fd", "follow_symlinks")
 
@@ -35,24 +33,14 @@ Job = Callable[[], object]
 
 
 class FileJobs:
-    """Jobs on files, made one after the other by a thread of its own.
-
-    Attributes:
-        waited: Seconds that others have waited for it.
-    """
+    """Jobs on files, made one after the other by a thread of its own."""
 
     def __init__(self) -> None:
-        self._jobs: SimpleQueue[tuple[tuple[str, ...], Job] | None] = SimpleQueue()
-        self._open: Counter[str] = Counter()
-        self._done = threading.Condition()
+        self._thread = Workers(1, "checkpoint")
+        self._jobs: list[tuple[tuple[str, ...], futures.Future[None]]] = []
         self._busy = threading.local()
-        self._error: BaseException | None = None
-        self._thread: threading.Thread | None = None
         self._undo: list[tuple[str, Any]] = []
         self._pid = os.getpid()
-
-    def install(self) -> None:
-        """Let those wait who look at what is not done."""
         sys.addaudithook(self._hook)
         for name in _UNHEARD:
             self.replace(name, self._waiting_first(getattr(os, name)))
@@ -74,18 +62,14 @@ class FileJobs:
             paths: What it changes, each as `entry` gives it.
             job: What it raises, `raise_error` raises.
         """
-        if self._thread is None:
-            name = "bottleneck checkpoint"
-            self._thread = threading.Thread(target=self._work, name=name, daemon=True)
-            self._thread.start()
-        paths = tuple(paths)
-        with self._done:
-            self._open.update(paths)
-        self._jobs.put((paths, job))
+        left = [each for each in self._jobs if not _is_good(each[1])]
+        future = self._thread.submit(self._made, job)
+        self._jobs = [*left, (tuple(paths), future)]
 
     def is_open(self, path: str) -> bool:
         """Whether jobs on that path are not done."""
-        return self.is_here() and self._open[path] > 0
+        jobs = self._jobs if self.is_here() else ()
+        return any(path in paths and not future.done() for paths, future in jobs)
 
     def is_here(self) -> bool:
         """Whether this is no child of the process that it works in."""
@@ -93,24 +77,24 @@ class FileJobs:
 
     def wait(self, concerned: Callable[[str], bool] = lambda path: True) -> None:
         """Wait until no job is left on a path that is concerned."""
-        if not self._open or not self.is_here():
-            return
-        with self._done:
-            self._done.wait_for(lambda: not any(map(concerned, +self._open)))
+        if self.is_here():
+            jobs = self._jobs
+            futures.wait(
+                [future for paths, future in jobs if any(map(concerned, paths))]
+            )
 
     def raise_error(self) -> None:
         """Raise what a job has raised, once."""
-        error, self._error = self._error, None
-        if error is not None:
-            raise error
+        failed = [f for _, f in self._jobs if f.done() and not _is_good(f)]
+        if failed:
+            self._jobs = [each for each in self._jobs if each[1] not in failed]
+            failed[0].result()
 
     def close(self) -> None:
         """Finish all jobs; `os` is python's own again."""
         self.wait()
-        if self._thread is not None and self.is_here():
-            self._jobs.put(None)
-            self._thread.join()
-            self._thread = None
+        if self.is_here():
+            self._thread.shutdown()
         while self._undo:
             name, plain = self._undo.pop()
             ours = getattr(os, name)
@@ -118,29 +102,19 @@ class FileJobs:
             for ability in _SETS:
                 getattr(os, f"supports_{ability}").discard(ours)
 
-    @waits
-    def _work(self) -> None:
-        self._busy.on = True
+    def _made(self, job: Job) -> None:
         guard.pass_over()
-        while (task := self._jobs.get()) is not None:
-            paths, job = task
-            try:
-                job()
-            except BaseException as error:  # noqa: BLE001 - raised in the loop
-                self._error = self._error or error
-            with self._done:
-                self._open.subtract(paths)
-                self._open = +self._open
-                self._done.notify_all()
+        with self.unheard():
+            job()
 
     def _hook(self, event: str, args: tuple[Any, ...]) -> None:
-        if not self._open:
+        if not self._jobs or not event.startswith((*_OF_FILES, *_OF_PROCESSES)):
             return
         if event in ("os.listdir", "os.scandir"):
             self._look(["." if args[0] is None else args[0]], lists=True)
-        elif event in _OF_FILES:
+        elif not event.startswith(_OF_PROCESSES):
             self._look(args[:2])
-        elif event in _OF_PROCESSES and not self.is_working():
+        elif not self.is_working():
             self.wait()
 
     def is_working(self) -> bool:
@@ -149,13 +123,14 @@ class FileJobs:
 
     def _look(self, paths: Iterable[Any], *, lists: bool = False) -> None:
         """Somebody looks at paths: wait for what is not done of them."""
-        if self.is_working() or not self._open:
+        if self.is_working() or all(future.done() for _, future in self._jobs):
             return
         with self.unheard():
-            wanted = {*map(entry, paths), *(_target(path) for path in paths)} - {""}
-            self.wait(lambda p: p in wanted or (lists and _folder(p) in wanted))
+            wanted = {*map(entry, paths)} - {""}
+            wanted |= {*map(os.path.realpath, wanted)}
+            self.wait(lambda p: p in wanted or (lists and os.path.dirname(p) in wanted))
 
-    @contextlib.contextmanager
+    @contextmanager
     def unheard(self) -> Iterator[None]:
         """What this thread does to files within waits for nothing."""
         self._busy.on = True
@@ -167,11 +142,16 @@ class FileJobs:
     def _waiting_first(self, plain: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(plain)
         def after(path: Any, *args: Any, **kwargs: Any) -> Any:
-            if self._open:
+            if self._jobs:
                 self._look([path])
             return plain(path, *args, **kwargs)
 
         return after
+
+
+def _is_good(future: futures.Future[None]) -> bool:
+    """Whether it is done, and nothing was raised."""
+    return future.done() and not future.cancelled() and future.exception() is None
 
 
 def entry(path: Any) -> str:
@@ -181,14 +161,3 @@ def entry(path: Any) -> str:
     except (TypeError, ValueError):
         return ""
     return os.path.join(os.path.realpath(head), tail)
-
-
-def _target(path: Any) -> str:
-    """Where a path leads through links."""
-    try:
-        return os.path.realpath(os.fsdecode(path))
-    except (TypeError, ValueError):
-        return ""
-
-
-_folder = os.path.dirname

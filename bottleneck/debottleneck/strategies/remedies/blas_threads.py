@@ -10,7 +10,7 @@ import os
 from types import ModuleType
 
 from debottleneck.strategies import blas
-from debottleneck.strategies.remedies.hooks import Hooks
+from debottleneck.strategies.remedies.hooks import Remedy
 from debottleneck.strategies.rewriting.notes import ENGAGED, REFUSED, Notes
 from debottleneck.strategies.spec import BLAS, Strategy
 
@@ -23,25 +23,19 @@ VARIABLES = (
 )
 
 
-def make(strategy: Strategy, notes: Notes) -> Hooks:
-    """Set the environment for libraries that are yet to be loaded."""
-    sizes = PoolSizes(strategy.number("threads", 1), notes)
-    return Hooks(sizes.after_torch, sizes.stepped, sizes.close)
-
-
-class PoolSizes:
+class PoolSizes(Remedy):
     """Holds the thread pools of native libraries at one size.
 
     Args:
-        count: Threads of each.
+        strategy: How many threads each has.
         notes: Where it says what it does.
     """
 
-    def __init__(self, count: int, notes: Notes) -> None:
-        self._count, self._notes = count, notes
+    def __init__(self, strategy: Strategy, notes: Notes) -> None:
+        self._count, self._notes = strategy.number("threads", 1), notes
         self._plain = {name: os.environ.get(name) for name in VARIABLES}
         self._seen = self._torch = False
-        os.environ.update(dict.fromkeys(VARIABLES, str(count)))
+        os.environ.update(dict.fromkeys(VARIABLES, str(self._count)))
 
     def after_torch(self, torch: ModuleType) -> None:
         """Torch has a number of its own."""

@@ -25,7 +25,7 @@ from types import ModuleType
 from typing import Any
 
 from debottleneck.strategies.remedies.beside import FileJobs, entry
-from debottleneck.strategies.remedies.hooks import Hooks, patch
+from debottleneck.strategies.remedies.hooks import Remedy, patch
 from debottleneck.strategies.rewriting.notes import (
     ENGAGED,
     FAILED,
@@ -44,31 +44,21 @@ _WRITTEN = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
 Plain = Callable[..., Any]
 
 
-def make(strategy: Strategy, notes: Notes) -> Hooks:
-    """Begin before the script does, so that names it imports are ours."""
-    saves = Checkpoints(notes)
-    saves.install()
-    return Hooks(saves.after_torch, saves.stepped, saves.close)
-
-
-class Checkpoints:
+class Checkpoints(Remedy):
     """Saves beside the loop.
 
     Args:
+        strategy: Has no settings but this one.
         notes: Where it says what it does.
     """
 
-    def __init__(self, notes: Notes) -> None:
+    def __init__(self, strategy: Strategy, notes: Notes) -> None:
         self._notes = notes
         self._beside = FileJobs()
         self._room = threading.BoundedSemaphore(MOST_COPIES)
         self._undo: list[Callable[[], None]] = []
         self._numpy = False
         self._count = self._stopped_ns = 0
-
-    def install(self) -> None:
-        """Act on what `os` offers."""
-        self._beside.install()
         for name in ("fsync", "fdatasync"):
             self._beside.replace(name, self._sync(getattr(os, name)))
         for name in ("rename", "replace"):
@@ -129,7 +119,7 @@ class Checkpoints:
             begun = monotonic_ns()
             self._room.acquire()
             try:
-                job = self._copied(plain, target, (args, kwargs), (place, name))
+                job = self._copied(plain, target, ([*args], kwargs), (place, name))
             except Exception as error:  # noqa: BLE001 - of the user's own objects
                 self._room.release()
                 self._notes.say(BACKGROUND, FAILED, f"{what} is made at once: {error}")
@@ -145,11 +135,7 @@ class Checkpoints:
     ) -> Callable[[], object]:
         """What writes a copy of what was given, made now."""
         place, name = at
-        args, kwargs = given
-        rest = copy.deepcopy(
-            ([a for i, a in enumerate(args) if i != place],
-             {key: value for key, value in kwargs.items() if key != name})
-        )  # fmt: skip
+        args, kwargs = copy.deepcopy(given)
         torch = sys.modules.get("torch")
         if torch is not None and torch.cuda.is_initialized():
             torch.cuda.current_stream().synchronize()  # the thread has its own
@@ -157,12 +143,11 @@ class Checkpoints:
         head, tail = os.path.split(target)
         folder = tempfile.mkdtemp(prefix=".bottleneck-", dir=head)
         new = os.path.join(folder, tail)
-        left, named = rest
         if name in kwargs:
-            named[name] = new
+            kwargs[name] = new
         else:
-            left.insert(place, new)
-        return partial(self._write, partial(plain, *left, **named), new, target)
+            args[place] = new
+        return partial(self._write, partial(plain, *args, **kwargs), new, target)
 
     def _write(self, save: Callable[[], object], new: str, target: str) -> None:
         try:

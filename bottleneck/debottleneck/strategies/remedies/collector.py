@@ -12,7 +12,7 @@ import gc
 import os
 from time import monotonic_ns
 
-from debottleneck.strategies.remedies.hooks import Hooks
+from debottleneck.strategies.remedies.hooks import Remedy
 from debottleneck.strategies.rewriting.notes import ENGAGED, REFUSED, SUMMARY, Notes
 from debottleneck.strategies.spec import GC, Strategy
 
@@ -23,22 +23,16 @@ YOUNG = 1
 """The oldest generation that is collected at a boundary."""
 
 
-def make(strategy: Strategy, notes: Notes) -> Hooks:
-    """Begin with the first step."""
-    collector = Collector(strategy.has("off"), notes)
-    return Hooks(stepped=collector.stepped, close=collector.close)
-
-
-class Collector:
+class Collector(Remedy):
     """Collects in place of Python.
 
     Args:
-        never: Whether it does not.
+        strategy: Whether it freezes, or never collects.
         notes: Where it says what it does.
     """
 
-    def __init__(self, never: bool, notes: Notes) -> None:
-        self._never, self._notes = never, notes
+    def __init__(self, strategy: Strategy, notes: Notes) -> None:
+        self._never, self._notes = strategy.has("off"), notes
         self._pid, self._acts = 0, True
         self._last = self._length = 0
         self._count = self._spent = 0

@@ -1,36 +1,27 @@
-"""When a remedy acts: the one interface of all of them.
-
-Each module of this folder has `make(strategy, notes) -> Hooks`, which begins to act
-before the script does. What it does and why not, it says with `Notes.say`, and the
-lines of code that make it permanent with `Notes.keep`.
-"""
+"""When a remedy acts: the one interface of all of them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from types import ModuleType
-from typing import Any
+from typing import Any, Protocol
 
 
-def _nothing(*_: object) -> None:
-    """Nothing is to be done then."""
+class Remedy(Protocol):
+    """What is made of (strategy, notes), and begins to act before the script does.
 
-
-@dataclass(frozen=True)
-class Hooks:
-    """What a remedy does later on.
-
-    Attributes:
-        after_torch: Is given torch, once it is imported.
-        stepped: Called where a step of the training loop begins; what it raises is
-            raised there.
-        close: Called at the script's end: undoes it, and says what it came to.
+    What it does and why not, it says with `Notes.say`, and the lines of code that make
+    it permanent with `Notes.keep`.
     """
 
-    after_torch: Callable[[ModuleType], None] = _nothing
-    stepped: Callable[[], None] = _nothing
-    close: Callable[[], None] = _nothing
+    def after_torch(self, torch: ModuleType) -> None:
+        """Torch was imported."""
+
+    def stepped(self) -> None:
+        """A step of the training loop begins; what this raises is raised there."""
+
+    def close(self) -> None:
+        """The script ends: undo it, and say what it came to."""
 
 
 def patch(owner: Any, name: str, ours: Any) -> Callable[[], None]:

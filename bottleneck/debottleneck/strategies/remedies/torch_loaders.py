@@ -17,7 +17,7 @@ from weakref import WeakSet
 
 from debottleneck.agent.wrap import as_frame_of_ours
 from debottleneck.strategies.blas import cores
-from debottleneck.strategies.remedies.hooks import Hooks, patch
+from debottleneck.strategies.remedies.hooks import Remedy, patch
 from debottleneck.strategies.rewriting.notes import ENGAGED, REFUSED, Notes
 from debottleneck.strategies.spec import DATALOADER, ON, Setting, Strategy
 
@@ -31,13 +31,7 @@ _WITHOUT_WORKERS: Mapping[str, Any] = {
 """What a loader may have that has no workers."""
 
 
-def make(strategy: Strategy, notes: Notes) -> Hooks:
-    """Begin once torch is there."""
-    loaders = Loaders(strategy, notes)
-    return Hooks(after_torch=loaders.after_torch, close=loaders.close)
-
-
-class Loaders:
+class Loaders(Remedy):
     """Gives each new DataLoader its settings.
 
     Args:
@@ -66,6 +60,7 @@ class Loaders:
             except TypeError:
                 plain(loader, *args, **kwargs)  # which says what is wrong
                 raise
+            given.apply_defaults()
             changes = self._changes(torch, given.arguments)
             given.arguments.update(changes)
             plain(*given.args, **given.kwargs)
@@ -98,37 +93,37 @@ class Loaders:
         """What is otherwise than the script says; says so."""
         if multiprocessing.current_process().daemon:  # it may have no children
             return {}
-        changes = self._of_workers(torch, given)
-        if self._wanted.has("pin") and not given.get("pin_memory"):
-            if torch.accelerator.is_available():
-                changes["pin_memory"] = True
-            else:
-                self._refused("there is no accelerator that pinned memory is read by")
-        changes = {k: v for k, v in changes.items() if given.get(k, _PLAIN[k]) != v}
+        wanted, changes = self._wanted, self._of_workers(torch, given)
+        if wanted.has("pin") and torch.accelerator.is_available():
+            changes["pin_memory"] = True
+        elif wanted.has("pin"):
+            self._refused("there is no accelerator that pinned memory is read by")
+        changes = {k: v for k, v in changes.items() if given[k] != v}
         written = [f"{key}={value!r}" for key, value in changes.items()]
-        if "sharing" in self._wanted.settings and not self._is_shared(given, changes):
-            return changes
-        if "sharing" in self._wanted.settings:
-            written.append(f"sharing strategy {self._wanted.settings['sharing']}")
-        if self._wanted.has("whole") and _whole_rows(torch, given):
+        if "sharing" in wanted.settings:
+            if not self._is_shared(given, changes):
+                return changes
+            written.append(f"sharing strategy {wanted.settings['sharing']}")
+        if wanted.has("whole") and _whole_rows(torch, given):
             written.append("rows taken whole batches at a time")
-        if not written:
-            whole = self._wanted.has("whole")
-            rows = "the script's DataLoader does not give plain rows of a TensorDataset"
-            plain = "the script's DataLoader has these settings already"
-            self._refused(rows if whole else plain)
-            return {}
-        text = f"a DataLoader of {given.get('num_workers', 0)} workers has "
-        self._notes.say(DATALOADER, ENGAGED, text + ", ".join(written))
-        self._notes.keep(DATALOADER, *self._permanent(changes))
+        if written:
+            text = f"a DataLoader of {given['num_workers']} workers has "
+            self._notes.say(DATALOADER, ENGAGED, text + ", ".join(written))
+            self._notes.keep(DATALOADER, *self._permanent(changes))
+        elif wanted.has("whole"):
+            self._refused(
+                "the script's DataLoader does not give plain rows of a TensorDataset"
+            )
+        else:
+            self._refused("the script's DataLoader has these settings already")
         return changes
 
     def _of_workers(
         self, torch: ModuleType, given: Mapping[str, Any]
     ) -> dict[str, Any]:
-        plain = given.get("num_workers", 0)
+        plain = given["num_workers"]
         workers = self._wanted.number("workers", plain)
-        if isinstance(given.get("dataset"), torch.utils.data.IterableDataset):
+        if isinstance(given["dataset"], torch.utils.data.IterableDataset):
             workers = min(workers, max(plain, 1))  # each one reads all of it
         if workers == 0:
             return dict(_WITHOUT_WORKERS)
@@ -141,10 +136,9 @@ class Loaders:
 
     def _is_shared(self, given: Mapping[str, Any], changes: Mapping[str, Any]) -> bool:
         """Whether its workers know of the way to share that was asked for."""
-        context = given.get("multiprocessing_context")
+        context = given["multiprocessing_context"]
         name = getattr(context, "_name", context) or multiprocessing.get_start_method()
-        workers = changes.get("num_workers", given.get("num_workers", 0))
-        if workers and name == "fork":
+        if {**given, **changes}["num_workers"] and name == "fork":
             return True
         self._refused("only workers that are forked know of the sharing strategy")
         return False
@@ -206,13 +200,9 @@ def _is_whole(torch: Any, data: Any, collate: Any) -> bool:
 
 def _whole_rows(torch: Any, given: Mapping[str, Any]) -> bool:
     """Whether a loader takes such rows, by what it is given."""
-    data: Any = given.get("dataset")
+    data: Any = given["dataset"]
     while type(data) is torch.utils.data.Subset:
         data = data.dataset
-    collate = given.get("collate_fn") or torch.utils.data.default_collate
-    batches = given.get("batch_sampler"), given.get("batch_size", 1)
+    collate = given["collate_fn"] or torch.utils.data.default_collate
+    batches = given["batch_sampler"], given["batch_size"]
     return batches != (None, None) and _is_whole(torch, data, collate)
-
-
-_PLAIN: Mapping[str, Any] = {**_WITHOUT_WORKERS, "pin_memory": False}
-"""What a DataLoader has that is given nothing."""

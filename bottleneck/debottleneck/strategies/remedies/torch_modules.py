@@ -1,7 +1,6 @@
 """Parallel forward for an unmodified script's torch module.
 
-It acts on a module that is the only one called in a step. Several are another actor's
-business: siblings. The module stays the user's: its call is made on a stand-in.
+The module stays the user's: it has the other forward for the length of a call.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from debottleneck.agent.wrap import as_frame_of_ours
 from debottleneck.errors import StrategyError
 from debottleneck.strategies import pools
 from debottleneck.strategies.blas import cores
-from debottleneck.strategies.remedies.hooks import Hooks, patch
+from debottleneck.strategies.remedies.hooks import Remedy, patch
 from debottleneck.strategies.rewriting.notes import (
     ENGAGED,
     FAILED,
@@ -25,7 +24,7 @@ from debottleneck.strategies.rewriting.notes import (
     Notes,
 )
 from debottleneck.strategies.spec import FORWARD, Strategy
-from debottleneck.strategies.torch_forward import BranchParallel
+from debottleneck.strategies.torch_forward import Branches
 from debottleneck.strategies.torch_trace import hooked, name_of
 
 PLAINLY = 2
@@ -41,13 +40,7 @@ _SPECIAL = (
 )
 
 
-def make(strategy: Strategy, notes: Notes) -> Hooks:
-    """Begin once torch is there."""
-    modules = Modules(strategy, notes)
-    return Hooks(after_torch=modules.install, close=modules.close)
-
-
-class Modules:
+class Modules(Remedy):
     """Patches `torch.nn.Module.__call__`, around the agent's marks.
 
     Args:
@@ -60,12 +53,12 @@ class Modules:
         self._notes = notes
         self._local = threading.local()
         self._undo: list[Callable[[], None]] = []
-        self._met: dict[int, tuple[Any, int]] = {}
-        self._known: dict[int, tuple[Any, Any]] = {}
+        self._met: dict[int, tuple[Any, int]] = {}  # modules, and how often called
+        self._runners: dict[int, Branches | None] = {}
         self._keeps_graph = False
         self._calls = 0
 
-    def install(self, torch: ModuleType) -> None:
+    def after_torch(self, torch: ModuleType) -> None:
         """Begin to watch modules, and what is asked of the graph."""
         module, loss = torch.nn.Module, torch.nn.modules.loss._Loss
         plain = module.__call__
@@ -94,7 +87,7 @@ class Modules:
         if self._calls:
             text = f"{self._calls} calls of a module ran in {self._workers} threads"
             self._notes.say(FORWARD, SUMMARY, text, calls=self._calls)
-        self._known.clear()
+        self._runners.clear()
         self._met.clear()
 
     def _asking(self, owner: Any, name: str, at: int) -> Callable[..., Any]:
@@ -122,53 +115,52 @@ class Modules:
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> Any:
-        known = self._known.get(id(module))
-        if known is None and self._is_known_well(module):
-            known = self._known[id(module)] = module, self._stand_in(module)
-        if known is None or known[1] is None or self._keeps_graph or hooked(module):
+        runner = self._runner(module)
+        if runner is None or self._keeps_graph or hooked(module):
             return plain(module, *args, **kwargs)
+        vars(module)["forward"] = runner
         try:
-            result = plain(known[1], *args, **kwargs)
-        except (KeyboardInterrupt, SystemExit):
-            raise
-        except BaseException as error:  # noqa: BLE001 - may come from a thread; the plain call raises its own
             result = plain(module, *args, **kwargs)
-            self._known[id(module)] = module, None
+        except Exception as error:  # noqa: BLE001 - the plain call raises its own
+            del vars(module)["forward"]
             what = f"{type(error).__name__}: {error}".partition("\n")[0]
-            self._notes.say(
-                FORWARD, FAILED, f"in threads {name_of(module)} raised {what}"
-            )
+            what = f"in threads {name_of(module)} raised {what}"
+            result = plain(module, *args, **kwargs)
+            self._runners[id(module)] = None
+            self._notes.say(FORWARD, FAILED, what)
         else:
             self._served(module)
+        finally:
+            vars(module).pop("forward", None)
         return result
 
-    def _is_known_well(self, module: Any) -> bool:
-        """Whether it was called a few times before; this call is counted."""
+    def _runner(self, module: Any) -> Branches | None:
+        """What runs in threads instead; None, and why, when nothing can."""
+        if id(module) in self._runners:
+            return self._runners[id(module)]
         _, calls = self._met.get(id(module), (None, 0))
         self._met[id(module)] = module, calls + 1
-        return calls >= PLAINLY
-
-    def _stand_in(self, module: Any) -> Any:
-        """What runs in threads instead; None, and why, when nothing can."""
-        if type(module) is BranchParallel:
+        if calls < PLAINLY or "forward" in vars(module):
             return None
+        runner = None
         try:
-            return self._made(module)
+            runner = self._made(module)
         except StrategyError as error:
             self._notes.say(FORWARD, REFUSED, str(error))
-            return None
+        self._runners[id(module)] = runner
+        return runner
 
-    def _made(self, module: Any) -> Any:
+    def _made(self, module: Any) -> Branches:
         name = name_of(module)
         if self._workers < 2:
             raise StrategyError("workers=1 leaves the calls one after the other")
         if any(kind.__name__ in _SPECIAL for kind in type(module).__mro__):
             raise StrategyError(f"{name} runs its parts in a way of its own")
         if hooked(module):
-            raise StrategyError(f"{name} has hooks, which would see a stand-in")
+            raise StrategyError(f"{name} has hooks, which would see another forward")
         if self._keeps_graph:
             raise StrategyError(TWICE)
-        return BranchParallel(module, self._workers)
+        return Branches(module, self._workers)
 
     def _served(self, module: Any) -> None:
         """A call ran in threads."""

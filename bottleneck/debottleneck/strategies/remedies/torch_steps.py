@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import Any
 
 from debottleneck.errors import StrategyError
-from debottleneck.strategies.remedies.hooks import Hooks
+from debottleneck.strategies.remedies.hooks import Remedy
 from debottleneck.strategies.rewriting.notes import ENGAGED, REFUSED, SUMMARY, Notes
 from debottleneck.strategies.spec import UPDATE, Strategy
 
@@ -24,12 +24,6 @@ FORMS = ("fused", "foreach")
 """Settings of torch's optimizers that do the same in fewer operations, best first."""
 
 Group = dict[str, Any]
-
-
-def make(strategy: Strategy, notes: Notes) -> Hooks:
-    """Begin once torch is there."""
-    steps = OptimizerSteps(notes)
-    return Hooks(after_torch=steps.install, close=steps.close)
 
 
 @dataclass
@@ -59,20 +53,21 @@ class _Stepping:
             group.update(own)
 
 
-class OptimizerSteps:
+class OptimizerSteps(Remedy):
     """Sets the form around every step, through torch's hooks for all optimizers.
 
     Args:
+        strategy: Has no settings for an optimizer.
         notes: Where it says what it does.
     """
 
-    def __init__(self, notes: Notes) -> None:
+    def __init__(self, strategy: Strategy, notes: Notes) -> None:
         self._notes = notes
         self._stepping: dict[int, _Stepping] = {}
         self._handles: list[Any] = []
         self._counts = dict.fromkeys(FORMS, 0)
 
-    def install(self, torch: ModuleType) -> None:
+    def after_torch(self, torch: ModuleType) -> None:
         """Begin to act, also on optimizers that have been made."""
         from torch.optim import optimizer
 
