@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from debottleneck.agent.dataflow import SCOPES, walk
 
@@ -39,6 +39,12 @@ def declarations(loop: ast.For | ast.While) -> list[ast.stmt]:
                 needed = [ast.copy_location(ast.Pass(), n) for n in declared[:1]]
                 setattr(node, name, kept or needed)
     return found
+
+
+def pauses(body: Sequence[ast.stmt]) -> bool:
+    """Whether the function that these statements are of is a generator, by them."""
+    kinds = ast.Yield | ast.YieldFrom | ast.Await
+    return any(isinstance(node, kinds) for part in body for node in walk(part))
 
 
 def returns(loop: ast.For | ast.While) -> bool:
@@ -77,7 +83,7 @@ def other(
         placeholder: Stands for its point.
         rest: The plain copy.
     """
-    if not _copies or (_returning and not returns(loop)):
+    if not _copies or (_returning and not returns(loop)) or pauses(loop.body):
         return None, rest
     point = ast.Constant(placeholder)
     source = ast.Call(ast.Attribute(point, "iterator", ast.Load()), [], [])

@@ -206,7 +206,8 @@ def _compiled(
     for change in _changes:
         others |= change(tree, wanted.path)
     if evidence.searching():
-        prepared = prepare(tree, wanted.lines, PLACEHOLDER, module)
+        asked = evidence.asked_line(wanted.path)
+        prepared = prepare(tree, wanted.lines, PLACEHOLDER, module, asked)
     return compile(tree, wanted.path, "exec", 0, True, -1), prepared, others
 
 

@@ -14,7 +14,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import partial, wraps
-from time import monotonic_ns
+from time import monotonic_ns, thread_time_ns
 from typing import Any
 
 from debottleneck.agent import changes, entries, marks, sites, turns
@@ -25,7 +25,9 @@ from debottleneck.agent.opened import Opening
 from debottleneck.agent.signs import (
     ASKED,
     CHANGE,
+    COVERS,
     ELSEWHERE,
+    FEWEST_ITERATIONS,
     LOAD,
     NAME,
     TRAINING,
@@ -38,14 +40,8 @@ from debottleneck.agent.signs import (
 from debottleneck.agent.turns import LoopPoint
 from debottleneck.recording import spool
 
-COVERS = 0.8
-"""A loop that takes less of what one around it does to train is a part of its step."""
-
 SEVERAL = 1.5
 """Steps that a framework begins in one iteration of a loop: it runs one of its own."""
-
-FEWEST_ITERATIONS = 5
-"""Iterations of a loop around it, before that one may be the step."""
 
 ENOUGH_EVENTS, ENOUGH_NS, LONGEST_NS = 24, 300_000_000, 1_500_000_000
 """When the search ends: so much was seen of a loop for so long; or names alone, and
@@ -71,6 +67,12 @@ def searching() -> bool:
 def search() -> Search:
     """What looks for the training loop, once `start` was called."""
     return _search[0]
+
+
+def asked_line(path: str) -> int:
+    """Line of the loop that the user asks for, 0 where it is in no such file."""
+    asked = (_search and _search[0].asked) or {}
+    return asked["line"] if asked.get("file") == os.path.abspath(path) else 0
 
 
 def begun_elsewhere(site: int) -> None:
@@ -133,7 +135,7 @@ class Search:
     """
 
     def __init__(self, asked: Mapping[str, Any] | None, opening: Opening) -> None:
-        self._asked = asked
+        self.asked = asked
         self._opening = opening
         self._opens = self._known_enough = False
         self._news = False
@@ -142,6 +144,7 @@ class Search:
         self._ready: dict[tuple[LoopPoint, LoopPoint], int] = {}
         self._met: dict[tuple[LoopPoint, LoopPoint], int] = {}
         self._depth: dict[LoopPoint, int] = {}
+        self._beside: dict[LoopPoint, int] = {}  # CPU time of other threads' loops
         self._outside = 0
         self._elsewhere: Counter[LoopPoint | None] = Counter()
         self._thread, self._best = threading.main_thread().ident, NAME
@@ -184,7 +187,7 @@ class Search:
         """Note the loop around a step that a framework begins; it may be no step."""
         stack = entries.runs()
         self._elsewhere[stack[-1].point if stack else None] += 1
-        if self._asked or self.chosen is None or not self._is_elsewhere():
+        if self.asked or self.chosen is None or not self._is_elsewhere():
             return
         self.chosen, self._chain = None, ()
         self._told = None
@@ -223,6 +226,8 @@ class Search:
         now, here = monotonic_ns(), threading.get_ident()
         if now < self._due.get(here, 0) or (self.settled and not self._is_new(point)):
             return
+        if here != self._thread:
+            self._beside[point] = thread_time_ns()
         self._look(point)
         passed = monotonic_ns() - now
         self._due[here] = now + max(LOOK_NS, round(passed / LOOK_COST))
@@ -278,13 +283,13 @@ class Search:
 
     def _choose(self) -> tuple[int, Chain]:
         """The kind of evidence that decides, and the loop with those around it."""
-        if self._asked:
+        if self.asked:
             return -1, self._asked_for()
         if self._is_elsewhere():
             return LOAD + 1, ()
         kind, inner = self._seen.best()
         if inner:
-            return kind, self._outwards(inner)
+            return kind, self._seen.outwards(inner, self._made)
         return LOAD + 1, self._by_time()
 
     def _is_elsewhere(self) -> bool:
@@ -300,32 +305,20 @@ class Search:
         return chain[: asked[0] + 1] if asked else ()
 
     def _is_asked(self, point: LoopPoint) -> bool:
-        asked, place = self._asked, (os.path.abspath(point.file), point.plan.line)
-        return asked is not None and (asked["file"], asked["line"]) == place
+        return asked_line(point.file) == point.plan.line
 
-    def _outwards(self, chain: Chain) -> Chain:
-        """Up to the loop whose iteration is the author's step."""
-        step = len(chain) - 1
-        for index in range(step - 1, -1, -1):
-            outer = chain[index]
-            if outer.count >= FEWEST_ITERATIONS and (
-                self._covered(outer, chain[step]) < COVERS
-            ):
-                step = index
-        return chain[: step + 1]
+    def _made(self, outer: LoopPoint, inner: LoopPoint) -> int:
+        """Time that what is made ready for `inner` takes in `outer` and beside it.
 
-    def _covered(self, outer: LoopPoint, inner: LoopPoint) -> float:
-        """The part that `inner` is of what `outer` does to train."""
-        training = self._seen.training(outer)
-        used = sum(
-            ns
-            for index, (ns, side) in enumerate(
-                zip(outer.row_ns, self._seen.sides(outer), strict=True)
-            )
-            if side and index not in training
+        A thread that is ahead of `outer`, iteration by iteration, makes its items: what
+        it computes would else be done in the loop itself.
+        """
+        beside = (
+            cpu_ns
+            for point, cpu_ns in self._beside.items()
+            if outer.count < point.count <= 2 * outer.count
         )
-        ready = self._ready.get((outer, inner), 0)
-        return inner.ns / max(inner.ns + used + ready, 1)
+        return self._ready.get((outer, inner), 0) + max(beside, default=0)
 
     def _by_time(self) -> Chain:
         """The smallest loop that the main thread is in and that takes the time."""
@@ -385,12 +378,12 @@ class Search:
             and point.mean_ns > STEP_NS / 10
         ]
         why = WHY.get(kind, spool.BY_TIME)
-        if self._asked:
-            why = self._asked["why"] or ASKED
+        if self.asked:
+            why = self.asked["why"] or ASKED
         event = {"event": "loop", "site": chosen.site, "why": why, "others": others}
         told = {**event, "sides": [*sides.items()]}
         if told == self._told:
             return
         self._told = told
-        tid = threading.get_native_id() if self._asked else self._tid
+        tid = threading.get_native_id() if self.asked else self._tid
         marks.note({**told, "tid": tid})

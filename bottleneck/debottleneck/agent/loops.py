@@ -116,6 +116,7 @@ def prepare(
     lines: Sequence[str],
     placeholder: str,
     module: Module | None = None,
+    asked: int = 0,
 ) -> Prepared:
     """Prepare every loop of a module, in place.
 
@@ -124,8 +125,10 @@ def prepare(
         lines: Its source.
         placeholder: Pattern of the constants that stand for points.
         module: What its names stand for, where that is known.
+        asked: Line of a loop that is prepared wherever it is, 0 for none.
     """
-    return _Pass(tree, lines, placeholder, module or module_of(tree)).prepared
+    known = module or module_of(tree)
+    return _Pass(tree, lines, placeholder, known, asked).prepared
 
 
 def open_function(
@@ -152,11 +155,16 @@ class _Pass:
     """One pass over a module."""
 
     def __init__(
-        self, tree: ast.Module, lines: Sequence[str], placeholder: str, module: Module
+        self,
+        tree: ast.Module,
+        lines: Sequence[str],
+        placeholder: str,
+        module: Module,
+        asked: int = 0,
     ) -> None:
         self.prepared, self._module = Prepared(module), module
         self._lines, self._placeholder = lines, placeholder
-        self._number = 0
+        self._number, self._asked = 0, asked
         tree.body = self._block(tree.body, None, True)
 
     def opened(
@@ -196,7 +204,9 @@ class _Pass:
             if isinstance(node, Function | ast.ClassDef):
                 self._scope(node)
                 made.append(node)
-            elif isinstance(node, Loop) and allowed and _may_train(node):
+            elif isinstance(node, Loop) and (
+                node.lineno == self._asked or (allowed and _may_train(node))
+            ):
                 made += copies.declarations(node)
                 made.append(self._loop(node))
             elif isinstance(node, _COMPOUND):
@@ -210,12 +220,8 @@ class _Pass:
         if isinstance(node, ast.ClassDef):
             node.body = self._block(node.body, None, False)
             return
-        plain = isinstance(node, ast.FunctionDef) and not any(
-            isinstance(each, ast.Yield | ast.YieldFrom)
-            for statement in node.body
-            for each in walk(statement)
-        )
-        node.body = self._block(node.body, None, plain)
+        pauses = isinstance(node, ast.AsyncFunctionDef) or copies.pauses(node.body)
+        node.body = self._block(node.body, None, not pauses)
 
     def _mark(
         self,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import atexit
 import inspect
+import math
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -104,15 +105,18 @@ def install(folder: Path, config: Mapping[str, Any]) -> None:
 
 
 def _steps_of(loop: Mapping[str, Any]) -> entries.Step:
-    """Counts the iterations of the loop that stands there."""
+    """Counts the steps of the loop that stands there, each so many iterations."""
+    begun = 0
 
     def turned(point: LoopPoint, more: int) -> None:
+        nonlocal begun
         global _step
         if point.plan.line != loop["line"] or is_worker():
             return
         if os.path.abspath(point.file) == loop["file"] and _step is not None:
-            _step += more
-            if _states is not None:
+            begun += more
+            before, _step = _step, math.ceil(begun / loop.get("iterations", 1))
+            if _states is not None and _step != before:
                 _states.turned(more, sys._getframe(1))
 
     return turned

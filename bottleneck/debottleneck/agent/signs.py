@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from debottleneck.agent import dataflow, turns
 from debottleneck.agent.changes import ChangePoint
@@ -31,6 +31,12 @@ TRAINING = (OPTIMIZER, BACKWARD, NAMED, CHANGE, UPDATE_NAME)
 
 ASKED = "the line that you gave"
 ELSEWHERE = "the steps that a framework begins"
+
+COVERS = 0.8
+"""A loop that takes less of what one around it does to train is a part of its step."""
+
+FEWEST_ITERATIONS = 5
+"""Iterations of a loop around it, before that one may be the step."""
 
 USUAL = 0.5
 """A loop trains an array that so much of its changes find again in the same entry."""
@@ -111,6 +117,36 @@ class Happenings:
             return [""] * len(flows)
         computing = self._rows.get(NAME, {}).get(point, ())
         return dataflow.sides(flows, training, computing)
+
+    def outwards(
+        self, chain: Chain, made: Callable[[LoopPoint, LoopPoint], int]
+    ) -> Chain:
+        """Up to the loop whose iteration is the author's step.
+
+        Args:
+            chain: A loop that trains, and those around it.
+            made: How long something is made ready, in a loop, for one within it.
+        """
+        step = len(chain) - 1
+        for index in range(step - 1, -1, -1):
+            outer, inner = chain[index], chain[step]
+            if outer.count >= FEWEST_ITERATIONS and (
+                self._covered(outer, inner, made(outer, inner)) < COVERS
+            ):
+                step = index
+        return chain[: step + 1]
+
+    def _covered(self, outer: LoopPoint, inner: LoopPoint, ready: int) -> float:
+        """The part that `inner` is of what `outer` does to train."""
+        training = self.training(outer)
+        used = sum(
+            ns
+            for index, (ns, side) in enumerate(
+                zip(outer.row_ns, self.sides(outer), strict=True)
+            )
+            if side and index not in training
+        )
+        return inner.ns / max(inner.ns + used + ready, 1)
 
     def all_sides(self, loops: Chain) -> dict[int, str]:
         """Of the statements of the loop and those around it, and of loops in these.

@@ -19,30 +19,6 @@ from debottleneck.agent.sites import site_of
 from debottleneck.agent.wrap import as_frame_of_ours, wrap
 from debottleneck.agent.written import give_back
 
-LOSS_FUNCTIONS = (
-    "binary_cross_entropy",
-    "binary_cross_entropy_with_logits",
-    "cosine_embedding_loss",
-    "cross_entropy",
-    "ctc_loss",
-    "gaussian_nll_loss",
-    "hinge_embedding_loss",
-    "huber_loss",
-    "kl_div",
-    "l1_loss",
-    "margin_ranking_loss",
-    "mse_loss",
-    "multi_margin_loss",
-    "multilabel_margin_loss",
-    "multilabel_soft_margin_loss",
-    "nll_loss",
-    "poisson_nll_loss",
-    "smooth_l1_loss",
-    "soft_margin_loss",
-    "triplet_margin_loss",
-)
-
-
 def install(torch: ModuleType) -> None:
     """Patch the modules that `import torch` has just brought."""
     _modules(torch)
@@ -88,9 +64,12 @@ def _modules(torch: ModuleType) -> None:
 
 
 def _losses(torch: ModuleType) -> None:
+    """What can sum or average over a batch is a loss."""
     functional = torch.nn.functional
-    for name in LOSS_FUNCTIONS:
-        _patch(functional, name, "loss", f"torch.nn.functional.{name}")
+    for name, function in [*vars(functional).items()]:
+        code = getattr(function, "__code__", None)
+        if code is not None and "reduction" in code.co_varnames and name[0] != "_":
+            _patch(functional, name, "loss", f"torch.nn.functional.{name}")
 
 
 def _autograd(torch: ModuleType) -> None:

@@ -145,8 +145,9 @@ def _loop(
     if found.chosen is not None:
         chosen, *rest = others
         place = {"header": chosen.header, "file": chosen.file, "line": chosen.line}
-        count = chosen.count // found.bounded.iterations
-        facts = place | {"count": count, "why": found.chosen.why, "others": tuple(rest)}
+        size = found.bounded.iterations
+        why = {"why": found.chosen.why, "others": tuple(rest), "iterations": size}
+        facts = place | {"count": chosen.count // size} | why
     if grid is not None:
         return Loop(
             found.trainer,
@@ -181,7 +182,8 @@ def _causes(
         tables = [trainer_pass.cause_table(grid), causes]
         causes = typed("causes", pd.concat([t for t in tables if len(t)] or tables))
         if totals:
-            totals[recording.facts.pid, trainer] = grid.causes.sum(axis=0)
+            causes_ns = grid.mean(grid.causes) * len(grid.steps)
+            totals[recording.facts.pid, trainer] = causes_ns
     return causes, thread_pass.thread_table(recording, totals, roles)
 
 

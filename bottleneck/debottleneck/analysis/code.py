@@ -8,16 +8,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from debottleneck.analysis.frames import typed
+from debottleneck.analysis.frames import bounds, holding, of_thread, typed
 from debottleneck.analysis.roles import Roles
 from debottleneck.analysis.rows import RowNames
 from debottleneck.analysis.timeline import stages_at
 from debottleneck.recording.own import is_users_own
-from debottleneck.recording.recording import Recording
+from debottleneck.recording.recording import STATES, Recording
 from debottleneck.recording.spool import API, STATEMENT
 from debottleneck.words import BETWEEN_STAGES, OTHER, STAGES, STEP
 
@@ -32,7 +34,14 @@ TRAINER = "trainer"
 _FRAMELESS = (API, "torch")
 """Kinds of sites whose marks may leave no frame: with stage(), PyTorch's hooks."""
 
-_OURS = os.sep + os.path.join("debottleneck", "agent") + os.sep
+_OURS = tuple(
+    os.sep + os.path.join("debottleneck", room) + os.sep
+    for room in ("agent", "strategies")
+)
+
+_LOCK, _PIPE = STATES.index("lock"), STATES.index("ipc")
+_IDLE = {"": (_LOCK,), "worker": (_LOCK, _PIPE), TRAINER: ()}
+"""What a thread of that role, else of any other, does while it waits for others."""
 
 Frame = tuple[str, str, int]
 _Place = tuple[str, str, int, Frame]
@@ -78,7 +87,8 @@ def _stacks(table: pd.DataFrame) -> Iterator[tuple[int, list[Frame]]]:
 
 def _is_ours(frame: Frame) -> bool:
     function, file, _ = frame
-    return function.startswith(MARKER) or "<debottleneck" in file or _OURS in file
+    named = function.startswith(MARKER) or "<debottleneck" in file
+    return named or any(room in file for room in _OURS)
 
 
 def _marked_stage(frames: list[Frame]) -> str:
@@ -96,14 +106,15 @@ def sampled(
     rows: RowNames,
     roles: Roles,
 ) -> pd.DataFrame:
-    """One row a sample: block, pid, tid, thread, role, stage, stack, weight_ms.
+    """One row a sample: block, pid, tid, thread, role, stage, stack, weight_ms, idle.
 
     The stage is the marker's in the stack; without one, that of the thread's marks
-    at that time, or the row whose lines the trainer's stack has.
+    at that time, or the row whose lines the trainer's stack has. A thread other than
+    the trainer is `idle` while it waits for another.
     """
     table = recording.stacks.copy()
     if table.empty:
-        return table.assign(thread="", role="", stage="", weight_ms=0.0)
+        return table.assign(thread="", role="", stage="", weight_ms=0.0, idle=False)
     names = recording.threads.set_index(["pid", "tid"])["name"].to_dict()
     keys = list(zip(table["pid"], table["tid"], strict=True))
     keys = [k if k in names else (k[0], k[0]) for k in keys]
@@ -118,7 +129,20 @@ def sampled(
     stage = np.where(placed != "", placed, timed)
     table["stage"] = np.where(marked != "", marked, stage)
     table["weight_ms"] = table["weight_ns"] / 1e6
+    table["idle"] = _idle(recording, table)
     return table
+
+
+def _idle(recording: Recording, table: pd.DataFrame) -> NDArray[np.bool_]:
+    """Whether each sample's thread waits for others meanwhile, as far as is known."""
+    idle = np.zeros(len(table), np.bool_)
+    middle = ((table["start_ns"] + table["end_ns"]) // 2).to_numpy(np.int64)
+    threads: dict[Any, Any] = table.groupby(["pid", "tid", "role"]).indices
+    for (pid, tid, role), places in threads.items():
+        waits = of_thread(recording.waits, pid, tid).sort_values("start_ns")
+        waiting = waits[waits["state"].isin(_IDLE.get(role, _IDLE[""]))]
+        idle[places] = holding(*bounds(waiting), middle[places]) >= 0
+    return idle
 
 
 def _rows_by_place(
@@ -160,8 +184,11 @@ def _stage_by_time(
 
 
 def line_table(table: pd.DataFrame, code: StackCode) -> pd.DataFrame:
-    """`frames.COLUMNS["lines"]`: share of each stage's samples by line of code."""
-    rows = table[table["block"] == "stacks"]
+    """`frames.COLUMNS["lines"]`: share of each stage's samples by line of code.
+
+    Of threads other than the trainer those in which they do not wait for another.
+    """
+    rows = table[(table["block"] == "stacks") & ~table["idle"]]
     if rows.empty:
         return typed("lines", pd.DataFrame())
     place = ["function", "file", "line"]

@@ -18,6 +18,7 @@ from debottleneck.words import CAUSES
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Flags = NDArray[np.bool_]
 
 QUIET, WARMUP, LEARNING, BULK = "quiet", "warmup", "loops", "bulk"
 """Blocks of steps beside those of the instruments, `stacks` and `functions`: in some
@@ -75,8 +76,8 @@ COLUMNS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "waited_on": _columns(
             "str stage role cause syscall what", "float64 ms_per_step"
         ),
-        # Lines of the user's own code, by share of the samples of the stage in
-        # that role's threads; from py-spy's blocks.
+        # Lines of the user's own code, by share of the samples of the stage in that
+        # role's threads (but for the trainer's, while at work); from py-spy's blocks.
         "lines": _columns(
             "str stage role thread function file", "int64 line", "float64 share"
         ),

@@ -56,6 +56,7 @@ class Loop:
         count: Steps of the whole run.
         why: What it was chosen for: "because it holds {why}".
         others: Loops that might have been it instead.
+        iterations: Of that loop in a step, 0 without one.
     """
 
     trainer_tid: int
@@ -76,6 +77,7 @@ class Loop:
     count: int = 0
     why: str = ""
     others: tuple[Candidate, ...] = ()
+    iterations: int = 0
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import itertools
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from debottleneck.analysis.frames import Floats
+from debottleneck.analysis.frames import Flags, Floats
 
 MAX_BLOCKS = 1000
 """Blocks that are resampled at most: bounds time and memory of long runs."""
@@ -21,16 +21,39 @@ MAX_BLOCKS = 1000
 RESAMPLES = 400
 """Resampled means or ratios that an interval is read from."""
 
+ROUNDS, LEAST = 10, 1e-9
+"""Times that each kind's frequency is set right, and what it is at least before."""
+
 LEVEL = 0.95
 BOUNDS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
 """Quantiles of them that an interval reaches to."""
 
 
-def mean_interval(blocks: ArrayLike) -> tuple[Floats, Floats, Floats]:
+def raked(kinds: Flags, frequent: Floats) -> Floats:
+    """Weights of a sample, mean 1, by which kinds are as frequent as they are known.
+
+    Iterative proportional fitting: Deming and Stephan, "On a least squares adjustment
+    of a sampled frequency table" (1940).
+
+    Args:
+        kinds: (sample, kinds) what each is of; no column all true or all false.
+        frequent: (kinds,) between 0 and 1.
+    """
+    weights = np.ones(len(kinds))
+    for column, share in list(zip(kinds.T, frequent, strict=True)) * ROUNDS:
+        part = np.clip(weights[column].sum() / weights.sum(), LEAST, 1 - LEAST)
+        weights *= np.where(column, share / part, (1 - share) / (1 - part))
+    return weights / weights.mean()
+
+
+def mean_interval(
+    blocks: ArrayLike, weights: Floats | None = None
+) -> tuple[Floats, Floats, Floats]:
     """Mean over steps with its bootstrap interval of 95 %, for each column at once.
 
     Args:
         blocks: One value a step, shape (steps,), or one row a step, (steps, k).
+        weights: (steps,) what each counts; by default all the same.
 
     Returns:
         Mean, lower and upper bound, in the unit of `blocks`, each of shape () or
@@ -43,7 +66,9 @@ def mean_interval(blocks: ArrayLike) -> tuple[Floats, Floats, Floats]:
     origin = values[0].astype(np.float64)
     if len(values) == 1:
         return origin, _nothing(shape), _nothing(shape)
-    sums, counts = _block_sums(values, origin)
+    if weights is None:
+        weights = np.ones(len(values))
+    sums, counts = _block_sums(values, origin, weights)
     mean = sums.sum(axis=0) / counts.sum()
     low, high = np.quantile(_resampled_means(sums, counts), BOUNDS, axis=0)
     return (
@@ -90,8 +115,10 @@ def _nothing(shape: tuple[int, ...]) -> Floats:
     return np.full(shape, np.nan)
 
 
-def _block_sums(values: NDArray[np.number], origin: Floats) -> tuple[Floats, Floats]:
-    """Sum above `origin` and number of steps of each block: (n, k) and (n,).
+def _block_sums(
+    values: NDArray[np.number], origin: Floats, weights: Floats
+) -> tuple[Floats, Floats]:
+    """Sum above `origin` and weight of the steps of each block: (n, k) and (n,).
 
     Measured from the first step, so that equal steps give sums of exactly 0.
     """
@@ -100,10 +127,10 @@ def _block_sums(values: NDArray[np.number], origin: Floats) -> tuple[Floats, Flo
     flat = values.reshape(len(values), -1)
     base = origin.reshape(-1)
     sums = [
-        np.subtract(flat[start:end], base).sum(axis=0)
+        weights[start:end] @ np.subtract(flat[start:end], base)
         for start, end in itertools.pairwise(edges)
     ]
-    return np.asarray(sums, dtype=np.float64), np.diff(edges).astype(np.float64)
+    return np.asarray(sums), np.add.reduceat(weights, edges[:-1])
 
 
 def _resampled_means(sums: Floats, counts: Floats) -> Floats:

@@ -9,6 +9,10 @@ import pandas as pd
 
 from debottleneck.analysis.attribution import gather, split, sums
 from debottleneck.analysis.frames import (
+    BULK,
+    QUIET,
+    WARMUP,
+    Flags,
     Floats,
     Ints,
     bounds,
@@ -17,7 +21,7 @@ from debottleneck.analysis.frames import (
     typed,
 )
 from debottleneck.analysis.rows import RowNames
-from debottleneck.analysis.statistics import mean_interval
+from debottleneck.analysis.statistics import mean_interval, raked
 from debottleneck.analysis.timeline import Lookup
 from debottleneck.words import CAUSES
 
@@ -32,6 +36,8 @@ class StepGrid:
         cpu: (steps, stages) nanoseconds of thread CPU time.
         causes: (steps, stages, causes) nanoseconds, summing to `wall`.
         rows: What stands for "stages" here.
+        kinds: (steps, kinds) whether something happened that is not in every step.
+        weights: (steps,) by which such steps are as frequent as in the whole run.
     """
 
     steps: Ints
@@ -39,6 +45,12 @@ class StepGrid:
     cpu: Floats
     causes: Floats
     rows: RowNames
+    kinds: Flags
+    weights: Floats
+
+    def mean(self, values: Floats) -> Floats:
+        """Of (steps, ...) values that over a step of the run."""
+        return np.asarray(np.average(values, axis=0, weights=self.weights))
 
 
 def grid_of(
@@ -73,7 +85,28 @@ def grid_of(
         step = holding(*bounds(steps), lookup.start)
         places = np.where(step >= 0, row_of_step[step], -1)
         samples = gather(waits, lookup, places, len(numbers))
-    return StepGrid(numbers, wall, cpu, split(wall, cpu, samples), rows)
+    kinds, weights = _kinds(steps, within)
+    return StepGrid(numbers, wall, cpu, split(wall, cpu, samples), rows, kinds, weights)
+
+
+def _kinds(steps: pd.DataFrame, within: pd.DataFrame) -> tuple[Flags, Floats]:
+    """`kinds` and `weights` of the quiet steps.
+
+    Rare work between steps lies in few of them, by chance in more or fewer than its
+    part of the run; how often it is done is known of all steps that were marked. What
+    it leaves to the next step (a cold cache, workers to start) is told likewise.
+    """
+    sites, column = np.unique(within["site"], return_inverse=True)
+    present = np.zeros((len(steps), len(sites)), np.bool_)
+    present[within["step"], column] = True
+    before = np.roll(present, 1, axis=0)
+    before[:1] = False
+    kinds = np.unique(np.hstack((present, before)), axis=1)
+    is_quiet = (steps["block"] == QUIET).to_numpy()
+    in_quiet = kinds[is_quiet].mean(axis=0)
+    kinds = kinds[:, (in_quiet > 0) & (in_quiet < 1)]
+    marked = ~steps["block"].isin((BULK, WARMUP)).to_numpy()
+    return kinds[is_quiet], raked(kinds[is_quiet], kinds[marked].mean(axis=0))
 
 
 def stage_table(grid: StepGrid, calls: dict[str, float]) -> pd.DataFrame:
@@ -82,7 +115,7 @@ def stage_table(grid: StepGrid, calls: dict[str, float]) -> pd.DataFrame:
     names = grid.rows.names[present]
     columns = {
         "stage": names,
-        "cpu_ms_per_step": grid.cpu[:, present].mean(axis=0) / 1e6,
+        "cpu_ms_per_step": grid.mean(grid.cpu[:, present]) / 1e6,
         "calls_per_step": [calls.get(name, 0.0) for name in names],
     }
     spread = _spread(grid, grid.wall[:, present])
@@ -104,8 +137,8 @@ def cause_table(grid: StepGrid) -> pd.DataFrame:
 
 def _spread(grid: StepGrid, values: Floats) -> dict[str, Floats]:
     """Columns that say how long parts of the step are, from (steps, parts) ns."""
-    step_ns = max(float(grid.wall.sum()) / max(len(grid.steps), 1), 1e-9)
-    mean, low, high = mean_interval(values)
+    step_ns = max(float(grid.mean(grid.wall).sum()), 1e-9)
+    mean, low, high = _interval(grid, values)
     return {
         "ms_per_step": mean / 1e6,
         "share": mean / step_ns,
@@ -119,6 +152,17 @@ def _spread(grid: StepGrid, values: Floats) -> dict[str, Floats]:
 def step_interval(grid: StepGrid) -> tuple[float, float, float, float, float]:
     """Mean step with bounds, median and 95th percentile, in milliseconds."""
     walls = grid.wall.sum(axis=1) / 1e6
-    mean, low, high = mean_interval(walls)
+    mean, low, high = _interval(grid, walls)
     median, p95 = np.median(walls), np.quantile(walls, 0.95)
     return float(mean), float(low), float(high), float(median), float(p95)
+
+
+def _interval(grid: StepGrid, values: Floats) -> tuple[Floats, Floats, Floats]:
+    """Mean over steps with its interval: how often each kind of step comes is known."""
+    if not grid.kinds.shape[1]:
+        return mean_interval(values)
+    kinds = np.column_stack((np.ones(len(grid.steps)), grid.kinds))
+    usual = kinds @ np.linalg.lstsq(kinds, values, rcond=None)[0]
+    middle, low, high = mean_interval(values - usual, grid.weights)
+    mean = grid.mean(values)
+    return mean, mean + low - middle, mean + high - middle

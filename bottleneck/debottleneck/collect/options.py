@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -50,11 +50,13 @@ class LoopTarget:
         file: Its absolute path.
         line: Of the loop's `for` or `while`.
         why: What showed in a profile that it trains, "" where the user says so.
+        iterations: Of it in a step.
     """
 
     file: str
     line: int
     why: str = ""
+    iterations: int = 1
 
     @classmethod
     def parse(cls, text: str) -> LoopTarget:
@@ -77,34 +79,17 @@ class LoopTarget:
                 "give the path of the file that the loop is in",
             ) from error
         line = int(number)
-        loops = [*_followed_loops(tree)]
+        loops = [n for n in ast.walk(tree) if isinstance(n, ast.For | ast.While)]
         around = [n for n in loops if n.lineno <= line <= (n.end_lineno or n.lineno)]
         if not around:
             lines = ", ".join(str(n.lineno) for n in sorted(loops, key=_line)[:9])
             raise UsageError(
-                f"--step {text!r}: there is no loop at that line that can be followed "
-                "(those of generators and coroutines cannot)",
+                f"--step {text!r}: there is no `for` or `while` at that line",
                 f"name one of the lines of its loops: {lines}"
                 if lines
                 else "write `for batch in step(loader):`, `step` from debottleneck",
             )
         return cls(os.path.abspath(name), max(around, key=_line).lineno)
-
-
-def _followed_loops(tree: ast.Module) -> Iterator[ast.For | ast.While]:
-    """The loops of functions that run to their end once they are called."""
-    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
-    pauses = (ast.Yield, ast.YieldFrom, ast.Await)
-    for scope in [tree, *(n for n in ast.walk(tree) if isinstance(n, kinds))]:
-        waiting = [*ast.iter_child_nodes(scope)]
-        own = []
-        while waiting:
-            own.append(node := waiting.pop())
-            if not isinstance(node, kinds):
-                waiting += ast.iter_child_nodes(node)
-        is_async = isinstance(scope, ast.AsyncFunctionDef)
-        if not is_async and not any(isinstance(n, pauses) for n in own):
-            yield from (n for n in own if isinstance(n, ast.For | ast.While))
 
 
 def _line(node: ast.stmt) -> int:

@@ -130,7 +130,8 @@ def with_loop(target: Target, analysis: Analysis) -> Target:
     found = loop if loop.file else next(iter(likely), loop)
     if target.loop is not None or not os.path.isabs(found.file):
         return target
-    return replace(target, loop=LoopTarget(found.file, found.line, loop.why))
+    size = max(loop.iterations, 1)
+    return replace(target, loop=LoopTarget(found.file, found.line, loop.why, size))
 
 
 def busy_note(analysis: Analysis) -> str:

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from looping import Looped, run_loops
 
+from debottleneck.recording import spool
+
 HEAD = """
 import numpy as np
 rng = np.random.default_rng(0)
@@ -149,6 +151,48 @@ def test_a_thread_that_only_loads_does_not_train(tmp_path: Path) -> None:
     )
     looped = run_loops(tmp_path, HEAD + body)
     assert looped.lines[chosen(looped)["site"]] - LINES == 9
+
+
+@pytest.mark.parametrize(("cpu", "line"), [("10 * now[0]", 7), ("0", 9)])
+def test_what_another_thread_makes_is_of_the_step(
+    tmp_path: Path, cpu: str, line: int
+) -> None:
+    """An item that it computed is the author's batch; what only waits is not."""
+    body = (
+        "import queue, threading\nitems = queue.Queue(1)\n"
+        "def run():\n    for k in range(120):\n        items.put([1, 2, 3, 4])\n"
+        "threading.Thread(target=run, daemon=True).start()\nfor k in range(100):\n"
+        "    xs = items.get()\n    for x in xs:\n        w -= 0.01 * grad(draw())\n"
+    )
+    clock = f"evidence.thread_time_ns = lambda: {cpu}\n"
+    looped = run_loops(tmp_path, HEAD + body, before=clock)
+    assert looped.lines[chosen(looped)["site"]] - LINES == line
+
+
+@pytest.mark.parametrize("begin", ["for k in range(9)", "while k < 9"])
+@pytest.mark.parametrize(
+    ("head", "run"),
+    [
+        ("def steps():", "for loss in steps():\n    wait(100_000)\n"),
+        ("async def steps():", "import asyncio\nasyncio.run(steps())\n"),
+    ],
+    ids=["generator", "coroutine"],
+)
+def test_a_loop_that_pauses_is_followed_where_it_is_asked_for(
+    tmp_path: Path, begin: str, head: str, run: str
+) -> None:
+    """Whoever runs meanwhile: what passes until the next iteration is of this one."""
+    pause = "await asyncio.sleep(0)" if "async" in head else "yield k"
+    body = (
+        f"{head}\n    global w, k\n    k = 0\n    {begin}:\n"
+        f"        w = w - 0.01 * grad(draw())\n        k += 1\n        {pause}\n{run}"
+    )
+    looped = run_loops(tmp_path, HEAD + body, asked=LINES + 4)
+    assert looped.lines[chosen(looped)["site"]] == LINES + 4
+    begun = [
+        n for e, at, n in looped.marks if e == spool.STEP_START and at == LINES + 4
+    ]
+    assert sum(begun) == 9
 
 
 def test_an_error_of_ours_ends_the_search_only(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -13,10 +14,13 @@ from made_runs import (
     PID,
     loop_words,
     marks,
+    running,
     segments,
     sites,
     table,
     threads,
+    wait,
+    waits,
 )
 
 from debottleneck.analysis import code as code_pass
@@ -30,6 +34,7 @@ LOAD: Frame = ("load_fn", "/w/train.py", 11)
 READ: Frame = ("read", "/w/lib/data.py", 33)
 NUMPY: Frame = ("mean", "/v/lib/python3.11/site-packages/numpy/core.py", 7)
 AGENT: Frame = ("enter", "/x/debottleneck/agent/marks.py", 180)
+AHEAD: Frame = ("run", "/x/debottleneck/strategies/rewriting/ahead.py", 90)
 SPIN: Frame = ("spin", "/w/train.py", 40)
 SPIN_LATER: Frame = ("spin", "/w/train.py", 41)
 
@@ -100,8 +105,12 @@ def test_the_marker_in_a_stack_names_its_stage(
         ((NUMPY,), NUMPY),
         ((marker("load"),), ("", "", 0)),
         ((MAIN, marker("load"), LOAD, AGENT), LOAD),
+        ((AHEAD, LOAD, AHEAD), LOAD),
     ],
-    ids=["below a library", "a module beside", "no user code", "nothing left", "ours"],
+    ids=[
+        *("below a library", "a module beside", "no user code", "nothing left"),
+        *("ours", "a strategy's"),
+    ],
 )
 def test_the_line_is_the_innermost_of_the_users_own(
     stack: tuple[Frame, ...], line: Frame
@@ -109,7 +118,7 @@ def test_the_line_is_the_innermost_of_the_users_own(
     """Time in a library is the user's line that called it; our frames are no code."""
     code = code_pass.code_of(recording([stack], []))
     assert code.line == {0: line}
-    assert not {marker("load"), AGENT} & set(code.frames[0])
+    assert not {marker("load"), AGENT, AHEAD} & set(code.frames[0])
 
 
 def test_a_sample_without_a_marker_has_the_stage_of_its_time() -> None:
@@ -188,6 +197,19 @@ def test_lines_share_their_stage() -> None:
         ["load", "trainer", "spin", 40, 0.25],
         ["other", "loader", "spin", 40, 1.0],
     ]
+
+
+def test_lines_of_other_threads_are_those_of_their_work() -> None:
+    """Not where they wait for others; the trainer's are those of all its time."""
+    stacks = [(MAIN, LOAD), (MAIN, SPIN)]
+    rows = [("stacks", 101, 0, 30, 30, 0), ("stacks", 101, 30, 40, 10, 1)]
+    rows += [("stacks", PID, 0, 30, 30, 0), ("stacks", PID, 30, 40, 10, 1)]
+    seen = [wait(0, 30, "lock", tid=tid) for tid in (PID, 101)]
+    seen += [running(30, 40, tid=tid) for tid in (PID, 101)]
+    made = replace(recording(stacks, rows), waits=waits(seen))
+    lines = code_pass.line_table(*sampled(made))
+    assert set(lines.loc[lines["role"] == "loader", "function"]) == {"spin"}
+    assert "load_fn" in set(lines.loc[lines["role"] == "trainer", "function"])
 
 
 def test_shares_of_lines_do_not_depend_on_names_of_files() -> None:

@@ -65,6 +65,28 @@ def test_lines_are_rows_and_small_ones_one() -> None:
     assert total == pytest.approx(1)
 
 
+@pytest.mark.parametrize("late", [0, 1], ids=["in it", "in the one after"])
+def test_rare_work_counts_as_often_as_it_is_done(late: int) -> None:
+    """However many of the steps with it an instrument happened to slow."""
+
+    def body(made: Script, step: int) -> None:
+        if step % 5 == 0:
+            made.line(11, "print(evaluate(net))", 10 - 9 * late)
+        made.line(12, "net.train(x)", 4 + 9 * late * (step % 5 == 1))
+
+    made = script(body, 40)
+    whole = analyse(made.recording())
+    starts = whole.steps["start_ns"].tolist()
+    slowed = [("stacks", starts[n] + 1, starts[n] + 2) for n in (5, 6, 10, 11, 20, 21)]
+    part = analyse(made.recording(blocks=table("blocks", slowed)))
+    assert part.loop.measured == 34
+    assert part.loop.step_ms == pytest.approx(whole.loop.step_ms, rel=0.01)
+    assert part.loop.step_low == pytest.approx(part.loop.step_high, rel=0.05)
+    assert shares(part) == pytest.approx(shares(whole), rel=0.01)
+    causes = part.causes.groupby("stage")["ms_per_step"].sum().to_dict()
+    assert causes == pytest.approx(shares(part), rel=0.01)
+
+
 def test_the_loop_is_named() -> None:
     """Its header, place, iterations, why it was chosen, and what else might be it."""
     made = script(flat)

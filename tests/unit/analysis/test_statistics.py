@@ -7,7 +7,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from debottleneck.analysis.statistics import mean_interval, ratio_interval
+from debottleneck.analysis.statistics import mean_interval, raked, ratio_interval
 
 
 def test_interval_of_normal_samples_agrees_with_theory() -> None:
@@ -97,3 +97,14 @@ def test_ratio_of_long_runs_is_exact_in_its_middle() -> None:
 def test_ratio_without_a_basis_is_nan(a: list[float], b: list[float]) -> None:
     """Empty samples, or a median of 0 below the line, give no number."""
     assert all(np.isnan(part) for part in ratio_interval(a, b))
+
+
+def test_weights_make_kinds_as_frequent_as_they_are_known_to_be() -> None:
+    """Of kinds that go together too; what has none of them keeps the rest."""
+    kinds = np.array([[1, 1], [1, 0], [0, 0], [0, 0], [0, 0]], bool)
+    weights = raked(kinds, np.array([0.2, 0.1]))
+    assert weights.mean() == pytest.approx(1)
+    assert (weights @ kinds / 5).tolist() == pytest.approx([0.2, 0.1], abs=1e-3)
+    mean, low, high = mean_interval(kinds[:, 0] * 10.0, weights)
+    assert float(mean) == pytest.approx(2.0, abs=0.01)
+    assert low <= mean <= high
