@@ -46,6 +46,26 @@ for step in range(60):
 print((time.perf_counter() - begun) / 40 * 1e3, np.stack(weights).tobytes().hex())
 """
 
+THREAD = """
+import queue, threading, time
+import numpy as np
+ready, w = queue.Queue(2), np.zeros(16)
+def stock(n):
+    for i in range(n):
+        time.sleep(0.03)
+        ready.put(np.full((8, 16), float(i % 7)))
+threading.Thread(target=stock, args=(120,)).start()
+def digest(x):
+    global w
+    time.sleep(0.015)
+    w = w - 0.01 * x.mean(0)
+for s in range(120):
+    if s == 40: begun = time.perf_counter()
+    digest(ready.get())
+print((time.perf_counter() - begun) / 80 * 1e3, w.tobytes().hex())
+"""
+"""A thread of the script's own makes what is digested, one after the other."""
+
 
 def command(*words: str, folder: Path) -> str:
     """What it prints; both streams."""
@@ -58,7 +78,12 @@ def command(*words: str, folder: Path) -> str:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("source", "name", "least"), [(SCRIPT, "prefetch", 1.8), (TURNS, "parallel-", 2.0)]
+    ("source", "name", "least"),
+    [
+        (SCRIPT, "prefetch", 1.8),
+        (TURNS, "parallel-", 2.0),
+        (THREAD, "prefetch", 1.6),
+    ],
 )
 def test_what_is_predicted_is_what_the_strategy_does(
     tmp_path: Path, source: str, name: str, least: float

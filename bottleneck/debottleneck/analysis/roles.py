@@ -32,6 +32,7 @@ def roles_of(recording: Recording, trainer: int, segments: pd.DataFrame) -> Role
         segments: Of all threads, for what they ran.
     """
     ran = _dominant_stage(segments)
+    ran = {(recording.facts.pid, tid): "load" for tid in recording.facts.feeders} | ran
     roles = {}
     for row in recording.threads.itertuples(index=False):
         key = (int(row.pid), int(row.tid))

@@ -68,6 +68,7 @@ def save(options: Options, raw: Path, outcome: Outcome, began: datetime) -> None
         rates=_rates(raw, agent),
         not_measured=(*missing, *unread),
         plans=assemble.plans_of(raw, outcome.pid),
+        feeders=assemble.feeders_of(raw, outcome.pid),
     )
     Recording.of(facts, tables).save(options.output)
 

@@ -262,6 +262,11 @@ def plans_of(raw: Path, pid: int) -> tuple[Planned, ...]:
     return tuple({name: plan[name] for name in names} for plan in found)  # type: ignore[misc] # all of them, fitted
 
 
+def feeders_of(raw: Path, pid: int) -> tuple[int, ...]:
+    """Threads of that process that feed others."""
+    return tuple(event["tid"] for of, event in _events(raw, spool.FEEDS) if of == pid)
+
+
 def has_functions(raw: Path) -> bool:
     """Whether yappi had a window in any process."""
     return any(_events(raw, "functions"))

@@ -88,6 +88,12 @@ class CollectionsEvent(Event):
     ns: Time
 
 
+class FeedsEvent(Event):
+    """A thread of the script's own puts something into a queue, time and again."""
+
+    tid: Id
+
+
 class Stated(Event, total=False):
     """Something that could not be done."""
 
@@ -102,4 +108,5 @@ EVENTS = {
     "functions": FunctionsWindow,
     "block": LearningBlock,
     spool.COLLECTIONS: CollectionsEvent,
+    spool.FEEDS: FeedsEvent,
 }

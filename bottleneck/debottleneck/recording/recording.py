@@ -130,6 +130,7 @@ class Facts:
         not_measured: What is missing and why.
         plans: What strategies would do with its loops, in the order in which the
             agent said so.
+        feeders: Threads of the target that put things into a queue in a loop.
     """
 
     command: tuple[str, ...]
@@ -153,6 +154,7 @@ class Facts:
     rates: Annotated[Mapping[str, Any], Like(Rates)] = field(default_factory=dict)
     not_measured: tuple[NotMeasured, ...] = ()
     plans: tuple[Planned, ...] = ()
+    feeders: tuple[Id, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)  # tables have no single truth value

@@ -125,7 +125,7 @@ of a core."""
 SAMPLER_FILE = "sampler.json"
 COMMS_FILE = "comms.jsonl"
 LOAD_FILE = "load.jsonl"
-COLLECTIONS = "collections"
+COLLECTIONS, FEEDS = "collections", "feeds"
 """Event: nanoseconds that garbage collections took so far."""
 
 STRATEGIES_FILE = "strategies.jsonl"

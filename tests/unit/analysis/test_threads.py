@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -125,6 +127,14 @@ def test_the_table_of_threads() -> None:
     assert largest == pytest.approx([1, 1, 0.5])
     assert table[list(CAUSES)].sum(axis=1).tolist() == pytest.approx([1, 1, 1])
     assert table["wall_ms"].tolist() == pytest.approx([100, 100, 100])
+
+
+def test_a_thread_that_fills_a_queue_is_a_loader() -> None:
+    """Whatever it is called; the one that trains stays that."""
+    facts = replace(FACTS, feeders=(PID, 101))
+    made = {"threads": threads((PID, "MainThread"), (101, "Thread-2"), (102, "x"))}
+    found = roles(Recording.of(facts, made))
+    assert found == {(PID, PID): "trainer", (PID, 101): "loader", (PID, 102): "other"}
 
 
 def test_causes_of_other_roles() -> None:

@@ -9,6 +9,7 @@ to learn is a block of its own, in which no step is quiet.
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -23,11 +24,10 @@ from debottleneck.agent.points import stand_in
 from debottleneck.agent.turns import LoopPoint
 from debottleneck.recording import spool
 from debottleneck.strategies import pools
-from debottleneck.strategies.rewriting import each
+from debottleneck.strategies.rewriting import each, feeding
 from debottleneck.strategies.rewriting import install as acting
 from debottleneck.strategies.rewriting.decide import Decision
 from debottleneck.strategies.rewriting.entries import Rewriting
-from debottleneck.strategies.rewriting.feeding import Fed
 from debottleneck.strategies.rewriting.flatten import FlatLoop
 from debottleneck.strategies.rewriting.notes import Voice
 from debottleneck.strategies.rewriting.plan import TURNS, Piece, Plan, Wanted
@@ -90,6 +90,7 @@ class _Hand(acting.Hand):
     def __init__(self, search: evidence.Search, known: bool) -> None:
         super().__init__(search, Wanted(None, None, process=False), _SILENT, known)
         self._asked: set[LoopPoint] = set()
+        self._feeders: set[int] = set()
 
     def turned(self, run: LoopEntry) -> None:
         """An iteration begins."""
@@ -102,6 +103,10 @@ class _Hand(acting.Hand):
 
     def feed(self, point: LoopPoint) -> None:
         """It hands over what it makes: let it be planned, for one of its threads."""
+        tid = threading.get_native_id()
+        if tid not in self._feeders and feeding.fills(point.plan.flat):
+            self._feeders.add(tid)
+            marks.note({"event": spool.FEEDS, "tid": tid})
         if point not in self._asked:
             self._asked.add(point)
             wanted = Wanted(None, None, process=True)
@@ -193,7 +198,7 @@ class AskedLoop(Rewriting):
             yield from super()._open(decision, frame, source)
 
 
-class AskedFeed(Fed, AskedLoop):
+class AskedFeed(feeding.Fed, AskedLoop):
     """One in a thread of the script's own, that feeds the training."""
 
 

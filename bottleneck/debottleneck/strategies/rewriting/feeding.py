@@ -11,7 +11,7 @@ import ast
 import atexit
 import ctypes
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from types import FrameType
 from typing import Any, TypeVar
@@ -31,8 +31,9 @@ from debottleneck.strategies.rewriting.plan import DRAWN, NO_GAIN
 
 T = TypeVar("T")
 
-PUTS = {"put", "put_nowait", "append", "appendleft"}
-"""Methods by which a thread hands something over."""
+FILLS = {"put", "put_nowait"}
+PUTS = {*FILLS, "append", "appendleft"}
+"""Methods by which a thread hands something over, to a queue at least."""
 
 BUSY_NS = 1_000_000
 """What runs ahead is on a core for so long, at least, if a process is to gain."""
@@ -171,14 +172,19 @@ def feeds(run: LoopEntry) -> bool:
     flat = run.point.plan.flat
     if not isinstance(flat, FlatLoop):
         return False
-    return any(_puts(line.node) for line in flat.lines)
+    return any(_puts(line.node, PUTS) for line in flat.lines)
 
 
-def _puts(node: ast.AST) -> bool:
+def fills(flat: FlatLoop) -> bool:
+    """Whether it is a queue that such a loop hands to."""
+    return any(_puts(line.node, FILLS) for line in flat.lines)
+
+
+def _puts(node: ast.AST, methods: Collection[str]) -> bool:
     """Whether it hands something over, not within a `for` loop of its own."""
     if isinstance(node, (ast.For, *SCOPES)):
         return False
     called = node.func if isinstance(node, ast.Call) else None
-    if isinstance(called, ast.Attribute) and called.attr in PUTS:
+    if isinstance(called, ast.Attribute) and called.attr in methods:
         return True
-    return any(map(_puts, ast.iter_child_nodes(node)))
+    return any(_puts(inner, methods) for inner in ast.iter_child_nodes(node))
