@@ -19,6 +19,7 @@ from debottleneck.agent.sites import site_of
 from debottleneck.agent.wrap import as_frame_of_ours, wrap
 from debottleneck.agent.written import give_back
 
+
 def install(torch: ModuleType) -> None:
     """Patch the modules that `import torch` has just brought."""
     _modules(torch)

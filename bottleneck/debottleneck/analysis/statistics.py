@@ -43,7 +43,7 @@ def raked(kinds: Flags, frequent: Floats) -> Floats:
     for column, share in list(zip(kinds.T, frequent, strict=True)) * ROUNDS:
         part = np.clip(weights[column].sum() / weights.sum(), LEAST, 1 - LEAST)
         weights *= np.where(column, share / part, (1 - share) / (1 - part))
-    return weights / weights.mean()
+    return np.asarray(weights / weights.mean())
 
 
 def mean_interval(

@@ -161,7 +161,7 @@ def _interval(grid: StepGrid, values: Floats) -> tuple[Floats, Floats, Floats]:
     """Mean over steps with its interval: how often each kind of step comes is known."""
     if not grid.kinds.shape[1]:
         return mean_interval(values)
-    kinds = np.column_stack((np.ones(len(grid.steps)), grid.kinds))
+    kinds = np.column_stack((np.ones(len(grid.steps)), grid.kinds.astype(np.float64)))
     usual = kinds @ np.linalg.lstsq(kinds, values, rcond=None)[0]
     middle, low, high = mean_interval(values - usual, grid.weights)
     mean = grid.mean(values)

@@ -44,6 +44,7 @@ def save(options: Options, raw: Path, outcome: Outcome, began: datetime) -> None
     code = outcome.exit_code
     number = -code if code is not None and code < 0 else None
     machine = prices.kept(options.python) if options.calibrate else None
+    settings = ("warmup", "rate", "strategies")
     facts = Facts(
         command=masks.words(options.command),
         script=script.script,
@@ -53,9 +54,7 @@ def save(options: Options, raw: Path, outcome: Outcome, began: datetime) -> None
         end_ns=outcome.end_ns,
         pid=outcome.pid,
         main_tid=outcome.pid,
-        options={
-            name: getattr(options, name) for name in ("warmup", "rate", "strategies")
-        },
+        options={name: getattr(options, name) for name in settings},
         environment=masks.value(
             _environment(options, raw, outcome, agent, tables["blocks"])
         ),

@@ -104,7 +104,9 @@ class _Hand(acting.Hand):
     def feed(self, point: LoopPoint) -> None:
         """It hands over what it makes: let it be planned, for one of its threads."""
         tid = threading.get_native_id()
-        if tid not in self._feeders and feeding.fills(point.plan.flat):
+        flat = point.plan.flat
+        assert isinstance(flat, FlatLoop)  # else it hands over nothing
+        if tid not in self._feeders and feeding.fills(flat):
             self._feeders.add(tid)
             marks.note({"event": spool.FEEDS, "tid": tid})
         if point not in self._asked:
