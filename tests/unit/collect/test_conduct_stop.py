@@ -111,7 +111,7 @@ def test_a_block_ends_though_another_loop_trains(
     told = iter(looks)
 
     class FakeCounter:
-        def __init__(self, folder: Path, pid: int) -> None:
+        def __init__(self, folder: Path, pid: int, *, known: bool) -> None:
             pass
 
         def look(self) -> progress.Seen:
