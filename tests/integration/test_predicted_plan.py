@@ -77,6 +77,7 @@ def command(*words: str, folder: Path) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.parametrize(
     ("source", "name", "least"),
     [
