@@ -71,8 +71,8 @@ def search() -> Search:
 
 def asked_line(path: str) -> int:
     """Line of the loop that the user asks for, 0 where it is in no such file."""
-    asked = (_search and _search[0].asked) or {}
-    return asked["line"] if asked.get("file") == os.path.abspath(path) else 0
+    asked = _search[0].asked if _search else None
+    return asked["line"] if asked and asked["file"] == os.path.abspath(path) else 0
 
 
 def begun_elsewhere(site: int) -> None:

@@ -117,7 +117,7 @@ def _steps_of(loop: Mapping[str, Any]) -> entries.Step:
             begun += more
             before, _step = _step, math.ceil(begun / loop.get("iterations", 1))
             if _states is not None and _step != before:
-                _states.turned(more, sys._getframe(1))
+                _states.turned(_step - before, sys._getframe(1))
 
     return turned
 

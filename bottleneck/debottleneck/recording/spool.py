@@ -126,7 +126,7 @@ SAMPLER_FILE = "sampler.json"
 COMMS_FILE = "comms.jsonl"
 LOAD_FILE = "load.jsonl"
 COLLECTIONS, FEEDS = "collections", "feeds"
-"""Event: nanoseconds that garbage collections took so far."""
+"""Events: nanoseconds that garbage collections took so far; a thread fills a queue."""
 
 STRATEGIES_FILE = "strategies.jsonl"
 """What strategies did and why not, see `strategies.rewriting.notes`."""

@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -328,3 +329,20 @@ def test_optimizers_are_watched(tmp_path: Path) -> None:
     updates = [event for event in found.events if event.stage == "update"]
     assert [event.leaves for event in updates] == [2, 2, 2, 2, 3]
     assert len({event.bits for event in updates}) == 5
+
+
+def test_iterations_that_gather_gradients_are_one_step(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Steps are counted as the user counts them: each of three iterations."""
+    told: list[int] = []
+    states = SimpleNamespace(turned=lambda more, frame: told.append(more))
+    monkeypatch.setattr(outputs, "_states", states)
+    monkeypatch.setattr(outputs, "_step", 0)
+    loop = {"file": "/w/train.py", "line": 3, "iterations": 3}
+    turned: Any = outputs._steps_of(loop)
+    point = SimpleNamespace(file="/w/train.py", plan=SimpleNamespace(line=3))
+    for more in (1, 1, 1, 1, -1):
+        turned(point, more)
+    assert told == [1, 1, -1]
+    assert outputs._step == 1
