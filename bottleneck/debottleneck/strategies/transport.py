@@ -200,7 +200,7 @@ def _copy(target: memoryview, source: memoryview) -> None:
     """Copy memory, without the GIL where NumPy is there to do it."""
     numpy = sys.modules.get("numpy")
     if numpy is None or len(source) < 4096:
-        target[:] = source
+        target[:] = source.tobytes()  # formats of views may differ, all are bytes
     else:
         bytes_of = numpy.frombuffer
         numpy.copyto(bytes_of(target, numpy.uint8), bytes_of(source, numpy.uint8))

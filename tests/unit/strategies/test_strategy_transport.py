@@ -226,6 +226,15 @@ def test_received_arrays_stay_as_they_are(ends: tuple[Any, Any]) -> None:
     assert len(sender._slots) <= HELD + 2
 
 
+def test_small_arrays_beside_large_ones_are_copied_too(ends: tuple[Any, Any]) -> None:
+    """Whoever keeps many batches keeps their labels as well."""
+    sent, _ = there(ends)
+    kept = [sent((BIG, np.arange(8) + n)) for n in range(3 * HELD)]
+    for n, (rows, labels) in enumerate(kept):
+        assert (rows == BIG).all()
+        assert (labels == np.arange(8) + n).all()
+
+
 def test_a_closed_end_is_noticed(ends: tuple[Any, Any]) -> None:
     """Both sides say that the other one is gone, past every `except Exception`."""
     sent, _ = there(ends)
