@@ -121,9 +121,10 @@ class EachPoint:
             return items if listed is None else listed
         if self._entries < TIMED:
             return self._timed(listed)
+        began = perf_counter_ns()
         if not self._may(listed, sys._getframe(1)):
             return listed
-        return self._beside(listed, sys._getframe(1))
+        return self._beside(listed, sys._getframe(1), began)
 
     def listed(
         self, items: Iterable[Any], made: Callable[[Iterable[Any]], list[Any]]
@@ -138,10 +139,10 @@ class EachPoint:
             cpu_ns = thread_time_ns() - cpu_began
             self._book(perf_counter_ns() - began, cpu_ns, len(listed))
             return found
+        began = perf_counter_ns()
         if not self._may(listed, sys._getframe(1)):
             return made(listed)
         assert self.plan is not None
-        began = perf_counter_ns()
         calls = [partial(made, (item,)) for item in listed]
         found = [one for part in results(calls, self.plan.workers) for one in part]
         self._judge(perf_counter_ns() - began)
@@ -272,11 +273,12 @@ class EachPoint:
                 f"it took {fast:.2f} ms, {plain:.2f} without", self.plan.strategy
             )
 
-    def _beside(self, items: Sequence[Any], frame: FrameType) -> Iterator[Any]:
+    def _beside(
+        self, items: Sequence[Any], frame: FrameType, began: int
+    ) -> Iterator[Any]:
         """The last item for the statement itself, while threads do the others."""
         one = self._one(frame)
         assert self.plan is not None
-        began = perf_counter_ns()
         calls = [partial(one, item) for item in items[:-1]]
         return self._joined(together(calls, self.plan.workers), items[-1], began)
 
