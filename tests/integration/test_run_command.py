@@ -215,8 +215,8 @@ for start in range(0, 400, 10):
 def forward_only(batch):
     return batch @ weights
 for step in range(400):
-    time.sleep(0.00001)
     weights = weights + 1e-9 * forward_only(data[step % 40 : step % 40 + 8])
+    time.sleep(0.00001)
 """,
 }
 """Loops that are left as they are: what they load depends on what they train, lies in
