@@ -1,7 +1,8 @@
 """Hand-made analyses of runs that never happened, the same on every machine.
 
 Each is consistent as a real one is: stages add up to the step, the trainer's causes
-to their stage. No collector and no pass of `analysis` is involved.
+to their stage. No collector and no pass of `analysis` is involved; what is said first
+is said as of real runs.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import pandas as pd
 
 from debottleneck import words
 from debottleneck.analysis import frames
+from debottleneck.analysis.findings import diagnose
 from debottleneck.analysis.result import (
     Analysis,
     Candidate,
@@ -25,6 +27,7 @@ from debottleneck.analysis.result import (
     Verdict,
     Where,
 )
+from debottleneck.prediction.verdict import told
 from debottleneck.recording.recording import (
     COLUMNS,
     STATES,
@@ -93,14 +96,9 @@ def input_bound() -> Analysis:
         ),
     )
     built = build(plan)
-    return replace(
+    made = replace(
         built,
         findings=(_slow_source(built), _slow_update(built)),
-        verdict=Verdict(
-            "The loop waits for data from the network in 54 % of each step.",
-            "load: load_batch data.py:41, on 10.0.0.7:9000",
-            "Fetch the next batch while this one trains (at most 2.17x as fast).",
-        ),
         waited_on=_table(
             "waited_on",
             ("load", "trainer", "network", "recvfrom", "10.0.0.7:9000", 98.6),
@@ -108,14 +106,21 @@ def input_bound() -> Analysis:
             ("forward", "trainer", "lock", "futex", "", 0.1),
         ),
     )
+    return told(made)
 
 
 def predicted() -> Analysis:
     """The same loop, with what strategies would make of it."""
     base = input_bound()
     facts = replace(base.recording.facts, command=("train.py", "--epochs", "3"))
-    recording = replace(base.recording, facts=facts)
-    return replace(base, recording=recording, predictions=made_predictions.WAITING)
+    return told(
+        replace(
+            base,
+            recording=replace(base.recording, facts=facts),
+            findings=(_slow_source(base), _slow_update(base)),
+            predictions=made_predictions.WAITING,
+        )
+    )
 
 
 def _slow_source(built: Analysis) -> Finding:
@@ -127,7 +132,7 @@ def _slow_source(built: Analysis) -> Finding:
         severity="high",
         summary="The loop waits for data from 10.0.0.7:9000 in more than half of "
         "each step.",
-        action="Fetch the next batch while this one trains: strategy `prefetch`.",
+        action="Fetch the next batch while this one trains.",
         evidence={
             "network_ms_per_step": 98.6,
             "peer": "10.0.0.7:9000",
@@ -140,7 +145,7 @@ def _slow_source(built: Analysis) -> Finding:
 def _slow_update(built: Analysis) -> Finding:
     return _finding(
         built,
-        "update-bound-python",
+        "update-bound",
         "update",
         "python",
         severity="low",
@@ -178,7 +183,8 @@ def lined() -> Analysis:
         ("net.py:12", net, 12, 12, "hidden = np.tanh(x @ self.w)", row, ""),
         ("net.py:13-14", net, 13, 14, "self.calls += 1", row, ""),
     )
-    return replace(built, rows=_table("rows", *rows), loop=_of_loader(built.loop))
+    made = replace(built, rows=_table("rows", *rows), loop=_of_loader(built.loop))
+    return told(replace(made, findings=diagnose(made)))
 
 
 STACKED = "x = np.stack([jitter(image) for image in x]).reshape(len(x), -1)"
@@ -256,17 +262,13 @@ def gil_bound() -> Analysis:
         evidence={"waiters": ["MainThread"], "holders": ["augment-0", "augment-1"]},
         where=(holder,),
     )
-    return replace(
+    made = replace(
         built,
         findings=(finding,),
-        verdict=Verdict(
-            "Training waits for the GIL in more than half of each step.",
-            "held by augment-0 and augment-1: jitter_colours augment.py:63",
-            "Move augmentation into worker processes.",
-        ),
         handovers_per_s=1180.4,
         gil_waits=_gil_waits(holder, finding.share),
     )
+    return told(made)
 
 
 def healthy() -> Analysis:
@@ -284,13 +286,8 @@ def healthy() -> Analysis:
         slow=(2_000, 6.0),
         every={"stacks": (1_000, 200)},
     )
-    return replace(
+    made = replace(
         build(plan),
-        verdict=Verdict(
-            "Nothing holds this loop up: 88 % of each step computes.",
-            "forward and backward, as they should be",
-            "Nothing to change; a faster model or machine is what would help.",
-        ),
         not_measured=(
             NotMeasured(
                 "functions (yappi)",
@@ -300,6 +297,7 @@ def healthy() -> Analysis:
         ),
         functions=frames.empty("functions"),
     )
+    return told(made)
 
 
 def no_steps() -> Analysis:
@@ -323,17 +321,12 @@ def no_steps() -> Analysis:
             ),
         ),
     )
-    return replace(
+    made = replace(
         built,
         loop=loop,
         steps=frames.empty("steps"),
         step_stages=frames.empty("step_stages"),
         stages=frames.empty("stages"),
-        verdict=Verdict(
-            "The script computes in Python for 61 % of its time.",
-            "main thread: convert convert.py:12",
-            "Mark the stages of its loop to see more.",
-        ),
         not_measured=(
             NotMeasured(
                 "steps and stages",
@@ -342,6 +335,7 @@ def no_steps() -> Analysis:
             ),
         ),
     )
+    return told(made)
 
 
 def killed() -> Analysis:
@@ -370,17 +364,13 @@ def killed() -> Analysis:
         "stacks (py-spy)", "the run was too short", "let it run for 20 s"
     )
     missing = ("causes", "threads", "flame", "lines", "functions", "instruments")
-    return replace(
+    made = replace(
         built,
         recording=replace(built.recording, facts=facts, waits=empty("waits")),
-        verdict=Verdict(
-            "Loading takes 77 % of each step; why was not measured.",
-            "load: load_batch data.py:41",
-            "Profile it where /proc can be read, to learn what load waits for.",
-        ),
         not_measured=(gap, stacks),
         **{name: frames.empty(name) for name in missing},
     )
+    return told(made)
 
 
 EVIL = "<script>window.pwned = 1; alert(1)</script>"

@@ -13,7 +13,7 @@ from debottleneck.analysis import gil as gil_pass
 from debottleneck.analysis import threads as thread_pass
 from debottleneck.analysis import trainer as trainer_pass
 from debottleneck.analysis.division import divide
-from debottleneck.analysis.findings import diagnose, verdict
+from debottleneck.analysis.findings import diagnose
 from debottleneck.analysis.frames import (
     bounds,
     empty,
@@ -47,7 +47,7 @@ NO_LOOP = "no training loop was recognised"
 
 
 def analyse(recording: Recording) -> Analysis:
-    """Find the loop, attribute its time, diagnose it."""
+    """Find the loop, attribute its time, diagnose it. `prediction.verdict` judges."""
     facts = recording.facts
     found, segments, lines = _read_marks(recording)
     trainer, steps = found.trainer, found.steps
@@ -87,8 +87,7 @@ def analyse(recording: Recording) -> Analysis:
         functions=function_table(recording, roles),
         instruments=instrument_table(recording, steps, pairs),
     )
-    findings = diagnose(analysis)
-    return replace(analysis, findings=findings, verdict=verdict(analysis, findings))
+    return replace(analysis, findings=diagnose(analysis))
 
 
 @dataclass(frozen=True)

@@ -89,47 +89,24 @@ class Where:
     line: int
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One diagnosis: what holds the loop up, the evidence, and what to try.
-
-    Attributes:
-        kind: Stable name, e.g. "input-bound-io", "gil-contention".
-        severity: "high", "medium" or "low", by the share of the step at stake.
-        stage: The stage concerned, or "" for the whole step.
-        cause: The cause concerned, or "".
-        role: The role of the threads that wait.
-        summary: One sentence: what the loop waits for.
-        action: One sentence: what to do about it.
-        ceiling: Speed-up if that time vanished, 1 / (1 - share).
-        share: The share of the step at stake.
-        evidence: Name -> number or text, what the finding rests on.
-        where: Lines of the user's code, most important first.
-    """
-
-    kind: str
-    severity: str
-    stage: str
-    cause: str
-    role: str
-    summary: str
-    action: str
-    ceiling: float
-    share: float
-    evidence: dict[str, Any]
-    where: tuple[Where, ...] = ()
+WORTH = 1.05
+"""A strategy predicted to gain less than this is not recommended: repeated runs differ
+by more, and threads are not for free."""
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """The three lines: what the loop waits for, on which line, what to do."""
-
-    what: str
-    where: str
-    action: str
+def digits_of(speedup: float, low: float) -> int:
+    """Enough that what is not worth a trial does not read as if it were."""
+    if speedup < WORTH <= round(speedup, 2):
+        return 3
+    return 1 if low >= 10 else 2
 
 
-NO_VERDICT = Verdict("", "", "")
+def gain_in_words(
+    speedup: float, low: float, high: float, between: str = " to "
+) -> str:
+    """A predicted speed-up and its bounds, the same wherever it is said."""
+    gain, *bounds = (f"{x:.{digits_of(speedup, low)}f}" for x in (speedup, low, high))
+    return f"{gain}x ({between.join(bounds)})"
 
 
 @dataclass(frozen=True)
@@ -147,8 +124,10 @@ class Prediction:
         limit: What keeps it from being faster, without a period: "limited by the GIL
             at 3 threads".
         memory_mb: Memory beyond the plain script's, a rough figure; None if unknown.
-        why_not: Why it would not act on this script as it is, "" if it may.
-        worth: Whether it should be tried: it may act, and gains enough.
+        why_not: Why it would not act on this script as it is, "" if it may. The
+            numbers are then those of a script that lets it act.
+        worth: Whether it should be tried: it may act, gains enough beside what is
+            assumed, and the prediction can be relied on.
     """
 
     spec: str
@@ -164,14 +143,69 @@ class Prediction:
     worth: bool = False
 
     @property
+    def text(self) -> str:
+        """The speed-up and its bounds: "1.79x (1.53 to 2.11)"."""
+        return gain_in_words(self.speedup, self.low, self.high)
+
+    @property
     def hopeless(self) -> bool:
         """Whether even the upper bound is not worth a trial."""
         return self.high < WORTH
 
 
-WORTH = 1.05
-"""A strategy predicted to gain less than this is not recommended: repeated runs differ
-by more, and threads are not for free."""
+@dataclass(frozen=True)
+class Finding:
+    """One diagnosis: what holds the loop up, the evidence, and what to try.
+
+    Attributes:
+        kind: Stable name, e.g. "input-bound-io", "gil-contention".
+        severity: "high", "medium" or "low", by the share of the step at stake.
+        stage: The stage concerned, or "" for the whole step.
+        cause: The cause concerned, or "".
+        role: The role of the threads that wait.
+        summary: One sentence: what the loop waits for.
+        action: What to do about it; a rule's is by hand, `prediction.verdict` puts the
+            strategy before it that does the same, and what that gains.
+        ceiling: Speed-up if that time vanished, 1 / (1 - share); no gain to expect.
+        share: The share of the step at stake.
+        evidence: Name -> number or text, what the finding rests on.
+        where: Lines of the user's code, most important first.
+        gain: What is predicted of the strategy for it, in its best setting; None
+            where there is none, or where only a trial can tell.
+    """
+
+    kind: str
+    severity: str
+    stage: str
+    cause: str
+    role: str
+    summary: str
+    action: str
+    ceiling: float
+    share: float
+    evidence: dict[str, Any]
+    where: tuple[Where, ...] = ()
+    gain: Prediction | None = None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is said first: what the loop waits for, on which line, what to do.
+
+    Attributes:
+        what: A script that failed has its exit first.
+        where: The lines of the headline.
+        action: With its gain, as predicted.
+        note: What kept the machine busy meanwhile, "" for nothing.
+    """
+
+    what: str
+    where: str
+    action: str
+    note: str = ""
+
+
+NO_VERDICT = Verdict("", "", "")
 
 
 @dataclass(frozen=True)
@@ -188,6 +222,9 @@ class Predictions:
         machine: The prices that were assumed (`machine.Machine.as_dict`).
         question: What was assumed beside the recording, a sentence; "" for nothing.
         unplanned: Why no strategy can be predicted at all, "" if one can.
+        doubt: Why none of them is recommended, whatever it should gain; "" if they are.
+        untold: Strategies that findings speak for and only a trial can tell of, as
+            they are written.
     """
 
     plain: Prediction
@@ -197,6 +234,20 @@ class Predictions:
     machine: Mapping[str, Any]
     question: str = ""
     unplanned: str = ""
+    doubt: str = ""
+    untold: tuple[str, ...] = ()
+
+    @property
+    def best(self) -> Prediction | None:
+        """The row to try first, None if none is worth it."""
+        return next((row for row in self.rows if row.worth), None)
+
+    @property
+    def gaining(self) -> Prediction | None:
+        """The row that acts and gains enough, whether it can be relied on or not."""
+        least = WORTH * self.plain.speedup
+        rows = (row for row in self.rows if not row.why_not and row.speedup >= least)
+        return next(rows, None)
 
 
 @dataclass(frozen=True, eq=False)  # tables have no single truth value

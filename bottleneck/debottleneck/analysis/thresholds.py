@@ -29,8 +29,10 @@ class Thresholds:
     busy_share: float = 0.25
     # A thread that seldom wants a core cannot keep another from one.
     contender_share: float = 0.10
-    # Half a core of foreign work can delay a thread for half of its time.
-    foreign_cores: float = 0.50
+    # A third of a core of foreign work delays a thread by more than runs differ.
+    foreign_cores: float = 0.30
+    # Less of an optimizer than this, and it is few large operations, not bookkeeping.
+    update_python: float = 0.20
     # More time than this without a cause, and "nothing is wrong" cannot be said.
     unknown_share: float = 0.30
     # A line with fewer samples than this of its stage says nothing about it.

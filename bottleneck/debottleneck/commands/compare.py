@@ -42,8 +42,9 @@ def add(verbs: Verbs) -> None:
         help="try strategies on a script, unedited, and measure what each gains",
         description="Run SCRIPT with and without strategies in interleaved rounds, "
         "check that the numbers stay the same, and say which is faster by how much. "
-        "Without --strategy those are tried that a profile of the script supports, "
-        "the most promising first, but for those that are predicted to gain nothing.",
+        "Rounds are added until every row is decided. Without --strategy those are "
+        "tried that a profile of the script names, in its order, but for those that "
+        "are predicted to gain nothing.",
         usage="bottleneck compare [OPTIONS] (SCRIPT | -m MODULE) [ARGS...]",
     )
     parser.add_argument(
@@ -60,7 +61,7 @@ def add(verbs: Verbs) -> None:
         help="try also what is predicted to gain nothing",
     )
     parser.add_argument(
-        "--rounds", type=int, default=5, metavar="N", help="at most N (default 5)"
+        "--rounds", type=int, default=15, metavar="N", help="at most N (default 15)"
     )
     parser.add_argument(
         "--steps", type=int, metavar="N", help="steps of a trial (default: about 3 s)"
@@ -98,12 +99,22 @@ def run(arguments: argparse.Namespace) -> int:
                 wanted, bar.watch, lambda line: bar.say(f"bottleneck: {line}")
             )
     except KeyboardInterrupt:
-        print("bottleneck: ended by Ctrl-C, nothing was measured", file=sys.stderr)
+        print(f"bottleneck: ended by Ctrl-C{_known(wanted.folder)}", file=sys.stderr)
         return INTERRUPTED
     _print(comparison, arguments.format, _remembered(comparison))
     if arguments.patch is not None:
         _copy_patch(comparison, arguments.patch)
     return INTERRUPTED if interrupted else 0
+
+
+def _known(folder: Path) -> str:
+    """What there is to see where the profile was not finished."""
+    from debottleneck.recording.recording import FACTS_FILE
+    from debottleneck.trials.save import BASELINE
+
+    if not (folder / BASELINE / FACTS_FILE).exists():
+        return ", nothing was measured"
+    return f" in the profile: bottleneck report {folder / BASELINE}"
 
 
 @contextmanager

@@ -112,7 +112,7 @@ def _prepare_report() -> None:
     for name in (
         "analysis.analyse",
         "collect.saving",
-        "prediction.predict",
+        "prediction.verdict",
         "report.html.run",
         "report.text.run",
     ):
@@ -173,18 +173,19 @@ def _report(options: Options, copies: list[tuple[str, Path]]) -> None:
     begun, folder = time.monotonic(), options.output
     from debottleneck import load_recording
     from debottleneck.analysis.analyse import analyse
-    from debottleneck.prediction.predict import with_predictions
+    from debottleneck.prediction.verdict import judged
     from debottleneck.report import write
     from debottleneck.report.text.run import render
 
-    analysis = with_predictions(analyse(load_recording(folder)))
+    analysis = judged(analyse(load_recording(folder)))
     page = folder / "report.html"
     footer = [
         f"Page       {page}",
         f"Recording  {folder}",
         f"Again      bottleneck report {folder}",
     ]
-    if analysis.findings and not options.strategies:
+    predicted = analysis.predictions
+    if predicted and (predicted.best or predicted.untold):
         footer.append(f"Remedies   {_compare(options)}")
     print(render(analysis, footer=tuple(footer)), file=sys.stderr, flush=True)
     write(analysis, page, "html", private=True)

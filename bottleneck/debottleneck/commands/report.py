@@ -168,7 +168,7 @@ def _of_recording(options: ReportOptions) -> str | bytes:
 
     analysis = _analysed(options)
     if options.format in PREDICTED:
-        analysis = _predicted(analysis)
+        analysis = _judged(analysis)
     return render(analysis, options.format)
 
 
@@ -180,7 +180,7 @@ def _picture_of_recording(options: ReportOptions) -> bytes:
     picture.check()
     analysis = _analysed(options)
     if options.png == catalogue.PREDICTIONS:
-        analysis = _predicted(analysis)
+        analysis = _judged(analysis)
     return picture.png(catalogue.of_run(analysis, options.png))
 
 
@@ -191,10 +191,10 @@ def _analysed(options: ReportOptions) -> Analysis:
     return analyse(_change(options)(load(options.folder)))
 
 
-def _predicted(analysis: Analysis) -> Analysis:
-    from debottleneck.prediction.predict import with_predictions
+def _judged(analysis: Analysis) -> Analysis:
+    from debottleneck.prediction.verdict import judged
 
-    return with_predictions(analysis)
+    return judged(analysis)
 
 
 def _change(options: ReportOptions) -> Callable[[Recording], Recording]:

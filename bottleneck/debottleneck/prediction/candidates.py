@@ -23,7 +23,7 @@ LEAST_SHARE = 0.02
 def families(demand: Demand, cores: int) -> list[list[Strategies]]:
     """Settings to choose from, for each strategy that has a plan.
 
-    One that would do nothing has one setting, for its reason.
+    One that would do nothing has a row for its reason.
 
     Args:
         demand: The loop.
@@ -51,8 +51,9 @@ def _prefetches(demand: Demand, cores: int) -> list[list[Strategies]]:
     plan, in_process = plan_of(demand, asked), plan_of(demand, process)
     if plan is None or in_process is None or not simulated(demand, (asked,)):
         return []
-    if in_process.reason:
-        return [[parse(PREFETCH)]]
+    if in_process.reason:  # predicted as if that were mended
+        forked = f"{PREFETCH}:workers={max(cores, 2)},where=process"
+        return [[parse(PREFETCH), parse(forked)]]
     threaded, plan = not plan.reason, in_process if plan.reason else plan
     counts, apart = [1], [1]
     if has_workers(plan):

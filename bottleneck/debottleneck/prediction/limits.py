@@ -1,4 +1,7 @@
-"""What keeps a simulated loop from being faster, and what memory it costs."""
+"""What keeps a simulated loop from being faster, and what memory it costs.
+
+And why what was simulated cannot be relied on.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from debottleneck.analysis.result import Analysis
+from debottleneck.analysis.rules.measures import cores, foreign
 from debottleneck.prediction.demand import Demand
 from debottleneck.prediction.replay import Replayed
 from debottleneck.prediction.sides import plan_of
@@ -24,6 +29,13 @@ CONTENDED = 0.2
 """Threads that wait for the GIL for this part of their time are held up by it."""
 
 SLOWER = 0.98
+
+MOST_OFF = 0.15
+"""Of the measured step: a simulated plain loop further off has not understood it, and
+nothing is recommended by it."""
+
+LEAST_IDLE = 0.1
+"""Cores that are free for so little of the time have room for nobody."""
 
 MOSTLY = 0.5
 """Who waits for the outside for more than this of the time is held up by it."""
@@ -88,3 +100,31 @@ def beyond_mb(demand: Demand, strategies: Strategies) -> float:
         megabytes += (plan.workers + plan.depth) * plan.size / 1e6
         megabytes += PROCESS_MB * plan.workers * (plan.where == "process")
     return megabytes
+
+
+def misfit(replayed: float) -> str:
+    """Why a replay tells nothing of strategies; "" of one that resembles the loop.
+
+    Args:
+        replayed: The simulated plain step over the measured one.
+    """
+    if abs(replayed - 1) <= MOST_OFF:
+        return ""
+    return (
+        f"the simulated plain loop takes {100 * replayed:.0f} % of the measured step, "
+        "so that the model does not see all that happens in it"
+    )
+
+
+def no_core(analysis: Analysis) -> str:
+    """Why there is nowhere to run anything beside the loop, "" if there is."""
+    threads, room = analysis.threads, cores(analysis)
+    if threads.empty or room is None:
+        return ""
+    on_core = threads[["python", "native"]].fillna(0.0).sum(axis=1)
+    busy = float((on_core * threads["wall_ms"]).sum()) / float(threads["wall_ms"].max())
+    others = foreign(analysis) or 0.0
+    if room - busy - others > LEAST_IDLE:
+        return ""
+    beside = f" and other work {others:.1f}" if others >= LEAST_IDLE else ""
+    return f"no core is free: the script keeps {busy:.1f} of {room:g} busy{beside}"

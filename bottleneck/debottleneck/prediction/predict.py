@@ -16,14 +16,15 @@ import numpy as np
 
 from debottleneck.analysis.frames import quiet_steps
 from debottleneck.analysis.result import WORTH, Analysis, Prediction, Predictions
+from debottleneck.analysis.rules.measures import cores, input_rows
 from debottleneck.analysis.steps import chosen_loop
 from debottleneck.prediction.apply import simulated
 from debottleneck.prediction.candidates import families
 from debottleneck.prediction.demand import Demand, Part, demand_of, fraction
-from debottleneck.prediction.limits import beyond_mb, limit
+from debottleneck.prediction.limits import beyond_mb, limit, misfit, no_core
 from debottleneck.prediction.question import AS_IT_IS, Question
 from debottleneck.prediction.replay import Replayed, drawn, operations, replay
-from debottleneck.prediction.sides import NO_LOOP, NO_PLAN, why_not
+from debottleneck.prediction.sides import NO_LOOP, NO_PLAN, freed, why_not
 from debottleneck.recording.machine import Machine
 from debottleneck.strategies.spec import Strategies, parse, written
 
@@ -63,9 +64,6 @@ OPERATIONS = 12_000
 
 LEAST_STEPS = 8
 
-MOST_OFF = 0.15
-"""Of the measured step: a simulated plain loop further off has not understood it."""
-
 AS_GOOD = 0.96
 """Of settings this close the one with the fewest threads is named."""
 
@@ -89,17 +87,6 @@ SHARE_ERROR = 0.1
 """Of a stage's Python share, likewise: it comes from samples."""
 
 RELEASES_ERROR = 0.25
-
-
-def with_predictions(analysis: Analysis) -> Analysis:
-    """The analysis with what strategies would gain, where it has a loop to replay.
-
-    A run with a strategy applied is left as it is: its steps are no longer the plain
-    script's, which another strategy would have to begin with.
-    """
-    if analysis.recording.facts.options.get("strategies"):
-        return analysis
-    return replace(analysis, predictions=predict(analysis))
 
 
 def predict(
@@ -130,26 +117,35 @@ def predict(
     if demand is None:
         return None
     model = _understood(analysis, demand, question.of_rows(analysis.rows), seed)
+    crowded = no_core(analysis) if question == AS_IT_IS else ""
+    plain = model.weigh(misfit(model.replayed) or crowded)
     if strategies:
         able = [one for one in strategies if simulated(model.demand, one)]
         settings = [[model.predicted(one)] for one in able]
-        rows = [row for (row,) in settings]
+        chosen = [row for (row,) in settings]
     else:
-        cores = max(1, round(model.machine.cores))
         settings = [
             [model.predicted(one, TIMES if thorough else GLANCES) for one in family]
-            for family in families(model.demand, cores)
+            for family in families(model.demand, max(1, round(model.machine.cores)))
         ]
-        rows = [_best_of(model, family) for family in settings]
+        chosen = [_best_of(model, family) for family in settings]
     return Predictions(
-        plain=model.predicted(()),
-        rows=tuple(sorted(rows, key=_promise, reverse=True)),
-        settings=tuple(map(tuple, settings)),
+        plain=plain,
+        rows=tuple(sorted(chosen, key=_promise, reverse=True)),
+        settings=tuple(map(_with_best, chosen, settings)),
         replayed=model.replayed,
         machine=model.machine.as_dict(),
         question=question.text,
         unplanned=_unplanned(analysis, demand),
+        doubt=model.doubt,
     )
+
+
+def _with_best(
+    best: Prediction, family: Sequence[Prediction]
+) -> tuple[Prediction, ...]:
+    """All settings, the best one as often simulated as in its own row."""
+    return tuple(best if row.spec == best.spec else row for row in family)
 
 
 def _understood(
@@ -159,9 +155,11 @@ def _understood(
 
     A process of the script's that serves what it is asked for makes no batches.
     """
-    known = machine_of(analysis), asked, wobble_of(analysis), seed
+    rows = {*input_rows(analysis)}
+    loading = {part.line for part in demand.parts if part.stage in rows}
+    known = loading, machine_of(analysis), asked, wobble_of(analysis), seed
     model = _Model(demand, *known)
-    if demand.producers and abs(model.replayed - 1) > MOST_OFF:
+    if demand.producers and misfit(model.replayed):
         model = _Model(replace(demand, producers=()), *known)
     return model
 
@@ -175,15 +173,11 @@ def _unplanned(analysis: Analysis, demand: Demand) -> str:
 
 def machine_of(analysis: Analysis) -> Machine:
     """The machine as the recording knows it; ordinary prices where it does not."""
-    facts = analysis.recording.facts
-    cores = facts.environment.get("cores") or 1
-    quota = facts.environment.get("cpu_quota")
-    usable = float(min(cores, quota) if quota else cores)
     try:
-        priced = Machine.of(facts.machine)
+        priced = Machine.of(analysis.recording.facts.machine)
     except ValueError:  # damaged by hand: no reason to withhold the rest of a report
         priced = Machine()
-    return replace(priced, cores=usable)
+    return replace(priced, cores=cores(analysis) or 1.0)
 
 
 def wobble_of(analysis: Analysis) -> float:
@@ -225,6 +219,7 @@ class _Model:
 
     Args:
         demand: The recorded loop.
+        loading: Lines of its statements that make batches.
         recorded: The machine it was recorded on.
         question: What is otherwise.
         wobble: How much the recording's own half seconds differ.
@@ -234,6 +229,7 @@ class _Model:
     def __init__(
         self,
         demand: Demand,
+        loading: set[int],
         recorded: Machine,
         question: Question,
         wobble: float,
@@ -248,6 +244,15 @@ class _Model:
         work = work_share(demand)
         self._apart = math.hypot(LEAST_APART + WORK_APART * work, WOBBLE * wobble)
         self.replayed = float(np.mean(plain)) / demand.step_ns
+        self.doubt, self.least = "", WORTH
+        plans = tuple(freed(plan, loading) for plan in demand.plans)
+        self._freed = replace(self.demand, plans=plans)
+
+    def weigh(self, doubt: str) -> Prediction:
+        """The loop as it is; from now on others are worth it that gain beside it."""
+        plain = self.predicted(())
+        self.doubt, self.least = doubt, WORTH * plain.speedup
+        return plain
 
     def _try(self, recorded: Machine, seed: int) -> _Try:
         rng = np.random.default_rng(seed)
@@ -264,11 +269,13 @@ class _Model:
 
     def predicted(self, strategies: Strategies, times: int = TIMES) -> Prediction:
         """What these strategies make of it, from so many simulated runs."""
-        reasons = [why_not(self.demand, one) for one in strategies]
-        acting = tuple(s for s, why in zip(strategies, reasons, strict=True) if not why)
+        reason = next(filter(None, (why_not(self.demand, s) for s in strategies)), "")
+        loop = self._freed if reason else self.demand
+        acting = tuple(s for s in strategies if not why_not(loop, s))
         runs, ratios = [], []
         for attempt in self._tries[:times]:
-            run = self._run(attempt, acting)
+            demand = replace(attempt.demand, plans=loop.plans)
+            run = self._run(replace(attempt, demand=demand), acting)
             runs.append(run)
             ratios.append(math.log(attempt.plain_ns / run.step_ns))
         middle = float(np.mean(ratios))
@@ -276,7 +283,6 @@ class _Model:
         half = Z90 * math.hypot(spread, self._apart, _hasty(runs))
         gain, low, high = (math.exp(middle + d * half) for d in (0, -1, 1))
         step = self._recorded.step_ns / 1e6
-        reason = next(filter(None, reasons), "")
         return Prediction(
             spec=written(strategies),
             step_ms=step / gain,
@@ -286,9 +292,9 @@ class _Model:
             low=low,
             high=high,
             limit=limit(runs, acting, gain, self.machine),
-            memory_mb=beyond_mb(self.demand, acting),
+            memory_mb=beyond_mb(loop, acting),
             why_not=reason,
-            worth=not reason and gain >= WORTH and bool(strategies),
+            worth=bool(strategies) and not (reason or self.doubt or gain < self.least),
         )
 
     def _run(self, attempt: _Try, strategies: Strategies) -> Replayed:
@@ -349,9 +355,14 @@ def _perturbed(demand: Demand, rng: np.random.Generator) -> Demand:
     )
 
 
-def _promise(row: Prediction) -> float:
-    """By what rows are sorted: processes come after threads that are about as fast."""
-    return row.speedup * (AS_GOOD if "where=process" in row.spec else 1.0)
+def _promise(row: Prediction) -> tuple[bool, float]:
+    """By what rows are sorted: those that act first, the fastest of them before others.
+
+    Processes come after threads that are about as fast.
+    """
+    return not row.why_not, row.speedup * (
+        AS_GOOD if "where=process" in row.spec else 1
+    )
 
 
 def _best_of(model: _Model, settings: Sequence[Prediction]) -> Prediction:

@@ -66,6 +66,7 @@ class SimulatedAhead:
 
     Attributes:
         stays: Of each step what the trainer still does itself.
+        always: Whether its threads want the trainer's GIL while it trains.
     """
 
     def __init__(

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
 from random import Random
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from debottleneck.prediction.demand import Demand, Part, Producer
 from debottleneck.prediction.engine import (
@@ -27,6 +27,10 @@ from debottleneck.prediction.engine import (
     Thread,
 )
 from debottleneck.recording.machine import Machine
+
+if TYPE_CHECKING:
+    from debottleneck.prediction.parallel import SharedTurns
+    from debottleneck.prediction.prefetch import SimulatedAhead
 
 SHAPE = 2.0
 """Of the gamma distribution of stretches of code between two releases of the GIL:
@@ -83,36 +87,6 @@ class SimulatedLoop:
         return [(TAKE, self.others), (WAIT, wait), (GIVE, self.others)]
 
 
-class Handler(Protocol):
-    """What strategies run beside the trainer.
-
-    Attributes:
-        stays: Of each step what the trainer still does itself.
-        always: Whether its threads want the trainer's GIL while it trains.
-    """
-
-    stays: list[list[Part]]
-    always: bool
-
-    def take(self, number: int) -> Iterator[Op]:
-        """What the trainer does for the item of a step."""
-
-    def helpers(self) -> list[Thread]:
-        """Threads that help."""
-
-
-class Shared(Protocol):
-    """A statement whose work is shared, see `parallel.SharedTurns`."""
-
-    line: int
-
-    def make(self, parts: Sequence[Part]) -> Iterator[Op]:
-        """What the trainer does of the statement."""
-
-    def helpers(self) -> list[Thread]:
-        """Threads that help."""
-
-
 @dataclass
 class Cycles:
     """Parts as operations, the same for the same part.
@@ -166,8 +140,8 @@ def threads(
     loop: SimulatedLoop,
     gil: Gil | None,
     feed: Feed,
-    ahead: Handler | None,
-    shared: Sequence[Shared],
+    ahead: SimulatedAhead | None,
+    shared: Sequence[SharedTurns],
 ) -> list[Thread]:
     """The trainer first, then everybody else."""
     helpers = ahead.helpers() if ahead is not None else []
@@ -181,9 +155,9 @@ def threads(
 
 def _trainer(
     steps: Sequence[Step],
-    ahead: Handler | None,
+    ahead: SimulatedAhead | None,
     feed: Feed,
-    shared: Sequence[Shared],
+    shared: Sequence[SharedTurns],
     cycles: Cycles,
 ) -> Iterator[Op]:
     by_line = {each.line: each for each in shared}

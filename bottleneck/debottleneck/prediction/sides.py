@@ -8,7 +8,7 @@ its work by their time on a core, its waiting by theirs.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -91,6 +91,23 @@ def why_not(demand: Demand, strategy: Strategy) -> str:
         return ""
     longest = max(plans, key=lambda plan: plan.stays_ns, default=None)
     return NO_TURNS if longest is None else longest.reason
+
+
+def freed(plan: Plan, loading: Collection[int]) -> Plan:
+    """The plan as it would be without its reason; the same where that cannot be told.
+
+    Args:
+        plan: Of a loop that stays as it is.
+        loading: Lines of its statements that make batches, which then run ahead.
+    """
+    if not plan.reason or not plan.pieces or plan.feeds:
+        return plan
+
+    def moved(piece: Piece) -> Piece:
+        loads = piece.line in loading and {*LOADING}.issuperset(piece.stages)
+        return replace(piece, side=HEAVY) if loads and piece.side == STAYS else piece
+
+    return replace(plan, reason="", pieces=tuple(map(moved, plan.pieces)))
 
 
 class PartsBySide:

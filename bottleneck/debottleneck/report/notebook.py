@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from debottleneck.analysis.analyse import analyse
 from debottleneck.analysis.result import Analysis
-from debottleneck.prediction.predict import with_predictions
+from debottleneck.prediction.verdict import judged
 from debottleneck.recording.recording import Recording
 from debottleneck.report import matrix
 from debottleneck.report.words.quantities import clean
@@ -39,12 +39,7 @@ class Shown(Recording):
     @cached_property
     def analysis(self) -> Analysis:
         """What `bottleneck report` would say of it, made when first asked for."""
-        return analyse(self)
-
-    @cached_property
-    def _predicted(self) -> Analysis:
-        """The same with predictions, which nothing else that is shown here needs."""
-        return with_predictions(self.analysis)
+        return judged(analyse(self))
 
     def figure(self, name: str = "timeline") -> go.Figure:
         """A plotly figure of the recording.
@@ -52,8 +47,7 @@ class Shown(Recording):
         Args:
             name: "causes", "steps", "distribution", "timeline" (a typical step),
                 "slowest" (the slowest step), "flame" (the heaviest row),
-                "flame:ROW" or "predictions" (what strategies should gain; it
-                takes some seconds).
+                "flame:ROW" or "predictions" (what strategies should gain).
 
         Raises:
             debottleneck.errors.UsageError: No such figure, or nothing was measured
@@ -61,8 +55,7 @@ class Shown(Recording):
         """
         from debottleneck.report.figures import catalogue
 
-        predicted = name == catalogue.PREDICTIONS
-        return catalogue.of_run(self._predicted if predicted else self.analysis, name)
+        return catalogue.of_run(self.analysis, name)
 
     def _repr_html_(self) -> str:
         """What a notebook shows: three lines, and where the time goes."""
@@ -73,6 +66,7 @@ def card(analysis: Analysis) -> Markup:
     """The verdict's lines above the row x cause table, without script or sheet."""
     verdict = analysis.verdict
     lines = {"What": verdict.what, "Where": verdict.where, "Do": verdict.action}
+    lines["Note"] = verdict.note
     cut_off = ending(analysis)
     parts = [Markup("<div>{}</div>").format(clean(cut_off))] if cut_off else []
     parts += [

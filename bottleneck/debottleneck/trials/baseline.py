@@ -15,6 +15,7 @@ from debottleneck.analysis.rules.wording import how_to_step
 from debottleneck.collect.options import LoopTarget, Options
 from debottleneck.collect.session import Session
 from debottleneck.errors import BottleneckError
+from debottleneck.prediction.verdict import judged
 from debottleneck.recording import assemble, masks
 from debottleneck.trials.shortlist import FEWEST_STEPS, LEAST_STEPS
 from debottleneck.trials.trial import Target, last_lines, put_back
@@ -24,9 +25,6 @@ PROFILE_S = (8.0, 60.0)
 a script that starts slowly or takes long steps is profiled again for longer."""
 
 LAST_LINES = 12
-
-BUSY_CORES = 0.5
-"""Other work on half a core can delay each trial by half of its time."""
 
 
 def profile(
@@ -87,7 +85,7 @@ def _analysed(
     recording = assemble.load(options.output) if session.saved else None
     if recording is None or (code and recording.facts.ended_by != "seconds"):
         raise _failure(target, code, log, say)
-    return analyse(recording)
+    return judged(analyse(recording))
 
 
 def _failure(
@@ -132,11 +130,3 @@ def with_loop(target: Target, analysis: Analysis) -> Target:
         return target
     size = max(loop.iterations, 1)
     return replace(target, loop=LoopTarget(found.file, found.line, loop.why, size))
-
-
-def busy_note(analysis: Analysis) -> str:
-    """A sentence if other work kept the machine busy meanwhile, else ""."""
-    cores = analysis.recording.facts.environment.get("foreign_load")
-    if not isinstance(cores, float) or cores < BUSY_CORES:
-        return ""
-    return f"other work kept {cores:.1f} cores busy: intervals are wider than need be"

@@ -15,7 +15,6 @@ from debottleneck.agent.state import COMPUTE
 from debottleneck.analysis.result import Analysis
 from debottleneck.errors import BottleneckError, UsageError
 from debottleneck.recording import masks, spool
-from debottleneck.recording.environment import cpu_quota, usable_cores
 from debottleneck.strategies.spec import Strategies, parse
 from debottleneck.trials import (
     baseline,
@@ -51,7 +50,7 @@ class CompareOptions:
         steps: Of a trial; None to choose from the length of a step.
         budget_s: Seconds in all, None for as long as the rounds take.
         folder: Where it is saved; does not exist yet.
-        seed: Of the order of trials, of the intervals and of the predictions.
+        seed: Of the order of trials and of the intervals.
         everything: Try also what is predicted hopeless; what is named is tried anyway.
     """
 
@@ -144,7 +143,7 @@ class _Work:
         self.course = Course(self.run_one)
         named = self.wanted.strategies
         self.entrants = self._predicted(
-            named or shortlist.supported(self.analysis, _cores()),
+            named or shortlist.supported(self.analysis),
             skip=not (named or self.wanted.everything),
         )
         step_ms = self.analysis.loop.step_ms
@@ -162,8 +161,7 @@ class _Work:
         self.gate_limit_s = LIMIT_TIMES * self.extent.most * step_s
 
     def _predicted(self, candidates: Sequence[Strategies], skip: bool) -> list[Entrant]:
-        seed = self.wanted.seed
-        return shortlist.entrants(self.analysis, candidates, skip=skip, seed=seed)
+        return shortlist.entrants(self.analysis, candidates, skip=skip)
 
     @property
     def rows(self) -> int:
@@ -325,7 +323,7 @@ class _Work:
             )
         if self.course.failures:
             notes.append(f"a plain trial failed: {self.course.failures[-1]}")
-        busy = baseline.busy_note(self.analysis)
+        busy = self.analysis.verdict.note
         return [*notes, *([busy] if busy else []), *touched.sentences(self.touched)]
 
 
@@ -338,8 +336,3 @@ def rank(row: Trial) -> tuple[int, float]:
 def _speed(row: Trial) -> float:
     """As it was measured, 0 if it was not."""
     return row.speedup.value if row.speedup else 0.0
-
-
-def _cores() -> int:
-    quota = cpu_quota()
-    return max(1, min(usable_cores(), round(quota) if quota else usable_cores()))

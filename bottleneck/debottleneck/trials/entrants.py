@@ -23,6 +23,7 @@ from debottleneck.trials.result import (
     FAILED,
     FASTER,
     NOT_APPLICABLE,
+    UNDECIDED,
     UNFINISHED,
     UNVERIFIED,
     Interval,
@@ -110,7 +111,8 @@ class Entrant:
         """Take what the equality gate says; different numbers end it."""
         self.judgement = judgement
         if judgement.numbers == "different":
-            self.leave(DIFFERENT, judgement.why)
+            gain = f"; predicted {self.predicted.text}" if self.predicted else ""
+            self.leave(DIFFERENT, f"{judgement.why}{gain}")
 
     def speedup(self, rows: int, seed: int) -> Interval | None:
         """Over the rounds so far, None before the first."""
@@ -139,7 +141,7 @@ class Entrant:
             numbers=self.judgement.numbers,
             checked_steps=self.judgement.steps,
             checked_epochs=self.judgement.epochs,
-            why=CUT_OFF if word == UNFINISHED else self.why or self.judgement.why,
+            why=self._why(word, interval),
             rounds=len(own),
             step_ms=verdict.typical(steps).value if steps else None,
             speedup=interval,
@@ -148,6 +150,14 @@ class Entrant:
             predicted=self.predicted,
             did=self.did,
         )
+
+    def _why(self, word: str, interval: Interval | None) -> str:
+        if word == UNFINISHED:
+            return CUT_OFF
+        if word != UNDECIDED or interval is None:
+            return self.why or self.judgement.why
+        more = verdict.rounds_to_come(interval, len(self.pairs))
+        return f"about {more:,} more {'round' if more == 1 else 'rounds'} would decide"
 
     def _word(self, interval: Interval | None) -> str:
         if interval is None:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from debottleneck.agent.state import Extent
+from debottleneck.agent.variables import GENERATOR
+from debottleneck.strategies.rewriting.plan import STAYS
 from debottleneck.trials import gate
 from debottleneck.trials.entrants import Entrant
 from debottleneck.trials.gate_outputs import Outputs
+from debottleneck.trials.keep import plans_in
 from debottleneck.trials.result import Judgement
 from debottleneck.trials.rounds import PLAIN, Course
 from debottleneck.trials.save import GATE_ROUND
-from debottleneck.trials.state import States
+from debottleneck.trials.state import History, States
 from debottleneck.trials.trial import Measured, engaged_ns
 
 STEPS = 25
@@ -108,7 +111,37 @@ def _judgement(measured: Measured, plain: PlainRuns) -> Judgement:
     if measured.outputs is None:
         return Judgement("unverified", "nothing was written down to compare")
     begun_ns = engaged_ns(measured.notes)
-    return gate.judge(*plain.outputs, measured.outputs, engaged_ns=begun_ns)
+    found = gate.judge(*plain.outputs, measured.outputs, engaged_ns=begun_ns)
+    states = plain.outputs[0].state, measured.outputs.state
+    if found.numbers != "different" or states[0] is None or states[1] is None:
+        return found
+    generator = drawn_otherwise(states[0].histories, states[1].histories)
+    return _explained(found, generator, measured) if generator else found
+
+
+def _explained(found: Judgement, generator: str, measured: Measured) -> Judgement:
+    """Who draws in another order, and what to change."""
+    pieces = [piece for plan in plans_in(measured.notes) for piece in plan["pieces"]]
+    called = [p["name"] for p in pieces if p["side"] != STAYS and p["name"]]
+    who = f"`{called[-1]}`" if called else "what runs elsewhere"
+    reason = f"{who} draws from {generator}, whose order changes: {found.why}"
+    return replace(found, why=f"{reason}; give it a generator of its own")
+
+
+def drawn_otherwise(plain: Mapping[str, History], own: Mapping[str, History]) -> str:
+    """The random generator that mostly was in states which it has not in a plain run.
+
+    Args:
+        plain: Path -> how it changed in the plain run.
+        own: Likewise under a strategy.
+    """
+    for path in (path for path in own if GENERATOR in path and path in plain):
+        known, leaves = plain[path].leaves, own[path].leaves
+        if 2 * sum(leaf not in known for leaf in leaves) > len(leaves):
+            name = path.replace(GENERATOR, "").strip()
+            shared = name in ("random", "numpy.random", "torch")
+            return f"{'the global random generator ' * shared}`{name}`"
+    return ""
 
 
 def _run(course: Course, spec: str, to_come: int) -> Measured:

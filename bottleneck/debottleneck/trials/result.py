@@ -7,17 +7,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
+from debottleneck.analysis.result import gain_in_words
 from debottleneck.recording.checked import Between, Like, OneOf
 from debottleneck.recording.environment import Environment
 from debottleneck.strategies.spec import Setting
 
 FASTER, SAME_SPEED, SLOWER = "faster", "no difference", "slower"
+UNDECIDED = "undecided"
 DIFFERENT, UNVERIFIED = "different numbers", "unverified"
 NOT_APPLICABLE, FAILED, UNFINISHED = "not applicable", "failed", "not finished"
 SKIPPED = "not tried"
 VERDICTS = (
     FASTER,
     SAME_SPEED,
+    UNDECIDED,
     SLOWER,
     UNVERIFIED,
     UNFINISHED,
@@ -31,6 +34,7 @@ VERDICTS = (
 NUMBERS = ("same", "equal", "different", "unverified")
 """Bit-identical; equal within the tolerance; not so; the script differs from itself."""
 
+MOST_DIGITS = 4
 
 Positive = Annotated[float, Between(1e-9)]
 NotNegative = Annotated[float, Between(0)]
@@ -62,6 +66,15 @@ class Interval:
     low: NotNegative
     high: NotNegative
 
+    @property
+    def digits(self) -> int:
+        """So many that a bound of a ratio beside 1 is not printed as 1."""
+        digits = 1 if self.low >= 10 else 2
+        ends = [end for end in (self.low, self.high) if end != 1]
+        while digits < MOST_DIGITS and any(round(end, digits) == 1 for end in ends):
+            digits += 1
+        return digits
+
 
 @dataclass(frozen=True)
 class Predicted:
@@ -85,6 +98,11 @@ class Predicted:
     high: NotNegative
     limit: str = ""
 
+    @property
+    def text(self) -> str:
+        """The speed-up and its bounds, as the profile says them."""
+        return gain_in_words(self.speedup, self.low, self.high)
+
 
 @dataclass(frozen=True)
 class Trial:
@@ -96,8 +114,8 @@ class Trial:
         spec: The text for `--strategy`.
         verdict: A word of `VERDICTS`.
         numbers: A word of `NUMBERS`.
-        why: One sentence: why not applicable or not tried, where numbers differ, how
-            it failed.
+        why: Why not applicable or not tried, where numbers differ, how it failed,
+            how many more rounds would decide.
         rounds: Rounds in which it ran to the end.
         step_ms: Mean steady-state step, None when it never ran.
         speedup: Baseline's step over this one's, paired by round; None likewise.
@@ -125,6 +143,16 @@ class Trial:
     did: tuple[str, ...] = ()
     checked_steps: int = 0
     checked_epochs: int = 0
+
+    @property
+    def outcome(self) -> str:
+        """What was predicted, measured and found, as a clause."""
+        said = [f"{self.predicted.text} predicted"] if self.predicted else []
+        if ratio := self.speedup:
+            bounds = (ratio.value, ratio.low, ratio.high)
+            value, low, high = (f"{x:.{ratio.digits}f}" for x in bounds)
+            said.append(f"{value}x ({low} to {high}) measured")
+        return ": ".join(filter(None, [", ".join(said), self.verdict]))
 
     @property
     def step_error(self) -> float | None:

@@ -7,13 +7,14 @@ recordings, arrive here in the same shape.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
 from debottleneck.analysis.analyse import analyse
 from debottleneck.analysis.result import Analysis
 from debottleneck.errors import RecordingError
+from debottleneck.prediction.verdict import judged
 from debottleneck.recording.assemble import load as load_recording
 from debottleneck.recording.environment import Difference, differences
 from debottleneck.recording.recording import Recording
@@ -69,7 +70,7 @@ def read(
     change: Callable[[Recording], Recording] = unchanged,
     measured: Measurements | None = None,
 ) -> Sides:
-    """Open and analyse what a comparison refers to.
+    """Open and analyse what a comparison refers to; its trials stand for predictions.
 
     Args:
         comparison: What was compared.
@@ -79,12 +80,16 @@ def read(
     """
     sides: list[Side] = []
     gaps: list[str] = []
+    tried = (
+        {} if comparison.recorded else {t.spec: t.outcome for t in comparison.trials}
+    )
     for id, path in (("before", comparison.before), ("after", comparison.after)):
         if path is None:
             continue
         try:
             recording = change(load_recording(path))
-            sides.append(Side(id, labels[id], analyse(recording)))
+            analysis = judged(analyse(recording), tried)
+            sides.append(Side(id, labels[id], replace(analysis, predictions=None)))
         except RecordingError as error:
             gaps.append(f"{labels[id]} cannot be shown: {error}")
     if measured is None:

@@ -20,7 +20,13 @@ from numpy.typing import NDArray
 
 from debottleneck.analysis.steps import choose_warmup
 from debottleneck.strategies.spec import PREFETCH, Strategies, burst_of, prefetch_size
-from debottleneck.trials.result import FASTER, SAME_SPEED, SLOWER, Interval
+from debottleneck.trials.result import (
+    FASTER,
+    SAME_SPEED,
+    SLOWER,
+    UNDECIDED,
+    Interval,
+)
 from debottleneck.trials.trial import Measured
 
 Floats = NDArray[np.float64]
@@ -34,7 +40,7 @@ class VerdictPolicy:
     """When a difference counts; the line beside each argues it."""
 
     # Less than this nobody notices, and repeated runs differ by it for no reason.
-    least: float = 1.02
+    same: float = 1.03
     # Of settings this close the cheapest is kept: their order is chance.
     as_good: float = 0.97
     # Two rounds cannot say how much rounds differ.
@@ -250,18 +256,33 @@ def _t_within(angle: float, freedom: int) -> float:
 
 
 def word(interval: Interval) -> str:
-    """Faster, slower, or no difference that could be shown."""
-    if interval.low > 1 and interval.value >= POLICY.least:
+    """Faster, slower, no difference that matters, or not decided yet."""
+    if 1 / POLICY.same <= interval.low and interval.high <= POLICY.same:
+        return SAME_SPEED
+    if interval.low > 1:
         return FASTER
-    if interval.high < 1 and interval.value <= 1 / POLICY.least:
-        return SLOWER
-    return SAME_SPEED
+    return SLOWER if interval.high < 1 else UNDECIDED
 
 
 def is_clear(interval: Interval) -> bool:
     """Whether more rounds would hardly change the word."""
-    value, low = math.log(interval.value), math.log(interval.low)
-    within = 1 / POLICY.least < interval.low and interval.high < POLICY.least
-    return within or abs(value) > max(
-        POLICY.clear * (value - low), math.log(POLICY.least)
-    )
+    found = word(interval)
+    beyond = abs(math.log(interval.value)) > POLICY.clear * _half(interval)
+    return found == SAME_SPEED or (found != UNDECIDED and beyond)
+
+
+def _half(interval: Interval) -> float:
+    """Half of its width, in logarithms."""
+    return math.log(interval.value) - math.log(max(interval.low, 1e-300))
+
+
+def rounds_to_come(interval: Interval, rounds: int) -> int:
+    """How many more rounds would decide, about: widths shrink with the root of them.
+
+    Args:
+        interval: Of a row that is undecided.
+        rounds: In which it ran.
+    """
+    value, half = abs(math.log(interval.value)), _half(interval)
+    goal = max(value, math.log(POLICY.same) - value)
+    return max(math.ceil(rounds * ((half / goal) ** 2 - 1)), 1)

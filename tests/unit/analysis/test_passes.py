@@ -24,6 +24,7 @@ from made_runs import (
 from debottleneck.analysis import frames
 from debottleneck.analysis.analyse import analyse
 from debottleneck.analysis.instruments import _marks as marks_row
+from debottleneck.prediction.verdict import judged
 from debottleneck.recording.recording import Facts, NotMeasured, Recording
 
 
@@ -42,8 +43,8 @@ def test_a_recording_of_nothing_is_analysed() -> None:
     assert found.handovers_per_s is None
     assert [entry.what for entry in found.not_measured] == ["steps and stages"]
     assert found.not_measured[0].remedy == "profile for longer"
-    assert found.verdict.what
-    assert found.verdict.action
+    assert judged(found).verdict.what
+    assert judged(found).verdict.action
     assert found.instruments["note"].tolist() == ["cost not measured"]
     assert found.instruments["slowdown"].isna().all()
 

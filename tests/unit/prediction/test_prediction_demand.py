@@ -20,12 +20,12 @@ from debottleneck.prediction.demand import Demand, Part, Producer, demand_of
 from debottleneck.prediction.predict import (
     machine_of,
     predict,
-    with_predictions,
     wobble_of,
     work_share,
 )
 from debottleneck.prediction.question import Question
 from debottleneck.prediction.replay import operations
+from debottleneck.prediction.verdict import judged
 from debottleneck.recording.machine import Machine
 from debottleneck.recording.recording import Recording, empty
 from debottleneck.recording.spool import BURST_READS
@@ -207,14 +207,15 @@ def test_a_recording_without_plans_predicts_no_strategy() -> None:
     assert found.plain.step_ms == pytest.approx(LENGTH)
 
 
-def test_a_refused_plan_gains_nothing() -> None:
-    """Its reason is said, whatever the strategy would have gained."""
+def test_a_refused_plan_says_what_it_would_gain() -> None:
+    """Beside its reason; it is not to be tried as it is."""
     found = predict(planned(replace(AHEAD, reason="both sides use seen")))
     assert found is not None
     (row,) = found.rows
     assert (row.spec, row.why_not) == ("prefetch", "both sides use seen")
-    assert row.speedup == pytest.approx(1)
+    assert row.speedup > WORTH
     assert not row.worth
+    assert found.gaining is None
 
 
 def test_step_functions_alone_are_steps_of_one_part() -> None:
@@ -228,7 +229,7 @@ def test_a_run_without_steps_is_not_predicted() -> None:
     found = analysed(marks=marks({PID: []}))
     assert demand_of(found) is None
     assert predict(found) is None
-    assert with_predictions(found).predictions is None
+    assert judged(found).predictions is None
 
 
 def test_a_prediction_is_an_interval_around_what_the_model_says() -> None:
@@ -350,17 +351,6 @@ def test_loops_that_work_are_less_certain_than_loops_that_wait() -> None:
     """The machine is as fast as it happens to be, a wait as long as it was."""
     loop = demanded()
     assert work_share(loop) == pytest.approx((BESIDE + FORWARD) / LENGTH, rel=0.05)
-
-
-def test_a_run_with_a_strategy_is_not_predicted() -> None:
-    """Its steps are no longer the plain script's."""
-    analysis = analysed()
-    facts = replace(
-        analysis.recording.facts, options={"strategies": "prefetch:workers=2"}
-    )
-    applied = replace(analysis, recording=replace(analysis.recording, facts=facts))
-    assert with_predictions(applied).predictions is None
-    assert with_predictions(analysis).predictions is not None
 
 
 def test_without_waits_nothing_is_known_of_python_and_native() -> None:

@@ -167,7 +167,7 @@ def test_the_head_answers_five_questions(both: str) -> None:
     found = head(both)
     asked = ["WHAT", "DONE", "GAIN", "NUMBERS", "TRUST"]
     assert list(found) == [getattr(answers, name) for name in asked]
-    assert found[answers.WHAT].startswith("The loop waits for data from the network")
+    assert found[answers.WHAT].startswith("The loop waits for data from 10.0.0.7:9000")
     assert "Prefetch with 4 threads, 8 ahead." in found[answers.DONE]
     assert "85.9 ms instead of 185.5 ms" in found[answers.GAIN]
     assert "between 2.09x and 2.22x faster" in found[answers.GAIN]

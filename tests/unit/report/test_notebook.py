@@ -70,14 +70,13 @@ def test_a_figure_by_its_name(folder: Path) -> None:
     assert loaded.analysis is loaded.analysis
 
 
-def test_predictions_are_made_when_they_are_drawn(tmp_path: Path) -> None:
-    """Only then, and once: what is shown otherwise does not need them."""
+def test_predictions_are_drawn(tmp_path: Path) -> None:
+    """Those that the verdict quotes."""
     made_plans.run().save(tmp_path / "run")
     loaded = load_recording(tmp_path / "run")
-    assert loaded.analysis.predictions is None
     figure = loaded.figure("predictions")
     assert "prefetch, threads" in {trace.name for trace in figure.data}
-    assert loaded.analysis.predictions is None
+    assert "predicted, not tried yet" in loaded._repr_html_()
 
 
 class Seen(HTMLParser):

@@ -18,7 +18,7 @@ from made_rows import Script
 from made_runs import MS, PID, loop_words, marks, running, table, threads, wait, waits
 
 from debottleneck.analysis.analyse import analyse
-from debottleneck.prediction.predict import with_predictions
+from debottleneck.prediction.verdict import judged
 from debottleneck.recording.columns import COLUMNS
 from debottleneck.recording.loop import CODE
 from debottleneck.recording.machine import Machine
@@ -167,7 +167,7 @@ def test_nothing_of_the_house_is_in_any_format(format: str) -> None:
     house = House()
     made = run_of(house)
     assert leaks(render(analyse(made), format), house)
-    analysis = with_predictions(analyse(redact.recording(made)))
+    analysis = judged(analyse(redact.recording(made)))
     content = render(analysis, format)
     assert leaks(content, house) == []
     name = "train.py" if isinstance(content, str) else b"train.py"
@@ -271,7 +271,7 @@ def test_predictions_are_the_same() -> None:
     assert plan["file"] == place_of_script(clean)
     assert plan["reason"] == "line 12 reads a file"
     assert len(clean.bursts) == 1
-    before, after = (with_predictions(analyse(run)) for run in (made, clean))
+    before, after = (judged(analyse(run)) for run in (made, clean))
     assert before.predictions is not None
     assert before.predictions == after.predictions
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -84,7 +84,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
             return given.get(candidate.events[0].name, Judgement("same"))
 
         def predict(
-            analysis: Analysis, asked: tuple[Strategies, ...], *, seed: int
+            analysis: Analysis, asked: Sequence[Strategies]
         ) -> Predictions | None:
             return predictions(asked, predicted) if predicted is not None else None
 
@@ -246,11 +246,11 @@ def test_a_combination_must_gain_and_be_ours(
     assert len(found.trials) == rows
 
 
-def test_the_most_promising_is_tried_first(run: Run) -> None:
-    """In the order of what is predicted; the fastest measured is first in the table."""
+def test_what_the_profile_names_first_is_tried_first(run: Run) -> None:
+    """In its order; the fastest measured is first in the table."""
     script = FakeScript({"": 10.0, FETCH: 5.0, FETCH_MORE: 2.5, UPDATE: 10.0})
     said = {FETCH: (1.4, 1.6), UPDATE: (1.9, 2.1), FETCH_MORE: (1.5, 1.7)}
-    found, _ = run(script, FETCH, UPDATE, FETCH_MORE, own_choice=True, predicted=said)
+    found, _ = run(script, UPDATE, FETCH_MORE, FETCH, own_choice=True, predicted=said)
     checked = [spec for spec, number in script.ran if spec and number < 0]
     assert checked[:3] == [UPDATE, FETCH_MORE, FETCH]
     assert [row.spec for row in found.trials] == [FETCH_MORE, FETCH, UPDATE]

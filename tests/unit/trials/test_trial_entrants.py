@@ -16,7 +16,9 @@ from debottleneck.trials.entrants import (
     name_of,
     settings_of,
 )
-from debottleneck.trials.result import Interval, Judgement, Trial
+from debottleneck.trials.gate_runs import drawn_otherwise
+from debottleneck.trials.result import Interval, Judgement, Predicted, Trial
+from debottleneck.trials.state import History
 from debottleneck.trials.verdict import Pair
 
 
@@ -98,6 +100,23 @@ def test_numbers_count_before_speed(
     assert row.speedup is not None
 
 
+def test_what_the_gate_refuses_says_what_it_would_have_gained() -> None:
+    """As it was predicted."""
+    entrant = ran("prefetch", note("prefetch"))
+    entrant.predicted = Predicted(5.0, 4.0, 6.0, 2.0, 1.7, 2.5)
+    entrant.judge(Judgement("different", "the loss of step 4"))
+    why = entrant.row(1, 0, None).why
+    assert why == "the loss of step 4; predicted 2.00x (1.70 to 2.50)"
+
+
+def test_what_is_undecided_says_how_much_is_missing() -> None:
+    """In rounds like those that it had."""
+    row = ran("prefetch", note("prefetch"), ms=9.9, rounds=2).row(1, 0, None)
+    assert row.verdict == result.UNDECIDED
+    assert row.why.startswith("about ")
+    assert row.why.endswith(" more rounds would decide")
+
+
 def test_without_a_round_it_is_not_finished() -> None:
     """What never ran claims nothing."""
     row = Entrant(parse("prefetch")).row(1, 0, None)
@@ -140,3 +159,25 @@ def test_what_is_not_faster_is_never_best() -> None:
     others = [v for v in result.VERDICTS if v != result.FASTER]
     rows = [Trial("prefetch", {}, "prefetch", v, speedup=row.speedup) for v in others]
     assert best_of(rows) is None
+
+
+def history(*states: int) -> History:
+    """Of a generator that was in these states."""
+    return History([*range(len(states))], [[state] for state in states])
+
+
+@pytest.mark.parametrize(
+    ("path", "own", "said"),
+    [
+        ("random (generator)", (1, 8, 9), "the global random generator `random`"),
+        ("rng (generator)", (7, 8, 9), "`rng`"),
+        ("rng (generator)", (1, 3, 4), ""),  # ahead of the plain run
+        ("weights", (7, 8, 9), ""),
+    ],
+)
+def test_draws_in_another_order_are_told(
+    path: str, own: tuple[int, ...], said: str
+) -> None:
+    """By states that the generator never has in the plain script."""
+    plain = {path: history(1, 2, 3)}
+    assert drawn_otherwise(plain, {path: history(*own)}) == said

@@ -99,7 +99,7 @@ def test_rows_are_best_first_and_the_best_is_shown(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("mean_ms", "word", "said"),
     [
-        (10.2, result.SAME_SPEED, ", which is no difference; numbers"),
+        (10.2, result.UNDECIDED, ", which is undecided; numbers"),
         (20.0, result.SLOWER, ", which is slower; numbers"),
     ],
 )
@@ -321,7 +321,7 @@ def test_one_run_each_leaves_room_for_how_runs_differ() -> None:
     steady, faster = np.full(500, 10 * MS), np.full(900, 10 * MS * 100 // 105)
     ratio = verdict.apart(steady, faster)
     assert ratio.value == pytest.approx(1.05, rel=1e-6)
-    assert verdict.word(ratio) == result.SAME_SPEED
+    assert verdict.word(ratio) == result.UNDECIDED
     assert verdict.word(verdict.apart(steady, steady // 2)) == result.FASTER
     noisy = np.array([round(ms * MS) for ms in times(10, 70, noise=0.5)])
     narrow = verdict.apart(steady, steady)

@@ -11,13 +11,12 @@ from collections.abc import Callable, Iterator
 from debottleneck.analysis.result import Analysis, Finding
 from debottleneck.analysis.rules.contention import gil, oversubscription
 from debottleneck.analysis.rules.guards import machine_busy
-from debottleneck.analysis.rules.inputs import input_compute, input_io
+from debottleneck.analysis.rules.inputs import input_compute
 from debottleneck.analysis.rules.starvation import starvation
 from debottleneck.analysis.rules.work import (
     between_steps,
     collector,
     compute_bound,
-    costly_line,
     python_bound,
     update_bound,
     waiting,
@@ -33,13 +32,11 @@ STEP_RULES: tuple[Rule, ...] = (
     starvation,
     gil,
     oversubscription,
-    input_io,
     input_compute,
     waiting,
     collector,
     update_bound,
     python_bound,
-    costly_line,
     between_steps,
     compute_bound,
 )

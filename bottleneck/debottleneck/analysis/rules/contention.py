@@ -107,16 +107,13 @@ def _gil_summary(
 
 
 def _gil_action(holder: Holder | None) -> str:
-    if holder is None:
-        return (
-            "Move Python work of the other threads into processes "
-            "(`multiprocessing`), or into native code that releases the GIL."
-        )
-    thread = f'thread "{holder.threads[0]}"'
-    code = spot(holder.where[0]) if holder.where else thread
+    code = "Python work of the other threads"
+    if holder is not None:
+        thread = f'thread "{holder.threads[0]}"'
+        code = spot(holder.where[0]) if holder.where else thread
     return (
-        f"Move {code} into a process of its own (for input: strategy `prefetch` in a "
-        "subprocess), or into native code that releases the GIL."
+        f"Move {code} into a process of its own, or into native code that releases "
+        "the GIL."
     )
 
 
@@ -140,12 +137,14 @@ class Contenders:
 
     Attributes:
         at_once: How many of them can want one at the same time.
+        demand: Cores that they would use if all were free, on average.
         names: Those beside the trainer, as a sentence calls them.
         drivers: How many are not of a pool, but may each use one.
         pooled: How many are of a library's pool.
     """
 
     at_once: int
+    demand: float
     names: tuple[str, ...]
     drivers: int
     pooled: int
@@ -160,12 +159,28 @@ def contenders(analysis: Analysis) -> Contenders | None:
     table = analysis.threads
     if table.empty:
         return None
-    wants = table[["python", "native", "runqueue"]].fillna(0.0)
-    busy = table[wants.sum(axis=1) >= THRESHOLDS.contender_share]
+    wants = table[["python", "native", "runqueue"]].fillna(0.0).sum(axis=1)
+    chosen = wants >= THRESHOLDS.contender_share
+    busy, wants = table[chosen], wants[chosen]
     bound = busy["python"].fillna(0.0) > busy["native"].fillna(0.0)
-    at_once = int((~bound).sum()) + int(busy.loc[bound, "pid"].nunique())
+    by_process = wants[bound].groupby(busy.loc[bound, "pid"]).sum().clip(upper=1.0)
+    at_once = int((~bound).sum()) + len(by_process)
+    demand = float(wants[~bound].sum() + by_process.sum())
     pooled = int((busy["role"] == "pool").sum())
-    return Contenders(at_once, _titles(busy), len(busy) - pooled, pooled)
+    return Contenders(at_once, demand, _titles(busy), len(busy) - pooled, pooled)
+
+
+def crowded(analysis: Analysis) -> bool:
+    """Whether the run's own threads, more than others' work, keep each other waiting.
+
+    Where others took cores, it is who wants more than there is by more than they took.
+    """
+    rivals, room, others = contenders(analysis), cores(analysis), foreign(analysis)
+    if rivals is None or room is None or rivals.at_once <= room:
+        return False
+    if others is None or others < THRESHOLDS.foreign_cores:
+        return True
+    return rivals.demand - room > others
 
 
 def _titles(busy: pd.DataFrame) -> tuple[str, ...]:
@@ -185,7 +200,7 @@ def oversubscription(analysis: Analysis) -> Iterator[Finding]:
     stages = trainer_stages(analysis)
     amount = cost(analysis, stages, ["runqueue"], THRESHOLDS.wait_share)
     rivals, room = contenders(analysis), cores(analysis)
-    if amount is None or rivals is None or room is None or rivals.at_once <= room:
+    if amount is None or rivals is None or room is None or not crowded(analysis):
         return
     yield finding(
         analysis,
@@ -194,7 +209,7 @@ def oversubscription(analysis: Analysis) -> Iterator[Finding]:
         stage=main_stage(analysis, "runqueue"),
         cause="runqueue",
         summary=_crowd(analysis, amount, rivals, room),
-        action=_thin_out(analysis, rivals, room),
+        action=_thin_out(rivals, room),
         evidence={
             "threads_at_once": rivals.at_once,
             "threads": list(rivals.names),
@@ -235,19 +250,15 @@ def _crowd(analysis: Analysis, amount: Cost, rivals: Contenders, room: float) ->
     )
 
 
-def _thin_out(analysis: Analysis, rivals: Contenders, room: float) -> str:
+def _thin_out(rivals: Contenders, room: float) -> str:
     count = max(1, int(room) // max(1, rivals.drivers))
-    advice = f"Run at most {max(1, int(room))} busy threads"
-    if rivals.pooled:
-        advice = (
-            f"Start with OMP_NUM_THREADS={count} OPENBLAS_NUM_THREADS={count} "
-            f"MKL_NUM_THREADS={count} (or call threadpoolctl.threadpool_limits({count})"
-            " first), and run no more threads than cores"
-        )
-    others = foreign(analysis)
-    if others is None or others < THRESHOLDS.foreign_cores:
-        return f"{advice}."
-    return f"{advice}; other programs used {others:.1f} cores meanwhile, stop them."
+    if not rivals.pooled:
+        return f"Run at most {max(1, int(room))} busy threads."
+    return (
+        f"Start with OMP_NUM_THREADS={count} OPENBLAS_NUM_THREADS={count} "
+        f"MKL_NUM_THREADS={count} (or call threadpoolctl.threadpool_limits({count}) "
+        "first), and run no more threads than cores."
+    )
 
 
 def foreign_evidence(analysis: Analysis) -> dict[str, object]:

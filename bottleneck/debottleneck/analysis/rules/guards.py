@@ -1,4 +1,4 @@
-"""What forbids a diagnosis: too-short, machine-busy."""
+"""What stands above a diagnosis: too-short, machine-busy, other work meanwhile."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ import math
 from collections.abc import Iterator
 
 from debottleneck.analysis.result import Analysis, Finding
-from debottleneck.analysis.rules.contention import contenders, foreign_evidence
+from debottleneck.analysis.rules.contention import (
+    contenders,
+    crowded,
+    foreign_evidence,
+)
 from debottleneck.analysis.rules.measures import (
     Cost,
     cores,
@@ -34,46 +38,35 @@ def too_short(analysis: Analysis) -> Iterator[Finding]:
     )
 
 
+def busy(analysis: Analysis) -> str:
+    """A sentence where other work took enough cores to delay the run, else ""."""
+    others = foreign(analysis)
+    if others is None or others < THRESHOLDS.foreign_cores:
+        return ""
+    return (
+        f"Other work kept {others:.1f} cores busy meanwhile: times are longer than on "
+        "a quiet machine, and intervals wider."
+    )
+
+
 def machine_busy(analysis: Analysis) -> Iterator[Finding]:
-    """No core is free for the trainer, and its own process cannot be the reason."""
+    """No core is free for the trainer, and its own process is not the reason."""
     stages = trainer_stages(analysis)
     amount = cost(analysis, stages, ["runqueue"], THRESHOLDS.busy_share)
-    if amount is None:
+    rivals, room = contenders(analysis), cores(analysis)
+    known = rivals is not None and room is not None
+    if amount is None or crowded(analysis) or not (known or busy(analysis)):
         return
-    others, room, rivals = foreign(analysis), cores(analysis), contenders(analysis)
-    if rivals is not None and room is not None:
-        if rivals.at_once > room:
-            return
-    elif others is None or others < THRESHOLDS.foreign_cores:
-        return
+    delayed = spends(analysis, amount, DOING["runqueue"])
+    action = "Profile again when the machine is quiet"
+    if not busy(analysis):
+        action = "Look for a CPU limit (container quota, taskset, nice)"
     yield finding(
         analysis,
         "machine-busy",
         amount,
         cause="runqueue",
-        summary=_busy_summary(analysis, amount, others),
-        action=_busy_action(others),
+        summary=f"{delayed}, and the script's own threads cannot be the reason.",
+        action=f"{action}: until then times here say little about the script.",
         evidence={"cores": room} | foreign_evidence(analysis),
-    )
-
-
-def _busy_summary(analysis: Analysis, amount: Cost, others: float | None) -> str:
-    used = ""
-    if others is not None:
-        used = f" (other programs used {others:.1f} cores meanwhile)"
-    return (
-        f"{spends(analysis, amount, DOING['runqueue'])}, and the script's own "
-        f"threads cannot be the reason{used}."
-    )
-
-
-def _busy_action(others: float | None) -> str:
-    if others is not None and others < THRESHOLDS.foreign_cores:
-        return (
-            "Look for a CPU limit (container quota, taskset, nice) and profile again: "
-            "until then times here say little about the script."
-        )
-    return (
-        "Profile again when the machine is quiet, or without a CPU quota: until then "
-        "times here say little about the script."
     )

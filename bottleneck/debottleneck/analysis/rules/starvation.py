@@ -9,7 +9,7 @@ from itertools import product
 import pandas as pd
 
 from debottleneck.analysis.result import Analysis, Finding
-from debottleneck.analysis.rules.inputs import IO_CAUSES, fetches
+from debottleneck.analysis.rules.inputs import IO_CAUSES
 from debottleneck.analysis.rules.measures import (
     cost,
     input_rows,
@@ -30,9 +30,6 @@ from debottleneck.words import CAUSES, OTHER
 
 PRODUCER_ROLES = ("loader", "worker", "pin-memory", "other")
 """Likeliest first; a pin-memory thread only hands on what workers made."""
-
-MOST_PRODUCERS = 3
-"""More than these at first are a guess: the source's own limit shows by then."""
 
 
 def starvation(analysis: Analysis) -> Iterator[Finding]:
@@ -57,7 +54,7 @@ def starvation(analysis: Analysis) -> Iterator[Finding]:
             stage=stage,
             cause=cause,
             summary=f"{opening}{_blames(producer)}.",
-            action=_action(producer, amount.share),
+            action=_action(producer),
             places=(*theirs, *where(analysis, stage))[: THRESHOLDS.max_lines],
             evidence=_evidence(producer),
         )
@@ -159,31 +156,23 @@ def _evidence(producer: ProducerThreads | None) -> dict[str, object]:
     }
 
 
-def _action(producer: ProducerThreads | None, share: float) -> str:
+def _action(producer: ProducerThreads | None) -> str:
     if producer is None or not producer.cause:
         return "Find what fills that queue or holds that lock and make it faster."
-    if producer.role == "worker":
-        return _worker_action(producer)
+    processes = producer.role == "worker"
     if producer.cause in IO_CAUSES:
-        count = min(fetches(share), MOST_PRODUCERS) + producer.count
-        return f"Run {count} producers at once, so that their waits overlap."
+        more = "Raise num_workers and prefetch_factor" if processes else "Add producers"
+        return f"{more}, so that more waits overlap."
+    if producer.cause == "runqueue":
+        return "Use fewer workers or threads: the producers wait for a core themselves."
+    if processes:
+        return (
+            "Raise num_workers while cores are free, or make the decoding cheaper "
+            "(smaller files, data stored decoded)."
+        )
     if producer.cause in ("python", "gil"):
         return (
-            f"Move {producer.title} into a process of its own (strategy `prefetch` in "
-            "a subprocess): in a thread it shares the GIL with the trainer."
+            f"Move {producer.title} into a process of its own: in a thread it shares "
+            "the GIL with the trainer."
         )
-    if producer.cause == "runqueue":
-        return "Run fewer threads than cores: the producer waits for a core itself."
     return "Add producer threads while cores are free: their work leaves the GIL free."
-
-
-def _worker_action(producer: ProducerThreads) -> str:
-    if producer.cause in IO_CAUSES:
-        more = f"num_workers={2 * producer.count} or more"
-        return f"Raise {more} and prefetch_factor: their waits overlap."
-    if producer.cause == "runqueue":
-        return "Use fewer workers or threads: the workers wait for a core themselves."
-    return (
-        f"Raise num_workers above {producer.count} while cores are free, or make "
-        "the decoding cheaper (smaller files, data stored decoded)."
-    )

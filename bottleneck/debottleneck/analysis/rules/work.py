@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from itertools import product
 
 from debottleneck.analysis.result import Analysis, Finding, Where
-from debottleneck.analysis.rules.inputs import IO_CAUSES
+from debottleneck.analysis.rules.inputs import IO_CAUSES, io_action
 from debottleneck.analysis.rules.measures import (
     Cost,
     calls,
     cost,
     fills,
+    input_rows,
+    main_stage,
     most_called,
     stage_cost,
     trainer_stages,
@@ -43,27 +45,33 @@ HELPERS = ("pool", "autograd")
 
 
 def waiting(analysis: Analysis) -> Iterator[Finding]:
-    """Rows that should compute, and wait; without steps, any row."""
+    """Rows that wait for the outside; those that should compute for a lock, too.
+
+    Without steps any row should.
+    """
+    inputs: tuple[str, ...] = ()
     stages = trainer_stages(analysis)
     if analysis.loop.found:
-        stages = (*WORK_STAGES, *work_lines(analysis))
-    for stage, cause in product(stages, (*IO_CAUSES, "lock")):
+        inputs, stages = input_rows(analysis), (*WORK_STAGES, *work_lines(analysis))
+    for stage, cause in product((*inputs, *stages), (*IO_CAUSES, "lock")):
         amount = cost(analysis, [stage], [cause], THRESHOLDS.wait_share)
-        if amount is None:
+        feeds = stage in inputs
+        if amount is None or (cause == "lock" and feeds):
             continue
         if cause == "lock" and _helpers_compute(analysis, stage, amount):
             continue
         what = waited_on(analysis, stage, cause)
         often = calls(analysis, stage)
+        by_hand = io_action if feeds else _wait_action
         doing = spends(analysis, amount, DOING[cause] + on(what))
         yield finding(
             analysis,
-            "waiting",
+            "input-bound-io" if feeds else "waiting",
             amount,
             stage=stage,
             cause=cause,
             summary=f"{doing}{inside(analysis, stage)}.",
-            action=_wait_action(analysis, stage, cause, often),
+            action=by_hand(analysis, stage, cause),
             evidence={"waited_on": what, "calls_per_step": often},
         )
 
@@ -79,18 +87,16 @@ def _helpers_compute(analysis: Analysis, stage: str, amount: Cost) -> bool:
     return float(rows["ms_per_step"].sum()) >= THRESHOLDS.dominant * amount.ms
 
 
-def _wait_action(
-    analysis: Analysis, stage: str, cause: str, often: float | None
-) -> str:
+def _wait_action(analysis: Analysis, stage: str, cause: str) -> str:
+    often = calls(analysis, stage)
     if not analysis.loop.found:
         return f"Take that wait off the main thread. {how_to_step(analysis)}"
     if cause == "lock":
         return "Find which thread holds that lock meanwhile, and hold it for less."
-    strategies = {"forward": "parallel-forward", "update": "parallel-update"}
-    if stage in strategies and often is not None and often >= 2:
+    if stage in ("forward", "update") and often is not None and often >= 2:
         return (
             f"If the {often:.0f} calls of a step do not need each other's results, "
-            f"run them at once in threads (strategy `{strategies[stage]}`)."
+            "run them at once in threads."
         )
     if cause == "sleep":
         return "Remove the sleep, or do what it waits for in a thread beside the step."
@@ -110,8 +116,8 @@ def collector(analysis: Analysis) -> Iterator[Finding]:
         cause="python",
         summary=f"{spends(analysis, amount, 'in garbage collection')}: Python looks at "
         "every object again and again.",
-        action="Call gc.freeze() before the loop and collect between steps (strategy "
-        "`gc:freeze`), or keep fewer small objects: arrays in place of lists.",
+        action="Call gc.freeze() before the loop and collect between steps, or keep "
+        "fewer small objects: arrays in place of lists.",
         places=(),
     )
 
@@ -121,7 +127,10 @@ def update_bound(analysis: Analysis) -> Iterator[Finding]:
     causes = ["python", "native"] if uses_torch(analysis) else ["python"]
     amount = cost(analysis, ["update"], causes, THRESHOLDS.update_share)
     part = fills(analysis, "update", causes)
+    python = fills(analysis, "update", ["python"])
     if amount is None or part is None or part < THRESHOLDS.dominant:
+        return
+    if python is None or python < THRESHOLDS.update_python:
         return
     often = calls(analysis, "update")
     many = f", in {often:.0f} calls a step" if often and often >= 2 else ""
@@ -137,7 +146,7 @@ def update_bound(analysis: Analysis) -> Iterator[Finding]:
         summary=f"{doing}{many}: work parameter by parameter.",
         action=_update_action(analysis),
         places=lines,
-        evidence={"python_part_of_stage": part, "calls_per_step": often}
+        evidence={"python_part_of_stage": python, "calls_per_step": often}
         | _called(analysis, lines),
     )
 
@@ -146,9 +155,8 @@ def _update_action(analysis: Analysis) -> str:
     if uses_torch(analysis):
         return "Pass foreach=True (or fused=True) to the optimizer."
     return (
-        "Update all parameters in one array operation (one flat array for them and "
-        "one for each state); threads (strategy `parallel-update`) help only where "
-        "that code releases the GIL."
+        "Update all parameters in one array operation: one flat array for them and one "
+        "for each state."
     )
 
 
@@ -162,67 +170,64 @@ def python_bound(analysis: Analysis) -> Iterator[Finding]:
     for stage in (*COMPUTE_STAGES, *work_lines(analysis), OTHER):
         amount = cost(analysis, [stage], ["python"], THRESHOLDS.python_share)
         part = fills(analysis, stage, ["python"])
-        if amount is None or part is None or part < THRESHOLDS.dominant:
-            continue
-        lines = where(analysis, stage)
-        is_row = bool(lines) and stage.endswith(f":{lines[0].line}")
-        place = f", most of it in {spot(lines[0])}" if lines and not is_row else ""
-        code = spot(lines[0]) if lines else called(analysis, stage)
-        doing = spends(analysis, amount, DOING["python"] + inside(analysis, stage))
-        yield finding(
-            analysis,
-            "python-bound",
-            amount,
-            stage=stage,
-            cause="python",
-            summary=f"{doing}{place}.",
-            action=f"Replace the loops of {code} by array operations on whole batches, "
-            "or do that work less often or in another process.",
-            places=lines,
-            evidence={"python_part_of_stage": part} | _called(analysis, lines),
-        )
+        if amount is not None and part is not None and part >= THRESHOLDS.dominant:
+            yield _python(analysis, amount, stage, stage, part)
+    stages = trainer_stages(analysis)
+    whole = cost(analysis, stages, ["python"], THRESHOLDS.dominant)
+    each = (
+        cost(analysis, [row], ["python"], THRESHOLDS.python_share) for row in stages
+    )
+    if whole is not None and not any(each):
+        most = main_stage(analysis, "python")
+        yield _python(analysis, whole, "", most, whole.share)
 
 
-def costly_line(analysis: Analysis) -> Iterator[Finding]:
-    """A line that computes for a large part of the step, not mostly in Python."""
-    for stage in work_lines(analysis):
-        amount = cost(analysis, [stage], ["python", "native"], THRESHOLDS.python_share)
-        native = fills(analysis, stage, ["native"])
-        if amount is None or native is None:
-            continue
-        doing = spends(analysis, amount, f"computing{inside(analysis, stage)}")
-        kind = "native code" if native >= THRESHOLDS.dominant else "Python and native"
-        yield finding(
-            analysis,
-            "compute-bound",
-            amount,
-            stage=stage,
-            cause="native",
-            summary=f"{doing}, {kind}.",
-            action=f"Make {called(analysis, stage)} cheaper: fewer or larger calls, a "
-            "smaller type, or that work less often.",
-            evidence={"native_part_of_stage": native},
-        )
+def _python(
+    analysis: Analysis, amount: Cost, stage: str, most: str, part: float
+) -> Finding:
+    """Of a row, or of the whole step, most of whose Python is in the row `most`."""
+    lines = where(analysis, most)
+    is_row = bool(lines) and stage.endswith(f":{lines[0].line}")
+    place = f", most of it in {spot(lines[0])}" if lines and not is_row else ""
+    code = spot(lines[0]) if lines else called(analysis, most)
+    within = inside(analysis, stage) or ", spread over all of it"
+    return finding(
+        analysis,
+        "python-bound",
+        amount,
+        stage=stage,
+        cause="python",
+        summary=f"{spends(analysis, amount, DOING['python'] + within)}{place}.",
+        action=f"Replace the loops of {code} by array operations on whole batches, "
+        "or do that work less often or in another process.",
+        places=lines,
+        evidence={"python_part_of_stage": part} | _called(analysis, lines),
+    )
 
 
 def compute_bound(analysis: Analysis) -> Iterator[Finding]:
-    """One stage's native computing is nearly all there is: a fact, not an alarm."""
-    for stage in COMPUTE_STAGES:
-        amount = cost(analysis, [stage], ["native"], THRESHOLDS.compute_share)
-        if amount is None:
+    """A line that computes for much of the step, or a stage for nearly all of it."""
+    both, native = ["python", "native"], ["native"]
+    lines = [(row, both, THRESHOLDS.python_share) for row in work_lines(analysis)]
+    stages = [(row, native, THRESHOLDS.compute_share) for row in COMPUTE_STAGES]
+    for row, causes, least in (*lines, *stages):
+        amount = cost(analysis, [row], causes, least)
+        part = fills(analysis, row, native)
+        if amount is None or part is None:
             continue
-        doing = spends(analysis, amount, f"{DOING['native']} in `{stage}`")
+        doing = spends(analysis, amount, f"computing{inside(analysis, row)}")
+        kind = "native code" if part >= THRESHOLDS.dominant else "Python and native"
         yield finding(
             analysis,
             "compute-bound",
             amount,
-            stage=stage,
+            stage=row,
             cause="native",
-            summary=f"{doing}: the loop computes, it does not wait.",
-            action="Only cheaper computing helps: a smaller model or type, a faster "
-            "BLAS, an accelerator, or independent branches at once (strategy "
-            "`parallel-forward`) while cores are free.",
-            severity="low",
+            summary=f"{doing}, {kind}: the loop computes there, it does not wait.",
+            action=f"Make {called(analysis, row)} cheaper: fewer or larger calls, a "
+            "smaller model or type, a faster BLAS, or that work less often.",
+            severity="" if causes == both else "low",
+            evidence={"native_part_of_stage": part},
         )
 
 

@@ -38,6 +38,7 @@ SPREAD = (0.05, 0.25, 0.75, 0.95)
 SHAPES: Mapping[str, str] = {
     result.FASTER: "circle",
     result.SAME_SPEED: "square",
+    result.UNDECIDED: "square-open",
     result.SLOWER: "triangle-left",
     result.DIFFERENT: "x",
     result.UNVERIFIED: "cross",

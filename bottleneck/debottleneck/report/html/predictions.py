@@ -84,7 +84,7 @@ def section(
     label = described.curves(predicted)
     return {
         "table": _table(predicted, rows),
-        "none": "" if words.best(predicted) else words.outcome(predicted),
+        "none": "" if predicted.best else words.outcome(predicted),
         "notes": words.notes(predicted),
         "commands": words.next_lines(predicted, recording),
         "curve": curve and drawing.add(PREDICTIONS, curve, label),
@@ -99,7 +99,7 @@ def _table(predicted: Predictions, rows: Sequence[Prediction]) -> Table:
         return strategy(row.spec) if row.spec else words.AS_IT_IS
 
     def worth(row: Prediction) -> str:
-        return words.worth(row, predicted) if row.spec else NOTHING
+        return words.worth(row) if row.spec else NOTHING
 
     def memory(row: Prediction) -> Value:
         return words.memory(row) if row.spec else NOTHING, sorted_by(row.memory_mb)

@@ -13,6 +13,8 @@ keys may appear without that. What is not known is null.
 | `rows` | a row for each strategy in its best setting, the fastest first |
 | `settings` | every setting that was looked at: a list of rows for each strategy |
 | `replayed` | the simulated plain step over the measured one, 1 for a perfect replay |
+| `doubt` | why none of them is recommended, "" if they are |
+| `untold` | strategies that only a trial can tell of, which `compare` tries, too |
 | `machine` | the prices that were assumed, nanoseconds where a name ends in `_ns`; \
 `measured` is the date, "" for an ordinary machine's |
 | `notes` | sentences that qualify the rows |
@@ -27,7 +29,8 @@ measured (90 %) |
 | `speedup` | over the loop as it was recorded; `low`, `high` bound it (90 %) |
 | `limit` | what keeps it from being faster |
 | `memory_mb` | roughly, beyond the plain script's |
-| `why_not` | why it would not act on this script, "" if it may |
+| `why_not` | why it would not act on this script, "" if it may; the numbers are then \
+those of a script that lets it act |
 | `worth` | true if it should be tried |
 """
 
@@ -36,7 +39,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from debottleneck.analysis.result import Prediction, Predictions
+from debottleneck.analysis.result import Predictions
 from debottleneck.recording.recording import Recording
 from debottleneck.report.machine.strict import dumps
 from debottleneck.report.words import predictions as words
@@ -58,16 +61,15 @@ def render(predictions: Predictions, recording: Recording) -> str:
 
 def document(predictions: Predictions) -> dict[str, Any]:
     """The keys that a run's document has, too, under `predictions`."""
-
-    def row(row: Prediction) -> dict[str, Any]:
-        return {**dataclasses.asdict(row), "worth": words.is_worth(row, predictions)}
-
+    row = dataclasses.asdict
     return {
         "question": predictions.question,
         "plain": row(predictions.plain),
         "rows": [row(one) for one in predictions.rows],
         "settings": [[row(one) for one in rows] for rows in predictions.settings],
         "replayed": predictions.replayed,
+        "doubt": predictions.doubt,
+        "untold": list(predictions.untold),
         "machine": dict(predictions.machine),
         "notes": words.notes(predictions),
     }

@@ -18,7 +18,8 @@ loop whose iterations the steps are `header` (as it is written), `file`, `line`,
 and 0 where they are no loop's; `others` that might have been it, in a run without \
 steps those that were seen: `header`, `file`, `line`, `count`, `option` (takes it: \
 "--step train.py:12") |
-| `verdict` | three sentences: `what`, `where`, `action` |
+| `verdict` | sentences: `what`, `where`, `action`, and `note` ("" or what kept the \
+machine busy) |
 | `rows` | rows that are lines of the user's code, in the order of the step: `row` \
 (what every `stage` below calls it: "train.py:17", "train.py:22-25"), `file`, `line`, \
 `end` (its last line), `source`, `parent` (the row that calls its function, "" for \
@@ -33,9 +34,10 @@ roles are sums over the role's threads |
 `holder_tid`, `holder_function`, `holder_file`, `holder_line`, `share` |
 | `waited_on` | files and peers: `stage`, `role`, `cause`, `syscall`, `what`, \
 `ms_per_step` |
-| `findings` | most to gain first: `kind`, `severity`, `stage`, `cause`, `role`, \
+| `findings` | most time at stake first: `kind`, `severity`, `stage`, `cause`, `role`, \
 `summary`, `action`, `ceiling` (speed-up if that time vanished), `share`, `evidence`, \
-`where` (a list of `function`, `file`, `line`) |
+`where` (a list of `function`, `file`, `line`), `gain` (the row of `predictions` that \
+`action` names, or null) |
 | `threads` | `pid`, `tid`, `name`, `role`, `wall_ms`, and the thread's own shares by \
 cause |
 | `lines` | the user's lines: `stage`, `role`, `thread`, `function`, `file`, `line`, \

@@ -47,7 +47,7 @@ def part(console: Console, analysis: Analysis) -> None:
     heading(console, TITLE if predictions.rows else EMPTY)
     if predictions.rows:
         _table(console, predictions, predictions.rows)
-    if words.best(predictions) is None:
+    if predictions.best is None:
         paragraph(console, words.outcome(predictions))
     _below(console, predictions, analysis.recording)
 
@@ -88,7 +88,7 @@ def _table(
     kept, room = fitted(columns, SPARE, console.width, wanted, least)
     table = beside("strategy", room, kept)
     for index, (row, spec) in enumerate(zip(rows, specs, strict=True)):
-        style = "bold" if row is words.best(predictions) else ""
+        style = "bold" if row is predictions.best else ""
         cells = [column.cells[index] for column in kept]
         table.add_row("\n".join(broken(spec, room)), *cells, style=style)
     console.print(table)
@@ -107,7 +107,7 @@ def _columns(predictions: Predictions, rows: Sequence[Prediction]) -> list[Colum
             number(row.step_ms, digits),
             f"{words.speedup(row)} ({words.bounds(row, '-')})",
             words.memory(row) if row.spec else NOTHING,
-            words.worth(row, predictions) if row.spec else "",
+            words.worth(row) if row.spec else "",
             words.why(row) if row.spec else assumed,
         )
         for row in rows

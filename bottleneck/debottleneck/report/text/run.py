@@ -92,6 +92,8 @@ def _verdict(console: Console, analysis: Analysis) -> None:
     table.add_row("What", Text(clean(verdict.what), style="bold"))
     table.add_row("Where", Text(clean(verdict.where)))
     table.add_row("Do", Text(clean(verdict.action)))
+    if verdict.note:
+        table.add_row("Note", Text(clean(verdict.note)))
     console.print(table)
     console.print()
 
@@ -149,7 +151,7 @@ def _with_sources(
 def _findings(console: Console, analysis: Analysis) -> None:
     if not analysis.findings:
         return
-    heading(console, "Findings, most to gain first")
+    heading(console, "Findings, most time at stake first")
     directory = home(analysis.recording.facts)
     for rank, finding in enumerate(analysis.findings, 1):
         console.print(_finding(rank, finding, directory, analysis.loop.unit))
@@ -169,6 +171,9 @@ def _finding(rank: int, finding: Finding, directory: str, unit: str) -> Table:
     if spots:
         below.add_row("where", Text(spots))
     below.add_row("do", Text(clean(finding.action)))
+    if finding.share:
+        ceiling = f"({times(finding.ceiling)} if that time vanished altogether)"
+        below.add_row("", Text(ceiling, style="dim"))
     table.add_row("", below)
     return table
 
@@ -176,8 +181,7 @@ def _finding(rank: int, finding: Finding, directory: str, unit: str) -> Table:
 def _stake(finding: Finding, unit: str) -> Text:
     of = "step" if unit == "step" else "run"
     what = " / ".join(word for word in (finding.stage, finding.cause) if word)
-    gain = f"at most {times(finding.ceiling)} as fast without it"
-    share = f"{percent(finding.share)} of the {of}, {gain}"
+    share = f"{percent(finding.share)} of the {of}"
     parts = (what, share if finding.share else "", f"[{finding.kind}]")
     return Text(clean("  ".join(filter(None, parts))))
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from operator import itemgetter
 from typing import TypeGuard
 
+from debottleneck.analysis.result import gain_in_words
 from debottleneck.errors import RecordingError
 from debottleneck.report.words.quantities import (
     NOTHING,
@@ -39,7 +40,6 @@ NOT_MEASURED = "No strategy came to be measured."
 PREDICTED = "Predictions are from the profile alone, in brackets their 90 % interval."
 ERRORS = "Errors are of the predicted step time."
 AGAIN = "run `bottleneck compare` again"
-MOST_DIGITS = 4
 
 
 def check(comparison: Comparison) -> None:
@@ -132,44 +132,54 @@ def _nothing(comparison: Comparison) -> str:
     trials = comparison.trials
     if not trials:
         return "Nothing is faster: no strategy was tried."
-    if all(trial.verdict == result.SKIPPED for trial in trials):
-        return _hopeless(comparison)
     tempting = _fastest(comparison, result.UNVERIFIED)
     if _is_quick(tempting):
         return (
             f"Nothing is shown to be safe: {named(tempting.spec)} is {_speed(tempting)}"
             ", but its numbers are unverified."
         )
-    refused = _fastest(comparison, result.DIFFERENT)
-    if _is_quick(refused):
-        return (
-            f"Nothing is faster with the same numbers: {named(refused.spec)} is "
-            f"{_speed(refused)}, but changes them."
-        )
-    best = _fastest(comparison, result.SAME_SPEED) or _fastest(
-        comparison, result.SLOWER
+    refused = _fastest(comparison, result.DIFFERENT) or _promising(
+        comparison, result.DIFFERENT
     )
-    if best:
+    if refused and (_is_quick(refused) or not refused.speedup):
+        how = _speed(refused) if refused.speedup else _promise(refused)
         return (
-            f"Nothing is faster: the best, {named(best.spec)}, is {_speed(best)}, "
+            f"Nothing is faster with the same numbers: {named(refused.spec)} is {how}, "
+            "but changes them."
+        )
+    return _of_tried(comparison)
+
+
+def _of_tried(comparison: Comparison) -> str:
+    """What came of rows that were timed, else what was to be expected of them."""
+    words = (result.UNDECIDED, result.SAME_SPEED, result.SLOWER)
+    best = next(filter(None, (_fastest(comparison, word) for word in words)), None)
+    if best:
+        opening = "Nothing is faster"
+        if best.verdict == result.UNDECIDED:
+            opening = "Nothing is shown to be faster yet"
+        return (
+            f"{opening}: the best, {named(best.spec)}, is {_speed(best)}, "
             f"{_in_words(best.verdict)}."
         )
-    verdicts = Counter(trial.verdict for trial in trials).items()
+    best = _promising(comparison, result.UNFINISHED, result.SKIPPED)
+    if best:
+        return f"Nothing was timed: the best, {named(best.spec)}, is {_promise(best)}."
+    verdicts = Counter(trial.verdict for trial in comparison.trials).items()
     tally = ", ".join(f"{rows} {verdict}" for verdict, rows in verdicts)
-    is_timed = any(trial.speedup for trial in trials)
+    is_timed = any(trial.speedup for trial in comparison.trials)
     return f"{'Nothing is faster' if is_timed else 'Nothing was timed'}: {tally}."
 
 
-def _hopeless(comparison: Comparison) -> str:
-    """Every row was predicted not to be worth a trial."""
+def _promising(comparison: Comparison, *verdicts: str) -> Trial | None:
+    """Of these verdicts' rows the one that was predicted to gain most."""
     rows = [(t.predicted.speedup, t) for t in comparison.trials if t.predicted]
-    if not rows:
-        return "Nothing was tried."
-    _, best = max(rows, key=itemgetter(0))
-    return (
-        f"Nothing was tried: the best prediction, {named(best.spec)}, is "
-        f"{predicted(best.predicted)}."
-    )
+    rows = [(gain, trial) for gain, trial in rows if trial.verdict in verdicts]
+    return max(rows, key=itemgetter(0), default=(0, None))[1]
+
+
+def _promise(trial: Trial) -> str:
+    return f"predicted {predicted(trial.predicted)}"
 
 
 def _in_words(verdict: str) -> str:
@@ -261,21 +271,21 @@ def reasons(comparison: Comparison) -> list[tuple[str, str]]:
 
 def speedup(ratio: Interval | None) -> str:
     """A speed-up as a factor, with as many digits as its bounds need."""
-    return NOTHING if ratio is None else f"{ratio.value:.{_digits(ratio)}f}x"
+    return NOTHING if ratio is None else f"{ratio.value:.{ratio.digits}f}x"
 
 
 def bounds(ratio: Interval | None, between: str = " to ") -> str:
     """The bounds of a speed-up."""
     if ratio is None:
         return NOTHING
-    return interval(ratio.low, ratio.high, _digits(ratio), between)
+    return interval(ratio.low, ratio.high, ratio.digits, between)
 
 
 def predicted(guess: Predicted | None, between: str = " to ") -> str:
     """A predicted speed-up with its 90 % interval."""
     if guess is None:
         return NOTHING
-    return f"{guess.speedup:.2f}x ({interval(guess.low, guess.high, 2, between)})"
+    return gain_in_words(guess.speedup, guess.low, guess.high, between)
 
 
 def error(share: float | None) -> str:
@@ -293,15 +303,6 @@ def so_far(ledger: Summary, file: str) -> str:
         f"Predictions so far: {ledger.count:,}, median error {median}, worst {worst}, "
         f"{100 * ledger.inside:.0f} % inside their interval ({clean(file)})"
     )
-
-
-def _digits(ratio: Interval) -> int:
-    """Enough digits that a bound beside 1 is not printed as 1."""
-    digits = 1 if ratio.low >= 10 else 2
-    ends = [end for end in (ratio.low, ratio.high) if end != 1]
-    while digits < MOST_DIGITS and any(round(end, digits) == 1 for end in ends):
-        digits += 1
-    return digits
 
 
 def memory(extra_mb: float | None) -> str:

@@ -7,7 +7,12 @@ from __future__ import annotations
 
 import shlex
 
-from debottleneck.analysis.result import WORTH, Prediction, Predictions
+from debottleneck.analysis.result import (
+    WORTH,
+    Prediction,
+    Predictions,
+    digits_of,
+)
 from debottleneck.recording.recording import Recording
 from debottleneck.report.redact.texts import ARGUMENTS
 from debottleneck.report.words.quantities import NOTHING, clean, interval, number
@@ -21,9 +26,6 @@ AS_IT_IS = "as it is"
 BY = "90 %"
 """How much of what will be measured the intervals hold."""
 
-FAR_OFF = 0.1
-"""A simulated plain loop that is farther from the measured one is spoken of."""
-
 ASSUMED = (
     "This machine was not measured: prices of an ordinary machine were assumed. "
     "`bottleneck calibrate` measures it; recordings made after that have its prices."
@@ -32,36 +34,20 @@ INDENT = 11
 """Letters of a label before a command, as in a report's last lines."""
 
 
-def is_worth(row: Prediction, predictions: Predictions) -> bool:
-    """Whether it should be tried: what the question alone gains is not its merit."""
-    return row.worth and row.speedup >= WORTH * predictions.plain.speedup
-
-
-def best(predictions: Predictions) -> Prediction | None:
-    """The row to try first, None if none is worth it."""
-    return next((row for row in predictions.rows if is_worth(row, predictions)), None)
-
-
-def worth(row: Prediction, predictions: Predictions) -> str:
-    """The same in a word."""
-    return "yes" if is_worth(row, predictions) else "no"
+def worth(row: Prediction) -> str:
+    """Whether it should be tried, in a word: as it is, after an edit, or not."""
+    edit = "edit" if row.why_not and row.speedup >= WORTH else "no"
+    return "yes" if row.worth else edit
 
 
 def speedup(row: Prediction) -> str:
     """How many times faster than the loop as it was recorded."""
-    return f"{row.speedup:.{_digits(row)}f}x"
+    return f"{row.speedup:.{digits_of(row.speedup, row.low)}f}x"
 
 
 def bounds(row: Prediction, between: str = " to ") -> str:
     """The bounds of what will be measured."""
-    return interval(row.low, row.high, _digits(row), between)
-
-
-def _digits(row: Prediction) -> int:
-    """Two; enough that what is not worth a trial does not read as if it were."""
-    if row.speedup < WORTH <= round(row.speedup, 2):
-        return 3
-    return 1 if row.low >= 10 else 2
+    return interval(row.low, row.high, digits_of(row.speedup, row.low), between)
 
 
 def memory(row: Prediction) -> str:
@@ -91,9 +77,11 @@ def plain_line(predictions: Predictions) -> str:
 
 def outcome(predictions: Predictions) -> str:
     """The best strategy in one sentence, or that there is none."""
-    row = best(predictions)
+    row = predictions.best
     if row is None and predictions.unplanned:
         return f"No strategy can be predicted: {clean(predictions.unplanned)}."
+    if row is None and predictions.gaining:
+        return "No strategy is recommended."
     if row is None:
         idle = any(row.why_not and row.speedup >= WORTH for row in predictions.rows)
         return NONE_ACTS if idle else NONE
@@ -110,11 +98,13 @@ def _as_fast(row: Prediction) -> str:
 def notes(predictions: Predictions) -> list[str]:
     """Sentences that qualify the table."""
     sentences = []
-    if abs(predictions.replayed - 1) > FAR_OFF:
-        care = ": take these predictions with care" if predictions.rows else ""
+    if predictions.doubt and predictions.rows:
+        doubt = clean(predictions.doubt)
+        sentences.append(f"Do not rely on these predictions: {doubt}.")
+    if predictions.untold:
+        specs = ", ".join(f"`{clean(spec)}`" for spec in predictions.untold)
         sentences.append(
-            f"The simulated plain loop takes {100 * predictions.replayed:.0f} % of the "
-            f"measured step, so the model does not see all that happens in it{care}."
+            f"`bottleneck compare` also tries what cannot be told: {specs}."
         )
     if not predictions.machine.get("measured"):
         sentences.append(ASSUMED)
@@ -126,7 +116,7 @@ def next_lines(predictions: Predictions, recording: Recording) -> list[str]:
     if predictions.question:
         return []
     commands = {}
-    if row := best(predictions):
+    if row := predictions.best:
         given = recording.facts.command
         script = [word if word == ARGUMENTS else shlex.quote(word) for word in given]
         lead = shlex.join(["bottleneck", "compare", "--strategy", row.spec])

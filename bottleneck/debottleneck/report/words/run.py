@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import signal
 from collections.abc import Hashable, Mapping
 from pathlib import PurePosixPath
 from typing import Any
@@ -44,18 +43,12 @@ STAGE_READINGS: Mapping[str, str] = {
 
 
 def ending(analysis: Analysis) -> str:
-    """How the run was cut off, or ""."""
+    """That the recording was cut off, or ""."""
     facts = analysis.recording.facts
-    sentences = []
-    if code := facts.exit_signal:
-        names = [f" ({known.name})" for known in signal.Signals if known == code]
-        sentences.append(f"The script was ended by signal {code}{''.join(names)}.")
-    if facts.partial:
-        reason = f": {clean(facts.partial_why)}" if facts.partial_why else ""
-        sentences.append(
-            f"This recording is partial{reason}. It covers the time until then."
-        )
-    return " ".join(sentences)
+    if not facts.partial:
+        return ""
+    reason = f": {clean(facts.partial_why)}" if facts.partial_why else ""
+    return f"This recording is partial{reason}. It covers the time until then."
 
 
 def loop_lines(loop: Loop) -> list[str]:

@@ -1,0 +1,144 @@
+"""Which strategies act on what a finding is about: predicted ones, and only tried ones.
+
+What is named here is what `compare` tries, in this order.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from debottleneck.analysis.result import (
+    WORTH,
+    Analysis,
+    Finding,
+    Prediction,
+    Predictions,
+)
+from debottleneck.analysis.rules.contention import contenders
+from debottleneck.analysis.rules.measures import (
+    INPUT_STAGES,
+    cores,
+    cost,
+    stage_cost,
+    uses_dataloader,
+    work_lines,
+)
+from debottleneck.strategies.spec import (
+    BACKGROUND,
+    BLAS,
+    DATALOADER,
+    FORWARD,
+    GC,
+    OF_LOOPS,
+    PREFETCH,
+    UPDATE,
+)
+from debottleneck.words import BETWEEN_STAGES, OTHER
+
+WORKERS = (2, 4, 8)
+"""Of a loader, as they are tried: each number twice the one before."""
+
+OF_STAGES = {
+    **dict.fromkeys(("forward", "loss", "backward"), FORWARD),
+    "update": UPDATE,
+}
+
+INPUT = ("input-bound-io", "input-bound-compute", "starvation", "gil-contention")
+"""Kinds of findings about what makes batches."""
+
+BY_SETTINGS = ("too-short", "machine-busy", "gc-pauses", "oversubscription")
+"""Kinds on which no rewritten loop acts."""
+
+ALONE = f"{BLAS}:threads=1"
+SAVE = f"{BACKGROUND}:checkpoint"
+_SAVES = re.compile(r"\b(torch\.save|(np|numpy)\.save\w*|os\.fsync|pickle\.dump)\(")
+LEAST_SAVING = 0.02
+"""Checkpoints that take less of the loop have nothing to give."""
+
+
+def acts_on(finding: Finding) -> tuple[str, ...]:
+    """Names of the strategies that rewrite loops for such a finding."""
+    if finding.kind in BY_SETTINGS or finding.stage in BETWEEN_STAGES:
+        return ()
+    if finding.kind in INPUT:
+        return (PREFETCH,)
+    name = OF_STAGES.get(finding.stage)
+    return (name,) if name else (FORWARD, UPDATE)
+
+
+def row_for(finding: Finding, predictions: Predictions) -> Prediction | None:
+    """What is predicted of the strategy for it, of one that acts if there is one."""
+    names = acts_on(finding)
+    rows = (row for row in predictions.rows if name_of(row.spec) in names)
+    return next(rows, None)
+
+
+def name_of(spec: str) -> str:
+    """The strategy's name, of one as it is written."""
+    return spec.partition(":")[0]
+
+
+def untold(analysis: Analysis, predictions: Predictions | None) -> tuple[str, ...]:
+    """Strategies that only a trial can tell of, as they are written.
+
+    Where no loop has a plan each strategy of loops too, so that "nothing is faster" is
+    measured and not assumed.
+    """
+    planned = predictions is not None and not predictions.unplanned
+    predicted = (
+        {name_of(row.spec) for row in predictions.rows} if predictions else set()
+    )
+    texts = [] if planned and predicted else [*OF_LOOPS]
+    for finding in analysis.findings:
+        texts += (t for t in only_tried(finding, analysis) if t not in predicted)
+    return tuple(dict.fromkeys([*texts, *_beside(analysis, predictions)]))
+
+
+def only_tried(finding: Finding, analysis: Analysis) -> list[str]:
+    """What sets python and libraries, or acts on torch's own classes, for a finding."""
+    if finding.kind == "gc-pauses":
+        return [f"{GC}:freeze", f"{GC}:off"]
+    if finding.kind == "oversubscription":
+        fewer = [f"{DATALOADER}:workers={count}" for count in (0, 1)]
+        return [ALONE, *(fewer if uses_dataloader(analysis) else [])]
+    if finding.stage == "checkpoint" or (finding.kind, finding.cause) == (
+        "waiting",
+        "disk",
+    ):
+        return [SAVE]
+    if finding.stage in (*INPUT_STAGES, "") and uses_dataloader(analysis):
+        return [f"{DATALOADER}:{one}" for one in _loaders(finding, analysis)]
+    sites = analysis.recording.sites
+    of_torch = (sites["stage"] == finding.stage) & (sites["kind"] == "torch")
+    name = OF_STAGES.get(finding.stage)
+    return [name] if name and of_torch.any() else []
+
+
+def _loaders(finding: Finding, analysis: Analysis) -> Iterator[str]:
+    """More workers and fewer than the script's, and those that stay."""
+    waits = finding.kind == "input-bound-io"
+    most = WORKERS[-1] if waits else max(cores(analysis) or 1, WORKERS[0])
+    yield from [] if waits else ["whole"]
+    yield from (f"workers={count},persistent" for count in WORKERS if count <= most)
+    yield from ("persistent", "workers=0")
+
+
+def _beside(analysis: Analysis, predictions: Predictions | None) -> Iterator[str]:
+    """What is small or unseen in shares of the step, and yet may be worth a trial.
+
+    Where idle threads of BLAS keep the cores busy, loading ahead may gain only once
+    they are gone: the two are tried together, too.
+    """
+    saves = analysis.rows["source"].astype(str).map(_SAVES.search).astype(bool)
+    saving = ["checkpoint", *analysis.rows.loc[saves, "row"]]
+    waits = cost(analysis, (*work_lines(analysis), OTHER), ["disk"], LEAST_SAVING)
+    costs = [stage_cost(analysis, row) for row in saving]
+    if waits or sum(c.share for c in costs if c is not None) >= LEAST_SAVING:
+        yield SAVE
+    if (busy := contenders(analysis)) and busy.pooled:
+        yield ALONE
+        rows = predictions.rows if predictions else ()
+        ahead = (row for row in rows if name_of(row.spec) == PREFETCH)
+        gaining = (r for r in ahead if not r.why_not and r.speedup >= WORTH)
+        yield from (f"{ALONE}+{row.spec}" for row in gaining)
