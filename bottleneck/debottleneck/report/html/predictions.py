@@ -7,6 +7,7 @@ from typing import Any
 
 from debottleneck.analysis.result import Prediction, Predictions
 from debottleneck.recording.recording import Recording
+from debottleneck.report import prices
 from debottleneck.report.figures import described
 from debottleneck.report.figures import predictions as figures
 from debottleneck.report.figures.catalogue import PREDICTIONS
@@ -22,7 +23,6 @@ from debottleneck.report.html.tables import (
     sorted_by,
 )
 from debottleneck.report.words import predictions as words
-from debottleneck.report.words import prices
 from debottleneck.report.words.quantities import (
     NOTHING,
     clean,
