@@ -18,7 +18,8 @@ import pandas as pd
 
 from debottleneck.analysis.result import Analysis
 from debottleneck.analysis.threads import sample_causes
-from debottleneck.report.exports.threads import Key, joined, labels, rows_by_thread
+from debottleneck.report.exports.threads import Key, labels, rows_by_thread
+from debottleneck.report.spans import joined
 from debottleneck.report.words.quantities import clean, home, place, short
 from debottleneck.version import __version__
 

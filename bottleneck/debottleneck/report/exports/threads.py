@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 
-import numpy as np
 import pandas as pd
 
 from debottleneck import words
@@ -15,6 +14,7 @@ from debottleneck.analysis.roles import roles_of
 from debottleneck.analysis.rows import RowNames
 from debottleneck.errors import UsageError
 from debottleneck.recording.recording import NotMeasured
+from debottleneck.report.spans import joined
 from debottleneck.report.words.quantities import clean
 
 Key = tuple[int, int]
@@ -22,9 +22,6 @@ Key = tuple[int, int]
 
 Samples = list[tuple[tuple[Frame, ...], int]]
 """Frames, outermost first and below their stage, and nanoseconds; in order of time."""
-
-TOUCHING_NS = 1_000
-"""Slices this close to each other are neighbours."""
 
 
 def lacks(analysis: Analysis, what: str, instrument: str, remedy: str) -> UsageError:
@@ -81,22 +78,6 @@ def rows_by_thread(analysis: Analysis) -> Iterator[tuple[Key, pd.DataFrame]]:
     shown = analysis.segments[analysis.segments.stage != words.OTHER]
     for (pid, tid), rows in shown.groupby(["pid", "tid"]):
         yield (int(pid), int(tid)), joined(rows, ["stage", "site"])
-
-
-def joined(rows: pd.DataFrame, same: list[str]) -> pd.DataFrame:
-    """Slices in order of time, none over the next; like neighbours are one slice.
-
-    Args:
-        rows: With `start_ns` and `end_ns`.
-        same: The columns that like slices share.
-    """
-    rows = rows.sort_values("start_ns", kind="stable")
-    latest = np.iinfo(np.int64).max
-    ends = rows.end_ns.clip(upper=rows.start_ns.shift(-1, fill_value=latest))
-    apart = rows.start_ns - ends.shift(fill_value=-latest // 2) >= TOUCHING_NS
-    new = (apart | (rows[same] != rows[same].shift()).any(axis=1)).to_numpy(np.bool_)
-    last = np.append(new[1:], True)[: len(new)]
-    return rows[new].assign(end_ns=ends.to_numpy()[last])
 
 
 def stacks_of(analysis: Analysis) -> dict[str, Samples]:

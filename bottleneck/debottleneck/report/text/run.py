@@ -16,33 +16,24 @@ from rich.table import Table
 from rich.text import Text
 
 from debottleneck.analysis.result import Analysis, Finding
-from debottleneck.report import matrix
-from debottleneck.report.rows import ShownRows
+from debottleneck.report import matrix, tables
 from debottleneck.report.text import predictions
 from debottleneck.report.text.tables import (
     GAP,
     INDENT,
     heading,
     new_console,
+    of_table,
     paragraph,
-    plain_table,
     tidy,
     verbatim,
 )
-from debottleneck.report.words import quantities
 from debottleneck.report.words.quantities import (
-    NOTHING,
-    below,
     clean,
-    count,
     cut,
     home,
-    interval,
-    number,
     percent,
-    place,
     places,
-    table_digits,
     times,
 )
 from debottleneck.report.words.run import (
@@ -50,12 +41,8 @@ from debottleneck.report.words.run import (
     handovers,
     loop_lines,
     not_measured,
-    shares_of_thread,
-    slowdown,
 )
 
-MOST_THREADS = 16
-MOST_WAITS = 8
 MOST_PLACES = 3
 
 Part = Callable[[Console, Analysis], None]
@@ -183,76 +170,25 @@ def _stake(finding: Finding, unit: str) -> Text:
 
 
 def _threads(console: Console, analysis: Analysis) -> None:
-    if analysis.threads.empty:
-        return
-    heading(console, "Threads, and where each one's own time went")
-    headers = ("thread", "role", "seen s", "shares of its time")
-    rows = [
-        (
-            cut(row["name"], 24),
-            row["role"],
-            number(row["wall_ms"] / 1e3),
-            shares_of_thread(row),
-        )
-        for row in analysis.threads.to_dict("records")
-    ]
-    console.print(plain_table(headers, rows[:MOST_THREADS], left=2, right=1))
-    _and_more(console, len(rows) - MOST_THREADS, "thread")
+    title = "Threads, and where each one's own time went"
+    of_table(console, title, tables.threads(analysis))
 
 
 def _gil(console: Console, analysis: Analysis) -> None:
-    if analysis.gil_waits.empty:
-        return
-    heading(console, "Waiting for the GIL")
-    if analysis.handovers_per_s is not None:
-        paragraph(console, handovers(analysis.handovers_per_s))
-    headers = (ShownRows.of(analysis).noun, "waits", "holds", "running", "of step")
-    directory, rows = home(analysis.recording.facts), []
-    for row in analysis.gil_waits.to_dict("records"):
-        function, file = row["holder_function"], row["holder_file"]
-        code = place(function, file, row["holder_line"], directory) or "not known"
-        thread = cut(row["holder_thread"], 20) or "unknown"
-        row_name = quantities.tail(row["stage"], matrix.LONGEST)
-        rows.append((row_name, row["role"], thread, code, percent(row["share"])))
-    console.print(plain_table(headers, rows[:MOST_WAITS], left=4))
-    _and_more(console, len(rows) - MOST_WAITS, "pair")
+    table, rate = tables.gil_waits(analysis), analysis.handovers_per_s
+    of_table(console, "Waiting for the GIL", table)
+    if table.rows and rate is not None:
+        paragraph(console, handovers(rate))
 
 
 def _waited_on(console: Console, analysis: Analysis) -> None:
-    named = analysis.waited_on[analysis.waited_on.what != ""]
-    if named.empty:
-        return
-    heading(console, "What the waits were on")
-    unit = "ms/step" if analysis.loop.found else "ms/s"
-    headers = (ShownRows.of(analysis).noun, "role", "cause", "on", unit)
-    directory, rows = home(analysis.recording.facts), []
-    digits = table_digits(float(named.ms_per_step.max()))
-    for row in named.to_dict("records"):
-        what = f"{clean(row['syscall'])} {below(row['what'], directory)}".strip()
-        row_name = quantities.tail(row["stage"], matrix.LONGEST)
-        lead = (row_name, row["role"], row["cause"])
-        rows.append((*lead, what, number(row["ms_per_step"], digits)))
-    console.print(plain_table(headers, rows[:MOST_WAITS], left=4))
-    _and_more(console, len(rows) - MOST_WAITS, "place")
+    table = tables.waited_on(analysis, analysis.loop.unit)
+    of_table(console, "What the waits were on", table)
 
 
 def _instruments(console: Console, analysis: Analysis) -> None:
-    if analysis.instruments.empty:
-        return
-    heading(console, "What the instruments cost in this run")
-    headers = ("instrument", "steps", "slow-down", "95 %", "note")
-    rows = [
-        (
-            clean(row["name"]),
-            f"{row['steps']:,}" if row["steps"] else NOTHING,
-            slowdown(row["slowdown"]),
-            interval(100 * row["low"], 100 * row["high"], 1),
-            clean(row["note"]),
-        )
-        for row in analysis.instruments.to_dict("records")
-    ]
-    console.print(plain_table(headers, rows, left=1, right=1))
-    console.print()
+    table = tables.instruments(analysis)
+    of_table(console, "What the instruments cost in this run", table)
 
 
 def _missing(console: Console, analysis: Analysis) -> None:
@@ -263,11 +199,6 @@ def _missing(console: Console, analysis: Analysis) -> None:
         text = Text(f"{clean(gap.what)}: {not_measured(gap)}")
         console.print(Padding(text, (0, 0, 0, 2)))
     console.print()
-
-
-def _and_more(console: Console, rest: int, noun: str) -> None:
-    more = f"and {count(rest, noun)} more, in the page and the JSON\n"
-    console.print(Text(more if rest > 0 else ""))
 
 
 PARTS: tuple[Part, ...] = (

@@ -1,4 +1,4 @@
-"""Tables of a page: columns applied to rows; and those of a run."""
+"""Tables for every medium: columns applied to rows; and those of a run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from debottleneck.report.words.quantities import (
     interval,
     number,
     percent,
-    short,
+    place,
     table_digits,
 )
 from debottleneck.report.words.run import shares_of_thread, slowdown
@@ -69,7 +69,7 @@ Value: TypeAlias = str | tuple[str, float | str] | Cell
 
 @dataclass(frozen=True)
 class Table:
-    """A table of the page; `left_out` rows did not fit, `total` is its last row.
+    """A table; `left_out` rows did not fit, `total` is its last row.
 
     `things` is what its rows are: a table that says it folds away when it is long.
     """
@@ -177,15 +177,12 @@ def _code(name: str) -> Callable[[Any], Value]:
     return lambda row: clean(row[name]) or NOTHING
 
 
-def _spot(directory: str, prefix: str = "") -> Callable[[Any], Value]:
+def _spot(directory: str) -> Callable[[Any], Value]:
     """What reads a place in a file, sorted by line."""
 
     def value(row: Any) -> Value:
-        file, line = row[f"{prefix}file"], row[f"{prefix}line"]
-        if not file:
-            return NOTHING
-        spot = short(file, directory)
-        return f"{spot}:{line}" if line else spot, f"{spot}:{line:07d}"
+        spot = place("", row["file"], row["line"], directory)
+        return spot or NOTHING, f"{row['file']}:{row['line']:07d}"
 
     return value
 
@@ -251,7 +248,6 @@ def threads(analysis: Analysis) -> Table:
     columns = [
         Field("thread", "code", _code("name")),
         ROLE,
-        Field("id", "num", lambda row: (str(row["tid"]), float(row["tid"]))),
         Field("seen, s", "num", lambda row: numeric(row["wall_ms"] / 1e3)),
         Field("shares of its own time", "text", shares_of_thread),
     ]
@@ -262,17 +258,20 @@ def threads(analysis: Analysis) -> Table:
 def gil_waits(analysis: Analysis) -> Table:
     """Who waits for the GIL, who holds it, and the code that the holder runs."""
     directory = home(analysis.recording.facts)
+
+    def running(row: Any) -> str:
+        spot = (row[f"holder_{name}"] for name in ("function", "file", "line"))
+        return place(*spot, directory) or "not known"
+
     columns = [
         row_field(ShownRows.of(analysis)),
-        ROLE._replace(heading="who waits"),
-        Field("who holds it", "code", lambda r: clean(r["holder_thread"] or "unknown")),
-        Field("running", "code", _code("holder_function")),
-        Field("at", "code", _spot(directory, "holder_")),
+        ROLE._replace(heading="waits"),
+        Field("holds", "code", lambda row: clean(row["holder_thread"] or "unknown")),
+        Field("running", "code", running),
         Field("share", "num", _share),
     ]
-    caption = "Who waits for the GIL, and who holds it; shares are of the step."
-    if not analysis.loop.found:
-        caption = "Waits for the GIL by holder; shares are of wall time."
+    whole = "the step" if analysis.loop.found else "wall time"
+    caption = f"Who waits for the GIL, and who holds it; shares are of {whole}."
     return build("gil-table", caption, columns, analysis.gil_waits, things="waits")
 
 
