@@ -99,7 +99,7 @@ class ReportOptions:
         """A recording as it is analysed."""
         if not self.redact:
             return recording
-        from debottleneck.report.redact import redact
+        from debottleneck.report import redact
 
         return redact.recording(recording)
 
@@ -191,8 +191,7 @@ def _of_comparison(options: ReportOptions) -> str | bytes:
             f"--format {options.format} shows one run, not a comparison",
             f"name one recording, e.g. {one}",
         )
-    from debottleneck.report import render_comparison
-    from debottleneck.report.redact import redact
+    from debottleneck.report import redact, render_comparison
 
     comparison, shown = _compared(options)
     if options.redact:

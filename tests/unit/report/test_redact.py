@@ -26,8 +26,8 @@ from debottleneck.recording.own import is_users_own
 from debottleneck.recording.recording import Facts, NotMeasured, Recording
 from debottleneck.recording.spool import FRAME_FILE
 from debottleneck.report import FORMATS, render, render_comparison
-from debottleneck.report.redact import redact
-from debottleneck.report.redact.texts import HOME, Redactor, place
+from debottleneck.report import redact
+from debottleneck.report.redacted_texts import HOME, Redactor, place
 from debottleneck.report.words.comparison import labels
 from debottleneck.strategies.rewriting.plan import Plan
 from debottleneck.strategies.spec import PREFETCH

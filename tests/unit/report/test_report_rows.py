@@ -17,7 +17,7 @@ from debottleneck.report.colours import LINE_COLOURS, STAGE_COLOURS
 from debottleneck.report.exports.nesting import calls_by_thread, sites_of
 from debottleneck.report.machine import run as machine
 from debottleneck.report.notebook import card
-from debottleneck.report.redact import redact
+from debottleneck.report import redact
 from debottleneck.report.rows import ShownRows
 from debottleneck.report.text import run as terminal
 from debottleneck.report.words.run import loop_lines
