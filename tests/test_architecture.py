@@ -44,6 +44,7 @@ ONLY_IN = {
     "pandas": set(MAY_IMPORT) - {"agent", "strategies"} - BASE,
     "numpy": set(MAY_IMPORT) - {"agent"} - BASE,
     "pyarrow": set(MAY_IMPORT) - {"agent", "strategies"} - BASE,
+    "msgspec": {"recording"},
 }
 """Library -> the rooms that may import it."""
 

@@ -83,15 +83,15 @@ class Environment(TypedDict, total=False):
     system: str
     machine: str
     processor: str
-    cores: Annotated[int | None, Between(1, 2**20)]
-    cpu_quota: Annotated[float | None, Between(0.001, 2**20)]
+    cores: Annotated[int, Between(1, 2**20)] | None
+    cpu_quota: Annotated[float, Between(0.001, 2**20)] | None
     memory_gib: float
     interpreter: str
     thread_variables: Mapping[str, str]
     packages: Mapping[str, str]
     thread_pools: list[PoolFacts]
-    foreign_load: Annotated[float | None, Between(0, 2**20)]
-    collector_share: Annotated[float | None, Between(0, 1)]
+    foreign_load: Annotated[float, Between(0, 2**20)] | None
+    collector_share: Annotated[float, Between(0, 1)] | None
 
 
 _PACKAGES = ("numpy", "torch", "pandas", "scipy", "yappi", "PIL")

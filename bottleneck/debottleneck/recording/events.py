@@ -47,12 +47,6 @@ class Event(TypedDict):
     event: str
 
 
-class PlanEvent(Planned):
-    """A line of the events' file: what a strategy would do."""
-
-    event: str
-
-
 class FunctionsWindow(Event):
     """A window of yappi: ident, thread, function, file, line, calls, self, total."""
 
@@ -104,7 +98,7 @@ class Stated(Event, total=False):
 FAILURES = ("failure", "functions-refused", "stage-missing")
 EVENTS = {
     **dict.fromkeys(FAILURES, Stated),
-    "plan": PlanEvent,
+    "plan": Planned,
     "functions": FunctionsWindow,
     "block": LearningBlock,
     spool.COLLECTIONS: CollectionsEvent,

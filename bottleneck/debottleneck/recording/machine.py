@@ -93,5 +93,4 @@ class Machine:
         Raises:
             Unfit: A value is no number, or out of range.
         """
-        names = {field.name for field in dataclasses.fields(cls)}
-        return checked.read(cls, {n: v for n, v in raw.items() if n in names})
+        return checked.read(cls, dict(raw))
