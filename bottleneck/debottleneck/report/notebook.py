@@ -70,9 +70,8 @@ def card(analysis: Analysis) -> Markup:
     verdict = analysis.verdict
     lines = {"What": verdict.what, "Where": verdict.where, "Do": verdict.action}
     said = [("", ending(analysis)), *lines.items()]
-    table = tables.role_causes(analysis, analysis.loop.unit)
-    if analysis.loop.found:
-        table = tables.row_causes(analysis)
+    by = tables.row_causes if analysis.loop.found else tables.role_causes
+    table = by(analysis)
     heads = Markup("").join(map(Markup("<th>{}</th>").format, _texts(table.headers)))
     rows = Markup("").join(map(_row, filter(None, (*table.rows, table.total))))
     return Markup(

@@ -17,7 +17,6 @@ from debottleneck.report.words.quantities import (
     below,
     clean,
     home,
-    in_order,
     interval,
     number,
     percent,
@@ -187,19 +186,24 @@ def _spot(directory: str) -> Callable[[Any], Value]:
     return value
 
 
+INDENTED = "Indented rows are called by the line above; its time is without theirs."
 ROLE = Field("role", "", itemgetter("role"))
 
 
-def row_causes(
-    analysis: Analysis, id: str = "stage-causes", shown: ShownRows | None = None
-) -> Table:
-    """The trainer's rows: time, share, interval, median, p95, then each cause."""
-    shown = shown or ShownRows.of(analysis)
-    loop = analysis.loop
+def row_causes(analysis: Analysis, most: int | None = None) -> Table:
+    """The trainer's rows: time, share, interval, median, p95, then each cause.
+
+    Args:
+        analysis: Of the recording.
+        most: Columns of causes; with it small rows are one, too.
+    """
+    shown, loop = ShownRows.of(analysis), analysis.loop
     digits = table_digits(loop.step_ms)
-    stages = analysis.stages.set_index("stage", drop=False)
-    values = matrix.trainer_causes(analysis)
-    rows = stages.join(values).reindex(in_order(stages.index, shown.order))
+    rows = matrix.of_rows(analysis, summed=most is not None)
+    values = rows[matrix.trainer_causes(analysis).columns]
+    values = values if most is None else matrix.narrowed(values, most)
+    rows = rows[analysis.stages.columns.drop("stage")].join(values)
+    rows = rows.assign(stage=rows.index)
     columns = [
         row_field(shown, wide=LONG),
         Field("ms", "num", numbers("ms_per_step", digits)),
@@ -222,17 +226,22 @@ def row_causes(
         f"The {shown.noun}s add up to the step, causes to their {shown.noun}."
     )
     if any(shown.depths.values()):
-        caption += " Indented rows are called by the line above; its time is without "
-        caption += "theirs."
-    return build(id, caption, columns, rows, total=total)
+        caption += f" {INDENTED}"
+    return build("stage-causes", caption, columns, rows, total=total)
 
 
-def role_causes(analysis: Analysis, unit: str) -> Table:
-    """Causes of the other roles' threads, summed over the threads of the role."""
-    causes = analysis.causes
+def role_causes(analysis: Analysis, most: int | None = None) -> Table:
+    """Causes of the other roles' threads, summed over the threads of the role.
+
+    Args:
+        analysis: Of the recording.
+        most: Columns of causes.
+    """
+    causes, unit = analysis.causes, analysis.loop.unit
     if analysis.loop.found:
         causes = causes[causes.role != "trainer"]
     values = matrix.pivot(causes)
+    values = values if most is None else matrix.narrowed(values, most)
     digits = table_digits(float(values.max().max())) if values.size else 1
     columns = [ROLE, *(Field(c, "num", numbers(c, digits)) for c in values.columns)]
     caption = (

@@ -80,7 +80,7 @@ def _step_sections(analysis: Analysis, drawing: sheet.Drawing) -> dict[str, Any]
         "unit": loop.unit,
         "heat": drawing.place("causes", RUN["causes"], analysis),
         "stage_causes": tables.row_causes(analysis) if loop.found else None,
-        "role_causes": tables.role_causes(analysis, loop.unit),
+        "role_causes": tables.role_causes(analysis),
         **_steps(analysis, drawing),
         "timelines": _timelines(analysis, drawing),
         "part": rows.noun,

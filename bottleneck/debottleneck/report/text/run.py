@@ -6,8 +6,7 @@ user's program are printed as they are, less control characters.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from itertools import zip_longest
+from collections.abc import Callable
 
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console
@@ -17,10 +16,13 @@ from rich.text import Text
 
 from debottleneck.analysis.result import Analysis, Finding
 from debottleneck.report import matrix, tables
+from debottleneck.report.rows import ShownRows
+from debottleneck.report.tables import Table as CellTable
 from debottleneck.report.text import predictions
 from debottleneck.report.text.tables import (
     GAP,
     INDENT,
+    MOST_LETTERS,
     heading,
     new_console,
     of_table,
@@ -34,6 +36,7 @@ from debottleneck.report.words.quantities import (
     home,
     percent,
     places,
+    tail,
     times,
 )
 from debottleneck.report.words.run import (
@@ -42,8 +45,13 @@ from debottleneck.report.words.run import (
     loop_lines,
     not_measured,
 )
+from debottleneck.words import CAUSES
 
 MOST_PLACES = 3
+HIDDEN = ("median", "95th percentile")
+"""Columns of the page that a terminal has no room for."""
+
+BY_ROLE = "run by role and cause, ms per second of wall time"
 
 Part = Callable[[Console, Analysis], None]
 
@@ -96,41 +104,62 @@ def _run(console: Console, analysis: Analysis) -> None:
 
 
 def _matrix(console: Console, analysis: Analysis) -> None:
+    """The row x cause table, and below a row of code what its line says."""
     if analysis.causes.empty and analysis.stages.empty:
         return
-    grid = matrix.of(analysis)
-    heading(console, grid.title)
-    shown, folded = matrix.fit(grid, console.width)
-    for style, line in _with_sources(shown, grid.sources, console.width):
-        console.print(Text(line, style=style), no_wrap=True, overflow="crop")
-    for note in filter(None, (folded, grid.note)):
-        console.print(Text(note))
+    noun, every = ShownRows.of(analysis).noun, {*analysis.causes.cause}
+    by = f"step by {noun} and cause, ms per step" if analysis.loop.found else BY_ROLE
+    heading(console, f"The {by}")
+    table, texts = _fitted(analysis, console.width)
+    widths = [max(map(cell_len, column)) for column in zip(*texts, strict=True)]
+    rule = "-" * min(sum(widths) + GAP * (len(widths) - 1), console.width)
+    for at, cells in enumerate(texts):
+        if at in (1, len(table.rows) + 1):
+            console.print(rule)
+        line = [set_cell_size(cells[0], widths[0])]
+        line += [c.rjust(wide) for c, wide in zip(cells[1:], widths[1:], strict=True)]
+        style = "bold" if at > len(table.rows) else ""
+        said = Text((" " * GAP).join(line), style)
+        console.print(said, no_wrap=True, overflow="crop")
+        first = table.rows[at - 1][0] if 0 < at <= len(table.rows) else None
+        if first and first.source:
+            indent = INDENT * (first.depth + 1)
+            code = cut(first.source, console.width - indent)
+            console.print(Text(" " * indent + code, "dim"))
+    headers = {cell.text for cell in table.headers}
+    rest = [cause for cause in CAUSES if cause in every - headers]
+    if matrix.REST in headers:
+        console.print(f"rest is {', '.join(rest)}.")
+    if any(row[0].depth > 0 for row in table.rows):
+        console.print(Text(tables.INDENTED))
+    if not every:
+        console.print("Causes were not measured; see below.")
     console.print()
 
 
-def _with_sources(
-    cells: matrix.Cells, sources: Sequence[str], width: int
-) -> Iterator[tuple[str, str]]:
-    """The table's lines with their styles, below a row of code what it says."""
-    rows = [cells.headers, *cells.rows, *filter(None, [cells.total])]
-    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+def _fitted(analysis: Analysis, width: int) -> tuple[CellTable, list[list[str]]]:
+    """The table with as many causes as fit, and its lines as cells."""
+    build = tables.row_causes if analysis.loop.found else tables.role_causes
+    every = analysis.causes.cause.nunique()
+    for most in (*range(every, 1, -1), min(every, 1)):
+        table = build(analysis, max(most, 2))
+        hidden = HIDDEN if most > 1 else (*HIDDEN, "95 % interval")
+        kept = [at for at, cell in enumerate(table.headers) if cell.text not in hidden]
+        rows = [table.headers, *table.rows, *filter(None, [table.total])]
+        texts = [[_named(row[0]), *(_cell(row[i]) for i in kept[1:])] for row in rows]
+        widths = [max(map(cell_len, column)) for column in zip(*texts, strict=True)]
+        if sum(widths) + GAP * (len(widths) - 1) <= width:
+            break
+    return table, texts
 
-    def line(row: Sequence[str]) -> str:
-        first = set_cell_size(row[0], widths[0])
-        pairs = zip(row[1:], widths[1:], strict=True)
-        return (" " * GAP).join([first, *(cell.rjust(wide) for cell, wide in pairs)])
 
-    rule = "", "-" * min(width, sum(widths) + GAP * (len(widths) - 1))
-    yield "", line(cells.headers)
-    yield rule
-    for row, source in zip_longest(cells.rows, sources, fillvalue=""):
-        yield "", line(row)
-        if source:
-            indent = len(row[0]) - len(row[0].lstrip()) + INDENT
-            yield "dim", " " * indent + cut(source, width - indent)
-    if cells.total:
-        yield rule
-        yield "bold", line(cells.total)
+def _named(cell: tables.Cell) -> str:
+    """A row's name, further in the deeper it lies."""
+    return " " * INDENT * max(cell.depth, 0) + tail(cell.text, MOST_LETTERS)
+
+
+def _cell(cell: tables.Cell) -> str:
+    return cell.text.replace(tables.DASH, "-").replace("unattributed", "unattr.")
 
 
 def _findings(console: Console, analysis: Analysis) -> None:
