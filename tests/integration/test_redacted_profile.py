@@ -9,8 +9,7 @@ from running import Profile
 
 from debottleneck import load_recording
 from debottleneck.analysis.analyse import analyse
-from debottleneck.report import FORMATS, render
-from debottleneck.report import redact
+from debottleneck.report import FORMATS, redact, render
 from debottleneck.report.redacted_texts import HOME
 
 SCRIPT = """\
