@@ -172,11 +172,12 @@ def waits_in(analysis: Analysis, window: StepWindow) -> pd.DataFrame:
     near = (waits.end_ns > window.start_ns) & (waits.start_ns < window.end_ns)
     part = waits[near]
     part = part.assign(name=sample_causes(part), note="")
-    gil = part.name == "gil"
     names = map(clean, analysis.threads.name)
     named = dict(zip(analysis.threads.tid, names, strict=True))
-    holders = part.holder[gil].map(named).fillna("")
-    part.loc[gil, "note"] = ("held by " + holders).where(holders != "", "")
+    gil = part.name == "gil"
+    part.loc[gil, "note"] = [
+        f"held by {named[tid]}" if tid in named else "" for tid in part.holder[gil]
+    ]
     return _bars(part, window)
 
 
