@@ -69,15 +69,14 @@ def add(verbs: Verbs) -> None:
     option("recording", type=Path, help="the recording's folder")
     option("--cores", type=float, metavar="N", help="with N cores")
     option("--no-gil", action="store_true", help="with free-threaded Python")
-    speed = {"type": float, "default": 1.0, "metavar": "X"}
-    option("--source-speed", help="with disks and peers X times as fast", **speed)
-    limit = {"type": int, "default": 0, "metavar": "N"}
-    option("--source-limit", help="with a source that serves N at once", **limit)
-    repeatable = {"action": "append", "default": []}
+    text = "with disks and peers X times as fast"
+    option("--source-speed", type=float, default=1.0, metavar="X", help=text)
+    text = "with a source that serves N requests at once"
+    option("--source-limit", type=int, default=0, metavar="N", help=text)
     text = "as if this stage took no time (repeatable)"
-    option("--free", metavar="STAGE", help=text, **repeatable)
+    option("--free", action="append", default=[], metavar="STAGE", help=text)
     text = "predict this one, joined by + for several at once (repeatable)"
-    option("--strategy", metavar="S", help=text, **repeatable)
+    option("--strategy", action="append", default=[], metavar="S", help=text)
     option("--format", choices=FORMATS, default="text")
     option("--output", type=Path, metavar="FILE", help="write to this file instead")
     parser.set_defaults(run=run)

@@ -56,10 +56,11 @@ ERROR = "error"
 def trials(comparison: Comparison) -> Table:
     """The comparison's rows; the plain script is the first."""
     base = comparison.baseline_ms
+    base_ms = None if base is None else base.value
     digits, cpu_digits = (
         table_digits(max((v for v in values if v is not None), default=1.0))
         for values in (
-            [base and base.value, *(t.step_ms for t in comparison.trials)],
+            [base_ms, *(t.step_ms for t in comparison.trials)],
             [comparison.baseline_cpu_ms, *(t.cpu_ms for t in comparison.trials)],
         )
     )
@@ -73,7 +74,7 @@ def trials(comparison: Comparison) -> Table:
         numbers=NOTHING,
         why=bounds or "not measured",
         rounds=comparison.rounds,
-        step_ms=base and base.value,
+        step_ms=base_ms,
         cpu_ms=comparison.baseline_cpu_ms,
     )
 
@@ -142,7 +143,7 @@ def _speedup(trial: Trial) -> Value:
 
 def _predicted(trial: Trial) -> Value:
     said = trial.predicted
-    return words.predicted(said, DASH), sorted_by(said and said.speedup)
+    return words.predicted(said, DASH), sorted_by(said.speedup if said else None)
 
 
 def _error(trial: Trial) -> Value:

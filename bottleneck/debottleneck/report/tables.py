@@ -269,8 +269,8 @@ def gil_waits(analysis: Analysis) -> Table:
     directory = home(analysis.recording.facts)
 
     def running(row: Any) -> str:
-        spot = (row[f"holder_{name}"] for name in ("function", "file", "line"))
-        return place(*spot, directory) or "not known"
+        function, file = row["holder_function"], row["holder_file"]
+        return place(function, file, row["holder_line"], directory) or "not known"
 
     columns = [
         row_field(ShownRows.of(analysis)),

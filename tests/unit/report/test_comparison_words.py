@@ -243,7 +243,7 @@ def test_a_wide_table_leaves_nothing_out() -> None:
     """All columns are there, with their units."""
     wide = comparison.render(comparisons.faster(), 160)
     assert "Left out" not in wide
-    assert "Trials, best first; ms a step, MB beyond the plain script's\n" in wide
+    assert "step, ms  memory, MB  CPU, ms\n" in wide
 
 
 @pytest.mark.parametrize(

@@ -77,12 +77,16 @@ def _tracks(analysis: Analysis) -> Iterator[Track]:
     """All tracks in the order to show them."""
     names, pid = labels(analysis), analysis.recording.facts.pid
     steps, blocks = analysis.steps, analysis.recording.blocks
-    for name, table, key, said in (
+    for name, table, column, said in (
         ("steps", steps, "step", "step {}"),
         ("blocks of steps", steps, "block", "{} steps"),
         ("instruments", blocks, "kind", "{}"),
     ):
-        slices = _said(table, [key], lambda value, said=said: (said.format(value), {}))
+
+        def text(value: object, said: str = said) -> tuple[str, dict[str, Any]]:
+            return said.format(value), {}
+
+        slices = _said(table, [column], text)
         yield Track(pid, 0, name, slices, fine=False)
     yield from _gil(analysis, names)
     rows, waits = dict(_rows(analysis)), dict(_waits(analysis, names))
@@ -140,7 +144,8 @@ def _rows(analysis: Analysis) -> Iterator[tuple[Key, pd.DataFrame]]:
         def text(stage: str, site: int, pid: int = pid) -> tuple[str, dict[str, Any]]:
             if (pid, site) not in sites.index:
                 return stage, {}
-            return stage, {"at": place(*sites.loc[pid, site], directory)}
+            name, file, line = sites.loc[(pid, site)]
+            return stage, {"at": place(name, file, line, directory)}
 
         yield (pid, tid), _said(rows, ["stage", "site"], text)
 

@@ -264,7 +264,8 @@ def _placed(rows: pd.DataFrame, stages: pd.DataFrame) -> tuple[pd.DataFrame, Flo
 
 
 def _heights(staged: NDArray[np.bool_], strips: Floats) -> Floats:
-    return np.where(staged, strips.sum(), strips[[0, 3, 4]].sum())
+    heights: Floats = np.where(staged, strips.sum(), strips[[0, 3, 4]].sum())
+    return heights
 
 
 def _strips(

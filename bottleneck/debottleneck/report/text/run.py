@@ -159,7 +159,8 @@ def _named(cell: tables.Cell) -> str:
 
 
 def _cell(cell: tables.Cell) -> str:
-    return cell.text.replace(tables.DASH, "-").replace("unattributed", "unattr.")
+    text = cell.text.replace("95 % interval", "95 % of ms")
+    return text.replace(tables.DASH, "-").replace("unattributed", "unattr.")
 
 
 def _findings(console: Console, analysis: Analysis) -> None:
@@ -217,7 +218,8 @@ def _waited_on(console: Console, analysis: Analysis) -> None:
 
 def _instruments(console: Console, analysis: Analysis) -> None:
     table = tables.instruments(analysis)
-    of_table(console, "What the instruments cost in this run", table)
+    title, hidden = "What the instruments cost in this run", ("their median, ms",)
+    of_table(console, title, table, hidden=hidden)
 
 
 def _missing(console: Console, analysis: Analysis) -> None:

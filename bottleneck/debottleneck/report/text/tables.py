@@ -122,10 +122,11 @@ class _Column:
         if self.kind == "name":
             parts = ((i, p) for t in texts for s in pieces(t) for i, p in enumerate(s))
             return min(max(len(p) + INDENT * (i > 0) for i, p in parts), MOST_LETTERS)
+        if self.kind in ("text", "code"):
+            return min(max(map(len, texts)), LEAST_WORDS)
         if self.kind not in ("num", "stage"):
             texts = tuple(word for text in texts for word in text.split())
-        longest = max(map(len, texts))
-        return min(longest, LEAST_WORDS) if self.kind in ("text", "code") else longest
+        return max(map(len, texts))
 
 
 def of_table(
@@ -163,7 +164,7 @@ def of_table(
     console.print(_drawn(kept, console.width, styles))
     lost = [c.header for c in columns if c not in kept]
     if lost:
-        console.print(Text(f"Left out for want of width: {', '.join(lost)}."))
+        console.print(Text(f"Left out for want of width: {'; '.join(lost)}."))
     rest = len(table.rows) - most + table.left_out
     more = f"and {rest:,} more, in the page and the JSON\n"
     console.print(Text(more if rest > 0 else ""))
@@ -171,24 +172,21 @@ def of_table(
 
 
 def _drawn(columns: Sequence[_Column], width: int, styles: Sequence[str]) -> Table:
-    drawn, room = plain_table((), left=0), 0
+    """The columns, each as wide as it likes while there is room, from the left on."""
+    drawn, names = plain_table((), left=0), 0
+    spare = width - sum(column.least + GAP for column in columns) + GAP
     for column in columns:
-        is_word = column.kind not in ("num", "stage")
-        least = column.least
-        if column.kind == "name":
-            others = sum(c.least + GAP for c in columns) - least - GAP
-            wanted = max(map(len, (column.header, *column.cells)))
-            least = room = max(least, min(wanted, width - others))
-        drawn.add_column(
-            column.header,
-            justify="right" if column.kind == "num" else "left",
-            overflow="fold",
-            no_wrap=not is_word,
-            min_width=least,
-        )
+        wanted = max(map(len, (column.header, *column.cells)))
+        wide = column.least + min(max(spare, 0), max(wanted - column.least, 0))
+        spare -= wide - column.least
+        names = wide if column.kind == "name" else names
+        is_number = column.kind == "num"
+        look = {"width": wide, "overflow": "fold", "no_wrap": is_number}
+        side = "right" if is_number else "left"
+        drawn.add_column(column.header, justify=side, **look)  # type: ignore[arg-type] # mypy takes each for all
     rows = zip(*(column.cells for column in columns), strict=True)
     for cells, style in zip_longest(rows, styles, fillvalue=""):
-        first = "\n".join(broken(cells[0], room)) if room else cells[0]
+        first = "\n".join(broken(cells[0], names)) if names else cells[0]
         drawn.add_row(first, *cells[1:], style=style)
     return drawn
 
