@@ -91,6 +91,7 @@ class FeedsEvent(Event):
 class Stated(Event, total=False):
     """Something that could not be done."""
 
+    part: str
     what: str
     why: str
 

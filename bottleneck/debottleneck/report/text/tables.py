@@ -30,7 +30,7 @@ GAP = 2
 MOST_ROWS = 8
 """Of a table that the page has as a whole."""
 
-MOST_LETTERS, LEAST_WORDS = 30, 18
+MOST_LETTERS, LEAST_WORDS = 30, 15
 """Of a name before it is broken or cut, and of sentences beside other columns."""
 
 
