@@ -73,7 +73,6 @@ def trials(comparison: Comparison) -> Table:
         verdict=NOTHING,
         numbers=NOTHING,
         why=bounds or "not measured",
-        rounds=comparison.rounds,
         step_ms=base_ms,
         cpu_ms=comparison.baseline_cpu_ms,
     )
@@ -94,7 +93,6 @@ def trials(comparison: Comparison) -> Table:
         Field("step, ms", "num", lambda trial: numeric(trial.step_ms, digits)),
         Field("memory, MB", "num", memory),
         Field("CPU, ms", "num", lambda trial: numeric(trial.cpu_ms, cpu_digits)),
-        Field("rounds", "num", lambda trial: numeric(trial.rounds, 0)),
         Field("remark", "text", _remark),
     ]
     caption = OF_RECORDINGS if comparison.recorded else OF_TRIALS

@@ -84,7 +84,7 @@ class Drawing:
         graphs, rows = {}, ShownRows.of(analysis)
         for index, stage in enumerate(flame.stages(analysis.flame)):
             figure = flame.figure(analysis, stage, most)
-            label = f"{lead}Flame graph of {clean(stage)}"
+            label = f"{lead}Flame graph: the code that ran in {clean(stage)}"
             called = f"{stage}  {rows.source(stage)}".strip()
             graphs[called] = self.add(f"{prefix}-{index}", figure, label)
         return graphs

@@ -74,7 +74,7 @@ def _trials(console: Console, comparison: Comparison) -> None:
         console,
         f"{'Recordings' if comparison.recorded else 'Trials'}, best first",
         comparison_tables.trials(comparison),
-        hidden=("rounds", "remark"),
+        hidden=("remark",),
         spare=SPARE,
         styles=["", *(STYLES.get(trial.verdict, "") for trial in comparison.trials)],
     )
