@@ -189,7 +189,7 @@ def test_everything_works_by_keyboard(browser: Any, files: dict[str, Path]) -> N
         "document.getElementById('flame-figure').dataset.drawn === 'flame-1'"
     )
     label = page.locator("#flame-figure").get_attribute("aria-label")
-    assert label.startswith("Flame graph of forward")
+    assert label.endswith(" that ran in forward")
     page.keyboard.press("Tab")
     page.keyboard.press("ArrowRight")
     assert page.locator("#flame-key-gil").is_visible()
