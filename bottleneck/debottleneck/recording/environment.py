@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
 from debottleneck.recording.checked import Between
+from debottleneck.recording.cores import cpu_quota, usable_cores
 from debottleneck.version import __version__
 
 POOL_LIBRARIES = {
@@ -204,20 +205,6 @@ def _pools(before: object, after: object) -> list[Difference]:
     ]
     one, other = (", ".join(libraries) or NONE for libraries in names)
     return [] if one == other else [Difference("thread pools", one, other, True)]
-
-
-def usable_cores() -> int:
-    """Cores this process may run on."""
-    return len(os.sched_getaffinity(0))
-
-
-def cpu_quota() -> float | None:
-    """Cores that the control group grants, None without a limit or a cgroup."""
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        return None if quota == "max" else int(quota) / int(period)
-    except (OSError, ValueError, ZeroDivisionError):
-        return None
 
 
 def thread_pools(pid: int) -> list[dict[str, Any]]:
