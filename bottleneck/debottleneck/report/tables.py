@@ -243,12 +243,13 @@ def role_causes(analysis: Analysis, most: int | None = None) -> Table:
     values = matrix.pivot(causes)
     values = values if most is None else matrix.narrowed(values, most)
     digits = table_digits(float(values.max().max())) if values.size else 1
-    columns = [ROLE, *(Field(c, "num", numbers(c, digits)) for c in values.columns)]
+    named = ["ms", *values.columns]
+    columns = [ROLE, *(Field(name, "num", numbers(name, digits)) for name in named)]
     caption = (
         f"Time by role and cause, ms per {unit}, summed over the threads of a role: "
         f"several threads can exceed the {unit}."
     )
-    rows = values.assign(role=list(map(str, values.index)))
+    rows = values.assign(ms=values.sum(axis=1), role=list(map(str, values.index)))
     return build("role-causes", caption, columns, rows)
 
 

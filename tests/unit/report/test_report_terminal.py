@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import replace
 
@@ -13,6 +14,7 @@ from debottleneck.analysis import frames
 from debottleneck.analysis.result import Analysis
 from debottleneck.report import tables
 from debottleneck.report.text import run as terminal
+from debottleneck.report.text.tables import MOST_ROWS
 
 NAMES = list(examples.EXAMPLES)
 
@@ -68,3 +70,31 @@ def test_causes_that_do_not_fit_are_summed_into_a_named_rest() -> None:
 def test_a_run_without_any_table_still_has_a_report() -> None:
     """Empty tables leave their sections out instead of failing."""
     assert "No quiet step was measured" in terminal.render(bare())
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("width", [70, 80, 120])
+def test_numbers_stay_whole_beside_long_names(name: str, width: int) -> None:
+    """Shares of waits have their sign however long the names beside them are."""
+    lines = iter(terminal.render(examples.EXAMPLES[name](), width=width).splitlines())
+    table = itertools.takewhile(str.strip, itertools.dropwhile(not_of_waits, lines))
+    shares = [found for line in table for found in re.findall(r"(\d+\.\d)(.*)$", line)]
+    assert [sign for _, sign in shares] == [" %"] * len(shares)
+    waits = len(tables.gil_waits(examples.EXAMPLES[name]()).rows)
+    assert len(shares) == min(waits, MOST_ROWS)
+
+
+def not_of_waits(line: str) -> bool:
+    """Whether a line is not yet the title of the table of waits for the GIL."""
+    return line != "Waiting for the GIL"
+
+
+def test_intervals_stay_where_no_cause_was_measured() -> None:
+    """There is room for them beside no cause."""
+    assert "95 % of ms" in terminal.render(examples.EXAMPLES["killed"]())
+
+
+def test_roles_have_totals_where_no_step_is() -> None:
+    """How long a role's threads were seen stands before their causes."""
+    text = terminal.render(examples.EXAMPLES["no_steps"]())
+    assert re.search(r"^trainer +1,000\.0 ", text, re.MULTILINE)

@@ -140,10 +140,10 @@ def _matrix(console: Console, analysis: Analysis) -> None:
 def _fitted(analysis: Analysis, width: int) -> tuple[CellTable, list[list[str]]]:
     """The table with as many causes as fit, and its lines as cells."""
     build = tables.row_causes if analysis.loop.found else tables.role_causes
-    every = analysis.causes.cause.nunique()
-    for most in (*range(every, 1, -1), min(every, 1)):
-        table = build(analysis, max(most, 2))
-        hidden = HIDDEN if most > 1 else (*HIDDEN, "95 % interval")
+    every = max(analysis.causes.cause.nunique(), 2)
+    looks = [(most, HIDDEN) for most in range(every, 1, -1)]
+    for most, hidden in (*looks, (2, (*HIDDEN, "95 % interval"))):
+        table = build(analysis, most)
         kept = [at for at, cell in enumerate(table.headers) if cell.text not in hidden]
         rows = [table.headers, *table.rows, *filter(None, [table.total])]
         texts = [[_named(row[0]), *(_cell(row[i]) for i in kept[1:])] for row in rows]

@@ -30,8 +30,11 @@ GAP = 2
 MOST_ROWS = 8
 """Of a table that the page has as a whole."""
 
-MOST_LETTERS, LEAST_WORDS = 30, 15
-"""Of a name before it is broken or cut, and of sentences beside other columns."""
+MOST_LETTERS, LEAST_WORDS, LEAST_LETTERS = 30, 15, 8
+"""Of a name before it is broken or cut; of texts beside columns, then in need."""
+
+BROKEN = ("text", "code")
+"""Kinds of columns whose texts may break anywhere."""
 
 
 def new_console(width: int, colour: bool = False) -> Console:
@@ -122,7 +125,7 @@ class _Column:
         if self.kind == "name":
             parts = ((i, p) for t in texts for s in pieces(t) for i, p in enumerate(s))
             return min(max(len(p) + INDENT * (i > 0) for i, p in parts), MOST_LETTERS)
-        if self.kind in ("text", "code"):
+        if self.kind in BROKEN:
             return min(max(map(len, texts)), LEAST_WORDS)
         if self.kind not in ("num", "stage"):
             texts = tuple(word for text in texts for word in text.split())
@@ -172,12 +175,17 @@ def of_table(
 
 
 def _drawn(columns: Sequence[_Column], width: int, styles: Sequence[str]) -> Table:
-    """The columns, each as wide as it likes while there is room, from the left on."""
+    """The columns, each as wide as it likes while there is room, from the left on.
+
+    Where there is too little for all, texts are narrower; numbers stay whole.
+    """
     drawn, names = plain_table((), left=0), 0
     spare = width - sum(column.least + GAP for column in columns) + GAP
     for column in columns:
         wanted = max(map(len, (column.header, *column.cells)))
         wide = column.least + min(max(spare, 0), max(wanted - column.least, 0))
+        if spare < 0 and column.kind in BROKEN:
+            wide = max(column.least + spare, min(column.least, LEAST_LETTERS))
         spare -= wide - column.least
         names = wide if column.kind == "name" else names
         is_number = column.kind == "num"
