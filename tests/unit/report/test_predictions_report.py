@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import examples
 import made_predictions as made
 import pytest
 
+from debottleneck.analysis.result import Predictions
 from debottleneck.recording.recording import Recording
 from debottleneck.report import render
 from debottleneck.report.figures import predictions as figures
 from debottleneck.report.html import predictions as page
+from debottleneck.report.machine import predictions as machine
 from debottleneck.report.text import predictions as text
+from debottleneck.report.words import predictions as words
 
 ALL = {
     "waiting": made.WAITING,
@@ -24,9 +30,184 @@ ALL = {
 }
 
 
+DOCUMENTED = Path(__file__).parents[3].joinpath("docs", "json.md").read_text()
+
+
 def recording(path: Path | None = None) -> Recording:
     """That of the example, as it would be in a folder."""
     return replace(examples.predicted().recording, path=path)
+
+
+@pytest.mark.parametrize("name", list(ALL))
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_lines_fit_the_terminal(name: str, width: int) -> None:
+    """All but commands, which must be copied in one piece."""
+    lines = text.render(ALL[name], recording(), width=width).splitlines()
+    wide = [line for line in lines if len(line) > width]
+    assert all(line.startswith(("Try first", "What if")) for line in wide)
+
+
+def test_a_question_comes_before_the_strategies() -> None:
+    """First what the question alone gains, then what strategies make of it."""
+    said = text.render(made.WITH_CORES, recording(), width=200)
+    assert said.startswith(
+        "The loop as it is, with 8 cores, `augment` for free: 155 ms a step, 1.20x as "
+        "fast as recorded (1.15 to 1.25).\n"
+    )
+    rows = [
+        line.split()[0] for line in said.splitlines() if "(" in line and "x" in line
+    ]
+    assert rows.index("as") < rows.index("prefetch:workers=8")
+    assert "bottleneck" not in said.split("\n\n", 2)[2].replace("`bottleneck", "")
+
+
+def test_what_the_question_gains_is_no_strategy_s_merit() -> None:
+    """A strategy hardly faster than the loop with 8 cores is not recommended."""
+    fast, slow = made.WITH_CORES.rows
+    assert fast.worth
+    assert slow.worth
+    assert words.worth(fast, made.WITH_CORES) == "yes"
+    assert words.worth(slow, made.WITH_CORES) == "no"
+    document = machine.document(made.WITH_CORES)
+    assert [row["worth"] for row in document["rows"]] == [True, False]
+    assert words.best(replace(made.WITH_CORES, rows=(slow,))) is None
+
+
+@pytest.mark.parametrize("name", ["nothing", "none"])
+def test_where_nothing_is_worth_a_trial_it_is_said(name: str) -> None:
+    """In one sentence, with no command that tries one."""
+    for said in (
+        text.render(ALL[name], recording(), width=200),
+        page.render(ALL[name], recording()),
+        render(replace(examples.predicted(), predictions=ALL[name]), "text"),
+    ):
+        assert "No strategy is predicted to gain 1.05x or more." in said
+        assert "Try first" not in said
+        assert "bottleneck predict" in said
+
+
+def test_a_gain_of_what_would_not_act_is_not_denied() -> None:
+    """The table shows it, so the sentence speaks of those that would act."""
+    (row, *_) = made.WITH_CORES.rows
+    idle = replace(row, why_not="nothing is loaded", worth=False)
+    shown = replace(made.WITH_CORES, rows=(idle,))
+    assert words.outcome(shown) == words.NONE_ACTS
+    assert words.outcome(replace(shown, rows=())) == words.NONE
+    report = replace(examples.predicted(), predictions=shown)
+    for said in (render(report, "text"), render(report, "html")):
+        assert words.NONE_ACTS in " ".join(said.split())
+
+
+def test_a_gain_just_below_does_not_read_as_if_it_were_enough() -> None:
+    """It is 1.046x and not 1.05x."""
+    assert words.speedup(made.NOTHING.rows[0]) == "1.046x"
+
+
+def test_a_bad_replay_and_an_unknown_machine_are_said() -> None:
+    """Both qualify the numbers; of a good replay nothing is said."""
+    replay, assumed = words.notes(made.NOTHING)
+    assert "66 %" in replay
+    assert "care" in replay
+    assert "prices of an ordinary machine were assumed" in assumed
+    assert words.notes(made.WAITING) == []
+    over = words.notes(replace(made.WAITING, replayed=1.24))
+    assert "124 %" in over[0]
+
+
+def test_what_would_not_act_says_why() -> None:
+    """Not what would limit it if it did."""
+    said = text.render(made.WAITING, recording(), width=200)
+    assert f"would not act: {made.ONE_CALL}" in said
+    assert made.SLOWER in said
+
+
+def test_commands_can_be_copied(tmp_path: Path) -> None:
+    """Folders are quoted; an argument that was left out stays readable."""
+    folder = tmp_path / "a run"
+    tried, asked = words.next_lines(made.WAITING, recording(folder))
+    assert tried.endswith("--strategy prefetch:workers=4 train.py --epochs 3")
+    assert f"predict '{folder}' --cores 4 " in asked
+    facts = replace(recording().facts, command=("train.py", "(arguments left out)"))
+    tried, asked = words.next_lines(made.WAITING, replace(recording(), facts=facts))
+    assert tried.endswith("train.py (arguments left out)")
+    assert "predict RECORDING " in asked
+
+
+def test_a_report_without_predictions_has_none() -> None:
+    """No heading, no section; null in JSON."""
+    plain = examples.input_bound()
+    assert "Predict" not in str(render(plain, "text"))
+    assert 'id="predictions"' not in str(render(plain, "html"))
+    assert json.loads(render(plain, "json"))["predictions"] is None
+
+
+@pytest.mark.parametrize("name", list(ALL))
+def test_the_document_keeps_its_schema(name: str) -> None:
+    """Every key is documented, every row complete, and numbers that lack are null."""
+    found = replace(ALL[name], replayed=float("nan"))
+    whole = json.loads(machine.render(found, recording()), parse_constant=pytest.fail)
+    told = DOCUMENTED
+    assert whole["schema"] == machine.SCHEMA
+    assert whole["recording"] is None
+    assert whole["replayed"] is None
+    rows = [whole["plain"], *whole["rows"], *(r for s in whole["settings"] for r in s)]
+    for key in {*whole, *(key for row in rows for key in row)}:
+        assert f"`{key}`" in told
+    assert len({frozenset(row) for row in rows}) == 1
+
+
+def test_a_run_s_document_holds_the_same() -> None:
+    """Under one key."""
+    whole = json.loads(render(examples.predicted(), "json"))
+    assert whole["predictions"]["rows"][0]["spec"] == "prefetch:workers=4"
+    assert set(whole["predictions"]) == set(machine.document(made.WAITING))
+
+
+def drawn(found: Predictions) -> dict[str, Any]:
+    """The named traces of the curve."""
+    figure = figures.curve(found)
+    return {trace.name: trace for trace in figure.data if trace.name}
+
+
+def test_a_curve_for_each_strategy() -> None:
+    """Workers in order, bands, one point with arms, and levels without a strategy."""
+    traces = drawn(made.WAITING)
+    assert list(traces) == [
+        "the loop as recorded",
+        "prefetch, threads",
+        "prefetch, processes",
+        "parallel forward, threads",
+        "parallel update, threads",
+    ]
+    assert list(traces["prefetch, threads"].x) == [1, 2, 4, 8]
+    assert traces["prefetch, threads"].error_y.array is None
+    (arm,) = traces["parallel update, threads"].error_y.array
+    assert arm == pytest.approx(0.04 * 0.81)
+    assert set(traces["the loop as recorded"].y) == {1.0}
+    assert set(drawn(made.WITH_CORES)["the loop as assumed"].y) == {1.2}
+    figure = figures.curve(made.WAITING)
+    band = figure.data[0]
+    assert list(band.x) == [1, 2, 4, 8, 8, 4, 2, 1]
+    assert band.y[0] == made.THREADS[0].low
+    assert band.y[-1] == made.THREADS[0].high
+
+
+@pytest.mark.parametrize("settings", [(), ((made.UPDATE,),), ((made.row("pie", 2),),)])
+def test_one_setting_is_no_curve(settings: tuple[Any, ...]) -> None:
+    """Then the table has it."""
+    assert figures.curve(replace(made.WAITING, settings=settings)) is None
+
+
+def test_the_page_has_the_curve_in_numbers() -> None:
+    """Every setting with its interval, for who cannot see the curve."""
+    html = page.render(made.WAITING, recording())
+    table = html.partition('id="settings-table"')[2].partition("</table>")[0]
+    cells = [
+        re.sub("<[^>]*>", "", cell) for cell in re.findall("<t[dh].*?</t[dh]>", table)
+    ]
+    assert cells[cells.index("prefetch:workers=1") + 1].startswith("1.42x (")
+    assert cells[cells.index("prefetch:workers=8") + 1].startswith("2.17x (")
+    assert cells[cells.index("parallel-update:workers=2") + 1].startswith("0.81x (")
 
 
 @pytest.mark.parametrize("evil", examples.HOSTILE)
