@@ -18,8 +18,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from debottleneck.agent.dataflow import SCOPES, walk
-from debottleneck.strategies.rewriting.bindings import exposed, names_in
+from debottleneck.agent.dataflow import SCOPES
+from debottleneck.strategies.rewriting.bindings import bound_in, exposed
 
 Loop = ast.For | ast.While
 
@@ -311,13 +311,7 @@ def jumps(body: Sequence[ast.stmt], returns: bool) -> Iterator[ast.stmt]:
 
 def _bound(node: ast.AST) -> tuple[str, ...]:
     """Names that a statement or a target binds, in a fixed order."""
-    found = names_in(node, ast.Store)
-    for part in walk(node):
-        if isinstance(part, ast.alias):
-            found.add(part.asname or part.name.partition(".")[0])
-        elif isinstance(part, ast.ExceptHandler) and part.name:
-            found.add(part.name)
-    return tuple(sorted(found))
+    return tuple(sorted(bound_in(node)))
 
 
 class _Plain(ast.NodeTransformer):
