@@ -16,8 +16,8 @@ from debottleneck.strategies.rewriting.ahead import (
     Heavy,
     Received,
     can_go,
-    given,
     in_processes,
+    stated,
     with_load,
 )
 from debottleneck.strategies.rewriting.divide import Division, Observation, divide
@@ -52,7 +52,7 @@ from debottleneck.strategies.rewriting.opening import (
 from debottleneck.strategies.rewriting.pieces import pieces_of, size_of
 from debottleneck.strategies.rewriting.plan import DRAWN, NO_GAIN, Plan, Wanted
 from debottleneck.strategies.rewriting.replicas import OWN, Replicas, renewed
-from debottleneck.strategies.rewriting.split import LoopItems, Split, names_of, split
+from debottleneck.strategies.rewriting.split import Split, names_of, split
 from debottleneck.strategies.spec import PREFETCH
 
 MOST_AUTO = 16
@@ -161,9 +161,8 @@ class Decision:
         return Opened(replace(self, besides=within.names), within.iterator)
 
     def begin(
-        self, index: Iterator[Given], load: Callable[..., None], carry: Any,
-        source: LoopItems,
-    ) -> AheadItems:  # fmt: skip
+        self, index: Iterator[Given], load: Callable[..., None], carry: Any
+    ) -> AheadItems:
         """Run ahead from here on; in threads where `carry` cannot go to a process.
 
         Raises:
@@ -173,7 +172,7 @@ class Decision:
         if plan.heavy and plan.where == "process" and not can_go(carry):
             plan = replace(plan, where="thread")
         if plan.where == "process" and not plan.heavy:
-            return self._in_child(index, load, source)
+            return self._in_child(index, load)
         heavy: Heavy | None = None
         limit_s = None
         if self.division.heavy and plan.heavy and plan.where == "process":
@@ -187,16 +186,15 @@ class Decision:
         return AheadItems(index, heavy, load, plan.depth, self.kept.snapshot, limit_s)
 
     def _in_child(
-        self, index: Iterator[Given], load: Callable[..., None], source: LoopItems
+        self, index: Iterator[Given], load: Callable[..., None]
     ) -> AheadItems:
         from debottleneck.strategies.process import Items
 
-        made = with_load(index, load)
         streams = streams_in(self.sides.ahead)  # what `make` holds is brought back
-        make = partial(given, made, streams, self.kept.snapshot, source)
-        items = Items(make, depth=self.plan.depth, name="load")
+        make = partial(stated, with_load(index, load), streams, self.kept.snapshot)
+        depth = self.plan.depth
+        there = Received(Items(make, depth=depth, name="load"))
         limit_s = PATIENCE * self.plan.ahead_ns / 1e9 + PATIENCE_S
-        there, depth = Received(items), self.plan.depth
         return AheadItems(there, None, load, depth, lambda: there.state, limit_s)
 
     def tied(self) -> str:

@@ -81,8 +81,8 @@ class EntryRun:
         self._first = self._decision.kept.snapshot()
         self._files.start()
         try:
-            given = self._index, self._load, self._carry, self._source
             apart = self._decision.plan.where == "process"
+            given = self._index, self._load, self._carry
             begin = partial(self._decision.begin, *given)
             self._ahead = self._of.begin(begin, apart=apart)
         except StrategyError as error:
