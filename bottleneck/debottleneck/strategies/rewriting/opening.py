@@ -17,6 +17,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from debottleneck.strategies.conflicts import PLAIN
 from debottleneck.strategies.rewriting import known
 from debottleneck.strategies.rewriting.bindings import certain, names_in
 from debottleneck.strategies.rewriting.flatten import FlatLoop, Line, lines_of
@@ -189,7 +190,7 @@ def _opened(
     if not isinstance(node, ast.FunctionDef) or function.__globals__ is not space:
         return []
     body = node.body[ast.get_docstring(node, clean=False) is not None :]
-    given = _arguments(node, call, receiver)
+    given = _arguments(function, call, receiver)
     if given is None or not body or not _is_simple(body, function):
         return []
     rename = {
@@ -288,30 +289,28 @@ def _is_plain(found: Any) -> bool:
 
 
 def _arguments(
-    node: ast.FunctionDef, call: ast.Call, receiver: ast.expr | None
+    function: types.FunctionType, call: ast.Call, receiver: ast.expr | None
 ) -> dict[str, ast.expr] | None:
-    """Parameters -> expressions; None if they cannot be told."""
-    spec = node.args
-    if spec.vararg or spec.kwarg or any(isinstance(a, ast.Starred) for a in call.args):
+    """Parameters -> expressions, as they are evaluated; None if they cannot be told."""
+    signature = inspect.signature(function)
+    several = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    starred = any(isinstance(arg, ast.Starred) for arg in call.args)
+    if starred or any(p.kind in several for p in signature.parameters.values()):
         return None
-    names = [arg.arg for arg in (*spec.posonlyargs, *spec.args)]
-    values = [*([receiver] if receiver is not None else []), *call.args]
-    if len(values) > len(names):
+    placed = [*([receiver] if receiver is not None else []), *call.args]
+    named = {keyword.arg or "**": keyword.value for keyword in call.keywords}
+    try:
+        bound = signature.bind(*placed, **named).arguments
+    except TypeError:
         return None
-    given = dict(zip(names, values, strict=False))
-    for keyword in call.keywords:
-        if keyword.arg is None:
-            return None
-        given[keyword.arg] = keyword.value
-    defaults = dict(zip(names[::-1], spec.defaults[::-1], strict=False))
-    for arg, value in zip(spec.kwonlyargs, spec.kw_defaults, strict=True):
-        names.append(arg.arg)
-        if value is not None:
-            defaults[arg.arg] = value
-    for name in names:
-        if name not in given and isinstance(defaults.get(name), ast.Constant):
-            given[name] = defaults[name]
-    return given if given.keys() == {*names} else None
+    order = [*map(id, placed), *map(id, named.values())]
+    given = dict(sorted(bound.items(), key=lambda pair: order.index(id(pair[1]))))
+    for name, parameter in signature.parameters.items():
+        if name not in given:
+            if not isinstance(parameter.default, PLAIN):
+                return None
+            given[name] = ast.Constant(parameter.default)
+    return given
 
 
 class _Rename(ast.NodeTransformer):

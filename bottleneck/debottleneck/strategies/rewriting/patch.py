@@ -214,77 +214,32 @@ def _statement(script: Script, node: ast.For, forward: bool, how: str) -> None:
     if lost:
         raise NoLines(f"{min(lost)}, which its turns set, is used after it")
     called = script.use("parallel_forward" if forward else "parallel_update")
-    names = _names_of(node.target)
-    items = _items_of(script, node, names, forward)
-    each = len(items) == len(names)
-    start, end = script.span(node)
-    function, text = _function_called(node, names) if each else "", ""
-    if not function:
-        end = script.end(node.end_lineno or 0)
-        function = script.free("forward" if forward else "update", "one_turn")
-        text = _definition(script, node, function, ", ".join(names) if each else "")
-    script.change(start, end, f"{text}{called}({function}, {', '.join(items)}{how})")
-
-
-def _definition(script: Script, node: ast.For, name: str, given: str) -> str:
-    """The turn as a function, and the indentation of what follows it."""
-    indent, inner = script.indent(node), script.indent(node.body[0])
-    colon = script.colon_of(node)[0]
-    body = script.text[colon : script.end(node.end_lineno or 0)]
-    if not given:
-        if inner.strip():  # the body stands on the line of the `for`
+    function = script.free("forward" if forward else "update", "one_turn")
+    indent, given = script.indent(node), script.of(node.target)
+    (colon, row), end = script.colon_of(node), script.end(node.end_lineno or 0)
+    body = script.text[colon:end]
+    if not isinstance(node.target, ast.Name):
+        item, inner = script.free("item", "one"), script.indent(node.body[0])
+        if node.body[0].lineno == row:
             inner = f"{indent}    "
             body = f":\n{inner}{body[1:].strip()}"
-        head, row, rest = body.partition("\n")
-        unpacked = f"{inner}{script.of(node.target)} = item"
-        body = f"{head}{row}{unpacked}{script.newline}{rest}"
-    return f"def {name}({given or 'item'}){body}\n{indent}"
-
-
-def _names_of(target: ast.expr) -> list[str]:
-    """Of a target that is a name or a row of names; [] of another."""
-    parts = target.elts if isinstance(target, ast.Tuple) else [target]
-    names = [part.id for part in parts if isinstance(part, ast.Name)]
-    return names if len(names) == len(parts) else []
-
-
-def _items_of(
-    script: Script, node: ast.For, names: list[str], forward: bool
-) -> list[str]:
-    """What the turns are given: parameters and gradients, or one thing each.
-
-    As with `zip(..., strict=True)` there must be as many of both.
-    """
-    call: Any = node.iter
-    zipped = isinstance(call, ast.Call) and getattr(call.func, "id", "") == "zip"
-    paired = zipped and len(names) == len(call.args) == 2
-    if paired and not forward:
-        return [script.of(part) for part in call.args]
-    return [script.of(call)]
-
-
-def _function_called(node: ast.For, names: list[str]) -> str:
-    """The function that a turn is one call of, with just these names; "" if none is."""
-    only = node.body[0].value if isinstance(node.body[0], ast.Expr) else None
-    if len(node.body) > 1 or not isinstance(only, ast.Call) or only.keywords:
-        return ""
-    given = [part.id for part in only.args if isinstance(part, ast.Name)]
-    whole = len(given) == len(only.args) and given == names
-    return only.func.id if whole and isinstance(only.func, ast.Name) else ""
+        head, newline, rest = body.partition("\n")
+        given, body = item, f"{head}{newline}{inner}{given} = {item}\n{rest}"
+    text = f"def {function}({given}){body}\n{indent}"
+    text += f"{called}({function}, {script.of(node.iter)}{how})"
+    script.change(script.span(node)[0], end, text)
 
 
 def _names_of_file(tree: ast.Module) -> set[str]:
     """Names that mean something anywhere in it."""
-    found = set[str]()
+    found = bound_in(tree)
     for node in ast.walk(tree):
         if isinstance(node, ast.Name):
             found.add(node.id)
         elif isinstance(node, ast.arg):
             found.add(node.arg)
-        if isinstance(node, ast.stmt | ast.Module) and not isinstance(
-            node, ast.ClassDef
-        ):
-            found = found.union(*map(bound_in, ast.iter_child_nodes(node)))
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            found = found.union(*map(bound_in, node.body))
     return found
 
 
