@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import ast
 import copy
-import types
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from debottleneck.agent.dataflow import SCOPES
 from debottleneck.strategies.rewriting.bindings import bound_in, exposed
+from debottleneck.strategies.rewriting.generated import listed, located, parsed
 
 Loop = ast.For | ast.While
 
@@ -188,27 +188,26 @@ class _Flat:
         stays = stays or (leaves and any(map(_has_end, ast.walk(flat))))
         line = Line(number, plain(flat), flat.lineno, binds, "", leaves, stays)
         self.lines.append(line)
-        got = _item(self._make("values"), number)
-        taken: list[ast.stmt] = []
-        for index, name in enumerate(binds, start=1):
-            one = _item(got, index)
-            unset = ast.Compare(one, [ast.IsNot()], [self._make("unset")])
-            bind = ast.Assign([ast.Name(name, ast.Store())], one)
-            taken.append(ast.If(unset, [bind], []))
-        if leaves:
-            for code, jump in ((LEAVES, ast.Break()), (SKIPS, ast.Continue())):
-                is_code = ast.Compare(_item(got, 0), [ast.Eq()], [ast.Constant(code)])
-                taken.append(ast.If(is_code, [jump], []))
-        made: ast.expr = ast.Constant(None)
+        made = "None"
         if isinstance(flat, ast.Assign | ast.AugAssign):  # what it binds is bound
-            names: list[ast.expr] = [ast.Name(name, ast.Load()) for name in binds]
-            made = ast.Tuple(names, ast.Load())
-        after = ast.Expr(self._out(number, made))
-        test = _item(self._make("taken"), number)
-        if stays:
-            return [framed, located(after, flat)]
-        choice = ast.If(test, taken or [ast.Pass()], [framed, after])
-        return [located(choice, flat)]
+            made = f"({listed(binds)})"
+        rows = ["$FRAMED", f"$OUT({number}, {made})"]
+        if not stays:
+            taken, got = ["pass"], f"$VALUES[{number}]"
+            for index, name in enumerate(binds, start=1):
+                bound = f"{name} = {got}[{index}]".replace(".", "$")
+                taken.append(f"if {got}[{index}] is not $UNSET: {bound}")
+            if leaves:
+                taken.append(f"if {got}[0] == {LEAVES}: break")
+                taken.append(f"if {got}[0] == {SKIPS}: continue")
+            here = ["else:", *(f"    {row}" for row in rows)]
+            rows = [f"if $TAKEN[{number}]:", *(f"    {row}" for row in taken), *here]
+        parts = parsed("\n".join(rows), FRAMED=[framed], **self._points())
+        return [located(part, flat) for part in parts]
+
+    def _points(self) -> dict[str, ast.expr]:
+        names = ("taken", "values", "unset", "out")
+        return {name.upper(): self._make(name) for name in names}
 
     def _split(self, node: ast.expr) -> tuple[ast.expr, ast.expr]:
         """The expression with its calls alternatives, and with them temporary names."""
@@ -272,12 +271,9 @@ class _Flat:
         statement, place = plain(located(line, node)), node.lineno
         given = (number, statement, place, _bound(flat), name, False, stays)
         self.lines.append(Line(*given))
-        test, got = (_item(self._make(n), number) for n in ("taken", "values"))
-        choice = ast.IfExp(test, got, self._out(number, frame))
+        text = f"$VALUES[{number}] if $TAKEN[{number}] else $OUT({number}, $FRAME)"
+        choice = parsed(text, FRAME=frame, **self._points())[0].value
         return located(choice, node), located(ast.Name(name, ast.Load()), node)
-
-    def _out(self, number: int, value: ast.expr) -> ast.expr:
-        return ast.Call(self._make("out"), [ast.Constant(number), value], [])
 
 
 _EAGER: dict[type[ast.AST], tuple[str, ...]] = {
@@ -351,35 +347,5 @@ def _has_end(node: ast.AST) -> bool:
     return isinstance(node, ast.With)
 
 
-def function_of(
-    name: str, given: Iterable[str], body: list[ast.stmt]
-) -> ast.FunctionDef:
-    """A function with these parameters and this body."""
-    arguments = ast.arguments([], [ast.arg(n) for n in given], None, [], [], None, [])
-    made = ast.FunctionDef(name, arguments, body, [], None)
-    if "type_params" in made._fields:
-        vars(made)["type_params"] = []
-    return made
-
-
-def codes_of(functions: list[ast.stmt], file: str) -> list[types.CodeType]:
-    """Functions compiled, as if they stood in that file."""
-    module = compile(ast.Module(functions, []), file, "exec", dont_inherit=True)
-    return [each for each in module.co_consts if isinstance(each, types.CodeType)]
-
-
 def _is_private(name: str) -> bool:
     return name.startswith("__") and not name.endswith("__")
-
-
-def _item(node: ast.expr, index: int) -> ast.expr:
-    return ast.Subscript(node, ast.Constant(index), ast.Load())
-
-
-def located(node: Any, place: ast.AST) -> Any:
-    """Give what was made here the place of the user's node that it stands for."""
-    for part in ast.walk(node):
-        placed = isinstance(part, ast.stmt | ast.expr | ast.arg)
-        if placed and getattr(part, "lineno", None) is None:
-            ast.copy_location(part, place)
-    return node

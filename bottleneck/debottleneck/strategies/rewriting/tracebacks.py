@@ -7,7 +7,8 @@ import types
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from debottleneck.strategies.rewriting.flatten import Line, codes_of, function_of
+from debottleneck.strategies.rewriting.flatten import Line
+from debottleneck.strategies.rewriting.generated import codes_of, parsed
 
 Span = tuple[int, int, int, int]
 """The first and last line, the first and last column."""
@@ -61,8 +62,7 @@ def _traced(
 ) -> types.TracebackType:
     """A traceback whose first frame stands there, in a function of that name."""
     first, last, column, end = span
-    node = ast.Raise(ast.Name("error", ast.Load()))
-    function = function_of("frame", ["error"], [node])
+    function = parsed("def frame(error): raise error")[0]
     for part in ast.walk(function):
         if isinstance(part, ast.stmt | ast.expr | ast.arg):
             part.lineno, part.end_lineno = first, last
