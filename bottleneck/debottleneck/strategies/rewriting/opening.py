@@ -21,6 +21,7 @@ from debottleneck.strategies.conflicts import PLAIN
 from debottleneck.strategies.rewriting import known
 from debottleneck.strategies.rewriting.bindings import certain, names_in
 from debottleneck.strategies.rewriting.flatten import FlatLoop, Line, lines_of
+from debottleneck.strategies.rewriting.generated import located, parsed
 from debottleneck.strategies.rewriting.values import users_function
 
 DEEPEST = 3
@@ -113,14 +114,10 @@ def opened_iterable(
     body = [renamer.visit(copy.deepcopy(part)) for part in loop.body]
     pause: Any = body.pop()
     last = pause.value.value or ast.Constant(None)
-    item = ast.Assign([ast.Name(".given", ast.Store())], last)
-    bind = ast.Assign([flat.target], ast.Name(".given", ast.Load()))
-    for node in (item, bind):
-        for part in ast.walk(node):
-            if not hasattr(part, "lineno"):
-                ast.copy_location(part, loop)
+    text = "$given = $VALUE\n$TARGET = $given"
+    added = parsed(text, VALUE=last, TARGET=flat.target)
     start = max((line.number for line in flat.lines), default=0) + 1
-    made = lines_of([*body, item, bind], start)
+    made = lines_of([*body, *(located(node, loop) for node in added)], start)
     made[-2] = replace(made[-2], binds=(), temporary=".given")
     through = ((code.co_name, None),)
     lines = [
@@ -211,24 +208,23 @@ def _lines(
     line: Line, start: int, given: Mapping[str, ast.expr], rename: Mapping[str, str],
     body: Sequence[ast.stmt],
 ) -> list[Line]:  # fmt: skip
-    parts: list[ast.stmt] = []
-    for name, value in given.items():
-        target = ast.Name(rename[name], ast.Store())
-        parts.append(_at(ast.Assign([target], value), line))
     renamer = _Rename(rename)
-    parts += [renamer.visit(copy.deepcopy(part)) for part in body]
-    result: ast.expr = ast.Constant(None)
-    last = parts[-1]
-    if isinstance(last, ast.Return):
-        parts.pop()
-        result = last.value or result
-    returned = ast.Assign([ast.Name(line.temporary, ast.Store())], result)
-    parts.append(_at(returned, line))
+    own = [renamer.visit(copy.deepcopy(part)) for part in body]
+    result: ast.expr | None = None
+    if isinstance(own[-1], ast.Return):
+        result = own.pop().value
+    values = [(rename[name], value) for name, value in given.items()]
+    first = [ast.Assign([ast.Name(n, ast.Store())], value) for n, value in values]
+    end = parsed(f"{line.temporary} = $VALUE".replace(".", "$"), VALUE=result or _NONE)
+    parts = [located(part, line.node) for part in (*first, *own, *end)]
     within = line.within or line.place
     found = lines_of(parts, start)
     made = [replace(part, opened=True, within=within) for part in found]
-    end = replace(made[-1], number=line.number, binds=(), temporary=line.temporary)
-    return [*made[:-1], end]
+    last = replace(made[-1], number=line.number, binds=(), temporary=line.temporary)
+    return [*made[:-1], last]
+
+
+_NONE = ast.Constant(None)
 
 
 def _is_simple(body: Sequence[ast.stmt], function: Any) -> bool:
@@ -324,10 +320,3 @@ class _Rename(ast.NodeTransformer):
         if node.id in self._names:
             return ast.copy_location(ast.Name(self._names[node.id], node.ctx), node)
         return node
-
-
-def _at(node: ast.stmt, line: Line) -> ast.stmt:
-    for part in ast.walk(node):
-        if isinstance(part, ast.stmt | ast.expr) and not hasattr(part, "lineno"):
-            ast.copy_location(part, line.node)
-    return node
