@@ -198,26 +198,10 @@ class Rewriting:
     def _observe(self, frame: FrameType, source: LoopItems) -> Iterator[Any]:
         """Iterations as written, then in turn with calls opened; the plan."""
         self._observed = observed = self._observed or Observed(self._flat)
-        self.out = observed.note
-        try:
-            while not observed.enough:
-                began = perf_counter_ns()
-                slow = self._aside(observed.begin)
-                if slow is None:
-                    return
-                item = next(source, self)
-                if item is self:
-                    return
-                observed.came()
-                yield item
-                if not slow:
-                    self.plain_ns = max(self.plain_ns, perf_counter_ns() - began)
-                self._aside(partial(observed.look, frame, source.iterator, {}))
-                if self._failed:
-                    return
-        finally:
-            observed.stop()
-            self.out = {}.get
+        take = partial(next, source, self)
+        yield from self._looked(observed, take, frame, source, {}, plain=True)
+        if not observed.enough or self._failed:
+            return
         decide_now = partial(self._decided, self._flat, observed, frame, {})
         decision = self._aside(decide_now)
         if decision is None:
@@ -277,24 +261,37 @@ class Rewriting:
         """Iterations whose lines ahead are run in turn, each noted."""
         made = decision.split_for(frame, observed.note)
         entry = EntryRun(self, decision, source, made.index(source), made.load)
-        self.taken, self.out = made.taken, observed.note
+        self.taken = made.taken
+
+        def take() -> Any:
+            item = entry.one()
+            return self if item is None else entry.give(item)
+
+        yield from self._looked(observed, take, frame, source, decision.besides)
+        self.taken = self._none
+
+    def _looked(
+        self, observed: Observed, take: Callable[[], Any], frame: FrameType,
+        source: LoopItems, besides: Mapping[str, Any], *, plain: bool = False,
+    ) -> Iterator[Any]:  # fmt: skip
+        """Iterations observed, as many as it takes; `take` gives self for no more."""
+        self.out, source.came = observed.note, observed.came
         try:
             while not observed.enough:
-                if self._aside(observed.begin) is None:
+                began = perf_counter_ns()
+                slow = self._aside(observed.begin)
+                item = self if slow is None else take()
+                if item is self:
                     return
-                source.came = observed.came
-                item = entry.one()
-                if item is None:
-                    return
-                yield entry.give(item)
-                look = partial(observed.look, frame, source.iterator, decision.besides)
-                self._aside(look)
+                yield item
+                if plain and not slow:
+                    self.plain_ns = max(self.plain_ns, perf_counter_ns() - began)
+                self._aside(partial(observed.look, frame, source.iterator, besides))
                 if self._failed:
                     return
         finally:
             observed.stop()
-            source.came = None
-            self.taken, self.out = self._none, {}.get
+            self.out, source.came = {}.get, None
 
     def begin(self, make: Callable[[], T], *, apart: bool) -> T:
         """Run ahead from here on; `apart` where a process is forked for it."""
