@@ -106,34 +106,29 @@ class Touching:
 
     def read(self, value: Value, attribute: str = ALL) -> None:
         """An attribute of a value is used, or its content."""
-        self._of_fixed(value, attribute, write=False)
-        for root in value.roots if attribute == ALL else value.changing:
-            if value.exactly(root):
-                self.note(root, attribute, write=False)
-            else:
-                self.deep(root, write=False)
+        self._touch(value, attribute, write=False)
 
-    def _of_fixed(self, value: Value, attribute: str, write: bool) -> None:
-        """Attributes of modules, classes and functions, which are not looked into."""
-        for one in value.each:
+    def change(self, value: Value, attribute: str) -> None:
+        """An attribute of a value is bound, or its content changes."""
+        self._touch(value, attribute, write=True)
+
+    def _touch(self, value: Value, attribute: str, write: bool) -> None:
+        for one in value.each:  # these are not looked into
             if isinstance(one.sample, types.ModuleType):
                 self.note(vars(one.sample), attribute, write)
             elif isinstance(one.sample, type | types.FunctionType):
                 self.note(one.sample, attribute, write)
+        content = attribute == ALL and not write
+        for root in value.roots if content else value.changing:
+            if value.exactly(root):
+                self.note(root, attribute, write)
+            else:
+                self.deep(root, write)
 
     def read_all(self, value: Value) -> None:
         """All that a value holds may be used."""
         for root in value.roots:
             self.deep(root, write=False)
-
-    def change(self, value: Value, attribute: str) -> None:
-        """An attribute of a value is bound, or its content changes."""
-        self._of_fixed(value, attribute, write=True)
-        for root in value.changing:
-            if value.exactly(root):
-                self.note(root, attribute, write=True)
-            else:
-                self.deep(root, write=True)
 
     def change_all(self, value: Value) -> None:
         """All that a value holds may change."""
@@ -278,14 +273,12 @@ class Foreign(Touching, Follows):
 
     def _called_back(self, value: Value, rest: Names) -> None:
         sample = value.sample
+        own = sample.function if isinstance(sample, Method) else sample
+        bound = isinstance(sample, Local | types.MethodType | functools.partial)
         calls = inspect.getattr_static(kind_of(value), "__call__", None)
-        if isinstance(sample, Local):
-            self.inner(sample, [], rest)
-        elif isinstance(sample, Method) and own_function(sample.function):
-            self.invoke(sample.function, [sample.receiver], rest)
-        elif not isinstance(sample, type) and own_function(sample):
-            self.invoke(sample, [], rest)
-        elif isinstance(sample, types.MethodType | functools.partial):
+        if isinstance(sample, type):
+            return
+        if bound or own_function(own):
             self.call(value, [], rest)
         elif own_function(calls) and not isinstance(sample, Method):
             self.invoke(calls, [value], rest)
