@@ -38,7 +38,7 @@ from debottleneck.strategies.rewriting.locations import (
     owner_of,
     word,
 )
-from debottleneck.strategies.rewriting.notes import Voice
+from debottleneck.strategies.rewriting.notes import Notes
 from debottleneck.strategies.rewriting.plan import Plan
 from debottleneck.strategies.rewriting.values import Value
 from debottleneck.strategies.spec import FORWARD, UPDATE
@@ -88,12 +88,12 @@ class Sharing:
 
     Attributes:
         workers: Strategy -> threads, 0 where nobody says how many.
-        voice: Says what is done.
+        notes: Where it is said what is done.
         refused: Plans that came to nothing.
     """
 
     workers: dict[str, int]
-    voice: Voice
+    notes: Notes
     refused: list[Plan]
 
 
@@ -203,7 +203,7 @@ class EachPoint:
                 strategy, self._file, self._turns.line, workers=count,
                 places=(self._turns.line,),
             )  # fmt: skip
-            self._asked.voice.side_by_side(self.plan)
+            self._asked.notes.side_by_side(self.plan)
         return True
 
     def _called(self, frame: FrameType) -> tuple[int, ...]:
@@ -256,7 +256,7 @@ class EachPoint:
         reason = why or "it was not asked for"
         self.plan = Plan(strategy, self._file, line, reason=reason, stays_ns=self._ns)
         if before is not None:
-            self._asked.voice.undone(self.plan)
+            self._asked.notes.undone(self.plan)
         elif why:
             self._asked.refused.append(self.plan)
         return False

@@ -27,7 +27,7 @@ from debottleneck.strategies.rewriting.decide import Decision, decide
 from debottleneck.strategies.rewriting.entry import EntryRun
 from debottleneck.strategies.rewriting.flatten import FlatLoop
 from debottleneck.strategies.rewriting.keeping import Reachable
-from debottleneck.strategies.rewriting.notes import FAILED, Voice
+from debottleneck.strategies.rewriting.notes import FAILED, Notes
 from debottleneck.strategies.rewriting.observe import Observed
 from debottleneck.strategies.rewriting.plan import BY_ITSELF, NO_GAIN, Wanted
 from debottleneck.strategies.rewriting.split import UNSET, LoopItems
@@ -49,7 +49,7 @@ class Rewriting:
         point: The loop.
         flat: Its lines.
         settings: What was asked for.
-        voice: Says what is done.
+        notes: Where it is said what is done.
 
     Attributes:
         values: Of the present iteration, by line.
@@ -68,7 +68,7 @@ class Rewriting:
     judged = True
 
     def __init__(
-        self, point: LoopPoint, flat: FlatLoop, settings: Wanted, voice: Voice
+        self, point: LoopPoint, flat: FlatLoop, settings: Wanted, notes: Notes
     ) -> None:
         self.unset = UNSET
         self.values: Any = []
@@ -76,7 +76,7 @@ class Rewriting:
         self.taken = self._none
         self.out: Any = {}.get
         self._point, self._flat = point, flat
-        self._settings, self._voice = settings, voice
+        self._settings, self._notes = settings, notes
         self._owner: LoopEntry | None = None
         self._turns: Iterator[Any] | None = None
         self._observed: Observed | None = None
@@ -192,7 +192,7 @@ class Rewriting:
             text = " ".join(f"{type(error).__name__}: {error}".split())
             where = f"{os.path.basename(self._point.file)}:{self._point.plan.line}"
             text = f"the loop at {where} runs as written: {text}"
-            self._voice.other(PREFETCH, FAILED, text)
+            self._notes.say(PREFETCH, FAILED, text)
             return None
 
     def _observe(self, frame: FrameType, source: LoopItems) -> Iterator[Any]:
@@ -215,7 +215,7 @@ class Rewriting:
         if known.is_loader_of_torch(source.iterator):
             decision = decision.refused(BY_ITSELF)
         self.decision, self._observed = decision, None
-        self._aside(partial(self._voice.planned, self.decision.plan))
+        self._aside(partial(self._notes.planned, self.decision.plan))
 
     def _open(
         self, decision: Decision, frame: FrameType, source: LoopItems
@@ -301,7 +301,7 @@ class Rewriting:
         """It is not worth it, or not safe: the loop is plain from here on."""
         assert self.decision is not None
         self.decision = self.decision.refused(why)
-        self._voice.undone(self.decision.plan)
+        self._notes.undone(self.decision.plan)
 
     @property
     def is_over(self) -> bool:
