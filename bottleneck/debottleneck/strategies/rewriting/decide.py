@@ -92,6 +92,10 @@ class BothSides:
             side.release(lasting)
 
 
+Opened = tuple["Decision", Any]
+"""A decision, and the iterator that its loop goes over."""
+
+
 @dataclass(frozen=True)
 class Decision:
     """A plan, and what it takes to run by it."""
@@ -147,18 +151,18 @@ class Decision:
         new = tuple(n for n in flat.numbered if n not in lines)
         division = replace(self.division, order=(*self.division.order, *new))
         more = replace(self, flat=flat, division=division, besides=within.names)
-        return Opened(more, within.iterator)
+        return more, within.iterator
 
     def of_entry(self, frame: FrameType, iterator: Any) -> Opened | None:
         """The same for what this entry goes over; None if it is of another kind."""
         if not self.replicas.are_those_of(frame):
             return None
         if self.flat.item is None:
-            return Opened(self, iterator)
+            return self, iterator
         within = under_way(iterator, frame.f_globals)
         if within is None:
             return None
-        return Opened(replace(self, besides=within.names), within.iterator)
+        return replace(self, besides=within.names), within.iterator
 
     def begin(
         self, index: Iterator[Given], load: Callable[..., None], carry: Any
@@ -213,14 +217,6 @@ class Decision:
         """What both sides meet in."""
         found = min(met, key=str)
         return word(found, [self.sides.ahead, self.sides.stays])
-
-
-@dataclass(frozen=True)
-class Opened:
-    """A decision, and the iterator that its loop goes over."""
-
-    decision: Decision
-    iterator: Any
 
 
 def decide(

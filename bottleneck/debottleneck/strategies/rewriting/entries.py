@@ -178,10 +178,10 @@ class Rewriting:
         opened = decision.of_entry(frame, source.iterator)
         if opened is None:
             return None
-        made = opened.decision.split_for(frame)
-        inner = LoopItems(opened.iterator)
+        decision, iterator = opened
+        made, inner = decision.split_for(frame), LoopItems(iterator)
         self.taken = made.taken
-        return EntryRun(self, opened.decision, inner, made.index(inner), made.load)
+        return EntryRun(self, decision, inner, made.index(inner), made.load)
 
     def _aside(self, call: Callable[[], T]) -> T | None:
         """What a call of ours gives; where it fails the loop is plain from there on."""
@@ -224,7 +224,7 @@ class Rewriting:
         opened = self._aside(partial(decision.opened, frame, source.iterator))
         if opened is None:
             return
-        more, inner = opened.decision, self._source(opened.iterator)
+        more, inner = opened[0], self._source(opened[1])
         observed = Observed(more.flat)
         yield from self._in_turn(more, observed, frame, inner)
         if inner.ended:

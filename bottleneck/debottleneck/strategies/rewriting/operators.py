@@ -6,17 +6,13 @@ import ast
 import builtins
 from typing import Any
 
-_BINARY = {
-    ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.MatMult: "matmul",
-    ast.Div: "truediv", ast.FloorDiv: "floordiv", ast.Mod: "mod", ast.Pow: "pow",
-    ast.LShift: "lshift", ast.RShift: "rshift", ast.BitAnd: "and", ast.BitOr: "or",
-    ast.BitXor: "xor",
+_NAMES = {
+    "Mult": "mul", "MatMult": "matmul", "Div": "truediv", "BitAnd": "and",
+    "BitOr": "or", "BitXor": "xor", "USub": "neg", "UAdd": "pos", "NotEq": "ne",
+    "LtE": "le", "GtE": "ge", "In": "contains", "NotIn": "contains",
 }  # fmt: skip
-_UNARY = {ast.USub: "neg", ast.UAdd: "pos", ast.Invert: "invert"}
-_COMPARE = {
-    ast.Eq: "eq", ast.NotEq: "ne", ast.Lt: "lt", ast.LtE: "le", ast.Gt: "gt",
-    ast.GtE: "ge", ast.In: "contains", ast.NotIn: "contains",
-}  # fmt: skip
+"""Of operators, where a method is not called as the operator is."""
+
 TRUTH = ("__bool__", "__len__")
 """Methods that tell whether something holds."""
 _CALLED: dict[Any, tuple[str, ...]] = {
@@ -33,19 +29,20 @@ _CALLED: dict[Any, tuple[str, ...]] = {
 def methods_of(node: ast.AST) -> tuple[str, ...]:
     """Names of the methods that an expression with an operator may go to."""
     if isinstance(node, ast.UnaryOp):
-        name = _UNARY.get(type(node.op))
-        return (f"__{name}__",) if name else TRUTH
+        return TRUTH if isinstance(node.op, ast.Not) else (f"__{_name(node.op)}__",)
     if isinstance(node, ast.BinOp | ast.AugAssign):
-        name = _BINARY[type(node.op)]
-        own = (f"__i{name}__",) if isinstance(node, ast.AugAssign) else ()
-        return (*own, f"__{name}__", f"__r{name}__")
+        own = ("i", "") if isinstance(node, ast.AugAssign) else ("",)
+        return tuple(f"__{kind}{_name(node.op)}__" for kind in (*own, "r"))
     if isinstance(node, ast.Compare):
-        return tuple(
-            f"__{_COMPARE[type(o)]}__" for o in node.ops if type(o) in _COMPARE
-        )
+        return tuple(f"__{_name(op)}__" for op in node.ops)
     if isinstance(node, ast.FormattedValue):
         return ("__format__", "__str__", "__repr__")
     return ()
+
+
+def _name(operator: ast.AST) -> str:
+    name = type(operator).__name__
+    return _NAMES.get(name, name.lower())
 
 
 def methods_called(function: Any) -> tuple[str, ...]:
