@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import copy
 import types
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 _DOT = "__dot__"
@@ -55,6 +55,24 @@ class _Fill(ast.NodeTransformer):
 
 def _with_dots(name: str) -> str:
     return name.replace(_DOT, ".")
+
+
+class Put(ast.NodeTransformer):
+    """Puts expressions, or other names, in place of names.
+
+    Args:
+        parts: What stands for each.
+    """
+
+    def __init__(self, parts: Mapping[str, ast.expr | str]) -> None:
+        self._parts = parts
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        """A name."""
+        part = self._parts.get(node.id, node)
+        if isinstance(part, str):
+            return ast.copy_location(ast.Name(part, node.ctx), node)
+        return part
 
 
 def listed(names: Sequence[str]) -> str:

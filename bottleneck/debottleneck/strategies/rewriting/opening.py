@@ -21,7 +21,7 @@ from debottleneck.strategies.conflicts import PLAIN
 from debottleneck.strategies.rewriting import known
 from debottleneck.strategies.rewriting.bindings import certain, names_in
 from debottleneck.strategies.rewriting.flatten import FlatLoop, Line, lines_of
-from debottleneck.strategies.rewriting.generated import located, parsed
+from debottleneck.strategies.rewriting.generated import Put, located, parsed
 from debottleneck.strategies.rewriting.values import users_function
 
 DEEPEST = 3
@@ -110,7 +110,7 @@ def opened_iterable(
         return None
     code = generator.gi_code
     own = {*code.co_varnames[: code.co_nlocals], *code.co_cellvars}
-    renamer = _Rename({name: f".{name}" for name in own})
+    renamer = Put({name: f".{name}" for name in own})
     body = [renamer.visit(copy.deepcopy(part)) for part in loop.body]
     pause: Any = body.pop()
     last = pause.value.value or ast.Constant(None)
@@ -208,7 +208,7 @@ def _lines(
     line: Line, start: int, given: Mapping[str, ast.expr], rename: Mapping[str, str],
     body: Sequence[ast.stmt],
 ) -> list[Line]:  # fmt: skip
-    renamer = _Rename(rename)
+    renamer = Put(rename)
     own = [renamer.visit(copy.deepcopy(part)) for part in body]
     result: ast.expr | None = None
     if isinstance(own[-1], ast.Return):
@@ -307,16 +307,3 @@ def _arguments(
                 return None
             given[name] = ast.Constant(parameter.default)
     return given
-
-
-class _Rename(ast.NodeTransformer):
-    """Gives a function's own names others, which no loop has."""
-
-    def __init__(self, names: Mapping[str, str]) -> None:
-        self._names = names
-
-    def visit_Name(self, node: ast.Name) -> ast.Name:
-        """A name of it."""
-        if node.id in self._names:
-            return ast.copy_location(ast.Name(self._names[node.id], node.ctx), node)
-        return node

@@ -25,6 +25,7 @@ from debottleneck.strategies.rewriting.bindings import (
     scope_of,
 )
 from debottleneck.strategies.rewriting.flatten import Line, flatten, jumps
+from debottleneck.strategies.rewriting.generated import Put
 from debottleneck.strategies.rewriting.patch import NoLines, Script
 from debottleneck.strategies.rewriting.plan import HEAVY, ORDER, STAYS
 
@@ -57,17 +58,6 @@ class Piece:
     def uses(self) -> set[str]:
         """Names that it reads."""
         return names_in(self.node, ast.Load)
-
-
-class _Put(ast.NodeTransformer):
-    """Puts parts back where a flat line has temporary names."""
-
-    def __init__(self, parts: Mapping[str, ast.expr]) -> None:
-        self._parts = parts
-
-    def visit_Name(self, node: ast.Name) -> ast.expr:
-        """A part, or a name of the user's."""
-        return self._parts.get(node.id, node)
 
 
 class Ahead:
@@ -153,7 +143,7 @@ class Ahead:
             if at < 0:  # the condition of `while`
                 continue
             side = self._side(number)
-            node: Any = _Put(parts).visit(copy.deepcopy(line.node))
+            node: Any = Put(parts).visit(copy.deepcopy(line.node))
             consumer = consumers.get(line.temporary)
             if not line.temporary:
                 yield Piece(side, at, node)
