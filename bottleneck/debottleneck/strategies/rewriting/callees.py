@@ -19,7 +19,6 @@ from debottleneck.strategies.rewriting import known
 from debottleneck.strategies.rewriting.bindings import names_in
 from debottleneck.strategies.rewriting.bodies import Bodies
 from debottleneck.strategies.rewriting.locations import ALL
-from debottleneck.strategies.rewriting.operators import TRUTH, methods_of
 from debottleneck.strategies.rewriting.values import (
     FRESH,
     NOTHING,
@@ -96,7 +95,7 @@ class Callees(Bodies):
             type(node.target)(**{**vars(node.target), "ctx": ast.Load()}), node.target
         )
         before = self._expression(loaded)
-        found = self.operated(methods_of(node), [before, value])
+        found = self.operated(known.methods_of(node), [before, value])
         if not all(isinstance(one.sample, PLAIN) for one in before.each):
             self.change(before, ALL)
         made = [one.sample for one in before.each if is_container(one.sample)]
@@ -118,7 +117,7 @@ class Callees(Bodies):
         self._block(node.orelse)
 
     def _test(self, node: ast.expr) -> None:
-        self.operated(TRUTH, [self._expression(node)])
+        self.operated(known.TRUTH, [self._expression(node)])
 
     def _on_while(self, node: ast.While) -> None:
         for _ in self._turns():
@@ -230,13 +229,13 @@ class Callees(Bodies):
             if isinstance(child, ast.expr)
         ]
         if isinstance(node, ast.BoolOp):
-            self.operated(TRUTH, parts)
+            self.operated(known.TRUTH, parts)
             return joined(parts)
         if isinstance(node, _KEEP):
             return display_of(node, parts, self._made)
         for part in parts:
             self.read_all(part)
-        return self.operated(methods_of(node), parts)
+        return self.operated(known.methods_of(node), parts)
 
     def _of_tuple(self, node: ast.Tuple) -> Value:
         parts = [self._expression(part) for part in node.elts]

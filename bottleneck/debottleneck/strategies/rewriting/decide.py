@@ -20,7 +20,13 @@ from debottleneck.strategies.rewriting.ahead import (
     stated,
     with_load,
 )
-from debottleneck.strategies.rewriting.divide import Division, Observation, divide
+from debottleneck.strategies.rewriting.divide import (
+    Division,
+    Observation,
+    divide,
+    pieces_of,
+    size_of,
+)
 from debottleneck.strategies.rewriting.elsewhere import (
     effects_elsewhere,
     is_watched,
@@ -49,7 +55,6 @@ from debottleneck.strategies.rewriting.opening import (
     opened_iterable,
     under_way,
 )
-from debottleneck.strategies.rewriting.pieces import pieces_of, size_of
 from debottleneck.strategies.rewriting.plan import DRAWN, NO_GAIN, Plan, Wanted
 from debottleneck.strategies.rewriting.replicas import OWN, Replicas, renewed
 from debottleneck.strategies.rewriting.split import Split, names_of, split

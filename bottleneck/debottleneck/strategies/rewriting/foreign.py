@@ -20,7 +20,6 @@ from debottleneck.strategies.rewriting.locations import (
     owner_of,
     reach,
 )
-from debottleneck.strategies.rewriting.operators import methods_called
 from debottleneck.strategies.rewriting.values import (
     CONTAINERS,
     FRESH,
@@ -166,7 +165,7 @@ class Foreign(Touching, Follows):
             self.note(known.OUTSIDE, ALL, write=True)
         if known.draws_in_torch(function):
             self.streams()
-        found = self.operated(methods_called(function), everything)
+        found = self.operated(known.methods_called(function), everything)
         if found is not FRESH:
             return found
         goes_over = function in known.GOES_OVER
