@@ -31,6 +31,7 @@ from debottleneck.strategies.rewriting.values import (
     is_container,
     joined,
     kind_of,
+    of_each,
     own_function,
     part_of,
 )
@@ -255,7 +256,7 @@ class Callees(Bodies):
     def _of_subscript(self, node: ast.Subscript) -> Value:
         base = self._expression(node.value)
         index = self._expression(node.slice)
-        return joined([self._item(node, one, index) for one in base.each])
+        return of_each(base, lambda one: self._item(node, one, index))
 
     def _item(self, node: ast.Subscript, base: Value, index: Value) -> Value:
         kind = kind_of(base)

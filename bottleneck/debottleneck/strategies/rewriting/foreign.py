@@ -7,8 +7,8 @@ import inspect
 import sys
 import threading
 import types
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from debottleneck.strategies.conflicts import PLAIN
 from debottleneck.strategies.rewriting import known
@@ -39,36 +39,6 @@ from debottleneck.strategies.rewriting.values import (
 )
 
 
-class Follows(Protocol):
-    """What follows the user's own code, see `callees.Callees`."""
-
-    space: dict[str, Any]
-    beside: bool
-
-    def iterate(self, value: Value) -> Value:
-        """What going over a value gives."""
-
-    def call(
-        self, function: Value, given: list[Value], named: Names, used: bool = True
-    ) -> Value:
-        """A call of anything."""
-
-    def above(self, given: list[Value]) -> Value:
-        """What `super()` gives."""
-
-    def invoke(self, function: Any, given: list[Value], named: Names) -> Value:
-        """A call of a function of the user's."""
-
-    def operated(self, names: Sequence[str], parts: list[Value]) -> Value:
-        """What methods of the user's give that operators go to."""
-
-    def inner(self, function: Local, given: list[Value], named: Names) -> Value:
-        """A call of a function that the code itself defines."""
-
-    def follow(self, function: Any, names: Names, around: Mapping[str, Any]) -> Value:
-        """Its body, with what its names hold."""
-
-
 class Touching:
     """Collects effects; what code has them, `callees.Callees` tells.
 
@@ -77,7 +47,19 @@ class Touching:
 
     Attributes:
         effects: So far.
+        space: The globals of the code.
+        beside: Whether another thread runs it.
     """
+
+    space: dict[str, Any]
+    beside = False
+    iterate: Callable[[Value], Value]
+    call: Callable[..., Value]
+    above: Callable[[list[Value]], Value]
+    invoke: Callable[[Any, list[Value], Names], Value]
+    operated: Callable[[Sequence[str], list[Value]], Value]
+    inner: Callable[[Local, list[Value], Names], Value]
+    follow: Callable[[Any, Names, Mapping[str, Any]], Value]
 
     def __init__(self, bound: dict[Any, Value] | None = None) -> None:
         self.effects = Effects()
@@ -142,7 +124,7 @@ class Touching:
             self.note(held, ALL, write)
 
 
-class Foreign(Touching, Follows):
+class Foreign(Touching):
     """Notes what calls of code do that is not the user's."""
 
     def function(
