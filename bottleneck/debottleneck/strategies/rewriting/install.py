@@ -34,7 +34,7 @@ from debottleneck.strategies.rewriting.feeding import Feeding
 from debottleneck.strategies.rewriting.flatten import FlatLoop, flatten
 from debottleneck.strategies.rewriting.notes import REFUSED, Notes
 from debottleneck.strategies.rewriting.plan import Wanted
-from debottleneck.strategies.spec import FORWARD, PREFETCH, UPDATE, Strategy, parse
+from debottleneck.strategies.spec import FORWARD, PREFETCH, UPDATE, parse
 
 GRACE_S = 0.5
 """Given at exit to fetches that are under way; nobody waits for their batches."""
@@ -43,7 +43,7 @@ SURE = 5
 """Iterations after which a loop that seems to train is taken to."""
 
 _rewritten: list[Rewriting] = []
-_asked: list[tuple[Strategy, Notes]] = []
+_asked: list[str] = []
 _sides: list[each.Sharing] = []
 
 
@@ -58,7 +58,7 @@ def install(folder: Path, config: Mapping[str, Any]) -> None:
     notes = Notes(folder / spool.STRATEGIES_FILE)
     outputs.is_worker = pools.is_worker
     strategies = parse(config["strategies"])
-    _asked.extend((strategy, notes) for strategy in strategies)
+    _asked.extend(strategy.name for strategy in strategies)
     copies.copy_with(copy_of)
     if not evidence.searching():
         marks.start_unwritten()
@@ -201,7 +201,7 @@ def _close(hands: list[Hand], notes: Notes) -> None:
     for decision, fetched in (*rewritten, *feeding.made()):
         if decision is not None and fetched:
             notes.summary(decision.plan, fetched)
-    silent = {s.name for s, notes in _asked if not notes.tell_of(s.name)}
+    silent = {name for name in _asked if not notes.tell_of(name)}
     for hand in hands if PREFETCH in silent else ():
         notes.say(PREFETCH, REFUSED, hand.why_not())
     for asked in _sides:

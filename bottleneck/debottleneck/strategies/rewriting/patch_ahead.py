@@ -34,7 +34,7 @@ VERBS = re.compile(r"^(load|get|read|make|next|fetch|sample|draw|build|create)_+
 
 
 @dataclass(frozen=True)
-class Piece:
+class Fragment:
     """What runs on one side: a statement, or an expression that gets a name.
 
     Attributes:
@@ -85,7 +85,7 @@ class Ahead:
         self._heavy = [p for p in pieces if p.side == HEAVY]
         self._all = [*self._order, *self._heavy]
         if isinstance(loop, ast.For):
-            self._all.insert(0, Piece(HEAD, -1, loop.target))
+            self._all.insert(0, Fragment(HEAD, -1, loop.target))
         self._after = read_elsewhere(self._scope, loop)
         self._given_at = self._yields_at()
         self._check()
@@ -134,7 +134,7 @@ class Ahead:
     def _side(self, number: int) -> str:
         return self._sides.get(number, STAYS)
 
-    def _pieces(self) -> Iterator[Piece]:
+    def _pieces(self) -> Iterator[Fragment]:
         """Statements, and before each what other sides make of it."""
         consumers = {n: k.number for k in self._lines.values() for n in k.uses}
         parts: dict[str, ast.expr] = {}
@@ -146,16 +146,16 @@ class Ahead:
             node: Any = Put(parts).visit(copy.deepcopy(line.node))
             consumer = consumers.get(line.temporary)
             if not line.temporary:
-                yield Piece(side, at, node)
+                yield Fragment(side, at, node)
             elif consumer is None:
-                yield Piece(side, at, ast.copy_location(ast.Expr(node.value), node))
+                yield Fragment(side, at, ast.copy_location(ast.Expr(node.value), node))
             elif self._side(consumer) == side:
                 parts[line.temporary] = node.value
             else:
                 name = self._script.free(*self._word_for(node.value), "made")
                 parts[line.temporary] = ast.Name(name, ast.Load())
                 self._named[name] = line.node
-                yield Piece(side, at, node.value, name)
+                yield Fragment(side, at, node.value, name)
 
     def _statement_of(self, line: Line) -> int:
         """The number of the body's statement that it is of."""
@@ -315,7 +315,7 @@ class Ahead:
         return name, "".join(rows)
 
     def _rows(
-        self, pieces: Sequence[Piece], indent: str, verb: str, given: Sequence[str]
+        self, pieces: Sequence[Fragment], indent: str, verb: str, given: Sequence[str]
     ) -> list[str]:
         """Pieces, and what comes of them; the last without a name if it needs none."""
         pieces, values = [*pieces], [*given]
@@ -343,7 +343,7 @@ class Ahead:
         found |= {*given} & bound - sure
         return sorted(found & bound_outside(self._scope, loop))
 
-    def _text(self, piece: Piece, indent: str) -> str:
+    def _text(self, piece: Fragment, indent: str) -> str:
         """A piece as rows: the user's, with the comments above, if they are its own."""
         if piece.name:
             return f"{indent}{piece.name} = {ast.unparse(piece.node)}\n"
