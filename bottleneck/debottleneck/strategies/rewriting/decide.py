@@ -57,7 +57,7 @@ from debottleneck.strategies.rewriting.opening import (
 )
 from debottleneck.strategies.rewriting.plan import DRAWN, NO_GAIN, Plan, Wanted
 from debottleneck.strategies.rewriting.replicas import OWN, Replicas, renewed
-from debottleneck.strategies.rewriting.split import Split, names_of, split
+from debottleneck.strategies.rewriting.split import Split, split
 from debottleneck.strategies.spec import PREFETCH
 
 MOST_AUTO = 16
@@ -117,9 +117,6 @@ class Decision:
     """What is not brought back when an exception leaves the loop."""
     replicas: Replicas = field(default_factory=Replicas)
     """What each worker has of its own."""
-
-    missing = staticmethod(names_of)
-    """Stands for the value of a line that did not run."""
 
     def split_for(
         self, frame: FrameType, note: Callable[[int, Any], Any] | None = None
