@@ -9,6 +9,7 @@ from debottleneck.agent.dataflow import SCOPES
 
 Scope = ast.Module | ast.FunctionDef | ast.AsyncFunctionDef
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 _NAMED = (*SCOPES[:3], ast.ExceptHandler)
 
 
@@ -74,7 +75,9 @@ def _exposed_of(node: ast.stmt) -> set[str]:
     if isinstance(node, ast.With):
         names = _names(ast.Store, *(item.optional_vars for item in node.items))
         return _names(ast.Load, *node.items) | (exposed(node.body) - names)
-    return _names(ast.Load, node)
+    return (
+        _from_around(node) if isinstance(node, _FUNCTIONS) else _names(ast.Load, node)
+    )
 
 
 def _names(context: type[ast.expr_context], *nodes: ast.AST | None) -> set[str]:
@@ -141,8 +144,9 @@ def scope_of(tree: ast.Module, inner: ast.AST) -> Scope:
     """The function that a node is in, or the module."""
     found: Scope = tree
     for node in ast.walk(tree):  # the innermost comes last
-        is_function = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-        if is_function and any(part is inner for part in ast.walk(node)):
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        if any(part is inner for part in ast.walk(node)):
             found = node
     return found
 
@@ -169,11 +173,15 @@ def read_elsewhere(scope: Scope, loop: ast.For | ast.While) -> set[str]:
     found = _read_after(scope.body, loop) or set()
     inside = {*ast.walk(loop)}
     for node in ast.walk(scope):
-        function = isinstance(node, SCOPES) and node is not scope
-        if function and node not in inside:
-            own = _given(node).union(*map(bound_in, ast.iter_child_nodes(node)))
-            found |= names_in(node, ast.Load) - (own - declared_in(node))
+        if isinstance(node, _FUNCTIONS) and node is not scope and node not in inside:
+            found |= _from_around(node)
     return found
+
+
+def _from_around(function: ast.AST) -> set[str]:
+    """Names that a function takes from around it."""
+    own = _given(function).union(*map(bound_in, ast.iter_child_nodes(function)))
+    return names_in(function, ast.Load) - (own - declared_in(function))
 
 
 def _read_after(body: Sequence[ast.stmt], loop: ast.stmt) -> set[str] | None:

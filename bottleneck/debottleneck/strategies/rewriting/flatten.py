@@ -159,7 +159,7 @@ class _Flat:
     def block(self, body: Sequence[ast.stmt]) -> list[ast.stmt]:
         made: list[ast.stmt] = []
         for node in body:
-            value = getattr(node, "value", None)
+            value: Any = getattr(node, "value", None)
             flat = node
             if not _is_whole(node):
                 flat = copy.copy(node)

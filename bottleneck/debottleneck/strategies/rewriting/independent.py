@@ -121,4 +121,6 @@ class Finder(ast.NodeTransformer):
         placeholder = PLACEHOLDER.format(f"each {len(self.found)}")
         self.found[placeholder] = turns
         function = ast.Attribute(ast.Constant(placeholder), name, ast.Load())
-        return located(ast.Call(function, given, []), place)
+        call = ast.Call(function, given, [])
+        located(call, place)
+        return call
