@@ -315,7 +315,7 @@ def test_to_look_at_every_entry_is_a_loss(monkeypatch: pytest.MonkeyPatch) -> No
     """Turns over arrays that are new each time are looked at each time."""
     now = [0]
     monkeypatch.setattr(each, "perf_counter_ns", lambda: now[0])
-    asked = Sharing({UPDATE: 2}, Voice(lambda *told, **more: None), [])
+    asked = Sharing({UPDATE: 2}, Notes(None), [])
     tree = ast.parse("for p in parts:\n    step(p)\n")
     (point,) = each.prepare(tree, "script.py", asked).values()
     assert isinstance(point, EachPoint)
