@@ -180,6 +180,8 @@ class Calling(Foreign):
             return self._above(sample, name)
         if name == "__class__":
             return Value(kind)
+        if name == "__dict__":  # what is done with it is done with the object
+            return Value(NOTHING, base.roots)
         if isinstance(sample, Made) and name in sample.attributes:
             more = [Value(NOTHING, base.before)] if base.before else []
             return joined([sample.attributes[name], *more])

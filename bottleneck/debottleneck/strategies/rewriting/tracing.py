@@ -199,12 +199,16 @@ class Files:
 
 def _opened(event: str, given: tuple[Any, ...]) -> Iterator[tuple[File, bool]]:
     """Files that an event is about, and whether it changes them."""
+    if event == "os.chdir":
+        yield _FOLDER, True
     if event != "open" and event not in _CHANGED:
         return
     changes = event != "open" or bool((given[2] or 0) & _WRITES)
     for path in given[: 2 if event == "os.rename" else 1]:
         if isinstance(path, str | bytes | os.PathLike):
             yield file_at(os.fspath(path)), changes
+            if not os.path.isabs(path):
+                yield _FOLDER, False
 
 
 def _is_followed(code: types.CodeType) -> bool:
@@ -225,6 +229,9 @@ def _is_ours(frame: types.FrameType | None) -> bool:
 def _is_connection(value: Any) -> bool:
     return type(value).__module__ in ("socket", "_socket", "ssl", "_ssl", "sqlite3")
 
+
+_FOLDER = File("the working directory")
+"""What a relative path begins at."""
 
 _listeners: list[Callable[[str, tuple[Any, ...], Opened], None]] = []
 _hooked: list[bool] = []
