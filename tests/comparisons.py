@@ -198,7 +198,7 @@ def interrupted() -> Comparison:
                 numbers="unverified",
                 why="exit code 1: ZeroDivisionError, see logs/parallel-update-1.log",
             ),
-            trial("prefetch:workers=8", result.UNFINISHED, numbers="unverified"),
+            trial("prefetch:workers=8", result.UNDECIDED, numbers="unverified"),
         ),
         notes=("interrupted: only what was measured is shown",),
     )

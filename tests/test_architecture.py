@@ -44,24 +44,25 @@ ONLY_IN = {
     "pandas": set(MAY_IMPORT) - {"agent", "strategies"} - BASE,
     "numpy": set(MAY_IMPORT) - {"agent"} - BASE,
     "pyarrow": set(MAY_IMPORT) - {"agent", "strategies"} - BASE,
+    "msgspec": {"recording"},
 }
 """Library -> the rooms that may import it."""
 
 LINES = {
     "agent": 8_260,  # 2,650 for loops: compiled twice, searched, counted for the gate
-    "collect": 3_170,  # a run outlives whatever of ours fails
-    "recording": 3_040,  # 900 for files from strangers: annotations, limits, secrets
+    "collect": 3_120,  # a run outlives whatever of ours fails
+    "recording": 2_860,  # 700 for files from strangers: annotations, limits, secrets
     "analysis": 4_400,  # 770 for rows that are lines: joined, opened, unmarked
-    "strategies": 13_990,  # 7,900 rewrite loops and write them, 1,300 set libraries
-    "prediction": 2_900,  # 350 say what is worth it: one verdict for all reports
-    "trials": 4_140,  # the gate's runs, state and files compared
-    "selfcheck": 1_450,
-    "report": 8_970,  # 350 for rows that are lines, with their source, in every medium
-    "commands": 1_440,
+    "strategies": 13_570,  # 8,400 rewrite loops and write them, 1,300 set libraries
+    "prediction": 2_910,  # 350 say what is worth it: one verdict for all reports
+    "trials": 4_150,  # the gate's runs, state and files compared
+    "selfcheck": 1_280,
+    "report": 7_390,  # 350 for rows that are lines, with their source, in every medium
+    "commands": 1_360,
 }
 """Room -> lines it may have. Who needs more deletes something, or argues it here."""
 
-WHOLE, TESTS = 51_870, 39_910
+WHOLE, TESTS = 49_400, 39_780
 """Lines of the package and of the tests; less than all rooms may have together."""
 
 

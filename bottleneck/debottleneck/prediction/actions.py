@@ -85,14 +85,14 @@ def untold(analysis: Analysis, predictions: Predictions | None) -> tuple[str, ..
     Where no loop has a plan each strategy of loops too, so that "nothing is faster" is
     measured and not assumed.
     """
-    planned = predictions is not None and not predictions.unplanned
-    predicted = (
-        {name_of(row.spec) for row in predictions.rows} if predictions else set()
-    )
-    texts = [] if planned and predicted else [*OF_LOOPS]
+    rows = predictions.rows if predictions else ()
+    predicted = {name_of(row.spec) for row in rows}
+    texts: list[str] = []
     for finding in analysis.findings:
         texts += (t for t in only_tried(finding, analysis) if t not in predicted)
-    return tuple(dict.fromkeys([*texts, *_beside(analysis, predictions)]))
+    planned = predictions is not None and not predictions.unplanned and rows
+    loops = () if planned else OF_LOOPS
+    return tuple(dict.fromkeys([*texts, *_beside(analysis, predictions), *loops]))
 
 
 def only_tried(finding: Finding, analysis: Analysis) -> list[str]:
@@ -102,6 +102,8 @@ def only_tried(finding: Finding, analysis: Analysis) -> list[str]:
     if finding.kind == "oversubscription":
         fewer = [f"{DATALOADER}:workers={count}" for count in (0, 1)]
         return [ALONE, *(fewer if uses_dataloader(analysis) else [])]
+    if finding.evidence.get("producer_cause") == "runqueue" and _pooled(analysis):
+        return [ALONE]
     if finding.stage == "checkpoint" or (finding.kind, finding.cause) == (
         "waiting",
         "disk",
@@ -113,6 +115,12 @@ def only_tried(finding: Finding, analysis: Analysis) -> list[str]:
     of_torch = (sites["stage"] == finding.stage) & (sites["kind"] == "torch")
     name = OF_STAGES.get(finding.stage)
     return [name] if name and of_torch.any() else []
+
+
+def _pooled(analysis: Analysis) -> bool:
+    """Whether threads of a pool of BLAS are among those that want cores."""
+    busy = contenders(analysis)
+    return busy is not None and bool(busy.pooled)
 
 
 def _loaders(finding: Finding, analysis: Analysis) -> Iterator[str]:
@@ -136,7 +144,7 @@ def _beside(analysis: Analysis, predictions: Predictions | None) -> Iterator[str
     costs = [stage_cost(analysis, row) for row in saving]
     if waits or sum(c.share for c in costs if c is not None) >= LEAST_SAVING:
         yield SAVE
-    if (busy := contenders(analysis)) and busy.pooled:
+    if _pooled(analysis):
         yield ALONE
         rows = predictions.rows if predictions else ()
         ahead = (row for row in rows if name_of(row.spec) == PREFETCH)

@@ -151,7 +151,7 @@ def _with_best(
 def _understood(
     analysis: Analysis, demand: Demand, asked: Question, seed: int
 ) -> _Model:
-    """The model; without the producers if with them it is not the loop that was seen.
+    """The model, with producers or without: whichever is more the loop that was seen.
 
     A process of the script's that serves what it is asked for makes no batches.
     """
@@ -160,7 +160,8 @@ def _understood(
     known = loading, machine_of(analysis), asked, wobble_of(analysis), seed
     model = _Model(demand, *known)
     if demand.producers and misfit(model.replayed):
-        model = _Model(replace(demand, producers=()), *known)
+        alone = _Model(replace(demand, producers=()), *known)
+        return min(model, alone, key=lambda one: abs(math.log(one.replayed)))
     return model
 
 

@@ -129,13 +129,14 @@ def advised(analysis: Analysis, finding: Finding, tried: Tried = NOT_TRIED) -> F
         return replace(finding, action=f"This is what `{applied}` leaves.")
     said, gain = _strategies_for(analysis.predictions, finding, tried)
     trials = only_tried(finding, analysis) if analysis.predictions else []
-    sentences = []
     if said:
-        sentences = [said]
         trials = [spec for spec in trials if name_of(spec) not in acts_on(finding)]
-    sentences += (_shown(spec, tried) for spec in trials if spec in tried)
+    sentences = [_shown(spec, tried) for spec in trials if spec in tried]
     if untried := [spec for spec in trials if spec not in tried]:
         sentences.append(f"Only a trial can tell what {_listed(untried)} gains.")
+    helps = gain is not None and not gain.why_not and gain.speedup >= WORTH
+    sentences.insert(0 if helps or tried else len(sentences), said)
+    sentences = [*filter(None, sentences)]
     by_hand = f"By hand (not tried): {finding.action}"
     if not sentences:
         by_hand = f"{finding.action} That was not tried."

@@ -24,7 +24,6 @@ from debottleneck.trials.result import (
     FASTER,
     NOT_APPLICABLE,
     UNDECIDED,
-    UNFINISHED,
     UNVERIFIED,
     Interval,
     Judgement,
@@ -152,16 +151,16 @@ class Entrant:
         )
 
     def _why(self, word: str, interval: Interval | None) -> str:
-        if word == UNFINISHED:
-            return CUT_OFF
-        if word != UNDECIDED or interval is None:
+        if word != UNDECIDED:
             return self.why or self.judgement.why
+        if interval is None:
+            return CUT_OFF
         more = verdict.rounds_to_come(interval, len(self.pairs))
         return f"about {more:,} more {'round' if more == 1 else 'rounds'} would decide"
 
     def _word(self, interval: Interval | None) -> str:
         if interval is None:
-            return UNFINISHED
+            return UNDECIDED
         if self.judgement.numbers == "unverified":
             return UNVERIFIED
         return verdict.word(interval)

@@ -15,7 +15,7 @@ from debottleneck.strategies.spec import Setting
 FASTER, SAME_SPEED, SLOWER = "faster", "no difference", "slower"
 UNDECIDED = "undecided"
 DIFFERENT, UNVERIFIED = "different numbers", "unverified"
-NOT_APPLICABLE, FAILED, UNFINISHED = "not applicable", "failed", "not finished"
+NOT_APPLICABLE, FAILED = "not applicable", "failed"
 SKIPPED = "not tried"
 VERDICTS = (
     FASTER,
@@ -23,7 +23,6 @@ VERDICTS = (
     UNDECIDED,
     SLOWER,
     UNVERIFIED,
-    UNFINISHED,
     SKIPPED,
     DIFFERENT,
     NOT_APPLICABLE,

@@ -57,7 +57,7 @@ def test_row_of_a_winner() -> None:
     ("comparison", "why"),
     [
         (comparisons.nothing(), "which is no difference"),
-        (comparisons.interrupted(), "1 failed, 1 not finished"),
+        (comparisons.interrupted(), "1 failed, 1 undecided"),
     ],
 )
 def test_row_without_a_winner(comparison: Comparison, why: str) -> None:

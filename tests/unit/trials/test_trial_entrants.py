@@ -117,10 +117,10 @@ def test_what_is_undecided_says_how_much_is_missing() -> None:
     assert row.why.endswith(" more rounds would decide")
 
 
-def test_without_a_round_it_is_not_finished() -> None:
+def test_without_a_round_it_is_undecided() -> None:
     """What never ran claims nothing."""
     row = Entrant(parse("prefetch")).row(1, 0, None)
-    assert row.verdict == result.UNFINISHED
+    assert row.verdict == result.UNDECIDED
     assert row.why
     assert (row.step_ms, row.speedup, row.cpu_ms) == (None, None, None)
 

@@ -45,7 +45,7 @@ def test_load_gives_back_what_was_saved(tmp_path: Path) -> None:
 
 def test_nothing_measured(tmp_path: Path) -> None:
     """A comparison without a trial is saved and read like any other."""
-    row = Trial("prefetch", {}, "prefetch", "not finished")
+    row = Trial("prefetch", {}, "prefetch", "undecided")
     empty = replace(
         example(tmp_path), baseline_ms=None, trials=(row,), after=None, keep=()
     )

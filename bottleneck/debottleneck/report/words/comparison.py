@@ -162,7 +162,7 @@ def _of_tried(comparison: Comparison) -> str:
             f"{opening}: the best, {named(best.spec)}, is {_speed(best)}, "
             f"{_in_words(best.verdict)}."
         )
-    best = _promising(comparison, result.UNFINISHED, result.SKIPPED)
+    best = _promising(comparison, result.UNDECIDED, result.SKIPPED)
     if best:
         return f"Nothing was timed: the best, {named(best.spec)}, is {_promise(best)}."
     verdicts = Counter(trial.verdict for trial in comparison.trials).items()

@@ -14,7 +14,7 @@ from debottleneck.analysis.result import (
     digits_of,
 )
 from debottleneck.recording.recording import Recording
-from debottleneck.report.redact.texts import ARGUMENTS
+from debottleneck.report.redacted_texts import ARGUMENTS
 from debottleneck.report.words.quantities import NOTHING, clean, interval, number
 from debottleneck.report.words.strategies import named
 
