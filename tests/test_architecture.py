@@ -54,7 +54,7 @@ LINES = {
     "recording": 2_860,  # 700 for files from strangers: annotations, limits, secrets
     "analysis": 4_400,  # 770 for rows that are lines: joined, opened, unmarked
     "strategies": 13_570,  # 8,400 rewrite loops and write them, 1,300 set libraries
-    "prediction": 2_910,  # 350 say what is worth it: one verdict for all reports
+    "prediction": 2_920,  # 350 say what is worth it: one verdict for all reports
     "trials": 4_150,  # the gate's runs, state and files compared
     "selfcheck": 1_280,
     "report": 7_390,  # 350 for rows that are lines, with their source, in every medium

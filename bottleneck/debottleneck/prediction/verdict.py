@@ -71,14 +71,21 @@ ASKED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Somebody ended the script, which did not fail."""
 
 EDITS = (
-    (r"line (\d+) changes (.+), which", r"let line \1 work on a \2 of its own"),
+    (
+        r"line (\d+) changes .*(?:rng|[Gg]enerator).*, which",
+        r"let line \1 draw from a generator of its own",
+    ),
+    (
+        r"line (\d+) changes .+, which line (\d+)",
+        r"if line \2 need not see that, let line \1 change a copy",
+    ),
     (r"another thread may change (.+)", r"keep \1 to one thread"),
     (r"a function .* uses (.+), which", r"hand \1 to that function as an argument"),
     (r"the loop may be left early", "let it end by itself, without `break`"),
     (r"loads ahead itself", "raise its num_workers instead"),
     (r"nothing says how far", "give that queue a `maxsize`"),
     (r"a generator that all threads share", "give each thread a generator of its own"),
-    (r"turns share (?:.* of )?(.+)", r"let each turn work on a copy of \1"),
+    (r"turns share (?:.* of )?(.+)", r"take \1 out of the turns"),
     (r"a (\S+) works only on the thread", r"open a \1 for each thread that loads"),
 )
 """Why a strategy does not act -> the edit that lets it; first match."""

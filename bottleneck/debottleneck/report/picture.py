@@ -44,8 +44,9 @@ def png(figure: go.Figure) -> bytes:
     import kaleido
     from kaleido import errors
 
-    # What fails is raised as one sentence; its watchdog's remarks add nothing.
-    logging.getLogger("choreographer").setLevel(logging.ERROR)
+    # What fails is raised as one sentence; what it logs, as of a last message that it
+    # reads with the browser's farewell, adds nothing.
+    logging.getLogger("choreographer").setLevel(logging.CRITICAL)
     size = {"width": WIDTH, "height": figure.layout.height or HEIGHT}
     try:
         content: bytes = kaleido.calc_fig_sync(

@@ -142,7 +142,8 @@ def test_an_action_that_does_not_act_says_the_edit() -> None:
     (finding, *_) = said(socket_loop(), KEPT).findings
     assert finding.action.startswith(
         "`prefetch:workers=4` would bring 2.16x (2.07 to 2.25), but does not act here: "
-        "line 9 changes rng, which line 12 uses; let line 9 work on a rng of its own."
+        "line 9 changes rng, which line 12 uses; let line 9 draw from a generator of "
+        "its own."
     )
 
 
