@@ -62,7 +62,7 @@ LINES = {
 }
 """Room -> lines it may have. Who needs more deletes something, or argues it here."""
 
-WHOLE, TESTS = 49_400, 39_780
+WHOLE, TESTS = 49_410, 39_780
 """Lines of the package and of the tests; less than all rooms may have together."""
 
 

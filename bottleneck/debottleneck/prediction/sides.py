@@ -100,7 +100,7 @@ def freed(plan: Plan, loading: Collection[int]) -> Plan:
         plan: Of a loop that stays as it is.
         loading: Lines of its statements that make batches, which then run ahead.
     """
-    if not plan.reason or not plan.pieces or plan.feeds:
+    if plan.reason in ("", NO_GAIN) or not plan.pieces or plan.feeds:
         return plan
 
     def moved(piece: Piece) -> Piece:
