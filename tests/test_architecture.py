@@ -48,20 +48,20 @@ ONLY_IN = {
 """Library -> the rooms that may import it."""
 
 LINES = {
-    "agent": 8_260,  # 2,650 for loops: compiled twice, searched, counted for the gate
+    "agent": 7_720,  # 2,650 for loops: compiled twice, searched, told of for the gate
     "collect": 3_170,  # a run outlives whatever of ours fails
     "recording": 3_040,  # 900 for files from strangers: annotations, limits, secrets
     "analysis": 4_520,  # 770 for rows that are lines: joined, opened, unmarked
     "strategies": 13_990,  # 7,900 rewrite loops and write them, 1,300 set libraries
     "prediction": 2_420,
-    "trials": 4_150,  # the gate's runs, state and files compared
+    "trials": 3_760,  # the gate's runs, state and files compared
     "selfcheck": 1_450,
     "report": 8_970,  # 350 for rows that are lines, with their source, in every medium
     "commands": 1_420,
 }
 """Room -> lines it may have. Who needs more deletes something, or argues it here."""
 
-WHOLE, TESTS = 51_530, 39_600
+WHOLE, TESTS = 50_580, 39_170
 """Lines of the package and of the tests; less than all rooms may have together."""
 
 

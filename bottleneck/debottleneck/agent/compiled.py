@@ -19,7 +19,7 @@ from weakref import WeakValueDictionary
 
 from debottleneck.agent.discover import is_own
 from debottleneck.agent.marks import hush
-from debottleneck.agent.points import Plainly
+from debottleneck.agent.points import stand_in
 from debottleneck.agent.wrap import as_frame_of_ours, wrap
 
 KIND = "jitted"
@@ -134,9 +134,29 @@ def install(jax: ModuleType) -> None:
         setattr(module.lax, name, _silent(module, getattr(module.lax, name)))
 
 
+class _Plainly:
+    """What a function calls, which in another process is the user's function.
+
+    Args:
+        function: What the user wrote.
+        called: What is called here.
+    """
+
+    __slots__ = ("_function", "called")
+
+    def __init__(
+        self, function: Callable[..., Any], called: Callable[..., Any]
+    ) -> None:
+        self._function = function
+        self.called = called
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return stand_in(called=self._function)
+
+
 def _like(plain: Callable[..., Any], called: Callable[..., Any]) -> Callable[..., Any]:
     """What looks like `plain` and calls `called`; sent by value, it calls `plain`."""
-    plainly = Plainly(plain, called)
+    plainly = _Plainly(plain, called)
 
     @wraps(plain)
     def call(*args: Any, **kwargs: Any) -> Any:

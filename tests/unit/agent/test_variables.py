@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from debottleneck.agent import variables
+from debottleneck.agent import sketches, variables
 from debottleneck.agent.variables import OURS, Snapshot
 from debottleneck.agent.wrap import wrap
 
@@ -296,7 +296,7 @@ def test_a_vast_array_is_looked_at_in_parts(
     look: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Gigabytes of data are no reason to wait; what moves all of it still shows."""
-    monkeypatch.setattr(variables, "VAST_BYTES", 1 << 16)
+    monkeypatch.setattr(sketches, "VAST_BYTES", 1 << 16)
     table = np.zeros((3, 100_000))
     first = look(x=table)
     table += 1

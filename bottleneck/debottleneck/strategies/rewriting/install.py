@@ -18,7 +18,6 @@ from debottleneck.agent import (
     evidence,
     marks,
     opened,
-    outputs,
     turns,
 )
 from debottleneck.agent.entries import LoopEntry
@@ -57,7 +56,6 @@ def install(folder: Path, config: Mapping[str, Any]) -> None:
     """
     notes = Notes(folder / spool.STRATEGIES_FILE)
     voice = Voice(notes.say)
-    outputs.is_worker = pools.is_worker
     strategies = parse(config["strategies"])
     _asked.extend((strategy, notes) for strategy in strategies)
     copies.copy_with(copy_of)
