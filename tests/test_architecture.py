@@ -48,7 +48,7 @@ ONLY_IN = {
 """Library -> the rooms that may import it."""
 
 LINES = {
-    "agent": 7_620,  # 2,650 for loops: compiled twice, searched, told of for the gate
+    "agent": 7_660,  # 2,650 for loops: compiled twice, searched, told of for the gate
     "collect": 3_170,  # a run outlives whatever of ours fails
     "recording": 3_040,  # 900 for files from strangers: annotations, limits, secrets
     "analysis": 4_520,  # 770 for rows that are lines: joined, opened, unmarked
@@ -61,7 +61,7 @@ LINES = {
 }
 """Room -> lines it may have. Who needs more deletes something, or argues it here."""
 
-WHOLE, TESTS = 50_490, 39_130
+WHOLE, TESTS = 50_530, 39_150
 """Lines of the package and of the tests; less than all rooms may have together."""
 
 

@@ -2,8 +2,9 @@
 
 A step's end is where the next begins, on the thread that trains; where several threads
 train, each has steps of its own. Small values are looked at before the first step and
-after each of the first, then ever more rarely; large arrays more rarely still. Which
-steps depends on sizes alone, so that every run looks at the same ones.
+after each of the first, then ever more rarely; large arrays more rarely still, and once
+more where a thread leaves its loops. Which steps depends on sizes alone, so that every
+run looks at the same ones.
 """
 
 from __future__ import annotations
@@ -83,9 +84,9 @@ class StateLog:
 
     def gave(self, name: str, value: Any) -> None:
         """A function returns this on a thread that trains, to whom it may concern."""
-        key = threading.get_ident(), threading.current_thread().name
-        if key in self._threads:
-            held = self._threads[key].results.setdefault(name, [])
+        steps = self._threads.get(_key())
+        if steps is not None:
+            held = steps.results.setdefault(name, [])
             held += [value] * (len(held) <= RESULTS)
 
     def turned(self, more: int, frame: FrameType) -> None:
@@ -110,6 +111,19 @@ class StateLog:
             self._look(steps, done, frame)
         steps.results = {}
 
+    def left(self, frame: FrameType) -> None:
+        """This thread is in no loop any more: the last step has no next one.
+
+        Args:
+            frame: Where.
+        """
+        steps = self._threads.get(_key())
+        if steps is not None and self._left and not ending.is_ending():
+            steps.lefts += 1
+            if steps.lefts >= steps.next_left:
+                steps.next_left = max(steps.lefts + 1, int(steps.lefts * MUCH_RARER))
+                self._look(steps, steps.count, frame, whole=True)
+
     def close(self) -> None:
         """Look at what modules hold when the script ends, and write no more."""
         if not self._left:
@@ -130,9 +144,8 @@ class StateLog:
 
     def _steps(self) -> _Steps:
         """This thread's."""
-        thread = threading.current_thread().name
-        key = threading.get_ident(), thread
-        return self._threads.get(key) or self._threads.setdefault(key, _Steps(thread))
+        key = _key()
+        return self._threads.get(key) or self._threads.setdefault(key, _Steps(key[1]))
 
     def _is_enough(self, steps: _Steps, done: int) -> bool:
         if not self._extent.limit or done < self._extent.limit:
@@ -170,6 +183,11 @@ class StateLog:
                 self.abandon()
 
 
+def _key() -> tuple[int, str]:
+    """This thread."""
+    return threading.get_ident(), threading.current_thread().name
+
+
 class _Steps:
     """One thread's steps, and what was there at its last look."""
 
@@ -179,6 +197,7 @@ class _Steps:
         self.small: dict[str, Leaf] = {}
         self.large: dict[str, Leaf] = {}
         self.next_small, self.next_large = 0, 1
+        self.lefts, self.next_left = 0, 1
         self.own: set[str] = set()
         self.results: dict[str, list[Any]] = {}
 

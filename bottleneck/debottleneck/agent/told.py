@@ -48,7 +48,7 @@ def install(folder: Path, config: Mapping[str, Any]) -> None:
             loop["file"],
             loop["line"],
         )
-        return (ToldLoop if trains else LoopPoint)(plan, file)
+        return (ToldLoop if trains else GateLoop)(plan, file)
 
     if loop:
         _Iterated.size = loop.get("iterations", 1)
@@ -148,7 +148,17 @@ class _Stages:
             self._then(site)
 
 
-class ToldLoop(LoopPoint):
+class GateLoop(LoopPoint):
+    """Any loop: once its thread is in none any more, what was trained is looked at."""
+
+    def __exit__(self, *error: object) -> None:
+        super().__exit__(*error)
+        if not runs() and error[0] is None:
+            for log in _logs:
+                log.left(sys._getframe(1))
+
+
+class ToldLoop(GateLoop):
     """The training loop: its iterations are told on every thread, and marked on one."""
 
     _open = True

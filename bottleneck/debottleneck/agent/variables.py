@@ -198,7 +198,8 @@ class Snapshot:
         elif issubclass(kind, GeneratorType):
             self._generator(path, value, depth)
         elif top in _MACHINERY:
-            if issubclass(kind, _io._IOBase):
+            streams = sys.stdin, sys.stdout, sys.stderr
+            if issubclass(kind, _io._IOBase) and not _is_any(value, streams):
                 self._value(path, _position(value), depth)
         else:
             self._holder(path, value, self._is_own(kind.__module__), depth)
@@ -361,6 +362,10 @@ def _generator_state(value: Any) -> Any:
     ):
         return value.get_state()
     return None
+
+
+def _is_any(value: object, others: Iterable[object]) -> bool:
+    return any(value is other for other in others)
 
 
 def _position(file: Any) -> dict[str, Any]:

@@ -99,3 +99,13 @@ def test_results_that_nobody_keeps(tmp_path: Path) -> None:
     leaves = [leaf[0] for leaf in found["forward() 1 of 2"].leaves if leaf]
     assert leaves == ["1.0", "3.0", "5.0"][: len(leaves)]
     assert len(leaves) >= 2
+
+
+@pytest.mark.parametrize("after", ["", "    for n in range(2): w = w + 1.0\n"])
+def test_what_the_last_step_did_is_seen_in_a_function(
+    tmp_path: Path, after: str
+) -> None:
+    """No step begins after it: the thread leaves its loops."""
+    loop = "    for k in range(3):\n        w = w * 2.0\n"
+    run = told(tmp_path, f"def train(w):\n{loop}{after}train(1.0)\n", 2)
+    assert values(run, "MainThread") == [1.0, 2.0, 4.0, 10.0 if after else 8.0]

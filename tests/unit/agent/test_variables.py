@@ -222,6 +222,16 @@ def test_what_cannot_be_read_is_passed_over(
     assert found["file['position']"] == ["2"]
 
 
+def test_how_much_was_printed_is_no_value(
+    look: Callable[..., dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Threads hold the stream of errors, whose length tells times that were printed."""
+    with (tmp_path / "log.txt").open("w") as log:
+        monkeypatch.setattr(sys, "stderr", log)
+        log.write("12 s")
+        assert not any("position" in path for path in look(log=log))
+
+
 class Hostile:
     """Whatever is asked of it raises, and is written down."""
 
