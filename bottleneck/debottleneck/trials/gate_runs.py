@@ -23,8 +23,9 @@ acts after two or three of them."""
 
 MOST_STEPS = 20_000
 SECONDS = 10.0
-"""The plain script's time that is gone through, and `LONGER` as much until what is
-loaded has come to its end once, so that a whole epoch is among it."""
+"""The plain script's time that is gone through, and `LONGER` as much, where a budget
+has room for it, until what is loaded has come to its end once, so that a whole epoch
+is among it."""
 
 LONGER = 2
 OF_BUDGET = 1 / 12
@@ -50,11 +51,12 @@ def extent(steps: int, step_s: float, budget_s: float | None, rule: str) -> Exte
         budget_s: Of the whole comparison, None for as long as it takes.
         rule: By what a step begins, a sentence, where no loop is known.
     """
-    seconds = SECONDS if budget_s is None else min(SECONDS, OF_BUDGET * budget_s)
-    fitting = math.ceil(seconds / max(step_s, 1e-6))
+    room_s = math.inf if budget_s is None else OF_BUDGET * budget_s
+    fitting = math.ceil(min(SECONDS, room_s) / max(step_s, 1e-6))
     limit = max(STEPS, min(fitting, TRIALS * steps, MOST_STEPS))
+    most = max(limit, min(LONGER * limit, room_s / max(step_s, 1e-6)))
     anchors = [stage for words, stage in _ANCHORS.items() if rule.endswith(words)]
-    return Extent(limit, LONGER * limit, anchor="".join(anchors[:1]))
+    return Extent(limit, math.ceil(most), anchor="".join(anchors[:1]))
 
 
 def as_far(extent: Extent, states: States) -> Extent:

@@ -21,7 +21,7 @@ from debottleneck.agent.guard import LIST
 from debottleneck.agent.state import Extent, StateLog
 from debottleneck.recording import spool
 from debottleneck.strategies.spec import parse
-from debottleneck.trials import written
+from debottleneck.trials import gate_runs, written
 from debottleneck.trials.gate import FEWEST, judge
 from debottleneck.trials.result import Judgement
 from debottleneck.trials.state import History, States, read
@@ -440,3 +440,14 @@ def test_times_of_day_in_files_do_not_count(tmp_path: Path) -> None:
         files.append(written.read(tmp_path))
     assert files[0] == files[1]
     assert files[0][0].head == b"  loss 1\n"
+
+
+@pytest.mark.parametrize(
+    ("budget_s", "limit", "most"), [(None, 100, 200), (600.0, 100, 200), (60.0, 50, 50)]
+)
+def test_how_far_runs_go_is_what_a_budget_has_room_for(
+    budget_s: float | None, limit: int, most: int
+) -> None:
+    """Ten seconds, twice that for a whole epoch, a twelfth of the budget at most."""
+    extent = gate_runs.extent(500, 0.1, budget_s, "")
+    assert (extent.limit, extent.most) == (limit, most)
