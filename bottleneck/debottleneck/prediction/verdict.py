@@ -26,7 +26,7 @@ from debottleneck.analysis.rules.measures import (
     where,
 )
 from debottleneck.analysis.rules.wording import (
-    DOING,
+    IN_TIME,
     called,
     how_to_step,
     inside,
@@ -52,14 +52,6 @@ GUARDS = ("too-short", "machine-busy")
 
 UNKNOWN, NEARLY_ALL = "unattributed", 0.999
 """Time without a cause; beyond this part of it all is, but for rounding."""
-
-IN_TIME = {
-    **DOING,
-    "python": "Python code",
-    "native": "native code",
-    UNKNOWN: "unknown causes",
-}
-"""What time is spent on, in a list."""
 
 NOT_WRONG, NOT_SHOWN = "Nothing is wrong", "No cause stands out"
 NOT_SEEN = "What parts of the step wait for was not measured"

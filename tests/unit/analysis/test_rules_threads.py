@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -158,6 +159,8 @@ def test_a_run_queue_of_others_is_a_busy_machine(load: float, says: str) -> None
     (finding,) = diagnose(crowd(0, foreign_load=load))
     assert finding.kind == "machine-busy"
     assert says in finding.summary + finding.action
+    rest = r"; \d+ % of the rest is (Python|native) code in `\w+`\.$"
+    assert re.search(rest, finding.summary)
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,18 @@ from debottleneck.analysis.rules.measures import (
     cores,
     cost,
     foreign,
+    of_trainer,
+    records,
     trainer_stages,
 )
-from debottleneck.analysis.rules.wording import DOING, finding, spends
+from debottleneck.analysis.rules.wording import (
+    DOING,
+    IN_TIME,
+    finding,
+    inside,
+    percent,
+    spends,
+)
 from debottleneck.analysis.thresholds import THRESHOLDS
 
 
@@ -49,6 +58,17 @@ def busy(analysis: Analysis) -> str:
     )
 
 
+def _of_the_rest(analysis: Analysis) -> str:
+    """What most of the trainer's other time goes to, as a clause; "" for none."""
+    table = of_trainer(analysis.causes)
+    rest = table[table["cause"] != "runqueue"].sort_values("share", ascending=False)
+    total = float(rest["share"].sum())
+    for row in records(rest.head(1)) if total else ():
+        what = f"{IN_TIME[row['cause']]}{inside(analysis, row['stage'])}"
+        return f"; {percent(row['share'] / total)} of the rest is {what}"
+    return ""
+
+
 def machine_busy(analysis: Analysis) -> Iterator[Finding]:
     """No core is free for the trainer, and its own process is not the reason."""
     stages = trainer_stages(analysis)
@@ -66,7 +86,8 @@ def machine_busy(analysis: Analysis) -> Iterator[Finding]:
         "machine-busy",
         amount,
         cause="runqueue",
-        summary=f"{delayed}, and the script's own threads cannot be the reason.",
+        summary=f"{delayed}, and the script's own threads cannot be the reason"
+        f"{_of_the_rest(analysis)}.",
         action=f"{action}: until then times here say little about the script.",
         evidence={"cores": room} | foreign_evidence(analysis),
     )

@@ -26,6 +26,14 @@ DOING = {
 }
 """What a thread is doing, after "spends 40 % of each step"."""
 
+IN_TIME = {
+    **DOING,
+    "python": "Python code",
+    "native": "native code",
+    "unattributed": "unknown causes",
+}
+"""What time is spent on, in a list."""
+
 
 def percent(share: float) -> str:
     """A share of 1 as whole per cent: "62 %"."""
