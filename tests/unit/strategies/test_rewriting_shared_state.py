@@ -56,6 +56,26 @@ CASES = {
         "def read(i): return work(i) + int(pathlib.Path('level').read_text())",
         "read(i)", "(os.chdir('../1') if i == 15 else None)", "range(24)",
     ),
+    "columns by a star": (
+        "levels = [[0], [0]]\n"
+        "def later(i, y):\n"
+        "    columns = levels, [y, y]\n"
+        "    for held, new in zip(*columns, strict=True):\n"
+        "        if i == 15: held[0] = new",
+        "work(i) + levels[0][0]", "later(i, y)", "range(24)",
+    ),
+    "rows by a star": (
+        "levels = [[0], [0]]\n"
+        "def later(i, rows):\n"
+        "    for held, new in zip(*rows, strict=True):\n"
+        "        if i == 15: held[0] = new",
+        "work(i) + levels[0][0]", "later(i, [levels, [y, y]])", "range(24)",
+    ),
+    "lists that map goes over": (
+        "levels = [[0], [0]]\n"
+        "def put(i, held, new):\n    if i == 15: held[0] = new",
+        "work(i) + levels[0][0]", "[*map(put, [i, i], levels, [y, y])]", "range(24)",
+    ),
     "class attribute": ("", "data.load(i)", "Data.level = net.w % 5", "range(24)"),
     "function attribute": (
         "def told(i): told.n += 1; return work(i)\ntold.n = 0",

@@ -334,10 +334,13 @@ class Callees(Bodies):
         given: list[Value] = []
         named: Names = {}
         for arg in node.args:
-            if isinstance(arg, ast.Starred) or "" in named:
-                self._spread("", held_by(self._expression(arg)), named)
+            value = self._expression(arg)
+            known = isinstance(value.sample, Parts) and not value.others
+            if "" in named or (isinstance(arg, ast.Starred) and not known):
+                self._spread("", held_by(value), named)
             else:
-                given.append(self._expression(arg))
+                starred = isinstance(arg, ast.Starred)
+                given += value.sample.each if starred else [value]
         for keyword in node.keywords:
             self._spread(keyword.arg or "", self._expression(keyword.value), named)
         return self.call(function, given, named, used)

@@ -152,10 +152,11 @@ class Foreign(Touching):
             return found
         goes_over = function in known.GOES_OVER
         if goes_over or name == "next":
-            items = [self.iterate(one) for one in given if one.roots]
+            spread = [v for v in named.get("", FRESH).each if v.sample is not NOTHING]
+            items = [self.iterate(one) for one in (*given, *spread) if one.roots]
             if name == "next":
                 return joined(items)
-            if function in (zip, enumerate, reversed, iter):
+            if function in (zip, enumerate, reversed, iter) and "" not in named:
                 return Value(Over(tuple(given), function), joined(everything).roots)
         if "out" in named:
             self.change_all(named["out"])
