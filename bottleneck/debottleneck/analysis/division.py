@@ -119,7 +119,7 @@ def divide(
     statements = _statements(sites, loop)
     times = _times(of_thread(raw, pid, trainer), steps, statements, pid)
     lines = _joined(_lines(statements, times), times)
-    names = {label: line.name for line in lines for label in line.labels}
+    names = _named(lines, statements, times)
     labels = statements.set_index(["pid", "site"])["label"].to_dict()
     keys = zip(raw["pid"], raw["site"], strict=True)
     raw["stage"] = [
@@ -127,6 +127,24 @@ def divide(
         for stage, is_line, key in zip(raw["stage"], of_line, keys, strict=True)
     ]
     return _table(lines, names, times), typed("segments", raw)
+
+
+def _named(
+    lines: Sequence[_Line], statements: pd.DataFrame, times: _Times
+) -> dict[str, str]:
+    """Label of a statement -> its row; what is tiny in a function is its caller's."""
+    names = {label: line.name for line in lines for label in line.labels}
+    scopes = statements.set_index("label")["scope"].to_dict()
+    for label in scopes:
+        row, seen = label, {label}
+        while row not in names and (callers := times.callers.get(scopes[row])):
+            row = callers.most_common(1)[0][0]
+            if row in seen:  # functions that call each other
+                break
+            seen.add(row)
+        if row in names:
+            names[label] = names[row]
+    return names
 
 
 def _statements(sites: pd.DataFrame, loop: ChosenLoop | None) -> pd.DataFrame:
@@ -220,14 +238,15 @@ def _joined(lines: Sequence[_Line], times: _Times) -> list[_Line]:
     """The rows: large statements, callers of opened functions, and tiny ones joined.
 
     Of the rows that are tiny the largest are kept until the rest is small enough to
-    be `other`.
+    be `other`; those of opened functions are their callers'.
     """
     callers = {label for counts in times.callers.values() for label in counts}
     joined = list(_runs(lines, callers))
     small = [line for line in joined if line.own < TINY and line.name not in callers]
-    rest = times.other + sum(line.own for line in small)
     dropped = {line.name for line in small}
-    for line in sorted(small, key=lambda line: -line.own):
+    outer = [line for line in small if line.scope in (IN_LOOP, AROUND)]
+    rest = times.other + sum(line.own for line in outer)
+    for line in sorted(outer, key=lambda line: -line.own):
         if rest > MOST_OTHER and line.own > 0:
             dropped.discard(line.name)
             rest -= line.own

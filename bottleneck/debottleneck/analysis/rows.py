@@ -23,17 +23,20 @@ class RowNames:
         names: Number of a row -> its name: the stages as in `words.STAGES`, which have
             the numbers of `loop.CODE`, then lines in the order of the step.
         number: The same, the other way round.
+        opened: (rows,) whether it is a line of a function that another row calls.
     """
 
     names: NDArray[np.object_]
     number: Mapping[str, int]
+    opened: NDArray[np.bool_]
 
     @classmethod
     def of(cls, lines: pd.DataFrame) -> RowNames:
         """Of a table `rows`."""
         names = [*STAGES, *(str(row) for row in lines["row"])]
         numbers = {name: number for number, name in enumerate(names)}
-        return cls(np.array(names, dtype=object), numbers)
+        opened = np.array([False] * len(STAGES) + [*(lines["parent"] != "")], np.bool_)
+        return cls(np.array(names, dtype=object), numbers, opened)
 
     def __len__(self) -> int:
         return len(self.names)

@@ -23,7 +23,7 @@ from debottleneck.analysis.frames import (
 from debottleneck.analysis.rows import RowNames
 from debottleneck.analysis.statistics import mean_interval, raked
 from debottleneck.analysis.timeline import Lookup
-from debottleneck.words import CAUSES
+from debottleneck.words import CAUSES, STAGES
 
 
 @dataclass(frozen=True)
@@ -85,20 +85,27 @@ def grid_of(
         step = holding(*bounds(steps), lookup.start)
         places = np.where(step >= 0, row_of_step[step], -1)
         samples = gather(waits, lookup, places, len(numbers))
-    kinds, weights = _kinds(steps, within)
+    kinds, weights = _kinds(steps, within, rows)
     return StepGrid(numbers, wall, cpu, split(wall, cpu, samples), rows, kinds, weights)
 
 
-def _kinds(steps: pd.DataFrame, within: pd.DataFrame) -> tuple[Flags, Floats]:
+def _kinds(
+    steps: pd.DataFrame, within: pd.DataFrame, rows: RowNames
+) -> tuple[Flags, Floats]:
     """`kinds` and `weights` of the quiet steps.
 
     Rare work between steps lies in few of them, by chance in more or fewer than its
     part of the run; how often it is done is known of all steps that were marked. What
     it leaves to the next step (a cold cache, workers to start) is told likewise.
+    Lines of functions that are opened are marked from some step on, and no work that
+    others do without.
     """
-    sites, column = np.unique(within["site"], return_inverse=True)
-    present = np.zeros((len(steps), len(sites)), np.bool_)
-    present[within["step"], column] = True
+    row = rows.numbers(within["stage"])
+    work = np.where(row < len(STAGES), within["site"], ~row)  # a stage's site, or lines
+    of_all = ~rows.opened[row]
+    what, column = np.unique(work[of_all], return_inverse=True)
+    present = np.zeros((len(steps), len(what)), np.bool_)
+    present[within["step"].to_numpy()[of_all], column] = True
     before = np.roll(present, 1, axis=0)
     before[:1] = False
     kinds = np.unique(np.hstack((present, before)), axis=1)
