@@ -48,8 +48,8 @@ ONLY_IN = {
 """Library -> the rooms that may import it."""
 
 LINES = {
-    "agent": 8_260,  # 2,650 for loops: compiled twice, searched, counted for the gate
-    "collect": 3_170,  # a run outlives whatever of ours fails
+    "agent": 8_310,  # 2,650 for loops: compiled twice, searched, counted for the gate
+    "collect": 3_180,  # a run outlives whatever of ours fails
     "recording": 3_040,  # 900 for files from strangers: annotations, limits, secrets
     "analysis": 4_520,  # 770 for rows that are lines: joined, opened, unmarked
     "strategies": 13_990,  # 7,900 rewrite loops and write them, 1,300 set libraries
@@ -61,7 +61,7 @@ LINES = {
 }
 """Room -> lines it may have. Who needs more deletes something, or argues it here."""
 
-WHOLE, TESTS = 51_530, 39_600
+WHOLE, TESTS = 51_610, 39_680
 """Lines of the package and of the tests; less than all rooms may have together."""
 
 
