@@ -31,7 +31,7 @@ from debottleneck.strategies.rewriting import (
 )
 from debottleneck.strategies.rewriting.entries import Rewriting
 from debottleneck.strategies.rewriting.flatten import FlatLoop
-from debottleneck.strategies.rewriting.notes import Voice
+from debottleneck.strategies.rewriting.notes import Notes
 from debottleneck.strategies.rewriting.plan import Plan, Wanted
 
 THREADS = Wanted(workers=3, depth=None, process=False)
@@ -130,8 +130,7 @@ def rewritten(
         flat = point.plan.flat
         assert isinstance(flat, FlatLoop)
         said: list[tuple[str, str]] = []
-        voice = Voice(lambda _, state, text, **more: said.append((state, text)))
-        point.rewritten = kind(point, flat, settings, voice)
+        point.rewritten = kind(point, flat, settings, _Heard(said))
         for change in prepared.changes:
             made = ChangePoint(change.path)
             points[change.placeholder] = made  # type: ignore[assignment] # a constant too
@@ -139,6 +138,18 @@ def rewritten(
         space: dict[str, Any] = {"__name__": "script", "__file__": str(path)}
         exec(code, space)
     return Ran(space, point.rewritten, said)
+
+
+class _Heard(Notes):
+    """Notes that are listed."""
+
+    def __init__(self, said: list[tuple[str, str]]) -> None:
+        super().__init__(None)
+        self._heard = said
+
+    def say(self, strategy: str, state: str, text: str, **more: object) -> None:
+        """Note one thing."""
+        self._heard.append((state, text))
 
 
 def _keep_open(several: bool, run: LoopEntry) -> None:
@@ -183,8 +194,8 @@ def asked(path: Path, source: str) -> AskedOf:
         point = next(p for p in points.values() if p.plan.line == line)
         flat = point.plan.flat
         assert isinstance(flat, FlatLoop)
-        voice = Voice(lambda *said, **more: None)
-        made = point.rewritten = asking.AskedLoop(point, flat, AUTOMATIC, voice)
+        notes = Notes(None)
+        made = point.rewritten = asking.AskedLoop(point, flat, AUTOMATIC, notes)
         for change in prepared.changes:
             made_point = ChangePoint(change.path)
             points[change.placeholder] = made_point  # type: ignore[assignment] # a constant too

@@ -52,7 +52,7 @@ LINES = {
     "collect": 3_180,  # a run outlives whatever of ours fails
     "recording": 3_040,  # 900 for files from strangers: annotations, limits, secrets
     "analysis": 4_520,  # 770 for rows that are lines: joined, opened, unmarked
-    "strategies": 13_990,  # 7,900 rewrite loops and write them, 1,300 set libraries
+    "strategies": 13_570,  # 8,400 rewrite loops and write them, 1,300 set libraries
     "prediction": 2_420,
     "trials": 4_150,  # the gate's runs, state and files compared
     "selfcheck": 1_450,
@@ -61,7 +61,7 @@ LINES = {
 }
 """Room -> lines it may have. Who needs more deletes something, or argues it here."""
 
-WHOLE, TESTS = 51_610, 39_680
+WHOLE, TESTS = 51_180, 39_710
 """Lines of the package and of the tests; less than all rooms may have together."""
 
 

@@ -14,7 +14,7 @@ from debottleneck.agent.inline import fill
 from debottleneck.strategies import pools
 from debottleneck.strategies.rewriting import each
 from debottleneck.strategies.rewriting.each import EachPoint, Sharing
-from debottleneck.strategies.rewriting.notes import Voice
+from debottleneck.strategies.rewriting.notes import Notes
 from debottleneck.strategies.rewriting.plan import Plan
 from debottleneck.strategies.spec import FORWARD, UPDATE
 
@@ -45,8 +45,8 @@ def _run(
     monkeypatch.setattr(discover, "_installed", [user])
     monkeypatch.setattr(each, "ITEM_NS", 0)
     monkeypatch.setattr(each, "JUDGED", 10**9)
-    voice = Voice(lambda *told, **more: None)
-    asked = Sharing({FORWARD: workers, UPDATE: workers}, voice, [])
+    notes = Notes(None)
+    asked = Sharing({FORWARD: workers, UPDATE: workers}, notes, [])
     tree = ast.parse(source)
     points = each.prepare(tree, str(path), asked)
     space: dict[str, Any] = {"__name__": "script"}
@@ -292,7 +292,7 @@ def h(xs):
         return g(x)
 """
     tree = ast.parse(source)
-    sharing = Sharing({}, Voice(lambda *told, **more: None), [])
+    sharing = Sharing({}, Notes(None), [])
     assert each.prepare(tree, "s.py", sharing) == {}
 
 
@@ -300,7 +300,7 @@ def h(xs):
 def test_what_is_done_once_is_no_loss(later_ns: int, stays: bool) -> None:
     """Entries are judged by the shortest: the first ones look at the code, too."""
     tree = ast.parse("for p in parts:\n    step(p)\n")
-    asked = Sharing({UPDATE: 2}, Voice(lambda *told, **more: None), [])
+    asked = Sharing({UPDATE: 2}, Notes(None), [])
     (point,) = each.prepare(tree, "script.py", asked).values()
     assert isinstance(point, EachPoint)
     for plain_ns in (9_000_000, 1_000_000):
@@ -315,7 +315,7 @@ def test_to_look_at_every_entry_is_a_loss(monkeypatch: pytest.MonkeyPatch) -> No
     """Turns over arrays that are new each time are looked at each time."""
     now = [0]
     monkeypatch.setattr(each, "perf_counter_ns", lambda: now[0])
-    asked = Sharing({UPDATE: 2}, Voice(lambda *told, **more: None), [])
+    asked = Sharing({UPDATE: 2}, Notes(None), [])
     tree = ast.parse("for p in parts:\n    step(p)\n")
     (point,) = each.prepare(tree, "script.py", asked).values()
     assert isinstance(point, EachPoint)

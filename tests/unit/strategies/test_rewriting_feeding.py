@@ -266,7 +266,7 @@ def test_threads_that_begin_to_look_at_once(monkeypatch: pytest.MonkeyPatch) -> 
         one.start()
         one.stop()
 
-    def meanwhile(event: str, _: object) -> None:
+    def meanwhile(event: str, *_: object) -> None:
         if event == "sys.setprofile" and threading.get_ident() == main:
             other = threading.Thread(target=lambda: looked.set_result(look()))
             other.start()

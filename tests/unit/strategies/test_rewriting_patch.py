@@ -335,13 +335,13 @@ TURNS = {
     "pairs": ("""
 for p, g in zip(params, grads, strict=True):  # turns
     step(p, g)
-""", "parallel_update(step, params, grads, workers=2)"),
+""", "parallel_update(update, zip(params, grads, strict=True), workers=2)"),
     "body": ("""
 for p, g in zip(params, grads):  # turns
     # down
     g = g * 2
     p -= 0.1 * g  # a little
-""", "parallel_update(update, params, grads, workers=2)\n"),
+""", "parallel_update(update, zip(params, grads), workers=2)\n"),
     "three": ("""
 for p, g, e in zip(params, grads, means):  # turns
     step(p, g); e += p
@@ -359,9 +359,9 @@ for layer in layers:  # turns
 
 FORWARDS = {
     "outs = [layer.forward(x) for layer in layers]":
-        "outs = parallel_forward([layer.forward for layer in layers], x, workers=2)",
+        "outs = parallel_forward(lambda layer: layer.forward(x), layers, workers=2)",
     "outs = [layer(x) for layer in layers]":
-        "outs = parallel_forward(layers, x, workers=2)",
+        "outs = parallel_forward(lambda layer: layer(x), layers, workers=2)",
     "outs = sum([scaled(x, p, by=3.0) for p in params])":
         "parallel_forward(lambda p: scaled(x, p, by=3.0), params, workers=2)",
 }  # fmt: skip

@@ -42,6 +42,20 @@ CASES = {
         "box = types.ModuleType('box'); box.level = 0",
         "work(i) + box.level", "box.level = net.w % 5", "range(24)",
     ),
+    "attributes by __dict__": (
+        "told = types.SimpleNamespace(level=0)\n"
+        "def later(i):\n    if i == 15: told.__dict__.update(level=5)",
+        "work(i) + told.level", "later(i)", "range(24)",
+    ),
+    "working directory": (
+        "import pathlib\n"
+        "for k in '01':\n"
+        "    os.mkdir(k)\n"
+        "    pathlib.Path(k, 'level').write_text(k)\n"
+        "os.chdir('0')\n"
+        "def read(i): return work(i) + int(pathlib.Path('level').read_text())",
+        "read(i)", "(os.chdir('../1') if i == 15 else None)", "range(24)",
+    ),
     "class attribute": ("", "data.load(i)", "Data.level = net.w % 5", "range(24)"),
     "function attribute": (
         "def told(i): told.n += 1; return work(i)\ntold.n = 0",
@@ -136,10 +150,11 @@ CASES = {
 @pytest.mark.parametrize("wanted", [THREADS, PROCESSES], ids=["threads", "processes"])
 @pytest.mark.parametrize("name", CASES)
 def test_what_both_sides_meet_in_is_seen(
-    name: str, wanted: object, tmp_path: Path
+    name: str, wanted: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever way leads there, the weights are those of the plain script."""
     setup, load, then, over = CASES[name]
+    monkeypatch.chdir(tmp_path)
     calls = "calls = [Quiet(), Harder()]\n" if "Quiet" in setup else ""
     source = HEAD + setup + "\n" + calls + LOOP.format(load=load, then=then, over=over)
     ran = rewritten(tmp_path / "s.py", source, wanted)

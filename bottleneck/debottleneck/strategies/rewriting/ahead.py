@@ -19,8 +19,6 @@ from typing import TYPE_CHECKING, Any
 
 from debottleneck.errors import StrategyError
 from debottleneck.strategies import pools
-from debottleneck.strategies.rewriting.split import LoopItems, values_before
-from debottleneck.strategies.rewriting.tracebacks import Place, places_of, traced
 from debottleneck.strategies.standstill import waits
 from debottleneck.strategies.together import carrying
 
@@ -36,35 +34,6 @@ Given = tuple[Any, list[Any], Any]
 
 class Lost(Exception):
     """A process died or hangs; what it was to make is to be made here."""
-
-
-@dataclass(frozen=True)
-class _Failed:
-    """What a line raised in the child, and where its frames stood."""
-
-    carried: tuple[bytes, str, str]
-    places: tuple[Place, ...]
-    of_line: bool
-    """Whether a line raised it, not the loop's own iterable."""
-
-    def error(self) -> BaseException:
-        """The same here."""
-        from debottleneck.strategies.process import received
-
-        error, trace = received(self.carried), None
-        error.__cause__ = None
-        for place in reversed(self.places):
-            trace = traced(place, trace)
-        error.__traceback__ = trace
-        return error
-
-
-class _ChildRaised(Exception):
-    """A line raised in the child."""
-
-    def __init__(self, made: Item) -> None:
-        super().__init__()
-        self.made = made
 
 
 @dataclass
@@ -266,10 +235,6 @@ class AheadItems:
             except StopIteration:
                 self._ready.put(END)
                 return False
-            except _ChildRaised as raised:
-                self._ready.put(raised.made)
-                self._ready.put(END)
-                return False
             except BaseException as error:  # noqa: BLE001 - raised at its place
                 self._ready.put(error)
                 return False
@@ -284,35 +249,16 @@ class AheadItems:
         return True
 
 
-def given(
-    made: Iterator[Given],
-    streams: tuple[Any, ...],
-    snapshot: Callable[[], Any],
-    source: LoopItems,
+def stated(
+    made: Iterator[Given], streams: tuple[Any, ...], snapshot: Callable[[], Any]
 ) -> Iterator[Given]:
     """In the child: items, with its state in the place of what heavy lines need."""
-    from debottleneck.strategies.process import carried
-
-    try:
-        for item, values, _ in made:
-            yield item, values, snapshot()
-    except Exception as error:  # noqa: BLE001 - raised in the parent
-        cause, found = error.__cause__, values_before(error)
-        item, values = found or (None, [])
-        mine = found is not None and source.raised is not error
-        if (
-            isinstance(error, RuntimeError)
-            and isinstance(cause, StopIteration)
-            and mine
-        ):
-            error = cause
-        every = places_of(error.__traceback__)
-        places = [p for p in every if mine or p.function[0] != "."]
-        yield item, values, _Failed(carried(error), tuple(places), mine)
+    for item, values, _ in made:
+        yield item, values, snapshot()
 
 
 class Received:
-    """The same here; the state of each is put aside.
+    """Items that a child makes; the state in the place of what heavy lines need.
 
     Args:
         items: Of the child.
@@ -321,20 +267,21 @@ class Received:
         state: Of the last one.
     """
 
-    def __init__(self, items: Any) -> None:
-        self._items = items
+    def __init__(self, items: Iterator[Given]) -> None:
+        self._items: Any = items
         self.state: Any = None
 
     def __iter__(self) -> Iterator[Given]:
         return self
 
     def __next__(self) -> Given:
-        item, values, state = next(self._items)
-        if isinstance(state, _Failed):
-            if not state.of_line:
-                raise state.error()
-            raise _ChildRaised(Item(item, values, None, self.state, state.error()))
-        self.state = state
+        try:
+            item, values, self.state = next(self._items)
+        except (StopIteration, StrategyError):
+            raise
+        except BaseException as error:  # it is raised again where it is made here
+            what = f"its process raised {type(error).__name__}"
+            raise StrategyError(what) from error
         return item, values, None
 
     def close(self) -> None:

@@ -29,7 +29,7 @@ from debottleneck.strategies.rewriting import install as acting
 from debottleneck.strategies.rewriting.decide import Decision
 from debottleneck.strategies.rewriting.entries import Rewriting
 from debottleneck.strategies.rewriting.flatten import FlatLoop
-from debottleneck.strategies.rewriting.notes import Voice
+from debottleneck.strategies.rewriting.notes import Notes
 from debottleneck.strategies.rewriting.plan import TURNS, Piece, Plan, Wanted
 from debottleneck.strategies.rewriting.split import LoopItems
 from debottleneck.strategies.spec import FORWARD, PREFETCH, UPDATE
@@ -72,11 +72,8 @@ def _failed(error: Exception) -> None:
     marks.note({"event": "failure", "what": what})
 
 
-def _say(*said: object, **more: object) -> None:
-    """Nobody hears: plans are events."""
-
-
-_SILENT = Voice(_say)
+_SILENT = Notes(None)
+"""Nobody hears: plans are events."""
 
 
 class _Hand(acting.Hand):
@@ -112,7 +109,7 @@ class _Hand(acting.Hand):
         if point not in self._asked:
             self._asked.add(point)
             wanted = Wanted(None, None, process=True)
-            point.rewritten = AskedFeed(point, point.plan.flat, wanted, self._voice)
+            point.rewritten = AskedFeed(point, point.plan.flat, wanted, self._notes)
 
     def too_short(self, point: LoopPoint) -> None:
         """Its iterations are too short for anything."""
@@ -127,7 +124,7 @@ class _Hand(acting.Hand):
         flat = point.plan.flat
         if isinstance(flat, FlatLoop) and point not in self._asked:
             self._asked.add(point)
-            point.rewritten = AskedLoop(point, flat, self._settings, self._voice)
+            point.rewritten = AskedLoop(point, flat, self._settings, self._notes)
 
 
 class _Marked(LoopItems):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import types
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -37,7 +37,9 @@ class Bodies(Calling):
         bound: Location -> functions that are bound there, by any code.
     """
 
-    beside = False  # whether another thread runs it
+    _block: Callable[[Sequence[ast.stmt]], None]
+    _expression: Callable[..., Value]
+    _comprehension: Callable[..., Value]
 
     def __init__(
         self, space: dict[str, Any], names: Names, bound: dict[Any, Value] | None = None
@@ -55,15 +57,6 @@ class Bodies(Calling):
         self._done: dict[Any, Value] = {}
         self._made: dict[ast.expr, Made] = {}
         self._alive: list[Names] = []
-
-    def _block(self, body: Sequence[ast.stmt]) -> None:
-        raise NotImplementedError
-
-    def _expression(self, node: ast.expr, *, used: bool = True) -> Value:
-        raise NotImplementedError
-
-    def _comprehension(self, node: Any, first: Value | None = None) -> Value:
-        raise NotImplementedError
 
     def above(self, given: list[Value]) -> Value:
         """What `super()` gives here."""

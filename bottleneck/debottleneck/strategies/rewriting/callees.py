@@ -19,7 +19,6 @@ from debottleneck.strategies.rewriting import known
 from debottleneck.strategies.rewriting.bindings import names_in
 from debottleneck.strategies.rewriting.bodies import Bodies
 from debottleneck.strategies.rewriting.locations import ALL
-from debottleneck.strategies.rewriting.operators import TRUTH, methods_of
 from debottleneck.strategies.rewriting.values import (
     FRESH,
     NOTHING,
@@ -32,6 +31,7 @@ from debottleneck.strategies.rewriting.values import (
     is_container,
     joined,
     kind_of,
+    of_each,
     own_function,
     part_of,
 )
@@ -96,7 +96,7 @@ class Callees(Bodies):
             type(node.target)(**{**vars(node.target), "ctx": ast.Load()}), node.target
         )
         before = self._expression(loaded)
-        found = self.operated(methods_of(node), [before, value])
+        found = self.operated(known.methods_of(node), [before, value])
         if not all(isinstance(one.sample, PLAIN) for one in before.each):
             self.change(before, ALL)
         made = [one.sample for one in before.each if is_container(one.sample)]
@@ -118,7 +118,7 @@ class Callees(Bodies):
         self._block(node.orelse)
 
     def _test(self, node: ast.expr) -> None:
-        self.operated(TRUTH, [self._expression(node)])
+        self.operated(known.TRUTH, [self._expression(node)])
 
     def _on_while(self, node: ast.While) -> None:
         for _ in self._turns():
@@ -230,13 +230,13 @@ class Callees(Bodies):
             if isinstance(child, ast.expr)
         ]
         if isinstance(node, ast.BoolOp):
-            self.operated(TRUTH, parts)
+            self.operated(known.TRUTH, parts)
             return joined(parts)
         if isinstance(node, _KEEP):
             return display_of(node, parts, self._made)
         for part in parts:
             self.read_all(part)
-        return self.operated(methods_of(node), parts)
+        return self.operated(known.methods_of(node), parts)
 
     def _of_tuple(self, node: ast.Tuple) -> Value:
         parts = [self._expression(part) for part in node.elts]
@@ -256,7 +256,7 @@ class Callees(Bodies):
     def _of_subscript(self, node: ast.Subscript) -> Value:
         base = self._expression(node.value)
         index = self._expression(node.slice)
-        return joined([self._item(node, one, index) for one in base.each])
+        return of_each(base, lambda one: self._item(node, one, index))
 
     def _item(self, node: ast.Subscript, base: Value, index: Value) -> Value:
         kind = kind_of(base)

@@ -45,6 +45,7 @@ from debottleneck.strategies.rewriting.values import (
     joined,
     kind_of,
     method_or,
+    of_each,
     own_function,
     users_function,
 )
@@ -63,8 +64,7 @@ class Calling(Foreign):
         self, function: Value, given: list[Value], named: Names, used: bool = True
     ) -> Value:
         """A call of any of the functions that a value may be."""
-        found = [self._call(one, given, named, used) for one in function.each]
-        return joined(found) if len(found) > 1 else found[0]
+        return of_each(function, lambda one: self._call(one, given, named, used))
 
     def _call(
         self, function: Value, given: list[Value], named: Names, used: bool
@@ -162,8 +162,7 @@ class Calling(Foreign):
 
     def attribute(self, base: Value, name: str) -> Value:
         """An attribute of a value, looked up where the object has it."""
-        found = [self._attribute(one, name) for one in base.each]
-        held = joined(found) if len(found) > 1 else found[0]
+        held = of_each(base, lambda one: self._attribute(one, name))
         for one in base.each:
             module = isinstance(one.sample, types.ModuleType)
             owner = vars(one.sample) if module else one.sample
@@ -181,6 +180,8 @@ class Calling(Foreign):
             return self._above(sample, name)
         if name == "__class__":
             return Value(kind)
+        if name == "__dict__":  # what is done with it is done with the object
+            return Value(NOTHING, base.roots)
         if isinstance(sample, Made) and name in sample.attributes:
             more = [Value(NOTHING, base.before)] if base.before else []
             return joined([sample.attributes[name], *more])
@@ -292,8 +293,7 @@ class Calling(Foreign):
 
     def iterate(self, value: Value) -> Value:
         """What going over a value gives, once; its effects are noted."""
-        found = [self._iterate(one) for one in value.each]
-        return joined(found) if len(found) > 1 else found[0]
+        return of_each(value, self._iterate)
 
     def _part(self, part: Any) -> Value:
         """Something that one of Python's own iterators holds."""

@@ -16,11 +16,17 @@ from debottleneck.strategies.rewriting.ahead import (
     Heavy,
     Received,
     can_go,
-    given,
     in_processes,
+    stated,
     with_load,
 )
-from debottleneck.strategies.rewriting.divide import Division, Observation, divide
+from debottleneck.strategies.rewriting.divide import (
+    Division,
+    Observation,
+    divide,
+    pieces_of,
+    size_of,
+)
 from debottleneck.strategies.rewriting.elsewhere import (
     effects_elsewhere,
     is_watched,
@@ -49,10 +55,9 @@ from debottleneck.strategies.rewriting.opening import (
     opened_iterable,
     under_way,
 )
-from debottleneck.strategies.rewriting.pieces import pieces_of, size_of
 from debottleneck.strategies.rewriting.plan import DRAWN, NO_GAIN, Plan, Wanted
 from debottleneck.strategies.rewriting.replicas import OWN, Replicas, renewed
-from debottleneck.strategies.rewriting.split import LoopItems, Split, names_of, split
+from debottleneck.strategies.rewriting.split import Split, split
 from debottleneck.strategies.spec import PREFETCH
 
 MOST_AUTO = 16
@@ -92,6 +97,10 @@ class BothSides:
             side.release(lasting)
 
 
+Opened = tuple["Decision", Any]
+"""A decision, and the iterator that its loop goes over."""
+
+
 @dataclass(frozen=True)
 class Decision:
     """A plan, and what it takes to run by it."""
@@ -108,9 +117,6 @@ class Decision:
     """What is not brought back when an exception leaves the loop."""
     replicas: Replicas = field(default_factory=Replicas)
     """What each worker has of its own."""
-
-    missing = staticmethod(names_of)
-    """Stands for the value of a line that did not run."""
 
     def split_for(
         self, frame: FrameType, note: Callable[[int, Any], Any] | None = None
@@ -146,23 +152,22 @@ class Decision:
         new = tuple(n for n in flat.numbered if n not in lines)
         division = replace(self.division, order=(*self.division.order, *new))
         more = replace(self, flat=flat, division=division, besides=within.names)
-        return Opened(more, within.iterator)
+        return more, within.iterator
 
     def of_entry(self, frame: FrameType, iterator: Any) -> Opened | None:
         """The same for what this entry goes over; None if it is of another kind."""
         if not self.replicas.are_those_of(frame):
             return None
         if self.flat.item is None:
-            return Opened(self, iterator)
+            return self, iterator
         within = under_way(iterator, frame.f_globals)
         if within.iterator is iterator:
             return None
-        return Opened(replace(self, besides=within.names), within.iterator)
+        return replace(self, besides=within.names), within.iterator
 
     def begin(
-        self, index: Iterator[Given], load: Callable[..., None], carry: Any,
-        source: LoopItems,
-    ) -> AheadItems:  # fmt: skip
+        self, index: Iterator[Given], load: Callable[..., None], carry: Any
+    ) -> AheadItems:
         """Run ahead from here on; in threads where `carry` cannot go to a process.
 
         Raises:
@@ -172,7 +177,7 @@ class Decision:
         if plan.heavy and plan.where == "process" and not can_go(carry):
             plan = replace(plan, where="thread")
         if plan.where == "process" and not plan.heavy:
-            return self._in_child(index, load, source)
+            return self._in_child(index, load)
         heavy: Heavy | None = None
         limit_s = None
         if self.division.heavy and plan.heavy and plan.where == "process":
@@ -186,16 +191,15 @@ class Decision:
         return AheadItems(index, heavy, load, plan.depth, self.kept.snapshot, limit_s)
 
     def _in_child(
-        self, index: Iterator[Given], load: Callable[..., None], source: LoopItems
+        self, index: Iterator[Given], load: Callable[..., None]
     ) -> AheadItems:
         from debottleneck.strategies.process import Items
 
-        made = with_load(index, load)
         streams = streams_in(self.sides.ahead)  # what `make` holds is brought back
-        make = partial(given, made, streams, self.kept.snapshot, source)
-        items = Items(make, depth=self.plan.depth, name="load")
+        make = partial(stated, with_load(index, load), streams, self.kept.snapshot)
+        depth = self.plan.depth
+        there = Received(Items(make, depth=depth, name="load"))
         limit_s = PATIENCE * self.plan.ahead_ns / 1e9 + PATIENCE_S
-        there, depth = Received(items), self.plan.depth
         return AheadItems(there, None, load, depth, lambda: there.state, limit_s)
 
     def tied(self) -> str:
@@ -214,14 +218,6 @@ class Decision:
         """What both sides meet in."""
         found = min(met, key=str)
         return word(found, [self.sides.ahead, self.sides.stays])
-
-
-@dataclass(frozen=True)
-class Opened:
-    """A decision, and the iterator that its loop goes over."""
-
-    decision: Decision
-    iterator: Any
 
 
 def decide(

@@ -21,9 +21,14 @@ from typing import Any
 
 from debottleneck.strategies import pools
 from debottleneck.strategies.blas import cores
-from debottleneck.strategies.rewriting.bindings import names_in
+from debottleneck.strategies.rewriting.bindings import exposed, names_in
 from debottleneck.strategies.rewriting.callees import Callees
-from debottleneck.strategies.rewriting.flatten import codes_of, function_of, located
+from debottleneck.strategies.rewriting.generated import (
+    codes_of,
+    listed,
+    located,
+    parsed,
+)
 from debottleneck.strategies.rewriting.independent import Finder, Turns
 from debottleneck.strategies.rewriting.locations import (
     Effects,
@@ -33,7 +38,7 @@ from debottleneck.strategies.rewriting.locations import (
     owner_of,
     word,
 )
-from debottleneck.strategies.rewriting.notes import Voice
+from debottleneck.strategies.rewriting.notes import Notes
 from debottleneck.strategies.rewriting.plan import Plan
 from debottleneck.strategies.rewriting.values import Value
 from debottleneck.strategies.spec import FORWARD, UPDATE
@@ -83,12 +88,12 @@ class Sharing:
 
     Attributes:
         workers: Strategy -> threads, 0 where nobody says how many.
-        voice: Says what is done.
+        notes: Where it is said what is done.
         refused: Plans that came to nothing.
     """
 
     workers: dict[str, int]
-    voice: Voice
+    notes: Notes
     refused: list[Plan]
 
 
@@ -199,7 +204,7 @@ class EachPoint:
                 strategy, self._file, self._turns.line, workers=count,
                 places=(self._turns.line,),
             )  # fmt: skip
-            self._asked.voice.side_by_side(self.plan)
+            self._asked.notes.side_by_side(self.plan)
         return True
 
     def _called(self, frame: FrameType) -> tuple[int, ...]:
@@ -232,17 +237,11 @@ class EachPoint:
 
     def _carried(self, frame: FrameType, effects: Sequence[Effects]) -> str:
         """A name by which a turn depends on the one before, as a sentence."""
-        from debottleneck.strategies.rewriting.bindings import certain
-
-        sure = names_in(self._turns.target, ast.Store)
         bound = self._turns.bound
-        for node in self._turns.body:
-            early = names_in(node, ast.Load) & bound - sure
-            if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
-                early |= {node.target.id} - sure
-            if early:
-                return f"each turn uses {min(early)} of the one before"
-            sure |= certain([node])
+        early = exposed(self._turns.body) & bound
+        early -= names_in(self._turns.target, ast.Store)
+        if early:
+            return f"each turn uses {min(early)} of the one before"
         space = owner_of(frame.f_globals)
         called = {a.removeprefix("cell ") for e in effects for o, a in e.touches}
         code = frame.f_code
@@ -258,7 +257,7 @@ class EachPoint:
         reason = why or "it was not asked for"
         self.plan = Plan(strategy, self._file, line, reason=reason, stays_ns=self._ns)
         if before is not None:
-            self._asked.voice.undone(self.plan)
+            self._asked.notes.undone(self.plan)
         elif why:
             self._asked.refused.append(self.plan)
         return False
@@ -298,8 +297,8 @@ class EachPoint:
             used |= names_in(self._turns.target, ast.Load)
             names = sorted(used & {*local} - self._turns.bound)
         turns = self._turns
-        item = ast.Assign([turns.target], ast.Name(".item", ast.Load()))
-        turn = function_of("turn", (*names, ".item"), [item, *turns.body])
+        text = f"def turn({listed(names)} $item):\n    $TARGET = $item\n    $BODY"
+        turn = parsed(text, TARGET=turns.target, BODY=turns.body)[0]
         code = codes_of([located(turn, turns.target)], self._file)[0]
         function = FunctionType(code, space)
         return partial(function, *(local[name] for name in names))

@@ -27,7 +27,7 @@ from debottleneck.strategies.rewriting.decide import Decision, decide
 from debottleneck.strategies.rewriting.entry import EntryRun
 from debottleneck.strategies.rewriting.flatten import FlatLoop
 from debottleneck.strategies.rewriting.keeping import Reachable
-from debottleneck.strategies.rewriting.notes import FAILED, Voice
+from debottleneck.strategies.rewriting.notes import FAILED, Notes
 from debottleneck.strategies.rewriting.observe import Observed
 from debottleneck.strategies.rewriting.opening import joins, resumed
 from debottleneck.strategies.rewriting.plan import BY_ITSELF, NO_GAIN, Wanted
@@ -50,7 +50,7 @@ class Rewriting:
         point: The loop.
         flat: Its lines.
         settings: What was asked for.
-        voice: Says what is done.
+        notes: Where it is said what is done.
 
     Attributes:
         values: Of the present iteration, by line.
@@ -69,7 +69,7 @@ class Rewriting:
     judged = True
 
     def __init__(
-        self, point: LoopPoint, flat: FlatLoop, settings: Wanted, voice: Voice
+        self, point: LoopPoint, flat: FlatLoop, settings: Wanted, notes: Notes
     ) -> None:
         self.unset = UNSET
         self.values: Any = []
@@ -77,7 +77,7 @@ class Rewriting:
         self.taken = self._none
         self.out: Any = {}.get
         self._point, self._flat = point, flat
-        self._settings, self._voice = settings, voice
+        self._settings, self._notes = settings, notes
         self._owner: LoopEntry | None = None
         self._turns: Iterator[Any] | None = None
         self._observed: Observed | None = None
@@ -180,10 +180,10 @@ class Rewriting:
         opened = decision.of_entry(frame, source.iterator)
         if opened is None:
             return None
-        made = opened.decision.split_for(frame)
-        inner = LoopItems(opened.iterator)
+        decision, iterator = opened
+        made, inner = decision.split_for(frame), LoopItems(iterator)
         self.taken = made.taken
-        return EntryRun(self, opened.decision, inner, made.index(inner), made.load)
+        return EntryRun(self, decision, inner, made.index(inner), made.load)
 
     def _aside(self, call: Callable[[], T]) -> T | None:
         """What a call of ours gives; where it fails the loop is plain from there on."""
@@ -194,32 +194,16 @@ class Rewriting:
             text = " ".join(f"{type(error).__name__}: {error}".split())
             where = f"{os.path.basename(self._point.file)}:{self._point.plan.line}"
             text = f"the loop at {where} runs as written: {text}"
-            self._voice.other(PREFETCH, FAILED, text)
+            self._notes.say(PREFETCH, FAILED, text)
             return None
 
     def _observe(self, frame: FrameType, source: LoopItems) -> Iterator[Any]:
         """Iterations as written, then in turn with calls opened; the plan."""
         self._observed = observed = self._observed or Observed(self._flat)
-        self.out = observed.note
-        try:
-            while not observed.enough:
-                began = perf_counter_ns()
-                slow = self._aside(observed.begin)
-                if slow is None:
-                    return
-                item = next(source, self)
-                if item is self:
-                    return
-                observed.came()
-                yield item
-                if not slow:
-                    self.plain_ns = max(self.plain_ns, perf_counter_ns() - began)
-                self._aside(partial(observed.look, frame, source.iterator, {}))
-                if self._failed:
-                    return
-        finally:
-            observed.stop()
-            self.out = {}.get
+        take = partial(next, source, self)
+        yield from self._looked(observed, take, frame, source, {}, plain=True)
+        if not observed.enough or self._failed:
+            return
         decide_now = partial(self._decided, self._flat, observed, frame, {})
         decision = self._aside(decide_now)
         if decision is None:
@@ -233,7 +217,7 @@ class Rewriting:
         if known.is_loader_of_torch(source.iterator):
             decision = decision.refused(BY_ITSELF)
         self.decision, self._observed = decision, None
-        self._aside(partial(self._voice.planned, self.decision.plan))
+        self._aside(partial(self._notes.planned, self.decision.plan))
 
     def _open(
         self, decision: Decision, frame: FrameType, source: LoopItems
@@ -242,7 +226,7 @@ class Rewriting:
         opened = self._aside(partial(decision.opened, frame, source.iterator))
         if opened is None:
             return
-        more, inner = opened.decision, self._source(opened.iterator)
+        more, inner = opened[0], self._source(opened[1])
         observed = Observed(more.flat)
         yield from self._in_turn(more, observed, frame, inner)
         source.iterator = resumed(source.iterator, inner.iterator)
@@ -283,24 +267,37 @@ class Rewriting:
         """Iterations whose lines ahead are run in turn, each noted."""
         made = decision.split_for(frame, observed.note)
         entry = EntryRun(self, decision, source, made.index(source), made.load)
-        self.taken, self.out = made.taken, observed.note
+        self.taken = made.taken
+
+        def take() -> Any:
+            item = entry.one()
+            return self if item is None else entry.give(item)
+
+        yield from self._looked(observed, take, frame, source, decision.besides)
+        self.taken = self._none
+
+    def _looked(
+        self, observed: Observed, take: Callable[[], Any], frame: FrameType,
+        source: LoopItems, besides: Mapping[str, Any], *, plain: bool = False,
+    ) -> Iterator[Any]:  # fmt: skip
+        """Iterations observed, as many as it takes; `take` gives self for no more."""
+        self.out, source.came = observed.note, observed.came
         try:
             while not observed.enough:
-                if self._aside(observed.begin) is None:
+                began = perf_counter_ns()
+                slow = self._aside(observed.begin)
+                item = self if slow is None else take()
+                if item is self:
                     return
-                source.came = observed.came
-                item = entry.one()
-                if item is None:
-                    return
-                yield entry.give(item)
-                look = partial(observed.look, frame, source.iterator, decision.besides)
-                self._aside(look)
+                yield item
+                if plain and not slow:
+                    self.plain_ns = max(self.plain_ns, perf_counter_ns() - began)
+                self._aside(partial(observed.look, frame, source.iterator, besides))
                 if self._failed:
                     return
         finally:
             observed.stop()
-            source.came = None
-            self.taken, self.out = self._none, {}.get
+            self.out, source.came = {}.get, None
 
     def begin(self, make: Callable[[], T], *, apart: bool) -> T:
         """Run ahead from here on; `apart` where a process is forked for it."""
@@ -310,7 +307,7 @@ class Rewriting:
         """It is not worth it, or not safe: the loop is plain from here on."""
         assert self.decision is not None
         self.decision = self.decision.refused(why)
-        self._voice.undone(self.decision.plan)
+        self._notes.undone(self.decision.plan)
 
     @property
     def is_over(self) -> bool:

@@ -14,7 +14,7 @@ from debottleneck.strategies.rewriting.ahead import STOPPED, AheadItems, Item, L
 from debottleneck.strategies.rewriting.decide import Decision
 from debottleneck.strategies.rewriting.flatten import Line
 from debottleneck.strategies.rewriting.replicas import Load
-from debottleneck.strategies.rewriting.split import LoopItems, values_before
+from debottleneck.strategies.rewriting.split import LoopItems, names_of, values_before
 from debottleneck.strategies.rewriting.tracebacks import own_trace
 from debottleneck.strategies.rewriting.tracing import Files
 from debottleneck.strategies.rewriting.watch import Look
@@ -38,15 +38,15 @@ FIRST_CHECK = 32
 class Raising(list[Any]):
     """Values of lines, up to the one that raised."""
 
-    def __init__(self, made: Item, missing: Any, lines: Sequence[Line]) -> None:
+    def __init__(self, made: Item, lines: Sequence[Line]) -> None:
         super().__init__(made.values)
         assert made.error is not None
-        self._error, self._missing = made.error, missing
+        self._error = made.error
         made.error.__traceback__ = own_trace(made.error, lines)
 
     def __getitem__(self, index: Any) -> Any:
         value = super().__getitem__(index)
-        if value is self._missing:
+        if value is names_of:  # it did not run
             raise self._error
         return value
 
@@ -81,8 +81,8 @@ class EntryRun:
         self._first = self._decision.kept.snapshot()
         self._files.start()
         try:
-            given = self._index, self._load, self._carry, self.source
             apart = self._decision.plan.where == "process"
+            given = self._index, self._load, self._carry
             begin = partial(self._decision.begin, *given)
             self._ahead = self._of.begin(begin, apart=apart)
         except StrategyError as error:
@@ -160,11 +160,9 @@ class EntryRun:
     def give(self, made: Item) -> Any:
         """Put what was made in place; returns what the loop is given."""
         self._state = made.state
-        missing = self._decision.missing
+        self._of.values = made.values
         if made.error is not None:
-            self._of.values = Raising(made, missing, self._decision.flat.lines)
-        else:
-            self._of.values = made.values
+            self._of.values = Raising(made, self._decision.flat.lines)
         if self._decision.flat.item is not None:
             return self._of.values[self._decision.flat.item]
         return made.item

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import ast
 import copy
-import types
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from debottleneck.agent.dataflow import SCOPES, walk
-from debottleneck.strategies.rewriting.bindings import exposed, names_in
+from debottleneck.agent.dataflow import SCOPES
+from debottleneck.strategies.rewriting.bindings import bound_in, exposed
+from debottleneck.strategies.rewriting.generated import Put, listed, located, parsed
 
 Loop = ast.For | ast.While
 
@@ -128,8 +128,8 @@ def flatten(loop: Loop, make: Make, source: ast.expr) -> tuple[FlatLoop, Loop]:
         new.iter = source
     else:
         assert isinstance(new, ast.While)
-        test = flat.taken(work.test, work.test, work.test)[0]
-        new.test = ast.BoolOp(ast.And(), [source, test])
+        test = flat.taken(work.test, work.test)
+        new.test = ast.BoolOp(ast.And(), [source, flat.framed(test)])
     new.body = flat.block(work.body)
     exits = any(
         isinstance(node, ast.Return | ast.Break) for node in jumps(work.body, True)
@@ -154,32 +154,29 @@ class _Flat:
         self.lines: list[Line] = []
         self._make = make
         self._start = start
+        self._choices: dict[str, ast.expr] = {}
 
     def block(self, body: Sequence[ast.stmt]) -> list[ast.stmt]:
         made: list[ast.stmt] = []
         for node in body:
+            value: Any = getattr(node, "value", None)
+            flat = node
+            if not _is_whole(node):
+                flat = copy.copy(node)
+                flat.value = self._split(value)  # type: ignore[attr-defined] # it has one
             if isinstance(node, ast.Pass | ast.Global | ast.Nonlocal):
                 made.append(node)
-            elif _is_whole(node):
-                made += self._statement(node, node)
-            elif isinstance(node, ast.Expr):
-                frame, flat = self._split(node.value)
-                if flat is node.value:
-                    made += self._statement(node, node)
-                else:
-                    made.append(ast.copy_location(ast.Expr(frame), node))
+            elif isinstance(flat, ast.Expr) and flat.value is not value:
+                made.append(self.framed(flat))  # all that it does is lines by now
             else:
-                made += self._assignment(node)
+                made += self._statement(flat)
         return made
 
-    def _assignment(self, node: ast.stmt) -> list[ast.stmt]:
-        flat = copy.copy(node)
-        framed = copy.copy(node)
-        value = node.value  # type: ignore[attr-defined] # an assignment
-        framed.value, flat.value = self._split(value)  # type: ignore[attr-defined] # likewise
-        return self._statement(framed, flat)
+    def framed(self, flat: Any) -> Any:
+        """What stands in the copy: alternatives in place of temporary names."""
+        return Put(self._choices).visit(copy.deepcopy(flat))
 
-    def _statement(self, framed: ast.stmt, flat: ast.stmt) -> list[ast.stmt]:
+    def _statement(self, flat: ast.stmt) -> list[ast.stmt]:
         """A statement, or names bound from what it bound ahead."""
         number = self._start + len(self.lines)
         leaves = any(True for _ in jumps([flat], False))
@@ -188,82 +185,62 @@ class _Flat:
         stays = stays or (leaves and any(map(_has_end, ast.walk(flat))))
         line = Line(number, plain(flat), flat.lineno, binds, "", leaves, stays)
         self.lines.append(line)
-        got = _item(self._make("values"), number)
-        taken: list[ast.stmt] = []
-        for index, name in enumerate(binds, start=1):
-            one = _item(got, index)
-            unset = ast.Compare(one, [ast.IsNot()], [self._make("unset")])
-            bind = ast.Assign([ast.Name(name, ast.Store())], one)
-            taken.append(ast.If(unset, [bind], []))
-        if leaves:
-            for code, jump in ((LEAVES, ast.Break()), (SKIPS, ast.Continue())):
-                is_code = ast.Compare(_item(got, 0), [ast.Eq()], [ast.Constant(code)])
-                taken.append(ast.If(is_code, [jump], []))
-        made: ast.expr = ast.Constant(None)
+        made = "None"
         if isinstance(flat, ast.Assign | ast.AugAssign):  # what it binds is bound
-            names: list[ast.expr] = [ast.Name(name, ast.Load()) for name in binds]
-            made = ast.Tuple(names, ast.Load())
-        after = ast.Expr(self._out(number, made))
-        test = _item(self._make("taken"), number)
-        if stays:
-            return [framed, located(after, flat)]
-        choice = ast.If(test, taken or [ast.Pass()], [framed, after])
-        return [located(choice, flat)]
+            made = f"({listed(binds)})"
+        rows = ["$FRAMED", f"$OUT({number}, {made})"]
+        if not stays:
+            taken, got = ["pass"], f"$VALUES[{number}]"
+            for index, name in enumerate(binds, start=1):
+                bound = f"{name} = {got}[{index}]".replace(".", "$")
+                taken.append(f"if {got}[{index}] is not $UNSET: {bound}")
+            if leaves:
+                taken.append(f"if {got}[0] == {LEAVES}: break")
+                taken.append(f"if {got}[0] == {SKIPS}: continue")
+            here = ["else:", *(f"    {row}" for row in rows)]
+            rows = [f"if $TAKEN[{number}]:", *(f"    {row}" for row in taken), *here]
+        parts = parsed("\n".join(rows), FRAMED=[self.framed(flat)], **self._points())
+        return [located(part, flat) for part in parts]
 
-    def _split(self, node: ast.expr) -> tuple[ast.expr, ast.expr]:
-        """The expression with its calls alternatives, and with them temporary names."""
+    def _points(self) -> dict[str, ast.expr]:
+        names = ("taken", "values", "unset", "out")
+        return {name.upper(): self._make(name) for name in names}
+
+    def _split(self, node: ast.expr) -> ast.expr:
+        """The expression with temporary names in place of its calls."""
         if isinstance(node, ast.Call):
             return self._call(node)
         if isinstance(node, ast.Subscript):
-            pair = self._children(node, ("value", "slice"))
-            return self.taken(node, *pair)
+            return self.taken(node, self._children(node, "value", "slice"))
         if isinstance(node, _COMPREHENSION):
-            frame, flat = copy.copy(node), copy.copy(node)
-            first = node.generators[0]
-            one, other = self._split(first.iter)
-            for new, source in ((frame, one), (flat, other)):
-                head = copy.copy(first)
-                head.iter = source
-                new.generators = [head, *node.generators[1:]]
-            return self.taken(node, frame, flat)
-        fields = _EAGER.get(type(node))
-        if fields is None:
-            return node, node
-        return self._children(node, fields)
+            flat = copy.copy(node)
+            first = self._children(node.generators[0], "iter")
+            flat.generators = [first, *node.generators[1:]]
+            return self.taken(node, flat)
+        fields = _EAGER.get(type(node), ())
+        return self._children(node, *fields) if fields else node
 
-    def _call(self, node: ast.Call) -> tuple[ast.expr, ast.expr]:
-        frame, flat = self._children(node, ("args",))
-        assert isinstance(frame, ast.Call)
-        assert isinstance(flat, ast.Call)
-        if isinstance(node.func, ast.Attribute):
-            frame.func, flat.func = self._children(node.func, ("value",))
-        frame.keywords, flat.keywords = [], []
-        for keyword in node.keywords:
-            one, other = self._children(keyword, ("value",))
-            frame.keywords.append(one)
-            flat.keywords.append(other)
+    def _call(self, node: ast.Call) -> ast.expr:
         if needs_frame(node.func):
-            return node, node
-        return self.taken(node, frame, flat)
+            return node
+        flat = copy.copy(node)
+        if isinstance(node.func, ast.Attribute):
+            flat.func = self._children(node.func, "value")
+        flat.args = [self._split(each) for each in node.args]
+        flat.keywords = [self._children(each, "value") for each in node.keywords]
+        return self.taken(node, flat)
 
-    def _children(self, node: ast.AST, fields: Sequence[str]) -> tuple[Any, Any]:
-        frame, flat = copy.copy(node), copy.copy(node)
+    def _children(self, node: Any, *fields: str) -> Any:
+        flat = copy.copy(node)
         for name in fields:
             inner = getattr(node, name)
-            if isinstance(inner, list):
-                pairs = [self._split(each) for each in inner]
-                setattr(frame, name, [pair[0] for pair in pairs])
-                setattr(flat, name, [pair[1] for pair in pairs])
-            else:
-                one, other = self._split(inner)
-                setattr(frame, name, one)
-                setattr(flat, name, other)
-        return frame, flat
+            several = isinstance(inner, list)
+            made = [self._split(each) for each in inner] if several else None
+            setattr(flat, name, made if several else self._split(inner))
+        return flat
 
-    def taken(
-        self, node: ast.expr, frame: ast.expr, flat: ast.expr
-    ) -> tuple[ast.expr, ast.expr]:
-        """An expression that is one line."""
+    def taken(self, node: ast.expr, flat: ast.expr) -> ast.expr:
+        """An expression that is one line; its temporary name."""
         number = self._start + len(self.lines)
         name = f".{number}"
         line = ast.Assign([ast.Name(name, ast.Store())], flat)
@@ -272,12 +249,10 @@ class _Flat:
         statement, place = plain(located(line, node)), node.lineno
         given = (number, statement, place, _bound(flat), name, False, stays)
         self.lines.append(Line(*given))
-        test, got = (_item(self._make(n), number) for n in ("taken", "values"))
-        choice = ast.IfExp(test, got, self._out(number, frame))
-        return located(choice, node), located(ast.Name(name, ast.Load()), node)
-
-    def _out(self, number: int, value: ast.expr) -> ast.expr:
-        return ast.Call(self._make("out"), [ast.Constant(number), value], [])
+        text = f"$VALUES[{number}] if $TAKEN[{number}] else $OUT({number}, $FRAME)"
+        parts = {"FRAME": self.framed(flat), **self._points()}
+        self._choices[name] = located(parsed(text, **parts)[0].value, node)
+        return ast.copy_location(ast.Name(name, ast.Load()), node)
 
 
 _EAGER: dict[type[ast.AST], tuple[str, ...]] = {
@@ -311,13 +286,7 @@ def jumps(body: Sequence[ast.stmt], returns: bool) -> Iterator[ast.stmt]:
 
 def _bound(node: ast.AST) -> tuple[str, ...]:
     """Names that a statement or a target binds, in a fixed order."""
-    found = names_in(node, ast.Store)
-    for part in walk(node):
-        if isinstance(part, ast.alias):
-            found.add(part.asname or part.name.partition(".")[0])
-        elif isinstance(part, ast.ExceptHandler) and part.name:
-            found.add(part.name)
-    return tuple(sorted(found))
+    return tuple(sorted(bound_in(node)))
 
 
 class _Plain(ast.NodeTransformer):
@@ -357,35 +326,5 @@ def _has_end(node: ast.AST) -> bool:
     return isinstance(node, ast.With)
 
 
-def function_of(
-    name: str, given: Iterable[str], body: list[ast.stmt]
-) -> ast.FunctionDef:
-    """A function with these parameters and this body."""
-    arguments = ast.arguments([], [ast.arg(n) for n in given], None, [], [], None, [])
-    made = ast.FunctionDef(name, arguments, body, [], None)
-    if "type_params" in made._fields:
-        vars(made)["type_params"] = []
-    return made
-
-
-def codes_of(functions: list[ast.stmt], file: str) -> list[types.CodeType]:
-    """Functions compiled, as if they stood in that file."""
-    module = compile(ast.Module(functions, []), file, "exec", dont_inherit=True)
-    return [each for each in module.co_consts if isinstance(each, types.CodeType)]
-
-
 def _is_private(name: str) -> bool:
     return name.startswith("__") and not name.endswith("__")
-
-
-def _item(node: ast.expr, index: int) -> ast.expr:
-    return ast.Subscript(node, ast.Constant(index), ast.Load())
-
-
-def located(node: Any, place: ast.AST) -> Any:
-    """Give what was made here the place of the user's node that it stands for."""
-    for part in ast.walk(node):
-        placed = isinstance(part, ast.stmt | ast.expr | ast.arg)
-        if placed and getattr(part, "lineno", None) is None:
-            ast.copy_location(part, place)
-    return node

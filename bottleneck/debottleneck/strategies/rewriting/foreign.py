@@ -7,8 +7,8 @@ import inspect
 import sys
 import threading
 import types
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from debottleneck.strategies.conflicts import PLAIN
 from debottleneck.strategies.rewriting import known
@@ -20,7 +20,6 @@ from debottleneck.strategies.rewriting.locations import (
     owner_of,
     reach,
 )
-from debottleneck.strategies.rewriting.operators import methods_called
 from debottleneck.strategies.rewriting.values import (
     CONTAINERS,
     FRESH,
@@ -40,36 +39,6 @@ from debottleneck.strategies.rewriting.values import (
 )
 
 
-class Follows(Protocol):
-    """What follows the user's own code, see `callees.Callees`."""
-
-    space: dict[str, Any]
-    beside: bool
-
-    def iterate(self, value: Value) -> Value:
-        """What going over a value gives."""
-
-    def call(
-        self, function: Value, given: list[Value], named: Names, used: bool = True
-    ) -> Value:
-        """A call of anything."""
-
-    def above(self, given: list[Value]) -> Value:
-        """What `super()` gives."""
-
-    def invoke(self, function: Any, given: list[Value], named: Names) -> Value:
-        """A call of a function of the user's."""
-
-    def operated(self, names: Sequence[str], parts: list[Value]) -> Value:
-        """What methods of the user's give that operators go to."""
-
-    def inner(self, function: Local, given: list[Value], named: Names) -> Value:
-        """A call of a function that the code itself defines."""
-
-    def follow(self, function: Any, names: Names, around: Mapping[str, Any]) -> Value:
-        """Its body, with what its names hold."""
-
-
 class Touching:
     """Collects effects; what code has them, `callees.Callees` tells.
 
@@ -78,7 +47,19 @@ class Touching:
 
     Attributes:
         effects: So far.
+        space: The globals of the code.
+        beside: Whether another thread runs it.
     """
+
+    space: dict[str, Any]
+    beside = False
+    iterate: Callable[[Value], Value]
+    call: Callable[..., Value]
+    above: Callable[[list[Value]], Value]
+    invoke: Callable[[Any, list[Value], Names], Value]
+    operated: Callable[[Sequence[str], list[Value]], Value]
+    inner: Callable[[Local, list[Value], Names], Value]
+    follow: Callable[[Any, Names, Mapping[str, Any]], Value]
 
     def __init__(self, bound: dict[Any, Value] | None = None) -> None:
         self.effects = Effects()
@@ -106,34 +87,29 @@ class Touching:
 
     def read(self, value: Value, attribute: str = ALL) -> None:
         """An attribute of a value is used, or its content."""
-        self._of_fixed(value, attribute, write=False)
-        for root in value.roots if attribute == ALL else value.changing:
-            if value.exactly(root):
-                self.note(root, attribute, write=False)
-            else:
-                self.deep(root, write=False)
+        self._touch(value, attribute, write=False)
 
-    def _of_fixed(self, value: Value, attribute: str, write: bool) -> None:
-        """Attributes of modules, classes and functions, which are not looked into."""
-        for one in value.each:
+    def change(self, value: Value, attribute: str) -> None:
+        """An attribute of a value is bound, or its content changes."""
+        self._touch(value, attribute, write=True)
+
+    def _touch(self, value: Value, attribute: str, write: bool) -> None:
+        for one in value.each:  # these are not looked into
             if isinstance(one.sample, types.ModuleType):
                 self.note(vars(one.sample), attribute, write)
             elif isinstance(one.sample, type | types.FunctionType):
                 self.note(one.sample, attribute, write)
+        content = attribute == ALL and not write
+        for root in value.roots if content else value.changing:
+            if value.exactly(root):
+                self.note(root, attribute, write)
+            else:
+                self.deep(root, write)
 
     def read_all(self, value: Value) -> None:
         """All that a value holds may be used."""
         for root in value.roots:
             self.deep(root, write=False)
-
-    def change(self, value: Value, attribute: str) -> None:
-        """An attribute of a value is bound, or its content changes."""
-        self._of_fixed(value, attribute, write=True)
-        for root in value.changing:
-            if value.exactly(root):
-                self.note(root, attribute, write=True)
-            else:
-                self.deep(root, write=True)
 
     def change_all(self, value: Value) -> None:
         """All that a value holds may change."""
@@ -148,7 +124,7 @@ class Touching:
             self.note(held, ALL, write)
 
 
-class Foreign(Touching, Follows):
+class Foreign(Touching):
     """Notes what calls of code do that is not the user's."""
 
     def function(
@@ -171,7 +147,7 @@ class Foreign(Touching, Follows):
             self.note(known.OUTSIDE, ALL, write=True)
         if known.draws_in_torch(function):
             self.streams()
-        found = self.operated(methods_called(function), everything)
+        found = self.operated(known.methods_called(function), everything)
         if found is not FRESH:
             return found
         goes_over = function in known.GOES_OVER
@@ -278,14 +254,12 @@ class Foreign(Touching, Follows):
 
     def _called_back(self, value: Value, rest: Names) -> None:
         sample = value.sample
+        own = sample.function if isinstance(sample, Method) else sample
+        bound = isinstance(sample, Local | types.MethodType | functools.partial)
         calls = inspect.getattr_static(kind_of(value), "__call__", None)
-        if isinstance(sample, Local):
-            self.inner(sample, [], rest)
-        elif isinstance(sample, Method) and own_function(sample.function):
-            self.invoke(sample.function, [sample.receiver], rest)
-        elif not isinstance(sample, type) and own_function(sample):
-            self.invoke(sample, [], rest)
-        elif isinstance(sample, types.MethodType | functools.partial):
+        if isinstance(sample, type):
+            return
+        if bound or own_function(own):
             self.call(value, [], rest)
         elif own_function(calls) and not isinstance(sample, Method):
             self.invoke(calls, [value], rest)

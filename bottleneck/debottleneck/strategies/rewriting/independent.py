@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from debottleneck.agent.inline import PLACEHOLDER
 from debottleneck.strategies.rewriting.bindings import names_in
 from debottleneck.strategies.rewriting.flatten import jumps, needs_frame, plain
+from debottleneck.strategies.rewriting.generated import located, parsed
 
 _PAUSES = (ast.Yield, ast.YieldFrom, ast.Await, ast.Return, ast.Global, ast.Nonlocal)
 
@@ -108,11 +109,8 @@ class Finder(ast.NodeTransformer):
             head.iter = self._call(turns, "each", [part.iter], part.iter)
             vars(head.iter)["plain"] = original.generators[0].iter
             return made
-        head.iter = ast.copy_location(ast.Name(".items", ast.Load()), node)
-        given = ast.arguments(
-            [], [ast.copy_location(ast.arg(".items"), node)], None, [], [], None, []
-        )
-        function = ast.copy_location(ast.Lambda(given, made), node)
+        head.iter = ast.Name(".items", ast.Load())
+        function = parsed("lambda $items: $MADE", MADE=made)[0].value
         call = self._call(turns, "listed", [part.iter, function], node)
         vars(call)["plain"] = original
         return call
@@ -124,6 +122,5 @@ class Finder(ast.NodeTransformer):
         self.found[placeholder] = turns
         function = ast.Attribute(ast.Constant(placeholder), name, ast.Load())
         call = ast.Call(function, given, [])
-        for node in (call, function, function.value):
-            ast.copy_location(node, place)
+        located(call, place)
         return call

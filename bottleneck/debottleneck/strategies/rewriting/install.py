@@ -32,9 +32,9 @@ from debottleneck.strategies.rewriting.divide import SHORTEST_NS
 from debottleneck.strategies.rewriting.entries import Rewriting
 from debottleneck.strategies.rewriting.feeding import Feeding
 from debottleneck.strategies.rewriting.flatten import FlatLoop, flatten
-from debottleneck.strategies.rewriting.notes import REFUSED, Notes, Voice
+from debottleneck.strategies.rewriting.notes import REFUSED, Notes
 from debottleneck.strategies.rewriting.plan import Wanted
-from debottleneck.strategies.spec import FORWARD, PREFETCH, UPDATE, Strategy, parse
+from debottleneck.strategies.spec import FORWARD, PREFETCH, UPDATE, parse
 
 GRACE_S = 0.5
 """Given at exit to fetches that are under way; nobody waits for their batches."""
@@ -43,7 +43,7 @@ SURE = 5
 """Iterations after which a loop that seems to train is taken to."""
 
 _rewritten: list[Rewriting] = []
-_asked: list[tuple[Strategy, Notes]] = []
+_asked: list[str] = []
 _sides: list[each.Sharing] = []
 
 
@@ -56,10 +56,9 @@ def install(folder: Path, config: Mapping[str, Any]) -> None:
             file and line where they are known.
     """
     notes = Notes(folder / spool.STRATEGIES_FILE)
-    voice = Voice(notes.say)
     outputs.is_worker = pools.is_worker
     strategies = parse(config["strategies"])
-    _asked.extend((strategy, notes) for strategy in strategies)
+    _asked.extend(strategy.name for strategy in strategies)
     copies.copy_with(copy_of)
     if not evidence.searching():
         marks.start_unwritten()
@@ -68,18 +67,18 @@ def install(folder: Path, config: Mapping[str, Any]) -> None:
     for strategy in strategies:
         if strategy.name == PREFETCH:
             known = config.get("loop") is not None
-            hands.append(Hand(evidence.search(), Wanted.of(strategy), voice, known))
+            hands.append(Hand(evidence.search(), Wanted.of(strategy), notes, known))
             entries.listen_with(hands[0])
             entries.at_steps(_pause)
     remedies.begin(strategies, notes)
     sharing = [s for s in strategies if s.name in (FORWARD, UPDATE)]
     workers = {s.name: s.number("workers", 0) for s in sharing}
     if workers:
-        asked = each.Sharing(workers, voice, [])
+        asked = each.Sharing(workers, notes, [])
         _sides.append(asked)
         discover.prepare_with(partial(each.prepare, asked=asked))
     os.register_at_fork(after_in_child=_as_worker)
-    atexit.register(_close, voice, hands, notes)
+    atexit.register(_close, hands, notes)
 
 
 def _pause(point: object) -> None:
@@ -123,15 +122,15 @@ class Hand:
     Args:
         search: Looks for the training loop.
         settings: What was asked for.
-        voice: Says what is done.
+        notes: Where it is said what is done.
         known: Whether the loop is known from the beginning.
     """
 
     def __init__(
-        self, search: Search, settings: Wanted, voice: Voice, known: bool
+        self, search: Search, settings: Wanted, notes: Notes, known: bool
     ) -> None:
         self._search = search
-        self._settings, self._voice = settings, voice
+        self._settings, self._notes = settings, notes
         self._sure = 1 if known else SURE
 
     def entered(self, run: LoopEntry) -> None:
@@ -177,14 +176,14 @@ class Hand:
         """It hands over to other threads what it makes: several may be in it."""
         if point.rewritten is None:
             flat, settings = point.plan.flat, self._settings
-            point.rewritten = Feeding(point, flat, settings, self._voice)
+            point.rewritten = Feeding(point, flat, settings, self._notes)
         point.open = point.rewritten.several
 
     def hand_over(self, point: LoopPoint) -> None:
         """It goes on in the copy that can run ahead."""
         flat = point.plan.flat
         if isinstance(flat, FlatLoop):
-            made = Rewriting(point, flat, self._settings, self._voice)
+            made = Rewriting(point, flat, self._settings, self._notes)
             point.rewritten = made
             _rewritten.append(made)
 
@@ -194,22 +193,22 @@ def short(point: LoopPoint) -> str:
     return f"an iteration takes {point.mean_ns / 1e3:.0f} us, not worth handing over"
 
 
-def _close(voice: Voice, hands: list[Hand], notes: Notes) -> None:
+def _close(hands: list[Hand], notes: Notes) -> None:
     """Undo what is patched; say what it came to, and of what came to nothing."""
     feeding.close()
     remedies.close(notes)
     rewritten = [(one.decision, one.fetched) for one in _rewritten]
     for decision, fetched in (*rewritten, *feeding.made()):
         if decision is not None and fetched:
-            voice.summary(decision.plan, fetched)
-    silent = {s.name for s, notes in _asked if not notes.tell_of(s.name)}
+            notes.summary(decision.plan, fetched)
+    silent = {name for name in _asked if not notes.tell_of(name)}
     for hand in hands if PREFETCH in silent else ():
-        voice.other(PREFETCH, REFUSED, hand.why_not())
+        notes.say(PREFETCH, REFUSED, hand.why_not())
     for asked in _sides:
         for strategy in silent & asked.workers.keys():
             refused = [plan for plan in asked.refused if plan.strategy == strategy]
             if refused:
-                voice.planned(max(refused, key=lambda plan: plan.stays_ns))
+                notes.planned(max(refused, key=lambda plan: plan.stays_ns))
             else:
-                voice.other(strategy, REFUSED, "no loop has turns worth sharing")
+                notes.say(strategy, REFUSED, "no loop has turns worth sharing")
     pools.close_all(GRACE_S)

@@ -139,12 +139,17 @@ def kept_of(division: Division, ahead: Effects) -> Kept:
 def of_this_process(child: Effects, ahead: Effects, stays: Effects) -> bool:
     """Whether the child would use what only threads of this process share.
 
-    So are files, where lines ahead open some and the others may write some.
+    So are files, where lines ahead open some and the others may write some; and those
+    that the child would write, as what it fails at is made here once more.
     """
-    if any(is_shared(held) for held in child.held.values()):
+    if any(is_shared(held) for held in child.held.values()) or _writes_files(child):
         return True
-    writes = {at[0] for at in stays.writes}
-    held = [v for v in stays.held.values() if owner_of(v) in writes]
-    if not any(value is OUTSIDE or isinstance(value, File) for value in held):
-        return False
-    return any(isinstance(value, File) for value in ahead.held.values())
+    return _writes_files(stays) and any(
+        isinstance(v, File) for v in ahead.held.values()
+    )
+
+
+def _writes_files(effects: Effects) -> bool:
+    writes = {at[0] for at in effects.writes}
+    held = [v for v in effects.held.values() if owner_of(v) in writes]
+    return any(value is OUTSIDE or isinstance(value, File) for value in held)

@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from time import monotonic_ns
-from typing import Any
 
 from debottleneck.recording import spool
 from debottleneck.strategies.rewriting.plan import Plan
@@ -74,50 +72,34 @@ class Notes:
         """
         self.say(strategy, KEEP, "\n".join(lines), lines=lines)
 
-
-Say = Callable[..., None]
-
-
-class Voice:
-    """Says what becomes of loops.
-
-    Args:
-        say: Takes strategy, state, text and further facts, see `Notes.say`.
-    """
-
-    def __init__(self, say: Say) -> None:
-        self._say = say
+    # What becomes of loops.
 
     def planned(self, plan: Plan) -> None:
         """A loop's plan was made."""
         if plan.reason:
             text = f"the loop at {place(plan)} stays as it is: {plan.reason}"
-            self._say(plan.strategy, REFUSED, text, plan=plan.as_json())
+            self.say(plan.strategy, REFUSED, text, plan=plan.as_json())
             return
         of = f"of the {'thread ' if plan.feeds else ''}loop at {place(plan)}"
         text = f"{places(plan.places)} {of} {ahead(plan)}"
-        self._say(
+        self.say(
             plan.strategy, ENGAGED, text, workers=plan.workers, plan=plan.as_json()
         )
 
     def side_by_side(self, plan: Plan) -> None:
         """The turns of a loop run at the same time."""
         text = f"the turns of the loop at {place(plan)} run in {plan.workers} threads"
-        self._say(plan.strategy, ENGAGED, text, plan=plan.as_json())
+        self.say(plan.strategy, ENGAGED, text, plan=plan.as_json())
 
     def undone(self, plan: Plan) -> None:
         """A loop is no longer rewritten."""
         text = f"the loop at {place(plan)} runs as written again: {plan.reason}"
-        self._say(plan.strategy, FAILED, text, plan=plan.as_json())
+        self.say(plan.strategy, FAILED, text, plan=plan.as_json())
 
     def summary(self, plan: Plan, count: int) -> None:
         """What it came to in all."""
         text = f"{count} items of the loop at {place(plan)} were made ahead"
-        self._say(plan.strategy, SUMMARY, text, batches=count)
-
-    def other(self, strategy: str, state: str, text: str, **more: Any) -> None:
-        """Anything else."""
-        self._say(strategy, state, text, **more)
+        self.say(plan.strategy, SUMMARY, text, batches=count)
 
 
 def place(plan: Plan) -> str:

@@ -59,20 +59,15 @@ class Observed:
         self._ns: list[list[int]] = []
         self._looks: list[list[Effects]] = []
         self._values: dict[int, Any] = {}
+        self._seen = Observation([], [])
         self._tracing = Tracing()
         self._events: dict[int, Events] = {}
-        self._lasting: set[Any] = set()
-        self._held: dict[str, set[Any]] = {}
         self._bound: dict[Any, Value] = {}
         self._rebound: Names = {}
-        self._known: set[int] = set()
         self._cpu_ns: list[list[int]] = []
-        self._sizes: dict[int, int] = {}
-        self._holds: dict[int, set[Any]] = {}
         self._before: list[Any] = []  # what there was, kept alive
         self._last = self._cpu_last = 0
         self._witness = ChangeWitness()
-        self._changers: set[int] = set()
 
     @property
     def enough(self) -> bool:
@@ -111,7 +106,7 @@ class Observed:
         if self._tracing.on:
             self._events[number] = self._tracing.taken()
         if self._witness.met():
-            self._changers.add(number)
+            self._seen.changers.add(number)
         self._last, self._cpu_last = perf_counter_ns(), thread_time_ns()
 
     def stop(self) -> None:
@@ -141,12 +136,12 @@ class Observed:
             changed = [local.get(name) for name in line.uses & {*line.binds}]
             changed += [v for v in effects.held.values() if owner_of(v) in both]
             if any(array_in(value) is not None for value in changed):
-                self._changers.add(line.number)
+                self._seen.changers.add(line.number)
         callees = Callees(space, names, self._bound)
         callees.iterate(Value.of(iterator))
         self._heard(-1, callees)
         self._looks.append([*found, callees.effects])
-        self._sizes = {n: size(value) for n, value in self._values.items()}
+        self._seen.sizes = {n: size(value) for n, value in self._values.items()}
         # what is held by other names than those that it binds
         kept = [v for n, v in {**space, **local}.items() if n not in bound]
         if len(self._looks) == OBSERVED - 1:
@@ -155,14 +150,14 @@ class Observed:
             before = {owner_of(held) for held in self._before}
             self._before = []
             items = [local[name] for name in self._flat.names if name in local]
-            self._lasting = _owners(kept)
-            self._holds = {-1: _owners(items) & before}
-            self._held = {n: _owners([local[n]]) for n in bound if n in local}
+            self._seen.lasting = _owners(kept)
+            self._seen.holds = {-1: _owners(items) & before}
+            self._seen.held = {n: _owners([local[n]]) for n in bound if n in local}
             for number, value in self._values.items():
-                self._holds[number] = _owners([value]) & before
+                self._seen.holds[number] = _owners([value]) & before
                 held = [one for one in reach(value) if not is_array(one)]
-                if not self._lasting.isdisjoint(map(owner_of, held)):
-                    self._known.add(number)
+                if not self._seen.lasting.isdisjoint(map(owner_of, held)):
+                    self._seen.known.add(number)
 
     def _heard(self, number: int, callees: Callees) -> None:
         events = self._events.pop(number, None)
@@ -182,7 +177,7 @@ class Observed:
             made = FRESH if seen is None else _taken_from(seen, told)
             exact = [one.sample for one in told.each if one.known]
             if any(not isinstance(one, _COPIED) and not is_array(one) for one in exact):
-                self._known.add(line.number)
+                self._seen.known.add(line.number)
             names[line.temporary] = self._or_runs(made, told)
         for index, name in enumerate(line.binds):
             told = names.get(name, FRESH)
@@ -208,17 +203,16 @@ class Observed:
         for look in before:
             for one, other in zip(last, look, strict=True):
                 one.add(other)
-        shortest, working = (
+        often = {o for n, some in enumerate(owners) for o in some if o in owners[n - 1]}
+        seen = self._seen
+        seen.effects = last
+        seen.ns, seen.cpu_ns = (
             [float(min(each)) for each in zip(*times, strict=True)]
             for times in (self._ns, self._cpu_ns)
         )
-        often = {o for n, some in enumerate(owners) for o in some if o in owners[n - 1]}
-        fresh = set[Any]().union(*owners) - often - self._lasting
-        return Observation(
-            last, shortest, fresh, self._lasting, self._known, working, self._sizes,
-            self._held, self._holds, self._changers,
-            [*filter(renewable, self._tracing.connections.values())],
-        )  # fmt: skip
+        seen.fresh = set[Any]().union(*owners) - often - seen.lasting
+        seen.connections = [*filter(renewable, self._tracing.connections.values())]
+        return seen
 
 
 def _taken_from(seen: Any, told: Value) -> Value:

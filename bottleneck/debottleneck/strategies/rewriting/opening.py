@@ -17,9 +17,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from debottleneck.strategies.conflicts import PLAIN
 from debottleneck.strategies.rewriting import known
 from debottleneck.strategies.rewriting.bindings import certain, names_in
 from debottleneck.strategies.rewriting.flatten import FlatLoop, Line, lines_of
+from debottleneck.strategies.rewriting.generated import Put, located, parsed
 from debottleneck.strategies.rewriting.values import users_function
 
 DEEPEST = 3
@@ -141,13 +143,9 @@ def opened_iterable(
     start = max((line.number for line in flat.lines), default=0) + 1
     target, value, lines = _turn_of(iterator, space, ".", start)
     start += len(lines)
-    item = ast.Assign([ast.Name(".given", ast.Store())], value)
-    bind = ast.Assign([flat.target], ast.Name(".given", ast.Load()))
-    for node in (item, bind, target):
-        for part in ast.walk(node):
-            if not hasattr(part, "lineno"):
-                ast.copy_location(part, lines[-1].node)
-    made = lines_of([item, bind], start)
+    added = parsed("$given = $VALUE\n$TARGET = $given", VALUE=value, TARGET=flat.target)
+    target, *added = (located(node, lines[-1].node) for node in (target, *added))
+    made = lines_of(added, start)
     made[-2] = replace(made[-2], binds=(), temporary=".given")
     lines += [replace(line, opened=True, through=lines[-1].through) for line in made]
     lines = [replace(line, within=flat.place) for line in lines]
@@ -183,7 +181,7 @@ def _turn_of(
         return ast.Name(name, ast.Store()), ast.Name(name, ast.Load()), []
     code = iterator.gi_code
     own = {*code.co_varnames[: code.co_nlocals], *code.co_cellvars}
-    renamer = _Rename({name: f"{prefix}{name}" for name in own})
+    renamer = Put({name: f"{prefix}{name}" for name in own})
     body = [renamer.visit(copy.deepcopy(part)) for part in loop.body]
     pause: Any = body.pop()
     last = pause.value.value or ast.copy_location(ast.Constant(None), pause)
@@ -250,7 +248,7 @@ def _opened(
     if not isinstance(node, ast.FunctionDef) or function.__globals__ is not space:
         return []
     body = node.body[ast.get_docstring(node, clean=False) is not None :]
-    given = _arguments(node, call, receiver)
+    given = _arguments(function, call, receiver)
     if given is None or not body or not _is_simple(body, function):
         return []
     rename = {
@@ -271,24 +269,23 @@ def _lines(
     line: Line, start: int, given: Mapping[str, ast.expr], rename: Mapping[str, str],
     body: Sequence[ast.stmt],
 ) -> list[Line]:  # fmt: skip
-    parts: list[ast.stmt] = []
-    for name, value in given.items():
-        target = ast.Name(rename[name], ast.Store())
-        parts.append(_at(ast.Assign([target], value), line))
-    renamer = _Rename(rename)
-    parts += [renamer.visit(copy.deepcopy(part)) for part in body]
-    result: ast.expr = ast.Constant(None)
-    last = parts[-1]
-    if isinstance(last, ast.Return):
-        parts.pop()
-        result = last.value or result
-    returned = ast.Assign([ast.Name(line.temporary, ast.Store())], result)
-    parts.append(_at(returned, line))
+    renamer = Put(rename)
+    own = [renamer.visit(copy.deepcopy(part)) for part in body]
+    result: ast.expr | None = None
+    if isinstance(own[-1], ast.Return):
+        result = own.pop().value
+    values = [(rename[name], value) for name, value in given.items()]
+    first = [ast.Assign([ast.Name(n, ast.Store())], value) for n, value in values]
+    end = parsed(f"{line.temporary} = $VALUE".replace(".", "$"), VALUE=result or _NONE)
+    parts = [located(part, line.node) for part in (*first, *own, *end)]
     within = line.within or line.place
     found = lines_of(parts, start)
     made = [replace(part, opened=True, within=within) for part in found]
-    end = replace(made[-1], number=line.number, binds=(), temporary=line.temporary)
-    return [*made[:-1], end]
+    last = replace(made[-1], number=line.number, binds=(), temporary=line.temporary)
+    return [*made[:-1], last]
+
+
+_NONE = ast.Constant(None)
 
 
 def _is_simple(body: Sequence[ast.stmt], function: Any) -> bool:
@@ -349,47 +346,25 @@ def _is_plain(found: Any) -> bool:
 
 
 def _arguments(
-    node: ast.FunctionDef, call: ast.Call, receiver: ast.expr | None
+    function: types.FunctionType, call: ast.Call, receiver: ast.expr | None
 ) -> dict[str, ast.expr] | None:
-    """Parameters -> expressions; None if they cannot be told."""
-    spec = node.args
-    if spec.vararg or spec.kwarg or any(isinstance(a, ast.Starred) for a in call.args):
+    """Parameters -> expressions, as they are evaluated; None if they cannot be told."""
+    signature = inspect.signature(function)
+    several = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    starred = any(isinstance(arg, ast.Starred) for arg in call.args)
+    if starred or any(p.kind in several for p in signature.parameters.values()):
         return None
-    names = [arg.arg for arg in (*spec.posonlyargs, *spec.args)]
-    values = [*([receiver] if receiver is not None else []), *call.args]
-    if len(values) > len(names):
+    placed = [*([receiver] if receiver is not None else []), *call.args]
+    named = {keyword.arg or "**": keyword.value for keyword in call.keywords}
+    try:
+        bound = signature.bind(*placed, **named).arguments
+    except TypeError:
         return None
-    given = dict(zip(names, values, strict=False))
-    for keyword in call.keywords:
-        if keyword.arg is None:
-            return None
-        given[keyword.arg] = keyword.value
-    defaults = dict(zip(names[::-1], spec.defaults[::-1], strict=False))
-    for arg, value in zip(spec.kwonlyargs, spec.kw_defaults, strict=True):
-        names.append(arg.arg)
-        if value is not None:
-            defaults[arg.arg] = value
-    for name in names:
-        if name not in given and isinstance(defaults.get(name), ast.Constant):
-            given[name] = defaults[name]
-    return given if given.keys() == {*names} else None
-
-
-class _Rename(ast.NodeTransformer):
-    """Gives a function's own names others, which no loop has."""
-
-    def __init__(self, names: Mapping[str, str]) -> None:
-        self._names = names
-
-    def visit_Name(self, node: ast.Name) -> ast.Name:
-        """A name of it."""
-        if node.id in self._names:
-            return ast.copy_location(ast.Name(self._names[node.id], node.ctx), node)
-        return node
-
-
-def _at(node: ast.stmt, line: Line) -> ast.stmt:
-    for part in ast.walk(node):
-        if isinstance(part, ast.stmt | ast.expr) and not hasattr(part, "lineno"):
-            ast.copy_location(part, line.node)
-    return node
+    order = [*map(id, placed), *map(id, named.values())]
+    given = dict(sorted(bound.items(), key=lambda pair: order.index(id(pair[1]))))
+    for name, parameter in signature.parameters.items():
+        if name not in given:
+            if not isinstance(parameter.default, PLAIN):
+                return None
+            given[name] = ast.Constant(parameter.default)
+    return given

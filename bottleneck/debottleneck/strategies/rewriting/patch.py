@@ -11,15 +11,13 @@ import io
 import os
 import re
 import tokenize
+from bisect import bisect
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from debottleneck.strategies.rewriting.patch_names import (
-    NoLines,
+from debottleneck.strategies.rewriting.bindings import (
     bound_in,
-    loads,
-    names_at,
     read_elsewhere,
     scope_of,
 )
@@ -35,6 +33,10 @@ CLOSED = (
     "the lines to keep for the loop at {loop} call a function as a whole that "
     "`bottleneck run --strategy` divides, which is faster"
 )
+
+
+class NoLines(Exception):
+    """Why the lines cannot be written, a clause."""
 
 
 class Script:
@@ -58,7 +60,7 @@ class Script:
             self._starts.append(self._starts[-1] + len(row))
         found = re.search(r"\r\n|\n|\r", self.text)
         self.newline = found[0] if found else "\n"
-        self.names = names_at(self.tree)
+        self.names = _names_of_file(self.tree)
         self._edits: list[tuple[int, int, str]] = []
         self._used: dict[str, str] = {}
 
@@ -82,9 +84,30 @@ class Script:
         return self.offset(node.lineno, node.col_offset), end
 
     def of(self, node: Any) -> str:
-        """The user's text of a node."""
+        """The user's text of an expression; its own words where it has several rows."""
         start, end = self.span(node)
-        return self.text[start:end]
+        return (
+            self.text[start:end]
+            if node.lineno == node.end_lineno
+            else ast.unparse(node)
+        )
+
+    def loop_at(self, line: int) -> ast.For | ast.While:
+        """The loop that begins on a line.
+
+        Raises:
+            NoLines: None does.
+        """
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.For | ast.While) and node.lineno == line:
+                return node
+        raise NoLines(f"line {line} is no loop any more")
+
+    def colon_of(self, loop: ast.For | ast.While) -> tuple[int, int]:
+        """Where the colon of its header is, and on which row."""
+        last = loop.iter if isinstance(loop, ast.For) else loop.test
+        at = self.text.index(":", self.span(last)[1])
+        return at, bisect(self._starts, at)
 
     def indent(self, node: Any) -> str:
         """What stands before it on its line."""
@@ -175,92 +198,49 @@ def _side_by_side(script: Script, plan: Mapping[str, Any]) -> None:
 
 def _comprehension(script: Script, node: ast.ListComp, how: str) -> None:
     """`[layer(x) for layer in layers]`, and what is like it."""
-    part, element = node.generators[0], node.elt
-    items, own = script.of(part.iter), bound_in(part.target)
-    if isinstance(element, ast.Call) and not element.keywords:
-        inputs = element.args
-        alone = len(inputs) == 1 and not isinstance(inputs[0], ast.Starred)
-        if alone and loads(element.func) & own and not loads(inputs[0]) & own:
-            branch, x = script.of(element.func), script.of(inputs[0])
-            branches = f"[{branch} for {script.of(part.target)} in {items}]"
-            if branch == script.of(part.target):
-                branches = items
-            called = script.use("parallel_forward")
-            script.change(*script.span(node), f"{called}({branches}, {x}{how})")
-            return
+    part = node.generators[0]
     if not isinstance(part.target, ast.Name):
         raise NoLines("its turns have several names")
-    function = f"lambda {part.target.id}: {script.of(element)}"
+    function = f"lambda {part.target.id}: {script.of(node.elt)}"
     called = script.use("parallel_forward")
-    script.change(*script.span(node), f"{called}({function}, {items}{how})")
+    text = f"{called}({function}, {script.of(part.iter)}{how})"
+    script.change(*script.span(node), text)
 
 
 def _statement(script: Script, node: ast.For, forward: bool, how: str) -> None:
     """`for p, g in zip(params, grads): update(p, g)`, and what is like it."""
     bound = set[str]().union(bound_in(node.target), *map(bound_in, node.body))
-    scope = scope_of(script.tree, node)
-    script.names |= names_at(scope)
-    lost = bound & read_elsewhere(scope, node)
+    lost = bound & read_elsewhere(scope_of(script.tree, node), node)
     if lost:
         raise NoLines(f"{min(lost)}, which its turns set, is used after it")
     called = script.use("parallel_forward" if forward else "parallel_update")
-    names = _names_of(node.target)
-    items = _items_of(script, node, names, forward)
-    each = len(items) == len(names)
-    start, end = script.span(node)
-    function, text = _function_called(node, names) if each else "", ""
-    if not function:
-        end = script.end(node.end_lineno or 0)
-        function = script.free("forward" if forward else "update", "one_turn")
-        text = _definition(script, node, function, ", ".join(names) if each else "")
-    script.change(start, end, f"{text}{called}({function}, {', '.join(items)}{how})")
-
-
-def _definition(script: Script, node: ast.For, name: str, given: str) -> str:
-    """The turn as a function, and the indentation of what follows it."""
-    indent, inner = script.indent(node), script.indent(node.body[0])
-    colon = script.text.index(":", script.span(node.iter)[1])
-    body = script.text[colon : script.end(node.end_lineno or 0)]
-    if not given:
-        if inner.strip():  # the body stands on the line of the `for`
+    function = script.free("forward" if forward else "update", "one_turn")
+    indent, given = script.indent(node), script.of(node.target)
+    (colon, row), end = script.colon_of(node), script.end(node.end_lineno or 0)
+    body = script.text[colon:end]
+    if not isinstance(node.target, ast.Name):
+        item, inner = script.free("item", "one"), script.indent(node.body[0])
+        if node.body[0].lineno == row:
             inner = f"{indent}    "
             body = f":\n{inner}{body[1:].strip()}"
-        head, row, rest = body.partition("\n")
-        unpacked = f"{inner}{script.of(node.target)} = item"
-        body = f"{head}{row}{unpacked}{script.newline}{rest}"
-    return f"def {name}({given or 'item'}){body}\n{indent}"
+        head, newline, rest = body.partition("\n")
+        given, body = item, f"{head}{newline}{inner}{given} = {item}\n{rest}"
+    text = f"def {function}({given}){body}\n{indent}"
+    text += f"{called}({function}, {script.of(node.iter)}{how})"
+    script.change(script.span(node)[0], end, text)
 
 
-def _names_of(target: ast.expr) -> list[str]:
-    """Of a target that is a name or a row of names; [] of another."""
-    parts = target.elts if isinstance(target, ast.Tuple) else [target]
-    names = [part.id for part in parts if isinstance(part, ast.Name)]
-    return names if len(names) == len(parts) else []
-
-
-def _items_of(
-    script: Script, node: ast.For, names: list[str], forward: bool
-) -> list[str]:
-    """What the turns are given: parameters and gradients, or one thing each.
-
-    As with `zip(..., strict=True)` there must be as many of both.
-    """
-    call: Any = node.iter
-    zipped = isinstance(call, ast.Call) and getattr(call.func, "id", "") == "zip"
-    paired = zipped and len(names) == len(call.args) == 2
-    if paired and not forward:
-        return [script.of(part) for part in call.args]
-    return [script.of(call)]
-
-
-def _function_called(node: ast.For, names: list[str]) -> str:
-    """The function that a turn is one call of, with just these names; "" if none is."""
-    only = node.body[0].value if isinstance(node.body[0], ast.Expr) else None
-    if len(node.body) > 1 or not isinstance(only, ast.Call) or only.keywords:
-        return ""
-    given = [part.id for part in only.args if isinstance(part, ast.Name)]
-    whole = len(given) == len(only.args) and given == names
-    return only.func.id if whole and isinstance(only.func, ast.Name) else ""
+def _names_of_file(tree: ast.Module) -> set[str]:
+    """Names that mean something anywhere in it."""
+    found = bound_in(tree)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name):
+            found.add(node.id)
+        elif isinstance(node, ast.arg):
+            found.add(node.arg)
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            found = found.union(*map(bound_in, node.body))
+    return found
 
 
 def patched(data: bytes, plans: Sequence[Mapping[str, Any]]) -> bytes:

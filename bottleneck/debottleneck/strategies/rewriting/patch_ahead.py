@@ -7,26 +7,57 @@ function of what it yields; all else stays as it is.
 from __future__ import annotations
 
 import ast
+import copy
 import re
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from math import inf
 from typing import Any
 
-from debottleneck.strategies.rewriting.bindings import certain
-from debottleneck.strategies.rewriting.flatten import jumps
-from debottleneck.strategies.rewriting.fragments import HEAD, Fragment, Fragments
-from debottleneck.strategies.rewriting.patch import Script
-from debottleneck.strategies.rewriting.patch_names import (
-    NoLines,
+from debottleneck.strategies.rewriting.bindings import (
     bound_in,
     bound_outside,
-    loads,
-    loop_at,
-    names_at,
+    certain,
+    declared_in,
+    names_in,
     read_elsewhere,
     scope_of,
 )
+from debottleneck.strategies.rewriting.flatten import Line, flatten, jumps
+from debottleneck.strategies.rewriting.generated import Put
+from debottleneck.strategies.rewriting.patch import NoLines, Script
 from debottleneck.strategies.rewriting.plan import HEAVY, ORDER, STAYS
+
+HEAD = "head"
+VERBS = re.compile(r"^(load|get|read|make|next|fetch|sample|draw|build|create)_+")
+
+
+@dataclass(frozen=True)
+class Fragment:
+    """What runs on one side: a statement, or an expression that gets a name.
+
+    Attributes:
+        side: Which.
+        at: Of which statement of the body, by its number.
+        node: It, with names in place of what other sides make.
+        name: That of an expression.
+    """
+
+    side: str
+    at: int
+    node: Any
+    name: str = ""
+
+    @property
+    def binds(self) -> set[str]:
+        """Names that it binds."""
+        return {self.name} if self.name else bound_in(self.node)
+
+    @property
+    def uses(self) -> set[str]:
+        """Names that it reads."""
+        return names_in(self.node, ast.Load)
 
 
 class Ahead:
@@ -44,10 +75,11 @@ class Ahead:
         if plan["unwritten"] or plan["reason"]:
             raise NoLines(plan["unwritten"] or plan["reason"])
         self._script, self._plan = script, plan
-        self._loop = loop = loop_at(script.tree, plan["line"])
+        self._loop = loop = script.loop_at(plan["line"])
         self._scope = scope_of(script.tree, loop)
-        script.names |= names_at(self._scope)
-        pieces = Fragments(script, loop, plan).all
+        self._divide()
+        self._named: dict[str, ast.AST] = {}
+        pieces = [*self._pieces()]
         self._stays = [p for p in pieces if p.side == STAYS]
         self._order = [p for p in pieces if p.side == ORDER]
         self._heavy = [p for p in pieces if p.side == HEAVY]
@@ -57,6 +89,88 @@ class Ahead:
         self._after = read_elsewhere(self._scope, loop)
         self._given_at = self._yields_at()
         self._check()
+
+    # The loop's flat lines, and the sides on which they run.
+
+    def _divide(self) -> None:
+        loop, plan, name = self._loop, self._plan, ast.Name("items", ast.Load())
+        self._lines = flatten(loop, lambda _: name, name)[0].numbered
+        sides = dict.fromkeys(plan["order"], ORDER)
+        sides |= dict.fromkeys(plan["heavy"], HEAVY)
+        if not sides.keys() <= self._lines.keys():
+            raise NoLines("it divides what a function does that the loop calls")
+        tests = isinstance(loop, ast.While) and not isinstance(loop.test, ast.Constant)
+        if tests and 0 not in sides:
+            raise NoLines("its condition needs what comes of the training")
+        kept = self._worth({n for n, side in sides.items() if side == HEAVY})
+        self._sides = {n: s for n, s in sides.items() if s == ORDER or n in kept}
+        made = set[str]().union(*(self._made_by(n) for n in kept))
+        for number, line in self._lines.items():  # what draws is bound where it draws
+            temporary = {int(n[1:]) for n in line.uses if n[0] == "."}
+            ordered = temporary and all(self._side(n) == ORDER for n in temporary)
+            plain = isinstance(line.node, ast.Assign) and not line.temporary
+            if ordered and plain and not line.stays and not line.uses & made:
+                self._sides[number] = ORDER
+
+    def _worth(self, heavy: set[int]) -> set[int]:
+        """Of what may run at the same time: the rest stays where it stands."""
+        kept = heavy & {*self._plan["worth"]}
+        while True:
+            uses = set[str]().union(*(self._lines[n].uses for n in kept))
+            temporary = {self._lines[n].temporary for n in kept} - {""}
+            more = {
+                n
+                for n in heavy - kept
+                if self._made_by(n) & uses or self._lines[n].uses & temporary
+            }
+            if not more:
+                return kept
+            kept |= more
+
+    def _made_by(self, number: int) -> set[str]:
+        line = self._lines[number]
+        return {*line.binds, line.temporary} - {""}
+
+    def _side(self, number: int) -> str:
+        return self._sides.get(number, STAYS)
+
+    def _pieces(self) -> Iterator[Fragment]:
+        """Statements, and before each what other sides make of it."""
+        consumers = {n: k.number for k in self._lines.values() for n in k.uses}
+        parts: dict[str, ast.expr] = {}
+        for number, line in self._lines.items():
+            at = self._statement_of(line)
+            if at < 0:  # the condition of `while`
+                continue
+            side = self._side(number)
+            node: Any = Put(parts).visit(copy.deepcopy(line.node))
+            consumer = consumers.get(line.temporary)
+            if not line.temporary:
+                yield Fragment(side, at, node)
+            elif consumer is None:
+                yield Fragment(side, at, ast.copy_location(ast.Expr(node.value), node))
+            elif self._side(consumer) == side:
+                parts[line.temporary] = node.value
+            else:
+                name = self._script.free(*self._word_for(node.value), "made")
+                parts[line.temporary] = ast.Name(name, ast.Load())
+                self._named[name] = line.node
+                yield Fragment(side, at, node.value, name)
+
+    def _statement_of(self, line: Line) -> int:
+        """The number of the body's statement that it is of."""
+        place = line.node.lineno, line.node.col_offset
+        starts = [(node.lineno, node.col_offset) for node in self._loop.body]
+        return sum(start <= place for start in starts) - 1
+
+    def _word_for(self, node: Any) -> list[str]:
+        """What to call it, after its maker."""
+        maker = getattr(node, "func", None)
+        name = getattr(maker, "attr", getattr(maker, "id", ""))
+        word = VERBS.sub("", name)
+        return [word] if word != name and word.isidentifier() else []
+
+    # Whether names have the values that they would have.
 
     def _binders(self, name: str, *sides: str) -> list[int]:
         """Statements that bind a name, of those on these sides."""
@@ -79,9 +193,12 @@ class Ahead:
             for at in self._binders(name, ORDER)
             if at > used
         ]
-        jumping = [p.at for p in self._order if [*jumps([p.node], False)]]
         first = min((p.at for p in self._stays), default=0)
-        return min([*later, *(at for at in jumping if at > first)], default=inf)
+        return min([*later, *(at for at in self._jumping() if at > first)], default=inf)
+
+    def _jumping(self) -> list[int]:
+        """Statements in order that leave the loop or an iteration."""
+        return [p.at for p in self._order if [*jumps([p.node], False)]]
 
     def _check(self) -> None:
         """Every name has the value that it would have.
@@ -89,31 +206,22 @@ class Ahead:
         Raises:
             NoLines: One would not.
         """
-        named = {p.name for p in self._all}
         for name, at, side in self._crossing():
-            if name in named:
+            if name in self._named:
                 continue
             before = [b for b in self._binders(name, HEAD, ORDER, HEAVY) if b < at]
             heavy = [b for b in self._binders(name, HEAVY) if b < at or side == STAYS]
             given = [b for b in self._binders(name, HEAD, ORDER) if b < self._given_at]
             if max(before, default=None) != max(heavy or given, default=None):
                 raise NoLines(f"{name} has several values in one turn")
-        jumping = [p for p in self._order if [*jumps([p.node], False)]]
+        bound = set[str]().union(*(p.binds for p in self._all))
         last = max((p.at for p in self._stays), default=0)
-        lost = self._after & set[str]().union(*(p.binds for p in self._all))
-        for piece in jumping:
-            late = piece.at >= self._given_at and piece.at < last
-            if late or self._loop.orelse or lost:
-                raise NoLines(f"line {piece.node.lineno} leaves the loop")
-        declared = {
-            name
-            for node in ast.walk(self._scope)
-            if isinstance(node, ast.Global | ast.Nonlocal)
-            for name in node.names
-        }
+        for at in self._jumping():
+            if self._given_at <= at < last or self._loop.orelse or self._after & bound:
+                raise NoLines("what runs ahead leaves the loop")
         if isinstance(self._loop, ast.While) and self._loop.orelse:
             raise NoLines("it has an else")
-        shared = declared & set[str]().union(*(p.binds for p in self._all))
+        shared = bound & declared_in(self._scope)
         if shared and not isinstance(self._scope, ast.Module):
             raise NoLines(f"{min(shared)} is no variable of the function")
 
@@ -127,34 +235,32 @@ class Ahead:
         usual = "\t" if self._pad.startswith("\t") else "    "
         own = not inner.strip() and inner.startswith(self._pad)
         self._unit = inner[len(self._pad) :] if own else usual
-        source = self._items()
+        source = script.of(loop.iter if isinstance(loop, ast.For) else loop.test)
         given = self._ordered({n for n, _, side in self._crossing() if side == STAYS})
-        how = self._settings()
-        start = script.start(loop.lineno)
-        functions = ""
+        functions, target = "", ", ".join(given) or script.free("_")
         if self._order or isinstance(loop, ast.While):
             loaded = {n for n in given if self._binders(n, HEAVY)}
             needed = self._ordered({*given} - loaded | self._heavy_needs())
-            called, text = self._generator(needed, source)
-            functions += text
-            source = called
+            source, functions = self._generator(needed, source)
         else:
+            assert isinstance(loop, ast.For)
             needed = [script.of(loop.target)]
+            target = target if self._heavy else needed[0]
         if self._heavy:
             called, text = self._load(needed, given)
             functions += text
             source += f", {called}"
-        prefetch = script.use("prefetch")
-        self._header(given, f"{prefetch}({source}{how})", bool(functions))
-        script.change(start, start, functions)
-        self._remove([p for p in self._all if not p.name and p.side != HEAD])
-        for piece in self._stays:
-            for part, name in piece.others:
-                script.change(*script.span(part), name)
-
-    def _items(self) -> str:
-        loop = self._loop
-        return self._script.of(loop.iter if isinstance(loop, ast.For) else loop.test)
+        source = f"{script.use('prefetch')}({source}{self._settings()})"
+        colon, above = script.colon_of(loop)
+        tail = script.text[colon + 1 : script.end(above)]
+        if loop.body[0].lineno == above:
+            tail = ""
+        inner = self._pad + self._unit
+        body = "".join(self._text(piece, inner) for piece in self._stays)
+        rest = script.rows[loop.body[-1].end_lineno or 0 : loop.end_lineno]
+        start, end = script.start(loop.lineno), script.start((loop.end_lineno or 0) + 1)
+        head = f"{self._pad}for {target} in {source}:{tail}\n"
+        script.change(start, end, "".join([functions, head, body, *rest]))
 
     def _heavy_needs(self) -> set[str]:
         """Names that the heavy pieces take from those in order."""
@@ -180,19 +286,6 @@ class Ahead:
             names,
             key=lambda n: (min(self._binders(n, HEAD, ORDER, HEAVY), default=0), n),
         )
-
-    def _header(self, given: Sequence[str], source: str, anew: bool) -> None:
-        """The loop over what was made ahead."""
-        script, loop = self._script, self._loop
-        target = ", ".join(given) or script.free("_")
-        if isinstance(loop, ast.For):
-            script.change(*script.span(loop.iter), source)
-            if anew:
-                script.change(*script.span(loop.target), target)
-            return
-        end = script.span(loop.test)[1]
-        colon = script.text.index(":", end)
-        script.change(script.span(loop)[0], colon, f"for {target} in {source}")
 
     def _generator(self, given: Sequence[str], source: str) -> tuple[str, str]:
         """What runs in order: its call, and its text."""
@@ -228,7 +321,7 @@ class Ahead:
         pieces, values = [*pieces], [*given]
         if pieces and pieces[-1].name in values:
             last = pieces.pop()
-            values[values.index(last.name)] = self._expression(last)
+            values[values.index(last.name)] = ast.unparse(last.node)
         made = ", ".join(values) or "None"
         return [*(self._text(p, indent) for p in pieces), f"{indent}{verb} {made}\n"]
 
@@ -236,8 +329,11 @@ class Ahead:
         """Names that the generator must be given: bound before the loop, and in it."""
         loop = self._loop
         bound = set[str]().union(*(p.binds for p in self._order))
-        sure = bound_in(loop.target) if isinstance(loop, ast.For) else set()
-        found = set() if isinstance(loop, ast.For) else loads(loop.test) & bound
+        sure, found = set[str](), set[str]()
+        if isinstance(loop, ast.For):
+            sure = bound_in(loop.target)
+        else:
+            found = names_in(loop.test, ast.Load) & bound
         for piece in self._order:
             if piece.at >= self._given_at:
                 found |= {*given} - sure
@@ -247,71 +343,35 @@ class Ahead:
         found |= {*given} & bound - sure
         return sorted(found & bound_outside(self._scope, loop))
 
-    # Text of pieces.
-
-    def _cut(self, start: int, end: int, others: Sequence[tuple[Any, str]]) -> str:
-        """The user's text with parts replaced."""
-        made = ""
-        spans = [(*self._script.span(part), name) for part, name in others]
-        for low, high, name in sorted(spans):
-            made += self._script.text[start:low] + name
-            start = high
-        return made + self._script.text[start:end]
-
-    def _expression(self, piece: Fragment) -> str:
-        text = self._cut(*self._script.span(piece.node), piece.others)
-        try:
-            ast.parse(text.strip(), mode="eval")
-        except SyntaxError:
-            return f"({text})"
-        return text
-
     def _text(self, piece: Fragment, indent: str) -> str:
-        """A piece as rows of a function."""
+        """A piece as rows: the user's, with the comments above, if they are its own."""
         if piece.name:
-            return f"{indent}{piece.name} = {self._expression(piece)}\n"
-        script = self._script
-        start, end, rows = self._chunk(piece)
-        if not rows:
-            text = self._cut(*script.span(piece.node), piece.others)
-            return f"{indent}{text}\n"
-        old = script.indent(self._loop.body[0])
-        fixed = {
-            script.rows[line]
-            for part in ast.walk(piece.node)
-            if isinstance(part, ast.Constant | ast.JoinedStr)
-            for line in range(part.lineno, part.end_lineno or 0)
-        }
-        text = self._cut(start, end, piece.others)
-        lines = re.split(r"(?<=\n)", text)
-        return "".join(
-            indent + line.removeprefix(old) if line.strip() and line not in fixed
-            else line
-            for line in lines
-        ).lstrip("\r\n")  # fmt: skip
+            return f"{indent}{piece.name} = {ast.unparse(piece.node)}\n"
+        script, body, node = self._script, self._loop.body, piece.node
+        first = script.colon_of(self._loop)[1]
+        if piece.at:
+            first = body[piece.at - 1].end_lineno or 0
+        after = body[piece.at + 1].lineno if piece.at + 1 < len(body) else inf
+        moved = piece.side != STAYS
+        lines = moved and any(
+            isinstance(part, ast.Constant | ast.JoinedStr)
+            and part.lineno != part.end_lineno
+            for part in ast.walk(node)
+        )
+        if not first < node.lineno <= node.end_lineno < after or lines:
+            return textwrap.indent(f"{ast.unparse(node)}\n", indent)
+        start, end = script.start(first + 1), script.start(node.end_lineno + 1)
+        text, at = "", start
+        for name in sorted(piece.uses & {*self._named}, key=self._start_of):
+            low, high = script.span(self._named[name])
+            text, at = text + script.text[at:low] + name, high
+        text += script.text[at:end]
+        if not moved:
+            return text
+        old = script.indent(body[0])
+        rows = text.splitlines(keepends=True)
+        moved_rows = [indent + r.removeprefix(old) if r.strip() else r for r in rows]
+        return "".join(moved_rows).lstrip("\r\n")
 
-    def _chunk(self, piece: Fragment) -> tuple[int, int, bool]:
-        """Where a statement's rows with their comments are; or it alone, and False."""
-        script, body = self._script, self._loop.body
-        node, start = piece.node, script.span(piece.node)[0]
-        before: Any = body[piece.at - 1] if piece.at else self._last_of_header()
-        after = body[piece.at + 1] if piece.at + 1 < len(body) else None
-        alone = after is None or after.lineno > node.end_lineno
-        if before.end_lineno < node.lineno and alone:
-            first = script.start(before.end_lineno + 1)
-            return first, script.start(node.end_lineno + 1), True
-        if after is not None and not alone:
-            return start, script.span(after)[0], False
-        return script.span(before)[1], script.span(node)[1], False
-
-    def _last_of_header(self) -> Any:
-        return self._loop.iter if isinstance(self._loop, ast.For) else self._loop.test
-
-    def _remove(self, pieces: Sequence[Fragment]) -> None:
-        """Take statements out of the loop; those that share a row, together."""
-        spans = sorted(self._chunk(piece)[:2] for piece in pieces)
-        while spans:
-            start, end = spans.pop(0)
-            while spans and spans[0][0] < end:
-                end = max(end, spans.pop(0)[1])
-            self._script.change(start, end, "")
+    def _start_of(self, name: str) -> int:
+        return self._script.span(self._named[name])[0]

@@ -21,13 +21,17 @@ from debottleneck.strategies.rewriting.flatten import (
     SKIPS,
     FlatLoop,
     Line,
+)
+from debottleneck.strategies.rewriting.generated import (
     codes_of,
-    function_of,
+    listed,
+    located,
+    parsed,
 )
 from debottleneck.strategies.rewriting.tracebacks import generated_in
 
-ITEM, VALUES, CARRY, NAMES = ".item", ".values", ".carry", ".names"
-NOTE = ".note"
+ITEM, VALUES = ".item", ".values"
+GIVE_NONE = "yield $item, $values, None"
 
 
 class Unset:
@@ -138,11 +142,12 @@ def split(
     given = {n: v for n, v in local.items() if n in used and (within or n in bound)}
     given = {n: v for n, v in given.items() if n not in kept} | dict(besides or {})
     hidden = sorted({*kept} & (made | own))
-    index = _index(flat, order, needs, sorted(given), hidden, note is not None)
     # What heavy lines only bind is not given: it is bound by them, or as it was.
     rest = {n: v for n, v in given.items() if n in _uses(heavy) and n not in needs}
+    index = _index(flat, order, needs, sorted(given), hidden, note is not None)
     load = _load(heavy, needs, sorted(rest), hidden)
-    made_index, made_load = _made([index, load], flat, space, file)
+    codes = codes_of([located(each, _at(flat)) for each in (index, load)], file)
+    made_index, made_load = (types.FunctionType(code, space) for code in codes)
     taken = [False] * (max(lines) + 1)
     for number in (*division.order, *division.heavy):
         taken[number] = True
@@ -151,15 +156,6 @@ def split(
         lambda values, carry: made_load(values, carry, names_of, **rest),
         tuple(taken),
     )
-
-
-def _made(
-    functions: list[ast.stmt], flat: FlatLoop, space: dict[str, Any], file: str
-) -> list[types.FunctionType]:
-    """The functions, with the module's own globals."""
-    for function in functions:
-        _locate(function, flat)
-    return [types.FunctionType(code, space) for code in codes_of(functions, file)]
 
 
 def _all_binds(line: Line) -> tuple[str, ...]:
@@ -174,20 +170,9 @@ def _ids(node: ast.AST) -> set[str]:
     return {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
 
 
-def _name(name: str, store: bool = False) -> ast.Name:
-    return ast.Name(name, ast.Store() if store else ast.Load())
-
-
-def _tuple(names: Sequence[str], store: bool = False) -> ast.Tuple:
-    context = ast.Store() if store else ast.Load()
-    return ast.Tuple([_name(n, store) for n in names], context)
-
-
-def _function(
-    name: str, given: Sequence[str], kept: Sequence[str], body: list[ast.stmt]
-) -> ast.FunctionDef:
-    head: list[ast.stmt] = [ast.Global([*kept])] if kept else []
-    return function_of(name, given, [*head, *body])
+def _at(flat: FlatLoop) -> ast.AST:
+    line = flat.place
+    return ast.Pass(lineno=line, end_lineno=line, col_offset=0, end_col_offset=0)
 
 
 def _index(
@@ -197,38 +182,27 @@ def _index(
     given: Sequence[str],
     kept: Sequence[str],
     noted: bool,
-) -> ast.FunctionDef:
-    start = ast.Assign(
-        [_name(VALUES, True)],
-        ast.BinOp(
-            ast.List([_name(NAMES)], ast.Load()), ast.Mult(),
-            ast.Constant(max(flat.numbered) + 1),
-        ),
-    )  # fmt: skip
-    body: list[ast.stmt] = [start]
-    if flat.target is not None:
-        body.append(ast.Assign([copy.deepcopy(flat.target)], _name(ITEM)))
+) -> ast.stmt:
+    lines: list[ast.stmt] = []
     for line in order:
-        body += _run(line, kept)
+        lines += _run(line, kept)
         if noted:
-            body.append(_noted(line))
-        if flat.target is None and line.number == 0:
-            body.append(_end_of_while())
-    body.append(_give(_tuple(needs)))
-    items = _name(".items")
-    loop = ast.For(_name(ITEM, True), items, body, [])
-    return _function(".index", [".items", NAMES, NOTE, *given], kept, [loop])
-
-
-def _end_of_while() -> ast.stmt:
-    """The condition was false: give it on and end."""
-    left: list[ast.stmt] = [_give(ast.Constant(None)), ast.Return()]
-    return ast.If(ast.UnaryOp(ast.Not(), _name(".0")), left, [])
-
-
-def _give(carry: ast.expr) -> ast.stmt:
-    made = ast.Tuple([_name(ITEM), _name(VALUES), carry], ast.Load())
-    return ast.Expr(ast.Yield(made))
+            lines += parsed(f"$note({line.number}, {_value(line)})")
+        if flat.target is None and line.number == 0:  # it was false: give it on
+            lines += parsed(f"if not $0:\n    {GIVE_NONE}\n    return")
+    binds = "" if flat.target is None else "$TARGET = $item"
+    text = f"""
+def $index($items, $names, $note, {listed(given)}):
+    {_declared(kept)}
+    for $item in $items:
+        $values = [$names] * {max(flat.numbered) + 1}
+        {binds}
+        $LINES
+        yield $item, $values, ({listed(needs)})
+"""
+    target = flat.target or ast.Constant(None)
+    made: ast.stmt = parsed(text, TARGET=target, LINES=lines)[0]
+    return made
 
 
 def _load(
@@ -236,23 +210,28 @@ def _load(
     needs: Sequence[str],
     given: Sequence[str],
     kept: Sequence[str],
-) -> ast.FunctionDef:
-    body: list[ast.stmt] = []
-    if needs:
-        body.append(ast.Assign([_tuple(needs, True)], _name(CARRY)))
-    for line in heavy:
-        body += _run(line, kept)
-    given = [VALUES, CARRY, NAMES, *given]
-    return _function(".load", given, kept, body or [ast.Pass()])
+) -> ast.stmt:
+    text = f"""
+def $load($values, $carry, $names, {listed(given)}):
+    {_declared(kept)}
+    [{listed(needs)}] = $carry
+    $LINES
+"""
+    lines = [node for line in heavy for node in _run(line, kept)]
+    made: ast.stmt = parsed(text, LINES=lines)[0]
+    return made
 
 
-def _noted(line: Line) -> ast.stmt:
-    value: ast.expr = _tuple(line.binds)
+def _declared(kept: Sequence[str]) -> str:
+    return f"global {', '.join(kept)}" if kept else "pass"
+
+
+def _value(line: Line) -> str:
+    """What a line gave."""
     if line.temporary:
-        value = _name(line.temporary)
-    elif not isinstance(line.node, ast.Assign | ast.AugAssign):
-        value = ast.Constant(None)
-    return ast.Expr(ast.Call(_name(NOTE), [ast.Constant(line.number), value], []))
+        return line.temporary.replace(".", "$")
+    certain = isinstance(line.node, ast.Assign | ast.AugAssign)
+    return f"({listed(line.binds)})" if certain else "None"
 
 
 def _run(line: Line, kept: Collection[str]) -> list[ast.stmt]:
@@ -260,20 +239,21 @@ def _run(line: Line, kept: Collection[str]) -> list[ast.stmt]:
     node = copy.deepcopy(line.node)
     if line.leaves:
         node = _Leaving(line, kept).visit(node)
-    return [node, _put(line, 0, kept)]
+    return [node, *parsed(_put(line, 0, kept))]
 
 
-def _put(line: Line, code: int, kept: Collection[str]) -> ast.stmt:
-    place = ast.Subscript(_name(VALUES), ast.Constant(line.number), ast.Store())
-    if line.temporary:
-        return ast.Assign([place], _name(line.temporary))
-    local = ast.Call(_name("locals"), [], [])
-    names = ast.Call(_name(NAMES), [local, *(ast.Constant(n) for n in line.binds)], [])
-    certain = isinstance(line.node, ast.Assign | ast.AugAssign) or not line.binds
-    if certain and not {*kept} & {*line.binds}:  # those are bound where they are read
-        names = _tuple(line.binds)  # type: ignore[assignment] # bound for certain
-    made = ast.Tuple([ast.Constant(code), ast.Starred(names, ast.Load())], ast.Load())
-    return ast.Assign([place], made)
+def _put(line: Line, code: int, kept: Collection[str]) -> str:
+    value = _value(line)
+    if not line.temporary:
+        certain = value != "None" or not line.binds
+        if certain and not {*kept} & {
+            *line.binds
+        }:  # those are bound where they are read
+            names = f"({listed(line.binds)})"
+        else:
+            names = f"$names(locals(), *{line.binds})"
+        value = f"({code}, *{names})"
+    return f"$values[{line.number}] = {value}"
 
 
 class _Leaving(ast.NodeTransformer):
@@ -284,15 +264,12 @@ class _Leaving(ast.NodeTransformer):
 
     def visit_Break(self, node: ast.Break) -> list[ast.stmt]:
         """Nothing comes after this item."""
-        return [
-            _put(self._line, LEAVES, self._kept),
-            _give(ast.Constant(None)),
-            ast.Return(),
-        ]
+        put = _put(self._line, LEAVES, self._kept)
+        return parsed(f"{put}\n{GIVE_NONE}\nreturn")
 
     def visit_Continue(self, node: ast.Continue) -> list[ast.stmt]:
         """The next item comes."""
-        return [_put(self._line, SKIPS, self._kept), _give(ast.Constant(None)), node]
+        return parsed(f"{_put(self._line, SKIPS, self._kept)}\n{GIVE_NONE}\ncontinue")
 
     def _loop(self, node: Any) -> Any:
         node.orelse = [self.visit(each) for each in node.orelse]
@@ -304,17 +281,3 @@ class _Leaving(ast.NodeTransformer):
         return node
 
     visit_FunctionDef = visit_Lambda = visit_ClassDef = _scope
-
-
-def _locate(function: ast.stmt, flat: FlatLoop) -> None:
-    """What was generated stands where the first of the user's lines does."""
-    first = flat.lines[0].place if flat.lines else 1
-    waiting: list[tuple[ast.AST, int]] = [(function, first)]
-    while waiting:
-        node, line = waiting.pop()
-        if isinstance(node, ast.stmt | ast.expr | ast.arg):
-            if getattr(node, "lineno", None) is None:
-                node.lineno = node.end_lineno = line
-                node.col_offset = node.end_col_offset = 0
-            line = node.lineno
-        waiting += [(child, line) for child in ast.iter_child_nodes(node)]

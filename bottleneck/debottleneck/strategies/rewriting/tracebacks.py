@@ -5,19 +5,13 @@ from __future__ import annotations
 import ast
 import types
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from debottleneck.strategies.rewriting.flatten import Line, codes_of, function_of
+from debottleneck.strategies.rewriting.flatten import Line
+from debottleneck.strategies.rewriting.generated import codes_of, parsed
 
-
-@dataclass(frozen=True)
-class Place:
-    """Where a frame stands: file, function, lines and columns of what it does."""
-
-    file: str
-    function: str
-    span: tuple[int, int, int, int]
+Span = tuple[int, int, int, int]
+"""The first and last line, the first and last column."""
 
 
 def _frames(trace: types.TracebackType | None) -> Iterator[types.TracebackType]:
@@ -48,13 +42,12 @@ def own_trace(
         found = own.tb_next
         span, file = _span(own), own.tb_frame.f_code.co_filename
         for name, call in reversed(_opened_at(span, lines)):
-            place = Place(file, name, span if call is None else _span_of(call))
-            found = traced(place, found)
+            found = _traced(file, name, span if call is None else _span_of(call), found)
     return found
 
 
 def _opened_at(
-    span: tuple[int, int, int, int], lines: Sequence[Line]
+    span: Span, lines: Sequence[Line]
 ) -> Sequence[tuple[str, ast.expr | None]]:
     """The functions in which something stands that was opened."""
     for line in lines:
@@ -64,24 +57,18 @@ def _opened_at(
     return ()
 
 
-def places_of(trace: types.TracebackType | None) -> Iterator[Place]:
-    """Where the frames of a traceback stand, as they go to another process."""
-    for each in _frames(trace):
-        code = each.tb_frame.f_code
-        yield Place(code.co_filename, code.co_name, _span(each))
-
-
-def traced(place: Place, rest: types.TracebackType | None) -> types.TracebackType:
-    """A traceback whose first frame stands there."""
-    first, last, column, end = place.span
-    node = ast.Raise(ast.Name("error", ast.Load()))
-    function = function_of("frame", ["error"], [node])
+def _traced(
+    file: str, name: str, span: Span, rest: types.TracebackType | None
+) -> types.TracebackType:
+    """A traceback whose first frame stands there, in a function of that name."""
+    first, last, column, end = span
+    function = parsed("def frame(error): raise error")[0]
     for part in ast.walk(function):
         if isinstance(part, ast.stmt | ast.expr | ast.arg):
             part.lineno, part.end_lineno = first, last
             part.col_offset, part.end_col_offset = column, end
-    code = codes_of([function], place.file)[0]
-    made: Any = types.FunctionType(code.replace(co_name=place.function), {})
+    code = codes_of([function], file)[0]
+    made: Any = types.FunctionType(code.replace(co_name=name), {})
     try:
         made(StopAsyncIteration())
     except StopAsyncIteration as error:
@@ -92,12 +79,12 @@ def traced(place: Place, rest: types.TracebackType | None) -> types.TracebackTyp
     return types.TracebackType(rest, inner.tb_frame, inner.tb_lasti, first)
 
 
-def _span(trace: types.TracebackType) -> tuple[int, int, int, int]:
+def _span(trace: types.TracebackType) -> Span:
     positions = [*trace.tb_frame.f_code.co_positions()][trace.tb_lasti // 2]
     first, last, column, end = positions
     line = trace.tb_lineno or first or 1
     return line, last or line, column or 0, end or 0
 
 
-def _span_of(node: Any) -> tuple[int, int, int, int]:
+def _span_of(node: Any) -> Span:
     return node.lineno, node.end_lineno, node.col_offset, node.end_col_offset

@@ -11,7 +11,7 @@ import os
 import sys
 import threading
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,6 +39,8 @@ _CHANGED = ("os.remove", "os.rename", "os.truncate", "sqlite3.connect")
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 Call = tuple[types.CodeType, dict[str, Any], dict[str, Any]]
+Opened = Sequence[tuple[File, bool]]
+"""Files that were opened, True where they may be changed."""
 
 
 @dataclass
@@ -147,16 +149,13 @@ class Tracing:
         if self._left < 0:
             again(RuntimeError, sys.setprofile, None)
 
-    def _heard(self, event: str, given: tuple[Any, ...]) -> None:
+    def _heard(self, event: str, given: tuple[Any, ...], opened: Opened) -> None:
         if self._thread != threading.get_ident() == threading.main_thread().ident:
             return
         if event == replicas.SENT:
             self._sent(*given)
         self._events.forks |= event in _FORKS
         files = self._events.files
-        opened = [*_opened(event, given)]
-        if opened and _is_ours(sys._getframe(2)):
-            return
         for file, changes in opened:
             files[file] = changes or files.get(file, False)
 
@@ -190,28 +189,26 @@ class Files:
         """Hear no more."""
         _listeners.remove(self._heard)
 
-    def _heard(self, event: str, given: tuple[Any, ...]) -> None:
-        opened = [*_opened(event, given)]
-        if opened and _is_ours(sys._getframe(2)):
-            return
+    def _heard(self, event: str, given: tuple[Any, ...], opened: Opened) -> None:
         for file, changes in opened:
             if pools.is_worker():
                 self._read.add(file)
-            elif changes and file in self._read and self._is_here():
+            elif changes and file in self._read and threading.get_ident() == self._here:
                 self.met = file
-
-    def _is_here(self) -> bool:
-        return threading.get_ident() == self._here
 
 
 def _opened(event: str, given: tuple[Any, ...]) -> Iterator[tuple[File, bool]]:
     """Files that an event is about, and whether it changes them."""
+    if event == "os.chdir":
+        yield _FOLDER, True
     if event != "open" and event not in _CHANGED:
         return
     changes = event != "open" or bool((given[2] or 0) & _WRITES)
     for path in given[: 2 if event == "os.rename" else 1]:
         if isinstance(path, str | bytes | os.PathLike):
             yield file_at(os.fspath(path)), changes
+            if not os.path.isabs(path):
+                yield _FOLDER, False
 
 
 def _is_followed(code: types.CodeType) -> bool:
@@ -233,7 +230,10 @@ def _is_connection(value: Any) -> bool:
     return type(value).__module__ in ("socket", "_socket", "ssl", "_ssl", "sqlite3")
 
 
-_listeners: list[Callable[[str, tuple[Any, ...]], None]] = []
+_FOLDER = File("the working directory")
+"""What a relative path begins at."""
+
+_listeners: list[Callable[[str, tuple[Any, ...], Opened], None]] = []
 _hooked: list[bool] = []
 
 
@@ -245,5 +245,8 @@ def _listen() -> None:
 
 
 def _audit(event: str, given: tuple[Any, ...]) -> None:
+    opened = [*_opened(event, given)] if _listeners else []
+    if opened and _is_ours(sys._getframe(1)):
+        opened = []
     for heard in _listeners:
-        heard(event, given)
+        heard(event, given, opened)

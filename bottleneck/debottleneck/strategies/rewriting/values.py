@@ -7,7 +7,7 @@ import inspect
 import sys
 import types
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -237,10 +237,15 @@ def _misleads(sample: Any) -> bool:
     return is_container(sample) or isinstance(sample, PLAIN)
 
 
+def of_each(value: Value, give: Callable[[Value], Value]) -> Value:
+    """What is given for any of the kinds that a value may be."""
+    found = [give(one) for one in value.each]
+    return joined(found) if len(found) > 1 else found[0]
+
+
 def part_of(value: Value, index: int, count: int) -> Value:
     """One of so many that a value is unpacked into."""
-    found = [_part_of(one, index, count) for one in value.each]
-    return joined(found) if len(found) > 1 else found[0]
+    return of_each(value, lambda one: _part_of(one, index, count))
 
 
 def _part_of(value: Value, index: int, count: int) -> Value:
