@@ -18,9 +18,14 @@ import pandas as pd
 
 from debottleneck.recording.columns import COLUMNS
 from debottleneck.recording.recording import Recording
-from debottleneck.report.redact.facts import PYTHON, path_of_script
-from debottleneck.report.redact.redact import NAMES, changed, files_of
-from debottleneck.report.redact.texts import SYSTEM, library, paths
+from debottleneck.report.redact import (
+    NAMES,
+    PYTHON,
+    changed,
+    files_of,
+    path_of_script,
+)
+from debottleneck.report.redacted_texts import SYSTEM, library, paths
 from debottleneck.trials.result import Comparison
 
 

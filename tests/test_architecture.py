@@ -44,24 +44,25 @@ ONLY_IN = {
     "pandas": set(MAY_IMPORT) - {"agent", "strategies"} - BASE,
     "numpy": set(MAY_IMPORT) - {"agent"} - BASE,
     "pyarrow": set(MAY_IMPORT) - {"agent", "strategies"} - BASE,
+    "msgspec": {"recording"},
 }
 """Library -> the rooms that may import it."""
 
 LINES = {
     "agent": 8_310,  # 2,650 for loops: compiled twice, searched, counted for the gate
-    "collect": 3_180,  # a run outlives whatever of ours fails
-    "recording": 3_040,  # 900 for files from strangers: annotations, limits, secrets
+    "collect": 3_130,  # a run outlives whatever of ours fails
+    "recording": 2_860,  # 700 for files from strangers: annotations, limits, secrets
     "analysis": 4_520,  # 770 for rows that are lines: joined, opened, unmarked
     "strategies": 13_570,  # 8,400 rewrite loops and write them, 1,300 set libraries
     "prediction": 2_420,
     "trials": 4_150,  # the gate's runs, state and files compared
-    "selfcheck": 1_450,
-    "report": 8_970,  # 350 for rows that are lines, with their source, in every medium
-    "commands": 1_420,
+    "selfcheck": 1_280,
+    "report": 7_390,  # 350 for rows that are lines, with their source, in every medium
+    "commands": 1_340,
 }
 """Room -> lines it may have. Who needs more deletes something, or argues it here."""
 
-WHOLE, TESTS = 51_180, 39_710
+WHOLE, TESTS = 49_130, 39_530
 """Lines of the package and of the tests; less than all rooms may have together."""
 
 

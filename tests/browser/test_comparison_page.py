@@ -10,15 +10,6 @@ import comparisons
 import pytest
 from browsing import opened
 
-OUTSIDE = """[...document.querySelectorAll('#matrix .figure')].flatMap((figure) => {
-  const box = figure.getBoundingClientRect();
-  return [...figure.querySelectorAll('.xtick text')].filter((text) => {
-    const it = text.getBoundingClientRect();
-    return it.top < box.top - 1 || it.right > box.right + 1;
-  });
-})"""
-"""Names of causes that reach beyond their heat map."""
-
 
 @pytest.fixture(scope="module")
 def shown(browser: Any, files: dict[str, Path]) -> Any:
@@ -36,15 +27,8 @@ def page(shown: Any) -> Any:
 def test_folded_figures_are_drawn_when_opened(
     browser: Any, files: dict[str, Path]
 ) -> None:
-    """Neither is drawn before: by the fold itself, and by a link in the contents."""
+    """None is drawn before: here by a link in the contents."""
     page = opened(browser, files["both"]).page
-    heat = page.locator("#matrix .figure").first
-    assert heat.locator("svg").count() == 0
-    page.locator("#matrix summary").first.click()
-    page.wait_for_function(
-        "document.querySelector('#matrix .figure').dataset.drawn === 'causes-before'"
-    )
-    assert heat.locator("svg.main-svg").first.bounding_box()["width"] > 300
     flame = page.locator("#flame .figure").first
     assert flame.locator("svg").count() == 0
     page.locator("nav a", has_text="Flame graphs").click()
@@ -78,22 +62,6 @@ def test_timelines_share_their_axis(page: Any) -> None:
           [figure.layout.xaxis.range[1], figure._fullLayout._size.w])"""
     )
     assert ranges[0] == pytest.approx(ranges[1])
-
-
-def test_heat_maps_stand_side_by_side_or_stacked(page: Any) -> None:
-    """At 1000 pixels the second stands beside the first, below 900 under it.
-
-    Names of causes lie inside the figure at half width too.
-    """
-    browsing.unfold(page)
-    for width, beside in ((1000, True), (880, False)):
-        page.set_viewport_size({"width": width, "height": 900})
-        before, after = corners(page, "#matrix")
-        assert (before[1] == after[1]) is beside
-        assert (after[0] > before[0] + 300) is beside
-    page.set_viewport_size({"width": 1280, "height": 900})
-    assert page.locator("#matrix .xtick text").count() > 8
-    page.wait_for_function(f"({OUTSIDE}).length === 0")
 
 
 def test_trials_sort_by_speed(page: Any) -> None:

@@ -258,13 +258,13 @@ def test_speedscope_reads_folded_stacks(browser: Any, release: Path) -> None:
 
 
 def test_speedscope_reads_the_trace(browser: Any, release: Path) -> None:
-    """A profile for each line; the first is the trainer's, stages in stages."""
+    """A profile for each line; the first is the trainer's, its rows."""
     found = loaded(browser, release, perfetto.render(MADE["recording"]()))
     assert len(found.profiles) == 10
     stages = {name.partition(" ")[0]: total for total, _, name in found.functions}
     assert {name: total.partition(" ")[0] for name, total in stages.items()} == {
         "load": "1.00s",
-        "forward": "560.00ms",
+        "forward": "360.00ms",
         "loss": "200.00ms",
         "update": "260.00ms",
     }

@@ -15,7 +15,7 @@ from browsing import Opened, opened
 FIGURES = {
     **dict.fromkeys(("input_bound", "gil_bound", "healthy", "no_steps"), None),
     **dict.fromkeys(("killed", "hostile", "predicted", "asked"), None),
-    **{"both": 15, "evil": 15, "recorded": 13, "one": 9, "none": 2},
+    **{"both": 10, "evil": 10, "recorded": 9, "one": 6, "none": 1},
 }
 """Page -> how many figures a comparison has."""
 

@@ -9,9 +9,8 @@ from running import Profile
 
 from debottleneck import load_recording
 from debottleneck.analysis.analyse import analyse
-from debottleneck.report import FORMATS, render
-from debottleneck.report.redact import redact
-from debottleneck.report.redact.texts import HOME
+from debottleneck.report import FORMATS, redact, render
+from debottleneck.report.redacted_texts import HOME
 
 SCRIPT = """\
 import sys, threading, time

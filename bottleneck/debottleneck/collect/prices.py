@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from debottleneck.errors import BottleneckError
-from debottleneck.recording.environment import cpu_quota, usable_cores
+from debottleneck.recording.cores import cpu_quota, usable_cores
 from debottleneck.recording.machine import Machine
 
 PROBE = Path(__file__).with_name("probe.py")

@@ -50,8 +50,6 @@ def main() -> None:
         "call_ns": call_ns(),
         "message_ns": spent * MACHINERY,
         "wake_soon_ns": 2 * delay,
-        "switch_ns": switch_ns(delay),
-        "fork_ns": fork_ns(),
         "copy_ns_per_byte": copy_ns_per_byte(),
         **(slow_downs(cores) if cores > 1 else {}),
     }
@@ -161,18 +159,6 @@ def call_ns(times: int = 300) -> float:
         return _median_of(5, time.process_time_ns, calls) / times
 
 
-def fork_ns() -> float:
-    """A child that is forked, ends at once, and is waited for."""
-
-    def fork() -> None:
-        child = os.fork()
-        if not child:
-            os._exit(0)
-        os.waitpid(child, 0)
-
-    return _median_of(7, time.perf_counter_ns, fork)
-
-
 def message(times: int = 300) -> tuple[float, float]:
     """CPU time of a small message to another process and back, and its delay, ns."""
     there, back = os.pipe(), os.pipe()
@@ -195,18 +181,6 @@ def message(times: int = 300) -> tuple[float, float]:
     for fd in (*there, *back):
         os.close(fd)
     return spent, max((median(delays) - spent) / 2, 0.0)
-
-
-def switch_ns(delay_ns: float) -> float:
-    """One turn of two processes on one core, less what the message itself costs."""
-    allowed = os.sched_getaffinity(0)
-    try:
-        os.sched_setaffinity(0, {min(allowed)})
-        return min(message()[1], delay_ns)
-    except OSError:
-        return delay_ns
-    finally:
-        os.sched_setaffinity(0, allowed)
 
 
 def copy_ns_per_byte() -> float:

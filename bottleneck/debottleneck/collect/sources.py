@@ -7,7 +7,6 @@ machine, shows the code that was measured.
 from __future__ import annotations
 
 import os
-import re
 import stat
 import tokenize
 from collections.abc import Iterable, Mapping
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from debottleneck.recording.own import is_users_own
 from debottleneck.recording.recording import NotMeasured, typed
 
 AROUND = 8
@@ -46,11 +46,6 @@ _LEFT_OUT = {
     TOO_LARGE: (f"had more than {MOST_BYTES // 1_000_000} MB", ""),
 }
 """Why a file's lines are not kept, and the remedy."""
-
-_LIBRARY = re.compile(
-    r"[/\\](site-packages|dist-packages|lib(64)?[/\\]python3[^/\\]*)[/\\]"
-)
-_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 Place = tuple[str, int]
 """A file and a line of it."""
@@ -85,7 +80,7 @@ def gather(
     places = [
         (file, line)
         for file, line in places_of(tables)
-        if is_users_own(file, marked, folders)
+        if _has_a_place(file) and (file in marked or file.startswith(folders))
     ]
     wanted, is_whole = lines_around(places)
     rows: list[tuple[str, int, str]] = []
@@ -115,15 +110,6 @@ def places_of(tables: Mapping[str, pd.DataFrame]) -> list[Place]:
     places = pd.concat([part[columns] for part in parts]).drop_duplicates()
     rows = zip(places["file"], places["line"], strict=True)
     return [(str(file), int(line)) for file, line in rows if line > 0]
-
-
-def is_users_own(file: str, marked: set[str], folders: tuple[str, ...]) -> bool:
-    """Whether a file is the user's: in their folders, and no library's or ours."""
-    if not os.path.isabs(file) or _LIBRARY.search(file):
-        return False
-    if file in marked:
-        return True
-    return file.startswith(folders) and not file.startswith(_PACKAGE)
 
 
 def lines_around(places: Iterable[Place]) -> tuple[dict[str, set[int]], bool]:
@@ -162,10 +148,15 @@ def _cut(line: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
+def _has_a_place(file: str) -> bool:
+    """Whether it is a file of the user's, and no library's or ours."""
+    return os.path.isabs(file) and is_users_own(file)
+
+
 def _folders(marked: set[str], run: MeasuredScript) -> set[str]:
     """The run's, the script's, and those of the user's files with a stage."""
     script = os.path.abspath(os.path.join(run.directory, run.script))
-    own = {file for file in marked if is_users_own(file, marked, ())}
+    own = filter(_has_a_place, marked)
     folders = {run.directory, *(os.path.dirname(file) for file in {script, *own})}
     return {f.rstrip(os.sep) + os.sep for f in folders if os.path.isabs(f)}
 

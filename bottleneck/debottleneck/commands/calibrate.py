@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
 
 
+WIDTH = 80
+"""Columns of the table."""
+
+
 def add(verbs: Verbs) -> None:
     """Declare the verb."""
     parser = verbs.add_parser(
@@ -34,13 +38,12 @@ def run(arguments: argparse.Namespace) -> int:
     python: str = arguments.python
     check_interpreter(python)
     from debottleneck.collect import prices
-    from debottleneck.report.machine import prices as document
-    from debottleneck.report.text import prices as text
+    from debottleneck.report.prices import render
 
     machine = None if arguments.again else prices.kept(python)
     if machine is None:
         say("measuring this machine (some 4 s; let nothing else run)")
         machine = prices.measure(python)
-    render = document.render if arguments.format == "json" else text.render
-    sys.stdout.write(render(machine, python, prices.file(python)))
+    file = prices.file(python)
+    sys.stdout.write(render(machine, python, file, arguments.format, WIDTH))
     return 0

@@ -30,22 +30,12 @@ class PredictOptions:
     Attributes:
         folder: The recording's.
         strategies: Those asked for, as written; () for each in its best setting.
-        cores: So many cores, None for as many as there were.
-        no_gil: A free-threaded interpreter.
-        source_speed: Waiting for the outside takes 1 / so long.
-        source_limit: The source serves so many at once; 0 for any number.
-        free: Stages that take no time.
         format: One of FORMATS.
         output: The file asked for.
     """
 
     folder: Path
     strategies: tuple[str, ...] = ()
-    cores: float | None = None
-    no_gil: bool = False
-    source_speed: float = 1.0
-    source_limit: int = 0
-    free: tuple[str, ...] = ()
     format: str = "text"
     output: Path | None = None
 
@@ -64,22 +54,6 @@ class PredictOptions:
             return self.output
         return self.folder / PAGE
 
-    def question(self) -> Question:
-        """What is assumed to be otherwise than in the recording.
-
-        Raises:
-            UsageError: A number is out of range, or there is no such stage.
-        """
-        from debottleneck.prediction.question import Question
-
-        return Question(
-            cores=self.cores,
-            no_gil=self.no_gil,
-            source_speed=self.source_speed,
-            source_limit=self.source_limit,
-            free=self.free,
-        )
-
 
 def add(verbs: Verbs) -> None:
     """Declare the verb."""
@@ -91,48 +65,21 @@ def add(verbs: Verbs) -> None:
         "another machine or with another source of data.",
         epilog="Text and json go to stdout, the page to a file in the folder.",
     )
-    parser.add_argument("recording", type=Path, help="the recording's folder")
-    _add_questions(parser)
-    parser.add_argument(
-        "--strategy",
-        action="append",
-        default=[],
-        metavar="S",
-        help="predict this one, joined by + for several at once (repeatable)",
-    )
-    parser.add_argument("--format", choices=FORMATS, default="text")
-    parser.add_argument(
-        "--output", type=Path, metavar="FILE", help="write to this file instead"
-    )
+    option = parser.add_argument
+    option("recording", type=Path, help="the recording's folder")
+    option("--cores", type=float, metavar="N", help="with N cores")
+    option("--no-gil", action="store_true", help="with free-threaded Python")
+    text = "with disks and peers X times as fast"
+    option("--source-speed", type=float, default=1.0, metavar="X", help=text)
+    text = "with a source that serves N requests at once"
+    option("--source-limit", type=int, default=0, metavar="N", help=text)
+    text = "as if this stage took no time (repeatable)"
+    option("--free", action="append", default=[], metavar="STAGE", help=text)
+    text = "predict this one, joined by + for several at once (repeatable)"
+    option("--strategy", action="append", default=[], metavar="S", help=text)
+    option("--format", choices=FORMATS, default="text")
+    option("--output", type=Path, metavar="FILE", help="write to this file instead")
     parser.set_defaults(run=run)
-
-
-def _add_questions(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--cores", type=float, metavar="N", help="with N cores")
-    parser.add_argument(
-        "--no-gil", action="store_true", help="with free-threaded Python"
-    )
-    parser.add_argument(
-        "--source-speed",
-        type=float,
-        default=1.0,
-        metavar="X",
-        help="with disks and peers X times as fast",
-    )
-    parser.add_argument(
-        "--source-limit",
-        type=int,
-        default=0,
-        metavar="N",
-        help="with a source that serves N requests at once",
-    )
-    parser.add_argument(
-        "--free",
-        action="append",
-        default=[],
-        metavar="STAGE",
-        help="as if this stage took no time (repeatable)",
-    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -140,17 +87,19 @@ def run(arguments: argparse.Namespace) -> int:
     options = PredictOptions(
         folder=arguments.recording,
         strategies=tuple(arguments.strategy),
+        format=arguments.format,
+        output=arguments.output,
+    )
+    from debottleneck.prediction.question import Question
+    from debottleneck.strategies.spec import OF_LOOPS, parse
+
+    question = Question(
         cores=arguments.cores,
         no_gil=arguments.no_gil,
         source_speed=arguments.source_speed,
         source_limit=arguments.source_limit,
         free=tuple(arguments.free),
-        format=arguments.format,
-        output=arguments.output,
     )
-    from debottleneck.strategies.spec import OF_LOOPS, parse
-
-    question = options.question()
     strategies = [parse(text) for text in options.strategies]
     for one in itertools.chain(*strategies):
         if one.name not in OF_LOOPS:

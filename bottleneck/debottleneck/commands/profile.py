@@ -174,7 +174,8 @@ def _report(options: Options, copies: list[tuple[str, Path]]) -> None:
     from debottleneck import load_recording
     from debottleneck.analysis.analyse import analyse
     from debottleneck.prediction.predict import with_predictions
-    from debottleneck.report import write
+    from debottleneck.report import render as rendered
+    from debottleneck.report import save
     from debottleneck.report.text.run import render
 
     analysis = with_predictions(analyse(load_recording(folder)))
@@ -187,8 +188,8 @@ def _report(options: Options, copies: list[tuple[str, Path]]) -> None:
     if analysis.findings and not options.strategies:
         footer.append(f"Remedies   {_compare(options)}")
     print(render(analysis, footer=tuple(footer)), file=sys.stderr, flush=True)
-    write(analysis, page, "html", private=True)
+    save(rendered(analysis, "html"), page, private=True)
     for format, path in copies:
-        write(analysis, path, format)
+        save(rendered(analysis, format), path)
         say(f"wrote {path}")
     say(f"report made in {time.monotonic() - begun:.1f} s")

@@ -5,10 +5,8 @@ from __future__ import annotations
 import argparse
 import re
 import shlex
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from debottleneck.commands.target import OPEN_PAGE, check_output, put
@@ -18,7 +16,6 @@ if TYPE_CHECKING:
     from debottleneck.analysis.result import Analysis
     from debottleneck.recording.recording import Recording
     from debottleneck.trials.result import Comparison
-    from debottleneck.trials.save import Measurements
     from debottleneck.trials.sides import Sides
 
     Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -26,33 +23,27 @@ if TYPE_CHECKING:
 FORMATS = ("text", "json", "html", "perfetto", "speedscope", "collapsed", "pstats")
 
 PREDICTED = ("text", "json", "html")
-"""Formats that end with what strategies should gain; predicting takes a second."""
+"""Formats that end with what strategies should gain, and that show comparisons too;
+the others are of tools that know of one run."""
 
-ONE_RUN = ("perfetto", "speedscope", "collapsed", "pstats")
-"""Formats of tools that know nothing of comparisons."""
-
-FILES: Mapping[str, str] = MappingProxyType(
-    {
-        "html": "report.html",
-        "perfetto": "trace.json",
-        "speedscope": "profile.speedscope.json",
-        "pstats": "profile.pstats",
-    }
-)
+FILES = {
+    "html": "report.html",
+    "perfetto": "trace.json",
+    "speedscope": "profile.speedscope.json",
+    "pstats": "profile.pstats",
+}
 """Format -> the file that it is written to unless asked otherwise; else to stdout."""
 
 COMPARED = "comparison.html"
 """The page of several recordings, in the working directory: it belongs to none."""
 
-NEXT: Mapping[str, str] = MappingProxyType(
-    {
-        "html": OPEN_PAGE,
-        "perfetto": "Open it in Perfetto's UI or in chrome://tracing.",
-        "speedscope": "Open it with: speedscope {file}",
-        "collapsed": "Draw it with: flamegraph.pl {file} > flame.svg",
-        "pstats": "Look at it with: snakeviz {file} (or python -m pstats {file})",
-    }
-)
+NEXT = {
+    "html": OPEN_PAGE,
+    "perfetto": "Open it in Perfetto's UI or in chrome://tracing.",
+    "speedscope": "Open it with: speedscope {file}",
+    "collapsed": "Draw it with: flamegraph.pl {file} > flame.svg",
+    "pstats": "Look at it with: snakeviz {file} (or python -m pstats {file})",
+}
 """Format -> what to do with the file."""
 
 
@@ -104,6 +95,14 @@ class ReportOptions:
             return self.folder / name
         return Path(name if self.png else name.replace(FILES["html"], COMPARED))
 
+    def changed(self, recording: Recording) -> Recording:
+        """A recording as it is analysed."""
+        if not self.redact:
+            return recording
+        from debottleneck.report import redact
+
+        return redact.recording(recording)
+
 
 def add(verbs: Verbs) -> None:
     """Declare the verb."""
@@ -116,28 +115,22 @@ def add(verbs: Verbs) -> None:
         epilog="Text, json and collapsed stacks go to stdout, all else to a file in "
         "the folder, the page of several recordings to the working directory.",
     )
-    parser.add_argument(
-        "recording", type=Path, help="the recording's or the comparison's folder"
-    )
-    parser.add_argument(
-        "candidate", type=Path, nargs="*", help="recordings to compare it with"
-    )
-    parser.add_argument(
+    option = parser.add_argument
+    option("recording", type=Path, help="the recording's or the comparison's folder")
+    option("candidate", type=Path, nargs="*", help="recordings to compare it with")
+    option(
         "--format",
         choices=FORMATS,
         default="text",
         metavar="FORMAT",
         help=f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}; text by default",
     )
-    parser.add_argument(
-        "--output", type=Path, metavar="FILE", help="write to this file instead"
-    )
-    parser.add_argument(
+    option("--output", type=Path, metavar="FILE", help="write to this file instead")
+    option(
         "--png", default="", metavar="FIGURE", help="draw one figure (needs kaleido)"
     )
-    parser.add_argument(
-        "--redact", action="store_true", help="leave out paths, arguments and source"
-    )
+    redacts = "leave out paths, arguments and source"
+    option("--redact", action="store_true", help=redacts)
     parser.set_defaults(run=run)
 
 
@@ -154,6 +147,14 @@ def run(arguments: argparse.Namespace) -> int:
     from debottleneck.trials.save import is_comparison
 
     compares = bool(options.candidates) or is_comparison(options.folder)
+    if options.png:
+        from debottleneck.report import picture
+        from debottleneck.report.figures import catalogue
+
+        catalogue.check(
+            options.png, catalogue.COMPARISON if compares else catalogue.RUN
+        )
+        picture.check()
     content = _of_comparison(options) if compares else _of_recording(options)
     advice = "" if options.png else NEXT.get(options.format, "")
     advice = advice.format(file=shlex.quote(str(options.file)))
@@ -162,105 +163,64 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _of_recording(options: ReportOptions) -> str | bytes:
-    if options.png:
-        return _picture_of_recording(options)
+    from debottleneck.analysis.analyse import analyse
+    from debottleneck.recording.assemble import load
     from debottleneck.report import render
 
-    analysis = _analysed(options)
-    if options.format in PREDICTED:
-        analysis = _predicted(analysis)
+    analysis = analyse(options.changed(load(options.folder)))
+    if options.png in ("", "predictions") and options.format in PREDICTED:
+        from debottleneck.prediction.predict import with_predictions
+
+        analysis = with_predictions(analysis)
+    if options.png:
+        return _drawn(analysis, options.png)
     return render(analysis, options.format)
 
 
-def _picture_of_recording(options: ReportOptions) -> bytes:
+def _drawn(analysis: Analysis, name: str) -> bytes:
     from debottleneck.report import picture
     from debottleneck.report.figures import catalogue
 
-    catalogue.check_run(options.png)
-    picture.check()
-    analysis = _analysed(options)
-    if options.png == catalogue.PREDICTIONS:
-        analysis = _predicted(analysis)
-    return picture.png(catalogue.of_run(analysis, options.png))
-
-
-def _analysed(options: ReportOptions) -> Analysis:
-    from debottleneck.analysis.analyse import analyse
-    from debottleneck.recording.assemble import load
-
-    return analyse(_change(options)(load(options.folder)))
-
-
-def _predicted(analysis: Analysis) -> Analysis:
-    from debottleneck.prediction.predict import with_predictions
-
-    return with_predictions(analysis)
-
-
-def _change(options: ReportOptions) -> Callable[[Recording], Recording]:
-    """What is done to a recording before it is analysed."""
-    from debottleneck.report.redact import redact
-    from debottleneck.trials.sides import unchanged
-
-    return redact.recording if options.redact else unchanged
+    return picture.png(catalogue.of_run(analysis, name))
 
 
 def _of_comparison(options: ReportOptions) -> str | bytes:
-    if options.format in ONE_RUN:
+    if options.format not in PREDICTED:
         one = options.folder if options.candidates else options.folder / "baseline"
         raise UsageError(
             f"--format {options.format} shows one run, not a comparison",
             f"name one recording, e.g. {one}",
         )
-    if options.png:
-        return _picture_of_comparison(options)
-    from debottleneck.report import render_comparison
+    from debottleneck.report import redact, render_comparison
 
-    comparison, measured = _compared(options)
-    page = options.format == "html"
-    shown = _sides(options, comparison, measured) if page else None
-    return render_comparison(_redacted(options, comparison), options.format, shown)
+    comparison, shown = _compared(options)
+    if options.redact:
+        shown = shown and redact.sides(shown, comparison)
+        comparison = redact.comparison(comparison)
+    if options.png and shown:
+        from debottleneck.report import picture
+        from debottleneck.report.figures import catalogue
 
-
-def _picture_of_comparison(options: ReportOptions) -> bytes:
-    from debottleneck.report import picture
-    from debottleneck.report.figures import catalogue
-
-    catalogue.check_comparison(options.png)
-    picture.check()
-    comparison, measured = _compared(options)
-    shown = _sides(options, comparison, measured)
-    redacted = _redacted(options, comparison)
-    return picture.png(catalogue.of_comparison(redacted, shown, options.png))
+        figure = catalogue.of_comparison(comparison, shown, options.png)
+        return picture.png(figure)
+    return render_comparison(comparison, options.format, shown)
 
 
-def _compared(options: ReportOptions) -> tuple[Comparison, Measurements | None]:
-    """The comparison, and its trials unless they lie in its folder."""
-    if options.candidates:
-        from debottleneck.trials.recorded import compare_recordings
-
-        return compare_recordings(
-            options.folder, options.candidates, change=_change(options)
-        )
+def _compared(options: ReportOptions) -> tuple[Comparison, Sides | None]:
+    """The comparison, and what a figure shows of it."""
+    from debottleneck.report.words.comparison import labels
+    from debottleneck.trials import sides
+    from debottleneck.trials.recorded import compare_recordings
     from debottleneck.trials.save import load
 
-    return load(options.folder), None
-
-
-def _sides(
-    options: ReportOptions, comparison: Comparison, measured: Measurements | None
-) -> Sides:
-    from debottleneck.report.redact import redact
-    from debottleneck.report.words.comparison import labels
-    from debottleneck.trials.sides import read
-
-    shown = read(comparison, labels(comparison), _change(options), measured)
-    return redact.sides(shown, comparison) if options.redact else shown
-
-
-def _redacted(options: ReportOptions, comparison: Comparison) -> Comparison:
-    if not options.redact:
-        return comparison
-    from debottleneck.report.redact import redact
-
-    return redact.comparison(comparison)
+    measured = None
+    if options.candidates:
+        comparison, measured = compare_recordings(
+            options.folder, options.candidates, change=options.changed
+        )
+    else:
+        comparison = load(options.folder)
+    if not (options.png or options.format == "html"):
+        return comparison, None
+    behind = sides.read(comparison, labels(comparison), options.changed, measured)
+    return comparison, behind

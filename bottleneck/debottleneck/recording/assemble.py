@@ -18,7 +18,6 @@ from debottleneck.recording.events import (
     FAILURES,
     Agent,
     Begun,
-    Event,
     LoopEvent,
     SiteLine,
 )
@@ -200,8 +199,8 @@ def _lines(raw: Path, name: str, kind: Any) -> Iterator[tuple[int, Any]]:
 
 def _events(raw: Path, kind: str) -> Iterator[tuple[int, dict[str, Any]]]:
     """Events of one kind that have all that such an event states."""
-    for pid, event in _lines(raw, "events", Event):
-        if event["event"] == kind:
+    for pid, event in _lines(raw, "events", dict[str, Any]):
+        if event.get("event") == kind:
             with contextlib.suppress(checked.Unfit):
                 yield pid, checked.fit(EVENTS[kind], event)
 
@@ -257,9 +256,7 @@ def _blocks(raw: Path, windows: Iterable[pyspy.PySpyWindow]) -> pd.DataFrame:
 
 def plans_of(raw: Path, pid: int) -> tuple[Planned, ...]:
     """What that process said of strategies."""
-    found = [event for of, event in _events(raw, "plan") if of == pid]
-    names = Planned.__annotations__
-    return tuple({name: plan[name] for name in names} for plan in found)  # type: ignore[misc] # all of them, fitted
+    return tuple(plan for of, plan in _events(raw, "plan") if of == pid)  # type: ignore[misc] # fitted
 
 
 def feeders_of(raw: Path, pid: int) -> tuple[int, ...]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
 from debottleneck.recording.checked import Between
+from debottleneck.recording.cores import cpu_quota, usable_cores
 from debottleneck.version import __version__
 
 POOL_LIBRARIES = {
@@ -83,15 +84,15 @@ class Environment(TypedDict, total=False):
     system: str
     machine: str
     processor: str
-    cores: Annotated[int | None, Between(1, 2**20)]
-    cpu_quota: Annotated[float | None, Between(0.001, 2**20)]
+    cores: Annotated[int, Between(1, 2**20)] | None
+    cpu_quota: Annotated[float, Between(0.001, 2**20)] | None
     memory_gib: float
     interpreter: str
     thread_variables: Mapping[str, str]
     packages: Mapping[str, str]
     thread_pools: list[PoolFacts]
-    foreign_load: Annotated[float | None, Between(0, 2**20)]
-    collector_share: Annotated[float | None, Between(0, 1)]
+    foreign_load: Annotated[float, Between(0, 2**20)] | None
+    collector_share: Annotated[float, Between(0, 1)] | None
 
 
 _PACKAGES = ("numpy", "torch", "pandas", "scipy", "yappi", "PIL")
@@ -204,20 +205,6 @@ def _pools(before: object, after: object) -> list[Difference]:
     ]
     one, other = (", ".join(libraries) or NONE for libraries in names)
     return [] if one == other else [Difference("thread pools", one, other, True)]
-
-
-def usable_cores() -> int:
-    """Cores this process may run on."""
-    return len(os.sched_getaffinity(0))
-
-
-def cpu_quota() -> float | None:
-    """Cores that the control group grants, None without a limit or a cgroup."""
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        return None if quota == "max" else int(quota) / int(period)
-    except (OSError, ValueError, ZeroDivisionError):
-        return None
 
 
 def thread_pools(pid: int) -> list[dict[str, Any]]:

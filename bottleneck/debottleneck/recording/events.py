@@ -47,12 +47,6 @@ class Event(TypedDict):
     event: str
 
 
-class PlanEvent(Planned):
-    """A line of the events' file: what a strategy would do."""
-
-    event: str
-
-
 class FunctionsWindow(Event):
     """A window of yappi: ident, thread, function, file, line, calls, self, total."""
 
@@ -97,6 +91,7 @@ class FeedsEvent(Event):
 class Stated(Event, total=False):
     """Something that could not be done."""
 
+    part: str
     what: str
     why: str
 
@@ -104,7 +99,7 @@ class Stated(Event, total=False):
 FAILURES = ("failure", "functions-refused", "stage-missing")
 EVENTS = {
     **dict.fromkeys(FAILURES, Stated),
-    "plan": PlanEvent,
+    "plan": Planned,
     "functions": FunctionsWindow,
     "block": LearningBlock,
     spool.COLLECTIONS: CollectionsEvent,

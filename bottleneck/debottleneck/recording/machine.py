@@ -19,9 +19,6 @@ Price = Annotated[float, Between(0, 1e12)]
 Slow = Annotated[float, Between(0.001, 1e6)]
 Limit = Annotated[int, Between(0, 2**31)]
 
-SLICE_NS = 3e6
-"""How long Linux lets a thread run while others wait (its base slice)."""
-
 
 @dataclass(frozen=True)
 class Machine:
@@ -38,13 +35,11 @@ class Machine:
         wake_soon_ns: The same where it has waited for less than `awake_ns`.
         awake_ns: So long an idle core is ready to go on at once.
         signal_ns: What waking another thread costs the one that does it.
-        switch_ns: Two threads taking turns on one core, each turn.
         cold_ns: What Python code loses at most that begins on a core that was idle.
         refill_most_ns: The same where the GIL came from another core.
         call_ns: A call given to a pool thread and its result taken: CPU time of both.
         message_ns: The same to a process: CPU time of each side.
         copy_ns_per_byte: An array into shared memory, CPU time.
-        fork_ns: A process forked and ended: paid once, no part of a step.
         slow_python: How many times as long Python code takes with all cores busy.
         slow_compute: Native code that stays in its caches, likewise.
         slow_memory: Native code that streams through memory, likewise.
@@ -60,13 +55,11 @@ class Machine:
     wake_soon_ns: Price = 8e3
     awake_ns: Price = 200e3
     signal_ns: Price = 6e3
-    switch_ns: Price = 2e3
     cold_ns: Price = 80e3
     refill_most_ns: Price = 40e3
     call_ns: Price = 40e3
     message_ns: Price = 60e3
     copy_ns_per_byte: Price = 0.2
-    fork_ns: Price = 2e6
     slow_python: Slow = 1.02
     slow_compute: Slow = 1.03
     slow_memory: Slow = 2.0
@@ -83,8 +76,6 @@ class Machine:
         if computing <= 1:
             return min(self.cores, 1.0), min(self.cores, 1.0)
         share = min(1.0, self.cores / computing)
-        if share < 1:
-            share *= 1 - self.switch_ns / SLICE_NS
         busy = min(float(computing), self.cores)
         load = (busy - 1) / (self.cores - 1) if self.cores > 1 else 0.0
         python = 1 + (self.slow_python - 1) * load
@@ -102,5 +93,4 @@ class Machine:
         Raises:
             Unfit: A value is no number, or out of range.
         """
-        names = {field.name for field in dataclasses.fields(cls)}
-        return checked.read(cls, {n: v for n, v in raw.items() if n in names})
+        return checked.read(cls, dict(raw))

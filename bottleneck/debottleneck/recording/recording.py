@@ -43,7 +43,7 @@ Id = Annotated[int, Between(0, 2**31 - 1)]
 class Asked(TypedDict, total=False):
     """Options that are read again."""
 
-    warmup: Annotated[int | None, Between(0)]
+    warmup: Annotated[int, Between(0)] | None
     rate: float
     strategies: str
 
@@ -61,7 +61,7 @@ class Rates(TypedDict, total=False):
     """Rates that are read again."""
 
     sampler: Sampled
-    mark_pair_us: Annotated[float | None, Between(0)]
+    mark_pair_us: Annotated[float, Between(0)] | None
 
 
 class PlannedPiece(TypedDict):

@@ -69,9 +69,8 @@ def render_comparison(
         UsageError: No such format.
         RecordingError: A row claims more than its interval shows.
     """
-    module = _module(COMPARISON_FORMATS, format)
     behind = (shown,) if format == "html" else ()
-    text: str = module.render(comparison, *behind)
+    text: str = _module(COMPARISON_FORMATS, format).render(comparison, *behind)
     return text
 
 
@@ -82,17 +81,6 @@ def _module(formats: Mapping[str, str], format: str) -> ModuleType:
             f"choose one of: {', '.join(formats)}",
         )
     return importlib.import_module(formats[format])
-
-
-def write(
-    analysis: Analysis, path: Path, format: str, *, private: bool = False
-) -> None:
-    """Render an analysis in one of FORMATS into a file; see `save`.
-
-    Raises:
-        BottleneckError: The file cannot be written.
-    """
-    save(render(analysis, format), path, private=private)
 
 
 def save(content: str | bytes, path: Path, *, private: bool = False) -> None:

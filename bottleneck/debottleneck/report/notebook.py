@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 from functools import cached_property
-from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from markupsafe import Markup
@@ -14,16 +13,13 @@ from debottleneck.analysis.analyse import analyse
 from debottleneck.analysis.result import Analysis
 from debottleneck.prediction.predict import with_predictions
 from debottleneck.recording.recording import Recording
-from debottleneck.report import matrix
+from debottleneck.report import tables
+from debottleneck.report.tables import Cell
 from debottleneck.report.words.quantities import clean
 from debottleneck.report.words.run import ending
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
-
-NO_BREAK = "\N{NO-BREAK SPACE}"
-WIDTH = 100
-"""Characters that the table may take; small causes are summed into one column."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -73,38 +69,37 @@ def card(analysis: Analysis) -> Markup:
     """The verdict's lines above the row x cause table, without script or sheet."""
     verdict = analysis.verdict
     lines = {"What": verdict.what, "Where": verdict.where, "Do": verdict.action}
-    cut_off = ending(analysis)
-    parts = [Markup("<div>{}</div>").format(clean(cut_off))] if cut_off else []
-    parts += [
-        Markup("<div><b>{}</b> {}</div>").format(name, clean(text))
-        for name, text in lines.items()
-        if text
-    ]
-    return Markup("<div>{}</div>").format(Markup("").join([*parts, _table(analysis)]))
-
-
-def _table(analysis: Analysis) -> Markup:
-    grid = matrix.of(analysis)
-    cells, folded = matrix.fit(grid, WIDTH)
-    says = zip_longest(cells.rows, grid.sources, fillvalue="")
-    rows = [_row(row, "td", source) for row, source in says if row]
-    rows += [_row(row, "td") for row in filter(None, [cells.total])]
-    note = " ".join(filter(None, (folded, grid.note)))
+    said = [("", ending(analysis)), *lines.items()]
+    by = tables.row_causes if analysis.loop.found else tables.role_causes
+    table = by(analysis)
+    heads = Markup("").join(map(Markup("<th>{}</th>").format, _texts(table.headers)))
+    rows = Markup("").join(map(_row, filter(None, (*table.rows, table.total))))
     return Markup(
-        '<table><caption style="text-align:left">{}. {}</caption>'
-        "<thead>{}</thead><tbody>{}</tbody></table>"
-    ).format(grid.title, note, _row(cells.headers, "th"), Markup("").join(rows))
+        "<div>{}<table><caption>{}</caption><thead><tr>{}</tr></thead>"
+        "<tbody>{}</tbody></table></div>"
+    ).format(
+        Markup("").join(
+            Markup("<div><b>{}</b> {}</div>").format(name, clean(text).replace("`", ""))
+            for name, text in said
+            if text
+        ),
+        table.caption,
+        heads,
+        rows,
+    )
 
 
-def _row(cells: Sequence[str], kind: str, source: str = "") -> Markup:
+def _texts(cells: Iterable[Cell]) -> Iterator[str]:
+    return (clean(cell.text) for cell in cells)
+
+
+def _row(cells: tuple[Cell, ...]) -> Markup:
     """A row; its first cell names it, with what its line says below."""
-    scope = Markup(' scope="col"') if kind == "th" else Markup("")
-    indent = NO_BREAK * (len(cells[0]) - len(cells[0].lstrip()))
-    name = Markup("{}{}").format(indent, clean(cells[0].lstrip()))
-    if source:
-        name += Markup("<br>{}<code>{}</code>").format(indent, clean(source))
-    first = (Markup("th"), scope or Markup(' scope="row"'), "left", name)
-    rest = [(Markup(kind), scope, "right", clean(cell)) for cell in cells[1:]]
-    written = Markup('<{0}{1} style="text-align:{2}">{3}</{0}>')
-    row = Markup("").join(written.format(*cell) for cell in (first, *rest))
-    return Markup("<tr>{}</tr>").format(row)
+    first, *others = cells
+    lead = "\N{NO-BREAK SPACE}" * 2 * first.depth
+    name = Markup("{}{}").format(lead, first.text)
+    if first.source:
+        name += Markup("<br>{}<code>{}</code>").format(lead, clean(first.source))
+    head = Markup('<th scope="row" style="text-align:left">{}</th>').format(name)
+    rest = map(Markup("<td>{}</td>").format, _texts(others))
+    return Markup("<tr>{}</tr>").format(Markup("").join((head, *rest)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,27 +10,24 @@ import numpy as np
 import pandas as pd
 
 from debottleneck.analysis.attribution import CAUSE
-from debottleneck.analysis.frames import (
-    Floats,
-    Ints,
-    bounds,
-    holding,
-    of_thread,
-    quiet_steps,
-)
+from debottleneck.analysis.frames import Floats, Ints, bounds, of_thread, quiet_steps
 from debottleneck.analysis.result import Analysis
 from debottleneck.analysis.rows import RowNames
 from debottleneck.analysis.statistics import mean_interval
 from debottleneck.analysis.steps import with_stages
 from debottleneck.analysis.threads import QuietTime, cause_totals
 from debottleneck.analysis.trainer import grid_of
+from debottleneck.selfcheck.cases import LOADER
 from debottleneck.words import STAGES
 
 LOADER_THREAD = "loader-0"
-BATCHES = 6
-"""Stretches of time that a loader's error is taken over, for its interval."""
+BATCHES = 12
+"""Stretches of steps that an error is taken over, for its interval."""
 
 ON_CPU = ("python", "native")
+
+Share = Callable[[pd.DataFrame], float | None]
+"""Steps that follow each other -> a share of their time."""
 
 
 @dataclass(frozen=True)
@@ -57,11 +54,6 @@ class Truth:
         parts = np.array(facts["parts"], np.int64).reshape(len(start), len(causes), 3)
         return cls(causes, start, np.array(facts["end_ns"], np.int64), parts)
 
-    @property
-    def middle(self) -> Ints:
-        """(rounds,) a time that is well inside each."""
-        return (self.start + self.end) // 2
-
     def of_cause(self, cause: str) -> Floats:
         """(rounds,) nanoseconds that the round truly had of it."""
         wall, cpu, delay = self.parts[:, self.causes.index(cause)].T.astype(np.float64)
@@ -84,6 +76,14 @@ class Truth:
             return np.zeros(len(self.start))
         return self._cpu(*(c for c in self.causes if c not in (*ON_CPU, "disk")))
 
+    def share(self, amount: Floats, steps: pd.DataFrame) -> float | None:
+        """Of the rounds within those steps, which follow one another."""
+        middle = (self.start + self.end) // 2
+        first, last = int(steps["start_ns"].min()), int(steps["end_ns"].max())
+        kept = (middle >= first) & (middle < last)
+        total = float((self.end - self.start)[kept].sum())
+        return float(amount[kept].sum()) / total if total else None
+
 
 @dataclass(frozen=True)
 class Compared:
@@ -95,77 +95,60 @@ class Compared:
     high: float
 
 
-def in_trainer(analysis: Analysis, truth: Truth, cause: str) -> Compared | None:
-    """The planted cause's share of the trainer's step, step by step."""
+def compared(
+    analysis: Analysis, truth: Truth, cause: str, place: str
+) -> Compared | None:
+    """A planted cause's share of the trainer's step, or of the loader's own time."""
     steps = quiet_steps(analysis.steps)
-    if not analysis.loop.found or steps.empty:
+    if not analysis.loop.found or len(steps) < BATCHES:
         return None
-    step = holding(*bounds(steps), truth.middle)
-    kept = step >= 0
-    if not kept.any():
+    ours = (_in_loader if place == LOADER else _in_trainer)(analysis, cause)
+    amount = truth.of_cause(cause)
+    whole, found = truth.share(amount, steps), ours(steps)
+    if whole is None or found is None:
         return None
-    ours = _by_step(analysis)[step[kept], STAGES.index("load"), CAUSE[cause]]
-    theirs = truth.of_cause(cause)[kept]
-    step_ns = float((truth.end - truth.start)[kept].mean())
-    _, low, high = mean_interval((ours - theirs) / step_ns)
-    doubt = float(truth.doubt(cause)[kept].mean()) / step_ns
-    shares = float(theirs.mean()) / step_ns, float(ours.mean()) / step_ns
-    return Compared(*shares, 100 * (float(low) - doubt), 100 * float(high))
+    errors = []
+    for places in np.array_split(np.arange(len(steps)), BATCHES):
+        batch = steps.iloc[places]
+        said, true = ours(batch), truth.share(amount, batch)
+        if said is not None and true is not None:
+            errors.append(said - true)
+    mean, low, high = (float(value) for value in mean_interval(errors))
+    shift = found - whole - mean
+    doubt = truth.share(truth.doubt(cause), steps) or 0.0
+    return Compared(whole, found, 100 * (low + shift - doubt), 100 * (high + shift))
 
 
-def _by_step(analysis: Analysis) -> Floats:
-    """(quiet steps, stages, causes) nanoseconds: what the report's means are of."""
+def _in_trainer(analysis: Analysis, cause: str) -> Share:
+    """Of the steps' time, spent so in `load`: what the report's means are of."""
     trainer = analysis.recording.facts.pid, analysis.loop.trainer_tid
     segments = of_thread(analysis.segments, *trainer)
     rows = of_thread(analysis.recording.waits, *trainer).sort_values("end_ns")
     _, within = with_stages(analysis.steps, segments)
     names = RowNames.of(analysis.rows)
-    return grid_of(analysis.steps, within, segments, rows, names).causes
+    causes = grid_of(analysis.steps, within, segments, rows, names).causes
+    every = quiet_steps(analysis.steps)
+    spent = pd.Series(causes[:, STAGES.index("load"), CAUSE[cause]], every.index)
+
+    def share(steps: pd.DataFrame) -> float:
+        length = (steps["end_ns"] - steps["start_ns"]).sum()
+        return float(spent[steps.index].sum() / length)
+
+    return share
 
 
-def in_loader(analysis: Analysis, truth: Truth, cause: str) -> Compared | None:
-    """The planted cause's share of the loader thread's own time."""
+def _in_loader(analysis: Analysis, cause: str) -> Share:
+    """Of the loader thread's own time during the steps."""
     threads = analysis.threads[analysis.threads["name"] == LOADER_THREAD]
-    steps = quiet_steps(analysis.steps)
-    if threads.empty or len(steps) < BATCHES:
-        return None
-    key = int(threads["pid"].iloc[0]), int(threads["tid"].iloc[0])
-    errors = [
-        _batch_error(analysis, truth, cause, key, steps.iloc[batch])
-        for batch in np.array_split(np.arange(len(steps)), BATCHES)
-    ]
-    mean, low, high = mean_interval([error for error in errors if error is not None])
-    share = _true_share(truth, cause, steps)
-    if share is None:
-        return None
-    attributed = float(threads[cause].iloc[0])
-    shift = attributed - share - float(mean)
-    return Compared(
-        share, attributed, 100 * (float(low) + shift), 100 * (float(high) + shift)
-    )
-
-
-def _true_share(truth: Truth, cause: str, steps: pd.DataFrame) -> float | None:
-    """Of the rounds within those steps, which follow one another."""
-    first, last = int(steps["start_ns"].min()), int(steps["end_ns"].max())
-    kept = (truth.middle >= first) & (truth.middle < last)
-    if not kept.any():
-        return None
-    total = float((truth.end - truth.start)[kept].sum())
-    return float(truth.of_cause(cause)[kept].sum()) / total
-
-
-def _batch_error(
-    analysis: Analysis,
-    truth: Truth,
-    cause: str,
-    key: tuple[int, int],
-    steps: pd.DataFrame,
-) -> float | None:
-    quiet = QuietTime(*bounds(steps), float(len(steps)))
+    keys = list(zip(threads["pid"], threads["tid"], strict=True))
     rows = RowNames.of(analysis.rows)
-    grid = cause_totals(analysis.recording, analysis.segments, rows, quiet).get(key)
-    share = _true_share(truth, cause, steps)
-    if grid is None or share is None or grid.sum() <= 0:
-        return None
-    return float(grid[:, CAUSE[cause]].sum() / grid.sum()) - share
+
+    def share(steps: pd.DataFrame) -> float | None:
+        quiet = QuietTime(*bounds(steps), float(len(steps)))
+        totals = cause_totals(analysis.recording, analysis.segments, rows, quiet)
+        grid = totals.get(keys[0]) if keys else None
+        if grid is None or grid.sum() <= 0:
+            return None
+        return float(grid[:, CAUSE[cause]].sum() / grid.sum())
+
+    return share

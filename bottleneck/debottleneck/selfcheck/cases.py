@@ -4,20 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from debottleneck.words import CAUSES
+
 TRAINER, LOADER = "trainer", "loader"
 STRENGTHS = (0.15, 0.40, 0.75)
 
-IN_TRAINER = (
-    "python",
-    "native",
-    "gil",
-    "lock",
-    "disk",
-    "network",
-    "ipc",
-    "sleep",
-    "runqueue",
-)
+IN_TRAINER = tuple(cause for cause in CAUSES if cause != "unattributed")
 IN_LOADER = ("python", "native", "network", "disk", "sleep", "lock")
 MIXTURES = (
     ("python", "network", "sleep"),

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from debottleneck.collect.proc import busy_seconds
-from debottleneck.recording.environment import cpu_quota, usable_cores
+from debottleneck.recording.cores import cpu_quota, usable_cores
 from debottleneck.selfcheck import cases, cost
 from debottleneck.selfcheck.measure import rows_of
 from debottleneck.selfcheck.result import Check, CheckedMachine, Row

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
-from collections.abc import Iterator
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,20 +19,23 @@ from debottleneck.analysis.result import Analysis
 from debottleneck.analysis.statistics import mean_interval
 from debottleneck.errors import BottleneckError
 from debottleneck.recording.spool import LEARNING
-from debottleneck.selfcheck.measure import SCRIPT, WAITS_ONLY, Instruments, profiled
+from debottleneck.selfcheck.measure import SCRIPT, WAITS_ONLY, profiled
 from debottleneck.selfcheck.result import BOUNDS, InstrumentCost, judged_cost
 
 PLAIN = "plain python"
 MARKS, QUIET, DEFAULT = "marks", "marks + waits", "default, outside yappi"
-SETS = {
-    MARKS: Instruments(waits=False),
+SETS: Mapping[str, dict[str, Any]] = {
+    MARKS: {**WAITS_ONLY, "waits": False},
     QUIET: WAITS_ONLY,
-    DEFAULT: Instruments(stacks=True, functions=True),
+    DEFAULT: {},
 }
 """Name -> instruments, each held against plain Python in the same round."""
 
 PROMISED = {QUIET: BOUNDS.quiet_cost, DEFAULT: BOUNDS.default_cost}
 STEP_S = 0.005
+BUFFER = bytes(1 << 18)
+"""What the dialled loop hashes."""
+
 LEFT_OUT = 0.1
 """Part of each run's first steps that is not counted."""
 
@@ -54,61 +61,56 @@ QUICK = CostRounds(2, 2.6, 5.0)
 
 @dataclass
 class Gathered:
-    """What the rounds yielded so far."""
+    """What the rounds yielded so far: medians of the set's own and plain steps, ms."""
 
     medians: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
     last: dict[str, Analysis] = field(default_factory=dict)
 
 
 def measure(python: str, rounds: CostRounds, gathered: Gathered) -> Iterator[str]:
-    """Run the rounds into `gathered`; yields a line after each.
-
-    A pair of medians is the set's own and plain Python's in the same round.
-    """
-    units = _units(python)
+    """Run the rounds into `gathered`; yields a line after each."""
+    units = str(_units())
     for number in range(rounds.count):
         names = [MARKS, QUIET] if number % 2 else [MARKS, QUIET, DEFAULT]
         medians = {}
         for name in [PLAIN, *names][:: -1 if number % 2 else 1]:
             seconds = rounds.default_s if name == DEFAULT else rounds.seconds
-            options = ("--cause", "none", "--units", str(units))
-            arguments = (*options, "--seconds", str(seconds))
-            medians[name] = _median_ms(python, name, arguments, gathered)
+            dialled = ("--cause", "none", "--units", units, "--seconds", str(seconds))
+            if name == PLAIN:
+                truth, analysis = _plain(python, dialled), None
+            else:
+                truth, analysis = profiled(python, dialled, SETS[name])
+            if analysis is not None:
+                gathered.last[name] = analysis
+            medians[name] = float(np.median(_steps_ms(truth, analysis)))
         for name in names:
             pair = medians[name], medians[PLAIN]
             gathered.medians.setdefault(name, []).append(pair)
         yield f"cost, round {number + 1} of {rounds.count}"
 
 
-def _units(python: str) -> int:
-    """Fixed work for a stage, so that three of them take `STEP_S`."""
-    truth = _plain(python, ("--cause", "none", "--steps", "3"))
-    scale = STEP_S / (float(truth["median_step_ms"]) / 1e3)
-    return max(round(int(truth["units"]) * scale), 1)
+def _units() -> int:
+    """Fixed work for a stage, so that three of them take some `STEP_S`."""
+    times = []
+    for _ in range(20):
+        begun = time.thread_time_ns()
+        hashlib.sha256(BUFFER)
+        times.append(time.thread_time_ns() - begun)
+    return max(round(STEP_S / 3 * 1e9 / min(times)), 1)
 
 
 def _plain(python: str, arguments: tuple[str, ...]) -> dict[str, Any]:
-    command = [python, str(SCRIPT), *arguments]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
-    last = done.stdout.rstrip().rpartition("\n")[2]
-    if done.returncode or not last.startswith("truth "):
-        raise BottleneckError(
-            f"the dialled loop did not run through (exit code {done.returncode})",
-            f"try: {' '.join(command)}",
-        )
-    truth: dict[str, Any] = json.loads(last.removeprefix("truth "))
+    with tempfile.TemporaryDirectory() as folder:
+        story = Path(folder) / "truth.json"
+        command = [python, str(SCRIPT), *arguments, "--truth", str(story)]
+        code = subprocess.run(command, check=False).returncode
+        if code or not story.exists():
+            raise BottleneckError(
+                f"the dialled loop did not run through (exit code {code})",
+                f"try: {' '.join(command)}",
+            )
+        truth: dict[str, Any] = json.loads(story.read_text(encoding="utf-8"))
     return truth
-
-
-def _median_ms(
-    python: str, name: str, arguments: tuple[str, ...], gathered: Gathered
-) -> float:
-    if name == PLAIN:
-        return float(np.median(_steps_ms(_plain(python, arguments), None)))
-    run = profiled(python, arguments, SETS[name])
-    if run.analysis is not None:
-        gathered.last[name] = run.analysis
-    return float(np.median(_steps_ms(run.truth, run.analysis)))
 
 
 def _steps_ms(truth: dict[str, Any], analysis: Analysis | None) -> Floats:
@@ -128,7 +130,10 @@ def _steps_ms(truth: dict[str, Any], analysis: Analysis | None) -> Floats:
 
 
 def costs(gathered: Gathered, foreign: float | None) -> list[InstrumentCost]:
-    """Each set's slow-down with its interval over rounds, and the windows' own."""
+    """Each set's slow-down with its interval over rounds, and the windows' own.
+
+    Those are py-spy's and yappi's blocks against their quiet neighbours, in one run.
+    """
     rows = []
     for name, pairs in gathered.medians.items():
         ours, theirs = np.array(pairs).T
@@ -137,20 +142,16 @@ def costs(gathered: Gathered, foreign: float | None) -> list[InstrumentCost]:
         row = InstrumentCost(name, *numbers, note=f"{len(pairs)} rounds")
         rows.append(replace(row, verdict=judged_cost(row, foreign)))
     if DEFAULT in gathered.last:
-        rows += _windows(gathered.last[DEFAULT])
+        windows = gathered.last[DEFAULT].instruments
+        rows += [
+            InstrumentCost(
+                *(row.name, row.step_ms, row.slowdown, row.low, row.high),
+                note=f"{row.steps} steps of its windows in one run, by profile itself",
+            )
+            for row in windows.itertuples(index=False)
+            if row.name not in ("marks", "wait sampler")
+        ]
     return rows
-
-
-def _windows(analysis: Analysis) -> list[InstrumentCost]:
-    """py-spy's and yappi's blocks against their quiet neighbours, in one run."""
-    return [
-        InstrumentCost(
-            *(row.name, row.step_ms, row.slowdown, row.low, row.high),
-            note=f"{row.steps} steps of its windows in one run, by profile itself",
-        )
-        for row in analysis.instruments.itertuples(index=False)
-        if row.name not in ("marks", "wait sampler")
-    ]
 
 
 def facts(gathered: Gathered) -> dict[str, float | None]:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
 
-from debottleneck.recording.environment import cpu_quota, usable_cores
+from debottleneck.recording.cores import cpu_quota, usable_cores
 
 _FILE = re.compile(r"lib((scipy_)?openblas|mkl_rt|blis|(gomp|iomp5|omp)\b)")
 """Beginning of the name of a library's file."""

@@ -15,7 +15,7 @@ from debottleneck.agent.state import COMPUTE
 from debottleneck.analysis.result import Analysis
 from debottleneck.errors import BottleneckError, UsageError
 from debottleneck.recording import masks, spool
-from debottleneck.recording.environment import cpu_quota, usable_cores
+from debottleneck.recording.cores import cpu_quota, usable_cores
 from debottleneck.strategies.spec import Strategies, parse
 from debottleneck.trials import (
     baseline,

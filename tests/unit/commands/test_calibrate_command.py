@@ -13,8 +13,8 @@ from debottleneck.collect import prices as measure
 from debottleneck.commands import main
 from debottleneck.errors import BottleneckError
 from debottleneck.recording.machine import Machine
-from debottleneck.report.text import prices
-from debottleneck.report.words.prices import PRICES
+from debottleneck.report import prices
+from debottleneck.report.prices import PRICES
 
 MACHINE = Machine(cores=2.0, wake_ns=41_500.0, measured="2026-11-01T10:00:00+00:00")
 FILE = Path("/c/machine-1.json")
@@ -73,7 +73,7 @@ def test_no_price_is_forgotten() -> None:
     """Each field of a machine is shown, or is of the loop at hand, or its date."""
     of_the_loop = ("slow_native", "source_limit", "measured")
     fields = [each.name for each in dataclasses.fields(Machine)]
-    assert sorted([*(price.name for price in PRICES), *of_the_loop]) == sorted(fields)
+    assert sorted([*(name for name, _, _ in PRICES), *of_the_loop]) == sorted(fields)
 
 
 def test_prices_as_json(shelf: Shelf, capsys: pytest.CaptureFixture[str]) -> None:
@@ -90,7 +90,7 @@ def test_prices_as_json(shelf: Shelf, capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_strange_paths_do_no_harm() -> None:
     """An interpreter's name is printed without control characters."""
-    said = prices.render(MACHINE, "/bin/\x1b[31mpython", FILE)
+    said = prices.render(MACHINE, "/bin/\x1b[31mpython", FILE, "text", 80)
     assert "\x1b" not in said
 
 

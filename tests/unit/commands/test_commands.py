@@ -29,7 +29,7 @@ from made_runs import (
 from debottleneck import __version__, report
 from debottleneck.commands import main
 from debottleneck.commands.predict import PredictOptions
-from debottleneck.commands.report import FILES, FORMATS, ONE_RUN, ReportOptions
+from debottleneck.commands.report import FILES, FORMATS, PREDICTED, ReportOptions
 from debottleneck.recording.recording import Recording
 from debottleneck.trials.save import save as trials_saved
 
@@ -180,7 +180,7 @@ def test_words_that_are_not_understood(
 def test_the_formats_at_the_door_are_those_there_are() -> None:
     """The door lists them itself: importing the renderers' table takes pandas."""
     assert set(FORMATS) == set(report.FORMATS)
-    assert set(FORMATS) - set(ONE_RUN) == set(report.COMPARISON_FORMATS)
+    assert set(PREDICTED) == set(report.COMPARISON_FORMATS)
     assert set(FILES) <= set(FORMATS)
 
 

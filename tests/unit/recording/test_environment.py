@@ -12,7 +12,7 @@ from made_runs import table
 
 from debottleneck import __version__
 from debottleneck.collect.saving import foreign_load
-from debottleneck.recording import environment
+from debottleneck.recording import cores, environment
 from debottleneck.recording.recording import empty
 
 SECOND = 1_000_000_000
@@ -43,7 +43,7 @@ def test_only_set_variables_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "cores"),
+    ("text", "granted"),
     [
         ("200000 100000\n", 2.0),
         ("50000 100000\n", 0.5),
@@ -54,11 +54,11 @@ def test_only_set_variables_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_the_quota_of_the_control_group(
-    monkeypatch: pytest.MonkeyPatch, text: str, cores: float | None
+    monkeypatch: pytest.MonkeyPatch, text: str, granted: float | None
 ) -> None:
     """Cores granted; no limit, or a text that is not the kernel's, is None."""
     monkeypatch.setattr(Path, "read_text", lambda self, **how: text)
-    assert environment.cpu_quota() == cores
+    assert cores.cpu_quota() == granted
 
 
 def test_no_control_group(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,7 +68,7 @@ def test_no_control_group(monkeypatch: pytest.MonkeyPatch) -> None:
         raise FileNotFoundError(self)
 
     monkeypatch.setattr(Path, "read_text", missing)
-    assert environment.cpu_quota() is None
+    assert cores.cpu_quota() is None
     assert environment.thread_pools(1) == []
 
 

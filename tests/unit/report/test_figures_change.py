@@ -6,14 +6,13 @@ from dataclasses import replace
 
 import comparisons
 import examples
-import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
 from debottleneck.analysis import frames
 from debottleneck.analysis.result import Analysis
 from debottleneck.report.colours import cause_colour
-from debottleneck.report.figures import base, change, flame_change, sides, timeline
+from debottleneck.report.figures import base, change, flame_change, timeline
 from debottleneck.trials.sides import Side
 
 
@@ -164,22 +163,6 @@ def test_an_unsampled_stage_has_no_frames() -> None:
     assert trace.ids[place] not in trace.parents
 
 
-def with_loader(analysis: Analysis) -> Analysis:
-    """The same run, whose loader threads have stacks too."""
-    mine = analysis.flame[analysis.flame.stage == "load"].assign(role="loader")
-    whole = pd.concat([analysis.flame, mine.assign(weight_ms=mine.weight_ms * 40)])
-    return replace(analysis, flame=whole)
-
-
-def test_other_roles_have_one_step_each() -> None:
-    """However many threads a role has, it is no wider than the step."""
-    before, after = examples.input_bound(), with_loader(comparisons.after())
-    text = flames(before, after)
-    assert "before 0.0 ms per step" in text["+ loader"]
-    assert f"after {after.loop.step_ms:.1f} ms per step" in text["+ loader"]
-    assert "all threads" in text
-
-
 def test_no_stacks_no_difference() -> None:
     """Without stacks on either side, or without a loop, there is nothing to draw."""
     before, after = examples.input_bound(), comparisons.after()
@@ -199,7 +182,7 @@ def test_hostile_frames_are_escaped() -> None:
 
 def test_both_timelines_have_one_axis() -> None:
     """The shorter step is drawn on the longer one's axis; loaders have stages."""
-    before, after = (sides.strips(pair(), id) for id in ("before", "after"))
+    before, after = (timeline.of_side(pair(), id) for id in ("before", "after"))
     assert before.layout.xaxis.range == after.layout.xaxis.range
     loads = [t for t in after.data if t.name == "load"]
     assert len(set(loads[0].y)) == 3

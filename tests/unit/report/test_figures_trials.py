@@ -12,7 +12,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
-from debottleneck.report.figures import base, costs, losses, trials
+from debottleneck.report.figures import base, losses, trials
 from debottleneck.trials import result
 from debottleneck.trials.result import Comparison
 from debottleneck.trials.save import GATE_ROUND, Measurements, counted_steps
@@ -142,7 +142,7 @@ def test_marks_are_told_apart_without_colour() -> None:
     drawn = trials.speedups(comparisons.faster())
     marks = [t for t in drawn.data if t.error_x.array]
     shapes = {t.name: t.marker.symbol for t in marks}
-    assert shapes.pop("predicted") == trials.PREDICTED
+    assert shapes.pop("predicted") == "diamond-open"
     assert len(set(shapes.values())) == len(shapes) == 4
     (guess,) = (t for t in marks if t.name == "predicted")
     assert guess.x[0] == 2.11
@@ -161,28 +161,6 @@ def test_a_boundless_interval_does_not_flatten_the_figure() -> None:
     comparison = replace(comparisons.nothing(), trials=(wild,))
     drawn = trials.speedups(comparison)
     assert drawn.layout.xaxis.range[1] < 10
-
-
-def test_cost_is_the_plain_scripts_and_what_is_added() -> None:
-    """Bars have the whole, texts the difference to the plain script."""
-    drawn = costs.cost(comparisons.faster())
-    memory, cpu = drawn.data
-    assert memory.x[:2] == pytest.approx((412.0, 450.2))
-    assert memory.text[:2] == ("412 MB", "+38 MB")
-    assert cpu.x[0] == pytest.approx(84.1)
-    assert cpu.xaxis == "x2"
-
-
-def test_unknown_costs_are_not_zeros() -> None:
-    """What was not measured has no panel; nothing at all has no figure."""
-    comparison = replace(comparisons.faster(), baseline_memory_mb=None)
-    drawn = costs.cost(comparison)
-    assert len(drawn.data) == 1
-    assert costs.cost(comparisons.interrupted()) is None
-    assert trials.distribution(comparisons.interrupted(), Measurements()) is None
-    bare = [replace(t, cpu_ms=None) for t in comparison.trials]
-    nothing = replace(comparison, trials=tuple(bare), baseline_cpu_ms=None)
-    assert costs.cost(nothing) is None
 
 
 def test_recordings_have_their_own_names_and_all_their_steps() -> None:
@@ -209,7 +187,6 @@ def test_very_many_strategies_fit_on_a_screen() -> None:
     comparison = replace(comparisons.faster(), trials=several)
     for drawn in (
         trials.speedups(comparison),
-        costs.cost(comparison),
         trials.distribution(comparison, rounds(comparison, 8, 2)),
     ):
         assert drawn.layout.height <= base.TALLEST
@@ -226,7 +203,6 @@ def test_names_of_strategies_are_escaped() -> None:
     for drawn in (
         trials.distribution(comparison, tables),
         trials.speedups(comparison),
-        costs.cost(comparison),
         losses.curves(tables.losses, spec),
     ):
         assert "script&gt;" in drawn.to_json()

@@ -25,9 +25,8 @@ from debottleneck.recording.machine import Machine
 from debottleneck.recording.own import is_users_own
 from debottleneck.recording.recording import Facts, NotMeasured, Recording
 from debottleneck.recording.spool import FRAME_FILE
-from debottleneck.report import FORMATS, render, render_comparison
-from debottleneck.report.redact import redact
-from debottleneck.report.redact.texts import HOME, Redactor, place
+from debottleneck.report import FORMATS, redact, render, render_comparison
+from debottleneck.report.redacted_texts import HOME, Redactor, place
 from debottleneck.report.words.comparison import labels
 from debottleneck.strategies.rewriting.plan import Plan
 from debottleneck.strategies.spec import PREFETCH
@@ -368,8 +367,8 @@ def test_the_command_of_a_comparison_keeps_what_is_ours() -> None:
     """Its options of ours stay, the script is named, its arguments are not."""
     clean = redact.comparison(compared(House()))
     assert clean.run == (
-        "bottleneck run --include '(a path)' --strategy prefetch:workers=4,depth=8 "
-        "train.py (arguments left out)"
+        "bottleneck run --strategy prefetch:workers=4,depth=8 train.py "
+        "(arguments left out)"
     )
     assert clean.trials[-1].why == "ended with exit code 1"
     assert clean.keep == ()  # they are the user's own lines

@@ -30,7 +30,7 @@ def test_step_bars_keep_the_time(steps: int) -> None:
 
 
 def test_blocks_of_instruments_are_shaded() -> None:
-    """Runs of steps that are not quiet become spans; very many are joined."""
+    """Runs of steps that are not quiet become spans, of very many the longest."""
     blocks = ["warmup"] * 2 + ["quiet"] * 3 + ["stacks"] * 2 + ["functions"] + ["quiet"]
     steps = pd.DataFrame({"step": range(len(blocks)), "block": blocks})
     assert figures.block_spans(steps) == [
@@ -40,8 +40,7 @@ def test_blocks_of_instruments_are_shaded() -> None:
     ]
     many = pd.DataFrame({"step": range(10_000), "block": ["quiet", "stacks"] * 5_000})
     spans = figures.block_spans(many)
-    assert len(spans) <= figures.MOST_SHADES
-    assert (spans[0][1], spans[-1][2]) == (1, 9_999)
+    assert len(spans) == figures.MOST_SHADES
 
 
 def test_the_distribution_counts_quiet_steps() -> None:

@@ -22,7 +22,7 @@ def test_every_export_has_the_users_functions(format: str, tmp_path: Path) -> No
     """Each name leads to content that is written to a file as it is."""
     analysis = made_exports.analysis()
     content = report.render(analysis, format)
-    report.write(analysis, tmp_path / "out", format)
+    report.save(report.render(analysis, format), tmp_path / "out")
     whole = content if isinstance(content, bytes) else content.encode()
     assert (tmp_path / "out").read_bytes() == whole
     assert b"load" in whole

@@ -12,12 +12,10 @@ from made_rows import LOOP, Script
 from debottleneck.analysis.analyse import analyse
 from debottleneck.analysis.result import Candidate
 from debottleneck.recording.recording import Recording
-from debottleneck.report import matrix, render
+from debottleneck.report import redact, render, tables
 from debottleneck.report.colours import LINE_COLOURS, STAGE_COLOURS
-from debottleneck.report.exports.nesting import calls_by_thread, sites_of
 from debottleneck.report.machine import run as machine
 from debottleneck.report.notebook import card
-from debottleneck.report.redact import redact
 from debottleneck.report.rows import ShownRows
 from debottleneck.report.text import run as terminal
 from debottleneck.report.words.run import loop_lines
@@ -68,13 +66,13 @@ def test_rows_stand_as_steps_come_to_them() -> None:
 def test_small_rows_are_one_in_print_and_each_in_the_document() -> None:
     """Not the rest of the step, not what calls a large row; sums stay the same."""
     lined = examples.lined()
-    grid = matrix.of(lined)
-    names = [lead[0].strip() for lead in grid.lead]
+    table = tables.row_causes(lined, most=4)
+    names = [row[0].text for row in table.rows]
     small = {"train.py:26", "net.py:13-14", "update"}
     shown = [row for row in ORDER if row not in small]
     assert names == [*shown[:-1], "(3 more under 1 % each)", "other"]
     total = lined.stages["ms_per_step"].sum()
-    assert float(grid.values.sum().sum()) == pytest.approx(total)
+    assert sum(float(row[1].sort) for row in table.rows) == pytest.approx(total)
     assert [
         row["stage"] for row in json.loads(machine.render(lined))["stages"]
     ] == ORDER
@@ -160,25 +158,3 @@ def test_source_is_left_out_of_a_copy_to_hand_on() -> None:
     rule, _, others = loop_lines(found.loop)
     assert rule.startswith("A step is one iteration of the loop at train.py:10, 5 of")
     assert others == "Other loops: train.py:9, 3 iterations: `--step train.py:9`"
-
-
-def test_exports_have_statements_around_stages() -> None:
-    """A statement lasts until the next of its function; its function until it left."""
-    recording = made()
-    (calls,) = calls_by_thread(recording).values()
-    sites = sites_of(recording, recording.facts.pid)
-    columns = (calls.start, calls.end, calls.site)
-    spans = [
-        (sites[site][0], start / 1e6, end / 1e6)
-        for start, end, site in zip(*(c.tolist() for c in columns), strict=True)
-    ]
-    assert spans[:7] == [
-        ("train.py:10", 0, 1),
-        ("train.py:11", 1, 10),
-        ("train.py:50", 1, 9),
-        ("train.py:51", 1, 7),
-        ("train.py:52", 7, 9),
-        ("forward", 7, 9),
-        ("train.py:12", 10, 13),
-    ]
-    assert len(spans) == 35

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import replace
 
@@ -11,8 +12,9 @@ import pytest
 from debottleneck import words
 from debottleneck.analysis import frames
 from debottleneck.analysis.result import Analysis
-from debottleneck.report import matrix
+from debottleneck.report import tables
 from debottleneck.report.text import run as terminal
+from debottleneck.report.text.tables import MOST_ROWS
 
 NAMES = list(examples.EXAMPLES)
 
@@ -55,17 +57,44 @@ def test_colour_only_adds_escape_sequences() -> None:
 
 def test_causes_that_do_not_fit_are_summed_into_a_named_rest() -> None:
     """Ten causes at 80 columns: some become `rest`, sums stay the same; at 140 none."""
-    grid = matrix.of(wide())
-    cells, folded = matrix.fit(grid, 80)
-    assert folded.startswith("rest is ")
-    assert cells.headers[-2:] == ("rest", "unattr.")
-    causes = [float(text) for text in cells.total[4:]]
-    assert sum(causes) == pytest.approx(float(cells.total[1]), abs=0.1 * len(causes))
-    cells, folded = matrix.fit(grid, 140)
-    assert not folded
-    assert len(cells.headers) == 4 + 10
+    narrow = terminal.render(wide()).splitlines()
+    assert any(line.startswith("rest is ") for line in narrow)
+    (head,) = (line for line in narrow if line.startswith("stage ") and "ms" in line)
+    assert head.split()[-2:] == ["rest", "unattr."]
+    _, ms, _, _, _, _, *causes = tables.row_causes(wide(), most=4).total
+    assert len(causes) == 4
+    assert sum(float(c.sort) for c in causes) == pytest.approx(float(ms.sort))
+    assert "rest is" not in terminal.render(wide(), width=140)
 
 
 def test_a_run_without_any_table_still_has_a_report() -> None:
     """Empty tables leave their sections out instead of failing."""
     assert "No quiet step was measured" in terminal.render(bare())
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("width", [70, 80, 120])
+def test_numbers_stay_whole_beside_long_names(name: str, width: int) -> None:
+    """Shares of waits have their sign however long the names beside them are."""
+    lines = iter(terminal.render(examples.EXAMPLES[name](), width=width).splitlines())
+    table = itertools.takewhile(str.strip, itertools.dropwhile(not_of_waits, lines))
+    shares = [found for line in table for found in re.findall(r"(\d+\.\d)(.*)$", line)]
+    assert [sign for _, sign in shares] == [" %"] * len(shares)
+    waits = len(tables.gil_waits(examples.EXAMPLES[name]()).rows)
+    assert len(shares) == min(waits, MOST_ROWS)
+
+
+def not_of_waits(line: str) -> bool:
+    """Whether a line is not yet the title of the table of waits for the GIL."""
+    return line != "Waiting for the GIL"
+
+
+def test_intervals_stay_where_no_cause_was_measured() -> None:
+    """There is room for them beside no cause."""
+    assert "95 % of ms" in terminal.render(examples.EXAMPLES["killed"]())
+
+
+def test_roles_have_totals_where_no_step_is() -> None:
+    """How long a role's threads were seen stands before their causes."""
+    text = terminal.render(examples.EXAMPLES["no_steps"]())
+    assert re.search(r"^trainer +1,000\.0 ", text, re.MULTILINE)

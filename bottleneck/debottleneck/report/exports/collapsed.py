@@ -11,7 +11,7 @@ from functools import cache
 
 from debottleneck.analysis.code import Frame
 from debottleneck.analysis.result import Analysis
-from debottleneck.report.exports.stacks import Place, stacks_of
+from debottleneck.report.exports.threads import stacks_of
 from debottleneck.report.words.quantities import home, place
 
 
@@ -22,21 +22,16 @@ def render(analysis: Analysis) -> str:
         UsageError: py-spy was not at work.
     """
     directory = home(analysis.recording.facts)
-    stacks = stacks_of(analysis)
 
     @cache
     def named(frame: Frame) -> str:
         return _plain(place(*frame, directory))
 
-    @cache
-    def path(where: Place) -> str:
-        return ";".join(map(named, stacks.at(where)))
-
     lines = []
-    for thread, samples in stacks.threads.items():
+    for thread, samples in stacks_of(analysis).items():
         sums: Counter[str] = Counter()
-        for where, weight in samples:
-            sums[path(where)] += weight
+        for stack, weight in samples:
+            sums[";".join(map(named, stack))] += weight
         lines += [
             f"{_plain(thread)};{stack} {max(1, round(weight / 1000))}"
             for stack, weight in sums.most_common()

@@ -19,7 +19,7 @@ from typing import Any
 import pandas as pd
 
 from debottleneck.analysis.result import Analysis
-from debottleneck.report.exports.missing import lacks
+from debottleneck.report.exports.threads import lacks
 from debottleneck.report.words.quantities import clean
 
 KEYS = ["file", "line", "function"]

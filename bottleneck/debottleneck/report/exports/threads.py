@@ -1,21 +1,50 @@
-"""Threads as the exported formats name them."""
+"""What exported formats share: threads with their names, rows and stacks over time."""
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Iterator
 
 import pandas as pd
 
 from debottleneck import words
+from debottleneck.analysis.code import Frame, code_of, sampled
 from debottleneck.analysis.result import Analysis
 from debottleneck.analysis.roles import roles_of
+from debottleneck.analysis.rows import RowNames
+from debottleneck.errors import UsageError
+from debottleneck.recording.recording import NotMeasured
+from debottleneck.report.spans import joined
 from debottleneck.report.words.quantities import clean
 
 Key = tuple[int, int]
 """A thread: its process and its number."""
 
+Samples = list[tuple[tuple[Frame, ...], int]]
+"""Frames, outermost first and below their stage, and nanoseconds; in order of time."""
 
-def roles(analysis: Analysis) -> dict[Key, str]:
+
+def lacks(analysis: Analysis, what: str, instrument: str, remedy: str) -> UsageError:
+    """The error that says what is missing, why, and how to measure it.
+
+    Args:
+        analysis: Its `not_measured` may know why.
+        what: Begins the entry's name there: "stacks" or "functions".
+        instrument: Who measures it.
+        remedy: What to do when no entry knows better.
+    """
+    gaps = (gap for gap in analysis.not_measured if gap.what.startswith(what))
+    gap = next(gaps, NotMeasured(what, ""))
+    reason = f": {gap.why}" if gap.why else ""
+    text = f"this recording has no {what} of {instrument}{reason}"
+    return UsageError(text, gap.remedy or remedy)
+
+
+def _keys(table: pd.DataFrame) -> list[Key]:
+    return list(zip(table.pid.tolist(), table.tid.tolist(), strict=True))
+
+
+def _roles(analysis: Analysis) -> dict[Key, str]:
     """What each thread that was seen is for."""
     recording, trainer = analysis.recording, analysis.loop.trainer_tid
     tables = (recording.waits, analysis.segments)
@@ -34,19 +63,49 @@ def labels(analysis: Analysis) -> dict[Key, str]:
         for key, name in zip(_keys(table), table["name"], strict=True)
         if name
     }
-    ranked = sorted(
-        (words.ROLES.index(r), key, r) for key, r in roles(analysis).items()
-    )
-    texts = {
-        key: f"{names.get(key) or f'thread {key[1]}'} ({role})"
-        for _, key, role in ranked
-    }
+    roles = _roles(analysis)
+    ranked = sorted(roles, key=lambda key: (words.ROLES.index(roles[key]), key))
+    texts = {k: f"{names.get(k) or f'thread {k[1]}'} ({roles[k]})" for k in ranked}
     often = Counter(texts.values())
-    return {
-        key: f"{text} {key[1]}" if often[text] > 1 else text
-        for key, text in texts.items()
+    return {k: f"{t} {k[1]}" if often[t] > 1 else t for k, t in texts.items()}
+
+
+def rows_by_thread(analysis: Analysis) -> Iterator[tuple[Key, pd.DataFrame]]:
+    """Each thread's stages and lines over time: `stage`, `site`, `start_ns`, `end_ns`.
+
+    They follow one another; the rest of the step is left out.
+    """
+    shown = analysis.segments[analysis.segments.stage != words.OTHER]
+    for (pid, tid), rows in shown.groupby(["pid", "tid"]):
+        yield (int(pid), int(tid)), joined(rows, ["stage", "site"])
+
+
+def stacks_of(analysis: Analysis) -> dict[str, Samples]:
+    """What py-spy saw of each thread, the trainer first, by the thread's label.
+
+    Time in which py-spy was not attached is left out, and so are the windows in
+    which it saw only the thread that held the GIL.
+
+    Raises:
+        UsageError: py-spy was not at work.
+    """
+    recording, code = analysis.recording, code_of(analysis.recording)
+    names = RowNames.of(analysis.rows)
+    table = sampled(recording, code, analysis.segments, names, _roles(analysis))
+    rows = table[(table["block"] == "stacks") & (table["weight_ns"] > 0)]
+    if rows.empty:
+        remedy = "profile a longer run without --no-stacks"
+        raise lacks(analysis, "stacks", "py-spy", remedy)
+    frames = {
+        number: tuple((clean(name), clean(file), line) for name, file, line in stack)
+        for number, stack in code.frames.items()
     }
-
-
-def _keys(table: pd.DataFrame) -> list[Key]:
-    return list(zip(table.pid.tolist(), table.tid.tolist(), strict=True))
+    rows = rows.sort_values("start_ns", kind="stable")
+    columns = [rows[c].tolist() for c in ("pid", "tid", "stage", "stack", "weight_ns")]
+    samples: defaultdict[Key, Samples] = defaultdict(list)
+    for pid, tid, stage, stack, weight in zip(*columns, strict=True):
+        within = (f"[{stage}]", "", 0), *frames.get(stack, ())
+        samples[pid, tid].append((within, weight))
+    called = {key: f"thread {key[1]}" for key in samples} | labels(analysis)
+    shown = [*filter(samples.get, labels(analysis)), *samples]
+    return {called[key]: samples[key] for key in shown}

@@ -7,7 +7,7 @@ a notebook or a picture stands alone, with title, legend and light theme.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,13 +19,10 @@ from debottleneck.report.colours import THEMES
 from debottleneck.report.figures import (
     causes,
     change,
-    costs,
-    described,
     flame,
     flame_change,
     losses,
     predictions,
-    sides,
     steps,
     timeline,
     trials,
@@ -59,150 +56,100 @@ class Entry:
     """A figure of a recording, or of a comparison.
 
     Attributes:
-        name: What users type, and what it is called on the page.
-        title: What it says where it stands alone.
+        title: What it says where it stands alone, and to who cannot see it.
         draw: Subject -> the figure, None where what it draws was not measured. The
             subject is an analysis, or a comparison and what stands behind it.
-        label: What it shows, for who cannot see it: the same for all, or made of the
-            subject.
+        told: Subject -> more words for who cannot see it, where no table has them.
     """
 
-    name: str
     title: str
     draw: Callable[..., go.Figure | None]
-    label: str | Callable[..., str]
+    told: Callable[..., str] | None = None
 
     def words(self, *subject: Any) -> str:
         """What it shows of this subject, for who cannot see it."""
-        return self.label if isinstance(self.label, str) else self.label(*subject)
-
-
-def _by_name(entries: Iterable[Entry]) -> Mapping[str, Entry]:
-    return {entry.name: entry for entry in entries}
+        return self.told(*subject) if self.told else self.title
 
 
 def _window(name: str) -> Callable[[Analysis], str]:
-    return lambda analysis: described.strip(analysis, timeline.windows(analysis)[name])
+    return lambda run: timeline.told(run, timeline.windows(run)[name])
 
 
-RUN = _by_name(
-    (
-        Entry(
-            "causes",
-            "Where the time of a step goes: its parts by cause, ms",
-            causes.of_run,
-            described.heat,
-        ),
-        Entry(
-            "steps",
-            "Every step's time by part; in shaded steps other instruments worked",
-            steps.step_bars,
-            described.bars,
-        ),
-        Entry(
-            "distribution",
-            "How long the undisturbed steps took",
-            steps.distribution,
-            described.distribution,
-        ),
-        Entry(
-            "timeline",
-            "A typical step: what each thread ran, below it its waits",
-            lambda analysis: timeline.of_run(analysis, "typical"),
-            _window("typical"),
-        ),
-        Entry(
-            "slowest",
-            "The slowest step: what each thread ran, below it its waits",
-            lambda analysis: timeline.of_run(analysis, "slowest"),
-            _window("slowest"),
-        ),
-        Entry(
-            "flame",
-            "Stacks of the heaviest part; orange is the script's own code, "
-            "a dot marks code that held the GIL",
-            flame.of_run,
-            lambda analysis: described.flame(analysis, flame.stages(analysis.flame)[0]),
-        ),
-        Entry(
-            PREDICTIONS,
-            "What strategies should gain, with 90 % bands: speed-up over workers",
-            lambda analysis: predictions.curve(analysis.predictions),
-            lambda analysis: described.curves(analysis.predictions),
-        ),
+def _side(id: str) -> Entry:
+    """A typical step of one side, on the scale of both."""
+
+    def told(_: Comparison, shown: Sides) -> str:
+        side = next(side for side in shown.found if side.id == id)
+        window = timeline.windows_of(shown.found)[id]
+        return f"{side.label}: {timeline.told(side.analysis, window)}"
+
+    return Entry(
+        f"{id.capitalize()}: a typical step of each thread",
+        lambda _, shown: timeline.of_side(shown.found, id),
+        told,
     )
-)
-"""Figures of a recording."""
 
 
-def _of_sides() -> Iterator[Entry]:
-    """Figures that both sides have, on the scale of both."""
-    for kind, title, draw, sentence in (
-        ("causes", "parts by cause, ms per step", sides.heat, described.heat),
-        ("steps", "every step's time by part", sides.bars, described.bars),
-        ("timeline", "a typical step of each thread", sides.strips, None),
-    ):
-        for id in ("before", "after"):
-            yield Entry(
-                f"{kind}-{id}",
-                f"{id.capitalize()}: {title}",
-                lambda _, shown, draw=draw, id=id: draw(shown.found, id),
-                lambda _, shown, say=sentence, id=id: described.side(shown, id, say),
-            )
+RUN: Mapping[str, Entry] = {
+    "causes": Entry(
+        "Where the time of a step goes: its parts by cause, ms", causes.of_run
+    ),
+    "steps": Entry(
+        "Every step's time by part; in shaded steps other instruments worked",
+        steps.step_bars,
+    ),
+    "distribution": Entry("How long the undisturbed steps took", steps.distribution),
+    "timeline": Entry(
+        "A typical step: what each thread ran, below it its waits",
+        lambda run: timeline.of_run(run, "typical"),
+        _window("typical"),
+    ),
+    "slowest": Entry(
+        "The slowest step: what each thread ran, below it its waits",
+        lambda run: timeline.of_run(run, "slowest"),
+        _window("slowest"),
+    ),
+    "flame": Entry(
+        "Stacks of the heaviest part; orange is the script's own code, "
+        "a dot marks code that held the GIL",
+        flame.of_run,
+    ),
+    PREDICTIONS: Entry(
+        "What strategies should gain, with 90 % bands: speed-up over workers",
+        lambda run: predictions.curve(run.predictions),
+    ),
+}
+"""Name that users type, and that it has on the page -> figure of a recording."""
 
-
-COMPARISON = _by_name(
-    (
-        Entry(
-            "change",
-            "The mean step before and after: its parts by cause",
-            lambda _, shown: change.bars(shown.found),
-            "Bars of each part's time by cause; the table below has the numbers",
-        ),
-        Entry(
-            "waterfall",
-            "From the old mean step to the new one, cause by cause",
-            lambda _, shown: change.waterfall(shown.found),
-            "Waterfall from the step before to the step after, cause by cause",
-        ),
-        Entry(
-            "speedups",
-            "Speed-up of each strategy with its 95 % interval",
-            lambda comparison, _: trials.speedups(comparison),
-            "Speed-up of each strategy with its interval; the table of strategies has "
-            "the numbers",
-        ),
-        Entry(
-            "trials",
-            "Step times of every trial: a dot a round, a bar all its steps",
-            lambda comparison, shown: trials.distribution(comparison, shown.measured),
-            "Step times of every trial by strategy",
-        ),
-        Entry(
-            "cost",
-            "What each strategy costs in memory and CPU time",
-            lambda comparison, _: costs.cost(comparison),
-            "Memory and CPU time of each strategy; the table of strategies has the "
-            "numbers",
-        ),
-        Entry(
-            "losses",
-            "The loss of the plain script and of each strategy",
-            lambda comparison, shown: losses.curves(
-                shown.measured.losses, comparison.best
-            ),
-            "Loss by step of the plain script and of each strategy",
-        ),
-        *_of_sides(),
-        Entry(
-            "flame-change",
-            "What changed in the stacks: blue takes less time, orange more",
-            lambda _, shown: flame_change.figure(shown.found),
-            "Flame graph of the difference between both recordings",
-        ),
-    )
-)
-"""Figures of a comparison."""
+COMPARISON: Mapping[str, Entry] = {
+    "change": Entry(
+        "The mean step before and after: its parts by cause",
+        lambda _, shown: change.bars(shown.found),
+    ),
+    "waterfall": Entry(
+        "From the old mean step to the new one, cause by cause",
+        lambda _, shown: change.waterfall(shown.found),
+    ),
+    "speedups": Entry(
+        "Speed-up of each strategy with its 95 % interval",
+        lambda comparison, _: trials.speedups(comparison),
+    ),
+    "trials": Entry(
+        "Step times of every trial: a dot a round, a bar all its steps",
+        lambda comparison, shown: trials.distribution(comparison, shown.measured),
+    ),
+    "losses": Entry(
+        "The loss of the plain script and of each strategy",
+        lambda comparison, shown: losses.curves(shown.measured.losses, comparison.best),
+    ),
+    "timeline-before": _side("before"),
+    "timeline-after": _side("after"),
+    "flame-change": Entry(
+        "What changed in the stacks: blue takes less time, orange more",
+        lambda _, shown: flame_change.figure(shown.found),
+    ),
+}
+"""The same of a comparison."""
 
 
 def of_run(analysis: Analysis, name: str) -> go.Figure:
@@ -215,7 +162,7 @@ def of_run(analysis: Analysis, name: str) -> go.Figure:
     Raises:
         UsageError: No such figure, or nothing was measured for it.
     """
-    check_run(name)
+    check(name, RUN)
     if name in RUN:
         figure, title = RUN[name].draw(analysis), RUN[name].title
     else:
@@ -239,36 +186,25 @@ def of_comparison(comparison: Comparison, shown: Sides, name: str) -> go.Figure:
     Raises:
         UsageError: No such figure, or nothing was measured for it.
     """
-    check_comparison(name)
+    check(name, COMPARISON)
     figure = COMPARISON[name].draw(comparison, shown)
     if figure is None:
         raise _missing(name, _drawn(COMPARISON, comparison, shown))
     return _alone(figure, COMPARISON[name].title)
 
 
-def check_run(name: str) -> None:
-    """Refuse a name that no recording has a figure for.
+def check(name: str, entries: Mapping[str, Entry]) -> None:
+    """Refuse a name that RUN, or COMPARISON, has no figure for.
 
     Raises:
         UsageError: No such figure; the names there are.
     """
-    if not name.startswith(STAGE):
-        _check(name, "a recording", RUN, f"{STAGE}ROW")
-
-
-def check_comparison(name: str) -> None:
-    """Refuse a name that no comparison has a figure for.
-
-    Raises:
-        UsageError: No such figure; the names there are.
-    """
-    _check(name, "a comparison", COMPARISON)
-
-
-def _check(name: str, kind: str, entries: Iterable[str], *more: str) -> None:
-    if name not in entries:
+    is_run = entries is RUN
+    if name not in entries and not (is_run and name.startswith(STAGE)):
+        kind = "a recording" if is_run else "a comparison"
+        names = [*entries, *[f"{STAGE}ROW"] * is_run]
         said = f"{kind} has no figure called {name!r}"
-        raise UsageError(said, f"choose one of: {', '.join((*entries, *more))}")
+        raise UsageError(said, f"choose one of: {', '.join(names)}")
 
 
 def _drawn(entries: Mapping[str, Entry], *subject: Any) -> list[str]:

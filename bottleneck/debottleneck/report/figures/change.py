@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -54,76 +55,63 @@ def bars(sides: Sequence[Side]) -> go.Figure | None:
     shown = ShownRows.of(*(side.analysis for side, _ in pairs))
     stages = in_order((r for _, t in pairs for r in t.index), shown.order)
     causes = in_order((c for _, t in pairs for c in t.columns), words.CAUSES)
-    margin = {"l": 8, "r": 66, "t": 4, "b": 48}
-    figure = blank(PITCH * len(stages) + 56, barmode="stack", margin=margin)
-    rows = pd.concat(
-        _rows_of(
-            side,
-            table.reindex(index=stages, columns=causes),
-            (index, len(pairs)),
-            shown,
-        )
-        for index, (side, table) in enumerate(pairs)
-    )
     digits = table_digits(max(side.step_ms for side, _ in pairs))
-    for cause in causes:
-        _one_cause(figure, cause, rows, digits, shown)
-    sums = rows[causes].sum(axis=1)
-    texts = [f"{number(v, table_digits(sums.max()))} ms" for v in sums]
-    _write(figure, sums.tolist(), rows.y.tolist(), texts)
-    _axes(figure, float(sums.max()), rows.y.tolist(), rows.tick.tolist(), len(stages))
-    return figure
+    figure = blank(PITCH * len(stages) + 56, barmode="stack")
+    ticks: dict[float, str] = {}
+    sums: dict[float, float] = {}
+    for index, (side, table) in enumerate(pairs):
+        ms = table.reindex(index=stages, columns=causes).fillna(0.0)
+        places = [at + (index - (len(pairs) - 1) / 2) * 0.4 for at in range(len(ms))]
+        names = [f"<b>{plain(shown.short(row))}</b>" for row in stages]
+        befores = [f"{name} {TIMES[0]}" for name in names] if pairs[1:] else names
+        ticks |= zip(places, [TIMES[1]] * len(ms) if index else befores, strict=True)
+        sums |= zip(places, ms.sum(axis=1), strict=True)
+        for cause in causes:
+            texts = [
+                f"{name}, {plain(cause)}<br>{number(value, digits)} ms per step, "
+                f"{percent(value / (side.step_ms or float('nan')))} of it<br>"
+                f"{plain(side.label)}{said(shown, row)}"
+                for name, row, value in zip(names, stages, ms[cause], strict=True)
+            ]
+            _bar(figure, cause, ms[cause].tolist(), places, texts, 0.36)
+    length = table_digits(max(sums.values()))
+    ends = [f"{number(value, length)} ms" for value in sums.values()]
+    return _finished(figure, sums, ticks, ends, len(stages))
 
 
-def _rows_of(
-    side: Side, table: pd.DataFrame, place: tuple[int, int], shown: ShownRows
-) -> pd.DataFrame:
-    """A side's bars: causes in ms, and where they lie (a row is 1 high).
-
-    `place` is which side it is, and of how many.
-    """
-    index, sides = place
-    names = [f"<b>{plain(shown.short(row))}</b>" for row in table.index]
-    ticks = names
-    if sides > 1:
-        ticks = [TIMES[1] if index else f"{name} {TIMES[0]}" for name in names]
-    return table.fillna(0.0).assign(
-        y=[stage + (index - (sides - 1) / 2) * 0.4 for stage in range(len(table))],
-        tick=ticks,
-        name=names,
-        label=plain(side.label),
-        step_ms=side.step_ms or float("nan"),
-    )
-
-
-def _one_cause(
-    figure: go.Figure, cause: str, rows: pd.DataFrame, digits: int, shown: ShownRows
+def _bar(
+    figure: go.Figure,
+    cause: str,
+    x: Sequence[float],
+    y: Sequence[float],
+    texts: Sequence[str],
+    width: float,
+    **more: Any,
 ) -> None:
-    columns = (rows[cause], rows.index, rows.name, rows.label, rows.step_ms)
-    texts = [
-        f"{name}, {plain(cause)}<br>{number(ms, digits)} ms per step, "
-        f"{percent(ms / step_ms)} of it<br>{label}{said(shown, row)}"
-        for ms, row, name, label, step_ms in zip(*columns, strict=True)
-    ]
+    """Bars of one colour, and what is said of each under the pointer."""
     figure.add_bar(
         name=plain(cause),
         orientation="h",
-        x=rows[cause].tolist(),
-        y=rows.y.tolist(),
-        width=0.36,
+        x=x,
+        y=y,
+        width=width,
         customdata=texts,
-        marker={"color": cause_colour(cause), "line": {"width": 0}},
         hovertemplate="%{customdata}<extra></extra>",
+        **{"marker": {"color": cause_colour(cause), "line": {"width": 0}}, **more},
     )
 
 
-def _write(
-    figure: go.Figure, x: Sequence[float], y: Sequence[float], texts: Sequence[str]
-) -> None:
-    """Texts right of the ends of bars; the margin may hold them."""
+def _finished(
+    figure: go.Figure,
+    ends: dict[float, float],
+    names: dict[float, str],
+    texts: Sequence[str],
+    rows: int,
+) -> go.Figure:
+    """With milliseconds from 0 on, names of bars from the top down, texts at ends."""
     figure.add_scatter(
-        x=x,
-        y=y,
+        x=list(ends.values()),
+        y=list(ends),
         text=[f" {text}" for text in texts],
         mode="text",
         textposition="middle right",
@@ -131,27 +119,17 @@ def _write(
         hoverinfo="skip",
         showlegend=False,
     )
-
-
-def _axes(
-    figure: go.Figure,
-    longest: float,
-    places: Sequence[float],
-    names: Sequence[str],
-    rows: int,
-) -> None:
-    """Milliseconds from 0 on, and the names of bars from the top down."""
-    span = [0, longest or 1.0]
-    figure.update_xaxes(title=title("ms per step"), range=span, nticks=6, **LEVEL)
-    figure.update_yaxes(
-        tickvals=places,
-        ticktext=names,
+    figure.update_layout(margin={"l": 8, "r": 76, "t": 4, "b": 48})
+    span = {"range": [0, max(ends.values()) or 1.0], "nticks": 6, **LEVEL}
+    figure.update_xaxes(title=title("ms per step"), **span)
+    bare = {"showgrid": False, "zeroline": False, "fixedrange": True}
+    return figure.update_yaxes(
+        tickvals=list(names),
+        ticktext=list(names.values()),
         range=[rows - 0.5, -0.5],
         automargin=True,
         ticklabelstandoff=4,
-        showgrid=False,
-        zeroline=False,
-        fixedrange=True,
+        **bare,
     )
 
 
@@ -162,7 +140,6 @@ class WaterfallRow:
     name: str
     start: float
     end: float
-    colour: str
     detail: str = ""
 
     @property
@@ -170,14 +147,9 @@ class WaterfallRow:
         """Negative where time was gained."""
         return self.end - self.start
 
-    @property
-    def is_step(self) -> bool:
-        """Whether it is a whole step, not what became of a cause."""
-        return self.name in TIMES
-
     def said(self, digits: int) -> str:
-        """Its length, of a change with its sign."""
-        length = number if self.is_step else signed
+        """Its length; of a change with its sign."""
+        length = number if self.name in TIMES else signed
         return f"{length(self.change, digits)} ms"
 
 
@@ -195,21 +167,44 @@ def waterfall(sides: Sequence[Side]) -> go.Figure | None:
     before, after = (matrix.trainer_causes(side.analysis).sum() for side in sides)
     if before.empty or after.empty:
         return None
-    ends = (float(before.sum()), float(after.sum()))
     first, last = (
-        WaterfallRow(name, 0.0, end, NEUTRAL, plain(side.label))
-        for name, end, side in zip(TIMES, ends, sides, strict=True)
+        WaterfallRow(name, 0.0, float(causes.sum()), plain(side.label))
+        for name, causes, side in zip(TIMES, (before, after), sides, strict=True)
     )
-    rows = [first, *_changes(after.sub(before, fill_value=0.0), *ends), last]
-    return _drawn(rows, table_digits(max(ends)))
+    changes = _changes(after.sub(before, fill_value=0.0), first.end, last.end)
+    rows = [first, *changes, last]
+    digits = table_digits(max(first.end, last.end))
+    figure = blank(BAR * len(rows) + 52, barmode="overlay")
+    for index, row in enumerate(rows):
+        text = f"<b>{plain(row.name)}</b>: {row.said(digits)} per step"
+        text += f"<br>{row.detail}" * bool(row.detail)
+        x, base = [abs(row.change)], [min(row.start, row.end)]
+        _bar(figure, row.name, x, [index], [text], 0.62, base=base, marker=_look(row))
+    joints = [v for row in rows[:-1] for v in (row.end, row.end, None)]
+    places = [v for index in range(len(rows) - 1) for v in (index, index + 1, None)]
+    add_line(figure, joints, places, width=1, showlegend=False)
+    ends = {float(i): max(row.start, row.end) for i, row in enumerate(rows)}
+    bold = ("<b>{}</b>" if row.name in TIMES else "{}" for row in rows)
+    names = [b.format(plain(row.name)) for b, row in zip(bold, rows, strict=True)]
+    ticks = dict(zip(ends, names, strict=True))
+    return _finished(figure, ends, ticks, [r.said(digits) for r in rows], len(rows))
+
+
+def _look(row: WaterfallRow) -> dict[str, Any]:
+    """A bar that grows is hatched."""
+    colour = NEUTRAL if row.name in TIMES else cause_colour(row.name)
+    ink = {"fgcolor": ink_on(colour), "fgopacity": 0.55, "fillmode": "overlay"}
+    hatched = {"shape": "/", "size": 7, "solidity": 0.25, **ink}
+    grows = row.change > 0 and row.name not in TIMES
+    pattern = hatched if grows else None
+    return {"color": colour, "line": {"width": 0}, "pattern": pattern}
 
 
 def _changes(changes: pd.Series, first: float, last: float) -> list[WaterfallRow]:
     """Changes one after the other, the largest gain first, tiny ones joined last."""
     moved = changes[changes != 0].sort_values(kind="stable")
     tiny = (moved.abs() < TINY * max(first, last)) & (moved.index != "unattributed")
-    if tiny.sum() < 2:
-        tiny &= False
+    tiny &= tiny.sum() > 1
     named = [(str(name), float(ms), "") for name, ms in moved[~tiny].items()]
     if tiny.any():
         names = ", ".join(in_order(map(str, moved.index[tiny]), words.CAUSES))
@@ -217,53 +212,6 @@ def _changes(changes: pd.Series, first: float, last: float) -> list[WaterfallRow
     rows: list[WaterfallRow] = []
     level = first
     for name, ms, detail in named:
-        rows.append(WaterfallRow(name, level, level + ms, cause_colour(name), detail))
+        rows.append(WaterfallRow(name, level, level + ms, detail))
         level += ms
     return rows
-
-
-def _drawn(rows: list[WaterfallRow], digits: int) -> go.Figure:
-    margin = {"l": 8, "r": 76, "t": 4, "b": 48}
-    figure = blank(BAR * len(rows) + 52, barmode="overlay", margin=margin)
-    for index, row in enumerate(rows):
-        _one_row(figure, row, index, digits)
-    _steps_between(figure, rows)
-    ends = [max(row.start, row.end) for row in rows]
-    places = list(range(len(rows)))
-    names = [f"<b>{row.name}</b>" if row.is_step else plain(row.name) for row in rows]
-    _write(figure, ends, places, [row.said(digits) for row in rows])
-    _axes(figure, max(ends), places, names, len(rows))
-    return figure
-
-
-def _one_row(figure: go.Figure, row: WaterfallRow, index: int, digits: int) -> None:
-    """A bar; one that grows is hatched."""
-    pattern = {"shape": "/", "fillmode": "overlay", "size": 7, "solidity": 0.25}
-    ink = {"fgcolor": ink_on(row.colour), "fgopacity": 0.55}
-    grows = row.change > 0 and not row.is_step
-    detail = f"<br>{row.detail}" if row.detail else ""
-    figure.add_bar(
-        name=plain(row.name),
-        orientation="h",
-        base=[min(row.start, row.end)],
-        x=[abs(row.change)],
-        y=[index],
-        width=0.62,
-        customdata=[f"<b>{plain(row.name)}</b>: {row.said(digits)} per step{detail}"],
-        marker={
-            "color": row.colour,
-            "line": {"width": 0},
-            "pattern": {**pattern, **ink} if grows else None,
-        },
-        hovertemplate="%{customdata}<extra></extra>",
-    )
-
-
-def _steps_between(figure: go.Figure, rows: list[WaterfallRow]) -> None:
-    """Thin lines from where one bar ends to where the next begins."""
-    x: list[float | None] = []
-    y: list[float | None] = []
-    for index, row in enumerate(rows[:-1]):
-        x += [row.end, row.end, None]
-        y += [index, index + 1, None]
-    add_line(figure, x, y, width=1, showlegend=False)

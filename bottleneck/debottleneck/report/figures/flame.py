@@ -10,6 +10,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from debottleneck.analysis.result import Analysis
+from debottleneck.recording.own import is_users_own
 from debottleneck.report.figures.base import TALLEST, blank, name_above, plain
 from debottleneck.report.words.quantities import home, percent, short
 
@@ -53,12 +54,21 @@ def cut(
     """
     order = {"by": ["weight_ms", "depth"], "ascending": [False, True]}
     ranked = nodes.assign(depth=_depths(nodes)).sort_values(**order, kind="stable")
-    keep = most
-    folded = _fold(ranked, keep, sums)
-    while len(folded) > most:
-        keep -= max(1, (len(folded) - most) // 2)
-        folded = _fold(ranked, keep, sums)
-    return _with_self(folded)
+    keep = len(nodes) if len(nodes) <= most else most // 2
+    kept, rest = ranked.head(keep), ranked.iloc[keep:]
+    edge = rest[rest.parent.isin(kept.id) | ~rest.parent.isin(ranked.id)]
+    folded = edge.groupby("parent")[[*sums]].sum().reset_index()
+    folded = folded[folded.weight_ms > 0]
+    named = {
+        "id": -2 - np.arange(len(folded)),
+        "function": SMALLER,
+        "file": "",
+        "line": 0,
+    }
+    columns = ["id", "parent", "function", "file", "line", *sums]
+    shown = pd.concat([kept, folded.assign(**named)], ignore_index=True)[columns]
+    inside = shown.id.map(shown.groupby("parent").weight_ms.sum()).fillna(0.0)
+    return shown.assign(self_ms=(shown.weight_ms - inside).clip(lower=0.0))
 
 
 def _depths(nodes: pd.DataFrame) -> pd.Series:
@@ -73,24 +83,6 @@ def _depths(nodes: pd.DataFrame) -> pd.Series:
         outer = depth.get(node, 0)
         depth.update((below, outer + n) for n, below in enumerate(reversed(path), 1))
     return nodes.id.map(depth)
-
-
-def _fold(ranked: pd.DataFrame, keep: int, summed: Sequence[str]) -> pd.DataFrame:
-    kept, rest = ranked.head(keep), ranked.iloc[keep:]
-    edge = rest[rest.parent.isin(kept.id) | ~rest.parent.isin(ranked.id)]
-    sums = edge.groupby("parent")[[*summed]].sum().reset_index()
-    sums = sums[sums.weight_ms > 0]
-    fold = sums.assign(
-        id=-2 - np.arange(len(sums)), function=SMALLER, file="", line=0, depth=0
-    )
-    columns = ["id", "parent", "function", "file", "line", *summed]
-    return pd.concat([kept[columns], fold[columns]], ignore_index=True)
-
-
-def _with_self(nodes: pd.DataFrame) -> pd.DataFrame:
-    inner = nodes.groupby("parent").weight_ms.sum()
-    inside = nodes.id.map(inner).fillna(0.0)
-    return nodes.assign(self_ms=(nodes.weight_ms - inside).clip(lower=0.0))
 
 
 def of_run(analysis: Analysis, stage: str = "") -> go.Figure | None:
@@ -121,7 +113,8 @@ def figure(analysis: Analysis, stage: str, most: int = MOST_NODES) -> go.Figure:
         f"{HOLDS * (row['gil'] >= HELD and bool(row['file']))}{plain(row['function'])}"
         for row in rows
     ]
-    meta = {"kind": _kinds(nodes, analysis), "gil": gil.round(3).tolist()}
+    kinds = [int(is_users_own(file)) if file else 2 for file in nodes.file]
+    meta = {"kind": kinds, "gil": gil.round(3).tolist()}
     return icicle(nodes, labels, texts).update_layout(meta=meta)
 
 
@@ -178,19 +171,6 @@ def _one_tree(part: pd.DataFrame) -> pd.DataFrame:
     heads = heads.assign(id=heads.role.map(roles.index), function=heads.role)
     columns = ["id", "parent", "function", "file", "line", "weight_ms", "gil_ms"]
     return pd.concat([heads[columns], nodes[columns]], ignore_index=True)
-
-
-def _kinds(nodes: pd.DataFrame, analysis: Analysis) -> list[int]:
-    own = set(analysis.recording.sites.file)
-    directory = home(analysis.recording.facts)
-
-    def is_own(file: str) -> bool:
-        if file in own or not directory:
-            return file in own
-        inside = file.startswith(directory.rstrip("/") + "/")
-        return inside and "-packages/" not in file and "/lib/python3" not in file
-
-    return [int(is_own(str(file))) if file else 2 for file in nodes.file]
 
 
 def _describe(row: Row, all_ms: float, directory: str) -> str:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import pandas as pd
 import plotly.graph_objects as go
 
-from debottleneck import words
 from debottleneck.analysis.result import Analysis
 from debottleneck.report.colours import channels, ink_on
 from debottleneck.report.figures import flame
@@ -23,24 +22,21 @@ VISIBLE = 0.05
 """A label has a mark where the change is this share of the largest one."""
 
 TRAINER = "trainer"
-EVERYONE = "all threads"
 SUMS = ("weight_ms", "before", "after")
 
 Path = tuple[str, ...]
-"""Role, stage, then frames as "function\0file", outermost first."""
+"""TRAINER, stage, then frames as "function\0file", outermost first."""
 
 Times = dict[Path, float]
 """Path -> milliseconds per step, its children's included."""
 
 
 def figure(sides: Sequence[Side]) -> go.Figure | None:
-    """An icicle of two recordings' stacks, coloured by what changed.
+    """An icicle of the trainer's stacks in two recordings, coloured by what changed.
 
     Stacks are taken in steps of their own, which their taking slows down, so samples
-    say only how a time divides among frames. The times are those of quiet steps: the
-    trainer's stages have their mean milliseconds per step, and each is divided among
-    its frames as its samples were. Any other role has one mean step, divided as its
-    threads' samples were: what an average thread of that role did meanwhile.
+    say only how a time divides among frames: each stage has its mean milliseconds of
+    a quiet step, divided among its frames as its samples were.
 
     A frame is as wide as the mean of both times. Frames are the same if function and
     file are, whatever the line. A stage of which one recording has no samples has no
@@ -54,12 +50,11 @@ def figure(sides: Sequence[Side]) -> go.Figure | None:
     if len(known) < 2:
         return None
     before, after = known
-    unknown = _unsampled(before) | _unsampled(after)
-    old, new = _times(before, unknown), _times(after, unknown)
+    unseen = _unseen(before) | _unseen(after)
+    old, new = _times(before, unseen), _times(after, unseen)
     nodes = _nodes(old, new, ShownRows.of(before, after).order)
     changes = nodes.after - nodes.before
-    inner = changes[~nodes.top].abs()
-    largest = float(inner.max()) if len(inner) else 0.0
+    largest = float(changes[nodes.parent != -1].abs().max())
     digits = table_digits(max(before.loop.step_ms, after.loop.step_ms))
     rows = nodes.to_dict("records")
     drawn = flame.icicle(
@@ -76,72 +71,49 @@ def figure(sides: Sequence[Side]) -> go.Figure | None:
     return drawn
 
 
-def _unsampled(analysis: Analysis) -> set[str]:
-    """Stages in which the trainer spends time, but was not seen."""
+def _unseen(analysis: Analysis) -> set[str]:
+    """Stages in which the trainer spends time, but was not sampled."""
     spent = analysis.stages.stage[analysis.stages.ms_per_step > 0]
-    seen = analysis.flame.stage[analysis.flame.role == TRAINER]
-    return set(spent) - set(seen)
+    return {*spent} - {*analysis.flame.stage[analysis.flame.role == TRAINER]}
 
 
-def _times(analysis: Analysis, unknown: set[str]) -> Times:
+def _times(analysis: Analysis, unseen: set[str]) -> Times:
     """Every node's milliseconds per step; no node has less than its children."""
-    exact = analysis.stages.set_index("stage").ms_per_step
-    times: Times = {(TRAINER, str(s)): float(ms) for s, ms in exact.items()}
-    directory = home(analysis.recording.facts)
-    for role, threads in analysis.flame.groupby("role"):
-        parts = dict(iter(threads.groupby("stage")))
-        sampled = {
-            stage: float(part.weight_ms[~part.parent.isin(part.id)].sum())
-            for stage, part in parts.items()
-        }
-        of_step = analysis.loop.step_ms / (sum(sampled.values()) or 1.0)
-        for stage, part in parts.items():
-            mean_ms = of_step * sampled[stage]
-            if role == TRAINER:
-                mean_ms = float(exact.get(stage, 0.0))
-            if sampled[stage] > 0 and mean_ms > 0:
-                times.setdefault((str(role), str(stage)), mean_ms)
-                if role != TRAINER or stage not in unknown:
-                    _add_frames(times, part, mean_ms / sampled[stage], directory)
-    return _added_up(times)
-
-
-def _add_frames(times: Times, part: pd.DataFrame, scale: float, folder: str) -> None:
-    """Add the frames of one role and stage."""
-    lead = (str(part.role.iloc[0]), str(part.stage.iloc[0]))
-    above = dict(zip(part.id, part.parent, strict=True))
-    frames = zip(part.id, part.function, part.file, strict=True)
-    files = {file: short(file, folder) for file in part.file.unique()}
-    names = {id: f"{function}\0{files[file]}" for id, function, file in frames}
-    for id, weight in zip(part.id, part.weight_ms, strict=True):
-        path: list[str] = []
-        while id in above:
-            path.append(names[id])
-            id = above[id]
-        key = (*lead, *reversed(path))
-        times[key] = times.get(key, 0.0) + scale * float(weight)
-
-
-def _added_up(times: Times) -> Times:
-    """With every node's parents, none lighter than its children (rounding aside)."""
+    exact = dict(zip(analysis.stages.stage, analysis.stages.ms_per_step, strict=True))
+    times: Times = {(TRAINER, stage): float(ms) for stage, ms in exact.items()}
+    mine = analysis.flame[analysis.flame.role == TRAINER]
+    folder = home(analysis.recording.facts)
+    files = {file: short(file, folder) for file in mine.file.unique()}
+    for stage, part in mine[~mine.stage.isin(unseen)].groupby("stage"):
+        sampled = float(part.weight_ms[~part.parent.isin(part.id)].sum())
+        scale = exact.get(stage, 0.0) / sampled if sampled > 0 else 0.0
+        above = dict(zip(part.id, part.parent, strict=True))
+        frames = zip(part.id, part.function, part.file, strict=True)
+        names = {id: f"{function}\0{files[file]}" for id, function, file in frames}
+        for id, weight in zip(part.id, part.weight_ms, strict=True):
+            path: list[str] = []
+            while id in above:
+                path.append(names[id])
+                id = above[id]
+            key = (TRAINER, str(stage), *reversed(path))
+            times[key] = times.get(key, 0.0) + scale * float(weight)
     inner: Times = {}
-    added: Times = {}
     paths = {path[:end] for path in times for end in range(1, len(path) + 1)}
-    for path in sorted(paths, key=len, reverse=True):
-        added[path] = max(times.get(path, 0.0), inner.get(path, 0.0))
-        inner[path[:-1]] = inner.get(path[:-1], 0.0) + added[path]
-    return added
+    for key in sorted(paths, key=len, reverse=True):
+        times[key] = max(times.get(key, 0.0), inner.get(key, 0.0))
+        inner[key[:-1]] = inner.get(key[:-1], 0.0) + times[key]
+    return times
 
 
 def _nodes(old: Times, new: Times, rows: Sequence[str]) -> pd.DataFrame:
     """The widest nodes of both as columns of `flame`, with `before` and `after`.
 
-    Roles are in their usual order, rows as given, frames by weight; `top` is true for
-    roles and what is above them.
+    Rows are in their order, frames by weight.
     """
     paths = sorted({*old, *new})
     number_of = {path: index for index, path in enumerate(paths)}
     frames = [path[-1].partition("\0") for path in paths]
+    before, after = (pd.Series([of.get(p, 0.0) for p in paths]) for of in (old, new))
     table = pd.DataFrame(
         {
             "id": range(len(paths)),
@@ -149,38 +121,16 @@ def _nodes(old: Times, new: Times, rows: Sequence[str]) -> pd.DataFrame:
             "function": [function for function, _, _ in frames],
             "file": [file for _, _, file in frames],
             "line": 0,
-            "before": [old.get(path, 0.0) for path in paths],
-            "after": [new.get(path, 0.0) for path in paths],
+            "before": before,
+            "after": after,
+            "weight_ms": (before + after) / 2,
         }
     )
-    nodes = flame.cut(
-        table.assign(weight_ms=(table.before + table.after) / 2), sums=SUMS
-    )
-    rank = nodes.id.map({number_of[path]: _rank(path, rows) for path in paths}).fillna(
-        0
-    )
-    ordered = nodes.assign(rank=rank).sort_values("rank", kind="stable")
-    return _rooted(ordered.drop(columns="rank").assign(top=ordered.parent == -1))
-
-
-def _rooted(nodes: pd.DataFrame) -> pd.DataFrame:
-    """With one node above the roles, where there are several.
-
-    It has no times: those of different roles pass at once.
-    """
-    if nodes.top.sum() < 2:
-        return nodes
-    root = int(nodes.id.max()) + 1
-    names = {"id": root, "parent": -1, "function": EVERYONE, "file": "", "line": 0}
-    unknown = dict.fromkeys((*SUMS, "self_ms"), 0.0)
-    head = pd.DataFrame([{**names, **unknown, "top": True}])
-    below = nodes.assign(parent=nodes.parent.where(~nodes.top, root))
-    return pd.concat([head[[*below.columns]], below], ignore_index=True)
-
-
-def _rank(path: Path, rows: Sequence[str]) -> int:
-    order = {1: words.ROLES, 2: rows}.get(len(path), ())
-    return order.index(path[-1]) if path[-1] in order else len(order)
+    tops = [path for path in paths if len(path) == 2 and path[1] in rows]
+    ranks = {number_of[path]: rows.index(path[1]) for path in tops}
+    nodes = flame.cut(table, sums=SUMS)
+    order = nodes.id.map(ranks).fillna(0).sort_values(kind="stable").index
+    return nodes.loc[order]
 
 
 def _label(row: flame.Row, largest: float) -> str:
@@ -192,16 +142,9 @@ def _label(row: flame.Row, largest: float) -> str:
 
 
 def _describe(row: flame.Row, digits: int) -> str:
-    change = row["after"] - row["before"]
-    lines = [f"<b>{plain(row['function'])}</b>"]
-    if row["weight_ms"] == 0:
-        return f"{lines[0]}<br>an average thread of each role"
-    if row["file"]:
-        lines.append(plain(row["file"]))
-    lines.append(f"before {number(row['before'], digits)} ms per step")
-    lines.append(f"after {number(row['after'], digits)} ms per step")
-    lines.append(f"{signed(change, digits)} ms")
-    return "<br>".join(lines)
+    lines = [f"<b>{plain(row['function'])}</b>", *filter(None, [plain(row["file"])])]
+    lines += [f"{t} {number(row[t], digits)} ms per step" for t in ("before", "after")]
+    return "<br>".join([*lines, f"{signed(row['after'] - row['before'], digits)} ms"])
 
 
 def _colour(change: float, largest: float) -> str:

@@ -100,8 +100,18 @@ def largest(losses: pd.DataFrame, best: str) -> str:
         return "Only one run returned losses, so there is nothing to compare."
     gaps = {spec: _gaps(base, own) for spec, own in series.items()}
     farthest = max(gaps, key=lambda spec: gaps[spec].max() if len(gaps[spec]) else -1.0)
-    chosen = best if best in gaps else farthest
-    return _difference(base, series[chosen], gaps[chosen], chosen)
+    spec = best if best in gaps else farthest
+    lead = f"Losses of the plain script and of {strategies.named(spec)}"
+    if gaps[spec].empty:
+        return f"{lead} have no step in common."
+    steps, at = count(len(gaps[spec]), "step"), int(gaps[spec].idxmax())
+    gap, size = float(gaps[spec][at]), abs(float(base[at]))
+    if not gap:
+        return f"{lead} are the same to the last bit in all {steps}."
+    if np.isinf(gap):
+        return f"{lead} differ at step {at:,}: {base[at]:g} and {series[spec][at]:g}."
+    part = f" ({gap / size:.1g} of the loss)" if size > 1e-300 else ""
+    return f"{lead} differ by at most {gap:.2g}{part} at step {at:,} of {steps}."
 
 
 def _gaps(base: pd.Series, own: pd.Series) -> pd.Series:
@@ -111,18 +121,3 @@ def _gaps(base: pd.Series, own: pd.Series) -> pd.Series:
     with np.errstate(invalid="ignore", over="ignore"):
         gaps = (b - a).abs().fillna(np.inf)
     return gaps.mask((a == b) | (a.isna() & b.isna()), 0.0)
-
-
-def _difference(base: pd.Series, own: pd.Series, gaps: pd.Series, spec: str) -> str:
-    steps = count(len(gaps), "step")
-    lead = f"Losses of the plain script and of {strategies.named(spec)}"
-    if gaps.empty:
-        return f"{lead} have no step in common."
-    if not gaps.any():
-        return f"{lead} are the same to the last bit in all {steps}."
-    at = int(gaps.idxmax())
-    if np.isinf(gaps[at]):
-        return f"{lead} differ at step {at:,}: {base[at]:g} and {own[at]:g}."
-    size = abs(float(base[at]))
-    part = f" ({gaps[at] / size:.1g} of the loss)" if size > 1e-300 else ""
-    return f"{lead} differ by at most {gaps[at]:.2g}{part} at step {at:,} of {steps}."

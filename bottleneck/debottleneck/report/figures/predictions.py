@@ -24,7 +24,6 @@ from debottleneck.strategies.spec import (
     FORWARD,
     PREFETCH,
     UPDATE,
-    Strategies,
     Strategy,
     parse,
 )
@@ -35,11 +34,7 @@ FEWEST = 2
 BAND = 0.16
 """How much of its colour the band around a line has."""
 
-STAGES: Mapping[str, str] = {
-    PREFETCH: "load",
-    FORWARD: "forward",
-    UPDATE: "update",
-}
+STAGES: Mapping[str, str] = {PREFETCH: "load", FORWARD: "forward", UPDATE: "update"}
 """A strategy's line has the colour of the stage that it acts on."""
 
 KINDS = ("threads", "processes")
@@ -54,16 +49,19 @@ class Curve:
     """A strategy's settings, by how many threads, processes or parts they have.
 
     Attributes:
-        name: What people call it: "prefetch, processes".
         strategy: The first of its settings.
         workers: Rising.
         rows: As many as workers.
     """
 
-    name: str
     strategy: Strategy
     workers: tuple[int, ...]
     rows: tuple[Prediction, ...]
+
+    @property
+    def kind(self) -> str:
+        """What its workers are."""
+        return KINDS[self.strategy.word("where", "thread") == "process"]
 
 
 def curve(predicted: Predictions | None) -> go.Figure | None:
@@ -79,17 +77,23 @@ def curve(predicted: Predictions | None) -> go.Figure | None:
     figure = blank(380, margin=margin, showlegend=True, legend=LEGEND_ABOVE)
     ticks = sorted({workers for line in lines for workers in line.workers})
     ends = [ticks[0] / 1.15, ticks[-1] * 1.15]
-    for line in lines:
-        _band(figure, line)
     levels = [(RECORDED, 1.0, "dot")]
     if predicted.question:
         levels.append((ASSUMED, predicted.plain.speedup, "dashdot"))
+    for line in lines:
+        _band(figure, line)
     for name, value, dash in levels:
         add_line(figure, ends, [value] * 2, dash=dash, name=name, showlegend=True)
     for line in lines:
         _line(figure, line)
-    _axes(figure, ticks, lines)
-    return figure
+    kinds = [kind for kind in KINDS if any(line.kind == kind for line in lines)]
+    steps = {"tickvals": ticks, "ticktext": list(map(str, ticks))}
+    figure.update_xaxes(title=title(" or ".join(kinds)), type="log", **steps)
+    figure.update_xaxes(zeroline=False, fixedrange=True)
+    scale = {"ticksuffix": "x", "nticks": 6, "rangemode": "tozero", "automargin": True}
+    return figure.update_yaxes(
+        title=title("times as fast as recorded"), **scale, **LEVEL
+    )
 
 
 def curves(predicted: Predictions) -> list[Curve]:
@@ -98,41 +102,29 @@ def curves(predicted: Predictions) -> list[Curve]:
 
 
 def _curve(settings: Sequence[Prediction]) -> Curve | None:
-    pairs = [(strategy, row) for row in settings for strategy in _alone(row.spec)]
-    by_workers = {_count(strategy): row for strategy, row in pairs}
-    if not pairs:
+    """Of those settings in which no other strategy acts beside it."""
+    first: Strategy | None = None
+    by_workers: dict[int, Prediction] = {}
+    for row in settings:
+        try:
+            strategies = parse(row.spec)
+        except UsageError:
+            continue
+        count = strategies[0].number("workers", 0) if len(strategies) == 1 else 0
+        if count:
+            first = first or strategies[0]
+            by_workers[count] = row
+    if first is None:
         return None
-    first, workers = pairs[0][0], tuple(sorted(by_workers))
-    name = f"{first.name.replace('-', ' ')}, {KINDS[_is_apart(first)]}"
-    return Curve(name, first, workers, tuple(by_workers[n] for n in workers))
-
-
-def _is_apart(strategy: Strategy) -> bool:
-    return strategy.word("where", "thread") == "process"
-
-
-def _alone(spec: str) -> Strategies:
-    """The strategy if the text is one with workers, and no other acts beside it."""
-    try:
-        strategies = parse(spec)
-    except UsageError:
-        return ()
-    return strategies if len(strategies) == 1 and _count(strategies[0]) else ()
-
-
-def _count(strategy: Strategy) -> int:
-    return strategy.number("workers", 0)
-
-
-def _colour(strategy: Strategy) -> str:
-    return stage_colour(STAGES[strategy.name])
+    workers = tuple(sorted(by_workers))
+    return Curve(first, workers, tuple(by_workers[n] for n in workers))
 
 
 def _band(figure: go.Figure, curve: Curve) -> None:
     """Where nine of ten measured values should lie; one setting has arms instead."""
     if len(curve.rows) < FEWEST:
         return
-    red, green, blue = channels(_colour(curve.strategy))
+    red, green, blue = channels(stage_colour(STAGES[curve.strategy.name]))
     figure.add_scatter(
         x=[*curve.workers, *reversed(curve.workers)],
         y=[*(r.low for r in curve.rows), *(r.high for r in reversed(curve.rows))],
@@ -146,8 +138,8 @@ def _band(figure: go.Figure, curve: Curve) -> None:
 
 
 def _line(figure: go.Figure, curve: Curve) -> None:
-    colour = _colour(curve.strategy)
-    apart = _is_apart(curve.strategy)
+    colour = stage_colour(STAGES[curve.strategy.name])
+    apart = curve.kind == KINDS[1]
     bounds = None
     if len(curve.rows) < FEWEST:
         (row,) = curve.rows
@@ -158,7 +150,7 @@ def _line(figure: go.Figure, curve: Curve) -> None:
         for row in curve.rows
     ]
     figure.add_scatter(
-        name=plain(curve.name),
+        name=plain(f"{curve.strategy.name.replace('-', ' ')}, {curve.kind}"),
         x=list(curve.workers),
         y=[row.speedup for row in curve.rows],
         error_y=bounds,
@@ -168,24 +160,4 @@ def _line(figure: go.Figure, curve: Curve) -> None:
         customdata=texts,
         hovertemplate="%{customdata}<extra></extra>",
         showlegend=True,
-    )
-
-
-def _axes(figure: go.Figure, ticks: list[int], lines: Sequence[Curve]) -> None:
-    counted = [k for k in KINDS if any(line.name.endswith(k) for line in lines)]
-    figure.update_xaxes(
-        title=title(" or ".join(counted)),
-        type="log",
-        tickvals=ticks,
-        ticktext=list(map(str, ticks)),
-        zeroline=False,
-        fixedrange=True,
-    )
-    figure.update_yaxes(
-        title=title("times as fast as recorded"),
-        ticksuffix="x",
-        nticks=6,
-        rangemode="tozero",
-        automargin=True,
-        **LEVEL,
     )

@@ -71,41 +71,27 @@ def _sums_by_bar(
 
 def _shades(steps: pd.DataFrame) -> list[dict[str, Any]]:
     """Shaded spans of steps in which something beside marks and waits was at work."""
+    rect = {"type": "rect", "xref": "x", "yref": "paper", "y0": 0, "y1": 1}
+    look = {"opacity": 0.16, "line": {"width": 0}, "layer": "below"}
     return [
         {
-            "type": "rect",
-            "xref": "x",
-            "yref": "paper",
+            **rect,
+            **look,
             "x0": first - 0.5,
             "x1": last + 0.5,
-            "y0": 0,
-            "y1": 1,
             "fillcolor": BLOCK_COLOURS.get(block, "#a3a9b0"),
-            "opacity": 0.16,
-            "line": {"width": 0},
-            "layer": "below",
         }
         for block, first, last in block_spans(steps)
     ]
 
 
 def block_spans(steps: pd.DataFrame) -> list[tuple[str, int, int]]:
-    """Runs of steps in one block other than quiet; near ones joined if many."""
+    """Runs of steps in one block other than quiet, the longest if there are many."""
     run = (steps.block != steps.block.shift()).cumsum()
     runs = steps.groupby(run).agg({"block": "first", "step": ["min", "max"]})
-    gap = len(steps) / MOST_SHADES if len(runs) > 2 * MOST_SHADES else 0
-    spans: list[tuple[str, int, int]] = []
-    last_of: dict[str, int] = {}
-    for block, first, last in runs.itertuples(index=False, name=None):
-        at = last_of.get(block)
-        if block == "quiet":
-            continue
-        if at is not None and first - spans[at][2] < gap:
-            spans[at] = (block, spans[at][1], last)
-        else:
-            last_of[block] = len(spans)
-            spans.append((block, first, last))
-    return spans
+    spans = [*runs.itertuples(index=False, name=None)]
+    loud = [(block, first, last) for block, first, last in spans if block != "quiet"]
+    return sorted(loud, key=lambda span: span[1] - span[2])[:MOST_SHADES]
 
 
 def distribution(analysis: Analysis) -> go.Figure | None:
@@ -147,24 +133,12 @@ def _quiet_ms(analysis: Analysis) -> tuple[pd.Series, float]:
 def _line_at(
     figure: go.Figure, value: float, text: str, middle: float, up: int
 ) -> None:
-    figure.add_shape(
-        type="line",
-        x0=value,
-        x1=value,
-        y0=0,
-        y1=1,
-        yref="paper",
-        line={"width": 1.5, "dash": "dot"},
-    )
-    figure.add_annotation(
+    figure.add_vline(
         x=value,
-        y=1,
-        yref="paper",
-        yanchor="bottom",
-        xanchor="right" if value > middle else "left",
-        yshift=up,
-        showarrow=False,
-        text=f"{text} {number(value)} ms",
+        line={"width": 1.5, "dash": "dot"},
+        annotation={"text": f"{text} {number(value)} ms", "yshift": up},
+        annotation_position="top left" if value > middle else "top right",
+        annotation_yanchor="bottom",
     )
 
 

@@ -1,12 +1,11 @@
-"""How trials went: times of their steps, speed-ups; their cost is in `costs`."""
+"""How trials went: times of their steps, speed-ups predicted and measured."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
-import pandas as pd
 import plotly.graph_objects as go
 
 from debottleneck.report.figures.base import (
@@ -25,7 +24,7 @@ from debottleneck.report.figures.base import (
 from debottleneck.report.words import comparison as comparison_words
 from debottleneck.report.words.quantities import cut, interval, number, table_digits
 from debottleneck.trials import result
-from debottleneck.trials.result import Comparison, Interval, Predicted, Trial
+from debottleneck.trials.result import Comparison, Interval, Trial
 from debottleneck.trials.save import Measurements, counted_steps
 from debottleneck.trials.sides import trial_steps
 
@@ -44,13 +43,9 @@ SHAPES: Mapping[str, str] = {
 }
 """Verdict -> the mark of its row, so that colour is not the only sign."""
 
-PREDICTED = "diamond-open"
 GUESSED = "#c9772b"
 BELOW = 9
 """Pixels from what was measured down to what was predicted, around a row's middle."""
-
-Mean: TypeAlias = tuple[float, Interval | None]
-"""Of a trial's rounds, with its interval where there is one."""
 
 FAR = 3.0
 """An interval is cut at this many times the largest speed-up."""
@@ -68,29 +63,34 @@ def distribution(comparison: Comparison, measured: Measurements) -> go.Figure | 
     """
     counted = trial_steps if comparison.recorded else counted_steps
     steps = counted(measured)
-    means: dict[str, Mean] = {}
-    if comparison.baseline_ms is not None:
-        means[""] = (comparison.baseline_ms.value, comparison.baseline_ms)
+    base = comparison.baseline_ms
+    means: dict[str, Interval] = {} if base is None else {"": base}
     for trial in comparison.trials:
-        if trial.step_ms is not None:
-            means.setdefault(trial.spec, (trial.step_ms, None))
+        if (ms := trial.step_ms) is not None:
+            means.setdefault(trial.spec, Interval(ms, np.nan, np.nan))
     by_spec = dict(iter(steps.groupby("spec")))
     order = [spec for spec in dict.fromkeys(("", *means)) if spec in by_spec]
     if not order:
         return None
     digits = table_digits(float(steps.ms.median()))
-    figure = _empty("ms per step")
+    figure = _empty("ms per step").update_xaxes(rangemode="tozero")
     names = [
         named(
             spec or comparison_words.baseline(comparison),
-            _mean_text(means.get(spec), digits),
+            _mean_text(means[spec], digits) if spec in means else "",
         )
         for spec in order
     ]
-    middles = add_rows(figure, names, band=34)
-    for spec, middle in zip(order, middles, strict=False):
-        _row(figure, spec, by_spec[spec], means.get(spec), middle)
-    return figure.update_xaxes(rangemode="tozero")
+    for spec, middle in zip(order, add_rows(figure, names, band=34), strict=False):
+        _spread(figure, by_spec[spec].ms, middle)
+        rounds = by_spec[spec].groupby("round").ms.mean()
+        _rounds(figure, rounds, ACCENT if spec else NEUTRAL, middle)
+        if spec in means:
+            said = f"mean of the rounds: {_mean_text(means[spec], None)}"
+            line = {"width": 2, "color": NEUTRAL}
+            look = {"symbol": "line-ns-open", "size": 22, "color": NEUTRAL}
+            _mark(figure, means[spec], middle, said, {**look, "line": line})
+    return figure
 
 
 def _empty(unit: str) -> go.Figure:
@@ -98,25 +98,16 @@ def _empty(unit: str) -> go.Figure:
     return figure.update_xaxes(title=title(unit), nticks=6, **LEVEL)
 
 
-def _mean_text(mean: Mean | None, digits: int) -> str:
-    if mean is None:
-        return ""
-    value, bounds = mean
-    said = f"{number(value, digits)} ms"
-    if bounds is not None:
-        said += f" ({interval(bounds.low, bounds.high, digits)})"
-    return said
+def _mean_text(mean: Interval, digits: int | None) -> str:
+    bounds = interval(mean.low, mean.high, digits)
+    known = f" ({bounds})" if np.isfinite(mean.low) else ""
+    return f"{number(mean.value, digits)} ms{known}"
 
 
-def _row(
-    figure: go.Figure,
-    spec: str,
-    steps: pd.DataFrame,
-    mean: Mean | None,
-    middle: float,
-) -> None:
-    low, first, third, high = np.quantile(steps.ms, SPREAD).tolist()
-    said = f"all {len(steps):,} steps: half lie between {number(first)} and "
+def _spread(figure: go.Figure, ms: Any, middle: float) -> None:
+    """Where 90 % and half of all steps lie."""
+    low, first, third, high = np.quantile(ms, SPREAD).tolist()
+    said = f"all {len(ms):,} steps: half lie between {number(first)} and "
     said += f"{number(third)} ms,<br>90 % between {number(low)} and {number(high)} ms"
     for start, end, wide in ((low, high, 5), (first, third, 14)):
         figure.add_bar(
@@ -128,14 +119,10 @@ def _row(
             marker={"color": NEUTRAL, "opacity": 0.35, "line": {"width": 0}},
             hovertemplate=f"{said}<extra></extra>",
         )
-    _rounds(figure, steps, ACCENT if spec else NEUTRAL, middle)
-    if mean is not None:
-        _mean(figure, mean, middle)
 
 
-def _rounds(figure: go.Figure, steps: pd.DataFrame, colour: str, middle: float) -> None:
+def _rounds(figure: go.Figure, means: Any, colour: str, middle: float) -> None:
     """A dot a round, moved a little up or down so that equal ones are seen."""
-    means = steps.groupby("round").ms.mean()
     means = means.iloc[:: -(-len(means) // MOST_DOTS)]
     golden = 0.618034 * np.arange(len(means)) % 1.0
     figure.add_scatter(
@@ -148,40 +135,28 @@ def _rounds(figure: go.Figure, steps: pd.DataFrame, colour: str, middle: float) 
     )
 
 
-def _mean(figure: go.Figure, mean: Mean, middle: float) -> None:
-    value, bounds = mean
-    said = f"mean of the rounds: {number(value)} ms"
-    if bounds is not None:
-        said += f"<br>95 % interval {interval(bounds.low, bounds.high)} ms"
-    line = {"width": 2, "color": NEUTRAL}
-    marker = {"symbol": "line-ns-open", "size": 22, "color": NEUTRAL, "line": line}
-    _mark(figure, (value, middle), said, marker, _arms(bounds) if bounds else None)
-
-
 def _mark(
     figure: go.Figure,
-    place: tuple[float, float],
+    ratio: Interval,
+    middle: float,
     said: str,
     marker: dict[str, Any],
-    error: dict[str, Any] | None,
     name: str | None = None,
+    thickness: float = 2,
 ) -> None:
-    """One mark with its arms, and what is said under the pointer."""
+    """One mark with the arms of its interval, and what is said under the pointer."""
+    style = {"thickness": thickness, "width": 2 + 1.5 * thickness}
+    bounds = arms(ratio.value, ratio.low, ratio.high, color=marker["color"], **style)
     figure.add_scatter(
         name=name,
-        x=place[:1],
-        y=place[1:],
-        error_x=error,
+        x=[ratio.value],
+        y=[middle],
+        error_x=bounds if np.isfinite(ratio.low) else None,
         mode="markers",
         marker=marker,
         customdata=[said],
         hovertemplate="%{customdata}<extra></extra>",
     )
-
-
-def _arms(bounds: Interval, colour: str = NEUTRAL) -> dict[str, Any]:
-    style = {"thickness": 2, "width": 5, "color": colour}
-    return arms(bounds.value, bounds.low, bounds.high, **style)
 
 
 def speedups(comparison: Comparison) -> go.Figure | None:
@@ -194,20 +169,28 @@ def speedups(comparison: Comparison) -> go.Figure | None:
     if not timed:
         return None
     names = [named(trial.spec, _verdict(trial)) for trial, _ in timed]
-    who = "the " * (not comparison.recorded) + cut(
-        comparison_words.baseline(comparison), 28
-    )
+    who = cut(comparison_words.baseline(comparison), 28)
+    who = who if comparison.recorded else f"the {who}"
     figure = _empty(f"times as fast as {plain(who)}")
     middles = add_rows(figure, names, band=26)
+    drawn: list[Interval] = []
     for (trial, ratio), middle in zip(timed, middles, strict=False):
         # a piece of the line of no difference, only where no text stands
         add_line(figure, [1, 1], [middle - 13, middle + 13])
-        if trial.predicted is None:
-            _speedup(figure, trial, ratio, middle)
-        else:
-            _speedup(figure, trial, ratio, middle - BELOW / 2)
-            _prediction(figure, trial.predicted, middle + BELOW / 2)
-    return figure.update_xaxes(range=_reach(comparison), ticksuffix="x")
+        colour = ACCENT if trial.verdict == result.FASTER else NEUTRAL
+        said = f"<b>{'<br>'.join(wrapped(trial.spec))}</b><br>{_verdict(trial)}"
+        symbol = SHAPES.get(trial.verdict, "circle-open")
+        marker = {"symbol": symbol, "size": 11, "color": colour, "line": {"width": 0}}
+        guess, up = trial.predicted, BELOW / 2 if trial.predicted else 0
+        drawn.append(ratio)
+        _mark(figure, ratio, middle - up, said, marker, plain(trial.verdict))
+        if guess:
+            drawn.append(Interval(guess.speedup, guess.low, guess.high))
+            said = f"predicted: {comparison_words.predicted(guess)}, 90 % interval"
+            hollow = {"symbol": "diamond-open", "size": 11, "line": {"width": 2}}
+            marker = {**hollow, "color": GUESSED}
+            _mark(figure, drawn[-1], middle + up, said, marker, "predicted", 1)
+    return figure.update_xaxes(range=_reach(drawn), ticksuffix="x")
 
 
 def _verdict(trial: Trial) -> str:
@@ -215,34 +198,10 @@ def _verdict(trial: Trial) -> str:
     return f"{said}({comparison_words.bounds(trial.speedup)}), {plain(trial.verdict)}"
 
 
-def _reach(comparison: Comparison) -> list[float]:
+def _reach(drawn: list[Interval]) -> list[float]:
     """From the lowest to the highest that is drawn, 1 included, with room."""
-    rows = [(t.speedup, t.predicted) for t in comparison.trials if t.speedup]
-    drawn = [ratio for ratio, _ in rows]
-    drawn += [_interval(predicted) for _, predicted in rows if predicted]
     values = [1.0, *(ratio.value for ratio in drawn)]
     top = max(*values, *(min(ratio.high, FAR * max(values)) for ratio in drawn))
     low = min(*values, *(ratio.low for ratio in drawn))
     room = 0.06 * (top - low) or 0.1
     return [max(0.0, low - room), top + room]
-
-
-def _speedup(figure: go.Figure, trial: Trial, ratio: Interval, middle: float) -> None:
-    colour = ACCENT if trial.verdict == result.FASTER else NEUTRAL
-    said = f"<b>{'<br>'.join(wrapped(trial.spec))}</b><br>{_verdict(trial)}"
-    symbol = SHAPES.get(trial.verdict, "circle-open")
-    marker = {"symbol": symbol, "size": 11, "color": colour, "line": {"width": 0}}
-    error = _arms(ratio, colour)
-    _mark(figure, (ratio.value, middle), said, marker, error, plain(trial.verdict))
-
-
-def _interval(said: Predicted) -> Interval:
-    return Interval(said.speedup, said.low, said.high)
-
-
-def _prediction(figure: go.Figure, said: Predicted, middle: float) -> None:
-    """A hollow diamond with a thin bar, below what was measured."""
-    thin = {**_arms(_interval(said), GUESSED), "thickness": 1, "width": 3}
-    text = f"predicted: {comparison_words.predicted(said)}, 90 % interval"
-    marker = {"symbol": PREDICTED, "size": 11, "color": GUESSED, "line": {"width": 2}}
-    _mark(figure, (said.speedup, middle), text, marker, thin, "predicted")

@@ -14,12 +14,11 @@ from debottleneck.trials.sides import Sides
 WHAT, DONE, TRIED = "What it was", "What was done", "What was tried"
 GAIN, NUMBERS, TRUST = "What it gained", "Same numbers?", "How sure is it?"
 
-KEPT = {
-    "same": "Yes, bit for bit{}: what the stages returned, what variables and random "
-    "generators held, and what was written to files is the plain script's.",
-    "equal": "Yes, within rounding{}: what the stages returned, what variables and "
-    "random generators held, and what was written to files is the plain script's.",
-}
+KEPT = {"same": "bit for bit", "equal": "within rounding"}
+WHOLE = (
+    "what the stages returned, what variables and random generators held, and what was "
+    "written to files is the plain script's."
+)
 NOT_COMPARED = (
     "Not checked: these are saved recordings, and nobody compared what they computed. "
     "`bottleneck compare` does."
@@ -48,8 +47,12 @@ def answers(comparison: Comparison, evidence: Sides) -> list[Answer]:
     elif best is None:
         given += [_tried(comparison), _trust(comparison)]
     else:
-        kept = KEPT[best.numbers].format(comparison_words.checked(best))
-        given += [_done(best), _gain(comparison, best)]
+        over = comparison_words.checked(best)
+        kept = f"Yes, {KEPT[best.numbers]}{over}: {WHOLE}"
+        did = sentence("; ".join(best.did))
+        done = f"{did} The script itself was not edited.".strip()
+        given += [Answer(DONE, sentence(named(best.spec)), done)]
+        given += [_gain(comparison, best)]
         given += [Answer(NUMBERS, kept), _trust(comparison, best)]
     return [one for one in given if one.answer]
 
@@ -72,18 +75,16 @@ def _recorded(comparison: Comparison, evidence: Sides) -> Answer:
 
 def _tried(comparison: Comparison) -> Answer:
     """What was tried, and below what was not worth it."""
-    names: dict[bool, list[str]] = {True: [], False: []}
-    for trial in comparison.trials:
-        names[trial.verdict == SKIPPED].append(named(trial.spec))
-    tried, skipped = ("; ".join(names[is_skipped]) for is_skipped in (False, True))
+    tried, skipped = (
+        "; ".join(
+            named(trial.spec)
+            for trial in comparison.trials
+            if (trial.verdict == SKIPPED) == is_skipped
+        )
+        for is_skipped in (False, True)
+    )
     more = f"Not tried, as no gain is predicted: {skipped}." if skipped else ""
     return Answer(TRIED, sentence(tried or "nothing" * bool(skipped)), more)
-
-
-def _done(best: Trial) -> Answer:
-    did = sentence("; ".join(best.did))
-    more = f"{did} The script itself was not edited."
-    return Answer(DONE, sentence(named(best.spec)), more.strip())
 
 
 def _gain(comparison: Comparison, best: Trial) -> Answer:
@@ -96,20 +97,13 @@ def _gain(comparison: Comparison, best: Trial) -> Answer:
         f"{number(base.value, digits)} ms. With 95 % certainty it is between "
         f"{comparison_words.bounds(ratio, 'x and ')}x faster."
     )
-    return Answer(GAIN, said, _cost(comparison, best))
-
-
-def _cost(comparison: Comparison, best: Trial) -> str:
-    parts = []
+    price, plain_ms = [], comparison.baseline_cpu_ms
     if best.memory_mb is not None:
-        parts.append(f"memory {comparison_words.memory(best.memory_mb)} MB")
-    if best.cpu_ms is not None and comparison.baseline_cpu_ms is not None:
-        digits = table_digits(best.cpu_ms)
-        parts.append(
-            f"CPU time a step {number(best.cpu_ms, digits)} ms instead of "
-            f"{number(comparison.baseline_cpu_ms, digits)} ms"
-        )
-    return sentence(f"Its price: {', '.join(parts)}") if parts else ""
+        price.append(f"memory {comparison_words.memory(best.memory_mb)} MB")
+    if best.cpu_ms is not None and plain_ms is not None:
+        ours, theirs = (f"{number(ms, digits)} ms" for ms in (best.cpu_ms, plain_ms))
+        price.append(f"CPU time a step {ours} instead of {theirs}")
+    return Answer(GAIN, said, sentence(f"Its price: {', '.join(price)}" * bool(price)))
 
 
 def _trust(comparison: Comparison, best: Trial | None = None) -> Answer:

@@ -6,22 +6,12 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
-import plotly.graph_objects as go
-
 from debottleneck.analysis.result import Analysis
 from debottleneck.recording.environment import Difference
-from debottleneck.report import matrix
-from debottleneck.report.figures import flame, losses, sides
+from debottleneck.report import comparison_tables, matrix
+from debottleneck.report.figures import flame, losses, timeline
 from debottleneck.report.figures.catalogue import COMPARISON
-from debottleneck.report.html import (
-    answers,
-    comparison_tables,
-    numbers,
-    sheet,
-    source,
-    tables,
-)
-from debottleneck.report.html.tables import Table
+from debottleneck.report.html import answers, sheet, source
 from debottleneck.report.rows import ShownRows
 from debottleneck.report.words import comparison as comparison_words
 from debottleneck.report.words.quantities import clean, number
@@ -32,9 +22,6 @@ from debottleneck.trials.sides import Side, Sides, read
 NO_LOOP = "No training loop was recognised in this recording."
 FLAME_NODES = 1_600
 """Of all flame graphs of both recordings together, beside their difference."""
-
-ONE_EACH = ("causes", "steps", "timeline")
-"""Figures that stand once for each recording."""
 
 
 def render(
@@ -56,7 +43,7 @@ def render(
     shown = evidence or read(comparison, comparison_words.labels(comparison))
     drawing = sheet.Drawing()
     figures = {
-        name.replace("-", "_"): drawing.place(entry, comparison, shown)
+        name.replace("-", "_"): drawing.place(name, entry, comparison, shown)
         for name, entry in COMPARISON.items()
     }
     context = {
@@ -65,7 +52,7 @@ def render(
         **_findings(shown),
         "figures": figures,
         "largest": losses.largest(shown.measured.losses, comparison.best),
-        **{kind: _cells(kind, shown, drawing) for kind in ONE_EACH},
+        "timeline": _timelines(shown, drawing),
         "strip_keys": drawing.keys("timeline", ShownRows.of(*_analyses(shown))),
         "flames": _flames(shown.sides, drawing),
     }
@@ -89,7 +76,7 @@ def _head(comparison: Comparison, shown: Sides) -> dict[str, Any]:
             *map(sentence, shown.gaps),
         ],
         "trials": comparison_tables.trials(comparison),
-        "predictions": comparison_tables.predictions(comparison),
+        "predicted": any(trial.predicted for trial in comparison.trials),
         "keep": "\n".join(map(clean, comparison.keep)),
         "run": clean(comparison.run),
         "environment": sheet.flat(comparison.environment),
@@ -140,41 +127,20 @@ def _summary(side: Side, longest: float, rows: ShownRows) -> dict[str, Any]:
     }
 
 
-def _cells(kind: str, shown: Sides, drawing: sheet.Drawing) -> list[dict[str, Any]]:
-    """A figure of each recording with the same in numbers, or why there is none."""
+def _timelines(shown: Sides, drawing: sheet.Drawing) -> list[dict[str, Any]]:
+    """Each side's timeline with what it is of, or why there is none."""
+    windows = timeline.windows_of(shown.found)
     cells: list[dict[str, Any]] = []
     for side in shown.sides:
-        figure = drawing.figures.get(f"{kind}-{side.id}")
-        told = figure and _in_numbers(kind, side, shown, figure)
-        note, table = told or ("", None)
-        cells.append(
-            {
-                "heading": side.label,
-                "note": note,
-                "name": f"{kind}_{side.id}",
-                "table": table,
-                "none": "" if side.analysis.loop.found else NO_LOOP,
-            }
-        )
+        figure, note = drawing.figures.get(f"timeline-{side.id}"), ""
+        if figure:
+            note = timeline.in_words(side.analysis, windows[side.id])
+            if left_out := figure.layout.meta["left_out"]:
+                note += f"; {left_out} more threads are not drawn"
+        none = "" if side.analysis.loop.found else NO_LOOP
+        name = f"timeline_{side.id}"
+        cells.append({"heading": side.label, "note": note, "name": name, "none": none})
     return cells
-
-
-def _in_numbers(
-    kind: str, side: Side, shown: Sides, figure: go.Figure
-) -> tuple[str, Table]:
-    """What belongs beside such a figure, and its table."""
-    id = f"{kind}-{side.id}-table"
-    if kind == "causes":
-        rows = ShownRows.of(*_analyses(shown))
-        return "", tables.row_causes(side.analysis, id, rows)
-    if kind == "steps":
-        return "", numbers.bars(figure, id)
-    window = sides.windows(shown.found)[side.id]
-    note = sides.span_in_words(side.analysis, window)
-    if left_out := figure.layout.meta["left_out"]:
-        note += f"; {left_out} more threads are not drawn"
-    what = f"{number(window.milliseconds)} ms"
-    return note, numbers.strip(side.analysis, window, what, id)
 
 
 def _flames(shown: Sequence[Side], drawing: sheet.Drawing) -> list[dict[str, Any]]:

@@ -2,40 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
-from debottleneck.analysis.result import Prediction, Predictions
+from debottleneck.analysis.result import Predictions
 from debottleneck.recording.recording import Recording
-from debottleneck.report.figures import described
+from debottleneck.report import prediction_tables, prices
 from debottleneck.report.figures import predictions as figures
-from debottleneck.report.figures.catalogue import PREDICTIONS
+from debottleneck.report.figures.catalogue import PREDICTIONS, RUN
 from debottleneck.report.html import sheet
-from debottleneck.report.html.comparison_tables import strategy
-from debottleneck.report.html.tables import (
-    DASH,
-    Field,
-    Table,
-    Value,
-    build,
-    numeric,
-    sorted_by,
-)
+from debottleneck.report.tables import Field, Table, build
 from debottleneck.report.words import predictions as words
-from debottleneck.report.words import prices
-from debottleneck.report.words.quantities import (
-    NOTHING,
-    clean,
-    home,
-    short,
-    table_digits,
-)
-
-CAPTION = (
-    "Each strategy in its best setting, predicted from this recording alone. The step "
-    "and the speed-up should be measured within their 90 % interval; memory is "
-    "roughly what it takes beyond the plain script."
-)
+from debottleneck.report.words.quantities import clean, home, short
 
 
 def render(
@@ -80,10 +57,9 @@ def section(
         alone: With the loop as it is in the first row.
     """
     rows = (predicted.plain, *predicted.rows) if alone else predicted.rows
-    curve = figures.curve(predicted)
-    label = described.curves(predicted)
+    curve, label = figures.curve(predicted), RUN[PREDICTIONS].title
     return {
-        "table": _table(predicted, rows),
+        "table": prediction_tables.strategies(predicted, rows),
         "none": "" if words.best(predicted) else words.outcome(predicted),
         "notes": words.notes(predicted),
         "commands": words.next_lines(predicted, recording),
@@ -92,45 +68,12 @@ def section(
     }
 
 
-def _table(predicted: Predictions, rows: Sequence[Prediction]) -> Table:
-    digits = table_digits(max((row.step_ms for row in rows), default=1.0))
-
-    def name(row: Prediction) -> Value:
-        return strategy(row.spec) if row.spec else words.AS_IT_IS
-
-    def worth(row: Prediction) -> str:
-        return words.worth(row, predicted) if row.spec else NOTHING
-
-    def memory(row: Prediction) -> Value:
-        return words.memory(row) if row.spec else NOTHING, sorted_by(row.memory_mb)
-
-    columns = [
-        Field("strategy", "name", name),
-        Field("worth trying", "", worth),
-        SPEEDUP,
-        INTERVAL,
-        Field("step, ms", "num", lambda row: numeric(row.step_ms, digits)),
-        Field("memory, MB", "num", memory),
-        Field("why no faster", "text", words.why),
-    ]
-    return build("predictions-table", CAPTION, columns, rows)
-
-
-SPEEDUP = Field(
-    "speed-up", "num", lambda row: (words.speedup(row), sorted_by(row.speedup))
-)
-INTERVAL = Field(
-    "90 % interval", "num", lambda row: (words.bounds(row, DASH), sorted_by(row.low))
-)
-
-
 def _settings(predicted: Predictions) -> Table:
-    """The curve in numbers."""
+    """The curve of speed-up over workers, in numbers."""
     rows = [row for curve in figures.curves(predicted) for row in curve.rows]
     columns = [
         Field("setting", "code", lambda row: clean(row.spec)),
-        SPEEDUP,
-        INTERVAL,
+        prediction_tables.SPEEDUP,
     ]
     caption = "Predicted speed-up of every setting that was looked at."
     return build("settings-table", caption, columns, rows, sortable=False)

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from debottleneck.analysis.result import Analysis
+from debottleneck.report import tables
 from debottleneck.report.colours import (
     BLOCK_COLOURS,
     BLOCK_NAMES,
 )
 from debottleneck.report.figures import causes, flame, steps, timeline
 from debottleneck.report.figures.catalogue import RUN
-from debottleneck.report.figures.sides import span_in_words
-from debottleneck.report.html import numbers, predictions, sheet, source, tables
+from debottleneck.report.html import predictions, sheet, source
 from debottleneck.report.matrix import SMALL
 from debottleneck.report.rows import ShownRows
 from debottleneck.report.words.quantities import clean, count, home, number, short
@@ -23,8 +23,8 @@ FLAME_NODES = 2_400
 """Of all flame graphs: beyond, the page grows and scripts slow down."""
 
 WINDOWS = {
-    "typical": (RUN["timeline"], "A typical step"),
-    "slowest": (RUN["slowest"], "The slowest step"),
+    "typical": ("timeline", "A typical step"),
+    "slowest": ("slowest", "The slowest step"),
 }
 
 MISSING_WORDS: Mapping[str, tuple[str, ...]] = {
@@ -78,9 +78,9 @@ def _step_sections(analysis: Analysis, drawing: sheet.Drawing) -> dict[str, Any]
     large = (analysis.stages.share >= SMALL) | (not rows.sources)
     return {
         "unit": loop.unit,
-        "heat": drawing.place(RUN["causes"], analysis),
+        "heat": drawing.place("causes", RUN["causes"], analysis),
         "stage_causes": tables.row_causes(analysis) if loop.found else None,
-        "role_causes": tables.role_causes(analysis, loop.unit),
+        "role_causes": tables.role_causes(analysis),
         **_steps(analysis, drawing),
         "timelines": _timelines(analysis, drawing),
         "part": rows.noun,
@@ -90,16 +90,15 @@ def _step_sections(analysis: Analysis, drawing: sheet.Drawing) -> dict[str, Any]
 
 
 def _steps(analysis: Analysis, drawing: sheet.Drawing) -> dict[str, Any]:
-    bars = drawing.place(RUN["steps"], analysis)
-    spread = drawing.place(RUN["distribution"], analysis)
-    figures, blocks = drawing.figures, set(analysis.steps.block)
+    bars, spread = (
+        drawing.place(name, RUN[name], analysis) for name in ("steps", "distribution")
+    )
+    blocks = set(analysis.steps.block)
     return {
         "bars": bars,
-        "bars_table": bars and numbers.bars(figures[bars.name], "steps-table"),
         "per_bar": steps.per_bar(analysis),
         "all_steps": count(len(analysis.steps), "step"),
         "distribution": spread,
-        "bins": spread and numbers.bins(figures[spread.name], "distribution-table"),
         "beyond": steps.beyond(analysis),
         "block_key": [
             (name, BLOCK_COLOURS[b], "")
@@ -112,17 +111,15 @@ def _steps(analysis: Analysis, drawing: sheet.Drawing) -> dict[str, Any]:
 def _timelines(analysis: Analysis, drawing: sheet.Drawing) -> list[dict[str, Any]]:
     strips = []
     for name, window in timeline.windows(analysis).items():
-        entry, title = WINDOWS[name]
-        placed = drawing.place(entry, analysis)
-        id, what = f"{entry.name}-table", f"step {window.step:,}"
+        figure, title = WINDOWS[name]
+        placed = drawing.place(figure, RUN[figure], analysis)
         strips.append(
             {
                 "title": title,
-                "note": span_in_words(analysis, window),
+                "note": timeline.in_words(analysis, window),
                 "figure": placed,
-                "keys": drawing.keys(entry.name, ShownRows.of(analysis)),
-                "table": numbers.strip(analysis, window, what, id),
-                "left_out": drawing.figures[entry.name].layout.meta["left_out"],
+                "keys": drawing.keys(figure, ShownRows.of(analysis)),
+                "left_out": drawing.figures[figure].layout.meta["left_out"],
             }
         )
     return strips

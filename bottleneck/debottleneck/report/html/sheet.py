@@ -27,7 +27,7 @@ from debottleneck.report.colours import (
     ink_on,
     stage_colour,
 )
-from debottleneck.report.figures import described, flame
+from debottleneck.report.figures import flame
 from debottleneck.report.figures.base import plain
 from debottleneck.report.figures.catalogue import Entry
 from debottleneck.report.rows import ShownRows
@@ -65,12 +65,10 @@ class Drawing:
         self.figures[name] = figure
         return PlacedFigure(name, label)
 
-    def place(self, entry: Entry, *subject: Any) -> PlacedFigure | None:
+    def place(self, name: str, entry: Entry, *subject: Any) -> PlacedFigure | None:
         """Draw a figure of the catalogue; None where its data were not measured."""
         figure = entry.draw(*subject)
-        if figure is None:
-            return None
-        return self.add(entry.name, figure, entry.words(*subject))
+        return figure and self.add(name, figure, entry.words(*subject))
 
     def flames(
         self, analysis: Analysis, most: int, prefix: str = "flame", lead: str = ""
@@ -86,7 +84,7 @@ class Drawing:
         graphs, rows = {}, ShownRows.of(analysis)
         for index, stage in enumerate(flame.stages(analysis.flame)):
             figure = flame.figure(analysis, stage, most)
-            label = f"{lead}{described.flame(analysis, stage)}"
+            label = f"{lead}Flame graph: the code that ran in {clean(stage)}"
             called = f"{stage}  {rows.source(stage)}".strip()
             graphs[called] = self.add(f"{prefix}-{index}", figure, label)
         return graphs

@@ -130,12 +130,10 @@ def _shares(
 ) -> tuple[dict[int, str], str]:
     """Line -> its share of one stage's samples, and which stage that is."""
     rows = table[(table.file == file) & table.line.isin(numbers)]
-    own = rows[rows.stage == stage]
-    if own.empty:
-        if rows.empty:
-            return {}, ""
+    if rows.empty:
+        return {}, ""
+    if not (rows.stage == stage).any():
         stage = str(rows.sort_values("share").stage.iloc[-1])
-        own = rows[rows.stage == stage]
-    by_role = own.groupby(["line", "role"]).share.sum()
+    by_role = rows[rows.stage == stage].groupby(["line", "role"]).share.sum()
     highest = by_role.groupby("line").max()
     return {int(str(line)): percent(share, 0) for line, share in highest.items()}, stage

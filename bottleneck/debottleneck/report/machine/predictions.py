@@ -1,39 +1,7 @@
-"""Predictions as JSON: a key of a run's document, and a document of their own.
-
-`schema` is this module's SCHEMA; it grows when a key changes its meaning or goes. New
-keys may appear without that. What is not known is null.
-
-| key | what |
-| --- | --- |
-| `schema` | version of this document, an integer |
-| `recording` | the folder they were made from, null if it has none |
-| `script` | its script |
-| `question` | what was assumed beside the recording, a sentence; "" for nothing |
-| `plain` | the loop as it is under that question, a row |
-| `rows` | a row for each strategy in its best setting, the fastest first |
-| `settings` | every setting that was looked at: a list of rows for each strategy |
-| `replayed` | the simulated plain step over the measured one, 1 for a perfect replay |
-| `machine` | the prices that were assumed, nanoseconds where a name ends in `_ns`; \
-`measured` is the date, "" for an ordinary machine's |
-| `notes` | sentences that qualify the rows |
-
-A row is:
-
-| key | what |
-| --- | --- |
-| `spec` | as it is written after `--strategy`; "" for the loop as it is |
-| `step_ms` | the predicted mean step; `step_low`, `step_high` bound what will be \
-measured (90 %) |
-| `speedup` | over the loop as it was recorded; `low`, `high` bound it (90 %) |
-| `limit` | what keeps it from being faster |
-| `memory_mb` | roughly, beyond the plain script's |
-| `why_not` | why it would not act on this script, "" if it may |
-| `worth` | true if it should be tried |
-"""
+"""Predictions as JSON, alone and in a run; docs/json.md has the keys."""
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 from debottleneck.analysis.result import Prediction, Predictions
@@ -60,7 +28,7 @@ def document(predictions: Predictions) -> dict[str, Any]:
     """The keys that a run's document has, too, under `predictions`."""
 
     def row(row: Prediction) -> dict[str, Any]:
-        return {**dataclasses.asdict(row), "worth": words.is_worth(row, predictions)}
+        return {**vars(row), "worth": words.is_worth(row, predictions)}
 
     return {
         "question": predictions.question,
@@ -68,6 +36,6 @@ def document(predictions: Predictions) -> dict[str, Any]:
         "rows": [row(one) for one in predictions.rows],
         "settings": [[row(one) for one in rows] for rows in predictions.settings],
         "replayed": predictions.replayed,
-        "machine": dict(predictions.machine),
+        "machine": predictions.machine,
         "notes": words.notes(predictions),
     }

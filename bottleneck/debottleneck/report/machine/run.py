@@ -1,59 +1,7 @@
-"""The report for scripts and CI jobs: one JSON document of a stable schema.
-
-`schema` is this module's SCHEMA; it grows when a key changes its meaning or goes.
-New keys may appear without that: read by name and ignore what you do not know.
-A number that was not measured is null, never 0. Times are milliseconds "per step";
-in a recording without steps `loop.unit` is "second" and they are milliseconds per
-second of wall time. A `share` is of the step (of wall time without steps).
-
-| key | what |
-| --- | --- |
-| `schema` | version of this document, an integer |
-| `steps` | quiet steps that every time and share comes from |
-| `step_ms` | their mean; `step_ms_low`, `step_ms_high` bound it (95 %) |
-| `step_ms_median`, `step_ms_p95` | median and 95th percentile |
-| `loop` | `found`, `unit`, `rule`, `warmup` (steps left out), `warmup_why`; of the \
-loop whose iterations the steps are `header` (as it is written), `file`, `line`, \
-`count` (steps of the whole run) and `why` it was chosen ("because it holds ..."), "" \
-and 0 where they are no loop's; `others` that might have been it, in a run without \
-steps those that were seen: `header`, `file`, `line`, `count`, `option` (takes it: \
-"--step train.py:12") |
-| `verdict` | three sentences: `what`, `where`, `action` |
-| `rows` | rows that are lines of the user's code, in the order of the step: `row` \
-(what every `stage` below calls it: "train.py:17", "train.py:22-25"), `file`, `line`, \
-`end` (its last line), `source`, `parent` (the row that calls its function, "" for \
-none), `side` ("input": makes what training uses; "train"; "" neither or unknown) |
-| `stages` | the trainer's rows, lines too, as steps come to them: `stage`, \
-`ms_per_step`, `share`, `low` and `high` (95 % interval of `ms_per_step`), \
-`median_ms`, `p95_ms`, `cpu_ms_per_step`, `calls_per_step`; they add up to `step_ms` |
-| `causes` | `stage`, `role`, `cause`, `ms_per_step`, `share`, `low`, `high`, \
-`median_ms`, `p95_ms`; those of role `trainer` add up to their stage, those of other \
-roles are sums over the role's threads |
-| `gil` | `handovers_per_s`; `waits`: `stage`, `role`, `holder_thread`, \
-`holder_tid`, `holder_function`, `holder_file`, `holder_line`, `share` |
-| `waited_on` | files and peers: `stage`, `role`, `cause`, `syscall`, `what`, \
-`ms_per_step` |
-| `findings` | most to gain first: `kind`, `severity`, `stage`, `cause`, `role`, \
-`summary`, `action`, `ceiling` (speed-up if that time vanished), `share`, `evidence`, \
-`where` (a list of `function`, `file`, `line`) |
-| `threads` | `pid`, `tid`, `name`, `role`, `wall_ms`, and the thread's own shares by \
-cause |
-| `lines` | the user's lines: `stage`, `role`, `thread`, `function`, `file`, `line`, \
-`share` |
-| `predictions` | what strategies should gain, null in a recording without steps: \
-`question`, `plain`, `rows`, `settings`, `replayed`, `machine`, `notes`, as in \
-`report.machine.predictions` |
-| `instruments` | `name`, `steps`, `step_ms`, `slowdown`, `low`, `high`, `note` |
-| `not_measured` | `what`, `why`, `remedy` |
-| `partial`, `partial_why` | true when the run was cut off |
-| `run` | `command`, `script`, `directory`, `created`, `seconds`, `exit_code`, \
-`exit_signal`, `ended_by` |
-| `environment` | host, Python and libraries as recorded |
-"""
+"""A run as JSON for scripts and CI; docs/json.md says what each key is."""
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import pandas as pd
@@ -67,31 +15,47 @@ SCHEMA = 1
 """Version of the document."""
 
 PLACE = ("header", "file", "line", "count")
-LOOP = ("found", "unit", "rule", "warmup", "warmup_why", *PLACE, "why")
+LOOP = ("found", "unit", "rule", "warmup", "warmup_why", *PLACE, "why", "others")
 """Keys that are a loop's own attributes."""
+
+AS_THEY_ARE = (
+    "waited_on",
+    "findings",
+    "threads",
+    "lines",
+    "instruments",
+    "not_measured",
+)
+"""Keys that are an analysis' own attributes."""
+
+RUN = (
+    "command",
+    "script",
+    "directory",
+    "created",
+    "exit_code",
+    "exit_signal",
+    "ended_by",
+)
+"""Keys that are attributes of a recording's facts."""
 
 
 def render(analysis: Analysis) -> str:
     """The document as strict JSON (no NaN, no infinity) with a final newline."""
+    predicted = analysis.predictions
     document = {
         "schema": SCHEMA,
         **_steps(analysis),
-        "verdict": dataclasses.asdict(analysis.verdict),
-        "rows": _rows(analysis.rows),
-        "stages": _rows(_in_order(analysis)),
-        "causes": _rows(analysis.causes),
+        "verdict": analysis.verdict,
+        "rows": analysis.rows,
+        "stages": _in_order(analysis),
+        "causes": analysis.causes,
         "gil": {
             "handovers_per_s": analysis.handovers_per_s,
-            "waits": _rows(analysis.gil_waits),
+            "waits": analysis.gil_waits,
         },
-        "waited_on": _rows(analysis.waited_on),
-        "findings": [dataclasses.asdict(finding) for finding in analysis.findings],
-        "threads": _rows(analysis.threads),
-        "lines": _rows(analysis.lines),
-        "predictions": analysis.predictions
-        and predictions.document(analysis.predictions),
-        "instruments": _rows(analysis.instruments),
-        "not_measured": [dataclasses.asdict(gap) for gap in analysis.not_measured],
+        "predictions": predicted and predictions.document(predicted),
+        **{name: getattr(analysis, name) for name in AS_THEY_ARE},
         **_run(analysis),
     }
     return dumps(document)
@@ -109,10 +73,7 @@ def _steps(analysis: Analysis) -> dict[str, Any]:
     return {
         "steps": loop.measured,
         **(times if loop.found else dict.fromkeys(times)),
-        "loop": {
-            **{name: getattr(loop, name) for name in LOOP},
-            "others": [dataclasses.asdict(other) for other in loop.others],
-        },
+        "loop": {name: getattr(loop, name) for name in LOOP},
     }
 
 
@@ -128,19 +89,8 @@ def _run(analysis: Analysis) -> dict[str, Any]:
         "partial": facts.partial,
         "partial_why": facts.partial_why,
         "run": {
-            "command": list(facts.command),
-            "script": facts.script,
-            "directory": facts.directory,
-            "created": facts.created,
             "seconds": (facts.end_ns - facts.start_ns) / 1e9,
-            "exit_code": facts.exit_code,
-            "exit_signal": facts.exit_signal,
-            "ended_by": facts.ended_by,
+            **{name: getattr(facts, name) for name in RUN},
         },
         "environment": facts.environment,
     }
-
-
-def _rows(table: pd.DataFrame) -> list[dict[Any, Any]]:
-    rows: list[dict[Any, Any]] = table.to_dict("records")
-    return rows

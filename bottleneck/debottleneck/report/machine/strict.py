@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 
 def dumps(document: Mapping[str, Any], digits: int | None = None) -> str:
@@ -19,9 +21,13 @@ def strict(value: Any, digits: int | None = None) -> Any:
     """The same in JSON's own types; what is not a number becomes null.
 
     Args:
-        value: Anything.
+        value: Anything; tables and dataclasses too.
         digits: Decimals to keep, all by default.
     """
+    if isinstance(value, pd.DataFrame):
+        value = value.to_dict("records")
+    elif dataclasses.is_dataclass(value):
+        value = vars(value)
     if isinstance(value, Mapping):
         return {str(key): strict(item, digits) for key, item in value.items()}
     if isinstance(value, list | tuple | np.ndarray):

@@ -6,8 +6,7 @@ user's program are printed as they are, less control characters.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from itertools import zip_longest
+from collections.abc import Callable
 
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console
@@ -16,33 +15,28 @@ from rich.table import Table
 from rich.text import Text
 
 from debottleneck.analysis.result import Analysis, Finding
-from debottleneck.report import matrix
+from debottleneck.report import matrix, tables
 from debottleneck.report.rows import ShownRows
+from debottleneck.report.tables import Table as CellTable
 from debottleneck.report.text import predictions
 from debottleneck.report.text.tables import (
     GAP,
     INDENT,
+    MOST_LETTERS,
     heading,
     new_console,
+    of_table,
     paragraph,
-    plain_table,
     tidy,
     verbatim,
 )
-from debottleneck.report.words import quantities
 from debottleneck.report.words.quantities import (
-    NOTHING,
-    below,
     clean,
-    count,
     cut,
     home,
-    interval,
-    number,
     percent,
-    place,
     places,
-    table_digits,
+    tail,
     times,
 )
 from debottleneck.report.words.run import (
@@ -50,13 +44,14 @@ from debottleneck.report.words.run import (
     handovers,
     loop_lines,
     not_measured,
-    shares_of_thread,
-    slowdown,
 )
+from debottleneck.words import CAUSES
 
-MOST_THREADS = 16
-MOST_WAITS = 8
 MOST_PLACES = 3
+HIDDEN = ("median", "95th percentile")
+"""Columns of the page that a terminal has no room for."""
+
+BY_ROLE = "run by role and cause, ms per second of wall time"
 
 Part = Callable[[Console, Analysis], None]
 
@@ -109,41 +104,63 @@ def _run(console: Console, analysis: Analysis) -> None:
 
 
 def _matrix(console: Console, analysis: Analysis) -> None:
+    """The row x cause table, and below a row of code what its line says."""
     if analysis.causes.empty and analysis.stages.empty:
         return
-    grid = matrix.of(analysis)
-    heading(console, grid.title)
-    shown, folded = matrix.fit(grid, console.width)
-    for style, line in _with_sources(shown, grid.sources, console.width):
-        console.print(Text(line, style=style), no_wrap=True, overflow="crop")
-    for note in filter(None, (folded, grid.note)):
-        console.print(Text(note))
+    noun, every = ShownRows.of(analysis).noun, {*analysis.causes.cause}
+    by = f"step by {noun} and cause, ms per step" if analysis.loop.found else BY_ROLE
+    heading(console, f"The {by}")
+    table, texts = _fitted(analysis, console.width)
+    widths = [max(map(cell_len, column)) for column in zip(*texts, strict=True)]
+    rule = "-" * min(sum(widths) + GAP * (len(widths) - 1), console.width)
+    for at, cells in enumerate(texts):
+        if at in (1, len(table.rows) + 1):
+            console.print(rule)
+        line = [set_cell_size(cells[0], widths[0])]
+        line += [c.rjust(wide) for c, wide in zip(cells[1:], widths[1:], strict=True)]
+        style = "bold" if at > len(table.rows) else ""
+        said = Text((" " * GAP).join(line), style)
+        console.print(said, no_wrap=True, overflow="crop")
+        first = table.rows[at - 1][0] if 0 < at <= len(table.rows) else None
+        if first and first.source:
+            indent = INDENT * (first.depth + 1)
+            code = cut(first.source, console.width - indent)
+            console.print(Text(" " * indent + code, "dim"))
+    headers = {cell.text for cell in table.headers}
+    rest = [cause for cause in CAUSES if cause in every - headers]
+    if matrix.REST in headers:
+        console.print(f"rest is {', '.join(rest)}.")
+    if any(row[0].depth > 0 for row in table.rows):
+        console.print(Text(tables.INDENTED))
+    if not every:
+        console.print("Causes were not measured; see below.")
     console.print()
 
 
-def _with_sources(
-    cells: matrix.Cells, sources: Sequence[str], width: int
-) -> Iterator[tuple[str, str]]:
-    """The table's lines with their styles, below a row of code what it says."""
-    rows = [cells.headers, *cells.rows, *filter(None, [cells.total])]
-    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+def _fitted(analysis: Analysis, width: int) -> tuple[CellTable, list[list[str]]]:
+    """The table with as many causes as fit, and its lines as cells."""
+    build = tables.row_causes if analysis.loop.found else tables.role_causes
+    every = max(analysis.causes.cause.nunique(), 2)
+    looks = [(most, HIDDEN) for most in range(every, 1, -1)]
+    for most, hidden in (*looks, (2, (*HIDDEN, "95 % interval"))):
+        table = build(analysis, most)
+        kept = [at for at, cell in enumerate(table.headers) if cell.text not in hidden]
+        rows = [table.headers, *table.rows, *filter(None, [table.total])]
+        texts = [[_named(row[0]), *(_cell(row[i]) for i in kept[1:])] for row in rows]
+        widths = [max(map(cell_len, column)) for column in zip(*texts, strict=True)]
+        if sum(widths) + GAP * (len(widths) - 1) <= width:
+            break
+    return table, texts
 
-    def line(row: Sequence[str]) -> str:
-        first = set_cell_size(row[0], widths[0])
-        pairs = zip(row[1:], widths[1:], strict=True)
-        return (" " * GAP).join([first, *(cell.rjust(wide) for cell, wide in pairs)])
 
-    rule = "", "-" * min(width, sum(widths) + GAP * (len(widths) - 1))
-    yield "", line(cells.headers)
-    yield rule
-    for row, source in zip_longest(cells.rows, sources, fillvalue=""):
-        yield "", line(row)
-        if source:
-            indent = len(row[0]) - len(row[0].lstrip()) + INDENT
-            yield "dim", " " * indent + cut(source, width - indent)
-    if cells.total:
-        yield rule
-        yield "bold", line(cells.total)
+def _named(cell: tables.Cell) -> str:
+    """A row's name, further in the deeper it lies."""
+    return " " * INDENT * max(cell.depth, 0) + tail(cell.text, MOST_LETTERS)
+
+
+def _cell(cell: tables.Cell) -> str:
+    text = cell.text.replace("95 % interval", "95 % of ms")
+    return text.replace(tables.DASH, "-").replace("unattributed", "unattr.")
 
 
 def _findings(console: Console, analysis: Analysis) -> None:
@@ -183,76 +200,26 @@ def _stake(finding: Finding, unit: str) -> Text:
 
 
 def _threads(console: Console, analysis: Analysis) -> None:
-    if analysis.threads.empty:
-        return
-    heading(console, "Threads, and where each one's own time went")
-    headers = ("thread", "role", "seen s", "shares of its time")
-    rows = [
-        (
-            cut(row["name"], 24),
-            row["role"],
-            number(row["wall_ms"] / 1e3),
-            shares_of_thread(row),
-        )
-        for row in analysis.threads.to_dict("records")
-    ]
-    console.print(plain_table(headers, rows[:MOST_THREADS], left=2, right=1))
-    _and_more(console, len(rows) - MOST_THREADS, "thread")
+    title = "Threads, and where each one's own time went"
+    of_table(console, title, tables.threads(analysis))
 
 
 def _gil(console: Console, analysis: Analysis) -> None:
-    if analysis.gil_waits.empty:
-        return
-    heading(console, "Waiting for the GIL")
-    if analysis.handovers_per_s is not None:
-        paragraph(console, handovers(analysis.handovers_per_s))
-    headers = (ShownRows.of(analysis).noun, "waits", "holds", "running", "of step")
-    directory, rows = home(analysis.recording.facts), []
-    for row in analysis.gil_waits.to_dict("records"):
-        function, file = row["holder_function"], row["holder_file"]
-        code = place(function, file, row["holder_line"], directory) or "not known"
-        thread = cut(row["holder_thread"], 20) or "unknown"
-        row_name = quantities.tail(row["stage"], matrix.LONGEST)
-        rows.append((row_name, row["role"], thread, code, percent(row["share"])))
-    console.print(plain_table(headers, rows[:MOST_WAITS], left=4))
-    _and_more(console, len(rows) - MOST_WAITS, "pair")
+    table, rate = tables.gil_waits(analysis), analysis.handovers_per_s
+    of_table(console, "Waiting for the GIL", table)
+    if table.rows and rate is not None:
+        paragraph(console, handovers(rate))
 
 
 def _waited_on(console: Console, analysis: Analysis) -> None:
-    named = analysis.waited_on[analysis.waited_on.what != ""]
-    if named.empty:
-        return
-    heading(console, "What the waits were on")
-    unit = "ms/step" if analysis.loop.found else "ms/s"
-    headers = (ShownRows.of(analysis).noun, "role", "cause", "on", unit)
-    directory, rows = home(analysis.recording.facts), []
-    digits = table_digits(float(named.ms_per_step.max()))
-    for row in named.to_dict("records"):
-        what = f"{clean(row['syscall'])} {below(row['what'], directory)}".strip()
-        row_name = quantities.tail(row["stage"], matrix.LONGEST)
-        lead = (row_name, row["role"], row["cause"])
-        rows.append((*lead, what, number(row["ms_per_step"], digits)))
-    console.print(plain_table(headers, rows[:MOST_WAITS], left=4))
-    _and_more(console, len(rows) - MOST_WAITS, "place")
+    table = tables.waited_on(analysis, analysis.loop.unit)
+    of_table(console, "What the waits were on", table)
 
 
 def _instruments(console: Console, analysis: Analysis) -> None:
-    if analysis.instruments.empty:
-        return
-    heading(console, "What the instruments cost in this run")
-    headers = ("instrument", "steps", "slow-down", "95 %", "note")
-    rows = [
-        (
-            clean(row["name"]),
-            f"{row['steps']:,}" if row["steps"] else NOTHING,
-            slowdown(row["slowdown"]),
-            interval(100 * row["low"], 100 * row["high"], 1),
-            clean(row["note"]),
-        )
-        for row in analysis.instruments.to_dict("records")
-    ]
-    console.print(plain_table(headers, rows, left=1, right=1))
-    console.print()
+    table = tables.instruments(analysis)
+    title, hidden = "What the instruments cost in this run", ("their median, ms",)
+    of_table(console, title, table, hidden=hidden)
 
 
 def _missing(console: Console, analysis: Analysis) -> None:
@@ -263,11 +230,6 @@ def _missing(console: Console, analysis: Analysis) -> None:
         text = Text(f"{clean(gap.what)}: {not_measured(gap)}")
         console.print(Padding(text, (0, 0, 0, 2)))
     console.print()
-
-
-def _and_more(console: Console, rest: int, noun: str) -> None:
-    more = f"and {count(rest, noun)} more, in the page and the JSON\n"
-    console.print(Text(more if rest > 0 else ""))
 
 
 PARTS: tuple[Part, ...] = (

@@ -5,13 +5,16 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 from rich.box import Box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from debottleneck.report.words.quantities import clean
+from debottleneck.report.tables import DASH, Cell
+from debottleneck.report.tables import Table as CellTable
+from debottleneck.report.words.quantities import clean, cut
 from debottleneck.report.words.strategies import pieces
 
 _LINES = "\n".join(["    ", "    ", " -- ", "    ", " -- ", " -- ", "    ", "    "])
@@ -23,6 +26,15 @@ INDENT = 2
 
 GAP = 2
 """Blanks between two columns, as rich counts them."""
+
+MOST_ROWS = 8
+"""Of a table that the page has as a whole."""
+
+MOST_LETTERS, LEAST_WORDS, LEAST_LETTERS = 30, 15, 8
+"""Of a name before it is broken or cut; of texts beside columns, then in need."""
+
+BROKEN = ("text", "code")
+"""Kinds of columns whose texts may break anywhere."""
 
 
 def new_console(width: int, colour: bool = False) -> Console:
@@ -88,74 +100,103 @@ def plain_table(
 
 
 @dataclass(frozen=True)
-class Column:
-    """One column beside the strategies: its header, and its cells from top to bottom.
-
-    Attributes:
-        header: What stands above it.
-        cells: A cell for each strategy.
-        is_number: Whether it is never broken; words may break at spaces.
-        least: The room that words need at least, 0 for that of the longest.
-    """
+class _Column:
+    """One column: its heading, its kind as of a `tables.Field`, cells as texts."""
 
     header: str
+    kind: str
     cells: tuple[str, ...]
-    is_number: bool = True
-    least: int = 0
+
+    @classmethod
+    def of(cls, cells: Sequence[Cell]) -> _Column:
+        """From its heading and cells, in ASCII and without signs."""
+        head, *rows = cells
+        kind = head.kind or next((cell.kind for cell in rows), "")
+        plain = (c.sort if c.kind in ("name", "outcome") else c.text for c in rows)
+        texts = (str(text).replace(DASH, "-") for text in plain)
+        if kind == "stage":
+            texts = (cut(text, MOST_LETTERS) for text in texts)
+        return cls(head.text, kind, tuple(texts))
 
     @property
-    def width(self) -> int:
-        """Columns that it needs."""
-        texts = [self.header, *self.cells]
-        if not self.is_number:
-            texts = [word for text in texts for word in text.split()]
-        return self.least or max(map(len, texts), default=0)
+    def least(self) -> int:
+        """Letters that it needs: words break at spaces, strategies where they may."""
+        texts = (self.header, *self.cells)
+        if self.kind == "name":
+            parts = ((i, p) for t in texts for s in pieces(t) for i, p in enumerate(s))
+            return min(max(len(p) + INDENT * (i > 0) for i, p in parts), MOST_LETTERS)
+        if self.kind in BROKEN:
+            return min(max(map(len, texts)), LEAST_WORDS)
+        if self.kind not in ("num", "stage"):
+            texts = tuple(word for text in texts for word in text.split())
+        return max(map(len, texts))
 
 
-def fitted(
-    columns: Sequence[Column],
-    spare: Sequence[str],
-    width: int,
-    wanted: int,
-    least: int,
-) -> tuple[list[Column], int]:
-    """The columns that fit beside strategies, and the letters that these have.
+def of_table(
+    console: Console,
+    title: str,
+    table: CellTable,
+    *,
+    hidden: Sequence[str] = (),
+    spare: Sequence[str] = (),
+    styles: Sequence[str] = (),
+) -> list[str]:
+    """A table as every medium has it, its first rows; nothing where it has none.
 
     Args:
-        columns: All of them.
-        spare: Headers of those that go, in this order, where there is no room.
-        width: Columns of the terminal.
-        wanted: Letters of the longest strategy.
-        least: Letters that strategies need at least, broken wherever they may.
+        console: Where.
+        title: Stands above it.
+        table: Its cells.
+        hidden: Headings of columns that a terminal never shows.
+        spare: Of those that go, in this order, where there is no room.
+        styles: Of its rows.
+
+    Returns:
+        The headings of spare columns that had to go.
     """
-    kept, room = list(columns), 0
-    for header in (None, *spare):
-        kept = [column for column in kept if column.header != header]
-        room = width - sum(column.width + GAP for column in kept)
-        if room >= least:
-            break
-    return kept, max(least, min(wanted, room))
+    if not table.rows:
+        return []
+    heading(console, title)
+    most = len(table.rows) if styles else MOST_ROWS
+    every = map(_Column.of, zip(table.headers, *table.rows[:most], strict=True))
+    columns = [column for column in every if column.header not in hidden]
+    kept, gone = columns, 0
+    while sum(c.least + GAP for c in kept) - GAP > console.width and gone < len(spare):
+        gone += 1
+        kept = [column for column in columns if column.header not in spare[:gone]]
+    console.print(_drawn(kept, console.width, styles))
+    lost = [c.header for c in columns if c not in kept]
+    if lost:
+        console.print(Text(f"Left out for want of width: {'; '.join(lost)}."))
+    rest = len(table.rows) - most + table.left_out
+    more = f"and {rest:,} more, in the page and the JSON\n"
+    console.print(Text(more if rest > 0 else ""))
+    return lost
 
 
-def beside(first: str, room: int, columns: Sequence[Column]) -> Table:
-    """An empty table of columns right of one that is `room` letters wide."""
-    table = plain_table([first, *(column.header for column in columns)], left=1)
-    table.columns[0].width, table.columns[0].no_wrap = room, False
-    for column, drawn in zip(columns, table.columns[1:], strict=True):
-        if not column.is_number:
-            drawn.justify, drawn.no_wrap = "left", False
-            drawn.min_width = None if column.least else column.width
-    return table
+def _drawn(columns: Sequence[_Column], width: int, styles: Sequence[str]) -> Table:
+    """The columns, each as wide as it likes while there is room, from the left on.
 
-
-def left_out(
-    console: Console, columns: Sequence[Column], kept: Sequence[Column]
-) -> list[str]:
-    """Say which columns had no room; their headers."""
-    headers = [column.header for column in columns if column not in kept]
-    if headers:
-        console.print(Text(f"Left out for want of width: {', '.join(headers)}."))
-    return headers
+    Where there is too little for all, texts are narrower; numbers stay whole.
+    """
+    drawn, names = plain_table((), left=0), 0
+    spare = width - sum(column.least + GAP for column in columns) + GAP
+    for column in columns:
+        wanted = max(map(len, (column.header, *column.cells)))
+        wide = column.least + min(max(spare, 0), max(wanted - column.least, 0))
+        if spare < 0 and column.kind in BROKEN:
+            wide = max(column.least + spare, min(column.least, LEAST_LETTERS))
+        spare -= wide - column.least
+        names = wide if column.kind == "name" else names
+        is_number = column.kind == "num"
+        look = {"width": wide, "overflow": "fold", "no_wrap": is_number}
+        side = "right" if is_number else "left"
+        drawn.add_column(column.header, justify=side, **look)  # type: ignore[arg-type] # mypy takes each for all
+    rows = zip(*(column.cells for column in columns), strict=True)
+    for cells, style in zip_longest(rows, styles, fillvalue=""):
+        first = "\n".join(broken(cells[0], names)) if names else cells[0]
+        drawn.add_row(first, *cells[1:], style=style)
+    return drawn
 
 
 def heading(console: Console, text: str) -> None:

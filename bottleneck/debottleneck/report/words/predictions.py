@@ -9,7 +9,7 @@ import shlex
 
 from debottleneck.analysis.result import WORTH, Prediction, Predictions
 from debottleneck.recording.recording import Recording
-from debottleneck.report.redact.texts import ARGUMENTS
+from debottleneck.report.redacted_texts import ARGUMENTS
 from debottleneck.report.words.quantities import NOTHING, clean, interval, number
 from debottleneck.report.words.strategies import named
 

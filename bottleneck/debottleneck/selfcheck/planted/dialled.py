@@ -1,10 +1,11 @@
 """The causes that `dial.py` can plant, each as a piece of work of a given length.
 
-No loop of its own. Standard library only.
+No loop of its own. Standard library only: it runs under plain `python` in any folder.
 """
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import itertools
 import mmap
@@ -20,13 +21,14 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from truth import counters_ns  # type: ignore[import-not-found]
-
 Work = Callable[[], object]
 
 STEP_S = 0.02
 BUFFER = bytes(1 << 18)
 """Hashing it takes some 0.2 to 0.8 ms and lets go of the GIL meanwhile."""
+
+SETTLED_NS = 50_000
+"""Counters read within this time of each other belong together."""
 
 SWITCH_S = 0.002
 """Switch interval for `gil`: the default of 5 ms is a quarter of the step."""
@@ -38,16 +40,6 @@ READ_BYTES = 1 << 18
 FILE_BYTES = 1 << 24
 MOST_WITH_ONE_RIVAL = 0.45
 
-SERVER = """
-import socket, sys, time
-with socket.create_server(("127.0.0.1", 0)) as listener:
-    print(listener.getsockname()[1], flush=True)
-    connection, _ = listener.accept()
-with connection:
-    while connection.recv(1):
-        time.sleep(float(sys.argv[1]))
-        connection.sendall(b"!")
-"""
 WORKER = """
 import os, sys, time
 while os.read(0, 1):
@@ -55,35 +47,65 @@ while os.read(0, 1):
     os.write(1, b"!")
 """
 
+_schedstat = threading.local()
+_pread = ctypes.PyDLL(None).pread  # os.pread would hand the GIL to a waiting thread
+
 
 class Unavailable(Exception):
     """This machine cannot plant that cause; the message says why."""
 
 
-def python(seconds: float, _: ExitStack) -> Work:
-    """Bytecode for so much CPU time."""
+def counters_ns() -> tuple[int, int, int]:
+    """The calling thread's wall clock, CPU clock and run-queue delay, all at once."""
+    while True:
+        wall, cpu, delay = time.monotonic_ns(), time.thread_time_ns(), _run_delay_ns()
+        if time.monotonic_ns() - wall < SETTLED_NS:
+            return wall, cpu, delay
+
+
+def _run_delay_ns() -> int:
+    """Run-queue delay from /proc/thread-self/schedstat (proc_pid_schedstat(5))."""
+    if not hasattr(_schedstat, "fd"):
+        path = "/proc/thread-self/schedstat"
+        _schedstat.fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        _schedstat.text = ctypes.create_string_buffer(64)
+    size = _pread(_schedstat.fd, _schedstat.text, 63, 0)
+    return int(_schedstat.text.raw[:size].split()[1])
+
+
+def hashed() -> object:
+    """Native code that gives the GIL up."""
+    return hashlib.sha256(BUFFER)
+
+
+def counted() -> int:
+    """Bytecode."""
+    total = 0
+    for number in range(400):
+        total += number & 7
+    return total
+
+
+def _lasting(seconds: float, unit: Work, clock: Callable[[], int]) -> Work:
+    """A piece of work, again and again for so long by that clock."""
     budget = int(seconds * 1e9)
 
-    def work() -> int:
-        end, total = time.thread_time_ns() + budget, 0
-        while time.thread_time_ns() < end:
-            for number in range(400):
-                total += number & 7
-        return total
+    def work() -> None:
+        end = clock() + budget
+        while clock() < end:
+            unit()
 
     return work
+
+
+def python(seconds: float, _: ExitStack) -> Work:
+    """Bytecode for so much CPU time."""
+    return _lasting(seconds, counted, time.thread_time_ns)
 
 
 def native(seconds: float, _: ExitStack) -> Work:
     """Hashing without the GIL for so much CPU time."""
-    budget = int(seconds * 1e9)
-
-    def work() -> None:
-        end = time.thread_time_ns() + budget
-        while time.thread_time_ns() < end:
-            hashlib.sha256(BUFFER)
-
-    return work
+    return _lasting(seconds, hashed, time.thread_time_ns)
 
 
 def gil(seconds: float, stack: ExitStack) -> Work:
@@ -92,7 +114,7 @@ def gil(seconds: float, stack: ExitStack) -> Work:
         raise Unavailable("this interpreter runs without a GIL")
     sys.setswitchinterval(SWITCH_S)
     cores = sorted(getattr(os, "sched_getaffinity", lambda _: ())(0))
-    go = _rivals(1, stack, lambda: sum(range(400)), cores[1:2])
+    go = _rivals(1, stack, counted, cores[1:2])
     if len(cores) > 1:  # on one core the wait would be for the core
         os.sched_setaffinity(0, cores[:1])
     budget, morsel = int(seconds * 1e9), BUFFER[: 1 << 16]
@@ -123,10 +145,8 @@ def _rivals(
             while go.is_set() and not ended.is_set():
                 unit()
 
-    threads = [
-        threading.Thread(target=contend, name=f"rival-{n}") for n in range(count)
-    ]
-    for thread in threads:
+    for number in range(count):
+        thread = threading.Thread(target=contend, name=f"rival-{number}")
         thread.start()
         stack.callback(thread.join)
     stack.callback(go.set)
@@ -140,7 +160,7 @@ def runqueue(seconds: float, stack: ExitStack) -> Work:
         raise Unavailable("this system cannot pin threads to a core")
     rivals = 1 if seconds <= MOST_WITH_ONE_RIVAL * STEP_S else 4
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    go = _rivals(rivals, stack, lambda: hashlib.sha256(BUFFER), [])
+    go = _rivals(rivals, stack, hashed, [])
     own = native(seconds / rivals, stack)
 
     def work() -> None:
@@ -177,65 +197,61 @@ def disk(seconds: float, stack: ExitStack) -> Work:
     """Read a file around the page cache for so long."""
     folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="planted-"))
     path = Path(folder, "rows.bin")
-    with path.open("wb") as file:
-        file.write(os.urandom(FILE_BYTES))
-        file.flush()
-        os.fsync(file.fileno())
+    path.write_bytes(os.urandom(FILE_BYTES))
     try:
         fd = os.open(path, os.O_RDONLY | os.O_DIRECT)
+        os.fsync(fd)
         buffer = mmap.mmap(-1, READ_BYTES)
         os.preadv(fd, [buffer], 0)
     except OSError as error:
         refusal = f"{tempfile.gettempdir()} refuses O_DIRECT ({error.strerror})"
         raise Unavailable(f"{refusal}: set TMPDIR to a disk") from error
     stack.callback(os.close, fd)
-    budget = int(seconds * 1e9)
     offsets = itertools.cycle(range(0, FILE_BYTES, READ_BYTES))
 
-    def work() -> None:
-        end = time.monotonic_ns() + budget
-        while time.monotonic_ns() < end:
-            os.preadv(fd, [buffer], next(offsets))
+    def read() -> int:
+        return os.preadv(fd, [buffer], next(offsets))
 
-    return work
+    return _lasting(seconds, read, time.monotonic_ns)
 
 
 def network(seconds: float, stack: ExitStack) -> Work:
     """Ask a process on a loopback port that answers after so long."""
-    server = _child(SERVER, seconds, stack)
-    assert server.stdout is not None
-    port = int(server.stdout.readline())
-    client = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
-    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-    def work() -> None:
-        client.sendall(b"?")
-        client.recv(1)
-
-    return work
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = socket.create_connection(listener.getsockname())
+        server, _ = listener.accept()
+    with server:
+        _worker(seconds, stack, server.fileno(), server.fileno())
+    stack.callback(client.close)
+    return _asking(client.fileno(), client.fileno())
 
 
 def ipc(seconds: float, stack: ExitStack) -> Work:
     """Ask a child process on a pipe that answers after so long."""
-    child = _child(WORKER, seconds, stack)
-    assert child.stdin is not None
-    assert child.stdout is not None
-    asking, answers = child.stdin.fileno(), child.stdout.fileno()
+    (asked, asks), (answer, answers) = os.pipe(), os.pipe()
+    _worker(seconds, stack, asked, answers)
+    os.close(asked)
+    os.close(answers)
+    stack.callback(os.close, answer)
+    stack.callback(os.close, asks)
+    return _asking(asks, answer)
 
+
+def _worker(seconds: float, stack: ExitStack, asked: int, answers: int) -> None:
+    """A process that answers each byte after so long, until there are no more."""
+    command = [sys.executable, "-I", "-S", "-c", WORKER, str(seconds)]
+    child = subprocess.Popen(
+        command, stdin=asked, stdout=answers, start_new_session=True
+    )
+    stack.callback(child.wait)
+
+
+def _asking(asks: int, answer: int) -> Work:
     def work() -> None:
-        os.write(asking, b"?")
-        os.read(answers, 1)
+        os.write(asks, b"?")
+        os.read(answer, 1)
 
     return work
-
-
-def _child(code: str, seconds: float, stack: ExitStack) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-I", "-S", "-c", code, str(seconds)]
-    pipe = subprocess.PIPE
-    child = subprocess.Popen(
-        command, stdin=pipe, stdout=pipe, bufsize=0, start_new_session=True
-    )
-    return stack.enter_context(child)
 
 
 def sleep(seconds: float, _: ExitStack) -> Work:

@@ -11,10 +11,10 @@
   const SLIM = 668;  // narrower figures slant their columns' names
   const SHEET = 680;  // pixels of a printed page between its margins, A4 or Letter
   const TOO_OLD =
-    "Figures need a browser of 2023 or later; the tables hold the same numbers.";
+    "Figures need a browser of 2023 or later; the tables hold the numbers.";
   const NO_FILE =
     "Figures need the file plotly.js that belongs to this page; " +
-    "the tables hold the same numbers.";
+    "the tables hold the numbers.";
 
   let printing = false;
 

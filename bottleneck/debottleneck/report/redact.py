@@ -7,20 +7,38 @@ it, on a page or in an export, is clean by construction.
 from __future__ import annotations
 
 import os
-import shlex
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import PurePosixPath
+from typing import Any
 
 import pandas as pd
 
 from debottleneck.recording.columns import COLUMNS
 from debottleneck.recording.own import is_users_own
-from debottleneck.recording.recording import Recording, empty, typed
+from debottleneck.recording.recording import (
+    Facts,
+    NotMeasured,
+    Recording,
+    empty,
+    typed,
+)
 from debottleneck.recording.spool import LOOP, STATEMENT
-from debottleneck.report.redact import facts as facts_of
-from debottleneck.report.redact.texts import HOME, PATH, Redactor, distinct, place
+from debottleneck.report.redacted_texts import (
+    ARGUMENTS,
+    HOME,
+    Redactor,
+    distinct,
+    place,
+)
 from debottleneck.trials.result import Comparison, Trial
 from debottleneck.trials.sides import Sides
+
+PYTHON = "python"
+"""What the interpreter is called."""
+
+LEFT_OUT = NotMeasured("paths, arguments and source", "left out of this copy: --redact")
 
 NAMES = ("name", "function")
 """Columns with names from the user's program."""
@@ -28,26 +46,37 @@ NAMES = ("name", "function")
 THREADS = (("threads", "name"), ("functions", "thread"))
 """Table and column with threads' names: texts, often of whom or what they serve."""
 
-WAITS = frozenset(
-    {
+KINDS = (
+    (
+        r"|\(more\)|closed descriptor|eventfd|eventpoll|inotify|pipe|signalfd|timerfd",
         "",
-        "(more)",
-        "closed descriptor",
-        "eventfd",
-        "eventpoll",
-        "inotify",
-        "local socket",
-        "netlink socket",
-        "network socket",
-        "pipe",
-        "signalfd",
-        "timeout",
-        "timeout of an event loop",
-        "timerfd",
-        "unknown socket",
-    }
+    ),
+    (r"(local|netlink|network|unknown) socket|timeout( of an event loop)?", ""),
+    (r"/dev/.*", "a device"),
+    (r"/.*", "a file"),
+    (r".*:.*", "a peer"),
+    (r".*", "something else"),
 )
-"""What a wait was on, where that is a word of ours and no name."""
+"""What a wait was on, and what that is called; "" for a word of ours and no name."""
+
+OPTIONS = ("warmup", "rate", "strategies")
+ENVIRONMENT = (
+    "debottleneck",
+    "system",
+    "machine",
+    "processor",
+    "cores",
+    "cpu_quota",
+    "memory_gib",
+    "python",
+    "interpreter",
+    "thread_variables",
+    "packages",
+    "thread_pools",
+    "foreign_load",
+    "collector_share",
+)
+"""Facts that may leave the house; others are left out."""
 
 
 def recording(recording: Recording) -> Recording:
@@ -57,10 +86,14 @@ def recording(recording: Recording) -> Recording:
     that an analysis finds the same stages, causes and findings.
     """
     facts, files = recording.facts, files_of(recording, place)
-    waited = {what: _kind(what) for what in recording.details.what if what not in WAITS}
-    names = {**waited, **facts_of.folders(facts), **files}
-    people = facts_of.people((facts.directory, *files))
-    redactor = Redactor(names, (*facts_of.arguments(facts.command), *people))
+    waited = {what: _kind(what) for what in recording.details.what}
+    folders = {facts.directory, os.path.dirname(path_of_script(facts))} - {""}
+    names = {what: kind for what, kind in waited.items() if what != kind}
+    names |= {**dict.fromkeys(folders, HOME), **files}
+    names[str(facts.environment.get("interpreter", ""))] = PYTHON
+    homes = (re.match(r"/(?:home|Users)/([^/]+)/?", p) for p in (*folders, *files))
+    people = sorted({home[1] for home in homes if home})
+    redactor = Redactor(names, (*_arguments(facts.command), *people))
     changes: dict[str, Callable[[str], str]] = {
         **dict.fromkeys(NAMES, redactor.name),
         "file": files.__getitem__,
@@ -72,7 +105,12 @@ def recording(recording: Recording) -> Recording:
     tables["sites"]["name"] = tables["sites"]["name"].mask(written, "")
     tables["sources"] = empty("sources")
     tables["details"], tables["waits"] = _details(recording)
-    return Recording.of(facts_of.redacted(facts, redactor, files), tables)
+    return Recording.of(_facts(facts, redactor, files), tables)
+
+
+def path_of_script(facts: Facts) -> str:
+    """Where the script was, or would be if it were no module."""
+    return os.path.join(facts.directory, facts.script)
 
 
 def files_of(recording: Recording, place: Callable[[str, bool], str]) -> dict[str, str]:
@@ -82,7 +120,7 @@ def files_of(recording: Recording, place: Callable[[str, bool], str]) -> dict[st
         recording: A recording.
         place: What a file is called, by its path and whether it is the user's own.
     """
-    files = [facts_of.path_of_script(recording.facts)]
+    files = [path_of_script(recording.facts)]
     for name, columns in COLUMNS.items():
         if "file" in columns:
             files += getattr(recording, name)["file"].unique().tolist()
@@ -102,6 +140,63 @@ def changed(
     return typed(name, table.assign(**columns)) if columns else table
 
 
+def _facts(facts: Facts, redactor: Redactor, files: Mapping[str, str]) -> Facts:
+    """The facts in other words; `files` is what each file is called."""
+    script = facts.script
+    if facts.command[:1] != ("-m",):
+        script = files[path_of_script(facts)].removeprefix(f"{HOME}/")
+    gaps = (
+        NotMeasured(*map(redactor.text, (gap.what, gap.why, gap.remedy)))
+        for gap in facts.not_measured
+    )
+    plans = (
+        {
+            **plan,
+            "file": files.get(plan["file"], HOME),
+            "reason": redactor.text(plan["reason"]),
+        }
+        for plan in facts.plans
+    )
+    options = {name: v for name, v in facts.options.items() if name in OPTIONS}
+    return replace(
+        facts,
+        command=_command(facts.command),
+        script=script,
+        directory=HOME,
+        options=redactor.value(options),
+        environment=_environment(facts.environment, redactor),
+        rates=redactor.value(dict(facts.rates)),
+        partial_why=redactor.text(facts.partial_why),
+        not_measured=(*gaps, LEFT_OUT),
+        plans=tuple(plans),  # type: ignore[arg-type] # a changed TypedDict is a dict
+    )
+
+
+def _environment(facts: Mapping[str, Any], redactor: Redactor) -> dict[str, Any]:
+    """Host, Python and libraries; of the interpreter no path."""
+    kept = {name: value for name, value in facts.items() if name in ENVIRONMENT}
+    interpreter = {"interpreter": PYTHON} if "interpreter" in kept else {}
+    return {**redactor.value(kept), **interpreter}
+
+
+def _arguments(given: Sequence[str]) -> tuple[str, ...]:
+    """The script's own, of its command line: what follows it, or `-m` and its name."""
+    lead = 2 if given[:1] == ("-m",) else 1
+    return tuple(word for word in given[lead:] if word != ARGUMENTS)
+
+
+def _command(given: Sequence[str]) -> tuple[str, ...]:
+    """The command line: the script, and whether there were arguments."""
+    lead = 2 if given[:1] == ("-m",) else 1
+    script = tuple(PurePosixPath(word).name for word in given[:lead])
+    return (*script, *(ARGUMENTS,) * (len(given) > lead))
+
+
+def _kind(what: str) -> str:
+    kinds = (kind or what for form, kind in KINDS if re.fullmatch(form, what, re.S))
+    return next(kinds)
+
+
 def _details(recording: Recording) -> tuple[pd.DataFrame, pd.DataFrame]:
     """What waits were on by its kind, each kind once, and the waits numbered anew."""
     table = recording.details
@@ -114,30 +209,34 @@ def _details(recording: Recording) -> tuple[pd.DataFrame, pd.DataFrame]:
     return typed("details", details), typed("waits", waits)
 
 
-def _kind(what: str) -> str:
-    if what in WAITS:
-        return what
-    if what.startswith("/"):
-        return "a device" if what.startswith("/dev/") else "a file"
-    return "a peer" if ":" in what else "something else"
-
-
 def comparison(comparison: Comparison) -> Comparison:
     """The comparison without paths, arguments and what the script printed.
 
     Its recordings are not named any more: read its sides beforehand.
     """
     redactor, runs = _redactor_of(comparison), _runs(comparison)
+    command, best = _command(comparison.command), comparison.best
+    lead = ("bottleneck", "run", "--strategy", best) if comparison.run else ()
+
+    def trial(one: Trial) -> Trial:
+        return replace(
+            one,
+            strategy=runs.get(one.strategy, one.strategy),
+            spec=runs.get(one.spec, one.spec),
+            why=redactor.text(one.why),
+            did=tuple(map(redactor.text, one.did)),
+        )
+
     return replace(
         comparison,
-        best=runs.get(comparison.best, comparison.best),
+        best=runs.get(best, best),
         baseline=runs.get(comparison.baseline, comparison.baseline),
-        command=facts_of.command(comparison.command),
-        trials=tuple(_trial(trial, redactor, runs) for trial in comparison.trials),
+        command=command,
+        trials=tuple(map(trial, comparison.trials)),
         keep=(),  # the user's own lines
-        run=_run(comparison),
+        run=" ".join((*lead, *command)) if lead else "",
         notes=tuple(map(redactor.text, comparison.notes)),
-        environment=facts_of.environment(comparison.environment, redactor),
+        environment=_environment(comparison.environment, redactor),
         folder=None,
         before=None,
         after=None,
@@ -164,8 +263,8 @@ def _redactor_of(comparison: Comparison) -> Redactor:
     folders = [os.path.dirname(script), *(str(path) for path in paths if path)]
     names = {**dict.fromkeys(folders, HOME), script: place(script)}
     interpreter = str(comparison.environment.get("interpreter", ""))
-    names |= {**_runs(comparison), interpreter: facts_of.PYTHON}
-    return Redactor(names, facts_of.arguments(comparison.command))
+    names |= {**_runs(comparison), interpreter: PYTHON}
+    return Redactor(names, _arguments(comparison.command))
 
 
 def _runs(comparison: Comparison) -> dict[str, str]:
@@ -177,30 +276,3 @@ def _runs(comparison: Comparison) -> dict[str, str]:
         return {}
     runs = (comparison.baseline, *(trial.spec for trial in comparison.trials))
     return {run: f"recording {at}" for at, run in enumerate(runs, 1) if "/" in run}
-
-
-def _trial(trial: Trial, redactor: Redactor, runs: Mapping[str, str]) -> Trial:
-    return replace(
-        trial,
-        strategy=runs.get(trial.strategy, trial.strategy),
-        spec=runs.get(trial.spec, trial.spec),
-        why=redactor.text(trial.why),
-        did=tuple(map(redactor.text, trial.did)),
-    )
-
-
-def _run(comparison: Comparison) -> str:
-    """The command that applies the winner."""
-    if not comparison.run:
-        return ""
-    lead = ["bottleneck", "run", "--strategy", comparison.best]
-    try:
-        given = shlex.split(comparison.run)
-    except ValueError:
-        given = []
-    end = len(given) - len(comparison.command)
-    if tuple(given[end:]) == comparison.command:
-        lead = given[:end]
-    pairs = zip(["", *lead], lead, strict=False)
-    kept = [PATH if before == "--include" else word for before, word in pairs]
-    return " ".join((shlex.join(kept), *facts_of.command(comparison.command)))

@@ -1,4 +1,4 @@
-"""Tables of a page: columns applied to rows; and those of a run."""
+"""Tables for every medium: columns applied to rows; and those of a run."""
 
 from __future__ import annotations
 
@@ -17,11 +17,10 @@ from debottleneck.report.words.quantities import (
     below,
     clean,
     home,
-    in_order,
     interval,
     number,
     percent,
-    short,
+    place,
     table_digits,
 )
 from debottleneck.report.words.run import shares_of_thread, slowdown
@@ -69,7 +68,7 @@ Value: TypeAlias = str | tuple[str, float | str] | Cell
 
 @dataclass(frozen=True)
 class Table:
-    """A table of the page; `left_out` rows did not fit, `total` is its last row.
+    """A table; `left_out` rows did not fit, `total` is its last row.
 
     `things` is what its rows are: a table that says it folds away when it is long.
     """
@@ -177,32 +176,34 @@ def _code(name: str) -> Callable[[Any], Value]:
     return lambda row: clean(row[name]) or NOTHING
 
 
-def _spot(directory: str, prefix: str = "") -> Callable[[Any], Value]:
+def _spot(directory: str) -> Callable[[Any], Value]:
     """What reads a place in a file, sorted by line."""
 
     def value(row: Any) -> Value:
-        file, line = row[f"{prefix}file"], row[f"{prefix}line"]
-        if not file:
-            return NOTHING
-        spot = short(file, directory)
-        return f"{spot}:{line}" if line else spot, f"{spot}:{line:07d}"
+        spot = place("", row["file"], row["line"], directory)
+        return spot or NOTHING, f"{row['file']}:{row['line']:07d}"
 
     return value
 
 
+INDENTED = "Indented rows are called by the line above; its time is without theirs."
 ROLE = Field("role", "", itemgetter("role"))
 
 
-def row_causes(
-    analysis: Analysis, id: str = "stage-causes", shown: ShownRows | None = None
-) -> Table:
-    """The trainer's rows: time, share, interval, median, p95, then each cause."""
-    shown = shown or ShownRows.of(analysis)
-    loop = analysis.loop
+def row_causes(analysis: Analysis, most: int | None = None) -> Table:
+    """The trainer's rows: time, share, interval, median, p95, then each cause.
+
+    Args:
+        analysis: Of the recording.
+        most: Columns of causes; with it small rows are one, too.
+    """
+    shown, loop = ShownRows.of(analysis), analysis.loop
     digits = table_digits(loop.step_ms)
-    stages = analysis.stages.set_index("stage", drop=False)
-    values = matrix.trainer_causes(analysis)
-    rows = stages.join(values).reindex(in_order(stages.index, shown.order))
+    rows = matrix.of_rows(analysis, summed=most is not None)
+    values = rows[matrix.trainer_causes(analysis).columns]
+    values = values if most is None else matrix.narrowed(values, most)
+    rows = rows[analysis.stages.columns.drop("stage")].join(values)
+    rows = rows.assign(stage=rows.index)
     columns = [
         row_field(shown, wide=LONG),
         Field("ms", "num", numbers("ms_per_step", digits)),
@@ -225,24 +226,30 @@ def row_causes(
         f"The {shown.noun}s add up to the step, causes to their {shown.noun}."
     )
     if any(shown.depths.values()):
-        caption += " Indented rows are called by the line above; its time is without "
-        caption += "theirs."
-    return build(id, caption, columns, rows, total=total)
+        caption += f" {INDENTED}"
+    return build("stage-causes", caption, columns, rows, total=total)
 
 
-def role_causes(analysis: Analysis, unit: str) -> Table:
-    """Causes of the other roles' threads, summed over the threads of the role."""
-    causes = analysis.causes
+def role_causes(analysis: Analysis, most: int | None = None) -> Table:
+    """Causes of the other roles' threads, summed over the threads of the role.
+
+    Args:
+        analysis: Of the recording.
+        most: Columns of causes.
+    """
+    causes, unit = analysis.causes, analysis.loop.unit
     if analysis.loop.found:
         causes = causes[causes.role != "trainer"]
     values = matrix.pivot(causes)
+    values = values if most is None else matrix.narrowed(values, most)
     digits = table_digits(float(values.max().max())) if values.size else 1
-    columns = [ROLE, *(Field(c, "num", numbers(c, digits)) for c in values.columns)]
+    named = ["ms", *values.columns]
+    columns = [ROLE, *(Field(name, "num", numbers(name, digits)) for name in named)]
     caption = (
         f"Time by role and cause, ms per {unit}, summed over the threads of a role: "
         f"several threads can exceed the {unit}."
     )
-    rows = values.assign(role=list(map(str, values.index)))
+    rows = values.assign(ms=values.sum(axis=1), role=list(map(str, values.index)))
     return build("role-causes", caption, columns, rows)
 
 
@@ -251,7 +258,6 @@ def threads(analysis: Analysis) -> Table:
     columns = [
         Field("thread", "code", _code("name")),
         ROLE,
-        Field("id", "num", lambda row: (str(row["tid"]), float(row["tid"]))),
         Field("seen, s", "num", lambda row: numeric(row["wall_ms"] / 1e3)),
         Field("shares of its own time", "text", shares_of_thread),
     ]
@@ -262,17 +268,20 @@ def threads(analysis: Analysis) -> Table:
 def gil_waits(analysis: Analysis) -> Table:
     """Who waits for the GIL, who holds it, and the code that the holder runs."""
     directory = home(analysis.recording.facts)
+
+    def running(row: Any) -> str:
+        function, file = row["holder_function"], row["holder_file"]
+        return place(function, file, row["holder_line"], directory) or "not known"
+
     columns = [
         row_field(ShownRows.of(analysis)),
-        ROLE._replace(heading="who waits"),
-        Field("who holds it", "code", lambda r: clean(r["holder_thread"] or "unknown")),
-        Field("running", "code", _code("holder_function")),
-        Field("at", "code", _spot(directory, "holder_")),
+        ROLE._replace(heading="waits"),
+        Field("holds", "code", lambda row: clean(row["holder_thread"] or "unknown")),
+        Field("running", "code", running),
         Field("share", "num", _share),
     ]
-    caption = "Who waits for the GIL, and who holds it; shares are of the step."
-    if not analysis.loop.found:
-        caption = "Waits for the GIL by holder; shares are of wall time."
+    whole = "the step" if analysis.loop.found else "wall time"
+    caption = f"Who waits for the GIL, and who holds it; shares are of {whole}."
     return build("gil-table", caption, columns, analysis.gil_waits, things="waits")
 
 

@@ -1,17 +1,17 @@
-"""Tables of a comparison's page: its trials, and the rows of both recordings."""
+"""Tables of a comparison: its trials, and the rows of both recordings."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from operator import itemgetter
 from typing import Any
 
 import pandas as pd
 from markupsafe import Markup
 
 from debottleneck.recording.environment import Difference
-from debottleneck.report.html.tables import (
+from debottleneck.report.rows import ShownRows
+from debottleneck.report.tables import (
     DASH,
     Field,
     Table,
@@ -22,8 +22,7 @@ from debottleneck.report.html.tables import (
     row_field,
     sorted_by,
 )
-from debottleneck.report.rows import ShownRows
-from debottleneck.report.words import comparison as comparison_words
+from debottleneck.report.words import comparison as words
 from debottleneck.report.words.quantities import (
     NOTHING,
     clean,
@@ -34,7 +33,7 @@ from debottleneck.report.words.quantities import (
 )
 from debottleneck.report.words.strategies import named, pieces
 from debottleneck.trials import result
-from debottleneck.trials.result import Comparison, Trial
+from debottleneck.trials.result import Comparison, Interval, Trial
 from debottleneck.trials.sides import Side
 
 SIGNS = {result.FASTER: "\N{CHECK MARK}", result.SLOWER: "\N{DOWNWARDS ARROW}"}
@@ -43,53 +42,61 @@ SIGNS |= dict.fromkeys((result.DIFFERENT, result.FAILED), "\N{MULTIPLICATION SIG
 
 OF_TRIALS = (
     "Every trial against the plain script, best first. Memory is the peak of all its "
-    "processes beyond the plain script's; CPU is the time of all threads in a step."
+    "processes beyond the plain script's; CPU is the time of all threads in a step; an "
+    "error is the predicted step over the measured one, less 1."
 )
 OF_RECORDINGS = (
     "Every recording beside the first, best first. A speed-up is the first one's mean "
     "quiet step over the other's."
 )
-OF_PREDICTIONS = (
-    "Speed-ups and steps as predicted from the plain script's profile alone, and as "
-    "measured; an error is the predicted value over the measured one, less 1. Inside "
-    "says whether the measured speed-up lies in the predicted interval."
-)
+ERROR = "error"
+"""Heading of how far the predicted step is off."""
 
 
 def trials(comparison: Comparison) -> Table:
     """The comparison's rows; the plain script is the first."""
     base = comparison.baseline_ms
-    digits = table_digits(base.value if base else 1.0)
-    cpu_digits = table_digits(comparison.baseline_cpu_ms or 1.0)
+    base_ms = None if base is None else base.value
+    digits, cpu_digits = (
+        table_digits(max((v for v in values if v is not None), default=1.0))
+        for values in (
+            [base_ms, *(t.step_ms for t in comparison.trials)],
+            [comparison.baseline_cpu_ms, *(t.cpu_ms for t in comparison.trials)],
+        )
+    )
+    plain_mb = number(comparison.baseline_memory_mb, 0)
+    bounds = base and f"95 % interval of its step {_of(base, digits)} ms"
+    plain = Trial(
+        "",
+        {},
+        spec=words.baseline(comparison),
+        verdict=NOTHING,
+        numbers=NOTHING,
+        why=bounds or "not measured",
+        step_ms=base_ms,
+        cpu_ms=comparison.baseline_cpu_ms,
+    )
+
+    def memory(trial: Trial) -> Value:
+        if trial is plain:
+            return plain_mb, 0.0
+        extra = trial.memory_mb
+        return words.memory(extra), -1e9 if extra is None else extra
+
     columns = [
         Field("recording" if comparison.recorded else "strategy", "name", _name),
         Field("verdict", "outcome", _verdict),
-        Field("numbers", "", comparison_words.numbers),
-        Field("speed-up", "num", _speedup),
-        Field("95 % interval", "num", _bounds),
+        Field("numbers", "", words.numbers),
+        Field("speed-up (95 %)", "num", _speedup),
+        Field("predicted (90 %)", "num", _predicted),
+        Field(ERROR, "num", _error),
         Field("step, ms", "num", lambda trial: numeric(trial.step_ms, digits)),
-        Field("memory, MB", "num", _memory),
+        Field("memory, MB", "num", memory),
         Field("CPU, ms", "num", lambda trial: numeric(trial.cpu_ms, cpu_digits)),
-        Field("rounds", "num", lambda trial: numeric(trial.rounds, 0)),
         Field("remark", "text", _remark),
     ]
-    bounds = base and interval(base.low, base.high, digits)
-    plain: list[Value] = [
-        comparison_words.baseline(comparison),
-        NOTHING,
-        NOTHING,
-        (NOTHING, 1.0),
-        (NOTHING, 1.0),
-        numeric(base.value if base else None, digits),
-        (number(comparison.baseline_memory_mb, 0), 0.0),
-        numeric(comparison.baseline_cpu_ms, cpu_digits),
-        numeric(comparison.rounds, 0),
-        "not measured" if base is None else f"95 % interval of its step {bounds} ms",
-    ]
     caption = OF_RECORDINGS if comparison.recorded else OF_TRIALS
-    rows = [plain, *([c.value(trial) for c in columns] for trial in comparison.trials)]
-    columns = [c._replace(value=itemgetter(at)) for at, c in enumerate(columns)]
-    return _filled(build("trials-table", caption, columns, rows))
+    return _filled(build("trials-table", caption, columns, [plain, *comparison.trials]))
 
 
 def _filled(table: Table) -> Table:
@@ -100,6 +107,10 @@ def _filled(table: Table) -> Table:
         tuple(row[at] for at in kept) for row in (table.headers, *table.rows)
     )
     return replace(table, headers=headers, rows=tuple(rows))
+
+
+def _of(ratio: Interval, digits: int) -> str:
+    return interval(ratio.low, ratio.high, digits)
 
 
 def _name(trial: Trial) -> Value:
@@ -120,65 +131,27 @@ def _verdict(trial: Trial) -> Value:
     return marked, trial.verdict
 
 
-def _speedup(trial: Trial) -> tuple[str, float | str]:
+def _speedup(trial: Trial) -> Value:
     ratio = trial.speedup
-    return comparison_words.speedup(ratio), sorted_by(ratio.value if ratio else None)
+    if ratio is None:
+        return NOTHING, sorted_by(None)
+    said = f"{words.speedup(ratio)} ({words.bounds(ratio, DASH)})"
+    return said, sorted_by(ratio.value)
 
 
-def _bounds(trial: Trial) -> Value:
-    ratio = trial.speedup
-    bounds = comparison_words.bounds(ratio, DASH)
-    return bounds, sorted_by(ratio.low if ratio else None)
+def _predicted(trial: Trial) -> Value:
+    said = trial.predicted
+    return words.predicted(said, DASH), sorted_by(said.speedup if said else None)
 
 
-def _memory(trial: Trial) -> Value:
-    extra = trial.memory_mb
-    return comparison_words.memory(extra), -1e9 if extra is None else extra
+def _error(trial: Trial) -> Value:
+    """How far the predicted step is off; sorted by how far, whichever way."""
+    error = trial.step_error
+    return words.error(error), sorted_by(error and abs(error))
 
 
 def _remark(trial: Trial) -> str:
     return "; ".join(clean(text) for text in (trial.why, *trial.did) if text)
-
-
-def predictions(comparison: Comparison) -> Table | None:
-    """What was predicted beside what was measured; None without predictions."""
-    base = comparison.baseline_ms
-    digits = table_digits(base.value if base else 1.0)
-    rows = [trial for trial in comparison.trials if trial.predicted and trial.speedup]
-    if not rows:
-        return None
-
-    def predicted(trial: Any) -> Value:
-        said = trial.predicted
-        return comparison_words.predicted(said, DASH), said.speedup
-
-    def step(trial: Any) -> Value:
-        said = trial.predicted
-        bounds = interval(said.step_low, said.step_high, digits, DASH)
-        return f"{number(said.step_ms, digits)} ({bounds})", said.step_ms
-
-    columns = [
-        Field("strategy", "name", _name),
-        Field("predicted (90 %)", "num", predicted),
-        Field("measured (95 %)", "num", _measured),
-        Field("error", "num", lambda trial: _error(trial.speedup_error)),
-        Field("step predicted, ms (90 %)", "num", step),
-        Field("step measured, ms", "num", lambda t: numeric(t.step_ms, digits)),
-        Field("error", "num", lambda trial: _error(trial.step_error)),
-        Field("inside", "", lambda trial: "yes" if trial.inside else "no"),
-        Field("expected limit", "text", lambda t: clean(t.predicted.limit) or NOTHING),
-    ]
-    return build("predictions-table", OF_PREDICTIONS, columns, rows)
-
-
-def _measured(trial: Trial) -> Value:
-    bounds = comparison_words.bounds(trial.speedup, DASH)
-    return f"{comparison_words.speedup(trial.speedup)} ({bounds})", _speedup(trial)[1]
-
-
-def _error(share: float | None) -> Value:
-    """How far a prediction is off; sorted by how far, whichever way."""
-    return comparison_words.error(share), sorted_by(share and abs(share))
 
 
 def differences(between: Sequence[Difference]) -> Table:

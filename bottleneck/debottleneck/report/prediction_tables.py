@@ -1,0 +1,64 @@
+"""The table of predictions: strategies in their best setting."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from debottleneck.analysis.result import Prediction, Predictions
+from debottleneck.report.comparison_tables import strategy
+from debottleneck.report.tables import (
+    DASH,
+    Field,
+    Table,
+    Value,
+    build,
+    numeric,
+    sorted_by,
+)
+from debottleneck.report.words import predictions as words
+from debottleneck.report.words.quantities import NOTHING, clean, table_digits
+
+CAPTION = (
+    "Each strategy in its best setting, predicted from this recording alone. The step "
+    "and the speed-up should be measured within their 90 % interval; memory is "
+    "roughly what it takes beyond the plain script."
+)
+
+
+def _speedup(row: Prediction) -> Value:
+    said = f"{words.speedup(row)} ({words.bounds(row, DASH)})"
+    return said, sorted_by(row.speedup)
+
+
+SPEEDUP = Field(f"speed-up ({words.BY})", "num", _speedup)
+
+
+def strategies(predicted: Predictions, rows: Sequence[Prediction]) -> Table:
+    """Some rows of predictions; of the loop as it is what was assumed.
+
+    Args:
+        predicted: All of them.
+        rows: Those to show.
+    """
+    digits = table_digits(max((row.step_ms for row in rows), default=1.0))
+    asked = clean(predicted.question)
+    assumed = f"with {asked}" if asked else "as recorded"
+
+    def name(row: Prediction) -> Value:
+        return strategy(row.spec) if row.spec else (words.AS_IT_IS, words.AS_IT_IS)
+
+    def worth(row: Prediction) -> str:
+        return words.worth(row, predicted) if row.spec else NOTHING
+
+    def memory(row: Prediction) -> Value:
+        return words.memory(row) if row.spec else NOTHING, sorted_by(row.memory_mb)
+
+    columns = [
+        Field("strategy", "name", name),
+        Field("try", "", worth),
+        SPEEDUP,
+        Field("step, ms", "num", lambda row: numeric(row.step_ms, digits)),
+        Field("memory, MB", "num", memory),
+        Field("why no faster", "text", lambda r: words.why(r) if r.spec else assumed),
+    ]
+    return build("predictions-table", CAPTION, columns, rows)

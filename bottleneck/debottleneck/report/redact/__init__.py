@@ -1,1 +1,0 @@
-"""Recordings and comparisons without what should not leave the house."""
