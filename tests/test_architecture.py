@@ -50,7 +50,7 @@ ONLY_IN = {
 
 LINES = {
     "agent": 8_310,  # 2,650 for loops: compiled twice, searched, counted for the gate
-    "collect": 3_130,  # a run outlives whatever of ours fails
+    "collect": 3_140,  # a run outlives whatever of ours fails
     "recording": 2_860,  # 700 for files from strangers: annotations, limits, secrets
     "analysis": 4_520,  # 770 for rows that are lines: joined, opened, unmarked
     "strategies": 13_570,  # 8,400 rewrite loops and write them, 1,300 set libraries
