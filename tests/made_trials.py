@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ import numpy as np
 from debottleneck.analysis.result import Prediction, Predictions
 from debottleneck.strategies.rewriting.notes import ENGAGED, REFUSED
 from debottleneck.strategies.spec import Strategies, written
-from debottleneck.trials.gate_outputs import Output
 from debottleneck.trials.rounds import Course
 from debottleneck.trials.trial import Measured
 
@@ -33,29 +31,6 @@ def measured(
 def note(strategy: str, state: str = ENGAGED, text: str = "", t_ns: int = 0) -> dict:
     """One line of a strategy."""
     return {"t_ns": t_ns, "pid": 1, "strategy": strategy, "state": state, "text": text}
-
-
-def output(
-    stage: str,
-    *arrays: object,
-    name: str = "",
-    rest: str = "",
-    thread: int = 0,
-    t_ns: int = 0,
-) -> Output:
-    """What a stage's call returned: these float arrays; a float is one of one value."""
-    values = tuple(np.atleast_1d(np.asarray(array, np.float64)) for array in arrays)
-    return Output(
-        t_ns=t_ns,
-        thread=thread,
-        stage=stage,
-        name=name or f"{stage}_fn",
-        leaves=len(values) or bool(rest),
-        rest=f"{rest} {[v.shape for v in values]}",
-        bits=blake2b(b"".join(v.tobytes() for v in values)).hexdigest(),
-        norms=tuple(float(np.linalg.norm(v)) for v in values),
-        sketches=values,
-    )
 
 
 def predictions(

@@ -33,7 +33,6 @@ from debottleneck.agent import (
     written,
 )
 from debottleneck.agent.aside import aside, complain, each_aside
-from debottleneck.agent.points import ANSWERS
 from debottleneck.agent.spool_writer import SpoolWriter
 from debottleneck.recording import spool
 from debottleneck.recording.spool import FRAME_FILE
@@ -49,14 +48,13 @@ STANDARD_INPUT = "-"
 _PLUGINS = {
     "strategies": "debottleneck.strategies.rewriting.install",
     "plans": "debottleneck.strategies.rewriting.asking",
-    "outputs": "debottleneck.agent.outputs",
+    "gate": "debottleneck.agent.told",
     "guard": "debottleneck.agent.guard",
 }
 """Key of the configuration -> module, in the order in which they wrap stages: its
 `install(folder, config)` runs before the script, `after_torch(torch)` after torch's
 import. Named and not imported, as the agent stands below the strategies."""
 
-_ANSWERS = [answer.__code__ for answer in ANSWERS]
 _kept: list[object] = []
 
 
@@ -380,19 +378,17 @@ def _clean(error: BaseException) -> None:
 
 
 def _stripped(trace: TracebackType | None) -> TracebackType | None:
-    """The traceback without our frames, and those that asked us for an answer."""
+    """The traceback without our frames."""
     entries = []
     while trace is not None:
         entries.append(trace)
         trace = trace.tb_next
     kept = None
-    asked = False
     for entry in reversed(entries):
         code = entry.tb_frame.f_code
-        if not asked and code.co_filename != FRAME_FILE and not _is_ours(code):
+        if code.co_filename != FRAME_FILE and not _is_ours(code):
             entry.tb_next = kept
             kept = entry
-        asked = code in _ANSWERS
     return kept
 
 

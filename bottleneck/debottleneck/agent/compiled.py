@@ -1,9 +1,8 @@
-"""JAX: what compiled functions do is told by the arrays that go in and come out.
+"""JAX: a compiled function that takes a gradient is a backward pass, with all in it.
 
 A jitted function runs no Python of the user's once it is traced, so names say little
-of it. Its first calls are looked at: it may take a gradient while it is traced, and
-arrays that one call returns may be arguments of another. Without such evidence it
-marks nothing. What is traced runs once for all calls, and marks nothing either.
+of it: whether a gradient was taken while it was traced does. What is traced runs once
+for all calls, and marks nothing.
 """
 
 from __future__ import annotations
@@ -11,22 +10,20 @@ from __future__ import annotations
 import inspect
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import wraps
 from types import FrameType, ModuleType
 from typing import Any
-from weakref import WeakValueDictionary
 
 from debottleneck.agent.discover import is_own
 from debottleneck.agent.marks import hush
-from debottleneck.agent.points import Plainly
+from debottleneck.agent.points import stand_in
 from debottleneck.agent.wrap import as_frame_of_ours, wrap
 
 KIND = "jitted"
 """Kind of the sites; no strategy acts on them."""
 
-LEARNED_CALLS = 8
-"""What a function is must show in so many calls."""
+STAGE = "backward"
 
 TRACERS = ("scan", "while_loop", "fori_loop", "map", "cond", "switch")
 """Functions of `jax.lax` that compile functions of the user's."""
@@ -37,89 +34,16 @@ class _Local(threading.local):
 
     Attributes:
         silent: Functions are traced, or compiled ones run.
-        traced: Whose functions are, from the outermost in.
+        traced: Those whose functions are, from the outermost in.
     """
 
     silent = False
 
     def __init__(self) -> None:
-        self.traced: list[Evidence] = []
+        self.traced: list[_Jitted] = []
 
 
 _local = _Local()
-
-
-class Leaves:
-    """Arrays known by identity, for as long as they live."""
-
-    def __init__(self) -> None:
-        self._alive: WeakValueDictionary[int, Any] = WeakValueDictionary()
-
-    def add(self, leaves: Iterable[Any]) -> None:
-        """Know these; those without weak references, as numbers, stay unknown."""
-        for leaf in leaves:
-            if type(leaf).__weakrefoffset__:
-                self._alive[id(leaf)] = leaf
-
-    def among(self, leaves: Iterable[Any]) -> bool:
-        """Whether any of them is known."""
-        known = self._alive.get
-        return any(known(id(leaf)) is leaf for leaf in leaves)
-
-
-_gradients, _parameters = Leaves(), Leaves()
-
-
-class Evidence:
-    """What one compiled function does, by the calls seen so far.
-
-    Attributes:
-        differentiates: It took a gradient while it was traced.
-    """
-
-    def __init__(self) -> None:
-        self.differentiates = False
-        self.calls = 0
-        self._carries = self._takes_gradients = self._takes_parameters = False
-        self._returned = Leaves()
-        self._largest: list[int] = []
-
-    @property
-    def stage(self) -> str:
-        """What its calls mark, "" without evidence.
-
-        `update` when arrays that it returns are its next arguments, and it takes a
-        gradient or is given one; `backward` when it takes one; `forward` when it is
-        given what an update returned.
-        """
-        if self._carries and (self.differentiates or self._takes_gradients):
-            return "update"
-        if self.differentiates:
-            return "backward"
-        return "forward" if self._takes_parameters and not self._carries else ""
-
-    def given(self, leaves: list[Any]) -> None:
-        """Learn from a call's arguments."""
-        self._carries = self._carries or self._returned.among(leaves)
-        self._takes_gradients = self._takes_gradients or _gradients.among(leaves)
-        self._takes_parameters = self._takes_parameters or _parameters.among(leaves)
-
-    def gave(self, leaves: list[Any]) -> None:
-        """Learn from a call's result, and let others know of its arrays."""
-        self.calls += 1
-        if self.stage == "update":
-            if not self._largest:
-                sizes = [getattr(leaf, "size", 0) for leaf in leaves]
-                most = max(sizes, default=0)
-                self._largest = [i for i, size in enumerate(sizes) if size == most]
-            _parameters.add(leaves[i] for i in self._largest if i < len(leaves))
-        elif self.differentiates:
-            _gradients.add(leaves)
-        if self.calls <= LEARNED_CALLS:
-            self._returned.add(leaves)
-
-
-_evidence: dict[tuple[Any, ...], Evidence] = {}
 
 
 def install(jax: ModuleType) -> None:
@@ -134,9 +58,29 @@ def install(jax: ModuleType) -> None:
         setattr(module.lax, name, _silent(module, getattr(module.lax, name)))
 
 
+class _Plainly:
+    """What a function calls, which in another process is the user's function.
+
+    Args:
+        function: What the user wrote.
+        called: What is called here.
+    """
+
+    __slots__ = ("_function", "called")
+
+    def __init__(
+        self, function: Callable[..., Any], called: Callable[..., Any]
+    ) -> None:
+        self._function = function
+        self.called = called
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return stand_in(called=self._function)
+
+
 def _like(plain: Callable[..., Any], called: Callable[..., Any]) -> Callable[..., Any]:
     """What looks like `plain` and calls `called`; sent by value, it calls `plain`."""
-    plainly = Plainly(plain, called)
+    plainly = _Plainly(plain, called)
 
     @wraps(plain)
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -210,20 +154,22 @@ def _jitted(jax: Any, compiled: Any) -> Any:
 
 
 class _Jitted:
-    """The calls of one compiled function, each marked as what it is.
+    """The calls of one compiled function, marked once it is known to train.
 
     Args:
         jax: The module.
         compiled: What `jax.jit` made.
+
+    Attributes:
+        differentiates: It took a gradient while it was traced.
     """
 
     def __init__(self, jax: Any, compiled: Any) -> None:
         self._jax = jax
         self._compiled = compiled
-        self._leaves = jax.tree_util.tree_leaves
-        self._marks = _marks(compiled)
-        self._evidence = _evidence.setdefault(tuple(self._marks.values()), Evidence())
-        self._marked = {"": _silent(jax, compiled)}
+        self._plain = _silent(jax, compiled)
+        self._marked = wrap(self._plain, STAGE, **_marks(compiled))
+        self.differentiates = False
 
     def function(self) -> Callable[..., Any]:
         """A function with all attributes of the compiled one, a C type's too."""
@@ -235,28 +181,20 @@ class _Jitted:
         return function
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
-        """Call it; the first calls are learned from."""
-        evidence = self._evidence
+        """Call it, marked or as part of what is traced."""
         if _local.silent:
-            if evidence.differentiates:
+            if self.differentiates:
                 _note_gradient()
             return self._traced(self._compiled)(*args, **kwargs)
-        if evidence.calls < LEARNED_CALLS:
-            evidence.given(self._leaves((args, kwargs)))
-            result = self._traced(self._as(evidence.stage))(*args, **kwargs)
-            evidence.gave(self._leaves(result))
-            return result
-        result = self._as(evidence.stage)(*args, **kwargs)
-        if evidence.stage == "update":
-            evidence.gave(self._leaves(result))
-        return result
+        if self.differentiates:
+            return self._marked(*args, **kwargs)
+        return self._traced(self._plain)(*args, **kwargs)
 
     def _traced(self, plain: Callable[..., Any]) -> Callable[..., Any]:
         """`plain`, within which a gradient is this function's."""
-        evidence = self._evidence
 
         def traced(*args: Any, **kwargs: Any) -> Any:
-            _local.traced.append(evidence)
+            _local.traced.append(self)
             try:
                 return plain(*args, **kwargs)
             finally:
@@ -264,15 +202,10 @@ class _Jitted:
 
         return _like(plain, as_frame_of_ours(traced))
 
-    def _as(self, stage: str) -> Callable[..., Any]:
-        if stage not in self._marked:
-            self._marked[stage] = wrap(self._marked[""], stage, **self._marks)
-        return self._marked[stage]
-
 
 def _note_gradient() -> None:
-    for evidence in _local.traced:
-        evidence.differentiates = True
+    for jitted in _local.traced:
+        jitted.differentiates = True
 
 
 def _differentiator(jax: Any, plain: Callable[..., Any]) -> Callable[..., Any]:
@@ -282,17 +215,13 @@ def _differentiator(jax: Any, plain: Callable[..., Any]) -> Callable[..., Any]:
         made = plain(*args, **kwargs)
         if not callable(made):
             return made
-        marked: list[Callable[..., Any]] = []
+        marked = wrap(made, STAGE, **_marks(made))
 
         def differentiate(*args: Any, **kwargs: Any) -> Any:
-            if _local.silent:
-                _note_gradient()
-                return made(*args, **kwargs)
-            if not marked:
-                marked.append(wrap(made, "backward", **_marks(made)))
-            result = marked[0](*args, **kwargs)
-            _gradients.add(jax.tree_util.tree_leaves(result))
-            return result
+            if not _local.silent:
+                return marked(*args, **kwargs)
+            _note_gradient()
+            return made(*args, **kwargs)
 
         return _like(made, as_frame_of_ours(differentiate))
 

@@ -9,7 +9,6 @@ import base64
 import ctypes
 from array import array
 from collections import deque
-from collections.abc import Iterable
 from functools import cache
 from hashlib import blake2b
 from itertools import islice
@@ -44,8 +43,6 @@ UNREADABLE = (
 )
 """What reading a foreign object may raise; it then counts by its type alone."""
 
-_ATOMS = (int, float, complex, str, bytes, type(None))
-
 
 class Content:
     """Everything comparable within one output, in order.
@@ -64,22 +61,16 @@ class Content:
         self._numbers = array("d")
         self._floats: list[Any] = []
         self._path: set[int] = set()
-        self._leaves = 0
 
     def add(self, value: Any, objects: int = 1) -> Content:
         """Take in a value: numbers, text, arrays, and containers of them.
 
         Args:
             value: Anything; of an object of unknown type its type's name counts, and
-                the arrays in its attributes.
+                what is in its attributes.
             objects: How many objects within objects are looked into.
         """
         self._add(value, objects, DEEP)
-        return self
-
-    def add_arrays(self, value: Any, objects: int) -> Content:
-        """Take in the arrays that are reachable from a value, and nothing else."""
-        self._add_arrays(value, objects, DEEP)
         return self
 
     def fields(self) -> dict[str, Any]:
@@ -96,7 +87,6 @@ class Content:
         return {
             "rest": self._rest.hexdigest(),
             "bits": self._bits.hexdigest(),
-            "leaves": self._leaves,
             "norms": [norm for norm, _ in kept],
             "lengths": [len(values) // 8 for _, values in kept],
             "values": base64.b64encode(b"".join(v for _, v in kept)).decode("ascii"),
@@ -114,11 +104,9 @@ class Content:
             self._float(value.real)
             self._float(value.imag)
         elif value is None or isinstance(value, (bool, int, str)):
-            self._leaves += value is not None
             text = hex(value) if isinstance(value, int) else str(value)
             self._state(f"{type(value).__name__} {text}")
         elif isinstance(value, (bytes, bytearray, memoryview)):
-            self._leaves += 1
             self._state(f"bytes {len(value)}", bytes(value))
         elif isinstance(value, array):
             self._numbers_at_once(value)
@@ -126,7 +114,6 @@ class Content:
             self._add_whole(value, objects, depth)
 
     def _float(self, value: float) -> None:
-        self._leaves += 1
         self._numbers.append(value)
         self._bits.update(self._numbers[-1:].tobytes())
         self._state("float")
@@ -151,7 +138,10 @@ class Content:
             self._add_set(value, depth)
         else:
             self._state(f"object {type(value).__qualname__}")
-            self._add_attributes(value, objects, depth)
+            closed = objects <= 0 or isinstance(value, (type, ModuleType))
+            held = {} if closed else attributes_of(value)
+            for item in list(held.values())[:FEW]:
+                self._add(item, objects - 1, depth - 1)
         self._path.discard(id(value))
 
     def _add_plain_numbers(self, items: Any) -> bool:
@@ -167,7 +157,6 @@ class Content:
         return True
 
     def _numbers_at_once(self, numbers: array[Any]) -> None:
-        self._leaves += 1
         self._state(f"numbers {numbers.typecode} {len(numbers)}")
         if numbers.typecode in "fd":
             self._numbers.extend(array("d", numbers))
@@ -183,7 +172,6 @@ class Content:
             part = Content()
             part._add(item, 0, depth - 1)
             digests.append(part._rest.digest() + part._bits.digest())
-            self._leaves += part._leaves
         self._rest.update(b"".join(sorted(digests)))
 
     def _add_array(self, value: Any) -> bool:
@@ -200,7 +188,6 @@ class Content:
     def _readable(self, value: Any, add: Any, library: ModuleType) -> None:
         try:
             add(value, library)
-            self._leaves += 1
         except UNREADABLE:
             self._state(f"unreadable {type(value).__qualname__}")
 
@@ -243,42 +230,10 @@ class Content:
         wide = flat if flat.element_size() >= 4 else flat.float()
         self._floats.append(wide.numpy() if loaded("numpy", "ndarray") else wide)
 
-    def _add_arrays(self, value: Any, objects: int, depth: int) -> None:
-        if isinstance(value, _ATOMS) and not _is_array_like(value):
-            return
-        if self._add_array(value) or id(value) in self._path or depth == 0:
-            return
-        self._path.add(id(value))
-        if isinstance(value, dict):
-            self._add_each(value.values(), objects, depth)
-        elif isinstance(value, (list, tuple, deque)):
-            self._add_each(value, objects, depth)
-        elif objects > 0:
-            self._add_attributes(value, objects, depth)
-        self._path.discard(id(value))
-
-    def _add_attributes(self, value: Any, objects: int, depth: int) -> None:
-        """The arrays that an object holds; every parameter of a module of torch."""
-        if objects > 0:
-            self._add_each(_held_by(value), objects - 1, depth)
-
-    def _add_each(self, items: Iterable[Any], objects: int, depth: int) -> None:
-        for item in islice(items, FEW):
-            self._add_arrays(item, objects, depth - 1)
-
 
 def _is_array_like(value: Any) -> bool:
     kind = type(value)
     return hasattr(kind, "__array__") or hasattr(kind, "__array_interface__")
-
-
-def _held_by(value: Any) -> list[Any]:
-    torch = loaded("torch", "nn")
-    if torch is not None and isinstance(value, torch.nn.Module):
-        return [*value.parameters(), *value.buffers()]
-    if isinstance(value, (type, ModuleType)):
-        return []
-    return list(attributes_of(value).values())
 
 
 @cache

@@ -34,10 +34,11 @@ from debottleneck.agent.inline import (
     inline,
     without_warnings,
 )
-from debottleneck.agent.loops import Prepared, prepare
+from debottleneck.agent.loops import LoopPlan, Prepared, prepare
 from debottleneck.agent.names import stage_of
+from debottleneck.agent.points import results
 from debottleneck.agent.turns import LoopPoint
-from debottleneck.agent.wrap import Marking, is_watched, wrap
+from debottleneck.agent.wrap import Marking, wrap
 
 if TYPE_CHECKING:
     from importlib.abc import Loader
@@ -139,7 +140,7 @@ def _marked(
     user = _Wanted(source, path, named, by_name, lines)
     whole, prepared, others = _compiled(user, markings)
     points: dict[str, object] = {}
-    points |= {p.placeholder: LoopPoint(p, path) for p in prepared.loops}
+    points |= {p.placeholder: _point_of[0](p, path) for p in prepared.loops}
     points |= {p.placeholder: ChangePoint(p.path) for p in prepared.changes}
     points |= others
     if not points and not markings:
@@ -162,6 +163,12 @@ Change = Callable[[ast.Module, str], dict[str, object]]
 """Changes a module's tree in place -> what it refers to, by placeholder."""
 
 _changes: list[Change] = []
+_point_of: list[Callable[[LoopPlan, str], LoopPoint]] = [LoopPoint]
+
+
+def points_with(point_of: Callable[[LoopPlan, str], LoopPoint]) -> None:
+    """Let this make what the code of each loop refers to, of its plan and file."""
+    _point_of[:] = [point_of]
 
 
 def prepare_with(change: Change) -> None:
@@ -203,7 +210,7 @@ def _compiled(
         markings[f"decorator {point}"] = marking
         _decorate(function, f"decorator {point}")
         if inside:
-            inline(function, number, acted=is_watched())
+            inline(function, number, told=bool(results))
     prepared, others = Prepared(), dict[str, object]()
     for change in _changes:
         others |= change(tree, wanted.path)

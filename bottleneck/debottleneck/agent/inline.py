@@ -52,72 +52,38 @@ def own(function: Function) -> Iterator[ast.AST]:
             waiting += ast.iter_child_nodes(node)
 
 
-def inline(function: Function, number: int, *, acted: bool) -> None:
+def inline(function: Function, number: int, *, told: bool) -> None:
     """Put the marks into the body, in place.
 
     Args:
         function: Its node, in a tree that nothing else needs.
         number: Of its point.
-        acted: Whether something may answer the call instead of the body.
+        told: Whether the point is to see what is returned.
     """
     kind = kind_of(function)
-    if not _can_forward(function):
-        acted = False
     documented = ast.get_docstring(function, clean=False) is not None
     head, body = function.body[:documented], function.body[documented:]
     if not body:
         body = [ast.copy_location(ast.Pass(), head[0])]
     point = ast.Constant(PLACEHOLDER.format(number))
-    new: list[ast.stmt] = []
-    if acted and kind != "asyncgen":
-        new.append(_answer(function, point, kind))
     if kind in ("generator", "asyncgen"):
         _take_turns(function, point)
+    elif told:
+        for node in own(function):
+            if isinstance(node, ast.Return) and node.value is not None:
+                gives = _attribute(point, "gives")
+                node.value = ast.Call(gives, [node.value], [])
+                _locate(node.value, node)
     marks: ast.expr = _attribute(point, MARKS[kind])
     if kind == "coroutine":
         marks = ast.Call(marks, [], [])
-    new.append(ast.With([ast.withitem(marks)], body))
-    for node in new:
-        _locate(node, body[0])
-    function.body = [*head, *new]
-
-
-def _can_forward(function: Function) -> bool:
-    """Keywords are not mangled in calls as private names are in classes."""
-    return not any(arg.arg.startswith("__") for arg in function.args.kwonlyargs)
+    within = ast.With([ast.withitem(marks)], body)
+    _locate(within, body[0])
+    function.body = [*head, within]
 
 
 def _attribute(point: ast.Constant, name: str) -> ast.Attribute:
     return ast.Attribute(point, name, ast.Load())
-
-
-def _call(function: Function, point: ast.Constant, name: str) -> ast.Call:
-    """`point.name(...)` with the function's own arguments, as they came."""
-    spec = function.args
-    positional: list[ast.expr] = [
-        ast.Name(arg.arg, ast.Load()) for arg in (*spec.posonlyargs, *spec.args)
-    ]
-    keywords = [
-        ast.keyword(a.arg, ast.Name(a.arg, ast.Load())) for a in spec.kwonlyargs
-    ]
-    if spec.vararg:
-        positional.append(
-            ast.Starred(ast.Name(spec.vararg.arg, ast.Load()), ast.Load())
-        )
-    if spec.kwarg:
-        keywords.append(ast.keyword(None, ast.Name(spec.kwarg.arg, ast.Load())))
-    return ast.Call(_attribute(point, name), positional, keywords)
-
-
-def _answer(function: Function, point: ast.Constant, kind: str) -> ast.stmt:
-    """`if POINT.acting: return POINT.call(...)`, or what its kind has for it."""
-    names = {"generator": "delegate", "coroutine": "wait"}
-    answer: ast.expr = _call(function, point, names.get(kind, "call"))
-    if kind == "generator":
-        answer = ast.YieldFrom(answer)
-    elif kind == "coroutine":
-        answer = ast.Await(answer)
-    return ast.If(_attribute(point, "acting"), [ast.Return(answer)], [])
 
 
 def _take_turns(function: Function, point: ast.Constant) -> None:

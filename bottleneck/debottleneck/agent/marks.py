@@ -37,7 +37,7 @@ _SIZE = spool.MARK.size
 
 _on = False
 _writer: SpoolWriter | None = None
-_witness: Callable[[int], None] | None = None
+_witness: Witness = None
 _stages = sites.WORDS
 
 
@@ -94,10 +94,15 @@ def note(event: dict[str, object]) -> None:
         _writer.write_event(event)
 
 
-def witness_with(witness: Callable[[int], None] | None) -> None:
-    """Let this know of every stage that is entered, or nobody any more."""
+Witness = Callable[[int], None] | None
+"""Is given the site of a stage."""
+
+
+def witness_with(witness: Witness) -> Witness:
+    """Let this know of every stage that is entered, or nobody; returns who did."""
     global _witness
-    _witness = witness
+    before, _witness = _witness, witness
+    return before
 
 
 def recording() -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import threading
 from collections.abc import Callable, Generator
 from contextlib import nullcontext
 from functools import partial
@@ -66,24 +65,8 @@ def pause(frame: FrameType) -> None:
             return
 
 
-class Plainly:
-    """What a wrapper calls, which in another process is the user's function.
-
-    Args:
-        function: What the user wrote.
-        called: What is called here.
-    """
-
-    __slots__ = ("_function", "called")
-
-    def __init__(
-        self, function: Callable[..., Any], called: Callable[..., Any]
-    ) -> None:
-        self._function = function
-        self.called = called
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return stand_in(called=self._function)
+results: list[Callable[[int, Any], None]] = []
+"""Are told what marked functions return and yield: the site, the value."""
 
 
 class Point:
@@ -97,56 +80,37 @@ class Point:
         turns: Likewise of a generator, asynchronous ones too.
     """
 
-    answer: Callable[..., Any] | None = None
-    """What is called instead of the body, if anything is."""
-
     def __init__(self, site: int) -> None:
         self.site = site
         self.marks = Within(site)
         self.turns = _Turns(site)
-        self._local = threading.local()
 
     def __reduce__(self) -> tuple[Any, ...]:
         """In another process the function does what it would do without marks."""
         return _STAND_IN
-
-    @property
-    def acting(self) -> bool:
-        """Whether `call` answers: not for calls from within such a call."""
-        return self.answer is not None and not getattr(self._local, "busy", False)
-
-    def call(self, /, *args: Any, **kwargs: Any) -> Any:
-        """The answer to the call."""
-        return self.answer(*args, **kwargs)  # type: ignore[misc] # only while acting
-
-    def delegate(self, /, *args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        """The same for a generator."""
-        return (yield from self.call(*args, **kwargs))
-
-    async def wait(self, /, *args: Any, **kwargs: Any) -> Any:
-        """The same for a coroutine."""
-        return await self.call(*args, **kwargs)
 
     def once(self) -> _Once:
         """For `with`: the body of a coroutine, which others interrupt."""
         return _Once(self.site)
 
     def enter(self) -> int:
-        """As `marks.enter`; until `leave`, what the function calls itself is plain."""
-        if self.answer is not None:
-            self._local.busy = True
+        """As `marks.enter`."""
         return enter(self.site)
 
     def leave(self, token: int) -> None:
         """As `marks.leave`."""
-        if self.answer is not None:
-            self._local.busy = False
         leave(token)
+
+    def gives(self, value: Any) -> Any:
+        """The function returns this."""
+        for tell in results:
+            tell(self.site, value)
+        return value
 
     def out(self, item: Any) -> Any:
         """Leave the generator with an item."""
         pause(sys._getframe(1))
-        return item
+        return self.gives(item)
 
     def back(self, sent: Any) -> Any:
         """Come back to the generator with what it is sent."""
@@ -205,7 +169,7 @@ def stand_in(**attributes: object) -> tuple[Any, ...]:
 
 _UNCHANGED = partial(cast, None)
 _STAND_IN = stand_in(
-    acting=False,
+    gives=_UNCHANGED,
     marks=nullcontext(),
     once=nullcontext,
     turns=nullcontext(),
@@ -239,7 +203,3 @@ def delegated(point: Point, items: Any) -> Generator[Any, Any, Any]:
             if not hasattr(items, "throw"):
                 raise
             go, value = items.throw, (error,)
-
-
-ANSWERS = (Point.call, Point.delegate, Point.wait)
-"""Called by a function's code for an answer, in a frame that plain python has not."""

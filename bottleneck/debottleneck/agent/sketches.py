@@ -15,6 +15,9 @@ from typing import Any
 CHUNK = 1 << 16
 """Elements that are turned into float64 at a time."""
 
+VAST_BYTES = 1 << 26
+"""Of a larger array evenly spaced parts are looked at, so many bytes together."""
+
 _weights: list[float] = [1.0]
 _lock = threading.Lock()
 
@@ -75,3 +78,29 @@ def _spaced(flat: Any, width: int) -> tuple[float, bytes]:
         return math.hypot(*flat), flat[::stride].tobytes()
     wide = flat.double()
     return float(wide.norm()), array("d", wide[::stride].tolist()).tobytes()
+
+
+def array_of(value: Any, *, is_own: bool) -> Any:
+    """The array that it is or, of a library's object, that its buffer is; else None."""
+    kind = type(value)
+    numpy, torch = loaded("numpy", "ndarray"), loaded("torch", "Tensor")
+    if torch is not None and issubclass(kind, torch.Tensor):
+        return value
+    if numpy is not None and issubclass(kind, (numpy.ndarray, numpy.generic)):
+        return numpy.asarray(value)
+    if is_own:
+        return None
+    try:
+        view = memoryview(value)
+    except (TypeError, ValueError, BufferError):
+        return None
+    return view if numpy is None else numpy.asarray(view)
+
+
+def thinned(array: Any) -> Any:
+    """Of a vast array evenly spaced parts, a view; else all of it."""
+    times = int(array.nbytes) // VAST_BYTES
+    if not times or not hasattr(array, "shape"):
+        return array
+    axis = max(range(len(array.shape)), key=lambda number: array.shape[number])
+    return array[(*[slice(None)] * axis, slice(None, None, times + 1))]

@@ -15,7 +15,7 @@ import gc
 import os
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import PurePath
 from types import (
@@ -30,7 +30,7 @@ from types import (
 from typing import Any
 
 from debottleneck.agent.digests import FEW, UNREADABLE, Content, attributes_of
-from debottleneck.agent.sketches import loaded
+from debottleneck.agent.sketches import array_of, loaded, thinned
 from debottleneck.recording.spool import FRAME_FILE
 
 MOST = 20_000
@@ -44,9 +44,6 @@ LARGE_BYTES = 1 << 16
 
 ITEM_BYTES = 16
 """What a number or text in a list counts for; a list of others is large."""
-
-VAST_BYTES = 1 << 26
-"""Of a larger array evenly spaced parts are looked at, so many bytes together."""
 
 DEEP = 16
 """Objects within objects that are followed."""
@@ -101,6 +98,7 @@ class Snapshot:
         small: Path -> what is there.
         large: Likewise, of what is large.
         large_bytes: Bytes of large arrays, read or not.
+        own: Paths within reach of the innermost function of the user's that runs.
         complete: False when there was more than `MOST`, or some could not be read.
     """
 
@@ -111,35 +109,43 @@ class Snapshot:
         self.complete = True
         self._owns = owns
         self._reads_large = large
+        self.own: set[str] = set()
         self._seen: set[int] = set()
         self._kept: list[Any] = []
         self._ours: dict[str, bool] = {}
 
-    def at(self, frame: FrameType | None) -> Snapshot:
-        """Look from the user's modules, and from a frame and those that called it."""
+    def at(
+        self, frame: FrameType | None, results: Iterable[tuple[str, Any]] = ()
+    ) -> Snapshot:
+        """Look from a frame and those that called it, and from the user's modules.
+
+        Args:
+            frame: Where the thread is, None for nowhere.
+            results: Further paths and values.
+        """
         try:
-            self._reach(frame)
+            self._running(frame)
+            for name, module in list(sys.modules.items()):
+                if self._is_own(name):
+                    label = "" if name == "__main__" else f"{name}."
+                    self._names(label, attributes_of(module))
+            for path, value in (*_random_states(), *results):
+                self._value(path, value, DEEP)
         except UNREADABLE:  # in a recursion at its limit, for one
             self.complete = False
         self._kept.clear()  # what the script drops is to vanish
         return self
 
-    def _reach(self, frame: FrameType | None) -> None:
-        for name, module in list(sys.modules.items()):
-            if self._is_own(name):
-                label = "" if name == "__main__" else f"{name}."
-                self._names(label, attributes_of(module))
-        running = []
+    def _running(self, frame: FrameType | None) -> None:
+        """What the user's functions hold that are running there, innermost first."""
+        met = False
         while frame is not None:
-            running.append(frame)
-            frame = frame.f_back
-        for frame in reversed(running):
             code = frame.f_code
-            is_function = code.co_name != "<module>"
-            if is_function and self._owns(code.co_filename, ""):
-                self._names("", frame.f_locals)
-        for name, state in _random_states():
-            self._value(name, state, DEEP)
+            if code.co_name != "<module>" and self._owns(code.co_filename, ""):
+                self._names(f"{code.co_name}." if met else "", frame.f_locals)
+                self.own = self.own if met else {*self.small, *self.large}
+                met = True
+            frame = frame.f_back
 
     def _is_own(self, name: Any) -> bool:
         """Whether the module of that name is the user's."""
@@ -192,7 +198,8 @@ class Snapshot:
         elif issubclass(kind, GeneratorType):
             self._generator(path, value, depth)
         elif top in _MACHINERY:
-            if issubclass(kind, _io._IOBase):
+            streams = sys.stdin, sys.stdout, sys.stderr
+            if issubclass(kind, _io._IOBase) and not _is_any(value, streams):
                 self._value(path, _position(value), depth)
         else:
             self._holder(path, value, self._is_own(kind.__module__), depth)
@@ -204,7 +211,7 @@ class Snapshot:
             self._value(type(value).__qualname__, type(value), depth)
         if issubclass(type(value), _CONTAINERS):
             self._container(path, value, depth)
-        elif (array := _array_of(value, is_own=is_own)) is not None:
+        elif (array := array_of(value, is_own=is_own)) is not None:
             self._array(path, array)
         elif (state := _generator_state(value)) is not None:
             self._value(f"{path} {GENERATOR}", state, depth)
@@ -272,6 +279,8 @@ class Snapshot:
         plain = {*map(type, items)} <= {*_SCALARS}
         size = count * (ITEM_BYTES if plain else LARGE_BYTES // MOST_ITEMS)
         is_set = base in (set, frozenset)
+        if base in (list, deque) and items and type(items[-1]) is float:
+            self.small[f"{path}[-1]"] = [repr(items[-1])]
         if not is_set and count <= (16 if plain else MOST_ITEMS):
             self._items(path, items, base, depth)
             return
@@ -294,7 +303,7 @@ class Snapshot:
     def _array(self, path: str, array: Any) -> None:
         size = int(array.nbytes)
         self.large_bytes += size * (size > LARGE_BYTES)
-        self._whole(path, _thinned(array), size)
+        self._whole(path, thinned(array), size)
 
     def _whole(self, path: str, value: Any, size: int) -> None:
         is_large = size > LARGE_BYTES
@@ -333,37 +342,11 @@ def _copy(value: Any, depth: int) -> Any:
     kind, base = type(value), _base_of(value, (*_SCALARS, *_CONTAINERS))
     if base in _SCALARS:
         return value if kind is base else base.__repr__(value)
-    array = _array_of(value, is_own=True) if base is None else None
+    array = array_of(value, is_own=True) if base is None else None
     if array is not None or not depth:
         return array
     items = _items_of(value, base) if base else list(attributes_of(value).items())
     return [kind.__qualname__, *(_copy(item, depth - 1) for item in items[:FEW])]
-
-
-def _array_of(value: Any, *, is_own: bool) -> Any:
-    """The array that it is or, of a library's object, that its buffer is; else None."""
-    kind = type(value)
-    numpy, torch = loaded("numpy", "ndarray"), loaded("torch", "Tensor")
-    if torch is not None and issubclass(kind, torch.Tensor):
-        return value
-    if numpy is not None and issubclass(kind, (numpy.ndarray, numpy.generic)):
-        return numpy.asarray(value)
-    if is_own:
-        return None
-    try:
-        view = memoryview(value)
-    except (TypeError, ValueError, BufferError):
-        return None
-    return view if numpy is None else numpy.asarray(view)
-
-
-def _thinned(array: Any) -> Any:
-    """Of a vast array evenly spaced parts, a view; else all of it."""
-    times = int(array.nbytes) // VAST_BYTES
-    if not times or not hasattr(array, "shape"):
-        return array
-    axis = max(range(len(array.shape)), key=lambda number: array.shape[number])
-    return array[(*[slice(None)] * axis, slice(None, None, times + 1))]
 
 
 def _generator_state(value: Any) -> Any:
@@ -379,6 +362,10 @@ def _generator_state(value: Any) -> Any:
     ):
         return value.get_state()
     return None
+
+
+def _is_any(value: object, others: Iterable[object]) -> bool:
+    return any(value is other for other in others)
 
 
 def _position(file: Any) -> dict[str, Any]:

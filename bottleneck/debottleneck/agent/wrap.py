@@ -1,4 +1,4 @@
-"""Let a function's calls mark a stage; the point where the gate looks on.
+"""Let a function's calls mark a stage.
 
 `Marking` exchanges the code of a function whose source is at hand (`inline`); `wrap`
 puts another function around any other. The wrapper keeps the kind of what it wraps
@@ -17,31 +17,11 @@ from typing import Any, TypeVar, cast
 from debottleneck.agent import written
 from debottleneck.agent.inline import Key, fill
 from debottleneck.agent.marks import recording
-from debottleneck.agent.points import Plainly, Point, delegated
+from debottleneck.agent.points import Point, delegated
 from debottleneck.agent.sites import site_of
 from debottleneck.recording.spool import FRAME_FILE, MARKER_FRAME
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-
-Watch = Callable[[Callable[..., Any], str, str], Callable[..., Any]]
-"""(what the user wrote, its stage or "step", its name) -> what is called instead."""
-
-_watching: list[Watch] = []
-
-
-def watch_with(watch: Watch) -> None:
-    """Let this decide what the wrappers made from now on call.
-
-    It returns a function of the same kind (plain, generator ...), or what it was given
-    to leave the stage alone.
-    """
-    _watching[:] = [watch]
-
-
-def is_watched() -> bool:
-    """Whether the code of functions marked from now on asks for an answer."""
-    return bool(_watching)
 
 
 def wrap(
@@ -71,22 +51,13 @@ def wrap(
     line = line or getattr(code, "co_firstlineno", 0)
     kind = _kind_of(function, kind)
     point = Point(site_of(stage, name, file, line, kind))
-    return cast(F, _marked(function, _watched(function, stage, name), point, stage))
-
-
-def _marked(
-    function: Callable[..., Any], called: Callable[..., Any], point: Point, stage: str
-) -> Callable[..., Any]:
-    """What looks like `function`, marks, and calls `called`."""
-    plainly = Plainly(function, called)
-    marked: Any = wraps(function)(_wrapper_for(function)(plainly, point))
+    marked: Any = wraps(function)(_wrapper_for(function)(function, point))
     _renamed(marked, MARKER_FRAME.format(stage))
-    for name in ("__defaults__", "__kwdefaults__"):
-        setattr(marked, name, getattr(function, name, None))
-    code = getattr(function, "__code__", None)
+    for detail in ("__defaults__", "__kwdefaults__"):
+        setattr(marked, detail, getattr(function, detail, None))
     if code is not None and code.co_flags & inspect.CO_ITERABLE_COROUTINE:
         marked = coroutine(marked)
-    return cast(Callable[..., Any], marked)
+    return cast(F, marked)
 
 
 class Marking:
@@ -118,11 +89,12 @@ class Marking:
         if not isinstance(function, FunctionType):
             return function
         code, plain = self.code, function.__code__
-        apart = is_watched() and inspect.isasyncgenfunction(function)
-        if code is None or not self._wrote(plain) or apart:
+        if code is None or not self._wrote(plain):
             return self.around(function)
-        point = self._point(function)
-        if point is not None:
+        if recording():
+            kind = _kind_of(function, "function")
+            file = plain.co_filename
+            point = Point(site_of(self.stage, self.name, file, self.line, kind))
             flags = code.co_flags | plain.co_flags & inspect.CO_ITERABLE_COROUTINE
             marked = fill(code, {self.placeholder: point})
             function.__code__ = marked.replace(co_flags=flags)
@@ -141,41 +113,9 @@ class Marking:
             for name in ("co_code", "co_qualname", "co_firstlineno", "co_filename")
         )
 
-    def _point(self, function: FunctionType) -> Point | None:
-        """What it needs; None where nothing is recorded or done."""
-        kind = _kind_of(function, "function")
-        file = function.__code__.co_filename
-        site = site_of(self.stage, self.name, file, self.line, kind)
-        if not (recording() or _watching):
-            return None
-        point = Point(site)
-        if _watching:
-            plain = _twin(function)
-            called = _watched(plain, self.stage, self.name)
-            if called is not plain:
-                point.answer = _marked(plain, called, point, self.stage)
-            elif not recording():
-                return None
-        return point
-
     def __reduce__(self) -> tuple[Any, ...]:
         """A function that defines marked ones is sent by value, too."""
         return partial, (cast, None)
-
-
-def _twin(function: FunctionType) -> FunctionType:
-    """The function as the user wrote it, while the other's code is exchanged."""
-    parts = (function.__globals__, function.__name__, function.__defaults__)
-    twin = FunctionType(function.__code__, *parts, function.__closure__)
-    twin.__kwdefaults__ = function.__kwdefaults__
-    twin.__qualname__ = function.__qualname__
-    twin.__module__ = function.__module__
-    twin.__annotations__ = function.__annotations__
-    return twin
-
-
-def _watched(function: Callable[..., Any], stage: str, name: str) -> Callable[..., Any]:
-    return _watching[0](function, stage, name) if _watching else function
 
 
 def _kind_of(function: Callable[..., Any], kind: str) -> str:
@@ -209,22 +149,24 @@ def as_frame_of_ours(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-def _plain(plainly: Plainly, point: Point) -> Callable[..., Any]:
+def _plain(function: Callable[..., Any], point: Point) -> Callable[..., Any]:
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         token = point.enter()
         try:
-            return plainly.called(*args, **kwargs)
+            return function(*args, **kwargs)
         finally:
             point.leave(token)
 
     return wrapper
 
 
-def _coroutine(plainly: Plainly, point: Point) -> Callable[..., Awaitable[Any]]:
+def _coroutine(
+    function: Callable[..., Any], point: Point
+) -> Callable[..., Awaitable[Any]]:
     async def wrapper(*args: Any, **kwargs: Any) -> Any:
         token = point.enter()
         try:
-            return await plainly.called(*args, **kwargs)
+            return await function(*args, **kwargs)
         finally:
             point.leave(token)
 
@@ -232,21 +174,21 @@ def _coroutine(plainly: Plainly, point: Point) -> Callable[..., Awaitable[Any]]:
 
 
 def _generator(
-    plainly: Plainly, point: Point
+    function: Callable[..., Any], point: Point
 ) -> Callable[..., Generator[Any, Any, Any]]:
     """Marks the time inside the generator, from each resumption to its yield."""
 
     def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        return (yield from delegated(point, plainly.called(*args, **kwargs)))
+        return (yield from delegated(point, function(*args, **kwargs)))
 
     return wrapper
 
 
 def _async_generator(
-    plainly: Plainly, point: Point
+    function: Callable[..., Any], point: Point
 ) -> Callable[..., AsyncGenerator[Any, Any]]:
     async def wrapper(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-        inner = plainly.called(*args, **kwargs)
+        inner = function(*args, **kwargs)
         go: Callable[..., Any] = inner.asend
         value: tuple[Any, ...] = (None,)
         while True:

@@ -96,6 +96,10 @@ def _line(node: ast.stmt) -> int:
     return node.lineno
 
 
+UNBOUNDED_S = 1e6
+"""As good as for ever."""
+
+
 @dataclass(frozen=True)
 class Options:
     """One profile.
@@ -118,7 +122,6 @@ class Options:
         waits: Whether /proc is sampled.
         rate: Ticks per second of the wait sampler.
         strategies: What is applied to the script, as `strategies.spec` reads it.
-        outputs: Whether what the stages return is written down, for the gate.
         gate: What of the script's state is written down, see `agent.state.StateLog`.
         guard: Where files go that the script is about to change, to be put back.
         log: Where the script's own output goes, None for the tool's.
@@ -131,11 +134,11 @@ class Options:
     arguments: tuple[str, ...]
     module: bool
     python: str
-    steps: int | None
-    seconds: float
-    stop: bool
-    warmup: int | None
-    output: Path
+    steps: int | None = None
+    seconds: float = UNBOUNDED_S
+    stop: bool = True
+    warmup: int | None = None
+    output: Path = Path()
     include: tuple[str, ...] = ()
     stages: tuple[StageTarget, ...] = field(default=())
     loop: LoopTarget | None = None
@@ -144,7 +147,6 @@ class Options:
     waits: bool = True
     rate: float = 200.0
     strategies: str = ""
-    outputs: bool = False
     gate: Mapping[str, object] | None = None
     guard: Path | None = None
     log: Path | None = None
@@ -193,7 +195,6 @@ class Options:
             "waits": self.waits,
             "tool_pid": os.getpid(),
             "strategies": self.strategies,
-            "outputs": self.outputs,
             "gate": self.gate,
             "guard": str(self.guard.absolute()) if self.guard else "",
             "plans": self.waits and not self.strategies,

@@ -125,7 +125,7 @@ def _ended_by_ctrl_c() -> Iterator[None]:
 
 
 def _wanted(arguments: argparse.Namespace) -> CompareOptions:
-    from debottleneck.collect.options import LoopTarget, StageTarget
+    from debottleneck.collect.options import LoopTarget, Options, StageTarget
     from debottleneck.strategies.spec import parse, written
 
     strategies = {written(s): s for s in map(parse, arguments.strategy)}
@@ -134,10 +134,9 @@ def _wanted(arguments: argparse.Namespace) -> CompareOptions:
         check_script(arguments.target)
     check_interpreter(arguments.python)
     from debottleneck.trials.compare import CompareOptions
-    from debottleneck.trials.trial import Target
 
     options = CompareOptions(
-        target=Target(
+        target=Options(
             target=arguments.target,
             arguments=tuple(arguments.arguments),
             module=arguments.module,

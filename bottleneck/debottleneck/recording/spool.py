@@ -158,11 +158,8 @@ names_file = _file_of("names")
 events_file = _file_of("events")
 """What the agent did when: yappi windows, failures; JSON lines."""
 
-outputs_file = _file_of("outputs")
-"""What the stages of a process returned, JSON lines, for the equality gate."""
-
 state_file = _file_of("state")
-"""What a process's variables held after its steps, JSON lines, likewise."""
+"""What a process's variables held after its steps, JSON lines, for the gate."""
 
 
 def marks_glob(pid: int | str = "*") -> str:

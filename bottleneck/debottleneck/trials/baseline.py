@@ -17,7 +17,7 @@ from debottleneck.collect.session import Session
 from debottleneck.errors import BottleneckError
 from debottleneck.recording import assemble, masks
 from debottleneck.trials.shortlist import FEWEST_STEPS, LEAST_STEPS
-from debottleneck.trials.trial import Target, last_lines, put_back
+from debottleneck.trials.trial import last_lines, put_back
 
 PROFILE_S = (8.0, 60.0)
 """Training seconds of a profile: quiet blocks and py-spy's two have room in the first;
@@ -30,7 +30,11 @@ BUSY_CORES = 0.5
 
 
 def profile(
-    target: Target, strategies: str, folder: Path, log: Path, say: Callable[[str], None]
+    target: Options,
+    strategies: str,
+    folder: Path,
+    log: Path,
+    say: Callable[[str], None],
 ) -> tuple[Analysis, Changes]:
     """Profile the script until it has shown some steps, and put its files back.
 
@@ -48,7 +52,8 @@ def profile(
     kept = log.with_suffix(".kept")
     for seconds in PROFILE_S:
         kept.mkdir(exist_ok=True)
-        options = target.options(
+        options = replace(
+            target,
             seconds=seconds,
             output=folder,
             log=log,
@@ -58,7 +63,7 @@ def profile(
             guard=kept,
         )
         try:
-            analysis = _analysed(options, target, log, say)
+            analysis = _analysed(options, say)
         finally:
             changes = put_back(kept)
         if not is_cut_short(analysis) or seconds == PROFILE_S[-1]:
@@ -74,9 +79,7 @@ def is_cut_short(analysis: Analysis) -> bool:
     return by_us and len(analysis.steps) < FEWEST_STEPS
 
 
-def _analysed(
-    options: Options, target: Target, log: Path, say: Callable[[str], None]
-) -> Analysis:
+def _analysed(options: Options, say: Callable[[str], None]) -> Analysis:
     session = Session(options, lambda line: None)
     code = session.run(session.measure)
     session.release()
@@ -86,23 +89,24 @@ def _analysed(
         raise session.failure
     recording = assemble.load(options.output) if session.saved else None
     if recording is None or (code and recording.facts.ended_by != "seconds"):
-        raise _failure(target, code, log, say)
+        raise _failure(options, code, say)
     return analyse(recording)
 
 
 def _failure(
-    target: Target, code: int, log: Path, say: Callable[[str], None]
+    options: Options, code: int, say: Callable[[str], None]
 ) -> BottleneckError:
+    log = options.log or Path()
     for line in last_lines(log, LAST_LINES):
         say(f"  {line}")
-    ran = " ".join([target.python, *masks.words(target.command)])
+    ran = " ".join([options.python, *masks.words(options.command)])
     return BottleneckError(
         f"the script fails by itself, with exit code {code} (its output: {log})",
         f"make this run first: {ran}",
     )
 
 
-def check(analysis: Analysis, target: Target) -> None:
+def check(analysis: Analysis, target: Options) -> None:
     """Refuse a script that shows nothing to compare.
 
     Raises:
@@ -120,7 +124,7 @@ def check(analysis: Analysis, target: Target) -> None:
         )
 
 
-def with_loop(target: Target, analysis: Analysis) -> Target:
+def with_loop(target: Options, analysis: Analysis) -> Options:
     """The script with the loop named that trains: every trial has the same steps.
 
     Where the script marks its steps, it is the loop with one iteration a step.

@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from debottleneck.agent.guard import Changes
-from debottleneck.agent.state import COMPUTE
 from debottleneck.analysis.result import Analysis
+from debottleneck.collect.options import Options
 from debottleneck.errors import BottleneckError, UsageError
 from debottleneck.recording import masks, spool
 from debottleneck.recording.cores import cpu_quota, usable_cores
@@ -27,10 +27,10 @@ from debottleneck.trials import (
     verdict,
 )
 from debottleneck.trials.entrants import Entrant, best_of, mean_of
-from debottleneck.trials.gate_outputs import Curve, loss_curves, loss_rows
 from debottleneck.trials.result import VERDICTS, Comparison, Interval, Trial
 from debottleneck.trials.rounds import PLAIN, Course, Watch, play
-from debottleneck.trials.trial import Measured, Target, run_trial
+from debottleneck.trials.state import Curve, loss_curves, loss_rows
+from debottleneck.trials.trial import Measured, run_trial
 
 LIMIT_TIMES, LIMIT_S = 10.0, 30.0
 """A trial is ended after ten times the plain script's time and half a minute: slower
@@ -55,7 +55,7 @@ class CompareOptions:
         everything: Try also what is predicted hopeless; what is named is tried anyway.
     """
 
-    target: Target
+    target: Options
     strategies: tuple[Strategies, ...]
     rounds: int
     steps: int | None
@@ -151,14 +151,8 @@ class _Work:
         self.steps = self.wanted.steps or shortlist.steps_of_trial(step_ms)
         step_s = step_ms / 1e3
         self.limit_s = LIMIT_TIMES * self.steps * step_s + LIMIT_S
-        marked = set(keep.called(self.analysis.recording)["stage"])
-        self.extent = gate_runs.extent(
-            self.steps,
-            step_s,
-            self.wanted.budget_s,
-            by_load=self.analysis.loop.rule.endswith("load"),
-            computes=not marked.isdisjoint(COMPUTE),
-        )
+        loop, budget_s = self.analysis.loop, self.wanted.budget_s
+        self.extent = gate_runs.extent(self.steps, step_s, budget_s, loop.rule)
         self.gate_limit_s = LIMIT_TIMES * self.extent.most * step_s
 
     def _predicted(self, candidates: Sequence[Strategies], skip: bool) -> list[Entrant]:
@@ -196,13 +190,13 @@ class _Work:
             log=log,
         )
         self.touched.append(measured.changes)
-        state = measured.outputs.state if measured.outputs else None
-        if state is not None and self.extent.loads:
-            self.extent = gate_runs.as_far(self.extent, state)
+        states = measured.states
+        if states is not None and not self.curves:
+            self.extent = gate_runs.as_far(self.extent, states)
             self.gate_limit_s = GATE_TIMES * measured.seconds
-        if measured.outputs is not None and spec not in self.curves:
-            self.curves[spec] = loss_curves(measured.outputs)
-        kept = replace(measured, outputs=None)
+        if states is not None and spec not in self.curves:
+            self.curves[spec] = loss_curves(states)
+        kept = replace(measured, states=None)
         self.ran.append(save.TimedRun(spec, number, kept))
         return measured
 

@@ -7,19 +7,16 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
+from debottleneck.collect.options import Options
 from debottleneck.recording import masks
-from debottleneck.recording.recording import Recording
 from debottleneck.strategies.rewriting.notes import ENGAGED, FAILED
 from debottleneck.strategies.rewriting.patch import lines_to_keep
 from debottleneck.strategies.spec import Strategies, written
-from debottleneck.trials.trial import Target
 
 Plans = tuple[Mapping[str, Any], ...]
 
 
-def command(target: Target, strategies: Strategies) -> str:
+def command(target: Options, strategies: Strategies) -> str:
     """The `bottleneck run` command that applies them to the script as it is."""
     words = ["bottleneck", "run", "--strategy", written(strategies)]
     for stage in target.stages:
@@ -55,13 +52,3 @@ def patch(plans: Plans, file: Path) -> tuple[tuple[str, ...], list[str]]:
     if data:
         file.write_bytes(data)
     return tuple(data.decode(errors="replace").split("\n")[:-1]), said
-
-
-def called(recording: Recording) -> pd.DataFrame:
-    """The sites that marked anything, the one that did so most often first.
-
-    A stage inside itself is not marked, so the outermost function comes first.
-    """
-    counts = recording.marks[["pid", "site"]].value_counts().rename("marks")
-    sites = recording.sites.merge(counts.reset_index(), on=["pid", "site"])
-    return sites.sort_values("marks", ascending=False, kind="stable")

@@ -6,6 +6,7 @@ made anew by the same comparison; a miss stays in it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -17,7 +18,7 @@ from debottleneck.errors import RecordingError
 from debottleneck.recording import spool, tables
 from debottleneck.recording.checked import Unfit
 from debottleneck.recording.tables import Allowance
-from debottleneck.trials.result import Comparison, Interval, Predicted, Trial
+from debottleneck.trials.result import Comparison
 
 FILE = "predictions.parquet"
 
@@ -70,19 +71,37 @@ def rows(
 ) -> pd.DataFrame:
     """A comparison's rows of the ledger: those both predicted and measured.
 
+    A measured step's interval is as wide as the one of its speed-up.
+
     Args:
         comparison: Of a script; saved recordings were never predicted.
         causes: Specification -> why its prediction missed.
     """
-    records = [
-        {
-            **_about(comparison),
-            **_trial(trial, trial.predicted, trial.speedup),
+    facts = comparison.environment
+    cores = facts.get("cores")
+    records = []
+    for trial in comparison.trials:
+        said, ratio, step = trial.predicted, trial.speedup, trial.step_ms
+        if said is None or ratio is None:
+            continue
+        scale = step * ratio.value if step else math.nan
+        numbers = (
+            *(said.step_ms, said.step_low, said.step_high),
+            *(said.speedup, said.low, said.high),
+            *(step, scale / ratio.high, scale / ratio.low),
+            *(ratio.value, ratio.low, ratio.high),
+        )
+        record = {
+            "workload": workload(comparison),
+            "machine": str(facts.get("processor") or ""),
+            "cores": cores if isinstance(cores, int) else None,
+            "python": str(facts.get("python") or ""),
+            "date": comparison.created,
             "cause": (causes or {}).get(trial.spec, ""),
+            **dict(zip(_NUMBERS, numbers, strict=True)),
         }
-        for trial in comparison.trials
-        if trial.predicted is not None and trial.speedup is not None
-    ]
+        same = (name for name in COLUMNS if name not in record)
+        records.append(record | {name: getattr(trial, name) for name in same})
     return _typed(pd.DataFrame(records, columns=list(COLUMNS)))
 
 
@@ -94,61 +113,20 @@ def workload(comparison: Comparison) -> str:
     return PurePath("".join(command[:1])).stem
 
 
-def _about(comparison: Comparison) -> dict[str, object]:
-    facts = comparison.environment
-    cores = facts.get("cores")
-    return {
-        "workload": workload(comparison),
-        "machine": str(facts.get("processor") or ""),
-        "cores": cores if isinstance(cores, int) else None,
-        "python": str(facts.get("python") or ""),
-        "date": comparison.created,
-    }
-
-
-def _trial(trial: Trial, said: Predicted, ratio: Interval) -> dict[str, object]:
-    """What was said of a row beside what was measured.
-
-    Its step's interval is as wide as the one of its speed-up.
-    """
-    step = trial.step_ms
-    low, high = (
-        None if step is None else step * ratio.value / bound
-        for bound in (ratio.high, ratio.low)
-    )
-    numbers = (
-        *(said.step_ms, said.step_low, said.step_high),
-        *(said.speedup, said.low, said.high),
-        *(step, low, high),
-        *(ratio.value, ratio.low, ratio.high),
-    )
-    return {
-        "strategy": trial.strategy,
-        "spec": trial.spec,
-        **dict(zip(_NUMBERS, numbers, strict=True)),
-        "step_error": trial.step_error,
-        "speedup_error": trial.speedup_error,
-        "inside": trial.inside,
-        "verdict": trial.verdict,
-    }
-
-
 def _typed(table: pd.DataFrame) -> pd.DataFrame:
     """The table with the columns and types of a ledger, rows numbered from 0."""
     return table[[*COLUMNS]].astype(dict(COLUMNS)).reset_index(drop=True)
 
 
 def joined(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
-    """Rows of all tables in order; of the same row the last one, in the first's place.
+    """Rows of all tables in order; of the same row the last one.
 
     Args:
         parts: As `rows` and `read` give them.
     """
-    kept: dict[tuple[object, ...], dict[str, object]] = {}
-    for table in parts:
-        for row in table.to_dict("records"):
-            kept[tuple(row[name] for name in KEY)] = row
-    return _typed(pd.DataFrame(list(kept.values()), columns=list(COLUMNS)))
+    filled = [table for table in parts if len(table)]
+    both = pd.concat(filled) if filled else pd.DataFrame(columns=list(COLUMNS))
+    return _typed(both.drop_duplicates(KEY, keep="last"))
 
 
 def read(file: Path) -> pd.DataFrame:
@@ -189,14 +167,7 @@ def write(table: pd.DataFrame, file: Path) -> None:
 
 
 def append(added: pd.DataFrame, file: Path) -> pd.DataFrame:
-    """Add rows to a ledger, which is made if it is not there.
-
-    Args:
-        added: As `rows` gives them.
-        file: What was in it stays, but for the same rows.
-
-    Returns:
-        All rows that are now in it.
+    """Add rows to a ledger, which is made if it is not there; all that are now in it.
 
     Raises:
         RecordingError: It cannot be read or written; nothing is changed then.

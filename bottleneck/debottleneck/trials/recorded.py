@@ -31,7 +31,6 @@ from debottleneck.trials.result import FASTER, Comparison, Interval, Trial
 from debottleneck.trials.save import Measurements
 from debottleneck.trials.sides import unchanged
 from debottleneck.trials.trial import Measured
-from debottleneck.words import STAGES
 
 Ints = NDArray[np.int64]
 
@@ -55,7 +54,6 @@ class RecordedRun:
         path: Where it is.
         facts: Its own.
         rule: How its steps are bounded.
-        stages: Those that its trainer marks.
         step_ns: Lengths of the quiet steps, shape (steps,).
     """
 
@@ -63,7 +61,6 @@ class RecordedRun:
     path: Path
     facts: Facts
     rule: str
-    stages: frozenset[str]
     step_ns: Ints
 
     @property
@@ -179,7 +176,7 @@ def names_of(paths: Sequence[Path]) -> list[str]:
 def _run(recording: Recording, path: Path, name: str) -> RecordedRun:
     facts = recording.facts
     threads = marks_by_thread(recording)
-    trainer, steps = find_loop(recording, threads, chosen_loop(recording))
+    _, steps = find_loop(recording, threads, chosen_loop(recording))
     warmup = facts.options.get("warmup")
     table, _, _ = label(steps, recording.blocks, facts.end_ns, warmup)
     quiet = table[table["block"].isin((QUIET, BULK))]
@@ -190,16 +187,8 @@ def _run(recording: Recording, path: Path, name: str) -> RecordedRun:
             else f"{path} shows {len(quiet)} quiet steps, too few to compare",
             "profile it again for longer, or name its loop's line with --step",
         )
-    stages = _stages(recording, trainer)
     step_ns = quiet["wall_ns"].to_numpy(np.int64)
-    return RecordedRun(name, path, facts, steps.rule, stages, step_ns)
-
-
-def _stages(recording: Recording, trainer: int) -> frozenset[str]:
-    marks, sites, pid = recording.marks, recording.sites, recording.facts.pid
-    own = marks.loc[(marks["pid"] == pid) & (marks["tid"] == trainer), "site"].unique()
-    stages = sites.loc[(sites["pid"] == pid) & sites["site"].isin(own), "stage"]
-    return frozenset(map(str, stages))
+    return RecordedRun(name, path, facts, steps.rule, step_ns)
 
 
 def _row(first: RecordedRun, run: RecordedRun, rows: int, seed: int) -> Trial:
@@ -247,12 +236,6 @@ def _unlike(first: RecordedRun, run: RecordedRun) -> list[str]:
             f"steps are bounded in different ways: {first.rule} in {first.name}, "
             f"{run.rule} in {run.name}"
         )
-    for one, other in ((first, run), (run, first)):
-        own = [stage for stage in STAGES if stage in one.stages - other.stages]
-        if own:
-            notes.append(
-                f"only {one.name} marks {', '.join(own)}, {other.name} does not"
-            )
     surroundings = ", ".join(
         f"{fact.what} {fact.after} instead of {fact.before}"
         for fact in differences(first.facts.environment, run.facts.environment)

@@ -23,8 +23,8 @@ from debottleneck.recording.recording import vouched
 from debottleneck.recording.tables import Allowance
 from debottleneck.strategies.spec import known
 from debottleneck.trials import verdict
-from debottleneck.trials.gate_outputs import Loss
 from debottleneck.trials.result import Comparison
+from debottleneck.trials.state import Loss
 from debottleneck.trials.trial import Measured
 from debottleneck.trials.verdict import Ints
 
@@ -88,7 +88,7 @@ class Measurements:
         trials: `trials.parquet`, a row each run.
         steps: `steps.parquet`, a row each step: trial, step, wall_ns.
         losses: `losses.parquet`, of the gate's runs: spec ("" for the plain script),
-            step from 1, value. Empty when no stage returned one number a step.
+            step from 1, value. Empty when no variable held it.
     """
 
     trials: pd.DataFrame = field(default_factory=lambda: _table("trials"))
@@ -198,7 +198,7 @@ def save(
         comparison: What was found.
         runs: Every trial, in order.
         folder: Is made if it is not there.
-        losses: Of the gate's runs, as `gate_outputs.loss_rows` gives them.
+        losses: Of the gate's runs, as `state.loss_rows` gives them.
 
     Raises:
         RecordingError: It cannot be written.

@@ -9,9 +9,9 @@ import signal
 import sys
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,18 +19,15 @@ from numpy.typing import NDArray
 from debottleneck.agent.guard import Changes, restore
 from debottleneck.agent.state import Extent
 from debottleneck.collect import temporary
-from debottleneck.collect.options import LoopTarget, Options, StageTarget
+from debottleneck.collect.options import Options
 from debottleneck.collect.progress import Seen, StepCounter
 from debottleneck.collect.target import POLL_S, TargetProcess
 from debottleneck.recording import spool
 from debottleneck.recording.loop import NONE, Steps
 from debottleneck.recording.reading import read_lines
 from debottleneck.strategies.rewriting.notes import ENGAGED
-from debottleneck.trials import written
+from debottleneck.trials import state, written
 from debottleneck.trials.usage import Usage, tree_of, work_of
-
-if TYPE_CHECKING:
-    from debottleneck.trials.gate_outputs import Outputs
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -45,46 +42,6 @@ long: it waits for a thread that nobody ends."""
 
 STUCK_SHARE = 0.3
 """A script out of time that ended no step in this part of it hangs; else it is slow."""
-
-UNBOUNDED_S = 1e6
-
-
-@dataclass(frozen=True)
-class Target:
-    """The script of every trial.
-
-    Attributes are those of `collect.options.Options`.
-    """
-
-    target: str
-    arguments: tuple[str, ...]
-    module: bool
-    python: str
-    include: tuple[str, ...] = ()
-    stages: tuple[StageTarget, ...] = ()
-    loop: LoopTarget | None = None
-
-    def options(self, **how: Any) -> Options:
-        """The options of one run of it.
-
-        Args:
-            **how: Fields of `Options` beside the script's own.
-        """
-        values = {
-            **vars(self),
-            "steps": None,
-            "seconds": UNBOUNDED_S,
-            "stop": True,
-            "warmup": None,
-            "output": Path(),
-            **how,
-        }
-        return Options(**values)
-
-    @property
-    def command(self) -> tuple[str, ...]:
-        """Its command line after the interpreter."""
-        return self.options().command
 
 
 @dataclass(frozen=True)
@@ -103,7 +60,7 @@ class Measured:
         exit_code: The script's, negative for a signal, None if it had to be killed.
         failure: "" or why it cannot be counted, a sentence with the log's path.
         notes: The strategies' lines.
-        outputs: What the stages returned, if that was asked for.
+        states: What its variables held, if that was asked for.
         changes: What it did to files, all put back.
     """
 
@@ -118,7 +75,7 @@ class Measured:
     exit_code: int | None = None
     failure: str = ""
     notes: tuple[Mapping[str, Any], ...] = ()
-    outputs: Outputs | None = None
+    states: state.States | None = None
     changes: Changes = field(default_factory=Changes)
 
     def cpu_ms(self, first: int) -> float | None:
@@ -132,7 +89,7 @@ class Measured:
 
 
 def run_trial(
-    target: Target,
+    target: Options,
     strategies: str,
     *,
     steps: int,
@@ -143,11 +100,10 @@ def run_trial(
     """Run the script once.
 
     Args:
-        target: The script.
+        target: The script, as it is to be profiled.
         strategies: What is applied, "" for the plain script.
         steps: The script is stopped after so many, unless it ends before.
-        gate: How far what its stages return and its variables hold is written down,
-            None for not at all; slows it.
+        gate: How far what its variables hold is written down, None for not at all.
         limit_s: It is ended after so long.
         log: File for the script's own output, which is appended.
 
@@ -157,9 +113,9 @@ def run_trial(
     """
     kept = log.with_suffix(".kept")
     kept.mkdir()
-    options = target.options(
+    options = replace(
+        target,
         strategies=strategies,
-        outputs=gate is not None,
         gate=asdict(gate) if gate else None,
         guard=kept,
         waits=False,
@@ -285,6 +241,8 @@ class _Script:
         if not failure and not len(steps):
             failure = f"showed no steps; its output: {self._log}"
         notes = tuple(read_lines(self._folder / spool.STRATEGIES_FILE))
+        left = self._folder, self._target.pid, self._files
+        states = state.read(*left) if self._options.gate else None
         return Measured(
             step_ns=steps.end - steps.start,
             start_ns=steps.start,
@@ -297,14 +255,9 @@ class _Script:
             exit_code=self._target.returncode,
             failure=failure,
             notes=notes,
-            outputs=self._outputs() if self._options.outputs else None,
+            states=states,
             changes=self._changes,
         )
-
-    def _outputs(self) -> Outputs:
-        from debottleneck.trials.gate_outputs import read
-
-        return read(self._folder, self._target.pid, self._files)
 
 
 def put_back(kept: Path) -> Changes:

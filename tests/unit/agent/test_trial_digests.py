@@ -50,12 +50,6 @@ def digest(value: Any) -> tuple[str, str]:
     return fields["rest"], fields["bits"]
 
 
-def reached(value: Any, objects: int = 2) -> int:
-    """How many arrays an update's look finds in a value."""
-    leaves: int = Content().add_arrays(value, objects).fields()["leaves"]
-    return leaves
-
-
 ROWS = np.arange(12.0).reshape(3, 4)
 
 VALUES_APART: list[Any] = [
@@ -118,13 +112,13 @@ def test_different_values_have_different_digests() -> None:
         (ROWS, ROWS.view(np.matrix)),
         ({3, 1, "x"}, {"x", 1, 3}),
         (OrderedDict(a=1), {"a": 1}),
-        (Batch(ROWS, 1.0), Batch(ROWS.copy(), 2.0)),
+        (Batch(ROWS), Batch(ROWS.copy())),
         (np.longdouble([1.5, 2.5]), np.longdouble([1.5, 2.5]) + 0),
         ([ROWS, ROWS], [ROWS, ROWS.copy()]),
     ],
 )
 def test_what_holds_the_same_numbers_has_one_digest(one: Any, other: Any) -> None:
-    """Memory layout, sharing, an object's numbers beside its arrays do not count."""
+    """Memory layout and sharing do not count."""
     assert digest(one) == digest(other)
 
 
@@ -159,31 +153,6 @@ def test_an_iterator_is_not_used_up() -> None:
     assert list(items) == [1, 2]
 
 
-def test_arrays_of_an_update_are_found() -> None:
-    """In the receiver, its lists, and one object further; never in other values."""
-
-    @dataclass
-    class Parameter:
-        value: Any
-        rate: float = 0.1
-        name: str = "w"
-
-    @dataclass
-    class Optimizer:
-        parameters: Any
-        turn: int = 0
-
-        def __call__(self) -> None:
-            """Models are often callable."""
-
-    one = Parameter(ROWS)
-    assert reached(one) == 1
-    assert reached(([one, Parameter(ROWS)], {"rate": 0.5})) == 2
-    assert reached(Optimizer([one, Parameter(ROWS)])) == 2
-    assert reached(Optimizer(Optimizer(Optimizer([ROWS])))) == 0
-    assert reached([0.5, "text", None, np.float64(1)]) == 1
-
-
 @pytest.mark.torch
 def test_tensors() -> None:
     """Values count, not gradients' flags, strides or devices; every dtype is read."""
@@ -193,13 +162,10 @@ def test_tensors() -> None:
     assert digest(rows.T) == digest(rows.T.contiguous())
     assert digest(rows) != digest(rows + 1)
     for kind in (torch.bfloat16, torch.half, torch.int8, torch.bool, torch.complex64):
-        found = Content().add(rows.to(kind)).fields()
-        assert found["leaves"] == 1
         assert digest(rows.to(kind)) == digest(rows.to(kind))
         assert digest(rows.to(kind)) != digest(rows.flip(0).to(kind))
     assert digest(rows.to_sparse()) == digest(rows.clone().to_sparse())
-    assert Content().add(torch.empty(3, device="meta")).fields()["leaves"] == 0
-    assert reached(torch.nn.Sequential(torch.nn.Linear(2, 2))) == 2
+    assert digest(torch.empty(3, device="meta"))
 
 
 @pytest.mark.torch

@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from debottleneck.agent import variables
+from debottleneck.agent import sketches, variables
 from debottleneck.agent.variables import OURS, Snapshot
 from debottleneck.agent.wrap import wrap
 
@@ -222,6 +222,16 @@ def test_what_cannot_be_read_is_passed_over(
     assert found["file['position']"] == ["2"]
 
 
+def test_how_much_was_printed_is_no_value(
+    look: Callable[..., dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Threads hold the stream of errors, whose length tells times that were printed."""
+    with (tmp_path / "log.txt").open("w") as log:
+        monkeypatch.setattr(sys, "stderr", log)
+        log.write("12 s")
+        assert not any("position" in path for path in look(log=log))
+
+
 class Hostile:
     """Whatever is asked of it raises, and is written down."""
 
@@ -296,7 +306,7 @@ def test_a_vast_array_is_looked_at_in_parts(
     look: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Gigabytes of data are no reason to wait; what moves all of it still shows."""
-    monkeypatch.setattr(variables, "VAST_BYTES", 1 << 16)
+    monkeypatch.setattr(sketches, "VAST_BYTES", 1 << 16)
     table = np.zeros((3, 100_000))
     first = look(x=table)
     table += 1

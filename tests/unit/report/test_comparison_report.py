@@ -216,7 +216,7 @@ def test_losses_are_shown_or_missed(both: str) -> None:
     """The largest difference in words; without losses, how to have them."""
     assert "in all 30 steps" in section(both, "losses")
     html = pair.render(comparisons.faster(), Sides())
-    assert "a function called loss" in section(html, "losses")
+    assert "a list called losses" in section(html, "losses")
 
 
 def test_findings_show_the_users_own_lines(both: str) -> None:

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import examples
 import pytest
-from made_trials import FakeScript, output, predictions
+from made_trials import FakeScript, predictions
 
 from debottleneck.agent.guard import Changes
 from debottleneck.agent.state import Extent
 from debottleneck.analysis.result import Analysis, Candidate, Predictions
+from debottleneck.collect.options import Options
 from debottleneck.errors import BottleneckError, UsageError
 from debottleneck.strategies.rewriting.plan import Plan
 from debottleneck.strategies.spec import Strategies, parse
@@ -24,34 +25,32 @@ from debottleneck.trials import (
     save,
     shortlist,
 )
-from debottleneck.trials.gate_outputs import Outputs
 from debottleneck.trials.result import Comparison, Judgement
-from debottleneck.trials.trial import Measured, Target
+from debottleneck.trials.state import History, States, ThreadState
+from debottleneck.trials.trial import Measured
 
-TARGET = Target("train.py", ("--lr", "1"), False, "python")
+TARGET = Options("train.py", ("--lr", "1"), False, "python")
 FETCH, FETCH_MORE = "prefetch:workers=2", "prefetch:workers=4"
 UPDATE = "parallel-update"
 BOTH = f"{FETCH_MORE}+{UPDATE}"
 
-STAGES = ("load", "loss") * 2
-
 Run = Callable[..., tuple[Comparison, bool]]
 
 
-def outputs_of(spec: str) -> Outputs:
-    """Two steps whose losses are 1, and whose functions bear the strategies' name."""
-    name = spec or "plain"
-    return Outputs(tuple(output(stage, 1.0, name=name) for stage in STAGES))
+def states_of(spec: str) -> States:
+    """Two steps whose losses are 1, on a thread that bears the strategies' name."""
+    held = {"loss": History([1, 2], [["1.0"], ["1.0"]])}
+    return States({spec or "plain": ThreadState(held, {0: 0, 1: 1, 2: 2}, steps=3)})
 
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Compare a fake script; profiles and outputs are made by hand."""
+    """Compare a fake script; profiles and states are made by hand."""
     profiles: list[str] = []
     broken: list[str] = []
 
     def profile(
-        target: Target, spec: str, folder: Path, log: Path, say: object
+        target: Options, spec: str, folder: Path, log: Path, say: object
     ) -> tuple[Analysis, Changes]:
         profiles.append(spec)
         if spec in broken:
@@ -72,16 +71,16 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         broken.append(unprofiled)
 
         def run_trial(
-            target: Target, spec: str, *, gate: Extent | None, **rest: object
+            target: Options, spec: str, *, gate: Extent | None, **rest: object
         ) -> Measured:
             found = script.one(spec, -1 if gate else 0)
-            return replace(found, outputs=outputs_of(spec) if gate else None)
+            return replace(found, states=states_of(spec) if gate else None)
 
         def judge(
-            first: Outputs, second: Outputs, candidate: Outputs, engaged_ns: int = 0
+            first: States, second: States, candidate: States, engaged_ns: int = 0
         ) -> Judgement:
             assert engaged_ns == 0, "a fake strategy engages at once"
-            return given.get(candidate.events[0].name, Judgement("same"))
+            return given.get(next(iter(candidate.threads)), Judgement("same"))
 
         def predict(
             analysis: Analysis, asked: tuple[Strategies, ...], *, seed: int
@@ -166,7 +165,7 @@ def test_losses_of_all_that_were_checked(run: Run, tmp_path: Path) -> None:
 def test_different_numbers_are_refused_however_fast(run: Run) -> None:
     """It runs no round, and is no winner."""
     script = FakeScript({"": 10.0, FETCH: 1.0})
-    why = "the loss of step 4: 0.8123 against 0.8125"
+    why = "loss differs from step 4 on: 0.8123 against 0.8125"
     found, _ = run(script, FETCH, judgements={FETCH: Judgement("different", why)})
     assert specs(found) == [(FETCH, result.DIFFERENT)]
     assert found.trials[0].why == why
@@ -174,7 +173,7 @@ def test_different_numbers_are_refused_however_fast(run: Run) -> None:
     assert (FETCH, 0) not in script.ran
 
 
-TOO_LITTLE = Judgement("unverified", "no stage returned anything to compare")
+TOO_LITTLE = Judgement("unverified", "only 2 steps could be compared; use more --steps")
 UNSURE = Judgement("unverified", "your script differs from itself; set its seeds")
 
 

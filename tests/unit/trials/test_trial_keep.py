@@ -10,12 +10,10 @@ import pandas as pd
 import pytest
 from made_trials import script
 
-from debottleneck.collect.options import StageTarget
-from debottleneck.recording.recording import Recording
+from debottleneck.collect.options import Options, StageTarget
 from debottleneck.strategies.rewriting.plan import Plan
 from debottleneck.strategies.spec import parse
 from debottleneck.trials import keep
-from debottleneck.trials.trial import Target
 
 
 def sites(path: Path, *rows: tuple[str, str, int, str]) -> pd.DataFrame:
@@ -86,20 +84,9 @@ def test_no_patch(
     assert not file.exists()
 
 
-def test_functions_that_were_never_called_are_not_named(tmp_path: Path) -> None:
-    """An imported model's forward is not the one the loop spends its time in."""
-    rows = [("forward", "Unused.forward", 1, "function")] * 2
-    rows = [*rows, ("forward", "Layer.forward", 13, "function")]
-    marks = made_runs.table("marks", [(1, 7, t, t, 2, 1, 1) for t in range(4)])
-    facts = made_runs.EMPTY.facts
-    tables = {"sites": sites(tmp_path / "train.py", *rows), "marks": marks}
-    found = keep.called(Recording.of(facts, tables))
-    assert found["name"].tolist() == ["Layer.forward"]
-
-
 def test_the_command() -> None:
     """It runs the script as it is, quoted for a shell."""
-    target = Target(
+    target = Options(
         target="my train.py",
         arguments=("--lr", "0.1"),
         module=False,

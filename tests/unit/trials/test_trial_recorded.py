@@ -216,11 +216,6 @@ def test_like_recordings_need_one_note(tmp_path: Path) -> None:
             ["`a.train` for one, `a.other` for two"],
         ),
         (
-            {"stages": ("load", "augment", "forward", "loss", "update")},
-            {},
-            ["only one marks augment, loss, two does not"],
-        ),
-        (
             {"environment": {"cores": 2, "packages": {"numpy": "1", "PIL": "1"}}},
             {"environment": {"cores": 8, "packages": {"numpy": "2", "PIL": "2"}}},
             ["surroundings of two", "cores 8 instead of 2, numpy 2 instead of 1"],

@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 from made_trials import note, script
 
+from debottleneck.collect.options import Options
 from debottleneck.errors import UsageError
 from debottleneck.recording.loop import Steps
 from debottleneck.strategies.rewriting.notes import REFUSED
 from debottleneck.trials.trial import (
     Measured,
-    Target,
     engaged_at,
     last_lines,
     run_trial,
@@ -57,7 +57,7 @@ def trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Trial:
         body: str = "pass", *, loop: int = 10_000, steps: int = 20, limit: float = 60
     ) -> tuple[Measured, Path]:
         path = script(tmp_path / "train.py", LOOP.format(steps=loop, body=body))
-        target = Target(str(path), ("--lr", "1"), False, sys.executable)
+        target = Options(str(path), ("--lr", "1"), False, sys.executable)
         found = run_trial(target, "", steps=steps, gate=None, limit_s=limit, log=log)
         assert not list(tmp_path.glob("bottleneck-trial-*"))
         return found, log
@@ -235,7 +235,7 @@ def test_cpu_between_steps_is_interpolated() -> None:
 
 def test_an_interpreter_that_is_none(tmp_path: Path) -> None:
     """Refused with the option that cures it."""
-    target = Target("train.py", (), False, str(tmp_path / "python"))
+    target = Options("train.py", (), False, str(tmp_path / "python"))
     with pytest.raises(UsageError, match="--python"):
         run_trial(target, "", steps=9, gate=None, limit_s=9, log=tmp_path / "log")
 

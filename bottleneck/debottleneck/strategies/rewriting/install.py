@@ -18,7 +18,6 @@ from debottleneck.agent import (
     evidence,
     marks,
     opened,
-    outputs,
     turns,
 )
 from debottleneck.agent.entries import LoopEntry
@@ -56,7 +55,6 @@ def install(folder: Path, config: Mapping[str, Any]) -> None:
             file and line where they are known.
     """
     notes = Notes(folder / spool.STRATEGIES_FILE)
-    outputs.is_worker = pools.is_worker
     strategies = parse(config["strategies"])
     _asked.extend(strategy.name for strategy in strategies)
     copies.copy_with(copy_of)
