@@ -49,8 +49,8 @@ ONLY_IN = {
 """Library -> the rooms that may import it."""
 
 LINES = {
-    "agent": 7_660,  # 2,650 for loops: compiled twice, searched, told of for the gate
-    "collect": 3_120,  # a run outlives whatever of ours fails
+    "agent": 7_720,  # 2,650 for loops: compiled twice, searched, told of for the gate
+    "collect": 3_150,  # a run outlives whatever of ours fails
     "recording": 2_860,  # 700 for files from strangers: annotations, limits, secrets
     "analysis": 4_430,  # 770 for rows that are lines: joined, opened, unmarked
     "strategies": 13_570,  # 8,400 rewrite loops and write them, 1,300 set libraries
@@ -62,7 +62,7 @@ LINES = {
 }
 """Room -> lines it may have. Who needs more deletes something, or argues it here."""
 
-WHOLE, TESTS = 48_440, 39_370
+WHOLE, TESTS = 48_560, 39_530
 """Lines of the package and of the tests; less than all rooms may have together."""
 
 

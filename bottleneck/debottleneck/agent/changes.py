@@ -14,6 +14,7 @@ from __future__ import annotations
 import weakref
 from collections import Counter
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from inspect import getattr_static
 from itertools import islice, takewhile
 from threading import get_ident
@@ -23,6 +24,7 @@ from typing import Any
 from debottleneck.agent.entries import runs
 from debottleneck.agent.handlers import of_a_handler
 from debottleneck.agent.points import stand_in
+from debottleneck.agent.track import hushed
 
 LOOKS = 24
 """A statement is looked at so often before it is told that it changes nothing."""
@@ -127,6 +129,8 @@ class ChangePoint:
 
     def before(self, value: Any) -> None:
         """What it is, before the statement."""
+        if hushed():  # in which statement of a loop this is, is not known
+            return
         array = self._look(value)
         self._kind = None if array is None else (array.shape, array.dtype)
         self._before = None if array is None else self._last(array)
@@ -135,6 +139,10 @@ class ChangePoint:
     def after(self, value: Any) -> None:
         """What it is after; told if the array was there the last time."""
         array = self._look(value)
+        if hushed():
+            if array is not None:
+                self._keep(array)
+            return
         self.looks += 1
         if array is not None and self._kind == (array.shape, array.dtype):
             if self._before is not None:
@@ -209,8 +217,9 @@ def _part(value: Any, name: str) -> Any:
 def array_in(value: Any, depth: int = 2) -> Any:
     """A float array of more than one number that `value` is, or holds first."""
     if hasattr(type(value), "__dlpack__"):
-        real = any(word in str(value.dtype) for word in _FLOATS)
-        return value if real and len(value.shape) and value.shape != (1,) else None
+        shape = value.shape
+        several = len(shape) and shape != (1,)
+        return value if several and _is_real(value.dtype) else None
     inner: Iterable[Any] = ()
     if isinstance(value, dict):
         inner = dict.values(value)
@@ -219,3 +228,9 @@ def array_in(value: Any, depth: int = 2) -> Any:
         inner = kind.__iter__(value)
     found = (array_in(each, depth - 1) for each in islice(inner, 4) if depth)
     return next((each for each in found if each is not None), None)
+
+
+@lru_cache(64)
+def _is_real(dtype: Any) -> bool:
+    """Whether numbers of that type are floats; to say it takes as long as all else."""
+    return any(word in str(dtype) for word in _FLOATS)

@@ -17,10 +17,9 @@ import sys
 import sysconfig
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.abc import Loader
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import CodeType, ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from debottleneck.agent import evidence, written
 from debottleneck.agent.aside import again
@@ -40,6 +39,9 @@ from debottleneck.agent.names import stage_of
 from debottleneck.agent.points import results
 from debottleneck.agent.turns import LoopPoint
 from debottleneck.agent.wrap import Marking, wrap
+
+if TYPE_CHECKING:
+    from importlib.abc import Loader
 
 _BELOW = {"staticmethod", "classmethod", "abstractmethod", "override", "final"}
 _NEVER = {"property", "cached_property", "setter", "getter", "deleter", "overload"}

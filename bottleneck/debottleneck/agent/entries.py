@@ -107,16 +107,17 @@ class LoopEntry:
         handed: Whether a `while` loop's plain copy goes on.
         skipped: Iterations of a `while` loop that are still to go unmarked.
         returns: Whether the marked copy goes on after that of a strategy.
+        whole: Whether it goes through the plain copy, and none of it is marked.
     """
 
     __slots__ = (
         "_began", "_left", "_stretch", "_written", "begun", "done", "handed", "point",
-        "rest", "returns", "skipped",
+        "rest", "returns", "skipped", "whole",
     )  # fmt: skip
 
     def __init__(self, point: LoopPoint) -> None:
         self.point = point
-        self.begun = self.handed = self.returns = False
+        self.begun = self.handed = self.returns = self.whole = False
         self.done = self.skipped = 0
         self.rest: Iterator[Any] | None = None
         self._began = self._stretch = 0
@@ -198,13 +199,17 @@ class LoopEntry:
         for step in _each_step:
             step(self.point, -1)
 
-    def hush(self) -> bool:
-        """Mark nothing of the next iterations; False where nothing is marked."""
+    def hush(self, *, whole: bool = False) -> bool:
+        """Mark nothing of the next iterations; False where nothing is marked.
+
+        Args:
+            whole: Mark the stages in them.
+        """
         if marks.is_stepped() or not self._mark(STEP_START):
             return False
         self._unmark()
         self.point.on = False
-        marks.hush(True)
+        marks.hush(not whole)
         return True
 
     def loud(self) -> None:
@@ -234,7 +239,9 @@ class LoopEntry:
             self.loud()
         for listener in _listener:
             listener.left(self)
-        if self.begun and self._mark(STEP_END):
+        if self.whole:
+            self._began = 0  # nobody knows how many iterations that was
+        if (self.begun or self.whole) and self._mark(STEP_END):
             point.is_over()
             for outer in _runs.stack[-1:]:  # back in its statement, wherever this was
                 outer.point.again()

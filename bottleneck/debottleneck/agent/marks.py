@@ -13,16 +13,14 @@ lazy preemption takes the core away, and that wait belongs to what ran before.
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Sequence
 from time import monotonic_ns, thread_time_ns
-from types import FrameType
 from typing import cast
 
 from debottleneck.agent import ending, sites
 from debottleneck.agent.handlers import of_a_handler
 from debottleneck.agent.spool_writer import THREADS, SpoolWriter, Unwritten
-from debottleneck.agent.track import NOWHERE, MarkTrack
+from debottleneck.agent.track import NOWHERE, MarkTrack, here
 from debottleneck.recording import spool
 from debottleneck.words import STAGES, STEP
 
@@ -40,7 +38,6 @@ _SIZE = spool.MARK.size
 _on = False
 _writer: SpoolWriter | None = None
 _witness: Witness = None
-_local = threading.local()
 _stages = sites.WORDS
 
 
@@ -69,7 +66,7 @@ def calibrate(pairs: int = 200) -> float:
     """
     site = sites.site_of(STEP, "calibration", "", 0, "api")
     leave(enter(site))
-    track: MarkTrack = _local.track
+    track: MarkTrack = here.track
     times = []
     for _ in range(pairs):
         track.t = 0
@@ -122,13 +119,13 @@ def enter(site: int) -> int:
     if not _on:
         return -1
     try:
-        track: MarkTrack = _local.track
+        track: MarkTrack = here.track
     except AttributeError:
         track = _open_track()
-    stage = _stages[site]
-    stack = track.open
     if track.hushed:
         return -1
+    stage = _stages[site]
+    stack = track.open
     if stack:
         if stack[-1][1] == stage:
             return -1
@@ -169,7 +166,7 @@ def leave(token: int) -> None:
     if token < 0:
         return
     try:
-        track: MarkTrack = _local.track
+        track: MarkTrack = here.track
     except AttributeError:  # entered before a fork, and this is the child
         return
     stack = track.open
@@ -201,26 +198,16 @@ def leave(token: int) -> None:
         track.tail_stage = ""
 
 
-def within() -> list[tuple[FrameType | None, int]]:
-    """What this thread has entered whose tokens nobody keeps: by whom, and the token.
-
-    Raises:
-        AttributeError: Nothing yet in this process.
-    """
-    track: MarkTrack = _local.track
-    return track.within
-
-
 def mark_step(site: int, edge: int = spool.STEP_START) -> None:
     """Mark the start of a step on this thread (or, with edge 3, the end of all)."""
     attend()
-    _local.is_stepped = True
+    here.is_stepped = True
     mark_row(site << 2 | edge, always=True)
 
 
 def is_stepped() -> bool:
     """Whether this thread's steps were marked one by one: all of each is marked."""
-    return getattr(_local, "is_stepped", False)
+    return getattr(here, "is_stepped", False)
 
 
 def mark_row(code: int, calls: int = 0, *, always: bool = False) -> int:
@@ -237,7 +224,7 @@ def mark_row(code: int, calls: int = 0, *, always: bool = False) -> int:
     if not _on:
         return 0
     try:
-        track: MarkTrack = _local.track
+        track: MarkTrack = here.track
     except AttributeError:
         track = _open_track()
     if track.hushed and not always:
@@ -260,7 +247,7 @@ def mark_row(code: int, calls: int = 0, *, always: bool = False) -> int:
 
 def in_stage() -> bool:
     """Whether this thread is in a stage that is marked, a whole step aside."""
-    track: MarkTrack | None = getattr(_local, "track", None)
+    track: MarkTrack | None = getattr(here, "track", None)
     return track is not None and any(
         s != STEP and ":" not in s for _, s, *_ in track.open
     )
@@ -268,13 +255,13 @@ def in_stage() -> bool:
 
 def written() -> int:
     """How many marks this thread has written."""
-    track: MarkTrack | None = getattr(_local, "track", None)
+    track: MarkTrack | None = getattr(here, "track", None)
     return 0 if track is None else track.written()
 
 
 def close_stages() -> None:
     """Leave every stage that this thread is in: what holds whole steps is none."""
-    track: MarkTrack | None = getattr(_local, "track", None)
+    track: MarkTrack | None = getattr(here, "track", None)
     while track is not None and track.open:
         leave(track.open[-1][0])
 
@@ -282,7 +269,7 @@ def close_stages() -> None:
 def hush(hushed: bool) -> bool:
     """Let this thread mark nothing for a while, and then again; returns what it did."""
     try:
-        track: MarkTrack = _local.track
+        track: MarkTrack = here.track
     except AttributeError:
         if not _on:
             return False
@@ -296,7 +283,7 @@ def attend() -> None:
     if not _on:
         return
     try:
-        track: MarkTrack = _local.track
+        track: MarkTrack = here.track
     except AttributeError:
         track = _open_track()
     if not track.open and (
@@ -309,7 +296,7 @@ def attend() -> None:
 def _open_track() -> MarkTrack:
     track = MarkTrack(monotonic_ns(), thread_time_ns())
     _new_file(track)
-    _local.track = track
+    here.track = track
     if _writer is not None:
         _try(_writer.write_names)
     return track
@@ -385,10 +372,10 @@ def _try(write: Callable[..., None], *arguments: object) -> None:
 
 def _after_fork() -> None:
     """A forked child records on its own: new files, nothing open."""
-    global _local, _on, _writer
+    global here, _on, _writer
     if not _on or _writer is None:
         return
-    _local = threading.local()
+    here.__dict__.clear()
     try:
         writer = SpoolWriter(_writer.folder, lambda mode: None, _writer.tool)
     except OSError:  # the measurement is over, and its files are gone

@@ -9,7 +9,11 @@ from functools import partial
 from types import FrameType
 from typing import Any, cast
 
-from debottleneck.agent.marks import enter, leave, recording, within
+from debottleneck.agent.marks import enter, leave, recording
+from debottleneck.agent.track import MarkTrack, here, hushed
+
+_NOTHING = None, -1
+"""What stands for a site that was entered and not marked."""
 
 
 class Within:
@@ -25,32 +29,34 @@ class Within:
         self._site = site
 
     def __enter__(self) -> None:
-        if recording():
+        if hushed():  # as it is most of the time where steps are short
+            here.track.within.append(_NOTHING)
+        elif recording():
             try:
                 token = enter(self._site)
             except RecursionError:  # the user's own next call will say so
                 token = -1
-            within().append((None, token))
+            here.track.within.append((None, token))
 
     def __exit__(self, *error: object) -> None:
-        try:
-            _, token = within().pop()
-        except (AttributeError, IndexError):  # entered before the recording, or a fork
-            return
-        leave(token)
+        track: MarkTrack | None = getattr(here, "track", None)
+        if track is not None and track.within:  # else entered before it, or a fork
+            _, token = track.within.pop()
+            if token >= 0:
+                leave(token)
 
 
 def resume(site: int, frame: FrameType) -> None:
     """Enter a site until this generator pauses; others may come in between."""
     if recording():
         token = enter(site)
-        within().append((frame, token))
+        here.track.within.append((frame, token))
 
 
 def pause(frame: FrameType) -> None:
     """Leave the site that this generator entered when it was resumed, if it did."""
     try:
-        entered = within()
+        entered = here.track.within
     except AttributeError:  # resumed before the recording, or before a fork
         return
     for index in range(len(entered) - 1, -1, -1):

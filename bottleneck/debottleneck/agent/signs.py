@@ -76,7 +76,8 @@ class Happenings:
         if change is None:
             self._chains.setdefault(kind, Counter())[chain] += 1
         else:
-            self._changes.setdefault(change, Counter())[chain[:shared]] += 1
+            often = 1 + chain[-1].stretch if chain else 1  # of the others none is told
+            self._changes.setdefault(change, Counter())[chain[:shared]] += often
         rows = self._rows.setdefault(kind, {})
         for point in chain:
             rows.setdefault(point, Counter())[point.row] += 1

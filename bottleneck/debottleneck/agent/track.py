@@ -14,6 +14,15 @@ from debottleneck.recording import spool
 NOWHERE = bytearray(spool.MARK_FILE_BYTES)
 """Where marks go that nobody reads."""
 
+here = threading.local()
+"""Its `track` is this thread's, once it marks; what a forked child keeps is cleared."""
+
+
+def hushed() -> bool:
+    """Whether this thread marks nothing for a while."""
+    track: MarkTrack | None = getattr(here, "track", None)
+    return track is not None and track.hushed
+
 
 class MarkTrack:
     """One thread's open stages and where its next mark goes.

@@ -26,6 +26,10 @@ COST = 0.015
 MARK_NS = 1000.0
 """A mark takes about so long, what decides about it included."""
 
+TURN_NS = 20_000.0
+"""So much longer is an iteration that is marked, or an entry (measured: 24 us where one
+in thirteen is, 5 where each is): what marks has left the caches in between."""
+
 TINY_NS = 3_000.0
 """A loop of shorter iterations trains nothing: its marked copy alone, silent, would
 cost more than is allowed."""
@@ -33,8 +37,8 @@ cost more than is allowed."""
 TINY_ENTRY_NS = 100_000.0
 """So is one that is over sooner, as to enter and leave it is marked, too."""
 
-LONGEST_STRETCH = 1000
-"""Iterations without marks in a row, at most."""
+LONGEST_STRETCH, MOST_PASSED = 1000, 40
+"""Iterations without marks in a row, and entries that pass as a whole, at most."""
 
 FIRST_LOOK = 8
 """Iterations before a loop's cost is looked at, then each time that they doubled."""
@@ -75,6 +79,7 @@ class LoopPoint:
         since: When the present statement began, 0 where none is marked.
         inner: Loops that were met within it, not within one of those.
         kept: True for the training loop and those around it: never closed.
+        passes: Entries that pass as a whole after each one that is marked.
         codes: Of the marks of its statements.
         run: Its present entry.
         wanted: Whether it is to be marked at all.
@@ -85,10 +90,10 @@ class LoopPoint:
     """
 
     __slots__ = (
-        "_active", "_look", "_marked", "_written", "bounds", "codes", "count",
-        "entries", "file", "inner", "kept", "ns", "on", "open", "plan",
-        "rewritten", "row", "row_ns", "run", "since", "site", "stretch", "wanted",
-        "watched",
+        "_active", "_left", "_look", "_marked", "_whole", "_written", "bounds",
+        "codes", "count", "entries", "file", "inner", "kept", "ns", "on", "open",
+        "passes", "plan", "rewritten", "row", "row_ns", "run", "since", "site",
+        "stretch", "wanted", "watched",
     )  # fmt: skip
 
     def __init__(self, plan: LoopPlan, file: str) -> None:
@@ -108,6 +113,7 @@ class LoopPoint:
         self.codes: list[int] = []
         self._look = FIRST_LOOK
         self._marked = self._written = 0
+        self.passes = self._left = self._whole = 0
         _points.append(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -146,7 +152,10 @@ class LoopPoint:
             self.on = True
             self.run = run
             self.entries += 1
-            entries.tell_entered(run)
+            run.whole = self._passes() and run.hush(whole=True)
+            self._whole += run.whole
+            if not run.whole:
+                entries.tell_entered(run)
 
     def __exit__(self, *error: object) -> None:
         stack = runs()
@@ -166,6 +175,9 @@ class LoopPoint:
         run = self._here()
         if run is None:
             return map(next, repeat(iterator))
+        if run.whole:
+            run.rest = iterator
+            return iter(())
         return map(next, chain.from_iterable(map(run.more, repeat(iterator))))
 
     def rest(self) -> Iterable[Any]:
@@ -208,6 +220,9 @@ class LoopPoint:
         run = self._here()
         if run is None:
             return True
+        if run.whole:
+            run.handed = True
+            return False
         if run.skipped:
             run.skipped -= 1
             run.done += 1
@@ -286,17 +301,32 @@ class LoopPoint:
             return False
         cost = MARK_NS * (1 + self._written / max(self._marked, 1))
         self._written = self._marked = 0
-        wanted = round(cost / (COST * max(mean, 1.0)))
+        allowed = COST * max(mean, 1.0)
+        wanted = round((cost + TURN_NS) / allowed) if round(cost / allowed) > 1 else 0
+        self.stretch = min(wanted, LONGEST_STRETCH)
         followed = (p.kept if self.kept else p.wanted for p in self.inner)
-        self.stretch = min(wanted, LONGEST_STRETCH) if wanted > 1 else 0
         if any(followed) or entries.is_each_told():
             self.stretch = 0  # their iterations would be lost
         return True
 
     def is_over(self) -> None:
-        """Mark it no more when it is entered, where it is mostly over too soon."""
-        if self.entries >= FIRST_LOOK and not self.kept:
-            self.allow(self.wanted and self.ns >= TINY_ENTRY_NS * self.entries)
+        """Mark it more rarely when it is entered, or no more, if it is over soon."""
+        marked = self.entries - self._whole
+        if marked >= FIRST_LOOK and not self.kept:
+            mean = self.ns / marked
+            self.allow(self.wanted and mean >= TINY_ENTRY_NS)
+            cost = TURN_NS + MARK_NS * 2 * len(self.plan.rows)
+            self.passes = min(round(cost / (COST * max(mean, 1.0))), MOST_PASSED)
+
+    def _passes(self) -> bool:
+        """Whether this entry goes through the plain copy, and is marked as a whole.
+
+        Not before the training loop is known: it may be this one.
+        """
+        if self.kept or not _trains or entries.is_each_told():
+            return False
+        self._left = (self._left or self.passes + 1) - 1
+        return self._left > 0
 
     def _here(self) -> LoopEntry | None:
         """This thread's entry of the loop."""

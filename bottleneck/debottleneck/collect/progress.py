@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +14,10 @@ from debottleneck.recording import reading, spool
 from debottleneck.recording.events import SiteLine
 from debottleneck.recording.loop import CODE, ChosenLoop, Steps, choose_trainer
 from debottleneck.words import LINE
+
+Clock = Callable[[], float]
+LOOK_COST = 0.02
+"""The part of the time that may go into looks: each takes longer than the last."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +44,15 @@ class StepCounter:
         folder: The spool folder.
         pid: The target.
         known: Whether it was told which loop trains.
+        clock: Seconds.
     """
 
-    def __init__(self, folder: Path, pid: int, *, known: bool) -> None:
+    def __init__(
+        self, folder: Path, pid: int, *, known: bool, clock: Clock = time.monotonic
+    ) -> None:
         self._folder, self._known = folder, known
         self._pid = pid
+        self._clock, self._due = clock, 0.0
         self._files: dict[Path, reading.MarkFile] = {}
         self._threads: dict[int, list[NDArray[np.void]]] = {}
         self._listed: tuple[int, int] = (0, 0)
@@ -50,8 +60,21 @@ class StepCounter:
         self._chosen: ChosenLoop | None = None
         self._trains = True
 
-    def look(self) -> Seen | None:
-        """Read what is new; None while no thread shows steps."""
+    def look(self, *, last: bool = False) -> Seen | None:
+        """What is known by now; None while no thread shows steps.
+
+        Args:
+            last: The script has ended; before that, None where the last look was just
+                now, by how long it took.
+        """
+        begun = self._clock()
+        if begun < self._due and not last:
+            return None
+        seen, ended = self._look(), self._clock()
+        self._due = ended + (ended - begun) / LOOK_COST
+        return seen
+
+    def _look(self) -> Seen | None:
         self._read_new()
         self._read_lists()
         lines = [site["stage"] == LINE for site in self._sites]

@@ -236,7 +236,7 @@ class _Script:
 
     def measured(self, failure: str) -> Measured:
         """What the ended script left in the spool."""
-        self._seen = self._counter.look() or self._seen
+        self._seen = self._counter.look(last=True) or self._seen
         steps = self._seen.steps if self._seen else NONE
         if not failure and not len(steps):
             failure = f"showed no steps; its output: {self._log}"

@@ -139,6 +139,17 @@ def test_the_loop_that_is_asked_for(tmp_path: Path, why: str) -> None:
     assert choice["why"] == (why or "the line that you gave")
 
 
+def test_what_follows_a_change_in_short_steps_does_not_train(tmp_path: Path) -> None:
+    """Of iterations without marks nobody knows in which statement they are."""
+    body = (
+        "def light(w):\n    wait(40_000)\n    return w + 1\ndef note(k): wait(20_000)\n"
+        "for k in range(9000):\n    w -= 0.01 * light(w)\n    note(k)\n"
+    )
+    looped = run_loops(tmp_path, HEAD + body)
+    sides = {looped.lines[site] - LINES: side for site, side in chosen(looped)["sides"]}
+    assert sides == {5: "", 6: "train", 7: ""}
+
+
 def test_a_thread_that_only_loads_does_not_train(tmp_path: Path) -> None:
     """What tells most of training decides which thread's loops count."""
     body = (

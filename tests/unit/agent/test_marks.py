@@ -557,3 +557,29 @@ def test_a_site_is_where_the_function_is_defined(tmp_path: Path) -> None:
         "given.py",
         77,
     )
+
+
+def test_a_block_that_began_in_silence_ends_alone(tmp_path: Path) -> None:
+    """The one around it goes on, whether all is marked again by then or not."""
+    marked = run_marked(
+        tmp_path,
+        """
+        from debottleneck.agent.points import Within
+        load, forward = (
+            Within(sites.site_of(name, name, "f.py", 1, "function"))
+            for name in ("load", "forward")
+        )
+        with load:
+            for loud in (True, False):
+                wait(1_000_000)
+                marks.hush(True)
+                with forward:
+                    marks.hush(not loud)
+                wait(1_000_000)
+                marks.hush(False)
+        """,
+    )
+    assert [(mark.text, mark.t_ns % 1_000_000_000) for mark in marked.marks] == [
+        ("+load", 0),
+        ("-load", 4_000_000),
+    ]
