@@ -176,6 +176,24 @@ def test_an_opened_function_has_rows_below_its_caller() -> None:
     assert shares(found)["train.py:51"] == 4.0
 
 
+def test_what_is_opened_late_is_neither_rare_work_nor_other() -> None:
+    """Lines that are marked from some step on: the step is what it was before."""
+
+    def body(made: Script, step: int) -> None:
+        made.line(11, "net.train(x)", 0.1 + 3.9 * (step < 200))
+        if step >= 200:
+            train = made.enter("Net.train", 60, 70)
+            made.line(61, "h = self.hidden(x)", 4 + 3 * (step == 200), within=train)
+            made.leave(train)
+
+    made = script(body, 300)
+    starts = analyse(made.recording()).steps["start_ns"].tolist()
+    blocks = table("blocks", [("stacks", starts[201] + 1, starts[-1] + 2)])
+    found = analyse(made.recording(blocks=blocks))
+    assert found.loop.measured < 210
+    assert shares(found) == pytest.approx({"train.py:11": 4.0}, rel=0.01)
+
+
 def looping(made: Script, step: int) -> None:
     """A line calls a function that is opened, with a marked loop in it."""
     made.line(11, "loss = net.run(x)", 0.05)
