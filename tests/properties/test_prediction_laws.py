@@ -25,7 +25,6 @@ FREE = Machine(
     wake_ns=0,
     wake_soon_ns=0,
     signal_ns=0,
-    switch_ns=0,
     cold_ns=0,
     refill_most_ns=0,
     call_ns=0,
