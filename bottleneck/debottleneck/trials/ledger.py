@@ -119,14 +119,16 @@ def _typed(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def joined(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
-    """Rows of all tables in order; of the same row the last one.
+    """Rows of all tables in order; of the same row the last one, in the first's place.
 
     Args:
         parts: As `rows` and `read` give them.
     """
-    filled = [table for table in parts if len(table)]
-    both = pd.concat(filled) if filled else pd.DataFrame(columns=list(COLUMNS))
-    return _typed(both.drop_duplicates(KEY, keep="last"))
+    kept: dict[tuple[object, ...], dict[str, object]] = {}
+    for table in parts:
+        for row in table.to_dict("records"):
+            kept[tuple(row[name] for name in KEY)] = row
+    return _typed(pd.DataFrame(list(kept.values()), columns=list(COLUMNS)))
 
 
 def read(file: Path) -> pd.DataFrame:
