@@ -100,7 +100,7 @@ def compared(
 ) -> Compared | None:
     """A planted cause's share of the trainer's step, or of the loader's own time."""
     steps = quiet_steps(analysis.steps)
-    if not analysis.loop.found or len(steps) < BATCHES:
+    if not analysis.loop.found or len(steps) < 2:  # no interval of one
         return None
     ours = (_in_loader if place == LOADER else _in_trainer)(analysis, cause)
     amount = truth.of_cause(cause)
@@ -108,7 +108,7 @@ def compared(
     if whole is None or found is None:
         return None
     errors = []
-    for places in np.array_split(np.arange(len(steps)), BATCHES):
+    for places in np.array_split(np.arange(len(steps)), min(BATCHES, len(steps))):
         batch = steps.iloc[places]
         said, true = ours(batch), truth.share(amount, batch)
         if said is not None and true is not None:
