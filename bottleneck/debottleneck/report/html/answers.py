@@ -16,7 +16,7 @@ GAIN, NUMBERS, TRUST = "What it gained", "Same numbers?", "How sure is it?"
 
 KEPT = {"same": "bit for bit", "equal": "within rounding"}
 WHOLE = (
-    "what variables and random generators held after the steps, and what was "
+    "what the stages returned, what variables and random generators held, and what was "
     "written to files is the plain script's."
 )
 NOT_COMPARED = (
