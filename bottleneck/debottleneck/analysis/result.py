@@ -243,11 +243,10 @@ class Predictions:
         return next((row for row in self.rows if row.worth), None)
 
     @property
-    def gaining(self) -> Prediction | None:
-        """The row that acts and gains enough, whether it can be relied on or not."""
+    def gaining(self) -> list[Prediction]:
+        """Rows that act and gain enough, whether they can be relied on or not."""
         least = WORTH * self.plain.speedup
-        rows = (row for row in self.rows if not row.why_not and row.speedup >= least)
-        return next(rows, None)
+        return [row for row in self.rows if not row.why_not and row.speedup >= least]
 
 
 @dataclass(frozen=True, eq=False)  # tables have no single truth value

@@ -9,7 +9,6 @@ import re
 from collections.abc import Iterator
 
 from debottleneck.analysis.result import (
-    WORTH,
     Analysis,
     Finding,
     Prediction,
@@ -146,7 +145,6 @@ def _beside(analysis: Analysis, predictions: Predictions | None) -> Iterator[str
         yield SAVE
     if _pooled(analysis):
         yield ALONE
-        rows = predictions.rows if predictions else ()
-        ahead = (row for row in rows if name_of(row.spec) == PREFETCH)
-        gaining = (r for r in ahead if not r.why_not and r.speedup >= WORTH)
-        yield from (f"{ALONE}+{row.spec}" for row in gaining)
+        gaining = predictions.gaining if predictions else []
+        ahead = (row.spec for row in gaining if name_of(row.spec) == PREFETCH)
+        yield from (f"{ALONE}+{spec}" for spec in ahead)

@@ -284,5 +284,5 @@ def _opening(analysis: Analysis, unknown: float, tried: Tried) -> tuple[str, str
         action = "See below what was not measured, enable it, and profile again."
     if predictions is not None and predictions.gaining:
         opening = opening.replace(NOT_WRONG, NOT_SHOWN)
-        action = tried_first(predictions.gaining, predictions.doubt, tried)
+        action = tried_first(predictions.gaining[0], predictions.doubt, tried)
     return opening, action

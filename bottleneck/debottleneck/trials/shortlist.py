@@ -9,7 +9,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
-from debottleneck.analysis.result import WORTH, Analysis, Prediction
+from debottleneck.analysis.result import Analysis, Prediction
 from debottleneck.prediction.predict import predict
 from debottleneck.prediction.verdict import refusal
 from debottleneck.strategies.spec import OF_LOOPS, Strategies, parse, written
@@ -33,10 +33,8 @@ def supported(analysis: Analysis) -> tuple[Strategies, ...]:
     named = analysis.predictions
     if named is None:
         return tuple(map(parse, OF_LOOPS))
-    rows = () if named.unplanned else named.rows
-    least = WORTH * named.plain.speedup
-    gaining = [r.spec for r in rows if not r.why_not and r.speedup >= least]
-    texts = [*gaining, *named.untold, *(row.spec for row in rows)]
+    first, rest = ((), ()) if named.unplanned else (named.gaining, named.rows)
+    texts = [*(r.spec for r in first), *named.untold, *(r.spec for r in rest)]
     return tuple(map(parse, dict.fromkeys(texts)))
 
 
