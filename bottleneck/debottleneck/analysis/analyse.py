@@ -71,7 +71,7 @@ def analyse(recording: Recording) -> Analysis:
     analysis = Analysis(
         recording=recording,
         loop=loop,
-        not_measured=_not_measured(recording, loop),
+        not_measured=_not_measured(recording, loop, grid),
         handovers_per_s=gil_pass.handovers_per_s(recording, time),
         steps=steps,
         step_stages=step_stages,
@@ -219,10 +219,17 @@ def _calls_per_step(
     return calls, pairs / count
 
 
-def _not_measured(recording: Recording, loop: Loop) -> tuple[NotMeasured, ...]:
+def _not_measured(
+    recording: Recording, loop: Loop, grid: trainer_pass.StepGrid | None
+) -> tuple[NotMeasured, ...]:
     gaps = recording.facts.not_measured
-    if loop.found:
-        return gaps
+    if grid is not None:
+        looks = grid.looks
+        if looks is None or looks >= trainer_pass.FEWEST_LOOKS:
+            return gaps
+        why = f"quiet steps were looked at {looks} times in all, too few to tell"
+        remedy = "let it train for a second or more, or raise --rate"
+        return *gaps, NotMeasured("causes", why, remedy)
     remedy = "profile for longer"
     if loop.others and not loop.count:
         remedy = f"name the line of the loop: {loop.others[0].option}"

@@ -281,7 +281,7 @@ def _opening(analysis: Analysis, unknown: float, tried: Tried) -> tuple[str, str
     if unknown >= THRESHOLDS.unknown_share:
         opening = f"No cause is known for {percent(unknown)} of the time"
         opening = NOT_SEEN if unknown >= NEARLY_ALL else opening
-        action = "See below what was not measured, enable it, and profile again."
+        action = "See below what was not measured, mend that, and profile again."
     if predictions is not None and predictions.gaining:
         opening = opening.replace(NOT_WRONG, NOT_SHOWN)
         action = tried_first(predictions.gaining[0], predictions.doubt, tried)

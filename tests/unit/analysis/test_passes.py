@@ -125,6 +125,17 @@ def test_too_few_steps_are_no_loop() -> None:
     assert "of 1 seen, too few steps" in found.loop.rule
 
 
+@pytest.mark.parametrize(("looks", "cause"), [(1, "unattributed"), (12, "python")])
+def test_causes_are_not_told_from_a_few_looks(looks: int, cause: str) -> None:
+    """One look at a loop does not say that all of it is Python code."""
+    words = loop_words(40, {"forward": (10, 10)})
+    seen = [running(5 * n, 5 * n + 5) for n in range(60, 60 + looks)]
+    tables = {"sites": sites(), "marks": marks({PID: words}), "waits": waits(seen)}
+    found = analyse(Recording.of(FACTS, tables))
+    assert set(found.causes["cause"]) == {cause}
+    assert ("causes" in [gap.what for gap in found.not_measured]) == (looks < 10)
+
+
 def test_steps_after_the_end_of_measuring_are_not_counted() -> None:
     """`ended_by` steps: the script trained on, the report does not."""
     words = loop_words(40, {"load": (10, 10)})

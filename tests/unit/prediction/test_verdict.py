@@ -92,7 +92,7 @@ def test_verdict_without_causes_does_not_call_it_healthy(sampled: bool) -> None:
         "What parts of the step wait for was not measured: the time of each step goes "
         "to `load` (70 %) and `forward` (30 %)."
     )
-    assert "enable it" in lines.action
+    assert "mend that" in lines.action
 
 
 def test_verdict_admits_much_unknown_time() -> None:
