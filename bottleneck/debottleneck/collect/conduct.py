@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 NO_STEPS_AFTER_S = 8.0
 """Without steps by then, the run is measured as a whole until some appear."""
 
+PREPARING = 10
+"""As many times --seconds the script may import, load and compile before it trains;
+a run in which no training shows by then is told as a whole."""
+
 SURE_S = 1.5
 """A loop is announced when it has been taken for the training loop for so long."""
 
@@ -210,13 +214,22 @@ class Conductor:
                 self._say(f"training recognised: {self._rule}")
         if self._options.steps is not None:
             return "steps" if count >= self._options.steps else ""
-        begun = self._training_since or self.outcome.start_ns / 1e9
         limit = self._options.seconds
         if self._training_since is None:
-            limit += NO_STEPS_AFTER_S
-        elif self._seen is not None and not self._seen.trains:
+            return self._bound_of_preparing(now - self.outcome.start_ns / 1e9, limit)
+        if self._seen is not None and not self._seen.trains:
             limit *= 2  # it may be a preparation, and the training is still to come
-        return "seconds" if now - begun >= limit else ""
+        return "seconds" if now - self._training_since >= limit else ""
+
+    def _bound_of_preparing(self, seconds: float, limit: float) -> str:
+        """What ends a measurement in which nothing has trained so far."""
+        if not self._is_said and seconds >= limit + NO_STEPS_AFTER_S:
+            self._is_said = True
+            self._say(
+                f"no training yet after {seconds:.0f} s; waiting for it, for up to "
+                f"{limit * PREPARING:.0f} s in all (Ctrl-C: report now)"
+            )
+        return "seconds" if seconds >= limit * PREPARING + NO_STEPS_AFTER_S else ""
 
     def _look_around(self) -> None:
         """Thread names once a second; thread pools once, when they are mapped."""

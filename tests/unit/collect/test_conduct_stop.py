@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from dataclasses import dataclass
 from operator import length_hint
 from pathlib import Path
@@ -101,6 +102,22 @@ def test_each_signal_only_where_the_one_before_did_not_help(
     words = ("as Ctrl-C would", "in train.py:6; ending it with SIGTERM", "killing it")
     assert len(said) == steps
     assert all(word in line for word, line in zip(words, said, strict=False))
+
+
+def test_a_script_may_prepare_for_longer_than_its_training_is_measured(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Loading data for long ends no measurement; that it is waited for is said once."""
+    said: list[str] = []
+    conductor = conducting(FakeTarget(signal.SIGINT), tmp_path, said)
+    started = conductor.outcome.start_ns / 1e9
+    ends = []
+    for after in (5.0, 9.5, 17.5, 18.5):
+        monkeypatch.setattr(time, "monotonic", lambda after=after: started + after)
+        ends.append(conductor._bound_reached())
+    assert ends == ["", "", "", "seconds"]
+    assert len(said) == 1
+    assert "no training yet" in said[0]
 
 
 def test_a_block_ends_though_another_loop_trains(
