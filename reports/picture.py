@@ -12,10 +12,15 @@ from rich.text import Text
 from debottleneck.analysis.analyse import analyse
 from debottleneck.prediction.verdict import judged
 from debottleneck.recording.assemble import load
-from debottleneck.report.text import run as run_text
+from debottleneck.report.text import brief
 
 WORKLOAD, FILE = "python_augment", "profile.svg"
-WIDTH = 96
+WIDTH = 112
+FOLDER = f"bottleneck-runs/{WORKLOAD}-20261130-101500"
+FOOTER = (
+    f"Page       {FOLDER}/report.html",
+    f"More       bottleneck report --full {FOLDER}",
+)
 
 FRAME = """\
 <svg class="rich-terminal" viewBox="0 0 {width} {height}" \
@@ -50,7 +55,7 @@ def render(shelf: Path) -> str:
     """The terminal as SVG, the same on every machine."""
     recording = replace(load(shelf / WORKLOAD / "baseline"), path=None)
     analysis = judged(analyse(recording))
-    text = run_text.render(analysis, width=WIDTH, colour=True)
+    text = brief.render(analysis, footer=FOOTER, width=WIDTH, colour=True)
     console = Console(
         record=True,
         file=io.StringIO(),
@@ -63,4 +68,5 @@ def render(shelf: Path) -> str:
     console.print(Text(f"$ bottleneck profile workloads/{WORKLOAD}.py\n"))
     console.print(Text.from_ansi(text))
     drawn = console.export_svg(title="bottleneck", code_format=FRAME, unique_id="p")
-    return "\n".join(line.rstrip() for line in drawn.splitlines() if line.strip()) + "\n"
+    lines = [line.rstrip() for line in drawn.splitlines() if line.strip()]
+    return "\n".join(lines) + "\n"

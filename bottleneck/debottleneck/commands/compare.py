@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
 
 UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
-NARROWEST, WIDEST = 60, 120
 
 
 def add(verbs: Verbs) -> None:
@@ -223,6 +222,7 @@ def _print(comparison: Comparison, format: str, remembered: str) -> None:
     from debottleneck.report import render_comparison, save
     from debottleneck.report.machine import comparison as as_json
     from debottleneck.report.text import comparison as as_text
+    from debottleneck.report.text.tables import look
     from debottleneck.trials.save import PATCH
 
     folder = comparison.folder or Path()
@@ -231,7 +231,6 @@ def _print(comparison: Comparison, format: str, remembered: str) -> None:
         return
     page, patch = folder / "report.html", folder / PATCH
     save(render_comparison(comparison, "html"), page, private=True)
-    width = shutil.get_terminal_size((80, 24)).columns
     footer = (
         *([remembered, ""] if remembered else []),
         f"Page       {page}",
@@ -239,10 +238,6 @@ def _print(comparison: Comparison, format: str, remembered: str) -> None:
         *([f"To keep    git apply {patch}"] if patch.exists() else []),
         f"Again      bottleneck report {folder}",
     )
-    text = as_text.render(
-        comparison,
-        max(NARROWEST, min(width, WIDEST)),
-        footer=footer,
-        colour=sys.stdout.isatty(),
-    )
+    shape = look(sys.stdout)
+    text = as_text.render(comparison, footer=footer, **shape._asdict())
     sys.stdout.write(text)

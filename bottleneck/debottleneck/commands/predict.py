@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -174,5 +175,7 @@ def _rendered(
 
         return machine.render(predictions, analysis.recording)
     from debottleneck.report.text import predictions as text
+    from debottleneck.report.text.tables import PIPED, Shape, look
 
-    return text.render(predictions, analysis.recording)
+    shape = look(sys.stdout) if options.file is None else Shape(PIPED, False)
+    return text.render(predictions, analysis.recording, **shape._asdict())

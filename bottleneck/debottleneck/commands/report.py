@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import shlex
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -58,6 +59,7 @@ class ReportOptions:
         output: The file asked for.
         png: The figure to draw instead, "" for none.
         redact: Leave out paths, arguments and source.
+        full: All of a run's text, where it would be printed in short.
     """
 
     folder: Path
@@ -66,6 +68,7 @@ class ReportOptions:
     output: Path | None = None
     png: str = ""
     redact: bool = False
+    full: bool = False
 
     def __post_init__(self) -> None:
         """Check what would fail only after the work is done.
@@ -131,6 +134,7 @@ def add(verbs: Verbs) -> None:
     )
     redacts = "leave out paths, arguments and source"
     option("--redact", action="store_true", help=redacts)
+    option("--full", action="store_true", help="print all of a run, not its head")
     parser.set_defaults(run=run)
 
 
@@ -143,6 +147,7 @@ def run(arguments: argparse.Namespace) -> int:
         output=arguments.output,
         png=arguments.png,
         redact=arguments.redact,
+        full=arguments.full,
     )
     from debottleneck.trials.save import is_comparison
 
@@ -174,7 +179,22 @@ def _of_recording(options: ReportOptions) -> str | bytes:
         analysis = judged(analysis)
     if options.png:
         return _drawn(analysis, options.png)
+    if options.format == "text" and options.file is None:
+        return _printed(options, analysis)
     return render(analysis, options.format)
+
+
+def _printed(options: ReportOptions, analysis: Analysis) -> str:
+    """The text as a terminal shows it."""
+    from debottleneck.report.text import brief
+    from debottleneck.report.text import run as whole
+    from debottleneck.report.text.tables import look
+
+    shape = look(sys.stdout)._asdict()
+    if options.full:
+        return whole.render(analysis, **shape)
+    more = f"{'More':<11}bottleneck report --full {shlex.quote(str(options.folder))}"
+    return brief.render(analysis, footer=(more,), **shape)
 
 
 def _drawn(analysis: Analysis, name: str) -> bytes:
