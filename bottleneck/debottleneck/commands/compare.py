@@ -26,18 +26,21 @@ from debottleneck.commands.target import (
 from debottleneck.errors import RecordingError, UsageError
 
 if TYPE_CHECKING:
+    from debottleneck.commands.parser import Verbs
     from debottleneck.trials.compare import CompareOptions
     from debottleneck.trials.result import Comparison
-
-    Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
 
 UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 
 
 def add(verbs: Verbs) -> None:
     """Declare the verb."""
-    parser = verbs.add_parser(
+    parser = verbs.add(
         "compare",
+        examples=(
+            "bottleneck compare train.py --epochs 3",
+            "bottleneck compare --strategy prefetch --patch keep.diff train.py",
+        ),
         help="try strategies on a script, unedited, and measure what each gains",
         description="Run SCRIPT with and without strategies in interleaved rounds, "
         "check that the numbers stay the same, and say which is faster by how much. "
@@ -77,7 +80,9 @@ def add(verbs: Verbs) -> None:
         metavar="FILE",
         help="write what keeps the winner as a patch, for `git apply`",
     )
-    parser.add_argument("--format", choices=("text", "json"), default="text")
+    parser.add_argument(
+        "--format", choices=("text", "json"), default="text", help="text by default"
+    )
     parser.add_argument(
         "--seed", type=int, default=0, metavar="N", help="of the order of the trials"
     )

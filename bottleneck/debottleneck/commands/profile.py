@@ -22,14 +22,17 @@ from debottleneck.errors import UsageError
 
 if TYPE_CHECKING:
     from debottleneck.collect.options import Options
-
-    Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
+    from debottleneck.commands.parser import Verbs
 
 
 def add(verbs: Verbs) -> None:
     """Declare the verb."""
-    parser = verbs.add_parser(
+    parser = verbs.add(
         "profile",
+        examples=(
+            "bottleneck profile train.py --epochs 3",
+            "bottleneck profile --seconds 20 --stop -m mypackage.train",
+        ),
         help="run a script as plain python would, and find what its loop waits for",
         description="Run SCRIPT as plain python would, and find what its training "
         "loop waits for. Options of bottleneck come before the script.",
@@ -80,7 +83,13 @@ def _add_instruments(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="profile with this strategy applied (repeatable; see `bottleneck run`)",
     )
-    parser.add_argument("--rate", type=float, default=200.0, metavar="HZ")
+    parser.add_argument(
+        "--rate",
+        type=float,
+        default=200.0,
+        metavar="HZ",
+        help="samples of /proc a second (default 200)",
+    )
     parser.add_argument("--no-stacks", action="store_true", help="do not attach py-spy")
     parser.add_argument("--no-waits", action="store_true", help="do not sample /proc")
     parser.add_argument("--no-functions", action="store_true", help="do not use yappi")

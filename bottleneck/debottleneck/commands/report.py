@@ -15,11 +15,10 @@ from debottleneck.errors import UsageError
 
 if TYPE_CHECKING:
     from debottleneck.analysis.result import Analysis
+    from debottleneck.commands.parser import Verbs
     from debottleneck.recording.recording import Recording
     from debottleneck.trials.result import Comparison
     from debottleneck.trials.sides import Sides
-
-    Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
 
 FORMATS = ("text", "json", "html", "perfetto", "speedscope", "collapsed", "pstats")
 
@@ -109,8 +108,12 @@ class ReportOptions:
 
 def add(verbs: Verbs) -> None:
     """Declare the verb."""
-    parser = verbs.add_parser(
+    parser = verbs.add(
         "report",
+        examples=(
+            "bottleneck report bottleneck-runs/train-20261130-101500",
+            "bottleneck report --format html slow-run fast-run",
+        ),
         help="render a recording again, or compare saved ones",
         description="Render a recording that `bottleneck profile` wrote, or a "
         "comparison that `bottleneck compare` wrote. With several recordings the "
@@ -119,7 +122,12 @@ def add(verbs: Verbs) -> None:
         "the folder, the page of several recordings to the working directory.",
     )
     option = parser.add_argument
-    option("recording", type=Path, help="the recording's or the comparison's folder")
+    option(
+        "recording",
+        type=Path,
+        metavar="RECORDING",
+        help="the recording's or the comparison's folder",
+    )
     option("candidate", type=Path, nargs="*", help="recordings to compare it with")
     option(
         "--format",
@@ -223,7 +231,25 @@ def _of_comparison(options: ReportOptions) -> str | bytes:
 
         figure = catalogue.of_comparison(comparison, shown, options.png)
         return picture.png(figure)
+    if options.format == "text" and options.file is None:
+        return _comparison_printed(options, comparison)
     return render_comparison(comparison, options.format, shown)
+
+
+def _comparison_printed(options: ReportOptions, comparison: Comparison) -> str:
+    """The text as a terminal shows it, and how to see the runs behind a saved one."""
+    from debottleneck.report.text import comparison as text
+    from debottleneck.report.text.tables import look
+    from debottleneck.trials.save import BASELINE, BEST
+
+    footer = []
+    for name, whose in ((BASELINE, "the plain script's"), (BEST, "the winner's")):
+        run = options.folder / name
+        if options.in_folder and run.is_dir():
+            lead = "" if footer else "Runs"
+            quoted = shlex.quote(str(run))
+            footer.append(f"{lead:<11}bottleneck report {quoted}  # {whose} profile")
+    return text.render(comparison, footer=footer, **look(sys.stdout)._asdict())
 
 
 def _compared(options: ReportOptions) -> tuple[Comparison, Sides | None]:
