@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from debottleneck.collect import prices, temporary
+from debottleneck.collect import temporary
 from debottleneck.collect.conduct import Conductor
 from debottleneck.collect.options import Options
 from debottleneck.collect.target import TargetProcess, described, exit_code, outlive
@@ -62,8 +62,6 @@ class Session:
             UsageError: The script could not be started.
         """
         try:
-            if self._options.calibrate:
-                prices.ensure(self._options.python, self._say)
             # Nothing heavy has been imported until now.
             self._target = TargetProcess(self._options, self._raw)
         except (UsageError, KeyboardInterrupt):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import sys
 import time
@@ -118,7 +119,17 @@ def run(arguments: argparse.Namespace) -> int:
     if session.trained_on:  # the report has scrolled away
         for line in again:
             say(line)
+    if again:
+        _price(options.python)
     return code
+
+
+def _price(python: str) -> None:
+    """Let later predictions know this machine; Ctrl-C leaves that for another time."""
+    from debottleneck.collect import prices
+
+    with contextlib.suppress(KeyboardInterrupt):
+        prices.ensure(python, say)
 
 
 def _prepare_report() -> None:

@@ -242,7 +242,7 @@ def _comparison_printed(options: ReportOptions, comparison: Comparison) -> str:
     from debottleneck.report.text.tables import look
     from debottleneck.trials.save import BASELINE, BEST
 
-    footer = []
+    footer: list[str] = []
     for name, whose in ((BASELINE, "the plain script's"), (BEST, "the winner's")):
         run = options.folder / name
         if options.in_folder and run.is_dir():

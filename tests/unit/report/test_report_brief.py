@@ -19,6 +19,7 @@ from debottleneck.prediction.verdict import judged
 from debottleneck.recording.assemble import load
 from debottleneck.report.text import brief
 from debottleneck.report.text.tables import Shape, look, print_apart
+from debottleneck.report.words import predictions
 from debottleneck.report.words import run as words
 
 SHELF = Path(__file__).parents[3] / "reports"
@@ -93,6 +94,18 @@ def test_the_gil_is_a_line_where_the_verdict_is_another() -> None:
     said = replace(other, verdict=replace(other.verdict, what="waiting for the GIL"))
     assert words.gil_line(said) == ""
     assert words.gil_line(examples.healthy()) == ""
+
+
+def test_prices_that_were_assumed_are_said() -> None:
+    """Where a gain rests on them."""
+    analysis = examples.EXAMPLES["predicted"]()
+    found = analysis.predictions
+    assert found is not None
+    assert found.gaining
+    for measured, said in (("", True), ("2026-11-30", False)):
+        machine = {**found.machine, "measured": measured}
+        known = replace(analysis, predictions=replace(found, machine=machine))
+        assert (predictions.ASSUMED in brief.render(known)) is said
 
 
 @pytest.mark.parametrize(

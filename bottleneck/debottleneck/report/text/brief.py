@@ -54,8 +54,7 @@ def render(
             draw(console)
         return tidy(captured.get()).splitlines()
 
-    below = filter(None, (run.gil_line(analysis), run.gaps_line(analysis)))
-    end = [*(cut(line, width) for line in below), *_next(analysis), *footer]
+    end = [*(cut(line, width) for line in _below(analysis)), *_next(analysis), *footer]
     for code, least in FITS:
         first = drawn(lambda console, code=code: _verdict(console, analysis, code))  # type: ignore[misc] # one that is called at once
         table = drawn(lambda console, least=least: _causes(console, analysis, least))  # type: ignore[misc] # likewise
@@ -99,11 +98,12 @@ def _code(analysis: Analysis, headline: Finding, most: int) -> list[Text]:
     of = ""
     for place in headline.where[:most]:
         shown = excerpt(analysis, place, headline.stage)
-        for line in (line for line in shown.lines if line.hot) if shown else ():
-            of = of or (shown.stage if line.share else "") if shown else ""
-            share = line.share if shown and shown.stage == of else ""
-            spot = f"{PurePosixPath(place.file).name}:{place.line}"
-            rows.append((share, spot, line.text.strip()))
+        if shown is None:
+            continue
+        hot = next(line for line in shown.lines if line.hot)
+        of = of or (shown.stage if hot.share else "")
+        spot = f"{PurePosixPath(place.file).name}:{place.line}"
+        rows.append((hot.share if shown.stage == of else "", spot, hot.text.strip()))
     if not rows:
         return []
     called = [spoken(place.function) for place in headline.where if place.function]
@@ -125,6 +125,14 @@ def _causes(console: Console, analysis: Analysis, least: float) -> None:
     console.print(Text(run.loop_in_short(analysis.loop)))
     if not analysis.causes.empty or not analysis.stages.empty:
         causes.folded(console, analysis, least)
+
+
+def _below(analysis: Analysis) -> list[str]:
+    """What qualifies it, each in a line."""
+    found = analysis.predictions
+    assumed = found and found.gaining and not found.machine.get("measured")
+    lines = (run.gil_line(analysis), predictions.ASSUMED if assumed else "")
+    return [*filter(None, (*lines, run.gaps_line(analysis)))]
 
 
 def _next(analysis: Analysis) -> list[str]:

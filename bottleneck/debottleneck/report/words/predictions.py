@@ -26,8 +26,8 @@ AS_IT_IS = "as it is"
 BY = "90 %"
 """How much of what will be measured the intervals hold."""
 
-ASSUMED = (
-    "This machine was not measured: prices of an ordinary machine were assumed. "
+ASSUMED = "This machine was not measured: prices of an ordinary machine were assumed."
+CALIBRATE = (
     "`bottleneck calibrate` measures it; recordings made after that have its prices."
 )
 INDENT = 11
@@ -107,7 +107,7 @@ def notes(predictions: Predictions) -> list[str]:
             f"`bottleneck compare` also tries what cannot be told: {specs}."
         )
     if not predictions.machine.get("measured"):
-        sentences.append(ASSUMED)
+        sentences.append(f"{ASSUMED} {CALIBRATE}")
     return sentences
 
 
