@@ -5,8 +5,9 @@
 
 A workload's folder holds its comparison's small files, without anything that tells of
 the machine's folders, `report.txt` and `report.html`. Beside the folders lie plotly.js,
-which the pages share, predictions.parquet, the ledger of all predictions, and README.md
-with one table of all workloads and one of the ledger. `causes.toml` is written by hand.
+which the pages share, predictions.parquet, the ledger of all predictions, README.md
+with one table of all workloads and one of the ledger, and profile.svg, the picture in
+the project's README. `causes.toml` is written by hand.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from pathlib import Path
 
 import ledger_markdown
 import pandas as pd
+import picture
 import portable
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -220,6 +222,8 @@ def render(shelf: Path) -> None:
         save(page.render(comparison, plotly_src=f"../{PLOTLY}"), folder / PAGE)
     ledger.write(predictions(shelf), shelf / ledger.FILE)
     save(readme(shelf), shelf / README)
+    if saving.is_comparison(shelf / picture.WORKLOAD):
+        save(picture.render(shelf), shelf / picture.FILE)
 
 
 def predictions(shelf: Path) -> pd.DataFrame:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import make
 import pandas as pd
+import picture
 import pytest
 
 SHELF = Path(__file__).parents[2] / "reports"
@@ -56,6 +57,13 @@ def test_table_is_what_the_data_says() -> None:
     assert readme == make.readme(SHELF), f"{AGAIN} --render"
     for workload in WORKLOADS:
         assert f"| [{workload}]({workload}/report.txt)" in readme
+
+
+def test_picture_is_what_the_data_says() -> None:
+    """README's picture is the terminal of the recording now."""
+    drawn = (SHELF / picture.FILE).read_text(encoding="utf-8")
+    assert drawn == picture.render(SHELF), f"{AGAIN} --render"
+    assert "http" not in drawn.replace("http://www.w3.org/2000/svg", "")
 
 
 def test_ledger_is_what_the_data_says() -> None:

@@ -205,7 +205,7 @@ def test_ctrl_c_before_the_script_is_started(
 ) -> None:
     """A line, the code that shells have for it, and nothing left behind."""
     path = f"{HERE / 'faults'}:{environment['PYTHONPATH']}"
-    fault = "collect.prices:measure:KeyboardInterrupt"
+    fault = "collect.target:_prepared:KeyboardInterrupt"
     env = {"PYTHONPATH": path, "FAULT": fault, "XDG_CACHE_HOME": str(tmp_path)}
     run = start(env=env)
     assert run.tool.wait(LIMIT_S) == 128 + signal.SIGINT
@@ -213,6 +213,18 @@ def test_ctrl_c_before_the_script_is_started(
     assert "Traceback" not in run.said
     assert not run.output.exists()
     assert not run.mark.exists()
+
+
+def test_ctrl_c_while_the_machine_is_measured(
+    start: Start, environment: dict[str, str], tmp_path: Path
+) -> None:
+    """That comes after the script and its report, whose exit code stays."""
+    path = f"{HERE / 'faults'}:{environment['PYTHONPATH']}"
+    fault = "collect.prices:measure:KeyboardInterrupt"
+    env = {"PYTHONPATH": path, "FAULT": fault, "XDG_CACHE_HOME": str(tmp_path)}
+    run = start(env=env).trains()
+    run.ends_well()
+    assert "report made in" in run.said.partition("measuring this machine")[0]
 
 
 def test_a_removed_folder(start: Start) -> None:

@@ -125,8 +125,8 @@ class Options:
         gate: What of the script's state is written down, see `agent.state.StateLog`.
         guard: Where files go that the script is about to change, to be put back.
         log: Where the script's own output goes, None for the tool's.
-        calibrate: Whether the recording is to hold what the machine costs, which is
-            measured first if it never was.
+        calibrate: Whether the recording is to hold what the machine costs, where that
+            is known.
         record: Whether there is a recording at all.
     """
 

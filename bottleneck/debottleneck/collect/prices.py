@@ -35,22 +35,20 @@ def kept(python: str) -> Machine | None:
         return None
 
 
-def ensure(python: str, say: Callable[[str], None]) -> Machine:
-    """What was measured here, measured now if it never was.
+def ensure(python: str, say: Callable[[str], None]) -> None:
+    """Measure this machine now if it never was; a failure is said and is no more.
 
     Args:
         python: The interpreter that runs the script.
         say: Prints one line for the user.
     """
-    machine = kept(python)
-    if machine is not None:
-        return machine
-    say("measuring this machine once, for predictions (some 4 s)")
+    if kept(python) is not None:
+        return
+    say("measuring this machine once, for predictions from now on (some 4 s)")
     try:
-        return measure(python)
+        measure(python)
     except BottleneckError as error:
         say(f"{error.what}; predictions assume an ordinary machine")
-        return _machine({})
 
 
 def measure(python: str) -> Machine:

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from debottleneck.collect import prices, temporary
+from debottleneck.collect import temporary
 from debottleneck.collect.conduct import Conductor
 from debottleneck.collect.options import Options
 from debottleneck.collect.target import TargetProcess, described, exit_code, outlive
@@ -27,6 +27,7 @@ class Session:
         folder: The recording's.
         saved: Whether the recording is put together.
         failure: What ended our work early, None if nothing did.
+        trained_on: Whether the script went on after the measurement.
     """
 
     def __init__(self, options: Options, say: Callable[[str], None]) -> None:
@@ -35,7 +36,7 @@ class Session:
         self.folder = options.output
         self.saved = False
         self.failure: BaseException | None = None
-        self._trained_on = False
+        self.trained_on = False
         self._raw = options.output / spool.RAW_FOLDER
         self._began = datetime.now(UTC)
         try:
@@ -61,15 +62,13 @@ class Session:
             UsageError: The script could not be started.
         """
         try:
-            if self._options.calibrate:
-                prices.ensure(self._options.python, self._say)
             # Nothing heavy has been imported until now.
             self._target = TargetProcess(self._options, self._raw)
         except (UsageError, KeyboardInterrupt):
             shutil.rmtree(self.folder, ignore_errors=True)
             raise
         code = outlive(self._target, lambda: self._conducted(work), self._failed)
-        if code >= 0 and self._trained_on:
+        if code >= 0 and self.trained_on:
             self._say(f"the script ended with exit code {code}")
         return exit_code(code, self._say)
 
@@ -95,8 +94,8 @@ class Session:
         command = " ".join(masks.words(self._options.command))
         self._say(f"profiling {command}; recording to {self.folder}")
         outcome = self._conductor.measure()
-        self._trained_on = outcome.exit_code is None
-        if self._trained_on:
+        self.trained_on = outcome.exit_code is None
+        if self.trained_on:
             what = "ending the script" if self._options.stop else "the script trains on"
             self._say(f"measurement over (--{outcome.ended_by} reached); {what}")
         from debottleneck.collect.saving import save
@@ -129,7 +128,7 @@ class Session:
         """Say what ended our work, and what there is of it."""
         self.failure = error
         runs = self._target.returncode is None
-        self._trained_on = self._trained_on or runs
+        self.trained_on = self.trained_on or runs
         then = "; the script trains on" if runs else ""
         self._say(f"profiling ended early: {described(error)}{then}")
         if self.folder.is_dir():

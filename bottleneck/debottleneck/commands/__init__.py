@@ -5,14 +5,12 @@ Nothing heavy is imported at the door: a verb's module is, when it runs.
 
 from __future__ import annotations
 
-import argparse
 import io
 import os
 import sys
 from collections.abc import Sequence
 
 from debottleneck.errors import BottleneckError
-from debottleneck.version import __version__
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
@@ -42,6 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from debottleneck.commands import (
         calibrate,
         compare,
+        parser,
         predict,
         profile,
         report,
@@ -53,21 +52,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     streams.secure()
     if isinstance(sys.stdout, io.TextIOWrapper):  # a name may have any letters
         sys.stdout.reconfigure(errors="replace")
-    parser = argparse.ArgumentParser(
-        prog="bottleneck",
-        description=DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--version", action="version", version=__version__)
-    verbs = parser.add_subparsers(dest="verb", metavar="VERB", title="verbs")
+    verbs = parser.Verbs(DESCRIPTION)
     for verb in (profile, compare, run, report, predict, calibrate, selfcheck):
         verb.add(verbs)
-    arguments = parser.parse_args(argv)
-    if arguments.verb is None:
-        parser.print_help(sys.stderr)
+    arguments = verbs.parse(sys.argv[1:] if argv is None else argv)
+    if arguments is None:
+        verbs.print_help(sys.stderr)
         return 2
     try:
         code: int = arguments.run(arguments)
+        if stray := verbs.strays(arguments, code):
+            print(f"bottleneck: {stray}", file=sys.stderr)
     except BottleneckError as error:
         print(f"bottleneck: {error}", file=sys.stderr)
         code = 2

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from debottleneck.commands.target import check_interpreter, say
 
 if TYPE_CHECKING:
-    Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
+    from debottleneck.commands.parser import Verbs
 
 
 WIDTH = 80
@@ -18,8 +18,12 @@ WIDTH = 80
 
 def add(verbs: Verbs) -> None:
     """Declare the verb."""
-    parser = verbs.add_parser(
+    parser = verbs.add(
         "calibrate",
+        examples=(
+            "bottleneck calibrate",
+            "bottleneck calibrate --again --python /usr/bin/python3",
+        ),
         help="measure what threads and processes cost on this machine",
         description="Print what handing work to threads and processes costs on this "
         "machine, as predictions assume it. It is measured once for each "
@@ -29,7 +33,9 @@ def add(verbs: Verbs) -> None:
     parser.add_argument(
         "--again", action="store_true", help="measure although it is known"
     )
-    parser.add_argument("--format", choices=("text", "json"), default="text")
+    parser.add_argument(
+        "--format", choices=("text", "json"), default="text", help="text by default"
+    )
     parser.set_defaults(run=run)
 
 

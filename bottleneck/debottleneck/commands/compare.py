@@ -26,19 +26,21 @@ from debottleneck.commands.target import (
 from debottleneck.errors import RecordingError, UsageError
 
 if TYPE_CHECKING:
+    from debottleneck.commands.parser import Verbs
     from debottleneck.trials.compare import CompareOptions
     from debottleneck.trials.result import Comparison
 
-    Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
-
 UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
-NARROWEST, WIDEST = 60, 120
 
 
 def add(verbs: Verbs) -> None:
     """Declare the verb."""
-    parser = verbs.add_parser(
+    parser = verbs.add(
         "compare",
+        examples=(
+            "bottleneck compare train.py --epochs 3",
+            "bottleneck compare --strategy prefetch --patch keep.diff train.py",
+        ),
         help="try strategies on a script, unedited, and measure what each gains",
         description="Run SCRIPT with and without strategies in interleaved rounds, "
         "check that the numbers stay the same, and say which is faster by how much. "
@@ -78,7 +80,9 @@ def add(verbs: Verbs) -> None:
         metavar="FILE",
         help="write what keeps the winner as a patch, for `git apply`",
     )
-    parser.add_argument("--format", choices=("text", "json"), default="text")
+    parser.add_argument(
+        "--format", choices=("text", "json"), default="text", help="text by default"
+    )
     parser.add_argument(
         "--seed", type=int, default=0, metavar="N", help="of the order of the trials"
     )
@@ -223,6 +227,7 @@ def _print(comparison: Comparison, format: str, remembered: str) -> None:
     from debottleneck.report import render_comparison, save
     from debottleneck.report.machine import comparison as as_json
     from debottleneck.report.text import comparison as as_text
+    from debottleneck.report.text.tables import look
     from debottleneck.trials.save import PATCH
 
     folder = comparison.folder or Path()
@@ -231,7 +236,6 @@ def _print(comparison: Comparison, format: str, remembered: str) -> None:
         return
     page, patch = folder / "report.html", folder / PATCH
     save(render_comparison(comparison, "html"), page, private=True)
-    width = shutil.get_terminal_size((80, 24)).columns
     footer = (
         *([remembered, ""] if remembered else []),
         f"Page       {page}",
@@ -239,10 +243,6 @@ def _print(comparison: Comparison, format: str, remembered: str) -> None:
         *([f"To keep    git apply {patch}"] if patch.exists() else []),
         f"Again      bottleneck report {folder}",
     )
-    text = as_text.render(
-        comparison,
-        max(NARROWEST, min(width, WIDEST)),
-        footer=footer,
-        colour=sys.stdout.isatty(),
-    )
+    shape = look(sys.stdout)
+    text = as_text.render(comparison, footer=footer, **shape._asdict())
     sys.stdout.write(text)

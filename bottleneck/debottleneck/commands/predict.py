@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,10 +14,9 @@ from debottleneck.errors import BottleneckError, UsageError
 
 if TYPE_CHECKING:
     from debottleneck.analysis.result import Analysis, Predictions
+    from debottleneck.commands.parser import Verbs
     from debottleneck.prediction.question import Question
     from debottleneck.strategies.spec import Strategies
-
-    Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
 
 FORMATS = ("text", "json", "html")
 PAGE = "predictions.html"
@@ -57,8 +57,12 @@ class PredictOptions:
 
 def add(verbs: Verbs) -> None:
     """Declare the verb."""
-    parser = verbs.add_parser(
+    parser = verbs.add(
         "predict",
+        examples=(
+            "bottleneck predict bottleneck-runs/train-20261130-101500",
+            "bottleneck predict RECORDING --cores 8 --strategy prefetch:workers=4",
+        ),
         help="what would each strategy gain, and what if: more cores, no GIL, ...",
         description="Simulate the loop of a recording, with and without each "
         "strategy, and say what it should gain. Options ask what would change on "
@@ -77,7 +81,7 @@ def add(verbs: Verbs) -> None:
     option("--free", action="append", default=[], metavar="STAGE", help=text)
     text = "predict this one, joined by + for several at once (repeatable)"
     option("--strategy", action="append", default=[], metavar="S", help=text)
-    option("--format", choices=FORMATS, default="text")
+    option("--format", choices=FORMATS, default="text", help="text by default")
     option("--output", type=Path, metavar="FILE", help="write to this file instead")
     parser.set_defaults(run=run)
 
@@ -174,5 +178,7 @@ def _rendered(
 
         return machine.render(predictions, analysis.recording)
     from debottleneck.report.text import predictions as text
+    from debottleneck.report.text.tables import PIPED, Shape, look
 
-    return text.render(predictions, analysis.recording)
+    shape = look(sys.stdout) if options.file is None else Shape(PIPED, False)
+    return text.render(predictions, analysis.recording, **shape._asdict())

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
-import shlex
 import sys
 import time
 from dataclasses import replace
@@ -20,18 +20,20 @@ from debottleneck.commands.target import (
     say,
 )
 from debottleneck.errors import UsageError
-from debottleneck.recording import masks
 
 if TYPE_CHECKING:
     from debottleneck.collect.options import Options
-
-    Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
+    from debottleneck.commands.parser import Verbs
 
 
 def add(verbs: Verbs) -> None:
     """Declare the verb."""
-    parser = verbs.add_parser(
+    parser = verbs.add(
         "profile",
+        examples=(
+            "bottleneck profile train.py --epochs 3",
+            "bottleneck profile --seconds 20 --stop -m mypackage.train",
+        ),
         help="run a script as plain python would, and find what its loop waits for",
         description="Run SCRIPT as plain python would, and find what its training "
         "loop waits for. Options of bottleneck come before the script.",
@@ -69,6 +71,9 @@ def _add_bounds(parser: argparse.ArgumentParser) -> None:
         metavar=("FORMAT", "FILE"),
         help=f"also write the report to FILE: {', '.join(FORMATS)} (repeatable)",
     )
+    parser.add_argument(
+        "--full", action="store_true", help="print all of the report, not its head"
+    )
 
 
 def _add_instruments(parser: argparse.ArgumentParser) -> None:
@@ -79,7 +84,13 @@ def _add_instruments(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="profile with this strategy applied (repeatable; see `bottleneck run`)",
     )
-    parser.add_argument("--rate", type=float, default=200.0, metavar="HZ")
+    parser.add_argument(
+        "--rate",
+        type=float,
+        default=200.0,
+        metavar="HZ",
+        help="samples of /proc a second (default 200)",
+    )
     parser.add_argument("--no-stacks", action="store_true", help="do not attach py-spy")
     parser.add_argument("--no-waits", action="store_true", help="do not sample /proc")
     parser.add_argument("--no-functions", action="store_true", help="do not use yappi")
@@ -97,14 +108,28 @@ def run(arguments: argparse.Namespace) -> int:
     options = _options(arguments)
     from debottleneck.collect.session import Session
 
-    session = Session(options, say)
+    session, again = Session(options, say), list[str]()
 
     def work() -> None:
         _prepare_report()
         if session.measure():
-            _report(options, copies)
+            again.extend(_report(options, copies, arguments.full))
 
-    return session.run(work)
+    code = session.run(work)
+    if session.trained_on:  # the report has scrolled away
+        for line in again:
+            say(line)
+    if again:
+        _price(options.python)
+    return code
+
+
+def _price(python: str) -> None:
+    """Let later predictions know this machine; Ctrl-C leaves that for another time."""
+    from debottleneck.collect import prices
+
+    with contextlib.suppress(KeyboardInterrupt):
+        prices.ensure(python, say)
 
 
 def _prepare_report() -> None:
@@ -114,6 +139,7 @@ def _prepare_report() -> None:
         "collect.saving",
         "prediction.verdict",
         "report.html.run",
+        "report.text.brief",
         "report.text.run",
     ):
         importlib.import_module(f"debottleneck.{name}")
@@ -158,39 +184,34 @@ def _options(arguments: argparse.Namespace) -> Options:
     return replace(options, output=new_folder(arguments.output, arguments.target))
 
 
-def _compare(options: Options) -> str:
-    """The command that tries remedies on the same script."""
-    words = ["bottleneck", "compare"]
-    for stage in options.stages:
-        words += ["--stage", f"{stage.stage}={stage.module}:{stage.qualified}"]
-    for pattern in options.include:
-        words += ["--include", pattern]
-    return shlex.join([*words, *masks.words(options.command)])
+def _report(options: Options, copies: list[tuple[str, Path]], full: bool) -> list[str]:
+    """Analyse the recording, print the report and the next command, write the page.
 
-
-def _report(options: Options, copies: list[tuple[str, Path]]) -> None:
-    """Analyse the recording, write the page, print the report and the next command."""
+    Returns:
+        What of it is said again when the script has ended, if that is later.
+    """
     begun, folder = time.monotonic(), options.output
     from debottleneck import load_recording
     from debottleneck.analysis.analyse import analyse
     from debottleneck.prediction.verdict import judged
-    from debottleneck.report import render as rendered
-    from debottleneck.report import save
-    from debottleneck.report.text.run import render
+    from debottleneck.report.text import brief
+    from debottleneck.report.text import run as whole
+    from debottleneck.report.text.tables import look, print_apart
+    from debottleneck.report.words.quantities import clean
 
     analysis = judged(analyse(load_recording(folder)))
     page = folder / "report.html"
-    footer = [
-        f"Page       {page}",
-        f"Recording  {folder}",
-        f"Again      bottleneck report {folder}",
-    ]
-    predicted = analysis.predictions
-    if predicted and (predicted.gaining or predicted.untold):
-        footer.append(f"Remedies   {_compare(options)}")
-    print(render(analysis, footer=tuple(footer)), file=sys.stderr, flush=True)
+    again = f"bottleneck report {'' if full else '--full '}{folder}"
+    footer = (f"Page       {page}", f"{'Again' if full else 'More':<11}{again}")
+    render = whole.render if full else brief.render
+    text = render(analysis, footer=footer, **look(sys.stderr)._asdict())
+    print_apart(text, sys.stderr)
+    from debottleneck.report import render as rendered
+    from debottleneck.report import save
+
     save(rendered(analysis, "html"), page, private=True)
     for format, path in copies:
         save(rendered(analysis, format), path)
         say(f"wrote {path}")
     say(f"report made in {time.monotonic() - begun:.1f} s")
+    return [clean(analysis.verdict.what), f"page: {page}"]

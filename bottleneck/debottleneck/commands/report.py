@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import shlex
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,11 +15,10 @@ from debottleneck.errors import UsageError
 
 if TYPE_CHECKING:
     from debottleneck.analysis.result import Analysis
+    from debottleneck.commands.parser import Verbs
     from debottleneck.recording.recording import Recording
     from debottleneck.trials.result import Comparison
     from debottleneck.trials.sides import Sides
-
-    Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
 
 FORMATS = ("text", "json", "html", "perfetto", "speedscope", "collapsed", "pstats")
 
@@ -58,6 +58,7 @@ class ReportOptions:
         output: The file asked for.
         png: The figure to draw instead, "" for none.
         redact: Leave out paths, arguments and source.
+        full: All of a run's text, where it would be printed in short.
     """
 
     folder: Path
@@ -66,6 +67,7 @@ class ReportOptions:
     output: Path | None = None
     png: str = ""
     redact: bool = False
+    full: bool = False
 
     def __post_init__(self) -> None:
         """Check what would fail only after the work is done.
@@ -106,8 +108,12 @@ class ReportOptions:
 
 def add(verbs: Verbs) -> None:
     """Declare the verb."""
-    parser = verbs.add_parser(
+    parser = verbs.add(
         "report",
+        examples=(
+            "bottleneck report bottleneck-runs/train-20261130-101500",
+            "bottleneck report --format html slow-run fast-run",
+        ),
         help="render a recording again, or compare saved ones",
         description="Render a recording that `bottleneck profile` wrote, or a "
         "comparison that `bottleneck compare` wrote. With several recordings the "
@@ -116,7 +122,12 @@ def add(verbs: Verbs) -> None:
         "the folder, the page of several recordings to the working directory.",
     )
     option = parser.add_argument
-    option("recording", type=Path, help="the recording's or the comparison's folder")
+    option(
+        "recording",
+        type=Path,
+        metavar="RECORDING",
+        help="the recording's or the comparison's folder",
+    )
     option("candidate", type=Path, nargs="*", help="recordings to compare it with")
     option(
         "--format",
@@ -131,6 +142,7 @@ def add(verbs: Verbs) -> None:
     )
     redacts = "leave out paths, arguments and source"
     option("--redact", action="store_true", help=redacts)
+    option("--full", action="store_true", help="print all of a run, not its head")
     parser.set_defaults(run=run)
 
 
@@ -143,6 +155,7 @@ def run(arguments: argparse.Namespace) -> int:
         output=arguments.output,
         png=arguments.png,
         redact=arguments.redact,
+        full=arguments.full,
     )
     from debottleneck.trials.save import is_comparison
 
@@ -174,7 +187,22 @@ def _of_recording(options: ReportOptions) -> str | bytes:
         analysis = judged(analysis)
     if options.png:
         return _drawn(analysis, options.png)
+    if options.format == "text" and options.file is None:
+        return _printed(options, analysis)
     return render(analysis, options.format)
+
+
+def _printed(options: ReportOptions, analysis: Analysis) -> str:
+    """The text as a terminal shows it."""
+    from debottleneck.report.text import brief
+    from debottleneck.report.text import run as whole
+    from debottleneck.report.text.tables import look
+
+    shape = look(sys.stdout)._asdict()
+    if options.full:
+        return whole.render(analysis, **shape)
+    more = f"{'More':<11}bottleneck report --full {shlex.quote(str(options.folder))}"
+    return brief.render(analysis, footer=(more,), **shape)
 
 
 def _drawn(analysis: Analysis, name: str) -> bytes:
@@ -203,7 +231,25 @@ def _of_comparison(options: ReportOptions) -> str | bytes:
 
         figure = catalogue.of_comparison(comparison, shown, options.png)
         return picture.png(figure)
+    if options.format == "text" and options.file is None:
+        return _comparison_printed(options, comparison)
     return render_comparison(comparison, options.format, shown)
+
+
+def _comparison_printed(options: ReportOptions, comparison: Comparison) -> str:
+    """The text as a terminal shows it, and how to see the runs behind a saved one."""
+    from debottleneck.report.text import comparison as text
+    from debottleneck.report.text.tables import look
+    from debottleneck.trials.save import BASELINE, BEST
+
+    footer: list[str] = []
+    for name, whose in ((BASELINE, "the plain script's"), (BEST, "the winner's")):
+        run = options.folder / name
+        if options.in_folder and run.is_dir():
+            lead = "" if footer else "Runs"
+            quoted = shlex.quote(str(run))
+            footer.append(f"{lead:<11}bottleneck report {quoted}  # {whose} profile")
+    return text.render(comparison, footer=footer, **look(sys.stdout)._asdict())
 
 
 def _compared(options: ReportOptions) -> tuple[Comparison, Sides | None]:

@@ -9,13 +9,17 @@ from typing import TYPE_CHECKING
 from debottleneck.commands.target import add_target, options_of, say
 
 if TYPE_CHECKING:
-    Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
+    from debottleneck.commands.parser import Verbs
 
 
 def add(verbs: Verbs) -> None:
     """Declare the verb."""
-    parser = verbs.add_parser(
+    parser = verbs.add(
         "run",
+        examples=(
+            "bottleneck run --strategy prefetch train.py --epochs 3",
+            "bottleneck run --strategy prefetch:workers=4+gc:freeze train.py",
+        ),
         help="run a script with strategies applied, without editing it",
         description="Run SCRIPT as plain python would, with strategies applied to its "
         "training loop. Nothing is measured; what they did, or why not, is said at the "

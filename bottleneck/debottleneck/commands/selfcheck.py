@@ -9,13 +9,17 @@ from typing import TYPE_CHECKING
 from debottleneck.commands.target import check_interpreter
 
 if TYPE_CHECKING:
-    Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
+    from debottleneck.commands.parser import Verbs
 
 
 def add(verbs: Verbs) -> None:
     """Declare the verb."""
-    parser = verbs.add_parser(
+    parser = verbs.add(
         "selfcheck",
+        examples=(
+            "bottleneck selfcheck",
+            "bottleneck selfcheck --quick --python .venv/bin/python",
+        ),
         help="plant every cause, and print how far off the attribution is here",
         description="Plant every cause at known strengths in a small loop, profile "
         "it, and print the error of each and what the instruments cost. Takes about "
@@ -25,7 +29,9 @@ def add(verbs: Verbs) -> None:
         "--quick", action="store_true", help="a selection, in about half a minute"
     )
     parser.add_argument("--python", default=sys.executable, help="interpreter to use")
-    parser.add_argument("--format", choices=("text", "json"), default="text")
+    parser.add_argument(
+        "--format", choices=("text", "json"), default="text", help="text by default"
+    )
     parser.set_defaults(run=run)
 
 

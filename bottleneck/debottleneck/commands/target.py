@@ -44,10 +44,17 @@ def add_target(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--python", default=sys.executable, help="interpreter to use")
     parser.add_argument(
-        "-m", dest="module", action="store_true", help=argparse.SUPPRESS
+        "-m", dest="module", action="store_true", help="run a module, as `python -m`"
     )
-    parser.add_argument("target", help="the script, or with -m the module")
-    parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="ARGS")
+    parser.add_argument(
+        "target", metavar="SCRIPT", help="the script, or with -m the module"
+    )
+    parser.add_argument(
+        "arguments",
+        nargs=argparse.REMAINDER,
+        metavar="ARGS",
+        help="the script's own arguments",
+    )
 
 
 def options_of(arguments: argparse.Namespace, **how: Any) -> Options:

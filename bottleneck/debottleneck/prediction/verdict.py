@@ -56,6 +56,9 @@ UNKNOWN, NEARLY_ALL = "unattributed", 0.999
 NOT_WRONG, NOT_SHOWN = "Nothing is wrong", "No cause stands out"
 NOT_SEEN = "What parts of the step wait for was not measured"
 
+BY_HAND = "By hand (not tried): "
+"""What a rule advises, after what a strategy does about it."""
+
 PARTS, SMALLEST = 3, 0.01
 """A verdict without finding names this many parts of the time, none below 1 %."""
 
@@ -136,7 +139,7 @@ def advised(analysis: Analysis, finding: Finding, tried: Tried = NOT_TRIED) -> F
     helps = gain is not None and not gain.why_not and gain.speedup >= WORTH
     sentences.insert(0 if helps or tried else len(sentences), said)
     sentences = [*filter(None, sentences)]
-    by_hand = f"By hand (not tried): {finding.action}"
+    by_hand = f"{BY_HAND}{finding.action}"
     if not sentences:
         by_hand = f"{finding.action} That was not tried."
     return replace(finding, action=" ".join([*sentences, by_hand]), gain=gain)

@@ -12,7 +12,7 @@ from debottleneck.analysis.result import Analysis
 from debottleneck.report.words.quantities import in_order
 
 SMALL = 0.01
-"""Rows below this share of the step are summed into one, where rows are lines."""
+"""Rows below this share of the step are summed into one, where there are many."""
 
 REST = "rest"
 """The smallest causes together."""
@@ -54,20 +54,20 @@ def narrowed(values: pd.DataFrame, most: int) -> pd.DataFrame:
     return kept[[*kept.columns.drop(last), *last]]
 
 
-def of_rows(analysis: Analysis, summed: bool) -> pd.DataFrame:
+def of_rows(analysis: Analysis, least: float = 0.0) -> pd.DataFrame:
     """The trainer's rows in order: columns of `stages`, then a column a cause.
 
     Args:
         analysis: Of the recording.
-        summed: With those below SMALL as one row, unless all rows are stages. A row
-            stays that has a large one below it; so does the rest of the step.
+        least: With those below this share of the step as one row. A row stays that
+            has a large one below it; so does the rest of the step.
     """
     values = trainer_causes(analysis)
     rows = analysis.stages.set_index("stage").join(values)
     small: list[str] = []
-    if summed and len(analysis.rows):
+    if least:
         parents = dict(zip(analysis.rows["row"], analysis.rows["parent"], strict=True))
-        kept = {*rows.index[rows.share >= SMALL], words.OTHER}
+        kept = {*rows.index[rows.share >= least], words.OTHER}
         for name in [*kept]:
             while (name := parents.get(name, "")) and name not in kept:
                 kept.add(name)
@@ -76,7 +76,7 @@ def of_rows(analysis: Analysis, summed: bool) -> pd.DataFrame:
         small = [name for name in rows.index if name not in kept]
     order = [*analysis.row_names]
     if len(small) > 1:
-        name = f"({len(small)} more under 1 % each)"
+        name = f"({len(small)} more under {100 * least:.0f} % each)"
         one = (
             rows.loc[small].sum(min_count=1).to_frame(name).T.assign(low=nan, high=nan)
         )

@@ -190,16 +190,22 @@ INDENTED = "Indented rows are called by the line above; its time is without thei
 ROLE = Field("role", "", itemgetter("role"))
 
 
-def row_causes(analysis: Analysis, most: int | None = None) -> Table:
+def row_causes(
+    analysis: Analysis, most: int | None = None, least: float | None = None
+) -> Table:
     """The trainer's rows: time, share, interval, median, p95, then each cause.
 
     Args:
         analysis: Of the recording.
-        most: Columns of causes; with it small rows are one, too.
+        most: Columns of causes.
+        least: Rows below this share of the step are one; by default those that are
+            small where rows are lines and columns few.
     """
     shown, loop = ShownRows.of(analysis), analysis.loop
     digits = table_digits(loop.step_ms)
-    rows = matrix.of_rows(analysis, summed=most is not None)
+    if least is None:
+        least = matrix.SMALL if most is not None and shown.sources else 0.0
+    rows = matrix.of_rows(analysis, least)
     values = rows[matrix.trainer_causes(analysis).columns]
     values = values if most is None else matrix.narrowed(values, most)
     rows = rows[analysis.stages.columns.drop("stage")].join(values)

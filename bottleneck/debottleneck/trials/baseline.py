@@ -12,6 +12,7 @@ from debottleneck.agent.guard import Changes
 from debottleneck.analysis.analyse import analyse
 from debottleneck.analysis.result import Analysis
 from debottleneck.analysis.rules.wording import how_to_step
+from debottleneck.collect import prices
 from debottleneck.collect.options import LoopTarget, Options
 from debottleneck.collect.session import Session
 from debottleneck.errors import BottleneckError
@@ -78,6 +79,7 @@ def is_cut_short(analysis: Analysis) -> bool:
 
 
 def _analysed(options: Options, say: Callable[[str], None]) -> Analysis:
+    prices.ensure(options.python, say)  # what is tried depends on predictions
     session = Session(options, lambda line: None)
     code = session.run(session.measure)
     session.release()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import subprocess
 import sys
 from importlib.machinery import ModuleSpec
@@ -28,6 +29,7 @@ from made_runs import (
 
 from debottleneck import __version__, report
 from debottleneck.commands import main
+from debottleneck.commands.parser import Parser, Verbs
 from debottleneck.commands.predict import PredictOptions
 from debottleneck.commands.report import FILES, FORMATS, PREDICTED, ReportOptions
 from debottleneck.recording.recording import Recording
@@ -156,12 +158,18 @@ def test_misuse_is_one_sentence_with_its_remedy(
 @pytest.mark.parametrize(
     ("line", "word"),
     [
-        ("profile", "target"),
-        ("report", "recording"),
+        ("profile", "SCRIPT is missing; for example: bottleneck profile train.py"),
+        ("run train.py", "--strategy is missing; for example: bottleneck run"),
+        ("report", "RECORDING is missing; for example: bottleneck report"),
         ("profile --steps many train.py", "--steps"),
         ("report --format pdf taken", "--format"),
-        ("profile --no-such-option train.py", "error"),
-        ("fly", "fly"),
+        ("profile --no-such-option train.py", "there is no option --no-such-option"),
+        ("profile --stop --secnds=3 train.py", "--secnds=3: did you mean --seconds?"),
+        ("report --fomat json taken", "no option --fomat: did you mean --format?"),
+        ("--versoin", "no option --versoin: did you mean --version?"),
+        ("fly", "there is no verb fly\n"),
+        ("proflie train.py", "no verb proflie: did you mean profile?"),
+        ("train.py", "did you mean `bottleneck profile train.py`?"),
     ],
 )
 def test_words_that_are_not_understood(
@@ -175,6 +183,78 @@ def test_words_that_are_not_understood(
     assert out == ""
     assert "usage: bottleneck" in errors
     assert word in errors
+
+
+def parsers() -> dict[str, Parser]:
+    """Every verb's parser."""
+    verbs = Verbs("")
+    for name in VERBS:
+        importlib.import_module(f"debottleneck.commands.{name}").add(verbs)
+    return verbs.parsers
+
+
+VERBS = ("profile", "compare", "run", "report", "predict", "calibrate", "selfcheck")
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_two_examples_which_it_understands(verb: str) -> None:
+    """They stand at the end of its help, in 80 columns."""
+    parser = parsers()[verb]
+    assert len(parser.examples) == 2
+    tail = parser.format_help().partition("examples:\n")[2].splitlines()
+    assert tail == [f"  {example}" for example in parser.examples]
+    assert max(map(len, tail)) <= 80
+    for example in parser.examples:
+        first, second, *rest = example.split()
+        assert (first, second) == ("bottleneck", verb)
+        assert parser.parse_known_args(rest)[1] == []
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_option_says_what_it_does(verb: str) -> None:
+    """None is hidden, none is without a text."""
+    texts = {a.dest: a.help for a in parsers()[verb]._actions}
+    assert [n for n, text in texts.items() if text in (None, "", "==SUPPRESS==")] == []
+
+
+@pytest.mark.parametrize(
+    ("body", "words", "code", "hinted"),
+    [
+        ("pass", ["--stop", "--steps=3"], 0, "--stop and --steps came after"),
+        ("sys.exit(2)", ["--output", "D"], 2, "--output came after"),
+        ("'--output'; sys.exit(2)", ["--output", "D"], 2, "--output came after"),
+        ("print('--output')", ["--output", "D"], 0, ""),
+        ("pass", ["--epochs", "3", "-m", "--help"], 0, ""),
+        ("sys.exit(2)", ["--epochs", "3"], 2, ""),
+    ],
+)
+def test_options_of_ours_after_the_script(
+    tmp_path: Path, body: str, words: list[str], code: int, hinted: str
+) -> None:
+    """They are the script's; where it ignores or refuses them, that is said."""
+    script = tmp_path / "train.py"
+    script.write_text(f"import sys\n{body}\n")
+    verbs = Verbs("")
+    importlib.import_module("debottleneck.commands.profile").add(verbs)
+    asked = verbs.parse(["profile", str(script), *words])
+    assert asked is not None
+    assert asked.arguments == words
+    said = verbs.strays(asked, code)
+    assert said.startswith(hinted) if hinted else said == ""
+    if hinted:
+        assert f"bottleneck profile {words[0].partition('=')[0]} ... {script}" in said
+
+
+def test_a_comparison_names_the_runs_behind_it(
+    recorded: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each with the command that shows it; a comparison made here has none."""
+    assert main(["report", "both"]) == 0
+    out = capsys.readouterr().out
+    assert "Runs       bottleneck report both/baseline  # the plain script's" in out
+    assert "bottleneck report both/best  # the winner's" in out
+    assert main(["report", "one", "two"]) == 0
+    assert "Runs " not in capsys.readouterr().out
 
 
 def test_the_formats_at_the_door_are_those_there_are() -> None:

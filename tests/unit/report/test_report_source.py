@@ -11,7 +11,7 @@ import pytest
 
 from debottleneck.analysis.frames import typed
 from debottleneck.analysis.result import Analysis, Finding, Where
-from debottleneck.report import render
+from debottleneck.report import excerpts, render
 from debottleneck.report.html import source
 
 AT = Where("load_batch", examples.DATA, 41)
@@ -25,7 +25,7 @@ def analysis() -> Analysis:
 
 def test_lines_around_the_place_are_shown(analysis: Analysis) -> None:
     """Three before and after, those that exist; the place itself is hot."""
-    shown = source.excerpt(analysis, AT, "load")
+    shown = excerpts.excerpt(analysis, AT, "load")
     assert [line.number for line in shown.lines] == [38, 39, 40, 41, 42]
     assert [line.number for line in shown.lines if line.hot] == [41]
     assert shown.place == "load_batch data.py:41"
@@ -34,7 +34,7 @@ def test_lines_around_the_place_are_shown(analysis: Analysis) -> None:
 
 def test_common_indentation_is_left_out(analysis: Analysis) -> None:
     """What all lines are indented by goes, the rest stays."""
-    texts = [line.text for line in source.excerpt(analysis, AT).lines]
+    texts = [line.text for line in excerpts.excerpt(analysis, AT).lines]
     assert texts[1:4] == [
         "if index % 100 == 0:",
         "    check(connection)",
@@ -50,7 +50,7 @@ def test_blank_lines_at_the_ends_are_left_out(
     analysis: Analysis, line: int, numbers: list[int]
 ) -> None:
     """An excerpt begins and ends with code; blank lines within it stay."""
-    shown = source.excerpt(analysis, replace(AT, line=line))
+    shown = excerpts.excerpt(analysis, replace(AT, line=line))
     assert [line.number for line in shown.lines] == numbers
 
 
@@ -58,7 +58,7 @@ def test_control_characters_and_tabs_are_made_harmless() -> None:
     """A tab is spaces; what could move a cursor is replaced."""
     code = "if a:\n\tb = '\x1b[2J'\n\tc = 1\n"
     tabbed = comparisons.with_sources(examples.input_bound(), code, first=40)
-    texts = [line.text for line in source.excerpt(tabbed, AT).lines]
+    texts = [line.text for line in excerpts.excerpt(tabbed, AT).lines]
     assert texts == ["if a:", "    b = '\N{REPLACEMENT CHARACTER}[2J'", "    c = 1"]
 
 
@@ -74,13 +74,13 @@ def test_shares_are_of_the_findings_stage(analysis: Analysis) -> None:
     table = pd.DataFrame(rows, columns=["stage", "role", "thread", "line", "share"])
     table = typed("lines", table.assign(function="f", file=examples.DATA))
     known = replace(analysis, lines=table)
-    shown = source.excerpt(known, AT, "load")
+    shown = excerpts.excerpt(known, AT, "load")
     shares = {line.number: line.share for line in shown.lines}
     assert shares == {38: "", 39: "", 40: "10 %", 41: "55 %", 42: ""}
-    other = source.excerpt(known, AT)
+    other = excerpts.excerpt(known, AT)
     assert other.stage == "augment"
     assert [line.share for line in other.lines] == ["", "90 %", "", "", ""]
-    bare = source.excerpt(replace(analysis, lines=analysis.lines.head(0)), AT, "load")
+    bare = excerpts.excerpt(replace(analysis, lines=analysis.lines.head(0)), AT, "load")
     assert bare.stage == ""
     assert [line.number for line in bare.lines if line.hot] == [41]
 
@@ -97,7 +97,7 @@ def test_a_place_without_source_has_no_excerpt(
     analysis: Analysis, where: Where
 ) -> None:
     """Another file, a line beyond what was kept, no file at all."""
-    assert source.excerpt(analysis, where) is None
+    assert excerpts.excerpt(analysis, where) is None
 
 
 def finding(analysis: Analysis, *where: Where) -> Finding:

@@ -88,9 +88,31 @@ def on(what: str) -> str:
     return f" ({what})" if len(what) <= 48 else f" (...{what[-45:]})"
 
 
+WITHIN = {
+    "<listcomp>": "the list comprehension",
+    "<dictcomp>": "the dict comprehension",
+    "<setcomp>": "the set comprehension",
+    "<genexpr>": "the generator expression",
+    "<lambda>": "the lambda",
+    "<module>": "the module's own code",
+}
+"""What has no name of its own, as people call it."""
+
+
+def spoken(function: str) -> str:
+    """A qualified name in a sentence: "the lambda in `f`", "`step` in `main`"."""
+    *outer, last = function.split(".<locals>.")
+    owner, _, name = last.rpartition(".")
+    known = WITHIN.get(name)
+    if known and owner:
+        outer.append(owner)
+    own = known or f"`{last}`"
+    return f"{own} in `{'.'.join(outer)}`" if outer else own
+
+
 def spot(place: Where) -> str:
     """A place as "`function` (file.py:12)"."""
-    name = f"`{place.function}`" if place.function else "code"
+    name = spoken(place.function) if place.function else "code"
     if not place.file:
         return name
     file = PurePosixPath(place.file).name

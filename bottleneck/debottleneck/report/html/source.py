@@ -1,58 +1,17 @@
-"""The user's own source around a place, as the recording kept it."""
+"""Findings with the user's own source, as the page's template takes them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from textwrap import dedent
 from typing import Any
 
-import pandas as pd
-
-from debottleneck.analysis.result import Analysis, Finding, Where
+from debottleneck.analysis.result import Analysis, Finding
+from debottleneck.report.excerpts import Excerpt, excerpt
 from debottleneck.report.html import sheet
 from debottleneck.report.rows import ShownRows
-from debottleneck.report.words.quantities import clean, home, percent, place, short
-
-AROUND = 3
-"""Lines before and after a place."""
+from debottleneck.report.words.quantities import home, place
 
 MOST_EXCERPTS = 3
 """Of one finding; further places are named only."""
-TAB = 4
-
-
-@dataclass(frozen=True)
-class SourceLine:
-    """One line of the user's code.
-
-    Attributes:
-        number: Its number in the file.
-        text: The line, without the indentation that all lines of the excerpt have.
-        hot: True for the line that the finding names.
-        share: Its share of the stage's samples, "" where none were seen.
-    """
-
-    number: int
-    text: str
-    hot: bool
-    share: str
-
-
-@dataclass(frozen=True)
-class Excerpt:
-    """A few lines around a place.
-
-    Attributes:
-        place: Function, file and line, as people read them.
-        name: The file and the range of lines.
-        stage: The stage whose samples the shares are of, "" without shares.
-        lines: The lines, in order.
-    """
-
-    place: str
-    name: str
-    stage: str
-    lines: tuple[SourceLine, ...]
 
 
 def code_of(analysis: Analysis, finding: Finding) -> dict[str, list[Any]]:
@@ -92,48 +51,3 @@ def findings(analysis: Analysis) -> list[dict[str, Any]]:
         }
         for finding in analysis.findings
     ]
-
-
-def excerpt(analysis: Analysis, where: Where, stage: str = "") -> Excerpt | None:
-    """The lines around a place; None where the recording has none of them.
-
-    Args:
-        analysis: Of the recording.
-        where: The place.
-        stage: Whose samples the shares are of; by default the stage with most.
-    """
-    table = analysis.recording.sources
-    near = (table.line - where.line).abs() <= AROUND
-    rows = table[(table.file == where.file) & near].sort_values("line")
-    if not (rows.line == where.line).any():
-        return None
-    numbers = [int(line) for line in rows.line]
-    shares, of = _shares(analysis.lines, where.file, numbers, stage)
-    texts = (clean(str(text).expandtabs(TAB)) for text in rows.text)
-    lines = [
-        SourceLine(number, text, number == where.line, shares.get(number, ""))
-        for number, text in zip(
-            numbers, dedent("\n".join(texts)).split("\n"), strict=True
-        )
-    ]
-    inked = [at for at, line in enumerate(lines) if line.text.strip() or line.hot]
-    kept = lines[inked[0] : inked[-1] + 1]
-    directory = home(analysis.recording.facts)
-    first, last = kept[0].number, kept[-1].number
-    name = f"{short(where.file, directory)}, lines {first} to {last}"
-    spot = place(where.function, where.file, where.line, directory)
-    return Excerpt(spot, name, of, tuple(kept))
-
-
-def _shares(
-    table: pd.DataFrame, file: str, numbers: list[int], stage: str
-) -> tuple[dict[int, str], str]:
-    """Line -> its share of one stage's samples, and which stage that is."""
-    rows = table[(table.file == file) & table.line.isin(numbers)]
-    if rows.empty:
-        return {}, ""
-    if not (rows.stage == stage).any():
-        stage = str(rows.sort_values("share").stage.iloc[-1])
-    by_role = rows[rows.stage == stage].groupby(["line", "role"]).share.sum()
-    highest = by_role.groupby("line").max()
-    return {int(str(line)): percent(share, 0) for line, share in highest.items()}, stage

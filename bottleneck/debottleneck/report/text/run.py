@@ -8,21 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from debottleneck.analysis.result import Analysis, Finding
-from debottleneck.report import matrix, tables
+from debottleneck.report import tables
 from debottleneck.report.rows import ShownRows
-from debottleneck.report.tables import Table as CellTable
-from debottleneck.report.text import predictions
+from debottleneck.report.text import causes, predictions
 from debottleneck.report.text.tables import (
-    GAP,
     INDENT,
-    MOST_LETTERS,
     heading,
     new_console,
     of_table,
@@ -32,11 +28,9 @@ from debottleneck.report.text.tables import (
 )
 from debottleneck.report.words.quantities import (
     clean,
-    cut,
     home,
     percent,
     places,
-    tail,
     times,
 )
 from debottleneck.report.words.run import (
@@ -45,11 +39,8 @@ from debottleneck.report.words.run import (
     loop_lines,
     not_measured,
 )
-from debottleneck.words import CAUSES
 
 MOST_PLACES = 3
-HIDDEN = ("median", "95th percentile")
-"""Columns of the page that a terminal has no room for."""
 
 BY_ROLE = "run by role and cause, ms per second of wall time"
 
@@ -109,60 +100,13 @@ def _matrix(console: Console, analysis: Analysis) -> None:
     """The row x cause table, and below a row of code what its line says."""
     if analysis.causes.empty and analysis.stages.empty:
         return
-    noun, every = ShownRows.of(analysis).noun, {*analysis.causes.cause}
+    noun = ShownRows.of(analysis).noun
     by = f"step by {noun} and cause, ms per step" if analysis.loop.found else BY_ROLE
     heading(console, f"The {by}")
-    table, texts = _fitted(analysis, console.width)
-    widths = [max(map(cell_len, column)) for column in zip(*texts, strict=True)]
-    rule = "-" * min(sum(widths) + GAP * (len(widths) - 1), console.width)
-    for at, cells in enumerate(texts):
-        if at in (1, len(table.rows) + 1):
-            console.print(rule)
-        line = [set_cell_size(cells[0], widths[0])]
-        line += [c.rjust(wide) for c, wide in zip(cells[1:], widths[1:], strict=True)]
-        style = "bold" if at > len(table.rows) else ""
-        said = Text((" " * GAP).join(line), style)
-        console.print(said, no_wrap=True, overflow="crop")
-        first = table.rows[at - 1][0] if 0 < at <= len(table.rows) else None
-        if first and first.source:
-            indent = INDENT * (first.depth + 1)
-            code = cut(first.source, console.width - indent)
-            console.print(Text(" " * indent + code, "dim"))
-    headers = {cell.text for cell in table.headers}
-    rest = [cause for cause in CAUSES if cause in every - headers]
-    if matrix.REST in headers:
-        console.print(f"rest is {', '.join(rest)}.")
-    if any(row[0].depth > 0 for row in table.rows):
-        console.print(Text(tables.INDENTED))
-    if not every:
+    causes.whole(console, analysis)
+    if analysis.causes.empty:
         console.print("Causes were not measured; see below.")
     console.print()
-
-
-def _fitted(analysis: Analysis, width: int) -> tuple[CellTable, list[list[str]]]:
-    """The table with as many causes as fit, and its lines as cells."""
-    build = tables.row_causes if analysis.loop.found else tables.role_causes
-    every = max(analysis.causes.cause.nunique(), 2)
-    looks = [(most, HIDDEN) for most in range(every, 1, -1)]
-    for most, hidden in (*looks, (2, (*HIDDEN, "95 % interval"))):
-        table = build(analysis, most)
-        kept = [at for at, cell in enumerate(table.headers) if cell.text not in hidden]
-        rows = [table.headers, *table.rows, *filter(None, [table.total])]
-        texts = [[_named(row[0]), *(_cell(row[i]) for i in kept[1:])] for row in rows]
-        widths = [max(map(cell_len, column)) for column in zip(*texts, strict=True)]
-        if sum(widths) + GAP * (len(widths) - 1) <= width:
-            break
-    return table, texts
-
-
-def _named(cell: tables.Cell) -> str:
-    """A row's name, further in the deeper it lies."""
-    return " " * INDENT * max(cell.depth, 0) + tail(cell.text, MOST_LETTERS)
-
-
-def _cell(cell: tables.Cell) -> str:
-    text = cell.text.replace("95 % interval", "95 % of ms")
-    return text.replace(tables.DASH, "-").replace("unattributed", "unattr.")
 
 
 def _findings(console: Console, analysis: Analysis) -> None:

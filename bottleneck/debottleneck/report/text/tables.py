@@ -6,6 +6,7 @@ import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
+from typing import NamedTuple, TextIO
 
 from rich.box import Box
 from rich.console import Console
@@ -23,6 +24,9 @@ PLAIN = Box(_LINES + "\n", ascii=True)
 
 INDENT = 2
 """Letters by which what belongs to the line before stands in."""
+
+NARROWEST, WIDEST, PIPED = 60, 140, 80
+"""Columns: lines are not to be longer than eyes can follow; those where none are."""
 
 GAP = 2
 """Blanks between two columns, as rich counts them."""
@@ -55,6 +59,38 @@ def new_console(width: int, colour: bool = False) -> Console:
         legacy_windows=False,
         _environ={},
     )
+
+
+class Shape(NamedTuple):
+    """How a text looks where it goes."""
+
+    width: int
+    colour: bool
+
+
+def look(stream: TextIO) -> Shape:
+    """A terminal's width up to WIDEST, and whether it has colours; 80 of all else.
+
+    `NO_COLOR`, `FORCE_COLOR`, `COLUMNS` and `TERM=dumb` are heeded as by rich.
+    """
+    console = Console(file=stream)
+    is_coloured = console.color_system is not None and not console.no_color
+    if not stream.isatty():
+        return Shape(PIPED, is_coloured)
+    return Shape(max(NARROWEST, min(console.width, WIDEST)), is_coloured)
+
+
+def print_apart(text: str, stream: TextIO) -> None:
+    """Print a text that begins a line, wherever what the script wrote has ended.
+
+    On a terminal as many blanks as it has columns lead to the next line from the midst
+    of one, and nowhere from the start of one; elsewhere an empty line comes first.
+    """
+    console = Console(file=stream)
+    is_terminal = stream.isatty() and not console.is_dumb_terminal
+    lead = " " * console.width + "\r" if is_terminal else "\n"
+    stream.write(f"{lead}{text}")
+    stream.flush()
 
 
 def tidy(captured: str) -> str:

@@ -26,8 +26,8 @@ AS_IT_IS = "as it is"
 BY = "90 %"
 """How much of what will be measured the intervals hold."""
 
-ASSUMED = (
-    "This machine was not measured: prices of an ordinary machine were assumed. "
+ASSUMED = "This machine was not measured: prices of an ordinary machine were assumed."
+CALIBRATE = (
     "`bottleneck calibrate` measures it; recordings made after that have its prices."
 )
 INDENT = 11
@@ -107,7 +107,7 @@ def notes(predictions: Predictions) -> list[str]:
             f"`bottleneck compare` also tries what cannot be told: {specs}."
         )
     if not predictions.machine.get("measured"):
-        sentences.append(ASSUMED)
+        sentences.append(f"{ASSUMED} {CALIBRATE}")
     return sentences
 
 
@@ -116,13 +116,18 @@ def next_lines(predictions: Predictions, recording: Recording) -> list[str]:
     if predictions.question:
         return []
     commands = {}
-    if row := predictions.best:
-        given = recording.facts.command
-        script = [word if word == ARGUMENTS else shlex.quote(word) for word in given]
-        lead = shlex.join(["bottleneck", "compare", "--strategy", row.spec])
-        commands["Try first"] = " ".join((lead, *script))
+    if predictions.best:
+        commands["Try first"] = compare(recording, predictions.best)
     place = "RECORDING" if recording.path is None else shlex.quote(str(recording.path))
     cores = max(1, round(float(predictions.machine.get("cores") or 1)))
     lead = f"bottleneck predict {place} --cores {2 * cores}"
     commands["What if"] = f"{lead}  # or --no-gil, --source-speed 2"
     return [f"{label:<{INDENT}}{clean(text)}" for label, text in commands.items()]
+
+
+def compare(recording: Recording, row: Prediction | None = None) -> str:
+    """The command that tries one strategy on the recorded script, or what may help."""
+    chosen = ["--strategy", row.spec] if row else []
+    given = recording.facts.command
+    script = [word if word == ARGUMENTS else shlex.quote(word) for word in given]
+    return " ".join((shlex.join(["bottleneck", "compare", *chosen]), *script))

@@ -9,6 +9,7 @@ from typing import Any
 
 from debottleneck import words
 from debottleneck.analysis.result import Analysis, Candidate, Loop
+from debottleneck.analysis.rules.wording import names, spoken
 from debottleneck.recording.recording import NotMeasured
 from debottleneck.report.words.quantities import (
     NOTHING,
@@ -17,12 +18,19 @@ from debottleneck.report.words.quantities import (
     decimals,
     interval,
     number,
+    percent,
 )
 
 HOW_TO_MARK = (
     "To have steps, name the line of the `for` or `while` that trains with `--step "
     "FILE:LINE`, or write `for batch in step(loader):`, `step` from debottleneck."
 )
+
+SWITCHED_OFF = "switched off"
+"""Why a gap is no news: the user wished it."""
+
+GIL_MATTERS = 0.05
+"""Waiting for the GIL by this share of the step is said."""
 
 MOST_OTHERS = 3
 """Other loops that are named on the terminal."""
@@ -67,6 +75,22 @@ def loop_lines(loop: Loop) -> list[str]:
     if loop.warmup or loop.warmup_why:
         lines[-1] += f" {_warmup_line(loop)}"
     return [*lines, *filter(None, [other_loops(loop, "Other loops")])]
+
+
+def loop_in_short(loop: Loop) -> str:
+    """The step's mean, how many were measured, and which loop they are of."""
+    if not loop.found:
+        return loop_lines(loop)[0]
+    of = header(Candidate(loop.header, loop.file, loop.line, loop.count, ""))
+    whose = f" of {of}" if loop.line else ""
+    if not loop.measured:
+        return f"No quiet step{whose} was measured."
+    digits = decimals(loop.step_ms)
+    bounds = interval(loop.step_low, loop.step_high, digits)
+    return clean(
+        f"{number(loop.step_ms, digits)} ms a step ({bounds}), "
+        f"{count(loop.measured, 'quiet step')}{whose}"
+    )
 
 
 def _rule_line(loop: Loop) -> str:
@@ -125,6 +149,31 @@ def handovers(rate: float) -> str:
     """How often the GIL changed hands."""
     times = number(rate, 0 if rate >= 10 else 1)
     return f"The GIL changed hands {times} times a second."
+
+
+def gil_line(analysis: Analysis) -> str:
+    """That the trainer waits for the GIL, and for whom, where the verdict is not that.
+
+    Returns:
+        "" where it hardly waits.
+    """
+    waits = analysis.gil_waits
+    waits = waits[(waits["role"] == "trainer") & (waits["holder_tid"] > 0)]
+    total = float(waits["share"].sum())
+    if total < GIL_MATTERS or "waiting for the GIL" in analysis.verdict.what:
+        return ""
+    by = waits.groupby(["holder_thread", "holder_function"])["share"].sum()
+    thread, function = by.idxmax()
+    running = f" in {spoken(function)}" if function else ""
+    of = "the step" if analysis.loop.found else "the time"
+    whom = f'"{thread}" holds it most{running}'
+    return clean(f"{percent(total, 0)} of {of} is a wait for the GIL: {whom}.")
+
+
+def gaps_line(analysis: Analysis) -> str:
+    """What was not measured though nobody switched it off, "" for nothing."""
+    gaps = [gap.what for gap in analysis.not_measured if gap.why != SWITCHED_OFF]
+    return f"Not measured: {clean(names(gaps))}; why: --full." if gaps else ""
 
 
 def sentence(text: str) -> str:
