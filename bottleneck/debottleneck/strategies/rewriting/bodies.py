@@ -10,6 +10,7 @@ from typing import Any
 
 from debottleneck.strategies.rewriting import known
 from debottleneck.strategies.rewriting.calling import Calling, super_of
+from debottleneck.strategies.rewriting.foreign import Bound
 from debottleneck.strategies.rewriting.values import (
     FRESH,
     NOTHING,
@@ -34,7 +35,7 @@ class Bodies(Calling):
     Args:
         space: The globals of the code.
         names: What its names hold.
-        bound: Location -> functions that are bound there, by any code.
+        bound: Owner -> attribute -> what any code binds to it, now or later.
     """
 
     _block: Callable[[Sequence[ast.stmt]], None]
@@ -42,7 +43,7 @@ class Bodies(Calling):
     _comprehension: Callable[..., Value]
 
     def __init__(
-        self, space: dict[str, Any], names: Names, bound: dict[Any, Value] | None = None
+        self, space: dict[str, Any], names: Names, bound: Bound | None = None
     ) -> None:
         super().__init__(bound)
         self.space = space

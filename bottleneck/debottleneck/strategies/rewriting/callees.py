@@ -18,8 +18,10 @@ from debottleneck.strategies.conflicts import PLAIN
 from debottleneck.strategies.rewriting import known
 from debottleneck.strategies.rewriting.bindings import names_in
 from debottleneck.strategies.rewriting.bodies import Bodies
+from debottleneck.strategies.rewriting.foreign import ELEMENT
 from debottleneck.strategies.rewriting.locations import ALL
 from debottleneck.strategies.rewriting.values import (
+    CONTAINERS,
     FRESH,
     NOTHING,
     Names,
@@ -49,7 +51,7 @@ class Callees(Bodies):
     Args:
         space: The globals of the code.
         names: What its names hold.
-        bound: Location -> functions that are bound there, by any code.
+        bound: Owner -> attribute -> what any code binds to it, now or later.
     """
 
     def statement(self, node: ast.stmt, *, used: bool = True) -> None:
@@ -99,9 +101,9 @@ class Callees(Bodies):
         found = self.operated(known.methods_of(node), [before, value])
         if not all(isinstance(one.sample, PLAIN) for one in before.each):
             self.change(before, ALL)
-        made = [one.sample for one in before.each if is_container(one.sample)]
-        for container in made:
-            container.put([value])
+        made = any(is_container(one.sample) for one in before.each)
+        if made or any(kind_of(one) in CONTAINERS for one in before.each):
+            self.put(before, [value])
         kept = before if before.roots or made else FRESH
         self.bind(node.target, joined([kept, found]) if found is not FRESH else kept)
 
@@ -191,8 +193,7 @@ class Callees(Bodies):
                 self.invoke(method, [one, index, *given], {})
             else:
                 self.change(one if base.others else base, ALL)
-            if is_container(one.sample):
-                one.sample.put(given)
+        self.put(base, given, _element(target))
 
     def _on_delete(self, node: ast.Delete) -> None:
         for target in node.targets:
@@ -268,9 +269,12 @@ class Callees(Bodies):
         always = base.alone and isinstance(node.slice, ast.Constant)
         if always and isinstance(sample, list | tuple | dict):
             try:
-                return Value.of(sample[index.sample])
+                held = Value.of(sample[index.sample])
             except (LookupError, TypeError):
                 pass  # it is not known which
+            else:
+                held = self.as_bound(sample, ELEMENT, held)
+                return self.as_bound(sample, _element(node), held)
         if known.is_array(sample) and sample.dtype != object:
             return Value(sample.reshape(-1)[:0], base.roots)  # a view, or a scalar
         listed = isinstance(sample, list | tuple | dict) and sample
@@ -347,6 +351,12 @@ class Callees(Bodies):
 
     def _spread(self, name: str, value: Value, named: Names) -> None:
         named[name] = joined([named[name], value]) if name in named else value
+
+
+def _element(node: ast.Subscript) -> str:
+    """Which element of a container, where that is told."""
+    key = node.slice
+    return f"[{key.value!r}]" if isinstance(key, ast.Constant) else ELEMENT
 
 
 _KEEP = (ast.List, ast.Set, ast.Dict, ast.Starred, ast.Await)

@@ -44,6 +44,7 @@ from debottleneck.strategies.rewriting.values import (
     is_users,
     joined,
     kind_of,
+    may_be,
     method_or,
     of_each,
     own_function,
@@ -254,8 +255,9 @@ class Calling(Foreign):
         """An attribute of a value is bound."""
         for one in base.each:
             kind = kind_of(one)
-            module = isinstance(one.sample, types.ModuleType)
-            self.hold(vars(one.sample) if module else one.sample, name, value)
+            for holder in may_be(one):
+                module = isinstance(holder, types.ModuleType)
+                self.hold(vars(holder) if module else holder, name, value)
             static = inspect.getattr_static(kind, name, None)
             setter = inspect.getattr_static(kind, "__setattr__", None)
             if own_function(setter):

@@ -34,16 +34,23 @@ from debottleneck.strategies.rewriting.values import (
     is_container,
     joined,
     kind_of,
+    may_be,
     may_run,
     own_function,
 )
+
+
+Bound = dict[Any, dict[str, Value]]
+
+ELEMENT = "[]"
+"""Stands for any element of a container where an attribute does."""
 
 
 class Touching:
     """Collects effects; what code has them, `callees.Callees` tells.
 
     Args:
-        bound: Location -> functions and objects that are bound there, by any code.
+        bound: Owner -> attribute -> what any code binds to it, now or later.
 
     Attributes:
         effects: So far.
@@ -61,9 +68,9 @@ class Touching:
     inner: Callable[[Local, list[Value], Names], Value]
     follow: Callable[[Any, Names, Mapping[str, Any]], Value]
 
-    def __init__(self, bound: dict[Any, Value] | None = None) -> None:
+    def __init__(self, bound: Bound | None = None) -> None:
         self.effects = Effects()
-        self._at = {} if bound is None else bound
+        self._at: Bound = {} if bound is None else bound
 
     def note(self, owner: Any, attribute: str, write: bool) -> None:
         """A location is read or changed."""
@@ -74,16 +81,26 @@ class Touching:
         kind.add((key, attribute))
 
     def hold(self, owner: Any, attribute: str, value: Value) -> None:
-        """An attribute is bound to something that may be called."""
-        may = [one for one in value.each if may_run(one.sample)]
+        """An attribute is bound to something that there was, or that may be called."""
+        may = [one for one in value.each if one.roots or may_run(one.sample)]
         if may:
-            key = owner_of(owner), attribute
-            self._at[key] = joined([self._at.get(key, FRESH), *may])
+            there = self._at.setdefault(owner_of(owner), {})
+            there[attribute] = joined([there.get(attribute, FRESH), *may])
 
     def as_bound(self, owner: Any, attribute: str, value: Value) -> Value:
         """What an attribute holds now, or any code binds to it."""
-        more = self._at.get((owner_of(owner), attribute))
-        return value if more is None else joined([value, more])
+        there = self._at.get(owner_of(owner), {})
+        more = [there[name] for name in (attribute, ALL) if name in there]
+        return joined([value, *more]) if more else value
+
+    def put(self, base: Value, given: Sequence[Value], at: str = ELEMENT) -> None:
+        """A container holds these from now on; `at` tells which element, if one."""
+        for one in base.each:
+            if is_container(one.sample):
+                one.sample.put(given)
+            for holder in may_be(one):
+                for value in given:
+                    self.hold(holder, at if one.sample is not NOTHING else ALL, value)
 
     def read(self, value: Value, attribute: str = ALL) -> None:
         """An attribute of a value is used, or its content."""
@@ -119,9 +136,15 @@ class Touching:
             self.deep(root, write=True)
 
     def deep(self, root: Any, write: bool) -> None:
-        """Everything that an object holds is touched."""
-        for held in reach(root):
-            self.note(held, ALL, write)
+        """Everything that an object holds is touched, or may hold later."""
+        waiting, seen = [root], set[Any]()
+        while waiting:
+            for held in reach(waiting.pop()):
+                self.note(held, ALL, write)
+                owner = owner_of(held)
+                if owner in self._at and owner not in seen:
+                    seen.add(owner)
+                    waiting += joined([*self._at[owner].values()]).roots
 
 
 class Foreign(Touching):
@@ -203,8 +226,7 @@ class Foreign(Touching):
             return Value(NOTHING, receiver.roots)
         self._bound(known.thread_bound(receiver.sample, write=True))
         if kind in CONTAINERS:
-            if is_container(receiver.sample):
-                receiver.sample.put(everything)
+            self.put(receiver, everything)
             self._change_container(receiver, kind)
             return Value(NOTHING, joined([receiver, *everything]).roots)
         self.change_all(receiver)

@@ -13,6 +13,7 @@ from debottleneck.strategies.conflicts import size
 from debottleneck.strategies.rewriting.callees import Callees
 from debottleneck.strategies.rewriting.divide import Observation
 from debottleneck.strategies.rewriting.flatten import FlatLoop, Line
+from debottleneck.strategies.rewriting.foreign import Bound
 from debottleneck.strategies.rewriting.known import is_array
 from debottleneck.strategies.rewriting.locations import (
     MOST_ELEMENTS,
@@ -34,6 +35,9 @@ from debottleneck.strategies.rewriting.values import (
 
 OBSERVED = 3
 """Iterations that are compared: what more than one touches lives on."""
+
+MOST_PASSES = 5
+"""Over the lines of one, as what one binds another one finds in the next iteration."""
 
 TRACED = 2
 """The first of them are looked at so closely that they are slow."""
@@ -62,8 +66,9 @@ class Observed:
         self._seen = Observation([], [])
         self._tracing = Tracing()
         self._events: dict[int, Events] = {}
-        self._bound: dict[Any, Value] = {}
+        self._bound: Bound = {}
         self._rebound: Names = {}
+        self._new: dict[str, object] = {}
         self._cpu_ns: list[list[int]] = []
         self._before: list[Any] = []  # what there was, kept alive
         self._last = self._cpu_last = 0
@@ -128,19 +133,19 @@ class Observed:
         own = bound if local is space else {*local}
         names = {n: Value.of(local[n]) for n in own if n in local}
         names |= {n: Value.of(v) for n, v in besides.items()}
-        for name, value in self._rebound.items():
-            names[name] = joined([names.get(name, FRESH), value])
-        found = [self._line(line, space, names, local) for line in self._flat.lines]
-        for line, effects in zip(self._flat.lines, found, strict=True):
+        self._bound, self._rebound, self._new = {}, {}, {}
+        for _ in range(MOST_PASSES):
+            before = self._told()
+            found = self._followed(space, dict(names), local, iterator)
+            if self._told() == before:
+                break
+        for line, effects in zip(self._flat.lines, found[:-1], strict=True):
             both = {owner for owner, _ in effects.reads & effects.writes}
             changed = [local.get(name) for name in line.uses & {*line.binds}]
             changed += [v for v in effects.held.values() if owner_of(v) in both]
             if any(array_in(value) is not None for value in changed):
                 self._seen.changers.add(line.number)
-        callees = Callees(space, names, self._bound)
-        callees.iterate(Value.of(iterator))
-        self._heard(-1, callees)
-        self._looks.append([*found, callees.effects])
+        self._looks.append(found)
         self._seen.sizes = {n: size(value) for n, value in self._values.items()}
         # what is held by other names than those that it binds
         kept = [v for n, v in {**space, **local}.items() if n not in bound]
@@ -159,8 +164,25 @@ class Observed:
                 if not self._seen.lasting.isdisjoint(map(owner_of, held)):
                     self._seen.known.add(number)
 
+    def _told(self) -> dict[Any, set[int]]:
+        """What is known of what may be bound where."""
+        every = {(o, a): v for o, there in self._bound.items() for a, v in there.items()}
+        return {k: {*map(id, v.roots)} for k, v in {**every, **self._rebound}.items()}
+
+    def _followed(
+        self, space: dict[str, Any], names: Names, local: Any, iterator: Any
+    ) -> list[Effects]:
+        """The effects of each line, and last of the iterable."""
+        for name, value in self._rebound.items():
+            names[name] = joined([names.get(name, FRESH), value])
+        found = [self._line(line, space, names, local) for line in self._flat.lines]
+        callees = Callees(space, names, self._bound)
+        callees.iterate(Value.of(iterator))
+        self._heard(-1, callees)
+        return [*found, callees.effects]
+
     def _heard(self, number: int, callees: Callees) -> None:
-        events = self._events.pop(number, None)
+        events = self._events.get(number)
         if events is not None:
             events.into(callees)
 
@@ -186,9 +208,10 @@ class Observed:
             elif self._binders[name] == 1 and name in local:
                 names[name] = _taken_from(local[name], told)
             else:  # some object that this iteration made, or another one
-                names[name] = Value(NOTHING, (*told.roots, object()))
+                new = self._new.setdefault(name, object())
+                names[name] = Value(NOTHING, (*told.roots, new))
             names[name] = self._or_runs(names[name], told)
-            if names[name].others:
+            if names[name].others or len(names[name].before) > 1:
                 self._rebound[name] = names[name]
         return callees.effects
 
@@ -216,18 +239,21 @@ class Observed:
 
 
 def _taken_from(seen: Any, told: Value) -> Value:
-    """What was seen, and what it may be a part of where that is too much to list."""
+    """What was seen; and the rest that the code tells of, where it is no new object.
+
+    So it is where it lies in something told, or that is too much to list.
+    """
     value = Value.of(seen)
     if not value.before:
         return value
-    large = [
-        root
-        for root in told.before
-        if any(
-            isinstance(one, _LISTED) and len(one) > MOST_ELEMENTS for one in reach(root)
-        )
-    ]
-    return Value(seen, (seen, *(root for root in large if root is not seen)))
+    held = [(root, [*reach(root)]) for root in told.before]
+    lies = any(owner_of(one) == owner_of(seen) for _, every in held for one in every)
+    more = [root for root, every in held if lies or any(map(_is_long, every))]
+    return Value(seen, (seen, *(root for root in more if root is not seen)))
+
+
+def _is_long(value: Any) -> bool:
+    return isinstance(value, _LISTED) and len(value) > MOST_ELEMENTS
 
 
 def _owners(values: Iterable[Any]) -> set[Any]:

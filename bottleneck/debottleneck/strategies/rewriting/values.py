@@ -14,7 +14,7 @@ from typing import Any
 
 from debottleneck.agent.discover import is_own
 from debottleneck.strategies.conflicts import PLAIN
-from debottleneck.strategies.rewriting.locations import MOST_ELEMENTS, is_fixed
+from debottleneck.strategies.rewriting.locations import MOST_ELEMENTS, is_fixed, reach
 
 NOTHING: Any = object()
 """The sample of a value that is not known."""
@@ -285,6 +285,15 @@ def may_run(sample: Any) -> bool:
     return sample is not NOTHING and (
         own_function(sample) or is_users(type(sample)) or isinstance(sample, type)
     )
+
+
+def may_be(value: Value) -> list[Any]:
+    """The objects that there were and that it may be, of its kind if that is known."""
+    if value.alone or isinstance(value.sample, type | types.ModuleType):
+        return [value.sample]
+    held = [one for root in value.before for one in reach(root)]
+    kind = type(value.sample)
+    return [one for one in held if value.sample is NOTHING or type(one) is kind]
 
 
 def elements(container: Any, roots: tuple[Any, ...]) -> Value:
