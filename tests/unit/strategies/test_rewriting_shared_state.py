@@ -166,6 +166,77 @@ CASES = {
     ),
 }  # fmt: skip
 
+LATE = {
+    "an attribute": ("net.buf = [0]", "net.buf = data.scale", "net.buf[0] += 1"),
+    "an object's attribute": (
+        "box = types.SimpleNamespace(of=types.SimpleNamespace(scale=[0]))",
+        "box.of = data", "box.of.scale[0] += 1",
+    ),
+    "an element": ("bufs = [[0], [0]]", "bufs[0] = data.scale", "bufs[0][0] += 1"),
+    "any element": (
+        "bufs = [[0], [0]]", "bufs[i % 2] = data.scale", "bufs[0][0] += 1",
+    ),
+    "one more element": (
+        "bufs = [[0]]", "bufs.append(data.scale)", "for b in bufs: b[0] += 1",
+    ),
+    "all elements": ("bufs = [[0]]", "bufs[:] = [data.scale]", "bufs[0][0] += 1"),
+    "a sum of lists": ("bufs = [[0]]", "bufs += [data.scale]", "bufs[-1][0] += 1"),
+    "a dictionary's value": (
+        "bufs = {'a': [0]}", "bufs['a'] = data.scale",
+        "for b in bufs.values(): b[0] += 1",
+    ),
+    "a dictionary updated": (
+        "bufs = {'a': [0]}", "bufs.update(a=data.scale)", "bufs['a'][0] += 1",
+    ),
+    "what vars gives": (
+        "net.buf = [0]", "vars(net)['buf'] = data.scale", "net.buf[0] += 1",
+    ),
+    "a global": ("buf = [0]", "global buf; buf = data.scale", "buf[0] += 1"),
+    "a class attribute": ("Net.buf = [0]", "Net.buf = data.scale", "Net.buf[0] += 1"),
+    "an attribute of a part": (
+        "net.parts = [types.SimpleNamespace(w=[0]), types.SimpleNamespace(w=[0])]",
+        "for part in net.parts: part.w = data.scale", "net.parts[1].w[0] += 1",
+    ),
+    "one of another": (
+        "net.a, net.b, net.c = [0], [0], [0]",
+        "net.c = data.scale",
+        "net.a[0] += 1; net.a = net.b; net.b = net.c",
+    ),
+}  # fmt: skip
+CASES |= {
+    f"{name} bound late": (
+        f"data.scale = [0]\n{setup}\n"
+        "def later(i):\n"
+        f"    {'global buf' if bind.startswith('global') else 'global bufs'}\n"
+        f"    if i == 10:\n        {bind.removeprefix('global buf; ')}\n"
+        f"    {change}",
+        "work(i) + data.scale[0]", "later(i)", "range(24)",
+    )
+    for name, (setup, bind, change) in LATE.items()
+}  # fmt: skip
+CASES["the cell of a closure bound late"] = (
+    "data.scale = [0]\n"
+    "def make():\n"
+    "    buf = [0]\n"
+    "    def later(i):\n"
+    "        nonlocal buf\n"
+    "        if i == 10: buf = data.scale\n"
+    "        buf[0] += 1\n"
+    "    return later\n"
+    "later = make()",
+    "work(i) + data.scale[0]", "later(i)", "range(24)",
+)
+PICKED = "def pick(i): return data.scale if i > 9 else net.buf\n"
+CASES["another object returned late"] = (
+    f"data.scale, net.buf = [0], [0]\n{PICKED}def add(b): b[0] += 1",
+    "work(i) + data.scale[0]", "add(pick(i))", "range(24)",
+)
+CASES["a name of the loop's bound late"] = (
+    "data.scale, buf = [0], [0]\ndef add(b): b[0] += 1",
+    "work(i) + data.scale[0]",
+    "add(buf)\n    if i == 10: buf = data.scale", "range(24)",
+)
+
 
 @pytest.mark.parametrize("wanted", [THREADS, PROCESSES], ids=["threads", "processes"])
 @pytest.mark.parametrize("name", CASES)
