@@ -337,3 +337,92 @@ def test_to_look_at_every_entry_is_a_loss(monkeypatch: pytest.MonkeyPatch) -> No
     pools.close_all()
     assert sorted(done) == [1] * each.JUDGED + [2] * each.JUDGED
     assert point.plan.reason == "it took 5.00 ms, 1.00 without"
+
+
+LATE = {
+    "an attribute": ("p.m[:] = p.m * 0.9; p.w -= p.m", "params[1].m = params[3].m"),
+    "an element": (
+        "p.parts[0] *= 0.9; p.w -= p.parts[0]",
+        "params[1].parts[0] = params[3].parts[0]",
+    ),
+    "a dictionary's value": (
+        "p.state['m'] *= 0.9; p.w -= p.state['m']",
+        "params[1].state['m'] = params[3].state['m']",
+    ),
+    "a global": ("p.w -= p.m + shift", "shift = params[2].w"),
+    "a class attribute": ("p.w -= p.m + P.shift", "P.shift = params[2].w"),
+    "a cell": ("p.w -= p.m + told()", "put(params[2].w)"),
+    "a slot": ("p.slots.a *= 0.9; p.w -= p.slots.a", "params[1].slots.a = params[3].w"),
+}
+
+
+@pytest.mark.parametrize("name", LATE)
+def test_what_turns_come_to_share_later_is_seen(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An object that two turns share from some entry on: the loop is plain again."""
+    change, bind = LATE[name]
+    source = f"""
+import time
+import numpy as np
+class Slots:
+    __slots__ = ("a",)
+    def __init__(self): self.a = np.ones(4)
+class P:
+    shift = np.zeros(4)
+    def __init__(self, k):
+        self.w, self.m = np.full(4, float(k)), np.full(4, k + 1.0)
+        self.parts, self.state, self.slots = [self.m + 1], {{"m": self.m + 2}}, Slots()
+def cell():
+    held = np.zeros(4)
+    def put(x):
+        nonlocal held
+        held = x
+    return put, lambda: held
+put, told = cell()
+shift = np.zeros(4)
+params = [P(k) for k in range(5)]
+def update(p):
+    {change}
+    time.sleep(0.001)
+for step in range(12):
+    if step == 6: {bind}
+    for p in params:
+        update(p)
+"""
+    line = 1 + source.splitlines().index("    for p in params:")
+    space, points, _ = _run(tmp_path / "s.py", source, monkeypatch)
+    plan = points[line].plan
+    assert plan is not None
+    assert "share" in plan.reason
+    plain: dict[str, Any] = {"__name__": "script"}
+    exec(compile(source, "plain", "exec"), plain)
+    for one, other in zip(space["params"], plain["params"], strict=True):
+        assert one.w.tolist() == other.w.tolist()
+
+
+def test_turns_given_new_arrays_each_time_are_looked_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Gradients made anew, and a dictionary of them, are what there was before."""
+    source = """
+import time
+import numpy as np
+weights = {name: np.ones(4) for name in "abcd"}
+def step(name, grads, lr):
+    time.sleep(0.001)
+    weights[name] -= lr * grads[name]
+for k in range(9):
+    grads, lr = {name: np.full(4, k) for name in weights}, 1 / (k + 1)
+    for name in ["a", "b", "c", "d"]:
+        weights[name] -= lr * grads[name]
+        time.sleep(0.001)
+"""
+    looked: list[int] = []
+    effects = EachPoint._effects
+    monkeypatch.setattr(
+        EachPoint, "_effects", lambda *given: (looked.append(1), effects(*given))[1]
+    )
+    _, _, came = _run(tmp_path / "s.py", source, monkeypatch)
+    assert len(looked) % 4 == 0
+    assert len(looked) <= 8, came

@@ -224,17 +224,22 @@ CASES["the cell of a closure bound late"] = (
     "        buf[0] += 1\n"
     "    return later\n"
     "later = make()",
-    "work(i) + data.scale[0]", "later(i)", "range(24)",
+    "work(i) + data.scale[0]",
+    "later(i)",
+    "range(24)",
 )
 PICKED = "def pick(i): return data.scale if i > 9 else net.buf\n"
 CASES["another object returned late"] = (
     f"data.scale, net.buf = [0], [0]\n{PICKED}def add(b): b[0] += 1",
-    "work(i) + data.scale[0]", "add(pick(i))", "range(24)",
+    "work(i) + data.scale[0]",
+    "add(pick(i))",
+    "range(24)",
 )
 CASES["a name of the loop's bound late"] = (
     "data.scale, buf = [0], [0]\ndef add(b): b[0] += 1",
     "work(i) + data.scale[0]",
-    "add(buf)\n    if i == 10: buf = data.scale", "range(24)",
+    "add(buf)\n    if i == 10: buf = data.scale",
+    "range(24)",
 )
 
 

@@ -40,6 +40,7 @@ from debottleneck.strategies.rewriting.locations import (
 )
 from debottleneck.strategies.rewriting.notes import Notes
 from debottleneck.strategies.rewriting.plan import Plan
+from debottleneck.strategies.rewriting.standing import Standing
 from debottleneck.strategies.rewriting.values import Value
 from debottleneck.strategies.spec import FORWARD, UPDATE
 from debottleneck.strategies.together import results, together
@@ -110,7 +111,7 @@ class EachPoint:
         self._turns, self._file, self._asked = turns, file, asked
         self._entries = self._ns = self._items = self._cpu_ns = self.done = 0
         self._plain_ns = self._fast_ns = sys.maxsize  # the shortest entry of each
-        self._valid: tuple[Any, ...] = ()
+        self._standing: Standing | None = None
         self.plan: Plan | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -178,10 +179,8 @@ class EachPoint:
     def _may(self, items: Sequence[Any], frame: FrameType) -> bool:
         """Whether these items can go side by side."""
         self._entries += 1
-        owners = tuple(owner for item in items for owner in _owners(item))
-        owners += self._called(frame)
-        often = self._entries & (self._entries - 1)
-        if self.plan is not None and often and owners == self._valid:
+        given = [*items, *self._named(frame)]
+        if self._standing is not None and self._standing.holds(given):
             return True
         if len(items) > MOST_ITEMS:
             return self._refuse("it has too many turns", FORWARD)
@@ -193,7 +192,7 @@ class EachPoint:
         why = bound or _dependent(effects) or self._carried(frame, effects)
         if why:
             return self._refuse(why, strategy)
-        self._valid = owners
+        self._standing = Standing(given, effects)
         if self.plan is None:
             waits = self._cpu_ns < self._ns / 2  # each that waits its own thread
             most = MOST_WAITING if waits else cores()
@@ -207,11 +206,11 @@ class EachPoint:
             self._asked.notes.side_by_side(self.plan)
         return True
 
-    def _called(self, frame: FrameType) -> tuple[int, ...]:
-        """What tells which code its turns run."""
+    def _named(self, frame: FrameType) -> list[Any]:
+        """What the names hold that its turns use."""
         local, space = frame.f_locals, frame.f_globals
-        held = [local.get(n, space.get(n)) for n in sorted(self._turns.used)]
-        return tuple(id(one if callable(one) else type(one)) for one in held)
+        names = sorted(self._turns.used - self._turns.bound)
+        return [local.get(name, space.get(name)) for name in names]
 
     def _strategy(self, effects: Sequence[Effects]) -> str:
         """Which strategy these turns are a matter of."""
@@ -318,11 +317,6 @@ def _dependent(effects: Sequence[Effects]) -> str:
                 if any(meet([location], other.writes) for other in others):
                     return f"its turns share {word(location, effects)}"
     return ""
-
-
-def _owners(item: Any) -> list[Any]:
-    parts = item if isinstance(item, tuple) else (item,)
-    return [owner_of(part) for part in parts]
 
 
 def as_list(items: Iterable[Any]) -> Sequence[Any] | None:

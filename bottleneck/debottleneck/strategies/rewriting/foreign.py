@@ -39,7 +39,6 @@ from debottleneck.strategies.rewriting.values import (
     own_function,
 )
 
-
 Bound = dict[Any, dict[str, Value]]
 
 ELEMENT = "[]"

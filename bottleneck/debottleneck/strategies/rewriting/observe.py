@@ -166,7 +166,8 @@ class Observed:
 
     def _told(self) -> dict[Any, set[int]]:
         """What is known of what may be bound where."""
-        every = {(o, a): v for o, there in self._bound.items() for a, v in there.items()}
+        there = self._bound.items()
+        every = {(o, a): v for o, held in there for a, v in held.items()}
         return {k: {*map(id, v.roots)} for k, v in {**every, **self._rebound}.items()}
 
     def _followed(

@@ -7,9 +7,11 @@ the sides meet where the code does not show it.
 
 from __future__ import annotations
 
+import inspect
 import sys
 import zlib
 from collections.abc import Collection, Mapping
+from types import MemberDescriptorType
 from typing import Any
 
 from debottleneck.strategies import randomness
@@ -18,6 +20,7 @@ from debottleneck.strategies.conflicts import (
     is_buffer,
     is_random,
     is_tensor,
+    stored,
     tensor_fingerprint,
 )
 from debottleneck.strategies.rewriting.locations import (
@@ -70,13 +73,33 @@ def _print_or_none(value: Any, attribute: str) -> Any:
         return None
 
 
+def held_at(value: Any, attribute: str) -> list[Any]:
+    """What an attribute holds, a variable, a cell; or all that an object does.
+
+    Of arrays, generators of random numbers and the like there is nothing.
+    """
+    if attribute.startswith("cell "):
+        return [_content_of_cell(value)]
+    if attribute != ALL:
+        own = value if isinstance(value, dict) else getattr(value, "__dict__", {})
+        slot = inspect.getattr_static(type(value), attribute, None)
+        if isinstance(slot, MemberDescriptorType):
+            return [getattr(value, attribute, None)]
+        return [own.get(attribute)]
+    if is_shared(value) or is_buffer(value) or is_random(value):
+        return []
+    if isinstance(value, Mapping):
+        return [*value.keys(), *value.values()]
+    if isinstance(value, list | tuple | set | frozenset):
+        return [*value]
+    names = [*getattr(value, "__dict__", {})]
+    return [*names, *stored(value)]
+
+
 def print_of(value: Any, attribute: str) -> Any:
     """Differs when that attribute is bound anew, or the content changes."""
     if attribute != ALL:
-        if attribute.startswith("cell "):
-            return [_content_of_cell(value)]
-        owner = value if isinstance(value, dict) else getattr(value, "__dict__", {})
-        return [owner.get(attribute)]
+        return held_at(value, attribute)
     if is_shared(value):
         return None
     if isinstance(value, File):
@@ -89,12 +112,7 @@ def print_of(value: Any, attribute: str) -> Any:
         return zlib.crc32(value), len(value)
     if is_buffer(value) and hasattr(value, "dtype"):
         return _of_array(value)
-    if isinstance(value, Mapping):
-        return [*value.keys(), *value.values()]
-    if isinstance(value, list | tuple | set | frozenset):
-        return [*value]
-    held = getattr(value, "__dict__", {})
-    return [*held.keys(), *held.values()]
+    return held_at(value, ALL)
 
 
 def _content_of_cell(cell: Any) -> Any:
