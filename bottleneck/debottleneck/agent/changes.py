@@ -30,7 +30,8 @@ LOOKS = 24
 """A statement is looked at so often before it is told that it changes nothing."""
 
 MOST_KEPT = 96
-"""Arrays that a statement is remembered for, before those are dropped that are gone."""
+"""Arrays that a statement is remembered for, before those are dropped that are gone;
+then twice as many as are left."""
 
 _FLOATS = ("float", "complex")
 _Told = Callable[["ChangePoint", int], None]
@@ -105,8 +106,8 @@ class ChangePoint:
     """
 
     __slots__ = (
-        "_before", "_entries", "_kept", "_kind", "_outlived", "_path", "changes",
-        "looks", "on", "once",
+        "_before", "_entries", "_kept", "_kind", "_most", "_outlived", "_path",
+        "changes", "looks", "on", "once",
     )  # fmt: skip
 
     unbound = NameError
@@ -121,6 +122,7 @@ class ChangePoint:
         self._entries: _Entries = ()
         self._before: _Entries | None = None
         self._kept: dict[int, tuple[weakref.ref[Any], _Entries]] = {}
+        self._most = MOST_KEPT
         _points.append(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -195,9 +197,10 @@ class ChangePoint:
 
     def _keep(self, array: Any) -> None:
         self._kept[id(array)] = weakref.ref(array), self._entries
-        if len(self._kept) > MOST_KEPT:
+        if len(self._kept) > self._most:
             kept = self._kept.items()
             self._kept = {key: pair for key, pair in kept if pair[0]() is not None}
+            self._most = max(MOST_KEPT, 2 * len(self._kept))
 
 
 def _shared(some: _Entries, others: _Entries) -> int:

@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from time import perf_counter_ns, thread_time_ns
-from types import FrameType, FunctionType
+from types import CodeType, FrameType, FunctionType
 from typing import Any
 
 from debottleneck.strategies import pools
@@ -112,6 +112,7 @@ class EachPoint:
         self._entries = self._ns = self._items = self._cpu_ns = self.done = 0
         self._plain_ns = self._fast_ns = sys.maxsize  # the shortest entry of each
         self._standing: Standing | None = None
+        self._codes: dict[tuple[str, ...], CodeType] = {}
         self.plan: Plan | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -295,12 +296,17 @@ class EachPoint:
             used = {n for node in self._turns.body for n in names_in(node, ast.Load)}
             used |= names_in(self._turns.target, ast.Load)
             names = sorted(used & {*local} - self._turns.bound)
-        turns = self._turns
-        text = f"def turn({listed(names)} $item):\n    $TARGET = $item\n    $BODY"
-        turn = parsed(text, TARGET=turns.target, BODY=turns.body)[0]
-        code = codes_of([located(turn, turns.target)], self._file)[0]
-        function = FunctionType(code, space)
+        function = FunctionType(self._code_of(tuple(names)), space)
         return partial(function, *(local[name] for name in names))
+
+    def _code_of(self, names: tuple[str, ...]) -> CodeType:
+        """The code of a turn that is given these names, made once."""
+        if names not in self._codes:
+            turns = self._turns
+            text = f"def turn({listed(names)} $item):\n    $TARGET = $item\n    $BODY"
+            turn = parsed(text, TARGET=turns.target, BODY=turns.body)[0]
+            self._codes[names] = codes_of([located(turn, turns.target)], self._file)[0]
+        return self._codes[names]
 
 
 def _dependent(effects: Sequence[Effects]) -> str:

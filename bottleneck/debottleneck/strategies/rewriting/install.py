@@ -57,8 +57,10 @@ def install(folder: Path, config: Mapping[str, Any]) -> None:
     notes = Notes(folder / spool.STRATEGIES_FILE)
     strategies = parse(config["strategies"])
     _asked.extend(strategy.name for strategy in strategies)
-    copies.copy_with(copy_of)
-    if not evidence.searching():
+    beside = all(name in (FORWARD, UPDATE) for name in _asked)  # no step is to be known
+    if PREFETCH in _asked:
+        copies.copy_with(copy_of)
+    if not beside and not evidence.searching():
         marks.start_unwritten()
         evidence.start(config.get("loop"), opened.Opening(_nobody))
     hands: list[Hand] = []
