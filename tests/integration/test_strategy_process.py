@@ -445,3 +445,38 @@ def test_dropped_calls_end_their_processes() -> None:
     del calls
     gc.collect()
     until_gone(pid)
+
+
+class _Odd(UserWarning):
+    """A warning of the script's own."""
+
+
+def _warns(number: int) -> int:
+    warnings.warn("of every call", UserWarning, stacklevel=1)
+    if number == 3:
+        warnings.warn("of one", _Odd, stacklevel=1)
+    return number
+
+
+def test_warnings_of_children_are_shown_once_and_here() -> None:
+    """What two processes warn of at one place is one warning, as in one process."""
+    with warnings.catch_warnings(record=True) as shown:
+        warnings.simplefilter("default")
+        _warns(0)
+        calls = Calls(_warns, 2)
+        for number in range(6):
+            calls(number)
+        calls.close()
+        assert [*Items(lambda: map(_warns, range(6)), depth=2)] == [*range(6)]
+    assert [one.category for one in shown] == [UserWarning, _Odd]
+    assert {one.filename for one in shown} == {__file__}
+
+
+def test_a_warning_that_is_an_error_is_raised_by_the_call() -> None:
+    """The script's filters decide in the child, too."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        calls = Calls(_warns, 1)
+        with pytest.raises(UserWarning, match="of every call"):
+            calls(1)
+        calls.close()

@@ -22,6 +22,7 @@ from debottleneck.strategies import randomness
 from debottleneck.strategies.child import Child
 from debottleneck.strategies.standstill import waits
 from debottleneck.strategies.transport import End, Gone, Receiver, Sender
+from debottleneck.strategies.warned import keep, show
 
 T = TypeVar("T")
 
@@ -84,7 +85,7 @@ class Items(Iterator[T], Generic[T]):
             if self._ended:
                 raise StopIteration
             try:
-                good, value, states = self._receiver.receive()
+                good, value, states, warned = self._receiver.receive()
             except Gone:
                 self._fail()
             except BaseException:  # raised again: the child is not left behind
@@ -93,8 +94,11 @@ class Items(Iterator[T], Generic[T]):
             self._source.told(states)
             if good:
                 self._ask()
-                return value  # type: ignore[no-any-return] # what `make` gives
-            self._finish()
+            else:
+                self._finish()
+        show(warned)
+        if good:
+            return value  # type: ignore[no-any-return] # what `make` gives
         raise received(value)
 
     def close(self) -> None:
@@ -220,9 +224,10 @@ def _asked(child: Child, receiver: Receiver, arguments: object) -> Any:
         ) from error
     try:
         receiver.ask(request)
-        good, value, _ = receiver.receive()
+        good, value, _, warned = receiver.receive()
     except (Gone, OSError):
         raise died(child.name, child.why()) from None
+    show(warned)
     if not good:
         raise received(value)
     return value
@@ -240,15 +245,15 @@ def _serve(
     news: Callable[[], randomness.States],
 ) -> None:
     """Answer requests in their order: what a call gives or raises, and the news."""
-    sender = Sender(connection)
+    sender, warned = Sender(connection), keep()
     while True:
         args, kwargs = pickle.loads(sender.listen())
         try:
-            sender.send((True, function(*args, **kwargs), news()))
+            sender.send((True, function(*args, **kwargs), news(), warned()))
         except Gone:
             raise
         except BaseException as error:  # noqa: BLE001 - raised in the parent
-            sender.send((False, carried(error), news()))
+            sender.send((False, carried(error), news(), warned()))
 
 
 def carried(error: BaseException) -> tuple[bytes, str, str]:

@@ -9,6 +9,7 @@ seen to wait for something, too.
 from __future__ import annotations
 
 import os
+import re
 import sys
 import threading
 import warnings
@@ -39,6 +40,12 @@ _go_on.set()
 _turns = threading.Lock()
 
 
+_ABOUT_THREADS = (
+    "ignore", re.compile(".*multi-threaded"), DeprecationWarning,
+    re.compile(re.escape(__name__)), 0,
+)  # fmt: skip
+
+
 def waits(function: C) -> C:
     """Mark a function: all that it calls itself in C is to wait for something."""
     _waiting.add(function.__code__)
@@ -63,8 +70,9 @@ def fork() -> int:
     until = monotonic() + PATIENCE_S
     _go_on.clear()
     # Python 3.12 and later warn of locks that other threads hold at a fork: these wait.
-    words = r".*multi-threaded"
-    warnings.filterwarnings("ignore", words, DeprecationWarning, module=__name__)
+    # Put in by hand: `filterwarnings` makes Python forget which warnings it has shown.
+    filters: Any = warnings.filters
+    filters.insert(0, _ABOUT_THREADS)
     try:
         while (pid := _forked_now()) is None:
             if monotonic() > until:
@@ -75,6 +83,7 @@ def fork() -> int:
             sleep(_NAP_S)
         return pid
     finally:
+        filters.remove(_ABOUT_THREADS)
         _go_on.set()
         turn.release()
 
