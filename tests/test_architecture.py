@@ -53,7 +53,7 @@ LINES = {
     "collect": 3_150,  # a run outlives whatever of ours fails
     "recording": 2_860,  # 700 for files from strangers: annotations, limits, secrets
     "analysis": 4_460,  # 770 for rows that are lines: joined, opened, unmarked
-    "strategies": 13_570,  # 8,400 rewrite loops and write them, 1,300 set libraries
+    "strategies": 13_840,  # 8,650 rewrite loops, with what they bind late
     "prediction": 2_920,  # 350 say what is worth it: one verdict for all reports
     "trials": 3_760,  # the gate's runs, state and files compared
     "selfcheck": 1_280,
@@ -62,7 +62,7 @@ LINES = {
 }
 """Room -> lines it may have. Who needs more deletes something, or argues it here."""
 
-WHOLE, TESTS = 48_560, 39_530
+WHOLE, TESTS = 48_830, 39_890
 """Lines of the package and of the tests; less than all rooms may have together."""
 
 

@@ -135,9 +135,9 @@ class Observed:
         names |= {n: Value.of(v) for n, v in besides.items()}
         self._bound, self._rebound, self._new = {}, {}, {}
         for _ in range(MOST_PASSES):
-            before = self._told()
+            told = self._told()
             found = self._followed(space, dict(names), local, iterator)
-            if self._told() == before:
+            if self._told() == told:
                 break
         for line, effects in zip(self._flat.lines, found[:-1], strict=True):
             both = {owner for owner, _ in effects.reads & effects.writes}
@@ -166,9 +166,10 @@ class Observed:
 
     def _told(self) -> dict[Any, set[int]]:
         """What is known of what may be bound where."""
-        there = self._bound.items()
-        every = {(o, a): v for o, held in there for a, v in held.items()}
-        return {k: {*map(id, v.roots)} for k, v in {**every, **self._rebound}.items()}
+        every: dict[Any, Value] = dict(self._rebound)
+        for owner, held in self._bound.items():
+            every |= {(owner, attribute): value for attribute, value in held.items()}
+        return {key: {*map(id, value.roots)} for key, value in every.items()}
 
     def _followed(
         self, space: dict[str, Any], names: Names, local: Any, iterator: Any
