@@ -293,9 +293,7 @@ class EachPoint:
         local, space = frame.f_locals, frame.f_globals
         names: list[str] = []
         if local is not space:
-            used = {n for node in self._turns.body for n in names_in(node, ast.Load)}
-            used |= names_in(self._turns.target, ast.Load)
-            names = sorted(used & {*local} - self._turns.bound)
+            names = sorted(self._turns.given & {*local})
         function = FunctionType(self._code_of(tuple(names)), space)
         return partial(function, *(local[name] for name in names))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import copy
 from dataclasses import dataclass
+from functools import cached_property
 
 from debottleneck.agent.inline import PLACEHOLDER
 from debottleneck.strategies.rewriting.bindings import names_in
@@ -30,12 +31,17 @@ class Turns:
     line: int
     is_statement: bool
 
-    @property
+    @cached_property
     def used(self) -> set[str]:
         """Names that a turn reads."""
         return {name for node in self.body for name in names_in(node, ast.Load)}
 
-    @property
+    @cached_property
+    def given(self) -> set[str]:
+        """Names that a turn has of the code around it."""
+        return (self.used | names_in(self.target, ast.Load)) - self.bound
+
+    @cached_property
     def bound(self) -> set[str]:
         """Names that a turn binds."""
         nodes = (self.target, *self.body)
