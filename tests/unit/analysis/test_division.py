@@ -210,11 +210,11 @@ def test_functions_that_call_each_other_stand_in_no_circle() -> None:
         made.line(11, "a(x)", 1)
         for _ in range(3):
             outer = made.enter("a", 20, 30)
-            made.line(21, "b(x)", 2)
+            made.line(21, "b(x)", 2, within=outer)
             inner = made.enter("b", 40, 50)
-            made.line(41, "a(x)", 2)
+            made.line(41, "a(x)", 2, within=inner)
             again = made.enter("a", 20, 30)
-            made.line(22, "y = x @ w", 2)
+            made.line(22, "y = x @ w", 2, within=again)
             for entered in (again, inner, outer):
                 made.leave(entered)
 
