@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from debottleneck.agent import dataflow, turns
 from debottleneck.agent.changes import ChangePoint
@@ -36,7 +37,8 @@ COVERS = 0.8
 """A loop that takes less of what one around it does to train is a part of its step."""
 
 FEWEST_ITERATIONS = 5
-"""Iterations of a loop around it, before that one may be the step."""
+"""Iterations of a loop around it, before that one may be the step; and with fewer an
+entry a loop that trains with an item of one around it is a part of that one's step."""
 
 USUAL = 0.5
 """A loop trains an array that so much of its changes find again in the same entry."""
@@ -132,10 +134,19 @@ class Happenings:
         for index in range(step - 1, -1, -1):
             outer, inner = chain[index], chain[step]
             if outer.count >= FEWEST_ITERATIONS and (
-                self._covered(outer, inner, made(outer, inner)) < COVERS
+                self._repeats(outer, inner)
+                or self._covered(outer, inner, made(outer, inner)) < COVERS
             ):
                 step = index
         return chain[: step + 1]
+
+    def _repeats(self, outer: LoopPoint, inner: LoopPoint) -> bool:
+        """Whether `inner` makes a few turns over the same item of `outer`."""
+        if inner.count >= FEWEST_ITERATIONS * inner.entries:
+            return False
+        head, *flows = (row.flow for row in outer.plan.rows)
+        head = replace(head, writes=outer.plan.items)
+        return bool(dataflow.sides([head, *flows], self.training(outer))[0])
 
     def _covered(self, outer: LoopPoint, inner: LoopPoint, ready: int) -> float:
         """The part that `inner` is of what `outer` does to train."""
