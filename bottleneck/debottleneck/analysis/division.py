@@ -214,7 +214,7 @@ def _times(
 ) -> _Times:
     """Of the trainer's quiet steps, of all its time where there are none."""
     ours = statements[statements["pid"] == pid].set_index("site")
-    label, scope = ours["label"].to_dict(), ours["scope"].to_dict()
+    label = {(pid, site): text for site, text in ours["label"].items()}
     start, end = bounds(own)
     quiet = quiet_steps(steps)
     if len(quiet):
@@ -224,10 +224,9 @@ def _times(
     sums = own.assign(share=(end - start) / total)
     sums = sums.groupby(["stage", *PLACES], as_index=False)["share"].sum()
     times = _Times()
-    labels = {(pid, site): text for site, text in label.items()}
     for stage, line, callers, _, share in sums.itertuples(index=False, name=None):
-        place = _place(pid, callers, line, labels)
-        if stage == LINE and line in label:
+        place = _place(pid, callers, line, label)
+        if stage == LINE and (pid, line) in label:
             times.own[place] += share
         elif stage == OTHER:
             times.other += share
