@@ -97,6 +97,20 @@ CASES = {
         2,
         "arrays that its iterations read and change",
     ),
+    "a few steps for each batch, which takes little time": (
+        "for k in range(200):\n    x = draw()\n    for _ in range(4):\n"
+        "        w -= 0.01 * grad(x)\n",
+        1,
+        "arrays that its iterations read and change",
+    ),
+    "a few batches an epoch, which draws their order": (
+        "X = np.ones((3, 3))\ndef shuffled():\n    wait(60_000)\n"
+        "    return rng.permutation(3)\nfor epoch in range(200):\n"
+        "    order = shuffled()\n"
+        "    for k in range(3):\n        w -= 0.01 * grad(X[order[k]])\n",
+        7,
+        "arrays that its iterations read and change",
+    ),
     "a few steps an epoch": (
         "items = [np.ones(3)] * 3\n"
         "for epoch in range(200):\n    rate = 0.1 / (1 + epoch)\n"
