@@ -23,6 +23,7 @@ from debottleneck.agent.dataflow import (
     Module,
     changed_by,
     flow_of,
+    items_of,
     module_of,
     walk,
 )
@@ -268,7 +269,7 @@ class _Pass:
         marked = copy.copy(node)
         marked.body = self._block(node.body, plan, True)
         if isinstance(node, ast.For):
-            plan.items = flow_of(_items(node), self._module).writes
+            plan.items = items_of(node)
             first = _call(plan.placeholder, "items", [node.iter])
             ast.copy_location(first, node.iter if _OF_ITERABLE else node)
             _located(first.func, node)
@@ -337,19 +338,6 @@ def _with_body(part: Any, block: _Block) -> Any:
     new = copy.copy(part)
     new.body = block(part.body)
     return new
-
-
-def _items(node: ast.For) -> list[ast.expr]:
-    """What a loop binds, unless it only counts: `epoch` says nothing of the data."""
-    target, source = node.target, node.iter
-    while isinstance(source, ast.Call):
-        name = getattr(source.func, "id", getattr(source.func, "attr", ""))
-        if name.endswith(("range", "count")):
-            return []
-        if name == "enumerate" and isinstance(target, ast.Tuple):
-            target = target.elts[-1]
-        source = source.args[0] if source.args else node.target
-    return [target]
 
 
 def _may_train(node: Loop) -> bool:
