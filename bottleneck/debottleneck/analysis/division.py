@@ -133,7 +133,11 @@ def divide(
             names.setdefault((label,), line.name)
     labels = statements.set_index(["pid", "site"])["label"].to_dict()
     keys = zip(raw["pid"], raw["callers"], raw["site"], strict=True)
-    row_of = cache(lambda *key: _row(_place(*key, labels), names))
+
+    @cache
+    def row_of(pid: int, callers: str, site: int) -> str:
+        return _row(_place(pid, callers, site, labels), names)
+
     raw["stage"] = [
         row_of(*key) if is_line else stage
         for stage, is_line, key in zip(raw["stage"], of_line, keys, strict=True)
@@ -230,8 +234,8 @@ def _times(
             times.own[place] += share
         elif stage == OTHER:
             times.other += share
-        for end in range(1, len(place) + 1):
-            times.whole[place[:end]] += share
+        for depth in range(1, len(place) + 1):
+            times.whole[place[:depth]] += share
     return times
 
 
@@ -286,7 +290,7 @@ def _rows(statements: pd.DataFrame, times: _Times) -> list[_Line]:
         small = [r for r in joined if r.own < TINY and calling.isdisjoint(r.places)]
         dropped = {line.labels for line in small}
         if callers:
-            times.own[callers] += sum(line.own for line in small)
+            times.own[callers] += sum(r.own for r in small)  # type: ignore[assignment] # shares
         else:
             rest = times.other + sum(line.own for line in small)
             for line in sorted(small, key=lambda line: -line.own):

@@ -127,8 +127,8 @@ def _of_thread(
     pid: int, tid: int, marks: Marks, rows: pd.DataFrame, loop: TrainingLoop
 ) -> pd.DataFrame:
     now = _Open(loop)
-    columns = (marks.edge, marks.stage, marks.site)
-    for edge, stage, site in zip(*(c.tolist() for c in columns), strict=True):
+    each = (marks.edge, marks.stage, marks.site)
+    for edge, stage, site in zip(*(c.tolist() for c in each), strict=True):
         now.take(edge, stage, site)
     states = np.array([*now.states], np.int64).reshape(-1, 6)
     tops = states[np.array(now.tops, np.int64)]
@@ -152,7 +152,7 @@ def _of_thread(
 
 _NO_TIMES, _NO_FLAGS = np.empty(0, np.int64), np.empty(0, np.bool_)
 _NO_MARKS = (
-    Marks(*[_NO_TIMES] * 3, _NO_FLAGS, *[_NO_TIMES] * 2),
+    Marks(_NO_TIMES, _NO_TIMES, _NO_TIMES, _NO_FLAGS, _NO_TIMES, _NO_TIMES),
     pd.DataFrame({"cpu_ns": _NO_TIMES}),
     TrainingLoop(),
 )
