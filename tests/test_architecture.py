@@ -49,12 +49,12 @@ ONLY_IN = {
 """Library -> the rooms that may import it."""
 
 LINES = {
-    "agent": 7_720,  # 2,650 for loops: compiled twice, searched, told of for the gate
+    "agent": 7_750,  # 2,650 for loops: compiled twice, searched, told of for the gate
     "collect": 3_150,  # a run outlives whatever of ours fails
     "recording": 2_860,  # 700 for files from strangers: annotations, limits, secrets
-    "analysis": 4_460,  # 770 for rows that are lines: joined, opened, unmarked
+    "analysis": 4_600,  # 880 for rows that are lines: joined, opened, unmarked
     "strategies": 13_840,  # 8,650 rewrite loops, with what they bind late
-    "prediction": 2_920,  # 350 say what is worth it: one verdict for all reports
+    "prediction": 2_940,  # 350 say what is worth it: one verdict for all reports
     "trials": 3_760,  # the gate's runs, state and files compared
     "selfcheck": 1_280,
     "report": 7_370,  # 350 for rows that are lines, with their source, in every medium
@@ -62,7 +62,7 @@ LINES = {
 }
 """Room -> lines it may have. Who needs more deletes something, or argues it here."""
 
-WHOLE, TESTS = 48_830, 39_890
+WHOLE, TESTS = 49_330, 40_050
 """Lines of the package and of the tests; less than all rooms may have together."""
 
 

@@ -168,6 +168,19 @@ def flow_of(nodes: Sequence[ast.AST], module: Module | None = None) -> Flow:
     return Flow(*(frozenset(p - {""}) for p in (reads, writes, touches, calls)))
 
 
+def items_of(node: ast.For) -> frozenset[str]:
+    """What a loop binds, unless it only counts: `epoch` says nothing of the data."""
+    target, source = node.target, node.iter
+    while isinstance(source, ast.Call):
+        name = getattr(source.func, "id", getattr(source.func, "attr", ""))
+        if name.endswith(("range", "count")):
+            return frozenset()
+        if name == "enumerate" and isinstance(target, ast.Tuple):
+            target = target.elts[-1]
+        source = source.args[0] if source.args else node.target
+    return flow_of([target]).writes
+
+
 def _changed_through(loop: ast.For) -> Iterator[str]:
     """Paths of what a loop goes through, where it changes the items themselves."""
     items = {n.id for n in walk(loop.target) if isinstance(n, ast.Name)}

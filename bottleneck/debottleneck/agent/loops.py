@@ -23,6 +23,7 @@ from debottleneck.agent.dataflow import (
     Module,
     changed_by,
     flow_of,
+    items_of,
     module_of,
     walk,
 )
@@ -75,6 +76,7 @@ class LoopPlan:
         placeholder: Stands for its point in the code.
         rows: Its own statements, not those of loops in it. The first one is the
             loop's iterable or condition.
+        items: Names of what a `for` loop goes over, counters aside.
         flat: What its other copy consists of, see `copies`.
     """
 
@@ -83,6 +85,7 @@ class LoopPlan:
     end: int
     placeholder: str
     rows: list[Statement] = field(default_factory=list)
+    items: frozenset[str] = frozenset()
     flat: object = None
 
 
@@ -266,6 +269,7 @@ class _Pass:
         marked = copy.copy(node)
         marked.body = self._block(node.body, plan, True)
         if isinstance(node, ast.For):
+            plan.items = items_of(node)
             first = _call(plan.placeholder, "items", [node.iter])
             ast.copy_location(first, node.iter if _OF_ITERABLE else node)
             _located(first.func, node)

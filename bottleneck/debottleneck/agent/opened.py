@@ -160,8 +160,10 @@ class CallWatch:
             if own is None:
                 own = self._is_own(code.co_filename)
                 self._files[code.co_filename] = own
-            if own and len(self._open) < DEPTH and not marks.in_stage():
-                self._open.append((frame, monotonic_ns()))
+            if own and not marks.in_stage():  # each call is marked, at any depth
+                self._times.setdefault(code, [0, 0])[0] += 1
+                if len(self._open) < DEPTH:
+                    self._open.append((frame, monotonic_ns()))
         elif event == "return" and self._open and self._open[-1][0] is frame:
             self._close(monotonic_ns())
 
@@ -176,9 +178,7 @@ class CallWatch:
 
     def _close(self, now: int) -> None:
         frame, begun = self._open.pop()
-        times = self._times.setdefault(frame.f_code, [0, 0])
-        times[0] += 1
-        times[1] += now - begun
+        self._times[frame.f_code][1] += now - begun
 
 
 def worth(step_ns: float, times: Mapping[CodeType, Sequence[float]]) -> list[CodeType]:

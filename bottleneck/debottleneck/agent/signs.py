@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from debottleneck.agent import dataflow, turns
 from debottleneck.agent.changes import ChangePoint
@@ -35,8 +37,13 @@ ELSEWHERE = "the steps that a framework begins"
 COVERS = 0.8
 """A loop that takes less of what one around it does to train is a part of its step."""
 
+NEARLY = 0.98
+"""The same for a few turns over one and the same: more takes nothing else to speak of.
+"""
+
 FEWEST_ITERATIONS = 5
-"""Iterations of a loop around it, before that one may be the step."""
+"""Iterations of a loop around it, before that one may be the step; and with fewer an
+entry a loop that trains with an item of one around it is a part of that one's step."""
 
 USUAL = 0.5
 """A loop trains an array that so much of its changes find again in the same entry."""
@@ -132,10 +139,25 @@ class Happenings:
         for index in range(step - 1, -1, -1):
             outer, inner = chain[index], chain[step]
             if outer.count >= FEWEST_ITERATIONS and (
-                self._covered(outer, inner, made(outer, inner)) < COVERS
+                self._covered(outer, inner, made(outer, inner))
+                < self._border(outer, inner)
             ):
                 step = index
         return chain[: step + 1]
+
+    def _border(self, outer: LoopPoint, inner: LoopPoint) -> float:
+        """The part of `outer` below which `inner` is a part of its step."""
+        if inner.count >= FEWEST_ITERATIONS * inner.entries:
+            return COVERS
+        if self._feeds(outer, outer.plan.items):
+            return math.inf
+        return COVERS if self._feeds(inner, inner.plan.rows[0].flow.writes) else NEARLY
+
+    def _feeds(self, point: LoopPoint, names: frozenset[str]) -> bool:
+        """Whether the loop trains with what it binds these names to."""
+        head, *flows = (row.flow for row in point.plan.rows)
+        head = replace(head, writes=names)
+        return bool(dataflow.sides([head, *flows], self.training(point))[0])
 
     def _covered(self, outer: LoopPoint, inner: LoopPoint, ready: int) -> float:
         """The part that `inner` is of what `outer` does to train."""

@@ -34,7 +34,7 @@ from debottleneck.analysis.steps import (
     label,
     with_stages,
 )
-from debottleneck.analysis.timeline import marks_by_thread, raw_segments
+from debottleneck.analysis.timeline import marks_by_thread, raw_segments, training_loops
 from debottleneck.recording.loop import ChosenLoop, Steps
 from debottleneck.recording.recording import NotMeasured, Recording
 from debottleneck.recording.spool import ENTER, LEARNING, LEAVE, PLANNING, STATEMENT
@@ -111,8 +111,7 @@ def _read_marks(recording: Recording) -> tuple[_Found, pd.DataFrame, pd.DataFram
         chosen = None
     asked = facts.options.get("warmup")
     steps, count, why = label(bounded, recording.blocks, facts.end_ns, asked)
-    loops = recording.loops[recording.loops["rank"] == 0]
-    raw = raw_segments(threads, loops.set_index("pid")["site"].to_dict())
+    raw = raw_segments(threads, training_loops(recording))
     lines, segments = divide(recording, raw, steps, trainer, chosen)
     found = _Found(trainer, bounded, steps, (count, why), chosen)
     return found, segments, lines

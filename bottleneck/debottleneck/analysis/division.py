@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cache
 from itertools import groupby
 
 import pandas as pd
@@ -19,7 +20,7 @@ from debottleneck.analysis.frames import (
 )
 from debottleneck.analysis.rows import file_names
 from debottleneck.analysis.stretches import spread
-from debottleneck.analysis.timeline import PLACES
+from debottleneck.analysis.timeline import PLACES, sites_of
 from debottleneck.recording.loop import ChosenLoop
 from debottleneck.recording.recording import Recording
 from debottleneck.recording.spool import OPENED
@@ -33,8 +34,12 @@ MOST_OTHER = 0.03
 more than this."""
 
 IN_LOOP, AROUND = (0, ""), (2, "")
-"""Scopes of the statements of the loop that trains, and of those around it. Those of
-an opened function are (1, where it is)."""
+"""Scopes of the statements of the loop that trains, and of those in no function that it
+calls. Those of an opened function are (1, where it is), those of a loop in another that
+it calls (2, where that is)."""
+
+Place = tuple[str, ...]
+"""Labels of the statements that call the functions a statement is in, and its own."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,8 @@ class _Line:
         source: As written, of the one that takes most time.
         side: Of `words.SIDES`; "" where they differ.
         scope: What they are statements of.
-        own: Share of the step in them, and in no stage and no opened function.
+        callers: Which statements call that, outermost first.
+        own: Share of the step in them, and in no stage and no row below.
         whole: The same with those.
         labels: Of the statements, each `train.py:17`.
     """
@@ -61,9 +67,15 @@ class _Line:
     source: str
     side: str
     scope: tuple[int, str]
+    callers: Place
     own: float
     whole: float
     labels: tuple[str, ...]
+
+    @property
+    def places(self) -> list[Place]:
+        """Of the statements."""
+        return [(*self.callers, label) for label in self.labels]
 
 
 @dataclass
@@ -71,17 +83,13 @@ class _Times:
     """Shares of the trainer's quiet time.
 
     Attributes:
-        own: Label of a statement -> its time in no stage and no opened function.
+        own: Place of a statement -> its time in no stage and in no function below it.
         whole: Likewise with those.
-        callers: Scope of an opened function -> labels of statements that call it.
         other: What is in no statement and no stage.
     """
 
-    own: Counter[str] = field(default_factory=Counter)
-    whole: Counter[str] = field(default_factory=Counter)
-    callers: dict[tuple[int, str], Counter[str]] = field(
-        default_factory=lambda: defaultdict(Counter)
-    )
+    own: Counter[Place] = field(default_factory=Counter)
+    whole: Counter[Place] = field(default_factory=Counter)
     other: float = 0.0
 
 
@@ -118,33 +126,59 @@ def divide(
         return typed("rows", pd.DataFrame()), typed("segments", raw)
     statements = _statements(sites, loop)
     times = _times(of_thread(raw, pid, trainer), steps, statements, pid)
-    lines = _joined(_lines(statements, times), times)
-    names = _named(lines, statements, times)
+    lines = _named(_rows(statements, times))
+    names = {place: line.name for line in lines for place in line.places}
+    for line in sorted(lines, key=lambda line: -line.own):  # for other threads
+        for label in line.labels:
+            names.setdefault((label,), line.name)
     labels = statements.set_index(["pid", "site"])["label"].to_dict()
-    keys = zip(raw["pid"], raw["site"], strict=True)
+    keys = zip(raw["pid"], raw["callers"], raw["site"], strict=True)
+
+    @cache
+    def row_of(pid: int, callers: str, site: int) -> str:
+        return _row(_place(pid, callers, site, labels), names)
+
     raw["stage"] = [
-        names.get(labels.get(key, ""), OTHER) if is_line else stage
+        row_of(*key) if is_line else stage
         for stage, is_line, key in zip(raw["stage"], of_line, keys, strict=True)
     ]
-    return _table(lines, names, times), typed("segments", raw)
+    return _table(lines, names), typed("segments", raw)
 
 
-def _named(
-    lines: Sequence[_Line], statements: pd.DataFrame, times: _Times
-) -> dict[str, str]:
-    """Label of a statement -> its row; what is tiny in a function is its caller's."""
-    names = {label: line.name for line in lines for label in line.labels}
-    scopes = statements.set_index("label")["scope"].to_dict()
-    for label in scopes:
-        row, seen = label, {label}
-        while row not in names and (callers := times.callers.get(scopes[row])):
-            row = callers.most_common(1)[0][0]
-            if row in seen:  # functions that call each other
-                break
-            seen.add(row)
-        if row in names:
-            names[label] = names[row]
-    return names
+def _place(
+    pid: int, callers: str, site: int, labels: Mapping[tuple[int, int], str]
+) -> Place:
+    """Of a statement whose site is known, with those of its callers."""
+    keys = [(pid, number) for number in (*sites_of(callers), site)]
+    return tuple(labels[key] for key in keys if key in labels)
+
+
+def _row(place: Place, names: Mapping[Place, str]) -> str:
+    """The row of a place; what is tiny in a function is its caller's."""
+    upwards = (place[:end] for end in range(len(place), 0, -1))
+    alone = place[-1:]
+    return next((names[p] for p in (*upwards, alone) if p in names), OTHER)
+
+
+def _named(lines: Sequence[_Line]) -> list[_Line]:
+    """Each with a name of its own: of those that are called from several rows, theirs.
+
+    Args:
+        lines: Those of a row's function after the row.
+    """
+    counts = Counter(line.name for line in lines)
+    rows: dict[Place, _Line] = {}
+    named = []
+    for line in sorted(lines, key=lambda line: len(line.callers)):
+        if counts[line.name] > 1 and line.callers in rows:
+            above = rows[line.callers]
+            place = above.name
+            if above.file == line.file:
+                place = place.rpartition(":")[2]
+            line = replace(line, name=f"{line.name} from {place}")
+        rows |= dict.fromkeys(line.places, line)
+        named.append(line)
+    return named
 
 
 def _statements(sites: pd.DataFrame, loop: ChosenLoop | None) -> pd.DataFrame:
@@ -184,7 +218,7 @@ def _times(
 ) -> _Times:
     """Of the trainer's quiet steps, of all its time where there are none."""
     ours = statements[statements["pid"] == pid].set_index("site")
-    label, scope = ours["label"].to_dict(), ours["scope"].to_dict()
+    label = {(pid, site): text for site, text in ours["label"].items()}
     start, end = bounds(own)
     quiet = quiet_steps(steps)
     if len(quiet):
@@ -194,38 +228,47 @@ def _times(
     sums = own.assign(share=(end - start) / total)
     sums = sums.groupby(["stage", *PLACES], as_index=False)["share"].sum()
     times = _Times()
-    for stage, line, below, base, share in sums.itertuples(index=False, name=None):
-        if stage == LINE and line in label:
-            times.own[label[line]] += share
+    for stage, line, callers, _, share in sums.itertuples(index=False, name=None):
+        place = _place(pid, callers, line, label)
+        if stage == LINE and (pid, line) in label:
+            times.own[place] += share
         elif stage == OTHER:
             times.other += share
-        for place in {label[site] for site in (line, below, base) if site in label}:
-            times.whole[place] += share
-        if line in label and below in label:
-            times.callers[scope[line]][label[below]] += share
+        for depth in range(1, len(place) + 1):
+            times.whole[place[:depth]] += share
     return times
 
 
-def _lines(statements: pd.DataFrame, times: _Times) -> list[_Line]:
-    """Every statement, those of one label as one, in the order of the code."""
+def _lines(statements: pd.DataFrame, callers: Place, times: _Times) -> list[_Line]:
+    """Those that these call, those of one label as one, in the order of the code."""
+    deep = len(callers)
+    seen = {p[-1] for p in times.whole if len(p) == deep + 1 and p[:deep] == callers}
+    scopes = set(statements.loc[statements["label"].isin(seen), "scope"])
+    scopes = {scope for scope in scopes if scope[0] == 1} if callers else {IN_LOOP}
     lines = []
     for label, rows in statements.groupby("label", sort=False):
-        first, place = rows.iloc[0], str(label)
+        first = rows.iloc[0]
+        if label not in seen and first["scope"] not in scopes:
+            continue
+        place, scope = (*callers, str(label)), first["scope"]
+        if callers and scope == AROUND:
+            scope = (2, str(first["within"]))
         lines.append(
             _Line(
-                name=place,
+                name=place[-1],
                 file=str(first["file"]),
                 line=int(first["line"]),
                 end=int(rows["end"].max()),
                 source=str(first["name"]),
                 side=_one(rows["side"]),
-                scope=first["scope"],
+                scope=scope,
+                callers=callers,
                 own=times.own[place],
                 whole=times.whole[place],
-                labels=(place,),
+                labels=(str(label),),
             )
         )
-    return sorted(lines, key=lambda line: (*line.scope, line.file, line.line))
+    return sorted(lines, key=lambda line: (line.scope[0], line.file, line.line))
 
 
 def _one(sides: Iterable[str]) -> str:
@@ -234,30 +277,38 @@ def _one(sides: Iterable[str]) -> str:
     return str(distinct.pop()) if len(distinct) == 1 else ""
 
 
-def _joined(lines: Sequence[_Line], times: _Times) -> list[_Line]:
-    """The rows: large statements, callers of opened functions, and tiny ones joined.
+def _rows(statements: pd.DataFrame, times: _Times) -> list[_Line]:
+    """The rows: large statements, what calls some, and tiny ones joined.
 
     Of the rows that are tiny the largest are kept until the rest is small enough to
-    be `other`; those of opened functions are their callers'.
+    be `other`; those of called functions are their callers'.
     """
-    callers = {label for counts in times.callers.values() for label in counts}
-    joined = list(_runs(lines, callers))
-    small = [line for line in joined if line.own < TINY and line.name not in callers]
-    dropped = {line.name for line in small}
-    outer = [line for line in small if line.scope in (IN_LOOP, AROUND)]
-    rest = times.other + sum(line.own for line in outer)
-    for line in sorted(outer, key=lambda line: -line.own):
-        if rest > MOST_OTHER and line.own > 0:
-            dropped.discard(line.name)
-            rest -= line.own
-    return [line for line in joined if line.name not in dropped]
+    kept: list[_Line] = []
+    calling: set[Place] = set()
+    for callers in sorted({p[:-1] for p in times.whole}, key=len, reverse=True):
+        joined = list(_runs(_lines(statements, callers, times), calling))
+        small = [r for r in joined if r.own < TINY and calling.isdisjoint(r.places)]
+        dropped = {line.labels for line in small}
+        if callers:
+            times.own[callers] += sum(r.own for r in small)  # type: ignore[assignment] # shares
+        else:
+            rest = times.other + sum(line.own for line in small)
+            for line in sorted(small, key=lambda line: -line.own):
+                if rest > MOST_OTHER and line.own > 0:
+                    dropped.discard(line.labels)
+                    rest -= line.own
+        rows = [line for line in joined if line.labels not in dropped]
+        if rows and callers:
+            calling.add(callers)
+        kept += rows
+    return kept
 
 
-def _runs(lines: Sequence[_Line], callers: set[str]) -> Iterator[_Line]:
+def _runs(lines: Sequence[_Line], calling: set[Place]) -> Iterator[_Line]:
     """Statements, with those that are tiny and follow one another as one."""
 
     def alone(line: _Line) -> bool:
-        return line.whole >= TINY or line.name in callers
+        return line.whole >= TINY or not calling.isdisjoint(line.places)
 
     def kind(line: _Line) -> tuple[object, ...]:
         return line.scope, line.file, alone(line)
@@ -283,35 +334,24 @@ def _as_one(run: Sequence[_Line]) -> _Line:
         source=longest.source,
         side=_one(line.side for line in run),
         scope=first.scope,
+        callers=first.callers,
         own=sum(line.own for line in run),
         whole=sum(line.whole for line in run),
         labels=tuple(label for line in run for label in line.labels),
     )
 
 
-def _table(
-    lines: Sequence[_Line], names: Mapping[str, str], times: _Times
-) -> pd.DataFrame:
-    """`frames.COLUMNS["rows"]`: those of an opened function follow what calls it."""
-    parents = {
-        scope: names.get(counts.most_common(1)[0][0], "")
-        for scope, counts in times.callers.items()
-    }
+def _table(lines: Sequence[_Line], names: Mapping[Place, str]) -> pd.DataFrame:
+    """`frames.COLUMNS["rows"]`: those of a called function follow what calls it."""
     by_parent: dict[str, list[_Line]] = defaultdict(list)
     for line in lines:
-        by_parent[parents.get(line.scope, "")].append(line)
+        by_parent[names[line.callers] if line.callers else ""].append(line)
     rows: list[dict[str, object]] = []
-    listed = {""}
-    while by_parent:  # once, unless functions call each other
-        parent = "" if "" in by_parent else next(iter(by_parent))
-        pending = [(parent, line) for line in reversed(by_parent.pop(parent))]
-        while pending:
-            parent, line = pending.pop()
-            place = {"row": line.name, "file": line.file, "line": line.line}
-            text = {"end": line.end, "source": line.source, "side": line.side}
-            above = parent if parent in listed else ""  # of a circle, the first is top
-            rows.append({**place, **text, "parent": above})
-            listed.add(line.name)
-            called = reversed(by_parent.pop(line.name, []))
-            pending += [(line.name, each) for each in called]
+    pending = [("", line) for line in reversed(by_parent[""])]
+    while pending:
+        parent, line = pending.pop()
+        place = {"row": line.name, "file": line.file, "line": line.line}
+        text = {"end": line.end, "source": line.source, "side": line.side}
+        rows.append({**place, **text, "parent": parent})
+        pending += [(line.name, each) for each in reversed(by_parent[line.name])]
     return typed("rows", pd.DataFrame(rows))

@@ -14,6 +14,8 @@ SMALLEST = 0.005
 """A part of the marked iterations below this is left out."""
 
 WHERE = ["stage", "site", *PLACES]
+WITHIN = WHERE[:3]
+"""What is taken over where it is known which statements call the loop."""
 
 
 def spread(raw: pd.DataFrame, sites: pd.DataFrame) -> pd.DataFrame:
@@ -39,18 +41,24 @@ def spread(raw: pd.DataFrame, sites: pd.DataFrame) -> pd.DataFrame:
             site for (of, site), holder in within.items() if (of, holder) == (pid, loop)
         ]
         marked = raw[own & raw["line"].isin(inner)]
-        if not marked.empty:
-            made[0] = made[0].drop(stretches.index)
-            made.append(_divided(stretches, marked))
+        if marked.empty:
+            continue
+        made[0] = made[0].drop(stretches.index)
+        for callers, called in stretches.groupby("callers"):
+            alike = marked[marked["callers"] == callers]
+            like = marked if alike.empty else alike
+            made.append(_divided(called, like, WITHIN if callers else WHERE))
     if len(made) == 1:
         return raw
     return pd.concat(made).sort_values(["pid", "tid", "start_ns"], ignore_index=True)
 
 
-def _divided(stretches: pd.DataFrame, marked: pd.DataFrame) -> pd.DataFrame:
+def _divided(
+    stretches: pd.DataFrame, marked: pd.DataFrame, columns: list[str]
+) -> pd.DataFrame:
     """Each stretch in as many pieces as there are places in the marked iterations."""
     start, end = bounds(marked)
-    times = marked.assign(ns=end - start).groupby(WHERE, as_index=False)["ns"].sum()
+    times = marked.assign(ns=end - start).groupby(columns, as_index=False)["ns"].sum()
     places = times[times["ns"] >= SMALLEST * times["ns"].sum()].sort_values("line")
     ends = np.cumsum(places["ns"].to_numpy()) / places["ns"].sum()
     begun, left = bounds(stretches)
@@ -63,6 +71,6 @@ def _divided(stretches: pd.DataFrame, marked: pd.DataFrame) -> pd.DataFrame:
     lasting = np.repeat(np.maximum(length, 1), len(places))
     share = (cuts.ravel() - starts) / lasting
     pieces["cpu_ns"] = np.rint(pieces["cpu_ns"] * share).astype(np.int64)
-    for column in WHERE:
+    for column in columns:
         pieces[column] = np.tile(places[column].to_numpy(), len(stretches))
     return pieces[pieces["end_ns"] > pieces["start_ns"]]

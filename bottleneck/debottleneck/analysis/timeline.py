@@ -15,6 +15,7 @@ from debottleneck.recording.loop import CODE, LOOP, OPENED, Marks, code_of
 from debottleneck.recording.reading import is_minor
 from debottleneck.recording.recording import Recording
 from debottleneck.recording.spool import ENTER, LEAVE, STEP_START
+from debottleneck.recording.spool import OPENED as OPENED_KIND
 from debottleneck.words import BETWEEN_STAGES, LINE, OTHER, STEP
 
 NO_SITE = -1
@@ -31,11 +32,46 @@ was never left (of damaged marks) is forgotten then."""
 MarkedThreads = dict[tuple[int, int], tuple[Marks, pd.DataFrame]]
 """(pid, tid) -> its marks for `loop`, and the same rows of the table."""
 
-PLACES = ("line", "below", "base")
+PLACES = ("line", "callers", "base")
 """Columns of raw segments beside those of `frames.COLUMNS["segments"]`: the site of the
 statement that the thread was in (of a loop within, where its statements went
-unmarked), of the one that called the opened function it is of, and of the loop's own;
--1 for none. `in_loop` says whether the loop was being run."""
+unmarked), those of the statements that called the functions it is in, outermost first
+(`sites_of`), and that of the loop's own statement; -1 for none. `in_loop` says whether
+the loop was being run."""
+
+
+@dataclass(frozen=True)
+class TrainingLoop:
+    """The loop that a process trains in.
+
+    Attributes:
+        site: Its number.
+        own: Sites that stand in it, in loops in it too, but in no opened function.
+    """
+
+    site: int = NO_SITE
+    own: frozenset[int] = frozenset()
+
+
+def training_loops(recording: Recording) -> dict[int, TrainingLoop]:
+    """Of each process that has one."""
+    found = {}
+    chosen = recording.loops[recording.loops["rank"] == 0]
+    for pid, number in zip(chosen["pid"], chosen["site"], strict=True):
+        sites = recording.sites[recording.sites["pid"] == pid]
+        for loop in sites[sites["site"] == number].itertuples(index=False):
+            inside = sites["line"].between(loop.line, loop.end)
+            inside &= sites["file"] == loop.file
+            opened = sites.loc[sites["kind"] == OPENED_KIND, "site"]
+            inside &= ~sites["within"].isin(opened)
+            own = frozenset(sites.loc[inside, "site"].tolist())
+            found[int(pid)] = TrainingLoop(int(number), own)
+    return found
+
+
+def sites_of(callers: str) -> tuple[int, ...]:
+    """The sites of statements in the column `callers`, outermost first."""
+    return tuple(map(int, callers.split()))
 
 
 def marks_by_thread(recording: Recording) -> MarkedThreads:
@@ -62,7 +98,9 @@ def marks_by_thread(recording: Recording) -> MarkedThreads:
     return threads
 
 
-def raw_segments(threads: MarkedThreads, loops: Mapping[int, int]) -> pd.DataFrame:
+def raw_segments(
+    threads: MarkedThreads, loops: Mapping[int, TrainingLoop]
+) -> pd.DataFrame:
     """Segments of every thread with marks, their rows not yet named.
 
     A segment lies between two consecutive marks of its thread and belongs to the
@@ -73,38 +111,30 @@ def raw_segments(threads: MarkedThreads, loops: Mapping[int, int]) -> pd.DataFra
 
     Args:
         threads: Their marks.
-        loops: Process -> site of the loop it trains in.
+        loops: Process -> the loop it trains in.
 
     Returns:
         `frames.COLUMNS["segments"]`, with `PLACES` and `in_loop`.
     """
     parts = [
-        _of_thread(pid, tid, *marked, loops.get(pid, NO_SITE))
+        _of_thread(pid, tid, *marked, loops.get(pid, TrainingLoop()))
         for (pid, tid), marked in threads.items()
     ]
-    return pd.concat([_raw(0, 0, *_NO_MARKS), *parts], ignore_index=True)
+    return pd.concat([_of_thread(0, 0, *_NO_MARKS), *parts], ignore_index=True)
 
 
 def _of_thread(
-    pid: int, tid: int, marks: Marks, rows: pd.DataFrame, loop: int
+    pid: int, tid: int, marks: Marks, rows: pd.DataFrame, loop: TrainingLoop
 ) -> pd.DataFrame:
     now = _Open(loop)
-    columns = (marks.edge, marks.stage, marks.site)
-    for edge, stage, site in zip(*(c.tolist() for c in columns), strict=True):
+    each = (marks.edge, marks.stage, marks.site)
+    for edge, stage, site in zip(*(c.tolist() for c in each), strict=True):
         now.take(edge, stage, site)
     states = np.array([*now.states], np.int64).reshape(-1, 6)
     tops = states[np.array(now.tops, np.int64)]
-    return _raw(pid, tid, marks.t, rows["cpu_ns"].to_numpy(np.int64), tops)
-
-
-_NO_MARKS = (np.empty(0, np.int64), np.empty(0, np.int64), np.empty((0, 6), np.int64))
-
-
-def _raw(pid: int, tid: int, t: Ints, cpu: Ints, tops: Ints) -> pd.DataFrame:
-    """Raw segments between marks at `t`, from what was open after each."""
-    start, end = t[:-1], t[1:]
+    start, end, cpu = marks.t[:-1], marks.t[1:], rows["cpu_ns"].to_numpy(np.int64)
     kept = end > start
-    stage, site, *places, in_loop = tops[:-1][kept].T
+    stage, site, line, callers, base, in_loop = tops[:-1][kept].T
     length = (end - start)[kept]
     columns = {
         "tid": np.full(len(length), tid),
@@ -115,8 +145,17 @@ def _raw(pid: int, tid: int, t: Ints, cpu: Ints, tops: Ints) -> pd.DataFrame:
         "end_ns": end[kept],
         "cpu_ns": np.clip(np.diff(cpu)[kept], 0, length),
     }
+    places = (line, np.array([*now.chains], object)[callers], base)
     columns |= dict(zip(PLACES, places, strict=True))
     return pd.DataFrame(columns | {"in_loop": in_loop.astype(np.bool_)})
+
+
+_NO_TIMES, _NO_FLAGS = np.empty(0, np.int64), np.empty(0, np.bool_)
+_NO_MARKS = (
+    Marks(_NO_TIMES, _NO_TIMES, _NO_TIMES, _NO_FLAGS, _NO_TIMES, _NO_TIMES),
+    pd.DataFrame({"cpu_ns": _NO_TIMES}),
+    TrainingLoop(),
+)
 
 
 @dataclass
@@ -124,18 +163,25 @@ class _Open:
     """What one thread has open, mark by mark.
 
     Attributes:
-        loop: Site of the loop that trains.
-        states: The number of what time belongs to, its site, the sites of `PLACES`,
-            and whether the loop is being run -> number of that combination.
+        loop: The one that trains.
+        frames: Of each opened function its site, the statement that it is at, and the
+            sites of its callers.
+        inner: A statement of a loop in a function that is not opened, which the loop's
+            own statement `base` calls.
+        chains: Sites of callers as in the column, and their number.
+        states: The number of what time belongs to, its site, those of `PLACES`, and
+            whether the loop is being run -> number of that combination.
         tops: After each mark the number of the state from then on.
     """
 
-    loop: int
+    loop: TrainingLoop
     stack: list[tuple[int, int]] = field(default_factory=list)
     between: list[tuple[int, int]] = field(default_factory=list)
-    frames: list[tuple[int, int]] = field(default_factory=list)
+    frames: list[tuple[int, int, str]] = field(default_factory=list)
     base: int = NO_SITE
+    inner: int = NO_SITE
     in_loop: bool = False
+    chains: dict[str, int] = field(default_factory=lambda: {"": 0})
     states: dict[tuple[int, ...], int] = field(default_factory=dict)
     tops: array[int] = field(default_factory=lambda: array("q"))
 
@@ -147,17 +193,23 @@ class _Open:
             self._line(edge, stage, site)
         elif stage == _LOOP and edge == ENTER:
             self._line(edge, _LINE, site)
-        elif stage == _LOOP and site == self.loop:
+        elif stage == _LOOP and site == self.loop.site:
             self.frames.clear()
-            self.base, self.in_loop = NO_SITE, edge == STEP_START
+            self.base = self.inner = NO_SITE
+            self.in_loop = edge == STEP_START
         state = self._top()
         self.tops.append(self.states.setdefault(state, len(self.states)))
 
+    def _now(self) -> tuple[int, str]:
+        """The statement that the thread is in, and its callers."""
+        if self.frames:
+            return self.frames[-1][1:]
+        return (self.base, "") if self.inner < 0 else (self.inner, str(self.base))
+
     def _top(self) -> tuple[int, ...]:
-        frames = self.frames
-        line = frames[-1][1] if frames else self.base
-        below = (frames[-2][1] if len(frames) > 1 else self.base) if frames else NO_SITE
-        places = (line, below, self.base, int(self.in_loop))
+        line, callers = self._now()
+        number = self.chains.setdefault(callers, len(self.chains))
+        places = (line, number, self.base, int(self.in_loop))
         if self.between:
             return (*self.between[0], *places)
         if self.stack:
@@ -184,13 +236,25 @@ class _Open:
                     del self.frames[index:]
                     return
         elif edge == ENTER and stage == _OPENED:
-            self.frames.append((site, site))
-            if len(self.frames) > MOST_OPEN:
-                del self.frames[0]
-        elif edge == ENTER and self.frames:
-            self.frames[-1] = self.frames[-1][0], site
+            self._opened(site)
         elif edge == ENTER:
-            self.base = site
+            is_own = site in self.loop.own
+            calls = self.in_loop and self.base in self.loop.own
+            if self.frames and not is_own:
+                self.frames[-1] = self.frames[-1][0], site, self.frames[-1][2]
+            elif not self.frames and calls and not is_own:
+                self.inner = site
+            elif not self.frames:
+                self.base, self.inner = site, NO_SITE
+
+    def _opened(self, site: int) -> None:
+        """A function is called; within itself it has the callers that it had."""
+        line, callers = self._now()
+        again = [frame[2] for frame in self.frames if frame[0] == site]
+        callers = again[0] if again else f"{callers} {line}" if line >= 0 else callers
+        self.frames.append((site, site, callers))
+        if len(self.frames) > MOST_OPEN:
+            del self.frames[0]
 
 
 def _leave(stack: list[tuple[int, int]], site: int) -> None:

@@ -93,12 +93,12 @@ def grid_of(
         samples = gather(waits, lookup, places, len(numbers))
         looks = int(samples.count.sum())
         samples = samples if looks >= FEWEST_LOOKS else None
-    kinds, weights = _kinds(steps, within, rows)
+    kinds, weights = frequencies(steps, within, rows)
     causes = split(wall, cpu, samples)
     return StepGrid(numbers, wall, cpu, causes, rows, kinds, weights, looks)
 
 
-def _kinds(
+def frequencies(
     steps: pd.DataFrame, within: pd.DataFrame, rows: RowNames
 ) -> tuple[Flags, Floats]:
     """`kinds` and `weights` of the quiet steps.

@@ -26,7 +26,9 @@ from debottleneck.analysis.frames import (
 )
 from debottleneck.analysis.result import Analysis
 from debottleneck.analysis.rows import RowNames
+from debottleneck.analysis.steps import with_stages
 from debottleneck.analysis.timeline import Lookup, marks_by_thread
+from debottleneck.analysis.trainer import frequencies
 from debottleneck.prediction.planned import functions_of, lines_at, plans_of
 from debottleneck.recording.loop import BETWEEN, Marks, outermost
 from debottleneck.recording.recording import STATES
@@ -38,7 +40,7 @@ OUTSIDE = ("disk", "network", "ipc", "sleep", "unattributed")
 """Waits for something that is not a thread of this loop."""
 
 MOST_STEPS = 400
-"""Steps that are replayed, evenly picked from more."""
+"""Steps that are replayed, picked from more."""
 
 PRIOR_NS = 200e3
 """Burst readings of a stage outweigh those of all stages beyond this much time."""
@@ -266,13 +268,11 @@ def _runs(analysis: Analysis, at: Ints) -> NDArray[np.bool_]:
 
 
 def _steps(analysis: Analysis, marks: Marks, mix: _Mix) -> tuple[tuple[Part, ...], ...]:
-    quiet = quiet_steps(analysis.steps)
-    if len(quiet) > MOST_STEPS:
-        places = np.linspace(0, len(quiet) - 1, MOST_STEPS).astype(np.int64)
-        quiet = quiet.iloc[places]
     pid = analysis.recording.facts.pid
     own = of_thread(analysis.segments, pid, analysis.loop.trainer_tid)
     own = own.sort_values("start_ns")
+    places, copies = _drawn(analysis, own, mix.rows)
+    quiet = quiet_steps(analysis.steps).iloc[places]
     begin = own["start_ns"].to_numpy(np.int64)
     step = holding(*bounds(quiet), begin)
     own, begin, step = own[step >= 0], begin[step >= 0], step[step >= 0]
@@ -296,7 +296,28 @@ def _steps(analysis: Analysis, marks: Marks, mix: _Mix) -> tuple[tuple[Part, ...
         parts_by_step[step[first]].append(
             Part(stage, name, *amounts[place], line=int(line[first]))  # type: ignore[arg-type,misc] # five numbers
         )
-    return tuple(tuple(parts) for parts in parts_by_step if parts)
+    return tuple(
+        tuple(parts)
+        for parts, times in zip(parts_by_step, copies.tolist(), strict=True)
+        for _ in range(times)
+        if parts
+    )
+
+
+def _drawn(analysis: Analysis, own: pd.DataFrame, rows: RowNames) -> tuple[Ints, Ints]:
+    """Which of the quiet steps, and how many times each: rare work as often as done.
+
+    Args:
+        analysis: Of the recording.
+        own: The trainer's segments.
+        rows: Of the recording.
+    """
+    within = with_stages(analysis.steps, own)[1]
+    _, weights = frequencies(analysis.steps, within, rows)
+    count = min(len(weights), MOST_STEPS)
+    ends = np.cumsum(weights) / weights.sum()
+    drawn = np.searchsorted(ends, (np.arange(count) + 0.5) / count)
+    return np.unique(drawn, return_counts=True)
 
 
 def _units(marks: Marks, begin: Ints) -> tuple[Ints, Ints, Ints]:

@@ -60,6 +60,7 @@ class SharedTurns:
         self._work_share = min(piece.cpu_ns / work, 1.0) if work > 0 else 0.0
         self._wait_share = min(waited / waits, 1.0) if waits > 0 else 0.0
         self._known: dict[int, tuple[Part, Part]] = {}
+        self._made: list[Part] = []  # `Cycles` knows them by their identity
         self._jobs: deque[Job] = deque()
         self._given = Counter()
         self._cycles = Cycles(loop, fine=workers > 1)
@@ -75,8 +76,10 @@ class SharedTurns:
             rest, piece = self._divided(part)
             yield from self._cycles.of(rest)
             pieces.append(piece)
+        turn = _as_one(pieces)
+        self._made.append(turn)
         for _ in range(self._entries):
-            yield from self._entry(pieces)
+            yield from self._entry(turn)
 
     def _divided(self, part: Part) -> tuple[Part, Part]:
         """What of a part is not in the loop, and one turn of it; kept for `Cycles`."""
@@ -87,9 +90,9 @@ class SharedTurns:
             self._known[id(part)] = rest, share_of(part, work * one, waits * one)
         return self._known[id(part)]
 
-    def _entry(self, pieces: Sequence[Part]) -> Iterator[Op]:
+    def _entry(self, turn: Part) -> Iterator[Op]:
         call_ns = self._loop.machine.call_ns
-        jobs = [self._job(pieces) for _ in range(self._turns)]
+        jobs = [Job(self._cycles.of(turn)) for _ in range(self._turns)]
         for job in jobs[:-1]:
             self._jobs.append(job)
             yield HOLD, call_ns / 2
@@ -102,9 +105,6 @@ class SharedTurns:
                 job.begun = True
                 yield from job.ops
 
-    def _job(self, pieces: Sequence[Part]) -> Job:
-        return Job([op for piece in pieces for op in self._cycles.of(piece)])
-
     def _help(self) -> Iterator[Op]:
         while True:
             yield TAKE, self._given
@@ -115,6 +115,13 @@ class SharedTurns:
             yield HOLD, self._loop.machine.call_ns * BEGIN
             yield from job.ops
             yield GIVE, job.ready
+
+
+def _as_one(pieces: Sequence[Part]) -> Part:
+    """One turn: a statement may have thousands of marks, and turns as many entries."""
+    names = ("python", "native", "outside", "lock", "releases")
+    sums = (sum(getattr(piece, name) for piece in pieces) for name in names)
+    return Part(pieces[0].stage, "", *sums)
 
 
 def workers_of(plan: Plan, asked: int) -> int:

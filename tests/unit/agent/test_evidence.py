@@ -90,6 +90,34 @@ CASES = {
         1,
         "arrays that its iterations read and change",
     ),
+    "a few steps for each item, which takes no time": (
+        "items = [np.ones(3)] * 200\n"
+        "for k, x in enumerate(items):\n    for _ in range(3):\n"
+        "        w -= 0.01 * grad(x)\n",
+        2,
+        "arrays that its iterations read and change",
+    ),
+    "a few steps for each batch, which takes little time": (
+        "for k in range(200):\n    x = draw()\n    for _ in range(4):\n"
+        "        w -= 0.01 * grad(x)\n",
+        1,
+        "arrays that its iterations read and change",
+    ),
+    "a few batches an epoch, which draws their order": (
+        "X = np.ones((3, 3))\ndef shuffled():\n    wait(60_000)\n"
+        "    return rng.permutation(3)\nfor epoch in range(200):\n"
+        "    order = shuffled()\n"
+        "    for k in range(3):\n        w -= 0.01 * grad(X[order[k]])\n",
+        7,
+        "arrays that its iterations read and change",
+    ),
+    "a few steps an epoch": (
+        "items = [np.ones(3)] * 3\n"
+        "for epoch in range(200):\n    rate = 0.1 / (1 + epoch)\n"
+        "    for x in items:\n        w -= rate * grad(x)\n",
+        4,
+        "arrays that its iterations read and change",
+    ),
     "a name that says so": (
         "def update(): wait(500_000)\ndef go():\n    for k in range(5000):\n"
         "        update()\ngo()\n",

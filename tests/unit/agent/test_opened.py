@@ -51,6 +51,21 @@ def test_statements_of_long_functions_become_rows(tmp_path: Path) -> None:
     assert line_of("def note") + 1 not in rows
 
 
+def test_calls_within_each_other_count_however_deep() -> None:
+    """A function that calls itself a thousand times would be marked as often."""
+
+    def walk(depth: int) -> int:
+        return 1 + walk(depth - 1) if depth else 0
+
+    watch = opened.CallWatch(lambda file: file == __file__)
+    assert watch.begin()
+    walk(50)
+    _, times = watch.end()
+    calls, ns = times[walk.__code__]
+    assert calls >= 51
+    assert ns > 0
+
+
 def test_an_opened_function_looks_as_before(tmp_path: Path) -> None:
     """Names, lines and documentation; and it may run on another thread."""
     after = (

@@ -176,6 +176,88 @@ def test_an_opened_function_has_rows_below_its_caller() -> None:
     assert shares(found)["train.py:51"] == 4.0
 
 
+def helped(made: Script, step: int) -> None:
+    """Two lines call a function that calls another; a third one calls that itself."""
+
+    def helper(ms: float) -> None:
+        inner = made.enter("helper", 60, 62)
+        made.line(61, "return np.tanh(x)", ms, within=inner)
+        made.leave(inner)
+
+    for line, ms in ((11, 1), (12, 3)):
+        made.line(line, f"h{line} = layer(x)", 0.1)
+        outer = made.enter("layer", 50, 55)
+        made.line(51, "return helper(x)", 0.1, within=outer)
+        helper(ms)
+        made.leave(outer)
+    made.line(13, "y = helper(h)", 0.2)
+    helper(5)
+
+
+def test_a_function_has_rows_below_each_row_that_calls_it() -> None:
+    """With the time that came through that one, to any depth, and a name of its own."""
+    found = analyse(script(helped).recording())
+    rows = found.rows.set_index("row")["parent"].to_dict()
+    assert rows == {
+        "train.py:11": "",
+        "train.py:51 from 11": "train.py:11",
+        "train.py:61 from 51 from 11": "train.py:51 from 11",
+        "train.py:12": "",
+        "train.py:51 from 12": "train.py:12",
+        "train.py:61 from 51 from 12": "train.py:51 from 12",
+        "train.py:13": "",
+        "train.py:61 from 13": "train.py:13",
+    }
+    times = shares(found)
+    assert times["train.py:61 from 51 from 11"] == 1.0
+    assert times["train.py:61 from 51 from 12"] == 3.0
+    assert times["train.py:61 from 13"] == 5.0
+
+
+def test_a_function_within_itself_has_the_rows_that_it_has() -> None:
+    """However deep: its statements are told apart once."""
+
+    def body(made: Script, step: int) -> None:
+        made.line(11, "walk(tree)", 0.1)
+        entered = []
+        for _ in range(5):
+            entered.append(made.enter("walk", 50, 55))
+            made.line(51, "walk(node.left)", 1, within=entered[0])
+        for inner in reversed(entered):
+            made.line(52, "use(node)", 1, within=entered[0])
+            made.leave(inner)
+
+    found = analyse(script(body).recording())
+    rows = found.rows.set_index("row")["parent"].to_dict()
+    parents = {f"train.py:{line}": "train.py:11" for line in (51, 52)}
+    assert rows == {"train.py:11": "", **parents}
+    assert shares(found)["train.py:51"] == shares(found)["train.py:52"] == 5.0
+
+
+@pytest.mark.parametrize("silent", [False, True], ids=["marked", "unmarked"])
+def test_a_loop_in_what_a_line_calls_is_below_that_line(silent: bool) -> None:
+    """Though the function is not opened, and where most iterations go unmarked."""
+
+    def body(made: Script, step: int) -> None:
+        loop = made.inner(60, 64)
+        for line, ms in ((11, 2), (12, 4)):
+            made.line(line, f"h{line} = f(x)", 0.1)
+            made.line(60, "for y in x", 0, within=-1)
+            made.line(61, "a = g(y)", ms / 2, within=loop)
+            if silent and step % 2:
+                made.unmarked(loop, ms / 2)
+            else:
+                made.line(61, "a = g(y)", ms / 2, within=loop)
+        made.line(13, "train(h)", 1)
+
+    found = analyse(script(body).recording())
+    times = shares(found)
+    assert times["train.py:61 from 11"] == 2.0
+    assert times["train.py:61 from 12"] == 4.0
+    parents = found.rows.set_index("row")["parent"]
+    assert parents["train.py:61 from 12"] == "train.py:12"
+
+
 def test_what_is_opened_late_is_neither_rare_work_nor_other() -> None:
     """Lines that are marked from some step on: the step is what it was before."""
 
@@ -210,11 +292,11 @@ def test_functions_that_call_each_other_stand_in_no_circle() -> None:
         made.line(11, "a(x)", 1)
         for _ in range(3):
             outer = made.enter("a", 20, 30)
-            made.line(21, "b(x)", 2)
+            made.line(21, "b(x)", 2, within=outer)
             inner = made.enter("b", 40, 50)
-            made.line(41, "a(x)", 2)
+            made.line(41, "a(x)", 2, within=inner)
             again = made.enter("a", 20, 30)
-            made.line(22, "y = x @ w", 2)
+            made.line(22, "y = x @ w", 2, within=again)
             for entered in (again, inner, outer):
                 made.leave(entered)
 

@@ -473,3 +473,22 @@ def test_who_does_not_explain_the_waits_makes_no_batches(
     expected = predict(analysis, asked)
     monkeypatch.setattr("debottleneck.prediction.predict.demand_of", lambda _: wrong)
     assert predict(analysis, asked) == expected
+
+
+def test_rare_work_is_replayed_as_often_as_it_is_done() -> None:
+    """Also where an instrument happened to slow most of the steps with it."""
+    made = Script()
+    for step in range(40):
+        made.turn()
+        if step % 5 == 0:
+            made.line(11, "print(evaluate(net))", 10)
+        made.line(12, "net.train(x)", 4)
+    made.turn()
+    made.left()
+    starts = analyse(made.recording()).steps["start_ns"].tolist()
+    slowed = [("stacks", starts[n] + 1, starts[n] + 2) for n in (5, 10, 15, 20)]
+    demand = demand_of(analyse(made.recording(blocks=table("blocks", slowed))))
+    assert demand is not None
+    mean = sum(part.length for part in demand.parts) / len(demand.steps)
+    assert mean == pytest.approx(demand.step_ns, rel=0.05)
+    assert mean == pytest.approx(6 * MS, rel=0.05)

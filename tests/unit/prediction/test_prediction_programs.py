@@ -12,6 +12,7 @@ from made_plans import fetched, numbered, shared
 from debottleneck.prediction.apply import setup, simulated
 from debottleneck.prediction.candidates import families
 from debottleneck.prediction.demand import Demand, Part, Producer
+from debottleneck.prediction.parallel import SharedTurns
 from debottleneck.prediction.programs import SimulatedLoop
 from debottleneck.prediction.replay import replay
 from debottleneck.prediction.sides import NO_PLAN, NO_TURNS, PartsBySide, why_not
@@ -280,3 +281,15 @@ def test_settings_are_those_that_a_plan_allows(
     assert apart == (expected[:1] in (["prefetch:workers=1"], ["prefetch"]))
     able = fetched(LOADED, apart=False)
     assert APART not in str(families(able, 2))
+
+
+def test_turns_are_simulated_as_wholes_however_many_marks_they_have() -> None:
+    """Else a statement of a thousand marks that enters a loop so often has no end."""
+    marks, entries, turns = 1000, 50, 4
+    parts = [part("forward", native=0.01, line=1) for _ in range(marks)]
+    loop = shared(Demand((tuple(parts),) * 8, 10 * MS), FORWARD, 1, turns=turns)
+    (plan,) = loop.plans
+    simulation = SimulatedLoop(loop, loop.steps[:1], FREE, Random(0))
+    made = SharedTurns(simulation, None, replace(plan, entries=entries), 2)
+    operations = [*made.make(parts)]
+    assert len(operations) < 4 * (marks + entries * turns)
