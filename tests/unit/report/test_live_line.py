@@ -31,7 +31,7 @@ class Terminal(io.StringIO):
 )
 def test_what_it_says(pace: Pace, said: str) -> None:
     """Steps, their length, where it goes, what is left, and how to end it."""
-    assert in_words(pace) == f"bottleneck: {said}, Ctrl-C: end it and report"
+    assert in_words(pace) == f"bottleneck: {said}, Ctrl-C: report now"
 
 
 def test_it_keeps_out_of_the_way(monkeypatch: pytest.MonkeyPatch) -> None:

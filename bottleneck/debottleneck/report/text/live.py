@@ -70,5 +70,5 @@ def in_words(pace: Pace) -> str:
         parts = [f"{pace.steps:,} steps", f"{number(pace.step_ms)} ms a step"]
     if pace.top:
         parts.append(f"mostly {pace.top}")
-    parts += [f"{pace.left} left", "Ctrl-C: end it and report"]
+    parts += [f"{pace.left} left", "Ctrl-C: report now"]
     return f"bottleneck: {', '.join(parts)}"
