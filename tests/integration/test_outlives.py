@@ -144,7 +144,7 @@ FAULTS = (
     "collect.target:TargetProcess.wait:KeyboardInterrupt:1",
     "analysis.analyse:analyse:SystemExit",
     "report.html.run::ImportError",
-    "report.text.run:render:KeyboardInterrupt",
+    "report.text.brief:render:KeyboardInterrupt",
 )
 
 

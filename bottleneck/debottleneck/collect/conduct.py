@@ -24,7 +24,7 @@ from debottleneck.recording.environment import thread_pools
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from debottleneck.collect.progress import Seen
+    from debottleneck.collect.progress import Pace, Seen
 
 NO_STEPS_AFTER_S = 8.0
 """Without steps by then, the run is measured as a whole until some appear."""
@@ -42,6 +42,7 @@ TERMINATE_GRACE_S = 30.0
 """As a trial has for what it does at its end: it may write a checkpoint."""
 
 NAMES_EVERY_S = 1.0
+WATCH_EVERY_S = 1.0
 
 _MODES = {
     "functions-wall": spool.FUNCTIONS_WALL,
@@ -72,6 +73,7 @@ class Conductor:
         folder: The spool folder, which exists.
         target: The script, just started.
         say: Prints one line of progress for the user.
+        watch: Told once a second how far it has come.
     """
 
     def __init__(
@@ -80,11 +82,13 @@ class Conductor:
         folder: Path,
         target: TargetProcess,
         say: Callable[[str], None],
+        watch: Callable[[Pace], None] | None = None,
     ) -> None:
         self._options = options
         self._folder = folder
         self._target = target
         self._say = say
+        self._watch, self._watch_due = watch, 0.0
         self._instruments = contextlib.ExitStack()
         self._attachment: stacks.Attachment | None = None
         self._block: schedule.Block | None = None
@@ -158,6 +162,7 @@ class Conductor:
                 break
             self._conduct()
             self._look_around()
+            self._show_pace()
         self._instruments.close()
         return self.outcome
 
@@ -214,22 +219,42 @@ class Conductor:
                 self._say(f"training recognised: {self._rule}")
         if self._options.steps is not None:
             return "steps" if count >= self._options.steps else ""
+        if self._training_since is None:
+            self._say_of_preparing(now - self.outcome.start_ns / 1e9)
+        return "seconds" if self._seconds_left(now) <= 0 else ""
+
+    def _seconds_left(self, now: float) -> float:
+        """Until the measurement is over, if it is bounded by time."""
         limit = self._options.seconds
         if self._training_since is None:
-            return self._bound_of_preparing(now - self.outcome.start_ns / 1e9, limit)
+            limit = limit * PREPARING + NO_STEPS_AFTER_S
+            return limit - (now - self.outcome.start_ns / 1e9)
         if self._seen is not None and not self._seen.trains:
             limit *= 2  # it may be a preparation, and the training is still to come
-        return "seconds" if now - self._training_since >= limit else ""
+        return limit - (now - self._training_since)
 
-    def _bound_of_preparing(self, seconds: float, limit: float) -> str:
-        """What ends a measurement in which nothing has trained so far."""
+    def _say_of_preparing(self, seconds: float) -> None:
+        """That nothing has trained so far, once it takes long."""
+        limit = self._options.seconds
         if not self._is_said and seconds >= limit + NO_STEPS_AFTER_S:
             self._is_said = True
             self._say(
                 f"no training yet after {seconds:.0f} s; waiting for it, for up to "
                 f"{limit * PREPARING:.0f} s in all (Ctrl-C: report now)"
             )
-        return "seconds" if seconds >= limit * PREPARING + NO_STEPS_AFTER_S else ""
+
+    def _show_pace(self) -> None:
+        """Tell whoever watches, once a second."""
+        now = time.monotonic()
+        if self._watch is None or now < self._watch_due:
+            return
+        from debottleneck.collect.progress import pace
+
+        self._watch_due = now + WATCH_EVERY_S
+        left = f"{max(self._seconds_left(now), 0):.0f} s"
+        if self._options.steps is not None:
+            left = f"{self._options.steps - self._steps_measured():,} steps"
+        self._watch(pace(self._seen, left, self._folder, self._target.pid))
 
     def _look_around(self) -> None:
         """Thread names once a second; thread pools once, when they are mapped."""

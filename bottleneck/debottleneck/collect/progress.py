@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from debottleneck.recording import reading, spool
 from debottleneck.recording.events import SiteLine
 from debottleneck.recording.loop import CODE, ChosenLoop, Steps, choose_trainer
-from debottleneck.words import LINE
+from debottleneck.words import LINE, STAGES
 
 Clock = Callable[[], float]
 LOOK_COST = 0.02
@@ -29,12 +30,57 @@ class Seen:
         trainer_tid: The thread that runs it.
         boundary: The stage at whose entry windows may begin.
         trains: False where it was chosen though nothing in it is known to train.
+        top: The row that took most of the last moments, "" if none is known.
     """
 
     steps: Steps
     trainer_tid: int
     boundary: int
     trains: bool
+    top: str = ""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How far a measurement has come, for whoever watches.
+
+    Attributes:
+        steps: Done so far, 0 while no loop is known.
+        step_ms: Median of the last ones.
+        top: The row that takes most of them now, "" if unknown.
+        left: What is still measured: "40 s", "120 steps".
+        written: Bytes that the script has written so far, wherever; -1 if unknown.
+    """
+
+    steps: int
+    step_ms: float
+    top: str
+    left: str
+    written: int
+
+
+LAST = 50
+"""Steps whose median is the pace."""
+
+
+def pace(seen: Seen | None, left: str, folder: Path, pid: int) -> Pace:
+    """What is known now.
+
+    Args:
+        seen: Of the loop.
+        left: What is still measured.
+        folder: The spool folder.
+        pid: The script's process.
+    """
+    written = -1
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        written = int(Path(f"/proc/{pid}/io").read_text().split()[3])
+        written -= sum(map(_size, folder.glob(f"*-{pid}.json*")))  # by the agent
+    if seen is None or not len(seen.steps):
+        return Pace(0, 0.0, "", left, written)
+    lengths = (seen.steps.end - seen.steps.start)[-LAST:]
+    step_ms = float(np.median(lengths)) / 1e6
+    return Pace(len(seen.steps), step_ms, seen.top, left, written)
 
 
 class StepCounter:
@@ -55,6 +101,7 @@ class StepCounter:
         self._clock, self._due = clock, 0.0
         self._files: dict[Path, reading.MarkFile] = {}
         self._threads: dict[int, list[NDArray[np.void]]] = {}
+        self._fresh: dict[int, NDArray[np.void]] = {}
         self._listed: tuple[int, int] = (0, 0)
         self._sites: list[SiteLine] = []
         self._chosen: ChosenLoop | None = None
@@ -88,7 +135,8 @@ class StepCounter:
         )
         if not len(steps):
             return None
-        return Seen(steps, trainer, _boundary(steps), self._trains)
+        top = _top(self._fresh.get(trainer), self._sites)
+        return Seen(steps, trainer, _boundary(steps), self._trains, top)
 
     def _read_new(self) -> None:
         for path in self._folder.glob(spool.marks_glob(self._pid)):
@@ -100,6 +148,7 @@ class StepCounter:
             if not file.full:
                 fresh = file.new_records()
                 if len(fresh):
+                    self._fresh[file.tid] = fresh
                     self._threads.setdefault(file.tid, []).append(fresh)
 
     def _read_lists(self) -> None:
@@ -125,6 +174,21 @@ def _without(lines: list[bool], records: NDArray[np.void]) -> NDArray[np.void]:
         ~known[np.minimum(records["code"] >> 2, len(lines))]
     ]
     return kept
+
+
+def _top(records: NDArray[np.void] | None, sites: Sequence[SiteLine]) -> str:
+    """The row in which most time passed between these marks: a stage, or a line."""
+    if records is None or len(records) < 2:
+        return ""
+    rows = np.array([site["stage"] in (LINE, *STAGES) for site in sites], np.bool_)
+    site = (records["code"] >> 2)[:-1].astype(np.int64)
+    entered = (records["code"][:-1] & 3 == spool.ENTER) & (site < len(rows))
+    entered[entered] = rows[site[entered]]
+    if not entered.any():
+        return ""
+    spent = np.bincount(site[entered], np.diff(records["t"].astype(np.int64))[entered])
+    most = sites[int(spent.argmax())]
+    return f"line {most['line']}" if most["stage"] == LINE else most["stage"]
 
 
 def _boundary(steps: Steps) -> int:

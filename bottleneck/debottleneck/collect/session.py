@@ -7,6 +7,7 @@ import json
 import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from debottleneck.collect import temporary
 from debottleneck.collect.conduct import Conductor
@@ -15,6 +16,9 @@ from debottleneck.collect.target import TargetProcess, described, exit_code, out
 from debottleneck.errors import UsageError
 from debottleneck.recording import masks, spool
 
+if TYPE_CHECKING:
+    from debottleneck.collect.progress import Pace
+
 
 class Session:
     """Runs the target and saves what was measured.
@@ -22,6 +26,7 @@ class Session:
     Args:
         options: What to run and how.
         say: Prints one line of progress; never raises.
+        watch: Shows how far it has come, once a second; never raises.
 
     Attributes:
         folder: The recording's.
@@ -30,9 +35,15 @@ class Session:
         trained_on: Whether the script went on after the measurement.
     """
 
-    def __init__(self, options: Options, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        options: Options,
+        say: Callable[[str], None],
+        watch: Callable[[Pace], None] | None = None,
+    ) -> None:
         self._options = options
         self._say = say
+        self._watch = watch
         self.folder = options.output
         self.saved = False
         self.failure: BaseException | None = None
@@ -73,7 +84,9 @@ class Session:
         return exit_code(code, self._say)
 
     def _conducted(self, work: Callable[[], object]) -> None:
-        self._conductor = Conductor(self._options, self._raw, self._target, self._say)
+        self._conductor = Conductor(
+            self._options, self._raw, self._target, self._say, self._watch
+        )
         with self._conductor:
             self._conductor.start_sampler()
             temporary.sweep()

@@ -49,6 +49,12 @@ def add(verbs: Verbs) -> None:
         "are predicted to gain nothing.",
         usage="bottleneck compare [OPTIONS] (SCRIPT | -m MODULE) [ARGS...]",
     )
+    _add_options(parser)
+    add_target(parser)
+    parser.set_defaults(run=run)
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--strategy",
         action="append",
@@ -86,8 +92,6 @@ def add(verbs: Verbs) -> None:
     parser.add_argument(
         "--seed", type=int, default=0, metavar="N", help="of the order of the trials"
     )
-    add_target(parser)
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -23,7 +23,9 @@ from debottleneck.errors import UsageError
 
 if TYPE_CHECKING:
     from debottleneck.collect.options import Options
+    from debottleneck.collect.progress import Pace
     from debottleneck.commands.parser import Verbs
+    from debottleneck.report.text.live import LiveLine
 
 
 def add(verbs: Verbs) -> None:
@@ -108,7 +110,9 @@ def run(arguments: argparse.Namespace) -> int:
     options = _options(arguments)
     from debottleneck.collect.session import Session
 
-    session, again = Session(options, say), list[str]()
+    again: list[str] = []
+    live = _Live()
+    session = Session(options, live.say, live.show if sys.stderr.isatty() else None)
 
     def work() -> None:
         _prepare_report()
@@ -122,6 +126,32 @@ def run(arguments: argparse.Namespace) -> int:
     if again:
         _price(options.python)
     return code
+
+
+class _Live:
+    """The terminal's one line that moves, and those that stay, without breaking any.
+
+    What draws it is imported when it is first drawn, while the script runs.
+    """
+
+    def __init__(self) -> None:
+        self._line: LiveLine | None = None
+
+    def show(self, pace: Pace) -> None:
+        """Draw how far it is, where that can be."""
+        from debottleneck.report.text.live import LiveLine, is_shown
+
+        if self._line is None and is_shown(sys.stderr):
+            self._line = LiveLine(sys.stderr)
+        if self._line is not None:
+            self._line.show(pace)
+
+    def say(self, line: str) -> None:
+        """Print a line that stays."""
+        if self._line is None:
+            say(line)
+        else:
+            self._line.say(f"bottleneck: {line}")
 
 
 def _price(python: str) -> None:

@@ -109,25 +109,53 @@ def test_names_in_backticks_are_set_as_code() -> None:
     assert sheet.code("an odd ` <one>") == "an odd ` &lt;one&gt;"
 
 
-def test_a_missing_part_says_why(pages: dict[str, str]) -> None:
-    """A section without data gives the reason and the remedy instead of a figure."""
+def sections(page: str) -> list[str]:
+    """What its sections are called, in order."""
+    return re.findall(r'<(?:header|section) id="([^"]*)"', page)
+
+
+def test_a_missing_part_is_left_out_and_its_reason_said(pages: dict[str, str]) -> None:
+    """No empty section, no link to one; reason and remedy stand below the others."""
+    assert "functions" not in sections(pages["healthy"])
     assert "it was switched off with --no-functions" in pages["healthy"]
-    killed = " ".join(pages["killed"].split())
-    assert killed.count("Not measured: the run was too short.") == 2
-    assert killed.count("Operation not permitted") == 4
+    killed = pages["killed"]
+    assert {"flame", "lines", "gil", "functions"}.isdisjoint(sections(killed))
     assert 'data-figure="causes"' not in killed
-    assert 'data-figure="flame-0"' not in killed
+    reasons = killed.partition('id="gaps"')[2].partition("</section>")[0]
+    assert "the run was too short." in reasons
+    assert "Operation not permitted" in reasons
+    for page in pages.values():
+        links = re.findall(r'<li><a href="#([^"]*)"', page)
+        assert links == sections(page)
 
 
 def test_sections_come_in_their_order(pages: dict[str, str]) -> None:
     """From the verdict down to how to read the numbers."""
-    html = pages["input_bound"]
     wanted = (
-        "verdict findings matrix run timeline flame lines gil threads functions cost "
-        "gaps environment reading"
+        "verdict findings matrix run timeline flame lines threads functions cost "
+        "environment reading"
     )
-    places = [html.index(f'id="{name}"') for name in wanted.split()]
-    assert places == sorted(places)
+    assert " ".join(sections(pages["input_bound"])) == wanted
+
+
+def test_the_head_tells_what_it_is(pages: dict[str, str]) -> None:
+    """Title and description, for who is sent it; nothing of it breaks out."""
+    for page in pages.values():
+        head = page.partition("<body>")[0]
+        (title,) = re.findall(r'<meta property="og:title" content="([^"]+)">', head)
+        (said,) = re.findall(r'<meta name="description" content="([^"]+)">', head)
+        assert "`" not in title + said
+        assert "<" not in title + said
+
+
+def test_every_command_has_a_button(pages: dict[str, str]) -> None:
+    """What is copied is the command alone."""
+    page = pages["predicted"]
+    ids = re.findall(r'data-copies="([^"]*)"', page)
+    assert ids
+    for id in ids:
+        (code,) = re.findall(rf'<pre id="{id}"[^>]*><code>([^<]*)</code>', page)
+        assert code.startswith("bottleneck ")
 
 
 def test_without_a_loop_there_are_no_step_sections(pages: dict[str, str]) -> None:

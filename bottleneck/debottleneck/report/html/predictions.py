@@ -62,7 +62,7 @@ def section(
         "table": prediction_tables.strategies(predicted, rows),
         "none": "" if predicted.best else words.outcome(predicted),
         "notes": words.notes(predicted),
-        "commands": words.next_lines(predicted, recording),
+        "commands": words.next_commands(predicted, recording),
         "curve": curve and drawing.add(PREDICTIONS, curve, label),
         "settings": _settings(predicted),
     }

@@ -27,15 +27,6 @@ WINDOWS = {
     "slowest": ("slowest", "The slowest step"),
 }
 
-MISSING_WORDS: Mapping[str, tuple[str, ...]] = {
-    "waits": ("wait", "cause", "thread"),
-    "gil": ("gil", "wait", "cause"),
-    "stacks": ("stack", "py-spy", "flame", "line"),
-    "functions": ("function", "yappi"),
-    "stages": ("stage", "step", "loop"),
-}
-"""For each kind of section the words by which a gap is known that concerns it."""
-
 
 def render(analysis: Analysis, plotly_src: str | None = None) -> str:
     """The page.
@@ -76,11 +67,15 @@ def _step_sections(analysis: Analysis, drawing: sheet.Drawing) -> dict[str, Any]
     loop, rows = analysis.loop, ShownRows.of(analysis)
     names = causes.cells(analysis)[0].columns
     large = (analysis.stages.share >= SMALL) | (not rows.sources)
+    stage_causes = tables.row_causes(analysis) if loop.found else None
+    role_causes = tables.role_causes(analysis)
+    heat = drawing.place("causes", RUN["causes"], analysis)
     return {
         "unit": loop.unit,
-        "heat": drawing.place("causes", RUN["causes"], analysis),
-        "stage_causes": tables.row_causes(analysis) if loop.found else None,
-        "role_causes": tables.role_causes(analysis),
+        "heat": heat,
+        "stage_causes": stage_causes,
+        "role_causes": role_causes,
+        "measured": heat or role_causes.rows or (stage_causes and stage_causes.rows),
         **_steps(analysis, drawing),
         "timelines": _timelines(analysis, drawing),
         "part": rows.noun,
@@ -132,19 +127,21 @@ def _code_sections(analysis: Analysis, drawing: sheet.Drawing) -> dict[str, Any]
         "flames": drawing.flames(
             analysis, min(flame.MOST_NODES, FLAME_NODES // max(1, graphs))
         ),
-        "lines": tables.lines(analysis),
-        "gil": tables.gil_waits(analysis),
+        "sections": (
+            ("lines", "Lines of your code", tables.lines(analysis)),
+            ("gil", "Waiting for the GIL", tables.gil_waits(analysis)),
+            ("threads", "Threads", tables.threads(analysis)),
+            ("functions", "Functions", tables.functions(analysis)),
+            ("cost", "What measuring cost", tables.instruments(analysis)),
+        ),
         "handovers": "" if rate is None else handovers(rate),
         "waited_on": tables.waited_on(analysis, analysis.loop.unit),
-        "threads": tables.threads(analysis),
-        "functions": tables.functions(analysis),
     }
 
 
 def _tail(analysis: Analysis) -> dict[str, Any]:
     facts = analysis.recording.facts
     return {
-        "instruments": tables.instruments(analysis),
         "rates": sheet.flat(facts.rates),
         "gaps": analysis.not_measured,
         "environment": {
@@ -154,9 +151,4 @@ def _tail(analysis: Analysis) -> dict[str, Any]:
             for group, value in facts.environment.items()
         },
         "options": sheet.flat(facts.options),
-        "why_missing": {
-            kind: f"Not measured: {reason}" if reason else ""
-            for kind, hints in MISSING_WORDS.items()
-            for reason in (sheet.why_missing(analysis, *hints),)
-        },
     }

@@ -111,10 +111,10 @@ def notes(predictions: Predictions) -> list[str]:
     return sentences
 
 
-def next_lines(predictions: Predictions, recording: Recording) -> list[str]:
+def next_commands(predictions: Predictions, recording: Recording) -> dict[str, str]:
     """What to type next: measure the best, ask what if; of no what-if itself."""
     if predictions.question:
-        return []
+        return {}
     commands = {}
     if predictions.best:
         commands["Try first"] = compare(recording, predictions.best)
@@ -122,7 +122,13 @@ def next_lines(predictions: Predictions, recording: Recording) -> list[str]:
     cores = max(1, round(float(predictions.machine.get("cores") or 1)))
     lead = f"bottleneck predict {place} --cores {2 * cores}"
     commands["What if"] = f"{lead}  # or --no-gil, --source-speed 2"
-    return [f"{label:<{INDENT}}{clean(text)}" for label, text in commands.items()]
+    return {label: clean(text) for label, text in commands.items()}
+
+
+def next_lines(predictions: Predictions, recording: Recording) -> list[str]:
+    """The same with labels before them."""
+    commands = next_commands(predictions, recording)
+    return [f"{label:<{INDENT}}{text}" for label, text in commands.items()]
 
 
 def compare(recording: Recording, row: Prediction | None = None) -> str:

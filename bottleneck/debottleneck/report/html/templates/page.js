@@ -203,6 +203,27 @@
     show();
   }
 
+  // A page opened from a file may lack the clipboard; selecting works everywhere.
+  async function copy(element) {
+    try {
+      await navigator.clipboard.writeText(element.textContent);
+      return true;
+    } catch {
+      const selection = getSelection();
+      selection.selectAllChildren(element);
+      return document.execCommand("copy");
+    }
+  }
+
+  function copies(button) {
+    const said = button.parentElement.querySelector("output");
+    button.hidden = false;
+    button.addEventListener("click", async () => {
+      const done = await copy(document.getElementById(button.dataset.copies));
+      said.value = done ? "Copied." : "Selected: copy it with the keyboard.";
+    });
+  }
+
   const contents = document.querySelector("nav details");
   const wide = matchMedia("(min-width: 1100px)");
   const unfold = () => { contents.open = wide.matches; };
@@ -213,6 +234,7 @@
 
   all("table[data-sortable]").forEach(sortable);
   all("input[data-filters]").forEach(filterable);
+  all("button[data-copies]").forEach(copies);
 
   async function figures() {
     if (all(".figure").length) {
