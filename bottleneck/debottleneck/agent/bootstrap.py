@@ -89,7 +89,7 @@ def main(
                 _state_facts(spooled, config, no_yappi)
                 opening = opened.Opening(partial(user.owns, module=""))
                 evidence.start(config.get("loop"), opening)
-                garbage.Pauses().install()
+                garbage.Collections(spooled).install()
         hooks = _after_imports(config, user)
         for plugin in plugins:
             plugin.install(spooled, config)

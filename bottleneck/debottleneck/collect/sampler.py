@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 from types import FrameType
 
+from debottleneck.collect import faults
 from debottleneck.collect.proc import (
     GilPlace,
     busy_seconds,
@@ -71,6 +72,7 @@ class Sampler:
         self._comms: dict[tuple[int, int], str] = {}
         self._waits = bytearray()
         self._bursts = bytearray()
+        self._huge = faults.huge_faults()
 
     def run(self) -> None:
         """Sample until told to stop or until the target is gone."""
@@ -95,13 +97,19 @@ class Sampler:
 
     def _flush(self, now: int) -> None:
         """Let the tool see what has been gathered, and the GIL's hand-overs so far."""
-        handovers = bytearray()
+        handovers, counters = bytearray(), bytearray()
         for pid, watched in self._watched.items():
+            counters += watched.counters
+            watched.counters.clear()
             if watched.gil is not None:
                 handovers += spool.HANDOVER.pack(pid, now, watched.gil.switches)
+        huge = faults.huge_faults()
+        counters += spool.COUNTER.pack(self._pid, 0, now, 0, 0, huge - self._huge, 0)
+        self._huge = huge
         for name, rows in (
             (spool.DETAILS_FILE, self._details.lines),
             (spool.WAITS_FILE, self._waits),
+            (spool.COUNTERS_FILE, counters),
             (spool.HANDOVERS_FILE, handovers),
             (spool.BURSTS_FILE, self._bursts),
         ):
@@ -219,6 +227,7 @@ class Sampler:
             "cpu_share": (time.process_time_ns() - self._cpu_before) / wall,
             "late_ticks": self._late,
             "ticks": self._ticks,
+            **faults.prices(),
         }
         self._append(spool.SAMPLER_FILE, line_of(facts))
 

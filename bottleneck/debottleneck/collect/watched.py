@@ -14,9 +14,11 @@ from debottleneck.collect.proc import (
     GilPlace,
     GilReader,
     ThreadFiles,
+    has_swapped,
     open_thread,
 )
 from debottleneck.recording import spool
+from debottleneck.recording.cores import cpu_groups, granted, throttled_ns
 
 STATE = {name: number for number, name in enumerate(spool.STATES)}
 RUNNING = STATE["running"]
@@ -25,6 +27,8 @@ LONGEST_ROW_NS = 250_000_000
 """An unchanged wait is written at least this often."""
 
 MOST_DETAILS = 5_000
+
+TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 
 
 class Details:
@@ -65,6 +69,9 @@ class Watched:
         self._names = waits.SYSCALLS.get(platform.machine(), {})
         self._links = -1
         self.last_ns = 0
+        self.counters = bytearray()
+        self._groups = [group for group in cpu_groups(pid) if granted(group)]
+        self._throttled_ns = 0
 
     def refresh(self) -> None:
         """Open threads that have appeared, when their number has changed."""
@@ -89,6 +96,8 @@ class Watched:
         self.refresh()
         holder = self.gil.holder() if self.gil is not None else UNKNOWN_HOLDER
         since = self.last_ns or now
+        if self._groups:
+            self._throttled_ns = sum(map(throttled_ns, self._groups))
         for files in list(self.threads.values()):
             try:
                 self._sample(files, since, now, holder, out)
@@ -116,6 +125,24 @@ class Watched:
             self.oncpu += ran
             files.row = [self.pid, files.tid, since, now, ran, queued]
             files.row += [holder, files.state, files.detail, slices]
+        self._count(files, now, 0 if first else passed[1])
+
+    def _count(self, files: ThreadFiles, now: int, queued: int) -> None:
+        """What else the kernel counts of the thread: faults, and how it was stopped.
+
+        The quota's time is told of all threads; of one it is at most the time that it
+        was kept waiting, which the kernel books when the thread is back on a core.
+        """
+        before = files.kernel
+        files.kernel = counts = waits.parse_stat(os.pread(files.stat, 512, 0))
+        stopped = min(queued, self._throttled_ns - files.throttled_ns)
+        if queued:
+            files.throttled_ns = self._throttled_ns
+        if before is not None and (stopped > 0 or counts != before):
+            minor, major, ticks = map(sub, counts, before)
+            times = max(ticks, 0) * TICK_NS, max(stopped, 0)
+            row = self.pid, files.tid, now, *times, max(minor, 0), max(major, 0)
+            self.counters += spool.COUNTER.pack(*row)
 
     def _write(self, files: ThreadFiles, out: bytearray) -> None:
         if files.row:
@@ -134,7 +161,8 @@ class Watched:
         if call.number == waits.ENDED:
             raise ProcessLookupError(files.tid)
         if call.number == waits.PAGE_FAULT:
-            return STATE["disk"], self._details.number("page fault", "")
+            cause = "memory" if has_swapped(self.pid) else "disk"
+            return STATE[cause], self._details.number("page fault", "")
         name = self._names.get(call.number, f"system call {call.number}")
         if name == "futex" and self.gil and self.gil.covers(call.arguments[0]):
             return STATE["gil"], 0

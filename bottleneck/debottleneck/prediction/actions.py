@@ -46,7 +46,10 @@ OF_STAGES = {
 INPUT = ("input-bound-io", "input-bound-compute", "starvation", "gil-contention")
 """Kinds of findings about what makes batches."""
 
-BY_SETTINGS = ("too-short", "machine-busy", "gc-pauses", "oversubscription")
+BY_SETTINGS = (
+    *("too-short", "machine-busy", "oversubscription"),
+    *("gc-pauses", "page-faults", "cpu-quota"),
+)
 """Kinds on which no rewritten loop acts."""
 
 ALONE = f"{BLAS}:threads=1"

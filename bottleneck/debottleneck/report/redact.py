@@ -74,7 +74,6 @@ ENVIRONMENT = (
     "packages",
     "thread_pools",
     "foreign_load",
-    "collector_share",
 )
 """Facts that may leave the house; others are left out."""
 
