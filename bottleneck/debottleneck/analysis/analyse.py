@@ -83,6 +83,7 @@ def analyse(recording: Recording) -> Analysis:
         causes=causes,
         threads=threads,
         gil_waits=gil_pass.wait_table(recording, causes, *around, holders),
+        lock_waits=gil_pass.lock_table(recording, causes, *around),
         waited_on=gil_pass.waited_on(recording, causes, *around),
         lines=code_pass.line_table(stacks, code),
         flame=code_pass.flame_table(stacks, code),

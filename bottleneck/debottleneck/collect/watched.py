@@ -8,6 +8,7 @@ import platform
 from operator import sub
 
 from debottleneck.collect import waits
+from debottleneck.collect.holders import Held, Holders, Layout
 from debottleneck.collect.proc import (
     UNKNOWN_HOLDER,
     Descriptors,
@@ -35,18 +36,23 @@ class Details:
     """Numbers what waits were on; `lines` are those not yet in the spool."""
 
     def __init__(self) -> None:
-        self._numbers: dict[tuple[str, str], int] = {("", ""): 0}
+        self._numbers: dict[tuple[str, str, Held | None], int] = {("", "", None): 0}
         self.lines = bytearray()
+        self.holders = bytearray()
 
-    def number(self, call: str, what: str) -> int:
-        """The number of a (system call, file or peer); bounded in count."""
-        number = self._numbers.get((call, what))
+    def number(self, call: str, what: str, held: Held | None = None) -> int:
+        """The number of a (system call, file or peer, holder); bounded in count."""
+        held = held if held and held.tid else None
+        number = self._numbers.get((call, what, held))
         if number is not None:
             return number
         if len(self._numbers) >= MOST_DETAILS:
-            what = "(more)"
-        number = self._numbers.setdefault((call, what), len(self._numbers))
+            what, held = "(more)", None
+        number = self._numbers.setdefault((call, what, held), len(self._numbers))
         self.lines += line_of([number, call, what])
+        if held is not None:
+            place = held.tid, held.function, held.file, held.line
+            self.holders += line_of([number, *place])
         return number
 
 
@@ -58,9 +64,16 @@ def line_of(values: object) -> bytes:
 class Watched:
     """One process under observation."""
 
-    def __init__(self, pid: int, place: GilPlace | None, details: Details) -> None:
+    def __init__(
+        self,
+        pid: int,
+        place: GilPlace | None,
+        details: Details,
+        layout: Layout | None = None,
+    ) -> None:
         self.pid = pid
         self.gil = GilReader(pid, place) if place else None
+        self._holders = Holders(self.gil.read, layout) if self.gil and layout else None
         self.threads: dict[int, ThreadFiles] = {}
         self.gone = False
         self.oncpu = 0
@@ -166,6 +179,10 @@ class Watched:
         name = self._names.get(call.number, f"system call {call.number}")
         if name == "futex" and self.gil and self.gil.covers(call.arguments[0]):
             return STATE["gil"], 0
+        if name == "futex" and self._holders is not None:
+            held = self._holders.holder(files.tid, call.arguments[0])
+            if held is not None:
+                return STATE["lock"], self._details.number(name, held.kind, held)
         cause, what = self._cause(waits.kind_of_call(name), call)
         return STATE[cause], self._details.number(name, what)
 

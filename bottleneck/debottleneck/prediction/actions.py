@@ -48,7 +48,7 @@ INPUT = ("input-bound-io", "input-bound-compute", "starvation", "gil-contention"
 
 BY_SETTINGS = (
     *("too-short", "machine-busy", "oversubscription"),
-    *("gc-pauses", "page-faults", "cpu-quota"),
+    *("gc-pauses", "page-faults", "cpu-quota", "lock-contention"),
 )
 """Kinds on which no rewritten loop acts."""
 

@@ -131,6 +131,8 @@ def tables_of(
     sites = _table("sites", rows)
     sampled, frames = _stacks(windows, threads, _stages(sites))
     details = reading.read_lines(raw / spool.DETAILS_FILE, tuple[int, str, str])
+    holder = tuple[int, Id, str, str, Id]
+    holders = reading.read_lines(raw / spool.HOLDERS_FILE, holder)
     return {
         **fixed,
         "sites": sites,
@@ -138,6 +140,7 @@ def tables_of(
         "threads": threads,
         "marks": marks,
         "details": _table("details", [(0, "", ""), *map(tuple, details)]),
+        "holders": _table("holders", list(map(tuple, holders))),
         "blocks": _blocks(raw, windows),
         "stacks": sampled,
         "frames": frames,

@@ -100,6 +100,14 @@ COLUMNS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         },
         # What a wait was on: system call, and file path or socket peer ("").
         "details": {"detail": "int32", "syscall": "str", "what": "str"},
+        # The thread that held the lock of such a wait, and the code it was at.
+        "holders": {
+            "detail": "int32",
+            "tid": "int64",
+            "function": "str",
+            "file": "str",
+            "line": "int64",
+        },
         # CPython's own count of GIL hand-overs so far.
         "handovers": {"pid": "int64", "t_ns": "int64", "switches": "int64"},
         # The GIL read some times in a row, within `span_ns` from `t_ns` on: held in

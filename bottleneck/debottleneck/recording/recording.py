@@ -176,6 +176,7 @@ class Recording:
     collections: pd.DataFrame
     counters: pd.DataFrame
     details: pd.DataFrame
+    holders: pd.DataFrame
     handovers: pd.DataFrame
     bursts: pd.DataFrame
     blocks: pd.DataFrame

@@ -112,6 +112,7 @@ CONFIG = "config.json"
 CONTROL_FILE = "control.bin"
 WAITS_FILE = "waits.bin"
 DETAILS_FILE = "details.jsonl"
+HOLDERS_FILE = "holders.jsonl"
 HANDOVERS_FILE = "handovers.bin"
 HANDOVER = struct.Struct("<qqq")
 """pid, t_ns, switches."""

@@ -89,6 +89,7 @@ _KEYS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "loops": ("pid", "site"),
         "threads": ("pid", "tid"),
         "details": ("detail",),
+        "holders": ("detail",),
         "frames": ("stack", "depth"),
     }
 )

@@ -13,6 +13,7 @@ from debottleneck.analysis.rules.contention import gil, oversubscription
 from debottleneck.analysis.rules.counted import collector, page_faults, quota
 from debottleneck.analysis.rules.guards import machine_busy
 from debottleneck.analysis.rules.inputs import input_compute
+from debottleneck.analysis.rules.locks import lock_contention
 from debottleneck.analysis.rules.starvation import starvation
 from debottleneck.analysis.rules.work import (
     between_steps,
@@ -27,6 +28,7 @@ Rule = Callable[[Analysis], Iterator[Finding]]
 RUN_RULES: tuple[Rule, ...] = (
     machine_busy,
     quota,
+    lock_contention,
     gil,
     oversubscription,
     waiting,
@@ -37,6 +39,7 @@ RUN_RULES: tuple[Rule, ...] = (
 STEP_RULES: tuple[Rule, ...] = (
     machine_busy,
     quota,
+    lock_contention,
     starvation,
     gil,
     oversubscription,
