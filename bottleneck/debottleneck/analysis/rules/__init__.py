@@ -14,6 +14,7 @@ from debottleneck.analysis.rules.counted import collector, page_faults, quota
 from debottleneck.analysis.rules.guards import machine_busy
 from debottleneck.analysis.rules.inputs import input_compute
 from debottleneck.analysis.rules.locks import lock_contention
+from debottleneck.analysis.rules.rare import drift, stalls
 from debottleneck.analysis.rules.starvation import starvation
 from debottleneck.analysis.rules.work import (
     between_steps,
@@ -49,6 +50,8 @@ STEP_RULES: tuple[Rule, ...] = (
     page_faults,
     update_bound,
     python_bound,
+    stalls,
+    drift,
     between_steps,
     compute_bound,
 )
