@@ -50,19 +50,19 @@ ONLY_IN = {
 
 LINES = {
     "agent": 7_860,  # 2,650 for loops: compiled twice, searched, told of for the gate
-    "collect": 3_610,  # a run outlives our failures; 340 read who holds a lock
+    "collect": 3_620,  # a run outlives our failures; 340 read who holds a lock
     "recording": 2_950,  # 700 for files from strangers: annotations, limits, secrets
-    "analysis": 5_100,  # 770 for rows that are lines: joined, opened, unmarked
+    "analysis": 5_140,  # 770 for rows that are lines: joined, opened, unmarked
     "strategies": 13_570,  # 8,400 rewrite loops and write them, 1,300 set libraries
     "prediction": 2_920,  # 350 say what is worth it: one verdict for all reports
     "trials": 3_760,  # the gate's runs, state and files compared
     "selfcheck": 1_350,
-    "report": 7_380,  # 350 for rows that are lines, with their source, in every medium
-    "commands": 1_350,
+    "report": 7_690,  # 350 for rows that are lines, with their source, in every medium
+    "commands": 1_590,
 }
 """Room -> lines it may have. Who needs more deletes something, or argues it here."""
 
-WHOLE, TESTS = 49_980, 40_210
+WHOLE, TESTS = 50_590, 40_630
 """Lines of the package and of the tests; less than all rooms may have together."""
 
 
