@@ -502,6 +502,7 @@ def build(plan: Plan, with_waits: bool = True) -> Analysis:
         causes=_causes_of(plan, steps, step_stages, loop),
         threads=_threads_of(plan, steps),
         gil_waits=frames.empty("gil_waits"),
+        lock_waits=frames.empty("lock_waits"),
         waited_on=frames.empty("waited_on"),
         lines=_lines(),
         flame=_flame(plan),

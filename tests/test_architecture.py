@@ -49,20 +49,20 @@ ONLY_IN = {
 """Library -> the rooms that may import it."""
 
 LINES = {
-    "agent": 7_750,  # 2,650 for loops: compiled twice, searched, told of for the gate
-    "collect": 3_260,  # a run outlives whatever of ours fails; 90 say how far it is
-    "recording": 2_860,  # 700 for files from strangers: annotations, limits, secrets
-    "analysis": 4_600,  # 880 for rows that are lines: joined, opened, unmarked
+    "agent": 7_860,  # 2,650 for loops: compiled twice, searched, told of for the gate
+    "collect": 3_620,  # a run outlives our failures; 340 read who holds a lock
+    "recording": 2_950,  # 700 for files from strangers: annotations, limits, secrets
+    "analysis": 5_140,  # 770 for rows that are lines: joined, opened, unmarked
     "strategies": 13_840,  # 8,650 rewrite loops, with what they bind late
     "prediction": 2_940,  # 350 say what is worth it: one verdict for all reports
     "trials": 3_760,  # the gate's runs, state and files compared
-    "selfcheck": 1_280,
+    "selfcheck": 1_350,
     "report": 7_760,  # 350 for rows that are lines, 390 for a run in one look
     "commands": 1_620,  # 270 for misuse, examples, and a line that moves
 }
 """Room -> lines it may have. Who needs more deletes something, or argues it here."""
 
-WHOLE, TESTS = 49_370, 40_030
+WHOLE, TESTS = 50_590, 40_630
 """Lines of the package and of the tests; less than all rooms may have together."""
 
 

@@ -40,9 +40,15 @@ CAUSES = (
     "ipc",
     "sleep",
     "runqueue",
+    "throttle",
+    "gc",
+    "memory",
     "unattributed",
 )
 """Why a thread's time passed; DESIGN's table gives each one's reading."""
+
+ON_CORE = ("python", "native", "gc", "memory")
+"""Those in which the thread keeps a core busy."""
 
 CAUSE_READINGS = {
     "python": "on a core, holding the GIL",
@@ -54,6 +60,9 @@ CAUSE_READINGS = {
     "ipc": "waiting on a pipe, FIFO or local socket to another process",
     "sleep": "sleeping on purpose",
     "runqueue": "ready to run, but no core was free",
+    "throttle": "stopped by the CPU quota of a container",
+    "gc": "in a collection of Python's garbage collector",
+    "memory": "in page faults: fresh memory, or copied after a fork; swapping",
     "unattributed": "none of these could be shown",
 }
 

@@ -29,6 +29,8 @@ CASES = (
     Case(("disk",), 0.4, TRAINER, 2.0),
     Case(("gil",), 0.4, TRAINER, 2.0),
     Case(("runqueue",), 0.4, TRAINER, 2.0),
+    Case(("throttle",), 0.4, TRAINER, 2.0),
+    Case(("gc", "memory"), 0.75, TRAINER, 3.0),
     Case(("network", "sleep", "lock"), 0.75, LOADER, 3.0),
     Case(("disk",), 0.4, LOADER, 2.0),
 )

@@ -26,6 +26,7 @@ from debottleneck.analysis.analyse import analyse
 from debottleneck.analysis.attribution import (
     CAUSE,
     CAUSE_OF_STATE,
+    Counted,
     Samples,
     by_schedstat,
     gather,
@@ -34,11 +35,11 @@ from debottleneck.analysis.attribution import (
 from debottleneck.analysis.threads import QuietTime
 from debottleneck.analysis.timeline import Lookup
 from debottleneck.recording.recording import STATES, Recording
-from debottleneck.words import CAUSES, STAGES
+from debottleneck.words import CAUSES, ON_CORE, STAGES
 
 PARTS = st.floats(0, 1)
 COUNT = len(STAGES)
-NOT_BLOCKED = [CAUSE["python"], CAUSE["native"], CAUSE["runqueue"]]
+NOT_BLOCKED = [CAUSE[cause] for cause in (*ON_CORE, "runqueue", "throttle")]
 
 
 @st.composite
@@ -61,6 +62,7 @@ def grids(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, Samples]:
         held=ran * rng.random(grid),
         ran=ran,
         delay=some(*grid),
+        stopped=some(*grid),
         count=rng.integers(0, 1000, COUNT).astype(float),
         slices=rng.integers(0, 1000, COUNT).astype(float),
         reads_gil=draw(st.booleans()),
@@ -74,7 +76,8 @@ def test_causes_add_up_to_their_stage(
 ) -> None:
     """Every step's stage is its causes, none of them negative."""
     wall, cpu, samples = made
-    found = split(wall, cpu, samples)
+    counted = Counted(gc=samples.held, memory=samples.seen)
+    found = split(wall, cpu, samples, counted)
     assert found.sum(axis=-1) == pytest.approx(wall, rel=1e-6, abs=1)
     assert (found >= -1e-3).all()
 
@@ -85,7 +88,8 @@ def test_run_queue_delay_is_never_made_up(
 ) -> None:
     """No more of it than schedstat counted, nor than the time off the core."""
     wall, cpu, samples = made
-    found = split(wall, cpu, samples)[..., CAUSE["runqueue"]]
+    causes = split(wall, cpu, samples)
+    found = causes[..., CAUSE["runqueue"]] + causes[..., CAUSE["throttle"]]
     assert found.sum() <= samples.delay.sum() * (1 + 1e-9) + 1
     assert (found <= wall - np.minimum(cpu, wall) + 1e-3).all()
 

@@ -26,6 +26,7 @@ from debottleneck.agent import (
     functions,
     garbage,
     gil,
+    layout,
     marks,
     modules,
     opened,
@@ -89,7 +90,7 @@ def main(
                 _state_facts(spooled, config, no_yappi)
                 opening = opened.Opening(partial(user.owns, module=""))
                 evidence.start(config.get("loop"), opening)
-                garbage.Pauses().install()
+                garbage.Collections(spooled).install()
         hooks = _after_imports(config, user)
         for plugin in plugins:
             plugin.install(spooled, config)
@@ -140,6 +141,7 @@ def _state_facts(folder: Path, config: Mapping[str, Any], yappi: str) -> None:
         "python": platform.python_version(),
         "executable": sys.executable,
         "gil": place if isinstance(place, dict) else None,
+        "frames": layout.locate() if config["waits"] else None,
         "no_gil_because": place if isinstance(place, str) else "",
         "no_yappi_because": yappi,
         "mark_pair_us": marks.calibrate(),

@@ -12,6 +12,7 @@ from debottleneck.analysis import code as code_pass
 from debottleneck.analysis import gil as gil_pass
 from debottleneck.analysis import threads as thread_pass
 from debottleneck.analysis import trainer as trainer_pass
+from debottleneck.analysis.counted import ThreadCounts
 from debottleneck.analysis.division import divide
 from debottleneck.analysis.findings import diagnose
 from debottleneck.analysis.frames import (
@@ -58,7 +59,8 @@ def analyse(recording: Recording) -> Analysis:
     grid = None
     if len(quiet) >= FEWEST_STEPS:
         waits = of_thread(recording.waits, facts.pid, trainer).sort_values("end_ns")
-        grid = trainer_pass.grid_of(steps, within, ours, waits, rows)
+        counts = ThreadCounts.of(recording, facts.pid, trainer, waits)
+        grid = trainer_pass.grid_of(steps, within, ours, waits, counts, rows)
     time = _quiet_time(recording, quiet if grid else None)
     loop = _loop(recording, found, grid)
     calls, pairs = _calls_per_step(recording, ours, trainer, quiet)
@@ -81,6 +83,7 @@ def analyse(recording: Recording) -> Analysis:
         causes=causes,
         threads=threads,
         gil_waits=gil_pass.wait_table(recording, causes, *around, holders),
+        lock_waits=gil_pass.lock_table(recording, causes, *around),
         waited_on=gil_pass.waited_on(recording, causes, *around),
         lines=code_pass.line_table(stacks, code),
         flame=code_pass.flame_table(stacks, code),

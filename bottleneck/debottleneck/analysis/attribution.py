@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from debottleneck.analysis.frames import Floats, Ints, bounds
+from debottleneck.analysis.frames import Flags, Floats, Ints, bounds
 from debottleneck.analysis.timeline import Lookup
 from debottleneck.recording.recording import STATES
 from debottleneck.words import CAUSES
@@ -48,6 +48,22 @@ CONSERVED_WITHIN = 1e-6
 
 
 @dataclass(frozen=True)
+class Counted:
+    """What was counted of one thread, nanoseconds on a core, shaped as its walls.
+
+    Attributes:
+        gc: In garbage collections.
+        memory: In page faults.
+    """
+
+    gc: Floats
+    memory: Floats
+
+
+NOTHING = Counted(np.zeros(()), np.zeros(()))
+
+
+@dataclass(frozen=True)
 class Samples:
     """What the samples of one thread say, on a grid of steps x stages.
 
@@ -59,6 +75,7 @@ class Samples:
         held: (steps, stages) on-CPU weight with the GIL held.
         ran: (steps, stages) on-CPU weight in all.
         delay: (steps, stages) run-queue delay.
+        stopped: (steps, stages) the part of it that the CPU quota took.
         count: (stages,) number of samples.
         slices: (stages,) times the thread was given a core: waits that ended.
         reads_gil: False when the holder could not be read.
@@ -69,6 +86,7 @@ class Samples:
     held: Floats
     ran: Floats
     delay: Floats
+    stopped: Floats
     count: Floats
     slices: Floats
     reads_gil: bool
@@ -91,26 +109,34 @@ def sums(cells: Ints, weights: Floats | None = None, minlength: int = 0) -> Floa
     return np.bincount(cells, weights, minlength).astype(np.float64)
 
 
-def split(wall: Floats, cpu: Floats, samples: Samples | None) -> Floats:
+def split(
+    wall: Floats, cpu: Floats, samples: Samples | None, counted: Counted = NOTHING
+) -> Floats:
     """Causes of each step's stage.
 
     Args:
         wall: (steps, stages) exact nanoseconds.
         cpu: (steps, stages) exact thread CPU time.
         samples: None when nothing was sampled.
+        counted: What was counted, as far as it fits in the CPU time.
 
     Returns:
         (steps, stages, causes), summing over causes to `wall`.
     """
     result = np.zeros((*wall.shape, len(CAUSES)))
-    if samples is None:
-        result[..., CAUSE["unattributed"]] = wall
-        return result
     cpu = np.minimum(cpu, wall)
-    _split_on_cpu(result, cpu, samples)
     off = wall - cpu
+    for cause, amount in (("gc", counted.gc), ("memory", counted.memory)):
+        result[..., CAUSE[cause]] = np.minimum(amount, cpu)
+        cpu = cpu - result[..., CAUSE[cause]]
+    if samples is None:
+        result[..., CAUSE["unattributed"]] = off + cpu
+        return result
+    _split_on_cpu(result, cpu, samples)
     delay = _fitted(samples.delay, off, wall * samples.usual)
-    result[..., CAUSE["runqueue"]] += delay
+    stopped = np.minimum(samples.stopped, delay)
+    result[..., CAUSE["throttle"]] += stopped
+    result[..., CAUSE["runqueue"]] += delay - stopped
     _split_waiting(result, wall, off - delay, samples)
     check_conserved(result, wall)
     return result
@@ -182,7 +208,12 @@ def _supported(wall: Floats, waiting: Floats, samples: Samples) -> Floats:
 
 
 def gather(
-    rows: pd.DataFrame, lookup: Lookup, step_of_segment: Ints, steps: int
+    rows: pd.DataFrame,
+    lookup: Lookup,
+    step_of_segment: Ints,
+    steps: int,
+    stopped: pd.DataFrame | None = None,
+    collecting: Flags | None = None,
 ) -> Samples:
     """Lay one thread's samples on the grid of quiet steps and stages.
 
@@ -191,6 +222,8 @@ def gather(
         lookup: Its segments.
         step_of_segment: For each segment its row on the grid, -1 for none.
         steps: Rows of the grid.
+        stopped: Of them what the CPU quota took, as rows of that table.
+        collecting: (rows,) which were taken in a garbage collection.
     """
     segment = lookup.index(rows["end_ns"].to_numpy(np.int64) - 1)
     step = np.append(step_of_segment, -1)[segment]  # -1 is in none: the last
@@ -198,9 +231,14 @@ def gather(
     shape = steps, len(lookup.rows)
     cell = step[kept] * shape[1] + lookup.stage[segment[kept]]
     weight = np.ones(len(cell))
-    samples = _on_grid(rows[kept], cell, weight, _on_core(rows)[kept], shape)
+    on_core = _on_core(rows, collecting)[kept]
+    samples = _on_grid(rows[kept], cell, weight, on_core, shape)
+    samples = replace(samples, reads_gil=_reads_gil(rows))
     delay = _lay_delay(rows, lookup, step_of_segment, samples)
-    return replace(samples, delay=delay, reads_gil=_reads_gil(rows))
+    if stopped is not None:
+        laid = _lay_delay(stopped, lookup, step_of_segment, samples)
+        samples = replace(samples, stopped=laid)
+    return replace(samples, delay=delay)
 
 
 def _on_grid(
@@ -235,6 +273,7 @@ def _on_grid(
         held=sums(cell, ran * holds, cells).reshape(grid),
         ran=sums(cell, ran, cells).reshape(grid),
         delay=sums(cell, rows["delay_ns"].to_numpy() * weight, cells).reshape(grid),
+        stopped=np.zeros(grid),
         count=sums(stage[weight > 0], minlength=stages),
         slices=sums(stage, rows["slices"].to_numpy() * weight, stages),
         reads_gil=_reads_gil(rows),
@@ -245,8 +284,8 @@ def _reads_gil(rows: pd.DataFrame) -> bool:
     return bool((rows["holder"] >= 0).any())
 
 
-def _on_core(rows: pd.DataFrame) -> Floats:
-    """Time on a core that each running sample stands for.
+def _on_core(rows: pd.DataFrame, collecting: Flags | None = None) -> Floats:
+    """Time on a core that each running sample stands for, collections aside.
 
     Its tick less the tick's run-queue delay; less again if the thread may have been
     queued at the sample itself, which is booked in the tick after. A tick's own
@@ -258,7 +297,7 @@ def _on_core(rows: pd.DataFrame) -> Floats:
     later = np.append(delay[1:], 0.0)[: len(rows)]
     sure = np.maximum(1.0 - later / QUEUED_NS, QUEUED_WEIGHT)
     result: Floats = np.maximum(length - delay, 0.0) * sure
-    return result
+    return result if collecting is None else result * ~collecting
 
 
 def _lay_delay(
@@ -275,15 +314,8 @@ def _lay_delay(
         return np.zeros_like(samples.seen)
     booked = delayed["end_ns"] - delayed["delay_ns"]
     start = np.minimum(delayed["start_ns"], booked).to_numpy(np.int64)
-    first = np.searchsorted(lookup.end, start, side="right")
-    last = np.searchsorted(lookup.start, delayed["end_ns"], side="left") - 1
-    count = np.maximum(last - first + 1, 0)
-    tick = np.repeat(np.arange(len(delayed)), count)
-    offset = np.arange(len(tick)) - np.repeat(np.cumsum(count) - count, count)
-    segment = np.repeat(first, count) + offset
-    begin = np.maximum(lookup.start[segment], start[tick])
-    stop = np.minimum(lookup.end[segment], delayed["end_ns"].to_numpy()[tick])
-    weight = np.maximum(stop - begin, 0) * _unexplained(lookup, samples.usual)[segment]
+    tick, segment, length = lookup.overlaps(start, bounds(delayed)[1])
+    weight = length * _unexplained(lookup, samples.usual)[segment]
     share = ratio(weight, sums(tick, weight, len(delayed))[tick])
     delay = share * delayed["delay_ns"].to_numpy(np.float64)[tick]
     step = step_of_segment[segment]
@@ -302,7 +334,12 @@ def _unexplained(lookup: Lookup, usual: Floats) -> Floats:
 
 
 def by_schedstat(
-    rows: pd.DataFrame, stages: Ints, weight: Floats, count: int
+    rows: pd.DataFrame,
+    stages: Ints,
+    weight: Floats,
+    count: int,
+    counted: Counted = NOTHING,
+    stopped: float = 0.0,
 ) -> Floats:
     """Causes of a thread without a grid of steps, from its ticks alone.
 
@@ -315,6 +352,8 @@ def by_schedstat(
         stages: (rows,) stage number of each.
         weight: (rows,) the part of each row that counts, 0 to 1.
         count: How many stages there are.
+        counted: Of the thread, (1, stages).
+        stopped: Nanoseconds that the CPU quota took of the thread's wait for a core.
 
     Returns:
         (stages, causes) nanoseconds, summing to the thread's time.
@@ -328,7 +367,9 @@ def by_schedstat(
     off = _laid(queued, samples.delay, samples.seen)
     waited = samples.blocked.sum(axis=-1)
     wall = cpu + off + _laid(total - on_core - queued, waited, samples.seen)
-    result: Floats = split(wall, cpu, replace(samples, delay=off))[0]
+    quota = off * min(stopped / queued, 1.0) if queued > 0 else off
+    samples = replace(samples, delay=off, stopped=quota)
+    result: Floats = split(wall, cpu, samples, counted)[0]
     return result
 
 

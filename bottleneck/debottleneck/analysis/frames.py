@@ -72,6 +72,14 @@ COLUMNS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "int64 holder_line",
             "float64 share",
         ),
+        # Who waits for a lock whose holder was seen; `kind` is the lock's. Likewise.
+        "lock_waits": _columns(
+            "str stage role kind holder_thread",
+            "int64 holder_tid",
+            "str holder_function holder_file",
+            "int64 holder_line",
+            "float64 share",
+        ),
         # What a stage's waits were on (files, peers), ms per step.
         "waited_on": _columns(
             "str stage role cause syscall what", "float64 ms_per_step"

@@ -14,7 +14,7 @@ from debottleneck.analysis.timeline import stages_at
 from debottleneck.recording.recording import STATES, Recording
 
 HANDING_OVER = "(changing hands)"
-_GIL = STATES.index("gil")
+_GIL, _LOCK = STATES.index("gil"), STATES.index("lock")
 
 
 def wait_table(
@@ -41,6 +41,35 @@ def wait_table(
     gil = causes[causes["cause"] == "gil"].set_index(["stage", "role"])["share"]
     sums["share"] = _shared_out(gil, sums)
     return typed("gil_waits", _named(sums, recording, lines))
+
+
+def lock_table(
+    recording: Recording,
+    causes: pd.DataFrame,
+    segments: pd.DataFrame,
+    names: RowNames,
+    roles: Roles,
+    quiet: QuietTime,
+) -> pd.DataFrame:
+    """`frames.COLUMNS["lock_waits"]`: of each stage's cause `lock`, by holder."""
+    rows = recording.waits[recording.waits["state"] == _LOCK]
+    rows = _in_quiet_time(rows, segments, names, roles, quiet)
+    if rows.empty or recording.holders.empty:
+        return typed("lock_waits", pd.DataFrame())
+    keys = ["stage", "role", "pid", "detail"]
+    sums = rows.groupby(keys, as_index=False)["weight"].sum()
+    lock = causes[causes["cause"] == "lock"].set_index(["stage", "role"])["share"]
+    sums["share"] = _shared_out(lock, sums)
+    held = recording.holders.merge(recording.details, on="detail")
+    held = held.rename(columns={"tid": "holder", "what": "kind"})
+    sums = sums.merge(held, on="detail")
+    places = {"function": "holder_function", "file": "holder_file"}
+    sums = sums.rename(columns={**places, "line": "holder_line"})
+    threads = recording.threads.set_index(["pid", "tid"])["name"].to_dict()
+    holders = zip(sums["pid"], sums["holder"], strict=True)
+    named = [threads.get(key, f"thread {key[1]}") for key in holders]
+    sums = sums.assign(holder_thread=named, holder_tid=sums["holder"])
+    return typed("lock_waits", sums.sort_values("share", ascending=False))
 
 
 def _in_quiet_time(

@@ -268,6 +268,7 @@ class Analysis:
     causes: pd.DataFrame
     threads: pd.DataFrame
     gil_waits: pd.DataFrame
+    lock_waits: pd.DataFrame
     waited_on: pd.DataFrame
     lines: pd.DataFrame
     flame: pd.DataFrame

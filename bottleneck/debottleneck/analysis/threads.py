@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from debottleneck.analysis.attribution import by_schedstat
+from debottleneck.analysis.counted import ThreadCounts
 from debottleneck.analysis.frames import Floats, Ints, bounds, typed
 from debottleneck.analysis.roles import Roles
 from debottleneck.analysis.rows import RowNames
@@ -62,13 +63,21 @@ def cause_totals(
     """(pid, tid) -> (rows, causes) nanoseconds of quiet time."""
     waits, totals = recording.waits, {}
     weight = quiet.share(*bounds(waits))
-    stages = stages_at(segments, rows, waits, waits["end_ns"].to_numpy(np.int64) - 1)
+    ends = waits["end_ns"].to_numpy(np.int64)
+    stages = stages_at(segments, rows, waits, ends - 1)
     for (pid, tid), places in waits.groupby(["pid", "tid"]).indices.items():
+        places = places[np.argsort(ends[places], kind="stable")]
         counted = places[weight[places] > 0]
         if len(counted):
             ticks, of_row = waits.iloc[counted], stages[counted]
-            causes = by_schedstat(ticks, of_row, weight[counted], len(rows))
-            totals[int(pid), int(tid)] = causes
+            thread = int(pid), int(tid)
+            counts = ThreadCounts.of(recording, *thread, waits.iloc[places])
+            ended = ends[places], stages[places]
+            laid = counts.by_row(*ended, quiet.share, len(rows))
+            part = quiet.share(*bounds(counts.counters))
+            stopped = float((counts.counters["delay_ns"].to_numpy() * part).sum())
+            around = (ticks, of_row, weight[counted], len(rows))
+            totals[thread] = by_schedstat(*around, laid, stopped)
     return totals
 
 

@@ -39,6 +39,12 @@ class Thresholds:
     line_share: float = 0.05
     # A thread that holds the GIL half as long as the longest shares the blame.
     holder_share: float = 0.50
+    # A step three times as long as usual is no scatter: a stall of its own.
+    stall_times: float = 3.0
+    # Of a few stalls one may be chance; nine of ten keep the order or there is none.
+    in_order: float = 0.90
+    # Repeated runs differ by 8 % (FACTS): surely more than that from first to last.
+    drift_times: float = 1.10
     # More lines than these are not read; the page has them all.
     max_lines: int = 3
     # Ends at 1.43x and more: worth the next hour.

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from debottleneck.analysis.frames import Ints, bounds, holding
+from debottleneck.analysis.frames import Floats, Ints, bounds, holding
 from debottleneck.analysis.rows import RowNames
 from debottleneck.recording.loop import CODE, LOOP, OPENED, Marks, code_of
 from debottleneck.recording.reading import is_minor
@@ -284,6 +284,22 @@ class Lookup:
     def index(self, times: Ints) -> Ints:
         """Index of the segment that holds each time, -1 outside of all."""
         return holding(self.start, self.end, times)
+
+    def overlaps(self, start: Ints, end: Ints) -> tuple[Ints, Ints, Floats]:
+        """Every pair of an interval and a segment that overlap.
+
+        Returns:
+            The interval's number, the segment's index, nanoseconds that both share.
+        """
+        first = np.searchsorted(self.end, start, side="right")
+        last = np.searchsorted(self.start, end, side="left") - 1
+        count = np.maximum(last - first + 1, 0)
+        number = np.repeat(np.arange(len(start)), count)
+        segment = np.arange(len(number)) - np.repeat(np.cumsum(count) - count, count)
+        segment += np.repeat(first, count)
+        begin = np.maximum(self.start[segment], start[number])
+        stop = np.minimum(self.end[segment], end[number])
+        return number, segment, np.maximum(stop - begin, 0).astype(np.float64)
 
 
 def stages_at(

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from debottleneck.analysis.attribution import gather, split, sums
+from debottleneck.analysis.counted import ThreadCounts
 from debottleneck.analysis.frames import (
     BULK,
     QUIET,
@@ -64,6 +65,7 @@ def grid_of(
     within: pd.DataFrame,
     segments: pd.DataFrame,
     waits: pd.DataFrame,
+    counts: ThreadCounts,
     rows: RowNames,
 ) -> StepGrid:
     """Exact times and causes of every quiet step.
@@ -73,6 +75,7 @@ def grid_of(
         within: The trainer's segments within steps, with their `step`.
         segments: All of the trainer's segments.
         waits: The trainer's rows of that table, empty when not sampled.
+        counts: What was counted of it.
         rows: Of the recording.
     """
     numbers = quiet_steps(steps)["step"].to_numpy(np.int64)
@@ -85,16 +88,17 @@ def grid_of(
     cells = shape[0] * shape[1]
     wall = sums(cell, counted["wall_ns"], cells).reshape(shape)
     cpu = sums(cell, counted["cpu_ns"], cells).reshape(shape)
-    samples, looks = None, None
+    lookup, samples, looks = Lookup(segments, rows), None, None
+    step = holding(*bounds(steps), lookup.start)
+    places = np.where(step >= 0, row_of_step[step], -1)
     if len(waits):
-        lookup = Lookup(segments, rows)
-        step = holding(*bounds(steps), lookup.start)
-        places = np.where(step >= 0, row_of_step[step], -1)
-        samples = gather(waits, lookup, places, len(numbers))
+        aside = counts.collecting(bounds(waits)[1] - 1)
+        around = (waits, lookup, places, len(numbers))
+        samples = gather(*around, counts.counters, aside)
         looks = int(samples.count.sum())
         samples = samples if looks >= FEWEST_LOOKS else None
+    causes = split(wall, cpu, samples, counts.on_grid(lookup, places, len(numbers)))
     kinds, weights = frequencies(steps, within, rows)
-    causes = split(wall, cpu, samples)
     return StepGrid(numbers, wall, cpu, causes, rows, kinds, weights, looks)
 
 

@@ -37,29 +37,32 @@ class ThreadFiles:
     tid: int
     syscall: int
     schedstat: int
+    stat: int
     last_text: bytes = b""
     counts: tuple[int, int, int] = (0, 0, 0)
+    kernel: tuple[int, int, int] | None = None
+    throttled_ns: int = 0
     state: int = 0
     detail: int = 0
     row: list[int] = field(default_factory=list)
 
     def close(self) -> None:
-        """Close both files."""
-        os.close(self.syscall)
-        os.close(self.schedstat)
+        """Close its files."""
+        for file in (self.syscall, self.schedstat, self.stat):
+            os.close(file)
 
 
 def open_thread(pid: int, tid: int) -> ThreadFiles | None:
     """Open a thread's files, None when it is gone already."""
     files: list[int] = []
     try:
-        for name in ("syscall", "schedstat"):
+        for name in ("syscall", "schedstat", "stat"):
             files.append(os.open(f"/proc/{pid}/task/{tid}/{name}", os.O_RDONLY))
     except (FileNotFoundError, ProcessLookupError):
         for file in files:
             os.close(file)
         return None
-    return ThreadFiles(tid, files[0], files[1])
+    return ThreadFiles(tid, files[0], files[1], files[2])
 
 
 class GilReader:
@@ -171,6 +174,15 @@ class Descriptors:
             path = f"/proc/{self._pid}/net/{kind}"
             with contextlib.suppress(OSError), open(path) as file:
                 self._sockets.update(waits.parse_sockets(file.read(), kind))
+
+
+def has_swapped(pid: int) -> bool:
+    """Whether some of a process's memory was swapped out."""
+    try:
+        with open(f"/proc/{pid}/status", errors="replace") as file:
+            return any(int(s.split()[1]) > 0 for s in file if s.startswith("VmSwap:"))
+    except (OSError, ValueError, IndexError):
+        return False
 
 
 def children_of(pid: int) -> list[int]:

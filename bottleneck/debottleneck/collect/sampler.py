@@ -17,6 +17,8 @@ import time
 from pathlib import Path
 from types import FrameType
 
+from debottleneck.collect import faults
+from debottleneck.collect.holders import Layout
 from debottleneck.collect.proc import (
     GilPlace,
     busy_seconds,
@@ -55,6 +57,7 @@ class Sampler:
         self._folder = folder
         self._details = Details()
         self._place: GilPlace | None = None
+        self._layout: Layout | None = None
         self._pid = pid
         self._asked_ns = 1e9 / rate
         self._period_ns = self._asked_ns
@@ -71,11 +74,12 @@ class Sampler:
         self._comms: dict[tuple[int, int], str] = {}
         self._waits = bytearray()
         self._bursts = bytearray()
+        self._huge = faults.huge_faults()
 
     def run(self) -> None:
         """Sample until told to stop or until the target is gone."""
         self._wait_for_agent()
-        self._watch(self._pid, self._place)
+        self._watch(self._pid, self._place, self._layout)
         begun = time.monotonic_ns()
         self._cpu_before = time.process_time_ns()
         due, flush, tuned = float(begun), begun, (begun, time.process_time_ns())
@@ -95,13 +99,20 @@ class Sampler:
 
     def _flush(self, now: int) -> None:
         """Let the tool see what has been gathered, and the GIL's hand-overs so far."""
-        handovers = bytearray()
+        handovers, counters = bytearray(), bytearray()
         for pid, watched in self._watched.items():
+            counters += watched.counters
+            watched.counters.clear()
             if watched.gil is not None:
                 handovers += spool.HANDOVER.pack(pid, now, watched.gil.switches)
+        huge = faults.huge_faults()
+        counters += spool.COUNTER.pack(self._pid, 0, now, 0, 0, huge - self._huge, 0)
+        self._huge = huge
         for name, rows in (
             (spool.DETAILS_FILE, self._details.lines),
+            (spool.HOLDERS_FILE, self._details.holders),
             (spool.WAITS_FILE, self._waits),
+            (spool.COUNTERS_FILE, counters),
             (spool.HANDOVERS_FILE, handovers),
             (spool.BURSTS_FILE, self._bursts),
         ):
@@ -116,12 +127,15 @@ class Sampler:
                 return
             time.sleep(0.005)
         if path.exists():
-            place = json.loads(path.read_text(encoding="utf-8"))["gil"]
-            self._place = GilPlace(**place) if place else None
+            told = json.loads(path.read_text(encoding="utf-8"))
+            self._place = GilPlace(**told["gil"]) if told["gil"] else None
+            self._layout = Layout(**told["frames"]) if told.get("frames") else None
 
-    def _watch(self, pid: int, place: GilPlace | None) -> None:
+    def _watch(
+        self, pid: int, place: GilPlace | None, layout: Layout | None = None
+    ) -> None:
         try:
-            self._watched[pid] = Watched(pid, place, self._details)
+            self._watched[pid] = Watched(pid, place, self._details, layout)
         except OSError as error:
             if pid == self._pid:
                 self._fail(f"/proc/{pid} cannot be read ({error.strerror})")
@@ -219,6 +233,7 @@ class Sampler:
             "cpu_share": (time.process_time_ns() - self._cpu_before) / wall,
             "late_ticks": self._late,
             "ticks": self._ticks,
+            **faults.prices(),
         }
         self._append(spool.SAMPLER_FILE, line_of(facts))
 

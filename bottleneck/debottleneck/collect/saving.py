@@ -82,11 +82,8 @@ def _environment(
     facts = environment.describe(options.python, agent)
     facts["packages"] = environment.package_versions(options.python)
     facts["thread_pools"] = outcome.pools
-    shares = {
-        "foreign_load": foreign_load(raw, blocks),
-        "collector_share": assemble.collector_share(raw, outcome.pid),
-    }
-    return facts | {key: share for key, share in shares.items() if share is not None}
+    foreign = foreign_load(raw, blocks)
+    return facts if foreign is None else facts | {"foreign_load": foreign}
 
 
 def _rates(raw: Path, agent: dict[str, Any]) -> dict[str, Any]:

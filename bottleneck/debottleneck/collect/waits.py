@@ -116,6 +116,19 @@ def parse_schedstat(text: bytes) -> tuple[int, int, int]:
         raise ProcFormatError(f"unexpected text in schedstat: {text[:80]!r}") from error
 
 
+def parse_stat(text: bytes) -> tuple[int, int, int]:
+    """`stat`: minor faults, major faults, clock ticks in the kernel.
+
+    Raises:
+        ProcFormatError: Not of the kernel's form.
+    """
+    fields = text.rpartition(b")")[2].split()
+    try:
+        return int(fields[7]), int(fields[9]), int(fields[12])
+    except (IndexError, ValueError) as error:
+        raise ProcFormatError(f"unexpected text in stat: {text[:80]!r}") from error
+
+
 def parse_sockets(text: str, kind: str) -> dict[str, tuple[str, str]]:
     """`net/tcp`, `tcp6`, `udp`, `udp6` or `unix`: inode -> (cause, peer).
 

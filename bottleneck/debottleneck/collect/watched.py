@@ -8,15 +8,18 @@ import platform
 from operator import sub
 
 from debottleneck.collect import waits
+from debottleneck.collect.holders import Held, Holders, Layout
 from debottleneck.collect.proc import (
     UNKNOWN_HOLDER,
     Descriptors,
     GilPlace,
     GilReader,
     ThreadFiles,
+    has_swapped,
     open_thread,
 )
 from debottleneck.recording import spool
+from debottleneck.recording.cores import cpu_groups, granted, throttled_ns
 
 STATE = {name: number for number, name in enumerate(spool.STATES)}
 RUNNING = STATE["running"]
@@ -26,23 +29,30 @@ LONGEST_ROW_NS = 250_000_000
 
 MOST_DETAILS = 5_000
 
+TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+
 
 class Details:
     """Numbers what waits were on; `lines` are those not yet in the spool."""
 
     def __init__(self) -> None:
-        self._numbers: dict[tuple[str, str], int] = {("", ""): 0}
+        self._numbers: dict[tuple[str, str, Held | None], int] = {("", "", None): 0}
         self.lines = bytearray()
+        self.holders = bytearray()
 
-    def number(self, call: str, what: str) -> int:
-        """The number of a (system call, file or peer); bounded in count."""
-        number = self._numbers.get((call, what))
+    def number(self, call: str, what: str, held: Held | None = None) -> int:
+        """The number of a (system call, file or peer, holder); bounded in count."""
+        held = held if held and held.tid else None
+        number = self._numbers.get((call, what, held))
         if number is not None:
             return number
         if len(self._numbers) >= MOST_DETAILS:
-            what = "(more)"
-        number = self._numbers.setdefault((call, what), len(self._numbers))
+            what, held = "(more)", None
+        number = self._numbers.setdefault((call, what, held), len(self._numbers))
         self.lines += line_of([number, call, what])
+        if held is not None:
+            place = held.tid, held.function, held.file, held.line
+            self.holders += line_of([number, *place])
         return number
 
 
@@ -54,9 +64,16 @@ def line_of(values: object) -> bytes:
 class Watched:
     """One process under observation."""
 
-    def __init__(self, pid: int, place: GilPlace | None, details: Details) -> None:
+    def __init__(
+        self,
+        pid: int,
+        place: GilPlace | None,
+        details: Details,
+        layout: Layout | None = None,
+    ) -> None:
         self.pid = pid
         self.gil = GilReader(pid, place) if place else None
+        self._holders = Holders(self.gil.read, layout) if self.gil and layout else None
         self.threads: dict[int, ThreadFiles] = {}
         self.gone = False
         self.oncpu = 0
@@ -65,6 +82,9 @@ class Watched:
         self._names = waits.SYSCALLS.get(platform.machine(), {})
         self._links = -1
         self.last_ns = 0
+        self.counters = bytearray()
+        self._groups = [group for group in cpu_groups(pid) if granted(group)]
+        self._throttled_ns = 0
 
     def refresh(self) -> None:
         """Open threads that have appeared, when their number has changed."""
@@ -89,6 +109,8 @@ class Watched:
         self.refresh()
         holder = self.gil.holder() if self.gil is not None else UNKNOWN_HOLDER
         since = self.last_ns or now
+        if self._groups:
+            self._throttled_ns = sum(map(throttled_ns, self._groups))
         for files in list(self.threads.values()):
             try:
                 self._sample(files, since, now, holder, out)
@@ -116,6 +138,24 @@ class Watched:
             self.oncpu += ran
             files.row = [self.pid, files.tid, since, now, ran, queued]
             files.row += [holder, files.state, files.detail, slices]
+        self._count(files, now, 0 if first else passed[1])
+
+    def _count(self, files: ThreadFiles, now: int, queued: int) -> None:
+        """What else the kernel counts of the thread: faults, and how it was stopped.
+
+        The quota's time is told of all threads; of one it is at most the time that it
+        was kept waiting, which the kernel books when the thread is back on a core.
+        """
+        before = files.kernel
+        files.kernel = counts = waits.parse_stat(os.pread(files.stat, 512, 0))
+        stopped = min(queued, self._throttled_ns - files.throttled_ns)
+        if queued:
+            files.throttled_ns = self._throttled_ns
+        if before is not None and (stopped > 0 or counts != before):
+            minor, major, ticks = map(sub, counts, before)
+            times = max(ticks, 0) * TICK_NS, max(stopped, 0)
+            row = self.pid, files.tid, now, *times, max(minor, 0), max(major, 0)
+            self.counters += spool.COUNTER.pack(*row)
 
     def _write(self, files: ThreadFiles, out: bytearray) -> None:
         if files.row:
@@ -134,10 +174,15 @@ class Watched:
         if call.number == waits.ENDED:
             raise ProcessLookupError(files.tid)
         if call.number == waits.PAGE_FAULT:
-            return STATE["disk"], self._details.number("page fault", "")
+            cause = "memory" if has_swapped(self.pid) else "disk"
+            return STATE[cause], self._details.number("page fault", "")
         name = self._names.get(call.number, f"system call {call.number}")
         if name == "futex" and self.gil and self.gil.covers(call.arguments[0]):
             return STATE["gil"], 0
+        if name == "futex" and self._holders is not None:
+            held = self._holders.holder(files.tid, call.arguments[0])
+            if held is not None:
+                return STATE["lock"], self._details.number(name, held.kind, held)
         cause, what = self._cause(waits.kind_of_call(name), call)
         return STATE[cause], self._details.number(name, what)
 

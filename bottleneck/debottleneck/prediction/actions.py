@@ -46,7 +46,11 @@ OF_STAGES = {
 INPUT = ("input-bound-io", "input-bound-compute", "starvation", "gil-contention")
 """Kinds of findings about what makes batches."""
 
-BY_SETTINGS = ("too-short", "machine-busy", "gc-pauses", "oversubscription")
+BY_SETTINGS = (
+    *("too-short", "machine-busy", "oversubscription"),
+    *("gc-pauses", "page-faults", "cpu-quota", "lock-contention"),
+    *("periodic-stall", "drift"),
+)
 """Kinds on which no rewritten loop acts."""
 
 ALONE = f"{BLAS}:threads=1"
@@ -103,10 +107,8 @@ def only_tried(finding: Finding, analysis: Analysis) -> list[str]:
         return [ALONE, *(fewer if uses_dataloader(analysis) else [])]
     if finding.evidence.get("producer_cause") == "runqueue" and _pooled(analysis):
         return [ALONE]
-    if finding.stage == "checkpoint" or (finding.kind, finding.cause) == (
-        "waiting",
-        "disk",
-    ):
+    waits = finding.kind in ("waiting", "periodic-stall") and finding.cause == "disk"
+    if finding.stage == "checkpoint" or waits:
         return [SAVE]
     if finding.stage in (*INPUT_STAGES, "") and uses_dataloader(analysis):
         return [f"{DATALOADER}:{one}" for one in _loaders(finding, analysis)]

@@ -39,6 +39,9 @@ from debottleneck.strategies.rewriting.plan import Plan
 OUTSIDE = ("disk", "network", "ipc", "sleep", "unattributed")
 """Waits for something that is not a thread of this loop."""
 
+LIKE = {"gc": "python", "memory": "native", "throttle": "runqueue"}
+"""What is counted, and what a simulation takes it for."""
+
 MOST_STEPS = 400
 """Steps that are replayed, picked from more."""
 
@@ -196,7 +199,8 @@ def _mix(analysis: Analysis) -> _Mix:
     causes = ["python", "native", *OUTSIDE, "lock", "gil", "runqueue"]
     column = {cause: number for number, cause in enumerate(causes)}
     for row in own.itertuples(index=False):
-        grid[rows.number[row.stage], column[row.cause]] += row.ms_per_step
+        cause = LIKE.get(row.cause, row.cause)
+        grid[rows.number[row.stage], column[cause]] += row.ms_per_step
     on_core, off = grid[:, :2].sum(axis=1), grid[:, 2:].sum(axis=1)
     sampled = bool(on_core.sum() > 0)
     python = ratio(grid[:, 0], on_core, _total(grid[:, 0], on_core))
@@ -368,7 +372,7 @@ def _producers(
     waits = fraction(parts, (part.lock for part in taking))
     threads = analysis.threads
     makers = threads[threads["role"].isin(("loader", "worker"))]
-    idle = makers["lock"] + makers["ipc"] + makers["runqueue"] + makers["gil"]
+    idle = makers[["lock", "ipc", "runqueue", "throttle", "gil"]].sum(axis=1)
     makers = makers[1 - idle > FEWEST_SHARE]
     asked = makers["lock"] + makers["ipc"] > MOST_IDLE
     if not taking or (waits > FEWEST_SHARE and len(makers) and asked.all()):
@@ -382,9 +386,10 @@ def _producers(
         item_ns = row["wall_ms"] * 1e6 * count / measured
         apart = row["pid"] != analysis.recording.facts.pid
         outside = row["disk"] + row["network"] + row["sleep"]
-        cpu = item_ns * (row["python"] + row["native"])
+        own = {cause: row[cause] + row[like] for like, cause in LIKE.items()}
+        cpu = item_ns * (own["python"] + own["native"])
         rate = mix.rate[mix.rows.number["load"]] * cpu * (row["native"] > FEWEST_SHARE)
-        times = (item_ns * row["python"], item_ns * row["native"], item_ns * outside)
+        times = item_ns * own["python"], item_ns * own["native"], item_ns * outside
         producers.append(
             Producer(Part("load", str(row["name"]), *times, 0.0, rate), apart)
         )

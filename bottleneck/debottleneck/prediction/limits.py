@@ -17,6 +17,7 @@ from debottleneck.prediction.replay import Replayed
 from debottleneck.prediction.sides import plan_of
 from debottleneck.recording.machine import Machine
 from debottleneck.strategies.spec import PREFETCH, Strategies
+from debottleneck.words import ON_CORE
 
 FULL = 0.75
 """Cores that work for this part of the time are the limit: the rest of it one of them
@@ -121,7 +122,7 @@ def no_core(analysis: Analysis) -> str:
     threads, room = analysis.threads, cores(analysis)
     if threads.empty or room is None:
         return ""
-    on_core = threads[["python", "native"]].fillna(0.0).sum(axis=1)
+    on_core = threads[[*ON_CORE]].fillna(0.0).sum(axis=1)
     busy = float((on_core * threads["wall_ms"]).sum()) / float(threads["wall_ms"].max())
     others = foreign(analysis) or 0.0
     if room - busy - others > LEAST_IDLE:

@@ -114,8 +114,8 @@ def tables_of(
     """
     marks, marked = _marks(raw)
     fixed = {
-        name: sound(name, typed(name, reading.read_fixed(raw / file, dtype)))
-        for name, (file, dtype) in reading.FIXED.items()
+        name: sound(name, typed(name, reading.read_fixed(raw, files, dtype)))
+        for name, (files, dtype) in reading.FIXED.items()
     }
     threads = _threads(raw, marked, fixed["waits"])
     chosen = _chosen(raw)
@@ -131,6 +131,8 @@ def tables_of(
     sites = _table("sites", rows)
     sampled, frames = _stacks(windows, threads, _stages(sites))
     details = reading.read_lines(raw / spool.DETAILS_FILE, tuple[int, str, str])
+    holder = tuple[int, Id, str, str, Id]
+    holders = reading.read_lines(raw / spool.HOLDERS_FILE, holder)
     return {
         **fixed,
         "sites": sites,
@@ -138,6 +140,7 @@ def tables_of(
         "threads": threads,
         "marks": marks,
         "details": _table("details", [(0, "", ""), *map(tuple, details)]),
+        "holders": _table("holders", list(map(tuple, holders))),
         "blocks": _blocks(raw, windows),
         "stacks": sampled,
         "frames": frames,
@@ -203,21 +206,6 @@ def _events(raw: Path, kind: str) -> Iterator[tuple[int, dict[str, Any]]]:
         if event.get("event") == kind:
             with contextlib.suppress(checked.Unfit):
                 yield pid, checked.fit(EVENTS[kind], event)
-
-
-def collector_share(raw: Path, pid: int) -> float | None:
-    """The part of the time that garbage collections took, from the first step on.
-
-    Args:
-        raw: The spool folder.
-        pid: The process whose collections count.
-    """
-    told = [e for p, e in _events(raw, spool.COLLECTIONS) if p == pid]
-    if len(told) < 2:
-        return None
-    passed = told[-1]["at_ns"] - told[0]["at_ns"]
-    share = (told[-1]["ns"] - told[0]["ns"]) / max(passed, 1)
-    return float(round(min(max(share, 0.0), 1.0), 4))
 
 
 def _threads(

@@ -73,8 +73,41 @@ COLUMNS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "delay_ns": "int64",
             "slices": "int32",
         },
+        # Every garbage collection: when, on which thread; `cpu_ns` of it on a core,
+        # `collected` objects freed, `tracked` of the oldest generation's (0: unknown).
+        "collections": {
+            "pid": "int64",
+            "tid": "int64",
+            "start_ns": "int64",
+            "end_ns": "int64",
+            "cpu_ns": "int64",
+            "tracked": "int64",
+            "generation": "int32",
+            "collected": "int32",
+        },
+        # The kernel's counters of a thread, by how much they grew until `t_ns` since
+        # its row before (none where they did not): CPU time in the kernel (in steps of
+        # 10 ms), time that the CPU quota stopped it, page faults without and with disk.
+        # Of tid 0 `minor` are the machine's faults that brought a huge page.
+        "counters": {
+            "pid": "int64",
+            "tid": "int64",
+            "t_ns": "int64",
+            "system_ns": "int64",
+            "throttled_ns": "int64",
+            "minor": "int32",
+            "major": "int32",
+        },
         # What a wait was on: system call, and file path or socket peer ("").
         "details": {"detail": "int32", "syscall": "str", "what": "str"},
+        # The thread that held the lock of such a wait, and the code it was at.
+        "holders": {
+            "detail": "int32",
+            "tid": "int64",
+            "function": "str",
+            "file": "str",
+            "line": "int64",
+        },
         # CPython's own count of GIL hand-overs so far.
         "handovers": {"pid": "int64", "t_ns": "int64", "switches": "int64"},
         # The GIL read some times in a row, within `span_ns` from `t_ns` on: held in

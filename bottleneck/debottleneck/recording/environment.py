@@ -92,7 +92,6 @@ class Environment(TypedDict, total=False):
     packages: Mapping[str, str]
     thread_pools: list[PoolFacts]
     foreign_load: Annotated[float, Between(0, 2**20)] | None
-    collector_share: Annotated[float, Between(0, 1)] | None
 
 
 _PACKAGES = ("numpy", "torch", "pandas", "scipy", "yappi", "PIL")

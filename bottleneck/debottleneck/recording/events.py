@@ -75,13 +75,6 @@ class LoopEvent(TypedDict):
     sides: list[tuple[Site, Annotated[str, OneOf(SIDES)]]]
 
 
-class CollectionsEvent(Event):
-    """Time that garbage collections took from the script's begin on."""
-
-    at_ns: Time
-    ns: Time
-
-
 class FeedsEvent(Event):
     """A thread of the script's own puts something into a queue, time and again."""
 
@@ -102,6 +95,5 @@ EVENTS = {
     "plan": Planned,
     "functions": FunctionsWindow,
     "block": LearningBlock,
-    spool.COLLECTIONS: CollectionsEvent,
     spool.FEEDS: FeedsEvent,
 }

@@ -25,15 +25,22 @@ def _dtype(record: struct.Struct, names: str) -> np.dtype[Any]:
 
 MARK_DTYPE = _dtype(spool.MARK, "t cpu code calls")
 _WAIT = "pid tid start_ns end_ns oncpu_ns delay_ns holder state detail slices"
+_COLLECTION = "pid tid start_ns end_ns cpu_ns tracked generation collected"
+_COUNTER = "pid tid t_ns system_ns throttled_ns minor major"
 FIXED = {
     "waits": (spool.WAITS_FILE, _dtype(spool.WAIT, _WAIT)),
+    "collections": (
+        f"{spool.COLLECTIONS}-*.bin",
+        _dtype(spool.COLLECTION, _COLLECTION),
+    ),
+    "counters": (spool.COUNTERS_FILE, _dtype(spool.COUNTER, _COUNTER)),
     "handovers": (spool.HANDOVERS_FILE, _dtype(spool.HANDOVER, "pid t_ns switches")),
     "bursts": (
         spool.BURSTS_FILE,
         _dtype(spool.BURST, "pid t_ns span_ns held releases"),
     ),
 }
-"""Table -> the sampler's file of it, and its records."""
+"""Table -> the files of it, a pattern, and their records."""
 
 
 class MarkFile:
@@ -79,11 +86,15 @@ def mark_files(folder: Path) -> list[MarkFile]:
     return [file for file in map(MarkFile, paths) if file.started]
 
 
-def read_fixed(path: Path, dtype: np.dtype[Any]) -> pd.DataFrame:
-    """A file of fixed records; one cut off in the middle of a record is fine."""
-    data = _bytes(path)
-    size = len(data) // dtype.itemsize * dtype.itemsize
-    return pd.DataFrame(np.frombuffer(data[:size], dtype))
+def read_fixed(folder: Path, pattern: str, dtype: np.dtype[Any]) -> pd.DataFrame:
+    """Files of fixed records as far as they are written, be it half of one."""
+    parts = []
+    for path in sorted(folder.glob(pattern)):
+        data = _bytes(path)
+        size = len(data) // dtype.itemsize * dtype.itemsize
+        parts.append(np.frombuffer(data[:size], dtype))
+    records = np.concatenate(parts) if parts else np.empty(0, dtype)
+    return pd.DataFrame(records[records["pid"] > 0])
 
 
 def read_lines(path: Path, kind: Any = Any) -> list[Any]:

@@ -25,7 +25,7 @@ from debottleneck.recording.environment import Environment
 from debottleneck.recording.machine import Machine
 from debottleneck.recording.tables import LONGEST_NS, Allowance
 
-SCHEMA = 5
+SCHEMA = 6
 """Version of the folder's layout; any other one is refused, not guessed at."""
 
 FACTS_FILE = "recording.json"
@@ -54,6 +54,8 @@ class Sampled(TypedDict, total=False):
     asked_hz: Annotated[float, Between(0)]
     achieved_hz: Annotated[float, Between(0)]
     cpu_share: Annotated[float, Between(0)]
+    fault_ns: Annotated[float, Between(0)]
+    huge_fault_ns: Annotated[float, Between(0)]
     failed: str
 
 
@@ -171,7 +173,10 @@ class Recording:
     threads: pd.DataFrame
     marks: pd.DataFrame
     waits: pd.DataFrame
+    collections: pd.DataFrame
+    counters: pd.DataFrame
     details: pd.DataFrame
+    holders: pd.DataFrame
     handovers: pd.DataFrame
     bursts: pd.DataFrame
     blocks: pd.DataFrame

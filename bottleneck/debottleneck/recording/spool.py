@@ -87,6 +87,7 @@ STATES = (
     "ipc",
     "sleep",
     "unattributed",
+    "memory",
 )
 """What a sample can say of a thread; `running` is on a core or waiting for one."""
 
@@ -111,6 +112,7 @@ CONFIG = "config.json"
 CONTROL_FILE = "control.bin"
 WAITS_FILE = "waits.bin"
 DETAILS_FILE = "details.jsonl"
+HOLDERS_FILE = "holders.jsonl"
 HANDOVERS_FILE = "handovers.bin"
 HANDOVER = struct.Struct("<qqq")
 """pid, t_ns, switches."""
@@ -125,8 +127,19 @@ of a core."""
 SAMPLER_FILE = "sampler.json"
 COMMS_FILE = "comms.jsonl"
 LOAD_FILE = "load.jsonl"
-COLLECTIONS, FEEDS = "collections", "feeds"
-"""Events: nanoseconds that garbage collections took so far; a thread fills a queue."""
+FEEDS = "feeds"
+"""Event: a thread fills a queue."""
+
+COLLECTIONS = "collections"
+"""Begin of the names of the files of garbage collections."""
+
+COLLECTION = struct.Struct("<qqqqqqii")
+"""pid, tid, start_ns, end_ns, cpu_ns, tracked, generation, collected; a zero pid is a
+record not yet written."""
+
+COUNTERS_FILE = "counters.bin"
+COUNTER = struct.Struct("<qqqqqii")
+"""pid, tid, t_ns, system_ns, throttled_ns, minor, major: a thread's since its last."""
 
 STRATEGIES_FILE = "strategies.jsonl"
 """What strategies did and why not, see `strategies.rewriting.notes`."""

@@ -57,13 +57,14 @@ RANGES: Mapping[str, tuple[int, int]] = MappingProxyType(
     {
         **dict.fromkeys(("pid", "tid", "calls", "slices", "held", "line"), _COUNT),
         **dict.fromkeys(("detail", "stack", "depth", "releases"), _COUNT),
-        **dict.fromkeys(("end", "rank"), _COUNT),
+        **dict.fromkeys(("end", "rank", "minor", "major", "collected"), _COUNT),
+        "generation": (0, 3),
         "site": (0, 2**29 - 1),
         "within": (-1, 2**29 - 1),
         "edge": (spool.ENTER, spool.STEP_END),
         "state": (0, len(spool.STATES) - 1),
         "holder": (-1, 2**31 - 1),
-        **dict.fromkeys(("switches",), (0, LONGEST_NS)),
+        **dict.fromkeys(("switches", "tracked"), (0, LONGEST_NS)),
         **dict.fromkeys(("self_ns", "total_ns"), (-LONGEST_NS, LONGEST_NS)),
     }
 )
@@ -88,6 +89,7 @@ _KEYS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "loops": ("pid", "site"),
         "threads": ("pid", "tid"),
         "details": ("detail",),
+        "holders": ("detail",),
         "frames": ("stack", "depth"),
     }
 )

@@ -41,6 +41,9 @@ CAUSE_COLOURS: Mapping[str, str] = {
     "ipc": "#4d6e47",
     "sleep": "#8b8cbf",
     "runqueue": "#ce7c27",
+    "throttle": "#7c7c40",
+    "gc": "#dc1c1c",
+    "memory": "#7c70b8",
     "unattributed": "#626569",
     "running": "#467d90",
 }

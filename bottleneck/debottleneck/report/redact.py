@@ -48,7 +48,8 @@ THREADS = (("threads", "name"), ("functions", "thread"))
 
 KINDS = (
     (
-        r"|\(more\)|closed descriptor|eventfd|eventpoll|inotify|pipe|signalfd|timerfd",
+        r"|\(more\)|closed descriptor|eventfd|eventpoll|inotify|pipe|signalfd|"
+        r"timerfd|lock|RLock",
         "",
     ),
     (r"(local|netlink|network|unknown) socket|timeout( of an event loop)?", ""),
@@ -74,7 +75,6 @@ ENVIRONMENT = (
     "packages",
     "thread_pools",
     "foreign_load",
-    "collector_share",
 )
 """Facts that may leave the house; others are left out."""
 
@@ -104,7 +104,9 @@ def recording(recording: Recording) -> Recording:
     written = tables["sites"]["kind"].isin((LOOP, STATEMENT))
     tables["sites"]["name"] = tables["sites"]["name"].mask(written, "")
     tables["sources"] = empty("sources")
-    tables["details"], tables["waits"] = _details(recording)
+    tables["details"], tables["waits"], new = _details(recording)
+    holders = tables["holders"]
+    tables["holders"] = holders.assign(detail=holders.detail.map(new)).dropna()
     return Recording.of(_facts(facts, redactor, files), tables)
 
 
@@ -197,16 +199,19 @@ def _kind(what: str) -> str:
     return next(kinds)
 
 
-def _details(recording: Recording) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """What waits were on by its kind, each kind once, and the waits numbered anew."""
+def _details(
+    recording: Recording,
+) -> tuple[pd.DataFrame, pd.DataFrame, dict[int, int]]:
+    """What waits were on by its kind, each kind once, the waits, and what is where."""
     table = recording.details
-    kinds = list(zip(table.syscall, map(_kind, table.what), strict=True))
-    number = {kind: at for at, kind in enumerate(dict.fromkeys([("", ""), *kinds]))}
-    rows = [(at, *kind) for kind, at in number.items()]
+    held = table.detail.where(table.detail.isin(recording.holders.detail), 0)
+    kinds = list(zip(table.syscall, map(_kind, table.what), held, strict=True))
+    number = {kind: at for at, kind in enumerate(dict.fromkeys([("", "", 0), *kinds]))}
+    rows = [(at, *kind[:2]) for kind, at in number.items()]
     details = pd.DataFrame(rows, columns=list(COLUMNS["details"]))
     new = {d: number[kind] for d, kind in zip(table.detail, kinds, strict=True)}
     waits = recording.waits.assign(detail=recording.waits.detail.map(new).fillna(0))
-    return typed("details", details), typed("waits", waits)
+    return typed("details", details), typed("waits", waits), new
 
 
 def comparison(comparison: Comparison) -> Comparison:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from debottleneck.analysis.attribution import CAUSE
+from debottleneck.analysis.counted import ThreadCounts
 from debottleneck.analysis.frames import Floats, Ints, bounds, of_thread, quiet_steps
 from debottleneck.analysis.result import Analysis
 from debottleneck.analysis.rows import RowNames
@@ -18,13 +19,11 @@ from debottleneck.analysis.steps import with_stages
 from debottleneck.analysis.threads import QuietTime, cause_totals
 from debottleneck.analysis.trainer import grid_of
 from debottleneck.selfcheck.cases import LOADER
-from debottleneck.words import STAGES
+from debottleneck.words import ON_CORE, STAGES
 
 LOADER_THREAD = "loader-0"
 BATCHES = 12
 """Stretches of steps that an error is taken over, for its interval."""
-
-ON_CPU = ("python", "native")
 
 Share = Callable[[pd.DataFrame], float | None]
 """Steps that follow each other -> a share of their time."""
@@ -38,7 +37,7 @@ class Truth:
         causes: What was planted, in turn.
         start: (rounds,) monotonic nanoseconds.
         end: Likewise; the next round's start.
-        parts: (rounds, causes, 3) wall, CPU and run-queue delay, nanoseconds.
+        parts: (rounds, causes, 4) wall, CPU, run-queue delay, CPU in the kernel, ns.
     """
 
     causes: tuple[str, ...]
@@ -51,17 +50,20 @@ class Truth:
         """From the JSON that the dialled loop writes."""
         causes = tuple(facts["causes"])
         start = np.array(facts["start_ns"], np.int64)
-        parts = np.array(facts["parts"], np.int64).reshape(len(start), len(causes), 3)
+        parts = np.array(facts["parts"], np.int64).reshape(len(start), len(causes), 4)
         return cls(causes, start, np.array(facts["end_ns"], np.int64), parts)
 
     def of_cause(self, cause: str) -> Floats:
         """(rounds,) nanoseconds that the round truly had of it."""
-        wall, cpu, delay = self.parts[:, self.causes.index(cause)].T.astype(np.float64)
+        own = self.parts[:, self.causes.index(cause)].astype(np.float64)
+        wall, cpu, delay, system = own.T
         amount: Floats = np.maximum(wall - cpu - delay, 0.0)
-        if cause in ON_CPU:  # reads copy without the GIL
+        if cause in ON_CORE:  # reads copy without the GIL
             amount = cpu + (self._cpu("disk") if cause == "native" else 0.0)
-        elif cause == "runqueue":
+        elif cause in ("runqueue", "throttle"):
             amount = delay
+        if cause == "memory":  # writing to the pages, too
+            amount = system
         return amount
 
     def _cpu(self, *causes: str) -> Floats:
@@ -72,9 +74,9 @@ class Truth:
 
     def doubt(self, cause: str) -> Floats:
         """(rounds,) on-CPU time of the waiting parts, which may be of either kind."""
-        if cause not in ON_CPU:
+        if cause not in ("python", "native"):
             return np.zeros(len(self.start))
-        return self._cpu(*(c for c in self.causes if c not in (*ON_CPU, "disk")))
+        return self._cpu(*(c for c in self.causes if c not in (*ON_CORE, "disk")))
 
     def share(self, amount: Floats, steps: pd.DataFrame) -> float | None:
         """Of the rounds within those steps, which follow one another."""
@@ -126,7 +128,8 @@ def _in_trainer(analysis: Analysis, cause: str) -> Share:
     rows = of_thread(analysis.recording.waits, *trainer).sort_values("end_ns")
     _, within = with_stages(analysis.steps, segments)
     names = RowNames.of(analysis.rows)
-    causes = grid_of(analysis.steps, within, segments, rows, names).causes
+    counts = ThreadCounts.of(analysis.recording, *trainer, rows)
+    causes = grid_of(analysis.steps, within, segments, rows, counts, names).causes
     every = quiet_steps(analysis.steps)
     spent = pd.Series(causes[:, STAGES.index("load"), CAUSE[cause]], every.index)
 

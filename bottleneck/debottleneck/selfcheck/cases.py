@@ -10,7 +10,7 @@ TRAINER, LOADER = "trainer", "loader"
 STRENGTHS = (0.15, 0.40, 0.75)
 
 IN_TRAINER = tuple(cause for cause in CAUSES if cause != "unattributed")
-IN_LOADER = ("python", "native", "network", "disk", "sleep", "lock")
+IN_LOADER = ("python", "native", "network", "disk", "sleep", "lock", "gc", "memory")
 MIXTURES = (
     ("python", "network", "sleep"),
     ("native", "lock", "ipc"),

@@ -219,3 +219,12 @@ def test_of_several_descriptors_one_names_the_wait(
 def test_every_state_but_running_is_a_cause() -> None:
     """What a sample says can be told as the cause of a wait."""
     assert set(spool.STATES) - {"running"} <= set(CAUSES)
+
+
+def test_faults_and_time_in_the_kernel() -> None:
+    """The name of a thread may hold anything, brackets and blanks too."""
+    text = b"9 (a) b ) R 1 2 3 4 -1 4194304 11 0 22 0 5 33 0 0 20 0 1 0 99 1 2 3\n"
+    assert waits.parse_stat(text) == (11, 22, 33)
+    for torn in (b"", b"9 (a) R 1 2", b"9 (a) R " + b"x " * 20):
+        with pytest.raises(ProcFormatError):
+            waits.parse_stat(torn)

@@ -53,12 +53,43 @@ def test_only_set_variables_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
         ("200000 0\n", None),
     ],
 )
-def test_the_quota_of_the_control_group(
-    monkeypatch: pytest.MonkeyPatch, text: str, granted: float | None
+def test_the_quota_of_a_control_group(
+    tmp_path: Path, text: str, granted: float | None
 ) -> None:
     """Cores granted; no limit, or a text that is not the kernel's, is None."""
-    monkeypatch.setattr(Path, "read_text", lambda self, **how: text)
-    assert cores.cpu_quota() == granted
+    (tmp_path / "cpu.max").write_text(text)
+    assert cores.granted(tmp_path) == granted
+    (tmp_path / "cpu.max").unlink()
+    quota, _, period = text.replace("max", "-1").partition(" ")
+    (tmp_path / "cpu.cfs_quota_us").write_text(quota)
+    (tmp_path / "cpu.cfs_period_us").write_text(period)
+    assert cores.granted(tmp_path) == granted
+
+
+@pytest.mark.parametrize(
+    ("text", "stopped_ns"),
+    [
+        ("usage_usec 9\nnr_throttled 2\nthrottled_usec 300\n", 300_000),
+        ("nr_periods 9\nnr_throttled 2\nthrottled_time 4000\n", 4000),
+        ("usage_usec 9\n", 0),
+        ("torn", 0),
+    ],
+)
+def test_what_a_quota_has_stopped(tmp_path: Path, text: str, stopped_ns: int) -> None:
+    """As version 2 and version 1 of control groups say it; no quota, no time."""
+    (tmp_path / "cpu.stat").write_text(text)
+    assert cores.throttled_ns(tmp_path) == stopped_ns
+    assert cores.throttled_ns(tmp_path / "none") == 0
+
+
+def test_a_container_sees_its_own_groups_only(tmp_path: Path) -> None:
+    """Paths are often the host's: what is not mounted here is passed over."""
+    for kind in ("", "cpu", "cpu,cpuacct", "cpuacct,cpu"):
+        (tmp_path / kind).mkdir(exist_ok=True)
+        (tmp_path / kind / "cpu.stat").write_text("nr_periods 0\n")
+    assert 1 <= len(cores.cpu_groups("self", tmp_path)) <= 2
+    assert cores.cpu_groups("self", tmp_path / "none") == []
+    assert cores.cpu_groups(-1, tmp_path) == []
 
 
 def test_no_control_group(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,6 +45,7 @@ def test_records_and_who_wrote_them(tmp_path: Path) -> None:
 def test_the_records_are_the_structs() -> None:
     """What the agent and the sampler pack is what is read."""
     structs = {"waits": spool.WAIT, "handovers": spool.HANDOVER, "bursts": spool.BURST}
+    structs |= {"collections": spool.COLLECTION, "counters": spool.COUNTER}
     for name, (_, dtype) in reading.FIXED.items():
         assert dtype.itemsize == structs[name].size
     assert reading.MARK_DTYPE.itemsize == spool.MARK.size
@@ -103,17 +104,28 @@ def test_fixed_records_cut_off(tmp_path: Path, cut: int) -> None:
     path = tmp_path / name
     whole = spool.HANDOVER.pack(1, 2, 3) + spool.HANDOVER.pack(1, 4, 5)
     path.write_bytes(whole[:cut])
-    table = reading.read_fixed(path, dtype)
+    table = reading.read_fixed(tmp_path, name, dtype)
     assert list(table["switches"]) == [3, 5][: cut // 24]
     assert list(table.columns) == ["pid", "t_ns", "switches"]
 
 
 def test_files_that_are_not_there_are_empty(tmp_path: Path) -> None:
     """An instrument that did not run left nothing."""
-    assert len(reading.read_fixed(tmp_path / "none", reading.MARK_DTYPE)) == 0
+    for files, dtype in reading.FIXED.values():
+        assert len(reading.read_fixed(tmp_path, files, dtype)) == 0
     assert reading.read_lines(tmp_path / "none") == []
     assert reading.read_json(tmp_path / "none") == {}
     assert reading.mark_files(tmp_path) == []
+
+
+def test_every_process_has_files_of_its_collections(tmp_path: Path) -> None:
+    """All are read, as far as they are written."""
+    record = spool.COLLECTION.pack(7, 8, 10, 20, 9, 0, 0, 3)
+    for name in ("7-1", "9-2"):
+        rest = bytes(10 * len(record))
+        (tmp_path / f"collections-{name}.bin").write_bytes(record + rest)
+    table = reading.read_fixed(tmp_path, *reading.FIXED["collections"])
+    assert table["collected"].tolist() == [3, 3]
 
 
 def test_json_lines_cut_off(tmp_path: Path) -> None:

@@ -116,7 +116,7 @@ def test_no_byte_of_a_footer_ends_the_process(tmp_path: Path) -> None:
         ("marks", "edge", 4),
         ("marks", "t_ns", -1),
         ("marks", "cpu_ns", 2**62),
-        ("waits", "state", 8),
+        ("waits", "state", 9),
         ("waits", "end_ns", 0),
         ("waits", "holder", -2),
         ("sites", "stage", "eat"),

@@ -27,8 +27,9 @@ patches apart; at 10 two swatches look different at a glance. Ten causes that al
 of cones much more than 11 cannot be had there (searched). Since each coloured thing
 has its name beside it, 10 is enough to find the row of a key."""
 
-APART_LINES = 7.0
-"""Six more beside all stages cannot be had farther from them and each other."""
+APART_MANY = 7.0
+"""Six lines beside all stages, or three causes beside ten, cannot be had farther from
+them and each other (searched)."""
 
 VISIONS: Mapping[str, list[list[float]]] = {
     "normal": [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
@@ -117,7 +118,7 @@ def test_every_two_colours_look_different(palette: str, vision: str) -> None:
     apart = {
         (a, b): ciede2000(seen[a], seen[b]) for a, b in combinations(sorted(seen), 2)
     }
-    least = APART_LINES if palette == "rows" else APART
+    least = APART if palette == "stages" else APART_MANY
     assert {pair: far for pair, far in apart.items() if far < least} == {}
 
 

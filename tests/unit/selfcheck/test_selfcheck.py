@@ -208,7 +208,7 @@ def truth_of(*causes: str) -> Truth:
         "causes": list(causes),
         "start_ns": [0, 20 * ms],
         "end_ns": [20 * ms, 40 * ms],
-        "parts": [[[5 * ms, ms, ms]] * len(causes)] * 2,
+        "parts": [[[5 * ms, ms, ms, ms // 2]] * len(causes)] * 2,
     }
     return Truth.of(told)
 

@@ -55,7 +55,7 @@ def test_what_plans_allow_is_tried_in_its_best_setting() -> None:
     ("kind", "stage", "cause", "expected"),
     [
         # What no rewriting of the loop takes away is taken away where it lies.
-        ("gc-pauses", "", "python", ["gc:freeze", "gc:off"]),
+        ("gc-pauses", "", "gc", ["gc:freeze", "gc:off"]),
         ("oversubscription", "forward", "runqueue", ["blas:threads=1"]),
         ("waiting", "other", "disk", ["background:checkpoint"]),
     ],

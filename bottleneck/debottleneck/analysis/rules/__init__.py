@@ -10,12 +10,14 @@ from collections.abc import Callable, Iterator
 
 from debottleneck.analysis.result import Analysis, Finding
 from debottleneck.analysis.rules.contention import gil, oversubscription
+from debottleneck.analysis.rules.counted import collector, page_faults, quota
 from debottleneck.analysis.rules.guards import machine_busy
 from debottleneck.analysis.rules.inputs import input_compute
+from debottleneck.analysis.rules.locks import lock_contention
+from debottleneck.analysis.rules.rare import drift, stalls
 from debottleneck.analysis.rules.starvation import starvation
 from debottleneck.analysis.rules.work import (
     between_steps,
-    collector,
     compute_bound,
     python_bound,
     update_bound,
@@ -24,19 +26,32 @@ from debottleneck.analysis.rules.work import (
 
 Rule = Callable[[Analysis], Iterator[Finding]]
 
-RUN_RULES: tuple[Rule, ...] = (machine_busy, gil, oversubscription, waiting)
+RUN_RULES: tuple[Rule, ...] = (
+    machine_busy,
+    quota,
+    lock_contention,
+    gil,
+    oversubscription,
+    waiting,
+    collector,
+)
 """Those that say something of a run in which no steps were found."""
 
 STEP_RULES: tuple[Rule, ...] = (
     machine_busy,
+    quota,
+    lock_contention,
     starvation,
     gil,
     oversubscription,
     input_compute,
     waiting,
     collector,
+    page_faults,
     update_bound,
     python_bound,
+    stalls,
+    drift,
     between_steps,
     compute_bound,
 )

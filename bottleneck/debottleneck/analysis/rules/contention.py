@@ -29,6 +29,7 @@ from debottleneck.analysis.rules.wording import (
     spot,
 )
 from debottleneck.analysis.thresholds import THRESHOLDS
+from debottleneck.words import ON_CORE
 
 
 def gil(analysis: Analysis) -> Iterator[Finding]:
@@ -159,7 +160,7 @@ def contenders(analysis: Analysis) -> Contenders | None:
     table = analysis.threads
     if table.empty:
         return None
-    wants = table[["python", "native", "runqueue"]].fillna(0.0).sum(axis=1)
+    wants = table[[*ON_CORE, "runqueue", "throttle"]].fillna(0.0).sum(axis=1)
     chosen = wants >= THRESHOLDS.contender_share
     busy, wants = table[chosen], wants[chosen]
     bound = busy["python"].fillna(0.0) > busy["native"].fillna(0.0)

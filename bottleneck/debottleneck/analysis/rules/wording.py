@@ -22,6 +22,9 @@ DOING = {
     "ipc": "waiting for another process",
     "sleep": "sleeping",
     "runqueue": "ready to run with no core free",
+    "throttle": "stopped by the container's CPU quota",
+    "gc": "in garbage collections",
+    "memory": "in page faults",
     "unattributed": "in time that has no known cause",
 }
 """What a thread is doing, after "spends 40 % of each step"."""
@@ -30,6 +33,8 @@ IN_TIME = {
     **DOING,
     "python": "Python code",
     "native": "native code",
+    "gc": "garbage collections",
+    "memory": "page faults",
     "unattributed": "unknown causes",
 }
 """What time is spent on, in a list."""

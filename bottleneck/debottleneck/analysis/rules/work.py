@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from itertools import product
 
@@ -101,25 +100,6 @@ def _wait_action(analysis: Analysis, stage: str, cause: str) -> str:
     if cause == "sleep":
         return "Remove the sleep, or do what it waits for in a thread beside the step."
     return "Move that wait out of the step: fetch it beforehand, or in a thread."
-
-
-def collector(analysis: Analysis) -> Iterator[Finding]:
-    """Garbage collections take a large part of the time, wherever they come."""
-    share = analysis.recording.facts.environment.get("collector_share")
-    if share is None or share < THRESHOLDS.wait_share:
-        return
-    amount = Cost(share * analysis.loop.step_ms, share, math.nan, math.nan)
-    yield finding(
-        analysis,
-        "gc-pauses",
-        amount,
-        cause="python",
-        summary=f"{spends(analysis, amount, 'in garbage collection')}: Python looks at "
-        "every object again and again.",
-        action="Call gc.freeze() before the loop and collect between steps, or keep "
-        "fewer small objects: arrays in place of lists.",
-        places=(),
-    )
 
 
 def update_bound(analysis: Analysis) -> Iterator[Finding]:

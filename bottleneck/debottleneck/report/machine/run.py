@@ -19,6 +19,7 @@ LOOP = ("found", "unit", "rule", "warmup", "warmup_why", *PLACE, "why", "others"
 """Keys that are a loop's own attributes."""
 
 AS_THEY_ARE = (
+    "lock_waits",
     "waited_on",
     "findings",
     "threads",

@@ -6,8 +6,8 @@ thread "loader-0" does both, and the trainer waits for it. `--cause none` is a h
 loop of fixed work. Standard library only, so that any interpreter runs it.
 
 Truth, as JSON: `parts` has for each round of the thread concerned and each cause the
-exact [wall, CPU, run-queue delay] nanoseconds, `start_ns` and `end_ns` the round's
-bounds.
+exact [wall, CPU, run-queue delay, CPU in the kernel] nanoseconds, `start_ns` and
+`end_ns` the round's bounds.
 """
 
 from __future__ import annotations

@@ -6,11 +6,13 @@ No loop of its own. Standard library only: it runs under plain `python` in any f
 from __future__ import annotations
 
 import ctypes
+import gc as collector
 import hashlib
 import itertools
 import mmap
 import os
 import queue
+import resource
 import socket
 import subprocess
 import sys
@@ -40,6 +42,12 @@ READ_BYTES = 1 << 18
 FILE_BYTES = 1 << 24
 MOST_WITH_ONE_RIVAL = 0.45
 
+COLLECTED = 20_000
+FRESH_BYTES = 1 << 19
+ONES = b"1" * (FRESH_BYTES // mmap.PAGESIZE)
+GROUPS = "/sys/fs/cgroup"
+PERIOD_US = 20_000
+
 WORKER = """
 import os, sys, time
 while os.read(0, 1):
@@ -55,12 +63,16 @@ class Unavailable(Exception):
     """This machine cannot plant that cause; the message says why."""
 
 
-def counters_ns() -> tuple[int, int, int]:
-    """The calling thread's wall clock, CPU clock and run-queue delay, all at once."""
+def counters_ns() -> tuple[int, int, int, int]:
+    """The calling thread's clocks, all at once.
+
+    Wall, CPU, run-queue delay, and CPU time in the kernel.
+    """
     while True:
         wall, cpu, delay = time.monotonic_ns(), time.thread_time_ns(), _run_delay_ns()
+        system = resource.getrusage(resource.RUSAGE_THREAD).ru_stime
         if time.monotonic_ns() - wall < SETTLED_NS:
-            return wall, cpu, delay
+            return wall, cpu, delay, int(system * 1e9)
 
 
 def _run_delay_ns() -> int:
@@ -120,12 +132,12 @@ def gil(seconds: float, stack: ExitStack) -> Work:
     budget, morsel = int(seconds * 1e9), BUFFER[: 1 << 16]
 
     def work() -> None:
-        wall, cpu, delay = counters_ns()
+        wall, cpu, delay, _ = counters_ns()
         started, waited = wall, 0
         go.set()
         while waited < budget and wall - started < MOST_GIL_STEPS * budget:
             hashlib.sha256(morsel)
-            wall, now_cpu, now_delay = counters_ns()
+            wall, now_cpu, now_delay, _ = counters_ns()
             waited = (wall - started) - (now_cpu - cpu) - (now_delay - delay)
         go.clear()
 
@@ -259,6 +271,51 @@ def sleep(seconds: float, _: ExitStack) -> Work:
     return lambda: time.sleep(seconds)
 
 
+def gc(seconds: float, stack: ExitStack) -> Work:
+    """Full collections of a few thousand objects for so much CPU time."""
+    kept = [[number] for number in range(COLLECTED)]
+    stack.callback(kept.clear)
+    collector.disable()
+    stack.callback(collector.enable)
+    return _lasting(seconds, collector.collect, time.thread_time_ns)
+
+
+def memory(seconds: float, _: ExitStack) -> Work:
+    """Write to fresh memory, a page at a time, for so much CPU time."""
+
+    def touch() -> None:
+        with mmap.mmap(-1, FRESH_BYTES, mmap.MAP_PRIVATE) as fresh:
+            if hasattr(mmap, "MADV_NOHUGEPAGE"):
+                fresh.madvise(mmap.MADV_NOHUGEPAGE)
+            fresh[:: mmap.PAGESIZE] = ONES
+
+    return _lasting(seconds, touch, time.thread_time_ns)
+
+
+def throttle(seconds: float, stack: ExitStack) -> Work:
+    """Use up what a control group grants, until it has stopped us for so long.
+
+    Waits are the group's: with a share of s of the step it grants 1 - s of a core.
+    """
+    top = Path(GROUPS) if Path(GROUPS, "cgroup.procs").exists() else Path(GROUPS, "cpu")
+    group = top / f"planted-{os.getpid()}"
+    granted = str(int(PERIOD_US * max(1 - seconds / STEP_S, 0.1)))
+    try:
+        group.mkdir()
+        stack.callback(group.rmdir)
+        if (group / "cpu.max").exists():
+            (group / "cpu.max").write_text(f"{granted} {PERIOD_US}")
+        else:
+            (group / "cpu.cfs_period_us").write_text(str(PERIOD_US))
+            (group / "cpu.cfs_quota_us").write_text(granted)
+        (group / "cgroup.procs").write_text(str(os.getpid()))
+    except OSError as error:
+        refusal = f"no CPU quota can be set here ({error.strerror})"
+        raise Unavailable(f"{refusal}: run as root, with control groups") from error
+    stack.callback((top / "cgroup.procs").write_text, str(os.getpid()))
+    return native(STEP_S - seconds, stack)
+
+
 CAUSES = {
     "python": python,
     "native": native,
@@ -269,10 +326,13 @@ CAUSES = {
     "ipc": ipc,
     "sleep": sleep,
     "runqueue": runqueue,
+    "throttle": throttle,
+    "gc": gc,
+    "memory": memory,
 }
 """Name -> function of the seconds a step, and of what is to be undone at the end."""
 
-TAKES = {"gil": 1.4, "runqueue": 2.0}
+TAKES = {"gil": 1.4, "runqueue": 2.0, "throttle": 1e9}
 """What a cause takes of the step beyond itself: others must be let run."""
 
 WAITS = ("lock", "disk", "network", "ipc", "sleep")

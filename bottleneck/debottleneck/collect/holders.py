@@ -1,0 +1,329 @@
+"""Which thread holds a lock that another waits for, and at which line: read outside.
+
+A waiter's frame holds the lock object, whose word at 16 is the semaphore that the
+thread waits on. `with lock:` leaves the bound `__exit__` on the holder's value stack,
+at the depth that the exception table gives for the instruction it is at; an `RLock`
+keeps its owner. Nothing is stopped: what does not fit together is not told.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from types import CodeType
+
+Read = Callable[[int, int], bytes]
+
+TYPE, OWNER = 8, 24
+"""Of an object its type; of an `RLock`, behind its semaphore, the owner's ident."""
+
+SELF = 24
+"""Of a bound method, in C or in Python: the object."""
+
+INSTRUCTION, LOCALS = 56, 72
+"""Of a frame: the instruction pointer, the first of its variables."""
+
+MOST_FRAMES, MOST_THREADS, MOST_SLOTS = 60, 256, 200
+MOST_CODES = 5_000
+BEFORE, HEAD, SIZE, MOST_SIZE = 32, 16, 32, 256
+"""Before an object of a class in Python: pointers to its attributes; its slots begin
+behind its head; where a type keeps the size of its objects."""
+
+ATTRIBUTES, WAITING = 16, 3
+"""Attributes looked at, and innermost frames of a thread that waits."""
+
+TRIED, SELDOM = 8, 16
+"""Where nobody was seen to hold it so often (a condition's waiters, an event), only one
+wait in so many is looked at again: that takes half a millisecond."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Offsets that `agent.layout` found; addresses of the main thread and of types.
+
+    `inline` is 1 where attributes lie behind an object, not where it points to.
+    """
+
+    state: int
+    ident: int
+    native_id: int
+    top: int
+    within: int
+    previous: int
+    code: int
+    start: int
+    first: int
+    exceptions: int
+    lines: int
+    file: int
+    name: int
+    text: int
+    method: int
+    builtin: int
+    lock: int
+    reentrant: int
+    inline: int
+
+
+@dataclass(frozen=True)
+class Held:
+    """Who holds a lock: the thread, 0 if unknown, and where; what the lock is."""
+
+    kind: str
+    tid: int = 0
+    function: str = ""
+    file: str = ""
+    line: int = 0
+
+
+@dataclass(frozen=True)
+class _Code:
+    """What is known of a code object."""
+
+    function: str
+    file: str
+    slots: int
+    variables: int
+    depths: tuple[tuple[int, int, int], ...]
+    lines: tuple[tuple[int, int, int | None], ...]
+
+    def line(self, at: int) -> int:
+        """Of the instruction at that offset, 0 if none."""
+        of = (n for begin, end, n in self.lines if begin <= at < end and n)
+        return next(of, 0)
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """One frame of a thread: its code, where it is in it, its variables' address."""
+
+    code: _Code
+    at: int
+    slots: int
+
+    def place(self) -> tuple[str, str, int]:
+        """Function, file and line."""
+        return self.code.function, self.code.file, self.code.line(self.at)
+
+
+class Holders:
+    """Reads one process's threads and frames.
+
+    Args:
+        read: (address, size) -> bytes, b"" where nothing can be read.
+        layout: Of its interpreter.
+    """
+
+    def __init__(self, read: Read, layout: Layout) -> None:
+        self._read = read
+        self._layout = layout
+        self._codes: dict[int, _Code | None] = {}
+        self._missed: Counter[tuple[int, int]] = Counter()
+
+    def holder(self, waiter: int, futex: int) -> Held | None:
+        """Who holds what that thread waits for; None where it is no lock of Python's.
+
+        Args:
+            waiter: Its tid.
+            futex: The address that it waits on.
+        """
+        threads = dict(self._threads())
+        if waiter not in threads:
+            return None
+        found = self._lock_of(threads[waiter], futex)
+        if found is None:
+            return None
+        lock, place = found
+        is_reentrant = self._word(lock + TYPE) == self._layout.reentrant
+        kind = "RLock" if is_reentrant else "lock"
+        owner = self._word(lock + OWNER) if is_reentrant else 0
+        self._missed[place] += 1
+        if self._missed[place] > TRIED and self._missed[place] % SELDOM:
+            return Held(kind)
+        held = self._holder(waiter, threads, futex, owner)
+        if held is None:
+            return Held(kind)
+        del self._missed[place]
+        return Held(kind, held[0], *held[1].place())
+
+    def _holder(
+        self, waiter: int, threads: Mapping[int, int], futex: int, owner: int
+    ) -> tuple[int, _Frame] | None:
+        """The thread and frame that has the lock, the owner's innermost if need be."""
+        for tid, state in threads.items():
+            ident = self._word(state + self._layout.ident)
+            if tid == waiter or (owner and owner != ident):
+                continue
+            frames = [*self._frames(state)]
+            within = (frame for frame in frames if self._holds(frame, futex))
+            frame = next(within, frames[0] if owner and frames else None)
+            if frame is not None:
+                return tid, frame
+        return None
+
+    def _word(self, address: int) -> int:
+        return int.from_bytes(self._read(address, 8), "little")
+
+    def _threads(self) -> Iterator[tuple[int, int]]:
+        """Tid -> thread state, from the main thread's, the oldest, to the newest."""
+        state, count = self._layout.state, 0
+        while state and count < MOST_THREADS:
+            count += 1
+            tid = self._word(state + self._layout.native_id) & 0xFFFFFFFF
+            if tid:
+                yield tid, state
+            state = self._word(state)
+
+    def _frames(self, state: int) -> Iterator[_Frame]:
+        """A thread's frames, the innermost first."""
+        layout, count = self._layout, 0
+        frame = self._word(state + layout.top)
+        if layout.within >= 0:
+            frame = self._word(frame + layout.within)
+        while frame and count < MOST_FRAMES:
+            count += 1
+            head = self._read(frame, LOCALS)
+            if len(head) < LOCALS:
+                return
+            address, frame_before = (
+                struct.unpack_from("<Q", head, place)[0]
+                for place in (layout.code, layout.previous)
+            )
+            code = self._code(address)
+            if code is not None:
+                instruction = struct.unpack_from("<Q", head, INSTRUCTION)[0]
+                at = instruction - address - layout.start
+                yield _Frame(code, at, frame + LOCALS)
+            frame = frame_before
+
+    def _code(self, address: int) -> _Code | None:
+        if address not in self._codes:
+            if len(self._codes) > MOST_CODES:
+                self._codes.clear()
+            self._codes[address] = self._read_code(address)
+        return self._codes[address]
+
+    def _read_code(self, address: int) -> _Code | None:
+        layout = self._layout
+        numbers = self._read(address + layout.first - 4, 12)
+        if len(numbers) < 12:
+            return None
+        stack, first, variables = struct.unpack("<3i", numbers)
+        lines = self._bytes(self._word(address + layout.lines))
+        if not (0 <= stack < 1000 and 0 <= variables < 1000 and lines):
+            return None
+        try:
+            table = self._bytes(self._word(address + layout.exceptions))
+            return _Code(
+                self._text(self._word(address + layout.name)),
+                self._text(self._word(address + layout.file)),
+                min(variables + stack, MOST_SLOTS),
+                variables,
+                tuple(depths(table)),
+                tuple(
+                    _EMPTY.replace(co_linetable=lines, co_firstlineno=first).co_lines()
+                ),
+            )
+        except (ValueError, StopIteration):
+            return None
+
+    def _bytes(self, address: int) -> bytes:
+        """A bytes object's content."""
+        size = self._word(address + 16)
+        return self._read(address + 32, size) if 0 < size < 1 << 20 else b""
+
+    def _text(self, address: int) -> str:
+        """A str of ASCII characters; "" of others."""
+        size = self._word(address + 16)
+        raw = self._read(address + self._layout.text, size) if size < 4096 else b""
+        return raw.decode("ascii") if raw.isascii() else ""
+
+    def _is_lock(self, address: int, futex: int) -> bool:
+        """Whether a lock that is alive lies there, and it is the one waited for."""
+        if not address or address & 7:
+            return False
+        body = self._read(address, OWNER)
+        if len(body) < OWNER:
+            return False
+        count, kind, semaphore = struct.unpack("<QQQ", body)
+        types = self._layout.lock, self._layout.reentrant
+        return semaphore == futex and kind in types and 0 < count < 1 << 31
+
+    def _lock_of(self, state: int, futex: int) -> tuple[int, tuple[int, int]] | None:
+        """The lock, among what the waiting frames hold; and the place of the wait."""
+        frames = [*islice(self._frames(state), WAITING)]
+        for frame in frames:
+            for value in self._words(frame.slots, frame.code.slots):
+                own = value
+                if self._word(value + TYPE) == self._layout.builtin:
+                    own = self._word(value + SELF)
+                if self._is_lock(own, futex):
+                    return own, (frames[0].slots, frames[0].at)
+        return None
+
+    def _words(self, address: int, count: int) -> list[int]:
+        raw = self._read(address, 8 * count)
+        return [*struct.unpack(f"<{len(raw) // 8}Q", raw[: len(raw) // 8 * 8])]
+
+    def _holds(self, frame: _Frame, futex: int) -> bool:
+        """Whether it is within a `with` of something that keeps that lock."""
+        layout, code = self._layout, frame.code
+        for depth in {d for a, b, d in code.depths if a <= frame.at < b and d}:
+            exit_ = self._word(frame.slots + 8 * (code.variables + depth - 1))
+            body = self._read(exit_, SELF + 8) if exit_ and not exit_ & 7 else b""
+            if len(body) < SELF + 8:
+                continue
+            kind, owner = (struct.unpack_from("<Q", body, at)[0] for at in (8, SELF))
+            if kind == layout.builtin and self._is_lock(owner, futex):
+                return True
+            if kind == layout.method and self._keeps(owner, futex):
+                return True
+        return False
+
+    def _keeps(self, owner: int, futex: int) -> bool:
+        """Whether an object of a class in Python has an attribute that is that lock."""
+        size = min(self._word(self._word(owner + TYPE) + SIZE), MOST_SIZE)
+        own = self._words(owner + HEAD, (size - HEAD) // 8)
+        if self._layout.inline:
+            own += self._words(owner + size + 8, ATTRIBUTES)
+        for value in self._words(owner - BEFORE, 2):
+            own += self._words(value & ~7, ATTRIBUTES) if value & ~7 else []
+        return any(self._is_lock(value, futex) for value in own)
+
+
+def depths(table: bytes) -> Iterator[tuple[int, int, int]]:
+    """Entries of an exception table: from, to (in bytes), depth of the value stack.
+
+    Source: CPython's Objects/exception_handling_notes.txt.
+    """
+    numbers = iter(table)
+
+    def number() -> int:
+        byte = next(numbers)
+        value = byte & 63
+        while byte & 64:
+            byte = next(numbers)
+            value = value << 6 | byte & 63
+        return value
+
+    while True:
+        try:
+            begin, length, _, depth = number(), number(), number(), number()
+        except StopIteration:
+            return
+        yield 2 * begin, 2 * (begin + length), depth >> 1
+
+
+def _lines(table: bytes, first: int) -> Iterator[tuple[int, int, int | None]]:
+    """Entries of a line table: from, to (in bytes), line."""
+    return _EMPTY.replace(co_linetable=table, co_firstlineno=first).co_lines()
+
+
+def _nothing() -> None:
+    """Stands for the code objects of another process."""
+
+
+_EMPTY: CodeType = _nothing.__code__

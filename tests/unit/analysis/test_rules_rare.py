@@ -1,0 +1,91 @@
+"""Stalls now and then, and steps that get slower."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from made_loops import kinds, loop_of, only, rows
+from made_runs import MS
+
+from debottleneck.analysis.findings import diagnose
+from debottleneck.analysis.result import Analysis
+from debottleneck.analysis.rules.rare import period
+
+STAGES = {("forward", "native"): 0.7, ("checkpoint", "disk"): 0.3}
+
+
+def loop(stages: Sequence[dict[str, float]], first: int = 0) -> Analysis:
+    """A loop whose steps have these stages, in milliseconds."""
+    steps, parts, at = [], [], 0
+    for number, step in enumerate(stages, first):
+        wall = round(sum(step.values()) * MS)
+        times = {"start_ns": at, "end_ns": at + wall, "wall_ns": wall}
+        steps.append({"step": number, "block": "quiet", **times})
+        at += wall
+        parts += [
+            {"step": number, "stage": stage, "wall_ns": round(ms * MS)}
+            for stage, ms in step.items()
+        ]
+    tables = {"steps": rows("steps", steps), "step_stages": rows("step_stages", parts)}
+    return replace(loop_of(STAGES), **tables)
+
+
+def test_every_tenth_step_stalls() -> None:
+    """The finding has the period, how long, which row and why."""
+    usual, slow = {"forward": 10.0}, {"forward": 10.0, "checkpoint": 90.0}
+    found = loop([slow if n % 10 == 4 else usual for n in range(60)])
+    one = only(diagnose(found), "periodic-stall")
+    assert (one.stage, one.cause) == ("checkpoint", "disk")
+    assert "Every 10th step takes 10 times as long as the others (10 ms)" in one.summary
+    assert one.share == pytest.approx(0.9 / 1.9, abs=0.01)
+
+
+def test_stalls_without_order_are_so_many() -> None:
+    """Where they keep no order only their number is said."""
+    usual, slow = {"forward": 10.0}, {"forward": 10.0, "checkpoint": 90.0}
+    found = loop([slow if n in (3, 4, 11, 29, 30) else usual for n in range(50)])
+    one = only(diagnose(found), "periodic-stall")
+    assert one.summary.startswith("One step in 10 takes")
+    assert one.evidence["every_steps"] == 0
+
+
+@pytest.mark.parametrize("ms", [10.0, 14.0])
+def test_steps_that_scatter_do_not_stall(ms: float) -> None:
+    """Neither two stalls nor some steps of other lengths are a finding."""
+    steps = [{"forward": ms if n % 3 else 10.0} for n in range(60)]
+    steps[7] = {"forward": 300.0}
+    assert "periodic-stall" not in kinds(diagnose(loop(steps)))
+
+
+def test_steps_that_get_slower() -> None:
+    """The row that grows is named, and by how much with its interval."""
+    steps = [{"forward": 10.0, "log": 1 + 0.1 * n} for n in range(60)]
+    one = only(diagnose(loop(steps)), "drift")
+    assert one.stage == "log"
+    assert one.evidence["times_low"] <= one.evidence["times"]
+    assert "Steps get slower" in one.summary
+
+
+def test_even_steps_do_not_drift() -> None:
+    """Nor do those that only scatter."""
+    rng = np.random.default_rng(3)
+    steps = [{"forward": float(10 + rng.random())} for _ in range(60)]
+    assert "drift" not in kinds(diagnose(loop(steps)))
+
+
+@pytest.mark.parametrize(
+    ("numbers", "every"),
+    [
+        ([5, 25, 45, 85], 20),
+        ([0, 7, 14, 21, 28, 36], 0),
+        (list(range(3, 300, 10)), 10),
+        ([0, 40, 100, 140, 200], 20),
+        ([1, 2, 3], 0),
+    ],
+)
+def test_the_period_of_steps(numbers: list[int], every: int) -> None:
+    """Some may be missing, as other instruments had those steps."""
+    assert period(np.array(numbers, np.int64)) == every
