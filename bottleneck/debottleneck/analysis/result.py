@@ -45,7 +45,7 @@ class Loop:
         warmup_why: Why that many, as a sentence.
         measured: Number of quiet steps that the shares come from.
         step_ms: Mean of the quiet steps, 0 without steps.
-        step_low: Lower bound of the mean (95 %, bootstrap over steps).
+        step_low: Lower bound of this run's mean (95 %).
         step_high: Upper bound.
         step_median_ms: Median quiet step.
         step_p95_ms: 95th percentile.

@@ -50,7 +50,7 @@ class CompareOptions:
         steps: Of a trial; None to choose from the length of a step.
         budget_s: Seconds in all, None for as long as the rounds take.
         folder: Where it is saved; does not exist yet.
-        seed: Of the order of trials and of the intervals.
+        seed: Of the order of trials.
         everything: Try also what is predicted hopeless; what is named is tried anyway.
     """
 
@@ -258,8 +258,7 @@ class _Work:
 
     def _trials(self) -> list[Trial]:
         peak = mean_of([run.memory_mb for run in self.course.plain])
-        seed = self.wanted.seed
-        rows = [entrant.row(self.rows, seed, peak) for entrant in self.entrants]
+        rows = [entrant.row(self.rows, peak) for entrant in self.entrants]
         return sorted(rows, key=rank)
 
     def comparison(self) -> Comparison:

@@ -113,19 +113,19 @@ class Entrant:
             gain = f"; predicted {self.predicted.text}" if self.predicted else ""
             self.leave(DIFFERENT, f"{judgement.why}{gain}")
 
-    def speedup(self, rows: int, seed: int) -> Interval | None:
+    def speedup(self, rows: int) -> Interval | None:
         """Over the rounds so far, None before the first."""
         if not self.pairs:
             return None
         pairs, burst = self._counted(), burst_of(self.strategies)
-        return verdict.speedup(pairs, rows=rows, burst=burst, seed=seed)
+        return verdict.speedup(pairs, rows=rows, burst=burst)
 
     def _counted(self) -> list[verdict.Counted]:
         return verdict.counted(self.pairs, self.strategies)
 
-    def row(self, rows: int, seed: int, plain_mb: float | None) -> Trial:
+    def row(self, rows: int, plain_mb: float | None) -> Trial:
         """Its row of the table."""
-        interval = self.speedup(rows, seed)
+        interval = self.speedup(rows)
         own = [pair.own for pair in self.pairs]
         steps = [counted for _, counted in self._counted()]
         peak = mean_of([run.memory_mb for run in own])

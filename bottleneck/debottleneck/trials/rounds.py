@@ -99,7 +99,7 @@ def play(
         course: Runs every trial, within the budget.
         rounds: How many at most.
         rows: Candidates that the intervals hold for at once.
-        seed: Of the order and of the intervals.
+        seed: Of the order.
     """
     rng = random.Random(seed)
     for number in range(rounds):
@@ -112,7 +112,7 @@ def play(
         _play_round(number, rounds, order, course)
         for entrant in running:
             if min(number + 1, len(entrant.pairs)) >= POLICY.min_rounds:
-                interval = entrant.speedup(rows, seed)
+                interval = entrant.speedup(rows)
                 entrant.decided = interval is not None and verdict.is_clear(interval)
 
 

@@ -437,7 +437,7 @@ def test_a_step_function_alone_is_a_loop_to_replay() -> None:
         Recording.of(FACTS, {"sites": sites(), "marks": marks({PID: made})})
     )
     assert analysis.loop.rule == "a step begins at each call of the step function"
-    causes = pd.DataFrame([("other", "trainer", "sleep", *[20.0, 1.0] * 3)])
+    causes = pd.DataFrame([("other", "trainer", "sleep", *[20.0, 1.0] * 4)])
     causes.columns = [*COLUMNS["causes"]]
     loop = demand_of(replace(analysis, causes=causes))
     assert loop is not None

@@ -77,7 +77,7 @@ def test_a_clear_verdict_runs_no_more() -> None:
     (candidate,) = entrants(FAST)
     assert played(script, [candidate]).rounds == 3
     assert candidate.decided
-    assert candidate.row(1, 0, None).verdict == FASTER
+    assert candidate.row(1, None).verdict == FASTER
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_what_cannot_go_on_leaves_at_once(
     script = FakeScript(STEPS, noise=0.2, **how)
     broken, other = entrants(FAST, SAME)
     assert played(script, [broken, other]).rounds == 5
-    found = broken.row(2, 0, None)
+    found = broken.row(2, None)
     assert (found.verdict, found.why, found.rounds) == row
     assert (found.step_ms is None) == (found.rounds == 0)
     assert [spec for spec, _ in script.ran].count(FAST) == trials
