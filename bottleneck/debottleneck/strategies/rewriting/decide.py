@@ -30,6 +30,7 @@ from debottleneck.strategies.rewriting.divide import (
 from debottleneck.strategies.rewriting.elsewhere import (
     effects_elsewhere,
     is_watched,
+    kept_to_one,
     met_elsewhere,
 )
 from debottleneck.strategies.rewriting.flatten import FlatLoop, jumps
@@ -55,7 +56,15 @@ from debottleneck.strategies.rewriting.opening import (
     opened_iterable,
     under_way,
 )
-from debottleneck.strategies.rewriting.plan import DRAWN, NO_GAIN, Plan, Wanted
+from debottleneck.strategies.rewriting.plan import (
+    ACTS,
+    DRAWN,
+    NO_GAIN,
+    Plan,
+    Reason,
+    Wanted,
+    handed,
+)
 from debottleneck.strategies.rewriting.replicas import OWN, Replicas, renewed
 from debottleneck.strategies.rewriting.split import Split, split
 from debottleneck.strategies.spec import PREFETCH
@@ -212,7 +221,7 @@ class Decision:
 
     def refused(self, why: str) -> Decision:
         """The same, given up."""
-        return replace(self, plan=replace(self.plan, reason=why))
+        return replace(self, plan=replace(self.plan, reason=Reason.of(why)))
 
     def word(self, met: set[Location]) -> str:
         """What both sides meet in."""
@@ -264,6 +273,10 @@ def decide(
     kept = kept_of(division, ahead)
     early, ahead_of_it = _left(flat, lost, ahead, frame.f_globals, kept_names)
     reason = plan.reason or _reason(plan, sides, kept_names, frame, early)
+    if division.edited is not None:
+        edited = division.edited
+        after = decide(flat, edited, settings, point, frame, besides, left).plan
+        plan, reason = (plan, Reason(reason)) if after.reason else (after, reason)
     unwritten = OWN if own else _unwritten(plan, flat, division, kept, kept_names)
     sides.release(seen.lasting)
     return Decision(
@@ -337,24 +350,33 @@ def _divided(
 def _reason(
     plan: Plan, sides: BothSides, kept: frozenset[str], frame: FrameType,
     left: set[Location],
-) -> str:  # fmt: skip
+) -> Reason:  # fmt: skip
     """Why it is not done although something could run ahead."""
-    if sides.ahead.bound:
-        return sides.ahead.bound
+    if why := Reason.first([*_dangers(sides, kept, frame, left)]):
+        return why
+    plain = plan.ahead_ns + plan.stays_ns
+    return NO_GAIN if plain - plan.bound_ns < LEAST_GAIN * plain else ACTS
+
+
+def _dangers(
+    sides: BothSides, kept: frozenset[str], frame: FrameType, left: set[Location]
+) -> Iterator[str]:
+    """What might go wrong, each with what would help."""
+    yield sides.ahead.bound
     met = met_elsewhere(sides.ahead, effects_elsewhere())
     if met:
         found = word(min(met, key=str), [sides.ahead])
-        return f"a signal handler or another thread may change {found}"
+        why = f"a signal handler or another thread may change {found}"
+        yield Reason(why, kept_to_one(found))
     code = frame.f_code
     if kept & {*code.co_cellvars, *code.co_freevars}:
-        return f"a function within the loop uses {min(kept)}, which the loop sets"
+        name = min(kept)
+        why = f"a function within the loop uses {name}, which the loop sets"
+        yield Reason(why, handed(name))
     if left:
         found = word(min(left, key=str), [sides.ahead])
-        return f"the loop may be left early, with {found} ahead of it"
-    plain = plan.ahead_ns + plan.stays_ns
-    if plain - plan.bound_ns < LEAST_GAIN * plain:
-        return NO_GAIN
-    return ""
+        why = f"the loop may be left early, with {found} ahead of it"
+        yield Reason(why, "let it end by itself, without `break`")
 
 
 def _workers(settings: Wanted, heavy_ns: float, stays_ns: float) -> int:

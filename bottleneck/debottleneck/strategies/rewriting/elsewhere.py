@@ -22,6 +22,7 @@ from debottleneck.strategies.rewriting.locations import (
     owner_of,
     word,
 )
+from debottleneck.strategies.rewriting.plan import Reason
 from debottleneck.strategies.rewriting.values import Value, own_function
 
 
@@ -86,9 +87,15 @@ class OtherThreads:
         cells = {f"cell {name}" for name in self._cells}
         return found | {at for at in effects.touches if at[1] in cells}
 
-    def word(self, met: set[Location], effects: Effects) -> str:
+    def word(self, met: set[Location], effects: Effects) -> Reason:
         """Why code that touches these stays where it is."""
-        return f"another thread may change {word(min(met, key=str), [effects])}"
+        found = word(min(met, key=str), [effects])
+        return Reason(f"another thread may change {found}", kept_to_one(found))
+
+
+def kept_to_one(what: str) -> str:
+    """The edit of what another thread may change."""
+    return f"keep {what} to one thread"
 
 
 def effects_left(frame: FrameType, loop: int = 0) -> Effects:
