@@ -12,6 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,9 +69,23 @@ class Pair:
     own: Measured
 
     @property
+    def disturbed(self) -> bool:
+        """Whether other work tells in either of them."""
+        return self.plain.disturbed or self.own.disturbed
+
+    @property
     def common(self) -> int:
         """Steps that both of them have."""
         return min(len(self.plain.step_ns), len(self.own.step_ns))
+
+
+Run = TypeVar("Run", Pair, Measured)
+
+
+def undisturbed(found: Sequence[Run]) -> list[Run]:
+    """Those that count: all where too few were left in peace."""
+    quiet = [one for one in found if not one.disturbed]
+    return quiet if len(quiet) >= POLICY.min_rounds else list(found)
 
 
 def left_out(pairs: Sequence[Pair], strategies: Strategies) -> int:
