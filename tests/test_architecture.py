@@ -53,7 +53,7 @@ LINES = {
     "collect": 3_150,  # a run outlives whatever of ours fails
     "recording": 2_860,  # 700 for files from strangers: annotations, limits, secrets
     "analysis": 4_525,  # 770 for rows that are lines: joined, opened, unmarked
-    "strategies": 13_700,  # 8,400 rewrite loops, 130 say edits; 1,300 set libraries
+    "strategies": 13_720,  # 8,400 rewrite loops, 130 say edits; 1,300 set libraries
     "prediction": 2_920,  # 350 say what is worth it: one verdict for all reports
     "trials": 3_825,  # the gate's runs, state and files compared; disturbed rounds
     "selfcheck": 1_280,
@@ -62,7 +62,7 @@ LINES = {
 }
 """Room -> lines it may have. Who needs more deletes something, or argues it here."""
 
-WHOLE, TESTS = 48_790, 39_850
+WHOLE, TESTS = 48_810, 39_850
 """Lines of the package and of the tests; less than all rooms may have together."""
 
 

@@ -274,15 +274,19 @@ def decide(
     early, ahead_of_it = _left(flat, lost, ahead, frame.f_globals, kept_names)
     reason = plan.reason or _reason(plan, sides, kept_names, frame, early)
     if division.edited is not None:
-        edited = division.edited
-        after = decide(flat, edited, settings, point, frame, besides, left).plan
-        plan, reason = (plan, Reason(reason)) if after.reason else (after, reason)
+        again = partial(decide, flat, division.edited, settings, point, frame)
+        plan, reason = _edited(plan, reason, again(besides, left).plan)
     unwritten = OWN if own else _unwritten(plan, flat, division, kept, kept_names)
     sides.release(seen.lasting)
     return Decision(
         replace(plan, reason=reason, unwritten=unwritten), flat, division, sides,
         kept_names, point.file, besides, kept, ahead_of_it, own,
     )  # fmt: skip
+
+
+def _edited(plan: Plan, reason: Reason, after: Plan) -> tuple[Plan, Reason]:
+    """The plan of the script as edited; the edit goes where it is not enough."""
+    return (plan, Reason(reason)) if after.reason else (after, reason)
 
 
 def _can_be_apart(

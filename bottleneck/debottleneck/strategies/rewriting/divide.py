@@ -297,37 +297,47 @@ class _Graph:
             return Reason(took), None
         if why := Reason.of(effects[heaviest].bound):
             return why, self._with(heaviest, bound="") if why.edit else None
-        for node in sorted(stays - {heaviest}, key=lambda n: (n not in trains, n)):
-            for one, other in ((node, heaviest), (heaviest, node)):
-                met = meet(effects[one].writes, effects[other].touches)
-                lasting = {loc for loc in met if loc[0] not in self._fresh}
-                found = [word(loc, effects) for loc in sorted(lasting, key=str)]
-                found += sorted(self._named(one, other) & self._carried)
-                if found:
-                    where = f"line {self._place(one)} changes {found[0]}"
-                    text = f"{where}, which line {self._place(other)} uses"
-                    edit, edited = self._edit(one, other, lasting)
-                    return Reason(text, edit), edited
+        for one, other in self._pairs(heaviest, stays, trains):
+            met = meet(effects[one].writes, effects[other].touches)
+            lasting = {loc for loc in met if loc[0] not in self._fresh}
+            found = [word(loc, effects) for loc in sorted(lasting, key=str)]
+            found += sorted(self._named(one, other) & self._carried)
+            if found:
+                where = f"line {self._place(one)} changes {found[0]}"
+                text = f"{where}, which line {self._place(other)} uses"
+                owners = {owner for owner, _ in lasting}
+                edit, edited = self._edit(one, other, owners, one in trains)
+                return Reason(text, edit), edited
         place = self._place(heaviest)
         return Reason(f"line {place} needs what comes of the training"), None
 
+    def _pairs(
+        self, heaviest: int, stays: set[int], trains: set[int]
+    ) -> Iterator[tuple[int, int]]:
+        """Which may keep it where it is: with it, and with what it needs."""
+        for node in sorted(stays - {heaviest}, key=lambda n: (n not in trains, n)):
+            yield from ((node, heaviest), (heaviest, node))
+        for need in sorted(stays - trains - {heaviest}):
+            if heaviest in self._reach([need]):
+                for node in sorted(trains):
+                    yield from ((node, need), (need, node))
+
     def _edit(
-        self, one: int, other: int, met: set[Location]
+        self, one: int, other: int, owners: set[Any], trains: bool
     ) -> tuple[str, Observation | None]:
-        """What would let the one line not change what the other uses; not of names."""
+        """What would let the one line change nothing that the other uses."""
         effects, line = self._seen.effects[one], f"line {self._place(one)}"
-        if not met:
-            return "", None
         drawn = {owner_of(h) for h in effects.held.values() if is_random(h)}
-        if all(owner in drawn for owner, _ in met):
-            own = {at: (("its own", *at), at[1]) for at in met}
-            reads = {own.get(at, at) for at in effects.reads}
-            writes = {own.get(at, at) for at in effects.writes}
+        if owners and owners <= drawn:
+            writes = {((one, o) if o in owners else o, a) for o, a in effects.writes}
+            reads = {at for at in effects.reads if at[0] not in owners}
             edited = self._with(one, reads=reads, writes=writes)
             return f"let {line} draw from a generator of its own", edited
-        edited = self._with(one, writes=effects.writes - met)
+        if not owners or trains:
+            return "", None
+        left = {(owner, at) for owner, at in effects.writes if owner not in owners}
         see = f"if line {self._place(other)} need not see that"
-        return f"{see}, let {line} change a copy", edited
+        return f"{see}, let {line} change a copy", self._with(one, writes=left)
 
     def _with(self, node: int, **changes: Any) -> Observation:
         """What was seen, but for one line."""
@@ -336,9 +346,7 @@ class _Graph:
         return replace(self._seen, effects=effects)
 
     def _place(self, node: int) -> int:
-        if node == self._count:
-            return self._flat.place
-        return self._lines[node].place
+        return self._flat.place if node == self._count else self._lines[node].place
 
 
 def pieces_of(
