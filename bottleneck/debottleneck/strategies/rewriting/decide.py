@@ -27,12 +27,7 @@ from debottleneck.strategies.rewriting.divide import (
     pieces_of,
     size_of,
 )
-from debottleneck.strategies.rewriting.elsewhere import (
-    effects_elsewhere,
-    is_watched,
-    kept_to_one,
-    met_elsewhere,
-)
+from debottleneck.strategies.rewriting.elsewhere import dangers, is_watched
 from debottleneck.strategies.rewriting.flatten import FlatLoop, jumps
 from debottleneck.strategies.rewriting.keeping import (
     Kept,
@@ -63,7 +58,6 @@ from debottleneck.strategies.rewriting.plan import (
     Plan,
     Reason,
     Wanted,
-    handed,
 )
 from debottleneck.strategies.rewriting.replicas import OWN, Replicas, renewed
 from debottleneck.strategies.rewriting.split import Split, split
@@ -244,6 +238,21 @@ def decide(
         besides: Names that are no variables of the frame.
         left: Owners of what may be used afterwards.
     """
+    decision = _decision(flat, seen, settings, point, frame, besides, left)
+    edited, reason = decision.division.edited, decision.plan.reason
+    if edited is None:
+        return decision
+    after = _decision(flat, edited, settings, point, frame, besides, left).plan
+    if after.reason:  # the edit is not enough
+        return decision.refused(Reason(reason))
+    return replace(decision, plan=replace(after, reason=reason))
+
+
+def _decision(
+    flat: FlatLoop, seen: Observation, settings: Wanted, point: LoopPoint,
+    frame: FrameType, besides: Mapping[str, Any], left: Container[Any],
+) -> Decision:  # fmt: skip
+    """By what was seen, or would be after an edit."""
     seen, own = renewed(seen, flat, frame, partial(_divided, flat, frame=frame))
     division, kept_names = _divided(flat, seen, frame)
     ns = dict(zip([*flat.numbered, -1], seen.ns, strict=True))
@@ -273,20 +282,12 @@ def decide(
     kept = kept_of(division, ahead)
     early, ahead_of_it = _left(flat, lost, ahead, frame.f_globals, kept_names)
     reason = plan.reason or _reason(plan, sides, kept_names, frame, early)
-    if division.edited is not None:
-        again = partial(decide, flat, division.edited, settings, point, frame)
-        plan, reason = _edited(plan, reason, again(besides, left).plan)
     unwritten = OWN if own else _unwritten(plan, flat, division, kept, kept_names)
     sides.release(seen.lasting)
     return Decision(
         replace(plan, reason=reason, unwritten=unwritten), flat, division, sides,
         kept_names, point.file, besides, kept, ahead_of_it, own,
     )  # fmt: skip
-
-
-def _edited(plan: Plan, reason: Reason, after: Plan) -> tuple[Plan, Reason]:
-    """The plan of the script as edited; the edit goes where it is not enough."""
-    return (plan, Reason(reason)) if after.reason else (after, reason)
 
 
 def _can_be_apart(
@@ -356,31 +357,10 @@ def _reason(
     left: set[Location],
 ) -> Reason:  # fmt: skip
     """Why it is not done although something could run ahead."""
-    if why := Reason.first([*_dangers(sides, kept, frame, left)]):
+    if why := Reason.first([*dangers(sides.ahead, kept, frame, left)]):
         return why
     plain = plan.ahead_ns + plan.stays_ns
     return NO_GAIN if plain - plan.bound_ns < LEAST_GAIN * plain else ACTS
-
-
-def _dangers(
-    sides: BothSides, kept: frozenset[str], frame: FrameType, left: set[Location]
-) -> Iterator[str]:
-    """What might go wrong, each with what would help."""
-    yield sides.ahead.bound
-    met = met_elsewhere(sides.ahead, effects_elsewhere())
-    if met:
-        found = word(min(met, key=str), [sides.ahead])
-        why = f"a signal handler or another thread may change {found}"
-        yield Reason(why, kept_to_one(found))
-    code = frame.f_code
-    if kept & {*code.co_cellvars, *code.co_freevars}:
-        name = min(kept)
-        why = f"a function within the loop uses {name}, which the loop sets"
-        yield Reason(why, handed(name))
-    if left:
-        found = word(min(left, key=str), [sides.ahead])
-        why = f"the loop may be left early, with {found} ahead of it"
-        yield Reason(why, "let it end by itself, without `break`")
 
 
 def _workers(settings: Wanted, heavy_ns: float, stays_ns: float) -> int:
