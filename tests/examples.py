@@ -604,7 +604,8 @@ def _stages_of(
         ms = parts.wall_ns[parts.stage == stage].to_numpy() / 1e6
         mean, doubt = ms.mean(), 1.96 * float(ms.std()) / len(ms) ** 0.5
         spread = (mean - doubt, mean + doubt, np.median(ms), np.quantile(ms, 0.95))
-        rows.append((stage, mean, mean / loop.step_ms, *spread, mean / 2, 1.0))
+        shares = tuple(x / loop.step_ms for x in (mean, *spread[:2]))
+        rows.append((stage, mean, *shares, *spread, mean / 2, 1.0))
     return _table("stages", *rows)
 
 
@@ -626,7 +627,8 @@ def _causes_of(
     table = pd.DataFrame(rows, columns=[*keys, "ms"])
     table = table.groupby(keys, sort=False, as_index=False).sum()
     ms = table.ms
-    times = (ms, ms / loop.step_ms, ms * 0.97, ms * 1.03, ms, ms * 1.1)
+    shares = (ms / loop.step_ms * part for part in (1, 0.97, 1.03))
+    times = (ms, *shares, ms * 0.97, ms * 1.03, ms, ms * 1.1)
     return _columns("causes", *(table[key] for key in keys), *times)
 
 

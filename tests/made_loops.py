@@ -45,9 +45,12 @@ def rows(name: str, made: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
 
 
 def timed(share: float, doubt: float) -> dict[str, float]:
-    """The numbers of a share of the step; the bounds are milliseconds."""
-    ms = share * STEP_MS
-    return {"ms_per_step": ms, "share": share, "low": ms - doubt, "high": ms + doubt}
+    """The numbers of a share of the step; its bounds are so many milliseconds off."""
+    ms, off = share * STEP_MS, doubt / STEP_MS
+    return {
+        **{"ms_per_step": ms, "low": ms - doubt, "high": ms + doubt},
+        **{"share": share, "share_low": share - off, "share_high": share + off},
+    }
 
 
 TORCH = table("sites", [(PID, 0, "load", "torch DataLoader", "", 0, "torch")])

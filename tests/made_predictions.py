@@ -33,7 +33,7 @@ PLAIN = row("", 1.0)
 SOURCE = "limited by the source, 5 at once"
 REST = "limited by the rest of the step"
 SLOWER = "threads would make it slower: the GIL changes hands between 2 threads"
-SHARED = "its turns share the list"
+SHARED, ALONE = "its turns share the list", "hand the list to each turn"
 
 THREADS = tuple(
     row(f"prefetch:workers={count}", gain, limit=limit, memory_mb=3.0 + count)
@@ -49,7 +49,8 @@ PROCESSES = tuple(
     for count, gain in ((1, 1.35), (2, 1.62))
 )
 FORWARD = row(
-    "parallel-forward:workers=2", 1.2, limit=REST, why_not=SHARED, worth=False
+    *("parallel-forward:workers=2", 1.2),
+    **{"limit": REST, "why_not": SHARED, "edit": ALONE, "worth": False},
 )
 UPDATE = row("parallel-update:workers=2", 0.81, limit=SLOWER, memory_mb=3.0)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,7 @@ class FakeScript:
         refused: Specification -> why it does not apply.
         failing: Specification -> rounds (from 0) in which it fails.
         plan: By which each strategy rewrites a loop.
+        busy: Rounds in which other work keeps half a core busy.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class FakeScript:
         failing: Mapping[str, Sequence[int]] | None = None,
         steps: int = 40,
         plan: Mapping[str, Any] | None = None,
+        busy: Container[int] = (),
     ) -> None:
         self.step_ms = step_ms
         self._plan = {"plan": plan} if plan else {}
@@ -87,6 +89,7 @@ class FakeScript:
         self._refused = refused or {}
         self._failing = failing or {}
         self._steps = steps
+        self._busy = busy
         self._rng = np.random.default_rng(7)
 
     def one(self, spec: str, number: int) -> Measured:
@@ -104,7 +107,9 @@ class FakeScript:
             for name in names
         )
         failure = "broke" if number in self._failing.get(spec, ()) else ""
-        return measured([step] * self._steps, failure=failure, notes=notes)
+        others = step * self._steps / 2e3 if number in self._busy else 0.0
+        cpu = np.array([(0, 0, 0), (step * self._steps * MS, 0, others)], np.float64)
+        return measured([step] * self._steps, failure=failure, notes=notes, cpu=cpu)
 
     def course(self, budget_s: float | None = None, **how: Any) -> Course:
         """A course by its clock."""

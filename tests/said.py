@@ -9,10 +9,8 @@ from typing import Any
 
 from debottleneck.strategies.spec import STRATEGIES
 
-SPEC = re.compile(
-    rf"(?<![\w-])((?:{'|'.join(STRATEGIES)})(?::[\w=]+(?:,[\w=]+)*)?)"
-    r"(?![\w=:-])(?!, [a-z])"
-)
+_ONE = rf"(?:{'|'.join(STRATEGIES)})(?::[\w=]+(?:,[\w=]+)*)?"
+SPEC = re.compile(rf"(?<![\w-])({_ONE}(?:\+{_ONE})*)(?![\w=:-])(?!, [a-z])")
 GAIN = re.compile(r"(?<![\w.])(\d+\.\d+)x")
 APART = re.compile(r"[.;!?](?:\s|$)|\b(?:does not act|By hand)\b")
 """What ends a clause: a gain behind it is of something else."""

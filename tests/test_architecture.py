@@ -55,7 +55,7 @@ LINES = {
     "analysis": 5_140,  # 770 for rows that are lines: joined, opened, unmarked
     "strategies": 13_840,  # 8,650 rewrite loops, with what they bind late
     "prediction": 2_940,  # 350 say what is worth it: one verdict for all reports
-    "trials": 3_760,  # the gate's runs, state and files compared
+    "trials": 3_825,  # the gate's runs, state and files compared; disturbed rounds
     "selfcheck": 1_350,
     "report": 7_760,  # 350 for rows that are lines, 390 for a run in one look
     "commands": 1_620,  # 270 for misuse, examples, and a line that moves

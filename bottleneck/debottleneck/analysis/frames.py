@@ -42,11 +42,12 @@ COLUMNS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "segments": _columns(
             "int64 tid pid", "str stage", "int64 site start_ns end_ns cpu_ns"
         ),
-        # Trainer only; low and high bound the mean (95 %, bootstrap over steps).
+        # Trainer only; low and high bound ms_per_step, share_low and share_high the
+        # share (95 %, of this run's mean: `statistics.mean_interval`).
         "stages": _columns(
             "str stage",
-            "float64 ms_per_step share low high median_ms p95_ms cpu_ms_per_step",
-            "float64 calls_per_step",
+            "float64 ms_per_step share share_low share_high low high median_ms p95_ms",
+            "float64 cpu_ms_per_step calls_per_step",
         ),
         # Rows that are lines of the user's code, in the order of the step: `row` is
         # what the column `stage` of every table calls them; `parent` is the row that
@@ -56,7 +57,7 @@ COLUMNS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         # role's threads, so their shares may exceed 1.
         "causes": _columns(
             "str stage role cause",
-            "float64 ms_per_step share low high median_ms p95_ms",
+            "float64 ms_per_step share share_low share_high low high median_ms p95_ms",
         ),
         # One row a thread: `wall_ms` seen in quiet time, and its cause shares
         # (columns named by the causes, of the thread's own time).

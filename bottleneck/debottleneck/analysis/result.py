@@ -45,7 +45,7 @@ class Loop:
         warmup_why: Why that many, as a sentence.
         measured: Number of quiet steps that the shares come from.
         step_ms: Mean of the quiet steps, 0 without steps.
-        step_low: Lower bound of the mean (95 %, bootstrap over steps).
+        step_low: Lower bound of this run's mean (95 %).
         step_high: Upper bound.
         step_median_ms: Median quiet step.
         step_p95_ms: 95th percentile.
@@ -124,8 +124,9 @@ class Prediction:
         limit: What keeps it from being faster, without a period: "limited by the GIL
             at 3 threads".
         memory_mb: Memory beyond the plain script's, a rough figure; None if unknown.
-        why_not: Why it would not act on this script as it is, "" if it may. The
-            numbers are then those of a script that lets it act.
+        why_not: Why it would not act on this script as it is, "" if it may.
+        edit: What to change in the script that it acts, an imperative clause; the
+            numbers are then those of the script so changed. "" where nobody knows.
         worth: Whether it should be tried: it may act, gains enough beside what is
             assumed, and the prediction can be relied on.
     """
@@ -140,6 +141,7 @@ class Prediction:
     limit: str = ""
     memory_mb: float | None = None
     why_not: str = ""
+    edit: str = ""
     worth: bool = False
 
     @property

@@ -150,5 +150,7 @@ def causes_of_roles(
         for role, grid in sums.items()
         for stage, cause in np.argwhere(grid > 0)
     ]
-    bounds = dict.fromkeys(("low", "high", "median_ms", "p95_ms"), np.nan)
+    bounds = dict.fromkeys(
+        ("share_low", "share_high", "low", "high", "median_ms", "p95_ms"), np.nan
+    )
     return typed("causes", pd.DataFrame([{**row, **bounds} for row in records]))

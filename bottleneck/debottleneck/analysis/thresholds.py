@@ -9,7 +9,7 @@ from dataclasses import dataclass
 class Thresholds:
     """When evidence is enough for a finding; shares are of the step."""
 
-    # Below five steps a bootstrap interval has hardly any different resamples.
+    # Below five steps an interval of their mean is too wide to tell anything.
     min_steps: int = 5
     # Ends at most 1.11x: less is within what repeated runs differ by (FACTS: 8 %).
     wait_share: float = 0.10

@@ -159,10 +159,15 @@ def _spread(grid: StepGrid, values: Floats) -> dict[str, Floats]:
     """Columns that say how long parts of the step are, from (steps, parts) ns."""
     step_ns = max(float(grid.mean(grid.wall).sum()), 1e-9)
     mean, low, high = _interval(grid, values)
+    share = mean / step_ns
+    beyond = values - np.outer(grid.wall.sum(axis=1), share)
+    _, below, above = _interval(grid, beyond / step_ns)
     return {
         "ms_per_step": mean / 1e6,
-        "share": mean / step_ns,
-        "low": low / 1e6,
+        "share": share,
+        "share_low": np.maximum(share + below, 0.0),
+        "share_high": np.minimum(share + above, 1.0),
+        "low": np.maximum(low, 0.0) / 1e6,
         "high": high / 1e6,
         "median_ms": np.median(values, axis=0) / 1e6,
         "p95_ms": np.quantile(values, 0.95, axis=0) / 1e6,
@@ -174,7 +179,7 @@ def step_interval(grid: StepGrid) -> tuple[float, float, float, float, float]:
     walls = grid.wall.sum(axis=1) / 1e6
     mean, low, high = _interval(grid, walls)
     median, p95 = np.median(walls), np.quantile(walls, 0.95)
-    return float(mean), float(low), float(high), float(median), float(p95)
+    return float(mean), max(float(low), 0.0), float(high), float(median), float(p95)
 
 
 def _interval(grid: StepGrid, values: Floats) -> tuple[Floats, Floats, Floats]:

@@ -14,7 +14,7 @@ from debottleneck.analysis.steps import chosen_loop
 from debottleneck.recording.loop import Marks
 from debottleneck.recording.recording import Recording
 from debottleneck.recording.spool import ENTER, OPENED
-from debottleneck.strategies.rewriting.plan import Piece, Plan
+from debottleneck.strategies.rewriting.plan import Piece, Plan, Reason
 from debottleneck.strategies.spec import PREFETCH
 from debottleneck.words import LINE
 
@@ -60,7 +60,8 @@ def plans_of(recording: Recording) -> tuple[Plan, ...]:
     for said in recording.facts.plans:
         pieces = tuple(Piece(**piece) for piece in said["pieces"])
         facts: dict[str, Any] = {**said, "pieces": pieces}
-        plan = Plan(**facts)
+        reason = Reason(said["reason"], facts.pop("edit"))
+        plan = Plan(**{**facts, "reason": reason})
         if plan.feeds:
             found[PREFETCH, plan.file, plan.line] = plan
         elif plan.strategy == PREFETCH:

@@ -16,7 +16,7 @@ import numpy as np
 
 from debottleneck.analysis.frames import quiet_steps
 from debottleneck.analysis.result import WORTH, Analysis, Prediction, Predictions
-from debottleneck.analysis.rules.measures import cores, input_rows
+from debottleneck.analysis.rules.measures import cores
 from debottleneck.analysis.steps import chosen_loop
 from debottleneck.prediction.apply import simulated
 from debottleneck.prediction.candidates import families
@@ -24,8 +24,9 @@ from debottleneck.prediction.demand import Demand, Part, demand_of, fraction
 from debottleneck.prediction.limits import beyond_mb, limit, misfit, no_core
 from debottleneck.prediction.question import AS_IT_IS, Question
 from debottleneck.prediction.replay import Replayed, drawn, operations, replay
-from debottleneck.prediction.sides import NO_LOOP, NO_PLAN, freed, why_not
+from debottleneck.prediction.sides import NO_LOOP, NO_PLAN, edited, why_not
 from debottleneck.recording.machine import Machine
+from debottleneck.strategies.rewriting.plan import ACTS
 from debottleneck.strategies.spec import Strategies, parse, written
 
 Z90 = 1.645
@@ -155,9 +156,7 @@ def _understood(
 
     A process of the script's that serves what it is asked for makes no batches.
     """
-    rows = {*input_rows(analysis)}
-    loading = {part.line for part in demand.parts if part.stage in rows}
-    known = loading, machine_of(analysis), asked, wobble_of(analysis), seed
+    known = machine_of(analysis), asked, wobble_of(analysis), seed
     model = _Model(demand, *known)
     if demand.producers and misfit(model.replayed):
         alone = _Model(replace(demand, producers=()), *known)
@@ -220,7 +219,6 @@ class _Model:
 
     Args:
         demand: The recorded loop.
-        loading: Lines of its statements that make batches.
         recorded: The machine it was recorded on.
         question: What is otherwise.
         wobble: How much the recording's own half seconds differ.
@@ -230,7 +228,6 @@ class _Model:
     def __init__(
         self,
         demand: Demand,
-        loading: set[int],
         recorded: Machine,
         question: Question,
         wobble: float,
@@ -246,8 +243,7 @@ class _Model:
         self._apart = math.hypot(LEAST_APART + WORK_APART * work, WOBBLE * wobble)
         self.replayed = float(np.mean(plain)) / demand.step_ns
         self.doubt, self.least = "", WORTH
-        plans = tuple(freed(plan, loading) for plan in demand.plans)
-        self._freed = replace(self.demand, plans=plans)
+        self._edited = replace(self.demand, plans=tuple(map(edited, demand.plans)))
 
     def weigh(self, doubt: str) -> Prediction:
         """The loop as it is; from now on others are worth it that gain beside it."""
@@ -270,8 +266,9 @@ class _Model:
 
     def predicted(self, strategies: Strategies, times: int = TIMES) -> Prediction:
         """What these strategies make of it, from so many simulated runs."""
-        reason = next(filter(None, (why_not(self.demand, s) for s in strategies)), "")
-        loop = self._freed if reason else self.demand
+        reasons = (why_not(self.demand, s) for s in strategies)
+        reason = next(filter(None, reasons), ACTS)
+        loop = self._edited if reason.edit else self.demand
         acting = tuple(s for s in strategies if not why_not(loop, s))
         runs, ratios = [], []
         for attempt in self._tries[:times]:
@@ -295,6 +292,7 @@ class _Model:
             limit=limit(runs, acting, gain, self.machine),
             memory_mb=beyond_mb(loop, acting),
             why_not=reason,
+            edit=reason.edit,
             worth=bool(strategies) and not (reason or self.doubt or gain < self.least),
         )
 

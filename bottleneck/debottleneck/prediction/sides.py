@@ -8,18 +8,20 @@ its work by their time on a core, its waiting by theirs.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
 from debottleneck.prediction.demand import Demand, Part
 from debottleneck.strategies.rewriting.plan import (
+    ACTS,
     HEAVY,
     NO_GAIN,
     ORDER,
     STAYS,
     Piece,
     Plan,
+    Reason,
 )
 from debottleneck.strategies.spec import PREFETCH, PREFETCH_WORKERS, Strategy
 from debottleneck.words import BETWEEN_STAGES, STAGES
@@ -27,9 +29,11 @@ from debottleneck.words import BETWEEN_STAGES, STAGES
 LOADING = ("load", "augment", "transfer", *BETWEEN_STAGES)
 """Stages that train nothing."""
 
-NO_PLAN = "the recording holds no plan of it for this loop: profile the script again"
+NO_PLAN = Reason(
+    "the recording holds no plan of it for this loop: profile the script again"
+)
 NO_LOOP = "the loop that trains is none of the script's own"
-NO_TURNS = "no loop within the training loop has turns worth sharing"
+NO_TURNS = Reason("no loop within the training loop has turns worth sharing")
 
 Shares = Mapping[str, tuple[float, float]]
 """Side -> its share of a part's work, and of its waiting."""
@@ -64,7 +68,7 @@ def _as_asked(plan: Plan, strategy: Strategy) -> Plan:
     helps = has_workers(plan) or (asked and plan.apart)  # a thread ahead of a thread
     return replace(
         plan,
-        reason="" if helps or not plan.feeds else NO_GAIN,
+        reason=ACTS if helps or not plan.feeds else NO_GAIN,
         workers=workers,
         depth=strategy.number("depth", max(2, 2 * workers)),
         where="process" if asked and plan.apart else "thread",
@@ -81,33 +85,21 @@ def has_workers(plan: Plan) -> bool:
     return any(piece.side == HEAVY for piece in plan.pieces)
 
 
-def why_not(demand: Demand, strategy: Strategy) -> str:
+def why_not(demand: Demand, strategy: Strategy) -> Reason:
     """Why it would do nothing, "" if it would; in the words of its plan."""
     if strategy.name == PREFETCH:
         plan = plan_of(demand, strategy)
         return NO_PLAN if plan is None else plan.reason
     plans = turns_of(demand, strategy.name)
     if any(not plan.reason for plan in plans):
-        return ""
+        return ACTS
     longest = max(plans, key=lambda plan: plan.stays_ns, default=None)
     return NO_TURNS if longest is None else longest.reason
 
 
-def freed(plan: Plan, loading: Collection[int]) -> Plan:
-    """The plan as it would be without its reason; the same where that cannot be told.
-
-    Args:
-        plan: Of a loop that stays as it is.
-        loading: Lines of its statements that make batches, which then run ahead.
-    """
-    if plan.reason in ("", NO_GAIN) or not plan.pieces or plan.feeds:
-        return plan
-
-    def moved(piece: Piece) -> Piece:
-        loads = piece.line in loading and {*LOADING}.issuperset(piece.stages)
-        return replace(piece, side=HEAVY) if loads and piece.side == STAYS else piece
-
-    return replace(plan, reason="", pieces=tuple(map(moved, plan.pieces)))
+def edited(plan: Plan) -> Plan:
+    """The plan of the script with the edit that lets it act; the same of others."""
+    return replace(plan, reason=ACTS) if plan.reason.edit else plan
 
 
 class PartsBySide:

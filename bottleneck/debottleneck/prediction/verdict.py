@@ -6,7 +6,6 @@ else, both become advice: reports quote it, `compare` tries it.
 
 from __future__ import annotations
 
-import re
 import signal
 from collections.abc import Mapping
 from dataclasses import replace
@@ -64,26 +63,6 @@ PARTS, SMALLEST = 3, 0.01
 
 ASKED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Somebody ended the script, which did not fail."""
-
-EDITS = (
-    (
-        r"line (\d+) changes .*(?:rng|[Gg]enerator).*, which",
-        r"let line \1 draw from a generator of its own",
-    ),
-    (
-        r"line (\d+) changes .+, which line (\d+)",
-        r"if line \2 need not see that, let line \1 change a copy",
-    ),
-    (r"another thread may change (.+)", r"keep \1 to one thread"),
-    (r"a function .* uses (.+), which", r"hand \1 to that function as an argument"),
-    (r"the loop may be left early", "let it end by itself, without `break`"),
-    (r"loads ahead itself", "raise its num_workers instead"),
-    (r"nothing says how far", "give that queue a `maxsize`"),
-    (r"a generator that all threads share", "give each thread a generator of its own"),
-    (r"turns share (?:.* of )?(.+)", r"take \1 out of the turns"),
-    (r"a (\S+) works only on the thread", r"open a \1 for each thread that loads"),
-)
-"""Why a strategy does not act -> the edit that lets it; first match."""
 
 Tried = Mapping[str, str]
 """Strategies as they are written -> what came of their trials, as a clause."""
@@ -179,12 +158,9 @@ def _of_row(row: Prediction, finding: Finding, doubt: str) -> str:
 
 def refusal(row: Prediction) -> str:
     """Why a strategy does not act, with the edit that lets it and its gain then."""
-    if row.speedup < WORTH:
+    if not row.edit or row.speedup < WORTH:
         return f"does not act here: {row.why_not}"
-    met = ((re.search(reason, row.why_not), edit) for reason, edit in EDITS)
-    edits = (match.expand(edit) for match, edit in met if match)
-    edit = "".join(f"; {edit}" for edit in [*edits][:1])
-    return f"would bring {row.text}, but does not act here: {row.why_not}{edit}"
+    return f"would bring {row.text}, but does not act here: {row.why_not}; {row.edit}"
 
 
 def tried_first(row: Prediction, doubt: str, tried: Tried = NOT_TRIED) -> str:

@@ -89,6 +89,7 @@ class Planned(TypedDict):
     depth: Annotated[int, Between(1, 8192)]
     stays_ns: Annotated[float, Between(0, LONGEST_NS)]
     reason: str
+    edit: str
     pieces: tuple[PlannedPiece, ...]
     apart: bool
     size: Time

@@ -156,6 +156,7 @@ def _facts(facts: Facts, redactor: Redactor, files: Mapping[str, str]) -> Facts:
             **plan,
             "file": files.get(plan["file"], HOME),
             "reason": redactor.text(plan["reason"]),
+            "edit": redactor.text(plan["edit"]),
         }
         for plan in facts.plans
     )

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from debottleneck.agent.guard import Changes
 from debottleneck.analysis.result import Analysis
+from debottleneck.analysis.thresholds import THRESHOLDS
 from debottleneck.collect.options import Options
 from debottleneck.errors import BottleneckError, UsageError
 from debottleneck.recording import masks, spool
@@ -50,7 +51,7 @@ class CompareOptions:
         steps: Of a trial; None to choose from the length of a step.
         budget_s: Seconds in all, None for as long as the rounds take.
         folder: Where it is saved; does not exist yet.
-        seed: Of the order of trials and of the intervals.
+        seed: Of the order of trials.
         everything: Try also what is predicted hopeless; what is named is tried anyway.
     """
 
@@ -258,8 +259,7 @@ class _Work:
 
     def _trials(self) -> list[Trial]:
         peak = mean_of([run.memory_mb for run in self.course.plain])
-        seed = self.wanted.seed
-        rows = [entrant.row(self.rows, seed, peak) for entrant in self.entrants]
+        rows = [entrant.row(self.rows, peak) for entrant in self.entrants]
         return sorted(rows, key=rank)
 
     def comparison(self) -> Comparison:
@@ -268,7 +268,7 @@ class _Work:
         best = best_of(trials)
         if best is not None:
             trials = [best, *(row for row in trials if row is not best)]
-        plain = self.course.plain
+        plain = verdict.undisturbed(self.course.plain)
         drop, steps = verdict.plain_left_out(plain), verdict.plain_counted(plain)
         strategies = parse(best.spec) if best else ()
         target, facts = self.wanted.target, self.analysis.recording.facts
@@ -309,8 +309,23 @@ class _Work:
         bounds = (loop.step_ms, loop.step_low, loop.step_high)
         return Interval(*bounds) if all(map(math.isfinite, bounds)) else None
 
+    def _disturbed(self) -> list[str]:
+        """How many rounds other work told in, and what became of them."""
+        count, rounds = self.course.disturbed, self.course.rounds
+        if not count:
+            return []
+        used = (pair for entrant in self.entrants for pair in entrant.used)
+        kept = any(pair.disturbed for pair in used)
+        what = "count for want of others" if kept else "were repeated and do not count"
+        least = THRESHOLDS.foreign_cores
+        return [
+            f"in {count} of {rounds} rounds other work took more than {least:g} cores; "
+            f"they {what}"
+        ]
+
     def _all_notes(self) -> list[str]:
         notes = list(dict.fromkeys(self.notes))
+        notes += self._disturbed()
         if self.course.over:
             notes.append(
                 "the budget ended it; a larger --budget has room for more rounds"

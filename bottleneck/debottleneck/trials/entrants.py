@@ -113,24 +113,36 @@ class Entrant:
             gain = f"; predicted {self.predicted.text}" if self.predicted else ""
             self.leave(DIFFERENT, f"{judgement.why}{gain}")
 
-    def speedup(self, rows: int, seed: int) -> Interval | None:
+    @property
+    def used(self) -> list[Pair]:
+        """The pairs that count."""
+        return verdict.undisturbed(self.pairs)
+
+    @property
+    def shown(self) -> bool:
+        """Whether enough rounds were left in peace, or none seem to be."""
+        least = verdict.POLICY.min_rounds
+        quiet = sum(not pair.disturbed for pair in self.pairs)
+        return quiet >= least or len(self.pairs) >= 2 * least
+
+    def speedup(self, rows: int) -> Interval | None:
         """Over the rounds so far, None before the first."""
         if not self.pairs:
             return None
         pairs, burst = self._counted(), burst_of(self.strategies)
-        return verdict.speedup(pairs, rows=rows, burst=burst, seed=seed)
+        return verdict.speedup(pairs, rows=rows, burst=burst)
 
     def _counted(self) -> list[verdict.Counted]:
-        return verdict.counted(self.pairs, self.strategies)
+        return verdict.counted(self.used, self.strategies)
 
-    def row(self, rows: int, seed: int, plain_mb: float | None) -> Trial:
+    def row(self, rows: int, plain_mb: float | None) -> Trial:
         """Its row of the table."""
-        interval = self.speedup(rows, seed)
-        own = [pair.own for pair in self.pairs]
+        interval = self.speedup(rows)
+        own = [pair.own for pair in self.used]
         steps = [counted for _, counted in self._counted()]
         peak = mean_of([run.memory_mb for run in own])
         extra = None if peak is None or plain_mb is None else peak - plain_mb
-        drop = verdict.left_out(self.pairs, self.strategies)
+        drop = verdict.left_out(self.used, self.strategies)
         word = self.left or self._word(interval)
         return Trial(
             strategy=name_of(self.strategies),
@@ -155,7 +167,7 @@ class Entrant:
             return self.why or self.judgement.why
         if interval is None:
             return CUT_OFF
-        more = verdict.rounds_to_come(interval, len(self.pairs))
+        more = verdict.rounds_to_come(interval, len(self.used))
         return f"about {more:,} more {'round' if more == 1 else 'rounds'} would decide"
 
     def _word(self, interval: Interval | None) -> str:

@@ -1,4 +1,7 @@
-"""A comparison made of saved recordings: one run each, whenever and wherever.
+"""A comparison made of saved recordings, whenever and wherever they were made.
+
+A folder of recordings is one side that was run several times: how much its runs differ
+is then measured, else assumed.
 
 Only steps and stages are looked at; the page analyses the two recordings it shows.
 """
@@ -8,7 +11,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
 import numpy as np
@@ -16,18 +19,17 @@ from numpy.typing import NDArray
 
 from debottleneck.analysis.analyse import FEWEST_STEPS
 from debottleneck.analysis.frames import BULK, QUIET
-from debottleneck.analysis.statistics import mean_interval
 from debottleneck.analysis.steps import chosen_loop, find_loop, label
 from debottleneck.analysis.timeline import marks_by_thread
 from debottleneck.errors import UsageError
 from debottleneck.recording.assemble import load
 from debottleneck.recording.environment import differences
-from debottleneck.recording.recording import Facts, Recording
+from debottleneck.recording.recording import FACTS_FILE, Facts, Recording
 from debottleneck.strategies.spec import Strategies, burst_of, known
 from debottleneck.trials import save, verdict
 from debottleneck.trials.compare import rank
 from debottleneck.trials.entrants import name_of, settings_of
-from debottleneck.trials.result import FASTER, Comparison, Interval, Trial
+from debottleneck.trials.result import FASTER, Comparison, Trial
 from debottleneck.trials.save import Measurements
 from debottleneck.trials.sides import unchanged
 from debottleneck.trials.trial import Measured
@@ -38,10 +40,10 @@ NO_OUTPUTS = "recordings hold no outputs, so the numbers were not compared"
 FEW_STEPS = 20
 """With fewer the interval rests on too few blocks of steps."""
 
-ONCE = (
-    "each was run once; the intervals allow for "
-    f"{100 * verdict.POLICY.round_to_round:.0f} % between runs, which is usual, but it "
-    "was not measured here"
+FEW_RUNS = (
+    f"fewer than {verdict.POLICY.min_rounds} runs of a side do not show how much they "
+    f"differ; the intervals allow for {100 * verdict.POLICY.run_to_run:.0f} % of each, "
+    "which is usual; a folder of repeated recordings counts as one side"
 )
 
 
@@ -55,6 +57,7 @@ class RecordedRun:
         facts: Its own.
         rule: How its steps are bounded.
         step_ns: Lengths of the quiet steps, shape (steps,).
+        again: The same script, run again.
     """
 
     name: str
@@ -62,6 +65,12 @@ class RecordedRun:
     facts: Facts
     rule: str
     step_ns: Ints
+    again: tuple[RecordedRun, ...] = ()
+
+    @property
+    def walls(self) -> list[Ints]:
+        """Steps of each of its runs."""
+        return [self.step_ns, *(run.step_ns for run in self.again)]
 
     @property
     def applied(self) -> str:
@@ -94,15 +103,13 @@ def compare_recordings(
     candidates: Sequence[Path],
     *,
     change: Callable[[Recording], Recording] = unchanged,
-    seed: int = 0,
 ) -> tuple[Comparison, Measurements]:
     """Compare the steps of recordings with those of the first.
 
     Args:
-        before: The baseline's folder.
+        before: The baseline's folder, or one with a recording of each of its runs.
         candidates: The others'.
         change: Applied to each recording before anything is taken from it.
-        seed: Of the intervals.
 
     Returns:
         The comparison, best candidate first, and the quiet steps of each recording
@@ -114,12 +121,16 @@ def compare_recordings(
     """
     paths = (before, *candidates)
     first, *others = [
-        _run(change(load(path)), path, name)
+        _side(path, name, change)
         for path, name in zip(paths, names_of(paths), strict=True)
     ]
-    trials = sorted((_row(first, run, len(others), seed) for run in others), key=rank)
+    trials = sorted((_row(first, run, len(others)) for run in others), key=rank)
     named = [("", first), *((run.name, run) for run in others)]
-    runs = [save.TimedRun(spec, 0, run.measured) for spec, run in named]
+    runs = [
+        save.TimedRun(spec, number, run.measured)
+        for spec, side in named
+        for number, run in enumerate((side, *side.again))
+    ]
     return _comparison(first, others, trials), save.tables_of(runs)
 
 
@@ -132,14 +143,14 @@ def _comparison(
     return Comparison(
         command=first.facts.command,
         created=max(run.facts.created for run in (first, *others)),
-        baseline_ms=Interval(*map(float, mean_interval(first.step_ns / 1e6))),
+        baseline_ms=verdict.typical(first.walls),
         baseline_memory_mb=None,
         baseline_cpu_ms=None,
-        rounds=1,
+        rounds=max(len(run.walls) for run in (first, *others)),
         steps=len(first.step_ns),
         trials=tuple(trials),
         best=best.spec if best.verdict == FASTER else "",
-        notes=(ONCE, *_about(first), *notes),
+        notes=(*_few_runs((first, *others)), *_about(first), *notes),
         environment=first.facts.environment,
         before=first.path,
         after=after.path,
@@ -173,6 +184,17 @@ def names_of(paths: Sequence[Path]) -> list[str]:
     return names
 
 
+def _side(
+    path: Path, name: str, change: Callable[[Recording], Recording]
+) -> RecordedRun:
+    """The recording there, or the first of several with the others beside it."""
+    runs = sorted(file.parent for file in path.glob(f"*/{FACTS_FILE}"))
+    if (path / FACTS_FILE).exists() or not runs:
+        runs = [path]
+    first, *again = [_run(change(load(run)), run, name) for run in runs]
+    return replace(first, again=tuple(again))
+
+
 def _run(recording: Recording, path: Path, name: str) -> RecordedRun:
     facts = recording.facts
     threads = marks_by_thread(recording)
@@ -191,12 +213,15 @@ def _run(recording: Recording, path: Path, name: str) -> RecordedRun:
     return RecordedRun(name, path, facts, steps.rule, step_ns)
 
 
-def _row(first: RecordedRun, run: RecordedRun, rows: int, seed: int) -> Trial:
+def _few_runs(sides: Sequence[RecordedRun]) -> list[str]:
+    least = min(len(side.walls) for side in sides)
+    return [FEW_RUNS] if least < verdict.POLICY.min_rounds else []
+
+
+def _row(first: RecordedRun, run: RecordedRun, rows: int) -> Trial:
     strategies = run.strategies
     bursts = burst_of(first.strategies), burst_of(strategies)
-    ratio = verdict.apart(
-        first.step_ns, run.step_ns, rows=rows, bursts=bursts, seed=seed
-    )
+    ratio = verdict.apart(first.walls, run.walls, rows=rows, bursts=bursts)
     return Trial(
         strategy=name_of(strategies) or run.name,
         settings=settings_of(strategies),
@@ -204,8 +229,8 @@ def _row(first: RecordedRun, run: RecordedRun, rows: int, seed: int) -> Trial:
         verdict=verdict.word(ratio),
         numbers="unverified",
         why=NO_OUTPUTS,
-        rounds=1,
-        step_ms=float(run.step_ns.mean()) / 1e6,
+        rounds=len(run.walls),
+        step_ms=verdict.typical(run.walls).value,
         speedup=ratio,
         did=(f"ran with {run.applied}",) if run.applied else (),
     )

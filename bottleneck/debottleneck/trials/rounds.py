@@ -41,6 +41,7 @@ class Course:
         later: Trials expected after the present phase.
         last_s: How long the last trial of each specification took, and the gate's.
         rounds: Rounds begun.
+        disturbed: Those of them in which other work told in a trial.
         plain: The plain script's trials in them.
         failures: Why some of the plain script's trials failed.
     """
@@ -54,6 +55,7 @@ class Course:
     later: int = 0
     last_s: dict[str | int, float] = field(default_factory=dict)
     rounds: int = 0
+    disturbed: int = 0
     plain: list[Measured] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
 
@@ -92,6 +94,7 @@ def play(
 ) -> None:
     """Run rounds until every verdict is clear, or rounds or budget are used up.
 
+    Rounds that other work disturbed are repeated, as many as there are to be at most.
     Whatever ends them, what was measured is in the course and the entrants' pairs.
 
     Args:
@@ -99,20 +102,22 @@ def play(
         course: Runs every trial, within the budget.
         rounds: How many at most.
         rows: Candidates that the intervals hold for at once.
-        seed: Of the order and of the intervals.
+        seed: Of the order.
     """
-    rng = random.Random(seed)
-    for number in range(rounds):
+    rng, before = random.Random(seed), course.disturbed
+    for number in range(2 * rounds):
+        most = rounds + min(course.disturbed - before, rounds)
         running = [entrant for entrant in entrants if entrant.runs]
         gave_up = len(course.failures) >= MOST_PLAIN_FAILURES
-        if not running or gave_up or course.over:
+        if not running or gave_up or course.over or number == most:
             return
         order: list[Entrant | None] = [None, *running]
         rng.shuffle(order)
-        _play_round(number, rounds, order, course)
+        _play_round(number, most, order, course)
         for entrant in running:
-            if min(number + 1, len(entrant.pairs)) >= POLICY.min_rounds:
-                interval = entrant.speedup(rows, seed)
+            enough = min(number + 1, len(entrant.pairs)) >= POLICY.min_rounds
+            if enough and entrant.shown:
+                interval = entrant.speedup(rows)
                 entrant.decided = interval is not None and verdict.is_clear(interval)
 
 
@@ -123,6 +128,7 @@ def _play_round(
     course.rounds += 1
     plain: Measured | None = None
     own: list[tuple[Entrant, Measured]] = []
+    disturbed = False
     try:
         for place, entrant in enumerate(order):
             spec = entrant.spec if entrant else PLAIN
@@ -132,6 +138,7 @@ def _play_round(
             still = sum(entrant is None or entrant.runs for entrant in order)
             to_come = len(order) - place + (rounds - number - 1) * still
             measured = course.run(spec, course.rounds - 1, text, to_come)
+            disturbed = disturbed or measured.disturbed
             if entrant is not None:
                 if entrant.admit(measured):
                     own.append((entrant, measured))
@@ -141,6 +148,7 @@ def _play_round(
                 course.plain.append(measured)
                 plain = measured
     finally:
+        course.disturbed += disturbed
         if plain is not None:
             _pair(plain, own)
 

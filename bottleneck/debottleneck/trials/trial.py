@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from debottleneck.agent.guard import Changes, restore
 from debottleneck.agent.state import Extent
+from debottleneck.analysis.thresholds import THRESHOLDS
 from debottleneck.collect import temporary
 from debottleneck.collect.options import Options
 from debottleneck.collect.progress import Seen, StepCounter
@@ -55,7 +56,7 @@ class Measured:
         engaged: The first step after every strategy had begun to act.
         memory_mb: Peak of the process tree, None without /proc.
         cpu_s: CPU time of the processes that have ended with it.
-        cpu: Rows of monotonic ns and CPU seconds of the tree so far, (n, 2).
+        cpu: Rows of monotonic ns, CPU seconds of the tree so far and of others, (n, 3).
         seconds: From launch to end.
         exit_code: The script's, negative for a signal, None if it had to be killed.
         failure: "" or why it cannot be counted, a sentence with the log's path.
@@ -81,11 +82,23 @@ class Measured:
     def cpu_ms(self, first: int) -> float | None:
         """CPU time of the tree a step from step `first` on, None if not known."""
         count = len(self.step_ns) - first
-        if self.cpu is None or len(self.cpu) < 2 or count < 1:
+        spent = self._spent(first, 1) if count > 0 else None
+        return None if spent is None else spent * 1e3 / count
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether other work took enough cores meanwhile to tell in the steps."""
+        spent = self._spent(0, 2) if len(self.step_ns) else None
+        wall_s = float(self.step_ns.sum()) / 1e9
+        return spent is not None and spent > THRESHOLDS.foreign_cores * wall_s
+
+    def _spent(self, first: int, column: int) -> float | None:
+        """CPU seconds from step `first` on, by a column of `cpu`; None if not known."""
+        if self.cpu is None or len(self.cpu) < 2:
             return None
         ends = [self.start_ns[first], self.start_ns[-1] + self.step_ns[-1]]
-        begin, end = np.interp(ends, self.cpu[:, 0], self.cpu[:, 1])
-        return float(end - begin) * 1e3 / count
+        begin, end = np.interp(ends, self.cpu[:, 0], self.cpu[:, column])
+        return float(end - begin)
 
 
 def run_trial(

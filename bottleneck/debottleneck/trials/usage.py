@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import time
 
 import numpy as np
 from numpy.typing import NDArray
 
-from debottleneck.collect.proc import children_of
+from debottleneck.collect.proc import busy_seconds, children_of
 
 Floats = NDArray[np.float64]
 
@@ -30,7 +31,7 @@ class Usage:
     def __init__(self, pid: int) -> None:
         self._pid = pid
         self._peak = 0.0
-        self._cpu: list[tuple[float, float]] = []
+        self._cpu: list[tuple[float, float, float]] = []
         self._due_s = 0.0
         self._begun: dict[int, int] = {}
 
@@ -41,7 +42,9 @@ class Usage:
             self._begun.setdefault(pid, started(pid))
         seconds = [cpu_seconds(pid) for pid in pids]
         if any(seconds):
-            self._cpu.append((float(time.monotonic_ns()), sum(seconds)))
+            everybody = busy_seconds()
+            others = math.nan if everybody is None else everybody - sum(seconds)
+            self._cpu.append((float(time.monotonic_ns()), sum(seconds), others))
         begun = time.monotonic()
         if begun >= self._due_s:
             self._peak = max(self._peak, memory_mb(pids))
@@ -59,8 +62,8 @@ class Usage:
 
     @property
     def cpu(self) -> Floats:
-        """Rows of monotonic ns and CPU seconds of the tree so far, shape (n, 2)."""
-        return np.array(self._cpu, np.float64).reshape(-1, 2)
+        """Rows of monotonic ns, CPU seconds of the tree and of others, shape (n, 3)."""
+        return np.array(self._cpu, np.float64).reshape(-1, 3)
 
 
 def tree_of(pid: int) -> list[int]:

@@ -1,23 +1,23 @@
 """From paired rounds to a speed-up with its interval, and to one word.
 
-In each round the plain script and the one with a strategy ran; the ratio of their
-mean steps is one observation. Its logarithms are averaged over the rounds, and their
-standard error is bootstrapped in two levels, rounds and blocks of consecutive steps
-within them (Davison and Hinkley, "Bootstrap Methods and their Application", 1997,
-section 3.8). The interval takes Student's t for the number of rounds: percentiles of
-a bootstrap from three or five values are too narrow (Hesterberg, "What Teachers
-Should Know About the Bootstrap", 2015, section 4).
+In each round the plain script and the one with a strategy ran; the logarithm of the
+ratio of their mean steps is one observation. The interval is Student's t over rounds:
+it holds how much runs differ, which more steps of one run cannot show. Rounds that
+agree by chance are not believed beyond what their own steps tell.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from statistics import fmean
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from debottleneck.analysis.statistics import error_of_mean, student_t
 from debottleneck.analysis.steps import choose_warmup
 from debottleneck.strategies.spec import PREFETCH, Strategies, burst_of, prefetch_size
 from debottleneck.trials.result import (
@@ -29,7 +29,6 @@ from debottleneck.trials.result import (
 )
 from debottleneck.trials.trial import Measured
 
-Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Counted = tuple[Ints, Ints]
 """The plain script's steps and the other's, nanoseconds, equally many."""
@@ -45,21 +44,21 @@ class VerdictPolicy:
     as_good: float = 0.97
     # Two rounds cannot say how much rounds differ.
     min_rounds: int = 3
-    # Repeated runs differ by 8 % (FACTS), two standard deviations, and a ratio has two
-    # of them: 4 % times the root of 2, assumed where there are fewer rounds.
-    round_to_round: float = 0.06
+    # Repeated runs differ by 8 % (FACTS), two standard deviations: assumed where there
+    # are fewer rounds.
+    run_to_run: float = 0.04
     # A verdict that would stand with an interval twice as wide needs no more rounds.
     clear: float = 2.0
     # All rows together are wrong in so many comparisons of a hundred.
     error: float = 0.05
-    # Enough blocks for a spread, long enough to keep the likeness of neighbours.
-    blocks: int = 20
-    resamples: int = 1000
     # Caches, allocators and threads are cold in the first steps of any run.
     least_left_out: int = 2
 
 
 POLICY = VerdictPolicy()
+
+KNOWN = 1000
+"""Degrees of freedom of a spread that is not estimated."""
 
 
 @dataclass(frozen=True)
@@ -70,9 +69,23 @@ class Pair:
     own: Measured
 
     @property
+    def disturbed(self) -> bool:
+        """Whether other work tells in either of them."""
+        return self.plain.disturbed or self.own.disturbed
+
+    @property
     def common(self) -> int:
         """Steps that both of them have."""
         return min(len(self.plain.step_ns), len(self.own.step_ns))
+
+
+Run = TypeVar("Run", Pair, Measured)
+
+
+def undisturbed(found: Sequence[Run]) -> list[Run]:
+    """Those that count: all where too few were left in peace."""
+    quiet = [one for one in found if not one.disturbed]
+    return quiet if len(quiet) >= POLICY.min_rounds else list(found)
 
 
 def left_out(pairs: Sequence[Pair], strategies: Strategies) -> int:
@@ -128,9 +141,7 @@ def counted(pairs: Sequence[Pair], strategies: Strategies) -> list[Counted]:
     return windows
 
 
-def speedup(
-    pairs: Sequence[Counted], *, rows: int = 1, burst: int = 1, seed: int = 0
-) -> Interval:
+def speedup(pairs: Sequence[Counted], *, rows: int = 1, burst: int = 1) -> Interval:
     """How many times faster a step is with the strategy.
 
     A step's time is the mean and not the median: a prefetch is bursty, its batches
@@ -140,119 +151,100 @@ def speedup(
         pairs: Steps of at least one round, as `counted` gives them.
         rows: Candidates of the comparison: the intervals hold for all at once
             (Bonferroni), else one of twenty idle strategies would win by chance.
-        burst: Least steps of a block; as many as come at once.
-        seed: The same seed gives the same interval.
+        burst: Of the strategy, steps that come at once after a wait.
 
     Returns:
         Plain mean step / own mean step; above 1 is faster.
     """
-    logs = np.array([math.log(plain.sum() / own.sum()) for plain, own in pairs])
-    drawn = [
-        [_resampled(steps, burst, seed + i)[0] for steps in pair]
-        for i, pair in enumerate(pairs)
+    logs = [math.log(plain.sum() / own.sum()) for plain, own in pairs]
+    within = [
+        math.hypot(_within(plain, burst), _within(own, burst)) for plain, own in pairs
     ]
-    spread = np.log([plain / own for plain, own in drawn])
-    return _interval(logs, spread, rows, seed)
+    spread = _Spread.of(logs, within, math.sqrt(2) * POLICY.run_to_run)
+    return _interval(spread, rows)
 
 
 def apart(
-    plain: Ints,
-    own: Ints,
+    plain: Sequence[Ints],
+    own: Sequence[Ints],
     *,
     rows: int = 1,
     bursts: tuple[int, int] = (1, 1),
-    seed: int = 0,
 ) -> Interval:
-    """How many times faster the steps of another run are, each having run once.
+    """How many times faster the steps of other runs are, that were not run in rounds.
 
-    The runs may be of any length: each side's blocks of steps are resampled by
-    themselves. How much runs differ from each other cannot be seen in one of each; the
-    usual spread is assumed, as for fewer rounds than `POLICY.min_rounds`.
+    Of fewer than `POLICY.min_rounds` of a side nobody sees how much its runs differ;
+    the usual spread is assumed. Both sides' spreads are joined as Welch does.
 
     Args:
-        plain: Steps of the run that the other is compared with, ns.
-        own: Steps of the other.
-        rows: Runs compared with it: the intervals hold for all at once (Bonferroni).
+        plain: Steps of each run that the others are compared with, ns.
+        own: Steps of each of the others.
+        rows: Sides compared with it: the intervals hold for all at once (Bonferroni).
         bursts: Of each, steps that come at once after a wait: only whole ones count.
-        seed: The same seed gives the same interval.
     """
-    plain, own = (
-        steps[len(steps) % burst if len(steps) >= burst else 0 :]
-        for steps, burst in zip((plain, own), bursts, strict=True)
+    one, other = (
+        _of_runs(runs, n) for runs, n in zip((plain, own), bursts, strict=True)
     )
-    sums, counts = _resampled(plain, bursts[0], seed)
-    own_sums, own_counts = _resampled(own, bursts[1], seed + 1)
-    drawn = np.log((sums / counts) / (own_sums / own_counts))
-    log = math.log(float(plain.mean()) / float(own.mean()))
-    return _interval(np.array([log]), drawn[np.newaxis], rows, seed)
+    variance = one.variance + other.variance
+    parts = one.variance**2 / one.freedom + other.variance**2 / other.freedom
+    freedom = max(int(variance**2 / parts), 1) if parts else one.freedom
+    return _interval(_Spread(one.mean - other.mean, variance, freedom), rows)
 
 
-def _resampled(steps: Ints, burst: int, seed: int) -> tuple[Floats, Floats]:
-    """Blocks of whole bursts, resampled: their sums and how many steps they hold.
-
-    Returns:
-        Both of shape (resamples,); the same seed draws the same blocks.
-    """
-    bursts = max(1, len(steps) // burst)
-    count = min(POLICY.blocks, bursts)
-    starts = np.linspace(0, bursts, count + 1).astype(np.int64)[:-1] * burst
-    sums = np.add.reduceat(steps.astype(np.float64), starts)
-    times = _draws(count, seed).astype(np.float64)
-    return times @ sums, times @ np.diff([*starts, len(steps)])
-
-
-def _draws(count: int, seed: int) -> Ints:
-    """How often each of so many is drawn, in each resample, (resamples, count)."""
-    rng = np.random.default_rng(seed)
-    return rng.multinomial(count, np.full(count, 1 / count), size=POLICY.resamples)
-
-
-def typical(runs: Sequence[Ints], *, seed: int = 0) -> Interval:
+def typical(runs: Sequence[Ints]) -> Interval:
     """Mean step over rounds, each a run's steps in ns: milliseconds, 95 % interval."""
-    logs = np.log([float(steps.mean()) / 1e6 for steps in runs])
-    as_drawn = np.broadcast_to(logs[:, np.newaxis], (len(logs), POLICY.resamples))
-    return _interval(logs, as_drawn, 1, seed)
+    spread = _of_runs(runs, 1)
+    return _interval(replace(spread, mean=spread.mean - math.log(1e6)), 1)
 
 
-def _interval(logs: Floats, spread: Floats, rows: int, seed: int) -> Interval:
-    """Of mean logarithms (rounds,) and resampled ones (rounds, resamples)."""
-    count = len(logs)
-    drawn = np.einsum("kr,rk->k", _draws(count, seed) / count, spread)
-    error, tail = float(np.std(drawn)), POLICY.error / rows / 2
-    if count < POLICY.min_rounds:
-        error = math.hypot(error, POLICY.round_to_round / math.sqrt(count))
-        half = error * student_t(tail, 1000)
-    else:  # resampling n values understates their variance by (n - 1) / n
-        half = error * math.sqrt(count / (count - 1)) * student_t(tail, count - 1)
-    middle = float(logs.mean())
-    bounds = (middle, middle - half, middle + half)
+@dataclass(frozen=True)
+class _Spread:
+    """A mean of logarithms, its variance and the degrees of freedom of that."""
+
+    mean: float
+    variance: float
+    freedom: int
+
+    @classmethod
+    def of(
+        cls, logs: Sequence[float], within: Sequence[float], assumed: float
+    ) -> _Spread:
+        """Of one logarithm a round.
+
+        Args:
+            logs: Of at least one round.
+            within: Standard error of each, as the steps of the round tell.
+            assumed: How much rounds differ where there are too few to see it.
+        """
+        count, known = len(logs), float(np.mean(np.square(within)))
+        if count < POLICY.min_rounds:
+            return cls(fmean(logs), (assumed**2 + known) / count, KNOWN)
+        seen = float(np.var(logs, ddof=1))
+        return cls(fmean(logs), max(seen, known) / count, count - 1)
+
+
+def _of_runs(runs: Sequence[Ints], burst: int) -> _Spread:
+    whole = [
+        steps[len(steps) % burst if len(steps) >= burst else 0 :] for steps in runs
+    ]
+    logs = [math.log(float(steps.mean())) for steps in whole]
+    within = [_within(steps, burst) for steps in whole]
+    return _Spread.of(logs, within, POLICY.run_to_run)
+
+
+def _within(steps: Ints, burst: int) -> float:
+    """Standard error of a run's mean step, of which it is a part: of whole bursts."""
+    whole = steps[len(steps) % burst :].reshape(-1, burst)
+    times = whole.mean(axis=1) if len(whole) > 1 else steps.astype(np.float64)
+    return error_of_mean(times) / float(times.mean())
+
+
+def _interval(spread: _Spread, rows: int) -> Interval:
+    half = math.sqrt(spread.variance) * student_t(
+        POLICY.error / rows / 2, spread.freedom
+    )
+    bounds = (spread.mean, spread.mean - half, spread.mean + half)
     return Interval(*(math.exp(min(max(bound, -300), 300)) for bound in bounds))
-
-
-def student_t(tail: float, freedom: int) -> float:
-    """The value that Student's t exceeds with probability `tail`, by bisection."""
-    low, high = 0.0, math.pi / 2
-    for _ in range(60):
-        middle = (low + high) / 2
-        if _t_within(middle, freedom) < 1 - 2 * tail:
-            low = middle
-        else:
-            high = middle
-    return math.sqrt(freedom) * math.tan(low)
-
-
-def _t_within(angle: float, freedom: int) -> float:
-    """P(|t| < sqrt(freedom) tan(angle)), Abramowitz and Stegun 26.7.3 and 26.7.4."""
-    odd = freedom % 2
-    cosine = math.cos(angle)
-    term, total = (cosine, cosine) if odd else (1.0, 1.0)
-    for k in range(2 + odd, freedom - 1, 2):
-        term *= cosine * cosine * (k - 1) / k
-        total += term
-    if not odd:
-        return math.sin(angle) * total
-    rest = math.sin(angle) * total if freedom > 1 else 0.0
-    return 2 / math.pi * (angle + rest)
 
 
 def word(interval: Interval) -> str:

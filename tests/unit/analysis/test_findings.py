@@ -89,7 +89,7 @@ def test_the_same_time_is_diagnosed_once() -> None:
 def test_missing_bounds_are_left_out() -> None:
     """Unknown intervals appear neither in the sentence nor in the evidence."""
     analysis = loop_of({("load", "network"): 0.62, ("forward", "native"): 0.38})
-    blank = analysis.causes.assign(low=math.nan, high=math.nan)
+    blank = analysis.causes.assign(share_low=math.nan, share_high=math.nan)
     (finding,) = diagnose(replace(analysis, causes=blank))
     assert "(" not in finding.summary
     assert "share_low" not in finding.evidence

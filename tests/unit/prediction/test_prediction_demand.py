@@ -30,7 +30,14 @@ from debottleneck.recording.machine import Machine
 from debottleneck.recording.recording import Recording, empty
 from debottleneck.recording.spool import BURST_READS
 from debottleneck.report.words.predictions import outcome
-from debottleneck.strategies.rewriting.plan import HEAVY, STAYS, TURNS, Piece, Plan
+from debottleneck.strategies.rewriting.plan import (
+    HEAVY,
+    STAYS,
+    TURNS,
+    Piece,
+    Plan,
+    Reason,
+)
 from debottleneck.strategies.spec import PREFETCH, parse
 
 STEPS, LENGTH = 40, 20.0
@@ -179,8 +186,8 @@ def test_plans_are_those_of_the_loop_that_trains() -> None:
     turns = (Piece(80, TURNS, 3 * MS, 3 * MS),)
     inner = Plan("parallel-forward", "net.py", 80, pieces=turns, turns=4, around=within)
     others = (
-        replace(AHEAD, reason="not this one"),
-        replace(AHEAD, line=3, reason="another loop"),
+        replace(AHEAD, reason=Reason("not this one")),
+        replace(AHEAD, line=3, reason=Reason("another loop")),
         replace(inner, line=90, around=((3, 8),)),
     )
     loop = demand_of(planned(*others, AHEAD, inner))
@@ -208,14 +215,16 @@ def test_a_recording_without_plans_predicts_no_strategy() -> None:
 
 
 def test_a_refused_plan_says_what_it_would_gain() -> None:
-    """Beside its reason; it is not to be tried as it is."""
-    found = predict(planned(replace(AHEAD, reason="both sides use seen")))
-    assert found is not None
-    (row,) = found.rows
-    assert (row.spec, row.why_not) == ("prefetch", "both sides use seen")
-    assert row.speedup > WORTH
-    assert not row.worth
-    assert found.gaining == []
+    """With the edit that lets it act, else nothing; not to be tried as it is."""
+    for edit in ("hand over a copy", ""):
+        reason = Reason("both sides use seen", edit)
+        found = predict(planned(replace(AHEAD, reason=reason)))
+        assert found is not None
+        (row,) = found.rows
+        assert (row.why_not, row.edit) == ("both sides use seen", edit)
+        assert row.speedup > WORTH if edit else row.speedup == 1.0
+        assert not row.worth
+        assert found.gaining == []
 
 
 def test_step_functions_alone_are_steps_of_one_part() -> None:
@@ -437,7 +446,7 @@ def test_a_step_function_alone_is_a_loop_to_replay() -> None:
         Recording.of(FACTS, {"sites": sites(), "marks": marks({PID: made})})
     )
     assert analysis.loop.rule == "a step begins at each call of the step function"
-    causes = pd.DataFrame([("other", "trainer", "sleep", *[20.0, 1.0] * 3)])
+    causes = pd.DataFrame([("other", "trainer", "sleep", *[20.0, 1.0] * 4)])
     causes.columns = [*COLUMNS["causes"]]
     loop = demand_of(replace(analysis, causes=causes))
     assert loop is not None

@@ -238,7 +238,7 @@ def test_saved_recordings_share_the_page() -> None:
     found = head(html)
     assert found["What it became"].startswith("with-threads: The loop computes")
     assert found[answers.NUMBERS].startswith("Not checked: these are saved recordings")
-    assert "each was run once" in found[answers.TRUST]
+    assert "not run in turns" in found[answers.TRUST]
     assert 'id="keep"' not in html
     assert 'id="losses"' not in html
     assert "recording verdict numbers speed-up" in section(html, "trials")

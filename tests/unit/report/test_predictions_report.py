@@ -88,7 +88,7 @@ def test_where_nothing_is_worth_a_trial_it_is_said(name: str) -> None:
 def test_a_gain_of_what_would_not_act_is_not_denied() -> None:
     """The table shows it, so the sentence speaks of those that would act."""
     (row, *_) = made.WITH_CORES.rows
-    idle = replace(row, why_not="nothing is loaded", worth=False)
+    idle = replace(row, why_not="nothing is loaded", edit="load", worth=False)
     shown = replace(made.WITH_CORES, rows=(idle,))
     assert words.outcome(shown) == words.NONE_ACTS
     assert words.outcome(replace(shown, rows=())) == words.NONE

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from made_rewritten import THREADS, plainly, rewritten
 
+from debottleneck.strategies.rewriting.plan import HEAVY, ORDER, STAYS
+
 LOOP = """
 import random, time
 seen = 0
@@ -225,6 +227,43 @@ def ask(i): return con.execute("select ?", (work(i),)).fetchone()[0]
 """
     ran = rewritten(tmp_path / "s.py", _script("x = ask(i)", before=before))
     assert "sqlite3.Connection works only on the thread" in ran.plan.reason
+
+
+GROW = """
+box = []
+def grow(i):
+    box.append(i)
+    return work(i)
+def noisy(y): net.update(y + rng.random())
+def told_by(y): net.update(y + len(box))
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "then", "edit", "side"),
+    [
+        # What it draws still comes in order: one thread ahead, and no workers.
+        (
+            *("x = work(rng.randrange(99))", "noisy(y)"),
+            *("draw from a generator of its own", ORDER),
+        ),
+        ("x = grow(i)", "told_by(y)", "change a copy", HEAVY),
+        ("x = work(net.w)", "net.update(y)", "", STAYS),  # and nothing else
+    ],
+)
+def test_a_reason_has_the_edit_that_would_do(
+    line: str, then: str, edit: str, side: str, tmp_path: Path
+) -> None:
+    """With the plan of the script so edited, and no edit where it were not enough."""
+    source = _script(line, then, before=GROW)
+    plan = rewritten(tmp_path / "s.py", source).plan
+    assert plan.reason
+    assert plan.as_json()["edit"] == plan.reason.edit
+    assert plan.reason.edit.endswith(edit)
+    assert bool(plan.reason.edit) == bool(edit)
+    names = ("grow", "work") if side == STAYS else ("grow", "randrange")
+    called = {piece.side for piece in plan.pieces if piece.name in names}
+    assert called == {side}
 
 
 def test_a_short_load_stays(tmp_path: Path) -> None:

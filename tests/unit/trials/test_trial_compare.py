@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -149,6 +149,25 @@ def test_a_winner_that_cannot_be_profiled_still_wins(run: Run) -> None:
     found, _ = run(FakeScript({"": 10.0, FETCH: 5.0}), FETCH, unprofiled=FETCH)
     assert (found.best, found.after) == (FETCH, None)
     assert any("it broke" in note for note in found.notes)
+
+
+@pytest.mark.parametrize(
+    ("busy", "said"),
+    [
+        (
+            [0],
+            "in 1 of 4 rounds other work took more than 0.3 cores; they were repeated",
+        ),
+        (range(9), "in 6 of 6 rounds other work took more than 0.3 cores; they count"),
+    ],
+)
+def test_disturbed_rounds_are_told(
+    run: Run, busy: Container[int], said: tuple[str, str]
+) -> None:
+    """How many there were, and whether they count."""
+    found, _ = run(FakeScript({"": 10.0, FETCH: 5.0}, busy=busy), FETCH)
+    (note,) = [note for note in found.notes if note.startswith(said[0])]
+    assert said[1] in note
 
 
 def test_losses_of_all_that_were_checked(run: Run, tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def ran(spec: str, *notes: dict, ms: float = 5.0, rounds: int = 3) -> Entrant:
 def test_a_row_of_one_that_won() -> None:
     """Speed, memory beyond the plain script's, settings and what it did."""
     notes = note("prefetch"), note("prefetch", SUMMARY, "38 of 40 loads made ahead")
-    row = ran("prefetch:workers=4,depth=8", *notes).row(1, 0, 50.0)
+    row = ran("prefetch:workers=4,depth=8", *notes).row(1, 50.0)
     assert row.verdict == result.FASTER
     assert row.speedup is not None
     assert row.speedup.value == pytest.approx(2.0)
@@ -49,7 +49,7 @@ def test_several_strategies_name_their_settings_and_words() -> None:
     """Of a combination each setting and sentence says whose it is."""
     notes = [note(name, SUMMARY, "worked") for name in ("prefetch", "parallel-update")]
     notes += [note("prefetch"), note("parallel-update")]
-    row = ran("prefetch:workers=4+parallel-update", *notes).row(1, 0, None)
+    row = ran("prefetch:workers=4+parallel-update", *notes).row(1, None)
     assert row.strategy == "prefetch+parallel-update"
     assert row.settings == {"prefetch.workers": 4}
     assert row.did == ("prefetch: worked", "parallel-update: worked")
@@ -70,14 +70,14 @@ def test_what_its_strategy_says(
 ) -> None:
     """It counts once it acted somewhere; else its own reason is the row's."""
     said = [note("prefetch", *each) for each in notes]
-    row = ran("prefetch", *said).row(1, 0, None)
+    row = ran("prefetch", *said).row(1, None)
     assert (row.verdict, row.why) == (verdict, why)
 
 
 def test_half_a_combination_does_not_count() -> None:
     """If one of two does not apply, the row says which."""
     notes = note("prefetch"), note("parallel-update", REFUSED, "one update a step")
-    row = ran("prefetch+parallel-update", *notes).row(1, 0, None)
+    row = ran("prefetch+parallel-update", *notes).row(1, None)
     assert row.verdict == result.NOT_APPLICABLE
     assert row.why == "parallel-update: one update a step"
 
@@ -95,7 +95,7 @@ def test_numbers_count_before_speed(
     """However fast it is: its speed is shown, and why it is no winner."""
     entrant = ran("prefetch", note("prefetch"))
     entrant.judge(judgement)
-    row = entrant.row(1, 0, None)
+    row = entrant.row(1, None)
     assert (row.verdict, row.why, entrant.runs) == (verdict, judgement.why, runs)
     assert row.speedup is not None
 
@@ -105,13 +105,13 @@ def test_what_the_gate_refuses_says_what_it_would_have_gained() -> None:
     entrant = ran("prefetch", note("prefetch"))
     entrant.predicted = Predicted(5.0, 4.0, 6.0, 2.0, 1.7, 2.5)
     entrant.judge(Judgement("different", "the loss of step 4"))
-    why = entrant.row(1, 0, None).why
+    why = entrant.row(1, None).why
     assert why == "the loss of step 4; predicted 2.00x (1.70 to 2.50)"
 
 
 def test_what_is_undecided_says_how_much_is_missing() -> None:
     """In rounds like those that it had."""
-    row = ran("prefetch", note("prefetch"), ms=9.9, rounds=2).row(1, 0, None)
+    row = ran("prefetch", note("prefetch"), ms=9.9, rounds=2).row(1, None)
     assert row.verdict == result.UNDECIDED
     assert row.why.startswith("about ")
     assert row.why.endswith(" more rounds would decide")
@@ -119,7 +119,7 @@ def test_what_is_undecided_says_how_much_is_missing() -> None:
 
 def test_without_a_round_it_is_undecided() -> None:
     """What never ran claims nothing."""
-    row = Entrant(parse("prefetch")).row(1, 0, None)
+    row = Entrant(parse("prefetch")).row(1, None)
     assert row.verdict == result.UNDECIDED
     assert row.why
     assert (row.step_ms, row.speedup, row.cpu_ms) == (None, None, None)

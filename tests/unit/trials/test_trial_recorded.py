@@ -138,7 +138,7 @@ def test_only_quiet_steps_count(tmp_path: Path) -> None:
     loop = analyse(load(slow)).loop
     assert found.baseline_ms is not None
     assert found.baseline_ms.value == pytest.approx(loop.step_ms)
-    assert found.baseline_ms.low == pytest.approx(loop.step_low)
+    assert found.baseline_ms.low < loop.step_low  # of other runs, too
     assert found.steps == loop.measured
     assert found.steps < 80 - 10
     assert measured.steps["wall_ns"].max() < 20 * MS
@@ -155,7 +155,7 @@ def test_a_recording_without_steps_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="short shows 1 quiet steps, too few"):
         compare_recordings(short, [good])
     with pytest.raises(RecordingError, match="is not a recording"):
-        compare_recordings(good, [tmp_path])
+        compare_recordings(good, [tmp_path / "none"])
 
 
 def test_names_tell_recordings_apart(tmp_path: Path) -> None:
@@ -193,13 +193,13 @@ def notes(tmp_path: Path, first: dict[str, Any], other: dict[str, Any]) -> str:
 
 
 def test_like_recordings_need_one_note(tmp_path: Path) -> None:
-    """That each was run once; another folder makes no other command."""
+    """That each ran too seldom; another folder makes no other command."""
     facts = {"command": ("/old/train.py", "--lr", "1"), "script": "/old/train.py"}
     other = {"command": ("train.py", "--lr", "1"), "script": "train.py"}
     said = notes(tmp_path, facts, other)
     assert said.count("\n") == 0
-    assert "run once" in said
-    assert "6 %" in said
+    assert "fewer than 3 runs of a side" in said
+    assert "4 %" in said
 
 
 @pytest.mark.parametrize(
@@ -314,13 +314,13 @@ def test_differences_need_two_sides(tmp_path: Path) -> None:
 def test_one_run_each_leaves_room_for_how_runs_differ() -> None:
     """However regular the steps are; noise on either side widens the interval."""
     steady, faster = np.full(500, 10 * MS), np.full(900, 10 * MS * 100 // 105)
-    ratio = verdict.apart(steady, faster)
+    ratio = verdict.apart([steady], [faster])
     assert ratio.value == pytest.approx(1.05, rel=1e-6)
     assert verdict.word(ratio) == result.UNDECIDED
-    assert verdict.word(verdict.apart(steady, steady // 2)) == result.FASTER
+    assert verdict.word(verdict.apart([steady], [steady // 2])) == result.FASTER
     noisy = np.array([round(ms * MS) for ms in times(10, 70, noise=0.5)])
-    narrow = verdict.apart(steady, steady)
-    for sides in ((steady, noisy), (noisy, steady)):
+    narrow = verdict.apart([steady], [steady])
+    for sides in (([steady], [noisy]), ([noisy], [steady])):
         wide = verdict.apart(*sides)
         assert narrow.high / narrow.low < wide.high / wide.low
         assert wide == verdict.apart(*sides)

@@ -77,7 +77,34 @@ def test_a_clear_verdict_runs_no_more() -> None:
     (candidate,) = entrants(FAST)
     assert played(script, [candidate]).rounds == 3
     assert candidate.decided
-    assert candidate.row(1, 0, None).verdict == FASTER
+    assert candidate.row(1, None).verdict == FASTER
+
+
+@pytest.mark.parametrize(
+    ("busy", "rounds", "used"),
+    [
+        ([], 3, 3),
+        ([0, 2], 5, 3),  # repeated until three were left in peace
+        (range(99), 6, 6),  # the machine is busy: all count, as nothing else is there
+    ],
+)
+def test_disturbed_rounds_are_repeated(busy: Any, rounds: int, used: int) -> None:
+    """What other work told in is not averaged in, where there is anything else."""
+    script = FakeScript({"": 10.0, FAST: 4.0}, busy=busy)
+    (candidate,) = entrants(FAST)
+    course = played(script, [candidate])
+    assert (course.rounds, course.disturbed) == (
+        rounds,
+        sum(n in busy for n in range(rounds)),
+    )
+    assert (len(candidate.used), candidate.row(1, None).rounds) == (used, used)
+
+
+def test_disturbed_rounds_come_on_top() -> None:
+    """Of five rounds that decide nothing as many again, at most."""
+    for busy, rounds in ([1], 6), (range(99), 10):
+        script = FakeScript(STEPS, noise=0.3, busy=busy)
+        assert played(script, entrants(SAME)).rounds == rounds
 
 
 @pytest.mark.parametrize(
@@ -94,7 +121,7 @@ def test_what_cannot_go_on_leaves_at_once(
     script = FakeScript(STEPS, noise=0.2, **how)
     broken, other = entrants(FAST, SAME)
     assert played(script, [broken, other]).rounds == 5
-    found = broken.row(2, 0, None)
+    found = broken.row(2, None)
     assert (found.verdict, found.why, found.rounds) == row
     assert (found.step_ms is None) == (found.rounds == 0)
     assert [spec for spec, _ in script.ran].count(FAST) == trials

@@ -225,11 +225,14 @@ def test_memory_and_cpu_are_of_the_whole_tree(trial: Trial) -> None:
 def test_cpu_between_steps_is_interpolated() -> None:
     """The curve's rise over the counted steps, divided by them."""
     start = np.arange(10, dtype=np.int64) * 100
-    curve = np.array([[0.0, 1.0], [500.0, 2.0], [1000.0, 4.0]])
+    curve = np.array([[0.0, 1.0, 0], [500.0, 2.0, 0], [1000.0, 4.0, 2.9e-7]])
     found = Measured(np.full(10, 100), start, cpu=curve)
     assert found.cpu_ms(0) == pytest.approx(300.0)
     assert found.cpu_ms(5) == pytest.approx(400.0)
     assert found.cpu_ms(10) is None
+    assert not found.disturbed
+    curve[2, 2] = 3.1e-7  # seconds of 1e-6: more than 0.3 cores
+    assert found.disturbed
     assert Measured(np.full(10, 100), start).cpu_ms(0) is None
 
 
@@ -277,7 +280,7 @@ def test_the_tree_of_a_process() -> None:
     usage = Usage(child.pid)
     usage.look()
     assert usage.peak_mb is None
-    assert usage.cpu.shape == (0, 2)
+    assert usage.cpu.shape == (0, 3)
 
 
 @needs_proc

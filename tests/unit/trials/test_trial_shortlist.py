@@ -113,7 +113,9 @@ def test_saves_are_tried_beside_the_loop(
     row: str, source: str, share: float, tried: bool
 ) -> None:
     """Where they take some of the loop, by their stage or by what a line calls."""
-    costs = {"ms_per_step": share, "share": share, "low": share, "high": share}
+    costs = dict.fromkeys(
+        ("ms_per_step", "share", "share_low", "share_high", "low", "high"), share
+    )
     stages = pd.DataFrame([{"stage": row, "calls_per_step": 0.1, **costs}])
     rows = pd.DataFrame([{"row": row, "source": source, "side": "train"}])
     analysis = replace(EMPTY, stages=stages, rows=rows)

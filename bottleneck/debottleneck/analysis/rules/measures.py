@@ -5,7 +5,6 @@ An answer is None where nothing was measured; it is never 0 for that.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -70,10 +69,9 @@ def _sum(rows: pd.DataFrame) -> Cost | None:
     if rows.empty:
         return None
     ms, share = float(rows["ms_per_step"].sum()), float(rows["share"].sum())
-    scale = share / ms if ms > 0 else math.nan
-    low = float(rows["low"].sum(skipna=False)) * scale
-    high = float(rows["high"].sum(skipna=False)) * scale
-    return Cost(ms, share, max(low, 0.0), min(high, 1.0) if high == high else high)
+    low = float(rows["share_low"].sum(skipna=False))
+    high = float(rows["share_high"].sum(skipna=False))
+    return Cost(ms, share, low, min(high, 1.0) if high == high else high)
 
 
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:

@@ -23,8 +23,8 @@ NOT_COMPARED = (
     "Not checked: these are saved recordings, and nobody compared what they computed. "
     "`bottleneck compare` does."
 )
-ONCE = (
-    "Less than a comparison is: each was run once, and not in turns with the others. "
+APART = (
+    "Less than a comparison is: they were not run in turns with the others. "
     "`bottleneck compare` runs them so."
 )
 
@@ -43,7 +43,7 @@ def answers(comparison: Comparison, evidence: Sides) -> list[Answer]:
     best, given = comparison_words.winner(comparison), [_was(comparison, evidence)]
     if comparison.recorded:
         given += [_recorded(comparison, evidence)]
-        given += [Answer(NUMBERS, NOT_COMPARED), Answer(TRUST, ONCE)]
+        given += [Answer(NUMBERS, NOT_COMPARED), Answer(TRUST, APART)]
     elif best is None:
         given += [_tried(comparison), _trust(comparison)]
     else:

@@ -36,7 +36,7 @@ INDENT = 11
 
 def worth(row: Prediction) -> str:
     """Whether it should be tried, in a word: as it is, after an edit, or not."""
-    edit = "edit" if row.why_not and row.speedup >= WORTH else "no"
+    edit = "edit" if row.edit and row.speedup >= WORTH else "no"
     return "yes" if row.worth else edit
 
 
@@ -83,7 +83,7 @@ def outcome(predictions: Predictions) -> str:
     if row is None and predictions.gaining:
         return "No strategy is recommended."
     if row is None:
-        idle = any(row.why_not and row.speedup >= WORTH for row in predictions.rows)
+        idle = any(row.edit and row.speedup >= WORTH for row in predictions.rows)
         return NONE_ACTS if idle else NONE
     return f"Predicted best: {named(row.spec)}, {_as_fast(row)}"
 

@@ -126,8 +126,8 @@ def _step_line(loop: Loop) -> str:
     bounds = interval(loop.step_low, loop.step_high, digits)
     return (
         f"{count(loop.measured, 'quiet step')} measured: mean {mean} ms (95 % interval "
-        f"{bounds}), median {number(loop.step_median_ms, digits)} ms, 95th percentile "
-        f"{number(loop.step_p95_ms, digits)} ms."
+        f"of this run {bounds}), median {number(loop.step_median_ms, digits)} ms, "
+        f"95th percentile {number(loop.step_p95_ms, digits)} ms."
     )
 
 

@@ -30,7 +30,7 @@ from debottleneck.strategies.rewriting.decide import Decision
 from debottleneck.strategies.rewriting.entries import Rewriting
 from debottleneck.strategies.rewriting.flatten import FlatLoop
 from debottleneck.strategies.rewriting.notes import Notes
-from debottleneck.strategies.rewriting.plan import TURNS, Piece, Plan, Wanted
+from debottleneck.strategies.rewriting.plan import TURNS, Piece, Plan, Reason, Wanted
 from debottleneck.strategies.rewriting.split import LoopItems
 from debottleneck.strategies.spec import FORWARD, PREFETCH, UPDATE
 
@@ -116,7 +116,7 @@ class _Hand(acting.Hand):
         if point not in self._asked and point.count >= acting.SURE:
             self._asked.add(point)
             reason = acting.short(point)
-            plan = Plan(PREFETCH, point.file, point.plan.line, reason=reason)
+            plan = Plan(PREFETCH, point.file, point.plan.line, reason=Reason(reason))
             note(plan, monotonic_ns())
 
     def hand_over(self, point: LoopPoint) -> None:

@@ -27,11 +27,7 @@ from debottleneck.strategies.rewriting.divide import (
     pieces_of,
     size_of,
 )
-from debottleneck.strategies.rewriting.elsewhere import (
-    effects_elsewhere,
-    is_watched,
-    met_elsewhere,
-)
+from debottleneck.strategies.rewriting.elsewhere import dangers, is_watched
 from debottleneck.strategies.rewriting.flatten import FlatLoop, jumps
 from debottleneck.strategies.rewriting.keeping import (
     Kept,
@@ -55,7 +51,14 @@ from debottleneck.strategies.rewriting.opening import (
     opened_iterable,
     under_way,
 )
-from debottleneck.strategies.rewriting.plan import DRAWN, NO_GAIN, Plan, Wanted
+from debottleneck.strategies.rewriting.plan import (
+    ACTS,
+    DRAWN,
+    NO_GAIN,
+    Plan,
+    Reason,
+    Wanted,
+)
 from debottleneck.strategies.rewriting.replicas import OWN, Replicas, renewed
 from debottleneck.strategies.rewriting.split import Split, split
 from debottleneck.strategies.spec import PREFETCH
@@ -212,7 +215,7 @@ class Decision:
 
     def refused(self, why: str) -> Decision:
         """The same, given up."""
-        return replace(self, plan=replace(self.plan, reason=why))
+        return replace(self, plan=replace(self.plan, reason=Reason.of(why)))
 
     def word(self, met: set[Location]) -> str:
         """What both sides meet in."""
@@ -235,6 +238,21 @@ def decide(
         besides: Names that are no variables of the frame.
         left: Owners of what may be used afterwards.
     """
+    decision = _decision(flat, seen, settings, point, frame, besides, left)
+    edited, reason = decision.division.edited, decision.plan.reason
+    if edited is None:
+        return decision
+    after = _decision(flat, edited, settings, point, frame, besides, left).plan
+    if after.reason:  # the edit is not enough
+        return decision.refused(Reason(reason))
+    return replace(decision, plan=replace(after, reason=reason))
+
+
+def _decision(
+    flat: FlatLoop, seen: Observation, settings: Wanted, point: LoopPoint,
+    frame: FrameType, besides: Mapping[str, Any], left: Container[Any],
+) -> Decision:  # fmt: skip
+    """By what was seen, or would be after an edit."""
     seen, own = renewed(seen, flat, frame, partial(_divided, flat, frame=frame))
     division, kept_names = _divided(flat, seen, frame)
     ns = dict(zip([*flat.numbered, -1], seen.ns, strict=True))
@@ -337,24 +355,12 @@ def _divided(
 def _reason(
     plan: Plan, sides: BothSides, kept: frozenset[str], frame: FrameType,
     left: set[Location],
-) -> str:  # fmt: skip
+) -> Reason:  # fmt: skip
     """Why it is not done although something could run ahead."""
-    if sides.ahead.bound:
-        return sides.ahead.bound
-    met = met_elsewhere(sides.ahead, effects_elsewhere())
-    if met:
-        found = word(min(met, key=str), [sides.ahead])
-        return f"a signal handler or another thread may change {found}"
-    code = frame.f_code
-    if kept & {*code.co_cellvars, *code.co_freevars}:
-        return f"a function within the loop uses {min(kept)}, which the loop sets"
-    if left:
-        found = word(min(left, key=str), [sides.ahead])
-        return f"the loop may be left early, with {found} ahead of it"
+    if why := Reason.first([*dangers(sides.ahead, kept, frame, left)]):
+        return why
     plain = plan.ahead_ns + plan.stays_ns
-    if plain - plan.bound_ns < LEAST_GAIN * plain:
-        return NO_GAIN
-    return ""
+    return NO_GAIN if plain - plan.bound_ns < LEAST_GAIN * plain else ACTS
 
 
 def _workers(settings: Wanted, heavy_ns: float, stays_ns: float) -> int:

@@ -14,10 +14,24 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from debottleneck.strategies.conflicts import is_random
 from debottleneck.strategies.rewriting.bindings import certain
 from debottleneck.strategies.rewriting.flatten import FlatLoop
-from debottleneck.strategies.rewriting.locations import Effects, Location, meet, word
-from debottleneck.strategies.rewriting.plan import HEAVY, ORDER, STAYS, Piece
+from debottleneck.strategies.rewriting.locations import (
+    Effects,
+    Location,
+    meet,
+    owner_of,
+    word,
+)
+from debottleneck.strategies.rewriting.plan import (
+    ACTS,
+    HEAVY,
+    ORDER,
+    STAYS,
+    Piece,
+    Reason,
+)
 
 SHORTEST_NS = 100_000
 """A load that takes less is not worth handing over."""
@@ -66,6 +80,7 @@ class Division:
         iterable: Whether the loop's own iterable may run ahead.
         changed: Locations that live on and that the lines ahead change.
         reason: Why nothing runs ahead, "" if something does.
+        edited: What lines would do after its edit, None without one.
     """
 
     order: tuple[int, ...]
@@ -73,7 +88,8 @@ class Division:
     stays: tuple[int, ...]
     iterable: bool
     changed: frozenset[Location]
-    reason: str = ""
+    reason: Reason = ACTS
+    edited: Observation | None = None
 
 
 def divide(
@@ -239,16 +255,16 @@ class _Graph:
         self._move_needed(order, heavy)
         spent = sum(self._seen.ns[n] for n in ahead)
         spent += self._seen.ns[self._count] * iterable
-        reason = ""
+        reason, edited = ACTS, None
         if not iterable or spent < SHORTEST_NS:
-            reason = self._why(stays, spent)
+            reason, edited = self._why(stays, spent)
         places = {*ahead} | ({self._count} if iterable else set())
         changed = set[Location]().union(*(self._states[n] for n in places))
         changed = {c for c in changed if c[0] is not None and c[0] != "name"}
         return Division(
             self._numbers(order), self._numbers(heavy),
             self._numbers(stays - {self._count}),
-            iterable, frozenset(changed), reason,
+            iterable, frozenset(changed), reason, edited,
         )  # fmt: skip
 
     def _numbers(self, places: set[int]) -> tuple[int, ...]:
@@ -270,31 +286,67 @@ class _Graph:
             order |= moved
             heavy -= moved
 
-    def _why(self, stays: set[int], spent: float) -> str:
+    def _why(self, stays: set[int], spent: float) -> tuple[Reason, Observation | None]:
         """Why the heaviest thing that leads to what trains cannot run ahead."""
         effects, ns = self._seen.effects, self._seen.ns
         trains = self._training([self._reach([n]) for n in range(self._count)])
         leads = {n for n in stays - trains if self._reach([n]) - {n}}
         heaviest = max(leads, key=lambda n: ns[n], default=None)
         if heaviest is None or ns[heaviest] < SHORTEST_NS:
-            return f"what could run ahead takes only {spent / 1e3:.0f} us a step"
-        if effects[heaviest].bound:
-            return effects[heaviest].bound
+            took = f"what could run ahead takes only {spent / 1e3:.0f} us a step"
+            return Reason(took), None
+        if why := Reason.of(effects[heaviest].bound):
+            return why, self._with(heaviest, bound="") if why.edit else None
+        for one, other in self._pairs(heaviest, stays, trains):
+            met = meet(effects[one].writes, effects[other].touches)
+            lasting = {loc for loc in met if loc[0] not in self._fresh}
+            found = [word(loc, effects) for loc in sorted(lasting, key=str)]
+            found += sorted(self._named(one, other) & self._carried)
+            if found:
+                where = f"line {self._place(one)} changes {found[0]}"
+                text = f"{where}, which line {self._place(other)} uses"
+                owners = {owner for owner, _ in lasting}
+                edit, edited = self._edit(one, other, owners, one in trains)
+                return Reason(text, edit), edited
+        place = self._place(heaviest)
+        return Reason(f"line {place} needs what comes of the training"), None
+
+    def _pairs(
+        self, heaviest: int, stays: set[int], trains: set[int]
+    ) -> Iterator[tuple[int, int]]:
+        """Which may keep it where it is: with it, and with what it needs."""
         for node in sorted(stays - {heaviest}, key=lambda n: (n not in trains, n)):
-            for one, other in ((node, heaviest), (heaviest, node)):
-                met = meet(effects[one].writes, effects[other].touches)
-                lasting = {loc for loc in met if loc[0] not in self._fresh}
-                found = [word(loc, effects) for loc in sorted(lasting, key=str)]
-                found += sorted(self._named(one, other) & self._carried)
-                if found:
-                    where = f"line {self._place(one)} changes {found[0]}"
-                    return f"{where}, which line {self._place(other)} uses"
-        return f"line {self._place(heaviest)} needs what comes of the training"
+            yield from ((node, heaviest), (heaviest, node))
+        for need in sorted(stays - trains - {heaviest}):
+            if heaviest in self._reach([need]):
+                for node in sorted(trains):
+                    yield from ((node, need), (need, node))
+
+    def _edit(
+        self, one: int, other: int, owners: set[Any], trains: bool
+    ) -> tuple[str, Observation | None]:
+        """What would let the one line change nothing that the other uses."""
+        effects, line = self._seen.effects[one], f"line {self._place(one)}"
+        drawn = {owner_of(h) for h in effects.held.values() if is_random(h)}
+        if owners and owners <= drawn:
+            writes = {((one, o) if o in owners else o, a) for o, a in effects.writes}
+            reads = {at for at in effects.reads if at[0] not in owners}
+            edited = self._with(one, reads=reads, writes=writes)
+            return f"let {line} draw from a generator of its own", edited
+        if not owners or trains:
+            return "", None
+        left = {(owner, at) for owner, at in effects.writes if owner not in owners}
+        see = f"if line {self._place(other)} need not see that"
+        return f"{see}, let {line} change a copy", self._with(one, writes=left)
+
+    def _with(self, node: int, **changes: Any) -> Observation:
+        """What was seen, but for one line."""
+        effects = [*self._seen.effects]
+        effects[node] = replace(effects[node], **changes)
+        return replace(self._seen, effects=effects)
 
     def _place(self, node: int) -> int:
-        if node == self._count:
-            return self._flat.place
-        return self._lines[node].place
+        return self._flat.place if node == self._count else self._lines[node].place
 
 
 def pieces_of(

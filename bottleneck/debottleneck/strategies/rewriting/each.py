@@ -39,7 +39,7 @@ from debottleneck.strategies.rewriting.locations import (
     word,
 )
 from debottleneck.strategies.rewriting.notes import Notes
-from debottleneck.strategies.rewriting.plan import Plan
+from debottleneck.strategies.rewriting.plan import Plan, Reason, handed
 from debottleneck.strategies.rewriting.standing import Standing
 from debottleneck.strategies.rewriting.values import Value
 from debottleneck.strategies.spec import FORWARD, UPDATE
@@ -190,7 +190,8 @@ class EachPoint:
         if strategy not in self._asked.workers:
             return self._refuse("", strategy)
         bound = next((each.bound for each in effects if each.bound), "")
-        why = bound or _dependent(effects) or self._carried(frame, effects)
+        carried = self._carried(frame, effects)
+        why = Reason.first([bound, _dependent(effects), carried])
         if why:
             return self._refuse(why, strategy)
         self._standing = Standing(given, effects)
@@ -249,12 +250,15 @@ class EachPoint:
             *(a for e in effects for o, a in e.touches if o == space),
             *code.co_cellvars, *code.co_freevars,
         }  # fmt: skip
-        return f"a function that it calls uses {min(shared)}" if shared else ""
+        if not shared:
+            return ""
+        name = min(shared)
+        return Reason(f"a function that it calls uses {name}", handed(name))
 
     def _refuse(self, why: str, strategy: str) -> bool:
         """Leave the loop as it is from here on; "" where that need not be said."""
         before, line = self.plan, self._turns.line
-        reason = why or "it was not asked for"
+        reason = Reason.of(why or "it was not asked for")
         self.plan = Plan(strategy, self._file, line, reason=reason, stays_ns=self._ns)
         if before is not None:
             self._asked.notes.undone(self.plan)

@@ -22,6 +22,7 @@ from debottleneck.strategies.rewriting.locations import (
     owner_of,
     word,
 )
+from debottleneck.strategies.rewriting.plan import Reason, handed
 from debottleneck.strategies.rewriting.values import Value, own_function
 
 
@@ -86,9 +87,36 @@ class OtherThreads:
         cells = {f"cell {name}" for name in self._cells}
         return found | {at for at in effects.touches if at[1] in cells}
 
-    def word(self, met: set[Location], effects: Effects) -> str:
+    def word(self, met: set[Location], effects: Effects) -> Reason:
         """Why code that touches these stays where it is."""
-        return f"another thread may change {word(min(met, key=str), [effects])}"
+        found = word(min(met, key=str), [effects])
+        return Reason(f"another thread may change {found}", kept_to_one(found))
+
+
+def kept_to_one(what: str) -> str:
+    """The edit of what another thread may change."""
+    return f"keep {what} to one thread"
+
+
+def dangers(
+    ahead: Effects, kept: frozenset[str], frame: FrameType, left: set[Location]
+) -> Iterator[str]:
+    """What might go wrong where a loop runs ahead, each with what would help."""
+    yield ahead.bound
+    met = met_elsewhere(ahead, effects_elsewhere())
+    if met:
+        found = word(min(met, key=str), [ahead])
+        why = f"a signal handler or another thread may change {found}"
+        yield Reason(why, kept_to_one(found))
+    code = frame.f_code
+    if kept & {*code.co_cellvars, *code.co_freevars}:
+        name = min(kept)
+        why = f"a function within the loop uses {name}, which the loop sets"
+        yield Reason(why, handed(name))
+    if left:
+        found = word(min(left, key=str), [ahead])
+        why = f"the loop may be left early, with {found} ahead of it"
+        yield Reason(why, "let it end by itself, without `break`")
 
 
 def effects_left(frame: FrameType, loop: int = 0) -> Effects:

@@ -27,7 +27,7 @@ from debottleneck.strategies.rewriting.entries import Rewriting
 from debottleneck.strategies.rewriting.flatten import FlatLoop
 from debottleneck.strategies.rewriting.locations import is_shared, owner_of
 from debottleneck.strategies.rewriting.observe import Observed
-from debottleneck.strategies.rewriting.plan import DRAWN, NO_GAIN
+from debottleneck.strategies.rewriting.plan import ACTS, DRAWN, NO_GAIN, Reason
 
 T = TypeVar("T")
 
@@ -38,10 +38,16 @@ PUTS = {*FILLS, "append", "appendleft"}
 BUSY_NS = 1_000_000
 """What runs ahead is on a core for so long, at least, if a process is to gain."""
 
-UNBOUNDED = "nothing says how far it may be ahead of who takes from it"
+UNBOUNDED = Reason(
+    "nothing says how far it may be ahead of who takes from it",
+    "give that queue a `maxsize`",
+)
 """Why a thread that looks after something all the time is left as it is."""
 
-SHARED_DRAWS = "it draws from a generator that all threads share"
+SHARED_DRAWS = Reason(
+    "it draws from a generator that all threads share",
+    "give each thread a generator of its own",
+)
 """Why such a line stays: when others draw is not known."""
 
 _WAITS = ("Condition", "Semaphore", "BoundedSemaphore")
@@ -117,16 +123,19 @@ def _of_thread(
     plan, stays = decision.plan, {*decision.division.stays}
     times = zip([*decision.flat.numbered, -1], seen.cpu_ns, strict=True)
     cpu_ns = sum(ns for number, ns in times if number not in stays)
-    reason = plan.reason.replace(_TRAINING, "what other threads hand over")
+    reason = plan.reason
+    if _TRAINING in reason:
+        reason = Reason(reason.replace(_TRAINING, "what other threads hand over"))
     if reason == NO_GAIN and plan.where == "process" and cpu_ns > BUSY_NS:
-        reason = ""
+        reason = ACTS
     elif plan.where == "thread" and not plan.heavy:
         reason = reason or NO_GAIN  # a thread ahead of a thread
     own = {owner_of(value) for value in frame.f_locals.values()} - left
     drawn = plan.unwritten == DRAWN
     drawn = drawn and not all(owner_of(s) in own for s in decision.kept.streams)
     unwritten = "" if plan.unwritten == DRAWN and not drawn else plan.unwritten
-    plan = replace(plan, reason=reason or why, feeds=True, unwritten=unwritten)
+    reason = Reason.first([reason, why])
+    plan = replace(plan, reason=reason, feeds=True, unwritten=unwritten)
     return replace(decision, plan=plan)
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from debottleneck.agent.aside import again
 from debottleneck.strategies.conflicts import PLAIN, _is_torch, is_random, is_tensor
 from debottleneck.strategies.rewriting.locations import iterators_in
+from debottleneck.strategies.rewriting.plan import Reason
 from debottleneck.strategies.rewriting.values import own_function
 from debottleneck.strategies.torch_trace import all_hooked, hooked
 
@@ -256,7 +257,11 @@ def thread_bound(value: Any, write: bool) -> str:
     for kind in type(value).__mro__:
         name = kind.__module__, kind.__name__
         if name in _THREAD_BOUND or (write and name == ("_contextvars", "ContextVar")):
-            return f"a {name[0]}.{name[1]} works only on the thread that made it"
+            what = f"{name[0]}.{name[1]}"
+            return Reason(
+                f"a {what} works only on the thread that made it",
+                f"open a {what} for each thread that loads",
+            )
     return ""
 
 

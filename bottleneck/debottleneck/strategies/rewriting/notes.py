@@ -78,6 +78,7 @@ class Notes:
         """A loop's plan was made."""
         if plan.reason:
             text = f"the loop at {place(plan)} stays as it is: {plan.reason}"
+            text += f"; {plan.reason.edit}" if plan.reason.edit else ""
             self.say(plan.strategy, REFUSED, text, plan=plan.as_json())
             return
         of = f"of the {'thread ' if plan.feeds else ''}loop at {place(plan)}"

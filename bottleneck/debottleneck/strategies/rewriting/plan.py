@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -10,10 +11,46 @@ from debottleneck.strategies.spec import AUTO, PREFETCH_WORKERS, Strategy
 ORDER, HEAVY, STAYS, TURNS = "order", "heavy", "stays", "turns"
 """Where a piece runs: ahead in order, ahead by workers, in the loop, side by side."""
 
-NO_GAIN = "there is nothing to gain"
+
+class Reason(str):
+    """Why something stays as it is, a clause, with the edit that would let it act.
+
+    Attributes:
+        edit: Of the script, as an imperative clause; "" where none is known to do.
+    """
+
+    edit: str
+
+    def __new__(cls, text: str = "", edit: str = "") -> Reason:
+        """As the one says it who decides."""
+        made = super().__new__(cls, text)
+        made.edit = edit
+        return made
+
+    @classmethod
+    def of(cls, text: str) -> Reason:
+        """The same; without an edit where nobody said one."""
+        return text if isinstance(text, cls) else cls(text)
+
+    @classmethod
+    def first(cls, reasons: Sequence[str]) -> Reason:
+        """The first of several; its edit would not do where there are others."""
+        found = [cls.of(reason) for reason in reasons if reason] or [cls()]
+        return found[0] if len(found) == 1 else cls(found[0])
+
+
+def handed(name: str) -> str:
+    """The edit of a function that uses a name which the loop sets."""
+    return f"hand {name} to that function as an argument"
+
+
+ACTS = Reason()
+NO_GAIN = Reason("there is nothing to gain")
 DRAWN = "what is drawn in the process is brought back"
 
-BY_ITSELF = "its DataLoader loads ahead itself, as `dataloader:workers=2` has it do"
+BY_ITSELF = Reason(
+    "its DataLoader loads ahead itself, as `dataloader:workers=2` has it do"
+)
 """Why a loop over one of torch is not rewritten."""
 
 
@@ -79,7 +116,8 @@ class Plan:
         workers: Threads or processes for the heavy lines.
         where: "thread" or "process".
         depth: Items that are ready or under way, at most.
-        reason: Why the loop stays as it is; "" if it is rewritten.
+        reason: Why the loop stays as it is; "" if it is rewritten. With an edit the
+            rest is the plan of the script so edited.
         pieces: All of the loop, by what happens to it.
         apart: Whether processes can do what runs ahead.
         size: Bytes that go from what runs ahead to what stays, a step.
@@ -105,7 +143,7 @@ class Plan:
     workers: int = 1
     where: str = "thread"
     depth: int = 1
-    reason: str = ""
+    reason: Reason = ACTS
     pieces: tuple[Piece, ...] = ()
     apart: bool = True
     size: int = 0
@@ -131,4 +169,4 @@ class Plan:
 
     def as_json(self) -> dict[str, Any]:
         """For the tool, which reads it from the notes."""
-        return asdict(self)
+        return {**asdict(self), "edit": self.reason.edit}
