@@ -28,8 +28,8 @@ from debottleneck.agent.inline import (
     without_warnings,
 )
 from debottleneck.agent.loops import LoopPlan, open_function
+from debottleneck.agent.pace import MARK_NS
 from debottleneck.agent.points import SILENCE, Point, Silence, Within, stand_in
-from debottleneck.agent.turns import MARK_NS
 from debottleneck.agent.written import as_written
 from debottleneck.recording.spool import ENTER
 from debottleneck.words import LINE, STEP

@@ -8,7 +8,6 @@ over stands no frame of ours, and nothing holds an item.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Iterator
 from itertools import chain, repeat
 from types import WrapperDescriptorType
@@ -17,20 +16,10 @@ from typing import Any
 from debottleneck.agent import entries, marks, sites
 from debottleneck.agent.entries import LoopEntry, runs
 from debottleneck.agent.loops import LoopPlan
+from debottleneck.agent.pace import MARK_NS, Pace
 from debottleneck.agent.points import stand_in
 from debottleneck.recording.spool import ENTER
 from debottleneck.words import LINE, STEP
-
-COST = 0.015
-"""The part of a loop's time that its marks may take."""
-
-MARK_NS = 1000.0
-"""A mark takes about so long, what decides about it included."""
-
-EACH_NS, TURN_NS, MOST_TURN_NS = 5_000.0, 20_000.0, 100_000.0
-"""So much longer is an iteration that is marked, where each is; where one in thirteen
-is, or an entry: what marks has left the caches in between (5 and 24 us were measured).
-Where some go unmarked it is measured anew, and believed up to the last of these."""
 
 TINY_NS = 3_000.0
 """A loop of shorter iterations trains nothing: its marked copy alone, silent, would
@@ -39,15 +28,8 @@ cost more than is allowed."""
 TINY_ENTRY_NS = 100_000.0
 """So is one that is over sooner, as to enter and leave it is marked, too."""
 
-LONGEST_STRETCH, MOST_PASSED = 1000, 40
-"""Iterations without marks in a row, and entries that pass as a whole, at most."""
-
 FIRST_LOOK = 8
 """Iterations before a loop's cost is looked at, then each time that they doubled."""
-
-LAST = 15
-"""Of so many iterations the first quartile says how long they take: that another
-process had the core in between does not count."""
 
 
 _points: list[LoopPoint] = []
@@ -96,8 +78,7 @@ class LoopPoint:
     """
 
     __slots__ = (
-        "_active", "_busy", "_entry", "_ended", "_left", "_look", "_marked", "_rest",
-        "_turn", "_whole", "_written", "bounds",
+        "_active", "_ended", "_left", "_look", "_pace", "_whole", "bounds",
         "codes", "count", "entries", "file", "inner", "kept", "ns", "on", "open",
         "passes", "plan", "rewritten", "row", "row_ns", "run", "since", "site",
         "stretch", "wanted", "watched",
@@ -119,10 +100,8 @@ class LoopPoint:
         self._active = [True] * len(plan.rows)
         self.codes: list[int] = []
         self._look = FIRST_LOOK
-        self._marked = self._written = self._rest = self._ended = 0
-        self._busy = [0, 0]
-        self._turn, self._entry = deque[float](maxlen=LAST), deque[int](maxlen=LAST)
-        self.passes = self._left = self._whole = 0
+        self._pace = Pace()
+        self.passes = self._left = self._whole = self._ended = 0
         _points.append(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -298,14 +277,8 @@ class LoopPoint:
         if is_marked:
             self.row_ns[self.row] += now - self.since
             self.since = 0
-            self._marked += 1
-            self._written += written
-        else:
-            self._rest += iterations
-        self._busy[is_marked] += busy
         took = max(passed - round(MARK_NS * written), iterations)
-        if iterations:
-            self._turn.append(took / iterations)
+        self._pace.book(took, busy, iterations, written, marked=is_marked)
         self.ns += took
         self.count += iterations
 
@@ -314,45 +287,24 @@ class LoopPoint:
         if self.count + self.entries < self._look:
             return True
         self._look = 2 * (self.count + self.entries)
-        usual = _usual(self._turn)
-        if usual < TINY_NS and not self.kept:
+        if self._pace.turn_ns < TINY_NS and not self.kept:
             self.allow(False)
             return False
-        cost = MARK_NS * (1 + self._written / max(self._marked, 1))
-        allowed = COST * max(usual, 1.0)
-        wanted = round(self._longer(cost) / allowed) if cost + EACH_NS > allowed else 0
-        self.stretch = min(wanted, LONGEST_STRETCH)
+        self.stretch = self._pace.stretch()
         followed = (p.kept if self.kept else p.wanted for p in self.inner)
         if any(followed) or entries.is_each_told():
             self.stretch = 0  # their iterations would be lost
         return True
 
-    def _longer(self, cost: float) -> float:
-        """Nanoseconds by which an iteration that is marked is longer than one that is
-        not: measured on the core, where enough of both were seen.
-
-        Args:
-            cost: What its marks alone take.
-        """
-        longer = cost + TURN_NS
-        if self._rest and self._marked >= FIRST_LOOK:
-            rest, marked = self._busy
-            longer = marked / self._marked - rest / self._rest
-            self._written = self._marked = self._rest = 0
-            self._busy = [0, 0]
-        return min(max(longer, cost), cost + MOST_TURN_NS)
-
     def is_over(self) -> None:
         """Mark it more rarely when it is entered, or no more, if it is over soon."""
         marked = self.entries - self._whole
         if self.ns > self._ended:
-            self._entry.append(self.ns - self._ended)
+            self._pace.left(self.ns - self._ended)
             self._ended = self.ns
         if marked >= FIRST_LOOK and not self.kept:
-            usual = _usual(self._entry)
-            self.allow(self.wanted and usual >= TINY_ENTRY_NS)
-            cost = TURN_NS + MARK_NS * 2 * len(self.plan.rows)
-            self.passes = min(round(cost / (COST * max(usual, 1.0))), MOST_PASSED)
+            self.allow(self.wanted and self._pace.entry_ns >= TINY_ENTRY_NS)
+            self.passes = self._pace.passes(len(self.plan.rows))
 
     def _passes(self) -> bool:
         """Whether this entry goes through the plain copy, and is marked as a whole.
@@ -389,12 +341,6 @@ class LoopPoint:
             for row in plan.rows
         ]  # fmt: skip
         self.site = site
-
-
-def _usual(lengths: Iterable[float]) -> float:
-    """Of these a quarter is shorter; 0 of none."""
-    ordered = sorted(lengths)
-    return ordered[len(ordered) // 4] if ordered else 0.0
 
 
 def _is_its_own(iterator: Iterator[Any]) -> bool:

@@ -19,10 +19,13 @@ from debottleneck.collect.proc import (
 from debottleneck.recording import spool
 
 STATE = {name: number for number, name in enumerate(spool.STATES)}
-RUNNING = STATE["running"]
+RUNNING, GIL = STATE["running"], STATE["gil"]
 
 LONGEST_ROW_NS = 250_000_000
 """An unchanged wait is written at least this often."""
+
+IDLE_PART, LONGEST_IDLE_NS = 16, 100_000_000
+"""A thread that sleeps is looked at again after this part of its sleep, or so long."""
 
 MOST_DETAILS = 5_000
 
@@ -64,7 +67,6 @@ class Watched:
         self._details = details
         self._names = waits.SYSCALLS.get(platform.machine(), {})
         self._links = -1
-        self.last_ns = 0
 
     def refresh(self) -> None:
         """Open threads that have appeared, when their number has changed."""
@@ -88,17 +90,17 @@ class Watched:
         """Sample every thread once, appending finished rows to `out`."""
         self.refresh()
         holder = self.gil.holder() if self.gil is not None else UNKNOWN_HOLDER
-        since = self.last_ns or now
         for files in list(self.threads.values()):
             try:
-                self._sample(files, since, now, holder, out)
+                if now >= files.due:
+                    self._sample(files, now, holder, out)
             except (OSError, waits.ProcFormatError):
                 self._forget(files, out)
-        self.last_ns = now
 
     def _sample(
-        self, files: ThreadFiles, since: int, now: int, holder: int, out: bytearray
+        self, files: ThreadFiles, now: int, holder: int, out: bytearray
     ) -> None:
+        since, files.looked = files.looked or now, now
         text = os.pread(files.schedstat, 64, 0)
         first, row = not files.last_text, files.row
         passed: tuple[int, ...] = (0, 0, 0)
@@ -107,9 +109,15 @@ class Watched:
             files.state, files.detail = self._state(files)
             passed = tuple(map(sub, counts, files.counts))
             files.last_text, files.counts = text, counts
-        elif row and row[6] == holder and now - row[2] < LONGEST_ROW_NS:
-            row[3] = now
-            return
+            files.moved = now
+        else:
+            idle = now - files.moved
+            same = row and (row[6] == holder or files.state != GIL)
+            if files.state != GIL:  # whose holder is asked for at each tick
+                files.due = now + min(idle // IDLE_PART, LONGEST_IDLE_NS)
+            if same and now - row[2] < LONGEST_ROW_NS:
+                row[3] = now
+                return
         self._write(files, out)
         if not first:
             ran, queued, slices = passed
