@@ -49,7 +49,7 @@ ONLY_IN = {
 """Library -> the rooms that may import it."""
 
 LINES = {
-    "agent": 7_860,  # 2,650 for loops: compiled twice, searched, told of for the gate
+    "agent": 7_885,  # 2,800 for loops: compiled twice, paced, searched, told of
     "collect": 3_620,  # a run outlives our failures; 340 read who holds a lock
     "recording": 2_950,  # 700 for files from strangers: annotations, limits, secrets
     "analysis": 5_140,  # 770 for rows that are lines: joined, opened, unmarked

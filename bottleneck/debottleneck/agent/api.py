@@ -9,6 +9,7 @@ from typing import ParamSpec, TypeVar
 
 from debottleneck.agent.marks import enter, leave, mark_step, recording
 from debottleneck.agent.sites import site_of
+from debottleneck.agent.track import hushed
 from debottleneck.recording.spool import STEP_END
 from debottleneck.words import OTHER, STAGES, STEP
 
@@ -36,7 +37,9 @@ class stage:
         self._tokens: list[int] = []
 
     def __enter__(self) -> stage:
-        if recording():
+        if hushed():
+            self._tokens.append(-1)
+        elif recording():
             caller = sys._getframe(1)
             where = (caller.f_code.co_filename, caller.f_lineno)
             site = site_of(self._name, caller.f_code.co_name, *where, "api")

@@ -111,8 +111,8 @@ class LoopEntry:
     """
 
     __slots__ = (
-        "_began", "_left", "_stretch", "_written", "begun", "done", "handed", "point",
-        "rest", "returns", "skipped", "whole",
+        "_began", "_busy", "_left", "_stretch", "_written", "begun", "done", "handed",
+        "point", "rest", "returns", "skipped", "whole",
     )  # fmt: skip
 
     def __init__(self, point: LoopPoint) -> None:
@@ -120,7 +120,7 @@ class LoopEntry:
         self.begun = self.handed = self.returns = self.whole = False
         self.done = self.skipped = 0
         self.rest: Iterator[Any] | None = None
-        self._began = self._stretch = 0
+        self._began = self._busy = self._stretch = 0
         self._written = marks.written()
         self._left: Iterator[int] = iter(())
 
@@ -258,10 +258,11 @@ class LoopEntry:
         """Mark the loop itself, with the iterations since the last such mark."""
         point = self.point
         now = marks.mark_row(point.site << 2 | edge, self.done)
+        written, busy = marks.written(), marks.busy_ns()
         if now and self._began:
-            written = marks.written() - self._written
-            point.book(now, now - self._began, self.done, written)
+            took = now - self._began, busy - self._busy
+            point.book(now, *took, self.done, written - self._written)
         self._began = now
-        self._written = marks.written()
+        self._written, self._busy = written, busy
         self.done = 0
         return now

@@ -259,6 +259,12 @@ def written() -> int:
     return 0 if track is None else track.written()
 
 
+def busy_ns() -> int:
+    """This thread's CPU time at its last mark, in nanoseconds."""
+    track: MarkTrack | None = getattr(here, "track", None)
+    return 0 if track is None else track.cpu
+
+
 def close_stages() -> None:
     """Leave every stage that this thread is in: what holds whole steps is none."""
     track: MarkTrack | None = getattr(here, "track", None)
@@ -275,6 +281,9 @@ def hush(hushed: bool) -> bool:
             return False
         track = _open_track()
     before, track.hushed = track.hushed, hushed
+    if hushed != before:
+        for owned in track.own[:]:
+            owned.hush(hushed)
     return before
 
 
@@ -375,6 +384,8 @@ def _after_fork() -> None:
     global here, _on, _writer
     if not _on or _writer is None:
         return
+    if hasattr(here, "track"):
+        hush(False)  # what this thread alone enters
     here.__dict__.clear()
     try:
         writer = SpoolWriter(_writer.folder, lambda mode: None, _writer.tool)

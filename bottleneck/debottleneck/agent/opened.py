@@ -28,8 +28,8 @@ from debottleneck.agent.inline import (
     without_warnings,
 )
 from debottleneck.agent.loops import LoopPlan, open_function
-from debottleneck.agent.points import Point, Within, stand_in
-from debottleneck.agent.turns import MARK_NS
+from debottleneck.agent.pace import MARK_NS
+from debottleneck.agent.points import SILENCE, Point, Silence, Within, stand_in
 from debottleneck.agent.written import as_written
 from debottleneck.recording.spool import ENTER
 from debottleneck.words import LINE, STEP
@@ -82,14 +82,13 @@ class OpenPoint:
     )
 
     def __init__(self, plan: LoopPlan, name: str, file: str) -> None:
-        self.on = True
         self._plan = plan
         self._active = [True] * len(plan.rows)
         self._looks = [0] * len(plan.rows)
         self._ns = [0] * len(plan.rows)
-        self._index, self._since = 0, 0
+        self._index = 0
         site = sites.site_of(LINE, name, file, plan.line, "opened", end=plan.end)
-        self.marks = Within(site)
+        self.use(Within(site, self))
         place = {"file": file, "kind": "statement", "within": site}
         self._codes = [
             sites.site_of(LINE, row.text, line=row.line, end=row.end, **place) << 2  # type: ignore[arg-type] # texts and a number
@@ -102,6 +101,10 @@ class OpenPoint:
         from contextlib import nullcontext
 
         return stand_in(on=False, marks=nullcontext())
+
+    def use(self, marks: Within | Silence) -> None:
+        """Begin the body with this; of statements nothing is marked in silence."""
+        self.marks, self.on, self._since = marks, marks is not SILENCE, 0
 
     def at(self, index: int) -> None:
         """A statement begins; one in a loop of short iterations is marked no more."""

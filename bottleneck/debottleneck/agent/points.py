@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator
 from contextlib import nullcontext
 from functools import partial
 from types import FrameType
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from debottleneck.agent.marks import enter, leave, recording
 from debottleneck.agent.track import MarkTrack, here, hushed
@@ -16,27 +16,70 @@ _NOTHING = None, -1
 """What stands for a site that was entered and not marked."""
 
 
+class Silence:
+    """`with SILENCE:` does nothing: C alone, a fifth of what a method of ours takes."""
+
+    __slots__ = ()
+    __enter__ = bool
+    __exit__ = "".format
+
+
+SILENCE = Silence()
+
+
+class Owner(Protocol):
+    """What the code of a function refers to, whose body is in a `with` block."""
+
+    def use(self, marks: Within | Silence) -> None:
+        """Begin the block with this from now on."""
+
+
 class Within:
-    """`with Within(site):` marks a block that does not hand its token on.
+    """`with Within(site, owner):` marks a block that does not hand its token on.
+
+    Where one thread alone comes here, `SILENCE` stands in its place in iterations of
+    that thread that go unmarked: most of them, where steps are short.
 
     Args:
         site: As `enter` takes it.
+        owner: Whose block it is.
     """
 
-    __slots__ = ("_site",)
+    __slots__ = ("_is_shared", "_owner", "_site", "_track")
 
-    def __init__(self, site: int) -> None:
+    def __init__(self, site: int, owner: Owner) -> None:
         self._site = site
+        self._owner = owner
+        self._track: MarkTrack | None = None
+        self._is_shared = False
 
     def __enter__(self) -> None:
-        if hushed():  # as it is most of the time where steps are short
+        if hushed():
             here.track.within.append(_NOTHING)
         elif recording():
             try:
                 token = enter(self._site)
             except RecursionError:  # the user's own next call will say so
                 token = -1
-            here.track.within.append((None, token))
+            track: MarkTrack = here.track
+            if track is not self._track and not self._is_shared:
+                self._meet(track)
+            track.within.append((None, token))
+
+    def _meet(self, track: MarkTrack) -> None:
+        """A thread comes here for the first time."""
+        if self._track is None:
+            self._track = track
+            track.own.append(self)
+            return
+        self._is_shared = True
+        self._track.own.remove(self)
+        self.hush(False)
+
+    def hush(self, hushed: bool) -> None:
+        """Leave the place to `SILENCE`, or take it back."""
+        silent = hushed and not self._is_shared
+        self._owner.use(SILENCE if silent else self)
 
     def __exit__(self, *error: object) -> None:
         track: MarkTrack | None = getattr(here, "track", None)
@@ -80,14 +123,20 @@ class Point:
         turns: Likewise of a generator, asynchronous ones too.
     """
 
+    marks: Within | Silence
+
     def __init__(self, site: int) -> None:
         self.site = site
-        self.marks = Within(site)
+        self.use(Within(site, self))
         self.turns = _Turns(site)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """In another process the function does what it would do without marks."""
         return _STAND_IN
+
+    def use(self, marks: Within | Silence) -> None:
+        """Begin the body of a plain function with this."""
+        self.marks = marks
 
     def once(self) -> _Once:
         """For `with`: the body of a coroutine, which others interrupt."""

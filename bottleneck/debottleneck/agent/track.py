@@ -7,6 +7,7 @@ import os
 import threading
 from time import monotonic_ns
 from types import FrameType
+from typing import Protocol
 
 from debottleneck.agent.spool_writer import SpoolWriter
 from debottleneck.recording import spool
@@ -24,6 +25,13 @@ def hushed() -> bool:
     return track is not None and track.hushed
 
 
+class Owned(Protocol):
+    """What one thread alone enters."""
+
+    def hush(self, hushed: bool) -> None:
+        """Mark nothing for a while, and then again."""
+
+
 class MarkTrack:
     """One thread's open stages and where its next mark goes.
 
@@ -36,6 +44,7 @@ class MarkTrack:
         sequence: Number of its file.
         hushed: Whether it marks nothing for a while.
         open: Of each open stage: site, word, calls joined in it, when it was entered.
+        own: What it alone enters: hushed with it.
         within: What it has entered whose tokens nobody keeps: by whom, and the token.
         tail_stage: The stage that the last record left, if it may be joined; its depth
             and calls are the other two.
@@ -46,8 +55,8 @@ class MarkTrack:
     """
 
     __slots__ = (
-        "buffer", "cpu", "end", "hushed", "open", "pos", "sequence", "t", "tail_calls",
-        "tail_depth", "tail_stage", "tid", "within",
+        "buffer", "cpu", "end", "hushed", "open", "own", "pos", "sequence", "t",
+        "tail_calls", "tail_depth", "tail_stage", "tid", "within",
     )  # fmt: skip
 
     def __init__(self, t: int, cpu: int) -> None:
@@ -55,6 +64,7 @@ class MarkTrack:
         self.sequence = 0
         self.hushed = False
         self.open: list[tuple[int, str, int, int]] = []
+        self.own: list[Owned] = []
         self.within: list[tuple[FrameType | None, int]] = []
         self.tail_stage = ""
         self.tail_depth = 0

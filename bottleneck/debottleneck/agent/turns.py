@@ -16,19 +16,10 @@ from typing import Any
 from debottleneck.agent import entries, marks, sites
 from debottleneck.agent.entries import LoopEntry, runs
 from debottleneck.agent.loops import LoopPlan
+from debottleneck.agent.pace import MARK_NS, Pace
 from debottleneck.agent.points import stand_in
 from debottleneck.recording.spool import ENTER
 from debottleneck.words import LINE, STEP
-
-COST = 0.015
-"""The part of a loop's time that its marks may take."""
-
-MARK_NS = 1000.0
-"""A mark takes about so long, what decides about it included."""
-
-TURN_NS = 20_000.0
-"""So much longer is an iteration that is marked, or an entry (measured: 24 us where one
-in thirteen is, 5 where each is): what marks has left the caches in between."""
 
 TINY_NS = 3_000.0
 """A loop of shorter iterations trains nothing: its marked copy alone, silent, would
@@ -36,9 +27,6 @@ cost more than is allowed."""
 
 TINY_ENTRY_NS = 100_000.0
 """So is one that is over sooner, as to enter and leave it is marked, too."""
-
-LONGEST_STRETCH, MOST_PASSED = 1000, 40
-"""Iterations without marks in a row, and entries that pass as a whole, at most."""
 
 FIRST_LOOK = 8
 """Iterations before a loop's cost is looked at, then each time that they doubled."""
@@ -90,7 +78,7 @@ class LoopPoint:
     """
 
     __slots__ = (
-        "_active", "_left", "_look", "_marked", "_whole", "_written", "bounds",
+        "_active", "_ended", "_left", "_look", "_pace", "_whole", "bounds",
         "codes", "count", "entries", "file", "inner", "kept", "ns", "on", "open",
         "passes", "plan", "rewritten", "row", "row_ns", "run", "since", "site",
         "stretch", "wanted", "watched",
@@ -112,8 +100,8 @@ class LoopPoint:
         self._active = [True] * len(plan.rows)
         self.codes: list[int] = []
         self._look = FIRST_LOOK
-        self._marked = self._written = 0
-        self.passes = self._left = self._whole = 0
+        self._pace = Pace()
+        self.passes = self._left = self._whole = self._ended = 0
         _points.append(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -273,21 +261,25 @@ class LoopPoint:
         if self.run is not None:
             marks.mark_row(self.codes[self.row])
 
-    def book(self, now: int, passed: int, iterations: int, written: int) -> None:
+    def book(
+        self, now: int, passed: int, busy: int, iterations: int, written: int
+    ) -> None:
         """Add what passed since the last mark of the loop.
 
         Args:
             now: Monotonic nanoseconds.
             passed: Nanoseconds since that mark.
+            busy: Of these on a core.
             iterations: How many were completed in it.
             written: How many marks were written in it.
         """
-        if self.since:  # else nothing of it was marked
+        is_marked = self.since > 0  # else nothing of it was
+        if is_marked:
             self.row_ns[self.row] += now - self.since
             self.since = 0
-            self._marked += 1
-            self._written += written
-        self.ns += max(passed - round(MARK_NS * written), iterations)
+        took = max(passed - round(MARK_NS * written), iterations)
+        self._pace.book(took, busy, iterations, written, marked=is_marked)
+        self.ns += took
         self.count += iterations
 
     def is_worth_it(self) -> bool:
@@ -295,15 +287,10 @@ class LoopPoint:
         if self.count + self.entries < self._look:
             return True
         self._look = 2 * (self.count + self.entries)
-        mean = self.mean_ns
-        if mean < TINY_NS and not self.kept:
+        if self._pace.turn_ns < TINY_NS and not self.kept:
             self.allow(False)
             return False
-        cost = MARK_NS * (1 + self._written / max(self._marked, 1))
-        self._written = self._marked = 0
-        allowed = COST * max(mean, 1.0)
-        wanted = round((cost + TURN_NS) / allowed) if round(cost / allowed) > 1 else 0
-        self.stretch = min(wanted, LONGEST_STRETCH)
+        self.stretch = self._pace.stretch()
         followed = (p.kept if self.kept else p.wanted for p in self.inner)
         if any(followed) or entries.is_each_told():
             self.stretch = 0  # their iterations would be lost
@@ -312,11 +299,12 @@ class LoopPoint:
     def is_over(self) -> None:
         """Mark it more rarely when it is entered, or no more, if it is over soon."""
         marked = self.entries - self._whole
+        if self.ns > self._ended:
+            self._pace.left(self.ns - self._ended)
+            self._ended = self.ns
         if marked >= FIRST_LOOK and not self.kept:
-            mean = self.ns / marked
-            self.allow(self.wanted and mean >= TINY_ENTRY_NS)
-            cost = TURN_NS + MARK_NS * 2 * len(self.plan.rows)
-            self.passes = min(round(cost / (COST * max(mean, 1.0))), MOST_PASSED)
+            self.allow(self.wanted and self._pace.entry_ns >= TINY_ENTRY_NS)
+            self.passes = self._pace.passes(len(self.plan.rows))
 
     def _passes(self) -> bool:
         """Whether this entry goes through the plain copy, and is marked as a whole.

@@ -32,7 +32,13 @@ class GilPlace:
 
 @dataclass
 class ThreadFiles:
-    """One thread: its open files, and what it showed at the last tick."""
+    """One thread: its open files, and what it showed when it was looked at last.
+
+    Attributes:
+        looked: When that was, in monotonic nanoseconds.
+        moved: When it had last run since the look before.
+        due: When it is looked at again.
+    """
 
     tid: int
     syscall: int
@@ -45,6 +51,9 @@ class ThreadFiles:
     state: int = 0
     detail: int = 0
     row: list[int] = field(default_factory=list)
+    looked: int = 0
+    moved: int = 0
+    due: int = 0
 
     def close(self) -> None:
         """Close its files."""

@@ -2,8 +2,8 @@
 
 Each tick reads who holds the GIL and, for every thread that has run since the last
 tick, what it does now. A thread whose scheduling statistics have not moved is in
-the same wait still, so idle threads cost one read. The period is random by a
-quarter around its mean, so that it cannot beat with the loop.
+the same wait still; the longer it sleeps the more rarely it is looked at. The period
+is random by a quarter around its mean, so that it cannot beat with the loop.
 """
 
 from __future__ import annotations
@@ -71,6 +71,7 @@ class Sampler:
         self._random = random.Random(pid)
         self._own_s = 0.0
         self._cpu_before = 0
+        self._noted = 0
         self._comms: dict[tuple[int, int], str] = {}
         self._waits = bytearray()
         self._bursts = bytearray()
@@ -209,8 +210,10 @@ class Sampler:
             own = self._own_s + time.process_time()
             self._append(spool.LOAD_FILE, line_of([now, busy, own]))
         for watched in self._watched.values():
-            for tid in watched.threads:
-                self._note_comm(watched.pid, tid)
+            for tid, files in watched.threads.items():
+                if files.moved >= self._noted:  # else it has no new name
+                    self._note_comm(watched.pid, tid)
+        self._noted = now
 
     def _note_comm(self, pid: int, tid: int) -> None:
         try:

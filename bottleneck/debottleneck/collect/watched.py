@@ -22,10 +22,13 @@ from debottleneck.recording import spool
 from debottleneck.recording.cores import cpu_groups, granted, throttled_ns
 
 STATE = {name: number for number, name in enumerate(spool.STATES)}
-RUNNING = STATE["running"]
+RUNNING, GIL = STATE["running"], STATE["gil"]
 
 LONGEST_ROW_NS = 250_000_000
 """An unchanged wait is written at least this often."""
+
+IDLE_PART, LONGEST_IDLE_NS = 64, 100_000_000
+"""A thread that sleeps is looked at again after this part of its sleep, or so long."""
 
 MOST_DETAILS = 5_000
 
@@ -81,7 +84,6 @@ class Watched:
         self._details = details
         self._names = waits.SYSCALLS.get(platform.machine(), {})
         self._links = -1
-        self.last_ns = 0
         self.counters = bytearray()
         self._groups = [group for group in cpu_groups(pid) if granted(group)]
         self._throttled_ns = 0
@@ -108,19 +110,19 @@ class Watched:
         """Sample every thread once, appending finished rows to `out`."""
         self.refresh()
         holder = self.gil.holder() if self.gil is not None else UNKNOWN_HOLDER
-        since = self.last_ns or now
         if self._groups:
             self._throttled_ns = sum(map(throttled_ns, self._groups))
         for files in list(self.threads.values()):
             try:
-                self._sample(files, since, now, holder, out)
+                if now >= files.due:
+                    self._sample(files, now, holder, out)
             except (OSError, waits.ProcFormatError):
                 self._forget(files, out)
-        self.last_ns = now
 
     def _sample(
-        self, files: ThreadFiles, since: int, now: int, holder: int, out: bytearray
+        self, files: ThreadFiles, now: int, holder: int, out: bytearray
     ) -> None:
+        since, files.looked = files.looked or now, now
         text = os.pread(files.schedstat, 64, 0)
         first, row = not files.last_text, files.row
         passed: tuple[int, ...] = (0, 0, 0)
@@ -129,9 +131,15 @@ class Watched:
             files.state, files.detail = self._state(files)
             passed = tuple(map(sub, counts, files.counts))
             files.last_text, files.counts = text, counts
-        elif row and row[6] == holder and now - row[2] < LONGEST_ROW_NS:
-            row[3] = now
-            return
+            files.moved = now
+        else:
+            idle = now - files.moved
+            same = row and (row[6] == holder or files.state != GIL)
+            if files.state != GIL:  # whose holder is asked for at each tick
+                files.due = now + min(idle // IDLE_PART, LONGEST_IDLE_NS)
+            if same and now - row[2] < LONGEST_ROW_NS:
+                row[3] = now
+                return
         self._write(files, out)
         if not first:
             ran, queued, slices = passed

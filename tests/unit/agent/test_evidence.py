@@ -229,7 +229,9 @@ def test_a_loop_that_pauses_is_followed_where_it_is_asked_for(
     looped = run_loops(tmp_path, HEAD + body, asked=LINES + 4)
     assert looped.lines[chosen(looped)["site"]] == LINES + 4
     begun = [
-        n for e, at, n in looped.marks if e == spool.STEP_START and at == LINES + 4
+        n
+        for e, at, n in looped.marks
+        if e in (spool.STEP_START, spool.STEP_END) and at == LINES + 4
     ]
     assert sum(begun) == 9
 

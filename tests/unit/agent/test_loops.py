@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from made_programs import outcome, programs
 
-from debottleneck.agent import evidence, marks, opened, turns
+from debottleneck.agent import evidence, marks, opened, pace, turns
 from debottleneck.agent.discover import compile_marked
 from debottleneck.agent.spool_writer import SpoolWriter
 from debottleneck.recording import spool
@@ -28,12 +28,12 @@ def recording(tmp_path: Path) -> Iterator[None]:
 
 
 WAYS = {
-    "marked": {"TINY_NS": 0.0, "TINY_ENTRY_NS": 0.0, "COST": 1e9},
+    "marked": {"TINY_NS": 0.0, "TINY_ENTRY_NS": 0.0, "COST": 1e12},
     "stretches": {
         "TINY_NS": 0.0,
         "TINY_ENTRY_NS": 0.0,
         "FIRST_LOOK": 1,
-        "MARK_NS": 1e12,
+        "EACH_NS": 1e12,
         "LONGEST_STRETCH": 2,
     },
     "handed over": {"TINY_NS": 1e12, "FIRST_LOOK": 2},
@@ -45,7 +45,7 @@ WAYS = {
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Each way."""
     for name, value in WAYS[request.param].items():
-        monkeypatch.setattr(turns, name, value)
+        monkeypatch.setattr(turns if hasattr(turns, name) else pace, name, value)
     return str(request.param)
 
 

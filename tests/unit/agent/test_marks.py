@@ -564,9 +564,9 @@ def test_a_block_that_began_in_silence_ends_alone(tmp_path: Path) -> None:
     marked = run_marked(
         tmp_path,
         """
-        from debottleneck.agent.points import Within
+        from debottleneck.agent.points import Point
         load, forward = (
-            Within(sites.site_of(name, name, "f.py", 1, "function"))
+            Point(sites.site_of(name, name, "f.py", 1, "function")).marks
             for name in ("load", "forward")
         )
         with load:
@@ -583,3 +583,41 @@ def test_a_block_that_began_in_silence_ends_alone(tmp_path: Path) -> None:
         ("+load", 0),
         ("-load", 4_000_000),
     ]
+
+
+def test_functions_of_one_thread_are_silent_where_it_marks_nothing(
+    tmp_path: Path,
+) -> None:
+    """Their bodies begin with nothing of ours; what two threads call stays as it is."""
+    done = run_marked(
+        tmp_path,
+        """
+        from debottleneck.agent.points import SILENCE, Point
+        own, both = (
+            Point(sites.site_of(name, name, "f.py", 1, "function"))
+            for name in ("load", "forward")
+        )
+        def enter():
+            with both.marks:
+                wait(1_000)
+        with own.marks:
+            wait(1_000)
+        enter()
+        marks.hush(True)
+        print(own.marks is both.marks is SILENCE)
+        marks.hush(False)
+        other = threading.Thread(target=enter)
+        other.start()
+        other.join()
+        marks.hush(True)
+        print(own.marks is SILENCE, both.marks is SILENCE)
+        try:
+            with own.marks:
+                raise KeyError
+        except KeyError:
+            print("raised")
+        marks.hush(False)
+        print(own.marks is SILENCE)
+        """,
+    )
+    assert done.output.split() == ["True", "True", "False", "raised", "False"]

@@ -64,6 +64,36 @@ def test_a_loop_of_tiny_iterations_falls_silent(tmp_path: Path) -> None:
     assert 0 < kinds(looped).count(" 4") < 20
 
 
+def test_other_processes_on_the_core_make_no_iteration_longer(tmp_path: Path) -> None:
+    """A loop of tiny iterations falls silent where each entry is held up once."""
+    source = (
+        "def f(i): wait(80 + 4_000_000 * (i == 5))\n"
+        "for k in range(500):\n    for i in range(10):\n        f(i)\n"
+    )
+    assert 0 < kinds(run_loops(tmp_path, source)).count(" 4") < 90
+
+
+def test_the_longer_a_mark_delays_the_more_iterations_go_unmarked(
+    tmp_path: Path,
+) -> None:
+    """What marks cost is measured by the CPU time of iterations with and without."""
+    source = (
+        "def f(n): wait({0}, {0})\nfor n in range(4_000):\n"
+        "    f(n)\n    wait({1} * marks.is_loud(), {1} * marks.is_loud())\n"
+    )
+    before = (
+        "from debottleneck.agent.track import hushed\n"
+        "marks.is_loud = lambda: not hushed()\n"
+    )
+    rows = []
+    for delay in (20_000, 80_000):
+        (folder := tmp_path / str(delay)).mkdir()
+        looped = run_loops(folder, source.format(100_000, delay), 0, before)
+        rows.append(kinds(looped))
+    often, seldom = (row.count(" 4") for row in rows)
+    assert often > 2 * seldom > 0
+
+
 def test_a_loop_that_is_over_at_once_falls_silent(tmp_path: Path) -> None:
     """However often it is entered, it is marked for a few entries."""
     source = (

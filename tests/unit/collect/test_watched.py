@@ -42,3 +42,29 @@ def ended(pid: int) -> bool:
     """Whether the child has ended; it is not reaped."""
     options = os.WEXITED | os.WNOHANG | os.WNOWAIT
     return os.waitid(os.P_PID, pid, options) is not None
+
+
+def test_a_thread_that_sleeps_on_is_looked_at_rarely(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """All of its sleep is written down, but for the time since the last look."""
+    out, looks, start = bytearray(), [], time.monotonic_ns()
+    with subprocess.Popen(["sleep", "100"]) as process:
+        while not asleep(process.pid):
+            time.sleep(0.001)
+        watched = Watched(process.pid, None, Details())
+        read = os.pread
+        monkeypatch.setattr(os, "pread", lambda *a: looks.append(now) or read(*a))
+        for now in range(start, start + 10_000_000_000, 5_000_000):
+            watched.tick(now, out)
+        watched.close(out)
+        process.kill()
+    rows = [*spool.WAIT.iter_unpack(out)]
+    assert len(looks) < 200
+    assert {spool.STATES[row[7]] for row in rows} == {"sleep"}
+    assert sum(row[3] - row[2] for row in rows) > 9_800_000_000
+
+
+def asleep(pid: int) -> bool:
+    """Whether the process waits."""
+    return Path(f"/proc/{pid}/stat").read_text().rsplit(")")[-1].split()[0] == "S"
