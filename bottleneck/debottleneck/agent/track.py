@@ -14,6 +14,9 @@ from debottleneck.recording import spool
 NOWHERE = bytearray(spool.MARK_FILE_BYTES)
 """Where marks go that nobody reads."""
 
+LAST, NEVER = spool.MARK_FILE_BYTES - spool.MARK.size, -1
+"""Beyond it a file has no room for a mark; beyond the other none ever has."""
+
 here = threading.local()
 """Its `track` is this thread's, once it marks; what a forked child keeps is cleared."""
 
@@ -42,12 +45,12 @@ class MarkTrack:
         t: When the last mark was made; `cpu` is the thread's CPU clock then.
         buffer: Its file, or memory.
         pos: Where the next record goes.
-        end: Beyond this there is no room for one.
+        end: Beyond this there is no room for one, or somebody is told of each.
     """
 
     __slots__ = (
         "buffer", "cpu", "end", "hushed", "open", "pos", "sequence", "t", "tail_calls",
-        "tail_depth", "tail_stage", "tid", "within",
+        "tail_depth", "tail_stage", "tid", "within", "__weakref__",
     )  # fmt: skip
 
     def __init__(self, t: int, cpu: int) -> None:
@@ -63,7 +66,7 @@ class MarkTrack:
         self.cpu = cpu
         self.buffer: mmap.mmap | bytearray = NOWHERE
         self.pos = spool.MARK_START
-        self.end = spool.MARK_FILE_BYTES - spool.MARK.size
+        self.end = LAST
 
     def open_file(self, writer: SpoolWriter) -> None:
         """Go on in a fresh mark file, with its space reserved.

@@ -44,7 +44,7 @@ def save(options: Options, raw: Path, outcome: Outcome, began: datetime) -> None
     code = outcome.exit_code
     number = -code if code is not None and code < 0 else None
     machine = prices.kept(options.python) if options.calibrate else None
-    settings = ("warmup", "rate", "strategies")
+    settings = ("warmup", "rate", "strategies", "causal")
     facts = Facts(
         command=masks.words(options.command),
         script=script.script,
@@ -67,6 +67,7 @@ def save(options: Options, raw: Path, outcome: Outcome, began: datetime) -> None
         rates=_rates(raw, agent),
         not_measured=(*missing, *unread),
         plans=assemble.plans_of(raw, outcome.pid),
+        delays=assemble.delays_of(raw, outcome.pid),
         feeders=assemble.feeders_of(raw, outcome.pid),
     )
     Recording.of(facts, tables).save(options.output)

@@ -22,6 +22,7 @@ from debottleneck.recording.events import (
     SiteLine,
 )
 from debottleneck.recording.recording import (
+    Delayed,
     Facts,
     Id,
     NotMeasured,
@@ -251,12 +252,21 @@ def _blocks(raw: Path, windows: Iterable[pyspy.PySpyWindow]) -> pd.DataFrame:
         (event["kind"], event["start_ns"], event["end_ns"])
         for _, event in _events(raw, "block")
     ]
+    rows += [
+        (spool.DELAYED, event["start_ns"], event["end_ns"])
+        for _, event in _events(raw, spool.DELAYED)
+    ]
     return _table("blocks", sorted(rows, key=lambda row: row[1]))
 
 
 def plans_of(raw: Path, pid: int) -> tuple[Planned, ...]:
     """What that process said of strategies."""
     return tuple(plan for of, plan in _events(raw, "plan") if of == pid)  # type: ignore[misc] # fitted
+
+
+def delays_of(raw: Path, pid: int) -> tuple[Delayed, ...]:
+    """Blocks of that process in which a row was virtually faster."""
+    return tuple(block for of, block in _events(raw, spool.DELAYED) if of == pid)  # type: ignore[misc] # fitted
 
 
 def feeders_of(raw: Path, pid: int) -> tuple[int, ...]:

@@ -101,7 +101,7 @@ tid, 0. A new call number asks the agent to look at the rest."""
 
 ANY_BOUNDARY = 255
 
-RECORD, FUNCTIONS_WALL, FUNCTIONS_CPU, FINISHED, STOP = range(5)
+RECORD, FUNCTIONS_WALL, FUNCTIONS_CPU, FINISHED, STOP, DELAYS = range(6)
 """Modes that the tool asks for."""
 
 RAW_FOLDER = "raw"
@@ -127,6 +127,11 @@ COMMS_FILE = "comms.jsonl"
 LOAD_FILE = "load.jsonl"
 COLLECTIONS, FEEDS = "collections", "feeds"
 """Events: nanoseconds that garbage collections took so far; a thread fills a queue."""
+
+DELAYS_FILE, DELAYED = "delays.json", "delays"
+PERCENTS = (10, 25, 50, 75, 100)
+"""Which row the next block of delays is for; the event of one, and its kind;
+how much faster rows are virtually."""
 
 STRATEGIES_FILE = "strategies.jsonl"
 """What strategies did and why not, see `strategies.rewriting.notes`."""
