@@ -2,10 +2,10 @@
 
     python tests/benchmarks/virtual_speedup.py [SECONDS]
 
-Each loop is profiled for so many seconds (90 if not said), then run plain and with each
-row really faster by some parts, in turn. Printed are the parts of the step that went, as
-said and as measured, and the error in percent points. Rows mostly wait, so that it can
-be told on a machine that does other things, too.
+Each loop is profiled for so many seconds (90 if not said), then run plain and with
+each row really faster by some parts, in turn. Printed are the parts of the step that
+went, as said and as measured, and the error in percent points. Rows mostly wait, so
+that it can be told on a machine that does other things, too.
 """
 
 from __future__ import annotations

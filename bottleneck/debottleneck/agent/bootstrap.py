@@ -125,10 +125,9 @@ def _record(folder: Path, config: Mapping[str, Any], no_yappi: str) -> None:
     windows = functions.Windows(writer)
     first = writer.attend if no_yappi else windows.attend
     writer.attend = delays.Experiments(writer, first).attend
-    if not no_yappi:
-        if config["functions"] == "all":
-            windows.attend(spool.FUNCTIONS_WALL)
-            atexit.register(windows.attend, spool.FINISHED)
+    if not no_yappi and config["functions"] == "all":
+        windows.attend(spool.FUNCTIONS_WALL)
+        atexit.register(windows.attend, spool.FINISHED)
     marks.start(writer)
 
 

@@ -49,8 +49,8 @@ class MarkTrack:
     """
 
     __slots__ = (
-        "buffer", "cpu", "end", "hushed", "open", "pos", "sequence", "t", "tail_calls",
-        "tail_depth", "tail_stage", "tid", "within", "__weakref__",
+        "__weakref__", "buffer", "cpu", "end", "hushed", "open", "pos", "sequence", "t",
+        "tail_calls", "tail_depth", "tail_stage", "tid", "within",
     )  # fmt: skip
 
     def __init__(self, t: int, cpu: int) -> None:

@@ -21,8 +21,8 @@ Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
 QUIET, WARMUP, LEARNING, BULK = "quiet", "warmup", "loops", "bulk"
-"""Blocks of steps beside those of the instruments, `stacks`, `functions`, `delays`: in some
-the agent learned what the script does; of those in bulk only the mean is known."""
+"""Blocks of steps beside those of the instruments, `stacks`, `functions`, `delays`. In
+some the agent learned what the script does; of those in bulk only the mean is known."""
 
 
 def _columns(*groups: str) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 Rows are chosen once, from the marks and samples so far: statements and stages of any
 thread of the loop that take a good part of its time, and do not pass it waiting for
-other threads. Which marks a thread waits for others after is read from the same samples.
+other threads. The same samples tell after which marks a thread waits for others.
 """
 
 from __future__ import annotations
@@ -45,12 +45,15 @@ FEWEST_THREADS, MARKED = 2, 0.5
 """Threads that mark: where there is one, a row's share says it all. And the part of the
 steps that are marked: of shorter ones too few passes would be seen."""
 
-TRIAL_STEPS, SHORTEST_S, LONGEST_S = 16, 0.4, 5.0
+TRIAL_STEPS, SHORTEST_S, LONGEST_S = 24, 0.5, 6.0
 """A trial takes so many steps, and seconds, but no more than the last."""
 
 LEAST_TRIALS, MOST_TRIALS, MANY = 4, 12, 64
 """A series holds so many trials beside those that they are held against; and steps
 whose median tells how long one takes."""
+
+EMPTYING = 1.5
+"""Steps that it costs to empty the queues before a trial."""
 
 BUDGET = 0.05
 """Part of the run's time that delays may take, were each of them to lengthen a step."""
@@ -106,25 +109,26 @@ class Experiments:
             return False
         if self._trainer != seen.trainer_tid:
             self._trainer, self._cells = seen.trainer_tid, _shuffled(self._rows(seen))
-        step_ns = float(np.median(np.diff(seen.steps.start[-MANY:])))
-        length = min(max(SHORTEST_S, TRIAL_STEPS * step_ns / 1e9), LONGEST_S)
+        step_s = float(np.median(np.diff(seen.steps.start[-MANY:]))) / 1e9
+        length = min(max(SHORTEST_S, TRIAL_STEPS * step_s), LONGEST_S)
         left = BUDGET * trained_s - self._spent_s
-        if left < LEAST_TRIALS * length * LEAST_SHARE:
+        if left < LEAST_TRIALS * (length * LEAST_SHARE + 2 * EMPTYING * step_s):
             return False
         trials: list[dict[str, object]] = []
         for row, percent in islice(self._cells, MOST_TRIALS):
             for part in (0, percent):
                 trials.append(row.trial(part, length))
-            left -= length * row.share * percent / 100
-            self._spent_s += length * row.share * percent / 100
+            cost = length * row.share * percent / 100 + 2 * EMPTYING * step_s
+            left, self._spent_s = left - cost, self._spent_s + cost
             if left < 0:
                 break
         if not trials:
             return False
         trials.append({**trials[0], "percent": 0, "delay_ns": 0})
-        asked = {"trainer": self._trainer, "waits": self._waits, "trials": trials}
+        asked: dict[str, object] = {"trainer": self._trainer, "waits": self._waits}
+        asked |= {"step_ns": round(step_s * 1e9), "trials": trials}
         spool.write_private(self._folder / spool.DELAYS_FILE, json.dumps(asked))
-        self.seconds = length * len(trials)
+        self.seconds = (length + 2 * EMPTYING * step_s) * len(trials)
         return True
 
     def _rows(self, seen: Seen) -> list[Row]:

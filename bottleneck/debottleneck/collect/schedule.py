@@ -40,9 +40,7 @@ class Block:
     seconds: float
 
 
-def blocks(
-    *, stacks: bool, functions: bool, delays: bool = False
-) -> Iterator[Block]:
+def blocks(*, stacks: bool, functions: bool, delays: bool = False) -> Iterator[Block]:
     """The blocks of a run, without end.
 
     Args:

@@ -1,9 +1,10 @@
 """What the step gains where a row is faster: from blocks in which it virtually was.
 
-A block's steps, less what was credited to the trainer in them (`agent.delays`), are held
-against those of the blocks without delays right before and after it. Through the blocks of a row goes the concave curve from 0
-that fits best: more of the same never gains more than the first of it did. Where no
-other thread marks, nothing waits for the trainer and the row's share is the answer.
+A block's steps, less what was credited to the trainer in them (`agent.delays`), are
+held against those of the blocks without delays right before and after it. Through the
+blocks of a row goes the concave curve from 0 that fits best: more of the same never
+gains more than the first of it did. Where no other thread marks, nothing waits for the
+trainer, and the row's share is the answer.
 """
 
 from __future__ import annotations
@@ -28,12 +29,11 @@ from debottleneck.recording.recording import Delayed
 from debottleneck.recording.spool import PERCENTS
 from debottleneck.words import OTHER
 
-SETTLING = 1 / 3
-"""Part of a block in which queues still fill or drain."""
+SETTLING = 1 / 4
+"""Part of a block in which its threads still fall into step."""
 
-FEWEST_STEPS, APART_NS = 4, 100_000_000
-"""Whole steps that a block has when queues have settled; and time between two blocks of
-one series at most."""
+FEWEST_STEPS, APART_NS = 4, 10_000_000_000
+"""Whole steps that a block has beyond; and time between two blocks of one series."""
 
 UNSTEADY = 0.15
 """Blocks whose neighbours differ by more tell of the machine: something else ran."""
@@ -47,8 +47,9 @@ FEWEST_BLOCKS = 5
 FLAT = 0.25
 """A curve has its knee where it goes on this much less steeply than it began."""
 
-NOTHING = 0.02
-"""A row that gains no more when it takes no time is no limit of the loop."""
+NOTHING, NOTHING_SURELY = 0.02, 0.05
+"""A row that gains no more when it takes no time, and surely no more than the other, is
+no limit of the loop."""
 
 LEAST_SHARE, MOST_ROWS = 0.05, 4
 """Rows of a loop with one thread that are shown, as in `collect.causal`."""
@@ -66,7 +67,7 @@ def virtual_speedups(analysis: Analysis) -> VirtualSpeedups | None:
     if not facts.options.get("causal") or not analysis.loop.found:
         return None
     pid = facts.pid
-    marking = set(analysis.segments.loc[analysis.segments["pid"] == pid, "tid"])
+    marking = set(_marked(analysis)["tid"])
     curves = _measured(analysis)
     if not curves and not marking - {analysis.loop.trainer_tid}:
         curves = _shares(analysis)
@@ -203,34 +204,41 @@ def _curve(
 
 def _named(analysis: Analysis, site: int) -> tuple[str, str]:
     """What a site's row is called, and the role of the threads that run it."""
-    pid, trainer = analysis.recording.facts.pid, analysis.loop.trainer_tid
-    own = analysis.segments[analysis.segments["pid"] == pid]
+    own = _marked(analysis)
     own = own[own["site"] == site]
     tids = set(own["tid"])
-    names = Counter(own["stage"]).most_common(1)
     roles = _roles(analysis, tids)
-    role = "trainer" if trainer in tids else roles[0] if roles else OTHER
-    if names and names[0][0] != OTHER:
-        return str(names[0][0]), role
+    role = "trainer" if analysis.loop.trainer_tid in tids else next(iter(roles), OTHER)
+    names = own.loc[own["stage"] != OTHER, "stage"].mode()
+    if len(names):
+        return str(names.iloc[0]), role
     sites = analysis.recording.sites
-    place = sites[(sites["pid"] == pid) & (sites["site"] == site)].iloc[0]
-    return f"{PurePath(str(place['file'])).name}:{place['line']}", role
+    places = sites[(sites["pid"] == analysis.recording.facts.pid)].set_index("site")
+    if site not in places.index:
+        return f"row {site}", role
+    return f"{PurePath(str(places.file[site])).name}:{places.line[site]}", role
+
+
+def _marked(analysis: Analysis) -> pd.DataFrame:
+    """Segments of the target's own process."""
+    table = analysis.segments
+    return table[table["pid"] == analysis.recording.facts.pid]
 
 
 def _roles(analysis: Analysis, tids: set[int]) -> list[str]:
     """Of threads of the target, the most frequent first."""
     table = analysis.threads
-    own = table[(table["pid"] == analysis.recording.facts.pid)]
+    own = table[table["pid"] == analysis.recording.facts.pid]
     counts = Counter(own.loc[own["tid"].isin(tids), "role"])
     return [str(role) for role, _ in counts.most_common()]
 
 
 def _with_knee(analysis: Analysis, curve: RowCurve) -> RowCurve:
-    """The curve with the percent beyond which it is flat, and what is the limit then."""
+    """The curve with where it goes flat, and what is the limit from there on."""
     steep = curve.points[0].gain / curve.points[0].percent
     knee = 100
     if curve.points[-1].gain < NOTHING or curve.points[-1].low <= 0:
-        knee = 0 if curve.points[-1].high < 2 * NOTHING else 100
+        knee = 0 if curve.points[-1].high < NOTHING_SURELY else 100
     else:
         for before, after in zip(curve.points, curve.points[1:], strict=False):
             slope = (after.gain - before.gain) / (after.percent - before.percent)
@@ -241,9 +249,7 @@ def _with_knee(analysis: Analysis, curve: RowCurve) -> RowCurve:
         return curve
     limit = "the trainer"
     if curve.role == "trainer":
-        own = analysis.segments[
-            analysis.segments["pid"] == analysis.recording.facts.pid
-        ]
-        others = _roles(analysis, set(own["tid"]) - {analysis.loop.trainer_tid})
+        tids = set(_marked(analysis)["tid"]) - {analysis.loop.trainer_tid}
+        others = _roles(analysis, tids)
         limit = f"the {others[0]}" if len(others) == 1 else "other threads"
     return RowCurve(**{**vars(curve), "knee": knee, "limit": limit})

@@ -100,9 +100,9 @@ class Planned(TypedDict):
 class Delayed(TypedDict):
     """A block in which a row of the target was virtually faster, see `agent.delays`.
 
-    `site` is the row's, `delay_ns` the length of its pass times `percent`; `credits` are
-    times of the trainer, and by how much it would be earlier then. Those of 0 percent
-    are what others are held against.
+    `site` is the row's, `delay_ns` the length of its pass times `percent`; `credits`
+    are times of the trainer, and by how much it would be earlier then. Those of 0
+    percent are what others are held against.
     """
 
     site: Annotated[int, Between(0, 2**29 - 1)]

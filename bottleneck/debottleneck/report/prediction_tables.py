@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from debottleneck.analysis.result import Prediction, Predictions, RowCurve, VirtualSpeedups
+from debottleneck.analysis.result import (
+    Prediction,
+    Predictions,
+    RowCurve,
+    VirtualSpeedups,
+)
 from debottleneck.recording.spool import PERCENTS
 from debottleneck.report.comparison_tables import strategy
 from debottleneck.report.tables import (

@@ -583,3 +583,36 @@ def test_a_block_that_began_in_silence_ends_alone(tmp_path: Path) -> None:
         ("+load", 0),
         ("-load", 4_000_000),
     ]
+
+
+def test_who_follows_is_told_of_each_mark_of_every_thread(tmp_path: Path) -> None:
+    """Also in files that fill up, and of threads that come meanwhile; then no more."""
+    snippet = f"""
+    told = []
+    site = sites.site_of("load", "load", "f.py", 1, "function")
+
+    def pair():
+        wait(1_000_000)
+        marks.leave(marks.enter(site))
+
+    def threads():
+        for _ in range(2):
+            thread = threading.Thread(target=pair)
+            thread.start()
+            thread.join()
+
+    pair()
+    marks.follow_with(lambda track: told.append(track.tid))
+    for _ in range({spool.MARK_FILE_BYTES // spool.MARK.size}):
+        pair()
+    threads()
+    marks.follow_with(None)
+    pair()
+    threads()
+    print(len(told), len(set(told)))
+    """
+    pairs = spool.MARK_FILE_BYTES // spool.MARK.size
+    marked = run_marked(tmp_path, snippet)
+    assert int(marked.output.split()[0]) == 2 * (pairs + 2)
+    assert sum(map(len, marked.threads.values())) == 2 * (pairs + 6)
+    assert len(list(tmp_path.glob(spool.marks_glob()))) == 3 + 4
