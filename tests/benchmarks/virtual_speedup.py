@@ -1,8 +1,8 @@
 """What `profile --causal` says of rows, against loops in which they are really faster.
 
-    python tests/benchmarks/virtual_speedup.py [SECONDS]
+    python tests/benchmarks/virtual_speedup.py [SECONDS [LOOP]]
 
-Each loop is profiled for so many seconds (90 if not said), then run plain and with
+Each loop is profiled for so many seconds (180 if not said), then run plain and with
 each row really faster by some parts, in turn. Printed are the parts of the step that
 went, as said and as measured, and the error in percent points. Rows mostly wait, so
 that it can be told on a machine that does other things, too.
@@ -29,19 +29,19 @@ Row = tuple[float, int]
 """Milliseconds that it waits, and hashes of 0.1 ms that it computes."""
 
 LOOPS: dict[str, dict[str, Row]] = {
-    "one thread, waits": {"load": (16, 4), "forward": (10, 4), "update": (6, 0)},
+    "one thread, waits": {"load": (32, 0), "forward": (20, 0), "update": (12, 0)},
     "one thread, computes": {"load": (2, 40), "forward": (0, 80), "update": (0, 40)},
     "queue, loader is the limit": {
-        "load": (24, 8), "forward": (8, 4), "update": (4, 0),
+        "load": (50, 0), "forward": (18, 0), "update": (8, 0),
     },
     "queue, trainer is the limit": {
-        "load": (12, 4), "forward": (16, 4), "update": (8, 0),
+        "load": (26, 0), "forward": (34, 0), "update": (16, 0),
     },
-    "queue, balanced": {"load": (18, 4), "forward": (10, 4), "update": (8, 0)},
-    "pool": {"load": (8, 2), "forward": (16, 4), "update": (4, 0)},
+    "queue, balanced": {"load": (38, 0), "forward": (22, 0), "update": (16, 0)},
+    "pool": {"load": (16, 0), "forward": (34, 0), "update": (8, 0)},
 }  # fmt: skip
 PARTS = (0.25, 0.5, 0.75)
-ROUNDS, STEPS = 3, 60
+ROUNDS, STEPS = 3, 80
 MEASURED = "ms a step:"
 
 
@@ -128,12 +128,14 @@ def compare(loop: str, seconds: float) -> list[tuple[float, bool]]:
     """Print one loop; errors in points, and whether the truth is in the interval."""
     print(f"\n{loop}", flush=True)
     predicted = said(loop, seconds)
-    asked = [(row, part) for row in LOOPS[loop] for part in PARTS]
-    gains: dict[tuple[str, float], list[float]] = {one: [] for one in asked}
+    gains: dict[tuple[str, float], list[float]] = {
+        (row, part): [] for row in LOOPS[loop] for part in PARTS
+    }
     for _ in range(ROUNDS):
-        for row, part in asked:
-            plain, faster = really(loop, "", 0), really(loop, row, part)
-            gains[row, part].append(1 - faster / plain)
+        for row in LOOPS[loop]:
+            plain = really(loop, "", 0)
+            for part in PARTS:
+                gains[row, part].append(1 - really(loop, row, part) / plain)
     judged = []
     for (row, part), all_gains in gains.items():
         truth = statistics.median(all_gains)
@@ -157,8 +159,9 @@ def main() -> None:
         loop, faster, part, steps = sys.argv[2:]
         print(MEASURED, run(loop, faster, float(part), int(steps)))
         return
-    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 90.0
-    judged = [each for loop in LOOPS for each in compare(loop, seconds)]
+    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 180.0
+    loops = sys.argv[2:] or LOOPS
+    judged = [each for loop in loops for each in compare(loop, seconds)]
     errors = [abs(points) for points, _ in judged]
     held = sum(inside for _, inside in judged)
     print(

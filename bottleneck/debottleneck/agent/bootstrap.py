@@ -124,7 +124,7 @@ def _record(folder: Path, config: Mapping[str, Any], no_yappi: str) -> None:
     writer = SpoolWriter(folder, lambda mode: None, config["tool_pid"])
     windows = functions.Windows(writer)
     first = writer.attend if no_yappi else windows.attend
-    writer.attend = delays.Experiments(writer, first).attend
+    writer.attend = delays.Delays(writer, first).attend
     if not no_yappi and config["functions"] == "all":
         windows.attend(spool.FUNCTIONS_WALL)
         atexit.register(windows.attend, spool.FINISHED)

@@ -20,10 +20,9 @@ from os import open as open_file
 from time import monotonic_ns, sleep
 from typing import TypedDict
 
-from debottleneck.agent import marks
 from debottleneck.agent.handlers import of_a_handler
 from debottleneck.agent.spool_writer import SpoolWriter
-from debottleneck.agent.track import MarkTrack
+from debottleneck.agent.track import MarkTrack, follow_with
 from debottleneck.recording import spool
 
 LEAST_NS = 50_000
@@ -53,7 +52,7 @@ class _Thread:
     inside: bool = False
 
 
-class Trial(TypedDict):
+class Experiment(TypedDict):
     """One experiment as the tool asks for it: which row, and how much faster.
 
     `enter` and `ends` are the codes of marks that begin a pass and end it; a trial of 0
@@ -66,15 +65,6 @@ class Trial(TypedDict):
     enter: int
     ends: list[int]
     length_ns: int
-
-
-class Asked(TypedDict):
-    """A series of them, and code of a mark -> how much of the rest after it waits."""
-
-    trainer: int
-    step_ns: int
-    waits: dict[str, float]
-    trials: list[Trial]
 
 
 @dataclass
@@ -90,7 +80,7 @@ class _Running:
         credits: Of the trainer: times of marks, and its credit then.
     """
 
-    trial: Trial
+    trial: Experiment
     begun: int
     start: int = 0
     last: int = 0
@@ -100,8 +90,8 @@ class _Running:
     credits: list[tuple[int, int]] = field(default_factory=list)
 
 
-class Experiments:
-    """Follows the tool's wishes: a series of trials, or none.
+class Delays:
+    """Follows the tool's wishes: a series of trials as `collect.causal` asks, or none.
 
     Args:
         writer: Where to write.
@@ -112,7 +102,7 @@ class Experiments:
         self._writer, self._first = writer, first
         self._trainer = self._step_ns = 0
         self._waits: dict[int, float] = {}
-        self._trials: list[Trial] = []
+        self._trials: list[Experiment] = []
         self._running: _Running | None = None
 
     def attend(self, mode: int) -> None:
@@ -125,11 +115,11 @@ class Experiments:
 
     def _begin(self) -> None:
         path = self._writer.folder / spool.DELAYS_FILE
-        asked: Asked = json.loads(path.read_text(encoding="utf-8"))
+        asked = json.loads(path.read_text(encoding="utf-8"))
         self._waits = {int(code): part for code, part in asked["waits"].items()}
         self._trainer, self._step_ns = asked["trainer"], asked["step_ns"]
         self._trials = asked["trials"]
-        marks.follow_with(self._marked)
+        follow_with(self._marked)
         self._next()
 
     def _next(self) -> None:
@@ -146,7 +136,7 @@ class Experiments:
             now = monotonic_ns()
             self._running = _Running(self._trials.pop(0), now, last=now)
         else:
-            marks.follow_with(None)
+            follow_with(None)
 
     def _end(self) -> None:
         """The last trial may be too short, and counts as far as it went."""

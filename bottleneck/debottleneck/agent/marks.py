@@ -16,12 +16,11 @@ import os
 from collections.abc import Callable, Sequence
 from time import monotonic_ns, thread_time_ns
 from typing import cast
-from weakref import WeakValueDictionary
 
 from debottleneck.agent import ending, sites
 from debottleneck.agent.handlers import of_a_handler
 from debottleneck.agent.spool_writer import THREADS, SpoolWriter, Unwritten
-from debottleneck.agent.track import LAST, NEVER, NOWHERE, MarkTrack, here
+from debottleneck.agent.track import LAST, NOWHERE, MarkTrack, followers, here
 from debottleneck.recording import spool
 from debottleneck.words import STAGES, STEP
 
@@ -40,8 +39,6 @@ _on = False
 _writer: SpoolWriter | None = None
 _witness: Witness = None
 _stages = sites.WORDS
-_follower: Callable[[MarkTrack], None] | None = None
-_tracks: WeakValueDictionary[int, MarkTrack] = WeakValueDictionary()
 
 
 def start(writer: SpoolWriter) -> None:
@@ -106,18 +103,6 @@ def witness_with(witness: Witness) -> Witness:
     global _witness
     before, _witness = _witness, witness
     return before
-
-
-def follow_with(follower: Callable[[MarkTrack], None] | None) -> None:
-    """Tell this of each mark once it is written, on its thread, or nobody any more.
-
-    A track that is followed seems full: to be told costs nothing where nobody is.
-    """
-    global _follower
-    _follower = follower
-    for reference in _tracks.valuerefs():
-        if (track := reference()) is not None:
-            track.end = NEVER if follower else LAST
 
 
 def recording() -> bool:
@@ -311,8 +296,6 @@ def attend() -> None:
 def _open_track() -> MarkTrack:
     track = MarkTrack(monotonic_ns(), thread_time_ns())
     _new_file(track)
-    _tracks[track.tid] = track
-    track.end = NEVER if _follower else LAST
     here.track = track
     if _writer is not None:
         _try(_writer.write_names)
@@ -327,10 +310,10 @@ def _new_file(track: MarkTrack) -> None:
 
 
 def _next_file(track: MarkTrack) -> None:
-    if _follower is not None:
-        _follower(track)
-        if track.pos <= LAST:
-            return
+    for follower in followers:
+        follower(track)
+    if track.pos <= LAST:
+        return
     if _writer is not None and not _writer.is_read():
         _writer.attend(spool.FINISHED)
         finish()
@@ -393,8 +376,8 @@ def _try(write: Callable[..., None], *arguments: object) -> None:
 
 def _after_fork() -> None:
     """A forked child records on its own: new files, nothing open."""
-    global here, _on, _writer, _follower
-    _follower = None
+    global here, _on, _writer
+    followers.clear()
     if not _on or _writer is None:
         return
     here.__dict__.clear()

@@ -5,8 +5,10 @@ from __future__ import annotations
 import mmap
 import os
 import threading
+from collections.abc import Callable
 from time import monotonic_ns
 from types import FrameType
+from weakref import WeakValueDictionary
 
 from debottleneck.agent.spool_writer import SpoolWriter
 from debottleneck.recording import spool
@@ -14,11 +16,28 @@ from debottleneck.recording import spool
 NOWHERE = bytearray(spool.MARK_FILE_BYTES)
 """Where marks go that nobody reads."""
 
-LAST, NEVER = spool.MARK_FILE_BYTES - spool.MARK.size, -1
-"""Beyond it a file has no room for a mark; beyond the other none ever has."""
+LAST = spool.MARK_FILE_BYTES - spool.MARK.size
+"""Beyond it a file has no room for a mark."""
 
 here = threading.local()
 """Its `track` is this thread's, once it marks; what a forked child keeps is cleared."""
+
+
+followers: list[Callable[[MarkTrack], None]] = []
+"""Told of each mark once it is written, on its thread."""
+
+_tracks: WeakValueDictionary[int, MarkTrack] = WeakValueDictionary()
+
+
+def follow_with(follower: Callable[[MarkTrack], None] | None) -> None:
+    """Tell this of all marks, or nobody any more.
+
+    A track that is followed seems full: to be told costs nothing where nobody is.
+    """
+    followers[:] = [follower] if follower else []
+    for reference in _tracks.valuerefs():
+        if (track := reference()) is not None:
+            track.end = -1 if follower else LAST
 
 
 def hushed() -> bool:
@@ -66,7 +85,8 @@ class MarkTrack:
         self.cpu = cpu
         self.buffer: mmap.mmap | bytearray = NOWHERE
         self.pos = spool.MARK_START
-        self.end = LAST
+        self.end = -1 if followers else LAST
+        _tracks[self.tid] = self
 
     def open_file(self, writer: SpoolWriter) -> None:
         """Go on in a fresh mark file, with its space reserved.

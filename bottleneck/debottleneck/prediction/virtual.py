@@ -18,44 +18,27 @@ import numpy as np
 import pandas as pd
 
 from debottleneck.analysis.frames import Floats, Ints, bounds
-from debottleneck.analysis.result import (
-    Analysis,
-    Faster,
-    RowCurve,
-    VirtualSpeedups,
-)
+from debottleneck.analysis.result import Analysis, Faster, RowCurve, VirtualSpeedups
 from debottleneck.analysis.statistics import BOUNDS, RESAMPLES
 from debottleneck.recording.recording import Delayed
 from debottleneck.recording.spool import PERCENTS
 from debottleneck.words import OTHER
 
-SETTLING = 1 / 4
-"""Part of a block in which its threads still fall into step."""
+SETTLING, FEWEST_STEPS, APART_NS = 1 / 4, 4, 10_000_000_000
+"""Part of a block in which threads still fall into step; whole steps that must remain;
+and time between two blocks of one series."""
 
-FEWEST_STEPS, APART_NS = 4, 10_000_000_000
-"""Whole steps that a block has beyond; and time between two blocks of one series."""
+UNSTEADY, FEWEST_BLOCKS, PARAMETERS = 0.15, 5, 2
+"""Blocks whose neighbours differ by more tell of the machine; a row with fewer blocks
+has no curve; and what a curve has to fit: how it begins, and where it goes flat."""
 
-UNSTEADY = 0.15
-"""Blocks whose neighbours differ by more tell of the machine: something else ran."""
+FLAT, NOTHING, NOTHING_SURELY = 0.25, 0.02, 0.05
+"""A curve has its knee where it goes on this much less steeply than it began; a row
+that gains no more, and surely no more than the last, is no limit of the loop."""
 
-PARAMETERS = 2
-"""That a curve usually has: how it begins, and where it goes flat."""
-
-FEWEST_BLOCKS = 5
-"""A row with fewer has no curve."""
-
-FLAT = 0.25
-"""A curve has its knee where it goes on this much less steeply than it began."""
-
-NOTHING, NOTHING_SURELY = 0.02, 0.05
-"""A row that gains no more when it takes no time, and surely no more than the other, is
-no limit of the loop."""
-
-LEAST_SHARE, MOST_ROWS = 0.05, 4
-"""Rows of a loop with one thread that are shown, as in `collect.causal`."""
-
-WORKS = 0.05
-"""A thread is at work that computes for so much of its time."""
+LEAST_SHARE, MOST_ROWS, WORKS = 0.05, 4, 0.05
+"""Rows of a loop with one thread that are shown, as in `collect.causal`; and the part
+of its time that a thread computes which is at work."""
 
 _LEVELS = np.array(PERCENTS, np.float64) / 100
 _SWEEPS = 200
@@ -184,39 +167,37 @@ def _curve(
     site: int,
     pass_ms: float,
     pairs: Floats,
-    gains: Floats,
+    fit: Floats,
     rest: Floats,
 ) -> RowCurve:
     """A row's curve; bounds by bootstrap of what blocks lie beside their curves."""
-    rng = np.random.default_rng(0)
-    noise = rng.choice(rest, (RESAMPLES, len(pairs)))
-    draws = fitted(pairs[:, 0], _at(gains, pairs) + noise)
+    noise = np.random.default_rng(0).choice(rest, (RESAMPLES, len(pairs)))
+    draws = fitted(pairs[:, 0], _at(fit, pairs) + noise)
     low, high = np.quantile(draws, BOUNDS, axis=0)
-    numbers = zip(PERCENTS, gains, low, high, strict=True)
-    points = tuple(
-        Faster(percent, float(g), float(min(lo, g)), float(max(hi, g)))
-        for percent, g, lo, hi in numbers
-    )
-    row, role = _named(analysis, site)
-    curve = RowCurve(row, role, pass_ms, points, len(pairs))
-    return _with_knee(analysis, curve)
-
-
-def _named(analysis: Analysis, site: int) -> tuple[str, str]:
-    """What a site's row is called, and the role of the threads that run it."""
+    bounds = np.minimum(low, fit), np.maximum(high, fit)
+    numbers = np.stack((fit, *bounds), axis=1).tolist()
+    points = [Faster(p, *n) for p, n in zip(PERCENTS, numbers, strict=True)]
     own = _marked(analysis)
-    own = own[own["site"] == site]
-    tids = set(own["tid"])
-    roles = _roles(analysis, tids)
-    role = "trainer" if analysis.loop.trainer_tid in tids else next(iter(roles), OTHER)
+    tids = set(own.loc[own["site"] == site, "tid"])
+    trains = analysis.loop.trainer_tid in tids
+    others = _roles(analysis, set(own["tid"]) - {analysis.loop.trainer_tid})
+    knee, limit = _knee(points), "the trainer"
+    if trains:
+        limit = f"the {others[0]}" if len(others) == 1 else "other threads"
+    role = "trainer" if trains else next(iter(_roles(analysis, tids)), OTHER)
+    limit = limit if knee < PERCENTS[-1] else ""
+    row = _named(analysis, own[own["site"] == site], site)
+    return RowCurve(row, role, pass_ms, tuple(points), len(pairs), knee, limit)
+
+
+def _named(analysis: Analysis, own: pd.DataFrame, site: int) -> str:
+    """What tables call a site's row, else its place."""
     names = own.loc[own["stage"] != OTHER, "stage"].mode()
-    if len(names):
-        return str(names.iloc[0]), role
     sites = analysis.recording.sites
-    places = sites[(sites["pid"] == analysis.recording.facts.pid)].set_index("site")
-    if site not in places.index:
-        return f"row {site}", role
-    return f"{PurePath(str(places.file[site])).name}:{places.line[site]}", role
+    here = (sites["pid"] == analysis.recording.facts.pid) & (sites["site"] == site)
+    places = zip(sites.loc[here, "file"], sites.loc[here, "line"], strict=True)
+    named = [f"{PurePath(str(file)).name}:{line}" for file, line in places]
+    return next(iter([*map(str, names), *named]), f"row {site}")
 
 
 def _marked(analysis: Analysis) -> pd.DataFrame:
@@ -233,23 +214,14 @@ def _roles(analysis: Analysis, tids: set[int]) -> list[str]:
     return [str(role) for role, _ in counts.most_common()]
 
 
-def _with_knee(analysis: Analysis, curve: RowCurve) -> RowCurve:
-    """The curve with where it goes flat, and what is the limit from there on."""
-    steep = curve.points[0].gain / curve.points[0].percent
-    knee = 100
-    if curve.points[-1].gain < NOTHING or curve.points[-1].low <= 0:
-        knee = 0 if curve.points[-1].high < NOTHING_SURELY else 100
-    else:
-        for before, after in zip(curve.points, curve.points[1:], strict=False):
-            slope = (after.gain - before.gain) / (after.percent - before.percent)
-            if slope < FLAT * steep:
-                knee = before.percent
-                break
-    if knee == 100:
-        return curve
-    limit = "the trainer"
-    if curve.role == "trainer":
-        tids = set(_marked(analysis)["tid"]) - {analysis.loop.trainer_tid}
-        others = _roles(analysis, tids)
-        limit = f"the {others[0]}" if len(others) == 1 else "other threads"
-    return RowCurve(**{**vars(curve), "knee": knee, "limit": limit})
+def _knee(points: Sequence[Faster]) -> int:
+    """The percent beyond which a curve is flat: 0 for all of it, 100 for nowhere."""
+    first, last = points[0], points[-1]
+    if last.gain < NOTHING or last.low <= 0:
+        return 0 if last.high < NOTHING_SURELY else last.percent
+    steep = first.gain / first.percent
+    for before, after in pairwise(points):
+        slope = (after.gain - before.gain) / (after.percent - before.percent)
+        if slope < FLAT * steep:
+            return before.percent
+    return last.percent

@@ -22,11 +22,9 @@ from debottleneck.recording.events import (
     SiteLine,
 )
 from debottleneck.recording.recording import (
-    Delayed,
     Facts,
     Id,
     NotMeasured,
-    Planned,
     Recording,
     empty,
     in_one_line,
@@ -259,19 +257,9 @@ def _blocks(raw: Path, windows: Iterable[pyspy.PySpyWindow]) -> pd.DataFrame:
     return _table("blocks", sorted(rows, key=lambda row: row[1]))
 
 
-def plans_of(raw: Path, pid: int) -> tuple[Planned, ...]:
-    """What that process said of strategies."""
-    return tuple(plan for of, plan in _events(raw, "plan") if of == pid)  # type: ignore[misc] # fitted
-
-
-def delays_of(raw: Path, pid: int) -> tuple[Delayed, ...]:
-    """Blocks of that process in which a row was virtually faster."""
-    return tuple(block for of, block in _events(raw, spool.DELAYED) if of == pid)  # type: ignore[misc] # fitted
-
-
-def feeders_of(raw: Path, pid: int) -> tuple[int, ...]:
-    """Threads of that process that feed others."""
-    return tuple(event["tid"] for of, event in _events(raw, spool.FEEDS) if of == pid)
+def told(raw: Path, pid: int, kind: str) -> tuple[Any, ...]:
+    """Events of one kind of that process, each of the type that `EVENTS` says."""
+    return tuple(event for of, event in _events(raw, kind) if of == pid)
 
 
 def has_functions(raw: Path) -> bool:

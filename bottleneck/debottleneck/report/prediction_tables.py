@@ -52,10 +52,8 @@ def faster(found: VirtualSpeedups) -> Table:
 
     columns = [
         Field("row", "stage", lambda row: clean(row.row)),
-        Field("run by", "", lambda row: row.role),
         Field("pass, ms", "num", lambda row: numeric(row.pass_ms)),
         *(Field(f"{p} % less", "num", gain(at)) for at, p in enumerate(PERCENTS)),
-        Field("limit", "text", lambda row: faster_words.limit(row) or NOTHING),
     ]
     return build("faster-table", FASTER, columns, found.rows)
 

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 
-from debottleneck.agent import delays, marks
+from debottleneck.agent import delays
 from debottleneck.agent.spool_writer import SpoolWriter
 from debottleneck.agent.track import MarkTrack
 from debottleneck.recording import spool
@@ -41,8 +41,8 @@ class Rig:
         monkeypatch.setattr(delays, "monotonic_ns", lambda: self.now)
         monkeypatch.setattr(delays, "sleep", self._sleep)
         monkeypatch.setattr(delays, "_ran_ns", lambda: self._ran)
-        monkeypatch.setattr(marks, "follow_with", self._follow)
-        self.experiments = delays.Experiments(cast(SpoolWriter, self), lambda _: None)
+        monkeypatch.setattr(delays, "follow_with", self._follow)
+        self.experiments = delays.Delays(cast(SpoolWriter, self), lambda _: None)
 
     def _sleep(self, seconds: float) -> None:
         self.slept.append(round(seconds * 1e9))
@@ -186,9 +186,7 @@ def test_a_trainer_that_is_held_back_is_credited_its_sleep(rig: Rig) -> None:
 
 
 def test_queues_are_emptied_before_a_trial(rig: Rig) -> None:
-    """Others stand still until the trainer waits, as far as it is seen to; a queue
-    that holds more than some steps is left as it is.
-    """
+    """Others stand still until the trainer marks no more, or is seen to wait."""
     rig.begin(waits={GET: 1.0}, step_ns=10 * MS)
     rig.mark(TRAINER, 0, GET)
     rig.mark(LOADER, 1, LOAD)

@@ -602,11 +602,12 @@ def test_who_follows_is_told_of_each_mark_of_every_thread(tmp_path: Path) -> Non
             thread.join()
 
     pair()
-    marks.follow_with(lambda track: told.append(track.tid))
+    from debottleneck.agent.track import follow_with
+    follow_with(lambda track: told.append(track.tid))
     for _ in range({spool.MARK_FILE_BYTES // spool.MARK.size}):
         pair()
     threads()
-    marks.follow_with(None)
+    follow_with(None)
     pair()
     threads()
     print(len(told), len(set(told)))

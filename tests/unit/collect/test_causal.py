@@ -1,4 +1,4 @@
-"""Which rows virtual speed-ups are tried of: of the loop's threads, at work, in budget."""
+"""Which rows virtual speed-ups are tried of: those at work, within the budget."""
 
 from __future__ import annotations
 

@@ -9,26 +9,16 @@ from pathlib import Path
 
 import examples
 import pytest
+from made_predictions import FORWARD_FASTER as FORWARD
+from made_predictions import LOAD_FASTER as LOAD
+from made_predictions import curve
 
-from debottleneck.analysis.result import Analysis, Faster, RowCurve, VirtualSpeedups
+from debottleneck.analysis.result import Analysis, RowCurve, VirtualSpeedups
 from debottleneck.recording.spool import PERCENTS
 from debottleneck.report import render
 from debottleneck.report.figures import catalogue
 from debottleneck.report.text import run
 from debottleneck.report.words import faster as words
-
-
-def curve(row: str, *gains: float, **more: object) -> RowCurve:
-    """A row of the trainer's whose gains are known within 3 points."""
-    points = tuple(
-        Faster(percent, gain, gain - 0.03, gain + 0.03)
-        for percent, gain in zip(PERCENTS, gains, strict=True)
-    )
-    return replace(RowCurve(row, "trainer", 4.2, points, 9), **more)
-
-
-FORWARD = curve("forward", 0.04, 0.1, 0.2, 0.21, 0.21, knee=50, limit="the loader")
-LOAD = curve("load", 0, 0, 0, 0, 0, role="loader", knee=0, limit="the trainer")
 
 
 def analysed(*rows: RowCurve, unheld: tuple[str, ...] = ()) -> Analysis:

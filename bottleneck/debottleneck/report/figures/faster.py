@@ -4,21 +4,12 @@ from __future__ import annotations
 
 import plotly.graph_objects as go
 
-from debottleneck.analysis.result import Analysis, Faster, RowCurve
+from debottleneck.analysis.result import Analysis, Faster
 from debottleneck.report.colours import channels
-from debottleneck.report.figures.base import (
-    LEGEND_ABOVE,
-    LEVEL,
-    add_line,
-    blank,
-    plain,
-    title,
-)
+from debottleneck.report.figures.base import LEGEND_ABOVE, LEVEL, blank, plain, title
+from debottleneck.report.figures.predictions import BAND
 from debottleneck.report.rows import ShownRows
-from debottleneck.report.words import faster as words
-
-BAND = 0.14
-"""How much of its colour the band around a line has."""
+from debottleneck.report.words.faster import gain
 
 NOTHING = Faster(0, 0.0, 0.0, 0.0)
 
@@ -35,41 +26,31 @@ def curves(analysis: Analysis) -> go.Figure | None:
     figure = blank(300, margin=margin, showlegend=True, legend=LEGEND_ABOVE)
     rows = ShownRows.of(analysis)
     for curve in analysis.faster.rows:
-        _row(figure, curve, rows.colour(curve.row))
-    add_line(figure, [0, 100], [0, 0])
-    scale = {"ticksuffix": " %", "fixedrange": True, "zeroline": False}
+        points, colour = (NOTHING, *curve.points), rows.colour(curve.row)
+        percents = [point.percent for point in points]
+        bounds = [p.high for p in points] + [p.low for p in reversed(points)]
+        red, green, blue = channels(colour)
+        figure.add_scatter(
+            x=[*percents, *reversed(percents)],
+            y=[100 * bound for bound in bounds],
+            mode="lines",
+            line={"width": 0},
+            fill="toself",
+            fillcolor=f"rgba({red},{green},{blue},{BAND})",
+            hoverinfo="skip",
+            showlegend=False,
+        )
+        figure.add_scatter(
+            name=plain(curve.row),
+            x=percents,
+            y=[100 * point.gain for point in points],
+            mode="lines+markers",
+            line={"width": 2, "color": colour},
+            customdata=[gain(point) for point in points],
+            hovertemplate="%{x} less: the step takes %{customdata} less",
+            showlegend=True,
+        )
+    scale = {**LEVEL, "ticksuffix": " %"}
     figure.update_xaxes(title=title("the row takes so much less"), **scale)
-    return figure.update_yaxes(
-        title=title("the step takes so much less"),
-        automargin=True,
-        **{**LEVEL, "ticksuffix": " %"},
-    )
-
-
-def _row(figure: go.Figure, curve: RowCurve, colour: str) -> None:
-    points = (NOTHING, *curve.points)
-    percents = [point.percent for point in points]
-    red, green, blue = channels(colour)
-    bounds = [p.high for p in points] + [p.low for p in reversed(points)]
-    figure.add_scatter(
-        x=[*percents, *reversed(percents)],
-        y=[100 * bound for bound in bounds],
-        mode="lines",
-        line={"width": 0},
-        fill="toself",
-        fillcolor=f"rgba({red},{green},{blue},{BAND})",
-        hoverinfo="skip",
-        showlegend=False,
-    )
-    figure.add_scatter(
-        name=plain(curve.row),
-        x=percents,
-        y=[100 * point.gain for point in points],
-        mode="lines+markers",
-        line={"width": 2, "color": colour},
-        marker={"size": 7, "color": colour},
-        customdata=[words.gain(point) for point in points],
-        hovertemplate=f"<b>{plain(curve.row)}</b> %{{x}} less: the step takes "
-        "%{customdata} less<extra></extra>",
-        showlegend=True,
-    )
+    words = title("the step takes so much less")
+    return figure.update_yaxes(title=words, automargin=True, **scale)

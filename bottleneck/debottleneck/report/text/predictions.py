@@ -26,8 +26,8 @@ TITLE = f"{EMPTY}, best first; memory is beyond the plain script's"
 SPARE = ("memory, MB", "step, ms")
 """Columns that go where there is no room for all, the first one first."""
 
-LEFT_OUT = ("run by", "10 % less", "75 % less", "limit")
-"""Columns of the page that a terminal has no room for; sentences say the last."""
+LEFT_OUT = ("10 % less", "75 % less")
+"""Columns of the page that a terminal has no room for."""
 
 
 def part(console: Console, analysis: Analysis) -> None:

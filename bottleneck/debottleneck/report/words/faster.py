@@ -5,9 +5,8 @@ from __future__ import annotations
 from debottleneck.analysis.result import Faster, RowCurve, VirtualSpeedups
 from debottleneck.report.words.quantities import clean, interval, percent
 
-TITLE = "What to make faster"
-SAID = 25
-"""Percent that the sentence of a row speaks of."""
+TITLE, SAID = "What to make faster", 25
+"""And the percent that the sentence of a row speaks of."""
 
 HELD = (
     "Tried in the running loop: for each pass of the row all its other threads were "
@@ -27,23 +26,15 @@ def sentence(curve: RowCurve) -> str:
     if curve.knee == 0:
         return f"To make `{row}` faster gains nothing: {curve.limit} is the limit."
     point = next(p for p in curve.points if p.percent == SAID)
-    beyond = f"; beyond {curve.knee} % {curve.limit} is the limit"
-    return (
-        f"If `{row}` took {SAID} % less, the step would take {gain(point)} less"
-        f"{beyond if curve.limit else ''}."
-    )
+    beyond = f"; beyond {curve.knee} % {curve.limit} is the limit" * bool(curve.limit)
+    less = f"If `{row}` took {SAID} % less, the step would take"
+    return f"{less} {gain(point)} less{beyond}."
 
 
 def gain(point: Faster, between: str = " to ") -> str:
     """The part of the step that goes, with its interval."""
     bounds = interval(100 * point.low, 100 * point.high, 0, between)
     return f"{percent(point.gain, 0)} ({bounds})"
-
-
-def limit(curve: RowCurve) -> str:
-    """What is the limit from where on; "" where nothing else is."""
-    start = f"beyond {curve.knee} %" if curve.knee else "from the first"
-    return f"{curve.limit}, {start}" if curve.limit else ""
 
 
 def notes(faster: VirtualSpeedups) -> list[str]:
