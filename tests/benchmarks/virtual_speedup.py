@@ -2,10 +2,10 @@
 
     python tests/benchmarks/virtual_speedup.py [SECONDS [LOOP]]
 
-Each loop is profiled for so many seconds (180 if not said), then run plain and with
-each row really faster by some parts, in turn. Printed are the parts of the step that
-went, as said and as measured, and the error in percent points. Rows mostly wait, so
-that it can be told on a machine that does other things, too.
+Each loop is profiled for so many seconds (180 if not said), then run with each row
+really faster by some parts in every other block of steps. Printed are the parts of the
+step that went, as said and as measured, and the error in percent points. Rows mostly
+wait, so that it can be told on a machine that does other things, too.
 """
 
 from __future__ import annotations
@@ -29,50 +29,56 @@ Row = tuple[float, int]
 """Milliseconds that it waits, and hashes of 0.1 ms that it computes."""
 
 LOOPS: dict[str, dict[str, Row]] = {
-    "one thread, waits": {"load": (32, 0), "forward": (20, 0), "update": (12, 0)},
+    "one thread, waits": {"load": (16, 0), "forward": (10, 0), "update": (6, 0)},
     "one thread, computes": {"load": (2, 40), "forward": (0, 80), "update": (0, 40)},
     "queue, loader is the limit": {
-        "load": (50, 0), "forward": (18, 0), "update": (8, 0),
+        "load": (25, 0), "forward": (9, 0), "update": (4, 0),
     },
     "queue, trainer is the limit": {
-        "load": (26, 0), "forward": (34, 0), "update": (16, 0),
+        "load": (13, 0), "forward": (17, 0), "update": (8, 0),
     },
-    "queue, balanced": {"load": (38, 0), "forward": (22, 0), "update": (16, 0)},
-    "pool": {"load": (16, 0), "forward": (34, 0), "update": (8, 0)},
+    "queue, balanced": {"load": (19, 0), "forward": (11, 0), "update": (8, 0)},
+    "pool": {"load": (8, 0), "forward": (17, 0), "update": (4, 0)},
 }  # fmt: skip
 PARTS = (0.25, 0.5, 0.75)
-ROUNDS, STEPS = 3, 80
-MEASURED = "ms a step:"
+BLOCK, BLOCKS, SETTLED = 48, 13, 16
+"""Steps of a block, blocks of a run, every other of them faster, and steps after which
+threads have fallen into step."""
+
+MEASURED = "gained:"
 
 
 def run(loop: str, faster: str, part: float, steps: int) -> float:
-    """The loop itself; milliseconds of a step."""
-    rows = dict(LOOPS[loop])
-    if faster in rows:
-        waits, hashes = rows[faster]
-        rows[faster] = waits * (1 - part), round(hashes * (1 - part))
+    """The loop itself, every other block faster: the part of a step that then goes."""
+
+    def row_at(row: str, index: int) -> Row:
+        waits, hashes = LOOPS[loop][row]
+        if row != faster or index // BLOCK % 2 == 0:
+            return waits, hashes
+        return waits * (1 - part), round(hashes * (1 - part))
+
     blob, weights = bytes(200_000), np.ones(1000)
     pool = ThreadPoolExecutor(2) if loop == "pool" else None
 
-    def spend(row: str) -> None:
-        waits, hashes = rows[row]
+    def spend(row: str, index: int) -> None:
+        waits, hashes = row_at(row, index)
         if waits:
             time.sleep(waits / 1e3)
         for _ in range(hashes):
             hashlib.sha256(blob).digest()
 
     def load(index: int) -> np.ndarray:
-        spend("load")
+        spend("load", index)
         return np.full(1000, float(index))
 
     def forward(batch: np.ndarray) -> np.ndarray:
-        spend("forward")
+        spend("forward", int(batch[0]))
         return batch * 1e-6
 
-    def update(gradient: np.ndarray) -> None:
+    def update(gradient: np.ndarray, index: int) -> None:
         nonlocal weights
         weights -= gradient
-        spend("update")
+        spend("update", index)
 
     def batches() -> Iterator[np.ndarray]:
         if not loop.startswith("queue"):
@@ -88,19 +94,23 @@ def run(loop: str, faster: str, part: float, steps: int) -> float:
         for _ in range(steps):
             yield ready.get()
 
-    begun = time.perf_counter()
-    for batch in batches():
+    times = [time.perf_counter()]
+    for index, batch in enumerate(batches()):
         if pool is None:
             gradient = forward(batch)
         else:
             gradient = sum(pool.map(forward, (batch, batch)))
-        update(gradient)
-    return (time.perf_counter() - begun) / steps * 1e3
+        update(gradient, index)
+        times.append(time.perf_counter())
+    lengths = np.diff(times)[: steps // BLOCK * BLOCK].reshape(-1, BLOCK)
+    means = lengths[:, SETTLED:].mean(axis=1)
+    return float(np.median(1 - 2 * means[1:-1:2] / (means[:-2:2] + means[2::2])))
 
 
 def really(loop: str, faster: str, part: float) -> float:
-    """A step in a process of its own."""
-    command = [sys.executable, __file__, "run", loop, faster, str(part), str(STEPS)]
+    """What is gained in a process of its own."""
+    steps = str(BLOCK * BLOCKS)
+    command = [sys.executable, __file__, "run", loop, faster, str(part), steps]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return float(done.stdout.rpartition(MEASURED)[2])
 
@@ -128,17 +138,9 @@ def compare(loop: str, seconds: float) -> list[tuple[float, bool]]:
     """Print one loop; errors in points, and whether the truth is in the interval."""
     print(f"\n{loop}", flush=True)
     predicted = said(loop, seconds)
-    gains: dict[tuple[str, float], list[float]] = {
-        (row, part): [] for row in LOOPS[loop] for part in PARTS
-    }
-    for _ in range(ROUNDS):
-        for row in LOOPS[loop]:
-            plain = really(loop, "", 0)
-            for part in PARTS:
-                gains[row, part].append(1 - really(loop, row, part) / plain)
     judged = []
-    for (row, part), all_gains in gains.items():
-        truth = statistics.median(all_gains)
+    for row, part in [(row, part) for row in LOOPS[loop] for part in PARTS]:
+        truth = really(loop, row, part)
         point = predicted.get(row, {}).get(round(100 * part))
         if point is None:
             print(f"  {row:8} {part:4.0%} less: {truth:6.1%} measured, not said")

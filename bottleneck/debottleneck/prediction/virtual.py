@@ -28,7 +28,7 @@ SETTLING, FEWEST_STEPS, APART_NS = 1 / 4, 4, 10_000_000_000
 """Part of a block in which threads still fall into step; whole steps that must remain;
 and time between two blocks of one series."""
 
-UNSTEADY, FEWEST_BLOCKS, PARAMETERS = 0.15, 5, 2
+UNSTEADY, FEWEST_BLOCKS, PARAMETERS = 0.15, 3, 2
 """Blocks whose neighbours differ by more tell of the machine; a row with fewer blocks
 has no curve; and what a curve has to fit: how it begins, and where it goes flat."""
 
