@@ -49,20 +49,20 @@ ONLY_IN = {
 """Library -> the rooms that may import it."""
 
 LINES = {
-    "agent": 7_720,  # 2,650 for loops: compiled twice, searched, told of for the gate
-    "collect": 3_150,  # a run outlives whatever of ours fails
-    "recording": 2_860,  # 700 for files from strangers: annotations, limits, secrets
-    "analysis": 4_460,  # 770 for rows that are lines: joined, opened, unmarked
+    "agent": 7_990,  # 2,650 for loops: compiled twice, searched; 260 hold threads back
+    "collect": 3_470,  # a run outlives whatever fails; 320 for virtual speed-ups
+    "recording": 2_880,  # 700 for files from strangers: annotations, limits, secrets
+    "analysis": 4_550,  # 770 for rows that are lines: joined, opened, unmarked
     "strategies": 13_570,  # 8,400 rewrite loops and write them, 1,300 set libraries
-    "prediction": 2_920,  # 350 say what is worth it: one verdict for all reports
+    "prediction": 3_140,  # 350 say what is worth it, 230 read virtual speed-ups
     "trials": 3_760,  # the gate's runs, state and files compared
     "selfcheck": 1_280,
-    "report": 7_370,  # 350 for rows that are lines, with their source, in every medium
-    "commands": 1_350,
+    "report": 7_870,  # 350 for rows that are lines, with their source, in every medium
+    "commands": 1_590,
 }
 """Room -> lines it may have. Who needs more deletes something, or argues it here."""
 
-WHOLE, TESTS = 48_560, 39_530
+WHOLE, TESTS = 50_250, 40_860
 """Lines of the package and of the tests; less than all rooms may have together."""
 
 

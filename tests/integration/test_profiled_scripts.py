@@ -138,7 +138,7 @@ def test_one_thread_is_never_held_back(profile: Profile, tmp_path: Path) -> None
     """What it would gain is arithmetic."""
     file = tmp_path / "train.py"
     file.write_text(LOOP)
-    done, folder = profile(file, "--causal", *QUIET)
+    done, folder = profile(file, "--causal", "--full", *QUIET)
     assert done.returncode == 0, done.stderr
     assert load(folder).facts.delays == ()
     assert "One thread alone runs the loop" in done.stderr

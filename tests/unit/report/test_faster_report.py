@@ -17,7 +17,7 @@ from debottleneck.analysis.result import Analysis, RowCurve, VirtualSpeedups
 from debottleneck.recording.spool import PERCENTS
 from debottleneck.report import render
 from debottleneck.report.figures import catalogue
-from debottleneck.report.text import run
+from debottleneck.report.text import brief, run
 from debottleneck.report.words import faster as words
 
 
@@ -35,6 +35,11 @@ def test_the_sentence_says_gain_and_limit() -> None:
     assert words.sentence(LOAD) == (
         "To make `load` faster gains nothing: the trainer is the limit."
     )
+    short = words.in_short(VirtualSpeedups((FORWARD, LOAD)))
+    assert (
+        short == "If `forward` took 25 % less, the step would take 10 % (7 to 13) less."
+    )
+    assert short in brief.render(analysed(FORWARD, LOAD)).splitlines()
     assert words.sentence(curve("loss", *(p / 200 for p in PERCENTS))).endswith("less.")
 
 

@@ -31,6 +31,12 @@ def sentence(curve: RowCurve) -> str:
     return f"{less} {gain(point)} less{beyond}."
 
 
+def in_short(faster: VirtualSpeedups) -> str:
+    """What the row brings that brings most, or why none was tried, on one line."""
+    said = sentence(faster.rows[0]) if faster.rows else NONE
+    return said.partition(";")[0].rstrip(".") + "."
+
+
 def gain(point: Faster, between: str = " to ") -> str:
     """The part of the step that goes, with its interval."""
     bounds = interval(100 * point.low, 100 * point.high, 0, between)
