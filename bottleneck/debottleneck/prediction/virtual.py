@@ -156,7 +156,8 @@ def fitted(shares: Floats, gains: Floats) -> Floats:
     weights = np.zeros((*gains.shape[:-1], len(_LEVELS)))
     products, onto = basis.T @ basis, gains @ basis
     for _ in range(_SWEEPS):
-        for k, square in enumerate(np.diag(products)):
+        for k in reversed(range(len(_LEVELS))):  # no bend where none was seen
+            square = products[k, k]
             rest = onto[..., k] - weights @ products[k] + weights[..., k] * square
             weights[..., k] = np.maximum(rest / max(float(square), 1e-12), 0.0)
     return np.asarray(weights @ np.minimum.outer(_LEVELS, _LEVELS))

@@ -133,7 +133,9 @@ def test_blocks_in_which_the_machine_changed_do_not_count() -> None:
 
 def test_a_row_with_few_blocks_has_no_curve() -> None:
     """A run that was too short says so instead."""
-    assert curves(recorded({FORWARD: {25: 0.1}})).rows == ()
+    assert curves(recorded({FORWARD: {25: 0.1}}, rounds=2)).rows == ()
+    (row,) = curves(recorded({FORWARD: {25: 0.1, 50: 0.2}})).rows
+    assert (row.knee, row.limit) == (100, "")  # no bend where none was seen
 
 
 def test_one_thread_alone_gains_its_rows_share() -> None:
