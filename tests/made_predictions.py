@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from debottleneck.analysis.result import WORTH, Prediction, Predictions
+from debottleneck.analysis.result import (
+    WORTH,
+    Faster,
+    Prediction,
+    Predictions,
+    RowCurve,
+    VirtualSpeedups,
+)
 from debottleneck.recording.machine import Machine
+from debottleneck.recording.spool import PERCENTS
 
 STEP_MS = 185.5
 """The plain loop's step, as in the example that waits for its data."""
@@ -98,3 +106,21 @@ def hostile(evil: str) -> Predictions:
         machine={**WAITING.machine, "measured": evil},
         question=evil,
     )
+
+
+def curve(row: str, *gains: float, **more: object) -> RowCurve:
+    """A row of the trainer's whose gains are known within 3 points."""
+    points = tuple(
+        Faster(percent, gain, gain - 0.03, gain + 0.03)
+        for percent, gain in zip(PERCENTS, gains, strict=True)
+    )
+    return replace(RowCurve(row, "trainer", 4.2, points, 9), **more)
+
+
+FORWARD_FASTER = curve(
+    "forward", 0.04, 0.1, 0.2, 0.21, 0.21, knee=50, limit="the loader"
+)
+LOAD_FASTER = curve("load", 0, 0, 0, 0, 0, role="loader", knee=0, limit="the trainer")
+
+FASTER = VirtualSpeedups((FORWARD_FASTER, LOAD_FASTER))
+"""What rows gained in a loop with a loader thread."""

@@ -87,3 +87,58 @@ def test_a_script_without_a_loop_gets_its_whole_run(
     assert analysis.loop.unit == "second"
     assert analysis.loop.rule == "no training loop was recognised"
     assert {"sleep", "python"} <= set(analysis.causes["cause"])
+
+
+QUEUED = """\
+import queue, sys, threading, time
+
+def load_batch(index):
+    time.sleep(0.004)
+    return index
+
+def forward(batch):
+    time.sleep(0.008)
+    return batch * 0.5
+
+ready = queue.Queue(2)
+turns = int(sys.argv[1])
+threading.Thread(
+    target=lambda: [ready.put(load_batch(index)) for index in range(turns)]
+).start()
+total = 0.0
+for turn in range(turns):
+    total += forward(ready.get())
+print(total)
+"""
+
+
+def test_rows_are_tried_faster_without_changing_numbers(
+    profile: Profile, tmp_path: Path
+) -> None:
+    """Blocks with delays lie between such without; quiet steps are none of either."""
+    file = tmp_path / "train.py"
+    file.write_text(QUEUED)
+    done, folder = profile(file, "--causal", *QUIET, arguments=["2200"])
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{sum(index * 0.5 for index in range(2200))}\n"
+    recording = load(folder)
+    percents = [block["percent"] for block in recording.facts.delays]
+    assert percents[0] == 0
+    assert any(percents)
+    rows = {block["site"] for block in recording.facts.delays}
+    stages = recording.sites.set_index("site")["stage"]
+    assert set(stages[list(rows)]) <= {"load", "forward"}
+    analysis = analyse(recording)
+    kinds = analysis.steps["block"]
+    assert {"quiet", "delays"} <= set(kinds)
+    assert "virtual speed-ups" in set(analysis.instruments["name"])
+
+
+def test_one_thread_is_never_held_back(profile: Profile, tmp_path: Path) -> None:
+    """What it would gain is arithmetic."""
+    file = tmp_path / "train.py"
+    file.write_text(LOOP)
+    done, folder = profile(file, "--causal", "--full", *QUIET)
+    assert done.returncode == 0, done.stderr
+    assert load(folder).facts.delays == ()
+    assert "One thread alone runs the loop" in done.stderr

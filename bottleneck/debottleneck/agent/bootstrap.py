@@ -20,6 +20,7 @@ from types import CodeType, ModuleType, TracebackType
 from typing import Any
 
 from debottleneck.agent import (
+    delays,
     discover,
     evidence,
     frameworks,
@@ -89,7 +90,7 @@ def main(
                 _record(spooled, config, no_yappi)
                 _state_facts(spooled, config, no_yappi)
                 opening = opened.Opening(partial(user.owns, module=""))
-                evidence.start(config.get("loop"), opening)
+                evidence.start(config.get("loop"), opening, beside=config["causal"])
                 garbage.Collections(spooled).install()
         hooks = _after_imports(config, user)
         for plugin in plugins:
@@ -123,11 +124,11 @@ def _record(folder: Path, config: Mapping[str, Any], no_yappi: str) -> None:
     """Start recording, with yappi unless there is a reason against it."""
     writer = SpoolWriter(folder, lambda mode: None, config["tool_pid"])
     windows = functions.Windows(writer)
-    if not no_yappi:
-        writer.attend = windows.attend
-        if config["functions"] == "all":
-            windows.attend(spool.FUNCTIONS_WALL)
-            atexit.register(windows.attend, spool.FINISHED)
+    first = writer.attend if no_yappi else windows.attend
+    writer.attend = delays.Delays(writer, first).attend
+    if not no_yappi and config["functions"] == "all":
+        windows.attend(spool.FUNCTIONS_WALL)
+        atexit.register(windows.attend, spool.FINISHED)
     marks.start(writer)
 
 

@@ -82,14 +82,17 @@ def begun_elsewhere(site: int) -> None:
     entries.tell_step(None)
 
 
-def start(asked: Mapping[str, Any] | None, opening: Opening) -> None:
+def start(
+    asked: Mapping[str, Any] | None, opening: Opening, *, beside: bool = False
+) -> None:
     """Begin to look for the training loop.
 
     Args:
         asked: `file`, `line` and `why` of the loop if it is told which.
         opening: Opens functions that its iterations call.
+        beside: Whether loops of other threads are marked to the end, too.
     """
-    _search[:] = [Search(asked, opening)]
+    _search[:] = [Search(asked, opening, beside)]
     entries.listen_with(_search[0])
     marks.witness_with(_search[0].witness)
     changes.tell_of_changes(partial(_search[0].happened, CHANGE))
@@ -128,14 +131,18 @@ class Search:
     Args:
         asked: `file`, `line` and `why` of the loop, None to find it.
         opening: Told of marked iterations once the loop is known well enough.
+        beside: Whether loops of other threads are marked to the end, too.
 
     Attributes:
         settled: Whether it is over.
         chosen: The loop, as far as is known.
     """
 
-    def __init__(self, asked: Mapping[str, Any] | None, opening: Opening) -> None:
+    def __init__(
+        self, asked: Mapping[str, Any] | None, opening: Opening, beside: bool = False
+    ) -> None:
         self.asked = asked
+        self._beside_too = beside
         self._opening = opening
         self._opens = self._known_enough = False
         self._news = False
@@ -360,6 +367,7 @@ class Search:
             point.kept = point in self._chain
             point.bounds = point is self.chosen or not point.entries
             within = point in running or self._depth.get(point, 0) > len(self._chain)
+            within = within or (self._beside_too and point in self._beside)
             long = within and point.mean_ns > STEP_NS / 4
             point.allow(point.kept or not point.entries or long)
         self.chosen.silence(SMALL)

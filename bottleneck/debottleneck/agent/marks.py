@@ -20,7 +20,7 @@ from typing import cast
 from debottleneck.agent import ending, sites
 from debottleneck.agent.handlers import of_a_handler
 from debottleneck.agent.spool_writer import THREADS, SpoolWriter, Unwritten
-from debottleneck.agent.track import NOWHERE, MarkTrack, here
+from debottleneck.agent.track import LAST, NOWHERE, MarkTrack, followers, here
 from debottleneck.recording import spool
 from debottleneck.words import STAGES, STEP
 
@@ -319,6 +319,10 @@ def _new_file(track: MarkTrack) -> None:
 
 
 def _next_file(track: MarkTrack) -> None:
+    for follower in followers:
+        follower(track)
+    if track.pos <= LAST:
+        return
     if _writer is not None and not _writer.is_read():
         _writer.attend(spool.FINISHED)
         finish()
@@ -382,6 +386,7 @@ def _try(write: Callable[..., None], *arguments: object) -> None:
 def _after_fork() -> None:
     """A forked child records on its own: new files, nothing open."""
     global here, _on, _writer
+    followers.clear()
     if not _on or _writer is None:
         return
     if hasattr(here, "track"):

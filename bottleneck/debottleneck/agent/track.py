@@ -5,9 +5,11 @@ from __future__ import annotations
 import mmap
 import os
 import threading
+from collections.abc import Callable
 from time import monotonic_ns
 from types import FrameType
 from typing import Protocol
+from weakref import WeakValueDictionary
 
 from debottleneck.agent.spool_writer import SpoolWriter
 from debottleneck.recording import spool
@@ -15,8 +17,28 @@ from debottleneck.recording import spool
 NOWHERE = bytearray(spool.MARK_FILE_BYTES)
 """Where marks go that nobody reads."""
 
+LAST = spool.MARK_FILE_BYTES - spool.MARK.size
+"""Beyond it a file has no room for a mark."""
+
 here = threading.local()
 """Its `track` is this thread's, once it marks; what a forked child keeps is cleared."""
+
+
+followers: list[Callable[[MarkTrack], None]] = []
+"""Told of each mark once it is written, on its thread."""
+
+_tracks: WeakValueDictionary[int, MarkTrack] = WeakValueDictionary()
+
+
+def follow_with(follower: Callable[[MarkTrack], None] | None) -> None:
+    """Tell this of all marks, or nobody any more.
+
+    A track that is followed seems full: to be told costs nothing where nobody is.
+    """
+    followers[:] = [follower] if follower else []
+    for reference in _tracks.valuerefs():
+        if (track := reference()) is not None:
+            track.end = -1 if follower else LAST
 
 
 def hushed() -> bool:
@@ -51,11 +73,12 @@ class MarkTrack:
         t: When the last mark was made; `cpu` is the thread's CPU clock then.
         buffer: Its file, or memory.
         pos: Where the next record goes.
-        end: Beyond this there is no room for one.
+        end: Beyond this there is no room for one, or somebody is told of each.
     """
 
     __slots__ = (
-        "buffer", "cpu", "end", "hushed", "open", "own", "pos", "sequence", "t",
+        "__weakref__", "buffer", "cpu", "end", "hushed", "open", "own", "pos",
+        "sequence", "t",
         "tail_calls", "tail_depth", "tail_stage", "tid", "within",
     )  # fmt: skip
 
@@ -73,7 +96,8 @@ class MarkTrack:
         self.cpu = cpu
         self.buffer: mmap.mmap | bytearray = NOWHERE
         self.pos = spool.MARK_START
-        self.end = spool.MARK_FILE_BYTES - spool.MARK.size
+        self.end = -1 if followers else LAST
+        _tracks[self.tid] = self
 
     def open_file(self, writer: SpoolWriter) -> None:
         """Go on in a fresh mark file, with its space reserved.

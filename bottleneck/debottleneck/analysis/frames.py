@@ -21,8 +21,8 @@ Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
 QUIET, WARMUP, LEARNING, BULK = "quiet", "warmup", "loops", "bulk"
-"""Blocks of steps beside those of the instruments, `stacks` and `functions`: in some
-the agent learned what the script does; of those in bulk only the mean is known."""
+"""Blocks of steps beside those of the instruments, `stacks`, `functions`, `delays`. In
+some the agent learned what the script does; of those in bulk only the mean is known."""
 
 
 def _columns(*groups: str) -> dict[str, str]:
@@ -33,7 +33,8 @@ def _columns(*groups: str) -> dict[str, str]:
 
 COLUMNS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
-        # Every step found; block is warmup, quiet, stacks, functions, loops or bulk.
+        # Every step found; block is warmup, quiet, stacks, functions, delays,
+        # loops or bulk.
         "steps": _columns("int64 step start_ns end_ns wall_ns", "str block"),
         # Each step's time by stage, `other` included: sums to wall_ns.
         "step_stages": _columns("int64 step", "str stage", "int64 wall_ns cpu_ns"),

@@ -10,6 +10,7 @@ import pandas as pd
 
 from debottleneck.analysis.frames import BULK, bounds, quiet_steps, typed
 from debottleneck.analysis.statistics import ratio_interval
+from debottleneck.recording import spool
 from debottleneck.recording.recording import Recording
 
 NEIGHBOURS_NS = 3_000_000_000
@@ -28,6 +29,7 @@ LABELS = {
     "gil": "py-spy, GIL holder",
     "functions-wall": "yappi, wall clock",
     "functions-cpu": "yappi, CPU clock",
+    spool.DELAYED: "virtual speed-ups",
 }
 _NAN = float("nan")
 

@@ -251,6 +251,60 @@ class Predictions:
         return [row for row in self.rows if not row.why_not and row.speedup >= least]
 
 
+@dataclass(frozen=True)
+class Faster:
+    """What a row's being faster brings.
+
+    Attributes:
+        percent: Of the row's time that goes.
+        gain: Part of the step that then goes, 0 to 1.
+        low: Lower bound (95 %).
+        high: Upper bound.
+    """
+
+    percent: int
+    gain: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class RowCurve:
+    """What the step gains where a row is faster, tried in the running loop.
+
+    Attributes:
+        row: Its name, as in other tables; of a place that no table names that place.
+        role: Of the threads that run it.
+        pass_ms: One pass of it, waits for other threads left out.
+        points: In order of their percent.
+        blocks: Blocks of steps that they come from; 0 where no other thread marks: the
+            row's share says it then.
+        knee: Percent beyond which next to nothing more is gained, 100 for none.
+        limit: What is the limit beyond: "the loader"; "" where there is no knee.
+    """
+
+    row: str
+    role: str
+    pass_ms: float
+    points: tuple[Faster, ...]
+    blocks: int
+    knee: int = 100
+    limit: str = ""
+
+
+@dataclass(frozen=True)
+class VirtualSpeedups:
+    """Curves of rows, the one that gains most first.
+
+    Attributes:
+        rows: The curves.
+        unheld: Names of threads at work that mark nothing and were not held back.
+    """
+
+    rows: tuple[RowCurve, ...]
+    unheld: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, eq=False)  # tables have no single truth value
 class Analysis:
     """Everything a report shows; the tables are those of `analysis.frames`.
@@ -279,6 +333,7 @@ class Analysis:
     findings: tuple[Finding, ...] = ()
     verdict: Verdict = NO_VERDICT
     predictions: Predictions | None = None
+    faster: VirtualSpeedups | None = None
 
     @cached_property
     def row_names(self) -> tuple[str, ...]:

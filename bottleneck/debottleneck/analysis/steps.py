@@ -100,7 +100,9 @@ def label(
             learned |= touched & (block.kind == spool.LEARNING)
             names[touched & (block.kind == spool.PLANNING)] = LEARNING
             continue
-        kind = "functions" if str(block.kind).startswith("functions") else "stacks"
+        kind = str(block.kind)
+        if kind != spool.DELAYED:
+            kind = "functions" if kind.startswith("functions") else "stacks"
         names[touched & (names != BULK)] = kind
     learned &= names == QUIET
     if np.count_nonzero(names == QUIET) - np.count_nonzero(learned) >= ENOUGH:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from debottleneck.collect import beside, schedule, stacks
+from debottleneck.collect.causal import Experiments
 from debottleneck.collect.options import Options
 from debottleneck.collect.proc import children_of
 from debottleneck.collect.target import POLL_S, TargetProcess
@@ -47,6 +48,7 @@ WATCH_EVERY_S = 1.0
 _MODES = {
     "functions-wall": spool.FUNCTIONS_WALL,
     "functions-cpu": spool.FUNCTIONS_CPU,
+    spool.DELAYED: spool.DELAYS,
 }
 """Kind of a block -> what the agent does meanwhile, if not `spool.RECORD`."""
 
@@ -96,6 +98,7 @@ class Conductor:
         self._block_steps = 0
         self._program = stacks.find() if options.stacks else None
         self._blocks = self._schedule()
+        self._experiments = Experiments(folder, target.pid)
         self._sampler: subprocess.Popen[bytes] | None = None
         self._is_failed = False
         self._seen: Seen | None = None
@@ -290,9 +293,12 @@ class Conductor:
         has_steps = self._seen is not None
         if block.kind.startswith("functions") and not has_steps:
             self._next_block()
+        elif block.kind == spool.DELAYED and seconds < self._experiments.seconds:
+            return
         elif schedule.is_over(block, seconds, steps, has_steps):
             if block.kind != "quiet":
-                self._too_slow = self._too_slow or seconds > schedule.TOO_SLOW_S
+                slow = block.kind != spool.DELAYED and seconds > schedule.TOO_SLOW_S
+                self._too_slow = self._too_slow or slow
                 self._set_mode(spool.RECORD)
             self._next_block()
 
@@ -308,16 +314,26 @@ class Conductor:
     def _schedule(self) -> Iterator[schedule.Block]:
         """From its beginning, as for every loop that is taken to train."""
         functions = self._options.functions == "windows"
-        return schedule.blocks(stacks=self._program is not None, functions=functions)
+        return schedule.blocks(
+            stacks=self._program is not None,
+            functions=functions,
+            delays=self._options.causal,
+        )
 
     def _next_block(self) -> None:
         self._block = next(self._blocks)
-        while self._too_slow and self._block.kind.startswith("functions"):
+        while self._is_skipped(self._block):
             self._block = next(self._blocks)
         self._block_since = time.monotonic()
         self._block_steps = self._steps_measured()
         if self._block.kind in _MODES and self._seen is not None:
             self._set_mode(_MODES[self._block.kind])
+
+    def _is_skipped(self, block: schedule.Block) -> bool:
+        if block.kind != spool.DELAYED:
+            return self._too_slow and block.kind.startswith("functions")
+        trained = time.monotonic() - (self._training_since or time.monotonic())
+        return not self._experiments.begin(self._seen, trained)
 
     def _set_mode(self, mode: int) -> None:
         """Ask the agent for a mode; asking for the present one lists new threads."""

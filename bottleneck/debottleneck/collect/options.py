@@ -128,6 +128,7 @@ class Options:
         calibrate: Whether the recording is to hold what the machine costs, where that
             is known.
         record: Whether there is a recording at all.
+        causal: Whether virtual speed-ups of rows are tried, see `agent.delays`.
     """
 
     target: str
@@ -152,6 +153,7 @@ class Options:
     log: Path | None = None
     calibrate: bool = False
     record: bool = True
+    causal: bool = False
 
     def __post_init__(self) -> None:
         """Check the numbers.
@@ -165,6 +167,8 @@ class Options:
             raise UsageError("--seconds must be positive")
         if self.warmup is not None and self.warmup < 0:
             raise UsageError("--warmup must not be negative")
+        if self.causal and not self.waits:
+            raise UsageError("--causal needs the wait sampler", "leave out --no-waits")
         if not 1 <= self.rate <= 2000:
             raise UsageError(
                 "--rate must be between 1 and 2000 Hz", "200 suits most loops"
@@ -192,6 +196,7 @@ class Options:
             "loop": vars(self.loop) if self.loop else None,
             "record": self.record,
             "functions": self.functions,
+            "causal": self.causal,
             "waits": self.waits,
             "tool_pid": os.getpid(),
             "strategies": self.strategies,

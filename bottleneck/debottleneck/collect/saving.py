@@ -19,6 +19,9 @@ from debottleneck.recording import assemble, environment, masks, reading, spool
 from debottleneck.recording.pyspy import PySpyWindow
 from debottleneck.recording.recording import Facts, NotMeasured, Recording
 
+SETTINGS = ("warmup", "rate", "strategies", "causal")
+"""Options that a recording keeps."""
+
 
 def save(options: Options, raw: Path, outcome: Outcome, began: datetime) -> None:
     """Put the recording together in the folder above the spool.
@@ -44,7 +47,6 @@ def save(options: Options, raw: Path, outcome: Outcome, began: datetime) -> None
     code = outcome.exit_code
     number = -code if code is not None and code < 0 else None
     machine = prices.kept(options.python) if options.calibrate else None
-    settings = ("warmup", "rate", "strategies")
     facts = Facts(
         command=masks.words(options.command),
         script=script.script,
@@ -54,7 +56,7 @@ def save(options: Options, raw: Path, outcome: Outcome, began: datetime) -> None
         end_ns=outcome.end_ns,
         pid=outcome.pid,
         main_tid=outcome.pid,
-        options={name: getattr(options, name) for name in settings},
+        options={name: getattr(options, name) for name in SETTINGS},
         environment=masks.value(
             _environment(options, raw, outcome, agent, tables["blocks"])
         ),
@@ -66,8 +68,9 @@ def save(options: Options, raw: Path, outcome: Outcome, began: datetime) -> None
         machine=machine.as_dict() if machine is not None else {},
         rates=_rates(raw, agent),
         not_measured=(*missing, *unread),
-        plans=assemble.plans_of(raw, outcome.pid),
-        feeders=assemble.feeders_of(raw, outcome.pid),
+        plans=assemble.told(raw, outcome.pid, "plan"),
+        delays=assemble.told(raw, outcome.pid, spool.DELAYED),
+        feeders=tuple(e["tid"] for e in assemble.told(raw, outcome.pid, spool.FEEDS)),
     )
     Recording.of(facts, tables).save(options.output)
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from debottleneck.recording import spool
+
 QUIET_STEPS = 5
 """A quiet block holds at least so many steps, or lasts `LONGEST_QUIET_S`."""
 
@@ -17,6 +19,10 @@ FUNCTION_STEPS = 3
 """A yappi window ends after so many steps, or `LONGEST_FUNCTIONS_S`."""
 
 LONGEST_FUNCTIONS_S = 0.5
+SERIES, BETWEEN_S = 4, 1.0
+"""Series of virtual speed-ups in a row, and quiet seconds before each; then the other
+instruments are at work again."""
+
 TOO_SLOW_S = 2.0
 """A yappi window that took longer than this is the last one: code of tiny calls."""
 
@@ -34,12 +40,13 @@ class Block:
     seconds: float
 
 
-def blocks(*, stacks: bool, functions: bool) -> Iterator[Block]:
+def blocks(*, stacks: bool, functions: bool, delays: bool = False) -> Iterator[Block]:
     """The blocks of a run, without end.
 
     Args:
         stacks: Whether py-spy takes part.
         functions: Whether yappi does.
+        delays: Whether virtual speed-ups are tried.
     """
     quiet, long = 1.0, 1
     while True:
@@ -51,6 +58,9 @@ def blocks(*, stacks: bool, functions: bool) -> Iterator[Block]:
             yield Block("stacks", long)
             yield Block("quiet", quiet)
             yield Block("gil", long)
+        for _ in range(SERIES * delays):
+            yield Block("quiet", BETWEEN_S)
+            yield Block(spool.DELAYED, 0.0)
         quiet = min(quiet * 3, LONGEST_QUIET_S)
         long = 2
 

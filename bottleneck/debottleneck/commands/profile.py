@@ -87,6 +87,12 @@ def _add_instruments(parser: argparse.ArgumentParser) -> None:
         help="profile with this strategy applied (repeatable; see `bottleneck run`)",
     )
     parser.add_argument(
+        "--causal",
+        action="store_true",
+        help="try what the step gains where a row is faster: hold the loop's other "
+        "threads back for each of its passes, in some blocks of steps",
+    )
+    parser.add_argument(
         "--rate",
         type=float,
         default=200.0,
@@ -207,6 +213,7 @@ def _options(arguments: argparse.Namespace) -> Options:
         functions="" if arguments.no_functions else arguments.functions,
         waits=not arguments.no_waits,
         rate=arguments.rate,
+        causal=arguments.causal,
         calibrate=True,
         strategies=written(parse("+".join(asked))) if asked else "",
     )

@@ -43,6 +43,7 @@ from debottleneck.prediction.actions import (
     untold,
 )
 from debottleneck.prediction.predict import predict
+from debottleneck.prediction.virtual import virtual_speedups
 from debottleneck.recording.recording import Facts
 from debottleneck.words import OTHER
 
@@ -85,7 +86,8 @@ def judged(analysis: Analysis, tried: Tried = NOT_TRIED) -> Analysis:
         if predictions is not None:
             found = untold(analysis, predictions)
             predictions = replace(predictions, untold=found)
-        analysis = replace(analysis, predictions=predictions)
+        faster = virtual_speedups(analysis)
+        analysis = replace(analysis, predictions=predictions, faster=faster)
     return told(analysis, tried)
 
 

@@ -25,7 +25,6 @@ from debottleneck.recording.recording import (
     Facts,
     Id,
     NotMeasured,
-    Planned,
     Recording,
     empty,
     in_one_line,
@@ -239,17 +238,16 @@ def _blocks(raw: Path, windows: Iterable[pyspy.PySpyWindow]) -> pd.DataFrame:
         (event["kind"], event["start_ns"], event["end_ns"])
         for _, event in _events(raw, "block")
     ]
+    rows += [
+        (spool.DELAYED, event["start_ns"], event["end_ns"])
+        for _, event in _events(raw, spool.DELAYED)
+    ]
     return _table("blocks", sorted(rows, key=lambda row: row[1]))
 
 
-def plans_of(raw: Path, pid: int) -> tuple[Planned, ...]:
-    """What that process said of strategies."""
-    return tuple(plan for of, plan in _events(raw, "plan") if of == pid)  # type: ignore[misc] # fitted
-
-
-def feeders_of(raw: Path, pid: int) -> tuple[int, ...]:
-    """Threads of that process that feed others."""
-    return tuple(event["tid"] for of, event in _events(raw, spool.FEEDS) if of == pid)
+def told(raw: Path, pid: int, kind: str) -> tuple[Any, ...]:
+    """Events of one kind of that process, each of the type that `EVENTS` says."""
+    return tuple(event for of, event in _events(raw, kind) if of == pid)
 
 
 def has_functions(raw: Path) -> bool:

@@ -120,8 +120,8 @@ COLUMNS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "releases": "int32",
         },
         # When an instrument was at work that has blocks of steps of its own: stacks,
-        # gil, functions-wall or functions-cpu, or loops, where the agent learned
-        # what the script does; all other time is quiet.
+        # gil, functions-wall, functions-cpu or delays, or loops, where the agent
+        # learned what the script does; all other time is quiet.
         "blocks": {"kind": "str", "start_ns": "int64", "end_ns": "int64"},
         # py-spy: `stack` of a thread from `start_ns` to `end_ns`, `weight_ns` of
         # them; for the block "gil" times are the whole block's, weight is exact.

@@ -6,7 +6,7 @@ from typing import Annotated, TypedDict
 
 from debottleneck.recording import spool
 from debottleneck.recording.checked import Between, OneOf
-from debottleneck.recording.recording import Id, Planned, Time
+from debottleneck.recording.recording import Delayed, Id, Planned, Time
 from debottleneck.words import LINE, SIDES, STAGES, STEP
 
 
@@ -95,5 +95,6 @@ EVENTS = {
     "plan": Planned,
     "functions": FunctionsWindow,
     "block": LearningBlock,
+    spool.DELAYED: Delayed,
     spool.FEEDS: FeedsEvent,
 }

@@ -46,6 +46,7 @@ class Asked(TypedDict, total=False):
     warmup: Annotated[int, Between(0)] | None
     rate: float
     strategies: str
+    causal: bool
 
 
 class Sampled(TypedDict, total=False):
@@ -99,6 +100,22 @@ class Planned(TypedDict):
     feeds: bool
 
 
+class Delayed(TypedDict):
+    """A block in which a row of the target was virtually faster, see `agent.delays`.
+
+    `site` is the row's, `delay_ns` the length of its pass times `percent`; `credits`
+    are times of the trainer, and by how much it would be earlier then. Those of 0
+    percent are what others are held against.
+    """
+
+    site: Annotated[int, Between(0, 2**29 - 1)]
+    percent: Annotated[int, Between(0, 100)]
+    delay_ns: Time
+    start_ns: Time
+    end_ns: Time
+    credits: tuple[tuple[Time, Time], ...]
+
+
 @dataclass(frozen=True)
 class NotMeasured:
     """Something the report lacks: `what`, `why`, and the `remedy`."""
@@ -134,6 +151,7 @@ class Facts:
         plans: What strategies would do with its loops, in the order in which the
             agent said so.
         feeders: Threads of the target that put things into a queue in a loop.
+        delays: Blocks in which one of its rows was virtually faster.
     """
 
     command: tuple[str, ...]
@@ -158,6 +176,7 @@ class Facts:
     not_measured: tuple[NotMeasured, ...] = ()
     plans: tuple[Planned, ...] = ()
     feeders: tuple[Id, ...] = ()
+    delays: tuple[Delayed, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)  # tables have no single truth value

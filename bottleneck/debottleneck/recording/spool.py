@@ -102,7 +102,7 @@ tid, 0. A new call number asks the agent to look at the rest."""
 
 ANY_BOUNDARY = 255
 
-RECORD, FUNCTIONS_WALL, FUNCTIONS_CPU, FINISHED, STOP = range(5)
+RECORD, FUNCTIONS_WALL, FUNCTIONS_CPU, FINISHED, STOP, DELAYS = range(6)
 """Modes that the tool asks for."""
 
 RAW_FOLDER = "raw"
@@ -140,6 +140,11 @@ record not yet written."""
 COUNTERS_FILE = "counters.bin"
 COUNTER = struct.Struct("<qqqqqii")
 """pid, tid, t_ns, system_ns, throttled_ns, minor, major: a thread's since its last."""
+
+DELAYS_FILE, DELAYED = "delays.json", "delays"
+PERCENTS = (10, 25, 50, 75, 100)
+"""Which row the next block of delays is for; the event of one, and its kind;
+how much faster rows are virtually."""
 
 STRATEGIES_FILE = "strategies.jsonl"
 """What strategies did and why not, see `strategies.rewriting.notes`."""

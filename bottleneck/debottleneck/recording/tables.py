@@ -76,7 +76,7 @@ WORDS: Mapping[tuple[str, str], tuple[str, ...]] = MappingProxyType(
     {
         ("sites", "stage"): (*STAGES, STEP, LINE),
         ("sites", "side"): SIDES,
-        ("blocks", "kind"): (*_SAMPLED, spool.LEARNING, spool.PLANNING),
+        ("blocks", "kind"): (*_SAMPLED, spool.LEARNING, spool.PLANNING, spool.DELAYED),
         ("stacks", "block"): _SAMPLED,
         ("functions", "clock"): ("wall", "cpu"),
     }

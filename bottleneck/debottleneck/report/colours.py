@@ -55,12 +55,14 @@ BLOCK_COLOURS: Mapping[str, str] = {
     "warmup": "#a3a9b0",
     "stacks": "#0b7a9b",
     "functions": "#b5651d",
+    "delays": "#a03d6e",
     "loops": "#6c5b9e",
 }
 BLOCK_NAMES: Mapping[str, str] = {
     "warmup": "warm-up, left out",
     "stacks": "stacks were taken",
     "functions": "functions were counted",
+    "delays": "others were held back",
     "loops": "loops were learned",
 }
 

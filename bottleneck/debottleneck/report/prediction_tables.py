@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from debottleneck.analysis.result import Prediction, Predictions
+from debottleneck.analysis.result import (
+    Prediction,
+    Predictions,
+    RowCurve,
+    VirtualSpeedups,
+)
+from debottleneck.recording.spool import PERCENTS
 from debottleneck.report.comparison_tables import strategy
 from debottleneck.report.tables import (
     DASH,
@@ -15,6 +21,7 @@ from debottleneck.report.tables import (
     numeric,
     sorted_by,
 )
+from debottleneck.report.words import faster as faster_words
 from debottleneck.report.words import predictions as words
 from debottleneck.report.words.quantities import NOTHING, clean, table_digits
 
@@ -24,10 +31,31 @@ CAPTION = (
     "roughly what it takes beyond the plain script."
 )
 
+FASTER = (
+    "How much less a step takes where a row takes so much less, with the 95 % interval."
+)
+
 
 def _speedup(row: Prediction) -> Value:
     said = f"{words.speedup(row)} ({words.bounds(row, DASH)})"
     return said, sorted_by(row.speedup)
+
+
+def faster(found: VirtualSpeedups) -> Table:
+    """What the step gains where a row takes less."""
+
+    def gain(at: int) -> Callable[[RowCurve], Value]:
+        return lambda row: (
+            faster_words.gain(row.points[at], DASH),
+            sorted_by(row.points[at].gain),
+        )
+
+    columns = [
+        Field("row", "stage", lambda row: clean(row.row)),
+        Field("pass, ms", "num", lambda row: numeric(row.pass_ms)),
+        *(Field(f"{p} % less", "num", gain(at)) for at, p in enumerate(PERCENTS)),
+    ]
+    return build("faster-table", FASTER, columns, found.rows)
 
 
 SPEEDUP = Field(f"speed-up ({words.BY})", "num", _speedup)

@@ -621,3 +621,37 @@ def test_functions_of_one_thread_are_silent_where_it_marks_nothing(
         """,
     )
     assert done.output.split() == ["True", "True", "False", "raised", "False"]
+
+
+def test_who_follows_is_told_of_each_mark_of_every_thread(tmp_path: Path) -> None:
+    """Also in files that fill up, and of threads that come meanwhile; then no more."""
+    snippet = f"""
+    told = []
+    site = sites.site_of("load", "load", "f.py", 1, "function")
+
+    def pair():
+        wait(1_000_000)
+        marks.leave(marks.enter(site))
+
+    def threads():
+        for _ in range(2):
+            thread = threading.Thread(target=pair)
+            thread.start()
+            thread.join()
+
+    pair()
+    from debottleneck.agent.track import follow_with
+    follow_with(lambda track: told.append(track.tid))
+    for _ in range({spool.MARK_FILE_BYTES // spool.MARK.size}):
+        pair()
+    threads()
+    follow_with(None)
+    pair()
+    threads()
+    print(len(told), len(set(told)))
+    """
+    pairs = spool.MARK_FILE_BYTES // spool.MARK.size
+    marked = run_marked(tmp_path, snippet)
+    assert int(marked.output.split()[0]) == 2 * (pairs + 2)
+    assert sum(map(len, marked.threads.values())) == 2 * (pairs + 6)
+    assert len(list(tmp_path.glob(spool.marks_glob()))) == 3 + 4

@@ -230,13 +230,13 @@ def test_bursts_and_plans(raw: Path) -> None:
     bursts = tables["bursts"]
     assert (len(bursts), bursts["releases"].sum()) == (9, 9)
     assert bursts.iloc[4].tolist() == [PID, 4 * MS, 25_000, 12, 1]
-    (plan,) = assemble.plans_of(raw, PID)
+    (plan,) = assemble.told(raw, PID, "plan")
     assert (plan["line"], plan["pieces"][0]["side"]) == (12, "heavy")
     assert plan["feeds"]
-    assert assemble.plans_of(raw, PID + 1) == ()
+    assert assemble.told(raw, PID + 1, "plan") == ()
     assert assemble.has_functions(raw)
     lines(spool.events_file(raw, PID), [{**planned(12), "where": "nowhere"}])
-    assert assemble.plans_of(raw, PID) == ()
+    assert assemble.told(raw, PID, "plan") == ()
     assert not assemble.has_functions(raw)
     assert len(assemble.tables_of(raw, ())["functions"]) == 0
 

@@ -19,6 +19,7 @@ from debottleneck.report.colours import THEMES
 from debottleneck.report.figures import (
     causes,
     change,
+    faster,
     flame,
     flame_change,
     losses,
@@ -113,6 +114,9 @@ RUN: Mapping[str, Entry] = {
         "Stacks of the heaviest part; orange is the script's own code, "
         "a dot marks code that held the GIL",
         flame.of_run,
+    ),
+    "faster": Entry(
+        "What the step gains where a row takes less, with 95 % bands", faster.curves
     ),
     PREDICTIONS: Entry(
         "What strategies should gain, with 90 % bands: speed-up over workers",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from debottleneck.analysis.result import Analysis
+from debottleneck.analysis.result import Analysis, VirtualSpeedups
 from debottleneck.report import tables
 from debottleneck.report.colours import (
     BLOCK_COLOURS,
@@ -15,7 +15,9 @@ from debottleneck.report.figures import causes, flame, steps, timeline
 from debottleneck.report.figures.catalogue import RUN
 from debottleneck.report.html import predictions, sheet, source
 from debottleneck.report.matrix import SMALL
+from debottleneck.report.prediction_tables import faster
 from debottleneck.report.rows import ShownRows
+from debottleneck.report.words import faster as words
 from debottleneck.report.words.quantities import clean, count, home, number, short
 from debottleneck.report.words.run import ending, handovers, loop_lines
 
@@ -40,11 +42,24 @@ def render(analysis: Analysis, plotly_src: str | None = None) -> str:
         **_head(analysis),
         "predicted": predicted
         and predictions.section(predicted, analysis.recording, drawing),
+        "faster": analysis.faster and _faster(analysis, analysis.faster, drawing),
         **_step_sections(analysis, drawing),
         **_code_sections(analysis, drawing),
         **_tail(analysis),
     }
     return sheet.finish("run.html.j2", context, drawing, plotly_src)
+
+
+def _faster(
+    analysis: Analysis, found: VirtualSpeedups, drawing: sheet.Drawing
+) -> dict[str, Any]:
+    return {
+        "title": words.TITLE,
+        "figure": drawing.place("faster", RUN["faster"], analysis),
+        "table": faster(found),
+        "sentences": [words.sentence(row) for row in found.rows],
+        "notes": words.notes(found),
+    }
 
 
 def _head(analysis: Analysis) -> dict[str, Any]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from debottleneck.analysis.result import Predictions
+from debottleneck.analysis.result import Predictions, VirtualSpeedups
 from debottleneck.recording.recording import Recording
 from debottleneck.report.machine.strict import dumps
+from debottleneck.report.words import faster as said
 from debottleneck.report.words import predictions as words
 
 SCHEMA = 1
@@ -23,6 +24,12 @@ def render(predictions: Predictions, recording: Recording) -> str:
         "script": recording.facts.script,
     }
     return dumps({**lead, **document(predictions)})
+
+
+def faster(found: VirtualSpeedups) -> dict[str, Any]:
+    """What rows' being faster brings, a run's key of that name."""
+    rows = [{**dataclasses.asdict(r), "said": said.sentence(r)} for r in found.rows]
+    return {"rows": rows, "unheld": list(found.unheld), "notes": said.notes(found)}
 
 
 def document(predictions: Predictions) -> dict[str, Any]:

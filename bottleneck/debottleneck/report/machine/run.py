@@ -55,6 +55,7 @@ def render(analysis: Analysis) -> str:
             "handovers_per_s": analysis.handovers_per_s,
             "waits": analysis.gil_waits,
         },
+        "faster": analysis.faster and predictions.faster(analysis.faster),
         "predictions": predicted and predictions.document(predicted),
         **{name: getattr(analysis, name) for name in AS_THEY_ARE},
         **_run(analysis),

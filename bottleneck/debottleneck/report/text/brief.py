@@ -19,7 +19,7 @@ from debottleneck.prediction.verdict import BY_HAND
 from debottleneck.report.excerpts import excerpt
 from debottleneck.report.text import causes
 from debottleneck.report.text.tables import new_console, tidy
-from debottleneck.report.words import predictions, run
+from debottleneck.report.words import faster, predictions, run
 from debottleneck.report.words.quantities import clean, cut
 
 MOST_LINES = 25
@@ -132,7 +132,8 @@ def _below(analysis: Analysis) -> list[str]:
     found = analysis.predictions
     assumed = found and found.gaining and not found.machine.get("measured")
     lines = (run.gil_line(analysis), predictions.ASSUMED if assumed else "")
-    return [*filter(None, (*lines, run.gaps_line(analysis)))]
+    said = faster.in_short(analysis.faster) if analysis.faster else ""
+    return [*filter(None, (*lines, said, run.gaps_line(analysis)))]
 
 
 def _next(analysis: Analysis) -> list[str]:

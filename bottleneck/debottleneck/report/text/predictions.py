@@ -8,7 +8,7 @@ from rich.console import Console
 
 from debottleneck.analysis.result import Analysis, Prediction, Predictions
 from debottleneck.recording.recording import Recording
-from debottleneck.report.prediction_tables import strategies
+from debottleneck.report.prediction_tables import faster, strategies
 from debottleneck.report.text.tables import (
     heading,
     new_console,
@@ -17,6 +17,7 @@ from debottleneck.report.text.tables import (
     tidy,
     verbatim,
 )
+from debottleneck.report.words import faster as faster_words
 from debottleneck.report.words import predictions as words
 
 EMPTY = "Predicted"
@@ -24,6 +25,9 @@ TITLE = f"{EMPTY}, best first; memory is beyond the plain script's"
 
 SPARE = ("memory, MB", "step, ms")
 """Columns that go where there is no room for all, the first one first."""
+
+LEFT_OUT = ("10 % less", "75 % less")
+"""Columns of the page that a terminal has no room for."""
 
 
 def part(console: Console, analysis: Analysis) -> None:
@@ -37,6 +41,20 @@ def part(console: Console, analysis: Analysis) -> None:
     if predictions.best is None:
         paragraph(console, words.outcome(predictions))
     _below(console, predictions, analysis.recording)
+
+
+def what_to_make_faster(console: Console, analysis: Analysis) -> None:
+    """What a row's being faster would bring; nothing where that was not tried."""
+    if analysis.faster is None:
+        return
+    table = faster(analysis.faster)
+    if not table.rows:
+        heading(console, faster_words.TITLE)
+    of_table(console, faster_words.TITLE, table, hidden=LEFT_OUT)
+    for curve in analysis.faster.rows:
+        paragraph(console, faster_words.sentence(curve))
+    for note in faster_words.notes(analysis.faster):
+        paragraph(console, note)
 
 
 def render(

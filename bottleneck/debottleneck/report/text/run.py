@@ -190,5 +190,6 @@ PARTS: tuple[Part, ...] = (
     _waited_on,
     _instruments,
     _missing,
+    predictions.what_to_make_faster,
     predictions.part,
 )
