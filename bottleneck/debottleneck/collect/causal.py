@@ -128,7 +128,7 @@ class Experiments:
         steps = seen.steps
         begun, end = int(steps.start[len(steps) // 4]), int(steps.end[-1])
         file, dtype = reading.FIXED["waits"]
-        waits = reading.read_fixed(self._folder / file, dtype)
+        waits = reading.read_fixed(self._folder, file, dtype)
         records: dict[int, list[NDArray[np.void]]] = {}
         for marks in reading.mark_files(self._folder):
             if marks.pid == self._pid:
