@@ -121,7 +121,7 @@ class LoopEntry:
         self.done = self.skipped = 0
         self.rest: Iterator[Any] | None = None
         self._began = self._busy = self._stretch = 0
-        self._written = marks.written()
+        self._written, _ = marks.written()
         self._left: Iterator[int] = iter(())
 
     def more(self, iterator: Iterator[Any]) -> Iterable[Iterator[Any]]:
@@ -258,7 +258,7 @@ class LoopEntry:
         """Mark the loop itself, with the iterations since the last such mark."""
         point = self.point
         now = marks.mark_row(point.site << 2 | edge, self.done)
-        written, busy = marks.written(), marks.busy_ns()
+        written, busy = marks.written()
         if now and self._began:
             took = now - self._began, busy - self._busy
             point.book(now, *took, self.done, written - self._written)

@@ -253,16 +253,10 @@ def in_stage() -> bool:
     )
 
 
-def written() -> int:
-    """How many marks this thread has written."""
+def written() -> tuple[int, int]:
+    """How many marks this thread has written, and its CPU time, ns, at the last."""
     track: MarkTrack | None = getattr(here, "track", None)
-    return 0 if track is None else track.written()
-
-
-def busy_ns() -> int:
-    """This thread's CPU time at its last mark, in nanoseconds."""
-    track: MarkTrack | None = getattr(here, "track", None)
-    return 0 if track is None else track.cpu
+    return (0, 0) if track is None else (track.written(), track.cpu)
 
 
 def close_stages() -> None:

@@ -25,7 +25,7 @@ from debottleneck.recording.environment import thread_pools
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from debottleneck.collect.progress import Pace, Seen
+    from debottleneck.collect.progress import Progress, Seen
 
 NO_STEPS_AFTER_S = 8.0
 """Without steps by then, the run is measured as a whole until some appear."""
@@ -84,7 +84,7 @@ class Conductor:
         folder: Path,
         target: TargetProcess,
         say: Callable[[str], None],
-        watch: Callable[[Pace], None] | None = None,
+        watch: Callable[[Progress], None] | None = None,
     ) -> None:
         self._options = options
         self._folder = folder

@@ -41,7 +41,7 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Pace:
+class Progress:
     """How far a measurement has come, for whoever watches.
 
     Attributes:
@@ -63,7 +63,7 @@ LAST = 50
 """Steps whose median is the pace."""
 
 
-def pace(seen: Seen | None, left: str, folder: Path, pid: int) -> Pace:
+def pace(seen: Seen | None, left: str, folder: Path, pid: int) -> Progress:
     """What is known now.
 
     Args:
@@ -77,10 +77,10 @@ def pace(seen: Seen | None, left: str, folder: Path, pid: int) -> Pace:
         written = int(Path(f"/proc/{pid}/io").read_text().split()[3])
         written -= sum(map(_size, folder.glob(f"*-{pid}.json*")))  # by the agent
     if seen is None or not len(seen.steps):
-        return Pace(0, 0.0, "", left, written)
+        return Progress(0, 0.0, "", left, written)
     lengths = (seen.steps.end - seen.steps.start)[-LAST:]
     step_ms = float(np.median(lengths)) / 1e6
-    return Pace(len(seen.steps), step_ms, seen.top, left, written)
+    return Progress(len(seen.steps), step_ms, seen.top, left, written)
 
 
 class StepCounter:

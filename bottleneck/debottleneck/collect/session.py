@@ -17,7 +17,7 @@ from debottleneck.errors import UsageError
 from debottleneck.recording import masks, spool
 
 if TYPE_CHECKING:
-    from debottleneck.collect.progress import Pace
+    from debottleneck.collect.progress import Progress
 
 
 class Session:
@@ -39,7 +39,7 @@ class Session:
         self,
         options: Options,
         say: Callable[[str], None],
-        watch: Callable[[Pace], None] | None = None,
+        watch: Callable[[Progress], None] | None = None,
     ) -> None:
         self._options = options
         self._say = say

@@ -23,7 +23,7 @@ from debottleneck.errors import UsageError
 
 if TYPE_CHECKING:
     from debottleneck.collect.options import Options
-    from debottleneck.collect.progress import Pace
+    from debottleneck.collect.progress import Progress
     from debottleneck.commands.parser import Verbs
     from debottleneck.report.text.live import LiveLine
 
@@ -143,7 +143,7 @@ class _Live:
     def __init__(self) -> None:
         self._line: LiveLine | None = None
 
-    def show(self, pace: Pace) -> None:
+    def show(self, pace: Progress) -> None:
         """Draw how far it is, where that can be."""
         from debottleneck.report.text.live import LiveLine, is_shown
 

@@ -24,6 +24,7 @@ from made_runs import (
 from debottleneck.analysis import frames
 from debottleneck.analysis.analyse import analyse
 from debottleneck.analysis.instruments import _marks as marks_row
+from debottleneck.analysis.rules.measures import of_trainer
 from debottleneck.prediction.verdict import judged
 from debottleneck.recording.recording import Facts, NotMeasured, Recording
 
@@ -132,7 +133,7 @@ def test_causes_are_not_told_from_a_few_looks(looks: int, cause: str) -> None:
     seen = [running(5 * n, 5 * n + 5) for n in range(60, 60 + looks)]
     tables = {"sites": sites(), "marks": marks({PID: words}), "waits": waits(seen)}
     found = analyse(Recording.of(FACTS, tables))
-    assert set(found.causes["cause"]) == {cause}
+    assert set(of_trainer(found.causes)["cause"]) == {cause}
     assert ("causes" in [gap.what for gap in found.not_measured]) == (looks < 10)
 
 

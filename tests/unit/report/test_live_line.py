@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from debottleneck.collect.progress import Pace
+from debottleneck.collect.progress import Progress
 from debottleneck.report.text.live import QUIET_S, LiveLine, in_words, is_shown
 
-PACE = Pace(1_203, 12.34, "load", "40 s", 100)
+PACE = Progress(1_203, 12.34, "load", "40 s", 100)
 
 
 class Terminal(io.StringIO):
@@ -26,10 +26,10 @@ class Terminal(io.StringIO):
     [
         (PACE, "1,203 steps, 12.3 ms a step, mostly load, 40 s left"),
         (replace(PACE, top=""), "1,203 steps, 12.3 ms a step, 40 s left"),
-        (Pace(0, 0.0, "", "9 s", -1), "no steps yet, 9 s left"),
+        (Progress(0, 0.0, "", "9 s", -1), "no steps yet, 9 s left"),
     ],
 )
-def test_what_it_says(pace: Pace, said: str) -> None:
+def test_what_it_says(pace: Progress, said: str) -> None:
     """Steps, their length, where it goes, what is left, and how to end it."""
     assert in_words(pace) == f"bottleneck: {said}, Ctrl-C: report now"
 

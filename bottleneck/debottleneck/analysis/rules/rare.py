@@ -41,7 +41,7 @@ def stalls(analysis: Analysis) -> Iterator[Finding]:
     """One step in N takes many times as long as the others, in one row."""
     steps = quiet_steps(analysis.steps)
     number, wall = steps["step"].to_numpy(np.int64), _floats(steps["wall_ns"])
-    if len(steps) < THRESHOLDS.min_steps:
+    if len(steps) < THRESHOLDS.min_steps or not wall.any():
         return
     usual = float(np.median(wall))
     slow = wall > THRESHOLDS.stall_times * usual

@@ -9,7 +9,7 @@ from typing import TextIO
 
 from rich.console import Console
 
-from debottleneck.collect.progress import Pace
+from debottleneck.collect.progress import Progress
 from debottleneck.report.text.tables import print_apart
 from debottleneck.report.words.quantities import cut, number
 
@@ -36,7 +36,7 @@ class LiveLine:
         self._written, self._since = -1, clock()
         self._quiet_s, self._is_drawn = QUIET_S, False
 
-    def show(self, pace: Pace) -> None:
+    def show(self, pace: Progress) -> None:
         """Draw how far it is now, unless that would be in the way."""
         now, line = self._clock(), cut(in_words(pace), self._width)
         if pace.written != self._written:
@@ -63,7 +63,7 @@ def is_shown(stream: TextIO) -> bool:
     return stream.isatty() and os.environ.get("TERM") not in ("dumb", "unknown", None)
 
 
-def in_words(pace: Pace) -> str:
+def in_words(pace: Progress) -> str:
     """What the line says."""
     parts = ["no steps yet"]
     if pace.steps:
