@@ -679,7 +679,7 @@ def _waits_of(
     other = plan.threads[0].tid if plan.threads else 0
     holder = np.where(causes == "python", tid, np.where(causes == "gil", other, 0))
     late = causes == "runqueue"
-    state = [STATES.index(name) for name in names]
+    state = [STATES.index(name if name in STATES else "running") for name in names]
     on_core = np.where(running & ~late, SAMPLE_NS, 0)
     delay = np.where(late, SAMPLE_NS, 0)
     times = (ticks, ticks + SAMPLE_NS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 COST = 0.015
 """The part of a loop's time that its marks may take."""
@@ -20,8 +20,8 @@ LONGEST_STRETCH, MOST_PASSED = 1000, 40
 """Iterations without marks in a row, and entries that pass as a whole, at most."""
 
 LAST = 15
-"""Of so many iterations the first quartile says how long they take: that another
-process had the core in between does not count."""
+"""So many iterations say how long they take, all but the longest: in one another
+process may have had the core."""
 
 ENOUGH = 8
 """Marked iterations from which on it is measured what their marks cost."""
@@ -99,7 +99,8 @@ class Pace:
         return min(max(longer, cost), cost + MOST_TURN_NS)
 
 
-def _usual(lengths: Iterable[float]) -> float:
-    """Of these a quarter is shorter; 0 of none."""
-    ordered = sorted(lengths)
-    return ordered[len(ordered) // 4] if ordered else 0.0
+def _usual(lengths: Sequence[float]) -> float:
+    """The mean without the largest of several; 0 of none."""
+    if len(lengths) < 2:
+        return sum(lengths)
+    return (sum(lengths) - max(lengths)) / (len(lengths) - 1)

@@ -60,7 +60,7 @@ def test_a_thread_that_sleeps_on_is_looked_at_rarely(
         watched.close(out)
         process.kill()
     rows = [*spool.WAIT.iter_unpack(out)]
-    assert len(looks) < 200
+    assert len(looks) < 400  # of 2,000 ticks
     assert {spool.STATES[row[7]] for row in rows} == {"sleep"}
     assert sum(row[3] - row[2] for row in rows) > 9_800_000_000
 

@@ -28,7 +28,7 @@ from debottleneck.recording.spool import FRAME_FILE
 from debottleneck.report import FORMATS, redact, render, render_comparison
 from debottleneck.report.redacted_texts import HOME, Redactor, place
 from debottleneck.report.words.comparison import labels
-from debottleneck.strategies.rewriting.plan import Plan
+from debottleneck.strategies.rewriting.plan import Plan, Reason
 from debottleneck.strategies.spec import PREFETCH
 from debottleneck.trials import result
 from debottleneck.trials.result import Comparison
@@ -111,7 +111,7 @@ def run_of(house: House) -> Recording:
 def facts_of(house: House) -> Facts:
     """The facts of the run, with texts that name what should not be named."""
     reason = f"line 12 reads {house.file}"
-    plan = Plan(PREFETCH, house.script, 12, reason=reason)
+    plan = Plan(PREFETCH, house.script, 12, reason=Reason(reason))
     why = f"{house.file} from {house.peer}: see {house.folder}/logs or {house.argument}"
     return Facts(
         command=(house.script, "--lr", "0.1", house.argument),
