@@ -133,7 +133,7 @@ def _below(analysis: Analysis) -> list[str]:
     assumed = found and found.gaining and not found.machine.get("measured")
     lines = (run.gil_line(analysis), predictions.ASSUMED if assumed else "")
     said = faster.in_short(analysis.faster) if analysis.faster else ""
-    return [*filter(None, (*lines, said, run.gaps_line(analysis)))]
+    return [*filter(None, (*lines, said, *run.gap_lines(analysis)))]
 
 
 def _next(analysis: Analysis) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from debottleneck import words
 from debottleneck.analysis.result import Analysis, Candidate, Loop
-from debottleneck.analysis.rules.wording import names, spoken
+from debottleneck.analysis.rules.wording import spoken
 from debottleneck.recording.recording import NotMeasured
 from debottleneck.report.words.quantities import (
     NOTHING,
@@ -170,10 +170,10 @@ def gil_line(analysis: Analysis) -> str:
     return clean(f"{percent(total, 0)} of {of} is a wait for the GIL: {whom}.")
 
 
-def gaps_line(analysis: Analysis) -> str:
-    """What was not measured though nobody switched it off, "" for nothing."""
-    gaps = [gap.what for gap in analysis.not_measured if gap.why != SWITCHED_OFF]
-    return f"Not measured: {clean(names(gaps))}; why: --full." if gaps else ""
+def gap_lines(analysis: Analysis) -> list[str]:
+    """What was not measured though nobody switched it off, and why, each in a line."""
+    gaps = [gap for gap in analysis.not_measured if gap.why != SWITCHED_OFF]
+    return [f"Not measured: {clean(gap.what)}: {clean(gap.why)}" for gap in gaps]
 
 
 def sentence(text: str) -> str:
