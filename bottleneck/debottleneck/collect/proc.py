@@ -134,7 +134,7 @@ class GilReader:
         """Some of the process's memory, b"" when it cannot be read."""
         try:
             return os.pread(self._memory, size, address)
-        except OSError:
+        except (OSError, OverflowError):  # what was read there was no address
             return b""
 
     def close(self) -> None:
