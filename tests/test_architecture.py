@@ -62,7 +62,7 @@ LINES = {
 }
 """Room -> lines it may have. Who needs more deletes something, or argues it here."""
 
-WHOLE, TESTS = 52_780, 42_930
+WHOLE, TESTS = 52_780, 43_010
 """Lines of the package and of the tests; less than all rooms may have together."""
 
 

@@ -294,13 +294,20 @@ def sides(
     """Each statement's side of one iteration: `INPUT`, `TRAIN` or neither, "".
 
     Input is what the training uses and what uses nothing that the training changes;
-    neither is what nothing later uses (logging, an evaluation).
+    neither is what nothing later uses (logging, an evaluation). A method of what is
+    itself called, as `net.eval()` of a model, makes nothing that training uses: that
+    it changes parameters would have been seen.
 
     Args:
         flows: Of the statements of a loop's body.
         training: Those in which parameters were seen to change.
         computing: Those that use them, as was seen: what they call may hold them.
     """
+    called = frozenset[str]().union(*(flow.calls for flow in flows))
+    flows = [
+        flow if index in training else replace(flow, touches=flow.touches - called)
+        for index, flow in enumerate(flows)
+    ]
     bound = {path for flow in flows for path in flow.writes if "." not in path}
     changed = {
         path

@@ -63,7 +63,7 @@ def test_what_is_called_to_compute_holds_parameters() -> None:
     """Who saves it in between makes no input."""
     body = "x = load(i)\nh = net(x)\nh.backward()\nopt.step()\nsave(net.state())\n"
     flows = [flow_of([node]) for node in ast.parse(body).body]
-    assert sides(flows, [2, 3], [1])[::4] == ["input", "train"]
+    assert sides(flows, [2, 3], [1])[::4] == ["input", ""]
 
 
 @pytest.mark.parametrize(
@@ -134,3 +134,18 @@ print(h)
 """
     flows = [flow_of([node]) for node in ast.parse(body).body]
     assert sides(flows, [3], [2]) == ["input", "input", "train", "train", ""]
+
+
+def test_a_model_that_changes_its_mode_makes_no_input() -> None:
+    """`net.eval()` in an evaluation is no reason to take it for a part of training."""
+    evaluates = "def rate():\n    net.eval()\n    return net(held).mean()\n"
+    lines = (
+        "print(rate())",
+        "y = net(x)",
+        "opt.step()",
+        "buffer.add(y)",
+        "learn(buffer)",
+    )
+    module = module_of(ast.parse(evaluates))
+    flows = [flow_of(ast.parse(line).body, module) for line in lines]
+    assert sides(flows, [2, 4], [1]) == ["", "train", "train", "train", "train"]
