@@ -89,8 +89,8 @@ def _add_instruments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--causal",
         action="store_true",
-        help="try what the step gains where a row is faster: hold the loop's other "
-        "threads back for each of its passes, in some blocks of steps",
+        help="experimental: try what the step gains where a row is faster: hold the "
+        "loop's other threads back for each of its passes, in some blocks of steps",
     )
     parser.add_argument(
         "--rate",

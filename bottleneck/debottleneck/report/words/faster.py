@@ -9,9 +9,9 @@ TITLE, SAID = "What to make faster", 25
 """And the percent that the sentence of a row speaks of."""
 
 HELD = (
-    "Tried in the running loop: for each pass of the row all its other threads were "
-    "held back, as if the row alone had become faster. That it would then hold the "
-    "GIL, a core or the memory's bandwidth for less time does not show."
+    "Experimental. Tried in the running loop: for each pass of the row all its other "
+    "threads were held back, as if the row alone had become faster. That it would then "
+    "hold the GIL, a core or the memory's bandwidth for less time does not show."
 )
 ALONE = "One thread alone runs the loop: what a row takes less, the step takes less."
 NONE = (
