@@ -52,6 +52,13 @@ def test_stalls_without_order_are_so_many() -> None:
     assert one.evidence["every_steps"] == 0
 
 
+def test_an_evaluation_is_no_stall() -> None:
+    """That it takes long and comes seldom is what it is for."""
+    usual, slow = {"forward": 10.0}, {"forward": 10.0, "evaluate": 90.0}
+    steps = [slow if n % 10 == 4 else usual for n in range(60)]
+    assert "periodic-stall" not in kinds(diagnose(loop(steps)))
+
+
 @pytest.mark.parametrize("ms", [10.0, 14.0])
 def test_steps_that_scatter_do_not_stall(ms: float) -> None:
     """Neither two stalls nor some steps of other lengths are a finding."""

@@ -50,6 +50,8 @@ def stalls(analysis: Analysis) -> Iterator[Finding]:
     if count < FEWEST_STALLS or share < THRESHOLDS.wait_share:
         return
     stage, part = _grown(analysis, number[slow], number[~slow])
+    if stage == "evaluate":  # meant to be long and rare: `between-steps` has its share
+        return
     cause = _cause(analysis, stage)
     times, every = float(np.mean(wall[slow])) / usual, period(number[slow])
     often = f"Every {every}th step" if every else f"One step in {len(wall) / count:.0f}"
