@@ -51,7 +51,7 @@ ONLY_IN = {
 LINES = {
     "agent": 8_350,  # 2,650 for loops; 260 hold threads back, 150 thin marks out
     "collect": 4_060,  # a run outlives our failures; 340 read who holds a lock
-    "recording": 2_970,  # 700 for files from strangers: annotations, limits, secrets
+    "recording": 2_985,  # 700 for files from strangers: annotations, limits, secrets
     "analysis": 5_370,  # 880 for rows that are lines, 600 for counted causes and stalls
     "strategies": 13_990,  # 8,650 rewrite loops, with what they bind late
     "prediction": 3_140,  # 350 say what is worth it, 230 read virtual speed-ups

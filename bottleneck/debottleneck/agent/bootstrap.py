@@ -124,11 +124,13 @@ def _record(folder: Path, config: Mapping[str, Any], no_yappi: str) -> None:
     """Start recording, with yappi unless there is a reason against it."""
     writer = SpoolWriter(folder, lambda mode: None, config["tool_pid"])
     windows = functions.Windows(writer)
-    first = writer.attend if no_yappi else windows.attend
-    writer.attend = delays.Delays(writer, first).attend
-    if not no_yappi and config["functions"] == "all":
-        windows.attend(spool.FUNCTIONS_WALL)
-        atexit.register(windows.attend, spool.FINISHED)
+    if not no_yappi:
+        writer.attend = windows.attend
+        if config["functions"] == "all":
+            windows.attend(spool.FUNCTIONS_WALL)
+            atexit.register(windows.attend, spool.FINISHED)
+    if config["causal"]:
+        writer.attend = delays.Delays(writer, writer.attend).attend
     marks.start(writer)
 
 
@@ -388,12 +390,8 @@ def _stripped(trace: TracebackType | None) -> TracebackType | None:
         trace = trace.tb_next
     kept = None
     for entry in reversed(entries):
-        code = entry.tb_frame.f_code
-        if code.co_filename != FRAME_FILE and not _is_ours(code):
+        file = entry.tb_frame.f_code.co_filename
+        if file != FRAME_FILE and not file.startswith(_OURS):
             entry.tb_next = kept
             kept = entry
     return kept
-
-
-def _is_ours(code: CodeType) -> bool:
-    return code.co_filename.startswith(_OURS)

@@ -19,8 +19,6 @@ from typing import Any
 from debottleneck.agent import marks
 from debottleneck.recording import spool
 
-OLDEST = 2
-
 COUNTED_WHEN = 20
 """Tracked objects are counted again when full collections took so many times as long
 as counting did: it costs a twentieth of what it explains."""
@@ -61,7 +59,7 @@ class Collections:
         if buffer is None:
             return
         cpu = thread_time_ns() - self._cpu if generation else end - begun
-        tracked = self._tracked(end - begun) if generation == OLDEST else 0
+        tracked = self._tracked(end - begun) if generation == spool.OLDEST else 0
         times = begun, end, min(cpu, end - begun)
         record = (self._pid, get_native_id(), *times, tracked, generation)
         _pack(buffer, self._pos, *record, info["collected"])
@@ -88,6 +86,6 @@ class Collections:
             return 0
         begun = monotonic_ns()
         # without a bytecode in between: no other thread runs while the list is there
-        count = next(map(len, map(gc.get_objects, (OLDEST,))))
+        count = next(map(len, map(gc.get_objects, (spool.OLDEST,))))
         self._counting += monotonic_ns() - begun
         return count

@@ -61,6 +61,7 @@ def _locate(memory: int) -> dict[str, int]:
         "within": within,
         "previous": _place(of_inner, outer),
         "code": _place(of_inner, id(frame.f_code)),
+        "instruction": INSTRUCTION,
         "start": _word(memory, outer + INSTRUCTION) - above.f_lasti - id(code),
         "first": _place(of_code, code.co_firstlineno, "<i"),
         "exceptions": _place(of_code, id(code.co_exceptiontable)),

@@ -154,10 +154,10 @@ class Happenings:
         return COVERS if self._feeds(inner, inner.plan.rows[0].flow.writes) else NEARLY
 
     def _feeds(self, point: LoopPoint, names: frozenset[str]) -> bool:
-        """Whether the loop trains with what it binds these names to."""
+        """Whether the loop trains with what it binds these names to, and that alone."""
         head, *flows = (row.flow for row in point.plan.rows)
-        head = replace(head, writes=names)
-        return bool(dataflow.sides([head, *flows], self.training(point))[0])
+        head = replace(head, writes=names, touches=frozenset())
+        return bool(dataflow.sides([head, *flows], self.training(point) - {0})[0])
 
     def _covered(self, outer: LoopPoint, inner: LoopPoint, ready: int) -> float:
         """The part that `inner` is of what `outer` does to train."""

@@ -19,6 +19,7 @@ from debottleneck.analysis.attribution import Counted, ratio, sums
 from debottleneck.analysis.frames import Flags, Floats, Ints, bounds, holding, of_thread
 from debottleneck.analysis.timeline import Lookup
 from debottleneck.recording.recording import Recording
+from debottleneck.recording.spool import EVERY_THREAD
 
 DEARER = 2.0
 """A fault may cost so many times as much as here: caches are cold, threads that share
@@ -30,9 +31,6 @@ ROUNDS = 20
 MANY_TIMES = 8
 """A young collection that takes so many times as long as the usual one was kept from
 its core: a young generation is of much the same size each time."""
-
-EVERY_THREAD = 0
-"""Tid of the counters' rows whose minor faults are those of huge pages, of all."""
 
 
 @dataclass(frozen=True)

@@ -21,13 +21,11 @@ from numpy.typing import NDArray
 from debottleneck.collect.progress import Seen
 from debottleneck.recording import reading, spool
 from debottleneck.recording.events import SiteLine
+from debottleneck.recording.spool import LEAST_SHARE, MOST_ROWS
 from debottleneck.words import OTHER, STAGES
 
 Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
-
-MOST_ROWS, LEAST_SHARE = 4, 0.05
-"""Rows that are tried, and the part of the time that each must take."""
 
 SHORTEST_NS, LONGEST_STEPS = 200_000, 3
 """A pass that is shorter cannot be delayed by a tenth of it, as sleeps take 60 us more;

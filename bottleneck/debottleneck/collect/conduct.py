@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from debottleneck.collect import beside, schedule, stacks
-from debottleneck.collect.causal import Experiments
 from debottleneck.collect.options import Options
 from debottleneck.collect.proc import children_of
 from debottleneck.collect.target import POLL_S, TargetProcess
@@ -25,6 +24,7 @@ from debottleneck.recording.environment import thread_pools
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from debottleneck.collect.causal import Experiments
     from debottleneck.collect.progress import Progress, Seen
 
 NO_STEPS_AFTER_S = 8.0
@@ -98,7 +98,7 @@ class Conductor:
         self._block_steps = 0
         self._program = stacks.find() if options.stacks else None
         self._blocks = self._schedule()
-        self._experiments = Experiments(folder, target.pid)
+        self._experiments: Experiments | None = None
         self._sampler: subprocess.Popen[bytes] | None = None
         self._is_failed = False
         self._seen: Seen | None = None
@@ -293,7 +293,7 @@ class Conductor:
         has_steps = self._seen is not None
         if block.kind.startswith("functions") and not has_steps:
             self._next_block()
-        elif block.kind == spool.DELAYED and seconds < self._experiments.seconds:
+        elif self._is_in_series(block, seconds):
             return
         elif schedule.is_over(block, seconds, steps, has_steps):
             if block.kind != "quiet":
@@ -329,9 +329,18 @@ class Conductor:
         if self._block.kind in _MODES and self._seen is not None:
             self._set_mode(_MODES[self._block.kind])
 
+    def _is_in_series(self, block: schedule.Block, seconds: float) -> bool:
+        """Whether trials of virtual speed-ups are still under way."""
+        tried = self._experiments if block.kind == spool.DELAYED else None
+        return tried is not None and seconds < tried.seconds
+
     def _is_skipped(self, block: schedule.Block) -> bool:
         if block.kind != spool.DELAYED:
             return self._too_slow and block.kind.startswith("functions")
+        if self._experiments is None:  # imports pandas, which the script need not await
+            from debottleneck.collect.causal import Experiments
+
+            self._experiments = Experiments(self._folder, self._target.pid)
         trained = time.monotonic() - (self._training_since or time.monotonic())
         return not self._experiments.begin(self._seen, trained)
 

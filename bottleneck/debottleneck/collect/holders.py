@@ -23,8 +23,8 @@ TYPE, OWNER = 8, 24
 SELF = 24
 """Of a bound method, in C or in Python: the object."""
 
-INSTRUCTION, LOCALS = 56, 72
-"""Of a frame: the instruction pointer, the first of its variables."""
+LOCALS = 72
+"""Of a frame: the first of its variables."""
 
 MOST_FRAMES, MOST_THREADS, MOST_SLOTS = 60, 256, 200
 MOST_CODES = 5_000
@@ -54,6 +54,7 @@ class Layout:
     within: int
     previous: int
     code: int
+    instruction: int
     start: int
     first: int
     exceptions: int
@@ -194,8 +195,8 @@ class Holders:
             )
             code = self._code(address)
             if code is not None:
-                instruction = struct.unpack_from("<Q", head, INSTRUCTION)[0]
-                at = instruction - address - layout.start
+                pointer = struct.unpack_from("<Q", head, layout.instruction)[0]
+                at = pointer - address - layout.start
                 yield _Frame(code, at, frame + LOCALS)
             frame = frame_before
 
@@ -223,9 +224,7 @@ class Holders:
                 min(variables + stack, MOST_SLOTS),
                 variables,
                 tuple(depths(table)),
-                tuple(
-                    _EMPTY.replace(co_linetable=lines, co_firstlineno=first).co_lines()
-                ),
+                tuple(_lines(lines, first)),
             )
         except (ValueError, StopIteration):
             return None

@@ -107,7 +107,9 @@ class Sampler:
             if watched.gil is not None:
                 handovers += spool.HANDOVER.pack(pid, now, watched.gil.switches)
         huge = faults.huge_faults()
-        counters += spool.COUNTER.pack(self._pid, 0, now, 0, 0, huge - self._huge, 0)
+        counters += spool.COUNTER.pack(
+            self._pid, spool.EVERY_THREAD, now, 0, 0, huge - self._huge, 0
+        )
         self._huge = huge
         for name, rows in (
             (spool.DETAILS_FILE, self._details.lines),

@@ -21,7 +21,7 @@ from debottleneck.analysis.frames import Floats, Ints, bounds
 from debottleneck.analysis.result import Analysis, Faster, RowCurve, VirtualSpeedups
 from debottleneck.analysis.statistics import BOUNDS, RESAMPLES
 from debottleneck.recording.recording import Delayed
-from debottleneck.recording.spool import PERCENTS
+from debottleneck.recording.spool import LEAST_SHARE, MOST_ROWS, PERCENTS
 from debottleneck.words import OTHER
 
 SETTLING, FEWEST_STEPS, APART_NS = 1 / 4, 4, 10_000_000_000
@@ -36,9 +36,8 @@ FLAT, NOTHING, NOTHING_SURELY = 0.25, 0.02, 0.05
 """A curve has its knee where it goes on this much less steeply than it began; a row
 that gains no more, and surely no more than the last, is no limit of the loop."""
 
-LEAST_SHARE, MOST_ROWS, WORKS = 0.05, 4, 0.05
-"""Rows of a loop with one thread that are shown, as in `collect.causal`; and the part
-of its time that a thread computes which is at work."""
+WORKS = 0.05
+"""Part of its time that a thread computes which is at work."""
 
 _LEVELS = np.array(PERCENTS, np.float64) / 100
 _SWEEPS = 200
@@ -65,10 +64,9 @@ def _shares(analysis: Analysis) -> list[RowCurve]:
     """Of one thread alone: what a row takes less, the step takes less."""
     rows = analysis.stages[analysis.stages["stage"] != OTHER]
     rows = rows[rows["share"] >= LEAST_SHARE].nlargest(MOST_ROWS, "share")
-    step = analysis.loop.step_ms
     curves = []
     for row in rows.to_dict("records"):
-        shares = [float(row[name]) / step for name in ("ms_per_step", "low", "high")]
+        shares = [float(row[name]) for name in ("share", "share_low", "share_high")]
         points = tuple(Faster(p, *(p / 100 * s for s in shares)) for p in PERCENTS)
         length = float(row["ms_per_step"]) / max(float(row["calls_per_step"]), 1.0)
         curves.append(RowCurve(str(row["stage"]), "trainer", length, points, 0))

@@ -137,14 +137,23 @@ COLLECTION = struct.Struct("<qqqqqqii")
 """pid, tid, start_ns, end_ns, cpu_ns, tracked, generation, collected; a zero pid is a
 record not yet written."""
 
+OLDEST = 2
+"""The generation whose collection is a full one."""
+
 COUNTERS_FILE = "counters.bin"
 COUNTER = struct.Struct("<qqqqqii")
 """pid, tid, t_ns, system_ns, throttled_ns, minor, major: a thread's since its last."""
+
+EVERY_THREAD = 0
+"""Tid of the counters' rows whose minor faults are those of huge pages, of all."""
 
 DELAYS_FILE, DELAYED = "delays.json", "delays"
 PERCENTS = (10, 25, 50, 75, 100)
 """Which row the next block of delays is for; the event of one, and its kind;
 how much faster rows are virtually."""
+
+MOST_ROWS, LEAST_SHARE = 4, 0.05
+"""Rows that virtual speed-ups are told of, and the part of the time each must take."""
 
 STRATEGIES_FILE = "strategies.jsonl"
 """What strategies did and why not, see `strategies.rewriting.notes`."""

@@ -21,7 +21,7 @@ class ShownRows:
     Attributes:
         order: Their names, as steps come to them.
         sources: Line -> as it is written.
-        depths: Line -> how many opened functions it lies within.
+        depths: Row -> how many opened functions it lies within.
         colours: Row -> its colour: lines that take most have colours of their own.
     """
 
@@ -42,6 +42,9 @@ class ShownRows:
             for row in analysis.rows.itertuples(index=False):
                 sources.setdefault(row.row, clean(row.source))
                 depths.setdefault(row.row, depths.get(row.parent, -1) + 1)
+            below = 0  # a stage before a function's line is called there, too
+            for name in reversed(analysis.row_names):
+                below = depths.setdefault(name, below)
             stages = analysis.stages
             for row, share in zip(stages["stage"], stages["share"], strict=True):
                 largest[row] = max(largest.get(row, 0.0), float(share))

@@ -111,6 +111,18 @@ CASES = {
         7,
         "arrays that its iterations read and change",
     ),
+    "a few batches an epoch, counted by what the network has": (
+        "class Net:\n    def bar(self, items):\n        self.shown = 1\n"
+        "        return items\n    def batches(self):\n        for x in [draw()] * 4:\n"
+        "            self.turn = 1\n            yield x\n"
+        "    def fit(self):\n        self.w = np.ones(3)\n"
+        "        for _ in self.bar(range(100)):\n            errors = []\n"
+        "            for x in self.batches():\n"
+        "                self.w -= 0.01 * grad(x)\n                errors.append(1)\n"
+        "Net().fit()\n",
+        13,
+        "arrays that its iterations read and change",
+    ),
     "a few steps an epoch": (
         "items = [np.ones(3)] * 3\n"
         "for epoch in range(200):\n    rate = 0.1 / (1 + epoch)\n"

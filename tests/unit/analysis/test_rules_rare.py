@@ -39,7 +39,9 @@ def test_every_tenth_step_stalls() -> None:
     found = loop([slow if n % 10 == 4 else usual for n in range(60)])
     one = only(diagnose(found), "periodic-stall")
     assert (one.stage, one.cause) == ("checkpoint", "disk")
-    assert "Every 10th step takes 10 times as long as the others (10 ms)" in one.summary
+    assert (
+        "Every 10 steps one takes 10 times as long as the others (10 ms)" in one.summary
+    )
     assert one.share == pytest.approx(0.9 / 1.9, abs=0.01)
 
 

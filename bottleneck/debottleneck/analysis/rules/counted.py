@@ -23,8 +23,8 @@ from debottleneck.analysis.rules.wording import (
     spot,
 )
 from debottleneck.analysis.thresholds import THRESHOLDS
+from debottleneck.recording.spool import OLDEST
 
-OLDEST = 2
 PAGE_MB = 4096 / 2**20
 
 

@@ -54,7 +54,9 @@ def stalls(analysis: Analysis) -> Iterator[Finding]:
         return
     cause = _cause(analysis, stage)
     times, every = float(np.mean(wall[slow])) / usual, period(number[slow])
-    often = f"Every {every}th step" if every else f"One step in {len(wall) / count:.0f}"
+    often = (
+        f"Every {every} steps one" if every else f"One step in {len(wall) / count:.0f}"
+    )
     what = on(waited_on(analysis, stage, cause))
     doing = f", mostly {DOING[cause]}{what}" if cause else ""
     drains = cause in ("lock", "ipc") and stage in input_rows(analysis)

@@ -126,7 +126,7 @@ def spot(place: Where) -> str:
 
 def counted(number: int, noun: str, plural: str = "") -> str:
     """A number of things: "1 thread", "2 threads"."""
-    return f"{number} {noun if number == 1 else plural or noun + 's'}"
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
 def names(items: Sequence[str], most: int = 3) -> str:
