@@ -62,7 +62,7 @@ LINES = {
 }
 """Room -> lines it may have. Who needs more deletes something, or argues it here."""
 
-WHOLE, TESTS = 52_780, 43_010
+WHOLE, TESTS = 52_795, 43_000
 """Lines of the package and of the tests; less than all rooms may have together."""
 
 

@@ -17,7 +17,7 @@ _NOTHING = None, -1
 
 
 class Silence:
-    """`with SILENCE:` does nothing: C alone, a fifth of what a method of ours takes."""
+    """`with SILENCE:` does nothing, in C alone."""
 
     __slots__ = ()
     __enter__ = bool

@@ -37,7 +37,7 @@ ATTRIBUTES, WAITING = 16, 3
 
 TRIED, SELDOM = 8, 16
 """Where nobody was seen to hold it so often (a condition's waiters, an event), only one
-wait in so many is looked at again: that takes half a millisecond."""
+wait in so many is looked at again."""
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,7 @@ def test_page_faults_name_the_row_and_how_many() -> None:
         diagnose(with_tables(loop, counters=table("counters", rows))), "page-faults"
     )
     assert (one.stage, one.cause) == ("augment", "memory")
-    assert "2000 times a step" in one.summary
+    assert "2,000 times a step" in one.summary
     assert "out=" in one.action
     assert one.evidence["major_faults"] == 50
 

@@ -25,7 +25,6 @@ from debottleneck.analysis.rules.wording import (
 from debottleneck.analysis.thresholds import THRESHOLDS
 from debottleneck.recording.spool import OLDEST
 
-PAGE_MB = 4096 / 2**20
 
 
 def collector(analysis: Analysis) -> Iterator[Finding]:
