@@ -6,10 +6,10 @@ import ast
 from pathlib import Path
 
 import pytest
-from made_rewritten import asked, plainly
+from made_rewritten import asked, plainly, rewritten
 
 from debottleneck.agent import copies
-from debottleneck.strategies.rewriting import decide, entries
+from debottleneck.strategies.rewriting import decide, entries, locations, notes
 from debottleneck.strategies.rewriting.plan import HEAVY, ORDER, STAYS
 
 FIRST = """
@@ -146,3 +146,36 @@ def test_a_loop_whose_end_leaves_another_is_left_alone() -> None:
     finally:
         copies._copies.clear()
         copies._returning.clear()
+
+
+GRAPH = """
+import time
+class Node:
+    def __init__(self, value, held=()): self.value, self.held = value, held
+    def __add__(self, other): return Node(self.value + other.value, (self, other))
+def gather(rows):
+    time.sleep(0.002)
+    return [Node(row) for row in rows]
+def graph(nodes, made=Node(0)):
+    for _ in range(30):
+        for node in nodes:
+            made = made + node
+    return made
+total = 0
+for s in range(30):  # loop
+    total += graph(gather(range(40))).value
+"""
+
+
+def test_a_loop_that_touches_too_many_objects_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A graph of small objects: it is not followed for minutes, and this is said."""
+    monkeypatch.setattr(locations, "MOST_LOOKED_AT", 2000)
+    plain = plainly(tmp_path / "a.py", GRAPH)
+    found = asked(tmp_path / "b.py", GRAPH)
+    (plan,) = found.plans
+    assert "more objects than can be followed" in plan.reason
+    ran = rewritten(tmp_path / "c.py", GRAPH)
+    assert [state for state, _ in ran.said] == [notes.REFUSED], ran.said
+    assert found.space["total"] == ran.space["total"] == plain["total"]

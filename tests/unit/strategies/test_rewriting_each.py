@@ -11,6 +11,7 @@ import pytest
 
 from debottleneck.agent import discover
 from debottleneck.agent.inline import fill
+from debottleneck.errors import StrategyError
 from debottleneck.strategies import pools
 from debottleneck.strategies.rewriting import each
 from debottleneck.strategies.rewriting.each import EachPoint, Sharing
@@ -426,3 +427,20 @@ for k in range(9):
     _, _, came = _run(tmp_path / "s.py", source, monkeypatch)
     assert len(looked) % 4 == 0
     assert len(looked) <= 8, came
+
+
+@pytest.mark.parametrize("error", [KeyError("ours"), StrategyError("it is too much")])
+def test_turns_that_cannot_be_followed_run_as_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """Whatever fails while they are looked at, the script gets its values."""
+
+    def fails(*given: object) -> None:
+        raise error
+
+    source = HEAD + "for k in range(9):\n for p, g in zip(params, grads): step(p, g)\n"
+    monkeypatch.setattr(EachPoint, "_effects", fails)
+    space, points, _ = _run(tmp_path / "s.py", source, monkeypatch)
+    plans = [point.plan for point in points.values() if point.plan is not None]
+    assert [str(error).strip("'") in plan.reason for plan in plans] == [True]
+    assert _same(space["params"], _plain(source)["params"])

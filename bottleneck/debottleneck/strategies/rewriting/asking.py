@@ -22,6 +22,7 @@ from debottleneck.agent import copies, discover, entries, evidence, marks
 from debottleneck.agent.entries import LoopEntry, runs
 from debottleneck.agent.points import stand_in
 from debottleneck.agent.turns import LoopPoint
+from debottleneck.errors import StrategyError
 from debottleneck.recording import spool
 from debottleneck.strategies import pools
 from debottleneck.strategies.rewriting import each, feeding
@@ -29,6 +30,7 @@ from debottleneck.strategies.rewriting import install as acting
 from debottleneck.strategies.rewriting.decide import Decision
 from debottleneck.strategies.rewriting.entries import Rewriting
 from debottleneck.strategies.rewriting.flatten import FlatLoop
+from debottleneck.strategies.rewriting.locations import limited
 from debottleneck.strategies.rewriting.notes import Notes
 from debottleneck.strategies.rewriting.plan import TURNS, Piece, Plan, Reason, Wanted
 from debottleneck.strategies.rewriting.split import LoopItems
@@ -159,7 +161,8 @@ class AskedLoop(Rewriting):
 
     def _aside(self, call: Callable[[], T]) -> T | None:
         """What fails is seen where the items are given."""
-        return call()
+        with limited():
+            return call()
 
     def _source(self, iterator: Iterator[Any]) -> LoopItems:
         assert self._owner is not None
@@ -173,6 +176,8 @@ class AskedLoop(Rewriting):
         assert run is not None
         try:
             yield from self._observe(frames.pop(), taken)
+        except StrategyError as error:
+            note(self._refused(error), self._began)
         except Exception as error:  # ours, unless an iterator of the user's raised it
             if any(source.raised is error for source in self._sources):
                 raise

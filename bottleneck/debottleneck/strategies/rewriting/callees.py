@@ -19,7 +19,7 @@ from debottleneck.strategies.rewriting import known
 from debottleneck.strategies.rewriting.bindings import names_in
 from debottleneck.strategies.rewriting.bodies import Bodies
 from debottleneck.strategies.rewriting.foreign import ELEMENT
-from debottleneck.strategies.rewriting.locations import ALL
+from debottleneck.strategies.rewriting.locations import ALL, spend
 from debottleneck.strategies.rewriting.values import (
     CONTAINERS,
     FRESH,
@@ -218,6 +218,7 @@ class Callees(Bodies):
             self.bind(target, part_of(value, index, len(targets)))
 
     def _expression(self, node: ast.expr, *, used: bool = True) -> Value:
+        spend()
         if isinstance(node, ast.Call):
             return self._called(node, used)
         visit = getattr(self, f"_of_{type(node).__name__.lower()}", None)

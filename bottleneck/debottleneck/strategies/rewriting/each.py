@@ -19,6 +19,7 @@ from time import perf_counter_ns, thread_time_ns
 from types import CodeType, FrameType, FunctionType
 from typing import Any
 
+from debottleneck.errors import StrategyError
 from debottleneck.strategies import pools
 from debottleneck.strategies.blas import cores
 from debottleneck.strategies.rewriting.bindings import exposed, names_in
@@ -34,6 +35,7 @@ from debottleneck.strategies.rewriting.locations import (
     Effects,
     Location,
     iterators_in,
+    limited,
     meet,
     owner_of,
     word,
@@ -129,7 +131,7 @@ class EachPoint:
         if self._entries < TIMED:
             return self._timed(listed)
         began = perf_counter_ns()
-        if not self._may(listed, sys._getframe(1)):
+        if not self._safely(listed, sys._getframe(1)):
             return listed
         return self._beside(listed, sys._getframe(1), began)
 
@@ -147,7 +149,7 @@ class EachPoint:
             self._book(perf_counter_ns() - began, cpu_ns, len(listed))
             return found
         began = perf_counter_ns()
-        if not self._may(listed, sys._getframe(1)):
+        if not self._safely(listed, sys._getframe(1)):
             return made(listed)
         assert self.plan is not None
         calls = [partial(made, (item,)) for item in listed]
@@ -177,6 +179,13 @@ class EachPoint:
         if self._entries == TIMED and self._ns / self._items < ITEM_NS:
             self._refuse("its turns are too short", FORWARD)
 
+    def _safely(self, items: Sequence[Any], frame: FrameType) -> bool:
+        """Whether they can; not where that cannot be told."""
+        try:
+            return self._may(items, frame)
+        except Exception as error:  # noqa: BLE001 - the script runs without us
+            return self._refuse(f"{type(error).__name__}: {error}", FORWARD)
+
     def _may(self, items: Sequence[Any], frame: FrameType) -> bool:
         """Whether these items can go side by side."""
         self._entries += 1
@@ -185,7 +194,11 @@ class EachPoint:
             return True
         if len(items) > MOST_ITEMS:
             return self._refuse("it has too many turns", FORWARD)
-        effects = [self._effects(item, frame) for item in items]
+        try:
+            with limited():
+                effects = [self._effects(item, frame) for item in items]
+        except StrategyError as error:
+            return self._refuse(error.what, FORWARD)
         strategy = self._strategy(effects)
         if strategy not in self._asked.workers:
             return self._refuse("", strategy)

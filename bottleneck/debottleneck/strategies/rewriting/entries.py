@@ -21,16 +21,24 @@ from typing import Any, TypeVar
 from debottleneck.agent import marks
 from debottleneck.agent.entries import LoopEntry, runs
 from debottleneck.agent.turns import LoopPoint
+from debottleneck.errors import StrategyError
 from debottleneck.strategies import pools, standstill
 from debottleneck.strategies.rewriting import known
 from debottleneck.strategies.rewriting.decide import Decision, decide
 from debottleneck.strategies.rewriting.entry import EntryRun
 from debottleneck.strategies.rewriting.flatten import FlatLoop
 from debottleneck.strategies.rewriting.keeping import Reachable
+from debottleneck.strategies.rewriting.locations import limited
 from debottleneck.strategies.rewriting.notes import FAILED, Notes
 from debottleneck.strategies.rewriting.observe import Observed
 from debottleneck.strategies.rewriting.opening import joins, resumed
-from debottleneck.strategies.rewriting.plan import BY_ITSELF, NO_GAIN, Wanted
+from debottleneck.strategies.rewriting.plan import (
+    BY_ITSELF,
+    NO_GAIN,
+    Plan,
+    Reason,
+    Wanted,
+)
 from debottleneck.strategies.rewriting.split import UNSET, LoopItems
 from debottleneck.strategies.spec import PREFETCH
 
@@ -188,7 +196,12 @@ class Rewriting:
     def _aside(self, call: Callable[[], T]) -> T | None:
         """What a call of ours gives; where it fails the loop is plain from there on."""
         try:
-            return call()
+            with limited():
+                return call()
+        except StrategyError as error:
+            self._failed = True
+            self._notes.planned(self._refused(error))
+            return None
         except Exception as error:  # noqa: BLE001 - the script runs without us
             self._failed = True
             text = " ".join(f"{type(error).__name__}: {error}".split())
@@ -196,6 +209,11 @@ class Rewriting:
             text = f"the loop at {where} runs as written: {text}"
             self._notes.say(PREFETCH, FAILED, text)
             return None
+
+    def _refused(self, error: StrategyError) -> Plan:
+        """The plan of a loop that cannot be planned."""
+        file, line = self._point.file, self._point.plan.line
+        return Plan(PREFETCH, file, line, reason=Reason(error.what))
 
     def _observe(self, frame: FrameType, source: LoopItems) -> Iterator[Any]:
         """Iterations as written, then in turn with calls opened; the plan."""

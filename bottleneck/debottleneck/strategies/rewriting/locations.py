@@ -12,13 +12,16 @@ import gc
 import os
 import random
 import sys
+import threading
 import types
 from collections import deque
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
+from debottleneck.errors import StrategyError
 from debottleneck.strategies.conflicts import (
     OPAQUE,
     PLAIN,
@@ -34,6 +37,32 @@ MOST_OBJECTS = 5000
 
 MOST_ELEMENTS = 256
 """Elements of a container that are looked at; the rest is like them."""
+
+MOST_LOOKED_AT = 200_000
+"""Objects that are looked at, each time it counts, to tell what some code touches."""
+
+_left = threading.local()
+
+
+@contextmanager
+def limited() -> Iterator[None]:
+    """Within it, looking at more objects than that raises `StrategyError`."""
+    _left.count = MOST_LOOKED_AT
+    try:
+        yield
+    finally:
+        del _left.count
+
+
+def spend() -> None:
+    """One object, or one piece of code, is looked at."""
+    count = getattr(_left, "count", None)
+    if count is None:
+        return
+    if not count:
+        raise StrategyError("its lines touch more objects than can be followed")
+    _left.count = count - 1
+
 
 Owner = Any
 Location = tuple[Owner, str]
@@ -167,6 +196,7 @@ def reach(value: Any) -> Iterator[Any]:
         if is_fixed(each) or id(each) in seen:
             continue
         seen.add(id(each))
+        spend()
         if not isinstance(each, tuple | frozenset):
             yield each
         waiting.extend(_inner(each))
