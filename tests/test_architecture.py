@@ -49,7 +49,7 @@ ONLY_IN = {
 """Library -> the rooms that may import it."""
 
 LINES = {
-    "agent": 8_350,  # 2,650 for loops; 260 hold threads back, 150 thin marks out
+    "agent": 8_615,  # 2,900 for loops; 260 hold threads back, 150 thin marks out
     "collect": 4_060,  # a run outlives our failures; 340 read who holds a lock
     "recording": 2_985,  # 700 for files from strangers: annotations, limits, secrets
     "analysis": 5_370,  # 880 for rows that are lines, 600 for counted causes and stalls
@@ -62,7 +62,7 @@ LINES = {
 }
 """Room -> lines it may have. Who needs more deletes something, or argues it here."""
 
-WHOLE, TESTS = 52_860, 43_040
+WHOLE, TESTS = 53_140, 43_220
 """Lines of the package and of the tests; less than all rooms may have together."""
 
 

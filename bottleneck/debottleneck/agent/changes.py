@@ -5,14 +5,15 @@ parameter, or is kept like one. The loop that trains it is the one around both c
 a loop over parameters changes another one each time. An array that is not found again
 when the loop is entered anew (a sum over a batch, a recurrent state) is a parameter
 only where nothing outlives that.
+Where no array is changed, lists of floats are taken for arrays.
 What is looked at is found without a call of the user's code, and held by weak
-references only.
+references only, but for the last few lists, which have none.
 """
 
 from __future__ import annotations
 
 import weakref
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from inspect import getattr_static
@@ -33,6 +34,12 @@ MOST_KEPT = 96
 """Arrays that a statement is remembered for, before those are dropped that are gone;
 then twice as many as are left."""
 
+MOST_LISTS = 4
+"""The same for lists, which stay alive for it."""
+
+SELDOM = 3
+"""A statement that ran less often may yet be seen to change what lives on."""
+
 _FLOATS = ("float", "complex")
 _Told = Callable[["ChangePoint", int], None]
 _Entries = tuple[tuple[object, int], ...]
@@ -52,10 +59,14 @@ def tell_of_changes(told: _Told | None) -> None:
     _told[:] = [told] if told else []
 
 
-def settle() -> None:
-    """The training loop is known: look no more, except at what never ran yet."""
+def settle(surely: bool) -> None:
+    """The training loop is known: look no more, except at what never ran yet.
+
+    Args:
+        surely: By what outlives its entries; else what ran seldom is looked at, too.
+    """
     for point in _points:
-        if point.looks:
+        if point.looks >= (1 if surely else SELDOM):
             point.on = False
 
 
@@ -103,11 +114,12 @@ class ChangePoint:
         once: Whether it is looked at one time more only.
         looks: How often it was.
         changes: How often what it changed was there the last time.
+        of_arrays: Whether that was an array, and not a list.
     """
 
     __slots__ = (
-        "_before", "_entries", "_kept", "_kind", "_most", "_outlived", "_path",
-        "changes", "looks", "on", "once",
+        "_before", "_entries", "_kept", "_kind", "_lists", "_most", "_outlived",
+        "_path", "changes", "looks", "of_arrays", "on", "once",
     )  # fmt: skip
 
     unbound = NameError
@@ -122,6 +134,8 @@ class ChangePoint:
         self._entries: _Entries = ()
         self._before: _Entries | None = None
         self._kept: dict[int, tuple[weakref.ref[Any], _Entries]] = {}
+        self._lists: deque[tuple[list[float], _Entries]] = deque(maxlen=MOST_LISTS)
+        self.of_arrays = False
         self._most = MOST_KEPT
         _points.append(self)
 
@@ -134,7 +148,7 @@ class ChangePoint:
         if hushed():  # in which statement of a loop this is, is not known
             return
         array = self._look(value)
-        self._kind = None if array is None else (array.shape, array.dtype)
+        self._kind = _form(array)
         self._before = None if array is None else self._last(array)
         self._compare_entries()
 
@@ -146,10 +160,11 @@ class ChangePoint:
                 self._keep(array)
             return
         self.looks += 1
-        if array is not None and self._kind == (array.shape, array.dtype):
+        if array is not None and self._kind == _form(array):
             if self._before is not None:
+                self.of_arrays = not isinstance(array, list)
                 self.changes += 1
-                _by_thread[get_ident()] += 1
+                _by_thread[get_ident()] += self.of_arrays
                 for told in _told:
                     told(self, _shared(self._before, self._entries))
             self._keep(array)
@@ -176,6 +191,7 @@ class ChangePoint:
         """Look no more."""
         self.on = False
         self._kept = {}
+        self._lists.clear()
 
     def _look(self, value: Any) -> Any:
         """The array in it, None for what holds none."""
@@ -192,10 +208,16 @@ class ChangePoint:
 
     def _last(self, array: Any) -> _Entries | None:
         """The loops around it when the array was last changed; None if never."""
+        if isinstance(array, list):
+            return next((around for kept, around in self._lists if kept is array), None)
         kept, around = self._kept.get(id(array), (None, ()))
         return around if kept is not None and kept() is array else None
 
     def _keep(self, array: Any) -> None:
+        if isinstance(array, list):
+            others = (pair for pair in self._lists if pair[0] is not array)
+            self._lists = deque([*others, (array, self._entries)], MOST_LISTS)
+            return
         self._kept[id(array)] = weakref.ref(array), self._entries
         if len(self._kept) > self._most:
             kept = self._kept.items()
@@ -217,8 +239,18 @@ def _part(value: Any, name: str) -> Any:
     return found
 
 
+def _form(array: Any) -> tuple[Any, Any] | None:
+    """What must stay the same of what is changed."""
+    if isinstance(array, list):
+        return len(array), float
+    return None if array is None else (array.shape, array.dtype)
+
+
 def array_in(value: Any, depth: int = 2) -> Any:
-    """A float array of more than one number that `value` is, or holds first."""
+    """A float array of more than one number that `value` is, or holds first.
+
+    Or a list of floats.
+    """
     if hasattr(type(value), "__dlpack__"):
         shape = value.shape
         several = len(shape) and shape != (1,)
@@ -229,6 +261,9 @@ def array_in(value: Any, depth: int = 2) -> Any:
     elif isinstance(value, list | tuple):
         kind: Any = list if isinstance(value, list) else tuple
         inner = kind.__iter__(value)
+        first = [*islice(kind.__iter__(value), 2)]
+        if kind is list and [*map(type, first)] == [float, float]:
+            return value
     found = (array_in(each, depth - 1) for each in islice(inner, 4) if depth)
     return next((each for each in found if each is not None), None)
 

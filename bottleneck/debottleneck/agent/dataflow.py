@@ -128,6 +128,20 @@ def _free_flow(function: ast.AST, module: Module) -> Flow:
     return Flow(*(frozenset(p for p in s if p.split(".")[0] not in own) for s in parts))
 
 
+def own_parts(node: ast.stmt) -> Sequence[ast.stmt | ast.expr]:
+    """What of a statement runs before any block of it."""
+    if isinstance(node, ast.If | ast.While):
+        return [node.test]
+    if isinstance(node, ast.For | ast.AsyncFor):
+        return [node.iter, node.target]
+    if isinstance(node, ast.With | ast.AsyncWith):
+        parts = [(item.context_expr, item.optional_vars) for item in node.items]
+        return [part for pair in parts for part in pair if part is not None]
+    if isinstance(node, ast.Match):
+        return [node.subject]
+    return [] if isinstance(node, ast.Try | ast.TryStar) else [node]
+
+
 def flow_of(nodes: Sequence[ast.AST], module: Module | None = None) -> Flow:
     """The traffic of one statement, given as the nodes of it that count.
 

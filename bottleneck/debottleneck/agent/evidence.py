@@ -361,7 +361,7 @@ class Search:
         if kind > UPDATE_NAME:  # a hint only: a better one may come
             return
         self.settled = True
-        changes.settle()
+        changes.settle(self._seen.lasts)
         running = {run.point for run in entries.runs()}
         for point in turns.points():
             point.kept = point in self._chain

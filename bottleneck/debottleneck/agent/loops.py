@@ -13,11 +13,12 @@ import ast
 import copy
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeVar
 
 from debottleneck.agent import copies
+from debottleneck.agent.carried import carried
 from debottleneck.agent.dataflow import (
     Flow,
     Module,
@@ -25,6 +26,7 @@ from debottleneck.agent.dataflow import (
     flow_of,
     items_of,
     module_of,
+    own_parts,
     walk,
 )
 
@@ -56,6 +58,7 @@ class Statement:
         end: Its last line; of a compound statement that of its header.
         flow: What it reads and writes.
         looped: Whether it stands in a loop of a function that is opened.
+        under: What the conditions read under which it runs.
     """
 
     text: str
@@ -63,6 +66,7 @@ class Statement:
     end: int
     flow: Flow
     looped: bool = False
+    under: frozenset[str] = frozenset()
 
 
 @dataclass
@@ -168,6 +172,7 @@ class _Pass:
         self.prepared, self._module = Prepared(module), module
         self._lines, self._placeholder = lines, placeholder
         self._number, self._asked = 0, asked
+        self._carried = carried(tree)
         tree.body = self._block(tree.body, None, True)
 
     def opened(
@@ -213,7 +218,12 @@ class _Pass:
                 made += copies.declarations(node)
                 made.append(self._loop(node))
             elif isinstance(node, _COMPOUND):
+                first = len(plan.rows) if plan else 0
                 made.append(_with_bodies(node, lambda b: self._block(b, plan, allowed)))
+                if plan and isinstance(node, ast.If):
+                    test = flow_of([node.test], self._module).reads
+                    rows = plan.rows[first:]
+                    plan.rows[first:] = [replace(r, under=r.under | test) for r in rows]
             else:
                 made += self._watched(node) if allowed else [node]
         return made
@@ -234,9 +244,10 @@ class _Pass:
         looped: bool = False,
     ) -> None:
         """Say where a statement begins, before it."""
-        if isinstance(node, _TRIVIAL) or _is_constant(node):
+        text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        if text or isinstance(node, _TRIVIAL):
             return
-        parts = _own_parts(node)
+        parts = own_parts(node)
         small = not any(isinstance(n, _WORK) for p in parts for n in walk(p))
         if plan.rows and small and not isinstance(node, Loop):
             return  # not to be told apart from its neighbour
@@ -250,7 +261,7 @@ class _Pass:
 
     def _text(self, node: ast.stmt) -> str:
         """A statement as written, or its header, on one line."""
-        parts = _own_parts(node) if isinstance(node, _COMPOUND) else [node]
+        parts = own_parts(node) if isinstance(node, _COMPOUND) else [node]
         ends = [(p.end_lineno or p.lineno, p.end_col_offset or 0) for p in parts]
         last, column = max(ends, default=(node.lineno, node.col_offset + 3))
         lines = [line.encode() for line in self._lines[node.lineno - 1 : last]]
@@ -295,8 +306,8 @@ class _Pass:
 
     def _watched(self, node: ast.stmt) -> list[ast.stmt]:
         """A statement that may change a parameter, looked at before and after."""
-        name, *path = changed_by(node).split(".")
         place = node.lineno, node.col_offset
+        name, *path = (changed_by(node) or self._carried.get(place, "")).split(".")
         if not name or place in self._module.tallies:
             return [node]
         point = self._next()
@@ -344,24 +355,6 @@ def _may_train(node: Loop) -> bool:
     """A loop that calls or computes nothing trains nothing."""
     inner = (each for part in node.body for each in walk(part))
     return any(isinstance(each, ast.Call | ast.BinOp) for each in inner)
-
-
-def _own_parts(node: ast.stmt) -> Sequence[ast.stmt | ast.expr]:
-    """What of a statement runs before any block of it."""
-    if isinstance(node, ast.If | ast.While):
-        return [node.test]
-    if isinstance(node, ast.For | ast.AsyncFor):
-        return [node.iter, node.target]
-    if isinstance(node, ast.With | ast.AsyncWith):
-        parts = [(item.context_expr, item.optional_vars) for item in node.items]
-        return [part for pair in parts for part in pair if part is not None]
-    if isinstance(node, ast.Match):
-        return [node.subject]
-    return [] if isinstance(node, ast.Try | ast.TryStar) else [node]
-
-
-def _is_constant(node: ast.stmt) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 
 def _short(text: str) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 from debottleneck.agent import dataflow, turns
 from debottleneck.agent.changes import ChangePoint
+from debottleneck.agent.dataflow import Flow
 from debottleneck.agent.turns import LoopPoint
 from debottleneck.recording.spool import BY_OPTIMIZER
 from debottleneck.words import STEP
@@ -105,12 +106,22 @@ class Happenings:
 
     def _trained(self) -> Counter[Chain]:
         """The loops that train arrays which outlive their entries, else any."""
-        lasting = {p: seen for p, seen in self._changes.items() if p.is_lasting}
         trained: Counter[Chain] = Counter()
-        for seen in (lasting or self._changes).values():
+        for seen in self._telling().values():
             trained[_usual(seen)] += seen.total()
         del trained[()]
         return trained
+
+    def _telling(self) -> dict[ChangePoint, Counter[Chain]]:
+        """Changes of arrays, or of lists where there are none; lasting ones, or any."""
+        every = self._changes
+        every = {p: seen for p, seen in every.items() if p.of_arrays} or every
+        return {p: seen for p, seen in every.items() if p.is_lasting} or every
+
+    @property
+    def lasts(self) -> bool:
+        """Whether what is trained was seen to outlive the entries of its loops."""
+        return any(point.of_arrays and point.is_lasting for point in self._changes)
 
     def training(self, point: LoopPoint) -> set[int]:
         """Its statements in which something was seen to train."""
@@ -120,7 +131,7 @@ class Happenings:
     def sides(self, point: LoopPoint) -> list[str]:
         """Of each statement, see `dataflow.sides`."""
         training = self.training(point)
-        flows = [row.flow for row in point.plan.rows]
+        flows = _flows(point, training)
         if not training:
             return [""] * len(flows)
         computing = self._rows.get(NAME, {}).get(point, ())
@@ -155,9 +166,10 @@ class Happenings:
 
     def _feeds(self, point: LoopPoint, names: frozenset[str]) -> bool:
         """Whether the loop trains with what it binds these names to, and that alone."""
-        head, *flows = (row.flow for row in point.plan.rows)
+        training = self.training(point) - {0}
+        head, *flows = _flows(point, training)
         head = replace(head, writes=names, touches=frozenset())
-        return bool(dataflow.sides([head, *flows], self.training(point) - {0})[0])
+        return bool(dataflow.sides([head, *flows], training)[0])
 
     def _covered(self, outer: LoopPoint, inner: LoopPoint, ready: int) -> float:
         """The part that `inner` is of what `outer` does to train."""
@@ -192,6 +204,16 @@ class Happenings:
                     sides[site] = places[place]
                     places.setdefault((point.file, row.line), places[place])
         return sides
+
+
+def _flows(point: LoopPoint, training: Collection[int]) -> list[Flow]:
+    """Of its statements; what decides whether one trains is what that one uses."""
+    return [
+        replace(row.flow, reads=row.flow.reads | row.under)
+        if index in training
+        else row.flow
+        for index, row in enumerate(point.plan.rows)
+    ]
 
 
 def _common(chains: Counter[Chain]) -> Chain:

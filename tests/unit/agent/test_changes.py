@@ -143,6 +143,10 @@ def test_arrays_are_not_held(told: Told) -> None:
         (OrderedDict(a=1, w=np.ones(3)), True),
         ([[np.ones(3)]], True),
         ([[[np.ones(3)]]], False),
+        ([0.5, 0.5], True),
+        ([[0.5, 0.5], [0.5, 0.5]], True),
+        ([1, 2], False),
+        ((0.5, 0.5), False),
         (np.ones(1), False),
         (np.arange(3), False),
         (np.float64(2.0), False),
@@ -159,8 +163,31 @@ def test_after_the_choice_only_what_never_ran_is_looked_at(told: Told) -> None:
     ran, fresh = ChangePoint(), ChangePoint()
     ran.before(1)
     ran.after(1)
-    changes.settle()
+    changes.settle(surely=True)
     assert (ran.on, fresh.on) == (False, True)
+
+
+def test_what_ran_once_is_looked_at_where_nothing_was_seen_to_last(told: Told) -> None:
+    """Parameters may change after many turns of what begins anew each time."""
+    once, often = ChangePoint(), ChangePoint()
+    for point in (once, often, often, often):
+        point.before(1)
+        point.after(1)
+    changes.settle(surely=False)
+    assert (once.on, often.on) == (True, False)
+
+
+def test_a_few_lists_are_kept(told: Told) -> None:
+    """The last ones: a list has no weak reference, and may be long."""
+    point, first = ChangePoint(), [0.5, 0.5]
+    for value in (first, first, *([0.5, 0.5] for _ in range(changes.MOST_LISTS))):
+        point.before(value)
+        point.after(value)
+    assert len(told) == 1
+    assert not point.of_arrays
+    point.before(first)
+    point.after(first)
+    assert len(told) == 1
 
 
 def test_what_changed_is_looked_at_once_more(told: Told) -> None:
@@ -169,7 +196,7 @@ def test_what_changed_is_looked_at_once_more(told: Told) -> None:
     for _ in range(2):
         point.before(w)
         point.after(w)
-    changes.settle()
+    changes.settle(surely=True)
     changes.look_again()
     assert point.on
     point.before(w)

@@ -130,6 +130,29 @@ CASES = {
         4,
         "arrays that its iterations read and change",
     ),
+    "parameters made of sums over all data": (
+        "a = np.ones(3)\ndef expect(x):\n    wait(300_000)\n    return a * x\n"
+        "for k in range(60):\n    total = np.zeros(3)\n    for i in range(20):\n"
+        "        total += expect(draw())\n    a = total / total.sum()\n",
+        5,
+        "arrays that its iterations read and change",
+    ),
+    "parameters changed after a long recurrence of each of many": (
+        "def roll(v):\n    h = v\n    for i in range(33):\n"
+        "        h = np.tanh(h + draw())\n    return h\n"
+        "for k in range(60):\n    total = 0\n    for j in range(20):\n"
+        "        total = total + roll(w).sum()\n"
+        "    w = w + 0.01 * total * rng.random(3)\n",
+        6,
+        "arrays that its iterations read and change",
+    ),
+    "weights in a list, and what decides whether they change": (
+        "v = [0.1] * 9\ndef score(v):\n    wait(300_000)\n    return v[0] - 9\n"
+        "for k in range(400):\n    s = score(v)\n    if s < 0:\n"
+        "        for j in range(9):\n            v[j] += 0.1 * abs(s)\n",
+        5,
+        "arrays that its iterations read and change",
+    ),
     "a name that says so": (
         "def update(): wait(500_000)\ndef go():\n    for k in range(5000):\n"
         "        update()\ngo()\n",

@@ -11,6 +11,7 @@ from debottleneck.agent.functions import Windows
 from debottleneck.agent.opened import CallWatch
 from debottleneck.agent.spool_writer import SpoolWriter
 from debottleneck.recording import spool
+from debottleneck.strategies.rewriting.tracing import Tracing
 
 
 class Writer:
@@ -24,24 +25,22 @@ class Writer:
         self.events.append(event)
 
 
-@pytest.mark.parametrize("is_ours", [True, False])
-def test_only_the_script_s_own_profiler_is_blamed(is_ours: bool) -> None:
-    """A window that meets the agent's own look at calls is left out without a word."""
-    writer, watch = Writer(), CallWatch(lambda _: False)
+OURS = [lambda: CallWatch(lambda _: False)._see, lambda: Tracing()._event]
+
+
+@pytest.mark.parametrize("ours", [*OURS, None])
+def test_only_the_script_s_own_profiler_is_blamed(ours: Any) -> None:
+    """A window that meets a look of our own at calls is left out without a word."""
+    writer = Writer()
     windows = Windows(cast(SpoolWriter, writer))
     before = sys.getprofile()
-    if is_ours:
-        sys.setprofile(None)
-        assert watch.begin()
-    else:
-        sys.setprofile(lambda *_: None)
+    sys.setprofile(ours() if ours else lambda *_: None)
     try:
         windows.attend(spool.FUNCTIONS_WALL)
     finally:
-        watch.end()
         sys.setprofile(before)
     reasons = [event["why"] for event in writer.events]
-    assert reasons == ([] if is_ours else [PROFILER])
+    assert reasons == ([] if ours else [PROFILER])
 
 
 PROFILER = "the script uses a profile function of its own"

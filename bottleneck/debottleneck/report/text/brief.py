@@ -25,7 +25,7 @@ from debottleneck.report.words.quantities import clean, cut
 MOST_LINES = 25
 """What a terminal shows as it opens, with the line to type on."""
 
-FITS = ((4, 0.01), (3, 0.01), (3, 0.02), (2, 0.02), (2, 0.05), (1, 0.1), (1, 0.5))
+FITS = ((4, 0.01), (3, 0.01), (3, 0.02), (2, 0.02), (2, 0.05), (1, 0.1), (1, 0.2))
 """Lines of code shown, and the share of the step below which rows are folded: the
 first that fits."""
 

@@ -173,7 +173,8 @@ def gil_line(analysis: Analysis) -> str:
 def gap_lines(analysis: Analysis) -> list[str]:
     """What was not measured though nobody switched it off, and why, each in a line."""
     gaps = [gap for gap in analysis.not_measured if gap.why != SWITCHED_OFF]
-    return [f"Not measured: {clean(gap.what)}: {clean(gap.why)}" for gap in gaps]
+    found = [f"Not measured: {clean(gap.what)}: {clean(gap.why)}" for gap in gaps]
+    return [*dict.fromkeys(found)]
 
 
 def sentence(text: str) -> str:
