@@ -18,7 +18,10 @@ from debottleneck.agent.dataflow import DEPTH, SCOPES, meets, overlap, path_of, 
 MOST_STEPS = 500
 """Statements that an iteration is followed through."""
 
-_MADE = (ast.BinOp, ast.Call, ast.Name, ast.Attribute, ast.Subscript)
+_MADE = (
+    ast.BinOp, ast.Call, ast.Name, ast.Attribute, ast.Subscript, ast.ListComp,
+    ast.DictComp, ast.Tuple, ast.List,
+)  # fmt: skip
 _OWN = ":"
 """Stands between a function's name and that of a variable of its own."""
 
