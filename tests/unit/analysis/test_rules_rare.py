@@ -14,10 +14,16 @@ from debottleneck.analysis.findings import diagnose
 from debottleneck.analysis.result import Analysis
 from debottleneck.analysis.rules.rare import period
 
-STAGES = {("forward", "native"): 0.7, ("checkpoint", "disk"): 0.3}
+Causes = dict[tuple[str, str], float]
+STAGES: Causes = {("forward", "native"): 0.7, ("checkpoint", "disk"): 0.3}
 
 
-def loop(stages: Sequence[dict[str, float]], first: int = 0) -> Analysis:
+def loop(
+    stages: Sequence[dict[str, float]],
+    first: int = 0,
+    causes: Causes = STAGES,
+    load: float = 0.0,
+) -> Analysis:
     """A loop whose steps have these stages, in milliseconds."""
     steps, parts, at = [], [], 0
     for number, step in enumerate(stages, first):
@@ -30,7 +36,8 @@ def loop(stages: Sequence[dict[str, float]], first: int = 0) -> Analysis:
             for stage, ms in step.items()
         ]
     tables = {"steps": rows("steps", steps), "step_stages": rows("step_stages", parts)}
-    return replace(loop_of(STAGES), **tables)
+    made = loop_of(causes, environment={"foreign_load": load})
+    return replace(made, **tables)
 
 
 def test_every_tenth_step_stalls() -> None:
@@ -59,6 +66,16 @@ def test_an_evaluation_is_no_stall() -> None:
     usual, slow = {"forward": 10.0}, {"forward": 10.0, "evaluate": 90.0}
     steps = [slow if n % 10 == 4 else usual for n in range(60)]
     assert "periodic-stall" not in kinds(diagnose(loop(steps)))
+
+
+@pytest.mark.parametrize("load", [0.1, 1.5])
+def test_other_work_s_stalls_are_not_the_script_s(load: float) -> None:
+    """Where other work takes the cores, waits for one are said to be its doing."""
+    usual, slow = {"forward": 10.0}, {"forward": 10.0, "backward": 90.0}
+    causes = {("forward", "native"): 0.7, ("backward", "runqueue"): 0.3}
+    steps = [slow if n % 10 == 4 else usual for n in range(60)]
+    found = diagnose(loop(steps, causes=causes, load=load))
+    assert ("periodic-stall" in kinds(found)) is (load < 1)
 
 
 @pytest.mark.parametrize("ms", [10.0, 14.0])
