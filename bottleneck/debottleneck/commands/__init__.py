@@ -23,6 +23,7 @@ What each stage of a training loop really waits for, and what to do about it.
   bottleneck run --strategy prefetch x.py    apply one, without an edit
   bottleneck report bottleneck-runs/NAME     render a recording again
   bottleneck predict bottleneck-runs/NAME    what each remedy would gain
+  bottleneck check bottleneck-runs/NAME      fail where a part of the step grew
   bottleneck calibrate                       what threads cost on this machine
   bottleneck selfcheck                       how far to trust it on this machine
 """
@@ -35,10 +36,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: Arguments after the program's name, by default the process's.
 
     Returns:
-        The exit code: the script's own for `profile`, 2 for bad input.
+        The exit code: the script's own for `profile`, 1 for a limit that `check` found
+        exceeded, 2 for bad input.
     """
     from debottleneck.commands import (
         calibrate,
+        check,
         compare,
         parser,
         predict,
@@ -53,7 +56,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):  # a name may have any letters
         sys.stdout.reconfigure(errors="replace")
     verbs = parser.Verbs(DESCRIPTION)
-    for verb in (profile, compare, run, report, predict, calibrate, selfcheck):
+    for verb in (
+        *(profile, compare, run, report, predict, check, calibrate, selfcheck),
+    ):
         verb.add(verbs)
     arguments = verbs.parse(sys.argv[1:] if argv is None else argv)
     if arguments is None:

@@ -69,6 +69,7 @@ def test_version(environment: dict[str, str]) -> None:
             ["--format", "--output", "--png FIGURE", "--redact", "candidate", *FORMATS],
         ),
         (("predict",), ["--cores", "--no-gil", "--free STAGE", "--strategy S"]),
+        (("check",), ["--max NAME=LIMIT", "--baseline", "--format", "--output"]),
         (("calibrate",), ["--python", "--again", "--format"]),
     ],
 )
@@ -137,6 +138,10 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("compare --output taken train.py", ["exists already", "--output"]),
         ("compare --output file/x train.py", ["cannot be written", "--output"]),
         ("compare --stage x train.py", ["--stage", "NAME=module"]),
+        ("check taken", ["no limit", "--max load=25%"]),
+        ("check taken --max load", ["NAME=LIMIT", "load=25%"]),
+        ("check taken --max load=1%", ["taken is not a recording", "profile"]),
+        ("check taken --max load=1% --output no/x", ["no folder", "make it first"]),
         ("calibrate --python gone", ["'gone' cannot be run", "--python"]),
         ("selfcheck --python gone", ["'gone' cannot be run", "--python"]),
     ],
@@ -193,7 +198,10 @@ def parsers() -> dict[str, Parser]:
     return verbs.parsers
 
 
-VERBS = ("profile", "compare", "run", "report", "predict", "calibrate", "selfcheck")
+VERBS = (
+    *("profile", "compare", "run", "report", "predict", "check"),
+    *("calibrate", "selfcheck"),
+)
 
 
 @pytest.mark.parametrize("verb", VERBS)
