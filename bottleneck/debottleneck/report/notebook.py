@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 from functools import cached_property
+from math import isfinite
 from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
 from debottleneck.analysis.analyse import analyse
 from debottleneck.analysis.result import Analysis
+from debottleneck.analysis.rules.measures import of_trainer
 from debottleneck.prediction.verdict import judged
 from debottleneck.recording.recording import Recording
 from debottleneck.report import tables
@@ -20,6 +23,11 @@ from debottleneck.report.words.run import ending
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
+
+
+_OF_ROW = ("stage", "ms_per_step", "share")
+_NOT_IN_NAMES = re.compile(r"[^\w. /-]+")
+"""Letters that trackers refuse in names of metrics (MLflow takes the fewest)."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -52,6 +60,35 @@ class Shown(Recording):
         from debottleneck.report.figures import catalogue
 
         return catalogue.of_run(self.analysis, name)
+
+    def summary(self) -> dict[str, float]:
+        """Numbers for a tracker of experiments, flat, with their units in the names.
+
+        What was not measured is not there. Of each row and cause of the thread that
+        trains "row/NAME/ms_per_step" and "row/NAME/share", "cause/NAME/share".
+        """
+        analysis = self.analysis
+        loop, predicted = analysis.loop, analysis.predictions
+        stages, waits = analysis.stages, of_trainer(analysis.causes)
+        numbers = {"gil/handovers_per_s": analysis.handovers_per_s}
+        if loop.found:
+            numbers |= {
+                "step/mean_ms": loop.step_ms,
+                "step/low_ms": loop.step_low,
+                "step/high_ms": loop.step_high,
+                "step/median_ms": loop.step_median_ms,
+                "step/p95_ms": loop.step_p95_ms,
+                "step/measured_count": float(loop.measured),
+            }
+        for row, ms, share in zip(*map(stages.get, _OF_ROW), strict=True):
+            place = f"row/{_NOT_IN_NAMES.sub('_', clean(row))}"
+            numbers |= {f"{place}/ms_per_step": ms, f"{place}/share": share}
+        for cause, share in waits.groupby("cause")["share"].sum().items():
+            numbers[f"cause/{cause}/share"] = share
+        if predicted is not None and predicted.best is not None:
+            numbers["predicted/best_speedup_x"] = predicted.best.speedup
+        known = {n: v for n, v in numbers.items() if v is not None and isfinite(v)}
+        return {name: float(value) for name, value in known.items()}
 
     def _repr_html_(self) -> str:
         """What a notebook shows: three lines, and where the time goes."""

@@ -73,7 +73,7 @@ def test_a_limit_is_a_time_or_a_share(
 )
 def test_what_is_no_limit_is_refused(text: str) -> None:
     """With a limit that is one."""
-    with pytest.raises(UsageError, match="--max .*load=25%"):
+    with pytest.raises(UsageError, match=r"--max .*load=25%"):
         Limit.parse(text)
 
 
