@@ -29,7 +29,7 @@ def load_batch():
 weights = np.zeros((64, 64))
 for _ in range(400):
     batch = load_batch()
-    weights -= 0.01 * (weights + batch)
+    weights -= 0.01 * (weights + batch) * sum(range(300_000)) * 1e-9
 """
 
 

@@ -87,12 +87,8 @@ def main(
     with aside(config):
         if config.get("record", True):
             with contextlib.suppress(OSError):  # no room for it: the script runs
-                _record(spooled, config, no_yappi)
-                _state_facts(spooled, config, no_yappi)
-                opening = opened.Opening(partial(user.owns, module=""))
-                evidence.start(config.get("loop"), opening, beside=config["causal"])
-                garbage.Collections(spooled).install()
-        hooks = _after_imports(config, user)
+                record(spooled, config, no_yappi, user)
+        hooks = after_imports(config, user)
         for plugin in plugins:
             plugin.install(spooled, config)
             hooks["torch"].append(plugin.after_torch)
@@ -120,8 +116,10 @@ def _run(code: Callable[[], CodeType]) -> None:
         namespace.pop("__cached__", None)
 
 
-def _record(folder: Path, config: Mapping[str, Any], no_yappi: str) -> None:
-    """Start recording, with yappi unless there is a reason against it."""
+def record(
+    folder: Path, config: Mapping[str, Any], no_yappi: str, user: discover.UserCode
+) -> None:
+    """Start recording, with yappi unless there is a reason against it: `no_yappi`."""
     writer = SpoolWriter(folder, lambda mode: None, config["tool_pid"])
     windows = functions.Windows(writer)
     if not no_yappi:
@@ -132,6 +130,10 @@ def _record(folder: Path, config: Mapping[str, Any], no_yappi: str) -> None:
     if config["causal"]:
         writer.attend = delays.Delays(writer, writer.attend).attend
     marks.start(writer)
+    _state_facts(folder, config, no_yappi)
+    opening = opened.Opening(partial(user.owns, module=""))
+    evidence.start(config.get("loop"), opening, beside=config["causal"])
+    garbage.Collections(folder).install()
 
 
 def _state_facts(folder: Path, config: Mapping[str, Any], yappi: str) -> None:
@@ -312,7 +314,7 @@ def _check_stages(config: Mapping[str, Any], user: discover.UserCode) -> None:
                 raise SystemExit(2)
 
 
-def _after_imports(
+def after_imports(
     config: Mapping[str, Any], user: discover.UserCode
 ) -> dict[str, list[discover.Hook]]:
     """What to do after the import of frameworks, and of the modules of --stage."""

@@ -17,13 +17,17 @@ from debottleneck.analysis.rules.measures import of_trainer
 from debottleneck.prediction.verdict import judged
 from debottleneck.recording.recording import Recording
 from debottleneck.report import tables
+from debottleneck.report.rows import ShownRows
 from debottleneck.report.tables import Cell
-from debottleneck.report.words.quantities import clean
+from debottleneck.report.words.quantities import clean, in_order, percent
 from debottleneck.report.words.run import ending
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
+
+LEAST_PIECE = 0.002
+"""Of the step: a row that takes less is no piece of the bar."""
 
 _OF_ROW = ("stage", "ms_per_step", "share")
 _NOT_IN_NAMES = re.compile(r"[^\w. /-]+")
@@ -96,7 +100,7 @@ class Shown(Recording):
 
 
 def card(analysis: Analysis) -> Markup:
-    """The verdict's lines above the row x cause table, without script or sheet."""
+    """A bar, the verdict's lines, the row x cause table, without script or sheet."""
     verdict = analysis.verdict
     lines = {"What": verdict.what, "Where": verdict.where, "Do": verdict.action}
     lines["Note"] = verdict.note
@@ -106,9 +110,10 @@ def card(analysis: Analysis) -> Markup:
     heads = Markup("").join(map(Markup("<th>{}</th>").format, _texts(table.headers)))
     rows = Markup("").join(map(_row, filter(None, (*table.rows, table.total))))
     return Markup(
-        "<div>{}<table><caption>{}</caption><thead><tr>{}</tr></thead>"
+        "<div>{}{}<table><caption>{}</caption><thead><tr>{}</tr></thead>"
         "<tbody>{}</tbody></table></div>"
     ).format(
+        bar(analysis),
         Markup("").join(
             Markup("<div><b>{}</b> {}</div>").format(name, clean(text).replace("`", ""))
             for name, text in said
@@ -118,6 +123,25 @@ def card(analysis: Analysis) -> Markup:
         heads,
         rows,
     )
+
+
+def bar(analysis: Analysis) -> Markup:
+    """The step as one bar, a piece for each row in its colour; "" without steps."""
+    shown, stages = ShownRows.of(analysis), analysis.stages
+    shares = dict(zip(stages["stage"], stages["share"], strict=True))
+    piece = Markup(
+        '<div title="{0} {1}" style="flex:{2:.4f};background:{3};color:#fff;'
+        'overflow:hidden;white-space:nowrap;padding:2px 0;text-align:center">{0}</div>'
+    )
+    pieces = [
+        piece.format(clean(row), percent(share), share, shown.colour(row))
+        for row in in_order(shares, analysis.row_names)
+        if (share := float(shares[row])) >= LEAST_PIECE
+    ]
+    if not pieces:
+        return Markup("")
+    whole = Markup('<div style="display:flex;max-width:60em;gap:1px">{}</div>')
+    return whole.format(Markup("").join(pieces))
 
 
 def _texts(cells: Iterable[Cell]) -> Iterator[str]:

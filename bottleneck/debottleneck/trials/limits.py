@@ -172,7 +172,9 @@ def _growth(analysis: Analysis, baseline: Analysis, limit: Limit) -> Bounded:
         compared, _ = compare_recordings(before or Path(), [path or Path()])
         ratio = compared.trials[0].speedup
         assert ratio is not None
-        of = 1.0 if limit.is_share else compared.baseline_ms.value
+        length = compared.baseline_ms
+        assert length is not None
+        of = 1.0 if limit.is_share else length.value
         ends = (ratio.value, ratio.high, ratio.low)
         return Bounded(*(of * (1 / max(end, 1e-9) - 1) for end in ends))
     now, then = _measured(analysis, limit), _measured(baseline, limit)

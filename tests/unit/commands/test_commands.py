@@ -28,7 +28,7 @@ from made_runs import (
 )
 
 from debottleneck import __version__, report
-from debottleneck.commands import main
+from debottleneck.commands import VERBS, main
 from debottleneck.commands.parser import Parser, Verbs
 from debottleneck.commands.predict import PredictOptions
 from debottleneck.commands.report import FILES, FORMATS, PREDICTED, ReportOptions
@@ -69,6 +69,7 @@ def test_version(environment: dict[str, str]) -> None:
             ["--format", "--output", "--png FIGURE", "--redact", "candidate", *FORMATS],
         ),
         (("predict",), ["--cores", "--no-gil", "--free STAGE", "--strategy S"]),
+        (("attach",), ["--seconds", "--output", "PID", "ptrace"]),
         (("check",), ["--max NAME=LIMIT", "--baseline", "--format", "--output"]),
         (("calibrate",), ["--python", "--again", "--format"]),
     ],
@@ -196,12 +197,6 @@ def parsers() -> dict[str, Parser]:
     for name in VERBS:
         importlib.import_module(f"debottleneck.commands.{name}").add(verbs)
     return verbs.parsers
-
-
-VERBS = (
-    *("profile", "compare", "run", "report", "predict", "check"),
-    *("calibrate", "selfcheck"),
-)
 
 
 @pytest.mark.parametrize("verb", VERBS)
