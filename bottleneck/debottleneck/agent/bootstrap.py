@@ -107,6 +107,8 @@ def _run(code: Callable[[], CodeType]) -> None:
     try:
         exec(code(), namespace)
     except BaseException as error:  # raised again: whatever ends the script
+        if isinstance(error, ImportError):
+            marks.note({"event": spool.NO_IMPORT, "what": str(error)})
         inspected = sys.flags.inspect or os.environ.get("PYTHONINSPECT")
         if inspected or not isinstance(error, SystemExit):
             sys.excepthook = _clean_hook(sys.excepthook)

@@ -169,6 +169,11 @@ class Conductor:
         self._instruments.close()
         return self.outcome
 
+    @property
+    def trained(self) -> bool:
+        """Whether steps were seen."""
+        return self._seen is not None
+
     def _check_folder(self) -> None:
         """Nothing more can be measured without it."""
         if not self._folder.is_dir():

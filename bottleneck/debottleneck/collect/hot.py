@@ -13,7 +13,7 @@ import ast
 import os
 import tokenize
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -37,6 +37,9 @@ SEEN, REGULAR, FEWEST = 5, 0.5, 4
 lengths vary by no more than that part: what chance made of shorter ones varies more."""
 
 LONGEST_TEXT = 80
+
+FILLS = {"put", "put_nowait"}
+"""Methods that fill a queue."""
 
 RUNNING = STATES.index("running")
 
@@ -106,6 +109,32 @@ def marked(
     }
 
 
+def feeders(tables: Mapping[str, pd.DataFrame], pid: int, home: str) -> set[int]:
+    """Threads whose stacks stand in a loop that puts something into a queue."""
+    table = tables["stacks"].merge(tables["frames"], on="stack")
+    places = table.loc[table["pid"] == pid, ["tid", "file", "line"]].drop_duplicates()
+    return {
+        int(tid)
+        for tid, name, line in places.itertuples(index=False)
+        if is_users_own(name)
+        and any(_puts(_path(home, name), at) for at in _around(_path(home, name), line))
+    }
+
+
+@cache
+def _puts(file: str, line: int) -> bool:
+    """Whether the loop there calls what fills a queue."""
+    calls = (
+        node for node in ast.walk(_loops(file)[line]) if isinstance(node, ast.Call)
+    )
+    names = {c.func.attr for c in calls if isinstance(c.func, ast.Attribute)}
+    return not names.isdisjoint(FILLS)
+
+
+def _path(home: str, name: str) -> str:
+    return os.path.normpath(os.path.join(home, name))
+
+
 def _are_seen(marks: Sequence[_Mark], at: Sequence[tuple[_Look, int]]) -> bool:
     """Whether steps are the loop's iterations: long ones, much the same."""
     lengths = np.diff([t for t, _, edge, _ in marks if edge == spool.STEP_START])
@@ -130,7 +159,7 @@ def _seen(raw: Path) -> list[_Row]:
 def _look(start: int, end: int, frames: list[Place], *, home: str) -> _Look:
     found: list[tuple[Place, int]] = []
     for name, line in frames:
-        file = os.path.normpath(os.path.join(home, name))
+        file = _path(home, name)
         if is_users_own(name):
             found += [((file, header), line) for header in _around(file, line)]
     loops, lines = tuple(p for p, _ in found), tuple(n for _, n in found)

@@ -70,7 +70,7 @@ def save(
         not_measured=(*missing, *unread),
         plans=assemble.told(raw, outcome.pid, "plan"),
         delays=assemble.told(raw, outcome.pid, spool.DELAYED),
-        feeders=tuple(e["tid"] for e in assemble.told(raw, outcome.pid, spool.FEEDS)),
+        feeders=_feeders(raw, tables, outcome.pid, home),
     )
     Recording.of(facts, tables).save(options.output)
 
@@ -111,6 +111,14 @@ def _environment(
     foreign = foreign_load(raw, blocks)
     known = facts if foreign is None else facts | {"foreign_load": foreign}
     return masks.value(known)  # type: ignore[no-any-return] # of the same kind
+
+
+def _feeders(
+    raw: Path, tables: dict[str, pd.DataFrame], pid: int, home: str
+) -> tuple[int, ...]:
+    """Threads that fill a queue: seen to do so, or in a loop that does."""
+    told = {event["tid"] for event in assemble.told(raw, pid, spool.FEEDS)}
+    return tuple(sorted(told | hot.feeders(tables, pid, home)))
 
 
 def _rates(raw: Path, agent: dict[str, Any]) -> dict[str, Any]:

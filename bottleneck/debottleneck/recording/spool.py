@@ -140,6 +140,9 @@ CELLS_FILE = "cells.json"
 """Of code that is in no file, a notebook's cells: what it is called, its source."""
 COMMS_FILE = "comms.jsonl"
 LOAD_FILE = "load.jsonl"
+NO_IMPORT = "no-import"
+"""Event: the script ended as something could not be imported."""
+
 FEEDS = "feeds"
 """Event: a thread fills a queue."""
 
