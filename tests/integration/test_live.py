@@ -197,6 +197,12 @@ CELLS = (
     "    spent = sum(range(60_000))\n"
     "    weights = 0.9 * weights + 0.1 * batch\n",
     'with debottleneck.profile("by-name") as run:\n    train(400)\n',
+    "total = []\n"
+    'with debottleneck.profile("in-place") as run:\n'
+    "    for number in range(400):\n"
+    "        batch = load_batch(number)\n"
+    "        spent = sum(range(60_000))\n"
+    "        total.append(batch.sum())\n",
     "print(json.dumps([weights.shape, number, run.recording.summary()]))",
     "%%bottleneck\nraise KeyError(number)",
 )
@@ -220,18 +226,18 @@ def test_cells_of_a_notebook(
     )
     outputs = json.loads(done.stdout)
     assert outputs[:2] == [[], []]
-    for at, cell in ((2, "In[3]:4"), (3, "In[2]:15")):
+    for at, cell in ((2, "In[3]:5"), (3, "In[2]:15"), (4, "In[5]:5")):
         (card,) = outputs[at]
         html = card["data"]["text/html"]
         assert "<b>What</b>" in html
         assert "display:flex" in html
         assert cell in html
         assert "<script" not in html
-    (printed,) = outputs[4]
+    (printed,) = outputs[5]
     shape, number, summary = json.loads(printed["text"])
     assert (shape, number) == ([64, 64], 399)
     assert summary["row/load/share"] > 0.3
-    (error,) = outputs[5]
+    (error,) = outputs[6]
     assert (error["ename"], error["evalue"]) == ("KeyError", "399")
     sources = load_recording(tmp_path / "by-magic").sources
     assert "    batch = load_batch(number)" in set(sources["text"])

@@ -5,11 +5,14 @@ The instruments are conducted by a process of their own, so that they take no GI
 
 from __future__ import annotations
 
+import ast
 import json
+import linecache
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -113,8 +116,8 @@ class Profile:
             live.stop(self.folder / spool.RAW_FOLDER, _cell_name)
         finally:
             self._end(kept=True)
-        if kind is None or kind is KeyboardInterrupt:
-            self._show()
+        if self.recording and (kind is None or kind is KeyboardInterrupt):
+            self._show(self.recording)
 
     def _end(self, *, kept: bool) -> None:
         """Let the helper save what it has; nothing of it stays."""
@@ -130,37 +133,85 @@ class Profile:
             return
         from debottleneck import load_recording
 
-        self.recording = load_recording(self.folder)
+        try:
+            self.recording = load_recording(self.folder)
+        except BottleneckError as error:  # the block has run, and what it raised counts
+            say(f"nothing was measured: {error}")
 
-    def _show(self) -> None:
+    def _show(self, recording: Shown) -> None:
         """The card in a notebook, elsewhere what `bottleneck profile` prints."""
         shell = _shell()
         if shell is not None and hasattr(shell, "kernel"):
             from IPython.display import display
 
-            display(self.recording)
+            display(recording)
             return
         from debottleneck.report.text import brief
         from debottleneck.report.text.tables import look, print_apart
 
-        assert self.recording is not None
         footer = (f"{'More':<11}bottleneck report --full {self.folder}",)
         shape = look(sys.stderr)._asdict()
-        text = brief.render(self.recording.analysis, footer=footer, **shape)
+        text = brief.render(recording.analysis, footer=footer, **shape)
         print_apart(text, sys.stderr)
 
 
 def add_magic(shell: InteractiveShell) -> None:
-    """Add `%%bottleneck` to a shell of IPython."""
+    """Add `%%bottleneck` to IPython; loops in blocks of `with profile()` have rows."""
 
     def bottleneck(line: str, cell: str) -> None:
         """Profile a cell: `%%bottleneck [FOLDER]`."""
         with Profile(Path(line.strip()) if line.strip() else None):
-            source: str = shell.transform_cell(cell)
+            source = "\n" + shell.transform_cell(cell)  # below the magic's line
             path = shell.compile.cache(source, len(shell.user_ns["In"]) - 1)
             exec(live.compile_cell(source, path), shell.user_ns)
 
     shell.register_magic_function(bottleneck, "cell")
+    shell.ast_transformers.append(_Blocks(shell.user_ns))
+
+
+class _Blocks:
+    """Lets the block of a cell's `with profile()` be compiled when that has begun.
+
+    Args:
+        names: The shell's.
+    """
+
+    def __init__(self, names: Mapping[str, Any]) -> None:
+        self._names = names
+
+    def visit(self, tree: ast.Module) -> ast.Module:
+        """As IPython calls it; other statements are as they were."""
+        for node in tree.body:
+            if not isinstance(node, ast.With) or node.body[0].lineno == node.lineno:
+                continue
+            if any(self._is_profile(item.context_expr) for item in node.items):
+                first = node.body[0]
+                code = f"__import__({__name__!r}, fromlist=['block']).block"
+                (call,) = ast.parse(f"{code}({first.lineno}, {node.end_lineno})").body
+                for part in ast.walk(call):
+                    ast.copy_location(part, first)
+                node.body = [call]
+        return tree
+
+    def _is_profile(self, node: ast.expr) -> bool:
+        """Whether it calls ours, and no other function of that name."""
+        function = node.func if isinstance(node, ast.Call) else node
+        import debottleneck
+
+        if isinstance(function, ast.Attribute) and isinstance(function.value, ast.Name):
+            owner = self._names.get(function.value.id)
+            return owner is debottleneck and function.attr == "profile"
+        name = function.id if isinstance(function, ast.Name) else ""
+        return self._names.get(name) is debottleneck.profile
+
+
+def block(first: int, last: int) -> None:
+    """Run lines of the cell that calls it, with their loops marked."""
+    frame = sys._getframe(1)
+    path = frame.f_code.co_filename
+    lines = linecache.getlines(path)[first - 1 : last]
+    source = "\n" * (first - 2) + "if 1:\n" + "".join(lines)
+    exec(live.compile_cell(source, path), frame.f_globals)
 
 
 def _cell_name(path: str) -> str:

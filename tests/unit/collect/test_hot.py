@@ -88,7 +88,7 @@ def steps(count: int, length: float = 1.0) -> list[Look]:
 
 def test_long_iterations_are_steps_of_their_statements(tmp_path: Path) -> None:
     """Blocks are opened, a loop within is one statement, and its lines are its own."""
-    tables = marked(tmp_path, [(5.0, (18,)), *steps(8), (5.0, (18,))])
+    tables = marked(tmp_path, [(5.0, (18,)), *steps(8, 20.0), (5.0, (18,))])
     (loop,) = tables["loops"].to_dict("records")
     assert loop["why"] == spool.BY_STACKS
     sites = tables["sites"]
@@ -97,7 +97,7 @@ def test_long_iterations_are_steps_of_their_statements(tmp_path: Path) -> None:
     assert sites["name"].tolist()[:2] == ["for batch in load(3)"] * 2
     marks = tables["marks"]
     begun = marks[marks["edge"] == spool.STEP_START]
-    assert begun["t_ns"].diff().dropna().unique().tolist() == [24 * MS]
+    assert begun["t_ns"].diff().dropna().unique().tolist() == [480 * MS]
     assert marks["cpu_ns"].is_monotonic_increasing
 
 
