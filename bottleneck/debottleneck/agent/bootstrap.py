@@ -108,7 +108,7 @@ def _run(code: Callable[[], CodeType]) -> None:
         exec(code(), namespace)
     except BaseException as error:  # raised again: whatever ends the script
         if isinstance(error, ImportError):
-            marks.note({"event": spool.NO_IMPORT, "what": str(error)})
+            marks.note({"event": spool.NO_IMPORT, "what": str(error.msg)})
         inspected = sys.flags.inspect or os.environ.get("PYTHONINSPECT")
         if inspected or not isinstance(error, SystemExit):
             sys.excepthook = _clean_hook(sys.excepthook)
@@ -179,7 +179,7 @@ def _prepare(
     _set_path(folder)
     main_module = _main_module(None, path, SourceFileLoader("__main__", path))
     user = _user_code(config)
-    named = {**user.stages.get("__main__", {}), **user.stages.get(_stem(path), {})}
+    named = {**user.stages.get("__main__", {}), **user.stages.get(Path(path).stem, {})}
     main_module.__package__ = None
     return user, lambda: discover.compile_marked(_source(path), path, named)
 
@@ -207,10 +207,6 @@ def _folder_of(path: str) -> str:
 def _source(path: str | int) -> bytes:
     with open(path, "rb", closefd=path != 0) as file:
         return file.read()
-
-
-def _stem(path: str) -> str:
-    return os.path.splitext(os.path.basename(path))[0]
 
 
 def _set_path(first: str) -> None:
@@ -303,7 +299,7 @@ def _check_stages(config: Mapping[str, Any], user: discover.UserCode) -> None:
     """Refuse a `--stage` that names nothing, before the script runs."""
     for module, names in user.stages.items():
         for qualified in names:
-            if module in ("__main__", _stem(config["target"])):
+            if module in ("__main__", Path(config["target"]).stem):
                 path = sys.modules["__main__"].__file__ or ""
                 reason = targets.missing_in_source(path, module, qualified)
             else:
@@ -323,7 +319,7 @@ def after_imports(
     hooks: dict[str, list[discover.Hook]]
     hooks = {module: [frameworks.install] for module in frameworks.MODULES}
     for module, names in user.stages.items():
-        if module in ("__main__", _stem(config["target"])):
+        if module in ("__main__", Path(config["target"]).stem):
             continue
         if module in sys.modules:
             _wrap_all(names)(sys.modules[module])

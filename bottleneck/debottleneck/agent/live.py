@@ -70,12 +70,13 @@ def stop(folder: Path, called: Callable[[str], str] = str) -> None:
     evidence.stop()
     turns.settle_on(None)
     turns.points().clear()
-    paths = [path for path in written.files() if not os.path.exists(path)]
-    cells = {path: (called(path), _source(path)) for path in paths}
+    paths = written.files()
+    cells = {p: (called(p), _source(p)) for p in paths if not os.path.exists(p)}
     if cells:
         spool.write_private(folder / spool.CELLS_FILE, dumps(cells))
     for function in _functions():
-        written.restore(function)
+        if function.__code__.co_filename in paths:
+            written.restore(function)
     for function, code in _exchanged.items():
         function.__code__ = code
     _exchanged.clear()

@@ -33,9 +33,9 @@ def remember(path: str, module: CodeType) -> None:
     _written[path] = codes(module)
 
 
-def files() -> list[str]:
+def files() -> set[str]:
     """Those of which other code runs."""
-    return [*_written]
+    return {*_written}
 
 
 def forget() -> None:

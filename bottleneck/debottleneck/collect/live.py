@@ -28,9 +28,6 @@ from debottleneck.recording import spool
 if TYPE_CHECKING:
     from debottleneck.collect.progress import Seen
 
-LOG = "live.log"
-"""What goes wrong in that process."""
-
 
 class RunningProcess:
     """A process that runs already, watched until it ends or enough is known.

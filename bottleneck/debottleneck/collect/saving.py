@@ -91,8 +91,11 @@ def _add_sources(
 
 def _from_outside(options: Options, loops: pd.DataFrame) -> Iterator[NotMeasured]:
     """What a process that was attached to cannot show."""
-    if options.attached and (loops["why"] != spool.BY_STACKS).all():
-        remedy = "profile the script from its start: bottleneck profile"
+    remedy = "profile the script from its start: bottleneck profile"
+    if options.attached and loops.empty:
+        reason = "no loop of the main thread was seen (lines need CPython 3.11 to 3.13)"
+        yield NotMeasured("lines", reason, remedy)
+    elif options.attached and (loops["why"] == spool.BY_SECONDS).any():
         reason = "attached from outside: shares are right, lengths of steps unknown"
         yield NotMeasured("iterations", reason, remedy)
 

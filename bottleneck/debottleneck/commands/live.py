@@ -79,7 +79,7 @@ class Profile:
         """The process that conducts, once it is ready for the agent."""
         root = str(Path(live.__file__).parents[2])
         path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
-        log = self.folder / "live.log"
+        log = self.folder / spool.RAW_FOLDER / "live.log"
         with open(log, "w", opener=spool.private) as errors:
             helper = subprocess.Popen(
                 [
