@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -151,7 +152,10 @@ class Profile:
 
         footer = (f"{'More':<11}bottleneck report --full {self.folder}",)
         shape = look(sys.stderr)._asdict()
-        text = brief.render(recording.analysis, footer=footer, **shape)
+        analysis = recording.analysis
+        if shell is not None:  # `compare` runs scripts
+            analysis = replace(analysis, predictions=None)
+        text = brief.render(analysis, footer=footer, **shape)
         print_apart(text, sys.stderr)
 
 
