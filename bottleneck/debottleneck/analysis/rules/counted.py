@@ -26,7 +26,6 @@ from debottleneck.analysis.thresholds import THRESHOLDS
 from debottleneck.recording.spool import OLDEST
 
 
-
 def collector(analysis: Analysis) -> Iterator[Finding]:
     """Garbage collections stop the trainer; says which, and what they look at."""
     amount = cost(analysis, trainer_stages(analysis), ["gc"], THRESHOLDS.wait_share)
