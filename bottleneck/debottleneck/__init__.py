@@ -122,3 +122,10 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
     from debottleneck.commands.live import add_magic
 
     add_magic(shell)
+
+
+def unload_ipython_extension(shell: InteractiveShell) -> None:
+    """What `%unload_ext debottleneck` calls."""
+    from debottleneck.commands.live import remove_magic
+
+    remove_magic(shell)

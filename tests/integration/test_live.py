@@ -205,6 +205,8 @@ CELLS = (
     "        total.append(batch.sum())\n",
     "print(json.dumps([weights.shape, number, run.recording.summary()]))",
     "%%bottleneck\nraise KeyError(number)",
+    "%unload_ext debottleneck",
+    "print(get_ipython().ast_transformers)",
 )
 
 
@@ -239,6 +241,7 @@ def test_cells_of_a_notebook(
     assert summary["row/load/share"] > 0.3
     (error,) = outputs[6]
     assert (error["ename"], error["evalue"]) == ("KeyError", "399")
+    assert outputs[7:] == [[], [{**printed, "text": "[]\n"}]]
     sources = load_recording(tmp_path / "by-magic").sources
     assert "    batch = load_batch(number)" in set(sources["text"])
 

@@ -173,6 +173,13 @@ def add_magic(shell: InteractiveShell) -> None:
     shell.ast_transformers.append(_Blocks(shell.user_ns))
 
 
+def remove_magic(shell: InteractiveShell) -> None:
+    """Take both out again."""
+    shell.magics_manager.magics["cell"].pop("bottleneck", None)
+    kept = [t for t in shell.ast_transformers if not isinstance(t, _Blocks)]
+    shell.ast_transformers[:] = kept
+
+
 class _Blocks:
     """Lets the block of a cell's `with profile()` be compiled when that has begun.
 
