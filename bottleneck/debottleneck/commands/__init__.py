@@ -26,12 +26,12 @@ DESCRIPTION = """\
 What each stage of a training loop really waits for, and what to do about it.
 
   bottleneck profile train.py --epochs 3     measure one run and report it
-  bottleneck attach PID                      look at a training that runs already
+  bottleneck attach PID                      look at a training that runs
   bottleneck compare train.py                try remedies on it, measure each
   bottleneck run --strategy prefetch x.py    apply one, without an edit
   bottleneck report bottleneck-runs/NAME     render a recording again
   bottleneck predict bottleneck-runs/NAME    what each remedy would gain
-  bottleneck check bottleneck-runs/NAME      fail where a part of the step grew
+  bottleneck check bottleneck-runs/NAME      exit with 1 beyond limits, for CI
   bottleneck calibrate                       what threads cost on this machine
   bottleneck selfcheck                       how far to trust it on this machine
 """
