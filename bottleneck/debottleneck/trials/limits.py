@@ -30,8 +30,9 @@ _SCALE = {"%": 0.01, "us": 1e-3, "ms": 1.0, "s": 1e3}
 _FORM = "write for example load=25%, step=12ms, or with --baseline step=+10%"
 _SHARES = ("share", "share_low", "share_high")
 _TIMES = ("ms_per_step", "low", "high")
-_SAMPLED = ("waits", "causes", "gil")
-"""How what was not measured begins, where causes are not known without it."""
+_SAMPLED, _OF_GIL = ("waits", "causes"), ("gil", "python", "native")
+"""How what was not measured begins, where causes are not known without it; and those
+that are not known without the GIL's holder."""
 
 
 class Bounded(NamedTuple):
@@ -147,8 +148,8 @@ def _rows(analysis: Analysis, name: str) -> pd.DataFrame:
     """What is added up: bounds too, which is never too narrow."""
     stages = analysis.stages
     if name in CAUSES:
-        lacking = (g for g in analysis.not_measured if g.what.startswith(_SAMPLED))
-        for gap in lacking:
+        needed = (*_SAMPLED, "gil") if name in _OF_GIL else _SAMPLED
+        for gap in (g for g in analysis.not_measured if g.what.startswith(needed)):
             reason = f"{name} was not measured: {gap.why}"
             raise UsageError(reason, gap.remedy or "profile it again")
         return of_trainer(analysis.causes, cause=name)

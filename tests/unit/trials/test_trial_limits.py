@@ -127,6 +127,10 @@ def test_a_cause_that_was_not_measured_is_no_pass(tmp_path: Path) -> None:
     """Nor is a run without steps."""
     made = run(tmp_path / "run")
     gap = NotMeasured("waits", "switched off", "leave out --no-waits")
+    no_gil = NotMeasured("gil", "a free-threaded build")
+    assert kept(replace(made, not_measured=(no_gil,)), "network=1%")
+    with pytest.raises(UsageError, match="python was not measured: a free-threaded"):
+        kept(replace(made, not_measured=(no_gil,)), "python=1%")
     unseen = replace(made, not_measured=(gap,))
     with pytest.raises(UsageError, match="gil was not measured: switched off; leave"):
         check(unseen, [Limit.parse("gil=5%")])
