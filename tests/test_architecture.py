@@ -49,7 +49,7 @@ ONLY_IN = {
 """Library -> the rooms that may import it."""
 
 LINES = {
-    "agent": 8_580,  # 2,650 for loops; 220 enter a live process and leave it again
+    "agent": 8_845,  # 2,900 for loops; 220 enter a live process and leave it again
     "collect": 4_830,  # a run outlives our failures; 650 for processes that run already
     "recording": 3_000,  # 700 for files from strangers: annotations, limits, secrets
     "analysis": 5_400,  # 880 for rows that are lines, 600 for counted causes and stalls
@@ -62,7 +62,7 @@ LINES = {
 }
 """Room -> lines it may have. Who needs more deletes something, or argues it here."""
 
-WHOLE, TESTS = 54_795, 44_080
+WHOLE, TESTS = 55_065, 44_205
 """Lines of the package and of the tests; less than all rooms may have together."""
 
 
