@@ -87,12 +87,8 @@ def main(
     with aside(config):
         if config.get("record", True):
             with contextlib.suppress(OSError):  # no room for it: the script runs
-                _record(spooled, config, no_yappi)
-                _state_facts(spooled, config, no_yappi)
-                opening = opened.Opening(partial(user.owns, module=""))
-                evidence.start(config.get("loop"), opening, beside=config["causal"])
-                garbage.Collections(spooled).install()
-        hooks = _after_imports(config, user)
+                record(spooled, config, no_yappi, user)
+        hooks = after_imports(config, user)
         for plugin in plugins:
             plugin.install(spooled, config)
             hooks["torch"].append(plugin.after_torch)
@@ -111,6 +107,8 @@ def _run(code: Callable[[], CodeType]) -> None:
     try:
         exec(code(), namespace)
     except BaseException as error:  # raised again: whatever ends the script
+        if isinstance(error, ImportError):
+            marks.note({"event": spool.NO_IMPORT, "what": str(error.msg)})
         inspected = sys.flags.inspect or os.environ.get("PYTHONINSPECT")
         if inspected or not isinstance(error, SystemExit):
             sys.excepthook = _clean_hook(sys.excepthook)
@@ -120,8 +118,10 @@ def _run(code: Callable[[], CodeType]) -> None:
         namespace.pop("__cached__", None)
 
 
-def _record(folder: Path, config: Mapping[str, Any], no_yappi: str) -> None:
-    """Start recording, with yappi unless there is a reason against it."""
+def record(
+    folder: Path, config: Mapping[str, Any], no_yappi: str, user: discover.UserCode
+) -> None:
+    """Start recording, with yappi unless there is a reason against it: `no_yappi`."""
     writer = SpoolWriter(folder, lambda mode: None, config["tool_pid"])
     windows = functions.Windows(writer)
     if not no_yappi:
@@ -132,6 +132,10 @@ def _record(folder: Path, config: Mapping[str, Any], no_yappi: str) -> None:
     if config["causal"]:
         writer.attend = delays.Delays(writer, writer.attend).attend
     marks.start(writer)
+    _state_facts(folder, config, no_yappi)
+    opening = opened.Opening(partial(user.owns, module=""))
+    evidence.start(config.get("loop"), opening, beside=config["causal"])
+    garbage.Collections(folder).install()
 
 
 def _state_facts(folder: Path, config: Mapping[str, Any], yappi: str) -> None:
@@ -175,7 +179,7 @@ def _prepare(
     _set_path(folder)
     main_module = _main_module(None, path, SourceFileLoader("__main__", path))
     user = _user_code(config)
-    named = {**user.stages.get("__main__", {}), **user.stages.get(_stem(path), {})}
+    named = {**user.stages.get("__main__", {}), **user.stages.get(Path(path).stem, {})}
     main_module.__package__ = None
     return user, lambda: discover.compile_marked(_source(path), path, named)
 
@@ -203,10 +207,6 @@ def _folder_of(path: str) -> str:
 def _source(path: str | int) -> bytes:
     with open(path, "rb", closefd=path != 0) as file:
         return file.read()
-
-
-def _stem(path: str) -> str:
-    return os.path.splitext(os.path.basename(path))[0]
 
 
 def _set_path(first: str) -> None:
@@ -299,7 +299,7 @@ def _check_stages(config: Mapping[str, Any], user: discover.UserCode) -> None:
     """Refuse a `--stage` that names nothing, before the script runs."""
     for module, names in user.stages.items():
         for qualified in names:
-            if module in ("__main__", _stem(config["target"])):
+            if module in ("__main__", Path(config["target"]).stem):
                 path = sys.modules["__main__"].__file__ or ""
                 reason = targets.missing_in_source(path, module, qualified)
             else:
@@ -312,14 +312,14 @@ def _check_stages(config: Mapping[str, Any], user: discover.UserCode) -> None:
                 raise SystemExit(2)
 
 
-def _after_imports(
+def after_imports(
     config: Mapping[str, Any], user: discover.UserCode
 ) -> dict[str, list[discover.Hook]]:
     """What to do after the import of frameworks, and of the modules of --stage."""
     hooks: dict[str, list[discover.Hook]]
     hooks = {module: [frameworks.install] for module in frameworks.MODULES}
     for module, names in user.stages.items():
-        if module in ("__main__", _stem(config["target"])):
+        if module in ("__main__", Path(config["target"]).stem):
             continue
         if module in sys.modules:
             _wrap_all(names)(sys.modules[module])

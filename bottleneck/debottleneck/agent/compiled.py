@@ -17,6 +17,7 @@ from typing import Any
 
 from debottleneck.agent.discover import is_own
 from debottleneck.agent.marks import hush
+from debottleneck.agent.patches import put
 from debottleneck.agent.points import stand_in
 from debottleneck.agent.wrap import as_frame_of_ours, wrap
 
@@ -50,12 +51,12 @@ def install(jax: ModuleType) -> None:
     """Mark what `jax` compiles and differentiates for the user from now on."""
     module: Any = jax
     for name in ("jit", "pmap"):
-        setattr(jax, name, _compiler(module, getattr(jax, name)))
+        put(jax, name, _compiler(module, getattr(jax, name)))
     for name in ("grad", "value_and_grad"):
-        setattr(jax, name, _differentiator(module, getattr(jax, name)))
-    module.eval_shape = _silent(module, module.eval_shape)
+        put(jax, name, _differentiator(module, getattr(jax, name)))
+    put(module, "eval_shape", _silent(module, module.eval_shape))
     for name in TRACERS:
-        setattr(module.lax, name, _silent(module, getattr(module.lax, name)))
+        put(module.lax, name, _silent(module, getattr(module.lax, name)))
 
 
 class _Plainly:

@@ -17,6 +17,7 @@ import sys
 import sysconfig
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import CodeType, ModuleType
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,7 @@ from debottleneck.agent.inline import (
 )
 from debottleneck.agent.loops import LoopPlan, Prepared, prepare
 from debottleneck.agent.names import stage_of
+from debottleneck.agent.patches import put, undo_with
 from debottleneck.agent.points import results
 from debottleneck.agent.turns import LoopPoint
 from debottleneck.agent.wrap import Marking, wrap
@@ -319,8 +321,11 @@ def install(code: UserCode, after_import: Mapping[str, Sequence[Hook]]) -> None:
         return compile_marked(source, path, named, code.owns(path, fullname), compiled)
 
     _as_importing(get_code)
-    setattr(SourceFileLoader, "get_code", get_code)  # noqa: B010 - the place every finder shares
-    sys.meta_path.insert(0, AfterImport(dict(after_import)))
+    put(SourceFileLoader, "get_code", get_code)  # the place every finder shares
+    finder = AfterImport(dict(after_import))
+    sys.meta_path.insert(0, finder)
+    undo_with(_installed.clear)
+    undo_with(partial(sys.meta_path.remove, finder))
 
 
 def _as_importing(function: Callable[..., Any]) -> None:
@@ -379,5 +384,5 @@ def wrap_attribute(module: ModuleType, qualified: str, stage: str) -> bool:
         return True
     label = f"{module.__name__}.{qualified}"
     marked: Any = wrap(plain, stage, kind="option", name=label)
-    setattr(place, name, type(attribute)(marked) if is_method else marked)
+    put(place, name, type(attribute)(marked) if is_method else marked)
     return True

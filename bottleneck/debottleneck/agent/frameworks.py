@@ -16,6 +16,7 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from debottleneck.agent import compiled, evidence, marks, sites
+from debottleneck.agent.patches import put
 from debottleneck.agent.wrap import as_frame_of_ours, wrap
 from debottleneck.recording.spool import FRAME_FILE, STEP_START
 from debottleneck.words import STEP
@@ -83,14 +84,14 @@ METHODS: Mapping[str, Mapping[str, Mapping[str, str]]] = {
 def _lightgbm(engine: ModuleType) -> None:
     """Callbacks are any callables; folds trained side by side are one round."""
     for name in ("train", "cv"):
-        setattr(engine, name, _calling_back(getattr(engine, name)))
+        put(engine, name, _calling_back(getattr(engine, name)))
     several: Any = engine.CVBooster
     plain = several.__getattr__
 
     def update(self: Any, *args: Any, **kwargs: Any) -> Any:
         return plain(self, "update")(*args, **kwargs)
 
-    several.update = _begins(update, STEP, "lightgbm.CVBooster.update")
+    put(several, "update", _begins(update, STEP, "lightgbm.CVBooster.update"))
 
 
 def _calling_back(plain: Callable[..., Any]) -> Callable[..., Any]:
@@ -124,7 +125,7 @@ def _keras(keras: ModuleType) -> None:
             self.train_function = _begins(self.train_function, STEP, name)
         return made
 
-    model.make_train_function = as_frame_of_ours(make_train_function)
+    put(model, "make_train_function", as_frame_of_ours(make_train_function))
 
 
 def _keras_jax(trainer: ModuleType) -> None:
@@ -137,7 +138,7 @@ def _keras_jax(trainer: ModuleType) -> None:
     def _get_iterator(self: Any) -> Iterator[Any]:
         return loads(plain(self))  # type: ignore[no-any-return] # as `_taken`
 
-    iterator._get_iterator = as_frame_of_ours(_get_iterator)
+    put(iterator, "_get_iterator", as_frame_of_ours(_get_iterator))
 
 
 def _taken(items: Iterable[Any]) -> Iterator[Any]:
@@ -179,7 +180,7 @@ def _mark(module: ModuleType, qualified: str, stages: Iterable[str]) -> None:
     label = f"{module.__name__.partition('.')[0]}.{qualified}"
     for stage in stages:
         function = (_begins if stage == STEP else _wrap)(function, stage, label)
-    setattr(place, name, function)
+    put(place, name, function)
 
 
 _local = threading.local()
@@ -226,7 +227,8 @@ def _mark_derived(
             own.__get__(None, cls)(**kwargs)
         _mark_methods(cls, methods)
 
-    base.__init_subclass__ = classmethod(as_frame_of_ours(__init_subclass__))
+    derive = classmethod(as_frame_of_ours(__init_subclass__))
+    put(base, "__init_subclass__", derive)
 
 
 def _mark_methods(cls: type, methods: Mapping[str, str]) -> None:
@@ -235,6 +237,6 @@ def _mark_methods(cls: type, methods: Mapping[str, str]) -> None:
         method: Any = vars(cls).get(name)
         if isinstance(method, FunctionType):
             if method.__code__.co_filename != FRAME_FILE:
-                setattr(cls, name, _wrap(method, stage))
+                put(cls, name, _wrap(method, stage))
         elif isinstance(getattr(method, "fn", None), FunctionType):
-            method.fn = _wrap(method.fn, stage)  # sklearn's available_if
+            put(method, "fn", _wrap(method.fn, stage))  # sklearn's available_if

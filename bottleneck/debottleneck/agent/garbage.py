@@ -12,11 +12,13 @@ import gc
 import mmap
 import os
 from _thread import get_native_id
+from functools import partial
 from pathlib import Path
 from time import monotonic_ns, thread_time_ns
 from typing import Any
 
 from debottleneck.agent import marks
+from debottleneck.agent.patches import undo_with
 from debottleneck.recording import spool
 
 COUNTED_WHEN = 20
@@ -43,6 +45,7 @@ class Collections:
     def install(self) -> None:
         """Begin."""
         gc.callbacks.append(self._collect)
+        undo_with(partial(gc.callbacks.remove, self._collect))
 
     def _collect(self, phase: str, info: dict[str, Any]) -> None:
         """One begins or is over; young ones are too short to ask for CPU time."""

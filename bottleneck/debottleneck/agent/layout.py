@@ -71,8 +71,6 @@ def _locate(memory: int) -> dict[str, int]:
         "text": os.pread(memory, 128, id(_TEXT)).index(_TEXT.encode()),
         "method": id(type(threading.Condition().__exit__)),
         "builtin": id(type(len)),
-        "lock": id(type(threading.Lock())),
-        "reentrant": id(type(threading.RLock())),
         "inline": int(sys.version_info >= (3, 13)),
     }
 

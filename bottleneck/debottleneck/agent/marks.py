@@ -20,7 +20,7 @@ from typing import cast
 from debottleneck.agent import ending, sites
 from debottleneck.agent.handlers import of_a_handler
 from debottleneck.agent.spool_writer import THREADS, SpoolWriter, Unwritten
-from debottleneck.agent.track import LAST, NOWHERE, MarkTrack, followers, here
+from debottleneck.agent.track import LAST, NOWHERE, MarkTrack, anew, followers, here
 from debottleneck.recording import spool
 from debottleneck.words import STAGES, STEP
 
@@ -34,7 +34,6 @@ TINY_NS = 100_000
 _pack = spool.MARK.pack_into
 _SIZE = spool.MARK.size
 
-
 _on = False
 _writer: SpoolWriter | None = None
 _witness: Witness = None
@@ -44,10 +43,12 @@ _stages = sites.WORDS
 def start(writer: SpoolWriter) -> None:
     """Begin recording in this process, and in children that it forks."""
     global _on, _writer
-    _writer = writer
-    _on = True
+    if _writer is None:
+        os.register_at_fork(after_in_child=_after_fork)
+    anew()
+    _writer, _on = writer, True
     sites.write_with(_write_sites)
-    os.register_at_fork(after_in_child=_after_fork)
+    _write_sites(sites.LINES)
 
 
 def start_unwritten() -> None:
@@ -80,11 +81,13 @@ def calibrate(pairs: int = 200) -> float:
     return sorted(times)[pairs // 2] / 1e3
 
 
-def finish() -> None:
-    """Stop recording for good; marks become a test of one global."""
+def finish(*, attend: bool = False) -> None:
+    """Stop recording; marks become a test of one global. `attend`: yappi ends, too."""
     global _on
     if _on and _writer is not None:
         _try(_writer.write_names)
+        if attend:
+            _writer.attend(spool.FINISHED)
     _on = False
 
 

@@ -10,14 +10,16 @@ from __future__ import annotations
 import inspect
 import threading
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 from debottleneck.agent.marks import enter, leave
+from debottleneck.agent.patches import put, undo_with
 from debottleneck.agent.sites import site_of
 from debottleneck.agent.wrap import as_frame_of_ours, wrap
 from debottleneck.agent.written import give_back
+from debottleneck.recording.spool import FRAME_FILE
 
 
 def install(torch: ModuleType) -> None:
@@ -38,7 +40,7 @@ def _site(stage: str, name: str) -> int:
 def _patch(place: Any, name: str, stage: str, label: str) -> None:
     plain = getattr(place, name, None)
     if plain is not None:
-        setattr(place, name, wrap(plain, stage, kind="torch", name=label))
+        put(place, name, wrap(plain, stage, kind="torch", name=label))
 
 
 def _modules(torch: ModuleType) -> None:
@@ -61,7 +63,7 @@ def _modules(torch: ModuleType) -> None:
         finally:
             local.inside = before
 
-    module.__call__ = as_frame_of_ours(call)
+    put(module, "__call__", as_frame_of_ours(call))
 
 
 def _losses(torch: ModuleType) -> None:
@@ -83,26 +85,46 @@ def _optimizers(torch: ModuleType) -> None:
     """Each optimizer class wraps its own `step` when first made; be around that."""
     optimizer = torch.optim.Optimizer
     _patch(optimizer, "zero_grad", "update", "torch.optim.Optimizer.zero_grad")
-    optimizer.profile_hook_step = staticmethod(_around(optimizer.profile_hook_step))
+    around = _around(optimizer.profile_hook_step)
+    put(optimizer, "profile_hook_step", staticmethod(around))
+    for made in _derived(optimizer):  # before us: its `step` is wrapped already
+        if getattr(vars(made).get("step"), "hooked", False):
+            put(made, "step", _stepping(made.step))
+    undo_with(partial(_plain_steps, optimizer))
+
+
+def _derived(base: type) -> list[Any]:
+    """Classes derived from it, at any depth."""
+    below: list[Any] = base.__subclasses__()
+    return [*below, *(each for cls in below for each in _derived(cls))]
+
+
+def _plain_steps(optimizer: type) -> None:
+    """Those of classes that were first made since then lose our part."""
+    for made in _derived(optimizer):
+        step = vars(made).get("step")
+        if getattr(getattr(step, "__code__", None), "co_filename", "") == FRAME_FILE:
+            made.step = step.__wrapped__
 
 
 def _around(plain: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(plain)
     def profile_hook_step(function: Callable[..., Any]) -> Callable[..., Any]:
-        stepped = plain(function)
-
-        @wraps(stepped)
-        def step(self: Any, *args: Any, **kwargs: Any) -> Any:
-            name = f"torch.optim.{type(self).__name__}.step"
-            token = enter(_site("update", name))
-            try:
-                return stepped(self, *args, **kwargs)
-            finally:
-                leave(token)
-
-        return as_frame_of_ours(step)
+        return _stepping(plain(function))
 
     return profile_hook_step
+
+
+def _stepping(stepped: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(stepped)
+    def step(self: Any, *args: Any, **kwargs: Any) -> Any:
+        token = enter(_site("update", f"torch.optim.{type(self).__name__}.step"))
+        try:
+            return stepped(self, *args, **kwargs)
+        finally:
+            leave(token)
+
+    return as_frame_of_ours(step)
 
 
 def _loaders(torch: ModuleType) -> None:
@@ -119,7 +141,8 @@ def _loaders(torch: ModuleType) -> None:
 
 def _transfers(torch: ModuleType) -> None:
     for owner, label in ((torch.Tensor, "torch.Tensor"), (torch.nn.Module, "Module")):
-        owner.to = _to(owner.to, torch.device, _site("transfer", f"{label}.to"))
+        to = _to(owner.to, torch.device, _site("transfer", f"{label}.to"))
+        put(owner, "to", to)
         _patch(owner, "cuda", "transfer", f"{label}.cuda")
 
 
@@ -153,7 +176,7 @@ def _compiler(torch: ModuleType) -> None:
         marking = given.get(model) if isinstance(model, FunctionType) else None
         return compiled if marking is None else marking.around(compiled)
 
-    setattr(torch, "compile", as_frame_of_ours(compile))  # noqa: B010 - older ones have none
+    put(torch, "compile", as_frame_of_ours(compile))
 
 
 def _codes(torch: ModuleType, model: Any) -> list[CodeType]:

@@ -41,6 +41,15 @@ def follow_with(follower: Callable[[MarkTrack], None] | None) -> None:
             track.end = -1 if follower else LAST
 
 
+def anew() -> None:
+    """Every thread marks in a file of another recording from its next mark but one."""
+    here.__dict__.clear()
+    for reference in _tracks.valuerefs():
+        if (track := reference()) is not None:
+            track.open, track.own, track.within = [], [], []
+            track.buffer, track.pos, track.hushed = NOWHERE, LAST, False
+
+
 def hushed() -> bool:
     """Whether this thread marks nothing for a while."""
     track: MarkTrack | None = getattr(here, "track", None)

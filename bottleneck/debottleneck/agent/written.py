@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from debottleneck.agent.inline import Key, codes, key_of
+from debottleneck.agent.patches import put
 from debottleneck.recording.spool import FRAME_FILE
 
 if TYPE_CHECKING:
@@ -30,6 +31,17 @@ marked: WeakKeyDictionary[FunctionType, Marking] = WeakKeyDictionary()
 def remember(path: str, module: CodeType) -> None:
     """Keep what python made of a file, of which other code will run."""
     _written[path] = codes(module)
+
+
+def files() -> set[str]:
+    """Those of which other code runs."""
+    return {*_written}
+
+
+def forget() -> None:
+    """No other code runs any more."""
+    _written.clear()
+    marked.clear()
 
 
 def as_written(code: CodeType) -> CodeType:
@@ -80,9 +92,9 @@ def give_back(read: Iterable[CodeType]) -> dict[FunctionType, Marking]:
 def after_numba(numba: ModuleType) -> None:
     """Let numba read functions as written, whichever way it gets them."""
     identity = numba.core.bytecode.FunctionIdentity
-    identity.from_function = staticmethod(_reading(identity.from_function))
+    put(identity, "from_function", staticmethod(_reading(identity.from_function)))
     base = numba.core.dispatcher._DispatcherBase
-    base.__init__ = _reading(base.__init__)
+    put(base, "__init__", _reading(base.__init__))
 
 
 def _reading(plain: Callable[..., Any]) -> Callable[..., Any]:

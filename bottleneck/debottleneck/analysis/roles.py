@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 import pandas as pd
@@ -22,6 +23,13 @@ Roles = dict[tuple[int, int], str]
 
 _INPUT = ("load", "augment", "transfer")
 
+_HANDED = (
+    (("put", "queue.py"), ("get", "queue.py")),
+    (("_worker", "thread.py"), ("result", "_base.py")),
+)
+"""Functions of the standard library in which a thread hands something over, and in
+which another one waits for it: queues, and futures of pools."""
+
 
 def roles_of(recording: Recording, trainer: int, segments: pd.DataFrame) -> Roles:
     """What each thread of the run is for.
@@ -32,13 +40,32 @@ def roles_of(recording: Recording, trainer: int, segments: pd.DataFrame) -> Role
         segments: Of all threads, for what they ran.
     """
     ran = _dominant_stage(segments)
-    ran = {(recording.facts.pid, tid): "load" for tid in recording.facts.feeders} | ran
+    pid = recording.facts.pid
+    feeders = {*recording.facts.feeders, *_feeders(recording, trainer)}
+    ran = {(pid, tid): "load" for tid in feeders} | ran
     roles = {}
     for row in recording.threads.itertuples(index=False):
         key = (int(row.pid), int(row.tid))
         name, python = str(row.name), bool(row.python)
-        roles[key] = _role(key, name, python, ran, recording.facts.pid, trainer)
+        roles[key] = _role(key, name, python, ran, pid, trainer)
     return roles
+
+
+def _feeders(recording: Recording, trainer: int) -> set[int]:
+    """Threads that were seen to hand over what the trainer was seen to wait for."""
+    frames = recording.frames
+    names = frames["file"].map(os.path.basename)
+    own = recording.stacks[recording.stacks["pid"] == recording.facts.pid]
+    found: set[int] = set()
+    for gives, takes in _HANDED:
+        givers, takers = (
+            own[own["stack"].isin(frames["stack"][seen])]["tid"]
+            for function, file in (gives, takes)
+            for seen in [(frames["function"] == function) & (names == file)]
+        )
+        if (takers == trainer).any():
+            found |= {int(tid) for tid in givers if tid != trainer}
+    return found
 
 
 def _role(

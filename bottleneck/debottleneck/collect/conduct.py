@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from debottleneck.collect import beside, schedule, stacks
 from debottleneck.collect.options import Options
 from debottleneck.collect.proc import children_of
-from debottleneck.collect.target import POLL_S, TargetProcess
+from debottleneck.collect.target import POLL_S, Target
 from debottleneck.errors import RecordingError
 from debottleneck.recording import spool
 from debottleneck.recording.environment import thread_pools
@@ -73,7 +73,7 @@ class Conductor:
     Args:
         options: What to run and how.
         folder: The spool folder, which exists.
-        target: The script, just started.
+        target: The script's process.
         say: Prints one line of progress for the user.
         watch: Told once a second how far it has come.
     """
@@ -82,7 +82,7 @@ class Conductor:
         self,
         options: Options,
         folder: Path,
-        target: TargetProcess,
+        target: Target,
         say: Callable[[str], None],
         watch: Callable[[Progress], None] | None = None,
     ) -> None:
@@ -168,6 +168,11 @@ class Conductor:
             self._show_pace()
         self._instruments.close()
         return self.outcome
+
+    @property
+    def trained(self) -> bool:
+        """Whether steps were seen."""
+        return self._seen is not None
 
     def _check_folder(self) -> None:
         """Nothing more can be measured without it."""

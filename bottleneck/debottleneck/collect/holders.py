@@ -20,6 +20,9 @@ Read = Callable[[int, int], bytes]
 TYPE, OWNER = 8, 24
 """Of an object its type; of an `RLock`, behind its semaphore, the owner's ident."""
 
+NAME, LOCK, REENTRANT = 24, b"_thread.lock", b"_thread.RLock"
+"""Of a type: its name; and those of locks."""
+
 SELF = 24
 """Of a bound method, in C or in Python: the object."""
 
@@ -64,8 +67,6 @@ class Layout:
     text: int
     method: int
     builtin: int
-    lock: int
-    reentrant: int
     inline: int
 
 
@@ -122,7 +123,12 @@ class Holders:
         self._read = read
         self._layout = layout
         self._codes: dict[int, _Code | None] = {}
+        self._kinds: dict[int, bytes] = {}
         self._missed: Counter[tuple[int, int]] = Counter()
+
+    def main_stack(self) -> tuple[tuple[str, str, int], ...]:
+        """Where the main thread is, the outermost frame first."""
+        return tuple(f.place() for f in self._frames(self._layout.state))[::-1]
 
     def holder(self, waiter: int, futex: int) -> Held | None:
         """Who holds what that thread waits for; None where it is no lock of Python's.
@@ -138,7 +144,7 @@ class Holders:
         if found is None:
             return None
         lock, place = found
-        is_reentrant = self._word(lock + TYPE) == self._layout.reentrant
+        is_reentrant = self._is_called(self._word(lock + TYPE), REENTRANT)
         kind = "RLock" if is_reentrant else "lock"
         owner = self._word(lock + OWNER) if is_reentrant else 0
         self._missed[place] += 1
@@ -248,8 +254,14 @@ class Holders:
         if len(body) < OWNER:
             return False
         count, kind, semaphore = struct.unpack("<QQQ", body)
-        types = self._layout.lock, self._layout.reentrant
-        return semaphore == futex and kind in types and 0 < count < 1 << 31
+        is_alive = semaphore == futex and 0 < count < 1 << 31
+        return is_alive and self._is_called(kind, LOCK, REENTRANT)
+
+    def _is_called(self, kind: int, *names: bytes) -> bool:
+        """Whether a type has one of these names; its address is another in each run."""
+        if kind not in self._kinds:
+            self._kinds[kind] = self._read(self._word(kind + NAME), 16).split(b"\0")[0]
+        return self._kinds[kind] in names
 
     def _lock_of(self, state: int, futex: int) -> tuple[int, tuple[int, int]] | None:
         """The lock, among what the waiting frames hold; and the place of the wait."""

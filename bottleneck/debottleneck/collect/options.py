@@ -129,6 +129,7 @@ class Options:
             is known.
         record: Whether there is a recording at all.
         causal: Whether virtual speed-ups of rows are tried, see `agent.delays`.
+        attached: Whether it ran already, and no agent is in it.
     """
 
     target: str
@@ -154,6 +155,7 @@ class Options:
     calibrate: bool = False
     record: bool = True
     causal: bool = False
+    attached: bool = False
 
     def __post_init__(self) -> None:
         """Check the numbers.

@@ -26,7 +26,7 @@ from debottleneck.collect.proc import (
     place_in_child,
 )
 from debottleneck.collect.prompt import Aside, ask_for_short_slice
-from debottleneck.collect.watched import Details, Watched, line_of
+from debottleneck.collect.watched import Details, Looks, Watched, line_of
 from debottleneck.recording import spool
 
 MOST_CPU = 0.05
@@ -58,6 +58,7 @@ class Sampler:
         self._details = Details()
         self._place: GilPlace | None = None
         self._layout: Layout | None = None
+        self._looks: Looks | None = None
         self._pid = pid
         self._asked_ns = 1e9 / rate
         self._period_ns = self._asked_ns
@@ -114,6 +115,7 @@ class Sampler:
         for name, rows in (
             (spool.DETAILS_FILE, self._details.lines),
             (spool.HOLDERS_FILE, self._details.holders),
+            *self._looked(),
             (spool.WAITS_FILE, self._waits),
             (spool.COUNTERS_FILE, counters),
             (spool.HANDOVERS_FILE, handovers),
@@ -121,6 +123,12 @@ class Sampler:
         ):
             self._append(name, rows)
             rows.clear()
+
+    def _looked(self) -> list[tuple[str, bytearray]]:
+        looks = self._looks
+        if looks is None:
+            return []
+        return [(spool.LOOKED_FILE, looks.stacks), (spool.LOOKS_FILE, looks.rows)]
 
     def _wait_for_agent(self) -> None:
         """The agent states the GIL's place before the script's first line."""
@@ -133,12 +141,14 @@ class Sampler:
             told = json.loads(path.read_text(encoding="utf-8"))
             self._place = GilPlace(**told["gil"]) if told["gil"] else None
             self._layout = Layout(**told["frames"]) if told.get("frames") else None
+            self._looks = Looks() if told.get("outside") else None
 
     def _watch(
         self, pid: int, place: GilPlace | None, layout: Layout | None = None
     ) -> None:
         try:
-            self._watched[pid] = Watched(pid, place, self._details, layout)
+            looks = self._looks if pid == self._pid else None
+            self._watched[pid] = Watched(pid, place, self._details, layout, looks)
         except OSError as error:
             if pid == self._pid:
                 self._fail(f"/proc/{pid} cannot be read ({error.strerror})")

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from debottleneck.collect import prices, sources, stacks
+from debottleneck.collect import hot, prices, sources, stacks
 from debottleneck.collect.conduct import Outcome
 from debottleneck.collect.options import Options
 from debottleneck.recording import assemble, environment, masks, reading, spool
@@ -23,7 +23,9 @@ SETTINGS = ("warmup", "rate", "strategies", "causal")
 """Options that a recording keeps."""
 
 
-def save(options: Options, raw: Path, outcome: Outcome, began: datetime) -> None:
+def save(
+    options: Options, raw: Path, outcome: Outcome, began: datetime, home: str = ""
+) -> None:
     """Put the recording together in the folder above the spool.
 
     Args:
@@ -31,22 +33,22 @@ def save(options: Options, raw: Path, outcome: Outcome, began: datetime) -> None
         raw: The spool folder; every instrument has ended.
         outcome: What happened.
         began: When the script was launched.
+        home: The directory it runs in, by default ours.
     """
     agent = reading.read_json(spool.agent_file(raw, outcome.pid))
     windows = [attachment.window() for attachment in outcome.attached]
-    tables = assemble.tables_of(raw, windows)
-    script = sources.MeasuredScript(os.getcwd(), options.target, began.timestamp())
-    tables["sources"], unread = sources.gather(tables, script)
-    tables["sources"]["text"] = tables["sources"]["text"].map(masks.text)
-    tables["sites"]["name"] = tables["sites"]["name"].map(masks.text)
-    missing = [
-        *assemble.failures(raw, windows),
-        *_lacking(options, raw, windows, agent),
-        *_broken_off(options, outcome),
-    ]
+    tables, home = assemble.tables_of(raw, windows), home or os.getcwd()
+    if options.attached:
+        tables |= hot.marked(raw, tables["waits"], outcome.pid, home)
+    script = sources.MeasuredScript(home, options.target, began.timestamp())
+    unread = _add_sources(raw, tables, script)
+    missing = [*assemble.failures(raw, windows)]
+    missing += _lacking(options, raw, windows, agent)
+    missing += _broken_off(options, outcome)
+    missing += _from_outside(options, tables["loops"])
     code = outcome.exit_code
     number = -code if code is not None and code < 0 else None
-    machine = prices.kept(options.python) if options.calibrate else None
+    machine = options.calibrate and prices.kept(options.python)
     facts = Facts(
         command=masks.words(options.command),
         script=script.script,
@@ -57,22 +59,45 @@ def save(options: Options, raw: Path, outcome: Outcome, began: datetime) -> None
         pid=outcome.pid,
         main_tid=outcome.pid,
         options={name: getattr(options, name) for name in SETTINGS},
-        environment=masks.value(
-            _environment(options, raw, outcome, agent, tables["blocks"])
-        ),
+        environment=_environment(options, raw, outcome, agent, tables["blocks"]),
         exit_code=None if number else code,
         exit_signal=number,
         ended_by=outcome.ended_by if number is None else "signal",
         partial=number is not None,
         partial_why=f"the script was ended by signal {number}" if number else "",
-        machine=machine.as_dict() if machine is not None else {},
+        machine=machine.as_dict() if machine else {},
         rates=_rates(raw, agent),
         not_measured=(*missing, *unread),
         plans=assemble.told(raw, outcome.pid, "plan"),
         delays=assemble.told(raw, outcome.pid, spool.DELAYED),
-        feeders=tuple(e["tid"] for e in assemble.told(raw, outcome.pid, spool.FEEDS)),
+        feeders=_feeders(raw, tables, outcome.pid, home),
     )
     Recording.of(facts, tables).save(options.output)
+
+
+def _add_sources(
+    raw: Path, tables: dict[str, pd.DataFrame], script: sources.MeasuredScript
+) -> list[NotMeasured]:
+    """The table of lines; code that is in no file gets the name that people use."""
+    cells = reading.read_json(raw / spool.CELLS_FILE, dict[str, tuple[str, str]])
+    names = {file: name for file, (name, _) in cells.items()}
+    for table in ("sites", "frames", "functions", "holders"):
+        tables[table]["file"] = tables[table]["file"].replace(names)
+    tables["sources"], unread = sources.gather(tables, script, dict(cells.values()))
+    tables["sources"]["text"] = tables["sources"]["text"].map(masks.text)
+    tables["sites"]["name"] = tables["sites"]["name"].map(masks.text)
+    return unread
+
+
+def _from_outside(options: Options, loops: pd.DataFrame) -> Iterator[NotMeasured]:
+    """What a process that was attached to cannot show."""
+    remedy = "profile the script from its start: bottleneck profile"
+    if options.attached and loops.empty:
+        reason = "no loop of the main thread was seen (lines need CPython 3.11 to 3.13)"
+        yield NotMeasured("lines", reason, remedy)
+    elif options.attached and (loops["why"] == spool.BY_SECONDS).any():
+        reason = "attached from outside: shares are right, lengths of steps unknown"
+        yield NotMeasured("iterations", reason, remedy)
 
 
 def _environment(
@@ -82,11 +107,21 @@ def _environment(
     agent: dict[str, Any],
     blocks: pd.DataFrame,
 ) -> dict[str, Any]:
+    """Without the secrets in it."""
     facts = environment.describe(options.python, agent)
     facts["packages"] = environment.package_versions(options.python)
     facts["thread_pools"] = outcome.pools
     foreign = foreign_load(raw, blocks)
-    return facts if foreign is None else facts | {"foreign_load": foreign}
+    known = facts if foreign is None else facts | {"foreign_load": foreign}
+    return masks.value(known)  # type: ignore[no-any-return] # of the same kind
+
+
+def _feeders(
+    raw: Path, tables: dict[str, pd.DataFrame], pid: int, home: str
+) -> tuple[int, ...]:
+    """Threads that fill a queue: seen to do so, or in a loop that does."""
+    told = {event["tid"] for event in assemble.told(raw, pid, spool.FEEDS)}
+    return tuple(sorted(told | hot.feeders(tables, pid, home)))
 
 
 def _rates(raw: Path, agent: dict[str, Any]) -> dict[str, Any]:
@@ -113,8 +148,10 @@ def _lacking(
         yield NotMeasured("stacks", "py-spy is missing", "pip install py-spy")
     elif not windows:
         yield NotMeasured("stacks", "the run was too short", "profile a longer run")
-    if not options.functions:
+    if not options.functions and not options.attached:
         yield NotMeasured("functions", off, "leave out --no-functions")
+    elif options.attached:
+        return
     elif agent.get("no_yappi_because"):
         remedy = "pip install yappi for the interpreter that runs the script"
         yield NotMeasured("functions", agent["no_yappi_because"], remedy)

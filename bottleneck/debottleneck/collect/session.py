@@ -17,6 +17,7 @@ from debottleneck.errors import UsageError
 from debottleneck.recording import masks, spool
 
 if TYPE_CHECKING:
+    from debottleneck.collect.conduct import Outcome
     from debottleneck.collect.progress import Progress
 
 
@@ -97,7 +98,7 @@ class Session:
 
         Returns:
             False when nothing was recorded: the agent has refused, and said why, or
-            could not write.
+            could not write, or the script ended in its imports.
         """
         if not self._conductor.has_begun():
             self._say_unwritten()
@@ -107,6 +108,26 @@ class Session:
         command = " ".join(masks.words(self._options.command))
         self._say(f"profiling {command}; recording to {self.folder}")
         outcome = self._conductor.measure()
+        if self._conductor.trained or not self._lacked_a_module():
+            self._save(outcome)
+        return self.saved
+
+    def _lacked_a_module(self) -> bool:
+        """Whether the script ended in its imports; it is said that this is all."""
+        from debottleneck.recording import assemble
+
+        lacking = assemble.told(self._raw, self._target.pid, spool.NO_IMPORT)
+        if lacking:
+            python = shutil.which(self._options.python) or self._options.python
+            self._say(
+                f"nothing to profile: the script ended in its imports under {python} "
+                f"({lacking[0]['what']}); install that there, or name another "
+                "interpreter with --python"
+            )
+            shutil.rmtree(self.folder, ignore_errors=True)
+        return bool(lacking)
+
+    def _save(self, outcome: Outcome) -> None:
         self.trained_on = outcome.exit_code is None
         if self.trained_on:
             what = "ending the script" if self._options.stop else "the script trains on"
@@ -116,7 +137,6 @@ class Session:
         save(self._options, self._raw, outcome, self._began)
         shutil.rmtree(self._raw, ignore_errors=True)
         self.saved = True
-        return True
 
     def _forget_arguments(self) -> None:
         """The script has them; the spool may outlive a tool that is killed."""

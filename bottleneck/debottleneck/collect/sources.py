@@ -12,6 +12,7 @@ import tokenize
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import pandas as pd
 
@@ -67,13 +68,16 @@ class MeasuredScript:
 
 
 def gather(
-    tables: Mapping[str, pd.DataFrame], run: MeasuredScript
+    tables: Mapping[str, pd.DataFrame],
+    run: MeasuredScript,
+    cells: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[pd.DataFrame, list[NotMeasured]]:
     """The recording's table `sources`, and what it had to leave out.
 
     Args:
         tables: The recording's others.
         run: Of the recording.
+        cells: Source of code that is in no file.
     """
     marked = {str(file) for file in tables["sites"]["file"] if file}
     folders = tuple(_folders(marked, run))
@@ -86,7 +90,9 @@ def gather(
     rows: list[tuple[str, int, str]] = []
     left_out: dict[str, list[str]] = {}
     for file, numbers in wanted.items():
-        lines, reason = read_lines(Path(file), run.began_s)
+        lines, reason = [*map(_cut, cells.get(file, "").splitlines())], ""
+        if file not in cells:
+            lines, reason = read_lines(Path(file), run.began_s)
         if reason:
             left_out.setdefault(reason, []).append(file)
         rows += [

@@ -13,7 +13,7 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from debottleneck.collect.options import Options
 from debottleneck.errors import BottleneckError, UsageError
@@ -33,6 +33,61 @@ _PASSED_ON = {
     for name in ("INT", "TERM", "HUP", "QUIT", "USR1", "USR2")
 }
 _HELD = {*_PASSED_ON, signal.SIGCHLD}
+
+
+class Control:
+    """The page by which the agent is asked for something.
+
+    Args:
+        options: What the agent is told, which is written beside it.
+        folder: The spool folder, which exists.
+
+    Raises:
+        UsageError: Nothing can be written there.
+    """
+
+    def __init__(self, options: Options, folder: Path) -> None:
+        self._calls = 0
+        try:
+            self._page = _prepared(options, folder)
+        except OSError as error:
+            raise UsageError(
+                f"{folder} cannot be written ({error.strerror})",
+                "make room there, or choose another place with --output or TMPDIR",
+            ) from error
+
+    def ask(self, mode: int, seen: Seen | None, main: int) -> None:
+        """Ask for a mode of `spool`; for the present one, to list threads.
+
+        Args:
+            mode: `spool.RECORD` and so on.
+            seen: What is known of the loop, at a boundary of which it changes.
+            main: The thread that trains, as long as none is known.
+        """
+        self._calls = (self._calls + 1) % 256
+        boundary = seen.boundary if seen else spool.ANY_BOUNDARY
+        call = (self._calls, mode, boundary, 0, seen.trainer_tid if seen else main, 0)
+        spool.CONTROL.pack_into(self._page, 0, *call)
+
+
+class Target(Protocol):
+    """A process that is measured: started by us, or running already."""
+
+    pid: int
+    start_ns: int
+
+    @property
+    def returncode(self) -> int | None:
+        """None while it runs, and where nobody tells."""
+
+    def ask(self, mode: int, seen: Seen | None) -> None:
+        """Ask the agent for a mode of `spool`."""
+
+    def wait(self, seconds: float) -> bool:
+        """Wait up to so long; False once it has ended, or enough is known."""
+
+    def send(self, number: int) -> None:
+        """Send it a signal, unless it has ended."""
 
 
 class TargetProcess:
@@ -62,15 +117,8 @@ class TargetProcess:
     def __init__(self, options: Options, folder: Path, *, apart: bool = False) -> None:
         self.signalled = False
         self.start_ns = time.monotonic_ns()
-        self._calls = 0
         self._holds_signals = not apart
-        try:
-            self._control = _prepared(options, folder)
-        except OSError as error:
-            raise UsageError(
-                f"{folder} cannot be written ({error.strerror})",
-                "make room there, or choose another place with --output or TMPDIR",
-            ) from error
+        self._control = Control(options, folder)
         # The script may change its directory: what it is told is an absolute path.
         command = [options.python, str(ENTRY), str(folder.absolute())]
         before = signal.pthread_sigmask(signal.SIG_BLOCK, _HELD)
@@ -95,17 +143,8 @@ class TargetProcess:
         return self._process.poll()
 
     def ask(self, mode: int, seen: Seen | None) -> None:
-        """Ask the agent for a mode of `spool`; for the present one, to list threads.
-
-        Args:
-            mode: `spool.RECORD` and so on.
-            seen: What is known of the loop, at a boundary of which it changes.
-        """
-        self._calls = (self._calls + 1) % 256
-        boundary = seen.boundary if seen else spool.ANY_BOUNDARY
-        trainer = seen.trainer_tid if seen else self.pid
-        call = (self._calls, mode, boundary, 0, trainer, 0)
-        spool.CONTROL.pack_into(self._control, 0, *call)
+        """Ask the agent for a mode, see `Control`."""
+        self._control.ask(mode, seen, self.pid)
 
     def wait(self, seconds: float) -> bool:
         """Wait up to so long, passing signals on; False once it has ended."""

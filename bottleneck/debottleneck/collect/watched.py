@@ -32,6 +32,9 @@ IDLE_PART, LONGEST_IDLE_NS = 64, 100_000_000
 
 MOST_DETAILS = 5_000
 
+Stack = tuple[tuple[str, str, int], ...]
+"""Function, file and line of frames, the outermost first."""
+
 TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 
 
@@ -59,6 +62,24 @@ class Details:
         return number
 
 
+class Looks:
+    """Where the main thread was over time, by numbered stacks, not yet in the spool."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[Stack, int] = {}
+        self._last = 0
+        self.rows = bytearray()
+        self.stacks = bytearray()
+
+    def note(self, since: int, now: int, stack: Stack | None) -> None:
+        """It was there from then until now; None is where it was before."""
+        if stack is not None:
+            self._last = self._numbers.setdefault(stack, len(self._numbers))
+            if self._last == len(self._numbers) - 1:
+                self.stacks += line_of([self._last, stack])
+        self.rows += spool.LOOK.pack(since, now, self._last)
+
+
 def line_of(values: object) -> bytes:
     """A line of JSON for the spool."""
     return json.dumps(values).encode() + b"\n"
@@ -73,10 +94,12 @@ class Watched:
         place: GilPlace | None,
         details: Details,
         layout: Layout | None = None,
+        looks: Looks | None = None,
     ) -> None:
         self.pid = pid
         self.gil = GilReader(pid, place) if place else None
         self._holders = Holders(self.gil.read, layout) if self.gil and layout else None
+        self._looks = looks
         self.threads: dict[int, ThreadFiles] = {}
         self.gone = False
         self.oncpu = 0
@@ -132,7 +155,9 @@ class Watched:
             passed = tuple(map(sub, counts, files.counts))
             files.last_text, files.counts = text, counts
             files.moved = now
+            self._look(files.tid, since, now, anew=True)
         else:
+            self._look(files.tid, since, now, anew=False)
             idle = now - files.moved
             same = row and (row[6] == holder or files.state != GIL)
             if files.state != GIL:  # whose holder is asked for at each tick
@@ -147,6 +172,12 @@ class Watched:
             files.row = [self.pid, files.tid, since, now, ran, queued]
             files.row += [holder, files.state, files.detail, slices]
         self._count(files, now, 0 if first else passed[1])
+
+    def _look(self, tid: int, since: int, now: int, *, anew: bool) -> None:
+        """Note where the main thread was, where no agent does."""
+        if self._looks is not None and self._holders is not None and tid == self.pid:
+            stack = self._holders.main_stack() if anew else None
+            self._looks.note(since, now, stack)
 
     def _count(self, files: ThreadFiles, now: int, queued: int) -> None:
         """What else the kernel counts of the thread: faults, and how it was stopped.

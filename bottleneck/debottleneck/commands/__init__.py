@@ -5,6 +5,7 @@ Nothing heavy is imported at the door: a verb's module is, when it runs.
 
 from __future__ import annotations
 
+import importlib
 import io
 import os
 import sys
@@ -15,14 +16,22 @@ from debottleneck.errors import BottleneckError
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
 
+VERBS = (
+    *("profile", "attach", "compare", "run", "report", "predict", "check"),
+    *("calibrate", "selfcheck"),
+)
+"""Each is a module, in the order of the help."""
+
 DESCRIPTION = """\
 What each stage of a training loop really waits for, and what to do about it.
 
   bottleneck profile train.py --epochs 3     measure one run and report it
+  bottleneck attach PID                      look at a training that runs
   bottleneck compare train.py                try remedies on it, measure each
   bottleneck run --strategy prefetch x.py    apply one, without an edit
   bottleneck report bottleneck-runs/NAME     render a recording again
   bottleneck predict bottleneck-runs/NAME    what each remedy would gain
+  bottleneck check bottleneck-runs/NAME      exit with 1 beyond limits, for CI
   bottleneck calibrate                       what threads cost on this machine
   bottleneck selfcheck                       how far to trust it on this machine
 """
@@ -35,26 +44,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: Arguments after the program's name, by default the process's.
 
     Returns:
-        The exit code: the script's own for `profile`, 2 for bad input.
+        The exit code: the script's own for `profile`, 1 for a limit that `check` found
+        exceeded, 2 for bad input.
     """
-    from debottleneck.commands import (
-        calibrate,
-        compare,
-        parser,
-        predict,
-        profile,
-        report,
-        run,
-        selfcheck,
-        streams,
-    )
+    from debottleneck.commands import parser, streams
 
     streams.secure()
     if isinstance(sys.stdout, io.TextIOWrapper):  # a name may have any letters
         sys.stdout.reconfigure(errors="replace")
     verbs = parser.Verbs(DESCRIPTION)
-    for verb in (profile, compare, run, report, predict, calibrate, selfcheck):
-        verb.add(verbs)
+    for name in VERBS:
+        importlib.import_module(f"debottleneck.commands.{name}").add(verbs)
     arguments = verbs.parse(sys.argv[1:] if argv is None else argv)
     if arguments is None:
         verbs.print_help(sys.stderr)

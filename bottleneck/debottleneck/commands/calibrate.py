@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from debottleneck.commands.target import check_interpreter, say
+from debottleneck.commands.target import add_python, check_interpreter, say
 
 if TYPE_CHECKING:
     from debottleneck.commands.parser import Verbs
@@ -29,7 +29,7 @@ def add(verbs: Verbs) -> None:
         "machine, as predictions assume it. It is measured once for each "
         "interpreter, which takes some 4 seconds, and kept.",
     )
-    parser.add_argument("--python", default=sys.executable, help="interpreter to use")
+    add_python(parser)
     parser.add_argument(
         "--again", action="store_true", help="measure although it is known"
     )
@@ -41,8 +41,7 @@ def add(verbs: Verbs) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure if need be, print."""
-    python: str = arguments.python
-    check_interpreter(python)
+    python = check_interpreter(arguments.python)
     from debottleneck.collect import prices
     from debottleneck.report.prices import render
 

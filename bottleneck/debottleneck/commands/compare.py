@@ -151,7 +151,7 @@ def _wanted(arguments: argparse.Namespace) -> CompareOptions:
     budget = None if arguments.budget is None else seconds_of(arguments.budget)
     if not arguments.module:
         check_script(arguments.target)
-    check_interpreter(arguments.python)
+    python = check_interpreter(arguments.python)
     from debottleneck.trials.compare import CompareOptions
 
     options = CompareOptions(
@@ -159,7 +159,7 @@ def _wanted(arguments: argparse.Namespace) -> CompareOptions:
             target=arguments.target,
             arguments=tuple(arguments.arguments),
             module=arguments.module,
-            python=arguments.python,
+            python=python,
             include=tuple(arguments.include),
             stages=tuple(StageTarget.parse(text) for text in arguments.stage),
             loop=LoopTarget.parse(arguments.loop) if arguments.loop else None,

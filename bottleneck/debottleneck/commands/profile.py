@@ -123,7 +123,7 @@ def run(arguments: argparse.Namespace) -> int:
     def work() -> None:
         _prepare_report()
         if session.measure():
-            again.extend(_report(options, copies, arguments.full))
+            again.extend(report(options, copies, arguments.full))
 
     code = session.run(work)
     if session.trained_on:  # the report has scrolled away
@@ -221,7 +221,7 @@ def _options(arguments: argparse.Namespace) -> Options:
     return replace(options, output=new_folder(arguments.output, arguments.target))
 
 
-def _report(options: Options, copies: list[tuple[str, Path]], full: bool) -> list[str]:
+def report(options: Options, copies: list[tuple[str, Path]], full: bool) -> list[str]:
     """Analyse the recording, print the report and the next command, write the page.
 
     Returns:

@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from debottleneck.commands.target import check_interpreter
+from debottleneck.commands.target import add_python, check_interpreter
 
 if TYPE_CHECKING:
     from debottleneck.commands.parser import Verbs
@@ -28,7 +28,7 @@ def add(verbs: Verbs) -> None:
     parser.add_argument(
         "--quick", action="store_true", help="a selection, in about half a minute"
     )
-    parser.add_argument("--python", default=sys.executable, help="interpreter to use")
+    add_python(parser)
     parser.add_argument(
         "--format", choices=("text", "json"), default="text", help="text by default"
     )
@@ -42,12 +42,12 @@ def run(arguments: argparse.Namespace) -> int:
     from debottleneck.selfcheck.check import run as check
     from debottleneck.selfcheck.result import exit_code
 
-    check_interpreter(arguments.python)
+    python = check_interpreter(arguments.python)
     _say(
         "planting causes; rows come as they are measured (Ctrl-C prints what is there)"
     )
     result = check(
-        arguments.python,
+        python,
         quick=arguments.quick,
         on_row=lambda row: _say(text.row_line(row)),
         on_line=_say,

@@ -42,7 +42,7 @@ def add_target(parser: argparse.ArgumentParser) -> None:
         metavar="PATTERN",
         help="installed code that counts as yours: a path, module or pattern",
     )
-    parser.add_argument("--python", default=sys.executable, help="interpreter to use")
+    add_python(parser)
     parser.add_argument(
         "-m", dest="module", action="store_true", help="run a module, as `python -m`"
     )
@@ -55,6 +55,30 @@ def add_target(parser: argparse.ArgumentParser) -> None:
         metavar="ARGS",
         help="the script's own arguments",
     )
+
+
+def add_python(parser: argparse.ArgumentParser) -> None:
+    """The option that names the interpreter."""
+    text = "interpreter to use (default: the active environment's)"
+    parser.add_argument("--python", metavar="PATH", help=text)
+
+
+def interpreter(asked: str | None) -> str:
+    """What runs the script: as asked, else as `python` would be, else ours.
+
+    Where the command is found on the PATH and lies in an environment of its own (as uv
+    and pipx install it), the script is of the one that is active.
+    """
+    found = shutil.which(os.path.basename(sys.argv[0])) or ""
+    is_ours = os.path.realpath(found) == os.path.realpath(sys.argv[0])
+    for name in ("VIRTUAL_ENV", "CONDA_PREFIX") if asked is None and is_ours else ():
+        python = os.path.join(os.environ.get(name, ""), "bin", "python")
+        if os.environ.get(name) and os.access(python, os.X_OK):
+            if os.path.realpath(os.environ[name]) == os.path.realpath(sys.prefix):
+                break
+            say(f"the script's interpreter is {python} (see --python)")
+            return python
+    return asked or sys.executable
 
 
 def options_of(arguments: argparse.Namespace, **how: Any) -> Options:
@@ -72,7 +96,7 @@ def options_of(arguments: argparse.Namespace, **how: Any) -> Options:
         target=arguments.target,
         arguments=tuple(arguments.arguments),
         module=arguments.module,
-        python=arguments.python,
+        python=interpreter(arguments.python),
         include=tuple(arguments.include),
         stages=tuple(StageTarget.parse(text) for text in arguments.stage),
         loop=LoopTarget.parse(arguments.loop) if arguments.loop else None,
@@ -103,16 +127,18 @@ def check_script(target: str) -> None:
         )
 
 
-def check_interpreter(python: str) -> None:
-    """Refuse an interpreter that there is not, before anything is run.
+def check_interpreter(asked: str | None) -> str:
+    """As `interpreter`, refused before anything is run where there is none.
 
     Raises:
         UsageError: There is none.
     """
+    python = interpreter(asked)
     if shutil.which(python) is None:
         raise UsageError(
             f"{python!r} cannot be run", "name an interpreter with --python"
         )
+    return python
 
 
 def check_output(file: Path | None) -> None:

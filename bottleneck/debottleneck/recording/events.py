@@ -91,7 +91,7 @@ class Stated(Event, total=False):
 
 FAILURES = ("failure", "functions-refused", "stage-missing")
 EVENTS = {
-    **dict.fromkeys(FAILURES, Stated),
+    **dict.fromkeys((*FAILURES, spool.NO_IMPORT), Stated),
     "plan": Planned,
     "functions": FunctionsWindow,
     "block": LearningBlock,

@@ -115,6 +115,8 @@ class ChosenLoop:
         """How steps are bounded, a sentence."""
         place = f"{PurePath(self.file).name}:{self.line}"
         loop = f'"{self.header}" ({place})' if self.header else f"the loop at {place}"
+        if self.why == spool.BY_SECONDS:
+            return f"a step is {spool.SLICE_NS / 1e9:.1f} s of {loop}"
         if iterations == 1:
             return f"a step is one iteration of {loop}"
         return f"a step is {iterations} iterations of {loop}, up to an optimizer's step"

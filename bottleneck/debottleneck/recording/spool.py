@@ -58,6 +58,13 @@ BY_OPTIMIZER = "an optimizer's step"
 BY_TIME = "most of the run's time and repeats, though nothing in it is known to train"
 """Why a loop was chosen that nothing tells of: training may be still to come."""
 
+BY_STACKS = "nearly all stacks of the main thread"
+BY_SECONDS = f"{BY_STACKS}, whose iterations are too short to be seen from outside"
+"""Why a loop was chosen of a process that nobody prepared."""
+
+SLICE_NS = 200_000_000
+"""A step where iterations are not seen."""
+
 LOOP, STATEMENT, OPENED = "loop", "statement", "opened"
 """Kinds of sites in the user's code. A loop (stage "step") has STEP_START before each
 of its iterations that is marked and STEP_END when it is left; `calls` are iterations
@@ -111,6 +118,10 @@ RAW_FOLDER = "raw"
 CONFIG = "config.json"
 CONTROL_FILE = "control.bin"
 WAITS_FILE = "waits.bin"
+LOOKS_FILE, LOOK = "looks.bin", struct.Struct("<qqq")
+"""start_ns, end_ns, stack: where the main thread was, of a process without agent."""
+LOOKED_FILE = "looked.jsonl"
+"""By number, a stack as [function, file, line] of its frames, the outermost first."""
 DETAILS_FILE = "details.jsonl"
 HOLDERS_FILE = "holders.jsonl"
 HANDOVERS_FILE = "handovers.bin"
@@ -125,8 +136,13 @@ BURST_READS = 24
 microseconds apart are counted, and one burst a tick costs the sampler half a percent
 of a core."""
 SAMPLER_FILE = "sampler.json"
+CELLS_FILE = "cells.json"
+"""Of code that is in no file, a notebook's cells: what it is called, its source."""
 COMMS_FILE = "comms.jsonl"
 LOAD_FILE = "load.jsonl"
+NO_IMPORT = "no-import"
+"""Event: the script ended as something could not be imported."""
+
 FEEDS = "feeds"
 """Event: a thread fills a queue."""
 

@@ -9,7 +9,7 @@ import pytest
 from debottleneck.collect.holders import Holders, Layout
 from debottleneck.collect.proc import GilPlace, GilReader
 
-LAYOUT = Layout(*[8 * number for number in range(1, 20)], inline=1)
+LAYOUT = Layout(*[8 * number for number in range(1, 18)], inline=1)
 
 
 @pytest.mark.parametrize("seed", range(200))

@@ -28,7 +28,7 @@ from made_runs import (
 )
 
 from debottleneck import __version__, report
-from debottleneck.commands import main
+from debottleneck.commands import VERBS, main
 from debottleneck.commands.parser import Parser, Verbs
 from debottleneck.commands.predict import PredictOptions
 from debottleneck.commands.report import FILES, FORMATS, PREDICTED, ReportOptions
@@ -69,6 +69,8 @@ def test_version(environment: dict[str, str]) -> None:
             ["--format", "--output", "--png FIGURE", "--redact", "candidate", *FORMATS],
         ),
         (("predict",), ["--cores", "--no-gil", "--free STAGE", "--strategy S"]),
+        (("attach",), ["--seconds", "--output", "PID", "ptrace"]),
+        (("check",), ["--max NAME=LIMIT", "--baseline", "--format", "--output"]),
         (("calibrate",), ["--python", "--again", "--format"]),
     ],
 )
@@ -137,6 +139,10 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("compare --output taken train.py", ["exists already", "--output"]),
         ("compare --output file/x train.py", ["cannot be written", "--output"]),
         ("compare --stage x train.py", ["--stage", "NAME=module"]),
+        ("check taken", ["no limit", "--max load=25%"]),
+        ("check taken --max load", ["NAME=LIMIT", "load=25%"]),
+        ("check taken --max load=1%", ["taken is not a recording", "profile"]),
+        ("check taken --max load=1% --output no/x", ["no folder", "make it first"]),
         ("calibrate --python gone", ["'gone' cannot be run", "--python"]),
         ("selfcheck --python gone", ["'gone' cannot be run", "--python"]),
     ],
@@ -191,9 +197,6 @@ def parsers() -> dict[str, Parser]:
     for name in VERBS:
         importlib.import_module(f"debottleneck.commands.{name}").add(verbs)
     return verbs.parsers
-
-
-VERBS = ("profile", "compare", "run", "report", "predict", "calibrate", "selfcheck")
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+import re
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -108,6 +110,21 @@ def test_a_notebook_shows_a_short_table(folder: Path) -> None:
         seen.texts
     )
     assert seen.tags.count("tr") == 4
+
+
+@pytest.mark.parametrize("example", list(examples.EXAMPLES))
+def test_a_summary_is_flat_and_of_numbers(example: str) -> None:
+    """Finite ones, under names that MLflow takes; shares of rows add up to the step."""
+    analysis = examples.EXAMPLES[example]()
+    shown = Shown.like(analysis.recording)
+    vars(shown)["analysis"] = analysis
+    summary = shown.summary()
+    assert all(type(v) is float and math.isfinite(v) for v in summary.values())
+    assert [name for name in summary if not re.fullmatch(r"[\w./ -]+", name)] == []
+    assert ("step/mean_ms" in summary) == analysis.loop.found
+    shares = [v for n, v in summary.items() if re.fullmatch("row/.*/share", n)]
+    assert bool(shares) == analysis.loop.found
+    assert not shares or sum(shares) == pytest.approx(1, abs=0.02)
 
 
 @pytest.mark.parametrize("example", list(examples.EXAMPLES))
