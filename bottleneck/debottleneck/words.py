@@ -11,7 +11,10 @@ STEP_STAGES = (
 )
 """Parts of one training step, in the order in which a loop usually runs them."""
 
-BETWEEN_STAGES = ("evaluate", "checkpoint", "log")
+START_OF_WORKERS = "start of workers"
+"""A loader's processes are started, and ended, as it does for each epoch."""
+
+BETWEEN_STAGES = ("evaluate", "checkpoint", "log", START_OF_WORKERS)
 """What happens between steps; whatever runs inside them counts as them."""
 
 OTHER = "other"

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import inspect
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
+from debottleneck.agent import marks, torch_loaders
 from debottleneck.agent.marks import enter, leave
 from debottleneck.agent.sites import site_of
 from debottleneck.agent.wrap import as_frame_of_ours, wrap
 from debottleneck.agent.written import give_back
+from debottleneck.recording import spool
 
 
 def install(torch: ModuleType) -> None:
@@ -26,7 +28,7 @@ def install(torch: ModuleType) -> None:
     _losses(torch)
     _autograd(torch)
     _optimizers(torch)
-    _loaders(torch)
+    torch_loaders.install(torch)
     _transfers(torch)
     _compiler(torch)
 
@@ -93,8 +95,10 @@ def _around(plain: Callable[..., Any]) -> Callable[..., Any]:
 
         @wraps(stepped)
         def step(self: Any, *args: Any, **kwargs: Any) -> Any:
-            name = f"torch.optim.{type(self).__name__}.step"
-            token = enter(_site("update", name))
+            if (kind := type(self)) not in _stepped:
+                _stepped.add(kind)
+                _tell_forms(kind, self.defaults)
+            token = enter(_site("update", f"torch.optim.{kind.__name__}.step"))
             try:
                 return stepped(self, *args, **kwargs)
             finally:
@@ -105,16 +109,17 @@ def _around(plain: Callable[..., Any]) -> Callable[..., Any]:
     return profile_hook_step
 
 
-def _loaders(torch: ModuleType) -> None:
-    from torch.utils.data import _utils, dataloader
+_stepped: set[type] = set()
+"""Classes of optimizers that have made a step."""
 
-    base = dataloader._BaseDataLoaderIter
-    _patch(base, "__next__", "load", "torch DataLoader")
-    for owner in (
-        _utils.fetch._MapDatasetFetcher,
-        _utils.fetch._IterableDatasetFetcher,
-    ):
-        _patch(owner, "fetch", "load", "torch Dataset and collate")
+
+def _tell_forms(kind: type, settings: Mapping[str, Any]) -> None:
+    """Which forms of one operation the class has, and which of them are asked for."""
+    known = inspect.signature(kind).parameters
+    offers = [form for form in ("fused", "foreach") if form in known]
+    asked = [form for form in offers if settings.get(form)]
+    told = {"name": kind.__name__, "offers": offers, "asked": asked}
+    marks.note({"event": spool.OPTIMIZER, **told})
 
 
 def _transfers(torch: ModuleType) -> None:

@@ -14,6 +14,7 @@ from debottleneck.analysis import threads as thread_pass
 from debottleneck.analysis import trainer as trainer_pass
 from debottleneck.analysis.counted import ThreadCounts
 from debottleneck.analysis.division import divide
+from debottleneck.analysis.feeding import feeding_of
 from debottleneck.analysis.findings import diagnose
 from debottleneck.analysis.frames import (
     bounds,
@@ -89,6 +90,7 @@ def analyse(recording: Recording) -> Analysis:
         flame=code_pass.flame_table(stacks, code),
         functions=function_table(recording, roles),
         instruments=instrument_table(recording, steps, pairs),
+        feeding=feeding_of(recording, trainer, segments, roles, causes, time),
     )
     return replace(analysis, findings=diagnose(analysis))
 

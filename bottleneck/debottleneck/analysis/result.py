@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from debottleneck.analysis.feeding import Feeding
 from debottleneck.analysis.frames import of_thread, quiet_steps
 from debottleneck.analysis.rows import as_steps_pass
 from debottleneck.recording.recording import NotMeasured, Recording
@@ -334,6 +335,7 @@ class Analysis:
     verdict: Verdict = NO_VERDICT
     predictions: Predictions | None = None
     faster: VirtualSpeedups | None = None
+    feeding: Feeding | None = None
 
     @cached_property
     def row_names(self) -> tuple[str, ...]:

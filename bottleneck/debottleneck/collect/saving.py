@@ -70,6 +70,9 @@ def save(options: Options, raw: Path, outcome: Outcome, began: datetime) -> None
         not_measured=(*missing, *unread),
         plans=assemble.told(raw, outcome.pid, "plan"),
         delays=assemble.told(raw, outcome.pid, spool.DELAYED),
+        loaders=assemble.loaders(raw, outcome.pid),
+        slow_items=assemble.slow_items(raw),
+        optimizers=assemble.told(raw, outcome.pid, spool.OPTIMIZER),
         feeders=tuple(e["tid"] for e in assemble.told(raw, outcome.pid, spool.FEEDS)),
     )
     Recording.of(facts, tables).save(options.output)

@@ -24,8 +24,10 @@ from debottleneck.recording.events import (
 from debottleneck.recording.recording import (
     Facts,
     Id,
+    Loader,
     NotMeasured,
     Recording,
+    SlowItem,
     empty,
     in_one_line,
     typed,
@@ -128,7 +130,8 @@ def tables_of(
         for pid, site in _lines(raw, "sites", SiteLine)
     ]
     sites = _table("sites", rows)
-    sampled, frames = _stacks(windows, threads, _stages(sites))
+    inherited = {pid: event["depth"] for pid, event in _events(raw, spool.FORKED)}
+    sampled, frames = _stacks(windows, threads, _stages(sites), inherited)
     details = reading.read_lines(raw / spool.DETAILS_FILE, tuple[int, str, str])
     holder = tuple[int, Id, str, str, Id]
     holders = reading.read_lines(raw / spool.HOLDERS_FILE, holder)
@@ -250,6 +253,22 @@ def told(raw: Path, pid: int, kind: str) -> tuple[Any, ...]:
     return tuple(event for of, event in _events(raw, kind) if of == pid)
 
 
+def loaders(raw: Path, pid: int) -> tuple[Loader, ...]:
+    """What a process told of its DataLoaders, with the ends of their workers."""
+    ended = told(raw, pid, spool.LOADER_ENDED)
+    ends = {worker: event["t_ns"] for event in ended for worker in event["pids"]}
+    begun: tuple[Loader, ...] = told(raw, pid, spool.LOADER)
+    return tuple(
+        {**one, "end_ns": max((ends.get(p, 0) for p in one["pids"]), default=0)}
+        for one in begun
+    )
+
+
+def slow_items(raw: Path) -> tuple[SlowItem, ...]:
+    """What workers told of items that took them long."""
+    return tuple(item for _, item in _events(raw, spool.SLOW_ITEM))
+
+
 def has_functions(raw: Path) -> bool:
     """Whether yappi had a window in any process."""
     return any(_events(raw, "functions"))
@@ -294,8 +313,17 @@ def _stacks(
     windows: Iterable[pyspy.PySpyWindow],
     threads: pd.DataFrame,
     stages: Mapping[tuple[str, str], str],
+    inherited: Mapping[int, int],
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Samples of all windows, with each different stack stored once."""
+    """Samples of all windows, with each different stack stored once.
+
+    Args:
+        windows: Of py-spy.
+        threads: The table.
+        stages: Functions that mark a stage in their own frame.
+        inherited: Forked process -> how many frames its first thread has of its
+            parent's, which stay as they were at the fork.
+    """
     numbers: dict[tuple[pyspy.Frame, ...], int] = {}
     tids = {
         (pid, ident): tid
@@ -304,7 +332,7 @@ def _stacks(
     rows: list[tuple[Any, ...]] = []
     for window in windows:
         if not window.failure:
-            rows += _window_rows(window, numbers, tids)
+            rows += _window_rows(window, numbers, tids, inherited)
     frames = [
         (number, depth, *frame)
         for stack, number in numbers.items()
@@ -316,27 +344,40 @@ def _stacks(
 def _window_rows(
     window: pyspy.PySpyWindow,
     numbers: dict[tuple[pyspy.Frame, ...], int],
-    tids: dict[tuple[int, int], int],
+    tids: Mapping[tuple[int, int], int],
+    inherited: Mapping[int, int],
 ) -> list[tuple[Any, ...]]:
     text = window.path.read_text(encoding="utf-8", errors="replace")
 
-    def number(sample: pyspy.Sample) -> int:
-        return numbers.setdefault(sample.frames, len(numbers))
+    def number(sample: pyspy.Sample, tid: int) -> int:
+        first = inherited.get(sample.pid, 0) if tid == sample.pid else 0
+        own = sample.frames[first:] or sample.frames
+        return numbers.setdefault(own, len(numbers))
 
     if window.kind == "stacks":
         samples = pyspy.parse_chrometrace(text, window.start_ns + pyspy.STARTUP_NS)
         rows = []
         for s in samples:
-            tid, length = tids.get((s.pid, s.thread), 0), s.end_ns - s.start_ns
-            rows.append(("stacks", s.pid, tid, s.start_ns, s.end_ns, length, number(s)))
+            tid, length = _tid(s, tids), s.end_ns - s.start_ns
+            times = s.start_ns, s.end_ns, length
+            rows.append(("stacks", s.pid, tid, *times, number(s, tid)))
         return rows
     weight = round(1e9 / pyspy.RATE_HZ)
     main = min((pid for pid, _ in tids), default=0)
     times = (window.start_ns, window.end_ns)
     return [
-        ("gil", s.pid, s.thread, *times, count * weight, number(s))
+        ("gil", s.pid, s.thread, *times, count * weight, number(s, s.thread))
         for s, count in pyspy.parse_raw(text.splitlines(), main)
     ]
+
+
+def _tid(sample: pyspy.Sample, tids: Mapping[tuple[int, int], int]) -> int:
+    """The kernel's number of the sample's thread; 0 of one that nobody listed.
+
+    Of those only a process's first thread is known: it began with a module.
+    """
+    is_first = sample.frames[0][0] == "<module>"
+    return tids.get((sample.pid, sample.thread), sample.pid if is_first else 0)
 
 
 def failures(raw: Path, windows: Iterable[pyspy.PySpyWindow]) -> list[NotMeasured]:

@@ -130,6 +130,11 @@ LOAD_FILE = "load.jsonl"
 FEEDS = "feeds"
 """Event: a thread fills a queue."""
 
+FORKED, LOADER, LOADER_ENDED, SLOW_ITEM = "forked", "loader", "loader-ended", "slow"
+OPTIMIZER = "optimizer"
+"""Events: a process was forked; a DataLoader begins an epoch, its workers are ended; an
+item took long in one of them; a class of optimizers makes its first step."""
+
 COLLECTIONS = "collections"
 """Begin of the names of the files of garbage collections."""
 

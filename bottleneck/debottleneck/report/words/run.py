@@ -46,6 +46,7 @@ STAGE_READINGS: Mapping[str, str] = {
     "evaluate": "between steps: validation",
     "checkpoint": "between steps: saving the model",
     "log": "between steps: metrics and progress",
+    "start of workers": "between steps: a DataLoader's processes begin and end",
     "other": "the rest of the step",
 }
 
