@@ -14,7 +14,7 @@ from functools import wraps
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
-from debottleneck.agent import marks, torch_loaders
+from debottleneck.agent import device, marks, torch_loaders
 from debottleneck.agent.marks import enter, leave
 from debottleneck.agent.sites import site_of
 from debottleneck.agent.wrap import as_frame_of_ours, wrap
@@ -29,6 +29,7 @@ def install(torch: ModuleType) -> None:
     _autograd(torch)
     _optimizers(torch)
     torch_loaders.install(torch)
+    device.install(torch)
     _transfers(torch)
     _compiler(torch)
 

@@ -21,7 +21,7 @@ from debottleneck.analysis.threads import QuietTime, sample_causes
 from debottleneck.recording.recording import STATES, Recording
 from debottleneck.words import OTHER
 
-HANDING, STARTING = "handing over", "starting"
+HANDING, STARTING = ASIDE = "handing over", "starting"
 """What the trainer waits for while no worker is at work: batches that are made and on
 their way; workers that have not begun."""
 
@@ -59,15 +59,21 @@ class Feeding:
 
     @property
     def cause(self) -> str:
-        """The largest part, "" without a wait; a lack of cores comes last."""
-        ranked = sorted(self.parts, key=lambda cause: -self.parts[cause])
-        return next((c for c in ranked if c not in QUEUED), "".join(ranked[:1]))
+        """The largest part, all work taken together first; "" without a wait.
+
+        Of work it is that which is done on a core, if any was seen.
+        """
+        work = {c: part for c, part in self.parts.items() if c not in ASIDE}
+        aside = max(ASIDE, key=lambda name: self.parts.get(name, 0.0))
+        if self.parts.get(aside, 0.0) > self.at_work:
+            return aside
+        ranked = sorted(work, key=lambda c: (c in QUEUED, -work[c]))
+        return "".join(ranked[:1])
 
     @property
     def at_work(self) -> float:
         """The part of the wait in which workers make batches, or want a core for it."""
-        aside = (HANDING, STARTING)
-        return sum(part for cause, part in self.parts.items() if cause not in aside)
+        return sum(part for cause, part in self.parts.items() if cause not in ASIDE)
 
     @property
     def queued(self) -> float:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from debottleneck.analysis.device import DeviceUse
 from debottleneck.analysis.feeding import Feeding
 from debottleneck.analysis.frames import of_thread, quiet_steps
 from debottleneck.analysis.rows import as_steps_pass
@@ -336,6 +337,7 @@ class Analysis:
     predictions: Predictions | None = None
     faster: VirtualSpeedups | None = None
     feeding: Feeding | None = None
+    device: DeviceUse | None = None
 
     @cached_property
     def row_names(self) -> tuple[str, ...]:

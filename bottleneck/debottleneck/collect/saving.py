@@ -73,6 +73,7 @@ def save(options: Options, raw: Path, outcome: Outcome, began: datetime) -> None
         loaders=assemble.loaders(raw, outcome.pid),
         slow_items=assemble.slow_items(raw),
         optimizers=assemble.told(raw, outcome.pid, spool.OPTIMIZER),
+        device=assemble.told(raw, outcome.pid, spool.DEVICE),
         feeders=tuple(e["tid"] for e in assemble.told(raw, outcome.pid, spool.FEEDS)),
     )
     Recording.of(facts, tables).save(options.output)

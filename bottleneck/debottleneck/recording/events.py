@@ -8,6 +8,7 @@ from debottleneck.recording import spool
 from debottleneck.recording.checked import Between, OneOf
 from debottleneck.recording.recording import (
     Delayed,
+    DeviceStep,
     Id,
     Loader,
     OptimizerForms,
@@ -123,4 +124,5 @@ EVENTS = {
     spool.LOADER_ENDED: LoadersEnded,
     spool.SLOW_ITEM: SlowItem,
     spool.OPTIMIZER: OptimizerForms,
+    spool.DEVICE: DeviceStep,
 }

@@ -141,6 +141,16 @@ class SlowItem(TypedDict):
     items: Time
 
 
+class DeviceStep(TypedDict):
+    """When an accelerator was where: (a mark's time, when it got there), of one step.
+
+    The device's times are the host's but for a shift.
+    """
+
+    tid: Id
+    times: tuple[tuple[Time, Time], ...]
+
+
 class OptimizerForms(TypedDict):
     """A class of torch's optimizers: its forms of few operations, those asked for."""
 
@@ -204,6 +214,7 @@ class Facts:
         loaders: Iterations of DataLoaders in its own process.
         slow_items: Items that took their workers long.
         optimizers: Classes of them that made steps.
+        device: Steps in which an accelerator was timed.
     """
 
     command: tuple[str, ...]
@@ -232,6 +243,7 @@ class Facts:
     loaders: tuple[Loader, ...] = ()
     slow_items: tuple[SlowItem, ...] = ()
     optimizers: tuple[OptimizerForms, ...] = ()
+    device: tuple[DeviceStep, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)  # tables have no single truth value

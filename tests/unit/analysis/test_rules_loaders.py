@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import pandas as pd
 import pytest
 from made_loops import (
     LOOP,
@@ -92,6 +93,15 @@ def test_advice_comes_from_evidence(
     assert only_tried(finding, analysis) == ([trial] if trial else [])
 
 
+def test_libraries_threads_in_workers_are_too_many() -> None:
+    """Where workers compute and pools of theirs want cores."""
+    analysis = fed_loop(replace(FED, parts={"native": 1.0}), 2)
+    pool = threads({"name": "pt_data_worker", "role": "pool", "runqueue": 0.8})
+    crowd = pd.concat([analysis.threads, pool.assign(pid=7)])
+    assert advice(replace(analysis, threads=crowd)).trials == ("blas:threads=1",)
+    assert "OMP_NUM_THREADS" not in advice(analysis).text
+
+
 def test_batches_of_tensors_may_be_taken_whole() -> None:
     """Only there is that tried."""
     analysis = fed_loop(told=loaders(7, 8, of_tensors=True))
@@ -127,6 +137,8 @@ def test_the_item_that_others_wait_behind_is_named() -> None:
     old = only(diagnose(fed_loop(alone, told=slow(may_reorder=False))), "slow-item")
     assert "in_order" not in old.action
     assert kinds(diagnose(fed_loop(told=slow()))) == ["starvation"]
+    queued = replace(alone, parts={"python": 0.5, "runqueue": 0.5})
+    assert kinds(diagnose(fed_loop(queued, told=slow()))) == ["starvation"]
     assert kinds(diagnose(fed_loop(alone, told=slow(ordered=False)))) == ["starvation"]
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from debottleneck.analysis.result import Analysis, Finding
 from debottleneck.analysis.rules.contention import gil, oversubscription
 from debottleneck.analysis.rules.counted import collector, page_faults, quota
+from debottleneck.analysis.rules.device import device_bound, device_waits
 from debottleneck.analysis.rules.guards import machine_busy
 from debottleneck.analysis.rules.inputs import input_compute
 from debottleneck.analysis.rules.loaders import (
@@ -47,6 +48,8 @@ STEP_RULES: tuple[Rule, ...] = (
     machine_busy,
     quota,
     lock_contention,
+    device_waits,
+    device_bound,
     fed,
     starvation,
     worker_starts,

@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from debottleneck.analysis.feeding import HANDING, STARTING, Feeding
+from debottleneck.analysis.feeding import HANDING, QUEUED, STARTING, Feeding
 from debottleneck.analysis.result import Analysis, Finding, Where
 from debottleneck.analysis.rules.contention import free_cores
 from debottleneck.analysis.rules.measures import (
@@ -21,6 +21,7 @@ from debottleneck.analysis.rules.measures import (
     cost,
     loader_of,
     stage_cost,
+    trainer_stages,
     where,
     where_of,
 )
@@ -37,9 +38,11 @@ from debottleneck.analysis.thresholds import THRESHOLDS
 from debottleneck.recording.recording import Loader, SlowItem
 from debottleneck.words import CAUSES, ON_CORE, START_OF_WORKERS
 
-MOST_WORKERS = 16
+MOST_WORKERS = 8
 """Waits for the outside overlap without cores; more processes than these only cost
 memory."""
+
+WORKING = [cause for cause in CAUSES if cause not in QUEUED]
 
 ENOUGH_FREE = 0.5
 """Of a core: with less no other worker would have one."""
@@ -122,6 +125,8 @@ def advice(analysis: Analysis) -> LoaderAdvice:
         return LoaderAdvice(KEEP, ("dataloader:persistent",))
     if cause == "memory":
         return LoaderAdvice(_uncopied(loader), _whole(loader))
+    if feeding and cause == "native" and _pooled(analysis):
+        return LoaderAdvice(ONE_THREAD, ("blas:threads=1",))
     wanted = _wanted(analysis, loader, cause)
     now = loader["workers"]
     if wanted > now:
@@ -138,13 +143,31 @@ def advice(analysis: Analysis) -> LoaderAdvice:
             f"{cores(analysis):g} cores between them and the trainer. {cheaper}."
         )
         return LoaderAdvice(text, (f"dataloader:workers={wanted}",))
-    return LoaderAdvice(f"{cheaper}: no core is free for more workers.", _whole(loader))
+    free = free_cores(analysis)
+    full = cause not in IO_CAUSES and free is not None and free < ENOUGH_FREE
+    behind = ": no core is free for more workers" if full else ""
+    return LoaderAdvice(f"{cheaper}{behind}.", _whole(loader))
 
 
 KEEP = (
     "Pass persistent_workers=True to the DataLoader: its workers then stay for all "
     "epochs."
 )
+
+
+ONE_THREAD = (
+    "Start with OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1: each "
+    "loader process computes with threads of its own, which compete for the cores."
+)
+
+
+def _pooled(analysis: Analysis) -> bool:
+    """Whether threads of libraries in other processes want cores."""
+    table = analysis.threads
+    pools = table[(table["role"] == "pool")]
+    pools = pools[pools["pid"] != analysis.recording.facts.pid]
+    wants = pools[[*ON_CORE, *QUEUED]].fillna(0.0).sum(axis=1)
+    return bool((wants >= THRESHOLDS.contender_share).any())
 
 
 def _whole(loader: Loader) -> tuple[str, ...]:
@@ -187,9 +210,10 @@ def _wanted(analysis: Analysis, loader: Loader, cause: str) -> int:
     than there are cores for.
     """
     now, feeding, room = loader["workers"], analysis.feeding, cores(analysis)
-    own = stage_cost(analysis, "load")
+    own = cost(analysis, ["load"], WORKING)
+    spent = cost(analysis, trainer_stages(analysis), WORKING)
     work = feeding.work_ms if feeding else (own.ms if own else 0.0)
-    rest = analysis.loop.step_ms - (feeding.wait_ms if feeding else work)
+    rest = (spent.ms if spent else 0.0) - (feeding.wait_ms if feeding else work)
     needed = math.ceil(work / max(rest, work / MOST_WORKERS, 1e-9)) if work else now
     if cause in IO_CAUSES:
         return max(now, min(needed, MOST_WORKERS))
@@ -243,7 +267,8 @@ def slow_item(analysis: Analysis) -> Iterator[Finding]:
     if not (feeding and loader and items and amount and loader["ordered"]):
         return
     share = amount.share * feeding.alone
-    if share < THRESHOLDS.wait_share:
+    crowded = feeding.queued >= THRESHOLDS.busy_share  # then any item may take long
+    if share < THRESHOLDS.wait_share or crowded:
         return
     worst = max(items, key=lambda item: item["took_ns"] / max(item["usual_ns"], 1))
     reorder = "Pass in_order=False to the DataLoader, if batches may change places: "
