@@ -11,7 +11,7 @@ import pandas as pd
 from made_runs import FACTS, PID, table
 
 from debottleneck.analysis import frames
-from debottleneck.analysis.feeding import Feeding
+from debottleneck.analysis.feeding import LoaderWork
 from debottleneck.analysis.result import Analysis, Finding, Loop
 from debottleneck.recording.recording import Recording
 from debottleneck.words import CAUSES
@@ -75,7 +75,7 @@ def analysis_of(
     environment: Mapping[str, Any] | None = None,
     sites: pd.DataFrame | None = None,
     handovers_per_s: float | None = None,
-    feeding: Feeding | None = None,
+    feeding: LoaderWork | None = None,
     told: Mapping[str, Any] | None = None,
     **tables: pd.DataFrame,
 ) -> Analysis:

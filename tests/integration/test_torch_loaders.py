@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from marking import Marked, run_marked
 
-from debottleneck.recording import assemble
+from debottleneck.recording import told
 from debottleneck.words import START_OF_WORKERS
 
 pytestmark = pytest.mark.torch
@@ -66,9 +66,9 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Marked:
     return run_marked(tmp_path_factory.mktemp("loaders"), SCRIPT)
 
 
-def told(ran: Marked) -> list[Any]:
+def loaders_of(ran: Marked) -> list[Any]:
     """Of its loaders, in order."""
-    return [*assemble.loaders(ran.folder, ran.pid)]
+    return [*told.loaders(ran.folder, ran.pid)]
 
 
 def test_batches_and_errors_are_the_scripts_own(ran: Marked) -> None:
@@ -82,7 +82,7 @@ def test_batches_and_errors_are_the_scripts_own(ran: Marked) -> None:
 
 def test_settings_are_told(ran: Marked) -> None:
     """Without workers once; with them at each start, those that stay once."""
-    loaders = told(ran)
+    loaders = loaders_of(ran)
     assert [(one["loader"], one["workers"]) for one in loaders] == [
         *((0, 0), (1, 2), (1, 2), (2, 1), (3, 1), (4, 0), (1, 2)),
     ]
@@ -97,7 +97,7 @@ def test_settings_are_told(ran: Marked) -> None:
 
 def test_workers_are_told_with_their_lives(ran: Marked) -> None:
     """Other processes at each epoch, ended before the next ones begin."""
-    first, second = told(ran)[1:3]
+    first, second = loaders_of(ran)[1:3]
     assert len({*first["pids"], *second["pids"]}) == 4
     assert first["start_ns"] < first["end_ns"] <= second["start_ns"]
 
@@ -112,9 +112,9 @@ def test_the_start_and_end_of_workers_are_marked(ran: Marked) -> None:
 
 def test_a_slow_item_is_told_by_its_index(ran: Marked) -> None:
     """Of workers alone, where the data set gives items one by one."""
-    items = assemble.slow_items(ran.folder)
+    items = told.slow_items(ran.folder)
     slow = [item for item in items if item["index"] == "97"]
     assert len(slow) == 5
     assert all(item["took_ns"] > 90e6 > 4 * item["usual_ns"] for item in slow)
-    pids = {pid for one in told(ran) for pid in one["pids"]}
+    pids = {pid for one in loaders_of(ran) for pid in one["pids"]}
     assert {item["pid"] for item in slow} <= pids

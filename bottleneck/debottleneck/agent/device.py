@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from functools import wraps
 from time import monotonic_ns
-from types import CodeType, ModuleType
+from types import CodeType, FrameType, ModuleType
 from typing import Any, Protocol
 
 from debottleneck.agent import discover, marks, track
@@ -78,7 +78,7 @@ class Accelerator:
 
     def ns_between(self, first: Any, last: Any) -> int:
         """Torch gives milliseconds."""
-        return round(first.elapsed_time(last) * 1e6)
+        return int(first.elapsed_time(last) * 1e6)
 
 
 def install(torch: ModuleType, device: Device | None = None) -> None:
@@ -159,7 +159,7 @@ _own: dict[CodeType, bool] = {}
 
 def _site(name: str) -> int:
     """Of such a wait at the user's line that is being run."""
-    frame = sys._getframe(3)
+    frame: FrameType | None = sys._getframe(3)
     while frame is not None:
         code = frame.f_code
         if code not in _own:
@@ -168,7 +168,7 @@ def _site(name: str) -> int:
         if _own[code]:
             at = code.co_filename, frame.f_lineno
             return site_of(LINE, name, *at, spool.DEVICE)
-        frame = frame.f_back  # type: ignore[assignment] # None ends it
+        frame = frame.f_back
     return site_of(LINE, name, "", 0, spool.DEVICE)
 
 
@@ -216,7 +216,7 @@ class StageTimes:
             (begun, first), *rest = self._open.popleft()
             between = self._device.ns_between
             times = [(t, begun + between(first, event)) for t, event in rest]
-            event = {"tid": marks.here.track.tid, "times": [(begun, begun), *times]}
+            event = {"tid": track.here.track.tid, "times": [(begun, begun), *times]}
             marks.note({"event": spool.DEVICE, **event})
             self._told += 1
             if self._told % MOST_TOLD == 0:

@@ -13,10 +13,8 @@ lazy preemption takes the core away, and that wait belongs to what ran before.
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Sequence
 from time import monotonic_ns, thread_time_ns
-from types import FrameType
 from typing import cast
 
 from debottleneck.agent import ending, sites
@@ -397,12 +395,4 @@ def _after_fork() -> None:
     writer.call = _writer.call
     _writer = writer
     _try(writer.write_sites, sites.LINES)
-    writer.write_event({"event": spool.FORKED, "depth": _depth(sys._getframe(1))})
-
-
-def _depth(frame: FrameType | None) -> int:
-    """How many frames a stack has: those of a child at its fork are its parent's."""
-    depth = 0
-    while frame is not None:
-        depth, frame = depth + 1, frame.f_back
-    return depth
+    writer.write_fork()

@@ -47,13 +47,15 @@ def install(torch: ModuleType) -> None:
     several.__init__ = _starting(torch, several.__init__, site)
     several._shutdown_workers = _ending(several._shutdown_workers, site)
     alone.__init__ = _told_once(torch, alone.__init__)
-    base = dataloader._BaseDataLoaderIter
-    load = {"stage": "load", "kind": "torch"}
-    base.__next__ = wrap(base.__next__, **load, name="torch DataLoader")
-    name = "torch Dataset and collate"
     rows, stream = _utils.fetch._MapDatasetFetcher, _utils.fetch._IterableDatasetFetcher
-    stream.fetch = wrap(stream.fetch, **load, name=name)
-    rows.fetch = wrap(_timing(rows.fetch, _utils.worker), **load, name=name)
+    rows.fetch = _timing(rows.fetch, _utils.worker)
+    for owner, method, name in (
+        (dataloader._BaseDataLoaderIter, "__next__", "torch DataLoader"),
+        (rows, "fetch", "torch Dataset and collate"),
+        (stream, "fetch", "torch Dataset and collate"),
+    ):
+        plain = getattr(owner, method)
+        setattr(owner, method, wrap(plain, "load", kind="torch", name=name))
 
 
 def _settings(torch: ModuleType, loader: Any) -> dict[str, object]:

@@ -37,7 +37,7 @@ WORK_CAUSES = {"running": "python"}
 
 
 @dataclass(frozen=True)
-class Feeding:
+class LoaderWork:
     """What the workers of DataLoaders did.
 
     Attributes:
@@ -124,7 +124,7 @@ def feeding_of(
     roles: Roles,
     causes: pd.DataFrame,
     quiet: QuietTime,
-) -> Feeding | None:
+) -> LoaderWork | None:
     """None where no DataLoader of the script has workers.
 
     Args:
@@ -146,7 +146,7 @@ def feeding_of(
     waited = amounts[amounts["role"] == "trainer"]
     waited = waited[waited["cause"].isin(("lock", "ipc"))]
     parts, alone = _parts(_waits(recording, trainer, segments, quiet), workers)
-    return Feeding(
+    return LoaderWork(
         workers=len({places.get(pid, pid) for pid in pids & places.keys()}),
         wait_ms=float(waited["ms_per_step"].sum()),
         parts=parts,
@@ -187,7 +187,7 @@ def _waits(
 def _parts(
     waits: pd.DataFrame, workers: list[_Worker]
 ) -> tuple[dict[str, float], float]:
-    """`Feeding.parts` and `alone`."""
+    """`LoaderWork.parts` and `alone`."""
     total = float(waits["weight"].sum())
     if total <= 0:
         return {}, 0.0

@@ -15,7 +15,14 @@ import pandas as pd
 from debottleneck.collect import prices, sources, stacks
 from debottleneck.collect.conduct import Outcome
 from debottleneck.collect.options import Options
-from debottleneck.recording import assemble, environment, masks, reading, spool
+from debottleneck.recording import (
+    assemble,
+    environment,
+    masks,
+    reading,
+    spool,
+    told,
+)
 from debottleneck.recording.pyspy import PySpyWindow
 from debottleneck.recording.recording import Facts, NotMeasured, Recording
 
@@ -68,15 +75,21 @@ def save(options: Options, raw: Path, outcome: Outcome, began: datetime) -> None
         machine=machine.as_dict() if machine is not None else {},
         rates=_rates(raw, agent),
         not_measured=(*missing, *unread),
-        plans=assemble.told(raw, outcome.pid, "plan"),
-        delays=assemble.told(raw, outcome.pid, spool.DELAYED),
-        loaders=assemble.loaders(raw, outcome.pid),
-        slow_items=assemble.slow_items(raw),
-        optimizers=assemble.told(raw, outcome.pid, spool.OPTIMIZER),
-        device=assemble.told(raw, outcome.pid, spool.DEVICE),
-        feeders=tuple(e["tid"] for e in assemble.told(raw, outcome.pid, spool.FEEDS)),
+        **_told(raw, outcome.pid),
     )
     Recording.of(facts, tables).save(options.output)
+
+
+def _told(raw: Path, pid: int) -> dict[str, Any]:
+    """Facts that the process's agent told, and its workers'."""
+    kinds = {"plans": "plan", "delays": spool.DELAYED, "optimizers": spool.OPTIMIZER}
+    kinds["device"] = spool.DEVICE
+    return {
+        **{name: assemble.told(raw, pid, kind) for name, kind in kinds.items()},
+        "feeders": tuple(e["tid"] for e in assemble.told(raw, pid, spool.FEEDS)),
+        "loaders": told.loaders(raw, pid),
+        "slow_items": told.slow_items(raw),
+    }
 
 
 def _environment(

@@ -24,10 +24,8 @@ from debottleneck.recording.events import (
 from debottleneck.recording.recording import (
     Facts,
     Id,
-    Loader,
     NotMeasured,
     Recording,
-    SlowItem,
     empty,
     in_one_line,
     typed,
@@ -130,7 +128,7 @@ def tables_of(
         for pid, site in _lines(raw, "sites", SiteLine)
     ]
     sites = _table("sites", rows)
-    inherited = {pid: event["depth"] for pid, event in _events(raw, spool.FORKED)}
+    inherited = {pid: event["depth"] for pid, event in events(raw, spool.FORKED)}
     sampled, frames = _stacks(windows, threads, _stages(sites), inherited)
     details = reading.read_lines(raw / spool.DETAILS_FILE, tuple[int, str, str])
     holder = tuple[int, Id, str, str, Id]
@@ -202,7 +200,7 @@ def _lines(raw: Path, name: str, kind: Any) -> Iterator[tuple[int, Any]]:
         yield from ((pid, line) for line in reading.read_lines(path, kind))
 
 
-def _events(raw: Path, kind: str) -> Iterator[tuple[int, dict[str, Any]]]:
+def events(raw: Path, kind: str) -> Iterator[tuple[int, dict[str, Any]]]:
     """Events of one kind that have all that such an event states."""
     for pid, event in _lines(raw, "events", dict[str, Any]):
         if event.get("event") == kind:
@@ -235,43 +233,27 @@ def _blocks(raw: Path, windows: Iterable[pyspy.PySpyWindow]) -> pd.DataFrame:
     rows = [(window.kind, window.start_ns, window.end_ns) for window in windows]
     rows += [
         (f"functions-{event['clock']}", event["start_ns"], event["end_ns"])
-        for _, event in _events(raw, "functions")
+        for _, event in events(raw, "functions")
     ]
     rows += [
         (event["kind"], event["start_ns"], event["end_ns"])
-        for _, event in _events(raw, "block")
+        for _, event in events(raw, "block")
     ]
     rows += [
         (spool.DELAYED, event["start_ns"], event["end_ns"])
-        for _, event in _events(raw, spool.DELAYED)
+        for _, event in events(raw, spool.DELAYED)
     ]
     return _table("blocks", sorted(rows, key=lambda row: row[1]))
 
 
 def told(raw: Path, pid: int, kind: str) -> tuple[Any, ...]:
     """Events of one kind of that process, each of the type that `EVENTS` says."""
-    return tuple(event for of, event in _events(raw, kind) if of == pid)
-
-
-def loaders(raw: Path, pid: int) -> tuple[Loader, ...]:
-    """What a process told of its DataLoaders, with the ends of their workers."""
-    ended = told(raw, pid, spool.LOADER_ENDED)
-    ends = {worker: event["t_ns"] for event in ended for worker in event["pids"]}
-    begun: tuple[Loader, ...] = told(raw, pid, spool.LOADER)
-    return tuple(
-        {**one, "end_ns": max((ends.get(p, 0) for p in one["pids"]), default=0)}
-        for one in begun
-    )
-
-
-def slow_items(raw: Path) -> tuple[SlowItem, ...]:
-    """What workers told of items that took them long."""
-    return tuple(item for _, item in _events(raw, spool.SLOW_ITEM))
+    return tuple(event for of, event in events(raw, kind) if of == pid)
 
 
 def has_functions(raw: Path) -> bool:
     """Whether yappi had a window in any process."""
-    return any(_events(raw, "functions"))
+    return any(events(raw, "functions"))
 
 
 def _functions(raw: Path, threads: pd.DataFrame) -> pd.DataFrame:
@@ -279,7 +261,7 @@ def _functions(raw: Path, threads: pd.DataFrame) -> pd.DataFrame:
     tids = dict(zip(threads["ident"], threads["tid"], strict=True))
     rows = [
         (event["clock"], tids.get(row[0], 0), *row[1:])
-        for _, event in _events(raw, "functions")
+        for _, event in events(raw, "functions")
         for row in event["rows"]
     ]
     columns = list(COLUMNS["functions"])
@@ -358,9 +340,9 @@ def _window_rows(
         samples = pyspy.parse_chrometrace(text, window.start_ns + pyspy.STARTUP_NS)
         rows = []
         for s in samples:
-            tid, length = _tid(s, tids), s.end_ns - s.start_ns
-            times = s.start_ns, s.end_ns, length
-            rows.append(("stacks", s.pid, tid, *times, number(s, tid)))
+            tid = _tid(s, tids)
+            span = s.start_ns, s.end_ns, s.end_ns - s.start_ns
+            rows.append(("stacks", s.pid, tid, *span, number(s, tid)))
         return rows
     weight = round(1e9 / pyspy.RATE_HZ)
     main = min((pid for pid, _ in tids), default=0)
@@ -372,10 +354,7 @@ def _window_rows(
 
 
 def _tid(sample: pyspy.Sample, tids: Mapping[tuple[int, int], int]) -> int:
-    """The kernel's number of the sample's thread; 0 of one that nobody listed.
-
-    Of those only a process's first thread is known: it began with a module.
-    """
+    """The kernel's number of a thread; of one not listed 0, or a first one's own."""
     is_first = sample.frames[0][0] == "<module>"
     return tids.get((sample.pid, sample.thread), sample.pid if is_first else 0)
 
@@ -399,8 +378,8 @@ def failures(raw: Path, windows: Iterable[pyspy.PySpyWindow]) -> list[NotMeasure
             "(in a container: --cap-add SYS_PTRACE)"
         )
         missing.append(NotMeasured("waits", sampler["failed"], remedy))
-    events = (event for kind in FAILURES for _, event in _events(raw, kind))
-    of_events = map(_event_failure, events)
+    failed = (event for kind in FAILURES for _, event in events(raw, kind))
+    of_events = map(_event_failure, failed)
     return [*missing, *(entry for entry in of_events if entry is not None)]
 
 

@@ -103,10 +103,10 @@ class Planned(TypedDict):
 class Loader(TypedDict):
     """One iteration of a DataLoader with workers, or one that has none.
 
-    `prefetch` and `batch` are 0 where they are not set; `start` is how processes are
-    started, "" for Python's usual way; `ordered` says that batches keep their order,
-    `may_reorder` that this torch can do without; `of_tensors` that items are plain rows
-    of tensors; `end_ns` is 0 while workers live.
+    `prefetch` and `batch` are 0 where not set; `start` is how processes are started, ""
+    for Python's usual way; `ordered` says that batches keep their order, `may_reorder`
+    that torch can do without, `of_tensors` that items are rows of tensors; `end_ns` is
+    0 while workers live.
     """
 
     loader: Id
@@ -129,8 +129,8 @@ class Loader(TypedDict):
 class SlowItem(TypedDict):
     """An item that took a worker many times as long as usual, see `agent`.
 
-    `index` is the data set's, in words; `usual_ns` the median of the last of `items`
-    that it had made, `p99_ns` what one in a hundred takes at least.
+    `index` is in words; `usual_ns` the median of the last of `items` that it had made,
+    `p99_ns` what one in a hundred takes at least.
     """
 
     pid: Id
@@ -142,10 +142,7 @@ class SlowItem(TypedDict):
 
 
 class DeviceStep(TypedDict):
-    """When an accelerator was where: (a mark's time, when it got there), of one step.
-
-    The device's times are the host's but for a shift.
-    """
+    """(A mark's time, when an accelerator got there) in a step, but for a shift."""
 
     tid: Id
     times: tuple[tuple[Time, Time], ...]

@@ -11,7 +11,7 @@ import pytest
 from made_loops import loaders, rows
 from made_runs import FACTS, MS, PID, table, wait, waits
 
-from debottleneck.analysis.feeding import HANDING, STARTING, Feeding, feeding_of
+from debottleneck.analysis.feeding import HANDING, STARTING, LoaderWork, feeding_of
 from debottleneck.analysis.threads import QuietTime
 from debottleneck.recording.recording import Recording
 
@@ -31,7 +31,7 @@ def fed(
     trainer: list[tuple[int, int, int]],
     workers: dict[int, list[tuple[int, int, str]]],
     work: list[tuple[int, int, int]],
-) -> Feeding:
+) -> LoaderWork:
     """What is found of a trainer that waits in `load` for 100 ms.
 
     Args:

@@ -20,13 +20,13 @@ from made_loops import (
     trainer_thread,
 )
 
-from debottleneck.analysis.feeding import HANDING, STARTING, Feeding
+from debottleneck.analysis.feeding import HANDING, STARTING, LoaderWork
 from debottleneck.analysis.findings import diagnose
 from debottleneck.analysis.result import Analysis
 from debottleneck.analysis.rules.loaders import advice
 from debottleneck.prediction.actions import only_tried
 
-FED = Feeding(2, 60.0, {"python": 0.9, HANDING: 0.1}, 0.1, {"python": 120.0})
+FED = LoaderWork(2, 60.0, {"python": 0.9, HANDING: 0.1}, 0.1, {"python": 120.0})
 LINES = lines(
     ("other", "worker", "MainThread", "idle", 99, 1.0),
     ("load", "worker", "MainThread", "slow_python", 33, 0.9),
@@ -39,7 +39,7 @@ WORK = [
 
 
 def fed_loop(
-    feeding: Feeding = FED,
+    feeding: LoaderWork = FED,
     cores: int = 8,
     told: Mapping[str, Any] | None = None,
     **shares: float,

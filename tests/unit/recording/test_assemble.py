@@ -15,7 +15,7 @@ from made_loops import loaders
 from debottleneck import load_recording
 from debottleneck.analysis.analyse import analyse
 from debottleneck.errors import RecordingError
-from debottleneck.recording import assemble, pyspy, spool
+from debottleneck.recording import assemble, pyspy, spool, told
 from debottleneck.recording.columns import COLUMNS
 from debottleneck.recording.recording import STATES, Recording
 from debottleneck.recording.spool import ENTER, LEAVE
@@ -338,10 +338,10 @@ def test_loaders_end_with_their_workers(raw: Path) -> None:
     lines(spool.events_file(raw, PID), events)
     slow = {"event": spool.SLOW_ITEM, "index": "(3, 'x')", **took}
     lines(spool.events_file(raw, WORKER), [slow, {"event": spool.SLOW_ITEM}])
-    found = assemble.loaders(raw, PID)
+    found = told.loaders(raw, PID)
     assert [one["end_ns"] for one in found] == [60, 60]
     assert found[0]["pids"] == (WORKER, WORKER + 1)
-    assert assemble.slow_items(raw) == ({"index": "(3, 'x')", **took},)
+    assert told.slow_items(raw) == ({"index": "(3, 'x')", **took},)
 
 
 def test_failures_are_stated_with_their_remedy(raw: Path) -> None:

@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from debottleneck.analysis.feeding import HANDING, QUEUED, STARTING, Feeding
+from debottleneck.analysis.feeding import HANDING, QUEUED, STARTING, LoaderWork
 from debottleneck.analysis.result import Analysis, Finding, Where
 from debottleneck.analysis.rules.contention import free_cores
 from debottleneck.analysis.rules.measures import (
@@ -91,7 +91,7 @@ def fed(analysis: Analysis) -> Iterator[Finding]:
     )
 
 
-def _meanwhile(cause: str, feeding: Feeding, lines: tuple[Where, ...]) -> str:
+def _meanwhile(cause: str, feeding: LoaderWork, lines: tuple[Where, ...]) -> str:
     """What workers do while the trainer waits, as a clause."""
     if cause == HANDING:
         return (
