@@ -81,6 +81,9 @@ def train(load, work, reads, host=1):
         wait(MS)
     optimizer.step()
 
+assert here.to(torch.float32) is here
+assert here.to(device="cpu") is here
+assert here.to(other=here) is here
 train({})
 print(float(loss.item()))
 '''

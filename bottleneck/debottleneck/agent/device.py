@@ -91,8 +91,10 @@ def install(torch: ModuleType, device: Device | None = None) -> None:
     tensor: Any = torch.Tensor
     for name in READS:
         setattr(tensor, name, _reading(getattr(tensor, name), name, device))
+    others = torch.dtype, torch.Tensor
     for name in ("to", "cuda"):
-        setattr(tensor, name, _copying(getattr(tensor, name), name, device))
+        plain = getattr(tensor, name)
+        setattr(tensor, name, _copying(plain, name, device, others))
     cuda = torch.cuda
     for owner in (cuda, torch.accelerator, cuda.Event, cuda.Stream):
         if hasattr(owner, "synchronize"):
@@ -129,29 +131,33 @@ def _always(plain: Callable[..., Any]) -> Any:
     return as_frame_of_ours(synchronize)
 
 
-def _copying(plain: Callable[..., Any], name: str, device: Device) -> Any:
-    """A copy waits that comes from there, or goes there from memory not pinned."""
+def _copying(
+    plain: Callable[..., Any], name: str, device: Device, others: tuple[type, ...]
+) -> Any:
+    """A copy waits that comes from there, or goes there from memory not pinned.
+
+    Args:
+        plain: `to` or `cuda`.
+        name: Which.
+        device: The accelerator.
+        others: What `to` takes in place of a device.
+    """
 
     @wraps(plain)
     def copy(self: Any, *args: Any, **kwargs: Any) -> Any:
         where = args[0] if args else kwargs.get("device")
-        kind = getattr(where, "type", where)
-        kind = kind.partition(":")[0] if isinstance(kind, str) else device.kind
+        if isinstance(where, others) or (where is None and name == "to"):
+            return plain(self, *args, **kwargs)
+        kind = str(getattr(where, "type", where)).partition(":")[0]
         there = device.holds(self)
         if there and kind == "cpu":
             return _waiting(f".{name}()", plain, self, *args, **kwargs)
-        goes = not there and kind == device.kind and not isinstance(where, _types(self))
-        if goes and not self.is_pinned():
-            label = f".{name}() {spool.UNPINNED}"
-            return _waiting(label, plain, self, *args, **kwargs)
-        return plain(self, *args, **kwargs)
+        if there or kind == "cpu" or self.is_pinned():
+            return plain(self, *args, **kwargs)
+        label = f".{name}() {spool.UNPINNED}"
+        return _waiting(label, plain, self, *args, **kwargs)
 
     return as_frame_of_ours(copy)
-
-
-def _types(tensor: Any) -> tuple[type, ...]:
-    """What `to` takes in place of a device: a type or another tensor."""
-    return type(tensor.dtype), type(tensor)
 
 
 _own: dict[CodeType, bool] = {}

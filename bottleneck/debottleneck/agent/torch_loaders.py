@@ -31,6 +31,9 @@ SLOW_TIMES, SLOW_NS = 4, 1_000_000
 KEPT, FEWEST, MOST_TOLD = 512, 32, 50
 """Items that say what is usual; fewer say nothing; slow ones that a worker tells of."""
 
+MOST_LOADERS = 1000
+"""Some scripts make one for each batch."""
+
 _numbers: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
 """DataLoader -> its number in this process."""
 
@@ -83,9 +86,17 @@ def _is_of_tensors(torch: ModuleType, data: Any) -> bool:
 
 
 def _tell(torch: ModuleType, loader: Any, pids: list[int], since: int) -> None:
-    number = _numbers.get(loader)
-    if number is None:
-        number = _numbers[loader] = next(_next)
+    """Of one without processes once."""
+    try:
+        number = _numbers.get(loader)
+        if number is not None and not pids:
+            return
+        if number is None:
+            number = _numbers[loader] = next(_next)
+    except TypeError:  # one of the user's, which cannot be a key
+        number = next(_next)
+    if number >= MOST_LOADERS:
+        return
     around = {"loader": number, "pids": pids, "start_ns": since, "end_ns": 0}
     marks.note({"event": spool.LOADER, **around, **_settings(torch, loader)})
 
@@ -110,8 +121,7 @@ def _told_once(torch: ModuleType, plain: Callable[..., None]) -> Callable[..., N
     @wraps(plain)
     def __init__(self: Any, loader: Any) -> None:
         plain(self, loader)
-        if loader not in _numbers:
-            _tell(torch, loader, [], monotonic_ns())
+        _tell(torch, loader, [], monotonic_ns())
 
     return as_frame_of_ours(__init__)
 
@@ -138,10 +148,10 @@ def _timing(plain: Callable[..., Any], worker: Any) -> Callable[..., Any]:
 
     @wraps(plain)
     def fetch(self: Any, rows: Any) -> Any:
-        if self.auto_collation and type(self.dataset) is not TimedItems:
-            known = getattr(self.dataset, "__getitems__", None)
-            if known is None and worker.get_worker_info() is not None:
-                self.dataset = TimedItems(self.dataset)
+        in_worker = self.auto_collation and worker.get_worker_info() is not None
+        fresh = in_worker and type(self.dataset) is not TimedItems
+        if fresh and not hasattr(self.dataset, "__getitems__"):
+            self.dataset = TimedItems(self.dataset)
         return plain(self, rows)
 
     return as_frame_of_ours(fetch)

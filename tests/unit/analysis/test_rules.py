@@ -99,7 +99,7 @@ def test_input_work_moves_to_where_it_can_run(
 @pytest.mark.parametrize(
     ("shares", "advice"),
     [
-        ({("load", "disk"): 0.5}, "num_workers=1: those waits overlap"),
+        ({("load", "disk"): 0.5}, "num_workers=2 and persistent_workers=True: those"),
         ({("augment", "native"): 0.6}, "the DataLoader's data set do `augment`"),
         ({("update", "python"): 0.5}, "Pass foreach=True to Adadelta"),
     ],

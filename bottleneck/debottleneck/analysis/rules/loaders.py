@@ -38,9 +38,9 @@ from debottleneck.analysis.thresholds import THRESHOLDS
 from debottleneck.recording.recording import Loader, SlowItem
 from debottleneck.words import CAUSES, ON_CORE, START_OF_WORKERS
 
-MOST_WORKERS = 8
-"""Waits for the outside overlap without cores; more processes than these only cost
-memory."""
+MOST_TIMES = 2
+"""So many times as many workers at most, two where there are none: each costs a core's
+time to start and to hand batches over, and what more would bring is seen then."""
 
 WORKING = [cause for cause in CAUSES if cause not in QUEUED]
 
@@ -120,7 +120,7 @@ def advice(analysis: Analysis) -> LoaderAdvice:
     line = spot(lines[0]) if lines else "what makes an item"
     cause = feeding.cause if feeding else _own_cause(analysis)
     if feeding and cause == HANDING:
-        return _hand_less(loader)
+        return LoaderAdvice(HAND_LESS, _whole(loader))
     if feeding and cause == STARTING and not loader["persistent"]:
         return LoaderAdvice(KEEP, ("dataloader:persistent",))
     if cause == "memory":
@@ -130,11 +130,12 @@ def advice(analysis: Analysis) -> LoaderAdvice:
     wanted = _wanted(analysis, loader, cause)
     now = loader["workers"]
     if wanted > now:
-        text = f"Give the DataLoader num_workers={wanted}, or make {line} cheaper."
+        kept = "" if loader["persistent"] else " and persistent_workers=True"
+        more = f"Give the DataLoader num_workers={wanted}{kept}"
+        text = f"{more}, or make {line} cheaper."
         if cause in IO_CAUSES:
-            text = f"Give the DataLoader num_workers={wanted}: those waits overlap."
-        kept = "" if loader["persistent"] else ",persistent"
-        trial = f"dataloader:workers={wanted}{kept}"
+            text = f"{more}: those waits overlap."
+        trial = f"dataloader:workers={wanted}{',persistent' * bool(kept)}"
         return LoaderAdvice(text, (*_whole(loader), trial))
     cheaper = f"Make {line} cheaper, or do it once beforehand and store the result"
     if wanted < now:
@@ -148,6 +149,11 @@ def advice(analysis: Analysis) -> LoaderAdvice:
     behind = ": no core is free for more workers" if full else ""
     return LoaderAdvice(f"{cheaper}{behind}.", _whole(loader))
 
+
+HAND_LESS = (
+    "Hand over less: collate each batch to one tensor, or as few as can be; each is "
+    "fetched by itself."
+)
 
 KEEP = (
     "Pass persistent_workers=True to the DataLoader: its workers then stay for all "
@@ -172,18 +178,6 @@ def _pooled(analysis: Analysis) -> bool:
 
 def _whole(loader: Loader) -> tuple[str, ...]:
     return ("dataloader:whole",) if loader["of_tensors"] else ()
-
-
-def _hand_less(loader: Loader) -> LoaderAdvice:
-    by_file = ("dataloader:sharing=file_system",)
-    fewer = "Hand over less: collate a batch to one tensor, or as few as can be"
-    if loader["sharing"] == "file_system":
-        return LoaderAdvice(f"{fewer}.", _whole(loader))
-    return LoaderAdvice(
-        f"{fewer}; or call torch.multiprocessing.set_sharing_strategy('file_system'), "
-        "with which nothing is fetched.",
-        (*_whole(loader), *by_file),
-    )
 
 
 def _uncopied(loader: Loader) -> str:
@@ -214,9 +208,10 @@ def _wanted(analysis: Analysis, loader: Loader, cause: str) -> int:
     spent = cost(analysis, trainer_stages(analysis), WORKING)
     work = feeding.work_ms if feeding else (own.ms if own else 0.0)
     rest = (spent.ms if spent else 0.0) - (feeding.wait_ms if feeding else work)
-    needed = math.ceil(work / max(rest, work / MOST_WORKERS, 1e-9)) if work else now
+    needed = math.ceil(work / rest) if rest > 0 else math.inf
+    needed = int(min(needed, MOST_TIMES * max(now, 1)))
     if cause in IO_CAUSES:
-        return max(now, min(needed, MOST_WORKERS))
+        return max(now, needed)
     free = free_cores(analysis)
     if room is None or free is None:
         return now
