@@ -82,7 +82,7 @@ def test_the_cause_and_the_line_are_the_workers() -> None:
             "num_workers=3 and persistent_workers=True: those waits",
             "dataloader:workers=3,persistent",
         ),
-        (2, HANDING, "collate each batch to one tensor", None),
+        (2, HANDING, "collate a batch to one tensor", None),
         (2, STARTING, "persistent_workers=True", "dataloader:persistent"),
         (2, "memory", "NumPy arrays or tensors", None),
     ],
@@ -96,6 +96,15 @@ def test_advice_comes_from_evidence(
     assert advice(analysis).trials == ((trial,) if trial else ())
     (finding, *_) = diagnose(analysis)
     assert only_tried(finding, analysis) == ([trial] if trial else [])
+
+
+def test_tensors_go_by_files_only_from_workers_that_stay() -> None:
+    """From those that are started anew that was measured to be slower."""
+    handed = replace(FED, parts={HANDING: 1.0})
+    stay = fed_loop(handed, told=loaders(7, 8, persistent=True))
+    assert advice(stay).trials == ("dataloader:sharing=file_system",)
+    files = loaders(7, 8, persistent=True, sharing="file_system")
+    assert advice(fed_loop(handed, told=files)).trials == ()
 
 
 def test_libraries_threads_in_workers_are_too_many() -> None:
