@@ -49,7 +49,7 @@ ONLY_IN = {
 """Library -> the rooms that may import it."""
 
 LINES = {
-    "agent": 8_765,  # 2,650 for loops, 410 for DataLoaders and accelerators
+    "agent": 8_780,  # 2,650 for loops, 410 for DataLoaders and accelerators
     "collect": 4_090,  # a run outlives our failures; 340 read who holds a lock
     "recording": 3_130,  # 700 for files from strangers: annotations, limits, secrets
     "analysis": 6_285,  # 880 for rows that are lines, 900 for loaders, accelerators
@@ -62,7 +62,7 @@ LINES = {
 }
 """Room -> lines it may have. Who needs more deletes something, or argues it here."""
 
-WHOLE, TESTS = 54_400, 43_920
+WHOLE, TESTS = 54_415, 43_935
 """Lines of the package and of the tests; less than all rooms may have together."""
 
 

@@ -83,7 +83,7 @@ def train(load, work, reads, host=1):
 
 assert here.to(torch.float32) is here
 assert here.to(device="cpu") is here
-assert here.to(other=here) is here
+assert here.to(here) is here
 train({})
 print(float(loss.item()))
 '''

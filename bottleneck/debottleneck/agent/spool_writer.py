@@ -73,9 +73,9 @@ class SpoolWriter:
     def write_fork(self) -> None:
         """Say how many frames of this child are its parent's; from within the fork."""
         depth, frame = 0, sys._getframe(2)
-        while frame is not None:
-            depth, frame = depth + 1, frame.f_back  # type: ignore[assignment] # at last
-        self.write_event({"event": spool.FORKED, "depth": depth})
+        while above := frame.f_back:
+            depth, frame = depth + 1, above
+        self.write_event({"event": spool.FORKED, "depth": depth + 1})
 
     def write_event(self, event: dict[str, object]) -> None:
         """Append a JSON line to the process's events; a full disk loses it."""
