@@ -151,7 +151,7 @@ def test_the_item_that_others_wait_behind_is_named() -> None:
     old = only(diagnose(fed_loop(alone, told=slow(may_reorder=False))), "slow-item")
     assert "in_order" not in old.action
     assert kinds(diagnose(fed_loop(told=slow()))) == ["starvation"]
-    queued = replace(alone, parts={"python": 0.5, "runqueue": 0.5})
+    queued = replace(alone, made_ms={"python": 50.0, "runqueue": 50.0})
     assert kinds(diagnose(fed_loop(queued, told=slow()))) == ["starvation"]
     assert kinds(diagnose(fed_loop(alone, told=slow(ordered=False)))) == ["starvation"]
 

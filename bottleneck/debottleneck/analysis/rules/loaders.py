@@ -269,7 +269,8 @@ def slow_item(analysis: Analysis) -> Iterator[Finding]:
     if not (feeding and loader and items and amount and loader["ordered"]):
         return
     share = amount.share * feeding.alone
-    crowded = feeding.queued >= THRESHOLDS.busy_share  # then any item may take long
+    made = sum(feeding.made_ms.values())
+    crowded = made - feeding.work_ms > THRESHOLDS.busy_share * made  # any may be slow
     if share < THRESHOLDS.wait_share or crowded:
         return
     worst = max(items, key=lambda item: item["took_ns"] / max(item["usual_ns"], 1))
