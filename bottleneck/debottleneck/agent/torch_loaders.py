@@ -168,6 +168,7 @@ class TimedItems:
         self.timed = timed
         self._took: deque[int] = deque(maxlen=KEPT)
         self._usual = self._count = self._told = 0
+        self._look = FEWEST
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.timed, name)
@@ -181,7 +182,8 @@ class TimedItems:
     def _note(self, index: Any, took: int) -> None:
         self._took.append(took)
         self._count += 1
-        if self._count % FEWEST == 0:
+        if self._count == self._look:
+            self._look += min(self._look, KEPT)
             self._usual = sorted(self._took)[len(self._took) // 2]
         slow = took > max(SLOW_TIMES * self._usual, SLOW_NS) and self._usual
         if slow and self._told < MOST_TOLD:
