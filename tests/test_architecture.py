@@ -62,7 +62,7 @@ LINES = {
 }
 """Room -> lines it may have. Who needs more deletes something, or argues it here."""
 
-WHOLE, TESTS = 54_415, 43_935
+WHOLE, TESTS = 54_425, 43_940
 """Lines of the package and of the tests; less than all rooms may have together."""
 
 

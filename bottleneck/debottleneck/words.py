@@ -33,6 +33,9 @@ training changes (`input`), or it changes that (`train`); or neither shows."""
 
 STAGES = (*STEP_STAGES, *BETWEEN_STAGES, OTHER)
 
+NAMED = tuple(word for word in STAGES if word not in (OTHER, START_OF_WORKERS))
+"""Those that users may mark themselves."""
+
 CAUSES = (
     "python",
     "native",
