@@ -25,7 +25,7 @@ GOOD = Options(
 )
 
 
-@pytest.mark.parametrize("stage", (*NAMED, "step"))
+@pytest.mark.parametrize("stage", [*NAMED, "step"])
 def test_a_stage_target_of_every_stage(stage: str) -> None:
     """Each stage, and the step, can be given to a function."""
     found = StageTarget.parse(f"{stage}=pkg.data:Reader.next_rows")
