@@ -6,12 +6,12 @@ two, each in six lives.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 import pandas as pd
 
-from debottleneck.recording.recording import Recording
+from debottleneck.recording.recording import Loader, Recording
 
 Sums = TypeVar("Sums")
 Places = Mapping[int, int]
@@ -22,16 +22,36 @@ def places_of(recording: Recording) -> Places:
     """The place of each process; as many places as processes lived at once.
 
     One that began when another had ended takes its place; of the target itself nobody
-    does.
+    does. Workers of one DataLoader take each other's, though they may overlap a little.
     """
+    places = _of_loaders(recording.facts.loaders)
     waits = recording.waits[recording.waits["pid"] != recording.facts.pid]
+    waits = waits[~waits["pid"].isin(places)]
     spans = waits.groupby("pid").agg(start=("start_ns", "min"), end=("end_ns", "max"))
-    places: dict[int, int] = {}
     ends: dict[int, int] = {}
     for pid, start, end in spans.sort_values(["start", "end"]).itertuples():
         free = (place for place, ended in ends.items() if ended <= start)
         place = places[int(pid)] = next(free, int(pid))
         ends[place] = int(end)
+    return places
+
+
+def _of_loaders(loaders: Sequence[Loader]) -> dict[int, int]:
+    """Those that a loader starts anew, or another one once it has ended."""
+    places: dict[int, int] = {}
+    slots: list[tuple[Loader, list[int]]] = []
+    for run in sorted(loaders, key=lambda run: run["start_ns"]):
+        free = (
+            n
+            for n, (last, _) in enumerate(slots)
+            if last["loader"] == run["loader"] or 0 < last["end_ns"] <= run["start_ns"]
+        )
+        number = next(free, len(slots))
+        slots += [(run, [])] * (number == len(slots))
+        own = slots[number][1]
+        own += run["pids"][len(own) :]
+        places |= dict(zip(run["pids"], own, strict=False))
+        slots[number] = run, own
     return places
 
 

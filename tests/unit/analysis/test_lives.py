@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from made_loops import loaders
 from made_runs import FACTS, PID, table, wait, waits
 
 from debottleneck.analysis.lives import by_place, places_of
@@ -40,6 +43,21 @@ def test_who_begins_when_another_has_ended_takes_its_place(
     found = places_of(recording(*spans))
     assert {pid: found[pid] for pid in places} == places
     assert PID not in found
+
+
+def test_workers_of_one_loader_take_each_others_place() -> None:
+    """Though the next ones begin before the last have gone; so do a later loader's."""
+    spans = ((7, 0, 12), (8, 0, 12), (9, 10, 20), (11, 10, 20), (12, 30, 40))
+    runs = [
+        {**loaders(*pids)["loaders"][0], "loader": number, "start_ns": a, "end_ns": b}
+        for number, pids, a, b in (
+            *((0, (7, 8), 0, 12), (0, (9, 11), 10, 20)),
+            *((1, (12,), 30, 0),),
+        )
+    ]
+    made = recording(*spans)
+    made = replace(made, facts=replace(made.facts, loaders=tuple(runs)))
+    assert places_of(made) == {7: 7, 8: 8, 9: 7, 11: 8, 12: 7}
 
 
 def test_threads_count_once_a_place() -> None:
