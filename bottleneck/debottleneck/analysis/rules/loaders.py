@@ -103,7 +103,8 @@ def _meanwhile(cause: str, feeding: LoaderWork, lines: tuple[Where, ...]) -> str
     place = f" in {spot(lines[0])}" if lines else ""
     who = "it is" if feeding.workers == 1 else "they are"
     queued = f", {percent(feeding.queued)} of it with no core free"
-    behind = queued if feeding.queued >= THRESHOLDS.busy_share else ""
+    told = cause in QUEUED or feeding.queued < THRESHOLDS.busy_share
+    behind = "" if told else queued
     return f"{who} {DOING[cause]}{place}{behind}"
 
 
