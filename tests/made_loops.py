@@ -11,6 +11,7 @@ import pandas as pd
 from made_runs import FACTS, PID, table
 
 from debottleneck.analysis import frames
+from debottleneck.analysis.feeding import LoaderWork
 from debottleneck.analysis.result import Analysis, Finding, Loop
 from debottleneck.recording.recording import Recording
 from debottleneck.words import CAUSES
@@ -57,21 +58,36 @@ TORCH = table("sites", [(PID, 0, "load", "torch DataLoader", "", 0, "torch")])
 """The sites of a script whose loads PyTorch's own hooks mark."""
 
 
+def loaders(*pids: int, epochs: int = 1, **more: Any) -> dict[str, Any]:
+    """What facts tell of a DataLoader that has begun so many epochs with these."""
+    plain = {
+        **{"loader": 0, "pids": pids, "start_ns": 0, "end_ns": 0},
+        **{"workers": len(pids), "persistent": False, "prefetch": 2, "pin": False},
+        **{"sharing": "file_descriptor", "start": "", "batch": 16},
+        **{"sampler": "RandomSampler", "ordered": True, "may_reorder": True},
+    }
+    return {"loaders": ({**plain, "of_tensors": False, **more},) * epochs}
+
+
 def analysis_of(
     loop: Loop = LOOP,
     cores: float | None = None,
     environment: Mapping[str, Any] | None = None,
     sites: pd.DataFrame | None = None,
     handovers_per_s: float | None = None,
+    feeding: LoaderWork | None = None,
+    told: Mapping[str, Any] | None = None,
     **tables: pd.DataFrame,
 ) -> Analysis:
     """An analysis without findings: of these tables, the others empty."""
-    facts = replace(FACTS, environment={"cores": cores, **(environment or {})})
+    environment = {"cores": cores, **(environment or {})}
+    facts = replace(FACTS, environment=environment, **(told or {}))
     return Analysis(
         recording=Recording.of(facts, {} if sites is None else {"sites": sites}),
         loop=loop,
         not_measured=(),
         handovers_per_s=handovers_per_s,
+        feeding=feeding,
         **{name: frames.empty(name) for name in frames.COLUMNS} | tables,
     )
 

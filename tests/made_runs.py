@@ -11,7 +11,7 @@ from debottleneck.analysis.timeline import marks_by_thread, raw_segments
 from debottleneck.recording.columns import COLUMNS
 from debottleneck.recording.loop import BY_HAND, CODE, LOOP, OPENED
 from debottleneck.recording.recording import STATES, Facts, Recording, typed
-from debottleneck.recording.spool import ENTER, LEAVE, STEP_END, STEP_START
+from debottleneck.recording.spool import DEVICE, ENTER, LEAVE, STEP_END, STEP_START
 from debottleneck.words import LINE, STEP
 
 PID = 100
@@ -44,8 +44,9 @@ def table(name: str, rows: Sequence[Sequence[Any]]) -> pd.DataFrame:
 
 def sites(pid: int = PID) -> pd.DataFrame:
     """A site for every stage and kind of step, numbered as in `loop.CODE`."""
-    marked = {LOOP: STEP, BY_HAND: STEP, OPENED: LINE}
+    marked = {LOOP: STEP, BY_HAND: STEP, OPENED: LINE, DEVICE: LINE}
     kinds = {LOOP: "loop", BY_HAND: "api", OPENED: "opened", LINE: "statement"}
+    kinds[DEVICE] = DEVICE
     rows = [
         (
             *(pid, code, marked.get(word, word), f"{word}_fn", FILE, 10 * (code + 1)),

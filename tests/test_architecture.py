@@ -49,20 +49,20 @@ ONLY_IN = {
 """Library -> the rooms that may import it."""
 
 LINES = {
-    "agent": 8_845,  # 2,900 for loops; 220 enter a live process and leave it again
-    "collect": 4_835,  # a run outlives our failures; 650 for processes that run already
-    "recording": 3_000,  # 700 for files from strangers: annotations, limits, secrets
-    "analysis": 5_400,  # 880 for rows that are lines, 600 for counted causes and stalls
+    "agent": 9_330,  # 2,900 for loops; 410 for DataLoaders, accelerators; 220 live
+    "collect": 4_865,  # a run outlives our failures; 650 for processes that run already
+    "recording": 3_150,  # 700 for files from strangers: annotations, limits, secrets
+    "analysis": 6_340,  # 880 for rows that are lines, 900 for loaders, accelerators
     "strategies": 14_055,  # 8,650 rewrite loops, with what they bind late
     "prediction": 3_140,  # 350 say what is worth it, 230 read virtual speed-ups
     "trials": 4_010,  # the gate's runs, state and files compared; disturbed rounds
     "selfcheck": 1_350,
-    "report": 8_160,  # 350 for rows that are lines, 390 for a run in one look
+    "report": 8_190,  # 350 for rows that are lines, 390 for a run in one look
     "commands": 2_080,  # 420 for check, attach, notebooks
 }
 """Room -> lines it may have. Who needs more deletes something, or argues it here."""
 
-WHOLE, TESTS = 55_075, 44_205
+WHOLE, TESTS = 56_700, 45_100
 """Lines of the package and of the tests; less than all rooms may have together."""
 
 

@@ -11,7 +11,10 @@ STEP_STAGES = (
 )
 """Parts of one training step, in the order in which a loop usually runs them."""
 
-BETWEEN_STAGES = ("evaluate", "checkpoint", "log")
+START_OF_WORKERS = "start of workers"
+"""A loader's processes are started, and ended, as it does for each epoch."""
+
+BETWEEN_STAGES = ("evaluate", "checkpoint", "log", START_OF_WORKERS)
 """What happens between steps; whatever runs inside them counts as them."""
 
 OTHER = "other"
@@ -30,6 +33,9 @@ training changes (`input`), or it changes that (`train`); or neither shows."""
 
 STAGES = (*STEP_STAGES, *BETWEEN_STAGES, OTHER)
 
+NAMED = tuple(word for word in STAGES if word not in (OTHER, START_OF_WORKERS))
+"""Those that users may mark themselves."""
+
 CAUSES = (
     "python",
     "native",
@@ -39,6 +45,7 @@ CAUSES = (
     "network",
     "ipc",
     "sleep",
+    "device",
     "runqueue",
     "throttle",
     "gc",
@@ -59,6 +66,7 @@ CAUSE_READINGS = {
     "network": "waiting on an internet socket",
     "ipc": "waiting on a pipe, FIFO or local socket to another process",
     "sleep": "sleeping on purpose",
+    "device": "waiting until an accelerator has computed or copied something",
     "runqueue": "ready to run, but no core was free",
     "throttle": "stopped by the CPU quota of a container",
     "gc": "in a collection of Python's garbage collector",

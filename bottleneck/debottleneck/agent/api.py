@@ -11,7 +11,7 @@ from debottleneck.agent.marks import enter, leave, mark_step, recording
 from debottleneck.agent.sites import site_of
 from debottleneck.agent.track import hushed
 from debottleneck.recording.spool import STEP_END
-from debottleneck.words import OTHER, STAGES, STEP
+from debottleneck.words import NAMED, STEP
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -21,7 +21,7 @@ class stage:
     """Mark a stage by hand: `with stage("load"):` or `@stage("load")`.
 
     Args:
-        name: A word of `debottleneck.words.STAGES`, such as "load" or "forward".
+        name: A word of `debottleneck.words.NAMED`, such as "load" or "forward".
 
     Raises:
         ValueError: The name is not one of them.
@@ -30,8 +30,8 @@ class stage:
     __slots__ = ("_name", "_tokens")
 
     def __init__(self, name: str) -> None:
-        if name not in STAGES or name == OTHER:
-            names = ", ".join(word for word in STAGES if word != OTHER)
+        if name not in NAMED:
+            names = ", ".join(NAMED)
             raise ValueError(f"unknown stage {name!r}; use one of: {names}")
         self._name = name
         self._tokens: list[int] = []

@@ -398,3 +398,4 @@ def _after_fork() -> None:
     writer.call = _writer.call
     _writer = writer
     _try(writer.write_sites, sites.LINES)
+    writer.write_fork()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterable
 from json import dumps
@@ -68,6 +69,13 @@ class SpoolWriter:
                 lines.append(dumps([tid, ident, name]))
         if lines:
             _append(spool.names_file(self.folder, self.pid), lines)
+
+    def write_fork(self) -> None:
+        """Say how many frames of this child are its parent's; from within the fork."""
+        depth, frame = 0, sys._getframe(2)
+        while above := frame.f_back:
+            depth, frame = depth + 1, above
+        self.write_event({"event": spool.FORKED, "depth": depth + 1})
 
     def write_event(self, event: dict[str, object]) -> None:
         """Append a JSON line to the process's events; a full disk loses it."""

@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import inspect
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial, wraps
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
+from debottleneck.agent import device, marks, torch_loaders
 from debottleneck.agent.marks import enter, leave
 from debottleneck.agent.patches import put, undo_with
 from debottleneck.agent.sites import site_of
 from debottleneck.agent.wrap import as_frame_of_ours, wrap
 from debottleneck.agent.written import give_back
-from debottleneck.recording.spool import FRAME_FILE
+from debottleneck.recording import spool
 
 
 def install(torch: ModuleType) -> None:
@@ -28,7 +29,8 @@ def install(torch: ModuleType) -> None:
     _losses(torch)
     _autograd(torch)
     _optimizers(torch)
-    _loaders(torch)
+    torch_loaders.install(torch)
+    device.install(torch)
     _transfers(torch)
     _compiler(torch)
 
@@ -103,7 +105,10 @@ def _plain_steps(optimizer: type) -> None:
     """Those of classes that were first made since then lose our part."""
     for made in _derived(optimizer):
         step = vars(made).get("step")
-        if getattr(getattr(step, "__code__", None), "co_filename", "") == FRAME_FILE:
+        if (
+            getattr(getattr(step, "__code__", None), "co_filename", "")
+            == spool.FRAME_FILE
+        ):
             made.step = step.__wrapped__
 
 
@@ -118,7 +123,10 @@ def _around(plain: Callable[..., Any]) -> Callable[..., Any]:
 def _stepping(stepped: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(stepped)
     def step(self: Any, *args: Any, **kwargs: Any) -> Any:
-        token = enter(_site("update", f"torch.optim.{type(self).__name__}.step"))
+        if (kind := type(self)) not in _stepped:
+            _stepped.add(kind)
+            _tell_forms(kind, self.defaults)
+        token = enter(_site("update", f"torch.optim.{kind.__name__}.step"))
         try:
             return stepped(self, *args, **kwargs)
         finally:
@@ -127,16 +135,17 @@ def _stepping(stepped: Callable[..., Any]) -> Callable[..., Any]:
     return as_frame_of_ours(step)
 
 
-def _loaders(torch: ModuleType) -> None:
-    from torch.utils.data import _utils, dataloader
+_stepped: set[type] = set()
+"""Classes of optimizers that have made a step."""
 
-    base = dataloader._BaseDataLoaderIter
-    _patch(base, "__next__", "load", "torch DataLoader")
-    for owner in (
-        _utils.fetch._MapDatasetFetcher,
-        _utils.fetch._IterableDatasetFetcher,
-    ):
-        _patch(owner, "fetch", "load", "torch Dataset and collate")
+
+def _tell_forms(kind: type, settings: Mapping[str, Any]) -> None:
+    """Which forms of one operation the class has, and which of them are asked for."""
+    known = inspect.signature(kind).parameters
+    offers = [form for form in ("fused", "foreach") if form in known]
+    asked = [form for form in offers if settings.get(form)]
+    told = {"name": kind.__name__, "offers": offers, "asked": asked}
+    marks.note({"event": spool.OPTIMIZER, **told})
 
 
 def _transfers(torch: ModuleType) -> None:

@@ -117,9 +117,7 @@ def sampled(
         return table.assign(thread="", role="", stage="", weight_ms=0.0, idle=False)
     names = recording.threads.set_index(["pid", "tid"])["name"].to_dict()
     keys = list(zip(table["pid"], table["tid"], strict=True))
-    keys = [k if k in names else (k[0], k[0]) for k in keys]
-    table["tid"] = [tid for _, tid in keys]
-    table["thread"] = [names.get(key, f"thread {key[1]}") for key in keys]
+    table["thread"] = [names.get(key, f"thread {key[1] or '?'}") for key in keys]
     table["role"] = [roles.get(key, "other") for key in keys]
     marked = table["stack"].map(code.stage).fillna("")
     timed = _stage_by_time(recording, table, segments, rows)

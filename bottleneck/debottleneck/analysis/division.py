@@ -23,7 +23,7 @@ from debottleneck.analysis.stretches import spread
 from debottleneck.analysis.timeline import PLACES, sites_of
 from debottleneck.recording.loop import ChosenLoop
 from debottleneck.recording.recording import Recording
-from debottleneck.recording.spool import OPENED
+from debottleneck.recording.spool import DEVICE, OPENED
 from debottleneck.words import LINE, OTHER
 
 TINY = 0.01
@@ -123,7 +123,7 @@ def divide(
         raw.loc[own.index[found], "stage"] = "evaluate"
     of_line = (raw["stage"] == LINE).to_numpy()
     if not of_line.any():
-        return typed("rows", pd.DataFrame()), typed("segments", raw)
+        return typed("rows", pd.DataFrame()), _segments(raw)
     statements = _statements(sites, loop)
     times = _times(of_thread(raw, pid, trainer), steps, statements, pid)
     lines = _named(_rows(statements, times))
@@ -142,7 +142,13 @@ def divide(
         row_of(*key) if is_line else stage
         for stage, is_line, key in zip(raw["stage"], of_line, keys, strict=True)
     ]
-    return _table(lines, names), typed("segments", raw)
+    return _table(lines, names), _segments(raw)
+
+
+def _segments(raw: pd.DataFrame) -> pd.DataFrame:
+    """A wait for an accelerator is of its own site in its row."""
+    site = raw["device"].where(raw["device"] >= 0, raw["site"])
+    return typed("segments", raw.assign(site=site))
 
 
 def _place(
@@ -183,7 +189,7 @@ def _named(lines: Sequence[_Line]) -> list[_Line]:
 
 def _statements(sites: pd.DataFrame, loop: ChosenLoop | None) -> pd.DataFrame:
     """The sites of lines, with their `label` and `scope`."""
-    table = sites[sites["stage"] == LINE]
+    table = sites[(sites["stage"] == LINE) & (sites["kind"] != DEVICE)]
     names = file_names(table["file"].unique())
     opened = list(table[table["kind"] == OPENED].itertuples(index=False))
     functions = {
@@ -226,9 +232,9 @@ def _times(
         start, end = bounds(own)
     total = max(float((end - start).sum()), 1.0)
     sums = own.assign(share=(end - start) / total)
-    sums = sums.groupby(["stage", *PLACES], as_index=False)["share"].sum()
+    sums = sums.groupby(["stage", *PLACES[:2]], as_index=False)["share"].sum()
     times = _Times()
-    for stage, line, callers, _, share in sums.itertuples(index=False, name=None):
+    for stage, line, callers, share in sums.itertuples(index=False, name=None):
         place = _place(pid, callers, line, label)
         if stage == LINE and (pid, line) in label:
             times.own[place] += share

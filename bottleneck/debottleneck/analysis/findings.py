@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from debottleneck.analysis.result import Analysis, Finding
 from debottleneck.analysis.rules import RUN_RULES, STEP_RULES
+from debottleneck.analysis.rules.device import as_the_device_idles
 from debottleneck.analysis.rules.guards import too_short
 
 RANK = {"machine-busy": 1, "compute-bound": 2}
@@ -22,6 +23,7 @@ def diagnose(analysis: Analysis) -> tuple[Finding, ...]:
         return short
     rules = STEP_RULES if analysis.loop.found else RUN_RULES
     findings = [finding for rule in rules for finding in rule(analysis)]
+    findings = as_the_device_idles(analysis, findings)
     return tuple(sorted(_distinct(_without_symptoms(findings)), key=_rank))
 
 

@@ -39,7 +39,8 @@ COLUMNS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         # Each step's time by stage, `other` included: sums to wall_ns.
         "step_stages": _columns("int64 step", "str stage", "int64 wall_ns cpu_ns"),
         # The trainer's time on one line: no gaps, no overlaps, self time only.
-        # Other threads' stages likewise. `site` is -1 for `other`.
+        # Other threads' stages likewise. `site` is -1 for `other`, and
+        # where the thread waits for an accelerator that of the wait (kind "device").
         "segments": _columns(
             "int64 tid pid", "str stage", "int64 site start_ns end_ns cpu_ns"
         ),

@@ -9,6 +9,8 @@ from typing import Any
 
 import pandas as pd
 
+from debottleneck.analysis.device import DeviceUse
+from debottleneck.analysis.feeding import LoaderWork
 from debottleneck.analysis.frames import of_thread, quiet_steps
 from debottleneck.analysis.rows import as_steps_pass
 from debottleneck.recording.recording import NotMeasured, Recording
@@ -334,6 +336,8 @@ class Analysis:
     verdict: Verdict = NO_VERDICT
     predictions: Predictions | None = None
     faster: VirtualSpeedups | None = None
+    feeding: LoaderWork | None = None
+    device: DeviceUse | None = None
 
     @cached_property
     def row_names(self) -> tuple[str, ...]:

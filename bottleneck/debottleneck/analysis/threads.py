@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from debottleneck.analysis.attribution import by_schedstat
 from debottleneck.analysis.counted import ThreadCounts
 from debottleneck.analysis.frames import Floats, Ints, bounds, typed
+from debottleneck.analysis.lives import by_place, places_of
 from debottleneck.analysis.roles import Roles
 from debottleneck.analysis.rows import RowNames
 from debottleneck.analysis.timeline import stages_at
@@ -99,11 +100,15 @@ def sample_causes(waits: pd.DataFrame) -> NDArray[np.object_]:
 def thread_table(
     recording: Recording, totals: dict[tuple[int, int], Floats], roles: Roles
 ) -> pd.DataFrame:
-    """`frames.COLUMNS["threads"]`, trainer first, then by time on a core."""
+    """`frames.COLUMNS["threads"]`, trainer first, then by time on a core.
+
+    Threads of processes that take each other's place are one.
+    """
     named = recording.threads.set_index(["pid", "tid"])["name"]
     rows = []
-    for key, grid in totals.items():
-        by_cause = grid.sum(axis=0)
+    lives = by_place(totals, recording.threads, places_of(recording))
+    for key, grids in lives.items():
+        by_cause = sum(grid.sum(axis=0) for grid in grids)
         total = by_cause.sum()
         if total <= 0:
             continue

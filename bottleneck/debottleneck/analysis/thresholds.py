@@ -15,6 +15,8 @@ class Thresholds:
     wait_share: float = 0.10
     # Input work also costs cores once hidden, so it must promise 1.25x at least.
     input_work_share: float = 0.20
+    # A setting that costs nothing is worth it from what repeated runs tell apart on.
+    starts_share: float = 0.03
     # An optimizer is a few array operations; Python above this is bookkeeping.
     update_share: float = 0.20
     # Every loop has some Python around its arrays; 1.43x pays for rewriting it.

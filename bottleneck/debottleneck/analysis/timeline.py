@@ -14,7 +14,7 @@ from debottleneck.analysis.rows import RowNames
 from debottleneck.recording.loop import CODE, LOOP, OPENED, Marks, code_of
 from debottleneck.recording.reading import is_minor
 from debottleneck.recording.recording import Recording
-from debottleneck.recording.spool import ENTER, LEAVE, STEP_START
+from debottleneck.recording.spool import DEVICE, ENTER, LEAVE, STEP_START
 from debottleneck.recording.spool import OPENED as OPENED_KIND
 from debottleneck.words import BETWEEN_STAGES, LINE, OTHER, STEP
 
@@ -24,6 +24,7 @@ _NAMES = np.array(list(CODE), dtype=object)
 _BETWEEN = frozenset(CODE[name] for name in BETWEEN_STAGES)
 _STEP, _OTHER = CODE[STEP], CODE[OTHER]
 _LINE, _OPENED, _LOOP = CODE[LINE], CODE[OPENED], CODE[LOOP]
+_DEVICE = CODE[DEVICE]
 
 MOST_OPEN = 1000
 """Stages open at once in a thread: more than recursion allows, or coroutines have. What
@@ -32,11 +33,12 @@ was never left (of damaged marks) is forgotten then."""
 MarkedThreads = dict[tuple[int, int], tuple[Marks, pd.DataFrame]]
 """(pid, tid) -> its marks for `loop`, and the same rows of the table."""
 
-PLACES = ("line", "callers", "base")
+PLACES = ("line", "callers", "base", "device")
 """Columns of raw segments beside those of `frames.COLUMNS["segments"]`: the site of the
 statement that the thread was in (of a loop within, where its statements went
 unmarked), those of the statements that called the functions it is in, outermost first
-(`sites_of`), and that of the loop's own statement; -1 for none. `in_loop` says whether
+(`sites_of`), that of the loop's own statement, and that of a wait for an accelerator;
+-1 for none. `in_loop` says whether
 the loop was being run."""
 
 
@@ -130,11 +132,11 @@ def _of_thread(
     each = (marks.edge, marks.stage, marks.site)
     for edge, stage, site in zip(*(c.tolist() for c in each), strict=True):
         now.take(edge, stage, site)
-    states = np.array([*now.states], np.int64).reshape(-1, 6)
+    states = np.array([*now.states], np.int64).reshape(-1, 7)
     tops = states[np.array(now.tops, np.int64)]
     start, end, cpu = marks.t[:-1], marks.t[1:], rows["cpu_ns"].to_numpy(np.int64)
     kept = end > start
-    stage, site, line, callers, base, in_loop = tops[:-1][kept].T
+    stage, site, line, callers, base, device, in_loop = tops[:-1][kept].T
     length = (end - start)[kept]
     columns = {
         "tid": np.full(len(length), tid),
@@ -145,7 +147,7 @@ def _of_thread(
         "end_ns": end[kept],
         "cpu_ns": np.clip(np.diff(cpu)[kept], 0, length),
     }
-    places = (line, np.array([*now.chains], object)[callers], base)
+    places = (line, np.array([*now.chains], object)[callers], base, device)
     columns |= dict(zip(PLACES, places, strict=True))
     return pd.DataFrame(columns | {"in_loop": in_loop.astype(np.bool_)})
 
@@ -177,6 +179,7 @@ class _Open:
     loop: TrainingLoop
     stack: list[tuple[int, int]] = field(default_factory=list)
     between: list[tuple[int, int]] = field(default_factory=list)
+    device: list[tuple[int, int]] = field(default_factory=list)
     frames: list[tuple[int, int, str]] = field(default_factory=list)
     base: int = NO_SITE
     inner: int = NO_SITE
@@ -189,6 +192,10 @@ class _Open:
         """One mark."""
         if stage < _STEP:
             self._stage(edge, stage, site)
+        elif stage == _DEVICE and edge == ENTER:
+            self.device = [*self.device[-MOST_OPEN:], (stage, site)]
+        elif stage == _DEVICE:
+            _leave(self.device, site, stage)
         elif stage in (_LINE, _OPENED):
             self._line(edge, stage, site)
         elif stage == _LOOP and edge == ENTER:
@@ -209,7 +216,8 @@ class _Open:
     def _top(self) -> tuple[int, ...]:
         line, callers = self._now()
         number = self.chains.setdefault(callers, len(self.chains))
-        places = (line, number, self.base, int(self.in_loop))
+        device = self.device[-1][1] if self.device else NO_SITE
+        places = (line, number, self.base, device, int(self.in_loop))
         if self.between:
             return (*self.between[0], *places)
         if self.stack:
@@ -225,8 +233,8 @@ class _Open:
                 if len(entries) > MOST_OPEN:
                     del entries[0]
         elif edge == LEAVE:
-            _leave(self.stack, site)
-            _leave(self.between, site)
+            _leave(self.stack, site, stage)
+            _leave(self.between, site, stage)
 
     def _line(self, edge: int, stage: int, site: int) -> None:
         """A statement begins in the innermost function that was opened, if any."""
@@ -257,12 +265,17 @@ class _Open:
             del self.frames[0]
 
 
-def _leave(stack: list[tuple[int, int]], site: int) -> None:
-    """Close the last entry of that site; coroutines need not nest."""
-    for index in range(len(stack) - 1, -1, -1):
-        if stack[index][1] == site:
-            del stack[index]
-            return
+def _leave(stack: list[tuple[int, int]], site: int, stage: int) -> None:
+    """Close the last entry of that site: coroutines need not nest.
+
+    Calls that were joined in one pair of marks are entered at the first one's site and
+    left at the last one's: then the last entry of that stage.
+    """
+    of_site = (i for i in range(len(stack) - 1, -1, -1) if stack[i][1] == site)
+    of_stage = (i for i in range(len(stack) - 1, -1, -1) if stack[i][0] == stage)
+    index = next(of_site, next(of_stage, None))
+    if index is not None:
+        del stack[index]
 
 
 class Lookup:

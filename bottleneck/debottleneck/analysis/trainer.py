@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,6 +68,7 @@ def grid_of(
     waits: pd.DataFrame,
     counts: ThreadCounts,
     rows: RowNames,
+    device: Collection[int] = (),
 ) -> StepGrid:
     """Exact times and causes of every quiet step.
 
@@ -77,6 +79,7 @@ def grid_of(
         waits: The trainer's rows of that table, empty when not sampled.
         counts: What was counted of it.
         rows: Of the recording.
+        device: Sites at which it waits for an accelerator: that time has its cause.
     """
     numbers = quiet_steps(steps)["step"].to_numpy(np.int64)
     row_of_step = np.full(len(steps), -1)
@@ -88,16 +91,24 @@ def grid_of(
     cells = shape[0] * shape[1]
     wall = sums(cell, counted["wall_ns"], cells).reshape(shape)
     cpu = sums(cell, counted["cpu_ns"], cells).reshape(shape)
+    waits_for_it = counted["site"].isin(device).to_numpy()
+    aside = [
+        sums(cell, counted[column] * waits_for_it, cells).reshape(shape)
+        for column in ("wall_ns", "cpu_ns")
+    ]
     lookup, samples, looks = Lookup(segments, rows), None, None
     step = holding(*bounds(steps), lookup.start)
+    step = np.where(lookup.table["site"].isin(device), -1, step)
     places = np.where(step >= 0, row_of_step[step], -1)
     if len(waits):
-        aside = counts.collecting(bounds(waits)[1] - 1)
+        collecting = counts.collecting(bounds(waits)[1] - 1)
         around = (waits, lookup, places, len(numbers))
-        samples = gather(*around, counts.counters, aside)
+        samples = gather(*around, counts.counters, collecting)
         looks = int(samples.count.sum())
         samples = samples if looks >= FEWEST_LOOKS else None
-    causes = split(wall, cpu, samples, counts.on_grid(lookup, places, len(numbers)))
+    laid = counts.on_grid(lookup, places, len(numbers))
+    causes = split(wall - aside[0], cpu - aside[1], samples, laid)
+    causes[..., CAUSES.index("device")] += aside[0]
     kinds, weights = frequencies(steps, within, rows)
     return StepGrid(numbers, wall, cpu, causes, rows, kinds, weights, looks)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from debottleneck.errors import UsageError
-from debottleneck.words import OTHER, STAGES, STEP
+from debottleneck.words import NAMED, STEP
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class StageTarget:
                 f"--stage {text!r} is not of the form NAME=module:Qualified.name",
                 "write for example --stage load=data:Reader.next_rows",
             )
-        stages = [word for word in (*STAGES, STEP) if word != OTHER]
+        stages = (*NAMED, STEP)
         if stage not in stages:
             raise UsageError(
                 f"--stage {text!r} names no stage", f"use one of: {', '.join(stages)}"

@@ -8,6 +8,7 @@ is random by a quarter around its mean, so that it cannot beat with the loop.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -63,7 +64,7 @@ class Sampler:
         self._asked_ns = 1e9 / rate
         self._period_ns = self._asked_ns
         self._watched: dict[int, Watched] = {}
-        self._children_due = 0
+        self._children_due = self._told = 0
         self._aside = Aside(pid)
         self._aside_due = 0
         self.stopping = False
@@ -158,7 +159,7 @@ class Sampler:
         raise SystemExit(3)
 
     def _tick(self, now: int) -> None:
-        if now >= self._children_due:
+        if now >= self._children_due or self._is_told():
             self._children_due = now + CHILDREN_EVERY_NS
             self._find_children()
         if now >= self._aside_due:
@@ -178,6 +179,13 @@ class Sampler:
         burst = gil.burst() if gil is not None else None
         if burst is not None:
             self._bursts += spool.BURST.pack(self._pid, now, *burst)
+
+    def _is_told(self) -> bool:
+        """Whether the agent has told something new, as that workers have come."""
+        before = self._told
+        with contextlib.suppress(OSError):
+            self._told = os.stat(spool.events_file(self._folder, self._pid)).st_size
+        return self._told != before
 
     def _find_children(self) -> None:
         """Begin with new descendants of the target, end with those gone."""

@@ -15,7 +15,14 @@ import pandas as pd
 from debottleneck.collect import hot, prices, sources, stacks
 from debottleneck.collect.conduct import Outcome
 from debottleneck.collect.options import Options
-from debottleneck.recording import assemble, environment, masks, reading, spool
+from debottleneck.recording import (
+    assemble,
+    environment,
+    masks,
+    reading,
+    spool,
+    told,
+)
 from debottleneck.recording.pyspy import PySpyWindow
 from debottleneck.recording.recording import Facts, NotMeasured, Recording
 
@@ -68,8 +75,7 @@ def save(
         machine=machine.as_dict() if machine else {},
         rates=_rates(raw, agent),
         not_measured=(*missing, *unread),
-        plans=assemble.told(raw, outcome.pid, "plan"),
-        delays=assemble.told(raw, outcome.pid, spool.DELAYED),
+        **_told(raw, outcome.pid),
         feeders=_feeders(raw, tables, outcome.pid, home),
     )
     Recording.of(facts, tables).save(options.output)
@@ -100,6 +106,17 @@ def _from_outside(options: Options, loops: pd.DataFrame) -> Iterator[NotMeasured
         yield NotMeasured("iterations", reason, remedy)
 
 
+def _told(raw: Path, pid: int) -> dict[str, Any]:
+    """Facts that the process's agent told, and its workers'."""
+    kinds = {"plans": "plan", "delays": spool.DELAYED, "optimizers": spool.OPTIMIZER}
+    kinds["device"] = spool.DEVICE
+    return {
+        **{name: assemble.told(raw, pid, kind) for name, kind in kinds.items()},
+        "loaders": told.loaders(raw, pid),
+        "slow_items": told.slow_items(raw),
+    }
+
+
 def _environment(
     options: Options,
     raw: Path,
@@ -120,8 +137,8 @@ def _feeders(
     raw: Path, tables: dict[str, pd.DataFrame], pid: int, home: str
 ) -> tuple[int, ...]:
     """Threads that fill a queue: seen to do so, or in a loop that does."""
-    told = {event["tid"] for event in assemble.told(raw, pid, spool.FEEDS)}
-    return tuple(sorted(told | hot.feeders(tables, pid, home)))
+    filling = {event["tid"] for event in assemble.told(raw, pid, spool.FEEDS)}
+    return tuple(sorted(filling | hot.feeders(tables, pid, home)))
 
 
 def _rates(raw: Path, agent: dict[str, Any]) -> dict[str, Any]:

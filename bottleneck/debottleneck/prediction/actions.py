@@ -15,9 +15,9 @@ from debottleneck.analysis.result import (
     Predictions,
 )
 from debottleneck.analysis.rules.contention import contenders
+from debottleneck.analysis.rules.loaders import advice
 from debottleneck.analysis.rules.measures import (
     INPUT_STAGES,
-    cores,
     cost,
     stage_cost,
     uses_dataloader,
@@ -35,9 +35,6 @@ from debottleneck.strategies.spec import (
 )
 from debottleneck.words import BETWEEN_STAGES, OTHER
 
-WORKERS = (2, 4, 8)
-"""Of a loader, as they are tried: each number twice the one before."""
-
 OF_STAGES = {
     **dict.fromkeys(("forward", "loss", "backward"), FORWARD),
     "update": UPDATE,
@@ -49,7 +46,7 @@ INPUT = ("input-bound-io", "input-bound-compute", "starvation", "gil-contention"
 BY_SETTINGS = (
     *("too-short", "machine-busy", "oversubscription"),
     *("gc-pauses", "page-faults", "cpu-quota", "lock-contention"),
-    *("periodic-stall", "drift"),
+    *("periodic-stall", "drift", "worker-starts", "slow-item", "device-wait"),
 )
 """Kinds on which no rewritten loop acts."""
 
@@ -63,6 +60,8 @@ LEAST_SAVING = 0.02
 def acts_on(finding: Finding) -> tuple[str, ...]:
     """Names of the strategies that rewrite loops for such a finding."""
     if finding.kind in BY_SETTINGS or finding.stage in BETWEEN_STAGES:
+        return ()
+    if "workers" in finding.evidence:  # a DataLoader's, which loads ahead itself
         return ()
     if finding.kind in INPUT:
         return (PREFETCH,)
@@ -103,15 +102,16 @@ def only_tried(finding: Finding, analysis: Analysis) -> list[str]:
     if finding.kind == "gc-pauses":
         return [f"{GC}:freeze", f"{GC}:off"]
     if finding.kind == "oversubscription":
-        fewer = [f"{DATALOADER}:workers={count}" for count in (0, 1)]
-        return [ALONE, *(fewer if uses_dataloader(analysis) else [])]
+        return [*([ALONE] if _pooled(analysis) else []), *advice(analysis).trials]
     if finding.evidence.get("producer_cause") == "runqueue" and _pooled(analysis):
         return [ALONE]
     waits = finding.kind in ("waiting", "periodic-stall") and finding.cause == "disk"
     if finding.stage == "checkpoint" or waits:
         return [SAVE]
+    if finding.kind == "worker-starts":
+        return [f"{DATALOADER}:persistent"]
     if finding.stage in (*INPUT_STAGES, "") and uses_dataloader(analysis):
-        return [f"{DATALOADER}:{one}" for one in _loaders(finding, analysis)]
+        return [*advice(analysis).trials]
     sites = analysis.recording.sites
     of_torch = (sites["stage"] == finding.stage) & (sites["kind"] == "torch")
     name = OF_STAGES.get(finding.stage)
@@ -122,15 +122,6 @@ def _pooled(analysis: Analysis) -> bool:
     """Whether threads of a pool of BLAS are among those that want cores."""
     busy = contenders(analysis)
     return busy is not None and bool(busy.pooled)
-
-
-def _loaders(finding: Finding, analysis: Analysis) -> Iterator[str]:
-    """More workers and fewer than the script's, and those that stay."""
-    waits = finding.kind == "input-bound-io"
-    most = WORKERS[-1] if waits else max(cores(analysis) or 1, WORKERS[0])
-    yield from [] if waits else ["whole"]
-    yield from (f"workers={count},persistent" for count in WORKERS if count <= most)
-    yield from ("persistent", "workers=0")
 
 
 def _beside(analysis: Analysis, predictions: Predictions | None) -> Iterator[str]:

@@ -128,7 +128,8 @@ def tables_of(
         for pid, site in _lines(raw, "sites", SiteLine)
     ]
     sites = _table("sites", rows)
-    sampled, frames = _stacks(windows, threads, _stages(sites))
+    inherited = {pid: event["depth"] for pid, event in events(raw, spool.FORKED)}
+    sampled, frames = _stacks(windows, threads, _stages(sites), inherited)
     details = reading.read_lines(raw / spool.DETAILS_FILE, tuple[int, str, str])
     holder = tuple[int, Id, str, str, Id]
     holders = reading.read_lines(raw / spool.HOLDERS_FILE, holder)
@@ -199,7 +200,7 @@ def _lines(raw: Path, name: str, kind: Any) -> Iterator[tuple[int, Any]]:
         yield from ((pid, line) for line in reading.read_lines(path, kind))
 
 
-def _events(raw: Path, kind: str) -> Iterator[tuple[int, dict[str, Any]]]:
+def events(raw: Path, kind: str) -> Iterator[tuple[int, dict[str, Any]]]:
     """Events of one kind that have all that such an event states."""
     for pid, event in _lines(raw, "events", dict[str, Any]):
         if event.get("event") == kind:
@@ -232,27 +233,27 @@ def _blocks(raw: Path, windows: Iterable[pyspy.PySpyWindow]) -> pd.DataFrame:
     rows = [(window.kind, window.start_ns, window.end_ns) for window in windows]
     rows += [
         (f"functions-{event['clock']}", event["start_ns"], event["end_ns"])
-        for _, event in _events(raw, "functions")
+        for _, event in events(raw, "functions")
     ]
     rows += [
         (event["kind"], event["start_ns"], event["end_ns"])
-        for _, event in _events(raw, "block")
+        for _, event in events(raw, "block")
     ]
     rows += [
         (spool.DELAYED, event["start_ns"], event["end_ns"])
-        for _, event in _events(raw, spool.DELAYED)
+        for _, event in events(raw, spool.DELAYED)
     ]
     return _table("blocks", sorted(rows, key=lambda row: row[1]))
 
 
 def told(raw: Path, pid: int, kind: str) -> tuple[Any, ...]:
     """Events of one kind of that process, each of the type that `EVENTS` says."""
-    return tuple(event for of, event in _events(raw, kind) if of == pid)
+    return tuple(event for of, event in events(raw, kind) if of == pid)
 
 
 def has_functions(raw: Path) -> bool:
     """Whether yappi had a window in any process."""
-    return any(_events(raw, "functions"))
+    return any(events(raw, "functions"))
 
 
 def _functions(raw: Path, threads: pd.DataFrame) -> pd.DataFrame:
@@ -260,7 +261,7 @@ def _functions(raw: Path, threads: pd.DataFrame) -> pd.DataFrame:
     tids = dict(zip(threads["ident"], threads["tid"], strict=True))
     rows = [
         (event["clock"], tids.get(row[0], 0), *row[1:])
-        for _, event in _events(raw, "functions")
+        for _, event in events(raw, "functions")
         for row in event["rows"]
     ]
     columns = list(COLUMNS["functions"])
@@ -294,8 +295,17 @@ def _stacks(
     windows: Iterable[pyspy.PySpyWindow],
     threads: pd.DataFrame,
     stages: Mapping[tuple[str, str], str],
+    inherited: Mapping[int, int],
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Samples of all windows, with each different stack stored once."""
+    """Samples of all windows, with each different stack stored once.
+
+    Args:
+        windows: Of py-spy.
+        threads: The table.
+        stages: Functions that mark a stage in their own frame.
+        inherited: Forked process -> how many frames its first thread has of its
+            parent's, which stay as they were at the fork.
+    """
     numbers: dict[tuple[pyspy.Frame, ...], int] = {}
     tids = {
         (pid, ident): tid
@@ -304,7 +314,7 @@ def _stacks(
     rows: list[tuple[Any, ...]] = []
     for window in windows:
         if not window.failure:
-            rows += _window_rows(window, numbers, tids)
+            rows += _window_rows(window, numbers, tids, inherited)
     frames = [
         (number, depth, *frame)
         for stack, number in numbers.items()
@@ -316,27 +326,37 @@ def _stacks(
 def _window_rows(
     window: pyspy.PySpyWindow,
     numbers: dict[tuple[pyspy.Frame, ...], int],
-    tids: dict[tuple[int, int], int],
+    tids: Mapping[tuple[int, int], int],
+    inherited: Mapping[int, int],
 ) -> list[tuple[Any, ...]]:
     text = window.path.read_text(encoding="utf-8", errors="replace")
 
-    def number(sample: pyspy.Sample) -> int:
-        return numbers.setdefault(sample.frames, len(numbers))
+    def number(sample: pyspy.Sample, tid: int) -> int:
+        first = inherited.get(sample.pid, 0) if tid == sample.pid else 0
+        own = sample.frames[first:] or sample.frames
+        return numbers.setdefault(own, len(numbers))
 
     if window.kind == "stacks":
         samples = pyspy.parse_chrometrace(text, window.start_ns + pyspy.STARTUP_NS)
         rows = []
         for s in samples:
-            tid, length = tids.get((s.pid, s.thread), 0), s.end_ns - s.start_ns
-            rows.append(("stacks", s.pid, tid, s.start_ns, s.end_ns, length, number(s)))
+            tid = _tid(s, tids)
+            span = s.start_ns, s.end_ns, s.end_ns - s.start_ns
+            rows.append(("stacks", s.pid, tid, *span, number(s, tid)))
         return rows
     weight = round(1e9 / pyspy.RATE_HZ)
     main = min((pid for pid, _ in tids), default=0)
     times = (window.start_ns, window.end_ns)
     return [
-        ("gil", s.pid, s.thread, *times, count * weight, number(s))
+        ("gil", s.pid, s.thread, *times, count * weight, number(s, s.thread))
         for s, count in pyspy.parse_raw(text.splitlines(), main)
     ]
+
+
+def _tid(sample: pyspy.Sample, tids: Mapping[tuple[int, int], int]) -> int:
+    """The kernel's number of a thread; of one not listed 0, or a first one's own."""
+    is_first = sample.frames[0][0] == "<module>"
+    return tids.get((sample.pid, sample.thread), sample.pid if is_first else 0)
 
 
 def failures(raw: Path, windows: Iterable[pyspy.PySpyWindow]) -> list[NotMeasured]:
@@ -358,8 +378,8 @@ def failures(raw: Path, windows: Iterable[pyspy.PySpyWindow]) -> list[NotMeasure
             "(in a container: --cap-add SYS_PTRACE)"
         )
         missing.append(NotMeasured("waits", sampler["failed"], remedy))
-    events = (event for kind in FAILURES for _, event in _events(raw, kind))
-    of_events = map(_event_failure, events)
+    failed = (event for kind in FAILURES for _, event in events(raw, kind))
+    of_events = map(_event_failure, failed)
     return [*missing, *(entry for entry in of_events if entry is not None)]
 
 

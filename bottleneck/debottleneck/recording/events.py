@@ -6,7 +6,16 @@ from typing import Annotated, TypedDict
 
 from debottleneck.recording import spool
 from debottleneck.recording.checked import Between, OneOf
-from debottleneck.recording.recording import Delayed, Id, Planned, Time
+from debottleneck.recording.recording import (
+    Delayed,
+    DeviceStep,
+    Id,
+    Loader,
+    OptimizerForms,
+    Planned,
+    SlowItem,
+    Time,
+)
 from debottleneck.words import LINE, SIDES, STAGES, STEP
 
 
@@ -75,10 +84,23 @@ class LoopEvent(TypedDict):
     sides: list[tuple[Site, Annotated[str, OneOf(SIDES)]]]
 
 
+class Forked(Event):
+    """A child was forked where its parent's stack had so many frames."""
+
+    depth: Id
+
+
 class FeedsEvent(Event):
     """A thread of the script's own puts something into a queue, time and again."""
 
     tid: Id
+
+
+class LoadersEnded(Event):
+    """Workers of a DataLoader were ended."""
+
+    pids: tuple[Id, ...]
+    t_ns: Time
 
 
 class Stated(Event, total=False):
@@ -97,4 +119,10 @@ EVENTS = {
     "block": LearningBlock,
     spool.DELAYED: Delayed,
     spool.FEEDS: FeedsEvent,
+    spool.FORKED: Forked,
+    spool.LOADER: Loader,
+    spool.LOADER_ENDED: LoadersEnded,
+    spool.SLOW_ITEM: SlowItem,
+    spool.OPTIMIZER: OptimizerForms,
+    spool.DEVICE: DeviceStep,
 }

@@ -30,7 +30,9 @@ LOOP, OPENED, BY_HAND = spool.LOOP, spool.OPENED, "step()"
 
 CODE = {
     name: number
-    for number, name in enumerate((*STAGES, STEP, LINE, OPENED, LOOP, BY_HAND))
+    for number, name in enumerate(
+        (*STAGES, STEP, LINE, OPENED, LOOP, BY_HAND, spool.DEVICE)
+    )
 }
 """What a site marks -> number, for arrays; stages first."""
 
@@ -65,6 +67,7 @@ def code_of(stage: str, kind: str) -> int:
         (STEP, spool.LOOP): LOOP,
         (STEP, spool.API): BY_HAND,
         (LINE, spool.OPENED): OPENED,
+        (LINE, spool.DEVICE): spool.DEVICE,
     }
     return CODE[kinds.get((stage, kind), stage)]
 

@@ -100,6 +100,62 @@ class Planned(TypedDict):
     feeds: bool
 
 
+class Loader(TypedDict):
+    """One iteration of a DataLoader with workers, or one that has none.
+
+    `prefetch` and `batch` are 0 where not set; `start` is how processes are started, ""
+    for Python's usual way; `ordered` says that batches keep their order, `may_reorder`
+    that torch can do without, `of_tensors` that items are rows of tensors; `end_ns` is
+    0 while workers live.
+    """
+
+    loader: Id
+    pids: tuple[Id, ...]
+    start_ns: Time
+    end_ns: Time
+    workers: Id
+    persistent: bool
+    prefetch: Id
+    pin: bool
+    sharing: str
+    start: str
+    batch: Id
+    sampler: str
+    ordered: bool
+    may_reorder: bool
+    of_tensors: bool
+
+
+class SlowItem(TypedDict):
+    """An item that took a worker many times as long as usual, see `agent`.
+
+    `index` is in words; `usual_ns` the median of the last of `items` that it had made,
+    `p99_ns` what one in a hundred takes at least.
+    """
+
+    pid: Id
+    index: str
+    took_ns: Time
+    usual_ns: Time
+    p99_ns: Time
+    items: Time
+
+
+class DeviceStep(TypedDict):
+    """(A mark's time, when an accelerator got there) in a step, but for a shift."""
+
+    tid: Id
+    times: tuple[tuple[Time, Time], ...]
+
+
+class OptimizerForms(TypedDict):
+    """A class of torch's optimizers: its forms of few operations, those asked for."""
+
+    name: str
+    offers: tuple[str, ...]
+    asked: tuple[str, ...]
+
+
 class Delayed(TypedDict):
     """A block in which a row of the target was virtually faster, see `agent.delays`.
 
@@ -152,6 +208,10 @@ class Facts:
             agent said so.
         feeders: Threads of the target that put things into a queue in a loop.
         delays: Blocks in which one of its rows was virtually faster.
+        loaders: Iterations of DataLoaders in its own process.
+        slow_items: Items that took their workers long.
+        optimizers: Classes of them that made steps.
+        device: Steps in which an accelerator was timed.
     """
 
     command: tuple[str, ...]
@@ -177,6 +237,10 @@ class Facts:
     plans: tuple[Planned, ...] = ()
     feeders: tuple[Id, ...] = ()
     delays: tuple[Delayed, ...] = ()
+    loaders: tuple[Loader, ...] = ()
+    slow_items: tuple[SlowItem, ...] = ()
+    optimizers: tuple[OptimizerForms, ...] = ()
+    device: tuple[DeviceStep, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)  # tables have no single truth value

@@ -146,6 +146,15 @@ NO_IMPORT = "no-import"
 FEEDS = "feeds"
 """Event: a thread fills a queue."""
 
+FORKED, LOADER, LOADER_ENDED, SLOW_ITEM = "forked", "loader", "loader-ended", "slow"
+OPTIMIZER, DEVICE = "optimizer", "device"
+"""Events: a process was forked; a DataLoader begins an epoch, its workers are ended; an
+item took long in one of them; a class of optimizers makes its first step; when an
+accelerator was where. DEVICE is also the kind of sites that wait for it."""
+
+UNPINNED = "from memory that is not pinned"
+"""Ends the name of such a copy."""
+
 COLLECTIONS = "collections"
 """Begin of the names of the files of garbage collections."""
 

@@ -40,6 +40,7 @@ CAUSE_COLOURS: Mapping[str, str] = {
     "network": "#736b11",
     "ipc": "#4d6e47",
     "sleep": "#8b8cbf",
+    "device": "#be788c",
     "runqueue": "#ce7c27",
     "throttle": "#7c7c40",
     "gc": "#dc1c1c",

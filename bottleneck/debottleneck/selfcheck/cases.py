@@ -9,7 +9,9 @@ from debottleneck.words import CAUSES
 TRAINER, LOADER = "trainer", "loader"
 STRENGTHS = (0.15, 0.40, 0.75)
 
-IN_TRAINER = tuple(cause for cause in CAUSES if cause != "unattributed")
+IN_TRAINER = tuple(c for c in CAUSES if c not in ("unattributed", "device"))
+"""An accelerator is checked by `tests/gpu/check.py`, where there is one."""
+
 IN_LOADER = ("python", "native", "network", "disk", "sleep", "lock", "gc", "memory")
 MIXTURES = (
     ("python", "network", "sleep"),

@@ -174,10 +174,13 @@ def test_a_marker_outweighs_the_time() -> None:
     assert sampled(made)[0]["stage"].tolist() == ["update"]
 
 
-def test_a_thread_py_spy_could_not_name_counts_for_the_process() -> None:
-    """An unknown thread's samples are its main thread's rather than lost."""
-    made = recording([(MAIN,)], [("stacks", 0, 2, 8, 6, 0)])
-    assert sampled(made)[0]["tid"].tolist() == [PID]
+def test_samples_of_an_unlisted_thread_are_not_the_main_threads() -> None:
+    """A thread that nobody listed is one of its own, and no trainer."""
+    made = recording([(SPIN,)], [("stacks", 0, 2, 8, 6, 0)])
+    table = sampled(made)[0]
+    assert table[["tid", "thread", "role"]].values.tolist() == [
+        [0, "thread ?", "other"]
+    ]
 
 
 def test_lines_share_their_stage() -> None:

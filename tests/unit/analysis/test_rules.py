@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 from made_loops import (
-    PID,
+    LOOP,
     TORCH,
     kinds,
     lines,
+    loaders,
     loop_of,
     only,
     rows,
@@ -98,17 +99,19 @@ def test_input_work_moves_to_where_it_can_run(
 @pytest.mark.parametrize(
     ("shares", "advice"),
     [
-        ({("load", "disk"): 0.5}, "num_workers"),
-        ({("load", "native"): 0.6}, "Let the DataLoader do `load` in processes"),
-        ({("update", "python"): 0.5}, "foreach=True"),
+        ({("load", "disk"): 0.5}, "num_workers=2 and persistent_workers=True: those"),
+        ({("augment", "native"): 0.6}, "the DataLoader's data set do `augment`"),
+        ({("update", "python"): 0.5}, "Pass foreach=True to Adadelta"),
     ],
 )
 def test_torch_has_switches_of_its_own(
     shares: dict[tuple[str, str], float], advice: str
 ) -> None:
     """A script on PyTorch's hooks is told of the DataLoader's and the optimizer's."""
-    fetched = rows("segments", [{"pid": PID, "site": 0, "stage": "load"}])
-    analysis = loop_of(shares, cores=4, sites=TORCH, segments=fetched)
+    forms = {"name": "Adadelta", "offers": ("foreach",), "asked": ()}
+    told = loaders() | {"optimizers": (forms,)}
+    loop = replace(LOOP, step_ms=100.0)
+    analysis = loop_of(shares, loop=loop, cores=4, sites=TORCH, told=told)
     (finding,) = diagnose(analysis)
     assert advice in finding.action
 
@@ -125,13 +128,22 @@ def test_bounds_in_a_sentence_differ() -> None:
     )
 
 
-def test_without_a_dataloader_none_is_to_be_set() -> None:
-    """PyTorch's hook on a DataLoader that made no batch: its switches are not named."""
-    native, disk = ({("load", cause): 0.6} for cause in ("native", "disk"))
-    (computes,) = diagnose(loop_of(native, cores=4, sites=TORCH))
-    assert "into a Dataset's `__getitem__`" in computes.action
-    (waits,) = diagnose(loop_of(disk, cores=4, sites=TORCH))
-    assert "DataLoader" not in waits.action
+@pytest.mark.parametrize("cause", ["native", "python", "disk"])
+def test_without_a_dataloader_none_is_to_be_set(cause: str) -> None:
+    """A loop on PyTorch that has no DataLoader: its switches are not named."""
+    (finding,) = diagnose(loop_of({("load", cause): 0.6}, cores=4, sites=TORCH))
+    assert "DataLoader" not in finding.action
+    assert "num_workers" not in finding.action
+
+
+def test_a_form_is_named_only_where_the_optimizer_has_it() -> None:
+    """One that has none, or is told of all it has, is not told of them again."""
+    forms = {"name": "Adadelta", "offers": ("foreach",), "asked": ("foreach",)}
+    shares = {("update", "python"): 0.5}
+    made = loop_of(shares, sites=TORCH, told={"optimizers": (forms,)})
+    (finding,) = diagnose(made)
+    assert "foreach" not in finding.action
+    assert "fused" not in finding.action
 
 
 @pytest.mark.parametrize("stage", ["forward", "update"])

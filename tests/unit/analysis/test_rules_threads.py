@@ -99,10 +99,10 @@ def test_an_idle_loader_waits_on_a_lock_itself() -> None:
     assert one.evidence["producer_cause"] == ""
 
 
-def test_loader_processes_starve_the_trainer_over_a_pipe() -> None:
-    """Waiting on DataLoader workers is starvation, with the workers' own cause."""
+def test_processes_starve_the_trainer_over_a_pipe() -> None:
+    """Processes of its own making are no DataLoader's, and none is to be set."""
     workers = [
-        {"pid": pid, "name": "pt_data_worker", "role": "worker", "native": 0.9}
+        {"pid": pid, "name": "Process-1", "role": "worker", "native": 0.9}
         for pid in (7, 8)
     ]
     analysis = loop_of(
@@ -112,9 +112,10 @@ def test_loader_processes_starve_the_trainer_over_a_pipe() -> None:
     )
     (one,) = diagnose(analysis)
     assert (one.kind, one.cause) == ("starvation", "ipc")
-    assert "2 loader processes, themselves 90 % of the time" in one.summary
+    assert "for 2 processes, themselves 90 % of the time" in one.summary
     assert one.evidence["producer_cause"] == "native"
-    assert "num_workers" in one.action
+    assert "Add producer processes while cores are free" in one.action
+    assert "num_workers" not in one.action
 
 
 def test_more_threads_than_cores_is_oversubscription() -> None:

@@ -16,7 +16,9 @@ from debottleneck.analysis.timeline import (
     raw_segments,
     stages_at,
 )
+from debottleneck.recording.loop import CODE
 from debottleneck.recording.recording import Recording
+from debottleneck.recording.spool import LEAVE
 
 
 def segments(words: Words, **more: pd.DataFrame) -> pd.DataFrame:
@@ -52,6 +54,20 @@ def test_time_belongs_to_the_innermost_open_stage(words: str, lengths: str) -> N
     marked = [(int(pair[1]), pair[2]) for pair in pairs if pair]
     parts = [f"{length:g} {stage}" for length, stage in row(segments(marked))]
     assert ", ".join(parts) == lengths
+
+
+def test_calls_joined_over_two_places_end_together() -> None:
+    """The pair is entered at the first one's site and left at the last one's."""
+    words = [(0, "+load"), (2, "-load*2"), (5, "+forward"), (9, "-forward")]
+    made = marks({PID: words})
+    other = CODE["load"] + 100
+    made.loc[made["edge"] == LEAVE, "site"] = made["site"].replace(CODE["load"], other)
+    places = sites()
+    second = places[places["site"] == CODE["load"]].assign(site=other)
+    more = {"marks": made, "sites": pd.concat([places, second])}
+    assert row(segments(words, **more)) == [
+        *((2.0, "load"), (3.0, "other"), (4.0, "forward"))
+    ]
 
 
 @pytest.mark.parametrize("between", ["evaluate", "checkpoint", "log"])

@@ -10,7 +10,7 @@ import pytest
 
 from debottleneck.collect.options import LoopTarget, Options, StageTarget
 from debottleneck.errors import UsageError
-from debottleneck.words import STAGES
+from debottleneck.words import NAMED
 
 GOOD = Options(
     target="train.py",
@@ -25,7 +25,7 @@ GOOD = Options(
 )
 
 
-@pytest.mark.parametrize("stage", [s for s in (*STAGES, "step") if s != "other"])
+@pytest.mark.parametrize("stage", [*NAMED, "step"])
 def test_a_stage_target_of_every_stage(stage: str) -> None:
     """Each stage, and the step, can be given to a function."""
     found = StageTarget.parse(f"{stage}=pkg.data:Reader.next_rows")

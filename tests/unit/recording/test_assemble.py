@@ -10,11 +10,12 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from made_loops import loaders
 
 from debottleneck import load_recording
 from debottleneck.analysis.analyse import analyse
 from debottleneck.errors import RecordingError
-from debottleneck.recording import assemble, pyspy, spool
+from debottleneck.recording import assemble, pyspy, spool, told
 from debottleneck.recording.columns import COLUMNS
 from debottleneck.recording.recording import STATES, Recording
 from debottleneck.recording.spool import ENTER, LEAVE
@@ -280,6 +281,67 @@ def test_stacks_of_both_kinds_of_window(raw: Path) -> None:
     assert found["start_ns"][0] == 50 * MS + pyspy.STARTUP_NS
     assert tables["frames"].values.tolist() == [[0, 0, "spin", "/w/t.py", 5]]
     assert tables["blocks"]["kind"].value_counts()["gil"] == 2
+
+
+def sample(pid: int, ident: int, *names: str) -> list[dict[str, Any]]:
+    """py-spy's events of one stack, outermost first, for two milliseconds."""
+    place = {"args": {"filename": "/w/t.py", "line": 5}, "pid": pid, "tid": ident}
+    begun = [{**place, "ph": "B", "ts": 0, "name": name} for name in names]
+    return begun + [{**event, "ph": "E", "ts": 2000} for event in reversed(begun)]
+
+
+def test_frames_that_a_child_inherited_are_not_its_own(raw: Path) -> None:
+    """They stay as they were at the fork, in its first thread alone."""
+    lines(spool.events_file(raw, WORKER), [{"event": "forked", "depth": 2}])
+    trace = [
+        *sample(WORKER, 9, "<module>", "fork", "work"),
+        *sample(WORKER, 8, "run", "serve", "accept"),
+        *sample(PID, MAIN_IDENT, "<module>", "train", "load"),
+    ]
+    made = assemble.tables_of(raw, [window(raw, "stacks", json.dumps(trace))])
+    names = made["frames"].groupby("stack")["function"].agg(list)
+    assert [names[stack] for stack in made["stacks"]["stack"]] == [
+        ["work"],
+        ["run", "serve", "accept"],
+        ["<module>", "train", "load"],
+    ]
+
+
+def test_a_child_that_goes_on_in_inherited_frames_keeps_them(raw: Path) -> None:
+    """One that forked in the script itself and returned from nothing."""
+    lines(spool.events_file(raw, WORKER), [{"event": "forked", "depth": 2}])
+    trace = sample(WORKER, 9, "<module>", "child")
+    made = assemble.tables_of(raw, [window(raw, "stacks", json.dumps(trace))])
+    assert made["frames"]["function"].tolist() == ["<module>", "child"]
+
+
+def test_of_unlisted_threads_the_first_is_known_by_its_module(raw: Path) -> None:
+    """A spawned process lists none: what began with a module is its first thread."""
+    spawned = WORKER + 1
+    trace = [
+        *sample(spawned, 3, "<module>", "spawn_main"),
+        *sample(spawned, 4, "_bootstrap", "_feed"),
+    ]
+    made = assemble.tables_of(raw, [window(raw, "stacks", json.dumps(trace))])
+    assert made["stacks"]["tid"].tolist() == [spawned, 0]
+
+
+def test_loaders_end_with_their_workers(raw: Path) -> None:
+    """What was told of one, its end that of its last worker; and of slow items."""
+    begun = loaders(WORKER, WORKER + 1, epochs=2)["loaders"]
+    took = {"pid": WORKER, "took_ns": 9, "usual_ns": 2, "p99_ns": 5, "items": 70}
+    events = [
+        *({"event": spool.LOADER, **one} for one in begun),
+        {"event": spool.LOADER_ENDED, "pids": [WORKER], "t_ns": 50},
+        {"event": spool.LOADER_ENDED, "pids": [WORKER + 1], "t_ns": 60},
+    ]
+    lines(spool.events_file(raw, PID), events)
+    slow = {"event": spool.SLOW_ITEM, "index": "(3, 'x')", **took}
+    lines(spool.events_file(raw, WORKER), [slow, {"event": spool.SLOW_ITEM}])
+    found = told.loaders(raw, PID)
+    assert [one["end_ns"] for one in found] == [60, 60]
+    assert found[0]["pids"] == (WORKER, WORKER + 1)
+    assert told.slow_items(raw) == ({"index": "(3, 'x')", **took},)
 
 
 def test_failures_are_stated_with_their_remedy(raw: Path) -> None:

@@ -11,8 +11,15 @@ from collections.abc import Callable, Iterator
 from debottleneck.analysis.result import Analysis, Finding
 from debottleneck.analysis.rules.contention import gil, oversubscription
 from debottleneck.analysis.rules.counted import collector, page_faults, quota
+from debottleneck.analysis.rules.device import device_bound, device_waits
 from debottleneck.analysis.rules.guards import machine_busy
 from debottleneck.analysis.rules.inputs import input_compute
+from debottleneck.analysis.rules.loaders import (
+    copied_pages,
+    fed,
+    slow_item,
+    worker_starts,
+)
 from debottleneck.analysis.rules.locks import lock_contention
 from debottleneck.analysis.rules.rare import drift, stalls
 from debottleneck.analysis.rules.starvation import starvation
@@ -41,7 +48,13 @@ STEP_RULES: tuple[Rule, ...] = (
     machine_busy,
     quota,
     lock_contention,
+    device_waits,
+    device_bound,
+    fed,
     starvation,
+    worker_starts,
+    slow_item,
+    copied_pages,
     gil,
     oversubscription,
     input_compute,

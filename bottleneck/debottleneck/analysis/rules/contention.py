@@ -161,6 +161,7 @@ def contenders(analysis: Analysis) -> Contenders | None:
     if table.empty:
         return None
     wants = table[[*ON_CORE, "runqueue", "throttle"]].fillna(0.0).sum(axis=1)
+    wants *= table["wall_ms"] / table["wall_ms"].max()
     chosen = wants >= THRESHOLDS.contender_share
     busy, wants = table[chosen], wants[chosen]
     bound = busy["python"].fillna(0.0) > busy["native"].fillna(0.0)
@@ -169,6 +170,16 @@ def contenders(analysis: Analysis) -> Contenders | None:
     demand = float(wants[~bound].sum() + by_process.sum())
     pooled = int((busy["role"] == "pool").sum())
     return Contenders(at_once, demand, _titles(busy), len(busy) - pooled, pooled)
+
+
+def free_cores(analysis: Analysis) -> float | None:
+    """Cores that nobody used in quiet time, None if unknown."""
+    table, room = analysis.threads, cores(analysis)
+    if table.empty or room is None:
+        return None
+    used = table[[*ON_CORE]].fillna(0.0).sum(axis=1) * table["wall_ms"]
+    own = float(used.sum()) / float(table["wall_ms"].max())
+    return max(room - own - (foreign(analysis) or 0.0), 0.0)
 
 
 def crowded(analysis: Analysis) -> bool:
@@ -210,7 +221,7 @@ def oversubscription(analysis: Analysis) -> Iterator[Finding]:
         stage=main_stage(analysis, "runqueue"),
         cause="runqueue",
         summary=_crowd(analysis, amount, rivals, room),
-        action=_thin_out(rivals, room),
+        action=_thin_out(rivals, room, _pools(analysis)),
         evidence={
             "threads_at_once": rivals.at_once,
             "threads": list(rivals.names),
@@ -251,9 +262,11 @@ def _crowd(analysis: Analysis, amount: Cost, rivals: Contenders, room: float) ->
     )
 
 
-def _thin_out(rivals: Contenders, room: float) -> str:
+def _thin_out(
+    rivals: Contenders, room: float, pools: tuple[tuple[str, int | None], ...]
+) -> str:
     count = max(1, int(room) // max(1, rivals.drivers))
-    if not rivals.pooled:
+    if not rivals.pooled or all(size == count for _, size in pools):
         return f"Run at most {max(1, int(room))} busy threads."
     return (
         f"Start with OMP_NUM_THREADS={count} OPENBLAS_NUM_THREADS={count} "

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from debottleneck.analysis.result import Analysis, Finding
+from debottleneck.analysis.rules.loaders import advice
 from debottleneck.analysis.rules.measures import (
     cores,
     cost,
     input_rows,
     uses_dataloader,
-    uses_torch,
 )
 from debottleneck.analysis.rules.wording import (
     called,
@@ -20,14 +20,12 @@ from debottleneck.analysis.rules.wording import (
 )
 from debottleneck.analysis.thresholds import THRESHOLDS
 
-IO_CAUSES = ("network", "disk", "ipc", "sleep")
-
 
 def io_action(analysis: Analysis, stage: str, cause: str) -> str:
     """What to do by hand about an input row that waits for the outside."""
+    if stage == "load" and uses_dataloader(analysis):
+        return advice(analysis).text
     batches = "batches ahead of use, several at once"
-    if uses_dataloader(analysis):
-        batches += ", or raise the DataLoader's num_workers"
     if cause == "sleep":
         row = called(analysis, stage)
         return f"Remove the sleep in {row} if it is not needed, or fetch {batches}."
@@ -76,11 +74,10 @@ def _compute_action(analysis: Analysis, stage: str, cause: str) -> str:
     row, room = called(analysis, stage), cores(analysis)
     if room is not None and room < 2:
         return f"Make {row} cheaper or do it once beforehand: one core is all here."
-    if uses_torch(analysis):
-        who = f"Move {row} into a Dataset's `__getitem__` and let a DataLoader call it"
-        if uses_dataloader(analysis):
-            who = f"Let the DataLoader do {row}"
-        return f"{who} in processes (num_workers), or store the data decoded."
+    if uses_dataloader(analysis):
+        if stage == "load":
+            return advice(analysis).text
+        return f"Let the DataLoader's data set do {row}, in its workers (num_workers)."
     if cause == "native":
         return (
             f"Do {row} ahead of use in a thread: the GIL is free meanwhile, so that "

@@ -5,6 +5,7 @@ An answer is None where nothing was measured; it is never 0 for that.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -14,10 +15,13 @@ import pandas as pd
 
 from debottleneck.analysis.result import Analysis, Where
 from debottleneck.analysis.thresholds import THRESHOLDS
+from debottleneck.recording.recording import Loader
 
 TRAINER = "trainer"
 
 INPUT_STAGES = ("load", "augment", "transfer")
+
+IO_CAUSES = ("network", "disk", "ipc", "sleep")
 
 SHOWN = 60
 """Characters of a line in a sentence."""
@@ -139,10 +143,18 @@ def where(analysis: Analysis, stage: str) -> tuple[Where, ...]:
     return lines or places or _marked_place(analysis, stage)
 
 
-def where_of(analysis: Analysis, thread: str) -> tuple[Where, ...]:
-    """The lines that carry a thread other than the trainer, in any stage."""
-    lines = analysis.lines
-    return _heaviest(lines[(lines["thread"] == thread) & (lines["role"] != TRAINER)])
+def where_of(analysis: Analysis, role: str, thread: str = "") -> tuple[Where, ...]:
+    """The lines that carry a role's threads, or one of them, where they work most.
+
+    Shares of lines are of their stage: the stage that takes most comes first.
+    """
+    lines = analysis.lines[analysis.lines["role"] == role]
+    lines = lines[lines["thread"] == thread] if thread else lines
+    own = analysis.causes[analysis.causes["role"] == role]
+    own = own[~own["cause"].isin(("lock", "ipc"))]
+    worked = own.groupby("stage")["ms_per_step"].sum().to_dict()
+    stages = sorted(set(lines["stage"]), key=lambda stage: -worked.get(stage, 0.0))
+    return _heaviest(lines[lines["stage"].isin(stages[:1])])
 
 
 def _heaviest(lines: pd.DataFrame) -> tuple[Where, ...]:
@@ -193,8 +205,21 @@ def uses_torch(analysis: Analysis) -> bool:
 
 def uses_dataloader(analysis: Analysis) -> bool:
     """True when a DataLoader of PyTorch made batches in this run."""
-    loads = analysis.recording.sites.query("kind == 'torch' and stage == 'load'")
-    return not analysis.segments[["pid", "site"]].merge(loads, on=["pid", "site"]).empty
+    return loader_of(analysis) is not None
+
+
+def loader_of(analysis: Analysis) -> Loader | None:
+    """The script's DataLoader, of several the one that was iterated most often.
+
+    With workers before without: those that have none are told of once.
+    """
+    runs = analysis.recording.facts.loaders
+    often = Counter(run["loader"] for run in runs)
+
+    def rank(run: Loader) -> tuple[bool, int]:
+        return run["workers"] > 0, often[run["loader"]]
+
+    return max(runs, key=rank, default=None)
 
 
 def cores(analysis: Analysis) -> float | None:

@@ -9,8 +9,8 @@ from itertools import product
 import pandas as pd
 
 from debottleneck.analysis.result import Analysis, Finding
-from debottleneck.analysis.rules.inputs import IO_CAUSES
 from debottleneck.analysis.rules.measures import (
+    IO_CAUSES,
     cost,
     input_rows,
     where,
@@ -19,6 +19,7 @@ from debottleneck.analysis.rules.measures import (
 )
 from debottleneck.analysis.rules.wording import (
     DOING,
+    counted,
     finding,
     inside,
     names,
@@ -37,7 +38,7 @@ def starvation(analysis: Analysis) -> Iterator[Finding]:
     places = (*input_rows(analysis), *work_lines(analysis), OTHER)
     for stage, cause in product(places, ("lock", "ipc")):
         amount = cost(analysis, [stage], [cause], THRESHOLDS.wait_share)
-        if amount is None:
+        if amount is None or (stage == "load" and _is_fed(analysis)):
             continue
         producer = _producer(analysis)
         if cause == "ipc" and (producer is None or producer.role != "worker"):
@@ -46,7 +47,7 @@ def starvation(analysis: Analysis) -> Iterator[Finding]:
             continue
         doing = DOING["lock"] if cause == "lock" else "waiting on a pipe"
         opening = f"{spends(analysis, amount, doing)}{inside(analysis, stage)}"
-        theirs = where_of(analysis, producer.name) if producer else ()
+        theirs = where_of(analysis, producer.role, producer.name) if producer else ()
         yield finding(
             analysis,
             "starvation",
@@ -58,6 +59,11 @@ def starvation(analysis: Analysis) -> Iterator[Finding]:
             places=(*theirs, *where(analysis, stage))[: THRESHOLDS.max_lines],
             evidence=_evidence(producer),
         )
+
+
+def _is_fed(analysis: Analysis) -> bool:
+    """Whether `loaders.fed` tells of that wait: a DataLoader has workers."""
+    return analysis.feeding is not None and bool(analysis.feeding.cause)
 
 
 @dataclass(frozen=True)
@@ -128,7 +134,7 @@ def _described(
 
 def _title(rows: pd.DataFrame, role: str, count: int) -> str:
     if role == "worker":
-        return f"{count} loader {'process' if count == 1 else 'processes'}"
+        return counted(count, "process", "processes")
     called = names([f'"{name}"' for name in rows["name"]])
     return f"thread {called}" if count == 1 else f"threads {called}"
 
@@ -159,20 +165,14 @@ def _evidence(producer: ProducerThreads | None) -> dict[str, object]:
 def _action(producer: ProducerThreads | None) -> str:
     if producer is None or not producer.cause:
         return "Find what fills that queue or holds that lock and make it faster."
-    processes = producer.role == "worker"
+    kind = "processes" if producer.role == "worker" else "threads"
     if producer.cause in IO_CAUSES:
-        more = "Raise num_workers and prefetch_factor" if processes else "Add producers"
-        return f"{more}, so that more waits overlap."
+        return f"Add producer {kind}, so that more waits overlap."
     if producer.cause == "runqueue":
         return "Use fewer workers or threads: the producers wait for a core themselves."
-    if processes:
-        return (
-            "Raise num_workers while cores are free, or make the decoding cheaper "
-            "(smaller files, data stored decoded)."
-        )
-    if producer.cause in ("python", "gil"):
+    if kind == "threads" and producer.cause in ("python", "gil"):
         return (
             f"Move {producer.title} into a process of its own: in a thread it shares "
             "the GIL with the trainer."
         )
-    return "Add producer threads while cores are free: their work leaves the GIL free."
+    return f"Add producer {kind} while cores are free, or make their work cheaper."

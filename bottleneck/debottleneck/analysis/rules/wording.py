@@ -21,6 +21,7 @@ DOING = {
     "network": "waiting for the network",
     "ipc": "waiting for another process",
     "sleep": "sleeping",
+    "device": "waiting for the accelerator",
     "runqueue": "ready to run with no core free",
     "throttle": "stopped by the container's CPU quota",
     "gc": "in garbage collections",

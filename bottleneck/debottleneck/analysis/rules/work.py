@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from itertools import product
 
 from debottleneck.analysis.result import Analysis, Finding, Where
-from debottleneck.analysis.rules.inputs import IO_CAUSES, io_action
+from debottleneck.analysis.rules.inputs import io_action
 from debottleneck.analysis.rules.measures import (
+    IO_CAUSES,
     Cost,
     calls,
     cost,
@@ -34,7 +35,7 @@ from debottleneck.analysis.rules.wording import (
     spot,
 )
 from debottleneck.analysis.thresholds import THRESHOLDS
-from debottleneck.words import BETWEEN_STAGES, CAUSES, OTHER
+from debottleneck.words import CAUSES, OTHER
 
 WORK_STAGES = ("forward", "loss", "backward", "update", OTHER)
 
@@ -132,8 +133,11 @@ def update_bound(analysis: Analysis) -> Iterator[Finding]:
 
 
 def _update_action(analysis: Analysis) -> str:
+    for optimizer in analysis.recording.facts.optimizers:
+        for form in [f for f in optimizer["offers"] if f not in optimizer["asked"]]:
+            return f"Pass {form}=True to {optimizer['name']}."
     if uses_torch(analysis):
-        return "Pass foreach=True (or fused=True) to the optimizer."
+        return "Give the optimizer fewer and larger parameters, or update less often."
     return (
         "Update all parameters in one array operation: one flat array for them and one "
         "for each state."
@@ -213,7 +217,7 @@ def compute_bound(analysis: Analysis) -> Iterator[Finding]:
 
 def between_steps(analysis: Analysis) -> Iterator[Finding]:
     """Evaluation, checkpoints or logging take a large share of the loop."""
-    for stage in BETWEEN_STAGES:
+    for stage in _BETWEEN_ADVICE:
         amount = stage_cost(analysis, stage)
         if amount is None:
             continue
@@ -247,10 +251,12 @@ def _main_cause(analysis: Analysis, stage: str, total: Cost) -> str:
 
 def _between_action(stage: str, share: float) -> str:
     halved = percent(share / 2 / (1 - share / 2))
-    advice = {
-        "evaluate": "Evaluate less often, or on a part of the data",
-        "checkpoint": "Write fewer checkpoints, or copy the state and write it in a "
-        "thread",
-        "log": "Log less often, or hand the records to a thread",
-    }
-    return f"{advice[stage]}: half as often would leave it {halved} of the loop."
+    advice = _BETWEEN_ADVICE[stage]
+    return f"{advice}: half as often would leave it {halved} of the loop."
+
+
+_BETWEEN_ADVICE = {
+    "evaluate": "Evaluate less often, or on a part of the data",
+    "checkpoint": "Write fewer checkpoints, or copy the state and write it in a thread",
+    "log": "Log less often, or hand the records to a thread",
+}

@@ -55,6 +55,8 @@ def render(analysis: Analysis) -> str:
             "handovers_per_s": analysis.handovers_per_s,
             "waits": analysis.gil_waits,
         },
+        "device": analysis.device,
+        "loader": analysis.feeding,
         "faster": analysis.faster and predictions.faster(analysis.faster),
         "predictions": predicted and predictions.document(predicted),
         **{name: getattr(analysis, name) for name in AS_THEY_ARE},

@@ -131,7 +131,11 @@ def _below(analysis: Analysis) -> list[str]:
     """What qualifies it, each in a line."""
     found = analysis.predictions
     assumed = found and found.gaining and not found.machine.get("measured")
-    lines = (run.gil_line(analysis), predictions.ASSUMED if assumed else "")
+    lines = (
+        run.device_line(analysis),
+        run.gil_line(analysis),
+        predictions.ASSUMED if assumed else "",
+    )
     said = faster.in_short(analysis.faster) if analysis.faster else ""
     return [*filter(None, (*lines, said, *run.gap_lines(analysis)))]
 

@@ -34,6 +34,7 @@ from debottleneck.report.words.quantities import (
     times,
 )
 from debottleneck.report.words.run import (
+    device_line,
     ending,
     handovers,
     loop_lines,
@@ -88,7 +89,7 @@ def _run(console: Console, analysis: Analysis) -> None:
     cut = ending(analysis)
     if cut:
         paragraph(console, cut, style="yellow")
-    for line in loop_lines(analysis.loop):
+    for line in filter(None, [*loop_lines(analysis.loop), device_line(analysis)]):
         first, *rest = line.splitlines()
         console.print(Text(first))
         for each in rest:

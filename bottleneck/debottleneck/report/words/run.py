@@ -9,7 +9,7 @@ from typing import Any
 
 from debottleneck import words
 from debottleneck.analysis.result import Analysis, Candidate, Loop
-from debottleneck.analysis.rules.wording import spoken
+from debottleneck.analysis.rules.wording import names, spoken
 from debottleneck.recording.recording import NotMeasured
 from debottleneck.report.words.quantities import (
     NOTHING,
@@ -46,6 +46,7 @@ STAGE_READINGS: Mapping[str, str] = {
     "evaluate": "between steps: validation",
     "checkpoint": "between steps: saving the model",
     "log": "between steps: metrics and progress",
+    "start of workers": "between steps: a DataLoader's processes begin and end",
     "other": "the rest of the step",
 }
 
@@ -168,6 +169,20 @@ def gil_line(analysis: Analysis) -> str:
     of = "the step" if analysis.loop.found else "the time"
     whom = f'"{thread}" holds it most{running}'
     return clean(f"{percent(total, 0)} of {of} is a wait for the GIL: {whom}.")
+
+
+def device_line(analysis: Analysis) -> str:
+    """How far an accelerator was busy, "" where none was timed."""
+    use = analysis.device
+    if use is None:
+        return ""
+    idle = [f"{percent(part, 0)} in {row}" for row, part in use.idle.items() if part]
+    return clean(
+        f"The accelerator is busy for {percent(use.busy, 0)} of the time, idle for "
+        f"{percent(use.idles, 0)}{f' ({names(idle)})' if idle else ''}; for "
+        f"{percent(use.follows, 0)} it follows the host at once, and may idle too "
+        f"({use.steps} steps timed)."
+    )
 
 
 def gap_lines(analysis: Analysis) -> list[str]:

@@ -174,7 +174,7 @@ def _whole(torch: Any, plain: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(plain)
     def fetch(fetcher: Any, rows: Any) -> Any:
-        data, index = fetcher.dataset, rows
+        data, index = getattr(fetcher.dataset, "timed", fetcher.dataset), rows
         try:
             while type(data) is kinds.Subset:
                 data, index = data.dataset, [data.indices[i] for i in index]
