@@ -33,7 +33,6 @@ TINY_NS = 100_000
 
 _pack = spool.MARK.pack_into
 _SIZE = spool.MARK.size
-
 _on = False
 _writer: SpoolWriter | None = None
 _witness: Witness = None
