@@ -83,6 +83,9 @@ Leaf = list[Any]
 """JSON: [value] of a scalar, else [kind, bits, norms, lengths, values], the fields of
 `digests.Content`."""
 
+_namespace: Callable[[Any], dict[str, Any]] = vars(ModuleType)["__dict__"].__get__
+"""A module's own names, not copied: there are thousands of modules."""
+
 Owns = Callable[[str, str], bool]
 """(file, module) -> whether that is the user's own code."""
 
@@ -154,7 +157,7 @@ class Snapshot:
         if name not in self._ours:
             module = sys.modules.get(name)
             is_module = issubclass(type(module), ModuleType)
-            file = attributes_of(module).get("__file__") if is_module else None
+            file = _namespace(module).get("__file__") if is_module else None
             main = name in ("__main__", "__mp_main__") and is_module
             self._ours[name] = main or bool(file and self._owns(file, name))
         return self._ours[name]
