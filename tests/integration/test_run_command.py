@@ -259,8 +259,9 @@ def written(folder: Path, body: str) -> Path:
     return script
 
 
-@pytest.mark.each_python
-@pytest.mark.parametrize("where", ["", ",where=process"])
+@pytest.mark.parametrize(
+    "where", [pytest.param("", marks=pytest.mark.each_python), ",where=process"]
+)
 @pytest.mark.parametrize("loop", LOOPS)
 def test_batches_are_loaded_ahead_and_train_the_same(
     tmp_path: Path, loop: str, where: str

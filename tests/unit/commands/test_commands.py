@@ -325,6 +325,7 @@ def recorded(place: Path) -> Path:
     return place
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("format", FORMATS)
 @pytest.mark.parametrize("redact", [False, True])
 def test_every_format_from_the_command(
@@ -345,6 +346,7 @@ def test_every_format_from_the_command(
     assert file.stat().st_size > 100
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [["both"], ["one", "two"]])
 @pytest.mark.parametrize("format", list(report.COMPARISON_FORMATS))
 def test_comparisons_from_the_command(
