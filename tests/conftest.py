@@ -24,10 +24,8 @@ ENDING_S = 30.0
 """Threads that were told to end have this long: others may need the machine."""
 
 
-hypothesis.settings.register_profile(
-    "any machine", deadline=None, max_examples=cases(100)
-)
-hypothesis.settings.load_profile("any machine")
+hypothesis.settings.register_profile("any", deadline=None, max_examples=cases(100))
+hypothesis.settings.load_profile("any")
 
 
 def pytest_configure() -> None:

@@ -23,8 +23,7 @@ pytestmark = [
 MARGIN = 8.0
 """Percentage points; the machine that runs the tests need not be quiet."""
 
-KERNEL = pytest.mark.slow
-"""Causes that the kernel tells, whatever Python runs: they are tried on one."""
+KERNEL = pytest.mark.slow  # causes that it tells, whatever Python runs
 
 CASES = (
     Case(("python", "network", "sleep"), 0.75, TRAINER, 3.0),

@@ -130,13 +130,9 @@ def test_environment_of_the_streams(both: Both) -> None:
 
 
 def test_standard_input(both: Both) -> None:
-    """Standard input reaches the script."""
+    """It reaches the script; one that reads from an empty input meets its end."""
     plain = both(SCRIPTS / "reader.py", input="one\ntwo\nthrée\nfour")
     assert "four" in plain.stdout
-
-
-def test_closed_standard_input(both: Both) -> None:
-    """A script that reads from an empty input meets its end."""
     assert both(SCRIPTS / "reader.py", stdin=subprocess.DEVNULL).returncode == 1
 
 

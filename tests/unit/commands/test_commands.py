@@ -128,6 +128,8 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("report --png steps taken taken", ["called 'steps'", "waterfall"]),
         ("report gone taken", ["gone is not a recording", "bottleneck profile"]),
         ("compare gone.py", ["no file 'gone.py'", "path of a script"]),
+        ("run --strategy prefetch gone.py", ["no file 'gone.py'", "path of a script"]),
+        ("run --strategy prefect train.py", ["no strategy 'prefect'", "prefetch"]),
         ("compare --strategy magic train.py", ["no strategy 'magic'", "prefetch"]),
         ("compare --strategy prefetch:depth=x train.py", ["depth", "number"]),
         ("compare --rounds 1 train.py", ["--rounds", "at least 3"]),
