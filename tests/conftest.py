@@ -17,14 +17,15 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from depth import cases
 from running import SOURCES, Profile
 
 ENDING_S = 30.0
 """Threads that were told to end have this long: others may need the machine."""
 
 
-hypothesis.settings.register_profile("any machine", deadline=None)
-hypothesis.settings.load_profile("any machine")
+hypothesis.settings.register_profile("any", deadline=None, max_examples=cases(100))
+hypothesis.settings.load_profile("any")
 
 
 def pytest_configure() -> None:

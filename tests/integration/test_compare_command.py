@@ -35,7 +35,7 @@ def load_batch(i):
 def forward(batch):
     {body}
     return batch + 1
-for i in range(2000):
+for i in range(600):
     forward(load_batch(i))
 """
 
@@ -61,7 +61,7 @@ def test_the_articles_updates_in_parallel(compare: Compare, tmp_path: Path) -> N
     words = ("--strategy", "parallel-update", "--rounds", "3", "--format", "json")
     shutil.copytree(UPDATE.parent, tmp_path / "here")  # a patch is for files in here
     update = f"here/{UPDATE.name}"
-    done = compare(*words, update, "--delay", "0.005", "--steps", "250")
+    done = compare(*words, update, "--delay", "0.005", "--steps", "120")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     (row,) = found["trials"]

@@ -74,6 +74,7 @@ def test_the_scripts_own_lines_are_kept(
     assert any(gap.what == "waits" for gap in analysis.not_measured)
 
 
+@pytest.mark.slow
 def test_a_script_without_a_loop_gets_its_whole_run(
     profile: Profile, tmp_path: Path
 ) -> None:
@@ -112,6 +113,7 @@ print(total)
 """
 
 
+@pytest.mark.slow
 def test_rows_are_tried_faster_without_changing_numbers(
     profile: Profile, tmp_path: Path
 ) -> None:
@@ -134,6 +136,7 @@ def test_rows_are_tried_faster_without_changing_numbers(
     assert "virtual speed-ups" in set(analysis.instruments["name"])
 
 
+@pytest.mark.slow
 def test_one_thread_is_never_held_back(profile: Profile, tmp_path: Path) -> None:
     """What it would gain is arithmetic."""
     file = tmp_path / "train.py"

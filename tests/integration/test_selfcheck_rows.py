@@ -23,16 +23,18 @@ pytestmark = [
 MARGIN = 8.0
 """Percentage points; the machine that runs the tests need not be quiet."""
 
+KERNEL = pytest.mark.slow  # causes that it tells, whatever Python runs
+
 CASES = (
     Case(("python", "network", "sleep"), 0.75, TRAINER, 3.0),
     Case(("native", "lock", "ipc"), 0.75, TRAINER, 3.0),
-    Case(("disk",), 0.4, TRAINER, 2.0),
+    pytest.param(Case(("disk",), 0.4, TRAINER, 2.0), marks=KERNEL),
     Case(("gil",), 0.4, TRAINER, 2.0),
-    Case(("runqueue",), 0.4, TRAINER, 2.0),
-    Case(("throttle",), 0.4, TRAINER, 2.0),
+    pytest.param(Case(("runqueue",), 0.4, TRAINER, 2.0), marks=KERNEL),
+    pytest.param(Case(("throttle",), 0.4, TRAINER, 2.0), marks=KERNEL),
     Case(("gc", "memory"), 0.75, TRAINER, 3.0),
     Case(("network", "sleep", "lock"), 0.75, LOADER, 3.0),
-    Case(("disk",), 0.4, LOADER, 2.0),
+    pytest.param(Case(("disk",), 0.4, LOADER, 2.0), marks=KERNEL),
 )
 """Every cause in the trainer, and those that a loader thread may wait for."""
 

@@ -130,13 +130,9 @@ def test_environment_of_the_streams(both: Both) -> None:
 
 
 def test_standard_input(both: Both) -> None:
-    """Standard input reaches the script."""
+    """It reaches the script; one that reads from an empty input meets its end."""
     plain = both(SCRIPTS / "reader.py", input="one\ntwo\nthrée\nfour")
     assert "four" in plain.stdout
-
-
-def test_closed_standard_input(both: Both) -> None:
-    """A script that reads from an empty input meets its end."""
     assert both(SCRIPTS / "reader.py", stdin=subprocess.DEVNULL).returncode == 1
 
 
@@ -247,6 +243,7 @@ def test_zip_file(both: Both, tmp_path: Path) -> None:
     assert both(Path(archive)).returncode == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("stage", "word"),
     [
@@ -264,13 +261,12 @@ def test_a_stage_that_is_not_there(profile: Profile, stage: str, word: str) -> N
     assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("target", "arguments"),
     [
         (("scripts/attributes.py",), ("--epochs", "3", "--output", "x")),
         (("scripts/reader.py",), ()),
-        (("scripts/fail.py",), ("imported",)),
-        (("scripts/app",), ()),
         (("-m", "scripts.package.train"), ("a",)),
     ],
 )
@@ -355,6 +351,7 @@ def test_interrupt(
     assert (folder / "report.html").is_file()
 
 
+@pytest.mark.slow
 def test_second_interrupt(
     environment: dict[str, str], keyboard: tuple[int, int], tmp_path: Path
 ) -> None:
@@ -371,6 +368,7 @@ def test_second_interrupt(
     assert process.returncode == 128 + signal.SIGINT, err
 
 
+@pytest.mark.slow
 def test_terminating_the_tool(environment: dict[str, str], tmp_path: Path) -> None:
     """SIGTERM to the tool is passed on: the script ends, the recording loads."""
     folder = tmp_path / "recording"
@@ -396,6 +394,7 @@ def _group_lives(group: int) -> bool:
     return True
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["SIGKILL", "SIGSEGV"])
 def test_death_by_signal(profile: Profile, name: str) -> None:
     """A target that a signal kills is reported as such; its recording loads."""
@@ -414,6 +413,7 @@ def test_death_by_signal(profile: Profile, name: str) -> None:
     assert (record.marks["edge"] == 1).sum() > 50
 
 
+@pytest.mark.slow
 def test_recording_of_a_finished_run(profile: Profile) -> None:
     """A run that ended by itself is whole, and its facts say how it ended."""
     done, folder = profile(SCRIPTS / "leave.py", *QUICK, arguments=["three"])

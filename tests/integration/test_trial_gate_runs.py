@@ -125,14 +125,15 @@ def test_stopped_runs_are_compared_as_far_as_both_go(run: Run) -> None:
 
 
 def test_trainings_at_once_are_judged_each(run: Run) -> None:
-    """Four threads run one loop: the steps of each are compared, and a loss drawn."""
+    """Two threads run one loop: the steps of each are compared, and a loss drawn."""
     script = ROOT / "workloads" / "oversubscribed.py"
-    plain = [run(script, "--steps", "12").states for _ in range(2)]
-    tried = run(script, "--steps", "12", strategies="blas:threads=1")
-    assert len(plain[0].threads) == 4
+    how = ("--threads", "2", "--steps", "12")
+    plain = [run(script, *how).states for _ in range(2)]
+    tried = run(script, *how, strategies="blas:threads=1")
+    assert len(plain[0].threads) == 2
     assert judge(*plain, tried.states).numbers in ("same", "equal")
     assert len(next(iter(loss_curves(plain[0]).values()))) >= 11
-    other = run(script, "--steps", "12", "--seed", "3").states
+    other = run(script, *how, "--seed", "3").states
     assert judge(*plain, other).numbers == "different"
 
 

@@ -238,7 +238,7 @@ def test_workload_learns_and_is_diagnosed(name: str, plain: Plain, report: Any) 
 def test_processes_that_load_are_measured(report: Any) -> None:
     """The trainer waits for the loader's workers, and they decode."""
     skip_without("torch_loader")
-    found, _ = report("torch_loader", "--workers", "2")
+    found, _ = report("torch_loader", "--workers", "2", "--steps", "80")
     by_cause = shares(found, "cause", "load")
     assert max(by_cause, key=lambda cause: by_cause[cause]) == "ipc"
     workers = [row for row in found["causes"] if row["role"] == "worker"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from depth import cases
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -128,7 +129,7 @@ def ticks(draw: st.DrawFn, tid: int = PID) -> list[tuple[int, ...]]:
     return rows
 
 
-@settings(max_examples=50)
+@settings(max_examples=cases(50))
 @given(ticks(), st.data())
 def test_a_threads_causes_are_its_time(
     rows: list[tuple[int, ...]], data: st.DataObject
@@ -144,7 +145,7 @@ def test_a_threads_causes_are_its_time(
     assert (found >= -1e-3).all()
 
 
-@settings(max_examples=50)
+@settings(max_examples=cases(50))
 @given(ticks(), st.lists(st.integers(1, 30), min_size=1, max_size=20))
 def test_samples_are_laid_on_the_grid_once(
     rows: list[tuple[int, ...]], lengths: list[int]
@@ -226,7 +227,7 @@ _TRAIN = ["load", "load", "forward", "backward", "update", "evaluate", "step"]
 _WORDS = [sign + name for name in _TRAIN for sign in "+-"]
 
 
-@settings(max_examples=20)
+@settings(max_examples=cases(20))
 @given(recordings())
 def test_any_run_is_analysed_and_its_time_adds_up(recording: Recording) -> None:
     """Stages are the step, the trainer's causes their stage, shares a whole."""

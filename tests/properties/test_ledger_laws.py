@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from depth import cases
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -33,7 +34,7 @@ TABLES = st.lists(ROW, max_size=6).map(
 
 pytestmark = pytest.mark.slow
 
-quick = settings(max_examples=40)
+quick = settings(max_examples=cases(40))
 
 
 def keys(table: pd.DataFrame) -> list[tuple[str, ...]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import mutating
 import pytest
+from depth import cases
 
 from debottleneck.commands import main
 
@@ -25,19 +26,18 @@ def outcome(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     return "".join(said)
 
 
-@pytest.mark.parametrize("first", range(0, 160, 80))
 def test_mutations_are_reported_or_refused(
-    tmp_path: Path, first: int, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Some of those that benchmarks/mutations.py runs all of."""
-    refused = 0
-    for seed in range(first, first + 40):
+    refused, count = 0, cases(160)
+    for seed in range(count):
         folder = tmp_path / f"copy-{seed}"
         mutating.copy(SHELF / "best", folder)
         mutating.mutate(folder, seed)
         out = ["--format", "json", "--output", str(tmp_path / "out")]
         refused += bool(outcome(["report", str(folder), *out], capsys))
-    assert 5 < refused < 35
+    assert count < 8 * refused < 7 * count
 
 
 def test_mutated_comparisons_are_reported_or_refused(
@@ -45,7 +45,7 @@ def test_mutated_comparisons_are_reported_or_refused(
 ) -> None:
     """Of comparisons those of its own files."""
     names = ["comparison.json"] * 2 + ["trials.parquet", "steps.parquet"]
-    for seed in range(40):
+    for seed in range(cases(80)):
         folder = tmp_path / f"copy-{seed}"
         mutating.copy(SHELF, folder)
         mutating.mutate(folder, seed, random.Random(seed).choice(names))

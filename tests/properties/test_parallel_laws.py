@@ -5,6 +5,7 @@ from itertools import chain
 
 import numpy as np
 import pytest
+from depth import cases
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -37,7 +38,7 @@ def plainly(outcomes: list[int | None], value: int) -> list[int] | int:
     return found
 
 
-@settings(max_examples=60)
+@settings(max_examples=cases(60))
 @given(st.lists(st.none() | st.integers(), max_size=12), st.integers(1, 6))
 def test_forward_is_the_plain_loop(outcomes: list[int | None], workers: int) -> None:
     """Any branches, any failures, any number of workers: the plain outcome."""
@@ -59,7 +60,7 @@ def test_forward_is_the_plain_loop(outcomes: list[int | None], workers: int) -> 
     assert found == plainly(outcomes, 7)
 
 
-@settings(max_examples=60)
+@settings(max_examples=cases(60))
 @given(st.lists(SLICES, max_size=8), st.integers(1, 5))
 def test_update_is_the_plain_loop(
     slices: list[tuple[int, int, int]], workers: int

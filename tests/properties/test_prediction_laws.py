@@ -6,6 +6,7 @@ from dataclasses import replace
 from random import Random
 
 import pytest
+from depth import cases
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -91,7 +92,7 @@ def step_ns(
     return replay(loop, machine, strategies, picks, seed).step_ns
 
 
-@settings(max_examples=25)
+@settings(max_examples=cases(25))
 @given(loops(), SPECS, st.integers(0, 9))
 def test_the_same_seed_gives_the_same_step(loop: Demand, spec: str, seed: int) -> None:
     """Nothing else is random."""
@@ -99,7 +100,7 @@ def test_the_same_seed_gives_the_same_step(loop: Demand, spec: str, seed: int) -
     assert step_ns(loop, PRICED, spec, seed) == first
 
 
-@settings(max_examples=25)
+@settings(max_examples=cases(25))
 @given(loops())
 def test_the_plain_loop_takes_as_long_as_its_parts(loop: Demand) -> None:
     """One thread alone waits for nobody and pays for nothing."""
@@ -111,7 +112,7 @@ def test_the_plain_loop_takes_as_long_as_its_parts(loop: Demand) -> None:
     assert abs(took / COUNT - mean) <= 1e-6 * mean + 1
 
 
-@settings(max_examples=25)
+@settings(max_examples=cases(25))
 @given(loops(waits=False), SPECS, st.integers(1, 4), st.integers(1, 4))
 def test_more_cores_never_slow_a_loop_down(
     loop: Demand, spec: str, cores: int, more: int
@@ -126,7 +127,7 @@ def test_more_cores_never_slow_a_loop_down(
     assert many <= few * (1 + 1e-6) + 1
 
 
-@settings(max_examples=30)
+@settings(max_examples=cases(30))
 @given(loops(), st.integers(1, 8))
 def test_prefetch_never_beats_its_ceiling(loop: Demand, workers: int) -> None:
     """No step is shorter than its rest, nor all loads than their share of workers."""
@@ -139,7 +140,7 @@ def test_prefetch_never_beats_its_ceiling(loop: Demand, workers: int) -> None:
     assert found >= min(work / FREE.cores, plain) * 0.9 - 1
 
 
-@settings(max_examples=30)
+@settings(max_examples=cases(30))
 @given(loops(), st.sampled_from(("parallel-forward", "parallel-update:workers=3")))
 def test_parallel_calls_never_beat_the_longest(loop: Demand, spec: str) -> None:
     """A step takes its other parts, and of the calls at least the longest."""
@@ -153,7 +154,7 @@ def test_parallel_calls_never_beat_the_longest(loop: Demand, spec: str) -> None:
     assert found >= min(bounds) * (1 - 1e-6)
 
 
-@settings(max_examples=30)
+@settings(max_examples=cases(30))
 @given(parts("load"), parts("forward"), st.integers(1, 4))
 def test_depth_beyond_the_need_changes_nothing(
     load: Part, forward: Part, workers: int
@@ -168,7 +169,7 @@ def test_depth_beyond_the_need_changes_nothing(
     assert abs(steps[0] - steps[1]) <= 0.03 * max(steps) + 1
 
 
-@settings(max_examples=25)
+@settings(max_examples=cases(25))
 @given(st.floats(0.5, 64), st.integers(1, 200), st.floats(1, 3), st.floats(1, 3))
 def test_paces_are_at_most_a_core_each(
     cores: float, computing: int, python: float, native: float

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
+from depth import cases
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,7 +21,7 @@ DEPTHS = st.integers(1, 6)
 FAILURES = st.dictionaries(st.integers(0, 24), st.sampled_from(ERRORS), max_size=4)
 NAPS = st.lists(st.sampled_from([0.0, 0.0, 1e-4, 5e-4]), min_size=1, max_size=5)
 
-law = settings(max_examples=120)
+law = settings(max_examples=cases(120))
 
 
 class Plain:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from depth import cases
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -92,7 +93,7 @@ def recordings(draw: st.DrawFn) -> Recording:
     return Recording.of(draw(facts()), filled)
 
 
-@settings(max_examples=40)
+@settings(max_examples=cases(40))
 @given(recordings())
 def test_loading_what_was_saved_gives_it_back(record: Recording) -> None:
     """load(save(r)) == r: facts equal, tables equal to the last type."""
@@ -104,7 +105,7 @@ def test_loading_what_was_saved_gives_it_back(record: Recording) -> None:
         pd.testing.assert_frame_equal(getattr(again, name), getattr(record, name))
 
 
-@settings(max_examples=40)
+@settings(max_examples=cases(40))
 @given(st.sampled_from(sorted(COLUMNS)), st.binary(max_size=64))
 def test_junk_in_place_of_a_table_is_our_error(name: str, junk: bytes) -> None:
     """Whatever bytes a table holds, reading refuses it in one line."""
@@ -115,7 +116,7 @@ def test_junk_in_place_of_a_table_is_our_error(name: str, junk: bytes) -> None:
     assert f"{name}.parquet" in (message or "")
 
 
-@settings(max_examples=100)
+@settings(max_examples=cases(100))
 @given(st.binary(max_size=64) | JSON.map(lambda value: json.dumps(value).encode()))
 def test_junk_in_place_of_facts_is_our_error(junk: bytes) -> None:
     """Whatever bytes the facts hold, reading refuses them in one line."""
@@ -124,7 +125,7 @@ def test_junk_in_place_of_facts_is_our_error(junk: bytes) -> None:
         assert _refusal(Path(folder))
 
 
-@settings(max_examples=60)
+@settings(max_examples=cases(60))
 @given(st.sampled_from(sorted(Facts.__dataclass_fields__)), JSON)
 def test_odd_facts_load_or_are_our_error(key: str, value: object) -> None:
     """A fact of another kind either loads or is refused, never a crash."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from depth import cases
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from made_rewritten import THREADS, eager, plainly, rewritten
@@ -198,7 +199,9 @@ SWAPPED = [
 @example((["b = leveled(load(i))", *CARRIED], TAILS[1], False), HEADS[5])
 @example((DECLARED, TAILS[2], True), HEADS[8])
 @example((SWAPPED, TAILS[0], True), HEADS[0])
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(
+    max_examples=cases(150), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 def test_rewritten_loops_compute_what_plain_ones_do(
     body: tuple[list[str], str, bool], head: str
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from depth import cases
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -21,7 +22,7 @@ SAMPLES = arrays.arrays(np.float64, SHAPES, elements=NUMBERS)
 TIMES = arrays.arrays(np.float64, st.integers(2, 40), elements=POSITIVE)
 CLOSE = {"rtol": 1e-9, "atol": 1e-5}
 
-quick = settings(max_examples=60)
+quick = settings(max_examples=cases(60))
 
 
 @quick

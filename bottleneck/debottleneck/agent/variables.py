@@ -66,6 +66,7 @@ UNREAD = "unreadable"
 _SCALARS = (bool, int, float, complex, str, bytes, type(None))
 _CONTAINERS = (dict, list, tuple, deque, set, frozenset)
 _LEFT = "__length_hint__"
+_names_of = vars(ModuleType)["__dict__"].__get__
 _CODE = (
     *(FunctionType, BuiltinFunctionType, MethodType, type, ModuleType),
     *(CodeType, FrameType),
@@ -154,7 +155,8 @@ class Snapshot:
         if name not in self._ours:
             module = sys.modules.get(name)
             is_module = issubclass(type(module), ModuleType)
-            file = attributes_of(module).get("__file__") if is_module else None
+            names = _names_of(module) if is_module else {}  # of thousands: no copy
+            file = names.get("__file__")
             main = name in ("__main__", "__mp_main__") and is_module
             self._ours[name] = main or bool(file and self._owns(file, name))
         return self._ours[name]

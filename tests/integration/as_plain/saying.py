@@ -15,10 +15,12 @@ def say(name, function):
 
 def depth(function):
     """How many nested calls succeed, in per cent of the limit, to five."""
-    count = 1
-    try:
-        while True:
+    good, bad = 0, 2 * sys.getrecursionlimit()
+    while bad - good > 1:
+        count = (good + bad) // 2
+        try:
             function(count)
-            count += 1
-    except RecursionError:
-        return round(20 * count / sys.getrecursionlimit()) * 5
+            good = count
+        except RecursionError:
+            bad = count
+    return round(20 * bad / sys.getrecursionlimit()) * 5

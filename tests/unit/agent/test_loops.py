@@ -7,6 +7,7 @@ from pathlib import Path
 from types import CodeType
 
 import pytest
+from depth import cases
 from hypothesis import HealthCheck, given, settings
 from made_programs import outcome, programs
 
@@ -59,7 +60,9 @@ def prepared(source: str) -> CodeType:
     return compile_marked(source.encode(), "program.py", {}, by_name=False)
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=cases(150), suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(source=programs())
 def test_programs_do_as_plain(way: str, source: str) -> None:
     """Notes, locals, results, errors and their lines and columns are plain python's."""

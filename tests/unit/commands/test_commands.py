@@ -130,6 +130,8 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("report --png steps taken taken", ["called 'steps'", "waterfall"]),
         ("report gone taken", ["gone is not a recording", "bottleneck profile"]),
         ("compare gone.py", ["no file 'gone.py'", "path of a script"]),
+        ("run --strategy prefetch gone.py", ["no file 'gone.py'", "path of a script"]),
+        ("run --strategy prefect train.py", ["no strategy 'prefect'", "prefetch"]),
         ("compare --strategy magic train.py", ["no strategy 'magic'", "prefetch"]),
         ("compare --strategy prefetch:depth=x train.py", ["depth", "number"]),
         ("compare --rounds 1 train.py", ["--rounds", "at least 3"]),
@@ -328,6 +330,7 @@ def recorded(place: Path) -> Path:
     return place
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("format", FORMATS)
 @pytest.mark.parametrize("redact", [False, True])
 def test_every_format_from_the_command(
@@ -348,6 +351,7 @@ def test_every_format_from_the_command(
     assert file.stat().st_size > 100
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [["both"], ["one", "two"]])
 @pytest.mark.parametrize("format", list(report.COMPARISON_FORMATS))
 def test_comparisons_from_the_command(

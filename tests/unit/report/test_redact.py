@@ -11,6 +11,7 @@ import comparisons
 import pandas as pd
 import portable
 import pytest
+from depth import cases
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_plans import recorded
@@ -220,7 +221,7 @@ def houses(draw: st.DrawFn) -> House:
 
 
 @given(houses())
-@settings(max_examples=40)
+@settings(max_examples=cases(40))
 def test_whatever_the_house_is_called(house: House) -> None:
     """Spaces, quotes and brackets in names let none of them through."""
     assert leaks(everything(redact.recording(run_of(house))), house) == []

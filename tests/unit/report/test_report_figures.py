@@ -6,6 +6,7 @@ import examples
 import numpy as np
 import pandas as pd
 import pytest
+from depth import cases
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -115,7 +116,7 @@ def trees(draw: st.DrawFn) -> pd.DataFrame:
     return table.assign(stage="load", role="trainer")
 
 
-@settings(max_examples=60)
+@settings(max_examples=cases(60))
 @given(nodes=trees(), most=st.integers(3, 40))
 def test_cutting_a_flame_graph_keeps_its_weight(nodes: pd.DataFrame, most: int) -> None:
     """Self times of the kept and folded nodes sum to the root; parents exist."""

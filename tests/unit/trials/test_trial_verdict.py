@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from depth import cases
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_trials import measured
@@ -191,7 +192,7 @@ def both(rounds: list[list[int]], more: float = 0, kind: type = int) -> list:
     return [(np.array(s, kind), np.array(s[::-1], kind) + more) for s in rounds]
 
 
-@settings(max_examples=40)
+@settings(max_examples=cases(40))
 @given(NOISY)
 def test_equal_samples_contain_one(rounds: list[list[int]]) -> None:
     """The ratio of a run to itself is 1, whatever the run."""
@@ -201,7 +202,7 @@ def test_equal_samples_contain_one(rounds: list[list[int]]) -> None:
     assert word(ratio) in (SAME_SPEED, UNDECIDED)
 
 
-@settings(max_examples=40)
+@settings(max_examples=cases(40))
 @given(NOISY, st.integers(2, 50), FACTORS)
 def test_the_interval_moves_with_the_ratio(
     rounds: list[list[int]], scale: int, factor: float
@@ -214,7 +215,7 @@ def test_the_interval_moves_with_the_ratio(
         assert getattr(other, name) == pytest.approx(getattr(one, name) * factor)
 
 
-@settings(max_examples=40)
+@settings(max_examples=cases(40))
 @given(NOISY)
 def test_swapping_sides_inverts(rounds: list[list[int]]) -> None:
     """What is twice as fast one way is half as fast the other."""
