@@ -107,7 +107,7 @@ RUN = ("-m", "debottleneck", "run", "--strategy")
             marks=pytest.mark.torch,
         ),
         pytest.param(
-            LOADED, "parallel-update", "60 optimizer steps were made with fused=True",
+            LOADED, "parallel-update", "60 optimizer steps were made with foreach=True",
             marks=pytest.mark.torch,
         ),
     ],
