@@ -76,13 +76,7 @@ def begun_again(loop: ast.For | ast.While, marked: ast.stmt) -> list[ast.stmt]:
 def other(
     loop: ast.For | ast.While, placeholder: str, rest: ast.stmt
 ) -> tuple[object, ast.stmt]:
-    """What goes on after the marked copy: the strategy's where it rewrites this loop.
-
-    Args:
-        loop: As written.
-        placeholder: Stands for its point.
-        rest: The plain copy.
-    """
+    """What goes on after the marked copy: the strategy's if it rewrites this loop."""
     if not _copies or (_returning and not returns(loop)) or pauses(loop.body):
         return None, rest
     point = ast.Constant(placeholder)

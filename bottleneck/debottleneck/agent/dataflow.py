@@ -143,12 +143,7 @@ def own_parts(node: ast.stmt) -> Sequence[ast.stmt | ast.expr]:
 
 
 def flow_of(nodes: Sequence[ast.AST], module: Module | None = None) -> Flow:
-    """The traffic of one statement, given as the nodes of it that count.
-
-    Args:
-        nodes: A statement, or a part of one such as a loop's iterable.
-        module: Where it stands.
-    """
+    """The traffic of one statement, given as the nodes of it that count."""
     module = module or Module()
     reads: set[str] = set()
     writes: set[str] = set()

@@ -59,11 +59,6 @@ LOOKS, SHORT_NS = 32, 30_000
 class OpenPoint:
     """What the code of an opened function calls.
 
-    Args:
-        plan: The function and its statements.
-        name: Its qualified name.
-        file: Where it stands.
-
     Attributes:
         marks: For `with`: its body.
         on: Whether its statements are marked.
@@ -124,9 +119,6 @@ class CallWatch:
     """Sees which of the user's functions a statement calls, and for how long.
 
     After so many events it looks no more, and takes what it saw for the whole.
-
-    Args:
-        is_own: Whether a file is the user's.
     """
 
     def __init__(self, is_own: Callable[[str], bool]) -> None:
@@ -269,11 +261,7 @@ def _find(tree: ast.Module, key: Key) -> ast.FunctionDef | None:
 
 
 class Opening:
-    """Is told of each marked iteration once the training loop is known.
-
-    Args:
-        is_own: Whether a file is the user's.
-    """
+    """Is told of each marked iteration once the training loop is known."""
 
     def __init__(self, is_own: Callable[[str], bool]) -> None:
         self._is_own = is_own

@@ -24,13 +24,7 @@ _INPUT = ("load", "augment", "transfer")
 
 
 def roles_of(recording: Recording, trainer: int, segments: pd.DataFrame) -> Roles:
-    """What each thread of the run is for.
-
-    Args:
-        recording: For threads and processes.
-        trainer: The tid that runs the steps.
-        segments: Of all threads, for what they ran.
-    """
+    """What each thread of the run is for."""
     ran = _dominant_stage(segments)
     ran = {(recording.facts.pid, tid): "load" for tid in recording.facts.feeders} | ran
     roles = {}

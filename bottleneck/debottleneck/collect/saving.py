@@ -24,14 +24,7 @@ SETTINGS = ("warmup", "rate", "strategies", "causal")
 
 
 def save(options: Options, raw: Path, outcome: Outcome, began: datetime) -> None:
-    """Put the recording together in the folder above the spool.
-
-    Args:
-        options: What was asked for.
-        raw: The spool folder; every instrument has ended.
-        outcome: What happened.
-        began: When the script was launched.
-    """
+    """Put the recording together in the folder above the spool."""
     agent = reading.read_json(spool.agent_file(raw, outcome.pid))
     windows = [attachment.window() for attachment in outcome.attached]
     tables = assemble.tables_of(raw, windows)

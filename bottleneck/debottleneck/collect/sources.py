@@ -69,12 +69,7 @@ class MeasuredScript:
 def gather(
     tables: Mapping[str, pd.DataFrame], run: MeasuredScript
 ) -> tuple[pd.DataFrame, list[NotMeasured]]:
-    """The recording's table `sources`, and what it had to leave out.
-
-    Args:
-        tables: The recording's others.
-        run: Of the recording.
-    """
+    """The recording's table `sources`, and what it had to leave out."""
     marked = {str(file) for file in tables["sites"]["file"] if file}
     folders = tuple(_folders(marked, run))
     places = [

@@ -100,10 +100,6 @@ _PACKAGES = ("numpy", "torch", "pandas", "scipy", "yappi", "PIL")
 def describe(python: str, target: dict[str, Any]) -> dict[str, Any]:
     """Facts of host, interpreter and libraries.
 
-    Args:
-        python: The target's interpreter.
-        target: What the agent stated of itself (`python`, `executable`).
-
     Returns:
         Plain values that JSON can hold.
     """
@@ -148,10 +144,6 @@ def differences(
 
     A fact that one of them does not know is no difference: the versions of the tool
     that wrote them may differ.
-
-    Args:
-        before: `Facts.environment` of one run.
-        after: Of the other.
     """
     differing = [
         Difference(what, _said(before[key]), _said(after[key]), matters)

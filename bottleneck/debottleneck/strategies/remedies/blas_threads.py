@@ -24,12 +24,7 @@ VARIABLES = (
 
 
 class PoolSizes(Remedy):
-    """Holds the thread pools of native libraries at one size.
-
-    Args:
-        strategy: How many threads each has.
-        notes: Where it says what it does.
-    """
+    """Holds the thread pools of native libraries at one size."""
 
     def __init__(self, strategy: Strategy, notes: Notes) -> None:
         self._count, self._notes = strategy.number("threads", 1), notes

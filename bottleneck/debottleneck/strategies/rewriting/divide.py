@@ -352,14 +352,7 @@ class _Graph:
 def pieces_of(
     flat: FlatLoop, division: Division, seen: Observation, *, by_workers: bool
 ) -> tuple[Piece, ...]:
-    """The lines of a loop; those of one statement that are alike as one.
-
-    Args:
-        flat: The loop.
-        division: Where its lines run.
-        seen: What they take.
-        by_workers: Whether the heavy ones have workers.
-    """
+    """The lines of a loop; those of one statement that are alike as one."""
     found: dict[Piece, tuple[float, float]] = {}
     cpu_ns = seen.cpu_ns or [0.0] * len(seen.ns)
     keys = _keys(flat, division, HEAVY if by_workers else ORDER)

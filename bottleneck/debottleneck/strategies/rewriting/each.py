@@ -101,13 +101,7 @@ class Sharing:
 
 
 class EachPoint:
-    """One loop: what its code calls.
-
-    Args:
-        turns: The loop.
-        file: Where it stands.
-        asked: What was asked for.
-    """
+    """One loop: what its code calls."""
 
     def __init__(self, turns: Turns, file: str, asked: Sharing) -> None:
         self._turns, self._file, self._asked = turns, file, asked

@@ -117,14 +117,7 @@ def copy_of(
 
 
 class Hand:
-    """Listens beside the search, and hands the training loop over.
-
-    Args:
-        search: Looks for the training loop.
-        settings: What was asked for.
-        notes: Where it is said what is done.
-        known: Whether the loop is known from the beginning.
-    """
+    """Listens beside the search, and hands the training loop over."""
 
     def __init__(
         self, search: Search, settings: Wanted, notes: Notes, known: bool

@@ -58,12 +58,7 @@ class Kept:
 
 
 class Reachable:
-    """Whether the script can still get at something by a name.
-
-    Args:
-        frame: Of the loop.
-        space: Its globals.
-    """
+    """Whether the script can still get at something by a name."""
 
     def __init__(self, frame: FrameType, space: Mapping[str, Any]) -> None:
         self._values = [*frame.f_locals.values(), *space.values()]

@@ -175,14 +175,7 @@ def stages(receiver: Any, name: str) -> set[str]:
 
 
 def may_alias(function: Any, name: str, named: Collection[str], count: int) -> bool:
-    """Whether a call may give what it is given, or a part of it.
-
-    Args:
-        function: What is called.
-        name: Its name.
-        named: Names that arguments are given by.
-        count: Arguments.
-    """
+    """Whether a call may give what it is given, or a part of it."""
     if "copy" in named or (name == "einsum" and count < 3):  # of one array: a view
         return True
     return name in ALIASES or type(function).__module__ in ("operator", "_operator")

@@ -49,11 +49,7 @@ _COPIED = (list, dict, set, bytearray)
 
 
 class Observed:
-    """Collects what is seen.
-
-    Args:
-        flat: The loop.
-    """
+    """Collects what is seen."""
 
     def __init__(self, flat: FlatLoop) -> None:
         self._flat = flat
@@ -120,13 +116,7 @@ class Observed:
         self._witness.end()
 
     def look(self, frame: FrameType, iterator: Any, besides: Mapping[str, Any]) -> None:
-        """The iteration is over: see what each of its lines touched.
-
-        Args:
-            frame: The loop's.
-            iterator: What it goes over.
-            besides: Names that are no variables of the frame.
-        """
+        """The iteration is over: see what each of its lines touched."""
         self.stop()
         space, local = frame.f_globals, frame.f_locals
         bound = {*self._binders, *self._flat.names}

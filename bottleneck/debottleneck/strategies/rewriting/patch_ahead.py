@@ -63,10 +63,6 @@ class Fragment:
 class Ahead:
     """Writes one loop.
 
-    Args:
-        script: The file.
-        plan: The loop's, as `Plan.as_json` gives it.
-
     Raises:
         NoLines: It cannot be written.
     """
