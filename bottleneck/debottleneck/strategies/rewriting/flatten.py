@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from debottleneck.agent.dataflow import SCOPES
+from debottleneck.agent.generated import Put, listed, located, parsed
 from debottleneck.strategies.rewriting.bindings import bound_in, exposed
-from debottleneck.strategies.rewriting.generated import Put, listed, located, parsed
 
 Loop = ast.For | ast.While
 

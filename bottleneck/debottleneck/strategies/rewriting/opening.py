@@ -17,11 +17,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from debottleneck.agent.generated import Put, located, parsed
 from debottleneck.strategies.conflicts import PLAIN
 from debottleneck.strategies.rewriting import known
 from debottleneck.strategies.rewriting.bindings import certain, names_in
 from debottleneck.strategies.rewriting.flatten import FlatLoop, Line, lines_of
-from debottleneck.strategies.rewriting.generated import Put, located, parsed
 from debottleneck.strategies.rewriting.values import users_function
 
 DEEPEST = 3

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any
 
+from debottleneck.agent.generated import Put
 from debottleneck.strategies.rewriting.bindings import (
     bound_in,
     bound_outside,
@@ -25,7 +26,6 @@ from debottleneck.strategies.rewriting.bindings import (
     scope_of,
 )
 from debottleneck.strategies.rewriting.flatten import Line, flatten, jumps
-from debottleneck.strategies.rewriting.generated import Put
 from debottleneck.strategies.rewriting.patch import NoLines, Script
 from debottleneck.strategies.rewriting.plan import HEAVY, ORDER, STAYS
 

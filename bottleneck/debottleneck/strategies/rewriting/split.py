@@ -15,18 +15,18 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from debottleneck.agent.generated import (
+    codes_of,
+    listed,
+    located,
+    parsed,
+)
 from debottleneck.strategies.rewriting.divide import Division
 from debottleneck.strategies.rewriting.flatten import (
     LEAVES,
     SKIPS,
     FlatLoop,
     Line,
-)
-from debottleneck.strategies.rewriting.generated import (
-    codes_of,
-    listed,
-    located,
-    parsed,
 )
 from debottleneck.strategies.rewriting.tracebacks import generated_in
 

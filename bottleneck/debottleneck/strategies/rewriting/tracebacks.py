@@ -7,8 +7,8 @@ import types
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from debottleneck.agent.generated import codes_of, parsed
 from debottleneck.strategies.rewriting.flatten import Line
-from debottleneck.strategies.rewriting.generated import codes_of, parsed
 
 Span = tuple[int, int, int, int]
 """The first and last line, the first and last column."""
