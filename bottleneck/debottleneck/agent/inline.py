@@ -36,6 +36,11 @@ MARKS = {
 _KINDS = {ast.FunctionDef: "function", ast.AsyncFunctionDef: "coroutine"}
 
 
+def first_line(function: Function) -> int:
+    """Where its code begins: with its decorators."""
+    return min(node.lineno for node in (function, *function.decorator_list))
+
+
 def kind_of(function: Function) -> str:
     """function, coroutine, generator or asyncgen, by what its own body holds."""
     kind = _KINDS[type(function)]

@@ -21,9 +21,9 @@ from debottleneck.agent import marks, sites, turns
 from debottleneck.agent.aside import again
 from debottleneck.agent.inline import (
     PLACEHOLDER,
-    Key,
     codes,
     fill,
+    first_line,
     key_of,
     without_warnings,
 )
@@ -209,7 +209,7 @@ def _marked(code: CodeType) -> CodeType | None:
         with without_warnings():
             plain = compile(source, path, "exec", dont_inherit=True)
             tree = again(SystemError, ast.parse, source, path)
-            function = _find(tree, key)
+            function = _find(tree, code)
             if function is None or codes(plain).get(key) != as_written(code):
                 return None  # another text stands there by now
             lines = decode_source(source).splitlines()
@@ -244,20 +244,11 @@ def _marks_stage(constant: object) -> bool:
     return hasattr(constant, "placeholder")
 
 
-def _find(tree: ast.Module, key: Key) -> ast.FunctionDef | None:
-    """The function of that qualified name that begins on that line."""
-    waiting: list[tuple[ast.AST, str]] = [(tree, "")]
-    while waiting:
-        node, scope = waiting.pop()
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            first = min(n.lineno for n in (node, *node.decorator_list))
-            if (scope + node.name, first) == key:
-                return node if isinstance(node, ast.FunctionDef) else None
-            scope = f"{scope}{node.name}.<locals>."
-        elif isinstance(node, ast.ClassDef):
-            scope = f"{scope}{node.name}."
-        waiting += [(child, scope) for child in ast.iter_child_nodes(node)]
-    return None
+def _find(tree: ast.Module, code: CodeType) -> ast.FunctionDef | None:
+    """The function of that name that begins on that line."""
+    key = code.co_name, code.co_firstlineno
+    nodes = (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
+    return next((n for n in nodes if (n.name, first_line(n)) == key), None)
 
 
 class Opening:

@@ -14,6 +14,7 @@ from functools import cache
 from typing import Any
 
 from debottleneck.agent.aside import again
+from debottleneck.agent.inline import first_line
 from debottleneck.strategies.conflicts import PLAIN, _is_torch, is_random, is_tensor
 from debottleneck.strategies.rewriting.locations import iterators_in
 from debottleneck.strategies.rewriting.plan import Reason
@@ -346,8 +347,7 @@ def _functions(path: str) -> Mapping[tuple[str, int], list[Node]]:
     found: dict[tuple[str, int], list[Node]] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            first = min(n.lineno for n in (node, *node.decorator_list))
-            key = (node.name, first)
+            key = (node.name, first_line(node))
         elif isinstance(node, ast.Lambda):
             key = ("<lambda>", node.lineno)
         elif isinstance(node, ast.GeneratorExp):

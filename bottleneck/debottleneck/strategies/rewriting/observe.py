@@ -171,13 +171,8 @@ class Observed:
         found = [self._line(line, space, names, local) for line in self._flat.lines]
         callees = Callees(space, names, self._bound)
         callees.iterate(Value.of(iterator))
-        self._heard(-1, callees)
+        self._events.get(-1, Events()).into(callees)
         return [*found, callees.effects]
-
-    def _heard(self, number: int, callees: Callees) -> None:
-        events = self._events.get(number)
-        if events is not None:
-            events.into(callees)
 
     def _line(
         self, line: Line, space: dict[str, Any], names: Names, local: Any
@@ -185,7 +180,7 @@ class Observed:
         callees = Callees(space, names, self._bound)
         used = not line.temporary or any(line.temporary in u for u in self._uses)
         callees.statement(line.node, used=used)
-        self._heard(line.number, callees)
+        self._events.get(line.number, Events()).into(callees)
         seen = self._values.get(line.number)
         if line.temporary:
             told = names.get(line.temporary, FRESH)
