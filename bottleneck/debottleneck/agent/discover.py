@@ -319,11 +319,7 @@ def _as_importing(function: Callable[..., Any]) -> None:
 
 
 class AfterImport:
-    """A finder that steps in for a few modules only, to act after their import.
-
-    Args:
-        hooks: Module name -> what to do once it has been executed.
-    """
+    """A finder that steps in for a few modules only, to act after their import."""
 
     def __init__(self, hooks: dict[str, Sequence[Hook]]) -> None:
         self._hooks = hooks

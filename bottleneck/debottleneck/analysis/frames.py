@@ -118,9 +118,7 @@ COLUMNS: Mapping[str, Mapping[str, str]] = MappingProxyType(
 
 def empty(name: str) -> pd.DataFrame:
     """An empty table of that name with its columns typed."""
-    return pd.DataFrame(
-        {column: pd.Series(dtype=kind) for column, kind in COLUMNS[name].items()}
-    )
+    return pd.DataFrame(columns=[*COLUMNS[name]]).astype(dict(COLUMNS[name]))
 
 
 def typed(name: str, rows: pd.DataFrame) -> pd.DataFrame:

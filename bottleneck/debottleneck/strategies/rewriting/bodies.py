@@ -31,13 +31,7 @@ _OF_CALL = ("_depth", "_returns")
 
 
 class Bodies(Calling):
-    """Goes into what is called, and comes back.
-
-    Args:
-        space: The globals of the code.
-        names: What its names hold.
-        bound: Owner -> attribute -> what any code binds to it, now or later.
-    """
+    """Goes into what is called, and comes back."""
 
     _block: Callable[[Sequence[ast.stmt]], None]
     _expression: Callable[..., Value]

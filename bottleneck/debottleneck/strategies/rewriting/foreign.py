@@ -48,9 +48,6 @@ ELEMENT = "[]"
 class Touching:
     """Collects effects; what code has them, `callees.Callees` tells.
 
-    Args:
-        bound: Owner -> attribute -> what any code binds to it, now or later.
-
     Attributes:
         effects: So far.
         space: The globals of the code.
