@@ -65,16 +65,8 @@ class OpenPoint:
     """
 
     __slots__ = (
-        "_active",
-        "_codes",
-        "_index",
-        "_looks",
-        "_ns",
-        "_plan",
-        "_since",
-        "marks",
-        "on",
-    )
+        "_active", "_codes", "_index", "_looks", "_ns", "_plan", "_since", "marks", "on"
+    )  # fmt: skip
 
     def __init__(self, plan: LoopPlan, name: str, file: str) -> None:
         self._plan = plan

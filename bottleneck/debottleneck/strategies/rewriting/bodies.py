@@ -38,9 +38,11 @@ class Bodies(Calling):
     _comprehension: Callable[..., Value]
 
     def __init__(
-        self, space: dict[str, Any], names: Names, bound: Bound | None = None
-    ) -> None:
+        self, space: dict[str, Any], names: Names, bound: Bound | None = None,
+        *, beside: bool = False,
+    ) -> None:  # fmt: skip
         super().__init__(bound)
+        self.beside = beside
         self.space = space
         self._names = names
         self._globals: frozenset[str] = frozenset()

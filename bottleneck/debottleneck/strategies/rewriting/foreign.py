@@ -55,7 +55,7 @@ class Touching:
     """
 
     space: dict[str, Any]
-    beside = False
+    beside: bool
     iterate: Callable[[Value], Value]
     call: Callable[..., Value]
     above: Callable[[list[Value]], Value]
