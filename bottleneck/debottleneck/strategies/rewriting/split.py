@@ -136,9 +136,8 @@ def split(
     own = {n for line in heavy for n in _all_binds(line)}
     needs = sorted(_uses(heavy) & made - set(kept))
     bound = (made | own) - set(kept)
-    used = _uses([*order, *heavy])
-    target = ast.walk(flat.target) if flat.target is not None else ()
-    used |= {n.id for n in target if isinstance(n, ast.Name)}
+    target = ast.walk(flat.target or ast.Pass())
+    used = {n.id for n in target if isinstance(n, ast.Name)} | _uses([*order, *heavy])
     within = local is not space  # what is the module's is read there
     given = {n: v for n, v in local.items() if n in used and (within or n in bound)}
     given = {n: v for n, v in given.items() if n not in kept} | dict(besides or {})
