@@ -312,11 +312,11 @@ class _Pass:
         name, *path = (changed_by(node) or self._carried.get(place, "")).split(".")
         if not name or place in self._module.tallies:
             return [node]
-        point = ast.Constant(self._next())
-        self.prepared.changes.append(ChangePlan(point.value, tuple(path)))
-        return [
-            _located(parsed(_WATCHED % (name, name), P=point, NODE=[node])[0], node)
-        ]
+        point = self._next()
+        self.prepared.changes.append(ChangePlan(point, tuple(path)))
+        text = _WATCHED % (name, name)
+        (watched,) = parsed(text, P=ast.Constant(point), NODE=[node])
+        return [_located(watched, node)]
 
     def _next(self) -> str:
         self._number += 1
