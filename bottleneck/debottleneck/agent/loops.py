@@ -258,8 +258,8 @@ class _Pass:
         whole = isinstance(node, Loop) or parts == [node]
         flow = flow_of([node] if whole else parts, self._module)
         plan.rows.append(Statement(self._text(node), node.lineno, end, flow, looped))
-        text, point = f"if $P.on: $P.at({len(plan.rows) - 1})", plan.placeholder
-        made.append(_located(parsed(text, P=ast.Constant(point))[0], node))
+        mark, point = f"if $P.on: $P.at({len(plan.rows) - 1})", plan.placeholder
+        made.append(_located(parsed(mark, P=ast.Constant(point))[0], node))
 
     def _text(self, node: ast.stmt) -> str:
         """A statement as written, or its header, on one line."""
