@@ -83,9 +83,6 @@ def main() -> None:
         "overhead, iterator": lambda: list(prefetch(iter(numbers))),
         "overhead, indexed, 1 worker": lambda: list(prefetch(numbers)),
         "overhead, indexed, 4 workers": lambda: list(prefetch(numbers, workers=4)),
-        "overhead, as completed": lambda: list(
-            prefetch(numbers, workers=4, order=False)
-        ),
         "overhead, auto": lambda: list(prefetch(numbers, workers="auto")),
     }
     for name, run in cases.items():

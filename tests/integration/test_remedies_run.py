@@ -111,7 +111,7 @@ RUN = ("-m", "debottleneck", "run", "--strategy")
         (PRODUCTS, "blas:threads=3", ("BLAS and OpenMP use 3 threads",)),
         pytest.param(
             LOADED, "dataloader:workers=2,persistent+parallel-update",
-            ("num_workers=2, persistent_workers=True", "were made with fused=True"),
+            ("num_workers=2, persistent_workers=True", "were made with foreach=True"),
             marks=pytest.mark.torch,
         ),
     ],

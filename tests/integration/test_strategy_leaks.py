@@ -23,7 +23,6 @@ LEAKS = """
         endless = map(float, itertools.count())
         found = prefetch(
             [endless, abs][cycle % 2], workers=1 + cycle % 3, depth=2, where=where,
-            order=cycle % 5 > 0,
         )
         for index, batch in enumerate(found):
             if index == cycle % 4:

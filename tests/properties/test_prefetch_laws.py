@@ -94,17 +94,16 @@ def closed(
 
 
 @law
-@given(st.integers(0, 25), FAILURES, NAPS, st.booleans(), DEPTHS)
+@given(st.integers(0, 25), FAILURES, NAPS, DEPTHS)
 def test_an_iterator_that_fails_and_goes_on(
     length: int,
     failures: dict[int, type[Exception]],
     naps: list[float],
-    order: bool,
     depth: int,
 ) -> None:
     """Each `next` gives what it gives without a prefetch, beyond any failure."""
     plain = asked(iter(Plain(length, failures)), 30)
-    found = prefetch(Plain(length, failures), order=order, depth=depth)
+    found = prefetch(Plain(length, failures), depth=depth)
     assert closed(found, 30, naps) == plain
 
 
@@ -142,24 +141,6 @@ def test_an_indexed_source(
     source = Indexed(length, failures, naps)
     found = iter(prefetch(source, workers=workers, depth=depth))
     assert closed(found, 30) == plain
-
-
-@law
-@given(st.integers(0, 25), NAPS, WORKERS, DEPTHS, st.none() | st.integers(0, 24))
-def test_as_completed(
-    length: int, naps: list[float], workers: Any, depth: int, failure: int | None
-) -> None:
-    """All before the end, or before the failure, and then that."""
-    failures: dict[int, type[Exception]] = {}
-    if failure is not None:
-        failures = dict.fromkeys(range(failure, 40), ValueError)
-    plain = until_the_end(Indexed(length, failures, naps))
-    source = Indexed(length, failures, naps)
-    found = iter(prefetch(source, workers=workers, depth=depth, order=False))
-    seen = closed(found, 30)
-    batches = [each for each in seen if isinstance(each, int)]
-    assert sorted(batches) == [each for each in plain if isinstance(each, int)]
-    assert seen[len(batches) :] == plain[len(batches) :]
 
 
 @law

@@ -60,12 +60,7 @@ def install(jax: ModuleType) -> None:
 
 
 class _Plainly:
-    """What a function calls, which in another process is the user's function.
-
-    Args:
-        function: What the user wrote.
-        called: What is called here.
-    """
+    """What a function calls, which in another process is the user's function."""
 
     __slots__ = ("_function", "called")
 
@@ -156,10 +151,6 @@ def _jitted(jax: Any, compiled: Any) -> Any:
 
 class _Jitted:
     """The calls of one compiled function, marked once it is known to train.
-
-    Args:
-        jax: The module.
-        compiled: What `jax.jit` made.
 
     Attributes:
         differentiates: It took a gradient while it was traced.

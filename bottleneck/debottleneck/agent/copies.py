@@ -6,6 +6,7 @@ import ast
 from collections.abc import Callable, Sequence
 
 from debottleneck.agent.dataflow import SCOPES, walk
+from debottleneck.agent.generated import located, parsed
 
 Copy = Callable[[ast.For | ast.While, str, ast.expr], tuple[object, ast.stmt]]
 """A loop, its point's placeholder and what its copy goes over -> what the copy
@@ -61,9 +62,10 @@ def items(loop: ast.For, placeholder: str, given: ast.expr) -> ast.expr:
     """What the marked copy goes over: `given`, or what is left of it."""
     if not returns(loop):
         return given
-    point = ast.Constant(placeholder)
-    left = ast.Call(ast.Attribute(point, "iterator", ast.Load()), [], [])
-    return ast.IfExp(ast.Attribute(point, "fresh", ast.Load()), given, left)
+    text = "$GIVEN if $POINT.fresh else $POINT.iterator()"
+    made = parsed(text, GIVEN=given, POINT=ast.Constant(placeholder))[0].value
+    assert isinstance(made, ast.expr)
+    return made
 
 
 def begun_again(loop: ast.For | ast.While, marked: ast.stmt) -> list[ast.stmt]:
@@ -76,26 +78,14 @@ def begun_again(loop: ast.For | ast.While, marked: ast.stmt) -> list[ast.stmt]:
 def other(
     loop: ast.For | ast.While, placeholder: str, rest: ast.stmt
 ) -> tuple[object, ast.stmt]:
-    """What goes on after the marked copy: the strategy's where it rewrites this loop.
-
-    Args:
-        loop: As written.
-        placeholder: Stands for its point.
-        rest: The plain copy.
-    """
+    """What goes on after the marked copy: the strategy's if it rewrites this loop."""
     if not _copies or (_returning and not returns(loop)) or pauses(loop.body):
         return None, rest
     point = ast.Constant(placeholder)
-    source = ast.Call(ast.Attribute(point, "iterator", ast.Load()), [], [])
+    source = parsed("$POINT.iterator()", POINT=point)[0].value
     flat, copied = _copies[0](loop, placeholder, source)
     if _returning and isinstance(copied, ast.For | ast.While):
-        back = ast.Call(ast.Attribute(point, "back", ast.Load()), [], [])
-        again = ast.If(back, [ast.Continue()], [])
-        for node in ast.walk(again):
-            if isinstance(node, ast.stmt | ast.expr):
-                ast.copy_location(node, loop)
+        again = located(parsed("if $POINT.back(): continue", POINT=point)[0], loop)
         again.orelse, copied.orelse = copied.orelse, [again]
-    rewritten = ast.Attribute(point, "rewritten", ast.Load())
-    begins = ast.Call(ast.Attribute(rewritten, "begins", ast.Load()), [], [])
-    test = ast.BoolOp(ast.And(), [rewritten, begins])
-    return flat, ast.If(test, [copied], [rest])
+    text = "if $POINT.rewritten and $POINT.rewritten.begins(): $COPIED\nelse: $REST"
+    return flat, parsed(text, POINT=point, COPIED=[copied], REST=[rest])[0]

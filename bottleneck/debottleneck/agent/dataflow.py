@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -63,6 +63,20 @@ def meets(some: Collection[str], others: Collection[str]) -> bool:
     return any(overlap(one, other) for one in some for other in others)
 
 
+def last_word(node: ast.AST) -> str:
+    """The last name of `a.b`, `b` or a call of it; "" of all else."""
+    while isinstance(node, ast.Call):
+        node = node.func
+    word: str = getattr(node, "attr", getattr(node, "id", ""))
+    return word
+
+
+def declared(nodes: Iterable[ast.AST], *kinds: type[ast.AST]) -> set[str]:
+    """Names that are declared in these, global or nonlocal, or of one kind."""
+    found = (n for n in nodes if isinstance(n, kinds or (ast.Global, ast.Nonlocal)))
+    return {name for node in found for name in vars(node)["names"]}
+
+
 def walk(node: ast.AST) -> Iterator[ast.AST]:
     """The nodes that run with this one: not what it defines for later."""
     waiting = [node]
@@ -114,14 +128,8 @@ def _free_flow(function: ast.AST, module: Module) -> Flow:
     """The traffic of a function's body with names that are not its own."""
     body = [*ast.iter_child_nodes(function)]
     nodes = [each for part in body for each in walk(part)]
-    shared = {
-        name
-        for n in nodes
-        if isinstance(n, ast.Global | ast.Nonlocal)
-        for name in n.names
-    }
     stored = (n for n in nodes if isinstance(n, ast.Name))
-    own = {n.id for n in stored if isinstance(n.ctx, ast.Store)} - shared
+    own = {n.id for n in stored if isinstance(n.ctx, ast.Store)} - declared(nodes)
     own |= {n.arg for n in nodes if isinstance(n, ast.arg)} | module.imported
     flow = flow_of(body, module)
     parts = (flow.reads, flow.writes, flow.touches)
@@ -143,12 +151,7 @@ def own_parts(node: ast.stmt) -> Sequence[ast.stmt | ast.expr]:
 
 
 def flow_of(nodes: Sequence[ast.AST], module: Module | None = None) -> Flow:
-    """The traffic of one statement, given as the nodes of it that count.
-
-    Args:
-        nodes: A statement, or a part of one such as a loop's iterable.
-        module: Where it stands.
-    """
+    """The traffic of one statement, given as the nodes of it that count."""
     module = module or Module()
     reads: set[str] = set()
     writes: set[str] = set()
@@ -186,7 +189,7 @@ def items_of(node: ast.For) -> frozenset[str]:
     """What a loop binds, unless it only counts: `epoch` says nothing of the data."""
     target, source = node.target, node.iter
     while isinstance(source, ast.Call):
-        name = getattr(source.func, "id", getattr(source.func, "attr", ""))
+        name = last_word(source)
         if name.endswith(("range", "count")):
             return frozenset()
         if name == "enumerate" and isinstance(target, ast.Tuple):

@@ -91,12 +91,7 @@ class _Running:
 
 
 class Delays:
-    """Follows the tool's wishes: a series of trials as `collect.causal` asks, or none.
-
-    Args:
-        writer: Where to write.
-        first: Is told of the mode before.
-    """
+    """Follows the tool's wishes: trials as `collect.causal` asks for them, or none."""
 
     def __init__(self, writer: SpoolWriter, first: Callable[[int], None]) -> None:
         self._writer, self._first = writer, first

@@ -25,13 +25,14 @@ from typing import TYPE_CHECKING, Any
 from debottleneck.agent import evidence, written
 from debottleneck.agent.aside import again
 from debottleneck.agent.changes import ChangePoint
-from debottleneck.agent.dataflow import Module
+from debottleneck.agent.dataflow import Module, last_word
 from debottleneck.agent.handlers import of_a_handler
 from debottleneck.agent.inline import (
     PLACEHOLDER,
     Function,
     codes,
     fill,
+    first_line,
     inline,
     without_warnings,
 )
@@ -208,7 +209,7 @@ def _compiled(
     for number, (function, qualified, stage) in enumerate(found):
         point = PLACEHOLDER.format(number)
         marking = Marking(stage, qualified, function.lineno, point)
-        marking.key = qualified, _first_line(function)
+        marking.key = qualified, first_line(function)
         markings[f"decorator {point}"] = marking
         _decorate(function, f"decorator {point}")
         if inside:
@@ -220,10 +221,6 @@ def _compiled(
         asked = evidence.asked_line(wanted.path)
         prepared = prepare(tree, wanted.lines, PLACEHOLDER, module, asked)
     return compile(tree, wanted.path, "exec", 0, True, -1), prepared, others
-
-
-def _first_line(function: Function) -> int:
-    return min(node.lineno for node in (function, *function.decorator_list))
 
 
 def stages_in(
@@ -251,7 +248,7 @@ def stages_in(
             if stage is None and by_name:
                 of = (owner.name, bases[owner.name]) if owner else ()
                 stage = stage_of(node.name, *of)
-            never = _NEVER & {_last_name(d) for d in node.decorator_list}
+            never = _NEVER & {last_word(d) for d in node.decorator_list}
             if stage and not never:
                 found.append((node, qualified, stage))
             inner, within = f"{qualified}.<locals>.", None
@@ -268,21 +265,13 @@ def _all_bases(
     return own + tuple(b for base in own for b in bases.get(base, ()))
 
 
-def _last_name(node: ast.expr) -> str:
-    if isinstance(node, ast.Call):
-        node = node.func
-    if isinstance(node, ast.Attribute):
-        return node.attr
-    return node.id if isinstance(node, ast.Name) else ""
-
-
 def _decorate(node: Function, placeholder: str) -> None:
     """Put the mark outermost, so that compilers below it see the plain function.
 
     Only staticmethod and its like stay outside of it, as they must.
     """
     decorators = node.decorator_list
-    below = [i for i, d in enumerate(decorators) if _last_name(d) in _BELOW]
+    below = [i for i, d in enumerate(decorators) if last_word(d) in _BELOW]
     place = below[-1] + 1 if below else 0
     decorator = ast.Constant(placeholder)
     like = decorators[0] if decorators else node
@@ -335,11 +324,7 @@ def _as_importing(function: Callable[..., Any]) -> None:
 
 
 class AfterImport:
-    """A finder that steps in for a few modules only, to act after their import.
-
-    Args:
-        hooks: Module name -> what to do once it has been executed.
-    """
+    """A finder that steps in for a few modules only, to act after their import."""
 
     def __init__(self, hooks: dict[str, Sequence[Hook]]) -> None:
         self._hooks = hooks

@@ -200,10 +200,9 @@ class LoopEntry:
             step(self.point, -1)
 
     def hush(self, *, whole: bool = False) -> bool:
-        """Mark nothing of the next iterations; False where nothing is marked.
+        """Mark nothing of the next iterations, or, if `whole`, their stages alone.
 
-        Args:
-            whole: Mark the stages in them.
+        False where nothing is marked.
         """
         if marks.is_stepped() or not self._mark(STEP_START):
             return False

@@ -88,8 +88,8 @@ def start(
     """Begin to look for the training loop.
 
     Args:
-        asked: `file`, `line` and `why` of the loop if it is told which.
-        opening: Opens functions that its iterations call.
+        asked: `file`, `line` and `why` of the loop, None to find it.
+        opening: Told of marked iterations once the loop is known well enough.
         beside: Whether loops of other threads are marked to the end, too.
     """
     _search[:] = [Search(asked, opening, beside)]
@@ -127,11 +127,6 @@ def _unnoticed(method: Callable[..., None]) -> Callable[..., None]:
 
 class Search:
     """Follows the loops of the script until the training loop is known.
-
-    Args:
-        asked: `file`, `line` and `why` of the loop, None to find it.
-        opening: Told of marked iterations once the loop is known well enough.
-        beside: Whether loops of other threads are marked to the end, too.
 
     Attributes:
         settled: Whether it is over.

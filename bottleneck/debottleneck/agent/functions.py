@@ -33,11 +33,7 @@ def unavailable() -> str:
 
 
 class Windows:
-    """Follows the tool's wishes: a window of one clock, or none.
-
-    Args:
-        writer: Where to write.
-    """
+    """Follows the tool's wishes: a window of one clock, or none."""
 
     def __init__(self, writer: SpoolWriter) -> None:
         self._writer = writer

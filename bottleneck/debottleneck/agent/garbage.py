@@ -30,11 +30,7 @@ _BYTES = 4_000 * _SIZE
 
 
 class Collections:
-    """Writes down all collections from now on, in children that are forked, too.
-
-    Args:
-        folder: The spool folder.
-    """
+    """Writes down all collections from now on, in children that are forked, too."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

@@ -17,6 +17,9 @@ from contextlib import contextmanager
 from types import CodeType
 from typing import Any
 
+from debottleneck.agent.dataflow import SCOPES, walk
+from debottleneck.agent.generated import located
+
 PLACEHOLDER = "<debottleneck point {}>"
 """Constant that stands for the n-th point until the code is there."""
 
@@ -30,8 +33,12 @@ MARKS = {
 }
 """Attribute of the point whose `with` block the body of each kind is."""
 
-_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 _KINDS = {ast.FunctionDef: "function", ast.AsyncFunctionDef: "coroutine"}
+
+
+def first_line(function: Function) -> int:
+    """Where its code begins: with its decorators."""
+    return min(node.lineno for node in (function, *function.decorator_list))
 
 
 def kind_of(function: Function) -> str:
@@ -44,12 +51,7 @@ def kind_of(function: Function) -> str:
 
 def own(function: Function) -> Iterator[ast.AST]:
     """Every node of the body that runs in the function's own frame."""
-    waiting: list[ast.AST] = list(function.body)
-    while waiting:
-        node = waiting.pop()
-        yield node
-        if not isinstance(node, _SCOPES):
-            waiting += ast.iter_child_nodes(node)
+    return (node for part in function.body[::-1] for node in walk(part))
 
 
 def inline(function: Function, number: int, *, told: bool) -> None:
@@ -72,14 +74,12 @@ def inline(function: Function, number: int, *, told: bool) -> None:
         for node in own(function):
             if isinstance(node, ast.Return) and node.value is not None:
                 gives = _attribute(point, "gives")
-                node.value = ast.Call(gives, [node.value], [])
-                _locate(node.value, node)
+                node.value = located(ast.Call(gives, [node.value], []), node)
     marks: ast.expr = _attribute(point, MARKS[kind])
     if kind == "coroutine":
         marks = ast.Call(marks, [], [])
     within = ast.With([ast.withitem(marks)], body)
-    _locate(within, body[0])
-    function.body = [*head, within]
+    function.body = [*head, located(within, body[0])]
 
 
 def _attribute(point: ast.Constant, name: str) -> ast.Attribute:
@@ -89,7 +89,7 @@ def _attribute(point: ast.Constant, name: str) -> ast.Attribute:
 def _take_turns(function: Function, point: ast.Constant) -> None:
     """Leave the stage at each `yield`, and come back to it after."""
     for parent in reversed([*own(function)]):
-        if isinstance(parent, _SCOPES):
+        if isinstance(parent, SCOPES):
             continue
         for name, value in ast.iter_fields(parent):
             if isinstance(value, list):
@@ -104,18 +104,7 @@ def _turn(node: Any, point: ast.Constant) -> Any:
     away = "out" if isinstance(node, ast.Yield) else "through"
     given = node.value or ast.Constant(None)
     node.value = ast.Call(_attribute(point, away), [given], [])
-    turn = ast.Call(_attribute(point, "back"), [node], [])
-    for part in (turn, turn.func, node.value, node.value.func):
-        ast.copy_location(part, node)
-    return turn
-
-
-def _locate(node: ast.stmt | ast.expr, place: ast.stmt) -> None:
-    """Give what was made here a place in the source: that of its neighbour."""
-    for part in ast.walk(node):
-        placed = isinstance(part, ast.stmt | ast.expr | ast.keyword)
-        if placed and getattr(part, "lineno", None) is None:
-            ast.copy_location(part, place)
+    return located(ast.Call(_attribute(point, "back"), [node], []), node)
 
 
 @contextmanager

@@ -29,6 +29,7 @@ from debottleneck.agent.dataflow import (
     own_parts,
     walk,
 )
+from debottleneck.agent.generated import parsed
 
 LONGEST = 80
 """Characters of a statement that are kept."""
@@ -257,7 +258,8 @@ class _Pass:
         whole = isinstance(node, Loop) or parts == [node]
         flow = flow_of([node] if whole else parts, self._module)
         plan.rows.append(Statement(self._text(node), node.lineno, end, flow, looped))
-        made.append(_guarded(plan.placeholder, "at", [len(plan.rows) - 1], node))
+        mark, point = f"if $P.on: $P.at({len(plan.rows) - 1})", plan.placeholder
+        made.append(_located(parsed(mark, P=ast.Constant(point))[0], node))
 
     def _text(self, node: ast.stmt) -> str:
         """A statement as written, or its header, on one line."""
@@ -312,14 +314,9 @@ class _Pass:
             return [node]
         point = self._next()
         self.prepared.changes.append(ChangePlan(point, tuple(path)))
-        unbound = ast.ExceptHandler(_attribute(point, "unbound"), None, [ast.Pass()])
-        before, after = (
-            ast.Try([ast.Expr(_call(point, moment, [seen]))], [unbound], [], [])
-            for moment in ("before", "after")
-            for seen in [ast.Name(name, ast.Load())]
-        )
-        watched = [before, node, after]
-        return [_located(ast.If(_attribute(point, "on"), watched, [node]), node)]
+        text = _WATCHED % (name, name)
+        (watched,) = parsed(text, P=ast.Constant(point), NODE=[node])
+        return [_located(watched, node)]
 
     def _next(self) -> str:
         self._number += 1
@@ -330,6 +327,17 @@ _COMPOUND = (
     ast.If, ast.With, ast.Try, ast.TryStar, ast.Match, ast.For, ast.While,
     ast.AsyncFor, ast.AsyncWith,
 )  # fmt: skip
+
+
+_WATCHED = """
+if $P.on:
+    try: $P.before(%s)
+    except $P.unbound: pass
+    $NODE
+    try: $P.after(%s)
+    except $P.unbound: pass
+else: $NODE
+"""
 
 
 def _with_bodies(node: ast.stmt, block: _Block) -> ast.stmt:
@@ -368,13 +376,6 @@ def _attribute(placeholder: str, name: str) -> ast.Attribute:
 
 def _call(placeholder: str, name: str, given: Iterable[ast.expr]) -> ast.Call:
     return ast.Call(_attribute(placeholder, name), [*given], [])
-
-
-def _guarded(placeholder: str, name: str, numbers: list[int], node: ast.stmt) -> ast.If:
-    """`if POINT.on: POINT.name(number)`, at a statement's place."""
-    call = ast.Expr(_call(placeholder, name, [ast.Constant(n) for n in numbers]))
-    guard = ast.If(_attribute(placeholder, "on"), [call], [])
-    return _located(guard, node)
 
 
 def _located(node: Node, place: ast.stmt | ast.expr) -> Node:

@@ -20,10 +20,6 @@ def give_way(started: frozenset[str], libraries: list[str]) -> None:
 
     What we have imported stays ours. So that the script's is not taken for ours
     later on, all of ours is loaded first.
-
-    Args:
-        started: Names of the modules that plain python has loaded by now.
-        libraries: `sys.path` without the script's folders.
     """
     hidden = {name for name in sys.stdlib_module_names - started if _is_hidden(name)}
     if not hidden:

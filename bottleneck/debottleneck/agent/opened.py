@@ -21,9 +21,9 @@ from debottleneck.agent import marks, sites, turns
 from debottleneck.agent.aside import again
 from debottleneck.agent.inline import (
     PLACEHOLDER,
-    Key,
     codes,
     fill,
+    first_line,
     key_of,
     without_warnings,
 )
@@ -59,27 +59,14 @@ LOOKS, SHORT_NS = 32, 30_000
 class OpenPoint:
     """What the code of an opened function calls.
 
-    Args:
-        plan: The function and its statements.
-        name: Its qualified name.
-        file: Where it stands.
-
     Attributes:
         marks: For `with`: its body.
         on: Whether its statements are marked.
     """
 
     __slots__ = (
-        "_active",
-        "_codes",
-        "_index",
-        "_looks",
-        "_ns",
-        "_plan",
-        "_since",
-        "marks",
-        "on",
-    )
+        "_active", "_codes", "_index", "_looks", "_ns", "_plan", "_since", "marks", "on"
+    )  # fmt: skip
 
     def __init__(self, plan: LoopPlan, name: str, file: str) -> None:
         self._plan = plan
@@ -124,9 +111,6 @@ class CallWatch:
     """Sees which of the user's functions a statement calls, and for how long.
 
     After so many events it looks no more, and takes what it saw for the whole.
-
-    Args:
-        is_own: Whether a file is the user's.
     """
 
     def __init__(self, is_own: Callable[[str], bool]) -> None:
@@ -217,7 +201,7 @@ def _marked(code: CodeType) -> CodeType | None:
         with without_warnings():
             plain = compile(source, path, "exec", dont_inherit=True)
             tree = again(SystemError, ast.parse, source, path)
-            function = _find(tree, key)
+            function = _find(tree, code)
             if function is None or codes(plain).get(key) != as_written(code):
                 return None  # another text stands there by now
             lines = decode_source(source).splitlines()
@@ -252,28 +236,15 @@ def _marks_stage(constant: object) -> bool:
     return hasattr(constant, "placeholder")
 
 
-def _find(tree: ast.Module, key: Key) -> ast.FunctionDef | None:
-    """The function of that qualified name that begins on that line."""
-    waiting: list[tuple[ast.AST, str]] = [(tree, "")]
-    while waiting:
-        node, scope = waiting.pop()
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            first = min(n.lineno for n in (node, *node.decorator_list))
-            if (scope + node.name, first) == key:
-                return node if isinstance(node, ast.FunctionDef) else None
-            scope = f"{scope}{node.name}.<locals>."
-        elif isinstance(node, ast.ClassDef):
-            scope = f"{scope}{node.name}."
-        waiting += [(child, scope) for child in ast.iter_child_nodes(node)]
-    return None
+def _find(tree: ast.Module, code: CodeType) -> ast.FunctionDef | None:
+    """The function of that name that begins on that line."""
+    key = code.co_name, code.co_firstlineno
+    nodes = (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
+    return next((n for n in nodes if (n.name, first_line(n)) == key), None)
 
 
 class Opening:
-    """Is told of each marked iteration once the training loop is known.
-
-    Args:
-        is_own: Whether a file is the user's.
-    """
+    """Is told of each marked iteration once the training loop is known."""
 
     def __init__(self, is_own: Callable[[str], bool]) -> None:
         self._is_own = is_own

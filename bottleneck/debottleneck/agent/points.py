@@ -39,10 +39,6 @@ class Within:
 
     Where one thread alone comes here, `SILENCE` stands in its place in iterations of
     that thread that go unmarked: most of them, where steps are short.
-
-    Args:
-        site: As `enter` takes it.
-        owner: Whose block it is.
     """
 
     __slots__ = ("_is_shared", "_owner", "_site", "_track")
@@ -114,9 +110,6 @@ results: list[Callable[[int, Any], None]] = []
 
 class Point:
     """What the code of a marked function refers to; no two functions share one.
-
-    Args:
-        site: The place that it marks.
 
     Attributes:
         marks: For `with`: the body of a plain function.

@@ -112,11 +112,7 @@ class StateLog:
         steps.results = {}
 
     def left(self, frame: FrameType) -> None:
-        """This thread is in no loop any more: the last step has no next one.
-
-        Args:
-            frame: Where.
-        """
+        """This thread is in no loop any more: the last step has no next one."""
         steps = self._threads.get(_key())
         if steps is not None and self._left and not ending.is_ending():
             steps.lefts += 1

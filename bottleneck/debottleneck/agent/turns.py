@@ -51,10 +51,6 @@ class LoopPoint:
 
     It is marked for one thread at a time, and not within itself.
 
-    Args:
-        plan: What it consists of.
-        file: Where it stands.
-
     Attributes:
         bounds: Whether what the tool asks for is done between its iterations.
         open: Whether the marked copy runs when the loop is entered.

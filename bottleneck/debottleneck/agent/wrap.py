@@ -61,13 +61,7 @@ def wrap(
 
 
 class Marking:
-    """The decorator that the user's functions get when their module runs.
-
-    Args:
-        stage: The stage's name, or "step".
-        name: Qualified name.
-        line: Where the function is defined.
-    """
+    """The decorator that the user's functions get when their module runs."""
 
     code: CodeType | None = None
     """With marks and the placeholder of its point; set once it is compiled."""

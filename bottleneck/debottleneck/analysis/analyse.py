@@ -200,12 +200,6 @@ def _calls_per_step(
 
     Of tiny calls that were joined in one pair of marks each is counted; of statements
     that are one row those of the one that is run most.
-
-    Args:
-        recording: For its marks.
-        ours: The trainer's segments.
-        trainer: Its tid.
-        quiet: Steps.
     """
     pid = recording.facts.pid
     marks = of_thread(recording.marks, pid, trainer)

@@ -167,11 +167,7 @@ def _row(place: Place, names: Mapping[Place, str]) -> str:
 
 
 def _named(lines: Sequence[_Line]) -> list[_Line]:
-    """Each with a name of its own: of those that are called from several rows, theirs.
-
-    Args:
-        lines: Those of a row's function after the row.
-    """
+    """Each with a name of its own: of those called from several rows, theirs."""
     counts = Counter(line.name for line in lines)
     rows: dict[Place, _Line] = {}
     named = []

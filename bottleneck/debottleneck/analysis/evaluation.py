@@ -23,12 +23,6 @@ def evaluation(
 
     It computes forward and does not train, nothing that trains uses what it makes, and
     it is not run in every step, or stands around the loop.
-
-    Args:
-        own: Raw segments of the trainer.
-        steps: Labelled.
-        sites: Of its process.
-        loop: The one that trains.
     """
     by_site = sites.set_index("site")
     ends = by_site["end"].to_dict()

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from debottleneck.recording.columns import columns
 from debottleneck.words import CAUSES
 
 Floats = NDArray[np.float64]
@@ -25,28 +26,22 @@ QUIET, WARMUP, LEARNING, BULK = "quiet", "warmup", "loops", "bulk"
 some the agent learned what the script does; of those in bulk only the mean is known."""
 
 
-def _columns(*groups: str) -> dict[str, str]:
-    """Column -> type, from groups of a type and the names of its columns, in order."""
-    words = (group.split() for group in groups)
-    return {name: kind for kind, *names in words for name in names}
-
-
 COLUMNS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
         # Every step found; block is warmup, quiet, stacks, functions, delays,
         # loops or bulk.
-        "steps": _columns("int64 step start_ns end_ns wall_ns", "str block"),
+        "steps": columns("int64 step start_ns end_ns wall_ns", "str block"),
         # Each step's time by stage, `other` included: sums to wall_ns.
-        "step_stages": _columns("int64 step", "str stage", "int64 wall_ns cpu_ns"),
+        "step_stages": columns("int64 step", "str stage", "int64 wall_ns cpu_ns"),
         # The trainer's time on one line: no gaps, no overlaps, self time only.
         # Other threads' stages likewise. `site` is -1 for `other`, and
         # where the thread waits for an accelerator that of the wait (kind "device").
-        "segments": _columns(
+        "segments": columns(
             "int64 tid pid", "str stage", "int64 site start_ns end_ns cpu_ns"
         ),
         # Trainer only; low and high bound ms_per_step, share_low and share_high the
         # share (95 %, of this run's mean: `statistics.mean_interval`).
-        "stages": _columns(
+        "stages": columns(
             "str stage",
             "float64 ms_per_step share share_low share_high low high median_ms p95_ms",
             "float64 cpu_ms_per_step calls_per_step",
@@ -54,21 +49,21 @@ COLUMNS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         # Rows that are lines of the user's code, in the order of the step: `row` is
         # what the column `stage` of every table calls them; `parent` is the row that
         # calls the opened function they are of, "" for none; `side` of words.SIDES.
-        "rows": _columns("str row file", "int64 line end", "str source parent side"),
+        "rows": columns("str row file", "int64 line end", "str source parent side"),
         # Causes of role trainer sum to their stage. Other roles: summed over the
         # role's threads, so their shares may exceed 1.
-        "causes": _columns(
+        "causes": columns(
             "str stage role cause",
             "float64 ms_per_step share share_low share_high low high median_ms p95_ms",
         ),
         # One row a thread: `wall_ms` seen in quiet time, and its cause shares
         # (columns named by the causes, of the thread's own time).
-        "threads": _columns(
+        "threads": columns(
             "int64 pid tid", "str name role", f"float64 wall_ms {' '.join(CAUSES)}"
         ),
         # Who waits for the GIL in which stage, who holds it, running what code.
         # `share` is of the step. Function "" when no stacks were taken.
-        "gil_waits": _columns(
+        "gil_waits": columns(
             "str stage role holder_thread",
             "int64 holder_tid",
             "str holder_function holder_file",
@@ -76,7 +71,7 @@ COLUMNS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "float64 share",
         ),
         # Who waits for a lock whose holder was seen; `kind` is the lock's. Likewise.
-        "lock_waits": _columns(
+        "lock_waits": columns(
             "str stage role kind holder_thread",
             "int64 holder_tid",
             "str holder_function holder_file",
@@ -84,17 +79,17 @@ COLUMNS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "float64 share",
         ),
         # What a stage's waits were on (files, peers), ms per step.
-        "waited_on": _columns(
+        "waited_on": columns(
             "str stage role cause syscall what", "float64 ms_per_step"
         ),
         # Lines of the user's own code, by share of the samples of the stage in that
         # role's threads (but for the trainer's, while at work); from py-spy's blocks.
-        "lines": _columns(
+        "lines": columns(
             "str stage role thread function file", "int64 line", "float64 share"
         ),
         # Flame graph nodes: `parent` is the id of the node above, 0 for none;
         # weight is the node's time incl. children; `gil_ms` of it held the GIL.
-        "flame": _columns(
+        "flame": columns(
             "str stage role",
             "int64 id parent",
             "str function file",
@@ -102,7 +97,7 @@ COLUMNS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "float64 weight_ms gil_ms",
         ),
         # yappi, per thread and function, per call of the windows.
-        "functions": _columns(
+        "functions": columns(
             "str thread role function file",
             "int64 line calls",
             "float64 self_wall_ms total_wall_ms self_cpu_ms total_cpu_ms",
@@ -110,7 +105,7 @@ COLUMNS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         ),
         # What each instrument costs in this run. `slowdown` is the ratio of its
         # steps' median to the quiet neighbours' minus 1, NaN where unmeasured.
-        "instruments": _columns(
+        "instruments": columns(
             "str name", "int64 steps", "float64 step_ms slowdown low high", "str note"
         ),
     }
@@ -119,9 +114,7 @@ COLUMNS: Mapping[str, Mapping[str, str]] = MappingProxyType(
 
 def empty(name: str) -> pd.DataFrame:
     """An empty table of that name with its columns typed."""
-    return pd.DataFrame(
-        {column: pd.Series(dtype=kind) for column, kind in COLUMNS[name].items()}
-    )
+    return pd.DataFrame(columns=[*COLUMNS[name]]).astype(dict(COLUMNS[name]))
 
 
 def typed(name: str, rows: pd.DataFrame) -> pd.DataFrame:

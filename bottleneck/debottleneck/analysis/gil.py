@@ -91,12 +91,7 @@ def _in_quiet_time(
 
 
 def _shared_out(amounts: pd.Series, sums: pd.DataFrame) -> pd.Series:
-    """What the attribution found, divided by the `weight` of the rows of `sums`.
-
-    Args:
-        amounts: Of the attribution, indexed by some columns of `sums`.
-        sums: Samples, added up.
-    """
+    """What the attribution found, divided by the `weight` of the rows of `sums`."""
     keys = list(amounts.index.names)
     index = pd.MultiIndex.from_frame(sums[keys])
     total = amounts.reindex(index).fillna(0.0).to_numpy()

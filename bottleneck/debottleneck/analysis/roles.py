@@ -32,13 +32,7 @@ which another one waits for it: queues, and futures of pools."""
 
 
 def roles_of(recording: Recording, trainer: int, segments: pd.DataFrame) -> Roles:
-    """What each thread of the run is for.
-
-    Args:
-        recording: For threads and processes.
-        trainer: The tid that runs the steps.
-        segments: Of all threads, for what they ran.
-    """
+    """What each thread of the run is for."""
     ran = _dominant_stage(segments)
     pid = recording.facts.pid
     feeders = {*recording.facts.feeders, *_feeders(recording, trainer)}

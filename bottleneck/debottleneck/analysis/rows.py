@@ -56,11 +56,6 @@ def as_steps_pass(
 
     Lines keep the order of the code; a stage stands where most steps first enter it.
     Without lines stages have their usual order.
-
-    Args:
-        lines: The table `rows`.
-        segments: The trainer's.
-        steps: Those to go by.
     """
     if lines.empty or steps.empty:
         return (*lines["row"], *STAGES)

@@ -148,10 +148,6 @@ def with_stages(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Each step's time by stage, and the trainer's segments with their step.
 
-    Args:
-        steps: Labelled steps.
-        segments: The trainer's.
-
     Returns:
         `frames.COLUMNS["step_stages"]`, which sums to each step's `wall_ns`, and the
         segments within steps with a column `step`.

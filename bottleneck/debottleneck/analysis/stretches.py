@@ -23,10 +23,6 @@ def spread(raw: pd.DataFrame, sites: pd.DataFrame) -> pd.DataFrame:
 
     In each stretch they follow one another once, in the order of the code, each as
     long as its share of the marked iterations.
-
-    Args:
-        raw: `timeline.raw_segments`.
-        sites: Of all processes.
     """
     is_loop = (sites["stage"] == STEP) & (sites["kind"] == LOOP)
     lines = sites[sites["stage"] == LINE]

@@ -70,17 +70,7 @@ def grid_of(
     rows: RowNames,
     device: Collection[int] = (),
 ) -> StepGrid:
-    """Exact times and causes of every quiet step.
-
-    Args:
-        steps: Labelled steps.
-        within: The trainer's segments within steps, with their `step`.
-        segments: All of the trainer's segments.
-        waits: The trainer's rows of that table, empty when not sampled.
-        counts: What was counted of it.
-        rows: Of the recording.
-        device: Sites at which it waits for an accelerator: that time has its cause.
-    """
+    """Exact times and causes of every quiet step."""
     numbers = quiet_steps(steps)["step"].to_numpy(np.int64)
     row_of_step = np.full(len(steps), -1)
     row_of_step[numbers] = np.arange(len(numbers))

@@ -15,10 +15,6 @@ from debottleneck.recording.reading import read_lines
 def run(options: Options, say: Callable[[str], None]) -> int:
     """Run the script to its end and say what the strategies did.
 
-    Args:
-        options: What to run; `strategies` is what to apply.
-        say: Prints one line for the user.
-
     Returns:
         The script's exit code, 128 + N after signal N.
 

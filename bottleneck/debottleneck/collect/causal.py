@@ -74,10 +74,6 @@ class TriedRow:
 class Experiments:
     """The experiments of one run, in random order, a series of trials at a time.
 
-    Args:
-        folder: The spool folder.
-        pid: The target.
-
     Attributes:
         seconds: How long the series takes that was begun last.
     """

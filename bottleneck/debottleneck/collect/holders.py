@@ -131,12 +131,7 @@ class Holders:
         return tuple(f.place() for f in self._frames(self._layout.state))[::-1]
 
     def holder(self, waiter: int, futex: int) -> Held | None:
-        """Who holds what that thread waits for; None where it is no lock of Python's.
-
-        Args:
-            waiter: Its tid.
-            futex: The address that it waits on.
-        """
+        """Who holds what that thread waits for; None if that is no lock of Python's."""
         threads = dict(self._threads())
         if waiter not in threads:
             return None

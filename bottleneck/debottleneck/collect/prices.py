@@ -36,12 +36,7 @@ def kept(python: str) -> Machine | None:
 
 
 def ensure(python: str, say: Callable[[str], None]) -> None:
-    """Measure this machine now if it never was; a failure is said and is no more.
-
-    Args:
-        python: The interpreter that runs the script.
-        say: Prints one line for the user.
-    """
+    """Measure this machine now if it never was; a failure is said and is no more."""
     if kept(python) is not None:
         return
     say("measuring this machine once, for predictions from now on (some 4 s)")
@@ -53,9 +48,6 @@ def ensure(python: str, say: Callable[[str], None]) -> None:
 
 def measure(python: str) -> Machine:
     """Measure now, and keep it.
-
-    Args:
-        python: The interpreter that runs the script.
 
     Raises:
         BottleneckError: The probe fails, or cannot be run.

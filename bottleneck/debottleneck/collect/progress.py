@@ -64,14 +64,7 @@ LAST = 50
 
 
 def pace(seen: Seen | None, left: str, folder: Path, pid: int) -> Progress:
-    """What is known now.
-
-    Args:
-        seen: Of the loop.
-        left: What is still measured.
-        folder: The spool folder.
-        pid: The script's process.
-    """
+    """What is known now."""
     written = -1
     with contextlib.suppress(OSError, ValueError, IndexError):
         written = int(Path(f"/proc/{pid}/io").read_text().split()[3])

@@ -25,11 +25,7 @@ _ATTRIBUTES = struct.Struct("<IIQiIQQQ")
 
 
 class Aside:
-    """Keeps the calling thread off the core that another process's main thread is on.
-
-    Args:
-        pid: The other process.
-    """
+    """Keeps this thread off the core that another process's main thread is on."""
 
     def __init__(self, pid: int) -> None:
         self._stat = f"/proc/{pid}/stat"

@@ -41,13 +41,7 @@ class Block:
 
 
 def blocks(*, stacks: bool, functions: bool, delays: bool = False) -> Iterator[Block]:
-    """The blocks of a run, without end.
-
-    Args:
-        stacks: Whether py-spy takes part.
-        functions: Whether yappi does.
-        delays: Whether virtual speed-ups are tried.
-    """
+    """The blocks of a run, without end."""
     quiet, long = 1.0, 1
     while True:
         yield Block("quiet", quiet)

@@ -63,9 +63,6 @@ class Session:
     def run(self, work: Callable[[], object]) -> int:
         """Launch the script, work beside it, and wait for it to end.
 
-        Args:
-            work: What is done meanwhile and afterwards; calls `measure`.
-
         Returns:
             The script's exit code, 128 + N after signal N, whatever becomes of the
             work.

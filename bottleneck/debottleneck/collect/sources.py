@@ -72,13 +72,7 @@ def gather(
     run: MeasuredScript,
     cells: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[pd.DataFrame, list[NotMeasured]]:
-    """The recording's table `sources`, and what it had to leave out.
-
-    Args:
-        tables: The recording's others.
-        run: Of the recording.
-        cells: Source of code that is in no file.
-    """
+    """The table `sources`, and what it had to leave out; `cells` are in no file."""
     marked = {str(file) for file in tables["sites"]["file"] if file}
     folders = tuple(_folders(marked, run))
     places = [

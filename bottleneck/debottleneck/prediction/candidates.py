@@ -24,10 +24,6 @@ def families(demand: Demand, cores: int) -> list[list[Strategies]]:
     """Settings to choose from, for each strategy that has a plan.
 
     One that would do nothing has a row for its reason.
-
-    Args:
-        demand: The loop.
-        cores: Cores of the machine.
     """
     settings = _prefetches(demand, cores)
     for name in (FORWARD, UPDATE):

@@ -309,13 +309,7 @@ def _steps(analysis: Analysis, marks: Marks, mix: _Mix) -> tuple[tuple[Part, ...
 
 
 def _drawn(analysis: Analysis, own: pd.DataFrame, rows: RowNames) -> tuple[Ints, Ints]:
-    """Which of the quiet steps, and how many times each: rare work as often as done.
-
-    Args:
-        analysis: Of the recording.
-        own: The trainer's segments.
-        rows: Of the recording.
-    """
+    """Which of the quiet steps, and how many times each: rare work as often as done."""
     within = with_stages(analysis.steps, own)[1]
     _, weights = frequencies(analysis.steps, within, rows)
     count = min(len(weights), MOST_STEPS)

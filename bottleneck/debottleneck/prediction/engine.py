@@ -102,10 +102,6 @@ def refill_ns(hold_ns: float, most_ns: float) -> float:
     """How much longer Python code takes whose caches another core, or nobody, has.
 
     It runs a third as fast at first; after some time its objects are near again.
-
-    Args:
-        hold_ns: How long it takes otherwise.
-        most_ns: What it costs in all.
     """
     if most_ns <= 0:
         return 0.0
@@ -113,11 +109,7 @@ def refill_ns(hold_ns: float, most_ns: float) -> float:
 
 
 class Simulation:
-    """Runs threads until the first of them ends.
-
-    Args:
-        machine: Cores, costs, switch interval.
-    """
+    """Runs threads until the first of them ends."""
 
     def __init__(self, machine: Machine) -> None:
         self._machine = machine

@@ -21,13 +21,7 @@ from debottleneck.strategies.rewriting.plan import HEAVY, ORDER, STAYS, Plan
 
 
 class FeedAhead(Feed):
-    """Producers whose items are made ahead of what hands them over.
-
-    Args:
-        loop: Who needs them.
-        gil: The trainer's.
-        plan: Of the producers' loop.
-    """
+    """Producers whose items are made ahead of what hands them over."""
 
     def __init__(self, loop: SimulatedLoop, gil: Gil | None, plan: Plan) -> None:
         self._plan = plan

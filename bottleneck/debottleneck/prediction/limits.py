@@ -51,14 +51,7 @@ PROCESS_MB = 9.0
 def limit(
     runs: Sequence[Replayed], strategies: Strategies, gain: float, machine: Machine
 ) -> str:
-    """One clause, without a period.
-
-    Args:
-        runs: Simulated runs with the same strategies.
-        strategies: Theirs.
-        gain: Their speed-up.
-        machine: With the cores.
-    """
+    """One clause, without a period."""
     if not strategies:
         return ""
     names = ("busy", "starved", "gil", "helpers_gil", "helpers_outside", "at_once")

@@ -35,14 +35,7 @@ class Job:
 
 
 class SharedTurns:
-    """The turns of one loop, made by the trainer and by threads beside it.
-
-    Args:
-        loop: The training loop.
-        gil: The trainer's.
-        plan: Of the loop with the turns.
-        workers: Threads, the trainer among them.
-    """
+    """The turns of one loop, made by the trainer and by threads beside it."""
 
     def __init__(
         self, loop: SimulatedLoop, gil: Gil | None, plan: Plan, workers: int

@@ -33,12 +33,7 @@ def lines_at(recording: Recording, marks: Marks, begin: Ints) -> Ints:
 
 
 def functions_of(rows: pd.DataFrame, sites: pd.DataFrame) -> dict[str, str]:
-    """Rows of opened functions -> the one that the loop itself calls, by its name.
-
-    Args:
-        rows: `frames.COLUMNS["rows"]`.
-        sites: Those of the process.
-    """
+    """Rows of opened functions -> the one that the loop itself calls, by its name."""
     opened = sites[sites["kind"] == OPENED]
     within: dict[str, str] = {}
     for row in rows.itertuples(index=False):

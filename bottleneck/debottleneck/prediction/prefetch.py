@@ -21,11 +21,7 @@ from debottleneck.strategies.rewriting.plan import HEAVY, ORDER, STAYS, Plan
 
 
 class ChildProcess:
-    """A process that makes what a thread of the trainer's process asks it for.
-
-    Args:
-        loop: The loop.
-    """
+    """A process that makes what a thread of the trainer's process asks it for."""
 
     def __init__(self, loop: SimulatedLoop) -> None:
         self._loop = loop
@@ -57,12 +53,6 @@ class ChildProcess:
 
 class SimulatedAhead:
     """The lines of a loop that run ahead of it.
-
-    Args:
-        loop: The loop.
-        gil: The trainer's.
-        plan: What runs where.
-        feed: The script's own producers, where the loads take from them.
 
     Attributes:
         stays: Of each step what the trainer still does itself.

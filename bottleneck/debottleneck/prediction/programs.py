@@ -177,12 +177,7 @@ def _trainer(
 
 
 class Feed:
-    """The script's own threads or processes that make its batches.
-
-    Args:
-        loop: Who needs them.
-        gil: The trainer's.
-    """
+    """The script's own threads or processes that make its batches."""
 
     def __init__(self, loop: SimulatedLoop, gil: Gil | None) -> None:
         self._loop = loop

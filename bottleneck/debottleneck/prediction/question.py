@@ -57,9 +57,6 @@ class Question:
     def of_rows(self, rows: pd.DataFrame) -> Question:
         """The same with all that is free together with lines.
 
-        Args:
-            rows: `frames.COLUMNS["rows"]` of the analysis.
-
         Raises:
             UsageError: There is no such line among them.
         """

@@ -103,12 +103,7 @@ def edited(plan: Plan) -> Plan:
 
 
 class PartsBySide:
-    """Divides parts as a plan says.
-
-    Args:
-        plan: Of the loop that they are of.
-        parts: All of them.
-    """
+    """Divides parts as a plan says."""
 
     def __init__(self, plan: Plan, parts: Iterable[Part]) -> None:
         self._called: dict[int, set[str]] = {}

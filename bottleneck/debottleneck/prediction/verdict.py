@@ -76,10 +76,6 @@ def judged(analysis: Analysis, tried: Tried = NOT_TRIED) -> Analysis:
 
     Of a run with a strategy applied nothing is predicted: its steps are no longer the
     plain script's, which another strategy would have to begin with.
-
-    Args:
-        analysis: Of a run.
-        tried: What trials of the same script have shown.
     """
     if not applied_to(analysis):
         predictions = predict(analysis)

@@ -105,12 +105,7 @@ def _check_size(raw: Path) -> None:
 def tables_of(
     raw: Path, windows: Iterable[pyspy.PySpyWindow]
 ) -> dict[str, pd.DataFrame]:
-    """Every table of `columns.COLUMNS` from the spool's files.
-
-    Args:
-        raw: The spool folder.
-        windows: The py-spy windows of the run, ended.
-    """
+    """Every table of `columns.COLUMNS` from the spool's files."""
     marks, marked = _marks(raw)
     fixed = {
         name: sound(name, typed(name, reading.read_fixed(raw, files, dtype)))

@@ -55,10 +55,6 @@ class Like:
 def fit(hint: Any, value: Any) -> Any:
     """A value of JSON as an annotation wants it: tuples and dataclasses made.
 
-    Args:
-        hint: A type, or a class of annotated fields.
-        value: What `json.loads` gave.
-
     Raises:
         Unfit: It is of another kind.
     """

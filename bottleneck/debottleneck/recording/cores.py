@@ -5,6 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+THREAD_VARIABLES = tuple(
+    f"{library}_NUM_THREADS"
+    for library in ("OMP", "OPENBLAS", "MKL", "BLIS", "NUMEXPR")
+)
+"""Of the environment: how many threads libraries begin."""
+
 ROOT = Path("/sys/fs/cgroup")
 
 

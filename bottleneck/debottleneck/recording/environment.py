@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
 from debottleneck.recording.checked import Between
-from debottleneck.recording.cores import cpu_quota, usable_cores
+from debottleneck.recording.cores import THREAD_VARIABLES, cpu_quota, usable_cores
 from debottleneck.version import __version__
 
 POOL_LIBRARIES = {
@@ -25,14 +25,6 @@ POOL_LIBRARIES = {
     "openmp (iomp)": r"libiomp5|libomp",
 }
 """Thread pools by the shared libraries they live in."""
-
-THREAD_VARIABLES = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "BLIS_NUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-)
 
 NUMERICAL = ("numpy", "scipy", "torch")
 """Packages whose version changes how fast, and how exactly, numbers are computed."""
@@ -100,10 +92,6 @@ _PACKAGES = ("numpy", "torch", "pandas", "scipy", "yappi", "PIL")
 def describe(python: str, target: dict[str, Any]) -> dict[str, Any]:
     """Facts of host, interpreter and libraries.
 
-    Args:
-        python: The target's interpreter.
-        target: What the agent stated of itself (`python`, `executable`).
-
     Returns:
         Plain values that JSON can hold.
     """
@@ -148,10 +136,6 @@ def differences(
 
     A fact that one of them does not know is no difference: the versions of the tool
     that wrote them may differ.
-
-    Args:
-        before: `Facts.environment` of one run.
-        after: Of the other.
     """
     differing = [
         Difference(what, _said(before[key]), _said(after[key]), matters)

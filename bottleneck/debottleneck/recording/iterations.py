@@ -41,11 +41,6 @@ def divided(bounds: Ints, count: Ints) -> tuple[Ints, Ints, Flags]:
 def gathered(start: Ints, end: Ints, updates: Ints) -> tuple[int, Ints, Ints]:
     """Iterations that gather gradients for one optimizer's step are one step together.
 
-    Args:
-        start: Where iterations begin.
-        end: Where they end.
-        updates: When the optimizer made its steps.
-
     Returns:
         How many iterations make a step, and where those begin and end; 1 where each
         has an update or no rhythm shows. What comes before the first whole step, or
@@ -67,11 +62,6 @@ def thinned(start: Ints, marked: Flags, left: Ints) -> Flags:
 
     As many of them count as marked as of all others, evenly: what comes but once an
     entry would weigh too much beside those.
-
-    Args:
-        start: Where iterations begin.
-        marked: Which were marked.
-        left: When the loop was left.
     """
     last = np.unique(np.searchsorted(start, left, "right") - 1)
     ends = [last[last >= 0], last[last < len(start) - 1] + 1]

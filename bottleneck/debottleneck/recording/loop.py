@@ -57,12 +57,7 @@ outweighs any number of the one before."""
 
 
 def code_of(stage: str, kind: str) -> int:
-    """The number in `CODE` of what a site marks.
-
-    Args:
-        stage: The site's stage, "step" or "line".
-        kind: The site's.
-    """
+    """The number in `CODE` of what a site marks."""
     kinds = {
         (STEP, spool.LOOP): LOOP,
         (STEP, spool.API): BY_HAND,

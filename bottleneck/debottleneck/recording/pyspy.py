@@ -124,10 +124,6 @@ def parse_raw(lines: Iterable[str], pid: int) -> list[tuple[Sample, int]]:
 
     Lines of another form are left out: a command line of a child process may hold
     the separator. Times are zero; the window's own bounds hold.
-
-    Args:
-        lines: The file's lines.
-        pid: The process of lines that name none.
     """
     counts = []
     for line in lines:

@@ -163,12 +163,7 @@ def last_choice(folder: Path, pid: int) -> LoopEvent | None:
 def chosen_loop(
     sites: Sequence[SiteLine], choice: LoopEvent | None
 ) -> ChosenLoop | None:
-    """The loop of a choice; None where there is none, or its site is not listed.
-
-    Args:
-        sites: By number.
-        choice: What the process said.
-    """
+    """The loop of a choice; None where there is none, or its site is not listed."""
     if choice is None or choice["site"] >= len(sites):
         return None
     site = sites[choice["site"]]
@@ -182,12 +177,7 @@ def is_minor(name: str) -> bool:
 
 
 def as_marks(records: NDArray[np.void], sites: Sequence[SiteLine]) -> Marks:
-    """Records of one thread as arrays for `loop`; unknown sites are left out.
-
-    Args:
-        records: Of one thread.
-        sites: By number.
-    """
+    """Records of one thread as arrays for `loop`; unknown sites are left out."""
     codes = [code_of(site["stage"], site["kind"]) for site in sites]
     minor = [is_minor(site["name"]) for site in sites]
     site = records["code"] >> 2

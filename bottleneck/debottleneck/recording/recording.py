@@ -309,9 +309,7 @@ def _write(table: pd.DataFrame, file: Path) -> None:
 
 def empty(name: str) -> pd.DataFrame:
     """An empty table of that name with its columns typed."""
-    return pd.DataFrame(
-        {column: pd.Series(dtype=kind) for column, kind in COLUMNS[name].items()}
-    )
+    return pd.DataFrame(columns=[*COLUMNS[name]]).astype(dict(COLUMNS[name]))
 
 
 def typed(name: str, rows: pd.DataFrame) -> pd.DataFrame:

@@ -62,12 +62,7 @@ SPEEDUP = Field(f"speed-up ({words.BY})", "num", _speedup)
 
 
 def strategies(predicted: Predictions, rows: Sequence[Prediction]) -> Table:
-    """Some rows of predictions; of the loop as it is what was assumed.
-
-    Args:
-        predicted: All of them.
-        rows: Those to show.
-    """
+    """Some rows of predictions; of the loop as it is what was assumed."""
     digits = table_digits(max((row.step_ms for row in rows), default=1.0))
     asked = clean(predicted.question)
     assumed = f"with {asked}" if asked else "as recorded"

@@ -73,15 +73,7 @@ def pairs(machine: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def render(machine: Machine, python: str, file: Path, format: str, width: int) -> str:
-    """The prices as "text" or as "json".
-
-    Args:
-        machine: What was measured.
-        python: The interpreter that it was measured with.
-        file: Where it is kept.
-        format: One of these.
-        width: Columns for text to fit; only paths may be longer.
-    """
+    """The prices as "text" or as "json"."""
     values = machine.as_dict()
     if format == "json":
         prices = [

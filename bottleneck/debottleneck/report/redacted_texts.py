@@ -37,12 +37,7 @@ _OUTPUT = re.compile(r"(?: \(.*\))?; its output: .*", re.S)
 
 
 def place(file: str, own: bool = False) -> str:
-    """What a file is called.
-
-    Args:
-        file: Its path as it was recorded.
-        own: Whether it is the user's own code.
-    """
+    """What a file is called."""
     if "/" not in file or file.startswith("<"):
         return file
     name = PurePosixPath(file).name

@@ -237,12 +237,7 @@ def row_causes(
 
 
 def role_causes(analysis: Analysis, most: int | None = None) -> Table:
-    """Causes of the other roles' threads, summed over the threads of the role.
-
-    Args:
-        analysis: Of the recording.
-        most: Columns of causes.
-    """
+    """Causes of the other roles' threads, summed over the threads of the role."""
     causes, unit = analysis.causes, analysis.loop.unit
     if analysis.loop.found:
         causes = causes[causes.role != "trainer"]

@@ -23,14 +23,7 @@ def run(
     on_row: Callable[[Row], None],
     on_line: Callable[[str], None],
 ) -> Check:
-    """Run every case and the rounds of cost.
-
-    Args:
-        python: The interpreter of the loops.
-        quick: A selection of the rows and fewer rounds.
-        on_row: Gets each row as it comes.
-        on_line: Gets what else is worth a line meanwhile.
-    """
+    """Run every case and the rounds of cost."""
     foreign = foreign_cores()
     rows: list[Row] = []
     problems: dict[str, None] = {}

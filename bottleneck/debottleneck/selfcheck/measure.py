@@ -38,11 +38,6 @@ def profiled(
 ) -> tuple[dict[str, Any], Analysis | None]:
     """Profile the dialled loop, in a folder that is removed afterwards.
 
-    Args:
-        python: The interpreter.
-        arguments: The loop's options.
-        instruments: Fields of `Options` that say which take part.
-
     Returns:
         The truth that the loop wrote, and what was made of it; None where the loop
         could not plant its cause.

@@ -36,7 +36,7 @@ class Adaptive:
     """
 
     def __init__(self, depth: int, most: int = MOST) -> None:
-        self.workers, self.why = 1, "still finding out how many keep the trainer fed"
+        self.workers = 1
         self._depth, self._most = depth, most
         self._tried: dict[int, tuple[float, bool]] = {}  # time a batch, whether it fed
         self._settled = False
@@ -102,13 +102,6 @@ class Adaptive:
     def _settle(self, workers: int) -> None:
         self._settled = True
         self._starved = self._calm = 0
-        threads = f"{workers} thread{'s' if workers > 1 else ''}"
-        if self._tried[workers][1]:
-            self.why = f"{threads} kept the trainer fed"
-        elif workers == self._most:
-            self.why = f"{threads} are the most it uses, and the trainer still waits"
-        else:
-            self.why = f"more than {threads} did not make it faster"
         self._change(workers)
 
     def _begins_again(self, starving: bool, time: float) -> bool:

@@ -40,10 +40,6 @@ Main: TypeAlias = "Callable[[End], None]"
 class Child:
     """A process that runs `main(connection)`.
 
-    Args:
-        main: What it does. It ends with it; `Gone` ends it silently.
-        name: For messages, and of the thread that forks.
-
     Raises:
         StrategyError: No process can be started, or this is not Linux.
     """

@@ -82,12 +82,7 @@ class Workers:
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Take no more calls; the threads end after those that were submitted.
-
-        Args:
-            wait: Return when the last thread has ended.
-            cancel_futures: Drop calls that no thread has begun.
-        """
+        """Take no more calls; the threads end after those that were submitted."""
         with self._lock:
             self._closed = True
             if cancel_futures:

@@ -24,14 +24,11 @@ from typing import (
 from debottleneck.strategies.adaptive import Adaptive
 from debottleneck.strategies.blas import cores
 from debottleneck.strategies.spec import AUTO
-from debottleneck.strategies.window import Batches, Closing, Report, Source
+from debottleneck.strategies.window import Batches, Closing, Source
 
 S = TypeVar("S")
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
-
-AS_ASKED = "as many as were asked for"
-ONE_THREAD = "an iterator is pulled by one thread, in order"
 
 
 class Indexed(Protocol[T_co]):
@@ -46,7 +43,6 @@ class How(TypedDict, total=False):
     workers: int | Literal["auto"]
     depth: int
     where: str
-    order: bool
 
 
 @overload
@@ -84,7 +80,6 @@ def prefetch(
     workers: int | Literal["auto"] = 1,
     depth: int = 2,
     where: str = "thread",
-    order: bool = True,
     count: int | None = None,
 ) -> Prefetch[T] | Iteration[T]:
     """Iterate with the next batches fetched in the background, exceptions in place.
@@ -105,23 +100,21 @@ def prefetch(
             source, any iterable, says in order what to load. With `where="process"`
             only this runs elsewhere, in a process for each worker, on copies.
         workers: Threads that fetch, that is batches under way at once; "auto" finds
-            the smallest number that keeps the loop fed, see `report`.
+            the smallest number that keeps the loop fed.
         depth: Most batches to hold beyond those.
         where: "thread", or "process": the threads run in a process of their own, for
             sources that keep the GIL from the trainer. An exception is the end there.
-        order: Deliver in order; False: as they are completed, a failure still after
-            everything before it.
         count: How many batches, where the source is a function.
 
     Returns:
         An iterable, as often as the source is; an iterator for an iterator. Both have
-        `close()`, `report()` and `with`; dropped they leave no thread behind either.
+        `close()` and `with`; dropped they leave no thread behind either.
 
     Raises:
         TypeError: The source is none of these.
         ValueError: A number is too small, or a word unknown.
     """
-    asked = _Asked(source, load, workers, depth, where, order, count)
+    asked = _Asked(source, load, workers, depth, where, count)
     return asked.begun(Adaptive(depth)) if _is_one_pass(source) else Prefetch(asked)
 
 
@@ -134,7 +127,6 @@ class _Asked:
     workers: int | str
     depth: int
     where: str
-    order: bool
     count: int | None
 
     def __post_init__(self) -> None:
@@ -167,31 +159,22 @@ class _Asked:
             tuner: Finds the number of workers where it is to be found.
         """
         if self.where == "thread" or self.load is not None:
-            return self.here(tuner, self.depth)
+            return self._here(tuner, self.depth)
         from debottleneck.strategies.process import Items
 
         depth = self.depth if self.workers == 1 else max(1, self.depth - 1)
-        items = Items(partial(_fetched, self, tuner), depth=depth)
+        items = Items(partial(self._here, tuner, 0, asking=True), depth=depth)
+        return Batches[Any](Source(items, close=items.close), 0, depth)
 
-        def received(made: tuple[Any, int, str]) -> Any:
-            batch, tally.workers, tally.why = made
-            return batch
-
-        batches = Batches[Any](Source(items, received, close=items.close), 0, depth)
-        tally = batches.tally
-        return batches
-
-    def here(
+    def _here(
         self, tuner: Adaptive, depth: int, *, asking: bool = False
     ) -> Batches[Any]:
         """The same in this process; where `asking`, one worker needs no thread."""
-        source, why = self._made(), AS_ASKED
+        source = self._made()
         workers = self.workers if isinstance(self.workers, int) else tuner
         if source.load is None:
-            workers, why = 1, ONE_THREAD
-        if asking and workers == 1:
-            workers = 0
-        return Batches(source, workers, depth, order=self.order, why=why)
+            workers = 1
+        return Batches(source, 0 if asking and workers == 1 else workers, depth)
 
     def _made(self) -> Source:
         """What one loop takes from."""
@@ -213,14 +196,7 @@ class _Asked:
 
 
 Iteration: TypeAlias = Batches[T]
-"""One loop over a prefetch: an iterator with `close`, `report` and `with`."""
-
-
-def _fetched(asked: _Asked, tuner: Adaptive) -> Iterator[tuple[Any, int, str]]:
-    """Runs in the process."""
-    with asked.here(tuner, 0, asking=True) as batches:
-        for batch in batches:
-            yield batch, batches.tally.workers, batches.tally.why
+"""One loop over a prefetch: an iterator with `close` and `with`."""
 
 
 class Prefetch(Closing, Generic[T]):
@@ -228,7 +204,6 @@ class Prefetch(Closing, Generic[T]):
 
     def __init__(self, asked: _Asked) -> None:
         self._asked = asked
-        self.tally = Report(0, "no loop has begun")
         self._tuner = Adaptive(asked.depth)
         self._running: weakref.WeakSet[Iteration[T]] = weakref.WeakSet()
 
@@ -238,7 +213,6 @@ class Prefetch(Closing, Generic[T]):
         if len(self._running):  # two loops at once do not share what they find out
             self._tuner = Adaptive(self._asked.depth)
         begun: Iteration[T] = self._asked.begun(self._tuner)
-        self.tally = begun.tally
         self._running.add(begun)
         return begun
 

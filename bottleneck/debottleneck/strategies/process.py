@@ -49,11 +49,6 @@ class Items(Iterator[T], Generic[T]):
     What the child raises comes at its place, once. `close`, the end of the items, the
     last reference and the interpreter's end each end the process.
 
-    Args:
-        make: Called in the child.
-        depth: Most items that are ready; the child works on one more.
-        name: For messages.
-
     Raises:
         StrategyError: No process can be started.
     """

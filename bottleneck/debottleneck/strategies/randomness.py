@@ -30,11 +30,7 @@ States = tuple[bytes | None, ...]
 
 
 def streams(*roots: object) -> tuple[Any, ...]:
-    """The global random streams, and those that these objects hold.
-
-    Args:
-        roots: A source, or what makes one.
-    """
+    """The global random streams, and those that these objects hold."""
     found = [*_global_streams(), *(v for v in reachable(roots) if _access(v))]
     return tuple({id(stream): stream for stream in found}.values())
 
@@ -45,11 +41,7 @@ def states(of: Sequence[Any]) -> States:
 
 
 class Draws:
-    """Tells which streams have been drawn from.
-
-    Args:
-        of: The streams, watched from now on.
-    """
+    """Tells which streams have been drawn from."""
 
     def __init__(self, of: Sequence[Any]) -> None:
         self._of, self._last = of, states(of)

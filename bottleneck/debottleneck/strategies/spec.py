@@ -93,9 +93,6 @@ def prefetch_size(strategy: Strategy) -> tuple[int, int]:
 def parse(text: str) -> Strategies:
     """Read `NAME[:KEY=VALUE,...][+NAME...]`.
 
-    Args:
-        text: One or several strategies that act together.
-
     Raises:
         UsageError: No such strategy or setting, or one strategy twice.
     """

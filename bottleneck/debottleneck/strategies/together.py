@@ -79,11 +79,7 @@ def carrying(function: Callable[P, T], limits: Limits | None = None) -> Callable
 
 
 class SharedCalls(Generic[T]):
-    """Calls that several threads take one after the other.
-
-    Args:
-        calls: In the order in which they begin.
-    """
+    """Calls that several threads take one after the other."""
 
     def __init__(self, calls: Sequence[Callable[[], T]]) -> None:
         self._left = deque(enumerate(calls))

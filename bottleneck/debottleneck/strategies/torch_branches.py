@@ -43,12 +43,7 @@ _Groups = list[list[Any]]
 
 
 def stretches(nodes: Sequence[Any], part: Callable[[str], Any]) -> list[_Groups]:
-    """Divide a graph into consecutive stretches, each into what may run at once.
-
-    Args:
-        nodes: In the order of forward.
-        part: From a module's path to the module.
-    """
+    """Divide a graph into consecutive stretches, each into what may run at once."""
     for order, node in enumerate(nodes):
         node.meta["order"] = order
     working = [node for node in nodes if node.op.startswith("call_")]

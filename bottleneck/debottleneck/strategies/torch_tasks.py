@@ -20,12 +20,7 @@ Values = dict[Any, Any]
 
 
 class GraphPart:
-    """Some nodes as a function; each use of a value from outside is an input.
-
-    Args:
-        nodes: In the order of forward.
-        module: Whose graph they are of.
-    """
+    """Some nodes as a function; each use of a value from outside is an input."""
 
     def __init__(self, nodes: Sequence[Any], module: Any) -> None:
         from torch.fx import Graph

@@ -48,11 +48,7 @@ class Gone(BaseException):
 
 
 class Sender:
-    """The end that answers requests.
-
-    Args:
-        connection: Its end of a duplex pipe.
-    """
+    """The end that answers requests."""
 
     def __init__(self, connection: End) -> None:
         self._connection = connection
@@ -132,9 +128,6 @@ class Receiver:
 
     Arrays lie in their slot; whoever keeps the objects of more than `HELD` slots gets
     copies.
-
-    Args:
-        connection: Its end of a duplex pipe.
     """
 
     def __init__(self, connection: End) -> None:

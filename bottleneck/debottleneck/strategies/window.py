@@ -27,31 +27,8 @@ _Made = tuple[int, Any, BaseException | None]
 """Number of a batch, the batch, what was raised instead; below 0: it was closed."""
 
 
-@dataclass
-class Report:
-    """What a prefetch did so far.
-
-    Attributes:
-        workers: Threads that fetch now.
-        why: One sentence on their number.
-        batches: Batches handed over.
-        waited_ns: How long the consumer waited for them in all, nanoseconds.
-    """
-
-    workers: int
-    why: str
-    batches: int = 0
-    waited_ns: int = 0
-
-
 class Closing:
-    """What loops over a prefetch have in common: a report, and an end by `with`."""
-
-    tally: Report
-
-    def report(self) -> Report:
-        """What the latest loop did so far; with `workers="auto"`, what it chose."""
-        return Report(**vars(self.tally))
+    """What loops over a prefetch have in common: an end by `with`."""
 
     def close(self) -> None:
         """End it, and drop what was fetched; fetches that have begun end first."""
@@ -99,13 +76,12 @@ class _Feed:
     Attributes:
         told: What threads are to do, a word for one of them.
         done: What they made.
-        begun: Batches that were begun.
     """
 
     def __init__(self, source: Source) -> None:
         self.told: SimpleQueue[str] = SimpleQueue()
         self.done: SimpleQueue[_Made] = SimpleQueue()
-        self.begun = 0
+        self._begun = 0
         self._source = source
         self._turn = threading.Lock()
         self._stopped = False
@@ -125,7 +101,7 @@ class _Feed:
             with self._turn:
                 if self._stopped:
                     return
-                number, self.begun = self.begun, self.begun + 1
+                number, self._begun = self._begun, self._begun + 1
                 item = next(source.items)
             loading = True
             batch = item if source.load is None else source.load(item)
@@ -154,27 +130,15 @@ class Batches(Closing, Generic[T]):
         source: Where they come from.
         workers: Threads, 0 for those who ask, or what finds their number.
         depth: Batches beyond those being fetched.
-        order: Deliver in the source's order; False: as they are completed, a failure
-            still after everything before it.
-        why: The report's sentence where the number is fixed.
     """
 
-    def __init__(
-        self,
-        source: Source,
-        workers: int | Adaptive,
-        depth: int,
-        *,
-        order: bool = True,
-        why: str = "",
-    ) -> None:
-        self._source, self._depth, self._order = source, depth, order
+    def __init__(self, source: Source, workers: int | Adaptive, depth: int) -> None:
+        self._source, self._depth = source, depth
         self._tuner = None if isinstance(workers, int) else workers
         if not isinstance(workers, int):
             workers.begin()
-            why, workers = workers.why, workers.workers
+            workers = workers.workers
         self._workers = workers
-        self.tally = Report(max(1, workers), why)
         self._lock = threading.Lock()
         self._pid = os.getpid()
         self._over = self._begun = False
@@ -221,7 +185,7 @@ class Batches(Closing, Generic[T]):
             self._begun, self._pid = True, os.getpid()
         self._ask()
         began_ns, waits = monotonic_ns(), not self._threads
-        while (number := self._ready()) is None:
+        while self._taken not in self._held:
             if not self._threads:
                 self._feed.fetch()
             try:
@@ -232,25 +196,17 @@ class Batches(Closing, Generic[T]):
             if made[0] < 0:
                 return None, StopIteration()
             self._held[made[0]] = made[1:]
-        batch, error = self._held.pop(number)
+        batch, error = self._held.pop(self._taken)
         self._taken += 1
         if error is not None:
             self._rest(isinstance(error, StopIteration))
             return None, error
         now_ns = monotonic_ns()
-        self._count(now_ns, now_ns - began_ns if waits else 0)
+        if self._tuner is not None:
+            waited_ns = now_ns - began_ns if waits else 0
+            self._workers = self._tuner.batch(now_ns, waited_ns)
         self._ask()
         return batch, None
-
-    def _ready(self) -> int | None:
-        """Which batch is to be handed over, if it is there."""
-        if self._order:
-            return self._taken if self._taken in self._held else None
-        good = (number for number, made in self._held.items() if made[1] is None)
-        number = next(good, None)
-        if number is None and self._taken + len(self._held) == self._feed.begun:
-            number = min(self._held, default=None)
-        return number
 
     def _ask(self) -> None:
         """Have batches fetched up to the bound, by so many threads."""
@@ -269,14 +225,6 @@ class Batches(Closing, Generic[T]):
         while self._threads > workers:
             self._threads -= 1
             self._feed.told.put(_LEAVE)
-
-    def _count(self, now_ns: int, waited_ns: int) -> None:
-        tally = self.tally
-        tally.batches += 1
-        tally.waited_ns += waited_ns
-        if self._tuner is not None:
-            self._workers = tally.workers = self._tuner.batch(now_ns, waited_ns)
-            tally.why = self._tuner.why
 
     def _rest(self, ended: bool) -> None:
         """Let the threads go, even if the exception that is raised now is kept.

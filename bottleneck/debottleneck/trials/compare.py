@@ -84,11 +84,6 @@ def run(
 ) -> tuple[Comparison, bool]:
     """Compare, save, and return what was found, and whether Ctrl-C ended it.
 
-    Args:
-        wanted: What to do.
-        watch: Is told of each trial.
-        say: Prints one line for the user.
-
     Raises:
         BottleneckError: The script cannot be compared.
         KeyboardInterrupt: Ctrl-C before anything was measured.

@@ -194,12 +194,7 @@ def settings_of(strategies: Strategies) -> dict[str, Setting]:
 
 
 def words_of(notes: tuple[Mapping[str, Any], ...], alone: bool) -> tuple[str, ...]:
-    """What the strategies did, in their words: the sum of it, else its beginning.
-
-    Args:
-        notes: Of one run.
-        alone: Whether there is one strategy, that need not be named.
-    """
+    """What the strategies did, in their words: the sum of it, else its beginning."""
     for states in ((SUMMARY, NOTED_FAILURE), (ENGAGED,)):
         lines = [note for note in notes if note.get("state") in states]
         if lines:

@@ -37,9 +37,6 @@ SEEDS = "set its seeds"
 
 OURS_LEAF, UNREAD_LEAF = [OURS], [UNREAD]
 
-SETTINGS = ("['fused']", "['foreach']")
-"""What a strategy sets of an optimizer, and no result."""
-
 RESULT = "()"
 """In the path of what functions returned."""
 
@@ -186,9 +183,7 @@ class _Thread:
         ours = {path for path, history in held if OURS_LEAF in history.leaves}
         end = self._runs[0].end if self._ends else {}
         return [
-            path
-            for path in {**self._first.histories, **end}
-            if not path.endswith(SETTINGS) and not _below(path, ours)
+            path for path in {**self._first.histories, **end} if not _below(path, ours)
         ]
 
     def _begins_alike(self, path: str) -> bool:

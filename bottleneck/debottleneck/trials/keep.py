@@ -42,12 +42,7 @@ def plans_in(notes: Iterable[Mapping[str, Any]]) -> Plans:
 
 
 def patch(plans: Plans, file: Path) -> tuple[tuple[str, ...], list[str]]:
-    """Write what makes plans permanent, if anything can; its lines, and sentences.
-
-    Args:
-        plans: Those of the winner.
-        file: To be written.
-    """
+    """Write what makes plans permanent, if anything can; its lines, and sentences."""
     data, said = lines_to_keep(plans, Path.cwd())
     if data:
         file.write_bytes(data)

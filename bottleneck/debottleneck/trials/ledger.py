@@ -119,11 +119,7 @@ def _typed(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def joined(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
-    """Rows of all tables in order; of the same row the last one, in the first's place.
-
-    Args:
-        parts: As `rows` and `read` give them.
-    """
+    """Rows of all tables; of the same row the last one, in the first's place."""
     kept: dict[tuple[object, ...], dict[str, object]] = {}
     for table in parts:
         for row in table.to_dict("records"):

@@ -19,6 +19,7 @@ import pandas as pd
 from debottleneck.errors import RecordingError
 from debottleneck.recording import spool, tables
 from debottleneck.recording.checked import Unfit
+from debottleneck.recording.columns import columns
 from debottleneck.recording.recording import vouched
 from debottleneck.recording.tables import Allowance
 from debottleneck.strategies.spec import known
@@ -39,23 +40,19 @@ GATE_ROUND = -1
 _AGAIN = "run `bottleneck compare` again"
 
 _KINDS: Mapping[str, Mapping[str, str]] = {
-    "trials": {
-        "trial": "int64",
-        "spec": "str",
-        "round": "int64",
-        "steps": "int64",
-        "mean_ms": "float64",
-        "engaged": "int64",
-        "memory_mb": "float64",
-        "cpu_s": "float64",
-        "seconds": "float64",
-        "exit_code": "Int64",
-        "failure": "str",
-        "notes": "str",
-    },
-    "steps": {"trial": "int64", "step": "int64", "wall_ns": "int64"},
-    "losses": {"spec": "str", "step": "int64", "value": "float64"},
-    "counted": {"spec": "str", "round": "int64", "ms": "float64"},
+    "trials": columns(
+        "int64 trial",
+        "str spec",
+        "int64 round steps",
+        "float64 mean_ms",
+        "int64 engaged",
+        "float64 memory_mb cpu_s seconds",
+        "Int64 exit_code",
+        "str failure notes",
+    ),
+    "steps": columns("int64 trial step wall_ns"),
+    "losses": columns("str spec", "int64 step", "float64 value"),
+    "counted": columns("str spec", "int64 round", "float64 ms"),
 }
 """Table -> its columns and their types."""
 

@@ -41,13 +41,7 @@ def supported(analysis: Analysis) -> tuple[Strategies, ...]:
 def entrants(
     analysis: Analysis, candidates: Sequence[Strategies], *, skip: bool
 ) -> list[Entrant]:
-    """Candidates with what is predicted of them, in the order given.
-
-    Args:
-        analysis: Of the plain script.
-        candidates: What may be tried.
-        skip: Those predicted hopeless leave before they are run.
-    """
+    """Candidates with what is predicted of them, in the order given."""
     predictions = _predictions(analysis, candidates)
     entrants = []
     for strategies in candidates:

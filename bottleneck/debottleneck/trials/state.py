@@ -139,13 +139,7 @@ class States:
 
 
 def read(folder: Path, pid: int, files: Files = ()) -> States:
-    """Read what a process left; empty when it wrote nothing.
-
-    Args:
-        folder: The run's spool folder.
-        pid: The script's process.
-        files: What it wrote to others.
-    """
+    """Read what a process left; empty when it wrote nothing."""
     threads: dict[str, ThreadState] = {}
     last: Mapping[str, Any] = {}
     try:

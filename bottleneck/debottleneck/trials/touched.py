@@ -12,11 +12,7 @@ MOST_NAMED = 5
 
 
 def warning(profiled: Changes) -> str:
-    """What the trials will do, said before the first of them.
-
-    Args:
-        profiled: What the script did while it was profiled.
-    """
+    """What the trials will do, said before the first of them."""
     wrote = [*profiled.changed, *profiled.new]
     sentence = (
         f"the script now runs many times in this folder, with {TRIAL}=1 in its "

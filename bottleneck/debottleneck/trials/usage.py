@@ -22,11 +22,7 @@ _MB = 1e6
 
 
 class Usage:
-    """Follows one process tree; what could not be read counts as unknown.
-
-    Args:
-        pid: The process at its root.
-    """
+    """Follows one process tree; what could not be read counts as unknown."""
 
     def __init__(self, pid: int) -> None:
         self._pid = pid

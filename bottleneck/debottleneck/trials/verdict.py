@@ -269,12 +269,7 @@ def _half(interval: Interval) -> float:
 
 
 def rounds_to_come(interval: Interval, rounds: int) -> int:
-    """How many more rounds would decide, about: widths shrink with the root of them.
-
-    Args:
-        interval: Of a row that is undecided.
-        rounds: In which it ran.
-    """
+    """How many more rounds would decide, about: widths shrink with the root of them."""
     value, half = abs(math.log(interval.value)), _half(interval)
     goal = max(value, math.log(POLICY.same) - value)
     return max(math.ceil(rounds * ((half / goal) ** 2 - 1)), 1)

@@ -40,11 +40,7 @@ class WrittenFile:
 
 
 def read(folder: Path) -> tuple[WrittenFile, ...]:
-    """The files that a script changed or made, in the order in which it did.
-
-    Args:
-        folder: Its guard's, before anything is put back.
-    """
+    """The files that a script changed or made, in the order in which it did."""
     return tuple(map(_content, dict.fromkeys(_paths(folder))))
 
 

@@ -34,7 +34,7 @@ def test_the_description_is_plain_and_whole() -> None:
 
 def test_only_set_variables_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """Thread counts that the user chose, and no others."""
-    for name in environment.THREAD_VARIABLES:
+    for name in cores.THREAD_VARIABLES:
         monkeypatch.delenv(name, raising=False)
     assert environment.describe("python", {})["thread_variables"] == {}
     monkeypatch.setenv("OMP_NUM_THREADS", "4")

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from made_acting import Noted
 
+from debottleneck.recording.cores import THREAD_VARIABLES
 from debottleneck.strategies import blas
 from debottleneck.strategies.blas import Library
 from debottleneck.strategies.remedies import install as remedies
-from debottleneck.strategies.remedies.blas_threads import VARIABLES
 from debottleneck.strategies.remedies.hooks import Remedy
 from debottleneck.strategies.spec import parse
 
@@ -22,10 +22,10 @@ from debottleneck.strategies.spec import parse
 def as_before() -> Iterator[None]:
     """Python collects, nothing is frozen, and the environment is as it was."""
     gc.unfreeze()
-    before = gc.isenabled(), {name: os.environ.get(name) for name in VARIABLES}
+    before = gc.isenabled(), {name: os.environ.get(name) for name in THREAD_VARIABLES}
     yield
     assert (gc.isenabled(), gc.get_freeze_count()) == (before[0], 0)
-    assert {name: os.environ.get(name) for name in VARIABLES} == before[1]
+    assert {name: os.environ.get(name) for name in THREAD_VARIABLES} == before[1]
 
 
 def made(spec: str, noted: Noted) -> Remedy:
@@ -105,11 +105,11 @@ def test_pools_and_those_to_come_have_that_many_threads(
     library, size = pool(4)
     monkeypatch.setattr(blas, "mapped", lambda: (library,))
     monkeypatch.setattr(blas, "cores", lambda: 4)
-    for name in VARIABLES:
+    for name in THREAD_VARIABLES:
         monkeypatch.delenv(name, raising=False)
     noted = Noted(tmp_path)
     hooks = made("blas:threads=2", noted)
-    assert {os.environ[name] for name in VARIABLES} == {"2"}
+    assert {os.environ[name] for name in THREAD_VARIABLES} == {"2"}
     hooks.stepped()
     assert size() == 2
     hooks.close()
@@ -136,7 +136,7 @@ def test_what_is_so_already_is_said(
     """Nothing is engaged where nothing changes."""
     monkeypatch.setattr(blas, "mapped", lambda: (pool(2)[0],) * libraries)
     monkeypatch.setattr(blas, "cores", lambda: cores)
-    for name in VARIABLES:
+    for name in THREAD_VARIABLES:
         monkeypatch.delenv(name, raising=False)
     if environment:
         monkeypatch.setenv("OMP_NUM_THREADS", environment)

@@ -51,28 +51,24 @@ def test_the_smallest_number_that_feeds(
 ) -> None:
     """A load that only waits takes as many as its time fills, within rounding."""
     machine = Machine(Adaptive(2), lambda workers: fetch_ms * MS, compute_ms * MS)
-    found = machine.run(600)
-    assert fewest * 0.95 - 0.5 <= found <= fewest
-    fed = "kept the trainer fed" in machine.adaptive.why
-    assert fed == (found == fewest)
+    assert fewest * 0.95 - 0.5 <= machine.run(600) <= fewest
 
 
 @pytest.mark.parametrize(
-    ("fetch_ns", "compute_ms", "workers", "most", "why"),
+    ("fetch_ns", "compute_ms", "workers", "most"),
     [
-        (lambda workers: 10.0 * MS * workers, 2, 1, 2, "more than 1 thread did not"),
-        (lambda workers: 40.0 * MS * max(1, workers / 4), 1, 4, 8, "more than 4"),
-        (lambda workers: 1000.0 * MS, 1, MOST, MOST, "the most it uses"),
+        (lambda workers: 10.0 * MS * workers, 2, 1, 2),
+        (lambda workers: 40.0 * MS * max(1, workers / 4), 1, 4, 8),
+        (lambda workers: 1000.0 * MS, 1, MOST, MOST),
     ],
 )
 def test_threads_that_do_not_help_are_given_up(
-    fetch_ns: Callable[[int], float], compute_ms: int, workers: int, most: int, why: str
+    fetch_ns: Callable[[int], float], compute_ms: int, workers: int, most: int
 ) -> None:
     """The GIL lets one work, the source serves four, and there is an upper bound."""
     machine = Machine(Adaptive(2), fetch_ns, compute_ms * MS)
     assert machine.run(600) == workers
     assert max(machine.tried) == most
-    assert why in machine.adaptive.why
 
 
 def test_it_adapts_both_ways() -> None:

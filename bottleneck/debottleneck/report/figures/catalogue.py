@@ -159,10 +159,6 @@ COMPARISON: Mapping[str, Entry] = {
 def of_run(analysis: Analysis, name: str) -> go.Figure:
     """A figure of one recording.
 
-    Args:
-        analysis: What is drawn.
-        name: One of RUN, or "flame:ROW".
-
     Raises:
         UsageError: No such figure, or nothing was measured for it.
     """
@@ -181,11 +177,6 @@ def of_run(analysis: Analysis, name: str) -> go.Figure:
 
 def of_comparison(comparison: Comparison, shown: Sides, name: str) -> go.Figure:
     """A figure of a comparison.
-
-    Args:
-        comparison: What was compared.
-        shown: What stands behind it.
-        name: One of COMPARISON.
 
     Raises:
         UsageError: No such figure, or nothing was measured for it.

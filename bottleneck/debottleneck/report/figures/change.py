@@ -42,9 +42,6 @@ TIMES = ("before", "after")
 def bars(sides: Sequence[Side]) -> go.Figure | None:
     """Two bars for each row, before above after, split by cause, on one scale.
 
-    Args:
-        sides: Those with a training loop; one or two.
-
     Returns:
         None where no causes were measured.
     """
@@ -155,9 +152,6 @@ class WaterfallRow:
 
 def waterfall(sides: Sequence[Side]) -> go.Figure | None:
     """From the old mean step to the new one, cause by cause; it adds up exactly.
-
-    Args:
-        sides: Those with a training loop.
 
     Returns:
         None unless there are two sides, both with causes.

@@ -88,10 +88,6 @@ def of_side(sides: Sequence[Side], id: str) -> go.Figure | None:
     """A typical step of the slower side; of the other as long a time, in all its steps.
 
     Dotted lines are where steps begin.
-
-    Args:
-        sides: Those with a training loop.
-        id: Of the one to draw.
     """
     spans = windows_of(sides)
     if id not in spans:

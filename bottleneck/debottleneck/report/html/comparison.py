@@ -31,11 +31,6 @@ def render(
 ) -> str:
     """The page.
 
-    Args:
-        comparison: What was compared.
-        evidence: What stands behind it; by default read from where it says.
-        plotly_src: Where it finds plotly's script; by default it holds it itself.
-
     Raises:
         RecordingError: A row claims more than its interval shows.
     """

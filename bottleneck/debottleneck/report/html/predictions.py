@@ -18,13 +18,7 @@ from debottleneck.report.words.quantities import clean, home, short
 def render(
     predicted: Predictions, recording: Recording, plotly_src: str | None = None
 ) -> str:
-    """A page of its own.
-
-    Args:
-        predicted: What to show.
-        recording: What it was made from.
-        plotly_src: Where it finds plotly's file, by default in itself: `sheet.finish`.
-    """
+    """A page of its own."""
     drawing = sheet.Drawing()
     facts = recording.facts
     context = {
@@ -48,14 +42,7 @@ def section(
     drawing: sheet.Drawing,
     alone: bool = False,
 ) -> dict[str, Any]:
-    """What the section's template needs.
-
-    Args:
-        predicted: What to show.
-        recording: What it was made from.
-        drawing: The page's figures; the curve is added.
-        alone: With the loop as it is in the first row.
-    """
+    """What the section's template needs."""
     rows = (predicted.plain, *predicted.rows) if alone else predicted.rows
     curve, label = figures.curve(predicted), RUN[PREDICTIONS].title
     return {

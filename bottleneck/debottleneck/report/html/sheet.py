@@ -73,14 +73,7 @@ class Drawing:
     def flames(
         self, analysis: Analysis, most: int, prefix: str = "flame", lead: str = ""
     ) -> dict[str, PlacedFigure]:
-        """Each row's flame graph of at most so many nodes, the heaviest first.
-
-        Args:
-            analysis: What is drawn.
-            most: Nodes of one of them.
-            prefix: Begins their names.
-            lead: Begins their labels.
-        """
+        """Each row's flame graph of at most so many nodes, the heaviest first."""
         graphs, rows = {}, ShownRows.of(analysis)
         for index, stage in enumerate(flame.stages(analysis.flame)):
             figure = flame.figure(analysis, stage, most)

@@ -39,14 +39,7 @@ def render(
     width: int = 80,
     colour: bool = False,
 ) -> str:
-    """What one looks at first.
-
-    Args:
-        analysis: What to report, judged.
-        footer: Lines for the end: where things lie, what to type next.
-        width: Columns to fit; only commands may be longer.
-        colour: Use the terminal's colours.
-    """
+    """What one looks at first."""
 
     def drawn(draw: Draw) -> list[str]:
         console = new_console(width, colour)

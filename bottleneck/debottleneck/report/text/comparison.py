@@ -44,12 +44,6 @@ def render(
 ) -> str:
     """The comparison as text.
 
-    Args:
-        comparison: What to report.
-        width: Columns to fit; only code and commands may be longer.
-        footer: Lines for the end: where things lie, what to type next.
-        colour: Use the terminal's colours.
-
     Raises:
         RecordingError: A row claims more than its interval shows.
     """

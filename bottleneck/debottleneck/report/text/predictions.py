@@ -64,14 +64,7 @@ def render(
     width: int = 80,
     colour: bool = False,
 ) -> str:
-    """Predictions alone, the loop as it is before the strategies.
-
-    Args:
-        predictions: What to report.
-        recording: What they were made from.
-        width: Columns to fit; only commands may be longer.
-        colour: Use the terminal's colours.
-    """
+    """Predictions alone, the loop as it is before the strategies."""
     console = new_console(width, colour)
     with console.capture() as captured:
         for line in (words.plain_line(predictions), words.outcome(predictions)):

@@ -66,13 +66,7 @@ class Bar:
             print(line, file=self._stream, flush=True)
 
     def watch(self, text: str, done: int, left: int) -> None:
-        """Show what runs now; a `trials.rounds.Watch`.
-
-        Args:
-            text: The trial that begins.
-            done: Trials that have ended.
-            left: Trials to come, this one included.
-        """
+        """Show what runs now; a `trials.rounds.Watch`."""
         now = self._clock()
         if self._begun is None:
             self._begun = now

@@ -42,12 +42,7 @@ BROKEN = ("text", "code")
 
 
 def new_console(width: int, colour: bool = False) -> Console:
-    """What a report is written on: nothing of a real terminal, nothing interpreted.
-
-    Args:
-        width: Columns to fit.
-        colour: Use the terminal's colours.
-    """
+    """What a report is written on: nothing of a real terminal, nothing interpreted."""
     return Console(
         file=io.StringIO(),
         width=width,

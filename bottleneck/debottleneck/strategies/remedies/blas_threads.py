@@ -9,33 +9,21 @@ from __future__ import annotations
 import os
 from types import ModuleType
 
+from debottleneck.recording.cores import THREAD_VARIABLES
 from debottleneck.strategies import blas
 from debottleneck.strategies.remedies.hooks import Remedy
 from debottleneck.strategies.rewriting.notes import ENGAGED, REFUSED, Notes
 from debottleneck.strategies.spec import BLAS, Strategy
 
-VARIABLES = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "BLIS_NUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-)
-
 
 class PoolSizes(Remedy):
-    """Holds the thread pools of native libraries at one size.
-
-    Args:
-        strategy: How many threads each has.
-        notes: Where it says what it does.
-    """
+    """Holds the thread pools of native libraries at one size."""
 
     def __init__(self, strategy: Strategy, notes: Notes) -> None:
         self._count, self._notes = strategy.number("threads", 1), notes
-        self._plain = {name: os.environ.get(name) for name in VARIABLES}
+        self._plain = {name: os.environ.get(name) for name in THREAD_VARIABLES}
         self._seen = self._torch = False
-        os.environ.update(dict.fromkeys(VARIABLES, str(self._count)))
+        os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(self._count)))
 
     def after_torch(self, torch: ModuleType) -> None:
         """Torch has a number of its own."""
@@ -61,7 +49,7 @@ class PoolSizes(Remedy):
         self._notes.keep(
             BLAS,
             "import os  # before numpy and torch are imported",
-            f"for name in {VARIABLES[:3]}:".replace("'", '"'),
+            f"for name in {THREAD_VARIABLES[:3]}:".replace("'", '"'),
             f'    os.environ[name] = "{self._count}"',
             *torch,
         )

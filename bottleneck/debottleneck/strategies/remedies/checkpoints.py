@@ -45,12 +45,7 @@ Plain = Callable[..., Any]
 
 
 class Checkpoints(Remedy):
-    """Saves beside the loop.
-
-    Args:
-        strategy: Has no settings but this one.
-        notes: Where it says what it does.
-    """
+    """Saves beside the loop."""
 
     def __init__(self, strategy: Strategy, notes: Notes) -> None:
         self._notes = notes

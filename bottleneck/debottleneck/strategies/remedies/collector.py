@@ -24,12 +24,7 @@ YOUNG = 1
 
 
 class Collector(Remedy):
-    """Collects in place of Python.
-
-    Args:
-        strategy: Whether it freezes, or never collects.
-        notes: Where it says what it does.
-    """
+    """Collects in place of Python."""
 
     def __init__(self, strategy: Strategy, notes: Notes) -> None:
         self._never, self._notes = strategy.has("off"), notes

@@ -41,12 +41,7 @@ _SPECIAL = (
 
 
 class Modules(Remedy):
-    """Patches `torch.nn.Module.__call__`, around the agent's marks.
-
-    Args:
-        strategy: The settings of `parallel-forward`.
-        notes: Where it says what it does.
-    """
+    """Patches `torch.nn.Module.__call__`, around the agent's marks."""
 
     def __init__(self, strategy: Strategy, notes: Notes) -> None:
         self._workers = strategy.number("workers", cores())

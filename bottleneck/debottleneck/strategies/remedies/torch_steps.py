@@ -1,9 +1,9 @@
-"""Parallel update for an unmodified script's torch optimizer: torch's own forms.
+"""Parallel update for an unmodified script's torch optimizer: torch's own `foreach`.
 
-`fused=True` updates all parameters in one operation, `foreach=True` in a few. Which of
-them a class has is asked of its settings, and whether it can do it here is tried on
-stand-ins for the parameters. The form is set while a step is made and no longer, so
-that groups, state dicts and whatever else the script looks at stay its own.
+It updates all parameters in a few operations, with the same bits; `fused=True`, in one,
+rounds otherwise. Whether a class can do it here is tried on stand-ins for the
+parameters. It is set while a step is made and no longer, so that groups, state dicts
+and whatever else the script looks at stay its own.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from debottleneck.strategies.remedies.hooks import Remedy
 from debottleneck.strategies.rewriting.notes import ENGAGED, REFUSED, SUMMARY, Notes
 from debottleneck.strategies.spec import UPDATE, Strategy
 
-FORMS = ("fused", "foreach")
-"""Settings of torch's optimizers that do the same in fewer operations, best first."""
+FORM, OTHER = "foreach", "fused"
+"""The setting of torch's optimizers that does the same in fewer operations; and one
+that does not."""
 
 Group = dict[str, Any]
 
@@ -32,40 +33,33 @@ class _Stepping:
 
     Attributes:
         optimizer: It, kept so that its address is not another one's.
-        form: One of `FORMS`, "" while it is left alone.
+        acts: Whether its steps take the form.
         parameters: How many it had when that was decided.
         unseen: Those that had no gradient then.
-        state: Its state when that was last made ready for the form.
         plain: Settings of its groups while a step is made, to be put back.
     """
 
     optimizer: Any
-    form: str = ""
+    acts: bool = False
     parameters: int = 0
     unseen: list[Any] = field(default_factory=list)
-    state: Any = None
-    plain: list[tuple[Group, Group]] = field(default_factory=list)
+    plain: list[tuple[Group, Any]] = field(default_factory=list)
 
     def put_back(self) -> None:
         """The settings that the script gave the groups."""
         while self.plain:
             group, own = self.plain.pop()
-            group.update(own)
+            group[FORM] = own
 
 
 class OptimizerSteps(Remedy):
-    """Sets the form around every step, through torch's hooks for all optimizers.
-
-    Args:
-        strategy: Has no settings for an optimizer.
-        notes: Where it says what it does.
-    """
+    """Sets the form around every step, through torch's hooks for all optimizers."""
 
     def __init__(self, strategy: Strategy, notes: Notes) -> None:
         self._notes = notes
         self._stepping: dict[int, _Stepping] = {}
         self._handles: list[Any] = []
-        self._counts = dict.fromkeys(FORMS, 0)
+        self._count = 0
 
     def after_torch(self, torch: ModuleType) -> None:
         """Begin to act, also on optimizers that have been made."""
@@ -79,139 +73,108 @@ class OptimizerSteps(Remedy):
         """Leave optimizers alone again, and say what it came to."""
         while self._handles:
             self._handles.pop().remove()
-        for form, steps in self._counts.items():
-            if steps:
-                text = f"{steps} optimizer steps were made with {form}=True"
-                self._notes.say(UPDATE, SUMMARY, text, steps=steps)
+        if self._count:
+            text = f"{self._count} optimizer steps were made with {FORM}=True"
+            self._notes.say(UPDATE, SUMMARY, text, steps=self._count)
         self._stepping.clear()
 
     def _before(self, optimizer: Any, *_: Any) -> None:
         """A step begins."""
         stepping = self._stepping.setdefault(id(optimizer), _Stepping(optimizer))
         stepping.put_back()  # the last step may have raised
-        groups = optimizer.param_groups
-        count = sum(len(group["params"]) for group in groups)
+        count = sum(len(group["params"]) for group in optimizer.param_groups)
         if count != stepping.parameters or any(
             parameter.grad is not None for parameter in stepping.unseen
         ):
             self._decide(stepping, count)
-        if not stepping.form:
-            return
-        if optimizer.state is not stepping.state:  # load_state_dict makes it anew
-            stepping.state = optimizer.state
-            _move_counts(optimizer, stepping.form)
-        for group in groups:
-            own = {form: group[form] for form in FORMS if form in group}
-            stepping.plain.append((group, own))
-            group.update(_alone(group, stepping.form))
+        for group in optimizer.param_groups if stepping.acts else ():
+            stepping.plain.append((group, group[FORM]))
+            group[FORM] = True
 
     def _after(self, optimizer: Any, *_: Any) -> None:
         """A step has been made."""
         stepping = self._stepping.get(id(optimizer))
         if stepping is not None and stepping.plain:
-            self._counts[stepping.form] += 1
+            self._count += 1
             stepping.put_back()
 
     def _decide(self, stepping: _Stepping, count: int) -> None:
-        """Which form its steps take from now on, and say so."""
+        """Whether its steps take the form from now on; says so."""
         optimizer = stepping.optimizer
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
         unseen = [parameter for parameter in parameters if parameter.grad is None]
-        stepping.form, stepping.state = "", None
+        stepping.acts = False
         if len(unseen) == count:  # the first closure is yet to be called
             return
         stepping.parameters, stepping.unseen = count, unseen
         try:
-            stepping.form = usable_form(optimizer)
+            check(optimizer)
         except StrategyError as error:
             self._notes.say(UPDATE, REFUSED, str(error))
             return
-        text = f"{type(optimizer).__name__} updates with {stepping.form}=True"
+        stepping.acts = True
+        text = f"{type(optimizer).__name__} updates with {FORM}=True"
         self._notes.say(UPDATE, ENGAGED, text)
-        self._notes.keep(UPDATE, _line(optimizer, stepping.form))
+        self._notes.keep(UPDATE, _line(optimizer))
 
 
-def usable_form(optimizer: Any) -> str:
-    """The best of `FORMS` that an optimizer's class has and can use here.
+def check(optimizer: Any) -> None:
+    """See whether an optimizer's class can step in that form here.
 
     Raises:
-        StrategyError: It has one already, there is none, or torch refuses them all.
+        StrategyError: It has a form already, torch has none for it, or refuses it.
     """
     name, groups = type(optimizer).__name__, optimizer.param_groups
-    refusal = f"{name} has neither {FORMS[0]} nor {FORMS[1]}: torch has no other form"
-    for form in FORMS:
+    for form in (FORM, OTHER):
         if any(group.get(form) for group in groups):
             raise StrategyError(f"{name} has {form}=True already")
-        kinds = [kind for kind in type(optimizer).__mro__ if _takes(kind, form)]
-        if not kinds or any(form not in group for group in groups):
-            continue
-        try:
-            _try(kinds[0], optimizer, form)
-        except Exception as error:  # noqa: BLE001 - what torch says is the reason
-            said = str(error).partition("\n")[0].rstrip(".")
-            refusal = f"{name} cannot use {form}=True here: {said}"
-        else:
-            return form
-    raise StrategyError(refusal)
+    kinds = [kind for kind in type(optimizer).__mro__ if _takes(kind)]
+    if not kinds or any(FORM not in group for group in groups):
+        raise StrategyError(f"{name} has no {FORM}: torch has no other form of it")
+    try:
+        _try(kinds[0], optimizer)
+    except Exception as error:
+        said = str(error).partition("\n")[0].rstrip(".")
+        raise StrategyError(f"{name} cannot use {FORM}=True here: {said}") from error
 
 
-def _takes(kind: Any, form: str) -> bool:
+def _takes(kind: Any) -> bool:
     """Whether whoever makes an object of this class can ask for the form."""
-    return form in inspect.signature(kind).parameters
+    return FORM in inspect.signature(kind).parameters
 
 
-def _try(kind: Any, optimizer: Any, form: str) -> None:
-    """Make a class's step in this form on stand-ins for the parameters.
+def _try(kind: Any, optimizer: Any) -> None:
+    """Make a class's step on stand-ins: small parameters, one of each kind.
 
     Raises:
-        Exception: What torch raises where it does not support it.
+        Exception: What torch raises where it does not support the form.
     """
     import torch
 
+    def stand_in(dtype: Any, device: Any, sparse: bool) -> Any:
+        parameter = torch.zeros(2, 2, dtype=dtype, device=device)
+        gradient = torch.zeros_like(parameter)
+        parameter.grad = gradient.to_sparse(1) if sparse else gradient
+        return parameter
+
     twin = object.__new__(kind)
-    vars(twin).update(vars(optimizer), state=defaultdict(dict))
-    twin.param_groups = [
-        {**group, **_alone(group, form), "params": _stand_ins(group["params"])}
-        for group in optimizer.param_groups
-    ]
+    vars(twin).update(vars(optimizer), state=defaultdict(dict), param_groups=[])
+    for group in optimizer.param_groups:
+        kinds = {
+            (p.dtype, p.device, p.grad is not None and p.grad.is_sparse)
+            for p in group["params"]
+        }
+        ours = {FORM: True, "params": [stand_in(*each) for each in kinds]}
+        twin.param_groups.append(group | ours)
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what the step itself warns of, it will say
         inspect.unwrap(kind.step)(twin)
 
 
-def _stand_ins(parameters: list[Any]) -> list[Any]:
-    """A small parameter, with a gradient, for each kind that is among these."""
-    import torch
-
-    kinds = {
-        (p.dtype, p.device, p.grad is not None and p.grad.is_sparse) for p in parameters
-    }
-    stand_ins = []
-    for dtype, device, sparse in kinds:
-        parameter = torch.zeros(2, 2, dtype=dtype, device=device)
-        gradient = torch.zeros_like(parameter)
-        parameter.grad = gradient.to_sparse(1) if sparse else gradient
-        stand_ins.append(parameter)
-    return stand_ins
-
-
-def _alone(group: Group, form: str) -> Group:
-    """Of the forms that a group has, this one alone."""
-    return {each: each == form for each in FORMS if each in group}
-
-
-def _move_counts(optimizer: Any, form: str) -> None:
-    """Counts of steps made in another form lie beside the parameters, for `fused`."""
-    for parameter, state in optimizer.state.items() if form == FORMS[0] else ():
-        step = state.get("step")
-        if getattr(step, "device", parameter.device) != parameter.device:
-            state["step"] = step.to(parameter.device)
-
-
-def _line(optimizer: Any, form: str) -> str:
+def _line(optimizer: Any) -> str:
     """Code that makes it permanent."""
     kind = type(optimizer)
-    if not _takes(kind, form):
-        return f'for group in optimizer.param_groups: group["{form}"] = True'
+    if not _takes(kind):
+        return f'for group in optimizer.param_groups: group["{FORM}"] = True'
     home = "torch.optim." if kind.__module__.startswith("torch.optim.") else ""
-    return f"optimizer = {home}{kind.__name__}(..., {form}=True)"
+    return f"optimizer = {home}{kind.__name__}(..., {FORM}=True)"

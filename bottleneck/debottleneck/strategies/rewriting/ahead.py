@@ -88,11 +88,6 @@ class Heavy:
 def in_processes(load: Load, lines: tuple[int, ...], workers: int) -> Heavy:
     """The heavy lines in processes, forked here and now.
 
-    Args:
-        load: Runs them.
-        lines: The numbers of those whose values are needed.
-        workers: Processes.
-
     Raises:
         StrategyError: No process can be started.
     """
@@ -259,9 +254,6 @@ def stated(
 
 class Received:
     """Items that a child makes; the state in the place of what heavy lines need.
-
-    Args:
-        items: Of the child.
 
     Attributes:
         state: Of the last one.

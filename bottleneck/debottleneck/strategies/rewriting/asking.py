@@ -79,12 +79,7 @@ _SILENT = Notes(None)
 
 
 class _Hand(acting.Hand):
-    """Has the training loop go through its other copy, once.
-
-    Args:
-        search: Looks for the training loop.
-        known: Whether the loop is known from the beginning.
-    """
+    """Has the training loop go through its other copy, once."""
 
     def __init__(self, search: evidence.Search, known: bool) -> None:
         super().__init__(search, Wanted(None, None, process=False), _SILENT, known)

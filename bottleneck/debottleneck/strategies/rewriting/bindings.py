@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Sequence
 
-from debottleneck.agent.dataflow import SCOPES
+from debottleneck.agent.dataflow import SCOPES, declared, last_word
 
 Scope = ast.Module | ast.FunctionDef | ast.AsyncFunctionDef
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
@@ -106,11 +106,7 @@ _LET_RAISE = {
 
 def _lets_raise(manager: ast.expr) -> bool:
     """Whether a `with` is left only by its end or by what was raised in it."""
-    if not isinstance(manager, ast.Call):
-        return True  # a lock, or a file
-    called = manager.func
-    name = called.attr if isinstance(called, ast.Attribute) else None
-    return (called.id if isinstance(called, ast.Name) else name) in _LET_RAISE
+    return not isinstance(manager, ast.Call) or last_word(manager) in _LET_RAISE
 
 
 def _certain_of(node: ast.stmt) -> set[str]:
@@ -151,12 +147,6 @@ def scope_of(tree: ast.Module, inner: ast.AST) -> Scope:
     return found
 
 
-def declared_in(scope: ast.AST) -> set[str]:
-    """Names that are declared global or nonlocal in it."""
-    nodes = [n for n in ast.walk(scope) if isinstance(n, ast.Global | ast.Nonlocal)]
-    return {name for node in nodes for name in node.names}
-
-
 def bound_outside(scope: Scope, loop: ast.AST) -> set[str]:
     """Names that the scope binds besides in the loop."""
     return _given(scope).union(*(bound_in(part, loop) for part in scope.body))
@@ -181,7 +171,7 @@ def read_elsewhere(scope: Scope, loop: ast.For | ast.While) -> set[str]:
 def _from_around(function: ast.AST) -> set[str]:
     """Names that a function takes from around it."""
     own = _given(function).union(*map(bound_in, ast.iter_child_nodes(function)))
-    return names_in(function, ast.Load) - (own - declared_in(function))
+    return names_in(function, ast.Load) - (own - declared(ast.walk(function)))
 
 
 def _read_after(body: Sequence[ast.stmt], loop: ast.stmt) -> set[str] | None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from debottleneck.agent.dataflow import declared
 from debottleneck.strategies.rewriting import known
 from debottleneck.strategies.rewriting.calling import Calling, super_of
 from debottleneck.strategies.rewriting.foreign import Bound
@@ -30,22 +31,18 @@ _OF_CALL = ("_depth", "_returns")
 
 
 class Bodies(Calling):
-    """Goes into what is called, and comes back.
-
-    Args:
-        space: The globals of the code.
-        names: What its names hold.
-        bound: Owner -> attribute -> what any code binds to it, now or later.
-    """
+    """Goes into what is called, and comes back."""
 
     _block: Callable[[Sequence[ast.stmt]], None]
     _expression: Callable[..., Value]
     _comprehension: Callable[..., Value]
 
     def __init__(
-        self, space: dict[str, Any], names: Names, bound: Bound | None = None
-    ) -> None:
+        self, space: dict[str, Any], names: Names, bound: Bound | None = None,
+        *, beside: bool = False,
+    ) -> None:  # fmt: skip
         super().__init__(bound)
+        self.beside = beside
         self.space = space
         self._names = names
         self._globals: frozenset[str] = frozenset()
@@ -77,7 +74,7 @@ class Bodies(Calling):
         with self._within(vars(self)):
             self.space, self._names = function.__globals__, dict(names)
             self._cells, self._code = dict(around), function.__code__
-            self._globals = _declared(nodes, ast.Global)
+            self._globals = _global_in(*nodes)
             for node in nodes:
                 self._body(node)
             self._done[key] = joined(self._returns)
@@ -93,10 +90,11 @@ class Bodies(Calling):
             return self._done[key]
         with self._within(function.scope):
             self._names = dict(names)
-            self._globals = self._globals | _declared([function.node], ast.Global)
+            self._globals = self._globals | _global_in(function.node)
             self._body(function.node)
             self._done[key] = joined(self._returns)
-            for name in _declared([function.node], ast.Nonlocal) & self._names.keys():
+            nonlocal_names = declared(ast.walk(function.node), ast.Nonlocal)
+            for name in nonlocal_names & self._names.keys():
                 around[name] = joined([self._names[name], around.get(name, FRESH)])
         return self._done[key]
 
@@ -181,9 +179,6 @@ def _told(names: Names) -> Iterator[Any]:
     return ((n, id(v.sample), *map(id, v.roots)) for n, v in names.items())
 
 
-def _declared(
-    nodes: Sequence[ast.AST], kind: type[ast.Global] | type[ast.Nonlocal]
-) -> frozenset[str]:
+def _global_in(*nodes: ast.AST) -> frozenset[str]:
     every = (part for node in nodes for part in ast.walk(node))
-    found = (part for part in every if isinstance(part, kind))
-    return frozenset(name for each in found for name in each.names)
+    return frozenset(declared(every, ast.Global))

@@ -52,6 +52,7 @@ class Callees(Bodies):
         space: The globals of the code.
         names: What its names hold.
         bound: Owner -> attribute -> what any code binds to it, now or later.
+        beside: Whether another thread runs it.
     """
 
     def statement(self, node: ast.stmt, *, used: bool = True) -> None:

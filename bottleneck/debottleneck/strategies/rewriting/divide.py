@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from debottleneck.agent.dataflow import last_word
 from debottleneck.strategies.conflicts import is_random
 from debottleneck.strategies.rewriting.bindings import certain
 from debottleneck.strategies.rewriting.flatten import FlatLoop
@@ -239,7 +240,7 @@ class _Graph:
     def _training(self, reached: Sequence[set[int]]) -> set[int]:
         """What trains: by what it calls, else arrays are changed last of all in it."""
         nodes = range(self._count)
-        named = {n for n in nodes if self._seen.effects[n].trains}
+        named = {n for n in nodes if self._seen.effects[n].stages}
         changers = {n for n in nodes if self._lines[n].number in self._seen.changers}
         last = {
             n for n in changers if all(n in reached[o] for o in reached[n] & changers)
@@ -352,14 +353,7 @@ class _Graph:
 def pieces_of(
     flat: FlatLoop, division: Division, seen: Observation, *, by_workers: bool
 ) -> tuple[Piece, ...]:
-    """The lines of a loop; those of one statement that are alike as one.
-
-    Args:
-        flat: The loop.
-        division: Where its lines run.
-        seen: What they take.
-        by_workers: Whether the heavy ones have workers.
-    """
+    """The lines of a loop; those of one statement that are alike as one."""
     found: dict[Piece, tuple[float, float]] = {}
     cpu_ns = seen.cpu_ns or [0.0] * len(seen.ns)
     keys = _keys(flat, division, HEAVY if by_workers else ORDER)
@@ -377,16 +371,10 @@ def _keys(flat: FlatLoop, division: Division, heavy: str) -> Iterator[Piece]:
     sides = dict.fromkeys(division.order, ORDER) | dict.fromkeys(division.heavy, heavy)
     for line in flat.lines:
         call = getattr(line.node, "value", None)
-        name = _last_word(call.func) if isinstance(call, ast.Call) else ""
+        name = last_word(call) if isinstance(call, ast.Call) else ""
         side = sides.get(line.number, STAYS)
         yield Piece(line.within or line.place, side, 0.0, 0.0, name)
     yield Piece(flat.place, ORDER if division.iterable else STAYS, 0.0, 0.0)
-
-
-def _last_word(node: ast.expr) -> str:
-    if isinstance(node, ast.Attribute):
-        return node.attr
-    return node.id if isinstance(node, ast.Name) else ""
 
 
 def size_of(flat: FlatLoop, division: Division, seen: Observation) -> int:

@@ -19,17 +19,17 @@ from time import perf_counter_ns, thread_time_ns
 from types import CodeType, FrameType, FunctionType
 from typing import Any
 
-from debottleneck.errors import StrategyError
-from debottleneck.strategies import pools
-from debottleneck.strategies.blas import cores
-from debottleneck.strategies.rewriting.bindings import exposed, names_in
-from debottleneck.strategies.rewriting.callees import Callees
-from debottleneck.strategies.rewriting.generated import (
+from debottleneck.agent.generated import (
     codes_of,
     listed,
     located,
     parsed,
 )
+from debottleneck.errors import StrategyError
+from debottleneck.strategies import pools
+from debottleneck.strategies.blas import cores
+from debottleneck.strategies.rewriting.bindings import exposed, names_in
+from debottleneck.strategies.rewriting.callees import Callees
 from debottleneck.strategies.rewriting.independent import Finder, Turns
 from debottleneck.strategies.rewriting.locations import (
     Effects,
@@ -101,13 +101,7 @@ class Sharing:
 
 
 class EachPoint:
-    """One loop: what its code calls.
-
-    Args:
-        turns: The loop.
-        file: Where it stands.
-        asked: What was asked for.
-    """
+    """One loop: what its code calls."""
 
     def __init__(self, turns: Turns, file: str, asked: Sharing) -> None:
         self._turns, self._file, self._asked = turns, file, asked

@@ -26,15 +26,9 @@ from debottleneck.strategies.rewriting.plan import Reason, handed
 from debottleneck.strategies.rewriting.values import Value, own_function
 
 
-class _Followed(Callees):
-    """Follows what another thread runs."""
-
-    beside = True
-
-
 def effects_elsewhere() -> Effects:
     """What they read and change."""
-    callees = _Followed({}, {})
+    callees = Callees({}, {}, beside=True)
     for number in signal.valid_signals():
         handler = signal.getsignal(number)
         if callable(handler):
@@ -130,7 +124,7 @@ def effects_left(frame: FrameType, loop: int = 0) -> Effects:
     for each in _frames(frame):
         space, local = each.f_globals, each.f_locals
         own = {} if local is space else {n: Value.of(v) for n, v in local.items()}
-        callees = _Followed(space, own)
+        callees = Callees(space, own, beside=True)
         for node in _left(each):
             if node.lineno != loop or each is not frame:
                 callees.statement(node)

@@ -54,12 +54,6 @@ SLACK = 1.05
 class Rewriting:
     """What the copy of one loop refers to.
 
-    Args:
-        point: The loop.
-        flat: Its lines.
-        settings: What was asked for.
-        notes: Where it is said what is done.
-
     Attributes:
         values: Of the present iteration, by line.
         taken: Which lines take them.

@@ -70,7 +70,11 @@ class Fed(Rewriting):
             if any(owner in drawn for owner, _ in effects.touches):
                 effects.bound = effects.bound or SHARED_DRAWS
             shared = {owner_of(one): one for one in effects.held.values()}
-            shared = {key: one for key, one in shared.items() if _hands_over(one)}
+            shared = {
+                key: one
+                for key, one in shared.items()  # a lock only guards something
+                if is_shared(one) and type(one).__name__ not in ("lock", "RLock")
+            }
             handed = {at for at in effects.touches if at[0] in shared}
             met = beside.met(effects) | handed
             if met:
@@ -137,11 +141,6 @@ def _of_thread(
     reason = Reason.first([reason, why])
     plan = replace(plan, reason=reason, feeds=True, unwritten=unwritten)
     return replace(decision, plan=plan)
-
-
-def _hands_over(value: Any) -> bool:
-    """Whether it is a queue or the like; a lock only guards something."""
-    return is_shared(value) and type(value).__name__ not in ("lock", "RLock")
 
 
 def _is_bounded(value: Any) -> bool:

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from debottleneck.agent.dataflow import SCOPES
+from debottleneck.agent.generated import Put, listed, located, parsed
 from debottleneck.strategies.rewriting.bindings import bound_in, exposed
-from debottleneck.strategies.rewriting.generated import Put, listed, located, parsed
 
 Loop = ast.For | ast.While
 
@@ -316,7 +316,8 @@ def needs_frame(node: ast.AST) -> bool:
     nodes = [*ast.walk(node)]
     ids = {part.id for part in nodes if isinstance(part, ast.Name)}
     named = ids | {part.attr for part in nodes if isinstance(part, ast.Attribute)}
-    return bool(ids & _FRAME_BOUND) or any(map(_is_private, named))
+    private = (n for n in named if n.startswith("__") and not n.endswith("__"))
+    return bool(ids & _FRAME_BOUND) or any(private)
 
 
 def _has_end(node: ast.AST) -> bool:
@@ -324,7 +325,3 @@ def _has_end(node: ast.AST) -> bool:
     if isinstance(node, ast.Try | ast.TryStar):
         return bool(node.finalbody)
     return isinstance(node, ast.With)
-
-
-def _is_private(name: str) -> bool:
-    return name.startswith("__") and not name.endswith("__")

@@ -48,9 +48,6 @@ ELEMENT = "[]"
 class Touching:
     """Collects effects; what code has them, `callees.Callees` tells.
 
-    Args:
-        bound: Owner -> attribute -> what any code binds to it, now or later.
-
     Attributes:
         effects: So far.
         space: The globals of the code.
@@ -58,7 +55,7 @@ class Touching:
     """
 
     space: dict[str, Any]
-    beside = False
+    beside: bool
     iterate: Callable[[Value], Value]
     call: Callable[..., Value]
     above: Callable[[list[Value]], Value]

@@ -7,10 +7,10 @@ import copy
 from dataclasses import dataclass
 from functools import cached_property
 
+from debottleneck.agent.generated import located, parsed
 from debottleneck.agent.inline import PLACEHOLDER
 from debottleneck.strategies.rewriting.bindings import names_in
 from debottleneck.strategies.rewriting.flatten import jumps, needs_frame, plain
-from debottleneck.strategies.rewriting.generated import located, parsed
 
 _PAUSES = (ast.Yield, ast.YieldFrom, ast.Await, ast.Return, ast.Global, ast.Nonlocal)
 

@@ -62,14 +62,16 @@ def install(folder: Path, config: Mapping[str, Any]) -> None:
         copies.copy_with(copy_of)
     if not beside and not evidence.searching():
         marks.start_unwritten()
-        evidence.start(config.get("loop"), opened.Opening(_nobody))
+        evidence.start(
+            config.get("loop"), opened.Opening(lambda path: False)
+        )  # nobody reads marks
     hands: list[Hand] = []
     for strategy in strategies:
         if strategy.name == PREFETCH:
             known = config.get("loop") is not None
             hands.append(Hand(evidence.search(), Wanted.of(strategy), notes, known))
             entries.listen_with(hands[0])
-            entries.at_steps(_pause)
+            entries.at_steps(lambda point: standstill.pause())
     remedies.begin(strategies, notes)
     sharing = [s for s in strategies if s.name in (FORWARD, UPDATE)]
     workers = {s.name: s.number("workers", 0) for s in sharing}
@@ -79,10 +81,6 @@ def install(folder: Path, config: Mapping[str, Any]) -> None:
         discover.prepare_with(partial(each.prepare, asked=asked))
     os.register_at_fork(after_in_child=_as_worker)
     atexit.register(_close, hands, notes)
-
-
-def _pause(point: object) -> None:
-    standstill.pause()
 
 
 def _as_worker() -> None:
@@ -95,11 +93,6 @@ def _as_worker() -> None:
 def after_torch(torch: ModuleType) -> None:
     """Act on torch's own loaders, modules and optimizers, once it is imported."""
     remedies.after_torch(torch)
-
-
-def _nobody(path: str) -> bool:
-    """No function is opened for marks: nobody reads them."""
-    return False
 
 
 def copy_of(
@@ -117,14 +110,7 @@ def copy_of(
 
 
 class Hand:
-    """Listens beside the search, and hands the training loop over.
-
-    Args:
-        search: Looks for the training loop.
-        settings: What was asked for.
-        notes: Where it is said what is done.
-        known: Whether the loop is known from the beginning.
-    """
+    """Listens beside the search, and hands the training loop over."""
 
     def __init__(
         self, search: Search, settings: Wanted, notes: Notes, known: bool

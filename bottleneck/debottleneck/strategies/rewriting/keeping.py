@@ -24,6 +24,7 @@ from debottleneck.strategies.rewriting.locations import (
     owner_of,
     reach,
 )
+from debottleneck.strategies.rewriting.watch import held_at
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Kept:
 
     def snapshot(self) -> Any:
         """How it is now."""
-        values = [_get(owner, name) for owner, name in self.attributes]
+        values = [held_at(owner, name)[0] for owner, name in self.attributes]
         return randomness.states(self.streams), values
 
     def restore(self, state: Any) -> None:
@@ -58,12 +59,7 @@ class Kept:
 
 
 class Reachable:
-    """Whether the script can still get at something by a name.
-
-    Args:
-        frame: Of the loop.
-        space: Its globals.
-    """
+    """Whether the script can still get at something by a name."""
 
     def __init__(self, frame: FrameType, space: Mapping[str, Any]) -> None:
         self._values = [*frame.f_locals.values(), *space.values()]
@@ -98,7 +94,9 @@ def comes_back(at: Location, ahead: Effects) -> bool:
     held = _held(at, ahead)
     if isinstance(inspect.getattr_static(type(held), at[1], None), property):
         return True  # what it stores is told by its own code
-    return at[1] != ALL and _is_stored(held, at[1]) and is_fixed(_get(held, at[1]))
+    return (
+        at[1] != ALL and _is_stored(held, at[1]) and is_fixed(held_at(held, at[1])[0])
+    )
 
 
 def _is_stored(owner: Any, name: str) -> bool:
@@ -107,12 +105,6 @@ def _is_stored(owner: Any, name: str) -> bool:
         return True
     static = inspect.getattr_static(type(owner), name, None)
     return isinstance(static, types.MemberDescriptorType)
-
-
-def _get(owner: Any, name: str) -> Any:
-    if isinstance(owner, dict):
-        return owner.get(name)
-    return getattr(owner, name, None)
 
 
 def streams_in(effects: Effects) -> tuple[Any, ...]:
@@ -131,7 +123,7 @@ def kept_of(division: Division, ahead: Effects) -> Kept:
         if name != ALL
         and held is not None
         and _is_stored(held, name)
-        and is_fixed(_get(held, name))
+        and is_fixed(held_at(held, name)[0])
     ]
     return Kept(tuple(streams.values()), tuple(attributes))
 

@@ -14,6 +14,7 @@ from functools import cache
 from typing import Any
 
 from debottleneck.agent.aside import again
+from debottleneck.agent.inline import first_line
 from debottleneck.strategies.conflicts import PLAIN, _is_torch, is_random, is_tensor
 from debottleneck.strategies.rewriting.locations import iterators_in
 from debottleneck.strategies.rewriting.plan import Reason
@@ -175,14 +176,7 @@ def stages(receiver: Any, name: str) -> set[str]:
 
 
 def may_alias(function: Any, name: str, named: Collection[str], count: int) -> bool:
-    """Whether a call may give what it is given, or a part of it.
-
-    Args:
-        function: What is called.
-        name: Its name.
-        named: Names that arguments are given by.
-        count: Arguments.
-    """
+    """Whether a call may give what it is given, or a part of it."""
     if "copy" in named or (name == "einsum" and count < 3):  # of one array: a view
         return True
     return name in ALIASES or type(function).__module__ in ("operator", "_operator")
@@ -353,8 +347,7 @@ def _functions(path: str) -> Mapping[tuple[str, int], list[Node]]:
     found: dict[tuple[str, int], list[Node]] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            first = min(n.lineno for n in (node, *node.decorator_list))
-            key = (node.name, first)
+            key = (node.name, first_line(node))
         elif isinstance(node, ast.Lambda):
             key = ("<lambda>", node.lineno)
         elif isinstance(node, ast.GeneratorExp):

@@ -93,11 +93,6 @@ class Effects:
         """All locations."""
         return self.reads | self.writes
 
-    @property
-    def trains(self) -> bool:
-        """Whether it is a part of the training."""
-        return bool(self.stages)
-
     def release(self, lasting: Collection[Owner]) -> None:
         """Keep nothing alive but what the script holds by names."""
         kinds = (type, types.FunctionType, types.CellType)
@@ -106,7 +101,7 @@ class Effects:
             for key, value in self.held.items()
             if owner_of(value) in lasting
             or isinstance(value, kinds)
-            or _is_space(value)
+            or (isinstance(value, dict) and "__name__" in value)  # a module's
         }
 
     def add(self, other: Effects) -> None:
@@ -116,10 +111,6 @@ class Effects:
         self.held |= other.held
         self.stages |= other.stages
         self.bound = self.bound or other.bound
-
-
-def _is_space(value: Any) -> bool:
-    return isinstance(value, dict) and "__name__" in value
 
 
 def meet(some: Collection[Location], others: Collection[Location]) -> set[Location]:

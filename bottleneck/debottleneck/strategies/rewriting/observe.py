@@ -49,11 +49,7 @@ _COPIED = (list, dict, set, bytearray)
 
 
 class Observed:
-    """Collects what is seen.
-
-    Args:
-        flat: The loop.
-    """
+    """Collects what is seen."""
 
     def __init__(self, flat: FlatLoop) -> None:
         self._flat = flat
@@ -120,13 +116,7 @@ class Observed:
         self._witness.end()
 
     def look(self, frame: FrameType, iterator: Any, besides: Mapping[str, Any]) -> None:
-        """The iteration is over: see what each of its lines touched.
-
-        Args:
-            frame: The loop's.
-            iterator: What it goes over.
-            besides: Names that are no variables of the frame.
-        """
+        """The iteration is over: see what each of its lines touched."""
         self.stop()
         space, local = frame.f_globals, frame.f_locals
         bound = {*self._binders, *self._flat.names}
@@ -181,13 +171,8 @@ class Observed:
         found = [self._line(line, space, names, local) for line in self._flat.lines]
         callees = Callees(space, names, self._bound)
         callees.iterate(Value.of(iterator))
-        self._heard(-1, callees)
+        self._events.get(-1, Events()).into(callees)
         return [*found, callees.effects]
-
-    def _heard(self, number: int, callees: Callees) -> None:
-        events = self._events.get(number)
-        if events is not None:
-            events.into(callees)
 
     def _line(
         self, line: Line, space: dict[str, Any], names: Names, local: Any
@@ -195,7 +180,7 @@ class Observed:
         callees = Callees(space, names, self._bound)
         used = not line.temporary or any(line.temporary in u for u in self._uses)
         callees.statement(line.node, used=used)
-        self._heard(line.number, callees)
+        self._events.get(line.number, Events()).into(callees)
         seen = self._values.get(line.number)
         if line.temporary:
             told = names.get(line.temporary, FRESH)

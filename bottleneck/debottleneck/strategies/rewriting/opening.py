@@ -17,11 +17,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from debottleneck.agent.generated import Put, located, parsed
 from debottleneck.strategies.conflicts import PLAIN
 from debottleneck.strategies.rewriting import known
 from debottleneck.strategies.rewriting.bindings import certain, names_in
 from debottleneck.strategies.rewriting.flatten import FlatLoop, Line, lines_of
-from debottleneck.strategies.rewriting.generated import Put, located, parsed
 from debottleneck.strategies.rewriting.values import users_function
 
 DEEPEST = 3
@@ -131,13 +131,7 @@ def resumed(iterator: Any, inner: Any) -> Any:
 def opened_iterable(
     flat: FlatLoop, iterator: Any, space: dict[str, Any]
 ) -> FlatLoop | None:
-    """The loop with those of the generators it goes over in it.
-
-    Args:
-        flat: The loop.
-        iterator: What it goes over.
-        space: Globals of the function that it is in.
-    """
+    """The loop with those of the generators it goes over in it."""
     if flat.target is None or under_way(iterator, space).iterator is iterator:
         return None
     start = max((line.number for line in flat.lines), default=0) + 1

@@ -178,10 +178,6 @@ class Script:
 def _side_by_side(script: Script, plan: Mapping[str, Any]) -> None:
     """Change the script.
 
-    Args:
-        script: The file.
-        plan: The loop's, as `Plan.as_json` gives it.
-
     Raises:
         NoLines: It cannot be written.
     """
@@ -270,10 +266,6 @@ def patched(data: bytes, plans: Sequence[Mapping[str, Any]]) -> bytes:
 def diff(plans: Sequence[Mapping[str, Any]], folder: Path) -> bytes:
     """What `git apply` and `patch -p1` take, for the files of these plans.
 
-    Args:
-        plans: As `Plan.as_json` gives them.
-        folder: Paths are relative to it.
-
     Raises:
         NoLines: It cannot be written.
     """
@@ -294,12 +286,7 @@ def diff(plans: Sequence[Mapping[str, Any]], folder: Path) -> bytes:
 def lines_to_keep(
     plans: Sequence[Mapping[str, Any]], folder: Path
 ) -> tuple[bytes, list[str]]:
-    """The diff of what can be written, and sentences about what cannot.
-
-    Args:
-        plans: As `Plan.as_json` gives them.
-        folder: Paths are relative to it.
-    """
+    """The diff of what can be written, and sentences about what cannot."""
     found: list[Mapping[str, Any]] = []
     said: list[str] = []
     for plan in plans:

@@ -15,17 +15,17 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any
 
+from debottleneck.agent.dataflow import declared, last_word
+from debottleneck.agent.generated import Put
 from debottleneck.strategies.rewriting.bindings import (
     bound_in,
     bound_outside,
     certain,
-    declared_in,
     names_in,
     read_elsewhere,
     scope_of,
 )
 from debottleneck.strategies.rewriting.flatten import Line, flatten, jumps
-from debottleneck.strategies.rewriting.generated import Put
 from debottleneck.strategies.rewriting.patch import NoLines, Script
 from debottleneck.strategies.rewriting.plan import HEAVY, ORDER, STAYS
 
@@ -62,10 +62,6 @@ class Fragment:
 
 class Ahead:
     """Writes one loop.
-
-    Args:
-        script: The file.
-        plan: The loop's, as `Plan.as_json` gives it.
 
     Raises:
         NoLines: It cannot be written.
@@ -165,8 +161,7 @@ class Ahead:
 
     def _word_for(self, node: Any) -> list[str]:
         """What to call it, after its maker."""
-        maker = getattr(node, "func", None)
-        name = getattr(maker, "attr", getattr(maker, "id", ""))
+        name = last_word(node) if isinstance(node, ast.Call) else ""
         word = VERBS.sub("", name)
         return [word] if word != name and word.isidentifier() else []
 
@@ -221,7 +216,7 @@ class Ahead:
                 raise NoLines("what runs ahead leaves the loop")
         if isinstance(self._loop, ast.While) and self._loop.orelse:
             raise NoLines("it has an else")
-        shared = bound & declared_in(self._scope)
+        shared = bound & declared(ast.walk(self._scope))
         if shared and not isinstance(self._scope, ast.Module):
             raise NoLines(f"{min(shared)} is no variable of the function")
 

@@ -67,14 +67,7 @@ def renewed(
     frame: FrameType,
     divided: Callable[[Observation], tuple[Division, Any]],
 ) -> tuple[Observation, Replicas]:
-    """What was seen, as if connections were new each time; of those, or of none.
-
-    Args:
-        seen: What lines do.
-        flat: The lines.
-        frame: Of the loop.
-        divided: What would run where, by that.
-    """
+    """What was seen, as if connections were new each time; of those, or of none."""
     numbers, connections, plain = [*flat.numbered, -1], list[Any](), seen
     for one in seen.connections:
         owners = {owner_of(held) for held in reach(one)}
@@ -101,9 +94,6 @@ def _is_idle(connection: Any) -> bool:
 
 class Replicas:
     """What each worker has of its own, while a loop runs ahead.
-
-    Args:
-        shared: The script's connections.
 
     Attributes:
         differs: Why workers must not have their own, "" as far as is known.

@@ -15,18 +15,18 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from debottleneck.agent.generated import (
+    codes_of,
+    listed,
+    located,
+    parsed,
+)
 from debottleneck.strategies.rewriting.divide import Division
 from debottleneck.strategies.rewriting.flatten import (
     LEAVES,
     SKIPS,
     FlatLoop,
     Line,
-)
-from debottleneck.strategies.rewriting.generated import (
-    codes_of,
-    listed,
-    located,
-    parsed,
 )
 from debottleneck.strategies.rewriting.tracebacks import generated_in
 
@@ -136,8 +136,8 @@ def split(
     own = {n for line in heavy for n in _all_binds(line)}
     needs = sorted(_uses(heavy) & made - set(kept))
     bound = (made | own) - set(kept)
-    used = _uses([*order, *heavy])
-    used |= _ids(flat.target) if flat.target is not None else set()
+    target = ast.walk(flat.target or ast.Pass())
+    used = {n.id for n in target if isinstance(n, ast.Name)} | _uses([*order, *heavy])
     within = local is not space  # what is the module's is read there
     given = {n: v for n, v in local.items() if n in used and (within or n in bound)}
     given = {n: v for n, v in given.items() if n not in kept} | dict(besides or {})
@@ -164,10 +164,6 @@ def _all_binds(line: Line) -> tuple[str, ...]:
 
 def _uses(lines: Sequence[Line]) -> set[str]:
     return {name for line in lines for name in line.uses}
-
-
-def _ids(node: ast.AST) -> set[str]:
-    return {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
 
 
 def _at(flat: FlatLoop) -> ast.AST:

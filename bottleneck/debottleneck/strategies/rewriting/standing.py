@@ -27,12 +27,7 @@ _DEEPEST = 3
 
 
 class Standing:
-    """What turns hold, as it was when they were looked at.
-
-    Args:
-        given: What their items are, and the names that they use.
-        effects: Of each turn.
-    """
+    """What turns hold, as it was when they were looked at."""
 
     def __init__(self, given: Sequence[Any], effects: Sequence[Effects]) -> None:
         expanded = {id(one) for one in _expanded(given) if isinstance(one, _KINDS)}

@@ -7,8 +7,8 @@ import types
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from debottleneck.agent.generated import codes_of, parsed
 from debottleneck.strategies.rewriting.flatten import Line
-from debottleneck.strategies.rewriting.generated import codes_of, parsed
 
 Span = tuple[int, int, int, int]
 """The first and last line, the first and last column."""
@@ -30,12 +30,7 @@ def generated_in(error: BaseException) -> types.TracebackType | None:
 def own_trace(
     error: BaseException, lines: Sequence[Line]
 ) -> types.TracebackType | None:
-    """The traceback from what a line called on; of the line, the loop's frame tells.
-
-    Args:
-        error: What was raised.
-        lines: Of the flat loop.
-    """
+    """The traceback from what a line called on; of the line, the loop's frame tells."""
     found = error.__traceback__
     own = generated_in(error)
     if own is not None:

@@ -313,13 +313,6 @@ def kind_of(value: Value) -> type:
     return sample.kind if isinstance(sample, Made) else type(sample)
 
 
-def plain_function(method: Any) -> Any:
-    """A method as a function."""
-    if isinstance(method, staticmethod | classmethod):
-        method = method.__func__
-    return method
-
-
 def own_function(function: Any) -> bool:
     """Whether it is a function of the user's, or a method as its class holds it."""
     return users_function(function) is not None
@@ -327,7 +320,8 @@ def own_function(function: Any) -> bool:
 
 def users_function(function: Any) -> types.FunctionType | None:
     """The user's own function that a function is, or that a library's wraps."""
-    function = plain_function(function)
+    if isinstance(function, staticmethod | classmethod):
+        function = function.__func__
     for _ in range(MOST_KINDS):
         if isinstance(function, types.FunctionType) and is_own(
             function.__code__.co_filename, function.__module__ or ""

@@ -58,11 +58,7 @@ def _with_dots(name: str) -> str:
 
 
 class Put(ast.NodeTransformer):
-    """Puts expressions, or other names, in place of names.
-
-    Args:
-        parts: What stands for each.
-    """
+    """Puts expressions, or other names, in place of names."""
 
     def __init__(self, parts: Mapping[str, ast.expr | str]) -> None:
         self._parts = parts
