@@ -342,6 +342,16 @@ def test_an_optimizer_steps_in_torch_s_own_form(
     assert same(plain, trained(Net, make))
 
 
+def test_fused_is_for_who_asks_for_it(tmp_path: Path) -> None:
+    """It rounds otherwise than the plain step; what has none is left alone."""
+    with Acting("parallel-update:fused", tmp_path) as acting:
+        trained(Net, torch.optim.Adam)
+        trained(Net, torch.optim.Adadelta)
+    assert acting.said("engaged") == ["Adam updates with fused=True"]
+    assert "torch.optim.Adam(..., fused=True)" in acting.said("keep")[0]
+    assert acting.said("refused")[0].startswith("Adadelta has no fused")
+
+
 @pytest.mark.parametrize(
     ("make", "reason"),
     [

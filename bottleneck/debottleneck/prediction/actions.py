@@ -115,7 +115,9 @@ def only_tried(finding: Finding, analysis: Analysis) -> list[str]:
     sites = analysis.recording.sites
     of_torch = (sites["stage"] == finding.stage) & (sites["kind"] == "torch")
     name = OF_STAGES.get(finding.stage)
-    return [name] if name and of_torch.any() else []
+    if not name or not of_torch.any():
+        return []
+    return [name, f"{name}:fused"] if name == UPDATE else [name]
 
 
 def _pooled(analysis: Analysis) -> bool:

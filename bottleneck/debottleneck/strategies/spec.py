@@ -21,7 +21,7 @@ _SETTINGS: Mapping[str, Mapping[str, tuple[str | range, ...]]] = {
         "where": ("thread", "process"),
     },
     FORWARD: {"workers": _WORKERS},
-    UPDATE: {"workers": _WORKERS},
+    UPDATE: {"workers": _WORKERS, "fused": _FLAG},
     DATALOADER: {
         "workers": (range(257),),
         "persistent": _FLAG,

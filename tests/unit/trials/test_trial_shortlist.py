@@ -56,7 +56,8 @@ def test_what_plans_allow_is_tried_in_its_best_setting() -> None:
     [
         # What no rewriting of the loop takes away is taken away where it lies.
         ("gc-pauses", "", "gc", ["gc:freeze", "gc:off"]),
-        ("oversubscription", "forward", "runqueue", ["blas:threads=1"]),
+        # No thread of a pool of BLAS is among those that want cores.
+        ("oversubscription", "forward", "runqueue", []),
         ("waiting", "other", "disk", ["background:checkpoint"]),
     ],
 )
@@ -77,11 +78,14 @@ def test_without_plans_each_strategy_is_tried_as_it_comes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("stage", "name"),
-    [("update", "parallel-update"), ("forward", "parallel-forward")],
+    ("stage", "name", "more"),
+    [
+        ("update", "parallel-update", ["parallel-update:fused"]),
+        ("forward", "parallel-forward", []),
+    ],
 )
 def test_what_torch_does_itself_is_tried_where_a_finding_is(
-    stage: str, name: str
+    stage: str, name: str, more: list[str]
 ) -> None:
     """No plan knows of it; once is enough."""
     sites = made_runs.table("sites", [(1, 0, stage, "torch.x", "", 0, "torch")])
@@ -95,7 +99,7 @@ def test_what_torch_does_itself_is_tried_where_a_finding_is(
         findings=(finding("compute-bound", stage), finding("waiting", stage)),
     )
     others = [row.spec for row in rows if row.spec in OTHERS]
-    assert supported(analysis) == [*GAINING, name, *others]
+    assert supported(analysis) == [*GAINING, name, *more, *others]
     assert name not in supported(replace(analysis, findings=()))
 
 

@@ -40,6 +40,7 @@ class FileJobs:
         self._jobs: list[tuple[tuple[str, ...], futures.Future[None]]] = []
         self._busy = threading.local()
         self._undo: list[tuple[str, Any]] = []
+        self._events = _OF_FILES, _OF_PROCESSES
         self._pid = os.getpid()
         sys.addaudithook(self._hook)
         for name in _UNHEARD:
@@ -108,11 +109,12 @@ class FileJobs:
             job()
 
     def _hook(self, event: str, args: tuple[Any, ...]) -> None:
-        if not self._jobs or not event.startswith((*_OF_FILES, *_OF_PROCESSES)):
+        files, processes = self._events  # of modules nothing is left at the very end
+        if not self._jobs or not event.startswith((*files, *processes)):
             return
         if event in ("os.listdir", "os.scandir"):
             self._look(["." if args[0] is None else args[0]], lists=True)
-        elif not event.startswith(_OF_PROCESSES):
+        elif not event.startswith(processes):
             self._look(args[:2])
         elif not self.is_working():
             self.wait()

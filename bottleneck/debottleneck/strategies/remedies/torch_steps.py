@@ -1,9 +1,9 @@
 """Parallel update for an unmodified script's torch optimizer: torch's own `foreach`.
 
-It updates all parameters in a few operations, with the same bits; `fused=True`, in one,
-rounds otherwise. Whether a class can do it here is tried on stand-ins for the
-parameters. It is set while a step is made and no longer, so that groups, state dicts
-and whatever else the script looks at stay its own.
+It updates all parameters in a few operations, with the same bits; `fused`, in one, is
+faster and rounds otherwise: that is for who asks for it. Whether a class can do it
+here is tried on stand-ins for the parameters. It is set while a step is made and no
+longer, so that groups, state dicts and whatever else the script looks at stay its own.
 """
 
 from __future__ import annotations
@@ -20,9 +20,8 @@ from debottleneck.strategies.remedies.hooks import Remedy
 from debottleneck.strategies.rewriting.notes import ENGAGED, REFUSED, SUMMARY, Notes
 from debottleneck.strategies.spec import UPDATE, Strategy
 
-FORM, OTHER = "foreach", "fused"
-"""The setting of torch's optimizers that does the same in fewer operations; and one
-that does not."""
+FOREACH, FUSED = "foreach", "fused"
+"""Settings of torch's optimizers."""
 
 Group = dict[str, Any]
 
@@ -37,9 +36,11 @@ class _Stepping:
         parameters: How many it had when that was decided.
         unseen: Those that had no gradient then.
         plain: Settings of its groups while a step is made, to be put back.
+        form: The setting.
     """
 
     optimizer: Any
+    form: str = FOREACH
     acts: bool = False
     parameters: int = 0
     unseen: list[Any] = field(default_factory=list)
@@ -49,7 +50,7 @@ class _Stepping:
         """The settings that the script gave the groups."""
         while self.plain:
             group, own = self.plain.pop()
-            group[FORM] = own
+            group[self.form] = own
 
 
 class OptimizerSteps(Remedy):
@@ -57,6 +58,7 @@ class OptimizerSteps(Remedy):
 
     def __init__(self, strategy: Strategy, notes: Notes) -> None:
         self._notes = notes
+        self._form = FUSED if strategy.has(FUSED) else FOREACH
         self._stepping: dict[int, _Stepping] = {}
         self._handles: list[Any] = []
         self._count = 0
@@ -74,13 +76,15 @@ class OptimizerSteps(Remedy):
         while self._handles:
             self._handles.pop().remove()
         if self._count:
-            text = f"{self._count} optimizer steps were made with {FORM}=True"
+            text = f"{self._count} optimizer steps were made with {self._form}=True"
             self._notes.say(UPDATE, SUMMARY, text, steps=self._count)
         self._stepping.clear()
 
     def _before(self, optimizer: Any, *_: Any) -> None:
         """A step begins."""
-        stepping = self._stepping.setdefault(id(optimizer), _Stepping(optimizer))
+        stepping = self._stepping.setdefault(
+            id(optimizer), _Stepping(optimizer, self._form)
+        )
         stepping.put_back()  # the last step may have raised
         count = sum(len(group["params"]) for group in optimizer.param_groups)
         if count != stepping.parameters or any(
@@ -88,8 +92,8 @@ class OptimizerSteps(Remedy):
         ):
             self._decide(stepping, count)
         for group in optimizer.param_groups if stepping.acts else ():
-            stepping.plain.append((group, group[FORM]))
-            group[FORM] = True
+            stepping.plain.append((group, group[self._form]))
+            group[self._form] = True
 
     def _after(self, optimizer: Any, *_: Any) -> None:
         """A step has been made."""
@@ -108,42 +112,42 @@ class OptimizerSteps(Remedy):
             return
         stepping.parameters, stepping.unseen = count, unseen
         try:
-            check(optimizer)
+            check(optimizer, self._form)
         except StrategyError as error:
             self._notes.say(UPDATE, REFUSED, str(error))
             return
         stepping.acts = True
-        text = f"{type(optimizer).__name__} updates with {FORM}=True"
+        text = f"{type(optimizer).__name__} updates with {self._form}=True"
         self._notes.say(UPDATE, ENGAGED, text)
-        self._notes.keep(UPDATE, _line(optimizer))
+        self._notes.keep(UPDATE, _line(optimizer, self._form))
 
 
-def check(optimizer: Any) -> None:
+def check(optimizer: Any, asked: str = FOREACH) -> None:
     """See whether an optimizer's class can step in that form here.
 
     Raises:
         StrategyError: It has a form already, torch has none for it, or refuses it.
     """
     name, groups = type(optimizer).__name__, optimizer.param_groups
-    for form in (FORM, OTHER):
+    for form in (FOREACH, FUSED):
         if any(group.get(form) for group in groups):
             raise StrategyError(f"{name} has {form}=True already")
-    kinds = [kind for kind in type(optimizer).__mro__ if _takes(kind)]
-    if not kinds or any(FORM not in group for group in groups):
-        raise StrategyError(f"{name} has no {FORM}: torch has no other form of it")
+    kinds = [kind for kind in type(optimizer).__mro__ if _takes(kind, asked)]
+    if not kinds or any(asked not in group for group in groups):
+        raise StrategyError(f"{name} has no {asked}: torch has no such form of it")
     try:
-        _try(kinds[0], optimizer)
+        _try(kinds[0], optimizer, asked)
     except Exception as error:
         said = str(error).partition("\n")[0].rstrip(".")
-        raise StrategyError(f"{name} cannot use {FORM}=True here: {said}") from error
+        raise StrategyError(f"{name} cannot use {asked}=True here: {said}") from error
 
 
-def _takes(kind: Any) -> bool:
+def _takes(kind: Any, form: str) -> bool:
     """Whether whoever makes an object of this class can ask for the form."""
-    return FORM in inspect.signature(kind).parameters
+    return form in inspect.signature(kind).parameters
 
 
-def _try(kind: Any, optimizer: Any) -> None:
+def _try(kind: Any, optimizer: Any, form: str) -> None:
     """Make a class's step on stand-ins: small parameters, one of each kind.
 
     Raises:
@@ -164,17 +168,17 @@ def _try(kind: Any, optimizer: Any) -> None:
             (p.dtype, p.device, p.grad is not None and p.grad.is_sparse)
             for p in group["params"]
         }
-        ours = {FORM: True, "params": [stand_in(*each) for each in kinds]}
+        ours = {form: True, "params": [stand_in(*each) for each in kinds]}
         twin.param_groups.append(group | ours)
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what the step itself warns of, it will say
         inspect.unwrap(kind.step)(twin)
 
 
-def _line(optimizer: Any) -> str:
+def _line(optimizer: Any, form: str) -> str:
     """Code that makes it permanent."""
     kind = type(optimizer)
-    if not _takes(kind):
-        return f'for group in optimizer.param_groups: group["{FORM}"] = True'
+    if not _takes(kind, form):
+        return f'for group in optimizer.param_groups: group["{form}"] = True'
     home = "torch.optim." if kind.__module__.startswith("torch.optim.") else ""
-    return f"optimizer = {home}{kind.__name__}(..., {FORM}=True)"
+    return f"optimizer = {home}{kind.__name__}(..., {form}=True)"
