@@ -133,6 +133,7 @@ def test_who_holds_a_lock_is_seen_from_outside(
     assert f"process {process.pid} runs on as it was" in done.stderr
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 def test_long_iterations_are_steps(tmp_path: Path, environment: dict[str, str]) -> None:
     """Each is seen, as its statements follow each other."""

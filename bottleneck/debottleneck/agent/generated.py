@@ -8,6 +8,8 @@ import types
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from debottleneck.agent.aside import again
+
 _DOT = "__dot__"
 
 
@@ -19,7 +21,8 @@ def parsed(text: str, **parts: ast.expr | Sequence[ast.stmt]) -> list[Any]:
         parts: What names like `$PART` in it stand for: expressions, or statements for
             one that is a statement.
     """
-    tree = ast.parse(text.replace("$", _DOT))
+    # CPython 3.11 counts how deep the trees of all threads are in one place.
+    tree = again(SystemError, ast.parse, text.replace("$", _DOT))
     for node in ast.walk(tree):
         for name in node._attributes:
             if hasattr(node, name):
@@ -87,5 +90,6 @@ def located(node: Any, place: ast.AST) -> Any:
 
 def codes_of(functions: list[ast.stmt], file: str) -> list[types.CodeType]:
     """Functions compiled, as if they stood in that file."""
-    module = compile(ast.Module(functions, []), file, "exec", dont_inherit=True)
+    tree = ast.Module(functions, [])
+    module = again(SystemError, compile, tree, file, "exec", dont_inherit=True)
     return [each for each in module.co_consts if isinstance(each, types.CodeType)]

@@ -277,7 +277,9 @@ class Rewriting:
         source: LoopItems,
     ) -> Iterator[Any]:
         """Iterations whose lines ahead are run in turn, each noted."""
-        made = decision.split_for(frame, observed.note)
+        made = self._aside(partial(decision.split_for, frame, observed.note))
+        if made is None:
+            return
         entry = EntryRun(self, decision, source, made.index(source), made.load)
         self.taken = made.taken
 

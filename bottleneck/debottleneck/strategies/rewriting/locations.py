@@ -47,11 +47,12 @@ _left = threading.local()
 @contextmanager
 def limited() -> Iterator[None]:
     """Within it, looking at more objects than that raises `StrategyError`."""
+    before = getattr(_left, "count", None)
     _left.count = MOST_LOOKED_AT
     try:
         yield
     finally:
-        del _left.count
+        _left.count = before
 
 
 def spend() -> None:
