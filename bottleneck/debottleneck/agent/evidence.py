@@ -28,10 +28,10 @@ from debottleneck.agent.signs import (
     COVERS,
     ELSEWHERE,
     FEWEST_ITERATIONS,
+    LISTS,
     LOAD,
     NAME,
     TRAINING,
-    UPDATE_NAME,
     WHY,
     Chain,
     Happenings,
@@ -175,6 +175,8 @@ class Search:
         stack = entries.runs()
         if self.settled and any(run.point is self.chosen for run in stack):
             return
+        if change is not None and not change.of_arrays:
+            kind = LISTS
         if not self._is_ours(kind):
             return
         if not stack:
@@ -353,7 +355,7 @@ class Search:
         """The loop is known: of loops met so far what is no part of it falls silent."""
         assert self.chosen
         self._known_enough = True
-        if kind > UPDATE_NAME:  # a hint only: a better one may come
+        if kind > LISTS:  # a hint only: a better one may come
             return
         self.settled = True
         changes.settle(self._seen.lasts)

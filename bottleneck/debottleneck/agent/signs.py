@@ -17,13 +17,14 @@ from debottleneck.words import STEP
 Chain = tuple[LoopPoint, ...]
 """Loops around something that happened, outermost first."""
 
-OPTIMIZER, BACKWARD, NAMED, CHANGE, UPDATE_NAME, NAME, LOAD = range(7)
+OPTIMIZER, BACKWARD, NAMED, CHANGE, UPDATE_NAME, LISTS, NAME, LOAD = range(8)
 WHY = {
     OPTIMIZER: BY_OPTIMIZER,
     BACKWARD: "a backward pass",
     NAMED: "the stages that you named",
     CHANGE: "arrays that its iterations read and change",
     UPDATE_NAME: "a call whose name says that it trains",
+    LISTS: "lists of numbers that its iterations read and change",
     NAME: "calls whose names say that they compute",
     LOAD: "calls whose names say that they load",
 }
@@ -63,7 +64,10 @@ class Happenings:
     def __init__(self) -> None:
         self._chains: dict[int, Counter[Chain]] = {}
         self._rows: dict[int, dict[LoopPoint, Counter[int]]] = {}
-        self._changes: dict[ChangePoint, Counter[Chain]] = {}
+        self._changes: dict[int, dict[ChangePoint, Counter[Chain]]] = {
+            CHANGE: {},
+            LISTS: {},
+        }
 
     def note(
         self,
@@ -85,47 +89,47 @@ class Happenings:
             self._chains.setdefault(kind, Counter())[chain] += 1
         else:
             often = 1 + chain[-1].stretch if chain else 1  # of the others none is told
-            self._changes.setdefault(change, Counter())[chain[:shared]] += often
+            seen = self._changes[kind].setdefault(change, Counter())
+            seen[chain[:shared]] += often
         rows = self._rows.setdefault(kind, {})
         for point in chain:
             rows.setdefault(point, Counter())[point.row] += 1
 
     def times(self, kind: int) -> int:
         """How often."""
-        if kind == CHANGE:
-            return sum(seen.total() for seen in self._changes.values())
+        if kind in self._changes:
+            return sum(seen.total() for seen in self._changes[kind].values())
         return self._chains.get(kind, Counter()).total()
 
     def best(self) -> tuple[int, Chain]:
         """The best kind that happens in loops, and those around all of it."""
-        kinds = {**self._chains, CHANGE: self._trained()}
+        kinds = {
+            **self._chains,
+            **{kind: self._trained(kind) for kind in self._changes},
+        }
         for kind in sorted(kinds):
             if inner := _common(kinds[kind]):
                 return kind, inner
         return LOAD + 1, ()
 
-    def _trained(self) -> Counter[Chain]:
-        """The loops that train arrays which outlive their entries, else any."""
-        trained: Counter[Chain] = Counter()
-        for seen in self._telling().values():
+    def _trained(self, kind: int) -> Counter[Chain]:
+        """The loops that train what outlives their entries, else anything."""
+        every, trained = self._changes[kind], Counter[Chain]()
+        lasting = {point: seen for point, seen in every.items() if point.is_lasting}
+        for seen in (lasting or every).values():
             trained[_usual(seen)] += seen.total()
         del trained[()]
         return trained
 
-    def _telling(self) -> dict[ChangePoint, Counter[Chain]]:
-        """Changes of arrays, or of lists where there are none; lasting ones, or any."""
-        every = self._changes
-        every = {p: seen for p, seen in every.items() if p.of_arrays} or every
-        return {p: seen for p, seen in every.items() if p.is_lasting} or every
-
     @property
     def lasts(self) -> bool:
         """Whether what is trained was seen to outlive the entries of its loops."""
-        return any(point.of_arrays and point.is_lasting for point in self._changes)
+        return any(point.is_lasting for point in self._changes[CHANGE])
 
     def training(self, point: LoopPoint) -> set[int]:
         """Its statements in which something was seen to train."""
-        seen = (self._rows.get(kind, {}).get(point, ()) for kind in TRAINING)
+        kinds = [kind for kind in TRAINING if kind in self._rows] or [LISTS]
+        seen = (self._rows.get(kind, {}).get(point, ()) for kind in kinds)
         return set[int]().union(*seen)
 
     def sides(self, point: LoopPoint) -> list[str]:

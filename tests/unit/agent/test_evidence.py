@@ -151,7 +151,7 @@ CASES = {
         "for k in range(400):\n    s = score(v)\n    if s < 0:\n"
         "        for j in range(9):\n            v[j] += 0.1 * abs(s)\n",
         5,
-        "arrays that its iterations read and change",
+        "lists of numbers that its iterations read and change",
     ),
     "a name that says so": (
         "def update(): wait(500_000)\ndef go():\n    for k in range(5000):\n"
@@ -225,6 +225,20 @@ def test_a_thread_that_only_loads_does_not_train(tmp_path: Path) -> None:
     )
     looped = run_loops(tmp_path, HEAD + body)
     assert looped.lines[chosen(looped)["site"]] - LINES == 9
+
+
+def test_lists_that_a_thread_changes_are_outweighed(tmp_path: Path) -> None:
+    """It may load: a name that says that a loop trains tells more."""
+    body = (
+        "import threading\n"
+        "def update(): wait(500_000)\n"
+        "def load():\n    row = [0.5] * 9\n    for k in range(900):\n"
+        "        wait(100_000)\n        row = [x + 0.1 for x in row]\n"
+        "t = threading.Thread(target=load)\nt.start()\nt.join()\n"
+        "for k in range(900):\n    update()\n"
+    )
+    looped = run_loops(tmp_path, HEAD + body)
+    assert looped.lines[chosen(looped)["site"]] - LINES == 11
 
 
 @pytest.mark.parametrize(("cpu", "line"), [("10 * now[0]", 7), ("0", 9)])
