@@ -37,6 +37,9 @@ then twice as many as are left."""
 MOST_LISTS = 4
 """The same for lists, which stay alive for it."""
 
+ENOUGH = 96
+"""Changes of lists that a statement is looked at for."""
+
 SELDOM = 3
 """A statement that ran less often may yet be seen to change what lives on."""
 
@@ -170,6 +173,8 @@ class ChangePoint:
             self._keep(array)
         if self.once:
             self.on = self.once = False
+        elif self.changes >= ENOUGH and not self.of_arrays:
+            self._stop()  # a look takes longer than what is done to a number
         elif self.looks >= LOOKS and self.changes < self.looks // 2:
             living = sum(kept() is not None for kept, _ in self._kept.values())
             if self.looks >= LOOKS + 2 * living:  # else it goes through many

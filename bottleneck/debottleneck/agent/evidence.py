@@ -349,7 +349,8 @@ class Search:
         if few or passed < ENOUGH_NS or self.chosen.run is None:
             return False  # of a loop that is over, a later one may be longer
         events = self._seen.times(kind)
-        return (kind <= CHANGE and events >= ENOUGH_EVENTS) or passed > LONGEST_NS
+        seen = kind <= CHANGE or kind == LISTS
+        return (seen and events >= ENOUGH_EVENTS) or passed > LONGEST_NS
 
     def _settle(self, kind: int) -> None:
         """The loop is known: of loops met so far what is no part of it falls silent."""

@@ -190,6 +190,18 @@ def test_a_few_lists_are_kept(told: Told) -> None:
     assert len(told) == 1
 
 
+@pytest.mark.parametrize("value", [[0.5, 0.5], np.ones(2)])
+def test_a_list_is_looked_at_so_often(told: Told, value: Any) -> None:
+    """Else the looks would be most of a loop over its numbers."""
+    point = ChangePoint()
+    for _ in range(2 * changes.ENOUGH):
+        if point.on:
+            point.before(value)
+            point.after(value)
+    assert point.on is not isinstance(value, list)
+    assert point.changes >= changes.ENOUGH
+
+
 def test_what_changed_is_looked_at_once_more(told: Told) -> None:
     """When the training loop is entered again, and the array is still known."""
     point, w = ChangePoint(), np.ones(3)
