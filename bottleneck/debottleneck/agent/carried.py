@@ -13,7 +13,17 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from debottleneck.agent.dataflow import DEPTH, SCOPES, meets, overlap, path_of, walk
+from debottleneck.agent.dataflow import (
+    DEPTH,
+    SCOPES,
+    declared,
+    last_word,
+    meets,
+    overlap,
+    own_parts,
+    path_of,
+    walk,
+)
 
 MOST_STEPS = 500
 """Statements that an iteration is followed through."""
@@ -107,7 +117,7 @@ class _Iteration:
                 self._block(ast.iter_child_nodes(node), names, depth)
                 continue
             inner = [*ast.iter_child_nodes(node)]
-            reads = self._reads([n for n in inner if not _is_block(n)], names, depth)
+            reads = self._reads(own_parts(node), names, depth)
             written = [path_of(target) for target in _targets(node)]
             if isinstance(node, ast.AugAssign):
                 reads |= {_seen(path, names) for path in written}
@@ -139,7 +149,7 @@ class _Iteration:
         given = [*node.args, *(k.value for k in node.keywords)]
         used = [self._reads([one], names, depth) for one in given]
         receiver = node.func.value if isinstance(node.func, ast.Attribute) else None
-        name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+        name = last_word(node)
         function = self._functions.get(name)
         reads = set[str]().union(*used)
         if receiver is not None:
@@ -194,16 +204,7 @@ def _targets(node: ast.stmt) -> list[ast.AST]:
 def _own_names(function: ast.FunctionDef) -> set[str]:
     """Names of its own variables."""
     nodes = [each for part in function.body for each in walk(part)]
-    shared = {
-        name
-        for node in nodes
-        if isinstance(node, ast.Global | ast.Nonlocal)
-        for name in node.names
-    }
-    bound = {
-        node.id
-        for node in nodes
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
-    }
+    stored = (n for n in nodes if isinstance(n, ast.Name))
+    bound = {node.id for node in stored if isinstance(node.ctx, ast.Store)}
     given = {node.arg for node in ast.walk(function.args) if isinstance(node, ast.arg)}
-    return (bound | given) - shared
+    return (bound | given) - declared(nodes)

@@ -203,8 +203,7 @@ class ChangePoint:
         try:
             for name in self._path:
                 value = _part(value, name)
-            array = array_in(value)
-            return array
+            return array_in(value, lists=True)
         except Exception as error:  # whatever it is, it is no array
             if of_a_handler(error):
                 raise
@@ -251,10 +250,10 @@ def _form(array: Any) -> tuple[Any, Any] | None:
     return None if array is None else (array.shape, array.dtype)
 
 
-def array_in(value: Any, depth: int = 2) -> Any:
+def array_in(value: Any, depth: int = 2, *, lists: bool = False) -> Any:
     """A float array of more than one number that `value` is, or holds first.
 
-    Or a list of floats.
+    With `lists` a list of floats, too.
     """
     if hasattr(type(value), "__dlpack__"):
         shape = value.shape
@@ -267,9 +266,10 @@ def array_in(value: Any, depth: int = 2) -> Any:
         kind: Any = list if isinstance(value, list) else tuple
         inner = kind.__iter__(value)
         first = [*islice(kind.__iter__(value), 2)]
-        if kind is list and [*map(type, first)] == [float, float]:
+        if lists and kind is list and [*map(type, first)] == [float, float]:
             return value
-    found = (array_in(each, depth - 1) for each in islice(inner, 4) if depth)
+    below = (each for each in islice(inner, 4) if depth)
+    found = (array_in(each, depth - 1, lists=lists) for each in below)
     return next((each for each in found if each is not None), None)
 
 

@@ -84,7 +84,7 @@ class Accelerator:
 
 def install(torch: ModuleType, device: Device | None = None) -> None:
     """Mark waits from now on, where this torch knows of an accelerator at all."""
-    current = getattr(torch, "accelerator", None) and torch.accelerator
+    current = getattr(torch, "accelerator", None)
     if device is None and current and (known := current.current_accelerator()):
         device = Accelerator(torch, known.type)
     if device is None:

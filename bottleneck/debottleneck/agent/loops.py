@@ -245,8 +245,8 @@ class _Pass:
         looped: bool = False,
     ) -> None:
         """Say where a statement begins, before it."""
-        text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-        if text or isinstance(node, _TRIVIAL):
+        is_text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        if is_text or isinstance(node, _TRIVIAL):
             return
         parts = own_parts(node)
         small = not any(isinstance(n, _WORK) for p in parts for n in walk(p))

@@ -105,10 +105,8 @@ def _plain_steps(optimizer: type) -> None:
     """Those of classes that were first made since then lose our part."""
     for made in _derived(optimizer):
         step = vars(made).get("step")
-        if (
-            getattr(getattr(step, "__code__", None), "co_filename", "")
-            == spool.FRAME_FILE
-        ):
+        code = getattr(step, "__code__", None)
+        if getattr(code, "co_filename", "") == spool.FRAME_FILE:
             made.step = step.__wrapped__
 
 

@@ -22,7 +22,7 @@ from debottleneck.recording.spool import DEVICE
 from debottleneck.words import BETWEEN_STAGES
 
 CAUGHT_UP_NS = 50_000
-"""A device that is no farther behind follows the host: an event takes 10 to 20 us."""
+"""A device that is no farther behind follows the host."""
 
 GIVES_NOTHING = ("load", "augment", *BETWEEN_STAGES[1:])
 """Stages that launch nothing there, as far as is known: an evaluation does."""

@@ -70,7 +70,7 @@ class Profile:
             self._helper = self._begun(name)
             config = json.loads((raw / spool.CONFIG).read_text(encoding="utf-8"))
             live.start(raw, config)
-        except BaseException:
+        except BaseException:  # raised again: nothing of ours is left behind
             self._end(kept=False)
             raise
         _running.append(self)

@@ -168,6 +168,7 @@ def _rows(analysis: Analysis, name: str) -> pd.DataFrame:
 
 def _growth(analysis: Analysis, baseline: Analysis, limit: Limit) -> Bounded:
     """How much more there is than in the baseline: of a step how much longer it is."""
+    now, then = _measured(analysis, limit), _measured(baseline, limit)
     if limit.name == STEP:
         before, path = baseline.recording.path, analysis.recording.path
         compared, _ = compare_recordings(before or Path(), [path or Path()])
@@ -178,7 +179,6 @@ def _growth(analysis: Analysis, baseline: Analysis, limit: Limit) -> Bounded:
         of = 1.0 if limit.is_share else length.value
         ends = (ratio.value, ratio.high, ratio.low)
         return Bounded(*(of * (1 / max(end, 1e-9) - 1) for end in ends))
-    now, then = _measured(analysis, limit), _measured(baseline, limit)
     more = now.value - then.value
     below = math.hypot(now.value - now.low, then.high - then.value)
     above = math.hypot(now.high - now.value, then.value - then.low)

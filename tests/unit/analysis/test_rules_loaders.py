@@ -15,7 +15,6 @@ from made_loops import (
     loaders,
     loop_of,
     only,
-    rows,
     threads,
     trainer_thread,
 )
@@ -23,6 +22,7 @@ from made_loops import (
 from debottleneck.analysis.feeding import HANDING, STARTING, LoaderWork
 from debottleneck.analysis.findings import diagnose
 from debottleneck.analysis.result import Analysis
+from debottleneck.analysis.rules.contention import contenders
 from debottleneck.analysis.rules.loaders import advice
 from debottleneck.prediction.actions import only_tried
 
@@ -184,10 +184,6 @@ def test_threads_that_lived_for_a_while_want_less() -> None:
     """A process of a tenth of the time is a tenth of one that wants a core."""
     made = fed_loop()
     short = made.threads.assign(wall_ms=[1000.0, 1000.0, 50.0])
-    shares = rows("causes", [])
-    assert shares.empty
-    from debottleneck.analysis.rules.contention import contenders
-
     before, after = contenders(made), contenders(replace(made, threads=short))
     assert before is not None
     assert after is not None

@@ -137,6 +137,8 @@ def test_a_cause_that_was_not_measured_is_no_pass(tmp_path: Path) -> None:
     none = examples.EXAMPLES["no_steps"]()
     with pytest.raises(UsageError, match="no steps to check"):
         check(none, [Limit.parse("step=5ms")])
+    with pytest.raises(UsageError, match="no steps to check"):
+        check(made, [Limit.parse("step=+5%")], none)
 
 
 def test_load_is_what_makes_batches_where_no_stage_is_called_so() -> None:

@@ -62,9 +62,8 @@ def install(folder: Path, config: Mapping[str, Any]) -> None:
         copies.copy_with(copy_of)
     if not beside and not evidence.searching():
         marks.start_unwritten()
-        evidence.start(
-            config.get("loop"), opened.Opening(lambda path: False)
-        )  # nobody reads marks
+        unopened = opened.Opening(lambda path: False)  # nobody reads marks
+        evidence.start(config.get("loop"), unopened)
     hands: list[Hand] = []
     for strategy in strategies:
         if strategy.name == PREFETCH:

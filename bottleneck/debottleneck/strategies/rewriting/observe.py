@@ -133,8 +133,7 @@ class Observed:
             both = {owner for owner, _ in effects.reads & effects.writes}
             changed = [local.get(name) for name in line.uses & {*line.binds}]
             changed += [v for v in effects.held.values() if owner_of(v) in both]
-            arrays = (array_in(value) for value in changed)
-            if not all(isinstance(one, list | None) for one in arrays):
+            if any(array_in(value) is not None for value in changed):
                 self._seen.changers.add(line.number)
         self._looks.append(found)
         self._seen.sizes = {n: size(value) for n, value in self._values.items()}
