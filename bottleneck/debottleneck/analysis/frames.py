@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from debottleneck.recording.columns import columns
+from debottleneck.recording.columns import columns, without_rows
 from debottleneck.words import CAUSES
 
 Floats = NDArray[np.float64]
@@ -114,7 +114,7 @@ COLUMNS: Mapping[str, Mapping[str, str]] = MappingProxyType(
 
 def empty(name: str) -> pd.DataFrame:
     """An empty table of that name with its columns typed."""
-    return pd.DataFrame(columns=[*COLUMNS[name]]).astype(dict(COLUMNS[name]))
+    return without_rows(COLUMNS[name])
 
 
 def typed(name: str, rows: pd.DataFrame) -> pd.DataFrame:

@@ -20,7 +20,7 @@ from typing import Any
 
 from debottleneck.collect import stacks
 from debottleneck.collect.conduct import Conductor
-from debottleneck.collect.live import RunningProcess
+from debottleneck.collect.live import RunningProcess, no_process
 from debottleneck.collect.options import Options
 from debottleneck.collect.proc import GilPlace, GilReader, place_in_child
 from debottleneck.collect.saving import save
@@ -66,10 +66,7 @@ def command_of(pid: int) -> tuple[str, ...]:
             f"process {pid} may not be looked at ({error.strerror})", _remedy(pid)
         ) from error
     except OSError as error:
-        raise UsageError(
-            f"there is no process {pid} to look at",
-            "take its number from `pgrep -af python`",
-        ) from error
+        raise no_process(pid) from error
     if not is_python:
         raise UsageError(f"process {pid} is no Python", "name the one that trains")
     return tuple(word.decode("utf-8", "replace") for word in words[1:])

@@ -29,6 +29,12 @@ if TYPE_CHECKING:
     from debottleneck.collect.progress import Seen
 
 
+def no_process(pid: int) -> UsageError:
+    """What is said where there is none of that number."""
+    remedy = "take its number from `pgrep -af python`"
+    return UsageError(f"there is no process {pid} to look at", remedy)
+
+
 class RunningProcess:
     """A process that runs already, watched until it ends or enough is known.
 
@@ -53,10 +59,7 @@ class RunningProcess:
         try:
             self._watched = os.pidfd_open(pid)
         except OSError as error:
-            raise UsageError(
-                f"there is no process {pid} to look at ({error.strerror})",
-                "take its number from `pgrep -af python`",
-            ) from error
+            raise no_process(pid) from error
         self._ends = [self._watched, *([] if until is None else [until])]
         self._control = Control(options, folder)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from debottleneck.commands.target import check_output, put
+from debottleneck.commands.target import add_format, check_output, put
 from debottleneck.errors import UsageError
 
 if TYPE_CHECKING:
@@ -75,14 +75,7 @@ def add(verbs: Verbs) -> None:
         help="at most so much of it: load=25%%, step=12ms, step=+10%% (repeatable)",
     )
     option("--baseline", type=Path, metavar="DIR", help="the recording to compare with")
-    option(
-        "--format",
-        choices=FORMATS,
-        default="text",
-        metavar="FORMAT",
-        help=f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}; text by default",
-    )
-    option("--output", type=Path, metavar="FILE", help="write to this file instead")
+    add_format(parser, FORMATS)
     parser.set_defaults(run=run)
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from debottleneck.commands.target import OPEN_PAGE, check_output, put
+from debottleneck.commands.target import OPEN_PAGE, add_format, check_output, put
 from debottleneck.errors import UsageError
 
 if TYPE_CHECKING:
@@ -129,14 +129,7 @@ def add(verbs: Verbs) -> None:
         help="the recording's or the comparison's folder",
     )
     option("candidate", type=Path, nargs="*", help="recordings to compare it with")
-    option(
-        "--format",
-        choices=FORMATS,
-        default="text",
-        metavar="FORMAT",
-        help=f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}; text by default",
-    )
-    option("--output", type=Path, metavar="FILE", help="write to this file instead")
+    add_format(parser, FORMATS)
     option(
         "--png", default="", metavar="FIGURE", help="draw one figure (needs kaleido)"
     )

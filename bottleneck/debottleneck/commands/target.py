@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +62,19 @@ def add_python(parser: argparse.ArgumentParser) -> None:
     """The option that names the interpreter."""
     text = "interpreter to use (default: the active environment's)"
     parser.add_argument("--python", metavar="PATH", help=text)
+
+
+def add_format(parser: argparse.ArgumentParser, formats: Sequence[str]) -> None:
+    """The options that say how a text is written, and where."""
+    parser.add_argument(
+        "--format",
+        choices=formats,
+        default="text",
+        metavar="FORMAT",
+        help=f"{', '.join(formats[:-1])} or {formats[-1]}; text by default",
+    )
+    text = "write to this file instead"
+    parser.add_argument("--output", type=Path, metavar="FILE", help=text)
 
 
 def interpreter(asked: str | None) -> str:

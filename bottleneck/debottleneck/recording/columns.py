@@ -5,11 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+import pandas as pd
+
 
 def columns(*groups: str) -> dict[str, str]:
     """Column -> type, from groups of a type and the names of its columns, in order."""
     words = (group.split() for group in groups)
     return {name: kind for kind, *names in words for name in names}
+
+
+def without_rows(kinds: Mapping[str, str]) -> pd.DataFrame:
+    """An empty table of these columns, typed."""
+    return pd.DataFrame(columns=[*kinds]).astype(dict(kinds))
 
 
 COLUMNS: Mapping[str, Mapping[str, str]] = MappingProxyType(

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from debottleneck.errors import RecordingError
 from debottleneck.recording import checked, spool, tables
 from debottleneck.recording.checked import Between, Like, OneOf
-from debottleneck.recording.columns import COLUMNS
+from debottleneck.recording.columns import COLUMNS, without_rows
 from debottleneck.recording.environment import Environment
 from debottleneck.recording.machine import Machine
 from debottleneck.recording.tables import LONGEST_NS, Allowance
@@ -309,7 +309,7 @@ def _write(table: pd.DataFrame, file: Path) -> None:
 
 def empty(name: str) -> pd.DataFrame:
     """An empty table of that name with its columns typed."""
-    return pd.DataFrame(columns=[*COLUMNS[name]]).astype(dict(COLUMNS[name]))
+    return without_rows(COLUMNS[name])
 
 
 def typed(name: str, rows: pd.DataFrame) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from debottleneck.analysis.frames import bounds, holding, of_thread, quiet_steps
 from debottleneck.analysis.result import Analysis, Finding, Where
 from debottleneck.analysis.rules.measures import Cost, input_rows, records
-from debottleneck.analysis.rules.wording import finding, percent, spot
+from debottleneck.analysis.rules.wording import finding, line_of, percent
 from debottleneck.analysis.thresholds import THRESHOLDS
 from debottleneck.recording.spool import DEVICE, UNPINNED
 
@@ -46,11 +46,7 @@ def device_waits(analysis: Analysis) -> Iterator[Finding]:
                 "Pass pin_memory=True to the DataLoader (or call pin_memory()), and "
                 "copy with non_blocking=True."
             )
-        at = (
-            f" at {spot(place).removeprefix('code (').rstrip(')')}"
-            if place.file
-            else ""
-        )
+        at = f" at {line_of(place)}" if place.file else ""
         yield finding(
             analysis,
             "device-wait",

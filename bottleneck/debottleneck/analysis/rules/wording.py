@@ -119,10 +119,13 @@ def spoken(function: str) -> str:
 def spot(place: Where) -> str:
     """A place as "`function` (file.py:12)"."""
     name = spoken(place.function) if place.function else "code"
-    if not place.file:
-        return name
+    return f"{name} ({line_of(place)})" if place.file else name
+
+
+def line_of(place: Where) -> str:
+    """A place as "file.py:12"; "" for no file."""
     file = PurePosixPath(place.file).name
-    return f"{name} ({file}:{place.line})" if place.line else f"{name} ({file})"
+    return f"{file}:{place.line}" if place.line else file
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:

@@ -19,12 +19,7 @@ from debottleneck.report.prediction_tables import faster
 from debottleneck.report.rows import ShownRows
 from debottleneck.report.words import faster as words
 from debottleneck.report.words.quantities import clean, count, home, number, short
-from debottleneck.report.words.run import (
-    device_line,
-    ending,
-    handovers,
-    loop_lines,
-)
+from debottleneck.report.words.run import basis_lines, ending, handovers
 
 FLAME_NODES = 2_400
 """Of all flame graphs: beyond, the page grows and scripts slow down."""
@@ -76,7 +71,7 @@ def _head(analysis: Analysis) -> dict[str, Any]:
         "seconds": number((facts.end_ns - facts.start_ns) / 1e9),
         "verdict": analysis.verdict,
         "training": analysis.loop,
-        "loop_lines": [*loop_lines(analysis.loop), device_line(analysis)],
+        "loop_lines": basis_lines(analysis),
         "cut_off": ending(analysis),
         "ribbon": sheet.ribbon(analysis, ShownRows.of(analysis)),
         "findings": source.findings(analysis),

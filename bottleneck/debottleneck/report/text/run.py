@@ -34,10 +34,9 @@ from debottleneck.report.words.quantities import (
     times,
 )
 from debottleneck.report.words.run import (
-    device_line,
+    basis_lines,
     ending,
     handovers,
-    loop_lines,
     not_measured,
 )
 
@@ -89,7 +88,7 @@ def _run(console: Console, analysis: Analysis) -> None:
     cut = ending(analysis)
     if cut:
         paragraph(console, cut, style="yellow")
-    for line in filter(None, [*loop_lines(analysis.loop), device_line(analysis)]):
+    for line in basis_lines(analysis):
         first, *rest = line.splitlines()
         console.print(Text(first))
         for each in rest:

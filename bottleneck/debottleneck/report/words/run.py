@@ -171,6 +171,13 @@ def gil_line(analysis: Analysis) -> str:
     return clean(f"{percent(total, 0)} of {of} is a wait for the GIL: {whom}.")
 
 
+def basis_lines(analysis: Analysis) -> list[str]:
+    """What a run's numbers rest on: its loop's sentences, an accelerator's."""
+    return [
+        line for line in (*loop_lines(analysis.loop), device_line(analysis)) if line
+    ]
+
+
 def device_line(analysis: Analysis) -> str:
     """How far an accelerator was busy, "" where none was timed."""
     use = analysis.device
