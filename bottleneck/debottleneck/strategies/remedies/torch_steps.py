@@ -137,7 +137,7 @@ def check(optimizer: Any, asked: str = FOREACH) -> None:
         raise StrategyError(f"{name} has no {asked}: torch has no such form of it")
     try:
         _try(kinds[0], optimizer, asked)
-    except Exception as error:
+    except Exception as error:  # what torch says is the reason
         said = str(error).partition("\n")[0].rstrip(".")
         raise StrategyError(f"{name} cannot use {asked}=True here: {said}") from error
 
