@@ -18,9 +18,10 @@ from running import SOURCES
 from debottleneck.recording import reading, spool
 
 _RUN = """
-from debottleneck.agent import discover, evidence, opened
+from debottleneck.agent import changes, discover, entries, evidence, opened, turns
 from debottleneck.agent.discover import compile_marked
-evidence.monotonic_ns = opened.monotonic_ns = lambda: now[0]
+for module in (changes, entries, evidence, opened, turns):
+    module.monotonic_ns = lambda: now[0]
 script = Path(sys.argv[2])
 place = zip(("file", "line", "why"), (str(script), *map(eval, sys.argv[3:])))
 asked = dict(place) if sys.argv[3:] else None

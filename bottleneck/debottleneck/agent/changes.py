@@ -19,13 +19,14 @@ from functools import lru_cache
 from inspect import getattr_static
 from itertools import islice, takewhile
 from threading import get_ident
+from time import monotonic_ns
 from types import MemberDescriptorType
 from typing import Any
 
 from debottleneck.agent.entries import runs
 from debottleneck.agent.handlers import of_a_handler
 from debottleneck.agent.points import stand_in
-from debottleneck.agent.track import hushed
+from debottleneck.agent.track import MarkTrack, here, hushed
 
 LOOKS = 24
 """A statement is looked at so often before it is told that it changes nothing."""
@@ -148,6 +149,17 @@ class ChangePoint:
 
     def before(self, value: Any) -> None:
         """What it is, before the statement."""
+        begun = monotonic_ns()
+        self._begin(value)
+        _count(begun)
+
+    def after(self, value: Any) -> None:
+        """What it is after; told if the array was there the last time."""
+        begun = monotonic_ns()
+        self._end(value)
+        _count(begun)
+
+    def _begin(self, value: Any) -> None:
         if hushed():  # in which statement of a loop this is, is not known
             return
         array = self._look(value)
@@ -155,8 +167,7 @@ class ChangePoint:
         self._before = None if array is None else self._last(array)
         self._compare_entries()
 
-    def after(self, value: Any) -> None:
-        """What it is after; told if the array was there the last time."""
+    def _end(self, value: Any) -> None:
         array = self._look(value)
         if hushed():
             if array is not None:
@@ -227,6 +238,13 @@ class ChangePoint:
             kept = self._kept.items()
             self._kept = {key: pair for key, pair in kept if pair[0]() is not None}
             self._most = max(MOST_KEPT, 2 * len(self._kept))
+
+
+def _count(begun: int) -> None:
+    """Add to this thread's looks one that began at that time."""
+    track: MarkTrack | None = getattr(here, "track", None)
+    if track is not None:
+        track.looks_ns += monotonic_ns() - begun
 
 
 def _shared(some: _Entries, others: _Entries) -> int:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from itertools import repeat
 from operator import length_hint
+from time import monotonic_ns
 from typing import TYPE_CHECKING, Any, Protocol
 
 from debottleneck.agent import marks
@@ -111,8 +112,8 @@ class LoopEntry:
     """
 
     __slots__ = (
-        "_began", "_busy", "_left", "_stretch", "_written", "begun", "done", "handed",
-        "point", "rest", "returns", "skipped", "whole",
+        "_began", "_busy", "_left", "_looks", "_stretch", "_written", "begun", "done",
+        "handed", "point", "rest", "returns", "skipped", "whole",
     )  # fmt: skip
 
     def __init__(self, point: LoopPoint) -> None:
@@ -120,8 +121,8 @@ class LoopEntry:
         self.begun = self.handed = self.returns = self.whole = False
         self.done = self.skipped = 0
         self.rest: Iterator[Any] | None = None
-        self._began = self._busy = self._stretch = 0
-        self._written, _ = marks.written()
+        self._began = self._busy = self._looks = self._stretch = 0
+        self._written, *_ = marks.written()
         self._left: Iterator[int] = iter(())
 
     def more(self, iterator: Iterator[Any]) -> Iterable[Iterator[Any]]:
@@ -130,13 +131,14 @@ class LoopEntry:
         Raises:
             StopIteration: The plain copy is to go on with what is left.
         """
+        now = monotonic_ns()
         if self._stretch:
             self.settle()
-        elif self.begun and (stretch := self._stretch_of(iterator)) and self.hush():
+        elif self.begun and (stretch := self._stretch_of(iterator)) and self.hush(now):
             self._stretch = stretch
             self._left = iter(range(stretch))  # nothing of ours holds the iterator
             return map(_NOTHING.get, self._left, repeat(iterator))
-        if not self.begin():
+        if not self.begin(now):
             self.rest = iterator
             raise StopIteration
         return (iterator,)
@@ -149,8 +151,8 @@ class LoopEntry:
             wanted = min(wanted, left - 1)
         return wanted if wanted > 1 else 0  # a single one would pass for marked
 
-    def begin(self) -> bool:
-        """Mark an iteration; False where the plain copy is to go on."""
+    def begin(self, at: int) -> bool:
+        """Mark an iteration from that time on; False where the plain copy goes on."""
         point = self.point
         if point.run is not self or point.rewritten is not None:
             return False
@@ -160,18 +162,18 @@ class LoopEntry:
             if point.kept:
                 marks.close_stages()
             marks.attend()
-        now = self._mark(STEP_START)
+        now = self._mark(STEP_START, at)
         if not now or not point.is_worth_it():
             self._began = 0
             self._unmark()
             return False
-        marks.mark_row(point.codes[0])
         point.row, point.since = 0, now
         self.begun = True
         self.done = 1
         for listener in _listener:
             listener.turned(self)
         tell_step(point)
+        point.since = marks.mark_row(point.codes[0]) or now
         return True
 
     def passed(self) -> None:
@@ -199,12 +201,12 @@ class LoopEntry:
         for step in _each_step:
             step(self.point, -1)
 
-    def hush(self, *, whole: bool = False) -> bool:
+    def hush(self, at: int = 0, *, whole: bool = False) -> bool:
         """Mark nothing of the next iterations, or, if `whole`, their stages alone.
 
-        False where nothing is marked.
+        False where nothing is marked; `at` as for `marks.mark_row`.
         """
-        if marks.is_stepped() or not self._mark(STEP_START):
+        if marks.is_stepped() or not self._mark(STEP_START, at):
             return False
         self._unmark()
         self.point.on = False
@@ -253,15 +255,15 @@ class LoopEntry:
         if self in _runs.stack[1:]:
             marks.mark_row(self.point.site << 2 | ENTER)
 
-    def _mark(self, edge: int) -> int:
+    def _mark(self, edge: int, at: int = 0) -> int:
         """Mark the loop itself, with the iterations since the last such mark."""
         point = self.point
-        now = marks.mark_row(point.site << 2 | edge, self.done)
-        written, busy = marks.written()
+        now = marks.mark_row(point.site << 2 | edge, self.done, at)
+        written, busy, looks = marks.written()
         if now and self._began:
-            took = now - self._began, busy - self._busy
+            took = now - self._began - (looks - self._looks), busy - self._busy
             point.book(now, *took, self.done, written - self._written)
         self._began = now
-        self._written, self._busy = written, busy
+        self._written, self._busy, self._looks = written, busy, looks
         self.done = 0
         return now

@@ -69,14 +69,12 @@ def calibrate(pairs: int = 200) -> float:
     track: MarkTrack = here.track
     times = []
     for _ in range(pairs):
-        track.t = 0
-        track.tail_stage = ""
+        track.t, track.tail_stage = 0, ""
         begun = monotonic_ns()
         leave(enter(site))
         times.append(monotonic_ns() - begun)
     track.buffer[spool.MARK_START : track.pos] = bytes(track.pos - spool.MARK_START)
-    track.pos = spool.MARK_START
-    track.tail_stage = ""
+    track.pos, track.tail_stage = spool.MARK_START, ""
     return sorted(times)[pairs // 2] / 1e3
 
 
@@ -212,12 +210,13 @@ def is_stepped() -> bool:
     return getattr(here, "is_stepped", False)
 
 
-def mark_row(code: int, calls: int = 0, *, always: bool = False) -> int:
+def mark_row(code: int, calls: int = 0, at: int = 0, *, always: bool = False) -> int:
     """Mark where a row or an iteration begins on this thread.
 
     Args:
         code: Its site times 4 plus the edge.
         calls: Iterations completed since the last mark of that loop.
+        at: When that was, monotonic nanoseconds, if another mark came since: now.
         always: Whether it is written where the thread is hushed, too.
 
     Returns:
@@ -231,13 +230,14 @@ def mark_row(code: int, calls: int = 0, *, always: bool = False) -> int:
         track = _open_track()
     if track.hushed and not always:
         return 0
-    now = monotonic_ns()
+    now = at if at > track.t else monotonic_ns()
     since = now - track.t
     if since < SHORT_NS:
         track.cpu += since
     else:
         track.cpu = thread_time_ns()
-        now = monotonic_ns()
+        if at != now:
+            now = monotonic_ns()
     track.t = now
     _pack(track.buffer, track.pos, now, track.cpu, code, calls)
     track.tail_stage = ""
@@ -255,10 +255,10 @@ def in_stage() -> bool:
     )
 
 
-def written() -> tuple[int, int]:
-    """How many marks this thread has written, and its CPU time, ns, at the last."""
+def written() -> tuple[int, int, int]:
+    """This thread's marks so far; at the last its CPU time and that of looks, ns."""
     track: MarkTrack | None = getattr(here, "track", None)
-    return (0, 0) if track is None else (track.written(), track.cpu)
+    return (0, 0, 0) if track is None else (track.written(), track.cpu, track.looks_ns)
 
 
 def close_stages() -> None:

@@ -80,14 +80,15 @@ class MarkTrack:
         tail_stage: The stage that the last record left, if it may be joined; its depth
             and calls are the other two.
         t: When the last mark was made; `cpu` is the thread's CPU clock then.
+        looks_ns: How long it was looked at what its statements change.
         buffer: Its file, or memory.
         pos: Where the next record goes.
         end: Beyond this there is no room for one, or somebody is told of each.
     """
 
     __slots__ = (
-        "__weakref__", "buffer", "cpu", "end", "hushed", "open", "own", "pos",
-        "sequence", "t",
+        "__weakref__", "buffer", "cpu", "end", "hushed", "looks_ns", "open", "own",
+        "pos", "sequence", "t",
         "tail_calls", "tail_depth", "tail_stage", "tid", "within",
     )  # fmt: skip
 
@@ -103,6 +104,7 @@ class MarkTrack:
         self.tail_calls = 0
         self.t = t
         self.cpu = cpu
+        self.looks_ns = 0
         self.buffer: mmap.mmap | bytearray = NOWHERE
         self.pos = spool.MARK_START
         self.end = -1 if followers else LAST

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import chain, repeat
+from time import monotonic_ns
 from types import WrapperDescriptorType
 from typing import Any
 
@@ -211,13 +212,14 @@ class LoopPoint:
             run.skipped -= 1
             run.done += 1
             return True
+        now = monotonic_ns()
         if not self.on:
             run.loud()
-        elif self.stretch and run.begun and run.hush():
+        elif self.stretch and run.begun and run.hush(now):
             run.skipped = self.stretch - 1
             run.done += 1
             return True
-        if not run.begin():
+        if not run.begin(now):
             run.handed = True
             return False
         return True
@@ -264,7 +266,7 @@ class LoopPoint:
 
         Args:
             now: Monotonic nanoseconds.
-            passed: Nanoseconds since that mark.
+            passed: Nanoseconds since that mark, looks at changes taken off.
             busy: Of these on a core.
             iterations: How many were completed in it.
             written: How many marks were written in it.

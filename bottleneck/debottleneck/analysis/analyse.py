@@ -27,6 +27,7 @@ from debottleneck.analysis.frames import (
 )
 from debottleneck.analysis.functions import function_table
 from debottleneck.analysis.instruments import instrument_table
+from debottleneck.analysis.perturbation import unperturbed
 from debottleneck.analysis.result import Analysis, Loop
 from debottleneck.analysis.roles import roles_of
 from debottleneck.analysis.rows import RowNames
@@ -51,6 +52,7 @@ NO_LOOP = "no training loop was recognised"
 
 def analyse(recording: Recording) -> Analysis:
     """Find the loop, attribute its time, diagnose it. `prediction.verdict` judges."""
+    recording = unperturbed(recording)
     facts = recording.facts
     found, segments, lines = _read_marks(recording)
     trainer, steps = found.trainer, found.steps

@@ -66,8 +66,9 @@ def _marks(
     seldom = every >= 1.05  # below, next to all were
     note += f"one of {every:.3g} steps, as steps are short" if seldom else "every step"
     row = _row("marks", steps, step_ms, note)
-    if step_ms - cost > LEAST_REST * step_ms:
-        row["slowdown"] = slowdown = cost / (step_ms - cost)
+    rest = step_ms if seldom else step_ms - cost  # see `perturbation`
+    if rest > LEAST_REST * step_ms:
+        row["slowdown"] = slowdown = cost / rest
         row["note"] += f": {slowdown / every:+.1%} over all" if seldom else ""
     return row
 

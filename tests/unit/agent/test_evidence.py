@@ -257,6 +257,23 @@ def test_what_another_thread_makes_is_of_the_step(
     assert looped.lines[chosen(looped)["site"]] - LINES == line
 
 
+@pytest.mark.parametrize("look_ns", [0, 200_000])
+def test_how_long_it_is_looked_at_what_changes_is_no_time_of_a_loop(
+    tmp_path: Path, look_ns: int
+) -> None:
+    """Many small changes: to look at one takes far longer than to make it."""
+    body = (
+        "for k in range(200):\n    x = draw()\n    for i in range(6):\n"
+        "        w -= 0.01 * x * (w @ x - 1)\n        wait(5_000)\n"
+    )
+    slowly = (
+        "look = changes.array_in\n"
+        f"changes.array_in = lambda *a, **k: (wait({look_ns}), look(*a, **k))[1]\n"
+    )
+    looped = run_loops(tmp_path, HEAD + body, before=slowly)
+    assert looped.lines[chosen(looped)["site"]] - LINES == 1
+
+
 @pytest.mark.parametrize("begin", ["for k in range(9)", "while k < 9"])
 @pytest.mark.parametrize(
     ("head", "run"),

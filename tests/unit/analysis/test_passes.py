@@ -63,7 +63,7 @@ def test_short_steps_that_are_not_all_marked_are_said_to_be() -> None:
     """As many steps as stand for one that is marked."""
     rates = {"mark_pair_us": 200.0}
     note = marks_row(rates, 1.0, 1.0, 9, 6.25)["note"]
-    assert note.endswith("in one of 6.25 steps, as steps are short: +4.0% over all")
+    assert note.endswith("in one of 6.25 steps, as steps are short: +3.2% over all")
     assert marks_row(rates, 1.0, 1.0, 9, 1.0)["note"].endswith("in every step")
 
 

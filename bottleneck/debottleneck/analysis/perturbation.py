@@ -1,0 +1,142 @@
+"""Time that marks take, taken out of the recording: rows are as without them.
+
+Malony, Reed and Wijshoff, "Performance measurement intrusion and perturbation
+analysis", IEEE TPDS 3(4), 1992: what an instrument takes is removed from the times of
+events. What lies between the marks that begin an iteration is the agent's own. What
+each other mark takes is measured in the run itself, where most iterations are not
+marked: marked ones are longer by that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from debottleneck.analysis.frames import Flags, Ints, bounds, of_thread
+from debottleneck.recording.columns import COLUMNS
+from debottleneck.recording.recording import Recording
+from debottleneck.recording.spool import ENTER, LOOP, STEP_END, STEP_START
+
+FEWEST = 30
+"""Iterations of each kind, and stretches, that tell what marks take."""
+
+SURE = 4.0
+"""It must be so many times its standard error, else it is not taken out."""
+
+
+def unperturbed(recording: Recording) -> Recording:
+    """The same run on a clock that stands still while the trainer makes marks.
+
+    Where rows were delayed on purpose times stay as they are.
+    """
+    chosen = recording.loops[recording.loops["rank"] == 0]
+    chosen = chosen[chosen["pid"] == recording.facts.pid]
+    if chosen.empty or recording.facts.delays:
+        return recording
+    site, tid = int(chosen["site"].iloc[0]), int(chosen["tid"].iloc[0])
+    marks = of_thread(recording.marks, recording.facts.pid, tid)
+    marks = marks.sort_values("t_ns", kind="stable")
+    clock = _clock(recording, marks, site)
+    return recording if clock is None else _on(recording, clock, tid)
+
+
+@dataclass(frozen=True)
+class _Clock:
+    """It stops at each `start` and goes on at `end`, in order; both in nanoseconds."""
+
+    start: Ints
+    end: Ints
+
+    def at(self, times: Ints) -> Ints:
+        """What it shows at these times."""
+        stood = np.append(0, np.cumsum(self.end - self.start))
+        index = np.searchsorted(self.start, times, side="right")
+        still = np.append(0, self.end)[index] - times
+        return np.asarray(times - stood[index] + np.maximum(still, 0))
+
+
+def _clock(recording: Recording, marks: pd.DataFrame, site: int) -> _Clock | None:
+    """None where nothing is to be taken out."""
+    times = marks["t_ns"].to_numpy(np.int64)
+    if len(times) < 2:
+        return None
+    own = _own(recording, marks)
+    length = np.diff(times)
+    each = round(_each_mark(recording, marks, own, site))
+    taken = np.where(own[:-1], length, np.clip(length - 1, 0, each))
+    starts = times[:-1][taken > 0]
+    return _Clock(starts, starts + taken[taken > 0]) if len(starts) else None
+
+
+def _own(recording: Recording, marks: pd.DataFrame) -> Flags:
+    """Whether what follows a mark is the agent's: up to the loop's first statement."""
+    sites = recording.sites[recording.sites["pid"] == recording.facts.pid]
+    loops = sites.loc[sites["kind"] == LOOP, "site"]
+    place = sites.groupby(["file", "line"]).ngroup().set_axis(sites["site"])
+    here = marks["site"].map(place)
+    begins = marks["site"].isin(loops) & (marks["edge"] == STEP_START)
+    enters = marks["edge"].shift(-1, fill_value=STEP_START) == ENTER
+    return np.asarray(begins & enters & (here.shift(-1) == here))
+
+
+def _each_mark(
+    recording: Recording, marks: pd.DataFrame, own: Flags, site: int
+) -> float:
+    """Nanoseconds that a mark takes, on the core; 0 where each iteration is marked."""
+    codes, edges = marks["site"].to_numpy(), marks["edge"].to_numpy()
+    cpu = marks["cpu_ns"].to_numpy(np.int64)
+    at = np.flatnonzero((codes == site) & np.isin(edges, (STEP_START, STEP_END)))
+    first, last = at[:-1], at[1:]
+    whole = own[first] & ~_disturbed(recording, marks, first, last)
+    iterations = marks["calls"].to_numpy(np.int64)[last]
+    silent = codes[first + 1] == site
+    passed = cpu[last] - cpu[first]
+    stretches = whole & silent & (iterations > 1)
+    single = whole & ~silent & (iterations == 1)
+    if min(np.count_nonzero(stretches), np.count_nonzero(single)) < FEWEST:
+        return 0.0
+    ours = np.append(0, np.cumsum(np.where(own[:-1], np.diff(cpu), 0)))
+    passed -= ours[last] - ours[first]
+    others = np.append(0, np.cumsum(~own))
+    count = float((others[last] - others[first])[single].mean())
+    plain = passed[stretches] / iterations[stretches]
+    longer = passed[single].mean() - plain.mean()
+    spread = passed[single].var() / single.sum() + plain.var() / stretches.sum()
+    if longer < SURE * np.sqrt(spread):
+        pair_us = recording.facts.rates.get("mark_pair_us") or 0.0
+        return float(pair_us * 1e3 / 2)
+    return float(longer / count)
+
+
+def _disturbed(
+    recording: Recording, marks: pd.DataFrame, first: Ints, last: Ints
+) -> Flags:
+    """Whether another instrument was at work between two marks."""
+    times = marks["t_ns"].to_numpy(np.int64)
+    start, end = (np.sort(edge) for edge in bounds(recording.blocks))
+    begun = np.searchsorted(start, times[last], side="left")
+    over = np.searchsorted(end, times[first], side="right")
+    return np.asarray(begun > over)
+
+
+def _on(recording: Recording, clock: _Clock, trainer: int) -> Recording:
+    """The recording by that clock; of CPU time the trainer's is less."""
+    tables = {}
+    for name, columns in COLUMNS.items():
+        table: pd.DataFrame = getattr(recording, name)
+        times = [c for c in columns if c in ("t_ns", "start_ns", "end_ns")]
+        if not times or table.empty:
+            continue
+        stood = {c: table[c] - clock.at(table[c].to_numpy(np.int64)) for c in times}
+        less = {}
+        if name == "marks":
+            less["cpu_ns"] = stood["t_ns"] * (table["tid"] == trainer)
+        elif name == "waits":
+            passed = stood["end_ns"] - stood["start_ns"]
+            passed *= table["tid"] == trainer
+            less["oncpu_ns"] = np.minimum(passed, table["oncpu_ns"])
+        new = {c: table[c] - taken for c, taken in (stood | less).items()}
+        tables[name] = table.assign(**new)
+    return replace(recording, **tables)
