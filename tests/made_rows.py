@@ -92,6 +92,10 @@ class Script:
         """A loop within the one that trains; its site."""
         return self._site("step", "for y in x", line, "loop", end, -1, "")
 
+    def begin(self, loop: int, done: int = 0, edge: int = STEP_START) -> None:
+        """An iteration of a loop within may begin, or, with its edge, that is left."""
+        self._mark(loop, edge, done)
+
     def unmarked(self, loop: int, ms: float) -> None:
         """Iterations of a loop within whose statements are not marked."""
         self._mark(loop, ENTER)

@@ -366,7 +366,7 @@ class Search:
             point.bounds = point is self.chosen or not point.entries
             within = point in running or self._depth.get(point, 0) > len(self._chain)
             within = within or (self._beside_too and point in self._beside)
-            long = within and point.mean_ns > STEP_NS / 4
+            long = within and point.is_long
             point.allow(point.kept or not point.entries or long)
         self.chosen.silence(SMALL)
         turns.settle_on(self.chosen)

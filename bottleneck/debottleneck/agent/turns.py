@@ -111,6 +111,11 @@ class LoopPoint:
         return [code >> 2 for code in self.codes]
 
     @property
+    def is_long(self) -> bool:
+        """Whether its statements are worth being told apart."""
+        return self._pace.turn_ns >= TINY_NS and self._pace.entry_ns >= TINY_ENTRY_NS
+
+    @property
     def mean_ns(self) -> float:
         """Length of an iteration."""
         return self.ns / max(self.count, 1)

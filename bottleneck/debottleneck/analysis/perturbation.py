@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from debottleneck.analysis.frames import Flags, Ints, bounds, of_thread
+from debottleneck.analysis.frames import Flags, Floats, Ints, bounds, of_thread
 from debottleneck.recording.columns import COLUMNS
 from debottleneck.recording.recording import Recording
 from debottleneck.recording.spool import ENTER, LOOP, STEP_END, STEP_START
@@ -35,10 +35,10 @@ def unperturbed(recording: Recording) -> Recording:
     chosen = chosen[chosen["pid"] == recording.facts.pid]
     if chosen.empty or recording.facts.delays:
         return recording
-    site, tid = int(chosen["site"].iloc[0]), int(chosen["tid"].iloc[0])
+    tid = int(chosen["tid"].iloc[0])
     marks = of_thread(recording.marks, recording.facts.pid, tid)
     marks = marks.sort_values("t_ns", kind="stable")
-    clock = _clock(recording, marks, site)
+    clock = _clock(recording, marks)
     return recording if clock is None else _on(recording, clock, tid)
 
 
@@ -57,57 +57,100 @@ class _Clock:
         return np.asarray(times - stood[index] + np.maximum(still, 0))
 
 
-def _clock(recording: Recording, marks: pd.DataFrame, site: int) -> _Clock | None:
+def _clock(recording: Recording, marks: pd.DataFrame) -> _Clock | None:
     """None where nothing is to be taken out."""
     times = marks["t_ns"].to_numpy(np.int64)
     if len(times) < 2:
         return None
-    own = _own(recording, marks)
+    loops = recording.sites[recording.sites["kind"] == LOOP]
+    loops = loops.loc[loops["pid"] == recording.facts.pid, "site"]
+    own = _own(recording, marks, loops)
     length = np.diff(times)
-    each = round(_each_mark(recording, marks, own, site))
+    each = np.rint(_each_mark(recording, marks, own, loops)[:-1]).astype(np.int64)
     taken = np.where(own[:-1], length, np.clip(length - 1, 0, each))
     starts = times[:-1][taken > 0]
     return _Clock(starts, starts + taken[taken > 0]) if len(starts) else None
 
 
-def _own(recording: Recording, marks: pd.DataFrame) -> Flags:
+def _own(recording: Recording, marks: pd.DataFrame, loops: pd.Series) -> Flags:
     """Whether what follows a mark is the agent's: up to the loop's first statement."""
     sites = recording.sites[recording.sites["pid"] == recording.facts.pid]
-    loops = sites.loc[sites["kind"] == LOOP, "site"]
     place = sites.groupby(["file", "line"]).ngroup().set_axis(sites["site"])
     here = marks["site"].map(place)
-    begins = marks["site"].isin(loops) & (marks["edge"] == STEP_START)
+    turns = marks["edge"].isin((STEP_START, STEP_END))
     enters = marks["edge"].shift(-1, fill_value=STEP_START) == ENTER
-    return np.asarray(begins & enters & (here.shift(-1) == here))
+    return np.asarray(
+        marks["site"].isin(loops) & turns & enters & (here.shift(-1) == here)
+    )
 
 
 def _each_mark(
-    recording: Recording, marks: pd.DataFrame, own: Flags, site: int
-) -> float:
-    """Nanoseconds that a mark takes, on the core; 0 where each iteration is marked."""
-    codes, edges = marks["site"].to_numpy(), marks["edge"].to_numpy()
+    recording: Recording, marks: pd.DataFrame, own: Flags, loops: pd.Series
+) -> Floats:
+    """(marks,) nanoseconds that each takes; 0 where each iteration is marked.
+
+    Of a loop those in its marked iterations, loops within it first.
+    """
     cpu = marks["cpu_ns"].to_numpy(np.int64)
+    passed = np.append(0, np.cumsum(np.where(own[:-1], 0, np.diff(cpu))))
+    pair_us = recording.facts.rates.get("mark_pair_us") or 0.0
+    each, left = np.zeros(len(marks)), ~own
+    found = [_iterations(recording, marks, own, site) for site in loops]
+    for loop in sorted((f for f in found if f), key=lambda loop: loop.length(passed)):
+        taken, others = (np.append(0, np.cumsum(c)) for c in (each, left))
+        count = (others[loop.last] - others[loop.first])[: loop.single]
+        net = passed[loop.last] - passed[loop.first]
+        net = net - (taken[loop.last] - taken[loop.first])
+        single, plain = net[: loop.single], net[loop.single :] / loop.count
+        longer = single.mean() - plain.mean()
+        spread = np.sqrt(single.var() / len(single) + plain.var() / len(plain))
+        sure = longer >= SURE * spread and count.any()
+        inside = np.zeros(len(marks) + 1, np.int64)
+        np.add.at(inside, loop.first[: loop.single], 1)
+        np.add.at(inside, loop.last[: loop.single], -1)
+        of_it = left & (np.cumsum(inside)[:-1] > 0)
+        each[of_it] = longer / count.mean() if sure else pair_us * 1e3 / 2
+        left &= ~of_it
+    return each
+
+
+@dataclass(frozen=True)
+class _Iterations:
+    """Of one loop: those that are marked, and stretches of others.
+
+    Attributes:
+        first: (single + stretches,) mark that begins each.
+        last: Mark that ends it.
+        single: How many are one iteration that is marked; they come first.
+        count: (stretches,) iterations of the others.
+    """
+
+    first: Ints
+    last: Ints
+    single: int
+    count: Ints
+
+    def length(self, passed: Ints) -> float:
+        """Of a marked iteration, by that clock."""
+        return float((passed[self.last] - passed[self.first])[: self.single].mean())
+
+
+def _iterations(
+    recording: Recording, marks: pd.DataFrame, own: Flags, site: int
+) -> _Iterations | None:
+    """None where there are too few to compare."""
+    codes, edges = marks["site"].to_numpy(), marks["edge"].to_numpy()
     at = np.flatnonzero((codes == site) & np.isin(edges, (STEP_START, STEP_END)))
     first, last = at[:-1], at[1:]
     whole = own[first] & ~_disturbed(recording, marks, first, last)
-    iterations = marks["calls"].to_numpy(np.int64)[last]
-    silent = codes[first + 1] == site
-    passed = cpu[last] - cpu[first]
-    stretches = whole & silent & (iterations > 1)
-    single = whole & ~silent & (iterations == 1)
-    if min(np.count_nonzero(stretches), np.count_nonzero(single)) < FEWEST:
-        return 0.0
-    ours = np.append(0, np.cumsum(np.where(own[:-1], np.diff(cpu), 0)))
-    passed -= ours[last] - ours[first]
-    others = np.append(0, np.cumsum(~own))
-    count = float((others[last] - others[first])[single].mean())
-    plain = passed[stretches] / iterations[stretches]
-    longer = passed[single].mean() - plain.mean()
-    spread = passed[single].var() / single.sum() + plain.var() / stretches.sum()
-    if longer < SURE * np.sqrt(spread):
-        pair_us = recording.facts.rates.get("mark_pair_us") or 0.0
-        return float(pair_us * 1e3 / 2)
-    return float(longer / count)
+    count = marks["calls"].to_numpy(np.int64)[last]
+    silent = codes[np.minimum(first + 1, len(codes) - 1)] == site
+    single = np.flatnonzero(whole & ~silent & (count == 1))
+    stretches = np.flatnonzero(whole & silent & (count > 1))
+    if min(len(single), len(stretches)) < FEWEST:
+        return None
+    both = np.append(single, stretches)
+    return _Iterations(first[both], last[both], len(single), count[stretches])
 
 
 def _disturbed(

@@ -257,6 +257,20 @@ def test_what_another_thread_makes_is_of_the_step(
     assert looped.lines[chosen(looped)["site"]] - LINES == line
 
 
+def test_statements_of_short_iterations_within_a_step_are_told_apart(
+    tmp_path: Path,
+) -> None:
+    """Of some entries, and some iterations, where the loop itself is long enough."""
+    body = (
+        "for k in range(2000):\n    x = draw()\n    for i in range(40):\n"
+        "        wait(8_000)\n        x = x * 1.01\n    w -= 0.01 * grad(x)\n"
+    )
+    looped = run_loops(tmp_path, HEAD + body)
+    assert looped.lines[chosen(looped)["site"]] - LINES == 1
+    late = looped.marks[-1000:]
+    assert (spool.ENTER, LINES + 5, 0) in late
+
+
 @pytest.mark.parametrize("look_ns", [0, 200_000])
 def test_how_long_it_is_looked_at_what_changes_is_no_time_of_a_loop(
     tmp_path: Path, look_ns: int

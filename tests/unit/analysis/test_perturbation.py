@@ -12,6 +12,7 @@ from made_runs import MS, table, wait, waits
 from debottleneck.analysis.analyse import analyse
 from debottleneck.analysis.perturbation import unperturbed
 from debottleneck.analysis.result import Analysis
+from debottleneck.recording.spool import STEP_END
 
 PLAIN = {10: 0.001, 11: 0.004, 12: 0.009}
 """Line -> milliseconds of the statements."""
@@ -125,6 +126,32 @@ def test_samples_stay_where_they_were_taken() -> None:
     sleeps = causes[causes["cause"] == "sleep"].set_index("stage")["ms_per_step"]
     assert sleeps.to_dict() == pytest.approx({"train.py:11": 3}, abs=0.01)
     assert found.loop.step_ms == pytest.approx(6, rel=0.01)
+
+
+def test_a_loop_within_has_its_own_iterations_to_compare() -> None:
+    """Where each step is marked: of its short iterations only some are."""
+    made, each = Script(), 0.002
+    for _ in range(TURNS):
+        made.turn()
+        made.line(10, LOOP, 1)
+        made.line(20, "while i", 0)
+        loop = made.inner(20, 22)
+        made.begin(loop)
+        made.run(0.1)
+        made.line(20, "while i", each, within=loop)
+        made.line(21, "a = f(i)", 0.01 + each, within=loop)
+        made.line(22, "b = f(a)", 0.03 + each, within=loop)
+        made.begin(loop, 1)
+        made.run(0.1)
+        made.unmarked(loop, 9 * 0.04)
+        made.begin(loop, 9, STEP_END)
+        made.run(0.1)
+        made.line(20, "while i", 0)
+    made.left(1)
+    rows = {"train.py:10": 1, "train.py:21": 0.1, "train.py:22": 0.3}
+    found = shares(analyse(made.recording()))
+    assert found.pop("other") < 1e-4
+    assert found == pytest.approx(rows, abs=1e-3)
 
 
 @pytest.mark.parametrize(("state", "cause"), [("running", "native"), ("sleep", "")])
