@@ -12,7 +12,7 @@ from __future__ import annotations
 import ast
 import copy
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeVar
@@ -58,7 +58,6 @@ class Statement:
         line: Its first line.
         end: Its last line; of a compound statement that of its header.
         flow: What it reads and writes.
-        looped: Whether it stands in a loop of a function that is opened.
         under: What the conditions read under which it runs.
     """
 
@@ -66,7 +65,6 @@ class Statement:
     line: int
     end: int
     flow: Flow
-    looped: bool = False
     under: frozenset[str] = frozenset()
 
 
@@ -144,19 +142,22 @@ def open_function(
     function: ast.FunctionDef,
     lines: Sequence[str],
     placeholder: str,
-    long: set[int],
-) -> LoopPlan:
+    known: Collection[int],
+) -> tuple[LoopPlan, list[LoopPlan]]:
     """Mark the statements of one function, and leave the rest of the module plain.
 
     Args:
         tree: The module, in a form that nothing else needs.
         function: One of it; no generator and no coroutine.
         lines: The module's source.
-        placeholder: What stands for the function's point.
-        long: Lines of loops whose iterations are long enough to be told apart.
+        placeholder: Pattern of what stands for points; the function's is of "function".
+        known: Lines of loops that were prepared before: they are again.
+
+    Returns:
+        The function's plan, and those of loops in it.
     """
     walker = _Pass(ast.Module([], []), lines, placeholder, module_of(tree))
-    return walker.opened(function, placeholder, long)
+    return walker.opened(function, known), walker.prepared.loops
 
 
 class _Pass:
@@ -174,32 +175,32 @@ class _Pass:
         self._lines, self._placeholder = lines, placeholder
         self._number, self._asked = 0, asked
         self._carried = carried(tree)
+        self._known: Collection[int] | None = None
         tree.body = self._block(tree.body, None, True)
 
-    def opened(
-        self, function: ast.FunctionDef, placeholder: str, long: set[int]
-    ) -> LoopPlan:
+    def opened(self, function: ast.FunctionDef, known: Collection[int]) -> LoopPlan:
         end = function.end_lineno or function.lineno
+        placeholder = self._placeholder.format("function")
         plan = LoopPlan(function.name, function.lineno, end, placeholder)
+        self._known = known
         documented = ast.get_docstring(function, clean=False) is not None
         head, body = function.body[:documented], function.body[documented:]
-        marked = self._statements(body, plan, long)
+        marked = self._statements(body, plan)
         marks = _attribute(placeholder, "marks")
         within = ast.With([ast.withitem(marks)], marked or body)
         function.body = [*head, _located(within, function.body[-1])]
         return plan
 
-    def _statements(
-        self, body: list[ast.stmt], plan: LoopPlan, long: set[int], looped: bool = False
-    ) -> list[ast.stmt]:
-        """The body with marks, loops in it too, and no loop of it a candidate."""
+    def _statements(self, body: list[ast.stmt], plan: LoopPlan) -> list[ast.stmt]:
+        """The body with marks, but for those of loops, which are as they were."""
         marked: list[ast.stmt] = []
         for node in body:
-            self._mark(node, plan, marked, looped)
-            inner = looped or isinstance(node, Loop | ast.AsyncFor)
-            block = partial(self._statements, plan=plan, long=long, looped=inner)
-            whole = isinstance(node, Loop) and node.lineno not in long
-            marked.append(node if whole else _with_bodies(node, block))
+            self._mark(node, plan, marked)
+            if isinstance(node, Loop | ast.AsyncFor):
+                marked += self._block([node], None, True)
+            else:
+                block = partial(self._statements, plan=plan)
+                marked.append(_with_bodies(node, block))
         return marked
 
     def _block(
@@ -214,7 +215,7 @@ class _Pass:
                 self._scope(node)
                 made.append(node)
             elif isinstance(node, Loop) and (
-                node.lineno == self._asked or (allowed and _may_train(node))
+                node.lineno == self._asked or (allowed and self._may_train(node))
             ):
                 made += copies.declarations(node)
                 made.append(self._loop(node))
@@ -237,13 +238,7 @@ class _Pass:
         pauses = isinstance(node, ast.AsyncFunctionDef) or copies.pauses(node.body)
         node.body = self._block(node.body, None, not pauses)
 
-    def _mark(
-        self,
-        node: ast.stmt,
-        plan: LoopPlan,
-        made: list[ast.stmt],
-        looped: bool = False,
-    ) -> None:
+    def _mark(self, node: ast.stmt, plan: LoopPlan, made: list[ast.stmt]) -> None:
         """Say where a statement begins, before it."""
         is_text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
         if is_text or isinstance(node, _TRIVIAL):
@@ -257,7 +252,7 @@ class _Pass:
             end = max((p.end_lineno or node.lineno for p in parts), default=node.lineno)
         whole = isinstance(node, Loop) or parts == [node]
         flow = flow_of([node] if whole else parts, self._module)
-        plan.rows.append(Statement(self._text(node), node.lineno, end, flow, looped))
+        plan.rows.append(Statement(self._text(node), node.lineno, end, flow))
         mark, point = f"if $P.on: $P.at({len(plan.rows) - 1})", plan.placeholder
         made.append(_located(parsed(mark, P=ast.Constant(point))[0], node))
 
@@ -306,11 +301,18 @@ class _Pass:
         choice = ast.If(_attribute(plan.placeholder, "open"), [within], [node])
         return _located(choice, node)
 
+    def _may_train(self, node: Loop) -> bool:
+        """A loop that calls or computes nothing trains nothing."""
+        if self._known is not None:
+            return node.lineno in self._known
+        inner = (each for part in node.body for each in walk(part))
+        return any(isinstance(each, ast.Call | ast.BinOp) for each in inner)
+
     def _watched(self, node: ast.stmt) -> list[ast.stmt]:
         """A statement that may change a parameter, looked at before and after."""
         place = node.lineno, node.col_offset
         name, *path = (changed_by(node) or self._carried.get(place, "")).split(".")
-        if not name or place in self._module.tallies:
+        if not name or self._known is not None or place in self._module.tallies:
             return [node]
         point = self._next()
         self.prepared.changes.append(ChangePlan(point, tuple(path)))
@@ -357,12 +359,6 @@ def _with_body(part: Any, block: _Block) -> Any:
     new = copy.copy(part)
     new.body = block(part.body)
     return new
-
-
-def _may_train(node: Loop) -> bool:
-    """A loop that calls or computes nothing trains nothing."""
-    inner = (each for part in node.body for each in walk(part))
-    return any(isinstance(each, ast.Call | ast.BinOp) for each in inner)
 
 
 def _short(text: str) -> str:

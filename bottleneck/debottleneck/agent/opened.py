@@ -52,9 +52,6 @@ COST = 0.02
 MOST_EVENTS = 10_000
 """Calls and returns of one statement that are looked at, some 5 ms."""
 
-LOOKS, SHORT_NS = 32, 30_000
-"""A statement within a loop is told apart if it takes longer, of so many times."""
-
 
 class OpenPoint:
     """What the code of an opened function calls.
@@ -64,16 +61,9 @@ class OpenPoint:
         on: Whether its statements are marked.
     """
 
-    __slots__ = (
-        "_active", "_codes", "_index", "_looks", "_ns", "_plan", "_since", "marks", "on"
-    )  # fmt: skip
+    __slots__ = ("_codes", "marks", "on")
 
     def __init__(self, plan: LoopPlan, name: str, file: str) -> None:
-        self._plan = plan
-        self._active = [True] * len(plan.rows)
-        self._looks = [0] * len(plan.rows)
-        self._ns = [0] * len(plan.rows)
-        self._index = 0
         site = sites.site_of(LINE, name, file, plan.line, "opened", end=plan.end)
         self.use(Within(site, self))
         place = {"file": file, "kind": "statement", "within": site}
@@ -91,20 +81,11 @@ class OpenPoint:
 
     def use(self, marks: Within | Silence) -> None:
         """Begin the body with this; of statements nothing is marked in silence."""
-        self.marks, self.on, self._since = marks, marks is not SILENCE, 0
+        self.marks, self.on = marks, marks is not SILENCE
 
     def at(self, index: int) -> None:
-        """A statement begins; one in a loop of short iterations is marked no more."""
-        if not self._active[index]:
-            return
-        now = marks.mark_row(self._codes[index])
-        last = self._index
-        if now and self._since and self._looks[last] < LOOKS:
-            self._looks[last] += 1
-            self._ns[last] += now - self._since
-            if self._looks[last] == LOOKS and self._plan.rows[last].looped:
-                self._active[last] = self._ns[last] > LOOKS * SHORT_NS
-        self._index, self._since = index, now
+        """A statement begins."""
+        marks.mark_row(self._codes[index])
 
 
 class CallWatch:
@@ -205,8 +186,8 @@ def _marked(code: CodeType) -> CodeType | None:
             if function is None or codes(plain).get(key) != as_written(code):
                 return None  # another text stands there by now
             lines = decode_source(source).splitlines()
-            placeholder = PLACEHOLDER.format("opened")
-            plan = open_function(tree, function, lines, placeholder, _long_loops(path))
+            known = {p.plan.line: p for p in turns.points() if p.file == path}
+            plan, loops = open_function(tree, function, lines, PLACEHOLDER, known)
             whole = compile(tree, path, "exec", dont_inherit=True)
     except (OSError, SyntaxError, ValueError, RecursionError):
         return None
@@ -214,16 +195,9 @@ def _marked(code: CodeType) -> CodeType | None:
     same = ("co_freevars", "co_varnames", "co_argcount", "co_flags")
     if made is None or any(getattr(made, n) != getattr(code, n) for n in same):
         return None
-    return fill(made, {placeholder: OpenPoint(plan, code.co_qualname, path)})
-
-
-def _long_loops(path: str) -> set[int]:
-    """Lines of a file's loops that were seen to have long iterations.
-
-    In others nothing is looked at: that alone may take longer than an iteration.
-    """
-    loops = [p for p in turns.points() if p.file == path and p.count]
-    return {point.plan.line for point in loops if point.mean_ns >= SHORT_NS}
+    points = {loop.placeholder: known[loop.line] for loop in loops}
+    opened = OpenPoint(plan, code.co_qualname, path)
+    return fill(made, {plan.placeholder: opened, **points})
 
 
 _PAUSES = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR

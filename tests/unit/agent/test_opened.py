@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import ast
+import contextlib
+import io
 import sys
+from collections import Counter
 from pathlib import Path
 
 from looping import run_loops
 
-from debottleneck.agent import opened, turns
-from debottleneck.agent.loops import LoopPlan, open_function
+from debottleneck.agent import opened
+from debottleneck.agent.loops import open_function
 from debottleneck.agent.opened import worth
 
 SCRIPT = """
@@ -129,18 +132,36 @@ def test_copies_of_a_loop_are_no_statements() -> None:
     assert worth(200_000, times) == [*times][:2]
 
 
-def test_short_loops_of_opened_functions_stay_as_they_are() -> None:
-    """A mark in each of their iterations would cost more than all that they do."""
+def test_loops_of_an_opened_function_are_what_they_were(tmp_path: Path) -> None:
+    """Of long entries some iterations are marked; those of short ones are silent."""
+    loops = (
+        "        for i in range(200):\n            wait(1_000)\n"
+        "            x = x * 0.99\n            wait(9_000)\n"
+        "        for i in range(2):\n            x = abs(x) + 1\n"
+        "        y = abs(x)\n"
+    )
+    source = SCRIPT.replace("        y = abs(x)\n", loops).replace("AFTER", "print(w)")
+    looped = run_loops(tmp_path, source)
+    plain = source.replace("wait(", "abs(")
+    shown = io.StringIO()
+    with contextlib.redirect_stdout(shown):
+        exec(plain, {"__name__": "__main__"})
+    assert looped.output == shown.getvalue()
+    rows = Counter(line for _, line, _ in looped.marks[-5000:])
+    first = 1 + source.splitlines().index("        for i in range(200):")
+    assert {first, first + 1, first + 2, first + 3} <= {*rows}
+    assert first + 5 not in rows
+    assert rows[first + 2] < 20 * rows[first + 6]
+
+
+def test_only_loops_that_were_prepared_are_in_an_opened_function() -> None:
+    """Of others it is not known how long they are."""
     source = (
         "def f(x):\n    for i in x:\n        g(i)\n    while h(x):\n        x = k(x)\n"
-        "    for i in x:\n        s += i\n"  # no candidate: how long is not known
     )
-    short = turns.LoopPoint(LoopPlan("for", 2, 3, ""), "short.py")
-    long = turns.LoopPoint(LoopPlan("while", 4, 5, ""), "short.py")
-    short.count, short.ns, long.count, long.ns = 900, 900_000, 9, 9_000_000
     tree = ast.parse(source)
     function = tree.body[0]
     assert isinstance(function, ast.FunctionDef)
-    loops = opened._long_loops("short.py")
-    plan = open_function(tree, function, source.splitlines(), "point", loops)
-    assert [row.line for row in plan.rows] == [2, 4, 5, 6]
+    plan, loops = open_function(tree, function, source.splitlines(), "point {}", {4})
+    assert [row.line for row in plan.rows] == [2, 4]
+    assert [loop.line for loop in loops] == [4]
