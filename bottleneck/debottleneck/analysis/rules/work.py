@@ -182,8 +182,8 @@ def _python(
         stage=stage,
         cause="python",
         summary=f"{spends(analysis, amount, DOING['python'] + within)}{place}.",
-        action=f"Replace the loops of {code} by array operations on whole batches, "
-        "or do that work less often or in another process.",
+        action=f"Do the work of {code} in array operations on whole batches, do it "
+        "less often, or in another process.",
         places=lines,
         evidence={"python_part_of_stage": part} | _called(analysis, lines),
     )
