@@ -26,7 +26,7 @@ from typing import Any
 from debottleneck.agent.entries import runs
 from debottleneck.agent.handlers import of_a_handler
 from debottleneck.agent.points import stand_in
-from debottleneck.agent.track import MarkTrack, here, hushed
+from debottleneck.agent.track import hushed, was_ours
 
 LOOKS = 24
 """A statement is looked at so often before it is told that it changes nothing."""
@@ -118,12 +118,13 @@ class ChangePoint:
         once: Whether it is looked at one time more only.
         looks: How often it was.
         changes: How often what it changed was there the last time.
+        again: How often, unmarked, it was there in the same entry of all loops around.
         of_arrays: Whether that was an array, and not a list.
     """
 
     __slots__ = (
         "_before", "_entries", "_kept", "_kind", "_lists", "_most", "_outlived",
-        "_path", "changes", "looks", "of_arrays", "on", "once",
+        "_path", "again", "changes", "looks", "of_arrays", "on", "once",
     )  # fmt: skip
 
     unbound = NameError
@@ -132,7 +133,7 @@ class ChangePoint:
     def __init__(self, path: tuple[str, ...] = ()) -> None:
         self.on = bool(_told)
         self.once = False
-        self.looks = self.changes = self._outlived = 0
+        self.looks = self.changes = self.again = self._outlived = 0
         self._path = path
         self._kind: tuple[Any, Any] | None = None
         self._entries: _Entries = ()
@@ -151,37 +152,39 @@ class ChangePoint:
         """What it is, before the statement."""
         begun = monotonic_ns()
         self._begin(value)
-        _count(begun)
+        was_ours(monotonic_ns() - begun)
 
     def after(self, value: Any) -> None:
         """What it is after; told if the array was there the last time."""
         begun = monotonic_ns()
         self._end(value)
-        _count(begun)
+        was_ours(monotonic_ns() - begun)
 
     def _begin(self, value: Any) -> None:
-        if hushed():  # in which statement of a loop this is, is not known
-            return
         array = self._look(value)
         self._kind = _form(array)
         self._before = None if array is None else self._last(array)
-        self._compare_entries()
+        around = tuple((run.point, run.point.entries) for run in runs())
+        if not hushed():  # else entries of loops within are not counted
+            self._compare_entries(around)
+        self._entries = around
 
     def _end(self, value: Any) -> None:
         array = self._look(value)
-        if hushed():
-            if array is not None:
-                self._keep(array)
+        changed = array is not None and self._kind == _form(array)
+        before = self._before if changed else None
+        if changed:
+            self._keep(array)
+        if hushed():  # in which statement of a loop this is, is not known
+            self.again += before == self._entries != ()
             return
         self.looks += 1
-        if array is not None and self._kind == _form(array):
-            if self._before is not None:
-                self.of_arrays = not isinstance(array, list)
-                self.changes += 1
-                _by_thread[get_ident()] += self.of_arrays
-                for told in _told:
-                    told(self, _shared(self._before, self._entries))
-            self._keep(array)
+        if before is not None:
+            self.of_arrays = not isinstance(array, list)
+            self.changes += 1
+            _by_thread[get_ident()] += self.of_arrays
+            for told in _told:
+                told(self, _shared(before, self._entries))
         if self.once:
             self.on = self.once = False
         elif self.changes >= ENOUGH and not self.of_arrays:
@@ -196,11 +199,10 @@ class ChangePoint:
         """Whether what it changes outlives the loop's entries, as far as was seen."""
         return self._outlived >= 0
 
-    def _compare_entries(self) -> None:
+    def _compare_entries(self, around: _Entries) -> None:
         """Count the entries of the loop around that what it changes outlived."""
         last = self._entries
-        self._entries = tuple((run.point, run.point.entries) for run in runs())
-        if last and self._entries and last[-1] != self._entries[-1]:
+        if last and around and last[-1] != around[-1]:
             self._outlived += -1 if self._before is None else 1
 
     def _stop(self) -> None:
@@ -238,13 +240,6 @@ class ChangePoint:
             kept = self._kept.items()
             self._kept = {key: pair for key, pair in kept if pair[0]() is not None}
             self._most = max(MOST_KEPT, 2 * len(self._kept))
-
-
-def _count(begun: int) -> None:
-    """Add to this thread's looks one that began at that time."""
-    track: MarkTrack | None = getattr(here, "track", None)
-    if track is not None:
-        track.looks_ns += monotonic_ns() - begun
 
 
 def _shared(some: _Entries, others: _Entries) -> int:

@@ -10,6 +10,7 @@ from time import monotonic_ns
 from typing import TYPE_CHECKING, Any, Protocol
 
 from debottleneck.agent import marks
+from debottleneck.agent.track import was_ours
 from debottleneck.recording.spool import ENTER, STEP_END, STEP_START
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ class LoopEntry:
     """
 
     __slots__ = (
-        "_began", "_busy", "_left", "_looks", "_stretch", "_written", "begun", "done",
+        "_began", "_busy", "_left", "_ours", "_stretch", "_written", "begun", "done",
         "handed", "point", "rest", "returns", "skipped", "whole",
     )  # fmt: skip
 
@@ -121,7 +122,7 @@ class LoopEntry:
         self.begun = self.handed = self.returns = self.whole = False
         self.done = self.skipped = 0
         self.rest: Iterator[Any] | None = None
-        self._began = self._busy = self._looks = self._stretch = 0
+        self._began = self._busy = self._ours = self._stretch = 0
         self._written, *_ = marks.written()
         self._left: Iterator[int] = iter(())
 
@@ -174,6 +175,7 @@ class LoopEntry:
             listener.turned(self)
         tell_step(point)
         point.since = marks.mark_row(point.codes[0]) or now
+        was_ours(point.since - now)
         return True
 
     def passed(self) -> None:
@@ -259,11 +261,11 @@ class LoopEntry:
         """Mark the loop itself, with the iterations since the last such mark."""
         point = self.point
         now = marks.mark_row(point.site << 2 | edge, self.done, at)
-        written, busy, looks = marks.written()
+        written, busy, ours = marks.written()
         if now and self._began:
-            took = now - self._began - (looks - self._looks), busy - self._busy
+            took = now - self._began - (ours - self._ours), busy - self._busy
             point.book(now, *took, self.done, written - self._written)
         self._began = now
-        self._written, self._busy, self._looks = written, busy, looks
+        self._written, self._busy, self._ours = written, busy, ours
         self.done = 0
         return now

@@ -256,9 +256,9 @@ def in_stage() -> bool:
 
 
 def written() -> tuple[int, int, int]:
-    """This thread's marks so far; at the last its CPU time and that of looks, ns."""
+    """This thread's marks so far; at the last its CPU time, and the agent's own, ns."""
     track: MarkTrack | None = getattr(here, "track", None)
-    return (0, 0, 0) if track is None else (track.written(), track.cpu, track.looks_ns)
+    return (0, 0, 0) if track is None else (track.written(), track.cpu, track.own_ns)
 
 
 def close_stages() -> None:

@@ -88,9 +88,10 @@ class Happenings:
         if change is None:
             self._chains.setdefault(kind, Counter())[chain] += 1
         else:
-            often = 1 + chain[-1].stretch if chain else 1  # of the others none is told
             seen = self._changes[kind].setdefault(change, Counter())
-            seen[chain[:shared]] += often
+            seen[chain[:shared]] += 1
+            seen[chain] += change.again
+            change.again = 0
         rows = self._rows.setdefault(kind, {})
         for point in chain:
             rows.setdefault(point, Counter())[point.row] += 1

@@ -56,6 +56,13 @@ def hushed() -> bool:
     return track is not None and track.hushed
 
 
+def was_ours(ns: int) -> None:
+    """So much of this thread's time was the agent's, and not the script's."""
+    track: MarkTrack | None = getattr(here, "track", None)
+    if track is not None:
+        track.own_ns += ns
+
+
 class Owned(Protocol):
     """What one thread alone enters."""
 
@@ -80,14 +87,14 @@ class MarkTrack:
         tail_stage: The stage that the last record left, if it may be joined; its depth
             and calls are the other two.
         t: When the last mark was made; `cpu` is the thread's CPU clock then.
-        looks_ns: How long it was looked at what its statements change.
+        own_ns: How long the agent was at work in it, as far as that was measured.
         buffer: Its file, or memory.
         pos: Where the next record goes.
         end: Beyond this there is no room for one, or somebody is told of each.
     """
 
     __slots__ = (
-        "__weakref__", "buffer", "cpu", "end", "hushed", "looks_ns", "open", "own",
+        "__weakref__", "buffer", "cpu", "end", "hushed", "open", "own", "own_ns",
         "pos", "sequence", "t",
         "tail_calls", "tail_depth", "tail_stage", "tid", "within",
     )  # fmt: skip
@@ -104,7 +111,7 @@ class MarkTrack:
         self.tail_calls = 0
         self.t = t
         self.cpu = cpu
-        self.looks_ns = 0
+        self.own_ns = 0
         self.buffer: mmap.mmap | bytearray = NOWHERE
         self.pos = spool.MARK_START
         self.end = -1 if followers else LAST

@@ -271,7 +271,7 @@ class LoopPoint:
 
         Args:
             now: Monotonic nanoseconds.
-            passed: Nanoseconds since that mark, looks at changes taken off.
+            passed: Nanoseconds since that mark, the agent's own taken off.
             busy: Of these on a core.
             iterations: How many were completed in it.
             written: How many marks were written in it.

@@ -257,6 +257,16 @@ def test_what_another_thread_makes_is_of_the_step(
     assert looped.lines[chosen(looped)["site"]] - LINES == line
 
 
+def test_a_change_in_an_unmarked_iteration_counts(tmp_path: Path) -> None:
+    """No more than one of an episode's short iterations is marked."""
+    body = (
+        "for e in range(4000):\n    k = 0\n    while k < 40:\n        k += 1\n"
+        "        wait(9_000)\n        w[k % 3] += 0.01 * w.sum()\n    w /= w.sum()\n"
+    )
+    looped = run_loops(tmp_path, HEAD + body)
+    assert looped.lines[chosen(looped)["site"]] - LINES == 3
+
+
 def test_statements_of_short_iterations_within_a_step_are_told_apart(
     tmp_path: Path,
 ) -> None:
