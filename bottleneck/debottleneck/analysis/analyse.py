@@ -54,18 +54,18 @@ def analyse(recording: Recording) -> Analysis:
     """Find the loop, attribute its time, diagnose it. `prediction.verdict` judges."""
     recording = unperturbed(recording)
     facts = recording.facts
-    found, segments, lines = _read_marks(recording)
+    found, segments, lines, within = _read_marks(recording)
     trainer, steps = found.trainer, found.steps
     rows = RowNames.of(lines)
     ours = of_thread(segments, facts.pid, trainer)
-    step_stages, within = with_stages(steps, ours)
+    step_stages, of_steps = with_stages(steps, ours)
     quiet = quiet_steps(steps)
     grid = None
     if len(quiet) >= FEWEST_STEPS:
         waits = of_thread(recording.waits, facts.pid, trainer).sort_values("end_ns")
         counts = ThreadCounts.of(recording, facts.pid, trainer, waits)
         device = device_sites(recording)
-        grid = trainer_pass.grid_of(steps, within, ours, waits, counts, rows, device)
+        grid = trainer_pass.grid_of(steps, of_steps, ours, waits, counts, rows, device)
     time = _quiet_time(recording, quiet if grid else None)
     loop = _loop(recording, found, grid)
     calls, pairs = _calls_per_step(recording, ours, trainer, quiet)
@@ -84,6 +84,7 @@ def analyse(recording: Recording) -> Analysis:
         step_stages=step_stages,
         segments=segments,
         rows=lines,
+        within=within,
         stages=trainer_pass.stage_table(grid, calls) if grid else empty("stages"),
         causes=causes,
         threads=threads,
@@ -111,8 +112,10 @@ class _Found:
     chosen: ChosenLoop | None
 
 
-def _read_marks(recording: Recording) -> tuple[_Found, pd.DataFrame, pd.DataFrame]:
-    """The steps, segments and rows; the sorted marks are large and go here."""
+def _read_marks(
+    recording: Recording,
+) -> tuple[_Found, pd.DataFrame, pd.DataFrame, dict[str, str]]:
+    """Steps, segments, rows, what calls stages; the sorted marks are large and go."""
     facts = recording.facts
     threads = marks_by_thread(recording)
     chosen = chosen_loop(recording)
@@ -122,9 +125,9 @@ def _read_marks(recording: Recording) -> tuple[_Found, pd.DataFrame, pd.DataFram
     asked = facts.options.get("warmup")
     steps, count, why = label(bounded, recording.blocks, facts.end_ns, asked)
     raw = raw_segments(threads, training_loops(recording))
-    lines, segments = divide(recording, raw, steps, trainer, chosen)
+    lines, segments, within = divide(recording, raw, steps, trainer, chosen)
     found = _Found(trainer, bounded, steps, (count, why), chosen)
-    return found, segments, lines
+    return found, segments, lines, within
 
 
 def _quiet_time(

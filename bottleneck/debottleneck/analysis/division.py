@@ -19,12 +19,12 @@ from debottleneck.analysis.frames import (
     typed,
 )
 from debottleneck.analysis.rows import file_names
-from debottleneck.analysis.stretches import spread
+from debottleneck.analysis.stretches import opened_late, spread
 from debottleneck.analysis.timeline import PLACES, sites_of
 from debottleneck.recording.loop import ChosenLoop
 from debottleneck.recording.recording import Recording
-from debottleneck.recording.spool import DEVICE, OPENED
-from debottleneck.words import LINE, OTHER
+from debottleneck.recording.spool import DEVICE, LEARNING, OPENED
+from debottleneck.words import LINE, OTHER, STEP_STAGES
 
 TINY = 0.01
 """Statements below this share of the step are joined with their neighbours."""
@@ -99,7 +99,7 @@ def divide(
     steps: pd.DataFrame,
     trainer: int,
     loop: ChosenLoop | None,
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, str]]:
     """Name the rows of a recording, and the row of every segment.
 
     Consecutive statements that take next to nothing are one row; what is tiny even so
@@ -113,17 +113,22 @@ def divide(
         loop: The one that trains, None if it is not known.
 
     Returns:
-        `frames.COLUMNS["rows"]` and `frames.COLUMNS["segments"]`.
+        `frames.COLUMNS["rows"]` and `frames.COLUMNS["segments"]`; of stages that an
+        opened function enters for most of their time the row that calls that.
     """
     pid, sites = recording.facts.pid, recording.sites
     raw = spread(raw, sites)
+    looked = recording.blocks[recording.blocks["kind"] == LEARNING]["end_ns"].max()
+    after = steps.loc[steps["start_ns"] >= looked, "start_ns"]
+    if len(after):
+        raw = opened_late(raw, pid, trainer, int(after.min()))
     if loop is not None:
         own = of_thread(raw, pid, trainer)
         found = evaluation(own, steps, sites[sites["pid"] == pid], loop)
         raw.loc[own.index[found], "stage"] = "evaluate"
     of_line = (raw["stage"] == LINE).to_numpy()
     if not of_line.any():
-        return typed("rows", pd.DataFrame()), _segments(raw)
+        return typed("rows", pd.DataFrame()), _segments(raw), {}
     statements = _statements(sites, loop)
     times = _times(of_thread(raw, pid, trainer), steps, statements, pid)
     lines = _named(_rows(statements, times))
@@ -142,7 +147,21 @@ def divide(
         row_of(*key) if is_line else stage
         for stage, is_line, key in zip(raw["stage"], of_line, keys, strict=True)
     ]
-    return _table(lines, names), _segments(raw)
+    within = {
+        stage: row_of(pid, callers.rpartition(" ")[0], sites_of(callers)[-1])
+        for stage, callers in _callers_of_stages(of_thread(raw, pid, trainer)).items()
+    }
+    within = {stage: row for stage, row in within.items() if row != OTHER}
+    return _table(lines, names), _segments(raw), within
+
+
+def _callers_of_stages(own: pd.DataFrame) -> dict[str, str]:
+    """Of a stage the column `callers` where it spends most; none of the loop's own."""
+    inside = own[own["stage"].isin(STEP_STAGES) & own["in_loop"]]
+    start, end = bounds(inside)
+    times = inside.assign(ns=end - start).groupby(["stage", "callers"])["ns"].sum()
+    most = times.sort_values().groupby(level="stage").tail(1)
+    return {stage: callers for stage, callers in most.index if callers}
 
 
 def _segments(raw: pd.DataFrame) -> pd.DataFrame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -311,7 +311,8 @@ class VirtualSpeedups:
 class Analysis:
     """Everything a report shows; the tables are those of `analysis.frames`.
 
-    Without `findings`, `verdict` and `predictions` it is what those are made from.
+    Without `findings`, `verdict` and `predictions` it is what those are made from;
+    `within` says of stages that an opened function enters which row calls that.
     """
 
     recording: Recording
@@ -338,10 +339,11 @@ class Analysis:
     faster: VirtualSpeedups | None = None
     feeding: LoaderWork | None = None
     device: DeviceUse | None = None
+    within: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def row_names(self) -> tuple[str, ...]:
         """Every stage and line, in the order in which tables show them."""
         pid, tid = self.recording.facts.pid, self.loop.trainer_tid
         own = of_thread(self.segments, pid, tid)
-        return as_steps_pass(self.rows, own, quiet_steps(self.steps))
+        return as_steps_pass(self.rows, own, quiet_steps(self.steps), self.within)

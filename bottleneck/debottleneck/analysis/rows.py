@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -50,11 +50,15 @@ class RowNames:
 
 
 def as_steps_pass(
-    lines: pd.DataFrame, segments: pd.DataFrame, steps: pd.DataFrame
+    lines: pd.DataFrame,
+    segments: pd.DataFrame,
+    steps: pd.DataFrame,
+    within: Mapping[str, str],
 ) -> tuple[str, ...]:
     """Rows as they are shown: as steps come to them, the rest of the step at the end.
 
-    Lines keep the order of the code; a stage stands where most steps first enter it.
+    Lines keep the order of the code, those of a called function follow what calls it;
+    a stage stands where most steps first enter it, below the row that `within` names.
     Without lines stages have their usual order.
     """
     if lines.empty or steps.empty:
@@ -67,13 +71,20 @@ def as_steps_pass(
     reached = first.groupby(level="stage").median().to_dict()
     for row, parent in zip(lines["row"][::-1], lines["parent"][::-1], strict=True):
         reached[parent] = min(reached.get(name, np.inf) for name in (row, parent))
-    places: dict[str, float] = {}
-    place = 0.0
-    for row in lines["row"]:
-        place = places[row] = max(place, reached[row]) if row in reached else place
-    places |= {stage: reached.get(stage, np.inf) for stage in STAGES}
-    places |= dict.fromkeys((*BETWEEN_STAGES, OTHER), np.inf)
-    return tuple(sorted(places, key=places.__getitem__))
+    below = defaultdict[str, list[tuple[float, str]]](list)
+    for row, parent in zip(lines["row"], lines["parent"], strict=True):
+        last = below[parent][-1][0] if below[parent] else 0.0
+        below[parent].append((max(last, reached.get(row, last)), row))
+    for stage in STAGES:
+        place = np.inf if stage in (*BETWEEN_STAGES, OTHER) else reached.get(stage)
+        below[within.get(stage, "")].append((np.inf if place is None else place, stage))
+    order: list[str] = []
+    waiting = [""]
+    while waiting:
+        order.append(waiting.pop())
+        rows = sorted(below[order[-1]], key=lambda row: row[0])
+        waiting += [row for _, row in reversed(rows)]
+    return tuple(order[1:])
 
 
 def file_names(files: Iterable[str]) -> dict[str, str]:

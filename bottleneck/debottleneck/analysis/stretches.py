@@ -1,14 +1,17 @@
-"""Iterations of inner loops that went unmarked, divided as the marked ones are."""
+"""What went unmarked is divided as what is marked: iterations, calls before a look."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 
-from debottleneck.analysis.frames import bounds
+from debottleneck.analysis.frames import bounds, of_thread
 from debottleneck.analysis.timeline import PLACES
 from debottleneck.recording.spool import LOOP
 from debottleneck.words import LINE, STEP
+
+ENOUGH = 100_000
+"""Segments that say how the time in a call is divided."""
 
 SMALLEST = 0.005
 """A part of the marked iterations below this is left out."""
@@ -44,8 +47,46 @@ def spread(raw: pd.DataFrame, sites: pd.DataFrame) -> pd.DataFrame:
             alike = marked[marked["callers"] == callers]
             like = marked if alike.empty else alike
             made.append(_divided(called, like, WITHIN if callers else WHERE))
+    return _ordered(made)
+
+
+def opened_late(raw: pd.DataFrame, pid: int, tid: int, until: int) -> pd.DataFrame:
+    """Divide calls of functions that were not opened yet as those that came later.
+
+    A statement's own time is its functions' too until these are opened.
+
+    Args:
+        raw: With what one thread did.
+        pid: Its process.
+        tid: The thread.
+        until: When the first step begins before which all were opened that are.
+    """
+    own = of_thread(raw, pid, tid)
+    own = own[own["in_loop"]]
+    early = own[own["start_ns"] < until]
+    later = own[own["start_ns"] >= until].head(ENOUGH)
+    made, chains = [raw], sorted(filter(None, later["callers"].unique()), key=len)
+    for callers in chains if len(early) else ():
+        above, _, line = callers.rpartition(" ")
+        calls = [
+            (some["line"] == int(line)) & (some["callers"] == above)
+            for some in (early, later)
+        ]
+        below = later["callers"].str.startswith(f"{callers} ")
+        alike = later[calls[1] | below | (later["callers"] == callers)]
+        begin = own.loc[own["callers"] == callers, "start_ns"].min()
+        whole = calls[0] & (early["stage"] == LINE) & (early["end_ns"] < begin)
+        if not whole.any():
+            continue
+        made[0] = made[0].drop(early.index[whole])
+        made.append(_divided(early[whole], alike, WHERE))
+        early = early[~whole]
+    return _ordered(made)
+
+
+def _ordered(made: list[pd.DataFrame]) -> pd.DataFrame:
     if len(made) == 1:
-        return raw
+        return made[0]
     return pd.concat(made).sort_values(["pid", "tid", "start_ns"], ignore_index=True)
 
 

@@ -85,8 +85,10 @@ def replay(
     main, others = setting.threads[0], setting.threads[1:]
     active = max(sum(max(total - thread.blocked_ns, 0.0) for thread in others), 1.0)
     outside = sum(thread.outside_ns for thread in others)
+    step_ns = float(counted[-1] - counted[0]) / (len(counted) - 1)
+    one_gil = all(thread.gil is main.gil for thread in others)
     return Replayed(
-        step_ns=max(float(counted[-1] - counted[0]) / (len(counted) - 1), 1.0),
+        step_ns=max(step_ns, _least(steps, machine, one_gil), 1.0),
         busy=simulation.busy_ns / total,
         starved=main.blocked_ns / total,
         gil=main.gil_ns / total,
@@ -97,6 +99,18 @@ def replay(
         outside=main.outside_ns / total,
         switch_ns=total / max(main.gil.switches - 1, 1e-9) if main.gil else math.inf,
     )
+
+
+def _least(steps: Sequence[Step], machine: Machine, one_gil: bool) -> float:
+    """What a step takes however far ahead others are: its work, on all cores.
+
+    Where all threads share the GIL its Python code runs one after the other, too. Of
+    few steps most may be made before the first one that is counted.
+    """
+    parts = [part for step in steps for part in step]
+    work = sum(part.work for part in parts) / max(machine.cores, 1.0)
+    python = sum(part.python for part in parts) * (one_gil and machine.gil)
+    return max(work, python) / len(steps)
 
 
 def _alone(steps: Sequence[Step], machine: Machine) -> Replayed:

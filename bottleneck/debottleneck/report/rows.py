@@ -42,9 +42,8 @@ class ShownRows:
             for row in analysis.rows.itertuples(index=False):
                 sources.setdefault(row.row, clean(row.source))
                 depths.setdefault(row.row, depths.get(row.parent, -1) + 1)
-            below = 0  # a stage before a function's line is called there, too
-            for name in reversed(analysis.row_names):
-                below = depths.setdefault(name, below)
+            for stage, row in analysis.within.items():
+                depths.setdefault(stage, depths.get(row, -1) + 1)
             stages = analysis.stages
             for row, share in zip(stages["stage"], stages["share"], strict=True):
                 largest[row] = max(largest.get(row, 0.0), float(share))

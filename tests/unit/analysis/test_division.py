@@ -176,6 +176,55 @@ def test_an_opened_function_has_rows_below_its_caller() -> None:
     assert shares(found)["train.py:51"] == 4.0
 
 
+def test_a_stage_is_below_what_calls_it() -> None:
+    """And not below a line before that calls something else, now and then."""
+
+    def body(made: Script, step: int) -> None:
+        made.line(11, "s = sample(h)", 0.5)
+        if step % 4 == 0:
+            sample = made.enter("sample", 60, 62)
+            made.line(61, "h = np.tanh(x)", 4, within=sample)
+            made.leave(sample)
+        made.line(12, "g = lossFun(x)", 0.5)
+        made.stage("loss", 5)
+        made.line(13, "train(g)", 0.1)
+        train = made.enter("train", 70, 72)
+        made.line(71, "a = g + 1", 2, within=train)
+        made.stage("update", 3)
+        made.leave(train)
+
+    found = analyse(script(body).recording())
+    lines = ("train.py:11", "train.py:61", "train.py:12", "loss")
+    assert [row for row in found.row_names if row in lines] == [*lines]
+    assert found.within == {"update": "train.py:13"}
+
+
+def test_calls_before_a_function_was_opened_are_divided_as_those_after() -> None:
+    """Of long steps there are no more than these to measure."""
+
+    def body(made: Script, step: int) -> None:
+        late = step >= 3
+        made.line(11, "net.train(x)", 1 if late else 13)
+        if late:
+            train = made.enter("Net.train", 60, 70)
+            made.line(61, "h = self.hidden(x)", 2, within=train)
+            hidden = made.enter("Net.hidden", 50, 55)
+            made.line(51, "return np.tanh(x @ W)", 4, within=hidden)
+            made.leave(hidden)
+            made.line(62, "self.W -= h", 6, within=train)
+            made.leave(train)
+
+    made = script(body, 7)
+    blocks = table("blocks", [("loops", 0, 40 * MS)])
+    found = analyse(made.recording(blocks=blocks))
+    assert found.loop.measured == 7
+    times = shares(found)
+    assert times.pop("other") < 0.1
+    rows = {11: 1, 61: 2, 51: 4, 62: 6}
+    expected = {f"train.py:{line}": ms for line, ms in rows.items()}
+    assert times == pytest.approx(expected, rel=0.01)
+
+
 def helped(made: Script, step: int) -> None:
     """Two lines call a function that calls another; a third one calls that itself."""
 

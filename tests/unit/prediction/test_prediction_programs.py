@@ -53,9 +53,11 @@ def demand(*parts: Part) -> Demand:
     return Demand((numbered(parts),) * 8, step_ns)
 
 
-def step_ms(loop: Demand, spec: str = "", machine: Machine = FREE) -> float:
+def step_ms(
+    loop: Demand, spec: str = "", machine: Machine = FREE, count: int = COUNT
+) -> float:
     """The simulated step with a strategy, "" for none."""
-    picks = [i % len(loop.steps) for i in range(COUNT)]
+    picks = [i % len(loop.steps) for i in range(count)]
     return replay(loop, machine, parse(spec) if spec else (), picks).step_ns / MS
 
 
@@ -92,6 +94,14 @@ def test_prefetch_in_threads_gains_nothing_for_python_code() -> None:
     assert apart == pytest.approx(6, rel=0.05)
     free = replace(FREE, gil=False)
     assert step_ms(HEAVILY, "prefetch:workers=2", free) == pytest.approx(6, rel=0.05)
+
+
+@pytest.mark.parametrize("count", [8, 20, 40, 50])
+def test_what_was_made_before_the_first_step_is_no_gain(count: int) -> None:
+    """Of few steps sixteen threads make all at the same time, and long before."""
+    assert step_ms(HEAVILY, "prefetch:workers=16", count=count) >= 15
+    apart = step_ms(HEAVILY, "prefetch:workers=16,where=process", count=count)
+    assert apart >= 15 / FREE.cores
 
 
 def test_processes_share_cores_too() -> None:
