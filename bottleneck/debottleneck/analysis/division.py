@@ -20,11 +20,11 @@ from debottleneck.analysis.frames import (
 )
 from debottleneck.analysis.rows import file_names
 from debottleneck.analysis.stretches import opened_late, spread
-from debottleneck.analysis.timeline import PLACES, sites_of
+from debottleneck.analysis.timeline import PLACES, callers_of_stages, sites_of
 from debottleneck.recording.loop import ChosenLoop
 from debottleneck.recording.recording import Recording
-from debottleneck.recording.spool import DEVICE, LEARNING, OPENED
-from debottleneck.words import LINE, OTHER, STEP_STAGES
+from debottleneck.recording.spool import DEVICE, OPENED
+from debottleneck.words import LINE, OTHER
 
 TINY = 0.01
 """Statements below this share of the step are joined with their neighbours."""
@@ -118,10 +118,7 @@ def divide(
     """
     pid, sites = recording.facts.pid, recording.sites
     raw = spread(raw, sites)
-    looked = recording.blocks[recording.blocks["kind"] == LEARNING]["end_ns"].max()
-    after = steps.loc[steps["start_ns"] >= looked, "start_ns"]
-    if len(after):
-        raw = opened_late(raw, pid, trainer, int(after.min()))
+    raw = opened_late(raw, pid, trainer, steps, recording.blocks)
     if loop is not None:
         own = of_thread(raw, pid, trainer)
         found = evaluation(own, steps, sites[sites["pid"] == pid], loop)
@@ -149,19 +146,10 @@ def divide(
     ]
     within = {
         stage: row_of(pid, callers.rpartition(" ")[0], sites_of(callers)[-1])
-        for stage, callers in _callers_of_stages(of_thread(raw, pid, trainer)).items()
+        for stage, callers in callers_of_stages(of_thread(raw, pid, trainer)).items()
     }
     within = {stage: row for stage, row in within.items() if row != OTHER}
     return _table(lines, names), _segments(raw), within
-
-
-def _callers_of_stages(own: pd.DataFrame) -> dict[str, str]:
-    """Of a stage the column `callers` where it spends most; none of the loop's own."""
-    inside = own[own["stage"].isin(STEP_STAGES) & own["in_loop"]]
-    start, end = bounds(inside)
-    times = inside.assign(ns=end - start).groupby(["stage", "callers"])["ns"].sum()
-    most = times.sort_values().groupby(level="stage").tail(1)
-    return {stage: callers for stage, callers in most.index if callers}
 
 
 def _segments(raw: pd.DataFrame) -> pd.DataFrame:

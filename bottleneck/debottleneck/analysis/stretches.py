@@ -7,7 +7,7 @@ import pandas as pd
 
 from debottleneck.analysis.frames import bounds, of_thread
 from debottleneck.analysis.timeline import PLACES
-from debottleneck.recording.spool import LOOP
+from debottleneck.recording.spool import LEARNING, LOOP
 from debottleneck.words import LINE, STEP
 
 ENOUGH = 100_000
@@ -50,7 +50,9 @@ def spread(raw: pd.DataFrame, sites: pd.DataFrame) -> pd.DataFrame:
     return _ordered(made)
 
 
-def opened_late(raw: pd.DataFrame, pid: int, tid: int, until: int) -> pd.DataFrame:
+def opened_late(
+    raw: pd.DataFrame, pid: int, tid: int, steps: pd.DataFrame, blocks: pd.DataFrame
+) -> pd.DataFrame:
     """Divide calls of functions that were not opened yet as those that came later.
 
     A statement's own time is its functions' too until these are opened.
@@ -59,9 +61,14 @@ def opened_late(raw: pd.DataFrame, pid: int, tid: int, until: int) -> pd.DataFra
         raw: With what one thread did.
         pid: Its process.
         tid: The thread.
-        until: When the first step begins before which all were opened that are.
+        steps: Its steps.
+        blocks: Of the recording: when it was looked for what to open.
     """
-    own = of_thread(raw, pid, tid)
+    looked = blocks.loc[blocks["kind"] == LEARNING, "end_ns"].max()
+    after = steps.loc[steps["start_ns"] >= looked, "start_ns"]
+    if after.empty:
+        return raw
+    own, until = of_thread(raw, pid, tid), after.min()
     own = own[own["in_loop"]]
     early = own[own["start_ns"] < until]
     later = own[own["start_ns"] >= until].head(ENOUGH)

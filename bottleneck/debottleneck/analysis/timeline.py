@@ -16,7 +16,7 @@ from debottleneck.recording.reading import is_minor
 from debottleneck.recording.recording import Recording
 from debottleneck.recording.spool import DEVICE, ENTER, LEAVE, STEP_START
 from debottleneck.recording.spool import OPENED as OPENED_KIND
-from debottleneck.words import BETWEEN_STAGES, LINE, OTHER, STEP
+from debottleneck.words import BETWEEN_STAGES, LINE, OTHER, STEP, STEP_STAGES
 
 NO_SITE = -1
 _NAMES = np.array(list(CODE), dtype=object)
@@ -276,6 +276,15 @@ def _leave(stack: list[tuple[int, int]], site: int, stage: int) -> None:
     index = next(of_site, next(of_stage, None))
     if index is not None:
         del stack[index]
+
+
+def callers_of_stages(own: pd.DataFrame) -> dict[str, str]:
+    """Of a stage the column `callers` where it spends most; none of the loop's own."""
+    inside = own[own["stage"].isin(STEP_STAGES) & own["in_loop"]]
+    start, end = bounds(inside)
+    times = inside.assign(ns=end - start).groupby(["stage", "callers"])["ns"].sum()
+    most = times.sort_values().groupby(level="stage").tail(1)
+    return {stage: callers for stage, callers in most.index if callers}
 
 
 class Lookup:

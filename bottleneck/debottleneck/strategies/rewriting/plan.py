@@ -48,9 +48,7 @@ ACTS = Reason()
 NO_GAIN = Reason("there is nothing to gain")
 DRAWN = "what is drawn in the process is brought back"
 
-BY_ITSELF = Reason(
-    "its DataLoader loads ahead itself, as `dataloader:workers=2` has it do"
-)
+BY_ITSELF = Reason("its DataLoader can load ahead itself: `dataloader:workers=2`")
 """Why a loop over one of torch is not rewritten."""
 
 
