@@ -129,10 +129,7 @@ def divide(
     statements = _statements(sites, loop)
     times = _times(of_thread(raw, pid, trainer), steps, statements, pid)
     lines = _named(_rows(statements, times))
-    names = {place: line.name for line in lines for place in line.places}
-    for line in sorted(lines, key=lambda line: -line.own):  # for other threads
-        for label in line.labels:
-            names.setdefault((label,), line.name)
+    names = _names(lines)
     labels = statements.set_index(["pid", "site"])["label"].to_dict()
     keys = zip(raw["pid"], raw["callers"], raw["site"], strict=True)
 
@@ -144,12 +141,20 @@ def divide(
         row_of(*key) if is_line else stage
         for stage, is_line, key in zip(raw["stage"], of_line, keys, strict=True)
     ]
-    within = {
-        stage: row_of(pid, callers.rpartition(" ")[0], sites_of(callers)[-1])
-        for stage, callers in callers_of_stages(of_thread(raw, pid, trainer)).items()
-    }
-    within = {stage: row for stage, row in within.items() if row != OTHER}
+    within = {}
+    for stage, callers in callers_of_stages(of_thread(raw, pid, trainer)).items():
+        row = row_of(pid, callers.rpartition(" ")[0], sites_of(callers)[-1])
+        within |= {stage: row} if row != OTHER else {}
     return _table(lines, names), _segments(raw), within
+
+
+def _names(lines: Sequence[_Line]) -> dict[Place, str]:
+    """Place -> its row; for other threads the largest of each label."""
+    names = {place: line.name for line in lines for place in line.places}
+    for line in sorted(lines, key=lambda line: -line.own):
+        for label in line.labels:
+            names.setdefault((label,), line.name)
+    return names
 
 
 def _segments(raw: pd.DataFrame) -> pd.DataFrame:

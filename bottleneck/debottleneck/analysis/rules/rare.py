@@ -53,7 +53,7 @@ def stalls(analysis: Analysis) -> Iterator[Finding]:
     if stage == "evaluate":  # meant to be long and rare: `between-steps` has its share
         return
     cause = _cause(analysis, stage)
-    if cause == "runqueue" and busy(analysis):  # other work's, and said as such
+    if cause in ("", "runqueue") and busy(analysis):  # other work's, and said as such
         return
     times, every = float(np.mean(wall[slow])) / usual, period(number[slow])
     often = (
