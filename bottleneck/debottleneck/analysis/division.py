@@ -102,8 +102,7 @@ def divide(
 ) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, str]]:
     """Name the rows of a recording, and the row of every segment.
 
-    Consecutive statements that take next to nothing are one row; what is tiny even so
-    is `other`. A statement that evaluates is `evaluate` as a whole.
+    Tiny neighbours are one row; what is tiny even so is `other`.
 
     Args:
         recording: For its sites.
@@ -113,22 +112,20 @@ def divide(
         loop: The one that trains, None if it is not known.
 
     Returns:
-        `frames.COLUMNS["rows"]` and `frames.COLUMNS["segments"]`; of stages that an
-        opened function enters for most of their time the row that calls that.
+        `frames.COLUMNS["rows"]`, `frames.COLUMNS["segments"]`; stages that opened
+        functions enter -> the row that calls these.
     """
     pid, sites = recording.facts.pid, recording.sites
-    raw = spread(raw, sites)
-    raw = opened_late(raw, pid, trainer, steps, recording.blocks)
-    if loop is not None:
-        own = of_thread(raw, pid, trainer)
-        found = evaluation(own, steps, sites[sites["pid"] == pid], loop)
-        raw.loc[own.index[found], "stage"] = "evaluate"
+    raw = opened_late(spread(raw, sites), pid, trainer, steps, recording.blocks)
+    own = of_thread(raw, pid, trainer)
+    found = evaluation(own, steps, sites[sites["pid"] == pid], loop)
+    raw.loc[own.index[found], "stage"] = "evaluate"
     of_line = (raw["stage"] == LINE).to_numpy()
     if not of_line.any():
         return typed("rows", pd.DataFrame()), _segments(raw), {}
     statements = _statements(sites, loop)
-    times = _times(of_thread(raw, pid, trainer), steps, statements, pid)
-    lines = _named(_rows(statements, times))
+    own = of_thread(raw, pid, trainer)
+    lines = _named(_rows(statements, _times(own, steps, statements, pid)))
     names = _names(lines)
     labels = statements.set_index(["pid", "site"])["label"].to_dict()
     keys = zip(raw["pid"], raw["callers"], raw["site"], strict=True)
@@ -141,10 +138,10 @@ def divide(
         row_of(*key) if is_line else stage
         for stage, is_line, key in zip(raw["stage"], of_line, keys, strict=True)
     ]
-    within = {}
-    for stage, callers in callers_of_stages(of_thread(raw, pid, trainer)).items():
-        row = row_of(pid, callers.rpartition(" ")[0], sites_of(callers)[-1])
-        within |= {stage: row} if row != OTHER else {}
+    within = {
+        stage: row_of(pid, callers.rpartition(" ")[0], sites_of(callers)[-1])
+        for stage, callers in callers_of_stages(own).items()
+    }
     return _table(lines, names), _segments(raw), within
 
 

@@ -17,13 +17,15 @@ FORWARD, TRAINING = ("forward", "loss"), ("backward", "update")
 
 
 def evaluation(
-    own: pd.DataFrame, steps: pd.DataFrame, sites: pd.DataFrame, loop: ChosenLoop
+    own: pd.DataFrame, steps: pd.DataFrame, sites: pd.DataFrame, loop: ChosenLoop | None
 ) -> NDArray[np.bool_]:
     """Which segments are of a statement that evaluates, whatever it is called.
 
     It computes forward and does not train, nothing that trains uses what it makes, and
     it is not run in every step, or stands around the loop.
     """
+    if loop is None:
+        return np.zeros(len(own), np.bool_)
     by_site = sites.set_index("site")
     ends = by_site["end"].to_dict()
     inside = (

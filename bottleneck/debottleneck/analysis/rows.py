@@ -77,7 +77,10 @@ def as_steps_pass(
         below[parent].append((max(last, reached.get(row, last)), row))
     for stage in STAGES:
         place = np.inf if stage in (*BETWEEN_STAGES, OTHER) else reached.get(stage)
-        below[within.get(stage, "")].append((np.inf if place is None else place, stage))
+        parent = within.get(stage, OTHER)
+        below[parent if parent != OTHER else ""].append(
+            (np.inf if place is None else place, stage)
+        )
     order: list[str] = []
     waiting = [""]
     while waiting:
