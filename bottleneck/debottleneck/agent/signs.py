@@ -212,10 +212,16 @@ class Happenings:
 
 
 def _flows(point: LoopPoint, training: Collection[int]) -> list[Flow]:
-    """Of its statements; what decides whether one trains is what that one uses."""
+    """Of its statements; what decides whether one trains is what that one uses.
+
+    What is done now and then and binds nothing (it prints, saves, evaluates) makes
+    nothing: that it changes what it is given is hardly ever so.
+    """
     return [
         replace(row.flow, reads=row.flow.reads | row.under)
         if index in training
+        else replace(row.flow, touches=frozenset())
+        if row.under and not row.flow.writes
         else row.flow
         for index, row in enumerate(point.plan.rows)
     ]

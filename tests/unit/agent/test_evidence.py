@@ -213,6 +213,23 @@ def test_what_follows_a_change_in_short_steps_does_not_train(tmp_path: Path) -> 
     assert sides == {5: "", 6: "train", 7: ""}
 
 
+def test_what_is_done_now_and_then_and_binds_nothing_does_not_train(
+    tmp_path: Path,
+) -> None:
+    """A method of what trains is called in it; what makes something may be used."""
+    body = (
+        "class Best:\n    def __init__(self): self.w = np.zeros(3)\n"
+        "    def step(self, g): self.w -= g\n    def state(self): return self.w\n"
+        "best = Best()\n"
+        "for k in range(900):\n    x = draw()\n    best.step(0.01 * grad(x))\n"
+        "    if k % 9 == 0:\n        print(sum(best.state()), file=sys.stderr)\n"
+        "        x = draw()\n"
+    )
+    looped = run_loops(tmp_path, HEAD + "import sys\n" + body)
+    sides = {looped.lines[site] - LINES: side for site, side in chosen(looped)["sides"]}
+    assert (sides[9], sides[11], sides[12]) == ("train", "", "input")
+
+
 def test_a_thread_that_only_loads_does_not_train(tmp_path: Path) -> None:
     """What tells most of training decides which thread's loops count."""
     body = (
