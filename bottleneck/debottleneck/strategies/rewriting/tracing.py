@@ -246,7 +246,7 @@ def _listen() -> None:
 
 def _audit(event: str, given: tuple[Any, ...]) -> None:
     opened = [*_opened(event, given)] if _listeners else []
-    if opened and _is_ours(sys._getframe(1)):
-        opened = []
+    if (opened or event in _FORKS) and _is_ours(sys._getframe(1)):
+        return
     for heard in _listeners:
         heard(event, given, opened)
