@@ -247,6 +247,27 @@ def mark_row(code: int, calls: int = 0, *, always: bool = False) -> int:
     return now
 
 
+def mark_past(site: int, start: int, end: int) -> None:
+    """Mark a wait of this thread that is over, and after all that it has marked.
+
+    Args:
+        site: What it was for.
+        start: Monotonic nanoseconds.
+        end: Likewise.
+    """
+    track: MarkTrack | None = getattr(here, "track", None)
+    if not _on or track is None or track.hushed:
+        return
+    cpu = thread_time_ns()  # none of it was spent in the wait
+    start = max(start, track.t)
+    for at, edge in ((start, spool.ENTER), (max(start, end), spool.LEAVE)):
+        _pack(track.buffer, track.pos, at, cpu, site << 2 | edge, edge)
+        track.pos += _SIZE
+        track.t, track.cpu, track.tail_stage = at, cpu, ""
+        if track.pos > track.end:
+            _next_file(track)
+
+
 def in_stage() -> bool:
     """Whether this thread is in a stage that is marked, a whole step aside."""
     track: MarkTrack | None = getattr(here, "track", None)

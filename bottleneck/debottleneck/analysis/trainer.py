@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -30,6 +31,9 @@ from debottleneck.words import CAUSES, STAGES
 FEWEST_LOOKS = 10
 """Samples of the whole loop below which no cause is named: what none of ten saw may
 still take a quarter of the time (0.74 ** 10 is 5 %), what none of two saw most."""
+
+
+NONE_ASIDE: Mapping[str, Collection[int]] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -68,9 +72,19 @@ def grid_of(
     waits: pd.DataFrame,
     counts: ThreadCounts,
     rows: RowNames,
-    device: Collection[int] = (),
+    aside: Mapping[str, Collection[int]] = NONE_ASIDE,
 ) -> StepGrid:
-    """Exact times and causes of every quiet step."""
+    """Exact times and causes of every quiet step.
+
+    Args:
+        steps: All of them.
+        within: What they consist of.
+        segments: The trainer's.
+        waits: Its samples.
+        counts: Its counters.
+        rows: What time is of.
+        aside: Cause -> sites of segments that are waits for it, whole.
+    """
     numbers = quiet_steps(steps)["step"].to_numpy(np.int64)
     row_of_step = np.full(len(steps), -1)
     row_of_step[numbers] = np.arange(len(numbers))
@@ -81,14 +95,15 @@ def grid_of(
     cells = shape[0] * shape[1]
     wall = sums(cell, counted["wall_ns"], cells).reshape(shape)
     cpu = sums(cell, counted["cpu_ns"], cells).reshape(shape)
-    waits_for_it = counted["site"].isin(device).to_numpy()
-    aside = [
-        sums(cell, counted[column] * waits_for_it, cells).reshape(shape)
-        for column in ("wall_ns", "cpu_ns")
-    ]
+    every = [site for sites in aside.values() for site in sites]
+    cpu_aside = sums(cell, counted["cpu_ns"] * counted["site"].isin(every), cells)
+    waited = {
+        cause: sums(cell, counted["wall_ns"] * counted["site"].isin(sites), cells)
+        for cause, sites in aside.items()
+    }
     lookup, samples, looks = Lookup(segments, rows), None, None
     step = holding(*bounds(steps), lookup.start)
-    step = np.where(lookup.table["site"].isin(device), -1, step)
+    step = np.where(lookup.table["site"].isin(every), -1, step)
     places = np.where(step >= 0, row_of_step[step], -1)
     if len(waits):
         collecting = counts.collecting(bounds(waits)[1] - 1)
@@ -97,8 +112,10 @@ def grid_of(
         looks = int(samples.count.sum())
         samples = samples if looks >= FEWEST_LOOKS else None
     laid = counts.on_grid(lookup, places, len(numbers))
-    causes = split(wall - aside[0], cpu - aside[1], samples, laid)
-    causes[..., CAUSES.index("device")] += aside[0]
+    rest = wall - sum(waited.values(), np.zeros(cells)).reshape(shape)
+    causes = split(rest, cpu - cpu_aside.reshape(shape), samples, laid)
+    for cause, ns in waited.items():
+        causes[..., CAUSES.index(cause)] += ns.reshape(shape)
     kinds, weights = frequencies(steps, within, rows)
     return StepGrid(numbers, wall, cpu, causes, rows, kinds, weights, looks)
 

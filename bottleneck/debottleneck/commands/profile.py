@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib
+import shutil
 import sys
 import time
 from dataclasses import replace
@@ -19,11 +20,14 @@ from debottleneck.commands.target import (
     options_of,
     say,
 )
+from debottleneck.commands.ranks import report_ranks
 from debottleneck.errors import UsageError
+from debottleneck.recording import spool
 
 if TYPE_CHECKING:
     from debottleneck.collect.options import Options
     from debottleneck.collect.progress import Progress
+    from debottleneck.collect.ranks import Place
     from debottleneck.commands.parser import Verbs
     from debottleneck.report.text.live import LiveLine
 
@@ -113,25 +117,52 @@ def _add_instruments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Measure, report, and wait for the script."""
     copies = _copies(arguments.format)
-    options = _options(arguments)
+    from debottleneck.collect import ranks
     from debottleneck.collect.session import Session
 
+    place = ranks.place()
+    options = _options(arguments, place)
     again: list[str] = []
     live = _Live()
-    session = Session(options, live.say, live.show if sys.stderr.isatty() else None)
+    tell = live.say if place is None or place.rank == 0 else _unsaid
+    session = Session(options, tell, live.show if sys.stderr.isatty() else None)
 
     def work() -> None:
         _prepare_report()
-        if session.measure():
+        if not session.measure():
+            return
+        if place is None:
             again.extend(report(options, copies, arguments.full))
+        else:
+            _part(options, place.is_last(options.output.parent), copies)
 
     code = session.run(work)
+    if session.launches:
+        shutil.rmtree(options.output / spool.RAW_FOLDER, ignore_errors=True)
+        report_ranks(options.output, copies)
     if session.trained_on:  # the report has scrolled away
         for line in again:
             say(line)
     if again:
         _price(options.python)
-    return code
+    return code if place is None else ranks.end_like(code)
+
+
+def _unsaid(line: str) -> None:
+    """Of several ranks one speaks."""
+
+
+def _part(options: Options, is_last: bool, copies: list[tuple[str, Path]]) -> None:
+    """One rank's own page, and that of all ranks from the last one."""
+    from debottleneck.analysis.analyse import analyse
+    from debottleneck.prediction.verdict import judged
+    from debottleneck.recording.assemble import load
+    from debottleneck.report import render, save
+
+    analysis = judged(analyse(load(options.output)))
+    save(render(analysis, "html"), options.output / "report.html", private=True)
+    if is_last:
+        report_ranks(options.output.parent, copies)
 
 
 class _Live:
@@ -198,7 +229,8 @@ def _copies(asked: list[list[str]]) -> list[tuple[str, Path]]:
     return copies
 
 
-def _options(arguments: argparse.Namespace) -> Options:
+def _options(arguments: argparse.Namespace, place: Place | None) -> Options:
+    from debottleneck.collect import ranks
     from debottleneck.strategies.spec import parse, written
 
     asked = arguments.strategy
@@ -212,13 +244,21 @@ def _options(arguments: argparse.Namespace) -> Options:
         stacks=not arguments.no_stacks,
         functions="" if arguments.no_functions else arguments.functions,
         waits=not arguments.no_waits,
-        rate=arguments.rate,
+        rate=arguments.rate if place is None else place.rate(arguments.rate),
         causal=arguments.causal,
-        calibrate=True,
+        calibrate=place is None,
         strategies=written(parse("+".join(asked))) if asked else "",
     )
     # Nothing is made before all is checked.
-    return replace(options, output=new_folder(arguments.output, arguments.target))
+    if place is not None:
+        name = Path(RUNS) / ranks.name_of_run(arguments.target)
+        return replace(options, output=place.part(arguments.output or name))
+    folder = new_folder(arguments.output, arguments.target)
+    own = arguments.given[: -1 - len(arguments.arguments)]
+    asked = [word for word in own if word != "-m"]
+    lead = (sys.executable, "-P", "-m", "debottleneck", *asked)
+    lead = (*lead, "--output", str(folder.absolute()))
+    return replace(options, output=folder, ranks=lead)
 
 
 def report(options: Options, copies: list[tuple[str, Path]], full: bool) -> list[str]:

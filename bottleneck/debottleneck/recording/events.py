@@ -11,8 +11,10 @@ from debottleneck.recording.recording import (
     DeviceStep,
     Id,
     Loader,
+    Meeting,
     OptimizerForms,
     Planned,
+    Rank,
     SlowItem,
     Time,
 )
@@ -125,4 +127,6 @@ EVENTS = {
     spool.SLOW_ITEM: SlowItem,
     spool.OPTIMIZER: OptimizerForms,
     spool.DEVICE: DeviceStep,
+    spool.RANK: Rank,
+    spool.MET: Meeting,
 }

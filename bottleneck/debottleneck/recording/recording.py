@@ -148,6 +148,21 @@ class DeviceStep(TypedDict):
     times: tuple[tuple[Time, Time], ...]
 
 
+class Rank(TypedDict):
+    """Which one of how many processes that train together, and on which machine."""
+
+    rank: Id
+    world: Id
+    host: str
+
+
+class Meeting(TypedDict):
+    """A collective that all ranks leave at once, numbered alike in each of them."""
+
+    number: Id
+    end_ns: Time
+
+
 class OptimizerForms(TypedDict):
     """A class of torch's optimizers: its forms of few operations, those asked for."""
 
@@ -212,6 +227,8 @@ class Facts:
         slow_items: Items that took their workers long.
         optimizers: Classes of them that made steps.
         device: Steps in which an accelerator was timed.
+        ranks: Which of a distributed run it was, each time that it joined one.
+        meetings: Some of the collectives of all ranks.
     """
 
     command: tuple[str, ...]
@@ -241,6 +258,8 @@ class Facts:
     slow_items: tuple[SlowItem, ...] = ()
     optimizers: tuple[OptimizerForms, ...] = ()
     device: tuple[DeviceStep, ...] = ()
+    ranks: tuple[Rank, ...] = ()
+    meetings: tuple[Meeting, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)  # tables have no single truth value
