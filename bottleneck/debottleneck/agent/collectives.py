@@ -93,11 +93,19 @@ def _joining(plain: Callable[..., Any], distributed: Any) -> Callable[..., Any]:
     def init_process_group(*args: Any, **kwargs: Any) -> Any:
         joined = plain(*args, **kwargs)
         rank, world = distributed.get_rank(), distributed.get_world_size()
-        place = {"rank": rank, "world": world, "host": socket.gethostname()}
-        marks.note({"event": spool.RANK, **place})
+        place = {"host": socket.gethostname(), "boot": _boot()}
+        marks.note({"event": spool.RANK, "rank": rank, "world": world, **place})
         return joined
 
     return as_frame_of_ours(init_process_group)
+
+
+def _boot() -> str:
+    try:
+        with spool.open_file("/proc/sys/kernel/random/boot_id") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
 
 
 def _telling(plain: Callable[..., None]) -> Callable[..., None]:

@@ -114,6 +114,11 @@ class Session:
             self._save(outcome)
         return self.saved
 
+    def outlast(self) -> None:
+        """Wait for the end of a launcher of ranks; of it nothing is kept."""
+        self._target.finish()
+        shutil.rmtree(self._raw, ignore_errors=True)
+
     def _lacked_a_module(self) -> bool:
         """Whether the script ended in its imports; it is said that this is all."""
         from debottleneck.recording import assemble

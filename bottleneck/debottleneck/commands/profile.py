@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib
-import shutil
 import sys
 import time
 from dataclasses import replace
@@ -22,7 +21,6 @@ from debottleneck.commands.target import (
 )
 from debottleneck.commands.ranks import report_ranks
 from debottleneck.errors import UsageError
-from debottleneck.recording import spool
 
 if TYPE_CHECKING:
     from debottleneck.collect.options import Options
@@ -129,17 +127,16 @@ def run(arguments: argparse.Namespace) -> int:
 
     def work() -> None:
         _prepare_report()
-        if not session.measure():
-            return
-        if place is None:
+        is_saved = session.measure()
+        if session.launches:
+            session.outlast()
+            report_ranks(options.output, copies)
+        elif is_saved and place is None:
             again.extend(report(options, copies, arguments.full))
-        else:
+        elif is_saved and place is not None:
             _part(options, place.is_last(options.output.parent), copies)
 
     code = session.run(work)
-    if session.launches:
-        shutil.rmtree(options.output / spool.RAW_FOLDER, ignore_errors=True)
-        report_ranks(options.output, copies)
     if session.trained_on:  # the report has scrolled away
         for line in again:
             say(line)

@@ -149,11 +149,15 @@ class DeviceStep(TypedDict):
 
 
 class Rank(TypedDict):
-    """Which one of how many processes that train together, and on which machine."""
+    """Which one of how many processes that train together, and on which machine.
+
+    `boot` is the kernel's number of its start: processes with the same have one clock.
+    """
 
     rank: Id
     world: Id
     host: str
+    boot: str
 
 
 class Meeting(TypedDict):
