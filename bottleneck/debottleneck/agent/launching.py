@@ -46,8 +46,9 @@ def install(folder: Path, config: Mapping[str, Any]) -> None:
         lead = config["ranks"]
         popen: Any = subprocess.Popen
         put(popen, "__init__", _following(popen.__init__, lead))
-        told = {"folder": str(folder.parent), "tool": lead[0]}
-        _told.update(told, asked=config["beside"])
+        if config["record"]:
+            told = {"folder": str(folder.parent), "tool": lead[0]}
+            _told.update(told, asked=config["beside"])
 
 
 def after_torch(torch: ModuleType) -> None:

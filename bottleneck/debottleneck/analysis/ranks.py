@@ -24,6 +24,9 @@ from debottleneck.recording.spool import COLLECTIVE
 FEWEST_MEETINGS = 3
 """Collectives that two clocks are compared by."""
 
+FOLLOWS = 0.25
+"""A cause that is this part of a row's longer time has brought its waits for a core."""
+
 
 @dataclass(frozen=True)
 class RankRun:
@@ -68,6 +71,8 @@ class RankRun:
 
     def _causes(self) -> pd.DataFrame:
         table = of_trainer(self.analysis.causes)
+        if not self.analysis.loop.found:  # of no step
+            table = table[:0]
         return table[table["cause"] != COLLECTIVE]
 
 
@@ -190,8 +195,9 @@ def _straggler(runs: tuple[RankRun, ...]) -> Straggler | None:
     beyond = _beyond(last.own, [run.own for run in others])
     row = str(beyond.idxmax())
     causes = _beyond(last.causes_of(row), [run.causes_of(row) for run in others])
-    cause, analysis = str(causes.idxmax()), last.analysis
-    of_row = [f for f in analysis.findings if f.stage == row and f.role == "trainer"]
+    cause, analysis = _cause(causes), last.analysis
+    told = [f for f in analysis.findings if f.cause != COLLECTIVE]
+    of_row = [f for f in told if f.stage == row and f.role == "trainer"]
     same = [f for f in of_row if f.cause == cause]
     return Straggler(
         rank=last.number,
@@ -204,6 +210,13 @@ def _straggler(runs: tuple[RankRun, ...]) -> Straggler | None:
         gain_ms=gain,
         error_ms=error,
     )
+
+
+def _cause(beyond: pd.Series) -> str:
+    """What most of it is; waits for a core follow from other work in that row."""
+    work = beyond.drop("runqueue", errors="ignore")
+    of_itself = len(work) and work.max() >= FOLLOWS * beyond.sum()
+    return str((work if of_itself else beyond).idxmax())
 
 
 def _beyond(mine: pd.Series, others: list[pd.Series]) -> pd.Series:

@@ -11,15 +11,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from debottleneck.commands.ranks import report_ranks
 from debottleneck.commands.report import FORMATS
 from debottleneck.commands.target import (
     RUNS,
     add_target,
     new_folder,
     options_of,
+    same_for_ranks,
     say,
 )
-from debottleneck.commands.ranks import report_ranks
 from debottleneck.errors import UsageError
 
 if TYPE_CHECKING:
@@ -251,10 +252,7 @@ def _options(arguments: argparse.Namespace, place: Place | None) -> Options:
         name = Path(RUNS) / ranks.name_of_run(arguments.target)
         return replace(options, output=place.part(arguments.output or name))
     folder = new_folder(arguments.output, arguments.target)
-    own = arguments.given[: -1 - len(arguments.arguments)]
-    asked = [word for word in own if word != "-m"]
-    lead = (sys.executable, "-P", "-m", "debottleneck", *asked)
-    lead = (*lead, "--output", str(folder.absolute()))
+    lead = (*same_for_ranks(arguments), "--output", str(folder.absolute()))
     return replace(options, output=folder, ranks=lead)
 
 

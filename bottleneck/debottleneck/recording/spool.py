@@ -163,8 +163,8 @@ FORKED, LOADER, LOADER_ENDED, SLOW_ITEM = "forked", "loader", "loader-ended", "s
 OPTIMIZER, DEVICE, RANK, MET = "optimizer", "device", "rank", "met"
 """Events: a process was forked; a DataLoader begins an epoch, its workers are ended; an
 item took long in one of them; a class of optimizers makes its first step; when an
-accelerator was where; the process is one of several that train together; all of them have met in a
-collective, the so many-th."""
+accelerator was where; the process is one of several that train together; all of them
+have met in a collective, the so many-th."""
 
 COLLECTIVE = "collective"
 WAITS_ASIDE = (DEVICE, COLLECTIVE)

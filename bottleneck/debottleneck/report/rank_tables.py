@@ -9,7 +9,7 @@ from debottleneck.report.tables import DASH, Field, Table, Value, build
 from debottleneck.report.words import ranks as words
 from debottleneck.report.words.quantities import clean, number, table_digits
 
-MOST_ROWS, REST = 5, "rest"
+MOST_ROWS, REST = 4, "rest"
 """Rows that are shown, those that take most in any rank, and what others are called
 together."""
 
@@ -21,13 +21,17 @@ def ranks_table(ranks: Ranks) -> Table:
     columns = [
         Field("rank", "num", lambda run: (str(run.number), run.number)),
         *(Field(clean(row), "num", partial(_own, row, ms)) for row in shown),
-        Field(REST, "num", lambda run: ms(float(run.own.drop(shown, errors="ignore").sum()))),
+        Field(
+            REST,
+            "num",
+            lambda run: ms(float(run.own.drop(shown, errors="ignore").sum())),
+        ),
         Field("own", "num", lambda run: ms(float(run.own.sum()))),
         Field("waits", "num", lambda run: ms(run.waits_ms)),
         Field("step", "num", lambda run: ms(run.analysis.loop.step_ms)),
     ]
     if ranks.straggler:
-        columns.append(Field("which", "", partial(_mark, ranks.straggler)))
+        columns.append(Field("", "", partial(_mark, ranks.straggler)))
     caption = "Milliseconds of a step: each rank's own, and its waits for the others."
     return build("ranks-table", caption, columns, ranks.runs, sortable=False)
 

@@ -36,7 +36,7 @@ def hold_up(place: str) -> None:
     else:
         with open(f"written-{os.getpid()}", "wb") as file:
             while time.perf_counter() < end:
-                file.write(bytes(4096))
+                file.write(bytes(1 << 18))
                 file.flush()
                 os.fsync(file.fileno())
 

@@ -30,7 +30,11 @@ def render(ranks: Ranks, plotly_src: str | None = None) -> str:
         "figure": drawn,
         "keys": drawing.keys("ranks", rows),
         "links": [
-            (run.number, f"{PurePosixPath(run.folder).name}/report.html", words.waits(run))
+            (
+                run.number,
+                f"{PurePosixPath(run.folder).name}/report.html",
+                words.waits(run),
+            )
             for run in ranks.runs
         ],
     }

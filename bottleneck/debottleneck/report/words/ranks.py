@@ -7,7 +7,7 @@ from debottleneck.analysis.result import gain_in_words
 from debottleneck.analysis.rules.wording import DOING
 from debottleneck.report.words.quantities import clean, home, number, percent, places
 
-MARK = "<- straggler"
+MARK = "straggler"
 
 
 def verdict(ranks: Ranks) -> dict[str, str]:
