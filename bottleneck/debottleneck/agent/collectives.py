@@ -17,7 +17,7 @@ from types import ModuleType
 from typing import Any
 from weakref import WeakSet
 
-from debottleneck.agent import marks
+from debottleneck.agent import marks, past
 from debottleneck.agent.device import site_of_wait
 from debottleneck.agent.patches import put
 from debottleneck.agent.wrap import as_frame_of_ours
@@ -144,5 +144,5 @@ def _exchanged(met: _Meetings, begun: int) -> None:
         end = int(told.get("backward_comm_time_end", 0)) + shift
         if begun < start < end:
             frame = sys._getframe(2)
-            marks.mark_past(site_of_wait(EXCHANGE, spool.COLLECTIVE, frame), start, end)
+            past.mark(site_of_wait(EXCHANGE, spool.COLLECTIVE, frame), start, end)
             met.note(end)

@@ -155,7 +155,7 @@ def enter(site: int) -> int:
     _pack(track.buffer, track.pos, now, cpu, site << 2, 0)
     track.pos += _SIZE
     if track.pos > track.end:
-        _next_file(track)
+        next_file(track)
     track.t = now
     track.cpu = cpu
     track.tail_stage = ""
@@ -191,7 +191,7 @@ def leave(token: int) -> None:
     track.cpu = cpu
     if track.pos > track.end:
         track.tail_stage = ""
-        _next_file(track)
+        next_file(track)
     elif now - entered < TINY_NS:
         track.tail_stage = stage
         track.tail_depth = len(stack)
@@ -243,29 +243,8 @@ def mark_row(code: int, calls: int = 0, *, always: bool = False) -> int:
     track.tail_stage = ""
     track.pos += _SIZE
     if track.pos > track.end:
-        _next_file(track)
+        next_file(track)
     return now
-
-
-def mark_past(site: int, start: int, end: int) -> None:
-    """Mark a wait of this thread that is over, and after all that it has marked.
-
-    Args:
-        site: What it was for.
-        start: Monotonic nanoseconds.
-        end: Likewise.
-    """
-    track: MarkTrack | None = getattr(here, "track", None)
-    if not _on or track is None or track.hushed:
-        return
-    cpu = thread_time_ns()  # none of it was spent in the wait
-    start = max(start, track.t)
-    for at, edge in ((start, spool.ENTER), (max(start, end), spool.LEAVE)):
-        _pack(track.buffer, track.pos, at, cpu, site << 2 | edge, edge)
-        track.pos += _SIZE
-        track.t, track.cpu, track.tail_stage = at, cpu, ""
-        if track.pos > track.end:
-            _next_file(track)
 
 
 def in_stage() -> bool:
@@ -335,7 +314,8 @@ def _new_file(track: MarkTrack) -> None:
         _try(track.open_file, _writer)
 
 
-def _next_file(track: MarkTrack) -> None:
+def next_file(track: MarkTrack) -> None:
+    """Tell who follows it; go on in another file where this one is full."""
     for follower in followers:
         follower(track)
     if track.pos <= LAST:
@@ -414,8 +394,7 @@ def _after_fork() -> None:
     except OSError:  # the measurement is over, and its files are gone
         _on = False
         return
-    writer.mode = _writer.mode
-    writer.call = _writer.call
+    writer.mode, writer.call = _writer.mode, _writer.call
     _writer = writer
     _try(writer.write_sites, sites.LINES)
     writer.write_fork()

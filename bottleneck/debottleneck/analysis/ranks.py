@@ -18,7 +18,7 @@ import pandas as pd
 from debottleneck.analysis.result import Analysis, Finding, Where
 from debottleneck.analysis.rules.measures import of_trainer, where
 from debottleneck.analysis.thresholds import THRESHOLDS
-from debottleneck.recording.recording import Rank
+from debottleneck.recording.ranks import Rank
 from debottleneck.recording.spool import COLLECTIVE
 
 FEWEST_MEETINGS = 3

@@ -74,17 +74,7 @@ def grid_of(
     rows: RowNames,
     aside: Mapping[str, Collection[int]] = NONE_ASIDE,
 ) -> StepGrid:
-    """Exact times and causes of every quiet step.
-
-    Args:
-        steps: All of them.
-        within: What they consist of.
-        segments: The trainer's.
-        waits: Its samples.
-        counts: Its counters.
-        rows: What time is of.
-        aside: Cause -> sites of segments that are waits for it, whole.
-    """
+    """Exact times and causes of every quiet step; `aside` is of `sites_aside`."""
     numbers = quiet_steps(steps)["step"].to_numpy(np.int64)
     row_of_step = np.full(len(steps), -1)
     row_of_step[numbers] = np.arange(len(numbers))
@@ -93,14 +83,14 @@ def grid_of(
     cell = row[row >= 0] * len(rows) + rows.numbers(counted["stage"])
     shape = (len(numbers), len(rows))
     cells = shape[0] * shape[1]
-    wall = sums(cell, counted["wall_ns"], cells).reshape(shape)
-    cpu = sums(cell, counted["cpu_ns"], cells).reshape(shape)
+
+    def times(column: str, sites: Collection[int] | None = None) -> Floats:
+        kept = 1 if sites is None else counted["site"].isin(sites)
+        return sums(cell, counted[column] * kept, cells).reshape(shape)
+
+    wall, cpu = times("wall_ns"), times("cpu_ns")
     every = [site for sites in aside.values() for site in sites]
-    cpu_aside = sums(cell, counted["cpu_ns"] * counted["site"].isin(every), cells)
-    waited = {
-        cause: sums(cell, counted["wall_ns"] * counted["site"].isin(sites), cells)
-        for cause, sites in aside.items()
-    }
+    waited = {cause: times("wall_ns", sites) for cause, sites in aside.items()}
     lookup, samples, looks = Lookup(segments, rows), None, None
     step = holding(*bounds(steps), lookup.start)
     step = np.where(lookup.table["site"].isin(every), -1, step)
@@ -112,10 +102,10 @@ def grid_of(
         looks = int(samples.count.sum())
         samples = samples if looks >= FEWEST_LOOKS else None
     laid = counts.on_grid(lookup, places, len(numbers))
-    rest = wall - sum(waited.values(), np.zeros(cells)).reshape(shape)
-    causes = split(rest, cpu - cpu_aside.reshape(shape), samples, laid)
+    rest = wall - times("wall_ns", every), cpu - times("cpu_ns", every)
+    causes = split(*rest, samples, laid)
     for cause, ns in waited.items():
-        causes[..., CAUSES.index(cause)] += ns.reshape(shape)
+        causes[..., CAUSES.index(cause)] += ns
     kinds, weights = frequencies(steps, within, rows)
     return StepGrid(numbers, wall, cpu, causes, rows, kinds, weights, looks)
 

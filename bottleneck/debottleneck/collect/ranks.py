@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from debottleneck.collect.options import Options
-from debottleneck.recording import recording, spool
+from debottleneck.recording import spool
 
 CLAIM = "reported"
 """Made by the rank that reports all."""
@@ -90,7 +90,9 @@ def parts(run: Path) -> list[Path]:
 
 def saved(run: Path) -> list[Path]:
     """Those that are recordings by now."""
-    return [part for part in parts(run) if (part / recording.FACTS_FILE).is_file()]
+    from debottleneck.recording.recording import FACTS_FILE
+
+    return [part for part in parts(run) if (part / FACTS_FILE).is_file()]
 
 
 def end_like(code: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,20 +24,27 @@ def unchanged(recording: Recording) -> Recording:
 
 
 def read(
-    parts: Iterable[Path], change: Callable[[Recording], Recording] = unchanged
+    parts: Sequence[Path],
+    change: Callable[[Recording], Recording] = unchanged,
+    *,
+    named: bool = True,
 ) -> Ranks:
     """The ranks of recordings in these folders.
 
     Args:
         parts: One of each rank, which may be of several machines.
         change: What is done to each recording first.
+        named: Whether folders that lie in several may be named with their paths.
     """
     from debottleneck.analysis.analyse import analyse
     from debottleneck.analysis.ranks import compare_ranks
     from debottleneck.recording.assemble import load
 
-    named = [("/".join(p.parts[-2:]), analyse(change(load(p)))) for p in parts]
-    return compare_ranks(named)
+    several = named and len({part.parent for part in parts}) > 1
+    return compare_ranks(
+        (str(part) if several else part.name, analyse(change(load(part))))
+        for part in parts
+    )
 
 
 def rendered(ranks: Ranks, format: str) -> str:

@@ -155,8 +155,9 @@ def run(arguments: argparse.Namespace) -> int:
         full=arguments.full,
     )
     if joined := _parts(options):
-        content = rendered(read(joined, options.changed), options.format)
-        put(content, options.file, NEXT.get(options.format, ""), options.in_folder)
+        ranks = read(joined, options.changed, named=not options.redact)
+        advice = NEXT.get(options.format, "")
+        put(rendered(ranks, options.format), options.file, advice, options.in_folder)
         return 0
     from debottleneck.trials.save import is_comparison
 

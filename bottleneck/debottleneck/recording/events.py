@@ -6,18 +6,16 @@ from typing import Annotated, TypedDict
 
 from debottleneck.recording import spool
 from debottleneck.recording.checked import Between, OneOf
+from debottleneck.recording.ranks import Meeting, Rank
 from debottleneck.recording.recording import (
     Delayed,
     DeviceStep,
-    Id,
     Loader,
-    Meeting,
     OptimizerForms,
     Planned,
-    Rank,
     SlowItem,
-    Time,
 )
+from debottleneck.recording.tables import Id, Time
 from debottleneck.words import LINE, SIDES, STAGES, STEP
 
 

@@ -23,7 +23,8 @@ from debottleneck.recording.checked import Between, Like, OneOf
 from debottleneck.recording.columns import COLUMNS, without_rows
 from debottleneck.recording.environment import Environment
 from debottleneck.recording.machine import Machine
-from debottleneck.recording.tables import LONGEST_NS, Allowance
+from debottleneck.recording.ranks import Meeting, Rank
+from debottleneck.recording.tables import LONGEST_NS, Allowance, Id, Time
 
 SCHEMA = 6
 """Version of the folder's layout; any other one is refused, not guessed at."""
@@ -35,9 +36,6 @@ STATES = spool.STATES
 
 
 Kind = TypeVar("Kind")
-Time = Annotated[int, Between(0, LONGEST_NS)]
-Id = Annotated[int, Between(0, 2**31 - 1)]
-"""Of a process or thread."""
 
 
 class Asked(TypedDict, total=False):
@@ -146,25 +144,6 @@ class DeviceStep(TypedDict):
 
     tid: Id
     times: tuple[tuple[Time, Time], ...]
-
-
-class Rank(TypedDict):
-    """Which one of how many processes that train together, and on which machine.
-
-    `boot` is the kernel's number of its start: processes with the same have one clock.
-    """
-
-    rank: Id
-    world: Id
-    host: str
-    boot: str
-
-
-class Meeting(TypedDict):
-    """A collective that all ranks leave at once, numbered alike in each of them."""
-
-    number: Id
-    end_ns: Time
 
 
 class OptimizerForms(TypedDict):

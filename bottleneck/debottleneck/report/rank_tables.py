@@ -36,13 +36,23 @@ def ranks_table(ranks: Ranks) -> Table:
     return build("ranks-table", caption, columns, ranks.runs, sortable=False)
 
 
+def spare(ranks: Ranks) -> list[str]:
+    """Columns that may go where there is no room, the least one first."""
+    return [clean(row) for row in reversed(_largest(ranks))][:-1]
+
+
 def _shown(ranks: Ranks) -> list[str]:
     """In the order of a step."""
+    kept = _largest(ranks)
+    return [row for row in ranks.rows if row in kept]
+
+
+def _largest(ranks: Ranks) -> list[str]:
+    """Rows that take most in any rank, before them that of the straggler."""
     most = {row: max(run.own.get(row, 0.0) for run in ranks.runs) for row in ranks.rows}
     first = [ranks.straggler.row] if ranks.straggler else []
     chosen = [*first, *sorted(most, key=lambda row: -most[row])]
-    kept = list(dict.fromkeys(chosen))[:MOST_ROWS]
-    return [row for row in ranks.rows if row in kept]
+    return list(dict.fromkeys(chosen))[:MOST_ROWS]
 
 
 def _ms(value: float, digits: int) -> Value:

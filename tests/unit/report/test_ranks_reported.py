@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
+from tests import made_runs as made
 from tests.made_ranks import compared, rank_of
 
+from debottleneck.recording.recording import Recording
 from debottleneck.report import render_ranks
 
 
@@ -39,7 +42,10 @@ def test_balanced_ranks_and_missing_ones_are_said() -> None:
 
 def test_too_few_steps_are_said() -> None:
     """What cannot be told is not guessed."""
-    assert "cannot be compared" in render_ranks(compared(rank_of(0)))
+    joined = replace(made.FACTS, ranks=rank_of(1).facts.ranks)
+    text = render_ranks(compared(rank_of(0), Recording.of(joined, {})))
+    assert "cannot be compared" in text
+    assert "Of 3 ranks only rank 0 is here." in render_ranks(compared(rank_of(0)))
 
 
 def test_json_has_numbers_of_each_rank() -> None:

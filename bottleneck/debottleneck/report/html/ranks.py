@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
 from typing import Any
 
 from debottleneck.analysis.ranks import Ranks
@@ -30,11 +29,7 @@ def render(ranks: Ranks, plotly_src: str | None = None) -> str:
         "figure": drawn,
         "keys": drawing.keys("ranks", rows),
         "links": [
-            (
-                run.number,
-                f"{PurePosixPath(run.folder).name}/report.html",
-                words.waits(run),
-            )
+            (run.number, f"{run.folder}/report.html", words.waits(run))
             for run in ranks.runs
         ],
     }

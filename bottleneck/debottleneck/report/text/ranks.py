@@ -28,7 +28,8 @@ def render(
         console.print()
         table = rank_tables.ranks_table(ranks)
         styles = ["bold" if row[-1].text else "" for row in table.rows]
-        of_table(console, "Ranks, ms a step", table, styles=styles)
+        spare = rank_tables.spare(ranks)
+        of_table(console, "Ranks, ms a step", table, styles=styles, spare=spare)
         for line in (*words.gaps(ranks), *footer):
             console.print(Text(line), soft_wrap=True)
     return tidy(captured.get())

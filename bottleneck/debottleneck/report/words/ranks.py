@@ -12,6 +12,9 @@ MARK = "straggler"
 
 def verdict(ranks: Ranks) -> dict[str, str]:
     """What, Where, Do: as far as there is something to say, without markup."""
+    if len(ranks.runs) == 1:
+        what = f"Of {ranks.world} ranks only rank {ranks.runs[0].number} is here."
+        return {"What": what, "Do": "Name the folders of all machines."}
     if not ranks.told:
         what = "The ranks cannot be compared: too few undisturbed steps in some."
         return {"What": what, "Do": "Profile for longer."}
