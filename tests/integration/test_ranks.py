@@ -20,6 +20,10 @@ pytestmark = pytest.mark.torch
 SCRIPT = Path(__file__).parent / "scripts" / "ranks.py"
 
 
+LEAN = ("--no-stacks", "--no-functions")
+"""Waits and marks are all that these need."""
+
+
 def port() -> str:
     """One that is free now."""
     with socket.socket() as free:
@@ -39,7 +43,7 @@ def test_a_launcher_is_followed_and_the_straggler_is_named(profile: Profile) -> 
     """In backward, where all-reduce makes the stage equally long in both ranks."""
     launcher = ["-m", "torch.distributed.run", "--nproc-per-node", "2"]
     launcher += ["--master-port", port(), str(SCRIPT)]
-    done, folder = profile(launcher, arguments=["backward", "sleep", "20"])
+    done, folder = profile(launcher, *LEAN, arguments=["backward", "sleep", "20"])
     assert done.returncode == 0, done.stderr
     assert sorted(line.split()[1] for line in done.stdout.splitlines()) == ["0", "1"]
     assert "Rank 1 holds the others up" in done.stderr
@@ -70,7 +74,7 @@ def test_spawned_ranks_are_recorded(profile: Profile, tmp_path: Path) -> None:
         "if __name__ == '__main__':\n"
         "    torch.multiprocessing.spawn(work, (sys.argv[4],), nprocs=2)\n"
     )
-    done, folder = profile(script, arguments=["load", "sleep", "20", port()])
+    done, folder = profile(script, *LEAN, arguments=["load", "sleep", "20", port()])
     assert done.returncode == 0, done.stderr
     found = reported(folder)
     assert [rank["rank"] for rank in found["ranks"]] == [0, 1]
@@ -82,7 +86,7 @@ def test_ranks_that_start_us_have_one_folder_and_end_as_they_would(
 ) -> None:
     """Also where one of them fails, whose exit code the launcher tells."""
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
-    command += ["--master-port", port(), "-m", "debottleneck", "profile", "--no-stacks"]
+    command += ["--master-port", port(), "-m", "debottleneck", "profile", *LEAN]
     how = {"DIES": "1", "STEPS": "40"}
     done = subprocess.run(
         [*command, str(SCRIPT), "none", "none", "0"],

@@ -105,5 +105,6 @@ def end_like(code: int) -> int:
         sys.stderr.flush()
         if number not in (signal.SIGKILL, signal.SIGSTOP):
             signal.signal(number, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
         os.kill(os.getpid(), number)
     return code

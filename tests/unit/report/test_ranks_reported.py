@@ -62,3 +62,15 @@ def test_the_page_draws_one_step_of_all_and_links_to_each() -> None:
     page = render_ranks(compared(rank_of(0), rank_of(1, load=24.0), rank_of(2)), "html")
     assert page.count('/report.html">Rank ') == 3
     assert '"name":"collective"' in page
+
+
+def test_ranks_that_share_cores_gain_less() -> None:
+    """Which is said beside the gain."""
+    few = [rank_of(0), rank_of(1, load=24.0), rank_of(2)]
+    few = [
+        replace(run, facts=replace(run.facts, environment={"cores": cores}))
+        for run, cores in zip(few, (2, 2, 2), strict=True)
+    ]
+    assert "3 ranks share 2 cores: the gain will be less" in render_ranks(
+        compared(*few)
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from debottleneck.analysis.ranks import RankRun, Ranks, Straggler
 from debottleneck.analysis.result import gain_in_words
 from debottleneck.analysis.rules.wording import DOING
@@ -61,6 +63,14 @@ def gaps(ranks: Ranks) -> list[str]:
     if ranks.missing:
         listed = ", ".join(map(str, ranks.missing))
         lines.append(f"Not recorded: rank {listed} of {ranks.world}.")
+    here = Counter(run.place["boot"] for run in ranks.runs if run.place)
+    cores = ranks.runs[0].analysis.recording.facts.environment.get("cores")
+    most = max(here.values(), default=0)
+    if ranks.straggler and cores and most > cores:
+        lines.append(
+            f"{most} ranks share {cores} cores: the gain will be less, as those that "
+            "wait no longer want theirs."
+        )
     for run in ranks.runs:
         if run.analysis.recording.facts.partial:
             why = run.analysis.recording.facts.partial_why
