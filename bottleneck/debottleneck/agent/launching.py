@@ -62,11 +62,16 @@ def _following(plain: Callable[..., None], lead: Sequence[str]) -> Callable[...,
     @wraps(plain)
     def __init__(self: Any, args: Any, *more: Any, **how: Any) -> None:
         env = how.get("env")
-        if env and RANK in env and isinstance(args, (list, tuple)):
+        if env and RANK in env and _is_command(args):
             args, how["env"] = as_rank([*map(os.fspath, args)], env, lead)
         plain(self, args, *more, **how)
 
     return as_frame_of_ours(__init__)
+
+
+def _is_command(args: Any) -> bool:
+    kinds = (str, os.PathLike)
+    return isinstance(args, (list, tuple)) and all(isinstance(a, kinds) for a in args)
 
 
 def as_rank(

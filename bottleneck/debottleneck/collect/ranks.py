@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from debottleneck.collect.options import Options
+from debottleneck.errors import UsageError
 from debottleneck.recording import spool
 
 CLAIM = "reported"
@@ -42,9 +43,15 @@ class Place:
         """Make the folder of its recording in that of the run.
 
         Raises:
-            OSError: It cannot be made.
+            UsageError: It cannot be made.
         """
-        return spool.part_of(run, self.rank)
+        try:
+            return spool.part_of(run, self.rank)
+        except OSError as error:
+            raise UsageError(
+                f"{run} cannot be written ({error.strerror})",
+                "choose another place with --output",
+            ) from error
 
     def is_last(self, run: Path) -> bool:
         """Whether all others here have saved theirs, and nobody else reports."""
@@ -60,13 +67,13 @@ class Place:
 
 
 def place() -> Place | None:
-    """This process's, None where it is none of several."""
+    """This process's, None where nobody has launched it as one."""
     try:
         rank, world = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
         here = int(os.environ.get("LOCAL_WORLD_SIZE", world))
     except (KeyError, ValueError):
         return None
-    return Place(rank, max(here, 1)) if world > 1 and rank >= 0 else None
+    return Place(rank, max(here, 1)) if rank >= 0 else None
 
 
 def name_of_run(target: str) -> str:
@@ -93,6 +100,11 @@ def saved(run: Path) -> list[Path]:
     from debottleneck.recording.recording import FACTS_FILE
 
     return [part for part in parts(run) if (part / FACTS_FILE).is_file()]
+
+
+def all_saved(run: Path) -> bool:
+    """Whether all that have begun are: none ends before another has trained."""
+    return len(saved(run)) == len(parts(run)) > 0
 
 
 def end_like(code: int) -> int:

@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING
 from debottleneck.collect import ranks, temporary
 from debottleneck.collect.conduct import Conductor
 from debottleneck.collect.options import Options
-from debottleneck.collect.target import TargetProcess, described, exit_code, outlive
+from debottleneck.collect.target import (
+    POLL_S,
+    TargetProcess,
+    described,
+    exit_code,
+    outlive,
+)
 from debottleneck.errors import UsageError
 from debottleneck.recording import masks, spool
 
@@ -114,9 +120,10 @@ class Session:
             self._save(outcome)
         return self.saved
 
-    def outlast(self) -> None:
-        """Wait for the end of a launcher of ranks; of it nothing is kept."""
-        self._target.finish()
+    def outlast(self, is_enough: Callable[[], bool]) -> None:
+        """Wait for the ranks of a launcher, or its end; of it nothing is kept."""
+        while self._target.wait(POLL_S) and not is_enough():
+            pass
         shutil.rmtree(self._raw, ignore_errors=True)
 
     def _lacked_a_module(self) -> bool:

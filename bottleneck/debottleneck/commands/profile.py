@@ -130,7 +130,7 @@ def run(arguments: argparse.Namespace) -> int:
         _prepare_report()
         is_saved = session.measure()
         if session.launches:
-            session.outlast()
+            session.outlast(lambda: ranks.all_saved(options.output))
             report_ranks(options.output, copies)
         elif is_saved and place is None:
             again.extend(report(options, copies, arguments.full))
@@ -249,8 +249,8 @@ def _options(arguments: argparse.Namespace, place: Place | None) -> Options:
     )
     # Nothing is made before all is checked.
     if place is not None:
-        name = Path(RUNS) / ranks.name_of_run(arguments.target)
-        return replace(options, output=place.part(arguments.output or name))
+        run = arguments.output or Path(RUNS) / ranks.name_of_run(arguments.target)
+        return replace(options, output=place.part(run))
     folder = new_folder(arguments.output, arguments.target)
     lead = (*same_for_ranks(arguments), "--output", str(folder.absolute()))
     return replace(options, output=folder, ranks=lead)

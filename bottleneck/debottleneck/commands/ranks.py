@@ -71,7 +71,9 @@ def report_ranks(folder: Path, copies: list[tuple[str, Path]]) -> None:
         copies: Further formats, and the files that they go to.
     """
     from debottleneck.collect.ranks import saved
+    from debottleneck.prediction.verdict import judged
     from debottleneck.report import save
+    from debottleneck.report.text import brief
     from debottleneck.report.text import ranks as text
     from debottleneck.report.text.tables import look, print_apart
 
@@ -83,6 +85,11 @@ def report_ranks(folder: Path, copies: list[tuple[str, Path]]) -> None:
     quoted = shlex.quote(str(folder))
     footer = (f"Page  {page}", f"More  bottleneck report {quoted}/rank-0")
     shape = look(sys.stderr)._asdict()
+    if found.world == 1:
+        analysis = judged(found.runs[0].analysis)
+        more = f"{'More':<11}bottleneck report --full {quoted}"
+        print_apart(brief.render(analysis, footer=(more,), **shape), sys.stderr)
+        return
     print_apart(text.render(found, footer=footer, **shape), sys.stderr)
     save(rendered(found, "html"), page, private=True)
     for format, path in copies:

@@ -6,7 +6,7 @@ import argparse
 import re
 import shlex
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -156,9 +156,11 @@ def run(arguments: argparse.Namespace) -> int:
     )
     if joined := _parts(options):
         ranks = read(joined, options.changed, named=not options.redact)
-        advice = NEXT.get(options.format, "")
-        put(rendered(ranks, options.format), options.file, advice, options.in_folder)
-        return 0
+        if ranks.world > 1:
+            content, advice = rendered(ranks, options.format), NEXT.get(options.format)
+            put(content, options.file, advice or "", options.in_folder)
+            return 0
+        options = replace(options, folder=joined[0])
     from debottleneck.trials.save import is_comparison
 
     compares = bool(options.candidates) or is_comparison(options.folder)

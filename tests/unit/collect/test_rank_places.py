@@ -10,6 +10,7 @@ import pytest
 
 from debottleneck.collect import ranks
 from debottleneck.collect.ranks import Place
+from debottleneck.errors import UsageError
 from debottleneck.recording.recording import FACTS_FILE
 
 
@@ -20,10 +21,14 @@ def test_a_rank_is_what_its_launcher_says(monkeypatch: pytest.MonkeyPatch) -> No
     assert ranks.place() == Place(3, 8)
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
     assert ranks.place() == Place(3, 4)
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    monkeypatch.delenv("LOCAL_WORLD_SIZE")
+    assert ranks.place() == Place(0, 1)
 
 
-@pytest.mark.parametrize(("rank", "world"), [("0", "1"), ("x", "2"), ("", "")])
-def test_a_process_alone_is_none(
+@pytest.mark.parametrize(("rank", "world"), [("-1", "2"), ("x", "2"), ("", "")])
+def test_a_process_that_nobody_launched_is_none(
     monkeypatch: pytest.MonkeyPatch, rank: str, world: str
 ) -> None:
     """Nor one whose environment cannot be read."""
@@ -43,6 +48,10 @@ def test_each_attempt_of_a_rank_has_a_folder(tmp_path: Path) -> None:
     """Whoever makes one has it; they are found by number."""
     made = [Place(n, 2).part(tmp_path / "run").name for n in (10, 2, 2)]
     assert made == ["rank-10", "rank-2", "rank-2-2"]
+    assert not ranks.all_saved(tmp_path / "run")
+    for part in ranks.parts(tmp_path / "run"):
+        (part / FACTS_FILE).touch()
+    assert ranks.all_saved(tmp_path / "run")
     assert [p.name for p in ranks.parts(tmp_path / "run")] == [
         "rank-2",
         "rank-10",
@@ -80,3 +89,10 @@ def test_a_rank_ends_as_its_script_did(code: int, ended: int) -> None:
         f"exit(end_like({code}))\n"
     )
     assert subprocess.run([sys.executable, "-c", script]).returncode == ended
+
+
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+    """With what to do, and no traceback."""
+    (tmp_path / "run").touch()
+    with pytest.raises(UsageError, match="--output"):
+        Place(0, 2).part(tmp_path / "run")
