@@ -157,8 +157,8 @@ def run(arguments: argparse.Namespace) -> int:
     if joined := _parts(options):
         ranks = read(joined, options.changed, named=not options.redact)
         if ranks.world > 1:
-            content, advice = rendered(ranks, options.format), NEXT.get(options.format)
-            put(content, options.file, advice or "", options.in_folder)
+            shown, advice = rendered(ranks, options.format), NEXT.get(options.format)
+            put(shown, options.file, advice or "", options.in_folder)
             return 0
         options = replace(options, folder=joined[0])
     from debottleneck.trials.save import is_comparison
