@@ -57,7 +57,7 @@ def test_colour_only_adds_escape_sequences() -> None:
 
 
 def test_causes_that_do_not_fit_are_summed_into_a_named_rest() -> None:
-    """Many causes at 80 columns: some become `rest`, sums stay the same; at 140 none."""
+    """Too many at 80 columns: some become `rest`, sums stay the same; at 140 none."""
     narrow = terminal.render(wide()).splitlines()
     assert any(line.startswith("rest is ") for line in narrow)
     (head,) = (line for line in narrow if line.startswith("stage ") and "ms" in line)
