@@ -52,6 +52,7 @@ _PLUGINS = {
     "plans": "debottleneck.strategies.rewriting.asking",
     "gate": "debottleneck.agent.told",
     "guard": "debottleneck.agent.guard",
+    "ranks": "debottleneck.agent.launching",
 }
 """Key of the configuration -> module, in the order in which they wrap stages: its
 `install(folder, config)` runs before the script, `after_torch(torch)` after torch's

@@ -165,8 +165,11 @@ _own: dict[CodeType, bool] = {}
 
 
 def _site(name: str) -> int:
-    """Of such a wait at the user's line that is being run."""
-    frame: FrameType | None = sys._getframe(3)
+    return site_of_wait(name, spool.DEVICE, sys._getframe(3))
+
+
+def site_of_wait(name: str, kind: str, frame: FrameType | None) -> int:
+    """Of a wait of one of `spool.WAITS_ASIDE` at the user's line that is being run."""
     while frame is not None:
         code = frame.f_code
         if code not in _own:
@@ -174,9 +177,9 @@ def _site(name: str) -> int:
             _own[code] = discover.is_own(code.co_filename, module)
         if _own[code]:
             at = code.co_filename, frame.f_lineno
-            return site_of(LINE, name, *at, spool.DEVICE)
+            return site_of(LINE, name, *at, kind)
         frame = frame.f_back
-    return site_of(LINE, name, "", 0, spool.DEVICE)
+    return site_of(LINE, name, "", 0, kind)
 
 
 class StageTimes:

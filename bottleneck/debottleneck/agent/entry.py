@@ -46,6 +46,15 @@ def _hold_streams() -> list[int]:
     return held
 
 
+def spawned(told: dict[str, object]) -> object:
+    """What a process that torch has spawned runs, see `agent.launching.Spawned`."""
+    if "debottleneck" not in sys.modules:
+        _load_package()
+    from debottleneck.agent.launching import Spawned
+
+    return Spawned(told)
+
+
 if __name__ == "__main__":
     if not sys.flags.safe_path:
         del sys.path[0]

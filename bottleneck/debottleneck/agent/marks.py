@@ -153,7 +153,7 @@ def enter(site: int) -> int:
     _pack(track.buffer, track.pos, now, cpu, site << 2, 0)
     track.pos += _SIZE
     if track.pos > track.end:
-        _next_file(track)
+        next_file(track)
     track.t = now
     track.cpu = cpu
     track.tail_stage = ""
@@ -189,7 +189,7 @@ def leave(token: int) -> None:
     track.cpu = cpu
     if track.pos > track.end:
         track.tail_stage = ""
-        _next_file(track)
+        next_file(track)
     elif now - entered < TINY_NS:
         track.tail_stage = stage
         track.tail_depth = len(stack)
@@ -243,7 +243,7 @@ def mark_row(code: int, calls: int = 0, at: int = 0, *, always: bool = False) ->
     track.tail_stage = ""
     track.pos += _SIZE
     if track.pos > track.end:
-        _next_file(track)
+        next_file(track)
     return now
 
 
@@ -314,7 +314,8 @@ def _new_file(track: MarkTrack) -> None:
         _try(track.open_file, _writer)
 
 
-def _next_file(track: MarkTrack) -> None:
+def next_file(track: MarkTrack) -> None:
+    """Tell who follows it; go on in another file where this one is full."""
     for follower in followers:
         follower(track)
     if track.pos <= LAST:
@@ -393,8 +394,7 @@ def _after_fork() -> None:
     except OSError:  # the measurement is over, and its files are gone
         _on = False
         return
-    writer.mode = _writer.mode
-    writer.call = _writer.call
+    writer.mode, writer.call = _writer.mode, _writer.call
     _writer = writer
     _try(writer.write_sites, sites.LINES)
     writer.write_fork()

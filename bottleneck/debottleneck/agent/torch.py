@@ -14,7 +14,7 @@ from functools import partial, wraps
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
-from debottleneck.agent import device, marks, torch_loaders
+from debottleneck.agent import collectives, device, marks, torch_loaders
 from debottleneck.agent.marks import enter, leave
 from debottleneck.agent.patches import put, undo_with
 from debottleneck.agent.sites import site_of
@@ -27,6 +27,7 @@ def install(torch: ModuleType) -> None:
     """Patch the modules that `import torch` has just brought."""
     _modules(torch)
     _losses(torch)
+    collectives.install(torch)  # before backward is marked: within that
     _autograd(torch)
     _optimizers(torch)
     torch_loaders.install(torch)

@@ -13,7 +13,7 @@ from debottleneck.analysis import gil as gil_pass
 from debottleneck.analysis import threads as thread_pass
 from debottleneck.analysis import trainer as trainer_pass
 from debottleneck.analysis.counted import ThreadCounts
-from debottleneck.analysis.device import device_sites, device_use
+from debottleneck.analysis.device import device_use, sites_aside
 from debottleneck.analysis.division import divide
 from debottleneck.analysis.feeding import feeding_of
 from debottleneck.analysis.findings import diagnose
@@ -64,8 +64,8 @@ def analyse(recording: Recording) -> Analysis:
     if len(quiet) >= FEWEST_STEPS:
         waits = of_thread(recording.waits, facts.pid, trainer).sort_values("end_ns")
         counts = ThreadCounts.of(recording, facts.pid, trainer, waits)
-        device = device_sites(recording)
-        grid = trainer_pass.grid_of(steps, of_steps, ours, waits, counts, rows, device)
+        aside = sites_aside(recording)
+        grid = trainer_pass.grid_of(steps, of_steps, ours, waits, counts, rows, aside)
     time = _quiet_time(recording, quiet if grid else None)
     loop = _loop(recording, found, grid)
     calls, pairs = _calls_per_step(recording, ours, trainer, quiet)

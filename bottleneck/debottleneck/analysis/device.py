@@ -18,7 +18,7 @@ import pandas as pd
 
 from debottleneck.analysis.frames import bounds, holding
 from debottleneck.recording.recording import Recording
-from debottleneck.recording.spool import DEVICE
+from debottleneck.recording.spool import WAITS_ASIDE
 from debottleneck.words import BETWEEN_STAGES
 
 CAUGHT_UP_NS = 50_000
@@ -50,11 +50,15 @@ class DeviceUse:
         return sum(self.idle.values())
 
 
-def device_sites(recording: Recording) -> frozenset[int]:
-    """Sites of the target's own process at which it waits for an accelerator."""
-    sites = recording.sites
-    own = (sites["kind"] == DEVICE) & (sites["pid"] == recording.facts.pid)
-    return frozenset(sites.loc[own, "site"].tolist())
+def sites_aside(recording: Recording) -> dict[str, frozenset[int]]:
+    """Cause -> sites of the target's own process at which it waits for that."""
+    own = recording.sites[recording.sites["pid"] == recording.facts.pid]
+    numbers = own.groupby("kind")["site"]
+    return {
+        kind: frozenset(sites.tolist())
+        for kind, sites in numbers
+        if kind in WAITS_ASIDE
+    }
 
 
 def device_use(

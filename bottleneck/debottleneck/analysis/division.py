@@ -23,7 +23,7 @@ from debottleneck.analysis.stretches import opened_late, spread
 from debottleneck.analysis.timeline import PLACES, callers_of_stages, sites_of
 from debottleneck.recording.loop import ChosenLoop
 from debottleneck.recording.recording import Recording
-from debottleneck.recording.spool import DEVICE, OPENED
+from debottleneck.recording.spool import OPENED, WAITS_ASIDE
 from debottleneck.words import LINE, OTHER
 
 TINY = 0.01
@@ -155,7 +155,7 @@ def _names(lines: Sequence[_Line]) -> dict[Place, str]:
 
 
 def _segments(raw: pd.DataFrame) -> pd.DataFrame:
-    """A wait for an accelerator is of its own site in its row."""
+    """A wait for an accelerator or for other ranks is of its own site in its row."""
     site = raw["device"].where(raw["device"] >= 0, raw["site"])
     return typed("segments", raw.assign(site=site))
 
@@ -194,7 +194,7 @@ def _named(lines: Sequence[_Line]) -> list[_Line]:
 
 def _statements(sites: pd.DataFrame, loop: ChosenLoop | None) -> pd.DataFrame:
     """The sites of lines, with their `label` and `scope`."""
-    table = sites[(sites["stage"] == LINE) & (sites["kind"] != DEVICE)]
+    table = sites[(sites["stage"] == LINE) & ~sites["kind"].isin(WAITS_ASIDE)]
     names = file_names(table["file"].unique())
     opened = list(table[table["kind"] == OPENED].itertuples(index=False))
     functions = {

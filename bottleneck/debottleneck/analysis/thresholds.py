@@ -33,6 +33,8 @@ class Thresholds:
     contender_share: float = 0.10
     # A third of a core of foreign work delays a thread by more than runs differ.
     foreign_cores: float = 0.30
+    # Ranks on shared cores differ by a few per cent in a run where none is slow.
+    straggler_share: float = 0.05
     # Less of an optimizer than this, and it is few large operations, not bookkeeping.
     update_python: float = 0.20
     # More time than this without a cause, and "nothing is wrong" cannot be said.

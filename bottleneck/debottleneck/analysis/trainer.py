@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -33,6 +34,9 @@ still take a quarter of the time (0.74 ** 10 is 5 %), what none of two saw most.
 
 ALIKE = 0.9
 """Of the samples of unmarked iterations so many say the same: all statements do it."""
+
+
+NONE_ASIDE: Mapping[str, Collection[int]] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -71,9 +75,9 @@ def grid_of(
     waits: pd.DataFrame,
     counts: ThreadCounts,
     rows: RowNames,
-    device: Collection[int] = (),
+    aside: Mapping[str, Collection[int]] = NONE_ASIDE,
 ) -> StepGrid:
-    """Exact times and causes of every quiet step."""
+    """Exact times and causes of every quiet step; `aside` is of `sites_aside`."""
     numbers = quiet_steps(steps)["step"].to_numpy(np.int64)
     row_of_step = np.full(len(steps), -1)
     row_of_step[numbers] = np.arange(len(numbers))
@@ -82,16 +86,17 @@ def grid_of(
     cell = row[row >= 0] * len(rows) + rows.numbers(counted["stage"])
     shape = (len(numbers), len(rows))
     cells = shape[0] * shape[1]
-    wall = sums(cell, counted["wall_ns"], cells).reshape(shape)
-    cpu = sums(cell, counted["cpu_ns"], cells).reshape(shape)
-    waits_for_it = counted["site"].isin(device).to_numpy()
-    aside = [
-        sums(cell, counted[column] * waits_for_it, cells).reshape(shape)
-        for column in ("wall_ns", "cpu_ns")
-    ]
+
+    def times(column: str, sites: Collection[int] | None = None) -> Floats:
+        kept = 1 if sites is None else counted["site"].isin(sites)
+        return sums(cell, counted[column] * kept, cells).reshape(shape)
+
+    wall, cpu = times("wall_ns"), times("cpu_ns")
+    every = [site for sites in aside.values() for site in sites]
+    waited = {cause: times("wall_ns", sites) for cause, sites in aside.items()}
     lookup, samples, looks = Lookup(segments, rows), None, None
     step = holding(*bounds(steps), lookup.start)
-    step = np.where(lookup.table["site"].isin(device), -1, step)
+    step = np.where(lookup.table["site"].isin(every), -1, step)
     places = np.where(step >= 0, row_of_step[step], -1)
     if len(waits):
         collecting = counts.collecting(bounds(waits)[1] - 1)
@@ -104,8 +109,10 @@ def grid_of(
             looks += int(alike.count.sum())
             samples = _alike(alike, wall) if looks >= FEWEST_LOOKS else None
     laid = counts.on_grid(lookup, places, len(numbers))
-    causes = split(wall - aside[0], cpu - aside[1], samples, laid)
-    causes[..., CAUSES.index("device")] += aside[0]
+    rest = wall - times("wall_ns", every), cpu - times("cpu_ns", every)
+    causes = split(*rest, samples, laid)
+    for cause, ns in waited.items():
+        causes[..., CAUSES.index(cause)] += ns
     kinds, weights = frequencies(steps, within, rows)
     return StepGrid(numbers, wall, cpu, causes, rows, kinds, weights, looks)
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from debottleneck.collect import beside, schedule, stacks
+from debottleneck.collect import beside, ranks, schedule, stacks
 from debottleneck.collect.options import Options
 from debottleneck.collect.proc import children_of
 from debottleneck.collect.target import POLL_S, Target
@@ -159,7 +159,7 @@ class Conductor:
         while self._target.wait(POLL_S):
             self._check_folder()
             self._seen = counter.look() or self._seen
-            bound = self._bound_reached()
+            bound = ranks.launched(self._options) or self._bound_reached()
             if bound:
                 self.outcome.ended_by = bound
                 break

@@ -109,7 +109,8 @@ def main(folder: str, pid: str) -> None:
         os._exit(0)
     os.setsid()
     asked = json.loads(sys.stdin.readline())
-    options = Options(**asked, module=False, python=sys.executable, output=Path(folder))
+    asked = {"python": sys.executable, **asked}
+    options = Options(**asked, module=False, output=Path(folder))
     conduct(options, int(pid), sys.stdin.fileno(), lambda line: None)
 
 

@@ -96,6 +96,12 @@ def _line(node: ast.stmt) -> int:
     return node.lineno
 
 
+PASSED_ON = (
+    *("target", "arguments", "steps", "seconds", "warmup", "include"),
+    *("stacks", "functions", "waits", "rate"),
+)
+"""What is asked for a process that the script starts as it is for the script."""
+
 UNBOUNDED_S = 1e6
 """As good as for ever."""
 
@@ -130,6 +136,8 @@ class Options:
         record: Whether there is a recording at all.
         causal: Whether virtual speed-ups of rows are tried, see `agent.delays`.
         attached: Whether it ran already, and no agent is in it.
+        ranks: What stands before the interpreter of a rank that the script starts, so
+            that it is profiled; () where it is to start none.
     """
 
     target: str
@@ -156,6 +164,7 @@ class Options:
     record: bool = True
     causal: bool = False
     attached: bool = False
+    ranks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check the numbers.
@@ -205,4 +214,6 @@ class Options:
             "gate": self.gate,
             "guard": str(self.guard.absolute()) if self.guard else "",
             "plans": self.waits and not self.strategies,
+            "ranks": self.ranks,
+            "beside": {name: getattr(self, name) for name in PASSED_ON},
         }

@@ -109,7 +109,7 @@ def _from_outside(options: Options, loops: pd.DataFrame) -> Iterator[NotMeasured
 def _told(raw: Path, pid: int) -> dict[str, Any]:
     """Facts that the process's agent told, and its workers'."""
     kinds = {"plans": "plan", "delays": spool.DELAYED, "optimizers": spool.OPTIMIZER}
-    kinds["device"] = spool.DEVICE
+    kinds |= {"device": spool.DEVICE, "ranks": spool.RANK, "meetings": spool.MET}
     return {
         **{name: assemble.told(raw, pid, kind) for name, kind in kinds.items()},
         "loaders": told.loaders(raw, pid),

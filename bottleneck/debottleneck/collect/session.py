@@ -9,10 +9,16 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from debottleneck.collect import temporary
+from debottleneck.collect import ranks, temporary
 from debottleneck.collect.conduct import Conductor
 from debottleneck.collect.options import Options
-from debottleneck.collect.target import TargetProcess, described, exit_code, outlive
+from debottleneck.collect.target import (
+    POLL_S,
+    TargetProcess,
+    described,
+    exit_code,
+    outlive,
+)
 from debottleneck.errors import UsageError
 from debottleneck.recording import masks, spool
 
@@ -34,6 +40,7 @@ class Session:
         saved: Whether the recording is put together.
         failure: What ended our work early, None if nothing did.
         trained_on: Whether the script went on after the measurement.
+        launches: Whether it has started ranks, which have their parts in the folder.
     """
 
     def __init__(
@@ -48,7 +55,7 @@ class Session:
         self.folder = options.output
         self.saved = False
         self.failure: BaseException | None = None
-        self.trained_on = False
+        self.trained_on = self.launches = False
         self._raw = options.output / spool.RAW_FOLDER
         self._began = datetime.now(UTC)
         try:
@@ -105,9 +112,19 @@ class Session:
         command = " ".join(masks.words(self._options.command))
         self._say(f"profiling {command}; recording to {self.folder}")
         outcome = self._conductor.measure()
+        self.launches = bool(ranks.parts(self.folder))
+        if self.launches:
+            self._say("each rank that it started is recorded on its own")
+            return False
         if self._conductor.trained or not self._lacked_a_module():
             self._save(outcome)
         return self.saved
+
+    def outlast(self, is_enough: Callable[[], bool]) -> None:
+        """Wait for the ranks of a launcher, or its end; of it nothing is kept."""
+        while self._target.wait(POLL_S) and not is_enough():
+            pass
+        shutil.rmtree(self._raw, ignore_errors=True)
 
     def _lacked_a_module(self) -> bool:
         """Whether the script ended in its imports; it is said that this is all."""

@@ -6,20 +6,18 @@ The instruments are conducted by a process of their own, so that they take no GI
 from __future__ import annotations
 
 import ast
-import json
 import linecache
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from debottleneck.agent import live, marks
+from debottleneck.agent.helper import Helper
 from debottleneck.commands.target import new_folder, say
 from debottleneck.errors import BottleneckError, UsageError
 from debottleneck.recording import spool
@@ -28,9 +26,6 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from debottleneck.report.notebook import Shown
-
-SAVED_WITHIN_S = 60.0
-"""The recording is put together in so long, or given up."""
 
 _running: list[Profile] = []
 
@@ -51,7 +46,7 @@ class Profile:
         self._output, self._include = output, include
         self.recording: Shown | None = None
         self.folder = Path()
-        self._helper: subprocess.Popen[str] | None = None
+        self._helper: Helper | None = None
 
     def __enter__(self) -> Profile:
         if _running:
@@ -63,46 +58,15 @@ class Profile:
             return self
         name = "notebook" if _shell() else Path(sys.argv[0]).name or "python"
         self.folder = new_folder(self._output, name).absolute()
-        spool.private_folder(self.folder)
-        raw = self.folder / spool.RAW_FOLDER
-        spool.private_folder(raw)
+        asked = {"target": name, "arguments": [], "include": self._include}
         try:
-            self._helper = self._begun(name)
-            config = json.loads((raw / spool.CONFIG).read_text(encoding="utf-8"))
-            live.start(raw, config)
+            self._helper = Helper(self.folder, sys.executable, asked)
+            live.start(self.folder / spool.RAW_FOLDER, self._helper.config)
         except BaseException:  # raised again: nothing of ours is left behind
             self._end(kept=False)
             raise
         _running.append(self)
         return self
-
-    def _begun(self, name: str) -> subprocess.Popen[str]:
-        """The process that conducts, once it is ready for the agent."""
-        root = str(Path(live.__file__).parents[2])
-        path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
-        log = self.folder / spool.RAW_FOLDER / "live.log"
-        with open(log, "w", opener=spool.private) as errors:
-            helper = subprocess.Popen(
-                [
-                    *(sys.executable, "-P", "-m", "debottleneck.collect.live"),
-                    *(str(self.folder), str(os.getpid())),
-                ],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                text=True,
-                env={**os.environ, "PYTHONPATH": path},
-            )
-        assert helper.stdin is not None
-        assert helper.stdout is not None
-        asked = {"target": name, "arguments": [], "include": self._include}
-        with suppress(OSError):
-            helper.stdin.write(json.dumps(asked) + "\n")
-            helper.stdin.flush()
-        if not helper.stdout.readline():
-            lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-            raise BottleneckError(f"the profile could not begin ({lines[-1:]})")
-        return helper
 
     def __exit__(
         self,
@@ -122,12 +86,8 @@ class Profile:
 
     def _end(self, *, kept: bool) -> None:
         """Let the helper save what it has; nothing of it stays."""
-        helper = self._helper
-        if helper is not None:
-            with suppress(subprocess.TimeoutExpired):
-                helper.communicate(timeout=SAVED_WITHIN_S)
-            for stream in filter(None, (helper.stdin, helper.stdout)):
-                stream.close()
+        if self._helper is not None:
+            self._helper.end()
         if not kept:
             live.stop(self.folder / spool.RAW_FOLDER)
             shutil.rmtree(self.folder, ignore_errors=True)

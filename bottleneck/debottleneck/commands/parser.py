@@ -104,6 +104,7 @@ class Verbs:
         arguments, rest = self._parser.parse_known_args(argv)
         if rest:
             self.parsers.get(arguments.verb, self._parser).unknown(rest)
+        arguments.given = tuple(argv)
         return arguments
 
     def print_help(self, stream: Any) -> None:

@@ -11,12 +11,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from debottleneck.commands.ranks import report_ranks
 from debottleneck.commands.report import FORMATS
 from debottleneck.commands.target import (
     RUNS,
     add_target,
     new_folder,
     options_of,
+    same_for_ranks,
     say,
 )
 from debottleneck.errors import UsageError
@@ -24,6 +26,7 @@ from debottleneck.errors import UsageError
 if TYPE_CHECKING:
     from debottleneck.collect.options import Options
     from debottleneck.collect.progress import Progress
+    from debottleneck.collect.ranks import Place
     from debottleneck.commands.parser import Verbs
     from debottleneck.report.text.live import LiveLine
 
@@ -113,17 +116,26 @@ def _add_instruments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Measure, report, and wait for the script."""
     copies = _copies(arguments.format)
-    options = _options(arguments)
+    from debottleneck.collect import ranks
     from debottleneck.collect.session import Session
 
+    place = ranks.place()
+    options = _options(arguments, place)
     again: list[str] = []
     live = _Live()
-    session = Session(options, live.say, live.show if sys.stderr.isatty() else None)
+    tell = live.say if place is None or place.rank == 0 else _unsaid
+    session = Session(options, tell, live.show if sys.stderr.isatty() else None)
 
     def work() -> None:
         _prepare_report()
-        if session.measure():
+        is_saved = session.measure()
+        if session.launches:
+            session.outlast(lambda: ranks.all_saved(options.output))
+            report_ranks(options.output, copies)
+        elif is_saved and place is None:
             again.extend(report(options, copies, arguments.full))
+        elif is_saved and place is not None:
+            _part(options, place.is_last(options.output.parent), copies)
 
     code = session.run(work)
     if session.trained_on:  # the report has scrolled away
@@ -131,7 +143,24 @@ def run(arguments: argparse.Namespace) -> int:
             say(line)
     if again:
         _price(options.python)
-    return code
+    return code if place is None else ranks.end_like(code)
+
+
+def _unsaid(line: str) -> None:
+    """Of several ranks one speaks."""
+
+
+def _part(options: Options, is_last: bool, copies: list[tuple[str, Path]]) -> None:
+    """One rank's own page, and that of all ranks from the last one."""
+    from debottleneck.analysis.analyse import analyse
+    from debottleneck.prediction.verdict import judged
+    from debottleneck.recording.assemble import load
+    from debottleneck.report import render, save
+
+    analysis = judged(analyse(load(options.output)))
+    save(render(analysis, "html"), options.output / "report.html", private=True)
+    if is_last:
+        report_ranks(options.output.parent, copies)
 
 
 class _Live:
@@ -198,7 +227,8 @@ def _copies(asked: list[list[str]]) -> list[tuple[str, Path]]:
     return copies
 
 
-def _options(arguments: argparse.Namespace) -> Options:
+def _options(arguments: argparse.Namespace, place: Place | None) -> Options:
+    from debottleneck.collect import ranks
     from debottleneck.strategies.spec import parse, written
 
     asked = arguments.strategy
@@ -212,13 +242,18 @@ def _options(arguments: argparse.Namespace) -> Options:
         stacks=not arguments.no_stacks,
         functions="" if arguments.no_functions else arguments.functions,
         waits=not arguments.no_waits,
-        rate=arguments.rate,
+        rate=arguments.rate if place is None else place.rate(arguments.rate),
         causal=arguments.causal,
-        calibrate=True,
+        calibrate=place is None,
         strategies=written(parse("+".join(asked))) if asked else "",
     )
     # Nothing is made before all is checked.
-    return replace(options, output=new_folder(arguments.output, arguments.target))
+    if place is not None:
+        run = arguments.output or Path(RUNS) / ranks.name_of_run(arguments.target)
+        return replace(options, output=place.part(run))
+    folder = new_folder(arguments.output, arguments.target)
+    lead = (*same_for_ranks(arguments), "--output", str(folder.absolute()))
+    return replace(options, output=folder, ranks=lead)
 
 
 def report(options: Options, copies: list[tuple[str, Path]], full: bool) -> list[str]:

@@ -6,10 +6,13 @@ import argparse
 import re
 import shlex
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from debottleneck.collect.ranks import saved
+from debottleneck.commands.ranks import read, rendered
 from debottleneck.commands.target import OPEN_PAGE, add_format, check_output, put
 from debottleneck.errors import UsageError
 
@@ -117,7 +120,8 @@ def add(verbs: Verbs) -> None:
         help="render a recording again, or compare saved ones",
         description="Render a recording that `bottleneck profile` wrote, or a "
         "comparison that `bottleneck compare` wrote. With several recordings the "
-        "first is compared with each of the others.",
+        "first is compared with each of the others; folders of a distributed run's "
+        "machines are shown as one.",
         epilog="Text, json and collapsed stacks go to stdout, all else to a file in "
         "the folder, the page of several recordings to the working directory.",
     )
@@ -150,6 +154,13 @@ def run(arguments: argparse.Namespace) -> int:
         redact=arguments.redact,
         full=arguments.full,
     )
+    if joined := _parts(options):
+        ranks = read(joined, options.changed, named=not options.redact)
+        if ranks.world > 1:
+            shown, advice = rendered(ranks, options.format), NEXT.get(options.format)
+            put(shown, options.file, advice or "", options.in_folder)
+            return 0
+        options = replace(options, folder=joined[0])
     from debottleneck.trials.save import is_comparison
 
     compares = bool(options.candidates) or is_comparison(options.folder)
@@ -166,6 +177,21 @@ def run(arguments: argparse.Namespace) -> int:
     advice = advice.format(file=shlex.quote(str(options.file)))
     put(content, options.file, advice, options.in_folder)
     return 0
+
+
+def _parts(options: ReportOptions) -> list[Path]:
+    """Recordings of ranks, where every folder is of a distributed run: they are one.
+
+    Raises:
+        UsageError: A figure is asked for, which shows one run.
+    """
+    found = [saved(folder) for folder in (options.folder, *options.candidates)]
+    if not all(found):
+        return []
+    if options.png:
+        one = f"bottleneck report --png {options.png} {found[0][0]}"
+        raise UsageError("--png shows one rank, not all of them", f"try: {one}")
+    return list(chain(*found))
 
 
 def _of_recording(options: ReportOptions) -> str | bytes:

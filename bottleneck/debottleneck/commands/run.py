@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from debottleneck.commands.target import add_target, options_of, say
+from debottleneck.commands.target import add_target, options_of, same_for_ranks, say
 
 if TYPE_CHECKING:
     from debottleneck.commands.parser import Verbs
@@ -58,5 +58,6 @@ def run(arguments: argparse.Namespace) -> int:
         waits=False,
         functions="",
         record=False,
+        ranks=same_for_ranks(arguments),
     )
     return apply.run(options, say)

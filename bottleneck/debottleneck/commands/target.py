@@ -118,6 +118,13 @@ def options_of(arguments: argparse.Namespace, **how: Any) -> Options:
     )
 
 
+def same_for_ranks(arguments: argparse.Namespace) -> tuple[str, ...]:
+    """What a launcher is to start its ranks with, up to their interpreter."""
+    own = arguments.given[: -1 - len(arguments.arguments)]
+    asked = [word for word in own if word != "-m"]
+    return (sys.executable, "-P", "-m", "debottleneck", *asked)
+
+
 def check_script(target: str) -> None:
     """Refuse what is not a Python file before anything is run."""
     path = Path(target)

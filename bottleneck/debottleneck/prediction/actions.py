@@ -47,6 +47,7 @@ BY_SETTINGS = (
     *("too-short", "machine-busy", "oversubscription"),
     *("gc-pauses", "page-faults", "cpu-quota", "lock-contention"),
     *("periodic-stall", "drift", "worker-starts", "slow-item", "device-wait"),
+    "collective-wait",
 )
 """Kinds on which no rewritten loop acts."""
 
@@ -99,6 +100,8 @@ def untold(analysis: Analysis, predictions: Predictions | None) -> tuple[str, ..
 
 def only_tried(finding: Finding, analysis: Analysis) -> list[str]:
     """What sets python and libraries, or acts on torch's own classes, for a finding."""
+    if finding.kind == "collective-wait":
+        return []
     if finding.kind == "gc-pauses":
         return [f"{GC}:freeze", f"{GC}:off"]
     if finding.kind == "oversubscription":

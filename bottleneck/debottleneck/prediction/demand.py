@@ -39,7 +39,10 @@ from debottleneck.strategies.rewriting.plan import Plan
 OUTSIDE = ("disk", "network", "ipc", "sleep", "unattributed")
 """Waits for something that is not a thread of this loop."""
 
-LIKE = {"gc": "python", "memory": "native", "throttle": "runqueue", "device": "sleep"}
+LIKE = {
+    **{"gc": "python", "memory": "native", "throttle": "runqueue"},
+    **dict.fromkeys(("device", "collective"), "sleep"),
+}
 """What is counted, and what a simulation takes it for."""
 
 MOST_STEPS = 400

@@ -23,14 +23,13 @@ from debottleneck.recording.events import (
 )
 from debottleneck.recording.recording import (
     Facts,
-    Id,
     NotMeasured,
     Recording,
     empty,
     in_one_line,
     typed,
 )
-from debottleneck.recording.tables import Allowance, sound
+from debottleneck.recording.tables import Allowance, Id, sound
 
 AGENTS = "agent-*.json"
 EVENTS_FILES = "events-*.jsonl"

@@ -6,16 +6,16 @@ from typing import Annotated, TypedDict
 
 from debottleneck.recording import spool
 from debottleneck.recording.checked import Between, OneOf
+from debottleneck.recording.ranks import Meeting, Rank
 from debottleneck.recording.recording import (
     Delayed,
     DeviceStep,
-    Id,
     Loader,
     OptimizerForms,
     Planned,
     SlowItem,
-    Time,
 )
+from debottleneck.recording.tables import Id, Time
 from debottleneck.words import LINE, SIDES, STAGES, STEP
 
 
@@ -125,4 +125,6 @@ EVENTS = {
     spool.SLOW_ITEM: SlowItem,
     spool.OPTIMIZER: OptimizerForms,
     spool.DEVICE: DeviceStep,
+    spool.RANK: Rank,
+    spool.MET: Meeting,
 }

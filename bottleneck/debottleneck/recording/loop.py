@@ -62,7 +62,7 @@ def code_of(stage: str, kind: str) -> int:
         (STEP, spool.LOOP): LOOP,
         (STEP, spool.API): BY_HAND,
         (LINE, spool.OPENED): OPENED,
-        (LINE, spool.DEVICE): spool.DEVICE,
+        **{(LINE, kind): spool.DEVICE for kind in spool.WAITS_ASIDE},
     }
     return CODE[kinds.get((stage, kind), stage)]
 

@@ -23,7 +23,8 @@ from debottleneck.recording.checked import Between, Like, OneOf
 from debottleneck.recording.columns import COLUMNS, without_rows
 from debottleneck.recording.environment import Environment
 from debottleneck.recording.machine import Machine
-from debottleneck.recording.tables import LONGEST_NS, Allowance
+from debottleneck.recording.ranks import Meeting, Rank
+from debottleneck.recording.tables import LONGEST_NS, Allowance, Id, Time
 
 SCHEMA = 6
 """Version of the folder's layout; any other one is refused, not guessed at."""
@@ -35,9 +36,6 @@ STATES = spool.STATES
 
 
 Kind = TypeVar("Kind")
-Time = Annotated[int, Between(0, LONGEST_NS)]
-Id = Annotated[int, Between(0, 2**31 - 1)]
-"""Of a process or thread."""
 
 
 class Asked(TypedDict, total=False):
@@ -212,6 +210,8 @@ class Facts:
         slow_items: Items that took their workers long.
         optimizers: Classes of them that made steps.
         device: Steps in which an accelerator was timed.
+        ranks: Which of a distributed run it was, each time that it joined one.
+        meetings: Some of the collectives of all ranks.
     """
 
     command: tuple[str, ...]
@@ -241,6 +241,8 @@ class Facts:
     slow_items: tuple[SlowItem, ...] = ()
     optimizers: tuple[OptimizerForms, ...] = ()
     device: tuple[DeviceStep, ...] = ()
+    ranks: tuple[Rank, ...] = ()
+    meetings: tuple[Meeting, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)  # tables have no single truth value

@@ -31,6 +31,19 @@ def lines_file(path: Path) -> TextIO:
     return open_file(path, "a", encoding="utf-8", opener=private)
 
 
+def part_of(folder: Path, number: int) -> Path:
+    """A new folder for a rank; whoever makes it has it, also after a restart."""
+    name, attempt = PART.format(number), 1
+    while True:
+        part = folder / (name if attempt == 1 else f"{name}-{attempt}")
+        try:
+            part.mkdir(mode=FOLDER_MODE, parents=True)
+        except FileExistsError:
+            attempt += 1
+        else:
+            return part
+
+
 def write_private(file: Path, text: str) -> None:
     """A text file of a run's folder."""
     with open_file(file, "w", encoding="utf-8", opener=private) as stream:
@@ -147,10 +160,19 @@ FEEDS = "feeds"
 """Event: a thread fills a queue."""
 
 FORKED, LOADER, LOADER_ENDED, SLOW_ITEM = "forked", "loader", "loader-ended", "slow"
-OPTIMIZER, DEVICE = "optimizer", "device"
+OPTIMIZER, DEVICE, RANK, MET = "optimizer", "device", "rank", "met"
 """Events: a process was forked; a DataLoader begins an epoch, its workers are ended; an
 item took long in one of them; a class of optimizers makes its first step; when an
-accelerator was where. DEVICE is also the kind of sites that wait for it."""
+accelerator was where; the process is one of several that train together; all of them
+have met in a collective, the so many-th."""
+
+COLLECTIVE = "collective"
+WAITS_ASIDE = (DEVICE, COLLECTIVE)
+"""Kinds of sites at which a thread waits for the cause of that name: an accelerator,
+other ranks."""
+
+PART = "rank-{}"
+"""Folder of a rank's recording, in that of a distributed run."""
 
 UNPINNED = "from memory that is not pinned"
 """Ends the name of such a copy."""

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import IO, Any
+from typing import IO, Annotated, Any
 
 import numpy as np
 import pandas as pd
@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from debottleneck.recording import spool
-from debottleneck.recording.checked import Unfit, opened
+from debottleneck.recording.checked import Between, Unfit, opened
 from debottleneck.words import LINE, SIDES, STAGES, STEP
 
 MOST_TIMES_LARGER = 500
@@ -51,6 +51,10 @@ BYTES = MappingProxyType({"bool": 1, "int8": 1, "int32": 4, "str": 8})
 
 LONGEST_NS = 2**60
 """36 years: sums of some such times are still numbers of 64 bits."""
+
+Time = Annotated[int, Between(0, LONGEST_NS)]
+Id = Annotated[int, Between(0, 2**31 - 1)]
+"""Of a process or thread."""
 
 _COUNT = (0, 2**31 - 1)
 RANGES: Mapping[str, tuple[int, int]] = MappingProxyType(

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING
 
+from debottleneck.analysis.ranks import Ranks
 from debottleneck.analysis.result import Analysis
 from debottleneck.errors import BottleneckError, UsageError
 from debottleneck.recording import spool
@@ -45,6 +46,16 @@ COMPARISON_FORMATS: Mapping[str, str] = MappingProxyType(
 what stands behind the comparison."""
 
 
+RANKS_FORMATS: Mapping[str, str] = MappingProxyType(
+    {
+        "text": "debottleneck.report.text.ranks",
+        "json": "debottleneck.report.machine.ranks",
+        "html": "debottleneck.report.html.ranks",
+    }
+)
+"""Format -> the module whose `render(ranks)` makes it, likewise."""
+
+
 def render(analysis: Analysis, format: str = "text") -> str | bytes:
     """The report of an analysis in one of FORMATS.
 
@@ -71,6 +82,16 @@ def render_comparison(
     """
     behind = (shown,) if format == "html" else ()
     text: str = _module(COMPARISON_FORMATS, format).render(comparison, *behind)
+    return text
+
+
+def render_ranks(ranks: Ranks, format: str = "text") -> str:
+    """The ranks of a distributed run in one of RANKS_FORMATS.
+
+    Raises:
+        UsageError: No such format.
+    """
+    text: str = _module(RANKS_FORMATS, format).render(ranks)
     return text
 
 

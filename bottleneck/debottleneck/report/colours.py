@@ -41,6 +41,7 @@ CAUSE_COLOURS: Mapping[str, str] = {
     "ipc": "#4d6e47",
     "sleep": "#8b8cbf",
     "device": "#be788c",
+    "collective": "#a46961",
     "runqueue": "#ce7c27",
     "throttle": "#7c7c40",
     "gc": "#dc1c1c",

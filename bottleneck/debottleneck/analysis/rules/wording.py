@@ -22,6 +22,7 @@ DOING = {
     "ipc": "waiting for another process",
     "sleep": "sleeping",
     "device": "waiting for the accelerator",
+    "collective": "waiting for other ranks",
     "runqueue": "ready to run with no core free",
     "throttle": "stopped by the container's CPU quota",
     "gc": "in garbage collections",

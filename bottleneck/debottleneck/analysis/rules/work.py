@@ -41,6 +41,12 @@ WORK_STAGES = ("forward", "loss", "backward", "update", OTHER)
 
 COMPUTE_STAGES = ("forward", "loss", "backward")
 
+FOR_OTHERS = ("lock", "collective")
+"""Waits that are no matter of where data come from."""
+
+_KINDS = {"collective": "collective-wait"}
+"""Of waits that no strategy acts on."""
+
 HELPERS = ("pool", "autograd")
 
 
@@ -53,10 +59,10 @@ def waiting(analysis: Analysis) -> Iterator[Finding]:
     stages = trainer_stages(analysis)
     if analysis.loop.found:
         inputs, stages = input_rows(analysis), (*WORK_STAGES, *work_lines(analysis))
-    for stage, cause in product((*inputs, *stages), (*IO_CAUSES, "lock")):
+    for stage, cause in product((*inputs, *stages), (*IO_CAUSES, *FOR_OTHERS)):
         amount = cost(analysis, [stage], [cause], THRESHOLDS.wait_share)
         feeds = stage in inputs
-        if amount is None or (cause == "lock" and feeds):
+        if amount is None or (cause in FOR_OTHERS and feeds):
             continue
         if cause == "lock" and _helpers_compute(analysis, stage, amount):
             continue
@@ -66,7 +72,7 @@ def waiting(analysis: Analysis) -> Iterator[Finding]:
         doing = spends(analysis, amount, DOING[cause] + on(what))
         yield finding(
             analysis,
-            "input-bound-io" if feeds else "waiting",
+            "input-bound-io" if feeds else _KINDS.get(cause, "waiting"),
             amount,
             stage=stage,
             cause=cause,
@@ -91,6 +97,8 @@ def _wait_action(analysis: Analysis, stage: str, cause: str) -> str:
     often = calls(analysis, stage)
     if not analysis.loop.found:
         return f"Take that wait off the main thread. {how_to_step(analysis)}"
+    if cause == "collective":
+        return "Look at all ranks side by side: `bottleneck report` of their folder."
     if cause == "lock":
         return "Find which thread holds that lock meanwhile, and hold it for less."
     if stage in ("forward", "update") and often is not None and often >= 2:

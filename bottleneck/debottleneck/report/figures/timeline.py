@@ -159,7 +159,7 @@ def told(analysis: Analysis, window: StepWindow) -> str:
 def segments_in(analysis: Analysis, window: StepWindow) -> pd.DataFrame:
     """Stages of every thread within the window: pid, tid, name, note, start_ms, ms."""
     rows = analysis.segments
-    return _bars(rows.assign(name=rows.stage.astype("str"), note=""), window)
+    return bars_in(rows.assign(name=rows.stage.astype("str"), note=""), window)
 
 
 def waits_in(analysis: Analysis, window: StepWindow) -> pd.DataFrame:
@@ -174,10 +174,10 @@ def waits_in(analysis: Analysis, window: StepWindow) -> pd.DataFrame:
     part.loc[gil, "note"] = [
         f"held by {named[tid]}" if tid in named else "" for tid in part.holder[gil]
     ]
-    return _bars(part, window)
+    return bars_in(part, window)
 
 
-def _bars(rows: pd.DataFrame, window: StepWindow) -> pd.DataFrame:
+def bars_in(rows: pd.DataFrame, window: StepWindow) -> pd.DataFrame:
     """What of the rows lies in the window; like neighbours of a thread are one bar."""
     near = (rows.end_ns > window.start_ns) & (rows.start_ns < window.end_ns)
     threads = rows[near].groupby(KEY)

@@ -134,7 +134,9 @@ def _below(analysis: Analysis) -> list[str]:
 
 
 def _next(analysis: Analysis) -> list[str]:
-    """The one command to type next, none where nothing is to be tried."""
+    """The one command to type next; none for a rank, or with nothing to be tried."""
+    if analysis.recording.facts.ranks:
+        return []
     found = analysis.predictions
     worth = found and (found.best or found.gaining)
     if not (found and (worth or (found.untold and analysis.findings))):
