@@ -10,6 +10,7 @@ marks reads these.
 from __future__ import annotations
 
 import ast
+import linecache
 import os
 import tokenize
 from collections import Counter
@@ -22,10 +23,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from debottleneck.recording import reading, spool
+from debottleneck.recording import masks, reading, spool
 from debottleneck.recording.columns import COLUMNS
 from debottleneck.recording.own import is_users_own
-from debottleneck.recording.recording import STATES, typed
+from debottleneck.recording.recording import STATES, StartLine, typed
 from debottleneck.words import LINE, STEP
 
 COVERS, LEFT_PER_S = 0.5, 1.0
@@ -37,6 +38,9 @@ SEEN, REGULAR, FEWEST = 5, 0.5, 4
 lengths vary by no more than that part: what chance made of shorter ones varies more."""
 
 LONGEST_TEXT = 80
+
+BEGUN = 3
+"""Lines that are told of the time before the first step."""
 
 FILLS = {"put", "put_nowait"}
 """Methods that fill a queue."""
@@ -107,6 +111,23 @@ def marked(
         name: typed(name, pd.DataFrame(rows, columns=list(COLUMNS[name])))
         for name, rows in tables.items()
     }
+
+
+def beginning(raw: Path, until: int) -> tuple[StartLine, ...]:
+    """The user's lines that took most of the main thread's time, until then."""
+    spent: Counter[Place] = Counter()
+    for start, end, frames in _seen(raw):
+        own = [place for place in frames if is_users_own(place[0])]
+        if own and end <= until:
+            spent[own[-1]] += end - start
+    return tuple(
+        StartLine(file=f, line=n, text=_text(f, n), ms=round(ns / 1e6))
+        for (f, n), ns in spent.most_common(BEGUN)
+    )
+
+
+def _text(file: str, line: int) -> str:
+    return masks.text(linecache.getline(file, line).strip())
 
 
 def feeders(tables: Mapping[str, pd.DataFrame], pid: int, home: str) -> set[int]:

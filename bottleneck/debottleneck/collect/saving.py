@@ -26,6 +26,9 @@ from debottleneck.recording import (
 from debottleneck.recording.pyspy import PySpyWindow
 from debottleneck.recording.recording import Facts, NotMeasured, Recording
 
+FEWEST_LINES = 6
+"""Of the sampler's half-seconds, below which nothing is told of what grew."""
+
 SETTINGS = ("warmup", "rate", "strategies", "causal")
 """Options that a recording keeps."""
 
@@ -77,6 +80,8 @@ def save(
         not_measured=(*missing, *unread),
         **_told(raw, outcome.pid),
         feeders=_feeders(raw, tables, outcome.pid, home),
+        beginning=hot.beginning(raw, _first_step(tables, outcome)),
+        **_sizes(raw, _first_step(tables, outcome)),
     )
     Recording.of(facts, tables).save(options.output)
 
@@ -141,6 +146,30 @@ def _feeders(
     return tuple(sorted(filling | hot.feeders(tables, pid, home)))
 
 
+def _first_step(tables: dict[str, pd.DataFrame], outcome: Outcome) -> int:
+    """When the loop that trains was entered, or anything marked; else the end."""
+    loops, marks = tables["loops"], tables["marks"]
+    own = marks["pid"] == outcome.pid
+    of_loop = own & marks["site"].isin(loops.loc[loops["pid"] == outcome.pid, "site"])
+    times = marks.loc[of_loop if of_loop.any() else own, "t_ns"]
+    return int(times.min()) if len(times) else outcome.end_ns
+
+
+def _sizes(raw: Path, since: int) -> dict[str, tuple[int, int]]:
+    """Medians of the first and of the last third of the lines since then."""
+    lines = [line[3:5] for line in reading.read_lines(raw / spool.LOAD_FILE)]
+    times = [line[0] for line in reading.read_lines(raw / spool.LOAD_FILE)]
+    kept = [line for line, t in zip(lines, times, strict=True) if t >= since]
+    if len(kept) < FEWEST_LINES:
+        return {}
+    thirds = np.array_split(np.array(kept), 3)
+    first, last = (np.median(part, axis=0) for part in (thirds[0], thirds[-1]))
+    names = ("memory_mb", "open_files")
+    return {
+        name: (int(a), int(b)) for name, a, b in zip(names, first, last, strict=True)
+    }
+
+
 def _rates(raw: Path, agent: dict[str, Any]) -> dict[str, Any]:
     """Rates and costs that the instruments state of themselves."""
     sampler = reading.read_json(raw / spool.SAMPLER_FILE)
@@ -159,6 +188,9 @@ def _lacking(
         yield NotMeasured("waits", "this system has no /proc", "profile on Linux")
     elif agent.get("no_gil_because"):
         yield NotMeasured("gil", agent["no_gil_because"])
+    elif agent and not agent.get("frames"):
+        reason = "holders are read where CPython is 3.11 to 3.13"
+        yield NotMeasured("holders of locks", reason, "profile with one of those")
     if not options.stacks:
         yield NotMeasured("stacks", off, "leave out --no-stacks")
     elif stacks.find() is None:
@@ -204,7 +236,7 @@ def foreign_load(raw: Path, blocks: pd.DataFrame) -> float | None:
     lines = reading.read_lines(raw / spool.LOAD_FILE)
     if len(lines) < 3:
         return None
-    table = np.array(lines, np.float64)
+    table = np.array([line[:3] for line in lines], np.float64)
     start, end = table[:-1, 0], table[1:, 0]
     quiet = np.ones(len(start), bool)
     for block in blocks.itertuples(index=False):

@@ -46,7 +46,14 @@ INPUT = ("input-bound-io", "input-bound-compute", "starvation", "gil-contention"
 BY_SETTINGS = (
     *("too-short", "machine-busy", "oversubscription"),
     *("gc-pauses", "page-faults", "cpu-quota", "lock-contention"),
-    *("periodic-stall", "drift", "worker-starts", "slow-item", "device-wait"),
+    *(
+        "periodic-stall",
+        "drift",
+        "slow-start",
+        "worker-starts",
+        "slow-item",
+        "device-wait",
+    ),
 )
 """Kinds on which no rewritten loop acts."""
 

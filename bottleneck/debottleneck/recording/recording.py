@@ -141,6 +141,15 @@ class SlowItem(TypedDict):
     items: Time
 
 
+class StartLine(TypedDict):
+    """A line of the user's code, and how long it took before the first step."""
+
+    file: str
+    line: Id
+    text: str
+    ms: Time
+
+
 class DeviceStep(TypedDict):
     """(A mark's time, when an accelerator got there) in a step, but for a shift."""
 
@@ -212,6 +221,9 @@ class Facts:
         slow_items: Items that took their workers long.
         optimizers: Classes of them that made steps.
         device: Steps in which an accelerator was timed.
+        memory_mb: Resident memory of its process, at first and at last.
+        open_files: How many it had, likewise.
+        beginning: Lines that took most of the time before the first step.
     """
 
     command: tuple[str, ...]
@@ -241,6 +253,9 @@ class Facts:
     slow_items: tuple[SlowItem, ...] = ()
     optimizers: tuple[OptimizerForms, ...] = ()
     device: tuple[DeviceStep, ...] = ()
+    memory_mb: tuple[Id, Id] = (0, 0)
+    open_files: tuple[Id, Id] = (0, 0)
+    beginning: tuple[StartLine, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)  # tables have no single truth value

@@ -13,6 +13,9 @@ from debottleneck.analysis.rules.measures import (
     IO_CAUSES,
     cost,
     input_rows,
+    waited_on,
+    waits_for_lock,
+    waits_in_library,
     where,
     where_of,
     work_lines,
@@ -25,6 +28,7 @@ from debottleneck.analysis.rules.wording import (
     names,
     percent,
     spends,
+    waiting_for,
 )
 from debottleneck.analysis.thresholds import THRESHOLDS
 from debottleneck.words import CAUSES, OTHER
@@ -40,12 +44,15 @@ def starvation(analysis: Analysis) -> Iterator[Finding]:
         amount = cost(analysis, [stage], [cause], THRESHOLDS.wait_share)
         if amount is None or (stage == "load" and _is_fed(analysis)):
             continue
+        if waits_for_lock(analysis, stage) or waits_in_library(analysis, stage):
+            continue
         producer = _producer(analysis)
         if cause == "ipc" and (producer is None or producer.role != "worker"):
             continue
         if producer is None and stage not in input_rows(analysis):
             continue
-        doing = DOING["lock"] if cause == "lock" else "waiting on a pipe"
+        doing = waiting_for("lock", waited_on(analysis, stage, "lock"))
+        doing = doing if cause == "lock" else "waiting on a pipe"
         opening = f"{spends(analysis, amount, doing)}{inside(analysis, stage)}"
         theirs = where_of(analysis, producer.role, producer.name) if producer else ()
         yield finding(
@@ -164,7 +171,11 @@ def _evidence(producer: ProducerThreads | None) -> dict[str, object]:
 
 def _action(producer: ProducerThreads | None) -> str:
     if producer is None or not producer.cause:
-        return "Find what fills that queue or holds that lock and make it faster."
+        return "Find what fills that queue or wakes that wait, and make it faster."
+    if producer.role == OTHER:
+        return (
+            f"See whether {producer.title} makes what is waited for; make that faster."
+        )
     kind = "processes" if producer.role == "worker" else "threads"
     if producer.cause in IO_CAUSES:
         return f"Add producer {kind}, so that more waits overlap."
