@@ -26,7 +26,7 @@ import pandas as pd
 from debottleneck.recording import masks, reading, spool
 from debottleneck.recording.columns import COLUMNS
 from debottleneck.recording.own import is_users_own
-from debottleneck.recording.recording import STATES, StartLine, typed
+from debottleneck.recording.recording import STATES, typed
 from debottleneck.words import LINE, STEP
 
 COVERS, LEFT_PER_S = 0.5, 1.0
@@ -113,7 +113,7 @@ def marked(
     }
 
 
-def beginning(raw: Path, until: int) -> tuple[StartLine, ...]:
+def beginning(raw: Path, until: int) -> tuple[tuple[str, int, str, int], ...]:
     """The user's lines that took most of the main thread's time, until then."""
     spent: Counter[Place] = Counter()
     for start, end, frames in _seen(raw):
@@ -121,13 +121,9 @@ def beginning(raw: Path, until: int) -> tuple[StartLine, ...]:
         if own and end <= until:
             spent[own[-1]] += end - start
     return tuple(
-        StartLine(file=f, line=n, text=_text(f, n), ms=round(ns / 1e6))
+        (f, n, masks.text(linecache.getline(f, n).strip()), round(ns / 1e6))
         for (f, n), ns in spent.most_common(BEGUN)
     )
-
-
-def _text(file: str, line: int) -> str:
-    return masks.text(linecache.getline(file, line).strip())
 
 
 def feeders(tables: Mapping[str, pd.DataFrame], pid: int, home: str) -> set[int]:

@@ -79,9 +79,8 @@ def save(
         rates=_rates(raw, agent),
         not_measured=(*missing, *unread),
         **_told(raw, outcome.pid),
-        feeders=_feeders(raw, tables, outcome.pid, home),
-        beginning=hot.beginning(raw, _first_step(tables, outcome)),
-        **_sizes(raw, _first_step(tables, outcome)),
+        feeders=tuple(sorted(hot.feeders(tables, outcome.pid, home))),
+        **_seen(raw, tables, outcome),
     )
     Recording.of(facts, tables).save(options.output)
 
@@ -138,36 +137,48 @@ def _environment(
     return masks.value(known)  # type: ignore[no-any-return] # of the same kind
 
 
-def _feeders(
-    raw: Path, tables: dict[str, pd.DataFrame], pid: int, home: str
-) -> tuple[int, ...]:
-    """Threads that fill a queue: seen to do so, or in a loop that does."""
-    filling = {event["tid"] for event in assemble.told(raw, pid, spool.FEEDS)}
-    return tuple(sorted(filling | hot.feeders(tables, pid, home)))
+def _seen(
+    raw: Path, tables: dict[str, pd.DataFrame], outcome: Outcome
+) -> dict[str, Any]:
+    """Facts of the process over time."""
+    since = _first_step(tables, outcome)
+    return {
+        "wakers": _wakers(raw, tables, outcome.pid),
+        "beginning": hot.beginning(raw, since),
+        "sizes": _sizes(raw, since),
+    }
+
+
+def _wakers(raw: Path, tables: dict[str, pd.DataFrame], pid: int) -> tuple[int, ...]:
+    """Threads that woke the one that trains, and those that woke them."""
+    loops = tables["loops"]
+    chosen = loops.loc[(loops["pid"] == pid) & (loops["rank"] == 0), "tid"]
+    trainer = int(chosen.iloc[0]) if len(chosen) else pid
+    edges = [(e["tid"], e["waiter"]) for e in assemble.told(raw, pid, spool.WAKES)]
+    found = {trainer}
+    while more := {tid for tid, waiter in edges if waiter in found} - found:
+        found |= more
+    return tuple(sorted(found - {trainer}))
 
 
 def _first_step(tables: dict[str, pd.DataFrame], outcome: Outcome) -> int:
     """When the loop that trains was entered, or anything marked; else the end."""
     loops, marks = tables["loops"], tables["marks"]
     own = marks["pid"] == outcome.pid
-    of_loop = own & marks["site"].isin(loops.loc[loops["pid"] == outcome.pid, "site"])
+    chosen = loops.loc[(loops["pid"] == outcome.pid) & (loops["rank"] == 0), "site"]
+    of_loop = own & marks["site"].isin(chosen)
     times = marks.loc[of_loop if of_loop.any() else own, "t_ns"]
     return int(times.min()) if len(times) else outcome.end_ns
 
 
-def _sizes(raw: Path, since: int) -> dict[str, tuple[int, int]]:
-    """Medians of the first and of the last third of the lines since then."""
-    lines = [line[3:5] for line in reading.read_lines(raw / spool.LOAD_FILE)]
-    times = [line[0] for line in reading.read_lines(raw / spool.LOAD_FILE)]
-    kept = [line for line, t in zip(lines, times, strict=True) if t >= since]
+def _sizes(raw: Path, since: int) -> tuple[tuple[int, int], ...]:
+    """Memory and open files since then: medians of the first and of the last third."""
+    lines = [line for line in reading.read_lines(raw / spool.LOAD_FILE) if line[3:]]
+    kept = np.array([line[3:5] for line in lines if line[0] >= since])
     if len(kept) < FEWEST_LINES:
-        return {}
-    thirds = np.array_split(np.array(kept), 3)
-    first, last = (np.median(part, axis=0) for part in (thirds[0], thirds[-1]))
-    names = ("memory_mb", "open_files")
-    return {
-        name: (int(a), int(b)) for name, a, b in zip(names, first, last, strict=True)
-    }
+        return ()
+    first, *_, last = (np.median(part, axis=0) for part in np.array_split(kept, 3))
+    return tuple((int(a), int(b)) for a, b in zip(first, last, strict=True))
 
 
 def _rates(raw: Path, agent: dict[str, Any]) -> dict[str, Any]:

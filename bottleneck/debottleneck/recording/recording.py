@@ -33,7 +33,6 @@ FACTS_FILE = "recording.json"
 STATES = spool.STATES
 """Words that a number of the column `state` stands for."""
 
-
 Kind = TypeVar("Kind")
 Time = Annotated[int, Between(0, LONGEST_NS)]
 Id = Annotated[int, Between(0, 2**31 - 1)]
@@ -141,15 +140,6 @@ class SlowItem(TypedDict):
     items: Time
 
 
-class StartLine(TypedDict):
-    """A line of the user's code, and how long it took before the first step."""
-
-    file: str
-    line: Id
-    text: str
-    ms: Time
-
-
 class DeviceStep(TypedDict):
     """(A mark's time, when an accelerator got there) in a step, but for a shift."""
 
@@ -205,8 +195,8 @@ class Facts:
         main_tid: Its main thread.
         options: The profile command's options, by name.
         environment: Host, Python, libraries, limits (`environment.describe`).
-        exit_code: The target's exit code, None while it still ran.
-        exit_signal: The signal that ended it, if one did.
+        exit_code: The target's exit code, None while it ran or if a signal ended it.
+        exit_signal: That signal.
         ended_by: Why measuring ended: "exit", "steps", "seconds" or "signal".
         partial: True when the run was cut off, with `partial_why`.
         machine: What the machine costs a loop (`machine.Machine.as_dict`), {} where
@@ -216,14 +206,14 @@ class Facts:
         plans: What strategies would do with its loops, in the order in which the
             agent said so.
         feeders: Threads of the target that put things into a queue in a loop.
+        wakers: Those that wake its trainer, those that wake those, and so on.
         delays: Blocks in which one of its rows was virtually faster.
         loaders: Iterations of DataLoaders in its own process.
         slow_items: Items that took their workers long.
         optimizers: Classes of them that made steps.
         device: Steps in which an accelerator was timed.
-        memory_mb: Resident memory of its process, at first and at last.
-        open_files: How many it had, likewise.
-        beginning: Lines that took most of the time before the first step.
+        sizes: MB of memory, and open files, each at first and at last.
+        beginning: File, number and text of lines that took so many ms before all steps.
     """
 
     command: tuple[str, ...]
@@ -248,14 +238,14 @@ class Facts:
     not_measured: tuple[NotMeasured, ...] = ()
     plans: tuple[Planned, ...] = ()
     feeders: tuple[Id, ...] = ()
+    wakers: tuple[Id, ...] = ()
     delays: tuple[Delayed, ...] = ()
     loaders: tuple[Loader, ...] = ()
     slow_items: tuple[SlowItem, ...] = ()
     optimizers: tuple[OptimizerForms, ...] = ()
     device: tuple[DeviceStep, ...] = ()
-    memory_mb: tuple[Id, Id] = (0, 0)
-    open_files: tuple[Id, Id] = (0, 0)
-    beginning: tuple[StartLine, ...] = ()
+    sizes: tuple[tuple[Id, Id], ...] = ()
+    beginning: tuple[tuple[str, Id, str, Time], ...] = ()
 
 
 @dataclass(frozen=True, eq=False)  # tables have no single truth value

@@ -145,7 +145,7 @@ LOAD_FILE = "load.jsonl"
 NO_IMPORT = "no-import"
 """Event: the script ended as something could not be imported."""
 
-FEEDS = "feeds"
+WAKES = "wakes"
 """Event: a thread fills a queue."""
 
 FORKED, LOADER, LOADER_ENDED, SLOW_ITEM = "forked", "loader", "loader-ended", "slow"

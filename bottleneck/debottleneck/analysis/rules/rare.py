@@ -119,22 +119,26 @@ def slow_start(analysis: Analysis) -> Iterator[Finding]:
     share = seconds * 1e9 / max(facts.end_ns - facts.start_ns, 1)
     if seconds < THRESHOLDS.start_s or share < THRESHOLDS.wait_share:
         return
-    places = [Where("", begun["file"], begun["line"]) for begun in facts.beginning]
+    places = [Where("", file, line) for file, line, *_ in facts.beginning]
     texts = [
-        f"{begun['ms'] / 1e3:.1f} s at {line_of(place)} (`{shortened(begun['text'])}`)"
-        for begun, place in zip(facts.beginning, places, strict=True)
+        f"{ms / 1e3:.1f} s at {line_of(place)}{f' (`{shortened(text)}`)' * bool(text)}"
+        for (*_, text, ms), place in zip(facts.beginning, places, strict=True)
     ]
     yield finding(
         analysis,
         "slow-start",
-        Cost(share * analysis.loop.step_ms, share, math.nan, math.nan),
+        Cost(0.0, 0.0, math.nan, math.nan),  # of no step
         summary=f"{seconds:.0f} s pass before the first step, {percent(share)} of the "
         f"time seen{f': {names(texts)}' if texts else ''}.",
         action="Keep in a file what is the same in every run (prepared data, compiled "
         "code), and import only what is needed.",
         places=tuple(places),
         severity="low",
-        evidence={"seconds": seconds, "lines": list(facts.beginning)},
+        evidence={
+            "seconds": seconds,
+            "part_of_run": share,
+            "lines": list(facts.beginning),
+        },
     )
 
 
@@ -182,15 +186,11 @@ def _growths(analysis: Analysis) -> dict[str, tuple[int, int]]:
     """What the process had at first and at last, of what became more."""
     counts = analysis.recording.collections["tracked"]
     counts = counts[counts > 0]
-    facts = analysis.recording.facts
-    ends = {
-        "tracked objects": (counts.iloc[0], counts.iloc[-1]) if len(counts) else (0, 0),
-        "MB of memory": facts.memory_mb,
-        "open files": facts.open_files,
-    }
+    ends = [(int(counts.iloc[0]), int(counts.iloc[-1])) if len(counts) else (0, 0)]
+    ends += analysis.recording.facts.sizes
+    named = zip(("tracked objects", "MB of memory", "open files"), ends, strict=False)
     least = THRESHOLDS.drift_times
-    grown = {what: (int(a), int(b)) for what, (a, b) in ends.items()}
-    return {what: (a, b) for what, (a, b) in grown.items() if b > least * a}
+    return {what: (a, b) for what, (a, b) in named if b > least * a}
 
 
 def _meanwhile(grown: Mapping[str, tuple[int, int]]) -> str:

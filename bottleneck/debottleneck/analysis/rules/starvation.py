@@ -98,10 +98,15 @@ def _producer(analysis: Analysis) -> ProducerThreads | None:
     """The likeliest producer, None when no thread qualifies.
 
     Idle threads do not: one that itself waits on locks is not what keeps the
-    trainer waiting, unless every thread of a loading role does.
+    trainer waiting, unless every thread of a loading role does. Where it was seen who
+    wakes the trainer, others of its process do not either.
     """
+    facts, table = analysis.recording.facts, analysis.threads
+    if facts.wakers:
+        seen = table["tid"].isin(facts.wakers) | (table["pid"] != facts.pid)
+        table = table[seen]
     for role in PRODUCER_ROLES:
-        rows = analysis.threads[analysis.threads["role"] == role]
+        rows = table[table["role"] == role]
         active = rows[_telling(role)].fillna(0.0).sum(axis=1)
         busy = rows[active >= THRESHOLDS.contender_share]
         if not busy.empty:
