@@ -113,7 +113,9 @@ def marked(
     }
 
 
-def beginning(raw: Path, until: int) -> tuple[tuple[str, int, str, int], ...]:
+def beginning(
+    raw: Path, until: int, home: str
+) -> tuple[tuple[str, int, str, int], ...]:
     """The user's lines that took most of the main thread's time, until then."""
     spent: Counter[Place] = Counter()
     for start, end, frames in _seen(raw):
@@ -121,7 +123,12 @@ def beginning(raw: Path, until: int) -> tuple[tuple[str, int, str, int], ...]:
         if own and end <= until:
             spent[own[-1]] += end - start
     return tuple(
-        (f, n, masks.text(linecache.getline(f, n).strip()), round(ns / 1e6))
+        (
+            f,
+            n,
+            masks.text(linecache.getline(_path(home, f), n).strip()),
+            round(ns / 1e6),
+        )
         for (f, n), ns in spent.most_common(BEGUN)
     )
 

@@ -80,7 +80,7 @@ def save(
         not_measured=(*missing, *unread),
         **_told(raw, outcome.pid),
         feeders=tuple(sorted(hot.feeders(tables, outcome.pid, home))),
-        **_seen(raw, tables, outcome),
+        **_seen(raw, tables, outcome, home),
     )
     Recording.of(facts, tables).save(options.output)
 
@@ -138,13 +138,13 @@ def _environment(
 
 
 def _seen(
-    raw: Path, tables: dict[str, pd.DataFrame], outcome: Outcome
+    raw: Path, tables: dict[str, pd.DataFrame], outcome: Outcome, home: str
 ) -> dict[str, Any]:
     """Facts of the process over time."""
     since = _first_step(tables, outcome)
     return {
         "wakers": _wakers(raw, tables, outcome.pid),
-        "beginning": hot.beginning(raw, since),
+        "beginning": hot.beginning(raw, since, home),
         "sizes": _sizes(raw, since),
     }
 

@@ -199,8 +199,7 @@ class Facts:
         exit_signal: That signal.
         ended_by: Why measuring ended: "exit", "steps", "seconds" or "signal".
         partial: True when the run was cut off, with `partial_why`.
-        machine: What the machine costs a loop (`machine.Machine.as_dict`), {} where
-            it was not measured.
+        machine: What it costs a loop (`Machine.as_dict`), {} if not measured.
         rates: Asked and achieved rates and costs of the instruments.
         not_measured: What is missing and why.
         plans: What strategies would do with its loops, in the order in which the
@@ -212,7 +211,7 @@ class Facts:
         slow_items: Items that took their workers long.
         optimizers: Classes of them that made steps.
         device: Steps in which an accelerator was timed.
-        sizes: MB of memory, and open files, each at first and at last.
+        sizes: MB of memory, and open files, at first and at last.
         beginning: File, number and text of lines that took so many ms before all steps.
     """
 

@@ -171,7 +171,7 @@ def _facts(facts: Facts, redactor: Redactor, files: Mapping[str, str]) -> Facts:
         rates=redactor.value(dict(facts.rates)),
         partial_why=redactor.text(facts.partial_why),
         beginning=tuple(
-            (redactor.name(f), n, "", ms) for f, n, _, ms in facts.beginning
+            (redactor.name(file), n, "", ms) for file, n, _, ms in facts.beginning
         ),
         not_measured=(*gaps, LEFT_OUT),
         plans=tuple(plans),  # type: ignore[arg-type] # a changed TypedDict is a dict

@@ -37,12 +37,12 @@ def lock_contention(analysis: Analysis) -> Iterator[Finding]:
         if amount is None or not (is_seen or waits_for_lock(analysis, stage)):
             continue
         kind = waited_on(analysis, stage, "lock")
-        who, evidence, place = "; who held it could not be seen", {}, None
+        who, evidence = "; who held it could not be seen", dict[str, object]()
+        places: tuple[Where, ...] = ()
         if is_seen:
             first = rows.sort_values("share").iloc[-1]
-            kind, place = str(first.kind), _place(first)
-            who, evidence = _held(rows, part, place)
-        places = (place,) if place else ()
+            kind, places = str(first.kind), (_place(first),)
+            who, evidence = _held(rows, part, places[0])
         doing = f"{waiting_for('lock', kind)}{inside(analysis, stage)}"
         yield finding(
             analysis,
@@ -51,7 +51,7 @@ def lock_contention(analysis: Analysis) -> Iterator[Finding]:
             stage=stage,
             cause="lock",
             summary=f"{spends(analysis, amount, doing)}{who}.",
-            action=_action(kind, place),
+            action=_action(kind, *places),
             places=(*places, *where(analysis, stage))[: THRESHOLDS.max_lines],
             evidence={**evidence, "lock_kind": kind},
         )
@@ -81,7 +81,7 @@ def _held(
     )
 
 
-def _action(kind: str, place: Where | None) -> str:
+def _action(kind: str, place: Where | None = None) -> str:
     """What to do about the holder's code; logging has its own remedy."""
     if kind == "logging":
         return (
