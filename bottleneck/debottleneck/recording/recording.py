@@ -189,8 +189,7 @@ class Facts:
         script: Path of the script, or the module's name.
         directory: Working directory of the run.
         created: ISO 8601 time of the start, UTC.
-        start_ns: Monotonic time of the target's launch.
-        end_ns: Monotonic time at which measuring ended.
+        start_ns: Monotonic time of the target's launch; `end_ns` of measuring's end.
         pid: The target's process.
         main_tid: Its main thread.
         options: The profile command's options, by name.
