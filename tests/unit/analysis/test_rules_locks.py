@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 from made_loops import kinds, loop_of, only, rows, starved, threads, trainer_thread
@@ -112,3 +114,13 @@ def test_who_was_seen_to_wake_the_trainer_is_the_producer() -> None:
     (one,) = diagnose(analysis)
     assert 'for thread "source", itself' in one.summary
     assert "metrics" not in one.summary
+
+
+@pytest.mark.parametrize("what", ["Queue", "Barrier"])
+def test_more_producers_fill_a_queue_and_no_barrier(what: str) -> None:
+    """That is passed when the last of all is there."""
+    analysis = starved({"name": "producer", "role": "loader", "sleep": 0.9})
+    on = waited(what).assign(stage="load")
+    (one,) = diagnose(replace(analysis, waited_on=on))
+    assert one.kind == "starvation"
+    assert ("Add producer" in one.action) is (what == "Queue")

@@ -37,6 +37,10 @@ PRODUCER_ROLES = ("loader", "worker", "pin-memory", "other")
 """Likeliest first; a pin-memory thread only hands on what workers made."""
 
 
+SIGNALS = ("Event", "Barrier", "Thread")
+"""What is woken once for all that was made: more threads would not make it sooner."""
+
+
 def starvation(analysis: Analysis) -> Iterator[Finding]:
     """The trainer waits on a queue or lock until somebody has made its batch."""
     places = (*input_rows(analysis), *work_lines(analysis), OTHER)
@@ -51,7 +55,8 @@ def starvation(analysis: Analysis) -> Iterator[Finding]:
             continue
         if producer is None and stage not in input_rows(analysis):
             continue
-        doing = waiting_for("lock", waited_on(analysis, stage, "lock"))
+        what = waited_on(analysis, stage, "lock") if cause == "lock" else ""
+        doing = waiting_for("lock", what)
         doing = doing if cause == "lock" else "waiting on a pipe"
         opening = f"{spends(analysis, amount, doing)}{inside(analysis, stage)}"
         theirs = where_of(analysis, producer.role, producer.name) if producer else ()
@@ -62,7 +67,7 @@ def starvation(analysis: Analysis) -> Iterator[Finding]:
             stage=stage,
             cause=cause,
             summary=f"{opening}{_blames(producer)}.",
-            action=_action(producer),
+            action=_action(producer, what),
             places=(*theirs, *where(analysis, stage))[: THRESHOLDS.max_lines],
             evidence=_evidence(producer),
         )
@@ -174,7 +179,9 @@ def _evidence(producer: ProducerThreads | None) -> dict[str, object]:
     }
 
 
-def _action(producer: ProducerThreads | None) -> str:
+def _action(producer: ProducerThreads | None, what: str) -> str:
+    if producer is not None and what in SIGNALS:
+        return f"Shorten what {producer.title} does until then, or wait for it later."
     if producer is None or not producer.cause:
         return "Find what fills that queue or wakes that wait, and make it faster."
     if producer.role == OTHER:
