@@ -52,9 +52,9 @@ LINES = {
     "agent": 9_342,  # 2,900 for loops; 410 for DataLoaders, accelerators; 220 live
     "collect": 5_050,  # a run outlives our failures; 650 for processes that run already
     "recording": 3_050,  # 700 for files from strangers: annotations, limits, secrets
-    "analysis": 6_382,  # 880 for rows that are lines, 900 for loaders, accelerators
+    "analysis": 6_388,  # 880 for rows that are lines, 900 for loaders, accelerators
     "strategies": 13_605,  # 8,650 rewrite loops, with what they bind late
-    "prediction": 3_067,  # 350 say what is worth it, 230 read virtual speed-ups
+    "prediction": 3_065,  # 350 say what is worth it, 230 read virtual speed-ups
     "trials": 3_960,  # the gate's runs, state and files compared; disturbed rounds
     "selfcheck": 1_335,
     "report": 8_090,  # 350 for rows that are lines, 390 for a run in one look
@@ -62,7 +62,7 @@ LINES = {
 }
 """Room -> lines it may have. Who needs more deletes something, or argues it here."""
 
-WHOLE, TESTS = 56_180, 45_450
+WHOLE, TESTS = 56_178, 45_462
 """Lines of the package and of the tests; less than all rooms may have together."""
 
 

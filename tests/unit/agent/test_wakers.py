@@ -21,6 +21,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Event]]:
     monkeypatch.setattr(marks, "recording", lambda: True)
     monkeypatch.setattr(marks, "note", events.append)
     monkeypatch.setattr(wakers, "LOOK_EVERY_NS", 0)
+    monkeypatch.setattr(patches, "_undo", [])
     notify = threading.Condition.notify
     wakers.Wakers().install()
     yield events
