@@ -76,5 +76,12 @@ CAUSE_READINGS = {
     "unattributed": "none of these could be shown",
 }
 
+LOCKS = ("lock", "RLock", "logging")
+"""Locks of Python's that somebody holds; the other kinds that a wait may be on are the
+class that has to be woken ("Queue"), and the library it waits in ("libgomp.so")."""
+
+LIBRARY = ".so"
+"""How a library's name ends."""
+
 ROLES = ("trainer", "loader", "autograd", "pin-memory", "worker", "pool", "other")
 """What a thread is for."""

@@ -26,10 +26,11 @@ pytestmark = [
 ]
 
 HELD = ("lock", "rlock", "condition", "guard", "queue", "handler", "nested")
+HELD += ("tried", "semaphore")
 """Kinds whose holder can be told."""
 
-FREE = ("event", "bare", "semaphore")
-"""Those that have none, or do not show it."""
+FREE = {"event": "Event", "barrier": "Barrier", "bare": "lock"}
+"""Those that have none, or do not show it, and what they are called."""
 
 FUTEX = {"x86_64": "202", "aarch64": "98"}[os.uname().machine]
 LOOKS = 40
@@ -61,6 +62,7 @@ def test_the_holder_is_the_true_one(kind: str, environment: dict[str, str]) -> N
         assert counts["right"] >= 0.9 * (counts["right"] + counts["missed"])
     else:
         assert counts["right"] == 0
+        assert counts[FREE[kind]] == counts["missed"] > 0
 
 
 def looks(pid: int, memory: int, told: dict[str, object]) -> Counter[str]:
@@ -75,17 +77,19 @@ def looks(pid: int, memory: int, told: dict[str, object]) -> Counter[str]:
     holders = Holders(read, Layout(**told["layout"]))  # type: ignore[arg-type]
     counts: Counter[str] = Counter()
     until = time.monotonic() + 60
-    while sum(counts.values()) < LOOKS and time.monotonic() < until:
+    while sum(counts.values()) < 2 * LOOKS and time.monotonic() < until:
         for tid in told["tids"]:  # type: ignore[attr-defined]
             call = Path(f"/proc/{pid}/task/{tid}/syscall").read_text().split()
             truth = read(told["truth"], 8)  # type: ignore[arg-type]
             if call[0] != FUTEX:
                 continue
+            holders.look_anew()
             held = holders.holder(tid, int(call[1], 16))
             owner = int.from_bytes(truth, "little")
             if held is None or not owner or read(told["truth"], 8) != truth:  # type: ignore[arg-type]
                 continue
             answer = "right" if held.tid == owner else "wrong" if held.tid else "missed"
             counts[answer] += 1
+            counts[held.kind] += 1
         time.sleep(0.002)
     return counts

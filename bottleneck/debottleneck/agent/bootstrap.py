@@ -32,6 +32,7 @@ from debottleneck.agent import (
     modules,
     opened,
     targets,
+    wakers,
     written,
 )
 from debottleneck.agent.aside import aside, complain, each_aside
@@ -137,6 +138,7 @@ def record(
     opening = opened.Opening(partial(user.owns, module=""))
     evidence.start(config.get("loop"), opening, beside=config["causal"])
     garbage.Collections(folder).install()
+    wakers.Wakers().install()
 
 
 def _state_facts(folder: Path, config: Mapping[str, Any], yappi: str) -> None:

@@ -43,6 +43,8 @@ def _locate(memory: int) -> dict[str, int]:
     code = above.f_code
     inner, outer = _word(memory, id(frame) + 24), _word(memory, id(above) + 24)
     of_inner = os.pread(memory, 72, inner)
+    method = threading.Condition.wait.__code__  # whose name is not its qualified one
+    of_method = os.pread(memory, 240, id(method))
     of_code, of_state = os.pread(memory, 240, id(code)), os.pread(memory, 640, state)
     top, within = 0, -1
     if struct.pack("<Q", inner) in of_state:
@@ -67,7 +69,7 @@ def _locate(memory: int) -> dict[str, int]:
         "exceptions": _place(of_code, id(code.co_exceptiontable)),
         "lines": _place(of_code, id(code.co_linetable)),
         "file": _place(of_code, id(code.co_filename)),
-        "name": _place(of_code, id(code.co_qualname)),
+        "name": _place(of_method, id(method.co_qualname)),
         "text": os.pread(memory, 128, id(_TEXT)).index(_TEXT.encode()),
         "method": id(type(threading.Condition().__exit__)),
         "builtin": id(type(len)),

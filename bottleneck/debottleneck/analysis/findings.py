@@ -7,8 +7,9 @@ from debottleneck.analysis.rules import RUN_RULES, STEP_RULES
 from debottleneck.analysis.rules.device import as_the_device_idles
 from debottleneck.analysis.rules.guards import too_short
 
-RANK = {"machine-busy": 1, "compute-bound": 2}
-"""The script's own causes at 0 come before the machine's, computing after both."""
+RANK = {"machine-busy": 1, "compute-bound": 2, "slow-start": 3}
+"""The script's own causes at 0 come before the machine's, computing after both; what
+comes once in a run is last."""
 
 
 def diagnose(analysis: Analysis) -> tuple[Finding, ...]:

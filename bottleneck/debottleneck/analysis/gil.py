@@ -147,5 +147,6 @@ def waited_on(
     sums["ms_per_step"] = _shared_out(causes.set_index(keys)["ms_per_step"], sums)
     named = sums.merge(recording.details, on="detail", how="left")
     named = named.fillna({"syscall": "", "what": ""})  # a run cut off lacks the last
+    named = named.groupby([*keys, "syscall", "what"], as_index=False).sum()
     table = named.sort_values("ms_per_step", ascending=False).head(200)
     return typed("waited_on", table)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 
 import pandas as pd
@@ -23,19 +22,12 @@ Roles = dict[tuple[int, int], str]
 
 _INPUT = ("load", "augment", "transfer")
 
-_HANDED = (
-    (("put", "queue.py"), ("get", "queue.py")),
-    (("_worker", "thread.py"), ("result", "_base.py")),
-)
-"""Functions of the standard library in which a thread hands something over, and in
-which another one waits for it: queues, and futures of pools."""
-
 
 def roles_of(recording: Recording, trainer: int, segments: pd.DataFrame) -> Roles:
     """What each thread of the run is for."""
     ran = _dominant_stage(segments)
     pid = recording.facts.pid
-    feeders = {*recording.facts.feeders, *_feeders(recording, trainer)}
+    feeders = {*recording.facts.feeders, *recording.facts.wakers} - {trainer}
     ran = {(pid, tid): "load" for tid in feeders} | ran
     roles = {}
     for row in recording.threads.itertuples(index=False):
@@ -43,23 +35,6 @@ def roles_of(recording: Recording, trainer: int, segments: pd.DataFrame) -> Role
         name, python = str(row.name), bool(row.python)
         roles[key] = _role(key, name, python, ran, pid, trainer)
     return roles
-
-
-def _feeders(recording: Recording, trainer: int) -> set[int]:
-    """Threads that were seen to hand over what the trainer was seen to wait for."""
-    frames = recording.frames
-    names = frames["file"].map(os.path.basename)
-    own = recording.stacks[recording.stacks["pid"] == recording.facts.pid]
-    found: set[int] = set()
-    for gives, takes in _HANDED:
-        givers, takers = (
-            own[own["stack"].isin(frames["stack"][seen])]["tid"]
-            for function, file in (gives, takes)
-            for seen in [(frames["function"] == function) & (names == file)]
-        )
-        if (takers == trainer).any():
-            found |= {int(tid) for tid in givers if tid != trainer}
-    return found
 
 
 def _role(

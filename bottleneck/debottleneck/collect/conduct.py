@@ -224,6 +224,7 @@ class Conductor:
             sure = SURE_S if self._seen.trains else NO_STEPS_AFTER_S
             if not self._is_said and now - (self._training_since or now) > sure:
                 self._is_said = True
+                (self._folder / spool.TRAINS_FILE).touch(spool.FILE_MODE)
                 self._say(f"training recognised: {self._rule}")
         if self._options.steps is not None:
             return "steps" if count >= self._options.steps else ""

@@ -10,6 +10,7 @@ marks reads these.
 from __future__ import annotations
 
 import ast
+import linecache
 import os
 import tokenize
 from collections import Counter
@@ -22,7 +23,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from debottleneck.recording import reading, spool
+from debottleneck.recording import masks, reading, spool
 from debottleneck.recording.columns import COLUMNS
 from debottleneck.recording.own import is_users_own
 from debottleneck.recording.recording import STATES, typed
@@ -37,6 +38,9 @@ SEEN, REGULAR, FEWEST = 5, 0.5, 4
 lengths vary by no more than that part: what chance made of shorter ones varies more."""
 
 LONGEST_TEXT = 80
+
+BEGUN = 3
+"""Lines that are told of the time before the first step."""
 
 FILLS = {"put", "put_nowait"}
 """Methods that fill a queue."""
@@ -107,6 +111,26 @@ def marked(
         name: typed(name, pd.DataFrame(rows, columns=list(COLUMNS[name])))
         for name, rows in tables.items()
     }
+
+
+def beginning(
+    raw: Path, until: int, home: str
+) -> tuple[tuple[str, int, str, int], ...]:
+    """The user's lines that took most of the main thread's time, until then."""
+    spent: Counter[Place] = Counter()
+    for start, end, frames in _seen(raw):
+        own = [place for place in frames if is_users_own(place[0])]
+        if own and end <= until:
+            spent[own[-1]] += end - start
+    return tuple(
+        (
+            f,
+            n,
+            masks.text(linecache.getline(_path(home, f), n).strip()),
+            round(ns / 1e6),
+        )
+        for (f, n), ns in spent.most_common(BEGUN)
+    )
 
 
 def feeders(tables: Mapping[str, pd.DataFrame], pid: int, home: str) -> set[int]:

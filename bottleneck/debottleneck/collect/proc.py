@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import bisect
 import contextlib
 import itertools
 import os
+import re
 import stat
 import struct
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from debottleneck.collect import waits
@@ -142,6 +145,53 @@ class GilReader:
         os.close(self._memory)
 
 
+class Libraries:
+    """In which library a thread waits that no lock of Python's keeps waiting.
+
+    Args:
+        pid: The process.
+        read: (address, size) -> its memory.
+    """
+
+    def __init__(self, pid: int, read: Callable[[int, int], bytes]) -> None:
+        self._pid = pid
+        self._read = read
+        self.forget()
+
+    def forget(self) -> None:
+        """Threads came or went, and libraries may have, too."""
+        self._code: list[tuple[int, int, str]] = []
+        self._known: dict[tuple[int, int], str] = {}
+
+    def waiting_in(self, stack: int, at: int) -> str:
+        """The innermost caller's file that is no part of the system: "libgomp.so".
+
+        Told by the addresses on the stack that lie in code; "" for none.
+        """
+        if (stack, at) not in self._known:
+            self._code = self._code or _maps(self._pid, "x")
+            raw = self._read(stack, STACK_BYTES)
+            words = struct.unpack(f"<{len(raw) // 8}Q", raw[: len(raw) // 8 * 8])
+            files = map(self._file, (at, *words))
+            first = next((f for f in files if f and not _SYSTEM.match(f)), "")
+            library = _LIBRARY.match(first)
+            self._known[stack, at] = f"{library[1]}.so" if library else ""
+        return self._known[stack, at]
+
+    def _file(self, address: int) -> str:
+        number = bisect.bisect(self._code, address, key=lambda part: part[0]) - 1
+        low, high, path = self._code[number] if number >= 0 else (0, 0, "")
+        return path.rpartition("/")[2] if low <= address < high else ""
+
+
+PAGE = os.sysconf("SC_PAGE_SIZE")
+STACK_BYTES = 1024
+
+_SYSTEM = re.compile(r"libc\b|libpthread\b|ld-|\[")
+_LIBRARY = re.compile(r"(?!libpython)(lib.*?)(-[0-9a-f]{8,})?\.so")
+"""What every wait goes through; and another library's name, without its version."""
+
+
 class Descriptors:
     """What a process's file descriptors lead to, asked when a thread blocks."""
 
@@ -194,6 +244,16 @@ def has_swapped(pid: int) -> bool:
         return False
 
 
+def sizes(pid: int) -> tuple[int, int]:
+    """A process's resident memory in MB, and its open files; 0 where not told."""
+    try:
+        with open(f"/proc/{pid}/statm") as file:
+            pages = int(file.read().split()[1])
+        return pages * PAGE >> 20, len(os.listdir(f"/proc/{pid}/fd"))
+    except (OSError, ValueError, IndexError):
+        return 0, 0
+
+
 def children_of(pid: int) -> list[int]:
     """Direct children of a process, of all its threads."""
     pids: list[int] = []
@@ -234,12 +294,13 @@ def place_in_child(pid: int, child: int, place: GilPlace) -> GilPlace | None:
     return GilPlace(place.gil - base + child_base, place.native_id_offset)
 
 
-def _maps(pid: int) -> list[tuple[int, int, str]]:
+def _maps(pid: int, kind: str = "") -> list[tuple[int, int, str]]:
     try:
         with open(f"/proc/{pid}/maps", errors="replace") as file:
             lines = [line.split(None, 5) for line in file]
     except OSError:
         return []
+    lines = [line for line in lines if kind in line[1]]
     ranges = ((line[0].partition("-"), line) for line in lines)
     return [
         (int(r[0], 16), int(r[2], 16), line[5].strip() if len(line) > 5 else "")

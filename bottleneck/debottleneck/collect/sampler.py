@@ -25,6 +25,7 @@ from debottleneck.collect.proc import (
     busy_seconds,
     children_of,
     place_in_child,
+    sizes,
 )
 from debottleneck.collect.prompt import Aside, ask_for_short_slice
 from debottleneck.collect.watched import Details, Looks, Watched, line_of
@@ -60,6 +61,7 @@ class Sampler:
         self._place: GilPlace | None = None
         self._layout: Layout | None = None
         self._looks: Looks | None = None
+        self._outside = False
         self._pid = pid
         self._asked_ns = 1e9 / rate
         self._period_ns = self._asked_ns
@@ -124,6 +126,8 @@ class Sampler:
         ):
             self._append(name, rows)
             rows.clear()
+        if not self._outside and (self._folder / spool.TRAINS_FILE).exists():
+            self._looks = self._watched[self._pid].looks = None
 
     def _looked(self) -> list[tuple[str, bytearray]]:
         looks = self._looks
@@ -142,7 +146,7 @@ class Sampler:
             told = json.loads(path.read_text(encoding="utf-8"))
             self._place = GilPlace(**told["gil"]) if told["gil"] else None
             self._layout = Layout(**told["frames"]) if told.get("frames") else None
-            self._looks = Looks() if told.get("outside") else None
+            self._looks, self._outside = Looks(), bool(told.get("outside"))
 
     def _watch(
         self, pid: int, place: GilPlace | None, layout: Layout | None = None
@@ -228,7 +232,8 @@ class Sampler:
         busy = busy_seconds()
         if busy is not None:
             own = self._own_s + time.process_time()
-            self._append(spool.LOAD_FILE, line_of([now, busy, own]))
+            line = [now, busy, own, *sizes(self._pid)]
+            self._append(spool.LOAD_FILE, line_of(line))
         for watched in self._watched.values():
             for tid, files in watched.threads.items():
                 if files.moved >= self._noted:  # else it has no new name

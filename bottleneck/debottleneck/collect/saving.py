@@ -26,6 +26,9 @@ from debottleneck.recording import (
 from debottleneck.recording.pyspy import PySpyWindow
 from debottleneck.recording.recording import Facts, NotMeasured, Recording
 
+FEWEST_LINES = 6
+"""Of the sampler's half-seconds, below which nothing is told of what grew."""
+
 SETTINGS = ("warmup", "rate", "strategies", "causal")
 """Options that a recording keeps."""
 
@@ -76,7 +79,8 @@ def save(
         rates=_rates(raw, agent),
         not_measured=(*missing, *unread),
         **_told(raw, outcome.pid),
-        feeders=_feeders(raw, tables, outcome.pid, home),
+        feeders=tuple(sorted(hot.feeders(tables, outcome.pid, home))),
+        **_seen(raw, tables, outcome, home),
     )
     Recording.of(facts, tables).save(options.output)
 
@@ -133,12 +137,48 @@ def _environment(
     return masks.value(known)  # type: ignore[no-any-return] # of the same kind
 
 
-def _feeders(
-    raw: Path, tables: dict[str, pd.DataFrame], pid: int, home: str
-) -> tuple[int, ...]:
-    """Threads that fill a queue: seen to do so, or in a loop that does."""
-    filling = {event["tid"] for event in assemble.told(raw, pid, spool.FEEDS)}
-    return tuple(sorted(filling | hot.feeders(tables, pid, home)))
+def _seen(
+    raw: Path, tables: dict[str, pd.DataFrame], outcome: Outcome, home: str
+) -> dict[str, Any]:
+    """Facts of the process over time."""
+    since = _first_step(tables, outcome)
+    return {
+        "wakers": _wakers(raw, tables, outcome.pid),
+        "beginning": hot.beginning(raw, since, home),
+        "sizes": _sizes(raw, since),
+    }
+
+
+def _wakers(raw: Path, tables: dict[str, pd.DataFrame], pid: int) -> tuple[int, ...]:
+    """Threads that woke the one that trains, and those that woke them."""
+    loops = tables["loops"]
+    chosen = loops.loc[(loops["pid"] == pid) & (loops["rank"] == 0), "tid"]
+    trainer = int(chosen.iloc[0]) if len(chosen) else pid
+    edges = [(e["tid"], e["waiter"]) for e in assemble.told(raw, pid, spool.WAKES)]
+    found = {trainer}
+    while more := {tid for tid, waiter in edges if waiter in found} - found:
+        found |= more
+    return tuple(sorted(found - {trainer}))
+
+
+def _first_step(tables: dict[str, pd.DataFrame], outcome: Outcome) -> int:
+    """When the loop that trains was entered, or anything marked; else the end."""
+    loops, marks = tables["loops"], tables["marks"]
+    own = marks["pid"] == outcome.pid
+    chosen = loops.loc[(loops["pid"] == outcome.pid) & (loops["rank"] == 0), "site"]
+    of_loop = own & marks["site"].isin(chosen)
+    times = marks.loc[of_loop if of_loop.any() else own, "t_ns"]
+    return int(times.min()) if len(times) else outcome.end_ns
+
+
+def _sizes(raw: Path, since: int) -> tuple[tuple[int, int], ...]:
+    """Memory and open files since then: medians of the first and of the last third."""
+    lines = [line for line in reading.read_lines(raw / spool.LOAD_FILE) if line[3:]]
+    kept = np.array([line[3:5] for line in lines if line[0] >= since])
+    if len(kept) < FEWEST_LINES:
+        return ()
+    first, *_, last = (np.median(part, axis=0) for part in np.array_split(kept, 3))
+    return tuple((int(a), int(b)) for a, b in zip(first, last, strict=True))
 
 
 def _rates(raw: Path, agent: dict[str, Any]) -> dict[str, Any]:
@@ -159,6 +199,9 @@ def _lacking(
         yield NotMeasured("waits", "this system has no /proc", "profile on Linux")
     elif agent.get("no_gil_because"):
         yield NotMeasured("gil", agent["no_gil_because"])
+    elif agent and not agent.get("frames"):
+        reason = "holders are read where CPython is 3.11 to 3.13"
+        yield NotMeasured("holders of locks", reason, "profile with one of those")
     if not options.stacks:
         yield NotMeasured("stacks", off, "leave out --no-stacks")
     elif stacks.find() is None:
@@ -204,7 +247,7 @@ def foreign_load(raw: Path, blocks: pd.DataFrame) -> float | None:
     lines = reading.read_lines(raw / spool.LOAD_FILE)
     if len(lines) < 3:
         return None
-    table = np.array(lines, np.float64)
+    table = np.array([line[:3] for line in lines], np.float64)
     start, end = table[:-1, 0], table[1:, 0]
     quiet = np.ones(len(start), bool)
     for block in blocks.itertuples(index=False):

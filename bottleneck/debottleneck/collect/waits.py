@@ -76,10 +76,14 @@ ENDED = -2
 
 @dataclass(frozen=True)
 class SystemCall:
-    """A system call a thread is blocked in: its number and six arguments."""
+    """A system call a thread is blocked in: its number and six arguments.
+
+    `place` is the thread's stack pointer, and the address it called from.
+    """
 
     number: int
     arguments: tuple[int, ...] = ()
+    place: tuple[int, int] = (0, 0)
 
 
 def parse_syscall(text: bytes) -> SystemCall | None:
@@ -93,10 +97,11 @@ def parse_syscall(text: bytes) -> SystemCall | None:
     fields = text.split()
     try:
         number = int(fields[0])
-        values = tuple(int(field, 16) for field in fields[1:7])
+        values = tuple(int(field, 16) for field in fields[1:])
         if number < 0:
             return SystemCall(PAGE_FAULT if any(values) else ENDED)
-        return SystemCall(number, values)
+        stack, at = values[6:8] if len(values) >= 8 else (0, 0)
+        return SystemCall(number, values[:6], (stack, at))
     except (IndexError, ValueError) as error:
         raise ProcFormatError(
             f"unexpected text in a syscall file: {text[:80]!r}"

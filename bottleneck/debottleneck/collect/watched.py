@@ -14,6 +14,7 @@ from debottleneck.collect.proc import (
     Descriptors,
     GilPlace,
     GilReader,
+    Libraries,
     ThreadFiles,
     has_swapped,
     open_thread,
@@ -99,11 +100,12 @@ class Watched:
         self.pid = pid
         self.gil = GilReader(pid, place) if place else None
         self._holders = Holders(self.gil.read, layout) if self.gil and layout else None
-        self._looks = looks
+        self.looks = looks
         self.threads: dict[int, ThreadFiles] = {}
         self.gone = False
         self.oncpu = 0
         self._descriptors = Descriptors(pid)
+        self._libraries = Libraries(pid, self.gil.read) if self.gil else None
         self._details = details
         self._names = waits.SYSCALLS.get(platform.machine(), {})
         self._links = -1
@@ -128,10 +130,14 @@ class Watched:
                 self.threads[tid] = files
         if self.gil is not None:
             self.gil.forget()
+        if self._libraries is not None:
+            self._libraries.forget()
 
     def tick(self, now: int, out: bytearray) -> None:
         """Sample every thread once, appending finished rows to `out`."""
         self.refresh()
+        if self._holders is not None:
+            self._holders.look_anew()
         holder = self.gil.holder() if self.gil is not None else UNKNOWN_HOLDER
         if self._groups:
             self._throttled_ns = sum(map(throttled_ns, self._groups))
@@ -175,9 +181,9 @@ class Watched:
 
     def _look(self, tid: int, since: int, now: int, *, anew: bool) -> None:
         """Note where the main thread was, where no agent does."""
-        if self._looks is not None and self._holders is not None and tid == self.pid:
+        if self.looks is not None and self._holders is not None and tid == self.pid:
             stack = self._holders.main_stack() if anew else None
-            self._looks.note(since, now, stack)
+            self.looks.note(since, now, stack)
 
     def _count(self, files: ThreadFiles, now: int, queued: int) -> None:
         """What else the kernel counts of the thread: faults, and how it was stopped.
@@ -222,6 +228,9 @@ class Watched:
             held = self._holders.holder(files.tid, call.arguments[0])
             if held is not None:
                 return STATE["lock"], self._details.number(name, held.kind, held)
+        if name == "futex" and self._libraries is not None:
+            library = self._libraries.waiting_in(*call.place)
+            return STATE["lock"], self._details.number(name, library)
         cause, what = self._cause(waits.kind_of_call(name), call)
         return STATE[cause], self._details.number(name, what)
 

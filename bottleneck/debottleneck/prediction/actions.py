@@ -44,7 +44,7 @@ INPUT = ("input-bound-io", "input-bound-compute", "starvation", "gil-contention"
 """Kinds of findings about what makes batches."""
 
 BY_SETTINGS = (
-    *("too-short", "machine-busy", "oversubscription"),
+    *("too-short", "machine-busy", "oversubscription", "slow-start"),
     *("gc-pauses", "page-faults", "cpu-quota", "lock-contention"),
     *("periodic-stall", "drift", "worker-starts", "slow-item", "device-wait"),
     "collective-wait",

@@ -90,10 +90,11 @@ class Forked(Event):
     depth: Id
 
 
-class FeedsEvent(Event):
-    """A thread of the script's own puts something into a queue, time and again."""
+class WakesEvent(Event):
+    """A thread was seen, some times, to wake another that waits for a condition."""
 
     tid: Id
+    waiter: Id
 
 
 class LoadersEnded(Event):
@@ -118,7 +119,7 @@ EVENTS = {
     "functions": FunctionsWindow,
     "block": LearningBlock,
     spool.DELAYED: Delayed,
-    spool.FEEDS: FeedsEvent,
+    spool.WAKES: WakesEvent,
     spool.FORKED: Forked,
     spool.LOADER: Loader,
     spool.LOADER_ENDED: LoadersEnded,

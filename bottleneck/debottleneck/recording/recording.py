@@ -34,7 +34,6 @@ FACTS_FILE = "recording.json"
 STATES = spool.STATES
 """Words that a number of the column `state` stands for."""
 
-
 Kind = TypeVar("Kind")
 
 
@@ -188,23 +187,22 @@ class Facts:
         script: Path of the script, or the module's name.
         directory: Working directory of the run.
         created: ISO 8601 time of the start, UTC.
-        start_ns: Monotonic time of the target's launch.
-        end_ns: Monotonic time at which measuring ended.
+        start_ns: Monotonic time of the target's launch; `end_ns` of measuring's end.
         pid: The target's process.
         main_tid: Its main thread.
         options: The profile command's options, by name.
         environment: Host, Python, libraries, limits (`environment.describe`).
-        exit_code: The target's exit code, None while it still ran.
-        exit_signal: The signal that ended it, if one did.
+        exit_code: The target's exit code, None while it ran or if a signal ended it.
+        exit_signal: That signal.
         ended_by: Why measuring ended: "exit", "steps", "seconds" or "signal".
         partial: True when the run was cut off, with `partial_why`.
-        machine: What the machine costs a loop (`machine.Machine.as_dict`), {} where
-            it was not measured.
+        machine: What it costs a loop (`Machine.as_dict`), {} if not measured.
         rates: Asked and achieved rates and costs of the instruments.
         not_measured: What is missing and why.
         plans: What strategies would do with its loops, in the order in which the
             agent said so.
         feeders: Threads of the target that put things into a queue in a loop.
+        wakers: Those that wake its trainer, those that wake those, and so on.
         delays: Blocks in which one of its rows was virtually faster.
         loaders: Iterations of DataLoaders in its own process.
         slow_items: Items that took their workers long.
@@ -212,6 +210,8 @@ class Facts:
         device: Steps in which an accelerator was timed.
         ranks: Which of a distributed run it was, each time that it joined one.
         meetings: Some of the collectives of all ranks.
+        sizes: MB of memory, and open files, at first and at last.
+        beginning: File, number and text of lines that took so many ms before all steps.
     """
 
     command: tuple[str, ...]
@@ -236,6 +236,7 @@ class Facts:
     not_measured: tuple[NotMeasured, ...] = ()
     plans: tuple[Planned, ...] = ()
     feeders: tuple[Id, ...] = ()
+    wakers: tuple[Id, ...] = ()
     delays: tuple[Delayed, ...] = ()
     loaders: tuple[Loader, ...] = ()
     slow_items: tuple[SlowItem, ...] = ()
@@ -243,6 +244,8 @@ class Facts:
     device: tuple[DeviceStep, ...] = ()
     ranks: tuple[Rank, ...] = ()
     meetings: tuple[Meeting, ...] = ()
+    sizes: tuple[tuple[Id, Id], ...] = ()
+    beginning: tuple[tuple[str, Id, str, Time], ...] = ()
 
 
 @dataclass(frozen=True, eq=False)  # tables have no single truth value

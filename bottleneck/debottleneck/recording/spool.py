@@ -131,6 +131,8 @@ RAW_FOLDER = "raw"
 CONFIG = "config.json"
 CONTROL_FILE = "control.bin"
 WAITS_FILE = "waits.bin"
+TRAINS_FILE = "trains"
+"""Is there from when steps were seen on: the main thread is looked at no more."""
 LOOKS_FILE, LOOK = "looks.bin", struct.Struct("<qqq")
 """start_ns, end_ns, stack: where the main thread was, of a process without agent."""
 LOOKED_FILE = "looked.jsonl"
@@ -156,7 +158,7 @@ LOAD_FILE = "load.jsonl"
 NO_IMPORT = "no-import"
 """Event: the script ended as something could not be imported."""
 
-FEEDS = "feeds"
+WAKES = "wakes"
 """Event: a thread fills a queue."""
 
 FORKED, LOADER, LOADER_ENDED, SLOW_ITEM = "forked", "loader", "loader-ended", "slow"

@@ -172,6 +172,9 @@ def _facts(facts: Facts, redactor: Redactor, files: Mapping[str, str]) -> Facts:
         environment=_environment(facts.environment, redactor),
         rates=redactor.value(dict(facts.rates)),
         partial_why=redactor.text(facts.partial_why),
+        beginning=tuple(
+            (redactor.name(file), n, "", ms) for file, n, _, ms in facts.beginning
+        ),
         not_measured=(*gaps, LEFT_OUT),
         plans=tuple(plans),  # type: ignore[arg-type] # a changed TypedDict is a dict
         ranks=tuple(map(_anywhere, facts.ranks)),

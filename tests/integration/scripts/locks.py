@@ -6,6 +6,7 @@ import ctypes
 import json
 import logging
 import queue
+import random
 import sys
 import threading
 import time
@@ -44,8 +45,16 @@ def bare(guard: object) -> None:
     guard.release()
 
 
+def tried(guard: object) -> None:
+    guard.acquire()
+    try:
+        hold()
+    finally:
+        guard.release()
+
+
 def nested(guard: object) -> None:
-    with threading.Lock(), guard:
+    with threading.Lock(), guard, threading.Lock():
         try:
             hold()
         finally:
@@ -55,6 +64,12 @@ def nested(guard: object) -> None:
 def wait(_: object) -> None:
     truth.value = -1
     threading.Event().wait(0.02)
+
+
+def meet(barrier: threading.Barrier) -> None:
+    truth.value = -1
+    time.sleep(0.01 * random.random())
+    barrier.wait()
 
 
 LOCKS = {
@@ -67,6 +82,8 @@ LOCKS = {
     "nested": (nested, threading.Lock()),
     "event": (wait, None),
     "bare": (bare, threading.Lock()),
+    "tried": (tried, threading.Lock()),
+    "barrier": (meet, threading.Barrier(3)),
     "semaphore": (within, threading.Semaphore()),
 }
 

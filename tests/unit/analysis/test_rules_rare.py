@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -23,8 +23,10 @@ def loop(
     first: int = 0,
     causes: Causes = STAGES,
     load: float = 0.0,
+    cpu: Collection[str] = (),
+    **told: object,
 ) -> Analysis:
-    """A loop whose steps have these stages, in milliseconds."""
+    """A loop whose steps have these stages, in milliseconds; those of `cpu` compute."""
     steps, parts, at = [], [], 0
     for number, step in enumerate(stages, first):
         wall = round(sum(step.values()) * MS)
@@ -33,10 +35,11 @@ def loop(
         at += wall
         parts += [
             {"step": number, "stage": stage, "wall_ns": round(ms * MS)}
+            | {"cpu_ns": round(ms * MS) if stage in cpu else 0}
             for stage, ms in step.items()
         ]
     tables = {"steps": rows("steps", steps), "step_stages": rows("step_stages", parts)}
-    made = loop_of(causes, environment={"foreign_load": load})
+    made = loop_of(causes, environment={"foreign_load": load}, told=told)
     return replace(made, **tables)
 
 
@@ -78,6 +81,28 @@ def test_other_work_s_stalls_are_not_the_script_s(load: float) -> None:
     assert ("periodic-stall" in kinds(found)) is (load < 1)
 
 
+@pytest.mark.parametrize(("load", "every"), [(0.1, 0), (1.5, 0), (1.5, 10)])
+def test_computing_that_stalls_on_a_busy_machine_needs_an_order(
+    load: float, every: int
+) -> None:
+    """BLAS spins where it lacks a core; the script's own come every so many steps."""
+    usual, slow = {"forward": 10.0}, {"forward": 90.0}
+    at = range(4, 60, 10) if every else (3, 4, 11, 29, 30)
+    steps = [slow if n in at else usual for n in range(60)]
+    found = diagnose(loop(steps, load=load, cpu=["forward"]))
+    assert ("periodic-stall" in kinds(found)) is (load < 1 or every > 0)
+
+
+def test_a_stall_has_the_cause_of_what_it_adds() -> None:
+    """A row that computes in every step may wait in some."""
+    usual, slow = {"forward": 10.0, "log": 0.0}, {"forward": 10.0, "log": 90.0}
+    causes = {("log", "python"): 0.5, ("log", "disk"): 0.1, ("forward", "native"): 0.4}
+    steps = [slow if n % 10 == 4 else usual for n in range(60)]
+    waits = only(diagnose(loop(steps, causes=causes)), "periodic-stall")
+    works = only(diagnose(loop(steps, causes=causes, cpu=["log"])), "periodic-stall")
+    assert (waits.cause, works.cause) == ("disk", "python")
+
+
 @pytest.mark.parametrize("ms", [10.0, 14.0])
 def test_steps_that_scatter_do_not_stall(ms: float) -> None:
     """Neither two stalls nor some steps of other lengths are a finding."""
@@ -93,6 +118,37 @@ def test_steps_that_get_slower() -> None:
     assert one.stage == "log"
     assert one.evidence["times_low"] <= one.evidence["times"]
     assert "Steps get slower" in one.summary
+
+
+def test_what_grew_meanwhile_is_said() -> None:
+    """Memory and open files, where they did."""
+    steps = [{"forward": 10.0, "log": 1 + 0.1 * n} for n in range(60)]
+    found = diagnose(loop(steps, sizes=((200, 900), (20, 21))))
+    one = only(found, "drift")
+    assert one.summary.endswith("; meanwhile 200 MB of memory became 900.")
+    assert one.evidence["MB_of_memory"] == (200, 900)
+
+
+def test_rows_that_all_grow_are_a_slower_machine() -> None:
+    """One row of the script's own has most of its drift."""
+    steps = [dict.fromkeys(("load", "forward", "log"), 10 + 0.1 * n) for n in range(60)]
+    assert "drift" not in kinds(diagnose(loop(steps)))
+
+
+@pytest.mark.parametrize("seconds", [2, 14])
+def test_a_start_that_takes_long_is_said_last(seconds: int) -> None:
+    """With the lines that took most of it; it is no part of a step."""
+    line = ("/w/train.py", 3, "import torch", 9000)
+    steps = [{"forward": 10.0}] * 60
+    made = loop(steps, beginning=(line,), end_ns=seconds * 1000 * MS)
+    later = made.steps.assign(start_ns=made.steps["start_ns"] + seconds * 900 * MS)
+    found = diagnose(replace(made, steps=later))
+    assert ("slow-start" in kinds(found)) is (seconds > 2)
+    if seconds > 2:
+        one = found[-1]
+        assert one.summary.startswith("13 s pass before the first step, 90 % of the")
+        assert "9.0 s at train.py:3 (`import torch`)" in one.summary
+        assert one.share == 0
 
 
 def test_even_steps_do_not_drift() -> None:

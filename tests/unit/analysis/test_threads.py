@@ -16,7 +16,6 @@ from made_runs import (
     running,
     segments,
     sites,
-    table,
     threads,
     wait,
     waits,
@@ -131,28 +130,10 @@ def test_the_table_of_threads() -> None:
 
 
 def test_a_thread_that_fills_a_queue_is_a_loader() -> None:
-    """Whatever it is called; the one that trains stays that."""
-    facts = replace(FACTS, feeders=(PID, 101))
+    """Whatever it is called, and one that wakes the trainer, which stays that."""
+    facts = replace(FACTS, feeders=(PID,), wakers=(101,))
     made = {"threads": threads((PID, "MainThread"), (101, "Thread-2"), (102, "x"))}
     found = roles(Recording.of(facts, made))
-    assert found == {(PID, PID): "trainer", (PID, 101): "loader", (PID, 102): "other"}
-
-
-def test_a_thread_that_hands_over_what_the_trainer_waits_for_is_a_loader() -> None:
-    """Seen in the standard library's own functions; else its name decides."""
-    library = "/usr/lib/python3.11/concurrent/futures"
-    stacks = [("stacks", PID, tid, 0, 1, 1, n) for n, tid in enumerate((PID, 101, 102))]
-    frames = [
-        (0, 0, "result", f"{library}/_base.py", 1),
-        (1, 0, "_worker", f"{library}/thread.py", 1),
-        (2, 0, "put", "/usr/lib/python3.11/queue.py", 1),
-    ]
-    made = {
-        "threads": threads((PID, "MainThread"), (101, "a"), (102, "b")),
-        "stacks": table("stacks", stacks),
-        "frames": table("frames", frames),
-    }
-    found = roles(Recording.of(FACTS, made))
     assert found == {(PID, PID): "trainer", (PID, 101): "loader", (PID, 102): "other"}
 
 

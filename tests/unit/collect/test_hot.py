@@ -132,6 +132,15 @@ def test_what_was_cut_off_is_left(tmp_path: Path, junk: bytes) -> None:
     assert hot.marked(tmp_path, waits([]), PID, str(tmp_path)) == {}
 
 
+def test_lines_before_the_first_step(tmp_path: Path) -> None:
+    """The user's innermost one, the longest first, until the steps begin."""
+    looks(tmp_path, [(1.0, (9,)), (5.0, (10, 5)), (2.0, (9,)), (9.0, (13,))])
+    assert hot.beginning(tmp_path, 8 * MS, str(tmp_path)) == (
+        ("train.py", 5, "for row in range(rows):", 5),
+        ("train.py", 9, "for epoch in range(9):", 3),
+    )
+
+
 def test_a_thread_in_a_loop_that_fills_a_queue_feeds(tmp_path: Path) -> None:
     """Whatever it is called, and wherever in that loop it is seen."""
     file = looks(tmp_path, [(1.0, (11,))])

@@ -40,11 +40,15 @@ Num       RefCount Protocol Flags    Type St Inode Path
         (b"running\n", None),
         (
             b"202 0x7f2d3c0 0x189 0x0 0x7ffc 0x0 0xffffffff 0x7ffd10 0x7f2d8a\n",
-            SystemCall(202, (0x7F2D3C0, 0x189, 0, 0x7FFC, 0, 0xFFFFFFFF)),
+            SystemCall(
+                202,
+                (0x7F2D3C0, 0x189, 0, 0x7FFC, 0, 0xFFFFFFFF),
+                (0x7FFD10, 0x7F2D8A),
+            ),
         ),
         (
             b"0 0x3 0x7f00 0x20000 0x0 0x0 0x0 0x7ffe 0x7f11\n",
-            SystemCall(0, (3, 0x7F00, 0x20000, 0, 0, 0)),
+            SystemCall(0, (3, 0x7F00, 0x20000, 0, 0, 0), (0x7FFE, 0x7F11)),
         ),
         (b"-1 0x7ffd9a2b0c38 0x7f8c5d0a1b2c\n", SystemCall(waits.PAGE_FAULT)),
         (b"-1 0x0 0x0\n", SystemCall(waits.ENDED)),

@@ -135,6 +135,7 @@ def facts_of(house: House) -> Facts:
         partial=True,
         partial_why=why,
         machine=MACHINE.as_dict(),
+        beginning=((house.script, 12, house.source, 9000),),
         not_measured=(NotMeasured("a thing", why, why),),
     )
 

@@ -21,7 +21,7 @@ from debottleneck.analysis.rules.loaders import (
     worker_starts,
 )
 from debottleneck.analysis.rules.locks import lock_contention
-from debottleneck.analysis.rules.rare import drift, stalls
+from debottleneck.analysis.rules.rare import drift, slow_start, stalls
 from debottleneck.analysis.rules.starvation import starvation
 from debottleneck.analysis.rules.work import (
     between_steps,
@@ -65,6 +65,7 @@ STEP_RULES: tuple[Rule, ...] = (
     python_bound,
     stalls,
     drift,
+    slow_start,
     between_steps,
     compute_bound,
 )

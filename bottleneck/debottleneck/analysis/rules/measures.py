@@ -16,6 +16,7 @@ import pandas as pd
 from debottleneck.analysis.result import Analysis, Where
 from debottleneck.analysis.thresholds import THRESHOLDS
 from debottleneck.recording.recording import Loader
+from debottleneck.words import LIBRARY, LOCKS
 
 TRAINER = "trainer"
 
@@ -107,7 +108,11 @@ def _lines(analysis: Analysis, *, of_input: bool) -> list[str]:
 def source(analysis: Analysis, stage: str) -> str:
     """A line as it is written, "" of a stage; long ones lose their end."""
     texts = analysis.rows.loc[analysis.rows["row"] == stage, "source"]
-    text = str(texts.iloc[0]) if len(texts) else ""
+    return shortened(str(texts.iloc[0]) if len(texts) else "")
+
+
+def shortened(text: str) -> str:
+    """Code as a sentence shows it."""
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
 
 
@@ -184,6 +189,16 @@ def waited_on(analysis: Analysis, stage: str, cause: str) -> str:
     rows = of_trainer(analysis.waited_on, stage=stage, cause=cause)
     sums = rows[rows["what"] != ""].groupby("what")["ms_per_step"].sum()
     return "" if sums.empty else str(sums.idxmax())
+
+
+def waits_for_lock(analysis: Analysis, stage: str) -> bool:
+    """Whether a wait is for what somebody holds, and for nobody to make anything."""
+    return waited_on(analysis, stage, "lock") in LOCKS
+
+
+def waits_in_library(analysis: Analysis, stage: str) -> bool:
+    """Whether it is within a library, whose own threads it waits for."""
+    return waited_on(analysis, stage, "lock").endswith(LIBRARY)
 
 
 def most_called(analysis: Analysis, file: str) -> tuple[str, int] | None:

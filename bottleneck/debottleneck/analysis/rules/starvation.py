@@ -13,6 +13,9 @@ from debottleneck.analysis.rules.measures import (
     IO_CAUSES,
     cost,
     input_rows,
+    waited_on,
+    waits_for_lock,
+    waits_in_library,
     where,
     where_of,
     work_lines,
@@ -25,12 +28,17 @@ from debottleneck.analysis.rules.wording import (
     names,
     percent,
     spends,
+    waiting_for,
 )
 from debottleneck.analysis.thresholds import THRESHOLDS
 from debottleneck.words import CAUSES, OTHER
 
 PRODUCER_ROLES = ("loader", "worker", "pin-memory", "other")
 """Likeliest first; a pin-memory thread only hands on what workers made."""
+
+
+SIGNALS = ("Event", "Barrier", "Thread")
+"""What is woken once for all that was made: more threads would not make it sooner."""
 
 
 def starvation(analysis: Analysis) -> Iterator[Finding]:
@@ -40,12 +48,16 @@ def starvation(analysis: Analysis) -> Iterator[Finding]:
         amount = cost(analysis, [stage], [cause], THRESHOLDS.wait_share)
         if amount is None or (stage == "load" and _is_fed(analysis)):
             continue
+        if waits_for_lock(analysis, stage) or waits_in_library(analysis, stage):
+            continue
         producer = _producer(analysis)
         if cause == "ipc" and (producer is None or producer.role != "worker"):
             continue
         if producer is None and stage not in input_rows(analysis):
             continue
-        doing = DOING["lock"] if cause == "lock" else "waiting on a pipe"
+        what = waited_on(analysis, stage, "lock") if cause == "lock" else ""
+        doing = waiting_for("lock", what)
+        doing = doing if cause == "lock" else "waiting on a pipe"
         opening = f"{spends(analysis, amount, doing)}{inside(analysis, stage)}"
         theirs = where_of(analysis, producer.role, producer.name) if producer else ()
         yield finding(
@@ -55,7 +67,7 @@ def starvation(analysis: Analysis) -> Iterator[Finding]:
             stage=stage,
             cause=cause,
             summary=f"{opening}{_blames(producer)}.",
-            action=_action(producer),
+            action=_action(producer, what),
             places=(*theirs, *where(analysis, stage))[: THRESHOLDS.max_lines],
             evidence=_evidence(producer),
         )
@@ -91,10 +103,15 @@ def _producer(analysis: Analysis) -> ProducerThreads | None:
     """The likeliest producer, None when no thread qualifies.
 
     Idle threads do not: one that itself waits on locks is not what keeps the
-    trainer waiting, unless every thread of a loading role does.
+    trainer waiting, unless every thread of a loading role does. Where it was seen who
+    wakes the trainer, others of its process do not either.
     """
+    facts, table = analysis.recording.facts, analysis.threads
+    if facts.wakers:
+        seen = table["tid"].isin(facts.wakers) | (table["pid"] != facts.pid)
+        table = table[seen]
     for role in PRODUCER_ROLES:
-        rows = analysis.threads[analysis.threads["role"] == role]
+        rows = table[table["role"] == role]
         active = rows[_telling(role)].fillna(0.0).sum(axis=1)
         busy = rows[active >= THRESHOLDS.contender_share]
         if not busy.empty:
@@ -162,9 +179,15 @@ def _evidence(producer: ProducerThreads | None) -> dict[str, object]:
     }
 
 
-def _action(producer: ProducerThreads | None) -> str:
+def _action(producer: ProducerThreads | None, what: str) -> str:
+    if producer is not None and what in SIGNALS:
+        return f"Shorten what {producer.title} does until then, or wait for it later."
     if producer is None or not producer.cause:
-        return "Find what fills that queue or holds that lock and make it faster."
+        return "Find what fills that queue or wakes that wait, and make it faster."
+    if producer.role == OTHER:
+        return (
+            f"See whether {producer.title} makes what is waited for; make that faster."
+        )
     kind = "processes" if producer.role == "worker" else "threads"
     if producer.cause in IO_CAUSES:
         return f"Add producer {kind}, so that more waits overlap."

@@ -10,7 +10,7 @@ from typing import Any
 from debottleneck.analysis.result import Analysis, Finding, Where
 from debottleneck.analysis.rules.measures import TRAINER, Cost, source, where
 from debottleneck.analysis.thresholds import THRESHOLDS
-from debottleneck.words import OTHER
+from debottleneck.words import LIBRARY, LOCKS, OTHER
 
 DOING = {
     "python": "running Python code",
@@ -93,6 +93,19 @@ def on(what: str) -> str:
     if not what:
         return ""
     return f" ({what})" if len(what) <= 48 else f" (...{what[-45:]})"
+
+
+def waiting_for(cause: str, what: str) -> str:
+    """What a thread does for that cause, with what its wait is on."""
+    if cause != "lock" or not what:
+        return DOING[cause] + on(what)
+    if what.endswith(LIBRARY):
+        return f"waiting in {what} for the threads of that library"
+    if what in LOCKS:
+        return (
+            "waiting for a lock" if what == "lock" else f"waiting for a lock ({what})"
+        )
+    return f"waiting for {'an' if what[0] in 'AEIO' else 'a'} `{what}`"
 
 
 WITHIN = {

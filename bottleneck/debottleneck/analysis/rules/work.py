@@ -20,6 +20,7 @@ from debottleneck.analysis.rules.measures import (
     trainer_stages,
     uses_torch,
     waited_on,
+    waits_in_library,
     where,
     work_lines,
 )
@@ -33,6 +34,7 @@ from debottleneck.analysis.rules.wording import (
     percent,
     spends,
     spot,
+    waiting_for,
 )
 from debottleneck.analysis.thresholds import THRESHOLDS
 from debottleneck.words import CAUSES, OTHER
@@ -69,7 +71,7 @@ def waiting(analysis: Analysis) -> Iterator[Finding]:
         what = waited_on(analysis, stage, cause)
         often = calls(analysis, stage)
         by_hand = io_action if feeds else _wait_action
-        doing = spends(analysis, amount, DOING[cause] + on(what))
+        doing = spends(analysis, amount, waiting_for(cause, what))
         yield finding(
             analysis,
             "input-bound-io" if feeds else _KINDS.get(cause, "waiting"),
@@ -99,8 +101,14 @@ def _wait_action(analysis: Analysis, stage: str, cause: str) -> str:
         return f"Take that wait off the main thread. {how_to_step(analysis)}"
     if cause == "collective":
         return "Look at all ranks side by side: `bottleneck report` of their folder."
+    if cause == "lock" and waits_in_library(analysis, stage):
+        return (
+            "Let it have fewer threads (OMP_NUM_THREADS), or more to do in each call."
+        )
     if cause == "lock":
-        return "Find which thread holds that lock meanwhile, and hold it for less."
+        return (
+            "Find what wakes that wait, or holds that lock meanwhile, and for how long."
+        )
     if stage in ("forward", "update") and often is not None and often >= 2:
         return (
             f"If the {often:.0f} calls of a step do not need each other's results, "

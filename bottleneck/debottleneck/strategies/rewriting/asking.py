@@ -9,7 +9,6 @@ to learn is a block of its own, in which no step is quiet.
 from __future__ import annotations
 
 import sys
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -84,7 +83,6 @@ class _Hand(acting.Hand):
     def __init__(self, search: evidence.Search, known: bool) -> None:
         super().__init__(search, Wanted(None, None, process=False), _SILENT, known)
         self._asked: set[LoopPoint] = set()
-        self._feeders: set[int] = set()
 
     def turned(self, run: LoopEntry) -> None:
         """An iteration begins."""
@@ -97,12 +95,6 @@ class _Hand(acting.Hand):
 
     def feed(self, point: LoopPoint) -> None:
         """It hands over what it makes: let it be planned, for one of its threads."""
-        tid = threading.get_native_id()
-        flat = point.plan.flat
-        assert isinstance(flat, FlatLoop)  # else it hands over nothing
-        if tid not in self._feeders and feeding.fills(flat):
-            self._feeders.add(tid)
-            marks.note({"event": spool.FEEDS, "tid": tid})
         if point not in self._asked:
             self._asked.add(point)
             wanted = Wanted(None, None, process=True)

@@ -31,8 +31,7 @@ from debottleneck.strategies.rewriting.plan import ACTS, DRAWN, NO_GAIN, Reason
 
 T = TypeVar("T")
 
-FILLS = {"put", "put_nowait"}
-PUTS = {*FILLS, "append", "appendleft"}
+PUTS = {"put", "put_nowait", "append", "appendleft"}
 """Methods by which a thread hands something over, to a queue at least."""
 
 BUSY_NS = 1_000_000
@@ -181,11 +180,6 @@ def feeds(run: LoopEntry) -> bool:
     if not isinstance(flat, FlatLoop):
         return False
     return any(_puts(line.node, PUTS) for line in flat.lines)
-
-
-def fills(flat: FlatLoop) -> bool:
-    """Whether it is a queue that such a loop hands to."""
-    return any(_puts(line.node, FILLS) for line in flat.lines)
 
 
 def _puts(node: ast.AST, methods: Collection[str]) -> bool:
