@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from debottleneck.collect.options import Options
     from debottleneck.collect.progress import Progress
     from debottleneck.commands.parser import Verbs
-    from debottleneck.report.text.live import LiveLine
+    from debottleneck.report.text.live import LiveLine, LiveTable
 
 
 def add(verbs: Verbs) -> None:
@@ -76,6 +76,12 @@ def _add_bounds(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--full", action="store_true", help="print all of the report, not its head"
     )
+    parser.add_argument(
+        "--live",
+        action="store_true",
+        help="show where the time goes while it runs: a table on the terminal's upper "
+        "half, each second",
+    )
 
 
 def _add_instruments(parser: argparse.ArgumentParser) -> None:
@@ -117,12 +123,16 @@ def run(arguments: argparse.Namespace) -> int:
     from debottleneck.collect.session import Session
 
     again: list[str] = []
-    live = _Live()
+    live = _Live(arguments.live)
     session = Session(options, live.say, live.show if sys.stderr.isatty() else None)
 
     def work() -> None:
         _prepare_report()
-        if session.measure():
+        try:
+            measured = session.measure()
+        finally:
+            live.close()
+        if measured:
             again.extend(report(options, copies, arguments.full))
 
     code = session.run(work)
@@ -138,17 +148,21 @@ class _Live:
     """The terminal's one line that moves, and those that stay, without breaking any.
 
     What draws it is imported when it is first drawn, while the script runs.
+
+    Args:
+        whole: Whether a table is drawn instead.
     """
 
-    def __init__(self) -> None:
-        self._line: LiveLine | None = None
+    def __init__(self, whole: bool) -> None:
+        self._whole = whole
+        self._line: LiveLine | LiveTable | None = None
 
     def show(self, pace: Progress) -> None:
         """Draw how far it is, where that can be."""
-        from debottleneck.report.text.live import LiveLine, is_shown
+        from debottleneck.report.text.live import LiveLine, LiveTable, is_shown
 
         if self._line is None and is_shown(sys.stderr):
-            self._line = LiveLine(sys.stderr)
+            self._line = (LiveTable if self._whole else LiveLine)(sys.stderr)
         if self._line is not None:
             self._line.show(pace)
 
@@ -158,6 +172,11 @@ class _Live:
             say(line)
         else:
             self._line.say(f"bottleneck: {line}")
+
+    def close(self) -> None:
+        """All of the terminal is the script's and the report's again."""
+        if self._line is not None:
+            self._line.close()
 
 
 def _price(python: str) -> None:
