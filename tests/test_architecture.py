@@ -50,19 +50,19 @@ ONLY_IN = {
 
 LINES = {
     "agent": 9_280,  # 2,900 for loops; 410 for DataLoaders, accelerators; 220 live
-    "collect": 4_810,  # a run outlives our failures; 650 for processes that run already
+    "collect": 4_905,  # a run outlives our failures; 650 for running processes, 95 live
     "recording": 3_045,  # 700 for files from strangers: annotations, limits, secrets
-    "analysis": 6_280,  # 880 for rows that are lines, 900 for loaders, accelerators
+    "analysis": 6_335,  # 880 for rows that are lines, 900 for loaders, accelerators
     "strategies": 13_605,  # 8,650 rewrite loops, with what they bind late
     "prediction": 3_065,  # 350 say what is worth it, 230 read virtual speed-ups
     "trials": 3_960,  # the gate's runs, state and files compared; disturbed rounds
     "selfcheck": 1_335,
-    "report": 8_090,  # 350 for rows that are lines, 390 for a run in one look
-    "commands": 2_080,  # 420 for check, attach, notebooks
+    "report": 8_195,  # 350 for rows that are lines, 390 for one look, 60 live
+    "commands": 2_095,  # 420 for check, attach, notebooks
 }
 """Room -> lines it may have. Who needs more deletes something, or argues it here."""
 
-WHOLE, TESTS = 55_755, 45_160
+WHOLE, TESTS = 56_030, 45_280
 """Lines of the package and of the tests; less than all rooms may have together."""
 
 

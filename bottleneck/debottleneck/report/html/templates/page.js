@@ -8,7 +8,7 @@
 
   const config = { responsive: true, displayModeBar: false, displaylogo: false };
   const SLIM = 668;  // narrower figures slant their columns' names
-  const SHEET = 680;  // pixels of a printed page between its margins, A4 or Letter
+  const SHEET = 905;  // pixels of a printed page, A4 or Letter, as page.css zooms it
   const TOO_OLD =
     "Figures need a browser of 2023 or later; the tables hold the numbers.";
 
