@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import TextIO
 
@@ -15,7 +15,7 @@ from rich.text import Text
 from debottleneck.collect.progress import Progress
 from debottleneck.collect.ticks import Ticks
 from debottleneck.report.colours import cause_colour
-from debottleneck.report.text.tables import new_console, print_apart
+from debottleneck.report.text.tables import look, new_console, print_apart
 from debottleneck.report.words.quantities import cut, number, percent
 from debottleneck.words import CAUSES
 
@@ -84,6 +84,7 @@ class LiveTable:
         self._ticks: Ticks | None = None
         size = Console(file=stream).size
         self._width, self._height = size.width, size.height
+        self._colour = look(stream).colour
         self._room = size.height // 2
         below = f"\x1b[{self._room + 1};{size.height}r\x1b[{size.height};1H"
         stream.write("\n" * size.height + below)
@@ -93,7 +94,7 @@ class LiveTable:
         lines = [cut(in_words(pace), self._width - 1), ""]
         if pace.tid:
             self._ticks = self._ticks or Ticks(pace.folder, pace.pid)
-            lines += table(self._ticks.look(pace.tid), self._width)
+            lines += table(self._ticks.look(pace.tid), self._width, self._colour)
         lines = [*lines, *[""] * self._room][: self._room - 1]
         drawn = "".join(f"\x1b[{n};1H\x1b[K{line}" for n, line in enumerate(lines, 1))
         self._stream.write(f"\x1b7{drawn}\x1b8")
@@ -109,14 +110,14 @@ class LiveTable:
         self._stream.flush()
 
 
-def table(spent: Mapping[tuple[str, str], float], width: int) -> list[str]:
+def table(
+    spent: Mapping[tuple[str, str], float], width: int, colour: bool = False
+) -> list[str]:
     """Shares of time by row and cause, the largest row first."""
-    rows: Counter[str] = Counter()
-    for (row, _), ms in spent.items():
+    whole = sum(spent.values()) or 1.0
+    rows, of = defaultdict[str, float](float), defaultdict[str, float](float)
+    for (row, cause), ms in spent.items():
         rows[row] += ms
-    whole = sum(rows.values()) or 1.0
-    of: Counter[str] = Counter()
-    for (_, cause), ms in spent.items():
         of[cause] += ms
     causes = [cause for cause in CAUSES if of[cause] >= LEAST * whole]
     grid = Table.grid(padding=(0, 2), pad_edge=False)
@@ -125,13 +126,13 @@ def table(spent: Mapping[tuple[str, str], float], width: int) -> list[str]:
         grid.add_column(cause, justify="right", no_wrap=True)
     heads = [Text(cause, cause_colour(cause)) for cause in causes]
     grid.add_row(Text("row", "bold"), Text("share", "bold"), *heads)
-    for row, ms in rows.most_common():
+    for row, ms in sorted(rows.items(), key=lambda item: -item[1]):
         if ms < LEAST * whole:
             break
         parts = (spent.get((row, cause), 0.0) / whole for cause in causes)
         cells = (percent(part) if part else "" for part in parts)
         grid.add_row(row, percent(ms / whole), *cells)
-    console = new_console(width - 1, colour=True)
+    console = new_console(width - 1, colour)
     with console.capture() as captured:
         console.print(grid)
     return captured.get().splitlines()
