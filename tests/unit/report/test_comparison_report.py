@@ -315,3 +315,10 @@ def test_report_opens_a_comparison(
     assert main(["report", str(tmp_path), "--format", "html"]) == 0
     assert "Wrote" in capsys.readouterr().err
     assert "2.16x as fast" in (tmp_path / "report.html").read_text()
+
+
+def test_what_was_not_timed_is_not_said_to_be(both: str) -> None:
+    """Bars are of trials only where there were rounds."""
+    idle = replace(comparisons.nothing(), rounds=0, trials=())
+    page = pair.render(idle, comparisons.shown(idle, examples.healthy(), trials=False))
+    assert ["as the trials measured" in html for html in (both, page)] == [True, False]

@@ -210,3 +210,24 @@ def test_a_ten_minute_run_renders_soon_and_small() -> None:
     html = render(analysis, "html")
     assert time.process_time() - begin < 60  # some 3 s, on any machine
     assert len(html.encode()) < MOST_BYTES
+
+
+@pytest.mark.parametrize("name", ["gil_bound", "both"])
+def test_numbers_and_bars_stand_under_the_title(
+    pages: dict[str, str], name: str
+) -> None:
+    """Before any prose; the picture to be shared is of the same bars."""
+    html = pages[name]
+    order = ("</h1>", 'class="scale"', 'class="ribbon"', 'class="verdict"', "<dt>")
+    places = [html.index(part) for part in order]
+    assert places == sorted(places)
+    assert 'property="og:image" content="data:image/svg+xml,' in html
+
+
+def test_the_second_number_is_the_headlines(pages: dict[str, str]) -> None:
+    """The share that the title says and what it goes to; none where it says none."""
+    found = {
+        name: re.findall(r"<span><b>(\d+ %)</b> of it ([^<]+)<", pages[name])
+        for name in ("lined", "gil_bound")
+    }
+    assert found == {"lined": [("54 %", "running Python code")], "gil_bound": []}

@@ -59,6 +59,7 @@ def _head(comparison: Comparison, shown: Sides) -> dict[str, Any]:
         "created": clean(comparison.created),
         "headline": comparison_words.headline(comparison),
         "recorded": comparison.recorded,
+        "timed": comparison.rounds and not comparison.recorded,
         "baseline": comparison_words.baseline(comparison),
         "answers": answers.answers(comparison, shown),
         "warnings": [
