@@ -4,10 +4,10 @@
     python reports/make.py --render         runs nothing: texts, pages and README again
 
 A workload's folder holds its comparison's small files, without anything that tells of
-the machine's folders, `report.txt` and `report.html`. Beside the folders lie plotly.js,
-which the pages share, predictions.parquet, the ledger of all predictions, README.md
-with one table of all workloads and one of the ledger, and profile.svg, the picture in
-the project's README. `causes.toml` is written by hand.
+the machine's folders, `report.txt` and `report.html`. Beside the folders lie
+predictions.parquet, the ledger of all predictions, README.md with one table of all
+workloads and one of the ledger, and profile.svg, the picture in the project's README.
+`causes.toml` is written by hand.
 """
 
 from __future__ import annotations
@@ -36,7 +36,6 @@ from debottleneck.errors import BottleneckError, UsageError
 from debottleneck.recording.assemble import load as load_recording
 from debottleneck.report import save
 from debottleneck.report.html import comparison as page
-from debottleneck.report.html.sheet import plotly_file
 from debottleneck.report.text import comparison as comparison_text
 from debottleneck.report.text import run as run_text
 from debottleneck.report.words import comparison as comparison_words
@@ -58,7 +57,7 @@ LONGER = {"article_load": 200, "article_forward": 100, "article_update": 200}
 
 ROUNDS = 5
 WIDTH = 100
-PLOTLY, TEXT, PAGE, README = "plotly.js", "report.txt", "report.html", "README.md"
+TEXT, PAGE, README = "report.txt", "report.html", "README.md"
 
 PLACES = r"/(?:home|root|tmp|work|Users|opt|srv|mnt|var|private)/[^\s\"'<>&;,)]*"
 """Where people keep things; what the kernel itself names is the same everywhere."""
@@ -106,9 +105,8 @@ BOTTOM = """
 * **Same numbers?** *same*: bit for bit; *equal*: within the tolerance.
 
 `report.txt` holds the table of all trials, the code to keep, and the profiles of the
-script before and after. `report.html` shows the same with figures: open it from a
-checkout, as it takes `plotly.js` from beside its folder. The other files are the data:
-`bottleneck report reports/WORKLOAD` opens them.
+script before and after. `report.html` shows the same with figures, and stands alone.
+The other files are the data: `bottleneck report reports/WORKLOAD` opens them.
 
 ## How to make it again
 
@@ -215,11 +213,10 @@ def shelved(shelf: Path) -> list[Path]:
 
 def render(shelf: Path) -> None:
     """Write everything that is made of the data."""
-    save(plotly_file(), shelf / PLOTLY)
     for folder in shelved(shelf):
         save(text(folder), folder / TEXT)
         comparison = saving.load(folder)
-        save(page.render(comparison, plotly_src=f"../{PLOTLY}"), folder / PAGE)
+        save(page.render(comparison), folder / PAGE)
     ledger.write(predictions(shelf), shelf / ledger.FILE)
     save(readme(shelf), shelf / README)
     if saving.is_comparison(shelf / picture.WORKLOAD):

@@ -7,6 +7,9 @@ is said as of real runs.
 
 from __future__ import annotations
 
+import base64
+import gzip
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePath
@@ -30,13 +33,13 @@ from debottleneck.analysis.result import (
 from debottleneck.prediction.verdict import told
 from debottleneck.recording.recording import (
     COLUMNS,
-    STATES,
     Facts,
     NotMeasured,
     Recording,
     empty,
     typed,
 )
+from debottleneck.recording.spool import STATES
 
 HOME = "/home/ada/project"
 TRAIN = f"{HOME}/train.py"
@@ -784,3 +787,10 @@ def _instruments(loop: Loop) -> pd.DataFrame:
         ("functions", 8, loop.step_ms * 1.31, 0.31, 0.27, 0.36, "yappi, two clocks"),
     ]
     return _table("instruments", *rows)
+
+
+def packed_in(html: str, id: str) -> str:
+    """What a page holds packed: "data", its figures, or "plotly"."""
+    found = re.search(rf'id="{id}">(.*?)</script>', html, re.DOTALL)
+    assert found is not None
+    return gzip.decompress(base64.b64decode(found[1], validate=True)).decode()

@@ -10,8 +10,15 @@ import pandas as pd
 from debottleneck.analysis.timeline import marks_by_thread, raw_segments
 from debottleneck.recording.columns import COLUMNS
 from debottleneck.recording.loop import BY_HAND, CODE, LOOP, OPENED
-from debottleneck.recording.recording import STATES, Facts, Recording, typed
-from debottleneck.recording.spool import DEVICE, ENTER, LEAVE, STEP_END, STEP_START
+from debottleneck.recording.recording import Facts, Recording, typed
+from debottleneck.recording.spool import (
+    DEVICE,
+    ENTER,
+    LEAVE,
+    STATES,
+    STEP_END,
+    STEP_START,
+)
 from debottleneck.words import LINE, STEP
 
 PID = 100

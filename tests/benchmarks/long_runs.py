@@ -15,8 +15,8 @@ import pandas as pd
 
 from debottleneck.collect import schedule
 from debottleneck.recording.pyspy import RATE_HZ
-from debottleneck.recording.recording import STATES, Facts, Recording, empty, typed
-from debottleneck.recording.spool import ENTER, LEAVE
+from debottleneck.recording.recording import Facts, Recording, empty, typed
+from debottleneck.recording.spool import ENTER, LEAVE, STATES
 from debottleneck.trials import save
 from debottleneck.trials.result import (
     FASTER,

@@ -6,11 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import browsing
-import examples
 import pytest
 from browsing import opened
-
-from debottleneck.report.html import run, sheet
 
 
 @pytest.fixture(scope="module")
@@ -102,35 +99,6 @@ def test_long_tables_are_folded(page: Any) -> None:
     fold.locator("summary").click()
     assert page.locator("#functions-table tbody tr:visible").count() == 15
     assert page.locator("#lines-table").is_visible()
-
-
-def test_pages_can_share_a_script_file(browser: Any, tmp_path: Path) -> None:
-    """A page made for a shelf draws with the file above it, and is small."""
-    page = tmp_path / "one" / "report.html"
-    page.parent.mkdir()
-    page.write_text(run.render(examples.healthy(), "../plotly.js"), encoding="utf-8")
-    (tmp_path / "plotly.js").write_text(sheet.plotly_file(), encoding="utf-8")
-    assert page.stat().st_size < 300_000
-    seen = opened(browser, page)
-    assert seen.said == []
-    assert seen.page.locator("#matrix .figure svg.main-svg").count() > 0
-    assert seen.asked[1:] == [(tmp_path / "plotly.js").as_uri()]
-    seen.page.close()
-
-
-def test_without_the_script_file_the_page_says_so(browser: Any, tmp_path: Path) -> None:
-    """Figures that cannot be drawn say why, and the tables still sort."""
-    path = tmp_path / "report.html"
-    path.write_text(run.render(examples.healthy(), "../gone.js"), encoding="utf-8")
-    page = browser.new_page()
-    page.goto(path.as_uri())
-    page.wait_for_function("document.documentElement.dataset.drawn === 'none'")
-    said = page.locator(".figure").all_inner_texts()
-    assert {text.partition(";")[2] for text in said} == {
-        " the tables hold the numbers."
-    }
-    assert page.locator("[data-sortable] th button").count() > 0
-    page.close()
 
 
 def test_an_old_browser_gets_the_tables(browser: Any, files: dict[str, Path]) -> None:

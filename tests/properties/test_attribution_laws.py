@@ -35,7 +35,8 @@ from debottleneck.analysis.attribution import (
 )
 from debottleneck.analysis.threads import QuietTime
 from debottleneck.analysis.timeline import Lookup
-from debottleneck.recording.recording import STATES, Recording
+from debottleneck.recording.recording import Recording
+from debottleneck.recording.spool import STATES
 from debottleneck.words import CAUSES, ON_CORE, STAGES
 
 PARTS = st.floats(0, 1)

@@ -21,7 +21,7 @@ import pandas as pd
 
 from debottleneck.analysis.frames import Flags, Floats, Ints, bounds
 from debottleneck.analysis.timeline import Lookup
-from debottleneck.recording.recording import STATES
+from debottleneck.recording.spool import STATES
 from debottleneck.words import CAUSES
 
 CAUSE = {name: number for number, name in enumerate(CAUSES)}

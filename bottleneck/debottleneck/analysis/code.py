@@ -19,8 +19,8 @@ from debottleneck.analysis.roles import Roles
 from debottleneck.analysis.rows import RowNames
 from debottleneck.analysis.timeline import stages_at
 from debottleneck.recording.own import is_users_own
-from debottleneck.recording.recording import STATES, Recording
-from debottleneck.recording.spool import API, STATEMENT
+from debottleneck.recording.recording import Recording
+from debottleneck.recording.spool import API, STATEMENT, STATES
 from debottleneck.words import BETWEEN_STAGES, OTHER, STAGES, STEP
 
 MARKER = "[stage "

@@ -19,8 +19,8 @@ from debottleneck.analysis.frames import (
     typed,
 )
 from debottleneck.analysis.rows import file_names
-from debottleneck.analysis.stretches import opened_late, spread
-from debottleneck.analysis.timeline import PLACES, callers_of_stages, sites_of
+from debottleneck.analysis.stretches import callers_of_stages, opened_late, spread
+from debottleneck.analysis.timeline import PLACES, sites_of
 from debottleneck.recording.loop import ChosenLoop
 from debottleneck.recording.recording import Recording
 from debottleneck.recording.spool import OPENED, WAITS_ASIDE

@@ -18,7 +18,8 @@ from debottleneck.analysis.frames import Floats, Ints, bounds, holding, of_threa
 from debottleneck.analysis.lives import places_of
 from debottleneck.analysis.roles import Roles
 from debottleneck.analysis.threads import QuietTime, sample_causes
-from debottleneck.recording.recording import STATES, Recording
+from debottleneck.recording.recording import Recording
+from debottleneck.recording.spool import STATES
 from debottleneck.words import OTHER
 
 HANDING, STARTING = ASIDE = "handing over", "starting"

@@ -11,7 +11,8 @@ from debottleneck.analysis.roles import Roles
 from debottleneck.analysis.rows import RowNames
 from debottleneck.analysis.threads import QuietTime
 from debottleneck.analysis.timeline import stages_at
-from debottleneck.recording.recording import STATES, Recording
+from debottleneck.recording.recording import Recording
+from debottleneck.recording.spool import STATES
 
 HANDING_OVER = "(changing hands)"
 _GIL, _LOCK = STATES.index("gil"), STATES.index("lock")

@@ -15,7 +15,8 @@ from debottleneck.analysis.lives import by_place, places_of
 from debottleneck.analysis.roles import Roles
 from debottleneck.analysis.rows import RowNames
 from debottleneck.analysis.timeline import stages_at
-from debottleneck.recording.recording import STATES, Recording
+from debottleneck.recording.recording import Recording
+from debottleneck.recording.spool import STATES
 from debottleneck.words import CAUSES
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from debottleneck.analysis.frames import Floats, Ints, bounds, holding
 from debottleneck.analysis.rows import RowNames
@@ -16,7 +16,7 @@ from debottleneck.recording.reading import is_minor
 from debottleneck.recording.recording import Recording
 from debottleneck.recording.spool import DEVICE, ENTER, LEAVE, STEP_START
 from debottleneck.recording.spool import OPENED as OPENED_KIND
-from debottleneck.words import BETWEEN_STAGES, LINE, OTHER, STEP, STEP_STAGES
+from debottleneck.words import BETWEEN_STAGES, LINE, OTHER, STEP
 
 NO_SITE = -1
 _NAMES = np.array(list(CODE), dtype=object)
@@ -29,6 +29,10 @@ _DEVICE = CODE[DEVICE]
 MOST_OPEN = 1000
 """Stages open at once in a thread: more than recursion allows, or coroutines have. What
 was never left (of damaged marks) is forgotten then."""
+
+MOST_STATES, AT_ONCE = 2_000, 100_000
+"""Such states are remembered at a time, of damaged marks each is another; and marks are
+taken in lists of that length."""
 
 MarkedThreads = dict[tuple[int, int], tuple[Marks, pd.DataFrame]]
 """(pid, tid) -> its marks for `loop`, and the same rows of the table."""
@@ -128,12 +132,8 @@ def raw_segments(
 def _of_thread(
     pid: int, tid: int, marks: Marks, rows: pd.DataFrame, loop: TrainingLoop
 ) -> pd.DataFrame:
-    now = _Open(loop)
-    each = (marks.edge, marks.stage, marks.site)
-    for edge, stage, site in zip(*(c.tolist() for c in each), strict=True):
-        now.take(edge, stage, site)
-    states = np.array([*now.states], np.int64).reshape(-1, 7)
-    tops = states[np.array(now.tops, np.int64)]
+    states = _States(loop)
+    tops = states.after(marks)
     start, end, cpu = marks.t[:-1], marks.t[1:], rows["cpu_ns"].to_numpy(np.int64)
     kept = end > start
     stage, site, line, callers, base, device, in_loop = tops[:-1][kept].T
@@ -147,7 +147,7 @@ def _of_thread(
         "end_ns": end[kept],
         "cpu_ns": np.clip(np.diff(cpu)[kept], 0, length),
     }
-    places = (line, np.array([*now.chains], object)[callers], base, device)
+    places = (line, np.array([*states.chains], object)[callers], base, device)
     columns |= dict(zip(PLACES, places, strict=True))
     return pd.DataFrame(columns | {"in_loop": in_loop.astype(np.bool_)})
 
@@ -160,131 +160,178 @@ _NO_MARKS = (
 )
 
 
-@dataclass
-class _Open:
-    """What one thread has open, mark by mark.
+Entries = tuple[tuple[int, int], ...]
+"""Stages and sites that were entered and not yet left, outermost first."""
+
+
+class _States:
+    """What a thread has open after each mark.
+
+    A step is like the one before: what a mark makes of a state is looked up where it
+    was met before, so that long runs cost no more than a look a mark.
+
+    Args:
+        loop: The one that trains.
 
     Attributes:
-        loop: The one that trains.
+        chains: Sites of callers as in the column, and their number.
+    """
+
+    def __init__(self, loop: TrainingLoop) -> None:
+        self.chains: dict[str, int] = {"": 0}
+        self._loop = loop
+        self._tops: dict[tuple[int, ...], int] = {}
+        self._top_of: list[int] = []
+        self._forget()
+
+    def _forget(self) -> None:
+        self._open: dict[int, _Open] = {}
+        self._numbers: dict[_Open, int] = {}
+        self._moves: dict[int, int] = {}
+
+    def after(self, marks: Marks) -> NDArray[np.int64]:
+        """After each mark what time belongs to from then on, as `_top` gives it."""
+        words = (marks.site * len(CODE) + marks.stage) * 4 + marks.edge
+        words, kinds = pd.factorize(words)
+        count, state = max(len(kinds), 1), self._number(_Open())
+        tops = np.empty(len(words), np.int32)
+        for begin in range(0, len(words), AT_ONCE):
+            states, moves = [], self._moves
+            for word in words[begin : begin + AT_ONCE].tolist():
+                move = state * count + word
+                known = moves.get(move)
+                if known is None:
+                    known = self._moved(state, int(kinds[word]))
+                    moves = self._moves
+                    moves[move] = known
+                state = known
+                states.append(state)
+            tops[begin : begin + AT_ONCE] = np.array(self._top_of)[states]
+        return np.array([*self._tops], np.int64).reshape(-1, 7)[tops]
+
+    def _moved(self, state: int, kind: int) -> int:
+        """The number of the state that a mark of this kind makes of this one."""
+        place, edge = divmod(kind, 4)
+        site, stage = divmod(place, len(CODE))
+        now = self._open[state].after(self._loop, edge, stage, site)
+        if len(self._open) > MOST_STATES:
+            self._forget()
+        return self._number(now)
+
+    def _number(self, now: _Open) -> int:
+        number = self._numbers.setdefault(now, len(self._top_of))
+        if number == len(self._top_of):
+            self._open[number] = now
+            top = self._top(now)
+            self._top_of.append(self._tops.setdefault(top, len(self._tops)))
+        return number
+
+    def _top(self, now: _Open) -> tuple[int, ...]:
+        """The number of what time belongs to, its site, `PLACES`, `in_loop`."""
+        line, callers = now.at
+        number = self.chains.setdefault(callers, len(self.chains))
+        device = now.device[-1][1] if now.device else NO_SITE
+        places = (line, number, now.base, device, int(now.in_loop))
+        if now.between:
+            return (*now.between[0], *places)
+        if now.stack:
+            return (*now.stack[-1], *places)
+        return (_OTHER if line < 0 else _LINE, line, *places)
+
+
+@dataclass(frozen=True)
+class _Open:
+    """What one thread has open.
+
+    Attributes:
         frames: Of each opened function its site, the statement that it is at, and the
             sites of its callers.
         inner: A statement of a loop in a function that is not opened, which the loop's
             own statement `base` calls.
-        chains: Sites of callers as in the column, and their number.
-        states: The number of what time belongs to, its site, those of `PLACES`, and
-            whether the loop is being run -> number of that combination.
-        tops: After each mark the number of the state from then on.
+        in_loop: Whether the loop that trains is being run.
     """
 
-    loop: TrainingLoop
-    stack: list[tuple[int, int]] = field(default_factory=list)
-    between: list[tuple[int, int]] = field(default_factory=list)
-    device: list[tuple[int, int]] = field(default_factory=list)
-    frames: list[tuple[int, int, str]] = field(default_factory=list)
+    stack: Entries = ()
+    between: Entries = ()
+    device: Entries = ()
+    frames: tuple[tuple[int, int, str], ...] = ()
     base: int = NO_SITE
     inner: int = NO_SITE
     in_loop: bool = False
-    chains: dict[str, int] = field(default_factory=lambda: {"": 0})
-    states: dict[tuple[int, ...], int] = field(default_factory=dict)
-    tops: array[int] = field(default_factory=lambda: array("q"))
 
-    def take(self, edge: int, stage: int, site: int) -> None:
-        """One mark."""
-        if stage < _STEP:
-            self._stage(edge, stage, site)
-        elif stage == _DEVICE and edge == ENTER:
-            self.device = [*self.device[-MOST_OPEN:], (stage, site)]
-        elif stage == _DEVICE:
-            _leave(self.device, site, stage)
-        elif stage in (_LINE, _OPENED):
-            self._line(edge, stage, site)
-        elif stage == _LOOP and edge == ENTER:
-            self._line(edge, _LINE, site)
-        elif stage == _LOOP and site == self.loop.site:
-            self.frames.clear()
-            self.base = self.inner = NO_SITE
-            self.in_loop = edge == STEP_START
-        state = self._top()
-        self.tops.append(self.states.setdefault(state, len(self.states)))
-
-    def _now(self) -> tuple[int, str]:
+    @property
+    def at(self) -> tuple[int, str]:
         """The statement that the thread is in, and its callers."""
         if self.frames:
             return self.frames[-1][1:]
         return (self.base, "") if self.inner < 0 else (self.inner, str(self.base))
 
-    def _top(self) -> tuple[int, ...]:
-        line, callers = self._now()
-        number = self.chains.setdefault(callers, len(self.chains))
-        device = self.device[-1][1] if self.device else NO_SITE
-        places = (line, number, self.base, device, int(self.in_loop))
-        if self.between:
-            return (*self.between[0], *places)
-        if self.stack:
-            return (*self.stack[-1], *places)
-        return (_OTHER if line < 0 else _LINE, line, *places)
+    def after(self, loop: TrainingLoop, edge: int, stage: int, site: int) -> _Open:
+        """With one more mark."""
+        if stage < _STEP:
+            stack = _entered(self.stack, edge, stage, site)
+            between = self.between
+            if edge == LEAVE or stage in _BETWEEN:
+                between = _entered(between, edge, stage, site)
+            return replace(self, stack=stack, between=between)
+        if stage == _DEVICE:
+            return replace(self, device=_entered(self.device, edge, stage, site))
+        if stage in (_LINE, _OPENED):
+            return self._line(loop, edge, stage, site)
+        if stage == _LOOP and edge == ENTER:
+            return self._line(loop, edge, _LINE, site)
+        if stage == _LOOP and site == loop.site:
+            return _Open(
+                self.stack, self.between, self.device, in_loop=edge == STEP_START
+            )
+        return self
 
-    def _stage(self, edge: int, stage: int, site: int) -> None:
-        if edge == ENTER:
-            for entries in (
-                (self.stack, self.between) if stage in _BETWEEN else (self.stack,)
-            ):
-                entries.append((stage, site))
-                if len(entries) > MOST_OPEN:
-                    del entries[0]
-        elif edge == LEAVE:
-            _leave(self.stack, site, stage)
-            _leave(self.between, site, stage)
-
-    def _line(self, edge: int, stage: int, site: int) -> None:
+    def _line(self, loop: TrainingLoop, edge: int, stage: int, site: int) -> _Open:
         """A statement begins in the innermost function that was opened, if any."""
         if edge == LEAVE:
-            for index in range(len(self.frames) - 1, -1, -1):
-                if self.frames[index][0] == site:
-                    del self.frames[index:]
-                    return
+            opened = [frame[0] for frame in self.frames]
+            if site in opened:
+                last = len(opened) - 1 - opened[::-1].index(site)
+                return replace(self, frames=self.frames[:last])
         elif edge == ENTER and stage == _OPENED:
-            self._opened(site)
+            return self._opened(site)
         elif edge == ENTER:
-            is_own = site in self.loop.own
-            calls = self.in_loop and self.base in self.loop.own
+            is_own = site in loop.own
+            calls = self.in_loop and self.base in loop.own
             if self.frames and not is_own:
-                self.frames[-1] = self.frames[-1][0], site, self.frames[-1][2]
-            elif not self.frames and calls and not is_own:
-                self.inner = site
-            elif not self.frames:
-                self.base, self.inner = site, NO_SITE
+                *outer, (function, _, callers) = self.frames
+                return replace(self, frames=(*outer, (function, site, callers)))
+            if not self.frames and calls and not is_own:
+                return replace(self, inner=site)
+            if not self.frames:
+                return replace(self, base=site, inner=NO_SITE)
+        return self
 
-    def _opened(self, site: int) -> None:
+    def _opened(self, site: int) -> _Open:
         """A function is called; within itself it has the callers that it had."""
-        line, callers = self._now()
+        line, callers = self.at
         again = [frame[2] for frame in self.frames if frame[0] == site]
         callers = again[0] if again else f"{callers} {line}" if line >= 0 else callers
-        self.frames.append((site, site, callers))
-        if len(self.frames) > MOST_OPEN:
-            del self.frames[0]
+        frames = (*self.frames, (site, site, callers))
+        return replace(self, frames=frames[-MOST_OPEN:])
 
 
-def _leave(stack: list[tuple[int, int]], site: int, stage: int) -> None:
-    """Close the last entry of that site: coroutines need not nest.
+def _entered(entries: Entries, edge: int, stage: int, site: int) -> Entries:
+    """The entries with one more, or without the last one of that site.
 
-    Calls that were joined in one pair of marks are entered at the first one's site and
-    left at the last one's: then the last entry of that stage.
+    Coroutines need not nest. Calls that were joined in one pair of marks are entered at
+    the first one's site and left at the last one's: then the last entry of that stage.
     """
-    of_site = (i for i in range(len(stack) - 1, -1, -1) if stack[i][1] == site)
-    of_stage = (i for i in range(len(stack) - 1, -1, -1) if stack[i][0] == stage)
-    index = next(of_site, next(of_stage, None))
-    if index is not None:
-        del stack[index]
-
-
-def callers_of_stages(own: pd.DataFrame) -> dict[str, str]:
-    """Of a stage the column `callers` where it spends most; none of the loop's own."""
-    inside = own[own["stage"].isin(STEP_STAGES) & own["in_loop"]]
-    start, end = bounds(inside)
-    times = inside.assign(ns=end - start).groupby(["stage", "callers"])["ns"].sum()
-    most = times.sort_values().groupby(level="stage").tail(1)
-    return {stage: callers for stage, callers in most.index if callers}
+    if edge == ENTER:
+        return (*entries, (stage, site))[-MOST_OPEN:]
+    if edge == LEAVE:
+        last = range(len(entries) - 1, -1, -1)
+        of_site = (i for i in last if entries[i][1] == site)
+        of_stage = (i for i in last if entries[i][0] == stage)
+        index = next(of_site, next(of_stage, None))
+        if index is not None:
+            return entries[:index] + entries[index + 1 :]
+    return entries
 
 
 class Lookup:

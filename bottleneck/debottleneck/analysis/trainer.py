@@ -156,7 +156,8 @@ def frequencies(
     present[within["step"].to_numpy()[of_all], column] = True
     before = np.roll(present, 1, axis=0)
     before[:1] = False
-    kinds = np.unique(np.hstack((present, before)), axis=1)
+    each = {kind.tobytes(): kind for kind in np.hstack((present, before)).T}
+    kinds = np.column_stack([each[bytes] for bytes in sorted(each)] or [present])
     is_quiet = (steps["block"] == QUIET).to_numpy()
     in_quiet = kinds[is_quiet].mean(axis=0)
     kinds = kinds[:, (in_quiet > 0) & (in_quiet < 1)]

@@ -26,7 +26,8 @@ import pandas as pd
 from debottleneck.recording import masks, reading, spool
 from debottleneck.recording.columns import COLUMNS
 from debottleneck.recording.own import is_users_own
-from debottleneck.recording.recording import STATES, typed
+from debottleneck.recording.recording import typed
+from debottleneck.recording.spool import STATES
 from debottleneck.words import LINE, STEP
 
 COVERS, LEFT_PER_S = 0.5, 1.0

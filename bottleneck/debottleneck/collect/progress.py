@@ -50,6 +50,9 @@ class Progress:
         top: The row that takes most of them now, "" if unknown.
         left: What is still measured: "40 s", "120 steps".
         written: Bytes that the script has written so far, wherever; -1 if unknown.
+        tid: The thread that runs them, 0 while unknown.
+        pid: The script's process.
+        folder: Its spool.
     """
 
     steps: int
@@ -57,6 +60,9 @@ class Progress:
     top: str
     left: str
     written: int
+    tid: int = 0
+    pid: int = 0
+    folder: Path = Path()
 
 
 LAST = 50
@@ -73,7 +79,8 @@ def pace(seen: Seen | None, left: str, folder: Path, pid: int) -> Progress:
         return Progress(0, 0.0, "", left, written)
     lengths = (seen.steps.end - seen.steps.start)[-LAST:]
     step_ms = float(np.median(lengths)) / 1e6
-    return Progress(len(seen.steps), step_ms, seen.top, left, written)
+    place = (seen.trainer_tid, pid, folder)
+    return Progress(len(seen.steps), step_ms, seen.top, left, written, *place)
 
 
 class StepCounter:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from debottleneck.collect.progress import Progress
     from debottleneck.collect.ranks import Place
     from debottleneck.commands.parser import Verbs
-    from debottleneck.report.text.live import LiveLine
+    from debottleneck.report.text.live import LiveLine, LiveTable
 
 
 def add(verbs: Verbs) -> None:
@@ -79,6 +79,12 @@ def _add_bounds(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--full", action="store_true", help="print all of the report, not its head"
     )
+    parser.add_argument(
+        "--live",
+        action="store_true",
+        help="show where the time goes while it runs: a table on the terminal's upper "
+        "half, each second",
+    )
 
 
 def _add_instruments(parser: argparse.ArgumentParser) -> None:
@@ -122,13 +128,16 @@ def run(arguments: argparse.Namespace) -> int:
     place = ranks.place()
     options = _options(arguments, place)
     again: list[str] = []
-    live = _Live()
+    live = _Live(arguments.live)
     tell = live.say if place is None or place.rank == 0 else _unsaid
     session = Session(options, tell, live.show if sys.stderr.isatty() else None)
 
     def work() -> None:
         _prepare_report()
-        is_saved = session.measure()
+        try:
+            is_saved = session.measure()
+        finally:
+            live.close()
         if session.launches:
             session.outlast(lambda: ranks.all_saved(options.output))
             report_ranks(options.output, copies)
@@ -167,17 +176,21 @@ class _Live:
     """The terminal's one line that moves, and those that stay, without breaking any.
 
     What draws it is imported when it is first drawn, while the script runs.
+
+    Args:
+        whole: Whether a table is drawn instead.
     """
 
-    def __init__(self) -> None:
-        self._line: LiveLine | None = None
+    def __init__(self, whole: bool) -> None:
+        self._whole = whole
+        self._line: LiveLine | LiveTable | None = None
 
     def show(self, pace: Progress) -> None:
         """Draw how far it is, where that can be."""
-        from debottleneck.report.text.live import LiveLine, is_shown
+        from debottleneck.report.text.live import LiveLine, LiveTable, is_shown
 
         if self._line is None and is_shown(sys.stderr):
-            self._line = LiveLine(sys.stderr)
+            self._line = (LiveTable if self._whole else LiveLine)(sys.stderr)
         if self._line is not None:
             self._line.show(pace)
 
@@ -187,6 +200,11 @@ class _Live:
             say(line)
         else:
             self._line.say(f"bottleneck: {line}")
+
+    def close(self) -> None:
+        """All of the terminal is the script's and the report's again."""
+        if self._line is not None:
+            self._line.close()
 
 
 def _price(python: str) -> None:

@@ -31,8 +31,7 @@ from debottleneck.analysis.timeline import Lookup, marks_by_thread
 from debottleneck.analysis.trainer import frequencies
 from debottleneck.prediction.planned import functions_of, lines_at, plans_of
 from debottleneck.recording.loop import BETWEEN, Marks, outermost
-from debottleneck.recording.recording import STATES
-from debottleneck.recording.spool import BURST_READS, ENTER, LEAVE
+from debottleneck.recording.spool import BURST_READS, ENTER, LEAVE, STATES
 from debottleneck.recording.tables import LONGEST_NS
 from debottleneck.strategies.rewriting.plan import Plan
 

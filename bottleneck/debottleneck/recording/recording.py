@@ -31,9 +31,6 @@ SCHEMA = 6
 
 FACTS_FILE = "recording.json"
 
-STATES = spool.STATES
-"""Words that a number of the column `state` stands for."""
-
 Kind = TypeVar("Kind")
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from textwrap import dedent
+from urllib.parse import quote
 
 import pandas as pd
 
@@ -42,12 +44,14 @@ class Excerpt:
         name: The file and the range of lines.
         stage: The stage whose samples the shares are of, "" without shares.
         lines: The lines, in order.
+        link: Opens the place in an editor; "" where no path is known.
     """
 
     place: str
     name: str
     stage: str
     lines: tuple[SourceLine, ...]
+    link: str
 
 
 def excerpt(analysis: Analysis, where: Where, stage: str = "") -> Excerpt | None:
@@ -78,7 +82,9 @@ def excerpt(analysis: Analysis, where: Where, stage: str = "") -> Excerpt | None
     first, last = kept[0].number, kept[-1].number
     name = f"{short(where.file, directory)}, lines {first} to {last}"
     spot = place(where.function, where.file, where.line, directory)
-    return Excerpt(spot, name, of, tuple(kept))
+    path = quote(where.file) if os.path.isabs(where.file) else ""
+    link = f"vscode://file{path}:{where.line}" if path else ""
+    return Excerpt(spot, name, of, tuple(kept), link)
 
 
 def _shares(

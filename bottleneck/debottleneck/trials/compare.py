@@ -132,6 +132,7 @@ class _Work:
     notes: list[str] = field(default_factory=list)
     deterministic: bool = True
     interrupted: bool = False
+    plain: gate_runs.PlainRuns | None = None
     after: Path | None = None
     touched: list[Changes] = field(default_factory=list)
 
@@ -202,11 +203,11 @@ class _Work:
     def _gate(self, entrants: Sequence[Entrant], later: int) -> None:
         """Check their numbers; after that as many trials are expected in each round."""
         self.course.later = self.wanted.rounds * later
-        plain = gate_runs.run_plain(self.course)
-        self.deterministic = plain.deterministic
-        if plain.why:
-            self.notes.append(plain.why)
-        gate_runs.check(entrants, plain, self.course)
+        if self.plain is None:
+            self.plain = gate_runs.run_plain(self.course)
+            self.deterministic = self.plain.deterministic
+            self.notes += filter(None, [self.plain.why])
+        gate_runs.check(entrants, self.plain, self.course)
         self.course.later = 0
 
     def _play(self, entrants: Sequence[Entrant]) -> None:

@@ -71,6 +71,11 @@ class Entrant:
         return written(self.strategies)
 
     @property
+    def name(self) -> str:
+        """What its settings are settings of."""
+        return name_of(self.strategies)
+
+    @property
     def runs(self) -> bool:
         """Whether it takes part in the next round."""
         return not self.left and not self.decided

@@ -114,11 +114,25 @@ def play(
         order: list[Entrant | None] = [None, *running]
         rng.shuffle(order)
         _play_round(number, most, order, course)
-        for entrant in running:
-            enough = min(number + 1, len(entrant.pairs)) >= POLICY.min_rounds
-            if enough and entrant.shown:
-                interval = entrant.speedup(rows)
-                entrant.decided = interval is not None and verdict.is_clear(interval)
+        _decide(entrants, number + 1, rows)
+
+
+def _decide(entrants: Sequence[Entrant], played: int, rows: int) -> None:
+    """Who needs no more rounds: its word is clear, or another setting is far ahead."""
+    speeds = [
+        (entrant, interval)
+        for entrant in entrants
+        if not entrant.left and (interval := entrant.speedup(rows))
+    ]
+    for entrant, interval in speeds:
+        if min(played, len(entrant.pairs)) >= POLICY.min_rounds and entrant.shown:
+            entrant.decided = entrant.decided or verdict.is_clear(interval)
+        elif not any(pair.disturbed for pair in entrant.pairs):
+            ahead = max(
+                other.low for rival, other in speeds if rival.name == entrant.name
+            )
+            certain = verdict.is_clear(interval, POLICY.certain)
+            entrant.decided = certain or ahead > interval.high
 
 
 def _play_round(

@@ -49,6 +49,8 @@ class VerdictPolicy:
     run_to_run: float = 0.04
     # A verdict that would stand with an interval twice as wide needs no more rounds.
     clear: float = 2.0
+    # Nor one or two, in peace, more if it would with an interval ten times as wide.
+    certain: float = 10.0
     # All rows together are wrong in so many comparisons of a hundred.
     error: float = 0.05
     # Caches, allocators and threads are cold in the first steps of any run.
@@ -256,10 +258,10 @@ def word(interval: Interval) -> str:
     return SLOWER if interval.high < 1 else UNDECIDED
 
 
-def is_clear(interval: Interval) -> bool:
-    """Whether more rounds would hardly change the word."""
+def is_clear(interval: Interval, times: float = POLICY.clear) -> bool:
+    """Whether the word would be the same with an interval so many times as wide."""
     found = word(interval)
-    beyond = abs(math.log(interval.value)) > POLICY.clear * _half(interval)
+    beyond = abs(math.log(interval.value)) > times * _half(interval)
     return found == SAME_SPEED or (found != UNDECIDED and beyond)
 
 

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from made_rows import STAGES_ONLY
-from made_runs import FACTS, MS, PID, Words, marks, sites, table
+from made_runs import FACTS, MS, PID, Words, loop_words, marks, sites, table
 
+from debottleneck.analysis import timeline
 from debottleneck.analysis.timeline import (
     Lookup,
     marks_by_thread,
@@ -128,3 +129,29 @@ def test_the_stage_at_a_time_is_of_the_threads_own_marks() -> None:
     rows = pd.DataFrame({"pid": PID, "tid": [PID, 7, PID, PID]})
     stages = stages_at(found, STAGES_ONLY, rows, np.array([5, 5, 15, 25]) * MS)
     assert STAGES_ONLY.names[stages].tolist() == ["load", "other", "other", "other"]
+
+
+def test_what_is_remembered_of_states_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Marks at random, some never left: the same, however few states are kept."""
+    draw = np.random.default_rng(7)
+    names = list(CODE)[:8]
+    words = [
+        (at, f"{draw.choice(['+', '+', '-'])}{draw.choice(names)}") for at in range(900)
+    ]
+    whole = segments(words)
+    monkeypatch.setattr(timeline, "MOST_STATES", 2)
+    monkeypatch.setattr(timeline, "AT_ONCE", 7)
+    pd.testing.assert_frame_equal(segments(words), whole)
+
+
+def test_a_step_like_the_last_is_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long a run is, a mark is worked out only where it leads anew."""
+    worked, plain = [], timeline._States._moved
+    monkeypatch.setattr(
+        timeline._States, "_moved", lambda *mark: worked.append(1) or plain(*mark)
+    )
+    words = loop_words(500, {"load": (1, 1), "forward": (2, 2)})
+    assert len(segments(words)) == 1_000
+    assert len(worked) < 9

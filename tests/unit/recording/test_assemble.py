@@ -17,8 +17,8 @@ from debottleneck.analysis.analyse import analyse
 from debottleneck.errors import RecordingError
 from debottleneck.recording import assemble, pyspy, spool, told
 from debottleneck.recording.columns import COLUMNS
-from debottleneck.recording.recording import STATES, Recording
-from debottleneck.recording.spool import ENTER, LEAVE
+from debottleneck.recording.recording import Recording
+from debottleneck.recording.spool import ENTER, LEAVE, STATES
 from debottleneck.strategies.rewriting.plan import Piece, Plan
 
 MS = 1_000_000

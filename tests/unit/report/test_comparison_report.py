@@ -43,20 +43,24 @@ def both() -> str:
 
 def data_of(html: str) -> dict[str, Any]:
     """The page's figures."""
-    found = re.search(r'id="data">(.*?)</script>', html, re.DOTALL)
-    figures: dict[str, Any] = json.loads(found[1])["figures"]
+    figures: dict[str, Any] = json.loads(examples.packed_in(html, "data"))["figures"]
     return figures
 
 
 def test_the_step_shrinks_by_the_difference(both: str) -> None:
-    """The stages' table ends in both steps and their difference; bars scale."""
+    """The stages' table ends in both steps and their difference; bars are of trials."""
     total = re.search(r"<tfoot>(.*?)</tfoot>", both, re.DOTALL)
     cells = re.findall(r">([^<>]+)</t[hd]>", total[1])
     before, after, change = (float(cells[at]) for at in (1, 3, 5))
     assert change == pytest.approx(after - before, abs=0.11)
     widths = re.findall(r"width:calc\(100% \* ([\d.]+)\)", both)
     assert float(widths[0]) == 1
-    assert float(widths[1]) == pytest.approx(after / before, abs=0.001)
+    trials = comparisons.faster()
+    assert trials.baseline_ms is not None
+    measured = trials.baseline_ms.value, trials.trials[0].step_ms
+    assert float(widths[1]) == pytest.approx(measured[1] / measured[0], abs=0.001)
+    said = re.findall(r'class="scale"><b>([\d.]+) ms</b>', both)
+    assert [float(ms) for ms in said] == pytest.approx(measured, abs=0.05)
 
 
 def test_hostile_text_stays_text_on_the_page() -> None:
@@ -153,7 +157,7 @@ def test_the_head_answers_five_questions(both: str) -> None:
     assert found[answers.WHAT].startswith("The loop waits for data from 10.0.0.7:9000")
     assert "Prefetch with 4 threads, 8 ahead." in found[answers.DONE]
     assert "85.9 ms instead of 185.5 ms" in found[answers.GAIN]
-    assert "between 2.09x and 2.22x faster" in found[answers.GAIN]
+    assert "between 2.09x and 2.22x as fast" in found[answers.GAIN]
     assert "bit for bit" in found[answers.NUMBERS]
     assert "5 rounds of 60 steps" in found[answers.TRUST]
     assert "2.11x (1.94 to 2.29) was predicted" in found[answers.TRUST]
@@ -310,4 +314,11 @@ def test_report_opens_a_comparison(
     assert json.loads(capsys.readouterr().out)["best"] == "prefetch:workers=4,depth=8"
     assert main(["report", str(tmp_path), "--format", "html"]) == 0
     assert "Wrote" in capsys.readouterr().err
-    assert "2.16x faster" in (tmp_path / "report.html").read_text()
+    assert "2.16x as fast" in (tmp_path / "report.html").read_text()
+
+
+def test_what_was_not_timed_is_not_said_to_be(both: str) -> None:
+    """Bars are of trials only where there were rounds."""
+    idle = replace(comparisons.nothing(), rounds=0, trials=())
+    page = pair.render(idle, comparisons.shown(idle, examples.healthy(), trials=False))
+    assert ["as the trials measured" in html for html in (both, page)] == [True, False]

@@ -180,7 +180,7 @@ HEADLINES = {
     "untried": "Nothing is faster: no strategy was tried.",
     "slower": "Nothing is faster: the best, parallel update, is 0.93x as fast (0.90 to "
     "0.96), which is slower.",
-    "equal": "Prefetch with 4 threads, 8 ahead: 2.16x faster (2.09 to 2.22), numbers "
+    "equal": "Prefetch with 4 threads, 8 ahead: 2.16x as fast (2.09 to 2.22), numbers "
     "equal within the tolerance.",
 }
 MORE = {

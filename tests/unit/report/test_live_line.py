@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import replace
 
 import pytest
 
 from debottleneck.collect.progress import Progress
-from debottleneck.report.text.live import QUIET_S, LiveLine, in_words, is_shown
+from debottleneck.report.text.live import (
+    QUIET_S,
+    LiveLine,
+    LiveTable,
+    in_words,
+    is_shown,
+    table,
+)
 
 PACE = Progress(1_203, 12.34, "load", "40 s", 100)
 
@@ -68,3 +76,31 @@ def test_no_line_on_what_is_no_terminal(
     assert not is_shown(io.StringIO())
     monkeypatch.setenv("TERM", term)
     assert not is_shown(Terminal())
+
+
+def test_the_table_has_rows_and_causes_by_size() -> None:
+    """Shares of all time, the largest row first; what is tiny is left out."""
+    spent = {("load", "disk"): 30.0, ("forward", "native"): 69.0, ("loss", "gil"): 0.4}
+    lines = [re.sub(r"\x1b\[[\d;]*m", "", line) for line in table(spent, 80)]
+    assert [line.split() for line in lines] == [
+        ["row", "share", "native", "disk"],
+        ["forward", "69.4", "%", "69.4", "%"],
+        ["load", "30.2", "%", "30.2", "%"],
+    ]
+
+
+def test_the_table_stands_above_what_scrolls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It draws in its own half and puts the cursor back; at the end all scrolls."""
+    monkeypatch.setenv("COLUMNS", "70")
+    monkeypatch.setenv("LINES", "20")
+    stream = Terminal()
+    live = LiveTable(stream)
+    assert "\x1b[11;20r" in stream.getvalue()
+    live.show(PACE)
+    drawn = stream.getvalue().partition("\x1b7")[2]
+    assert drawn.endswith("\x1b8")
+    assert "1,203 steps" in drawn
+    rows = [int(row) for row in re.findall(r"\x1b\[(\d+);1H", drawn)]
+    assert rows == list(range(1, 10))
+    live.close()
+    assert "\x1b[r" in stream.getvalue().rpartition("\x1b8")[2]

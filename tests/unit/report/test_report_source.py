@@ -140,6 +140,18 @@ def test_hostile_source_stays_text() -> None:
     """Markup in the user's own lines adds no element."""
     code = f"{examples.EVIL}\n" * 3
     evil = comparisons.with_sources(examples.input_bound(), code, first=40)
-    page = render(evil, "html").partition('<script type="application/json"')[0]
+    page = render(evil, "html").partition("<script type=")[0]
     assert "<script" not in page
     assert page.count("&lt;script&gt;window.pwned") == 3
+
+
+def test_a_place_opens_in_the_editor(analysis: Analysis) -> None:
+    """Its excerpt links to the line; a path that is not known whole is no link."""
+    page = render(analysis, "html")
+    assert f'href="vscode://file{examples.DATA}:41"' in page
+    table = analysis.recording.sources.assign(file=examples.DATA.lstrip("/"))
+    moved = replace(analysis, recording=replace(analysis.recording, sources=table))
+    place = replace(AT, file=examples.DATA.lstrip("/"))
+    shown = excerpts.excerpt(moved, place)
+    assert shown is not None
+    assert shown.link == ""

@@ -248,9 +248,9 @@ def test_two_winners_are_combined(run: Run) -> None:
     assert found.trials[0].predicted.speedup == 0.7
     assert not found.trials[0].inside
     ran = [spec for spec, number in script.ran if number == 0]
-    assert ran.count(BOTH) == 3
-    assert ran.count(FETCH_MORE) == 6
-    assert ran.count(FETCH) == 3
+    assert ran.count(BOTH) == 2
+    assert ran.count(FETCH_MORE) >= 4
+    assert ran.count(FETCH) == 1
 
 
 @pytest.mark.parametrize(("own_choice", "rows"), [(True, 3), (False, 2)])

@@ -73,11 +73,30 @@ def test_pairs_are_of_one_round() -> None:
 
 def test_a_clear_verdict_runs_no_more() -> None:
     """After three rounds that agree the others go on alone."""
-    script = FakeScript({"": 10.0, FAST: 4.0})
+    script = FakeScript({"": 10.0, FAST: 6.0})
     (candidate,) = entrants(FAST)
     assert played(script, [candidate]).rounds == 3
     assert candidate.decided
     assert candidate.row(1, None).verdict == FASTER
+
+
+def test_one_round_is_enough_of_a_large_gain_in_peace() -> None:
+    """Eight times as fast would be faster with an interval ten times as wide."""
+    script = FakeScript({"": 16.0, FAST: 2.0})
+    (candidate,) = entrants(FAST)
+    assert played(script, [candidate]).rounds == 1
+    assert candidate.row(1, None).verdict == FASTER
+
+
+def test_a_setting_stops_once_another_is_far_ahead() -> None:
+    """More workers lead: those with less need no rounds of their own."""
+    few = "prefetch:workers=2"
+    script = FakeScript({"": 10.0, FAST: 4.0, few: 7.0, SAME: 10.0}, noise=0.05)
+    leader, behind, other = entrants(FAST, few, SAME)
+    played(script, [leader, behind, other])
+    assert len(behind.pairs) == 1
+    assert len(leader.pairs) >= 3
+    assert len(other.pairs) > 1
 
 
 @pytest.mark.parametrize(
@@ -90,7 +109,7 @@ def test_a_clear_verdict_runs_no_more() -> None:
 )
 def test_disturbed_rounds_are_repeated(busy: Any, rounds: int, used: int) -> None:
     """What other work told in is not averaged in, where there is anything else."""
-    script = FakeScript({"": 10.0, FAST: 4.0}, busy=busy)
+    script = FakeScript({"": 10.0, FAST: 6.0}, busy=busy)
     (candidate,) = entrants(FAST)
     course = played(script, [candidate])
     assert (course.rounds, course.disturbed) == (

@@ -95,7 +95,7 @@ def _gain(comparison: Comparison, best: Trial) -> Answer:
     said = (
         f"A step takes {number(best.step_ms, digits)} ms instead of "
         f"{number(base.value, digits)} ms. With 95 % certainty it is between "
-        f"{comparison_words.bounds(ratio, 'x and ')}x faster."
+        f"{comparison_words.bounds(ratio, 'x and ')}x as fast."
     )
     price, plain_ms = [], comparison.baseline_cpu_ms
     if best.memory_mb is not None:

@@ -14,7 +14,7 @@ from debottleneck.report.figures.catalogue import COMPARISON
 from debottleneck.report.html import answers, sheet, source
 from debottleneck.report.rows import ShownRows
 from debottleneck.report.words import comparison as comparison_words
-from debottleneck.report.words.quantities import clean, number
+from debottleneck.report.words.quantities import clean, number, table_digits
 from debottleneck.report.words.run import ending, loop_lines, sentence
 from debottleneck.trials.result import Comparison
 from debottleneck.trials.sides import Side, Sides, read
@@ -24,11 +24,7 @@ FLAME_NODES = 1_600
 """Of all flame graphs of both recordings together, beside their difference."""
 
 
-def render(
-    comparison: Comparison,
-    evidence: Sides | None = None,
-    plotly_src: str | None = None,
-) -> str:
+def render(comparison: Comparison, evidence: Sides | None = None) -> str:
     """The page.
 
     Raises:
@@ -43,7 +39,7 @@ def render(
     }
     context = {
         **_head(comparison, shown),
-        **_steps(shown),
+        **_steps(comparison, shown),
         **_findings(shown),
         "figures": figures,
         "largest": losses.largest(shown.measured.losses, comparison.best),
@@ -51,7 +47,7 @@ def render(
         "strip_keys": drawing.keys("timeline", ShownRows.of(*_analyses(shown))),
         "flames": _flames(shown.sides, drawing),
     }
-    return sheet.finish("comparison.html.j2", context, drawing, plotly_src)
+    return sheet.finish("comparison.html.j2", context, drawing)
 
 
 def _head(comparison: Comparison, shown: Sides) -> dict[str, Any]:
@@ -63,6 +59,7 @@ def _head(comparison: Comparison, shown: Sides) -> dict[str, Any]:
         "created": clean(comparison.created),
         "headline": comparison_words.headline(comparison),
         "recorded": comparison.recorded,
+        "timed": comparison.rounds and not comparison.recorded,
         "baseline": comparison_words.baseline(comparison),
         "answers": answers.answers(comparison, shown),
         "warnings": [
@@ -91,15 +88,24 @@ def _doubt(difference: Difference) -> str:
     return sentence(said) if difference.matters else ""
 
 
-def _steps(shown: Sides) -> dict[str, Any]:
+def _steps(comparison: Comparison, shown: Sides) -> dict[str, Any]:
     """Both mean steps, on one scale."""
     with_loop = shown.found
     rows = ShownRows.of(*_analyses(shown))
     stages = [name for side in with_loop for name in side.analysis.stages.stage]
     causes = [c for side in with_loop for c in matrix.trainer_causes(side.analysis)]
-    longest = max((side.step_ms for side in with_loop), default=0.0)
+    timed = {side.id: side.step_ms for side in with_loop}
+    best, base = comparison_words.winner(comparison), comparison.baseline_ms
+    if base is not None and best is not None and best.step_ms is not None:
+        timed |= {"before": base.value, "after": best.step_ms}
+    elif base is not None:
+        timed["before"] = base.value
+    longest = max(timed.values(), default=0.0)
+    digits = table_digits(min(timed.values(), default=0.0))
+    sides = [_summary(s, timed.get(s.id), longest, digits, rows) for s in shown.sides]
     return {
-        "sides": [_summary(side, longest, rows) for side in shown.sides],
+        "sides": sides,
+        "picture": sheet.picture((s["ribbon"], float(s["part"])) for s in sides),
         "part": rows.noun,
         "found": len(with_loop),
         "stages": comparison_tables.stages(with_loop) if with_loop else None,
@@ -108,7 +114,9 @@ def _steps(shown: Sides) -> dict[str, Any]:
     }
 
 
-def _summary(side: Side, longest: float, rows: ShownRows) -> dict[str, Any]:
+def _summary(
+    side: Side, step_ms: float | None, longest: float, digits: int, rows: ShownRows
+) -> dict[str, Any]:
     """A side's mean step as a bar on the scale of the longest."""
     analysis = side.analysis
     return {
@@ -116,9 +124,9 @@ def _summary(side: Side, longest: float, rows: ShownRows) -> dict[str, Any]:
         "label": side.label,
         "what": sentence(analysis.verdict.what),
         "lines": list(filter(None, [*loop_lines(analysis.loop)[:2], ending(analysis)])),
-        "ribbon": sheet.ribbon(analysis, rows),
-        "ms": number(side.step_ms) if side.step_ms else "",
-        "part": f"{side.step_ms / longest:.4f}" if longest else "1",
+        "ribbon": sheet.ribbon(analysis, rows, step_ms),
+        "ms": number(step_ms, digits),
+        "part": f"{step_ms / longest:.4f}" if step_ms and longest else "1",
     }
 
 

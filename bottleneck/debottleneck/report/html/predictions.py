@@ -15,9 +15,7 @@ from debottleneck.report.words import predictions as words
 from debottleneck.report.words.quantities import clean, home, short
 
 
-def render(
-    predicted: Predictions, recording: Recording, plotly_src: str | None = None
-) -> str:
+def render(predicted: Predictions, recording: Recording) -> str:
     """A page of its own."""
     drawing = sheet.Drawing()
     facts = recording.facts
@@ -33,7 +31,7 @@ def render(
         "prices": prices.pairs(predicted.machine),
         "measured": clean(predicted.machine.get("measured") or ""),
     }
-    return sheet.finish("predictions.html.j2", context, drawing, plotly_src)
+    return sheet.finish("predictions.html.j2", context, drawing)
 
 
 def section(

@@ -13,7 +13,7 @@ from debottleneck.report.words import ranks as words
 from debottleneck.report.words.quantities import clean, home, short
 
 
-def render(ranks: Ranks, plotly_src: str | None = None) -> str:
+def render(ranks: Ranks) -> str:
     """The page."""
     drawing, facts = sheet.Drawing(), ranks.runs[0].analysis.recording.facts
     figure = figures.draw(ranks)
@@ -33,4 +33,4 @@ def render(ranks: Ranks, plotly_src: str | None = None) -> str:
             for run in ranks.runs
         ],
     }
-    return sheet.finish("ranks.html.j2", context, drawing, plotly_src)
+    return sheet.finish("ranks.html.j2", context, drawing)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from debottleneck.analysis.result import Analysis, VirtualSpeedups
+from debottleneck.analysis.rules.wording import DOING
 from debottleneck.report import tables
 from debottleneck.report.colours import (
     BLOCK_COLOURS,
@@ -18,7 +19,14 @@ from debottleneck.report.matrix import SMALL
 from debottleneck.report.prediction_tables import faster
 from debottleneck.report.rows import ShownRows
 from debottleneck.report.words import faster as words
-from debottleneck.report.words.quantities import clean, count, home, number, short
+from debottleneck.report.words.quantities import (
+    clean,
+    count,
+    home,
+    number,
+    percent,
+    short,
+)
 from debottleneck.report.words.run import basis_lines, ending, handovers
 
 FLAME_NODES = 2_400
@@ -30,13 +38,8 @@ WINDOWS = {
 }
 
 
-def render(analysis: Analysis, plotly_src: str | None = None) -> str:
-    """The page.
-
-    Args:
-        analysis: What to show.
-        plotly_src: Where it finds plotly's file, by default in itself: `sheet.finish`.
-    """
+def render(analysis: Analysis) -> str:
+    """The page."""
     drawing, predicted = sheet.Drawing(), analysis.predictions
     context = {
         **_head(analysis),
@@ -47,7 +50,7 @@ def render(analysis: Analysis, plotly_src: str | None = None) -> str:
         **_code_sections(analysis, drawing),
         **_tail(analysis),
     }
-    return sheet.finish("run.html.j2", context, drawing, plotly_src)
+    return sheet.finish("run.html.j2", context, drawing)
 
 
 def _faster(
@@ -64,6 +67,7 @@ def _faster(
 
 def _head(analysis: Analysis) -> dict[str, Any]:
     facts = analysis.recording.facts
+    ribbon = sheet.ribbon(analysis, ShownRows.of(analysis))
     return {
         "title": short(facts.script, home(facts)) or "a run",
         "command": " ".join(map(clean, facts.command)),
@@ -73,9 +77,20 @@ def _head(analysis: Analysis) -> dict[str, Any]:
         "training": analysis.loop,
         "loop_lines": basis_lines(analysis),
         "cut_off": ending(analysis),
-        "ribbon": sheet.ribbon(analysis, ShownRows.of(analysis)),
+        "ribbon": ribbon,
+        "picture": sheet.picture([(ribbon, 1.0)]),
+        "stake": _stake(analysis),
         "findings": source.findings(analysis),
     }
+
+
+def _stake(analysis: Analysis) -> tuple[str, str] | None:
+    """The headline's share of the step and what it goes to, if that is what it says."""
+    first = next(iter(analysis.findings), None)
+    if first is None or not first.cause:
+        return None
+    share = percent(first.share, 0)
+    return (share, DOING[first.cause]) if share in analysis.verdict.what else None
 
 
 def _step_sections(analysis: Analysis, drawing: sheet.Drawing) -> dict[str, Any]:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import base64
 import gzip
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 from typing import Any, TypeAlias
+from urllib.parse import quote
 
 import plotly.graph_objects as go
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 from plotly.io.json import to_json_plotly
-from plotly.offline import get_plotlyjs
 
 from debottleneck import words
 from debottleneck.analysis.result import Analysis
@@ -41,6 +40,8 @@ from debottleneck.report.words.quantities import (
 )
 from debottleneck.report.words.run import STAGE_READINGS, not_measured
 from debottleneck.version import __version__
+
+TEMPLATES = resources.files("debottleneck.report.html") / "templates"
 
 Key: TypeAlias = list[tuple[str, str, str]]
 """Names, their colours, and what lines say."""
@@ -134,77 +135,60 @@ def code(text: str) -> Markup:
 
 def asset(name: str) -> Markup:
     """One of the package's own files, as it is."""
-    file = resources.files("debottleneck.report.html") / "templates" / name
-    return Markup(file.read_text(encoding="utf-8"))
+    return Markup((TEMPLATES / name).read_text(encoding="utf-8"))
 
 
-def inline_json(value: Any) -> Markup:
-    """JSON that cannot end the script element it stands in."""
-    text = value if isinstance(value, str) else json.dumps(value, allow_nan=False)
-    for letter in "<>&\N{LINE SEPARATOR}\N{PARAGRAPH SEPARATOR}":
-        text = text.replace(letter, f"\\u{ord(letter):04x}")
-    return Markup(text)
+def packed(data: bytes) -> Markup:
+    """Text that cannot end the element it stands in; the page's script unpacks it."""
+    return Markup(base64.b64encode(data).decode())
 
 
-def finish(
-    template: str,
-    context: Mapping[str, Any],
-    drawing: Drawing,
-    plotly_src: str | None = None,
-) -> str:
+def finish(template: str, context: Mapping[str, Any], drawing: Drawing) -> str:
     """The page: the template with its figures; without one it needs no plotly.
 
     Args:
         template: Such as "run.html.j2"; it ends in `scripts`.
         context: Its texts and tables.
         drawing: Its figures.
-        plotly_src: Where the page finds the file that `plotly_file` makes, seen from
-            the page; by default the page holds it.
     """
-    plotly = Markup("<script>{}</script>").format(Markup(plotly_file()))
-    if plotly_src is not None:
-        plotly = Markup('<script src="{}"></script>').format(plotly_src)
-    page = environment().get_template(template)
-    text = page.render(
-        **context, data=data(drawing.figures), plotly=plotly if drawing.figures else ""
-    )
+    page, drawn = environment().get_template(template), drawing.figures
+    plotly = packed((TEMPLATES / "plotly.js.gz").read_bytes()) if drawn else ""
+    text = page.render(**context, data=data(drawn), plotly=plotly)
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-@cache
-def plotly_file() -> str:
-    """A script that holds plotly.js packed; the page's own script unpacks it.
-
-    The same bytes whenever it is made: gzip's time stamp is zero.
-    """
-    packed = gzip.compress(get_plotlyjs().encode(), compresslevel=9, mtime=0)
-    return f'window.packedPlotly="{base64.b64encode(packed).decode()}";'
-
-
 def data(drawn: Mapping[str, go.Figure]) -> Markup:
-    """Every figure and the two themes, as inline JSON."""
+    """Every figure and the two themes, as JSON, packed: the same bytes each time."""
     plain = {name: figure.to_plotly_json() for name, figure in drawn.items()}
     for figure in plain.values():
         figure["layout"].pop("template", None)
-    return inline_json(
-        to_json_plotly({"figures": plain, "themes": THEMES}, engine="json")
-    )
+    text = to_json_plotly({"figures": plain, "themes": THEMES}, engine="json")
+    return packed(gzip.compress(text.encode(), mtime=0))
 
 
-def ribbon(analysis: Analysis, rows: ShownRows) -> list[dict[str, Any]]:
-    """The mean step as a bar: its rows with their share, each split into causes."""
+def ribbon(
+    analysis: Analysis, rows: ShownRows, step_ms: float | None = None
+) -> list[dict[str, Any]]:
+    """The mean step as a bar: its rows with their share, each split into causes.
+
+    Args:
+        analysis: Whose steps.
+        rows: Their order and colours.
+        step_ms: What a step takes, where that was measured without instruments.
+    """
     if not analysis.loop.found or analysis.stages.empty:
         return []
     stages = analysis.stages.set_index("stage")
-    values = matrix.trainer_causes(analysis).reindex(stages.index).fillna(0.0)
-    digits = table_digits(analysis.loop.step_ms)
+    scale = step_ms / analysis.loop.step_ms if step_ms else 1.0
+    values = matrix.trainer_causes(analysis).reindex(stages.index).fillna(0.0) * scale
+    digits = table_digits(analysis.loop.step_ms * scale)
     return [
         {
             "stage": clean(stage),
             "short": rows.short(stage),
             "source": rows.source(stage),
             "colour": rows.colour(stage),
-            "ms": number(float(stages.ms_per_step[stage]), digits),
+            "ms": number(scale * float(stages.ms_per_step[stage]), digits),
             "share": float(stages.share[stage]),
             "causes": [
                 {
@@ -220,6 +204,24 @@ def ribbon(analysis: Analysis, rows: ShownRows) -> list[dict[str, Any]]:
         for stage in in_order(stages.index, rows.order)
         if stages.share[stage] > 0
     ]
+
+
+def picture(bars: Iterable[tuple[Sequence[Mapping[str, Any]], float]]) -> str:
+    """Bars below each other as a picture's address: of the tab, and where it is shared.
+
+    Args:
+        bars: What `ribbon` gives, and its length as a share of the longest.
+    """
+    drawn, top = "", 0.0
+    for parts, length in bars:
+        left, top = 0.0, top + 40
+        for part in parts:
+            wide = 160 * length * part["share"]
+            place = f'x="{left:.1f}" y="{top - 36:.0f}" width="{wide:.1f}" height="32"'
+            drawn += f'<rect {place} fill="{part["colour"]}"/>'
+            left += wide
+    whole = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 160 {top:.0f}">'
+    return f"data:image/svg+xml,{quote(f'{whole}{drawn}</svg>')}" if drawn else "data:,"
 
 
 def causes(names: Iterable[str]) -> Key:

@@ -99,7 +99,7 @@ def headline(comparison: Comparison) -> str:
         kept = "numbers equal within the tolerance"
     kept += checked(best)
     extra = memory(best.memory_mb)
-    gain = f"{speedup(best.speedup)} faster ({bounds(best.speedup)}), {kept}"
+    gain = f"{speedup(best.speedup)} as fast ({bounds(best.speedup)}), {kept}"
     more = "" if extra == NOTHING else f", {extra} MB"
     return sentence(f"{named(best.spec)}: {gain}{more}")
 

@@ -1,6 +1,5 @@
 "use strict";
 (() => {
-  const data = JSON.parse(document.getElementById("data").textContent);
   const root = document.documentElement;
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const narrow = matchMedia("(max-width: 700px)");
@@ -9,27 +8,22 @@
 
   const config = { responsive: true, displayModeBar: false, displaylogo: false };
   const SLIM = 668;  // narrower figures slant their columns' names
-  const SHEET = 680;  // pixels of a printed page between its margins, A4 or Letter
+  const SHEET = 905;  // pixels of a printed page, A4 or Letter, as page.css zooms it
   const TOO_OLD =
     "Figures need a browser of 2023 or later; the tables hold the numbers.";
-  const NO_FILE =
-    "Figures need the file plotly.js that belongs to this page; " +
-    "the tables hold the numbers.";
 
   let printing = false;
+  let data;
 
-  // plotly.js, packed
+  // Figures and plotly.js are packed.
 
-  async function unpack() {
-    const packed = atob(window.packedPlotly);
-    delete window.packedPlotly;
+  async function unpacked(id) {
+    const packed = atob(document.getElementById(id).textContent);
     const bytes = new Uint8Array(packed.length);
     for (let i = 0; i < packed.length; i++) bytes[i] = packed.charCodeAt(i);
     const stream = new Blob([bytes]).stream();
     const whole = stream.pipeThrough(new DecompressionStream("gzip"));
-    const script = document.createElement("script");
-    script.textContent = await new Response(whole).text();
-    document.head.append(script);
+    return new Response(whole).text();
   }
 
   function withoutFigures(why) {
@@ -238,9 +232,11 @@
 
   async function figures() {
     if (all(".figure").length) {
-      if (!window.packedPlotly) return withoutFigures(NO_FILE);
       if (!window.DecompressionStream) return withoutFigures(TOO_OLD);
-      await unpack();
+      data = JSON.parse(await unpacked("data"));
+      const script = document.createElement("script");
+      script.textContent = await unpacked("plotly");
+      document.head.append(script);
       flameControls();
       document.addEventListener("toggle", drawUnfolded, true);
       dark.addEventListener("change", drawAll);
