@@ -52,7 +52,7 @@ LINES = {
     "agent": 9_755,  # 2,900 for loops; 410 DataLoaders, accelerators; 390 for ranks
     "collect": 5_300,  # 650 for running processes, 170 of them for ranks; 95 live
     "recording": 3_115,  # 700 for files from strangers: annotations, limits, secrets
-    "analysis": 7_030,  # 1,250 for lines, what marks take; 900 for loaders, accelerators
+    "analysis": 7_030,  # 1,250 for lines, what marks take; 900 for loaders
     "strategies": 13_605,  # 8,650 rewrite loops, with what they bind late
     "prediction": 3_080,  # 350 say what is worth it, 230 read virtual speed-ups
     "trials": 3_980,  # the gate's runs, state and files compared; disturbed rounds
