@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tests import made_runs as made
+import made_runs as made
 
 from debottleneck.analysis.analyse import analyse
 from debottleneck.analysis.ranks import Ranks, compare_ranks

@@ -62,8 +62,9 @@ def _clock(recording: Recording, marks: pd.DataFrame) -> _Clock | None:
     times = marks["t_ns"].to_numpy(np.int64)
     if len(times) < 2:
         return None
-    loops = recording.sites[recording.sites["kind"] == LOOP]
-    loops = loops.loc[loops["pid"] == recording.facts.pid, "site"]
+    sites = recording.sites[recording.sites["pid"] == recording.facts.pid]
+    loops = sites.loc[sites["kind"] == LOOP, "site"]
+    loops = loops[loops.isin(marks["site"].unique())]
     own = _own(recording, marks, loops)
     length = np.diff(times)
     each = np.rint(_each_mark(recording, marks, own, loops)[:-1]).astype(np.int64)

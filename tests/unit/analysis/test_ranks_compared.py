@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import made_runs as made
 import pytest
-from tests import made_runs as made
-from tests.made_ranks import compared, rank_of
+from made_ranks import compared, rank_of
 
 from debottleneck.analysis.analyse import analyse
 from debottleneck.recording.recording import Recording

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-from tests import made_runs as made
-from tests.made_ranks import compared, rank_of
+import examples
+import made_runs as made
+from made_ranks import compared, rank_of
 
 from debottleneck.recording.recording import Recording
 from debottleneck.report import render_ranks
@@ -61,7 +62,7 @@ def test_the_page_draws_one_step_of_all_and_links_to_each() -> None:
     """Waits are bars of their own."""
     page = render_ranks(compared(rank_of(0), rank_of(1, load=24.0), rank_of(2)), "html")
     assert page.count('/report.html">Rank ') == 3
-    assert '"name":"collective"' in page
+    assert '"name":"collective"' in examples.packed_in(page, "data").replace(" ", "")
 
 
 def test_ranks_that_share_cores_gain_less() -> None:
