@@ -15,7 +15,7 @@ LINES: list[str] = []
 """By number: its line in the list."""
 
 _marked: list[tuple[str, str, str]] = []
-_numbers: dict[tuple[str, str, int, str], int] = {}
+_numbers: dict[tuple[str, str, int, str, int], int] = {}
 _lock = threading.Lock()
 _writes: list[Callable[[Sequence[str]], None]] = []
 
@@ -46,7 +46,7 @@ def site_of(
         end: Its last line.
         within: Site of the loop or function whose statement it is.
     """
-    key = (stage, file, line, name)
+    key = (stage, file, line, name, within)
     number = _numbers.get(key)
     if number is not None:
         return number

@@ -151,6 +151,7 @@ def test_loops_of_an_opened_function_are_what_they_were(tmp_path: Path) -> None:
     first = 1 + source.splitlines().index("        for i in range(200):")
     assert {first, first + 1, first + 2, first + 3} <= {*rows}
     assert first + 5 not in rows
+    assert looped.lines.count(first) == 3  # the loop, its statement, its iterable
     assert rows[first + 2] < 20 * rows[first + 6]
 
 
