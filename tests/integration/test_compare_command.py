@@ -73,7 +73,7 @@ def test_the_articles_updates_in_parallel(compare: Compare, tmp_path: Path) -> N
     folder = tmp_path / "run"
     assert save.load(folder).best == "parallel-update"
     assert len(pd.read_parquet(folder / save.TRIALS)) == 3 + 2 * row["rounds"]
-    assert len(list((folder / save.LOGS).iterdir())) >= 9
+    assert len(list((folder / save.LOGS).iterdir())) >= 3 + 2 * row["rounds"]
     for place in (save.BASELINE, save.BEST):
         assert len(load_recording(folder / place).marks) > 0
 
