@@ -216,7 +216,7 @@ def mark_row(code: int, calls: int = 0, at: int = 0, *, always: bool = False) ->
     Args:
         code: Its site times 4 plus the edge.
         calls: Iterations completed since the last mark of that loop.
-        at: When that was, monotonic nanoseconds, if another mark came since: now.
+        at: When that was, monotonic nanoseconds; it is now if a mark came since, or 0.
         always: Whether it is written where the thread is hushed, too.
 
     Returns:

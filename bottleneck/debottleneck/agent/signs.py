@@ -217,14 +217,15 @@ def _flows(point: LoopPoint, training: Collection[int]) -> list[Flow]:
     What is done now and then and binds nothing (it prints, saves, evaluates) makes
     nothing: that it changes what it is given is hardly ever so.
     """
-    return [
-        replace(row.flow, reads=row.flow.reads | row.under)
-        if index in training
-        else replace(row.flow, touches=frozenset())
-        if row.under and not row.flow.writes
-        else row.flow
-        for index, row in enumerate(point.plan.rows)
-    ]
+    flows = []
+    for index, row in enumerate(point.plan.rows):
+        flow = row.flow
+        if index in training:
+            flow = replace(flow, reads=flow.reads | row.under)
+        elif row.under and not flow.writes:
+            flow = replace(flow, touches=frozenset())
+        flows.append(flow)
+    return flows
 
 
 def _common(chains: Counter[Chain]) -> Chain:

@@ -19,12 +19,12 @@ from debottleneck.analysis.frames import (
     typed,
 )
 from debottleneck.analysis.rows import file_names
-from debottleneck.analysis.stretches import callers_of_stages, opened_late, spread
+from debottleneck.analysis.stretches import opened_late, spread
 from debottleneck.analysis.timeline import PLACES, sites_of
 from debottleneck.recording.loop import ChosenLoop
 from debottleneck.recording.recording import Recording
 from debottleneck.recording.spool import OPENED, WAITS_ASIDE
-from debottleneck.words import LINE, OTHER
+from debottleneck.words import LINE, OTHER, STEP_STAGES
 
 TINY = 0.01
 """Statements below this share of the step are joined with their neighbours."""
@@ -140,9 +140,18 @@ def divide(
     ]
     within = {
         stage: row_of(pid, callers.rpartition(" ")[0], sites_of(callers)[-1])
-        for stage, callers in callers_of_stages(own).items()
+        for stage, callers in _callers_of_stages(own).items()
     }
     return _table(lines, names), _segments(raw), within
+
+
+def _callers_of_stages(own: pd.DataFrame) -> dict[str, str]:
+    """Of a stage the column `callers` where it spends most; none of the loop's own."""
+    inside = own[own["stage"].isin(STEP_STAGES) & own["in_loop"]]
+    start, end = bounds(inside)
+    times = inside.assign(ns=end - start).groupby(["stage", "callers"])["ns"].sum()
+    most = times.sort_values().groupby(level="stage").tail(1)
+    return {stage: callers for stage, callers in most.index if callers}
 
 
 def _names(lines: Sequence[_Line]) -> dict[Place, str]:

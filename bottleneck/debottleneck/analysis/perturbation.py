@@ -23,7 +23,8 @@ FEWEST = 30
 """Iterations of each kind, and stretches, that tell what marks take."""
 
 SURE = 4.0
-"""It must be so many times its standard error, else it is not taken out."""
+"""It must be so many times its standard error, else the cost of a mark that the agent
+measured before the script ran is taken for it."""
 
 
 def unperturbed(recording: Recording) -> Recording:

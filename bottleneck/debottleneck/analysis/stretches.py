@@ -8,7 +8,7 @@ import pandas as pd
 from debottleneck.analysis.frames import bounds, of_thread
 from debottleneck.analysis.timeline import PLACES
 from debottleneck.recording.spool import LEARNING, LOOP
-from debottleneck.words import LINE, STEP, STEP_STAGES
+from debottleneck.words import LINE, STEP
 
 ENOUGH = 100_000
 """Segments that say how the time in a call is divided."""
@@ -118,12 +118,3 @@ def _divided(
     for column in columns:
         pieces[column] = np.tile(places[column].to_numpy(), len(stretches))
     return pieces[pieces["end_ns"] > pieces["start_ns"]]
-
-
-def callers_of_stages(own: pd.DataFrame) -> dict[str, str]:
-    """Of a stage the column `callers` where it spends most; none of the loop's own."""
-    inside = own[own["stage"].isin(STEP_STAGES) & own["in_loop"]]
-    start, end = bounds(inside)
-    times = inside.assign(ns=end - start).groupby(["stage", "callers"])["ns"].sum()
-    most = times.sort_values().groupby(level="stage").tail(1)
-    return {stage: callers for stage, callers in most.index if callers}

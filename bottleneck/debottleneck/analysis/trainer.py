@@ -35,7 +35,6 @@ still take a quarter of the time (0.74 ** 10 is 5 %), what none of two saw most.
 ALIKE = 0.9
 """Of the samples of unmarked iterations so many say the same: all statements do it."""
 
-
 NONE_ASIDE: Mapping[str, Collection[int]] = MappingProxyType({})
 
 
@@ -123,7 +122,8 @@ def _alike(stretches: Samples, wall: Floats) -> Samples | None:
     None where they saw several causes: of which statement each is, is not known.
     """
     held, ran = float(stretches.held.sum()), float(stretches.ran.sum())
-    if max(held, ran - held) < ALIKE * (ran + float(stretches.blocked.sum())):
+    seen = ran + float(stretches.blocked.sum())
+    if not ran or max(held, ran - held) < ALIKE * seen:
         return None
     none = np.zeros(wall.shape)
     return replace(

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from debottleneck.analysis.ranks import Ranks
     from debottleneck.recording.recording import Recording
 
-FORMATS = ("text", "json", "html")
-
 
 def unchanged(recording: Recording) -> Recording:
     """As it is read."""
@@ -53,9 +51,9 @@ def rendered(ranks: Ranks, format: str) -> str:
     Raises:
         UsageError: It shows one run only.
     """
-    from debottleneck.report import render_ranks
+    from debottleneck.report import RANKS_FORMATS, render_ranks
 
-    if format not in FORMATS:
+    if format not in RANKS_FORMATS:
         raise UsageError(
             f"--format {format} shows one rank, not all of them",
             f"name one of their folders, e.g. {ranks.runs[0].folder}",

@@ -55,9 +55,10 @@ def starvation(analysis: Analysis) -> Iterator[Finding]:
             continue
         if producer is None and stage not in input_rows(analysis):
             continue
-        what = waited_on(analysis, stage, "lock") if cause == "lock" else ""
-        doing = waiting_for("lock", what)
-        doing = doing if cause == "lock" else "waiting on a pipe"
+        what, doing = "", "waiting on a pipe"
+        if cause == "lock":
+            what = waited_on(analysis, stage, cause)
+            doing = waiting_for(cause, what)
         opening = f"{spends(analysis, amount, doing)}{inside(analysis, stage)}"
         theirs = where_of(analysis, producer.role, producer.name) if producer else ()
         yield finding(
