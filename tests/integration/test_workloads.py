@@ -48,7 +48,7 @@ CASES = {
     "slow_producer": Case(80, at_once="--delay 0"),
     "branches": Case(120),
     "wide_adam": Case(250),
-    "oversubscribed": Case(60),
+    "oversubscribed": Case(300),
     "marked_loop": Case(150),
     "balanced": Case(300),
     "torch_loader": Case(200, needs=("torch", "PIL")),
