@@ -254,8 +254,7 @@ class LoopEntry:
 
         What comes is no time of the last one that was marked.
         """
-        if self in _runs.stack[1:]:
-            marks.mark_row(self.point.site << 2 | ENTER)
+        marks.mark_row(self.point.site << 2 | ENTER)
 
     def _mark(self, edge: int, at: int = 0) -> int:
         """Mark the loop itself, with the iterations since the last such mark."""

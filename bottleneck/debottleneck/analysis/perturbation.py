@@ -91,12 +91,15 @@ def _each_mark(
 ) -> Floats:
     """(marks,) nanoseconds that each takes; 0 where each iteration is marked.
 
-    Of a loop those in its marked iterations, loops within it first.
+    Of a loop those in its marked iterations, loops within it first. By what a marked
+    iteration is longer than its marks take in a row, what follows each is slower:
+    they have displaced some of the caches.
     """
     cpu = marks["cpu_ns"].to_numpy(np.int64)
     passed = np.append(0, np.cumsum(np.where(own[:-1], 0, np.diff(cpu))))
-    pair_us = recording.facts.rates.get("mark_pair_us") or 0.0
+    alone = (recording.facts.rates.get("mark_pair_us") or 0.0) * 1e3 / 2
     each, left = np.zeros(len(marks)), ~own
+    used = np.append(np.diff(passed), 0)
     found = [_iterations(recording, marks, own, site) for site in loops]
     for loop in sorted((f for f in found if f), key=lambda loop: loop.length(passed)):
         taken, others = (np.append(0, np.cumsum(c)) for c in (each, left))
@@ -111,7 +114,13 @@ def _each_mark(
         np.add.at(inside, loop.first[: loop.single], 1)
         np.add.at(inside, loop.last[: loop.single], -1)
         of_it = left & (np.cumsum(inside)[:-1] > 0)
-        each[of_it] = longer / count.mean() if sure else pair_us * 1e3 / 2
+        each[of_it] = alone
+        if sure:
+            itself = longer / count.mean()
+            each[of_it] = itself = min(alone or itself, itself)
+            by_marks = itself * count.mean()
+            slower = (longer - by_marks) / max(single.mean() - by_marks, 1.0)
+            each[of_it] += slower * np.maximum(used[of_it] - itself, 0)
         left &= ~of_it
     return each
 

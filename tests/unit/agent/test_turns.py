@@ -54,6 +54,13 @@ def test_short_iterations_go_unmarked_in_stretches(tmp_path: Path, head: str) ->
     assert max(counts) >= 10
     assert counts.count(1) >= 10
     assert len(looped.texts) < 200 * 3
+    after = [
+        looped.marks[i - 1][:2]
+        for i, (edge, _, calls) in enumerate(looped.marks)
+        if edge == spool.STEP_START and calls > 1
+    ]
+    loop = next(site for edge, site, _ in looped.marks if edge == spool.STEP_START)
+    assert set(after) == {(spool.ENTER, loop)}  # where the agent's own work is over
 
 
 def test_a_loop_of_tiny_iterations_falls_silent(tmp_path: Path) -> None:

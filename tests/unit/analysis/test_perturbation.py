@@ -21,15 +21,20 @@ STEP = sum(PLAIN.values())
 STRETCH, TURNS = 9, 60
 
 
-def marked(each: float = 0.002, own: float = 0.008, noise: float = 0.0) -> Script:
-    """One iteration in ten is marked: a mark takes `each`, to begin one `own` more."""
+def marked(
+    each: float = 0.002, own: float = 0.008, noise: float = 0.0, slower: float = 1.0
+) -> Script:
+    """One iteration in ten is marked: a mark takes `each`, to begin one `own` more.
+
+    What is marked takes `slower` times as long.
+    """
     draws = noise * np.random.default_rng(0).random(TURNS * (STRETCH + 1))
     made = Script()
     for turn in range(TURNS):
         made.turn(STRETCH if turn else 0)
         made.run(own)
         for line, ms in PLAIN.items():
-            made.line(line, LOOP if line == 10 else "W -= f(x)", ms + each)
+            made.line(line, LOOP if line == 10 else "W -= f(x)", slower * ms + each)
         first, *others = draws[turn * (STRETCH + 1) :][: STRETCH + 1]
         made.run(first)
         made.turn()
@@ -56,6 +61,15 @@ def test_rows_of_short_steps_are_those_of_the_plain_loop(
     assert shares(found) == pytest.approx(rows, abs=1e-5)
     assert set(found.steps["block"]) == {"quiet", "bulk"}
     assert found.loop.count == (STRETCH + 1) * TURNS
+
+
+def test_where_caches_were_displaced_statements_are_as_long_as_else() -> None:
+    """Marked ones are slower by a fifth, marks take what they take in a row."""
+    made = marked(0.001, slower=1.2).recording()
+    rates = {"mark_pair_us": 2.0}
+    found = analyse(replace(made, facts=replace(made.facts, rates=rates)))
+    rows = {f"train.py:{line}": ms for line, ms in PLAIN.items()}
+    assert shares(found) == pytest.approx(rows, abs=1e-5)
 
 
 def test_no_iteration_is_lost() -> None:
