@@ -25,6 +25,13 @@ SIMPLE = (
     "note(x, (x := x + 1))",
     "a[x % 3] -= 1",
     "a = f(a)",
+    "note([f(i) + x for i in range(x % 4) if f(i) - 1])",
+    "y = {f(k): note(k) for k in items()}",
+    "y = sum(f(v) for v in fussy(3)) + sum(f(v) for v in (1, 2))",
+    "y = [f(v) for v in x]",
+    "x = max((6 / (f(i) - x) for i in range(3)), default=f(x))",
+    "y = [[f(x := v) for v in range(u)] for u in range(f(3))]",
+    "y = (f(v) for v in range(x))",
 )
 LEAVING = ("break", "continue", "return x", "return f(x)")
 HEADERS = (

@@ -185,7 +185,7 @@ def flow_of(nodes: Sequence[ast.AST], module: Module | None = None) -> Flow:
     return Flow(*(frozenset(p - {""}) for p in (reads, writes, touches, calls)))
 
 
-def items_of(node: ast.For) -> frozenset[str]:
+def items_of(node: ast.For | ast.comprehension) -> frozenset[str]:
     """What a loop binds, unless it only counts: `epoch` says nothing of the data."""
     target, source = node.target, node.iter
     while isinstance(source, ast.Call):

@@ -36,9 +36,10 @@ from debottleneck.agent.inline import (
     inline,
     without_warnings,
 )
-from debottleneck.agent.loops import LoopPlan, Prepared, prepare
+from debottleneck.agent.loops import prepare
 from debottleneck.agent.names import stage_of
 from debottleneck.agent.patches import put, undo_with
+from debottleneck.agent.plans import LoopPlan, Prepared
 from debottleneck.agent.points import results
 from debottleneck.agent.turns import LoopPoint
 from debottleneck.agent.wrap import Marking, wrap

@@ -13,14 +13,13 @@ import ast
 import copy
 import sys
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
-from debottleneck.agent import copies
+from debottleneck.agent import comprehensions, copies
 from debottleneck.agent.carried import carried
 from debottleneck.agent.dataflow import (
-    Flow,
     Module,
     changed_by,
     flow_of,
@@ -30,6 +29,7 @@ from debottleneck.agent.dataflow import (
     walk,
 )
 from debottleneck.agent.generated import parsed
+from debottleneck.agent.plans import ChangePlan, LoopPlan, Prepared, Statement
 
 LONGEST = 80
 """Characters of a statement that are kept."""
@@ -47,74 +47,6 @@ _WORK = (ast.Call, ast.BinOp, ast.Subscript, ast.Compare, ast.AugAssign, ast.Awa
 
 _OF_ITERABLE = sys.version_info >= (3, 13)
 """Whether what cannot be iterated over is shown as such in tracebacks, not the loop."""
-
-
-@dataclass(frozen=True)
-class Statement:
-    """A statement that is marked.
-
-    Attributes:
-        text: As written, on one line.
-        line: Its first line.
-        end: Its last line; of a compound statement that of its header.
-        flow: What it reads and writes.
-        under: What the conditions read under which it runs.
-    """
-
-    text: str
-    line: int
-    end: int
-    flow: Flow
-    under: frozenset[str] = frozenset()
-
-
-@dataclass
-class LoopPlan:
-    """A loop, or a function that is opened, with the statements marked in it.
-
-    Attributes:
-        text: The loop's header as written, or the function's qualified name.
-        line: Where it begins.
-        end: Its last line.
-        placeholder: Stands for its point in the code.
-        rows: Its own statements, not those of loops in it. The first one is the
-            loop's iterable or condition.
-        items: Names of what a `for` loop goes over, counters aside.
-        flat: What its other copy consists of, see `copies`.
-    """
-
-    text: str
-    line: int
-    end: int
-    placeholder: str
-    rows: list[Statement] = field(default_factory=list)
-    items: frozenset[str] = frozenset()
-    flat: object = None
-
-
-@dataclass(frozen=True)
-class ChangePlan:
-    """A statement that changes or replaces what it reads: a parameter, perhaps.
-
-    Attributes:
-        placeholder: Stands for its point in the code.
-        path: Attributes that lead there from the name that it is looked for at.
-    """
-
-    placeholder: str
-    path: tuple[str, ...]
-
-
-@dataclass
-class Prepared:
-    """What was made of one module."""
-
-    module: Module = field(default_factory=Module)
-    loops: list[LoopPlan] = field(default_factory=list)
-    changes: list[ChangePlan] = field(default_factory=list)
-
-    def __bool__(self) -> bool:
-        return bool(self.loops or self.changes)
 
 
 def prepare(
@@ -227,8 +159,20 @@ class _Pass:
                     rows = plan.rows[first:]
                     plan.rows[first:] = [replace(r, under=r.under | test) for r in rows]
             else:
-                made += self._watched(node) if allowed else [node]
+                made += self._simple(node) if allowed else [node]
         return made
+
+    def _simple(self, node: ast.stmt) -> list[ast.stmt]:
+        """One without blocks: it may change a parameter, or hold a loop."""
+        watched = self._watched(node)
+        marked = copy.deepcopy(node)  # as it is, it stands in the plain copies, too
+        found = comprehensions.comprehension_of(marked)
+        if watched != [node] or found is None or self._known is not None:
+            return watched
+        plan = self._comprehension(found)
+        within = ast.With([ast.withitem(ast.Constant(plan.placeholder))], [marked])
+        choice = ast.If(_attribute(plan.placeholder, "open"), [within], [node])
+        return [_located(choice, node)]
 
     def _scope(self, node: Function | ast.ClassDef) -> None:
         """What is defined within; a generator's own loops wait for their caller."""
@@ -260,10 +204,14 @@ class _Pass:
         """A statement as written, or its header, on one line."""
         parts = own_parts(node) if isinstance(node, _COMPOUND) else [node]
         ends = [(p.end_lineno or p.lineno, p.end_col_offset or 0) for p in parts]
-        last, column = max(ends, default=(node.lineno, node.col_offset + 3))
-        lines = [line.encode() for line in self._lines[node.lineno - 1 : last]]
-        lines[-1] = lines[-1][:column]
-        lines[0] = lines[0][node.col_offset :]
+        begin = node.lineno, node.col_offset
+        return self._written(begin, max(ends, default=(begin[0], begin[1] + 3)))
+
+    def _written(self, begin: tuple[int, int], end: tuple[int, int]) -> str:
+        """What stands between two places (line, column in bytes), on one line."""
+        lines = [line.encode() for line in self._lines[begin[0] - 1 : end[0]]]
+        lines[-1] = lines[-1][: end[1]]
+        lines[0] = lines[0][begin[1] :]
         return _short(" ".join(line.decode().strip() for line in lines))
 
     def _loop(self, node: Loop) -> ast.stmt:
@@ -300,6 +248,28 @@ class _Pass:
         within = ast.With([ast.withitem(ast.Constant(plan.placeholder))], whole)
         choice = ast.If(_attribute(plan.placeholder, "open"), [within], [node])
         return _located(choice, node)
+
+    def _comprehension(self, node: comprehensions.Comprehension) -> LoopPlan:
+        """Mark what it makes of each item, in place."""
+        first, line = node.generators[0], node.lineno
+        parts = comprehensions.made(node)
+        plan = LoopPlan("", line, node.end_lineno or line, self._next())
+        plan.items = items_of(first)
+        self.prepared.loops.append(plan)
+        for word, nodes in (("for ", [first.target, first.iter]), ("", parts)):
+            begin = nodes[0].lineno, nodes[0].col_offset
+            end = nodes[-1].end_lineno or line, nodes[-1].end_col_offset or 0
+            text = word + self._written(begin, end)
+            flow = flow_of(nodes, self._module)
+            plan.rows.append(Statement(text, begin[0], end[0], flow))
+        plan.text = plan.rows[0].text
+        mark = parsed("$P.on and $P.at(1)", P=ast.Constant(plan.placeholder))[0]
+        items = _call(plan.placeholder, "items", [first.iter])
+        ast.copy_location(items, first.iter if _OF_ITERABLE else node)
+        _located(items.func, node)
+        each = _located(_call(plan.placeholder, "each", [items]), first.iter)
+        comprehensions.mark(node, _located(mark.value, parts[0]), each)
+        return plan
 
     def _may_train(self, node: Loop) -> bool:
         """A loop that calls or computes nothing trains nothing."""

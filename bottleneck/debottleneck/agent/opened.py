@@ -27,8 +27,9 @@ from debottleneck.agent.inline import (
     key_of,
     without_warnings,
 )
-from debottleneck.agent.loops import LoopPlan, open_function
+from debottleneck.agent.loops import open_function
 from debottleneck.agent.pace import MARK_NS
+from debottleneck.agent.plans import LoopPlan
 from debottleneck.agent.points import SILENCE, Point, Silence, Within, stand_in
 from debottleneck.agent.written import as_written
 from debottleneck.recording.spool import ENTER

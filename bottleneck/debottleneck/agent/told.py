@@ -20,7 +20,7 @@ from typing import Any
 
 from debottleneck.agent import discover, entries, marks, points, sites
 from debottleneck.agent.entries import runs
-from debottleneck.agent.loops import LoopPlan
+from debottleneck.agent.plans import LoopPlan
 from debottleneck.agent.state import Extent, StateLog
 from debottleneck.agent.turns import LoopPoint
 from debottleneck.recording import spool

@@ -8,7 +8,7 @@ over stands no frame of ours, and nothing holds an item.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, repeat
 from time import monotonic_ns
 from types import WrapperDescriptorType
@@ -16,8 +16,8 @@ from typing import Any
 
 from debottleneck.agent import entries, marks, sites
 from debottleneck.agent.entries import LoopEntry, runs
-from debottleneck.agent.loops import LoopPlan
 from debottleneck.agent.pace import MARK_NS, Pace
+from debottleneck.agent.plans import LoopPlan
 from debottleneck.agent.points import stand_in
 from debottleneck.recording.spool import ENTER
 from debottleneck.words import LINE, STEP
@@ -169,6 +169,11 @@ class LoopPoint:
             run.rest = iterator
             return iter(())
         return map(next, chain.from_iterable(map(run.more, repeat(iterator))))
+
+    def each(self, iterator: Iterator[Any]) -> Iterator[Any]:
+        """All items of a comprehension, those after it falls silent too."""
+        parts: list[Callable[[], Iterable[Any]]] = [lambda: self.turns(iterator)]
+        return chain.from_iterable(map(_called, [*parts, self.rest]))
 
     def rest(self) -> Iterable[Any]:
         """What is left of the items for the plain copy."""
@@ -344,6 +349,10 @@ class LoopPoint:
             for row in plan.rows
         ]  # fmt: skip
         self.site = site
+
+
+def _called(call: Callable[[], Iterable[Any]]) -> Iterable[Any]:
+    return call()
 
 
 def _is_its_own(iterator: Iterator[Any]) -> bool:

@@ -12,7 +12,7 @@ import pytest
 
 from debottleneck.agent import changes
 from debottleneck.agent.changes import LOOKS, ChangePoint, array_in
-from debottleneck.agent.loops import LoopPlan
+from debottleneck.agent.plans import LoopPlan
 from debottleneck.agent.turns import LoopPoint
 
 Told = list[int]

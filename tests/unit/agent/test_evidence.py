@@ -153,6 +153,13 @@ CASES = {
         5,
         "lists of numbers that its iterations read and change",
     ),
+    "in a comprehension": (
+        "def one(x):\n    global w\n    w -= 0.01 * grad(x)\n    return 1\n"
+        "for epoch in range(100):\n"
+        "    count = sum([one(x) for x in [draw()] * 20])\n",
+        6,
+        "arrays that its iterations read and change",
+    ),
     "a name that says so": (
         "def update(): wait(500_000)\ndef go():\n    for k in range(5000):\n"
         "        update()\ngo()\n",
@@ -183,10 +190,10 @@ def test_the_loop_that_trains(tmp_path: Path, name: str) -> None:
 
 
 def test_no_loop_trains_where_a_call_around_it_does(tmp_path: Path) -> None:
-    """A comprehension is no loop here, and what its calls repeat is no step."""
+    """There is no loop that makes the calls, and what they repeat is no step."""
     body = (
-        "def go():\n    global w\n    for k in range(20):\n        draw()\n"
-        "    w = w - 0.01 * grad(w)\n[go() for k in range(300)]\n"
+        "def go(k):\n    global w\n    for k in range(20):\n        draw()\n"
+        "    w = w - 0.01 * grad(w)\nlist(map(go, range(300)))\n"
     )
     looped = run_loops(tmp_path, HEAD + body)
     assert not [event for event in looped.events if event["event"] == "loop"]

@@ -157,9 +157,8 @@ def test_threads_take_turns_in_a_loop(tmp_path: Path) -> None:
         "        if i == 20: here.wait()\n        total += f(i)\n"
         "    totals.append(total)\n"
         "def f(x): return x\n"
-        "made = [threading.Thread(target=go) for _ in range(2)]\n"
-        "[t.start() for t in made]; [t.join() for t in made]\n"
-        "print(totals)\n"
+        "a, b = threading.Thread(target=go), threading.Thread(target=go)\n"
+        "a.start(); b.start(); a.join(); b.join()\nprint(totals)\n"
     )
     looped = run_loops(tmp_path, source)
     assert looped.output.strip() == "[1225, 1225]"

@@ -152,6 +152,11 @@ class Hand:
         where = f"the loop at {os.path.basename(point.file)}:{point.plan.line}"
         if point.mean_ns < SHORTEST_NS:
             return f"{where} stays as it is: {short(point)}"
+        if not isinstance(point.plan.flat, FlatLoop):
+            return (
+                f"{where} stays as it is: a comprehension, or a loop in a generator, is "
+                "not taken apart; write it as a `for` statement in a function"
+            )
         return f"{where} stays as it is: it was over before it was known well enough"
 
     def too_short(self, point: LoopPoint) -> None:
