@@ -154,8 +154,8 @@ class Hand:
             return f"{where} stays as it is: {short(point)}"
         if not isinstance(point.plan.flat, FlatLoop):
             return (
-                f"{where} stays as it is: a comprehension, or a loop in a generator, is "
-                "not taken apart; write it as a `for` statement in a function"
+                f"{where} stays as it is: a comprehension, or a loop in a generator, "
+                "is not taken apart; write it as a `for` statement in a function"
             )
         return f"{where} stays as it is: it was over before it was known well enough"
 
