@@ -54,8 +54,8 @@ LINES = {
     "recording": 3_115,  # 700 for files from strangers: annotations, limits, secrets
     "analysis": 7_030,  # 1,250 for lines, what marks take; 900 for loaders
     "strategies": 13_605,  # 8,650 rewrite loops, with what they bind late
-    "prediction": 3_080,  # 350 say what is worth it, 230 read virtual speed-ups
-    "trials": 3_980,  # the gate's runs, state and files compared; disturbed rounds
+    "prediction": 2_935,  # 350 say what is worth it, 230 read virtual speed-ups
+    "trials": 3_790,  # the gate's runs, state and files compared; disturbed rounds
     "selfcheck": 1_335,
     "report": 8_590,  # 350 for rows that are lines, 390 in one look, 370 for ranks
     "commands": 2_225,  # 420 for check, attach, notebooks; 115 for ranks
