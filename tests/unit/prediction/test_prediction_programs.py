@@ -251,7 +251,7 @@ def test_the_fill_is_as_long_as_what_is_ahead() -> None:
         (
             shared(BRANCHED, FORWARD, 2, 4, reason="its turns share w"),
             "parallel-forward",
-            "its turns share w",
+            "of the loop in line 2, its turns share w",
         ),
     ],
 )

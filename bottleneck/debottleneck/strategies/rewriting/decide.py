@@ -280,7 +280,9 @@ def _decision(
         apart=apart, size=size_of(flat, division, seen),
     )  # fmt: skip
     kept = kept_of(division, ahead)
-    early, ahead_of_it = _left(flat, lost, ahead, frame.f_globals, kept_names)
+    early, ahead_of_it = _left(
+        _leaving(flat, division), lost, ahead, frame.f_globals, kept_names
+    )
     reason = plan.reason or _reason(plan, sides, kept_names, frame, early)
     unwritten = OWN if own else _unwritten(plan, flat, division, kept, kept_names)
     sides.release(seen.lasting)
@@ -312,13 +314,19 @@ def _can_be_apart(
     return changed.isdisjoint(set[Any]().union(*held))
 
 
+def _leaving(flat: FlatLoop, division: Division) -> bool:
+    """Whether lines that stay leave the loop, with others ahead of them."""
+    stays = [jumps([flat.numbered[n].node], True) for n in division.stays]
+    return any(not isinstance(node, ast.Continue) for each in stays for node in each)
+
+
 def _left(
-    flat: FlatLoop, lost: set[Location], ahead: Effects, space: dict[str, Any],
+    early: bool, lost: set[Location], ahead: Effects, space: dict[str, Any],
     names: Collection[str],
 ) -> tuple[set[Location], str]:  # fmt: skip
     """What cannot be brought back where the loop is left early; what is ahead then."""
     gone = {at for at in lost if not comes_back(at, ahead)}
-    left = gone | {(owner_of(space), name) for name in names} if flat.exits else set()
+    left = gone | {(owner_of(space), name) for name in names} if early else set()
     return left, word(min(gone, key=str), [ahead]) if gone else ""
 
 
@@ -377,9 +385,7 @@ def _unwritten(
         return f"functions that run ahead use {min(names)}, which the loop sets"
     if kept.streams and plan.where == "process" and not plan.heavy:
         return DRAWN
-    leaving = [jumps([flat.numbered[n].node], True) for n in division.stays]
-    early = any(not isinstance(n, ast.Continue) for each in leaving for n in each)
-    if early and (kept.streams or kept.attributes):
+    if _leaving(flat, division) and (kept.streams or kept.attributes):
         return "the loop may be left early, and what ran ahead is then brought back"
     return ""
 

@@ -143,7 +143,7 @@ class Tracing:
             tells = isinstance(owner, _STREAMS) or is_random(owner)
             if (tells or _is_connection(owner)) and not _is_ours(frame):
                 self._events.used.append(owner)
-            elif draws_in_torch(arg):
+            elif not self._streams and draws_in_torch(arg):  # else it is seen to
                 self._events.used.append(sys.modules["torch"].default_generator)
         self._left -= 1
         if self._left < 0:
