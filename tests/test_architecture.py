@@ -53,7 +53,7 @@ LINES = {
     "collect": 5_300,  # 650 for running processes, 170 of them for ranks; 95 live
     "recording": 3_115,  # 700 for files from strangers: annotations, limits, secrets
     "analysis": 7_030,  # 1,250 for lines, what marks take; 900 for loaders
-    "strategies": 13_605,  # 8,650 rewrite loops, with what they bind late
+    "strategies": 13_660,  # 8,720 rewrite loops, with what they bind late
     "prediction": 2_935,  # 350 say what is worth it, 230 read virtual speed-ups
     "trials": 3_790,  # the gate's runs, state and files compared; disturbed rounds
     "selfcheck": 1_335,

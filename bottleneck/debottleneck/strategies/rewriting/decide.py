@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Callable, Collection, Container, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -28,11 +27,12 @@ from debottleneck.strategies.rewriting.divide import (
     size_of,
 )
 from debottleneck.strategies.rewriting.elsewhere import dangers, is_watched
-from debottleneck.strategies.rewriting.flatten import FlatLoop, jumps
+from debottleneck.strategies.rewriting.flatten import FlatLoop
 from debottleneck.strategies.rewriting.keeping import (
     Kept,
     comes_back,
     kept_of,
+    leaves_early,
     of_this_process,
     streams_in,
     travels,
@@ -281,7 +281,7 @@ def _decision(
     )  # fmt: skip
     kept = kept_of(division, ahead)
     early, ahead_of_it = _left(
-        _leaving(flat, division), lost, ahead, frame.f_globals, kept_names
+        leaves_early(flat, division), lost, ahead, frame.f_globals, kept_names
     )
     reason = plan.reason or _reason(plan, sides, kept_names, frame, early)
     unwritten = OWN if own else _unwritten(plan, flat, division, kept, kept_names)
@@ -312,12 +312,6 @@ def _can_be_apart(
     if not seen.known.isdisjoint(told) or kept_names & bound:
         return False
     return changed.isdisjoint(set[Any]().union(*held))
-
-
-def _leaving(flat: FlatLoop, division: Division) -> bool:
-    """Whether lines that stay leave the loop, with others ahead of them."""
-    stays = [jumps([flat.numbered[n].node], True) for n in division.stays]
-    return any(not isinstance(node, ast.Continue) for each in stays for node in each)
 
 
 def _left(
@@ -385,7 +379,7 @@ def _unwritten(
         return f"functions that run ahead use {min(names)}, which the loop sets"
     if kept.streams and plan.where == "process" and not plan.heavy:
         return DRAWN
-    if _leaving(flat, division) and (kept.streams or kept.attributes):
+    if leaves_early(flat, division) and (kept.streams or kept.attributes):
         return "the loop may be left early, and what ran ahead is then brought back"
     return ""
 

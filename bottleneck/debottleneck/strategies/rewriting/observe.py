@@ -147,9 +147,9 @@ class Observed:
             self._before = []
             items = [local[name] for name in self._flat.names if name in local]
             self._seen.lasting = _owners(kept)
-            names = names_of({**space, **local})
+            called = names_of({**space, **local})
             for effects in found:
-                effects.names = names
+                effects.names = called
             self._seen.holds = {-1: _owners(items) & before}
             self._seen.held = {n: _owners([local[n]]) for n in bound if n in local}
             for number, value in self._values.items():

@@ -220,8 +220,8 @@ class Ahead:
         if isinstance(self._loop, ast.While):
             if self._loop.orelse:
                 raise NoLines("it has an else")
-            if last := bound_in(self._loop.test) & self._after:
-                raise NoLines(f"{min(last)}, which its test sets, is used after it")
+            if later := bound_in(self._loop.test) & self._after:
+                raise NoLines(f"{min(later)}, which its test sets, is used after it")
         shared = bound & declared(ast.walk(self._scope))
         if shared and not isinstance(self._scope, ast.Module):
             raise NoLines(f"{min(shared)} is no variable of the function")
