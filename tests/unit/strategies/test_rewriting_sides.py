@@ -395,6 +395,18 @@ def test_what_is_drawn_is_not_the_generator(tmp_path: Path) -> None:
     assert ran.plan.reason == ""
 
 
+@pytest.mark.torch
+def test_a_generator_that_is_given_is_drawn_from(tmp_path: Path) -> None:
+    """Not torch's own, which the training draws from."""
+    pytest.importorskip("torch")
+    before = """import torch
+g = torch.Generator()
+def jitter(y): net.update(y + torch.rand(1))"""
+    load = "x = work(torch.randn(1, generator=g))"
+    ran = rewritten(tmp_path / "s.py", _script(load, "jitter(y)", before=before))
+    assert ran.plan.reason == ""
+
+
 def test_a_reason_names_the_variable(tmp_path: Path) -> None:
     """What both sides use is called as the script calls it."""
     source = _script("x = reader.pull()", "net.update(y + reader.k)")
