@@ -407,6 +407,21 @@ def jitter(y): net.update(y + torch.rand(1))"""
     assert ran.plan.reason == ""
 
 
+def test_attributes_of_a_class_alone_are_told_apart(tmp_path: Path) -> None:
+    """Of `self.__k`, which a method counts, the training knows nothing."""
+    before = """class Own:
+    def __init__(self): self.__k = 0
+    def pull(self):
+        self.__k += 1
+        return work(self.__k)
+own = Own()"""
+    source = _script("x = own.pull()", before=before)
+    ran = rewritten(tmp_path / "s.py", source)
+    assert ran.plan.reason == ""
+    plain = plainly(tmp_path / "plain.py", source)
+    assert ran.space["net"].w == plain["net"].w
+
+
 def test_a_reason_names_the_variable(tmp_path: Path) -> None:
     """What both sides use is called as the script calls it."""
     source = _script("x = reader.pull()", "net.update(y + reader.k)")
