@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from typing import Any
 
+import ledger
 import pandas as pd
 
 from debottleneck.report.words.comparison import error
 from debottleneck.report.words.quantities import NOTHING, clean, count, interval, number
-from debottleneck.trials import ledger
 
 UNKNOWN = "cause not yet found"
 

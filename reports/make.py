@@ -25,6 +25,7 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+import ledger
 import ledger_markdown
 import pandas as pd
 import picture
@@ -41,8 +42,8 @@ from debottleneck.report.text import run as run_text
 from debottleneck.report.words import comparison as comparison_words
 from debottleneck.report.words.quantities import clean, count
 from debottleneck.report.words.strategies import named
-from debottleneck.trials import ledger, sides
 from debottleneck.trials import save as saving
+from debottleneck.trials import sides
 from debottleneck.trials.result import Comparison
 
 ROOT = Path(__file__).resolve().parents[1]

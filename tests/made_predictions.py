@@ -81,17 +81,6 @@ NOTHING = replace(
 )
 """A loop that nothing would help, replayed badly, on a machine nobody measured."""
 
-WITH_CORES = replace(
-    WAITING,
-    plain=row("", 1.2),
-    rows=(
-        row("prefetch:workers=8", 3.1),
-        row("parallel-forward:workers=2", 1.22, worth=False),
-    ),
-    question="8 cores, `augment` for free",
-)
-"""The answer to a question that by itself gains a fifth."""
-
 
 def hostile(evil: str) -> Predictions:
     """Names that try to get out of the page wherever there is a text."""
@@ -104,7 +93,6 @@ def hostile(evil: str) -> Predictions:
         rows=(odd, bad, *WAITING.rows),
         settings=((bad, odd), *WAITING.settings),
         machine={**WAITING.machine, "measured": evil},
-        question=evil,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +99,7 @@ def change(page: Any, width: int, scheme: str) -> None:
 
 
 def pages() -> dict[str, str]:
-    """Every example's page, predictions under a question, and comparisons.
+    """Every example's page, predictions, and comparisons.
 
     Of these: both recordings and all tables, with evil names, of saved recordings, one
     recording, none.
@@ -128,10 +128,8 @@ def pages() -> dict[str, str]:
 
 
 def asked_page() -> str:
-    """The page of predictions under a question."""
-    curves = made_predictions.WAITING.settings
-    asked = replace(made_predictions.WITH_CORES, settings=curves)
-    return predictions.render(asked, examples.predicted().recording)
+    """The page of predictions."""
+    return predictions.render(made_predictions.WAITING, examples.predicted().recording)
 
 
 def pair_page(whole: Comparison, *analyses: Analysis) -> str:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+import ledger
 import pandas as pd
 import pytest
 from depth import cases
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from debottleneck.trials import ledger
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 KINDS = {

@@ -217,14 +217,13 @@ class Predictions:
     """What every strategy should make of one loop.
 
     Attributes:
-        plain: The loop as it is, under the question's assumptions.
+        plain: The loop as it is.
         rows: One for each strategy in its best setting, the fastest first.
         settings: Every setting that was looked at, a tuple for each strategy, in order
             of its workers: a curve of speed-up over workers.
         replayed: The simulated plain step over the measured one, 1 for a perfect
             replay; the rest of the loop's time is what the model does not see.
         machine: The prices that were assumed (`machine.Machine.as_dict`).
-        question: What was assumed beside the recording, a sentence; "" for nothing.
         unplanned: Why no strategy can be predicted at all, "" if one can.
         doubt: Why none of them is recommended, whatever it should gain; "" if they are.
         untold: Strategies that findings speak for and only a trial can tell of, as
@@ -236,7 +235,6 @@ class Predictions:
     settings: tuple[tuple[Prediction, ...], ...]
     replayed: float
     machine: Mapping[str, Any]
-    question: str = ""
     unplanned: str = ""
     doubt: str = ""
     untold: tuple[str, ...] = ()

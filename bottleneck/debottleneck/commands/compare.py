@@ -23,7 +23,7 @@ from debottleneck.commands.target import (
     check_script,
     new_folder,
 )
-from debottleneck.errors import RecordingError, UsageError
+from debottleneck.errors import UsageError
 
 if TYPE_CHECKING:
     from debottleneck.commands.parser import Verbs
@@ -109,7 +109,7 @@ def run(arguments: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print(f"bottleneck: ended by Ctrl-C{_known(wanted.folder)}", file=sys.stderr)
         return INTERRUPTED
-    _print(comparison, arguments.format, _remembered(comparison))
+    _print(comparison, arguments.format)
     if arguments.patch is not None:
         _copy_patch(comparison, arguments.patch)
     return INTERRUPTED if interrupted else 0
@@ -192,26 +192,6 @@ def seconds_of(text: str) -> float:
     return seconds
 
 
-def _remembered(comparison: Comparison) -> str:
-    """Add what was predicted to the ledger beside the runs; how good they were so far.
-
-    A ledger that cannot be written is said, and is no reason to lose the comparison.
-    """
-    from debottleneck.report.words.comparison import so_far
-    from debottleneck.trials import ledger
-
-    rows = ledger.rows(comparison)
-    if rows.empty or comparison.folder is None:
-        return ""
-    file = comparison.folder.parent / ledger.FILE
-    try:
-        summary = ledger.summary(ledger.append(rows, file))
-    except RecordingError as error:
-        print(f"bottleneck: predictions are not kept: {error}", file=sys.stderr)
-        return ""
-    return so_far(summary, str(file)) if summary else ""
-
-
 def _copy_patch(comparison: Comparison, file: Path) -> None:
     """Put the patch where it was asked for; or say that there is none."""
     from debottleneck.trials.save import PATCH
@@ -226,7 +206,7 @@ def _copy_patch(comparison: Comparison, file: Path) -> None:
         print(f"bottleneck: {file}: {error.strerror}; see {made}", file=sys.stderr)
 
 
-def _print(comparison: Comparison, format: str, remembered: str) -> None:
+def _print(comparison: Comparison, format: str) -> None:
     """The table, with the page written and where things lie, or one JSON document."""
     from debottleneck.report import render_comparison, save
     from debottleneck.report.machine import comparison as as_json
@@ -241,7 +221,6 @@ def _print(comparison: Comparison, format: str, remembered: str) -> None:
     page, patch = folder / "report.html", folder / PATCH
     save(render_comparison(comparison, "html"), page, private=True)
     footer = (
-        *([remembered, ""] if remembered else []),
         f"Page       {page}",
         f"Saved      {folder}",
         *([f"To keep    git apply {patch}"] if patch.exists() else []),

@@ -1,4 +1,4 @@
-"""`bottleneck predict DIR`: what would each strategy gain, and what if."""
+"""`bottleneck predict DIR`: what would each strategy gain."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from debottleneck.errors import BottleneckError, UsageError
 if TYPE_CHECKING:
     from debottleneck.analysis.result import Analysis, Predictions
     from debottleneck.commands.parser import Verbs
-    from debottleneck.prediction.question import Question
     from debottleneck.strategies.spec import Strategies
 
 FORMATS = ("text", "json", "html")
@@ -61,24 +60,15 @@ def add(verbs: Verbs) -> None:
         "predict",
         examples=(
             "bottleneck predict bottleneck-runs/train-20261130-101500",
-            "bottleneck predict RECORDING --cores 8 --strategy prefetch:workers=4",
+            "bottleneck predict RECORDING --strategy prefetch:workers=4",
         ),
-        help="what would each strategy gain, and what if: more cores, no GIL, ...",
+        help="what would each strategy gain",
         description="Simulate the loop of a recording, with and without each "
-        "strategy, and say what it should gain. Options ask what would change on "
-        "another machine or with another source of data.",
+        "strategy, and say what it should gain.",
         epilog="Text and json go to stdout, the page to a file in the folder.",
     )
     option = parser.add_argument
     option("recording", type=Path, help="the recording's folder")
-    option("--cores", type=float, metavar="N", help="with N cores")
-    option("--no-gil", action="store_true", help="with free-threaded Python")
-    text = "with disks and peers X times as fast"
-    option("--source-speed", type=float, default=1.0, metavar="X", help=text)
-    text = "with a source that serves N requests at once"
-    option("--source-limit", type=int, default=0, metavar="N", help=text)
-    text = "as if this stage took no time (repeatable)"
-    option("--free", action="append", default=[], metavar="STAGE", help=text)
     text = "predict this one, joined by + for several at once (repeatable)"
     option("--strategy", action="append", default=[], metavar="S", help=text)
     option("--format", choices=FORMATS, default="text", help="text by default")
@@ -94,16 +84,8 @@ def run(arguments: argparse.Namespace) -> int:
         format=arguments.format,
         output=arguments.output,
     )
-    from debottleneck.prediction.question import Question
     from debottleneck.strategies.spec import OF_LOOPS, parse
 
-    question = Question(
-        cores=arguments.cores,
-        no_gil=arguments.no_gil,
-        source_speed=arguments.source_speed,
-        source_limit=arguments.source_limit,
-        free=tuple(arguments.free),
-    )
     strategies = [parse(text) for text in options.strategies]
     for one in itertools.chain(*strategies):
         if one.name not in OF_LOOPS:
@@ -112,7 +94,7 @@ def run(arguments: argparse.Namespace) -> int:
                 f"`bottleneck compare --strategy {one}` measures it",
             )
     analysis = _analysed(options.folder)
-    predictions = _predicted(options, analysis, question, strategies)
+    predictions = _predicted(options, analysis, strategies)
     file = options.file
     is_page = file is not None and file.suffix == ".html"
     content = _rendered(options, analysis, predictions)
@@ -142,16 +124,13 @@ def _analysed(folder: Path) -> Analysis:
 
 
 def _predicted(
-    options: PredictOptions,
-    analysis: Analysis,
-    question: Question,
-    strategies: list[Strategies],
+    options: PredictOptions, analysis: Analysis, strategies: list[Strategies]
 ) -> Predictions:
     from debottleneck.prediction.apply import NOT_SIMULATED
     from debottleneck.prediction.predict import predict
 
     thorough = options.format == "html"
-    predictions = predict(analysis, strategies, question, thorough=thorough)
+    predictions = predict(analysis, strategies, thorough=thorough)
     if predictions is not None and len(predictions.rows) < len(strategies):
         raise UsageError(
             f"parallel-update is not predicted here: it is {NOT_SIMULATED}",

@@ -22,7 +22,6 @@ from debottleneck.prediction.apply import simulated
 from debottleneck.prediction.candidates import families
 from debottleneck.prediction.demand import Demand, Part, demand_of, fraction
 from debottleneck.prediction.limits import beyond_mb, limit, misfit, no_core
-from debottleneck.prediction.question import AS_IT_IS, Question
 from debottleneck.prediction.replay import Replayed, drawn, operations, replay
 from debottleneck.prediction.sides import NO_LOOP, NO_PLAN, edited, why_not
 from debottleneck.recording.machine import Machine
@@ -93,7 +92,6 @@ RELEASES_ERROR = 0.25
 def predict(
     analysis: Analysis,
     strategies: Sequence[Strategies] = (),
-    question: Question = AS_IT_IS,
     *,
     thorough: bool = False,
     seed: int = 0,
@@ -104,22 +102,18 @@ def predict(
         analysis: Of the plain script.
         strategies: Which; () for each in the setting that suits the loop. Those that
             cannot be simulated have no row.
-        question: What is otherwise than recorded.
         thorough: Simulate every setting as often as the best, for a curve.
         seed: The same seed gives the same predictions.
 
     Returns:
         None when the recording shows no steps to replay.
 
-    Raises:
-        UsageError: The question frees a row that there is none of.
     """
     demand = demand_of(analysis)
     if demand is None:
         return None
-    model = _understood(analysis, demand, question.of_rows(analysis.rows), seed)
-    crowded = no_core(analysis) if question == AS_IT_IS else ""
-    plain = model.weigh(misfit(model.replayed) or crowded)
+    model = _understood(analysis, demand, seed)
+    model.doubt = misfit(model.replayed) or no_core(analysis)
     if strategies:
         able = [one for one in strategies if simulated(model.demand, one)]
         settings = [[model.predicted(one)] for one in able]
@@ -131,12 +125,11 @@ def predict(
         ]
         chosen = [_best_of(model, family) for family in settings]
     return Predictions(
-        plain=plain,
+        plain=model.predicted(()),
         rows=tuple(sorted(chosen, key=_promise, reverse=True)),
         settings=tuple(map(_with_best, chosen, settings)),
         replayed=model.replayed,
         machine=model.machine.as_dict(),
-        question=question.text,
         unplanned=_unplanned(analysis, demand),
         doubt=model.doubt,
     )
@@ -149,14 +142,12 @@ def _with_best(
     return tuple(best if row.spec == best.spec else row for row in family)
 
 
-def _understood(
-    analysis: Analysis, demand: Demand, asked: Question, seed: int
-) -> _Model:
+def _understood(analysis: Analysis, demand: Demand, seed: int) -> _Model:
     """The model, with producers or without: whichever is more the loop that was seen.
 
     A process of the script's that serves what it is asked for makes no batches.
     """
-    known = machine_of(analysis), asked, wobble_of(analysis), seed
+    known = machine_of(analysis), wobble_of(analysis), seed
     model = _Model(demand, *known)
     if demand.producers and misfit(model.replayed):
         alone = _Model(replace(demand, producers=()), *known)
@@ -219,50 +210,29 @@ class _Model:
 
     Args:
         demand: The recorded loop.
-        recorded: The machine it was recorded on.
-        question: What is otherwise.
+        machine: What it was recorded on.
         wobble: How much the recording's own half seconds differ.
         seed: Of the draws.
     """
 
     def __init__(
-        self,
-        demand: Demand,
-        recorded: Machine,
-        question: Question,
-        wobble: float,
-        seed: int,
+        self, demand: Demand, machine: Machine, wobble: float, seed: int
     ) -> None:
-        self._recorded = demand
-        self.demand = question.demand(demand)
-        self.machine = question.machine(recorded)
-        self._question = question
-        self._tries = [self._try(recorded, seed + i) for i in range(TIMES)]
+        self.demand, self.machine = demand, machine
+        self._tries = [self._try(seed + i) for i in range(TIMES)]
         plain = [attempt.plain_ns for attempt in self._tries]
         work = work_share(demand)
         self._apart = math.hypot(LEAST_APART + WORK_APART * work, WOBBLE * wobble)
         self.replayed = float(np.mean(plain)) / demand.step_ns
-        self.doubt, self.least = "", WORTH
+        self.doubt = ""
         self._edited = replace(self.demand, plans=tuple(map(edited, demand.plans)))
 
-    def weigh(self, doubt: str) -> Prediction:
-        """The loop as it is; from now on others are worth it that gain beside it."""
-        plain = self.predicted(())
-        self.doubt, self.least = doubt, WORTH * plain.speedup
-        return plain
-
-    def _try(self, recorded: Machine, seed: int) -> _Try:
+    def _try(self, seed: int) -> _Try:
         rng = np.random.default_rng(seed)
-        picks = tuple(drawn(self._recorded, STEPS, rng))
-        machine, demand = _priced(recorded, rng), _perturbed(self._recorded, rng)
+        picks = tuple(drawn(self.demand, STEPS, rng))
+        machine, demand = _priced(self.machine, rng), _perturbed(self.demand, rng)
         plain = replay(demand, machine, (), picks, seed)
-        return _Try(
-            self._question.demand(demand),
-            self._question.machine(machine),
-            picks,
-            plain.step_ns,
-            seed,
-        )
+        return _Try(demand, machine, picks, plain.step_ns, seed)
 
     def predicted(self, strategies: Strategies, times: int = TIMES) -> Prediction:
         """What these strategies make of it, from so many simulated runs."""
@@ -280,7 +250,7 @@ class _Model:
         spread = float(np.std(ratios, ddof=1)) if times > 1 else UNKNOWN
         half = Z90 * math.hypot(spread, self._apart, _hasty(runs))
         gain, low, high = (math.exp(middle + d * half) for d in (0, -1, 1))
-        step = self._recorded.step_ns / 1e6
+        step = self.demand.step_ns / 1e6
         return Prediction(
             spec=written(strategies),
             step_ms=step / gain,
@@ -293,7 +263,7 @@ class _Model:
             memory_mb=beyond_mb(loop, acting),
             why_not=reason,
             edit=reason.edit,
-            worth=bool(strategies) and not (reason or self.doubt or gain < self.least),
+            worth=bool(strategies) and not (reason or self.doubt or gain < WORTH),
         )
 
     def _run(self, attempt: _Try, strategies: Strategies) -> Replayed:
@@ -302,8 +272,8 @@ class _Model:
         picks = attempt.picks[:steps]
         run = replay(attempt.demand, attempt.machine, strategies, picks, attempt.seed)
         if steps < STEPS:  # the plain loop's time is of all picks; these may be longer
-            mean_ns = _length(self._recorded, attempt.picks)
-            scale = mean_ns / _length(self._recorded, picks)
+            mean_ns = _length(self.demand, attempt.picks)
+            scale = mean_ns / _length(self.demand, picks)
             run = replace(run, step_ns=run.step_ns * scale)
         return run
 

@@ -56,7 +56,6 @@ class SimulatedLoop:
         steps: The steps to replay, in order.
         machine: What it runs on.
         rng: Of how stretches of code differ.
-        source: Places at the source, where it serves so many at once.
         others: Whoever the loop waits for when asked: they serve one at a time.
     """
 
@@ -64,23 +63,11 @@ class SimulatedLoop:
     steps: Sequence[Step]
     machine: Machine
     rng: Random
-    source: Counter = field(default_factory=Counter)
     others: Counter = field(default_factory=partial(Counter, 1))
-
-    def __post_init__(self) -> None:
-        """Open the source."""
-        self.source.value = self.machine.source_limit
 
     def gil(self) -> Gil | None:
         """One for each process."""
         return Gil() if self.machine.gil else None
-
-    def waiting(self, outside: float) -> Ops:
-        """A wait for the outside, which may have to serve others first."""
-        wait: Ops = [(WAIT, outside)]
-        if not self.machine.source_limit:
-            return wait
-        return [(TAKE, self.source), *wait, (GIVE, self.source)]
 
     def locked(self, wait: float) -> Ops:
         """A wait for threads that work when they are asked to."""
@@ -118,7 +105,7 @@ class Cycles:
         for number in range(count):
             if (part.outside or lock) and number == count // 2:
                 ops.append((HOLD, python[number] / 2))
-                ops += self.loop.waiting(part.outside) if part.outside else []
+                ops += [(WAIT, part.outside)] if part.outside else []
                 ops += self.loop.locked(lock) if lock else []
                 ops.append((HOLD, python[number] / 2))
             elif part.python:

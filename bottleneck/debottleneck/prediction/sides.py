@@ -94,7 +94,10 @@ def why_not(demand: Demand, strategy: Strategy) -> Reason:
     if any(not plan.reason for plan in plans):
         return ACTS
     longest = max(plans, key=lambda plan: plan.stays_ns, default=None)
-    return NO_TURNS if longest is None else longest.reason
+    if longest is None:
+        return NO_TURNS
+    text = f"of the loop in line {longest.line}, {longest.reason}"
+    return Reason(text, Reason.of(longest.reason).edit)
 
 
 def edited(plan: Plan) -> Plan:

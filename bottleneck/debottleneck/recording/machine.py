@@ -17,7 +17,6 @@ from debottleneck.recording.checked import Between
 Cores = Annotated[float, Between(0.001, 2**20)]
 Price = Annotated[float, Between(0, 1e12)]
 Slow = Annotated[float, Between(0.001, 1e6)]
-Limit = Annotated[int, Between(0, 2**31)]
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,6 @@ class Machine:
         slow_compute: Native code that stays in its caches, likewise.
         slow_memory: Native code that streams through memory, likewise.
         slow_native: Native code of the loop at hand: between the two.
-        source_limit: How many waits the outside serves at once; 0 for any number.
         measured: When it was measured, ISO 8601; "" for assumed prices.
     """
 
@@ -64,7 +62,6 @@ class Machine:
     slow_compute: Slow = 1.03
     slow_memory: Slow = 2.0
     slow_native: Slow = 1.1
-    source_limit: Limit = 0
     measured: str = ""
 
     def paces(self, computing: int) -> tuple[float, float]:

@@ -62,10 +62,8 @@ SPEEDUP = Field(f"speed-up ({words.BY})", "num", _speedup)
 
 
 def strategies(predicted: Predictions, rows: Sequence[Prediction]) -> Table:
-    """Some rows of predictions; of the loop as it is what was assumed."""
+    """Some rows of predictions."""
     digits = table_digits(max((row.step_ms for row in rows), default=1.0))
-    asked = clean(predicted.question)
-    assumed = f"with {asked}" if asked else "as recorded"
 
     def name(row: Prediction) -> Value:
         return strategy(row.spec) if row.spec else (words.AS_IT_IS, words.AS_IT_IS)
@@ -76,12 +74,17 @@ def strategies(predicted: Predictions, rows: Sequence[Prediction]) -> Table:
     def memory(row: Prediction) -> Value:
         return words.memory(row) if row.spec else NOTHING, sorted_by(row.memory_mb)
 
+    def why(row: Prediction) -> str:
+        return words.why(row) if row.spec else "as recorded"
+
     columns = [
         Field("strategy", "name", name),
         Field("try", "", worth),
         SPEEDUP,
         Field("step, ms", "num", lambda row: numeric(row.step_ms, digits)),
         Field("memory, MB", "num", memory),
-        Field("why no faster", "text", lambda r: words.why(r) if r.spec else assumed),
+        Field(
+            "why no faster", "text", lambda r: words.why(r) if r.spec else "as recorded"
+        ),
     ]
     return build("predictions-table", CAPTION, columns, rows)

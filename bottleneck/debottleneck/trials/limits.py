@@ -7,7 +7,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import pandas as pd
 
@@ -20,6 +19,7 @@ from debottleneck.analysis.rules.measures import (
 )
 from debottleneck.errors import UsageError
 from debottleneck.trials.recorded import compare_recordings
+from debottleneck.trials.result import Interval
 from debottleneck.words import CAUSES, STEP
 
 LOAD = "load"
@@ -33,14 +33,6 @@ _TIMES = ("ms_per_step", "low", "high")
 _SAMPLED, _OF_GIL = ("waits", "causes"), ("gil", "python", "native")
 """How what was not measured begins, where causes are not known without it; and those
 that are not known without the GIL's holder."""
-
-
-class Bounded(NamedTuple):
-    """A value and its 95 % interval, milliseconds or a share."""
-
-    value: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -92,7 +84,7 @@ class Checked:
     """
 
     limit: Limit
-    found: Bounded
+    found: Interval
     kept: bool
     where: Where | None
 
@@ -130,7 +122,7 @@ def _checked(analysis: Analysis, limit: Limit, baseline: Analysis | None) -> Che
     return Checked(limit, found, kept, places[0] if places else None)
 
 
-def _measured(analysis: Analysis, limit: Limit) -> Bounded:
+def _measured(analysis: Analysis, limit: Limit) -> Interval:
     loop = analysis.loop
     if not loop.found:
         raise UsageError(
@@ -138,10 +130,10 @@ def _measured(analysis: Analysis, limit: Limit) -> Bounded:
             "profile it for longer, or name its loop's line with --step",
         )
     if limit.name == STEP:
-        return Bounded(loop.step_ms, loop.step_low, loop.step_high)
+        return Interval(loop.step_ms, loop.step_low, loop.step_high)
     rows = _rows(analysis, limit.name)
     columns = _SHARES if limit.is_share else _TIMES
-    return Bounded(*(float(rows[column].sum(skipna=False)) for column in columns))
+    return Interval(*(float(rows[column].sum(skipna=False)) for column in columns))
 
 
 def _rows(analysis: Analysis, name: str) -> pd.DataFrame:
@@ -166,7 +158,7 @@ def _rows(analysis: Analysis, name: str) -> pd.DataFrame:
     return rows
 
 
-def _growth(analysis: Analysis, baseline: Analysis, limit: Limit) -> Bounded:
+def _growth(analysis: Analysis, baseline: Analysis, limit: Limit) -> Interval:
     """How much more there is than in the baseline: of a step how much longer it is."""
     now, then = _measured(analysis, limit), _measured(baseline, limit)
     if limit.name == STEP:
@@ -178,11 +170,11 @@ def _growth(analysis: Analysis, baseline: Analysis, limit: Limit) -> Bounded:
         assert length is not None
         of = 1.0 if limit.is_share else length.value
         ends = (ratio.value, ratio.high, ratio.low)
-        return Bounded(*(of * (1 / max(end, 1e-9) - 1) for end in ends))
+        return Interval(*(of * (1 / max(end, 1e-9) - 1) for end in ends))
     more = now.value - then.value
     below = math.hypot(now.value - now.low, then.high - then.value)
     above = math.hypot(now.high - now.value, then.value - then.low)
-    return Bounded(more, more - below, more + above)
+    return Interval(more, more - below, more + above)
 
 
 def _name(analysis: Analysis) -> str:

@@ -68,7 +68,7 @@ def test_version(environment: dict[str, str]) -> None:
             ("report",),
             ["--format", "--output", "--png FIGURE", "--redact", "candidate", *FORMATS],
         ),
-        (("predict",), ["--cores", "--no-gil", "--free STAGE", "--strategy S"]),
+        (("predict",), ["--format", "--strategy S"]),
         (("attach",), ["--seconds", "--output", "PID", "ptrace"]),
         (("check",), ["--max NAME=LIMIT", "--baseline", "--format", "--output"]),
         (("calibrate",), ["--python", "--again", "--format"]),

@@ -1,4 +1,4 @@
-"""`bottleneck predict`: its options, its questions, and where results go."""
+"""`bottleneck predict`: its options, and where results go."""
 
 from __future__ import annotations
 
@@ -39,11 +39,6 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("run --cores 0", ["--cores", "between 1"]),
-        ("run --cores nan", ["--cores"]),
-        ("run --source-speed -1", ["--source-speed", "2 is twice as fast"]),
-        ("run --source-limit -1", ["--source-limit"]),
-        ("run --free cook", ["--free 'cook'", "load, augment"]),
         ("run --strategy pie", ["no strategy 'pie'", "prefetch"]),
         ("run --strategy prefetch:size=2", ["no setting", "workers"]),
         ("run --output no/x.txt", ["no folder", "--output"]),
@@ -70,25 +65,14 @@ def test_text_and_json_go_to_stdout(
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """They say the same, and a strategy that was asked for is the only one."""
-    words = ["predict", "run", "--cores", "8", "--strategy", "prefetch:workers=2"]
+    words = ["predict", "run", "--strategy", "prefetch:workers=2"]
     assert main(words) == 0
     said = capsys.readouterr().out
-    assert said.startswith("The loop as it is, with 8 cores: ")
+    assert said.startswith("The loop as it is: ")
     assert main([*words, "--format", "json"]) == 0
     whole = json.loads(capsys.readouterr().out)
-    assert whole["question"] == "8 cores"
     assert [row["spec"] for row in whole["rows"]] == ["prefetch:workers=2"]
-    assert whole["machine"]["cores"] == 8
     assert sorted(place.glob("run/*.html")) == []
-
-
-def test_a_stage_for_free_is_gained(
-    place: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Without its load the loop takes a third of the time."""
-    assert main(["predict", "run", "--free", "load", "--format", "json"]) == 0
-    whole = json.loads(capsys.readouterr().out)
-    assert whole["plain"]["speedup"] == pytest.approx(3.0, rel=0.1)
 
 
 def test_the_page_lies_in_the_folder(

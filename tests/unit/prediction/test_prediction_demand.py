@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +14,6 @@ from made_runs import FACTS, MS, PID, marks, running, sites, table, threads, wai
 from debottleneck.analysis.analyse import analyse
 from debottleneck.analysis.frames import COLUMNS
 from debottleneck.analysis.result import WORTH, Analysis
-from debottleneck.errors import UsageError
 from debottleneck.prediction.demand import Demand, Part, Producer, demand_of
 from debottleneck.prediction.predict import (
     machine_of,
@@ -23,7 +21,6 @@ from debottleneck.prediction.predict import (
     wobble_of,
     work_share,
 )
-from debottleneck.prediction.question import Question
 from debottleneck.prediction.replay import operations
 from debottleneck.prediction.verdict import judged
 from debottleneck.recording.machine import Machine
@@ -277,45 +274,6 @@ def test_without_names_each_strategy_has_its_best_setting() -> None:
     assert all(settings for settings in found.settings)
 
 
-@pytest.mark.parametrize(
-    ("question", "expected"),
-    [
-        (Question(), LENGTH),
-        (Question(source_speed=2), LENGTH - LOAD / 2),
-        (Question(free=("load",)), LENGTH - LOAD),
-        (Question(free=("load", "forward")), BESIDE),
-        (Question(cores=64), LENGTH),
-        (Question(no_gil=True), LENGTH + 0.08 * BESIDE),
-    ],
-)
-def test_questions_change_the_loop(question: Question, expected: float) -> None:
-    """What if the source were faster, a stage free, the machine larger."""
-    found = predict(analysed(), [parse("prefetch:workers=1")], question)
-    assert found is not None
-    assert found.plain.step_ms == pytest.approx(expected, rel=0.02)
-    assert found.question == question.text
-
-
-WRONG = ({"cores": 0.0}, {"source_speed": 0.0}, {"source_limit": -1}, {"free": ("x",)})
-
-
-@pytest.mark.parametrize("wrong", WRONG)
-def test_questions_are_checked(wrong: Mapping[str, Any]) -> None:
-    """One sentence, before anything is computed."""
-    with pytest.raises(UsageError):
-        Question(**wrong)
-
-
-def test_a_question_is_said_in_words() -> None:
-    """As it stands above the table."""
-    asked = Question(cores=8, no_gil=True, source_speed=4, source_limit=2)
-    assert asked.text == (
-        "8 cores, no GIL (free-threaded Python), a source 4 times as fast, "
-        "a source that serves 2 at once"
-    )
-    assert Question().text == ""
-
-
 def test_prices_are_the_recordings_and_cores_its_environments() -> None:
     """A quota counts; without a calibration an ordinary machine is assumed."""
     analysis = analysed()
@@ -425,18 +383,6 @@ def test_an_evaluation_is_one_part_whatever_it_calls() -> None:
         *("train.py:11", "train.py:61", "train.py:12", "train.py:13"),
         *("forward", "backward", "evaluate"),
     }
-
-
-def test_lines_may_be_free() -> None:
-    """With what they call; the others are as they were."""
-    analysis = analyse(lines().recording())
-    found = predict(analysis, [()], Question(free=("train.py:11",)))
-    assert found is not None
-    assert found.rows[0].speedup == pytest.approx(12.5 / 5.5, rel=0.05)
-    assert found.question == "`train.py:11` for free"
-    with pytest.raises(UsageError, match=r"'train\.py:99' is no row"):
-        predict(analysis, [()], Question(free=("train.py:99",)))
-    assert predict(analysis) is not None
 
 
 def test_a_step_function_alone_is_a_loop_to_replay() -> None:

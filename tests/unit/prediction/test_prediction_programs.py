@@ -81,12 +81,6 @@ def test_prefetch_divides_waits_until_the_rest_is_longer(
     assert step_ms(FETCHED, "prefetch:workers=16") == pytest.approx(3, rel=0.03)
 
 
-def test_a_source_that_serves_two_at_once_ends_the_gain() -> None:
-    """More fetches in flight only wait for each other."""
-    machine = replace(FREE, source_limit=2)
-    assert step_ms(FETCHED, "prefetch:workers=8", machine) == pytest.approx(6, rel=0.03)
-
-
 def test_prefetch_in_threads_gains_nothing_for_python_code() -> None:
     """The GIL lets one run at a time; a process has its own."""
     assert step_ms(HEAVILY, "prefetch:workers=2") == pytest.approx(15, rel=0.05)
@@ -257,7 +251,7 @@ def test_the_fill_is_as_long_as_what_is_ahead() -> None:
         (
             shared(BRANCHED, FORWARD, 2, 4, reason="its turns share w"),
             "parallel-forward",
-            "its turns share w",
+            "of the loop in line 2, its turns share w",
         ),
     ],
 )

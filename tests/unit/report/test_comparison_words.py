@@ -19,7 +19,6 @@ from debottleneck.report.text import comparison
 from debottleneck.report.words import comparison as words
 from debottleneck.report.words import strategies
 from debottleneck.trials import result
-from debottleneck.trials.ledger import Summary
 from debottleneck.trials.result import NUMBERS, VERDICTS, Interval
 
 NAMES = list(comparisons.COMPARISONS)
@@ -260,14 +259,6 @@ def test_a_wide_table_leaves_nothing_out() -> None:
 def test_errors_have_a_sign_and_few_digits(share: float | None, text: str) -> None:
     """About two figures, and nothing where nothing is known."""
     assert words.error(share) == text
-
-
-def test_predictions_so_far_in_one_line() -> None:
-    """How many, how far off, how many inside, and where they are kept."""
-    assert words.so_far(Summary(1200, 0.031, 0.14, 0.83), "a/b.parquet") == (
-        "Predictions so far: 1,200, median error 3.1 %, worst 14 %, 83 % inside their "
-        "interval (a/b.parquet)"
-    )
 
 
 def test_the_code_is_printed_as_it_is_typed() -> None:

@@ -24,7 +24,6 @@ from debottleneck.report.words import predictions as words
 ALL = {
     "waiting": made.WAITING,
     "nothing": made.NOTHING,
-    "cores": made.WITH_CORES,
     "none": replace(made.NOTHING, rows=(), settings=()),
     "evil": made.hostile(examples.EVIL),
 }
@@ -44,32 +43,7 @@ def test_lines_fit_the_terminal(name: str, width: int) -> None:
     """All but commands, which must be copied in one piece."""
     lines = text.render(ALL[name], recording(), width=width).splitlines()
     wide = [line for line in lines if len(line) > width]
-    assert all(line.startswith(("Try first", "What if")) for line in wide)
-
-
-def test_a_question_comes_before_the_strategies() -> None:
-    """First what the question alone gains, then what strategies make of it."""
-    said = text.render(made.WITH_CORES, recording(), width=200)
-    assert said.startswith(
-        "The loop as it is, with 8 cores, `augment` for free: 155 ms a step, 1.20x as "
-        "fast as recorded (1.15 to 1.25).\n"
-    )
-    rows = [
-        line.split()[0] for line in said.splitlines() if "(" in line and "x" in line
-    ]
-    assert rows.index("as") < rows.index("prefetch:workers=8")
-    assert "bottleneck" not in said.split("\n\n", 2)[2].replace("`bottleneck", "")
-
-
-def test_what_the_question_gains_is_no_strategy_s_merit() -> None:
-    """A strategy hardly faster than the loop with 8 cores is not recommended."""
-    fast, slow = made.WITH_CORES.rows
-    assert (words.worth(fast), words.worth(slow)) == ("yes", "no")
-    document = machine.document(made.WITH_CORES)
-    assert [row["worth"] for row in document["rows"]] == [True, False]
-    nothing = replace(made.WITH_CORES, rows=(slow,))
-    assert nothing.best is None
-    assert words.outcome(nothing) == words.NONE
+    assert all(line.startswith("Try first") for line in wide)
 
 
 @pytest.mark.parametrize("name", ["nothing", "none"])
@@ -82,14 +56,13 @@ def test_where_nothing_is_worth_a_trial_it_is_said(name: str) -> None:
     ):
         assert "No strategy is predicted to gain 1.05x or more." in said
         assert "Try first" not in said
-        assert "bottleneck predict" in said
 
 
 def test_a_gain_of_what_would_not_act_is_not_denied() -> None:
     """The table shows it, so the sentence speaks of those that would act."""
-    (row, *_) = made.WITH_CORES.rows
+    (row, *_) = made.WAITING.rows
     idle = replace(row, why_not="nothing is loaded", edit="load", worth=False)
-    shown = replace(made.WITH_CORES, rows=(idle,))
+    shown = replace(made.WAITING, rows=(idle,))
     assert words.outcome(shown) == words.NONE_ACTS
     assert words.outcome(replace(shown, rows=())) == words.NONE
     report = replace(examples.predicted(), predictions=shown)
@@ -125,15 +98,13 @@ def test_what_would_not_act_says_why() -> None:
 
 
 def test_commands_can_be_copied(tmp_path: Path) -> None:
-    """Folders are quoted; an argument that was left out stays readable."""
+    """An argument that was left out stays readable."""
     folder = tmp_path / "a run"
-    tried, asked = words.next_lines(made.WAITING, recording(folder))
+    (tried,) = words.next_lines(made.WAITING, recording(folder))
     assert tried.endswith("--strategy prefetch:workers=4 train.py --epochs 3")
-    assert f"predict '{folder}' --cores 4 " in asked
     facts = replace(recording().facts, command=("train.py", "(arguments left out)"))
-    tried, asked = words.next_lines(made.WAITING, replace(recording(), facts=facts))
+    (tried,) = words.next_lines(made.WAITING, replace(recording(), facts=facts))
     assert tried.endswith("train.py (arguments left out)")
-    assert "predict RECORDING " in asked
 
 
 def test_a_report_without_predictions_has_none() -> None:
@@ -173,7 +144,7 @@ def drawn(found: Predictions) -> dict[str, Any]:
 
 
 def test_a_curve_for_each_strategy() -> None:
-    """Workers in order, bands, one point with arms, and levels without a strategy."""
+    """Workers in order, bands, one point with arms, and the level without any."""
     traces = drawn(made.WAITING)
     assert list(traces) == [
         "the loop as recorded",
@@ -187,7 +158,6 @@ def test_a_curve_for_each_strategy() -> None:
     (arm,) = traces["parallel update, threads"].error_y.array
     assert arm == pytest.approx(0.04 * 0.81)
     assert set(traces["the loop as recorded"].y) == {1.0}
-    assert set(drawn(made.WITH_CORES)["the loop as assumed"].y) == {1.2}
     figure = figures.curve(made.WAITING)
     band = figure.data[0]
     assert list(band.x) == [1, 2, 4, 8, 8, 4, 2, 1]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import comparisons
 import examples
+import ledger
 import ledger_markdown
 import make
 import pandas as pd
@@ -15,7 +16,7 @@ import portable
 import pytest
 
 from debottleneck.errors import UsageError
-from debottleneck.trials import ledger, save
+from debottleneck.trials import save
 from debottleneck.trials.result import Comparison
 
 ROOT = Path(__file__).parents[3]

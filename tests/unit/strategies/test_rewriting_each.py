@@ -115,10 +115,10 @@ main()
 @pytest.mark.parametrize(
     ("body", "why"),
     [
-        ("count[0] += 1; step(p, g)", "list"),
+        ("count[0] += 1; step(p, g)", "share count"),
         ("total = total + float(p[0, 0]); step(p, g)", "total"),
         ("step(params[0], g)", "ndarray"),
-        ("p += rng.standard_normal((8, 8)); time.sleep(0.001)", "Generator"),
+        ("p += rng.standard_normal((8, 8)); time.sleep(0.001)", "share rng"),
     ],
 )
 def test_turns_that_share_something_keep_their_order(

@@ -142,7 +142,7 @@ for step in range(40):
         kind=Feeding,
     )
     (plan,) = _plans()
-    assert plan.reason == "another thread may change level of the Loader"
+    assert plan.reason == "another thread may change loader.level"
 
 
 def test_what_a_load_raises_is_raised_in_its_thread(tmp_path: Path) -> None:

@@ -76,6 +76,14 @@ def main(order):
         step += 1
 main(np.arange(160))
 """,
+    "a test that binds": """
+def main(order):
+    it = iter([order[k:k + 8] for k in range(0, 160, 8)])
+    while (rows := next(it, None)) is not None:  # loop
+        x = load_batch(rows)
+        fit(x)
+main(np.arange(160))
+""",
     "rows": """
 files = [(k, k * 8) for k in range(20)]
 def main():

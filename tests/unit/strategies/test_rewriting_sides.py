@@ -11,6 +11,7 @@ from debottleneck.strategies.rewriting.plan import HEAVY, ORDER, STAYS
 
 LOOP = """
 import random, time
+import numpy
 seen = 0
 class Net:
     w = 1
@@ -356,6 +357,76 @@ while True:  # loop
     exec(source, space)
     assert ran.rewriting.fetched > 0
     assert ran.space["net"].w == space["net"].w  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("test", ["(x := next(it, None)) is not None", "x := next(it)"])
+def test_a_while_loop_whose_test_binds(test: str, tmp_path: Path) -> None:
+    """A generator in it is read ahead, as far as the loop goes, and no error told."""
+    source = f"""
+import time
+def items():
+    for k in [*range(1, 40), 0]:
+        time.sleep(0.001)
+        yield k
+class Net:
+    w = 0
+    def update(self, x):
+        time.sleep(0.001)
+        self.w = self.w * 3 % 1009 + x
+net, it = Net(), items()
+while {test}:  # loop
+    net.update(x)
+left = [x, *it]
+"""
+    ran = rewritten(tmp_path / "s.py", source)
+    space: dict[str, object] = {"__name__": "s"}
+    exec(source, space)
+    assert ran.rewriting.fetched > 0
+    assert ran.space["net"].w == space["net"].w  # type: ignore[attr-defined]
+    assert ran.space["left"] == space["left"]
+    assert [state for state, _ in ran.said if state == "failed"] == []
+
+
+def test_what_is_drawn_is_not_the_generator(tmp_path: Path) -> None:
+    """Lines that use an array which a block drew do not use what drew it."""
+    source = _script("x = i", before="rng = numpy.random.default_rng()")
+    block = "try: x = work(rng.normal(size=3))\n    except KeyError: continue"
+    ran = rewritten(tmp_path / "s.py", source.replace("x = i", block))
+    assert ran.plan.reason == ""
+
+
+@pytest.mark.torch
+def test_a_generator_that_is_given_is_drawn_from(tmp_path: Path) -> None:
+    """Not torch's own, which the training draws from."""
+    pytest.importorskip("torch")
+    before = """import torch
+g = torch.Generator()
+def jitter(y): net.update(y + torch.rand(1))"""
+    load = "x = work(torch.randn(1, generator=g))"
+    ran = rewritten(tmp_path / "s.py", _script(load, "jitter(y)", before=before))
+    assert ran.plan.reason == ""
+
+
+def test_attributes_of_a_class_alone_are_told_apart(tmp_path: Path) -> None:
+    """Of `self.__k`, which a method counts, the training knows nothing."""
+    before = """class Own:
+    def __init__(self): self.__k = 0
+    def pull(self):
+        self.__k += 1
+        return work(self.__k)
+own = Own()"""
+    source = _script("x = own.pull()", before=before)
+    ran = rewritten(tmp_path / "s.py", source)
+    assert ran.plan.reason == ""
+    plain = plainly(tmp_path / "plain.py", source)
+    assert ran.space["net"].w == plain["net"].w
+
+
+def test_a_reason_names_the_variable(tmp_path: Path) -> None:
+    """What both sides use is called as the script calls it."""
+    source = _script("x = reader.pull()", "net.update(y + reader.k)")
+    ran = rewritten(tmp_path / "s.py", source)
+    assert "changes reader.k, which line" in ran.plan.reason
 
 
 def test_threads_end_with_the_entry(tmp_path: Path) -> None:

@@ -40,8 +40,7 @@ STAGES: Mapping[str, str] = {PREFETCH: "load", FORWARD: "forward", UPDATE: "upda
 KINDS = ("threads", "processes")
 """What an axis counts, of a strategy in the script's process or beside it."""
 
-RECORDED, ASSUMED = "the loop as recorded", "the loop as assumed"
-"""Levels without a strategy: measured, and under a question."""
+RECORDED = "the loop as recorded"
 
 
 @dataclass(frozen=True)
@@ -77,13 +76,9 @@ def curve(predicted: Predictions | None) -> go.Figure | None:
     figure = blank(380, margin=margin, showlegend=True, legend=LEGEND_ABOVE)
     ticks = sorted({workers for line in lines for workers in line.workers})
     ends = [ticks[0] / 1.15, ticks[-1] * 1.15]
-    levels = [(RECORDED, 1.0, "dot")]
-    if predicted.question:
-        levels.append((ASSUMED, predicted.plain.speedup, "dashdot"))
     for line in lines:
         _band(figure, line)
-    for name, value, dash in levels:
-        add_line(figure, ends, [value] * 2, dash=dash, name=name, showlegend=True)
+    add_line(figure, ends, [1.0] * 2, dash="dot", name=RECORDED, showlegend=True)
     for line in lines:
         _line(figure, line)
     kinds = [kind for kind in KINDS if any(line.kind == kind for line in lines)]

@@ -36,7 +36,6 @@ def document(predictions: Predictions) -> dict[str, Any]:
     """The keys that a run's document has, too, under `predictions`."""
     row = dataclasses.asdict
     return {
-        "question": predictions.question,
         "plain": row(predictions.plain),
         "rows": [row(one) for one in predictions.rows],
         "settings": [[row(one) for one in rows] for rows in predictions.settings],

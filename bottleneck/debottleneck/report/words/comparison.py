@@ -24,7 +24,6 @@ from debottleneck.report.words.quantities import (
 from debottleneck.report.words.run import sentence
 from debottleneck.report.words.strategies import named
 from debottleneck.trials import result
-from debottleneck.trials.ledger import Summary
 from debottleneck.trials.result import Comparison, Interval, Predicted, Trial
 
 NOT_DETERMINISTIC = (
@@ -294,15 +293,6 @@ def error(share: float | None) -> str:
         return NOTHING
     percent = 100 * share
     return f"{percent:+.{0 if abs(percent) >= 9.95 else 1}f} %"
-
-
-def so_far(ledger: Summary, file: str) -> str:
-    """How good the predictions of a ledger are, in one line."""
-    median, worst = (error(share)[1:] for share in (ledger.median, ledger.worst))
-    return (
-        f"Predictions so far: {ledger.count:,}, median error {median}, worst {worst}, "
-        f"{100 * ledger.inside:.0f} % inside their interval ({clean(file)})"
-    )
 
 
 def memory(extra_mb: float | None) -> str:

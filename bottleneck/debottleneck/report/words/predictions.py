@@ -62,17 +62,9 @@ def why(row: Prediction) -> str:
     return clean(row.limit) or NOTHING
 
 
-def headline(predictions: Predictions) -> str:
-    """What comes of the question, or the best strategy, in one sentence."""
-    return plain_line(predictions) if predictions.question else outcome(predictions)
-
-
 def plain_line(predictions: Predictions) -> str:
-    """The loop as it is under the question's assumptions."""
-    row, question = predictions.plain, clean(predictions.question)
-    if not question:
-        return f"The loop as it is: {number(row.step_ms)} ms a step."
-    return f"The loop as it is, with {question}: {_as_fast(row)}"
+    """The loop as it is."""
+    return f"The loop as it is: {number(predictions.plain.step_ms)} ms a step."
 
 
 def outcome(predictions: Predictions) -> str:
@@ -85,14 +77,8 @@ def outcome(predictions: Predictions) -> str:
     if row is None:
         idle = any(row.edit and row.speedup >= WORTH for row in predictions.rows)
         return NONE_ACTS if idle else NONE
-    return f"Predicted best: {named(row.spec)}, {_as_fast(row)}"
-
-
-def _as_fast(row: Prediction) -> str:
-    return (
-        f"{number(row.step_ms)} ms a step, {speedup(row)} as fast as recorded "
-        f"({bounds(row)})."
-    )
+    fast = f"{number(row.step_ms)} ms a step, {speedup(row)} as fast as recorded"
+    return f"Predicted best: {named(row.spec)}, {fast} ({bounds(row)})."
 
 
 def notes(predictions: Predictions) -> list[str]:
@@ -112,17 +98,10 @@ def notes(predictions: Predictions) -> list[str]:
 
 
 def next_commands(predictions: Predictions, recording: Recording) -> dict[str, str]:
-    """What to type next: measure the best, ask what if; of no what-if itself."""
-    if predictions.question:
+    """What to type next: measure the best."""
+    if not predictions.best:
         return {}
-    commands = {}
-    if predictions.best:
-        commands["Try first"] = compare(recording, predictions.best)
-    place = "RECORDING" if recording.path is None else shlex.quote(str(recording.path))
-    cores = max(1, round(float(predictions.machine.get("cores") or 1)))
-    lead = f"bottleneck predict {place} --cores {2 * cores}"
-    commands["What if"] = f"{lead}  # or --no-gil, --source-speed 2"
-    return {label: clean(text) for label, text in commands.items()}
+    return {"Try first": clean(compare(recording, predictions.best))}
 
 
 def next_lines(predictions: Predictions, recording: Recording) -> list[str]:

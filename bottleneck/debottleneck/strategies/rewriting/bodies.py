@@ -62,6 +62,14 @@ class Bodies(Calling):
             return FRESH
         return super_of(self._cells, self._names, self._code, given)
 
+    def mangled(self, name: str) -> str:
+        """An attribute as objects have it: `__x` is the class's own."""
+        if self._code is None or not name.startswith("__") or name.endswith("__"):
+            return name
+        method = self._code.co_qualname.rpartition("<locals>.")[2]
+        owner = method.rpartition(".")[0].rpartition(".")[2].lstrip("_")
+        return f"_{owner}{name}" if owner else name
+
     def follow(self, function: Any, names: Names, around: Mapping[str, Any]) -> Value:
         """A function's body, with what its names hold."""
         key = (function.__code__, *map(id, around.values()), *_told(names))

@@ -174,7 +174,7 @@ class Callees(Bodies):
                 self._names[target.id] = both
         elif isinstance(target, ast.Attribute):
             base = self._expression(target.value)
-            self.set_attribute(base, target.attr, value)
+            self.set_attribute(base, self.mangled(target.attr), value)
         elif isinstance(target, ast.Subscript):
             self._change_item(target, "__setitem__", [value])
         elif isinstance(target, ast.Starred):
@@ -254,7 +254,7 @@ class Callees(Bodies):
         return self._name(node.id)
 
     def _of_attribute(self, node: ast.Attribute) -> Value:
-        return self.attribute(self._expression(node.value), node.attr)
+        return self.attribute(self._expression(node.value), self.mangled(node.attr))
 
     def _of_subscript(self, node: ast.Subscript) -> Value:
         base = self._expression(node.value)

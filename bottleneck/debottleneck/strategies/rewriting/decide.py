@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Callable, Collection, Container, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -28,11 +27,12 @@ from debottleneck.strategies.rewriting.divide import (
     size_of,
 )
 from debottleneck.strategies.rewriting.elsewhere import dangers, is_watched
-from debottleneck.strategies.rewriting.flatten import FlatLoop, jumps
+from debottleneck.strategies.rewriting.flatten import FlatLoop
 from debottleneck.strategies.rewriting.keeping import (
     Kept,
     comes_back,
     kept_of,
+    leaves_early,
     of_this_process,
     streams_in,
     travels,
@@ -280,7 +280,9 @@ def _decision(
         apart=apart, size=size_of(flat, division, seen),
     )  # fmt: skip
     kept = kept_of(division, ahead)
-    early, ahead_of_it = _left(flat, lost, ahead, frame.f_globals, kept_names)
+    early, ahead_of_it = _left(
+        leaves_early(flat, division), lost, ahead, frame.f_globals, kept_names
+    )
     reason = plan.reason or _reason(plan, sides, kept_names, frame, early)
     unwritten = OWN if own else _unwritten(plan, flat, division, kept, kept_names)
     sides.release(seen.lasting)
@@ -313,12 +315,12 @@ def _can_be_apart(
 
 
 def _left(
-    flat: FlatLoop, lost: set[Location], ahead: Effects, space: dict[str, Any],
+    early: bool, lost: set[Location], ahead: Effects, space: dict[str, Any],
     names: Collection[str],
 ) -> tuple[set[Location], str]:  # fmt: skip
     """What cannot be brought back where the loop is left early; what is ahead then."""
     gone = {at for at in lost if not comes_back(at, ahead)}
-    left = gone | {(owner_of(space), name) for name in names} if flat.exits else set()
+    left = gone | {(owner_of(space), name) for name in names} if early else set()
     return left, word(min(gone, key=str), [ahead]) if gone else ""
 
 
@@ -377,9 +379,7 @@ def _unwritten(
         return f"functions that run ahead use {min(names)}, which the loop sets"
     if kept.streams and plan.where == "process" and not plan.heavy:
         return DRAWN
-    leaving = [jumps([flat.numbered[n].node], True) for n in division.stays]
-    early = any(not isinstance(n, ast.Continue) for each in leaving for n in each)
-    if early and (kept.streams or kept.attributes):
+    if leaves_early(flat, division) and (kept.streams or kept.attributes):
         return "the loop may be left early, and what ran ahead is then brought back"
     return ""
 

@@ -294,8 +294,8 @@ class _Graph:
         leads = {n for n in stays - trains if self._reach([n]) - {n}}
         heaviest = max(leads, key=lambda n: ns[n], default=None)
         if heaviest is None or ns[heaviest] < SHORTEST_NS:
-            took = f"what could run ahead takes only {spent / 1e3:.0f} us a step"
-            return Reason(took), None
+            took = f"{spent / 1e3:.0f} us in the steps looked at"
+            return Reason(f"what could run ahead took only {took}"), None
         if why := Reason.of(effects[heaviest].bound):
             return why, self._with(heaviest, bound="") if why.edit else None
         for one, other in self._pairs(heaviest, stays, trains):

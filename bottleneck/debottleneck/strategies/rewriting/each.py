@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
@@ -37,6 +37,7 @@ from debottleneck.strategies.rewriting.locations import (
     iterators_in,
     limited,
     meet,
+    names_of,
     owner_of,
     word,
 )
@@ -198,7 +199,8 @@ class EachPoint:
             return self._refuse("", strategy)
         bound = next((each.bound for each in effects if each.bound), "")
         carried = self._carried(frame, effects)
-        why = Reason.first([bound, _dependent(effects), carried])
+        variables = frame.f_globals | frame.f_locals
+        why = Reason.first([bound, _dependent(effects, variables), carried])
         if why:
             return self._refuse(why, strategy)
         self._standing = Standing(given, effects)
@@ -318,7 +320,7 @@ class EachPoint:
         return self._codes[names]
 
 
-def _dependent(effects: Sequence[Effects]) -> str:
+def _dependent(effects: Sequence[Effects], variables: Mapping[str, Any]) -> str:
     """What one turn changes and another one uses, as a sentence; "" for nothing."""
     writers: dict[Any, set[int]] = {}
     for number, each in enumerate(effects):
@@ -330,6 +332,7 @@ def _dependent(effects: Sequence[Effects]) -> str:
             if writers[location[0]] - {number}:
                 others = [effects[n] for n in writers[location[0]] - {number}]
                 if any(meet([location], other.writes) for other in others):
+                    each.names = names_of(variables)
                     return f"its turns share {word(location, effects)}"
     return ""
 

@@ -12,7 +12,7 @@ from debottleneck.agent import ending
 from debottleneck.errors import StrategyError
 from debottleneck.strategies.rewriting.ahead import STOPPED, AheadItems, Item, Lost
 from debottleneck.strategies.rewriting.decide import Decision
-from debottleneck.strategies.rewriting.flatten import Line
+from debottleneck.strategies.rewriting.flatten import LEAVES, Line
 from debottleneck.strategies.rewriting.replicas import Load
 from debottleneck.strategies.rewriting.split import LoopItems, names_of, values_before
 from debottleneck.strategies.rewriting.tracebacks import own_trace
@@ -100,10 +100,18 @@ class EntryRun:
             self._decision.replicas.close()
             if not self._over:
                 self._decision.kept.restore(self._state)
-                told = self.plainly or ending.is_ending()
+                told = self.plainly or self._has_left() or ending.is_ending()
                 if self._decision.ahead_of_it and not told:
                     what = self._decision.ahead_of_it
                     self._of.ended(f"an exception left it, with {what} ahead of it")
+
+    def _has_left(self) -> bool:
+        """Whether a line that ran ahead has left the loop: nothing is ahead of it."""
+        made, flat = [*self._of.values], self._decision.flat
+        if made and flat.target is None and not made[0]:
+            return True
+        ends = [made[line.number] for line in flat.lines if made and line.leaves]
+        return any(isinstance(end, tuple) and end[:1] == (LEAVES,) for end in ends)
 
     def _watched(self) -> Iterator[Any]:
         """An item made in its turn, with a look at both sides; at most entries none."""

@@ -78,19 +78,18 @@ class FlatLoop:
     """A loop with its body flat.
 
     Attributes:
-        lines: Of a `while` loop the first one is its condition.
+        lines: Of a `while` loop the first one is its condition, as far as it binds
+            no name: else that is `True`, and the next ones bind it and may leave.
         target: What each item is bound to; None for `while`.
         names: Names that the target binds.
         place: The line of its header.
         item: Line that makes what the loop is given; None where its iterable does.
-        exits: Whether the body leaves the loop early, by `break` or `return`.
     """
 
     lines: tuple[Line, ...]
     target: ast.expr | None
     names: tuple[str, ...]
     place: int
-    exits: bool
     item: int | None = None
 
     @property
@@ -117,6 +116,8 @@ def flatten(loop: Loop, make: Make, source: ast.expr) -> tuple[FlatLoop, Loop]:
             which is and-ed with the user's.
     """
     work = copy.deepcopy(loop)
+    if isinstance(work, ast.While):
+        _bind_within(work)
     flat = _Flat(make)
     new = copy.copy(work)
     names: tuple[str, ...] = ()
@@ -131,13 +132,37 @@ def flatten(loop: Loop, make: Make, source: ast.expr) -> tuple[FlatLoop, Loop]:
         test = flat.taken(work.test, work.test)
         new.test = ast.BoolOp(ast.And(), [source, flat.framed(test)])
     new.body = flat.block(work.body)
-    exits = any(
-        isinstance(node, ast.Return | ast.Break) for node in jumps(work.body, True)
-    )
-    if isinstance(work, ast.While):
-        exits |= not (isinstance(work.test, ast.Constant) and work.test.value)
-    made = FlatLoop(tuple(flat.lines), target, names, loop.lineno, exits)
+    made = FlatLoop(tuple(flat.lines), target, names, loop.lineno)
     return made, located(new, work)
+
+
+def _bind_within(loop: ast.While) -> None:
+    """Have `while (x := f()) > 0` bind and test in its body, in place.
+
+    So where the name is bound before anything else is evaluated.
+    """
+    test = holder = loop.test
+    field, part = "test", loop.test
+    while not isinstance(part, ast.NamedExpr):
+        names = [n for n in ("left", "operand") if hasattr(part, n)]
+        if not names:
+            return
+        holder, field = part, names[0]
+        part = getattr(part, field)
+    binds = [node for node in ast.walk(test) if isinstance(node, ast.NamedExpr)]
+    if loop.orelse or len(binds) > 1:
+        return
+    name = ast.copy_location(ast.Name(part.target.id, ast.Load()), part)
+    if part is test:
+        test = name
+    else:
+        setattr(holder, field, name)
+    first = parsed(
+        "$NAME = $VALUE\nif not $TEST: break",
+        NAME=part.target, VALUE=part.value, TEST=test,
+    )  # fmt: skip
+    loop.body[:0] = [located(node, loop.test) for node in first]
+    loop.test = ast.copy_location(ast.Constant(True), loop.test)
 
 
 def lines_of(body: Sequence[ast.stmt], start: int) -> list[Line]:

@@ -10,7 +10,7 @@ import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from debottleneck.strategies.conflicts import PLAIN
+from debottleneck.strategies.conflicts import PLAIN, is_random
 from debottleneck.strategies.rewriting import known
 from debottleneck.strategies.rewriting.locations import (
     ALL,
@@ -165,7 +165,8 @@ class Foreign(Touching):
         ):
             self.note(known.OUTSIDE, ALL, write=True)
         if known.draws_in_torch(function):
-            self.streams()
+            own = named.get("generator", FRESH)
+            self.change_all(own) if is_random(own.sample) else self.streams()
         found = self.operated(known.methods_called(function), everything)
         if found is not FRESH:
             return found
@@ -229,7 +230,8 @@ class Foreign(Touching):
         if not used or name in known.CHANGE_FIRST:
             for value in everything:
                 self.change_all(value)
-        return Value(NOTHING, joined([receiver, *everything]).roots)
+        parts = everything if is_random(receiver.sample) else [receiver, *everything]
+        return Value(NOTHING, joined([FRESH, *parts]).roots)
 
     def _change_container(self, receiver: Value, kind: type) -> None:
         """What Python's own containers hold is not changed with them."""

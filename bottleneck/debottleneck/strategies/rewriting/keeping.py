@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import io
 import types
@@ -13,6 +14,7 @@ from typing import Any
 from debottleneck.strategies import randomness
 from debottleneck.strategies.conflicts import is_random
 from debottleneck.strategies.rewriting.divide import Division
+from debottleneck.strategies.rewriting.flatten import FlatLoop, jumps
 from debottleneck.strategies.rewriting.known import OUTSIDE
 from debottleneck.strategies.rewriting.locations import (
     ALL,
@@ -126,6 +128,12 @@ def kept_of(division: Division, ahead: Effects) -> Kept:
         and is_fixed(held_at(held, name)[0])
     ]
     return Kept(tuple(streams.values()), tuple(attributes))
+
+
+def leaves_early(flat: FlatLoop, division: Division) -> bool:
+    """Whether lines that stay leave the loop, with others ahead of them."""
+    stays = [jumps([flat.numbered[n].node], True) for n in division.stays]
+    return any(not isinstance(node, ast.Continue) for each in stays for node in each)
 
 
 def of_this_process(child: Effects, ahead: Effects, stays: Effects) -> bool:

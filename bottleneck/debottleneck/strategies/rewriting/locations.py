@@ -15,13 +15,14 @@ import sys
 import threading
 import types
 from collections import deque
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
 from debottleneck.errors import StrategyError
+from debottleneck.strategies import randomness
 from debottleneck.strategies.conflicts import (
     OPAQUE,
     PLAIN,
@@ -29,7 +30,6 @@ from debottleneck.strategies.conflicts import (
     is_tensor,
     stored,
 )
-from debottleneck.strategies.randomness import cells
 
 ALL = "*"
 MOST_OBJECTS = 5000
@@ -81,6 +81,7 @@ class Effects:
         held: Owners by identity, kept so that identities stay true.
         stages: Stages of training that it calls, by names and types.
         bound: What it uses that works on its own thread only, "" for nothing.
+        names: What the script calls owners, as far as known.
     """
 
     reads: set[Location] = field(default_factory=set)
@@ -88,6 +89,7 @@ class Effects:
     held: dict[int, Any] = field(default_factory=dict)
     stages: set[str] = field(default_factory=set)
     bound: str = ""
+    names: Mapping[Owner, str] = field(default_factory=dict)
 
     @property
     def touches(self) -> set[Location]:
@@ -112,6 +114,7 @@ class Effects:
         self.held |= other.held
         self.stages |= other.stages
         self.bound = self.bound or other.bound
+        self.names = self.names or other.names
 
 
 def meet(some: Collection[Location], others: Collection[Location]) -> set[Location]:
@@ -199,7 +202,7 @@ def far(value: Any) -> Iterator[Any]:
     held: list[Any] = []
     if isinstance(value, types.FunctionType):
         own = vars(value).values()
-        held = [*cells(value), *(value.__defaults__ or ()), *own]
+        held = [*randomness.cells(value), *(value.__defaults__ or ()), *own]
     elif isinstance(value, types.MethodType):
         held = [value.__self__]
     elif isinstance(value, type):
@@ -275,8 +278,25 @@ def word(location: Location, effects: Sequence[Effects]) -> str:
         return attribute.removeprefix("cell ")
     if isinstance(held[0], File):
         return held[0].name
+    names = [each.names[owner] for each in effects if owner in each.names]
+    if names:
+        return names[0] if attribute == ALL else f"{names[0]}.{attribute}"
     of = f"the {type(held[0]).__name__}"
     return of if attribute == ALL else f"{attribute} of {of}"
+
+
+def names_of(variables: Mapping[str, Any]) -> dict[Owner, str]:
+    """Owners -> the variable that holds them, or has them as an attribute."""
+    found = {}
+    for stream in randomness.streams():
+        library = type(stream).__module__.partition(".")[0]
+        found[owner_of(stream)] = f"the random generator of `{library}`"
+    held = {name: value for name, value in variables.items() if not is_fixed(value)}
+    for name, value in held.items():
+        for attribute, inner in getattr(value, "__dict__", {}).items():
+            if not is_fixed(inner):
+                found.setdefault(owner_of(inner), f"{name}.{attribute}")
+    return found | {owner_of(value): name for name, value in held.items()}
 
 
 def declared_global(code: types.CodeType) -> set[str]:

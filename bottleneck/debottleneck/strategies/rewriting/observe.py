@@ -19,6 +19,7 @@ from debottleneck.strategies.rewriting.locations import (
     MOST_ELEMENTS,
     Effects,
     far,
+    names_of,
     owner_of,
     reach,
 )
@@ -146,6 +147,9 @@ class Observed:
             self._before = []
             items = [local[name] for name in self._flat.names if name in local]
             self._seen.lasting = _owners(kept)
+            called = names_of({**space, **local})
+            for effects in found:
+                effects.names = called
             self._seen.holds = {-1: _owners(items) & before}
             self._seen.held = {n: _owners([local[n]]) for n in bound if n in local}
             for number, value in self._values.items():

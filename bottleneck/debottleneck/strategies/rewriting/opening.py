@@ -21,7 +21,12 @@ from debottleneck.agent.generated import Put, located, parsed
 from debottleneck.strategies.conflicts import PLAIN
 from debottleneck.strategies.rewriting import known
 from debottleneck.strategies.rewriting.bindings import certain, names_in
-from debottleneck.strategies.rewriting.flatten import FlatLoop, Line, lines_of
+from debottleneck.strategies.rewriting.flatten import (
+    FlatLoop,
+    Line,
+    lines_of,
+    needs_frame,
+)
 from debottleneck.strategies.rewriting.values import users_function
 
 DEEPEST = 3
@@ -291,10 +296,8 @@ def _is_simple(body: Sequence[ast.stmt], function: Any) -> bool:
     nodes = [node for part in inner for node in ast.walk(part)]
     last = ast.walk(body[-1])
     nodes += [node for node in last if node is not body[-1]]
-    if any(isinstance(node, _REFUSED) for node in nodes):
-        return False
-    names = {node.id for node in nodes if isinstance(node, ast.Name)}
-    return not names & {"super", "__class__", "locals", "vars", "eval", "exec", "dir"}
+    refused = any(isinstance(node, _REFUSED) for node in nodes)
+    return not (refused or any(map(needs_frame, body)))
 
 
 @dataclass(frozen=True)

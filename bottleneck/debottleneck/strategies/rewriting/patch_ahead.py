@@ -82,6 +82,8 @@ class Ahead:
         self._all = [*self._order, *self._heavy]
         if isinstance(loop, ast.For):
             self._all.insert(0, Fragment(HEAD, -1, loop.target))
+        elif bound_in(loop.test):
+            self._all.insert(0, Fragment(HEAD, -1, loop.test))
         self._after = read_elsewhere(self._scope, loop)
         self._given_at = self._yields_at()
         self._check()
@@ -96,7 +98,8 @@ class Ahead:
         if not sides.keys() <= self._lines.keys():
             raise NoLines("it divides what a function does that the loop calls")
         tests = isinstance(loop, ast.While) and not isinstance(loop.test, ast.Constant)
-        if tests and 0 not in sides:
+        head = {n for n, k in self._lines.items() if self._statement_of(k) < 0}
+        if tests and not head <= sides.keys():
             raise NoLines("its condition needs what comes of the training")
         kept = self._worth({n for n, side in sides.items() if side == HEAVY})
         self._sides = {n: s for n, s in sides.items() if s == ORDER or n in kept}
@@ -214,8 +217,11 @@ class Ahead:
         for at in self._jumping():
             if self._given_at <= at < last or self._loop.orelse or self._after & bound:
                 raise NoLines("what runs ahead leaves the loop")
-        if isinstance(self._loop, ast.While) and self._loop.orelse:
-            raise NoLines("it has an else")
+        if isinstance(self._loop, ast.While):
+            if self._loop.orelse:
+                raise NoLines("it has an else")
+            if later := bound_in(self._loop.test) & self._after:
+                raise NoLines(f"{min(later)}, which its test sets, is used after it")
         shared = bound & declared(ast.walk(self._scope))
         if shared and not isinstance(self._scope, ast.Module):
             raise NoLines(f"{min(shared)} is no variable of the function")

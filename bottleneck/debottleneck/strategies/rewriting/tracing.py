@@ -143,11 +143,17 @@ class Tracing:
             tells = isinstance(owner, _STREAMS) or is_random(owner)
             if (tells or _is_connection(owner)) and not _is_ours(frame):
                 self._events.used.append(owner)
-            elif draws_in_torch(arg):
+            elif draws_in_torch(arg) and not self._sees_torch():
                 self._events.used.append(sys.modules["torch"].default_generator)
         self._left -= 1
         if self._left < 0:
             again(RuntimeError, sys.setprofile, None)
+
+    def _sees_torch(self) -> bool:
+        """Whether a draw from torch's own generators shows in their states."""
+        torch: Any = sys.modules["torch"]
+        seen = any(stream is torch.default_generator for stream in self._streams)
+        return seen and not torch.cuda.is_initialized()
 
     def _heard(self, event: str, given: tuple[Any, ...], opened: Opened) -> None:
         if self._thread != threading.get_ident() == threading.main_thread().ident:

@@ -6,12 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import comparisons
+import ledger
 import pandas as pd
 import pytest
 
-from debottleneck.commands import compare as command
 from debottleneck.errors import RecordingError
-from debottleneck.trials import ledger
 from debottleneck.trials.result import Comparison
 
 UPDATE = "parallel-update:workers=2"
@@ -108,34 +107,3 @@ def test_the_summary_is_of_step_errors() -> None:
     assert found.median == pytest.approx(sum(errors) / 2)
     assert found.inside == 0.5
     assert ledger.summary(ledger.joined(())) is None
-
-
-def test_compare_adds_to_the_ledger_beside_its_runs(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """A line of its report says so; without predictions there is neither."""
-    made = example(folder=tmp_path / "compare-train-1")
-    line = command._remembered(made)
-    assert line.startswith(
-        "Predictions so far: 2, median error 8.4 %, worst 14 %, 50 %"
-    )
-    assert line.endswith(f"({tmp_path / ledger.FILE})")
-    assert len(ledger.read(tmp_path / ledger.FILE)) == 2
-    none = replace(comparisons.nothing(), folder=tmp_path / "x" / "compare-train-2")
-    assert command._remembered(none) == ""
-    assert not (tmp_path / "x").exists()
-    assert capsys.readouterr().err == ""
-
-
-def test_a_ledger_that_cannot_be_written_loses_nothing_else(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """One sentence says so, and the report goes on without its line."""
-    (tmp_path / ledger.FILE).mkdir()
-    assert command._remembered(example(folder=tmp_path / "run")) == ""
-    error = capsys.readouterr().err
-    assert error.startswith("bottleneck: predictions are not kept: ")
-    assert error.count("\n") == 1
-    gone = example(folder=tmp_path / "gone" / "run")
-    assert command._remembered(gone) == ""
-    assert "cannot be written" in capsys.readouterr().err
