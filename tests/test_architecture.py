@@ -38,7 +38,6 @@ ONLY_IN = {
     "plotly": {"report"},
     "jinja2": {"report"},
     "rich": {"report"},
-    "kaleido": {"report"},
     "yappi": {"agent"},
     "torch": {"agent", "strategies"},
     "pandas": set(MAY_IMPORT) - {"agent", "strategies"} - BASE,

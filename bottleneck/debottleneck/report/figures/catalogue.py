@@ -1,8 +1,8 @@
-"""Every figure that there may be, once: for the pages, `--png` and notebooks.
+"""Every figure that there may be, once: for the pages and notebooks.
 
 An entry's `draw` returns None where its data were not measured, and nothing else says
 when a figure exists. The pages have keys of their own beside their figures; a figure in
-a notebook or a picture stands alone, with title, legend and light theme.
+a notebook stands alone, with title, legend and light theme.
 """
 
 from __future__ import annotations
