@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from debottleneck.trials.result import Comparison
     from debottleneck.trials.sides import Sides
 
-FORMATS = ("text", "json", "html", "perfetto", "speedscope", "collapsed", "pstats")
+FORMATS = ("text", "json", "html", "perfetto", "collapsed")
 
 PREDICTED = ("text", "json", "html")
 """Formats that end with what strategies should gain, and that show comparisons too;
@@ -31,8 +31,6 @@ the others are of tools that know of one run."""
 FILES = {
     "html": "report.html",
     "perfetto": "trace.json",
-    "speedscope": "profile.speedscope.json",
-    "pstats": "profile.pstats",
 }
 """Format -> the file that it is written to unless asked otherwise; else to stdout."""
 
@@ -42,9 +40,7 @@ COMPARED = "comparison.html"
 NEXT = {
     "html": OPEN_PAGE,
     "perfetto": "Open it in Perfetto's UI or in chrome://tracing.",
-    "speedscope": "Open it with: speedscope {file}",
     "collapsed": "Draw it with: flamegraph.pl {file} > flame.svg",
-    "pstats": "Look at it with: snakeviz {file} (or python -m pstats {file})",
 }
 """Format -> what to do with the file."""
 

@@ -357,5 +357,5 @@ def test_a_format_of_one_run_names_a_run(
     recorded: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A comparison has two recordings: the message names one."""
-    assert main(["report", "both", "--format", "speedscope"]) == 2
+    assert main(["report", "both", "--format", "perfetto"]) == 2
     assert "name one recording, e.g. both/baseline" in capsys.readouterr().err
