@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import comparisons
 import examples
-import made_predictions
 
 from debottleneck.analysis.result import Analysis
 from debottleneck.recording.environment import Difference
 from debottleneck.report import render
 from debottleneck.report.html import comparison as pair
-from debottleneck.report.html import predictions
 from debottleneck.trials.result import Comparison
 from debottleneck.trials.sides import Sides
 
@@ -99,7 +97,7 @@ def change(page: Any, width: int, scheme: str) -> None:
 
 
 def pages() -> dict[str, str]:
-    """Every example's page, predictions under a question, and comparisons.
+    """Every example's page, and comparisons.
 
     Of these: both recordings and all tables, with evil names, of saved recordings, one
     recording, none.
@@ -118,20 +116,12 @@ def pages() -> dict[str, str]:
     both = shown(won, plain, after, trials=True, differences=(CORES,))
     return {
         **{name: render(build(), "html") for name, build in examples.EXAMPLES.items()},
-        "asked": asked_page(),
         "both": pair.render(won, both),
         "recorded": pair.render(saved, shown(saved, plain, after, trials=True)),
         "one": pair.render(lost, shown(lost, examples.healthy(), trials=True)),
         "none": pair.render(comparisons.unverified(), Sides()),
         "evil": pair.render(evil, shown(evil, bad, bad, trials=True)),
     }
-
-
-def asked_page() -> str:
-    """The page of predictions under a question."""
-    curves = made_predictions.WAITING.settings
-    asked = replace(made_predictions.WITH_CORES, settings=curves)
-    return predictions.render(asked, examples.predicted().recording)
 
 
 def pair_page(whole: Comparison, *analyses: Analysis) -> str:

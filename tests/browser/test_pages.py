@@ -14,14 +14,14 @@ from browsing import Opened, opened
 
 FIGURES = {
     **dict.fromkeys(("input_bound", "gil_bound", "healthy", "no_steps"), None),
-    **dict.fromkeys(("killed", "hostile", "predicted", "asked"), None),
+    **dict.fromkeys(("killed", "hostile", "predicted"), None),
     **{"both": 10, "evil": 10, "recorded": 9, "one": 6, "none": 1},
 }
 """Page -> how many figures a comparison has."""
 
 LOOKS = ((1280, "light"), (390, "dark"))
-PHONE_FIRST = ("gil_bound", "no_steps", "hostile", "both", "one", "asked")
-AXE = ("predicted", "gil_bound", "no_steps", "killed", "asked", "both")
+PHONE_FIRST = ("gil_bound", "no_steps", "hostile", "both", "one")
+AXE = ("predicted", "gil_bound", "no_steps", "killed", "both")
 READ = ("predicted", "gil_bound", "both")
 
 AREAS = """[...document.querySelectorAll('.figure')].map((figure) => {

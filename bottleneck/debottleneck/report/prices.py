@@ -64,14 +64,6 @@ def rows(machine: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str]]:
         yield name.replace("gil", "GIL"), clean(text), unit, meaning
 
 
-def pairs(machine: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Each price's name, and its value with the unit and the meaning."""
-    return [
-        (name, f"{text} {unit}".replace(" x", "x").strip() + f": {meaning}")
-        for name, text, unit, meaning in rows(machine)
-    ]
-
-
 def render(machine: Machine, python: str, file: Path, format: str, width: int) -> str:
     """The prices as "text" or as "json"."""
     values = machine.as_dict()

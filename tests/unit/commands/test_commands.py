@@ -28,7 +28,6 @@ from made_runs import (
 from debottleneck import __version__, report
 from debottleneck.commands import VERBS, main
 from debottleneck.commands.parser import Parser, Verbs
-from debottleneck.commands.predict import PredictOptions
 from debottleneck.commands.report import FILES, FORMATS, PREDICTED, ReportOptions
 from debottleneck.recording.recording import Recording
 from debottleneck.trials.save import save as trials_saved
@@ -264,30 +263,23 @@ TWO = (Path("b"),)
 
 
 @pytest.mark.parametrize(
-    ("verb", "asked", "file"),
+    ("asked", "file"),
     [
-        (ReportOptions, {}, None),
-        (ReportOptions, {"format": "collapsed"}, None),
-        (ReportOptions, {"format": "html"}, "run/report.html"),
+        ({}, None),
+        ({"format": "collapsed"}, None),
+        ({"format": "html"}, "run/report.html"),
         (
-            ReportOptions,
             {"format": "perfetto", "redact": True},
             "run/redacted-trace.json",
         ),
-        (ReportOptions, {"format": "html", "candidates": TWO}, "comparison.html"),
-        (ReportOptions, {"format": "html", "output": Path("x.html")}, "x.html"),
-        (PredictOptions, {"format": "json"}, None),
-        (PredictOptions, {"format": "html"}, "run/predictions.html"),
-        (PredictOptions, {"format": "html", "output": Path("x.html")}, "x.html"),
-        (PredictOptions, {"output": Path("x.txt")}, "x.txt"),
+        ({"format": "html", "candidates": TWO}, "comparison.html"),
+        ({"format": "html", "output": Path("x.html")}, "x.html"),
     ],
 )
-def test_where_a_report_goes(
-    verb: type[Any], asked: dict[str, object], file: str | None
-) -> None:
+def test_where_a_report_goes(asked: dict[str, Any], file: str | None) -> None:
     """Text to stdout, files to the folder; of several recordings beside them all."""
     expected = None if file is None else Path(file)
-    assert verb(Path("run"), **asked).file == expected
+    assert ReportOptions(Path("run"), **asked).file == expected
 
 
 @pytest.fixture

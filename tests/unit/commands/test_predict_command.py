@@ -91,17 +91,6 @@ def test_a_stage_for_free_is_gained(
     assert whole["plain"]["speedup"] == pytest.approx(3.0, rel=0.1)
 
 
-def test_the_page_lies_in_the_folder(
-    place: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """And stderr says where."""
-    assert main(["predict", "run", "--format", "html"]) == 0
-    out, errors = capsys.readouterr()
-    assert out == ""
-    assert errors.splitlines()[0] == "Wrote run/predictions.html"
-    assert "</html>" in (place / "run/predictions.html").read_text()
-
-
 @pytest.mark.parametrize("format", ["text", "json", "html"])
 def test_reports_end_with_predictions(
     place: Path, capsys: pytest.CaptureFixture[str], format: str

@@ -16,7 +16,6 @@ from debottleneck.analysis.result import Predictions
 from debottleneck.recording.recording import Recording
 from debottleneck.report import render
 from debottleneck.report.figures import predictions as figures
-from debottleneck.report.html import predictions as page
 from debottleneck.report.machine import predictions as machine
 from debottleneck.report.text import predictions as text
 from debottleneck.report.words import predictions as words
@@ -36,6 +35,11 @@ DOCUMENTED = Path(__file__).parents[3].joinpath("docs", "json.md").read_text()
 def recording(path: Path | None = None) -> Recording:
     """That of the example, as it would be in a folder."""
     return replace(examples.predicted().recording, path=path)
+
+
+def page(found: Predictions) -> str:
+    """The page of the example's run with these predictions."""
+    return str(render(replace(examples.predicted(), predictions=found), "html"))
 
 
 @pytest.mark.parametrize("name", list(ALL))
@@ -77,7 +81,7 @@ def test_where_nothing_is_worth_a_trial_it_is_said(name: str) -> None:
     """In one sentence, with no command that tries one."""
     for said in (
         text.render(ALL[name], recording(), width=200),
-        page.render(ALL[name], recording()),
+        page(ALL[name]),
         render(replace(examples.predicted(), predictions=ALL[name]), "text"),
     ):
         assert "No strategy is predicted to gain 1.05x or more." in said
@@ -203,7 +207,7 @@ def test_one_setting_is_no_curve(settings: tuple[Any, ...]) -> None:
 
 def test_the_page_has_the_curve_in_numbers() -> None:
     """Every setting with its interval, for who cannot see the curve."""
-    html = page.render(made.WAITING, recording())
+    html = page(made.WAITING)
     table = html.partition('id="settings-table"')[2].partition("</table>")[0]
     cells = [
         re.sub("<[^>]*>", "", cell) for cell in re.findall("<t[dh].*?</t[dh]>", table)
@@ -218,7 +222,7 @@ def test_names_never_become_markup(evil: str) -> None:
     """In tables, commands, figures and titles, of the page and of a run's."""
     found = made.hostile(evil)
     whole = render(examples.hostile(evil), "html")
-    for html in (page.render(found, recording()), str(whole)):
+    for html in (page(found), str(whole)):
         assert "<img" not in html
         assert "<svg onload" not in html
         assert "<script>window.pwned" not in html

@@ -62,11 +62,6 @@ def why(row: Prediction) -> str:
     return clean(row.limit) or NOTHING
 
 
-def headline(predictions: Predictions) -> str:
-    """What comes of the question, or the best strategy, in one sentence."""
-    return plain_line(predictions) if predictions.question else outcome(predictions)
-
-
 def plain_line(predictions: Predictions) -> str:
     """The loop as it is under the question's assumptions."""
     row, question = predictions.plain, clean(predictions.question)
