@@ -50,7 +50,7 @@ WIDE = """() => [...document.querySelectorAll('main *')].filter((one) =>
 HEIGHTS = """[...document.querySelectorAll('.figure')].map(
   (one) => one.getBoundingClientRect().height)"""
 SCREEN = 720
-"""Pixels: figures fit on a screen, on a phone too, where names are slanted."""
+"""Pixels: figures fit on a screen, on a phone too."""
 
 
 CONTRAST = """() => {
@@ -71,7 +71,7 @@ CONTRAST = """() => {
   };
   const weak = [];
   for (const text of document.querySelectorAll(".figure svg text")) {
-    if (!text.textContent.trim() || text.closest(".heatmap-label")) continue;
+    if (!text.textContent.trim()) continue;
     if (text.style.visibility === "hidden" || !text.getClientRects().length) continue;
     const ink = bright(parse(getComputedStyle(text).fill)) + 0.05;
     const ground = bright(behind(text)) + 0.05;

@@ -90,7 +90,7 @@ def test_the_heaviest_stage_is_the_flame_graph() -> None:
 @pytest.mark.parametrize("name", ["pie", "", "change"])
 def test_a_name_of_no_recording_lists_those_there_are(name: str) -> None:
     """A comparison's figures are none of a recording, nor the other way round."""
-    with pytest.raises(UsageError, match=r"choose one of: causes.*flame:ROW"):
+    with pytest.raises(UsageError, match=r"choose one of: steps.*flame:ROW"):
         catalogue.of_run(examples.healthy(), name)
     with pytest.raises(UsageError, match=r"no figure called 'steps'.*waterfall"):
         of_comparison("steps")
@@ -101,7 +101,7 @@ def test_a_name_of_no_recording_lists_those_there_are(name: str) -> None:
     [
         ("healthy", "flame:cook", "steps.*flame:forward"),
         ("healthy", "predictions", "flame:forward"),
-        ("no_steps", "steps", "choose one of: causes"),
+        ("no_steps", "steps", "choose one of: flame"),
     ],
 )
 def test_what_was_not_measured_is_said(example: str, name: str, others: str) -> None:

@@ -146,7 +146,7 @@ def test_loading_needs_no_plotly(folder: Path, environment: dict[str, str]) -> N
         f"shown = debottleneck.load_recording({str(folder)!r})\n"
         "assert shown._repr_html_()\n"
         "assert not {'plotly', 'jinja2', 'rich'} & set(sys.modules), 'too early'\n"
-        "shown.figure('causes')\n"
+        "shown.figure('steps')\n"
         "assert 'plotly' in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], env=environment, check=True)

@@ -17,7 +17,6 @@ from debottleneck.analysis.result import Analysis
 from debottleneck.errors import UsageError
 from debottleneck.report.colours import THEMES
 from debottleneck.report.figures import (
-    causes,
     change,
     faster,
     flame,
@@ -92,9 +91,6 @@ def _side(id: str) -> Entry:
 
 
 RUN: Mapping[str, Entry] = {
-    "causes": Entry(
-        "Where the time of a step goes: its parts by cause, ms", causes.of_run
-    ),
     "steps": Entry(
         "Every step's time by part; in shaded steps other instruments worked",
         steps.step_bars,
