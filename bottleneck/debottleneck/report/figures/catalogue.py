@@ -130,10 +130,6 @@ COMPARISON: Mapping[str, Entry] = {
         "From the old mean step to the new one, cause by cause",
         lambda _, shown: change.waterfall(shown.found),
     ),
-    "speedups": Entry(
-        "Speed-up of each strategy with its 95 % interval",
-        lambda comparison, _: trials.speedups(comparison),
-    ),
     "trials": Entry(
         "Step times of every trial: a dot a round, a bar all its steps",
         lambda comparison, shown: trials.distribution(comparison, shown.measured),

@@ -68,7 +68,6 @@ def _head(comparison: Comparison, shown: Sides) -> dict[str, Any]:
             *map(sentence, shown.gaps),
         ],
         "trials": comparison_tables.trials(comparison),
-        "predicted": any(trial.predicted for trial in comparison.trials),
         "keep": "\n".join(map(clean, comparison.keep)),
         "run": clean(comparison.run),
         "environment": sheet.flat(comparison.environment),
