@@ -154,57 +154,27 @@ def of_run(analysis: Analysis, name: str) -> go.Figure:
     Raises:
         UsageError: No such figure, or nothing was measured for it.
     """
-    check(name, RUN)
     if name in RUN:
         figure, title = RUN[name].draw(analysis), RUN[name].title
-    else:
+    elif name.startswith(STAGE):
         stage = name.removeprefix(STAGE)
         figure = flame.of_run(analysis, stage)
         title = RUN["flame"].title.replace("the heaviest part", plain(stage))
+    else:
+        raise UsageError(
+            f"a recording has no figure called {name!r}",
+            f"choose one of: {', '.join((*RUN, f'{STAGE}ROW'))}",
+        )
     if figure is None:
-        graphs = (f"{STAGE}{stage}" for stage in flame.stages(analysis.flame))
-        raise _missing(name, [*_drawn(RUN, analysis), *graphs])
+        names = [name for name, entry in RUN.items() if entry.draw(analysis)]
+        names += [f"{STAGE}{stage}" for stage in flame.stages(analysis.flame)]
+        raise UsageError(
+            f"there is no figure {name!r} here: what it draws was not measured",
+            f"choose one of: {', '.join(names)}"
+            if names
+            else "profile the script for longer",
+        )
     return _alone(figure, title)
-
-
-def of_comparison(comparison: Comparison, shown: Sides, name: str) -> go.Figure:
-    """A figure of a comparison.
-
-    Raises:
-        UsageError: No such figure, or nothing was measured for it.
-    """
-    check(name, COMPARISON)
-    figure = COMPARISON[name].draw(comparison, shown)
-    if figure is None:
-        raise _missing(name, _drawn(COMPARISON, comparison, shown))
-    return _alone(figure, COMPARISON[name].title)
-
-
-def check(name: str, entries: Mapping[str, Entry]) -> None:
-    """Refuse a name that RUN, or COMPARISON, has no figure for.
-
-    Raises:
-        UsageError: No such figure; the names there are.
-    """
-    is_run = entries is RUN
-    if name not in entries and not (is_run and name.startswith(STAGE)):
-        kind = "a recording" if is_run else "a comparison"
-        names = [*entries, *[f"{STAGE}ROW"] * is_run]
-        said = f"{kind} has no figure called {name!r}"
-        raise UsageError(said, f"choose one of: {', '.join(names)}")
-
-
-def _drawn(entries: Mapping[str, Entry], *subject: Any) -> list[str]:
-    """The figures that this subject has."""
-    return [name for name, entry in entries.items() if entry.draw(*subject)]
-
-
-def _missing(name: str, names: list[str]) -> UsageError:
-    others = f"choose one of: {', '.join(names)}"
-    return UsageError(
-        f"there is no figure {name!r} here: what it draws was not measured",
-        others if names else "profile the script for longer",
-    )
 
 
 def _alone(figure: go.Figure, title: str) -> go.Figure:
