@@ -54,8 +54,7 @@ class Shown(Recording):
 
         Args:
             name: "steps", "distribution", "timeline" (a typical step), "slowest"
-                (the slowest step), "flame" (the heaviest row), "flame:ROW" or
-                "predictions" (what strategies should gain).
+                (the slowest step), "flame" (the heaviest row) or "flame:ROW".
 
         Raises:
             debottleneck.errors.UsageError: No such figure, or nothing was measured

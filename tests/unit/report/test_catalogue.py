@@ -41,7 +41,7 @@ def test_the_legend_names_each_colour_once() -> None:
 
 def test_traces_without_a_name_are_not_in_the_legend() -> None:
     """Plotly would call them "trace 0"."""
-    figure = catalogue.of_run(examples.predicted(), "predictions")
+    figure = catalogue.of_run(examples.gil_bound(), "steps")
     assert all(trace.name for trace in figure.data if trace.showlegend)
 
 
@@ -67,7 +67,6 @@ def test_a_name_of_no_recording_lists_those_there_are(name: str) -> None:
     ("example", "name", "others"),
     [
         ("healthy", "flame:cook", "steps.*flame:forward"),
-        ("healthy", "predictions", "flame:forward"),
         ("no_steps", "steps", "choose one of: flame"),
     ],
 )

@@ -22,7 +22,6 @@ from debottleneck.report.figures import (
     flame,
     flame_change,
     losses,
-    predictions,
     steps,
     timeline,
     trials,
@@ -46,9 +45,6 @@ TITLE_SIZE, TITLE_ROOM = 14, 30
 
 STAGE = "flame:"
 """Begins the name of one stage's flame graph."""
-
-PREDICTIONS = "predictions"
-"""The figure that needs predictions, which take time to make."""
 
 
 @dataclass(frozen=True)
@@ -113,10 +109,6 @@ RUN: Mapping[str, Entry] = {
     ),
     "faster": Entry(
         "What the step gains where a row takes less, with 95 % bands", faster.curves
-    ),
-    PREDICTIONS: Entry(
-        "What strategies should gain, with 90 % bands: speed-up over workers",
-        lambda run: predictions.curve(run.predictions),
     ),
 }
 """Name that users type, and that it has on the page -> figure of a recording."""

@@ -42,8 +42,7 @@ def render(analysis: Analysis) -> str:
     drawing, predicted = sheet.Drawing(), analysis.predictions
     context = {
         **_head(analysis),
-        "predicted": predicted
-        and predictions.section(predicted, analysis.recording, drawing),
+        "predicted": predicted and predictions.section(predicted, analysis.recording),
         "faster": analysis.faster and _faster(analysis, analysis.faster, drawing),
         **_step_sections(analysis, drawing),
         **_code_sections(analysis, drawing),
