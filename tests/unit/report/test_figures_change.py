@@ -12,7 +12,7 @@ import pytest
 from debottleneck.analysis import frames
 from debottleneck.analysis.result import Analysis
 from debottleneck.report.colours import cause_colour
-from debottleneck.report.figures import base, change, flame_change, timeline
+from debottleneck.report.figures import base, change, timeline
 from debottleneck.trials.sides import Side
 
 
@@ -24,12 +24,6 @@ def sides_of(before: Analysis, after: Analysis) -> list[Side]:
 def pair() -> list[Side]:
     """The loop that waits for its network, and with a prefetch."""
     return sides_of(examples.input_bound(), comparisons.after())
-
-
-def flames(before: Analysis, after: Analysis) -> dict[str, str]:
-    """Frames of the difference, and what is said of each."""
-    (trace,) = flame_change.figure(sides_of(before, after)).data
-    return dict(zip(trace.labels, trace.customdata, strict=True))
 
 
 def without_causes(side: Side) -> Side:
@@ -125,59 +119,6 @@ def test_names_of_sides_are_escaped() -> None:
     evil = [replace(side, label=examples.EVIL) for side in pair()]
     for drawn in (change.bars(evil), change.waterfall(evil)):
         assert "<script" not in drawn.to_json().replace("\\u003c", "<")
-
-
-def test_the_difference_of_flames_has_the_steps_times() -> None:
-    """The trainer's root says both mean steps; children never outweigh parents."""
-    before, after = examples.input_bound(), comparisons.after()
-    drawn = flame_change.figure(sides_of(before, after))
-    (trace,), text = drawn.data, flames(before, after)
-    assert f"before {before.loop.step_ms:.1f} ms" in text["- trainer"]
-    assert f"after {after.loop.step_ms:.1f} ms" in text["- trainer"]
-    assert min(trace.values) >= 0
-    whole = (before.loop.step_ms + after.loop.step_ms) / 2
-    assert sum(trace.values) == pytest.approx(whole, rel=1e-3)
-
-
-def test_the_difference_is_coloured_by_its_sign() -> None:
-    """What takes less time is one colour, more the other; equal runs are neutral."""
-    before, after = examples.input_bound(), comparisons.after()
-    for both, label, colour in (
-        ((before, after), "- load", flame_change.LESS),
-        ((after, before), "+ load", flame_change.MORE),
-        ((before, before), "load", flame_change.SAME),
-    ):
-        drawn = flame_change.figure(sides_of(*both))
-        (trace,) = drawn.data
-        assert trace.marker.colors[[*trace.labels].index(label)] == colour
-    assert set(trace.marker.colors) == {flame_change.SAME}
-
-
-def test_an_unsampled_stage_has_no_frames() -> None:
-    """Where one run has no samples of a stage its frames are not called gone."""
-    after = comparisons.after()
-    cut = replace(after, flame=after.flame[after.flame.stage != "forward"])
-    drawn = flame_change.figure(sides_of(examples.input_bound(), cut))
-    trace = drawn.data[0]
-    (place,) = (at for at, label in enumerate(trace.labels) if "forward" in label)
-    assert trace.ids[place] not in trace.parents
-
-
-def test_no_stacks_no_difference() -> None:
-    """Without stacks on either side, or without a loop, there is nothing to draw."""
-    before, after = examples.input_bound(), comparisons.after()
-    bare = replace(after, flame=frames.empty("flame"))
-    assert flame_change.figure(sides_of(before, bare)) is None
-    assert flame_change.figure(sides_of(bare, before)) is None
-    assert flame_change.figure(sides_of(examples.no_steps(), after)) is None
-
-
-def test_hostile_frames_are_escaped() -> None:
-    """Names of functions and files are text."""
-    evil = examples.hostile()
-    text = flames(evil, evil)
-    assert any("&lt;" in label for label in text)
-    assert not any("<script" in part for part in (*text, *text.values()))
 
 
 def test_both_timelines_have_one_axis() -> None:

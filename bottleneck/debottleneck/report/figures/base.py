@@ -58,10 +58,9 @@ def blank(height: int, **layout: Any) -> go.Figure:
     return go.Figure(layout={"template": {}, "height": height, **shared, **layout})
 
 
-def signed(value: float, digits: int, sign_of_zero: str = "-") -> str:
+def signed(value: float, digits: int) -> str:
     """A difference with its sign, in ASCII."""
-    sign = "+" if value > 0 else "-" if value < 0 else sign_of_zero
-    return f"{sign}{number(abs(value), digits)}"
+    return f"{'+' if value > 0 else '-'}{number(abs(value), digits)}"
 
 
 def arms(value: float, low: float, high: float, **style: Any) -> dict[str, Any]:

@@ -20,7 +20,6 @@ from debottleneck.report.figures import (
     change,
     faster,
     flame,
-    flame_change,
     losses,
     steps,
     timeline,
@@ -132,10 +131,6 @@ COMPARISON: Mapping[str, Entry] = {
     ),
     "timeline-before": _side("before"),
     "timeline-after": _side("after"),
-    "flame-change": Entry(
-        "What changed in the stacks: blue takes less time, orange more",
-        lambda _, shown: flame_change.figure(shown.found),
-    ),
 }
 """The same of a comparison."""
 

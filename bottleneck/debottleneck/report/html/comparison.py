@@ -20,8 +20,8 @@ from debottleneck.trials.result import Comparison
 from debottleneck.trials.sides import Side, Sides, read
 
 NO_LOOP = "No training loop was recognised in this recording."
-FLAME_NODES = 1_600
-"""Of all flame graphs of both recordings together, beside their difference."""
+FLAME_NODES = 2_400
+"""Of all flame graphs of both recordings together."""
 
 
 def render(comparison: Comparison, evidence: Sides | None = None) -> str:
