@@ -53,7 +53,7 @@ class Shown(Recording):
         """A plotly figure of the recording.
 
         Args:
-            name: "steps", "distribution", "timeline" (a typical step), "slowest"
+            name: "steps", "timeline" (a typical step), "slowest"
                 (the slowest step), "flame" (the heaviest row) or "flame:ROW".
 
         Raises:

@@ -188,7 +188,7 @@ def test_every_figure_has_a_caption_and_a_label(pages: dict[str, str]) -> None:
     """As many captions as figures; of a timeline the numbers, too."""
     html = pages["gil_bound"]
     labels = re.findall(r'data-figure="[^"]+" role="img" aria-label="([^"]+)"', html)
-    assert len(labels) == html.count("<figcaption>") == 5
+    assert len(labels) == html.count("<figcaption>") == 4
     assert sum("training thread: " in label for label in labels) == 2
 
 

@@ -90,7 +90,6 @@ RUN: Mapping[str, Entry] = {
         "Every step's time by part; in shaded steps other instruments worked",
         steps.step_bars,
     ),
-    "distribution": Entry("How long the undisturbed steps took", steps.distribution),
     "timeline": Entry(
         "A typical step: what each thread ran, below it its waits",
         lambda run: timeline.of_run(run, "typical"),

@@ -113,16 +113,11 @@ def _step_sections(analysis: Analysis, drawing: sheet.Drawing) -> dict[str, Any]
 
 
 def _steps(analysis: Analysis, drawing: sheet.Drawing) -> dict[str, Any]:
-    bars, spread = (
-        drawing.place(name, RUN[name], analysis) for name in ("steps", "distribution")
-    )
     blocks = set(analysis.steps.block)
     return {
-        "bars": bars,
+        "bars": drawing.place("steps", RUN["steps"], analysis),
         "per_bar": steps.per_bar(analysis),
         "all_steps": count(len(analysis.steps), "step"),
-        "distribution": spread,
-        "beyond": steps.beyond(analysis),
         "block_key": [
             (name, BLOCK_COLOURS[b], "")
             for b, name in BLOCK_NAMES.items()
