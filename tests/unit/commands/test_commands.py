@@ -63,7 +63,7 @@ def test_version(environment: dict[str, str]) -> None:
         (("predict",), ["--cores", "--no-gil", "--free STAGE", "--strategy S"]),
         (("attach",), ["--seconds", "--output", "PID", "ptrace"]),
         (("check",), ["--max NAME=LIMIT", "--baseline", "--format", "--output"]),
-        (("calibrate",), ["--python", "--again", "--format"]),
+        (("calibrate",), ["--python", "--again"]),
     ],
 )
 def test_help(
