@@ -11,7 +11,6 @@ import pytest
 
 from debottleneck.analysis import frames
 from debottleneck.analysis.result import Analysis
-from debottleneck.report.colours import cause_colour
 from debottleneck.report.figures import base, change, timeline
 from debottleneck.trials.sides import Side
 
@@ -72,53 +71,19 @@ def test_bars_of_one_side_have_one_bar_a_stage() -> None:
     assert not any("before" in text for text in drawn.layout.yaxis.ticktext)
 
 
-def test_the_waterfall_leads_from_one_step_to_the_other() -> None:
-    """Each bar begins where the one before ends; totals are both mean steps."""
-    found = pair()
-    drawn = change.waterfall(found)
-    bars = [trace for trace in drawn.data if trace.type == "bar"]
-    first, last = bars[0], bars[-1]
-    assert first.x[0] == pytest.approx(found[0].step_ms)
-    assert last.x[0] == pytest.approx(found[1].step_ms)
-    level = first.x[0]
-    for bar in bars[1:-1]:
-        low, high = bar.base[0], bar.base[0] + bar.x[0]
-        assert level == pytest.approx(low) or level == pytest.approx(high)
-        level = low if level == pytest.approx(high) else high
-    assert level == pytest.approx(last.x[0])
-
-
-def test_growing_bars_are_told_apart_without_colour() -> None:
-    """Gains come first; what grew is hatched, with a plus; tiny changes are joined."""
-    drawn = change.waterfall(pair())
-    bars = {trace.name: trace for trace in drawn.data if trace.type == "bar"}
-    texts = next(t.text for t in drawn.select_traces({"mode": "text"}))
-    said = dict(zip(bars, texts, strict=True))
-    for name, sign, pattern in (("network", "-", None), ("lock", "+", "/")):
-        assert said[name].strip().startswith(sign)
-        assert bars[name].marker.pattern.shape == pattern
-        assert bars[name].marker.color == cause_colour(name)
-    names = list(bars)
-    assert names[:2] == ["before", "network"]
-    assert names[-2:] == [change.OTHERS, "after"]
-    assert "unattributed" in names
-
-
 def test_nothing_to_compare_gives_no_figure() -> None:
     """One side, no sides or lost causes: None, not an empty picture."""
     found = pair()
     bare = [without_causes(side) for side in found]
     assert change.bars([]) is None
     assert change.bars(bare) is None
-    assert change.waterfall(found[:1]) is None
-    assert change.waterfall([found[0], bare[1]]) is None
 
 
 def test_names_of_sides_are_escaped() -> None:
     """What the user called a strategy is shown and not read by plotly."""
     evil = [replace(side, label=examples.EVIL) for side in pair()]
-    for drawn in (change.bars(evil), change.waterfall(evil)):
-        assert "<script" not in drawn.to_json().replace("\\u003c", "<")
+    drawn = change.bars(evil).to_json()
+    assert "<script" not in drawn.replace("\\u003c", "<")
 
 
 def test_both_timelines_have_one_axis() -> None:

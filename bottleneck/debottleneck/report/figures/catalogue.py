@@ -116,10 +116,6 @@ COMPARISON: Mapping[str, Entry] = {
         "The mean step before and after: its parts by cause",
         lambda _, shown: change.bars(shown.found),
     ),
-    "waterfall": Entry(
-        "From the old mean step to the new one, cause by cause",
-        lambda _, shown: change.waterfall(shown.found),
-    ),
     "trials": Entry(
         "Step times of every trial: a dot a round, a bar all its steps",
         lambda comparison, shown: trials.distribution(comparison, shown.measured),
