@@ -84,6 +84,7 @@ def test_without_a_winner_the_plain_recording_is_alone() -> None:
     assert {"change", "timeline-before"} <= set(drawn)
     bare = pair.render(whole, Sides())
     assert 'id="change"' not in bare
+    assert "measured" not in re.findall(r'(?:href="#|<section id=")([^"]*)', bare)
     assert 'id="trials-table"' in bare
 
 
