@@ -12,12 +12,10 @@ import time
 import long_runs
 
 from debottleneck.analysis.analyse import analyse
-from debottleneck.report.exports import collapsed, perfetto, pstats, speedscope
+from debottleneck.report.exports import collapsed, perfetto
 
 RENDERERS = {
     "collapsed": collapsed.render,
-    "pstats": pstats.render,
-    "speedscope": speedscope.render,
     "perfetto": perfetto.render,
 }
 

@@ -8,13 +8,11 @@ from typing import Any
 
 import comparisons
 import examples
-import made_predictions
 
 from debottleneck.analysis.result import Analysis
 from debottleneck.recording.environment import Difference
 from debottleneck.report import render
 from debottleneck.report.html import comparison as pair
-from debottleneck.report.html import predictions
 from debottleneck.trials.result import Comparison
 from debottleneck.trials.sides import Sides
 
@@ -99,7 +97,7 @@ def change(page: Any, width: int, scheme: str) -> None:
 
 
 def pages() -> dict[str, str]:
-    """Every example's page, predictions, and comparisons.
+    """Every example's page, and comparisons.
 
     Of these: both recordings and all tables, with evil names, of saved recordings, one
     recording, none.
@@ -118,18 +116,12 @@ def pages() -> dict[str, str]:
     both = shown(won, plain, after, trials=True, differences=(CORES,))
     return {
         **{name: render(build(), "html") for name, build in examples.EXAMPLES.items()},
-        "asked": asked_page(),
         "both": pair.render(won, both),
         "recorded": pair.render(saved, shown(saved, plain, after, trials=True)),
         "one": pair.render(lost, shown(lost, examples.healthy(), trials=True)),
         "none": pair.render(comparisons.unverified(), Sides()),
         "evil": pair.render(evil, shown(evil, bad, bad, trials=True)),
     }
-
-
-def asked_page() -> str:
-    """The page of predictions."""
-    return predictions.render(made_predictions.WAITING, examples.predicted().recording)
 
 
 def pair_page(whole: Comparison, *analyses: Analysis) -> str:

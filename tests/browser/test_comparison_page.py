@@ -33,7 +33,7 @@ def test_folded_figures_are_drawn_when_opened(
     assert flame.locator("svg").count() == 0
     page.locator("nav a", has_text="Flame graphs").click()
     page.wait_for_function(
-        "document.querySelector('#flame .figure').dataset.drawn === 'flame-change'"
+        "document.querySelector('#flame .figure').dataset.drawn === 'flame-before-0'"
     )
     assert flame.is_visible()
     page.close()

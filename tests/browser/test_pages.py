@@ -14,14 +14,14 @@ from browsing import Opened, opened
 
 FIGURES = {
     **dict.fromkeys(("input_bound", "gil_bound", "healthy", "no_steps"), None),
-    **dict.fromkeys(("killed", "hostile", "predicted", "asked"), None),
-    **{"both": 10, "evil": 10, "recorded": 9, "one": 6, "none": 1},
+    **dict.fromkeys(("killed", "hostile", "predicted", "none"), None),
+    **{"both": 7, "evil": 7, "recorded": 6, "one": 5},
 }
 """Page -> how many figures a comparison has."""
 
 LOOKS = ((1280, "light"), (390, "dark"))
-PHONE_FIRST = ("gil_bound", "no_steps", "hostile", "both", "one", "asked")
-AXE = ("predicted", "gil_bound", "no_steps", "killed", "asked", "both")
+PHONE_FIRST = ("gil_bound", "no_steps", "hostile", "both", "one")
+AXE = ("predicted", "gil_bound", "no_steps", "killed", "both")
 READ = ("predicted", "gil_bound", "both")
 
 AREAS = """[...document.querySelectorAll('.figure')].map((figure) => {
@@ -50,7 +50,7 @@ WIDE = """() => [...document.querySelectorAll('main *')].filter((one) =>
 HEIGHTS = """[...document.querySelectorAll('.figure')].map(
   (one) => one.getBoundingClientRect().height)"""
 SCREEN = 720
-"""Pixels: figures fit on a screen, on a phone too, where names are slanted."""
+"""Pixels: figures fit on a screen, on a phone too."""
 
 
 CONTRAST = """() => {
@@ -71,7 +71,7 @@ CONTRAST = """() => {
   };
   const weak = [];
   for (const text of document.querySelectorAll(".figure svg text")) {
-    if (!text.textContent.trim() || text.closest(".heatmap-label")) continue;
+    if (!text.textContent.trim()) continue;
     if (text.style.visibility === "hidden" || !text.getClientRects().length) continue;
     const ink = bright(parse(getComputedStyle(text).fill)) + 0.05;
     const ground = bright(behind(text)) + 0.05;
@@ -111,7 +111,7 @@ def look(seen: Opened, name: str, width: int) -> None:
     areas = page.evaluate(AREAS)
     assert all(area > 0 for area in areas)
     assert len(areas) == (FIGURES[name] or len(areas))
-    assert areas or name == "killed"
+    assert areas or name in ("killed", "none")
     assert page.evaluate(CUT) == []
     assert page.evaluate(WIDE) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width

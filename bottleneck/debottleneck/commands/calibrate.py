@@ -33,9 +33,6 @@ def add(verbs: Verbs) -> None:
     parser.add_argument(
         "--again", action="store_true", help="measure although it is known"
     )
-    parser.add_argument(
-        "--format", choices=("text", "json"), default="text", help="text by default"
-    )
     parser.set_defaults(run=run)
 
 
@@ -50,5 +47,5 @@ def run(arguments: argparse.Namespace) -> int:
         say("measuring this machine (some 4 s; let nothing else run)")
         machine = prices.measure(python)
     file = prices.file(python)
-    sys.stdout.write(render(machine, python, file, arguments.format, WIDTH))
+    sys.stdout.write(render(machine, python, file, WIDTH))
     return 0

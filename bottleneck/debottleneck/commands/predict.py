@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from debottleneck.commands.target import OPEN_PAGE, check_output, put
+from debottleneck.commands.target import check_output, put
 from debottleneck.errors import BottleneckError, UsageError
 
 if TYPE_CHECKING:
@@ -17,9 +17,7 @@ if TYPE_CHECKING:
     from debottleneck.commands.parser import Verbs
     from debottleneck.strategies.spec import Strategies
 
-FORMATS = ("text", "json", "html")
-PAGE = "predictions.html"
-"""The page, in the recording's folder unless asked otherwise."""
+FORMATS = ("text", "json")
 
 
 @dataclass(frozen=True)
@@ -46,13 +44,6 @@ class PredictOptions:
         """
         check_output(self.output)
 
-    @property
-    def file(self) -> Path | None:
-        """Where the result goes, None for stdout."""
-        if self.output is not None or self.format != "html":
-            return self.output
-        return self.folder / PAGE
-
 
 def add(verbs: Verbs) -> None:
     """Declare the verb."""
@@ -65,7 +56,6 @@ def add(verbs: Verbs) -> None:
         help="what would each strategy gain",
         description="Simulate the loop of a recording, with and without each "
         "strategy, and say what it should gain.",
-        epilog="Text and json go to stdout, the page to a file in the folder.",
     )
     option = parser.add_argument
     option("recording", type=Path, help="the recording's folder")
@@ -95,10 +85,7 @@ def run(arguments: argparse.Namespace) -> int:
             )
     analysis = _analysed(options.folder)
     predictions = _predicted(options, analysis, strategies)
-    file = options.file
-    is_page = file is not None and file.suffix == ".html"
-    content = _rendered(options, analysis, predictions)
-    put(content, file, OPEN_PAGE if is_page else "", options.output is None)
+    put(_rendered(options, analysis, predictions), options.output)
     return 0
 
 
@@ -129,8 +116,7 @@ def _predicted(
     from debottleneck.prediction.apply import NOT_SIMULATED
     from debottleneck.prediction.predict import predict
 
-    thorough = options.format == "html"
-    predictions = predict(analysis, strategies, thorough=thorough)
+    predictions = predict(analysis, strategies)
     if predictions is not None and len(predictions.rows) < len(strategies):
         raise UsageError(
             f"parallel-update is not predicted here: it is {NOT_SIMULATED}",
@@ -148,10 +134,6 @@ def _predicted(
 def _rendered(
     options: PredictOptions, analysis: Analysis, predictions: Predictions
 ) -> str:
-    if options.format == "html":
-        from debottleneck.report.html import predictions as page
-
-        return page.render(predictions, analysis.recording)
     if options.format == "json":
         from debottleneck.report.machine import predictions as machine
 
@@ -159,5 +141,5 @@ def _rendered(
     from debottleneck.report.text import predictions as text
     from debottleneck.report.text.tables import PIPED, Shape, look
 
-    shape = look(sys.stdout) if options.file is None else Shape(PIPED, False)
+    shape = look(sys.stdout) if options.output is None else Shape(PIPED, False)
     return text.render(predictions, analysis.recording, **shape._asdict())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 import shlex
 import sys
 from dataclasses import dataclass, replace
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from debottleneck.trials.result import Comparison
     from debottleneck.trials.sides import Sides
 
-FORMATS = ("text", "json", "html", "perfetto", "speedscope", "collapsed", "pstats")
+FORMATS = ("text", "json", "html", "perfetto", "collapsed")
 
 PREDICTED = ("text", "json", "html")
 """Formats that end with what strategies should gain, and that show comparisons too;
@@ -32,8 +31,6 @@ the others are of tools that know of one run."""
 FILES = {
     "html": "report.html",
     "perfetto": "trace.json",
-    "speedscope": "profile.speedscope.json",
-    "pstats": "profile.pstats",
 }
 """Format -> the file that it is written to unless asked otherwise; else to stdout."""
 
@@ -43,9 +40,7 @@ COMPARED = "comparison.html"
 NEXT = {
     "html": OPEN_PAGE,
     "perfetto": "Open it in Perfetto's UI or in chrome://tracing.",
-    "speedscope": "Open it with: speedscope {file}",
     "collapsed": "Draw it with: flamegraph.pl {file} > flame.svg",
-    "pstats": "Look at it with: snakeviz {file} (or python -m pstats {file})",
 }
 """Format -> what to do with the file."""
 
@@ -59,7 +54,6 @@ class ReportOptions:
         candidates: Recordings to compare with it.
         format: One of FORMATS.
         output: The file asked for.
-        png: The figure to draw instead, "" for none.
         redact: Leave out paths, arguments and source.
         full: All of a run's text, where it would be printed in short.
     """
@@ -68,7 +62,6 @@ class ReportOptions:
     candidates: tuple[Path, ...] = ()
     format: str = "text"
     output: Path | None = None
-    png: str = ""
     redact: bool = False
     full: bool = False
 
@@ -91,14 +84,12 @@ class ReportOptions:
         if self.output is not None:
             return self.output
         name = FILES.get(self.format, "")
-        if self.png:
-            name = re.sub(r"[^\w.-]", "-", self.png) + ".png"
         if not name:
             return None
         name = f"redacted-{name}" if self.redact else name
         if self.in_folder:
             return self.folder / name
-        return Path(name if self.png else name.replace(FILES["html"], COMPARED))
+        return Path(name.replace(FILES["html"], COMPARED))
 
     def changed(self, recording: Recording) -> Recording:
         """A recording as it is analysed."""
@@ -134,9 +125,6 @@ def add(verbs: Verbs) -> None:
     )
     option("candidate", type=Path, nargs="*", help="recordings to compare it with")
     add_format(parser, FORMATS)
-    option(
-        "--png", default="", metavar="FIGURE", help="draw one figure (needs kaleido)"
-    )
     redacts = "leave out paths, arguments and source"
     option("--redact", action="store_true", help=redacts)
     option("--full", action="store_true", help="print all of a run, not its head")
@@ -150,7 +138,6 @@ def run(arguments: argparse.Namespace) -> int:
         candidates=tuple(arguments.candidate),
         format=arguments.format,
         output=arguments.output,
-        png=arguments.png,
         redact=arguments.redact,
         full=arguments.full,
     )
@@ -164,34 +151,16 @@ def run(arguments: argparse.Namespace) -> int:
     from debottleneck.trials.save import is_comparison
 
     compares = bool(options.candidates) or is_comparison(options.folder)
-    if options.png:
-        from debottleneck.report import picture
-        from debottleneck.report.figures import catalogue
-
-        catalogue.check(
-            options.png, catalogue.COMPARISON if compares else catalogue.RUN
-        )
-        picture.check()
     content = _of_comparison(options) if compares else _of_recording(options)
-    advice = "" if options.png else NEXT.get(options.format, "")
-    advice = advice.format(file=shlex.quote(str(options.file)))
+    advice = NEXT.get(options.format, "").format(file=shlex.quote(str(options.file)))
     put(content, options.file, advice, options.in_folder)
     return 0
 
 
 def _parts(options: ReportOptions) -> list[Path]:
-    """Recordings of ranks, where every folder is of a distributed run: they are one.
-
-    Raises:
-        UsageError: A figure is asked for, which shows one run.
-    """
+    """Recordings of ranks, where every folder is of a distributed run: they are one."""
     found = [saved(folder) for folder in (options.folder, *options.candidates)]
-    if not all(found):
-        return []
-    if options.png:
-        one = f"bottleneck report --png {options.png} {found[0][0]}"
-        raise UsageError("--png shows one rank, not all of them", f"try: {one}")
-    return list(chain(*found))
+    return list(chain(*found)) if all(found) else []
 
 
 def _of_recording(options: ReportOptions) -> str | bytes:
@@ -200,12 +169,10 @@ def _of_recording(options: ReportOptions) -> str | bytes:
     from debottleneck.report import render
 
     analysis = analyse(options.changed(load(options.folder)))
-    if options.png in ("", "predictions") and options.format in PREDICTED:
+    if options.format in PREDICTED:
         from debottleneck.prediction.verdict import judged
 
         analysis = judged(analysis)
-    if options.png:
-        return _drawn(analysis, options.png)
     if options.format == "text" and options.file is None:
         return _printed(options, analysis)
     return render(analysis, options.format)
@@ -224,13 +191,6 @@ def _printed(options: ReportOptions, analysis: Analysis) -> str:
     return brief.render(analysis, footer=(more,), **shape)
 
 
-def _drawn(analysis: Analysis, name: str) -> bytes:
-    from debottleneck.report import picture
-    from debottleneck.report.figures import catalogue
-
-    return picture.png(catalogue.of_run(analysis, name))
-
-
 def _of_comparison(options: ReportOptions) -> str | bytes:
     if options.format not in PREDICTED:
         one = options.folder if options.candidates else options.folder / "baseline"
@@ -244,12 +204,6 @@ def _of_comparison(options: ReportOptions) -> str | bytes:
     if options.redact:
         shown = shown and redact.sides(shown, comparison)
         comparison = redact.comparison(comparison)
-    if options.png and shown:
-        from debottleneck.report import picture
-        from debottleneck.report.figures import catalogue
-
-        figure = catalogue.of_comparison(comparison, shown, options.png)
-        return picture.png(figure)
     if options.format == "text" and options.file is None:
         return _comparison_printed(options, comparison)
     return render_comparison(comparison, options.format, shown)
@@ -272,7 +226,7 @@ def _comparison_printed(options: ReportOptions, comparison: Comparison) -> str:
 
 
 def _compared(options: ReportOptions) -> tuple[Comparison, Sides | None]:
-    """The comparison, and what a figure shows of it."""
+    """The comparison, and what its page shows of it."""
     from debottleneck.report.words.comparison import labels
     from debottleneck.trials import sides
     from debottleneck.trials.recorded import compare_recordings
@@ -285,7 +239,7 @@ def _compared(options: ReportOptions) -> tuple[Comparison, Sides | None]:
         )
     else:
         comparison = load(options.folder)
-    if not (options.png or options.format == "html"):
+    if options.format != "html":
         return comparison, None
     behind = sides.read(comparison, labels(comparison), options.changed, measured)
     return comparison, behind

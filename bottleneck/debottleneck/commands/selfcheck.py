@@ -29,15 +29,11 @@ def add(verbs: Verbs) -> None:
         "--quick", action="store_true", help="a selection, in about half a minute"
     )
     add_python(parser)
-    parser.add_argument(
-        "--format", choices=("text", "json"), default="text", help="text by default"
-    )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure, print, judge."""
-    from debottleneck.report.machine import selfcheck as document
     from debottleneck.report.text import selfcheck as text
     from debottleneck.selfcheck.check import run as check
     from debottleneck.selfcheck.result import exit_code
@@ -52,8 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
         on_row=lambda row: _say(text.row_line(row)),
         on_line=_say,
     )
-    render = document.render if arguments.format == "json" else text.render
-    sys.stdout.write(render(result))
+    sys.stdout.write(text.render(result))
     return exit_code(result)
 
 

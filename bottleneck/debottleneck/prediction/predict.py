@@ -93,7 +93,6 @@ def predict(
     analysis: Analysis,
     strategies: Sequence[Strategies] = (),
     *,
-    thorough: bool = False,
     seed: int = 0,
 ) -> Predictions | None:
     """What strategies would make of a recorded loop.
@@ -102,7 +101,6 @@ def predict(
         analysis: Of the plain script.
         strategies: Which; () for each in the setting that suits the loop. Those that
             cannot be simulated have no row.
-        thorough: Simulate every setting as often as the best, for a curve.
         seed: The same seed gives the same predictions.
 
     Returns:
@@ -120,7 +118,7 @@ def predict(
         chosen = [row for (row,) in settings]
     else:
         settings = [
-            [model.predicted(one, TIMES if thorough else GLANCES) for one in family]
+            [model.predicted(one, GLANCES) for one in family]
             for family in families(model.demand, max(1, round(model.machine.cores)))
         ]
         chosen = [_best_of(model, family) for family in settings]

@@ -28,9 +28,7 @@ FORMATS: Mapping[str, str] = MappingProxyType(
         "json": "debottleneck.report.machine.run",
         "html": "debottleneck.report.html.run",
         "perfetto": "debottleneck.report.exports.perfetto",
-        "speedscope": "debottleneck.report.exports.speedscope",
         "collapsed": "debottleneck.report.exports.collapsed",
-        "pstats": "debottleneck.report.exports.pstats",
     }
 )
 """Format -> the module whose `render(analysis)` makes it, as text or bytes."""

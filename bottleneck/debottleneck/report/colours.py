@@ -106,7 +106,7 @@ def _luminance(colour: str) -> float:
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
-def _theme(ink: str, muted: str, line: str, sheet: str, scale: list[str]) -> Any:
+def _theme(ink: str, muted: str, line: str, sheet: str) -> Any:
     axis = {
         "gridcolor": line,
         "linecolor": line,
@@ -115,7 +115,6 @@ def _theme(ink: str, muted: str, line: str, sheet: str, scale: list[str]) -> Any
         "tickfont": {"color": muted},
         "title": {"font": {"color": muted}},
     }
-    steps = len(scale) - 1
     return {
         "layout": {
             "paper_bgcolor": "rgba(0,0,0,0)",
@@ -123,10 +122,6 @@ def _theme(ink: str, muted: str, line: str, sheet: str, scale: list[str]) -> Any
             "font": {"color": ink, "size": 12},
             "xaxis": axis,
             "yaxis": axis,
-            "coloraxis": {
-                "colorscale": [[i / steps, c] for i, c in enumerate(scale)],
-                "showscale": False,
-            },
             "hoverlabel": {
                 "bgcolor": sheet,
                 "bordercolor": line,
@@ -135,7 +130,6 @@ def _theme(ink: str, muted: str, line: str, sheet: str, scale: list[str]) -> Any
             "annotationdefaults": {"font": {"color": muted}},
             "shapedefaults": {"line": {"color": muted}},
         },
-        "data": {"heatmap": [{"type": "heatmap", "textfont": {"color": ink}}]},
     }
 
 
@@ -145,14 +139,12 @@ THEMES: Mapping[str, Any] = {
         "#56606b",
         "#e4e4df",
         "#ffffff",
-        ["#f4f3ee", "#d5e5ec", "#a6cbdd", "#78b1cd", "#4f98bb"],
     ),
     "dark": _theme(
         "#e8eaec",
         "#a0aab3",
         "#30363c",
         "#22272c",
-        ["#20262b", "#1d3644", "#1b4a61", "#195d7d", "#17709a"],
     ),
 }
 """plotly templates; the page takes the one that its reader prefers."""

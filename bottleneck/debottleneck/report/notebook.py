@@ -53,9 +53,8 @@ class Shown(Recording):
         """A plotly figure of the recording.
 
         Args:
-            name: "causes", "steps", "distribution", "timeline" (a typical step),
-                "slowest" (the slowest step), "flame" (the heaviest row),
-                "flame:ROW" or "predictions" (what strategies should gain).
+            name: "steps", "timeline" (a typical step), "slowest"
+                (the slowest step), "flame" (the heaviest row) or "flame:ROW".
 
         Raises:
             debottleneck.errors.UsageError: No such figure, or nothing was measured

@@ -1,4 +1,4 @@
-"""The table of predictions: strategies in their best setting."""
+"""Tables of predictions: strategies in their best setting, and in all."""
 
 from __future__ import annotations
 
@@ -88,3 +88,11 @@ def strategies(predicted: Predictions, rows: Sequence[Prediction]) -> Table:
         ),
     ]
     return build("predictions-table", CAPTION, columns, rows)
+
+
+def settings(predicted: Predictions) -> Table:
+    """Every setting of the strategies that have several."""
+    rows = [row for family in predicted.settings if family[1:] for row in family]
+    columns = [Field("setting", "code", lambda row: clean(row.spec)), SPEEDUP]
+    caption = "Predicted speed-up of every setting that was looked at."
+    return build("settings-table", caption, columns, rows, sortable=False)

@@ -1,4 +1,4 @@
-"""A machine's prices with their units and what they mean, as text and as JSON."""
+"""A machine's prices with their units and what they mean, as text."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from debottleneck.recording.machine import Machine
-from debottleneck.report.machine.strict import dumps
 from debottleneck.report.text.tables import (
     heading,
     new_console,
@@ -17,9 +16,6 @@ from debottleneck.report.text.tables import (
     verbatim,
 )
 from debottleneck.report.words.quantities import NOTHING, clean, number
-
-SCHEMA = 1
-"""Version of the document."""
 
 TITLE = "What this machine costs a loop with several threads"
 USE = (
@@ -64,33 +60,13 @@ def rows(machine: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str]]:
         yield name.replace("gil", "GIL"), clean(text), unit, meaning
 
 
-def pairs(machine: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Each price's name, and its value with the unit and the meaning."""
-    return [
-        (name, f"{text} {unit}".replace(" x", "x").strip() + f": {meaning}")
-        for name, text, unit, meaning in rows(machine)
-    ]
-
-
-def render(machine: Machine, python: str, file: Path, format: str, width: int) -> str:
-    """The prices as "text" or as "json"."""
-    values = machine.as_dict()
-    if format == "json":
-        prices = [
-            {"name": name, "value": values[name], "unit": unit, "meaning": meaning}
-            for name, unit, meaning in PRICES
-        ]
-        for price in prices:
-            price["unit"] = "ns" if price["name"].endswith("_ns") else price["unit"]
-        measured = {"measured": machine.measured or None, "python": python}
-        return dumps(
-            {"schema": SCHEMA, **measured, "file": str(file), "prices": prices}
-        )
+def render(machine: Machine, python: str, file: Path, width: int) -> str:
+    """The prices, at most `width` columns wide."""
     console = new_console(width)
     with console.capture() as captured:
         heading(console, TITLE)
         headers = ("price", "value", "unit", "what it is")
-        console.print(plain_table(headers, rows(values), left=1, right=2))
+        console.print(plain_table(headers, rows(machine.as_dict()), left=1, right=2))
         console.print()
         paragraph(console, USE)
         labelled = {

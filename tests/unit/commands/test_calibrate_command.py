@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -76,21 +75,9 @@ def test_no_price_is_forgotten() -> None:
     assert sorted([*(name for name, _, _ in PRICES), *of_the_loop]) == sorted(fields)
 
 
-def test_prices_as_json(shelf: Shelf, capsys: pytest.CaptureFixture[str]) -> None:
-    """In the units that their names say, whatever the text shows."""
-    assert main(["calibrate", "--format", "json"]) == 0
-    whole = json.loads(capsys.readouterr().out)
-    assert whole["measured"] == MACHINE.measured
-    assert whole["file"] == str(FILE)
-    known = {price["name"]: price for price in whole["prices"]}
-    assert known["wake_ns"]["value"] == 41_500
-    assert known["wake_ns"]["unit"] == "ns"
-    assert known["gil"]["value"] is True
-
-
 def test_strange_paths_do_no_harm() -> None:
     """An interpreter's name is printed without control characters."""
-    said = prices.render(MACHINE, "/bin/\x1b[31mpython", FILE, "text", 80)
+    said = prices.render(MACHINE, "/bin/\x1b[31mpython", FILE, 80)
     assert "\x1b" not in said
 
 

@@ -75,17 +75,6 @@ def test_text_and_json_go_to_stdout(
     assert sorted(place.glob("run/*.html")) == []
 
 
-def test_the_page_lies_in_the_folder(
-    place: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """And stderr says where."""
-    assert main(["predict", "run", "--format", "html"]) == 0
-    out, errors = capsys.readouterr()
-    assert out == ""
-    assert errors.splitlines()[0] == "Wrote run/predictions.html"
-    assert "</html>" in (place / "run/predictions.html").read_text()
-
-
 @pytest.mark.parametrize("format", ["text", "json", "html"])
 def test_reports_end_with_predictions(
     place: Path, capsys: pytest.CaptureFixture[str], format: str

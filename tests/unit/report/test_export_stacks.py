@@ -1,22 +1,20 @@
-"""py-spy's stacks as folded lines and as speedscope's document."""
+"""py-spy's stacks as folded lines."""
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import replace
-from typing import Any
 
 import examples
 import made_exports
 import pytest
-from made_exports import CHILD, HOSTILE, LOADER, STEPS
-from made_runs import FILE, MS, PID, table
+from made_exports import CHILD, HOSTILE, LOADER
+from made_runs import FILE, PID, table
 
 from debottleneck.analysis import frames
 from debottleneck.analysis.analyse import analyse
 from debottleneck.errors import UsageError
-from debottleneck.report.exports import collapsed, speedscope
+from debottleneck.report.exports import collapsed
 from debottleneck.report.exports.threads import labels
 
 LINE = re.compile(r"(?P<path>[^;]+(;[^;]+)+) (?P<number>\d+)")
@@ -54,81 +52,12 @@ def test_no_hostile_name_breaks_a_folded_line() -> None:
     assert all(line.isprintable() for line in lines)
 
 
-def document(analysis: Any) -> dict[str, Any]:
-    """Speedscope's document, read back."""
-    found: dict[str, Any] = json.loads(speedscope.render(analysis))
-    return found
-
-
-def test_each_thread_is_a_sampled_profile() -> None:
-    """In nanoseconds, the trainer first, frames shared, the stage outermost."""
-    whole = document(made_exports.analysis())
-    trainer, loader = whole["profiles"][:2]
-    assert trainer["name"] == "MainThread (trainer)"
-    assert loader["name"] == "loader-0 (loader)"
-    assert trainer["weights"] == [40 * MS, 3 * MS, 10 * MS]
-    assert (trainer["unit"], trainer["endValue"]) == ("nanoseconds", 53 * MS)
-    frames = whole["shared"]["frames"]
-    first = [frames[index] for index in trainer["samples"][0]]
-    assert first == [
-        {"name": "[other]"},
-        {"name": "<module>", "file": FILE, "line": 9},
-        {"name": "load_batch", "file": FILE, "line": 41},
-    ]
-
-
-def nested(events: list[dict[str, Any]]) -> list[int]:
-    """How many frames are open after each event; asserts that they nest in time."""
-    opened: list[int] = []
-    depths, before = [], 0
-    for event in events:
-        assert event["at"] >= before
-        before = event["at"]
-        if event["type"] == "O":
-            opened.append(event["frame"])
-        else:
-            assert opened.pop() == event["frame"]
-        depths.append(len(opened))
-    return depths
-
-
-def test_the_trainers_stages_are_an_evented_profile() -> None:
-    """Stages open and close one after the other."""
-    whole = document(made_exports.analysis())
-    stages = whole["profiles"][-1]
-    assert stages["name"] == "rows of MainThread (trainer)"
-    depths = nested(stages["events"])
-    assert depths == [1, 0] * (STEPS * 5)
-    names = [f["name"] for f in whole["shared"]["frames"]]
-    assert names[stages["events"][4]["frame"]] == "[loss]"
-    assert stages["events"][4]["at"] == 60 * MS
-
-
-def test_too_many_slices_are_cut(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """The profile's name says how many it shows."""
-    monkeypatch.setattr(speedscope, "MOST_ROWS", 25)
-    stages = document(made_exports.analysis())["profiles"][-1]
-    assert ", only the first 25 of " in stages["name"]
-    assert len(stages["events"]) == 2 * 25
-    assert nested(stages["events"])[-1] == 0
-
-
-def test_without_stacks_speedscope_shows_stages_and_says_so() -> None:
-    """The document's name says what is missing."""
-    whole = document(made_exports.without("stacks"))
-    assert [p["type"] for p in whole["profiles"]] == ["evented"]
-    assert whole["name"] == "train.py; this recording has no stacks of py-spy"
-
-
-@pytest.mark.parametrize("render", [collapsed.render, speedscope.render])
-def test_a_recording_without_stacks_says_what_to_do(render: Any) -> None:
+def test_a_recording_without_stacks_says_what_to_do() -> None:
     """What is missing, why, and what measures it."""
     with pytest.raises(UsageError, match="no stacks of py-spy: the run was too short"):
-        render(replace(examples.killed(), segments=frames.empty("segments")))
+        collapsed.render(replace(examples.killed(), segments=frames.empty("segments")))
     with pytest.raises(UsageError, match="profile a longer run without --no-stacks"):
-        render(made_exports.without("stacks", "marks"))
+        collapsed.render(made_exports.without("stacks", "marks"))
 
 
 def test_threads_of_the_same_name_are_told_apart() -> None:

@@ -120,49 +120,6 @@ def test_a_hundred_thousand_steps_stay_few_points() -> None:
     assert points(many) <= 400 * len(many.layout.annotations)
 
 
-@pytest.mark.parametrize("name", comparisons.COMPARISONS)
-def test_speedups_show_values_and_intervals(name: str) -> None:
-    """A mark with arms for each strategy that was timed; None if none was."""
-    comparison = comparisons.COMPARISONS[name]()
-    drawn = trials.speedups(comparison)
-    known = [t for t in comparison.trials if t.speedup is not None]
-    if not known:
-        assert drawn is None
-        return
-    every = [t for t in drawn.data if t.error_x.array]
-    marks = [t for t in every if t.name != "predicted"]
-    assert [t.x[0] for t in marks] == [t.speedup.value for t in known if t.speedup]
-    low, high = drawn.layout.xaxis.range
-    assert low <= 1 <= high
-    assert all(low <= t.x[0] <= high for t in every)
-
-
-def test_marks_are_told_apart_without_colour() -> None:
-    """A shape for each verdict; predictions are hollow, below what was measured."""
-    drawn = trials.speedups(comparisons.faster())
-    marks = [t for t in drawn.data if t.error_x.array]
-    shapes = {t.name: t.marker.symbol for t in marks}
-    assert shapes.pop("predicted") == "diamond-open"
-    assert len(set(shapes.values())) == len(shapes) == 4
-    (guess,) = (t for t in marks if t.name == "predicted")
-    assert guess.x[0] == 2.11
-    assert guess.x[0] + guess.error_x.array[0] == pytest.approx(2.29)
-    assert guess.x[0] - guess.error_x.arrayminus[0] == pytest.approx(1.94)
-    (measured,) = (t for t in marks if t.x[0] == 2.16)
-    assert guess.error_x.thickness < measured.error_x.thickness
-    assert guess.y[0] == measured.y[0] + trials.BELOW
-    skipped = trials.speedups(comparisons.predicted())
-    assert len(list(skipped.select_traces({"name": "predicted"}))) == 2
-
-
-def test_a_boundless_interval_does_not_flatten_the_figure() -> None:
-    """Arms that reach very far are cut off by the axis."""
-    wild = comparisons.trial("prefetch", result.SAME_SPEED, (1.1, 0.01, 1e130))
-    comparison = replace(comparisons.nothing(), trials=(wild,))
-    drawn = trials.speedups(comparison)
-    assert drawn.layout.xaxis.range[1] < 10
-
-
 def test_recordings_have_their_own_names_and_all_their_steps() -> None:
     """Made of recordings, nothing is called the plain script and no step is cut."""
     one = comparisons.trial("prefetch", result.FASTER, (2.0, 1.9, 2.1))
@@ -176,8 +133,6 @@ def test_recordings_have_their_own_names_and_all_their_steps() -> None:
     assert "runs/&lt;old&gt;" in first
     assert "runs/new" in second
     assert any("all 9 steps" in str(t.hovertemplate) for t in drawn.data)
-    shown = trials.speedups(comparison)
-    assert shown.layout.xaxis.title.text == "times as fast as runs/&lt;old&gt;"
 
 
 def test_very_many_strategies_fit_on_a_screen() -> None:
@@ -185,14 +140,11 @@ def test_very_many_strategies_fit_on_a_screen() -> None:
     one = comparisons.trial("prefetch:workers=2", result.SAME_SPEED, (1.0, 0.9, 1.1))
     several = tuple(replace(one, spec=f"prefetch:workers={n}") for n in range(2, 60))
     comparison = replace(comparisons.faster(), trials=several)
-    for drawn in (
-        trials.speedups(comparison),
-        trials.distribution(comparison, rounds(comparison, 8, 2)),
-    ):
-        assert drawn.layout.height <= base.TALLEST
-        last = drawn.layout.annotations[-1].text
-        assert last.startswith("and ")
-        assert "more" in last
+    drawn = trials.distribution(comparison, rounds(comparison, 8, 2))
+    assert drawn.layout.height <= base.TALLEST
+    last = drawn.layout.annotations[-1].text
+    assert last.startswith("and ")
+    assert "more" in last
 
 
 def test_names_of_strategies_are_escaped() -> None:
@@ -202,7 +154,6 @@ def test_names_of_strategies_are_escaped() -> None:
     tables = replace(rounds(comparison), losses=loss_table({"": [1.0], spec: [1.0]}))
     for drawn in (
         trials.distribution(comparison, tables),
-        trials.speedups(comparison),
         losses.curves(tables.losses, spec),
     ):
         assert "script&gt;" in drawn.to_json()

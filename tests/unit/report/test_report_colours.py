@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from itertools import combinations, pairwise
-from typing import Any
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -14,7 +13,6 @@ from debottleneck.report.colours import (
     CAUSE_COLOURS,
     LINE_COLOURS,
     STAGE_COLOURS,
-    THEMES,
     contrast,
     ink_on,
 )
@@ -138,22 +136,3 @@ def test_colours_stand_out_from_the_paper(palette: str, paper: str) -> None:
 def test_text_on_a_colour_is_readable(palette: str) -> None:
     """The ink chosen for a colour has a contrast of 4.5:1 to it."""
     assert [c for c in PALETTES[palette].values() if contrast(ink_on(c), c) < 4.5] == []
-
-
-def between(first: str, second: str) -> list[str]:
-    """Eleven colours from one to the other."""
-    ends = [[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in (first, second)]
-    ways = np.linspace(ends[0], ends[1], 11).round().astype(int)
-    return ["#" + "".join(f"{channel:02x}" for channel in way) for way in ways]
-
-
-@pytest.mark.parametrize("theme", THEMES)
-def test_numbers_in_the_heat_map_are_readable(theme: str) -> None:
-    """The theme's ink has 4.5:1 on every shade of its scale, and on the paper."""
-    layout: Any = THEMES[theme]["layout"]
-    (drawn,) = THEMES[theme]["data"]["heatmap"]
-    scale = [colour for _, colour in layout["coloraxis"]["colorscale"]]
-    pairs = pairwise(scale)
-    shades = [shade for pair in pairs for shade in between(*pair)]
-    ink = drawn["textfont"]["color"]
-    assert min(contrast(ink, shade) for shade in [*shades, PAPERS[theme]]) >= 4.5

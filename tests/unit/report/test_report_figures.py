@@ -44,13 +44,6 @@ def test_blocks_of_instruments_are_shaded() -> None:
     assert len(spans) == figures.MOST_SHADES
 
 
-def test_the_distribution_counts_quiet_steps() -> None:
-    """Every quiet step is in a bar or counted as beyond the edge."""
-    built = examples.healthy()
-    drawn = figures.distribution(built)
-    assert int(np.sum(drawn.data[0].y)) + figures.beyond(built) == built.loop.measured
-
-
 def test_plotly_texts_are_escaped() -> None:
     """A name with markup is shown, not read."""
     assert plain("<b>&\x1b") == "&lt;b&gt;&amp;\N{REPLACEMENT CHARACTER}"

@@ -17,7 +17,7 @@ from debottleneck.errors import BottleneckError, UsageError
 from debottleneck.trials.sides import Sides
 
 
-@pytest.mark.parametrize("format", ["perfetto", "speedscope", "collapsed", "pstats"])
+@pytest.mark.parametrize("format", ["perfetto", "collapsed"])
 def test_every_export_has_the_users_functions(format: str, tmp_path: Path) -> None:
     """Each name leads to content that is written to a file as it is."""
     analysis = made_exports.analysis()

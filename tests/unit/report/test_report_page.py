@@ -5,19 +5,18 @@ from __future__ import annotations
 import json
 import re
 import time
-from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 
 import comparisons
 import examples
-import made_predictions
 import pytest
 from plotly.offline import get_plotlyjs
 
 from debottleneck.report import render
 from debottleneck.report.html import comparison as pair
-from debottleneck.report.html import predictions, sheet
+from debottleneck.report.html import sheet
+from debottleneck.trials.sides import Sides
 
 NAMES = list(examples.EXAMPLES)
 MOST_BYTES = 1_000_000
@@ -51,11 +50,6 @@ class Structure(HTMLParser):
                 self.handlers.append(name)
 
 
-def asked() -> str:
-    """The page of predictions."""
-    return predictions.render(made_predictions.WAITING, examples.predicted().recording)
-
-
 def both() -> str:
     """The page of a comparison with both recordings."""
     whole = comparisons.faster()
@@ -65,12 +59,12 @@ def both() -> str:
 
 @pytest.fixture(scope="module")
 def pages() -> dict[str, str]:
-    """Every example's page, and those of predictions and of a comparison."""
+    """Every example's page, and that of a comparison."""
     runs = {name: render(examples.EXAMPLES[name](), "html") for name in NAMES}
-    return {**runs, "asked": asked(), "both": both()}
+    return {**runs, "both": both()}
 
 
-@pytest.mark.parametrize("name", [*NAMES, "asked", "both"])
+@pytest.mark.parametrize("name", [*NAMES, "both"])
 def test_a_page_is_well_built_and_offline(pages: dict[str, str], name: str) -> None:
     """One h1, no level skipped, a caption a table, no id twice; no address outside."""
     html, parsed = pages[name], Structure(pages[name])
@@ -118,7 +112,6 @@ def test_a_missing_part_is_left_out_and_its_reason_said(pages: dict[str, str]) -
     assert "it was switched off with --no-functions" in pages["healthy"]
     killed = pages["killed"]
     assert {"flame", "lines", "gil", "functions"}.isdisjoint(sections(killed))
-    assert 'data-figure="causes"' not in killed
     reasons = killed.partition('id="gaps"')[2].partition("</section>")[0]
     assert "the run was too short." in reasons
     assert "Operation not permitted" in reasons
@@ -180,11 +173,8 @@ def test_the_page_is_the_same_each_time(pages: dict[str, str]) -> None:
 
 def test_without_figures_there_is_no_plotly() -> None:
     """What draws nothing needs no script that draws."""
-    bare = predictions.render(
-        replace(made_predictions.NOTHING, rows=(), settings=()),
-        examples.predicted().recording,
-    )
-    assert ['id="plotly"' in html for html in (bare, asked())] == [False, True]
+    bare = pair.render(comparisons.unverified(), Sides())
+    assert ['id="plotly"' in html for html in (bare, both())] == [False, True]
 
 
 def test_long_tables_fold(pages: dict[str, str]) -> None:
@@ -198,7 +188,7 @@ def test_every_figure_has_a_caption_and_a_label(pages: dict[str, str]) -> None:
     """As many captions as figures; of a timeline the numbers, too."""
     html = pages["gil_bound"]
     labels = re.findall(r'data-figure="[^"]+" role="img" aria-label="([^"]+)"', html)
-    assert len(labels) == html.count("<figcaption>") == 6
+    assert len(labels) == html.count("<figcaption>") == 4
     assert sum("training thread: " in label for label in labels) == 2
 
 

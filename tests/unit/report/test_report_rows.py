@@ -150,7 +150,7 @@ def test_source_is_left_out_of_a_copy_to_hand_on() -> None:
     assert "train.py:51" in set(found.rows["row"])
     other = Candidate("", "/w/train.py", 9, 3, "--step train.py:9")
     found = replace(found, loop=replace(found.loop, others=(other,)))
-    for format in ("text", "html", "json", "speedscope", "perfetto"):
+    for format in ("text", "html", "json", "perfetto"):
         written = render(found, format)
         assert not {"secret", LOOP, "W -= out"} & {
             text for text in ("secret", LOOP, "W -= out") if text in str(written)

@@ -208,7 +208,7 @@ def test_shelving_keeps_data_and_no_places(tmp_path: Path) -> None:
     assert "Before: The plain script" in text
     assert "After: Prefetch with 4 threads" in text
     page = (folder / make.PAGE).read_text(encoding="utf-8")
-    assert 'id="plotly"' in page
+    assert 'id="trials-table"' in page
 
 
 def test_texts_of_trials_lose_their_places() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import replace
 
@@ -10,7 +9,6 @@ import numpy as np
 import pytest
 
 from debottleneck.commands import main
-from debottleneck.report.machine import selfcheck as document
 from debottleneck.report.text import selfcheck as rendered
 from debottleneck.selfcheck.accuracy import Truth
 from debottleneck.selfcheck.cases import IN_TRAINER, LOADER, cases
@@ -152,26 +150,6 @@ def test_what_may_be_wrong(changes: dict[str, object], word: str) -> None:
     text = " ".join(rendered.render(found).split())
     assert "NOT within bounds" in text
     assert word in text
-
-
-def test_json_is_versioned_and_has_no_nan() -> None:
-    """What is missing is null; errors are in points."""
-    healthy = Row((), "", "trainer", 0.0, verdict=OK, note="no finding")
-    found = json.loads(document.render(check(row(1.0), healthy, costs=(COST,))))
-    assert found["schema"] == 1
-    assert found["ok"] is True
-    first, last = found["rows"]
-    assert first["error_points"] == pytest.approx(1.0)
-    assert first["high_points"] == 2.5
-    assert last["truth"] is None
-    assert found["costs"][0]["bound"] == 0.02
-    assert found["exceeded"] == []
-    assert set(found["machine"]) == {
-        "cores",
-        "cpu_quota",
-        "foreign_cores",
-        "counts_run_delay",
-    }
 
 
 def test_text_fits_eighty_columns() -> None:

@@ -24,22 +24,6 @@ Samples = list[tuple[tuple[Frame, ...], int]]
 """Frames, outermost first and below their stage, and nanoseconds; in order of time."""
 
 
-def lacks(analysis: Analysis, what: str, instrument: str, remedy: str) -> UsageError:
-    """The error that says what is missing, why, and how to measure it.
-
-    Args:
-        analysis: Its `not_measured` may know why.
-        what: Begins the entry's name there: "stacks" or "functions".
-        instrument: Who measures it.
-        remedy: What to do when no entry knows better.
-    """
-    gaps = (gap for gap in analysis.not_measured if gap.what.startswith(what))
-    gap = next(gaps, NotMeasured(what, ""))
-    reason = f": {gap.why}" if gap.why else ""
-    text = f"this recording has no {what} of {instrument}{reason}"
-    return UsageError(text, gap.remedy or remedy)
-
-
 def _keys(table: pd.DataFrame) -> list[Key]:
     return list(zip(table.pid.tolist(), table.tid.tolist(), strict=True))
 
@@ -94,8 +78,11 @@ def stacks_of(analysis: Analysis) -> dict[str, Samples]:
     table = sampled(recording, code, analysis.segments, names, _roles(analysis))
     rows = table[(table["block"] == "stacks") & (table["weight_ns"] > 0)]
     if rows.empty:
-        remedy = "profile a longer run without --no-stacks"
-        raise lacks(analysis, "stacks", "py-spy", remedy)
+        gaps = (gap for gap in analysis.not_measured if gap.what.startswith("stacks"))
+        gap = next(gaps, NotMeasured("stacks", ""))
+        reason = f": {gap.why}" if gap.why else ""
+        remedy = gap.remedy or "profile a longer run without --no-stacks"
+        raise UsageError(f"this recording has no stacks of py-spy{reason}", remedy)
     frames = {
         number: tuple((clean(name), clean(file), line) for name, file, line in stack)
         for number, stack in code.frames.items()

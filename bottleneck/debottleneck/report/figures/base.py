@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from debottleneck.report.rows import ShownRows
 from debottleneck.report.words import strategies
-from debottleneck.report.words.quantities import clean, number
+from debottleneck.report.words.quantities import clean
 
 TALLEST = 640
 """Pixels; a higher figure does not fit on a screen of 1280 x 720."""
@@ -58,12 +58,6 @@ def blank(height: int, **layout: Any) -> go.Figure:
     return go.Figure(layout={"template": {}, "height": height, **shared, **layout})
 
 
-def signed(value: float, digits: int, sign_of_zero: str = "-") -> str:
-    """A difference with its sign, in ASCII."""
-    sign = "+" if value > 0 else "-" if value < 0 else sign_of_zero
-    return f"{sign}{number(abs(value), digits)}"
-
-
 def arms(value: float, low: float, high: float, **style: Any) -> dict[str, Any]:
     """The error bar from `low` to `high` around a mark at `value`."""
     return {
@@ -73,19 +67,6 @@ def arms(value: float, low: float, high: float, **style: Any) -> dict[str, Any]:
         "arrayminus": [max(0.0, value - low)],
         **style,
     }
-
-
-def add_line(
-    figure: go.Figure,
-    x: Sequence[Any],
-    y: Sequence[Any],
-    width: float = 1.5,
-    dash: str = "dot",
-    **more: Any,
-) -> None:
-    """A thin dotted line of no stage and no cause, silent under the pointer."""
-    line = {"width": width, "color": NEUTRAL, "dash": dash}
-    figure.add_scatter(x=x, y=y, mode="lines", line=line, hoverinfo="skip", **more)
 
 
 def title(text: str) -> dict[str, Any]:

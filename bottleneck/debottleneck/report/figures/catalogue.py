@@ -1,8 +1,8 @@
-"""Every figure that there may be, once: for the pages, `--png` and notebooks.
+"""Every figure that there may be, once: for the pages and notebooks.
 
 An entry's `draw` returns None where its data were not measured, and nothing else says
 when a figure exists. The pages have keys of their own beside their figures; a figure in
-a notebook or a picture stands alone, with title, legend and light theme.
+a notebook stands alone, with title, legend and light theme.
 """
 
 from __future__ import annotations
@@ -17,13 +17,10 @@ from debottleneck.analysis.result import Analysis
 from debottleneck.errors import UsageError
 from debottleneck.report.colours import THEMES
 from debottleneck.report.figures import (
-    causes,
     change,
     faster,
     flame,
-    flame_change,
     losses,
-    predictions,
     steps,
     timeline,
     trials,
@@ -47,9 +44,6 @@ TITLE_SIZE, TITLE_ROOM = 14, 30
 
 STAGE = "flame:"
 """Begins the name of one stage's flame graph."""
-
-PREDICTIONS = "predictions"
-"""The figure that needs predictions, which take time to make."""
 
 
 @dataclass(frozen=True)
@@ -92,14 +86,10 @@ def _side(id: str) -> Entry:
 
 
 RUN: Mapping[str, Entry] = {
-    "causes": Entry(
-        "Where the time of a step goes: its parts by cause, ms", causes.of_run
-    ),
     "steps": Entry(
         "Every step's time by part; in shaded steps other instruments worked",
         steps.step_bars,
     ),
-    "distribution": Entry("How long the undisturbed steps took", steps.distribution),
     "timeline": Entry(
         "A typical step: what each thread ran, below it its waits",
         lambda run: timeline.of_run(run, "typical"),
@@ -118,10 +108,6 @@ RUN: Mapping[str, Entry] = {
     "faster": Entry(
         "What the step gains where a row takes less, with 95 % bands", faster.curves
     ),
-    PREDICTIONS: Entry(
-        "What strategies should gain, with 90 % bands: speed-up over workers",
-        lambda run: predictions.curve(run.predictions),
-    ),
 }
 """Name that users type, and that it has on the page -> figure of a recording."""
 
@@ -129,14 +115,6 @@ COMPARISON: Mapping[str, Entry] = {
     "change": Entry(
         "The mean step before and after: its parts by cause",
         lambda _, shown: change.bars(shown.found),
-    ),
-    "waterfall": Entry(
-        "From the old mean step to the new one, cause by cause",
-        lambda _, shown: change.waterfall(shown.found),
-    ),
-    "speedups": Entry(
-        "Speed-up of each strategy with its 95 % interval",
-        lambda comparison, _: trials.speedups(comparison),
     ),
     "trials": Entry(
         "Step times of every trial: a dot a round, a bar all its steps",
@@ -148,10 +126,6 @@ COMPARISON: Mapping[str, Entry] = {
     ),
     "timeline-before": _side("before"),
     "timeline-after": _side("after"),
-    "flame-change": Entry(
-        "What changed in the stacks: blue takes less time, orange more",
-        lambda _, shown: flame_change.figure(shown.found),
-    ),
 }
 """The same of a comparison."""
 
@@ -162,57 +136,27 @@ def of_run(analysis: Analysis, name: str) -> go.Figure:
     Raises:
         UsageError: No such figure, or nothing was measured for it.
     """
-    check(name, RUN)
     if name in RUN:
         figure, title = RUN[name].draw(analysis), RUN[name].title
-    else:
+    elif name.startswith(STAGE):
         stage = name.removeprefix(STAGE)
         figure = flame.of_run(analysis, stage)
         title = RUN["flame"].title.replace("the heaviest part", plain(stage))
+    else:
+        raise UsageError(
+            f"a recording has no figure called {name!r}",
+            f"choose one of: {', '.join((*RUN, f'{STAGE}ROW'))}",
+        )
     if figure is None:
-        graphs = (f"{STAGE}{stage}" for stage in flame.stages(analysis.flame))
-        raise _missing(name, [*_drawn(RUN, analysis), *graphs])
+        names = [name for name, entry in RUN.items() if entry.draw(analysis)]
+        names += [f"{STAGE}{stage}" for stage in flame.stages(analysis.flame)]
+        raise UsageError(
+            f"there is no figure {name!r} here: what it draws was not measured",
+            f"choose one of: {', '.join(names)}"
+            if names
+            else "profile the script for longer",
+        )
     return _alone(figure, title)
-
-
-def of_comparison(comparison: Comparison, shown: Sides, name: str) -> go.Figure:
-    """A figure of a comparison.
-
-    Raises:
-        UsageError: No such figure, or nothing was measured for it.
-    """
-    check(name, COMPARISON)
-    figure = COMPARISON[name].draw(comparison, shown)
-    if figure is None:
-        raise _missing(name, _drawn(COMPARISON, comparison, shown))
-    return _alone(figure, COMPARISON[name].title)
-
-
-def check(name: str, entries: Mapping[str, Entry]) -> None:
-    """Refuse a name that RUN, or COMPARISON, has no figure for.
-
-    Raises:
-        UsageError: No such figure; the names there are.
-    """
-    is_run = entries is RUN
-    if name not in entries and not (is_run and name.startswith(STAGE)):
-        kind = "a recording" if is_run else "a comparison"
-        names = [*entries, *[f"{STAGE}ROW"] * is_run]
-        said = f"{kind} has no figure called {name!r}"
-        raise UsageError(said, f"choose one of: {', '.join(names)}")
-
-
-def _drawn(entries: Mapping[str, Entry], *subject: Any) -> list[str]:
-    """The figures that this subject has."""
-    return [name for name, entry in entries.items() if entry.draw(*subject)]
-
-
-def _missing(name: str, names: list[str]) -> UsageError:
-    others = f"choose one of: {', '.join(names)}"
-    return UsageError(
-        f"there is no figure {name!r} here: what it draws was not measured",
-        others if names else "profile the script for longer",
-    )
 
 
 def _alone(figure: go.Figure, title: str) -> go.Figure:

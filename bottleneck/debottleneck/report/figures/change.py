@@ -1,25 +1,19 @@
-"""What a strategy changed in the mean step: row by cause, and cause by cause."""
+"""What a strategy changed in the mean step: row by cause."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
-import pandas as pd
 import plotly.graph_objects as go
 
 from debottleneck import words
 from debottleneck.report import matrix
-from debottleneck.report.colours import cause_colour, ink_on
+from debottleneck.report.colours import cause_colour
 from debottleneck.report.figures.base import (
     LEVEL,
-    NEUTRAL,
-    add_line,
     blank,
     plain,
     said,
-    signed,
     title,
 )
 from debottleneck.report.rows import ShownRows
@@ -29,13 +23,6 @@ from debottleneck.trials.sides import Side
 PITCH = 40
 """Pixels of a stage: two bars."""
 
-BAR = 30
-"""Pixels of a row of the waterfall."""
-
-TINY = 0.01
-"""A change of less than this share of the longer step joins OTHERS."""
-
-OTHERS = "other causes"
 TIMES = ("before", "after")
 
 
@@ -83,7 +70,6 @@ def _bar(
     y: Sequence[float],
     texts: Sequence[str],
     width: float,
-    **more: Any,
 ) -> None:
     """Bars of one colour, and what is said of each under the pointer."""
     figure.add_bar(
@@ -94,7 +80,7 @@ def _bar(
         width=width,
         customdata=texts,
         hovertemplate="%{customdata}<extra></extra>",
-        **{"marker": {"color": cause_colour(cause), "line": {"width": 0}}, **more},
+        marker={"color": cause_colour(cause), "line": {"width": 0}},
     )
 
 
@@ -128,84 +114,3 @@ def _finished(
         ticklabelstandoff=4,
         **bare,
     )
-
-
-@dataclass(frozen=True)
-class WaterfallRow:
-    """One row of the waterfall: from `start` to `end` milliseconds."""
-
-    name: str
-    start: float
-    end: float
-    detail: str = ""
-
-    @property
-    def change(self) -> float:
-        """Negative where time was gained."""
-        return self.end - self.start
-
-    def said(self, digits: int) -> str:
-        """Its length; of a change with its sign."""
-        length = number if self.name in TIMES else signed
-        return f"{length(self.change, digits)} ms"
-
-
-def waterfall(sides: Sequence[Side]) -> go.Figure | None:
-    """From the old mean step to the new one, cause by cause; it adds up exactly.
-
-    Returns:
-        None unless there are two sides, both with causes.
-    """
-    if len(sides) != 2:
-        return None
-    before, after = (matrix.trainer_causes(side.analysis).sum() for side in sides)
-    if before.empty or after.empty:
-        return None
-    first, last = (
-        WaterfallRow(name, 0.0, float(causes.sum()), plain(side.label))
-        for name, causes, side in zip(TIMES, (before, after), sides, strict=True)
-    )
-    changes = _changes(after.sub(before, fill_value=0.0), first.end, last.end)
-    rows = [first, *changes, last]
-    digits = table_digits(max(first.end, last.end))
-    figure = blank(BAR * len(rows) + 52, barmode="overlay")
-    for index, row in enumerate(rows):
-        text = f"<b>{plain(row.name)}</b>: {row.said(digits)} per step"
-        text += f"<br>{row.detail}" * bool(row.detail)
-        x, base = [abs(row.change)], [min(row.start, row.end)]
-        _bar(figure, row.name, x, [index], [text], 0.62, base=base, marker=_look(row))
-    joints = [v for row in rows[:-1] for v in (row.end, row.end, None)]
-    places = [v for index in range(len(rows) - 1) for v in (index, index + 1, None)]
-    add_line(figure, joints, places, width=1, showlegend=False)
-    ends = {float(i): max(row.start, row.end) for i, row in enumerate(rows)}
-    bold = ("<b>{}</b>" if row.name in TIMES else "{}" for row in rows)
-    names = [b.format(plain(row.name)) for b, row in zip(bold, rows, strict=True)]
-    ticks = dict(zip(ends, names, strict=True))
-    return _finished(figure, ends, ticks, [r.said(digits) for r in rows], len(rows))
-
-
-def _look(row: WaterfallRow) -> dict[str, Any]:
-    """A bar that grows is hatched."""
-    colour = NEUTRAL if row.name in TIMES else cause_colour(row.name)
-    ink = {"fgcolor": ink_on(colour), "fgopacity": 0.55, "fillmode": "overlay"}
-    hatched = {"shape": "/", "size": 7, "solidity": 0.25, **ink}
-    grows = row.change > 0 and row.name not in TIMES
-    pattern = hatched if grows else None
-    return {"color": colour, "line": {"width": 0}, "pattern": pattern}
-
-
-def _changes(changes: pd.Series, first: float, last: float) -> list[WaterfallRow]:
-    """Changes one after the other, the largest gain first, tiny ones joined last."""
-    moved = changes[changes != 0].sort_values(kind="stable")
-    tiny = (moved.abs() < TINY * max(first, last)) & (moved.index != "unattributed")
-    tiny &= tiny.sum() > 1
-    named = [(str(name), float(ms), "") for name, ms in moved[~tiny].items()]
-    if tiny.any():
-        names = ", ".join(in_order(map(str, moved.index[tiny]), words.CAUSES))
-        named.append((OTHERS, float(moved[tiny].sum()), names))
-    rows: list[WaterfallRow] = []
-    level = first
-    for name, ms, detail in named:
-        rows.append(WaterfallRow(name, level, level + ms, detail))
-        level += ms
-    return rows

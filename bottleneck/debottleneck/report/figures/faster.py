@@ -7,11 +7,13 @@ import plotly.graph_objects as go
 from debottleneck.analysis.result import Analysis, Faster
 from debottleneck.report.colours import channels
 from debottleneck.report.figures.base import LEGEND_ABOVE, LEVEL, blank, plain, title
-from debottleneck.report.figures.predictions import BAND
 from debottleneck.report.rows import ShownRows
 from debottleneck.report.words.faster import gain
 
 NOTHING = Faster(0, 0.0, 0.0, 0.0)
+
+BAND = 0.16
+"""How much of its colour the band around a line has."""
 
 
 def curves(analysis: Analysis) -> go.Figure | None:

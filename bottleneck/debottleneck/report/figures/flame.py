@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
@@ -39,15 +39,12 @@ def stages(flame: pd.DataFrame) -> list[str]:
     return [str(stage) for stage in weights[weights > 0].index]
 
 
-def cut(
-    nodes: pd.DataFrame, most: int = MOST_NODES, sums: Sequence[str] = SUMS
-) -> pd.DataFrame:
+def cut(nodes: pd.DataFrame, most: int = MOST_NODES) -> pd.DataFrame:
     """The widest nodes of one stage, at most `most` with the folded remainders.
 
     Args:
         nodes: Columns of `flame`; of each node the weight is its children's or more.
         most: The number to keep.
-        sums: Columns that folded nodes add up.
 
     Returns:
         Columns of `flame` plus `self_ms`; folded nodes are called SMALLER.
@@ -57,7 +54,7 @@ def cut(
     keep = len(nodes) if len(nodes) <= most else most // 2
     kept, rest = ranked.head(keep), ranked.iloc[keep:]
     edge = rest[rest.parent.isin(kept.id) | ~rest.parent.isin(ranked.id)]
-    folded = edge.groupby("parent")[[*sums]].sum().reset_index()
+    folded = edge.groupby("parent")[[*SUMS]].sum().reset_index()
     folded = folded[folded.weight_ms > 0]
     named = {
         "id": -2 - np.arange(len(folded)),
@@ -65,7 +62,7 @@ def cut(
         "file": "",
         "line": 0,
     }
-    columns = ["id", "parent", "function", "file", "line", *sums]
+    columns = ["id", "parent", "function", "file", "line", *SUMS]
     shown = pd.concat([kept, folded.assign(**named)], ignore_index=True)[columns]
     inside = shown.id.map(shown.groupby("parent").weight_ms.sum()).fillna(0.0)
     return shown.assign(self_ms=(shown.weight_ms - inside).clip(lower=0.0))

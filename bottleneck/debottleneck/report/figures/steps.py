@@ -1,4 +1,4 @@
-"""Every step of a run: its time by row, and how step times spread."""
+"""Every step of a run: its time by row."""
 
 from __future__ import annotations
 
@@ -10,18 +10,12 @@ import plotly.graph_objects as go
 
 from debottleneck.analysis.result import Analysis
 from debottleneck.report.colours import BLOCK_COLOURS
-from debottleneck.report.figures.base import ACCENT, blank, plain, title
+from debottleneck.report.figures.base import blank, plain, title
 from debottleneck.report.rows import ShownRows
-from debottleneck.report.words.quantities import in_order, number
+from debottleneck.report.words.quantities import in_order
 
 MOST_BARS = 400
 MOST_SHADES = 200
-BINS = 60
-FEWEST = 2
-"""Quiet steps from which on there is a distribution."""
-
-FAR = 3.0
-"""The distribution is drawn up to this many times the 95th percentile."""
 
 
 def step_bars(analysis: Analysis, rows: ShownRows | None = None) -> go.Figure | None:
@@ -92,57 +86,3 @@ def block_spans(steps: pd.DataFrame) -> list[tuple[str, int, int]]:
     spans = [*runs.itertuples(index=False, name=None)]
     loud = [(block, first, last) for block, first, last in spans if block != "quiet"]
     return sorted(loud, key=lambda span: span[1] - span[2])[:MOST_SHADES]
-
-
-def distribution(analysis: Analysis) -> go.Figure | None:
-    """How many quiet steps took how long, with median and 95th percentile.
-
-    Returns:
-        None with fewer than FEWEST quiet steps.
-    """
-    wall, edge = _quiet_ms(analysis)
-    if len(wall) < FEWEST:
-        return None
-    inside = wall[wall <= min(wall.max(), edge)]
-    counts, edges = np.histogram(inside, bins=min(BINS, max(5, len(inside) // 4)))
-    figure = blank(260, margin={"l": 56, "r": 12, "t": 38, "b": 44})
-    figure.add_bar(
-        x=(edges[:-1] + edges[1:]) / 2,
-        y=counts,
-        width=np.diff(edges) * 0.94,
-        customdata=np.column_stack([edges[:-1], edges[1:]]),
-        marker={"color": ACCENT, "line": {"width": 0}},
-        hovertemplate="%{customdata[0]:.4~g} to %{customdata[1]:.4~g} ms: "
-        "%{y} steps<extra></extra>",
-    )
-    middle = (float(edges[0]) + float(edges[-1])) / 2
-    _line_at(figure, analysis.loop.step_median_ms, "median", middle, 0)
-    _line_at(figure, analysis.loop.step_p95_ms, "95th percentile", middle, 15)
-    figure.update_xaxes(title=title("ms per step"), showgrid=False)
-    figure.update_yaxes(title=title("steps"), rangemode="tozero")
-    return figure
-
-
-def _quiet_ms(analysis: Analysis) -> tuple[pd.Series, float]:
-    """Quiet steps' times, and up to which of them the distribution is drawn."""
-    steps, loop = analysis.steps, analysis.loop
-    edge = FAR * max(loop.step_p95_ms, loop.step_median_ms)
-    return steps.wall_ns[steps.block == "quiet"] / 1e6, edge
-
-
-def _line_at(
-    figure: go.Figure, value: float, text: str, middle: float, up: int
-) -> None:
-    figure.add_vline(
-        x=value,
-        line={"width": 1.5, "dash": "dot"},
-        annotation={"text": f"{text} {number(value)} ms", "yshift": up},
-        annotation_position="top left" if value > middle else "top right",
-        annotation_yanchor="bottom",
-    )
-
-
-def beyond(analysis: Analysis) -> int:
-    """Quiet steps that `distribution` leaves out because they are so long."""
-    wall, edge = _quiet_ms(analysis)
-    return int((wall > edge).sum())

@@ -1,8 +1,7 @@
-"""How trials went: times of their steps, speed-ups predicted and measured."""
+"""How trials went: times of their steps."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,19 +11,15 @@ from debottleneck.report.figures.base import (
     ACCENT,
     LEVEL,
     NEUTRAL,
-    add_line,
     add_rows,
     arms,
     blank,
     named,
-    plain,
     title,
-    wrapped,
 )
 from debottleneck.report.words import comparison as comparison_words
-from debottleneck.report.words.quantities import cut, interval, number, table_digits
-from debottleneck.trials import result
-from debottleneck.trials.result import Comparison, Interval, Trial
+from debottleneck.report.words.quantities import interval, number, table_digits
+from debottleneck.trials.result import Comparison, Interval
 from debottleneck.trials.save import Measurements, counted_steps
 from debottleneck.trials.sides import trial_steps
 
@@ -33,23 +28,6 @@ MOST_DOTS = 200
 
 SPREAD = (0.05, 0.25, 0.75, 0.95)
 """Parts of all steps between which the thin and the thick box lie."""
-
-SHAPES: Mapping[str, str] = {
-    result.FASTER: "circle",
-    result.SAME_SPEED: "square",
-    result.UNDECIDED: "square-open",
-    result.SLOWER: "triangle-left",
-    result.DIFFERENT: "x",
-    result.UNVERIFIED: "cross",
-}
-"""Verdict -> the mark of its row, so that colour is not the only sign."""
-
-GUESSED = "#c9772b"
-BELOW = 9
-"""Pixels from what was measured down to what was predicted, around a row's middle."""
-
-FAR = 3.0
-"""An interval is cut at this many times the largest speed-up."""
 
 
 def distribution(comparison: Comparison, measured: Measurements) -> go.Figure | None:
@@ -158,51 +136,3 @@ def _mark(
         customdata=[said],
         hovertemplate="%{customdata}<extra></extra>",
     )
-
-
-def speedups(comparison: Comparison) -> go.Figure | None:
-    """Each strategy's speed-up with its interval, and what was predicted.
-
-    Returns:
-        None where no strategy has a speed-up.
-    """
-    timed = [(t, t.speedup) for t in comparison.trials if t.speedup is not None]
-    if not timed:
-        return None
-    names = [named(trial.spec, _verdict(trial)) for trial, _ in timed]
-    who = cut(comparison_words.baseline(comparison), 28)
-    who = who if comparison.recorded else f"the {who}"
-    figure = _empty(f"times as fast as {plain(who)}")
-    middles = add_rows(figure, names, band=26)
-    drawn: list[Interval] = []
-    for (trial, ratio), middle in zip(timed, middles, strict=False):
-        # a piece of the line of no difference, only where no text stands
-        add_line(figure, [1, 1], [middle - 13, middle + 13])
-        colour = ACCENT if trial.verdict == result.FASTER else NEUTRAL
-        said = f"<b>{'<br>'.join(wrapped(trial.spec))}</b><br>{_verdict(trial)}"
-        symbol = SHAPES.get(trial.verdict, "circle-open")
-        marker = {"symbol": symbol, "size": 11, "color": colour, "line": {"width": 0}}
-        guess, up = trial.predicted, BELOW / 2 if trial.predicted else 0
-        drawn.append(ratio)
-        _mark(figure, ratio, middle - up, said, marker, plain(trial.verdict))
-        if guess:
-            drawn.append(Interval(guess.speedup, guess.low, guess.high))
-            said = f"predicted: {comparison_words.predicted(guess)}, 90 % interval"
-            hollow = {"symbol": "diamond-open", "size": 11, "line": {"width": 2}}
-            marker = {**hollow, "color": GUESSED}
-            _mark(figure, drawn[-1], middle + up, said, marker, "predicted", 1)
-    return figure.update_xaxes(range=_reach(drawn), ticksuffix="x")
-
-
-def _verdict(trial: Trial) -> str:
-    said = f"{comparison_words.speedup(trial.speedup)} "
-    return f"{said}({comparison_words.bounds(trial.speedup)}), {plain(trial.verdict)}"
-
-
-def _reach(drawn: list[Interval]) -> list[float]:
-    """From the lowest to the highest that is drawn, 1 included, with room."""
-    values = [1.0, *(ratio.value for ratio in drawn)]
-    top = max(*values, *(min(ratio.high, FAR * max(values)) for ratio in drawn))
-    low = min(*values, *(ratio.low for ratio in drawn))
-    room = 0.06 * (top - low) or 0.1
-    return [max(0.0, low - room), top + room]

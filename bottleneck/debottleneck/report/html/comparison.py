@@ -20,8 +20,8 @@ from debottleneck.trials.result import Comparison
 from debottleneck.trials.sides import Side, Sides, read
 
 NO_LOOP = "No training loop was recognised in this recording."
-FLAME_NODES = 1_600
-"""Of all flame graphs of both recordings together, beside their difference."""
+FLAME_NODES = 2_400
+"""Of all flame graphs of both recordings together."""
 
 
 def render(comparison: Comparison, evidence: Sides | None = None) -> str:
@@ -68,7 +68,6 @@ def _head(comparison: Comparison, shown: Sides) -> dict[str, Any]:
             *map(sentence, shown.gaps),
         ],
         "trials": comparison_tables.trials(comparison),
-        "predicted": any(trial.predicted for trial in comparison.trials),
         "keep": "\n".join(map(clean, comparison.keep)),
         "run": clean(comparison.run),
         "environment": sheet.flat(comparison.environment),

@@ -1,4 +1,4 @@
-"""What strategies should gain: a section of a run's page, and a page of its own."""
+"""What strategies should gain: a section of a run's page."""
 
 from __future__ import annotations
 
@@ -6,57 +6,16 @@ from typing import Any
 
 from debottleneck.analysis.result import Predictions
 from debottleneck.recording.recording import Recording
-from debottleneck.report import prediction_tables, prices
-from debottleneck.report.figures import predictions as figures
-from debottleneck.report.figures.catalogue import PREDICTIONS, RUN
-from debottleneck.report.html import sheet
-from debottleneck.report.tables import Field, Table, build
+from debottleneck.report import prediction_tables
 from debottleneck.report.words import predictions as words
-from debottleneck.report.words.quantities import clean, home, short
 
 
-def render(predicted: Predictions, recording: Recording) -> str:
-    """A page of its own."""
-    drawing = sheet.Drawing()
-    facts = recording.facts
-    context = {
-        "title": short(facts.script, home(facts)) or "a run",
-        "command": " ".join(map(clean, facts.command)),
-        "created": clean(facts.created),
-        "headline": words.outcome(predicted),
-        "plain": words.plain_line(predicted),
-        "predicted": section(predicted, recording, drawing, alone=True),
-        "prices": prices.pairs(predicted.machine),
-        "measured": clean(predicted.machine.get("measured") or ""),
-    }
-    return sheet.finish("predictions.html.j2", context, drawing)
-
-
-def section(
-    predicted: Predictions,
-    recording: Recording,
-    drawing: sheet.Drawing,
-    alone: bool = False,
-) -> dict[str, Any]:
+def section(predicted: Predictions, recording: Recording) -> dict[str, Any]:
     """What the section's template needs."""
-    rows = (predicted.plain, *predicted.rows) if alone else predicted.rows
-    curve, label = figures.curve(predicted), RUN[PREDICTIONS].title
     return {
-        "table": prediction_tables.strategies(predicted, rows),
+        "table": prediction_tables.strategies(predicted, predicted.rows),
         "none": "" if predicted.best else words.outcome(predicted),
         "notes": words.notes(predicted),
         "commands": words.next_commands(predicted, recording),
-        "curve": curve and drawing.add(PREDICTIONS, curve, label),
-        "settings": _settings(predicted),
+        "settings": prediction_tables.settings(predicted),
     }
-
-
-def _settings(predicted: Predictions) -> Table:
-    """The curve of speed-up over workers, in numbers."""
-    rows = [row for curve in figures.curves(predicted) for row in curve.rows]
-    columns = [
-        Field("setting", "code", lambda row: clean(row.spec)),
-        prediction_tables.SPEEDUP,
-    ]
-    caption = "Predicted speed-up of every setting that was looked at."
-    return build("settings-table", caption, columns, rows, sortable=False)

@@ -7,15 +7,14 @@ from typing import Any
 
 from debottleneck.analysis.result import Analysis, VirtualSpeedups
 from debottleneck.analysis.rules.wording import DOING
-from debottleneck.report import tables
+from debottleneck.report import matrix, tables
 from debottleneck.report.colours import (
     BLOCK_COLOURS,
     BLOCK_NAMES,
 )
-from debottleneck.report.figures import causes, flame, steps, timeline
+from debottleneck.report.figures import flame, steps, timeline
 from debottleneck.report.figures.catalogue import RUN
 from debottleneck.report.html import predictions, sheet, source
-from debottleneck.report.matrix import SMALL
 from debottleneck.report.prediction_tables import faster
 from debottleneck.report.rows import ShownRows
 from debottleneck.report.words import faster as words
@@ -43,8 +42,7 @@ def render(analysis: Analysis) -> str:
     drawing, predicted = sheet.Drawing(), analysis.predictions
     context = {
         **_head(analysis),
-        "predicted": predicted
-        and predictions.section(predicted, analysis.recording, drawing),
+        "predicted": predicted and predictions.section(predicted, analysis.recording),
         "faster": analysis.faster and _faster(analysis, analysis.faster, drawing),
         **_step_sections(analysis, drawing),
         **_code_sections(analysis, drawing),
@@ -95,36 +93,31 @@ def _stake(analysis: Analysis) -> tuple[str, str] | None:
 
 def _step_sections(analysis: Analysis, drawing: sheet.Drawing) -> dict[str, Any]:
     loop, rows = analysis.loop, ShownRows.of(analysis)
-    names = causes.cells(analysis)[0].columns
-    large = (analysis.stages.share >= SMALL) | (not rows.sources)
+    values = (
+        matrix.trainer_causes(analysis) if loop.found else matrix.pivot(analysis.causes)
+    )
+    large = (analysis.stages.share >= matrix.SMALL) | (not rows.sources)
     stage_causes = tables.row_causes(analysis) if loop.found else None
     role_causes = tables.role_causes(analysis)
-    heat = drawing.place("causes", RUN["causes"], analysis)
     return {
         "unit": loop.unit,
-        "heat": heat,
         "stage_causes": stage_causes,
         "role_causes": role_causes,
-        "measured": heat or role_causes.rows or (stage_causes and stage_causes.rows),
+        "measured": role_causes.rows or (stage_causes and stage_causes.rows),
         **_steps(analysis, drawing),
         "timelines": _timelines(analysis, drawing),
         "part": rows.noun,
         "stage_key": rows.key(analysis.stages.stage[large]),
-        "cause_key": sheet.causes(names),
+        "cause_key": sheet.causes(values.columns),
     }
 
 
 def _steps(analysis: Analysis, drawing: sheet.Drawing) -> dict[str, Any]:
-    bars, spread = (
-        drawing.place(name, RUN[name], analysis) for name in ("steps", "distribution")
-    )
     blocks = set(analysis.steps.block)
     return {
-        "bars": bars,
+        "bars": drawing.place("steps", RUN["steps"], analysis),
         "per_bar": steps.per_bar(analysis),
         "all_steps": count(len(analysis.steps), "step"),
-        "distribution": spread,
-        "beyond": steps.beyond(analysis),
         "block_key": [
             (name, BLOCK_COLOURS[b], "")
             for b, name in BLOCK_NAMES.items()

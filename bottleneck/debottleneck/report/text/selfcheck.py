@@ -32,8 +32,7 @@ from debottleneck.selfcheck.result import (
 )
 
 NOTHING_NOTICED = (
-    "nothing was noticed on this machine; run it again, and if it stays, report it "
-    "with --format json"
+    "nothing was noticed on this machine; run it again, and if it stays, report it"
 )
 TOO_BUSY = (
     "This machine is too busy with other work to judge; run it again on a quiet one."

@@ -7,7 +7,6 @@
   const all = (selector, within = document) => [...within.querySelectorAll(selector)];
 
   const config = { responsive: true, displayModeBar: false, displaylogo: false };
-  const SLIM = 668;  // narrower figures slant their columns' names
   const SHEET = 905;  // pixels of a printed page, A4 or Letter, as page.css zooms it
   const TOO_OLD =
     "Figures need a browser of 2023 or later; the tables hold the numbers.";
@@ -37,20 +36,13 @@
 
   // Figures
 
-  function themed(figure, width) {
+  function themed(figure) {
     const layout = structuredClone(figure.layout);
     layout.template = data.themes[dark.matches && !printing ? "dark" : "light"];
     layout.autosize = true;
     if (printing) layout.width = SHEET;
     layout.font = { family: css("--text"), size: narrow.matches ? 11 : 12 };
     if (narrow.matches) layout.dragmode = false;
-    if (width <= SLIM && layout.meta && layout.meta.slant) {
-      layout.xaxis.tickangle = -55;
-      layout.margin.t += layout.meta.slant;
-      layout.height += layout.meta.slant;
-      layout.margin.l -= 14;
-      layout.margin.r += 22;
-    }
     return layout;
   }
 
@@ -73,7 +65,7 @@
 
   async function draw(element) {
     const figure = data.figures[element.dataset.figure];
-    const layout = themed(figure, printing ? SHEET : element.clientWidth);
+    const layout = themed(figure);
     let traces = figure.data;
     if (layout.meta && layout.meta.gil) {
       const marker = { colors: flameColours(layout.meta) };
