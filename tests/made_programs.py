@@ -31,7 +31,7 @@ SIMPLE = (
     "y = [f(v) for v in x]",
     "x = max((6 / (f(i) - x) for i in range(3)), default=f(x))",
     "y = [[f(x := v) for v in range(u)] for u in range(f(3))]",
-    "y = (f(v) for v in range(x))",
+    "y = next((f(v) for v in range(x, x + 2)))",
 )
 LEAVING = ("break", "continue", "return x", "return f(x)")
 HEADERS = (

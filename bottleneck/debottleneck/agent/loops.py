@@ -164,12 +164,12 @@ class _Pass:
 
     def _simple(self, node: ast.stmt) -> list[ast.stmt]:
         """One without blocks: it may change a parameter, or hold a loop."""
-        watched = self._watched(node)
-        marked = copy.deepcopy(node)  # as it is, it stands in the plain copies, too
-        found = comprehensions.comprehension_of(marked)
+        watched, found = self._watched(node), comprehensions.comprehension_of(node)
         if watched != [node] or found is None or self._known is not None:
             return watched
-        plan = self._comprehension(found)
+        copied: dict[int, Any] = {}
+        marked = copy.deepcopy(node, copied)  # the plain copies have it as it is
+        plan = self._comprehension(copied[id(found)])
         within = ast.With([ast.withitem(ast.Constant(plan.placeholder))], [marked])
         choice = ast.If(_attribute(plan.placeholder, "open"), [within], [node])
         return [_located(choice, node)]
