@@ -37,7 +37,10 @@ def count_primes(below):
 def doze():
     time.sleep(0.02)
 
-[(count_primes(10_000 + turn), doze()) for turn in range(30)]
+def turn(number):
+    return count_primes(10_000 + number), doze()
+
+list(map(turn, range(30)))
 """
 QUIET = ("--no-stacks", "--no-functions")
 
